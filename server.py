@@ -1,0 +1,73 @@
+"""The exchange as ASGI servers find it: `hypercorn -k trio server:app`.
+
+`app` reads nothing until the server says that it starts. Then it reads the settings (the environment, and `.env`
+beside it), opens what it needs, and is the web application until the server says that it stops. Settings that are
+wrong fail the start with all that is wrong with them.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import attrs
+from dotenv import dotenv_values
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    LifespanScope,
+    LifespanStartupFailedEvent,
+    Scope,
+)
+from quart_trio import QuartTrio
+
+from agents.roster import RosterError
+from settings import Settings, SettingsError
+from web.app import create_app
+from web.logs import configure_logs
+from web.services import open_services
+from web.sockets import limit_our_listeners
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment over what `.env` says; neither is changed."""
+    written = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**written, **os.environ}
+
+
+@attrs.define
+class Switchboard:
+    """An ASGI application that comes to life at `lifespan.startup`, one in each worker."""
+
+    _running: QuartTrio | None = attrs.field(default=None, init=False)
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one ASGI connection, or the application's own life."""
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        elif self._running is None:
+            raise RuntimeError("server:app needs an ASGI server with lifespan support: hypercorn -k trio server:app")
+        else:
+            await self._running(scope, receive, send)
+
+    async def _live(self, scope: LifespanScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        async with AsyncExitStack() as stack:
+            try:
+                settings = Settings.from_environ(environment())
+                configure_logs(settings.secrets())
+                opened = await stack.enter_async_context(open_services(settings))
+            except (SettingsError, RosterError, OSError) as exc:
+                await receive()
+                sys.stderr.write(f"\n{exc}\n\n")
+                await send(LifespanStartupFailedEvent(type="lifespan.startup.failed", message=str(exc)))
+                return
+            limit_our_listeners()
+            self._running = create_app(settings, opened.services, opened.line, holes=opened.holes)
+            stack.callback(self._rest)
+            await self._running(scope, receive, send)
+
+    def _rest(self) -> None:
+        self._running = None
+
+
+app = Switchboard()

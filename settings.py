@@ -1,0 +1,392 @@
+"""The dials of the exchange: every setting by its environment name, read once and checked whole.
+
+`Settings.from_environ` reads a mapping and nothing else: no file, no `os.environ`, nothing at import. It reports
+everything that is missing or malformed in one `SettingsError`, by name, with what it is for and an example; a secret
+is never repeated back, neither in an error nor in a `repr`. Blank means unset.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from enum import Enum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Generic, TypeVar, cast
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+
+T = TypeVar("T")
+
+
+class SummaryMode(Enum):
+    """When the Brief for the next agent is asked for."""
+
+    EAGER = "eager"
+    ON_HANDOFF = "on_handoff"
+
+
+class SettingsError(Exception):
+    """One or more settings are missing or malformed; `problems` has a line for each."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        count = "1 setting needs" if len(problems) == 1 else f"{len(problems)} settings need"
+        lines = "".join(f"\n  - {problem}" for problem in problems)
+        super().__init__(
+            f"Switchboard cannot start: {count} attention.\n{lines}\n\n"
+            "Set them in the environment or in a file named .env (.env.example lists them all)."
+        )
+        self.problems = problems
+
+
+@attrs.frozen
+class Variable(Generic[T]):
+    """One setting: its name, what it is for, an example, and how its text becomes a value.
+
+    `default` is text, as one would write it in `.env`; None means the setting is required.
+    """
+
+    name: str
+    purpose: str
+    example: str
+    parse: Callable[[str], T]
+    default: str | None = None
+    secret: bool = False
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` names this machine only."""
+    bare = host.strip("[]").lower()
+    if bare == "localhost" or bare.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(bare).is_loopback
+    except ValueError:
+        return False
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _key(value: str) -> str:
+    if any(character.isspace() for character in value) or not value.isascii():
+        raise ValueError("a key without spaces or quotes around it")
+    return value
+
+
+def _account_sid(value: str) -> str:
+    if re.fullmatch(r"AC[0-9a-fA-F]{32}", value) is None:
+        raise ValueError("an account SID: AC and 32 hexadecimal digits")
+    return value
+
+
+def is_phone_number(text: str) -> bool:
+    """Tell whether `text` is a phone number in E.164."""
+    return re.fullmatch(r"\+[1-9][0-9]{6,14}", text) is not None
+
+
+def _phone_number(value: str) -> str:
+    if not is_phone_number(value):
+        raise ValueError("a phone number in E.164: + and 7 to 15 digits, no spaces")
+    return value
+
+
+def _split(value: str, schemes: tuple[str, ...], wanted: str) -> SplitResult:
+    try:
+        url = urlsplit(value)
+        url.port  # noqa: B018 - reading it is the check
+    except ValueError:
+        raise ValueError(wanted) from None
+    if url.scheme not in schemes or not url.hostname or url.username is not None or url.fragment:
+        raise ValueError(wanted)
+    return url
+
+
+def _origin(value: str) -> str:
+    wanted = "an origin: https://host or https://host:port, without a path (http only for this machine)"
+    url = _split(value, ("https", "http"), wanted)
+    if url.path not in {"", "/"} or url.query:
+        raise ValueError(wanted)
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
+        raise ValueError(wanted)
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _host_url(value: str) -> str:
+    wanted = "a scheme and a host: https://host or http://host:port"
+    url = _split(value, ("https", "http"), wanted)
+    if url.path not in {"", "/"} or url.query:
+        raise ValueError(wanted)
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _http_url(value: str) -> str:
+    _split(value, ("https", "http"), "a URL that begins with https:// or http://")
+    return value.rstrip("/")
+
+
+def _socket_url(value: str) -> str:
+    _split(value, ("wss", "ws"), "a WebSocket URL that begins with wss:// or ws://")
+    return value
+
+
+def _records_url(value: str) -> str:
+    if value == "memory:" or (value.startswith("file:") and len(value) > len("file:")):
+        return value
+    raise ValueError("memory: or file:FOLDER")
+
+
+def _folder(value: str) -> Path | None:
+    return None if value.lower() == "none" else Path(value)
+
+
+def _optional(value_of: Callable[[str], str]) -> Callable[[str], str | None]:
+    return lambda value: value_of(value) if value else None
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if re.fullmatch(r"[0-9]{1,9}", value) is None or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    wanted = f"a number of seconds from {low:g} to {high:g}"
+
+    def parse(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValueError(wanted) from None
+        if not math.isfinite(number) or not low <= number <= high:
+            raise ValueError(wanted)
+        return number
+
+    return parse
+
+
+def _summary_mode(value: str) -> SummaryMode:
+    try:
+        return SummaryMode(value.lower())
+    except ValueError:
+        raise ValueError("eager or on_handoff") from None
+
+
+DEEPGRAM_API_KEY = Variable(
+    "DEEPGRAM_API_KEY", "the key for Deepgram's Voice Agent API, which hears and speaks", "0123abcd", _key, secret=True
+)
+DEEPGRAM_AGENT_URL = Variable(
+    "DEEPGRAM_AGENT_URL",
+    "where the Voice Agent API is reached; change it for the EU or for the simulator",
+    "wss://agent.deepgram.com/v1/agent/converse",
+    _socket_url,
+    "wss://agent.deepgram.com/v1/agent/converse",
+)
+GROQ_API_KEY = Variable(
+    "GROQ_API_KEY",
+    "the key for Groq, which writes the Brief for the next agent; without it the Brief is made from the call's facts",
+    "gsk_0123abcd",
+    _optional(_key),
+    "",
+    secret=True,
+)
+GROQ_LLM = Variable(
+    "GROQ_LLM", "Groq's model for the Brief", "llama-3.3-70b-versatile", _text, "llama-3.3-70b-versatile"
+)
+GROQ_BASE_URL = Variable(
+    "GROQ_BASE_URL",
+    "where Groq is reached; change it for the simulator",
+    "https://api.groq.com",
+    _http_url,
+    "https://api.groq.com",
+)
+TWILIO_ACCOUNT_SID = Variable(
+    "TWILIO_ACCOUNT_SID",
+    "the Twilio account that places the calls",
+    "AC0123456789abcdef0123456789abcdef",
+    _account_sid,
+)
+TWILIO_AUTH_TOKEN = Variable(
+    "TWILIO_AUTH_TOKEN",
+    "the account's primary auth token, which also proves that a request is Twilio's",
+    "0123456789abcdef0123456789abcdef",
+    _key,
+    secret=True,
+)
+TWILIO_PHONE_NUMBER = Variable(
+    "TWILIO_PHONE_NUMBER", "our line: the Twilio number that rings and calls", "+15551230000", _phone_number
+)
+TWILIO_API_URL = Variable(
+    "TWILIO_API_URL",
+    "where Twilio's REST API is reached; change it for a region (give edge and region) or for the simulator",
+    "https://api.dublin.ie1.twilio.com",
+    _host_url,
+    "https://api.twilio.com",
+)
+LEAD_SERVER_HOST = Variable("LEAD_SERVER_HOST", "the address the server binds", "0.0.0.0", _text, "127.0.0.1")  # noqa: S104 - an example
+LEAD_SERVER_PORT = Variable("LEAD_SERVER_PORT", "the port the server binds", "8000", _whole(0, 65535), "8000")
+LEAD_SERVER_EXTERNAL_URL = Variable(
+    "LEAD_SERVER_EXTERNAL_URL",
+    "the one public origin of this server: Twilio is sent there and its signatures are checked against it",
+    "https://agent.example.com",
+    _origin,
+)
+LEAD_PHONE_NUMBER = Variable(
+    "LEAD_PHONE_NUMBER", "whom POST /calls calls when it names nobody", "+15557650000", _optional(_phone_number), ""
+)
+QUALIFIER_VOICE_MODEL = Variable(
+    "QUALIFIER_VOICE_MODEL", "the qualifier's voice", "aura-2-mars-en", _text, "aura-2-mars-en"
+)
+ADVISOR_VOICE_MODEL = Variable(
+    "ADVISOR_VOICE_MODEL", "the advisor's voice", "aura-2-thalia-en", _text, "aura-2-thalia-en"
+)
+CLOSER_VOICE_MODEL = Variable("CLOSER_VOICE_MODEL", "the closer's voice", "aura-2-vesta-en", _text, "aura-2-vesta-en")
+LISTEN_MODEL = Variable("LISTEN_MODEL", "Deepgram's model that hears", "flux-general-en", _text, "flux-general-en")
+THINK_PROVIDER = Variable("THINK_PROVIDER", "who runs the model that thinks", "open_ai", _text, "open_ai")
+THINK_MODEL = Variable("THINK_MODEL", "the model that thinks", "gpt-4o-mini", _text, "gpt-4o-mini")
+API_TOKEN = Variable(
+    "API_TOKEN",
+    "the bearer token of /calls; required unless the server is bound to this machine only",
+    "a-long-random-text",
+    _optional(_key),
+    "",
+    secret=True,
+)
+MAX_CALLS = Variable("MAX_CALLS", "how many calls one worker carries at once", "50", _whole(1, 10_000), "50")
+SUMMARY_MODE = Variable(
+    "SUMMARY_MODE",
+    "eager keeps the Brief ready after each turn, on_handoff asks for it once",
+    "eager",
+    _summary_mode,
+    "eager",
+)
+SUMMARY_DEADLINE = Variable("SUMMARY_DEADLINE", "how long a handoff waits for the Brief", "3", _seconds(0.1, 30), "3")
+SILENCE_BUDGET = Variable(
+    "SILENCE_BUDGET", "the longest silence a caller meets when it is the agents' turn", "4", _seconds(1, 60), "4"
+)
+FALLBACK_PHONE_NUMBER = Variable(
+    "FALLBACK_PHONE_NUMBER", "who is dialled when no agent can go on", "+15559870000", _optional(_phone_number), ""
+)
+DRAIN_TIMEOUT = Variable(
+    "DRAIN_TIMEOUT", "how long running calls may go on after SIGTERM", "30", _seconds(0, 3600), "30"
+)
+RECORDINGS_DIR = Variable(
+    "RECORDINGS_DIR",
+    "one folder a call: recording, transcript, journal; none keeps nothing",
+    "recordings",
+    _folder,
+    "recordings",
+)
+DATABASE_URL = Variable(
+    "DATABASE_URL",
+    "where call records are kept: file:FOLDER (RECORDINGS_DIR when unset) or memory:",
+    "file:recordings",
+    _optional(_records_url),
+    "",
+)
+
+
+@attrs.define
+class _Reading:
+    environ: Mapping[str, str]
+    problems: list[str] = attrs.field(factory=list)
+
+    def __call__(self, variable: Variable[T]) -> T:
+        given = self.environ.get(variable.name, "").strip()
+        if not given and variable.default is None:
+            return self.refuse(variable, f"{variable.name} is missing.")
+        try:
+            return variable.parse(given or variable.default or "")
+        except ValueError as wanted:
+            value = "a value that is not" if variable.secret else f'"{given[:80]}", which is not'
+            return self.refuse(variable, f"{variable.name} is {value} {wanted}.")
+
+    def refuse(self, variable: Variable[T], problem: str) -> T:
+        self.problems.append(f"{problem} It is {variable.purpose}. Example: {variable.name}={variable.example}")
+        return cast("T", None)  # never seen: `from_environ` raises when there is any problem
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Every setting of the server, checked. Field names are the variables' in lower case."""
+
+    deepgram_api_key: str = attrs.field(repr=False)
+    deepgram_agent_url: str
+    groq_api_key: str | None = attrs.field(repr=False)
+    groq_llm: str
+    groq_base_url: str
+    twilio_account_sid: str
+    twilio_auth_token: str = attrs.field(repr=False)
+    twilio_phone_number: str
+    twilio_api_url: str
+    lead_server_host: str
+    lead_server_port: int
+    lead_server_external_url: str
+    lead_phone_number: str | None
+    qualifier_voice_model: str
+    advisor_voice_model: str
+    closer_voice_model: str
+    listen_model: str
+    think_provider: str
+    think_model: str
+    api_token: str | None = attrs.field(repr=False)
+    max_calls: int
+    summary_mode: SummaryMode
+    summary_deadline: float
+    silence_budget: float
+    fallback_phone_number: str | None
+    drain_timeout: float
+    recordings_dir: Path | None
+    database_url: str | None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read every setting from `environ`.
+
+        Raises: `SettingsError` with all problems at once.
+        """
+        read = _Reading(environ)
+        settings = cls(
+            deepgram_api_key=read(DEEPGRAM_API_KEY),
+            deepgram_agent_url=read(DEEPGRAM_AGENT_URL),
+            groq_api_key=read(GROQ_API_KEY),
+            groq_llm=read(GROQ_LLM),
+            groq_base_url=read(GROQ_BASE_URL),
+            twilio_account_sid=read(TWILIO_ACCOUNT_SID),
+            twilio_auth_token=read(TWILIO_AUTH_TOKEN),
+            twilio_phone_number=read(TWILIO_PHONE_NUMBER),
+            twilio_api_url=read(TWILIO_API_URL),
+            lead_server_host=read(LEAD_SERVER_HOST),
+            lead_server_port=read(LEAD_SERVER_PORT),
+            lead_server_external_url=read(LEAD_SERVER_EXTERNAL_URL),
+            lead_phone_number=read(LEAD_PHONE_NUMBER),
+            qualifier_voice_model=read(QUALIFIER_VOICE_MODEL),
+            advisor_voice_model=read(ADVISOR_VOICE_MODEL),
+            closer_voice_model=read(CLOSER_VOICE_MODEL),
+            listen_model=read(LISTEN_MODEL),
+            think_provider=read(THINK_PROVIDER),
+            think_model=read(THINK_MODEL),
+            api_token=read(API_TOKEN),
+            max_calls=read(MAX_CALLS),
+            summary_mode=read(SUMMARY_MODE),
+            summary_deadline=read(SUMMARY_DEADLINE),
+            silence_budget=read(SILENCE_BUDGET),
+            fallback_phone_number=read(FALLBACK_PHONE_NUMBER),
+            drain_timeout=read(DRAIN_TIMEOUT),
+            recordings_dir=read(RECORDINGS_DIR),
+            database_url=read(DATABASE_URL),
+        )
+        if not settings.api_token and not is_loopback(settings.lead_server_host or ""):
+            read.refuse(API_TOKEN, "API_TOKEN is missing.")
+        if read.problems:
+            raise SettingsError(tuple(read.problems))
+        return settings
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must never be seen, for logs to strike out."""
+        kept = (self.deepgram_api_key, self.groq_api_key, self.twilio_auth_token, self.api_token)
+        return tuple(secret for secret in kept if secret)

@@ -1,0 +1,319 @@
+"""One agent on the line: a Voice Agent session from connecting until it is over.
+
+`AgentSession` owns one Voice Agent WebSocket. It pumps the caller's audio in, puts the agent's audio on the ledger,
+writes the conversation, and runs the model's functions as children of its own nursery. It never decides who holds the
+floor: it asks the Supervisor for a handoff, and being cancelled *is* the answer yes. What it cannot go on with it
+raises; it returns only when its agent has ended the conversation and the goodbye has been heard.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from actors.agent_wire import AgentWire
+from actors.desk import Desk
+from actors.facts import (
+    FunctionAnswered,
+    FunctionCalled,
+    FunctionWithdrawn,
+    GoodbyeHeard,
+    GoodbyeStarted,
+    HandoffAsked,
+    SessionReady,
+    TurnHeard,
+    Unrecognised,
+    UserStartedSpeaking,
+    WarningReported,
+)
+from actors.function_calls import Failed, FunctionResult, error_text, run_function
+from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, ToSummarizer, ToSupervisor
+from actors.messages import HandoffAsked as AskHandoff
+from actors.reply import Voice
+from actors.tape import TapeReader
+from agents.functions import Answer, CallContext, EndCall, HandOff
+from agents.spec import AgentSpec
+from protocol import deepgram
+from protocol.deepgram import CallerAudio, FunctionCall, FunctionCallResponse, InjectUserMessage, KeepAlive, Settings
+from protocol.wire import WebSocket
+
+Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[WebSocket]]
+
+_SAY_GOODBYE = '{"ok": true, "next": "Say goodbye now, in one short sentence. The call ends when you have said it."}'
+
+
+@attrs.frozen
+class Opening:
+    """How a session begins. All three are asked for only when their time has come.
+
+    `settings` is awaited once the service has welcomed us (at a handoff it waits for the Brief), `start` says from
+    which frame of the tape to listen, and `ask` is a turn of the caller that the last session left unanswered.
+    """
+
+    settings: Callable[[], Awaitable[Settings]]
+    start: Callable[[], int]
+    ask: str | None = None
+
+
+@attrs.define(eq=False)
+class AgentSession:
+    """One incarnation of one agent. `run` it once."""
+
+    desk: Desk
+    agent: AgentSpec
+    seat: int
+    voice: Voice
+    opening: Opening
+    connect: Connect
+    supervisor: trio.MemorySendChannel[ToSupervisor]
+    summarizer: trio.MemorySendChannel[ToSummarizer]
+    _reader: TapeReader | None = attrs.field(default=None, init=False)
+    _functions: dict[str, trio.CancelScope] = attrs.field(factory=dict, init=False)
+    _goodbyes: set[str] = attrs.field(factory=set, init=False)
+    _asked: str | None = attrs.field(default=None, init=False)
+
+    @property
+    def cursor(self) -> int:
+        """The first frame of the tape this session has not been sent."""
+        return self._reader.cursor if self._reader is not None else self.opening.start()
+
+    async def run(self, ready: Callable[[], None]) -> Ended:
+        """Connect, configure, call `ready`, and converse until the agent ends the conversation.
+
+        *Raises* `AgentUnavailable` or `RemoteProtocolError`, alone before `ready` and in a group after it.
+        *Cancellation* is how the floor is taken away.
+        """
+        began = trio.current_time()
+        async with self.connect() as socket:
+            wire = AgentWire(socket, self.desk.policy.send_stall)
+            welcome = await wire.receive_until(deepgram.Welcome)
+            await wire.send(await self.opening.settings())
+            await wire.receive_until(deepgram.SettingsApplied)
+            took = round(trio.current_time() - began, 6)
+            self.desk.journal.note(SessionReady(self.agent.name, self.seat, welcome.request_id, took))
+            ready()
+            return await self._converse(wire)
+
+    async def _converse(self, wire: AgentWire) -> Ended:
+        policy = self.desk.policy
+        reader = TapeReader(self.desk.tape, self.opening.start(), policy.chunk_frames, policy.replay_rate)
+        self._reader = reader
+        over, outcome = trio.open_memory_channel[Ended](1)
+        with over, outcome:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._pump_caller, wire, reader)
+                nursery.start_soon(self._keep_alive, wire)
+                nursery.start_soon(self._listen, wire, reader, over, nursery)
+                await self._ask_again(wire)
+                ended = await outcome.receive()
+                nursery.cancel_scope.cancel(reason="conversation ended")
+        return ended
+
+    async def _pump_caller(self, wire: AgentWire, reader: TapeReader) -> None:
+        while True:
+            await wire.send(CallerAudio(await reader.next_chunk()))
+
+    async def _keep_alive(self, wire: AgentWire) -> None:
+        while True:
+            await trio.sleep(self.desk.policy.keep_alive)
+            await wire.send(KeepAlive())
+
+    async def _ask_again(self, wire: AgentWire) -> None:
+        if self.opening.ask is not None:
+            self._asked = self.opening.ask
+            await wire.send(InjectUserMessage(self.opening.ask))
+
+    # What the service says
+
+    async def _listen(
+        self, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended], nursery: trio.Nursery
+    ) -> None:
+        while True:
+            match await wire.receive():
+                case deepgram.AgentAudio(data=data):
+                    self.desk.ledger.put(self.voice, data)
+                case deepgram.ConversationText(role="user", content=text):
+                    await self._on_caller_turn(text, reader)
+                case deepgram.ConversationText(role="assistant", content=text):
+                    self._on_agent_text(text)
+                case deepgram.FunctionCallRequest(functions=calls):
+                    self.desk.ledger.unmute(self.voice)
+                    self._start_functions(calls, wire, reader, over, nursery)
+                case message:
+                    self._on_event(message)
+
+    def _on_event(self, message: deepgram.ServerMessage) -> None:
+        ledger = self.desk.ledger
+        match message:
+            case deepgram.UserStartedSpeaking():
+                self._on_user_started_speaking()
+            case deepgram.AgentAudioDone():
+                ledger.audio_done(self.voice)
+            case deepgram.EndOfTurn() | deepgram.AgentThinking():
+                ledger.unmute(self.voice)
+            case deepgram.FunctionCallCancelled(functions=calls):
+                for call in calls:
+                    self._on_function_cancelled(call.id)
+            case _:
+                self._note_remark(message)
+
+    def _note_remark(self, message: deepgram.ServerMessage) -> None:
+        match message:
+            case deepgram.WarningReported(code=code, description=description):
+                self.desk.journal.note(WarningReported(self.agent.name, code, description))
+            case deepgram.InjectionRefused(message=why):
+                self.desk.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
+            case deepgram.Unrecognised(type=name):
+                self.desk.journal.note(Unrecognised("deepgram", name))
+            case _:
+                """Acknowledgements, latency reports, and history, the twin of what has been noted already."""
+
+    def _on_user_started_speaking(self) -> None:
+        self.desk.journal.note(UserStartedSpeaking(self.agent.name))
+        if not self._goodbyes:  # a goodbye is heard to its last word
+            self.desk.ledger.interrupt(self.voice)
+
+    async def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
+        self.desk.ledger.unmute(self.voice)
+        self.desk.ledger.end_reply(self.voice)
+        if text == self._asked:  # the echo of what was asked again: no new turn (reference, gotcha 10)
+            self._asked = None
+            return
+        self.desk.tape.commit(reader.cursor)
+        if not text.strip():
+            return
+        self.desk.conversation.add_caller(text)
+        self.desk.journal.note(TurnHeard(self.agent.name, text))
+        for name in self.agent.hands_to[:1]:
+            await self.summarizer.send(RefreshBrief(name))
+
+    def _on_agent_text(self, text: str) -> None:
+        reply = self.desk.ledger.add_text(self.voice, text)
+        if reply is not None:
+            self.desk.conversation.add_reply(reply)
+
+    # Functions
+
+    def _start_functions(
+        self,
+        calls: tuple[FunctionCall, ...],
+        wire: AgentWire,
+        reader: TapeReader,
+        over: trio.MemorySendChannel[Ended],
+        nursery: trio.Nursery,
+    ) -> None:
+        for call in calls:
+            if call.client_side and call.id not in self._functions:
+                self._functions[call.id] = trio.CancelScope()
+                self.desk.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments))
+                nursery.start_soon(self._carry_out, call, wire, reader, over)
+
+    def _on_function_cancelled(self, call_id: str) -> None:
+        scope = self._functions.get(call_id)
+        if scope is not None:
+            scope.cancel(reason="cancelled by the service")
+
+    async def _carry_out(
+        self, call: FunctionCall, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended]
+    ) -> None:
+        """Run one function call to its end. Only finding the answer can be cancelled by the service, not sending it."""
+        began = trio.current_time()
+        answer: str | None = None
+        result: FunctionResult | None = None
+        with self._functions[call.id] as scope:
+            result = await self._result_of(call)
+            match result:
+                case HandOff():
+                    answer = error_text((await self._ask_handoff(call, result, reader)).why)
+                case EndCall():
+                    await self._say_goodbye(call, result, wire)
+                    answer = None
+                case Answer() | Failed():
+                    answer = result.text()
+        del self._functions[call.id]
+        if scope.cancelled_caught:
+            await self._withdraw(call, result, reader)
+            return
+        took = round(trio.current_time() - began, 6)
+        self._note_answer(call, result, answer, took)
+        if answer is not None:
+            await wire.send(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
+        elif isinstance(result, EndCall):
+            await over.send(Ended(result.reason))
+
+    async def _result_of(self, call: FunctionCall) -> FunctionResult:
+        earlier = self.desk.conversation.earlier_answer(call.name, call.arguments)
+        if earlier is not None:
+            return Answer(earlier)
+        context = CallContext(self.desk.call_sid, self.agent.name, self.desk.conversation.facts)
+        return await run_function(self.agent, call, context)
+
+    def _note_answer(self, call: FunctionCall, result: FunctionResult | None, answer: str | None, took: float) -> None:
+        ok = isinstance(result, Answer | EndCall)
+        content = answer if answer is not None else '{"ended": true}'
+        facts = result.facts if isinstance(result, Answer | EndCall) else {}
+        done = deepgram.CompletedCall(call.id, call.name, True, call.arguments, content, call.thought_signature)
+        self.desk.conversation.add_function(done, facts, repeatable=not ok)
+        if isinstance(result, Failed) and result.cause:
+            content = f"{content} ({result.cause})"
+        self.desk.journal.note(FunctionAnswered(self.agent.name, call.id, call.name, content, ok, took))
+
+    async def _withdraw(self, call: FunctionCall, result: FunctionResult | None, reader: TapeReader) -> None:
+        self.desk.journal.note(FunctionWithdrawn(self.agent.name, call.id, call.name))
+        if isinstance(result, HandOff):
+            self._take_back_floor(reader)
+            await self.supervisor.send(HandoffWithdrawn(self.seat, call.id))
+
+    # Handing the call on, and ending it
+
+    async def _ask_handoff(self, call: FunctionCall, handoff: HandOff, reader: TapeReader) -> HandoffRefused:
+        """Fall silent and ask for a successor. Being refused is the only answer; a handoff that succeeds cancels us."""
+        now, offset = trio.current_time(), reader.hold()
+        self.desk.ledger.withhold(self.voice)
+        self.desk.conversation.facts.update(handoff.facts)
+        self.desk.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset))
+        answer, answered = trio.open_memory_channel[HandoffRefused](1)
+        with answer, answered:
+            await self.supervisor.send(
+                AskHandoff(
+                    seat=self.seat,
+                    call_id=call.id,
+                    name=call.name,
+                    to=handoff.to,
+                    reason=handoff.reason,
+                    notes=handoff.notes,
+                    at=now,
+                    offset=offset,
+                    reply_to=answer,
+                )
+            )
+            refused = await answered.receive()
+        self._take_back_floor(reader)
+        return refused
+
+    def _take_back_floor(self, reader: TapeReader) -> None:
+        self.desk.ledger.grant(self.voice)
+        reader.resume()
+
+    async def _say_goodbye(self, call: FunctionCall, end: EndCall, wire: AgentWire) -> None:
+        """Wait until the caller has heard the goodbye, which may be on its way still, or not yet asked for."""
+        policy, ledger = self.desk.policy, self.desk.ledger
+        self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
+        self._goodbyes.add(call.id)
+        try:
+            said = self.voice.reply
+            if said is None:
+                await wire.send(FunctionCallResponse(call.id, call.name, _SAY_GOODBYE, call.thought_signature))
+            with trio.move_on_after(policy.goodbye_audio):
+                with trio.move_on_after(policy.goodbye_onset if said is not None else policy.goodbye_audio):
+                    said = await ledger.wait_reply(self.voice, other_than=said if said and said.whole else None)
+                if said is not None:
+                    await ledger.wait_received(said)
+            with trio.move_on_after(ledger.unplayed + policy.goodbye_grace):
+                if said is not None:
+                    await said.ended.wait()
+            self.desk.journal.note(GoodbyeHeard(self.agent.name, said is not None and said.complete))
+        finally:
+            self._goodbyes.discard(call.id)

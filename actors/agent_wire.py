@@ -1,0 +1,71 @@
+"""One Voice Agent socket as a session uses it: messages in, messages out, and what is wrong with either.
+
+`AgentWire` joins a WebSocket to the protocol's dialogue. It translates a closed socket, a peer that stops reading and
+the service's `Error` into `AgentUnavailable`; a frame that cannot be read is a `RemoteProtocolError`. Whoever opened
+the socket closes it.
+"""
+
+from typing import TypeVar
+
+import attrs
+import trio
+from trio_websocket import ConnectionClosed
+
+from actors.errors import AgentUnavailable
+from protocol.deepgram import AgentDialogue, ClientMessage, ErrorReported, ServerMessage, is_retryable
+from protocol.wire import WebSocket
+
+M = TypeVar("M")
+
+
+@attrs.define
+class AgentWire:
+    """One session's end of the wire. Sending is safe from several tasks; receiving is one task's."""
+
+    socket: WebSocket
+    send_stall: float
+    dialogue: AgentDialogue = attrs.field(factory=AgentDialogue)
+
+    async def receive(self) -> ServerMessage:
+        """Wait for the next message.
+
+        *Raises* `AgentUnavailable` when the socket is gone or the service reports an error, which always ends the
+        session (Deepgram reference, section 2 rule 7); `RemoteProtocolError` for a frame that cannot be read.
+        """
+        try:
+            frame = await self.socket.get_message()
+        except ConnectionClosed as gone:
+            raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
+        message = self.dialogue.receive(frame)
+        if isinstance(message, ErrorReported):
+            reason = f"{message.code}: {message.description}" if message.description else message.code
+            raise AgentUnavailable(reason, retryable=is_retryable(message.code))
+        return message
+
+    async def receive_until(self, wanted: type[M]) -> M:
+        """Wait for a message of one type, passing over the others."""
+        while True:
+            message = await self.receive()
+            if isinstance(message, wanted):
+                return message
+
+    async def send(self, message: ClientMessage) -> None:
+        """Send a message, within the stall deadline.
+
+        *Raises* `AgentUnavailable` when the socket is gone, or the peer has stopped reading.
+        """
+        frame = self.dialogue.send(message)
+        try:
+            with trio.fail_after(self.send_stall):
+                await self.socket.send_message(frame)
+        except ConnectionClosed as gone:
+            raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
+        except trio.TooSlowError as stalled:
+            raise AgentUnavailable(f"the service has read nothing for {self.send_stall:g} s") from stalled
+
+
+def _why(gone: ConnectionClosed) -> str:
+    reason = gone.reason
+    if reason is None:
+        return "no close frame"
+    return f"code {reason.code}" + (f", {reason.reason}" if reason.reason else "")

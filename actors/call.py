@@ -1,0 +1,247 @@
+"""One call: the nursery in which its actors live, and the boundary at which its trouble ends.
+
+`run_call` makes the desk and the mailboxes, starts bridge, Summarizer and Scribe, and runs the Supervisor in the body
+of the nursery. The bridge's end is the call's end; the conversation's end is too. Whatever happens, when it returns
+nothing of the call is left but its record. Its own errors stay here, logged; only cancellation passes through.
+
+    call nursery
+    ├── TwilioBridge    until the caller's side ends the stream
+    ├── Summarizer      a crash costs the Brief
+    ├── Scribe          a crash costs the files
+    └── Supervisor      (the body) until the conversation is over
+         └── AgentSession, or two of them while a handoff is prepared
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Protocol, assert_never
+
+import attrs
+import structlog
+import trio
+from twilio.twiml.voice_response import VoiceResponse
+
+from actors.agent_session import Connect
+from actors.conversation import Conversation
+from actors.desk import Desk
+from actors.facts import ActorCrashed, CallEnded, CallStarted
+from actors.floor import Floor
+from actors.journal import Entry, Journal, ignore
+from actors.ledger import Ledger
+from actors.messages import ToSummarizer, ToSupervisor
+from actors.policy import CallPolicy
+from actors.record import RecordBuilder
+from actors.scribe import Scribe
+from actors.settings_form import SettingsForm, VoiceAgentOptions
+from actors.summarizer import AskBrief, Summarizer
+from actors.supervision import Crashed, describe, guard
+from actors.supervisor import ConversationOutcome, Finished, NoAgentLeft, Supervisor
+from actors.tape import Tape
+from actors.twilio_bridge import TwilioBridge
+from agents.brief import Brief
+from agents.roster import Roster
+from protocol.audio import FRAME_BYTES
+from protocol.wire import WebSocket
+from store.calls import CallRecords
+from store.records import CallRecord
+
+log = structlog.stdlib.get_logger()
+
+_MAILBOX = 8
+_LONGEST_LAST_WORD = 3.0
+
+
+class PhoneLine(Protocol):
+    """What a call may ask of the telephone network. Either may raise; the call ends all the same."""
+
+    async def hang_up(self, call_sid: str) -> None:
+        """End the call; a call that is over already is no error."""
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        """Let the network go on with these instructions; it stops the media stream."""
+
+
+@attrs.frozen
+class CallPlan:
+    """Who is on the line. `caller` and `line` (our number) are E.164, or empty; `context` is what is known already."""
+
+    call_sid: str
+    stream_sid: str
+    direction: str
+    caller: str = ""
+    line: str = ""
+    context: Brief | None = None
+
+
+@attrs.frozen
+class CallServices:
+    """What every call of this switchboard uses. Whoever made it closes what needs closing."""
+
+    roster: Roster
+    connect: Connect
+    ask_brief: AskBrief | None
+    line: PhoneLine
+    records: CallRecords
+    policy: CallPolicy = attrs.field(factory=CallPolicy)
+    voice_agent: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
+    recordings: Path | None = None
+    observe: Callable[[Entry], None] = ignore
+    rng: Random = attrs.field(factory=Random)
+
+
+async def run_call(media: WebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
+    """Carry one call from its `start` message to its record.
+
+    *Closes* nothing of `media`: whoever accepted the socket closes it.
+    *Cancellation* ends the call; the record is saved, within `CallPolicy.settle`.
+    """
+    call = Call.of(media, plan, services)
+    outcome = "cut"
+    try:
+        outcome = await call.carry()
+    except* Exception as crashes:
+        outcome = "crashed"
+        log.exception("call_crashed")
+        call.desk.journal.note(ActorCrashed("call", describe(crashes.exceptions[0])))
+    finally:
+        record = call.close(outcome)
+        with trio.move_on_after(services.policy.settle, shield=True) as settling:
+            await call.save(record)
+        if settling.cancelled_caught:
+            log.error("record_not_saved", call_sid=plan.call_sid, why=f"not done in {services.policy.settle:g} s")
+    return record
+
+
+@attrs.define(eq=False)
+class Call:
+    """The parts of one call."""
+
+    plan: CallPlan
+    services: CallServices
+    desk: Desk
+    bridge: TwilioBridge
+    book: RecordBuilder
+    scribe: Scribe | None
+    _outcome: str = ""
+
+    @classmethod
+    def of(cls, media: WebSocket, plan: CallPlan, services: CallServices) -> "Call":
+        """Lay the desk for a call; nothing runs yet."""
+        book = RecordBuilder(plan.caller, plan.line, datetime.now(UTC).isoformat(timespec="milliseconds"))
+        scribe = Scribe(services.recordings / plan.call_sid) if services.recordings else None
+        readers = [book.read, services.observe] + ([scribe.read] if scribe else [])
+        journal = Journal.read_by(readers)
+        ledger = Ledger(journal)
+        tape = Tape()
+        if scribe is not None:
+            ledger.on_heard = scribe.recording.put_heard
+        desk = Desk(plan.call_sid, journal, tape, ledger, Conversation(), services.policy)
+        on_audio = scribe.recording.caller.put if scribe is not None else None
+        return cls(plan, services, desk, TwilioBridge(desk, media, plan.stream_sid, on_audio), book, scribe)
+
+    async def carry(self) -> str:
+        """Run the actors until the call is over; return its outcome."""
+        self.desk.journal.note(CallStarted(self.plan.call_sid, self.plan.stream_sid, self.plan.direction))
+        to_supervisor, supervisor_mailbox = trio.open_memory_channel[ToSupervisor](_MAILBOX)
+        to_summarizer, summarizer_mailbox = trio.open_memory_channel[ToSummarizer](_MAILBOX)
+        supervisor = self._supervisor(to_supervisor, supervisor_mailbox, to_summarizer)
+        summarizer = Summarizer(self.desk, self.services.roster, self.services.ask_brief, summarizer_mailbox)
+        with to_supervisor, supervisor_mailbox, to_summarizer, summarizer_mailbox:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._run_bridge, nursery.cancel_scope)
+                nursery.start_soon(self._run_expendable, "summarizer", summarizer.run)
+                if self.scribe is not None:
+                    nursery.start_soon(self._run_expendable, "scribe", self.scribe.run)
+                await self._conclude(await supervisor.run())
+                nursery.cancel_scope.cancel(reason="call over")
+        return self._outcome
+
+    def _supervisor(
+        self,
+        address: trio.MemorySendChannel[ToSupervisor],
+        mailbox: trio.MemoryReceiveChannel[ToSupervisor],
+        summarizer: trio.MemorySendChannel[ToSummarizer],
+    ) -> Supervisor:
+        return Supervisor(
+            desk=self.desk,
+            roster=self.services.roster,
+            floor=Floor(self.desk, self.services.connect, address, summarizer),
+            form=SettingsForm(self.plan.call_sid, self.services.voice_agent),
+            mailbox=mailbox,
+            summarizer=summarizer,
+            rng=self.services.rng,
+            context=self.plan.context,
+        )
+
+    async def _run_bridge(self, call: trio.CancelScope) -> None:
+        left = await self.bridge.run()
+        self._end_as("caller_hung_up")
+        call.cancel(reason=f"caller hung up ({left.how})")
+
+    async def _run_expendable(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        ended = await guard(run)
+        if isinstance(ended, Crashed):
+            log.error("actor_crashed", actor=name, error=ended.reason)
+            self.desk.journal.note(ActorCrashed(name, ended.reason))
+
+    async def _conclude(self, outcome: ConversationOutcome) -> None:
+        match outcome:
+            case Finished():
+                self._end_as("completed")
+                await self._ask_line("hang_up", lambda: self.services.line.hang_up(self.plan.call_sid))
+            case NoAgentLeft():
+                self._end_as("no_agent")
+                await trio.sleep(min(self.desk.ledger.unplayed, _LONGEST_LAST_WORD))
+                twiml = apology_twiml(self.services.policy)
+                await self._ask_line("redirect", lambda: self.services.line.redirect(self.plan.call_sid, twiml))
+            case _:
+                assert_never(outcome)
+
+    async def _ask_line(self, what: str, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask the telephone network; if it fails, closing the stream ends the call (`<Hangup/>` follows it)."""
+        answered: Crashed | None = Crashed(TimeoutError(f"no answer within {self.services.policy.hang_up:g} s"))
+        with trio.move_on_after(self.services.policy.hang_up):
+            answered = await guard(ask)
+        if isinstance(answered, Crashed):
+            log.error("line_failed", asked=what, error=answered.reason)
+            self.desk.journal.note(ActorCrashed(f"line ({what})", answered.reason))
+
+    def _end_as(self, outcome: str) -> None:
+        self._outcome = self._outcome or outcome
+
+    def close(self, outcome: str) -> CallRecord:
+        """Note the end, and return the record."""
+        desk = self.desk
+        desk.ledger.close()
+        frames = {
+            "caller_in": self.bridge.frames_in,
+            "caller_sent": desk.tape.delivered,
+            "unheard": desk.tape.lost,
+            "agent_in": desk.ledger.received // FRAME_BYTES,
+            "agent_sent": desk.ledger.sent // FRAME_BYTES,
+            "dropped": desk.ledger.dropped // FRAME_BYTES,
+        }
+        desk.journal.note(CallEnded(outcome, round(desk.journal.now, 3), frames))
+        return self.book.record()
+
+    async def save(self, record: CallRecord) -> None:
+        """Keep the record, and write the files; neither can keep the other from happening."""
+        scribe = self.scribe
+        saves = [lambda: self.services.records.save(record)] + ([lambda: scribe.finish(record)] if scribe else [])
+        for save in saves:
+            saved = await guard(save)
+            if isinstance(saved, Crashed):
+                log.error("record_not_saved", call_sid=record.call_sid, why=saved.reason)
+
+
+def apology_twiml(policy: CallPolicy) -> str:
+    """Write what Twilio says, and does, when no agent can carry on."""
+    response = VoiceResponse()
+    response.say(policy.apology)
+    if policy.fallback_number:
+        response.dial(policy.fallback_number)
+    else:
+        response.hangup()
+    return str(response)

@@ -1,0 +1,25 @@
+"""What the actors of one call share: its tape, its ledger, its conversation, its journal, its deadlines.
+
+One `Desk` a call, made by the call and handed down. The shared structures have one writer each (the bridge writes the
+tape; whoever holds the floor writes ledger and conversation), so no lock is needed.
+"""
+
+import attrs
+
+from actors.conversation import Conversation
+from actors.journal import Journal
+from actors.ledger import Ledger
+from actors.policy import CallPolicy
+from actors.tape import Tape
+
+
+@attrs.frozen
+class Desk:
+    """The shared state of one call."""
+
+    call_sid: str
+    journal: Journal
+    tape: Tape
+    ledger: Ledger
+    conversation: Conversation
+    policy: CallPolicy

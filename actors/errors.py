@@ -1,0 +1,32 @@
+"""What can go wrong with a call that is not the other side's protocol (that is `protocol.errors`).
+
+Third-party exceptions are translated into these once, at the edge that owns the third party.
+"""
+
+
+class CallError(Exception):
+    """Something a call cannot go on with as it is; the Supervisor decides what follows."""
+
+
+class AgentUnavailable(CallError):  # noqa: N818 - a state of the line, as in "number unavailable"
+    """A voice agent cannot be reached, or has refused or dropped the session.
+
+    `retryable` is false where the same attempt would fail again: a bad key, settings that the service refuses.
+    """
+
+    def __init__(self, reason: str, *, retryable: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retryable = retryable
+
+
+class BriefUnavailable(CallError):  # noqa: N818 - as above
+    """The language model gave no usable Brief; the local extract takes its place."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RestartsExhausted(CallError):  # noqa: N818 - OTP's word
+    """An agent crashed more often than its restart budget allows. `__cause__` is the last crash."""

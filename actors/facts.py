@@ -1,0 +1,390 @@
+"""What can be said of a call: every fact the Journal knows, one frozen value each.
+
+Past tense, plain fields, JSON as they stand. Times are seconds; `at` is the Journal's, not the fact's. Phone numbers
+are never facts; words are, and stay out of the logs (promise 10).
+"""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import attrs
+
+JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
+
+
+@attrs.frozen
+class CallStarted:
+    """The media stream has started."""
+
+    call_sid: str
+    stream_sid: str
+    direction: str
+
+
+@attrs.frozen
+class SessionConnecting:
+    """A Voice Agent session is being opened. `why`: first, handoff or restart."""
+
+    agent: str
+    incarnation: int
+    why: str
+
+
+@attrs.frozen
+class SessionReady:
+    """The session's Settings were applied, `took` seconds after connecting began."""
+
+    agent: str
+    incarnation: int
+    request_id: str
+    took: float
+
+
+@attrs.frozen
+class SessionFailed:
+    """The session could not be made ready."""
+
+    agent: str
+    incarnation: int
+    error: str
+    retryable: bool
+
+
+@attrs.frozen
+class FloorTaken:
+    """The session speaks for the agents from here on, and hears the caller from frame `offset`."""
+
+    agent: str
+    incarnation: int
+    offset: int
+
+
+@attrs.frozen
+class FloorLeft:
+    """The session no longer speaks; its scope was cancelled for this reason."""
+
+    agent: str
+    incarnation: int
+    reason: str
+
+
+@attrs.frozen
+class UserStartedSpeaking:
+    """The agent on the floor heard the caller begin."""
+
+    agent: str
+
+
+@attrs.frozen
+class TurnHeard:
+    """A turn of the caller was confirmed, in these words."""
+
+    agent: str
+    text: str
+
+
+@attrs.frozen
+class ReplyStarted:
+    """The first audio of a reply was queued for the caller."""
+
+    agent: str
+    generation: int
+
+
+@attrs.frozen
+class ReplyText:
+    """One sentence of a reply, as the agent's text."""
+
+    agent: str
+    generation: int
+    text: str
+
+
+@attrs.frozen
+class ReplyEnded:
+    """A reply was played or cut; `heard` is the part of `text` the caller heard."""
+
+    agent: str
+    generation: int
+    text: str
+    heard: str
+    complete: bool
+
+
+@attrs.frozen
+class AgentSpoke:
+    """The caller heard the agent from `start` to `end` (seconds of the call)."""
+
+    agent: str
+    generation: int
+    start: float
+    end: float
+
+
+@attrs.frozen
+class CallerSpoke:
+    """The caller's line carried voice from `start` to `end` (seconds of the call)."""
+
+    start: float
+    end: float
+
+
+@attrs.frozen
+class BargeIn:
+    """The caller spoke over a reply, and the rest of it was dropped."""
+
+    agent: str
+    generation: int
+    heard_seconds: float
+    dropped_seconds: float
+
+
+@attrs.frozen
+class FunctionCalled:
+    """The model asked for a function; `arguments` as it wrote them."""
+
+    agent: str
+    id: str
+    name: str
+    arguments: str
+
+
+@attrs.frozen
+class FunctionAnswered:
+    """The function was answered, or (`ok` false) refused or failed."""
+
+    agent: str
+    id: str
+    name: str
+    result: str
+    ok: bool
+    took: float
+
+
+@attrs.frozen
+class FunctionWithdrawn:
+    """The service cancelled the function call before it was answered."""
+
+    agent: str
+    id: str
+    name: str
+
+
+@attrs.frozen
+class SummaryStarted:
+    """The language model was asked for a Brief."""
+
+    reader: str
+
+
+@attrs.frozen
+class SummaryWritten:
+    """It gave one, `took` seconds later."""
+
+    reader: str
+    took: float
+
+
+@attrs.frozen
+class SummaryFailed:
+    """It gave none, and why."""
+
+    reader: str
+    took: float
+    why: str
+
+
+@attrs.frozen
+class BriefReady:
+    """A Brief for `reader` is at hand. `source`: groq or extract; `why` an extract had to do."""
+
+    reader: str
+    source: str
+    took: float
+    why: str = ""
+
+
+@attrs.frozen
+class HandoffAsked:
+    """t0 of a handoff. `offset` is the first caller frame the asking session was not sent."""
+
+    agent: str
+    to: str
+    reason: str
+    notes: str
+    offset: int
+
+
+@attrs.frozen
+class HandoffCommitted:
+    """The next agent has the floor, `took` seconds after t0."""
+
+    agent: str
+    to: str
+    took: float
+
+
+@attrs.frozen
+class HandoffGap:
+    """The first audio of the next agent left for the caller `gap` seconds after t0."""
+
+    agent: str
+    gap: float
+
+
+@attrs.frozen
+class HandoffFailed:
+    """The next agent could not start; the old one keeps the floor."""
+
+    agent: str
+    to: str
+    why: str
+
+
+@attrs.frozen
+class HandoffWithdrawn:
+    """The service cancelled the function call that had asked for the handoff."""
+
+    agent: str
+    to: str
+
+
+@attrs.frozen
+class SessionCrashed:
+    """The session on the floor ended in an error."""
+
+    agent: str
+    incarnation: int
+    error: str
+    retryable: bool
+
+
+@attrs.frozen
+class SessionRestarting:
+    """Another session of the agent is opened in `delay` seconds, because of `why`."""
+
+    agent: str
+    delay: float
+    why: str
+
+
+@attrs.frozen
+class RestartsExhausted:
+    """No further restart: the budget is spent, or the error is one that a retry cannot mend."""
+
+    agent: str
+    error: str
+
+
+@attrs.frozen
+class GoodbyeStarted:
+    """The agent ended the conversation; what it has said is being played out."""
+
+    agent: str
+    reason: str
+
+
+@attrs.frozen
+class GoodbyeHeard:
+    """The goodbye has been played (`complete`), or its deadline has passed."""
+
+    agent: str
+    complete: bool
+
+
+@attrs.frozen
+class DigitPressed:
+    """The caller pressed a key."""
+
+    digit: str
+
+
+@attrs.frozen
+class CallerHungUp:
+    """The stream ended from the caller's side. `how`: stop or disconnect."""
+
+    how: str
+
+
+@attrs.frozen
+class WarningReported:
+    """The voice agent service warned."""
+
+    agent: str
+    code: str
+    description: str
+
+
+@attrs.frozen
+class Unrecognised:
+    """A message of a type unknown to us was passed over. `where`: twilio or deepgram."""
+
+    where: str
+    what: str
+
+
+@attrs.frozen
+class FrameRefused:
+    """A malformed message was passed over."""
+
+    where: str
+    why: str
+
+
+@attrs.frozen
+class ActorCrashed:
+    """An actor failed in a way nobody planned for."""
+
+    actor: str
+    error: str
+
+
+@attrs.frozen
+class CallEnded:
+    """The call is over. `frames` counts what passed in both directions, in 20 ms frames."""
+
+    outcome: str
+    duration: float
+    frames: Mapping[str, int]
+
+
+Fact: TypeAlias = (
+    CallStarted
+    | SessionConnecting
+    | SessionReady
+    | SessionFailed
+    | FloorTaken
+    | FloorLeft
+    | UserStartedSpeaking
+    | TurnHeard
+    | ReplyStarted
+    | ReplyText
+    | ReplyEnded
+    | AgentSpoke
+    | CallerSpoke
+    | BargeIn
+    | FunctionCalled
+    | FunctionAnswered
+    | FunctionWithdrawn
+    | SummaryStarted
+    | SummaryWritten
+    | SummaryFailed
+    | BriefReady
+    | HandoffAsked
+    | HandoffCommitted
+    | HandoffGap
+    | HandoffFailed
+    | HandoffWithdrawn
+    | SessionCrashed
+    | SessionRestarting
+    | RestartsExhausted
+    | GoodbyeStarted
+    | GoodbyeHeard
+    | DigitPressed
+    | CallerHungUp
+    | WarningReported
+    | Unrecognised
+    | FrameRefused
+    | ActorCrashed
+    | CallEnded
+)

@@ -1,0 +1,75 @@
+"""The log book of one call: every message, state change and cancellation, in one order.
+
+`Journal` stamps facts with the call's own time and passes each entry to its readers, in order, at once. It keeps
+nothing itself: transcript, record, live view and file are its readers. A reader is called synchronously and must not
+block; what it raises is the fault of whoever added it and ends the call, so readers that may fail (the Scribe's file)
+put a mailbox between.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from actors.facts import JSON, Fact
+
+_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
+_EVENTS: dict[type[object], str] = {}
+
+
+def event_name(fact: type[object]) -> str:
+    """Return the snake_case name under which a fact stands in `journal.jsonl`."""
+    name = _EVENTS.get(fact)
+    if name is None:
+        name = _EVENTS[fact] = _WORD_START.sub("_", fact.__name__).lower()
+    return name
+
+
+@attrs.frozen
+class Entry:
+    """One line of the Journal. `at` is seconds since the call started."""
+
+    seq: int
+    at: float
+    fact: Fact
+
+    @property
+    def event(self) -> str:
+        return event_name(type(self.fact))
+
+    def as_json(self) -> dict[str, JSON]:
+        return {"seq": self.seq, "at": round(self.at, 6), "event": self.event, **attrs.asdict(self.fact)}
+
+
+Reader: TypeAlias = Callable[[Entry], None]
+
+
+def ignore(_: Entry) -> None:
+    """Read nothing: the default where nobody watches a call."""
+
+
+@attrs.define
+class Journal:
+    """One call's ordered facts. Created at the start of the call, inside trio."""
+
+    _readers: tuple[Reader, ...] = ()
+    started: float = attrs.field(factory=trio.current_time)
+    _count: int = 0
+
+    @classmethod
+    def read_by(cls, readers: Iterable[Reader]) -> "Journal":
+        return cls(tuple(readers))
+
+    @property
+    def now(self) -> float:
+        """Seconds since the call started."""
+        return trio.current_time() - self.started
+
+    def note(self, fact: Fact) -> None:
+        """Enter a fact, stamped with the present moment."""
+        entry = Entry(self._count, self.now, fact)
+        self._count += 1
+        for read in self._readers:
+            read(entry)

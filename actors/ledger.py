@@ -1,0 +1,348 @@
+"""The agents' side of the line: what was sent to the caller, what was heard, and what never will be.
+
+`Ledger` queues the audio of whoever holds the floor, hands it to the bridge with a lead of some hundred milliseconds,
+and follows the marks that Twilio echoes. An echoed mark proves playback only if no `clear` came between (`clear` echoes
+all pending marks: Twilio reference, section 1.6), so a flush moves them to a set of their own. Each reply is a
+generation of its own; audio of one that was flushed, or of a voice without the floor, has no way in. It owns no task;
+`next_work` is awaited by the bridge, the only one to write to the line.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyStarted, ReplyText
+from actors.journal import Journal
+from actors.reply import Reply, Voice
+from protocol.audio import BYTES_PER_SECOND
+
+LONGEST_QUEUE = 300 * BYTES_PER_SECOND
+"""Five minutes unsent: half of what Twilio itself would buffer (error 31931)."""
+_MARK_EVERY = BYTES_PER_SECOND // 5
+_STARVED = 0.1
+
+
+@attrs.frozen
+class SendAudio:
+    """Work for the bridge: audio, and the name of the mark to send behind it, if any."""
+
+    audio: bytes
+    mark: str | None
+
+
+@attrs.frozen
+class SendMark:
+    """Work for the bridge: a mark behind audio that was sent without one."""
+
+    mark: str
+
+
+@attrs.frozen
+class SendClear:
+    """Work for the bridge: drop what is buffered at Twilio."""
+
+
+Work: TypeAlias = SendAudio | SendMark | SendClear
+
+
+@attrs.define
+class _Piece:
+    reply: Reply
+    audio: bytes
+    start: float
+    stop: float
+
+
+def _unrecorded(_start: float, _audio: bytes) -> None:
+    """Keep no recording."""
+
+
+@attrs.define
+class Ledger:
+    """One call's outgoing audio. What is not called `wait_…` or `next_work` is synchronous and never blocks."""
+
+    journal: Journal
+    lead: float = 0.4
+    """Seconds of audio the caller's line is kept ahead by: less makes barge-in exact, more survives a stall."""
+    piece: float = 0.4
+    """Seconds of audio in one message once the lead is there."""
+    on_heard: Callable[[float, bytes], None] = _unrecorded
+    """Called with audio that was played, and the second of the call at which it began."""
+    floor: Voice | None = None
+    received: int = 0
+    sent: int = 0
+    dropped: int = 0
+    generation: int = 0
+    _queue: deque[tuple[Reply, bytes]] = attrs.field(factory=deque, init=False)
+    _queued: int = attrs.field(default=0, init=False)
+    _out: deque[_Piece] = attrs.field(factory=deque, init=False)
+    _marks: dict[str, int] = attrs.field(factory=dict, init=False)
+    _flushed: set[str] = attrs.field(factory=set, init=False)
+    _marked: int = attrs.field(default=0, init=False)
+    _confirmed: int = attrs.field(default=0, init=False)
+    _play_end: float = attrs.field(default=-math.inf, init=False)
+    _clear_due: bool = attrs.field(default=False, init=False)
+    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _promised: Voice | None = attrs.field(default=None, init=False)
+
+    # The floor
+
+    def grant(self, voice: Voice) -> None:
+        """Give `voice` the floor: from now on only its audio has a way in."""
+        self.floor = voice
+        self._promised = voice if voice.gap_from is not None else self._promised
+
+    def withhold(self, voice: Voice) -> None:
+        """Take the floor from `voice`, if it has it. What it has said so far is played out."""
+        if self.floor is voice:
+            self.floor = None
+        self.end_reply(voice)
+
+    # What the session on the floor says
+
+    def put(self, voice: Voice, audio: bytes) -> bool:
+        """Queue audio for the caller; False if it was dropped: no floor, a cancelled reply, or no end to it."""
+        self.received += len(audio)
+        if voice is not self.floor or voice.is_muted or self._queued + len(audio) > LONGEST_QUEUE:
+            self.dropped += len(audio)
+            return False
+        reply = self._reply_of(voice)
+        if not reply.received:
+            self.journal.note(ReplyStarted(reply.agent, reply.generation))
+        reply.received += len(audio)
+        self._queue.append((reply, audio))
+        self._queued += len(audio)
+        self._wake()
+        return True
+
+    def add_text(self, voice: Voice, text: str) -> Reply | None:
+        """Note a sentence of what this voice says; None if it has no floor, or it belongs to a cancelled reply."""
+        if voice is not self.floor or voice.is_muted:
+            return None
+        reply = self._reply_of(voice)
+        reply.add_text(text)
+        self.journal.note(ReplyText(reply.agent, reply.generation, text))
+        return reply
+
+    def audio_done(self, voice: Voice) -> None:
+        """Note that the service has sent the last audio of the reply."""
+        reply = voice.reply
+        if reply is not None and not reply.closed:
+            reply.whole = True
+            self._settle(reply)
+            self._wake()
+
+    def end_reply(self, voice: Voice) -> None:
+        """Let the next audio of this voice begin a new reply."""
+        reply, voice.reply = voice.reply, None
+        if reply is not None:
+            reply.closed = True
+            self._settle(reply)
+            self._wake()
+
+    def interrupt(self, voice: Voice) -> None:
+        """Take a barge-in: drop what the caller has not heard, and what else comes of that reply.
+
+        Audio, and even text, of a cancelled reply can still arrive (Deepgram reference, section 6.4), and nothing in
+        it says so: the voice stays muted until `unmute`.
+        """
+        if voice is self.floor:
+            voice.is_muted = True
+            self.flush()
+
+    def unmute(self, voice: Voice) -> None:
+        """Let this voice be heard again: what comes now answers something new."""
+        voice.is_muted = False
+
+    # What the caller hears
+
+    @property
+    def unplayed(self) -> float:
+        """Seconds of audio the caller has yet to hear."""
+        return self.buffered + self._queued / BYTES_PER_SECOND
+
+    @property
+    def buffered(self) -> float:
+        """Seconds of audio sent and, by the clock and the last mark, not yet played."""
+        return max(0.0, self._play_end - trio.current_time())
+
+    async def wait_reply(self, voice: Voice, other_than: Reply | None = None) -> Reply:
+        """Wait until this voice has begun a reply (`other_than` one), and return it."""
+        while voice.reply is None or voice.reply is other_than:
+            await self._changed.wait()
+        return voice.reply
+
+    async def wait_received(self, reply: Reply) -> None:
+        """Wait until all audio of a reply has come from the service, or no more will be taken."""
+        while not (reply.whole or reply.closed):
+            await self._changed.wait()
+
+    def flush(self) -> bool:
+        """Drop everything the caller has not heard yet; True if there was anything."""
+        unheard, now = self.unplayed, trio.current_time()
+        if not unheard:
+            return False
+        speaking = self._out[0].reply if self._out else self._queue[0][0]
+        cut = self._play_until(now)
+        heard = round(_seconds(speaking.played), 3)
+        self.journal.note(BargeIn(speaking.agent, speaking.generation, heard, round(unheard, 3)))
+        self.dropped += self._queued
+        self._clear_due = self._clear_due or self._play_end > now
+        self._reset(now)
+        for reply in cut:
+            reply.cut = reply.closed = True
+            reply.cut_spoken(now)
+            self._end(reply)
+        self._wake()
+        return True
+
+    def close(self) -> None:
+        """End the book: what was not heard by now will not be."""
+        now = trio.current_time()
+        cut = self._play_until(now)
+        self._reset(now)
+        for reply in cut:
+            reply.cut = reply.closed = True
+            reply.cut_spoken(now)
+            self._end(reply)
+
+    def mark_reached(self, name: str) -> None:
+        """Take an echoed mark. Unknown names, and marks that a `clear` has flushed, prove nothing."""
+        if name in self._flushed:
+            self._flushed.discard(name)
+            return
+        position = self._marks.pop(name, None)
+        if position is None or position <= self._confirmed:
+            return
+        self._play_end = trio.current_time() + _seconds(self.sent - position)
+        while self._out and self._confirmed < position:
+            piece = self._out.popleft()
+            self._confirmed += len(piece.audio)
+            self._heard(piece, piece.audio)
+            self._settle(piece.reply)
+
+    # What the bridge sends
+
+    async def next_work(self) -> Work:
+        """Wait for the next thing to send to the line."""
+        while True:
+            now = trio.current_time()
+            work = self._work_at(now)
+            if work is not None:
+                return work
+            with trio.move_on_at(self._look_again()):
+                await self._changed.wait()
+
+    def _work_at(self, now: float) -> Work | None:
+        if self._clear_due:
+            self._clear_due = False
+            return SendClear()
+        if self._queue and self._play_end - now < self.lead:
+            return self._send_piece(now)
+        if self.sent > self._marked and not self._queue and (self._is_quiet() or self._play_end - now <= _STARVED):
+            return SendMark(self._new_mark())
+        return None
+
+    def _look_again(self) -> float:
+        if self._queue:
+            return self._play_end - self.lead
+        return self._play_end - _STARVED if self.sent > self._marked else math.inf
+
+    def _is_quiet(self) -> bool:
+        """Whether the last reply sent is known to have no more audio."""
+        return not self._out or self._out[-1].reply.whole or self._out[-1].reply.closed
+
+    def _send_piece(self, now: float) -> SendAudio:
+        reply, audio = self._take_piece()
+        start = max(now, self._play_end)
+        self._play_end = start + _seconds(len(audio))
+        self.sent += len(audio)
+        self._out.append(_Piece(reply, audio, start, self._play_end))
+        reply.add_spoken(start, self._play_end)
+        self._note_gap(reply, now)
+        return SendAudio(audio, self._new_mark() if self.sent - self._marked >= _MARK_EVERY else None)
+
+    def _take_piece(self) -> tuple[Reply, bytes]:
+        reply, audio = self._queue.popleft()
+        parts, size, limit = [audio], len(audio), int(self.piece * BYTES_PER_SECOND)
+        while size < limit and self._queue and self._queue[0][0] is reply:
+            parts.append(self._queue.popleft()[1])
+            size += len(parts[-1])
+        if size > limit:
+            keep = len(parts[-1]) - (size - limit)
+            self._queue.appendleft((reply, parts[-1][keep:]))
+            parts[-1], size = parts[-1][:keep], limit
+        self._queued -= size
+        return reply, b"".join(parts)
+
+    def _new_mark(self) -> str:
+        self._marked = self.sent
+        name = f"m{self.sent // 8}" if self.sent % 8 == 0 else f"m{self.sent // 8}.{self.sent % 8}"
+        self._marks[name] = self.sent
+        return name
+
+    def _note_gap(self, reply: Reply, now: float) -> None:
+        voice = self._promised
+        if voice is not None and voice.reply is reply and voice.gap_from is not None:
+            self.journal.note(HandoffGap(voice.agent, round(now - voice.gap_from, 6)))
+            self._promised = voice.gap_from = None
+
+    # Bookkeeping
+
+    def _reply_of(self, voice: Voice) -> Reply:
+        if voice.reply is None or voice.reply.closed or voice.reply.whole:
+            self.generation += 1
+            voice.reply = Reply(voice.agent, self.generation, self.journal.now)
+        return voice.reply
+
+    def _play_until(self, now: float) -> list[Reply]:
+        """Count what has been played up to `now`; return the replies that have audio left."""
+        left: dict[int, Reply] = {}
+        for piece in self._out:
+            share = (now - piece.start) / max(piece.stop - piece.start, 1e-9)
+            if share > 0:
+                self._heard(piece, piece.audio[: round(min(1.0, share) * len(piece.audio))])
+            left[piece.reply.generation] = piece.reply
+        left |= {reply.generation: reply for reply, _ in self._queue}
+        if self.floor is not None and self.floor.reply is not None and not self.floor.reply.ended.is_set():
+            left[self.floor.reply.generation] = self.floor.reply
+        return list(left.values())
+
+    def _reset(self, now: float) -> None:
+        self._out.clear()
+        self._queue.clear()
+        self._queued = 0
+        self._flushed |= self._marks.keys()
+        self._marks.clear()
+        self._confirmed = self._marked = self.sent
+        self._play_end = min(self._play_end, now)
+
+    def _heard(self, piece: _Piece, audio: bytes) -> None:
+        piece.reply.played += len(audio)
+        self.on_heard(piece.start - self.journal.started, audio)
+
+    def _settle(self, reply: Reply) -> None:
+        if (reply.whole or reply.closed) and reply.played >= reply.received and not reply.ended.is_set():
+            self._end(reply)
+
+    def _end(self, reply: Reply) -> None:
+        started = self.journal.started
+        for start, stop in reply.spoken:
+            self.journal.note(
+                AgentSpoke(reply.agent, reply.generation, round(start - started, 3), round(stop - started, 3))
+            )
+        reply.closed = True
+        reply.ended.set()
+        self.journal.note(ReplyEnded(reply.agent, reply.generation, reply.text, reply.heard_text(), reply.complete))
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+def _seconds(size: int) -> float:
+    return size / BYTES_PER_SECOND

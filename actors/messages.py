@@ -1,0 +1,99 @@
+"""What the actors of a call say to each other: one closed union for each mailbox.
+
+They stand here rather than beside their readers because sessions, Supervisor and Summarizer write to one another.
+"""
+
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from actors.supervision import Crashed
+from agents.brief import Brief
+
+# To the Supervisor
+
+
+@attrs.frozen
+class HandoffRefused:
+    """The answer to `HandoffAsked`, when the old agent keeps the floor. A handoff that succeeds has no answer."""
+
+    why: str
+
+
+@attrs.frozen(eq=False)
+class HandoffAsked:
+    """From the session on the floor at t0 (`at`, trio time): it has stopped speaking and listening."""
+
+    seat: int
+    call_id: str
+    name: str
+    to: str
+    reason: str
+    notes: str
+    at: float
+    offset: int
+    reply_to: trio.MemorySendChannel[HandoffRefused]
+
+
+@attrs.frozen
+class HandoffWithdrawn:
+    """From the same session, when the service has cancelled the function call."""
+
+    seat: int
+    call_id: str
+
+
+@attrs.frozen
+class Ended:
+    """A session's outcome: the agent ended the conversation, and the goodbye has been heard."""
+
+    reason: str
+
+
+@attrs.frozen
+class ConversationEnded:
+    """From the task of a session, when its agent has ended the conversation."""
+
+    seat: int
+    ended: Ended
+
+
+@attrs.frozen
+class SessionLost:
+    """From the task of a session, when it has crashed."""
+
+    seat: int
+    crash: Crashed
+
+
+ToSupervisor: TypeAlias = HandoffAsked | HandoffWithdrawn | ConversationEnded | SessionLost
+
+# To the Summarizer
+
+
+@attrs.frozen
+class RefreshBrief:
+    """From the session on the floor, after each turn of the caller: `reader` may soon need a Brief."""
+
+    reader: str
+
+
+@attrs.frozen
+class PreparedBrief:
+    """The Summarizer's answer. `source`: groq or extract; `why` an extract had to do."""
+
+    brief: Brief
+    source: str
+    why: str = ""
+
+
+@attrs.frozen(eq=False)
+class BriefAsked:
+    """From the Supervisor at t0. The answer always comes, within the summary deadline."""
+
+    reader: str
+    reply_to: trio.MemorySendChannel[PreparedBrief]
+
+
+ToSummarizer: TypeAlias = RefreshBrief | BriefAsked

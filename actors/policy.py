@@ -1,0 +1,55 @@
+"""How long this switchboard waits for what, and how often it tries again. Seconds throughout.
+
+One frozen value for a call; every deadline in `actors/` is one of these. Their sum is the silence a caller can meet:
+`docs/supervision.md` adds it up.
+"""
+
+from enum import Enum
+
+import attrs
+
+from actors.supervision import RestartPolicy
+
+
+class SummaryMode(Enum):
+    """When the Summarizer asks for a Brief."""
+
+    EAGER = "eager"
+    """After every turn of the caller, so that at a handoff only the last exchange is missing."""
+    ON_HANDOFF = "on_handoff"
+    """Once, when the handoff is asked for."""
+
+
+@attrs.frozen
+class CallPolicy:
+    """The deadlines and budgets of one call."""
+
+    session_start: float = 5.0
+    """From connecting to SettingsApplied, for the first session and for a restart."""
+    handoff_start: float = 4.0
+    """The same for the next agent of a handoff, each attempt."""
+    handoff_attempts: int = 2
+    restarts: RestartPolicy = attrs.field(factory=RestartPolicy)
+    summary_mode: SummaryMode = SummaryMode.EAGER
+    summary_deadline: float = 3.0
+    goodbye_onset: float = 1.0
+    """For a goodbye to begin, when the function call has overtaken its audio."""
+    goodbye_audio: float = 8.0
+    """From the end of the conversation until the service has sent the whole goodbye."""
+    goodbye_grace: float = 2.0
+    """Beyond the audio that is left to play, for its mark to come back."""
+    hang_up: float = 3.0
+    """For Twilio's REST API to end the call, or to take the apology."""
+    settle: float = 2.0
+    """For the call record and the recording to be written; shielded."""
+    keep_alive: float = 4.0
+    """Between KeepAlives. Deepgram closes after about 10 s without a message (its reference, section 7)."""
+    send_stall: float = 5.0
+    """For one message to leave for Deepgram; a peer that stops reading is a crashed session."""
+    chunk_frames: int = 4
+    """20 ms frames of caller audio in one message to Deepgram: Flux likes 80 ms."""
+    replay_rate: float = 4.0
+    """How many times real time a backlog of caller audio is sent."""
+    apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
+    fallback_number: str = ""
+    """Where a call goes that no agent can carry on; hung up if empty."""

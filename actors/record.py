@@ -1,0 +1,149 @@
+"""The call record, read off the Journal.
+
+`RecordBuilder` is a reader of the Journal and nothing else: whatever way a call ended, and whether or not its actors
+survived, the facts noted so far make a `CallRecord`. It raises nothing and owns nothing.
+"""
+
+import attrs
+import orjson
+
+from actors import facts
+from actors.journal import Entry
+from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord
+
+
+@attrs.define
+class RecordBuilder:
+    """Collects one call. `started_at` is ISO 8601, of the wall clock."""
+
+    caller: str
+    line: str
+    started_at: str
+    _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
+    _end: facts.CallEnded | None = None
+    _now: float = 0.0
+    _agents: list[AgentStint] = attrs.field(factory=list)
+    _handoffs: list[HandoffRecord] = attrs.field(factory=list)
+    _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
+    _turns: list[TurnRecord] = attrs.field(factory=list)
+    _reply_began: dict[int, float] = attrs.field(factory=dict)
+    _speech_began: float | None = None
+    _restarts: int = 0
+    _faults: list[str] = attrs.field(factory=list)
+
+    def read(self, entry: Entry) -> None:
+        """Take the next entry of the Journal."""
+        self._now = at = round(entry.at, 3)
+        match entry.fact:
+            case facts.CallStarted() as call:
+                self._call = call
+            case facts.CallEnded() as end:
+                self._end = end
+            case facts.FloorTaken(agent=agent):
+                self._on_floor_taken(agent, at)
+            case facts.FloorLeft():
+                self._agents[-1:] = [attrs.evolve(stint, ended=at) for stint in self._agents[-1:]]
+            case facts.FunctionCalled() | facts.FunctionAnswered() as function:
+                self._on_function(function, at)
+            case facts.HandoffAsked() | facts.BriefReady() | facts.HandoffGap() | facts.HandoffCommitted() as step:
+                self._on_handoff(step, at)
+            case facts.SessionRestarting():
+                self._restarts += 1
+            case other:
+                self._on_words(other, at)
+                self._on_fault(other)
+
+    def record(self) -> CallRecord:
+        """Return the record as it stands: of a call that has no end yet, it says so."""
+        end = self._end or facts.CallEnded("cut", self._now, {})
+        return CallRecord(
+            call_sid=self._call.call_sid,
+            stream_sid=self._call.stream_sid,
+            direction=self._call.direction,
+            caller=self.caller,
+            line=self.line,
+            started_at=self.started_at,
+            duration=round(end.duration, 3),
+            outcome=end.outcome,
+            agents=tuple(self._agents),
+            handoffs=tuple(self._handoffs),
+            functions=tuple(self._functions.values()),
+            transcript=tuple(sorted(self._turns, key=lambda turn: turn.at)),
+            restarts=self._restarts,
+            frames=FrameCounts(**end.frames),
+            faults=tuple(self._faults),
+        )
+
+    def _on_floor_taken(self, agent: str, at: float) -> None:
+        last = self._agents[-1] if self._agents else None
+        if last is not None and last.agent == agent:
+            self._agents[-1] = attrs.evolve(last, ended=at, restarts=last.restarts + 1)
+        else:
+            self._agents.append(AgentStint(agent, at, at))
+
+    def _on_words(self, fact: facts.Fact, at: float) -> None:
+        match fact:
+            case facts.UserStartedSpeaking():
+                self._speech_began = at
+            case facts.TurnHeard(text=text):
+                began, self._speech_began = self._speech_began, None
+                self._turns.append(TurnRecord(at if began is None else began, "caller", text, text))
+            case facts.ReplyStarted(generation=generation):
+                self._reply_began[generation] = at
+            case facts.ReplyEnded(agent=agent, generation=generation, text=text, heard=heard) if text:
+                self._turns.append(TurnRecord(self._reply_began.pop(generation, at), agent, text, heard))
+            case _:
+                """Not words."""
+
+    def _on_function(self, fact: facts.FunctionCalled | facts.FunctionAnswered, at: float) -> None:
+        key = f"{fact.agent}/{fact.id}"
+        match fact:
+            case facts.FunctionCalled(agent=agent, name=name, arguments=arguments):
+                self._functions[key] = FunctionRecord(at, agent, name, _as_object(arguments), "", ok=False)
+            case facts.FunctionAnswered(result=result, ok=ok) if key in self._functions:
+                self._functions[key] = attrs.evolve(self._functions[key], result=_as_object(result) or result, ok=ok)
+            case _:
+                """An answer to nothing that was asked."""
+
+    def _on_handoff(
+        self,
+        fact: facts.HandoffAsked | facts.BriefReady | facts.HandoffGap | facts.HandoffCommitted,
+        at: float,
+    ) -> None:
+        if isinstance(fact, facts.HandoffAsked):
+            self._handoffs.append(HandoffRecord(fact.agent, fact.to, at))
+            return
+        if not self._handoffs:
+            return
+        match fact:
+            case facts.BriefReady(source=source):
+                self._handoffs[-1] = attrs.evolve(self._handoffs[-1], brief_source=source)
+            case facts.HandoffGap(gap=gap):
+                self._handoffs[-1] = attrs.evolve(self._handoffs[-1], gap=gap)
+            case facts.HandoffCommitted():
+                """The floor tells it."""
+
+    def _on_fault(self, fact: facts.Fact) -> None:
+        match fact:
+            case facts.SessionCrashed(agent=agent, error=error):
+                self._faults.append(f"{agent} crashed: {error}")
+            case facts.SessionFailed(agent=agent, error=error):
+                self._faults.append(f"{agent} could not start: {error}")
+            case facts.HandoffFailed(agent=agent, to=to, why=why):
+                self._faults.append(f"handoff from {agent} to {to} failed: {why}")
+            case facts.SummaryFailed(reader=reader, why=why):
+                self._faults.append(f"no summary for {reader}: {why}")
+            case facts.ActorCrashed(actor=actor, error=error):
+                self._faults.append(f"{actor} crashed: {error}")
+            case facts.FrameRefused(where=where, why=why):
+                self._faults.append(f"malformed message from {where}: {why}")
+            case _:
+                """Not a fault."""
+
+
+def _as_object(text: str) -> dict[str, object]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {"": text}
+    return value if isinstance(value, dict) else {"": value}

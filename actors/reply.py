@@ -1,0 +1,99 @@
+"""One utterance of an agent on its way to the caller: its words, its audio, and how much of both was heard.
+
+Plain bookkeeping for the Ledger, in bytes of mu-law audio (8,000 a second). It owns no task and no clock.
+"""
+
+import attrs
+import trio
+
+from protocol.audio import BYTES_PER_SECOND
+
+_BYTES_PER_CHARACTER = BYTES_PER_SECOND / 15
+"""Speech runs at some fifteen characters a second: used only for a sentence whose audio never arrived in full."""
+
+
+@attrs.define(eq=False)
+class Voice:
+    """A session's right to speak, when the Ledger has granted it the floor. One for each incarnation."""
+
+    agent: str
+    gap_from: float | None = None
+    """When the caller was promised this voice (t0 of a handoff, trio time); None when nobody waits for it."""
+    reply: "Reply | None" = None
+    is_muted: bool = False
+    """What it says now belongs to a reply that the caller has interrupted."""
+
+
+@attrs.define(eq=False)
+class Reply:
+    """What an agent says between two turns of the caller."""
+
+    agent: str
+    generation: int
+    at: float
+    """Seconds of the call when it began."""
+    received: int = 0
+    played: int = 0
+    whole: bool = False
+    """The service has sent all of its audio."""
+    closed: bool = False
+    """No more audio will be taken for it."""
+    cut: bool = False
+    """The rest of it was dropped."""
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    spoken: list[tuple[float, float]] = attrs.field(factory=list)
+    """When the caller heard it (trio time); more than one interval if the audio arrived too slowly."""
+    _sentences: list[tuple[str, int]] = attrs.field(factory=list)
+
+    @property
+    def text(self) -> str:
+        return " ".join(text for text, _ in self._sentences)
+
+    @property
+    def complete(self) -> bool:
+        return self.whole and not self.cut and 0 < self.received <= self.played
+
+    def add_text(self, text: str) -> None:
+        """Note a sentence. Its audio begins about where the audio stood when its text came.
+
+        (The first audio of a sentence comes just before its text: Deepgram reference, section 6.2.)
+        """
+        self._sentences.append((text, self.received if self._sentences else 0))
+
+    def add_spoken(self, start: float, stop: float) -> None:
+        if self.spoken and start - self.spoken[-1][1] < 0.05:
+            self.spoken[-1] = (self.spoken[-1][0], stop)
+        else:
+            self.spoken.append((start, stop))
+
+    def cut_spoken(self, at: float) -> None:
+        self.spoken = [(start, min(stop, at)) for start, stop in self.spoken if start < at]
+
+    def heard_text(self, played: int | None = None) -> str:
+        """Return the words whose audio was played, to the nearest whole word, for `played` bytes of it."""
+        played = self.played if played is None else played
+        if not played:
+            return ""
+        if self.whole and played >= self.received:
+            return self.text
+        parts = [self._heard_of(index, played) for index in range(len(self._sentences))]
+        return " ".join(part for part in parts if part)
+
+    def _heard_of(self, index: int, played: int) -> str:
+        text, start = self._sentences[index]
+        if index + 1 < len(self._sentences):
+            stop = self._sentences[index + 1][1]
+        elif self.whole:
+            stop = self.received
+        else:
+            stop = max(self.received, round(start + len(text) * _BYTES_PER_CHARACTER))
+        if played >= stop:
+            return text
+        share = (played - start) / max(1, stop - start)
+        heard: list[str] = []
+        for word in text.split():
+            heard.append(word)
+            if len(" ".join(heard)) > share * len(text):
+                heard.pop()
+                break
+        return " ".join(heard)

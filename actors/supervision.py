@@ -1,0 +1,119 @@
+"""OTP's rules for restarting, in trio's words: what a crash is, and how many are too many.
+
+`contain` is one of the two places in the program that catch every exception (the other is the call's boundary): a
+crash becomes a value there, and the Supervisor decides. `RestartBudget` counts. Nothing here knows what a call is.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import TypeVar
+
+import attrs
+import trio
+
+from actors.errors import AgentUnavailable, RestartsExhausted
+from protocol.errors import RemoteProtocolError
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class RestartPolicy:
+    """At most `intensity` restarts within `period` seconds, each after a full-jitter delay."""
+
+    intensity: int = 2
+    period: float = 10.0
+    first_delay: float = 0.1
+    longest_delay: float = 2.0
+
+
+@attrs.frozen
+class Crashed:
+    """A run that ended in an exception; `error` is its root cause."""
+
+    error: Exception
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same thing might succeed if it is tried again."""
+        return self.error.retryable if isinstance(self.error, AgentUnavailable) else True
+
+    @property
+    def reason(self) -> str:
+        return describe(self.error)
+
+
+@attrs.define
+class RestartBudget:
+    """The restarts one agent has left."""
+
+    policy: RestartPolicy
+    rng: Random
+    _times: deque[float] = attrs.field(factory=deque, init=False)
+
+    def spend(self, crash: Crashed) -> float:
+        """Return the seconds to wait before the next restart.
+
+        *Raises* `RestartsExhausted` from the crash when the budget is spent or the crash cannot be mended by a retry.
+        """
+        now = trio.current_time()
+        while self._times and now - self._times[0] > self.policy.period:
+            self._times.popleft()
+        if not crash.is_retryable or len(self._times) >= self.policy.intensity:
+            raise RestartsExhausted(crash.reason) from crash.error
+        ceiling = min(self.policy.longest_delay, self.policy.first_delay * 2 ** len(self._times))
+        self._times.append(now)
+        return self.rng.uniform(0, ceiling)
+
+
+async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:
+    """Run `run(ready)`; once it has called `ready`, an exception is returned as `Crashed`.
+
+    Before that it is raised: as in OTP, a child that fails to start is its starter's business, and is not restarted.
+    """
+    is_ready = False
+
+    def ready() -> None:
+        nonlocal is_ready
+        on_ready()
+        is_ready = True
+
+    try:
+        return await run(ready)
+    except Exception as error:
+        if not is_ready:
+            raise
+        return Crashed(root_cause(error))
+
+
+async def guard(run: Callable[[], Awaitable[T]]) -> T | Crashed:
+    """Run what has nothing to get ready: any exception is returned as `Crashed`."""
+
+    async def at_once(ready: Callable[[], None]) -> T:
+        ready()
+        return await run()
+
+    return await contain(at_once, _nothing)
+
+
+def _nothing() -> None:
+    """Be ready."""
+
+
+def root_cause(error: Exception) -> Exception:
+    """Return the exception that a group was raised for: the first leaf, what we know by name before what we do not."""
+    leaves = list(_leaves(error))
+    known = [leaf for leaf in leaves if isinstance(leaf, AgentUnavailable | RemoteProtocolError)]
+    return (known or leaves)[0]
+
+
+def describe(error: BaseException) -> str:
+    """Return one line about an exception, for journal and log."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _leaves(error: Exception) -> list[Exception]:
+    if isinstance(error, ExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

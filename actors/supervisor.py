@@ -1,0 +1,198 @@
+"""Who has the floor: seats the first agent of a call, hands over to the next ones, restarts what crashes, ends it.
+
+`Supervisor` owns every session task of a call, in one nursery that lives as long as the conversation. Its loop is one
+turn for each thing a session reports: a handoff asked for, a crash, the end. Crashes arrive as values
+(`supervision.contain`), so nothing a session does ends the call by accident. It returns how the conversation ended,
+and touches neither audio nor the phone line.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import TypeAlias, assert_never
+
+import attrs
+import trio
+
+from actors.agent_session import Opening
+from actors.desk import Desk
+from actors.errors import AgentUnavailable, RestartsExhausted
+from actors.facts import RestartsExhausted as NoRestartLeft
+from actors.facts import SessionCrashed, SessionRestarting
+from actors.floor import Floor, Seat, Tenure
+from actors.handoff import Brought, Handoff, Kept, Lost, Over, answer
+from actors.messages import (
+    ConversationEnded,
+    Ended,
+    HandoffAsked,
+    HandoffWithdrawn,
+    SessionLost,
+    ToSummarizer,
+    ToSupervisor,
+)
+from actors.settings_form import SettingsForm
+from actors.supervision import Crashed, RestartBudget
+from agents.brief import Brief
+from agents.roster import Roster
+from protocol.deepgram import Settings
+
+
+@attrs.frozen
+class Finished:
+    """The agents ended the conversation themselves, for this reason."""
+
+    reason: str
+
+
+@attrs.frozen
+class NoAgentLeft:
+    """No agent can carry on: the caller must be told so, and by somebody else."""
+
+    why: str
+
+
+ConversationOutcome: TypeAlias = Finished | NoAgentLeft
+
+
+@attrs.define(eq=False)
+class Supervisor:
+    """One call's supervisor. `run` it once, inside the call nursery."""
+
+    desk: Desk
+    roster: Roster
+    floor: Floor
+    form: SettingsForm
+    mailbox: trio.MemoryReceiveChannel[ToSupervisor]
+    summarizer: trio.MemorySendChannel[ToSummarizer]
+    rng: Random
+    context: Brief | None = None
+    _early: deque[ToSupervisor] = attrs.field(factory=deque, init=False)
+
+    async def run(self) -> ConversationOutcome:
+        """Seat one agent after the other, until one ends the conversation or none is left."""
+        async with trio.open_nursery() as sessions:
+            try:
+                outcome: ConversationOutcome = Finished((await self._converse(sessions)).reason)
+            except RestartsExhausted as exhausted:
+                outcome = NoAgentLeft(str(exhausted))
+            sessions.cancel_scope.cancel(reason="conversation over")
+        return outcome
+
+    async def _converse(self, sessions: trio.Nursery) -> Ended:
+        holder = await self._seat_first(sessions)
+        while True:
+            message = await self._next_message(holder)
+            match message:
+                case ConversationEnded(ended=ended):
+                    return ended
+                case SessionLost(crash=crash):
+                    holder = await self._restart(sessions, holder, crash)
+                case HandoffAsked():
+                    outcome = await self._hand_off(sessions, holder, message)
+                    if isinstance(outcome, Ended):
+                        return outcome
+                    holder = outcome
+                case HandoffWithdrawn():
+                    """Of a handoff that was decided before."""
+                case _:
+                    assert_never(message)
+
+    async def _next_message(self, holder: Seat) -> ToSupervisor:
+        """Wait for what the session on the floor reports; the others are out of the conversation."""
+        while True:
+            message = self._early.popleft() if self._early else await self.mailbox.receive()
+            if message.seat == holder.number:
+                return message
+
+    async def _hand_off(self, sessions: trio.Nursery, holder: Seat, asked: HandoffAsked) -> Seat | Ended:
+        successor = self.roster.agents.get(asked.to)
+        if successor is None:
+            answer(asked.reply_to, f"there is no agent {asked.to!r}")
+            return holder
+        handoff = Handoff(
+            desk=self.desk,
+            floor=self.floor,
+            form=self.form,
+            mailbox=self.mailbox,
+            summarizer=self.summarizer,
+            rng=self.rng,
+            holder=holder,
+            asked=asked,
+            tenure=Tenure(successor, self._new_budget()),
+            early=self._early,
+        )
+        outcome = await handoff.run(sessions)
+        match outcome:
+            case Brought(seat=seat):
+                return seat
+            case Kept():
+                return holder
+            case Lost(crash=crash):
+                return await self._restart(sessions, holder, crash)
+            case Over(ended=ended):
+                return ended
+            case _:
+                assert_never(outcome)
+
+    # The first session, and every restart
+
+    async def _seat_first(self, sessions: trio.Nursery) -> Seat:
+        tenure = Tenure(self.roster.agents[self.roster.first], self._new_budget(), self.context)
+        return await self._seat_within_budget(sessions, tenure, "first", lambda: self._greeting(tenure, 0))
+
+    async def _restart(self, sessions: trio.Nursery, lost: Seat, crash: Crashed) -> Seat:
+        self.desk.journal.note(SessionCrashed(lost.agent, lost.number, crash.reason, crash.is_retryable))
+        self.floor.leave(lost, "crashed")
+        await self._back_off(lost.tenure, crash)
+        return await self._seat_within_budget(sessions, lost.tenure, "restart", lambda: self._resumption(lost))
+
+    async def _seat_within_budget(
+        self, sessions: trio.Nursery, tenure: Tenure, why: str, opening: Callable[[], Opening]
+    ) -> Seat:
+        while True:
+            seat = self.floor.new_seat(tenure, opening())
+            try:
+                await self.floor.start(sessions, seat, why, self.desk.policy.session_start, _nobody_leaves)
+            except AgentUnavailable as unavailable:
+                await self._back_off(tenure, Crashed(unavailable))
+            else:
+                return seat
+
+    async def _back_off(self, tenure: Tenure, crash: Crashed) -> None:
+        name = tenure.agent.name
+        try:
+            delay = tenure.budget.spend(crash)
+        except RestartsExhausted:
+            self.desk.journal.note(NoRestartLeft(name, crash.reason))
+            raise
+        self.desk.journal.note(SessionRestarting(name, round(delay, 6), crash.reason))
+        await trio.sleep(delay)
+
+    def _greeting(self, tenure: Tenure, start: int) -> Opening:
+        async def settings() -> Settings:
+            await trio.lowlevel.checkpoint()
+            return self.form.fresh(tenure.agent, tenure.brief)
+
+        return Opening(settings, lambda: self.desk.tape.resume_point(start))
+
+    def _resumption(self, lost: Seat) -> Opening:
+        """Go on where the lost session broke off; if it had not got beyond its greeting, greet again."""
+        tenure, conversation, cursor = lost.tenure, self.desk.conversation, lost.session.cursor
+        if not conversation.is_opened(tenure.since):
+            return self._greeting(tenure, cursor)
+
+        async def settings() -> Settings:
+            await trio.lowlevel.checkpoint()
+            return self.form.resumed(tenure.agent, tenure.brief, conversation.history(tenure.since))
+
+        def start() -> int:
+            return self.desk.tape.resume_point(cursor)
+
+        return Opening(settings, start, conversation.unanswered(tenure.since))
+
+    def _new_budget(self) -> RestartBudget:
+        return RestartBudget(self.desk.policy.restarts, self.rng)
+
+
+def _nobody_leaves() -> None:
+    """The floor is empty: nobody has to leave it."""

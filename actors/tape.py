@@ -1,0 +1,187 @@
+"""The caller's side of the line on tape: what agents listen to, and can listen to again.
+
+`Tape` is a bounded, append-only log of 20 ms frames with offsets. The bridge appends; each session reads through its
+own `TapeReader`; `commit` moves when a turn of the caller has been transcribed. It knows nothing of agents, never
+blocks the writer, and when it overflows it forgets the oldest frames and counts those that nobody had read.
+"""
+
+import math
+
+import attrs
+import trio
+
+from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
+
+KEPT_FRAMES = 1500
+"""Thirty seconds: longer than any restart budget, 240 kB."""
+
+_SLACK_BYTES = 50 * FRAME_BYTES
+_PREROLL_FRAMES = 15
+_BREATH_FRAMES = 10
+_LONGEST_SCAN = 150
+"""Voice for longer than three seconds without a breath is taken for a noisy line, not for a turn that has begun."""
+
+
+@attrs.define
+class Tape:
+    """The caller's audio of one call. Offsets count frames since the stream began."""
+
+    kept: int = KEPT_FRAMES
+    committed: int = 0
+    """Every frame before this offset has been transcribed, or held no speech."""
+    lost: int = 0
+    """Frames that no session has read and none will: forgotten, or skipped between two readers."""
+    _audio: bytearray = attrs.field(factory=bytearray, init=False)
+    _first: int = attrs.field(default=0, init=False)
+    _delivered: int = attrs.field(default=0, init=False)
+    _wanted: float = attrs.field(default=math.inf, init=False)
+    _more: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    @property
+    def end(self) -> int:
+        """The offset of the next frame to come."""
+        return self._first + len(self._audio) // FRAME_BYTES
+
+    @property
+    def delivered(self) -> int:
+        """The offset up to which frames were read by a session."""
+        return self._delivered
+
+    def append(self, audio: bytes) -> None:
+        """Put the caller's next audio on tape: any length, a frame begun is completed by the next call."""
+        self._audio += audio
+        excess = len(self._audio) - self.kept * FRAME_BYTES
+        if excess > _SLACK_BYTES:
+            self._forget(excess // FRAME_BYTES)
+        if self.end >= self._wanted:
+            self.wake()
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the frames from `start` up to `stop`, as far as they exist and are still kept."""
+        stop = min(stop, self.end)
+        self.lost += max(0, max(start, self._first) - self._delivered) if stop > self._delivered else 0
+        self._delivered = max(self._delivered, stop)
+        origin = self._first
+        return bytes(self._audio[max(0, start - origin) * FRAME_BYTES : max(0, stop - origin) * FRAME_BYTES])
+
+    async def wait_end(self, offset: int) -> None:
+        """Wait until the tape reaches `offset`, or `wake` is called."""
+        if self.end >= offset:
+            await trio.lowlevel.checkpoint()
+            return
+        self._wanted = min(self._wanted, offset)
+        await self._more.wait()
+
+    def wake(self) -> None:
+        """Let every waiting reader look again."""
+        self._wanted = math.inf
+        self._more.set()
+        self._more = trio.Event()
+
+    def commit(self, offset: int) -> None:
+        """Note that what the caller said before `offset` has been transcribed.
+
+        Speech that is still going on at `offset` belongs to the next turn: the mark is set back to where it began.
+        """
+        self.committed = max(self.committed, self._start_of_speech(min(offset, self.end)))
+
+    def resume_point(self, offset: int) -> int:
+        """Return the frame from which a session must read that takes over from one which has read up to `offset`.
+
+        That is the first voiced frame no one has transcribed, with a little before it; `offset` where there is none.
+        """
+        for number in range(max(self.committed, self._first), offset):
+            if self._is_voiced(number):
+                return max(number - _PREROLL_FRAMES, self.committed, self._first)
+        return offset
+
+    def _start_of_speech(self, offset: int) -> int:
+        quiet = 0
+        start = offset
+        floor = max(self.committed, self._first)
+        for number in range(offset - 1, max(floor, offset - _LONGEST_SCAN) - 1, -1):
+            if self._is_voiced(number):
+                quiet, start = 0, number
+                continue
+            quiet += 1
+            if quiet == _BREATH_FRAMES:
+                return start
+        return start if offset - floor <= _LONGEST_SCAN else offset
+
+    def _is_voiced(self, number: int) -> bool:
+        at = (number - self._first) * FRAME_BYTES
+        return is_voiced(bytes(self._audio[at : at + FRAME_BYTES]))
+
+    def _forget(self, frames: int) -> None:
+        self._first += frames
+        self.lost += max(0, self._first - self._delivered)
+        self._delivered = max(self._delivered, self._first)
+        del self._audio[: frames * FRAME_BYTES]
+
+
+@attrs.define
+class TapeReader:
+    """One session's ear: the tape from `cursor` on, in chunks, and silence while the ear is held.
+
+    A backlog comes at `rate` times real time, then live. `hold` and `resume` are what a handoff does to the outgoing
+    session: it must not hear what belongs to the next agent, and its line must not fall silent either
+    (a Voice Agent session without audio ends after about 10 s: Deepgram reference, section 7).
+    """
+
+    tape: Tape
+    cursor: int
+    chunk_frames: int = 4
+    rate: float = 4.0
+    starved_after: float = 2.0
+    """Seconds without caller audio after which silence stands in for it."""
+    silent_frames: int = attrs.field(default=0, init=False)
+    _released: trio.Event | None = attrs.field(default=None, init=False)
+    _due: float = attrs.field(default=-math.inf, init=False)
+
+    @property
+    def chunk_seconds(self) -> float:
+        return self.chunk_frames * FRAME_SECONDS
+
+    def hold(self) -> int:
+        """Stop reading; return the offset of the first frame that has not been read."""
+        if self._released is None:
+            self._released = trio.Event()
+            self.tape.wake()
+        return self.cursor
+
+    def resume(self) -> None:
+        """Go on reading from where `hold` stopped."""
+        if self._released is not None:
+            self._released.set()
+            self._released = None
+
+    async def next_chunk(self) -> bytes:
+        """Wait for the next chunk of the caller's audio, or of the silence that stands in for it."""
+        while True:
+            if self._released is not None:
+                return await self._next_silence(self._released)
+            backlog = self.tape.end - self.cursor
+            if backlog < self.chunk_frames:
+                with trio.move_on_after(self.starved_after) as patience:
+                    await self.tape.wait_end(self.cursor + self.chunk_frames)
+                if patience.cancelled_caught:
+                    return self._silence()
+            elif trio.current_time() < self._due:
+                await trio.sleep_until(self._due)
+            else:
+                return self._take(backlog)
+
+    def _take(self, backlog: int) -> bytes:
+        start, self.cursor = self.cursor, self.cursor + self.chunk_frames
+        if backlog >= 2 * self.chunk_frames:
+            self._due = trio.current_time() + self.chunk_seconds / self.rate
+        return self.tape.read(start, self.cursor)
+
+    async def _next_silence(self, released: trio.Event) -> bytes:
+        with trio.move_on_after(self.chunk_seconds):
+            await released.wait()
+        return self._silence()
+
+    def _silence(self) -> bytes:
+        self.silent_frames += self.chunk_frames
+        return silence(self.chunk_frames)

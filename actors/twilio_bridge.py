@@ -1,0 +1,149 @@
+"""One caller's socket.
+
+`TwilioBridge` owns the Media Streams connection from `start` to its end and is the only one to write to it. It puts
+the caller's audio on the tape and sends what the ledger has for the caller. It outlives every agent, never restarts,
+and when it ends the call ends. A frame that cannot be read is counted and passed over; a socket that sends nothing
+else is given up.
+"""
+
+from collections.abc import Callable
+from typing import assert_never
+
+import attrs
+import trio
+from trio_websocket import ConnectionClosed
+
+from actors.desk import Desk
+from actors.facts import CallerHungUp, CallerSpoke, DigitPressed, FrameRefused, Unrecognised
+from actors.ledger import SendAudio, SendClear, SendMark, Work
+from protocol import twilio
+from protocol.audio import FRAME_SECONDS, is_voiced
+from protocol.errors import RemoteProtocolError
+from protocol.twilio import FromTwilio, MediaStreamDialogue, StreamState
+from protocol.wire import WebSocket
+
+_NOTED_REFUSALS = 10
+_REFUSALS_IN_A_ROW = 250
+"""Five seconds of nothing but nonsense."""
+_BREATH = 0.4
+
+
+@attrs.define
+class VoiceActivity:
+    """When the caller's line carries voice; pauses shorter than a breath do not count."""
+
+    began: float | None = None
+    last: float = 0.0
+
+    def hear(self, voiced: bool, now: float) -> tuple[float, float] | None:
+        """Take the next frame; return an interval of speech when it is over."""
+        if voiced:
+            self.began = now if self.began is None else self.began
+            self.last = now + FRAME_SECONDS
+        elif self.began is not None and now - self.last >= _BREATH:
+            return self.end()
+        return None
+
+    def end(self) -> tuple[float, float] | None:
+        """Return the interval that is under way, if any."""
+        began, self.began = self.began, None
+        return None if began is None else (round(began, 3), round(self.last, 3))
+
+
+@attrs.define(eq=False)
+class TwilioBridge:
+    """The bridge of one call. The socket is handed over right after its `start` message; `run` it once.
+
+    *Closes* nothing: the socket is closed by whoever accepted it.
+    """
+
+    desk: Desk
+    socket: WebSocket
+    stream_sid: str
+    on_audio: Callable[[bytes], None] | None = None
+    """Called with the caller's audio, when it is recorded."""
+    frames_in: int = 0
+    refused: int = 0
+    _activity: VoiceActivity = attrs.field(factory=VoiceActivity, init=False)
+    _refused_in_a_row: int = attrs.field(default=0, init=False)
+
+    async def run(self) -> CallerHungUp:
+        """Carry audio both ways until the caller's side ends the stream."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write)
+            left = await self._read()
+            nursery.cancel_scope.cancel(reason="stream over")
+        self._note_speech(self._activity.end())
+        self.desk.journal.note(left)
+        return left
+
+    async def _read(self) -> CallerHungUp:
+        dialogue = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid)
+        while self._refused_in_a_row < _REFUSALS_IN_A_ROW:
+            try:
+                frame = await self.socket.get_message()
+            except ConnectionClosed:
+                return CallerHungUp("disconnect")
+            try:
+                event = dialogue.receive(frame)
+            except RemoteProtocolError as refused:
+                self._on_refused(refused)
+                continue
+            self._refused_in_a_row = 0
+            if isinstance(event, twilio.MediaArrived):
+                self._on_media(event.payload)
+            elif isinstance(event, twilio.StreamStopped):
+                return CallerHungUp("stop")
+            else:
+                self._on_event(event)
+        return CallerHungUp("nonsense")
+
+    def _on_media(self, audio: bytes) -> None:
+        self.frames_in += 1
+        self.desk.tape.append(audio)
+        if self.on_audio is not None:
+            self.on_audio(audio)
+        self._note_speech(self._activity.hear(is_voiced(audio), self.desk.journal.now))
+
+    def _on_event(self, event: FromTwilio) -> None:
+        journal = self.desk.journal
+        match event:
+            case twilio.MarkReached(name=name):
+                self.desk.ledger.mark_reached(name)
+            case twilio.DigitPressed(digit=digit):
+                journal.note(DigitPressed(digit))
+            case twilio.Unrecognised(event=name):
+                journal.note(Unrecognised("twilio", name))
+            case _:
+                """`connected` or a second `start`: nothing that this stream does not know."""
+
+    def _on_refused(self, refused: RemoteProtocolError) -> None:
+        self.refused += 1
+        self._refused_in_a_row += 1
+        if self.refused <= _NOTED_REFUSALS:
+            self.desk.journal.note(FrameRefused("twilio", str(refused)))
+
+    def _note_speech(self, spoke: tuple[float, float] | None) -> None:
+        if spoke is not None:
+            self.desk.journal.note(CallerSpoke(*spoke))
+
+    async def _write(self) -> None:
+        ledger = self.desk.ledger
+        try:
+            while True:
+                for message in self._messages_for(await ledger.next_work()):
+                    await self.socket.send_message(message)
+        except ConnectionClosed:
+            """The reader meets the same end, after what the caller said last."""
+
+    def _messages_for(self, work: Work) -> tuple[str, ...]:
+        match work:
+            case SendAudio(audio=audio, mark=mark):
+                media = twilio.encode_media(self.stream_sid, audio)
+                return (media,) if mark is None else (media, twilio.encode_mark(self.stream_sid, mark))
+            case SendMark(mark=mark):
+                return (twilio.encode_mark(self.stream_sid, mark),)
+            case SendClear():
+                return (twilio.encode_clear(self.stream_sid),)
+            case _:
+                assert_never(work)

@@ -1,0 +1,148 @@
+"""What a model may say when it asks for a function: one attrs class, read in both directions.
+
+Owns the link between an argument class and the wire: `schema_of` writes the class as the JSON Schema that the model
+sees, `read_arguments` reads the model's JSON back into the class. Both use the same `Kind`, so what is offered and what
+is accepted cannot differ. A class that cannot be written as a schema is the author's bug (`SchemaRefused`, found when
+the roster is loaded); JSON that does not fit is the model's (`ArgumentsRefused`, its problems written for the model).
+
+    @attrs.frozen
+    class Satisfaction:
+        rating: Annotated[int, "The customer's rating", Between(1, 5)]
+        feedback: Annotated[str, "What the customer added, in their words"] = ""
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, TypeVar, get_args, get_origin
+
+import attrs
+import orjson
+
+from agents.kinds import Between, Kind, Unfit, kind_of
+from protocol.fields import JSON, kind
+
+ArgumentsT = TypeVar("ArgumentsT")
+
+
+class SchemaRefused(Exception):
+    """An argument class cannot be offered to a model; `field` is the argument, or empty for the class."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        """Keep the argument apart from what is wrong with it."""
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.field = field
+        self.problem = problem
+
+
+class ArgumentsRefused(Exception):
+    """A model's arguments do not fit; each problem tells the model what was wrong and what to send instead."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Keep every problem, so that one more attempt can mend them all."""
+        super().__init__(" ".join(problems))
+        self.problems = tuple(problems)
+
+    def content(self) -> str:
+        """Answer the function call: there is no error flag on the wire, so the content says it."""
+        advice = "Nothing was done. Call the function again with these problems mended; ask the customer if you must."
+        return orjson.dumps({"error": "arguments refused", "problems": self.problems, "advice": advice}).decode()
+
+
+@attrs.frozen
+class _Argument:
+    """One field of an argument class, as the model sees it."""
+
+    name: str
+    kind: Kind
+    required: bool
+    description: str
+    extra: Mapping[str, JSON]
+
+    def schema(self) -> dict[str, JSON]:
+        return {**self.kind.schema(), "description": self.description, **self.extra}
+
+    def taken(self, value: JSON) -> Mapping[str, object]:
+        """Read what was sent; an optional argument that is null or blank was not sent. *Raises* `Unfit`."""
+        if value is None and self.required:
+            raise Unfit(f"is missing: {self.description or 'it is required'}")
+        if value is None or (value == "" and not self.required):
+            return {}
+        result = self.kind.read(value)
+        if self.required and result in ("", ()):
+            raise Unfit("must not be empty")
+        return {self.name: result}
+
+
+def schema_of(arguments: type) -> dict[str, JSON]:
+    """Write an argument class as the JSON Schema of a function's parameters.
+
+    *Raises* `SchemaRefused` for a class or a field that has no such form.
+    """
+    described = _arguments(arguments)
+    return {
+        "type": "object",
+        "properties": {each.name: each.schema() for each in described},
+        "required": [each.name for each in described if each.required],
+        "additionalProperties": False,
+    }
+
+
+def read_arguments(arguments: type[ArgumentsT], text: str) -> ArgumentsT:
+    """Read the model's JSON into the argument class; `""` is no arguments, `null` is a field not sent.
+
+    *Raises* `ArgumentsRefused`, and nothing else, for whatever the model may have sent.
+    """
+    described = {each.name: each for each in _arguments(arguments)}
+    sent = {name: value for name, value in _object(text).items() if value is not None}
+    values: dict[str, object] = {}
+    problems = [
+        f"`{name}` is not an argument: send only {_names(described)}." for name in sent if name not in described
+    ]
+    for name, each in described.items():
+        try:
+            values.update(each.taken(sent.get(name)))
+        except Unfit as unfit:
+            problems.append(f"`{name}` {unfit}.")
+    if problems:
+        raise ArgumentsRefused(problems)
+    try:
+        return arguments(**values)
+    except (ValueError, TypeError) as refusal:
+        raise ArgumentsRefused([f"{refusal}."]) from refusal
+
+
+def _object(text: str) -> Mapping[str, JSON]:
+    try:
+        value: JSON = orjson.loads(text) if text.strip() else {}
+    except orjson.JSONDecodeError as error:
+        raise ArgumentsRefused(["The arguments are not JSON: send one JSON object."]) from error
+    if not isinstance(value, Mapping):
+        raise ArgumentsRefused([f"The arguments must be one JSON object, not {kind(value)}."])
+    return value
+
+
+def _arguments(arguments: type) -> tuple[_Argument, ...]:
+    if not attrs.has(arguments):
+        raise SchemaRefused("", f"{arguments.__name__} is not an attrs class")
+    try:
+        fields = attrs.fields(attrs.resolve_types(arguments, include_extras=True))
+    except NameError as error:
+        raise SchemaRefused("", f"an annotation cannot be resolved: {error}") from error
+    sent = (field for field in fields if field.init)
+    return tuple(_argument(field.alias or "", field.type, required=field.default is attrs.NOTHING) for field in sent)
+
+
+def _argument(name: str, annotation: object, *, required: bool) -> _Argument:
+    marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    plain = get_args(annotation)[0] if marks else annotation
+    limits = next((mark for mark in marks if isinstance(mark, Between)), None)
+    try:
+        sort = kind_of(plain, limits)
+    except Unfit as unfit:
+        raise SchemaRefused(name, str(unfit)) from unfit
+    description = " ".join(mark for mark in marks if isinstance(mark, str))
+    extra = {key: value for mark in marks if isinstance(mark, Mapping) for key, value in mark.items()}
+    return _Argument(name, sort, required, description, extra)
+
+
+def _names(described: Mapping[str, _Argument]) -> str:
+    return ", ".join(f"`{name}`" for name in described) or "an empty object"

@@ -1,0 +1,114 @@
+"""What must be true of one agent before it may answer a telephone.
+
+Owns the checks that need nothing but the agent and the names of the others; circles and unreachable agents are the
+roster's. It never raises: every problem is yielded as a field and a sentence, for the roster to report with the file.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from agents.arguments import SchemaRefused
+from agents.brief import LARGEST_BRIEF
+from agents.functions import FunctionSpec
+from agents.quoting import word_set
+from agents.spec import PROMPT_LIMIT, AgentSpec, blanks_of
+from protocol.fields import JSON
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_BLANKS: Final = frozenset({"name", "topic"})
+# Unknown keys in Settings make Deepgram answer UNPARSABLE_CLIENT_MESSAGE and close, so only plain JSON Schema goes out.
+_SCHEMA_KEYS: Final = word_set(
+    "type properties required description enum minimum maximum items additionalProperties pattern format default "
+    "minLength maxLength minItems maxItems title examples"
+)
+
+Found = Iterator[tuple[str, str]]
+
+
+def problems_of_agent(agent: AgentSpec, *, names: frozenset[str]) -> Found:
+    """Yield everything wrong with one agent as a field and a sentence."""
+    if not _NAME.fullmatch(agent.name):
+        yield "name", f"{agent.name!r} must be a lower-case word of letters, digits and underscores"
+    if not agent.voice.strip():
+        yield "voice", "is empty"
+    yield from _prompt(agent)
+    yield from _greeting(agent.greeting)
+    yield from _edges(agent, names)
+    yield from _functions(agent)
+
+
+def _prompt(agent: AgentSpec) -> Found:
+    if not agent.prompt.strip():
+        yield "prompt", "is empty"
+    length = len(agent.prompt_with(LARGEST_BRIEF))
+    if length > PROMPT_LIMIT:
+        cut = f"Deepgram cuts what is over {PROMPT_LIMIT}: shorten it by {length - PROMPT_LIMIT}"
+        yield "prompt", f"is {len(agent.prompt)} characters, with the largest Brief {length}; {cut}"
+
+
+def _greeting(greeting: str) -> Found:
+    try:
+        lines = [blanks_of(line) for line in greeting.splitlines() if line.strip()]
+    except ValueError as error:
+        yield "greeting", f"cannot be read: {error}"
+        return
+    for blank in {blank for line in lines for blank in line} - _BLANKS:
+        yield "greeting", f"{{{blank}}} is not a blank; there are {', '.join(sorted(_BLANKS))}"
+    if not lines or lines[-1]:
+        yield "greeting", "needs a last line without blanks, for a customer of whom nothing is known"
+
+
+def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:
+    for target in agent.hands_to:
+        if target not in names:
+            yield "hands_to", f"there is no agent {target!r}; there are {', '.join(sorted(names))}"
+        if target == agent.name:
+            yield "hands_to", "an agent cannot hand the call to itself"
+    led = {function.leads_to for function in agent.functions if function.leads_to}
+    for target in sorted(led - set(agent.hands_to)):
+        yield "functions", f"a function leads to {target!r}, which is not in hands_to"
+    for target in sorted(set(agent.hands_to) - led):
+        yield "functions", f"no function leads to {target!r} of hands_to: add handoff_to_next_agent({target!r})"
+    if not agent.hands_to and not any(function.ends_call for function in agent.functions):
+        yield "functions", "the agent can neither end the call nor hand it on: add END_CONVERSATION"
+
+
+def _functions(agent: AgentSpec) -> Found:
+    for name, count in Counter(function.name for function in agent.functions).items():
+        if count > 1:
+            yield f"functions.{name}", f"is there {count} times"
+    for function in agent.functions:
+        for part, text in _function(function):
+            yield f"functions.{function.name}{part}", text
+
+
+def _function(function: FunctionSpec) -> Found:
+    if not _FUNCTION_NAME.fullmatch(function.name):
+        yield "", "the name may have letters, digits, - and _, at most 64"
+    if not function.description.strip():
+        yield ".description", "is empty: it is how the model knows when to call"
+    if not function.has_handler():
+        yield ".handler", "there is no handler; give it an async function of (arguments, context)"
+    if function.deadline <= 0:
+        yield ".deadline", "must be more than 0 seconds"
+    try:
+        parameters = function.definition().parameters
+    except SchemaRefused as refused:
+        yield f".arguments.{refused.field}".rstrip("."), refused.problem
+        return
+    for path, key in _refused_keys(parameters, ""):
+        yield f".arguments{path}", f"{key!r} is not a JSON Schema key that Deepgram's strict parser takes: remove it"
+
+
+def _refused_keys(schema: Mapping[str, JSON], path: str) -> Iterator[tuple[str, str]]:
+    yield from ((path, key) for key in schema if key not in _SCHEMA_KEYS)
+    properties = schema.get("properties")
+    inner = dict(properties) if isinstance(properties, Mapping) else {}
+    if "items" in schema:
+        inner["[]"] = schema["items"]
+    for name, each in inner.items():
+        if isinstance(each, Mapping):
+            yield from _refused_keys(each, f"{path}.{name}")

@@ -1,0 +1,243 @@
+"""What an agent can do besides talking: hand the call on, end it, note something down.
+
+Owns `FunctionSpec` (a function as data), the closed union of what a function may come to (`Outcome`), and the functions
+of the shipped roster. A function never touches the call: it returns what should happen, and the Supervisor does it. Bad
+arguments are `ArgumentsRefused`, a message to the model; anything else that a handler raises is a bug in the handler.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Final, Literal, TypeAlias
+
+import attrs
+import orjson
+
+from agents.arguments import ArgumentsRefused, SchemaRefused, read_arguments, schema_of
+from agents.kinds import Between
+from protocol.deepgram import FunctionDefinition
+from protocol.fields import JSON
+
+__all__ = [
+    "END_CONVERSATION",
+    "JSON",
+    "RECORD_SATISFACTION",
+    "SCHEDULE_FOLLOWUP",
+    "Answer",
+    "ArgumentsRefused",
+    "Between",
+    "CallContext",
+    "EndCall",
+    "FunctionSpec",
+    "HandOff",
+    "Handler",
+    "Outcome",
+    "SchemaRefused",
+    "handoff_to_next_agent",
+    "no_handler",
+]
+
+
+@attrs.frozen
+class CallContext:
+    """What a handler may know of the call it runs in; `facts` is what functions recorded so far."""
+
+    call_sid: str
+    agent: str
+    facts: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Answer:
+    """The call goes on: `content` is told to the model, `facts` are kept for the Brief."""
+
+    content: Mapping[str, JSON] | str
+    facts: Mapping[str, str] = attrs.field(factory=dict)
+
+    def text(self) -> str:
+        """Write the content as the string that the wire wants."""
+        return self.content if isinstance(self.content, str) else orjson.dumps(self.content).decode()
+
+
+@attrs.frozen
+class HandOff:
+    """Another agent should take the call."""
+
+    to: str
+    reason: str
+    notes: str = ""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the Brief should know of it."""
+        return _said(handoff_reason=self.reason, handoff_notes=self.notes)
+
+
+@attrs.frozen
+class EndCall:
+    """The goodbye has been said: hang up once the caller has heard it."""
+
+    reason: str
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the record should know of it."""
+        return {"end_reason": self.reason}
+
+
+Outcome: TypeAlias = Answer | HandOff | EndCall
+Handler: TypeAlias = Callable[..., Awaitable[Outcome]]
+
+
+async def no_handler(arguments: object, context: CallContext) -> Outcome:
+    """Stand where a handler is missing; a roster that holds it does not load."""
+    raise NotImplementedError(f"{type(arguments).__name__} of agent {context.agent} has no handler")
+
+
+@attrs.frozen
+class FunctionSpec:
+    """One function of an agent, as data; `deadline` is in seconds.
+
+    `leads_to` names the agent to which the handler may return a `HandOff`, `ends_call` says that it may return an
+    `EndCall`: the roster proves with them that every call can end.
+    """
+
+    name: str
+    description: str
+    arguments: type
+    handler: Handler = no_handler
+    defer_until_eot: bool = False
+    deadline: float = 10.0
+    leads_to: str = attrs.field(default="", kw_only=True)
+    ends_call: bool = attrs.field(default=False, kw_only=True)
+
+    def definition(self) -> FunctionDefinition:
+        """Write the function as Settings declare it. *Raises* `SchemaRefused`."""
+        return FunctionDefinition(
+            name=self.name,
+            description=self.description,
+            parameters=schema_of(self.arguments),
+            defer_until_eot=self.defer_until_eot,
+        )
+
+    def parse(self, arguments_json: str) -> object:
+        """Read what the model sent into the argument class. *Raises* `ArgumentsRefused`."""
+        result: object = read_arguments(self.arguments, arguments_json)
+        return result
+
+    def has_handler(self) -> bool:
+        """Say whether there is something that can be awaited."""
+        entries = (self.handler, type(self.handler).__call__)
+        return self.handler is not no_handler and any(map(inspect.iscoroutinefunction, entries))
+
+
+@attrs.frozen
+class HandoffArguments:
+    """Sent by the model with `handoff_to_next_agent`."""
+
+    reason: Annotated[str, "Why the customer should speak to the next agent, in one short sentence"]
+    notes: Annotated[str, "What the next agent should know and the customer said; leave out what was not said"] = ""
+
+
+EndReason: TypeAlias = Literal["customer_goodbye", "task_complete", "customer_request", "not_interested"]
+
+
+@attrs.frozen
+class EndArguments:
+    """Sent by the model with `end_conversation`."""
+
+    reason: Annotated[
+        EndReason,
+        "customer_goodbye: they said goodbye; task_complete: everything is done; "
+        "customer_request: they asked to stop or to be called later; not_interested: they declined",
+    ]
+
+
+@attrs.frozen
+class FollowupArguments:
+    """Sent by the model with `schedule_followup`."""
+
+    preferred_timeframe: Annotated[str, "When, in the customer's own words, such as: next Wednesday afternoon"]
+    notes: Annotated[str, "Anything else the customer asked for about the meeting; leave out if nothing"] = ""
+
+
+@attrs.frozen
+class SatisfactionArguments:
+    """Sent by the model with `record_satisfaction`."""
+
+    rating: Annotated[int, "The rating the customer gave, from one to five. Never guess or convert it", Between(1, 5)]
+    feedback: Annotated[str, "What the customer added, in their own words; leave out if nothing"] = ""
+
+
+def handoff_to_next_agent(to: str, *, name: str = "handoff_to_next_agent", when: str = "") -> FunctionSpec:
+    """Make the function that hands the call to agent `to`; a second target needs a `name` of its own."""
+
+    async def hand_off(arguments: HandoffArguments, context: CallContext) -> Outcome:  # noqa: ARG001
+        return HandOff(to=to, reason=arguments.reason, notes=arguments.notes)
+
+    situation = when or "the customer agreed to speak to the next person"
+    return FunctionSpec(
+        name=name,
+        description=f"Hands the call to the {to}. Call it when {situation}, right after their clear yes to your offer, "
+        "in a turn of its own with no words before or after it. Never call it before the customer said yes.",
+        arguments=HandoffArguments,
+        handler=hand_off,
+        defer_until_eot=True,
+        leads_to=to,
+    )
+
+
+async def _end(arguments: EndArguments, context: CallContext) -> Outcome:  # noqa: ARG001
+    return EndCall(reason=arguments.reason)
+
+
+async def _note_followup(arguments: FollowupArguments, context: CallContext) -> Outcome:  # noqa: ARG001
+    when = arguments.preferred_timeframe
+    return Answer(
+        content={
+            "recorded": True,
+            "preferred_timeframe": when,
+            "confirmed": False,
+            "confirmation": "a person will call",
+        },
+        facts=_said(next_step=f"formal consultation, preferred time: {when}", followup_notes=arguments.notes),
+    )
+
+
+async def _note_satisfaction(arguments: SatisfactionArguments, context: CallContext) -> Outcome:  # noqa: ARG001
+    return Answer(
+        content={"recorded": True, "rating": arguments.rating},
+        facts=_said(rating=f"{arguments.rating} out of 5", feedback=arguments.feedback),
+    )
+
+
+def _said(**facts: str) -> dict[str, str]:
+    return {name: value for name, value in facts.items() if value}
+
+
+END_CONVERSATION: Final = FunctionSpec(
+    name="end_conversation",
+    description="Ends the phone call. Say goodbye aloud first, then call it right after the goodbye, in the same turn. "
+    "Never call it without a goodbye, and never while the customer is waiting for an answer.",
+    arguments=EndArguments,
+    handler=_end,
+    defer_until_eot=True,
+    ends_call=True,
+)
+
+SCHEDULE_FOLLOWUP: Final = FunctionSpec(
+    name="schedule_followup",
+    description="Notes when the customer would like the formal consultation. Call it as soon as the customer names "
+    "or accepts a time, in the same turn as your spoken acknowledgement, and again only if they change it. Do not call "
+    "it if they decline.",
+    arguments=FollowupArguments,
+    handler=_note_followup,
+    defer_until_eot=True,
+)
+
+RECORD_SATISFACTION: Final = FunctionSpec(
+    name="record_satisfaction",
+    description="Notes the customer's rating of this conversation. Call it once, as soon as they give a rating "
+    "from one to five, in the same turn as your spoken thanks. Do not call it if they decline to rate.",
+    arguments=SatisfactionArguments,
+    handler=_note_satisfaction,
+)

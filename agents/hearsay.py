@@ -1,0 +1,204 @@
+"""Names, places and wishes, picked out of what was said without asking a language model.
+
+Owns the patterns of the local extract: pure functions over turns, each of which returns the caller's words or an empty
+string. It prefers saying nothing to guessing: a wrong name in the next agent's greeting is worse than none. It never
+raises and never looks at what an agent said except to know what was asked.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from agents.quoting import CALLER, Turn, word_set
+
+_WORD: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
+_SENTENCE: Final = re.compile(r"[^.?!]+[.?!]*")
+_CLAUSE_END: Final = re.compile(
+    r"[,;:.?!]|\s-\s|\b(?:and|but|so|because|since|if|please|thanks|thank you)\b", re.IGNORECASE
+)
+
+_ASKS_NAME: Final = re.compile(
+    r"\byour (?:\w+ )?name\b|\bwho am i (?:speaking|talking)\b|\bwho's (?:speaking|this)\b", re.IGNORECASE
+)
+_ASKS_PLACE: Final = re.compile(
+    r"\bwhere\b[^?]*\byou\b|\b(?:which|what|your) (?:city|state|town|area|part of)\b|\byour location\b", re.IGNORECASE
+)
+_ASKS_NEED: Final = re.compile(
+    r"\bhelp (?:you )?with\b|\bbrings? you\b|\bbrought you\b|\blooking for\b|\bin mind\b|\binterested in\b"
+    r"|\byou like to (?:discuss|talk about)\b|\bwhat .*\bneed\b",
+    re.IGNORECASE,
+)
+
+_STATES_NAME: Final = re.compile(
+    r"\b(?:my (?:\w+ )?name(?: is|'s)|i am called|i'm called|you can call me|call me)\s+(.+)", re.IGNORECASE
+)
+_INTRODUCES: Final = re.compile(r"\b(?:[Tt]his is|[Tt]his's)\s+(.+)")
+_PRESENTS: Final = re.compile(r"^(?:i'm|i am|it's|it is|that's|name's|this is)\s+(.+)", re.IGNORECASE)
+_STATES_PLACE: Final = re.compile(
+    r"\b(?:live in|living in|based in|located in|calling from|i'm from|i am from|i'm (?:up |over )?in|i am in|we're in"
+    r"|here in|over in)\s+(.+)",
+    re.IGNORECASE,
+)
+_STATES_NEED: Final = re.compile(
+    r"\b(?:help (?:me )?with|advice (?:on|about)|interested in|looking (?:for|into)|talk(?:ing)? about|questions? about"
+    r"|thinking about|information (?:on|about)|(?:calling|called|asking) about)\s+(.+)",
+    re.IGNORECASE,
+)
+_DENIES: Final = re.compile(r"\b(?:not|never|no longer|don't|doesn't|didn't|isn't|aren't|wasn't)\b", re.IGNORECASE)
+
+_UNIT: Final = r"(?:days?|weeks?|months?|years?)"
+_DAY: Final = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+_PART: Final = r"(?: (?:morning|afternoon|evening))?"
+_TENS: Final = r"(?:thirty|forty|fifty|sixty|seventy|eighty)(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
+_TIMELINE: Final = re.compile(
+    rf"\b(?:(?:retire|retiring|stop working|start|done|ready|buy|move|sell)\s+)?"
+    rf"(?:(?:by|before|at) (?:the )?(?:age (?:of )?)?(?:\d{{2,4}}|{_TENS})\b"
+    rf"|(?:by|before) (?:the end of )?(?:next|this|the) {_UNIT}"
+    rf"|(?:by|before) the end of (?:next|this|the) \w+"
+    rf"|(?:with)?in (?:about |around |roughly )?(?:the next )?(?:\w+ )?(?:or \w+ )?{_UNIT}"
+    rf"|next (?:{_UNIT}|{_DAY}){_PART}|this (?:week|month|year)|as soon as possible|right away)\b",
+    re.IGNORECASE,
+)
+
+_FILLERS: Final = word_set(
+    "yes yeah yep sure okay ok um uh er hmm oh well hi hello hey so of course right actually no sorry just mostly "
+    "mainly it's its that's"
+)
+_NOT_A_NAME: Final = word_set(
+    "a an the in on at to of for with from by and but or not no nope nothing none i i'm im you he she it it's we they "
+    "me my your our this that is are was be am do does don't can can't cannot could will won't would calling speaking "
+    "looking interested here there good fine great busy sorry retired driving happy okay ok yes yeah sure thanks thank "
+    "please what who why how when where which hello hi hey maybe just really right well actually again about like "
+    "ignore later back tomorrow anytime"
+)
+_SMALL: Final = word_set("of de la van von der del di da los las")
+_LEADING: Final = word_set("some a an the my our little bit of getting about maybe with")
+
+
+def said_name(turns: Sequence[Turn]) -> str:
+    """Find the name by which the caller last introduced themselves."""
+    return _last(_name_in(sentence, asked) for asked, sentence in _sentences(turns))
+
+
+def said_place(turns: Sequence[Turn]) -> str:
+    """Find where the caller last said they are."""
+    return _last(_place_in(sentence, asked) for asked, sentence in _sentences(turns))
+
+
+def said_need(turns: Sequence[Turn]) -> str:
+    """Find what the caller first said they want help with."""
+    return _first(_need_in(sentence, asked) for asked, sentence in _sentences(turns))
+
+
+def said_timeline(turns: Sequence[Turn]) -> str:
+    """Find the last expression of time by which the caller wants something."""
+    found = (_TIMELINE.search(sentence) for _, sentence in _sentences(turns) if not _DENIES.search(sentence))
+    return _last(match[0].strip() for match in found if match)
+
+
+def _sentences(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
+    """Pair every sentence of the caller with the question that it may answer."""
+    asked = ""
+    for turn in turns:
+        text = turn.text.replace("’", "'")
+        if turn.speaker == CALLER:
+            yield from ((asked, sentence.strip()) for sentence in _SENTENCE.findall(text) if sentence.strip(" .?!"))
+        else:
+            asked = " ".join(sentence for sentence in _SENTENCE.findall(text) if sentence.endswith("?"))
+
+
+def _name_in(sentence: str, asked: str) -> str:
+    if stated := _STATES_NAME.search(sentence):
+        return _name(stated[1])
+    if introduced := _INTRODUCES.search(sentence):
+        return _name(introduced[1], capitals=True)
+    if not _ASKS_NAME.search(asked) or sentence.endswith("?"):
+        return ""
+    answer = _without_fillers(sentence)
+    presented = _PRESENTS.search(answer)
+    return _name(presented[1] if presented else answer, whole=True)
+
+
+def _name(text: str, *, capitals: bool = False, whole: bool = False) -> str:
+    """Read up to three words of a name; `whole` wants nothing else in the clause."""
+    words = _WORD.findall(_clause(text))
+    name: list[str] = []
+    for word in words:
+        if word.casefold() in _NOT_A_NAME or (capitals and not word[0].isupper()):
+            break
+        name.append(word)
+    if len(name) > 3 or (whole and len(name) != len(words)):
+        return ""
+    return _titled(name)
+
+
+def _place_in(sentence: str, asked: str) -> str:
+    wanted = bool(_ASKS_PLACE.search(asked))
+    if stated := _STATES_PLACE.search(sentence):
+        return _place(stated[1], capitals=not wanted)
+    if not wanted or sentence.endswith("?"):
+        return ""
+    return _place(_without_fillers(sentence), whole=True)
+
+
+def _place(text: str, *, capitals: bool = False, whole: bool = False) -> str:
+    """Read a town and perhaps its state, which a recogniser puts behind a comma."""
+    town, _, state = text.partition(",")
+    name = _place_name(town, capitals=capitals, whole=whole)
+    behind = _place_name(state, capitals=True, whole=False) if name else ""
+    return f"{name}, {behind}" if behind else name
+
+
+def _place_name(text: str, *, capitals: bool, whole: bool) -> str:
+    words = _WORD.findall(_clause(text))
+    if words and words[0].casefold() == "the":
+        words, capitals = words[1:], True
+    name: list[str] = []
+    for word in words:
+        small = name and word.casefold() in _SMALL
+        if not small and (word.casefold() in _NOT_A_NAME or (capitals and not word[0].isupper())):
+            break
+        name.append(word)
+    return "" if len(name) > 4 or (whole and len(name) != len(words)) else _titled(name)
+
+
+def _need_in(sentence: str, asked: str) -> str:
+    if sentence.endswith("?") or _DENIES.search(sentence):
+        return ""
+    if stated := _STATES_NEED.search(sentence):
+        return _phrase(stated[1], 8)
+    return _phrase(_without_fillers(sentence), 5) if _ASKS_NEED.search(asked) else ""
+
+
+def _phrase(text: str, most: int) -> str:
+    words = _clause(text).split()
+    while words and words[0].casefold() in _LEADING:
+        words = words[1:]
+    pronoun = bool(words) and words[0].casefold() in _NOT_A_NAME
+    return "" if pronoun or len(words) > most else " ".join(words)
+
+
+def _clause(text: str) -> str:
+    return _CLAUSE_END.split(text, maxsplit=1)[0].strip()
+
+
+def _without_fillers(sentence: str) -> str:
+    words = sentence.split()
+    while words and words[0].strip(",.!").casefold() in _FILLERS:
+        words = words[1:]
+    return " ".join(words)
+
+
+def _titled(words: Sequence[str]) -> str:
+    return " ".join(word if word.casefold() in _SMALL or not word.islower() else word.capitalize() for word in words)
+
+
+def _first(found: Iterator[str]) -> str:
+    return next(filter(None, found), "")
+
+
+def _last(found: Iterator[str]) -> str:
+    kept = ""
+    for each in found:
+        kept = each or kept
+    return kept

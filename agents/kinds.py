@@ -1,0 +1,164 @@
+"""The sorts of value that a model may send with a function call, and how strictly each is read.
+
+Owns the closed list of kinds: words, numbers, yes or no, one of a few words, and a list of these. Each writes itself as
+JSON Schema and reads the model's value. A value that does not fit is `Unfit`, whose message completes the sentence that
+begins with the argument's name; so is a type that no kind stands for.
+"""
+
+import math
+import re
+import types
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, Protocol, Union, get_args, get_origin
+
+import attrs
+import orjson
+
+from protocol.fields import JSON, kind
+
+TEXT_LIMIT: Final = 1000
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,15}(\.0+)?", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
+
+
+class Unfit(ValueError):
+    """One value does not fit its kind; the message completes the sentence "`field` ..."."""
+
+
+@attrs.frozen
+class Between:
+    """The least and the greatest number an argument may be, as an `Annotated` mark."""
+
+    minimum: int | float
+    maximum: int | float
+
+
+class Kind(Protocol):
+    """One sort of argument: how it is offered to the model and how the model's value is read."""
+
+    def schema(self) -> dict[str, JSON]: ...
+    def read(self, value: JSON) -> object: ...
+
+
+@attrs.frozen
+class Text:
+    """Words; blank counts as nothing said."""
+
+    def schema(self) -> dict[str, JSON]:
+        return {"type": "string"}
+
+    def read(self, value: JSON) -> str:
+        if not isinstance(value, str):
+            raise Unfit(f"must be text, not {_shown(value)}")
+        if len(value) > TEXT_LIMIT:
+            raise Unfit(f"must be at most {TEXT_LIMIT} characters; send the short version")
+        return value.strip()
+
+
+@attrs.frozen
+class Numeric:
+    """A number, whole or not; digits in a string are taken when they are exact, words never."""
+
+    whole: bool
+    limits: Between | None = None
+
+    def schema(self) -> dict[str, JSON]:
+        limits: dict[str, JSON] = {}
+        if self.limits:
+            limits = {"minimum": self.limits.minimum, "maximum": self.limits.maximum}
+        return {"type": "integer" if self.whole else "number", **limits}
+
+    def read(self, value: JSON) -> int | float:
+        number = self._exact(value)
+        if number is None or (self.limits and not self.limits.minimum <= number <= self.limits.maximum):
+            raise Unfit(f"must be {self._wanted()} written in digits, not {_shown(value)}; never guess it")
+        return number
+
+    def _exact(self, value: JSON) -> int | float | None:
+        form = _WHOLE if self.whole else _NUMBER
+        if isinstance(value, str) and form.fullmatch(value.strip()):
+            value = float(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        if not self.whole:
+            return value
+        return int(value) if value == int(value) else None
+
+    def _wanted(self) -> str:
+        sort = "a whole number" if self.whole else "a number"
+        return f"{sort} from {self.limits.minimum} to {self.limits.maximum}" if self.limits else sort
+
+
+@attrs.frozen
+class YesNo:
+    """True or false."""
+
+    def schema(self) -> dict[str, JSON]:
+        return {"type": "boolean"}
+
+    def read(self, value: JSON) -> bool:
+        if isinstance(value, str):
+            value = {"true": True, "false": False}.get(value.strip().casefold(), value)
+        if not isinstance(value, bool):
+            raise Unfit(f"must be true or false, not {_shown(value)}")
+        return value
+
+
+@attrs.frozen
+class Choice:
+    """One of a few fixed words."""
+
+    values: tuple[str, ...]
+
+    def schema(self) -> dict[str, JSON]:
+        return {"type": "string", "enum": list(self.values)}
+
+    def read(self, value: JSON) -> str:
+        for each in self.values:
+            if isinstance(value, str) and value.strip().casefold() == each.casefold():
+                return each
+        raise Unfit(f"must be one of {', '.join(self.values)}; not {_shown(value)}")
+
+
+@attrs.frozen
+class Several:
+    """A list of one kind."""
+
+    each: Kind
+
+    def schema(self) -> dict[str, JSON]:
+        return {"type": "array", "items": self.each.schema()}
+
+    def read(self, value: JSON) -> tuple[object, ...]:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise Unfit(f"must be a list, not {_shown(value)}")
+        return tuple(self.each.read(one) for one in value)
+
+
+def kind_of(annotation: object, limits: Between | None) -> Kind:
+    """Find the kind that stands for a type. *Raises* `Unfit`."""
+    if annotation in (int, float):
+        return Numeric(whole=annotation is int, limits=limits)
+    if limits:
+        raise Unfit("has limits but is not a number")
+    if annotation in (str, bool):
+        return Text() if annotation is str else YesNo()
+    return _composed(get_origin(annotation), get_args(annotation))
+
+
+def _composed(origin: object, inner: tuple[object, ...]) -> Kind:
+    if origin is Literal and all(isinstance(each, str) for each in inner):
+        return Choice(tuple(str(each) for each in inner))
+    if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
+        return Several(kind_of(inner[0], None))
+    if origin in (Union, types.UnionType) and len(inner) == 2 and types.NoneType in inner:
+        return kind_of(inner[inner[0] is types.NoneType], None)
+    raise Unfit("must be str, int, float, bool, a Literal of words, a tuple[X, ...] or X | None of these")
+
+
+def _shown(value: JSON) -> str:
+    """Say back what was sent, briefly: a container only by its kind, however deep it is."""
+    if isinstance(value, Mapping) or not isinstance(value, str | int | float):
+        return kind(value)
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,52 @@
+"""Other people's words, made safe to repeat to a language model.
+
+Owns `Turn` (one thing said on the line) and the one way in which anything a caller said enters a prompt: `neutral` and
+`quoted`. It never judges what the words mean; it takes away what could act as structure (line breaks, headings, fences,
+tags, quotation marks, invisible characters). Nothing here raises.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+import attrs
+
+CALLER: Final = "caller"
+STRUCTURE: Final = "#`<>{}[]|*~\\^="
+_TRANSLATION: Final = str.maketrans({**dict.fromkeys(STRUCTURE, " "), **dict.fromkeys('"“”„‟«»', "'")})
+_RULES: Final = re.compile(r"-{2,}|_{2,}")
+
+
+@attrs.frozen
+class Turn:
+    """One finished turn as it was heard; `speaker` is `CALLER` or the name of an agent."""
+
+    speaker: str
+    text: str
+
+    def as_line(self, limit: int) -> str:
+        """Write the turn as one list item of a prompt."""
+        who = "customer" if self.speaker == CALLER else f"{neutral(self.speaker, 40)} (colleague)"
+        return f"- {who}: {quoted(self.text, limit)}"
+
+
+def neutral(text: str, limit: int) -> str:
+    """Turn any text into one line of plain words of at most `limit` characters."""
+    plain = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in _compatible(text))
+    line = " ".join(_RULES.sub("-", plain.translate(_TRANSLATION)).split())
+    return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
+
+
+def quoted(text: str, limit: int) -> str:
+    """Put any text between quotation marks that it cannot close."""
+    return f'"{neutral(text, limit)}"'
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Read a list of words that is easier to keep as a line of text."""
+    return frozenset(text.split())
+
+
+def _compatible(text: str) -> str:
+    """Fold look-alikes such as a full-width number sign into the characters that are taken away."""
+    return unicodedata.normalize("NFKC", text)

@@ -1,0 +1,73 @@
+"""The journal as the demo reads it: plain JSON entries, whose fields may be missing.
+
+Owns nothing but the way to ask an entry for a value of the expected kind. A journal of a crashed call, of an older
+version or cut in the middle must still draw, so a missing or strange field has a harmless answer and never an error.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+import orjson
+
+JournalEntry: TypeAlias = Mapping[str, object]
+
+
+def event(entry: JournalEntry) -> str:
+    """Name the fact of this entry."""
+    return text(entry, "event")
+
+
+def text(entry: JournalEntry, key: str) -> str:
+    """Read a text field, empty when it is missing."""
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def number(entry: JournalEntry, key: str, missing: float = 0.0) -> float:
+    """Read a number, `missing` when there is none."""
+    value = entry.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return missing
+    return float(value)
+
+
+def flag(entry: JournalEntry, key: str, *, missing: bool = True) -> bool:
+    """Read a truth value."""
+    value = entry.get(key)
+    return value if isinstance(value, bool) else missing
+
+
+def at(entry: JournalEntry) -> float:
+    """Say when it happened, in seconds since the call started."""
+    return number(entry, "at")
+
+
+def named(entries: Iterable[JournalEntry], *events: str) -> Iterator[JournalEntry]:
+    """Pick the entries of these facts, in their order."""
+    return (entry for entry in entries if event(entry) in events)
+
+
+def arguments_text(value: object) -> str:
+    """Write a function's arguments as a call would: `reason="agreed", notes="…"`."""
+    if isinstance(value, str | bytes):
+        value = _parsed(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_literal(item)}" for key, item in value.items())
+    return "" if value is None else _literal(value)
+
+
+def result_text(value: object) -> str:
+    """Write a function's result on one line."""
+    return value if isinstance(value, str) else _literal(value)
+
+
+def _parsed(value: str | bytes) -> object:
+    try:
+        parsed: object = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+    return parsed
+
+
+def _literal(value: object) -> str:
+    return orjson.dumps(value, default=str).decode()

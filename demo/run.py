@@ -1,0 +1,223 @@
+"""A whole phone call on this machine, with nothing but this program: no account, no key, no network.
+
+`main` is the demo from its options to its exit status; `run_demo` is the same inside trio. One call is placed through
+the real server's own route, shown while it goes on, and judged against its scenario; what the server kept of it is
+moved to the folder asked for, with a picture. Everything lives in one trio run, whose clock may run fast, and Ctrl-C
+cancels all of it.
+"""
+
+import logging
+import signal
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import attrs
+import orjson
+import trio
+from rich.console import Console
+from rich.text import Text
+from trio.testing import MockClock
+
+from actors.journal import Entry
+from agents.roster import default_roster
+from demo.facts import JournalEntry
+from demo.live import LiveView
+from demo.options import DemoOptions, OptionsError, Rehearsal, read_options
+from demo.stage import Stage, open_stage
+from demo.summary import summary
+from demo.timeline import render_timeline
+from demo.verdict import shortcomings, unanswered
+from simulators.scenario import Scenario
+from simulators.speech import synthesise
+from simulators.twilio.calls import SimulatedCall
+from web.logs import configure_logs
+
+KEPT = ("call.wav", "transcript.json", "journal.jsonl", "record.json")
+PICTURE = "timeline.svg"
+TICK_SECONDS = 1.0
+LONGEST_CALL_SECONDS = 3600.0
+SUCCEEDED, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+class DemoFailed(Exception):
+    """The call could not be carried to its end; the message says why."""
+
+
+def main(options: DemoOptions, console: Console | None = None) -> int:
+    """Run the demo and return its exit status: 0 when the call went as its scenario says."""
+    console = console or Console()
+    configure_logs(level=logging.ERROR)
+    try:
+        rehearsal = read_options(options)
+        return trio.run(partial(_until_interrupted, rehearsal, console), clock=MockClock(rate=rehearsal.speed))
+    except OptionsError as exc:
+        _tell(console, f"switchboard demo: {exc}", "red")
+        return MISUSED
+    except KeyboardInterrupt:
+        return _interrupted(console)
+
+
+async def run_demo(options: DemoOptions, console: Console | None = None) -> int:
+    """Run the demo on the clock of this trio run.
+
+    *Raises* `OptionsError` before anything is started.
+    """
+    return await _until_interrupted(read_options(options), console or Console())
+
+
+async def _until_interrupted(rehearsal: Rehearsal, console: Console) -> int:
+    status = None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_cancel_on_signal, nursery.cancel_scope)
+        status = await _perform(rehearsal, console)
+        nursery.cancel_scope.cancel(reason="the demo is over")
+    return _interrupted(console) if status is None else status
+
+
+async def _cancel_on_signal(
+    demo: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        await anext(signals)
+        demo.cancel(reason="interrupted")
+
+
+async def _perform(rehearsal: Rehearsal, console: Console) -> int:
+    scenario, out = rehearsal.scenario, rehearsal.out
+    _announce(rehearsal, console)
+    rehearse_speech(scenario)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".recording-", dir=out) as recordings:
+        audience = Audience(console)
+        try:
+            call = await _play(scenario, Path(recordings), audience)
+        except DemoFailed as exc:
+            _tell(console, f"The demo failed: {exc}", "red")
+            return FAILED
+        files = keep(Path(recordings) / call.sid, out, audience.entries, title=f"Switchboard demo: {scenario.name}")
+    return _judge(scenario, call, files, audience.entries, console)
+
+
+async def _play(scenario: Scenario, recordings: Path, audience: "Audience") -> SimulatedCall:
+    with audience.view:
+        async with open_stage(scenario, recordings, audience.observe) as stage:
+            call = await _place_call(stage, scenario)
+            audience.watch(call)
+            with trio.move_on_after(LONGEST_CALL_SECONDS) as patience:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(audience.keep_time)
+                    await call.wait_over()
+                    nursery.cancel_scope.cancel(reason="the call is over")
+            if patience.cancelled_caught:
+                raise DemoFailed(f"the call was not over after {LONGEST_CALL_SECONDS:.0f} s")
+    return call
+
+
+async def _place_call(stage: Stage, scenario: Scenario) -> SimulatedCall:
+    answer = await stage.operator.post("/calls", json={"to": scenario.caller.number})
+    if not answer.is_success:
+        raise DemoFailed(f"the server did not place the call: HTTP {answer.status_code} {answer.text}")
+    return stage.twilio.calls[answer.json()["call_sid"]]
+
+
+def rehearse_speech(scenario: Scenario) -> None:
+    """Synthesise everything that will be said beforehand: on a fast clock, time spent on it would be heard."""
+    voices = {name: spec.voice for name, spec in default_roster().agents.items()}
+    for line in scenario.caller.lines:
+        if line.says is not None:
+            synthesise(line.says, scenario.caller.voice)
+    for name, agent in scenario.agents.items():
+        if name in voices:
+            for turn in agent.turns:
+                for sentence in (*turn.says, *turn.then, *turn.on_error):
+                    synthesise(sentence, voices[name])
+
+
+@attrs.define
+class Audience:
+    """Who watches the call: keeps its journal, and shows it."""
+
+    console: Console
+    entries: list[JournalEntry] = attrs.field(factory=list, init=False)
+    view: LiveView = attrs.field(init=False)
+    _call: SimulatedCall | None = attrs.field(default=None, init=False)
+    _frames: int | None = attrs.field(default=None, init=False)
+    _began: float | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.view = LiveView(self.console, self.frames)
+
+    def watch(self, call: SimulatedCall) -> None:
+        """Count this call's frames."""
+        self._call = call
+
+    def observe(self, entry: Entry) -> None:
+        """See one fact of the call."""
+        self._began = trio.current_time() - entry.at
+        self.entries.append(entry.as_json())
+        self.view.show(entry)
+
+    def frames(self) -> int | None:
+        """Count the frames of audio that the caller has sent."""
+        media = self._call.performance.media if self._call is not None else None
+        if media is not None:
+            self._frames = media.sent_frames
+        return self._frames
+
+    async def keep_time(self) -> None:
+        """Move the clock on between facts, until cancelled."""
+        while True:
+            await trio.sleep(TICK_SECONDS)
+            if self._began is not None:
+                self.view.tick(trio.current_time() - self._began)
+
+
+def keep(recording: Path, out: Path, entries: list[JournalEntry], *, title: str) -> tuple[Path, ...]:
+    """Move what the server kept of the call to `out`, draw its picture, and name the files."""
+    files = []
+    for name in KEPT:
+        target = out / name
+        target.unlink(missing_ok=True)
+        if (recording / name).is_file():
+            files.append((recording / name).replace(target))
+    picture = out / PICTURE
+    picture.write_text(render_timeline(entries, title=title), encoding="utf-8")
+    return (*files, picture)
+
+
+def _judge(
+    scenario: Scenario, call: SimulatedCall, files: tuple[Path, ...], entries: list[JournalEntry], console: Console
+) -> int:
+    record = next((orjson.loads(path.read_bytes()) for path in files if path.name == "record.json"), None)
+    if record is None:
+        problems = unanswered(scenario, call.status.value)
+    else:
+        console.print(summary(record, entries, files))
+        problems = shortcomings(scenario, record)
+    for problem in problems:
+        _tell(console, f"✗ {problem}", "red")
+    if problems:
+        _tell(console, "The call did not go as its scenario says.", "bold red")
+        return FAILED
+    _tell(console, "The call went as its scenario says.", "bold green")
+    return SUCCEEDED
+
+
+def _announce(rehearsal: Rehearsal, console: Console) -> None:
+    scenario = rehearsal.scenario
+    _tell(console, f"{scenario.name}: {scenario.description}", "bold")
+    pace = "in real time" if rehearsal.speed == 1 else f"at {rehearsal.speed:g} times real time"
+    _tell(console, f"A call on this machine's loopback, {pace}.", "dim")
+    for fault in scenario.faults:
+        _tell(console, f"fault: {fault.line}", "yellow")
+
+
+def _interrupted(console: Console) -> int:
+    _tell(console, "Interrupted; nothing is left running.", "yellow")
+    return INTERRUPTED
+
+
+def _tell(console: Console, words: str, style: str) -> None:
+    console.print(Text(words, style), soft_wrap=True)

@@ -1,0 +1,266 @@
+"""A call as a score: who spoke, when and what, which sessions were open, what was called and what went wrong.
+
+`read_score` turns the journal's facts into the spans and moments that a picture is made of. It draws nothing and
+knows no coordinates: everything is in seconds since the call started. Facts it does not know are left out.
+"""
+
+import enum
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from demo.facts import JournalEntry, arguments_text, at, event, flag, named, number, text
+from demo.speech import Speech, agent_speech, caller_speech
+
+CALLER = "caller"
+LINE = "line"
+SUMMARIZER = "summarizer"
+SESSION_ENDS = ("session_crashed", "session_failed", "floor_left", "handoff_failed", "handoff_withdrawn")
+
+
+class MarkKind(enum.Enum):
+    """What a glyph on the picture stands for; the value is its name in the legend."""
+
+    BARGE_IN = "barge-in"
+    CRASH = "crash"
+    RESTART = "restart"
+    EXHAUSTED = "restarts exhausted"
+    GOODBYE = "goodbye"
+    HANG_UP = "hang-up"
+    DIGIT = "key pressed"
+    WARNING = "warning"
+
+
+@attrs.frozen
+class Session:
+    """One incarnation of an agent: when it began to connect, was ready, held the floor and was over."""
+
+    agent: str
+    incarnation: int
+    connecting: float
+    ready: float | None
+    floor: float | None
+    ended: float
+    why: str
+    ending: str
+
+
+@attrs.frozen
+class FunctionFlag:
+    """A function an agent called; `ok` is None while nobody answered."""
+
+    agent: str
+    at: float
+    name: str
+    arguments: object
+    result: object
+    ok: bool | None
+    withdrawn: bool = False
+
+    @property
+    def label(self) -> str:
+        """The call as one would write it."""
+        return f"{self.name}({arguments_text(self.arguments)})"
+
+
+@attrs.frozen
+class Mark:
+    """A moment worth a glyph, on the lane it happened on."""
+
+    kind: MarkKind
+    lane: str
+    at: float
+    detail: str
+
+
+@attrs.frozen
+class Handoff:
+    """From the moment it was asked for to the next agent's first audio, or to its failure."""
+
+    origin: str
+    target: str
+    asked: float
+    landed: float
+    gap: float | None
+    reason: str
+    failure: str = ""
+
+
+@attrs.frozen
+class Summary:
+    """The Summarizer at work, until its Brief was ready."""
+
+    reader: str
+    start: float
+    end: float
+    source: str
+    why: str
+
+
+@attrs.frozen
+class Score:
+    """A whole call, ready to be drawn."""
+
+    duration: float
+    outcome: str
+    agents: tuple[str, ...]
+    speech: tuple[Speech, ...]
+    sessions: tuple[Session, ...]
+    flags: tuple[FunctionFlag, ...]
+    handoffs: tuple[Handoff, ...]
+    summaries: tuple[Summary, ...]
+    marks: tuple[Mark, ...]
+
+
+def read_score(entries: Sequence[JournalEntry]) -> Score:
+    """Read the journal of one call, whole or cut anywhere."""
+    speech = (*caller_speech(entries), *agent_speech(entries))
+    ended = next(named(entries, "call_ended"), {})
+    latest = max((at(entry) for entry in entries), default=0.0)
+    duration = max(latest, number(ended, "duration"), *(span.end for span in speech), 0.0)
+    handoffs = tuple(read_handoffs(entries, duration))
+    return Score(
+        duration=duration,
+        outcome=text(ended, "outcome"),
+        agents=agents_in_order(entries),
+        speech=speech,
+        sessions=tuple(_sessions(entries, duration)),
+        flags=tuple(_flags(entries)),
+        handoffs=handoffs,
+        summaries=tuple(_summaries(entries)),
+        marks=tuple(_marks(entries)),
+    )
+
+
+def agents_in_order(entries: Iterable[JournalEntry]) -> tuple[str, ...]:
+    """Name the agents in the order in which they first appeared."""
+    names = (text(entry, "agent") for entry in entries)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def read_handoffs(entries: Sequence[JournalEntry], duration: float) -> Iterable[Handoff]:
+    """Read every handoff that was asked for, with the gap that the caller met."""
+    for index, asked in enumerate(entries):
+        if event(asked) == "handoff_asked":
+            yield _handoff(asked, _until_next_asked(entries[index + 1 :]), duration)
+
+
+def _until_next_asked(entries: Sequence[JournalEntry]) -> Sequence[JournalEntry]:
+    stop = next((index for index, entry in enumerate(entries) if event(entry) == "handoff_asked"), len(entries))
+    return entries[:stop]
+
+
+def _handoff(asked: JournalEntry, following: Sequence[JournalEntry], duration: float) -> Handoff:
+    committed = next(named(following, "handoff_committed"), None)
+    refused = next(named(following, "handoff_failed", "handoff_withdrawn"), None)
+    measured = next(named(following, "handoff_gap"), None)
+    gap = None if measured is None else number(measured, "gap")
+    ending = committed or refused
+    landed = duration if ending is None else at(ending)
+    failure = ""
+    if committed is None:
+        failure = "withdrawn" if refused and event(refused) == "handoff_withdrawn" else text(refused or {}, "why")
+        failure = failure or "never committed"
+    return Handoff(
+        origin=text(asked, "agent"),
+        target=text(asked, "to"),
+        asked=at(asked),
+        landed=landed if gap is None else at(asked) + gap,
+        gap=gap,
+        reason=text(asked, "reason"),
+        failure=failure,
+    )
+
+
+def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[Session]:
+    for index, connecting in enumerate(entries):
+        if event(connecting) != "session_connecting":
+            continue
+        agent, incarnation = text(connecting, "agent"), int(number(connecting, "incarnation"))
+        own = [entry for entry in entries[index + 1 :] if _belongs(entry, agent, incarnation)]
+        ready = next(named(own, "session_ready"), None)
+        floor = next(named(own, "floor_taken"), None)
+        over = next(named(own, *SESSION_ENDS), None)
+        yield Session(
+            agent=agent,
+            incarnation=incarnation,
+            connecting=at(connecting),
+            ready=None if ready is None else at(ready),
+            floor=None if floor is None else at(floor),
+            ended=duration if over is None else at(over),
+            why=text(connecting, "why"),
+            ending="" if over is None else text(over, "reason") or text(over, "error") or text(over, "why"),
+        )
+
+
+def _belongs(entry: JournalEntry, agent: str, incarnation: int) -> bool:
+    if event(entry) in {"handoff_failed", "handoff_withdrawn"}:
+        return text(entry, "to") == agent
+    return text(entry, "agent") == agent and int(number(entry, "incarnation", -1.0)) == incarnation
+
+
+def _flags(entries: Sequence[JournalEntry]) -> Iterable[FunctionFlag]:
+    for index, called in enumerate(entries):
+        if event(called) != "function_called":
+            continue
+        own = [entry for entry in entries[index + 1 :] if text(entry, "id") == text(called, "id")]
+        answered = next(named(own, "function_answered"), None)
+        yield FunctionFlag(
+            agent=text(called, "agent"),
+            at=at(called),
+            name=text(called, "name"),
+            arguments=called.get("arguments"),
+            result=None if answered is None else answered.get("result"),
+            ok=None if answered is None else flag(answered, "ok"),
+            withdrawn=any(named(own, "function_withdrawn")),
+        )
+
+
+def _summaries(entries: Sequence[JournalEntry]) -> Iterable[Summary]:
+    for ready in named(entries, "brief_ready"):
+        yield Summary(
+            reader=text(ready, "reader"),
+            start=max(0.0, at(ready) - number(ready, "took")),
+            end=at(ready),
+            source=text(ready, "source"),
+            why=text(ready, "why"),
+        )
+
+
+def _marks(entries: Sequence[JournalEntry]) -> Iterable[Mark]:
+    for entry in entries:
+        mark = _mark(entry)
+        if mark is not None:
+            yield mark
+
+
+def _mark(entry: JournalEntry) -> Mark | None:  # noqa: C901, PLR0911 -- one flat table of facts and their glyphs
+    agent, when = text(entry, "agent"), at(entry)
+    match event(entry):
+        case "barge_in":
+            dropped = number(entry, "dropped_seconds")
+            return Mark(MarkKind.BARGE_IN, agent, when, f"the caller interrupted {agent}; {dropped:.1f} s not heard")
+        case "session_crashed":
+            return Mark(MarkKind.CRASH, agent, when, f"{agent} crashed: {text(entry, 'error')}")
+        case "actor_crashed":
+            detail = f"{text(entry, 'actor')} crashed: {text(entry, 'error')}"
+            return Mark(MarkKind.CRASH, LINE, when, detail)
+        case "session_restarting":
+            delay = number(entry, "delay")
+            return Mark(MarkKind.RESTART, agent, when, f"{agent} starts again in {delay * 1000:.0f} ms")
+        case "restarts_exhausted":
+            return Mark(MarkKind.EXHAUSTED, agent, when, f"{agent} does not start again: {text(entry, 'error')}")
+        case "goodbye_heard":
+            how = "to its last word" if flag(entry, "complete") else "only in part"
+            return Mark(MarkKind.GOODBYE, agent, when, f"the goodbye was heard {how}")
+        case "caller_hung_up":
+            return Mark(MarkKind.HANG_UP, CALLER, when, f"the caller hung up ({text(entry, 'how')})")
+        case "digit_pressed":
+            return Mark(MarkKind.DIGIT, CALLER, when, text(entry, "digit"))
+        case "warning_reported":
+            detail = f"{text(entry, 'code')}: {text(entry, 'description')}"
+            return Mark(MarkKind.WARNING, agent, when, detail)
+        case "frame_refused":
+            return Mark(MarkKind.WARNING, LINE, when, f"{text(entry, 'where')} refused a frame: {text(entry, 'why')}")
+        case _:
+            return None

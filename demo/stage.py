@@ -1,0 +1,145 @@
+"""The whole telephone world on this machine's loopback: three simulators, and the real server between them.
+
+`open_stage` owns every socket and task of a demo. The simulators of Deepgram, Groq and Twilio listen first; then the
+real server is started with settings that name them and nothing of the user's environment. Leaving closes in order:
+the server lets its last call go, then the simulators are cancelled. An error of any of them leaves through the block.
+"""
+
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import attrs
+import httpx
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve as hypercorn_serve
+from hypercorn.typing import Framework
+
+from actors.journal import Entry
+from settings import Settings
+from simulators.asgi import App
+from simulators.deepgram import ServedAt, serve_deepgram
+from simulators.faults import FaultPlan
+from simulators.groq import GroqSimulator
+from simulators.scenario import Scenario
+from simulators.twilio.rest import TwilioSimulator
+from web.app import create_app
+from web.services import open_services
+from web.serving import server_config
+
+HOST = "127.0.0.1"
+LINE = "+15550009999"
+NEVER_SECONDS = 3600.0
+"""For the servers' own timeouts: a demo's clock runs fast, and an idle connection is nobody's fault in it."""
+
+
+@attrs.frozen
+class Keys:
+    """Made-up credentials, new for every demo."""
+
+    deepgram: str = attrs.field(factory=partial(secrets.token_hex, 20), repr=False)
+    groq: str = attrs.field(factory=partial(secrets.token_hex, 20), repr=False)
+    twilio_account: str = "AC" + "0" * 32
+    twilio_token: str = attrs.field(factory=partial(secrets.token_hex, 16), repr=False)
+    operator: str = attrs.field(factory=partial(secrets.token_hex, 16), repr=False)
+
+
+class Door:
+    """A port of this machine, taken before anybody is told where it is; whoever serves it owns the socket."""
+
+    def __init__(self) -> None:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind((HOST, 0))
+        self.url = f"http://{HOST}:{listener.getsockname()[1]}"
+        self.bind = f"fd://{listener.detach()}"
+
+
+@attrs.frozen
+class Stage:
+    """A running world: Twilio's side of it, and an operator's client for the server's own routes."""
+
+    twilio: TwilioSimulator
+    operator: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def open_stage(scenario: Scenario, recordings: Path, observe: Callable[[Entry], None]) -> AsyncIterator[Stage]:
+    """Start the world, and end it in order when the block is left."""
+    keys, faults = Keys(), FaultPlan(scenario.faults)
+    groq_door, twilio_door, server_door = Door(), Door(), Door()
+    async with _patient_client() as webhooks, trio.open_nursery() as simulators:
+        serve = partial(serve_deepgram, scenario, host=HOST, faults=faults, api_key=keys.deepgram)
+        deepgram: ServedAt = await simulators.start(serve)
+        groq = GroqSimulator(scenario.faults, api_key=keys.groq)
+        await simulators.start(_serve, groq, _config(Config(), groq_door), trio.sleep_forever)
+        twilio = TwilioSimulator(scenario, webhooks, keys.twilio_account, keys.twilio_token)
+        await simulators.start(twilio.run)
+        await simulators.start(_serve, twilio, _config(Config(), twilio_door), trio.sleep_forever)
+        settings = demo_settings(
+            keys, deepgram, groq=groq_door.url, twilio=twilio_door.url, server=server_door.url, recordings=recordings
+        )
+        async with _serving(settings, server_door, observe), _patient_client(keys, server_door.url) as operator:
+            yield Stage(twilio, operator)
+        simulators.cancel_scope.cancel(reason="the demo is over")
+
+
+def demo_settings(keys: Keys, deepgram: ServedAt, *, groq: str, twilio: str, server: str, recordings: Path) -> Settings:
+    """Write the settings of a server between the simulators; the user's environment has no say in them."""
+    return Settings.from_environ(
+        {
+            "DEEPGRAM_API_KEY": keys.deepgram,
+            "DEEPGRAM_AGENT_URL": deepgram.url,
+            "GROQ_API_KEY": keys.groq,
+            "GROQ_BASE_URL": groq,
+            "TWILIO_ACCOUNT_SID": keys.twilio_account,
+            "TWILIO_AUTH_TOKEN": keys.twilio_token,
+            "TWILIO_PHONE_NUMBER": line,
+            "TWILIO_API_URL": twilio,
+            "LEAD_SERVER_HOST": HOST,
+            "LEAD_SERVER_EXTERNAL_URL": server,
+            "API_TOKEN": keys.operator,
+            "MAX_CALLS": "1",
+            "RECORDINGS_DIR": str(recordings),
+        }
+    )
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, door: Door, observe: Callable[[Entry], None]) -> AsyncIterator[None]:
+    closing = trio.Event()
+    async with open_services(settings, observe=observe) as opened, trio.open_nursery() as nursery:
+        app = create_app(settings, opened.services, opened.line, holes=opened.holes)
+        await nursery.start(_serve, cast("App", app), _config(server_config(settings), door), closing.wait)
+        yield
+        closing.set()
+
+
+async def _serve(
+    app: App,
+    config: Config,
+    shutdown: Callable[[], Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    await hypercorn_serve(
+        cast("Framework", app), config, shutdown_trigger=shutdown, mode="asgi", task_status=task_status
+    )
+
+
+def _config(config: Config, door: Door) -> Config:
+    config.bind = [door.bind]
+    config.loglevel = "ERROR"
+    config.keep_alive_timeout = NEVER_SECONDS
+    config.shutdown_timeout = NEVER_SECONDS
+    config.startup_timeout = NEVER_SECONDS
+    return config
+
+
+def _patient_client(keys: Keys | None = None, base_url: str = "") -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {keys.operator}"} if keys is not None else {}
+    return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=NEVER_SECONDS, trust_env=False)

@@ -1,0 +1,191 @@
+"""Where a call is broken into staves, and where everything stands on one.
+
+A long call is written like music: row under row, all to the same scale, broken where nobody speaks and no handoff is
+under way if there is such a moment. A stave shows only the lanes on which something happens in it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from demo.score import CALLER, LINE, SUMMARIZER, FunctionFlag, Score
+from demo.svg import ELLIPSIS, MONO_ADVANCE
+
+GUTTER = 104.0
+MARGIN = 28.0
+AXIS_HEIGHT = 22.0
+SPEECH_HEIGHT = 43.0
+LINE_HEIGHT = 13.0
+RAIL_HEIGHT = 14.0
+FLAG_HEIGHT = 17.0
+SUMMARIZER_HEIGHT = 15.0
+LANE_GAP = 9.0
+STAVE_GAP = 14.0
+LABEL_CHARACTERS = 76
+FLAG_TEXT_SIZE = 9.5
+FLAG_PADDING = 23.0
+LEAST_FLAG_WIDTH = 150.0
+QUIET_SECONDS = 0.2
+SHORTEST = 0.62
+FLAG_ROOM_SECONDS = 4.0
+
+
+@attrs.frozen
+class Scale:
+    """How much of a call one stave holds, and how large it is written."""
+
+    seconds: float
+    pixels_per_second: float
+
+    @property
+    def width(self) -> float:
+        """The width of a whole sheet."""
+        return MARGIN * 2 + GUTTER + self.seconds * self.pixels_per_second
+
+
+@attrs.frozen
+class PlacedFlag:
+    """A function's flag on its lane: which row, where the label begins, and what it says."""
+
+    flag: FunctionFlag
+    row: int
+    x: float
+    width: float
+    label: str
+    leftwards: bool
+
+
+@attrs.frozen
+class Lane:
+    """One lane of one stave: its top and height, and the rows of flags under its rail."""
+
+    name: str
+    top: float
+    height: float
+    flags: tuple[PlacedFlag, ...] = ()
+
+    @property
+    def rail(self) -> float:
+        """The height at which an agent's session is drawn."""
+        return self.top + SPEECH_HEIGHT + RAIL_HEIGHT / 2
+
+
+@attrs.frozen
+class Stave:
+    """One row of the picture."""
+
+    start: float
+    end: float
+    top: float
+    height: float
+    lanes: tuple[Lane, ...]
+    scale: Scale
+
+    def x(self, when: float) -> float:
+        """Say where a moment stands; one outside this stave stands at its edge."""
+        inside = min(max(when, self.start), self.end)
+        return MARGIN + GUTTER + (inside - self.start) * self.scale.pixels_per_second
+
+    def shows(self, start: float, end: float) -> bool:
+        """Say whether a span can be seen on this stave."""
+        return start < self.end and end > self.start
+
+    def holds(self, when: float, *, last: bool) -> bool:
+        """Say whether a moment belongs to this stave and no other."""
+        return self.start <= when < self.end or (last and when >= self.end)
+
+    def lane(self, name: str) -> Lane | None:
+        """Find a lane, if this stave shows it."""
+        return next((lane for lane in self.lanes if lane.name == name), None)
+
+
+def scale_for(duration: float) -> Scale:
+    """Choose the scale: words readable up to four minutes, then smaller."""
+    return Scale(seconds=24.0, pixels_per_second=46.0) if duration <= 240.0 else Scale(40.0, 28.0)
+
+
+def _filled(scale: Scale, spans: Sequence[tuple[float, float]]) -> Scale:
+    longest = max(end - start for start, end in spans)
+    return attrs.evolve(scale, seconds=min(scale.seconds, max(longest, scale.seconds * SHORTEST)))
+
+
+def laid_out(score: Score, top: float) -> tuple[Stave, ...]:
+    """Lay out the whole call under `top`."""
+    scale = scale_for(score.duration)
+    staves = []
+    spans = list(_breaks(score, scale.seconds))
+    scale = _filled(scale, spans)
+    for start, end in spans:
+        lanes = tuple(_lanes(score, Stave(start, end, top, 0.0, (), scale), last=end == spans[-1][1]))
+        height = lanes[-1].top + lanes[-1].height + LANE_GAP - top
+        staves.append(Stave(start, end, top, height, lanes, scale))
+        top += height + STAVE_GAP
+    return tuple(staves)
+
+
+def _breaks(score: Score, longest: float) -> Iterator[tuple[float, float]]:
+    busy = sorted(_busy(score))
+    quiet = [end for _, end in busy] + [start - QUIET_SECONDS for start, _ in busy]
+    quiet = sorted(when for when in quiet if not any(start < when < end for start, end in busy))
+    start, end = 0.0, max(score.duration, 1.0)
+    while end - start > longest:
+        fitting = [when for when in quiet if start + longest * SHORTEST < when <= start + longest]
+        stop = max(fitting, default=start + longest)
+        yield start, stop
+        start = stop
+    yield start, end
+
+
+def _busy(score: Score) -> Iterator[tuple[float, float]]:
+    yield from ((span.start, span.end + QUIET_SECONDS) for span in score.speech)
+    yield from ((handoff.asked - FLAG_ROOM_SECONDS, handoff.landed + 1.0) for handoff in score.handoffs)
+    yield from ((mark.at - QUIET_SECONDS, mark.at + QUIET_SECONDS) for mark in score.marks)
+    yield from ((flag.at - QUIET_SECONDS, flag.at + QUIET_SECONDS) for flag in score.flags)
+
+
+def _lanes(score: Score, bare: Stave, *, last: bool) -> Iterator[Lane]:
+    top = bare.top + AXIS_HEIGHT
+    yield Lane(CALLER, top, SPEECH_HEIGHT)
+    top += SPEECH_HEIGHT + LANE_GAP
+    yield Lane(LINE, top, LINE_HEIGHT)
+    top += LINE_HEIGHT + LANE_GAP
+    for agent in score.agents:
+        if _present(score, agent, bare):
+            own = [flag for flag in score.flags if flag.agent == agent and bare.holds(flag.at, last=last)]
+            flags = tuple(_placed(own, bare))
+            rows = max((flag.row + 1 for flag in flags), default=0)
+            lane = Lane(agent, top, SPEECH_HEIGHT + RAIL_HEIGHT + rows * FLAG_HEIGHT, flags)
+            yield lane
+            top += lane.height + LANE_GAP
+    if any(bare.shows(summary.start, summary.end) for summary in score.summaries):
+        yield Lane(SUMMARIZER, top, SUMMARIZER_HEIGHT)
+
+
+def _present(score: Score, agent: str, bare: Stave) -> bool:
+    sessions = any(s.agent == agent and bare.shows(s.connecting, s.ended) for s in score.sessions)
+    return sessions or any(s.speaker == agent and bare.shows(s.start, s.end) for s in score.speech)
+
+
+def _placed(flags: Sequence[FunctionFlag], stave: Stave) -> Iterator[PlacedFlag]:
+    taken: list[list[tuple[float, float]]] = []
+    for flag in flags:
+        x = stave.x(flag.at)
+        to_left, to_right = x - MARGIN - GUTTER, stave.scale.width - MARGIN - x
+        leftwards = to_left > to_right or (flag.name.startswith("handoff") and to_left > LEAST_FLAG_WIDTH)
+        label = _flag_label(flag, (to_left if leftwards else to_right) - FLAG_PADDING)
+        width = len(label) * FLAG_TEXT_SIZE * MONO_ADVANCE + FLAG_PADDING
+        begin, stop = (x - width, x + 4.0) if leftwards else (x - 4.0, x + width)
+        row = next((row for row, spans in enumerate(taken) if _free(spans, begin, stop)), len(taken))
+        if row == len(taken):
+            taken.append([])
+        taken[row].append((begin, stop))
+        yield PlacedFlag(flag, row, x, width, label, leftwards)
+
+
+def _free(taken: Sequence[tuple[float, float]], begin: float, stop: float) -> bool:
+    return all(stop < other_begin or begin > other_stop for other_begin, other_stop in taken)
+
+
+def _flag_label(flag: FunctionFlag, room: float) -> str:
+    characters = max(8, min(LABEL_CHARACTERS, int(room / (FLAG_TEXT_SIZE * MONO_ADVANCE))))
+    return flag.label if len(flag.label) <= characters else flag.label[: characters - 1] + ELLIPSIS

@@ -1,0 +1,103 @@
+"""What came of the call, as tables: the agents in order, the handoffs, the functions, and the files that were kept."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from demo.facts import JournalEntry, arguments_text, flag, named, number, result_text, text
+from demo.telling import milliseconds
+
+
+def summary(
+    record_json: Mapping[str, object], entries: Sequence[JournalEntry], files: Sequence[Path] = ()
+) -> RenderableType:
+    """Lay out the record of a call with what its journal measured."""
+    parts: list[RenderableType] = [Text(), _headline(record_json), _agents(record_json)]
+    if rows(record_json, "handoffs"):
+        parts.append(_handoffs(record_json, entries))
+    if rows(record_json, "functions"):
+        parts.append(_functions(record_json))
+    parts.extend(Text(f"  {path}") for path in files)
+    return Group(*parts)
+
+
+def rows(record: Mapping[str, object], key: str) -> list[JournalEntry]:
+    """Read a list of objects out of a record."""
+    value = record.get(key)
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list | tuple) else []
+
+
+def unheard_frames(record: Mapping[str, object]) -> int:
+    """Read how many of the caller's frames no agent was sent."""
+    frames = record.get("frames")
+    return int(number(frames, "unheard")) if isinstance(frames, Mapping) else 0
+
+
+def _headline(record: Mapping[str, object]) -> Text:
+    turns = rows(record, "transcript")
+    words = Text.assemble(
+        (text(record, "outcome") or "no outcome", "bold"),
+        f" after {number(record, 'duration'):.1f} s of call: {_counted(len(turns), 'turn')}, ",
+        f"{_counted(int(number(record, 'restarts')), 'restart')}, ",
+        f"{_counted(unheard_frames(record), 'caller frame')} unheard",
+    )
+    faults = record.get("faults")
+    if isinstance(faults, list | tuple) and faults:
+        words.append("".join(f"\n  {fault}" for fault in faults), "red")
+    return words
+
+
+def _agents(record: Mapping[str, object]) -> Table:
+    table = _table("agent", "on the line", "restarts")
+    for stint in rows(record, "agents"):
+        span = f"{number(stint, 'started'):.1f}–{number(stint, 'ended'):.1f} s"
+        table.add_row(Text(text(stint, "agent")), span, f"{number(stint, 'restarts'):.0f}")
+    return table
+
+
+def _handoffs(record: Mapping[str, object], entries: Sequence[JournalEntry]) -> Table:
+    table = _table("handoff", "asked at", "asked → first audio", "Brief", "Brief took")
+    for handoff in rows(record, "handoffs"):
+        reader, gap = text(handoff, "to_agent"), handoff.get("gap")
+        brief = _brief(entries, reader, number(handoff, "asked_at"))
+        table.add_row(
+            Text(f"{text(handoff, 'from_agent')} → {reader}"),
+            f"{number(handoff, 'asked_at'):.1f} s",
+            "never" if gap is None else milliseconds(number(handoff, "gap")),
+            text(handoff, "brief_source") or "none",
+            "" if brief is None else milliseconds(number(brief, "took")),
+        )
+    return table
+
+
+def _brief(entries: Iterable[JournalEntry], reader: str, asked: float) -> JournalEntry | None:
+    own = (entry for entry in named(entries, "brief_ready") if text(entry, "reader") == reader)
+    return next((entry for entry in own if number(entry, "at") >= asked), None)
+
+
+def _functions(record: Mapping[str, object]) -> Table:
+    table = _table("function", "agent", "at", "answer")
+    for function in rows(record, "functions"):
+        answer = result_text(function.get("result"))
+        table.add_row(
+            Text(f"{text(function, 'name')}({arguments_text(function.get('arguments'))})"),
+            Text(text(function, "agent")),
+            f"{number(function, 'at'):.1f} s",
+            Text(answer, "" if flag(function, "ok") else "red"),
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

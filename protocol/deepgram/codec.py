@@ -1,0 +1,225 @@
+"""Voice Agent frames to values and back: our half, which forgives, and writing for both.
+
+`decode_server` reads what the service sends: an unknown type is `Unrecognised`, an unknown field is ignored, an
+optional one may be missing or null. What cannot be read at all is a `RemoteProtocolError`. Writing is one rule for
+every message: the wire has the names of the fields, and a field left at its default is not sent.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, cast, get_args
+
+import attrs
+
+from protocol import fields
+from protocol.deepgram import messages
+from protocol.deepgram.history import CompletedCall, HistoryCalls, HistoryText
+from protocol.deepgram.messages import (
+    AgentAudio,
+    AgentStartedSpeaking,
+    AgentThinking,
+    CallerAudio,
+    CancelledCall,
+    ClientMessage,
+    ConversationText,
+    CustomFromThinkProvider,
+    CustomToThinkProvider,
+    EndOfTurn,
+    ErrorReported,
+    FrustrationDetected,
+    FunctionCall,
+    FunctionCallCancelled,
+    FunctionCallRequest,
+    FunctionCallResponse,
+    InjectionRefused,
+    LatencyReport,
+    ServerMessage,
+    Unrecognised,
+    UpdateThinkLive,
+    WarningReported,
+    Welcome,
+)
+from protocol.fields import JSON, Fields
+
+Frame: TypeAlias = str | bytes
+
+OTHER_NAMES: Mapping[type, str] = {
+    HistoryText: "History",
+    HistoryCalls: "History",
+    ErrorReported: "Error",
+    WarningReported: "Warning",
+    UpdateThinkLive: "UpdateThink_Live",
+    CustomToThinkProvider: "__customToThinkProvider",
+    CustomFromThinkProvider: "__customFromThinkProvider",
+}
+"""The wire types that are not the name of their class."""
+
+MESSAGE_TYPES: frozenset[type] = frozenset(get_args(messages.ClientMessage) + get_args(messages.ServerMessage))
+
+
+def decode_server(frame: Frame) -> ServerMessage:
+    """Read one frame from the service."""
+    if isinstance(frame, bytes):
+        return AgentAudio(frame)
+    message = fields.load_object(frame)
+    name = message.get("type")
+    if not isinstance(name, str):
+        return Unrecognised("", message)
+    read = _READERS.get(name)
+    return Unrecognised(name, message) if read is None else read(message)
+
+
+def encode_client(message: ClientMessage) -> Frame:
+    """Write one message to the service."""
+    return message.data if isinstance(message, CallerAudio) else fields.dump(as_json(message))
+
+
+def encode_server(message: ServerMessage) -> Frame:
+    """Write one message as the service does."""
+    match message:
+        case AgentAudio(data=data):
+            return data
+        case Unrecognised(raw=raw):
+            return fields.dump(raw)
+        case ConversationText(conversational_behavior=behavior):  # "always sent" since September 2026
+            return fields.dump({**as_json(message), "conversational_behavior": behavior})
+        case _:
+            return fields.dump(as_json(message))
+
+
+def as_json(value: attrs.AttrsInstance) -> dict[str, JSON]:
+    """Spell a value as the wire does: its type, if it is a message, then every field that says something."""
+    kind = type(value)
+    spelled: dict[str, JSON] = {"type": OTHER_NAMES.get(kind, kind.__name__)} if kind in MESSAGE_TYPES else {}
+    for field in attrs.fields(kind):
+        item = getattr(value, field.name)
+        if _says_something(field, item):
+            alone = field.metadata.get("one_or_many") and len(item) == 1
+            spelled[field.name] = _spell(item[0] if alone else item)
+    return spelled
+
+
+def _says_something(field: "attrs.Attribute[object]", item: object) -> bool:
+    if field.default is attrs.NOTHING:
+        return True
+    if field.default is None or isinstance(field.default, bool | int | str | tuple):
+        return item != field.default
+    return bool(item)
+
+
+def _spell(value: object) -> JSON:
+    if isinstance(value, tuple):
+        return [_spell(item) for item in value]
+    if attrs.has(type(value)):
+        return as_json(cast("attrs.AttrsInstance", value))
+    return cast("JSON", value)
+
+
+def read_history(message: Fields) -> HistoryText | HistoryCalls:
+    """Read a `History`, in an event or in a context."""
+    if "function_calls" in message:
+        return HistoryCalls(tuple(_read_completed(call) for call in fields.children(message, "function_calls")))
+    return HistoryText(fields.text(message, "role"), fields.text(message, "content"))
+
+
+def _read_completed(call: Fields) -> CompletedCall:
+    return CompletedCall(
+        fields.text(call, "id"),
+        fields.text(call, "name"),
+        fields.flag_or(call, "client_side", True),
+        _arguments(call),
+        fields.text_or(call, "response", ""),
+        fields.optional_text(call, "thought_signature"),
+    )
+
+
+def _arguments(call: Fields) -> str:
+    """Return what the model wrote; other vendors' fixtures hold an object here, and nothing at all is no arguments."""
+    value = call.get("arguments")
+    if isinstance(value, Mapping):
+        return fields.dump(value)
+    return fields.text_or(call, "arguments", "") or "{}"
+
+
+def read_function_call_response(message: Fields) -> FunctionCallResponse:
+    """Read an answer to a function call; the schema lets the id be missing."""
+    return FunctionCallResponse(
+        fields.text_or(message, "id", ""),
+        fields.text(message, "name"),
+        fields.text(message, "content"),
+        fields.optional_text(message, "thought_signature"),
+    )
+
+
+def _read_conversation_text(message: Fields) -> ConversationText:
+    return ConversationText(
+        fields.text(message, "role"),
+        fields.text(message, "content"),
+        fields.text_or(message, "conversational_behavior", "default"),
+        fields.texts(message, "languages"),
+        fields.texts(message, "languages_hinted"),
+    )
+
+
+def _read_function_call_request(message: Fields) -> FunctionCallRequest:
+    return FunctionCallRequest(tuple(_read_call(call) for call in fields.children(message, "functions")))
+
+
+def _read_call(call: Fields) -> FunctionCall:
+    return FunctionCall(
+        fields.text(call, "id"),
+        fields.text(call, "name"),
+        _arguments(call),
+        fields.flag_or(call, "client_side", True),
+        fields.optional_text(call, "thought_signature"),
+    )
+
+
+def _read_function_call_cancelled(message: Fields) -> FunctionCallCancelled:
+    calls: Sequence[Fields] = fields.children(message, "functions")
+    return FunctionCallCancelled(
+        tuple(CancelledCall(fields.text(call, "id"), fields.text_or(call, "name", "")) for call in calls)
+    )
+
+
+def _read_frustration(message: Fields) -> FrustrationDetected:
+    return FrustrationDetected(fields.whole_number(message, "count", 1), fields.flag_or(message, "escalated", False))
+
+
+def _measurements(kind: Callable[..., ServerMessage], names: Sequence[str]) -> Callable[[Fields], ServerMessage]:
+    return lambda message: kind(*(fields.measurement(message, name) for name in names))
+
+
+def _bare(kind: Callable[[], ServerMessage]) -> Callable[[Fields], ServerMessage]:
+    return lambda _: kind()
+
+
+def _code_and_description(message: Fields) -> tuple[str, str]:
+    """Read both and insist on neither: an error without a description is an error all the same."""
+    return fields.text_or(message, "code", ""), fields.text_or(message, "description", "")
+
+
+_READERS: Mapping[str, Callable[[Fields], ServerMessage]] = {
+    "Welcome": lambda message: Welcome(fields.text(message, "request_id")),
+    "ConversationText": _read_conversation_text,
+    "History": read_history,
+    "EndOfTurn": lambda message: EndOfTurn(fields.text_or(message, "trigger", "")),
+    "AgentThinking": lambda message: AgentThinking(fields.text_or(message, "content", "")),
+    "FunctionCallRequest": _read_function_call_request,
+    "FunctionCallResponse": read_function_call_response,
+    "FunctionCallCancelled": _read_function_call_cancelled,
+    "AgentStartedSpeaking": _measurements(AgentStartedSpeaking, ("total_latency", "tts_latency", "ttt_latency")),
+    "LatencyReport": _measurements(LatencyReport, [field.name for field in attrs.fields(LatencyReport)]),
+    "InjectionRefused": lambda message: InjectionRefused(fields.text_or(message, "message", "")),
+    "FrustrationDetected": _read_frustration,
+    "__customFromThinkProvider": lambda message: CustomFromThinkProvider(message.get("content")),
+    "Error": lambda message: ErrorReported(*_code_and_description(message)),
+    "Warning": lambda message: WarningReported(*_code_and_description(message)),
+    "SettingsApplied": _bare(messages.SettingsApplied),
+    "UserStartedSpeaking": _bare(messages.UserStartedSpeaking),
+    "AgentAudioDone": _bare(messages.AgentAudioDone),
+    "PromptUpdated": _bare(messages.PromptUpdated),
+    "ThinkUpdated": _bare(messages.ThinkUpdated),
+    "SpeakUpdated": _bare(messages.SpeakUpdated),
+    "ListenUpdated": _bare(messages.ListenUpdated),
+    "ThinkLiveUpdated": _bare(messages.ThinkLiveUpdated),
+}

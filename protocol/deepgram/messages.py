@@ -1,0 +1,339 @@
+"""What is said on a Voice Agent socket, in both directions.
+
+Values only, one class a message, with the fields of the wire; `codec` and `strict` put them on the wire, `dialogue`
+says when they may be said. Binary frames are audio and have classes too, so that one union covers each direction.
+Source: https://developers.deepgram.com/docs/voice-agent (inputs and outputs), and captures where that is silent.
+"""
+
+from typing import Literal, TypeAlias
+
+import attrs
+
+from protocol.deepgram.history import HistoryCalls, HistoryText
+from protocol.deepgram.settings import ONE_OR_MANY, Listen, Settings, Speak, Think, ThinkLive
+from protocol.fields import JSON, Fields
+
+InjectionBehavior: TypeAlias = Literal["default", "queue", "interrupt"]
+
+
+def _thinks(value: Think | tuple[Think, ...]) -> tuple[Think, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _speaks(value: Speak | tuple[Speak, ...]) -> tuple[Speak, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+@attrs.frozen
+class CallerAudio:
+    """We, all the time: the caller's speech and silence, as the settings promised it."""
+
+    data: bytes
+
+
+@attrs.frozen
+class KeepAlive:
+    """We, when there is no audio to send."""
+
+
+@attrs.frozen
+class InjectUserMessage:
+    """We: act as if the caller had said this."""
+
+    content: str
+
+
+@attrs.frozen
+class InjectAgentMessage:
+    """We: say this. With "interrupt" at once, with "queue" after what is being said, else only into silence.
+
+    `is_dynamic` (Think Live) lets the service write the line; then there is no message.
+    """
+
+    message: str = ""
+    behavior: InjectionBehavior = "default"
+    is_dynamic: bool = False
+
+
+@attrs.frozen
+class FunctionCallResponse:
+    """We, once for each client-side call; the service, echoing ours or reporting its own."""
+
+    id: str
+    name: str
+    content: str
+    thought_signature: str | None = None
+
+
+@attrs.frozen
+class UpdatePrompt:
+    """We: append this to the prompt. It does not replace it."""
+
+    prompt: str
+
+
+@attrs.frozen
+class UpdateThink:
+    """We: replace model, prompt and functions."""
+
+    think: tuple[Think, ...] = attrs.field(converter=_thinks, metadata=ONE_OR_MANY)
+
+
+@attrs.frozen
+class UpdateSpeak:
+    """We: replace the voice."""
+
+    speak: tuple[Speak, ...] = attrs.field(converter=_speaks, metadata=ONE_OR_MANY)
+
+
+@attrs.frozen
+class UpdateListen:
+    """We: change the recogniser. The answer may take eighteen seconds, or be shared with the next one."""
+
+    listen: Listen
+
+
+@attrs.frozen
+class UpdateThinkLive:
+    """We: early access."""
+
+    think_live: ThinkLive
+
+
+@attrs.frozen
+class ForceEndTurn:
+    """We: the caller is done, whatever Flux thinks."""
+
+
+@attrs.frozen
+class CustomToThinkProvider:
+    """We: something for a think provider of our own."""
+
+    content: JSON
+
+
+ClientMessage: TypeAlias = (
+    Settings
+    | CallerAudio
+    | KeepAlive
+    | InjectUserMessage
+    | InjectAgentMessage
+    | FunctionCallResponse
+    | UpdatePrompt
+    | UpdateThink
+    | UpdateSpeak
+    | UpdateListen
+    | UpdateThinkLive
+    | ForceEndTurn
+    | CustomToThinkProvider
+)
+
+
+@attrs.frozen
+class Welcome:
+    """The service, as soon as the socket is open."""
+
+    request_id: str
+
+
+@attrs.frozen
+class SettingsApplied:
+    """The service: audio may flow."""
+
+
+@attrs.frozen
+class ConversationText:
+    """The service: a confirmed turn of the caller, or one sentence of the agent (its audio may have come first)."""
+
+    role: str
+    content: str
+    conversational_behavior: str = "default"
+    languages: tuple[str, ...] = ()
+    languages_hinted: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class UserStartedSpeaking:
+    """The service: stop playing. Sent whether or not the agent was speaking."""
+
+
+@attrs.frozen
+class EndOfTurn:
+    """The service, with Flux, off the record: the turn ended by "model", "timeout" or "manual"."""
+
+    trigger: str
+
+
+@attrs.frozen
+class AgentThinking:
+    """The service, in its documentation more than in life."""
+
+    content: str
+
+
+@attrs.frozen
+class FunctionCall:
+    """One call of a `FunctionCallRequest`. `arguments` is what the model wrote: usually JSON, "{}" for none."""
+
+    id: str
+    name: str
+    arguments: str
+    client_side: bool
+    thought_signature: str | None = None
+
+
+@attrs.frozen
+class FunctionCallRequest:
+    """The service: run these. It may precede the words that caused it, and be cancelled by the next ones."""
+
+    functions: tuple[FunctionCall, ...]
+
+
+@attrs.frozen
+class CancelledCall:
+    """One call of a `FunctionCallCancelled`."""
+
+    id: str
+    name: str
+
+
+@attrs.frozen
+class FunctionCallCancelled:
+    """The service: the caller spoke again, forget these."""
+
+    functions: tuple[CancelledCall, ...]
+
+
+@attrs.frozen
+class AgentAudio:
+    """The service, at about twice real time: the agent's speech. Nothing ties it to a turn but its order."""
+
+    data: bytes
+
+
+@attrs.frozen
+class AgentStartedSpeaking:
+    """The service, in experimental sessions only. Seconds."""
+
+    total_latency: float | None = None
+    tts_latency: float | None = None
+    ttt_latency: float | None = None
+
+
+@attrs.frozen
+class AgentAudioDone:
+    """The service: the last audio of an utterance was sent; not played. May be missing after an interruption."""
+
+
+@attrs.frozen
+class LatencyReport:
+    """The service, many times a second: usually one measurement at a time. Seconds."""
+
+    stt_latency: float | None = None
+    ttt_token_latency: float | None = None
+    ttt_text_latency: float | None = None
+    ttt_tool_latency: float | None = None
+    ttt_thinking_latency: float | None = None
+    tts_latency: float | None = None
+    total_latency: float | None = None
+
+
+@attrs.frozen
+class PromptUpdated:
+    """The service: `UpdatePrompt` took."""
+
+
+@attrs.frozen
+class ThinkUpdated:
+    """The service: `UpdateThink` took."""
+
+
+@attrs.frozen
+class SpeakUpdated:
+    """The service: `UpdateSpeak` took."""
+
+
+@attrs.frozen
+class ListenUpdated:
+    """The service: one or more `UpdateListen` took."""
+
+
+@attrs.frozen
+class ThinkLiveUpdated:
+    """The service: `UpdateThinkLive` took."""
+
+
+@attrs.frozen
+class InjectionRefused:
+    """The service: somebody was speaking, the injected message was not spoken."""
+
+    message: str = ""
+
+
+@attrs.frozen
+class FrustrationDetected:
+    """The service, early access."""
+
+    count: int
+    escalated: bool
+
+
+@attrs.frozen
+class CustomFromThinkProvider:
+    """The service: something from a think provider of our own."""
+
+    content: JSON
+
+
+@attrs.frozen
+class ErrorReported:
+    """The service, last: wire type "Error". The session is over; `code` says whether another one may fare better."""
+
+    code: str
+    description: str
+
+
+@attrs.frozen
+class WarningReported:
+    """The service: wire type "Warning". The session goes on."""
+
+    code: str
+    description: str
+
+
+@attrs.frozen
+class Unrecognised:
+    """The service, some day: a type this program does not know. It never ends a call."""
+
+    type: str
+    raw: Fields
+
+
+ServerMessage: TypeAlias = (
+    Welcome
+    | SettingsApplied
+    | ConversationText
+    | HistoryText
+    | HistoryCalls
+    | UserStartedSpeaking
+    | EndOfTurn
+    | AgentThinking
+    | FunctionCallRequest
+    | FunctionCallResponse
+    | FunctionCallCancelled
+    | AgentAudio
+    | AgentStartedSpeaking
+    | AgentAudioDone
+    | LatencyReport
+    | PromptUpdated
+    | ThinkUpdated
+    | SpeakUpdated
+    | ListenUpdated
+    | ThinkLiveUpdated
+    | InjectionRefused
+    | FrustrationDetected
+    | CustomFromThinkProvider
+    | ErrorReported
+    | WarningReported
+    | Unrecognised
+)

@@ -1,0 +1,248 @@
+"""The order form of a Voice Agent session: what to listen with, think with and speak with.
+
+The classes are the `Settings` tree of https://developers.deepgram.com/docs/configure-voice-agent, key for key; a field
+left at its default is not sent, because the service refuses keys it does not know and has been seen to mind nulls.
+`build_settings` fills the form for a telephone call.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from protocol.audio import SAMPLE_RATE
+from protocol.deepgram.history import History
+from protocol.fields import JSON
+
+ONE_OR_MANY = {"one_or_many": True}
+"""Marks a fallback chain: a chain of one travels as an object, a longer one as an array."""
+
+
+@attrs.frozen
+class AudioInput:
+    """How the audio we send is coded."""
+
+    encoding: str
+    sample_rate: int
+
+
+@attrs.frozen
+class AudioOutput:
+    """How the audio we get is to be coded."""
+
+    encoding: str | None = None
+    sample_rate: int | None = None
+    bitrate: int | None = None
+    container: str | None = None
+
+
+@attrs.frozen
+class Audio:
+    """Both directions; a missing one means the service's default."""
+
+    input: AudioInput | None = None
+    output: AudioOutput | None = None
+
+
+@attrs.frozen
+class Endpoint:
+    """Somebody else's model or voice that Deepgram is to use. It stands beside `provider`, never inside."""
+
+    url: str
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class FunctionEndpoint:
+    """Somebody else's server that Deepgram is to ask for a function's answer."""
+
+    url: str
+    method: str | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class ListenProvider:
+    """A recogniser: v1 is Nova, v2 is Flux, and each has keys the other refuses."""
+
+    type: str
+    version: str | None = None
+    model: str | None = None
+    language: str | None = None
+    smart_format: bool | None = None
+    keyterms: tuple[str, ...] = ()
+    language_hints: tuple[str, ...] = ()
+    eot_threshold: float | None = None
+    eager_eot_threshold: float | None = None
+    eot_timeout_ms: int | None = None
+
+
+@attrs.frozen
+class Listen:
+    """Who recognises the caller's speech."""
+
+    provider: ListenProvider
+
+
+@attrs.frozen
+class FunctionDefinition:
+    """A function the model may call. No `endpoint` means that we run it; there is no `client_side` key."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, JSON] = attrs.field(factory=dict)
+    defer_until_eot: bool = False
+    endpoint: FunctionEndpoint | None = None
+    initial_agent_filler: bool | None = None
+    agent_filler_max_count: int | None = None
+    agent_filler_interval_ms: int | None = None
+
+
+@attrs.frozen
+class ThinkProvider:
+    """A language model. `model` may be missing only where the endpoint's URL names it (google)."""
+
+    type: str
+    model: str | None = None
+    version: str | None = None
+    temperature: float | None = None
+    reasoning_mode: str | None = None
+    credentials: Mapping[str, JSON] | None = None
+    voice_prompt_opt_out: bool | None = None
+
+
+@attrs.frozen
+class Think:
+    """One model with its prompt and functions; replaced as a whole by `UpdateThink`."""
+
+    provider: ThinkProvider
+    prompt: str | None = None
+    functions: tuple[FunctionDefinition, ...] = ()
+    endpoint: Endpoint | None = None
+    context_length: str | int | None = None
+
+
+@attrs.frozen
+class SpeakProvider:
+    """A voice. Which keys exist depends on `type`."""
+
+    type: str
+    model: str | None = None
+    version: str | None = None
+    speed: float | None = None
+    expressivity: int | None = None
+    model_id: str | None = None
+    voice: JSON = None
+    language: str | None = None
+    language_code: str | None = None
+    volume: float | None = None
+    engine: str | None = None
+    credentials: Mapping[str, JSON] | None = None
+
+
+@attrs.frozen
+class Speak:
+    """Who speaks for the agent."""
+
+    provider: SpeakProvider
+    endpoint: Endpoint | None = None
+
+
+@attrs.frozen
+class ThinkLiveProvider:
+    """Early access: back-channels, presence checks, frustration. Most projects are refused it."""
+
+    type: str
+    version: str
+    agent_backchannel_sensitivity: float | None = None
+    presence_check_max_count: int | None = None
+    presence_check_interval_ms: int | None = None
+    frustration_max_count: int | None = None
+    restricted_terms: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class ThinkLive:
+    """Early access."""
+
+    provider: ThinkLiveProvider
+
+
+@attrs.frozen
+class Context:
+    """What was said before this session."""
+
+    messages: tuple[History, ...] = ()
+
+
+@attrs.frozen
+class AgentSettings:
+    """The agent itself. Without `listen` the session is text only; without `speak` the voice is Flux."""
+
+    language: str | None = None
+    context: Context | None = None
+    listen: Listen | None = None
+    think: tuple[Think, ...] = attrs.field(default=(), metadata=ONE_OR_MANY)
+    think_live: ThinkLive | None = None
+    speak: tuple[Speak, ...] = attrs.field(default=(), metadata=ONE_OR_MANY)
+    greeting: str | None = None
+
+
+@attrs.frozen
+class Flags:
+    """`history`: whether the service reports `History`."""
+
+    history: bool = True
+
+
+@attrs.frozen
+class Settings:
+    """We, once, after `Welcome`. `agent` may be the id of a stored configuration instead."""
+
+    audio: Audio
+    agent: AgentSettings | str
+    tags: tuple[str, ...] = ()
+    experimental: bool = False
+    mip_opt_out: bool = False
+    flags: Flags | None = None
+
+
+TELEPHONE = Audio(AudioInput("mulaw", SAMPLE_RATE), AudioOutput("mulaw", SAMPLE_RATE, container="none"))
+"""What Twilio speaks, so that nothing is transcoded on the way."""
+
+
+def listen_with(model: str) -> Listen:
+    """Order Deepgram's recogniser; Flux needs to be asked for as v2."""
+    return Listen(ListenProvider("deepgram", version=_version(model), model=model))
+
+
+def speak_with(voice: str) -> Speak:
+    """Order one of Deepgram's voices; version and family of voices change together."""
+    return Speak(SpeakProvider("deepgram", version=_version(voice), model=voice))
+
+
+def _version(model: str) -> str | None:
+    return "v2" if model.startswith("flux-") else None
+
+
+def build_settings(
+    *,
+    prompt: str,
+    listen_model: str,
+    think_provider: str,
+    think_model: str,
+    voice: str,
+    functions: Sequence[FunctionDefinition],
+    greeting: str | None,
+    context: Sequence[History] = (),
+    tags: Sequence[str] = (),
+    think_endpoint: Endpoint | None = None,
+) -> Settings:
+    """Order a session for a telephone call; no greeting means that the agent waits to be spoken to."""
+    agent = AgentSettings(
+        context=Context(tuple(context)) if context else None,
+        listen=listen_with(listen_model),
+        think=(Think(ThinkProvider(think_provider, think_model), prompt, tuple(functions), think_endpoint),),
+        speak=(speak_with(voice),),
+        greeting=greeting or None,
+    )
+    return Settings(TELEPHONE, agent, tags=tuple(tags))

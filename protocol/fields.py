@@ -1,0 +1,148 @@
+"""Reading JSON text frames field by field, so that a bad one is an error with a name and never a `KeyError`.
+
+Every reader takes the object and the key, and raises `RemoteProtocolError` naming the key. Optional readers take a
+missing key and an explicit `null` for the same thing. Nothing here knows which service is talking.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, cast
+
+import orjson
+
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+
+JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | bool | None"
+"""What a JSON text can hold."""
+
+Fields: TypeAlias = Mapping[str, JSON]
+"""One JSON object."""
+
+EXACT = 2**53
+"""JSON numbers beyond this are not exact, and no counter is."""
+
+_KINDS: Mapping[type, str] = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+}
+
+
+def load_object(frame: str | bytes) -> dict[str, JSON]:
+    """Read one JSON object from a frame."""
+    try:
+        value = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise RemoteProtocolError.about(frame, f"not JSON: {error.msg}") from error
+    if not isinstance(value, dict):
+        raise RemoteProtocolError.about(frame, f"a JSON object is wanted, not {kind(value)}")
+    return cast("dict[str, JSON]", value)
+
+
+def dump(value: JSON) -> str:
+    """Write JSON text the way it travels: UTF-8, no spaces, keys in the order given.
+
+    Raises: `LocalProtocolError` when the value cannot be JSON (a lone surrogate, an integer over 64 bits).
+    """
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        raise LocalProtocolError(f"cannot be sent as JSON: {error}") from error
+
+
+def kind(value: object) -> str:
+    """Name a JSON value's type in JSON's words."""
+    names = {
+        dict: "an object",
+        list: "an array",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(value), "null")
+
+
+def text(fields: Fields, key: str) -> str:
+    """Return a string that must be there."""
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise _wrong(fields, key, "a string")
+    return value
+
+
+def optional_text(fields: Fields, key: str) -> str | None:
+    """Return a string, or None when it is missing or null."""
+    return None if fields.get(key) is None else text(fields, key)
+
+
+def text_or(fields: Fields, key: str, default: str) -> str:
+    """Return a string, or the default when it is missing or null."""
+    return default if fields.get(key) is None else text(fields, key)
+
+
+def flag_or(fields: Fields, key: str, default: bool) -> bool:
+    """Return a boolean, or the default when it is missing or null."""
+    value = fields.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise _wrong(fields, key, "a boolean")
+    return value
+
+
+def whole_number(fields: Fields, key: str, default: int) -> int:
+    """Return an integer sent as a number or as a numeric string, or the default when it is missing or null."""
+    value = fields.get(key)
+    if value is None:
+        return default
+    number = measurement(fields, key)
+    if number is None or not number.is_integer() or abs(number) > EXACT:
+        raise _wrong(fields, key, "a whole number")
+    return int(number)
+
+
+def measurement(fields: Fields, key: str) -> float | None:
+    """Return a number sent as a number or as a string; anything unreadable is no measurement at all."""
+    value = fields.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def child(fields: Fields, key: str) -> Fields:
+    """Return an object that must be there."""
+    value = fields.get(key)
+    if not isinstance(value, dict):
+        raise _wrong(fields, key, "an object")
+    return cast("Fields", value)
+
+
+def children(fields: Fields, key: str) -> Sequence[Fields]:
+    """Return an array of objects that must be there; it may be empty."""
+    value = fields.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise _wrong(fields, key, "an array of objects")
+    return cast("Sequence[Fields]", value)
+
+
+def texts(fields: Fields, key: str) -> tuple[str, ...]:
+    """Return an array of strings; missing or null is empty."""
+    value = fields.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _wrong(fields, key, "an array of strings")
+    return tuple(cast("list[str]", value))
+
+
+def _wrong(fields: Fields, key: str, wanted: str) -> RemoteProtocolError:
+    found = f"is {kind(fields[key])}" if key in fields else "is missing"
+    return RemoteProtocolError(f"{key}: {wanted} is wanted, it {found}", orjson.dumps(fields).decode())

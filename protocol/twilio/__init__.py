@@ -1,0 +1,58 @@
+"""Twilio Media Streams: the caller's audio, keys and marks, on one WebSocket per call."""
+
+from protocol.twilio.codec import (
+    MAX_MEDIA_BYTES,
+    OFF_PROTOCOL,
+    UNDECODABLE,
+    decode,
+    decode_command,
+    encode_clear,
+    encode_event,
+    encode_mark,
+    encode_media,
+)
+from protocol.twilio.dialogue import TRANSITIONS, MediaStreamDialogue, PhoneNetworkDialogue, StreamState
+from protocol.twilio.messages import (
+    ClearBuffer,
+    DigitPressed,
+    FromTwilio,
+    MarkReached,
+    MediaArrived,
+    MediaFormat,
+    SendMark,
+    SendMedia,
+    StreamConnected,
+    StreamStarted,
+    StreamStopped,
+    ToTwilio,
+    Unrecognised,
+)
+
+__all__ = [
+    "MAX_MEDIA_BYTES",
+    "OFF_PROTOCOL",
+    "TRANSITIONS",
+    "UNDECODABLE",
+    "ClearBuffer",
+    "DigitPressed",
+    "FromTwilio",
+    "MarkReached",
+    "MediaArrived",
+    "MediaFormat",
+    "MediaStreamDialogue",
+    "PhoneNetworkDialogue",
+    "SendMark",
+    "SendMedia",
+    "StreamConnected",
+    "StreamStarted",
+    "StreamState",
+    "StreamStopped",
+    "ToTwilio",
+    "Unrecognised",
+    "decode",
+    "decode_command",
+    "encode_clear",
+    "encode_event",
+    "encode_mark",
+    "encode_media",
+]

@@ -1,0 +1,256 @@
+"""Media Streams frames to values and back, both halves: ours, and Twilio's for the simulator.
+
+`decode` reads what Twilio sends and forgives what it can; `decode_command` reads what we send and forgives nothing,
+because Twilio does not (31950, 31951). Anything unreadable is a `RemoteProtocolError`, which drops one frame. Once the
+stream is known, the dialogue has media frames of the captured shape sliced instead of read as JSON: `bench/codec.py`
+has the microseconds, and a property test holds the two routes equal.
+"""
+
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import assert_never
+
+from protocol import fields
+from protocol.errors import RemoteProtocolError
+from protocol.fields import JSON, Fields
+from protocol.twilio.messages import (
+    ClearBuffer,
+    DigitPressed,
+    FromTwilio,
+    MarkReached,
+    MediaArrived,
+    MediaFormat,
+    SendMark,
+    SendMedia,
+    StreamConnected,
+    StreamStarted,
+    StreamStopped,
+    ToTwilio,
+    Unrecognised,
+)
+
+MAX_MEDIA_BYTES = 16_000
+"""Two seconds in one message. Captures hold 160 bytes; nothing honest comes near this."""
+
+UNDECODABLE = 31950  # https://www.twilio.com/docs/api/errors/31950: a binary frame
+OFF_PROTOCOL = 31951  # https://www.twilio.com/docs/api/errors/31951: bad JSON, unknown event, missing or extra field
+
+_MAX_MEDIA_CHARACTERS = 4 * -(-MAX_MEDIA_BYTES // 3)
+_MEDIA_HEAD = re.compile(
+    r'\{"event":"media","sequenceNumber":"[0-9]{1,15}",'
+    r'"media":\{"track":"inbound","chunk":"[0-9]{1,15}","timestamp":"([0-9]{1,15})","payload":"'
+)
+
+
+def decode(frame: str | bytes) -> FromTwilio:
+    """Read one frame from Twilio."""
+    return decode_addressed(frame)[0]
+
+
+def decode_addressed(frame: str | bytes) -> tuple[FromTwilio, str]:
+    """Read one frame from Twilio, and the streamSid on its envelope ("" when it has none)."""
+    message = fields.load_object(frame)
+    event = message.get("event")
+    if not isinstance(event, str):
+        return Unrecognised("", message), ""
+    read = _READERS.get(event)
+    if read is None:
+        return Unrecognised(event, message), ""
+    return read(message), fields.text_or(message, "streamSid", "")
+
+
+def media_tail(stream_sid: str) -> str:
+    """Return how a media frame of this stream ends, for `sliced_media`."""
+    return f'"}},"streamSid":{fields.dump(stream_sid)}}}'
+
+
+def sliced_media(frame: str | bytes, tail: str) -> MediaArrived | None:
+    """Cut a media frame of the captured shape apart; None sends every other frame the long way round.
+
+    Head and tail are matched in full, and strict base64 lets no quote or backslash through: what is accepted here is
+    JSON, with these keys, once each, and `decode` would make the same of it.
+    """
+    if isinstance(frame, bytes) or not frame.endswith(tail):
+        return None
+    head = _MEDIA_HEAD.match(frame)
+    if head is None:
+        return None
+    start, end = head.end(), len(frame) - len(tail)
+    if not start <= end <= start + _MAX_MEDIA_CHARACTERS:
+        return None
+    try:
+        return MediaArrived(binascii.a2b_base64(frame[start:end], strict_mode=True), int(head[1]))
+    except ValueError:
+        return None
+
+
+def _read_connected(message: Fields) -> StreamConnected:
+    return StreamConnected(fields.text_or(message, "protocol", "Call"), fields.text_or(message, "version", "1.0.0"))
+
+
+def _read_start(message: Fields) -> StreamStarted:
+    start = fields.child(message, "start")
+    coding = fields.child(start, "mediaFormat") if "mediaFormat" in start else {}
+    parameters = fields.child(start, "customParameters") if "customParameters" in start else {}
+    return StreamStarted(
+        stream_sid=fields.optional_text(start, "streamSid") or fields.text(message, "streamSid"),
+        call_sid=fields.text(start, "callSid"),
+        account_sid=fields.text_or(start, "accountSid", ""),
+        tracks=fields.texts(start, "tracks"),
+        media_format=MediaFormat(
+            fields.text_or(coding, "encoding", "audio/x-mulaw"),
+            fields.whole_number(coding, "sampleRate", 8000),
+            fields.whole_number(coding, "channels", 1),
+        ),
+        parameters={name: fields.text(parameters, name) for name in parameters},
+    )
+
+
+def _read_media(message: Fields) -> MediaArrived | Unrecognised:
+    media = fields.child(message, "media")
+    if fields.text_or(media, "track", "inbound") != "inbound":
+        return Unrecognised("media", message)
+    timestamp = fields.measurement(media, "timestamp")
+    return MediaArrived(_payload(media), None if timestamp is None or abs(timestamp) > fields.EXACT else int(timestamp))
+
+
+def _payload(media: Fields) -> bytes:
+    encoded = fields.text(media, "payload")
+    if len(encoded) > _MAX_MEDIA_CHARACTERS:
+        raise RemoteProtocolError(f"payload: more than {MAX_MEDIA_BYTES} bytes in one message", encoded)
+    try:
+        return binascii.a2b_base64(encoded, strict_mode=True)
+    except ValueError as error:
+        raise RemoteProtocolError("payload: not base64", encoded) from error
+
+
+def _read_digit(message: Fields) -> DigitPressed:
+    return DigitPressed(fields.text(fields.child(message, "dtmf"), "digit"))
+
+
+def _read_mark(message: Fields) -> MarkReached:
+    return MarkReached(fields.text(fields.child(message, "mark"), "name"))
+
+
+def _read_stop(message: Fields) -> StreamStopped:
+    stop = message.get("stop")
+    return StreamStopped(fields.text_or(stop, "callSid", "") if isinstance(stop, Mapping) else "")
+
+
+_READERS: Mapping[str, Callable[[Fields], FromTwilio]] = {
+    "connected": _read_connected,
+    "start": _read_start,
+    "media": _read_media,
+    "dtmf": _read_digit,
+    "mark": _read_mark,
+    "stop": _read_stop,
+}
+
+
+@lru_cache(maxsize=1024)
+def _media_prefix(stream_sid: str) -> str:
+    return f'{{"event":"media","streamSid":{fields.dump(stream_sid)},"media":{{"payload":"'
+
+
+def encode_media(stream_sid: str, audio: bytes) -> str:
+    """Write speech to be played: raw µ-law, any length, no container header."""
+    return f'{_media_prefix(stream_sid)}{binascii.b2a_base64(audio, newline=False).decode()}"}}}}'
+
+
+def encode_mark(stream_sid: str, name: str) -> str:
+    """Write a mark, to be echoed when what is before it has been played."""
+    return fields.dump({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
+
+
+def encode_clear(stream_sid: str) -> str:
+    """Write the order to drop everything not yet played."""
+    return fields.dump({"event": "clear", "streamSid": stream_sid})
+
+
+def decode_command(frame: str | bytes) -> ToTwilio:
+    """Read one frame as Twilio reads it: exactly these keys and no other.
+
+    Raises: `RemoteProtocolError` with `code` 31950 or 31951.
+    """
+    if isinstance(frame, bytes):
+        raise RemoteProtocolError.about(frame, "a binary frame", code=UNDECODABLE)
+    try:
+        return _read_command(fields.load_object(frame))
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(error.reason, frame, code=OFF_PROTOCOL) from error
+
+
+def _read_command(command: Fields) -> ToTwilio:
+    event = command.get("event")
+    if event == "media":
+        _exactly(command, "event", "streamSid", "media")
+        media = _exactly(fields.child(command, "media"), "payload")
+        return SendMedia(fields.text(command, "streamSid"), _payload(media))
+    if event == "mark":
+        _exactly(command, "event", "streamSid", "mark")
+        mark = _exactly(fields.child(command, "mark"), "name")
+        return SendMark(fields.text(command, "streamSid"), fields.text(mark, "name"))
+    if event == "clear":
+        _exactly(command, "event", "streamSid")
+        return ClearBuffer(fields.text(command, "streamSid"))
+    raise RemoteProtocolError("event: media, mark or clear is wanted")
+
+
+def _exactly(found: Fields, *keys: str) -> Fields:
+    if extra := found.keys() - set(keys):
+        raise RemoteProtocolError(f"{min(extra)}: no such field")
+    return found
+
+
+def encode_event(event: FromTwilio, *, sequence: int, stream_sid: str, chunk: int = 0, account_sid: str = "") -> str:
+    """Write one frame as Twilio does: counters are strings, the media format's numbers are numbers.
+
+    `sequence` counts every frame after `connected` from 1, `chunk` the media frames from 1.
+    """
+    body: dict[str, JSON]
+    head: dict[str, JSON] = {"sequenceNumber": str(sequence), "streamSid": stream_sid}
+    match event:
+        case StreamConnected(protocol=protocol, version=version):
+            body = {"event": "connected", "protocol": protocol, "version": version}
+        case StreamStarted():
+            body = {"event": "start", "sequenceNumber": str(sequence), "start": _start(event), "streamSid": stream_sid}
+        case MediaArrived(payload=payload, timestamp_ms=timestamp):
+            return _encode_media_event(stream_sid, sequence, chunk, timestamp or 0, payload)
+        case DigitPressed(digit=digit):
+            body = {"event": "dtmf", **head, "dtmf": {"track": "inbound_track", "digit": digit}}
+        case MarkReached(name=name):
+            body = {"event": "mark", **head, "mark": {"name": name}}
+        case StreamStopped(call_sid=call_sid):
+            body = {"event": "stop", **head, "stop": {"accountSid": account_sid, "callSid": call_sid}}
+        case Unrecognised(raw=raw):
+            body = dict(raw)
+        case _:
+            assert_never(event)
+    return fields.dump(body)
+
+
+def _start(event: StreamStarted) -> JSON:
+    coding = event.media_format
+    return {
+        "accountSid": event.account_sid,
+        "streamSid": event.stream_sid,
+        "callSid": event.call_sid,
+        "tracks": list(event.tracks),
+        "mediaFormat": {
+            "encoding": coding.encoding,
+            "sampleRate": coding.sample_rate,
+            "channels": coding.channels,
+        },
+        "customParameters": dict(event.parameters),
+    }
+
+
+def _encode_media_event(stream_sid: str, sequence: int, chunk: int, timestamp_ms: int, payload: bytes) -> str:
+    """Write the frame that is sent fifty times a second, in the captured order of keys."""
+    encoded = binascii.b2a_base64(payload, newline=False).decode()
+    return (
+        f'{{"event":"media","sequenceNumber":"{sequence}","media":{{"track":"inbound","chunk":"{chunk}",'
+        f'"timestamp":"{timestamp_ms}","payload":"{encoded}"}},"streamSid":{fields.dump(stream_sid)}}}'
+    )

@@ -1,0 +1,114 @@
+"""What is said on a Media Streams socket: events from Twilio, and the three commands it takes.
+
+Values only. The shapes are those of https://www.twilio.com/docs/voice/media-streams/websocket-messages, checked
+against captures; `codec` puts them on the wire, `dialogue` says when they may be said.
+"""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import attrs
+
+from protocol.fields import Fields
+
+
+@attrs.frozen
+class MediaFormat:
+    """How the caller's audio is coded."""
+
+    encoding: str = "audio/x-mulaw"
+    sample_rate: int = 8000
+    channels: int = 1
+
+    @property
+    def is_telephone(self) -> bool:
+        """Whether this is what the whole program assumes: µ-law, 8000 Hz, mono."""
+        return self == MediaFormat()
+
+
+@attrs.frozen
+class StreamConnected:
+    """Twilio, first: the socket is open."""
+
+    protocol: str = "Call"
+    version: str = "1.0.0"
+
+
+@attrs.frozen
+class StreamStarted:
+    """Twilio, second: whose call this is, and the `<Parameter>`s of our own TwiML."""
+
+    stream_sid: str
+    call_sid: str
+    account_sid: str = ""
+    tracks: tuple[str, ...] = ("inbound",)
+    media_format: MediaFormat = MediaFormat()
+    parameters: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class MediaArrived:
+    """Twilio, fifty times a second: the caller's µ-law. `timestamp_ms` counts from the start of the stream."""
+
+    payload: bytes
+    timestamp_ms: int | None = None
+
+
+@attrs.frozen
+class DigitPressed:
+    """Twilio, once a key."""
+
+    digit: str
+
+
+@attrs.frozen
+class MarkReached:
+    """Twilio, when what preceded the mark has been played, or was dropped by `clear`: nothing tells them apart."""
+
+    name: str
+
+
+@attrs.frozen
+class StreamStopped:
+    """Twilio, last: the caller hung up, or the call was redirected."""
+
+    call_sid: str = ""
+
+
+@attrs.frozen
+class Unrecognised:
+    """Twilio, some day: an event this program does not know or has no use for. It never ends a call."""
+
+    event: str
+    raw: Fields
+
+
+FromTwilio: TypeAlias = (
+    StreamConnected | StreamStarted | MediaArrived | DigitPressed | MarkReached | StreamStopped | Unrecognised
+)
+
+
+@attrs.frozen
+class SendMedia:
+    """We, as often as there is speech: append µ-law to what is being played."""
+
+    stream_sid: str
+    payload: bytes
+
+
+@attrs.frozen
+class SendMark:
+    """We, behind a piece of speech: echo this name when you get there."""
+
+    stream_sid: str
+    name: str
+
+
+@attrs.frozen
+class ClearBuffer:
+    """We, when the caller interrupts: drop what is not yet played and echo every mark in it."""
+
+    stream_sid: str
+
+
+ToTwilio: TypeAlias = SendMedia | SendMark | ClearBuffer

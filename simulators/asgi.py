@@ -1,0 +1,135 @@
+"""What the simulated HTTP services share: a request read whole, a response sent whole, and a way to serve an app.
+
+No framework: the simulators must run under hypercorn on a real port and under `httpx.ASGITransport` in memory, and
+nothing else. A websocket scope is refused; lifespan is acknowledged.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeAlias, cast
+from urllib.parse import parse_qsl
+
+import attrs
+import hypercorn.config
+import hypercorn.trio
+import orjson
+import trio
+from hypercorn.typing import Framework
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+
+
+@attrs.frozen
+class Request:
+    """One HTTP request, body included."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: dict[str, str]
+    body: bytes
+    receive: Receive
+
+    def form(self) -> tuple[tuple[str, str], ...]:
+        """Return the pairs of a form-encoded body, repeats and blanks included."""
+        return tuple(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+    async def wait_gone(self) -> None:
+        """Return when the client has gone away."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+
+@attrs.frozen
+class Response:
+    """One HTTP response; `content_type` is JSON unless said otherwise."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = "application/json"
+
+
+def json_response(status: int, content: JSON, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """Render a JSON response."""
+    return Response(status, orjson.dumps(content), headers)
+
+
+Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+async def answer_scope(scope: Message, receive: Receive, send: Send, answer: Answer) -> None:
+    """Serve one ASGI scope with `answer`."""
+    match scope["type"]:
+        case "http":
+            response = await answer(await _read_request(scope, receive))
+            await _send_response(send, response)
+        case "lifespan":
+            await _live(receive, send)
+        case _:
+            await send({"type": "websocket.close", "code": 1002})
+
+
+async def _read_request(scope: Message, receive: Receive) -> Request:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return Request(
+        method=scope["method"],
+        path=scope["path"],
+        query=tuple(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
+        body=body,
+        receive=receive,
+    )
+
+
+async def _send_response(send: Send, response: Response) -> None:
+    headers = [
+        (b"content-type", response.content_type.encode()),
+        (b"content-length", str(len(response.body)).encode()),
+        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers),
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": False})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def serve_app(
+    app: App,
+    *,
+    host: str,
+    port: int,
+    shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve an app on a real port until `shutdown` returns; reports the bound port when it listens."""
+    config = hypercorn.config.Config()
+    config.bind = [f"{host}:{port}"]
+    config.loglevel = "WARNING"
+    config.graceful_timeout = 1.0
+    async with trio.open_nursery() as nursery:
+        binds: list[str] = await nursery.start(_serve, cast("Framework", app), config, shutdown)
+        task_status.started(int(binds[0].rpartition(":")[2]))
+
+
+async def _serve(
+    app: Framework,
+    config: hypercorn.config.Config,
+    shutdown: Callable[[], Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[list[str]],
+) -> None:
+    await hypercorn.trio.serve(app, config, shutdown_trigger=shutdown, mode="asgi", task_status=task_status)

@@ -1,0 +1,12 @@
+"""A Deepgram Voice Agent service that needs no network: the other half of every agent session.
+
+`DeepgramExchange` runs it in memory under any clock, `serve_deepgram` on a real port, `converse` over any WebSocket.
+"""
+
+from simulators.deepgram.exchange import DeepgramExchange
+from simulators.deepgram.knobs import DeepgramKnobs
+from simulators.deepgram.log import ExchangeLog, LogEntry
+from simulators.deepgram.server import ServedAt, serve_deepgram
+from simulators.deepgram.session import converse
+
+__all__ = ["DeepgramExchange", "DeepgramKnobs", "ExchangeLog", "LogEntry", "ServedAt", "converse", "serve_deepgram"]

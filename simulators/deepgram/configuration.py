@@ -1,0 +1,114 @@
+"""What a client's `Settings` ask for, as far as the simulator cares.
+
+`configure` reads the Settings tree once, with the service's defaults filled in; `UpdateThink` and `UpdateSpeak` are
+read by the same rules. Pure: refusing bad settings is the protocol's business and done before.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from protocol.deepgram import HistoryCalls, HistoryText, Settings
+from protocol.deepgram.settings import AgentSettings, Audio, Listen, Speak, Think
+from simulators.deepgram.calls import Declared
+from simulators.deepgram.formats import AudioFormat
+
+DEFAULT_VOICE = "flux-kit-en"
+"""The voice of a session without `agent.speak`: reference section 5.7."""
+
+DEFAULT_FORMAT = AudioFormat("linear16", 24000)
+TELEPHONE_SAMPLE_RATE = 8000
+
+
+@attrs.frozen
+class Mind:
+    """What `agent.think` asks for; replaced as a whole by `UpdateThink`."""
+
+    prompt: str = ""
+    functions: Mapping[str, Declared] = attrs.field(factory=dict)
+    entries: int = 1
+
+
+@attrs.frozen
+class Voice:
+    """What `agent.speak` asks for."""
+
+    name: str = DEFAULT_VOICE
+    entries: int = 1
+
+
+@attrs.frozen
+class Configuration:
+    """One session's settings."""
+
+    tags: tuple[str, ...] = ()
+    greeting: str | None = None
+    context: tuple[HistoryText | HistoryCalls, ...] = ()
+    mind: Mind = Mind()
+    voice: Voice = Voice()
+    listens: bool = True
+    """False: a text-only session, which never times out for want of audio."""
+    flux: bool = False
+    reports_history: bool = True
+    experimental: bool = False
+    input: AudioFormat = DEFAULT_FORMAT
+    output: AudioFormat = DEFAULT_FORMAT
+
+
+def configure(settings: Settings) -> Configuration:
+    """Read a session's settings."""
+    common = Configuration(
+        tags=settings.tags,
+        reports_history=settings.flags is None or settings.flags.history,
+        experimental=settings.experimental,
+        input=_input(settings.audio),
+        output=_output(settings.audio),
+    )
+    if not isinstance(settings.agent, AgentSettings):  # the id of a stored configuration, which nobody here can look up
+        return common
+    agent = settings.agent
+    return attrs.evolve(
+        common,
+        greeting=agent.greeting,
+        context=agent.context.messages if agent.context else (),
+        mind=mind_of(agent.think),
+        voice=voice_of(agent.speak),
+        listens=agent.listen is not None,
+        flux=agent.listen is not None and is_flux(agent.listen),
+    )
+
+
+def mind_of(think: Sequence[Think]) -> Mind:
+    """Read a think object or fallback chain; the first entry's prompt and functions count."""
+    if not think:
+        return Mind()
+    functions = {
+        function.name: Declared(function.endpoint is None, function.defer_until_eot) for function in think[0].functions
+    }
+    return Mind(think[0].prompt or "", functions, len(think))
+
+
+def voice_of(speak: Sequence[Speak]) -> Voice:
+    """Read a speak object or fallback chain; the first entry speaks."""
+    if not speak:
+        return Voice()
+    provider = speak[0].provider
+    spoken_name = provider.voice if isinstance(provider.voice, str) else None
+    return Voice(spoken_name or provider.model or provider.model_id or provider.type, len(speak))
+
+
+def is_flux(listen: Listen) -> bool:
+    """Tell whether the recogniser is Flux, which finds the ends of turns itself."""
+    return listen.provider.version == "v2" or (listen.provider.model or "").startswith("flux-")
+
+
+def _input(audio: Audio) -> AudioFormat:
+    if audio.input is None:
+        return DEFAULT_FORMAT
+    return AudioFormat(audio.input.encoding, audio.input.sample_rate)
+
+
+def _output(audio: Audio) -> AudioFormat:
+    encoding = (audio.output.encoding if audio.output else None) or DEFAULT_FORMAT.encoding
+    usual = DEFAULT_FORMAT.sample_rate if encoding == DEFAULT_FORMAT.encoding else TELEPHONE_SAMPLE_RATE
+    return AudioFormat(encoding, (audio.output.sample_rate if audio.output else None) or usual)

@@ -1,0 +1,110 @@
+"""The server's end of one Voice Agent socket: everything it says goes out here.
+
+`Line` writes messages and audio to the socket and to the log, adds the noise the knobs ask for, and ends the session
+with an `Error`. It never reads. `SessionOver` unwinds the session's nursery after the last word was said; a socket
+closed by the client is `trio_websocket.ConnectionClosed`, as always.
+"""
+
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import attrs
+import orjson
+import trio
+from wsproto.frame_protocol import CloseReason
+
+from protocol.deepgram import AgentServerDialogue, ErrorReported, HistoryCalls, HistoryText, ServerMessage, ServerState
+from protocol.wire import WebSocket
+from simulators.deepgram.knobs import DeepgramKnobs
+from simulators.deepgram.log import ConnectionLog
+
+GOODBYE_SECONDS = 1.0
+ABNORMAL_CLOSURE = 1006
+
+UNKNOWN_TYPES = ("AgentMood", "TurnPrediction", "FunctionCalling", "BillingNotice")
+"""`FunctionCalling` is a retired early-access type that old code still expects; nobody has seen the others."""
+
+
+class SessionOver(Exception):  # noqa: N818 -- an ending, as trio.Cancelled is, and nobody's error
+    """The server has ended the session; nothing is left to be said."""
+
+
+@attrs.define
+class Line:
+    """One connection's way out."""
+
+    _socket: WebSocket
+    _knobs: DeepgramKnobs
+    _log: ConnectionLog
+    _rng: Random
+    _drop: Callable[[], Awaitable[None]]
+    dialogue: AgentServerDialogue
+    history: bool = True
+    """False after `Settings.flags.history: false`: no `History` messages."""
+    dead: bool = False
+    """True: whatever is sent vanishes."""
+
+    async def send(self, message: ServerMessage) -> None:
+        """Send one text message.
+
+        *Raises* `SessionOver` when an `Error` was sent before.
+        """
+        if self.dead or (isinstance(message, HistoryText | HistoryCalls) and not self.history):
+            return
+        if self.dialogue.state in {ServerState.FAILED, ServerState.CLOSED}:
+            raise SessionOver(f"{type(message).__name__} after an error")
+        frame = self.dialogue.send(message)
+        if self._knobs.unknown_messages and self._rng.random() < self._knobs.unknown_messages:
+            await self.send_raw(_unknown_message(self._rng))
+        if self._knobs.extra_fields and self._rng.random() < self._knobs.extra_fields:
+            frame = _with_extra_field(frame, self._rng)
+        self._log.sent(message)
+        await self._socket.send_message(frame)
+
+    async def send_audio(self, audio: bytes) -> None:
+        """Send one binary message."""
+        if not self.dead:
+            self._log.audio_sent(len(audio), trio.current_time())
+            await self._socket.send_message(audio)
+
+    async def send_raw(self, frame: str) -> None:
+        """Send a text frame that is no message."""
+        if not self.dead:
+            self._log.sent_raw(frame)
+            await self._socket.send_message(frame)
+
+    async def fail(self, code: str, description: str) -> None:
+        """Report a fatal error and end the session.
+
+        *Raises* `SessionOver`.
+        """
+        await self.send(ErrorReported(code=code, description=description))
+        await self.close(self._knobs.close_code, f"error {code}")
+
+    async def close(self, code: int, why: str) -> None:
+        """Close the socket (1006: drop it without a close frame) and end the session; on a dead line, wait forever.
+
+        *Raises* `SessionOver`.
+        """
+        if self.dead:
+            await trio.sleep_forever()
+        self.dialogue.close()
+        self._log.closed(code, f"server: {why}")
+        if code == ABNORMAL_CLOSURE:
+            await self._drop()
+        else:
+            with trio.move_on_after(GOODBYE_SECONDS):
+                # wsproto leaves the code out of the close frame only for its own enumeration's 1005.
+                await self._socket.aclose(CloseReason.NO_STATUS_RCVD if code == CloseReason.NO_STATUS_RCVD else code)
+        raise SessionOver(why)
+
+
+def _unknown_message(rng: Random) -> str:
+    fields = {"type": rng.choice(UNKNOWN_TYPES), "sequence": rng.randrange(1000), "detail": {"from": "simulator"}}
+    return orjson.dumps(fields).decode()
+
+
+def _with_extra_field(frame: str | bytes, rng: Random) -> str:
+    fields = orjson.loads(frame)
+    fields[f"x_{rng.randrange(1000)}"] = rng.choice([None, True, 7, "new", {"nested": [1, 2]}])
+    return orjson.dumps(fields).decode()

@@ -1,0 +1,311 @@
+"""The exchange's log sheet: what every connection received and sent, in order, and when.
+
+It owns frozen entries stamped with `trio.current_time()`. Audio is not logged message by message: consecutive audio of
+one connection and direction is one entry with the range of bytes it covers, written when something else happens. It
+never decides anything and never raises.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+import attrs
+import trio
+
+from protocol.deepgram import CancelledCall, ClientMessage, ServerMessage
+
+
+@attrs.frozen
+class Connected:
+    """A WebSocket was opened; `connection` counts from 1 and includes the refused ones."""
+
+    at: float
+    connection: int
+
+
+@attrs.frozen
+class Refused:
+    """An upgrade was refused with this HTTP status."""
+
+    at: float
+    connection: int
+    status: int
+
+
+@attrs.frozen
+class Received:
+    """A text message came from the client and could be read."""
+
+    at: float
+    connection: int
+    message: ClientMessage
+
+
+@attrs.frozen
+class Rejected:
+    """A message from the client was refused; `excerpt` is what it was."""
+
+    at: float
+    connection: int
+    code: str
+    why: str
+    excerpt: str
+
+
+@attrs.frozen
+class Sent:
+    """A text message went to the client."""
+
+    at: float
+    connection: int
+    message: ServerMessage
+
+
+@attrs.frozen
+class SentRaw:
+    """A text frame that no message describes went to the client: a fault, or a type nobody knows."""
+
+    at: float
+    connection: int
+    frame: str
+
+
+@attrs.frozen
+class AudioReceived:
+    """Bytes `start` to `end` of the caller's audio arrived in `messages` messages, the last one `at`."""
+
+    at: float
+    connection: int
+    start: int
+    end: int
+    messages: int
+
+
+@attrs.frozen
+class AudioSent:
+    """Bytes `start` to `end` of the agent's audio left in `messages` messages, the last one `at`."""
+
+    at: float
+    connection: int
+    start: int
+    end: int
+    messages: int
+
+
+@attrs.frozen
+class TurnAnswered:
+    """The brain chose an answer; `turn` is the number of the scripted turn, None for a fallback line."""
+
+    at: float
+    connection: int
+    agent: str
+    heard: str
+    turn: int | None
+
+
+@attrs.frozen
+class CallSkipped:
+    """The script calls a function that the Settings did not declare, so it was not called."""
+
+    at: float
+    connection: int
+    name: str
+
+
+@attrs.frozen
+class ResponseIgnored:
+    """A function response came late, twice, or for an id that nobody asked about."""
+
+    at: float
+    connection: int
+    id: str
+    name: str
+
+
+@attrs.frozen
+class CallsVoided:
+    """Open function calls became void because the user spoke."""
+
+    at: float
+    connection: int
+    calls: tuple[CancelledCall, ...]
+
+
+@attrs.frozen
+class FaultInjected:
+    """A fault of the scenario was acted out."""
+
+    at: float
+    connection: int
+    fault: str
+
+
+@attrs.frozen
+class Closed:
+    """The connection is over; `how` says who ended it, `code` with what (1006: without a close frame)."""
+
+    at: float
+    connection: int
+    code: int
+    how: str
+
+
+LogEntry: TypeAlias = (
+    Connected
+    | Refused
+    | Received
+    | Rejected
+    | Sent
+    | SentRaw
+    | AudioReceived
+    | AudioSent
+    | TurnAnswered
+    | CallSkipped
+    | ResponseIgnored
+    | CallsVoided
+    | FaultInjected
+    | Closed
+)
+EntryT = TypeVar("EntryT", bound=LogEntry)
+MessageT = TypeVar("MessageT")
+
+
+def ignore(_entry: LogEntry) -> None:
+    """Observe nothing."""
+
+
+@attrs.define
+class ExchangeLog:
+    """Everything that happened on every connection; `observe` sees each entry as it is put (and must not block)."""
+
+    observe: Callable[[LogEntry], None] = ignore
+    entries: list[LogEntry] = attrs.field(factory=list)
+
+    def put(self, entry: LogEntry) -> None:
+        """Write one entry."""
+        self.entries.append(entry)
+        self.observe(entry)
+
+    def of(self, kind: type[EntryT], connection: int | None = None) -> tuple[EntryT, ...]:
+        """Return the entries of one kind, of one connection or of all."""
+        return tuple(
+            entry
+            for entry in self.entries
+            if isinstance(entry, kind) and (connection is None or entry.connection == connection)
+        )
+
+    def sent(self, kind: type[MessageT], connection: int | None = None) -> tuple[MessageT, ...]:
+        """Return the messages of one kind that went to the client."""
+        return tuple(entry.message for entry in self.of(Sent, connection) if isinstance(entry.message, kind))
+
+    def received(self, kind: type[MessageT], connection: int | None = None) -> tuple[MessageT, ...]:
+        """Return the messages of one kind that came from the client."""
+        return tuple(entry.message for entry in self.of(Received, connection) if isinstance(entry.message, kind))
+
+    def audio_received(self, connection: int | None = None) -> int:
+        """Return how many bytes of the caller's audio arrived."""
+        return sum(entry.end - entry.start for entry in self.of(AudioReceived, connection))
+
+    def audio_sent(self, connection: int | None = None) -> int:
+        """Return how many bytes of the agents' audio were sent."""
+        return sum(entry.end - entry.start for entry in self.of(AudioSent, connection))
+
+
+@attrs.define
+class _Run:
+    """Audio of one direction since the last entry."""
+
+    start: int = 0
+    end: int = 0
+    messages: int = 0
+    at: float = 0.0
+
+    def extend(self, size: int, at: float) -> None:
+        self.end += size
+        self.messages += 1
+        self.at = at
+
+    def restart(self) -> None:
+        self.start, self.messages = self.end, 0
+
+
+@attrs.define
+class ConnectionLog:
+    """One connection's pen: stamps entries with the time and the connection's number, and adds up its audio."""
+
+    sheet: ExchangeLog
+    connection: int
+    _heard: _Run = attrs.field(factory=_Run, init=False)
+    _said: _Run = attrs.field(factory=_Run, init=False)
+    _over: bool = attrs.field(default=False, init=False)
+
+    def audio_received(self, size: int, at: float) -> None:
+        """Count one binary message from the client."""
+        self._heard.extend(size, at)
+
+    def audio_sent(self, size: int, at: float) -> None:
+        """Count one binary message to the client."""
+        self._said.extend(size, at)
+
+    def flush(self) -> None:
+        """Write down the audio since the last entry."""
+        entries: list[AudioReceived | AudioSent] = []
+        if (run := self._heard).messages:
+            entries.append(AudioReceived(run.at, self.connection, run.start, run.end, run.messages))
+            run.restart()
+        if (run := self._said).messages:
+            entries.append(AudioSent(run.at, self.connection, run.start, run.end, run.messages))
+            run.restart()
+        for entry in sorted(entries, key=lambda entry: entry.at):
+            self.sheet.put(entry)
+
+    def received(self, message: ClientMessage) -> None:
+        """Log a text message from the client."""
+        self._put(Received(trio.current_time(), self.connection, message))
+
+    def rejected(self, code: str, why: str, excerpt: str) -> None:
+        """Log a message of the client's that was refused."""
+        self._put(Rejected(trio.current_time(), self.connection, code, why, excerpt))
+
+    def sent(self, message: ServerMessage) -> None:
+        """Log a text message to the client."""
+        self._put(Sent(trio.current_time(), self.connection, message))
+
+    def sent_raw(self, frame: str) -> None:
+        """Log a frame that is no message."""
+        self._put(SentRaw(trio.current_time(), self.connection, frame))
+
+    def answered(self, agent: str, heard: str, turn: int | None) -> None:
+        """Log which scripted turn answers what was heard."""
+        self._put(TurnAnswered(trio.current_time(), self.connection, agent, heard, turn))
+
+    def call_skipped(self, name: str) -> None:
+        """Log a function that could not be called."""
+        self._put(CallSkipped(trio.current_time(), self.connection, name))
+
+    def response_ignored(self, call_id: str, name: str) -> None:
+        """Log a function response nobody waits for."""
+        self._put(ResponseIgnored(trio.current_time(), self.connection, call_id, name))
+
+    def calls_voided(self, calls: tuple[CancelledCall, ...]) -> None:
+        """Log function calls made void."""
+        self._put(CallsVoided(trio.current_time(), self.connection, calls))
+
+    def fault(self, fault: str) -> None:
+        """Log a fault acted out."""
+        self._put(FaultInjected(trio.current_time(), self.connection, fault))
+
+    def connected(self) -> None:
+        """Log the opening of the connection."""
+        self._put(Connected(trio.current_time(), self.connection))
+
+    def closed(self, code: int, how: str) -> None:
+        """Log the end of the connection, the first one that is noticed."""
+        if self._over:
+            return
+        self._over = True
+        self._put(Closed(trio.current_time(), self.connection, code, how))
+
+    def _put(self, entry: LogEntry) -> None:
+        if self._heard.messages or self._said.messages:
+            self.flush()
+        self.sheet.put(entry)

@@ -1,0 +1,142 @@
+"""The simulated Voice Agent service on a real port.
+
+`serve_deepgram` listens, checks each upgrade as the service does (path, credentials, capacity faults) and serves every
+accepted connection by `converse`. Refusals are HTTP answers; a connection's trouble stays in that connection.
+"""
+
+import ssl
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from random import Random
+
+import attrs
+import trio
+from trio_websocket import WebSocketRequest, wrap_server_stream
+
+from simulators.deepgram.knobs import DeepgramKnobs
+from simulators.deepgram.log import ExchangeLog, Refused
+from simulators.deepgram.session import converse, utterances_of
+from simulators.faults import FaultPlan
+from simulators.scenario import Scenario
+
+PATH = "/v1/agent/converse"
+QUEUED_MESSAGES = 64
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+REFUSALS = {401: "INVALID_AUTH", 404: "NOT_FOUND", 429: "TOO_MANY_REQUESTS", 503: "SERVICE_UNAVAILABLE"}
+
+
+@attrs.frozen
+class ServedAt:
+    """Where the simulator listens."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    @property
+    def origin(self) -> str:
+        """What a client is given as the service's base address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address of the Voice Agent socket."""
+        return self.origin + PATH
+
+
+@attrs.define(eq=False)
+class VoiceAgentService:
+    """What all connections of one server share."""
+
+    _scenario: Scenario
+    _knobs: DeepgramKnobs
+    _faults: FaultPlan
+    _api_key: str | None
+    _log: ExchangeLog
+    _connections: int = attrs.field(default=0, init=False)
+
+    async def serve(self, stream: trio.abc.Stream) -> None:
+        """Serve one TCP connection."""
+        self._connections += 1
+        connection = self._connections
+        async with trio.open_nursery() as nursery:
+            request = await wrap_server_stream(
+                nursery, stream, message_queue_size=QUEUED_MESSAGES, max_message_size=MAX_MESSAGE_BYTES
+            )
+            status = self._verdict(request, connection)
+            if status is None:
+                await self._accept(request, stream, connection)
+            else:
+                self._log.put(Refused(trio.current_time(), connection, status))
+                await request.reject(status, body=f'{{"err_code":"{REFUSALS[status]}"}}'.encode())
+            nursery.cancel_scope.cancel(reason="connection served")
+        await trio.aclose_forcefully(stream)
+
+    def _verdict(self, request: WebSocketRequest, connection: int) -> int | None:
+        """Return the HTTP status of a refusal, or None."""
+        if request.path.partition("?")[0] != PATH:
+            return 404
+        if not self._is_authorised(request):
+            return 401
+        return self._faults.for_connection(connection).refuse
+
+    def _is_authorised(self, request: WebSocketRequest) -> bool:
+        """Check `Authorization: Token <key>`, `Bearer <JWT>`, or their twins in `Sec-WebSocket-Protocol`."""
+        headers = {name.lower(): value.decode("latin-1") for name, value in request.headers}
+        scheme, _, credential = headers.get(b"authorization", "").partition(" ")
+        if not credential and len(request.proposed_subprotocols) == 2:
+            scheme, credential = request.proposed_subprotocols
+        match scheme.casefold():
+            case "token":
+                return bool(credential) and self._api_key in {None, credential}
+            case "bearer":  # a key is no JWT: `Bearer <API_KEY>` was answered by 401, reference section 1
+                return credential.count(".") == 2
+            case _:
+                return False
+
+    async def _accept(self, request: WebSocketRequest, stream: trio.abc.Stream, connection: int) -> None:
+        request_id = uuid.UUID(int=Random(f"{self._knobs.seed}/{connection}").getrandbits(128), version=4)
+        offered: Sequence[str] = request.proposed_subprotocols
+        socket = await request.accept(
+            subprotocol=offered[0] if offered else None,
+            extra_headers=[(b"dg-request-id", str(request_id).encode())],
+        )
+        await converse(
+            socket,
+            self._scenario,
+            connection=connection,
+            knobs=self._knobs,
+            faults=self._faults,
+            log=self._log,
+            drop=partial(trio.aclose_forcefully, stream),
+        )
+
+
+async def serve_deepgram(
+    scenario: Scenario,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    knobs: DeepgramKnobs | None = None,
+    faults: FaultPlan | None = None,
+    api_key: str | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    log: ExchangeLog | None = None,
+    task_status: trio.TaskStatus[ServedAt] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the Voice Agent API until cancelled; `task_status` gets where.
+
+    Without `api_key` any `Token` will do, but there must be one. Port 0 takes a free one.
+    """
+    plan = FaultPlan(scenario.faults) if faults is None else faults
+    service = VoiceAgentService(scenario, knobs or DeepgramKnobs(), plan, api_key, log or ExchangeLog())
+    utterances_of(scenario)  # synthesised now, so that no caller waits for it
+    listeners: list[trio.abc.Listener[trio.abc.Stream]] = []
+    bound = 0
+    for listener in await trio.open_tcp_listeners(port, host=host):
+        bound = listener.socket.getsockname()[1]
+        listeners.append(listener if ssl_context is None else trio.SSLListener(listener, ssl_context))
+    task_status.started(ServedAt(host, bound, tls=ssl_context is not None))
+    await trio.serve_listeners(service.serve, listeners)

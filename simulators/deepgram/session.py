@@ -1,0 +1,277 @@
+"""One Voice Agent connection, from the open socket to its end.
+
+`converse` serves one connection: it says `Welcome`, reads the Settings, answers them, and then reads the client's
+messages while the mind thinks, the mouth speaks and three clocks run (idleness, the length of the session, the
+faults). The nursery in it owns all of that. It returns when the connection is over, whoever ended it; a client that
+breaks the protocol gets the service's `Error` and a closed socket, never an exception here.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import assert_never
+
+import attrs
+import trio
+from trio_websocket import ConnectionClosed
+
+from protocol.deepgram import (
+    AgentServerDialogue,
+    ClientMessage,
+    KeepAlive,
+    ServerState,
+    Settings,
+    SettingsApplied,
+    WarningReported,
+    Welcome,
+)
+from protocol.errors import RemoteProtocolError
+from protocol.wire import WebSocket
+from simulators.deepgram.brain import Brain, identify
+from simulators.deepgram.calls import OpenCalls
+from simulators.deepgram.configuration import Configuration, configure
+from simulators.deepgram.conversation import Conversation
+from simulators.deepgram.ear import make_ear
+from simulators.deepgram.knobs import DeepgramKnobs
+from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver
+from simulators.deepgram.log import ConnectionLog, ExchangeLog
+from simulators.deepgram.mouth import Mouth
+from simulators.deepgram.thinker import Thinker
+from simulators.deepgram.updates import Updates
+from simulators.faults import ConnectionFaults, FaultPlan, Step
+from simulators.scenario import Scenario
+from simulators.speech import Utterance, synthesise
+
+GARBAGE = '{"type": "ConversationText", "role": "assist'
+
+UNPARSABLE = "UNPARSABLE_CLIENT_MESSAGE"
+UNPARSABLE_TEXT = "Text message received from client did not match any of the formats we expect."
+SILENT_CLIENT = "We waited too long for a websocket message. "
+SEND_AUDIO = "Please ensure that you're sending binary messages containing user speech."
+SEND_SETTINGS = "Please ensure that you send a 'Settings' message at the beginning of the session."
+
+
+class Stalled(Exception):  # noqa: N818 -- an ending, and nobody's error
+    """The fault `stall`: from now on nothing is read or said, and the socket stays open."""
+
+
+def utterances_of(scenario: Scenario) -> tuple[Utterance, ...]:
+    """Synthesise everything the scenario's caller may say."""
+    caller = scenario.caller
+    return tuple(synthesise(line.says, caller.voice) for line in caller.lines if line.says)
+
+
+@attrs.define(eq=False)
+class Session:
+    """One connection's life."""
+
+    _socket: WebSocket
+    _scenario: Scenario
+    _knobs: DeepgramKnobs
+    _faults: ConnectionFaults
+    _log: ConnectionLog
+    _line: Line
+    _rng: Random
+    _conversation: Conversation | None = attrs.field(default=None, init=False)
+    _listening: Conversation | None = attrs.field(default=None, init=False)
+    """The conversation, once its audio is let through."""
+    _configuration: Configuration = attrs.field(factory=Configuration, init=False)
+    _settings_read: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _open_for_talk: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _last_message: float = attrs.field(factory=trio.current_time, init=False)
+
+    async def run(self) -> None:
+        """Serve until the connection is over.
+
+        *Raises* groups of `SessionOver`, `Stalled` or `ConnectionClosed`.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._open, nursery)
+            nursery.start_soon(self._watch_idleness)
+            nursery.start_soon(self._watch_session_length)
+            while True:
+                frame = await self._socket.get_message()
+                if self._line.dead:
+                    continue
+                if isinstance(frame, str):
+                    await self._on_text(frame, nursery)
+                else:
+                    await self._on_audio(frame)
+
+    async def _on_audio(self, audio: bytes) -> None:
+        now = self._last_message = trio.current_time()
+        self._log.audio_received(len(audio), now)
+        if self._listening is None:
+            self._listening = await self._begin_listening(audio)
+        if self._listening is not None:
+            await self._listening.hear(audio)
+
+    async def _begin_listening(self, audio: bytes) -> Conversation | None:
+        """Admit the first audio of a session: not too early, and in a format that can be heard."""
+        if self._line.dialogue.state is not ServerState.CONVERSING:
+            await self._take(audio)
+        if not self._configuration.input.supported:
+            encoding = self._configuration.input.encoding
+            await self._line.fail("USER_AUDIO_FORMAT", f"this simulator hears mulaw and linear16, not {encoding}")
+        return await self._wait_conversing()
+
+    async def _on_text(self, frame: str, nursery: trio.Nursery) -> None:
+        message = await self._take(frame)
+        if not isinstance(message, KeepAlive) or self._knobs.keep_alive_counts:
+            self._last_message = trio.current_time()
+        self._log.received(message)
+        if isinstance(message, Settings):
+            self._configuration = configure(message)
+            self._conversation = self._make_conversation(self._configuration)
+            self._settings_read.set()
+        elif not isinstance(message, KeepAlive) and (conversation := await self._wait_conversing()):
+            await conversation.receive(message, nursery)
+
+    async def _take(self, frame: str | bytes) -> ClientMessage:
+        """Read one frame by the rules; breaking them ends the session."""
+        try:
+            return self._line.dialogue.receive(frame)
+        except RemoteProtocolError as error:
+            code = str(error.code)
+            self._log.rejected(code, error.reason, error.excerpt)
+            await self._line.fail(code, UNPARSABLE_TEXT if code == UNPARSABLE else error.reason)
+            raise
+
+    async def _wait_conversing(self) -> Conversation | None:
+        """Leave haste in the queue until the settings are applied; None if a fault prevents that."""
+        if not self._open_for_talk.is_set():
+            await self._open_for_talk.wait()
+        return self._conversation
+
+    def _make_conversation(self, configuration: Configuration) -> Conversation:
+        self._line.history = configuration.reports_history
+        mouth = Mouth(
+            self._line,
+            self._knobs,
+            self._rng,
+            voice=configuration.voice.name,
+            output=configuration.output,
+            drip=self._faults.drip,
+            experimental=configuration.experimental,
+            speak_entries=configuration.voice.entries,
+        )
+        calls = OpenCalls(self._rng, configuration.mind.functions)
+        brain = Brain(identify(self._scenario, configuration.tags, configuration.mind.prompt))
+        thinker = Thinker(
+            self._line, mouth, calls, self._knobs, self._faults, self._log, brain, configuration.mind.entries
+        )
+        ear = make_ear(utterances_of(self._scenario), configuration.input, self._knobs)
+        updates = Updates(self._line, self._knobs, self._scenario, ear, mouth, thinker, calls, flux=configuration.flux)
+        return Conversation(self._line, self._knobs, self._log, configuration, ear, mouth, thinker, calls, updates)
+
+    async def _open(self, nursery: trio.Nursery) -> None:
+        await trio.sleep(self._knobs.welcome)
+        request_id = uuid.UUID(int=self._rng.getrandbits(128), version=4)
+        await self._line.send(Welcome(request_id=str(request_id)))
+        await self._settings_read.wait()
+        await trio.sleep(self._knobs.settings_applied + self._faults.settings_delay)
+        instead = [step for step in self._faults.steps if step.after is None]
+        for step in instead:
+            await self._act_out(step)
+        if instead or self._conversation is None:
+            self._conversation = None
+            self._open_for_talk.set()
+            return
+        await self._line.send(SettingsApplied())
+        later = [step for step in self._faults.steps if step.after is not None]
+        nursery.start_soon(self._act_out_later, later)
+        if not any(step.kind == "mute" and not step.after for step in later):
+            self._conversation.open(self._knobs.greeting + self._faults.tts_delay)
+        self._conversation.start(nursery)
+        self._open_for_talk.set()
+
+    async def _act_out_later(self, steps: list[Step]) -> None:
+        applied = trio.current_time()
+        for step in steps:
+            await trio.sleep_until(applied + (step.after or 0.0))
+            await self._act_out(step)
+
+    async def _act_out(self, step: Step) -> None:
+        self._log.fault(" ".join(str(part) for part in (step.kind, step.code, step.number) if part))
+        match step.kind:
+            case "silent drop":
+                self._line.dead = True
+            case "stall":
+                raise Stalled
+            case "mute":
+                if self._conversation is not None:
+                    self._conversation.mute()
+            case "garbage":
+                await self._line.send_raw(GARBAGE)
+            case "drop" | "error" | "close":
+                await self._end_by(step)
+            case _:
+                assert_never(step.kind)
+
+    async def _end_by(self, step: Step) -> None:
+        if step.kind == "error":
+            await self._line.fail(step.code, f"{step.code.lower().replace('_', ' ')} (simulated)")
+        code = ABNORMAL_CLOSURE if step.kind == "drop" else step.number
+        await self._line.close(code, f"{step.kind} by a fault")
+
+    async def _watch_idleness(self) -> None:
+        while self._configuration.listens:
+            deadline = self._last_message + self._knobs.idle_timeout
+            if trio.current_time() >= deadline:
+                hint = SEND_AUDIO if self._settings_read.is_set() else SEND_SETTINGS
+                await self._line.fail("CLIENT_MESSAGE_TIMEOUT", SILENT_CLIENT + hint)
+            await trio.sleep_until(deadline)
+
+    async def _watch_session_length(self) -> None:
+        opened = trio.current_time()
+        await trio.sleep_until(opened + self._knobs.session_warning)
+        approaching = "the session will soon have reached its maximum length"
+        await self._line.send(WarningReported("MAXIMUM_SESSION_LENGTH_APPROACHING", approaching))
+        await trio.sleep_until(opened + self._knobs.session_limit)
+        await self._line.fail("MAXIMUM_SESSION_LENGTH_REACHED", "the session has reached its maximum length")
+
+
+async def converse(
+    socket: WebSocket,
+    scenario: Scenario,
+    *,
+    connection: int = 1,
+    knobs: DeepgramKnobs | None = None,
+    faults: FaultPlan | None = None,
+    log: ExchangeLog | None = None,
+    drop: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serve one Voice Agent connection over a WebSocket that is already open, until it is over.
+
+    `drop` loses the TCP connection without a close frame; without it, a dropped connection is closed with 1011.
+    *Cancellation* leaves the socket to whoever opened it.
+    """
+    knobs = knobs or DeepgramKnobs()
+    plan = FaultPlan(scenario.faults) if faults is None else faults
+    pen = ConnectionLog(log or ExchangeLog(), connection)
+    rng = Random(f"{knobs.seed}/{connection}")
+
+    async def close_rudely() -> None:
+        await socket.aclose(1011)
+
+    line = Line(socket, knobs, pen, rng, drop or close_rudely, AgentServerDialogue(strict=knobs.strict_start))
+    pen.connected()
+    stalled = False
+    try:
+        await Session(socket, scenario, knobs, plan.for_connection(connection), pen, line, rng).run()
+    except* SessionOver:
+        pass
+    except* ConnectionClosed as closed:
+        _note_closing(pen, closed)
+    except* Stalled:
+        stalled = True
+    if stalled:
+        await trio.sleep_forever()
+
+
+def _note_closing(pen: ConnectionLog, group: BaseExceptionGroup[ConnectionClosed]) -> None:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    reason = first.reason if isinstance(first, ConnectionClosed) else None
+    pen.closed(reason.code if reason else ABNORMAL_CLOSURE, "client")

@@ -1,0 +1,206 @@
+"""The agent's mind at work: one turn of the user's after the other is thought about, answered and acted on.
+
+`Thinker` is one task. It waits for a turn, lets the brain choose the answer, hands sentences to the mouth and function
+calls to the client, and waits for their answers. The reader interrupts it when the user speaks. A turn that was
+interrupted before anything of its answer got out is given back to the brain and answered together with the next one.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+import trio
+
+from protocol.deepgram import (
+    AgentThinking,
+    CancelledCall,
+    CompletedCall,
+    FunctionCallRequest,
+    FunctionCallResponse,
+    HistoryCalls,
+    LatencyReport,
+    WarningReported,
+)
+from simulators.deepgram.brain import DEFAULT_APOLOGY, Answer, Brain
+from simulators.deepgram.calls import OpenCall, OpenCalls, any_failed
+from simulators.deepgram.knobs import DeepgramKnobs
+from simulators.deepgram.line import Line
+from simulators.deepgram.log import ConnectionLog
+from simulators.deepgram.mouth import Mouth, Utterance
+from simulators.faults import ConnectionFaults
+from simulators.scenario import ScriptedCall, ScriptedTurn
+
+SERVER_SIDE_ANSWER = '{"ok":true}'
+
+
+@attrs.define(eq=False)
+class HeardTurn:
+    """Something the user said; until `confirmed`, the user may still go on."""
+
+    text: str
+    since: float
+    confirmed: trio.Event = attrs.field(factory=trio.Event)
+
+
+@attrs.define(eq=False)
+class Thinker:
+    """One session's mind."""
+
+    _line: Line
+    _mouth: Mouth
+    _calls: OpenCalls
+    _knobs: DeepgramKnobs
+    _faults: ConnectionFaults
+    _log: ConnectionLog
+    brain: Brain
+    entries: int = 1
+    """How many entries `agent.think` has: fallbacks to fail over to."""
+    muted: bool = False
+    _turns: deque[HeardTurn] = attrs.field(factory=deque, init=False)
+    _work: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _turn: HeardTurn | None = attrs.field(default=None, init=False)
+    _answer: Answer | None = attrs.field(default=None, init=False)
+    _scope: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _silent: bool = attrs.field(default=True, init=False)
+    """Nothing of the current answer has got out."""
+    _unanswered: str = attrs.field(default="", init=False)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is being answered."""
+        return self._turn is not None or bool(self._turns)
+
+    def put(self, turn: HeardTurn) -> None:
+        """Have a turn answered, after those before it."""
+        if not self.muted:
+            self._turns.append(turn)
+            self._work.set()
+
+    def interrupt(self) -> tuple[CancelledCall, ...]:
+        """Stop answering because the user speaks; return the calls this makes void.
+
+        Calls of `defer_until_eot` functions stay open once made, and the answer goes on when they are answered.
+        """
+        if self._turn is None or self._scope is None:
+            return ()
+        confirmed = self._turn.confirmed.is_set()
+        voided = self._calls.void() if self._knobs.barge_in_cancels_calls or not confirmed else ()
+        if self._calls.pending:
+            return voided
+        if self._answer is not None and (self._silent or not confirmed):
+            self.brain.give_back(self._answer)
+            self._unanswered = self._answer.heard if confirmed else ""
+        self._scope.cancel(reason="the user spoke")
+        return voided
+
+    async def run(self) -> None:
+        """Answer turns until cancelled."""
+        while True:
+            while not self._turns:
+                self._work = trio.Event()
+                await self._work.wait()
+            self._turn = self._turns.popleft()
+            with trio.CancelScope() as self._scope:
+                await self._respond(self._turn)
+            self._turn = self._scope = None
+
+    async def _respond(self, turn: HeardTurn) -> None:
+        heard = f"{self._unanswered} {turn.text}".strip()
+        self._unanswered, self._silent = "", True
+        self._answer = self.brain.answer(heard)
+        self._log.answered(self.brain.agent.name, heard, self._answer.number)
+        script = self._answer.turn
+        await self._think()
+        calls, made = script.calls, list[OpenCall]()
+        if not turn.confirmed.is_set():
+            made = await self._request([call for call in calls if not self._is_deferred(call)])
+            calls = tuple(call for call in calls if self._is_deferred(call))
+            await turn.confirmed.wait()
+        await self._report_thought(turn, script)
+        self._say(script.says, turn)
+        made += await self._request(calls)
+        await self._follow_up(script, made)
+
+    async def _follow_up(self, script: ScriptedTurn, calls: Sequence[OpenCall]) -> None:
+        """Go on when the functions have answered."""
+        await self._calls.wait_settled(calls)
+        if any_failed(calls):
+            await self._apologise(script)
+        elif script.then or script.then_calls:
+            if calls:
+                await self._think()
+            self._say(script.then)
+            more = await self._request(script.then_calls)
+            await self._calls.wait_settled(more)
+            if any_failed(more):
+                await self._apologise(script)
+
+    async def _apologise(self, script: ScriptedTurn) -> None:
+        await self._think()
+        self._say(script.on_error or (DEFAULT_APOLOGY,))
+
+    async def _think(self) -> None:
+        """Take the model's time, and complain about it as the service does: every five seconds, never fatally."""
+        left, waited = self._knobs.think + self._faults.think_delay, 0.0
+        while left > self._knobs.slow_think_every:
+            await trio.sleep(self._knobs.slow_think_every)
+            left -= self._knobs.slow_think_every
+            waited += self._knobs.slow_think_every
+            complaint = f"We have now waited {waited:g} seconds for a think response."
+            await self._line.send(WarningReported(code="SLOW_THINK_REQUEST", description=complaint))
+        await trio.sleep(left)
+        for _ in range(min(self._knobs.think_failures, self.entries)):
+            await self._line.send(WarningReported(code="THINK_REQUEST_FAILED", description="think request failed"))
+        if self._knobs.think_failures >= self.entries:
+            await self._line.fail("FAILED_TO_THINK", "every think provider failed")
+
+    async def _report_thought(self, turn: HeardTurn, script: ScriptedTurn) -> None:
+        if self._knobs.sends_agent_thinking:
+            await self._line.send(AgentThinking(content=f"The user said: {turn.text}"))
+        if self._knobs.sends_latency_reports:
+            took = trio.current_time() - turn.since
+            await self._line.send(LatencyReport(ttt_token_latency=took))
+            spoken = bool(script.says) or not script.calls
+            await self._line.send(
+                LatencyReport(ttt_text_latency=took) if spoken else LatencyReport(ttt_tool_latency=took)
+            )
+
+    def _say(self, sentences: tuple[str, ...], turn: HeardTurn | None = None) -> None:
+        if sentences:
+            self._silent = False
+            since = turn.since if turn else trio.current_time()
+            self._mouth.say(Utterance(sentences, self._knobs.tts + self._faults.tts_delay, since))
+
+    def _is_deferred(self, scripted: ScriptedCall) -> bool:
+        declared = self._calls.declared.get(scripted.name)
+        return declared is not None and declared.defer_until_eot
+
+    async def _request(self, scripted: Sequence[ScriptedCall]) -> list[OpenCall]:
+        """Ask for all of these in one request; functions the Settings did not declare are left out."""
+        opened = []
+        for call in scripted:
+            made = self._calls.make(call)
+            if made is None:
+                self._log.call_skipped(call.name)
+            else:
+                opened.append(made)
+        if opened:
+            self._silent = False
+            await self._line.send(FunctionCallRequest(functions=tuple(made.call for made in opened)))
+            await self._run_server_side([made for made in opened if not made.call.client_side])
+        return opened
+
+    async def _run_server_side(self, calls: Sequence[OpenCall]) -> None:
+        for made in calls:
+            await trio.sleep(self._knobs.server_function)
+            if self._calls.answer(made.call.id, SERVER_SIDE_ANSWER):
+                call = made.call
+                await self._line.send(FunctionCallResponse(id=call.id, name=call.name, content=SERVER_SIDE_ANSWER))
+                await self._line.send(history_of(made))
+
+
+def history_of(opened: OpenCall) -> HistoryCalls:
+    """Describe an answered call as the service's history does."""
+    call = opened.call
+    done = CompletedCall(call.id, call.name, call.client_side, call.arguments, opened.answer or "")
+    return HistoryCalls(function_calls=(done,))

@@ -1,0 +1,145 @@
+"""The speech synthesiser, as a shared library: espeak-ng, through ctypes.
+
+`speak` returns 16-bit samples and where each word begins. espeak-ng keeps the state of its generator, its echo and its
+noise from one utterance to the next, so that the same words come out differently; the library is therefore loaded
+afresh for every utterance (a few milliseconds) and its noise is seeded. One utterance at a time in a process, under a
+lock. A library that cannot be used is `SpeechError`.
+
+Constants and structures: https://github.com/espeak-ng/espeak-ng/blob/1.51/src/include/espeak-ng/speak_lib.h
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Final, TypeAlias
+
+import attrs
+import espeakng_loader
+
+SAMPLE_RATE: Final = 22050
+"""What espeak-ng 1.51 produces with every formant voice; checked when it is initialised."""
+
+_SYNCHRONOUS: Final = 2
+_UTF8: Final = 1
+_AT_CHARACTER: Final = 1
+_NO_END: Final = 0
+_EVENT_LIST_ENDS: Final = 0
+_EVENT_WORD: Final = 1
+_RATE, _PITCH, _RANGE = 1, 3, 4
+_SEED: Final = 1
+
+
+class SpeechError(Exception):
+    """espeak-ng cannot be loaded, or does not know a voice."""
+
+
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+    type: int
+    text_position: int
+    audio_position: int
+
+
+_EventList: TypeAlias = "ctypes._Pointer[_Event]"
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
+
+
+@attrs.frozen
+class Voice:
+    """An espeak-ng voice with its settings."""
+
+    name: str
+    words_per_minute: int = 165
+    pitch: int = 50
+    """0 to 100."""
+    melody: int = 50
+    """0 to 100, how much the pitch moves."""
+
+
+@attrs.frozen
+class Speech:
+    """What came out: 16-bit native samples, and the words as (index of the first character, seconds)."""
+
+    samples: bytes
+    words: tuple[tuple[int, float], ...]
+
+
+_ONE_AT_A_TIME: Final = Lock()
+_SILENT_SPEECH: Final = Speech(b"", ())
+
+
+def speak(text: str, voice: Voice) -> Speech:
+    """Synthesise a text; the same bytes whatever was said before, in every process.
+
+    *Raises* `SpeechError`.
+    """
+    if not text.strip():
+        return _SILENT_SPEECH
+    with _ONE_AT_A_TIME, _fresh_library() as library:
+        return _speak(library, text, voice)
+
+
+@contextmanager
+def _fresh_library() -> Iterator[ctypes.CDLL]:
+    try:
+        library = ctypes.CDLL(espeakng_loader.get_library_path())
+    except OSError as problem:
+        raise SpeechError(f"espeak-ng cannot be loaded: {problem}") from problem
+    try:
+        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
+        if rate != SAMPLE_RATE:
+            raise SpeechError(f"espeak-ng gives {rate} samples a second instead of {SAMPLE_RATE}")
+        library.espeak_ng_SetRandSeed(_SEED)
+        yield library
+    finally:
+        library.espeak_Terminate()
+        _unload(library)
+
+
+def _unload(library: ctypes.CDLL) -> None:
+    if sys.platform == "win32":
+        _ctypes.FreeLibrary(library._handle)
+    else:
+        _ctypes.dlclose(library._handle)
+
+
+def _speak(library: ctypes.CDLL, text: str, voice: Voice) -> Speech:
+    if library.espeak_SetVoiceByName(voice.name.encode()) != 0:
+        raise SpeechError(f"espeak-ng has no voice {voice.name!r}")
+    for parameter, value in ((_RATE, voice.words_per_minute), (_PITCH, voice.pitch), (_RANGE, voice.melody)):
+        library.espeak_SetParameter(parameter, value, 0)
+    samples = bytearray()
+    words: list[tuple[int, float]] = []
+    receive = _Callback(_receiver(samples, words))
+    library.espeak_SetSynthCallback(receive)
+    encoded = text.encode() + b"\0"
+    library.espeak_Synth(encoded, len(encoded), 0, _AT_CHARACTER, _NO_END, _UTF8, None, None)
+    return Speech(bytes(samples), tuple(words))
+
+
+def _receiver(samples: bytearray, words: list[tuple[int, float]]) -> Callable[[int | None, int, _EventList], int]:
+    def receive(wave: int | None, count: int, events: _EventList) -> int:
+        if wave and count:
+            samples.extend(ctypes.string_at(wave, 2 * count))
+        index = 0
+        while (event := events[index]).type != _EVENT_LIST_ENDS:
+            if event.type == _EVENT_WORD:
+                words.append((event.text_position - 1, event.audio_position / 1000))
+            index += 1
+        return 0
+
+    return receive

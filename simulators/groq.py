@@ -1,0 +1,262 @@
+"""Groq's chat completions, simulated: an OpenAI-shaped HTTP service that takes honest notes from a transcript.
+
+`GroqSimulator` is an ASGI app. It answers `POST /openai/v1/chat/completions` and `GET /openai/v1/models` in the real
+shapes, refuses what Groq refuses (key, missing fields, a response format that the model does not support), and acts out
+the scenario's `groq:` faults. What it writes comes from the prompt alone: see `extraction`. It keeps `requests`, the
+bodies it was sent, for tests. Shapes: https://console.groq.com/docs/api-reference, https://console.groq.com/docs/errors.
+"""
+
+import hmac
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import attrs
+import cattrs
+import httpx
+import orjson
+import trio
+
+from simulators.asgi import JSON, Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
+from simulators.extraction import ENTRIES, extract
+from simulators.faults import Fault, FaultPlan
+
+MODELS = (
+    "llama-3.1-8b-instant",
+    "llama-3.3-70b-versatile",
+    "meta-llama/llama-4-scout-17b-16e-instruct",
+    "moonshotai/kimi-k2-instruct",
+    "openai/gpt-oss-120b",
+    "openai/gpt-oss-20b",
+)
+SCHEMA_MODELS = re.compile(r"openai/gpt-oss|meta-llama/llama-4|moonshotai/kimi")
+"""Only these take `json_schema`; the others answer 400: https://console.groq.com/docs/structured-outputs."""
+CREATED = 1_733_000_000
+
+
+class GroqError(Exception):
+    """A request is refused the way Groq refuses it."""
+
+    def __init__(self, status: int, message: str, kind: str = "invalid_request_error", code: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.code = status, kind, code
+
+    def response(self, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+        """Render the error body."""
+        error: dict[str, JSON] = {"message": str(self), "type": self.kind}
+        return json_response(self.status, {"error": error | ({"code": self.code} if self.code else {})}, headers)
+
+
+@attrs.frozen
+class ChatMessage:
+    """One message of the prompt."""
+
+    role: Literal["system", "user", "assistant", "tool", "developer"]
+    content: str = ""
+
+
+@attrs.frozen
+class ResponseFormat:
+    """How the answer must be written."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class ChatRequest:
+    """The part of a completion request that the simulator reads."""
+
+    model: str
+    messages: tuple[ChatMessage, ...]
+    response_format: ResponseFormat | None = None
+    stream: bool | None = None
+
+    @property
+    def prompt(self) -> str:
+        """All messages as one text."""
+        return "\n".join(message.content for message in self.messages)
+
+
+@attrs.define(eq=False)
+class GroqSimulator:
+    """One Groq account."""
+
+    faults: Sequence[Fault] = ()
+    latency: float = 0.3
+    """Seconds a completion takes."""
+    api_key: str | None = None
+    """Refuse every other key with 401; None: any key will do, but there must be one."""
+    retry_after: int = 2
+    strict_models: bool = True
+    """Refuse `json_schema` from models that do not support it, and unknown models."""
+    requests: list[ChatRequest] = attrs.field(factory=list, init=False)
+    _plan: FaultPlan = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._plan = FaultPlan(tuple(self.faults))
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        await answer_scope(scope, receive, send, self._answer)
+
+    async def _answer(self, request: Request) -> Response:
+        await trio.lowlevel.checkpoint()
+        try:
+            self._authenticate(request)
+            return await self._route(request)
+        except GroqError as error:
+            return error.response()
+
+    async def _route(self, request: Request) -> Response:
+        match request.method, request.path.rstrip("/"):
+            case "POST", "/openai/v1/chat/completions":
+                return await self._complete(request)
+            case "GET", "/openai/v1/models":
+                return json_response(200, {"object": "list", "data": [_render_model(name) for name in MODELS]})
+            case method, path:
+                message = f"Unknown request URL: {method} {path}. Please check the URL for typos."
+                raise GroqError(404, message, code="unknown_url")
+
+    def _authenticate(self, request: Request) -> None:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        allowed = self.api_key is None or hmac.compare_digest(key.encode(), self.api_key.encode())
+        if scheme.lower() != "bearer" or not key or not allowed:
+            raise GroqError(401, "Invalid API Key", code="invalid_api_key")
+
+    async def _complete(self, request: Request) -> Response:
+        faults = self._plan.groq()
+        chat = _read_chat(request.body)
+        self.requests.append(chat)
+        await trio.sleep(self.latency + faults.delay)
+        match faults.answer:
+            case None:
+                return json_response(200, self._render_completion(chat))
+            case "429":
+                message = f"Rate limit reached for model `{chat.model}`. Please try again in {self.retry_after}s."
+                error = GroqError(429, message, "tokens", "rate_limit_exceeded")
+                return error.response((("retry-after", str(self.retry_after)),))
+            case "500":
+                raise GroqError(500, "Internal Server Error", "internal_server_error")
+            case "garbage":
+                return Response(200, b'{"id":"chatcmpl-0","choices":[{"index":0,"message":{"role":"assi')
+            case "hang":
+                await request.wait_gone()
+                return Response(499, b"")
+            case "refused":
+                raise httpx.ConnectError("connection refused")
+
+    def _render_completion(self, chat: ChatRequest) -> dict[str, JSON]:
+        self._check_model(chat)
+        content = _write(chat)
+        usage = {"prompt_tokens": len(chat.prompt) // 4, "completion_tokens": len(content) // 4}
+        times = {"queue_time": 0.001, "prompt_time": 0.01, "completion_time": self.latency}
+        message: dict[str, JSON] = {"role": "assistant", "content": content}
+        return {
+            "id": f"chatcmpl-{len(self.requests):032x}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": chat.model,
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+            "usage": {**usage, "total_tokens": sum(usage.values()), **times, "total_time": 0.01 + self.latency},
+            "system_fingerprint": "fp_simulated",
+            "x_groq": {"id": f"req_{len(self.requests):026d}"},
+        }
+
+    def _check_model(self, chat: ChatRequest) -> None:
+        if not self.strict_models:
+            return
+        if chat.model not in MODELS:
+            message = f"The model `{chat.model}` does not exist or you do not have access to it."
+            raise GroqError(404, message, code="model_not_found")
+        wanted = chat.response_format.type if chat.response_format else "text"
+        if wanted == "json_schema" and not SCHEMA_MODELS.match(chat.model):
+            raise GroqError(400, "This model does not support response format `json_schema`.")
+        if wanted == "json_object" and "json" not in chat.prompt.casefold():
+            message = (
+                "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
+            )
+            raise GroqError(400, message)
+
+
+def _read_chat(body: bytes) -> ChatRequest:
+    try:
+        chat = cattrs.structure(orjson.loads(body), ChatRequest)
+    except (orjson.JSONDecodeError, cattrs.BaseValidationError, TypeError, ValueError) as error:
+        raise GroqError(400, "the request body is not a chat completion request") from error
+    if not chat.messages:
+        raise GroqError(400, "'messages' : minimum number of items is 1")
+    if chat.stream:
+        raise GroqError(400, "the simulator does not stream: send stream=false")
+    return chat
+
+
+def _write(chat: ChatRequest) -> str:
+    note = extract("\n".join(message.content for message in chat.messages if message.role == "user"))
+    wants_json = chat.response_format is not None and chat.response_format.type != "text"
+    if not wants_json and "json" not in chat.prompt.casefold():
+        return note["summary"]
+    return orjson.dumps({name: note.get(name, "") for name in _names(chat)}).decode()
+
+
+def _names(chat: ChatRequest) -> Sequence[str]:
+    """Return the keys the answer must have: those of the schema given, or of one written in the prompt."""
+    if chat.response_format is not None and chat.response_format.type == "json_schema":
+        return tuple(chat.response_format.json_schema.get("schema", {}).get("properties", ENTRIES))
+    start, end = chat.prompt.find('{"type":"object"'), chat.prompt.find("}\n")
+    written = chat.prompt[start : end + 1] if 0 <= start < end else ""
+    try:
+        return tuple(orjson.loads(written)["properties"])
+    except (orjson.JSONDecodeError, KeyError):
+        return ENTRIES
+
+
+def _render_model(name: str) -> dict[str, JSON]:
+    owner = name.partition("/")[0] if "/" in name else "Meta"
+    return {
+        "id": name,
+        "object": "model",
+        "created": CREATED,
+        "owned_by": owner,
+        "active": True,
+        "context_window": 131072,
+    }
+
+
+async def serve_groq(
+    *,
+    faults: Sequence[Fault] = (),
+    host: str = "127.0.0.1",
+    port: int = 0,
+    latency: float = 0.3,
+    api_key: str | None = None,
+    shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve a simulated Groq on a real port; its base URL is `http://HOST:PORT`."""
+    if FaultPlan(tuple(faults)).for_request(1).answer == "refused":
+        await _refuse(host, port, shutdown, task_status)
+        return
+    app = GroqSimulator(faults, latency=latency, api_key=api_key)
+    await serve_app(app, host=host, port=port, shutdown=shutdown, task_status=task_status)
+
+
+async def _refuse(
+    host: str, port: int, shutdown: Callable[[], Awaitable[None]], task_status: trio.TaskStatus[int]
+) -> None:
+    """Hold the port without listening, so that every connection is refused."""
+    with trio.socket.socket() as socket:
+        await socket.bind((host, port))
+        task_status.started(socket.getsockname()[1])
+        await shutdown()
+
+
+async def _main() -> None:
+    async with trio.open_nursery() as nursery:
+        port: int = await nursery.start(serve_groq)
+        print(f"GROQ_BASE_URL=http://127.0.0.1:{port}")  # noqa: T201 # run by hand
+
+
+if __name__ == "__main__":
+    trio.run(_main)

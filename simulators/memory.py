@@ -1,0 +1,194 @@
+"""Two ends of one WebSocket that never touch a network.
+
+`memory_websocket_pair` hands over whole messages through bounded buffers and costs almost nothing, so that tests can
+play long calls; `wire_websocket_pair` runs the real trio-websocket framing over an in-memory stream. Both raise
+`trio_websocket.ConnectionClosed` as a real socket does. Nothing here knows what the messages mean.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, cast
+
+import attrs
+import trio
+import trio.lowlevel
+import trio.testing
+from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
+
+NO_STATUS: Final = 1005
+ABNORMAL_CLOSURE: Final = 1006
+GOODBYE_SECONDS: Final = 1.0
+
+
+@attrs.define(eq=False)
+class _Pipe:
+    """One direction: what was sent and not yet read."""
+
+    limit: int
+    messages: deque[str | bytes] = attrs.field(factory=deque)
+    readers: deque[trio.lowlevel.Task] = attrs.field(factory=deque)
+    writers: deque[trio.lowlevel.Task] = attrs.field(factory=deque)
+
+
+async def _wait_turn(waiting: deque[trio.lowlevel.Task]) -> None:
+    """Sleep until somebody takes this task out of the queue and reschedules it; half the cost of a `ParkingLot`."""
+    task = trio.lowlevel.current_task()
+    waiting.append(task)
+
+    def abort(_: object) -> trio.lowlevel.Abort:
+        waiting.remove(task)
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    await trio.lowlevel.wait_task_rescheduled(abort)
+
+
+def _wake_all(waiting: deque[trio.lowlevel.Task]) -> None:
+    while waiting:
+        trio.lowlevel.reschedule(waiting.popleft())
+
+
+@attrs.define(eq=False)
+class MemoryWebSocket:
+    """One end of a memory WebSocket.
+
+    *Closes* with `aclose`; the other end still reads what was sent before, then gets the code and reason. As with a
+    real socket whose peer has stopped reading, `aclose` waits while the peer's buffer is full.
+    """
+
+    _incoming: _Pipe
+    _outgoing: _Pipe
+    _peer: MemoryWebSocket | None = attrs.field(default=None, init=False, repr=False)
+    _over: CloseReason | None = attrs.field(default=None, init=False)
+    """Why nothing can be sent any more."""
+    _local: bool = attrs.field(default=False, init=False)
+    """This end closed, so what was not read is gone."""
+
+    @property
+    def closed(self) -> CloseReason | None:
+        """Why the connection is over, or None while it is not."""
+        return self._over
+
+    @property
+    def unread(self) -> int:
+        """How many messages wait to be read at this end."""
+        return len(self._incoming.messages)
+
+    async def get_message(self) -> str | bytes:
+        """Return the next message.
+
+        *Raises* `ConnectionClosed` when there is none and will be none.
+        """
+        pipe = self._incoming
+        messages = pipe.messages
+        if messages and not self._local:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            message = messages.popleft()
+            if pipe.writers:
+                trio.lowlevel.reschedule(pipe.writers.popleft())
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return message
+        while self._over is None and not messages:
+            await _wait_turn(pipe.readers)
+        if messages and not self._local:
+            if pipe.writers:
+                trio.lowlevel.reschedule(pipe.writers.popleft())
+            return messages.popleft()
+        await trio.lowlevel.checkpoint()
+        raise ConnectionClosed(self._over)
+
+    async def send_message(self, message: str | bytes) -> None:
+        """Send a message; blocks while the other end's buffer is full.
+
+        *Raises* `ConnectionClosed` when either end has closed, `ValueError` for anything but str and bytes.
+        """
+        if not isinstance(message, str | bytes):
+            raise ValueError("message must be str or bytes")
+        pipe = self._outgoing
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while self._over is None and len(pipe.messages) >= pipe.limit:
+            await _wait_turn(pipe.writers)
+        if self._over is not None:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise ConnectionClosed(self._over)
+        pipe.messages.append(message)
+        if pipe.readers:
+            trio.lowlevel.reschedule(pipe.readers.popleft())
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
+        """Close with a close frame; closing twice does nothing.
+
+        *Cancellation* leaves the connection closed all the same, as an abrupt drop.
+        """
+        if self._over is not None:
+            self._local = True
+            await trio.lowlevel.checkpoint()
+            return
+        pipe = self._outgoing
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            while self._over is None and len(pipe.messages) >= pipe.limit:
+                await _wait_turn(pipe.writers)
+            self._end(CloseReason(code, reason))
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """End the connection as a lost TCP connection does: no close frame, code 1006; once over, do nothing."""
+        self._end(CloseReason(ABNORMAL_CLOSURE, None))
+        self._local = True
+        self._wake()
+
+    def _end(self, reason: CloseReason) -> None:
+        for end in (self, self._peer):
+            if end is not None and end._over is None:
+                end._over = reason
+                end._wake()
+
+    def _wake(self) -> None:
+        for pipe in (self._incoming, self._outgoing):
+            _wake_all(pipe.readers)
+            _wake_all(pipe.writers)
+
+
+def memory_websocket_pair(buffer: int = 1024) -> tuple[MemoryWebSocket, MemoryWebSocket]:
+    """Return the two ends of one connection, each buffering at most `buffer` unread messages."""
+    there, back = _Pipe(buffer), _Pipe(buffer)
+    one, other = MemoryWebSocket(back, there), MemoryWebSocket(there, back)
+    one._peer, other._peer = other, one
+    return one, other
+
+
+@asynccontextmanager
+async def wire_websocket_pair(
+    path: str = "/", *, buffer: int = 64
+) -> AsyncIterator[tuple[WebSocketConnection, WebSocketConnection]]:
+    """Open a (client, server) pair of real trio-websocket connections over an in-memory stream.
+
+    *Closes* both on leaving, within a second, and leaves no task behind.
+    """
+    client_stream, server_stream = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        server_ends: list[WebSocketConnection] = []
+
+        async def accept() -> None:
+            request = await wrap_server_stream(nursery, server_stream, message_queue_size=buffer)
+            server_ends.append(await request.accept())
+
+        async with trio.open_nursery() as handshake:
+            handshake.start_soon(accept)
+            # trio-websocket asks only for `trio.abc.Stream`, and its annotation for a socket.
+            stream = cast("trio.SocketStream", client_stream)
+            client = await wrap_client_stream(nursery, stream, "simulator.invalid", path, message_queue_size=buffer)
+        (server,) = server_ends
+        try:
+            yield client, server
+        finally:
+            with trio.move_on_after(GOODBYE_SECONDS, shield=True):
+                await client.aclose()
+                await server.aclose()
+            nursery.cancel_scope.cancel(reason="websocket pair left")

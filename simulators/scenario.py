@@ -1,0 +1,247 @@
+"""What everybody says in a simulated call.
+
+A scenario is a TOML file: the caller's lines and when they are said, each agent's answers and function calls, and
+the faults. This module reads and checks the file; it plays nothing, and matches nothing that was heard. A file that
+cannot be right is a `ScenarioError`, which names the file, the key and the fix.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, cast, get_args
+
+import attrs
+
+from simulators.faults import Fault, FaultError, parse_fault
+from simulators.toml_reader import JSON, ScenarioError, Table, nearest
+
+__all__ = [
+    "Answers", "Caller", "CallerLine", "Scenario", "ScenarioError", "ScriptedAgent", "ScriptedCall", "ScriptedTurn",
+    "load_scenario", "parse_scenario", "shipped_scenarios",
+]  # fmt: skip
+
+Answers: TypeAlias = Literal["human", "busy", "no-answer", "failed", "machine"]
+
+SHIPPED: Final = Path(__file__).parent / "scenarios"
+
+
+@attrs.frozen
+class ScriptedCall:
+    """A function that an agent calls."""
+
+    name: str
+    arguments: Mapping[str, JSON] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class ScriptedTurn:
+    """What an agent answers to one thing it hears."""
+
+    hears: str
+    says: tuple[str, ...] = ()
+    """Sentences, one ConversationText each."""
+    calls: tuple[ScriptedCall, ...] = ()
+    """Called right after `says`, in the same turn."""
+    then: tuple[str, ...] = ()
+    """Said when every call was answered without an error."""
+    then_calls: tuple[ScriptedCall, ...] = ()
+    """Called right after `then`."""
+    on_error: tuple[str, ...] = ()
+    """Said instead of `then` when a call was answered with an error."""
+
+
+@attrs.frozen
+class ScriptedAgent:
+    """One agent's scripted brain."""
+
+    name: str
+    prompt_contains: str = ""
+    turns: tuple[ScriptedTurn, ...] = ()
+    fallback: tuple[str, ...] = ()
+    """Said when something was heard that no turn answers."""
+
+
+@attrs.frozen
+class CallerLine:
+    """One thing the caller does: says, presses keys, keeps silent, or hangs up."""
+
+    says: str | None = None
+    pause: float = 0.6
+    """Seconds of silence after the agents' speech before it is done."""
+    barge_in: float | None = None
+    """Instead of a pause: this many seconds after the agents' reply began."""
+    digits: str | None = None
+    silent: float | None = None
+    """Seconds."""
+    hangs_up: bool = False
+    after: float | None = None
+    """Hang up this many seconds after the previous line ended, whatever the agents do."""
+
+
+@attrs.frozen
+class Caller:
+    """Who is on the phone."""
+
+    voice: str = "caller-1"
+    number: str = "+15551230000"
+    patience: float = 8.0
+    """Seconds of silence after which the next line is said anyway."""
+    hangs_up: bool = True
+    """Hangs up when the last line has been answered; false: waits for the agents to hang up."""
+    answers: Answers = "human"
+    lines: tuple[CallerLine, ...] = ()
+
+
+@attrs.frozen
+class Scenario:
+    """One conversation: the caller, the agents' brains, and what goes wrong."""
+
+    name: str
+    description: str
+    caller: Caller
+    agents: Mapping[str, ScriptedAgent]
+    faults: tuple[Fault, ...] = ()
+
+    def agent_for(self, tags: Iterable[str], prompt: str = "") -> ScriptedAgent | None:
+        """Find the agent that a Settings message is for: by its tag `agent:<name>`, else by its prompt."""
+        for tag in tags:
+            kind, _, name = tag.partition(":")
+            if kind == "agent" and name in self.agents:
+                return self.agents[name]
+        marks = (agent for agent in self.agents.values() if agent.prompt_contains)
+        return next((agent for agent in marks if agent.prompt_contains in prompt), None)
+
+
+def shipped_scenarios() -> tuple[str, ...]:
+    """Return the names of the scenarios that come with the program."""
+    return tuple(sorted(path.stem for path in SHIPPED.glob("*.toml")))
+
+
+def load_scenario(name_or_path: str | Path) -> Scenario:
+    """Read a shipped scenario by name, or any by its path.
+
+    *Raises* `ScenarioError`.
+    """
+    path = Path(name_or_path)
+    if isinstance(name_or_path, str) and path.suffix != ".toml" and len(path.parts) == 1:
+        path = SHIPPED / f"{name_or_path}.toml"
+        if not path.is_file():
+            known = ", ".join(shipped_scenarios())
+            hint = nearest(name_or_path, shipped_scenarios())
+            raise ScenarioError(
+                f"no scenario is called {name_or_path!r}{hint}; there are {known}, or give a .toml file"
+            )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ScenarioError(f"{path}: cannot be read: {problem}") from problem
+    return parse_scenario(text, where=path.name, name=path.stem)
+
+
+def parse_scenario(text: str, *, where: str = "scenario", name: str = "scenario") -> Scenario:
+    """Read a scenario from TOML text; `where` is what errors call it.
+
+    *Raises* `ScenarioError`.
+    """
+    try:
+        content: Mapping[str, JSON] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise ScenarioError(f"{where}: is not TOML: {problem}") from problem
+    table = Table(where, "", content)
+    scenario = Scenario(
+        name=table.text("name", name),
+        description=table.text("description", ""),
+        caller=_caller(table.table("caller")),
+        agents={agent.name: agent for agent in map(_agent, table.table("agents").tables_by_name())},
+        faults=tuple(_fault(table, line) for line in table.texts("faults")),
+    )
+    table.done()
+    return scenario
+
+
+def _fault(table: Table, line: str) -> Fault:
+    try:
+        return parse_fault(line)
+    except FaultError as problem:
+        raise table.wrong("faults", str(problem)) from problem
+
+
+def _caller(table: Table) -> Caller:
+    answers = table.text("answers", "human")
+    if answers not in get_args(Answers):
+        choices = ", ".join(get_args(Answers))
+        raise table.wrong("answers", f"is {answers!r}{nearest(answers, get_args(Answers))}; write one of {choices}")
+    caller = Caller(
+        voice=table.text("voice", "caller-1"),
+        number=table.text("number", "+15551230000"),
+        patience=table.seconds("patience", 8.0),
+        hangs_up=table.boolean("hangs_up", default=True),
+        answers=cast("Answers", answers),
+        lines=tuple(map(_line, table.tables("line"))),
+    )
+    if not re.fullmatch(r"\+[1-9]\d{1,14}", caller.number):
+        raise table.wrong("number", f"is {caller.number!r}; write it like '+15551230000'")
+    table.done()
+    return caller
+
+
+def _line(table: Table) -> CallerLine:
+    line = CallerLine(
+        says=table.optional_text("says"),
+        pause=table.seconds("pause", 0.6),
+        barge_in=table.optional_seconds("barge_in"),
+        digits=table.optional_text("digits"),
+        silent=table.optional_seconds("silent"),
+        hangs_up=table.boolean("hangs_up", default=False),
+        after=table.optional_seconds("after"),
+    )
+    table.done()
+    deeds = [key for key in ("says", "digits", "silent", "hangs_up") if key in table.content]
+    if len(deeds) != 1:
+        there = " and ".join(deeds) or "nothing"
+        raise table.wrong("", f"does {there}; write exactly one of says, digits, silent, hangs_up")
+    if line.barge_in is not None and "pause" in table.content:
+        raise table.wrong("barge_in", "excludes pause; leave one out")
+    if line.after is not None and not line.hangs_up:
+        raise table.wrong("after", "goes with hangs_up = true only; write pause for a line that is said")
+    if line.digits is not None and not re.fullmatch(r"[0-9*#]+", line.digits):
+        raise table.wrong("digits", f"is {line.digits!r}; a phone has 0 to 9, * and #")
+    return line
+
+
+def _agent(table: Table) -> ScriptedAgent:
+    agent = ScriptedAgent(
+        name=table.name,
+        prompt_contains=table.text("prompt_contains", ""),
+        turns=tuple(map(_turn, table.tables("turn"))),
+        fallback=table.texts("fallback"),
+    )
+    table.done()
+    return agent
+
+
+def _turn(table: Table) -> ScriptedTurn:
+    turn = ScriptedTurn(
+        hears=table.text("hears"),
+        says=table.texts("says"),
+        calls=tuple(map(_call, table.tables("calls"))),
+        then=table.texts("then"),
+        then_calls=tuple(map(_call, table.tables("then_calls"))),
+        on_error=table.texts("on_error"),
+    )
+    table.done()
+    if not turn.says and not turn.calls:
+        raise table.wrong("", "answers nothing; write says or calls")
+    for key in ("then", "then_calls", "on_error"):
+        if key in table.content and not turn.calls:
+            raise table.wrong(key, "comes after calls, and there are none; write says, or add calls")
+    return turn
+
+
+def _call(table: Table) -> ScriptedCall:
+    call = ScriptedCall(name=table.text("name"), arguments=table.mapping("arguments"))
+    table.done()
+    return call

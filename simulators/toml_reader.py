@@ -1,0 +1,142 @@
+"""Reads a TOML table key by key and complains like a colleague.
+
+Every complaint is a `ScenarioError` that names the file, the key as it would be written, what is wrong, and the fix.
+`Table.done` complains about keys that nobody asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+import attrs
+
+JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
+
+_TOP: Final = ("name", "description", "faults")
+
+
+class ScenarioError(Exception):
+    """A scenario that cannot be played; the message names file, key, what is wrong, and the fix."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the most similar known word, or nothing."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+@attrs.define
+class Table:
+    """One TOML table, and where it is."""
+
+    where: str
+    path: str
+    content: Mapping[str, JSON]
+    name: str = ""
+    _asked: set[str] = attrs.field(factory=set, init=False)
+
+    def wrong(self, key: str, problem: str) -> ScenarioError:
+        """Make the error for one of this table's keys, or for the table itself."""
+        place = ".".join(part for part in (self.path, key) if part)
+        return ScenarioError(f"{self.where}: {place} {problem}")
+
+    def done(self) -> None:
+        """Complain about the keys that nobody asked for."""
+        unknown = [key for key in self.content if key not in self._asked]
+        if not unknown:
+            return
+        key = unknown[0]
+        if self.path and key in _TOP:
+            raise self.wrong(key, f"does not belong here; write {key} at the top, before the first [table]")
+        known = sorted(self._asked)
+        raise self.wrong(key, f"is not a key that is known here{nearest(key, known)}; there are {', '.join(known)}")
+
+    def optional_text(self, key: str) -> str | None:
+        """Return a string that may be absent; an empty one is an error."""
+        value = self._get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value.strip():
+            raise self.wrong(key, f"is {value!r}; write some text in quotes")
+        return value
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Return a string; without a default it must be there."""
+        value = self.optional_text(key)
+        if value is None and default is None:
+            raise self.wrong(key, f'is missing; write {key} = "..."')
+        return value or default or ""
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of strings, empty when absent."""
+        value = self._get(key)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            raise self.wrong(key, f'is one string; write {key} = ["..."], one sentence each')
+        if not isinstance(value, list):
+            raise self.wrong(key, f'is {value!r}; write {key} = ["..."]')
+        return tuple(self._sentence(key, index, item) for index, item in enumerate(value, 1))
+
+    def optional_seconds(self, key: str) -> float | None:
+        """Return a number of seconds that may be absent."""
+        value = self._get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 3600:
+            raise self.wrong(key, f"is {value!r}; write seconds as a number from 0 to 3600, like {key} = 1.5")
+        return float(value)
+
+    def seconds(self, key: str, default: float) -> float:
+        """Return a number of seconds."""
+        value = self.optional_seconds(key)
+        return default if value is None else value
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self._get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.wrong(key, f"is {value!r}; write true or false, without quotes")
+        return value
+
+    def mapping(self, key: str) -> Mapping[str, JSON]:
+        """Return a table as it is, whatever is in it."""
+        value = self._get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise self.wrong(key, f"is {value!r}; write {key} = {{ name = value }}")
+        return value
+
+    def table(self, key: str) -> Table:
+        """Return a table within this one, empty when absent."""
+        return Table(self.where, self._below(key), self.mapping(key), key)
+
+    def tables(self, key: str) -> tuple[Table, ...]:
+        """Return a list of tables, empty when absent."""
+        value = self._get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self.wrong(key, f"is not a list of tables; write [[{self._below(key)}]] before each")
+        return tuple(Table(self.where, f"{self._below(key)}[{n}]", item, key) for n, item in enumerate(value, 1))
+
+    def tables_by_name(self) -> tuple[Table, ...]:
+        """Return every key of this table as a table."""
+        return tuple(self.table(key) for key in self.content)
+
+    def _get(self, key: str) -> JSON:
+        self._asked.add(key)
+        return self.content.get(key)
+
+    def _below(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path else key
+
+    def _sentence(self, key: str, index: int, item: JSON) -> str:
+        if not isinstance(item, str) or not item.strip():
+            raise self.wrong(f"{key}[{index}]", f"is {item!r}; write some text in quotes")
+        return item

@@ -1,0 +1,76 @@
+"""The text frames Twilio writes on one Media Stream, numbered as Twilio numbers them.
+
+`FrameWriter` owns the counters: `sequenceNumber` over everything after `connected`, `chunk` over media alone. The
+constant parts of a media frame are written once, for there are fifty a second. It sends nothing.
+Wire facts: captured streams; https://www.twilio.com/docs/voice/media-streams/websocket-messages.
+"""
+
+from binascii import b2a_base64
+from collections.abc import Mapping
+
+import attrs
+
+from protocol.audio import FRAME_BYTES, SILENCE
+from protocol.twilio import FromTwilio, StreamConnected, StreamStarted, encode_event
+
+SILENT_FRAME = bytes([SILENCE]) * FRAME_BYTES
+_SILENT_PAYLOAD = b2a_base64(SILENT_FRAME, newline=False).decode()
+_HEAD = '{"event":"media","sequenceNumber":"'
+
+FIRST_TIMESTAMP_MS = 160
+"""Captured streams begin at 155 to 171 ms, never at 0."""
+
+BAD_FRAMES = (
+    '{"event":"media","media":{',
+    "[]",
+    '{"event":"media","sequenceNumber":"21","media":["inbound"]}',
+    '{"event":"media","media":{"track":"inbound","chunk":"1","timestamp":"1","payload":"not base64 !!!"}}',
+    '{"event":"mark","mark":{}}',
+    "",
+)
+"""Text frames that no honest reader can use, in the order in which they are sent."""
+
+
+@attrs.frozen
+class StreamIdentity:
+    """Who is on the stream: what `start` says."""
+
+    account_sid: str = "AC" + "0" * 32
+    call_sid: str = "CA" + "0" * 32
+    stream_sid: str = "MZ" + "0" * 32
+    parameters: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class FrameWriter:
+    """The frames of one stream, in order."""
+
+    identity: StreamIdentity
+    sequence: int = 0
+    chunk: int = 0
+    _tail: str = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tail = f'"}},"streamSid":"{self.identity.stream_sid}"}}'
+
+    def media(self, frame: bytes) -> str:
+        """Write 20 ms of the caller."""
+        self.sequence += 1
+        self.chunk += 1
+        payload = _SILENT_PAYLOAD if frame is SILENT_FRAME else b2a_base64(frame, newline=False).decode()
+        return (
+            f'{_HEAD}{self.sequence}","media":{{"track":"inbound","chunk":"{self.chunk}",'
+            f'"timestamp":"{FIRST_TIMESTAMP_MS - 20 + 20 * self.chunk}","payload":"{payload}{self._tail}'
+        )
+
+    def start(self) -> str:
+        """Write `start`: who is on the stream."""
+        who = self.identity
+        return self.event(StreamStarted(who.stream_sid, who.call_sid, who.account_sid, parameters=who.parameters))
+
+    def event(self, event: FromTwilio) -> str:
+        """Write any other event."""
+        if not isinstance(event, StreamConnected):
+            self.sequence += 1
+        who = self.identity
+        return encode_event(event, sequence=self.sequence, stream_sid=who.stream_sid, account_sid=who.account_sid)

@@ -1,0 +1,38 @@
+"""Everything about the simulated Twilio that a test or a demo may want different."""
+
+from typing import Literal
+
+import attrs
+
+
+@attrs.frozen
+class TwilioKnobs:
+    """Delays in seconds, outcomes, strictness; the defaults are a quick but plausible Twilio."""
+
+    ringing_after: float = 0.5
+    """From `initiated` to `ringing`."""
+    answered_after: float = 1.0
+    """From `ringing` to the pick-up (or to `busy`, `failed`)."""
+    verdict_after: float = 2.0
+    """How long answering-machine detection takes."""
+    webhook_timeout: float = 15.0
+    stream_close_deadline: float = 5.0
+    dialled_answers: Literal["answered", "busy", "no-answer", "failed"] = "answered"
+    """How a number in `<Dial>` answers."""
+    dialled_rings: float = 1.0
+    dialled_talks: float = 3.0
+    play_lasts: float = 1.0
+    calls_per_second: float | None = None
+    """Calls above this rate are accepted and queued, as Twilio does; None: no limit."""
+    owned_numbers: frozenset[str] | None = None
+    """The numbers that `From` may be (21210 otherwise); None: any."""
+    requires_wss: bool = False
+    """Refuse `ws://` streams with 31922, as Twilio does. Off, so that a demo needs no certificate."""
+    refuses_query: bool = True
+    """Refuse a stream URL with a query string (31920)."""
+    dials_plaintext: bool = False
+    """Open `wss://` streams as `ws://`: for a server that is told it stands behind a TLS proxy."""
+    outage: int | None = None
+    """Answer every REST request with this HTTP status (503 becomes error 20503)."""
+    bundle: int = 1
+    """Media frames sent at once; see `MediaCaller`."""

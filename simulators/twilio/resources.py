@@ -1,0 +1,101 @@
+"""The Calls resource as JSON: one call, and a page of calls, with every key Twilio sends.
+
+Pure rendering; shapes from https://www.twilio.com/docs/voice/api/call-resource and the official client's parser.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from email.utils import format_datetime
+from urllib.parse import urlencode
+
+from simulators.asgi import JSON, Request
+from simulators.twilio.calls import Exchange, SimulatedCall
+
+PAGE_SIZE = 50
+SUBRESOURCES = ("events", "notifications", "payments", "recordings", "siprec", "streams", "transcriptions",
+                "user_defined_message_subscriptions", "user_defined_messages")  # fmt: skip
+FILTERS = {"To": "to", "From": "from", "Status": "status", "ParentCallSid": "parent_call_sid"}
+
+
+def render_call(call: SimulatedCall) -> dict[str, JSON]:
+    """Render one call."""
+    account, order = call.exchange.account_sid, call.order
+    uri = f"/2010-04-01/Accounts/{account}/Calls/{call.sid}"
+    return {
+        "account_sid": account,
+        "annotation": None,
+        "answered_by": call.answered_by or None,
+        "api_version": "2010-04-01",
+        "caller_name": None,
+        "date_created": _stamp(call.created),
+        "date_updated": _stamp(call.ended_at or call.answered_at or call.created),
+        "direction": call.direction,
+        "duration": str(call.duration) if call.ended_at is not None and call.answered_at is not None else None,
+        "end_time": _stamp(call.ended_at),
+        "forwarded_from": None,
+        "from": order.from_,
+        "from_formatted": _formatted(order.from_),
+        "group_sid": None,
+        "parent_call_sid": None,
+        "phone_number_sid": "PN" + account[2:],
+        "price": None,
+        "price_unit": "USD",
+        "queue_time": str(round(call.queue_time * 1000)),
+        "sid": call.sid,
+        "start_time": _stamp(call.answered_at),
+        "status": call.status.value,
+        "subresource_uris": {name: f"{uri}/{_camel(name)}.json" for name in SUBRESOURCES},
+        "to": order.to,
+        "to_formatted": _formatted(order.to),
+        "trunk_sid": None,
+        "uri": f"{uri}.json",
+    }
+
+
+def render_page(calls: Sequence[SimulatedCall], request: Request, exchange: Exchange) -> dict[str, JSON]:
+    """Render the page of calls that the query asks for."""
+    query = dict(request.query)
+    size = min(max(_whole(query.get("PageSize"), PAGE_SIZE), 1), 1000)
+    page = _whole(query.get("Page"), 0)
+    wanted = [rendered for rendered in map(render_call, calls) if _matches(rendered, query)]
+    shown = wanted[page * size : (page + 1) * size]
+    more = (page + 1) * size < len(wanted)
+
+    def link(number: int) -> str:
+        others = {name: value for name, value in query.items() if name not in {"Page", "PageSize", "PageToken"}}
+        parameters = others | {"PageSize": str(size), "Page": str(number)}
+        return f"/2010-04-01/Accounts/{exchange.account_sid}/Calls.json?{urlencode(parameters)}"
+
+    return {
+        "calls": shown,
+        "end": page * size + max(len(shown) - 1, 0),
+        "first_page_uri": link(0),
+        "next_page_uri": link(page + 1) if more else None,
+        "page": page,
+        "page_size": size,
+        "previous_page_uri": link(page - 1) if page else None,
+        "start": page * size,
+        "uri": link(page),
+    }
+
+
+def _matches(call: dict[str, JSON], query: dict[str, str]) -> bool:
+    return all(call[key] == query[name] for name, key in FILTERS.items() if name in query)
+
+
+def _whole(text: str | None, default: int) -> int:
+    return int(text) if text is not None and text.isdigit() else default
+
+
+def _stamp(time: datetime | None) -> str | None:
+    return format_datetime(time) if time is not None else None
+
+
+def _formatted(number: str) -> str:
+    if number.startswith("+1") and len(number) == 12:
+        return f"({number[2:5]}) {number[5:8]}-{number[8:]}"
+    return number
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))

@@ -1,0 +1,212 @@
+"""Twilio's REST service for calls, and the exchange behind it that rings, connects and reports.
+
+`TwilioSimulator` is an ASGI app (the Calls resource of the 2010-04-01 API) and the owner of every call it places: run
+`run()` in a nursery, and calls live there and end with it. A request is refused with Twilio's code and JSON. It never
+knows what the server under test is: it reaches it by webhooks through the HTTP client and by media sockets through the
+dialler, both given.
+Not Twilio's, for use by hand: `POST /simulator/call-in` (Url, To, From) rings the server, `GET /simulator/calls/{sid}`
+shows the log, `GET /simulator/calls/{sid}/heard.wav` is what was audible on the line.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import httpx
+import trio
+
+from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response
+from simulators.faults import Fault, FaultPlan
+from simulators.scenario import Scenario
+from simulators.twilio.caller import CallerTurns
+from simulators.twilio.calls import Exchange, SimulatedCall
+from simulators.twilio.dialling import DialStream, dial_stream
+from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.log import CallLog, LogEntry, as_json, ignore
+from simulators.twilio.orders import ApiError, CallOrder, read_change, read_order
+from simulators.twilio.resources import render_call, render_page
+from simulators.twilio.webhooks import WebhookSender
+
+VERSION = "2010-04-01"
+QUEUE = 64
+
+
+def wall_clock() -> datetime:
+    """Return the time of day."""
+    return datetime.now(UTC)
+
+
+class SidMint:
+    """Makes SIDs that look like Twilio's and are the same in every run."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._count = 0
+
+    def __call__(self, prefix: str) -> str:
+        """Return the next SID."""
+        self._count += 1
+        digest = hashlib.sha256(f"{self._seed}:{self._count}".encode()).hexdigest()
+        return prefix + digest[:32]
+
+
+@attrs.define(eq=False)
+class TwilioSimulator:
+    """One Twilio account."""
+
+    scenario: Scenario
+    client: httpx.AsyncClient
+    account_sid: str = "AC" + "0" * 32
+    auth_token: str = "simulated-auth-token"  # noqa: S105 # documented default of a simulator
+    knobs: TwilioKnobs = attrs.field(factory=TwilioKnobs)
+    faults: tuple[Fault, ...] | None = None
+    """Instead of the scenario's."""
+    dial: DialStream = dial_stream
+    observe: Callable[[str, LogEntry], None] | None = None
+    """Sees every log entry with its call's SID; must not block."""
+    today: Callable[[], datetime] = wall_clock
+    calls: dict[str, SimulatedCall] = attrs.field(factory=dict, init=False)
+    _exchange: Exchange = attrs.field(init=False)
+    _to_place: trio.MemorySendChannel[SimulatedCall] = attrs.field(init=False)
+    _placed: trio.MemoryReceiveChannel[SimulatedCall] = attrs.field(init=False)
+    _epoch: tuple[datetime, float] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._to_place, self._placed = trio.open_memory_channel[SimulatedCall](QUEUE)
+        faults = self.scenario.faults if self.faults is None else self.faults
+        self._exchange = Exchange(
+            account_sid=self.account_sid,
+            webhooks=WebhookSender(self.client, self.auth_token, self.knobs.webhook_timeout),
+            dial=self.dial,
+            knobs=self.knobs,
+            faults=FaultPlan(faults).twilio,
+            now=self.now,
+            new_sid=SidMint(self.account_sid),
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Place the calls that are ordered and let them live here, until cancelled."""
+        self.now()
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            async for call in self._placed:
+                nursery.start_soon(call.run)
+                if self.knobs.calls_per_second is not None:
+                    await trio.sleep(1 / self.knobs.calls_per_second)
+
+    def now(self) -> datetime:
+        """Return the time of day, moved on by trio's clock: under a virtual clock it is virtual too."""
+        if self._epoch is None:
+            self._epoch = self.today(), trio.current_time()
+        start, began = self._epoch
+        return start + timedelta(seconds=trio.current_time() - began)
+
+    def call_in(
+        self, url: str, *, to: str = "+15550009999", from_: str | None = None, status_callback: str = ""
+    ) -> SimulatedCall:
+        """Let the scenario's caller call the server, whose voice webhook is `url`; return the call."""
+        number = from_ or self.scenario.caller.number
+        return self._place(CallOrder(to=to, from_=number, url=url, status_callback=status_callback), "inbound")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        await answer_scope(scope, receive, send, self._answer)
+
+    async def _answer(self, request: Request) -> Response:
+        await trio.lowlevel.checkpoint()
+        try:
+            if request.path.startswith("/simulator/"):
+                return self._answer_by_hand(request)
+            self._authenticate(request)
+            return self._route(request)
+        except ApiError as error:
+            return error.response()
+
+    def _authenticate(self, request: Request) -> None:
+        if self.knobs.outage is not None:
+            raise ApiError(20503 if self.knobs.outage == 503 else 20500, "Service unavailable", self.knobs.outage)
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        expected = base64.b64encode(f"{self.account_sid}:{self.auth_token}".encode()).decode()
+        if scheme.lower() != "basic" or not hmac.compare_digest(credentials.encode(), expected.encode()):
+            raise ApiError(20003, "Authenticate", 401)
+
+    def _route(self, request: Request) -> Response:
+        prefix = f"/{VERSION}/Accounts/{self.account_sid}/Calls"
+        rest = request.path.removeprefix(prefix)
+        if rest == request.path:
+            raise _not_found(request)
+        match request.method, rest.removesuffix(".json").strip("/"):
+            case "POST", "":
+                return self._create(request)
+            case "GET", "":
+                return json_response(200, render_page(tuple(self.calls.values())[::-1], request, self._exchange))
+            case "POST", sid:
+                return self._update(self._find(sid, request), request)
+            case "GET", sid:
+                return json_response(200, render_call(self._find(sid, request)))
+            case "DELETE", sid:
+                self.calls.pop(self._find(sid, request).sid)
+                return Response(204, b"")
+            case _:
+                raise ApiError(20004, "Method not allowed", 405)
+
+    def _create(self, request: Request) -> Response:
+        order = read_order(request.form(), self.knobs.owned_numbers)
+        return json_response(201, render_call(self._place(order, "outbound-api")))
+
+    def _update(self, call: SimulatedCall, request: Request) -> Response:
+        change = read_change(request.form())
+        if call.is_over:
+            raise ApiError(21220, "Call is not in-progress. Cannot redirect.")
+        call.change(change)
+        return json_response(200, render_call(call))
+
+    def _find(self, sid: str, request: Request) -> SimulatedCall:
+        if sid not in self.calls:
+            raise _not_found(request)
+        return self.calls[sid]
+
+    def _place(self, order: CallOrder, direction: str) -> SimulatedCall:
+        sid = self._exchange.new_sid("CA")
+        caller = self.scenario.caller
+        call = SimulatedCall(
+            exchange=self._exchange,
+            sid=sid,
+            order=order,
+            direction=direction,
+            answers=caller.answers,
+            turns=CallerTurns(caller),
+            log=CallLog(self._observer(sid)),
+            created=self.now(),
+        )
+        try:
+            self._to_place.send_nowait(call)
+        except trio.WouldBlock:
+            raise ApiError(20429, "Too Many Requests", 429) from None
+        self.calls[sid] = call
+        return call
+
+    def _observer(self, sid: str) -> Callable[[LogEntry], None]:
+        observe = self.observe
+        return ignore if observe is None else lambda entry: observe(sid, entry)
+
+    def _answer_by_hand(self, request: Request) -> Response:
+        match request.method, *request.path.removeprefix("/simulator/").split("/"):
+            case "POST", "call-in":
+                form = dict(request.form())
+                call = self.call_in(form.get("Url", ""), to=form.get("To", "+15550009999"), from_=form.get("From"))
+                return json_response(201, render_call(call))
+            case "GET", "calls", sid:
+                return json_response(200, [as_json(entry) for entry in self._find(sid, request).log.entries])
+            case "GET", "calls", sid, "heard.wav":
+                heard = self._find(sid, request).heard
+                return Response(200, heard.wav() if heard is not None else b"", content_type="audio/wav")
+            case _:
+                raise _not_found(request)
+
+
+def _not_found(request: Request) -> ApiError:
+    return ApiError(20404, f"The requested resource {request.path} was not found", 404)

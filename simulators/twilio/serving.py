@@ -1,0 +1,84 @@
+"""The simulated Twilio on a real port, for a server that is given `TWILIO_API_URL`.
+
+`serve_twilio` owns the HTTP client for the webhooks, the simulator's calls and the listening port; all end with it.
+The webhook deadline is the simulator's own (`TwilioKnobs.webhook_timeout`), so the client has none.
+"""
+
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+import httpx
+import trio
+
+from simulators.asgi import serve_app
+from simulators.faults import Fault
+from simulators.scenario import Scenario
+from simulators.twilio.dialling import dial_stream
+from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.log import LogEntry
+from simulators.twilio.rest import TwilioSimulator
+
+DEFAULT_ACCOUNT_SID = "AC" + "0" * 32
+DEFAULT_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 # a documented default of a simulator
+
+
+def credentials_from(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Return the account SID and auth token that the environment names, or the documented defaults."""
+    return (
+        environ.get("TWILIO_ACCOUNT_SID") or DEFAULT_ACCOUNT_SID,
+        environ.get("TWILIO_AUTH_TOKEN") or DEFAULT_AUTH_TOKEN,
+    )
+
+
+async def serve_simulator(
+    simulator: TwilioSimulator,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve a simulator you keep hold of, calls included; reports the bound port.
+
+    *Closes* the port when `shutdown` returns, then drops every call that is still going on.
+    """
+    async with trio.open_nursery() as calls:
+        await calls.start(simulator.run)
+        async with trio.open_nursery() as service:
+            serve = partial(serve_app, simulator, host=host, port=port, shutdown=shutdown)
+            task_status.started(await service.start(serve))
+        calls.cancel_scope.cancel(reason="the simulated Twilio was shut down")
+
+
+async def serve_twilio(
+    scenario: Scenario,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    account_sid: str = DEFAULT_ACCOUNT_SID,
+    auth_token: str = DEFAULT_AUTH_TOKEN,
+    knobs: TwilioKnobs | None = None,
+    faults: tuple[Fault, ...] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    observe: Callable[[str, LogEntry], None] | None = None,
+    shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve a simulated Twilio until `shutdown` returns or the task is cancelled; reports the bound port.
+
+    `ssl_context` is what webhooks and media sockets are verified with. `faults` replace the scenario's.
+    """
+    async with httpx.AsyncClient(timeout=None, verify=ssl_context or True, trust_env=False) as client:  # noqa: S113
+        simulator = TwilioSimulator(
+            scenario,
+            client,
+            account_sid,
+            auth_token,
+            knobs or TwilioKnobs(),
+            faults,
+            dial=partial(dial_stream, ssl_context=ssl_context),
+            observe=observe,
+        )
+        await serve_simulator(simulator, host=host, port=port, shutdown=shutdown, task_status=task_status)

@@ -1,0 +1,101 @@
+"""Call records on disk: one folder a call, `record.json` in it, readable with nothing but an editor.
+
+`FileRecords` owns `<folder>/<call_sid>/record.json` and nothing else in that folder (the recording and the journal
+lie beside it). A record is written to a temporary name and renamed, so a reader sees a whole record or none, and a
+crash leaves the previous one. Disk work runs in a thread. A record that cannot be read is logged and passed over by
+`list`; `get` raises `RecordError`. Errors of the disk are the caller's `OSError`.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+import structlog
+import trio
+
+from store.records import CallRecord, RecordError, decode_record, encode_record
+
+RECORD = "record.json"
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_log = structlog.stdlib.get_logger()
+
+
+def _write_whole(path: Path, text: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> CallRecord | None:
+    try:
+        return decode_record(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _readable(path: Path) -> CallRecord | None:
+    try:
+        return _read(path)
+    except RecordError as exc:
+        _log.warning("record_unreadable", path=str(path), why=str(exc))
+        return None
+
+
+def _newest(folder: Path, limit: int) -> Sequence[CallRecord]:
+    paths = sorted(folder.glob(f"*/{RECORD}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    found: list[CallRecord] = []
+    for path in paths:
+        if len(found) >= limit:
+            break
+        record = _readable(path)
+        if record is not None:
+            found.append(record)
+    return sorted(found, key=lambda record: record.started_at, reverse=True)
+
+
+@attrs.frozen
+class FileRecords:
+    """Call records as JSON files below one folder."""
+
+    folder: Path
+
+    async def save(self, record: CallRecord) -> None:
+        """Keep `record`, replacing what was kept of the same call.
+
+        Raises: `ValueError` when the call's id cannot be a folder's name; `OSError`.
+
+        Cancellation: the write is finished or never begun.
+        """
+        path = self._path(record.call_sid)
+        if path is None:
+            raise ValueError(f"{record.call_sid!r} cannot name a folder: use letters, digits, - and _")
+        await trio.to_thread.run_sync(_write_whole, path, encode_record(record))
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        """Return what was kept of one call, or None.
+
+        Raises: `RecordError`; `OSError`.
+        """
+        path = self._path(call_sid)
+        if path is None:
+            return None
+        return await trio.to_thread.run_sync(_read, path)
+
+    async def list(self, limit: int = 50) -> Sequence[CallRecord]:
+        """Return the newest `limit` records, newest first."""
+        return await trio.to_thread.run_sync(_newest, self.folder, limit)
+
+    def _path(self, call_sid: str) -> Path | None:
+        if _SAFE_NAME.fullmatch(call_sid) is None:
+            return None
+        return self.folder / call_sid / RECORD

@@ -1,0 +1,38 @@
+"""Call records that live as long as the process: for the demo, for tests, and for those who keep nothing.
+
+`MemoryRecords` keeps the newest `capacity` calls and forgets the oldest beyond it. It never fails.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+import trio
+
+from store.records import CallRecord
+
+
+@attrs.define
+class MemoryRecords:
+    """Call records in a dictionary."""
+
+    capacity: int = 1000
+    _kept: dict[str, CallRecord] = attrs.field(factory=dict, init=False)
+
+    async def save(self, record: CallRecord) -> None:
+        """Keep `record`, replacing what was kept of the same call."""
+        await trio.lowlevel.checkpoint()
+        self._kept.pop(record.call_sid, None)
+        self._kept[record.call_sid] = record
+        while len(self._kept) > self.capacity:
+            del self._kept[next(iter(self._kept))]
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        """Return what was kept of one call, or None."""
+        await trio.lowlevel.checkpoint()
+        return self._kept.get(call_sid)
+
+    async def list(self, limit: int = 50) -> Sequence[CallRecord]:
+        """Return the newest `limit` records, newest first."""
+        await trio.lowlevel.checkpoint()
+        newest = sorted(self._kept.values(), key=lambda record: record.started_at, reverse=True)
+        return newest[:limit]

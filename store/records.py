@@ -1,0 +1,143 @@
+"""What is kept of a call once the line is free: one `CallRecord`, whatever way the call ended.
+
+These are values: nothing here reads a clock, a disk or a socket. `record_as_json` and `record_from_json` are each
+other's inverse; a record written by a newer version reads back without the fields this version does not know.
+`RecordError` is raised for anything that is not a record.
+"""
+
+from collections.abc import Mapping
+
+import attrs
+import cattrs
+import orjson
+
+
+class RecordError(Exception):
+    """What was stored is not a call record; the message says why."""
+
+
+@attrs.frozen
+class AgentStint:
+    """One agent's time on the floor, in seconds since the call started."""
+
+    agent: str
+    started: float
+    ended: float
+    restarts: int = 0
+
+
+@attrs.frozen
+class HandoffRecord:
+    """One handoff: when it was asked for, and the silence the caller heard before the next agent spoke (seconds)."""
+
+    from_agent: str
+    to_agent: str
+    asked_at: float
+    gap: float | None = None
+    brief_source: str = ""
+
+
+@attrs.frozen
+class FunctionRecord:
+    """One function an agent called, with what it was answered."""
+
+    at: float
+    agent: str
+    name: str
+    arguments: Mapping[str, object]
+    result: Mapping[str, object] | str
+    ok: bool
+
+
+@attrs.frozen
+class TurnRecord:
+    """One turn of the conversation; `heard` is what the caller can have heard of an agent's `text`."""
+
+    at: float
+    speaker: str
+    text: str
+    heard: str = ""
+
+
+@attrs.frozen
+class FrameCounts:
+    """Audio frames (20 ms each) by what became of them."""
+
+    caller_in: int = 0
+    caller_sent: int = 0
+    unheard: int = 0
+    agent_in: int = 0
+    agent_sent: int = 0
+    dropped: int = 0
+
+
+@attrs.frozen
+class CallRecord:
+    """A whole call: who spoke with whom, what was said and done, how it ended."""
+
+    call_sid: str
+    stream_sid: str
+    direction: str
+    caller: str
+    line: str
+    started_at: str
+    duration: float
+    outcome: str
+    agents: tuple[AgentStint, ...] = ()
+    handoffs: tuple[HandoffRecord, ...] = ()
+    functions: tuple[FunctionRecord, ...] = ()
+    transcript: tuple[TurnRecord, ...] = ()
+    restarts: int = 0
+    frames: FrameCounts = attrs.field(factory=FrameCounts)
+    faults: tuple[str, ...] = ()
+
+
+def _json_object(value: object, _: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected an object, got {type(value).__name__}")
+    return value
+
+
+def _json_object_or_text(value: object, _: object) -> Mapping[str, object] | str:
+    return value if isinstance(value, str) else _json_object(value, _)
+
+
+_converter = cattrs.Converter()
+_converter.register_structure_hook_func(lambda kind: kind == Mapping[str, object], _json_object)
+_converter.register_structure_hook_func(lambda kind: kind == Mapping[str, object] | str, _json_object_or_text)
+_converter.register_unstructure_hook_func(lambda kind: kind == Mapping[str, object], dict)
+_converter.register_unstructure_hook_func(lambda kind: kind == Mapping[str, object] | str, lambda value: value)
+
+
+def record_as_json(record: CallRecord) -> dict[str, object]:
+    """Render a record as plain JSON values."""
+    plain: dict[str, object] = _converter.unstructure(record)
+    return plain
+
+
+def record_from_json(plain: object) -> CallRecord:
+    """Read a record back from plain JSON values.
+
+    Raises: `RecordError` when a field is missing or of the wrong kind.
+    """
+    try:
+        return _converter.structure(plain, CallRecord)
+    except (cattrs.BaseValidationError, TypeError, ValueError, KeyError, AttributeError) as exc:
+        raise RecordError("; ".join(cattrs.transform_error(exc, path="record"))) from exc
+
+
+def encode_record(record: CallRecord) -> bytes:
+    """Render a record as indented JSON text."""
+    return orjson.dumps(record_as_json(record), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def decode_record(text: bytes) -> CallRecord:
+    """Read a record back from JSON text.
+
+    Raises: `RecordError`.
+    """
+    try:
+        plain = orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise RecordError(f"not JSON: {exc}") from exc
+    return record_from_json(plain)

@@ -1,0 +1,304 @@
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import attrs
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.arguments import ArgumentsRefused, SchemaRefused, read_arguments, schema_of
+from agents.functions import (
+    EndArguments,
+    FollowupArguments,
+    HandoffArguments,
+    SatisfactionArguments,
+)
+from agents.kinds import Between
+
+
+@attrs.frozen
+class Everything:
+    name: Annotated[str, "Who"]
+    count: Annotated[int, "How many", Between(0, 10)] = 0
+    share: Annotated[float, "What part", Between(0, 1)] = 0.5
+    sure: Annotated[bool, "Whether they are sure"] = False
+    colour: Annotated[Literal["red", "green"], "Which"] = "red"
+    days: Annotated[tuple[str, ...], "Which days"] = ()
+    notes: str | None = None
+    ratio: float = 1.0
+    year: int = 0
+    secret: int = attrs.field(default=7, init=False)
+
+
+@attrs.frozen
+class Lowered:
+    tags: tuple[str, ...]
+    amount: int = attrs.field(default=1, validator=attrs.validators.lt(100))
+
+
+def problems(arguments: type, **sent: object) -> tuple[str, ...]:
+    with pytest.raises(ArgumentsRefused) as refused:
+        read_arguments(arguments, orjson.dumps(sent).decode())
+    return refused.value.problems
+
+
+def read(**sent: object) -> Everything:
+    return read_arguments(Everything, orjson.dumps({"name": "Ann", **sent}).decode())
+
+
+def test_a_class_becomes_the_schema_that_the_model_sees() -> None:
+    assert schema_of(SatisfactionArguments) == {
+        "type": "object",
+        "properties": {
+            "rating": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 5,
+                "description": "The rating the customer gave, from one to five. Never guess or convert it",
+            },
+            "feedback": {
+                "type": "string",
+                "description": "What the customer added, in their own words; leave out if nothing",
+            },
+        },
+        "required": ["rating"],
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "schema"),
+    [
+        ("share", {"type": "number", "minimum": 0, "maximum": 1, "description": "What part"}),
+        ("sure", {"type": "boolean", "description": "Whether they are sure"}),
+        ("colour", {"type": "string", "enum": ["red", "green"], "description": "Which"}),
+        ("days", {"type": "array", "items": {"type": "string"}, "description": "Which days"}),
+        ("notes", {"type": "string", "description": ""}),
+        ("year", {"type": "integer", "description": ""}),
+    ],
+)
+def test_every_kind_has_its_schema(field: str, schema: Mapping[str, object]) -> None:
+    properties = schema_of(Everything)["properties"]
+
+    assert isinstance(properties, Mapping)
+    assert properties[field] == schema
+
+
+def test_a_field_that_the_class_sets_itself_is_not_offered() -> None:
+    assert "secret" not in orjson.dumps(schema_of(Everything)).decode()
+
+
+def test_extra_schema_keys_are_passed_on() -> None:
+    @attrs.frozen
+    class Dated:
+        day: Annotated[str, "The day", {"format": "date"}]
+
+    assert schema_of(Dated)["properties"] == {"day": {"type": "string", "description": "The day", "format": "date"}}
+
+
+@pytest.mark.parametrize(
+    ("sent", "field", "value"),
+    [
+        ({"count": 5}, "count", 5),
+        ({"count": "5"}, "count", 5),
+        ({"count": " 5.0 "}, "count", 5),
+        ({"count": 5.0}, "count", 5),
+        ({"share": "0.25"}, "share", 0.25),
+        ({"share": 1}, "share", 1),
+        ({"sure": True}, "sure", True),
+        ({"sure": "False"}, "sure", False),
+        ({"colour": " GREEN "}, "colour", "green"),
+        ({"colour": ""}, "colour", "red"),
+        ({"days": ["Monday", "Friday"]}, "days", ("Monday", "Friday")),
+        ({"notes": None}, "notes", None),
+        ({"notes": "  hello "}, "notes", "hello"),
+        ({"ratio": 1e300}, "ratio", 1e300),
+    ],
+)
+def test_what_is_exact_is_taken(sent: dict[str, object], field: str, value: object) -> None:
+    assert getattr(read(**sent), field) == value
+
+
+@pytest.mark.parametrize(
+    ("sent", "problem"),
+    [
+        (
+            {"rating": "nine"},
+            '`rating` must be a whole number from 1 to 5 written in digits, not "nine"; never guess it.',
+        ),
+        ({"rating": 9}, "`rating` must be a whole number from 1 to 5 written in digits, not 9; never guess it."),
+        ({"rating": "9"}, '`rating` must be a whole number from 1 to 5 written in digits, not "9"; never guess it.'),
+        ({"rating": 4.5}, "`rating` must be a whole number from 1 to 5 written in digits, not 4.5; never guess it."),
+        ({"rating": True}, "`rating` must be a whole number from 1 to 5 written in digits, not true; never guess it."),
+        (
+            {"rating": [5]},
+            "`rating` must be a whole number from 1 to 5 written in digits, not an array; never guess it.",
+        ),
+        (
+            {"rating": 5, "feedback": {"text": "fine"}},
+            "`feedback` must be text, not an object.",
+        ),
+        ({"rating": 5, "feedback": 3}, "`feedback` must be text, not 3."),
+        (
+            {},
+            "`rating` is missing: The rating the customer gave, from one to five. Never guess or convert it.",
+        ),
+        ({"rating": 5, "stars": 5}, "`stars` is not an argument: send only `rating`, `feedback`."),
+        ({"rating": 5, "feedback": "x" * 1001}, "`feedback` must be at most 1000 characters; send the short version."),
+    ],
+)
+def test_a_refusal_names_the_field_and_the_way_out(sent: dict[str, object], problem: str) -> None:
+    assert problems(SatisfactionArguments, **sent) == (problem,)
+
+
+def test_a_refused_choice_lists_what_is_allowed() -> None:
+    assert problems(EndArguments, reason="bored") == (
+        '`reason` must be one of customer_goodbye, task_complete, customer_request, not_interested; not "bored".',
+    )
+
+
+def test_every_problem_is_told_at_once() -> None:
+    found = problems(
+        Everything, count=11, sure="perhaps", days="Monday", ratio="much", colour=3, year="x" * 90, extra=1
+    )
+
+    assert [problem.split("`")[1] for problem in found] == [
+        "extra", "name", "count", "sure", "colour", "days", "ratio", "year",
+    ]  # fmt: skip
+    assert f'not "{"x" * 56}...' in found[-1]
+
+
+def test_a_required_text_must_say_something() -> None:
+    assert problems(HandoffArguments, reason="  ") == ("`reason` must not be empty.",)
+    assert problems(Lowered, tags=[]) == ("`tags` must not be empty.",)
+
+
+def test_no_arguments_may_be_an_empty_string() -> None:
+    @attrs.frozen
+    class Nothing:
+        pass
+
+    assert read_arguments(Nothing, "") == Nothing()
+    assert problems(Nothing, x=1) == ("`x` is not an argument: send only an empty object.",)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"reason"', "3"])
+def test_arguments_that_are_no_object_are_refused(text: str) -> None:
+    with pytest.raises(ArgumentsRefused, match="must be one JSON object"):
+        read_arguments(FollowupArguments, text)
+
+
+@pytest.mark.parametrize("text", ["{", "{'reason': 1}", "\ud800", "[" * 5000])
+def test_arguments_that_are_no_json_are_refused(text: str) -> None:
+    with pytest.raises(ArgumentsRefused, match="not JSON"):
+        read_arguments(FollowupArguments, text)
+
+
+def test_an_authors_own_validator_speaks_to_the_model_too() -> None:
+    (problem,) = problems(Lowered, tags=["a"], amount=100)
+
+    assert "'amount' must be < 100: 100" in problem
+
+
+def test_the_content_of_a_refusal_is_json_for_the_model() -> None:
+    refused = ArgumentsRefused(["`rating` is missing."])
+
+    assert orjson.loads(refused.content())["problems"] == ["`rating` is missing."]
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["5", "nine", "", "red", "true"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+names = st.sampled_from([each.name for each in attrs.fields(Everything)]) | st.text(max_size=5)
+classes = st.sampled_from([Everything, EndArguments, FollowupArguments, HandoffArguments, SatisfactionArguments])
+
+
+def as_json(value: object) -> str:
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode() if encodable(value) else "{"
+
+
+def encodable(value: object) -> bool:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
+
+
+@settings(deadline=None)
+@given(classes, st.text() | st.dictionaries(names, json_values).map(as_json) | json_values.map(as_json))
+def test_whatever_the_model_sends_only_a_refusal_escapes(arguments: type, text: str) -> None:
+    result = attempt(arguments, text)
+
+    if isinstance(result, ArgumentsRefused):
+        assert result.problems
+        assert orjson.loads(result.content())["problems"] == list(result.problems)
+    else:
+        assert isinstance(result, arguments)
+
+
+def attempt(arguments: type, text: str) -> object:
+    try:
+        value: object = read_arguments(arguments, text)
+    except ArgumentsRefused as refused:
+        return refused
+    return value
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5), st.text(st.characters(exclude_categories=["Cs"]), max_size=1000))
+def test_what_fits_the_schema_is_read_back_as_it_was_sent(rating: int, feedback: str) -> None:
+    text = orjson.dumps({"rating": rating, "feedback": feedback}).decode()
+
+    assert read_arguments(SatisfactionArguments, text) == SatisfactionArguments(rating, feedback.strip())
+
+
+@attrs.frozen
+class WithMapping:
+    table: dict[str, str]
+
+
+@attrs.frozen
+class WithLimitedText:
+    name: Annotated[str, Between(1, 2)]
+
+
+@attrs.frozen
+class WithUnknownName:
+    when: "Tomorrow"  # type: ignore[name-defined]  # noqa: F821
+
+
+@attrs.frozen
+class WithNumberChoice:
+    level: Literal[1, 2]
+
+
+class Plain:
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "problem"),
+    [
+        (WithMapping, "table", "must be str, int"),
+        (WithLimitedText, "name", "has limits but is not a number"),
+        (WithUnknownName, "", "cannot be resolved"),
+        (WithNumberChoice, "level", "a Literal of words"),
+        (Plain, "", "Plain is not an attrs class"),
+    ],
+)
+def test_a_class_without_a_schema_is_the_authors_error(arguments: type, field: str, problem: str) -> None:
+    with pytest.raises(SchemaRefused) as refused:
+        schema_of(arguments)
+
+    assert refused.value.field == field
+    assert problem in refused.value.problem
+    assert str(refused.value).startswith(field)

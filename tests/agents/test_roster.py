@@ -1,0 +1,239 @@
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, cast
+
+import attrs
+import pytest
+
+from agents import advisor
+from agents.functions import (
+    END_CONVERSATION,
+    Answer,
+    CallContext,
+    FunctionSpec,
+    Handler,
+    HandoffArguments,
+    Outcome,
+    handoff_to_next_agent,
+)
+from agents.roster import ROSTER, RosterError, default_roster, load_roster
+from agents.spec import AgentSpec
+
+ALONE = AgentSpec(
+    name="alone",
+    role="everything",
+    prompt="You help.",
+    greeting="How can I help?",
+    voice="aura-2-thalia-en",
+    functions=(END_CONVERSATION,),
+)
+
+
+def agent(name: str, *, to: tuple[str, ...] = (), ends: bool = False) -> AgentSpec:
+    functions = tuple(handoff_to_next_agent(each, name=f"handoff_to_{each}") for each in to)
+    return attrs.evolve(ALONE, name=name, hands_to=to, functions=(*functions, END_CONVERSATION) if ends else functions)
+
+
+def refusal(*agents: AgentSpec, first: str = "") -> str:
+    with pytest.raises(RosterError) as refused:
+        load_roster(agents, first=first)
+    return str(refused.value)
+
+
+async def answer(arguments: HandoffArguments, context: CallContext) -> Outcome:
+    return Answer("ok")
+
+
+def not_awaitable(arguments: HandoffArguments, context: CallContext) -> Outcome:
+    return Answer("ok")
+
+
+def test_the_shipped_roster_goes_from_qualifier_to_advisor_to_closer() -> None:
+    roster = default_roster()
+
+    assert roster.first == "qualifier"
+    assert {name: each.hands_to for name, each in roster.agents.items()} == {
+        "qualifier": ("advisor",),
+        "advisor": ("closer",),
+        "closer": (),
+    }
+
+
+def test_the_shipped_agents_have_the_voices_and_functions_of_the_specification() -> None:
+    agents = default_roster().agents
+
+    assert {name: each.voice for name, each in agents.items()} == {
+        "qualifier": "aura-2-mars-en",
+        "advisor": "aura-2-thalia-en",
+        "closer": "aura-2-vesta-en",
+    }
+    assert {name: [function.name for function in each.functions] for name, each in agents.items()} == {
+        "qualifier": ["handoff_to_next_agent", "end_conversation"],
+        "advisor": ["handoff_to_next_agent", "end_conversation"],
+        "closer": ["schedule_followup", "record_satisfaction", "end_conversation"],
+    }
+
+
+def test_voices_can_be_changed_by_name_and_an_empty_one_changes_nothing() -> None:
+    agents = default_roster(voices={"advisor": "aura-2-luna-en", "closer": ""}).agents
+
+    assert (agents["advisor"].voice, agents["closer"].voice) == ("aura-2-luna-en", "aura-2-vesta-en")
+
+
+def test_a_voice_for_nobody_is_refused() -> None:
+    with pytest.raises(RosterError, match="voices: closr: there is no agent of this name"):
+        default_roster(voices={"closr": "aura-2-luna-en"})
+
+
+def test_a_problem_names_file_and_field() -> None:
+    broken = ModuleType("agents.advisor")
+    broken.__file__ = advisor.__file__
+    vars(broken)["AGENT"] = attrs.evolve(advisor.AGENT, voice=" ")
+
+    with pytest.raises(RosterError) as refused:
+        load_roster(["agents.qualifier", broken, "agents.closer"])
+
+    assert str(refused.value) == "agents/advisor.py: voice: is empty"
+    (problem,) = refused.value.problems
+    assert (problem.file, problem.field) == (str(Path("agents", "advisor.py")), "voice")
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    refused = refusal(attrs.evolve(ALONE, voice="", prompt=" ", greeting=""))
+
+    assert [line.split(": ")[1] for line in refused.splitlines()] == ["voice", "prompt", "greeting"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"name": "The Boss"}, "name: 'The Boss' must be a lower-case word"),
+        ({"prompt": "x" * 25_001}, "prompt: is 25001 characters"),
+        ({"greeting": "Hi {name}."}, "greeting: needs a last line without blanks"),
+        ({"greeting": "Hi {age}.\nHi."}, "greeting: {age} is not a blank; there are name, topic"),
+        ({"greeting": "Hi {name."}, "greeting: cannot be read"),
+        ({"functions": ()}, "functions: the agent can neither end the call nor hand it on"),
+        ({"hands_to": ("nobody",)}, "hands_to: there is no agent 'nobody'; there are alone"),
+        ({"hands_to": ("nobody",)}, "functions: no function leads to 'nobody' of hands_to"),
+        ({"hands_to": ("alone",)}, "hands_to: an agent cannot hand the call to itself"),
+        (
+            {"functions": (handoff_to_next_agent("x"), END_CONVERSATION)},
+            "functions: a function leads to 'x', which is not",
+        ),
+        ({"functions": (END_CONVERSATION, END_CONVERSATION)}, "functions.end_conversation: is there 2 times"),
+    ],
+)
+def test_an_agent_that_cannot_work_is_refused(changes: dict[str, object], problem: str) -> None:
+    assert f"agent {changes.get('name', 'alone')!r}: {problem}" in refusal(
+        AgentSpec(**{**attrs.asdict(ALONE, recurse=False), **changes})
+    )
+
+
+@attrs.frozen
+class Marked:
+    reason: Annotated[str, "Why", {"client_side": True}]
+
+
+@attrs.frozen
+class MarkedInside:
+    reasons: Annotated[tuple[str, ...], "Why", {"items": {"type": "string", "client_side": True}}]
+
+
+@attrs.frozen
+class Unspeakable:
+    when: object
+
+
+FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (FunctionSpec("act", "Acts.", HandoffArguments), "functions.act.handler: there is no handler"),
+        (attrs.evolve(FUNCTION, handler=cast("Handler", not_awaitable)), "functions.act.handler: there is no handler"),
+        (attrs.evolve(FUNCTION, name="do it!"), "functions.do it!: the name may have letters"),
+        (attrs.evolve(FUNCTION, description=" "), "functions.act.description: is empty"),
+        (attrs.evolve(FUNCTION, deadline=0), "functions.act.deadline: must be more than 0 seconds"),
+        (
+            attrs.evolve(FUNCTION, arguments=Marked),
+            "functions.act.arguments.reason: 'client_side' is not a JSON Schema key",
+        ),
+        (attrs.evolve(FUNCTION, arguments=MarkedInside), "functions.act.arguments.reasons.[]: 'client_side' is not"),
+        (attrs.evolve(FUNCTION, arguments=Unspeakable), "functions.act.arguments.when: must be str, int"),
+        (attrs.evolve(FUNCTION, arguments=int), "functions.act.arguments: int is not an attrs class"),
+    ],
+)
+def test_a_function_that_cannot_work_is_refused(function: FunctionSpec, problem: str) -> None:
+    assert f"agent 'alone': {problem}" in refusal(attrs.evolve(ALONE, functions=(function, END_CONVERSATION)))
+
+
+def test_two_agents_of_one_name_are_refused() -> None:
+    assert refusal(ALONE, ALONE) == "agent 'alone': name: 'alone' is the name of another agent, in agent 'alone'"
+
+
+def test_a_circle_in_which_nobody_can_end_the_call_is_refused() -> None:
+    refused = refusal(
+        agent("a", to=("b", "out"), ends=True), agent("b", to=("c",)), agent("c", to=("b",)), agent("out", ends=True)
+    )
+
+    assert refused == (
+        "agent 'b': hands_to: b -> c: nobody in this circle can end the call\n"
+        "agent 'c': hands_to: c -> b: nobody in this circle can end the call"
+    )
+
+
+def test_a_circle_with_a_way_out_is_taken() -> None:
+    assert load_roster([agent("a", to=("b",)), agent("b", to=("a",), ends=True)]).first == "a"
+
+
+def test_an_agent_that_nobody_reaches_is_refused() -> None:
+    assert "agent 'b': name: no agent hands to 'b'" in refusal(agent("a", ends=True), agent("b", ends=True))
+
+
+def test_who_answers_first_can_be_chosen_and_must_exist() -> None:
+    agents = [agent("a", ends=True), agent("b", to=("a",))]
+
+    assert load_roster(agents, first="b").first == "b"
+    assert refusal(*agents, first="c") == "roster: first: there is no agent 'c'"
+
+
+def test_an_empty_roster_is_refused() -> None:
+    assert refusal() == "roster: first: the roster has no agents"
+
+
+def test_a_module_that_is_not_there_is_refused() -> None:
+    with pytest.raises(RosterError, match=r"agents\.nobody: import: cannot be imported"):
+        load_roster(["agents.nobody"])
+
+
+def test_a_module_without_an_agent_is_refused() -> None:
+    with pytest.raises(RosterError, match=r"agents.phone\.py: AGENT: the module has no AgentSpec"):
+        load_roster(["agents.phone"])
+
+
+def test_a_module_from_elsewhere_is_named_by_its_own_file() -> None:
+    with pytest.raises(RosterError, match=r"^elsewhere\.py: AGENT"):
+        load_roster([ModuleType("elsewhere")])
+
+
+def test_a_fourth_agent_is_one_file_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("agents.billing")
+    joining = {"advisor": "the customer asks about an invoice"}
+    vars(module)["AGENT"] = attrs.evolve(agent("billing", ends=True), joins_from=joining)
+    monkeypatch.setitem(sys.modules, "agents.billing", module)
+
+    agents = load_roster([*ROSTER, "agents.billing"]).agents
+
+    assert agents["advisor"].hands_to == ("closer", "billing")
+    added = agents["advisor"].function("handoff_to_billing")
+    assert added is not None
+    assert added.leads_to == "billing"
+    assert "the customer asks about an invoice" in added.description
+
+
+def test_joining_from_nobody_is_refused() -> None:
+    assert "agent 'alone': joins_from: there is no agent 'boss'" in refusal(
+        attrs.evolve(ALONE, joins_from={"boss": "x"})
+    )

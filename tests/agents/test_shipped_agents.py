@@ -1,0 +1,70 @@
+"""What the shipped prompts must keep, whoever rewrites them."""
+
+import re
+
+import pytest
+
+from agents.brief import Brief
+from agents.phone import PHONE_MANNERS
+from agents.roster import default_roster
+from agents.spec import AgentSpec
+
+AGENTS = list(default_roster().agents.values())
+every_agent = pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+
+
+@every_agent
+def test_a_prompt_names_exactly_the_functions_that_the_agent_has(agent: AgentSpec) -> None:
+    named = set(re.findall(r"`((?:handoff|end|schedule|record)_\w+)`", agent.prompt))
+
+    assert named == {function.name for function in agent.functions}
+
+
+@every_agent
+def test_a_prompt_names_only_reasons_that_exist(agent: AgentSpec) -> None:
+    reasons = re.findall(r"`end_conversation`\s+with\s+(\w+)", agent.prompt)
+
+    assert reasons
+    assert set(reasons) <= {"customer_goodbye", "task_complete", "customer_request", "not_interested"}
+
+
+@every_agent
+def test_a_prompt_carries_the_telephone_manners_and_is_short_enough_to_be_followed(agent: AgentSpec) -> None:
+    assert PHONE_MANNERS in agent.prompt
+    assert len(agent.prompt) < 9_000
+
+
+@every_agent
+@pytest.mark.parametrize(
+    "brief", [None, Brief(name="John Smith", need="retirement planning"), Brief(name="John"), Brief(need="a loan")]
+)
+def test_a_greeting_is_at_most_two_sentences_and_ends_with_one_question(agent: AgentSpec, brief: Brief | None) -> None:
+    greeting = agent.greeting_with(brief)
+
+    assert greeting.count("?") == 1
+    assert greeting.endswith("?")
+    assert len(re.findall(r"[.?!](?:\s|$)", greeting)) <= 2
+    assert not re.search(r"[0-9*#_`(){}\[\]]", greeting)
+
+
+@every_agent
+def test_a_greeting_uses_the_brief(agent: AgentSpec) -> None:
+    greeting = agent.greeting_with(Brief(name="John Smith", need="Retirement planning"))
+
+    assert "John" in greeting
+    assert "retirement planning" in greeting
+
+
+def test_what_an_agent_says_for_example_is_sayable() -> None:
+    """Lines that start with "You:" are what the model imitates, so they keep the manners themselves."""
+    spoken = [line for agent in AGENTS for line in re.findall(r"^You: (.+)", agent.prompt, re.MULTILINE)]
+
+    assert len(spoken) >= 8
+    assert not [line for line in spoken if re.search(r"[0-9*#_`{}()\[\]]", line)]
+    assert not [line for line in spoken if len(re.findall(r"[.?!](?:\s|$)", line)) > 2]
+    assert not [line for line in spoken if line.count("?") > 1]
+
+
+def test_no_example_uses_the_customer_of_the_demo() -> None:
+    """A model that takes facts from an example would otherwise go unnoticed."""
+    assert not [agent.name for agent in AGENTS if re.search(r"John|Smith|Seattle|retire", agent.prompt)]

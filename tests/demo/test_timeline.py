@@ -1,0 +1,190 @@
+"""The picture of a call: whole, cut, strange or hostile, it is one well-formed document that shows what happened."""
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from demo.timeline import render_timeline
+from tests.demo.sample import JournalWriter, sample_journal
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(entries: list[dict[str, object]], title: str = "A call") -> ET.Element:
+    return ET.fromstring(render_timeline(entries, title=title).partition("\n")[2])  # noqa: S314 -- our own document
+
+
+def words(picture: ET.Element, tag: str = "text") -> list[str]:
+    return ["".join(element.itertext()) for element in picture.iter(SVG + tag)]
+
+
+def tooltips(picture: ET.Element) -> str:
+    return "\n".join(words(picture, "title"))
+
+
+def test_whole_call_shows_every_lane() -> None:
+    written = words(drawn(sample_journal()))
+
+    assert {"caller", "caller hears", "qualifier", "advisor", "closer", "summarizer"} <= set(written)
+
+
+def test_title_and_synopsis_head_the_picture() -> None:
+    written = words(drawn(sample_journal(), title="Demo: sale"))
+
+    assert "Demo: sale" in written
+    assert (
+        "81.3 s · 3 agents · 2 handoffs (520 ms, 520 ms) · 1 barge-in · 1 restart · 1 crash · ended: completed"
+    ) in written
+
+
+def test_every_word_of_the_call_is_in_a_tooltip() -> None:
+    entries = sample_journal()
+    told = tooltips(drawn(entries))
+
+    spoken = [str(entry["text"]) for entry in entries if entry["event"] == "turn_heard"]
+    spoken += [str(entry["heard"]) for entry in entries if entry["event"] == "reply_ended"]
+    assert [text for text in spoken if text not in told] == []
+
+
+def test_words_nobody_heard_are_told_apart() -> None:
+    told = tooltips(drawn(sample_journal()))
+
+    assert "not heard: the country are you calling from these days?" in told
+
+
+def test_functions_are_flags_with_their_arguments_and_result() -> None:
+    picture = drawn(sample_journal())
+
+    assert 'schedule_followup(preferred_timeframe="next Wednesday afternoon")' in words(picture)
+    assert 'answered: {"status":"scheduled"}' in tooltips(picture)
+
+
+def test_handoffs_carry_their_gap_and_brief() -> None:
+    written = words(drawn(sample_journal()))
+
+    assert written.count("520 ms") == 2
+    assert "Brief for advisor: groq, 310 ms" in written
+    assert "Brief for closer: extract, 310 ms" in written
+
+
+def test_legend_names_only_the_signs_that_are_used() -> None:
+    written = words(drawn(sample_journal()))
+
+    assert {"barge-in", "crash", "restart", "goodbye", "hang-up"} <= set(written)
+    assert "warning" not in written
+
+
+def test_refused_handoff_says_why() -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    call.note("handoff_asked", after=1.0, agent="qualifier", to="advisor", reason="agreed", notes="", offset=50)
+    call.note("session_connecting", agent="advisor", incarnation=1, why="handoff")
+    call.note("handoff_failed", after=3.0, agent="qualifier", to="advisor", why="no connection")
+
+    assert "refused: no connection" in words(drawn(call.entries))
+
+
+def test_every_kind_of_sign_can_be_drawn() -> None:
+    call = JournalWriter()
+    call.note("session_connecting", agent="qualifier", incarnation=1, why="first")
+    call.note("digit_pressed", after=1.0, digit="7")
+    call.note("warning_reported", after=1.0, agent="qualifier", code="SLOW", description="thinking is slow")
+    call.note("frame_refused", after=1.0, where="twilio", why="not JSON")
+    call.note("actor_crashed", after=1.0, actor="scribe", error="disk full")
+    call.note("restarts_exhausted", after=1.0, agent="qualifier", error="bad key")
+    call.note("function_called", after=1.0, agent="qualifier", id="1", name="f", arguments="not json")
+    call.note("function_withdrawn", after=1.0, agent="qualifier", id="1", name="f")
+    call.note("session_failed", after=1.0, agent="qualifier", incarnation=1, error="refused", retryable=True)
+
+    told = tooltips(drawn(call.entries))
+
+    expected = [
+        "key 7",
+        "SLOW: thinking is slow",
+        "twilio refused a frame: not JSON",
+        "scribe crashed: disk full",
+        "qualifier does not start again: bad key",
+        "withdrawn by the service",
+        "ended: refused",
+    ]
+    assert [phrase for phrase in expected if phrase not in told] == []
+
+
+def test_call_without_entries_is_an_empty_stave() -> None:
+    written = words(drawn([]))
+
+    assert "0.0 s · 0 agents · 0 handoffs · ended without an outcome" in written
+
+
+@pytest.mark.parametrize("kept", range(0, 110, 7))
+def test_journal_cut_anywhere_is_drawn(kept: int) -> None:
+    assert drawn(sample_journal()[:kept]).tag == SVG + "svg"
+
+
+def test_journal_with_only_names_is_drawn() -> None:
+    bare: list[dict[str, object]] = [{"event": entry["event"]} for entry in sample_journal()]
+
+    assert drawn(bare).tag == SVG + "svg"
+
+
+def test_nothing_said_can_leave_its_element() -> None:
+    hostile = '</text><script>alert("&amp;")</script>\x00\x1b[31m\ud800'
+    call = JournalWriter()
+    call.starts(hostile)
+    call.hears(hostile, hostile)
+    call.says(hostile, hostile)
+    call.calls(hostile, hostile, hostile, reason="x")
+    call.note("digit_pressed", digit="<")
+
+    picture = drawn(call.entries, title=hostile)
+
+    assert list(picture.iter(SVG + "script")) == []
+    assert "<script>" in tooltips(picture)
+
+
+def test_nothing_is_fetched() -> None:
+    picture = render_timeline(sample_journal(), title="A call")
+
+    links = set(re.findall(r"https?://[^\"' ]+", picture))
+    assert {"http://www.w3.org/2000/svg"} == links
+    assert "url(" not in picture
+    assert "@import" not in picture
+
+
+def test_both_themes_are_in_the_stylesheet() -> None:
+    (style,) = words(drawn(sample_journal()), "style")
+
+    assert "@media (prefers-color-scheme:dark)" in style
+
+
+@pytest.mark.parametrize("seconds", [1.0, 60.0, 200.0, 900.0])
+def test_page_stays_as_wide_as_a_screen(seconds: float) -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    call.note("floor_taken", agent="qualifier", incarnation=1, offset=0)
+    while call.now < seconds:
+        call.says("qualifier", "One more question about your plans.")
+        call.hears("qualifier", "And one more answer.")
+
+    picture = drawn(call.entries)
+
+    assert float(picture.attrib["width"]) <= 1300
+    visible = [element for element in picture.iter(SVG + "rect") if float(element.attrib.get("x", "0")) > 1300]
+    assert visible == []
+
+
+def test_call_is_broken_where_nobody_speaks() -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    while call.now < 100:
+        call.says("qualifier", "One more question about your plans.")
+        call.hears("qualifier", "And one more answer.")
+
+    told = [tip for tip in words(drawn(call.entries), "title") if "question" in tip or "answer" in tip]
+
+    assert len(told) == len(set(told))
+
+
+def test_same_journal_draws_the_same_picture() -> None:
+    assert render_timeline(sample_journal(), title="A") == render_timeline(sample_journal(), title="A")

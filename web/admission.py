@@ -1,0 +1,72 @@
+"""The ticket of a media stream: minted for one call when Twilio asks what to do, redeemed once when its stream starts.
+
+A signed upgrade proves that it is Twilio, not that it is this call now: a signature has no time in it and can be
+replayed. So the TwiML carries a token; it opens one stream, of the one CallSid of the signed webhook, within a minute.
+What a stream needs to know of its call (who called whom, what is known of the lead) is kept here and travels neither
+in the TwiML nor in a URL. `redeem` answers a refusal as a value; it never raises for what the other side sent.
+"""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+
+import attrs
+import orjson
+
+from web.pigeonholes import Holes
+
+TOKEN_SECONDS = 60.0
+
+
+@attrs.frozen
+class Admission:
+    """What is known of a call when its stream may start."""
+
+    call_sid: str
+    direction: str
+    caller: str
+    line: str
+    key: str
+    context: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Refusal:
+    """Why a stream may not start."""
+
+    why: str
+
+
+@attrs.frozen
+class Admissions:
+    """Mints and redeems the tokens of media streams, and keeps what was ordered with a call."""
+
+    holes: Holes
+
+    async def mint(self, admission: Admission) -> str:
+        """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`."""
+        token = secrets.token_urlsafe(32)
+        await self.holes.put(f"token {token}", orjson.dumps(attrs.asdict(admission)), TOKEN_SECONDS)
+        return token
+
+    async def redeem(self, token: str, call_sid: str) -> Admission | Refusal:
+        """Use a token up, whether or not it turns out to be this call's."""
+        if not token:
+            return Refusal("no token")
+        kept = await self.holes.take(f"token {token}")
+        if kept is None:
+            return Refusal("unknown, used or expired token")
+        admission = Admission(**orjson.loads(kept))
+        if not hmac.compare_digest(admission.call_sid.encode(), call_sid.encode()):
+            return Refusal("token of another call")
+        return admission
+
+    async def note_order(self, order: str, context: Mapping[str, str], seconds: float) -> None:
+        """Keep what is known of the person a call was ordered to."""
+        await self.holes.put(f"order {order}", orjson.dumps(dict(context)), seconds)
+
+    async def recall_order(self, order: str) -> Mapping[str, str]:
+        """Return what was noted with an order; nothing when it is unknown."""
+        kept = await self.holes.peek(f"order {order}") if order else None
+        context: dict[str, str] = orjson.loads(kept) if kept is not None else {}
+        return context

@@ -1,0 +1,39 @@
+"""The web application of one exchange: routes around one `Office`, with the media door in front.
+
+`create_app` builds it from parts and touches nothing outside them; call it as often as you like. Whoever calls it owns
+the parts (see `web.services`) and serves the application with an ASGI server that runs on trio.
+"""
+
+from quart_trio import QuartTrio
+
+from actors.call import CallServices, run_call
+from settings import Settings
+from web.media import MediaDoor, RunCall
+from web.office import opening
+from web.pigeonholes import Holes
+from web.routes_calls import CallRoutes
+from web.routes_health import HealthRoutes
+from web.routes_twilio import TwilioRoutes
+from web.slots import Slots
+from web.telephony import Line
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+def create_app(
+    settings: Settings,
+    services: CallServices,
+    line: Line,
+    *,
+    holes: Holes | None = None,
+    slots: Slots | None = None,
+    run_call: RunCall = run_call,
+) -> QuartTrio:
+    """Return the application. `slots` is shared by whoever drains it; `run_call` is what a media stream is given to."""
+    office = opening(settings, services, line, holes=holes, slots=slots)
+    app = QuartTrio("switchboard", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    for routes in (TwilioRoutes(office), CallRoutes(office), HealthRoutes(office)):
+        app.register_blueprint(routes.blueprint())
+    app.asgi_app = MediaDoor(app.asgi_app, office, run_call)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,62 @@
+"""What is said of a call when it is over: one line in the log, one tick in the counts, one lamp off on the board.
+
+`Announced` is the store that calls save to: it keeps the record in the real one, and announces it whether or not that
+worked. It adds no failure of its own; the store's is the caller's.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+import structlog
+
+from store.calls import CallRecords
+from store.records import CallRecord
+from web.board import Board
+from web.counts import Counts
+
+_log = structlog.stdlib.get_logger()
+
+
+def _announce(record: CallRecord) -> None:
+    gaps = [handoff.gap for handoff in record.handoffs if handoff.gap is not None]
+    _log.info(
+        "call_ended",
+        call_sid=record.call_sid,
+        stream_sid=record.stream_sid,
+        direction=record.direction,
+        outcome=record.outcome,
+        duration=round(record.duration, 3),
+        agents=[stint.agent for stint in record.agents],
+        handoffs=len(record.handoffs),
+        longest_handoff_gap=round(max(gaps), 3) if gaps else None,
+        functions=[function.name for function in record.functions],
+        turns=len(record.transcript),
+        restarts=record.restarts,
+        frames_dropped=record.frames.dropped,
+        frames_unheard=record.frames.unheard,
+        faults=len(record.faults),
+    )
+
+
+@attrs.frozen
+class Announced:
+    """Call records that are announced when they are saved."""
+
+    kept_in: CallRecords
+    board: Board
+    counts: Counts
+
+    async def save(self, record: CallRecord) -> None:
+        """Announce a record and keep it."""
+        _announce(record)
+        self.counts.ended(record)
+        self.board.ended(record.call_sid, record.outcome)
+        await self.kept_in.save(record)
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        """Return what was kept of one call, or None."""
+        return await self.kept_in.get(call_sid)
+
+    async def list(self, limit: int = 50) -> Sequence[CallRecord]:
+        """Return the newest `limit` records, newest first."""
+        return await self.kept_in.list(limit)

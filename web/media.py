@@ -1,0 +1,134 @@
+"""The socket of a media stream, from Twilio's knock to the last word: one page of ASGI around one `run_call`.
+
+`MediaDoor` stands before the web application and takes the WebSocket route `/twilio` out of its hands: audio must not
+pass through the framework's queues, and the framework would cancel a call's task when its socket closes, before the
+call can leave in order. It lets in a stream that Twilio signed, that starts in time with audio we understand, that
+shows an unused token of this very call, and that finds a free slot. Then it is the call's parent: `await run_call(…)`
+and nothing else. Whatever `run_call` raises is the server's to log.
+
+    connect ─▶ signature ─▶ accept ─▶ connected, start ─▶ token ─▶ slot ─▶ run_call ─▶ close
+                  └─▶ 403                    └───────────────┴────────┴─▶ close 1008 / 1013, <Connect action> goes on
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import attrs
+import structlog
+import trio
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    Scope,
+    WebsocketAcceptEvent,
+    WebsocketCloseEvent,
+    WebsocketScope,
+)
+from structlog.contextvars import bound_contextvars
+from trio_websocket import ConnectionClosed
+
+from actors.call import CallPlan, CallServices
+from agents.brief import Brief
+from protocol.errors import RemoteProtocolError
+from protocol.twilio import MediaStreamDialogue, StreamStarted
+from protocol.wire import WebSocket
+from store.records import CallRecord
+from web.admission import Admission, Refusal
+from web.asgi_socket import AsgiSocket, target_of
+from web.office import Office
+
+PATH = "/twilio"
+START_SECONDS = 5.0
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
+
+RunCall: TypeAlias = Callable[[WebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
+Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class MediaDoor:
+    """Takes media streams to `run_call`, and everything else to the web application."""
+
+    application: Application
+    office: Office
+    run_call: RunCall
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "websocket" and scope["path"] == PATH:
+            await self._knock(scope, receive, send)
+        else:
+            await self.application(scope, receive, send)
+
+    async def _knock(self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
+        if not self.office.signatures.accepts_upgrade(target_of(scope), headers):
+            self.office.counts.refused("unsigned_upgrade")
+            _log.warning("upgrade_refused", why="not signed by Twilio for our public address")
+            await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
+            return
+        await send(WebsocketAcceptEvent(type="websocket.accept", subprotocol=None, headers=[]))
+        socket = AsgiSocket(receive, send)
+        try:
+            await self._serve(socket)
+        finally:
+            with trio.move_on_after(3, shield=True) as grace:
+                await socket.aclose()
+            if grace.cancelled_caught:
+                _log.warning("close_timed_out")
+
+    async def _serve(self, socket: AsgiSocket) -> None:
+        started = await _wait_start(socket)
+        if isinstance(started, Refusal):
+            await self._refuse(socket, started, POLICY_VIOLATION)
+            return
+        admitted = await self.office.admissions.redeem(started.parameters.get("token", ""), started.call_sid)
+        if isinstance(admitted, Refusal):
+            await self._refuse(socket, admitted, POLICY_VIOLATION)
+            return
+        with self.office.slots.take(admitted.key) as held:
+            if held:
+                await self._carry(socket, started, admitted)
+                return
+        await self._refuse(socket, Refusal("no free line"), TRY_AGAIN_LATER)
+
+    async def _carry(self, socket: AsgiSocket, started: StreamStarted, admitted: Admission) -> None:
+        self.office.board.streaming(started.call_sid)
+        with bound_contextvars(call_sid=started.call_sid, stream_sid=started.stream_sid):
+            await self.run_call(socket, _plan(started, admitted), self.office.services)
+
+    async def _refuse(self, socket: AsgiSocket, refusal: Refusal, code: int) -> None:
+        self.office.counts.refused("stream")
+        _log.warning("stream_refused", why=refusal.why)
+        await socket.aclose(code)
+
+
+def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:
+    return CallPlan(
+        call_sid=started.call_sid,
+        stream_sid=started.stream_sid,
+        direction=admitted.direction,
+        caller=admitted.caller,
+        line=admitted.line,
+        context=Brief().with_facts(admitted.context) if admitted.context else None,
+    )
+
+
+async def _wait_start(socket: WebSocket) -> StreamStarted | Refusal:
+    """Read up to and with `start`. A peer that is late or gone is refused; a frame nobody can read is passed over."""
+    dialogue = MediaStreamDialogue()
+    with trio.move_on_after(START_SECONDS):
+        while True:
+            try:
+                event = dialogue.receive(await socket.get_message())
+            except ConnectionClosed:
+                return Refusal("closed before it started")
+            except RemoteProtocolError as exc:
+                _log.warning("frame_refused", why=exc.reason)
+                continue
+            if isinstance(event, StreamStarted):
+                return event if event.media_format.is_telephone else Refusal(f"unknown audio: {event.media_format}")
+    return Refusal("did not start in time")

@@ -1,0 +1,54 @@
+"""What the routes of one application share. Built once, passed by hand; nothing in `web/` is global.
+
+`Office` owns no connection and no task: it is the table on which the parts lie. `opening` is the one place that says
+which part gets which setting.
+"""
+
+import attrs
+
+from actors.call import CallServices
+from settings import Settings
+from web.admission import Admissions
+from web.board import Board
+from web.counts import Counts
+from web.ending import Announced
+from web.pigeonholes import Holes, Pigeonholes
+from web.signatures import TwilioSignatures
+from web.slots import Slots
+from web.telephony import Line
+
+
+@attrs.frozen
+class Office:
+    """The parts that routes work with; `services.records` announces what is saved to it."""
+
+    settings: Settings
+    line: Line
+    services: CallServices
+    admissions: Admissions
+    signatures: TwilioSignatures
+    slots: Slots
+    board: Board
+    counts: Counts
+
+
+def opening(
+    settings: Settings,
+    services: CallServices,
+    line: Line,
+    *,
+    holes: Holes | None = None,
+    slots: Slots | None = None,
+) -> Office:
+    """Lay the table for one application; pigeonholes are this worker's own unless given."""
+    board, counts = Board(), Counts()
+    return Office(
+        settings=settings,
+        line=line,
+        services=attrs.evolve(services, records=Announced(services.records, board, counts)),
+        admissions=Admissions(holes or Pigeonholes()),
+        signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),
+        slots=slots or Slots(settings.max_calls),
+        board=board,
+        counts=counts,
+    )

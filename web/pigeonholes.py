@@ -1,0 +1,125 @@
+"""Where one request leaves something for the next: small texts under names nobody can guess, each with an expiry.
+
+A worker that hands out a stream token is not always the worker that is shown it, so `SharedPigeonholes` keeps them in
+a folder that all workers of a machine see; taking is a rename, which only one of them wins. `Pigeonholes` is the same
+in memory, for one worker. Neither keeps secrets longer than their expiry; a folder's failure is the caller's `OSError`.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+import trio
+
+
+class Holes(Protocol):
+    """Keeps a text under a name until it is taken or too old."""
+
+    async def put(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` for so long."""
+        ...
+
+    async def peek(self, name: str) -> bytes | None:
+        """Return what lies under `name` and leave it there."""
+        ...
+
+    async def take(self, name: str) -> bytes | None:
+        """Return what lies under `name`, to one taker only."""
+        ...
+
+
+@attrs.define
+class Pigeonholes:
+    """Pigeonholes of one worker."""
+
+    now: Callable[[], float] = time.time
+    _kept: dict[str, tuple[float, bytes]] = attrs.field(factory=dict, init=False, repr=False)
+
+    async def put(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` for so long."""
+        await trio.lowlevel.checkpoint()
+        now = self.now()
+        for stale in [key for key, (expires, _) in self._kept.items() if expires <= now]:
+            del self._kept[stale]
+        self._kept[name] = (now + seconds, content)
+
+    async def peek(self, name: str) -> bytes | None:
+        """Return what lies under `name` and leave it there."""
+        await trio.lowlevel.checkpoint()
+        return self._fresh(self._kept.get(name))
+
+    async def take(self, name: str) -> bytes | None:
+        """Return what lies under `name`, to one taker only."""
+        await trio.lowlevel.checkpoint()
+        return self._fresh(self._kept.pop(name, None))
+
+    def _fresh(self, found: tuple[float, bytes] | None) -> bytes | None:
+        return found[1] if found is not None and found[0] > self.now() else None
+
+
+@attrs.frozen
+class SharedPigeonholes:
+    """Pigeonholes that all workers of one machine share: files that only their owner may read.
+
+    The file's name is a digest of the name it is kept under, and its time of change is its expiry.
+    """
+
+    folder: Path
+    now: Callable[[], float] = time.time
+
+    async def put(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` for so long.
+
+        Raises: `OSError`.
+        """
+        await trio.to_thread.run_sync(self._write, self._path(name), content, self.now() + seconds)
+
+    async def peek(self, name: str) -> bytes | None:
+        """Return what lies under `name` and leave it there."""
+        return await trio.to_thread.run_sync(self._read, self._path(name))
+
+    async def take(self, name: str) -> bytes | None:
+        """Return what lies under `name`, to one taker only."""
+        return await trio.to_thread.run_sync(self._take, self._path(name))
+
+    def _path(self, name: str) -> Path:
+        return self.folder / hashlib.sha256(name.encode()).hexdigest()
+
+    def _write(self, path: Path, content: bytes, expires: float) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sweep()
+        unfinished = path.with_suffix(".new")
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.utime(unfinished, (expires, expires))
+        unfinished.replace(path)
+
+    def _sweep(self) -> None:
+        now = self.now()
+        for path in self.folder.iterdir():
+            try:
+                if path.stat().st_mtime <= now - 60:
+                    path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue
+
+    def _read(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes() if path.stat().st_mtime > self.now() else None
+        except FileNotFoundError:
+            return None
+
+    def _take(self, path: Path) -> bytes | None:
+        mine = path.with_suffix(f".{os.getpid()}")
+        try:
+            path.rename(mine)
+        except FileNotFoundError:
+            return None
+        content = self._read(mine)
+        mine.unlink(missing_ok=True)
+        return content

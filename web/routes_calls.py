@@ -1,0 +1,178 @@
+"""The operator's desk: place a call, see the calls, read one, hang one up.
+
+Every request shows the bearer token. Without an `API_TOKEN` the desk serves this machine only, and nobody who comes
+through a proxy or under another name. Errors are JSON, say which field is wrong and what to write instead, and all of
+them at once. What Twilio refuses is 502, with Twilio's code.
+"""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+
+import attrs
+import structlog
+from quart import Blueprint, Response, jsonify, request
+
+from settings import is_loopback
+from store.records import RecordError, record_as_json
+from web.board import KnownCall
+from web.office import Office
+from web.orders import Order, OrderError, read_order
+from web.telephony import LineError
+
+RING_SECONDS = 150.0
+"""The longest that a call may be on its way: 60 s of ringing, and the network's own delays."""
+ORDER_SECONDS = 900.0
+"""Above one call a second Twilio queues; what is known of the lead must outlive that."""
+RETRY_AFTER = "10"
+_PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+
+_log = structlog.stdlib.get_logger()
+
+
+def _problem(status: int, error: str, **more: object) -> Response:
+    response: Response = jsonify({"error": error, **more})
+    response.status_code = status
+    return response
+
+
+def _from_this_machine() -> bool:
+    client = request.scope.get("client")
+    host = request.host.rpartition(":")[0] if request.host.count(":") == 1 else request.host
+    proxied = any(name in request.headers for name in _PROXY_HEADERS)
+    return client is not None and is_loopback(client[0]) and is_loopback(host) and not proxied
+
+
+def _as_json(call: KnownCall) -> dict[str, object]:
+    return {
+        "id": call.id,
+        "call_sid": call.call_sid,
+        "status": call.status,
+        "direction": call.direction,
+        "caller": call.caller,
+        "line": call.line,
+        "answered_by": call.answered_by,
+        "outcome": call.outcome,
+        "created_at": call.created_at,
+    }
+
+
+@attrs.frozen
+class CallRoutes:
+    """The operator's routes."""
+
+    office: Office
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        routes = Blueprint("calls", __name__, url_prefix="/calls")
+        routes.before_request(self.refuse_strangers)
+        routes.post("")(self.place)
+        routes.get("")(self.listed)
+        routes.get("/<name>")(self.shown)
+        routes.delete("/<name>")(self.hung_up)
+        return routes
+
+    async def refuse_strangers(self) -> Response | None:
+        """Answer 401 to whoever does not show the token."""
+        expected = self.office.settings.api_token
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if expected is None:
+            if _from_this_machine():
+                return None
+            return _problem(401, "without an API_TOKEN, calls are placed from this machine only", fix="Set API_TOKEN.")
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), expected.encode()):
+            return None
+        response = _problem(401, "the API token is missing or wrong", fix="Send Authorization: Bearer <API_TOKEN>.")
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    async def place(self) -> Response:
+        """Place a call."""
+        body: bytes = await request.body
+        try:
+            order = read_order(body, self.office.settings)
+        except OrderError as exc:
+            return _problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
+        call_id = secrets.token_urlsafe(12)
+        if not self.office.slots.reserve(call_id, RING_SECONDS):
+            return self._no_free_line()
+        call = self.office.board.add(KnownCall(call_id, "outbound", order.to, order.line, "queued"))
+        try:
+            return await self._dial(call, order)
+        except LineError as exc:
+            self._forget(call, exc)
+            why = {"code": exc.code, "fix": exc.fix, "maybe_placed": exc.maybe_done}
+            return _problem(502, f"Twilio did not place the call: {exc.reason}", **why)
+
+    async def listed(self) -> Response:
+        """List live and recent calls, newest first."""
+        text = request.args.get("limit", "50")
+        if not text.isdecimal() or not 1 <= int(text) <= 500:
+            return _problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
+        limit = int(text)
+        live = [_as_json(call) for call in self.office.board.newest() if not call.over]
+        records = await self.office.services.records.list(limit)
+        ended = [{"status": "completed", **record_as_json(record)} for record in records]
+        for record in ended:
+            record.pop("transcript")
+        response: Response = jsonify({"calls": [*live, *ended][:limit]})
+        return response
+
+    async def shown(self, name: str) -> Response:
+        """Show one call, with its record once it is over."""
+        call = self.office.board.find(name)
+        try:
+            record = await self.office.services.records.get(call.call_sid if call is not None else name)
+        except RecordError as exc:
+            return _problem(500, f"the record of this call cannot be read: {exc}")
+        if call is None and record is None:
+            return self._unknown()
+        shown: Mapping[str, object] = _as_json(call) if call is not None else {"id": name, "status": "completed"}
+        kept = record_as_json(record) if record is not None else None
+        response: Response = jsonify({"call_sid": name, **shown, "record": kept})
+        return response
+
+    async def hung_up(self, name: str) -> Response:
+        """Hang a call up."""
+        call = self.office.board.find(name)
+        call_sid = call.call_sid if call is not None else name
+        if not call_sid.startswith("CA"):
+            return self._unknown()
+        try:
+            await self.office.line.hang_up(call_sid)
+        except LineError as exc:
+            return _problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
+        self.office.slots.release(call.id if call is not None else name)
+        _log.info("call_hung_up", call_sid=call_sid, by="operator")
+        response: Response = jsonify({"id": name, "call_sid": call_sid, "status": "completed"})
+        response.status_code = 202
+        return response
+
+    async def _dial(self, call: KnownCall, order: Order) -> Response:
+        await self.office.admissions.note_order(call.id, order.context, ORDER_SECONDS)
+        call_sid = await self.office.line.place_call(order.to, call.id)
+        self.office.board.name(call.id, call_sid)
+        _log.info("call_placed", call_sid=call_sid, id=call.id)
+        response: Response = jsonify({"id": call.id, "call_sid": call_sid, "status": call.status})
+        response.status_code = 201
+        response.headers["Location"] = f"/calls/{call.id}"
+        return response
+
+    def _forget(self, call: KnownCall, exc: LineError) -> None:
+        _log.warning("call_not_placed", id=call.id, why=exc.reason, code=exc.code, maybe_placed=exc.maybe_done)
+        if not exc.maybe_done:
+            self.office.slots.release(call.id)
+            self.office.board.remove(call.id)
+
+    def _no_free_line(self) -> Response:
+        draining = self.office.slots.draining
+        self.office.counts.refused("draining" if draining else "full")
+        error = "the server is being shut down" if draining else "every line is taken"
+        response = _problem(503 if draining else 429, error, fix="Try again later.")
+        response.headers["Retry-After"] = RETRY_AFTER
+        return response
+
+    @staticmethod
+    def _unknown() -> Response:
+        return _problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")

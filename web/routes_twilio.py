@@ -1,0 +1,167 @@
+"""Twilio's door: the webhooks that say a call is here, how it goes, and what to do when our stream is over.
+
+Nothing is believed before the signature is: an unsigned request gets 403 and no reason. Unknown fields are Twilio's
+right to send. A webhook never waits for anything but the pigeonholes and, for a machine that answered, one REST call;
+Twilio gives up on a voice webhook after 15 seconds.
+"""
+
+import attrs
+import structlog
+from quart import Blueprint, Response, request
+from werkzeug.datastructures import MultiDict
+
+from settings import is_phone_number
+from web import twiml
+from web.admission import Admission
+from web.asgi_socket import target_of
+from web.board import OVER, KnownCall
+from web.office import Office
+from web.telephony import LineError
+
+STREAM_PATH = "/twilio"
+ARRIVAL_SECONDS = 30.0
+"""From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
+FAILED = frozenset({"never_ran", "crashed", "no_agent"})
+"""Outcomes after which a caller who is still there is owed an apology."""
+_FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+_log = structlog.stdlib.get_logger()
+
+
+def _xml(document: str) -> Response:
+    return Response(document, content_type="text/xml; charset=utf-8")
+
+
+def _number(text: str) -> str:
+    return text if is_phone_number(text) else ""
+
+
+@attrs.frozen
+class TwilioRoutes:
+    """The signed routes."""
+
+    office: Office
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        routes = Blueprint("twilio", __name__, url_prefix="/twilio")
+        routes.before_request(self.refuse_unsigned)
+        routes.post("/voice")(self.voice)
+        routes.post("/status")(self.status)
+        routes.post("/amd")(self.amd)
+        routes.post("/stream")(self.stream)
+        routes.post("/after")(self.after)
+        return routes
+
+    async def refuse_unsigned(self) -> Response | None:
+        """Answer 403 to whatever Twilio did not sign for our public address."""
+        is_form = request.mimetype in _FORM
+        form = MultiDict(await request.form) if is_form else None
+        body: bytes = b"" if is_form else await request.body
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if self.office.signatures.accepts_webhook(target_of(request.scope), headers, form=form, body=body):
+            return None
+        self.office.counts.refused("unsigned_webhook")
+        _log.warning("webhook_refused", path=request.path, why="not signed by Twilio for our public address")
+        return Response("", 403)
+
+    async def voice(self) -> Response:
+        """Say what to do with a call: connect it to our media stream, or tell the caller that we cannot."""
+        form = await request.form
+        order, call_sid = request.args.get("order", ""), form.get("CallSid", "")
+        outbound = form.get("Direction", "inbound").startswith("outbound")
+        key = order if outbound and order else call_sid
+        if not call_sid:
+            return Response("CallSid is missing", 400)
+        if not self.office.slots.reserve(key, ARRIVAL_SECONDS):
+            return self._turn_away(call_sid)
+        ours, theirs = ("From", "To") if outbound else ("To", "From")
+        admission = Admission(
+            call_sid=call_sid,
+            direction="outbound" if outbound else "inbound",
+            caller=_number(form.get(theirs, "")),
+            line=_number(form.get(ours, "")),
+            key=key,
+            context=await self.office.admissions.recall_order(order),
+        )
+        self._show(admission, form.get("CallStatus", ""), order)
+        token = await self.office.admissions.mint(admission)
+        origin, sockets = self.office.signatures.origin, self.office.signatures.socket_origin
+        return _xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}))
+
+    async def status(self) -> Response:
+        """Take in how a call goes."""
+        form = await request.form
+        order, call_sid, status = request.args.get("order", ""), form.get("CallSid", ""), form.get("CallStatus", "")
+        sequence = form.get("SequenceNumber", "")
+        self.office.board.name(order, call_sid)
+        self.office.board.progress(call_sid, status, int(sequence) if sequence.isdecimal() else 0)
+        if status in OVER:
+            self.office.slots.release(order)
+            self.office.slots.release(call_sid)
+        _log.info("call_progressed", call_sid=call_sid, status=status, error_code=form.get("ErrorCode"))
+        return Response("", 204)
+
+    async def amd(self) -> Response:
+        """Hang up when a machine has answered."""
+        form = await request.form
+        call_sid, answered_by = form.get("CallSid", ""), form.get("AnsweredBy", "")
+        call = self.office.board.find(call_sid)
+        if call is not None:
+            call.answered_by = answered_by
+        _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
+        if answered_by.startswith("machine") or answered_by == "fax":
+            await self._leave_machine(call_sid)
+        return Response("", 204)
+
+    async def stream(self) -> Response:
+        """Take in what went wrong with a stream; this callback is the only place where Twilio says it."""
+        form = await request.form
+        event, error = form.get("StreamEvent", ""), form.get("StreamError", "")
+        if event == "stream-error":
+            _log.warning("stream_failed", call_sid=form.get("CallSid", ""), error=error[:200])
+        return Response("", 204)
+
+    async def after(self) -> Response:
+        """Say what follows our stream: the end, or an apology when no agent could take or keep the call."""
+        form = await request.form
+        call_sid = form.get("CallSid", "")
+        if form.get("CallStatus", "") in OVER:
+            return _xml(twiml.nothing())
+        outcome = await self._outcome(call_sid)
+        if outcome not in FAILED:
+            return _xml(twiml.hang_up())
+        _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
+        settings = self.office.settings
+        return _xml(twiml.apologise(settings.fallback_phone_number, settings.twilio_phone_number))
+
+    async def _outcome(self, call_sid: str) -> str:
+        call = self.office.board.find(call_sid)
+        if call is not None and call.streamed:
+            return call.outcome
+        record = await self.office.services.records.get(call_sid)
+        return record.outcome if record is not None else "never_ran"
+
+    def _turn_away(self, call_sid: str) -> Response:
+        why = "draining" if self.office.slots.draining else "full"
+        self.office.counts.refused(why)
+        _log.warning("call_turned_away", call_sid=call_sid, why=why)
+        return _xml(twiml.say_and_hang_up(twiml.CLOSING if why == "draining" else twiml.BUSY))
+
+    def _show(self, admission: Admission, status: str, order: str) -> None:
+        shown = KnownCall(
+            id=order or admission.call_sid,
+            direction=admission.direction,
+            caller=admission.caller,
+            line=admission.line,
+            status=status,
+            call_sid=admission.call_sid,
+        )
+        self.office.board.add(shown)
+        self.office.board.name(shown.id, admission.call_sid)
+
+    async def _leave_machine(self, call_sid: str) -> None:
+        try:
+            await self.office.line.hang_up(call_sid)
+        except LineError as exc:
+            _log.warning("hang_up_failed", call_sid=call_sid, why=exc.reason, code=exc.code)

@@ -1,0 +1,115 @@
+"""What one worker keeps open while it serves: one TLS context, one pool of connections, and the clients on them.
+
+`open_services` turns settings into the `CallServices` of `run_call` and the `Line` of the routes. It owns the pool and
+closes it; it opens no call. Its only failure is the roster's (`RosterError`), before anything is open.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import httpx
+import structlog
+
+from actors.call import CallServices
+from actors.journal import Entry, ignore
+from actors.policy import CallPolicy, SummaryMode
+from actors.settings_form import VoiceAgentOptions
+from actors.summarizer import AskBrief
+from agents.roster import Roster, default_roster
+from settings import Settings
+from store.calls import CallRecords
+from store.files import FileRecords
+from store.memory import MemoryRecords
+from web.connect import voice_agent_connector
+from web.groq_brief import groq_brief
+from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
+from web.telephony import Line, TwilioLine, twilio_client
+
+TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60.0)
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class Opened:
+    """Everything `create_app` needs besides the settings."""
+
+    services: CallServices
+    line: Line
+    holes: Holes
+
+
+def roster_of(settings: Settings) -> Roster:
+    """Load the shipped agents with the voices of the settings.
+
+    Raises: `RosterError`.
+    """
+    voices = {
+        "qualifier": settings.qualifier_voice_model,
+        "advisor": settings.advisor_voice_model,
+        "closer": settings.closer_voice_model,
+    }
+    return default_roster(voices=voices)
+
+
+def records_of(settings: Settings) -> CallRecords:
+    """Return the store that `DATABASE_URL` names."""
+    url = settings.database_url
+    if url is not None and url.startswith("file:"):
+        return FileRecords(Path(url.removeprefix("file:").removeprefix("//")))
+    if url is None and settings.recordings_dir is not None:
+        return FileRecords(settings.recordings_dir)
+    return MemoryRecords()
+
+
+def policy_of(settings: Settings) -> CallPolicy:
+    """Return the deadlines of a call."""
+    return CallPolicy(
+        summary_mode=SummaryMode(settings.summary_mode.value),
+        summary_deadline=settings.summary_deadline,
+        fallback_number=settings.fallback_phone_number or "",
+    )
+
+
+def holes_of(settings: Settings) -> Holes:
+    """Return pigeonholes that every worker sees, if there is a folder to put them in."""
+    if settings.recordings_dir is None:
+        return Pigeonholes()
+    return SharedPigeonholes(settings.recordings_dir / ".pending")
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, *, observe: Callable[[Entry], None] = ignore) -> AsyncIterator[Opened]:
+    """Open what calls and routes need, for as long as the `async with` lasts."""
+    roster = roster_of(settings)
+    rng = random.Random()
+    context = httpx.create_ssl_context()
+    async with httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http:
+        client = twilio_client(
+            settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng
+        )
+        line = TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, client)
+        services = CallServices(
+            roster=roster,
+            connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),
+            ask_brief=_ask_brief(settings, http),
+            line=line,
+            records=records_of(settings),
+            policy=policy_of(settings),
+            voice_agent=VoiceAgentOptions(settings.listen_model, settings.think_provider, settings.think_model),
+            recordings=settings.recordings_dir,
+            observe=observe,
+            rng=rng,
+        )
+        yield Opened(services, line, holes_of(settings))
+
+
+def _ask_brief(settings: Settings, http: httpx.AsyncClient) -> AskBrief | None:
+    if settings.groq_api_key is None:
+        _log.warning("groq_not_configured", brief="made from the facts of the call")
+        return None
+    return groq_brief(settings.groq_api_key, settings.groq_base_url, settings.groq_llm, http)

@@ -1,0 +1,75 @@
+"""Serving one exchange until it is told to stop, and then until its last caller has left.
+
+`serve` owns the order of a shutdown. On SIGTERM or SIGINT no new call is let in (`/readyz` turns false, callers are
+asked to call again) while the webhooks of running calls are still answered; when the last call is over, or
+`DRAIN_TIMEOUT` has passed, the server closes and what is left is cancelled, records and all. A second signal skips
+the wait.
+"""
+
+import signal
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+import structlog
+import trio
+from hypercorn.trio import serve as hypercorn_serve
+
+from actors.journal import Entry, ignore
+from settings import Settings
+from web.app import create_app
+from web.services import open_services
+from web.slots import Slots
+from web.sockets import LimitedConfig
+
+GRACE_SECONDS = 5.0
+"""For calls that are cancelled at the end of the drain to save their records and say goodbye to Twilio."""
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Twilio's frames are about 400 bytes."""
+
+_log = structlog.stdlib.get_logger()
+
+
+def server_config(settings: Settings) -> LimitedConfig:
+    """Return hypercorn's configuration: no access log, small WebSocket messages, limited writes."""
+    config = LimitedConfig()
+    config.bind = [f"{settings.lead_server_host}:{settings.lead_server_port}"]
+    config.websocket_max_message_size = MAX_MESSAGE_BYTES
+    config.graceful_timeout = GRACE_SECONDS
+    config.accesslog = None
+    config.loglevel = "WARNING"
+    return config
+
+
+async def wait_drained(signals: AsyncIterator[int], slots: Slots, seconds: float) -> None:
+    """Wait for a signal and then for the last call to end, for so long at most or until a second signal."""
+    await anext(signals)
+    slots.drain()
+    _log.info("drain_started", calls=slots.taken, seconds=seconds)
+    with trio.move_on_after(seconds):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_hurry, signals, nursery.cancel_scope)
+            await slots.wait_empty()
+            nursery.cancel_scope.cancel(reason="the last call is over")
+    _log.info("drain_ended", calls=slots.taken)
+
+
+async def _hurry(signals: AsyncIterator[int], waiting: trio.CancelScope) -> None:
+    await anext(signals)
+    waiting.cancel(reason="a second signal")
+
+
+async def serve(
+    settings: Settings,
+    *,
+    observe: Callable[[Entry], None] = ignore,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until SIGTERM or SIGINT; `started` gives the addresses listened on."""
+    slots = Slots(settings.max_calls)
+    async with open_services(settings, observe=observe) as opened:
+        app = create_app(settings, opened.services, opened.line, holes=opened.holes, slots=slots)
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            closing_time = partial(wait_drained, signals, slots, settings.drain_timeout)
+            await hypercorn_serve(
+                app, server_config(settings), shutdown_trigger=closing_time, task_status=task_status, mode="asgi"
+            )

@@ -1,0 +1,93 @@
+"""How many calls this worker carries: one slot a call, held as a context manager so that it cannot leak.
+
+A call that is still on its way (placed and ringing, or sent to the media stream and not there yet) holds a
+*reservation* instead: it counts like a call, and lapses by itself. `Slots` never fails, and waits only for the last
+call to end. Draining means that no new reservation is given; calls that have one are still let in.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+import trio
+
+
+@attrs.define
+class Slots:
+    """The capacity of one worker."""
+
+    capacity: int
+    draining: bool = attrs.field(default=False, init=False)
+    _taken: set[str] = attrs.field(factory=set, init=False)
+    _reserved: dict[str, float] = attrs.field(factory=dict, init=False)
+    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    @property
+    def taken(self) -> int:
+        """Calls being carried now."""
+        return len(self._taken)
+
+    @property
+    def free(self) -> int:
+        """Calls that could still be let in."""
+        self._lapse()
+        return max(0, self.capacity - len(self._taken) - len(self._reserved))
+
+    @property
+    def accepting(self) -> bool:
+        """Whether a new call would be let in."""
+        return not self.draining and self.free > 0
+
+    def reserve(self, key: str, seconds: float) -> bool:
+        """Keep room for call `key` for a while; a second reservation of the same call replaces the first."""
+        self._lapse()
+        known = key in self._reserved or key in self._taken
+        if not known and not self.accepting:
+            return False
+        if key not in self._taken:
+            self._reserved[key] = trio.current_time() + seconds
+        return True
+
+    def release(self, key: str) -> None:
+        """Give up a reservation; nothing happens when there is none."""
+        if self._reserved.pop(key, None) is not None:
+            self._announce()
+
+    @contextmanager
+    def take(self, key: str) -> Iterator[bool]:
+        """Hold a slot for call `key`, in place of its reservation.
+
+        Yields False, and holds nothing, when there is none left or when this call has one already.
+        """
+        reserved = self._reserved.pop(key, None) is not None
+        if key in self._taken or (not reserved and not self.accepting):
+            yield False
+            return
+        self._taken.add(key)
+        try:
+            yield True
+        finally:
+            self._taken.discard(key)
+            self._announce()
+
+    def drain(self) -> None:
+        """Let no new call in from now on."""
+        self.draining = True
+
+    async def wait_empty(self) -> None:
+        """Wait until no call is being carried or on its way."""
+        self._lapse()
+        while self._taken or self._reserved:
+            with trio.move_on_at(min(self._reserved.values(), default=math.inf)):
+                await self._changed.wait()
+            self._lapse()
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _lapse(self) -> None:
+        now = trio.current_time()
+        for key in [key for key, deadline in self._reserved.items() if deadline <= now]:
+            del self._reserved[key]

@@ -1,0 +1,69 @@
+"""A limit on how long a peer may leave our words unread, set where it can be: on the listening sockets.
+
+hypercorn shields its writes from cancellation, so a peer that stops reading would hold a call, its slot and the drain
+for as long as it likes. TCP_USER_TIMEOUT makes the kernel give such a connection up, a full send window included;
+accepted sockets inherit it from the listening one (tcp(7)). Linux only; elsewhere nothing is set.
+"""
+
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+from stat import S_ISSOCK
+
+from hypercorn.config import Config, Sockets
+
+STALL_SECONDS = 10.0
+_OPTION: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+
+def limit_stalled_writes(listeners: Iterable[socket.socket], seconds: float = STALL_SECONDS) -> int:
+    """Set the limit on listening TCP sockets; return on how many."""
+    count = 0
+    for listener in listeners:
+        if _OPTION is not None and listener.family in {socket.AF_INET, socket.AF_INET6}:
+            listener.setsockopt(socket.IPPROTO_TCP, _OPTION, int(seconds * 1000))
+            count += 1
+    return count
+
+
+class LimitedConfig(Config):
+    """A hypercorn configuration whose listening sockets have the limit."""
+
+    def create_sockets(self) -> Sockets:
+        """Create the sockets to listen on."""
+        sockets = super().create_sockets()
+        limit_stalled_writes([*sockets.secure_sockets, *sockets.insecure_sockets])
+        return sockets
+
+
+def limit_our_listeners() -> int:
+    """Set the limit on the TCP sockets this process listens on already; return on how many.
+
+    For `hypercorn -k trio server:app`, where the server has opened them before the application is asked anything.
+    """
+    found = [listener for listener in map(_listener, _descriptors()) if listener is not None]
+    try:
+        return limit_stalled_writes(found)
+    finally:
+        for listener in found:
+            listener.detach()
+
+
+def _descriptors() -> list[int]:
+    folder = Path("/proc/self/fd")
+    return [int(path.name) for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def _listener(descriptor: int) -> socket.socket | None:
+    path = Path(f"/proc/self/fd/{descriptor}")
+    try:
+        if not S_ISSOCK(path.stat().st_mode):
+            return None
+        found = socket.socket(fileno=descriptor)
+    except OSError:
+        return None
+    listens = found.type == socket.SOCK_STREAM and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if listens:
+        return found
+    found.detach()
+    return None
