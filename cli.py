@@ -1,0 +1,268 @@
+"""The `switchboard` command: serve, call, calls, check, simulate, demo.
+
+Each command reads what it needs, calls one coroutine, prints, and says with its exit status how it went: 0 well, 1 not,
+2 asked wrongly. Commands that serve import half of this program; they import it when they are run, so that asking for
+a list of calls does not take two seconds.
+"""
+# ruff: noqa: PLC0415 - see above: measured, `switchboard calls` starts in a third of the time
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import httpx
+import trio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from settings import Settings, SettingsError, environment
+from web.logs import configure_logs, mask
+from web.operator import Operator, OperatorError, Shown
+
+commands = typer.Typer(
+    name="switchboard",
+    help="A phone voice-agent server: callers on Twilio, agents on Deepgram, a call each in one trio nursery.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="The switchboard to ask; LEAD_SERVER_EXTERNAL_URL if unset."),
+]
+ScenarioOption = Annotated[str, typer.Option(help="A shipped scenario's name, or a TOML file.")]
+FaultOption = Annotated[
+    list[str] | None, typer.Option("--fault", metavar="LINE", help="Such as 'deepgram: drop after 8 s'.")
+]
+
+
+class Service(Enum):
+    """A service that can be simulated."""
+
+    DEEPGRAM = "deepgram"
+    TWILIO = "twilio"
+    GROQ = "groq"
+
+
+def _fail(message: str, status: int = 1) -> NoReturn:
+    err.print(message, style="red", markup=False)
+    raise typer.Exit(status)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environ(environment())
+    except SettingsError as exc:
+        _fail(str(exc), 2)
+
+
+def _client(server: str | None) -> httpx.AsyncClient:
+    """Return a client of the server that is meant; without a token, only the one on this machine serves us."""
+    found = environment()
+    token = found.get("API_TOKEN", "").strip()
+    here = f"http://127.0.0.1:{found.get('LEAD_SERVER_PORT', '').strip() or '8000'}"
+    public = found.get("LEAD_SERVER_EXTERNAL_URL", "").strip()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.AsyncClient(base_url=server or (public if token else "") or here, headers=headers, timeout=30)
+
+
+@commands.command()
+def serve() -> None:
+    """Serve calls until SIGTERM or Ctrl-C, then let the running ones end."""
+    from agents.roster import RosterError
+    from web.serving import serve as serve_calls
+
+    settings = _settings()
+    configure_logs(settings.secrets())
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            addresses: Sequence[str] = await nursery.start(partial(serve_calls, settings))
+            err.print(f"Listening on {', '.join(addresses)}; Twilio comes to {settings.lead_server_external_url}")
+
+    problem = ""
+    try:
+        trio.run(run)
+    except* (OSError, RosterError) as group:
+        problem = f"Cannot serve: {_first(group)}"
+    if problem:
+        _fail(problem)
+
+
+def _context(pairs: Sequence[str]) -> Mapping[str, str]:
+    context = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            _fail(f'--about {pair} is not NAME=VALUE: --about name=John --about need="retirement planning"', 2)
+        context[name.strip()] = value.strip()
+    return context
+
+
+async def _follow_call(client: httpx.AsyncClient, number: str | None, context: Mapping[str, str]) -> int:
+    async with client:
+        operator = Operator(client)
+        placed = await operator.place(number, context)
+        out.print(f"Placed {placed['call_sid']}")
+        shown: Shown = placed
+        async for shown in operator.follow(str(placed["id"])):
+            out.print(f"  {shown['status']}")
+        return _print_end(shown)
+
+
+def _print_end(shown: Shown) -> int:
+    record = shown.get("record")
+    if not isinstance(record, Mapping):
+        out.print("Nobody spoke with an agent; there is no record.")
+        return 1
+    agents = ", ".join(str(stint["agent"]) for stint in record["agents"])
+    out.print(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
+    for turn in record["transcript"]:
+        out.print(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}", markup=False)
+    return 0
+
+
+@commands.command()
+def call(
+    number: Annotated[str | None, typer.Argument(metavar="[NUMBER]", help="E.164; LEAD_PHONE_NUMBER if unset.")] = None,
+    server: ServerOption = None,
+    about: Annotated[
+        list[str] | None, typer.Option("--about", metavar="NAME=VALUE", help="What is known: name, need, location, …")
+    ] = None,
+) -> None:
+    """Call somebody, and tell how it goes until the call is over."""
+    try:
+        status = trio.run(_follow_call, _client(server), number, _context(about or ()))
+    except OperatorError as exc:
+        _fail(str(exc))
+    raise typer.Exit(status)
+
+
+async def _recent(client: httpx.AsyncClient, limit: int) -> Sequence[Shown]:
+    async with client:
+        return await Operator(client).recent(limit)
+
+
+@commands.command()
+def calls(
+    server: ServerOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 20,
+) -> None:
+    """List live and recent calls."""
+    try:
+        shown = trio.run(_recent, _client(server), limit)
+    except OperatorError as exc:
+        _fail(str(exc))
+    table = Table("started", "call", "direction", "caller", "state", "seconds", "agents", box=None)
+    for one in shown:
+        stints = one.get("agents")
+        table.add_row(
+            str(one.get("started_at") or one.get("created_at") or "")[:19],
+            str(one.get("call_sid") or one.get("id")),
+            str(one["direction"]),
+            mask(str(one["caller"])),
+            str(one.get("outcome") or one["status"]),
+            f"{duration:.0f}" if isinstance(duration := one.get("duration"), int | float) else "",
+            ", ".join(str(stint["agent"]) for stint in stints) if isinstance(stints, list) else "",
+        )
+    out.print(table if shown else "No calls yet.")
+
+
+async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequence[str]) -> None:
+    from simulators.deepgram import serve_deepgram
+    from simulators.faults import FaultPlan, parse_faults
+    from simulators.groq import serve_groq
+    from simulators.scenario import load_scenario
+    from simulators.twilio import credentials_from, serve_twilio
+
+    scenario = load_scenario(scenario_name)
+    faults = (*scenario.faults, *parse_faults(lines))
+    async with trio.open_nursery() as nursery:
+        match service:
+            case Service.DEEPGRAM:
+                plan = FaultPlan(faults)
+                at = await nursery.start(partial(serve_deepgram, scenario, port=port, faults=plan))
+                out.print(f"DEEPGRAM_AGENT_URL={at.url}")
+            case Service.TWILIO:
+                sid, token = credentials_from(environment())
+                twilio = partial(serve_twilio, scenario, account_sid=sid, auth_token=token, faults=faults)
+                bound = await nursery.start(partial(twilio, port=port))
+                out.print(f"TWILIO_API_URL=http://127.0.0.1:{bound}\nTWILIO_ACCOUNT_SID={sid}")
+            case Service.GROQ:
+                bound = await nursery.start(partial(serve_groq, port=port, faults=faults))
+                out.print(f"GROQ_BASE_URL=http://127.0.0.1:{bound}")
+
+
+@commands.command()
+def simulate(
+    service: Annotated[Service, typer.Argument(help="What to simulate.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    scenario: ScenarioOption = "sale",
+    fault: FaultOption = None,
+) -> None:
+    """Simulate Deepgram, Twilio or Groq on a port, until Ctrl-C; prints the settings that lead there."""
+    from simulators.faults import FaultError
+    from simulators.scenario import ScenarioError
+
+    problem, status = "", 0
+    try:
+        trio.run(_simulate, service, port, scenario, tuple(fault or ()))
+    except* (FaultError, ScenarioError) as group:
+        problem, status = str(_first(group)), 2
+    except* OSError as group:
+        problem, status = f"Cannot listen on port {port}: {_first(group)}", 1
+    except* KeyboardInterrupt:
+        err.print("stopped")
+    if problem:
+        _fail(problem, status)
+
+
+@commands.command()
+def check() -> None:
+    """Try every line in and out of the switchboard, without placing a call."""
+    from web.checkup import check_everything
+
+    findings = trio.run(check_everything, _settings())
+    for finding in findings:
+        out.print(f"{'ok ' if finding.well else 'NOT'}  {finding.subject}: {finding.says}", markup=False)
+        if finding.fix:
+            out.print(f"       {finding.fix}", markup=False)
+    raise typer.Exit(0 if all(finding.well for finding in findings) else 1)
+
+
+@commands.command()
+def demo(
+    scenario: ScenarioOption = "sale",
+    speed: Annotated[float, typer.Option(help="So many times real time.")] = 7.0,
+    folder: Annotated[Path, typer.Option("--out", help="Where the recording and the picture go.")] = Path(
+        "switchboard-demo"
+    ),
+    fault: FaultOption = None,
+) -> None:
+    """Hear a whole call with no account, no key and no network."""
+    from demo.options import DemoOptions
+    from demo.run import main as run_demo
+
+    raise typer.Exit(run_demo(DemoOptions(scenario=scenario, speed=speed, out=folder, fault=tuple(fault or ()))))
+
+
+def main() -> None:
+    """Run the command line."""
+    commands()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,13 +5,10 @@ beside it), opens what it needs, and is the web application until the server say
 wrong fail the start with all that is wrong with them.
 """
 
-import os
 import sys
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 import attrs
-from dotenv import dotenv_values
 from hypercorn.typing import (
     ASGIReceiveCallable,
     ASGISendCallable,
@@ -22,17 +19,11 @@ from hypercorn.typing import (
 from quart_trio import QuartTrio
 
 from agents.roster import RosterError
-from settings import Settings, SettingsError
+from settings import Settings, SettingsError, environment
 from web.app import create_app
 from web.logs import configure_logs
-from web.services import open_services
+from web.services import Opened, open_services
 from web.sockets import limit_our_listeners
-
-
-def environment() -> Mapping[str, str]:
-    """Return the environment over what `.env` says; neither is changed."""
-    written = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-    return {**written, **os.environ}
 
 
 @attrs.define
@@ -53,18 +44,24 @@ class Switchboard:
     async def _live(self, scope: LifespanScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         async with AsyncExitStack() as stack:
             try:
-                settings = Settings.from_environ(environment())
-                configure_logs(settings.secrets())
-                opened = await stack.enter_async_context(open_services(settings))
+                settings, opened = await self._open(stack)
             except (SettingsError, RosterError, OSError) as exc:
-                await receive()
-                sys.stderr.write(f"\n{exc}\n\n")
-                await send(LifespanStartupFailedEvent(type="lifespan.startup.failed", message=str(exc)))
+                problem = str(exc)
+            else:
+                limit_our_listeners()
+                self._running = create_app(settings, opened.services, opened.line, holes=opened.holes)
+                stack.callback(self._rest)
+                await self._running(scope, receive, send)
                 return
-            limit_our_listeners()
-            self._running = create_app(settings, opened.services, opened.line, holes=opened.holes)
-            stack.callback(self._rest)
-            await self._running(scope, receive, send)
+        await receive()
+        sys.stderr.write(f"\n{problem}\n\n")
+        await send(LifespanStartupFailedEvent(type="lifespan.startup.failed", message=problem))
+
+    @staticmethod
+    async def _open(stack: AsyncExitStack) -> tuple[Settings, Opened]:
+        settings = Settings.from_environ(environment())
+        configure_logs(settings.secrets())
+        return settings, await stack.enter_async_context(open_services(settings))
 
     def _rest(self) -> None:
         self._running = None

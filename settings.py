@@ -1,11 +1,13 @@
 """The dials of the exchange: every setting by its environment name, read once and checked whole.
 
-`Settings.from_environ` reads a mapping and nothing else: no file, no `os.environ`, nothing at import. It reports
-everything that is missing or malformed in one `SettingsError`, by name, with what it is for and an example; a secret
-is never repeated back, neither in an error nor in a `repr`. Blank means unset.
+`Settings.from_environ` reads a mapping and nothing else, and nothing is read at import; `environment` is the mapping
+that the two ways in, `server.py` and `cli.py`, give it. Everything missing or malformed is reported in one
+`SettingsError`, by name, with what it is for and an example; a secret is never repeated back, neither in an error nor
+in a `repr`. Blank means unset.
 """
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -15,6 +17,7 @@ from typing import Generic, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
+from dotenv import dotenv_values
 
 T = TypeVar("T")
 
@@ -37,6 +40,12 @@ class SettingsError(Exception):
             "Set them in the environment or in a file named .env (.env.example lists them all)."
         )
         self.problems = problems
+
+
+def environment(dotenv: Path = Path(".env")) -> Mapping[str, str]:
+    """Return the process environment over what a `.env` file says; neither is changed."""
+    written = {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
+    return {**written, **os.environ}
 
 
 @attrs.frozen

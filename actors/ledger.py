@@ -241,9 +241,9 @@ class Ledger:
         if self._clear_due:
             self._clear_due = False
             return SendClear()
-        if self._queue and self._play_end - now < self.lead:
+        if self._queue and now >= self._play_end - self.lead:
             return self._send_piece(now)
-        if self.sent > self._marked and not self._queue and (self._is_quiet() or self._play_end - now <= _STARVED):
+        if self.sent > self._marked and not self._queue and (self._is_quiet() or now >= self._play_end - _STARVED):
             return SendMark(self._new_mark())
         return None
 

@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar, get_args, get_origin
 import attrs
 import orjson
 
-from agents.kinds import Between, Kind, Unfit, kind_of
+from agents.kinds import Between, Kind, SchemaKeys, Unfit, kind_of
 from protocol.fields import JSON, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
@@ -140,7 +140,7 @@ def _argument(name: str, annotation: object, *, required: bool) -> _Argument:
     except Unfit as unfit:
         raise SchemaRefused(name, str(unfit)) from unfit
     description = " ".join(mark for mark in marks if isinstance(mark, str))
-    extra = {key: value for mark in marks if isinstance(mark, Mapping) for key, value in mark.items()}
+    extra = {key: value for mark in marks if isinstance(mark, SchemaKeys) for key, value in mark.keys.items()}
     return _Argument(name, sort, required, description, extra)
 
 

@@ -13,7 +13,7 @@ import attrs
 import orjson
 
 from agents.arguments import ArgumentsRefused, SchemaRefused, read_arguments, schema_of
-from agents.kinds import Between
+from agents.kinds import Between, SchemaKeys
 from protocol.deepgram import FunctionDefinition
 from protocol.fields import JSON
 
@@ -31,6 +31,7 @@ __all__ = [
     "HandOff",
     "Handler",
     "Outcome",
+    "SchemaKeys",
     "SchemaRefused",
     "handoff_to_next_agent",
     "no_handler",
@@ -43,7 +44,7 @@ class CallContext:
 
     call_sid: str
     agent: str
-    facts: Mapping[str, str] = attrs.field(factory=dict)
+    facts: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
 @attrs.frozen
@@ -51,7 +52,7 @@ class Answer:
     """The call goes on: `content` is told to the model, `facts` are kept for the Brief."""
 
     content: Mapping[str, JSON] | str
-    facts: Mapping[str, str] = attrs.field(factory=dict)
+    facts: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def text(self) -> str:
         """Write the content as the string that the wire wants."""
@@ -103,7 +104,7 @@ class FunctionSpec:
 
     name: str
     description: str
-    arguments: type
+    arguments: type[object]
     handler: Handler = no_handler
     defer_until_eot: bool = False
     deadline: float = 10.0
@@ -121,8 +122,7 @@ class FunctionSpec:
 
     def parse(self, arguments_json: str) -> object:
         """Read what the model sent into the argument class. *Raises* `ArgumentsRefused`."""
-        result: object = read_arguments(self.arguments, arguments_json)
-        return result
+        return read_arguments(self.arguments, arguments_json)
 
     def has_handler(self) -> bool:
         """Say whether there is something that can be awaited."""

@@ -69,7 +69,7 @@ _NOT_A_NAME: Final = word_set(
     "me my your our this that is are was be am do does don't can can't cannot could will won't would calling speaking "
     "looking interested here there good fine great busy sorry retired driving happy okay ok yes yeah sure thanks thank "
     "please what who why how when where which hello hi hey maybe just really right well actually again about like "
-    "ignore later back tomorrow anytime"
+    "ignore later back tomorrow anytime wait one moment second minute pardon excuse hold hang tell stop repeat"
 )
 _SMALL: Final = word_set("of de la van von der del di da los las")
 _LEADING: Final = word_set("some a an the my our little bit of getting about maybe with")
@@ -127,7 +127,7 @@ def _name(text: str, *, capitals: bool = False, whole: bool = False) -> str:
         if word.casefold() in _NOT_A_NAME or (capitals and not word[0].isupper()):
             break
         name.append(word)
-    if len(name) > 3 or (whole and len(name) != len(words)):
+    if len(name) > 3 or (whole and not _is_all(name, words)):
         return ""
     return _titled(name)
 
@@ -159,7 +159,13 @@ def _place_name(text: str, *, capitals: bool, whole: bool) -> str:
         if not small and (word.casefold() in _NOT_A_NAME or (capitals and not word[0].isupper())):
             break
         name.append(word)
-    return "" if len(name) > 4 or (whole and len(name) != len(words)) else _titled(name)
+    return "" if len(name) > 4 or (whole and not _is_all(name, words)) else _titled(name)
+
+
+def _is_all(name: Sequence[str], words: Sequence[str]) -> bool:
+    """Say whether the whole answer is a name: nothing else in it, and not just the capital of a sentence."""
+    sentence = bool(name) and name[0][0].isupper() and any(word.islower() and word not in _SMALL for word in name[1:])
+    return len(name) == len(words) and not sentence
 
 
 def _need_in(sentence: str, asked: str) -> str:

@@ -5,7 +5,6 @@ JSON Schema and reads the model's value. A value that does not fit is `Unfit`, w
 begins with the argument's name; so is a type that no kind stands for.
 """
 
-import math
 import re
 import types
 from collections.abc import Mapping, Sequence
@@ -31,6 +30,13 @@ class Between:
 
     minimum: int | float
     maximum: int | float
+
+
+@attrs.frozen
+class SchemaKeys:
+    """More JSON Schema keys that the model should see, as an `Annotated` mark; nothing checks values against them."""
+
+    keys: Mapping[str, JSON]
 
 
 class Kind(Protocol):
@@ -78,7 +84,7 @@ class Numeric:
         form = _WHOLE if self.whole else _NUMBER
         if isinstance(value, str) and form.fullmatch(value.strip()):
             value = float(value)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         if not self.whole:
             return value
@@ -137,12 +143,14 @@ class Several:
 
 def kind_of(annotation: object, limits: Between | None) -> Kind:
     """Find the kind that stands for a type. *Raises* `Unfit`."""
-    if annotation in (int, float):
+    if annotation is int or annotation is float:
         return Numeric(whole=annotation is int, limits=limits)
     if limits:
         raise Unfit("has limits but is not a number")
-    if annotation in (str, bool):
-        return Text() if annotation is str else YesNo()
+    if annotation is str:
+        return Text()
+    if annotation is bool:
+        return YesNo()
     return _composed(get_origin(annotation), get_args(annotation))
 
 

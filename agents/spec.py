@@ -42,7 +42,7 @@ class AgentSpec:
     functions: tuple[FunctionSpec, ...]
     hands_to: tuple[str, ...] = ()
     briefing: str = ""
-    joins_from: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    joins_from: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True)
 
     def function(self, name: str) -> FunctionSpec | None:
         """Find a function by the name the model used; None if this agent has no such function."""

@@ -150,7 +150,7 @@ def _draw_session(pen: Pen, score: Score, stave: Stave, session: Session) -> Non
 
 
 def _told(session: Session) -> str:
-    lines = [f"{session.agent}, incarnation {session.incarnation} ({session.why})"]
+    lines = [f"{session.agent}, session {session.incarnation} of the call ({session.why})"]
     lines.append(f"connecting at {session.connecting:.2f} s")
     if session.ready is not None:
         lines.append(f"ready after {(session.ready - session.connecting) * 1000:.0f} ms")

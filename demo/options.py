@@ -13,7 +13,7 @@ from simulators.faults import FaultError, parse_fault
 from simulators.scenario import Scenario, ScenarioError, load_scenario
 
 DEFAULT_SCENARIO = "sale"
-DEFAULT_SPEED = 7.0
+DEFAULT_SPEED = 10.0
 DEFAULT_OUT = Path("switchboard-demo")
 SLOWEST, FASTEST = 0.1, 50.0
 
@@ -52,9 +52,8 @@ def read_options(options: DemoOptions) -> Rehearsal:
     *Raises* `OptionsError`.
     """
     if not SLOWEST <= options.speed <= FASTEST:
-        raise OptionsError(
-            f"--speed is {options.speed:g}; give a number from {SLOWEST:g} to {FASTEST:g} (1: real time)"
-        )
+        wanted = f"a number from {SLOWEST:g} to {FASTEST:g} (1 is real time)"
+        raise OptionsError(f"--speed is {options.speed:g}; give {wanted}")
     return Rehearsal(_scenario(options), options.speed, _folder(options.out))
 
 

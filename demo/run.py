@@ -9,6 +9,7 @@ cancels all of it.
 import logging
 import signal
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +41,7 @@ LONGEST_CALL_SECONDS = 3600.0
 SUCCEEDED, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 
-class DemoFailed(Exception):
+class CallNotCarriedError(Exception):
     """The call could not be carried to its end; the message says why."""
 
 
@@ -87,13 +88,17 @@ async def _cancel_on_signal(
 async def _perform(rehearsal: Rehearsal, console: Console) -> int:
     scenario, out = rehearsal.scenario, rehearsal.out
     _announce(rehearsal, console)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        _tell(console, f"The demo failed: it cannot write to {out}: {exc.strerror}", "red")
+        return FAILED
     rehearse_speech(scenario)
-    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".recording-", dir=out) as recordings:
         audience = Audience(console)
         try:
             call = await _play(scenario, Path(recordings), audience)
-        except DemoFailed as exc:
+        except CallNotCarriedError as exc:
             _tell(console, f"The demo failed: {exc}", "red")
             return FAILED
         files = keep(Path(recordings) / call.sid, out, audience.entries, title=f"Switchboard demo: {scenario.name}")
@@ -111,20 +116,22 @@ async def _play(scenario: Scenario, recordings: Path, audience: "Audience") -> S
                     await call.wait_over()
                     nursery.cancel_scope.cancel(reason="the call is over")
             if patience.cancelled_caught:
-                raise DemoFailed(f"the call was not over after {LONGEST_CALL_SECONDS:.0f} s")
+                raise CallNotCarriedError(f"the call was not over after {LONGEST_CALL_SECONDS:.0f} s")
     return call
 
 
 async def _place_call(stage: Stage, scenario: Scenario) -> SimulatedCall:
     answer = await stage.operator.post("/calls", json={"to": scenario.caller.number})
     if not answer.is_success:
-        raise DemoFailed(f"the server did not place the call: HTTP {answer.status_code} {answer.text}")
+        raise CallNotCarriedError(f"the server did not place the call: HTTP {answer.status_code} {answer.text}")
     return stage.twilio.calls[answer.json()["call_sid"]]
 
 
 def rehearse_speech(scenario: Scenario) -> None:
     """Synthesise everything that will be said beforehand: on a fast clock, time spent on it would be heard."""
-    voices = {name: spec.voice for name, spec in default_roster().agents.items()}
+    roster = default_roster()
+    voices = {name: spec.voice for name, spec in roster.agents.items()}
+    synthesise(roster.agents[roster.first].greeting_with(None), voices[roster.first])
     for line in scenario.caller.lines:
         if line.says is not None:
             synthesise(line.says, scenario.caller.voice)
@@ -174,7 +181,7 @@ class Audience:
                 self.view.tick(trio.current_time() - self._began)
 
 
-def keep(recording: Path, out: Path, entries: list[JournalEntry], *, title: str) -> tuple[Path, ...]:
+def keep(recording: Path, out: Path, entries: Sequence[JournalEntry], *, title: str) -> tuple[Path, ...]:
     """Move what the server kept of the call to `out`, draw its picture, and name the files."""
     files = []
     for name in KEPT:
@@ -188,7 +195,7 @@ def keep(recording: Path, out: Path, entries: list[JournalEntry], *, title: str)
 
 
 def _judge(
-    scenario: Scenario, call: SimulatedCall, files: tuple[Path, ...], entries: list[JournalEntry], console: Console
+    scenario: Scenario, call: SimulatedCall, files: tuple[Path, ...], entries: Sequence[JournalEntry], console: Console
 ) -> int:
     record = next((orjson.loads(path.read_bytes()) for path in files if path.name == "record.json"), None)
     if record is None:
@@ -201,7 +208,8 @@ def _judge(
     if problems:
         _tell(console, "The call did not go as its scenario says.", "bold red")
         return FAILED
-    _tell(console, "The call went as its scenario says.", "bold green")
+    spite = " in spite of its faults" if scenario.faults else ""
+    _tell(console, f"The call went as its scenario says{spite}.", "bold green")
     return SUCCEEDED
 
 
@@ -210,6 +218,8 @@ def _announce(rehearsal: Rehearsal, console: Console) -> None:
     _tell(console, f"{scenario.name}: {scenario.description}", "bold")
     pace = "in real time" if rehearsal.speed == 1 else f"at {rehearsal.speed:g} times real time"
     _tell(console, f"A call on this machine's loopback, {pace}.", "dim")
+    if rehearsal.speed > 1:
+        _tell(console, "Times are the caller's: this machine's own work counts as many times over.", "dim")
     for fault in scenario.faults:
         _tell(console, f"fault: {fault.line}", "yellow")
 

@@ -33,7 +33,7 @@ class MarkKind(enum.Enum):
 
 @attrs.frozen
 class Session:
-    """One incarnation of an agent: when it began to connect, was ready, held the floor and was over."""
+    """One session of an agent: when it began to connect, was ready, held the floor and was over."""
 
     agent: str
     incarnation: int

@@ -5,6 +5,7 @@ real server is started with settings that name them and nothing of the user's en
 the server lets its last call go, then the simulators are cancelled. An error of any of them leaves through the block.
 """
 
+import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -56,7 +57,12 @@ class Door:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.bind((HOST, 0))
         self.url = f"http://{HOST}:{listener.getsockname()[1]}"
-        self.bind = f"fd://{listener.detach()}"
+        self._descriptor = listener.detach()
+        self.bind = f"fd://{self._descriptor}"
+
+    def close(self) -> None:
+        """Give the port back, if nobody came to serve it."""
+        os.close(self._descriptor)
 
 
 @attrs.frozen
@@ -98,7 +104,7 @@ def demo_settings(keys: Keys, deepgram: ServedAt, *, groq: str, twilio: str, ser
             "GROQ_BASE_URL": groq,
             "TWILIO_ACCOUNT_SID": keys.twilio_account,
             "TWILIO_AUTH_TOKEN": keys.twilio_token,
-            "TWILIO_PHONE_NUMBER": line,
+            "TWILIO_PHONE_NUMBER": LINE,
             "TWILIO_API_URL": twilio,
             "LEAD_SERVER_HOST": HOST,
             "LEAD_SERVER_EXTERNAL_URL": server,

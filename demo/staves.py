@@ -24,10 +24,12 @@ STAVE_GAP = 14.0
 LABEL_CHARACTERS = 76
 FLAG_TEXT_SIZE = 9.5
 FLAG_PADDING = 23.0
-LEAST_FLAG_WIDTH = 150.0
+LEAST_FLAG_WIDTH = 200.0
+LABEL_MARGIN = 22.0
 QUIET_SECONDS = 0.2
 SHORTEST = 0.62
-FLAG_ROOM_SECONDS = 4.0
+STRETCH = 1.06
+FLAG_ROOM_SECONDS = 3.5
 
 
 @attrs.frozen
@@ -101,12 +103,12 @@ class Stave:
 
 def scale_for(duration: float) -> Scale:
     """Choose the scale: words readable up to four minutes, then smaller."""
-    return Scale(seconds=24.0, pixels_per_second=46.0) if duration <= 240.0 else Scale(40.0, 28.0)
+    return Scale(seconds=23.0, pixels_per_second=46.0) if duration <= 240.0 else Scale(38.0, 28.0)
 
 
 def _filled(scale: Scale, spans: Sequence[tuple[float, float]]) -> Scale:
     longest = max(end - start for start, end in spans)
-    return attrs.evolve(scale, seconds=min(scale.seconds, max(longest, scale.seconds * SHORTEST)))
+    return attrs.evolve(scale, seconds=max(longest, scale.seconds * SHORTEST))
 
 
 def laid_out(score: Score, top: float) -> tuple[Stave, ...]:
@@ -124,21 +126,30 @@ def laid_out(score: Score, top: float) -> tuple[Stave, ...]:
 
 
 def _breaks(score: Score, longest: float) -> Iterator[tuple[float, float]]:
-    busy = sorted(_busy(score))
-    quiet = [end for _, end in busy] + [start - QUIET_SECONDS for start, _ in busy]
-    quiet = sorted(when for when in quiet if not any(start < when < end for start, end in busy))
+    spacious, tight = _quiet(score, FLAG_ROOM_SECONDS), _quiet(score, QUIET_SECONDS)
     start, end = 0.0, max(score.duration, 1.0)
     while end - start > longest:
-        fitting = [when for when in quiet if start + longest * SHORTEST < when <= start + longest]
-        stop = max(fitting, default=start + longest)
+        choices = ((spacious, SHORTEST), (tight, SHORTEST), (spacious, SHORTEST / 2), (tight, SHORTEST / 2))
+        stop = start + longest
+        for quiet, shortest in choices:
+            fitting = [when for when in quiet if start + longest * shortest < when <= start + longest * STRETCH]
+            if fitting:
+                stop = max(fitting)
+                break
         yield start, stop
         start = stop
     yield start, end
 
 
-def _busy(score: Score) -> Iterator[tuple[float, float]]:
+def _quiet(score: Score, room: float) -> list[float]:
+    busy = list(_busy(score, room))
+    edges = [end for _, end in busy] + [start - QUIET_SECONDS for start, _ in busy]
+    return [when for when in edges if not any(start < when < end for start, end in busy)]
+
+
+def _busy(score: Score, room: float) -> Iterator[tuple[float, float]]:
     yield from ((span.start, span.end + QUIET_SECONDS) for span in score.speech)
-    yield from ((handoff.asked - FLAG_ROOM_SECONDS, handoff.landed + 1.0) for handoff in score.handoffs)
+    yield from ((handoff.asked - room, handoff.landed + 1.0) for handoff in score.handoffs)
     yield from ((mark.at - QUIET_SECONDS, mark.at + QUIET_SECONDS) for mark in score.marks)
     yield from ((flag.at - QUIET_SECONDS, flag.at + QUIET_SECONDS) for flag in score.flags)
 
@@ -170,8 +181,8 @@ def _placed(flags: Sequence[FunctionFlag], stave: Stave) -> Iterator[PlacedFlag]
     taken: list[list[tuple[float, float]]] = []
     for flag in flags:
         x = stave.x(flag.at)
-        to_left, to_right = x - MARGIN - GUTTER, stave.scale.width - MARGIN - x
-        leftwards = to_left > to_right or (flag.name.startswith("handoff") and to_left > LEAST_FLAG_WIDTH)
+        to_left, to_right = x - MARGIN - LABEL_MARGIN, stave.scale.width - MARGIN - x
+        leftwards = to_right < LEAST_FLAG_WIDTH or flag.name.startswith("handoff")  # to the right goes its arrow
         label = _flag_label(flag, (to_left if leftwards else to_right) - FLAG_PADDING)
         width = len(label) * FLAG_TEXT_SIZE * MONO_ADVANCE + FLAG_PADDING
         begin, stop = (x - width, x + 4.0) if leftwards else (x - 4.0, x + width)

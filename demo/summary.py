@@ -80,13 +80,14 @@ def _brief(entries: Iterable[JournalEntry], reader: str, asked: float) -> Journa
 
 
 def _functions(record: Mapping[str, object]) -> Table:
-    table = _table("function", "agent", "at", "answer")
+    table = _table("at", "agent", "function", "arguments", "answer")
     for function in rows(record, "functions"):
         answer = result_text(function.get("result"))
         table.add_row(
-            Text(f"{text(function, 'name')}({arguments_text(function.get('arguments'))})"),
-            Text(text(function, "agent")),
             f"{number(function, 'at'):.1f} s",
+            Text(text(function, "agent")),
+            Text(text(function, "name")),
+            Text(arguments_text(function.get("arguments"))),
             Text(answer, "" if flag(function, "ok") else "red"),
         )
     return table

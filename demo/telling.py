@@ -52,7 +52,7 @@ def _call_started(entry: JournalEntry) -> Line:
 
 def _connecting(entry: JournalEntry) -> Line:
     agent, why = text(entry, "agent"), text(entry, "why")
-    again = f" again, incarnation {number(entry, 'incarnation'):.0f}" if why == "restart" else ""
+    again = f" again, session {number(entry, 'incarnation'):.0f}" if why == "restart" else ""
     return Line(agent, Tone.STEP, f"connecting{again}", "…")
 
 
@@ -111,6 +111,11 @@ def _brief_ready(entry: JournalEntry) -> Line:
     why = f" ({text(entry, 'why')})" if text(entry, "why") else ""
     words = f"Brief for {text(entry, 'reader')} from {text(entry, 'source')} in {milliseconds(number(entry, 'took'))}"
     return Line("summarizer", Tone.HANDOFF, words + why, "✎")
+
+
+def _summary_failed(entry: JournalEntry) -> Line:
+    words = f"no Brief for {text(entry, 'reader')}: {text(entry, 'why')}"
+    return Line("summarizer", Tone.TROUBLE, words, "✗")
 
 
 def _handoff_asked(entry: JournalEntry) -> Line:
@@ -201,6 +206,7 @@ _TELLERS: Mapping[str, Callable[[JournalEntry], Line | None]] = {
     "function_answered": _function_answered,
     "function_withdrawn": _function_withdrawn,
     "brief_ready": _brief_ready,
+    "summary_failed": _summary_failed,
     "handoff_asked": _handoff_asked,
     "handoff_committed": _handoff_committed,
     "handoff_gap": _handoff_gap,

@@ -13,6 +13,7 @@ from demo.summary import rows, unheard_frames
 from simulators.scenario import Scenario
 
 COMPLETED = "completed"
+HUNG_UP = "caller_hung_up"
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -23,17 +24,22 @@ def shortcomings(scenario: Scenario, record: Mapping[str, object]) -> tuple[str,
 
 def _shortcomings(scenario: Scenario, record: Mapping[str, object]) -> Iterator[str]:
     outcome = text(record, "outcome")
-    if outcome != COMPLETED:
-        yield f"the call ended as {outcome or 'nothing'}, not {COMPLETED}"
+    if outcome not in endings(scenario):
+        yield f"the call ended as {outcome or 'nothing'}, not as {' or '.join(endings(scenario))}"
     if scenario.faults:
         return
     yield from _wrong_words(spoken_words(scenario), heard_words(record))
     expected, came = tuple(scenario.agents), agents(record)
-    if came != expected:
+    if came != (expected[: len(came)] if _caller_hangs_up(scenario) else expected):
         yield f"the agents were {_listed(came)}; the scenario has {_listed(expected)}"
     unheard = unheard_frames(record)
     if unheard:
         yield f"{unheard} frames of the caller's audio were heard by no agent"
+
+
+def endings(scenario: Scenario) -> tuple[str, ...]:
+    """List the outcomes that the scenario allows: a caller who hangs up ends the call too."""
+    return (COMPLETED, HUNG_UP) if _caller_hangs_up(scenario) else (COMPLETED,)
 
 
 def spoken_words(scenario: Scenario) -> tuple[str, ...]:
@@ -67,6 +73,10 @@ def _wrong_words(spoken: tuple[str, ...], heard: tuple[str, ...]) -> Iterator[st
             yield f"an agent heard “{got}”, which the caller did not say then"
         elif tag == "replace":
             yield f"the caller said “{said}”, an agent heard “{got}”"
+
+
+def _caller_hangs_up(scenario: Scenario) -> bool:
+    return scenario.caller.hangs_up or any(line.hangs_up for line in scenario.caller.lines)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -145,4 +145,4 @@ def texts(fields: Fields, key: str) -> tuple[str, ...]:
 
 def _wrong(fields: Fields, key: str, wanted: str) -> RemoteProtocolError:
     found = f"is {kind(fields[key])}" if key in fields else "is missing"
-    return RemoteProtocolError(f"{key}: {wanted} is wanted, it {found}", orjson.dumps(fields).decode())
+    return RemoteProtocolError(f"{key}: {wanted} is wanted, it {found}", str(fields))

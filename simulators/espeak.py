@@ -111,7 +111,7 @@ def _fresh_library() -> Iterator[ctypes.CDLL]:
 
 
 def _unload(library: ctypes.CDLL) -> None:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover
         _ctypes.FreeLibrary(library._handle)
     else:
         _ctypes.dlclose(library._handle)

@@ -110,7 +110,7 @@ def _need(line: Line) -> str:
         return match[1].strip()
     if not _ASKS_NEED.search(line.asked) or _NO.search(line.text):
         return ""
-    answer = _FILLERS.sub("", line.text).split(".")[0].rstrip("!, ")
+    answer = re.split(r"[.,!?]", _FILLERS.sub("", line.text))[0].strip()
     return answer if 0 < len(answer.split()) <= 6 and not _YES.match(answer) else ""
 
 

@@ -252,11 +252,12 @@ async def _refuse(
         await shutdown()
 
 
-async def _main() -> None:
+async def main() -> None:
+    """Serve without faults until interrupted."""
     async with trio.open_nursery() as nursery:
         port: int = await nursery.start(serve_groq)
         print(f"GROQ_BASE_URL=http://127.0.0.1:{port}")  # noqa: T201 # run by hand
 
 
 if __name__ == "__main__":
-    trio.run(_main)
+    trio.run(main)

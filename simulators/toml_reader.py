@@ -121,13 +121,21 @@ class Table:
         value = self._get(key)
         if value is None:
             return ()
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise self.wrong(key, f"is not a list of tables; write [[{self._below(key)}]] before each")
-        return tuple(Table(self.where, f"{self._below(key)}[{n}]", item, key) for n, item in enumerate(value, 1))
+        if not isinstance(value, list):
+            raise self._no_tables(key)
+        return tuple(self._nth(key, number, item) for number, item in enumerate(value, 1))
 
     def tables_by_name(self) -> tuple[Table, ...]:
         """Return every key of this table as a table."""
         return tuple(self.table(key) for key in self.content)
+
+    def _nth(self, key: str, number: int, item: JSON) -> Table:
+        if not isinstance(item, dict):
+            raise self._no_tables(key)
+        return Table(self.where, f"{self._below(key)}[{number}]", item, key)
+
+    def _no_tables(self, key: str) -> ScenarioError:
+        return self.wrong(key, f"is not a list of tables; write [[{self._below(key)}]] before each")
 
     def _get(self, key: str) -> JSON:
         self._asked.add(key)

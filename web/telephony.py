@@ -189,10 +189,10 @@ class TwilioLine:
 
 
 def twilio_client(
-    account_sid: str, auth_token: str, api_url: str, http: httpx.AsyncClient, rng: random.Random
+    account_sid: str, auth_token: str, api_url: str, http: httpx.AsyncClient, rng: random.Random | None = None
 ) -> Client:
     """Return the SDK's client on our transport, with its lazily imported parts already imported."""
-    client = Client(account_sid, auth_token, http_client=TwilioTransport(http, rng))
+    client = Client(account_sid, auth_token, http_client=TwilioTransport(http, rng or random.Random()))
     client.api.base_url = api_url
     client.calls  # noqa: B018 - the SDK imports about 90 modules at this first touch: now, not in the first call
     return client

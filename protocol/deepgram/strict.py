@@ -17,7 +17,13 @@ from protocol import fields
 from protocol.deepgram import messages, rules, settings
 from protocol.deepgram.codec import OTHER_NAMES, read_history
 from protocol.deepgram.history import CompletedCall, History
-from protocol.deepgram.messages import CallerAudio, ClientMessage, CustomToThinkProvider, InjectAgentMessage
+from protocol.deepgram.messages import (
+    CallerAudio,
+    ClientMessage,
+    CustomToThinkProvider,
+    FunctionCallResponse,
+    InjectAgentMessage,
+)
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, Fields
 
@@ -74,11 +80,13 @@ def _message(given: Fields) -> ClientMessage:
     if kind is None:
         raise RemoteProtocolError("type: no such message")
     body = {key: value for key, value in given.items() if key != "type"}
+    if kind is FunctionCallResponse and body.get("id") is None:
+        body["id"] = ""  # optional in the service's schema, whatever its manual says
     if kind is CustomToThinkProvider and "content" in body:
         _refuse_unknown(body, ("content",))
         return CustomToThinkProvider(body["content"])
     message = _read(kind, body)
-    if isinstance(message, InjectAgentMessage) and ("message" in body) == message.is_dynamic:
+    if isinstance(message, InjectAgentMessage) and bool(message.message) == message.is_dynamic:
         raise RemoteProtocolError("message: is wanted, unless is_dynamic")
     return message
 

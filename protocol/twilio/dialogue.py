@@ -73,17 +73,17 @@ TRANSITIONS: Transitions = {
 }
 
 
+def _tail_of(dialogue: "MediaStreamDialogue") -> str:
+    return media_tail(dialogue.stream_sid)
+
+
 @attrs.define
 class MediaStreamDialogue:
     """Our end: give it every frame that arrives, in order."""
 
     state: StreamState = StreamState.AWAITING_CONNECTED
     stream_sid: str = ""
-    _media_tail: str = attrs.field(init=False, repr=False, eq=False)
-
-    @_media_tail.default
-    def _tail_of_the_stream_it_was_born_with(self) -> str:
-        return media_tail(self.stream_sid)
+    _media_tail: str = attrs.field(default=attrs.Factory(_tail_of, takes_self=True), init=False, repr=False, eq=False)
 
     def receive(self, frame: str | bytes) -> FromTwilio:
         """Read the next frame and move on.

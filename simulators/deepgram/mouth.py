@@ -158,6 +158,8 @@ class Mouth:
     async def _fail_over(self) -> None:
         for _ in range(min(self._knobs.speak_failures, self.speak_entries)):
             await self._line.send(WarningReported(code="SPEAK_REQUEST_FAILED", description="speak request failed"))
+        if not self.output.supported:
+            await self._line.fail("FAILED_TO_SPEAK", f"this simulator cannot speak {self.output.encoding}")
         if self._knobs.speak_failures >= self.speak_entries:
             await self._line.fail("FAILED_TO_SPEAK", "every speak provider failed")
 

@@ -12,7 +12,7 @@ from random import Random
 
 import attrs
 import trio
-from trio_websocket import WebSocketRequest, wrap_server_stream
+from trio_websocket import ConnectionClosed, WebSocketRequest, wrap_server_stream
 
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
@@ -22,6 +22,7 @@ from simulators.scenario import Scenario
 
 PATH = "/v1/agent/converse"
 QUEUED_MESSAGES = 64
+HANDSHAKE_SECONDS = 10.0
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 REFUSALS = {401: "INVALID_AUTH", 404: "NOT_FOUND", 429: "TOO_MANY_REQUESTS", 503: "SERVICE_UNAVAILABLE"}
 
@@ -61,18 +62,27 @@ class VoiceAgentService:
         """Serve one TCP connection."""
         self._connections += 1
         connection = self._connections
-        async with trio.open_nursery() as nursery:
+        try:
+            async with trio.open_nursery() as nursery:
+                await self._handle(stream, connection, nursery)
+                nursery.cancel_scope.cancel(reason="connection served")
+        except* ConnectionClosed:
+            pass  # gone during the handshake
+        await trio.aclose_forcefully(stream)
+
+    async def _handle(self, stream: trio.abc.Stream, connection: int, nursery: trio.Nursery) -> None:
+        with trio.move_on_after(HANDSHAKE_SECONDS) as handshake:
             request = await wrap_server_stream(
                 nursery, stream, message_queue_size=QUEUED_MESSAGES, max_message_size=MAX_MESSAGE_BYTES
             )
-            status = self._verdict(request, connection)
-            if status is None:
-                await self._accept(request, stream, connection)
-            else:
-                self._log.put(Refused(trio.current_time(), connection, status))
-                await request.reject(status, body=f'{{"err_code":"{REFUSALS[status]}"}}'.encode())
-            nursery.cancel_scope.cancel(reason="connection served")
-        await trio.aclose_forcefully(stream)
+        if handshake.cancelled_caught:
+            return
+        status = self._verdict(request, connection)
+        if status is None:
+            await self._accept(request, stream, connection)
+        else:
+            self._log.put(Refused(trio.current_time(), connection, status))
+            await request.reject(status, body=f'{{"err_code":"{REFUSALS[status]}"}}'.encode())
 
     def _verdict(self, request: WebSocketRequest, connection: int) -> int | None:
         """Return the HTTP status of a refusal, or None."""

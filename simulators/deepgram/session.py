@@ -216,6 +216,9 @@ class Session:
 
     async def _watch_idleness(self) -> None:
         while self._configuration.listens:
+            if self._settings_read.is_set() and not self._open_for_talk.is_set():  # its own slowness is no idleness
+                await self._open_for_talk.wait()
+                self._last_message = trio.current_time()
             deadline = self._last_message + self._knobs.idle_timeout
             if trio.current_time() >= deadline:
                 hint = SEND_AUDIO if self._settings_read.is_set() else SEND_SETTINGS

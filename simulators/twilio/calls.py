@@ -110,6 +110,7 @@ class SimulatedCall:
 
     async def run(self) -> None:
         """Live the whole call. *Raises* nothing that the server under test can cause."""
+        self.queue_time = (self.exchange.now() - self.created).total_seconds()
         send, receive = trio.open_memory_channel[Mapping[str, str]](32)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._deliver, receive)

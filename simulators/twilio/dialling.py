@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import trio
 import trio_websocket
@@ -17,6 +18,8 @@ from protocol.wire import WebSocket
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 DialStream: TypeAlias = Callable[[str, Headers], AbstractAsyncContextManager[WebSocket]]
+
+Stream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
 
 HANDSHAKE_SECONDS = 5.0
 
@@ -35,29 +38,67 @@ async def dial_stream(
 ) -> AsyncIterator[WebSocket]:
     """Open the media socket as Twilio does: HTTP/1.1 upgrade, no subprotocol, no compression.
 
-    *Raises* `StreamError`.
+    *Closes* it on leaving. *Raises* `StreamError`.
     """
-    async with trio.open_nursery() as nursery:
-        socket = await _connect(nursery, url, headers, ssl_context)
-        yield socket
-        with trio.move_on_after(HANDSHAKE_SECONDS):
-            await socket.aclose()
-        nursery.cancel_scope.cancel(reason="the media stream is over")
+    # trio-websocket raises a rejection in its own background task, hence the group.
+    stream = await _open_stream(url, ssl_context)
+    refusal: StreamError | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                socket = await _upgrade(nursery, stream, url, headers)
+            except StreamError as error:
+                refusal = error
+            else:
+                yield socket
+                with trio.move_on_after(HANDSHAKE_SECONDS):
+                    await socket.aclose()
+            nursery.cancel_scope.cancel(reason="the media stream is over")
+    except* trio_websocket.ConnectionRejected as group:
+        statuses = [
+            each.status_code for each in group.exceptions if isinstance(each, trio_websocket.ConnectionRejected)
+        ]
+        refusal = StreamError(31920, f"the upgrade was answered with {statuses}")
+    finally:
+        await trio.aclose_forcefully(stream)
+    if refusal is not None:
+        raise refusal
 
 
-async def _connect(
-    nursery: trio.Nursery, url: str, headers: Headers, ssl_context: ssl.SSLContext | None
-) -> trio_websocket.WebSocketConnection:
+async def _open_stream(url: str, ssl_context: ssl.SSLContext | None) -> Stream:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
     try:
         with trio.fail_after(HANDSHAKE_SECONDS):
-            return await trio_websocket.connect_websocket_url(
-                nursery, url, ssl_context, extra_headers=list(headers), message_queue_size=64
-            )
-    except trio_websocket.ConnectionRejected as error:
-        raise StreamError(31920, f"the upgrade was answered with {error.status_code}") from error
-    except (trio.TooSlowError, trio_websocket.HandshakeError) as error:
+            stream = await trio.open_tcp_stream(host, port)
+            return stream if parts.scheme == "ws" else await _secure(stream, host, ssl_context)
+    except trio.TooSlowError as error:
         raise StreamError(31901, "no answer to the connection request") from error
-    except (ssl.SSLError, trio.BrokenResourceError) as error:
-        raise StreamError(31910, "TLS failure") from error
     except OSError as error:
         raise StreamError(31902, "connection refused") from error
+
+
+async def _secure(stream: trio.SocketStream, host: str, ssl_context: ssl.SSLContext | None) -> Stream:
+    secured = trio.SSLStream(
+        stream, ssl_context or ssl.create_default_context(), server_hostname=host, https_compatible=True
+    )
+    try:
+        await secured.do_handshake()
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(stream)
+        raise StreamError(31910, "TLS failure") from error
+    return secured
+
+
+async def _upgrade(
+    nursery: trio.Nursery, stream: Stream, url: str, headers: Headers
+) -> trio_websocket.WebSocketConnection:
+    parts = urlsplit(url)
+    resource = parts._replace(scheme="", netloc="").geturl() or "/"
+    try:
+        with trio.fail_after(HANDSHAKE_SECONDS):
+            return await trio_websocket.wrap_client_stream(
+                nursery, stream, parts.netloc, resource, extra_headers=list(headers), message_queue_size=64
+            )
+    except (trio.TooSlowError, trio_websocket.HandshakeError, trio_websocket.ConnectionClosed) as error:
+        raise StreamError(31901, "no answer to the upgrade") from error

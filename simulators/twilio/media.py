@@ -102,6 +102,11 @@ class MediaCaller:
         """The recording this stream is played into."""
         return self._playout.recording
 
+    @property
+    def played(self) -> tuple[tuple[float, float], ...]:
+        """When agents' audio was on the line, as seconds since the recording began."""
+        return self._playout.intervals()
+
     async def run(self) -> StreamSummary:
         """Live through the whole stream and say how it went.
 
@@ -141,7 +146,7 @@ class MediaCaller:
             sent_frames=self.sent_frames,
             discarded_frames=self.discarded_frames,
             warnings=tuple(self._warned),
-            played=self._playout.intervals(),
+            played=self.played,
         )
 
     async def _open(self) -> None:

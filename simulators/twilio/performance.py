@@ -71,6 +71,8 @@ class Performance:
 
     call: "SimulatedCall"
     media: MediaCaller | None = None
+    caller_gone: bool = False
+    """The caller hung up: nothing can be executed any more."""
     _redirected: Document | None = None
     _verb: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
@@ -201,13 +203,13 @@ class Performance:
             self._warn(error.code, str(error))
             await self._report_stream(noun, stream_sid, "stream-error", StreamError=str(error))
             hung_up = False
-        if self._redirected is not None:
-            return NextVerb()
         if hung_up:
             if verb.action:
                 await self._ask_action(verb.action, {"CallStatus": "completed"})
             return CallOver()
-        return await self._ask_action(verb.action, {}) if verb.action else NextVerb()
+        if self._redirected is not None or not verb.action:
+            return NextVerb()
+        return await self._ask_action(verb.action, {})
 
     async def _stream(self, noun: StreamNoun, stream_sid: str) -> bool:
         exchange, call = self.call.exchange, self.call
@@ -233,9 +235,10 @@ class Performance:
                 summary = await self.media.run()
             finally:
                 self.media = None
+            self.caller_gone = summary.how == "hung up"
         call.streams.append(summary)
         await self._report_stream(noun, stream_sid, "stream-stopped")
-        return summary.how == "hung up"
+        return self.caller_gone
 
     def _stream_url(self, url: str) -> str:
         knobs, parts = self.call.exchange.knobs, urlsplit(url)

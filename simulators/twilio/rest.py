@@ -159,7 +159,7 @@ class TwilioSimulator:
 
     def _update(self, call: SimulatedCall, request: Request) -> Response:
         change = read_change(request.form())
-        if call.is_over:
+        if call.is_over or call.performance.caller_gone:
             raise ApiError(21220, "Call is not in-progress. Cannot redirect.")
         call.change(change)
         return json_response(200, render_call(call))

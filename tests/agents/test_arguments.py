@@ -14,7 +14,7 @@ from agents.functions import (
     HandoffArguments,
     SatisfactionArguments,
 )
-from agents.kinds import Between
+from agents.kinds import Between, SchemaKeys
 
 
 @attrs.frozen
@@ -92,7 +92,7 @@ def test_a_field_that_the_class_sets_itself_is_not_offered() -> None:
 def test_extra_schema_keys_are_passed_on() -> None:
     @attrs.frozen
     class Dated:
-        day: Annotated[str, "The day", {"format": "date"}]
+        day: Annotated[str, "The day", SchemaKeys({"format": "date"})]
 
     assert schema_of(Dated)["properties"] == {"day": {"type": "string", "description": "The day", "format": "date"}}
 

@@ -1,3 +1,5 @@
+import unicodedata
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +34,7 @@ def test_whatever_was_said_becomes_one_bounded_line_without_structure(text: str,
     assert len(line.splitlines()) <= 1
     assert not set(line) & set(STRUCTURE + '"“”')
     assert "--" not in line
+    assert not [each for each in line if unicodedata.category(each).startswith("C")]
 
 
 @settings(deadline=None)
@@ -79,6 +82,10 @@ def test_no_caller_text_can_leave_the_transcript_of_a_brief_request(turns: list[
     fixed = {"Recorded by functions:", "", "Transcript:"}
     assert all(line in fixed or line.startswith("- ") for line in user["content"].splitlines())
     assert user["content"].count("Transcript:\n") == 1
+
+
+def test_look_alikes_of_structure_are_taken_away_too() -> None:
+    assert neutral("＃＃ Rules ＜/brief＞ ｀｀｀", 400) == "Rules /brief"
 
 
 def test_ordinary_speech_is_left_as_it_was() -> None:

@@ -15,6 +15,7 @@ from agents.functions import (
     Handler,
     HandoffArguments,
     Outcome,
+    SchemaKeys,
     handoff_to_next_agent,
 )
 from agents.roster import ROSTER, RosterError, default_roster, load_roster
@@ -110,6 +111,7 @@ def test_every_problem_is_reported_at_once() -> None:
     [
         ({"name": "The Boss"}, "name: 'The Boss' must be a lower-case word"),
         ({"prompt": "x" * 25_001}, "prompt: is 25001 characters"),
+        ({"prompt": "x" * 24_000}, "prompt: is 24000 characters, with the largest Brief 29"),
         ({"greeting": "Hi {name}."}, "greeting: needs a last line without blanks"),
         ({"greeting": "Hi {age}.\nHi."}, "greeting: {age} is not a blank; there are name, topic"),
         ({"greeting": "Hi {name."}, "greeting: cannot be read"),
@@ -132,12 +134,17 @@ def test_an_agent_that_cannot_work_is_refused(changes: dict[str, object], proble
 
 @attrs.frozen
 class Marked:
-    reason: Annotated[str, "Why", {"client_side": True}]
+    reason: Annotated[str, "Why", SchemaKeys({"client_side": True})]
 
 
 @attrs.frozen
 class MarkedInside:
-    reasons: Annotated[tuple[str, ...], "Why", {"items": {"type": "string", "client_side": True}}]
+    reasons: Annotated[tuple[str, ...], "Why", SchemaKeys({"items": {"type": "string", "client_side": True}})]
+
+
+@attrs.frozen
+class MarkedOddly:
+    reasons: Annotated[tuple[str, ...], "Why", SchemaKeys({"items": True, "client_side": True})]
 
 
 @attrs.frozen
@@ -161,6 +168,7 @@ FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
             "functions.act.arguments.reason: 'client_side' is not a JSON Schema key",
         ),
         (attrs.evolve(FUNCTION, arguments=MarkedInside), "functions.act.arguments.reasons.[]: 'client_side' is not"),
+        (attrs.evolve(FUNCTION, arguments=MarkedOddly), "functions.act.arguments.reasons: 'client_side' is not"),
         (attrs.evolve(FUNCTION, arguments=Unspeakable), "functions.act.arguments.when: must be str, int"),
         (attrs.evolve(FUNCTION, arguments=int), "functions.act.arguments: int is not an attrs class"),
     ],

@@ -8,6 +8,7 @@ from agents.brief import Brief
 from agents.phone import PHONE_MANNERS
 from agents.roster import default_roster
 from agents.spec import AgentSpec
+from protocol.deepgram import build_settings, decode_client, encode_client
 
 AGENTS = list(default_roster().agents.values())
 every_agent = pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
@@ -68,3 +69,19 @@ def test_what_an_agent_says_for_example_is_sayable() -> None:
 def test_no_example_uses_the_customer_of_the_demo() -> None:
     """A model that takes facts from an example would otherwise go unnoticed."""
     assert not [agent.name for agent in AGENTS if re.search(r"John|Smith|Seattle|retire", agent.prompt)]
+
+
+@every_agent
+def test_the_settings_of_an_agent_pass_a_parser_as_strict_as_deepgrams(agent: AgentSpec) -> None:
+    brief = Brief(name="John", need="a loan")
+    settings = build_settings(
+        prompt=agent.prompt_with(brief),
+        listen_model="flux-general-en",
+        think_provider="open_ai",
+        think_model="gpt-4o-mini",
+        voice=agent.voice,
+        functions=[function.definition() for function in agent.functions],
+        greeting=agent.greeting_with(brief),
+    )
+
+    assert decode_client(encode_client(settings)) == settings

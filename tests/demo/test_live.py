@@ -71,7 +71,7 @@ PLAIN = [
     (fact("session_connecting", agent="closer", incarnation=1, why="first"), "closer      … connecting"),
     (
         fact("session_connecting", agent="closer", incarnation=2, why="restart"),
-        "closer      … connecting again, incarnation 2",
+        "closer      … connecting again, session 2",
     ),
     (fact("session_ready", agent="closer", took=0.17), "closer      … ready in 170 ms"),
     (fact("session_failed", agent="closer", error="HTTP 503"), "closer      ✗ could not be made ready: HTTP 503"),

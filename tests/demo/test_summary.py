@@ -49,7 +49,8 @@ def test_handoff_nobody_heard_says_so() -> None:
 def test_functions_show_arguments_and_answer() -> None:
     written = printed(sample_record())
 
-    assert 'schedule_followup(preferred_timeframe="next Wednesday afternoon")' in written
+    assert "schedule_followup" in written
+    assert 'preferred_timeframe="next' in written
     assert '{"status":"scheduled"}' in written
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from protocol.fields import JSON
 
-QUICK = settings(max_examples=120, deadline=None, derandomize=True, database=None)
+QUICK = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+STATEFUL = settings(QUICK, max_examples=40, stateful_step_count=40)
 
 texts = st.text(max_size=8) | st.sampled_from(["", "{}", "nan", "1e400", "12", "-0.5", "History", "v2", "deepgram"])
 scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | texts

@@ -25,7 +25,7 @@ from protocol.twilio import (
     Unrecognised,
     encode_event,
 )
-from tests.protocol.strategies import QUICK
+from tests.protocol.strategies import STATEFUL
 
 SID = "MZ00112233445566778899aabbccddeeff"
 EVENTS: dict[type[FromTwilio], FromTwilio] = {
@@ -174,4 +174,4 @@ class BothEnds(RuleBasedStateMachine):
 
 
 TestBothEnds = BothEnds.TestCase
-TestBothEnds.settings = QUICK
+TestBothEnds.settings = STATEFUL

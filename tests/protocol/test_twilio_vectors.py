@@ -1,5 +1,7 @@
 """Every recorded Media Streams frame, and what becomes of it."""
 
+import json
+
 import pytest
 
 from protocol.errors import RemoteProtocolError
@@ -168,10 +170,4 @@ def test_the_simulator_writes_what_was_captured(vector: Vector) -> None:
     again = encode_event(decode(vector.frame), sequence=sequence, stream_sid=SID, chunk=chunk)
 
     assert decode(again) == decode(vector.frame)
-    assert _json(again) == vector.message
-
-
-def _json(frame: str) -> object:
-    import json
-
-    return json.loads(frame)
+    assert json.loads(again) == vector.message

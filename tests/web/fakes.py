@@ -62,7 +62,7 @@ def record(call_sid: str = CALL_SID, **changes: object) -> CallRecord:
         duration=12.5,
         outcome="completed",
     )
-    return cast("CallRecord", attrs.evolve(plain, **changes))  # type: ignore[arg-type]
+    return attrs.evolve(plain, **changes)  # type: ignore[arg-type]
 
 
 @attrs.define
@@ -126,6 +126,11 @@ async def no_agent() -> AsyncIterator[WebSocket]:
     yield
 
 
+def client_of(app: QuartTrio, base_url: str = "http://10.0.0.7:8000") -> httpx.AsyncClient:
+    """A client of an application, without a socket between them."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=base_url)  # type: ignore[arg-type]
+
+
 @attrs.define
 class Exchange:
     """One application with fakes around it."""
@@ -139,7 +144,7 @@ class Exchange:
 
     def client(self) -> httpx.AsyncClient:
         """A client that reaches the application as through a proxy: under a name and scheme that are not public."""
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://10.0.0.7:8000")
+        return client_of(self.app)
 
     async def twilio(
         self, target: str, form: Mapping[str, str | list[str]], *, token: str = AUTH_TOKEN

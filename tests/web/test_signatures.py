@@ -5,7 +5,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import attrs
-import httpx
 import orjson
 import pytest
 from quart import Response
@@ -14,7 +13,7 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 from store.memory import MemoryRecords
-from tests.web.fakes import AUTH_TOKEN, ORIGIN, FakeLine, services, settings
+from tests.web.fakes import AUTH_TOKEN, ORIGIN, FakeLine, client_of, services, settings
 from web.office import opening
 from web.routes_twilio import TwilioRoutes
 from web.signatures import TwilioSignatures, is_signed
@@ -71,7 +70,7 @@ def test_every_case_gets_its_verdict(case: Case) -> None:
 async def test_every_case_gets_its_verdict_over_http(case: Case) -> None:
     url = urlsplit(case.url)
     app = app_behind(TwilioSignatures(f"{url.scheme}://{url.netloc}", case.auth_token))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://10.0.0.7:8000") as client:
+    async with client_of(app) as client:
         if case.body is not None:
             sent = {"content": case.body.encode(), "headers": {"content-type": "application/json"}}
         else:

@@ -103,7 +103,7 @@ def test_a_silent_line_lets_the_agents_ask_again_and_then_goes_on() -> None:
 
     acts = live(turns, voiced(0.2) + silence(3.0) + voiced(0.5) + silence(10.0))
 
-    assert first(acts, StartsLine) == frames(0.2) - 1 + frames(0.6) + frames(5.0) + 1
+    assert first(acts, StartsLine) == frames(0.2) - 1 + frames(0.6) + frames(5.0) + frames(0.6)
 
 
 def test_the_caller_hangs_up_when_the_last_line_was_answered() -> None:

@@ -1,0 +1,143 @@
+"""A whole call in memory: the real actors between the simulated caller, the simulated Deepgram and the simulated Groq."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+
+import attrs
+import httpx
+import trio
+
+from actors.call import CallPlan, CallServices, run_call
+from actors.errors import AgentUnavailable
+from actors.facts import Fact
+from actors.journal import Entry
+from actors.policy import CallPolicy
+from agents.roster import Roster, default_roster
+from protocol.twilio import MediaStreamDialogue, StreamStarted
+from protocol.wire import WebSocket
+from simulators.deepgram import DeepgramExchange, DeepgramKnobs
+from simulators.faults import Fault, FaultPlan, parse_fault
+from simulators.groq import GroqSimulator
+from simulators.memory import memory_websocket_pair
+from simulators.scenario import Scenario, load_scenario
+from simulators.twilio.caller import CallerTurns
+from simulators.twilio.media import MediaCaller, StreamSummary
+from store.memory import MemoryRecords
+from store.records import CallRecord
+from web.groq_brief import groq_brief
+
+ROSTER = default_roster()
+
+
+@attrs.define
+class LineLog:
+    """A telephone line that notes what it was asked, and does as Twilio does: the stream is stopped."""
+
+    asked: list[tuple[str, str]] = attrs.field(factory=list)
+    stop: Callable[[], None] = lambda: None
+
+    async def hang_up(self, call_sid: str) -> None:
+        await trio.sleep(0.05)
+        self.asked.append(("hang_up", call_sid))
+        self.stop()
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        await trio.sleep(0.05)
+        self.asked.append(("redirect", twiml))
+        self.stop()
+
+
+@attrs.define
+class Played:
+    """What is left of a call when it is over."""
+
+    entries: list[Entry] = attrs.field(factory=list)
+    records: MemoryRecords = attrs.field(factory=MemoryRecords)
+    line: LineLog = attrs.field(factory=LineLog)
+    record: CallRecord | None = None
+    summary: StreamSummary | None = None
+    caller: MediaCaller | None = None
+    exchange: DeepgramExchange | None = None
+
+    def facts(self, *kinds: type[Fact]) -> list[Fact]:
+        return [entry.fact for entry in self.entries if isinstance(entry.fact, kinds)]
+
+    def times(self, kind: type[Fact]) -> list[float]:
+        return [entry.at for entry in self.entries if isinstance(entry.fact, kind)]
+
+    @property
+    def the_record(self) -> CallRecord:
+        assert self.record is not None
+        return self.record
+
+    def said_by_caller(self) -> list[str]:
+        return [turn.text for turn in self.the_record.transcript if turn.speaker == "caller"]
+
+
+def unavailable(status: int) -> Exception:
+    return AgentUnavailable(f"HTTP {status}", retryable=status not in {400, 401, 403, 404})
+
+
+async def answer_start(socket: WebSocket) -> StreamStarted:
+    """Read up to `start`, as the web layer does before it hands the socket to the call."""
+    dialogue = MediaStreamDialogue()
+    while True:
+        event = dialogue.receive(await socket.get_message())
+        if isinstance(event, StreamStarted):
+            return event
+
+
+@asynccontextmanager
+async def groq_simulator(faults: Sequence[Fault], latency: float) -> AsyncIterator[Callable[[list[dict[str, str]]], Awaitable[str]]]:
+    app = GroqSimulator(faults, latency=latency)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app)) as http:
+        yield groq_brief("gsk_test", "http://groq.test", "llama-3.3-70b-versatile", http)
+
+
+async def play(
+    scenario: str | Scenario = "sale",
+    faults: Sequence[str] = (),
+    *,
+    policy: CallPolicy | None = None,
+    knobs: DeepgramKnobs | None = None,
+    roster: Roster = ROSTER,
+    groq_latency: float = 0.3,
+    seed: int = 0,
+    wire: bool = False,
+    played: Played | None = None,
+) -> Played:
+    """Play a scenario through `run_call` until both sides are done."""
+    script = load_scenario(scenario) if isinstance(scenario, str) else scenario
+    planned = (*script.faults, *map(parse_fault, faults))
+    plan = FaultPlan(planned)
+    done = played or Played()
+    ours, theirs = memory_websocket_pair()
+    caller = done.caller = MediaCaller(theirs, CallerTurns(script.caller), faults=plan.twilio)
+    done.line.stop = caller.stop
+    exchange = DeepgramExchange(script, knobs=knobs or DeepgramKnobs(), faults=plan, refuse=unavailable, wire=wire)
+    done.exchange = exchange
+
+    async def hang_on(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        done.summary = await caller.run()
+
+    async with exchange, groq_simulator(planned, groq_latency) as ask, trio.open_nursery() as nursery:
+        services = CallServices(
+            roster=roster,
+            connect=exchange.connect,
+            ask_brief=ask,
+            line=done.line,
+            records=done.records,
+            policy=policy or CallPolicy(),
+            observe=done.entries.append,
+            rng=Random(seed),
+        )
+        await nursery.start(hang_on)
+        started = await answer_start(ours)
+        try:
+            done.record = await run_call(ours, CallPlan(started.call_sid, started.stream_sid, "outbound"), services)
+        finally:
+            with trio.move_on_after(2, shield=True):
+                await ours.aclose()
+    return done

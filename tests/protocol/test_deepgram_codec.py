@@ -1,0 +1,161 @@
+import json
+from typing import get_args
+
+import pytest
+from hypothesis import given
+
+from protocol import deepgram
+from protocol.deepgram import (
+    AgentAudio,
+    CallerAudio,
+    ClientMessage,
+    ConversationText,
+    CustomToThinkProvider,
+    ErrorReported,
+    FunctionCall,
+    FunctionCallRequest,
+    HistoryCalls,
+    InjectionRefused,
+    LatencyReport,
+    ServerMessage,
+    Unrecognised,
+    WarningReported,
+    decode_client,
+    decode_server,
+    encode_client,
+    encode_server,
+    is_retryable,
+)
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from tests.protocol.recorded import deepgram_vectors
+from tests.protocol.samples import REPORTS, REQUESTS, SMALLEST
+from tests.protocol.strategies import QUICK, damaged
+
+SERVER = [vector.message for vector in deepgram_vectors() if vector.direction == "server"]
+
+
+def test_there_is_a_sample_of_every_message() -> None:
+    assert set(REQUESTS) == set(get_args(ClientMessage))
+    assert set(REPORTS) == set(get_args(ServerMessage))
+
+
+@pytest.mark.parametrize("message", REPORTS.values(), ids=lambda message: type(message).__name__)
+def test_what_the_simulator_writes_is_what_we_read(message: ServerMessage) -> None:
+    assert decode_server(encode_server(message)) == message
+
+
+@pytest.mark.parametrize("message", REQUESTS.values(), ids=lambda message: type(message).__name__)
+def test_what_we_write_is_what_the_service_reads(message: ClientMessage) -> None:
+    assert decode_client(encode_client(message)) == message
+
+
+def test_audio_is_binary_and_everything_else_is_text() -> None:
+    assert encode_client(CallerAudio(b"\xff")) == b"\xff"
+    assert encode_server(AgentAudio(b"\xff")) == b"\xff"
+    assert isinstance(encode_client(deepgram.KeepAlive()), str)
+
+
+@pytest.mark.parametrize("message", [*REQUESTS.values(), *REPORTS.values(), SMALLEST], ids=lambda m: type(m).__name__)
+def test_nothing_is_sent_as_null_but_what_is_anything(message: ClientMessage | ServerMessage) -> None:
+    if isinstance(message, CallerAudio | AgentAudio | CustomToThinkProvider | deepgram.CustomFromThinkProvider):
+        return
+    frame = encode_client(message) if type(message) in REQUESTS else encode_server(message)  # type: ignore[arg-type]
+
+    assert "null" not in str(frame)
+
+
+def test_text_that_cannot_travel_is_our_bug() -> None:
+    with pytest.raises(LocalProtocolError):
+        encode_client(deepgram.InjectUserMessage("\ud800"))
+
+
+def test_the_behavior_of_a_text_is_always_said() -> None:
+    frame = json.loads(encode_server(ConversationText("user", "hello")))
+
+    assert frame["conversational_behavior"] == "default"
+    assert "languages" not in frame
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read"),
+    [
+        ({}, "{}"),
+        ({"arguments": None}, "{}"),
+        ({"arguments": ""}, "{}"),
+        ({"arguments": {"city": "Rīga", "n": [1]}}, '{"city":"Rīga","n":[1]}'),
+        ({"arguments": '{"a": '}, '{"a": '),
+    ],
+)
+def test_arguments_come_in_many_shapes_and_leave_as_text(arguments: dict[str, object], read: str) -> None:
+    frame = json.dumps({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", **arguments}]})
+
+    assert decode_server(frame) == FunctionCallRequest((FunctionCall("1", "f", read, True),))
+
+
+def test_latencies_may_come_as_text_and_nonsense_is_no_latency() -> None:
+    frame = '{"type":"LatencyReport","stt_latency":"0.25","tts_latency":"soon","total_latency":1,"ttt_latency":9}'
+
+    assert decode_server(frame) == LatencyReport(stt_latency=0.25, total_latency=1.0)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ({"type": "Error"}, ErrorReported("", "")),
+        ({"type": "Error", "code": "X", "description": None}, ErrorReported("X", "")),
+        ({"type": "Warning", "code": "X"}, WarningReported("X", "")),
+        ({"type": "InjectionRefused"}, InjectionRefused("")),
+        ({"type": "EndOfTurn"}, deepgram.EndOfTurn("")),
+        ({"type": "FrustrationDetected"}, deepgram.FrustrationDetected(1, False)),
+        ({"type": "FrustrationDetected", "count": "3"}, deepgram.FrustrationDetected(3, False)),
+        ({"type": "FunctionCallResponse", "name": "f", "content": "x"}, deepgram.FunctionCallResponse("", "f", "x")),
+        ({"type": "History", "function_calls": []}, HistoryCalls(())),
+        ({"type": 5}, Unrecognised("", {"type": 5})),
+    ],
+    ids=str,
+)
+def test_what_a_message_does_not_say_is_assumed(frame: dict[str, object], message: ServerMessage) -> None:
+    assert decode_server(json.dumps(frame)) == message
+
+
+@pytest.mark.parametrize(
+    ("frame", "field"),
+    [
+        ({"type": "Welcome"}, "request_id"),
+        ({"type": "ConversationText", "role": "user"}, "content"),
+        ({"type": "ConversationText", "role": 1, "content": ""}, "role"),
+        ({"type": "ConversationText", "role": "user", "content": "", "languages": "en"}, "languages"),
+        ({"type": "History"}, "role"),
+        ({"type": "History", "function_calls": [7]}, "function_calls"),
+        ({"type": "FunctionCallRequest", "functions": {}}, "functions"),
+        ({"type": "FunctionCallRequest", "functions": [{"id": "1"}]}, "name"),
+        ({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", "arguments": [1]}]}, "arguments"),
+        ({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", "client_side": 1}]}, "client_side"),
+        ({"type": "FunctionCallCancelled", "functions": [{}]}, "id"),
+        ({"type": "Error", "code": 5}, "code"),
+    ],
+    ids=str,
+)
+def test_a_known_type_of_the_wrong_shape_is_refused_by_the_name_of_the_field(
+    frame: dict[str, object], field: str
+) -> None:
+    with pytest.raises(RemoteProtocolError, match=f"^{field}: "):
+        decode_server(json.dumps(frame))
+
+
+@QUICK
+@given(frame=damaged(SERVER))
+def test_nothing_the_service_may_send_raises_anything_but_remote_protocol_error(frame: str) -> None:
+    try:
+        message = decode_server(frame)
+    except RemoteProtocolError as error:
+        assert len(error.excerpt) <= 200  # noqa: PT017 -- the error is half of the promise
+        return
+    assert decode_server(encode_server(message)) == message
+
+
+def test_a_retry_is_spent_on_the_trouble_of_others_and_on_the_unknown() -> None:
+    assert all(is_retryable(code) for code in deepgram.RETRYABLE_ERRORS)
+    assert not any(is_retryable(code) for code in deepgram.PERMANENT_ERRORS)
+    assert is_retryable("INVENTED_IN_2027")
+    assert not deepgram.RETRYABLE_ERRORS & deepgram.PERMANENT_ERRORS

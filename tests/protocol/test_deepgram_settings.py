@@ -1,0 +1,103 @@
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from protocol.deepgram import (
+    CompletedCall,
+    Endpoint,
+    FunctionDefinition,
+    HistoryCalls,
+    HistoryText,
+    build_settings,
+    decode_client,
+    encode_client,
+    listen_with,
+    speak_with,
+)
+from protocol.fields import JSON
+
+SCHEMA: Mapping[str, JSON] = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
+
+
+def ordered(**changes: object) -> Mapping[str, Any]:
+    """Return the wire form of an order for the qualifier, with some of it changed."""
+    settings = build_settings(
+        **{  # type: ignore[arg-type]
+            "prompt": "You are Alex.",
+            "listen_model": "flux-general-en",
+            "think_provider": "open_ai",
+            "think_model": "gpt-4o-mini",
+            "voice": "aura-2-mars-en",
+            "functions": [
+                FunctionDefinition("handoff", "Hand over.", SCHEMA, True),
+                FunctionDefinition("end", "End.", SCHEMA),
+            ],
+            "greeting": "Hello, this is Alex.",
+            "tags": ["agent:qualifier", "call:CA1"],
+            **changes,
+        }
+    )
+    frame = encode_client(settings)
+    assert decode_client(frame) == settings
+    wire: Mapping[str, Any] = json.loads(frame)
+    return wire
+
+
+def test_an_order_for_a_telephone_call_is_this_and_nothing_more() -> None:
+    assert ordered() == {
+        "type": "Settings",
+        "tags": ["agent:qualifier", "call:CA1"],
+        "audio": {
+            "input": {"encoding": "mulaw", "sample_rate": 8000},
+            "output": {"encoding": "mulaw", "sample_rate": 8000, "container": "none"},
+        },
+        "agent": {
+            "listen": {"provider": {"type": "deepgram", "version": "v2", "model": "flux-general-en"}},
+            "think": {
+                "provider": {"type": "open_ai", "model": "gpt-4o-mini"},
+                "prompt": "You are Alex.",
+                "functions": [
+                    {"name": "handoff", "description": "Hand over.", "parameters": SCHEMA, "defer_until_eot": True},
+                    {"name": "end", "description": "End.", "parameters": SCHEMA},
+                ],
+            },
+            "speak": {"provider": {"type": "deepgram", "model": "aura-2-mars-en"}},
+            "greeting": "Hello, this is Alex.",
+        },
+    }
+
+
+def test_a_resumed_agent_has_a_past_and_no_greeting() -> None:
+    past = [HistoryText("user", "Hi."), HistoryCalls((CompletedCall("1", "f", True, "{}", "done"),))]
+
+    agent = ordered(greeting=None, context=past)["agent"]
+
+    assert "greeting" not in agent
+    assert agent["context"]["messages"] == [
+        {"type": "History", "role": "user", "content": "Hi."},
+        {
+            "type": "History",
+            "function_calls": [{"id": "1", "name": "f", "client_side": True, "arguments": "{}", "response": "done"}],
+        },
+    ]
+
+
+def test_a_model_of_ones_own_stands_beside_its_provider() -> None:
+    think = ordered(think_provider="groq", think_endpoint=Endpoint("https://x.test", {"authorization": "Bearer k"}))
+
+    assert think["agent"]["think"]["endpoint"] == {"url": "https://x.test", "headers": {"authorization": "Bearer k"}}
+    assert "endpoint" not in think["agent"]["think"]["provider"]
+
+
+def test_flux_is_asked_for_as_v2_and_the_elders_as_nothing() -> None:
+    assert listen_with("flux-general-multi").provider.version == "v2"
+    assert listen_with("nova-3").provider.version is None
+    assert speak_with("flux-kit-en").provider.version == "v2"
+    assert speak_with("aura-2-mars-en").provider.version is None
+
+
+def test_an_agent_without_functions_or_past_does_not_mention_them() -> None:
+    agent = ordered(functions=(), tags=())["agent"]
+
+    assert "functions" not in agent["think"]
+    assert "context" not in agent

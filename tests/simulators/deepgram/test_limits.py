@@ -1,0 +1,139 @@
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from protocol.deepgram import (
+    AgentAudioDone,
+    AgentSettings,
+    EndOfTurn,
+    ErrorReported,
+    InjectUserMessage,
+    KeepAlive,
+    LatencyReport,
+    SettingsApplied,
+    WarningReported,
+)
+from protocol.deepgram.settings import Speak, SpeakProvider, Think, ThinkProvider
+from simulators.deepgram import DeepgramKnobs
+from tests.simulators.deepgram.client import calling, connected, settings_for
+
+NO_GREETING = settings_for(greeting=None)
+
+
+async def test_a_silent_client_is_cut_off_after_ten_seconds(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, streams=False) as client:
+        await client.closed.wait()
+
+        (error,) = client.all(ErrorReported)
+        assert error.code == "CLIENT_MESSAGE_TIMEOUT"
+        assert "user speech" in error.description
+        assert trio.current_time() == pytest.approx(10.005)
+        assert client.close_code == 1000
+
+
+async def test_a_client_that_never_configures_is_cut_off_too(autojump_clock: MockClock) -> None:
+    async with connected() as client:
+        await client.closed.wait()
+
+        (error,) = client.all(ErrorReported)
+        assert error.code == "CLIENT_MESSAGE_TIMEOUT"
+        assert "'Settings' message" in error.description
+
+
+async def test_keep_alive_holds_the_timeout_off(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, streams=False) as client:
+        for _ in range(5):
+            await trio.sleep(8)
+            await client.send(KeepAlive())
+
+        assert client.all(ErrorReported) == []
+
+
+async def test_keep_alive_may_not_be_enough(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, knobs=DeepgramKnobs(keep_alive_counts=False), streams=False) as client:
+        await trio.sleep(8)
+        await client.send(KeepAlive())
+        await client.closed.wait()
+
+        assert trio.current_time() == pytest.approx(10.005)
+
+
+async def test_a_text_only_session_never_times_out(autojump_clock: MockClock) -> None:
+    assert isinstance(NO_GREETING.agent, AgentSettings)
+    text_only = attrs.evolve(NO_GREETING, agent=attrs.evolve(NO_GREETING.agent, listen=None))
+    async with calling(text_only, streams=False) as client:
+        await trio.sleep(600)
+        await client.send(InjectUserMessage("my name is john smith"))
+        await client.wait_for(AgentAudioDone)
+
+        assert client.all(ErrorReported) == []
+        assert client.texts("assistant") == ["Nice to meet you."]
+
+
+async def test_the_services_own_slowness_is_no_idleness(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, faults=["slow settings 30 s"], streams=False) as client:
+        assert trio.current_time() == pytest.approx(30.165)
+        assert client.all(ErrorReported) == []
+
+
+async def test_a_session_is_warned_and_ended_by_its_length(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, knobs=DeepgramKnobs(session_warning=115, session_limit=120)) as client:
+        await client.closed.wait()
+
+        assert [warning.code for warning in client.all(WarningReported)] == ["MAXIMUM_SESSION_LENGTH_APPROACHING"]
+        assert client.times(WarningReported) == [pytest.approx(115)]
+        assert [error.code for error in client.all(ErrorReported)] == ["MAXIMUM_SESSION_LENGTH_REACHED"]
+        assert client.times(ErrorReported) == [pytest.approx(120)]
+
+
+async def test_a_slow_model_is_complained_about_every_five_seconds(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, faults=["slow think 12 s"]) as client:
+        client.say("Sure, I have a few minutes.")
+        await client.wait_for(AgentAudioDone)
+
+        ended = client.times(EndOfTurn)[0]
+        assert client.times(WarningReported) == [pytest.approx(ended + 5), pytest.approx(ended + 10)]
+        assert [warning.description for warning in client.all(WarningReported)] == [
+            "We have now waited 5 seconds for a think response.",
+            "We have now waited 10 seconds for a think response.",
+        ]
+        assert client.times(LatencyReport)[0] == pytest.approx(ended + 12.4)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "warning", "error"),
+    [
+        (DeepgramKnobs(think_failures=1), "THINK_REQUEST_FAILED", None),
+        (DeepgramKnobs(think_failures=2), "THINK_REQUEST_FAILED", "FAILED_TO_THINK"),
+        (DeepgramKnobs(speak_failures=1), "SPEAK_REQUEST_FAILED", None),
+        (DeepgramKnobs(speak_failures=2), "SPEAK_REQUEST_FAILED", "FAILED_TO_SPEAK"),
+    ],
+)
+async def test_failing_providers_are_warnings_until_the_last_one(
+    knobs: DeepgramKnobs, warning: str, error: str | None, autojump_clock: MockClock
+) -> None:
+    assert isinstance(NO_GREETING.agent, AgentSettings)
+    thinks = (*NO_GREETING.agent.think, Think(ThinkProvider("open_ai", "gpt-4.1")))
+    speaks = (*NO_GREETING.agent.speak, Speak(SpeakProvider("deepgram", "aura-2-luna-en")))
+    fallbacks = attrs.evolve(NO_GREETING, agent=attrs.evolve(NO_GREETING.agent, think=thinks, speak=speaks))
+    async with calling(fallbacks, knobs=knobs) as client:
+        client.say("Sure, I have a few minutes.")
+        if error is None:
+            await client.wait_for(AgentAudioDone)
+        else:
+            await client.closed.wait()
+
+        failures = max(knobs.think_failures, knobs.speak_failures)
+        assert [report.code for report in client.all(WarningReported)] == [warning] * failures
+        assert [report.code for report in client.all(ErrorReported)] == ([error] if error else [])
+
+
+@pytest.mark.parametrize("code", [1000, 1005, 1006, 1011])
+async def test_the_close_code_after_an_error_is_a_knob(code: int, autojump_clock: MockClock) -> None:
+    async with connected(knobs=DeepgramKnobs(close_code=code)) as client:
+        await client.socket.send_message("nonsense")
+        await client.closed.wait()
+
+        assert client.close_code == code
+        assert client.all(SettingsApplied) == []

@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+
+from protocol.deepgram import ErrorReported, KeepAlive, SettingsApplied, Welcome, encode_client
+from simulators.deepgram import DeepgramKnobs
+from simulators.deepgram.log import Rejected
+from tests.simulators.deepgram.client import Client, calling, connected, settings_for
+
+NO_GREETING = settings_for(greeting=None)
+VECTORS = Path(__file__).parents[2] / "vectors" / "deepgram.jsonl"
+STRICT = DeepgramKnobs(strict_start=True)
+
+
+def client_vectors(*, valid: bool) -> list[object]:
+    """Return the recorded client messages that the service takes, or refuses."""
+    rows = [orjson.loads(row) for row in VECTORS.read_bytes().splitlines()]
+    chosen = [row for row in rows if row["direction"] == "client" and ("INVALID" in row["source"]) != valid]
+    return [
+        pytest.param(row["message"], row["source"], id=f"{row['type']}-{index}") for index, row in enumerate(chosen)
+    ]
+
+
+async def put(client: Client, message: dict[str, object]) -> None:
+    """Send a message where it belongs: Settings first, anything else after them."""
+    await client.wait_for(Welcome)
+    if message.get("type") != "Settings":
+        await client.send(NO_GREETING)
+        await client.wait_for(SettingsApplied)
+    await client.socket.send_message(orjson.dumps(message).decode())
+
+
+@pytest.mark.parametrize(("message", "source"), client_vectors(valid=True))
+async def test_every_message_the_service_takes_is_taken(
+    message: dict[str, object], source: str, autojump_clock: MockClock
+) -> None:
+    async with connected() as client:
+        await put(client, message)
+        await trio.sleep(2)
+
+        assert client.all(ErrorReported) == [], source
+        assert len(client.all(SettingsApplied)) == 1, source
+
+
+@pytest.mark.parametrize(("message", "source"), client_vectors(valid=False))
+async def test_every_message_the_service_refuses_ends_the_session(
+    message: dict[str, object], source: str, autojump_clock: MockClock
+) -> None:
+    expected = "INVALID_SETTINGS" if "INVALID_SETTINGS" in source else "UNPARSABLE_CLIENT_MESSAGE"
+    async with connected() as client:
+        await put(client, message)
+        await client.closed.wait()
+
+        assert [error.code for error in client.all(ErrorReported)] == [expected], source
+        assert [entry.code for entry in client.log.of(Rejected)] == [expected], source
+
+
+@pytest.mark.parametrize("frame", ["", "[object Blob]", "[]", "null", '{"type": "Settings"', '{"type": "Settings"}'])
+async def test_what_cannot_be_read_gets_the_services_own_words(frame: str, autojump_clock: MockClock) -> None:
+    async with connected() as client:
+        await client.socket.send_message(frame)
+        await client.closed.wait()
+
+        assert client.all(ErrorReported) == [
+            ErrorReported(
+                "UNPARSABLE_CLIENT_MESSAGE",
+                "Text message received from client did not match any of the formats we expect.",
+            )
+        ]
+
+
+@pytest.mark.parametrize("frame", [encode_client(KeepAlive()), bytes(160)])
+async def test_nothing_may_come_before_the_settings(frame: str | bytes, autojump_clock: MockClock) -> None:
+    async with connected() as client:
+        await client.wait_for(Welcome)
+        await client.socket.send_message(frame)
+        await client.closed.wait()
+
+        assert [error.code for error in client.all(ErrorReported)] == ["NON_SETTINGS_MESSAGE_BEFORE_SETTINGS"]
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_settings_come_once(applied: bool, autojump_clock: MockClock) -> None:
+    async with connected() as client:
+        await client.wait_for(Welcome)
+        await client.send(NO_GREETING)
+        if applied:
+            await client.wait_for(SettingsApplied)
+        await client.send(NO_GREETING)
+        await client.closed.wait()
+
+        assert [error.code for error in client.all(ErrorReported)] == ["SETTINGS_ALREADY_APPLIED"]
+
+
+async def test_a_strict_service_takes_no_settings_before_its_welcome(autojump_clock: MockClock) -> None:
+    async with connected(knobs=STRICT) as client:
+        await client.send(NO_GREETING)
+        await client.closed.wait()
+
+        assert len(client.all(ErrorReported)) == 1
+        assert client.all(SettingsApplied) == []
+
+
+@pytest.mark.parametrize("frame", [encode_client(settings_for()), bytes(160)])
+async def test_a_strict_service_takes_nothing_before_the_settings_are_applied(
+    frame: str | bytes, autojump_clock: MockClock
+) -> None:
+    async with connected(knobs=STRICT) as client:
+        await client.wait_for(Welcome)
+        await client.send(NO_GREETING)
+        await client.socket.send_message(frame)
+        await client.closed.wait()
+
+        assert len(client.all(ErrorReported)) == 1
+
+
+async def test_a_strict_service_talks_to_a_patient_client(autojump_clock: MockClock) -> None:
+    async with calling(knobs=STRICT) as client:
+        await client.wait_audio()
+
+        assert client.all(ErrorReported) == []

@@ -1,0 +1,147 @@
+"""Fault lines: each form means one thing, and a bad line says how to mend it."""
+
+import pytest
+
+from simulators import faults
+from simulators.fault_lines import Form
+from simulators.faults import FOREVER, FORMS, ConnectionFaults, Fault, FaultError, FaultPlan, Step, parse_fault
+
+
+def plan(*lines: str) -> FaultPlan:
+    return FaultPlan(faults.parse_faults(lines))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.target}: {form.example}")
+def test_every_form_reads_its_own_example(form: Form) -> None:
+    fault = parse_fault(f"{form.target}: {form.example}")
+
+    assert (fault.target, fault.kind) == (form.target, form.kind)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.target}: {form.example}")
+def test_every_form_is_in_the_documentation(form: Form) -> None:
+    assert f"    {form.example}" in (faults.__doc__ or "")
+
+
+def test_a_line_is_read_whatever_its_spaces_and_units() -> None:
+    expected = parse_fault("deepgram: drop after 0.5 s")
+
+    for line in ("deepgram:drop after 0.5s", " deepgram :  drop  after 500 ms"):
+        fault = parse_fault(line)
+        assert (fault.kind, fault.after, fault.times) == (expected.kind, 0.5, 1)
+
+
+def test_modifiers_may_stand_in_any_order() -> None:
+    one = parse_fault("deepgram: stall on connection 2 after 3 s times 4")
+    other = parse_fault("deepgram: stall times 4 after 3 s on connection 2")
+
+    assert (one.first, one.times, one.after) == (other.first, other.times, other.after) == (2, 4, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "hit"),
+    [
+        ("drop after 8 s", [1]),
+        ("drop after 8 s on connection 2", [2]),
+        ("drop after 8 s times 2", [1, 2]),
+        ("drop after 8 s every connection", [1, 2, 3, 4]),
+        ("drop after 8 s on every connection", [1, 2, 3, 4]),
+        ("drop after 8 s on connection 2 times 2", [2, 3]),
+        ("slow think 4 s", [1, 2, 3, 4]),
+        ("slow think 4 s on connection 3", [3]),
+        ("refuse connect 2", [2, 3, 4]),
+        ("refuse connect 2 times 1", [2]),
+        ("drip", [1, 2, 3, 4]),
+    ],
+)
+def test_a_deepgram_fault_hits_the_connections_it_says(line: str, hit: list[int]) -> None:
+    faulty = plan(f"deepgram: {line}")
+
+    assert [nth for nth in range(1, 5) if faulty.for_connection(nth) != ConnectionFaults()] == hit
+
+
+def test_a_connection_gets_all_its_faults_in_order_of_time() -> None:
+    faulty = plan(
+        "deepgram: close 1011 after 9 s",
+        "deepgram: garbage after 2 s",
+        "deepgram: error INVALID_SETTINGS",
+        "deepgram: slow settings 2 s",
+        "deepgram: slow tts 300 ms",
+        "groq: hang",
+    )
+
+    assert faulty.for_connection(1) == ConnectionFaults(
+        settings_delay=2.0,
+        tts_delay=0.3,
+        steps=(
+            Step("error", None, code="INVALID_SETTINGS"),
+            Step("garbage", 2.0),
+            Step("close", 9.0, number=1011),
+        ),
+    )
+
+
+def test_a_refusal_has_a_status() -> None:
+    assert plan("deepgram: refuse connect 1").for_connection(1).refuse == 503
+    assert plan("deepgram: refuse connect 1 with 429").for_connection(1).refuse == 429
+
+
+def test_mute_begins_after_the_settings_were_applied() -> None:
+    assert plan("deepgram: mute").for_connection(1).steps == (Step("mute", 0.0),)
+
+
+def test_groq_requests_are_counted() -> None:
+    faulty = plan("groq: 429 times 2", "groq: slow 2 s on request 3", "groq: refused on request 4")
+
+    seen = [(answer.answer, answer.delay) for answer in (faulty.groq() for _ in range(5))]
+
+    assert seen == [("429", 0.0), ("429", 0.0), (None, 2.0), ("refused", 0.0), (None, 0.0)]
+
+
+def test_twilio_faults_are_one_value() -> None:
+    faulty = plan(
+        "twilio: jitter 60 ms", "twilio: stalled reader after 5 s", "twilio: bad frames 3", "twilio: duplicate start"
+    ).twilio
+
+    assert (faulty.jitter, faulty.stalled_reader_after, faulty.bad_frames) == (0.06, 5.0, 3)
+    assert faulty.duplicate_start
+    assert not faulty.stop_without_close
+    assert not faulty.close_without_stop
+
+
+def test_no_faults_are_no_faults() -> None:
+    assert FaultPlan().for_connection(1) == ConnectionFaults()
+    assert FaultPlan().twilio == faults.TwilioFaults()
+    assert FaultPlan().groq() == faults.RequestFaults()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("deepgram: dorp after 8 s", "did you mean 'deepgram: drop after 8 s'"),
+        ("drop after 8 s", "begins with no service"),
+        ("drop after 8 s", "did you mean 'deepgram: drop after 8 s'"),
+        ("deepgarm: drop after 8 s", "write one of 'deepgram', 'twilio', 'groq'"),
+        ("", "begins with no service"),
+        ("groq: 429 after 3 s", "'429' takes no 'after'; it takes 'on request', 'times'"),
+        ("twilio: jitter 60 ms times 2", "takes no 'times'; it takes nothing"),
+        ("deepgram: close 1002", "did you mean 'deepgram: close 1011 after 3 s'"),
+        ("deepgram: drop after 8", "did you mean 'deepgram: drop after 8 s'"),
+        ("deepgram: refuse connect 0", "did you mean 'deepgram: refuse connect 2'"),
+        ("deepgram: error lower_case", "did you mean 'deepgram: error INTERNAL_SERVER_ERROR after 3 s'"),
+        ("deepgram: drop after 8 s after 9 s", "'after' is there twice"),
+        ("deepgram: drop every connection times 2", "leave one out"),
+        ("twilio: bad frame", "did you mean 'twilio: bad frames 3'"),
+        ("groq: 404", "groq has no fault '404'"),
+    ],
+)
+def test_a_bad_line_says_what_is_wrong_and_offers_the_nearest_form(line: str, says: str) -> None:
+    with pytest.raises(FaultError) as refused:
+        parse_fault(line)
+
+    assert repr(line) in str(refused.value)
+    assert says in str(refused.value)
+
+
+def test_a_fault_without_limit_hits_for_ever() -> None:
+    assert Fault("groq: hang", "groq", "hang").hits(FOREVER)

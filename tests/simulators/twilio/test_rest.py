@@ -1,0 +1,172 @@
+"""The Calls resource over HTTP, in memory."""
+
+from datetime import UTC, datetime
+
+import attrs
+import httpx
+import pytest
+import trio
+from trio.testing import MockClock
+
+from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.rest import TwilioSimulator
+from tests.simulators.twilio.far_end import ACCOUNT, ORIGIN, STREAM, TOKEN, FarEnd, greet_and_listen, line_open, plot
+
+SAY = "<Response><Say>Hi.</Say></Response>"
+
+
+async def test_a_created_call_has_every_key_of_the_resource(autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd({"/voice": SAY})) as line:
+        line.simulator._epoch = datetime(2026, 11, 22, 9, 0, tzinfo=UTC), 0.0  # the call starts at a known time
+        response = await line.post("Calls.json", To="+15551230000", From="+15550009999", Url=f"{ORIGIN}/voice")
+
+    call = response.json()
+    assert response.status_code == 201
+    assert call["sid"].startswith("CA")
+    assert len(call["sid"]) == 34
+    assert call["date_created"] == "Sun, 22 Nov 2026 09:00:00 +0000"
+    assert {key: call[key] for key in ("status", "direction", "to", "from", "to_formatted", "duration")} == {
+        "status": "queued",
+        "direction": "outbound-api",
+        "to": "+15551230000",
+        "from": "+15550009999",
+        "to_formatted": "(555) 123-0000",
+        "duration": None,
+    }
+    assert call["subresource_uris"]["user_defined_messages"].endswith("/UserDefinedMessages.json")
+
+
+async def test_a_call_is_fetched_while_it_goes_on_and_after(autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd({"/voice": STREAM}, greet_and_listen)) as line:
+        call = await line.order()
+        await trio.sleep(2.0)
+        during = (await line.get(f"Calls/{call.sid}.json")).json()
+        await call.wait_over()
+        after = (await line.get(f"Calls/{call.sid}.json")).json()
+
+    assert (during["status"], during["end_time"], during["duration"]) == ("in-progress", None, None)
+    assert (after["status"], after["duration"]) == ("completed", str(call.duration))
+    assert after["start_time"] is not None
+    assert after["end_time"] is not None
+
+
+async def test_calls_are_listed_newest_first_by_page_and_filter(autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd({"/voice": SAY})) as line:
+        calls = [await line.order(To=f"+1555123000{index}") for index in range(5)]
+        first = (await line.get("Calls.json?PageSize=2")).json()
+        second = (await line.rest.get(first["next_page_uri"])).json()
+        one = (await line.get("Calls.json?To=%2B15551230003")).json()
+
+    assert [call["sid"] for call in first["calls"]] == [calls[4].sid, calls[3].sid]
+    assert [call["sid"] for call in second["calls"]] == [calls[2].sid, calls[1].sid]
+    assert second["previous_page_uri"] == first["uri"]
+    assert [call["sid"] for call in one["calls"]] == [calls[3].sid]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code", "status"),
+    [
+        ("GET", "Calls/CA" + "f" * 32 + ".json", 20404, 404),
+        ("POST", "Calls/CA" + "f" * 32 + ".json", 20404, 404),
+        ("GET", "Messages.json", 20404, 404),
+        ("PUT", "Calls.json", 20004, 405),
+        ("POST", "Calls.json", 21201, 400),
+    ],
+)
+async def test_what_is_not_there_or_not_allowed_has_twilios_code(
+    method: str, path: str, code: int, status: int, autojump_clock: MockClock
+) -> None:
+    async with line_open(FarEnd()) as line:
+        response = await line.rest.request(method, f"/2010-04-01/Accounts/{ACCOUNT}/{path}")
+
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+async def test_wrong_credentials_are_20003(autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd()) as line:
+        wrong = await line.rest.get(f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json", auth=(ACCOUNT, "wrong"))
+        none = await httpx.AsyncClient(transport=httpx.ASGITransport(line.simulator), base_url="http://x.invalid").get(
+            f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json"
+        )
+
+    assert (wrong.status_code, wrong.json()["code"]) == (401, 20003)
+    assert (none.status_code, none.json()["code"]) == (401, 20003)
+
+
+async def test_a_call_can_be_deleted(autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd({"/voice": SAY})) as line:
+        call = await line.order()
+        deleted = await line.rest.delete(f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{call.sid}.json")
+        gone = await line.get(f"Calls/{call.sid}.json")
+
+    assert (deleted.status_code, gone.status_code) == (204, 404)
+
+
+async def test_calls_above_the_rate_are_queued_and_not_refused(autojump_clock: MockClock) -> None:
+    far = FarEnd({"/voice": SAY})
+    async with line_open(far, knobs=TwilioKnobs(calls_per_second=1.0)) as line:
+        calls = [await line.order() for _ in range(3)]
+        for call in calls:
+            await call.wait_over()
+        last = (await line.get(f"Calls/{calls[2].sid}.json")).json()
+
+    starts = [hook.at for hook in far.webhooks if hook.form.get("CallStatus") == "initiated"]
+    assert starts == pytest.approx([0.0, 1.0, 2.0])
+    assert last["queue_time"] == "2000"
+
+
+async def test_too_many_orders_at_once_are_20429(autojump_clock: MockClock) -> None:
+    client = httpx.AsyncClient()
+    simulator = TwilioSimulator(plot(), client, ACCOUNT, TOKEN)
+    transport = httpx.ASGITransport(simulator)
+    async with (
+        client,
+        httpx.AsyncClient(transport=transport, base_url="http://x.invalid", auth=(ACCOUNT, TOKEN)) as rest,
+    ):
+        form = {"To": "+15551230000", "From": "+15550009999", "Url": f"{ORIGIN}/voice"}
+        responses = [await rest.post(f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json", data=form) for _ in range(65)]
+
+    assert {response.status_code for response in responses[:64]} == {201}
+    assert (responses[64].status_code, responses[64].json()["code"]) == (429, 20429)
+
+
+async def test_an_outage_is_20503(autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd()) as line:
+        line.simulator.knobs = attrs.evolve(line.simulator.knobs, outage=503)
+        response = await line.get("Calls.json")
+
+    assert (response.status_code, response.json()["code"]) == (503, 20503)
+
+
+async def test_a_hand_can_ring_the_server_and_look_at_the_call(autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd({"/voice": SAY})) as line:
+        placed = await line.rest.post("/simulator/call-in", data={"Url": f"{ORIGIN}/voice"})
+        sid = placed.json()["sid"]
+        await line.simulator.calls[sid].wait_over()
+        log = (await line.rest.get(f"/simulator/calls/{sid}")).json()
+        wav = await line.rest.get(f"/simulator/calls/{sid}/heard.wav")
+        nothing = await line.rest.get("/simulator/nothing")
+
+    assert placed.json()["direction"] == "inbound"
+    assert {"entry": "VerbExecuted", "verb": "Say", "detail": "Hi."}.items() <= log[3].items()
+    assert wav.content[:4] == b"RIFF"
+    assert nothing.status_code == 404
+
+
+async def test_an_observer_sees_every_entry_with_its_call(autojump_clock: MockClock) -> None:
+    seen: list[tuple[str, object]] = []
+    async with line_open(FarEnd({"/voice": SAY})) as line:
+        line.simulator.observe = lambda sid, entry: seen.append((sid, entry))
+        call = await line.order()
+        await call.wait_over()
+
+    assert seen == [(call.sid, entry) for entry in call.log.entries]
+
+
+async def test_sids_are_the_same_in_every_run(autojump_clock: MockClock) -> None:
+    sids = []
+    for _ in range(2):
+        async with line_open(FarEnd({"/voice": SAY})) as line:
+            sids.append((await line.order()).sid)
+
+    assert sids[0] == sids[1]

@@ -1,0 +1,179 @@
+"""Settings are read once, checked whole, and never give a secret away."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import settings
+from settings import Settings, SettingsError, SummaryMode, environment, is_loopback, is_phone_number
+
+REQUIRED: Mapping[str, str] = {
+    "DEEPGRAM_API_KEY": "dg-secret-key",
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "twilio-secret-token",
+    "TWILIO_PHONE_NUMBER": "+15551230000",
+    "LEAD_SERVER_EXTERNAL_URL": "https://agent.example.com",
+}
+VARIABLES = [value for value in vars(settings).values() if isinstance(value, settings.Variable)]
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+
+
+def read(**changes: str) -> Settings:
+    return Settings.from_environ({**REQUIRED, **changes})
+
+
+def problems(**changes: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        read(**changes)
+    return caught.value.problems
+
+
+def test_what_is_required_is_enough() -> None:
+    chosen = read()
+
+    assert (chosen.lead_server_port, chosen.max_calls, chosen.summary_mode) == (8000, 50, SummaryMode.EAGER)
+
+
+def test_everything_missing_is_reported_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ({})
+
+    assert [problem.split()[0] for problem in caught.value.problems] == list(REQUIRED)
+
+
+def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
+    (problem,) = problems(DEEPGRAM_API_KEY="")
+
+    assert problem == (
+        "DEEPGRAM_API_KEY is missing. It is the key for Deepgram's Voice Agent API, which hears and speaks. "
+        "Example: DEEPGRAM_API_KEY=0123abcd"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEEPGRAM_API_KEY", "two words"),
+        ("DEEPGRAM_AGENT_URL", "https://agent.deepgram.com"),
+        ("DEEPGRAM_AGENT_URL", "wss://"),
+        ("GROQ_BASE_URL", "api.groq.com"),
+        ("TWILIO_ACCOUNT_SID", "AC123"),
+        ("TWILIO_PHONE_NUMBER", "555 1230"),
+        ("TWILIO_PHONE_NUMBER", "+0155512300"),
+        ("TWILIO_API_URL", "https://api.twilio.com/2010-04-01"),
+        ("LEAD_SERVER_PORT", "eighty"),
+        ("LEAD_SERVER_PORT", "65536"),
+        ("LEAD_SERVER_PORT", "-1"),
+        ("LEAD_SERVER_EXTERNAL_URL", "agent.example.com"),
+        ("LEAD_SERVER_EXTERNAL_URL", "https://agent.example.com/twilio"),
+        ("LEAD_SERVER_EXTERNAL_URL", "https://agent.example.com?x=1"),
+        ("LEAD_SERVER_EXTERNAL_URL", "https://user@agent.example.com"),
+        ("LEAD_SERVER_EXTERNAL_URL", "https://agent.example.com:port"),
+        ("LEAD_SERVER_EXTERNAL_URL", "http://agent.example.com"),
+        ("LEAD_PHONE_NUMBER", "+1-555-765"),
+        ("MAX_CALLS", "0"),
+        ("MAX_CALLS", "1e3"),
+        ("SUMMARY_MODE", "sometimes"),
+        ("SUMMARY_DEADLINE", "nan"),
+        ("SUMMARY_DEADLINE", "soon"),
+        ("SILENCE_BUDGET", "0"),
+        ("DRAIN_TIMEOUT", "inf"),
+        ("DATABASE_URL", "postgres://db"),
+        ("DATABASE_URL", "file:"),
+    ],
+)
+def test_a_malformed_value_is_one_problem_by_its_name(name: str, value: str) -> None:
+    (problem,) = problems(**{name: value})
+
+    assert problem.startswith(f"{name} is ")
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"])
+def test_this_machine_may_be_reached_without_tls(origin: str) -> None:
+    assert read(LEAD_SERVER_EXTERNAL_URL=origin).lead_server_external_url == origin
+
+
+def test_an_origins_trailing_slash_is_dropped() -> None:
+    assert read(LEAD_SERVER_EXTERNAL_URL="https://a.example:8443/").lead_server_external_url == "https://a.example:8443"
+
+
+def test_blank_is_unset_and_spaces_around_a_value_are_not_its_own() -> None:
+    chosen = read(MAX_CALLS="  ", LEAD_PHONE_NUMBER=" +15557650000 ")
+
+    assert (chosen.max_calls, chosen.lead_phone_number) == (50, "+15557650000")
+
+
+def test_a_server_that_others_can_reach_needs_an_api_token() -> None:
+    (problem,) = problems(LEAD_SERVER_HOST="10.0.0.7")
+
+    assert problem.startswith("API_TOKEN is missing.")
+
+
+def test_a_server_that_others_can_reach_starts_with_an_api_token() -> None:
+    assert read(LEAD_SERVER_HOST="10.0.0.7", API_TOKEN="long-random-text").api_token == "long-random-text"
+
+
+def test_recordings_can_be_turned_off() -> None:
+    assert (read().recordings_dir, read(RECORDINGS_DIR="none").recordings_dir) == (Path("recordings"), None)
+
+
+def test_secrets_are_in_no_repr() -> None:
+    chosen = read(GROQ_API_KEY="groq-secret", API_TOKEN="api-secret")
+
+    assert [secret for secret in chosen.secrets() if secret in repr(chosen)] == []
+
+
+def test_a_malformed_secret_is_not_repeated_back() -> None:
+    (problem,) = problems(TWILIO_AUTH_TOKEN="very secret")
+
+    assert "very secret" not in problem
+
+
+def test_every_variable_has_its_field() -> None:
+    assert {variable.name.lower() for variable in VARIABLES} == set(Settings.__annotations__)
+
+
+def test_the_example_file_names_every_variable_with_its_example() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    written = {line.lstrip("# ").partition("=")[0] for line in lines if "=" in line}
+
+    assert written == {variable.name for variable in VARIABLES}
+
+
+def test_the_example_file_is_a_working_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable.name, raising=False)
+
+    chosen = Settings.from_environ(environment(EXAMPLE))
+
+    assert chosen.lead_server_external_url == "https://agent.example.com"
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("MAX_CALLS=7\nGROQ_LLM=from-file\nEMPTY\n")
+    monkeypatch.setenv("MAX_CALLS", "9")
+
+    found = environment(tmp_path / ".env")
+
+    assert (found["MAX_CALLS"], found["GROQ_LLM"], "EMPTY" in found) == ("9", "from-file", False)
+
+
+def test_reading_a_file_changes_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GROQ_LLM", raising=False)
+    (tmp_path / ".env").write_text("GROQ_LLM=from-file\n")
+    environment(tmp_path / ".env")
+
+    assert "GROQ_LLM" not in environment(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("host", "local"), [("localhost", True), ("127.9.9.9", True), ("[::1]", True), ("10.0.0.7", False), ("a.b", False)]
+)
+def test_loopback_is_known_by_name_and_number(host: str, local: bool) -> None:
+    assert is_loopback(host) is local
+
+
+@pytest.mark.parametrize("text", ["+266696687x", "anonymous", "", "15551230000", "+1555123000\n", "+१२३४५६७८"])
+def test_what_is_not_a_phone_number_is_told_apart(text: str) -> None:
+    assert not is_phone_number(text)

@@ -1,0 +1,267 @@
+"""Who gets onto the media stream, and who does not: no refused upgrade ever reaches an actor."""
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+from trio_websocket import ConnectionClosed
+
+from actors.call import CallPlan
+from agents.brief import Brief
+from protocol.wire import WebSocket
+from tests.web.fakes import (
+    CALL_SID,
+    LEAD,
+    LINE,
+    OTHER_CALL_SID,
+    STREAM_SID,
+    Exchange,
+    FakeCalls,
+    Peer,
+    exchange,
+    voice_form,
+)
+from web.pigeonholes import Pigeonholes
+from web.slots import Slots
+
+
+async def token_of(there: Exchange, call_sid: str = CALL_SID) -> str:
+    """Ask what to do with a call, as Twilio does, and read the token in the answer."""
+    answer = await there.twilio("/twilio/voice", voice_form(call_sid))
+    return answer.text.partition('name="token" value="')[2].partition('"')[0]
+
+
+async def test_a_signed_stream_with_its_token_becomes_a_call(autojump_clock: MockClock) -> None:
+    there = exchange()
+    peer = Peer().starts(await token_of(there)).says("hello")
+
+    await peer.visit(there.app)
+
+    assert there.calls.plans == [CallPlan(CALL_SID, STREAM_SID, "inbound", LEAD, LINE)]
+    assert peer.said == ["accept", "send", "close 1000"]
+
+
+async def test_the_first_frame_after_start_is_the_calls(autojump_clock: MockClock) -> None:
+    there = exchange()
+    peer = Peer().starts(await token_of(there)).says("first media")
+
+    await peer.visit(there.app)
+
+    assert peer.answers[1] == {"type": "websocket.send", "text": "first media", "bytes": None}
+
+
+async def test_what_the_operator_knew_of_the_lead_reaches_the_call(autojump_clock: MockClock) -> None:
+    there = exchange()
+    placed = await there.operator("POST", "/calls", {"to": LEAD, "context": {"name": "John", "need": "a loan"}})
+    form = voice_form(placed.json()["call_sid"], outbound=True)
+    answer = await there.twilio(f"/twilio/voice?order={placed.json()['id']}", form)
+    token = answer.text.partition('name="token" value="')[2].partition('"')[0]
+
+    await Peer().starts(token, call_sid=form["CallSid"]).says("hello").visit(there.app)
+
+    plan = there.calls.plans[0]
+    assert (plan.direction, plan.caller, plan.context) == ("outbound", LEAD, Brief(name="John", need="a loan"))
+
+
+async def test_an_unsigned_upgrade_is_denied_before_it_is_accepted(autojump_clock: MockClock) -> None:
+    there = exchange()
+    peer = Peer(signature="").starts(await token_of(there))
+
+    await peer.visit(there.app)
+
+    assert (peer.said, there.calls.plans) == (["close 1008"], [])
+
+
+async def test_an_upgrade_signed_for_another_address_is_denied(autojump_clock: MockClock) -> None:
+    there = exchange()
+    elsewhere = Peer(target="/twilio/other")
+    peer = Peer(signature=elsewhere.signature).starts(await token_of(there))
+
+    await peer.visit(there.app)
+
+    assert (peer.said, there.calls.plans) == (["close 1008"], [])
+
+
+async def test_an_upgrade_with_a_query_nobody_signed_is_denied(autojump_clock: MockClock) -> None:
+    there = exchange()
+    peer = Peer(target="/twilio?x=1", signature=Peer().signature).starts(await token_of(there))
+
+    await peer.visit(there.app)
+
+    assert (peer.said, there.calls.plans) == (["close 1008"], [])
+
+
+async def test_a_stream_without_a_token_reaches_no_actor(autojump_clock: MockClock) -> None:
+    there = exchange()
+    peer = Peer().starts("")
+
+    await peer.visit(there.app)
+
+    assert (peer.said, there.calls.plans) == (["accept", "close 1008"], [])
+
+
+async def test_a_replayed_token_reaches_no_actor(autojump_clock: MockClock) -> None:
+    there = exchange()
+    token = await token_of(there)
+    await Peer().starts(token).says("hello").visit(there.app)
+
+    replayed = await Peer().starts(token).visit(there.app)
+
+    assert (replayed.said, len(there.calls.plans)) == (["accept", "close 1008"], 1)
+
+
+async def test_an_expired_token_reaches_no_actor(autojump_clock: MockClock) -> None:
+    there = exchange(holes=Pigeonholes(now=trio.current_time))
+    token = await token_of(there)
+    await trio.sleep(61)
+
+    late = await Peer().starts(token).visit(there.app)
+
+    assert (late.said, there.calls.plans) == (["accept", "close 1008"], [])
+
+
+async def test_a_token_of_another_call_reaches_no_actor_and_is_used_up(autojump_clock: MockClock) -> None:
+    there = exchange()
+    token = await token_of(there)
+
+    stolen = await Peer().starts(token, call_sid=OTHER_CALL_SID).visit(there.app)
+    honest = await Peer().starts(token).visit(there.app)
+
+    assert (stolen.said, honest.said, there.calls.plans) == (["accept", "close 1008"], ["accept", "close 1008"], [])
+
+
+async def test_audio_that_is_not_a_telephones_reaches_no_actor(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    peer = await Peer().starts(await token_of(there), sample_rate=16000).visit(there.app)
+
+    assert (peer.said, there.calls.plans) == (["accept", "close 1008"], [])
+
+
+async def test_a_stream_that_does_not_start_is_closed_after_five_seconds(autojump_clock: MockClock) -> None:
+    there, began = exchange(), trio.current_time()
+
+    peer = await Peer().visit(there.app)
+
+    assert (peer.said, trio.current_time() - began) == (["accept", "close 1008"], 5.0)
+
+
+async def test_a_stream_that_leaves_before_it_starts_is_no_call(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    await Peer().leaves().visit(there.app)
+
+    assert there.calls.plans == []
+
+
+async def test_an_unreadable_frame_before_start_costs_only_itself(autojump_clock: MockClock) -> None:
+    there = exchange()
+    peer = Peer().says("}{", b"\x00").starts(await token_of(there)).says("hello")
+
+    await peer.visit(there.app)
+
+    assert len(there.calls.plans) == 1
+
+
+async def test_a_caller_who_hangs_up_ends_the_call(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    async def listen(socket: WebSocket, _: CallPlan) -> None:
+        try:
+            while True:
+                await socket.get_message()
+        except ConnectionClosed as gone:
+            left.append(gone.reason.code if gone.reason else 0)
+
+    left: list[int] = []
+    there.calls.conversation = listen
+    await Peer().starts(await token_of(there)).says("media").leaves(1006).visit(there.app)
+
+    assert left == [1006]
+    assert there.slots.taken == 0
+
+
+async def test_a_slot_is_held_as_long_as_the_call_lasts(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+
+    async def look(socket: WebSocket, _: CallPlan) -> None:
+        seen.append(there.slots.taken)
+
+    seen: list[int] = []
+    there.calls.conversation = look
+    await Peer().starts(await token_of(there)).visit(there.app)
+
+    assert (seen, there.slots.taken) == ([1], 0)
+
+
+async def test_a_stream_beyond_capacity_is_closed_and_twilio_goes_on(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    token = await token_of(there)
+    await trio.sleep(31)  # the reservation lapses: the stream is late
+
+    with there.slots.take("another call"):
+        peer = await Peer().starts(token).visit(there.app)
+
+    assert (peer.said, there.calls.plans) == (["accept", "close 1013"], [])
+
+
+async def test_a_cancelled_call_closes_its_socket_and_frees_its_slot(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    async def for_ever(socket: WebSocket, _: CallPlan) -> None:
+        await trio.sleep_forever()
+
+    there.calls.conversation = for_ever
+    peer = Peer().starts(await token_of(there))
+    with trio.move_on_after(10):
+        await peer.visit(there.app)
+
+    assert (peer.said, there.slots.taken) == (["accept", "close 1000"], 0)
+    assert await there.records.get(CALL_SID) is not None
+
+
+async def test_a_stream_that_was_let_in_before_the_drain_is_still_carried(autojump_clock: MockClock) -> None:
+    there = exchange()
+    token = await token_of(there)
+    there.slots.drain()
+
+    await Peer().starts(token).says("hello").visit(there.app)
+
+    assert len(there.calls.plans) == 1
+
+
+async def test_other_sockets_are_the_web_applications(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    peer = await Peer(target="/elsewhere").leaves().visit(there.app)
+
+    assert "accept" not in peer.said
+
+
+async def test_two_streams_of_one_call_are_never_carried_at_once(autojump_clock: MockClock) -> None:
+    there = exchange(calls=FakeCalls())
+    first, second = await token_of(there), await token_of(there)
+    waiting = Peer().starts(first)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(waiting.visit, there.app)
+        await wait_all_tasks_blocked()
+        refused = await Peer().starts(second).visit(there.app)
+        waiting.says("hello")
+
+    assert (refused.said, len(there.calls.plans)) == (["accept", "close 1013"], 1)
+
+
+async def test_draining_ends_with_the_last_call(autojump_clock: MockClock) -> None:
+    slots = Slots(2)
+
+    async def call() -> None:
+        with slots.take("call"):
+            await trio.sleep(7)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        await wait_all_tasks_blocked()
+        slots.drain()
+        began = trio.current_time()
+        await slots.wait_empty()
+
+    assert trio.current_time() - began == 7

@@ -1,0 +1,140 @@
+"""A walk around the exchange before the first call: does every line out of it answer, and does Twilio's way in work?
+
+Each check asks one service one harmless question and answers with a `Finding`; none places a call, and none raises
+for what it finds. The way in is tried as Twilio takes it: a WebSocket upgrade to the public address, signed with our
+own auth token, and once unsigned, which must be refused.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import attrs
+import httpx
+import trio
+from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, open_websocket_url
+from twilio.base.exceptions import TwilioException
+from twilio.request_validator import RequestValidator
+from twilio.rest import Client
+
+from actors.agent_session import Connect
+from actors.errors import AgentUnavailable
+from protocol.deepgram import Welcome, decode_server
+from settings import Settings
+from web.connect import voice_agent_connector
+from web.media import PATH
+from web.signatures import SIGNATURE, TwilioSignatures
+from web.telephony import twilio_client
+
+CHECK_SECONDS = 10.0
+
+
+@attrs.frozen
+class Finding:
+    """What a check found; `fix` is empty when there is nothing to do."""
+
+    subject: str
+    well: bool
+    says: str
+    fix: str = ""
+
+
+async def check_deepgram(connect: Connect) -> Finding:
+    """Open a Voice Agent socket and wait for its Welcome."""
+    subject = "Deepgram"
+    try:
+        async with connect() as socket:
+            welcome = decode_server(await socket.get_message())
+    except AgentUnavailable as exc:
+        fix = "Try again." if exc.retryable else "Check DEEPGRAM_API_KEY and DEEPGRAM_AGENT_URL."
+        return Finding(subject, well=False, says=exc.reason, fix=fix)
+    except ConnectionClosed:
+        return Finding(subject, well=False, says="closed the connection at once", fix="Check DEEPGRAM_API_KEY.")
+    well = isinstance(welcome, Welcome)
+    return Finding(subject, well=well, says="said Welcome" if well else f"said {type(welcome).__name__}")
+
+
+async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
+    """Ask Groq whether it has our model."""
+    subject = "Groq"
+    if settings.groq_api_key is None:
+        return Finding(subject, well=True, says="not used: Briefs are made from the facts of the call")
+    url = f"{settings.groq_base_url.removesuffix('/openai/v1')}/openai/v1/models"
+    try:
+        answer = await http.get(url, headers={"Authorization": f"Bearer {settings.groq_api_key}"})
+        models = [model["id"] for model in answer.json()["data"]] if answer.is_success else []
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
+        return Finding(subject, well=False, says=type(exc).__name__, fix="Check the network and GROQ_BASE_URL.")
+    if not answer.is_success:
+        return Finding(subject, well=False, says=f"HTTP {answer.status_code}", fix="Check GROQ_API_KEY.")
+    if settings.groq_llm not in models:
+        return Finding(subject, well=False, says=f"has no model {settings.groq_llm}", fix="Change GROQ_LLM.")
+    return Finding(subject, well=True, says=f"has {settings.groq_llm}")
+
+
+async def check_twilio(settings: Settings, client: Client) -> Finding:
+    """Look our number up in the account, and where its calls go."""
+    subject = "Twilio"
+    try:
+        numbers = await client.incoming_phone_numbers.list_async(phone_number=settings.twilio_phone_number, limit=1)
+    except (TwilioException, httpx.HTTPError, ValueError) as exc:
+        fix = "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_API_URL."
+        return Finding(subject, well=False, says=type(exc).__name__, fix=fix)
+    if not numbers:
+        fix = "Buy it, or set TWILIO_PHONE_NUMBER to a number of this account."
+        return Finding(subject, well=False, says="the account does not have our number", fix=fix)
+    ours = f"{settings.lead_server_external_url}/twilio/voice"
+    if numbers[0].voice_url != ours:
+        fix = f"For inbound calls, set the number's voice webhook to {ours} (POST)."
+        return Finding(subject, well=True, says="has our number, for outbound calls only", fix=fix)
+    return Finding(subject, well=True, says="has our number, and sends its calls here")
+
+
+async def _upgrade(url: str, headers: list[tuple[bytes, bytes]]) -> str:
+    try:
+        async with open_websocket_url(url, extra_headers=headers, connect_timeout=5, disconnect_timeout=2):
+            return "accepted"
+    except ConnectionRejected as exc:
+        return f"HTTP {exc.status_code}"
+    except HandshakeError as exc:
+        return type(exc.__cause__ or exc).__name__
+
+
+async def check_way_in(settings: Settings) -> Finding:
+    """Knock at our public address as Twilio does, and once as a stranger."""
+    subject = "Public address"
+    url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + PATH
+    signature = RequestValidator(settings.twilio_auth_token).compute_signature(url, {})
+    invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())])
+    if invited != "accepted":
+        fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
+        return Finding(subject, well=False, says=f"{url}: {invited}", fix=fix)
+    stranger = await _upgrade(url, [])
+    if stranger != "HTTP 403":
+        return Finding(
+            subject, well=False, says=f"{url}: an unsigned upgrade got {stranger}", fix="Is this our server?"
+        )
+    return Finding(subject, well=True, says="takes signed upgrades and refuses others")
+
+
+async def _within(subject: str, check: Callable[[], Awaitable[Finding]]) -> Finding:
+    with trio.move_on_after(CHECK_SECONDS):
+        return await check()
+    return Finding(subject, well=False, says=f"no answer within {CHECK_SECONDS:g} s", fix="Check the network.")
+
+
+async def check_everything(settings: Settings) -> Sequence[Finding]:
+    """Make every check, side by side; each has `CHECK_SECONDS`."""
+    findings: dict[str, Finding] = {}
+
+    async def note(subject: str, check: Callable[[], Awaitable[Finding]]) -> None:
+        findings[subject] = await _within(subject, check)
+
+    context = httpx.create_ssl_context()
+    connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
+    async with httpx.AsyncClient(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
+        client = twilio_client(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http)
+        nursery.start_soon(note, "Deepgram", partial(check_deepgram, connect))
+        nursery.start_soon(note, "Groq", partial(check_groq, settings, http))
+        nursery.start_soon(note, "Twilio", partial(check_twilio, settings, client))
+        nursery.start_soon(note, "Public address", partial(check_way_in, settings))
+    return [findings[subject] for subject in sorted(findings)]
