@@ -303,17 +303,28 @@ class AgentSession:
         self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
         self._goodbyes.add(call.id)
         try:
-            said = self.voice.reply
-            if said is None:
+            if self.voice.reply is None:
                 await wire.send(FunctionCallResponse(call.id, call.name, _SAY_GOODBYE, call.thought_signature))
             with trio.move_on_after(policy.goodbye_audio):
-                with trio.move_on_after(policy.goodbye_onset if said is not None else policy.goodbye_audio):
-                    said = await ledger.wait_reply(self.voice, other_than=said if said and said.whole else None)
-                if said is not None:
-                    await ledger.wait_received(said)
+                await self._wait_last_reply()
+            said = self.voice.reply
             with trio.move_on_after(ledger.unplayed + policy.goodbye_grace):
                 if said is not None:
                     await said.ended.wait()
             self.desk.journal.note(GoodbyeHeard(self.agent.name, said is not None and said.complete))
         finally:
             self._goodbyes.discard(call.id)
+
+    async def _wait_last_reply(self) -> None:
+        """Wait until the service has sent all of what it is saying, and nothing else follows.
+
+        The function call can overtake the audio of the sentence before it, so the goodbye may be the next reply.
+        """
+        ledger = self.desk.ledger
+        said = await ledger.wait_reply(self.voice)
+        while True:
+            await ledger.wait_received(said)
+            with trio.move_on_after(self.desk.policy.goodbye_onset) as quiet:
+                said = await ledger.wait_reply(self.voice, other_than=said)
+            if quiet.cancelled_caught:
+                return

@@ -36,7 +36,7 @@ from actors.record import RecordBuilder
 from actors.scribe import Scribe
 from actors.settings_form import SettingsForm, VoiceAgentOptions
 from actors.summarizer import AskBrief, Summarizer
-from actors.supervision import Crashed, describe, guard
+from actors.supervision import Crashed, describe, guard, root_cause
 from actors.supervisor import ConversationOutcome, Finished, NoAgentLeft, Supervisor
 from actors.tape import Tape
 from actors.twilio_bridge import TwilioBridge
@@ -104,7 +104,7 @@ async def run_call(media: WebSocket, plan: CallPlan, services: CallServices) -> 
     except* Exception as crashes:
         outcome = "crashed"
         log.exception("call_crashed")
-        call.desk.journal.note(ActorCrashed("call", describe(crashes.exceptions[0])))
+        call.desk.journal.note(ActorCrashed("call", describe(root_cause(crashes))))
     finally:
         record = call.close(outcome)
         with trio.move_on_after(services.policy.settle, shield=True) as settling:

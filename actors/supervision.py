@@ -10,10 +10,13 @@ from random import Random
 from typing import TypeVar
 
 import attrs
+import structlog
 import trio
 
 from actors.errors import AgentUnavailable, RestartsExhausted
 from protocol.errors import RemoteProtocolError
+
+log = structlog.stdlib.get_logger()
 
 T = TypeVar("T")
 
@@ -70,7 +73,8 @@ class RestartBudget:
 async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:
     """Run `run(ready)`; once it has called `ready`, an exception is returned as `Crashed`.
 
-    Before that it is raised: as in OTP, a child that fails to start is its starter's business, and is not restarted.
+    Before that its root cause is raised: as in OTP, a child that fails to start is its starter's business, and is not
+    restarted. A crash in the middle of being cancelled is logged, and the cancellation goes on.
     """
     is_ready = False
 
@@ -82,9 +86,16 @@ async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: C
     try:
         return await run(ready)
     except Exception as error:
-        if not is_ready:
+        cause = root_cause(error)
+    except BaseExceptionGroup as mixed:
+        crashes, cancelled = mixed.split(Exception)
+        if cancelled is None or crashes is None:
             raise
-        return Crashed(root_cause(error))
+        log.warning("crashed_while_cancelled", error=describe(root_cause(crashes)))
+        raise cancelled from crashes
+    if not is_ready:
+        raise cause
+    return Crashed(cause)
 
 
 async def guard(run: Callable[[], Awaitable[T]]) -> T | Crashed:

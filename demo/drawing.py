@@ -13,6 +13,7 @@ PADDING = 6.0
 SILENCE_WORTH_SAYING = 0.45
 SILENCE_TOO_LONG = 4.0
 GLYPH_WIDTH = 19.0
+BOLDER = 1.1
 
 
 def draw_stave(sheet: Pen, score: Score, stave: Stave, *, last: bool) -> None:
@@ -81,7 +82,7 @@ def _draw_line(pen: Pen, score: Score, stave: Stave) -> None:
 
 def _draw_silence(pen: Pen, stave: Stave, lane: Lane, start: float, end: float) -> None:
     seen = min(end, stave.end) - max(start, stave.start)
-    if end - start < SILENCE_WORTH_SAYING or seen < (end - start) / 2:
+    if end - start < SILENCE_WORTH_SAYING or seen < min(end - start, stave.end - stave.start) / 2:
         return
     style = "alarm small middle bold" if end - start >= SILENCE_TOO_LONG else "soft small middle"
     words = pen.write(f"{end - start:.1f}", style, x=(stave.x(start) + stave.x(end)) / 2, y=lane.top + 9.9)
@@ -216,8 +217,8 @@ def _draw_gap(pen: Pen, handoff: Handoff, x: float, y: float, style: str) -> Non
         words = f"refused: {handoff.failure}"
     else:
         words = "handoff" if handoff.gap is None else f"{handoff.gap * 1000:.0f} ms"
-    words = fitted(words, 260, 10.5)
-    width = text_width(words, 10.5) + 14
+    words = fitted(words, 260, TEXT_SIZE)
+    width = text_width(words, TEXT_SIZE) * BOLDER + 14
     pen.box(f"pill {style}", x + 7, y - 8, width, 16, r=8)
     pen.write(words, "ink bold middle", x=x + 7 + width / 2, y=y + 3.7)
 

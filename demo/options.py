@@ -13,7 +13,7 @@ from simulators.faults import FaultError, parse_fault
 from simulators.scenario import Scenario, ScenarioError, load_scenario
 
 DEFAULT_SCENARIO = "sale"
-DEFAULT_SPEED = 10.0
+DEFAULT_SPEED = 8.0
 DEFAULT_OUT = Path("switchboard-demo")
 SLOWEST, FASTEST = 0.1, 50.0
 

@@ -21,7 +21,6 @@ from rich.text import Text
 from trio.testing import MockClock
 
 from actors.journal import Entry
-from agents.roster import default_roster
 from demo.facts import JournalEntry
 from demo.live import LiveView
 from demo.options import DemoOptions, OptionsError, Rehearsal, read_options
@@ -29,8 +28,8 @@ from demo.stage import Stage, open_stage
 from demo.summary import summary
 from demo.timeline import render_timeline
 from demo.verdict import shortcomings, unanswered
+from demo.warmup import warm_up
 from simulators.scenario import Scenario
-from simulators.speech import synthesise
 from simulators.twilio.calls import SimulatedCall
 from web.logs import configure_logs
 
@@ -93,7 +92,7 @@ async def _perform(rehearsal: Rehearsal, console: Console) -> int:
     except OSError as exc:
         _tell(console, f"The demo failed: it cannot write to {out}: {exc.strerror}", "red")
         return FAILED
-    rehearse_speech(scenario)
+    await warm_up(scenario)
     with tempfile.TemporaryDirectory(prefix=".recording-", dir=out) as recordings:
         audience = Audience(console)
         try:
@@ -125,21 +124,6 @@ async def _place_call(stage: Stage, scenario: Scenario) -> SimulatedCall:
     if not answer.is_success:
         raise CallNotCarriedError(f"the server did not place the call: HTTP {answer.status_code} {answer.text}")
     return stage.twilio.calls[answer.json()["call_sid"]]
-
-
-def rehearse_speech(scenario: Scenario) -> None:
-    """Synthesise everything that will be said beforehand: on a fast clock, time spent on it would be heard."""
-    roster = default_roster()
-    voices = {name: spec.voice for name, spec in roster.agents.items()}
-    synthesise(roster.agents[roster.first].greeting_with(None), voices[roster.first])
-    for line in scenario.caller.lines:
-        if line.says is not None:
-            synthesise(line.says, scenario.caller.voice)
-    for name, agent in scenario.agents.items():
-        if name in voices:
-            for turn in agent.turns:
-                for sentence in (*turn.says, *turn.then, *turn.on_error):
-                    synthesise(sentence, voices[name])
 
 
 @attrs.define

@@ -8,6 +8,7 @@ them at once. What Twilio refuses is 502, with Twilio's code.
 import hmac
 import secrets
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import attrs
 import structlog
@@ -37,8 +38,12 @@ def _problem(status: int, error: str, **more: object) -> Response:
 
 
 def _from_this_machine() -> bool:
+    """Tell whether the request came straight from this machine: a tunnel's come from here too, under another name."""
     client = request.scope.get("client")
-    host = request.host.rpartition(":")[0] if request.host.count(":") == 1 else request.host
+    try:
+        host = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        return False
     proxied = any(name in request.headers for name in _PROXY_HEADERS)
     return client is not None and is_loopback(client[0]) and is_loopback(host) and not proxied
 

@@ -8,6 +8,7 @@ Everything Twilio refuses becomes `LineError`, with its code and what to do abou
 
 import logging
 import random
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -40,6 +41,8 @@ _FIXES: Mapping[int, str] = {
     21217: "Check the number to call: it does not look like one.",
     21219: "A trial account can only call verified numbers.",
 }
+
+_SDK_PREFIX = re.compile(r"^Unable to \w+ record: ")
 
 _log = structlog.stdlib.get_logger()
 
@@ -118,7 +121,7 @@ def _code(exc: TwilioException) -> int:
 
 def _reason(exc: TwilioException) -> str:
     if isinstance(exc, TwilioRestException):
-        return str(exc.msg)
+        return _SDK_PREFIX.sub("", str(exc.msg))
     if isinstance(exc, TwilioServiceException):
         return str(exc.detail or exc.title)
     return str(exc)

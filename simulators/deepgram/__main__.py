@@ -34,19 +34,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = FaultPlan((*scenario.faults, *extra))
     knobs = DeepgramKnobs(speed=options.speed, slice_ms=options.slice_ms)
     try:
-        trio.run(_serve, scenario, plan, knobs, options)
+        trio.run(serve, scenario, plan, knobs, options)
     except* KeyboardInterrupt:
         sys.stderr.write("stopped\n")
     return 0
 
 
-async def _serve(scenario: Scenario, plan: FaultPlan, knobs: DeepgramKnobs, options: argparse.Namespace) -> None:
+async def serve(
+    scenario: Scenario,
+    plan: FaultPlan,
+    knobs: DeepgramKnobs,
+    options: argparse.Namespace,
+    *,
+    task_status: trio.TaskStatus[ServedAt] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Listen where the options say, and print what happens, until cancelled."""
     where = {"host": options.host, "port": options.port, "api_key": options.api_key}
-    serve = partial(serve_deepgram, scenario, knobs=knobs, faults=plan, log=ExchangeLog(observe=_print), **where)
+    listen = partial(serve_deepgram, scenario, knobs=knobs, faults=plan, log=ExchangeLog(observe=_print), **where)
     async with trio.open_nursery() as nursery:
-        at: ServedAt = await nursery.start(serve)
+        at: ServedAt = await nursery.start(listen)
         sys.stdout.write(f"scenario {scenario.name!r} at {at.url}\n")
         sys.stdout.flush()
+        task_status.started(at)
 
 
 def _print(entry: LogEntry) -> None:

@@ -65,7 +65,7 @@ class OpenCalls:
         function = self.declared.get(scripted.name)
         if function is None:
             return None
-        # Ids are the model's own, OpenAI's form: reference section 9, "call_" and 24 characters.
+        # The ids seen live are the language model's own, in OpenAI's form, though the documentation shows "fc_<uuid>".
         call_id = "call_" + "".join(self._rng.choices(ID_LETTERS, k=24))
         arguments = orjson.dumps(dict(scripted.arguments)).decode()
         call = FunctionCall(id=call_id, name=scripted.name, arguments=arguments, client_side=function.client_side)

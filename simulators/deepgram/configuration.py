@@ -14,7 +14,10 @@ from simulators.deepgram.calls import Declared
 from simulators.deepgram.formats import AudioFormat
 
 DEFAULT_VOICE = "flux-kit-en"
-"""The voice of a session without `agent.speak`: reference section 5.7."""
+"""The voice of a session without `agent.speak` (https://developers.deepgram.com/docs/voice-agent-tts-models)."""
+
+MANAGED_PROMPT_LIMIT = 25_000
+"""Characters; longer prompts of managed models are cut (https://developers.deepgram.com/docs/voice-agent-update-prompt)."""
 
 DEFAULT_FORMAT = AudioFormat("linear16", 24000)
 TELEPHONE_SAMPLE_RATE = 8000
@@ -27,6 +30,7 @@ class Mind:
     prompt: str = ""
     functions: Mapping[str, Declared] = attrs.field(factory=dict)
     entries: int = 1
+    prompt_too_long: bool = False
 
 
 @attrs.frozen
@@ -85,7 +89,9 @@ def mind_of(think: Sequence[Think]) -> Mind:
     functions = {
         function.name: Declared(function.endpoint is None, function.defer_until_eot) for function in think[0].functions
     }
-    return Mind(think[0].prompt or "", functions, len(think))
+    prompt = think[0].prompt or ""
+    too_long = think[0].endpoint is None and len(prompt) > MANAGED_PROMPT_LIMIT
+    return Mind(prompt, functions, len(think), too_long)
 
 
 def voice_of(speak: Sequence[Speak]) -> Voice:

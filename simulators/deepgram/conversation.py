@@ -40,8 +40,8 @@ from simulators.deepgram.configuration import Configuration
 from simulators.deepgram.ear import Ear, EarEvent, TurnEnded, TurnSuspected, UserBegan
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
-from simulators.deepgram.log import ConnectionLog
 from simulators.deepgram.mouth import Mouth, Utterance
+from simulators.deepgram.pen import ConnectionLog
 from simulators.deepgram.thinker import HeardTurn, Thinker, history_of
 from simulators.deepgram.updates import Updates
 

@@ -1,7 +1,7 @@
 """How this Deepgram behaves today: its delays, habits and bad habits, as numbers and switches.
 
 `DeepgramKnobs` is frozen and holds no state. Every default is what the hosted service was seen to do
-(docs/deepgram.md tells where each figure comes from); every other value is something a client must survive.
+in 2026; every other value is something a client must survive.
 """
 
 from typing import TypeAlias

@@ -71,11 +71,12 @@ class VoiceAgentService:
         await trio.aclose_forcefully(stream)
 
     async def _handle(self, stream: trio.abc.Stream, connection: int, nursery: trio.Nursery) -> None:
-        with trio.move_on_after(HANDSHAKE_SECONDS) as handshake:
+        request: WebSocketRequest | None = None
+        with trio.move_on_after(HANDSHAKE_SECONDS):
             request = await wrap_server_stream(
                 nursery, stream, message_queue_size=QUEUED_MESSAGES, max_message_size=MAX_MESSAGE_BYTES
             )
-        if handshake.cancelled_caught:
+        if request is None:
             return
         status = self._verdict(request, connection)
         if status is None:
@@ -101,7 +102,7 @@ class VoiceAgentService:
         match scheme.casefold():
             case "token":
                 return bool(credential) and self._api_key in {None, credential}
-            case "bearer":  # a key is no JWT: `Bearer <API_KEY>` was answered by 401, reference section 1
+            case "bearer":  # a key is no JWT: live, `Bearer <API_KEY>` was answered by 401
                 return credential.count(".") == 2
             case _:
                 return False

@@ -34,8 +34,9 @@ from simulators.deepgram.conversation import Conversation
 from simulators.deepgram.ear import make_ear
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver
-from simulators.deepgram.log import ConnectionLog, ExchangeLog
+from simulators.deepgram.log import ExchangeLog
 from simulators.deepgram.mouth import Mouth
+from simulators.deepgram.pen import ConnectionLog
 from simulators.deepgram.thinker import Thinker
 from simulators.deepgram.updates import Updates
 from simulators.faults import ConnectionFaults, FaultPlan, Step
@@ -132,10 +133,11 @@ class Session:
         try:
             return self._line.dialogue.receive(frame)
         except RemoteProtocolError as error:
-            code = str(error.code)
-            self._log.rejected(code, error.reason, error.excerpt)
-            await self._line.fail(code, UNPARSABLE_TEXT if code == UNPARSABLE else error.reason)
-            raise
+            refusal = error
+        code = str(refusal.code)
+        self._log.rejected(code, refusal.reason, refusal.excerpt)
+        await self._line.fail(code, UNPARSABLE_TEXT if code == UNPARSABLE else refusal.reason)
+        raise refusal
 
     async def _wait_conversing(self) -> Conversation | None:
         """Leave haste in the queue until the settings are applied; None if a fault prevents that."""
@@ -178,6 +180,8 @@ class Session:
             self._open_for_talk.set()
             return
         await self._line.send(SettingsApplied())
+        if self._configuration.mind.prompt_too_long:
+            await self._line.send(WarningReported("PROMPT_TOO_LONG", "the prompt was cut after 25,000 characters"))
         later = [step for step in self._faults.steps if step.after is not None]
         nursery.start_soon(self._act_out_later, later)
         if not any(step.kind == "mute" and not step.after for step in later):
@@ -268,6 +272,8 @@ async def converse(
         _note_closing(pen, closed)
     except* Stalled:
         stalled = True
+    finally:
+        pen.flush()
     if stalled:
         await trio.sleep_forever()
 

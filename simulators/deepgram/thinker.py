@@ -25,8 +25,8 @@ from simulators.deepgram.brain import DEFAULT_APOLOGY, Answer, Brain
 from simulators.deepgram.calls import OpenCall, OpenCalls, any_failed
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
-from simulators.deepgram.log import ConnectionLog
 from simulators.deepgram.mouth import Mouth, Utterance
+from simulators.deepgram.pen import ConnectionLog
 from simulators.faults import ConnectionFaults
 from simulators.scenario import ScriptedCall, ScriptedTurn
 

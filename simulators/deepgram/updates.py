@@ -90,7 +90,7 @@ class Updates:
         await self._line.send(ack)
 
     async def _acknowledge_listening(self) -> None:
-        """Ack after the current speech was processed; updates until then share the ack (reference section 3.10)."""
+        """Ack after the current speech was processed; updates until then share the ack, as was seen live."""
         await trio.sleep(self._knobs.listen_ack)
         if self._ear.speaking:
             await self._quiet.wait()

@@ -18,10 +18,10 @@ def refused(options: DemoOptions) -> str:
     return str(caught.value)
 
 
-def test_default_is_the_sale_at_ten_times_real_time() -> None:
+def test_default_is_the_sale_at_eight_times_real_time() -> None:
     rehearsal = read_options(DemoOptions())
 
-    assert (rehearsal.scenario.name, rehearsal.speed, rehearsal.out) == ("sale", 10.0, DEFAULT_OUT)
+    assert (rehearsal.scenario.name, rehearsal.speed, rehearsal.out) == ("sale", 8.0, DEFAULT_OUT)
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())

@@ -186,5 +186,16 @@ def test_call_is_broken_where_nobody_speaks() -> None:
     assert len(told) == len(set(told))
 
 
+def test_long_silence_is_said_on_every_stave_it_fills() -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    call.says("qualifier", "Hello?")
+    call.note("caller_hung_up", after=60.0, how="stop")
+
+    written = words(drawn(call.entries))
+
+    assert sum(line.startswith("60.0nobody spoke") for line in written) == 3
+
+
 def test_same_journal_draws_the_same_picture() -> None:
     assert render_timeline(sample_journal(), title="A") == render_timeline(sample_journal(), title="A")

@@ -1,6 +1,5 @@
 """The official SDK, unchanged, talks to the simulated service over real sockets."""
 
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ async def test_the_official_sdk_holds_a_whole_conversation(mode: str) -> None:
         at = await nursery.start(serve)
         command = [sys.executable, "-m", "tests.interop.deepgram_sdk_client", mode, at.origin, KEY, *LINES]
         with trio.fail_after(45):
-            finished = await trio.run_process(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            finished = await trio.run_process(command, cwd=ROOT, capture_stdout=True)
         nursery.cancel_scope.cancel(reason="test over")
 
     seen = orjson.loads(finished.stdout)
@@ -58,4 +57,4 @@ async def test_the_official_sdk_is_refused_without_the_key(mode: str) -> None:
         nursery.cancel_scope.cancel(reason="test over")
 
     assert finished.returncode != 0
-    assert b"status_code: 401" in finished.stderr
+    assert b"401" in finished.stderr

@@ -146,7 +146,7 @@ def test_a_record_of_a_newer_version_reads_back_without_what_we_do_not_know() ->
 
 @pytest.mark.parametrize(
     "change",
-    [{"duration": "long"}, {"call_sid": None, "agents": 3}, {"functions": [{"at": 1}]}, {"frames": []}],
+    [{"duration": "long"}, {"call_sid": None, "agents": 3}, {"functions": [{"at": 1}]}, {"frames": 3}],
     ids=str,
 )
 def test_what_is_no_record_is_one_error(change: dict[str, object]) -> None:

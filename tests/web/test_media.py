@@ -20,7 +20,6 @@ from tests.web.fakes import (
     voice_form,
 )
 from web.pigeonholes import Pigeonholes
-from web.slots import Slots
 
 
 async def token_of(there: Exchange, call_sid: str = CALL_SID) -> str:
@@ -248,20 +247,3 @@ async def test_two_streams_of_one_call_are_never_carried_at_once(autojump_clock:
         waiting.says("hello")
 
     assert (refused.said, len(there.calls.plans)) == (["accept", "close 1013"], 1)
-
-
-async def test_draining_ends_with_the_last_call(autojump_clock: MockClock) -> None:
-    slots = Slots(2)
-
-    async def call() -> None:
-        with slots.take("call"):
-            await trio.sleep(7)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(call)
-        await wait_all_tasks_blocked()
-        slots.drain()
-        began = trio.current_time()
-        await slots.wait_empty()
-
-    assert trio.current_time() - began == 7

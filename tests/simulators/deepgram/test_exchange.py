@@ -40,6 +40,15 @@ async def test_the_end_of_a_connection_is_logged_with_its_code(autojump_clock: M
         assert [(entry.code, entry.how) for entry in exchange.log.of(Closed)] == [(1001, "client")]
 
 
+async def test_audio_is_counted_to_the_last_byte(autojump_clock: MockClock) -> None:
+    async with DeepgramExchange(small_scenario()) as exchange, exchange.connect() as socket:
+        await socket.send_message(encode_client(settings_for(greeting=None)))
+        await socket.send_message(bytes([0xFF]) * 1600)
+        await trio.sleep(1)
+
+    assert exchange.log.audio_received(1) == 1600
+
+
 async def test_leaving_the_exchange_ends_its_sessions(autojump_clock: MockClock) -> None:
     async with DeepgramExchange(small_scenario()) as exchange:
         async with exchange.connect():

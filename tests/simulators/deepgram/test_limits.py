@@ -137,3 +137,15 @@ async def test_the_close_code_after_an_error_is_a_knob(code: int, autojump_clock
 
         assert client.close_code == code
         assert client.all(SettingsApplied) == []
+
+
+@pytest.mark.parametrize(("length", "warnings"), [(25_000, []), (25_001, ["PROMPT_TOO_LONG"])])
+async def test_a_prompt_that_is_too_long_is_a_warning(
+    length: int, warnings: list[str], autojump_clock: MockClock
+) -> None:
+    assert isinstance(NO_GREETING.agent, AgentSettings)
+    think = Think(ThinkProvider("open_ai", "gpt-4o-mini"), "x" * length)
+    async with calling(attrs.evolve(NO_GREETING, agent=attrs.evolve(NO_GREETING.agent, think=(think,)))) as client:
+        await trio.sleep(1)
+
+        assert [report.code for report in client.all(WarningReported)] == warnings

@@ -1,3 +1,4 @@
+import argparse
 import ssl
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from protocol.deepgram import (
     encode_client,
 )
 from simulators.deepgram import DeepgramKnobs, ExchangeLog, ServedAt, serve_deepgram
-from simulators.deepgram.__main__ import describe, main
+from simulators.deepgram.__main__ import describe, main, serve
 from simulators.deepgram.log import Connected, FaultInjected, LogEntry, Received, Refused
 from simulators.deepgram.server import PATH
 from simulators.faults import FaultPlan, parse_faults
@@ -35,7 +36,7 @@ async def served(
     *, faults: Sequence[str] = (), log: ExchangeLog | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[ServedAt]:
     """Run the service on a free port of this machine."""
-    serve = partial(
+    listen = partial(
         serve_deepgram,
         small_scenario(),
         knobs=FAST,
@@ -45,7 +46,7 @@ async def served(
         log=log,
     )
     async with trio.open_nursery() as nursery:
-        yield await nursery.start(serve)
+        yield await nursery.start(listen)
         nursery.cancel_scope.cancel(reason="test over")
 
 
@@ -215,3 +216,16 @@ async def test_it_runs_by_hand_as_a_module() -> None:
         nursery.cancel_scope.cancel(reason="test over")
 
     assert "scenario 'sale' at ws://127.0.0.1:" in said
+
+
+async def test_it_prints_where_it_listens_and_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    options = argparse.Namespace(host="127.0.0.1", port=0, api_key=KEY)
+    async with trio.open_nursery() as nursery:
+        at: ServedAt = await nursery.start(serve, small_scenario(), FaultPlan(()), FAST, options)
+        async with opened(at) as socket:
+            await read_until(socket, Welcome)
+        said = capsys.readouterr().out
+        nursery.cancel_scope.cancel(reason="test over")
+
+    assert said.startswith(f"scenario 'scenario' at {at.url}")
+    assert "-> Welcome(" in said

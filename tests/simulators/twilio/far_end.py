@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 
 import attrs
 import httpx
@@ -28,6 +29,8 @@ STREAM = (
     '<Parameter name="token" value="t1"/></Stream></Connect><Hangup/></Response>'
 )
 TONE = bytes([0x10, 0x90]) * 400
+
+STARTED = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
 Session = Callable[[WebSocket, str], Awaitable[None]]
 
@@ -158,7 +161,9 @@ async def line_open(
 ) -> AsyncIterator[Line]:
     transport = httpx.ASGITransport(far)
     async with httpx.AsyncClient(transport=transport, timeout=600) as client:
-        simulator = TwilioSimulator(scenario or plot(), client, ACCOUNT, TOKEN, knobs or TwilioKnobs(), dial=far.dial)
+        simulator = TwilioSimulator(
+            scenario or plot(), client, ACCOUNT, TOKEN, knobs or TwilioKnobs(), dial=far.dial, today=lambda: STARTED
+        )
         rest = httpx.AsyncClient(
             transport=httpx.ASGITransport(simulator), base_url="http://api.twilio.invalid", auth=(ACCOUNT, TOKEN)
         )

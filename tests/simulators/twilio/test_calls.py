@@ -11,7 +11,7 @@ from simulators.scenario import Answers, CallerLine
 from simulators.speech import synthesise
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.knobs import TwilioKnobs
-from simulators.twilio.log import VerbExecuted, WarningRaised
+from simulators.twilio.log import StreamClosed, VerbExecuted, WarningRaised
 from simulators.twilio.performance import APPLICATION_ERROR
 from tests.simulators.twilio.far_end import (
     ORIGIN,
@@ -150,8 +150,9 @@ async def test_a_call_whose_caller_has_gone_cannot_be_redirected(autojump_clock:
     far = FarEnd({"/voice": STREAM, "/after": "<Response/>"}, greet_and_listen, slow=1.0)
     async with line_open(far) as line:
         call = await line.order(StatusCallback="")
-        while not call.streams:
-            await trio.sleep(0.1)  # there is no event for it, and the clock is virtual
+        closed = trio.Event()
+        call.log.observe = lambda entry: closed.set() if isinstance(entry, StreamClosed) else None
+        await closed.wait()
         response = await line.post(f"Calls/{call.sid}.json", Twiml=SAY)
         await call.wait_over()
 

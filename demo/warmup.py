@@ -1,0 +1,44 @@
+"""What is done before the curtain: on a fast clock, time spent on it during the call would be heard as silence.
+
+Speech is synthesised, and the Groq client, which builds its types at its first request, makes one that goes nowhere.
+Nothing here changes what is said or asked in the call, and no fault plan counts it.
+"""
+
+import httpx
+
+from agents.roster import default_roster
+from simulators.scenario import Scenario
+from simulators.speech import synthesise
+from web.groq_brief import groq_brief
+
+
+async def warm_up(scenario: Scenario) -> None:
+    """Do everything that only the first call of a process has to wait for."""
+    rehearse_speech(scenario)
+    await rehearse_brief()
+
+
+def rehearse_speech(scenario: Scenario) -> None:
+    """Synthesise what will be said; the synthesiser keeps it."""
+    roster = default_roster()
+    voices = {name: spec.voice for name, spec in roster.agents.items()}
+    synthesise(roster.agents[roster.first].greeting_with(None), voices[roster.first])
+    for line in scenario.caller.lines:
+        if line.says is not None:
+            synthesise(line.says, scenario.caller.voice)
+    for name, agent in scenario.agents.items():
+        if name in voices:
+            for turn in agent.turns:
+                for sentence in (*turn.says, *turn.then, *turn.on_error):
+                    synthesise(sentence, voices[name])
+
+
+async def rehearse_brief() -> None:
+    """Ask for a Brief where nobody listens."""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(_empty_brief), verify=False) as http:  # noqa: S501 -- goes nowhere
+        ask = groq_brief("rehearsal", "http://127.0.0.1", "llama-3.3-70b-versatile", http)
+        await ask([{"role": "user", "content": "Good evening."}])
+
+
+def _empty_brief(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json={"choices": [{"message": {"content": "{}"}}]})

@@ -1,0 +1,147 @@
+"""Promise 1: hang up, cancel and raise at every scheduler step of a whole call; nothing is left but the record.
+
+The call is `tiny`: two agents, a crash and a restart, functions, a handoff, a goodbye. An instrument counts the steps of
+the call's own tasks and strikes at the n-th; n runs from the first step until the call ends unharmed.
+"""
+
+from collections.abc import Callable, Iterator
+
+import attrs
+import pytest
+import structlog
+import trio
+from outcome import Error
+from trio.testing import MockClock
+
+from tests.calls.tiny import CALL_SID, CALL_TASK, TinyWorld
+
+FEWEST_STEPS = 100
+"""A sweep shorter than this has not seen a whole call."""
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> Iterator[None]:
+    """A traceback a step would be a book: keep the log lines, drop the tracebacks."""
+    with structlog.testing.capture_logs():
+        yield
+
+
+class Boom(Exception):
+    """Raised where nothing should raise."""
+
+
+@attrs.define(eq=False)
+class Strike(trio.abc.Instrument):
+    """Does something once, right before the `at`-th step of a task of the call."""
+
+    at: int
+    blow: Callable[[trio.lowlevel.Task], None]
+    steps: int = 0
+    struck: bool = False
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if not belongs_to_call(task):
+            return
+        self.steps += 1
+        if self.steps == self.at:
+            self.struck = True
+            self.blow(task)
+
+
+def belongs_to_call(task: trio.lowlevel.Task) -> bool:
+    if task.name.endswith("_serve"):  # the far end of a memory socket lives in the nursery of whoever connected
+        return False
+    while task.name != CALL_TASK:
+        if task.parent_nursery is None:
+            return False
+        task = task.parent_nursery.parent_task
+    return True
+
+
+def strike_world(at: int, make_blow: Callable[[TinyWorld, trio.CancelScope], Callable[[trio.lowlevel.Task], None]]) -> tuple[TinyWorld, Strike]:
+    """Run one call with one blow; return what is left of it."""
+    world, scope = TinyWorld(), trio.CancelScope()
+    strike = Strike(at, make_blow(world, scope))
+
+    async def main() -> None:
+        before = count_tasks()
+        with trio.fail_after(60), scope:
+            await world.call()
+        assert count_tasks() == before
+
+    trio.run(main, clock=MockClock(autojump_threshold=0), instruments=[strike])
+    return world, strike
+
+
+def count_tasks() -> int:
+    root = trio.lowlevel.current_root_task()
+    assert root is not None
+    return sum(1 + sum(len(inner.child_tasks) for inner in task.child_nurseries) for nursery in root.child_nurseries for task in nursery.child_tasks)
+
+
+def cancel(_world: TinyWorld, scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
+    return lambda _task: scope.cancel(reason="server stops")
+
+
+def drop_socket(world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
+    def blow(_task: trio.lowlevel.Task) -> None:
+        assert world.caller is not None
+        world.caller.socket.drop()
+
+    return blow
+
+
+def say_stop(world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
+    def blow(_task: trio.lowlevel.Task) -> None:
+        assert world.caller is not None
+        world.caller.say_stop()
+
+    return blow
+
+
+def stop_and_drop(world: TinyWorld, scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
+    def blow(task: trio.lowlevel.Task) -> None:
+        say_stop(world, scope)(task)
+        drop_socket(world, scope)(task)
+
+    return blow
+
+
+def throw(_world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
+    """Let whatever the task is waiting for fail in a way that nobody planned for."""
+
+    def blow(task: trio.lowlevel.Task) -> None:
+        if task._next_send_fn == task.coro.send:  # noqa: SLF001 - trio offers no public way to fail a checkpoint
+            task._next_send = Error(Boom("at a checkpoint"))  # noqa: SLF001
+
+    return blow
+
+
+@pytest.mark.parametrize("blow", [cancel, drop_socket, say_stop, stop_and_drop, throw])
+def test_whatever_happens_at_whatever_step_nothing_is_left_but_the_record(
+    blow: Callable[[TinyWorld, trio.CancelScope], Callable[[trio.lowlevel.Task], None]],
+) -> None:
+    at = 0
+    while True:
+        at += 1
+        world, strike = strike_world(at, blow)
+        if not strike.struck:
+            break
+        left = (world.service.open_sockets, world.slots)
+        records = list(world.records._kept.values())
+
+        assert left == (0, 0), f"step {at}: {left}"
+        assert [CALL_SID] == [record.call_sid for record in records], f"step {at}"
+        assert records[0].outcome, f"step {at}"
+        assert [entry.event for entry in world.entries][-1] == "call_ended", f"step {at}"
+    assert at > FEWEST_STEPS
+
+
+def test_a_call_nobody_touches_completes() -> None:
+    world, _ = strike_world(0, cancel)
+
+    (record,) = world.records._kept.values()
+    assert record.outcome == "completed"
+    assert ["first", "second"] == [stint.agent for stint in record.agents]
+    assert record.restarts == 1
+    assert ["hang_up"] == world.line.asked

@@ -1,0 +1,223 @@
+"""A whole call in as few scheduler steps as it can be: two agents, a crash, a handoff, a function, a goodbye.
+
+The far ends are scripts, not simulators: they say the least that takes the actors through every phase, so that a sweep
+over every scheduler step of the call stays affordable.
+"""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from random import Random
+
+import attrs
+import orjson
+import trio
+from trio_websocket import ConnectionClosed
+
+from actors.call import CallPlan, CallServices, run_call
+from actors.journal import Entry
+from actors.policy import CallPolicy
+from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
+from agents.roster import load_roster
+from agents.spec import AgentSpec
+from protocol.audio import FRAME_BYTES
+from protocol.wire import WebSocket
+from simulators.memory import MemoryWebSocket, memory_websocket_pair
+from store.memory import MemoryRecords
+
+CALL_SID = "CA" + "1" * 32
+STREAM_SID = "MZ" + "1" * 32
+CALL_TASK = "the call"
+SPEECH = bytes([0x20]) * FRAME_BYTES
+
+
+@attrs.frozen
+class NoArguments:
+    """Nothing to say."""
+
+
+async def _look_up(arguments: NoArguments, context: CallContext) -> Outcome:
+    await trio.sleep(0.01)
+    return Answer({"found": True}, {"need": "a pension"})
+
+
+LOOK_UP = FunctionSpec("look_up", "Looks something up.", NoArguments, _look_up)
+
+
+def _agent(name: str, functions: tuple[FunctionSpec, ...], hands_to: tuple[str, ...] = ()) -> AgentSpec:
+    return AgentSpec(name, name, f"You are the {name}.", f"I am the {name}.", "aura-2-thalia-en", functions, hands_to)
+
+
+ROSTER = load_roster(
+    [
+        _agent("first", (LOOK_UP, handoff_to_next_agent("second"), END_CONVERSATION), ("second",)),
+        _agent("second", (LOOK_UP, END_CONVERSATION)),
+    ]
+)
+
+
+def _text(**message: object) -> str:
+    return orjson.dumps(message).decode()
+
+
+def _call(name: str, **arguments: str) -> str:
+    call = {"id": f"id-{name}", "name": name, "arguments": orjson.dumps(arguments).decode(), "client_side": True}
+    return _text(type="FunctionCallRequest", functions=[call])
+
+
+@attrs.define(eq=False)
+class TinyService:
+    """Deepgram in a dozen lines. Each connection follows its script, a step for each message it waits for."""
+
+    open_sockets: int = 0
+    connections: int = 0
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[WebSocket]:
+        self.connections += 1
+        ours, theirs = memory_websocket_pair()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._serve, theirs, self.connections)
+            self.open_sockets += 1
+            try:
+                yield ours
+            finally:
+                self.open_sockets -= 1
+                ours.drop()
+                nursery.cancel_scope.cancel()
+
+    async def _serve(self, socket: MemoryWebSocket, connection: int) -> None:
+        with suppress(ConnectionClosed):
+            await socket.send_message(_text(type="Welcome", request_id=str(connection)))
+            await self._wait(socket, b'"Settings"')
+            await socket.send_message(_text(type="SettingsApplied"))
+            await self._say(socket, f"Greeting {connection}.")
+            await self._wait(socket, SPEECH)
+            if connection == 1:
+                socket.drop()
+                return
+            await socket.send_message(_text(type="UserStartedSpeaking"))
+            await socket.send_message(_text(type="ConversationText", role="user", content=f"Words {connection}."))
+            await socket.send_message(_call("look_up"))
+            await self._wait(socket, b"FunctionCallResponse")
+            if connection == 2:
+                await socket.send_message(_call("handoff_to_next_agent", reason="asked"))
+            else:
+                await self._say(socket, "Goodbye.")
+                await socket.send_message(_call("end_conversation", reason="task_complete"))
+            await self._wait(socket, b"never")
+
+    async def _say(self, socket: WebSocket, text: str) -> None:
+        await socket.send_message(bytes(4 * FRAME_BYTES))
+        await socket.send_message(_text(type="ConversationText", role="assistant", content=text))
+        await socket.send_message(_text(type="AgentAudioDone"))
+
+    async def _wait(self, socket: WebSocket, wanted: bytes) -> None:
+        while True:
+            message = await socket.get_message()
+            if wanted in (message if isinstance(message, bytes) else message.encode()):
+                return
+
+
+@attrs.define(eq=False)
+class TinyCaller:
+    """Twilio in a dozen lines: speaks every 80 ms, and echoes each mark when its audio must have been played."""
+
+    socket: MemoryWebSocket
+    said: int = 0
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen)
+            with suppress(ConnectionClosed):
+                while True:
+                    await trio.sleep(0.08)
+                    await self.socket.send_message(self._media(4 * SPEECH))
+
+    def say_stop(self) -> None:
+        """Send `stop`, from outside of any task."""
+        outgoing = self.socket._outgoing
+        outgoing.messages.append(_text(event="stop", streamSid=STREAM_SID, stop={"callSid": CALL_SID}))
+        outgoing.readers.unpark()
+
+    async def _listen(self) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                message = orjson.loads(await self.socket.get_message())
+                if message["event"] == "mark":
+                    await trio.sleep(0.08)
+                    await self.socket.send_message(_text(event="mark", streamSid=STREAM_SID, mark=message["mark"]))
+
+    def _media(self, audio: bytes) -> str:
+        self.said += 1
+        payload = b64encode(audio).decode()
+        return _text(event="media", streamSid=STREAM_SID, media={"payload": payload})
+
+
+@attrs.define(eq=False)
+class TinyLine:
+    """A telephone line that does nothing."""
+
+    asked: list[str] = attrs.field(factory=list)
+
+    async def hang_up(self, call_sid: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.asked.append("hang_up")
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.asked.append("redirect")
+
+
+async def tiny_brief(_messages: list[dict[str, str]]) -> str:
+    await trio.sleep(0.01)
+    return '{"summary": "Somebody wants a pension."}'
+
+
+@attrs.define(eq=False)
+class TinyWorld:
+    """Everything outside the call, and what is left of it afterwards."""
+
+    service: TinyService = attrs.field(factory=TinyService)
+    line: TinyLine = attrs.field(factory=TinyLine)
+    records: MemoryRecords = attrs.field(factory=MemoryRecords)
+    entries: list[Entry] = attrs.field(factory=list)
+    caller: TinyCaller | None = None
+    slots: int = 0
+    ended: bool = False
+
+    async def call(self) -> None:
+        """Carry one call, in a slot, as the web layer does. The call is the task of this name."""
+        ours, theirs = memory_websocket_pair()
+        self.caller = TinyCaller(theirs)
+        services = CallServices(
+            roster=ROSTER,
+            connect=self.service.connect,
+            ask_brief=tiny_brief,
+            line=self.line,
+            records=self.records,
+            policy=CallPolicy(goodbye_onset=0.05),
+            observe=self.entries.append,
+            rng=Random(0),
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.caller.run)
+            await nursery.start(self._carry, ours, services, name=CALL_TASK)
+
+    async def _carry(
+        self, socket: WebSocket, services: CallServices, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        task_status.started()
+        with self._slot():
+            await run_call(socket, CallPlan(CALL_SID, STREAM_SID, "inbound"), services)
+        self.ended = True
+        assert self.caller is not None
+        self.caller.socket.drop()
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        self.slots += 1
+        try:
+            yield
+        finally:
+            self.slots -= 1

@@ -1,0 +1,191 @@
+"""A Voice Agent socket is opened with our key, or the reason why not says whether to try again."""
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+import trio
+import trustme
+from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
+
+from actors.errors import AgentUnavailable
+from web.connect import voice_agent_connector
+
+PATH = "/v1/agent/converse"
+Service = Callable[[WebSocketRequest], Awaitable[None]]
+LONG = b"x" * (2 * 2**20)
+
+
+async def greet(request: WebSocketRequest) -> None:
+    """Say who came, then whatever they say."""
+    socket = await request.accept()
+    headers = {name.lower(): value for name, value in request.headers}
+    await socket.send_message(headers[b"authorization"].decode() + " " + request.path)
+    await socket.send_message(LONG)
+    try:
+        await socket.get_message()
+    except ConnectionClosed:
+        pass
+
+
+async def refuse(status: int, request: WebSocketRequest) -> None:
+    await request.reject(status)
+
+
+@asynccontextmanager
+async def serving(service: Service, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(partial(serve_websocket, service, "127.0.0.1", 0, context))
+        yield server.port
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_context(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def client_context(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+async def opened(port: int, scheme: str = "ws", context: ssl.SSLContext | None = None) -> tuple[str | bytes, ...]:
+    connect = voice_agent_connector(
+        f"{scheme}://127.0.0.1:{port}{PATH}", "key", context or ssl.create_default_context()
+    )
+    async with connect() as socket:
+        return await socket.get_message(), await socket.get_message()
+
+
+async def test_the_key_and_the_path_are_what_deepgram_expects() -> None:
+    async with serving(greet) as port:
+        assert await opened(port) == (f"Token key {PATH}", LONG)
+
+
+async def test_a_secure_socket_is_checked_against_the_shared_context(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    async with serving(greet, server_context) as port:
+        assert (await opened(port, "wss", client_context))[0] == f"Token key {PATH}"
+
+
+async def test_a_certificate_nobody_vouches_for_is_not_worth_another_try(server_context: ssl.SSLContext) -> None:
+    async with serving(greet, server_context) as port:
+        with pytest.raises(AgentUnavailable) as refused:
+            await opened(port, "wss")
+
+    assert (refused.value.retryable, "CertVerif" in refused.value.reason) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"),
+    [(400, False), (401, False), (402, False), (404, False), (429, True), (500, True), (503, True)],
+)
+async def test_a_refused_upgrade_says_whether_to_try_again(status: int, retryable: bool) -> None:
+    async with serving(partial(refuse, status)) as port:
+        with pytest.raises(AgentUnavailable) as refused:
+            await opened(port)
+
+    assert (refused.value.reason, refused.value.retryable) == (f"HTTP {status}", retryable)
+
+
+async def test_a_port_where_nobody_listens_may_be_tried_again() -> None:
+    with trio.socket.socket() as unused:
+        await unused.bind(("127.0.0.1", 0))
+        with pytest.raises(AgentUnavailable) as refused:
+            await opened(unused.getsockname()[1])
+
+    assert refused.value.retryable
+
+
+async def test_a_name_that_is_not_found_may_be_tried_again() -> None:
+    connect = voice_agent_connector("ws://nobody.invalid/", "key", ssl.create_default_context())
+
+    with pytest.raises(AgentUnavailable) as refused:
+        async with connect():
+            pass
+    assert refused.value.retryable
+
+
+async def test_a_service_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.connect.CONNECT_SECONDS", 0.05)
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listeners[0]:
+        with pytest.raises(AgentUnavailable, match="no answer within"):
+            await opened(listeners[0].socket.getsockname()[1])
+
+
+async def test_a_service_that_hangs_up_in_the_middle_of_the_upgrade_is_an_error_to_try_again() -> None:
+    async def hang_up(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, hang_up, 0)
+        with pytest.raises((AgentUnavailable, ConnectionClosed)):
+            await opened(listeners[0].socket.getsockname()[1])
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), OSError("ours"), ConnectionClosed(None)])
+async def test_what_is_raised_inside_comes_out_as_it_is(error: Exception) -> None:
+    async with serving(greet) as port:
+        connect = voice_agent_connector(f"ws://127.0.0.1:{port}{PATH}", "key", ssl.create_default_context())
+        with pytest.raises(type(error)) as raised:
+            async with connect():
+                raise error
+
+    assert raised.value is error
+
+
+@pytest.mark.parametrize("error", [None, ValueError("ours")])
+async def test_a_peer_that_never_says_goodbye_hides_nothing(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.connect.DISCONNECT_SECONDS", 0.05)
+
+    async def stall(stream: trio.SocketStream) -> None:
+        request = await stream.receive_some()
+        key = bytes(request).lower().partition(b"sec-websocket-key: ")[2].split(b"\r\n")[0]
+        assert key
+        await stream.send_all(_accepting(bytes(request)))
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, stall, 0)
+        port = listeners[0].socket.getsockname()[1]
+        connect = voice_agent_connector(f"ws://127.0.0.1:{port}/", "key", ssl.create_default_context())
+        raised = await _raised_by(connect, error)
+        nursery.cancel_scope.cancel()
+
+    assert raised is error
+
+
+async def _raised_by(connect: Callable[[], object], error: Exception | None) -> Exception | None:
+    try:
+        async with connect():  # type: ignore[attr-defined]
+            if error is not None:
+                raise error
+    except ValueError as exc:
+        return exc
+    return None
+
+
+def _accepting(request: bytes) -> bytes:
+    from wsproto.utilities import generate_accept_token
+
+    lines = dict(line.split(b": ", 1) for line in request.split(b"\r\n") if b": " in line)
+    key = next(value for name, value in lines.items() if name.lower() == b"sec-websocket-key")
+    head = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+    return head + generate_accept_token(key) + b"\r\n\r\n"

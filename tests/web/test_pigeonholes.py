@@ -1,0 +1,102 @@
+"""What one request leaves is there for one other, once, and not for long; on this worker or on the next."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import attrs
+import pytest
+import trio
+
+from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
+
+
+@attrs.define
+class Clock:
+    """A clock that stands still until it is set."""
+
+    time: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+Opener: TypeAlias = Callable[[Path, Clock], Holes]
+KINDS: dict[str, Opener] = {
+    "one worker's": lambda _, clock: Pigeonholes(clock),
+    "shared": lambda folder, clock: SharedPigeonholes(folder / "pending", clock),
+}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=list(KINDS))
+def holes(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Holes:
+    return KINDS[request.param](tmp_path, clock)
+
+
+async def test_what_was_put_is_taken_once(holes: Holes) -> None:
+    await holes.put("name", b"content", 60)
+
+    assert [await holes.take("name"), await holes.take("name")] == [b"content", None]
+
+
+async def test_what_was_put_can_be_looked_at_more_than_once(holes: Holes) -> None:
+    await holes.put("name", b"content", 60)
+
+    assert [await holes.peek("name"), await holes.peek("name")] == [b"content", b"content"]
+
+
+async def test_an_unknown_name_holds_nothing(holes: Holes) -> None:
+    assert [await holes.peek("name"), await holes.take("name")] == [None, None]
+
+
+async def test_what_is_too_old_is_gone(holes: Holes, clock: Clock) -> None:
+    await holes.put("name", b"content", 60)
+    clock.time += 60
+
+    assert [await holes.peek("name"), await holes.take("name")] == [None, None]
+
+
+async def test_only_one_of_many_takers_wins(holes: Holes) -> None:
+    await holes.put("name", b"content", 60)
+    taken: list[bytes | None] = []
+
+    async def take() -> None:
+        taken.append(await holes.take("name"))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(take)
+
+    assert sorted(taken, key=bool) == [None] * 7 + [b"content"]
+
+
+async def test_workers_that_share_a_folder_share_what_is_in_it(tmp_path: Path, clock: Clock) -> None:
+    await SharedPigeonholes(tmp_path, clock).put("name", b"content", 60)
+
+    assert await SharedPigeonholes(tmp_path, clock).take("name") == b"content"
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_a_shared_folder_is_swept(tmp_path: Path, clock: Clock) -> None:
+    holes = SharedPigeonholes(tmp_path, clock)
+    await holes.put("old", b"content", 60)
+    clock.time += 121
+    await holes.put("new", b"content", 60)
+
+    assert len(names_in(tmp_path)) == 1
+
+
+async def test_files_are_their_owners_only_and_do_not_tell_the_name(tmp_path: Path, clock: Clock) -> None:
+    await SharedPigeonholes(tmp_path / "pending", clock).put("token secret", b"content", 60)
+
+    (path,) = (tmp_path / "pending").iterdir()
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert "secret" not in path.name

@@ -1,0 +1,226 @@
+"""What an operator may do, and in which words a mistake is answered."""
+
+import httpx
+import pytest
+from trio.testing import MockClock
+
+from store.records import TurnRecord
+from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, LINE, FakeLine, client_of, exchange, record, voice_form
+from web.telephony import LineError
+
+
+async def test_a_call_is_placed(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    answer = await there.operator("POST", "/calls", {"to": LEAD})
+
+    placed = answer.json()
+    assert (answer.status_code, placed["status"], placed["call_sid"]) == (201, "queued", f"CA{1:032x}")
+    assert there.line.placed == [(LEAD, placed["id"])]
+    assert answer.headers["location"] == f"/calls/{placed['id']}"
+
+
+@pytest.mark.parametrize("order", [None, b"", {}, {"context": {}}])
+async def test_the_lead_of_the_settings_is_called_when_nobody_is_named(
+    order: object, autojump_clock: MockClock
+) -> None:
+    there = exchange(LEAD_PHONE_NUMBER="+15550001111")
+
+    await there.operator("POST", "/calls", order)
+
+    assert [to for to, _ in there.line.placed] == ["+15550001111"]
+
+
+@pytest.mark.parametrize(
+    ("order", "fields"),
+    [
+        (b"{", ["body"]),
+        ([LEAD], ["body"]),
+        ({}, ["to"]),
+        ({"to": None}, ["to"]),
+        ({"to": "555 765"}, ["to"]),
+        ({"to": LINE}, ["to"]),
+        ({"to": LEAD, "contxt": {}}, ["contxt"]),
+        ({"to": LEAD, "context": "John"}, ["context"]),
+        ({"to": LEAD, "context": {"nmae": "John", "need": 3, "location": "x" * 1001}},
+         ["context.nmae", "context.need", "context.location"]),
+        ({"to": 1, "x": 1, "context": None}, ["x", "to", "context"]),
+    ],
+)  # fmt: skip
+async def test_every_mistake_in_an_order_is_named(order: object, fields: list[str], autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    answer = await there.operator("POST", "/calls", order)
+
+    assert (answer.status_code, [one["field"] for one in answer.json()["problems"]]) == (400, fields)
+    assert there.line.placed == []
+
+
+async def test_a_misspelt_field_is_answered_with_the_one_that_was_meant(autojump_clock: MockClock) -> None:
+    answer = await exchange().operator("POST", "/calls", {"to": LEAD, "context": {"nmae": "John"}})
+
+    assert answer.json()["problems"][0]["fix"] == "Did you mean name?"
+
+
+@pytest.mark.parametrize("token", ["", "wrong", API_TOKEN + "x", "ü"])
+@pytest.mark.parametrize(
+    ("method", "target"), [("POST", "/calls"), ("GET", "/calls"), ("GET", "/calls/x"), ("DELETE", "/calls/x")]
+)
+async def test_a_stranger_is_refused(method: str, target: str, token: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    async with there.client() as client:
+        headers = [(b"Authorization", f"Bearer {token}".encode())] if token else []
+        answer = await client.request(method, target, headers=headers)
+
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_another_scheme_than_bearer_is_refused(autojump_clock: MockClock) -> None:
+    async with exchange().client() as client:
+        answer = await client.get("/calls", headers={"Authorization": f"Basic {API_TOKEN}"})
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("base_url", "headers", "status"),
+    [
+        ("http://127.0.0.1:8000", {}, 200),
+        ("http://localhost", {}, 200),
+        ("http://[::1]:8000", {}, 200),
+        ("http://agent.example.com", {}, 401),
+        ("http://127.0.0.1:8000", {"X-Forwarded-For": "203.0.113.1"}, 401),
+    ],
+)
+async def test_without_a_token_only_this_machine_is_served(
+    base_url: str, headers: dict[str, str], status: int, autojump_clock: MockClock
+) -> None:
+    there = exchange(API_TOKEN="")
+    async with client_of(there.app, base_url) as client:
+        answer = await client.get("/calls", headers=headers)
+
+    assert answer.status_code == status
+
+
+async def test_without_a_token_another_machine_is_refused(autojump_clock: MockClock) -> None:
+    there = exchange(API_TOKEN="")
+    transport = httpx.ASGITransport(app=there.app, client=("203.0.113.1", 5))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        answer = await client.get("/calls")
+
+    assert answer.status_code == 401
+
+
+async def test_an_order_beyond_capacity_is_to_be_tried_later(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    await there.operator("POST", "/calls", {"to": LEAD})
+
+    answer = await there.operator("POST", "/calls", {"to": LEAD})
+
+    assert (answer.status_code, answer.headers["retry-after"], len(there.line.placed)) == (429, "10", 1)
+
+
+async def test_an_order_during_a_drain_is_to_be_tried_later(autojump_clock: MockClock) -> None:
+    there = exchange()
+    there.slots.drain()
+
+    answer = await there.operator("POST", "/calls", {"to": LEAD})
+
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+
+
+async def test_what_twilio_refuses_is_told_with_its_code_and_frees_the_line(autojump_clock: MockClock) -> None:
+    refusal = LineError("The number is unverified", code=21219, fix="A trial account can only call verified numbers.")
+    there = exchange(line=FakeLine(refusal=refusal), MAX_CALLS="1")
+
+    answer = await there.operator("POST", "/calls", {"to": LEAD})
+
+    told = answer.json()
+    assert (answer.status_code, told["code"], told["maybe_placed"], there.slots.accepting) == (502, 21219, False, True)
+    assert (await there.operator("GET", "/calls")).json()["calls"] == []
+
+
+async def test_a_call_that_may_ring_all_the_same_keeps_its_line(autojump_clock: MockClock) -> None:
+    there = exchange(line=FakeLine(refusal=LineError("no answer", maybe_done=True)), MAX_CALLS="1")
+
+    answer = await there.operator("POST", "/calls", {"to": LEAD})
+
+    assert (answer.json()["maybe_placed"], there.slots.accepting) == (True, False)
+
+
+async def test_live_and_ended_calls_are_listed_without_their_words(autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.twilio("/twilio/voice", voice_form())
+    await there.records.save(record("CA" + "9" * 32, transcript=(TurnRecord(1.0, "caller", "my secret"),)))
+
+    answer = await there.operator("GET", "/calls")
+
+    assert [call["call_sid"] for call in answer.json()["calls"]] == [CALL_SID, "CA" + "9" * 32]
+    assert "my secret" not in answer.text
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "501", "²"])
+async def test_a_limit_that_is_none_is_refused(limit: str, autojump_clock: MockClock) -> None:
+    assert (await exchange().operator("GET", f"/calls?limit={limit}")).status_code == 400
+
+
+async def test_a_list_is_as_long_as_was_asked(autojump_clock: MockClock) -> None:
+    there = exchange()
+    for number in range(3):
+        await there.records.save(record(f"CA{number:032}"))
+
+    assert len((await there.operator("GET", "/calls?limit=2")).json()["calls"]) == 2
+
+
+async def test_a_call_is_shown_with_its_record(autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.records.save(record(transcript=(TurnRecord(1.0, "caller", "Hello."),)))
+
+    shown = (await there.operator("GET", f"/calls/{CALL_SID}")).json()
+
+    assert (shown["status"], shown["record"]["transcript"][0]["text"]) == ("completed", "Hello.")
+
+
+async def test_a_live_call_has_no_record_yet(autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.twilio("/twilio/voice", voice_form())
+
+    shown = (await there.operator("GET", f"/calls/{CALL_SID}")).json()
+
+    assert (shown["status"], shown["record"]) == ("ringing", None)
+
+
+@pytest.mark.parametrize("name", ["CA" + "7" * 32, "..", "%2e%2e%2fetc"])
+async def test_an_unknown_call_is_not_found(name: str, autojump_clock: MockClock) -> None:
+    assert (await exchange().operator("GET", f"/calls/{name}")).status_code == 404
+
+
+async def test_a_call_is_hung_up_by_our_name_for_it(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    placed = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+
+    answer = await there.operator("DELETE", f"/calls/{placed['id']}")
+
+    assert (answer.status_code, there.line.hung_up, there.slots.accepting) == (202, [placed["call_sid"]], True)
+
+
+async def test_a_call_of_another_worker_is_hung_up_by_its_callsid(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    await there.operator("DELETE", f"/calls/{CALL_SID}")
+
+    assert there.line.hung_up == [CALL_SID]
+
+
+async def test_what_is_no_call_cannot_be_hung_up(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    assert ((await there.operator("DELETE", "/calls/x")).status_code, there.line.hung_up) == (404, [])
+
+
+async def test_a_hang_up_that_twilio_refuses_is_told(autojump_clock: MockClock) -> None:
+    there = exchange(line=FakeLine(refusal=LineError("no", code=20003)))
+
+    answer = await there.operator("DELETE", f"/calls/{CALL_SID}")
+
+    assert (answer.status_code, answer.json()["code"]) == (502, 20003)

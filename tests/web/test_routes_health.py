@@ -1,0 +1,46 @@
+"""The platform is told the truth about this worker, and nothing about its callers."""
+
+from trio.testing import MockClock
+
+from tests.web.fakes import LEAD, exchange, voice_form
+
+
+async def test_a_worker_that_answers_is_alive(autojump_clock: MockClock) -> None:
+    async with exchange().client() as client:
+        assert (await client.get("/healthz")).json() == {"alive": True}
+
+
+async def test_a_worker_with_a_free_line_is_ready(autojump_clock: MockClock) -> None:
+    async with exchange(MAX_CALLS="3").client() as client:
+        answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "draining": False, "calls": 0, "capacity": 3})
+
+
+async def test_a_full_worker_is_alive_and_not_ready(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    async with there.client() as client:
+        with there.slots.take("call"):
+            assert [(await client.get(path)).status_code for path in ("/readyz", "/healthz")] == [503, 200]
+
+
+async def test_a_draining_worker_is_not_ready(autojump_clock: MockClock) -> None:
+    there = exchange()
+    there.slots.drain()
+    async with there.client() as client:
+        answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["draining"]) == (503, True)
+
+
+async def test_metrics_are_prometheus_text_without_names(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="3")
+    await there.twilio("/twilio/voice", voice_form())
+    async with there.client() as client:
+        await client.post("/twilio/voice")
+        answer = await client.get("/metrics")
+
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'switchboard_refused_total{why="unsigned_webhook"} 1' in answer.text
+    assert "switchboard_calls_capacity 3" in answer.text
+    assert LEAD not in answer.text

@@ -1,0 +1,231 @@
+"""What Twilio is told at its door, and what becomes of what it says there."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from store.records import CallRecord
+from tests.web.fakes import (
+    CALL_SID,
+    LEAD,
+    LINE,
+    OTHER_CALL_SID,
+    Exchange,
+    FakeLine,
+    exchange,
+    record,
+    voice_form,
+)
+from web.telephony import LineError
+
+PATHS = ["/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after"]
+
+
+def form(**more: str) -> dict[str, str]:
+    return {"AccountSid": "AC" + "0" * 32, "CallSid": CALL_SID, **more}
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_unsigned_webhook_is_refused_without_a_reason(path: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    async with there.client() as client:
+        answer = await client.post(path, data=form())
+
+    assert (answer.status_code, answer.content) == (403, b"")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_webhook_signed_by_somebody_else_is_refused(path: str, autojump_clock: MockClock) -> None:
+    answer = await exchange().twilio(path, form(), token="another-token")
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_webhook_is_posted(path: str, autojump_clock: MockClock) -> None:
+    async with exchange().client() as client:
+        answer = await client.get(path)
+
+    assert answer.status_code == 405
+
+
+async def test_a_body_beyond_all_measure_is_refused(autojump_clock: MockClock) -> None:
+    answer = await exchange().twilio("/twilio/voice", form(Padding="x" * 100_000))
+
+    assert answer.status_code == 413
+
+
+async def test_a_call_is_connected_to_our_stream(autojump_clock: MockClock) -> None:
+    answer = await exchange().twilio("/twilio/voice", voice_form())
+
+    assert answer.headers["content-type"] == "text/xml; charset=utf-8"
+    assert answer.text.startswith("<?xml")
+    assert 'url="wss://agent.example.com/twilio"' in answer.text
+    assert 'action="https://agent.example.com/twilio/after"' in answer.text
+
+
+async def test_fields_nobody_has_heard_of_are_welcome(autojump_clock: MockClock) -> None:
+    answer = await exchange().twilio("/twilio/voice", voice_form(NewThing="1", StirVerstat="TN-Validation-Passed-A"))
+
+    assert "<Stream" in answer.text
+
+
+async def test_repeated_and_blank_fields_are_part_of_what_was_signed(autojump_clock: MockClock) -> None:
+    twice: dict[str, str | list[str]] = {**voice_form(), "Tag": ["b", "a"], "Blank": ""}
+
+    assert (await exchange().twilio("/twilio/voice", twice)).status_code == 200
+
+
+async def test_an_anonymous_caller_has_no_number(autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.twilio("/twilio/voice", voice_form(From="anonymous"))
+
+    assert (await there.operator("GET", f"/calls/{CALL_SID}")).json()["caller"] == ""
+
+
+async def test_a_webhook_without_a_call_is_refused(autojump_clock: MockClock) -> None:
+    assert (await exchange().twilio("/twilio/voice", {"From": LEAD})).status_code == 400
+
+
+async def test_a_caller_beyond_capacity_is_told_so_politely(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    await there.twilio("/twilio/voice", voice_form())
+
+    answer = await there.twilio("/twilio/voice", voice_form(OTHER_CALL_SID))
+
+    assert "lines are busy" in answer.text
+    assert "<Stream" not in answer.text
+    assert "<Hangup" in answer.text
+
+
+async def test_a_caller_during_a_drain_is_told_so_politely(autojump_clock: MockClock) -> None:
+    there = exchange()
+    there.slots.drain()
+
+    assert "cannot take a new call" in (await there.twilio("/twilio/voice", voice_form())).text
+
+
+async def test_twilio_asking_twice_about_a_call_is_answered_twice(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    answers = [await there.twilio("/twilio/voice", voice_form()) for _ in range(2)]
+
+    assert ["<Stream" in answer.text for answer in answers] == [True, True]
+
+
+async def test_the_progress_of_a_call_is_shown(autojump_clock: MockClock) -> None:
+    there = exchange()
+    placed = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+    progress = form(CallSid=placed["call_sid"], CallStatus="ringing", SequenceNumber="1")
+    answer = await there.twilio(f"/twilio/status?order={placed['id']}", progress)
+
+    assert answer.status_code == 204
+    assert (await there.operator("GET", f"/calls/{placed['id']}")).json()["status"] == "ringing"
+
+
+async def test_progress_that_overtakes_the_answer_of_the_rest_api_is_not_lost(autojump_clock: MockClock) -> None:
+    there = exchange()
+    placed = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+    early = form(CallSid=OTHER_CALL_SID, CallStatus="ringing", SequenceNumber="1")
+    await there.twilio(f"/twilio/status?order={placed['id']}", early)
+
+    assert (await there.operator("GET", f"/calls/{OTHER_CALL_SID}")).json()["status"] == "ringing"
+
+
+@pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", "completed"])
+async def test_a_call_that_nobody_took_frees_its_line(status: str, autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    placed = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+    assert not there.slots.accepting
+
+    over = form(CallSid=placed["call_sid"], CallStatus=status, SequenceNumber="3")
+    await there.twilio(f"/twilio/status?order={placed['id']}", over)
+
+    assert there.slots.accepting
+
+
+@pytest.mark.parametrize("sequence", ["", "x", "²"])
+async def test_a_status_without_a_readable_number_is_still_a_status(sequence: str, autojump_clock: MockClock) -> None:
+    answer = await exchange().twilio("/twilio/status", form(CallStatus="ringing", SequenceNumber=sequence))
+
+    assert answer.status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("verdict", "hung_up"),
+    [
+        ("human", []),
+        ("unknown", []),
+        ("", []),
+        ("machine_start", [CALL_SID]),
+        ("machine_end_beep", [CALL_SID]),
+        ("fax", [CALL_SID]),
+    ],
+)
+async def test_a_machine_is_left_and_a_person_is_not(
+    verdict: str, hung_up: list[str], autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    await there.twilio("/twilio/voice", voice_form())
+
+    answer = await there.twilio("/twilio/amd", form(AnsweredBy=verdict))
+
+    assert (answer.status_code, there.line.hung_up) == (204, hung_up)
+
+
+async def test_a_hang_up_that_fails_is_not_twilios_problem(autojump_clock: MockClock) -> None:
+    there = exchange(line=FakeLine(refusal=LineError("down", code=20500)))
+
+    assert (await there.twilio("/twilio/amd", form(AnsweredBy="fax"))).status_code == 204
+
+
+@pytest.mark.parametrize("event", ["stream-started", "stream-stopped", "stream-error"])
+async def test_stream_callbacks_are_taken(event: str, autojump_clock: MockClock) -> None:
+    answer = await exchange().twilio("/twilio/stream", form(StreamEvent=event, StreamError="31921"))
+
+    assert answer.status_code == 204
+
+
+async def after(there: Exchange, status: str = "in-progress") -> str:
+    return (await there.twilio("/twilio/after", form(CallStatus=status))).text
+
+
+async def test_after_a_call_that_is_over_there_is_nothing_to_do(autojump_clock: MockClock) -> None:
+    assert (await after(exchange(), "completed")).endswith("<Response />")
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (record(), "<Hangup"),
+        (record(outcome="caller_hung_up"), "<Hangup"),
+        (record(outcome="crashed"), "sorry"),
+        (record(outcome="no_agent"), "sorry"),
+    ],
+)
+async def test_after_the_stream_a_caller_whom_we_failed_is_owed_an_apology(
+    kept: CallRecord, said: str, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    await there.records.save(kept)
+
+    answer = await after(there)
+
+    assert ("sorry" in answer, said in answer) == (said == "sorry", True)
+
+
+async def test_after_a_stream_that_never_ran_the_fallback_number_is_dialled(autojump_clock: MockClock) -> None:
+    there = exchange(FALLBACK_PHONE_NUMBER="+15559870000")
+    await there.twilio("/twilio/voice", voice_form())
+
+    answer = await after(there)
+
+    assert "<Number>+15559870000</Number>" in answer
+    assert f'callerId="{LINE}"' in answer
+
+
+async def test_a_reservation_lapses_when_no_stream_comes(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    await there.twilio("/twilio/voice", voice_form())
+    await trio.sleep(31)
+
+    assert there.slots.accepting

@@ -1,0 +1,63 @@
+"""Twilio is told what to do in documents that it understands: the builder lets misspelt attributes through."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+
+import pytest
+
+from web import twiml
+
+ALLOWED = {
+    "Response": set(),
+    "Connect": {"action"},
+    "Stream": {"url", "statusCallback"},
+    "Parameter": {"name", "value"},
+    "Hangup": set(),
+    "Say": set(),
+    "Dial": {"callerId", "timeout"},
+    "Number": set(),
+}
+"""https://www.twilio.com/docs/voice/twiml"""
+
+DOCUMENTS = [
+    twiml.connect_stream("https://a.example", "wss://a.example/twilio", {"token": "t"}),
+    twiml.say_and_hang_up(twiml.BUSY),
+    twiml.apologise("+15559870000", "+15551230000"),
+    twiml.apologise(None, "+15551230000"),
+    twiml.hang_up(),
+    twiml.nothing(),
+]
+
+
+def elements(document: str) -> Iterator[ET.Element]:
+    return ET.fromstring(document).iter()  # noqa: S314 - our own
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_only_known_attributes_are_written(document: str) -> None:
+    assert [one.tag for one in elements(document) if not set(one.attrib) <= ALLOWED[one.tag]] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[:-1])
+def test_a_document_that_does_something_ends_by_hanging_up(document: str) -> None:
+    assert list(ET.fromstring(document))[-1].tag == "Hangup"  # noqa: S314 - our own
+
+
+def test_the_stream_is_our_socket_and_carries_the_token() -> None:
+    found = {one.tag: one.attrib for one in elements(DOCUMENTS[0])}
+
+    assert found["Connect"] == {"action": "https://a.example/twilio/after"}
+    assert found["Stream"] == {"url": "wss://a.example/twilio", "statusCallback": "https://a.example/twilio/stream"}
+    assert found["Parameter"] == {"name": "token", "value": "t"}
+
+
+def test_special_characters_survive() -> None:
+    document = twiml.connect_stream("https://a.example", "wss://a.example/twilio", {"name": 'Zoë "Q" <&> 日本'})
+
+    assert [one.get("value") for one in elements(document) if one.tag == "Parameter"] == ['Zoë "Q" <&> 日本']
+
+
+def test_an_apology_dials_the_fallback_number_from_our_line() -> None:
+    found = {one.tag: one for one in elements(DOCUMENTS[2])}
+
+    assert (found["Number"].text, found["Dial"].get("callerId")) == ("+15559870000", "+15551230000")
