@@ -111,7 +111,7 @@ class Handoff:
         if self._lost is not None:
             return self._lost
         if self._why:
-            answer(self.asked.reply_to, self._why)
+            answer(self.asked.reply_to, f"The {self.asked.to} cannot be reached. Tell the customer, and go on yourself.")
         return Kept()
 
     # The next session
@@ -123,7 +123,7 @@ class Handoff:
             try:
                 await self.floor.start(sessions, seat, "handoff", policy.handoff_start, self._relieve_holder(seat))
             except AgentUnavailable as unavailable:
-                self._why = f"the {self.asked.to} is not available: {unavailable.reason}"
+                self._why = unavailable.reason
                 if not unavailable.retryable or attempt + 1 == policy.handoff_attempts:
                     return
                 await trio.sleep(self.rng.uniform(0, policy.restarts.first_delay))
@@ -182,7 +182,7 @@ class Handoff:
                 case HandoffWithdrawn():
                     """Of a handoff that was refused before."""
                 case HandoffAsked(reply_to=reply_to):
-                    answer(reply_to, "a handoff is under way already")
+                    answer(reply_to, "A handoff is under way already.")
                 case SessionLost(crash=crash):
                     self._lost = Lost(crash)
                 case ConversationEnded(ended=ended):

@@ -22,6 +22,7 @@ class RecordBuilder:
     _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
     _end: facts.CallEnded | None = None
     _now: float = 0.0
+    _held: bool = False
     _agents: list[AgentStint] = attrs.field(factory=list)
     _handoffs: list[HandoffRecord] = attrs.field(factory=list)
     _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
@@ -42,7 +43,7 @@ class RecordBuilder:
             case facts.FloorTaken(agent=agent):
                 self._on_floor_taken(agent, at)
             case facts.FloorLeft():
-                self._agents[-1:] = [attrs.evolve(stint, ended=at) for stint in self._agents[-1:]]
+                self._leave_floor(at)
             case facts.FunctionCalled() | facts.FunctionAnswered() as function:
                 self._on_function(function, at)
             case facts.HandoffAsked() | facts.BriefReady() | facts.HandoffGap() | facts.HandoffCommitted() as step:
@@ -56,6 +57,7 @@ class RecordBuilder:
     def record(self) -> CallRecord:
         """Return the record as it stands: of a call that has no end yet, it says so."""
         end = self._end or facts.CallEnded("cut", self._now, {})
+        self._leave_floor(round(end.duration, 3))
         return CallRecord(
             call_sid=self._call.call_sid,
             stream_sid=self._call.stream_sid,
@@ -75,11 +77,17 @@ class RecordBuilder:
         )
 
     def _on_floor_taken(self, agent: str, at: float) -> None:
+        self._held = True
         last = self._agents[-1] if self._agents else None
         if last is not None and last.agent == agent:
             self._agents[-1] = attrs.evolve(last, ended=at, restarts=last.restarts + 1)
         else:
             self._agents.append(AgentStint(agent, at, at))
+
+    def _leave_floor(self, at: float) -> None:
+        if self._held and self._agents:
+            self._agents[-1] = attrs.evolve(self._agents[-1], ended=at)
+        self._held = False
 
     def _on_words(self, fact: facts.Fact, at: float) -> None:
         match fact:

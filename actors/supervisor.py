@@ -107,7 +107,7 @@ class Supervisor:
     async def _hand_off(self, sessions: trio.Nursery, holder: Seat, asked: HandoffAsked) -> Seat | Ended:
         successor = self.roster.agents.get(asked.to)
         if successor is None:
-            answer(asked.reply_to, f"there is no agent {asked.to!r}")
+            answer(asked.reply_to, f"There is no agent {asked.to!r}.")
             return holder
         handoff = Handoff(
             desk=self.desk,

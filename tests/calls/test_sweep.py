@@ -4,6 +4,7 @@ The call is `tiny`: two agents, a crash and a restart, functions, a handoff, a g
 the call's own tasks and strikes at the n-th; n runs from the first step until the call ends unharmed.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 
 import attrs
@@ -111,7 +112,10 @@ def throw(_world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowleve
     """Let whatever the task is waiting for fail in a way that nobody planned for."""
 
     def blow(task: trio.lowlevel.Task) -> None:
-        if task._next_send_fn == task.coro.send:  # noqa: SLF001 - trio offers no public way to fail a checkpoint
+        if any(frame.f_code.co_name == "_nested_child_finished" for frame, _ in task.iter_await_frames()):
+            return  # a nursery that waits for its children: what fails there is a child, and gets its own turn
+        started = inspect.getcoroutinestate(task.coro) != inspect.CORO_CREATED
+        if started and task._next_send_fn == task.coro.send:  # noqa: SLF001 - no public way to fail a checkpoint
             task._next_send = Error(Boom("at a checkpoint"))  # noqa: SLF001
 
     return blow
