@@ -93,6 +93,8 @@ class Ledger:
 
     def grant(self, voice: Voice) -> None:
         """Give `voice` the floor: from now on only its audio has a way in."""
+        if self.floor is not None and self.floor is not voice:
+            self.withhold(self.floor)
         self.floor = voice
         self._promised = voice if voice.gap_from is not None else self._promised
 
@@ -106,6 +108,8 @@ class Ledger:
 
     def put(self, voice: Voice, audio: bytes) -> bool:
         """Queue audio for the caller; False if it was dropped: no floor, a cancelled reply, or no end to it."""
+        if not audio:
+            return False
         self.received += len(audio)
         if voice is not self.floor or voice.is_muted or self._queued + len(audio) > LONGEST_QUEUE:
             self.dropped += len(audio)
@@ -126,6 +130,7 @@ class Ledger:
         reply = self._reply_of(voice)
         reply.add_text(text)
         self.journal.note(ReplyText(reply.agent, reply.generation, text))
+        self._wake()
         return reply
 
     def audio_done(self, voice: Voice) -> None:
@@ -150,9 +155,12 @@ class Ledger:
         Audio, and even text, of a cancelled reply can still arrive (Deepgram reference, section 6.4), and nothing in
         it says so: the voice stays muted until `unmute`.
         """
-        if voice is self.floor:
-            voice.is_muted = True
-            self.flush()
+        if voice is not self.floor:
+            return
+        voice.is_muted = True
+        if not self.flush() and voice.reply is not None and not (voice.reply.whole or voice.reply.closed):
+            now = trio.current_time()  # all of it so far was heard; the rest will be dropped as it comes
+            self._cut_short(self._play_until(now), now)
 
     def unmute(self, voice: Voice) -> None:
         """Let this voice be heard again: what comes now answers something new."""
@@ -186,29 +194,18 @@ class Ledger:
         unheard, now = self.unplayed, trio.current_time()
         if not unheard:
             return False
-        speaking = self._out[0].reply if self._out else self._queue[0][0]
+        speaking = next((piece.reply for piece in self._out if piece.stop > now), None) or self._queue[0][0]
         cut = self._play_until(now)
         heard = round(_seconds(speaking.played), 3)
         self.journal.note(BargeIn(speaking.agent, speaking.generation, heard, round(unheard, 3)))
-        self.dropped += self._queued
         self._clear_due = self._clear_due or self._play_end > now
-        self._reset(now)
-        for reply in cut:
-            reply.cut = reply.closed = True
-            reply.cut_spoken(now)
-            self._end(reply)
-        self._wake()
+        self._cut_short(cut, now)
         return True
 
     def close(self) -> None:
         """End the book: what was not heard by now will not be."""
         now = trio.current_time()
-        cut = self._play_until(now)
-        self._reset(now)
-        for reply in cut:
-            reply.cut = reply.closed = True
-            reply.cut_spoken(now)
-            self._end(reply)
+        self._cut_short(self._play_until(now), now)
 
     def mark_reached(self, name: str) -> None:
         """Take an echoed mark. Unknown names, and marks that a `clear` has flushed, prove nothing."""
@@ -218,12 +215,15 @@ class Ledger:
         position = self._marks.pop(name, None)
         if position is None or position <= self._confirmed:
             return
-        self._play_end = trio.current_time() + _seconds(self.sent - position)
         while self._out and self._confirmed < position:
             piece = self._out.popleft()
             self._confirmed += len(piece.audio)
             self._heard(piece, piece.audio)
             self._settle(piece.reply)
+        self._play_end = trio.current_time()
+        for piece in self._out:  # the line's clock, not ours: what is left begins only now
+            piece.start, piece.stop = self._play_end, self._play_end + _seconds(len(piece.audio))
+            self._play_end = piece.stop
 
     # What the bridge sends
 
@@ -312,7 +312,16 @@ class Ledger:
             left[self.floor.reply.generation] = self.floor.reply
         return list(left.values())
 
+    def _cut_short(self, replies: list[Reply], now: float) -> None:
+        self._reset(now)
+        for reply in replies:
+            reply.cut = not (reply.whole and 0 < reply.received <= reply.played)
+            reply.cut_spoken(now)
+            self._end(reply)
+        self._wake()
+
     def _reset(self, now: float) -> None:
+        self.dropped += self._queued
         self._out.clear()
         self._queue.clear()
         self._queued = 0

@@ -4,12 +4,16 @@
 survived, the facts noted so far make a `CallRecord`. It raises nothing and owns nothing.
 """
 
+from typing import TypeVar
+
 import attrs
 import orjson
 
 from actors import facts
 from actors.journal import Entry
 from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord
+
+T = TypeVar("T")
 
 
 @attrs.define
@@ -107,9 +111,9 @@ class RecordBuilder:
         key = f"{fact.agent}/{fact.id}"
         match fact:
             case facts.FunctionCalled(agent=agent, name=name, arguments=arguments):
-                self._functions[key] = FunctionRecord(at, agent, name, _as_object(arguments), "", ok=False)
+                self._functions[key] = FunctionRecord(at, agent, name, _arguments(arguments), "", ok=False)
             case facts.FunctionAnswered(result=result, ok=ok) if key in self._functions:
-                self._functions[key] = attrs.evolve(self._functions[key], result=_as_object(result) or result, ok=ok)
+                self._functions[key] = attrs.evolve(self._functions[key], result=_as_object(result, result), ok=ok)
             case _:
                 """An answer to nothing that was asked."""
 
@@ -149,9 +153,14 @@ class RecordBuilder:
                 """Not a fault."""
 
 
-def _as_object(text: str) -> dict[str, object]:
+def _arguments(text: str) -> dict[str, object]:
+    """Read arguments as the model wrote them; what is no object stands under the empty name."""
+    return _as_object(text, {"": text})
+
+
+def _as_object(text: str, otherwise: T) -> dict[str, object] | T:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return {"": text}
-    return value if isinstance(value, dict) else {"": value}
+        return otherwise
+    return value if isinstance(value, dict) else otherwise

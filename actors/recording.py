@@ -53,17 +53,23 @@ class Recording:
         """Add what the caller heard of the agents from second `start` of the call on."""
         self.agents.put(audio, round(start * BYTES_PER_SECOND))
 
-    def write(self) -> None:
-        """Write what has come since the last time. Blocks: call it in a thread."""
-        for track in (self.caller, self.agents):
-            pending = track.take()
-            if pending:
+    def take(self) -> tuple[bytes, bytes]:
+        """Return what has come since the last time, of caller and agents, for `write`.
+
+        Never in a thread: `put` may come between any two of its steps there, and be lost or written twice.
+        """
+        return self.caller.take(), self.agents.take()
+
+    def write(self, taken: tuple[bytes, bytes]) -> None:
+        """Write what `take` returned. Blocks: call it in a thread."""
+        for track, audio in zip((self.caller, self.agents), taken, strict=True):
+            if audio:
                 with track.path.open("ab") as file:
-                    file.write(pending)
+                    file.write(audio)
 
     def finish(self) -> None:
-        """Write `call.wav` and remove the tracks. Blocks: call it in a thread."""
-        self.write()
+        """Write `call.wav` and remove the tracks, once nothing more comes. Blocks: call it in a thread."""
+        self.write(self.take())
         samples = max(self.caller.length, self.agents.length)
         self.caller.path.touch()
         self.agents.path.touch()

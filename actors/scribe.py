@@ -42,25 +42,29 @@ class Scribe:
     async def run(self) -> None:
         """Write once a second, until cancelled."""
         while True:
-            await trio.to_thread.run_sync(self._write)
+            await trio.to_thread.run_sync(self._write, self._take_lines(), self.recording.take())
             await trio.sleep(_EVERY)
 
     async def finish(self, record: CallRecord) -> None:
         """Write everything that is left, and the views of the whole call."""
-        await trio.to_thread.run_sync(self._finish, record_as_json(record))
+        lines, audio = self._take_lines(), self.recording.take()
+        await trio.to_thread.run_sync(self._finish, lines, audio, record_as_json(record))
 
-    def _write(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _take_lines(self) -> list[bytes]:
         lines, self._lines = self._lines, []
         missing, self._missing = self._missing, 0
         if missing:
             lines.append(orjson.dumps({"event": "entries_missing", "count": missing}, option=orjson.OPT_APPEND_NEWLINE))
+        return lines
+
+    def _write(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "journal.jsonl").open("ab") as file:
             file.writelines(lines)
-        self.recording.write()
+        self.recording.write(audio)
 
-    def _finish(self, record: Mapping[str, object]) -> None:
-        self._write()
+    def _finish(self, lines: list[bytes], audio: tuple[bytes, bytes], record: Mapping[str, object]) -> None:
+        self._write(lines, audio)
         self.recording.finish()
         _write_json(self.folder / "transcript.json", record["transcript"])
         _write_json(self.folder / "record.json", record)

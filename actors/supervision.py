@@ -121,7 +121,8 @@ def root_cause(error: Exception) -> Exception:
 
 def describe(error: BaseException) -> str:
     """Return one line about an exception, for journal and log."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _leaves(error: Exception) -> list[Exception]:

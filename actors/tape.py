@@ -43,6 +43,11 @@ class Tape:
         return self._first + len(self._audio) // FRAME_BYTES
 
     @property
+    def first(self) -> int:
+        """The offset of the oldest frame that is still kept."""
+        return self._first
+
+    @property
     def delivered(self) -> int:
         """The offset up to which frames were read by a session."""
         return self._delivered
@@ -59,7 +64,7 @@ class Tape:
     def read(self, start: int, stop: int) -> bytes:
         """Return the frames from `start` up to `stop`, as far as they exist and are still kept."""
         stop = min(stop, self.end)
-        self.lost += max(0, max(start, self._first) - self._delivered) if stop > self._delivered else 0
+        self.lost += max(0, min(max(start, self._first), stop) - self._delivered)
         self._delivered = max(self._delivered, stop)
         origin = self._first
         return bytes(self._audio[max(0, start - origin) * FRAME_BYTES : max(0, stop - origin) * FRAME_BYTES])
@@ -160,6 +165,7 @@ class TapeReader:
         while True:
             if self._released is not None:
                 return await self._next_silence(self._released)
+            self.cursor = max(self.cursor, self.tape.first)
             backlog = self.tape.end - self.cursor
             if backlog < self.chunk_frames:
                 with trio.move_on_after(self.starved_after) as patience:

@@ -11,6 +11,7 @@ from typing import cast
 import groq
 import httpx
 import orjson
+from groq._base_client import get_platform
 from groq.types.chat import ChatCompletionMessageParam
 from groq.types.chat.completion_create_params import ResponseFormat
 
@@ -54,6 +55,7 @@ def groq_brief(api_key: str, base_url: str, model: str, http: httpx.AsyncClient)
     client = groq.AsyncGroq(
         api_key=api_key, base_url=base_url.removesuffix(OPENAI_PATH), http_client=http, max_retries=0
     )
+    client._platform = get_platform()  # else the first call finds it out, in a thread
     completions = client.chat.completions.with_raw_response  # imports half of the library: now, not in a call
     wanted = response_format(model)
 

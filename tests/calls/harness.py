@@ -105,17 +105,22 @@ async def play(
     groq_latency: float = 0.3,
     seed: int = 0,
     wire: bool = False,
+    bundle: int = 4,
     played: Played | None = None,
 ) -> Played:
-    """Play a scenario through `run_call` until both sides are done."""
+    """Play a scenario through `run_call` until both sides are done.
+
+    Audio travels in bundles (80 ms of frames from the caller, 60 ms from the service) unless told otherwise: it makes
+    a call cheaper, and its timing coarser.
+    """
     script = load_scenario(scenario) if isinstance(scenario, str) else scenario
     planned = (*script.faults, *map(parse_fault, faults))
     plan = FaultPlan(planned)
     done = played or Played()
     ours, theirs = memory_websocket_pair()
-    caller = done.caller = MediaCaller(theirs, CallerTurns(script.caller), faults=plan.twilio)
+    caller = done.caller = MediaCaller(theirs, CallerTurns(script.caller), faults=plan.twilio, bundle=bundle)
     done.line.stop = caller.stop
-    exchange = DeepgramExchange(script, knobs=knobs or DeepgramKnobs(), faults=plan, refuse=unavailable, wire=wire)
+    exchange = DeepgramExchange(script, knobs=knobs or DeepgramKnobs(slice_ms=60), faults=plan, refuse=unavailable, wire=wire)
     done.exchange = exchange
 
     async def hang_on(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

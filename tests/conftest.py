@@ -1,0 +1,35 @@
+"""Every test that runs in trio has a deadline: a deadlock fails within the test, and says where everybody waited."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+import pytest
+import trio
+
+VIRTUAL_DAY = 86_400.0
+"""Under `autojump_clock` a deadlock jumps straight to it."""
+REAL_LIMIT = 60.0
+
+
+def with_deadline(
+    test: Callable[..., Awaitable[None]],
+    seconds: float,
+) -> Callable[..., Awaitable[None]]:
+    """Give up a test that is not done after this many seconds of its own clock."""
+
+    @wraps(test)
+    async def limited(*args: object, **kwargs: object) -> None:
+        with trio.fail_after(seconds):
+            await test(*args, **kwargs)
+
+    return limited
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            virtual = "autojump_clock" in inspect.signature(item.obj).parameters
+            if "autojump_clock" in item.fixturenames and not virtual:
+                raise pytest.UsageError(f"{item.nodeid} must itself ask for autojump_clock")
+            item.obj = with_deadline(item.obj, VIRTUAL_DAY if virtual else REAL_LIMIT)
