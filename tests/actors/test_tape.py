@@ -1,0 +1,444 @@
+"""Promise 2: every caller frame reaches exactly the session that owns it, none lost, none twice, order kept."""
+
+import pytest
+import trio
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.tape import KEPT_FRAMES, Tape, TapeReader
+from protocol.audio import FRAME_BYTES, is_voiced, silence
+from tests.actors.notebook import frame
+
+SLACK = 50
+
+
+def frames(numbers: range, *, voiced: bool = False) -> bytes:
+    return b"".join(frame(number, voiced=voiced) for number in numbers)
+
+
+def tape_of(pattern: str) -> Tape:
+    """A tape of quiet ("."), and voiced ("#") frames."""
+    tape = Tape()
+    tape.append(b"".join(frame(number, voiced=sign == "#") for number, sign in enumerate(pattern)))
+    return tape
+
+
+def test_the_frames_of_these_tests_are_voiced_or_not_as_they_say() -> None:
+    assert is_voiced(frame(1234, voiced=True))
+    assert not is_voiced(frame(1234))
+
+
+# The log
+
+
+def test_frames_are_read_back_as_they_were_appended() -> None:
+    tape = Tape()
+    tape.append(frames(range(10)))
+
+    assert tape.read(2, 5) == frames(range(2, 5))
+
+
+def test_a_frame_in_pieces_counts_once_it_is_whole() -> None:
+    tape = Tape()
+    tape.append(frame(0) + frame(1)[:100])
+    before = tape.end
+    tape.append(frame(1)[100:])
+
+    assert (before, tape.end) == (1, 2)
+    assert tape.read(0, 2) == frames(range(2))
+
+
+def test_reading_past_the_end_gives_what_there_is_and_loses_nothing() -> None:
+    tape = Tape()
+    tape.append(frames(range(3)))
+
+    assert tape.read(1, 9) == frames(range(1, 3))
+    assert tape.read(7, 9) == b""
+    assert tape.lost == 1  # frame 0 was skipped; those to come were not
+    assert tape.delivered == 3
+
+
+def test_a_gap_between_two_readers_is_counted_as_lost() -> None:
+    tape = Tape()
+    tape.append(frames(range(10)))
+    tape.read(0, 4)
+
+    tape.read(6, 10)
+
+    assert tape.lost == 2
+
+
+def test_frames_read_again_are_neither_lost_nor_delivered_twice() -> None:
+    tape = Tape()
+    tape.append(frames(range(10)))
+    tape.read(0, 8)
+
+    assert tape.read(4, 10) == frames(range(4, 10))
+    assert (tape.lost, tape.delivered) == (0, 10)
+
+
+def test_an_overflowing_tape_forgets_the_oldest_frames_and_counts_those_nobody_read() -> None:
+    tape = Tape(kept=100)
+    tape.append(frames(range(100 + SLACK)))
+    untouched = (tape.first, tape.lost)
+    tape.read(0, 30)
+
+    tape.append(frame(150))
+
+    assert untouched == (0, 0)
+    assert (tape.first, tape.end, tape.lost) == (51, 151, 21)
+    assert tape.read(51, 53) == frames(range(51, 53))
+
+
+def test_forgetting_what_was_read_loses_nothing() -> None:
+    tape = Tape(kept=100)
+    for number in range(1000):
+        tape.append(frame(number))
+        tape.read(number, number + 1)
+
+    assert tape.lost == 0
+    assert tape.end - tape.first <= 100 + SLACK
+
+
+def test_half_a_minute_is_kept() -> None:
+    tape = Tape()
+    tape.append(frames(range(KEPT_FRAMES + SLACK + 1)))
+
+    assert tape.end - tape.first == 1500
+
+
+# Commit and resume
+
+
+def test_a_session_that_follows_a_crash_hears_the_untranscribed_speech_with_a_little_before_it() -> None:
+    tape = tape_of("." * 40 + "#" * 20)
+
+    assert tape.resume_point(60) == 40 - 15
+
+
+def test_nothing_is_replayed_where_nobody_spoke() -> None:
+    assert tape_of("." * 60).resume_point(60) == 60
+
+
+def test_transcribed_speech_is_never_replayed() -> None:
+    tape = tape_of("#" * 20 + "." * 20)
+    tape.commit(40)
+
+    assert (tape.committed, tape.resume_point(40)) == (40, 40)
+
+
+def test_the_little_before_the_speech_does_not_reach_back_into_a_transcribed_turn() -> None:
+    tape = tape_of("#" * 20 + "." * 15 + "#" * 10)
+    tape.commit(30)
+
+    assert tape.resume_point(45) == 30
+
+
+def test_speech_that_has_begun_when_a_turn_is_confirmed_belongs_to_the_next_turn() -> None:
+    tape = tape_of("#" * 30 + "." * 12 + "#" * 5)
+    tape.commit(47)
+
+    assert tape.committed == 42
+
+
+def test_a_pause_shorter_than_a_breath_does_not_divide_a_turn() -> None:
+    tape = tape_of("." * 30 + "#" * 10 + "." * 9 + "#" * 5)
+    tape.commit(54)
+
+    assert tape.committed == 30
+
+
+def test_noise_without_a_breath_for_three_seconds_is_not_a_turn_that_has_begun() -> None:
+    assert_committed("." * 20 + "#" * 151, at=171, expected=171)
+    assert_committed("#" * 150, at=150, expected=0)
+
+
+def assert_committed(pattern: str, *, at: int, expected: int) -> None:
+    tape = tape_of(pattern)
+    tape.commit(at)
+    assert tape.committed == expected
+
+
+def test_the_committed_offset_never_goes_back() -> None:
+    tape = tape_of("." * 100)
+    tape.commit(80)
+
+    tape.commit(20)
+
+    assert tape.committed == 80
+
+
+def test_what_has_not_been_said_cannot_be_committed() -> None:
+    tape = tape_of("." * 30)
+
+    tape.commit(99)
+
+    assert tape.committed == 30
+
+
+def test_a_resumption_never_reaches_back_to_forgotten_frames() -> None:
+    tape = Tape(kept=100)
+    tape.append(frames(range(300), voiced=True))
+
+    assert tape.resume_point(300) == tape.first == 200
+
+
+# The reader
+
+
+async def test_a_backlog_comes_at_four_times_real_time_and_then_live(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    reader = TapeReader(tape, 0)
+    tape.append(frames(range(24)))
+    times = []
+
+    for _ in range(6):
+        await reader.next_chunk()
+        times.append(trio.current_time())
+
+    assert times == pytest.approx([0.0, 0.02, 0.04, 0.06, 0.08, 0.1])
+
+
+async def test_live_audio_is_handed_over_when_the_chunk_is_full(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    reader = TapeReader(tape, 0)
+    heard: dict[float, bytes] = {}
+
+    async def listen() -> None:
+        for _ in range(3):
+            chunk = await reader.next_chunk()
+            heard[round(trio.current_time(), 6)] = chunk
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        for number in range(12):
+            await trio.sleep(0.02)
+            tape.append(frame(number))
+
+    assert heard == {0.08: frames(range(4)), 0.16: frames(range(4, 8)), 0.24: frames(range(8, 12))}
+
+
+async def test_two_readers_of_one_tape_both_hear_everything(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    heard: dict[int, bytes] = {}
+
+    async def listen(chunk_frames: int) -> None:
+        reader = TapeReader(tape, 0, chunk_frames)
+        heard[chunk_frames] = b""
+        while len(heard[chunk_frames]) < 12 * FRAME_BYTES:
+            heard[chunk_frames] += await reader.next_chunk()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen, 2)
+        nursery.start_soon(listen, 6)
+        for number in range(12):
+            await trio.sleep(0.02)
+            tape.append(frame(number))
+
+    assert heard == {2: frames(range(12)), 6: frames(range(12))}
+
+
+async def test_a_line_without_audio_does_not_fall_silent_towards_the_service(autojump_clock: MockClock) -> None:
+    reader = TapeReader(Tape(), 0)
+
+    chunk = await reader.next_chunk()
+
+    assert (trio.current_time(), chunk) == (2.0, silence(4))
+    assert (reader.silent_frames, reader.cursor) == (4, 0)
+
+
+async def test_a_held_reader_sends_silence_in_real_time_and_reads_nothing(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    tape.append(frames(range(8)))
+    reader = TapeReader(tape, 0)
+    await reader.next_chunk()
+
+    offset = reader.hold()
+    chunks = [await reader.next_chunk() for _ in range(5)]
+
+    assert (offset, reader.hold(), reader.cursor, tape.delivered) == (4, 4, 4, 4)
+    assert chunks == [silence(4)] * 5
+    assert trio.current_time() == pytest.approx(0.4)
+
+
+async def test_holding_interrupts_a_reader_that_waits_for_audio(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    reader = TapeReader(tape, 0)
+    heard = []
+
+    async def listen() -> None:
+        heard.append(await reader.next_chunk())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        await wait_all_tasks_blocked()
+        reader.hold()
+        tape.append(frames(range(8)))
+
+    assert heard == [silence(4)]
+    assert trio.current_time() == pytest.approx(0.08)
+
+
+async def test_a_reader_that_resumes_goes_on_where_it_was_held(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    tape.append(frames(range(4)))
+    reader = TapeReader(tape, 0)
+    await reader.next_chunk()
+    reader.hold()
+    tape.append(frames(range(4, 8)))
+
+    reader.resume()
+    reader.resume()
+
+    assert await reader.next_chunk() == frames(range(4, 8))
+
+
+async def test_resuming_does_not_wait_for_the_silence_under_way(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    tape.append(frames(range(4)))
+    reader = TapeReader(tape, 0)
+    reader.hold()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reader.next_chunk)
+        await wait_all_tasks_blocked()
+        reader.resume()
+
+    assert trio.current_time() == 0.0
+
+
+async def test_the_next_agent_reads_from_the_frame_at_which_the_last_one_was_held(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    tape.append(frames(range(6)))
+    first = TapeReader(tape, 0)
+    heard = await first.next_chunk()
+
+    second = TapeReader(tape, first.hold())
+    tape.append(frames(range(6, 8)))
+
+    assert heard + await second.next_chunk() == frames(range(8))
+
+
+async def test_a_reader_left_behind_by_the_tape_goes_on_with_the_oldest_frames_kept(autojump_clock: MockClock) -> None:
+    tape = Tape(kept=100)
+    reader = TapeReader(tape, 0)
+    tape.append(frames(range(2)))
+    reader.hold()
+    tape.append(frames(range(2, 202)))
+    reader.resume()
+
+    chunk = await reader.next_chunk()
+
+    assert chunk == frames(range(tape.first, tape.first + 4))
+    assert (reader.cursor, tape.lost) == (106, 102)
+
+
+async def test_a_reader_cancelled_while_waiting_has_taken_nothing(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    reader = TapeReader(tape, 0)
+    with trio.move_on_after(0.5):
+        await reader.next_chunk()
+
+    tape.append(frames(range(4)))
+
+    assert await reader.next_chunk() == frames(range(4))
+
+
+async def test_waiting_for_what_is_there_already_lets_others_run(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    tape.append(frames(range(4)))
+
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await tape.wait_end(4)
+
+    assert scope.cancelled_caught
+
+
+class TapeInUse(RuleBasedStateMachine):
+    """Sessions that follow one another on one tape: each reads on, is held, hands over, or crashes."""
+
+    KEPT = 60
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tape = Tape(kept=self.KEPT)
+        self.reader = TapeReader(self.tape, 0)
+        self.said = b""
+        self.torn = b""
+        self.read: set[int] = set()
+        self.replayed_up_to = 0
+
+    @rule(count=st.integers(1, 40), voiced=st.booleans(), torn=st.integers(0, FRAME_BYTES - 1))
+    def append(self, count: int, voiced: bool, torn: int) -> None:
+        start = (len(self.said) + len(self.torn)) // FRAME_BYTES
+        audio = self.torn + b"".join(frame(start + number, voiced=voiced) for number in range(count))
+        now, self.torn = audio[: len(audio) - torn], audio[len(audio) - torn :]
+        self.tape.append(now)
+        self.said += now
+
+    @precondition(lambda self: self.reader._released is None)
+    @rule()
+    def listen(self) -> None:
+        start = max(self.reader.cursor, self.tape.first)
+        enough = self.tape.end - start >= self.reader.chunk_frames
+
+        chunk = trio.run(self.reader.next_chunk, clock=MockClock(autojump_threshold=0))
+
+        numbers = range(start, start + 4) if enough else range(0)
+        assert chunk == (self.said[start * FRAME_BYTES : (start + 4) * FRAME_BYTES] if enough else silence(4))
+        assert not {number for number in numbers if number >= self.replayed_up_to} & self.read
+        assert self.reader.cursor == (numbers.stop if enough else start)
+        self.read |= set(numbers)
+
+    @precondition(lambda self: self.reader._released is not None)
+    @rule()
+    def listen_while_held(self) -> None:
+        before = self.reader.cursor
+
+        assert trio.run(self.reader.next_chunk, clock=MockClock(autojump_threshold=0)) == silence(4)
+        assert self.reader.cursor == before
+
+    @rule()
+    def hold(self) -> None:
+        assert self.reader.hold() == self.reader.cursor
+
+    @rule()
+    def resume(self) -> None:
+        self.reader.resume()
+
+    @rule()
+    def hear_turn(self) -> None:
+        before = self.tape.committed
+        self.tape.commit(self.reader.cursor)
+        assert before <= self.tape.committed <= max(before, self.reader.cursor)
+
+    @rule()
+    def hand_over(self) -> None:
+        self.reader = TapeReader(self.tape, self.reader.hold())
+
+    @rule()
+    def crash(self) -> None:
+        before = self.reader.cursor
+        self.reader = TapeReader(self.tape, self.tape.resume_point(before))
+        assert min(before, self.tape.committed) <= self.reader.cursor <= before
+        self.replayed_up_to = max(self.replayed_up_to, before)
+
+    @invariant()
+    def every_frame_was_read_or_is_counted_as_lost_or_is_still_to_come(self) -> None:
+        unread = set(range(self.tape.end)) - self.read
+        assert self.tape.lost == len({number for number in unread if number < self.tape.first})
+        assert self.tape.delivered >= max(self.read, default=-1) + 1
+
+    @invariant()
+    def it_is_bounded(self) -> None:
+        assert self.tape.end == len(self.said) // FRAME_BYTES
+        assert min(self.tape.end, self.KEPT) <= self.tape.end - self.tape.first <= self.KEPT + SLACK
+
+
+TestTapeInUse = TapeInUse.TestCase
+TestTapeInUse.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True, database=None
+)
