@@ -7,7 +7,7 @@ raises; it returns only when its agent has ended the conversation and the goodby
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeAlias
 
 import attrs
@@ -31,7 +31,7 @@ from actors.facts import (
 from actors.function_calls import Failed, FunctionResult, error_text, run_function
 from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, ToSummarizer, ToSupervisor
 from actors.messages import HandoffAsked as AskHandoff
-from actors.reply import Voice
+from actors.reply import Reply, Voice
 from actors.tape import TapeReader
 from agents.functions import Answer, CallContext, EndCall, HandOff
 from agents.spec import AgentSpec
@@ -71,6 +71,7 @@ class AgentSession:
     summarizer: trio.MemorySendChannel[ToSummarizer]
     _reader: TapeReader | None = attrs.field(default=None, init=False)
     _functions: dict[str, trio.CancelScope] = attrs.field(factory=dict, init=False)
+    _handoffs: set[str] = attrs.field(factory=set, init=False)
     _goodbyes: set[str] = attrs.field(factory=set, init=False)
     _asked: str | None = attrs.field(default=None, init=False)
 
@@ -187,7 +188,8 @@ class AgentSession:
         self.desk.conversation.add_caller(text)
         self.desk.journal.note(TurnHeard(self.agent.name, text))
         for name in self.agent.hands_to[:1]:
-            await self.summarizer.send(RefreshBrief(name))
+            with suppress(trio.BrokenResourceError):  # a Summarizer that has crashed costs the Brief, not the session
+                await self.summarizer.send(RefreshBrief(name))
 
     def _on_agent_text(self, text: str) -> None:
         reply = self.desk.ledger.add_text(self.voice, text)
@@ -263,7 +265,7 @@ class AgentSession:
     async def _withdraw(self, call: FunctionCall, result: FunctionResult | None, reader: TapeReader) -> None:
         self.desk.journal.note(FunctionWithdrawn(self.agent.name, call.id, call.name))
         if isinstance(result, HandOff):
-            self._take_back_floor(reader)
+            self._take_back_floor(call, reader)
             await self.supervisor.send(HandoffWithdrawn(self.seat, call.id))
 
     # Handing the call on, and ending it
@@ -271,6 +273,7 @@ class AgentSession:
     async def _ask_handoff(self, call: FunctionCall, handoff: HandOff, reader: TapeReader) -> HandoffRefused:
         """Fall silent and ask for a successor. Being refused is the only answer; a handoff that succeeds cancels us."""
         now, offset = trio.current_time(), reader.hold()
+        self._handoffs.add(call.id)
         self.desk.ledger.withhold(self.voice)
         self.desk.conversation.facts.update(handoff.facts)
         self.desk.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset))
@@ -290,12 +293,14 @@ class AgentSession:
                 )
             )
             refused = await answered.receive()
-        self._take_back_floor(reader)
+        self._take_back_floor(call, reader)
         return refused
 
-    def _take_back_floor(self, reader: TapeReader) -> None:
-        self.desk.ledger.grant(self.voice)
-        reader.resume()
+    def _take_back_floor(self, call: FunctionCall, reader: TapeReader) -> None:
+        self._handoffs.discard(call.id)
+        if not self._handoffs:  # a second one that is refused does not undo the first
+            self.desk.ledger.grant(self.voice)
+            reader.resume()
 
     async def _say_goodbye(self, call: FunctionCall, end: EndCall, wire: AgentWire) -> None:
         """Wait until the caller has heard the goodbye, which may be on its way still, or not yet asked for."""
@@ -305,9 +310,7 @@ class AgentSession:
         try:
             if self.voice.reply is None:
                 await wire.send(FunctionCallResponse(call.id, call.name, _SAY_GOODBYE, call.thought_signature))
-            with trio.move_on_after(policy.goodbye_audio):
-                await self._wait_last_reply()
-            said = self.voice.reply
+            said = await self._wait_last_reply()
             with trio.move_on_after(ledger.unplayed + policy.goodbye_grace):
                 if said is not None:
                     await said.ended.wait()
@@ -315,16 +318,19 @@ class AgentSession:
         finally:
             self._goodbyes.discard(call.id)
 
-    async def _wait_last_reply(self) -> None:
-        """Wait until the service has sent all of what it is saying, and nothing else follows.
+    async def _wait_last_reply(self) -> Reply | None:
+        """Wait until the service has sent all of what it is saying, and nothing else follows; return the last reply.
 
-        The function call can overtake the audio of the sentence before it, so the goodbye may be the next reply.
+        The function call can overtake the audio of the sentence before it, so the goodbye may be the next reply. And
+        the caller may answer before it was played: it is not the voice's reply any more then, but must be heard still.
         """
-        ledger = self.desk.ledger
-        said = await ledger.wait_reply(self.voice)
-        while True:
-            await ledger.wait_received(said)
-            with trio.move_on_after(self.desk.policy.goodbye_onset) as quiet:
-                said = await ledger.wait_reply(self.voice, other_than=said)
-            if quiet.cancelled_caught:
-                return
+        ledger, policy = self.desk.ledger, self.desk.policy
+        said = self.voice.reply
+        with trio.move_on_after(policy.goodbye_audio):
+            quiet = trio.CancelScope()
+            while not quiet.cancelled_caught:
+                said = await ledger.wait_reply(self.voice) if said is None else said
+                await ledger.wait_received(said)
+                with trio.move_on_after(policy.goodbye_onset) as quiet:
+                    said = await ledger.wait_reply(self.voice, other_than=said)
+        return said

@@ -215,12 +215,13 @@ class Ledger:
         position = self._marks.pop(name, None)
         if position is None or position <= self._confirmed:
             return
+        self._play_end = now = trio.current_time()
         while self._out and self._confirmed < position:
             piece = self._out.popleft()
+            piece.start = min(piece.start, now - _seconds(len(piece.audio)))
             self._confirmed += len(piece.audio)
             self._heard(piece, piece.audio)
             self._settle(piece.reply)
-        self._play_end = trio.current_time()
         for piece in self._out:  # the line's clock, not ours: what is left begins only now
             piece.start, piece.stop = self._play_end, self._play_end + _seconds(len(piece.audio))
             self._play_end = piece.stop

@@ -2,13 +2,14 @@
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
 import trio
 import trustme
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
+from wsproto.utilities import generate_accept_token
 
 from actors.errors import AgentUnavailable
 from web.connect import voice_agent_connector
@@ -22,12 +23,10 @@ async def greet(request: WebSocketRequest) -> None:
     """Say who came, then whatever they say."""
     socket = await request.accept()
     headers = {name.lower(): value for name, value in request.headers}
-    await socket.send_message(headers[b"authorization"].decode() + " " + request.path)
-    await socket.send_message(LONG)
-    try:
+    with suppress(ConnectionClosed):
+        await socket.send_message(headers[b"authorization"].decode() + " " + request.path)
+        await socket.send_message(LONG)
         await socket.get_message()
-    except ConnectionClosed:
-        pass
 
 
 async def refuse(status: int, request: WebSocketRequest) -> None:
@@ -127,15 +126,18 @@ async def test_a_service_that_never_answers_is_given_up(monkeypatch: pytest.Monk
             await opened(listeners[0].socket.getsockname()[1])
 
 
-async def test_a_service_that_hangs_up_in_the_middle_of_the_upgrade_is_an_error_to_try_again() -> None:
+async def test_a_service_that_hangs_up_in_the_middle_of_the_upgrade_is_an_error_at_once() -> None:
     async def hang_up(stream: trio.SocketStream) -> None:
         await stream.receive_some()
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_tcp, hang_up, 0)
-        with pytest.raises((AgentUnavailable, ConnectionClosed)):
+        began = trio.current_time()
+        with pytest.raises(AgentUnavailable, match="hung up during the upgrade") as refused:
             await opened(listeners[0].socket.getsockname()[1])
         nursery.cancel_scope.cancel()
+
+    assert (refused.value.retryable, trio.current_time() - began < 2) == (True, True)
 
 
 @pytest.mark.parametrize("error", [ValueError("ours"), OSError("ours"), ConnectionClosed(None)])
@@ -147,6 +149,32 @@ async def test_what_is_raised_inside_comes_out_as_it_is(error: Exception) -> Non
                 raise error
 
     assert raised.value is error
+
+
+async def test_a_library_that_crashes_under_an_open_socket_is_an_agent_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(wire: object, max_bytes: int | None = None) -> bytes:
+        raise RuntimeError("a bug")
+
+    async with serving(greet) as port:
+        connect = voice_agent_connector(f"ws://127.0.0.1:{port}{PATH}", "key", ssl.create_default_context())
+        with pytest.raises(AgentUnavailable, match="a bug"):  # noqa: PT012 - the socket has to be open first
+            async with connect() as socket:
+                monkeypatch.setattr("web.connect._Wire.receive_some", broken)
+                await socket.send_message("more, please")
+                await trio.sleep_forever()
+
+
+async def test_a_cancelled_session_hangs_up_and_stays_cancelled() -> None:
+    async with serving(greet) as port:
+        connect = voice_agent_connector(f"ws://127.0.0.1:{port}{PATH}", "key", ssl.create_default_context())
+        with trio.CancelScope() as session:
+            async with connect():
+                session.cancel()
+                await trio.sleep_forever()
+
+    assert session.cancelled_caught
 
 
 @pytest.mark.parametrize("error", [None, ValueError("ours")])
@@ -183,8 +211,6 @@ async def _raised_by(connect: Callable[[], object], error: Exception | None) -> 
 
 
 def _accepting(request: bytes) -> bytes:
-    from wsproto.utilities import generate_accept_token
-
     lines = dict(line.split(b": ", 1) for line in request.split(b"\r\n") if b": " in line)
     key = next(value for name, value in lines.items() if name.lower() == b"sec-websocket-key")
     head = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "

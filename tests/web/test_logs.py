@@ -71,12 +71,12 @@ def test_a_traceback_is_masked_too() -> None:
     stream = io.StringIO()
     configure_logs(("s3cret-key",), stream=stream)
     try:
-        raise ValueError("s3cret-key +15551230042")
+        int("s3cret-key +15551230042")
     except ValueError:
         structlog.stdlib.get_logger().exception("call_crashed")
 
     assert "s3cret-key" not in stream.getvalue()
-    assert "ValueError: *** +***42" in stream.getvalue()
+    assert "*** +***42" in stream.getvalue()
 
 
 def test_a_secret_too_short_to_be_one_strikes_nothing_out() -> None:

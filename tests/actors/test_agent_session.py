@@ -1,0 +1,863 @@
+"""One session alone: the service on one side, the desk on the other, and the mailboxes of Supervisor and Summarizer."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.agent_session import AgentSession, Opening
+from actors.errors import AgentUnavailable
+from actors.facts import (
+    BargeIn,
+    FunctionAnswered,
+    FunctionCalled,
+    FunctionWithdrawn,
+    GoodbyeHeard,
+    GoodbyeStarted,
+    HandoffAsked,
+    ReplyEnded,
+    ReplyText,
+    SessionReady,
+    TurnHeard,
+    Unrecognised,
+    UserStartedSpeaking,
+    WarningReported,
+)
+from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, ToSummarizer, ToSupervisor
+from actors.messages import HandoffAsked as AskHandoff
+from actors.policy import CallPolicy
+from actors.reply import Voice
+from actors.settings_form import SettingsForm
+from actors.supervision import Crashed, contain
+from protocol.audio import FRAME_BYTES, silence
+from protocol.deepgram import (
+    AgentAudioDone,
+    AgentThinking,
+    CancelledCall,
+    CompletedCall,
+    EndOfTurn,
+    ErrorReported,
+    FunctionCallCancelled,
+    FunctionCallResponse,
+    HistoryCalls,
+    HistoryText,
+    InjectionRefused,
+    InjectUserMessage,
+    KeepAlive,
+    LatencyReport,
+    ServerMessage,
+    Settings,
+    SettingsApplied,
+    Welcome,
+)
+from protocol.deepgram import (
+    UserStartedSpeaking as SpeechStarted,
+)
+from protocol.deepgram import (
+    WarningReported as Warned,
+)
+from protocol.errors import RemoteProtocolError
+from tests.actors.fakes import (
+    END,
+    HAND_OFF,
+    PATIENCE,
+    ROSTER,
+    FarEnd,
+    Line,
+    Service,
+    Watched,
+    calls,
+    heard,
+    says,
+    speech,
+    words,
+)
+
+ASKED = '{"error":"no"}'
+
+
+@attrs.define(eq=False)
+class Scene:
+    """One session, and everything around it."""
+
+    watched: Watched
+    line: Line
+    session: AgentSession
+    service: Service
+    supervisor: trio.MemoryReceiveChannel[ToSupervisor]
+    summarizer: trio.MemoryReceiveChannel[ToSummarizer]
+    far: FarEnd = attrs.field(init=False)
+    outcome: Ended | Crashed | None = None
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self) -> None:
+        self.outcome = await contain(self.session.run, lambda: self.watched.desk.ledger.grant(self.session.voice))
+        self.over.set()
+
+    async def ended(self) -> Ended | Crashed:
+        with trio.fail_after(PATIENCE):
+            await self.over.wait()
+        assert self.outcome is not None
+        return self.outcome
+
+    async def settle(self) -> None:
+        await wait_all_tasks_blocked()
+
+    async def asked_handoff(self) -> AskHandoff:
+        with trio.fail_after(PATIENCE):
+            message = await self.supervisor.receive()
+        assert isinstance(message, AskHandoff)
+        return message
+
+    @property
+    def replies(self) -> list[str]:
+        return [fact.heard for fact in self.watched.facts(ReplyEnded)]
+
+
+def set_scene(policy: CallPolicy | None = None, *, ask: str | None = None, deaf: bool = False) -> Scene:
+    watched, service = Watched(policy or CallPolicy()), Service()
+    to_supervisor, supervisor = trio.open_memory_channel[ToSupervisor](8)
+    to_summarizer, summarizer = trio.open_memory_channel[ToSummarizer](8)
+    agent = ROSTER.agents["first"]
+
+    async def settings() -> Settings:
+        await trio.lowlevel.checkpoint()
+        return SettingsForm("CA1").fresh(agent, None)
+
+    session = AgentSession(
+        desk=watched.desk,
+        agent=agent,
+        seat=1,
+        voice=Voice(agent.name),
+        opening=Opening(settings, lambda: 0, ask),
+        connect=service.connect,
+        supervisor=to_supervisor,
+        summarizer=to_summarizer,
+    )
+    return Scene(watched, Line(watched.desk.ledger, deaf), session, service, supervisor, summarizer)
+
+
+@asynccontextmanager
+async def on_the_floor(
+    policy: CallPolicy | None = None, *, ask: str | None = None, deaf: bool = False
+) -> AsyncIterator[Scene]:
+    """Play a session that has the floor; whatever is left of it at the end of the test is cancelled."""
+    scene = set_scene(policy, ask=ask, deaf=deaf)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.run)
+        nursery.start_soon(scene.line.run)
+        scene.far = await scene.service.seat()
+        yield scene
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+def answer(message: FunctionCallResponse) -> dict[str, object]:
+    content: dict[str, object] = orjson.loads(message.content)
+    return content
+
+
+# Getting ready
+
+
+async def test_a_session_is_ready_when_its_settings_are_applied_and_says_how_long_it_took(
+    autojump_clock: MockClock,
+) -> None:
+    scene = set_scene()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.run)
+        far = await scene.service.answer()
+        await trio.sleep(0.25)
+        await far.say(Welcome("request-7"))
+        settings = await far.hear(Settings)
+        await trio.sleep(0.5)
+
+        assert scene.watched.facts(SessionReady) == []
+        assert scene.watched.desk.ledger.floor is None
+        await far.say(SettingsApplied())
+        await scene.settle()
+        assert [SessionReady("first", 1, "request-7", 0.75)] == scene.watched.facts(SessionReady)
+        assert scene.watched.desk.ledger.floor is scene.session.voice
+        assert settings.agent is not None
+        nursery.cancel_scope.cancel()
+
+
+async def test_nothing_but_the_settings_is_said_before_they_are_applied(autojump_clock: MockClock) -> None:
+    scene = set_scene()
+    scene.watched.desk.tape.append(speech(8))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.run)
+        far = await scene.service.answer()
+        await far.hear_for(3)
+        unwelcomed = list(far.heard)
+        await far.say(Welcome("request"))
+        await far.hear_for(3)
+        nursery.cancel_scope.cancel()
+
+    assert unwelcomed == []
+    assert [Settings] == [type(message) for message in far.heard]
+    assert not far.audio
+
+
+@pytest.mark.parametrize("welcomed", [False, True])
+async def test_a_session_that_never_gets_ready_waits_until_its_starter_gives_up(
+    welcomed: bool, autojump_clock: MockClock
+) -> None:
+    scene = set_scene()
+    async with trio.open_nursery() as nursery:
+        with trio.move_on_after(5) as starter:
+            nursery.start_soon(_welcome_only if welcomed else _stay_mute, scene)
+            await scene.run()
+
+    assert starter.cancelled_caught
+    assert trio.current_time() == pytest.approx(5)
+    assert scene.service.open == 0
+
+
+async def _stay_mute(scene: Scene) -> None:
+    await scene.service.answer()
+
+
+async def _welcome_only(scene: Scene) -> None:
+    far = await scene.service.answer()
+    await far.say(Welcome("request"))
+
+
+@pytest.mark.parametrize(
+    ("said", "retryable"),
+    [
+        (ErrorReported("INTERNAL_SERVER_ERROR", "sorry"), True),
+        (ErrorReported("INVALID_SETTINGS", "bad voice"), False),
+    ],
+)
+async def test_an_error_instead_of_settings_applied_is_raised_as_it_is(
+    said: ErrorReported, retryable: bool, autojump_clock: MockClock
+) -> None:
+    scene = set_scene()
+
+    async def refuse() -> None:
+        far = await scene.service.answer()
+        await far.say(Welcome("request"))
+        await far.hear(Settings)
+        await far.say(said)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(refuse)
+        with pytest.raises(AgentUnavailable, match=f"{said.code}: {said.description}") as raised:
+            await scene.session.run(lambda: None)
+
+    assert raised.value.retryable is retryable
+
+
+# The caller's voice
+
+
+async def test_the_caller_is_heard_from_the_frame_on_that_the_opening_says(autojump_clock: MockClock) -> None:
+    scene = set_scene()
+    scene.session.opening = attrs.evolve(scene.session.opening, start=lambda: 4)
+    scene.watched.desk.tape.append(speech(12))
+    assert scene.session.cursor == 4
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.run)
+        far = await scene.service.seat()
+        sent = await far.hear_audio(8)
+        cursor = scene.session.cursor
+        nursery.cancel_scope.cancel()
+
+    assert sent == speech(8, first=4)
+    assert cursor == 12
+
+
+async def test_the_line_to_the_service_never_falls_silent(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.hear_for(21)
+
+        assert len(scene.far.said(KeepAlive)) == 5
+        assert bytes(scene.far.audio) == silence(4 * 10)
+
+
+async def test_a_peer_that_stops_reading_is_a_crash_after_the_stall_deadline(autojump_clock: MockClock) -> None:
+    async with on_the_floor(CallPolicy(send_stall=3.0, keep_alive=0.001)) as scene:
+        outcome = await scene.ended()
+
+    assert isinstance(outcome, Crashed)
+    assert "has read nothing for 3 s" in outcome.reason
+
+
+# Turns
+
+
+async def test_a_turn_of_the_caller_is_noted_committed_and_passed_on_to_the_summarizer(
+    autojump_clock: MockClock,
+) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.tape.append(speech(8) + silence(12))
+        await scene.far.hear_audio(20)
+        await scene.far.take_turn("I need a pension.")
+        await scene.settle()
+
+        assert [UserStartedSpeaking("first")] == scene.watched.facts(UserStartedSpeaking)
+        assert [TurnHeard("first", "I need a pension.")] == scene.watched.facts(TurnHeard)
+        assert scene.watched.desk.tape.committed == 20
+        assert scene.summarizer.receive_nowait() == RefreshBrief("second")
+        assert [(turn.speaker, turn.text) for turn in scene.watched.desk.conversation.turns()] == [
+            ("caller", "I need a pension.")
+        ]
+
+
+async def test_an_empty_turn_is_committed_but_is_no_turn(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.tape.append(speech(4) + silence(12))
+        await scene.far.hear_audio(16)
+        await scene.far.say(heard("  "))
+        await scene.settle()
+
+        assert scene.watched.desk.tape.committed == 16
+        assert scene.watched.facts(TurnHeard) == []
+        assert scene.summarizer.statistics().current_buffer_used == 0
+
+
+async def test_an_agent_without_successors_wants_no_brief(autojump_clock: MockClock) -> None:
+    scene = set_scene()
+    scene.session.agent = ROSTER.agents["second"]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.run)
+        far = await scene.service.seat()
+        await far.take_turn("Hello.")
+        await scene.settle()
+        nursery.cancel_scope.cancel()
+
+    assert scene.summarizer.statistics().current_buffer_used == 0
+
+
+async def test_a_dead_summarizer_does_not_hurt_the_session(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        scene.summarizer.close()
+        await scene.far.take_turn("Still there?")
+        await scene.far.greet("Yes.")
+        await trio.sleep(2)
+
+        assert not scene.over.is_set()
+        assert scene.replies == ["Yes."]
+
+
+async def test_what_the_agent_says_is_played_and_heard(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet("Hello there.", 1.5)
+        await trio.sleep(2)
+
+        assert scene.line.played == pytest.approx(1.5)
+        assert [ReplyEnded("first", 1, "Hello there.", "Hello there.", complete=True)] == scene.watched.facts(
+            ReplyEnded
+        )
+        assert [(turn.speaker, turn.text) for turn in scene.watched.desk.conversation.turns()] == [
+            ("first", "Hello there.")
+        ]
+
+
+async def test_a_turn_asked_again_is_put_to_the_model_and_its_echo_is_no_new_turn(autojump_clock: MockClock) -> None:
+    async with on_the_floor(ask="What does it cost?") as scene:
+        asked = await scene.far.hear(InjectUserMessage)
+        scene.watched.desk.tape.append(speech(8))
+        await scene.far.hear_audio(8)
+        await scene.far.say(heard("What does it cost?"))
+        await scene.settle()
+        echoed = scene.watched.facts(TurnHeard)
+        committed = scene.watched.desk.tape.committed
+        await scene.far.take_turn("What does it cost?")
+        await scene.settle()
+
+        assert asked == InjectUserMessage("What does it cost?")
+        assert echoed == []
+        assert committed == 0
+        assert [TurnHeard("first", "What does it cost?")] == scene.watched.facts(TurnHeard)
+
+
+# Barge-in
+
+
+GATES: list[ServerMessage] = [
+    heard("Wait."),
+    EndOfTurn("model"),
+    AgentThinking("hm"),
+    calls("look_up"),
+]
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: type(gate).__name__)
+@pytest.mark.parametrize("done", [True, False], ids=["with AgentAudioDone", "without"])
+async def test_after_a_barge_in_nothing_of_the_old_reply_is_heard_until_something_new_begins(
+    gate: ServerMessage, done: bool, autojump_clock: MockClock
+) -> None:
+    """1 s of a 4 s reply is heard; then late audio and a late sentence come, then the gate, then a new reply."""
+    async with on_the_floor() as scene:
+        await scene.far.say(words(2), says("One two three four."), words(2))
+        await trio.sleep(1)
+        await scene.far.say(SpeechStarted())
+        if done:
+            await scene.far.say(AgentAudioDone())
+        await scene.far.say(words(0.5), says("Late words."), words(0.5))
+        await trio.sleep(1)
+        sent_of_the_old = scene.line.played
+        await scene.far.say(gate, words(1), says("Something new."), AgentAudioDone())
+        await trio.sleep(3)
+
+        assert scene.line.clears == [pytest.approx(1)]
+        assert sent_of_the_old < 2
+        assert scene.line.played - sent_of_the_old == pytest.approx(1)
+        assert [text.text for text in scene.watched.facts(ReplyText)] == ["One two three four.", "Something new."]
+        assert [BargeIn("first", 1, 1.0, 3.0)] == scene.watched.facts(BargeIn)
+        assert scene.replies[-1] == "Something new."
+
+
+async def test_text_of_the_agent_does_not_open_the_gate(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(words(2), says("One two three."))
+        await trio.sleep(0.5)
+        await scene.far.say(SpeechStarted())
+        await scene.settle()
+        sent = scene.line.played
+        for _ in range(3):
+            await scene.far.say(says("And another thing."), words(1))
+        await trio.sleep(3)
+
+        assert scene.line.played == sent
+        assert len(scene.watched.facts(ReplyText)) == 1
+
+
+# Functions
+
+
+async def test_a_function_is_answered_with_what_it_found_and_its_facts_are_kept(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(calls("look_up"))
+        response = await scene.far.hear(FunctionCallResponse)
+
+        assert response == FunctionCallResponse("id-look_up", "look_up", '{"found":true}')
+        assert trio.current_time() == pytest.approx(1)
+        assert scene.watched.desk.conversation.facts == {"need": "a pension"}
+        assert [FunctionCalled("first", "id-look_up", "look_up", "{}")] == scene.watched.facts(FunctionCalled)
+        assert [FunctionAnswered("first", "id-look_up", "look_up", '{"found":true}', ok=True, took=1.0)] == (
+            scene.watched.facts(FunctionAnswered)
+        )
+
+
+async def test_functions_of_one_request_run_side_by_side(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(calls("look_up", "dawdle", "break"))
+        responses = [(await scene.far.hear(FunctionCallResponse), trio.current_time()) for _ in range(3)]
+
+        assert [(response.name, at) for response, at in responses] == [("break", 0), ("look_up", 1), ("dawdle", 5)]
+
+
+async def test_a_request_that_comes_twice_is_carried_out_once(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(calls("look_up"), calls("look_up"))
+        await scene.far.hear_for(5)
+
+        assert len(scene.far.said(FunctionCallResponse)) == 1
+        assert len(scene.watched.facts(FunctionCalled)) == 1
+
+
+async def test_a_call_repeated_within_one_turn_gets_the_answer_it_got(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(heard("Look it up."), calls("look_up"))
+        first = await scene.far.hear(FunctionCallResponse)
+        again_at = trio.current_time()
+        await scene.far.say(calls("look_up"))
+        second = await scene.far.hear(FunctionCallResponse)
+        same_moment = trio.current_time() - again_at
+        await scene.far.say(heard("And again."), calls("look_up"))
+        await scene.far.hear(FunctionCallResponse)
+
+        assert first == second
+        assert same_moment == 0
+        assert trio.current_time() - again_at == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "problem", "seconds"),
+    [
+        ("fly", "{}", "There is no function 'fly'. You have: look_up, count,", 0),
+        ("count", "{}", "word", 0),
+        ("count", "not JSON", "", 0),
+        ("count", "", "word", 0),
+        ("break", "{}", "break did not work. Apologise briefly and go on.", 0),
+        ("dawdle", "{}", "dawdle took longer than 5 seconds. Go on without it.", 5),
+    ],
+)
+async def test_a_function_that_cannot_be_done_is_answered_in_words_for_the_model(
+    name: str, arguments: str, problem: str, seconds: float, autojump_clock: MockClock
+) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(calls(name, arguments=arguments))
+        response = await scene.far.hear(FunctionCallResponse)
+        await scene.far.greet("Never mind.")
+        await trio.sleep(2)
+
+        assert problem in str(answer(response)["error"])
+        assert scene.replies == ["Never mind."]
+        assert [(False, seconds)] == [(fact.ok, fact.took) for fact in scene.watched.facts(FunctionAnswered)]
+
+
+async def test_why_a_handler_broke_is_for_the_journal_and_not_for_the_model(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(calls("break"))
+        response = await scene.far.hear(FunctionCallResponse)
+
+        assert "the handler is broken" not in response.content
+        assert "ValueError: the handler is broken" in scene.watched.facts(FunctionAnswered)[0].result
+
+
+async def test_what_failed_may_be_tried_again_in_the_same_turn(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(heard("Go."), calls("dawdle"))
+        await scene.far.hear(FunctionCallResponse)
+        await scene.far.say(calls("dawdle"))
+        await scene.far.hear(FunctionCallResponse)
+
+        assert trio.current_time() == pytest.approx(10)
+
+
+async def test_a_function_the_service_runs_itself_is_left_to_it(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(calls("look_up", client_side=False))
+        await scene.far.hear_for(3)
+
+        assert scene.far.said(FunctionCallResponse) == []
+        assert scene.watched.facts(FunctionCalled) == []
+
+
+async def test_echoes_and_history_change_nothing(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        done = CompletedCall("id-look_up", "look_up", True, "{}", "{}", None)
+        await scene.far.say(
+            FunctionCallResponse("id-look_up", "look_up", "{}"),
+            HistoryText("user", "Hello."),
+            HistoryCalls((done,)),
+            LatencyReport(total_latency=0.5),
+        )
+        await scene.far.hear_for(3)
+
+        assert scene.watched.desk.conversation.length == 0
+        assert len(scene.watched.entries) == 1
+        assert scene.far.said(FunctionCallResponse) == []
+
+
+async def test_remarks_of_the_service_are_noted(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(Warned("SLOW_THINK_REQUEST", "5 seconds"), InjectionRefused("busy"))
+        await scene.far.say_text('{"type": "Novelty"}')
+        await scene.settle()
+
+        assert [
+            WarningReported("first", "SLOW_THINK_REQUEST", "5 seconds"),
+            WarningReported("first", "INJECTION_REFUSED", "busy"),
+        ] == scene.watched.facts(WarningReported)
+        assert [Unrecognised("deepgram", "Novelty")] == scene.watched.facts(Unrecognised)
+
+
+async def test_a_speculative_function_may_come_before_the_words_that_caused_it(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(SpeechStarted(), calls("look_up"), heard("Look it up."))
+        response = await scene.far.hear(FunctionCallResponse)
+        await scene.far.greet("Found it.")
+        await trio.sleep(2)
+
+        assert response.content == '{"found":true}'
+        assert scene.replies == ["Found it."]
+
+
+async def test_a_cancelled_function_is_not_answered(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(calls("look_up"))
+        await trio.sleep(0.5)
+        await scene.far.say(SpeechStarted(), cancelled("look_up", "unheard-of"), heard("Or rather not."))
+        await scene.far.hear_for(3)
+
+        assert scene.far.said(FunctionCallResponse) == []
+        assert [FunctionWithdrawn("first", "id-look_up", "look_up")] == scene.watched.facts(FunctionWithdrawn)
+        assert scene.watched.desk.conversation.facts == {}
+
+
+def cancelled(*names: str) -> FunctionCallCancelled:
+    return FunctionCallCancelled(tuple(CancelledCall(f"id-{name}", name) for name in names))
+
+
+# Handing the call on
+
+
+async def test_asking_for_a_handoff_silences_and_deafens_the_agent_and_withholds_the_answer(
+    autojump_clock: MockClock,
+) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.tape.append(speech(8))
+        await scene.far.hear_audio(8)
+        await scene.far.say(HAND_OFF)
+        asked = await scene.asked_handoff()
+        scene.watched.desk.tape.append(speech(40, first=8))
+        await scene.far.say(words(1), says("One moment."))
+        await scene.far.hear_for(2)
+
+        assert (asked.to, asked.reason, asked.offset, asked.call_id) == (
+            "second",
+            "asked for it",
+            8,
+            "id-handoff_to_next_agent",
+        )
+        assert [HandoffAsked("first", "second", "asked for it", "", 8)] == scene.watched.facts(HandoffAsked)
+        assert scene.session.cursor == 8
+        assert set(scene.far.audio[8 * FRAME_BYTES :]) == {0xFF}
+        assert scene.line.played == 0
+        assert scene.far.said(FunctionCallResponse) == []
+        assert scene.watched.desk.conversation.facts["handoff_reason"] == "asked for it"
+
+
+async def test_what_the_caller_is_hearing_already_plays_out(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(words(3), says("I will put you through."), HAND_OFF)
+        await trio.sleep(4)
+
+        assert scene.line.clears == []
+        assert scene.line.played == pytest.approx(3)
+
+
+async def test_a_refused_handoff_is_answered_with_an_error_and_the_agent_goes_on_where_it_stopped(
+    autojump_clock: MockClock,
+) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.tape.append(speech(8))
+        await scene.far.hear_audio(8)
+        await scene.far.say(HAND_OFF)
+        asked = await scene.asked_handoff()
+        scene.watched.desk.tape.append(speech(8, first=8))
+        await trio.sleep(0.5)
+        asked.reply_to.send_nowait(HandoffRefused("Nobody there."))
+        response = await scene.far.hear(FunctionCallResponse)
+        await scene.far.greet("Then I will help you myself.")
+        await scene.far.hear_for(3)
+
+        assert answer(response) == {"error": "Nobody there."}
+        assert scene.replies == ["Then I will help you myself."]
+        assert bytes(scene.far.audio).replace(silence(4), b"") == speech(16)
+        assert [fact.ok for fact in scene.watched.facts(FunctionAnswered)] == [False]
+
+
+async def test_a_cancelled_handoff_is_withdrawn_and_the_agent_goes_on_where_it_stopped(
+    autojump_clock: MockClock,
+) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.tape.append(speech(8))
+        await scene.far.hear_audio(8)
+        await scene.far.say(HAND_OFF)
+        await scene.asked_handoff()
+        scene.watched.desk.tape.append(speech(8, first=8))
+        await trio.sleep(0.5)
+        await scene.far.say(SpeechStarted(), cancelled("handoff_to_next_agent"), heard("Wait, one question."))
+        withdrawn = await scene.supervisor.receive()
+        await scene.far.greet("Yes?")
+        await scene.far.hear_for(3)
+
+        assert withdrawn == HandoffWithdrawn(1, "id-handoff_to_next_agent")
+        assert scene.far.said(FunctionCallResponse) == []
+        assert bytes(scene.far.audio).replace(silence(4), b"") == speech(16)
+        assert scene.replies == ["Yes?"]
+
+
+async def test_a_second_handoff_refused_does_not_undo_the_first(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(HAND_OFF)
+        await scene.asked_handoff()
+        again = attrs.evolve(HAND_OFF.functions[0], id="again", arguments='{"reason": "really"}')
+        await scene.far.say(attrs.evolve(HAND_OFF, functions=(again,)))
+        second = await scene.asked_handoff()
+        second.reply_to.send_nowait(HandoffRefused("A handoff is under way already."))
+        await scene.far.hear(FunctionCallResponse)
+        scene.watched.desk.tape.append(speech(8))
+        await scene.far.say(words(1), says("Still here."))
+        await scene.far.hear_for(2)
+
+        assert scene.watched.desk.ledger.floor is None
+        assert scene.session.cursor == 0
+        assert scene.line.played == 0
+
+
+async def test_when_the_first_of_two_handoffs_is_refused_as_well_the_agent_goes_on(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(HAND_OFF)
+        first = await scene.asked_handoff()
+        again = attrs.evolve(HAND_OFF.functions[0], id="again", arguments='{"reason": "really"}')
+        await scene.far.say(attrs.evolve(HAND_OFF, functions=(again,)))
+        second = await scene.asked_handoff()
+        second.reply_to.send_nowait(HandoffRefused("A handoff is under way already."))
+        await scene.far.hear(FunctionCallResponse)
+        first.reply_to.send_nowait(HandoffRefused("Nobody there."))
+        await scene.far.hear(FunctionCallResponse)
+
+        assert scene.watched.desk.ledger.floor is scene.session.voice
+
+
+# Ending it
+
+
+async def test_a_goodbye_is_heard_to_its_last_word(autojump_clock: MockClock) -> None:
+    """3 s of goodbye come at once and take 3 s to play."""
+    async with on_the_floor() as scene:
+        await scene.far.say(words(3), says("Goodbye, and thank you."), AgentAudioDone(), END)
+        outcome = await scene.ended()
+
+        assert outcome == Ended("task_complete")
+        assert trio.current_time() == pytest.approx(3, abs=0.1)
+        assert [GoodbyeStarted("first", "task_complete")] == scene.watched.facts(GoodbyeStarted)
+        assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
+        assert scene.far.said(FunctionCallResponse) == []
+
+
+async def test_a_goodbye_that_the_function_overtakes_is_waited_for(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(words(1), says("It is settled."), AgentAudioDone(), END)
+        await trio.sleep(0.6)
+        await scene.far.say(words(2), says("Goodbye."), AgentAudioDone())
+        await scene.ended()
+
+        assert scene.replies == ["It is settled.", "Goodbye."]
+        assert trio.current_time() == pytest.approx(3, abs=0.1)
+        assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
+
+
+async def test_a_goodbye_whose_rest_the_function_overtakes_is_waited_for(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(words(0.5), says("Good"), END)
+        await trio.sleep(1.5)
+        await scene.far.say(words(1), says("bye."), AgentAudioDone())
+        await scene.ended()
+
+        assert scene.replies == ["Good bye."]
+        assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
+
+
+async def test_an_agent_that_ends_without_a_goodbye_is_asked_to_say_one(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(heard("Bye."), END)
+        response = await scene.far.hear(FunctionCallResponse)
+        await scene.far.greet("Goodbye.", 1)
+        outcome = await scene.ended()
+
+        assert "Say goodbye now" in str(answer(response)["next"])
+        assert scene.replies == ["Goodbye."]
+        assert outcome == Ended("task_complete")
+
+
+async def test_a_goodbye_that_never_comes_does_not_keep_the_call_open(autojump_clock: MockClock) -> None:
+    async with on_the_floor(CallPolicy(goodbye_audio=8.0, goodbye_grace=2.0)) as scene:
+        await scene.far.say(heard("Bye."), END)
+        outcome = await scene.ended()
+
+        assert outcome == Ended("task_complete")
+        assert trio.current_time() == pytest.approx(8)
+        assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
+
+
+async def test_a_goodbye_without_an_end_is_played_out_at_most(autojump_clock: MockClock) -> None:
+    """No AgentAudioDone: after 8 s of waiting, 2 of its 10 s are left to play, and 2 s of grace."""
+    async with on_the_floor() as scene:
+        await scene.far.say(words(10), says("Goodbye."), END)
+        await scene.ended()
+
+        assert trio.current_time() == pytest.approx(12, abs=0.1)
+        assert scene.line.played == pytest.approx(10)
+        assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
+
+
+async def test_a_goodbye_whose_mark_never_comes_back_ends_at_its_deadline(autojump_clock: MockClock) -> None:
+    """1 s for a next reply, then what is left of 3 s of audio, and 2 s of grace."""
+    async with on_the_floor(deaf=True) as scene:
+        await scene.far.say(words(3), says("Goodbye."), AgentAudioDone(), END)
+        outcome = await scene.ended()
+
+        assert outcome == Ended("task_complete")
+        assert trio.current_time() == pytest.approx(5, abs=0.1)
+        assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
+
+
+async def test_a_caller_who_speaks_over_the_goodbye_does_not_cut_it(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(words(4), says("Goodbye, and thank you."), AgentAudioDone(), END)
+        await trio.sleep(0.5)
+        await scene.far.say(SpeechStarted())
+        await trio.sleep(0.3)
+        await scene.far.say(heard("Bye!"))
+        await scene.ended()
+
+        assert scene.line.clears == []
+        assert scene.replies == ["Goodbye, and thank you."]
+        assert trio.current_time() == pytest.approx(4, abs=0.1)
+        assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
+
+
+async def test_a_goodbye_cancelled_by_the_service_lets_the_conversation_go_on(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(words(2), says("Goodbye."), AgentAudioDone(), END)
+        await trio.sleep(0.5)
+        await scene.far.say(cancelled("end_conversation"), SpeechStarted(), heard("One more thing."))
+        await scene.far.greet("Yes?")
+        await trio.sleep(10)
+
+        assert not scene.over.is_set()
+        assert scene.line.clears != []
+        assert scene.replies[-1] == "Yes?"
+
+
+# Crashes
+
+
+async def test_a_socket_that_closes_is_a_crash_that_may_be_mended(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.socket.aclose(1011, "sorry")
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, Crashed)
+        assert outcome.is_retryable
+        assert "code 1011, sorry" in outcome.reason
+        assert scene.service.open == 0
+
+
+async def test_an_error_is_a_crash_that_says_whether_it_can_be_mended(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(ErrorReported("NON_EXISTENT_FUNCTION_CALLED", "fly"))
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, Crashed)
+        assert not outcome.is_retryable
+        assert "NON_EXISTENT_FUNCTION_CALLED: fly" in outcome.reason
+
+
+async def test_garbage_from_the_service_is_a_crash(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say_text("{not json")
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, Crashed)
+        assert isinstance(outcome.error, RemoteProtocolError)
+
+
+async def test_taking_the_floor_away_ends_functions_and_socket(autojump_clock: MockClock) -> None:
+    scene = set_scene()
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as floor:
+            nursery.start_soon(_cancel_during_a_function, scene, floor)
+            await scene.run()
+
+    assert floor.cancelled_caught
+    assert scene.service.open == 0
+    assert scene.watched.facts(FunctionAnswered) == []
+
+
+async def _cancel_during_a_function(scene: Scene, floor: trio.CancelScope) -> None:
+    far = await scene.service.seat()
+    await far.say(calls("dawdle"), HAND_OFF)
+    await scene.settle()
+    floor.cancel()

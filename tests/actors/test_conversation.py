@@ -1,0 +1,148 @@
+"""What the next agent, or a restarted one, is told of the call so far."""
+
+from actors.conversation import Conversation
+from actors.reply import Reply
+from agents.brief import Turn
+from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
+from tests.actors.notebook import said
+
+CALL = CompletedCall("fc1", "record_satisfaction", True, '{"rating": 5}', '{"recorded": true}')
+
+
+def half_said(agent: str, text: str) -> Reply:
+    """A reply that is being played: neither complete nor cut."""
+    reply = said(agent, text, heard=0.5)
+    reply.cut = reply.whole = False
+    return reply
+
+
+def conversation(*things: str | Reply | CompletedCall) -> Conversation:
+    talk = Conversation()
+    for thing in things:
+        match thing:
+            case str():
+                talk.add_caller(thing)
+            case Reply():
+                talk.add_reply(thing)
+            case CompletedCall():
+                talk.add_function(thing, {})
+    return talk
+
+
+def test_turns_are_what_the_caller_said_and_what_the_caller_heard() -> None:
+    talk = conversation(
+        said("qualifier", "Good morning."), "Hello.", CALL, said("qualifier", "one two three four", heard=0.5), "Stop."
+    )
+
+    assert talk.turns() == (
+        Turn("qualifier", "Good morning."),
+        Turn("caller", "Hello."),
+        Turn("qualifier", "one two"),
+        Turn("caller", "Stop."),
+    )
+
+
+def test_what_nobody_heard_was_not_said() -> None:
+    talk = conversation("Hello.", said("qualifier", "Never heard.", heard=0.0))
+
+    assert talk.turns() == (Turn("caller", "Hello."),)
+    assert talk.history() == (HistoryText("user", "Hello."),)
+
+
+def test_a_bookmark_divides_what_one_agent_said_from_what_the_next_says() -> None:
+    talk = conversation("Hello.", said("qualifier", "Good morning."))
+    bookmark = talk.length
+    talk.add_caller("Who are you?")
+
+    assert talk.turns(bookmark) == (Turn("caller", "Who are you?"),)
+    assert talk.history(bookmark) == ()  # it is unanswered
+    assert talk.length == bookmark + 1
+
+
+def test_a_reply_is_one_thing_however_many_sentences_it_has() -> None:
+    reply = said("qualifier", "One.")
+    talk = conversation(reply, reply, CALL, reply)
+
+    assert talk.length == 2
+
+
+def test_two_replies_in_the_same_words_are_two() -> None:
+    assert conversation(said("qualifier", "Pardon?"), said("qualifier", "Pardon?")).length == 2
+
+
+def test_a_turn_is_unanswered_until_a_reply_to_it_was_heard_or_interrupted() -> None:
+    assert conversation("Hello.").unanswered() == "Hello."
+    assert conversation("Hello.", CALL).unanswered() == "Hello."
+    assert conversation("Hello.", half_said("qualifier", "Good morning.")).unanswered() == "Hello."
+    assert conversation("Hello.", said("qualifier", "Good morning.")).unanswered() is None
+    assert conversation("Hello.", said("qualifier", "Good morning.", heard=0.5)).unanswered() is None
+    assert conversation().unanswered() is None
+
+
+def test_a_turn_before_the_bookmark_is_not_this_agents_to_answer() -> None:
+    assert conversation("Hello.").unanswered(since=1) is None
+
+
+def test_history_leaves_out_the_turn_that_will_be_asked_again_but_not_what_was_done_for_it() -> None:
+    talk = conversation(
+        said("closer", "How was it?"), "Five.", CALL, half_said("closer", "Thank you very much indeed.")
+    )
+
+    assert talk.history() == (HistoryText("assistant", "How was it?"), HistoryCalls((CALL,)))
+
+
+def test_history_of_an_answered_conversation_is_all_of_it() -> None:
+    talk = conversation("Five.", CALL, said("closer", "Thank you."))
+
+    assert talk.history() == (
+        HistoryText("user", "Five."),
+        HistoryCalls((CALL,)),
+        HistoryText("assistant", "Thank you."),
+    )
+
+
+def test_only_the_last_of_two_turns_is_asked_again() -> None:
+    talk = conversation("Hello.", "Are you there?")
+
+    assert (talk.unanswered(), talk.history()) == ("Are you there?", (HistoryText("user", "Hello."),))
+
+
+def test_a_conversation_is_opened_by_a_turn_or_by_a_reply_that_came_to_an_end() -> None:
+    assert not conversation().is_opened()
+    assert not conversation(half_said("qualifier", "Good morn")).is_opened()
+    assert not conversation(CALL).is_opened()
+    assert conversation("Hello.").is_opened()
+    assert conversation(said("qualifier", "Good morning.")).is_opened()
+    assert conversation(said("qualifier", "Good morning.", heard=0.5)).is_opened()
+    assert not conversation("Hello.").is_opened(since=1)
+
+
+def test_what_functions_recorded_is_kept_and_may_be_corrected() -> None:
+    talk = Conversation()
+    talk.add_function(CALL, {"name": "Jon", "need": "a loan"})
+    talk.add_function(CALL, {"name": "John"})
+
+    assert talk.facts == {"name": "John", "need": "a loan"}
+
+
+def test_a_function_called_again_in_the_same_turn_gets_the_answer_it_had() -> None:
+    talk = conversation("Five.", CALL)
+
+    assert talk.earlier_answer(CALL.name, CALL.arguments) == CALL.response
+    assert talk.earlier_answer(CALL.name, '{"rating": 4}') is None
+    assert talk.earlier_answer("end_conversation", CALL.arguments) is None
+
+
+def test_a_function_called_again_in_another_turn_is_run_again() -> None:
+    talk = conversation("Five.", CALL, "Five, I said.")
+
+    assert talk.earlier_answer(CALL.name, CALL.arguments) is None
+
+
+def test_a_function_that_failed_may_be_tried_again() -> None:
+    talk = conversation("Five.")
+
+    talk.add_function(CALL, {}, repeatable=True)
+
+    assert talk.earlier_answer(CALL.name, CALL.arguments) is None
+    assert talk.length == 2

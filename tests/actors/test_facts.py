@@ -1,0 +1,42 @@
+"""Every fact is a value that can be written down as it stands."""
+
+import inspect
+from typing import get_args
+
+import attrs
+import orjson
+import pytest
+
+from actors import facts
+from actors.journal import Entry, event_name
+
+FACTS: tuple[type[object], ...] = get_args(facts.Fact)
+SAMPLES: dict[object, object] = {str: "x", int: 1, float: 0.5, bool: True}
+
+
+def sample(kind: type[object]) -> facts.Fact:
+    values = [SAMPLES.get(field.type, {"caller_in": 1}) for field in attrs.fields(kind)]
+    fact: facts.Fact = kind(*values)
+    return fact
+
+
+def test_the_union_names_every_fact_of_the_module() -> None:
+    classes = {value for value in vars(facts).values() if inspect.isclass(value) and attrs.has(value)}
+
+    assert classes == set(FACTS)
+
+
+def test_no_two_facts_are_one_event() -> None:
+    assert len({event_name(kind) for kind in FACTS}) == len(FACTS)
+
+
+@pytest.mark.parametrize("kind", FACTS, ids=event_name)
+def test_a_fact_is_frozen_documented_and_json_as_it_stands(kind: type[object]) -> None:
+    fact = sample(kind)
+    line = Entry(0, 0.0, fact).as_json()
+
+    assert orjson.loads(orjson.dumps(line)) == line
+    assert not {"seq", "at", "event"} & {field.name for field in attrs.fields(kind)}
+    assert (kind.__doc__ or "").endswith(".")
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(fact, attrs.fields(kind)[0].name, None)

@@ -1,0 +1,237 @@
+"""The floor alone: sessions come to it, leave it, and report what became of them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.agent_session import Opening
+from actors.errors import AgentUnavailable
+from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
+from actors.floor import Floor, Seat, Tenure
+from actors.messages import ConversationEnded, Ended, SessionLost, ToSummarizer, ToSupervisor
+from actors.settings_form import SettingsForm
+from actors.supervision import RestartBudget, RestartPolicy
+from agents.spec import AgentSpec
+from protocol.deepgram import AgentAudioDone, Settings, SettingsApplied, Welcome
+from tests.actors.fakes import END, ROSTER, FarEnd, Line, Service, Watched, says, speech, words
+
+
+def nobody() -> None:
+    """Nobody leaves the floor."""
+
+
+@attrs.define(eq=False)
+class Scene:
+    """A floor, and the nursery of the conversation."""
+
+    watched: Watched
+    service: Service
+    floor: Floor
+    mailbox: trio.MemoryReceiveChannel[ToSupervisor]
+    sessions: trio.Nursery
+
+    def new_seat(self, name: str = "first", start: int = 0) -> Seat:
+        agent = ROSTER.agents[name]
+        tenure = Tenure(agent, RestartBudget(RestartPolicy(), Random(0)))
+        return self.floor.new_seat(tenure, Opening(lambda: fresh(agent), lambda: start))
+
+    async def seat(self, name: str = "first", on_ready: Callable[[], None] = nobody) -> tuple[Seat, FarEnd]:
+        seat = self.new_seat(name)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.floor.start, self.sessions, seat, "first", 5.0, on_ready)
+            far = await self.service.seat()
+        return seat, far
+
+
+async def fresh(agent: AgentSpec) -> Settings:
+    await trio.lowlevel.checkpoint()
+    return SettingsForm("CA1").fresh(agent, None)
+
+
+@asynccontextmanager
+async def an_empty_floor() -> AsyncIterator[Scene]:
+    watched, service = Watched(), Service()
+    to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
+    to_summarizer, _ = trio.open_memory_channel[ToSummarizer](8)
+    floor = Floor(watched.desk, service.connect, to_supervisor, to_summarizer)
+    async with trio.open_nursery() as sessions:
+        sessions.start_soon(Line(watched.desk.ledger).run)
+        yield Scene(watched, service, floor, mailbox, sessions)
+        sessions.cancel_scope.cancel(reason="end of the test")
+
+
+async def test_a_session_that_is_ready_has_the_floor(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        seat, _ = await scene.seat()
+
+        assert scene.watched.desk.ledger.floor is seat.session.voice
+        assert [SessionConnecting("first", 1, "first")] == scene.watched.facts(SessionConnecting)
+        assert [FloorTaken("first", 1, 0)] == scene.watched.facts(FloorTaken)
+
+
+async def test_the_journal_says_from_which_frame_on_the_new_holder_listens(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        scene.watched.desk.tape.append(speech(10))
+        seat = scene.new_seat(start=7)
+        scene.sessions.start_soon(scene.floor.start, scene.sessions, seat, "restart", 5.0, nobody)
+        await scene.service.seat()
+
+        assert [FloorTaken("first", 1, 7)] == scene.watched.facts(FloorTaken)
+
+
+async def test_seats_are_numbered_in_order(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        assert [scene.new_seat().number, scene.new_seat("second").number] == [1, 2]
+
+
+async def test_whoever_had_the_floor_leaves_it_in_the_step_in_which_the_next_one_takes_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with an_empty_floor() as scene:
+        old, old_far = await scene.seat()
+        new, _ = await scene.seat("second", lambda: scene.floor.leave(old, "handed off"))
+
+        assert scene.watched.desk.ledger.floor is new.session.voice
+        assert [FloorLeft("first", 1, "handed off")] == scene.watched.facts(FloorLeft)
+        assert scene.watched.times(FloorLeft) == scene.watched.times(FloorTaken)[1:]
+        assert scene.service.open == 1
+        assert old_far.socket.closed is not None
+        assert scene.mailbox.statistics().current_buffer_used == 0
+
+
+async def test_what_a_seat_has_said_when_it_leaves_is_played_out_and_nothing_more_of_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with an_empty_floor() as scene:
+        seat, far = await scene.seat()
+        await far.say(words(2), says("I will put you through."), AgentAudioDone())
+        await wait_all_tasks_blocked()
+        scene.floor.leave(seat, "handed off")
+        more = scene.watched.desk.ledger.put(seat.session.voice, words(1).data)
+        await trio.sleep(3)
+
+        assert not more
+        assert [fact.heard for fact in scene.watched.facts(ReplyEnded)] == ["I will put you through."]
+
+
+@pytest.mark.parametrize("welcomed", [False, True])
+async def test_a_session_that_is_not_ready_in_time_is_gone_with_its_socket(
+    welcomed: bool, autojump_clock: MockClock
+) -> None:
+    async with an_empty_floor() as scene:
+        seat = scene.new_seat()
+
+        async def stay_mute() -> None:
+            far = await scene.service.answer()
+            if welcomed:
+                await far.say(Welcome("request"))
+
+        scene.sessions.start_soon(stay_mute)
+        with pytest.raises(AgentUnavailable, match="not ready within 4 s") as raised:
+            await scene.floor.start(scene.sessions, seat, "first", 4.0, nobody)
+
+        assert trio.current_time() == pytest.approx(4)
+        assert raised.value.retryable
+        assert scene.service.open == 0
+        assert [SessionFailed("first", 1, "not ready within 4 s", retryable=True)] == (
+            scene.watched.facts(SessionFailed)
+        )
+        assert scene.watched.facts(FloorTaken) == []
+
+
+async def test_a_refused_connection_says_whether_it_is_worth_another_try(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        scene.service.refusals.append(AgentUnavailable("HTTP 401", retryable=False))
+        with pytest.raises(AgentUnavailable, match="HTTP 401") as raised:
+            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0, nobody)
+
+        assert not raised.value.retryable
+        assert [SessionFailed("first", 1, "HTTP 401", retryable=False)] == scene.watched.facts(SessionFailed)
+
+
+async def test_garbage_before_the_session_is_ready_is_an_unavailable_agent(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+
+        async def talk_nonsense() -> None:
+            far = await scene.service.answer()
+            await far.say_text("{nonsense")
+
+        scene.sessions.start_soon(talk_nonsense)
+        with pytest.raises(AgentUnavailable) as raised:
+            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0, nobody)
+
+        assert raised.value.retryable
+        assert scene.service.open == 0
+
+
+async def test_a_session_that_gets_ready_when_its_starter_has_just_given_up_does_not_take_the_floor(
+    autojump_clock: MockClock,
+) -> None:
+    async with an_empty_floor() as scene:
+        with trio.CancelScope() as starter:
+
+            async def apply_and_give_up() -> None:
+                far = await scene.service.answer()
+                await far.say(Welcome("request"))
+                await far.hear(Settings)
+                await wait_all_tasks_blocked()
+                await far.say(SettingsApplied())
+                starter.cancel()
+
+            scene.sessions.start_soon(apply_and_give_up)
+            await scene.floor.start(scene.sessions, scene.new_seat(), "handoff", 4.0, nobody)
+        await wait_all_tasks_blocked()
+
+        assert starter.cancelled_caught
+        assert len(scene.watched.facts(SessionReady)) == 1
+        assert scene.watched.facts(FloorTaken) == []
+        assert scene.watched.desk.ledger.floor is None
+        assert scene.service.open == 0
+
+
+async def test_a_session_on_the_floor_outlives_its_starter(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        async with trio.open_nursery() as turn:
+            turn.start_soon(scene.floor.start, scene.sessions, scene.new_seat(), "handoff", 4.0, nobody)
+            far = await scene.service.seat()
+            turn.cancel_scope.cancel()
+        await far.greet("Still here.")
+        await trio.sleep(10)
+
+        assert scene.service.open == 1
+        assert [fact.heard for fact in scene.watched.facts(ReplyEnded)] == ["Still here."]
+
+
+async def test_a_crash_on_the_floor_is_reported_and_hurts_nobody(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        _, far = await scene.seat()
+        far.socket.drop()
+        message = await scene.mailbox.receive()
+
+        assert isinstance(message, SessionLost)
+        assert message.seat == 1
+        assert "closed" in message.crash.reason
+        assert scene.service.open == 0
+
+
+async def test_the_end_of_the_conversation_is_reported(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        _, far = await scene.seat()
+        await far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
+
+        assert await scene.mailbox.receive() == ConversationEnded(1, Ended("task_complete"))
+
+
+async def test_the_gap_of_a_handoff_is_counted_from_the_promise(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        agent = ROSTER.agents["second"]
+        tenure = Tenure(agent, RestartBudget(RestartPolicy(), Random(0)))
+        seat = scene.floor.new_seat(tenure, Opening(lambda: fresh(agent), lambda: 0), promised_at=0.0)
+
+        assert seat.agent == "second"
+        assert seat.session.voice.gap_from == 0.0

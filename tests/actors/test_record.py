@@ -1,0 +1,205 @@
+"""Promise 6: whatever was noted of a call makes a record."""
+
+from collections.abc import Sequence
+
+from actors import facts
+from actors.facts import Fact
+from actors.journal import Entry
+from actors.record import RecordBuilder
+from store.records import (
+    AgentStint,
+    CallRecord,
+    FrameCounts,
+    FunctionRecord,
+    HandoffRecord,
+    TurnRecord,
+    record_as_json,
+    record_from_json,
+)
+
+STARTED = facts.CallStarted("CA1", "MZ1", "inbound")
+
+
+def record_of(*noted: tuple[float, Fact]) -> CallRecord:
+    builder = RecordBuilder("+15551230000", "+15559990000", "2026-11-22T09:00:00.000+00:00")
+    for seq, (at, fact) in enumerate(noted):
+        builder.read(Entry(seq, at, fact))
+    return builder.record()
+
+
+def stints(*noted: tuple[float, Fact]) -> Sequence[AgentStint]:
+    return record_of(*noted).agents
+
+
+def test_a_call_that_nothing_is_known_of_has_a_record() -> None:
+    record = record_of()
+
+    assert (record.call_sid, record.outcome, record.duration) == ("", "cut", 0.0)
+    assert record_from_json(record_as_json(record)) == record
+
+
+def test_a_record_says_who_was_called_and_how_it_ended() -> None:
+    counts = {"caller_in": 3, "caller_sent": 3, "unheard": 0, "agent_in": 2, "agent_sent": 1, "dropped": 1}
+    record = record_of((0.0, STARTED), (2.5, facts.CallEnded("completed", 2.5001, counts)))
+
+    assert (record.call_sid, record.stream_sid, record.direction) == ("CA1", "MZ1", "inbound")
+    assert (record.caller, record.line, record.started_at) == (
+        "+15551230000",
+        "+15559990000",
+        "2026-11-22T09:00:00.000+00:00",
+    )
+    assert (record.outcome, record.duration, record.frames) == ("completed", 2.5, FrameCounts(3, 3, 0, 2, 1, 1))
+
+
+def test_a_call_without_an_end_was_cut_at_the_last_thing_known() -> None:
+    record = record_of((0.0, STARTED), (4.2, facts.DigitPressed("1")))
+
+    assert (record.outcome, record.duration) == ("cut", 4.2)
+
+
+def test_each_agent_has_its_time_on_the_floor() -> None:
+    assert stints(
+        (1.0, facts.FloorTaken("qualifier", 1, 0)),
+        (9.0, facts.FloorLeft("qualifier", 1, "handed off")),
+        (9.0, facts.FloorTaken("advisor", 2, 400)),
+        (20.0, facts.CallEnded("caller_hung_up", 20.0, {})),
+    ) == (AgentStint("qualifier", 1.0, 9.0), AgentStint("advisor", 9.0, 20.0))
+
+
+def test_an_agent_that_was_restarted_has_one_stint() -> None:
+    assert stints(
+        (1.0, facts.FloorTaken("qualifier", 1, 0)),
+        (3.0, facts.FloorLeft("qualifier", 1, "crashed")),
+        (3.5, facts.FloorTaken("qualifier", 2, 120)),
+        (8.0, facts.FloorLeft("qualifier", 2, "crashed")),
+        (20.0, facts.CallEnded("no_agent", 20.0, {})),
+    ) == (AgentStint("qualifier", 1.0, 8.0, restarts=1),)
+
+
+def test_a_floor_nobody_had_cannot_be_left() -> None:
+    assert stints((1.0, facts.FloorLeft("qualifier", 1, "crashed"))) == ()
+
+
+def test_restarts_are_counted() -> None:
+    record = record_of(*((at, facts.SessionRestarting("qualifier", 0.1, "dropped")) for at in (1.0, 2.0)))
+
+    assert record.restarts == 2
+
+
+def test_a_handoff_is_recorded_with_its_gap_and_the_source_of_its_brief() -> None:
+    record = record_of(
+        (5.0, facts.HandoffAsked("qualifier", "advisor", "agreed", "", 250)),
+        (5.2, facts.BriefReady("advisor", "groq", 0.2)),
+        (5.6, facts.HandoffCommitted("qualifier", "advisor", 0.6)),
+        (5.9, facts.HandoffGap("advisor", 0.9)),
+        (9.0, facts.HandoffAsked("advisor", "closer", "agreed", "", 450)),
+        (9.5, facts.HandoffFailed("advisor", "closer", "no answer")),
+    )
+
+    assert record.handoffs == (
+        HandoffRecord("qualifier", "advisor", 5.0, 0.9, "groq"),
+        HandoffRecord("advisor", "closer", 9.0),
+    )
+    assert record.faults == ("handoff from advisor to closer failed: no answer",)
+
+
+def test_a_brief_nobody_asked_for_belongs_to_no_handoff() -> None:
+    assert record_of((1.0, facts.BriefReady("advisor", "extract", 0.0))).handoffs == ()
+
+
+def test_functions_are_recorded_as_called_and_as_answered() -> None:
+    record = record_of(
+        (1.0, facts.FunctionCalled("closer", "f1", "record_satisfaction", '{"rating": 5}')),
+        (1.1, facts.FunctionAnswered("closer", "f1", "record_satisfaction", '{"recorded": true}', True, 0.1)),
+        (2.0, facts.FunctionCalled("closer", "f2", "end_conversation", "{}")),
+    )
+
+    assert record.functions == (
+        FunctionRecord(1.0, "closer", "record_satisfaction", {"rating": 5}, {"recorded": True}, ok=True),
+        FunctionRecord(2.0, "closer", "end_conversation", {}, "", ok=False),
+    )
+
+
+def test_the_same_id_of_two_agents_is_two_calls() -> None:
+    called = [(1.0, facts.FunctionCalled(agent, "f1", "end_conversation", "{}")) for agent in ("advisor", "closer")]
+
+    assert [function.agent for function in record_of(*called).functions] == ["advisor", "closer"]
+
+
+def test_an_answer_that_is_no_object_is_recorded_as_it_was_written() -> None:
+    results = {
+        "plain words": "plain words",
+        '{"error": "no"} (ValueError)': '{"error": "no"} (ValueError)',
+        "{}": {},
+        "[1]": "[1]",
+    }
+
+    recorded = [
+        record_of(
+            (1.0, facts.FunctionCalled("closer", "f1", "look_up", "{}")),
+            (1.1, facts.FunctionAnswered("closer", "f1", "look_up", result, False, 0.1)),
+        )
+        .functions[0]
+        .result
+        for result in results
+    ]
+
+    assert recorded == list(results.values())
+
+
+def test_arguments_that_are_no_object_are_kept_in_one() -> None:
+    called = [
+        (float(at), facts.FunctionCalled("closer", f"f{at}", "look_up", text))
+        for at, text in enumerate(["five", "[5]"])
+    ]
+
+    assert [function.arguments for function in record_of(*called).functions] == [{"": "five"}, {"": "[5]"}]
+
+
+def test_an_answer_to_nothing_is_passed_over() -> None:
+    assert record_of((1.0, facts.FunctionAnswered("closer", "f9", "look_up", "{}", True, 0.1))).functions == ()
+
+
+def test_the_transcript_stands_in_the_order_in_which_turns_began() -> None:
+    record = record_of(
+        (1.0, facts.ReplyStarted("qualifier", 1)),
+        (1.5, facts.ReplyText("qualifier", 1, "Good morning.")),
+        (2.0, facts.UserStartedSpeaking("qualifier")),
+        (2.1, facts.ReplyEnded("qualifier", 1, "Good morning.", "Good", complete=False)),
+        (3.0, facts.TurnHeard("qualifier", "Hello.")),
+        (4.0, facts.TurnHeard("qualifier", "Are you there?")),
+    )
+
+    assert record.transcript == (
+        TurnRecord(1.0, "qualifier", "Good morning.", "Good"),
+        TurnRecord(2.0, "caller", "Hello.", "Hello."),
+        TurnRecord(4.0, "caller", "Are you there?", "Are you there?"),
+    )
+
+
+def test_a_reply_without_words_is_no_turn_and_one_without_sound_is() -> None:
+    record = record_of(
+        (1.0, facts.ReplyStarted("qualifier", 1)),
+        (2.0, facts.ReplyEnded("qualifier", 1, "", "", complete=False)),
+        (3.0, facts.ReplyEnded("qualifier", 2, "Unheard.", "", complete=False)),
+    )
+
+    assert record.transcript == (TurnRecord(3.0, "qualifier", "Unheard.", ""),)
+
+
+def test_everything_that_went_wrong_is_named() -> None:
+    record = record_of(
+        (1.0, facts.SessionFailed("qualifier", 1, "HTTP 503", True)),
+        (2.0, facts.SessionCrashed("qualifier", 2, "closed", True)),
+        (3.0, facts.SummaryFailed("advisor", 3.0, "HTTP 429")),
+        (4.0, facts.ActorCrashed("scribe", "OSError: disk full")),
+        (5.0, facts.FrameRefused("twilio", "not JSON")),
+    )
+
+    assert record.faults == (
+        "qualifier could not start: HTTP 503",
+        "qualifier crashed: closed",
+        "no summary for advisor: HTTP 429",
+        "scribe crashed: OSError: disk full",
+        "malformed message from twilio: not JSON",
+    )

@@ -1,0 +1,94 @@
+"""The recording is in time: left what the caller said, right what the caller heard."""
+
+import wave
+from pathlib import Path
+
+from actors.recording import Recording, Track
+from protocol.audio import SILENCE, ulaw_to_linear
+from tests.actors.notebook import speech
+
+QUIET = bytes([SILENCE])
+
+
+def sides(path: Path) -> tuple[bytes, bytes]:
+    with wave.open(str(path)) as wav:
+        assert wav.getparams()[:3] == (2, 2, 8000)
+        data = wav.readframes(wav.getnframes())
+    left = b"".join(data[at : at + 2] for at in range(0, len(data), 4))
+    right = b"".join(data[at + 2 : at + 4] for at in range(0, len(data), 4))
+    return left, right
+
+
+def test_audio_is_put_behind_what_is_there() -> None:
+    track = Track(Path("unused"))
+    track.put(b"abc")
+    track.put(b"def")
+
+    assert (track.take(), track.take(), track.length) == (b"abcdef", b"", 6)
+
+
+def test_a_pause_before_audio_is_silence() -> None:
+    track = Track(Path("unused"))
+    track.put(b"abc", start=2)
+    track.put(b"d", start=8)
+
+    assert track.take() == QUIET * 2 + b"abc" + QUIET * 3 + b"d"
+
+
+def test_audio_never_overwrites_what_came_before() -> None:
+    track = Track(Path("unused"))
+    track.put(b"abc")
+    track.put(b"d", start=1)
+
+    assert (track.take(), track.length) == (b"abcd", 4)
+
+
+def test_a_recording_is_stereo_and_the_shorter_side_ends_in_silence(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    recording.caller.put(speech(0.1))
+    recording.put_heard(0.05, speech(0.2))
+
+    recording.finish()
+
+    left, right = sides(tmp_path / "call.wav")
+    assert left == ulaw_to_linear(speech(0.1) + QUIET * 1200)
+    assert right == ulaw_to_linear(QUIET * 400 + speech(0.2))
+
+
+def test_what_was_written_on_the_way_is_in_the_recording_once(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    for start in range(0, 800, 160):
+        recording.caller.put(speech(0.1)[start : start + 160])
+        recording.write(recording.take())
+
+    recording.finish()
+
+    assert sides(tmp_path / "call.wav")[0] == ulaw_to_linear(speech(0.1))
+
+
+def test_audio_that_comes_while_a_thread_is_writing_is_neither_lost_nor_doubled(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    recording.caller.put(b"\x01" * 160)
+    taken = recording.take()
+    recording.caller.put(b"\x02" * 160)
+    recording.write(taken)
+
+    recording.finish()
+
+    assert sides(tmp_path / "call.wav")[0] == ulaw_to_linear(b"\x01" * 160 + b"\x02" * 160)
+
+
+def test_a_call_longer_than_one_block_is_joined_block_by_block(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    recording.caller.put(speech(61.0))
+
+    recording.finish()
+
+    assert sides(tmp_path / "call.wav")[0] == ulaw_to_linear(speech(61.0))
+
+
+def test_only_the_recording_is_left_even_of_a_call_without_a_sound(tmp_path: Path) -> None:
+    Recording(tmp_path).finish()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["call.wav"]
+    assert sides(tmp_path / "call.wav") == (b"", b"")

@@ -1,0 +1,38 @@
+"""One actor alone: its mailbox, a fake of what it asks, and a clock that jumps."""
+
+import trio
+from trio.testing import MockClock
+
+from actors.conversation import Conversation
+from actors.desk import Desk
+from actors.journal import Journal
+from actors.ledger import Ledger
+from actors.messages import BriefAsked, PreparedBrief, RefreshBrief, ToSummarizer
+from actors.policy import CallPolicy
+from actors.summarizer import Summarizer
+from actors.tape import Tape
+from agents.roster import default_roster
+
+
+async def a_model_that_hangs(_messages: list[dict[str, str]]) -> str:
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+async def test_a_language_model_that_hangs_costs_its_deadline_and_no_more(autojump_clock: MockClock) -> None:
+    journal = Journal()
+    desk = Desk("CA1", journal, Tape(), Ledger(journal), Conversation(), CallPolicy(summary_deadline=3.0))
+    desk.conversation.add_caller("My name is John and I want to retire.")
+    to_summarizer, mailbox = trio.open_memory_channel[ToSummarizer](8)
+    reply_to, replies = trio.open_memory_channel[PreparedBrief](1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Summarizer(desk, default_roster(), a_model_that_hangs, mailbox).run)
+        with to_summarizer:  # closing the mailbox is how an actor is told to stop
+            await to_summarizer.send(RefreshBrief("advisor"))
+            await to_summarizer.send(BriefAsked("advisor", reply_to))
+            prepared = await replies.receive()
+
+    assert prepared.source == "extract"
+    assert prepared.brief.name == "John"
+    assert trio.current_time() - journal.started == 3.0

@@ -1,0 +1,62 @@
+"""The numbers in the pages are those that the picture, the policy and the simulators give."""
+
+import re
+
+from trio.testing import MockClock
+
+from actors import facts
+from actors.ledger import Ledger
+from actors.policy import CallPolicy
+from actors.tape import KEPT_FRAMES
+from protocol.audio import FRAME_SECONDS
+from simulators.deepgram import DeepgramKnobs
+from tests.calls.harness import play
+from tests.docs.computed import restart_sum, until_budget_is_spent
+from tests.docs.pages import ROOT, page_text
+
+
+def test_the_handoffs_in_the_readme_are_those_of_its_picture() -> None:
+    picture = (ROOT / "docs/timeline.svg").read_text(encoding="utf-8")
+    shown = re.search(r"2 handoffs \((\d+ ms), (\d+ ms)\)", picture)
+
+    assert shown is not None
+    assert f"{shown[1]} and {shown[2]}" in page_text("README.md")
+
+
+def test_the_budget_is_described_as_it_is() -> None:
+    policy, page = CallPolicy(), page_text("docs/supervision.md")
+
+    assert f"{policy.restarts.intensity} restarts within {policy.restarts.period:g} s" in page
+    assert f"{restart_sum(policy):g} s > {policy.restarts.period:g} s" in page
+    assert until_budget_is_spent(policy) is None, "the budget has an end now: say so, and take the warning out"
+
+
+def test_a_budget_whose_period_is_long_enough_is_spent_after_the_sum_of_its_restarts() -> None:
+    patient = CallPolicy(session_start=4.0)
+
+    assert restart_sum(patient) < patient.restarts.period
+    assert until_budget_is_spent(patient) == restart_sum(patient)
+
+
+def test_the_lead_and_the_tape_are_described_as_they_are() -> None:
+    page = page_text("docs/design.md")
+
+    assert f"{Ledger.__init__.__defaults__[0]:g} s" in page  # type: ignore[index] # attrs' own
+    assert f"{KEPT_FRAMES * FRAME_SECONDS:g} s" in page
+
+
+async def test_the_handoff_costs_in_virtual_time_what_the_pages_say(autojump_clock: MockClock) -> None:
+    knobs = DeepgramKnobs()
+    cost = knobs.welcome + knobs.settings_applied + knobs.greeting
+
+    call = await play("sale")
+
+    assert [round(fact.gap, 3) for fact in call.facts(facts.HandoffGap) if isinstance(fact, facts.HandoffGap)] == [cost] * 2
+    assert f"{cost * 1000:.0f} ms" in page_text("docs/handoff.md")
+
+
+async def test_a_crash_costs_what_the_page_says(autojump_clock: MockClock) -> None:
+    call = await play("sale", ["deepgram: drop after 8 s"])
+
+    lost, back = call.times(facts.SessionCrashed)[0], call.times(facts.FloorTaken)[1]
+    assert f"{back - lost:.2f} s" in page_text("docs/supervision.md")

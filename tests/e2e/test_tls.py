@@ -1,0 +1,137 @@
+"""A whole call with TLS on every leg, under a throw-away authority: wss to Deepgram, https and wss from Twilio."""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import httpx
+import pytest
+import trio
+import trustme
+from hypercorn.config import Config
+from hypercorn.trio import serve
+from hypercorn.typing import Framework
+from trio.testing import MockClock
+
+from demo.stage import Door
+from settings import Settings
+from simulators.deepgram import ServedAt, serve_deepgram
+from simulators.faults import FaultPlan
+from simulators.groq import GroqSimulator
+from simulators.scenario import load_scenario
+from simulators.twilio import TwilioSimulator
+from simulators.twilio.dialling import dial_stream
+from simulators.twilio.knobs import TwilioKnobs
+from store.records import CallRecord
+from web.app import create_app
+from web.services import open_services
+from web.serving import server_config
+
+SCENARIO = load_scenario(Path(__file__).parent / "short.toml")
+ACCOUNT, TOKEN, OPERATOR = "AC" + "0" * 32, "0" * 32, "operator"
+
+
+class Authority:
+    """A certificate authority for this test, and a certificate for this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ca = trustme.CA()
+        self._cert = self._ca.issue_cert("127.0.0.1", "localhost")
+        self.root = folder / "root.pem"
+        self.chain, self.key = folder / "chain.pem", folder / "key.pem"
+        self._ca.cert_pem.write_to_path(self.root)
+        self._cert.private_key_pem.write_to_path(self.key)
+        self.chain.write_bytes(b"".join(part.bytes() for part in self._cert.cert_chain_pems))
+
+    def server(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._cert.configure_cert(context)
+        return context
+
+    def client(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.root)
+
+    def config(self, config: Config, door: Door) -> Config:
+        config.bind = [door.bind]
+        config.certfile, config.keyfile = str(self.chain), str(self.key)
+        config.loglevel = "ERROR"
+        return config
+
+
+async def serve_app(
+    app: object, config: Config, until: Callable[[], Awaitable[None]], *, task_status: trio.TaskStatus[list[str]]
+) -> None:
+    await serve(cast("Framework", app), config, shutdown_trigger=until, mode="asgi", task_status=task_status)
+
+
+def settings_for(deepgram: str, groq: str, twilio: str, server: str, recordings: Path) -> Settings:
+    return Settings.from_environ(
+        {
+            "DEEPGRAM_API_KEY": "key",
+            "DEEPGRAM_AGENT_URL": deepgram,
+            "GROQ_API_KEY": "key",
+            "GROQ_BASE_URL": groq,
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": TOKEN,
+            "TWILIO_PHONE_NUMBER": "+15550009999",
+            "TWILIO_API_URL": twilio,
+            "LEAD_SERVER_EXTERNAL_URL": server,
+            "API_TOKEN": OPERATOR,
+            "RECORDINGS_DIR": str(recordings),
+        }
+    )
+
+
+def test_a_call_completes_with_tls_on_every_leg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.root))
+
+    record = trio.run(call_over_tls, authority, tmp_path / "recordings", clock=MockClock(rate=5))
+
+    assert record is not None
+    assert record.outcome == "completed"
+    assert ["No, thank you."] == [turn.text for turn in record.transcript if turn.speaker == "caller"]
+
+
+async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | None:
+    groq_door, twilio_door, server_door = Door(), Door(), Door()
+    urls = [door.url.replace("http://", "https://") for door in (groq_door, twilio_door, server_door)]
+    closing = trio.Event()
+    async with (
+        httpx.AsyncClient(verify=authority.client()) as http,
+        trio.open_nursery() as far,
+        trio.open_nursery() as near,
+    ):
+        deepgram: ServedAt = await far.start(
+            partial(serve_deepgram, SCENARIO, faults=FaultPlan(()), ssl_context=authority.server())
+        )
+        twilio = TwilioSimulator(
+            SCENARIO,
+            http,
+            ACCOUNT,
+            TOKEN,
+            TwilioKnobs(requires_wss=True),
+            dial=partial(dial_stream, ssl_context=authority.client()),
+        )
+        await far.start(twilio.run)
+        await far.start(serve_app, twilio, authority.config(Config(), twilio_door), closing.wait)
+        await far.start(serve_app, GroqSimulator(), authority.config(Config(), groq_door), closing.wait)
+        settings = settings_for(deepgram.url, urls[0], urls[1], urls[2], recordings)
+        async with open_services(settings) as opened:
+            app = create_app(settings, opened.services, opened.line, holes=opened.holes)
+            await near.start(serve_app, app, authority.config(server_config(settings), server_door), closing.wait)
+            answer = await http.post(
+                f"{urls[2]}/calls", json={"to": "+15551230000"}, headers={"Authorization": f"Bearer {OPERATOR}"}
+            )
+            assert answer.status_code == 201, answer.text
+            call = twilio.calls[answer.json()["call_sid"]]
+            await call.wait_over()
+            record = await opened.services.records.get(call.sid)
+            closing.set()
+            near.cancel_scope.deadline = trio.current_time() + 5
+        far.cancel_scope.cancel(reason="the test is over")
+
+    assert deepgram.url.startswith("wss://")
+    return record

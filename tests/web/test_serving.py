@@ -1,0 +1,185 @@
+"""A real server on a real port: a call over a WebSocket, a stalled peer, a drain."""
+
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import cast
+
+import attrs
+import httpx
+import orjson
+import pytest
+import trio
+from hypercorn.config import Sockets
+from hypercorn.trio import serve as hypercorn_serve
+from trio_websocket import ConnectionRejected, WebSocketConnection, open_websocket_url
+from twilio.request_validator import RequestValidator
+
+from actors.call import CallPlan
+from protocol.wire import WebSocket
+from tests.web.fakes import AUTH_TOKEN, CALL_SID, ORIGIN, STREAM_SID, Exchange, exchange, settings, voice_form
+from web import serving
+from web.serving import server_config, wait_drained
+from web.slots import Slots
+from web.sockets import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
+
+SIGNATURE = RequestValidator(AUTH_TOKEN).compute_signature("wss" + ORIGIN.removeprefix("https") + "/twilio", {})
+
+
+@asynccontextmanager
+async def listening(there: Exchange) -> AsyncIterator[str]:
+    """Serve an application on a free port of this machine."""
+    config = server_config(attrs.evolve(there.settings, lead_server_port=0))
+    closing = trio.Event()
+    async with trio.open_nursery() as nursery:
+        serve = partial(hypercorn_serve, there.app, config, shutdown_trigger=closing.wait, mode="asgi")
+        (address,) = await nursery.start(serve)
+        yield address.removeprefix("http://")
+        closing.set()
+
+
+@asynccontextmanager
+async def stream(at: str, signature: str = SIGNATURE) -> AsyncIterator[WebSocketConnection]:
+    headers = [(b"x-twilio-signature", signature.encode())]
+    async with open_websocket_url(f"ws://{at}/twilio", extra_headers=headers) as media:
+        yield media
+
+
+async def start(media: WebSocketConnection, token: str) -> None:
+    started = {
+        "accountSid": "AC" + "0" * 32,
+        "callSid": CALL_SID,
+        "streamSid": STREAM_SID,
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": {"token": token},
+    }
+    await media.send_message('{"event":"connected","protocol":"Call","version":"1.0.0"}')
+    frame = {"event": "start", "sequenceNumber": "1", "streamSid": STREAM_SID, "start": started}
+    await media.send_message(orjson.dumps(frame).decode())
+
+
+async def token_of(there: Exchange) -> str:
+    answer = await there.twilio("/twilio/voice", voice_form())
+    return answer.text.partition('name="token" value="')[2].partition('"')[0]
+
+
+async def test_a_call_comes_and_goes_over_a_real_socket() -> None:
+    there = exchange()
+    async with listening(there) as at, stream(at) as media:
+        await start(media, await token_of(there))
+        await media.send_message("hello")
+
+        assert await media.get_message() == "hello"
+        with trio.fail_after(5):
+            await there.slots.wait_empty()
+
+
+async def test_an_unsigned_upgrade_gets_403() -> None:
+    there = exchange()
+    async with listening(there) as at:
+        with pytest.raises(ConnectionRejected) as refused:
+            async with stream(at, "no signature"):
+                pass
+
+    assert (refused.value.status_code, there.calls.plans) == (403, [])
+
+
+async def test_webhooks_are_answered_beside_a_running_call() -> None:
+    there = exchange()
+
+    async def listen(media: WebSocket, _: CallPlan) -> None:
+        assert await media.get_message() == "over"
+
+    there.calls.conversation = listen
+    async with listening(there) as at, stream(at) as media, httpx.AsyncClient() as client:
+        await start(media, await token_of(there))
+        ready = (await client.get(f"http://{at}/readyz")).json()
+        await media.send_message("over")
+
+    assert (ready["ready"], len(there.calls.plans)) == (True, 1)
+
+
+async def test_a_peer_that_never_answers_the_goodbye_does_not_hold_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.asgi_socket.CLOSE_SECONDS", 0.05)
+    there, head = exchange(), b"GET /twilio HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nx-twilio-signature: "
+    monkeypatch.setattr("web.media.START_SECONDS", 0.05)
+    with trio.fail_after(10):
+        async with listening(there) as at:
+            mute = await trio.open_tcp_stream("127.0.0.1", int(at.rpartition(":")[2]))
+            async with mute:
+                await mute.send_all(head + key + SIGNATURE.encode() + b"\r\n\r\n")
+                while await mute.receive_some():
+                    pass
+
+
+def test_a_listening_socket_gives_stalled_peers_up_and_so_do_those_it_accepts() -> None:
+    config = LimitedConfig()
+    config.bind = ["127.0.0.1:0"]
+    (listener,) = config.create_sockets().insecure_sockets
+    listener.listen()
+    with listener, socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == STALL_SECONDS * 1000
+
+
+def test_sockets_that_were_opened_before_us_are_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as idle:
+        assert limit_our_listeners() >= 1
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == STALL_SECONDS * 1000
+        assert idle.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+
+
+def test_only_tcp_has_a_limit() -> None:
+    with socket.socket(socket.AF_UNIX) as local:
+        assert limit_stalled_writes([local]) == 0
+
+
+def test_the_server_logs_no_accesses_and_takes_no_large_frames() -> None:
+    config = server_config(settings(LEAD_SERVER_PORT="8123"))
+
+    assert (config.accesslog, config.bind, config.websocket_max_message_size) == (None, ["127.0.0.1:8123"], 65536)
+    assert isinstance(Sockets([], [], []), Sockets)
+
+
+async def signals(*times: float) -> AsyncIterator[int]:
+    """Signals, so many seconds after one another."""
+    for seconds in times:
+        await trio.sleep(seconds)
+        yield signal.SIGTERM
+    await trio.sleep_forever()
+
+
+async def carry(slots: Slots, seconds: float) -> None:
+    with slots.take("call"):
+        await trio.sleep(seconds)
+
+
+@pytest.mark.parametrize(
+    ("times", "patience", "ends_at"),
+    [((1,), 30, 10), ((1,), 5, 6), ((1, 2), 30, 3), ((12,), 30, 12)],
+    ids=["the last call ends", "patience ends", "a second signal", "no call is left"],
+)
+async def test_a_drain_ends_when(
+    times: tuple[float, ...], patience: float, ends_at: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    slots, began = Slots(1), trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(carry, slots, 10)
+        await trio.sleep(0)
+        await wait_drained(signals(*times), slots, patience)
+        ended = trio.current_time() - began
+        nursery.cancel_scope.cancel()
+
+    assert (ended, slots.draining) == (ends_at, True)
+
+
+async def test_serving_ends_with_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings(LEAD_SERVER_PORT="0", DATABASE_URL="memory:")
+    async with trio.open_nursery() as nursery:
+        (address,) = await nursery.start(partial(serving.serve, chosen))
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{address}/readyz")).json()["ready"]
+        cast("Callable[[int], None]", signal.raise_signal)(signal.SIGTERM)
