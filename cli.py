@@ -51,7 +51,7 @@ class Service(Enum):
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
-    err.print(message, style="red", markup=False)
+    err.print(message, style="red", markup=False, soft_wrap=True)
     raise typer.Exit(status)
 
 
@@ -131,7 +131,7 @@ def _print_end(shown: Shown) -> int:
     agents = ", ".join(str(stint["agent"]) for stint in record["agents"])
     out.print(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
     for turn in record["transcript"]:
-        out.print(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}", markup=False)
+        out.print(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -156,6 +156,20 @@ async def _recent(client: httpx.AsyncClient, limit: int) -> Sequence[Shown]:
         return await Operator(client).recent(limit)
 
 
+def _row(one: Shown) -> Sequence[str]:
+    started = str(one.get("started_at") or one.get("created_at") or "")
+    duration, stints = one.get("duration"), one.get("agents")
+    arrow = "->" if one["direction"] == "outbound" else "<-"
+    return (
+        started[5:16].replace("T", " "),
+        str(one.get("call_sid") or one.get("id")),
+        f"{arrow} {mask(str(one['caller'])) or 'unknown'}",
+        str(one.get("outcome") or one["status"]),
+        f"{duration:.0f}" if isinstance(duration, int | float) else "",
+        ", ".join(str(stint["agent"]) for stint in stints) if isinstance(stints, list) else "",
+    )
+
+
 @commands.command()
 def calls(
     server: ServerOption = None,
@@ -166,18 +180,13 @@ def calls(
         shown = trio.run(_recent, _client(server), limit)
     except OperatorError as exc:
         _fail(str(exc))
-    table = Table("started", "call", "direction", "caller", "state", "seconds", "agents", box=None)
+    table = Table(box=None)
+    table.add_column("started", no_wrap=True, min_width=11)
+    table.add_column("call", no_wrap=True, min_width=34)
+    for heading in ("caller", "state", "seconds", "agents"):
+        table.add_column(heading)
     for one in shown:
-        stints = one.get("agents")
-        table.add_row(
-            str(one.get("started_at") or one.get("created_at") or "")[:19],
-            str(one.get("call_sid") or one.get("id")),
-            str(one["direction"]),
-            mask(str(one["caller"])),
-            str(one.get("outcome") or one["status"]),
-            f"{duration:.0f}" if isinstance(duration := one.get("duration"), int | float) else "",
-            ", ".join(str(stint["agent"]) for stint in stints) if isinstance(stints, list) else "",
-        )
+        table.add_row(*_row(one))
     out.print(table if shown else "No calls yet.")
 
 
@@ -237,9 +246,11 @@ def check() -> None:
 
     findings = trio.run(check_everything, _settings())
     for finding in findings:
-        out.print(f"{'ok ' if finding.well else 'NOT'}  {finding.subject}: {finding.says}", markup=False)
+        out.print(
+            f"{'ok ' if finding.well else 'NOT'}  {finding.subject}: {finding.says}", markup=False, soft_wrap=True
+        )
         if finding.fix:
-            out.print(f"       {finding.fix}", markup=False)
+            out.print(f"       {finding.fix}", markup=False, soft_wrap=True)
     raise typer.Exit(0 if all(finding.well for finding in findings) else 1)
 
 

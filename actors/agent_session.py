@@ -213,6 +213,9 @@ class AgentSession:
                 nursery.start_soon(self._carry_out, call, wire, reader, over)
 
     def _on_function_cancelled(self, call_id: str) -> None:
+        if call_id in self._goodbyes:  # the caller has spoken again: what is left of the goodbye answers nothing now
+            self._goodbyes.discard(call_id)
+            self.desk.ledger.flush()
         scope = self._functions.get(call_id)
         if scope is not None:
             scope.cancel(reason="cancelled by the service")

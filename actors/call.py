@@ -228,12 +228,17 @@ class Call:
 
     async def save(self, record: CallRecord) -> None:
         """Keep the record, and write the files; neither can keep the other from happening."""
-        scribe = self.scribe
-        saves = [lambda: self.services.records.save(record)] + ([lambda: scribe.finish(record)] if scribe else [])
-        for save in saves:
+        await self._save_twice("record", lambda: self.services.records.save(record))
+        if self.scribe is not None:
+            scribe = self.scribe
+            await self._save_twice("files", lambda: scribe.finish(record))
+
+    async def _save_twice(self, what: str, save: Callable[[], Awaitable[None]]) -> None:
+        for _ in range(2):
             saved = await guard(save)
-            if isinstance(saved, Crashed):
-                log.error("record_not_saved", call_sid=record.call_sid, why=saved.reason)
+            if not isinstance(saved, Crashed):
+                return
+            log.error("record_not_saved", call_sid=self.plan.call_sid, what=what, why=saved.reason)
 
 
 def apology_twiml(policy: CallPolicy) -> str:

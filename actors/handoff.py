@@ -71,7 +71,7 @@ HandoffOutcome: TypeAlias = Brought | Kept | Lost | Over
 
 def answer(reply_to: trio.MemorySendChannel[HandoffRefused], why: str) -> None:
     """Refuse a handoff; a session that is gone meanwhile is not told."""
-    with suppress(trio.BrokenResourceError):
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the session closes both ends of its channel
         reply_to.send_nowait(HandoffRefused(why))
 
 
@@ -111,7 +111,8 @@ class Handoff:
         if self._lost is not None:
             return self._lost
         if self._why:
-            answer(self.asked.reply_to, f"The {self.asked.to} cannot be reached. Tell the customer, and go on yourself.")
+            why = f"The {self.asked.to} cannot be reached. Tell the customer, and go on yourself."
+            answer(self.asked.reply_to, why)
         return Kept()
 
     # The next session
@@ -157,13 +158,15 @@ class Handoff:
         began = trio.current_time()
         send, receive = trio.open_memory_channel[PreparedBrief](1)
         conversation = self.desk.conversation
-        prepared = None
+        prepared, why = None, "no answer within the deadline"
         with send, receive, trio.move_on_after(self.desk.policy.summary_deadline):
-            await self.summarizer.send(BriefAsked(self.asked.to, send))
-            prepared = await receive.receive()
+            try:
+                await self.summarizer.send(BriefAsked(self.asked.to, send))
+                prepared = await receive.receive()
+            except trio.BrokenResourceError:
+                why = "the Summarizer has crashed"
         if prepared is None:
-            extract = local_extract(conversation.turns(), conversation.facts)
-            prepared = PreparedBrief(extract, "extract", "no answer within the deadline")
+            prepared = PreparedBrief(local_extract(conversation.turns(), conversation.facts), "extract", why)
         took = round(trio.current_time() - began, 6)
         self.tenure.brief = prepared.brief
         self.desk.journal.note(BriefReady(self.asked.to, prepared.source, took, prepared.why))
@@ -178,6 +181,7 @@ class Handoff:
             match message:
                 case HandoffWithdrawn(call_id=call_id) if call_id == self.asked.call_id:
                     self.desk.journal.note(WasWithdrawn(self.holder.agent, self.asked.to))
+                    self._why = ""
                     turn.cancel(reason="handoff withdrawn")
                 case HandoffWithdrawn():
                     """Of a handoff that was refused before."""

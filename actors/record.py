@@ -132,8 +132,8 @@ class RecordBuilder:
                 self._handoffs[-1] = attrs.evolve(self._handoffs[-1], brief_source=source)
             case facts.HandoffGap(gap=gap):
                 self._handoffs[-1] = attrs.evolve(self._handoffs[-1], gap=gap)
-            case facts.HandoffCommitted():
-                """The floor tells it."""
+            case _:
+                """Committed: the floor tells it."""
 
     def _on_fault(self, fact: facts.Fact) -> None:
         match fact:

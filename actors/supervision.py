@@ -69,6 +69,13 @@ class RestartBudget:
         self._times.append(now)
         return self.rng.uniform(0, ceiling)
 
+    def stand_still(self, seconds: float) -> None:
+        """Let these last seconds not count: nothing was running in them that could have proved itself.
+
+        Otherwise a start that takes longer to fail than `period` / `intensity` would be tried for ever.
+        """
+        self._times = deque(at + seconds for at in self._times)
+
 
 async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:
     """Run `run(ready)`; once it has called `ready`, an exception is returned as `Crashed`.

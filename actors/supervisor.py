@@ -150,10 +150,11 @@ class Supervisor:
         self, sessions: trio.Nursery, tenure: Tenure, why: str, opening: Callable[[], Opening]
     ) -> Seat:
         while True:
-            seat = self.floor.new_seat(tenure, opening())
+            seat, began = self.floor.new_seat(tenure, opening()), trio.current_time()
             try:
                 await self.floor.start(sessions, seat, why, self.desk.policy.session_start, _nobody_leaves)
             except AgentUnavailable as unavailable:
+                tenure.budget.stand_still(trio.current_time() - began)
                 await self._back_off(tenure, Crashed(unavailable))
             else:
                 return seat

@@ -78,12 +78,12 @@ async def test_a_server_without_lifespan_support_is_told_so() -> None:
     host = Host()
 
     with pytest.raises(RuntimeError, match="hypercorn -k trio"):
-        await Switchboard()({"type": "http"}, host.receive, host.send)  # type: ignore[arg-type, typeddict-item]
+        await Switchboard()({"type": "http"}, host.receive, host.send)  # type: ignore[arg-type]
 
 
 def test_importing_it_needs_no_settings(tmp_path: Path) -> None:
     where = {"PATH": "", "PYTHONPATH": str(Path(__file__).parents[1])}
 
-    done = subprocess.run([sys.executable, "-c", "import server; server.app"], env=where, cwd=tmp_path, check=False)  # noqa: S603 - our own words
+    done = subprocess.run([sys.executable, "-c", "import server; server.app"], env=where, cwd=tmp_path, check=False)
 
     assert done.returncode == 0

@@ -5,13 +5,14 @@ for what it finds. The way in is tried as Twilio takes it: a WebSocket upgrade t
 own auth token, and once unsigned, which must be refused.
 """
 
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import attrs
 import httpx
 import trio
-from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, open_websocket_url
+from trio_websocket import ConnectionClosed
 from twilio.base.exceptions import TwilioException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
@@ -20,10 +21,10 @@ from actors.agent_session import Connect
 from actors.errors import AgentUnavailable
 from protocol.deepgram import Welcome, decode_server
 from settings import Settings
-from web.connect import voice_agent_connector
+from web.connect import open_socket, voice_agent_connector
 from web.media import PATH
 from web.signatures import SIGNATURE, TwilioSignatures
-from web.telephony import twilio_client
+from web.telephony import refusal_of, twilio_client
 
 CHECK_SECONDS = 10.0
 
@@ -77,8 +78,9 @@ async def check_twilio(settings: Settings, client: Client) -> Finding:
     try:
         numbers = await client.incoming_phone_numbers.list_async(phone_number=settings.twilio_phone_number, limit=1)
     except (TwilioException, httpx.HTTPError, ValueError) as exc:
-        fix = "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_API_URL."
-        return Finding(subject, well=False, says=type(exc).__name__, fix=fix)
+        refused = refusal_of(exc, writes=False)
+        fix = refused.fix or "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_API_URL."
+        return Finding(subject, well=False, says=refused.reason, fix=fix)
     if not numbers:
         fix = "Buy it, or set TWILIO_PHONE_NUMBER to a number of this account."
         return Finding(subject, well=False, says="the account does not have our number", fix=fix)
@@ -89,26 +91,24 @@ async def check_twilio(settings: Settings, client: Client) -> Finding:
     return Finding(subject, well=True, says="has our number, and sends its calls here")
 
 
-async def _upgrade(url: str, headers: list[tuple[bytes, bytes]]) -> str:
+async def _upgrade(url: str, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext) -> str:
     try:
-        async with open_websocket_url(url, extra_headers=headers, connect_timeout=5, disconnect_timeout=2):
+        async with open_socket(url, headers, context):
             return "accepted"
-    except ConnectionRejected as exc:
-        return f"HTTP {exc.status_code}"
-    except HandshakeError as exc:
-        return type(exc.__cause__ or exc).__name__
+    except AgentUnavailable as exc:
+        return exc.reason
 
 
-async def check_way_in(settings: Settings) -> Finding:
+async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     """Knock at our public address as Twilio does, and once as a stranger."""
     subject = "Public address"
     url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + PATH
     signature = RequestValidator(settings.twilio_auth_token).compute_signature(url, {})
-    invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())])
+    invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())], context)
     if invited != "accepted":
         fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
         return Finding(subject, well=False, says=f"{url}: {invited}", fix=fix)
-    stranger = await _upgrade(url, [])
+    stranger = await _upgrade(url, [], context)
     if stranger != "HTTP 403":
         return Finding(
             subject, well=False, says=f"{url}: an unsigned upgrade got {stranger}", fix="Is this our server?"
@@ -136,5 +136,5 @@ async def check_everything(settings: Settings) -> Sequence[Finding]:
         nursery.start_soon(note, "Deepgram", partial(check_deepgram, connect))
         nursery.start_soon(note, "Groq", partial(check_groq, settings, http))
         nursery.start_soon(note, "Twilio", partial(check_twilio, settings, client))
-        nursery.start_soon(note, "Public address", partial(check_way_in, settings))
+        nursery.start_soon(note, "Public address", partial(check_way_in, settings, context))
     return [findings[subject] for subject in sorted(findings)]

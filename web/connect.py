@@ -12,6 +12,7 @@ are more than a caller should wait in silence.
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 import attrs
@@ -174,22 +175,23 @@ async def _upgraded(
         raise failure from failure.__cause__  # as it went in, not in a group
 
 
-def voice_agent_connector(
-    url: str, api_key: str, ssl_context: ssl.SSLContext
-) -> Callable[[], AbstractAsyncContextManager[WebSocket]]:
-    """Return a function that opens one Voice Agent socket for as long as its `async with` lasts.
+@asynccontextmanager
+async def open_socket(
+    url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
+) -> AsyncIterator[WebSocketConnection]:
+    """Open one WebSocket for as long as the `async with` lasts.
 
-    Raises: entering raises `AgentUnavailable`.
+    Raises: entering raises `AgentUnavailable`, within `CONNECT_SECONDS`.
 
     Closes: leaving says goodbye and waits `DISCONNECT_SECONDS` for the answer; a cancelled one hangs up.
     """
-    address = _Address.of(url)
-    headers = [(b"Authorization", b"Token " + api_key.encode())]
+    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
+    async with _dialled(address, ssl_context, deadline) as wire, _upgraded(wire, address, headers, deadline) as socket:
+        yield socket
 
-    @asynccontextmanager
-    async def connect() -> AsyncIterator[WebSocket]:
-        deadline = trio.current_time() + CONNECT_SECONDS
-        async with _dialled(address, ssl_context, deadline) as wire, _upgraded(wire, address, headers, deadline) as it:
-            yield it
 
-    return connect
+def voice_agent_connector(
+    url: str, api_key: str, ssl_context: ssl.SSLContext
+) -> Callable[[], AbstractAsyncContextManager[WebSocket]]:
+    """Return a function that opens one Voice Agent socket, as `open_socket` does."""
+    return partial(open_socket, url, [(b"Authorization", b"Token " + api_key.encode())], ssl_context)

@@ -127,7 +127,8 @@ def _reason(exc: TwilioException) -> str:
     return str(exc)
 
 
-def _refused(exc: TwilioException | httpx.HTTPError | ValueError, *, writes: bool) -> LineError:
+def refusal_of(exc: TwilioException | httpx.HTTPError | ValueError, *, writes: bool) -> LineError:
+    """Translate what the SDK or its transport raised."""
     if isinstance(exc, TwilioException):
         code = _code(exc)
         return LineError(_reason(exc), code=code, fix=_FIXES.get(code, ""), maybe_done=writes and 500 <= code < 600)
@@ -163,7 +164,7 @@ class TwilioLine:
                 async_amd_status_callback=f"{self.origin}/twilio/amd",
             )
         except (TwilioException, httpx.HTTPError, ValueError) as exc:
-            raise _refused(exc, writes=True) from exc
+            raise refusal_of(exc, writes=True) from exc
         return str(call.sid)
 
     async def hang_up(self, call_sid: str) -> None:
@@ -185,10 +186,10 @@ class TwilioLine:
             await self.client.calls(call_sid).update_async(**change)
         except TwilioException as exc:
             if _code(exc) not in OVER_ALREADY:
-                raise _refused(exc, writes=False) from exc
+                raise refusal_of(exc, writes=False) from exc
             _log.info("call_over_already", call_sid=call_sid)
         except (httpx.HTTPError, ValueError) as exc:
-            raise _refused(exc, writes=False) from exc
+            raise refusal_of(exc, writes=False) from exc
 
 
 def twilio_client(

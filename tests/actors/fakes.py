@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import TypeVar
 
 import attrs
 import trio
 from trio.testing import wait_all_tasks_blocked
+from trio_websocket import ConnectionClosed
 
 from actors.conversation import Conversation
 from actors.desk import Desk
@@ -207,6 +208,13 @@ class FarEnd:
         for message in messages:
             await self.socket.send_message(encode_server(message))
 
+    def say_nowait(self, message: ServerMessage) -> None:
+        """Say something in the middle of a scheduler step; the session reads it in the next one."""
+        pipe = self.socket._outgoing
+        pipe.messages.append(encode_server(message))
+        while pipe.readers:
+            trio.lowlevel.reschedule(pipe.readers.popleft())
+
     async def say_text(self, frame: str) -> None:
         """Say something that no codec would write."""
         await self.socket.send_message(frame)
@@ -224,8 +232,8 @@ class FarEnd:
                     return message
 
     async def hear_for(self, seconds: float) -> None:
-        """Read whatever comes in so many seconds."""
-        with trio.move_on_after(seconds):
+        """Read whatever comes in so many seconds, or until the session is gone."""
+        with trio.move_on_after(seconds), suppress(ConnectionClosed):
             await self.hear(NoArguments)
 
     async def hear_audio(self, frames: int) -> bytes:

@@ -798,16 +798,22 @@ async def test_a_caller_who_speaks_over_the_goodbye_does_not_cut_it(autojump_clo
         assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
 
 
-async def test_a_goodbye_cancelled_by_the_service_lets_the_conversation_go_on(autojump_clock: MockClock) -> None:
+WITHDRAWN = cancelled("end_conversation")
+
+
+@pytest.mark.parametrize("said", [(SpeechStarted(), WITHDRAWN), (WITHDRAWN, SpeechStarted())], ids=["first", "last"])
+async def test_a_goodbye_cancelled_by_the_service_is_cut_and_the_conversation_goes_on(
+    said: tuple[ServerMessage, ...], autojump_clock: MockClock
+) -> None:
     async with on_the_floor() as scene:
-        await scene.far.say(words(2), says("Goodbye."), AgentAudioDone(), END)
+        await scene.far.say(words(3), says("Goodbye."), AgentAudioDone(), END)
         await trio.sleep(0.5)
-        await scene.far.say(cancelled("end_conversation"), SpeechStarted(), heard("One more thing."))
+        await scene.far.say(*said, heard("One more thing."))
         await scene.far.greet("Yes?")
         await trio.sleep(10)
 
         assert not scene.over.is_set()
-        assert scene.line.clears != []
+        assert scene.line.clears == [pytest.approx(0.5)]
         assert scene.replies[-1] == "Yes?"
 
 

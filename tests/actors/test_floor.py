@@ -180,7 +180,7 @@ async def test_a_session_that_gets_ready_when_its_starter_has_just_given_up_does
                 await far.say(Welcome("request"))
                 await far.hear(Settings)
                 await wait_all_tasks_blocked()
-                await far.say(SettingsApplied())
+                far.say_nowait(SettingsApplied())
                 starter.cancel()
 
             scene.sessions.start_soon(apply_and_give_up)

@@ -1,7 +1,6 @@
 """What the pages say in numbers and lists, worked out from the code."""
 
-from collections.abc import Callable, Mapping
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
 
 from actors.policy import CallPolicy
 from agents.functions import END_CONVERSATION
@@ -32,8 +31,8 @@ def until_budget_is_spent(policy: CallPolicy) -> float | None:
 def restart_sum(policy: CallPolicy) -> float:
     """Return what the restarts of one budget last at most, were the period no matter."""
     restarts = policy.restarts
-    delays = (min(restarts.longest_delay, restarts.first_delay * 2**nth) for nth in count())
-    return sum(next(delays) + policy.session_start for _ in range(restarts.intensity))
+    delays = [restarts.first_delay * 2.0**nth for nth in range(restarts.intensity)]
+    return sum(min(restarts.longest_delay, delay) + policy.session_start for delay in delays)
 
 
 def handoff_sum(policy: CallPolicy) -> float:
@@ -71,21 +70,25 @@ def silence() -> str:
         ("the goodbye was heard and its mark never comes back", "`goodbye_onset` + `goodbye_grace` + `hang_up`",
          _seconds(policy.goodbye_onset + policy.goodbye_grace + policy.hang_up)),
     ]  # fmt: skip
-    return "\n| what happens | the caller waits at most for | with the defaults |\n|---|---|---|\n" + "".join(
-        f"| {what} | {sum_of} | {seconds} |\n" for what, sum_of, seconds in rows
-    ) + "\n"
+    return _table(("what happens", "the caller waits at most for", "with the defaults"), rows)
 
 
 def faults() -> str:
     """Write the table of faults."""
-    lines = "".join(f"| `{form.target}: {form.example}` | {_modifiers(form.modifiers)} |\n" for form in FORMS)
-    return f"\n| an example | may also have |\n|---|---|\n{lines}\n"
+    rows = [(f"`{form.target}: {form.example}`", _modifiers(form.modifiers)) for form in FORMS]
+    return _table(("an example", "may also have"), rows)
 
 
 def scenarios() -> str:
     """Write the table of shipped scenarios."""
-    lines = "".join(f"| `{name}` | {load_scenario(name).description} |\n" for name in shipped_scenarios())
-    return f"\n| name | what happens |\n|---|---|\n{lines}\n"
+    return _table(
+        ("name", "what happens"), [(f"`{name}`", load_scenario(name).description) for name in shipped_scenarios()]
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
 
 
 def _modifiers(modifiers: frozenset[str]) -> str:

@@ -1,0 +1,191 @@
+"""What is wrong with a Voice Agent socket has one name, and no socket holds a session for longer than its deadline."""
+
+import json
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+from trio_websocket import CloseReason, ConnectionClosed
+
+from actors.agent_wire import AgentWire
+from actors.errors import AgentUnavailable
+from protocol.deepgram import (
+    AgentAudio,
+    CallerAudio,
+    DialogueState,
+    KeepAlive,
+    SettingsApplied,
+    Unrecognised,
+    Welcome,
+    encode_server,
+)
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from simulators.memory import MemoryWebSocket, memory_websocket_pair
+
+
+@attrs.define
+class Gone:
+    """A socket that is over."""
+
+    reason: CloseReason | None
+
+    async def get_message(self) -> str | bytes:
+        await trio.lowlevel.checkpoint()
+        raise ConnectionClosed(self.reason)
+
+    async def send_message(self, message: str | bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        raise ConnectionClosed(self.reason)
+
+    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def wire(state: DialogueState = DialogueState.CONVERSING, *, buffer: int = 8) -> tuple[AgentWire, MemoryWebSocket]:
+    ours, theirs = memory_websocket_pair(buffer)
+    session = AgentWire(ours, send_stall=5.0)
+    session.dialogue.state = state
+    return session, theirs
+
+
+async def test_messages_are_what_their_frames_say(autojump_clock: MockClock) -> None:
+    session, service = wire()
+    await service.send_message(b"\xff\xff")
+    await service.send_message('{"type": "SomethingNew"}')
+
+    assert await session.receive() == AgentAudio(b"\xff\xff")
+    assert isinstance(await session.receive(), Unrecognised)
+
+
+async def test_waiting_for_one_message_passes_over_the_others(autojump_clock: MockClock) -> None:
+    session, service = wire(DialogueState.APPLYING)
+    for frame in (
+        b"\xff",
+        encode_server(Unrecognised("SomethingNew", {"type": "SomethingNew"})),
+        '{"type": "SettingsApplied"}',
+    ):
+        await service.send_message(frame)
+
+    assert await session.receive_until(SettingsApplied) == SettingsApplied()
+    assert session.dialogue.state is DialogueState.CONVERSING
+
+
+async def test_a_message_is_sent_in_the_frame_of_its_kind(autojump_clock: MockClock) -> None:
+    session, service = wire()
+
+    await session.send(CallerAudio(b"\x7f"))
+    await session.send(KeepAlive())
+
+    assert await service.get_message() == b"\x7f"
+    assert json.loads(await service.get_message()) == {"type": "KeepAlive"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        (None, "no close frame"),
+        (CloseReason(1006, None), "code 1006"),
+        (CloseReason(1011, "internal error"), "code 1011, internal error"),
+    ],
+)
+async def test_a_socket_that_is_gone_is_an_agent_that_is_unavailable(
+    autojump_clock: MockClock, reason: CloseReason | None, why: str
+) -> None:
+    session = AgentWire(Gone(reason), send_stall=5.0)
+    session.dialogue.state = DialogueState.CONVERSING
+
+    with pytest.raises(AgentUnavailable) as receiving:
+        await session.receive()
+    with pytest.raises(AgentUnavailable) as sending:
+        await session.send(KeepAlive())
+
+    assert [raised.value.reason for raised in (receiving, sending)] == [f"the session was closed ({why})"] * 2
+    assert receiving.value.retryable
+    assert isinstance(receiving.value.__cause__, ConnectionClosed)
+
+
+@pytest.mark.parametrize(
+    ("code", "description", "reason", "retryable"),
+    [
+        ("INVALID_SETTINGS", "no such voice", "INVALID_SETTINGS: no such voice", False),
+        ("CLIENT_MESSAGE_TIMEOUT", "", "CLIENT_MESSAGE_TIMEOUT", True),
+    ],
+)
+async def test_an_error_of_the_service_says_whether_to_try_again(
+    autojump_clock: MockClock, code: str, description: str, reason: str, retryable: bool
+) -> None:
+    session, service = wire()
+    await service.send_message(json.dumps({"type": "Error", "code": code, "description": description}))
+
+    with pytest.raises(AgentUnavailable) as raised:
+        await session.receive()
+
+    assert (raised.value.reason, raised.value.retryable) == (reason, retryable)
+    assert session.dialogue.state is DialogueState.FAILED
+
+
+async def test_a_frame_that_cannot_be_read_is_the_services_fault(autojump_clock: MockClock) -> None:
+    session, service = wire()
+    await service.send_message("{not json")
+
+    with pytest.raises(RemoteProtocolError):
+        await session.receive()
+
+
+async def test_what_must_not_be_said_yet_does_not_leave(autojump_clock: MockClock) -> None:
+    session, service = wire(DialogueState.AWAITING_WELCOME)
+
+    with pytest.raises(LocalProtocolError):
+        await session.send(CallerAudio(b"\x7f"))
+    await service.send_message('{"type": "Welcome", "request_id": "r1"}')
+
+    assert await session.receive_until(Welcome) == Welcome("r1")
+    assert service.unread == 0
+
+
+async def test_a_service_that_stops_reading_is_given_up_after_its_deadline(autojump_clock: MockClock) -> None:
+    session, service = wire(buffer=1)
+    await session.send(KeepAlive())
+
+    with pytest.raises(AgentUnavailable, match="has read nothing for 5 s"):
+        await session.send(KeepAlive())
+
+    assert trio.current_time() == 5.0
+    assert service.unread == 1
+
+
+async def test_a_service_that_reads_again_in_time_is_not_given_up(autojump_clock: MockClock) -> None:
+    session, service = wire(buffer=1)
+    await session.send(CallerAudio(b"\x01"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(session.send, CallerAudio(b"\x02"))
+        await trio.sleep(4.9)
+        first = await service.get_message()
+
+    assert (first, await service.get_message()) == (b"\x01", b"\x02")
+
+
+async def test_being_cancelled_while_sending_is_not_a_stall(autojump_clock: MockClock) -> None:
+    session, _ = wire(buffer=1)
+    await session.send(KeepAlive())
+
+    with trio.move_on_after(1.0) as scope:
+        await session.send(KeepAlive())
+
+    assert scope.cancelled_caught
+    assert trio.current_time() == 1.0
+
+
+async def test_two_tasks_may_send_while_a_third_listens(autojump_clock: MockClock) -> None:
+    session, service = wire()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(session.receive)
+        nursery.start_soon(session.send, CallerAudio(b"\x01"))
+        nursery.start_soon(session.send, KeepAlive())
+        await wait_all_tasks_blocked()
+        await service.send_message(b"\xff")
+
+    assert service.unread == 2

@@ -1,0 +1,408 @@
+"""One handoff alone: a holder that has asked for it, somebody in the Summarizer's place, and the service."""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
+import attrs
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.agent_session import Opening
+from actors.errors import AgentUnavailable
+from actors.facts import (
+    BriefReady,
+    FloorLeft,
+    FloorTaken,
+    FunctionAnswered,
+    HandoffCommitted,
+    HandoffFailed,
+    HandoffGap,
+    SessionConnecting,
+    SessionFailed,
+)
+from actors.facts import HandoffWithdrawn as WasWithdrawn
+from actors.floor import Floor, Seat, Tenure
+from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost, Over, answer
+from actors.messages import HandoffAsked, HandoffRefused, HandoffWithdrawn, ToSummarizer, ToSupervisor
+from actors.policy import CallPolicy
+from actors.settings_form import SettingsForm
+from actors.supervision import RestartBudget, RestartPolicy
+from protocol.audio import silence
+from protocol.deepgram import (
+    AgentAudioDone,
+    CancelledCall,
+    ErrorReported,
+    FunctionCallCancelled,
+    FunctionCallResponse,
+    Settings,
+    SettingsApplied,
+    UserStartedSpeaking,
+    Welcome,
+)
+from tests.actors.fakes import (
+    END,
+    HAND_OFF,
+    PATIENCE,
+    ROSTER,
+    Clerk,
+    FarEnd,
+    FirstChoice,
+    Line,
+    Service,
+    Watched,
+    heard,
+    says,
+    speech,
+    words,
+)
+
+CANCELLED = FunctionCallCancelled((CancelledCall("id-handoff_to_next_agent", "handoff_to_next_agent"),))
+UNREACHABLE = "The second cannot be reached. Tell the customer, and go on yourself."
+
+
+@attrs.define(eq=False)
+class Scene:
+    """The first agent has the floor, and has asked for the second."""
+
+    watched: Watched
+    service: Service
+    floor: Floor
+    handoff: Handoff
+    first: FarEnd
+    clerk: Clerk
+    sessions: trio.Nursery
+    supervisor: trio.MemorySendChannel[ToSupervisor]
+    outcome: HandoffOutcome | None = None
+    took: float = 0.0
+    """Seconds from t0 until it was decided."""
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self) -> None:
+        self.outcome = await self.handoff.run(self.sessions)
+        self.took = trio.current_time() - self.handoff.asked.at
+        self.over.set()
+
+    async def decided(self) -> HandoffOutcome:
+        with trio.fail_after(PATIENCE):
+            await self.over.wait()
+        assert self.outcome is not None
+        return self.outcome
+
+
+async def seat_first(watched: Watched, service: Service, floor: Floor, sessions: trio.Nursery) -> tuple[Seat, FarEnd]:
+    agent = ROSTER.agents["first"]
+
+    async def settings() -> Settings:
+        await trio.lowlevel.checkpoint()
+        return SettingsForm("CA1").fresh(agent, None)
+
+    tenure = Tenure(agent, RestartBudget(RestartPolicy(), Random(0)))
+    seat = floor.new_seat(tenure, Opening(settings, lambda: 0))
+    sessions.start_soon(floor.start, sessions, seat, "first", 5.0, lambda: None)
+    return seat, await service.seat()
+
+
+@asynccontextmanager
+async def a_handoff_asked_for(
+    policy: CallPolicy | None = None, *, brief_takes: float | None = 0.0, refusals: tuple[Exception | None, ...] = ()
+) -> AsyncIterator[Scene]:
+    """It is asked for at frame 16, when the caller has said "Yes, please."; with None nobody writes a Brief."""
+    watched, service = Watched(policy or CallPolicy()), Service()
+    to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
+    to_summarizer, clerk_mailbox = trio.open_memory_channel[ToSummarizer](8)
+    floor = Floor(watched.desk, service.connect, to_supervisor, to_summarizer)
+    clerk = Clerk(clerk_mailbox, brief_takes or 0.0)
+    async with trio.open_nursery() as sessions:
+        sessions.start_soon(Line(watched.desk.ledger).run)
+        if brief_takes is None:
+            clerk_mailbox.close()
+        else:
+            sessions.start_soon(clerk.run)
+        seat, first = await seat_first(watched, service, floor, sessions)
+        watched.desk.tape.append(speech(8) + silence(8))
+        await first.hear_audio(16)
+        await first.take_turn("Yes, please.")
+        first.audio.clear()
+        service.refusals.extend(refusals)
+        await first.say(HAND_OFF)
+        asked = await mailbox.receive()
+        assert isinstance(asked, HandoffAsked)
+        tenure = Tenure(ROSTER.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
+        early: deque[ToSupervisor] = deque()
+        form, rng = SettingsForm("CA1"), FirstChoice()
+        handoff = Handoff(
+            watched.desk, floor, form, mailbox, to_summarizer, rng, seat, asked, tenure=tenure, early=early
+        )
+        scene = Scene(watched, service, floor, handoff, first, clerk, sessions, to_supervisor)
+        sessions.start_soon(scene.run)
+        yield scene
+        sessions.cancel_scope.cancel(reason="end of the test")
+
+
+# It succeeds
+
+
+async def test_the_next_agent_gets_the_brief_the_floor_and_the_caller_from_t0(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for() as scene:
+        scene.watched.desk.tape.append(speech(8))
+        second = await scene.service.seat()
+        outcome = await scene.decided()
+        await second.hear_audio(8)
+        await scene.first.hear_for(1)
+
+        assert isinstance(outcome, Brought)
+        assert outcome.seat.agent == "second"
+        assert scene.watched.desk.ledger.floor is outcome.seat.session.voice
+        assert "Ada wants a pension." in str(second.settings)
+        assert scene.clerk.asked == ["second"]
+        assert bytes(second.audio) == speech(8)
+        assert bytes(scene.first.audio).replace(silence(4), b"") == b""
+
+
+async def test_the_old_agent_is_never_answered_and_its_socket_is_gone(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for() as scene:
+        await scene.service.seat()
+        await scene.decided()
+        await wait_all_tasks_blocked()
+
+        assert scene.first.said(FunctionCallResponse) == []
+        assert scene.service.open == 1
+        assert [FloorLeft("first", 1, "handed off")] == scene.watched.facts(FloorLeft)
+        assert [(fact.name, fact.result, fact.ok) for fact in scene.watched.facts(FunctionAnswered)] == [
+            ("handoff_to_next_agent", '{"handed_off_to":"second"}', True)
+        ]
+
+
+async def test_connecting_and_the_brief_take_as_long_as_the_longer_of_them(autojump_clock: MockClock) -> None:
+    """The Brief takes 2 s; the service 0.5 s to connect, and 0.25 s to apply the settings."""
+    async with a_handoff_asked_for(brief_takes=2.0) as scene:
+        await trio.sleep(0.5)
+        second = await scene.service.answer()
+        await second.say(Welcome("request"))
+        await second.hear(Settings)
+        asked_after = trio.current_time() - scene.handoff.asked.at
+        await trio.sleep(0.25)
+        await second.say(SettingsApplied())
+        await scene.decided()
+        await second.say(words(1), says("I am the second."))
+        await trio.sleep(1)
+
+        assert asked_after == pytest.approx(2)
+        assert [HandoffCommitted("first", "second", 2.25)] == scene.watched.facts(HandoffCommitted)
+        assert [HandoffGap("second", 2.25)] == scene.watched.facts(HandoffGap)
+        assert [BriefReady("second", "groq", 2.0)] == scene.watched.facts(BriefReady)
+
+
+async def test_a_brief_that_does_not_come_in_time_is_extracted_from_what_was_said(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for(CallPolicy(summary_deadline=1.5), brief_takes=100) as scene:
+        scene.watched.desk.conversation.facts["need"] = "a mortgage"
+        second = await scene.service.seat()
+        await scene.decided()
+
+        assert scene.took == pytest.approx(1.5)
+        assert [(fact.source, fact.why) for fact in scene.watched.facts(BriefReady)] == [
+            ("extract", "no answer within the deadline")
+        ]
+        assert "a mortgage" in str(second.settings)
+        assert "Yes, please." in str(second.settings)
+
+
+async def test_a_dead_summarizer_costs_the_brief_and_not_the_handoff(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for(brief_takes=None) as scene:
+        second = await scene.service.seat()
+        outcome = await scene.decided()
+
+        assert isinstance(outcome, Brought)
+        assert scene.took == 0
+        assert [fact.source for fact in scene.watched.facts(BriefReady)] == ["extract"]
+        assert "Yes, please." in str(second.settings)
+
+
+async def test_a_failed_attempt_is_followed_by_a_second_one(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for(refusals=(AgentUnavailable("HTTP 503"),)) as scene:
+        await scene.service.seat()
+        outcome = await scene.decided()
+
+        assert isinstance(outcome, Brought)
+        assert scene.took == pytest.approx(0.1)
+        assert [SessionFailed("second", 2, "HTTP 503", retryable=True)] == scene.watched.facts(SessionFailed)
+        assert [fact.why for fact in scene.watched.facts(SessionConnecting)[1:]] == ["handoff", "handoff"]
+
+
+# It fails
+
+
+async def test_when_no_attempt_succeeds_the_old_agent_is_told_and_goes_on(autojump_clock: MockClock) -> None:
+    """Two attempts of 4 s, and 0.1 s between them."""
+    async with a_handoff_asked_for() as scene:
+        outcome = await scene.decided()
+        response = await scene.first.hear(FunctionCallResponse)
+        await scene.first.greet("Then I will help you myself.")
+        scene.watched.desk.tape.append(speech(8))
+        await scene.first.hear_for(3)
+
+        assert outcome == Kept()
+        assert scene.took == pytest.approx(8.1)
+        assert orjson.loads(response.content) == {"error": UNREACHABLE}
+        assert [HandoffFailed("first", "second", "not ready within 4 s")] == scene.watched.facts(HandoffFailed)
+        assert bytes(scene.first.audio).replace(silence(4), b"") == speech(8)
+        assert scene.service.open == 1
+
+
+async def test_an_error_that_a_retry_cannot_mend_skips_the_second_attempt(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for() as scene:
+        second = await scene.service.answer()
+        await second.say(Welcome("request"))
+        await second.hear(Settings)
+        await second.say(ErrorReported("INVALID_SETTINGS", "no such voice"))
+        outcome = await scene.decided()
+
+        assert outcome == Kept()
+        assert scene.service.attempts == 2
+        assert [HandoffFailed("first", "second", "INVALID_SETTINGS: no such voice")] == (
+            scene.watched.facts(HandoffFailed)
+        )
+
+
+async def test_as_many_attempts_are_made_as_the_policy_says(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for(
+        CallPolicy(handoff_attempts=3), refusals=tuple(AgentUnavailable("busy") for _ in range(9))
+    ) as scene:
+        await scene.decided()
+
+        assert scene.service.attempts == 4
+
+
+# It is withdrawn
+
+
+async def test_a_handoff_withdrawn_leaves_nothing_of_the_successor(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for() as scene:
+        second = await scene.service.answer()
+        await second.say(Welcome("request"))
+        await trio.sleep(0.5)
+        scene.watched.desk.tape.append(speech(8))
+        await scene.first.say(UserStartedSpeaking(), CANCELLED, heard("Wait, what does it cost?"))
+        outcome = await scene.decided()
+        await scene.first.greet("Nothing.")
+        await scene.first.hear_for(3)
+
+        assert outcome == Kept()
+        assert second.socket.closed is not None
+        assert scene.service.open == 1
+        assert [WasWithdrawn("first", "second")] == scene.watched.facts(WasWithdrawn)
+        assert scene.watched.facts(HandoffFailed) == []
+        assert bytes(scene.first.audio).replace(silence(4), b"") == speech(8)
+        assert len(scene.watched.facts(FloorTaken)) == 1
+
+
+async def test_a_handoff_withdrawn_during_the_second_attempt_is_no_failure(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for(refusals=(AgentUnavailable("busy"),)) as scene:
+        await trio.sleep(0.5)
+        await scene.first.say(CANCELLED)
+        outcome = await scene.decided()
+
+        assert outcome == Kept()
+        assert scene.watched.facts(HandoffFailed) == []
+        assert [WasWithdrawn("first", "second")] == scene.watched.facts(WasWithdrawn)
+
+
+async def test_a_withdrawal_of_some_earlier_handoff_changes_nothing(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for() as scene:
+        await scene.supervisor.send(HandoffWithdrawn(1, "another"))
+        await scene.service.seat()
+
+        assert isinstance(await scene.decided(), Brought)
+
+
+async def test_a_second_handoff_meanwhile_is_refused_and_the_first_goes_on(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for() as scene:
+        again = attrs.evolve(HAND_OFF.functions[0], id="again", arguments='{"reason": "really"}')
+        await scene.first.say(attrs.evolve(HAND_OFF, functions=(again,)))
+        response = await scene.first.hear(FunctionCallResponse)
+        await scene.service.seat()
+        outcome = await scene.decided()
+
+        assert response.id == "again"
+        assert orjson.loads(response.content) == {"error": "A handoff is under way already."}
+        assert isinstance(outcome, Brought)
+
+
+# The old session does something else meanwhile
+
+
+async def test_when_the_old_session_crashes_its_successor_comes_all_the_same(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for(brief_takes=1.0) as scene:
+        scene.first.socket.drop()
+        await trio.sleep(0.5)
+        second = await scene.service.seat()
+        outcome = await scene.decided()
+        scene.watched.desk.tape.append(speech(8))
+        await second.hear_audio(8)
+
+        assert isinstance(outcome, Brought)
+        assert bytes(second.audio) == speech(8)
+
+
+async def test_when_the_old_session_crashes_and_no_successor_comes_the_floor_is_lost(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_handoff_asked_for(refusals=(AgentUnavailable("busy"), AgentUnavailable("busy"))) as scene:
+        scene.first.socket.drop()
+        outcome = await scene.decided()
+
+        assert isinstance(outcome, Lost)
+        assert "closed" in outcome.crash.reason
+        assert [HandoffFailed("first", "second", "busy")] == scene.watched.facts(HandoffFailed)
+        assert scene.service.open == 0
+
+
+async def test_when_the_old_agent_ends_the_conversation_nothing_of_the_successor_is_left(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_handoff_asked_for() as scene:
+        await scene.service.answer()
+        await scene.first.say(END)
+        await scene.first.hear(FunctionCallResponse)
+        await scene.first.say(words(1), says("Goodbye."), AgentAudioDone())
+        outcome = await scene.decided()
+        await wait_all_tasks_blocked()
+
+        assert isinstance(outcome, Over)
+        assert outcome.ended.reason == "task_complete"
+        assert scene.service.open == 0
+        assert len(scene.watched.facts(FloorTaken)) == 1
+
+
+async def test_what_the_next_session_reports_early_is_kept_for_the_supervisor(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for() as scene:
+        await scene.supervisor.send(HandoffWithdrawn(2, "of the next one"))
+        await wait_all_tasks_blocked()
+        await scene.service.seat()
+        await scene.decided()
+
+        assert list(scene.handoff.early) == [HandoffWithdrawn(2, "of the next one")]
+
+
+async def test_a_caller_who_hangs_up_during_a_handoff_leaves_no_session_behind(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for() as scene:
+        await scene.service.answer()
+        assert scene.service.open == 2
+        scene.sessions.cancel_scope.cancel(reason="caller hung up")
+
+    assert scene.service.open == 0
+
+
+# The answer
+
+
+@pytest.mark.parametrize("closed", ["send", "receive"])
+def test_a_session_that_is_gone_is_not_told(closed: str) -> None:
+    send, receive = trio.open_memory_channel[HandoffRefused](1)
+    (send if closed == "send" else receive).close()
+
+    answer(send, "no")

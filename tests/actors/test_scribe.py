@@ -1,0 +1,117 @@
+"""The call on disk, while it goes on and when it is over."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors import scribe as module
+from actors.facts import CallStarted, DigitPressed
+from actors.journal import Journal
+from actors.scribe import Scribe
+from protocol.audio import FRAME_BYTES
+from store.records import CallRecord, TurnRecord, record_from_json
+
+RECORD = CallRecord(
+    "CA1", "MZ1", "inbound", "+15551230000", "+15559990000", "2026-11-22T09:00:00.000+00:00", 1.0, "completed",
+    transcript=(TurnRecord(0.5, "caller", "Hello.", "Hello."),),
+)  # fmt: skip
+
+
+@pytest.fixture
+def thread_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run what belongs in a thread here and now: an autojump clock does not wait for threads."""
+
+    async def run_sync(work: Callable[..., None], *args: object) -> None:
+        await trio.lowlevel.checkpoint()
+        work(*args)
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", run_sync)
+
+
+def journal_lines(folder: Path) -> Sequence[Mapping[str, object]]:
+    return [orjson.loads(line) for line in (folder / "journal.jsonl").read_bytes().splitlines()]
+
+
+async def test_the_journal_is_on_disk_within_a_second(
+    autojump_clock: MockClock, thread_at_once: None, tmp_path: Path
+) -> None:
+    scribe = Scribe(tmp_path / "CA1")
+    journal = Journal.read_by([scribe.read])
+    sizes = []
+
+    with trio.move_on_after(2.5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scribe.run)
+            for digit in "123":
+                await trio.sleep(0.7)
+                journal.note(DigitPressed(digit))
+                sizes.append(len(journal_lines(tmp_path / "CA1")))
+
+    assert sizes == [0, 1, 2]  # at 0.7, 1.4 and 2.1 s, having written at 0, 1 and 2 s
+    assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == ["1", "2"]
+
+
+async def test_the_end_writes_everything_down(tmp_path: Path) -> None:
+    scribe = Scribe(tmp_path / "recordings" / "CA1")
+    journal = Journal.read_by([scribe.read])
+    journal.note(CallStarted("CA1", "MZ1", "inbound"))
+    scribe.recording.caller.put(bytes(FRAME_BYTES))
+
+    await scribe.finish(RECORD)
+
+    folder = tmp_path / "recordings" / "CA1"
+    assert {path.name for path in folder.iterdir()} == {"call.wav", "journal.jsonl", "record.json", "transcript.json"}
+    assert record_from_json(orjson.loads((folder / "record.json").read_bytes())) == RECORD
+    assert orjson.loads((folder / "transcript.json").read_bytes()) == [
+        {"at": 0.5, "speaker": "caller", "text": "Hello.", "heard": "Hello."}
+    ]
+    assert [line["event"] for line in journal_lines(folder)] == ["call_started"]
+    assert (folder / "call.wav").stat().st_size == 44 + 4 * FRAME_BYTES
+
+
+async def test_audio_is_on_disk_before_the_call_is_over(
+    autojump_clock: MockClock, thread_at_once: None, tmp_path: Path
+) -> None:
+    scribe = Scribe(tmp_path)
+    scribe.recording.caller.put(bytes(FRAME_BYTES))
+
+    with trio.move_on_after(0.5):
+        await scribe.run()
+
+    assert scribe.recording.caller.path.read_bytes() == bytes(FRAME_BYTES)
+
+
+async def test_entries_beyond_the_buffer_are_counted_in_the_journal_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LONGEST_BUFFER", 2)
+    scribe = Scribe(tmp_path)
+    journal = Journal.read_by([scribe.read])
+    for digit in "12345":
+        journal.note(DigitPressed(digit))
+
+    await scribe.finish(RECORD)
+
+    lines = journal_lines(tmp_path)
+    assert [line["event"] for line in lines] == ["digit_pressed", "digit_pressed", "entries_missing"]
+    assert lines[-1]["count"] == 3
+
+
+async def test_a_disk_that_fails_is_the_scribes_crash(tmp_path: Path) -> None:
+    (tmp_path / "CA1").write_text("a file where the folder should be")
+
+    with pytest.raises(OSError, match="CA1"):
+        await Scribe(tmp_path / "CA1").run()
+
+
+async def test_a_reader_never_waits_for_the_disk(autojump_clock: MockClock, tmp_path: Path) -> None:
+    (tmp_path / "CA1").write_text("a file where the folder should be")
+    scribe = Scribe(tmp_path / "CA1")
+
+    Journal.read_by([scribe.read]).note(DigitPressed("1"))
+
+    assert trio.current_time() == 0.0

@@ -1,0 +1,496 @@
+"""The Supervisor alone: who is seated when sessions crash, hand over and end, and what the next one is told."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.errors import AgentUnavailable
+from actors.facts import (
+    FloorTaken,
+    HandoffFailed,
+    ReplyEnded,
+    RestartsExhausted,
+    SessionCrashed,
+    SessionRestarting,
+    TurnHeard,
+)
+from actors.floor import Floor
+from actors.messages import HandoffWithdrawn, ToSummarizer, ToSupervisor
+from actors.policy import CallPolicy
+from actors.settings_form import SettingsForm
+from actors.supervision import RestartPolicy
+from actors.supervisor import ConversationOutcome, Finished, NoAgentLeft, Supervisor
+from agents.brief import Brief
+from agents.functions import handoff_to_next_agent
+from agents.roster import Roster
+from protocol.audio import silence
+from protocol.deepgram import (
+    AgentAudioDone,
+    AgentSettings,
+    ErrorReported,
+    FunctionCallResponse,
+    HistoryText,
+    InjectUserMessage,
+    Settings,
+    SettingsApplied,
+    UserStartedSpeaking,
+    Welcome,
+)
+from tests.actors.fakes import (
+    END,
+    HAND_OFF,
+    PATIENCE,
+    ROSTER,
+    Clerk,
+    FarEnd,
+    FirstChoice,
+    Line,
+    Service,
+    Watched,
+    calls,
+    heard,
+    says,
+    speech,
+    words,
+)
+
+BUSY = AgentUnavailable("HTTP 503")
+
+
+@attrs.define(eq=False)
+class Scene:
+    """A Supervisor, and the world around it."""
+
+    watched: Watched
+    service: Service
+    supervisor: Supervisor
+    address: trio.MemorySendChannel[ToSupervisor]
+    clerk: Clerk
+    outcome: ConversationOutcome | None = None
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self) -> None:
+        self.outcome = await self.supervisor.run()
+        self.over.set()
+
+    async def ended(self) -> ConversationOutcome:
+        with trio.fail_after(PATIENCE):
+            await self.over.wait()
+        assert self.outcome is not None
+        return self.outcome
+
+    async def crash(self, far: FarEnd) -> None:
+        await wait_all_tasks_blocked()
+        far.socket.drop()
+
+    @property
+    def seated(self) -> list[str]:
+        return [fact.agent for fact in self.watched.facts(FloorTaken)]
+
+
+@asynccontextmanager
+async def a_conversation(
+    policy: CallPolicy | None = None,
+    *,
+    refusals: tuple[Exception | None, ...] = (),
+    roster: Roster = ROSTER,
+    context: Brief | None = None,
+) -> AsyncIterator[Scene]:
+    watched, service = Watched(policy or CallPolicy()), Service()
+    service.refusals.extend(refusals)
+    to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
+    to_summarizer, clerk_mailbox = trio.open_memory_channel[ToSummarizer](8)
+    clerk = Clerk(clerk_mailbox)
+    floor = Floor(watched.desk, service.connect, to_supervisor, to_summarizer)
+    form = SettingsForm("CA1")
+    supervisor = Supervisor(watched.desk, roster, floor, form, mailbox, to_summarizer, FirstChoice(), context)
+    scene = Scene(watched, service, supervisor, to_supervisor, clerk)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Line(watched.desk.ledger).run)
+        nursery.start_soon(clerk.run)
+        nursery.start_soon(scene.run)
+        yield scene
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+def told(far: FarEnd) -> AgentSettings:
+    """What the session was told in its settings."""
+    assert far.settings is not None
+    assert isinstance(far.settings.agent, AgentSettings)
+    return far.settings.agent
+
+
+def greeting_of(far: FarEnd) -> str | None:
+    return told(far).greeting
+
+
+def history_of(far: FarEnd) -> list[tuple[str, str]]:
+    """What the session was told had been said: (role, text)."""
+    context = told(far).context
+    messages = () if context is None else context.messages
+    return [(message.role, message.content) for message in messages if isinstance(message, HistoryText)]
+
+
+# The plain conversation
+
+
+async def test_the_first_agent_is_seated_and_greets_and_its_end_is_the_end(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await far.greet("Goodbye.")
+        await far.say(END)
+        outcome = await scene.ended()
+
+        assert outcome == Finished("task_complete")
+        assert greeting_of(far) == "I am the first."
+        assert history_of(far) == []
+        assert scene.service.open == 0
+
+
+async def test_what_is_known_of_the_customer_is_told_to_the_first_agent(autojump_clock: MockClock) -> None:
+    async with a_conversation(context=Brief(summary="An old friend of the house.")) as scene:
+        far = await scene.service.seat()
+
+        assert "An old friend of the house." in str(far.settings)
+
+
+async def test_a_cancelled_conversation_leaves_no_session_behind(autojump_clock: MockClock) -> None:
+    service = None
+    with trio.CancelScope() as call:
+        async with a_conversation() as scene:
+            service = scene.service
+            await service.seat()
+            call.cancel(reason="caller hung up")
+
+    assert service is not None
+    assert service.open == 0
+
+
+# Restarts
+
+
+async def test_a_restarted_agent_goes_on_with_what_was_said_and_does_not_greet_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await far.greet("I am the first.")
+        await trio.sleep(2)
+        await far.take_turn("What does it cost?")
+        await far.say(words(1), says("Ten pounds."), AgentAudioDone())
+        await trio.sleep(2)
+        await scene.crash(far)
+        again = await scene.service.seat()
+        await again.hear_for(3)
+
+        assert greeting_of(again) is None
+        assert history_of(again) == [
+            ("assistant", "I am the first."),
+            ("user", "What does it cost?"),
+            ("assistant", "Ten pounds."),
+        ]
+        assert again.said(InjectUserMessage) == []
+        assert scene.seated == ["first", "first"]
+
+
+async def test_a_turn_that_was_not_answered_is_asked_again_and_is_no_new_turn(autojump_clock: MockClock) -> None:
+    """Of the reply to it 1 s was heard before the crash: that beginning is not told, and the question is asked."""
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await far.greet("I am the first.")
+        await trio.sleep(2)
+        await far.take_turn("What does it cost?")
+        await far.say(words(1), says("Well, ten"))
+        await trio.sleep(1)
+        await scene.crash(far)
+        again = await scene.service.seat()
+        asked = await again.hear(InjectUserMessage)
+        await again.say(heard("What does it cost?"), words(1), says("Ten pounds."), AgentAudioDone())
+        await trio.sleep(2)
+
+        assert asked.content == "What does it cost?"
+        assert history_of(again) == [("assistant", "I am the first.")]
+        assert len(scene.watched.facts(TurnHeard)) == 1
+        assert scene.watched.facts(ReplyEnded)[-1].heard == "Ten pounds."
+
+
+async def test_what_the_caller_interrupted_is_told_as_far_as_it_was_heard(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await far.greet("One two three four five six seven eight.", 4)
+        await trio.sleep(2)
+        await far.say(UserStartedSpeaking())
+        await scene.crash(far)
+        again = await scene.service.seat()
+
+        assert history_of(again) == [("assistant", "One two three four")]
+        assert greeting_of(again) is None
+
+
+@pytest.mark.parametrize("seconds_heard", [0.0, 1.0])
+async def test_an_agent_that_had_not_got_beyond_its_greeting_greets_again(
+    seconds_heard: float, autojump_clock: MockClock
+) -> None:
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await far.say(words(4), says("I am the first."))
+        await trio.sleep(seconds_heard)
+        await scene.crash(far)
+        again = await scene.service.seat()
+
+        assert greeting_of(again) == "I am the first."
+        assert history_of(again) == []
+
+
+async def test_only_what_nobody_has_transcribed_is_heard_again(autojump_clock: MockClock) -> None:
+    """Eight frames are transcribed, twelve are breath, eight were sent to the session that crashed, eight to nobody."""
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        tape = scene.watched.desk.tape
+        tape.append(speech(8) + silence(12))
+        await far.hear_audio(20)
+        await far.take_turn("Hello.")
+        tape.append(speech(8, first=8))
+        await far.hear_audio(28)
+        await scene.crash(far)
+        tape.append(speech(8, first=16))
+        again = await scene.service.seat()
+
+        assert await again.hear_audio(16) == speech(16, first=8)
+        assert scene.watched.facts(FloorTaken)[-1].offset == 20
+
+
+async def test_restarts_wait_longer_each_time_and_the_third_crash_in_a_row_is_the_last(
+    autojump_clock: MockClock,
+) -> None:
+    """0.1 s, then 0.2 s, then nobody is left."""
+    async with a_conversation(refusals=(BUSY,) * 9) as scene:
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, NoAgentLeft)
+        assert "HTTP 503" in outcome.why
+        assert scene.service.attempts == 3
+        assert trio.current_time() == pytest.approx(0.3)
+        assert [fact.delay for fact in scene.watched.facts(SessionRestarting)] == [0.1, 0.2]
+        assert len(scene.watched.facts(RestartsExhausted)) == 1
+
+
+async def test_a_session_that_never_gets_ready_costs_its_deadline_and_a_restart(autojump_clock: MockClock) -> None:
+    """Three times 5 s, and 0.3 s between."""
+    async with a_conversation(CallPolicy(session_start=5.0)) as scene:
+        outcome = await scene.ended()
+
+        assert outcome == NoAgentLeft("AgentUnavailable: not ready within 5 s")
+        assert trio.current_time() == pytest.approx(15.3)
+        assert scene.service.open == 0
+
+
+async def test_an_error_that_a_retry_cannot_mend_is_not_retried(autojump_clock: MockClock) -> None:
+    async with a_conversation(refusals=(AgentUnavailable("HTTP 401", retryable=False),)) as scene:
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, NoAgentLeft)
+        assert scene.service.attempts == 1
+        assert trio.current_time() == 0
+
+
+async def test_crashes_on_the_floor_spend_the_same_budget(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        for _ in range(3):
+            await scene.crash(await scene.service.seat())
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, NoAgentLeft)
+        assert [fact.incarnation for fact in scene.watched.facts(SessionCrashed)] == [1, 2, 3]
+
+
+async def test_an_error_on_the_floor_that_cannot_be_mended_ends_it(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await far.say(ErrorReported("NON_EXISTENT_FUNCTION_CALLED", "fly"))
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, NoAgentLeft)
+        assert scene.service.attempts == 1
+
+
+async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockClock) -> None:
+    async with a_conversation(CallPolicy(restarts=RestartPolicy(intensity=1, period=10.0))) as scene:
+        for _ in range(5):
+            far = await scene.service.seat()
+            await trio.sleep(11)
+            await scene.crash(far)
+        await scene.service.seat()
+
+        assert scene.outcome is None
+        assert scene.seated == ["first"] * 6
+
+
+# Handoffs
+
+
+async def hand_over(scene: Scene) -> tuple[FarEnd, FarEnd]:
+    """Let the first agent talk a little, and hand the call to the second."""
+    first = await scene.service.seat()
+    await first.greet("I am the first.")
+    await trio.sleep(2)
+    await first.take_turn("I want the second.")
+    await first.say(HAND_OFF)
+    second = await scene.service.seat()
+    return first, second
+
+
+async def test_after_a_handoff_the_next_agent_has_the_conversation(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        first, second = await hand_over(scene)
+        await second.greet("I am the second. Goodbye.")
+        await second.say(END)
+        outcome = await scene.ended()
+
+        assert outcome == Finished("task_complete")
+        assert scene.seated == ["first", "second"]
+        assert "Ada wants a pension." in str(second.settings)
+        assert first.socket.closed is not None
+        assert scene.watched.facts(SessionCrashed) == []
+
+
+async def test_a_successor_that_crashes_is_restarted_with_its_brief_and_only_its_own_conversation(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_conversation() as scene:
+        _, second = await hand_over(scene)
+        await second.greet("I am the second.")
+        await trio.sleep(2)
+        await scene.crash(second)
+        again = await scene.service.seat()
+
+        assert scene.seated == ["first", "second", "second"]
+        assert history_of(again) == [("assistant", "I am the second.")]
+        assert greeting_of(again) is None
+        assert "Ada wants a pension." in str(again.settings)
+
+
+async def test_a_successor_that_crashes_before_it_has_greeted_greets_the_customer_by_name(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_conversation() as scene:
+        _, second = await hand_over(scene)
+        await scene.crash(second)
+        again = await scene.service.seat()
+
+        assert greeting_of(again) == "I am the second."
+        assert again.said(InjectUserMessage) == []
+
+
+async def test_a_successor_that_crashes_in_the_very_step_of_its_seating_is_restarted(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_conversation() as scene:
+        first = await scene.service.seat()
+        await first.say(HAND_OFF)
+        second = await scene.service.answer()
+        await second.say(Welcome("request"))
+        await second.hear(Settings)
+        second.say_nowait(SettingsApplied())
+        second.say_nowait(ErrorReported("INTERNAL_SERVER_ERROR", "sorry"))
+        await scene.service.seat()
+
+        assert scene.seated == ["first", "second", "second"]
+
+
+async def test_every_agent_has_a_budget_of_its_own(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        await scene.crash(await scene.service.seat())
+        await scene.crash(await scene.service.seat())
+        _, second = await hand_over(scene)
+        await scene.crash(second)
+        await scene.crash(await scene.service.seat())
+        await scene.service.seat()
+
+        assert scene.seated == ["first"] * 3 + ["second"] * 3
+
+
+async def test_a_handoff_that_fails_leaves_the_old_agent_its_floor(autojump_clock: MockClock) -> None:
+    async with a_conversation(refusals=(None, BUSY, BUSY)) as scene:
+        first = await scene.service.seat()
+        await first.say(HAND_OFF)
+        response = await first.hear(FunctionCallResponse)
+        await first.greet("Then I will do it. Goodbye.")
+        await first.say(END)
+        outcome = await scene.ended()
+
+        assert "cannot be reached" in response.content
+        assert outcome == Finished("task_complete")
+        assert scene.seated == ["first"]
+
+
+async def test_when_the_old_session_crashes_and_no_successor_comes_the_old_agent_is_restarted(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_conversation(refusals=(None, BUSY, BUSY)) as scene:
+        first = await scene.service.seat()
+        await first.greet("I am the first.")
+        await trio.sleep(2)
+        await first.take_turn("I want the second.")
+        await first.say(HAND_OFF)
+        await scene.crash(first)
+        again = await scene.service.seat()
+        asked = await again.hear(InjectUserMessage)
+
+        assert scene.seated == ["first", "first"]
+        assert asked.content == "I want the second."
+        assert [HandoffFailed("first", "second", "HTTP 503")] == scene.watched.facts(HandoffFailed)
+
+
+async def test_an_agent_that_ends_the_conversation_during_its_handoff_has_ended_it(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        first = await scene.service.seat()
+        await first.greet("Goodbye.")
+        await first.say(END, HAND_OFF)
+        await scene.service.answer()
+        outcome = await scene.ended()
+
+        assert outcome == Finished("task_complete")
+        assert scene.service.open == 0
+
+
+async def test_a_handoff_to_an_agent_that_is_not_there_is_refused(autojump_clock: MockClock) -> None:
+    first = ROSTER.agents["first"]
+    lost = attrs.evolve(first, functions=(*first.functions, handoff_to_next_agent("nobody", name="handoff_to_nobody")))
+    async with a_conversation(roster=Roster({"first": lost}, "first")) as scene:
+        far = await scene.service.seat()
+        await far.say(calls("handoff_to_nobody", arguments='{"reason": "asked for it"}'))
+        response = await far.hear(FunctionCallResponse)
+        await far.greet("I am still here.")
+        await trio.sleep(2)
+
+        assert orjson.loads(response.content) == {"error": "There is no agent 'nobody'."}
+        assert [fact.heard for fact in scene.watched.facts(ReplyEnded)] == ["I am still here."]
+
+
+async def test_a_handoff_can_be_asked_for_again_after_it_was_refused(autojump_clock: MockClock) -> None:
+    async with a_conversation(refusals=(None, BUSY, BUSY)) as scene:
+        first = await scene.service.seat()
+        await first.say(HAND_OFF)
+        await first.hear(FunctionCallResponse)
+        await first.say(heard("Try again."), HAND_OFF)
+        await scene.service.seat()
+
+        assert scene.seated == ["first", "second"]
+
+
+async def test_late_messages_of_what_is_decided_change_nothing(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await scene.address.send(HandoffWithdrawn(1, "refused before"))
+        await scene.address.send(HandoffWithdrawn(7, "of a seat that is gone"))
+        await far.greet("Goodbye.")
+        await far.say(END)
+
+        assert await scene.ended() == Finished("task_complete")
+        assert scene.seated == ["first"]

@@ -1,0 +1,250 @@
+"""The command line asks, prints, and says with its exit status how it went."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import attrs
+import httpx
+import pytest
+import trio
+from typer.testing import CliRunner, Result
+
+import cli
+from agents.roster import RosterError
+from demo.options import DemoOptions
+from settings import Settings
+from simulators.deepgram import ServedAt
+from store.records import AgentStint, TurnRecord
+from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, Exchange, client_of, exchange, record
+from web.checkup import Finding
+
+
+@pytest.fixture(autouse=True)
+def environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("cli.configure_logs", lambda _: None)
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Exchange:
+    """A server that commands reach without a socket."""
+    there = exchange()
+
+    def client(_: str | None) -> httpx.AsyncClient:
+        reached = client_of(there.app)
+        reached.headers["Authorization"] = f"Bearer {API_TOKEN}"
+        return reached
+
+    monkeypatch.setattr("cli._client", client)
+    return there
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.commands, arguments)
+
+
+def ending(there: Exchange, *, talked: bool) -> Callable[[str, str], object]:
+    """A line on which a call is over as soon as it is placed."""
+
+    async def place_call(to: str, order: str) -> str:
+        await there.twilio(f"/twilio/status?order={order}", {"CallSid": CALL_SID, "CallStatus": "ringing"})
+        if talked:
+            words = (TurnRecord(1.0, "qualifier", "Hello [red]John[/red]."), TurnRecord(2.0, "caller", "Hi."))
+            await there.records.save(record(agents=(AgentStint("qualifier", 0, 12),), transcript=words))
+        over = {"CallSid": CALL_SID, "CallStatus": "completed" if talked else "busy", "SequenceNumber": "3"}
+        await there.twilio(f"/twilio/status?order={order}", over)
+        return CALL_SID
+
+    return place_call
+
+
+def test_a_call_is_told_until_its_end(there: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(there.line), "place_call", staticmethod(ending(there, talked=True)))
+
+    done = run("call", LEAD, "--about", "name=John")
+
+    assert done.exit_code == 0, done.output
+    assert f"Placed {CALL_SID}" in done.output
+    assert "completed after 12 s; agents: qualifier" in done.output
+    assert "qualifier: Hello [red]John[/red]." in done.output
+
+
+def test_a_call_that_nobody_took_is_a_failure(there: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(there.line), "place_call", staticmethod(ending(there, talked=False)))
+
+    done = run("call", LEAD)
+
+    assert (done.exit_code, "busy" in done.output, "no record" in done.output) == (1, True, True)
+
+
+def test_what_the_server_refuses_is_told(there: Exchange) -> None:
+    done = run("call", LINE)
+
+    assert (done.exit_code, "our own number" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize("about", ["John", "=John"])
+def test_what_is_known_is_written_as_name_and_value(about: str, there: Exchange) -> None:
+    done = run("call", LEAD, "--about", about)
+
+    assert (done.exit_code, "is not NAME=VALUE" in done.output) == (2, True)
+
+
+def test_calls_are_listed_with_their_numbers_masked(there: Exchange) -> None:
+    trio.run(there.records.save, record(agents=(AgentStint("qualifier", 0, 12),)))
+
+    done = run("calls")
+
+    assert done.exit_code == 0
+    assert CALL_SID in done.output
+    assert LEAD not in done.output
+
+
+def test_no_calls_is_no_table(there: Exchange) -> None:
+    assert run("calls").output == "No calls yet.\n"
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    done = run("calls", "--server", "http://127.0.0.1:1")
+
+    assert (done.exit_code, "switchboard serve" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("server", "token", "url", "sends"),
+    [
+        (None, "secret-token", "https://agent.example.com", "Bearer secret-token"),
+        (None, "", "http://127.0.0.1:8000", None),
+        ("http://10.0.0.7:9", "", "http://10.0.0.7:9", None),
+    ],
+)
+def test_the_server_that_is_meant_is_asked(
+    server: str | None, token: str, url: str, sends: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", token)
+
+    client = cli._client(server)
+
+    assert (str(client.base_url).rstrip("/"), client.headers.get("authorization")) == (url, sends)
+
+
+def test_serving_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(settings: Settings, *, task_status: trio.TaskStatus[Sequence[str]]) -> None:
+        await trio.lowlevel.checkpoint()
+        task_status.started(["http://127.0.0.1:8000"])
+
+    monkeypatch.setattr("web.serving.serve", serve)
+    done = run("serve")
+
+    assert (done.exit_code, "http://127.0.0.1:8000" in done.output) == (0, True)
+    assert "https://agent.example.com" in done.output
+
+
+@pytest.mark.parametrize("error", [OSError("port taken"), RosterError(())])
+def test_a_server_that_cannot_start_says_why(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(settings: Settings, *, task_status: trio.TaskStatus[Sequence[str]]) -> None:
+        await trio.lowlevel.checkpoint()
+        raise error
+
+    monkeypatch.setattr("web.serving.serve", serve)
+    done = run("serve")
+
+    assert (done.exit_code, "Cannot serve" in done.output) == (1, True)
+
+
+def test_wrong_settings_are_told_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_CALLS", "many")
+    monkeypatch.setenv("LEAD_SERVER_PORT", "eighty")
+
+    done = run("serve")
+
+    assert (done.exit_code, "MAX_CALLS" in done.output, "LEAD_SERVER_PORT" in done.output) == (2, True, True)
+
+
+SERVED_AT = ServedAt("127.0.0.1", 81, tls=False)
+
+
+@attrs.define
+class Simulated:
+    """A simulator that stops as soon as it is started."""
+
+    started: object
+    given: dict[str, object] = attrs.field(factory=dict)
+
+    async def __call__(self, *_: object, task_status: trio.TaskStatus[object], **given: object) -> None:
+        await trio.lowlevel.checkpoint()
+        self.given.update(given)
+        task_status.started(self.started)
+
+
+@pytest.mark.parametrize(
+    ("service", "function", "started", "said"),
+    [
+        ("deepgram", "simulators.deepgram.serve_deepgram", SERVED_AT, "DEEPGRAM_AGENT_URL=ws"),
+        ("twilio", "simulators.twilio.serve_twilio", 82, "TWILIO_API_URL=http://127.0.0.1:82"),
+        ("groq", "simulators.groq.serve_groq", 83, "GROQ_BASE_URL=http://127.0.0.1:83"),
+    ],
+)  # fmt: skip
+def test_a_simulator_says_which_settings_lead_to_it(
+    service: str, function: str, started: object, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated = Simulated(started)
+    monkeypatch.setattr(function, simulated)
+
+    done = run(
+        "simulate", service, "--port", "80", "--fault", f"{service}: slow 1 s" if service == "groq" else "groq: 429"
+    )
+
+    assert (done.exit_code, said in done.output, simulated.given["port"]) == (0, True, 80)
+
+
+@pytest.mark.parametrize("wrong", [["--scenario", "no-such"], ["--fault", "groq: sings"]])
+def test_a_simulation_that_is_not_known_is_told(wrong: list[str]) -> None:
+    assert run("simulate", "groq", *wrong).exit_code == 2
+
+
+def test_a_simulator_without_a_port_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(*_: object, task_status: object, **given: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise OSError("taken")
+
+    monkeypatch.setattr("simulators.groq.serve_groq", serve)
+    done = run("simulate", "groq", "--port", "80")
+
+    assert (done.exit_code, "Cannot listen on port 80" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize(("well", "status"), [(True, 0), (False, 1)])
+def test_a_check_says_what_to_do(well: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check_everything(_: Settings) -> Sequence[Finding]:
+        await trio.lowlevel.checkpoint()
+        return [Finding("Deepgram", well=well, says="HTTP 401", fix="Check DEEPGRAM_API_KEY.")]
+
+    monkeypatch.setattr("web.checkup.check_everything", check_everything)
+    done = run("check")
+
+    assert (done.exit_code, "Check DEEPGRAM_API_KEY." in done.output) == (status, True)
+
+
+def test_the_demo_is_the_demos(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[DemoOptions] = []
+
+    def run_demo(options: DemoOptions) -> int:
+        asked.append(options)
+        return 3
+
+    monkeypatch.setattr("demo.run.main", run_demo)
+
+    done = run("demo", "--scenario", "sale", "--speed", "20", "--out", "there", "--fault", "groq: 429")
+
+    assert (done.exit_code, asked) == (3, [DemoOptions("sale", 20.0, Path("there"), ("groq: 429",))])
+
+
+def test_asking_for_nothing_shows_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["switchboard"])
+
+    with pytest.raises(SystemExit) as asked:
+        cli.main()
+    assert asked.value.code == 2

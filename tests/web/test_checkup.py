@@ -1,0 +1,192 @@
+"""Each line in and out of the switchboard is tried once, and a finding says what to do about it."""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import httpx
+import pytest
+import trio
+from trio.testing import MockClock
+from trio_websocket import ConnectionClosed
+
+from actors.errors import AgentUnavailable
+from protocol.deepgram import ErrorReported, Welcome, encode_server
+from protocol.wire import WebSocket
+from tests.web.fakes import exchange, settings
+from tests.web.test_serving import listening
+from web.checkup import (
+    Finding,
+    check_deepgram,
+    check_everything,
+    check_groq,
+    check_twilio,
+    check_way_in,
+)
+from web.telephony import twilio_client
+
+
+class Agent:
+    """A Voice Agent socket that says one thing."""
+
+    def __init__(self, says: str | bytes | None) -> None:
+        self.says = says
+
+    async def get_message(self) -> str | bytes:
+        await trio.lowlevel.checkpoint()
+        if self.says is None:
+            raise ConnectionClosed(None)
+        return self.says
+
+    async def send_message(self, message: str | bytes) -> None:
+        raise AssertionError("a check says nothing")
+
+    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def connecting(agent: Agent | AgentUnavailable) -> Callable[[], AbstractAsyncContextManager[WebSocket]]:
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[WebSocket]:
+        await trio.lowlevel.checkpoint()
+        if isinstance(agent, AgentUnavailable):
+            raise agent
+        yield agent
+
+    return connect
+
+
+def http(answer: httpx.Response | Exception) -> httpx.AsyncClient:
+    def respond(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return httpx.AsyncClient(transport=httpx.MockTransport(respond))
+
+
+DENIED = AgentUnavailable("HTTP 401", retryable=False)
+
+
+@pytest.mark.parametrize(
+    ("agent", "well", "says", "fix"),
+    [
+        (Agent(encode_server(Welcome("id"))), True, "said Welcome", ""),
+        (Agent(encode_server(ErrorReported("X", "no"))), False, "said ErrorReported", ""),
+        (Agent(None), False, "closed the connection at once", "Check DEEPGRAM_API_KEY."),
+        (DENIED, False, "HTTP 401", "Check DEEPGRAM_API_KEY and DEEPGRAM_AGENT_URL."),
+        (AgentUnavailable("HTTP 503"), False, "HTTP 503", "Try again."),
+    ],
+)  # fmt: skip
+async def test_deepgram_is_found_as_it_is(
+    agent: Agent | AgentUnavailable, well: bool, says: str, fix: str, autojump_clock: MockClock
+) -> None:
+    assert await check_deepgram(connecting(agent)) == Finding("Deepgram", well=well, says=says, fix=fix)
+
+
+@pytest.mark.parametrize(
+    ("answer", "well", "fix"),
+    [
+        (httpx.Response(200, json={"data": [{"id": "llama-3.3-70b-versatile"}]}), True, ""),
+        (httpx.Response(200, json={"data": [{"id": "another"}]}), False, "Change GROQ_LLM."),
+        (httpx.Response(401, json={}), False, "Check GROQ_API_KEY."),
+        (httpx.Response(200, text="<h1>"), False, "Check the network and GROQ_BASE_URL."),
+        (httpx.ConnectError("refused"), False, "Check the network and GROQ_BASE_URL."),
+    ],
+)
+async def test_groq_is_found_as_it_is(
+    answer: httpx.Response | Exception, well: bool, fix: str, autojump_clock: MockClock
+) -> None:
+    finding = await check_groq(settings(), http(answer))
+
+    assert (finding.well, finding.fix) == (well, fix)
+
+
+async def test_without_a_key_groq_is_not_asked(autojump_clock: MockClock) -> None:
+    assert (await check_groq(settings(GROQ_API_KEY=""), http(httpx.ConnectError("never")))).well
+
+
+def numbers(*urls: str) -> httpx.Response:
+    found = [{"sid": "PN" + "0" * 32, "phone_number": "+15551230000", "voice_url": url} for url in urls]
+    return httpx.Response(200, json={"incoming_phone_numbers": found, "page": 0, "page_size": 50, "uri": "/x"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "well", "fix"),
+    [
+        (numbers("https://agent.example.com/twilio/voice"), True, ""),
+        (numbers("https://elsewhere.example"), True, "webhook to https://agent.example.com/twilio/voice"),
+        (numbers(), False, "TWILIO_PHONE_NUMBER"),
+        (httpx.Response(401, json={"code": 20003, "message": "No", "status": 401}), False, "TWILIO_AUTH_TOKEN"),
+        (httpx.ConnectError("refused"), False, "TWILIO_API_URL"),
+    ],
+)  # fmt: skip
+async def test_twilio_is_found_as_it_is(
+    answer: httpx.Response | Exception, well: bool, fix: str, autojump_clock: MockClock
+) -> None:
+    client = twilio_client("AC" + "0" * 32, "token", "http://twilio.test", http(answer))
+
+    finding = await check_twilio(settings(), client)
+
+    assert (finding.well, fix in finding.fix) == (well, True)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+async def test_our_own_door_is_tried_signed_and_unsigned() -> None:
+    port = free_port()
+    there = exchange(LEAD_SERVER_EXTERNAL_URL=f"http://127.0.0.1:{port}", LEAD_SERVER_PORT=str(port))
+    async with listening(there, port):
+        finding = await check_way_in(there.settings, ssl.create_default_context())
+
+    assert (finding.well, finding.says) == (True, "takes signed upgrades and refuses others")
+
+
+async def test_a_door_with_another_token_behind_it_is_told() -> None:
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    async with listening(exchange(LEAD_SERVER_EXTERNAL_URL=origin, TWILIO_AUTH_TOKEN="another-token"), port):
+        finding = await check_way_in(settings(LEAD_SERVER_EXTERNAL_URL=origin), ssl.create_default_context())
+
+    assert (finding.well, "HTTP 403" in finding.says) == (False, True)
+
+
+async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    chosen = settings(
+        LEAD_SERVER_EXTERNAL_URL=f"http://{nowhere}",
+        DEEPGRAM_AGENT_URL=f"ws://{nowhere}",
+        GROQ_BASE_URL=f"http://{nowhere}",
+        TWILIO_API_URL=f"http://{nowhere}",
+    )
+
+    findings = await check_everything(chosen)
+
+    assert [(finding.subject, finding.well) for finding in findings] == [
+        ("Deepgram", False),
+        ("Groq", False),
+        ("Public address", False),
+        ("Twilio", False),
+    ]
+
+
+async def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.checkup.CHECK_SECONDS", 0.05)
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listeners[0] as mute:
+        nowhere = f"127.0.0.1:{mute.socket.getsockname()[1]}"
+        findings = await check_everything(
+            settings(
+                DEEPGRAM_AGENT_URL=f"ws://{nowhere}",
+                LEAD_SERVER_EXTERNAL_URL=f"http://{nowhere}",
+                GROQ_BASE_URL=f"http://{nowhere}",
+                TWILIO_API_URL=f"http://{nowhere}",
+            )
+        )
+
+    assert [finding.well for finding in findings] == [False] * 4

@@ -1,0 +1,110 @@
+"""An operator's requests come through, and what goes wrong is said in words that help."""
+
+import httpx
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.web.fakes import API_TOKEN, LEAD, LINE, Exchange, FakeLine, client_of, exchange, record
+from web.operator import Operator, OperatorError
+from web.telephony import LineError
+
+
+def operator(there: Exchange, token: str = API_TOKEN) -> Operator:
+    client = client_of(there.app)
+    client.headers["Authorization"] = f"Bearer {token}"
+    return Operator(client)
+
+
+def answering(answer: httpx.Response | Exception) -> Operator:
+    def respond(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return Operator(httpx.AsyncClient(transport=httpx.MockTransport(respond), base_url="http://server.test"))
+
+
+async def test_a_call_is_followed_from_its_first_ring_to_its_record(autojump_clock: MockClock) -> None:
+    there = exchange()
+    placed = await operator(there).place(LEAD, {"name": "John"})
+    call_sid, call_id = str(placed["call_sid"]), str(placed["id"])
+
+    async def happen() -> None:
+        for sequence, status in enumerate(["ringing", "in-progress", "completed"]):
+            await trio.sleep(2)
+            form = {"CallSid": call_sid, "CallStatus": status, "SequenceNumber": str(sequence)}
+            await there.twilio(f"/twilio/status?order={call_id}", form)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(happen)
+        seen = [shown async for shown in operator(there).follow(call_id)]
+
+    assert [shown["status"] for shown in seen] == ["queued", "ringing", "in-progress", "completed"]
+    assert seen[-1]["record"] is None
+
+
+async def test_the_record_of_a_call_is_waited_for(autojump_clock: MockClock) -> None:
+    there = exchange()
+    placed = await operator(there).place(LEAD, {})
+    kept = record(str(placed["call_sid"]))
+
+    async def happen() -> None:
+        await trio.sleep(1.5)
+        call = {"CallSid": kept.call_sid, "CallStatus": "completed", "SequenceNumber": "3"}
+        await there.twilio(f"/twilio/status?order={placed['id']}", call)
+        await there.app.asgi_app.office.services.records.save(kept)  # type: ignore[attr-defined]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(happen)
+        seen = [shown async for shown in operator(there).follow(str(placed["id"]))]
+
+    assert seen[-1]["record"] is not None
+
+
+async def test_recent_calls_are_listed(autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.records.save(record())
+
+    assert [call["outcome"] for call in await operator(there).recent(5)] == ["completed"]
+
+
+async def test_every_mistake_is_told_with_its_fix(autojump_clock: MockClock) -> None:
+    with pytest.raises(OperatorError) as refused:
+        await operator(exchange()).place(LINE, {"nmae": "John"})
+
+    assert str(refused.value).splitlines() == [
+        "the order has mistakes in it.",
+        "to is our own number. Give the number of the person to call.",
+        "context.nmae is not a field. Did you mean name?",
+    ]
+
+
+async def test_a_wrong_token_is_told(autojump_clock: MockClock) -> None:
+    with pytest.raises(OperatorError, match="token is missing or wrong"):
+        await operator(exchange(), "wrong").recent(5)
+
+
+async def test_a_call_that_may_ring_is_a_warning(autojump_clock: MockClock) -> None:
+    there = exchange(line=FakeLine(refusal=LineError("no answer", code=20500, maybe_done=True)))
+
+    with pytest.raises(OperatorError, match="may ring all the same"):
+        await operator(there).place(LEAD, {})
+
+
+async def test_a_server_that_is_not_there_is_told_with_what_to_do() -> None:
+    with pytest.raises(OperatorError, match="switchboard serve"):
+        await answering(httpx.ConnectError("refused")).recent(5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(502, text="<h1>Bad gateway</h1>"),
+        httpx.Response(404, json=["no"]),
+        httpx.Response(200, text="<h1>"),
+    ],
+)
+async def test_something_else_than_a_switchboard_is_told(answer: httpx.Response) -> None:
+    with pytest.raises(OperatorError, match="Is this a switchboard"):
+        await answering(answer).recent(5)
