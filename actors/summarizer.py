@@ -6,6 +6,7 @@ request at a time, so that a handoff finds it ready and adds only what has been 
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeAlias, assert_never
 
 import attrs
@@ -109,10 +110,8 @@ class Summarizer:
                 await self._settled.wait()
             elif self.desk.policy.summary_mode is SummaryMode.ON_HANDOFF:
                 await self._write(asked.reader)
-        try:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the handoff is over: late, or withdrawn
             asked.reply_to.send_nowait(self._prepared_for(asked.reader))
-        except trio.BrokenResourceError:
-            """The handoff is over: its deadline has passed, or it was withdrawn."""
 
     def _prepared_for(self, reader: str) -> PreparedBrief:
         conversation = self.desk.conversation

@@ -1,8 +1,9 @@
 """Where call records are kept, as the rest of the program sees it.
 
-`CallRecords` is the one interface; `MemoryRecords` and `FileRecords` are its two implementations, held to the same
-promises by one contract test. Saving the same call twice keeps the second. Errors of the medium (a full disk) are
-the caller's `OSError`; an unknown call is `None`, not an error.
+`CallRecords` is the one interface; `MemoryRecords`, `FileRecords`, `SqlRecords` (SQLite and PostgreSQL) and
+`SpillingRecords` around any of them are its implementations, held to the same promises by one contract test. Saving
+the same call twice keeps the second. Errors of the medium (a full disk, a locked database) are the caller's `OSError`,
+and another try may succeed; an unknown call is `None`, not an error.
 """
 
 from collections.abc import Sequence
@@ -11,20 +12,32 @@ from typing import Protocol
 from store.records import CallRecord
 
 
+class RecordsUnavailable(OSError):
+    """The store did not answer, or could not do it now; the message says which store and why."""
+
+
 class CallRecords(Protocol):
     """Keeps the record of every call that ended."""
 
     async def save(self, record: CallRecord) -> None:
         """Keep `record`, replacing what was kept of the same call.
 
+        Raises: `OSError` when another try may succeed; `ValueError` when this record cannot be kept there at all.
+
         Cancellation: a save that was cancelled kept the whole record or nothing of it.
         """
         ...
 
     async def get(self, call_sid: str) -> CallRecord | None:
-        """Return what was kept of one call, or None."""
+        """Return what was kept of one call, or None.
+
+        Raises: `RecordError` when what was kept cannot be read; `OSError`.
+        """
         ...
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        """Return the newest `limit` records, newest first."""
+        """Return the newest `limit` records, newest first; one that cannot be read is logged and passed over.
+
+        Raises: `OSError`.
+        """
         ...

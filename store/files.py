@@ -6,9 +6,7 @@ crash leaves the previous one. Disk work runs in a thread. A record that cannot 
 `list`; `get` raises `RecordError`. Errors of the disk are the caller's `OSError`.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,23 +15,11 @@ import structlog
 import trio
 
 from store.records import CallRecord, RecordError, decode_record, encode_record
+from store.whole_file import write_whole
 
 RECORD = "record.json"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _log = structlog.stdlib.get_logger()
-
-
-def _write_whole(path: Path, text: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path) -> CallRecord | None:
@@ -79,7 +65,7 @@ class FileRecords:
         path = self._path(record.call_sid)
         if path is None:
             raise ValueError(f"{record.call_sid!r} cannot name a folder: use letters, digits, - and _")
-        await trio.to_thread.run_sync(_write_whole, path, encode_record(record))
+        await trio.to_thread.run_sync(write_whole, path, encode_record(record))
 
     async def get(self, call_sid: str) -> CallRecord | None:
         """Return what was kept of one call, or None.

@@ -12,8 +12,8 @@ import cattrs
 import orjson
 
 
-class RecordError(Exception):
-    """What was stored is not a call record; the message says why."""
+class RecordError(ValueError):
+    """This is not a call record, or not one that can be written down; the message says why."""
 
 
 @attrs.frozen
@@ -127,8 +127,14 @@ def record_from_json(plain: object) -> CallRecord:
 
 
 def encode_record(record: CallRecord) -> bytes:
-    """Render a record as indented JSON text."""
-    return orjson.dumps(record_as_json(record), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    """Render a record as indented JSON text.
+
+    Raises: `RecordError` when there is something in it that JSON has no form for, such as half a surrogate pair.
+    """
+    try:
+        return orjson.dumps(record_as_json(record), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError as exc:
+        raise RecordError(f"cannot be written as JSON: {exc}") from exc
 
 
 def decode_record(text: bytes) -> CallRecord:

@@ -70,3 +70,12 @@ class Admissions:
         kept = await self.holes.peek(f"order {order}") if order else None
         context: dict[str, str] = orjson.loads(kept) if kept is not None else {}
         return context
+
+    async def note_placed(self, order: str, call_sid: str, seconds: float) -> None:
+        """Keep under which CallSid an order was carried out, for whichever worker is asked about it."""
+        await self.holes.put(f"placed {order}", call_sid.encode(), seconds)
+
+    async def recall_placed(self, order: str) -> str | None:
+        """Return under which CallSid an order was carried out; None when it is unknown."""
+        kept = await self.holes.peek(f"placed {order}")
+        return kept.decode() if kept is not None else None

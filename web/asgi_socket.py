@@ -32,29 +32,39 @@ def target_of(scope: WWWScope) -> str:
 
 @attrs.define
 class AsgiSocket:
-    """One accepted WebSocket.
+    """One accepted WebSocket, with one reader at a time.
 
     Closes: `aclose` sends the close frame, then reads on until the peer's arrives or `CLOSE_SECONDS` have passed,
-    so that the server's reader is never left waiting for somebody to take its next message.
+    so that the server's reader is never left waiting for somebody to take its next message. A read that is in
+    progress does that part, and ends with `ConnectionClosed`.
     """
 
     _receive: ASGIReceiveCallable
     _send: ASGISendCallable
     _closed: CloseReason | None = attrs.field(default=None, init=False)
     _gone: bool = attrs.field(default=False, init=False)
-    _reading: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _reading: bool = attrs.field(default=False, init=False)
+    _read: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def get_message(self) -> str | bytes:
         """Return the next message.
 
         Raises: `ConnectionClosed` when the peer has closed, or we have.
         """
-        if self._closed is None:
-            with trio.CancelScope() as self._reading:
+        if self._closed is not None:
+            raise ConnectionClosed(self._closed)
+        self._reading = True  # and no cancel scope: it would cost as much as all else that is done for a frame
+        try:
+            message = await self._next()
+            while self._closed is not None and not self._gone:
                 message = await self._next()
-                if message is not None:
-                    return message
-        raise ConnectionClosed(self._closed)
+        finally:
+            self._reading = False
+            if self._closed is not None:
+                self._read.set()
+        if message is None or self._closed is not None:
+            raise ConnectionClosed(self._closed)
+        return message
 
     async def send_message(self, message: str | bytes) -> None:
         """Send one message.
@@ -71,15 +81,15 @@ class AsgiSocket:
             await self._send(WebsocketSendEvent(type="websocket.send", bytes=message, text=None))
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
-        """Close; a read in progress ends with `ConnectionClosed`."""
+        """Close, with a code for the peer; harmless on a closed connection."""
         if self._closed is not None:
             await trio.lowlevel.checkpoint()
             return
         self._closed = CloseReason(code, reason)
-        if self._reading is not None:
-            self._reading.cancel(reason="the socket is being closed")
         await self._send(WebsocketCloseEvent(type="websocket.close", code=code, reason=reason))
         with trio.move_on_after(CLOSE_SECONDS):
+            if self._reading:
+                await self._read.wait()
             while not self._gone:
                 await self._next()
 

@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import attrs
+import trio
 
 OVER = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 """Twilio's last words about a call."""
+
+
+STALE_SECONDS = 3.0
+"""A call that is ringing is heard of again within about this time."""
 
 
 def _now() -> str:
@@ -34,11 +39,17 @@ class KnownCall:
     streamed: bool = False
     sequence: int = -1
     created_at: str = attrs.field(factory=_now)
+    heard_at: float = attrs.field(factory=trio.current_time)
 
     @property
     def over(self) -> bool:
         """Whether nothing more will happen to this call."""
         return self.status in OVER
+
+    @property
+    def stale(self) -> bool:
+        """Whether Twilio's news of this call may have gone to another worker."""
+        return not self.over and not self.streamed and trio.current_time() - self.heard_at > STALE_SECONDS
 
 
 @attrs.define
@@ -75,8 +86,12 @@ class Board:
         call = self.find(name)
         if call is None or sequence <= call.sequence or call.over:
             return call
-        call.status, call.sequence = status, sequence
+        call.status, call.sequence, call.heard_at = status, sequence, trio.current_time()
         return call
+
+    def refreshed(self, call: KnownCall, status: str) -> None:
+        """Take in what Twilio says when asked; whatever is still on its way is older."""
+        call.status, call.heard_at = status, trio.current_time()
 
     def streaming(self, call_sid: str) -> None:
         """Show that the call's media stream runs."""

@@ -81,20 +81,23 @@ class Operator:
 
         Raises: `OperatorError`.
         """
-        status = ""
-        while status not in OVER:
+        shown = await self.show(name)
+        spoke = False
+        while shown["status"] not in OVER:
+            yield shown
+            spoke = spoke or shown["status"] == "in-progress"
+            shown = await self._changed(name, shown["status"])
+        yield await self._with_record(shown, name, seconds=RECORD_SECONDS if spoke or shown.get("outcome") else 0)
+
+    async def _changed(self, name: str, status: object) -> Shown:
+        while True:
+            await trio.sleep(POLL_SECONDS)
             shown = await self.show(name)
             if shown["status"] != status:
-                status = str(shown["status"])
-                if status not in OVER:
-                    yield shown
-            if status not in OVER:
-                await trio.sleep(POLL_SECONDS)
-        yield await self._with_record(name, answered=bool(shown.get("outcome")))
+                return shown
 
-    async def _with_record(self, name: str, *, answered: bool) -> Shown:
-        shown = await self.show(name)
-        with trio.move_on_after(RECORD_SECONDS if answered else 0):
+    async def _with_record(self, shown: Shown, name: str, *, seconds: float) -> Shown:
+        with trio.move_on_after(seconds):
             while shown.get("record") is None:
                 await trio.sleep(POLL_SECONDS)
                 shown = await self.show(name)

@@ -62,6 +62,12 @@ def _as_json(call: KnownCall) -> dict[str, object]:
     }
 
 
+def _shown(name: str, call_sid: str, call: KnownCall | None, more: Mapping[str, object]) -> Response:
+    known = _as_json(call) if call is not None else {"id": name, "call_sid": call_sid}
+    response: Response = jsonify({**known, **more})
+    return response
+
+
 @attrs.frozen
 class CallRoutes:
     """The operator's routes."""
@@ -127,37 +133,60 @@ class CallRoutes:
     async def shown(self, name: str) -> Response:
         """Show one call, with its record once it is over."""
         call = self.office.board.find(name)
+        call_sid = await self._call_sid(name)
         try:
-            record = await self.office.services.records.get(call.call_sid if call is not None else name)
+            record = await self.office.services.records.get(call_sid)
         except RecordError as exc:
             return _problem(500, f"the record of this call cannot be read: {exc}")
-        if call is None and record is None:
-            return self._unknown()
-        shown: Mapping[str, object] = _as_json(call) if call is not None else {"id": name, "status": "completed"}
-        kept = record_as_json(record) if record is not None else None
-        response: Response = jsonify({"call_sid": name, **shown, "record": kept})
-        return response
+        if record is not None:
+            over = {"status": "completed", "outcome": record.outcome}
+            return _shown(name, call_sid, call, {**over, "record": record_as_json(record)})
+        if call is None or call.stale:
+            status = await self._ask_status(call_sid)
+            if status is None and call is None:
+                return self._unknown()
+            if status is not None and call is not None:
+                self.office.board.refreshed(call, status)
+            return _shown(name, call_sid, call, {"status": status or "unknown", "record": None})
+        return _shown(name, call_sid, call, {"record": None})
 
     async def hung_up(self, name: str) -> Response:
         """Hang a call up."""
-        call = self.office.board.find(name)
-        call_sid = call.call_sid if call is not None else name
+        call_sid = await self._call_sid(name)
         if not call_sid.startswith("CA"):
             return self._unknown()
         try:
             await self.office.line.hang_up(call_sid)
         except LineError as exc:
             return _problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
+        call = self.office.board.find(name)
         self.office.slots.release(call.id if call is not None else name)
         _log.info("call_hung_up", call_sid=call_sid, by="operator")
-        response: Response = jsonify({"id": name, "call_sid": call_sid, "status": "completed"})
+        response = _shown(name, call_sid, call, {"status": "completed"})
         response.status_code = 202
         return response
+
+    async def _call_sid(self, name: str) -> str:
+        """Return the CallSid of a call by whichever name, placed by whichever worker; "" when it has none yet."""
+        call = self.office.board.find(name)
+        if call is not None:
+            return call.call_sid
+        return await self.office.admissions.recall_placed(name) or name
+
+    async def _ask_status(self, call_sid: str) -> str | None:
+        if not call_sid.startswith("CA"):
+            return None
+        try:
+            return await self.office.line.status_of(call_sid)
+        except LineError as exc:
+            _log.warning("status_not_known", call_sid=call_sid, why=exc.reason, code=exc.code)
+            return None
 
     async def _dial(self, call: KnownCall, order: Order) -> Response:
         await self.office.admissions.note_order(call.id, order.context, ORDER_SECONDS)
         call_sid = await self.office.line.place_call(order.to, call.id)
         self.office.board.name(call.id, call_sid)
+        await self.office.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
         _log.info("call_placed", call_sid=call_sid, id=call.id)
         response: Response = jsonify({"id": call.id, "call_sid": call_sid, "status": call.status})
         response.status_code = 201

@@ -36,6 +36,20 @@ def _number(text: str) -> str:
     return text if is_phone_number(text) else ""
 
 
+def _arrival(form: MultiDict[str, str], order: str) -> Admission:
+    """Read who calls whom; the key is the one under which a line may have been reserved already."""
+    outbound = form.get("Direction", "inbound").startswith("outbound")
+    ours, theirs = ("From", "To") if outbound else ("To", "From")
+    call_sid = form.get("CallSid", "")
+    return Admission(
+        call_sid=call_sid,
+        direction="outbound" if outbound else "inbound",
+        caller=_number(form.get(theirs, "")),
+        line=_number(form.get(ours, "")),
+        key=order if outbound and order else call_sid,
+    )
+
+
 @attrs.frozen
 class TwilioRoutes:
     """The signed routes."""
@@ -69,23 +83,14 @@ class TwilioRoutes:
         """Say what to do with a call: connect it to our media stream, or tell the caller that we cannot."""
         form = await request.form
         order, call_sid = request.args.get("order", ""), form.get("CallSid", "")
-        outbound = form.get("Direction", "inbound").startswith("outbound")
-        key = order if outbound and order else call_sid
         if not call_sid:
             return Response("CallSid is missing", 400)
-        if not self.office.slots.reserve(key, ARRIVAL_SECONDS):
+        arrival = _arrival(form, order)
+        if not self.office.slots.reserve(arrival.key, ARRIVAL_SECONDS):
             return self._turn_away(call_sid)
-        ours, theirs = ("From", "To") if outbound else ("To", "From")
-        admission = Admission(
-            call_sid=call_sid,
-            direction="outbound" if outbound else "inbound",
-            caller=_number(form.get(theirs, "")),
-            line=_number(form.get(ours, "")),
-            key=key,
-            context=await self.office.admissions.recall_order(order),
-        )
-        self._show(admission, form.get("CallStatus", ""), order)
-        token = await self.office.admissions.mint(admission)
+        self._show(arrival, form.get("CallStatus", ""), order)
+        context = await self.office.admissions.recall_order(order)
+        token = await self.office.admissions.mint(attrs.evolve(arrival, context=context))
         origin, sockets = self.office.signatures.origin, self.office.signatures.socket_origin
         return _xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}))
 

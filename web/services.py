@@ -1,7 +1,8 @@
 """What one worker keeps open while it serves: one TLS context, one pool of connections, and the clients on them.
 
 `open_services` turns settings into the `CallServices` of `run_call` and the `Line` of the routes. It owns the pool and
-closes it; it opens no call. Its only failure is the roster's (`RosterError`), before anything is open.
+closes it; it opens no call. It fails before anything is open: with `RosterError`, or with `OSError` for a recordings
+folder that cannot be made.
 """
 
 import random
@@ -86,6 +87,8 @@ def holes_of(settings: Settings) -> Holes:
 async def open_services(settings: Settings, *, observe: Callable[[Entry], None] = ignore) -> AsyncIterator[Opened]:
     """Open what calls and routes need, for as long as the `async with` lasts."""
     roster = roster_of(settings)
+    if settings.recordings_dir is not None:
+        settings.recordings_dir.mkdir(parents=True, exist_ok=True)
     rng = random.Random()
     context = httpx.create_ssl_context()
     async with httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http:

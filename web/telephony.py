@@ -10,7 +10,7 @@ import logging
 import random
 import re
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 import attrs
 import httpx
@@ -73,6 +73,10 @@ class Line(Protocol):
         """Give a live call a new TwiML document; one that is over already is no error."""
         ...
 
+    async def status_of(self, call_sid: str) -> str | None:
+        """Return how a call goes, in Twilio's words; None when there is no such call."""
+        ...
+
 
 class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no types
     """The SDK's HTTP client, on httpx.
@@ -89,20 +93,23 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no 
         self,
         method: str,
         uri: str,
-        params: Mapping[str, str] | None = None,
-        data: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
+        params: dict[str, object] | None = None,
+        data: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         timeout: float | None = None,  # noqa: ARG002 - the SDK never gives one; the httpx client has the deadline
         allow_redirects: bool = False,
     ) -> Response:
         """Send one request, again while Twilio answers 429."""
-        request = self._client.build_request(method, uri, params=params or None, data=data or None, headers=headers)
-        for attempt in range(1, ATTEMPTS + 1):
-            response = await self._client.send(request, auth=auth, follow_redirects=allow_redirects)
-            if response.status_code != httpx.codes.TOO_MANY_REQUESTS or attempt == ATTEMPTS:
+        form = cast("Mapping[str, str | list[str]] | None", data)
+        query = cast("Mapping[str, str] | None", params)
+        request = self._client.build_request(method, uri, params=query, data=form, headers=headers)
+        response = await self._client.send(request, auth=auth, follow_redirects=allow_redirects)
+        for attempt in range(1, ATTEMPTS):
+            if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
                 break
             await trio.sleep(self._pause(response, attempt))
+            response = await self._client.send(request, auth=auth, follow_redirects=allow_redirects)
         return Response(response.status_code, response.text, response.headers)
 
     def _pause(self, response: httpx.Response, attempt: int) -> float:
@@ -180,6 +187,21 @@ class TwilioLine:
         Raises: `LineError`.
         """
         await self._update(call_sid, {"twiml": twiml})
+
+    async def status_of(self, call_sid: str) -> str | None:
+        """Return how a call goes, in Twilio's words; None when there is no such call.
+
+        Raises: `LineError`.
+        """
+        try:
+            call = await self.client.calls(call_sid).fetch_async()
+        except TwilioException as exc:
+            if _code(exc) not in OVER_ALREADY:
+                raise refusal_of(exc, writes=False) from exc
+            return None
+        except (httpx.HTTPError, ValueError) as exc:
+            raise refusal_of(exc, writes=False) from exc
+        return str(call.status)
 
     async def _update(self, call_sid: str, change: Mapping[str, str]) -> None:
         try:

@@ -6,7 +6,7 @@ in `<Hangup/>`: a `<Pause>` there leaves the caller on a dead line.
 
 from collections.abc import Mapping
 
-from twilio.twiml.voice_response import Connect, Dial, VoiceResponse
+from twilio.twiml.voice_response import Connect, Dial, Stream, VoiceResponse
 
 BUSY = "Thank you for calling. All of our lines are busy at the moment. Please try again in a few minutes. Goodbye."
 CLOSING = "Thank you for calling. We cannot take a new call right now. Please try again in a few minutes. Goodbye."
@@ -18,9 +18,10 @@ def connect_stream(origin: str, socket_url: str, parameters: Mapping[str, str]) 
     """Connect the call to our media stream; `action` and `statusCallback` go to `origin`."""
     response = VoiceResponse()
     connect = Connect(action=f"{origin}/twilio/after")
-    stream = connect.stream(url=socket_url, status_callback=f"{origin}/twilio/stream")
+    stream = Stream(url=socket_url, status_callback=f"{origin}/twilio/stream")
     for name, value in parameters.items():
         stream.parameter(name=name, value=value)
+    connect.append(stream)
     response.append(connect)
     response.hangup()
     return str(response)

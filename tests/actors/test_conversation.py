@@ -61,9 +61,9 @@ def test_a_bookmark_divides_what_one_agent_said_from_what_the_next_says() -> Non
 
 def test_a_reply_is_one_thing_however_many_sentences_it_has() -> None:
     reply = said("qualifier", "One.")
-    talk = conversation(reply, reply, CALL, reply)
+    talk = conversation(reply, reply, CALL, CALL, CALL, "Yes.", reply)
 
-    assert talk.length == 2
+    assert talk.length == 5
 
 
 def test_two_replies_in_the_same_words_are_two() -> None:

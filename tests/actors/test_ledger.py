@@ -283,15 +283,17 @@ async def test_marks_echoed_twice_or_never_sent_prove_nothing(autojump_clock: Mo
 
 async def test_a_mark_proves_everything_before_it_even_if_an_earlier_echo_is_overdue(autojump_clock: MockClock) -> None:
     ledger, voice = ledger_with(Notebook())
-    ledger.put(voice, speech(0.8))
-    first, second = marks_in(await sent_within(ledger, 0.5))
+    ledger.put(voice, speech(1.2))
+    first, second, _ = marks_in(await sent_within(ledger, 0.8))
     reply = voice.reply
     assert reply is not None
-
     ledger.mark_reached(second)
+    await sent_within(ledger, 0.1)
+
     ledger.mark_reached(first)
 
-    assert (reply.played, ledger.buffered) == (6400, 0.0)
+    assert reply.played == 6400
+    assert ledger.buffered == pytest.approx(0.3)
 
 
 async def test_a_late_echo_sets_the_clock_of_the_line(autojump_clock: MockClock) -> None:
@@ -416,6 +418,21 @@ async def test_an_echo_of_a_flushed_mark_proves_nothing(autojump_clock: MockCloc
 
     assert reply.played == played == 800
     assert len(notebook.of(ReplyEnded)) == 1
+
+
+async def test_after_a_barge_in_a_mark_proves_no_more_than_what_went_before_it(autojump_clock: MockClock) -> None:
+    ledger, voice = ledger_with(Notebook())
+    ledger.put(voice, speech(2.0))
+    await sent_within(ledger, 0.1)
+    ledger.interrupt(voice)
+    ledger.unmute(voice)
+    ledger.put(voice, speech(0.8))
+    work = await sent_within(ledger, 0.1)
+
+    ledger.mark_reached(marks_in(work)[0])
+
+    assert voice.reply is not None
+    assert voice.reply.played == 3200
 
 
 async def test_a_reply_that_never_left_needs_no_clear(autojump_clock: MockClock) -> None:

@@ -86,7 +86,7 @@ async def test_audio_is_on_disk_before_the_call_is_over(
 
 
 async def test_entries_beyond_the_buffer_are_counted_in_the_journal_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, thread_at_once: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LONGEST_BUFFER", 2)
     scribe = Scribe(tmp_path)
@@ -94,7 +94,8 @@ async def test_entries_beyond_the_buffer_are_counted_in_the_journal_itself(
     for digit in "12345":
         journal.note(DigitPressed(digit))
 
-    await scribe.finish(RECORD)
+    with trio.move_on_after(2.5):
+        await scribe.run()
 
     lines = journal_lines(tmp_path)
     assert [line["event"] for line in lines] == ["digit_pressed", "digit_pressed", "entries_missing"]

@@ -37,6 +37,7 @@ def test_a_budget_whose_period_is_long_enough_is_spent_after_the_sum_of_its_rest
 
     assert restart_sum(patient) < patient.restarts.period
     assert until_budget_is_spent(patient) == restart_sum(patient)
+    assert f"after {restart_sum(patient):g} s of attempts" in page_text("docs/supervision.md")
 
 
 def test_the_lead_and_the_tape_are_described_as_they_are() -> None:

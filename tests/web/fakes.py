@@ -73,6 +73,7 @@ class FakeLine:
     placed: list[tuple[str, str]] = attrs.field(factory=list)
     hung_up: list[str] = attrs.field(factory=list)
     redirected: list[tuple[str, str]] = attrs.field(factory=list)
+    statuses: dict[str, str] = attrs.field(factory=dict)
 
     async def place_call(self, to: str, order: str) -> str:
         await self._answer()
@@ -86,6 +87,10 @@ class FakeLine:
     async def redirect(self, call_sid: str, twiml: str) -> None:
         await self._answer()
         self.redirected.append((call_sid, twiml))
+
+    async def status_of(self, call_sid: str) -> str | None:
+        await self._answer()
+        return self.statuses.get(call_sid)
 
     async def _answer(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -1,5 +1,6 @@
 """Who gets onto the media stream, and who does not: no refused upgrade ever reaches an actor."""
 
+import attrs
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
@@ -247,3 +248,43 @@ async def test_two_streams_of_one_call_are_never_carried_at_once(autojump_clock:
         waiting.says("hello")
 
     assert (refused.said, len(there.calls.plans)) == (["accept", "close 1013"], 1)
+
+
+@attrs.define(eq=False)
+class CancelAt(trio.abc.Instrument):
+    """Cancels a scope before the n-th step of any task, and counts the steps."""
+
+    step: int
+    scope: trio.CancelScope
+    seen: int = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.seen += 1
+        if self.seen == self.step:
+            self.scope.cancel(reason=f"step {self.step}")
+
+
+async def visit_cancelled_at(step: int) -> tuple[Exchange, Peer, bool]:
+    there = exchange()
+    peer = Peer().starts(await token_of(there)).says("hello")
+    with trio.CancelScope() as scope:
+        instrument = CancelAt(step, scope)
+        trio.lowlevel.add_instrument(instrument)
+        try:
+            await peer.visit(there.app)
+        finally:
+            trio.lowlevel.remove_instrument(instrument)
+    return there, peer, scope.cancelled_caught
+
+
+async def test_a_visit_cancelled_at_any_step_leaves_no_slot_and_no_open_socket(autojump_clock: MockClock) -> None:
+    left: list[object] = []
+    for step in range(1, 1000):
+        there, peer, cancelled = await visit_cancelled_at(step)
+        accepted, closed = "accept" in peer.said, any(said.startswith("close") for said in peer.said)
+        if there.slots.taken or accepted != closed:
+            left.append((step, peer.said))
+        if not cancelled:
+            break
+
+    assert (cancelled, left) == (False, [])

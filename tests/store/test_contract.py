@@ -1,62 +1,34 @@
-"""Both stores of call records keep the same promises."""
+"""Every store of call records keeps the same promises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import attrs
 import orjson
 import pytest
+import trio
 
 from store.calls import CallRecords
 from store.files import FileRecords
 from store.memory import MemoryRecords
-from store.records import (
-    AgentStint,
-    CallRecord,
-    FrameCounts,
-    FunctionRecord,
-    HandoffRecord,
-    RecordError,
-    TurnRecord,
-    decode_record,
-    encode_record,
-    record_as_json,
-    record_from_json,
-)
+from store.records import RecordError, decode_record, encode_record, record_as_json, record_from_json
+from store.spill import SpillingRecords
+from store.sql import SqlRecords
+from tests.store.samples import FULL, at
 
-Opener: TypeAlias = Callable[[Path], CallRecords]
-
-FULL = CallRecord(
-    call_sid="CA" + "1" * 32,
-    stream_sid="MZ" + "2" * 32,
-    direction="outbound",
-    caller="+15557650000",
-    line="+15551230000",
-    started_at="2026-11-22T09:00:00.000+00:00",
-    duration=61.25,
-    outcome="completed",
-    agents=(AgentStint("qualifier", 0.0, 30.5, 1), AgentStint("advisor", 30.5, 61.0)),
-    handoffs=(HandoffRecord("qualifier", "advisor", 30.0, 0.75, "groq"), HandoffRecord("advisor", "closer", 60.0)),
-    functions=(
-        FunctionRecord(29.9, "qualifier", "handoff_to_next_agent", {"reason": "yes"}, {"status": "done"}, ok=True),
-        FunctionRecord(40.0, "advisor", "look_up", {"nested": {"list": [1, None, "é"]}}, "busy", ok=False),
-    ),
-    transcript=(TurnRecord(1.0, "qualifier", "Hello there.", "Hello"), TurnRecord(2.0, "caller", "Hi.")),
-    restarts=1,
-    frames=FrameCounts(3000, 2990, 5, 1000, 990, 10),
-    faults=("session_crashed: dropped",),
-)
+OPENERS: Mapping[str, Callable[[Path], CallRecords]] = {
+    "memory": lambda _: MemoryRecords(),
+    "files": lambda folder: FileRecords(folder / "calls"),
+    "sqlite": lambda folder: SqlRecords(f"sqlite:///{folder}/calls.db"),
+    "spilled": lambda folder: SpillingRecords(MemoryRecords(), folder / "spill"),
+}
 
 
-def at(minute: int) -> CallRecord:
-    return attrs.evolve(FULL, call_sid=f"CA{minute:032}", started_at=f"2026-11-22T09:{minute:02}:00.000+00:00")
-
-
-@pytest.fixture(params=[lambda _: MemoryRecords(), FileRecords], ids=["memory", "files"])
+@pytest.fixture(params=[*OPENERS, "postgres"])
 def records(request: pytest.FixtureRequest, tmp_path: Path) -> CallRecords:
-    opener: Opener = request.param
-    return opener(tmp_path / "calls")
+    if request.param == "postgres":
+        return SqlRecords(request.getfixturevalue("postgres"))
+    return OPENERS[request.param](tmp_path)
 
 
 async def test_a_record_comes_back_as_it_was_saved(records: CallRecords) -> None:
@@ -90,6 +62,21 @@ async def test_the_newest_calls_are_listed_first(records: CallRecords) -> None:
         await records.save(at(minute))
 
     assert list(await records.list(limit=2)) == [at(3), at(2)]
+
+
+async def test_calls_that_end_at_once_are_all_kept(records: CallRecords) -> None:
+    async with trio.open_nursery() as nursery:
+        for minute in range(20):
+            nursery.start_soon(records.save, at(minute))
+
+    assert list(await records.list()) == [at(minute) for minute in reversed(range(20))]
+
+
+async def test_a_call_with_strange_words_in_it_is_kept(records: CallRecords) -> None:
+    strange = attrs.evolve(FULL, outcome="\0'; DROP TABLE calls; --" * 20, direction="\u2028", caller="\x00\x1b")
+    await records.save(strange)
+
+    assert await records.get(FULL.call_sid) == strange
 
 
 async def test_memory_forgets_the_oldest_beyond_its_capacity() -> None:
@@ -161,6 +148,11 @@ def test_what_is_no_record_is_one_error(change: dict[str, object]) -> None:
 def test_what_is_no_object_is_one_error() -> None:
     with pytest.raises(RecordError):
         record_from_json([1])
+
+
+def test_what_json_has_no_form_for_is_one_error() -> None:
+    with pytest.raises(RecordError, match="cannot be written"):
+        encode_record(attrs.evolve(FULL, outcome="\ud800"))
 
 
 def test_text_and_value_are_each_others_inverse() -> None:

@@ -1,0 +1,56 @@
+"""How long the caller has been waiting for the agents to say something.
+
+`Patience` is opened when it becomes the agents' turn and closed when it is the caller's again; what the ledger plays
+in between stops the clock. It owns no task and says nothing: who waits on it decides what a silence that has lasted too
+long calls for.
+"""
+
+import attrs
+import trio
+
+from actors.ledger import Ledger
+
+
+@attrs.define(eq=False)
+class Patience:
+    """One session's. Times are trio's."""
+
+    ledger: Ledger
+    turn: int = 0
+    """Counts the agents' turns: the same number after two silences means that nothing came of the first."""
+    _since: float | None = attrs.field(default=None, init=False)
+    _opened: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def begin(self, since: float | None = None) -> None:
+        """It is the agents' turn, from now on or since an earlier moment."""
+        self._since = trio.current_time() if since is None else since
+        self.turn += 1
+        self._opened.set()
+
+    def end(self) -> None:
+        """It is not the agents' turn: the caller speaks, or is asked."""
+        self._since = None
+        self._opened = trio.Event()
+
+    @property
+    def silent_since(self) -> float | None:
+        """Since when nothing has been heard though it is the agents' turn; None while it is not, or something is."""
+        if self._since is None or self.ledger.unplayed:
+            return None
+        return max(self._since, self.ledger.quiet_since)
+
+    async def wait_silence(self, seconds: float) -> float:
+        """Wait until the caller has waited in silence for so long; return when the silence began."""
+        while True:
+            if self._since is None:
+                await self._opened.wait()
+                continue
+            now, silent = trio.current_time(), self.silent_since
+            if silent is not None and now >= silent + seconds:
+                return silent
+            await trio.sleep_until(now + self.ledger.unplayed + seconds if silent is None else silent + seconds)
+
+    async def wait_sound(self) -> None:
+        """Wait until something is on its way to the caller, or it is not the agents' turn any more."""
+        while self.silent_since is not None:
+            await self.ledger.wait_change()

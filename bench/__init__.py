@@ -1,0 +1,1 @@
+"""What a call costs this machine, and what it costs the caller: `python -m bench`."""

@@ -1,0 +1,264 @@
+"""A Voice Agent service that only makes load, and a Groq that only takes its time: `python -m bench.fake_deepgram`.
+
+Every session speaks replies of four seconds in 20 ms pieces at twice real time, as Deepgram does: two seconds of
+sending, two of silence, so the caller's line is never empty and the average is 50 frames a second. It dates what it
+says and what it hears. When the benchmark asks for handoffs, a session says so instead of its next reply.
+"""
+
+import itertools
+from collections.abc import Callable
+
+import attrs
+import cattrs
+import orjson
+import uvloop
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
+
+from bench import clock
+from bench.control import answer, orders
+from bench.fake_groq import serve_groq
+from bench.frames import FRAME_SECONDS, Cutter, Tag, frame
+from bench.tally import Book, Order, PageReport, Span, curve_ms
+
+APPLYING_SECONDS = 0.02
+REPLY_SECONDS = 4.0
+GREETING_SECONDS = 1.0
+"""What the next agent of a handoff says first."""
+PACE = 2.0
+THINKING_SECONDS = 0.5
+"""From the caller's turn to the function call that answers it."""
+
+
+@attrs.frozen
+class SessionReport:
+    """One Voice Agent session, as the service saw it. Moments are `time.monotonic`, 0 for what never was."""
+
+    session: int
+    call: int
+    opened: float
+    applied: float
+    asked: float
+    """When it asked for a handoff."""
+    first_heard: float
+    """When the first frame it heard had been sent by the caller."""
+    refused: bool
+
+
+@attrs.frozen
+class DeepgramReport:
+    """What the service has to say at the end of a run."""
+
+    spoken: list[int]
+    """Frames sent in each span."""
+    heard: list[PageReport]
+    sessions: list[SessionReport]
+    silent: int
+    damaged: int
+    turns: int
+    tick_late_ms: tuple[float, ...]
+    """How late its own clock ticked: what the machine adds to every latency."""
+
+
+@attrs.define
+class Service:
+    """What all sessions share."""
+
+    sessions: "list[Session]" = attrs.field(factory=list)
+    book: Book = attrs.field(factory=Book)
+    spoken: list[int] = attrs.field(factory=list)
+    streams: dict[int, Order] = attrs.field(factory=dict)
+    """By call: a caller's frames are counted through all sessions of the call."""
+    late: list[float] = attrs.field(factory=list)
+    talks_at: float = 0.0
+    hands_off_at: float = float("inf")
+    turn_every: float = 0.0
+    turns: int = 0
+
+    def open(self, _request: WSUpgradeRequest) -> "Session":
+        """Take a new connection."""
+        session = Session(self, len(self.sessions) + 1)
+        self.sessions.append(session)
+        return session
+
+    def talk(self, at: float) -> None:
+        """Let every session speak from then on, each at its own time within one reply."""
+        self.talks_at = at
+        ready = [session for session in self.sessions if session.is_live]
+        for number, session in enumerate(ready):
+            session.call_at(at + number / len(ready) * REPLY_SECONDS, session.say)
+
+    def report(self) -> DeepgramReport:
+        """Sum up."""
+        return DeepgramReport(
+            spoken=self.spoken,
+            heard=self.book.report(),
+            sessions=[session.report() for session in self.sessions],
+            silent=sum(session.cutter.silent for session in self.sessions),
+            damaged=sum(session.cutter.damaged for session in self.sessions),
+            turns=self.turns,
+            tick_late_ms=curve_ms(self.late),
+        )
+
+
+class Session(WSListener):
+    """One Voice Agent session."""
+
+    def __init__(self, service: Service, number: int) -> None:
+        self.service, self.number = service, number
+        self.cutter = Cutter()
+        self.is_live = False
+        self._call = 0
+        self._opened = self._applied = self._asked = self._first_heard = 0.0
+        self._refused = False
+        self._handoff = ""
+        self._last_turn = 0.0
+        self._frames = itertools.count()
+        self._replies = itertools.count(1)
+
+    def call_at(self, moment: float, do: Callable[..., None], *arguments: object) -> None:
+        """Do something later, if the session is still there then."""
+        clock.call_at(moment, self._if_live, do, arguments)
+
+    def _if_live(self, do: Callable[..., None], arguments: tuple[object, ...]) -> None:
+        if self.is_live:
+            do(*arguments)
+
+    def _tell(self, kind: str, **fields: object) -> None:
+        self._transport.send(WSMsgType.TEXT, orjson.dumps({"type": kind, **fields}))
+
+    # What the client sends
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Welcome it."""
+        self._transport, self._opened = transport, clock.now()
+        self._tell("Welcome", request_id=f"bench-{self.number}")
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows asks
+        """Fall silent."""
+        self.is_live = False
+
+    def on_ws_frame(self, transport: WSTransport, message: WSFrame) -> None:
+        """Take one message."""
+        if message.msg_type is WSMsgType.BINARY:
+            self._hear(message.get_payload_as_bytes(), clock.now())
+        elif message.msg_type is WSMsgType.TEXT:
+            self._obey(orjson.loads(message.get_payload_as_memoryview()))
+        elif message.msg_type is WSMsgType.CLOSE:
+            transport.send_close(message.get_close_code())
+            transport.disconnect()
+
+    def _hear(self, audio: bytes, now: float) -> None:
+        tags = list(self.cutter.cut(audio))
+        for tag in tags:
+            page = self.service.book.page(tag.sent)
+            self._call = tag.stream
+            self._first_heard = self._first_heard or tag.sent
+            if self.service.streams.setdefault(tag.stream, Order()).take(tag.number, page):
+                page.raw.append(now - tag.sent)
+                page.net.append(now - tags[-1].sent)
+
+    def _obey(self, message: dict[str, object]) -> None:
+        if message["type"] == "Settings":
+            self._handoff = _handoff_in(message)
+            clock.call_at(clock.now() + APPLYING_SECONDS, self._apply)
+        elif message["type"] == "FunctionCallResponse":
+            self._refused = True
+            self._ask_later(clock.now())
+
+    def _apply(self) -> None:
+        if self._transport.is_disconnected:
+            return
+        self.is_live, self._applied = True, clock.now()
+        self._tell("SettingsApplied")
+        if self.service.talks_at:
+            self.say(GREETING_SECONDS)
+
+    # What the agent says
+
+    def say(self, seconds: float = REPLY_SECONDS) -> None:
+        """Begin a reply, or ask for a handoff instead."""
+        now = clock.now()
+        if now >= self.service.hands_off_at and self._handoff and not self._asked:
+            self._ask_later(now)
+            return
+        if self.service.turn_every and now - self._last_turn >= self.service.turn_every:
+            self._take_turn(now)
+        reply = next(self._replies)
+        self._tell("ConversationText", role="assistant", content=f"This is reply {reply} of session {self.number}.")
+        self._piece(reply, now, round(seconds / FRAME_SECONDS))
+        self.call_at(now + seconds, self.say)
+
+    def _take_turn(self, now: float) -> None:
+        self._last_turn = now
+        self.service.turns += 1
+        content = f"And this is what I have to say to that, {self.service.turns}."
+        self._tell("EndOfTurn", trigger="model")
+        self._tell("ConversationText", role="user", content=content)
+
+    def _piece(self, reply: int, due: float, left: int) -> None:
+        service, now = self.service, clock.now()
+        while due <= now and left:
+            for number, span in enumerate(service.book.pages):
+                service.spoken[number] += span.span.holds(now)
+            self._transport.send(WSMsgType.BINARY, frame(Tag(self.number, reply, next(self._frames), now)))
+            service.late.append(now - due)
+            due, left = due + FRAME_SECONDS / PACE, left - 1
+        if left:
+            self.call_at(due, self._piece, reply, due, left)
+        else:
+            self._tell("AgentAudioDone")
+
+    def _ask_later(self, now: float) -> None:
+        self._take_turn(now)
+        self.call_at(now + THINKING_SECONDS, self._ask)
+
+    def _ask(self) -> None:
+        self._asked = clock.now()
+        arguments = orjson.dumps({"reason": f"session {self.number} is through", "notes": ""}).decode()
+        call = {"id": f"f{self.number}", "name": self._handoff, "arguments": arguments, "client_side": True}
+        self._tell("FunctionCallRequest", functions=[call])
+
+    def report(self) -> SessionReport:
+        """Say how it went."""
+        return SessionReport(
+            self.number, self._call, self._opened, self._applied, self._asked, self._first_heard, self._refused
+        )
+
+
+def _handoff_in(settings: dict[str, object]) -> str:
+    """Return the name of the function that hands the call on, "" for the last agent."""
+    agent = settings.get("agent")
+    think = agent.get("think") if isinstance(agent, dict) else None
+    functions = think.get("functions", []) if isinstance(think, dict) else []
+    names = [str(function["name"]) for function in functions]
+    return next((name for name in names if name.startswith("handoff")), "")
+
+
+async def main() -> None:
+    """Serve until the benchmark closes the pipe."""
+    service = Service()
+    server = await ws_create_server(service.open, "127.0.0.1", 0)
+    groq_port = await serve_groq()
+    answer({"deepgram": server.sockets[0].getsockname()[1], "groq": groq_port})
+    async for order in orders():
+        match order["do"]:
+            case "talk":
+                service.turn_every = float(str(order["turn_every"]))
+                service.talk(float(str(order["at"])))
+            case "measure":
+                service.book.open(cattrs.structure(order["spans"], list[Span]))
+                service.spoken = [0] * len(service.book.pages)
+                service.late.clear()
+            case "hand_off":
+                service.hands_off_at = float(str(order["at"]))
+        match order["do"]:
+            case "count":
+                answer(sum(session.is_live for session in service.sessions))
+            case "report":
+                answer(service.report())
+            case _:
+                answer(True)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,85 @@
+"""Where records wait that the database has not taken yet: one file each, oldest first by name.
+
+`SpillFolder` is a queue that outlives the process and is shared by the workers of a machine: whoever sends a record
+removes its file, and a file that another worker was quicker to remove is no error. A file the database will never take
+is set aside as `.refused` for a person to look at. Everything here blocks and is called in a thread. Errors of the
+disk are the caller's `OSError`; a file that is no record is `RecordError`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import attrs
+
+from store.records import CallRecord, RecordError, decode_record, encode_record
+from store.whole_file import write_whole
+
+_LONGEST_NAME = 120
+
+
+def _named(call_sid: str) -> str:
+    """Return a call's id as the end of a file name, without anything that a folder or a pattern could take amiss."""
+    return quote(call_sid, safe="")[:_LONGEST_NAME]
+
+
+@attrs.frozen
+class SpillFolder:
+    """One folder of waiting records; it is made when the first record is put in."""
+
+    path: Path
+    write: Callable[[Path, bytes], None] = write_whole
+
+    def put(self, record: CallRecord) -> Path:
+        """Keep `record` behind those that wait, and return its file.
+
+        Raises: `OSError`; `RecordError` when it cannot be written down.
+        """
+        file = self.path / f"{time.time_ns():020}-{_named(record.call_sid)}.json"
+        self.write(file, encode_record(record))
+        return file
+
+    def waiting(self) -> Sequence[Path]:
+        """Return the files that wait, oldest first."""
+        return sorted(self.path.glob("[0-9]*.json"))
+
+    def read(self, file: Path) -> CallRecord | None:
+        """Return the record in `file`, or None if somebody has sent it meanwhile.
+
+        Raises: `OSError`; `RecordError`.
+        """
+        try:
+            return decode_record(file.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def drop(self, file: Path) -> None:
+        """Remove a file whose record the database has."""
+        file.unlink(missing_ok=True)
+
+    def set_aside(self, file: Path) -> None:
+        """Take a file out of the queue without losing it."""
+        try:
+            file.rename(file.with_suffix(".refused"))
+        except FileNotFoundError:
+            """Somebody was quicker."""
+
+    def find(self, call_sid: str) -> CallRecord | None:
+        """Return the newest record of one call that waits here, or None."""
+        for file in sorted(self.path.glob(f"[0-9]*-{_named(call_sid)}.json"), reverse=True):
+            record = self._readable(file)
+            if record is not None and record.call_sid == call_sid:
+                return record
+        return None
+
+    def newest(self, limit: int) -> Sequence[CallRecord]:
+        """Return at most `limit` records that wait here, the last one put in first."""
+        found = [self._readable(file) for file in list(reversed(self.waiting()))[:limit]]
+        return [record for record in found if record is not None]
+
+    def _readable(self, file: Path) -> CallRecord | None:
+        try:
+            return self.read(file)
+        except RecordError:
+            return None  # the writer says so, and sets it aside

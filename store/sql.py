@@ -1,0 +1,266 @@
+"""Call records in a database: SQLite in one file beside the program, or PostgreSQL, by the URL.
+
+`SqlRecords` owns two tables: `calls`, a row a call with what one lists by in columns of their own and the whole record
+as JSON text, and `switchboard_schema`, the version of that arrangement. Tables are made when they are first needed, so
+a database may be absent when the program starts. Every use is one connection and one transaction in a thread of its
+own few: calls end seconds apart, and nothing goes stale in a pool. What the database says is translated here, without
+the statement or its values (they hold what was spoken): `RecordsUnavailable`, or `ValueError` for a record that it will
+never take.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from sqlite3 import Connection as SqliteConnection
+from typing import TypeVar
+
+import attrs
+import structlog
+import trio
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    NullPool,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TEXT as POSTGRES_TEXT
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from store.calls import RecordsUnavailable
+from store.records import CallRecord, RecordError, decode_record, encode_record
+
+T = TypeVar("T")
+
+VERSION = 1
+BUSY_SECONDS = 2.0
+"""How long SQLite waits for another writer."""
+STATEMENT_SECONDS = 5
+"""How long PostgreSQL may work on, or wait for, one statement."""
+CONNECT_SECONDS = 3
+THREADS = 4
+"""Threads that a database which hangs can keep; the rest of the program does not notice."""
+_LONGEST_SID = 255
+_LONGEST_LABEL = 64
+_SCHEMA_LOCK = 0x53574348
+"""An arbitrary number: PostgreSQL's name for the lock under which one worker makes the tables."""
+
+_log = structlog.stdlib.get_logger()
+
+_label = String().with_variant(POSTGRES_TEXT(collation="C"), "postgresql")
+"""Compared byte by byte in both, which puts ISO 8601 in the order of time; a locale's order may not."""
+
+METADATA = MetaData()
+CALLS = Table(
+    "calls",
+    METADATA,
+    Column("call_sid", _label, primary_key=True),
+    Column("started_at", _label, nullable=False, index=True),
+    Column("outcome", _label, nullable=False, index=True),
+    Column("direction", _label, nullable=False, index=True),
+    Column("duration", Float, nullable=False, index=True),
+    Column("record", Text, nullable=False),
+)
+SCHEMA = Table("switchboard_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
+_INSERT: Mapping[str, Callable[[Table], SqliteInsert | PostgresInsert]] = {
+    "sqlite": SqliteInsert,
+    "postgresql": PostgresInsert,
+}
+
+
+def _parse_url(url: str) -> URL:
+    parsed = make_url(url)
+    if parsed.drivername in {"postgres", "postgresql"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in _INSERT:
+        raise ValueError(f"{parsed.get_backend_name()} is not a database this store knows: sqlite or postgresql")
+    return parsed
+
+
+def _ready_sqlite(connection: SqliteConnection, _: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # Python's own transactions begin too late for a schema: https://docs.python.org/3/library/sqlite3.html
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgres(connection: Connection) -> None:
+    # not as a start-up option: PgBouncer refuses those
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
+
+
+def _open_engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        waits = {"timeout": BUSY_SECONDS, "isolation_level": None}
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=waits)
+        event.listen(engine, "connect", _ready_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    patience = {
+        "application_name": "switchboard",
+        "connect_timeout": CONNECT_SECONDS,
+        "tcp_user_timeout": STATEMENT_SECONDS * 1000,
+    }
+    given = {name: value for name, value in patience.items() if name not in url.query}
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=given)
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _row(record: CallRecord) -> Mapping[str, object]:
+    """Return the columns; labels are copies to search by, so a strange one is cut and not a reason to lose a call."""
+    if not 0 < len(record.call_sid) <= _LONGEST_SID or "\0" in record.call_sid:
+        raise ValueError(f"{record.call_sid[:_LONGEST_SID]!r} cannot be a key: use 1 to {_LONGEST_SID} characters")
+    labels = {"started_at": record.started_at, "outcome": record.outcome, "direction": record.direction}
+    return {
+        "call_sid": record.call_sid,
+        **{name: label.replace("\0", "")[:_LONGEST_LABEL] for name, label in labels.items()},
+        "duration": record.duration,
+        "record": encode_record(record).decode(),
+    }
+
+
+def _readable(call_sid: str, kept: str) -> CallRecord | None:
+    try:
+        return decode_record(kept.encode())
+    except RecordError as exc:
+        _log.warning("record_unreadable", call_sid=call_sid, why=str(exc))
+        return None
+
+
+def _words(error: SQLAlchemyError) -> str:
+    """Return what the database said, on one line and without the statement."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(said).split())
+
+
+def _open(url: str) -> Engine:
+    return _open_engine(_parse_url(url))
+
+
+@attrs.define(eq=False)
+class SqlRecords:
+    """Call records in the database of a URL: `sqlite:///FILE` or `postgresql://…`. Nothing is opened until used.
+
+    Raises: `ValueError` for a URL of anything else.
+
+    Closes: nothing stays open between two uses.
+    """
+
+    _engine: Engine = attrs.field(converter=_open, alias="url")
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
+    _making: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _made: bool = attrs.field(default=False, init=False)
+
+    @property
+    def name(self) -> str:
+        """The URL without its password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    async def save(self, record: CallRecord) -> None:
+        """Keep `record`, replacing what was kept of the same call.
+
+        Raises: `RecordsUnavailable`; `ValueError` when the record cannot be a row.
+
+        Cancellation: leaves at once; the thread finishes or rolls back by itself.
+        """
+        row = _row(record)
+        await self._ask(lambda: self._save(row))
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        """Return what was kept of one call, or None.
+
+        Raises: `RecordError`; `RecordsUnavailable`.
+        """
+        if "\0" in call_sid:
+            return None
+        kept = await self._ask(lambda: self._get(call_sid))
+        return None if kept is None else decode_record(kept.encode())
+
+    async def list(self, limit: int = 50) -> Sequence[CallRecord]:
+        """Return the newest `limit` records, newest first.
+
+        Raises: `RecordsUnavailable`.
+        """
+        rows = await self._ask(lambda: self._list(limit))
+        found = [_readable(call_sid, kept) for call_sid, kept in rows]
+        return [record for record in found if record is not None]
+
+    async def _ask(self, ask: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(self._asked, ask, limiter=self._threads, abandon_on_cancel=True)
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        try:
+            self._make_tables()
+            return ask()
+        except (DataError, IntegrityError) as exc:
+            raise ValueError(f"{self.name}: {_words(exc)}") from exc
+        except SQLAlchemyError as exc:
+            self._made = False  # the file may have been taken away: look again next time
+            raise RecordsUnavailable(f"{self.name}: {_words(exc)}") from exc
+
+    def _save(self, row: Mapping[str, object]) -> None:
+        insert = _INSERT[self._engine.dialect.name](CALLS).values(row)
+        replaced = {name: insert.excluded[name] for name in row if name != "call_sid"}
+        with self._writing() as connection:
+            connection.execute(insert.on_conflict_do_update(index_elements=[CALLS.c.call_sid], set_=replaced))
+
+    def _get(self, call_sid: str) -> str | None:
+        with self._engine.connect() as connection:
+            found: str | None = connection.scalar(select(CALLS.c.record).where(CALLS.c.call_sid == call_sid))
+        return found
+
+    def _list(self, limit: int) -> Sequence[tuple[str, str]]:
+        newest = select(CALLS.c.call_sid, CALLS.c.record).order_by(CALLS.c.started_at.desc(), CALLS.c.call_sid.desc())
+        with self._engine.connect() as connection:
+            return [(row.call_sid, row.record) for row in connection.execute(newest.limit(limit))]
+
+    def _make_tables(self) -> None:
+        with self._making:
+            if self._made:
+                return
+            with self._engine.connect() as connection:
+                found = self._version(connection)
+            if found is None:
+                with self._writing() as connection:
+                    found = self._create(connection)
+            if found > VERSION:
+                why = f"its tables are of version {found}, made by a newer switchboard; this one knows {VERSION}"
+                raise RecordsUnavailable(f"{self.name}: {why}")
+            self._made = True
+
+    def _create(self, connection: Connection) -> int:
+        """Make what is missing, under a lock: every worker of a new server comes here at the same time."""
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
+        found = self._version(connection)
+        if found is None:
+            METADATA.create_all(connection)
+            connection.execute(SCHEMA.insert().values(version=VERSION))
+        return found or VERSION
+
+    @staticmethod
+    def _version(connection: Connection) -> int | None:
+        if not inspect(connection).has_table(SCHEMA.name):
+            return None
+        found: int | None = connection.scalar(select(SCHEMA.c.version).order_by(SCHEMA.c.version.desc()))
+        return found
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return self._engine.execution_options(writes=True).begin()

@@ -1,0 +1,28 @@
+"""A file that is there whole or not at all: written under another name, and renamed when the disk has it.
+
+A reader sees the old content or the new; a crash leaves the old, and at worst a hidden file beside it. Errors of the
+disk are the caller's `OSError`.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, making the folder if need be. Blocks: call it in a thread.
+
+    Raises: `OSError`, and then `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,520 @@
+"""One call: what it asks of the telephone line, and what is left of it however it ends."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import attrs
+import orjson
+import pytest
+import structlog
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+from trio_websocket import ConnectionClosed
+
+from actors.call import CallPlan, CallServices, apology_twiml, run_call
+from actors.errors import AgentUnavailable
+from actors.facts import ActorCrashed, BriefReady, CallEnded, FloorTaken, ReplyEnded
+from actors.journal import Entry
+from actors.policy import CallPolicy
+from agents.brief import Brief
+from protocol.audio import BYTES_PER_SECOND
+from protocol.deepgram import AgentAudioDone
+from protocol.twilio import (
+    ClearBuffer,
+    FromTwilio,
+    MarkReached,
+    MediaArrived,
+    SendMark,
+    SendMedia,
+    StreamStopped,
+    decode_command,
+    encode_event,
+)
+from simulators.memory import MemoryWebSocket, memory_websocket_pair
+from store.memory import MemoryRecords
+from store.records import CallRecord
+from tests.actors.fakes import (
+    CALL_SID,
+    END,
+    HAND_OFF,
+    PATIENCE,
+    ROSTER,
+    STREAM_SID,
+    FirstChoice,
+    Service,
+    facts_in,
+    heard,
+    says,
+    speech,
+    words,
+)
+
+PLAN = CallPlan(CALL_SID, STREAM_SID, "inbound", "+15551230001", "+15551230002")
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[structlog.typing.EventDict]]:
+    """The log lines; a test of a crash needs no traceback on the terminal."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+@attrs.define(eq=False)
+class Phone:
+    """Twilio's end: plays what it is sent in real time, and echoes marks."""
+
+    socket: MemoryWebSocket
+    played: float = 0.0
+    sequence: int = 1
+
+    async def run(self) -> None:
+        play_end = 0.0
+        async with trio.open_nursery() as nursery:
+            with suppress(ConnectionClosed):
+                while True:
+                    match decode_command(await self.socket.get_message()):
+                        case SendMedia(payload=audio):
+                            self.played += len(audio) / BYTES_PER_SECOND
+                            play_end = max(play_end, trio.current_time()) + len(audio) / BYTES_PER_SECOND
+                        case SendMark(name=name):
+                            nursery.start_soon(self._echo, name, play_end)
+                        case ClearBuffer():
+                            play_end = 0.0
+
+    async def _echo(self, name: str, at: float) -> None:
+        await trio.sleep_until(at)
+        with suppress(ConnectionClosed):
+            await self.say(MarkReached(name))
+
+    async def say(self, event: FromTwilio) -> None:
+        self.sequence += 1
+        await self.socket.send_message(encode_event(event, sequence=self.sequence, stream_sid=STREAM_SID))
+
+    async def stop(self) -> None:
+        await self.say(StreamStopped(CALL_SID))
+
+
+@attrs.define(eq=False)
+class Operator:
+    """The telephone line: does what the test says when it is asked."""
+
+    act: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+    asked: list[tuple[str, str]] = attrs.field(factory=list)
+    at: list[float] = attrs.field(factory=list)
+
+    async def hang_up(self, call_sid: str) -> None:
+        await self._do("hang_up", call_sid)
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        await self._do("redirect", twiml)
+
+    async def _do(self, what: str, detail: str) -> None:
+        self.asked.append((what, detail))
+        self.at.append(trio.current_time())
+        await self.act()
+
+
+@attrs.define(eq=False)
+class Shelf(MemoryRecords):
+    """A store that does what the test says before it keeps a record."""
+
+    act: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+    saved: list[CallRecord] = attrs.field(factory=list)
+
+    async def save(self, record: CallRecord) -> None:
+        await self.act()
+        self.saved.append(record)
+
+
+async def fail() -> None:
+    raise ValueError("it does not work")
+
+
+async def a_brief(_messages: list[dict[str, str]]) -> str:
+    await trio.lowlevel.checkpoint()
+    return '{"summary": "Somebody wants a pension."}'
+
+
+async def a_bug(_messages: list[dict[str, str]]) -> str:
+    raise ValueError("a bug")
+
+
+@attrs.define(eq=False)
+class Scene:
+    """A call, and everything outside of it."""
+
+    services: CallServices
+    service: Service
+    phone: Phone
+    line: Operator
+    records: Shelf
+    entries: list[Entry]
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    returned: CallRecord | None = None
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self, media: MemoryWebSocket, plan: CallPlan) -> None:
+        with self.scope:
+            self.returned = await run_call(media, plan, self.services)
+        self.over.set()
+
+    async def ended(self) -> CallRecord:
+        """Wait until the call is over, and return the record that was kept."""
+        with trio.fail_after(PATIENCE):
+            await self.over.wait()
+        (record,) = self.records.saved
+        assert self.service.open == 0
+        return record
+
+    async def wait_over(self) -> None:
+        with trio.fail_after(PATIENCE):
+            await self.over.wait()
+
+    @property
+    def crashes(self) -> list[tuple[str, str]]:
+        return [(fact.actor, fact.error) for fact in facts_in(self.entries, ActorCrashed)]
+
+    async def say_goodbye(self) -> None:
+        """Let the first agent say goodbye for a second, and end the conversation."""
+        far = await self.service.seat()
+        await far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
+
+
+@asynccontextmanager
+async def a_call(
+    policy: CallPolicy | None = None,
+    *,
+    plan: CallPlan = PLAN,
+    ask_brief: Callable[[list[dict[str, str]]], Awaitable[str]] = a_brief,
+    refusals: tuple[Exception | None, ...] = (),
+    recordings: Path | None = None,
+) -> AsyncIterator[Scene]:
+    ours, theirs = memory_websocket_pair()
+    service, line, records, phone = Service(), Operator(), Shelf(), Phone(theirs)
+    service.refusals.extend(refusals)
+    entries: list[Entry] = []
+    services = CallServices(
+        roster=ROSTER,
+        connect=service.connect,
+        ask_brief=ask_brief,
+        line=line,
+        records=records,
+        policy=policy or CallPolicy(),
+        recordings=recordings,
+        observe=entries.append,
+        rng=FirstChoice(),
+    )
+    scene = Scene(services, service, phone, line, records, entries)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(phone.run)
+        nursery.start_soon(scene.run, ours, plan)
+        yield scene
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+# The agents end it
+
+
+async def test_a_call_whose_agent_ends_it_is_hung_up_and_complete(autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+        await scene.say_goodbye()
+        record = await scene.ended()
+
+        assert scene.line.asked == [("hang_up", CALL_SID)]
+        assert scene.phone.played == pytest.approx(1)
+        assert (record.outcome, record.call_sid, record.direction) == ("completed", CALL_SID, "inbound")
+        assert (record.caller, record.line) == ("+15551230001", "+15551230002")
+        assert [(turn.speaker, turn.heard) for turn in record.transcript] == [("first", "Goodbye.")]
+        assert scene.returned == record
+
+
+async def test_what_is_known_beforehand_is_told_to_the_first_agent(autojump_clock: MockClock) -> None:
+    plan = attrs.evolve(PLAN, context=Brief(summary="An old friend of the house."))
+    async with a_call(plan=plan) as scene:
+        far = await scene.service.seat()
+
+        assert "An old friend of the house." in str(far.settings)
+
+
+async def test_a_line_that_cannot_hang_up_does_not_keep_the_call(autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+        scene.line.act = fail
+        await scene.say_goodbye()
+        record = await scene.ended()
+
+        assert record.outcome == "completed"
+        assert scene.crashes == [("line (hang_up)", "ValueError: it does not work")]
+
+
+async def test_a_line_that_does_not_answer_is_given_up_at_its_deadline(autojump_clock: MockClock) -> None:
+    async with a_call(CallPolicy(hang_up=3.0)) as scene:
+        scene.line.act = trio.sleep_forever
+        await scene.say_goodbye()
+        record = await scene.ended()
+
+        assert record.outcome == "completed"
+        assert trio.current_time() - scene.line.at[0] == pytest.approx(3)
+        assert scene.crashes == [("line (hang_up)", "TimeoutError: no answer within 3 s")]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_stop_that_our_hanging_up_causes_leaves_the_call_completed(
+    answers: bool, autojump_clock: MockClock
+) -> None:
+    async with a_call() as scene:
+
+        async def stop() -> None:
+            await scene.phone.stop()
+            await trio.sleep(0.1 if answers else PATIENCE)
+
+        scene.line.act = stop
+        await scene.say_goodbye()
+        record = await scene.ended()
+
+        assert record.outcome == "completed"
+
+
+# The caller ends it
+
+
+@pytest.mark.parametrize("how", ["stop", "disconnect", "both"])
+async def test_a_caller_who_hangs_up_ends_the_call_at_once(how: str, autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+        far = await scene.service.seat()
+        await far.greet("Hello there.", 4)
+        await trio.sleep(1)
+        if how != "disconnect":
+            await scene.phone.stop()
+        if how != "stop":
+            scene.phone.socket.drop()
+        record = await scene.ended()
+
+        assert record.outcome == "caller_hung_up"
+        assert trio.current_time() == pytest.approx(1)
+        assert scene.line.asked == []
+        assert facts_in(scene.entries, CallEnded)[0].outcome == "caller_hung_up"
+
+
+async def test_a_caller_who_hangs_up_before_anybody_answers_leaves_nothing_behind(autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+        await scene.service.answer()
+        await scene.phone.stop()
+        record = await scene.ended()
+
+        assert (record.outcome, record.agents) == ("caller_hung_up", ())
+
+
+async def test_a_caller_who_hangs_up_during_a_handoff_leaves_no_session_behind(autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+        first = await scene.service.seat()
+        await first.say(heard("Yes."), HAND_OFF)
+        await scene.service.answer()
+        await scene.phone.stop()
+        record = await scene.ended()
+
+        assert record.outcome == "caller_hung_up"
+        assert [handoff.to_agent for handoff in record.handoffs] == ["second"]
+
+
+# Nobody is left
+
+
+BUSY = AgentUnavailable("HTTP 503")
+
+
+async def test_when_no_agent_is_left_the_caller_is_told_so_by_somebody_else(autojump_clock: MockClock) -> None:
+    async with a_call(CallPolicy(apology="So sorry."), refusals=(BUSY,) * 3) as scene:
+        record = await scene.ended()
+
+        ((what, twiml),) = scene.line.asked
+        assert what == "redirect"
+        assert "<Say>So sorry.</Say><Hangup />" in twiml
+        assert record.outcome == "no_agent"
+
+
+async def test_when_no_agent_is_left_the_call_goes_to_the_fallback_number(autojump_clock: MockClock) -> None:
+    async with a_call(CallPolicy(fallback_number="+15551239999"), refusals=(BUSY,) * 3) as scene:
+        await scene.ended()
+
+        assert "<Dial>+15551239999</Dial>" in scene.line.asked[0][1]
+
+
+async def test_the_apology_waits_for_what_the_caller_is_hearing(autojump_clock: MockClock) -> None:
+    """2 s are left of what the agent said when it is lost for good."""
+    async with a_call() as scene:
+        far = await scene.service.seat()
+        await far.greet("Hello there.", 3)
+        await trio.sleep(1)
+        scene.service.refusals.append(AgentUnavailable("HTTP 401", retryable=False))
+        far.socket.drop()
+        await scene.ended()
+
+        assert scene.line.at == [pytest.approx(3, abs=0.05)]
+
+
+async def test_the_apology_does_not_wait_for_a_long_speech(autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+        far = await scene.service.seat()
+        await far.greet("Hello there.", 60)
+        await trio.sleep(1)
+        scene.service.refusals.append(AgentUnavailable("HTTP 401", retryable=False))
+        far.socket.drop()
+        await scene.ended()
+
+        assert scene.line.at[0] < 1 + 3.2
+
+
+async def test_a_line_that_does_not_take_the_apology_does_not_keep_the_call(autojump_clock: MockClock) -> None:
+    async with a_call(refusals=(BUSY,) * 3) as scene:
+        scene.line.act = trio.sleep_forever
+        record = await scene.ended()
+
+        assert record.outcome == "no_agent"
+        assert [actor for actor, _ in scene.crashes] == ["line (redirect)"]
+
+
+def test_what_the_network_says_is_safe_to_write_into_xml() -> None:
+    twiml = apology_twiml(CallPolicy(apology="Sorry & <goodbye>"))
+
+    assert "Sorry &amp; &lt;goodbye&gt;" in twiml
+
+
+# Actors that crash
+
+
+async def test_a_summarizer_that_crashes_costs_the_brief_and_never_the_call(autojump_clock: MockClock) -> None:
+    async with a_call(ask_brief=a_bug) as scene:
+        first = await scene.service.seat()
+        await first.take_turn("I want a pension.")
+        await wait_all_tasks_blocked()
+        await first.take_turn("Still there?")
+        await first.greet("Yes.")
+        await trio.sleep(2)
+        await first.say(heard("Then put me through."), HAND_OFF)
+        second = await scene.service.seat()
+        await second.greet("Goodbye.")
+        await second.say(END)
+        record = await scene.ended()
+
+        assert record.outcome == "completed"
+        assert record.restarts == 0
+        assert scene.crashes == [("summarizer", "ValueError: a bug")]
+        assert [fact.source for fact in facts_in(scene.entries, BriefReady)] == ["extract"]
+        assert "I want a pension." in str(second.settings)
+
+
+async def test_a_scribe_that_crashes_costs_the_files_and_never_the_call(tmp_path: Path) -> None:
+    (tmp_path / "full").write_text("no folder")
+    async with a_call(CallPolicy(goodbye_onset=0.01), recordings=tmp_path / "full") as scene:
+        far = await scene.service.seat()
+        await trio.sleep(0.1)
+        await far.say(words(0.1), says("Goodbye."), AgentAudioDone(), END)
+        record = await scene.ended()
+
+        assert record.outcome == "completed"
+        assert [actor for actor, _ in scene.crashes] == ["scribe"]
+
+
+async def test_a_bug_in_the_call_ends_it_with_a_record_and_goes_no_further(
+    logged: list[structlog.typing.EventDict], autojump_clock: MockClock
+) -> None:
+    async with a_call(refusals=(ValueError("a bug"),)) as scene:
+        record = await scene.ended()
+
+        assert record.outcome == "crashed"
+        assert scene.returned == record
+        assert scene.crashes == [("call", "ValueError: a bug")]
+        assert "call crashed: ValueError: a bug" in record.faults
+        assert [line["event"] for line in logged] == ["call_crashed"]
+
+
+# The record
+
+
+async def test_a_cancelled_call_leaves_a_record(autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+        await scene.service.seat()
+        scene.scope.cancel(reason="server stops")
+        record = await scene.ended()
+
+        assert scene.scope.cancelled_caught
+        assert scene.returned is None
+        assert record.outcome == "cut"
+        assert [stint.agent for stint in record.agents] == ["first"]
+
+
+async def test_a_store_that_fails_hurts_nobody(
+    logged: list[structlog.typing.EventDict], autojump_clock: MockClock
+) -> None:
+    async with a_call() as scene:
+        scene.records.act = fail
+        await scene.service.seat()
+        await scene.phone.stop()
+        await scene.wait_over()
+
+        assert scene.returned is not None
+        assert scene.returned.outcome == "caller_hung_up"
+        assert [line["event"] for line in logged] == ["record_not_saved"]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_store_that_does_not_answer_is_given_up_at_its_deadline(
+    cancelled: bool, logged: list[structlog.typing.EventDict], autojump_clock: MockClock
+) -> None:
+    async with a_call(CallPolicy(settle=2.0)) as scene:
+        scene.records.act = trio.sleep_forever
+        await scene.service.seat()
+        await trio.sleep(1)
+        if cancelled:
+            scene.scope.cancel()
+        else:
+            await scene.phone.stop()
+        await scene.wait_over()
+
+        assert trio.current_time() == pytest.approx(3)
+        assert logged[-1]["why"] == "not done in 2 s"
+
+
+async def test_the_files_are_written_though_the_store_does_not_answer(tmp_path: Path) -> None:
+    async with a_call(CallPolicy(settle=0.5), recordings=tmp_path) as scene:
+        scene.records.act = trio.sleep_forever
+        await scene.service.seat()
+        await scene.phone.stop()
+        await scene.wait_over()
+
+        assert (tmp_path / CALL_SID / "record.json").exists()
+
+
+async def test_a_recorded_call_leaves_its_files(tmp_path: Path) -> None:
+    async with a_call(recordings=tmp_path) as scene:
+        far = await scene.service.seat()
+        await scene.phone.say(MediaArrived(speech(50), None))
+        await far.say(words(0.3), says("Hello."), AgentAudioDone())
+        await trio.sleep(0.4)
+        await scene.phone.stop()
+        record = await scene.ended()
+
+        folder = tmp_path / CALL_SID
+        kept = {file.name for file in folder.iterdir()}
+        assert kept == {"call.wav", "journal.jsonl", "record.json", "transcript.json"}
+        assert (folder / "call.wav").stat().st_size == 44 + 4 * 50 * 160
+        assert orjson.loads((folder / "record.json").read_bytes())["outcome"] == record.outcome
+        assert len((folder / "journal.jsonl").read_text().splitlines()) == len(scene.entries)
+
+
+async def test_every_fact_is_observed_in_order_and_the_frames_are_counted(autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+        far = await scene.service.seat()
+        await scene.phone.say(MediaArrived(speech(1), None))
+        await scene.phone.say(MediaArrived(speech(1), None))
+        await far.greet("Hello there.", 1)
+        await trio.sleep(2)
+        await scene.phone.stop()
+        record = await scene.ended()
+
+        assert [entry.seq for entry in scene.entries] == list(range(len(scene.entries)))
+        assert (scene.entries[0].event, scene.entries[-1].event) == ("call_started", "call_ended")
+        assert (record.frames.caller_in, record.frames.agent_in, record.frames.agent_sent) == (2, 50, 50)
+        assert [fact.heard for fact in facts_in(scene.entries, ReplyEnded)] == ["Hello there."]
+        assert len(facts_in(scene.entries, FloorTaken)) == 1

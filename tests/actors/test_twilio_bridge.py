@@ -1,0 +1,268 @@
+"""The bridge alone: Twilio on one side of a socket, tape and ledger on the other."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+from trio_websocket import ConnectionClosed
+
+from actors.facts import CallerHungUp, CallerSpoke, DigitPressed, FrameRefused, ReplyEnded, Unrecognised
+from actors.reply import Voice
+from actors.twilio_bridge import TwilioBridge, VoiceActivity
+from protocol.audio import silence
+from protocol.twilio import (
+    ClearBuffer,
+    FromTwilio,
+    MarkReached,
+    MediaArrived,
+    SendMark,
+    SendMedia,
+    StreamConnected,
+    StreamStopped,
+    ToTwilio,
+    decode_command,
+    encode_event,
+)
+from protocol.twilio import DigitPressed as Dtmf
+from simulators.memory import MemoryWebSocket, memory_websocket_pair
+from tests.actors.fakes import CALL_SID, PATIENCE, STREAM_SID, Watched, speech, words
+
+
+@attrs.define(eq=False)
+class Scene:
+    """A stream that has started. The test is Twilio."""
+
+    watched: Watched
+    bridge: TwilioBridge
+    socket: MemoryWebSocket
+    voice: Voice
+    recorded: bytearray = attrs.field(factory=bytearray)
+    left: CallerHungUp | None = None
+    over: trio.Event = attrs.field(factory=trio.Event)
+    sequence: int = 1
+
+    async def run(self) -> None:
+        self.left = await self.bridge.run()
+        self.over.set()
+
+    async def say(self, *events: FromTwilio) -> None:
+        for event in events:
+            self.sequence += 1
+            await self.socket.send_message(encode_event(event, sequence=self.sequence, stream_sid=STREAM_SID))
+
+    async def speak(self, audio: bytes, each: int = 160) -> None:
+        """Send audio in real time."""
+        for start in range(0, len(audio), each):
+            await self.say(MediaArrived(audio[start : start + each], None))
+            await trio.sleep(0.02)
+
+    async def hear(self) -> ToTwilio:
+        with trio.fail_after(PATIENCE):
+            return decode_command(await self.socket.get_message())
+
+    async def hear_all(self) -> list[ToTwilio]:
+        await wait_all_tasks_blocked()
+        return [await self.hear() for _ in range(self.socket.unread)]
+
+    async def hung_up(self) -> CallerHungUp:
+        with trio.fail_after(PATIENCE):
+            await self.over.wait()
+        assert self.left is not None
+        return self.left
+
+
+@asynccontextmanager
+async def a_stream(*, buffer: int = 1024) -> AsyncIterator[Scene]:
+    watched = Watched()
+    ours, theirs = memory_websocket_pair(buffer)
+    voice = Voice("first")
+    watched.desk.ledger.grant(voice)
+    scene = Scene(watched, TwilioBridge(watched.desk, ours, STREAM_SID), theirs, voice)
+    scene.bridge.on_audio = scene.recorded.extend
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.run)
+        yield scene
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+# The caller's audio
+
+
+async def test_the_callers_audio_is_put_on_tape_and_on_record_in_order(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        await scene.speak(speech(20))
+        await wait_all_tasks_blocked()
+
+        assert scene.watched.desk.tape.read(0, 99) == speech(20)
+        assert bytes(scene.recorded) == speech(20)
+        assert scene.bridge.frames_in == 20
+
+
+async def test_audio_is_taken_without_a_recording_as_well(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        scene.bridge.on_audio = None
+        await scene.speak(speech(3))
+        await wait_all_tasks_blocked()
+
+        assert scene.watched.desk.tape.end == 3
+
+
+async def test_when_the_caller_spoke_is_noted_without_the_pauses_of_a_breath(autojump_clock: MockClock) -> None:
+    """Speech from 0.1 to 0.5 and, after 0.3 s, from 0.8 to 1.0; then 1 s of silence; then speech until the stop."""
+    async with a_stream() as scene:
+        await scene.speak(silence(5) + speech(20) + silence(15) + speech(10) + silence(50) + speech(10))
+        await scene.say(StreamStopped(CALL_SID))
+        await scene.hung_up()
+
+        first, second = scene.watched.facts(CallerSpoke)
+        assert (first.start, first.end) == pytest.approx((0.1, 1.0))
+        assert (second.start, second.end) == pytest.approx((2.0, 2.2))
+
+
+def test_a_line_that_never_carries_voice_has_no_speech() -> None:
+    activity = VoiceActivity()
+
+    assert [activity.hear(voiced=False, now=at) for at in (0.0, 1.0)] == [None, None]
+    assert activity.end() is None
+
+
+# The agents' audio
+
+
+async def test_audio_of_the_agent_is_sent_with_marks_that_come_back(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        ledger = scene.watched.desk.ledger
+        ledger.put(scene.voice, words(0.3).data)
+        ledger.audio_done(scene.voice)
+        media, mark = await scene.hear(), await scene.hear()
+        assert isinstance(mark, SendMark)
+        await trio.sleep(0.3)
+        await scene.say(MarkReached(mark.name))
+        await wait_all_tasks_blocked()
+
+        assert media == SendMedia(STREAM_SID, words(0.3).data)
+        assert [fact.complete for fact in scene.watched.facts(ReplyEnded)] == [True]
+
+
+async def test_audio_too_short_for_a_mark_gets_one_when_its_end_is_known(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        ledger = scene.watched.desk.ledger
+        ledger.put(scene.voice, words(0.15).data)
+        before = await scene.hear_all()
+        ledger.audio_done(scene.voice)
+        after = await scene.hear_all()
+
+        assert [type(command) for command in before] == [SendMedia]
+        assert [type(command) for command in after] == [SendMark]
+
+
+async def test_a_barge_in_clears_what_twilio_has_buffered(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        ledger = scene.watched.desk.ledger
+        ledger.put(scene.voice, words(3).data)
+        await trio.sleep(0.2)
+        await scene.hear_all()
+        ledger.interrupt(scene.voice)
+        commands = await scene.hear_all()
+        await trio.sleep(3)
+
+        assert commands == [ClearBuffer(STREAM_SID)]
+        assert scene.socket.unread == 0
+
+
+async def test_a_peer_that_stops_reading_does_not_keep_the_caller_from_being_heard(autojump_clock: MockClock) -> None:
+    async with a_stream(buffer=1) as scene:
+        ledger = scene.watched.desk.ledger
+        for _ in range(20):
+            ledger.put(scene.voice, words(1).data)
+        await scene.speak(speech(50))
+        await scene.say(StreamStopped(CALL_SID))
+
+        assert await scene.hung_up() == CallerHungUp("stop")
+        assert scene.watched.desk.tape.end == 50
+
+
+# Everything else
+
+
+async def test_keys_and_novelties_are_noted(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        await scene.say(Dtmf("5"))
+        await scene.socket.send_message('{"event": "novelty", "streamSid": "' + STREAM_SID + '"}')
+        await wait_all_tasks_blocked()
+
+        assert scene.watched.facts(DigitPressed) == [DigitPressed("5")]
+        assert scene.watched.facts(Unrecognised) == [Unrecognised("twilio", "novelty")]
+
+
+async def test_what_twilio_says_twice_changes_nothing(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        await scene.say(StreamConnected("Call", "1.0.0"), MarkReached("never sent"))
+        await scene.speak(speech(1))
+        await wait_all_tasks_blocked()
+
+        assert scene.watched.desk.tape.end == 1
+        assert not scene.over.is_set()
+
+
+async def test_malformed_frames_are_passed_over_and_the_first_ten_are_noted(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        for _ in range(30):
+            await scene.socket.send_message("{nonsense")
+            await scene.speak(speech(1))
+        await wait_all_tasks_blocked()
+
+        assert scene.bridge.refused == 30
+        assert len(scene.watched.facts(FrameRefused)) == 10
+        assert scene.watched.desk.tape.end == 30
+
+
+async def test_a_socket_that_sends_nothing_but_nonsense_is_given_up(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        for _ in range(250):
+            await scene.socket.send_message(b"\x00")
+
+        assert await scene.hung_up() == CallerHungUp("nonsense")
+
+
+# The end
+
+
+async def test_a_stop_is_the_end(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        await scene.say(StreamStopped(CALL_SID))
+
+        assert await scene.hung_up() == CallerHungUp("stop")
+        assert scene.watched.facts(CallerHungUp) == [CallerHungUp("stop")]
+
+
+async def test_a_socket_that_is_gone_is_the_end_after_what_the_caller_said_last(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        scene.watched.desk.ledger.put(scene.voice, words(5).data)
+        await scene.say(MediaArrived(speech(4), None))
+        scene.socket.drop()
+
+        assert await scene.hung_up() == CallerHungUp("disconnect")
+        assert scene.watched.desk.tape.end == 4
+
+
+async def test_the_bridge_leaves_the_socket_to_whoever_accepted_it(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        await scene.say(StreamStopped(CALL_SID))
+        await scene.hung_up()
+        await scene.say(StreamStopped(CALL_SID))
+
+        assert scene.socket.closed is None
+
+
+async def test_agents_may_go_on_speaking_to_a_socket_that_is_gone(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        await scene.bridge.socket.aclose()
+        scene.watched.desk.ledger.put(scene.voice, words(5).data)
+        with pytest.raises(ConnectionClosed):
+            await scene.hear()
+
+        assert await scene.hung_up() == CallerHungUp("disconnect")

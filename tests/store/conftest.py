@@ -1,0 +1,32 @@
+"""One PostgreSQL for all tests of the store, empty for each of them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+
+from tests.store.throw_away_postgres import Cluster, PostgresFailed, PostgresMissing, throw_away_postgres
+
+DEMANDED = "REQUIRE_POSTGRES"
+"""Where this is set (in CI), a test is never skipped for want of a server."""
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with ExitStack() as running:
+        try:
+            cluster = running.enter_context(throw_away_postgres())
+        except (PostgresMissing, PostgresFailed) as exc:
+            if os.environ.get(DEMANDED):
+                raise
+            pytest.skip(f"not tried with PostgreSQL: {exc}")
+        yield cluster
+
+
+@pytest.fixture
+def postgres(cluster: Cluster) -> Iterator[str]:
+    yield cluster.url
+    with psycopg.connect(cluster.url) as connection:
+        connection.execute("DROP TABLE IF EXISTS calls, switchboard_schema")

@@ -1,0 +1,31 @@
+"""Calls to keep."""
+
+import attrs
+
+from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord
+
+FULL = CallRecord(
+    call_sid="CA" + "1" * 32,
+    stream_sid="MZ" + "2" * 32,
+    direction="outbound",
+    caller="+15557650000",
+    line="+15551230000",
+    started_at="2026-11-22T09:00:00.000+00:00",
+    duration=61.25,
+    outcome="completed",
+    agents=(AgentStint("qualifier", 0.0, 30.5, 1), AgentStint("advisor", 30.5, 61.0)),
+    handoffs=(HandoffRecord("qualifier", "advisor", 30.0, 0.75, "groq"), HandoffRecord("advisor", "closer", 60.0)),
+    functions=(
+        FunctionRecord(29.9, "qualifier", "handoff_to_next_agent", {"reason": "yes"}, {"status": "done"}, ok=True),
+        FunctionRecord(40.0, "advisor", "look_up", {"nested": {"list": [1, None, "é\x00☎"]}}, "busy", ok=False),
+    ),
+    transcript=(TurnRecord(1.0, "qualifier", "Hello there.", "Hello"), TurnRecord(2.0, "caller", "Hi.")),
+    restarts=1,
+    frames=FrameCounts(3000, 2990, 5, 1000, 990, 10),
+    faults=("session_crashed: dropped",),
+)
+
+
+def at(minute: int) -> CallRecord:
+    """Return a call of that minute."""
+    return attrs.evolve(FULL, call_sid=f"CA{minute:032}", started_at=f"2026-11-22T09:{minute:02}:00.000+00:00")
