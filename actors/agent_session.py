@@ -23,20 +23,31 @@ from actors.facts import (
     GoodbyeStarted,
     HandoffAsked,
     SessionReady,
+    SessionSpent,
     TurnHeard,
     Unrecognised,
     UserStartedSpeaking,
     WarningReported,
 )
 from actors.function_calls import Failed, FunctionResult, error_text, run_function
-from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, ToSummarizer, ToSupervisor
+from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, Spent, ToSummarizer, ToSupervisor
 from actors.messages import HandoffAsked as AskHandoff
+from actors.patience import Patience
 from actors.reply import Reply, Voice
+from actors.silence import mind_deafness, mind_session
 from actors.tape import TapeReader
 from agents.functions import Answer, CallContext, EndCall, HandOff
 from agents.spec import AgentSpec
 from protocol import deepgram
-from protocol.deepgram import CallerAudio, FunctionCall, FunctionCallResponse, InjectUserMessage, KeepAlive, Settings
+from protocol.deepgram import (
+    CallerAudio,
+    FunctionCall,
+    FunctionCallResponse,
+    InjectAgentMessage,
+    InjectUserMessage,
+    KeepAlive,
+    Settings,
+)
 from protocol.wire import WebSocket
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[WebSocket]]
@@ -50,11 +61,13 @@ class Opening:
 
     `settings` is awaited once the service has welcomed us (at a handoff it waits for the Brief), `start` says from
     which frame of the tape to listen, and `ask` is a turn of the caller that the last session left unanswered.
+    `greets` says that the agent has the first word.
     """
 
     settings: Callable[[], Awaitable[Settings]]
     start: Callable[[], int]
     ask: str | None = None
+    greets: bool = True
 
 
 @attrs.define(eq=False)
@@ -74,14 +87,19 @@ class AgentSession:
     _handoffs: set[str] = attrs.field(factory=set, init=False)
     _goodbyes: set[str] = attrs.field(factory=set, init=False)
     _asked: str | None = attrs.field(default=None, init=False)
+    _patience: Patience = attrs.field(
+        default=attrs.Factory(lambda session: Patience(session.desk.ledger), takes_self=True), init=False
+    )
+    _aged: bool = attrs.field(default=False, init=False)
+    _paused: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
     def cursor(self) -> int:
         """The first frame of the tape this session has not been sent."""
         return self._reader.cursor if self._reader is not None else self.opening.start()
 
-    async def run(self, ready: Callable[[], None]) -> Ended:
-        """Connect, configure, call `ready`, and converse until the agent ends the conversation.
+    async def run(self, ready: Callable[[], None]) -> Ended | Spent:
+        """Connect, configure, call `ready`, and converse until the agent ends the conversation, or the session is spent.
 
         *Raises* `AgentUnavailable` or `RemoteProtocolError`, alone before `ready` and in a group after it.
         *Cancellation* is how the floor is taken away.
@@ -97,17 +115,20 @@ class AgentSession:
             ready()
             return await self._converse(wire)
 
-    async def _converse(self, wire: AgentWire) -> Ended:
+    async def _converse(self, wire: AgentWire) -> Ended | Spent:
         policy = self.desk.policy
         reader = TapeReader(self.desk.tape, self.opening.start(), policy.chunk_frames, policy.replay_rate)
         self._reader = reader
-        over, outcome = trio.open_memory_channel[Ended](1)
+        over, outcome = trio.open_memory_channel[Ended | Spent](1)
         with over, outcome:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._pump_caller, wire, reader)
                 nursery.start_soon(self._keep_alive, wire)
                 nursery.start_soon(self._listen, wire, reader, over, nursery)
-                await self._ask_again(wire)
+                nursery.start_soon(self._mind_silence, wire)
+                nursery.start_soon(mind_deafness, self.desk, wire, self._patience, lambda: not reader.is_held)
+                nursery.start_soon(self._leave_in_a_pause, over)
+                await self._begin(wire)
                 ended = await outcome.receive()
                 nursery.cancel_scope.cancel(reason="conversation ended")
         return ended
@@ -121,15 +142,39 @@ class AgentSession:
             await trio.sleep(self.desk.policy.keep_alive)
             await wire.send(KeepAlive())
 
-    async def _ask_again(self, wire: AgentWire) -> None:
+    async def _begin(self, wire: AgentWire) -> None:
+        if self.opening.greets or self.opening.ask is not None:
+            journal = self.desk.journal
+            self._patience.begin(max(self.desk.ledger.quiet_since, journal.started + self.desk.activity.last))
         if self.opening.ask is not None:
             self._asked = self.opening.ask
             await wire.send(InjectUserMessage(self.opening.ask))
 
+    async def _mind_silence(self, wire: AgentWire) -> None:
+        async def ask_filler() -> None:
+            self.desk.ledger.unmute(self.voice)
+            await wire.send(InjectAgentMessage(self.desk.policy.filler, "queue"))
+
+        agent = self.agent
+        await mind_session(
+            self.desk, agent.name, agent.voice, self._patience, ask_filler, lambda: bool(self._functions)
+        )
+
+    async def _leave_in_a_pause(self, over: trio.MemorySendChannel[Ended | Spent]) -> None:
+        """End a session that has become old when nobody would notice: while the caller thinks about an answer."""
+        while True:
+            await self._paused.wait()
+            self._paused = trio.Event()
+            await trio.sleep(self.desk.ledger.unplayed)
+            quiet = self._patience.is_closed and not self.desk.ledger.unplayed and self.desk.activity.began is None
+            if self._aged and quiet and not self._functions:
+                self.desk.journal.note(SessionSpent(self.agent.name, self.seat))
+                await over.send(Spent())
+
     # What the service says
 
     async def _listen(
-        self, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended], nursery: trio.Nursery
+        self, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended | Spent], nursery: trio.Nursery
     ) -> None:
         while True:
             match await wire.receive():
@@ -151,7 +196,7 @@ class AgentSession:
             case deepgram.UserStartedSpeaking():
                 self._on_user_started_speaking()
             case deepgram.AgentAudioDone():
-                ledger.audio_done(self.voice)
+                self._on_audio_done()
             case deepgram.EndOfTurn() | deepgram.AgentThinking():
                 ledger.unmute(self.voice)
             case deepgram.FunctionCallCancelled(functions=calls):
@@ -164,6 +209,9 @@ class AgentSession:
         match message:
             case deepgram.WarningReported(code=code, description=description):
                 self.desk.journal.note(WarningReported(self.agent.name, code, description))
+                if code == "MAXIMUM_SESSION_LENGTH_APPROACHING":
+                    self._aged = True
+                    self._paused.set()
             case deepgram.InjectionRefused(message=why):
                 self.desk.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
             case deepgram.Unrecognised(type=name):
@@ -171,8 +219,16 @@ class AgentSession:
             case _:
                 """Acknowledgements, latency reports, and history, the twin of what has been noted already."""
 
+    def _on_audio_done(self) -> None:
+        reply = self.voice.reply
+        self.desk.ledger.audio_done(self.voice)
+        if not self._functions and (reply is None or reply.text != self.desk.policy.filler):
+            self._patience.end()
+            self._paused.set()
+
     def _on_user_started_speaking(self) -> None:
         self.desk.journal.note(UserStartedSpeaking(self.agent.name))
+        self._patience.end()
         if not self._goodbyes:  # a goodbye is heard to its last word
             self.desk.ledger.interrupt(self.voice)
 
@@ -187,13 +243,14 @@ class AgentSession:
             return
         self.desk.conversation.add_caller(text)
         self.desk.journal.note(TurnHeard(self.agent.name, text))
+        self._patience.begin()
         for name in self.agent.hands_to[:1]:
             with suppress(trio.BrokenResourceError):  # a Summarizer that has crashed costs the Brief, not the session
                 await self.summarizer.send(RefreshBrief(name))
 
     def _on_agent_text(self, text: str) -> None:
         reply = self.desk.ledger.add_text(self.voice, text)
-        if reply is not None:
+        if reply is not None and text != self.desk.policy.filler:
             self.desk.conversation.add_reply(reply)
 
     # Functions
@@ -203,13 +260,14 @@ class AgentSession:
         calls: tuple[FunctionCall, ...],
         wire: AgentWire,
         reader: TapeReader,
-        over: trio.MemorySendChannel[Ended],
+        over: trio.MemorySendChannel[Ended | Spent],
         nursery: trio.Nursery,
     ) -> None:
         for call in calls:
             if call.client_side and call.id not in self._functions:
                 self._functions[call.id] = trio.CancelScope()
                 self.desk.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments))
+                self._patience.begin()
                 nursery.start_soon(self._carry_out, call, wire, reader, over)
 
     def _on_function_cancelled(self, call_id: str) -> None:
@@ -221,7 +279,7 @@ class AgentSession:
             scope.cancel(reason="cancelled by the service")
 
     async def _carry_out(
-        self, call: FunctionCall, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended]
+        self, call: FunctionCall, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended | Spent]
     ) -> None:
         """Run one function call to its end. Only finding the answer can be cancelled by the service, not sending it."""
         began = trio.current_time()
@@ -245,6 +303,7 @@ class AgentSession:
         self._note_answer(call, result, answer, took)
         if answer is not None:
             await wire.send(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
+            self._patience.begin()
         elif isinstance(result, EndCall):
             await over.send(Ended(result.reason))
 
@@ -277,6 +336,7 @@ class AgentSession:
         """Fall silent and ask for a successor. Being refused is the only answer; a handoff that succeeds cancels us."""
         now, offset = trio.current_time(), reader.hold()
         self._handoffs.add(call.id)
+        self._patience.end()
         self.desk.ledger.withhold(self.voice)
         self.desk.conversation.facts.update(handoff.facts)
         self.desk.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset))
@@ -309,6 +369,7 @@ class AgentSession:
         """Wait until the caller has heard the goodbye, which may be on its way still, or not yet asked for."""
         policy, ledger = self.desk.policy, self.desk.ledger
         self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
+        self._patience.end()
         self._goodbyes.add(call.id)
         try:
             if self.voice.reply is None:

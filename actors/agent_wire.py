@@ -25,6 +25,8 @@ class AgentWire:
     socket: WebSocket
     send_stall: float
     dialogue: AgentDialogue = attrs.field(factory=AgentDialogue)
+    last_heard: float = attrs.field(factory=trio.current_time)
+    """When (trio time) the service last said anything."""
 
     async def receive(self) -> ServerMessage:
         """Wait for the next message.
@@ -36,6 +38,7 @@ class AgentWire:
             frame = await self.socket.get_message()
         except ConnectionClosed as gone:
             raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
+        self.last_heard = trio.current_time()
         message = self.dialogue.receive(frame)
         if isinstance(message, ErrorReported):
             reason = f"{message.code}: {message.description}" if message.description else message.code

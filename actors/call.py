@@ -228,10 +228,11 @@ class Call:
 
     async def save(self, record: CallRecord) -> None:
         """Keep the record, and write the files; neither can keep the other from happening."""
-        await self._save_twice("record", lambda: self.services.records.save(record))
-        if self.scribe is not None:
-            scribe = self.scribe
-            await self._save_twice("files", lambda: scribe.finish(record))
+        scribe = self.scribe
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._save_twice, "record", lambda: self.services.records.save(record))
+            if scribe is not None:
+                nursery.start_soon(self._save_twice, "files", lambda: scribe.finish(record))
 
     async def _save_twice(self, what: str, save: Callable[[], Awaitable[None]]) -> None:
         for _ in range(2):

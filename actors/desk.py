@@ -6,11 +6,13 @@ tape; whoever holds the floor writes ledger and conversation), so no lock is nee
 
 import attrs
 
+from actors.clips import ClipBook, Clips
 from actors.conversation import Conversation
 from actors.journal import Journal
 from actors.ledger import Ledger
 from actors.policy import CallPolicy
 from actors.tape import Tape
+from actors.voice_activity import VoiceActivity
 
 
 @attrs.frozen
@@ -23,3 +25,5 @@ class Desk:
     ledger: Ledger
     conversation: Conversation
     policy: CallPolicy
+    clips: Clips = attrs.field(factory=ClipBook)
+    activity: VoiceActivity = attrs.field(factory=VoiceActivity)

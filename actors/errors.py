@@ -11,13 +11,15 @@ class CallError(Exception):
 class AgentUnavailable(CallError):  # noqa: N818 - a state of the line, as in "number unavailable"
     """A voice agent cannot be reached, or has refused or dropped the session.
 
+    `is_busy` is true where the service has no room just now (HTTP 429): not a failure, and worth waiting for.
     `retryable` is false where the same attempt would fail again: a bad key, settings that the service refuses.
     """
 
-    def __init__(self, reason: str, *, retryable: bool = True) -> None:
+    def __init__(self, reason: str, *, retryable: bool = True, is_busy: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retryable = retryable
+        self.is_busy = is_busy
 
 
 class BriefUnavailable(CallError):  # noqa: N818 - as above

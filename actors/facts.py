@@ -293,6 +293,23 @@ class GoodbyeHeard:
 
 
 @attrs.frozen
+class SilenceMet:
+    """The caller has waited `seconds` for `agent`. `filled_by`: agent (asked to speak), clip, or nothing."""
+
+    agent: str
+    seconds: float
+    filled_by: str
+
+
+@attrs.frozen
+class SessionSpent:
+    """The session nears the longest that the service allows, and is renewed in a pause of the conversation."""
+
+    agent: str
+    incarnation: int
+
+
+@attrs.frozen
 class DigitPressed:
     """The caller pressed a key."""
 
@@ -380,6 +397,8 @@ Fact: TypeAlias = (
     | RestartsExhausted
     | GoodbyeStarted
     | GoodbyeHeard
+    | SilenceMet
+    | SessionSpent
     | DigitPressed
     | CallerHungUp
     | WarningReported

@@ -8,6 +8,7 @@ session with it; after it, the session has the floor and outlives its starter. I
 
 import math
 from collections.abc import Callable
+from typing import assert_never
 
 import attrs
 import trio
@@ -16,7 +17,7 @@ from actors.agent_session import AgentSession, Connect, Opening
 from actors.desk import Desk
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, SessionConnecting, SessionFailed
-from actors.messages import ConversationEnded, SessionLost, ToSummarizer, ToSupervisor
+from actors.messages import ConversationEnded, Ended, SessionLost, SessionRunOut, Spent, ToSummarizer, ToSupervisor
 from actors.reply import Voice
 from actors.supervision import Crashed, RestartBudget, contain
 from agents.brief import Brief
@@ -105,10 +106,15 @@ class Floor:
 
         with seat.scope:
             outcome = await contain(seat.session.run, ready)
-            if isinstance(outcome, Crashed):
-                await self.supervisor.send(SessionLost(seat.number, outcome))
-            else:
-                await self.supervisor.send(ConversationEnded(seat.number, outcome))
+            match outcome:
+                case Crashed():
+                    await self.supervisor.send(SessionLost(seat.number, outcome))
+                case Spent():
+                    await self.supervisor.send(SessionRunOut(seat.number))
+                case Ended():
+                    await self.supervisor.send(ConversationEnded(seat.number, outcome))
+                case _:
+                    assert_never(outcome)
 
     def leave(self, seat: Seat, reason: str) -> None:
         """Take the floor from a seat and end its session; what it has said so far is played out."""
@@ -122,4 +128,4 @@ class Floor:
 
     def _failed(self, seat: Seat, error: AgentUnavailable) -> AgentUnavailable:
         self.desk.journal.note(SessionFailed(seat.agent, seat.number, error.reason, error.retryable))
-        return AgentUnavailable(error.reason, retryable=error.retryable)
+        return AgentUnavailable(error.reason, retryable=error.retryable, is_busy=error.is_busy)

@@ -31,6 +31,7 @@ from actors.messages import (
     HandoffWithdrawn,
     PreparedBrief,
     SessionLost,
+    SessionRunOut,
     ToSummarizer,
     ToSupervisor,
 )
@@ -118,16 +119,20 @@ class Handoff:
     # The next session
 
     async def _try_successors(self, sessions: trio.Nursery) -> None:
-        policy = self.desk.policy
-        for attempt in range(policy.handoff_attempts):
+        policy, failures = self.desk.policy, 0
+        while failures < policy.handoff_attempts:
             seat = self.floor.new_seat(self.tenure, self._opening(), promised_at=self.asked.at)
             try:
                 await self.floor.start(sessions, seat, "handoff", policy.handoff_start, self._relieve_holder(seat))
             except AgentUnavailable as unavailable:
                 self._why = unavailable.reason
-                if not unavailable.retryable or attempt + 1 == policy.handoff_attempts:
-                    return
-                await trio.sleep(self.rng.uniform(0, policy.restarts.first_delay))
+                has_time = trio.current_time() < self.asked.at + policy.busy_patience
+                if unavailable.is_busy and has_time:
+                    await trio.sleep(policy.busy_retry)
+                    continue
+                failures += 1 if unavailable.retryable else policy.handoff_attempts
+                if failures < policy.handoff_attempts:
+                    await trio.sleep(self.rng.uniform(0, policy.restarts.first_delay))
             else:
                 return
 
@@ -189,6 +194,8 @@ class Handoff:
                     answer(reply_to, "A handoff is under way already.")
                 case SessionLost(crash=crash):
                     self._lost = Lost(crash)
+                case SessionRunOut():
+                    self._lost = Lost(Crashed(AgentUnavailable("the session has run out")))
                 case ConversationEnded(ended=ended):
                     self._lost = Over(ended)
                     turn.cancel(reason="conversation ended")

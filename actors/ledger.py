@@ -22,6 +22,8 @@ from protocol.audio import BYTES_PER_SECOND
 
 LONGEST_QUEUE = 300 * BYTES_PER_SECOND
 """Five minutes unsent: half of what Twilio itself would buffer (error 31931)."""
+SWITCHBOARD = "switchboard"
+"""Who speaks where no agent does."""
 _MARK_EVERY = BYTES_PER_SECOND // 5
 _STARVED = 0.1
 
@@ -97,12 +99,25 @@ class Ledger:
             self.withhold(self.floor)
         self.floor = voice
         self._promised = voice if voice.gap_from is not None else self._promised
+        self._wake()
 
     def withhold(self, voice: Voice) -> None:
         """Take the floor from `voice`, if it has it. What it has said so far is played out."""
         if self.floor is voice:
             self.floor = None
+            self._wake()
         self.end_reply(voice)
+
+    def announce(self, audio: bytes, text: str) -> None:
+        """Queue a few words of the switchboard's own, whoever has the floor."""
+        reply = self._reply_of(Voice(SWITCHBOARD))
+        self.journal.note(ReplyStarted(reply.agent, reply.generation))
+        reply.add_text(text)
+        self.journal.note(ReplyText(reply.agent, reply.generation, text))
+        reply.received, reply.whole = len(audio), True
+        self._queue.append((reply, audio))
+        self._queued += len(audio)
+        self._wake()
 
     # What the session on the floor says
 
@@ -169,6 +184,15 @@ class Ledger:
     # What the caller hears
 
     @property
+    def quiet_since(self) -> float:
+        """When (trio time) the last audio sent was played, or will have been."""
+        return self._play_end
+
+    async def wait_change(self) -> None:
+        """Wait until the floor, or what is said from it, changes."""
+        await self._changed.wait()
+
+    @property
     def unplayed(self) -> float:
         """Seconds of audio the caller has yet to hear."""
         return self.buffered + self._queued / BYTES_PER_SECOND
@@ -193,6 +217,7 @@ class Ledger:
         """Drop everything the caller has not heard yet; True if there was anything."""
         unheard, now = self.unplayed, trio.current_time()
         if not unheard:
+            self._clear_due = self._clear_due or bool(self._marks)  # by our clock all is played; the line may be late
             return False
         speaking = next((piece.reply for piece in self._out if piece.stop > now), None) or self._queue[0][0]
         cut = self._play_until(now)

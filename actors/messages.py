@@ -52,6 +52,18 @@ class Ended:
 
 
 @attrs.frozen
+class Spent:
+    """A session's outcome: it nears its longest, and the conversation pauses. Another one is to go on."""
+
+
+@attrs.frozen
+class SessionRunOut:
+    """From the task of a session, when it is spent."""
+
+    seat: int
+
+
+@attrs.frozen
 class ConversationEnded:
     """From the task of a session, when its agent has ended the conversation."""
 
@@ -67,7 +79,7 @@ class SessionLost:
     crash: Crashed
 
 
-ToSupervisor: TypeAlias = HandoffAsked | HandoffWithdrawn | ConversationEnded | SessionLost
+ToSupervisor: TypeAlias = HandoffAsked | HandoffWithdrawn | ConversationEnded | SessionRunOut | SessionLost
 
 # To the Summarizer
 

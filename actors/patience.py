@@ -27,6 +27,16 @@ class Patience:
         self.turn += 1
         self._opened.set()
 
+    def go_on(self) -> None:
+        """It is the agents' turn still, and the caller has just been told so."""
+        if self._since is not None:
+            self._since = trio.current_time()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is the caller's turn."""
+        return self._since is None
+
     def end(self) -> None:
         """It is not the agents' turn: the caller speaks, or is asked."""
         self._since = None

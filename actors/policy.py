@@ -44,6 +44,15 @@ class CallPolicy:
     """For the call record and the recording to be written; shielded."""
     keep_alive: float = 4.0
     """Between KeepAlives. Deepgram closes after about 10 s without a message (its reference, section 7)."""
+    busy_patience: float = 4.0
+    """For a place at the service, when it has none (HTTP 429) …"""
+    busy_retry: float = 0.5
+    """… asking again after so long."""
+    silence_budget: float = 4.0
+    """The longest silence a caller meets when it is the agents' turn (SILENCE_BUDGET)."""
+    filler_lead: float = 1.0
+    """The agent is asked for a filler this much earlier; what it has not begun by then a clip says."""
+    filler: str = "One moment, please."
     send_stall: float = 5.0
     """For one message to leave for Deepgram; a peer that stops reading is a crashed session."""
     chunk_frames: int = 4

@@ -92,7 +92,7 @@ async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: C
 
     try:
         return await run(ready)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - one of the two places that catch everything (see above)
         cause = root_cause(error)
     except BaseExceptionGroup as mixed:
         crashes, cancelled = mixed.split(Exception)

@@ -27,10 +27,12 @@ from actors.messages import (
     HandoffAsked,
     HandoffWithdrawn,
     SessionLost,
+    SessionRunOut,
     ToSummarizer,
     ToSupervisor,
 )
 from actors.settings_form import SettingsForm
+from actors.silence import mind_vacancy
 from actors.supervision import Crashed, RestartBudget
 from agents.brief import Brief
 from agents.roster import Roster
@@ -67,10 +69,12 @@ class Supervisor:
     rng: Random
     context: Brief | None = None
     _early: deque[ToSupervisor] = attrs.field(factory=deque, init=False)
+    _voice: str = attrs.field(default="", init=False)
 
     async def run(self) -> ConversationOutcome:
         """Seat one agent after the other, until one ends the conversation or none is left."""
         async with trio.open_nursery() as sessions:
+            sessions.start_soon(mind_vacancy, self.desk, lambda: self._voice)
             try:
                 outcome: ConversationOutcome = Finished((await self._converse(sessions)).reason)
             except RestartsExhausted as exhausted:
@@ -85,6 +89,8 @@ class Supervisor:
             match message:
                 case ConversationEnded(ended=ended):
                     return ended
+                case SessionRunOut():
+                    holder = await self._renew(sessions, holder)
                 case SessionLost(crash=crash):
                     holder = await self._restart(sessions, holder, crash)
                 case HandoffAsked():
@@ -146,16 +152,24 @@ class Supervisor:
         await self._back_off(lost.tenure, crash)
         return await self._seat_within_budget(sessions, lost.tenure, "restart", lambda: self._resumption(lost))
 
+    async def _renew(self, sessions: trio.Nursery, spent: Seat) -> Seat:
+        self.floor.leave(spent, "renewed")
+        return await self._seat_within_budget(sessions, spent.tenure, "renewal", lambda: self._resumption(spent))
+
     async def _seat_within_budget(
         self, sessions: trio.Nursery, tenure: Tenure, why: str, opening: Callable[[], Opening]
     ) -> Seat:
+        self._voice, waits_until = tenure.agent.voice, trio.current_time() + self.desk.policy.busy_patience
         while True:
             seat, began = self.floor.new_seat(tenure, opening()), trio.current_time()
             try:
                 await self.floor.start(sessions, seat, why, self.desk.policy.session_start, _nobody_leaves)
             except AgentUnavailable as unavailable:
                 tenure.budget.stand_still(trio.current_time() - began)
-                await self._back_off(tenure, Crashed(unavailable))
+                if unavailable.is_busy and trio.current_time() < waits_until:
+                    await trio.sleep(self.desk.policy.busy_retry)
+                else:
+                    await self._back_off(tenure, Crashed(unavailable))
             else:
                 return seat
 
@@ -189,7 +203,7 @@ class Supervisor:
         def start() -> int:
             return self.desk.tape.resume_point(cursor)
 
-        return Opening(settings, start, conversation.unanswered(tenure.since))
+        return Opening(settings, start, conversation.unanswered(tenure.since), greets=False)
 
     def _new_budget(self) -> RestartBudget:
         return RestartBudget(self.desk.policy.restarts, self.rng)

@@ -147,6 +147,11 @@ class TapeReader:
     def chunk_seconds(self) -> float:
         return self.chunk_frames * FRAME_SECONDS
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the ear hears silence instead of the caller."""
+        return self._released is not None
+
     def hold(self) -> int:
         """Stop reading; return the offset of the first frame that has not been read."""
         if self._released is None:

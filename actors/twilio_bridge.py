@@ -17,7 +17,7 @@ from actors.desk import Desk
 from actors.facts import CallerHungUp, CallerSpoke, DigitPressed, FrameRefused, Unrecognised
 from actors.ledger import SendAudio, SendClear, SendMark, Work
 from protocol import twilio
-from protocol.audio import FRAME_SECONDS, is_voiced
+from protocol.audio import is_voiced
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import FromTwilio, MediaStreamDialogue, StreamState
 from protocol.wire import WebSocket
@@ -25,29 +25,6 @@ from protocol.wire import WebSocket
 _NOTED_REFUSALS = 10
 _REFUSALS_IN_A_ROW = 250
 """Five seconds of nothing but nonsense."""
-_BREATH = 0.4
-
-
-@attrs.define
-class VoiceActivity:
-    """When the caller's line carries voice; pauses shorter than a breath do not count."""
-
-    began: float | None = None
-    last: float = 0.0
-
-    def hear(self, voiced: bool, now: float) -> tuple[float, float] | None:
-        """Take the next frame; return an interval of speech when it is over."""
-        if voiced:
-            self.began = now if self.began is None else self.began
-            self.last = now + FRAME_SECONDS
-        elif self.began is not None and now - self.last >= _BREATH:
-            return self.end()
-        return None
-
-    def end(self) -> tuple[float, float] | None:
-        """Return the interval that is under way, if any."""
-        began, self.began = self.began, None
-        return None if began is None else (round(began, 3), round(self.last, 3))
 
 
 @attrs.define(eq=False)
@@ -64,7 +41,6 @@ class TwilioBridge:
     """Called with the caller's audio, when it is recorded."""
     frames_in: int = 0
     refused: int = 0
-    _activity: VoiceActivity = attrs.field(factory=VoiceActivity, init=False)
     _refused_in_a_row: int = attrs.field(default=0, init=False)
 
     async def run(self) -> CallerHungUp:
@@ -73,7 +49,7 @@ class TwilioBridge:
             nursery.start_soon(self._write)
             left = await self._read()
             nursery.cancel_scope.cancel(reason="stream over")
-        self._note_speech(self._activity.end())
+        self._note_speech(self.desk.activity.end())
         self.desk.journal.note(left)
         return left
 
@@ -103,7 +79,7 @@ class TwilioBridge:
         self.desk.tape.append(audio)
         if self.on_audio is not None:
             self.on_audio(audio)
-        self._note_speech(self._activity.hear(is_voiced(audio), self.desk.journal.now))
+        self._note_speech(self.desk.activity.hear(voiced=is_voiced(audio), now=self.desk.journal.now))
 
     def _on_event(self, event: FromTwilio) -> None:
         journal = self.desk.journal

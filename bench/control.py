@@ -26,7 +26,7 @@ async def orders() -> AsyncIterator[dict[str, object]]:
 
 def answer(value: object) -> None:
     """Answer one order."""
-    sys.stdout.buffer.write(orjson.dumps(cattrs.unstructure(value)) + b"\n")
+    sys.stdout.buffer.write(orjson.dumps(cattrs.unstructure(value), option=orjson.OPT_NON_STR_KEYS) + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -18,7 +18,7 @@ from bench import clock
 from bench.control import answer, orders
 from bench.fake_groq import serve_groq
 from bench.frames import FRAME_SECONDS, Cutter, Tag, frame
-from bench.tally import Book, Order, PageReport, Span, curve_ms
+from bench.tally import Arrival, Book, Order, PageReport, Span, curve_ms
 
 APPLYING_SECONDS = 0.02
 REPLY_SECONDS = 4.0
@@ -67,7 +67,7 @@ class Service:
     book: Book = attrs.field(factory=Book)
     spoken: list[int] = attrs.field(factory=list)
     streams: dict[int, Order] = attrs.field(factory=dict)
-    """By call: a caller's frames are counted through all sessions of the call."""
+    """By call: a frame that the next agent hears again is not counted again."""
     late: list[float] = attrs.field(factory=list)
     talks_at: float = 0.0
     hands_off_at: float = float("inf")
@@ -107,6 +107,7 @@ class Session(WSListener):
         self.service, self.number = service, number
         self.cutter = Cutter()
         self.is_live = False
+        self._order = Order()
         self._call = 0
         self._opened = self._applied = self._asked = self._first_heard = 0.0
         self._refused = False
@@ -153,9 +154,9 @@ class Session(WSListener):
             page = self.service.book.page(tag.sent)
             self._call = tag.stream
             self._first_heard = self._first_heard or tag.sent
-            if self.service.streams.setdefault(tag.stream, Order()).take(tag.number, page):
-                page.raw.append(now - tag.sent)
-                page.net.append(now - tags[-1].sent)
+            page.note(self._order.take(tag.number))
+            if self.service.streams.setdefault(tag.stream, Order()).take(tag.number) is not Arrival.AGAIN:
+                page.add(now - tag.sent, now - tags[-1].sent)
 
     def _obey(self, message: dict[str, object]) -> None:
         if message["type"] == "Settings":

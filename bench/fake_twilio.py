@@ -23,11 +23,12 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_
 from bench import clock
 from bench.control import answer, orders
 from bench.frames import BYTES_PER_SECOND, FRAME_SECONDS, Cutter, Tag, frame_base64
-from bench.tally import Book, Order, PageReport, Playout, Span, curve_ms
+from bench.tally import Arrival, Book, Order, PageReport, Playout, Span, curve_ms
 
 ACCOUNT, AUTH_TOKEN = "AC" + "0" * 32, "bench-auth-token"
 GOODBYE_SECONDS = 0.05
 
+_LENGTH = re.compile(r"(?i)\ncontent-length: *(\d+)")
 _TOKEN = re.compile(r'name="token" value="([^"]+)"')
 
 
@@ -204,9 +205,10 @@ class Caller(WSListener):
             page = self.network.book.page(tag.sent)
             if tag.stream not in self.first_heard:
                 self.first_heard[tag.stream], self._orders[tag.stream] = now, Order()
-            if self._orders[tag.stream].take(tag.number, page):
-                page.raw.append(now - tag.sent)
-                page.net.append(self._playout.added(tag, now, page))
+            arrival = self._orders[tag.stream].take(tag.number)
+            page.note(arrival)
+            if arrival is not Arrival.AGAIN:
+                page.add(now - tag.sent, self._playout.added(tag, now, page))
 
     def _mark(self, name: str, now: float) -> None:
         timer = clock.call_at(max(now, self._play_end), self._echo)
@@ -257,10 +259,11 @@ async def _post(url: str, body: bytes, signature: str) -> tuple[str, str]:
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     writer.write(head.encode() + body)
-    answered = (await reader.read()).decode()
+    told = (await reader.readuntil(b"\r\n\r\n")).decode()  # the length counts: not every server closes when asked to
+    length = _LENGTH.search(told)
+    said = await reader.readexactly(int(length[1]) if length else 0)
     writer.close()
-    status, _, said = answered.partition("\r\n")
-    return status, said.partition("\r\n\r\n")[2]
+    return told.partition("\r\n")[0], said.decode()
 
 
 async def main() -> None:

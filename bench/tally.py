@@ -4,6 +4,7 @@ A `Book` has a page for each span of time that was announced; a frame belongs to
 Frames sent outside every span (warm-up, hang-up) are followed and not counted.
 """
 
+import enum
 from array import array
 from collections.abc import Iterable, Sequence
 
@@ -48,6 +49,15 @@ class PageReport:
     """The same without what is meant to be: waiting for a chunk to fill, or for the loudspeaker to be free."""
 
 
+class Arrival(enum.Enum):
+    """What a frame is to the stream it belongs to."""
+
+    NEW = enum.auto()
+    LATE = enum.auto()
+    """New, but later ones came first."""
+    AGAIN = enum.auto()
+
+
 @attrs.define
 class Page:
     """One span's counts."""
@@ -60,6 +70,17 @@ class Page:
     raw: "array[float]" = attrs.field(factory=lambda: array("d"))
     net: "array[float]" = attrs.field(factory=lambda: array("d"))
 
+    def note(self, arrival: Arrival) -> None:
+        """Count what is wrong with a frame."""
+        self.disordered += arrival is Arrival.LATE
+        self.duplicated += arrival is Arrival.AGAIN
+
+    def add(self, raw: float, net: float) -> None:
+        """Count a frame that has not been here before."""
+        self.frames += 1
+        self.raw.append(raw)
+        self.net.append(net)
+
     def report(self) -> PageReport:
         """Sum the page up."""
         raw, net = curve_ms(self.raw), curve_ms(self.net)
@@ -71,7 +92,7 @@ class Book:
     """All pages of one receiver."""
 
     pages: list[Page] = attrs.field(factory=list)
-    unmeasured: Page = attrs.field(factory=lambda: Page(Span(0, 0)))
+    _unmeasured: Page = attrs.field(factory=lambda: Page(Span(0, 0)))
 
     def open(self, spans: Sequence[Span]) -> None:
         """Begin a page for each span."""
@@ -82,7 +103,7 @@ class Book:
         for page in self.pages:
             if page.span.holds(sent):
                 return page
-        return self.unmeasured
+        return self._unmeasured
 
     def report(self) -> list[PageReport]:
         """Sum all pages up."""
@@ -91,24 +112,22 @@ class Book:
 
 @attrs.define
 class Order:
-    """Which frames of one stream have come."""
+    """Which frames of one stream have come; it begins with the first one that does."""
 
-    _next: int = 0
+    _next: int | None = None
     _missing: set[int] = attrs.field(factory=set)
 
-    def take(self, number: int, page: Page) -> bool:
-        """Note a frame on its page; say whether it is new."""
-        if number >= self._next:
-            self._missing.update(range(self._next, number))
+    def take(self, number: int) -> Arrival:
+        """Note a frame."""
+        expected = number if self._next is None else self._next
+        if number >= expected:
+            self._missing.update(range(expected, number))
             self._next = number + 1
-        elif number in self._missing:
+            return Arrival.NEW
+        if number in self._missing:
             self._missing.remove(number)
-            page.disordered += 1
-        else:
-            page.duplicated += 1
-            return False
-        page.frames += 1
-        return True
+            return Arrival.LATE
+        return Arrival.AGAIN
 
 
 @attrs.define

@@ -38,7 +38,7 @@ from sqlalchemy.dialects.postgresql import TEXT as POSTGRES_TEXT
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from store.calls import RecordsUnavailable
 from store.records import CallRecord, RecordError, decode_record, encode_record
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 VERSION = 1
 BUSY_SECONDS = 2.0
-"""How long SQLite waits for another writer."""
+"""How long SQLite waits for another writer (its `busy_timeout`)."""
 STATEMENT_SECONDS = 5
 """How long PostgreSQL may work on, or wait for, one statement."""
 CONNECT_SECONDS = 3
@@ -75,6 +75,14 @@ CALLS = Table(
     Column("record", Text, nullable=False),
 )
 SCHEMA = Table("switchboard_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
+_SQLITE_PATIENCE: Mapping[str, object] = {"timeout": BUSY_SECONDS, "isolation_level": None}
+_POSTGRES_PATIENCE: Mapping[str, object] = {
+    "application_name": "switchboard",
+    "connect_timeout": CONNECT_SECONDS,
+    "tcp_user_timeout": STATEMENT_SECONDS * 1000,
+}
+_DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+"""Whatever driver a URL names: others need another event loop."""
 _INSERT: Mapping[str, Callable[[Table], SqliteInsert | PostgresInsert]] = {
     "sqlite": SqliteInsert,
     "postgresql": PostgresInsert,
@@ -82,12 +90,16 @@ _INSERT: Mapping[str, Callable[[Table], SqliteInsert | PostgresInsert]] = {
 
 
 def _parse_url(url: str) -> URL:
-    parsed = make_url(url)
-    if parsed.drivername in {"postgres", "postgresql"}:
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() not in _INSERT:
-        raise ValueError(f"{parsed.get_backend_name()} is not a database this store knows: sqlite or postgresql")
-    return parsed
+    try:
+        parsed = make_url(url)
+    except ArgumentError as exc:
+        raise ValueError("not a URL of a database: sqlite:///FILE or postgresql://USER@HOST/NAME") from exc
+    backend = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
+    if backend not in _DRIVERS:
+        raise ValueError(f"{backend} is not a database this store knows: sqlite or postgresql")
+    if backend == "sqlite" and not parsed.database:
+        raise ValueError("an SQLite database needs a file: sqlite:///FILE")
+    return parsed.set(drivername=_DRIVERS[backend])
 
 
 def _ready_sqlite(connection: SqliteConnection, _: object) -> None:
@@ -106,20 +118,16 @@ def _begin_postgres(connection: Connection) -> None:
 
 
 def _open_engine(url: URL) -> Engine:
-    if url.get_backend_name() == "sqlite":
-        waits = {"timeout": BUSY_SECONDS, "isolation_level": None}
-        engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=waits)
-        event.listen(engine, "connect", _ready_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    patience = {
-        "application_name": "switchboard",
-        "connect_timeout": CONNECT_SECONDS,
-        "tcp_user_timeout": STATEMENT_SECONDS * 1000,
-    }
+    """Return an engine with our patience, except where the URL's own query says otherwise."""
+    sqlite = url.get_backend_name() == "sqlite"
+    patience = _SQLITE_PATIENCE if sqlite else _POSTGRES_PATIENCE
     given = {name: value for name, value in patience.items() if name not in url.query}
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=given)
-    event.listen(engine, "begin", _begin_postgres)
+    if sqlite:
+        event.listen(engine, "connect", _ready_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "begin", _begin_postgres)
     return engine
 
 

@@ -26,6 +26,7 @@ CONNECT_SECONDS = 5.0
 DISCONNECT_SECONDS = 2.0
 MAX_MESSAGE_BYTES = 16 * 2**20
 MESSAGE_QUEUE = 256
+TOO_MANY = 429
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Refusals that the same request may survive a moment later; 400, 401, 402, 403, 404 will not change."""
 
@@ -83,7 +84,8 @@ class _Address:
 
 def _unavailable(trouble: BaseException) -> AgentUnavailable:
     if isinstance(trouble, ConnectionRejected):
-        return AgentUnavailable(f"HTTP {trouble.status_code}", retryable=trouble.status_code in PASSING_STATUSES)
+        status = trouble.status_code
+        return AgentUnavailable(f"HTTP {status}", retryable=status in PASSING_STATUSES, is_busy=status == TOO_MANY)
     if isinstance(trouble, trio.TooSlowError):
         return AgentUnavailable(f"no answer within {CONNECT_SECONDS:g} s")
     cause = trouble.__cause__ or trouble

@@ -141,13 +141,13 @@ class CallRoutes:
         if record is not None:
             over = {"status": "completed", "outcome": record.outcome}
             return _shown(name, call_sid, call, {**over, "record": record_as_json(record)})
-        if call is None or call.stale:
-            status = await self._ask_status(call_sid)
-            if status is None and call is None:
-                return self._unknown()
-            if status is not None and call is not None:
-                self.office.board.refreshed(call, status)
-            return _shown(name, call_sid, call, {"status": status or "unknown", "record": None})
+        status = await self._ask_status(call_sid) if call is None or call.stale else None
+        if call is None:
+            return (
+                self._unknown() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
+            )
+        if status is not None:
+            self._take_in(call, status)
         return _shown(name, call_sid, call, {"record": None})
 
     async def hung_up(self, name: str) -> Response:
@@ -172,6 +172,11 @@ class CallRoutes:
         if call is not None:
             return call.call_sid
         return await self.office.admissions.recall_placed(name) or name
+
+    def _take_in(self, call: KnownCall, status: str) -> None:
+        self.office.board.refreshed(call, status)
+        if call.over:
+            self.office.slots.release(call.id)
 
     async def _ask_status(self, call_sid: str) -> str | None:
         if not call_sid.startswith("CA"):

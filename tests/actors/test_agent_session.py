@@ -33,7 +33,7 @@ from actors.policy import CallPolicy
 from actors.reply import Voice
 from actors.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
-from protocol.audio import FRAME_BYTES, silence
+from protocol.audio import FRAME_BYTES, SILENCE, silence
 from protocol.deepgram import (
     AgentAudioDone,
     AgentThinking,
@@ -610,7 +610,9 @@ async def test_asking_for_a_handoff_silences_and_deafens_the_agent_and_withholds
         )
         assert [HandoffAsked("first", "second", "asked for it", "", 8)] == scene.watched.facts(HandoffAsked)
         assert scene.session.cursor == 8
-        assert set(scene.far.audio[8 * FRAME_BYTES :]) == {0xFF}
+        held = bytes(scene.far.audio[8 * FRAME_BYTES :])
+        assert held.count(silence(4)) == pytest.approx(2 / 0.08, abs=1)
+        assert set(held) == {SILENCE}
         assert scene.line.played == 0
         assert scene.far.said(FunctionCallResponse) == []
         assert scene.watched.desk.conversation.facts["handoff_reason"] == "asked for it"

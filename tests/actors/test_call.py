@@ -455,7 +455,21 @@ async def test_a_store_that_fails_hurts_nobody(
 
         assert scene.returned is not None
         assert scene.returned.outcome == "caller_hung_up"
-        assert [line["event"] for line in logged] == ["record_not_saved"]
+        assert [line["event"] for line in logged] == ["record_not_saved"] * 2
+
+
+async def test_a_store_that_fails_once_is_asked_once_more(autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+
+        async def fail_once() -> None:
+            scene.records.act = trio.lowlevel.checkpoint
+            await fail()
+
+        scene.records.act = fail_once
+        await scene.service.seat()
+        await scene.phone.stop()
+
+        assert (await scene.ended()).outcome == "caller_hung_up"
 
 
 @pytest.mark.parametrize("cancelled", [False, True])

@@ -11,7 +11,8 @@ from trio_websocket import ConnectionClosed
 
 from actors.facts import CallerHungUp, CallerSpoke, DigitPressed, FrameRefused, ReplyEnded, Unrecognised
 from actors.reply import Voice
-from actors.twilio_bridge import TwilioBridge, VoiceActivity
+from actors.twilio_bridge import TwilioBridge
+from actors.voice_activity import VoiceActivity
 from protocol.audio import silence
 from protocol.twilio import (
     ClearBuffer,

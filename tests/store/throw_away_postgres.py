@@ -57,7 +57,6 @@ class Cluster:
 
     def run(self, *command: str) -> None:
         """Run a server program as the server's user."""
-        who = {} if self.user is None else {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid}
         log = self.folder / "log"
         with log.open("ab") as said:
             done = subprocess.run(  # noqa: S603 - our own command
@@ -68,8 +67,9 @@ class Cluster:
                 cwd=self.folder,
                 timeout=START_SECONDS,
                 check=False,
-                extra_groups=() if self.user is not None else None,
-                **who,  # type: ignore[arg-type]  # user and group
+                user=self.user,
+                group=None if self.user is None else pwd.getpwnam(self.user).pw_gid,
+                extra_groups=None if self.user is None else (),
             )
         if done.returncode != 0:
             raise PostgresFailed(f"{Path(command[0]).name} failed: {log.read_text(errors='replace')[-500:]}")

@@ -111,6 +111,43 @@ async def test_closing_ends_a_read_in_progress(autojump_clock: MockClock) -> Non
     assert server.sent == [{"type": "websocket.close", "code": 1008, "reason": "because"}]
 
 
+async def test_closing_goes_on_when_the_reader_is_cancelled(autojump_clock: MockClock) -> None:
+    server = Server(answers_close=False)
+    socket, began = server.socket(), trio.current_time()
+    reader = trio.CancelScope()
+
+    async def read() -> None:
+        with reader:
+            await socket.get_message()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(socket.aclose)
+        await trio.sleep(1)
+        reader.cancel()
+        await wait_all_tasks_blocked()
+        server.put(text("unread"), GONE)
+
+    assert trio.current_time() - began == 1
+
+
+async def test_what_comes_while_closing_is_not_delivered(autojump_clock: MockClock) -> None:
+    server = Server(answers_close=False)
+    socket = server.socket()
+
+    async def read() -> None:
+        with pytest.raises(ConnectionClosed):
+            await socket.get_message()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(socket.aclose)
+        await wait_all_tasks_blocked()
+        server.put(text("too late"), GONE)
+
+
 async def test_closing_reads_on_until_the_peer_has_closed_too(autojump_clock: MockClock) -> None:
     server = Server()
     server.put(*[text("unread")] * 30)

@@ -1,5 +1,8 @@
 """The board shows each call once, with the newest news of it."""
 
+import trio
+from trio.testing import MockClock
+
 from web.board import Board, KnownCall
 
 
@@ -7,7 +10,7 @@ def shown(call_id: str = "order", call_sid: str = "", status: str = "queued") ->
     return KnownCall(call_id, "outbound", "+15557650000", "+15551230000", status, call_sid)
 
 
-def test_a_call_is_found_by_our_id_and_by_twilios() -> None:
+async def test_a_call_is_found_by_our_id_and_by_twilios(autojump_clock: MockClock) -> None:
     board = Board()
     call = board.add(shown())
     board.name("order", "CA1")
@@ -15,14 +18,14 @@ def test_a_call_is_found_by_our_id_and_by_twilios() -> None:
     assert board.find("order") is board.find("CA1") is call
 
 
-def test_a_call_is_shown_once_however_often_it_is_added() -> None:
+async def test_a_call_is_shown_once_however_often_it_is_added(autojump_clock: MockClock) -> None:
     board = Board()
     first = board.add(shown("order", "CA1"))
 
     assert board.add(shown("other", "CA1")) is first
 
 
-def test_news_that_comes_late_does_not_undo_newer_news() -> None:
+async def test_news_that_comes_late_does_not_undo_newer_news(autojump_clock: MockClock) -> None:
     board = Board()
     board.add(shown("order", "CA1"))
     board.progress("CA1", "in-progress", 2)
@@ -31,7 +34,7 @@ def test_news_that_comes_late_does_not_undo_newer_news() -> None:
     assert [call.status for call in board.newest()] == ["in-progress"]
 
 
-def test_a_call_that_is_over_stays_over() -> None:
+async def test_a_call_that_is_over_stays_over(autojump_clock: MockClock) -> None:
     board = Board()
     board.add(shown("order", "CA1"))
     board.ended("CA1", "completed")
@@ -42,7 +45,7 @@ def test_a_call_that_is_over_stays_over() -> None:
     assert (call.status, call.outcome, call.over) == ("completed", "completed", True)
 
 
-def test_news_of_an_unknown_call_is_dropped() -> None:
+async def test_news_of_an_unknown_call_is_dropped(autojump_clock: MockClock) -> None:
     board = Board()
     board.progress("CA1", "ringing", 1)
     board.streaming("CA1")
@@ -53,7 +56,7 @@ def test_news_of_an_unknown_call_is_dropped() -> None:
     assert list(board.newest()) == []
 
 
-def test_only_calls_that_are_over_are_forgotten() -> None:
+async def test_only_calls_that_are_over_are_forgotten(autojump_clock: MockClock) -> None:
     board = Board(memory=2)
     for name in ("a", "b", "c"):
         board.add(shown(name, f"CA{name}"))
@@ -62,3 +65,23 @@ def test_only_calls_that_are_over_are_forgotten() -> None:
 
     assert [call.id for call in board.newest()] == ["d", "c", "b"]
     assert board.find("CAa") is None
+
+
+async def test_news_that_does_not_come_makes_a_call_stale(autojump_clock: MockClock) -> None:
+    board = Board()
+    call = board.add(shown("order", "CA1"))
+    await trio.sleep(4)
+    stale = call.stale
+    board.progress("CA1", "ringing", 1)
+
+    assert (stale, call.stale) == (True, False)
+
+
+async def test_a_call_that_streams_here_or_is_over_is_never_stale(autojump_clock: MockClock) -> None:
+    board = Board()
+    streaming, over = board.add(shown("a", "CAa")), board.add(shown("b", "CAb"))
+    board.streaming("CAa")
+    board.ended("CAb", "completed")
+    await trio.sleep(4)
+
+    assert (streaming.stale, over.stale) == (False, False)

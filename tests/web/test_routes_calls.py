@@ -2,10 +2,12 @@
 
 import httpx
 import pytest
+import trio
 from trio.testing import MockClock
 
 from store.records import TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, LINE, FakeLine, client_of, exchange, record, voice_form
+from web.pigeonholes import Pigeonholes
 from web.telephony import LineError
 
 
@@ -193,6 +195,48 @@ async def test_a_live_call_has_no_record_yet(autojump_clock: MockClock) -> None:
 @pytest.mark.parametrize("name", ["CA" + "7" * 32, "..", "%2e%2e%2fetc"])
 async def test_an_unknown_call_is_not_found(name: str, autojump_clock: MockClock) -> None:
     assert (await exchange().operator("GET", f"/calls/{name}")).status_code == 404
+
+
+async def test_a_call_of_another_worker_is_known_by_what_twilio_says(autojump_clock: MockClock) -> None:
+    there = exchange(line=FakeLine(statuses={CALL_SID: "ringing"}))
+
+    shown = (await there.operator("GET", f"/calls/{CALL_SID}")).json()
+
+    assert shown == {"id": CALL_SID, "call_sid": CALL_SID, "status": "ringing", "record": None}
+
+
+async def test_workers_that_share_their_pigeonholes_know_each_others_orders(
+    autojump_clock: MockClock,
+) -> None:
+    holes = Pigeonholes()
+    first, second = exchange(holes=holes), exchange(holes=holes, line=FakeLine(statuses={f"CA{1:032x}": "in-progress"}))
+    placed = (await first.operator("POST", "/calls", {"to": LEAD})).json()
+
+    shown = (await second.operator("GET", f"/calls/{placed['id']}")).json()
+    await second.operator("DELETE", f"/calls/{placed['id']}")
+
+    assert (shown["call_sid"], shown["status"]) == (placed["call_sid"], "in-progress")
+    assert second.line.hung_up == [placed["call_sid"]]
+
+
+async def test_a_call_whose_news_went_elsewhere_is_asked_after(autojump_clock: MockClock) -> None:
+    there = exchange()
+    placed = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+    there.line.statuses[placed["call_sid"]] = "busy"
+    await trio.sleep(4)
+
+    statuses = [(await there.operator("GET", f"/calls/{placed['id']}")).json()["status"] for _ in range(2)]
+
+    assert statuses == ["busy", "busy"]
+
+
+async def test_a_call_that_twilio_cannot_tell_about_is_shown_as_it_was_known(autojump_clock: MockClock) -> None:
+    there = exchange()
+    placed = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+    there.line.refusal = LineError("down")
+    await trio.sleep(4)
+
+    assert (await there.operator("GET", f"/calls/{placed['id']}")).json()["status"] == "queued"
 
 
 async def test_a_call_is_hung_up_by_our_name_for_it(autojump_clock: MockClock) -> None:

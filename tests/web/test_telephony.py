@@ -194,6 +194,20 @@ async def test_a_hang_up_that_fails_is_said(answer: Answer, autojump_clock: Mock
     assert not failed.value.maybe_done
 
 
+async def test_twilio_is_asked_how_a_call_goes(autojump_clock: MockClock) -> None:
+    assert await api(httpx.Response(200, json={"sid": CALL, "status": "busy"})).line().status_of(CALL) == "busy"
+
+
+async def test_a_call_that_twilio_does_not_know_has_no_status(autojump_clock: MockClock) -> None:
+    assert await api(refusal(404, 20404)).line().status_of(CALL) is None
+
+
+@pytest.mark.parametrize("answer", [refusal(401, 20003), httpx.ConnectError("refused")])
+async def test_a_status_that_cannot_be_had_is_said(answer: Answer, autojump_clock: MockClock) -> None:
+    with pytest.raises(LineError):
+        await api(answer).line().status_of(CALL)
+
+
 async def test_a_request_can_be_cancelled(autojump_clock: MockClock) -> None:
     there = api(refusal(429, 20429, **{"Retry-After": "4"}))
 

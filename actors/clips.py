@@ -1,0 +1,30 @@
+"""What the switchboard can say without an agent: short clips of speech, made beforehand.
+
+A `ClipBook` holds the filler in the voice of each agent, so that a silence can be filled in a familiar voice while no
+session is alive. It is filled by whoever owns it (the web layer fetches, once a voice); looking one up never waits.
+"""
+
+from typing import Protocol
+
+import attrs
+
+
+class Clips(Protocol):
+    """Where clips are looked up."""
+
+    def get(self, voice: str) -> bytes | None:
+        """Return the filler as mu-law 8 kHz audio in this voice, or None."""
+        ...
+
+
+@attrs.define
+class ClipBook:
+    """Clips by voice; any of them where the voice has none."""
+
+    _by_voice: dict[str, bytes] = attrs.field(factory=dict)
+
+    def put(self, voice: str, audio: bytes) -> None:
+        self._by_voice[voice] = audio
+
+    def get(self, voice: str) -> bytes | None:
+        return self._by_voice.get(voice) or next(iter(self._by_voice.values()), None)

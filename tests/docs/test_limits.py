@@ -1,0 +1,46 @@
+"""What the README says is missing is missing. When one of these fails, the page has good news to tell."""
+
+from collections.abc import Callable
+
+import pytest
+
+from settings import DATABASE_URL
+from tests.docs.pages import ROOT, page_text
+
+
+def _unused(word: str, *places: str) -> Callable[[], bool]:
+    """Say whether no file in these places, files or folders, has the word in it."""
+
+    def unused() -> bool:
+        files = [
+            file for place in places for file in ((ROOT / place).rglob("*.py") if "." not in place else [ROOT / place])
+        ]
+        return not any(word in file.read_text(encoding="utf-8") for file in files)
+
+    return unused
+
+
+def _no_database() -> bool:
+    try:
+        DATABASE_URL.parse("sqlite:///calls.db")
+    except ValueError:
+        return True
+    return False
+
+
+LIMITS: tuple[tuple[str, Callable[[], bool]], ...] = (
+    ("`SILENCE_BUDGET` is read and does nothing", _unused("silence_budget", "web")),
+    ("there is no database behind `DATABASE_URL`", _no_database),
+    ("**Soft handoff**", _unused("UpdateThink", "actors", "agents")),
+    (
+        "**Keys pressed** are noted in the journal",
+        _unused("DigitPressed", "actors/agent_session.py", "actors/messages.py", "agents"),
+    ),
+)
+
+
+@pytest.mark.parametrize(("claim", "still_missing"), LIMITS, ids=[claim for claim, _ in LIMITS])
+def test_what_is_said_to_be_missing_is_missing(claim: str, still_missing: Callable[[], bool]) -> None:
+    told = claim in " ".join(page_text("README.md").split())
+
+    assert told == still_missing()

@@ -1,0 +1,222 @@
+"""What only databases do: lock, fill up, go away, and be somebody else's too."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from sqlalchemy import Engine, event
+
+from store.calls import RecordsUnavailable
+from store.records import RecordError, TurnRecord
+from store.sql import SqlRecords
+from tests.store.samples import FULL, at
+
+SECRET = "my card number is four two four two"
+
+
+def impatient(file: Path) -> SqlRecords:
+    return SqlRecords(f"sqlite:///{file}?timeout=0.02")
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def at_most(pages: int) -> Iterator[None]:
+    """Let SQLite find its disk full."""
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    event.listen(Engine, "connect", limit)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", limit)
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+def fill(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "calls.db"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, file: Path) -> str:
+    return request.getfixturevalue("postgres") if request.param == "postgres" else f"sqlite:///{file}"
+
+
+async def test_sqlite_keeps_a_write_ahead_log(file: Path) -> None:
+    await SqlRecords(f"sqlite:///{file}").save(FULL)
+
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_what_one_lists_by_has_columns_of_its_own(file: Path) -> None:
+    await SqlRecords(f"sqlite:///{file}").save(FULL)
+
+    with closing(sqlite3.connect(file)) as other:
+        row = other.execute("SELECT call_sid, started_at, outcome, direction, duration FROM calls").fetchone()
+    assert row == (FULL.call_sid, FULL.started_at, "completed", "outbound", 61.25)
+
+
+async def test_records_outlive_the_program(url: str) -> None:
+    await SqlRecords(url).save(FULL)
+
+    assert await SqlRecords(url).get(FULL.call_sid) == FULL
+
+
+async def test_workers_that_start_together_make_the_tables_once(url: str) -> None:
+    async with trio.open_nursery() as nursery:
+        for minute in range(6):
+            nursery.start_soon(SqlRecords(url).save, at(minute))
+
+    assert len(await SqlRecords(url).list()) == 6
+
+
+async def test_a_locked_database_is_unavailable_and_then_is_not(file: Path) -> None:
+    records = impatient(file)
+    await records.save(at(1))
+
+    with locked(file), pytest.raises(RecordsUnavailable, match="database is locked"):
+        await records.save(at(2))
+
+    await records.save(at(2))
+    assert list(await records.list()) == [at(2), at(1)]
+
+
+async def test_a_database_that_is_locked_from_the_start_is_unavailable(file: Path) -> None:
+    with locked(file), pytest.raises(RecordsUnavailable, match="database is locked"):
+        await impatient(file).save(FULL)
+
+
+async def test_a_locked_database_can_still_be_read(file: Path) -> None:
+    records = impatient(file)
+    await records.save(FULL)
+
+    with locked(file):
+        assert await records.get(FULL.call_sid) == FULL
+
+
+async def test_a_save_that_waits_for_a_lock_can_be_cancelled(file: Path) -> None:
+    records = SqlRecords(f"sqlite:///{file}?timeout=0.5")
+    await records.save(at(1))
+
+    with locked(file):
+        with trio.move_on_after(0.02) as patience:
+            await records.save(at(2))
+
+    assert patience.cancelled_caught
+
+
+async def test_a_full_disk_keeps_what_was_there(file: Path) -> None:
+    records = impatient(file)
+    await records.save(at(1))
+    long = attrs.evolve(at(1), transcript=(TurnRecord(0.0, "caller", SECRET * 10_000),))
+
+    with at_most(20), pytest.raises(RecordsUnavailable, match="disk is full"):
+        await records.save(long)
+
+    assert await records.get(at(1).call_sid) == at(1)
+
+
+async def test_what_the_database_says_does_not_repeat_what_the_caller_said(file: Path) -> None:
+    records = impatient(file)
+    await records.save(at(1))
+    said = attrs.evolve(at(2), transcript=(TurnRecord(0.0, "caller", SECRET),))
+
+    with locked(file), pytest.raises(RecordsUnavailable) as caught:
+        await records.save(said)
+
+    assert SECRET not in f"{caught.value} {caught.value.__cause__}"
+
+
+@pytest.mark.parametrize(
+    "absent",
+    ["sqlite:////nowhere/at/all/calls.db", "postgresql://me:hunter2@/calls?host=/nowhere/at/all"],
+    ids=["sqlite", "postgres"],
+)
+async def test_an_absent_database_is_unavailable_and_named_without_its_password(absent: str) -> None:
+    with pytest.raises(RecordsUnavailable, match="/nowhere/at/all") as caught:
+        await SqlRecords(absent).list()
+
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_file_that_is_taken_away_is_made_again(file: Path) -> None:
+    records = impatient(file)
+    await records.save(at(1))
+    remove(file)
+
+    with pytest.raises(RecordsUnavailable, match="no such table"):
+        await records.save(at(2))
+
+    await records.save(at(2))
+    assert list(await records.list()) == [at(2)]
+
+
+async def test_a_file_that_is_no_database_is_unavailable(file: Path) -> None:
+    fill(file, b"something else entirely" * 100)
+
+    with pytest.raises(RecordsUnavailable, match="not a database"):
+        await impatient(file).list()
+
+
+async def test_tables_of_a_newer_version_are_left_alone(file: Path) -> None:
+    await impatient(file).save(FULL)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("UPDATE switchboard_schema SET version = 2")
+
+    with pytest.raises(RecordsUnavailable, match="of version 2, made by a newer switchboard; this one knows 1"):
+        await impatient(file).list()
+
+
+async def test_an_unreadable_row_is_passed_over_in_a_list_and_an_error_by_itself(file: Path) -> None:
+    records = impatient(file)
+    await records.save(at(1))
+    await records.save(at(2))
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("UPDATE calls SET record = '{' WHERE call_sid = ?", (at(2).call_sid,))
+
+    assert list(await records.list()) == [at(1)]
+    with pytest.raises(RecordError):
+        await records.get(at(2).call_sid)
+
+
+@pytest.mark.parametrize("call_sid", ["", "CA\0", "CA" * 200])
+async def test_a_call_that_cannot_be_a_key_is_refused_for_good(url: str, call_sid: str) -> None:
+    with pytest.raises(ValueError, match="cannot be a key"):
+        await SqlRecords(url).save(attrs.evolve(FULL, call_sid=call_sid))
+
+
+async def test_a_row_that_the_database_will_never_take_is_refused_for_good(url: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        await SqlRecords(url).save(attrs.evolve(FULL, duration=None))  # type: ignore[arg-type]  # NULL is what is tried
+
+
+@pytest.mark.parametrize("url", ["mysql://db/calls", "memory:", "", "sqlite://"])
+def test_another_kind_of_database_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"not a database this store knows|not a URL|needs a file"):
+        SqlRecords(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+asyncpg"])
+def test_the_driver_is_ours_whatever_a_hosts_url_names(scheme: str) -> None:
+    assert SqlRecords(f"{scheme}://me:hunter2@db/calls").name == "postgresql+psycopg://me:***@db/calls"
