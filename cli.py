@@ -1,4 +1,4 @@
-"""The `switchboard` command: serve, call, calls, check, simulate, demo.
+"""The `switchboard` command: serve, call, calls, show, check, simulate, demo.
 
 Each command reads what it needs, calls one coroutine, prints, and says with its exit status how it went: 0 well, 1 not,
 2 asked wrongly. Commands that serve import half of this program; they import it when they are run, so that asking for
@@ -19,8 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import Settings, SettingsError, environment
+from store.records import RecordError
 from web.logs import configure_logs, mask
 from web.operator import Operator, OperatorError, Shown
+from web.showing import lines
 
 commands = typer.Typer(
     name="switchboard",
@@ -188,6 +190,25 @@ def calls(
     for one in shown:
         table.add_row(*_row(one))
     out.print(table if shown else "No calls yet.")
+
+
+async def _one(client: httpx.AsyncClient, name: str) -> Shown:
+    async with client:
+        return await Operator(client).show(name)
+
+
+@commands.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="A call's id or SID, as `switchboard calls` lists it.")],
+    server: ServerOption = None,
+) -> None:
+    """Show one call: its agents, handoffs, functions, and every word."""
+    try:
+        page = list(lines(trio.run(_one, _client(server), name)))
+    except (OperatorError, RecordError) as exc:
+        _fail(str(exc))
+    for line in page:
+        out.print(line, markup=False, soft_wrap=True)
 
 
 async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequence[str]) -> None:

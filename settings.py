@@ -14,7 +14,7 @@ from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Generic, TypeVar, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 from dotenv import dotenv_values
@@ -141,9 +141,24 @@ def _socket_url(value: str) -> str:
 
 
 def _records_url(value: str) -> str:
-    if value == "memory:" or (value.startswith("file:") and len(value) > len("file:")):
+    """Check what a misspelt URL would only show when the first call is over; the rest is the database's to say."""
+    kind, _, rest = value.partition(":")
+    database = kind.partition("+")[0]
+    if value == "memory:" or (kind == "file" and rest):
         return value
-    raise ValueError("memory: or file:FOLDER")
+    if database == "sqlite" and rest.startswith("///") and rest.partition("?")[0].strip("/"):
+        return value
+    if database in {"postgresql", "postgres"} and rest.startswith("//") and _has_port_or_none(value):
+        return value
+    raise ValueError("sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME, file:FOLDER or memory:")
+
+
+def _has_port_or_none(url: str) -> bool:
+    try:
+        urlsplit(url).port  # noqa: B018 - reading it is the check
+    except ValueError:
+        return False
+    return True
 
 
 def _folder(value: str) -> Path | None:
@@ -292,10 +307,11 @@ RECORDINGS_DIR = Variable(
 )
 DATABASE_URL = Variable(
     "DATABASE_URL",
-    "where call records are kept: file:FOLDER (RECORDINGS_DIR when unset) or memory:",
-    "file:recordings",
-    _optional(_records_url),
-    "",
+    "where call records are kept: SQLite, PostgreSQL, file:FOLDER, or memory: which forgets them",
+    "postgresql://switchboard:password@db.example.com/switchboard",
+    _records_url,
+    "sqlite:///switchboard.db",
+    secret=True,
 )
 
 
@@ -350,7 +366,7 @@ class Settings:
     fallback_phone_number: str | None
     drain_timeout: float
     recordings_dir: Path | None
-    database_url: str | None
+    database_url: str = attrs.field(repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -397,5 +413,7 @@ class Settings:
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be seen, for logs to strike out."""
-        kept = (self.deepgram_api_key, self.groq_api_key, self.twilio_auth_token, self.api_token)
+        password = urlsplit(self.database_url).password
+        passwords = (password, unquote(password)) if password else ()
+        kept = (self.deepgram_api_key, self.groq_api_key, self.twilio_auth_token, self.api_token, *passwords)
         return tuple(secret for secret in kept if secret)

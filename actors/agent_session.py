@@ -99,7 +99,7 @@ class AgentSession:
         return self._reader.cursor if self._reader is not None else self.opening.start()
 
     async def run(self, ready: Callable[[], None]) -> Ended | Spent:
-        """Connect, configure, call `ready`, and converse until the agent ends the conversation, or the session is spent.
+        """Connect, configure, call `ready`, and converse until the agent ends the conversation or the session is old.
 
         *Raises* `AgentUnavailable` or `RemoteProtocolError`, alone before `ready` and in a group after it.
         *Cancellation* is how the floor is taken away.
@@ -144,21 +144,21 @@ class AgentSession:
 
     async def _begin(self, wire: AgentWire) -> None:
         if self.opening.greets or self.opening.ask is not None:
-            journal = self.desk.journal
-            self._patience.begin(max(self.desk.ledger.quiet_since, journal.started + self.desk.activity.last))
+            self._owe_words()
         if self.opening.ask is not None:
             self._asked = self.opening.ask
             await wire.send(InjectUserMessage(self.opening.ask))
+
+    def _owe_words(self) -> None:
+        """Open the agents' turn, of a caller who has been waiting since they or an agent last spoke."""
+        self._patience.begin(max(self.desk.ledger.quiet_since, self.desk.journal.started + self.desk.activity.last))
 
     async def _mind_silence(self, wire: AgentWire) -> None:
         async def ask_filler() -> None:
             self.desk.ledger.unmute(self.voice)
             await wire.send(InjectAgentMessage(self.desk.policy.filler, "queue"))
 
-        agent = self.agent
-        await mind_session(
-            self.desk, agent.name, agent.voice, self._patience, ask_filler, lambda: bool(self._functions)
-        )
+        await mind_session(self.desk, self.agent, self._patience, ask_filler, lambda: bool(self._functions))
 
     async def _leave_in_a_pause(self, over: trio.MemorySendChannel[Ended | Spent]) -> None:
         """End a session that has become old when nobody would notice: while the caller thinks about an answer."""
@@ -237,6 +237,7 @@ class AgentSession:
         self.desk.ledger.end_reply(self.voice)
         if text == self._asked:  # the echo of what was asked again: no new turn (reference, gotcha 10)
             self._asked = None
+            self._owe_words()
             return
         self.desk.tape.commit(reader.cursor)
         if not text.strip():

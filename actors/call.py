@@ -24,6 +24,7 @@ import trio
 from twilio.twiml.voice_response import VoiceResponse
 
 from actors.agent_session import Connect
+from actors.clips import ClipBook, Clips
 from actors.conversation import Conversation
 from actors.desk import Desk
 from actors.facts import ActorCrashed, CallEnded, CallStarted
@@ -88,6 +89,7 @@ class CallServices:
     voice_agent: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
     recordings: Path | None = None
     observe: Callable[[Entry], None] = ignore
+    clips: Clips = attrs.field(factory=ClipBook)
     rng: Random = attrs.field(factory=Random)
 
 
@@ -106,9 +108,12 @@ async def run_call(media: WebSocket, plan: CallPlan, services: CallServices) -> 
         log.exception("call_crashed")
         call.desk.journal.note(ActorCrashed("call", describe(root_cause(crashes))))
     finally:
-        record = call.close(outcome)
-        with trio.move_on_after(services.policy.settle, shield=True) as settling:
-            await call.save(record)
+        try:
+            call.close(outcome)
+        finally:  # an observer that raises costs the call, and not its record
+            record = call.book.record()
+            with trio.move_on_after(services.policy.settle, shield=True) as settling:
+                await call.save(record)
         if settling.cancelled_caught:
             log.error("record_not_saved", call_sid=plan.call_sid, why=f"not done in {services.policy.settle:g} s")
     return record
@@ -137,7 +142,7 @@ class Call:
         tape = Tape()
         if scribe is not None:
             ledger.on_heard = scribe.recording.put_heard
-        desk = Desk(plan.call_sid, journal, tape, ledger, Conversation(), services.policy)
+        desk = Desk(plan.call_sid, journal, tape, ledger, Conversation(), services.policy, services.clips)
         on_audio = scribe.recording.caller.put if scribe is not None else None
         return cls(plan, services, desk, TwilioBridge(desk, media, plan.stream_sid, on_audio), book, scribe)
 
@@ -211,8 +216,8 @@ class Call:
     def _end_as(self, outcome: str) -> None:
         self._outcome = self._outcome or outcome
 
-    def close(self, outcome: str) -> CallRecord:
-        """Note the end, and return the record."""
+    def close(self, outcome: str) -> None:
+        """Note the end."""
         desk = self.desk
         desk.ledger.close()
         frames = {
@@ -224,7 +229,6 @@ class Call:
             "dropped": desk.ledger.dropped // FRAME_BYTES,
         }
         desk.journal.note(CallEnded(outcome, round(desk.journal.now, 3), frames))
-        return self.book.record()
 
     async def save(self, record: CallRecord) -> None:
         """Keep the record, and write the files; neither can keep the other from happening."""

@@ -62,7 +62,7 @@ class Conversation:
             match said:
                 case CallerTurn(text=text):
                     return text
-                case Reply() if said.complete or said.cut:
+                case Reply() if said.whole or said.cut:
                     return None
                 case _:
                     continue
@@ -71,7 +71,7 @@ class Conversation:
     def is_opened(self, since: int = 0) -> bool:
         """Whether anything was said, from the `since`-th thing on, that a new session could go on from."""
         return any(
-            isinstance(said, CallerTurn) or (isinstance(said, Reply) and (said.complete or said.cut))
+            isinstance(said, CallerTurn) or (isinstance(said, Reply) and (said.whole or said.cut))
             for said in self._said[since:]
         )
 
@@ -111,7 +111,7 @@ def _as_history(said: Said) -> tuple[HistoryText | HistoryCalls, ...]:
         case CallerTurn(text=text):
             return (HistoryText("user", text),)
         case Reply():
-            heard = said.heard_text()
+            heard = said.text if said.whole and not said.cut else said.heard_text()  # what is whole is played out
             return (HistoryText("assistant", heard),) if heard else ()
         case _:
             return (HistoryCalls((said,)),)

@@ -8,7 +8,7 @@ class CallError(Exception):
     """Something a call cannot go on with as it is; the Supervisor decides what follows."""
 
 
-class AgentUnavailable(CallError):  # noqa: N818 - a state of the line, as in "number unavailable"
+class AgentUnavailable(CallError):
     """A voice agent cannot be reached, or has refused or dropped the session.
 
     `is_busy` is true where the service has no room just now (HTTP 429): not a failure, and worth waiting for.
@@ -22,7 +22,7 @@ class AgentUnavailable(CallError):  # noqa: N818 - a state of the line, as in "n
         self.is_busy = is_busy
 
 
-class BriefUnavailable(CallError):  # noqa: N818 - as above
+class BriefUnavailable(CallError):
     """The language model gave no usable Brief; the local extract takes its place."""
 
     def __init__(self, reason: str) -> None:
@@ -30,5 +30,5 @@ class BriefUnavailable(CallError):  # noqa: N818 - as above
         self.reason = reason
 
 
-class RestartsExhausted(CallError):  # noqa: N818 - OTP's word
+class RestartsExhausted(CallError):
     """An agent crashed more often than its restart budget allows. `__cause__` is the last crash."""

@@ -184,12 +184,8 @@ class Handoff:
                 self.early.append(message)
                 continue
             match message:
-                case HandoffWithdrawn(call_id=call_id) if call_id == self.asked.call_id:
-                    self.desk.journal.note(WasWithdrawn(self.holder.agent, self.asked.to))
-                    self._why = ""
-                    turn.cancel(reason="handoff withdrawn")
-                case HandoffWithdrawn():
-                    """Of a handoff that was refused before."""
+                case HandoffWithdrawn(call_id=call_id):
+                    self._on_withdrawn(call_id, turn)
                 case HandoffAsked(reply_to=reply_to):
                     answer(reply_to, "A handoff is under way already.")
                 case SessionLost(crash=crash):
@@ -201,3 +197,9 @@ class Handoff:
                     turn.cancel(reason="conversation ended")
                 case _:
                     assert_never(message)
+
+    def _on_withdrawn(self, call_id: str, turn: trio.CancelScope) -> None:
+        if call_id == self.asked.call_id:  # not one that was refused before
+            self.desk.journal.note(WasWithdrawn(self.holder.agent, self.asked.to))
+            self._why = ""
+            turn.cancel(reason="handoff withdrawn")

@@ -15,14 +15,14 @@ from actors.errors import AgentUnavailable
 from actors.facts import SilenceMet
 from actors.ledger import SWITCHBOARD
 from actors.patience import Patience
+from agents.spec import AgentSpec
 
 _SHORTEST_SPEECH = 0.4
 
 
 async def mind_session(
     desk: Desk,
-    agent: str,
-    voice: str,
+    agent: AgentSpec,
     patience: Patience,
     ask_filler: Callable[[], Awaitable[None]],
     is_busy: Callable[[], bool],
@@ -38,15 +38,17 @@ async def mind_session(
     while True:
         silent = await patience.wait_silence(policy.silence_budget - policy.filler_lead)
         if patience.turn == filled and not is_busy():
-            raise AgentUnavailable(f"{agent} was silent for {trio.current_time() - silent:.1f} s when it had to speak")
+            raise AgentUnavailable(
+                f"{agent.name} was silent for {trio.current_time() - silent:.1f} s when it had to speak"
+            )
         filled = patience.turn
         await ask_filler()
         with trio.move_on_at(silent + policy.silence_budget):
             await patience.wait_sound()
         if patience.silent_since is None:
-            desk.journal.note(SilenceMet(agent, round(trio.current_time() - silent, 3), "agent"))
+            desk.journal.note(SilenceMet(agent.name, round(trio.current_time() - silent, 3), "agent"))
         else:
-            say_clip(desk, voice, agent, silent)
+            say_clip(desk, agent.voice, agent.name, silent)
             patience.go_on()
 
 

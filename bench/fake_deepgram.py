@@ -52,7 +52,8 @@ class DeepgramReport:
     """Frames sent in each span."""
     heard: list[PageReport]
     sessions: list[SessionReport]
-    silent: int
+    replayed: int
+    """Frames that a later session of the same call was sent again."""
     damaged: int
     turns: int
     tick_late_ms: tuple[float, ...]
@@ -73,6 +74,7 @@ class Service:
     hands_off_at: float = float("inf")
     turn_every: float = 0.0
     turns: int = 0
+    replayed: int = 0
 
     def open(self, _request: WSUpgradeRequest) -> "Session":
         """Take a new connection."""
@@ -93,7 +95,7 @@ class Service:
             spoken=self.spoken,
             heard=self.book.report(),
             sessions=[session.report() for session in self.sessions],
-            silent=sum(session.cutter.silent for session in self.sessions),
+            replayed=self.replayed,
             damaged=sum(session.cutter.damaged for session in self.sessions),
             turns=self.turns,
             tick_late_ms=curve_ms(self.late),
@@ -154,9 +156,12 @@ class Session(WSListener):
             page = self.service.book.page(tag.sent)
             self._call = tag.stream
             self._first_heard = self._first_heard or tag.sent
-            page.note(self._order.take(tag.number))
+            arrival = self._order.take(tag.number)
+            page.note(arrival)
             if self.service.streams.setdefault(tag.stream, Order()).take(tag.number) is not Arrival.AGAIN:
                 page.add(now - tag.sent, now - tags[-1].sent)
+            else:
+                self.service.replayed += arrival is not Arrival.AGAIN
 
     def _obey(self, message: dict[str, object]) -> None:
         if message["type"] == "Settings":
@@ -172,11 +177,11 @@ class Session(WSListener):
         self.is_live, self._applied = True, clock.now()
         self._tell("SettingsApplied")
         if self.service.talks_at:
-            self.say(GREETING_SECONDS)
+            self._speak(GREETING_SECONDS)
 
     # What the agent says
 
-    def say(self, seconds: float = REPLY_SECONDS) -> None:
+    def say(self) -> None:
         """Begin a reply, or ask for a handoff instead."""
         now = clock.now()
         if now >= self.service.hands_off_at and self._handoff and not self._asked:
@@ -184,6 +189,10 @@ class Session(WSListener):
             return
         if self.service.turn_every and now - self._last_turn >= self.service.turn_every:
             self._take_turn(now)
+        self._speak(REPLY_SECONDS)
+
+    def _speak(self, seconds: float) -> None:
+        now = clock.now()
         reply = next(self._replies)
         self._tell("ConversationText", role="assistant", content=f"This is reply {reply} of session {self.number}.")
         self._piece(reply, now, round(seconds / FRAME_SECONDS))

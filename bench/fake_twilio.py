@@ -28,6 +28,9 @@ from bench.tally import Arrival, Book, Order, PageReport, Playout, Span, curve_m
 ACCOUNT, AUTH_TOKEN = "AC" + "0" * 32, "bench-auth-token"
 GOODBYE_SECONDS = 0.05
 
+_MEDIA_HEAD = (
+    b'{"event":"media","sequenceNumber":"%d","media":{"track":"inbound","chunk":"%d","timestamp":"%d","payload":"'
+)
 _LENGTH = re.compile(r"(?i)\ncontent-length: *(\d+)")
 _TOKEN = re.compile(r'name="token" value="([^"]+)"')
 
@@ -51,7 +54,6 @@ class TwilioReport:
     heard: list[PageReport]
     calls: list[CallReport]
     messages: int
-    silent: int
     damaged: int
     crossed: int
     """Sessions that were heard on more than one call."""
@@ -97,7 +99,6 @@ class Network:
             heard=self.book.report(),
             calls=[CallReport(call.number, call.first_heard, call.dropped) for call in self.calls],
             messages=self.messages,
-            silent=sum(call.cutter.silent for call in self.calls),
             damaged=sum(call.cutter.damaged for call in self.calls),
             crossed=len(sessions) - len(set(sessions)),
             tick_late_ms=curve_ms(self.late),
@@ -160,9 +161,8 @@ class Caller(WSListener):
         payload = frame_base64(Tag(self.number, 0, self._frames, now))
         self._frames += 1
         self._sequence += 1
-        head = b'{"event":"media","sequenceNumber":"%d","media":{"track":"inbound","chunk":"%d","timestamp":"%d","payload":"'
-        known = (self._sequence, self._frames, 140 + 20 * self._frames)
-        self._transport.send(WSMsgType.TEXT, head % known + payload + self._tail)
+        head = _MEDIA_HEAD % (self._sequence, self._frames, 140 + 20 * self._frames)
+        self._transport.send(WSMsgType.TEXT, head + payload + self._tail)
 
     def hang_up(self) -> None:
         """Stop the stream, and close it a moment later."""
@@ -226,7 +226,7 @@ class Caller(WSListener):
             self._echo()
 
 
-def _sign(url: str, form: Mapping[str, str] = {}) -> str:  # noqa: B006 - never written to
+def _sign(url: str, form: Mapping[str, str] = {}) -> str:
     """Sign as Twilio does: https://www.twilio.com/docs/usage/security#validating-requests."""
     signed = url + "".join(f"{name}{form[name]}" for name in sorted(form))
     return base64.b64encode(hmac.digest(AUTH_TOKEN.encode(), signed.encode(), hashlib.sha1)).decode()

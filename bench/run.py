@@ -26,8 +26,8 @@ WARM_UP = 5.0
 """More than one reply: every agent is talking by then."""
 HANDOFFS = 11.0
 """Two handoffs of every call fit in."""
-TAIL = 1.5
-"""For frames that are underway when a span ends."""
+TAIL = 3.0
+"""For frames that are underway when a span ends; a server that paces agents may be two seconds behind them."""
 SETTLING = 1.0
 CONNECTING = 30.0
 
@@ -69,6 +69,8 @@ class Handed:
     """The same without what the service itself took: from its Welcome to its SettingsApplied."""
     unheard_frames: int
     """Of the caller, since the function call, that the next agent never heard."""
+    replayed_frames: int
+    """That the next agent heard although the last one had heard them: said since the last turn."""
     cpu_ms: float
     """For each, beyond what the calls cost anyway."""
 
@@ -229,7 +231,7 @@ def _handed(told: TwilioReport, heard: DeepgramReport, cpu_ms: float) -> Handed:
         if after.session in heard_at
     ]
     unheard = sum(max(0, int((after.first_heard - before.asked) / FRAME_SECONDS)) for before, after in pairs)
-    return Handed(asked, len(gaps), curve_ms(gaps), curve_ms(own), unheard, cpu_ms / max(1, asked))
+    return Handed(asked, len(gaps), curve_ms(gaps), curve_ms(own), unheard, heard.replayed, cpu_ms / max(1, asked))
 
 
 def _pairs(sessions: list[SessionReport]) -> Iterator[tuple[SessionReport, SessionReport]]:

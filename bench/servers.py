@@ -1,11 +1,11 @@
 """The servers that can be measured: this one, another revision or folder of it, the yardsticks, or any command line.
 
-    ours          the server of this working tree
-    rev:NAME      the server as it was at a git revision
-    dir:FOLDER    the server in another folder
-    asyncio       yardstick: `bench/relay_asyncio.py`
-    picows        yardstick: `bench/relay_picows.py`
-    cmd:LINE      any relay that takes a Media Stream on /twilio; {port}, {deepgram} and {groq} are filled in
+ours          the server of this working tree
+rev:NAME      the server as it was at a git revision
+dir:FOLDER    the server in another folder
+asyncio       yardstick: `bench/relay_asyncio.py`
+picows        yardstick: `bench/relay_picows.py`
+cmd:LINE      any relay that takes a Media Stream on /twilio; {port}, {deepgram} and {groq} are filled in
 """
 
 import shlex
@@ -64,6 +64,7 @@ class Server:
             "API_TOKEN": "bench",
             "MAX_CALLS": "1000",
             "RECORDINGS_DIR": recordings,
+            "DATABASE_URL": "memory:" if recordings == "none" else f"file:{recordings}",
         }
 
 

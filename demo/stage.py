@@ -111,6 +111,7 @@ def demo_settings(keys: Keys, deepgram: ServedAt, *, groq: str, twilio: str, ser
             "API_TOKEN": keys.operator,
             "MAX_CALLS": "1",
             "RECORDINGS_DIR": str(recordings),
+            "DATABASE_URL": f"file:{recordings}",
         }
     )
 

@@ -181,6 +181,11 @@ class SqlRecords:
         """The URL without its password."""
         return self._engine.url.render_as_string(hide_password=True)
 
+    @property
+    def file(self) -> str | None:
+        """The file of an SQLite database."""
+        return self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+
     async def save(self, record: CallRecord) -> None:
         """Keep `record`, replacing what was kept of the same call.
 

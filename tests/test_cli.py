@@ -102,6 +102,22 @@ def test_calls_are_listed_with_their_numbers_masked(there: Exchange) -> None:
     assert LEAD not in done.output
 
 
+def test_a_call_is_shown_with_every_word_as_it_was_said(there: Exchange) -> None:
+    words = (TurnRecord(1.0, "qualifier", "Hello [red]John[/red].", "Hello [red]John[/red]."),)
+    trio.run(there.records.save, record(transcript=words))
+
+    done = run("show", CALL_SID)
+
+    assert (done.exit_code, "qualifier: Hello [red]John[/red]." in done.output) == (0, True)
+    assert LEAD not in done.output
+
+
+def test_a_call_that_nobody_knows_cannot_be_shown(there: Exchange) -> None:
+    done = run("show", "nobody")
+
+    assert (done.exit_code, "no such call" in done.output) == (1, True)
+
+
 def test_no_calls_is_no_table(there: Exchange) -> None:
     assert run("calls").output == "No calls yet.\n"
 

@@ -79,7 +79,13 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("SUMMARY_DEADLINE", "soon"),
         ("SILENCE_BUDGET", "0"),
         ("DRAIN_TIMEOUT", "inf"),
-        ("DATABASE_URL", "postgres://db"),
+        ("DATABASE_URL", "switchboard.db"),
+        ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:switchboard.db"),
+        ("DATABASE_URL", "mysql://db/calls"),
+        ("DATABASE_URL", "postgresql:calls"),
+        ("DATABASE_URL", "postgresql://db:port/calls"),
         ("DATABASE_URL", "file:"),
     ],
 )
@@ -118,9 +124,29 @@ def test_recordings_can_be_turned_off() -> None:
     assert (read().recordings_dir, read(RECORDINGS_DIR="none").recordings_dir) == (Path("recordings"), None)
 
 
-def test_secrets_are_in_no_repr() -> None:
-    chosen = read(GROQ_API_KEY="groq-secret", API_TOKEN="api-secret")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////var/lib/calls.db",
+        "postgresql://me:pass@db:5432/calls?sslmode=require",
+        "postgres:///calls?host=/run/postgresql",
+        "postgresql+psycopg://db/calls",
+        "file:recordings",
+        "memory:",
+    ],
+)
+def test_records_may_be_kept_in_any_of_these(url: str) -> None:
+    assert read(DATABASE_URL=url).database_url == url
 
+
+def test_records_are_kept_in_sqlite_unless_told_otherwise() -> None:
+    assert read().database_url == "sqlite:///switchboard.db"
+
+
+def test_secrets_are_in_no_repr() -> None:
+    chosen = read(GROQ_API_KEY="groq-secret", API_TOKEN="api-secret", DATABASE_URL="postgresql://me:p%40ss@db/calls")
+
+    assert {"p%40ss", "p@ss"} < set(chosen.secrets())
     assert [secret for secret in chosen.secrets() if secret in repr(chosen)] == []
 
 

@@ -15,6 +15,7 @@ import structlog
 from quart import Blueprint, Response, jsonify, request
 
 from settings import is_loopback
+from store.calls import RecordsUnavailable
 from store.records import RecordError, record_as_json
 from web.board import KnownCall
 from web.office import Office
@@ -82,7 +83,16 @@ class CallRoutes:
         routes.get("")(self.listed)
         routes.get("/<name>")(self.shown)
         routes.delete("/<name>")(self.hung_up)
+        routes.errorhandler(RecordsUnavailable)(self.cannot_look_up)
         return routes
+
+    @staticmethod
+    async def cannot_look_up(exc: RecordsUnavailable) -> Response:
+        """Answer 503 while the database is away: calls go on, only their records cannot be read."""
+        _log.warning("records_unavailable", why=str(exc))
+        response = _problem(503, "the database does not answer; calls are not affected", fix="Try again later.")
+        response.headers["Retry-After"] = RETRY_AFTER
+        return response
 
     async def refuse_strangers(self) -> Response | None:
         """Answer 401 to whoever does not show the token."""

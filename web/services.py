@@ -1,29 +1,33 @@
 """What one worker keeps open while it serves: one TLS context, one pool of connections, and the clients on them.
 
 `open_services` turns settings into the `CallServices` of `run_call` and the `Line` of the routes. It owns the pool and
-closes it; it opens no call. It fails before anything is open: with `RosterError`, or with `OSError` for a recordings
-folder that cannot be made.
+the task that hands records to the database, and ends both; it opens no call. It fails before anything is open: with
+`RosterError`, or with `OSError` for a recordings folder that cannot be made. A database that is away is no failure.
 """
 
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 import attrs
 import httpx
 import structlog
+import trio
 
 from actors.call import CallServices
 from actors.journal import Entry, ignore
 from actors.policy import CallPolicy, SummaryMode
 from actors.settings_form import VoiceAgentOptions
 from actors.summarizer import AskBrief
+from actors.supervision import Crashed, guard
 from agents.roster import Roster, default_roster
 from settings import Settings
 from store.calls import CallRecords
 from store.files import FileRecords
 from store.memory import MemoryRecords
+from store.spill import SpillingRecords
+from store.sql import SqlRecords
 from web.connect import voice_agent_connector
 from web.groq_brief import groq_brief
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
@@ -31,6 +35,10 @@ from web.telephony import Line, TwilioLine, twilio_client
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60.0)
+
+LAST_RECORDS_SECONDS = 2.0
+"""For the database to take what the last calls left; what it does not take waits for the next start."""
+WRITER_REST_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger()
 
@@ -58,13 +66,41 @@ def roster_of(settings: Settings) -> Roster:
 
 
 def records_of(settings: Settings) -> CallRecords:
-    """Return the store that `DATABASE_URL` names."""
+    """Return the store that `DATABASE_URL` names; a database with a folder for what it does not take."""
     url = settings.database_url
-    if url is not None and url.startswith("file:"):
+    if url == "memory:":
+        return MemoryRecords()
+    if url.startswith("file:"):
         return FileRecords(Path(url.removeprefix("file:").removeprefix("//")))
-    if url is None and settings.recordings_dir is not None:
-        return FileRecords(settings.recordings_dir)
-    return MemoryRecords()
+    database = SqlRecords(url)
+    if database.file is not None:
+        return SpillingRecords(database, Path(f"{database.file}.waiting"))
+    folder = settings.recordings_dir
+    return SpillingRecords(database, folder / ".waiting" if folder is not None else Path("switchboard.waiting"))
+
+
+def writing(records: CallRecords) -> AbstractAsyncContextManager[None]:
+    """Run the writer of a store that has one, for as long as the `async with` lasts."""
+    return _writing(records) if isinstance(records, SpillingRecords) else nullcontext()
+
+
+@asynccontextmanager
+async def _writing(records: SpillingRecords) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_keep_writing, records)
+        yield
+        with trio.move_on_after(LAST_RECORDS_SECONDS):
+            await records.wait_offered()
+        nursery.cancel_scope.cancel(reason="the server has closed")
+
+
+async def _keep_writing(records: SpillingRecords) -> None:
+    """Start the writer again if it crashes: nobody planned for that, and no call may end by it."""
+    while True:
+        ended = await guard(records.run)
+        if isinstance(ended, Crashed):
+            _log.error("records_writer_crashed", error=ended.reason)
+        await trio.sleep(WRITER_REST_SECONDS)
 
 
 def policy_of(settings: Settings) -> CallPolicy:
@@ -91,7 +127,8 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
         settings.recordings_dir.mkdir(parents=True, exist_ok=True)
     rng = random.Random()
     context = httpx.create_ssl_context()
-    async with httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http:
+    records = records_of(settings)
+    async with writing(records), httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http:
         client = twilio_client(
             settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng
         )
@@ -101,7 +138,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),
             ask_brief=_ask_brief(settings, http),
             line=line,
-            records=records_of(settings),
+            records=records,
             policy=policy_of(settings),
             voice_agent=VoiceAgentOptions(settings.listen_model, settings.think_provider, settings.think_model),
             recordings=settings.recordings_dir,

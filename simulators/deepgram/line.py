@@ -25,7 +25,7 @@ UNKNOWN_TYPES = ("AgentMood", "TurnPrediction", "FunctionCalling", "BillingNotic
 """`FunctionCalling` is a retired early-access type that old code still expects; nobody has seen the others."""
 
 
-class SessionOver(Exception):  # noqa: N818 -- an ending, as trio.Cancelled is, and nobody's error
+class SessionOver(Exception):
     """The server has ended the session; nothing is left to be said."""
 
 

@@ -52,7 +52,7 @@ SEND_AUDIO = "Please ensure that you're sending binary messages containing user 
 SEND_SETTINGS = "Please ensure that you send a 'Settings' message at the beginning of the session."
 
 
-class Stalled(Exception):  # noqa: N818 -- an ending, and nobody's error
+class Stalled(Exception):
     """The fault `stall`: from now on nothing is read or said, and the socket stays open."""
 
 

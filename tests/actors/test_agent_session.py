@@ -1,5 +1,6 @@
 """One session alone: the service on one side, the desk on the other, and the mailboxes of Supervisor and Summarizer."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,12 +23,13 @@ from actors.facts import (
     ReplyEnded,
     ReplyText,
     SessionReady,
+    SessionSpent,
     TurnHeard,
     Unrecognised,
     UserStartedSpeaking,
     WarningReported,
 )
-from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, ToSummarizer, ToSupervisor
+from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, Spent, ToSummarizer, ToSupervisor
 from actors.messages import HandoffAsked as AskHandoff
 from actors.policy import CallPolicy
 from actors.reply import Voice
@@ -91,14 +93,15 @@ class Scene:
     supervisor: trio.MemoryReceiveChannel[ToSupervisor]
     summarizer: trio.MemoryReceiveChannel[ToSummarizer]
     far: FarEnd = attrs.field(init=False)
-    outcome: Ended | Crashed | None = None
+    outcome: Ended | Spent | Crashed | None = None
     over: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> None:
-        self.outcome = await contain(self.session.run, lambda: self.watched.desk.ledger.grant(self.session.voice))
+        outcome = await contain(self.session.run, lambda: self.watched.desk.ledger.grant(self.session.voice))
+        self.outcome = outcome
         self.over.set()
 
-    async def ended(self) -> Ended | Crashed:
+    async def ended(self) -> Ended | Spent | Crashed:
         with trio.fail_after(PATIENCE):
             await self.over.wait()
         assert self.outcome is not None
@@ -272,7 +275,7 @@ async def test_the_caller_is_heard_from_the_frame_on_that_the_opening_says(autoj
 
 
 async def test_the_line_to_the_service_never_falls_silent(autojump_clock: MockClock) -> None:
-    async with on_the_floor() as scene:
+    async with on_the_floor(CallPolicy(silence_budget=math.inf)) as scene:
         await scene.far.hear_for(21)
 
         assert len(scene.far.said(KeepAlive)) == 5
@@ -817,6 +820,61 @@ async def test_a_goodbye_cancelled_by_the_service_is_cut_and_the_conversation_go
         assert not scene.over.is_set()
         assert scene.line.clears == [pytest.approx(0.5)]
         assert scene.replies[-1] == "Yes?"
+
+
+# Growing old
+
+
+AGED = Warned("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left")
+
+
+async def test_a_session_that_is_old_leaves_when_it_is_the_callers_turn_and_nobody_speaks(
+    autojump_clock: MockClock,
+) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet("Hello there.", 1)
+        await trio.sleep(2)
+        await scene.far.say(AGED)
+
+        assert await scene.ended() == Spent()
+        assert trio.current_time() == pytest.approx(2)
+        assert scene.watched.facts(SessionSpent) == [SessionSpent("first", 1)]
+
+
+async def test_a_session_that_is_old_says_first_what_it_is_saying(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(words(3), says("What can I do for you?"))
+        await trio.sleep(1)
+        await scene.far.say(AGED, AgentAudioDone())
+
+        assert await scene.ended() == Spent()
+        assert trio.current_time() == pytest.approx(3, abs=0.1)
+        assert scene.replies == ["What can I do for you?"]
+
+
+async def test_a_session_that_is_old_answers_first_what_it_was_asked(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet("Hello there.", 1)
+        await trio.sleep(1.5)
+        await scene.far.say(heard("Look it up."), calls("look_up"), AGED, AgentAudioDone())
+        await scene.far.hear(FunctionCallResponse)
+        await trio.sleep(0.5)
+        assert not scene.over.is_set()
+        await scene.far.greet("Found it.", 1)
+
+        assert await scene.ended() == Spent()
+        assert scene.replies == ["Hello there.", "Found it."]
+
+
+async def test_a_session_that_is_old_does_not_leave_a_caller_who_is_speaking(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet("Hello there.", 1)
+        await trio.sleep(2)
+        scene.watched.desk.activity.hear(voiced=True, now=2.0)
+        await scene.far.say(AGED)
+        await trio.sleep(1)
+
+        assert not scene.over.is_set()
 
 
 # Crashes

@@ -532,3 +532,17 @@ async def test_every_fact_is_observed_in_order_and_the_frames_are_counted(autoju
         assert (record.frames.caller_in, record.frames.agent_in, record.frames.agent_sent) == (2, 50, 50)
         assert [fact.heard for fact in facts_in(scene.entries, ReplyEnded)] == ["Hello there."]
         assert len(facts_in(scene.entries, FloorTaken)) == 1
+
+
+async def test_an_observer_that_raises_costs_the_call_and_not_its_record(autojump_clock: MockClock) -> None:
+    def look_away(_entry: Entry) -> None:
+        raise ValueError("the live view is broken")
+
+    records, service = Shelf(), Service()
+    media, _ = memory_websocket_pair()
+    services = CallServices(ROSTER, service.connect, None, Operator(), records, observe=look_away)
+    with pytest.raises(ValueError, match="the live view is broken"):
+        await run_call(media, PLAN, services)
+
+    assert [(record.call_sid, record.outcome) for record in records.saved] == [(CALL_SID, "crashed")]
+    assert service.open == 0

@@ -13,11 +13,11 @@ from actors.agent_session import Opening
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
 from actors.floor import Floor, Seat, Tenure
-from actors.messages import ConversationEnded, Ended, SessionLost, ToSummarizer, ToSupervisor
+from actors.messages import ConversationEnded, Ended, SessionLost, SessionRunOut, ToSummarizer, ToSupervisor
 from actors.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
 from agents.spec import AgentSpec
-from protocol.deepgram import AgentAudioDone, Settings, SettingsApplied, Welcome
+from protocol.deepgram import AgentAudioDone, Settings, SettingsApplied, WarningReported, Welcome
 from tests.actors.fakes import END, ROSTER, FarEnd, Line, Service, Watched, says, speech, words
 
 
@@ -225,6 +225,25 @@ async def test_the_end_of_the_conversation_is_reported(autojump_clock: MockClock
         await far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
 
         assert await scene.mailbox.receive() == ConversationEnded(1, Ended("task_complete"))
+
+
+async def test_a_session_that_has_become_old_is_reported(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        _, far = await scene.seat()
+        await far.greet("Hello there.")
+        await trio.sleep(2)
+        await far.say(WarningReported("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
+
+        assert await scene.mailbox.receive() == SessionRunOut(1)
+
+
+async def test_that_the_service_is_busy_is_passed_on(autojump_clock: MockClock) -> None:
+    async with an_empty_floor() as scene:
+        scene.service.refusals.append(AgentUnavailable("HTTP 429", is_busy=True))
+        with pytest.raises(AgentUnavailable) as raised:
+            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0, nobody)
+
+        assert raised.value.is_busy
 
 
 async def test_the_gap_of_a_handoff_is_counted_from_the_promise(autojump_clock: MockClock) -> None:

@@ -27,7 +27,7 @@ from actors.facts import (
 from actors.facts import HandoffWithdrawn as WasWithdrawn
 from actors.floor import Floor, Seat, Tenure
 from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost, Over, answer
-from actors.messages import HandoffAsked, HandoffRefused, HandoffWithdrawn, ToSummarizer, ToSupervisor
+from actors.messages import HandoffAsked, HandoffRefused, HandoffWithdrawn, SessionRunOut, ToSummarizer, ToSupervisor
 from actors.policy import CallPolicy
 from actors.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
@@ -60,6 +60,7 @@ from tests.actors.fakes import (
     words,
 )
 
+BUSY = AgentUnavailable("HTTP 429", is_busy=True)
 CANCELLED = FunctionCallCancelled((CancelledCall("id-handoff_to_next_agent", "handoff_to_next_agent"),))
 UNREACHABLE = "The second cannot be reached. Tell the customer, and go on yourself."
 
@@ -277,6 +278,25 @@ async def test_as_many_attempts_are_made_as_the_policy_says(autojump_clock: Mock
         assert scene.service.attempts == 4
 
 
+async def test_a_service_without_room_is_waited_for_and_that_is_no_failed_attempt(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for(CallPolicy(busy_patience=10.0, busy_retry=1.0), refusals=(BUSY,) * 5) as scene:
+        await trio.sleep(4.5)
+        await scene.service.seat()
+        outcome = await scene.decided()
+
+        assert isinstance(outcome, Brought)
+        assert scene.took == pytest.approx(5)
+
+
+async def test_a_service_that_never_has_room_is_given_up(autojump_clock: MockClock) -> None:
+    """Tries at 0 to 3 s are patience; those at 3 and 3.1 s are attempts."""
+    async with a_handoff_asked_for(CallPolicy(busy_patience=3.0, busy_retry=1.0), refusals=(BUSY,) * 50) as scene:
+        outcome = await scene.decided()
+
+        assert outcome == Kept()
+        assert scene.took == pytest.approx(3.1)
+
+
 # It is withdrawn
 
 
@@ -359,6 +379,18 @@ async def test_when_the_old_session_crashes_and_no_successor_comes_the_floor_is_
         assert "closed" in outcome.crash.reason
         assert [HandoffFailed("first", "second", "busy")] == scene.watched.facts(HandoffFailed)
         assert scene.service.open == 0
+
+
+async def test_when_the_old_session_has_run_out_and_no_successor_comes_the_floor_is_lost(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_handoff_asked_for(refusals=(AgentUnavailable("down"), AgentUnavailable("down"))) as scene:
+        await scene.supervisor.send(SessionRunOut(1))
+        outcome = await scene.decided()
+
+        assert isinstance(outcome, Lost)
+        assert outcome.crash.is_retryable
+        assert "the session has run out" in outcome.crash.reason
 
 
 async def test_when_the_old_agent_ends_the_conversation_nothing_of_the_successor_is_left(

@@ -693,6 +693,8 @@ class Play:
             self.accepted.clear()
             self.flushed_names |= set(self.out)
             assert self.ledger.unplayed == 0
+        elif set(self.out) - self.flushed_names:  # all is played by our clock, but the line may be late
+            self.clears_owed = 1
 
     # The bridge's and the line's side
 

@@ -1,5 +1,6 @@
 """The Supervisor alone: who is seated when sessions crash, hand over and end, and what the next one is told."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from actors.facts import (
     HandoffFailed,
     ReplyEnded,
     RestartsExhausted,
+    SessionConnecting,
     SessionCrashed,
     SessionRestarting,
     TurnHeard,
@@ -39,6 +41,7 @@ from protocol.deepgram import (
     Settings,
     SettingsApplied,
     UserStartedSpeaking,
+    WarningReported,
     Welcome,
 )
 from tests.actors.fakes import (
@@ -59,7 +62,8 @@ from tests.actors.fakes import (
     words,
 )
 
-BUSY = AgentUnavailable("HTTP 503")
+DOWN = AgentUnavailable("HTTP 503")
+BUSY = AgentUnavailable("HTTP 429", is_busy=True)
 
 
 @attrs.define(eq=False)
@@ -269,7 +273,7 @@ async def test_restarts_wait_longer_each_time_and_the_third_crash_in_a_row_is_th
     autojump_clock: MockClock,
 ) -> None:
     """0.1 s, then 0.2 s, then nobody is left."""
-    async with a_conversation(refusals=(BUSY,) * 9) as scene:
+    async with a_conversation(refusals=(DOWN,) * 9) as scene:
         outcome = await scene.ended()
 
         assert isinstance(outcome, NoAgentLeft)
@@ -320,7 +324,9 @@ async def test_an_error_on_the_floor_that_cannot_be_mended_ends_it(autojump_cloc
 
 
 async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockClock) -> None:
-    async with a_conversation(CallPolicy(restarts=RestartPolicy(intensity=1, period=10.0))) as scene:
+    async with a_conversation(
+        CallPolicy(restarts=RestartPolicy(intensity=1, period=10.0), silence_budget=math.inf)
+    ) as scene:
         for _ in range(5):
             far = await scene.service.seat()
             await trio.sleep(11)
@@ -329,6 +335,41 @@ async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockCl
 
         assert scene.outcome is None
         assert scene.seated == ["first"] * 6
+
+
+async def test_a_service_without_room_is_waited_for_without_a_restart(autojump_clock: MockClock) -> None:
+    async with a_conversation(CallPolicy(busy_patience=10.0, busy_retry=1.0), refusals=(BUSY,) * 5) as scene:
+        await scene.service.seat()
+
+        assert scene.service.attempts == 6
+        assert trio.current_time() == pytest.approx(5)
+        assert scene.watched.facts(SessionRestarting) == []
+
+
+async def test_a_service_that_never_has_room_is_given_up_when_patience_and_budget_are_spent(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_conversation(CallPolicy(busy_patience=3.0, busy_retry=1.0), refusals=(BUSY,) * 50) as scene:
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, NoAgentLeft)
+        assert trio.current_time() == pytest.approx(3.3)
+
+
+async def test_a_session_that_has_become_old_is_renewed_in_a_pause_and_goes_on(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await far.greet("I am the first.")
+        await trio.sleep(2)
+        await far.say(WarningReported("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
+        again = await scene.service.seat()
+
+        assert scene.seated == ["first", "first"]
+        assert greeting_of(again) is None
+        assert history_of(again) == [("assistant", "I am the first.")]
+        assert [fact.why for fact in scene.watched.facts(SessionConnecting)] == ["first", "renewal"]
+        assert scene.watched.facts(SessionCrashed) == []
+        assert scene.watched.facts(SessionRestarting) == []
 
 
 # Handoffs
@@ -416,7 +457,7 @@ async def test_every_agent_has_a_budget_of_its_own(autojump_clock: MockClock) ->
 
 
 async def test_a_handoff_that_fails_leaves_the_old_agent_its_floor(autojump_clock: MockClock) -> None:
-    async with a_conversation(refusals=(None, BUSY, BUSY)) as scene:
+    async with a_conversation(refusals=(None, DOWN, DOWN)) as scene:
         first = await scene.service.seat()
         await first.say(HAND_OFF)
         response = await first.hear(FunctionCallResponse)
@@ -432,7 +473,7 @@ async def test_a_handoff_that_fails_leaves_the_old_agent_its_floor(autojump_cloc
 async def test_when_the_old_session_crashes_and_no_successor_comes_the_old_agent_is_restarted(
     autojump_clock: MockClock,
 ) -> None:
-    async with a_conversation(refusals=(None, BUSY, BUSY)) as scene:
+    async with a_conversation(refusals=(None, DOWN, DOWN)) as scene:
         first = await scene.service.seat()
         await first.greet("I am the first.")
         await trio.sleep(2)
@@ -474,7 +515,7 @@ async def test_a_handoff_to_an_agent_that_is_not_there_is_refused(autojump_clock
 
 
 async def test_a_handoff_can_be_asked_for_again_after_it_was_refused(autojump_clock: MockClock) -> None:
-    async with a_conversation(refusals=(None, BUSY, BUSY)) as scene:
+    async with a_conversation(refusals=(None, DOWN, DOWN)) as scene:
         first = await scene.service.seat()
         await first.say(HAND_OFF)
         await first.hear(FunctionCallResponse)

@@ -89,7 +89,9 @@ async def answer_start(socket: WebSocket) -> StreamStarted:
 
 
 @asynccontextmanager
-async def groq_simulator(faults: Sequence[Fault], latency: float) -> AsyncIterator[Callable[[list[dict[str, str]]], Awaitable[str]]]:
+async def groq_simulator(
+    faults: Sequence[Fault], latency: float
+) -> AsyncIterator[Callable[[list[dict[str, str]]], Awaitable[str]]]:
     app = GroqSimulator(faults, latency=latency)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app)) as http:
         yield groq_brief("gsk_test", "http://groq.test", "llama-3.3-70b-versatile", http)
@@ -120,7 +122,9 @@ async def play(
     ours, theirs = memory_websocket_pair()
     caller = done.caller = MediaCaller(theirs, CallerTurns(script.caller), faults=plan.twilio, bundle=bundle)
     done.line.stop = caller.stop
-    exchange = DeepgramExchange(script, knobs=knobs or DeepgramKnobs(slice_ms=60), faults=plan, refuse=unavailable, wire=wire)
+    exchange = DeepgramExchange(
+        script, knobs=knobs or DeepgramKnobs(slice_ms=60), faults=plan, refuse=unavailable, wire=wire
+    )
     done.exchange = exchange
 
     async def hang_on(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -59,7 +59,9 @@ def belongs_to_call(task: trio.lowlevel.Task) -> bool:
     return True
 
 
-def strike_world(at: int, make_blow: Callable[[TinyWorld, trio.CancelScope], Callable[[trio.lowlevel.Task], None]]) -> tuple[TinyWorld, Strike]:
+def strike_world(
+    at: int, make_blow: Callable[[TinyWorld, trio.CancelScope], Callable[[trio.lowlevel.Task], None]]
+) -> tuple[TinyWorld, Strike]:
     """Run one call with one blow; return what is left of it."""
     world, scope = TinyWorld(), trio.CancelScope()
     strike = Strike(at, make_blow(world, scope))
@@ -77,7 +79,11 @@ def strike_world(at: int, make_blow: Callable[[TinyWorld, trio.CancelScope], Cal
 def count_tasks() -> int:
     root = trio.lowlevel.current_root_task()
     assert root is not None
-    return sum(1 + sum(len(inner.child_tasks) for inner in task.child_nurseries) for nursery in root.child_nurseries for task in nursery.child_tasks)
+    return sum(
+        1 + sum(len(inner.child_tasks) for inner in task.child_nurseries)
+        for nursery in root.child_nurseries
+        for task in nursery.child_tasks
+    )
 
 
 def cancel(_world: TinyWorld, scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
@@ -115,8 +121,8 @@ def throw(_world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowleve
         if any(frame.f_code.co_name == "_nested_child_finished" for frame, _ in task.iter_await_frames()):
             return  # a nursery that waits for its children: what fails there is a child, and gets its own turn
         started = inspect.getcoroutinestate(task.coro) != inspect.CORO_CREATED
-        if started and task._next_send_fn == task.coro.send:  # noqa: SLF001 - no public way to fail a checkpoint
-            task._next_send = Error(Boom("at a checkpoint"))  # noqa: SLF001
+        if started and task._next_send_fn == task.coro.send:
+            task._next_send = Error(Boom("at a checkpoint"))
 
     return blow
 

@@ -127,15 +127,15 @@ def test_the_same_call_leaves_the_same_journal() -> None:
 @pytest.fixture
 def _restored_scheduler() -> Iterator[None]:
     """Trio draws the order of ready tasks from a generator of its own; give it back as it was."""
-    state = trio._core._run._r  # type: ignore[attr-defined] # noqa: SLF001
+    state = trio._core._run._r  # type: ignore[attr-defined]
     yield
-    trio._core._run._r = state  # type: ignore[attr-defined] # noqa: SLF001
+    trio._core._run._r = state  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("_restored_scheduler")
 @pytest.mark.parametrize("seed", range(5))
 def test_the_outcome_does_not_depend_on_the_order_in_which_ready_tasks_run(seed: int, sale: Played) -> None:
-    trio._core._run._r = random.Random(seed)  # type: ignore[attr-defined] # noqa: SLF001
+    trio._core._run._r = random.Random(seed)  # type: ignore[attr-defined]
 
     again = run(scenario="sale", bundle=1, knobs=DeepgramKnobs())
 

@@ -204,9 +204,7 @@ class TinyWorld:
             nursery.start_soon(self.caller.run)
             await nursery.start(self._carry, ours, services, name=CALL_TASK)
 
-    async def _carry(
-        self, socket: WebSocket, services: CallServices, *, task_status: trio.TaskStatus[None]
-    ) -> None:
+    async def _carry(self, socket: WebSocket, services: CallServices, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         with self._slot():
             await run_call(socket, CallPlan(CALL_SID, STREAM_SID, "inbound"), services)

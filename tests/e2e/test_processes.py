@@ -110,6 +110,7 @@ def server_environ(tmp_path: Path) -> Iterator[dict[str, str]]:
             "LEAD_SERVER_EXTERNAL_URL": f"http://127.0.0.1:{port}",
             "API_TOKEN": "operator",
             "RECORDINGS_DIR": str(tmp_path / "recordings"),
+            "DATABASE_URL": f"sqlite:///{tmp_path}/calls.db",
         }
         for _, process, _ in started:
             assert interrupt(process) in {0, 130, -signal.SIGINT}

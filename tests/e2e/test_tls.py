@@ -80,6 +80,7 @@ def settings_for(deepgram: str, groq: str, twilio: str, server: str, recordings:
             "LEAD_SERVER_EXTERNAL_URL": server,
             "API_TOKEN": OPERATOR,
             "RECORDINGS_DIR": str(recordings),
+            "DATABASE_URL": f"sqlite:///{recordings}/calls.db",
         }
     )
 

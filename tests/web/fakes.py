@@ -42,6 +42,7 @@ ENVIRON: Mapping[str, str] = {
     "LEAD_SERVER_EXTERNAL_URL": ORIGIN,
     "API_TOKEN": API_TOKEN,
     "RECORDINGS_DIR": "none",
+    "DATABASE_URL": "memory:",
 }
 
 
@@ -176,11 +177,17 @@ def services(line: FakeLine, records: MemoryRecords) -> CallServices:
 
 
 def exchange(
-    *, line: FakeLine | None = None, calls: FakeCalls | None = None, holes: Holes | None = None, **changes: str
+    *,
+    line: FakeLine | None = None,
+    calls: FakeCalls | None = None,
+    holes: Holes | None = None,
+    records: MemoryRecords | None = None,
+    **changes: str,
 ) -> Exchange:
     """Build an application on fakes, with changed settings by variable name."""
     chosen = settings(**changes)
-    line, calls, records, slots = line or FakeLine(), calls or FakeCalls(), MemoryRecords(), Slots(chosen.max_calls)
+    line, calls, records = line or FakeLine(), calls or FakeCalls(), records or MemoryRecords()
+    slots = Slots(chosen.max_calls)
     app = create_app(chosen, services(line, records), line, holes=holes, slots=slots, run_call=calls)
     return Exchange(app, line, calls, records, slots, chosen)
 

@@ -1,11 +1,16 @@
 """What an operator may do, and in which words a mistake is answered."""
 
+from collections.abc import Sequence
+
+import attrs
 import httpx
 import pytest
 import trio
 from trio.testing import MockClock
 
-from store.records import TurnRecord
+from store.calls import RecordsUnavailable
+from store.memory import MemoryRecords
+from store.records import CallRecord, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, LINE, FakeLine, client_of, exchange, record, voice_form
 from web.pigeonholes import Pigeonholes
 from web.telephony import LineError
@@ -159,6 +164,29 @@ async def test_live_and_ended_calls_are_listed_without_their_words(autojump_cloc
 
     assert [call["call_sid"] for call in answer.json()["calls"]] == [CALL_SID, "CA" + "9" * 32]
     assert "my secret" not in answer.text
+
+
+@attrs.define
+class Locked(MemoryRecords):
+    """Records nobody can look up."""
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        raise RecordsUnavailable("sqlite:///calls.db: database is locked")
+
+    async def list(self, limit: int = 50) -> Sequence[CallRecord]:
+        raise RecordsUnavailable("sqlite:///calls.db: database is locked")
+
+
+@pytest.mark.parametrize("target", ["/calls", f"/calls/{CALL_SID}"])
+async def test_while_the_database_is_away_records_are_to_be_asked_for_later(
+    target: str, autojump_clock: MockClock
+) -> None:
+    there = exchange(records=Locked())
+
+    answer = await there.operator("GET", target)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    assert "calls.db" not in answer.text
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "x", "501", "²"])

@@ -2,22 +2,26 @@
 
 from pathlib import Path
 
+import attrs
 import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
 
 from actors.policy import SummaryMode
 from store.files import FileRecords
 from store.memory import MemoryRecords
-from tests.web.fakes import settings
+from store.spill import SpillingRecords
+from store.sql import SqlRecords
+from tests.web.fakes import CALL_SID, record, settings
 from web.pigeonholes import Pigeonholes, SharedPigeonholes
-from web.services import holes_of, open_services, policy_of, records_of, roster_of
+from web.services import holes_of, open_services, policy_of, records_of, roster_of, writing
 
 
 @pytest.mark.parametrize(
     ("changes", "records"),
     [
         ({"DATABASE_URL": "memory:"}, MemoryRecords()),
-        ({}, MemoryRecords()),
-        ({"RECORDINGS_DIR": "here"}, FileRecords(Path("here"))),
         ({"RECORDINGS_DIR": "here", "DATABASE_URL": "file:there"}, FileRecords(Path("there"))),
         ({"DATABASE_URL": "file:///var/calls"}, FileRecords(Path("/var/calls"))),
         ({"RECORDINGS_DIR": "here", "DATABASE_URL": "memory:"}, MemoryRecords()),
@@ -26,6 +30,75 @@ from web.services import holes_of, open_services, policy_of, records_of, roster_
 )
 def test_records_are_kept_where_the_settings_say(changes: dict[str, str], records: object) -> None:
     assert records_of(settings(**changes)) == records
+
+
+@pytest.mark.parametrize(
+    ("changes", "database", "waiting"),
+    [
+        ({"DATABASE_URL": ""}, "sqlite+pysqlite:///switchboard.db", "switchboard.db.waiting"),
+        ({"DATABASE_URL": "sqlite:////var/calls.db"}, "sqlite+pysqlite:////var/calls.db", "/var/calls.db.waiting"),
+        (
+            {"DATABASE_URL": "postgres://me:pass@db/calls", "RECORDINGS_DIR": "here"},
+            "postgresql+psycopg://me:***@db/calls",
+            "here/.waiting",
+        ),
+        ({"DATABASE_URL": "postgres://db/calls"}, "postgresql+psycopg://db/calls", "switchboard.waiting"),
+    ],
+    ids=str,
+)
+def test_a_database_has_a_folder_for_what_it_does_not_take(
+    changes: dict[str, str], database: str, waiting: str
+) -> None:
+    records = records_of(settings(**changes))
+
+    assert isinstance(records, SpillingRecords)
+    assert isinstance(records.inner, SqlRecords)
+    assert (records.inner.name, records.folder.path) == (database, Path(waiting))
+
+
+async def test_what_waited_for_the_database_is_written_while_the_services_are_open(tmp_path: Path) -> None:
+    chosen = settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db")
+    await records_of(chosen).save(record())
+
+    async with open_services(chosen):
+        await trio.testing.wait_all_tasks_blocked()
+
+    database = SqlRecords(chosen.database_url)
+    assert await database.get(CALL_SID) == record()
+    assert list(tmp_path.glob("calls.db.waiting/*")) == []
+
+
+async def test_a_call_that_ends_is_in_the_database(tmp_path: Path) -> None:
+    chosen = settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db")
+    async with open_services(chosen) as opened:
+        await trio.testing.wait_all_tasks_blocked()
+        await opened.services.records.save(record())
+
+        assert await SqlRecords(chosen.database_url).get(CALL_SID) == record()
+
+
+@attrs.define(eq=False)
+class Crashing(SpillingRecords):
+    """A store whose writer has a bug, once."""
+
+    crashes: int = 1
+    runs: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self) -> None:
+        if self.crashes:
+            self.crashes -= 1
+            raise KeyError("a bug")
+        self.runs.set()
+        await trio.sleep_forever()
+
+
+async def test_a_writer_that_crashes_is_started_again(autojump_clock: MockClock, tmp_path: Path) -> None:
+    records = Crashing(MemoryRecords(), tmp_path)
+
+    async with writing(records):
+        await records.runs.wait()
+
+    assert records.crashes == 0
 
 
 def test_pigeonholes_are_shared_when_there_is_a_folder_for_them() -> None:

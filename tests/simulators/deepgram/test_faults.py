@@ -40,7 +40,7 @@ async def test_a_connection_is_refused_with_its_status(status: int, autojump_clo
 
 
 async def test_the_tests_own_exception_is_raised_for_a_refusal(autojump_clock: MockClock) -> None:
-    class Unavailable(Exception):  # noqa: N818 -- what a test may call it
+    class Unavailable(Exception):
         pass
 
     scenario = small_scenario(faults=["deepgram: refuse connect 1"])

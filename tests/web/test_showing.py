@@ -1,0 +1,64 @@
+"""An operator reads a call from top to bottom."""
+
+import attrs
+import pytest
+
+from store.records import RecordError, record_as_json
+from tests.store.samples import FULL
+from web.showing import lines
+
+PAGE = """\
+CA11111111111111111111111111111111  outbound, +***00 on +***00
+2026-11-22T09:00:00.000+00:00  completed after 61.2 s
+
+agents
+      0.0  qualifier until 30.5, restarts: 1
+     30.5  advisor until 61.0
+
+handoffs
+     30.0  qualifier to advisor: 0.75 s of silence, brief from groq
+     60.0  advisor to closer: never heard
+
+functions
+     29.9  qualifier: handoff_to_next_agent {"reason":"yes"} -> {"status":"done"}
+     40.0  advisor: look_up {"nested":{"list":[1,null,"é\\u0000☎"]}} -> busy (failed)
+
+transcript
+      1.0  qualifier: Hello there.  [heard: Hello]
+      2.0  caller: Hi.
+
+faults
+  session_crashed: dropped
+
+frames: 3000 from the caller (2990 sent on, 5 unheard), 1000 from agents (990 sent on, 10 dropped)
+"""
+
+
+def test_a_record_is_a_page() -> None:
+    assert "".join(f"{line}\n" for line in lines({"record": record_as_json(FULL)})) == PAGE
+
+
+def test_what_did_not_happen_has_no_heading() -> None:
+    empty = attrs.evolve(FULL, agents=(), handoffs=(), functions=(), transcript=(), faults=(), caller="")
+
+    assert list(lines({"record": record_as_json(empty)}))[0::2] == [
+        f"{FULL.call_sid}  outbound, unknown on +***00",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shown", "line"),
+    [
+        ({"id": "x", "call_sid": "CA1", "status": "ringing", "record": None}, "CA1  ringing; there is no record yet"),
+        ({"id": "x", "call_sid": ""}, "x  unknown; there is no record yet"),
+    ],
+    ids=str,
+)
+def test_a_call_without_a_record_says_how_it_stands(shown: dict[str, object], line: str) -> None:
+    assert list(lines(shown)) == [line]
+
+
+def test_what_is_no_record_is_an_error() -> None:
+    with pytest.raises(RecordError):
+        list(lines({"record": {"call_sid": 3}}))

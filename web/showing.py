@@ -1,0 +1,70 @@
+"""One call as an operator reads it: who, how long, how it went, and every word.
+
+`lines` turns what a server shows of a call into text, and does nothing else. A call that is not over has no record yet
+and says how it stands. `RecordError` is raised for a record that this version cannot read.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import orjson
+
+from store.records import CallRecord, FunctionRecord, TurnRecord, record_from_json
+from web.logs import mask
+
+
+def lines(shown: Mapping[str, object]) -> Iterator[str]:
+    """Write a call as lines of text, phone numbers masked.
+
+    Raises: `RecordError`.
+    """
+    plain = shown.get("record")
+    if plain is None:
+        yield f"{shown.get('call_sid') or shown.get('id')}  {shown.get('status') or 'unknown'}; there is no record yet"
+        return
+    record = record_from_json(plain)
+    yield f"{record.call_sid}  {record.direction}, {mask(record.caller) or 'unknown'} on {mask(record.line) or '?'}"
+    yield f"{record.started_at}  {record.outcome} after {record.duration:.1f} s"
+    yield from _floor(record)
+    yield from _section("functions", [_function(function) for function in record.functions])
+    yield from _section("transcript", [_turn(turn) for turn in record.transcript])
+    yield from _section("faults", [f"  {fault}" for fault in record.faults])
+    frames = record.frames
+    yield ""
+    yield (
+        f"frames: {frames.caller_in} from the caller ({frames.caller_sent} sent on, {frames.unheard} unheard), "
+        f"{frames.agent_in} from agents ({frames.agent_sent} sent on, {frames.dropped} dropped)"
+    )
+
+
+def _section(heading: str, rows: list[str]) -> Iterator[str]:
+    if rows:
+        yield ""
+        yield heading
+        yield from rows
+
+
+def _floor(record: CallRecord) -> Iterator[str]:
+    stints = []
+    for stint in record.agents:
+        restarts = f", restarts: {stint.restarts}" if stint.restarts else ""
+        stints.append(f"  {stint.started:7.1f}  {stint.agent} until {stint.ended:.1f}{restarts}")
+    yield from _section("agents", stints)
+    handoffs = []
+    for handoff in record.handoffs:
+        gap = f"{handoff.gap:.2f} s of silence" if handoff.gap is not None else "never heard"
+        brief = f", brief from {handoff.brief_source}" if handoff.brief_source else ""
+        handoffs.append(f"  {handoff.asked_at:7.1f}  {handoff.from_agent} to {handoff.to_agent}: {gap}{brief}")
+    yield from _section("handoffs", handoffs)
+
+
+def _function(function: FunctionRecord) -> str:
+    result = function.result if isinstance(function.result, str) else orjson.dumps(function.result).decode()
+    arguments = orjson.dumps(function.arguments).decode()
+    failed = "" if function.ok else " (failed)"
+    return f"  {function.at:7.1f}  {function.agent}: {function.name} {arguments} -> {result}{failed}"
+
+
+def _turn(turn: TurnRecord) -> str:
+    cut = turn.speaker != "caller" and turn.heard != turn.text
+    heard = f"  [heard: {turn.heard or 'nothing'}]" if cut else ""
+    return f"  {turn.at:7.1f}  {turn.speaker}: {turn.text}{heard}"
