@@ -19,10 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import Settings, SettingsError, environment
-from store.records import RecordError
 from web.logs import configure_logs, mask
 from web.operator import Operator, OperatorError, Shown
-from web.showing import lines
 
 commands = typer.Typer(
     name="switchboard",
@@ -203,12 +201,14 @@ def show(
     server: ServerOption = None,
 ) -> None:
     """Show one call: its agents, handoffs, functions, and every word."""
+    from store.records import RecordError
+    from web.showing import lines
+
     try:
-        page = list(lines(trio.run(_one, _client(server), name)))
+        for line in lines(trio.run(_one, _client(server), name)):
+            out.print(line, markup=False, soft_wrap=True)
     except (OperatorError, RecordError) as exc:
         _fail(str(exc))
-    for line in page:
-        out.print(line, markup=False, soft_wrap=True)
 
 
 async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequence[str]) -> None:

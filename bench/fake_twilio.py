@@ -53,7 +53,6 @@ class TwilioReport:
     spoken: list[int]
     heard: list[PageReport]
     calls: list[CallReport]
-    messages: int
     damaged: int
     crossed: int
     """Sessions that were heard on more than one call."""
@@ -68,7 +67,6 @@ class Network:
     book: Book = attrs.field(factory=Book)
     spoken: list[int] = attrs.field(factory=list)
     late: list[float] = attrs.field(factory=list)
-    messages: int = 0
 
     async def dial(self, port: int, *, is_relay: bool) -> None:
         """Place one call and wait until its stream is open."""
@@ -98,7 +96,6 @@ class Network:
             spoken=self.spoken,
             heard=self.book.report(),
             calls=[CallReport(call.number, call.first_heard, call.dropped) for call in self.calls],
-            messages=self.messages,
             damaged=sum(call.cutter.damaged for call in self.calls),
             crossed=len(sessions) - len(set(sessions)),
             tick_late_ms=curve_ms(self.late),
@@ -191,7 +188,7 @@ class Caller(WSListener):
             self._obey(orjson.loads(message.get_payload_as_memoryview()), clock.now())
 
     def _obey(self, message: dict[str, dict[str, str]], now: float) -> None:
-        self.network.messages += 1
+        self.network.book.page(now).messages += 1
         if "media" in message:
             self._hear(a2b_base64(message["media"]["payload"]), now)
         elif "mark" in message:

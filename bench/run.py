@@ -148,7 +148,7 @@ class Bench:
             mb_per_call=(loaded_mb - idle_mb) / calls,
             to_agent=_way(told.spoken, heard.heard),
             to_caller=_way(heard.spoken, told.heard),
-            messages_to_caller=told.messages / calls / (spans[-1].ends + TAIL - spans[0].begins + WARM_UP),
+            messages_to_caller=told.heard[0].messages / calls / seconds,
             handed=None if later is None else _handed(told, heard, later.total_ms - used.total_ms / seconds * HANDOFFS),
             dropped_calls=sum(call.dropped for call in told.calls),
             damaged=told.damaged + heard.damaged,

@@ -39,6 +39,8 @@ class PageReport:
     """What was received of the frames sent in one span."""
 
     frames: int
+    messages: int
+    """That came within the span."""
     duplicated: int
     disordered: int
     gaps: int
@@ -64,6 +66,7 @@ class Page:
 
     span: Span
     frames: int = 0
+    messages: int = 0
     duplicated: int = 0
     disordered: int = 0
     gaps: int = 0
@@ -84,7 +87,7 @@ class Page:
     def report(self) -> PageReport:
         """Sum the page up."""
         raw, net = curve_ms(self.raw), curve_ms(self.net)
-        return PageReport(self.frames, self.duplicated, self.disordered, self.gaps, raw, net)
+        return PageReport(self.frames, self.messages, self.duplicated, self.disordered, self.gaps, raw, net)
 
 
 @attrs.define

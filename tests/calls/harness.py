@@ -1,8 +1,9 @@
-"""A whole call in memory: the real actors between the simulated caller, the simulated Deepgram and the simulated Groq."""
+"""A whole call in memory: the real actors between a simulated caller, a simulated Deepgram and a simulated Groq."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
+from typing import TypeVar
 
 import attrs
 import httpx
@@ -13,6 +14,7 @@ from actors.errors import AgentUnavailable
 from actors.facts import Fact
 from actors.journal import Entry
 from actors.policy import CallPolicy
+from actors.summarizer import AskBrief
 from agents.roster import Roster, default_roster
 from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.wire import WebSocket
@@ -28,6 +30,7 @@ from store.records import CallRecord
 from web.groq_brief import groq_brief
 
 ROSTER = default_roster()
+F = TypeVar("F")
 
 
 @attrs.define
@@ -60,8 +63,8 @@ class Played:
     caller: MediaCaller | None = None
     exchange: DeepgramExchange | None = None
 
-    def facts(self, *kinds: type[Fact]) -> list[Fact]:
-        return [entry.fact for entry in self.entries if isinstance(entry.fact, kinds)]
+    def facts(self, kind: type[F]) -> list[F]:
+        return [entry.fact for entry in self.entries if isinstance(entry.fact, kind)]
 
     def times(self, kind: type[Fact]) -> list[float]:
         return [entry.at for entry in self.entries if isinstance(entry.fact, kind)]
@@ -89,9 +92,7 @@ async def answer_start(socket: WebSocket) -> StreamStarted:
 
 
 @asynccontextmanager
-async def groq_simulator(
-    faults: Sequence[Fault], latency: float
-) -> AsyncIterator[Callable[[list[dict[str, str]]], Awaitable[str]]]:
+async def groq_simulator(faults: Sequence[Fault], latency: float) -> AsyncIterator[AskBrief]:
     app = GroqSimulator(faults, latency=latency)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app)) as http:
         yield groq_brief("gsk_test", "http://groq.test", "llama-3.3-70b-versatile", http)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 import attrs
 import pytest
@@ -78,15 +79,15 @@ def test_every_reply_was_heard_to_its_last_word(sale: Played) -> None:
     replies = sale.facts(facts.ReplyEnded)
 
     assert len(replies) >= 12
-    assert [] == [reply for reply in replies if not reply.complete or reply.heard != reply.text]  # type: ignore[union-attr]
+    assert [] == [reply for reply in replies if not reply.complete or reply.heard != reply.text]
 
 
 def test_the_goodbye_is_heard_though_the_function_call_overtook_its_audio(sale: Played) -> None:
     (goodbye,) = sale.times(facts.GoodbyeHeard)
     last = sale.facts(facts.AgentSpoke)[-1]
 
-    assert sale.times(facts.GoodbyeStarted)[0] < last.start  # type: ignore[union-attr]
-    assert pytest.approx(goodbye, abs=0.05) == last.end  # type: ignore[union-attr]
+    assert sale.times(facts.GoodbyeStarted)[0] < last.start
+    assert pytest.approx(goodbye, abs=0.05) == last.end
     assert sale.summary is not None
     assert pytest.approx(goodbye, abs=0.1) == sale.summary.played[-1][1]
 
@@ -95,20 +96,20 @@ def test_a_handoff_costs_what_connecting_and_greeting_cost_and_nothing_more(sale
     knobs = DeepgramKnobs()
     cost = knobs.welcome + knobs.settings_applied + knobs.greeting
 
-    gaps = [fact.gap for fact in sale.facts(facts.HandoffGap)]  # type: ignore[union-attr]
+    gaps = [fact.gap for fact in sale.facts(facts.HandoffGap)]
 
     assert pytest.approx([cost, cost], abs=0.05) == gaps
 
 
 def test_the_caller_never_hears_two_agents_at_once(sale: Played) -> None:
-    spoke = sorted((fact.start, fact.end) for fact in sale.facts(facts.AgentSpoke))  # type: ignore[union-attr]
+    spoke = sorted((fact.start, fact.end) for fact in sale.facts(facts.AgentSpoke))
 
-    assert [] == [later for (_, end), later in zip(spoke, spoke[1:], strict=False) if later[0] < end - 1e-3]
+    assert [] == [later for (_, end), later in pairwise(spoke) if later[0] < end - 1e-3]
 
 
 def test_what_the_ledger_believes_was_heard_is_what_the_caller_heard(sale: Played) -> None:
     assert sale.caller is not None
-    believed = sum(fact.end - fact.start for fact in sale.facts(facts.AgentSpoke))  # type: ignore[union-attr]
+    believed = sum(fact.end - fact.start for fact in sale.facts(facts.AgentSpoke))
     heard = sum(end - start for start, end in sale.caller.played)
 
     assert pytest.approx(heard, abs=0.2) == believed
@@ -127,15 +128,15 @@ def test_the_same_call_leaves_the_same_journal() -> None:
 @pytest.fixture
 def _restored_scheduler() -> Iterator[None]:
     """Trio draws the order of ready tasks from a generator of its own; give it back as it was."""
-    state = trio._core._run._r  # type: ignore[attr-defined]
+    state = trio._core._run._r
     yield
-    trio._core._run._r = state  # type: ignore[attr-defined]
+    trio._core._run._r = state
 
 
 @pytest.mark.usefixtures("_restored_scheduler")
 @pytest.mark.parametrize("seed", range(5))
 def test_the_outcome_does_not_depend_on_the_order_in_which_ready_tasks_run(seed: int, sale: Played) -> None:
-    trio._core._run._r = random.Random(seed)  # type: ignore[attr-defined]
+    trio._core._run._r = random.Random(seed)
 
     again = run(scenario="sale", bundle=1, knobs=DeepgramKnobs())
 
@@ -205,10 +206,10 @@ def test_when_no_agent_can_be_reached_at_all_the_caller_is_told_by_the_line() ->
 def test_a_caller_who_barges_in_is_listened_to_and_hears_no_cancelled_word() -> None:
     played = run(scenario="barges_in", knobs=DeepgramKnobs(late_frames=5, late_sentence=True))
 
-    cut = [reply for reply in played.facts(facts.ReplyEnded) if not reply.complete]  # type: ignore[union-attr]
+    cut = [reply for reply in played.facts(facts.ReplyEnded) if not reply.complete]
     assert played.facts(facts.BargeIn)
     assert cut
-    assert all(reply.text.startswith(reply.heard) for reply in cut)  # type: ignore[union-attr]
+    assert all(reply.text.startswith(reply.heard) for reply in cut)
     assert [line.says for line in load_scenario("barges_in").caller.lines if line.says] == played.said_by_caller()
 
 

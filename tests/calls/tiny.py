@@ -125,20 +125,26 @@ class TinyCaller:
 
     socket: MemoryWebSocket
     said: int = 0
+    _stopping: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
+            nursery.start_soon(self._stop)
             with suppress(ConnectionClosed):
                 while True:
                     await trio.sleep(0.08)
                     await self.socket.send_message(self._media(4 * SPEECH))
+            nursery.cancel_scope.cancel()
 
     def say_stop(self) -> None:
-        """Send `stop`, from outside of any task."""
-        outgoing = self.socket._outgoing
-        outgoing.messages.append(_text(event="stop", streamSid=STREAM_SID, stop={"callSid": CALL_SID}))
-        outgoing.readers.unpark()
+        """Have `stop` sent, from outside of any task."""
+        self._stopping.set()
+
+    async def _stop(self) -> None:
+        await self._stopping.wait()
+        with suppress(ConnectionClosed):
+            await self.socket.send_message(_text(event="stop", streamSid=STREAM_SID, stop={"callSid": CALL_SID}))
 
     async def _listen(self) -> None:
         with suppress(ConnectionClosed):

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from settings import DATABASE_URL
 from tests.docs.pages import ROOT, page_text
 
 
@@ -20,17 +19,8 @@ def _unused(word: str, *places: str) -> Callable[[], bool]:
     return unused
 
 
-def _no_database() -> bool:
-    try:
-        DATABASE_URL.parse("sqlite:///calls.db")
-    except ValueError:
-        return True
-    return False
-
-
 LIMITS: tuple[tuple[str, Callable[[], bool]], ...] = (
     ("`SILENCE_BUDGET` is read and does nothing", _unused("silence_budget", "web")),
-    ("there is no database behind `DATABASE_URL`", _no_database),
     ("**Soft handoff**", _unused("UpdateThink", "actors", "agents")),
     (
         "**Keys pressed** are noted in the journal",

@@ -136,6 +136,9 @@ def test_a_call_through_hypercorn_and_three_simulators_completes_and_ctrl_c_leav
     assert [turn["text"] for turn in told["transcript"] if turn["speaker"] == "caller"] == ["No, thank you."]
     assert "Traceback" not in log.read_text()
     assert "+15551230000" not in log.read_text()
+    with closing(sqlite3.connect(tmp_path / "calls.db")) as database:
+        assert database.execute("SELECT call_sid, outcome FROM calls").fetchall() == [(told["call_sid"], "completed")]
+    assert list((tmp_path / "calls.db.waiting").iterdir()) == []
 
 
 def test_a_server_without_settings_says_all_that_is_missing_at_once_and_ends(tmp_path: Path) -> None:

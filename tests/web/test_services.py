@@ -12,6 +12,7 @@ from actors.policy import SummaryMode
 from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.spill import SpillingRecords
+from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
 from web.pigeonholes import Pigeonholes, SharedPigeonholes
@@ -63,9 +64,8 @@ async def test_what_waited_for_the_database_is_written_while_the_services_are_op
     async with open_services(chosen):
         await trio.testing.wait_all_tasks_blocked()
 
-    database = SqlRecords(chosen.database_url)
-    assert await database.get(CALL_SID) == record()
-    assert list(tmp_path.glob("calls.db.waiting/*")) == []
+    assert await SqlRecords(chosen.database_url).get(CALL_SID) == record()
+    assert SpillFolder(tmp_path / "calls.db.waiting").waiting() == []
 
 
 async def test_a_call_that_ends_is_in_the_database(tmp_path: Path) -> None:
