@@ -210,6 +210,13 @@ DEEPGRAM_AGENT_URL = Variable(
     _socket_url,
     "wss://agent.deepgram.com/v1/agent/converse",
 )
+DEEPGRAM_SPEAK_URL = Variable(
+    "DEEPGRAM_SPEAK_URL",
+    "where the fillers for a silence are fetched, once a voice; change it together with DEEPGRAM_AGENT_URL",
+    "https://api.deepgram.com/v1/speak",
+    _http_url,
+    "https://api.deepgram.com/v1/speak",
+)
 GROQ_API_KEY = Variable(
     "GROQ_API_KEY",
     "the key for Groq, which writes the Brief for the next agent; without it the Brief is made from the call's facts",
@@ -341,6 +348,7 @@ class Settings:
 
     deepgram_api_key: str = attrs.field(repr=False)
     deepgram_agent_url: str
+    deepgram_speak_url: str
     groq_api_key: str | None = attrs.field(repr=False)
     groq_llm: str
     groq_base_url: str
@@ -378,6 +386,7 @@ class Settings:
         settings = cls(
             deepgram_api_key=read(DEEPGRAM_API_KEY),
             deepgram_agent_url=read(DEEPGRAM_AGENT_URL),
+            deepgram_speak_url=read(DEEPGRAM_SPEAK_URL),
             groq_api_key=read(GROQ_API_KEY),
             groq_llm=read(GROQ_LLM),
             groq_base_url=read(GROQ_BASE_URL),

@@ -30,10 +30,11 @@ from actors.facts import (
     WarningReported,
 )
 from actors.function_calls import Failed, FunctionResult, error_text, run_function
+from actors.goodbye import hear_out
 from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, Spent, ToSummarizer, ToSupervisor
 from actors.messages import HandoffAsked as AskHandoff
 from actors.patience import Patience
-from actors.reply import Reply, Voice
+from actors.reply import Voice
 from actors.silence import mind_deafness, mind_session
 from actors.tape import TapeReader
 from agents.functions import Answer, CallContext, EndCall, HandOff
@@ -368,34 +369,13 @@ class AgentSession:
 
     async def _say_goodbye(self, call: FunctionCall, end: EndCall, wire: AgentWire) -> None:
         """Wait until the caller has heard the goodbye, which may be on its way still, or not yet asked for."""
-        policy, ledger = self.desk.policy, self.desk.ledger
         self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
         self._patience.end()
         self._goodbyes.add(call.id)
         try:
             if self.voice.reply is None:
                 await wire.send(FunctionCallResponse(call.id, call.name, _SAY_GOODBYE, call.thought_signature))
-            said = await self._wait_last_reply()
-            with trio.move_on_after(ledger.unplayed + policy.goodbye_grace):
-                if said is not None:
-                    await said.ended.wait()
-            self.desk.journal.note(GoodbyeHeard(self.agent.name, said is not None and said.complete))
+            complete = await hear_out(self.desk, self.voice)
+            self.desk.journal.note(GoodbyeHeard(self.agent.name, complete))
         finally:
             self._goodbyes.discard(call.id)
-
-    async def _wait_last_reply(self) -> Reply | None:
-        """Wait until the service has sent all of what it is saying, and nothing else follows; return the last reply.
-
-        The function call can overtake the audio of the sentence before it, so the goodbye may be the next reply. And
-        the caller may answer before it was played: it is not the voice's reply any more then, but must be heard still.
-        """
-        ledger, policy = self.desk.ledger, self.desk.policy
-        said = self.voice.reply
-        with trio.move_on_after(policy.goodbye_audio):
-            quiet = trio.CancelScope()
-            while not quiet.cancelled_caught:
-                said = await ledger.wait_reply(self.voice) if said is None else said
-                await ledger.wait_received(said)
-                with trio.move_on_after(policy.goodbye_onset) as quiet:
-                    said = await ledger.wait_reply(self.voice, other_than=said)
-        return said

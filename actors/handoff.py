@@ -18,7 +18,7 @@ import trio
 from actors.agent_session import Opening
 from actors.desk import Desk
 from actors.errors import AgentUnavailable
-from actors.facts import BriefReady, FunctionAnswered, HandoffCommitted, HandoffFailed
+from actors.facts import BriefReady, FunctionAnswered, HandoffCommitted, HandoffFailed, SessionCrashed
 from actors.facts import HandoffWithdrawn as WasWithdrawn
 from actors.floor import Floor, Seat, Tenure
 from actors.function_calls import json_text
@@ -106,6 +106,9 @@ class Handoff:
             await self._try_successors(sessions)
             turn.cancel_scope.cancel(reason="handoff decided")
         if self._brought is not None:
+            if isinstance(self._lost, Lost):  # nobody will restart it, but it is a fault of the call
+                crash, holder = self._lost.crash, self.holder
+                self.desk.journal.note(SessionCrashed(holder.agent, holder.number, crash.reason, crash.is_retryable))
             return Brought(self._brought)
         if self._why:
             self.desk.journal.note(HandoffFailed(self.holder.agent, self.asked.to, self._why))
@@ -123,7 +126,7 @@ class Handoff:
         while failures < policy.handoff_attempts:
             seat = self.floor.new_seat(self.tenure, self._opening(), promised_at=self.asked.at)
             try:
-                await self.floor.start(sessions, seat, "handoff", policy.handoff_start, self._relieve_holder(seat))
+                await self.floor.start(sessions, seat, "handoff", self._deadline, self._relieve_holder(seat))
             except AgentUnavailable as unavailable:
                 self._why = unavailable.reason
                 has_time = trio.current_time() < self.asked.at + policy.busy_patience
@@ -135,6 +138,12 @@ class Handoff:
                     await trio.sleep(self.rng.uniform(0, policy.restarts.first_delay))
             else:
                 return
+
+    @property
+    def _deadline(self) -> float:
+        """For one attempt: never less than the Brief may take, and a second for the Settings behind it."""
+        policy = self.desk.policy
+        return max(policy.handoff_start, policy.summary_deadline + 1.0)
 
     def _opening(self) -> Opening:
         async def settings() -> Settings:

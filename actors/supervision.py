@@ -80,8 +80,8 @@ class RestartBudget:
 async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:
     """Run `run(ready)`; once it has called `ready`, an exception is returned as `Crashed`.
 
-    Before that its root cause is raised: as in OTP, a child that fails to start is its starter's business, and is not
-    restarted. A crash in the middle of being cancelled is logged, and the cancellation goes on.
+    Before that its root cause is raised, as `AgentUnavailable` if nobody planned for it: as in OTP, a child that fails
+    to start is its starter's business. A crash while being cancelled is logged, and the cancellation goes on.
     """
     is_ready = False
 
@@ -101,7 +101,7 @@ async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: C
         log.warning("crashed_while_cancelled", error=describe(root_cause(crashes)))
         raise cancelled from crashes
     if not is_ready:
-        raise cause
+        raise _as_failure_to_start(cause)
     return Crashed(cause)
 
 
@@ -117,6 +117,15 @@ async def guard(run: Callable[[], Awaitable[T]]) -> T | Crashed:
 
 def _nothing() -> None:
     """Be ready."""
+
+
+def _as_failure_to_start(cause: Exception) -> Exception:
+    if isinstance(cause, AgentUnavailable | RemoteProtocolError):
+        return cause
+    log.error("start_failed", error=describe(cause), exc_info=cause)
+    unplanned = AgentUnavailable(describe(cause))
+    unplanned.__cause__ = cause
+    return unplanned
 
 
 def root_cause(error: Exception) -> Exception:

@@ -68,6 +68,11 @@ class SpillingRecords:
     _news: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
     _round_over: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
 
+    @property
+    def in_memory(self) -> int:
+        """How many records wait where a crash would lose them: neither database nor disk took them."""
+        return len(self._in_memory)
+
     async def save(self, record: CallRecord) -> None:
         """Keep `record` in the database, or until the database takes it. Raises nothing, takes `SpillPolicy.save`.
 

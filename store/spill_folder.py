@@ -21,7 +21,7 @@ _LONGEST_NAME = 120
 
 def _named(call_sid: str) -> str:
     """Return a call's id as the end of a file name, without anything that a folder or a pattern could take amiss."""
-    return quote(call_sid, safe="")[:_LONGEST_NAME]
+    return quote(call_sid, safe="", errors="backslashreplace")[:_LONGEST_NAME]
 
 
 @attrs.frozen

@@ -131,10 +131,16 @@ def _open_engine(url: URL) -> Engine:
     return engine
 
 
+def _can_be_key(call_sid: str) -> bool:
+    return 0 < len(call_sid) <= _LONGEST_SID and call_sid.isprintable()
+
+
 def _row(record: CallRecord) -> Mapping[str, object]:
     """Return the columns; labels are copies to search by, so a strange one is cut and not a reason to lose a call."""
-    if not 0 < len(record.call_sid) <= _LONGEST_SID or "\0" in record.call_sid:
-        raise ValueError(f"{record.call_sid[:_LONGEST_SID]!r} cannot be a key: use 1 to {_LONGEST_SID} characters")
+    if not _can_be_key(record.call_sid):
+        raise ValueError(
+            f"{record.call_sid[:_LONGEST_SID]!r} cannot be a key: use 1 to {_LONGEST_SID} printable characters"
+        )
     labels = {"started_at": record.started_at, "outcome": record.outcome, "direction": record.direction}
     return {
         "call_sid": record.call_sid,
@@ -201,7 +207,7 @@ class SqlRecords:
 
         Raises: `RecordError`; `RecordsUnavailable`.
         """
-        if "\0" in call_sid:
+        if not _can_be_key(call_sid):
             return None
         kept = await self._ask(lambda: self._get(call_sid))
         return None if kept is None else decode_record(kept.encode())

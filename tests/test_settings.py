@@ -57,6 +57,8 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("DEEPGRAM_API_KEY", "two words"),
         ("DEEPGRAM_AGENT_URL", "https://agent.deepgram.com"),
         ("DEEPGRAM_AGENT_URL", "wss://"),
+        ("DEEPGRAM_SPEAK_URL", "wss://api.deepgram.com/v1/speak"),
+        ("DEEPGRAM_SPEAK_URL", "api.deepgram.com/v1/speak"),
         ("GROQ_BASE_URL", "api.groq.com"),
         ("TWILIO_ACCOUNT_SID", "AC123"),
         ("TWILIO_PHONE_NUMBER", "555 1230"),

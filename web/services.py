@@ -6,7 +6,7 @@ the task that hands records to the database, and ends both; it opens no call. It
 """
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import structlog
 import trio
 
 from actors.call import CallServices
+from actors.clips import ClipBook
 from actors.journal import Entry, ignore
 from actors.policy import CallPolicy, SummaryMode
 from actors.settings_form import VoiceAgentOptions
@@ -28,6 +29,7 @@ from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
+from web.clips import fetch_clips
 from web.connect import voice_agent_connector
 from web.groq_brief import groq_brief
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
@@ -105,11 +107,41 @@ async def _keep_writing(records: SpillingRecords) -> None:
 
 def policy_of(settings: Settings) -> CallPolicy:
     """Return the deadlines of a call."""
+    budget = settings.silence_budget
     return CallPolicy(
+        silence_budget=budget,
+        filler_lead=min(CallPolicy().filler_lead, budget / 4),
         summary_mode=SummaryMode(settings.summary_mode.value),
         summary_deadline=settings.summary_deadline,
         fallback_number=settings.fallback_phone_number or "",
     )
+
+
+@asynccontextmanager
+async def fetching(book: ClipBook, voices: Iterable[str], settings: Settings, http: httpx.AsyncClient) -> AsyncIterator[None]:
+    """Fetch the clips in the background, for as long as the `async with` lasts; what is missing then stays missing."""
+
+    async def fetch() -> None:
+        await fetch_clips(
+            book,
+            voices,
+            CallPolicy().filler,
+            url=settings.deepgram_speak_url,
+            api_key=settings.deepgram_api_key,
+            http=http,
+        )
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_fetch_unharmed, fetch)
+        yield
+        nursery.cancel_scope.cancel(reason="the server has closed")
+
+
+async def _fetch_unharmed(fetch: Callable[[], Awaitable[None]]) -> None:
+    """Let no bug in fetching end the server: calls do without clips."""
+    ended = await guard(fetch)
+    if isinstance(ended, Crashed):
+        _log.error("clips_crashed", error=ended.reason)
 
 
 def holes_of(settings: Settings) -> Holes:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from random import Random
 
 import attrs
 import orjson
@@ -189,6 +190,7 @@ async def a_call(
     ask_brief: Callable[[list[dict[str, str]]], Awaitable[str]] = a_brief,
     refusals: tuple[Exception | None, ...] = (),
     recordings: Path | None = None,
+    rng: Random | None = None,
 ) -> AsyncIterator[Scene]:
     ours, theirs = memory_websocket_pair()
     service, line, records, phone = Service(), Operator(), Shelf(), Phone(theirs)
@@ -203,7 +205,7 @@ async def a_call(
         policy=policy or CallPolicy(),
         recordings=recordings,
         observe=entries.append,
-        rng=FirstChoice(),
+        rng=rng or FirstChoice(),
     )
     scene = Scene(services, service, phone, line, records, entries)
     async with trio.open_nursery() as nursery:
@@ -416,10 +418,28 @@ async def test_a_scribe_that_crashes_costs_the_files_and_never_the_call(tmp_path
         assert [actor for actor, _ in scene.crashes] == ["scribe"]
 
 
+class BrokenDice(Random):
+    """Fails where the Supervisor draws its delay: a bug that no restart covers."""
+
+    def uniform(self, a: float, b: float) -> float:
+        raise ValueError("a bug")
+
+
+async def test_a_bug_while_a_session_starts_is_an_unavailable_agent_and_tried_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call(refusals=(ValueError("a bug"),)) as scene:
+        await scene.say_goodbye()
+        record = await scene.ended()
+
+        assert record.outcome == "completed"
+        assert record.faults == ("first could not start: ValueError: a bug",)
+
+
 async def test_a_bug_in_the_call_ends_it_with_a_record_and_goes_no_further(
     logged: list[structlog.typing.EventDict], autojump_clock: MockClock
 ) -> None:
-    async with a_call(refusals=(ValueError("a bug"),)) as scene:
+    async with a_call(refusals=(AgentUnavailable("busy"),), rng=BrokenDice()) as scene:
         record = await scene.ended()
 
         assert record.outcome == "crashed"

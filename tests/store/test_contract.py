@@ -41,7 +41,7 @@ async def test_an_unknown_call_is_no_error(records: CallRecords) -> None:
     assert await records.get("CA" + "9" * 32) is None
 
 
-@pytest.mark.parametrize("name", ["../secrets", "", ".", "a/b", "CA1\x00"])
+@pytest.mark.parametrize("name", ["../secrets", "", ".", "a/b", "CA1\x00", "CA\ud800", "CA*", "C" * 5000])
 async def test_a_name_that_is_no_calls_finds_nothing(records: CallRecords, name: str) -> None:
     assert await records.get(name) is None
 

@@ -248,11 +248,17 @@ async def test_a_file_that_is_no_record_is_set_aside(folder: Path, nursery: trio
     assert (await records.get("CA"), list(await records.list())) == (None, [])
 
 
-async def test_a_record_that_cannot_be_written_down_raises_nothing(folder: Path, nursery: trio.Nursery) -> None:
+@pytest.mark.parametrize(
+    "odd", [attrs.evolve(FULL, outcome="\ud800"), attrs.evolve(FULL, call_sid="\ud800")], ids=["outcome", "call_sid"]
+)
+async def test_a_record_that_cannot_be_written_down_raises_nothing(
+    odd: CallRecord, folder: Path, nursery: trio.Nursery
+) -> None:
     records = SpillingRecords(SqlRecords(f"sqlite:///{folder.parent}/calls.db"), folder, BRISK)
     nursery.start_soon(records.run)
 
-    await records.save(attrs.evolve(FULL, outcome="\ud800"))
+    await records.save(odd)
+    await wait_until(lambda: not records.in_memory)
 
     assert list(await records.list()) == []
 

@@ -200,7 +200,7 @@ async def test_an_unreadable_row_is_passed_over_in_a_list_and_an_error_by_itself
         await records.get(at(2).call_sid)
 
 
-@pytest.mark.parametrize("call_sid", ["", "CA\0", "CA" * 200])
+@pytest.mark.parametrize("call_sid", ["", "CA\0", "CA\ud800", "CA" * 200])
 async def test_a_call_that_cannot_be_a_key_is_refused_for_good(url: str, call_sid: str) -> None:
     with pytest.raises(ValueError, match="cannot be a key"):
         await SqlRecords(url).save(attrs.evolve(FULL, call_sid=call_sid))
