@@ -41,6 +41,8 @@ FaultOption = Annotated[
     list[str] | None, typer.Option("--fault", metavar="LINE", help="Such as 'deepgram: drop after 8 s'.")
 ]
 
+_LAST_PORT = 65535
+
 
 class Service(Enum):
     """A service that can be simulated."""
@@ -212,7 +214,7 @@ def show(
 
 
 async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequence[str]) -> None:
-    from simulators.deepgram import serve_deepgram
+    from simulators.deepgram import serve_deepgram, serve_speak
     from simulators.faults import FaultPlan, parse_faults
     from simulators.groq import serve_groq
     from simulators.scenario import load_scenario
@@ -226,6 +228,8 @@ async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequ
                 plan = FaultPlan(faults)
                 at = await nursery.start(partial(serve_deepgram, scenario, port=port, faults=plan))
                 out.print(f"DEEPGRAM_AGENT_URL={at.url}")
+                bound = await nursery.start(partial(serve_speak, port=port + 1 if 0 < port < _LAST_PORT else 0))
+                out.print(f"DEEPGRAM_SPEAK_URL=http://127.0.0.1:{bound}/v1/speak")
             case Service.TWILIO:
                 sid, token = credentials_from(environment())
                 twilio = partial(serve_twilio, scenario, account_sid=sid, auth_token=token, faults=faults)
@@ -239,7 +243,9 @@ async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequ
 @commands.command()
 def simulate(
     service: Annotated[Service, typer.Argument(help="What to simulate.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=_LAST_PORT, help="0 takes a free one; Deepgram takes the next one too.")
+    ] = 0,
     scenario: ScenarioOption = "sale",
     fault: FaultOption = None,
 ) -> None:

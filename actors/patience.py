@@ -40,7 +40,8 @@ class Patience:
     def end(self) -> None:
         """It is not the agents' turn: the caller speaks, or is asked."""
         self._since = None
-        self._opened = trio.Event()
+        if self._opened.is_set():  # otherwise somebody waits for it already
+            self._opened = trio.Event()
 
     @property
     def silent_since(self) -> float | None:

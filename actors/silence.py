@@ -70,16 +70,20 @@ async def mind_deafness(desk: Desk, wire: AgentWire, patience: Patience, is_list
 
 
 async def mind_vacancy(desk: Desk, voice: Callable[[], str]) -> None:
-    """Fill each silence in which nobody has the floor: while connecting, restarting, or handing over."""
-    ledger, budget = desk.ledger, desk.policy.silence_budget
+    """Fill each silence in which nobody has the floor: while connecting, restarting, or handing over.
+
+    A vacancy as short as a restart usually is gets no clip, however long the caller had been thinking before it.
+    """
+    ledger, policy = desk.ledger, desk.policy
     while True:
         while ledger.floor is not None:
             await ledger.wait_change()
         began = trio.current_time()
         while ledger.floor is None:
-            due = max(began, ledger.quiet_since) + budget
+            silent = max(ledger.quiet_since, desk.journal.started + desk.activity.last)
+            due = max(silent + policy.silence_budget, began + policy.filler_lead)
             with trio.move_on_at(max(due, trio.current_time() + ledger.unplayed)):
                 await ledger.wait_change()
             if ledger.floor is None and not ledger.unplayed and trio.current_time() >= due:
-                say_clip(desk, voice(), SWITCHBOARD, max(began, ledger.quiet_since))
-                began = trio.current_time()
+                say_clip(desk, voice(), SWITCHBOARD, silent)
+                began = trio.current_time() + policy.silence_budget

@@ -48,10 +48,10 @@ class Remote:
         told = self.process.stdout
         assert told is not None
         if not select.select([told], [], [], PATIENCE)[0]:
-            raise TimeoutError(f"{self.process.args}: no answer in {PATIENCE:g} s")
+            raise TimeoutError(f"{self.process.args!r}: no answer in {PATIENCE:g} s")
         line = told.readline()
         if not line:
-            raise RuntimeError(f"{self.process.args} has ended")
+            raise RuntimeError(f"{self.process.args!r} has ended")
         return cattrs.structure(orjson.loads(line), kind)
 
 

@@ -148,4 +148,4 @@ def wait_listening(port: int, process: "subprocess.Popen[bytes]", log: Path) -> 
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise RuntimeError(f"{process.args} does not listen:\n{log.read_text()}")
+    raise RuntimeError(f"{process.args!r} does not listen:\n{log.read_text()}")

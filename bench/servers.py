@@ -53,6 +53,7 @@ class Server:
         return {
             "DEEPGRAM_API_KEY": "bench",
             "DEEPGRAM_AGENT_URL": services.deepgram,
+            "DEEPGRAM_SPEAK_URL": f"{services.groq}/v1/speak",
             "GROQ_API_KEY": "bench",
             "GROQ_BASE_URL": services.groq,
             "TWILIO_ACCOUNT_SID": ACCOUNT,

@@ -1,4 +1,4 @@
-"""The whole telephone world on this machine's loopback: three simulators, and the real server between them.
+"""The whole telephone world on this machine's loopback: the simulators, and the real server between them.
 
 `open_stage` owns every socket and task of a demo. The simulators of Deepgram, Groq and Twilio listen first; then the
 real server is started with settings that name them and nothing of the user's environment. Leaving closes in order:
@@ -24,7 +24,7 @@ from hypercorn.typing import Framework
 from actors.journal import Entry
 from settings import Settings
 from simulators.asgi import App
-from simulators.deepgram import ServedAt, serve_deepgram
+from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.faults import FaultPlan
 from simulators.groq import GroqSimulator
 from simulators.scenario import Scenario
@@ -77,29 +77,40 @@ class Stage:
 async def open_stage(scenario: Scenario, recordings: Path, observe: Callable[[Entry], None]) -> AsyncIterator[Stage]:
     """Start the world, and end it in order when the block is left."""
     keys, faults = Keys(), FaultPlan(scenario.faults)
-    groq_door, twilio_door, server_door = Door(), Door(), Door()
+    speak_door, groq_door, twilio_door, server_door = Door(), Door(), Door(), Door()
     async with _patient_client() as webhooks, trio.open_nursery() as simulators:
         serve = partial(serve_deepgram, scenario, host=HOST, faults=faults, api_key=keys.deepgram)
         deepgram: ServedAt = await simulators.start(serve)
+        speak = SpeakSimulator(keys.deepgram)
+        await simulators.start(_serve, speak, _config(Config(), speak_door), trio.sleep_forever)
         groq = GroqSimulator(scenario.faults, api_key=keys.groq)
         await simulators.start(_serve, groq, _config(Config(), groq_door), trio.sleep_forever)
         twilio = TwilioSimulator(scenario, webhooks, keys.twilio_account, keys.twilio_token)
         await simulators.start(twilio.run)
         await simulators.start(_serve, twilio, _config(Config(), twilio_door), trio.sleep_forever)
         settings = demo_settings(
-            keys, deepgram, groq=groq_door.url, twilio=twilio_door.url, server=server_door.url, recordings=recordings
+            keys,
+            deepgram,
+            speak=speak_door.url,
+            groq=groq_door.url,
+            twilio=twilio_door.url,
+            server=server_door.url,
+            recordings=recordings,
         )
         async with _serving(settings, server_door, observe), _patient_client(keys, server_door.url) as operator:
             yield Stage(twilio, operator)
         simulators.cancel_scope.cancel(reason="the demo is over")
 
 
-def demo_settings(keys: Keys, deepgram: ServedAt, *, groq: str, twilio: str, server: str, recordings: Path) -> Settings:
+def demo_settings(
+    keys: Keys, deepgram: ServedAt, *, speak: str, groq: str, twilio: str, server: str, recordings: Path
+) -> Settings:
     """Write the settings of a server between the simulators; the user's environment has no say in them."""
     return Settings.from_environ(
         {
             "DEEPGRAM_API_KEY": keys.deepgram,
             "DEEPGRAM_AGENT_URL": deepgram.url,
+            "DEEPGRAM_SPEAK_URL": f"{speak}/v1/speak",
             "GROQ_API_KEY": keys.groq,
             "GROQ_BASE_URL": groq,
             "TWILIO_ACCOUNT_SID": keys.twilio_account,

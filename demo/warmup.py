@@ -6,6 +6,7 @@ Nothing here changes what is said or asked in the call, and no fault plan counts
 
 import httpx
 
+from actors.policy import CallPolicy
 from agents.roster import default_roster
 from simulators.scenario import Scenario
 from simulators.speech import synthesise
@@ -23,6 +24,8 @@ def rehearse_speech(scenario: Scenario) -> None:
     roster = default_roster()
     voices = {name: spec.voice for name, spec in roster.agents.items()}
     synthesise(roster.agents[roster.first].greeting_with(None), voices[roster.first])
+    for voice in voices.values():
+        synthesise(CallPolicy().filler, voice)
     for line in scenario.caller.lines:
         if line.says is not None:
             synthesise(line.says, scenario.caller.voice)

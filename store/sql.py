@@ -9,9 +9,11 @@ never take.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from sqlite3 import Connection as SqliteConnection
+from sqlite3 import OperationalError as SqliteOperationalError
 from typing import TypeVar
 
 import attrs
@@ -103,7 +105,18 @@ def _parse_url(url: str) -> URL:
 
 
 def _ready_sqlite(connection: SqliteConnection, _: object) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
+    """Ask for the write-ahead log; a new file has to be turned over to it, and SQLite does not wait for that lock."""
+    (busy,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    last_try = time.monotonic() + busy / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except SqliteOperationalError:
+            if time.monotonic() > last_try:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

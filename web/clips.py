@@ -1,12 +1,13 @@
 """The announcement tapes: fetches the filler in the voice of each agent, once, from Deepgram's speak API.
 
-`fetch_clips` fills a `ClipBook`, voice by voice and side by side. It owns no connection, keeps nobody waiting, and never
-raises for what the service does: a voice that could not be fetched is logged once and left out, and the switchboard
-does without (another voice's clip, or Twilio's own).
+`fetch_clips` fills a `ClipBook`, all voices side by side. It owns no connection, keeps nobody waiting, and never raises
+for what the service does: a voice that could not be fetched is logged once and left out, and the switchboard does
+without (another voice's clip, or Twilio's own).
 """
 
 from collections.abc import Iterable
 
+import attrs
 import httpx
 import structlog
 import trio
@@ -20,7 +21,7 @@ SHORTEST_BYTES = BYTES_PER_SECOND // 5
 LONGEST_BYTES = 10 * BYTES_PER_SECOND
 """A filler is some two seconds of speech; ten are no filler."""
 FORMAT = {"encoding": "mulaw", "sample_rate": str(BYTES_PER_SECOND), "container": "none"}
-"""https://developers.deepgram.com/docs/tts-media-output-settings: without `container=none`, a WAV header comes first."""
+"""Without `container=none` a WAV header comes first: https://developers.deepgram.com/docs/tts-media-output-settings"""
 _HEADERS = (b"RIFF", b"OggS", b"ID3", b"fLaC")
 
 _log = structlog.stdlib.get_logger()
@@ -34,44 +35,56 @@ async def fetch_clips(
     book: ClipBook, voices: Iterable[str], text: str, *, url: str, api_key: str, http: httpx.AsyncClient
 ) -> None:
     """Put `text` in each of `voices` on the book, as far as `url` gives it."""
+    studio = _Studio(url, api_key, http)
     async with trio.open_nursery() as nursery:
         for voice in dict.fromkeys(voices):
-            nursery.start_soon(_fetch_one, book, voice, text, url, api_key, http)
+            nursery.start_soon(studio.record, book, voice, text)
 
 
-async def _fetch_one(book: ClipBook, voice: str, text: str, url: str, api_key: str, http: httpx.AsyncClient) -> None:
-    why = f"no answer within {FETCH_SECONDS:g} s"
-    with trio.move_on_after(FETCH_SECONDS):
-        try:
-            book.put(voice, await _speak(voice, text, url, api_key, http))
-        except _Refused as refused:
-            why = str(refused)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = type(error).__name__
-        else:
-            return
-    _log.warning("clip_not_fetched", voice=voice, why=why)
+@attrs.frozen
+class _Studio:
+    """Where speech is made. The request: https://developers.deepgram.com/reference/text-to-speech/speak-request."""
 
+    url: str
+    api_key: str = attrs.field(repr=False)
+    http: httpx.AsyncClient
 
-async def _speak(voice: str, text: str, url: str, api_key: str, http: httpx.AsyncClient) -> bytes:
-    """Ask once. The request is https://developers.deepgram.com/reference/text-to-speech/speak-request."""
-    address = httpx.URL(url).copy_merge_params({"model": voice, **FORMAT})
-    headers = {"Authorization": f"Token {api_key}"}
-    async with http.stream("POST", address, json={"text": text}, headers=headers) as response:
-        if response.status_code != httpx.codes.OK:
-            raise _Refused(f"HTTP {response.status_code}")
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if not kind.startswith("audio/") and kind != "application/octet-stream":
-            raise _Refused(f"{kind[:40] or 'something without a content type'} is no audio")
-        return _checked(await _read_bounded(response))
+    async def record(self, book: ClipBook, voice: str, text: str) -> None:
+        """Put one clip on the book, or say why there is none."""
+        why = f"no answer within {FETCH_SECONDS:g} s"
+        with trio.move_on_after(FETCH_SECONDS):
+            try:
+                book.put(voice, await self._speak(voice, text))
+            except _Refused as refused:
+                why = str(refused)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                why = type(error).__name__
+            else:
+                return
+        _log.warning("clip_not_fetched", voice=voice, why=why)
+
+    async def _speak(self, voice: str, text: str) -> bytes:
+        address = httpx.URL(self.url).copy_merge_params({"model": voice, **FORMAT})
+        headers = {"Authorization": f"Token {self.api_key}", "Accept-Encoding": "identity"}
+        async with self.http.stream("POST", address, json={"text": text}, headers=headers) as response:
+            if response.status_code != httpx.codes.OK:
+                raise _Refused(f"HTTP {response.status_code}")
+            if "content-encoding" in response.headers:
+                raise _Refused("compressed, unasked")
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if not kind.startswith("audio/") and kind != "application/octet-stream":
+                raise _Refused(f"{kind[:40] or 'something without a content type'} is no audio")
+            return _checked(await _read_bounded(response))
 
 
 async def _read_bounded(response: httpx.Response) -> bytes:
-    audio = b""
-    async for chunk in response.aiter_bytes():
-        audio += chunk
-        if len(audio) > LONGEST_BYTES:
-            raise _Refused(f"more than {LONGEST_BYTES} bytes")
+    """Read to the end and keep what may be kept: httpx's generators do not like to be left halfway."""
+    audio, size = b"", 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        audio += chunk[: LONGEST_BYTES - len(audio)]
+    if size > LONGEST_BYTES:
+        raise _Refused(f"{size} bytes, more than {LONGEST_BYTES}")
     return audio
 
 

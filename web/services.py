@@ -1,8 +1,9 @@
 """What one worker keeps open while it serves: one TLS context, one pool of connections, and the clients on them.
 
-`open_services` turns settings into the `CallServices` of `run_call` and the `Line` of the routes. It owns the pool and
-the task that hands records to the database, and ends both; it opens no call. It fails before anything is open: with
-`RosterError`, or with `OSError` for a recordings folder that cannot be made. A database that is away is no failure.
+`open_services` turns settings into the `CallServices` of `run_call` and the `Line` of the routes. It owns the pool, the
+task that hands records to the database and the one that fetches the clips, and ends them; it opens no call. It fails
+before anything is open: with `RosterError`, or with `OSError` for a recordings folder that cannot be made. A database
+that is away is no failure, and neither is a service that gives no clips.
 """
 
 import random
@@ -118,7 +119,9 @@ def policy_of(settings: Settings) -> CallPolicy:
 
 
 @asynccontextmanager
-async def fetching(book: ClipBook, voices: Iterable[str], settings: Settings, http: httpx.AsyncClient) -> AsyncIterator[None]:
+async def fetching(
+    book: ClipBook, voices: Iterable[str], settings: Settings, http: httpx.AsyncClient
+) -> AsyncIterator[None]:
     """Fetch the clips in the background, for as long as the `async with` lasts; what is missing then stays missing."""
 
     async def fetch() -> None:
@@ -160,7 +163,12 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     rng = random.Random()
     context = httpx.create_ssl_context()
     records = records_of(settings)
-    async with writing(records), httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http:
+    clips, voices = ClipBook(), [agent.voice for agent in roster.agents.values()]
+    async with (
+        writing(records),
+        httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
+        fetching(clips, voices, settings, http),
+    ):
         client = twilio_client(
             settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng
         )
@@ -175,6 +183,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             voice_agent=VoiceAgentOptions(settings.listen_model, settings.think_provider, settings.think_model),
             recordings=settings.recordings_dir,
             observe=observe,
+            clips=clips,
             rng=rng,
         )
         yield Opened(services, line, holes_of(settings))

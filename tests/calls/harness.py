@@ -10,6 +10,7 @@ import httpx
 import trio
 
 from actors.call import CallPlan, CallServices, run_call
+from actors.clips import ClipBook, Clips
 from actors.errors import AgentUnavailable
 from actors.facts import Fact
 from actors.journal import Entry
@@ -109,6 +110,7 @@ async def play(
     seed: int = 0,
     wire: bool = False,
     bundle: int = 4,
+    clips: Clips | None = None,
     played: Played | None = None,
 ) -> Played:
     """Play a scenario through `run_call` until both sides are done.
@@ -141,6 +143,7 @@ async def play(
             records=done.records,
             policy=policy or CallPolicy(),
             observe=done.entries.append,
+            clips=ClipBook() if clips is None else clips,
             rng=Random(seed),
         )
         await nursery.start(hang_on)

@@ -97,10 +97,13 @@ def server_environ(tmp_path: Path) -> Iterator[dict[str, str]]:
             started.append((service, processes.enter_context(running(*command, environ={}, log=log)), log))
         for service, process, log in started:
             ports[service] = wait_for(log, r"//127\.0\.0\.1:(\d+)", process)[1]
+        _, deepgram, said = started[0]
+        speak = wait_for(said, r"DEEPGRAM_SPEAK_URL=(\S+)\n", deepgram)[1]
         port = free_port()
         yield {
             "DEEPGRAM_API_KEY": "simulated",
             "DEEPGRAM_AGENT_URL": f"ws://127.0.0.1:{ports['deepgram']}/v1/agent/converse",
+            "DEEPGRAM_SPEAK_URL": speak,
             "GROQ_API_KEY": "simulated",
             "GROQ_BASE_URL": f"http://127.0.0.1:{ports['groq']}",
             "TWILIO_ACCOUNT_SID": ACCOUNT,

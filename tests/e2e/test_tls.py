@@ -1,7 +1,7 @@
 """A whole call with TLS on every leg, under a throw-away authority: wss to Deepgram, https and wss from Twilio."""
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -17,7 +17,7 @@ from trio.testing import MockClock
 
 from demo.stage import Door
 from settings import Settings
-from simulators.deepgram import ServedAt, serve_deepgram
+from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.faults import FaultPlan
 from simulators.groq import GroqSimulator
 from simulators.scenario import load_scenario
@@ -66,11 +66,13 @@ async def serve_app(
     await serve(cast("Framework", app), config, shutdown_trigger=until, mode="asgi", task_status=task_status)
 
 
-def settings_for(deepgram: str, groq: str, twilio: str, server: str, recordings: Path) -> Settings:
+def settings_for(deepgram: str, urls: Sequence[str], recordings: Path) -> Settings:
+    speak, groq, twilio, server = urls
     return Settings.from_environ(
         {
             "DEEPGRAM_API_KEY": "key",
             "DEEPGRAM_AGENT_URL": deepgram,
+            "DEEPGRAM_SPEAK_URL": f"{speak}/v1/speak",
             "GROQ_API_KEY": "key",
             "GROQ_BASE_URL": groq,
             "TWILIO_ACCOUNT_SID": ACCOUNT,
@@ -97,8 +99,8 @@ def test_a_call_completes_with_tls_on_every_leg(tmp_path: Path, monkeypatch: pyt
 
 
 async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | None:
-    groq_door, twilio_door, server_door = Door(), Door(), Door()
-    urls = [door.url.replace("http://", "https://") for door in (groq_door, twilio_door, server_door)]
+    speak_door, groq_door, twilio_door, server_door = doors = [Door() for _ in range(4)]
+    urls = [door.url.replace("http://", "https://") for door in doors]
     closing = trio.Event()
     async with (
         httpx.AsyncClient(verify=authority.client()) as http,
@@ -118,13 +120,15 @@ async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | 
         )
         await far.start(twilio.run)
         await far.start(serve_app, twilio, authority.config(Config(), twilio_door), closing.wait)
+        speak = SpeakSimulator(api_key="key")
+        await far.start(serve_app, speak, authority.config(Config(), speak_door), closing.wait)
         await far.start(serve_app, GroqSimulator(), authority.config(Config(), groq_door), closing.wait)
-        settings = settings_for(deepgram.url, urls[0], urls[1], urls[2], recordings)
+        settings = settings_for(deepgram.url, urls, recordings)
         async with open_services(settings) as opened:
             app = create_app(settings, opened.services, opened.line, holes=opened.holes)
             await near.start(serve_app, app, authority.config(server_config(settings), server_door), closing.wait)
             answer = await http.post(
-                f"{urls[2]}/calls", json={"to": "+15551230000"}, headers={"Authorization": f"Bearer {OPERATOR}"}
+                f"{urls[3]}/calls", json={"to": "+15551230000"}, headers={"Authorization": f"Bearer {OPERATOR}"}
             )
             assert answer.status_code == 201, answer.text
             call = twilio.calls[answer.json()["call_sid"]]
@@ -135,4 +139,5 @@ async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | 
         far.cancel_scope.cancel(reason="the test is over")
 
     assert deepgram.url.startswith("wss://")
+    assert len(speak.requests) == len(opened.services.roster.agents)
     return record

@@ -35,6 +35,7 @@ LINE = "+15551230000"
 
 ENVIRON: Mapping[str, str] = {
     "DEEPGRAM_API_KEY": "deepgram-key",
+    "DEEPGRAM_SPEAK_URL": "http://127.0.0.1:1/v1/speak",
     "GROQ_API_KEY": "groq-key",
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
     "TWILIO_AUTH_TOKEN": AUTH_TOKEN,

@@ -115,6 +115,13 @@ def test_the_deadlines_of_a_call_are_the_settings() -> None:
     assert policy.fallback_number == "+15559870000"
 
 
+@pytest.mark.parametrize(("budget", "lead"), [("4", 1), ("20", 1), ("2", 0.5), ("1", 0.25)])
+def test_a_filler_is_asked_for_in_time_and_not_at_once(budget: str, lead: float) -> None:
+    policy = policy_of(settings(SILENCE_BUDGET=budget))
+
+    assert (policy.silence_budget, policy.filler_lead) == (float(budget), lead)
+
+
 def test_agents_speak_with_the_voices_of_the_settings() -> None:
     roster = roster_of(settings(ADVISOR_VOICE_MODEL="aura-2-orion-en"))
 

@@ -1,0 +1,225 @@
+"""A short call to throw faults into: its roster, its phases, and what was witnessed of it from outside.
+
+`throw` plays `short.toml` through the real actors under a clock of its own, coarsely (160 ms of the caller and 200 ms
+of the agents at a time), so that hundreds of calls take seconds. `Witnessed` is what the oracle reads.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import attrs
+import structlog
+import trio
+from trio.testing import MockClock
+
+from actors import facts
+from actors.clips import ClipBook
+from actors.policy import CallPolicy, SummaryMode
+from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
+from agents.roster import load_roster
+from agents.spec import AgentSpec
+from simulators.deepgram import DeepgramKnobs
+from simulators.scenario import Scenario, load_scenario
+from simulators.speech import synthesise
+from store.memory import MemoryRecords
+from store.records import CallRecord
+from tests.calls.harness import Played, play
+
+SHORT = load_scenario(Path(__file__).with_name("short.toml"))
+POLICY = CallPolicy(summary_mode=SummaryMode.ON_HANDOFF)
+"""The Brief is asked for at the handoff, so that there is a moment before it."""
+BUNDLE = 8
+KNOBS = DeepgramKnobs(slice_ms=200)
+LONGEST = 3600.0
+
+
+@attrs.frozen
+class NoArguments:
+    """Nothing to say."""
+
+
+async def _look_up(arguments: NoArguments, context: CallContext) -> Outcome:
+    await trio.sleep(0.6)
+    return Answer({"found": True}, {"need": "help"})
+
+
+LOOK_UP = FunctionSpec("look_up", "Looks something up.", NoArguments, _look_up)
+
+
+def _agent(name: str, greeting: str, voice: str, functions: tuple[FunctionSpec, ...], *hands_to: str) -> AgentSpec:
+    return AgentSpec(name, name, f"You are the {name}.", greeting, voice, functions, hands_to)
+
+
+ROSTER = load_roster(
+    [
+        _agent(
+            "first",
+            "Acme, good morning.",
+            "aura-2-mars-en",
+            (LOOK_UP, handoff_to_next_agent("second"), END_CONVERSATION),
+            "second",
+        ),
+        _agent("second", "Hello, what can I do?", "aura-2-thalia-en", (LOOK_UP, END_CONVERSATION)),
+    ]
+)
+
+
+def filler_clips() -> ClipBook:
+    """Make the clips that the web layer would have fetched."""
+    clips = ClipBook()
+    for agent in ROSTER.agents.values():
+        clips.put(agent.voice, synthesise(POLICY.filler, agent.voice).audio)
+    return clips
+
+
+@attrs.define
+class WitnessedRecords(MemoryRecords):
+    """A store that notes how often it was asked to keep a record, and who was still at work then."""
+
+    saves: int = attrs.field(default=0, init=False)
+    at_work: list[str] = attrs.field(factory=list, init=False)
+
+    async def save(self, record: CallRecord) -> None:
+        self.saves += 1
+        self.at_work += [name for name in task_names() if not name.startswith(_NOT_OF_THE_CALL)]
+        await super().save(record)
+
+
+_NOT_OF_THE_CALL = ("simulators.", "tests.", "Voice Agent session", "the caller", "actors.call.Call._save_twice")
+"""Tasks of the far ends, of the test, and the one that asks the store."""
+
+
+def task_names() -> Iterator[str]:
+    """Name every task below the main one."""
+    task = trio.lowlevel.current_task()
+    while task.parent_nursery is not None and task.parent_nursery.parent_task.parent_nursery is not None:
+        task = task.parent_nursery.parent_task
+    return (below.name for below in _descendants(task))
+
+
+def _descendants(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            yield child
+            yield from _descendants(child)
+
+
+@attrs.define
+class Witnessed(Played):
+    """A call and what could be seen of it from outside."""
+
+    script: Scenario = SHORT
+    policy: CallPolicy = POLICY
+    records: WitnessedRecords = attrs.field(factory=WitnessedRecords)
+    logs: Sequence[MutableMapping[str, Any]] = ()
+    escaped: BaseException | None = None
+    """What came out of the call though nothing may."""
+
+
+def throw(
+    faults: Sequence[str] = (),
+    *,
+    policy: CallPolicy = POLICY,
+    script: Scenario = SHORT,
+    knobs: DeepgramKnobs = KNOBS,
+    stop_at: float | None = None,
+    seed: int = 0,
+) -> Witnessed:
+    """Play the short call with faults; `stop_at`: the caller hangs up after so many seconds."""
+    done = Witnessed(script=script, policy=policy)
+    options: dict[str, Any] = {"clips": filler_clips()} if "clips" in inspect.signature(play).parameters else {}
+
+    async def stop() -> None:
+        if stop_at is not None:
+            await trio.sleep(stop_at)
+            done.line.stop()
+
+    async def main() -> None:
+        with trio.fail_after(LONGEST):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stop, name="the caller hangs up")
+                await play(
+                    script,
+                    faults,
+                    policy=policy,
+                    knobs=knobs,
+                    roster=ROSTER,
+                    seed=seed,
+                    bundle=BUNDLE,
+                    played=done,
+                    **options,
+                )
+                nursery.cancel_scope.cancel(reason="call over")
+
+    with structlog.testing.capture_logs() as logs:
+        try:
+            trio.run(main, clock=MockClock(autojump_threshold=0))
+        except Exception as error:
+            done.escaped = error
+    done.logs = logs
+    return done
+
+
+# The phases of a call
+
+
+@attrs.frozen
+class Moment:
+    """When a phase can be met: seconds of the call, and for a Deepgram fault the connection and its own seconds."""
+
+    at: float
+    connection: int
+    after: float | None
+    """Since SettingsApplied; None: in place of it."""
+
+    def __str__(self) -> str:
+        """Write it as a fault line's ending."""
+        when = "" if self.after is None else f" after {self.after:.3f} s"
+        return f"{when} on connection {self.connection}"
+
+
+@cache
+def moments() -> Mapping[str, Moment]:
+    """Return the phases of the short call, read off the journal of a call in which nothing goes wrong."""
+    played = throw()
+    first, second = played.times(facts.SessionReady)
+
+    def early(at: float) -> Moment:
+        return Moment(at, 1, at - first)
+
+    def late(at: float) -> Moment:
+        return Moment(at, 2, at - second)
+
+    def when(kind: type[facts.Fact]) -> float:
+        return played.times(kind)[0]
+
+    def amid(agent: str, text: str) -> float:
+        ended = next(fact for fact in played.facts(facts.ReplyEnded) if text in fact.text)
+        spoke = next(
+            fact
+            for fact in played.facts(facts.AgentSpoke)
+            if fact.generation == ended.generation
+        )
+        return (spoke.start + spoke.end) / 2
+
+    spoken = [(fact.start + fact.end) / 2 for fact in played.facts(facts.CallerSpoke)]
+    asked, briefed = when(facts.HandoffAsked), when(facts.BriefReady)
+    return {
+        "connecting": Moment(first / 2, 1, None),
+        "greeting": early(amid("first", "Acme")),
+        "caller speaking": early(spoken[0]),
+        "model thinking": early(when(facts.TurnHeard) + 0.2),
+        "function running": early(when(facts.FunctionCalled) + 0.3),
+        "agent speaking": early(amid("first", "Shall I")),
+        "handoff before the Brief": early((asked + briefed) / 2),
+        "handoff after the Brief": early((briefed + second) / 2),
+        "handoff in place of Settings": Moment((briefed + second) / 2, 2, None),
+        "handoff after Settings": late(second + 0.05),
+        "caller speaking to the second": late(spoken[2]),
+        "second speaking": late(amid("second", "We open")),
+        "goodbye": late((when(facts.GoodbyeStarted) + when(facts.GoodbyeHeard)) / 2),
+        "hanging up": late(when(facts.GoodbyeHeard) + 0.02),
+    }

@@ -1,0 +1,165 @@
+"""Breaks each of the ten promises on purpose, and expects a test to notice: `python -m tests.mutants`.
+
+Every mutant is one replacement of one line or two, made in a copy of the tree; the tests named beside it must pass
+there before and fail after. Not collected by pytest: a promise whose test cannot fail is found here.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+from rich.console import Console
+
+ROOT = Path(__file__).parent.parent
+COPIED = ("actors", "agents", "demo", "protocol", "simulators", "store", "tests", "web")
+FILES = ("cli.py", "server.py", "settings.py", "pyproject.toml", ".env.example")
+
+
+@attrs.frozen
+class Mutant:
+    """One way to break a promise."""
+
+    promise: int
+    says: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        1,
+        "nothing of a call is left: the Voice Agent socket is not closed",
+        "actors/agent_session.py",
+        "async with self.connect() as socket:",
+        "for socket in [await self.connect().__aenter__()]:",
+        ("tests/calls/test_sweep.py",),
+    ),
+    Mutant(
+        2,
+        "every caller frame reaches an agent: the next one listens from now on only",
+        "actors/handoff.py",
+        "self.desk.tape.resume_point(self.holder.session.cursor)",
+        "self.desk.tape.end",
+        ("tests/calls/test_whole_call.py",),
+    ),
+    Mutant(
+        3,
+        "no cancelled reply after clear: late audio has a way in",
+        "actors/ledger.py",
+        "if voice is not self.floor or voice.is_muted or",
+        "if",
+        ("tests/actors/test_ledger.py", "tests/calls/test_whole_call.py"),
+    ),
+    Mutant(
+        4,
+        "no long silence: nobody minds it",
+        "actors/silence.py",
+        "patience.wait_silence(policy.silence_budget - policy.filler_lead)",
+        "patience.wait_silence(policy.silence_budget * 100)",
+        ("tests/calls/test_silence.py",),
+    ),
+    Mutant(
+        5,
+        "a goodbye is heard to its last word: the mark is not waited for",
+        "actors/goodbye.py",
+        "await said.ended.wait()",
+        "break_off = said",
+        ("tests/calls/test_whole_call.py",),
+    ),
+    Mutant(
+        6,
+        "every call leaves a record: saving it is not shielded",
+        "actors/call.py",
+        "with trio.move_on_after(services.policy.settle, shield=True) as settling:",
+        "with trio.move_on_after(services.policy.settle) as settling:",
+        ("tests/calls/test_sweep.py",),
+    ),
+    Mutant(
+        7,
+        "an unknown message never ends a call: its type is a key that must exist",
+        "protocol/deepgram/codec.py",
+        "return Unrecognised(name, message) if read is None else read(message)",
+        "return _READERS[name](message)",
+        ("tests/protocol/test_deepgram_codec.py",),
+    ),
+    Mutant(
+        8,
+        "a peer that stops reading cannot hold a call: sending has no deadline",
+        "actors/agent_wire.py",
+        "with trio.fail_after(self.send_stall):",
+        "with trio.CancelScope():",
+        ("tests/actors/test_agent_wire.py",),
+    ),
+    Mutant(
+        9,
+        "a slot cannot leak: it is given back only by a call that ends well",
+        "web/slots.py",
+        "        try:\n            yield True\n        finally:\n",
+        "        if True:\n            yield True\n",
+        ("tests/web/test_slots.py",),
+    ),
+    Mutant(
+        10,
+        "no phone number in the log: nothing is masked",
+        "web/logs.py",
+        'return _PHONE_NUMBER.sub(r"\\1***\\2", text)',
+        "return text",
+        ("tests/web/test_logs.py",),
+    ),
+)
+
+
+def copy_tree(folder: Path) -> None:
+    for name in COPIED:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))
+    for name in FILES:
+        shutil.copy(ROOT / name, folder / name)
+
+
+def tests_pass(folder: Path, tests: Iterable[str]) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)  # noqa: S603
+    if ran.returncode not in {0, 1}:
+        raise SystemExit(f"{' '.join(command)} could not run:\n{ran.stdout}{ran.stderr}")
+    return ran.returncode == 0
+
+
+def mutate(folder: Path, mutant: Mutant) -> None:
+    path = folder / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.file}: {mutant.old!r} stands there {text.count(mutant.old)} times, not once")
+    path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+
+
+def is_caught(mutant: Mutant) -> bool:
+    """Say whether the tests pass as they are, and fail once the promise is broken."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_tree(folder)
+        if not tests_pass(folder, mutant.tests):
+            raise SystemExit(f"{', '.join(mutant.tests)} fail without a mutant")
+        mutate(folder, mutant)
+        return not tests_pass(folder, mutant.tests)
+
+
+def main() -> int:
+    """Try every mutant; return the exit status."""
+    console, caught = Console(), 0
+    for mutant in MUTANTS:
+        found = is_caught(mutant)
+        caught += found
+        verdict = "[green]caught[/]" if found else "[bold red]NOT CAUGHT[/]"
+        console.print(f"promise {mutant.promise:2}  {verdict}  {mutant.says}")
+    console.print(f"{caught} of {len(MUTANTS)}")
+    return 0 if caught == len(MUTANTS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""Clips are fetched once a voice, and what cannot be fetched keeps nobody from calling."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import attrs
+import httpx
+import orjson
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.clips import ClipBook
+from simulators.deepgram import SpeakSimulator
+from simulators.speech import synthesise
+from tests.web.fakes import settings
+from web import services
+from web.clips import FETCH_SECONDS, LONGEST_BYTES, SHORTEST_BYTES, fetch_clips
+from web.services import open_services
+
+URL = "http://speak.test/v1/speak"
+TEXT = "One moment, please."
+MARS, VESTA = "aura-2-mars-en", "aura-2-vesta-en"
+SPEECH = bytes(range(100, 200)) * 100
+AUDIO = {"content-type": "audio/mulaw"}
+
+
+@attrs.define
+class Answering(httpx.AsyncBaseTransport):
+    """A speak API that answers every request in the same way, and keeps what it was asked."""
+
+    answer: Callable[[], httpx.Response]
+    asked: list[httpx.Request] = attrs.field(factory=list)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await trio.lowlevel.checkpoint()
+        await request.aread()
+        self.asked.append(request)
+        return self.answer()
+
+
+def speak() -> httpx.Response:
+    return httpx.Response(200, headers=AUDIO, stream=httpx.ByteStream(SPEECH))
+
+
+async def fetch(transport: httpx.AsyncBaseTransport, *voices: str, url: str = URL) -> ClipBook:
+    book = ClipBook()
+    async with httpx.AsyncClient(transport=transport) as http:
+        await fetch_clips(book, voices, TEXT, url=url, api_key="dg-key", http=http)
+    return book
+
+
+@contextmanager
+def one_warning(why: str) -> Iterator[None]:
+    with capture_logs() as logs:
+        yield
+    assert [(entry["event"], entry["voice"]) for entry in logs] == [("clip_not_fetched", MARS)]
+    assert why in logs[0]["why"]
+
+
+async def test_each_voice_says_the_filler(autojump_clock: MockClock) -> None:
+    book = await fetch(httpx.ASGITransport(SpeakSimulator("dg-key")), MARS, VESTA)
+
+    assert [book.get(voice) for voice in (MARS, VESTA)] == [synthesise(TEXT, voice).audio for voice in (MARS, VESTA)]
+
+
+async def test_a_voice_that_two_agents_share_is_fetched_once() -> None:
+    studio = Answering(speak)
+
+    await fetch(studio, MARS, VESTA, MARS)
+
+    assert sorted(request.url.params["model"] for request in studio.asked) == [MARS, VESTA]
+
+
+async def test_bare_telephone_audio_is_asked_for_with_the_key_in_its_header() -> None:
+    studio = Answering(speak)
+
+    await fetch(studio, MARS, url=f"{URL}?mip_opt_out=true")
+
+    (request,) = studio.asked
+    wanted = {"encoding": "mulaw", "sample_rate": "8000", "container": "none", "model": MARS, "mip_opt_out": "true"}
+    assert (request.method, dict(request.url.params)) == ("POST", wanted)
+    assert request.headers["authorization"] == "Token dg-key"
+    assert orjson.loads(request.content) == {"text": TEXT}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "why"),
+    [
+        (401, AUDIO, SPEECH, "HTTP 401"),
+        (302, AUDIO | {"location": "http://elsewhere.test/"}, SPEECH, "HTTP 302"),
+        (500, {"content-type": "text/html"}, b"<html>", "HTTP 500"),
+        (200, {"content-type": "application/json"}, SPEECH, "application/json is no audio"),
+        (200, {}, SPEECH, "without a content type"),
+        (200, AUDIO, b"", "only 0 bytes"),
+        (200, AUDIO, bytes(SHORTEST_BYTES - 1), "only 1599 bytes"),
+        (200, AUDIO, bytes(LONGEST_BYTES + 1), "80001 bytes, more than 80000"),
+        (200, AUDIO, b"RIFF" + SPEECH, "a file with a header"),
+        (200, AUDIO | {"content-encoding": "gzip"}, SPEECH, "compressed"),
+    ],
+    ids=["key", "redirect", "error", "json", "untyped", "empty", "short", "long", "wav", "gzip"],
+)
+async def test_what_is_no_clip_is_logged_once_and_left_out(
+    status: int, headers: Mapping[str, str], body: bytes, why: str
+) -> None:
+    studio = Answering(lambda: httpx.Response(status, headers=headers, stream=httpx.ByteStream(body)))
+
+    with one_warning(why):
+        book = await fetch(studio, MARS)
+
+    assert (book.get(MARS), len(studio.asked)) == (None, 1)
+
+
+async def test_a_service_that_is_not_there_is_logged_once() -> None:
+    def refuse() -> httpx.Response:
+        raise httpx.ConnectError("connection refused")
+
+    with one_warning("ConnectError"):
+        await fetch(Answering(refuse), MARS)
+
+
+@attrs.define
+class Trickling(httpx.AsyncByteStream):
+    """A body whose next byte always comes before any read times out."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await trio.sleep(1)
+            yield b"\xff"
+
+
+async def test_a_service_that_trickles_is_given_up(autojump_clock: MockClock) -> None:
+    with one_warning(f"no answer within {FETCH_SECONDS:g} s"):
+        await fetch(Answering(lambda: httpx.Response(200, headers=AUDIO, stream=Trickling())), MARS)
+
+    assert trio.current_time() == FETCH_SECONDS
+
+
+async def test_one_voice_that_fails_costs_the_others_nothing(autojump_clock: MockClock) -> None:
+    with capture_logs() as logs:
+        book = await fetch(httpx.ASGITransport(SpeakSimulator()), "polly-joanna", MARS)
+
+    assert [(entry["voice"], entry["why"]) for entry in logs] == [("polly-joanna", "HTTP 400")]
+    assert book.get("polly-joanna") == book.get(MARS) is not None
+
+
+@attrs.define
+class Studio:
+    """Stands in for `fetch_clips` in an open exchange."""
+
+    given: dict[str, object] = attrs.field(factory=dict)
+    release: trio.Event = attrs.field(factory=trio.Event)
+    done: trio.Event = attrs.field(factory=trio.Event)
+    error: Exception | None = None
+
+    async def __call__(self, book: ClipBook, voices: list[str], text: str, **given: object) -> None:
+        self.given = {"voices": voices, "text": text, **given}
+        await self.release.wait()
+        self.done.set()
+        if self.error is not None:
+            raise self.error
+        book.put(MARS, SPEECH)
+
+
+async def test_the_services_are_open_before_the_first_clip_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio()
+    monkeypatch.setattr(services, "fetch_clips", studio)
+
+    async with open_services(settings(DEEPGRAM_SPEAK_URL=URL)) as opened:
+        before = opened.services.clips.get(MARS)
+        studio.release.set()
+        await studio.done.wait()
+
+        assert (before, opened.services.clips.get(MARS)) == (None, SPEECH)
+        assert (studio.given["url"], studio.given["api_key"]) == (URL, "deepgram-key")
+        assert studio.given["voices"] == [agent.voice for agent in opened.services.roster.agents.values()]
+        assert studio.given["text"] == opened.services.policy.filler
+
+
+async def test_services_that_close_do_not_wait_for_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio()
+    monkeypatch.setattr(services, "fetch_clips", studio)
+
+    async with open_services(settings()):
+        pass
+
+    assert not studio.done.is_set()
+
+
+async def test_a_bug_in_fetching_ends_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio(error=KeyError("a bug"))
+    studio.release.set()
+    monkeypatch.setattr(services, "fetch_clips", studio)
+
+    with capture_logs() as logs:
+        async with open_services(settings()) as opened:
+            await studio.done.wait()
+            await trio.testing.wait_all_tasks_blocked()
+
+    assert [entry["error"] for entry in logs if entry["event"] == "clips_crashed"] == ["KeyError: 'a bug'"]
+    assert opened.services.clips.get(MARS) is None
