@@ -245,7 +245,7 @@ class AgentSession:
             return
         self.desk.conversation.add_caller(text)
         self.desk.journal.note(TurnHeard(self.agent.name, text))
-        self._patience.begin()
+        self._owe_words()
         for name in self.agent.hands_to[:1]:
             with suppress(trio.BrokenResourceError):  # a Summarizer that has crashed costs the Brief, not the session
                 await self.summarizer.send(RefreshBrief(name))
@@ -253,6 +253,7 @@ class AgentSession:
     def _on_agent_text(self, text: str) -> None:
         reply = self.desk.ledger.add_text(self.voice, text)
         if reply is not None and text != self.desk.policy.filler:
+            self._patience.done += 1
             self.desk.conversation.add_reply(reply)
 
     # Functions
@@ -305,6 +306,7 @@ class AgentSession:
         self._note_answer(call, result, answer, took)
         if answer is not None:
             await wire.send(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
+            self._patience.done += 1
             self._patience.begin()
         elif isinstance(result, EndCall):
             await over.send(Ended(result.reason))

@@ -16,15 +16,15 @@ class Patience:
     """One session's. Times are trio's."""
 
     ledger: Ledger
-    turn: int = 0
-    """Counts the agents' turns: the same number after two silences means that nothing came of the first."""
+    done: int = 0
+    """Counts what the agent has said and done: the same number after two silences means nothing came of the first."""
     _since: float | None = attrs.field(default=None, init=False)
     _opened: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def begin(self, since: float | None = None) -> None:
-        """It is the agents' turn, from now on or since an earlier moment."""
-        self._since = trio.current_time() if since is None else since
-        self.turn += 1
+        """It is the agents' turn, since that moment; by default since it began, or from now on."""
+        if since is not None or self._since is None:
+            self._since = trio.current_time() if since is None else since
         self._opened.set()
 
     def go_on(self) -> None:

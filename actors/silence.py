@@ -27,24 +27,28 @@ async def mind_session(
     ask_filler: Callable[[], Awaitable[None]],
     is_busy: Callable[[], bool],
 ) -> None:
-    """Fill each silence of an agent's turn once; a second one, with nothing to wait for, is a crash.
+    """Fill a silence of the agent's once; a second one, with nothing said or done between, is a crash.
+
+    A caller who answers the filler starts a new turn, and not a new count: a dead session would live on fillers.
 
     `ask_filler` has the agent speak; what it has not begun within the filler's lead, a clip says. `is_busy` tells
     whether the model waits for one of our functions: that is no fault of the session's.
 
     *Raises* `AgentUnavailable` when the agent stays silent.
     """
-    policy, filled = desk.policy, 0
+    policy, filled = desk.policy, -1
     while True:
         silent = await patience.wait_silence(policy.silence_budget - policy.filler_lead)
-        if patience.turn == filled and not is_busy():
+        if patience.done == filled and not is_busy():
             raise AgentUnavailable(
                 f"{agent.name} was silent for {trio.current_time() - silent:.1f} s when it had to speak"
             )
-        filled = patience.turn
         await ask_filler()
         with trio.move_on_at(silent + policy.silence_budget):
             await patience.wait_sound()
+        if patience.is_closed:  # the caller has spoken instead, and nothing was filled
+            continue
+        filled = patience.done
         if patience.silent_since is None:
             desk.journal.note(SilenceMet(agent.name, round(trio.current_time() - silent, 3), "agent"))
         else:
@@ -61,11 +65,11 @@ def say_clip(desk: Desk, voice: str, agent: str, silent: float) -> None:
 
 
 async def mind_deafness(desk: Desk, wire: AgentWire, patience: Patience, is_listening: Callable[[], bool]) -> None:
-    """Open the agents' turn when the caller has spoken and the service has shown no sign of hearing it."""
+    """Open the agents' turn when the caller has spoken and the service has given no sign since."""
     while True:
         start, end = await desk.activity.wait_spoken()
         started = desk.journal.started
-        if end - start >= _SHORTEST_SPEECH and wire.last_heard < started + start and is_listening():
+        if end - start >= _SHORTEST_SPEECH and wire.last_heard < started + end and is_listening():
             patience.begin(started + end)
 
 

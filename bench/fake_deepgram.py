@@ -261,6 +261,8 @@ async def main() -> None:
                 service.late.clear()
             case "hand_off":
                 service.hands_off_at = float(str(order["at"]))
+            case _:
+                pass
         match order["do"]:
             case "count":
                 answer(sum(session.is_live for session in service.sessions))

@@ -280,6 +280,8 @@ async def main() -> None:
                 network.late.clear()
             case "hang_up":
                 network.hang_up()
+            case _:
+                pass
         answer(network.report() if order["do"] == "report" else True)
 
 

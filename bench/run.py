@@ -270,4 +270,9 @@ def bench(server: Server, load: Load, cores: Cores, scratch: Path) -> Iterator[B
             )
         )
         wait_listening(port, process, server_log)
-        yield Bench(server, load, cores, process.pid, port, remotes[1], remotes[0])
+        try:
+            yield Bench(server, load, cores, process.pid, port, remotes[1], remotes[0])
+        except (TimeoutError, RuntimeError) as failed:
+            for said in (server_log, log):
+                failed.add_note(f"{said.name}:\n{said.read_text()[-2000:]}")
+            raise

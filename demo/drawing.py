@@ -2,7 +2,7 @@
 
 from demo.glyphs import draw_mark
 from demo.palette import tone_class
-from demo.score import CALLER, LINE, SUMMARIZER, Handoff, Mark, MarkKind, Score, Session
+from demo.score import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Handoff, Mark, MarkKind, Score, Session
 from demo.speech import Speech
 from demo.staves import GUTTER, LINE_HEIGHT, MARGIN, RAIL_HEIGHT, SPEECH_HEIGHT, Lane, PlacedFlag, Stave
 from demo.svg import Pen, fitted, text_width, wrapped
@@ -11,7 +11,8 @@ TEXT_SIZE = 10.5
 ROW_HEIGHT = 12.4
 PADDING = 6.0
 SILENCE_WORTH_SAYING = 0.45
-SILENCE_TOO_LONG = 4.0
+SILENCE_TOO_LONG = 4.3
+"""The budget that the server has unless told otherwise, and what it takes until a sound is heard."""
 GLYPH_WIDTH = 19.0
 BOLDER = 1.1
 
@@ -55,7 +56,7 @@ def _draw_label(pen: Pen, score: Score, lane: Lane) -> None:
     style = tone_class(lane.name, score.agents)
     middle = lane.top + min(SPEECH_HEIGHT, lane.height) / 2
     words = "caller hears" if lane.name == LINE else lane.name
-    if lane.name in {LINE, SUMMARIZER}:
+    if lane.name in {LINE, SUMMARIZER, SWITCHBOARD}:
         pen.write(words, "soft end", x=MARGIN + GUTTER - 12, y=middle + 3.6)
         return
     pen.write(fitted(words, GUTTER - 30, 11.5), "ink lane end", x=MARGIN + GUTTER - 12, y=middle + 4)
@@ -95,22 +96,28 @@ def _draw_speech(pen: Pen, score: Score, stave: Stave, speech: Speech) -> None:
         return
     x, width = stave.x(speech.start), stave.x(speech.end) - stave.x(speech.start)
     group = pen.group().titled(_spoken(speech))
-    group.box(f"{tone_class(speech.speaker, score.agents)}bar bar", x, lane.top, width, SPEECH_HEIGHT, r=7)
+    height = min(SPEECH_HEIGHT, lane.height)
+    group.box(f"{tone_class(speech.speaker, score.agents)}bar bar", x, lane.top, width, height, r=7)
     if speech.unheard:
-        _draw_torn_edge(group, x + width, lane.top)
+        _draw_torn_edge(group, x + width, lane.top, height)
     if speech.start >= stave.start:
-        _draw_words(group, score, stave, speech, lane.top)
+        _draw_words(group, score, stave, speech, lane)
 
 
-def _draw_words(pen: Pen, score: Score, stave: Stave, speech: Speech, top: float) -> None:
-    x, width = stave.x(speech.start), stave.x(speech.end) - stave.x(speech.start)
-    rows = wrapped(speech.words, width - 2 * PADDING, TEXT_SIZE, 3)
+def _draw_words(pen: Pen, score: Score, stave: Stave, speech: Speech, lane: Lane) -> None:
+    x, width, height = (
+        stave.x(speech.start),
+        stave.x(speech.end) - stave.x(speech.start),
+        min(SPEECH_HEIGHT, lane.height),
+    )
+    most = int(height // ROW_HEIGHT)
+    rows = wrapped(speech.words, width - 2 * PADDING, TEXT_SIZE, most)
     beside = _room_beside(score, stave, speech)
     if " ".join(rows) != speech.words and beside > width:
         x, width = x + width, beside
-        rows = wrapped(speech.words, width - 2 * PADDING, TEXT_SIZE, 3)
-    clip = pen.draw("svg", x=x, y=top, width=max(width - 2, 1.0), height=SPEECH_HEIGHT)
-    first = (SPEECH_HEIGHT - ROW_HEIGHT * len(rows)) / 2 + 9.4
+        rows = wrapped(speech.words, width - 2 * PADDING, TEXT_SIZE, most)
+    clip = pen.draw("svg", x=x, y=lane.top, width=max(width - 2, 1.0), height=height)
+    first = (height - ROW_HEIGHT * len(rows)) / 2 + 9.4
     for index, row in enumerate(rows):
         clip.write(row, "ink", x=PADDING, y=first + index * ROW_HEIGHT)
 
@@ -127,9 +134,9 @@ def _spoken(speech: Speech) -> str:
     return f"{said}\nnot heard: {speech.unheard}" if speech.unheard else said
 
 
-def _draw_torn_edge(pen: Pen, x: float, top: float) -> None:
-    teeth = "".join(f" l{'-' if index % 2 == 0 else ''}4 {SPEECH_HEIGHT / 6:.2f}" for index in range(6))
-    pen.draw("path", "pill", d=f"M{x + 1.2:.2f} {top:.2f}{teeth} h3 v-{SPEECH_HEIGHT:.2f} Z")
+def _draw_torn_edge(pen: Pen, x: float, top: float, height: float) -> None:
+    teeth = "".join(f" l{'-' if index % 2 == 0 else ''}4 {height / 6:.2f}" for index in range(6))
+    pen.draw("path", "pill", d=f"M{x + 1.2:.2f} {top:.2f}{teeth} h3 v-{height:.2f} Z")
     pen.draw("path", "alarmline line", d=f"M{x + 1.2:.2f} {top:.2f}{teeth}")
 
 
@@ -267,6 +274,8 @@ def _draw_mark(pen: Pen, stave: Stave, mark: Mark, x: float) -> None:
         top = lane.top if caller is None else caller.top + SPEECH_HEIGHT
         pen.line("amber alarmline line dash hair", (x, top), (x, lane.top + SPEECH_HEIGHT))
         draw_mark(pen, mark, x, lane.top - 3)
+    elif mark.kind is MarkKind.SILENCE:
+        draw_mark(pen, mark, x - GLYPH_WIDTH / 2, lane.top + lane.height / 2)  # in the silence, not on what ended it
     elif lane.name in {CALLER, LINE}:
         draw_mark(pen, mark, x, lane.top + min(lane.height, SPEECH_HEIGHT) / 2)
     else:

@@ -74,6 +74,17 @@ def _triangle(pen: Pen, _detail: str) -> None:
     pen.draw("path", "onglyphline line thick", d="M0 -2.8 V1.6 M0 4.4 V4.5", stroke_linecap="round")
 
 
+def _three_dots(pen: Pen, _detail: str) -> None:
+    pen.draw(
+        "path",
+        "amber",
+        d="M-7 -6.4 H7 A1.8 1.8 0 0 1 8.8 -4.6 V4.6 A1.8 1.8 0 0 1 7 6.4 H-7"
+        " A1.8 1.8 0 0 1 -8.8 4.6 V-4.6 A1.8 1.8 0 0 1 -7 -6.4 Z",
+    )
+    for x in (-4.4, 0.0, 4.4):
+        pen.draw("circle", "onglyph", cx=x, r=1.5)
+
+
 GLYPHS: Mapping[MarkKind, Callable[[Pen, str], None]] = {
     MarkKind.BARGE_IN: _bolt,
     MarkKind.CRASH: _burst,
@@ -83,4 +94,5 @@ GLYPHS: Mapping[MarkKind, Callable[[Pen, str], None]] = {
     MarkKind.HANG_UP: _handset,
     MarkKind.DIGIT: _key,
     MarkKind.WARNING: _triangle,
+    MarkKind.SILENCE: _three_dots,
 }

@@ -28,7 +28,7 @@ STYLES: Mapping[Tone, str] = {
     Tone.TROUBLE: "bold red",
     Tone.END: "bold",
 }
-WHO_WIDTH = 10
+WHO_WIDTH = 11
 AGENT_INDENT = 4
 
 

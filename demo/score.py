@@ -15,6 +15,8 @@ from demo.speech import Speech, agent_speech, caller_speech
 CALLER = "caller"
 LINE = "line"
 SUMMARIZER = "summarizer"
+SWITCHBOARD = "switchboard"
+"""Who says the clips: no agent, but one speaks in its stead."""
 SESSION_ENDS = ("session_crashed", "session_failed", "floor_left", "handoff_failed", "handoff_withdrawn")
 
 
@@ -29,6 +31,7 @@ class MarkKind(enum.Enum):
     HANG_UP = "hang-up"
     DIGIT = "key pressed"
     WARNING = "warning"
+    SILENCE = "silence met"
 
 
 @attrs.frozen
@@ -135,7 +138,7 @@ def read_score(entries: Sequence[JournalEntry]) -> Score:
 def agents_in_order(entries: Iterable[JournalEntry]) -> tuple[str, ...]:
     """Name the agents in the order in which they first appeared."""
     names = (text(entry, "agent") for entry in entries)
-    return tuple(dict.fromkeys(name for name in names if name))
+    return tuple(dict.fromkeys(name for name in names if name not in {"", SWITCHBOARD}))
 
 
 def read_handoffs(entries: Sequence[JournalEntry], duration: float) -> Iterable[Handoff]:
@@ -260,7 +263,20 @@ def _mark(entry: JournalEntry) -> Mark | None:  # noqa: C901, PLR0911 -- one fla
         case "warning_reported":
             detail = f"{text(entry, 'code')}: {text(entry, 'description')}"
             return Mark(MarkKind.WARNING, agent, when, detail)
+        case "silence_met":
+            return Mark(MarkKind.SILENCE, LINE, when, _how_met(entry))
         case "frame_refused":
             return Mark(MarkKind.WARNING, LINE, when, f"{text(entry, 'where')} refused a frame: {text(entry, 'why')}")
         case _:
             return None
+
+
+def _how_met(entry: JournalEntry) -> str:
+    agent, waited = text(entry, "agent"), f"the caller had waited {number(entry, 'seconds'):.1f} s"
+    match text(entry, "filled_by"):
+        case "agent":
+            return f"{waited}; {agent} asked for a moment"
+        case "clip":
+            return f"{waited}; the switchboard asked for a moment"
+        case _:
+            return f"{waited}; there was no clip to play"

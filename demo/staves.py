@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from demo.score import CALLER, LINE, SUMMARIZER, FunctionFlag, Score
+from demo.score import CALLER, LINE, SUMMARIZER, SWITCHBOARD, FunctionFlag, Score
 from demo.svg import ELLIPSIS, MONO_ADVANCE
 
 GUTTER = 104.0
@@ -19,6 +19,7 @@ LINE_HEIGHT = 13.0
 RAIL_HEIGHT = 14.0
 FLAG_HEIGHT = 17.0
 SUMMARIZER_HEIGHT = 15.0
+CLIP_HEIGHT = 19.0
 LANE_GAP = 9.0
 STAVE_GAP = 14.0
 LABEL_CHARACTERS = 76
@@ -168,6 +169,9 @@ def _lanes(score: Score, bare: Stave, *, last: bool) -> Iterator[Lane]:
             lane = Lane(agent, top, SPEECH_HEIGHT + RAIL_HEIGHT + rows * FLAG_HEIGHT, flags)
             yield lane
             top += lane.height + LANE_GAP
+    if any(speech.speaker == SWITCHBOARD and bare.shows(speech.start, speech.end) for speech in score.speech):
+        yield Lane(SWITCHBOARD, top, CLIP_HEIGHT)
+        top += CLIP_HEIGHT + LANE_GAP
     if any(bare.shows(summary.start, summary.end) for summary in score.summaries):
         yield Lane(SUMMARIZER, top, SUMMARIZER_HEIGHT)
 

@@ -91,6 +91,12 @@ def _barge_in(entry: JournalEntry) -> Line:
     return Line("caller", Tone.TROUBLE, words, "⚡")
 
 
+def _silence_met(entry: JournalEntry) -> Line:
+    filled = {"agent": "asks for a moment", "clip": "a clip asks for a moment"}
+    how = filled.get(text(entry, "filled_by"), "there is no clip to play")
+    return Line(text(entry, "agent"), Tone.STEP, f"the caller has waited {number(entry, 'seconds'):.1f} s: {how}", "⧗")
+
+
 def _function_called(entry: JournalEntry) -> Line:
     call = f"{text(entry, 'name')}({arguments_text(entry.get('arguments'))})"
     return Line(text(entry, "agent"), Tone.FUNCTION, call, "ƒ")
@@ -202,6 +208,7 @@ _TELLERS: Mapping[str, Callable[[JournalEntry], Line | None]] = {
     "reply_text": _reply_text,
     "reply_ended": _reply_ended,
     "barge_in": _barge_in,
+    "silence_met": _silence_met,
     "function_called": _function_called,
     "function_answered": _function_answered,
     "function_withdrawn": _function_withdrawn,

@@ -207,6 +207,7 @@ def test_a_simulator_says_which_settings_lead_to_it(
     service: str, function: str, started: object, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated = Simulated(started)
+    monkeypatch.setattr("simulators.deepgram.serve_speak", Simulated(84))
     monkeypatch.setattr(function, simulated)
 
     done = run(
@@ -214,6 +215,20 @@ def test_a_simulator_says_which_settings_lead_to_it(
     )
 
     assert (done.exit_code, said in done.output, simulated.given["port"]) == (0, True, 80)
+
+
+@pytest.mark.parametrize(("port", "beside"), [(80, 81), (0, 0), (65535, 0)])
+def test_deepgram_is_simulated_with_its_text_to_speech_on_the_next_port(
+    port: int, beside: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speak = Simulated(84)
+    monkeypatch.setattr("simulators.deepgram.serve_deepgram", Simulated(SERVED_AT))
+    monkeypatch.setattr("simulators.deepgram.serve_speak", speak)
+
+    done = run("simulate", "deepgram", "--port", str(port))
+
+    assert (done.exit_code, speak.given["port"]) == (0, beside)
+    assert "DEEPGRAM_SPEAK_URL=http://127.0.0.1:84/v1/speak" in done.output
 
 
 @pytest.mark.parametrize("wrong", [["--scenario", "no-such"], ["--fault", "groq: sings"]])

@@ -757,12 +757,12 @@ async def test_an_agent_that_ends_without_a_goodbye_is_asked_to_say_one(autojump
 
 
 async def test_a_goodbye_that_never_comes_does_not_keep_the_call_open(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(goodbye_audio=8.0, goodbye_grace=2.0)) as scene:
+    async with on_the_floor(CallPolicy(silence_budget=4.0)) as scene:
         await scene.far.say(heard("Bye."), END)
         outcome = await scene.ended()
 
         assert outcome == Ended("task_complete")
-        assert trio.current_time() == pytest.approx(8)
+        assert trio.current_time() == pytest.approx(4)
         assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
 
 

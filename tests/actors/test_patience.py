@@ -71,7 +71,6 @@ async def test_what_is_being_played_is_not_silence(autojump_clock: MockClock) ->
 async def test_who_was_told_to_wait_waits_anew(autojump_clock: MockClock) -> None:
     patience = Patience(ledger_with(Notebook())[0])
     patience.begin()
-    turn = patience.turn
     await patience.wait_silence(3)
     patience.go_on()
     began = trio.current_time()
@@ -79,7 +78,6 @@ async def test_who_was_told_to_wait_waits_anew(autojump_clock: MockClock) -> Non
     await patience.wait_silence(3)
 
     assert trio.current_time() == began + 3
-    assert patience.turn == turn
 
 
 async def test_telling_to_wait_means_nothing_on_the_callers_turn(autojump_clock: MockClock) -> None:
@@ -90,15 +88,33 @@ async def test_telling_to_wait_means_nothing_on_the_callers_turn(autojump_clock:
     assert patience.is_closed
 
 
-async def test_each_turn_of_the_agents_has_a_number_of_its_own(autojump_clock: MockClock) -> None:
+async def test_a_turn_that_goes_on_is_waited_for_from_its_beginning(autojump_clock: MockClock) -> None:
+    patience = Patience(ledger_with(Notebook())[0])
+    patience.begin()
+    began = trio.current_time()
+    await trio.sleep(2)
+    patience.begin()
+
+    await patience.wait_silence(3)
+
+    assert trio.current_time() == began + 3
+
+
+async def test_the_callers_turn_may_end_more_than_once(autojump_clock: MockClock) -> None:
     patience = Patience(ledger_with(Notebook())[0])
 
-    patience.begin()
-    first = patience.turn
-    patience.end()
-    patience.begin()
+    async def take_turns() -> None:
+        await trio.sleep(1)
+        patience.end()
+        await trio.sleep(1)
+        patience.begin()
 
-    assert patience.turn == first + 1
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take_turns)
+        await patience.wait_silence(3)
+
+    assert trio.current_time() == began + 5
 
 
 async def test_a_sound_is_noticed_when_it_is_on_its_way(autojump_clock: MockClock) -> None:

@@ -67,81 +67,93 @@ def fact(event: str, at: float = 1.0, **fields: object) -> dict[str, object]:
 
 
 PLAIN = [
-    (fact("call_started", direction="outbound"), "line        ☏ the line is open (outbound call)"),
-    (fact("session_connecting", agent="closer", incarnation=1, why="first"), "closer      … connecting"),
+    (fact("call_started", direction="outbound"), "line         ☏ the line is open (outbound call)"),
+    (fact("session_connecting", agent="closer", incarnation=1, why="first"), "closer       … connecting"),
     (
         fact("session_connecting", agent="closer", incarnation=2, why="restart"),
-        "closer      … connecting again, session 2",
+        "closer       … connecting again, session 2",
     ),
-    (fact("session_ready", agent="closer", took=0.17), "closer      … ready in 170 ms"),
-    (fact("session_failed", agent="closer", error="HTTP 503"), "closer      ✗ could not be made ready: HTTP 503"),
-    (fact("floor_taken", agent="closer"), "closer      ● has the floor"),
-    (fact("turn_heard", agent="closer", text="Five."), "caller      Five."),
-    (fact("reply_text", agent="closer", text="Thank you."), "closer      Thank you."),
+    (fact("session_ready", agent="closer", took=0.17), "closer       … ready in 170 ms"),
+    (fact("session_failed", agent="closer", error="HTTP 503"), "closer       ✗ could not be made ready: HTTP 503"),
+    (fact("floor_taken", agent="closer"), "closer       ● has the floor"),
+    (fact("turn_heard", agent="closer", text="Five."), "caller       Five."),
+    (fact("reply_text", agent="closer", text="Thank you."), "closer       Thank you."),
     (
         fact("reply_ended", agent="closer", heard="one two three four five six", complete=False),
-        "closer      ✂ was heard up to “…two three four five six”",
+        "closer       ✂ was heard up to “…two three four five six”",
     ),
-    (fact("reply_ended", agent="closer", heard="", complete=False), "closer      ✂ was not heard at all"),
+    (fact("reply_ended", agent="closer", heard="", complete=False), "closer       ✂ was not heard at all"),
     (
         fact("barge_in", agent="closer", heard_seconds=1.24, dropped_seconds=2.0),
-        "caller      ⚡ interrupts closer: 1.2 s heard, 2.0 s dropped",
+        "caller       ⚡ interrupts closer: 1.2 s heard, 2.0 s dropped",
     ),
     (
         fact("function_called", agent="closer", name="record_satisfaction", arguments='{"rating":5}'),
-        "closer      ƒ record_satisfaction(rating=5)",
+        "closer       ƒ record_satisfaction(rating=5)",
     ),
-    (fact("function_called", agent="closer", name="f", arguments="{broken"), 'closer      ƒ f("{broken")'),
+    (fact("function_called", agent="closer", name="f", arguments="{broken"), 'closer       ƒ f("{broken")'),
     (
         fact("function_answered", agent="closer", name="f", result="{}", ok=True, took=0.002),
-        "closer      ✓ f: {}, 2 ms",
+        "closer       ✓ f: {}, 2 ms",
     ),
     (
         fact("function_answered", agent="closer", name="f", result="no", ok=False, took=0.002),
-        "closer      ✗ f: no, 2 ms",
+        "closer       ✗ f: no, 2 ms",
     ),
-    (fact("function_withdrawn", agent="closer", name="f"), "closer      ✗ f was withdrawn by the service"),
+    (fact("function_withdrawn", agent="closer", name="f"), "closer       ✗ f was withdrawn by the service"),
     (
         fact("handoff_asked", agent="advisor", to="closer", reason="agreed"),
-        "advisor     ⇄ hands over to closer: agreed",
+        "advisor      ⇄ hands over to closer: agreed",
     ),
     (
         fact("brief_ready", reader="closer", source="groq", took=0.3, why=""),
-        "summarizer  ✎ Brief for closer from groq in 300 ms",
+        "summarizer   ✎ Brief for closer from groq in 300 ms",
     ),
     (
         fact("brief_ready", reader="closer", source="extract", took=1.5, why="deadline"),
-        "summarizer  ✎ Brief for closer from extract in 1500 ms (deadline)",
+        "summarizer   ✎ Brief for closer from extract in 1500 ms (deadline)",
     ),
     (
         fact("handoff_committed", agent="advisor", to="closer", took=0.4),
-        "closer      ⇄ takes over from advisor after 400 ms",
+        "closer       ⇄ takes over from advisor after 400 ms",
     ),
     (
         fact("handoff_gap", agent="closer", gap=0.612),
-        "closer      ⇄ first audio 612 ms after the handoff was asked for",
+        "closer       ⇄ first audio 612 ms after the handoff was asked for",
     ),
     (
         fact("handoff_failed", agent="advisor", to="closer", why="HTTP 503"),
-        "advisor     ✗ keeps the floor: closer could not start (HTTP 503)",
+        "advisor      ✗ keeps the floor: closer could not start (HTTP 503)",
     ),
     (
         fact("handoff_withdrawn", agent="advisor", to="closer"),
-        "advisor     ✗ keeps the floor: the handoff to closer was withdrawn",
+        "advisor      ✗ keeps the floor: the handoff to closer was withdrawn",
     ),
-    (fact("session_crashed", agent="closer", error="dropped"), "closer      ✗ crashed: dropped"),
-    (fact("session_restarting", agent="closer", delay=0.06), "closer      ↻ starts again in 60 ms"),
-    (fact("restarts_exhausted", agent="closer", error="bad key"), "closer      ✗ does not start again: bad key"),
-    (fact("goodbye_started", agent="closer", reason="task_complete"), "closer      ◇ says goodbye (task_complete)"),
-    (fact("goodbye_heard", agent="closer", complete=True), "closer      ◆ the goodbye was heard to its last word"),
-    (fact("goodbye_heard", agent="closer", complete=False), "closer      ◆ the goodbye was heard in part"),
-    (fact("digit_pressed", digit="#"), "caller      [presses #]"),
-    (fact("caller_hung_up", how="stop"), "caller      ☏ hung up (stop)"),
-    (fact("warning_reported", agent="closer", code="SLOW", description="slow"), "closer      ! SLOW: slow"),
-    (fact("frame_refused", where="twilio", why="not JSON"), "twilio      ! frame refused: not JSON"),
-    (fact("unrecognised", where="deepgram", what="New"), "deepgram    ? passed over an unknown message: New"),
-    (fact("actor_crashed", actor="scribe", error="disk full"), "scribe      ✗ crashed: disk full"),
-    (fact("call_ended", outcome="completed", duration=81.3), "line        ☏ the call is over after 81.3 s: completed"),
+    (fact("session_crashed", agent="closer", error="dropped"), "closer       ✗ crashed: dropped"),
+    (fact("session_restarting", agent="closer", delay=0.06), "closer       ↻ starts again in 60 ms"),
+    (fact("restarts_exhausted", agent="closer", error="bad key"), "closer       ✗ does not start again: bad key"),
+    (fact("goodbye_started", agent="closer", reason="task_complete"), "closer       ◇ says goodbye (task_complete)"),
+    (fact("goodbye_heard", agent="closer", complete=True), "closer       ◆ the goodbye was heard to its last word"),
+    (fact("goodbye_heard", agent="closer", complete=False), "closer       ◆ the goodbye was heard in part"),
+    (fact("digit_pressed", digit="#"), "caller       [presses #]"),
+    (fact("caller_hung_up", how="stop"), "caller       ☏ hung up (stop)"),
+    (fact("warning_reported", agent="closer", code="SLOW", description="slow"), "closer       ! SLOW: slow"),
+    (
+        fact("silence_met", agent="closer", seconds=3.1, filled_by="agent"),
+        "closer       ⧗ the caller has waited 3.1 s: asks for a moment",
+    ),
+    (
+        fact("silence_met", agent="switchboard", seconds=4.0, filled_by="clip"),
+        "switchboard  ⧗ the caller has waited 4.0 s: a clip asks for a moment",
+    ),
+    (
+        fact("silence_met", agent="closer", seconds=4.0, filled_by="nothing"),
+        "closer       ⧗ the caller has waited 4.0 s: there is no clip to play",
+    ),
+    (fact("frame_refused", where="twilio", why="not JSON"), "twilio       ! frame refused: not JSON"),
+    (fact("unrecognised", where="deepgram", what="New"), "deepgram     ? passed over an unknown message: New"),
+    (fact("actor_crashed", actor="scribe", error="disk full"), "scribe       ✗ crashed: disk full"),
+    (fact("call_ended", outcome="completed", duration=81.3), "line         ☏ the call is over after 81.3 s: completed"),
 ]
 
 
@@ -189,7 +201,7 @@ def test_caller_cannot_steer_the_terminal() -> None:
 def test_words_that_a_log_cannot_hold_are_replaced() -> None:
     written = shown(log_console(AsciiOutput()), fact("reply_text", agent="closer", text="Café?"))
 
-    assert written == "   1.00  closer      Caf??\n"
+    assert written == "   1.00  closer       Caf??\n"
 
 
 def test_terminal_shows_who_is_on_the_line_and_for_how_long() -> None:

@@ -56,6 +56,7 @@ def test_settings_know_only_this_machine(tmp_path: Path, monkeypatch: pytest.Mon
     settings = demo_settings(
         keys,
         ServedAt(HOST, 1),
+        speak="http://127.0.0.1:5",
         groq="http://127.0.0.1:2",
         twilio="http://127.0.0.1:3",
         server="http://127.0.0.1:4",
@@ -63,7 +64,12 @@ def test_settings_know_only_this_machine(tmp_path: Path, monkeypatch: pytest.Mon
     )
 
     assert settings.deepgram_api_key == keys.deepgram
-    urls = (settings.deepgram_agent_url, settings.groq_base_url, settings.twilio_api_url)
+    urls = (
+        settings.deepgram_agent_url,
+        settings.deepgram_speak_url,
+        settings.groq_base_url,
+        settings.twilio_api_url,
+    )
     assert all(url.partition("//")[2].startswith(HOST) for url in (*urls, settings.lead_server_external_url))
 
 

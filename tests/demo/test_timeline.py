@@ -92,6 +92,8 @@ def test_every_kind_of_sign_can_be_drawn() -> None:
     call.note("warning_reported", after=1.0, agent="qualifier", code="SLOW", description="thinking is slow")
     call.note("frame_refused", after=1.0, where="twilio", why="not JSON")
     call.note("actor_crashed", after=1.0, actor="scribe", error="disk full")
+    call.note("silence_met", after=3.1, agent="qualifier", seconds=3.1, filled_by="agent")
+    call.note("silence_met", after=4.0, agent="qualifier", seconds=4.0, filled_by="nothing")
     call.note("restarts_exhausted", after=1.0, agent="qualifier", error="bad key")
     call.note("function_called", after=1.0, agent="qualifier", id="1", name="f", arguments="not json")
     call.note("function_withdrawn", after=1.0, agent="qualifier", id="1", name="f")
@@ -104,11 +106,28 @@ def test_every_kind_of_sign_can_be_drawn() -> None:
         "SLOW: thinking is slow",
         "twilio refused a frame: not JSON",
         "scribe crashed: disk full",
+        "the caller had waited 3.1 s; qualifier asked for a moment",
+        "the caller had waited 4.0 s; there was no clip to play",
         "qualifier does not start again: bad key",
         "withdrawn by the service",
         "ended: refused",
     ]
     assert [phrase for phrase in expected if phrase not in told] == []
+
+
+def test_clips_have_a_lane_of_their_own_and_their_speaker_is_no_agent() -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    call.note("silence_met", after=4.0, agent="switchboard", seconds=4.0, filled_by="clip")
+    call.says("switchboard", "One moment, please.", after=0.0)
+    call.says("qualifier", "Hi, this is Alex.")
+
+    picture = drawn(call.entries)
+
+    assert {"switchboard", "silence met"} <= set(words(picture))
+    assert any("1 agent ·" in line for line in words(picture))
+    assert "the caller had waited 4.0 s; the switchboard asked for a moment" in tooltips(picture)
+    assert re.search(r"switchboard, [0-9.–]+ s: One moment, please\.", tooltips(picture))
 
 
 def test_call_without_entries_is_an_empty_stave() -> None:

@@ -65,8 +65,8 @@ def silence() -> str:
          _seconds(policy.send_stall + restarts.first_delay + policy.session_start)),
         ("a function of the agent hangs", "its `deadline`, unless it has a shorter one",
          _seconds(END_CONVERSATION.deadline)),
-        ("the agent ends the call and never says goodbye", "`goodbye_audio` + `hang_up`",
-         _seconds(policy.goodbye_audio + policy.hang_up)),
+        ("the agent ends the call and never says goodbye", "`silence_budget` + `hang_up`",
+         _seconds(policy.silence_budget + policy.hang_up)),
         ("the goodbye was heard and its mark never comes back", "`goodbye_onset` + `goodbye_grace` + `hang_up`",
          _seconds(policy.goodbye_onset + policy.goodbye_grace + policy.hang_up)),
     ]  # fmt: skip

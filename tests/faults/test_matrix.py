@@ -1,0 +1,117 @@
+"""Every fault in every phase of a call; after each, the oracle."""
+
+from collections.abc import Iterator
+
+import attrs
+import pytest
+
+from actors.policy import CallPolicy, SummaryMode
+from tests.faults.oracle import check
+from tests.faults.short import POLICY, moments, throw
+
+STEPS = (
+    "drop",
+    "silent drop",
+    "stall",
+    "mute",
+    "garbage",
+    "error INTERNAL_SERVER_ERROR",
+    "error FAILED_TO_THINK",
+    "error INVALID_SETTINGS",
+    "error CODE_NOBODY_HAS_SEEN",
+    "close 1000",
+    "close 1005",
+    "close 1011",
+)
+SLOWNESS = (
+    *(f"slow settings {seconds} s" for seconds in (2, 4.5, 30)),
+    *(f"slow think {seconds} s" for seconds in (2, 3.5, 8)),
+    *(f"slow tts {seconds} s" for seconds in (2, 3.5, 8)),
+    "drip",
+)
+REFUSALS = tuple(
+    f"refuse connect {first}{status}{times}"
+    for first in (1, 2)
+    for status in ("", " with 429", " with 401")
+    for times in ("", " times 1", " times 2")
+)
+EAGER = CallPolicy(summary_mode=SummaryMode.EAGER)
+
+
+@attrs.frozen
+class Case:
+    """One call: what goes wrong, and when the caller hangs up, if they do."""
+
+    name: str
+    faults: tuple[str, ...] = ()
+    stop_at: float | None = None
+    policy: CallPolicy = POLICY
+    excused: frozenset[int] = frozenset()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def in_each_phase() -> Iterator[Case]:
+    for step in STEPS:
+        for phase, moment in moments().items():
+            yield Case(f"{step} while {phase}", (f"deepgram: {step}{moment}",))
+
+
+def again_and_again() -> Iterator[Case]:
+    """What happens to one connection happens to each that comes after it."""
+    for step in STEPS:
+        for phase in ("connecting", "greeting", "caller speaking", "agent speaking"):
+            after = moments()[phase].after
+            when = "" if after is None else f" after {after:.3f} s"
+            yield Case(f"{step} whenever {phase}", (f"deepgram: {step}{when} every",))
+
+
+def slow() -> Iterator[Case]:
+    for slowness in SLOWNESS:
+        for which in (" on connection 1", " on connection 2", ""):
+            yield Case(f"{slowness}{which}", (f"deepgram: {slowness}{which}",))
+
+
+def refused() -> Iterator[Case]:
+    for refusal in REFUSALS:
+        yield Case(refusal, (f"deepgram: {refusal}",))
+        if "connect 2" in refusal:
+            lost = f"deepgram: drop{moments()['caller speaking']}"
+            yield Case(f"{refusal} after a drop", (f"deepgram: {refusal}", lost))
+
+
+def from_the_phone() -> Iterator[Case]:
+    for fault in ("jitter 60 ms", "jitter 400 ms", "duplicate start", "bad frames 3", "bad frames 60"):
+        yield Case(fault, (f"twilio: {fault}",))
+    for phase, moment in moments().items():
+        yield Case(f"hang-up while {phase}", stop_at=moment.at)
+        for fault in ("stop without close", "close without stop"):
+            yield Case(f"{fault} while {phase}", (f"twilio: {fault}",), stop_at=moment.at)
+        yield Case(f"stalled reader while {phase}", (f"twilio: stalled reader after {moment.at:.3f} s",))
+
+
+def from_the_summarizer() -> Iterator[Case]:
+    for fault in ("429", "500", "hang", "garbage", "slow 1 s", "slow 5 s", "refused"):
+        for policy in (POLICY, EAGER):
+            for which in ("", " on request 1"):
+                name = f"{fault}{which}, {policy.summary_mode.value}"
+                yield Case(name, (f"groq: {fault}{which}",), policy=policy)
+
+
+CASES = [
+    Case("nothing goes wrong"),
+    *in_each_phase(),
+    *again_and_again(),
+    *slow(),
+    *refused(),
+    *from_the_phone(),
+    *from_the_summarizer(),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_whatever_goes_wrong_the_promises_are_kept(case: Case) -> None:
+    played = throw(case.faults, policy=case.policy, stop_at=case.stop_at)
+
+    assert [] == check(played, excused=case.excused)
