@@ -6,6 +6,7 @@ floor: it asks the Supervisor for a handoff, and being cancelled *is* the answer
 raises; it returns only when its agent has ended the conversation and the goodbye has been heard.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeAlias
@@ -62,13 +63,14 @@ class Opening:
 
     `settings` is awaited once the service has welcomed us (at a handoff it waits for the Brief), `start` says from
     which frame of the tape to listen, and `ask` is a turn of the caller that the last session left unanswered.
-    `greets` says that the agent has the first word.
+    `greets` says that the agent has the first word, `owes` that the caller is waiting for it for another reason.
     """
 
     settings: Callable[[], Awaitable[Settings]]
     start: Callable[[], int]
     ask: str | None = None
     greets: bool = True
+    owes: bool = False
 
 
 @attrs.define(eq=False)
@@ -84,6 +86,8 @@ class AgentSession:
     supervisor: trio.MemorySendChannel[ToSupervisor]
     summarizer: trio.MemorySendChannel[ToSummarizer]
     _reader: TapeReader | None = attrs.field(default=None, init=False)
+    _last_heard: Callable[[], float] = attrs.field(default=lambda: -math.inf, init=False)
+    _goodbye: EndCall | None = attrs.field(default=None, init=False)
     _functions: dict[str, trio.CancelScope] = attrs.field(factory=dict, init=False)
     _handoffs: set[str] = attrs.field(factory=set, init=False)
     _goodbyes: set[str] = attrs.field(factory=set, init=False)
@@ -92,7 +96,26 @@ class AgentSession:
         default=attrs.Factory(lambda session: Patience(session.desk.ledger), takes_self=True), init=False
     )
     _aged: bool = attrs.field(default=False, init=False)
+    _filler_late: bool = attrs.field(default=False, init=False)
     _paused: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it was to say something, and has never said or done anything."""
+        return not self._patience.is_closed and not self._patience.done
+
+    @property
+    def is_unheeding(self) -> bool:
+        """Whether the caller waits for an answer, and the service has said nothing at all since they spoke."""
+        spoke = self.desk.journal.started + self.desk.activity.last
+        return not self._patience.is_closed and self._last_heard() < spoke
+
+    @property
+    def last_word(self) -> Ended | None:
+        """How the conversation ended, if the agent has ended it and has left nothing unanswered: all has been said."""
+        if self._goodbye is None or self.desk.conversation.unanswered() is not None:
+            return None
+        return Ended(self._goodbye.reason)
 
     @property
     def cursor(self) -> int:
@@ -108,6 +131,7 @@ class AgentSession:
         began = trio.current_time()
         async with self.connect() as socket:
             wire = AgentWire(socket, self.desk.policy.send_stall)
+            self._last_heard = lambda: wire.last_heard
             welcome = await wire.receive_until(deepgram.Welcome)
             await wire.send(await self.opening.settings())
             await wire.receive_until(deepgram.SettingsApplied)
@@ -144,7 +168,7 @@ class AgentSession:
             await wire.send(KeepAlive())
 
     async def _begin(self, wire: AgentWire) -> None:
-        if self.opening.greets or self.opening.ask is not None:
+        if self.opening.greets or self.opening.owes or self.opening.ask is not None:
             self._owe_words()
         if self.opening.ask is not None:
             self._asked = self.opening.ask
@@ -223,6 +247,9 @@ class AgentSession:
     def _on_audio_done(self) -> None:
         reply = self.voice.reply
         self.desk.ledger.audio_done(self.voice)
+        if self._filler_late:
+            self._filler_late = False
+            self.desk.ledger.unmute(self.voice)
         if not self._functions and (reply is None or reply.text != self.desk.policy.filler):
             self._patience.end()
             self._paused.set()
@@ -230,6 +257,7 @@ class AgentSession:
     def _on_user_started_speaking(self) -> None:
         self.desk.journal.note(UserStartedSpeaking(self.agent.name))
         self._patience.end()
+        self._filler_late = False
         if not self._goodbyes:  # a goodbye is heard to its last word
             self.desk.ledger.interrupt(self.voice)
 
@@ -251,6 +279,9 @@ class AgentSession:
                 await self.summarizer.send(RefreshBrief(name))
 
     def _on_agent_text(self, text: str) -> None:
+        if text == self.desk.policy.filler and self._patience.is_closed:
+            self._filler_late = self.voice.is_muted = True  # the reply was sooner: who hears both waits for a third
+            return
         reply = self.desk.ledger.add_text(self.voice, text)
         if reply is not None and text != self.desk.policy.filler:
             self._patience.done += 1
@@ -374,10 +405,11 @@ class AgentSession:
         self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
         self._patience.end()
         self._goodbyes.add(call.id)
+        self._goodbye = end
         try:
             if self.voice.reply is None:
                 await wire.send(FunctionCallResponse(call.id, call.name, _SAY_GOODBYE, call.thought_signature))
-            complete = await hear_out(self.desk, self.voice)
+            complete = await hear_out(self.desk, self.voice, self.agent.voice)
             self.desk.journal.note(GoodbyeHeard(self.agent.name, complete))
         finally:
             self._goodbyes.discard(call.id)

@@ -44,6 +44,8 @@ class Seat:
     tenure: Tenure
     session: AgentSession
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    since: float = math.inf
+    """When it took the floor."""
 
     @property
     def agent(self) -> str:
@@ -123,6 +125,7 @@ class Floor:
         seat.scope.cancel(reason=reason)
 
     def _take(self, seat: Seat) -> None:
+        seat.since = trio.current_time()
         self.desk.ledger.grant(seat.session.voice)
         self.desk.journal.note(FloorTaken(seat.agent, seat.number, seat.session.cursor))
 

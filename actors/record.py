@@ -31,8 +31,9 @@ class RecordBuilder:
     _handoffs: list[HandoffRecord] = attrs.field(factory=list)
     _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
     _turns: list[TurnRecord] = attrs.field(factory=list)
-    _reply_began: dict[int, float] = attrs.field(factory=dict)
+    _reply_began: dict[int, tuple[float, float | None]] = attrs.field(factory=dict)
     _speech_began: float | None = None
+    _asked_at: float | None = None
     _restarts: int = 0
     _faults: list[str] = attrs.field(factory=list)
 
@@ -100,10 +101,13 @@ class RecordBuilder:
             case facts.TurnHeard(text=text):
                 began, self._speech_began = self._speech_began, None
                 self._turns.append(TurnRecord(at if began is None else began, "caller", text, text))
-            case facts.ReplyStarted(generation=generation):
-                self._reply_began[generation] = at
+                self._asked_at = at
+            case facts.ReplyStarted(agent=agent, generation=generation):
+                asked, self._asked_at = self._asked_at, None
+                self._reply_began[generation] = (at, None if asked is None else round(at - asked, 3))
             case facts.ReplyEnded(agent=agent, generation=generation, text=text, heard=heard) if text:
-                self._turns.append(TurnRecord(self._reply_began.pop(generation, at), agent, text, heard))
+                began_at, latency = self._reply_began.pop(generation, (at, None))
+                self._turns.append(TurnRecord(began_at, agent, text, heard, latency))
             case _:
                 """Not words."""
 
@@ -123,7 +127,7 @@ class RecordBuilder:
         at: float,
     ) -> None:
         if isinstance(fact, facts.HandoffAsked):
-            self._handoffs.append(HandoffRecord(fact.agent, fact.to, at))
+            self._handoffs.append(HandoffRecord(fact.agent, fact.to, at, cause=fact.reason))
             return
         if not self._handoffs:
             return

@@ -5,7 +5,6 @@ second, in a thread; when the disk fails it raises, and the call goes on without
 buffer is counted in the journal file itself.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -14,7 +13,7 @@ import trio
 
 from actors.journal import Entry
 from actors.recording import Recording
-from store.records import CallRecord, record_as_json
+from store.records import CallRecord, TurnRecord, record_as_json
 
 _LONGEST_BUFFER = 10_000
 _EVERY = 1.0
@@ -48,7 +47,7 @@ class Scribe:
     async def finish(self, record: CallRecord) -> None:
         """Write everything that is left, and the views of the whole call."""
         lines, audio = self._take_lines(), self.recording.take()
-        await trio.to_thread.run_sync(self._finish, lines, audio, record_as_json(record))
+        await trio.to_thread.run_sync(self._finish, lines, audio, record)
 
     def _take_lines(self) -> list[bytes]:
         lines, self._lines = self._lines, []
@@ -63,11 +62,16 @@ class Scribe:
             file.writelines(lines)
         self.recording.write(audio)
 
-    def _finish(self, lines: list[bytes], audio: tuple[bytes, bytes], record: Mapping[str, object]) -> None:
+    def _finish(self, lines: list[bytes], audio: tuple[bytes, bytes], record: CallRecord) -> None:
         self._write(lines, audio)
         self.recording.finish()
-        _write_json(self.folder / "transcript.json", record["transcript"])
-        _write_json(self.folder / "record.json", record)
+        _write_json(self.folder / "transcript.json", [_turn(turn) for turn in record.transcript])
+        _write_json(self.folder / "record.json", record_as_json(record))
+
+
+def _turn(turn: TurnRecord) -> dict[str, float | str]:
+    """One entry of `transcript.json`: what was said and heard, for people and programs that want no more."""
+    return {"at": turn.at, "speaker": turn.speaker, "text": turn.text, "heard": turn.heard}
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -5,6 +5,7 @@ the conversation, for the moments when nobody has the floor. Both fill a silence
 not mend, `mind_session` ends as a crash of its session, and the Supervisor's restart budget leads on to the apology.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -36,14 +37,16 @@ async def mind_session(
 
     *Raises* `AgentUnavailable` when the agent stays silent.
     """
-    policy, filled = desk.policy, -1
+    policy, filled, asked = desk.policy, -1, -math.inf
     while True:
         silent = await patience.wait_silence(policy.silence_budget - policy.filler_lead)
         if patience.done == filled and not is_busy():
             raise AgentUnavailable(
                 f"{agent.name} was silent for {trio.current_time() - silent:.1f} s when it had to speak"
             )
-        await ask_filler()
+        if silent > asked:  # else the same silence: the turn was put to the model again, and echoed
+            asked = silent
+            await ask_filler()
         with trio.move_on_at(silent + policy.silence_budget):
             await patience.wait_sound()
         if patience.is_closed:  # the caller has spoken instead, and nothing was filled

@@ -20,6 +20,7 @@ from actors.errors import AgentUnavailable, RestartsExhausted
 from actors.facts import RestartsExhausted as NoRestartLeft
 from actors.facts import SessionCrashed, SessionRestarting
 from actors.floor import Floor, Seat, Tenure
+from actors.goodbye import play_out
 from actors.handoff import Brought, Handoff, Kept, Lost, Over, answer
 from actors.messages import (
     ConversationEnded,
@@ -92,6 +93,10 @@ class Supervisor:
                 case SessionRunOut():
                     holder = await self._renew(sessions, holder)
                 case SessionLost(crash=crash):
+                    self._note_crash(holder, crash)
+                    if (ended := holder.session.last_word) is not None:
+                        await play_out(self.desk, holder.session.voice)
+                        return ended
                     holder = await self._restart(sessions, holder, crash)
                 case HandoffAsked():
                     outcome = await self._hand_off(sessions, holder, message)
@@ -134,6 +139,7 @@ class Supervisor:
             case Kept():
                 return holder
             case Lost(crash=crash):
+                self._note_crash(holder, crash)
                 return await self._restart(sessions, holder, crash)
             case Over(ended=ended):
                 return ended
@@ -147,10 +153,14 @@ class Supervisor:
         return await self._seat_within_budget(sessions, tenure, "first", lambda: self._greeting(tenure, 0))
 
     async def _restart(self, sessions: trio.Nursery, lost: Seat, crash: Crashed) -> Seat:
-        self.desk.journal.note(SessionCrashed(lost.agent, lost.number, crash.reason, crash.is_retryable))
-        self.floor.leave(lost, "crashed")
+        if lost.session.is_overdue:  # one mute session after the other must not outlive the budget's period
+            lost.tenure.budget.stand_still(trio.current_time() - lost.since)
         await self._back_off(lost.tenure, crash)
         return await self._seat_within_budget(sessions, lost.tenure, "restart", lambda: self._resumption(lost))
+
+    def _note_crash(self, lost: Seat, crash: Crashed) -> None:
+        self.desk.journal.note(SessionCrashed(lost.agent, lost.number, crash.reason, crash.is_retryable))
+        self.floor.leave(lost, "crashed")
 
     async def _renew(self, sessions: trio.Nursery, spent: Seat) -> Seat:
         self.floor.leave(spent, "renewed")
@@ -203,7 +213,8 @@ class Supervisor:
         def start() -> int:
             return self.desk.tape.resume_point(cursor)
 
-        return Opening(settings, start, conversation.unanswered(tenure.since), greets=False)
+        unanswered, owes = conversation.unanswered(tenure.since), lost.session.is_unheeding
+        return Opening(settings, start, unanswered, greets=False, owes=owes)
 
     def _new_budget(self) -> RestartBudget:
         return RestartBudget(self.desk.policy.restarts, self.rng)

@@ -24,6 +24,8 @@ APPLYING_SECONDS = 0.02
 REPLY_SECONDS = 4.0
 GREETING_SECONDS = 1.0
 """What the next agent of a handoff says first."""
+FIRST_WORD_SECONDS = 0.2
+"""What the first agent says while calls are set up, so that nobody has to wonder whether it is there."""
 PACE = 2.0
 THINKING_SECONDS = 0.5
 """From the caller's turn to the function call that answers it."""
@@ -178,6 +180,9 @@ class Session(WSListener):
         self._tell("SettingsApplied")
         if self.service.talks_at:
             self._speak(GREETING_SECONDS)
+            self.call_at(self._applied + GREETING_SECONDS, self.say)
+        else:
+            self._speak(FIRST_WORD_SECONDS)
 
     # What the agent says
 
@@ -190,13 +195,13 @@ class Session(WSListener):
         if self.service.turn_every and now - self._last_turn >= self.service.turn_every:
             self._take_turn(now)
         self._speak(REPLY_SECONDS)
+        self.call_at(now + REPLY_SECONDS, self.say)
 
     def _speak(self, seconds: float) -> None:
         now = clock.now()
         reply = next(self._replies)
         self._tell("ConversationText", role="assistant", content=f"This is reply {reply} of session {self.number}.")
         self._piece(reply, now, round(seconds / FRAME_SECONDS))
-        self.call_at(now + seconds, self.say)
 
     def _take_turn(self, now: float) -> None:
         self._last_turn = now

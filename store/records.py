@@ -35,6 +35,8 @@ class HandoffRecord:
     asked_at: float
     gap: float | None = None
     brief_source: str = ""
+    cause: str = ""
+    """Why, in the model's words."""
 
 
 @attrs.frozen
@@ -57,6 +59,8 @@ class TurnRecord:
     speaker: str
     text: str
     heard: str = ""
+    latency: float | None = None
+    """Of an agent's answer: seconds from the confirmed turn of the caller to its first audio."""
 
 
 @attrs.frozen

@@ -1,11 +1,19 @@
 """Every test that runs in trio has a deadline: a deadlock fails within the test, and says where everybody waited."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import wraps
 
 import pytest
+import structlog
 import trio
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """Whatever a test configures, the next one logs by default."""
+    yield
+    structlog.reset_defaults()
+
 
 VIRTUAL_DAY = 86_400.0
 """Under `autojump_clock` a deadlock jumps straight to it."""

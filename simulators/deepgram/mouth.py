@@ -94,7 +94,7 @@ class Mouth:
     async def run(self) -> None:
         """Speak until cancelled."""
         while True:
-            if not self._queue:
+            while not self._queue:  # what was to be said may have been cut off again before this task runs
                 self._work = trio.Event()
                 await self._work.wait()
             utterance = self._queue[0]

@@ -97,8 +97,8 @@ def test_a_handoff_is_recorded_with_its_gap_and_the_source_of_its_brief() -> Non
     )
 
     assert record.handoffs == (
-        HandoffRecord("qualifier", "advisor", 5.0, 0.9, "groq"),
-        HandoffRecord("advisor", "closer", 9.0),
+        HandoffRecord("qualifier", "advisor", 5.0, 0.9, "groq", "agreed"),
+        HandoffRecord("advisor", "closer", 9.0, cause="agreed"),
     )
     assert record.faults == ("handoff from advisor to closer failed: no answer",)
 
@@ -175,6 +175,18 @@ def test_the_transcript_stands_in_the_order_in_which_turns_began() -> None:
         TurnRecord(2.0, "caller", "Hello.", "Hello."),
         TurnRecord(4.0, "caller", "Are you there?", "Are you there?"),
     )
+
+
+def test_an_answer_knows_how_long_the_caller_waited_for_it() -> None:
+    record = record_of(
+        (3.0, facts.TurnHeard("qualifier", "Hello.")),
+        (3.6, facts.ReplyStarted("qualifier", 1)),
+        (5.0, facts.ReplyEnded("qualifier", 1, "Good morning.", "Good morning.", complete=True)),
+        (6.0, facts.ReplyStarted("qualifier", 2)),
+        (7.0, facts.ReplyEnded("qualifier", 2, "Still there?", "Still there?", complete=True)),
+    )
+
+    assert [turn.latency for turn in record.transcript] == [None, 0.6, None]
 
 
 def test_a_reply_without_words_is_no_turn_and_one_without_sound_is() -> None:

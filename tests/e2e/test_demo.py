@@ -15,6 +15,7 @@ from protocol.audio import is_voiced, linear_to_ulaw
 from simulators.scenario import load_scenario
 
 SPEED = 14.0
+pytestmark = pytest.mark.xdist_group("demo")  # one demo for all
 
 
 def demo(out: Path, scenario: str, *faults: str) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """A short call to throw faults into: its roster, its phases, and what was witnessed of it from outside.
 
-`throw` plays `short.toml` through the real actors under a clock of its own, coarsely (160 ms of the caller and 200 ms
-of the agents at a time), so that hundreds of calls take seconds. `Witnessed` is what the oracle reads.
+`throw` plays `short.toml` through the real actors under a clock of its own, coarsely (200 ms of either side at a
+time), so that hundreds of calls take seconds. `Witnessed` is what the oracle reads.
 """
 
 import inspect
@@ -29,11 +29,11 @@ from store.records import CallRecord
 from tests.calls.harness import Played, play
 
 SHORT = load_scenario(Path(__file__).with_name("short.toml"))
-POLICY = CallPolicy(summary_mode=SummaryMode.ON_HANDOFF)
+BUNDLE = 10
+POLICY = CallPolicy(summary_mode=SummaryMode.ON_HANDOFF, chunk_frames=BUNDLE)
 """The Brief is asked for at the handoff, so that there is a moment before it."""
-BUNDLE = 8
 KNOBS = DeepgramKnobs(slice_ms=200)
-LONGEST = 3600.0
+LONGEST = 300.0
 
 
 @attrs.frozen
