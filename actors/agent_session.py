@@ -338,7 +338,8 @@ class AgentSession:
         if answer is not None:
             await wire.send(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
             self._patience.done += 1
-            self._patience.begin()
+            if self._patience.is_closed:
+                self._owe_words()
         elif isinstance(result, EndCall):
             await over.send(Ended(result.reason))
 
@@ -361,6 +362,8 @@ class AgentSession:
 
     async def _withdraw(self, call: FunctionCall, result: FunctionResult | None, reader: TapeReader) -> None:
         self.desk.journal.note(FunctionWithdrawn(self.agent.name, call.id, call.name))
+        if isinstance(result, EndCall):
+            self._goodbye = None
         if isinstance(result, HandOff):
             self._take_back_floor(call, reader)
             await self.supervisor.send(HandoffWithdrawn(self.seat, call.id))

@@ -68,6 +68,11 @@ class Conversation:
                     continue
         return None
 
+    @property
+    def last_reply(self) -> Reply | None:
+        """What an agent said last."""
+        return next((said for said in reversed(self._said) if isinstance(said, Reply)), None)
+
     def is_opened(self, since: int = 0) -> bool:
         """Whether anything was said, from the `since`-th thing on, that a new session could go on from."""
         return any(

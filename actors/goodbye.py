@@ -26,8 +26,7 @@ async def hear_out(desk: Desk, voice: Voice, sound: str) -> bool:
 
 async def play_out(desk: Desk, voice: Voice) -> None:
     """Wait until what has been said has been played: of a session that is gone, and had ended the conversation."""
-    said = desk.ledger.last_reply
-    desk.journal.note(GoodbyeHeard(voice.agent, await _is_heard(desk, said)))
+    desk.journal.note(GoodbyeHeard(voice.agent, await _is_heard(desk, desk.conversation.last_reply)))
 
 
 async def _is_heard(desk: Desk, said: Reply | None) -> bool:
@@ -47,15 +46,18 @@ async def _last_reply(desk: Desk, voice: Voice, sound: str) -> Reply | None:
     """
     ledger, policy = desk.ledger, desk.policy
     began, is_filled = trio.current_time(), False
-    said, sent = voice.reply, math.inf
+    said, sent, received, came = voice.reply, math.inf, ledger.received, -math.inf
     while True:
         now = trio.current_time()
         if voice.reply is not None and voice.reply is not said:
             said, sent = voice.reply, math.inf
         if said is not None and (said.whole or said.closed):
             sent = min(sent, now)
+        if ledger.received != received:
+            received, came = ledger.received, now
         patient = _end_of_patience(desk, began)
-        due = min(sent + policy.goodbye_onset, patient, began + policy.goodbye_audio)
+        latest = max(began + policy.goodbye_audio, came + policy.goodbye_onset)
+        due = min(sent + policy.goodbye_onset, patient, latest)
         if now >= due and now >= patient and said is None and not is_filled:
             say_clip(desk, sound, voice.agent, patient - policy.silence_budget)
             is_filled = True

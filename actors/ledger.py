@@ -26,6 +26,8 @@ SWITCHBOARD = "switchboard"
 """Who speaks where no agent does."""
 _MARK_EVERY = BYTES_PER_SECOND // 5
 _STARVED = 0.1
+_SCRAP = BYTES_PER_SECOND // 10
+"""A tenth of a second: less is worth a message only while the caller has no more than that left to hear."""
 
 
 @attrs.frozen
@@ -89,6 +91,8 @@ class Ledger:
     _play_end: float = attrs.field(default=-math.inf, init=False)
     _clear_due: bool = attrs.field(default=False, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _work: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _floor_moved: trio.Event = attrs.field(factory=trio.Event, init=False)
     _promised: Voice | None = attrs.field(default=None, init=False)
 
     # The floor
@@ -99,13 +103,13 @@ class Ledger:
             self.withhold(self.floor)
         self.floor = voice
         self._promised = voice if voice.gap_from is not None else self._promised
-        self._wake()
+        self._move_floor()
 
     def withhold(self, voice: Voice) -> None:
         """Take the floor from `voice`, if it has it. What it has said so far is played out."""
         if self.floor is voice:
             self.floor = None
-            self._wake()
+            self._move_floor()
         self.end_reply(voice)
 
     def announce(self, audio: bytes, text: str) -> None:
@@ -133,9 +137,13 @@ class Ledger:
         if not reply.received:
             self.journal.note(ReplyStarted(reply.agent, reply.generation))
         reply.received += len(audio)
+        before, self._queued = self._queued, self._queued + len(audio)
         self._queue.append((reply, audio))
-        self._queued += len(audio)
-        self._wake()
+        self._changed.set()
+        self._changed = trio.Event()
+        if not before or before < _SCRAP <= self._queued:  # else the bridge knows already when to look again
+            self._work.set()
+            self._work = trio.Event()
         return True
 
     def add_text(self, voice: Voice, text: str) -> Reply | None:
@@ -191,6 +199,10 @@ class Ledger:
     async def wait_change(self) -> None:
         """Wait until the floor, or what is said from it, changes."""
         await self._changed.wait()
+
+    async def wait_floor(self) -> None:
+        """Wait until the floor is granted, or withheld."""
+        await self._floor_moved.wait()
 
     @property
     def unplayed(self) -> float:
@@ -261,13 +273,13 @@ class Ledger:
             if work is not None:
                 return work
             with trio.move_on_at(self._look_again()):
-                await self._changed.wait()
+                await self._work.wait()
 
     def _work_at(self, now: float) -> Work | None:
         if self._clear_due:
             self._clear_due = False
             return SendClear()
-        if self._queue and now >= self._play_end - self.lead:
+        if self._queue and now >= self._play_end - self._wanted_lead():
             return self._send_piece(now)
         if self.sent > self._marked and not self._queue and (self._is_quiet() or now >= self._play_end - _STARVED):
             return SendMark(self._new_mark())
@@ -275,8 +287,13 @@ class Ledger:
 
     def _look_again(self) -> float:
         if self._queue:
-            return self._play_end - self.lead
+            return self._play_end - self._wanted_lead()
         return self._play_end - _STARVED if self.sent > self._marked else math.inf
+
+    def _wanted_lead(self) -> float:
+        """How much the caller must have left to hear for the queue to wait: little, as long as it is a scrap itself."""
+        is_scrap = self._queued < _SCRAP and not (self._queue[-1][0].whole or self._queue[-1][0].closed)
+        return _STARVED if is_scrap else self.lead
 
     def _is_quiet(self) -> bool:
         """Whether the last reply sent is known to have no more audio."""
@@ -374,9 +391,17 @@ class Ledger:
         reply.ended.set()
         self.journal.note(ReplyEnded(reply.agent, reply.generation, reply.text, reply.heard_text(), reply.complete))
 
+    def _move_floor(self) -> None:
+        self._floor_moved.set()
+        self._floor_moved = trio.Event()
+        self._wake()
+
     def _wake(self) -> None:
+        """Have whoever waits for a change, and the bridge, look again."""
         self._changed.set()
         self._changed = trio.Event()
+        self._work.set()
+        self._work = trio.Event()
 
 
 def _seconds(size: int) -> float:

@@ -84,13 +84,13 @@ async def mind_vacancy(desk: Desk, voice: Callable[[], str]) -> None:
     ledger, policy = desk.ledger, desk.policy
     while True:
         while ledger.floor is not None:
-            await ledger.wait_change()
+            await ledger.wait_floor()
         began = trio.current_time()
         while ledger.floor is None:
             silent = max(ledger.quiet_since, desk.journal.started + desk.activity.last)
             due = max(silent + policy.silence_budget, began + policy.filler_lead)
             with trio.move_on_at(max(due, trio.current_time() + ledger.unplayed)):
-                await ledger.wait_change()
+                await ledger.wait_floor()
             if ledger.floor is None and not ledger.unplayed and trio.current_time() >= due:
                 say_clip(desk, voice(), SWITCHBOARD, silent)
                 began = trio.current_time() + policy.silence_budget

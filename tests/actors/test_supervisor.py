@@ -329,6 +329,7 @@ async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockCl
     ) as scene:
         for _ in range(5):
             far = await scene.service.seat()
+            await far.greet("Good morning.", 1)
             await trio.sleep(11)
             await scene.crash(far)
         await scene.service.seat()

@@ -20,7 +20,6 @@ def _unused(word: str, *places: str) -> Callable[[], bool]:
 
 
 LIMITS: tuple[tuple[str, Callable[[], bool]], ...] = (
-    ("`SILENCE_BUDGET` is read and does nothing", _unused("silence_budget", "web")),
     ("**Soft handoff**", _unused("UpdateThink", "actors", "agents")),
     (
         "**Keys pressed** are noted in the journal",

@@ -60,9 +60,11 @@ def ordered_by(seed: int) -> Iterator[None]:
         trio._core._run._r = before  # type: ignore[attr-defined]
 
 
-def cannot_keep(played: Witnessed) -> set[int]:
+def cannot_keep(played: Witnessed, faults: list[str]) -> set[int]:
     """Return what the far end made impossible: a goodbye that it never sent, or that nobody can be asked for again."""
-    if played.record is None or not played.facts(facts.GoodbyeStarted):
+    if played.record is None:  # who drops every session after some words is never silent, and never done: see 8 below
+        return {8} if any(" every" in fault for fault in faults) else set()
+    if not played.facts(facts.GoodbyeStarted):
         return set()
     assert played.exchange is not None
     last = holder_at(played, played.times(facts.GoodbyeStarted)[-1])
@@ -89,4 +91,4 @@ def test_no_few_faults_break_a_promise(faults: list[str], seed: int, stop_at: fl
     for entry in played.entries:
         note(f"{entry.at:8.3f} {entry.fact}")
 
-    assert [] == check(played, excused=cannot_keep(played))
+    assert [] == check(played, excused=cannot_keep(played, faults))
