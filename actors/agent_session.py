@@ -100,15 +100,20 @@ class AgentSession:
     _paused: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether the caller waits for it to say something."""
+        return not self._patience.is_closed
+
+    @property
     def is_overdue(self) -> bool:
         """Whether it was to say something, and has never said or done anything."""
-        return not self._patience.is_closed and not self._patience.done
+        return self.is_awaited and not self._patience.done
 
     @property
     def is_unheeding(self) -> bool:
         """Whether the caller waits for an answer, and the service has said nothing at all since they spoke."""
         spoke = self.desk.journal.started + self.desk.activity.last
-        return not self._patience.is_closed and self._last_heard() < spoke
+        return self.is_awaited and self._last_heard() < spoke
 
     @property
     def last_word(self) -> Ended | None:

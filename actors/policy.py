@@ -35,7 +35,7 @@ class CallPolicy:
     goodbye_onset: float = 1.0
     """For a goodbye to begin, when the function call has overtaken its audio."""
     goodbye_audio: float = 8.0
-    """From the end of the conversation until the service has sent the whole goodbye; longer only while it keeps coming."""
+    """From the end of the conversation until the service has sent the whole goodbye; longer while it keeps coming."""
     goodbye_grace: float = 2.0
     """Beyond the audio that is left to play, for its mark to come back."""
     hang_up: float = 3.0

@@ -76,10 +76,11 @@ async def mind_deafness(desk: Desk, wire: AgentWire, patience: Patience, is_list
             patience.begin(started + end)
 
 
-async def mind_vacancy(desk: Desk, voice: Callable[[], str]) -> None:
+async def mind_vacancy(desk: Desk, voice: Callable[[], str], is_owed: Callable[[], bool]) -> None:
     """Fill each silence in which nobody has the floor: while connecting, restarting, or handing over.
 
-    A vacancy as short as a restart usually is gets no clip, however long the caller had been thinking before it.
+    Where it is not the agents' turn (`is_owed`), a vacancy as short as a restart usually is gets no clip, however long
+    the caller had been thinking before it.
     """
     ledger, policy = desk.ledger, desk.policy
     while True:
@@ -88,7 +89,7 @@ async def mind_vacancy(desk: Desk, voice: Callable[[], str]) -> None:
         began = trio.current_time()
         while ledger.floor is None:
             silent = max(ledger.quiet_since, desk.journal.started + desk.activity.last)
-            due = max(silent + policy.silence_budget, began + policy.filler_lead)
+            due = max(silent + policy.silence_budget, began + (0.0 if is_owed() else policy.filler_lead))
             with trio.move_on_at(max(due, trio.current_time() + ledger.unplayed)):
                 await ledger.wait_floor()
             if ledger.floor is None and not ledger.unplayed and trio.current_time() >= due:

@@ -71,11 +71,13 @@ class Supervisor:
     context: Brief | None = None
     _early: deque[ToSupervisor] = attrs.field(factory=deque, init=False)
     _voice: str = attrs.field(default="", init=False)
+    _owed: bool = attrs.field(default=True, init=False)
+    """Whether the caller waits for an agent, when the floor is vacant."""
 
     async def run(self) -> ConversationOutcome:
         """Seat one agent after the other, until one ends the conversation or none is left."""
         async with trio.open_nursery() as sessions:
-            sessions.start_soon(mind_vacancy, self.desk, lambda: self._voice)
+            sessions.start_soon(mind_vacancy, self.desk, lambda: self._voice, lambda: self._owed)
             try:
                 outcome: ConversationOutcome = Finished((await self._converse(sessions)).reason)
             except RestartsExhausted as exhausted:
@@ -84,29 +86,25 @@ class Supervisor:
         return outcome
 
     async def _converse(self, sessions: trio.Nursery) -> Ended:
-        holder = await self._seat_first(sessions)
-        while True:
-            message = await self._next_message(holder)
-            match message:
-                case ConversationEnded(ended=ended):
-                    return ended
-                case SessionRunOut():
-                    holder = await self._renew(sessions, holder)
-                case SessionLost(crash=crash):
-                    self._note_crash(holder, crash)
-                    if (ended := holder.session.last_word) is not None:
-                        await play_out(self.desk, holder.session.voice)
-                        return ended
-                    holder = await self._restart(sessions, holder, crash)
-                case HandoffAsked():
-                    outcome = await self._hand_off(sessions, holder, message)
-                    if isinstance(outcome, Ended):
-                        return outcome
-                    holder = outcome
-                case HandoffWithdrawn():
-                    """Of a handoff that was decided before."""
-                case _:
-                    assert_never(message)
+        outcome: Seat | Ended = await self._seat_first(sessions)
+        while isinstance(outcome, Seat):
+            outcome = await self._on_message(await self._next_message(outcome), sessions, outcome)
+        return outcome
+
+    async def _on_message(self, message: ToSupervisor, sessions: trio.Nursery, holder: Seat) -> Seat | Ended:
+        match message:
+            case ConversationEnded(ended=ended):
+                return ended
+            case SessionRunOut():
+                return await self._renew(sessions, holder)
+            case SessionLost(crash=crash):
+                return await self._recover(sessions, holder, crash, owed=holder.session.is_awaited)
+            case HandoffAsked():
+                return await self._hand_off(sessions, holder, message)
+            case HandoffWithdrawn():  # of a handoff that was decided before
+                return holder
+            case _:
+                assert_never(message)
 
     async def _next_message(self, holder: Seat) -> ToSupervisor:
         """Wait for what the session on the floor reports; the others are out of the conversation."""
@@ -139,8 +137,7 @@ class Supervisor:
             case Kept():
                 return holder
             case Lost(crash=crash):
-                self._note_crash(holder, crash)
-                return await self._restart(sessions, holder, crash)
+                return await self._recover(sessions, holder, crash, owed=True)
             case Over(ended=ended):
                 return ended
             case _:
@@ -152,17 +149,21 @@ class Supervisor:
         tenure = Tenure(self.roster.agents[self.roster.first], self._new_budget(), self.context)
         return await self._seat_within_budget(sessions, tenure, "first", lambda: self._greeting(tenure, 0))
 
-    async def _restart(self, sessions: trio.Nursery, lost: Seat, crash: Crashed) -> Seat:
+    async def _recover(self, sessions: trio.Nursery, lost: Seat, crash: Crashed, *, owed: bool) -> Seat | Ended:
+        """Go on without a session that has crashed: with another one, unless all has been said."""
+        self.desk.journal.note(SessionCrashed(lost.agent, lost.number, crash.reason, crash.is_retryable))
+        self._owed = owed
+        self.floor.leave(lost, "crashed")
+        if (ended := lost.session.last_word) is not None:
+            await play_out(self.desk, lost.session.voice)
+            return ended
         if lost.session.is_overdue:  # one mute session after the other must not outlive the budget's period
             lost.tenure.budget.stand_still(trio.current_time() - lost.since)
         await self._back_off(lost.tenure, crash)
         return await self._seat_within_budget(sessions, lost.tenure, "restart", lambda: self._resumption(lost))
 
-    def _note_crash(self, lost: Seat, crash: Crashed) -> None:
-        self.desk.journal.note(SessionCrashed(lost.agent, lost.number, crash.reason, crash.is_retryable))
-        self.floor.leave(lost, "crashed")
-
     async def _renew(self, sessions: trio.Nursery, spent: Seat) -> Seat:
+        self._owed = False
         self.floor.leave(spent, "renewed")
         return await self._seat_within_budget(sessions, spent.tenure, "renewal", lambda: self._resumption(spent))
 
@@ -181,6 +182,7 @@ class Supervisor:
                 else:
                     await self._back_off(tenure, Crashed(unavailable))
             else:
+                self._owed = True
                 return seat
 
     async def _back_off(self, tenure: Tenure, crash: Crashed) -> None:

@@ -96,7 +96,7 @@ async def _perform(rehearsal: Rehearsal, console: Console) -> int:
     with tempfile.TemporaryDirectory(prefix=".recording-", dir=out) as recordings:
         audience = Audience(console)
         try:
-            call = await _play(scenario, Path(recordings), audience)
+            call = await _play(rehearsal, Path(recordings), audience)
         except CallNotCarriedError as exc:
             _tell(console, f"The demo failed: {exc}", "red")
             return FAILED
@@ -104,10 +104,12 @@ async def _perform(rehearsal: Rehearsal, console: Console) -> int:
     return _judge(scenario, call, files, audience.entries, console)
 
 
-async def _play(scenario: Scenario, recordings: Path, audience: "Audience") -> SimulatedCall:
+async def _play(rehearsal: Rehearsal, recordings: Path, audience: "Audience") -> SimulatedCall:
+    # A fast clock turns a moment of this machine's into seconds of the caller's, and nobody should apologise for it.
+    budget = min(max(4.0, rehearsal.speed), 60.0)
     with audience.view:
-        async with open_stage(scenario, recordings, audience.observe) as stage:
-            call = await _place_call(stage, scenario)
+        async with open_stage(rehearsal.scenario, recordings, audience.observe, silence_budget=budget) as stage:
+            call = await _place_call(stage, rehearsal.scenario)
             audience.watch(call)
             with trio.move_on_after(LONGEST_CALL_SECONDS) as patience:
                 async with trio.open_nursery() as nursery:

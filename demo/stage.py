@@ -74,8 +74,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(scenario: Scenario, recordings: Path, observe: Callable[[Entry], None]) -> AsyncIterator[Stage]:
-    """Start the world, and end it in order when the block is left."""
+async def open_stage(
+    scenario: Scenario, recordings: Path, observe: Callable[[Entry], None], *, silence_budget: float = 4.0
+) -> AsyncIterator[Stage]:
+    """Start the world, and end it in order when the block is left. `silence_budget` is in the demo's seconds."""
     keys, faults = Keys(), FaultPlan(scenario.faults)
     speak_door, groq_door, twilio_door, server_door = Door(), Door(), Door(), Door()
     async with _patient_client() as webhooks, trio.open_nursery() as simulators:
@@ -96,6 +98,7 @@ async def open_stage(scenario: Scenario, recordings: Path, observe: Callable[[En
             twilio=twilio_door.url,
             server=server_door.url,
             recordings=recordings,
+            silence_budget=silence_budget,
         )
         async with _serving(settings, server_door, observe), _patient_client(keys, server_door.url) as operator:
             yield Stage(twilio, operator)
@@ -103,7 +106,15 @@ async def open_stage(scenario: Scenario, recordings: Path, observe: Callable[[En
 
 
 def demo_settings(
-    keys: Keys, deepgram: ServedAt, *, speak: str, groq: str, twilio: str, server: str, recordings: Path
+    keys: Keys,
+    deepgram: ServedAt,
+    *,
+    speak: str,
+    groq: str,
+    twilio: str,
+    server: str,
+    recordings: Path,
+    silence_budget: float = 4.0,
 ) -> Settings:
     """Write the settings of a server between the simulators; the user's environment has no say in them."""
     return Settings.from_environ(
@@ -121,6 +132,7 @@ def demo_settings(
             "LEAD_SERVER_EXTERNAL_URL": server,
             "API_TOKEN": keys.operator,
             "MAX_CALLS": "1",
+            "SILENCE_BUDGET": f"{silence_budget:g}",
             "RECORDINGS_DIR": str(recordings),
             "DATABASE_URL": f"file:{recordings}",
         }

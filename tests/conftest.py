@@ -8,6 +8,7 @@ import pytest
 import structlog
 import trio
 
+
 @pytest.fixture(autouse=True)
 def _logs_as_they_were() -> Iterator[None]:
     """Whatever a test configures, the next one logs by default."""

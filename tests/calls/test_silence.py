@@ -18,7 +18,6 @@ from actors import facts
 from actors.clips import ClipBook
 from actors.ledger import SWITCHBOARD
 from actors.policy import CallPolicy
-from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import synthesise
 from simulators.twilio import LineSpoken
@@ -29,6 +28,7 @@ FILLER = POLICY.filler
 TOLERANCE = 0.1
 """Seconds: the first audio of a filler that the agent is asked for, and whole frames."""
 LONGEST_CALL = 400.0
+CALLS: dict[tuple[int, str, bool], Played] = {}
 
 HASTY = load_scenario("sale")
 PATIENT = attrs.evolve(
@@ -63,11 +63,17 @@ def clip_book() -> ClipBook:
 
 
 def call(script: Scenario, fault: str, clips: ClipBook | None = None) -> Played:
-    """Play a call on a clock of its own."""
+    """Play a call on a clock of its own; the same call is played once."""
+    key = (id(script), fault, clips is None)
+    if key not in CALLS:
+        CALLS[key] = play_call(script, fault, clips)
+    return CALLS[key]
 
+
+def play_call(script: Scenario, fault: str, clips: ClipBook | None) -> Played:
     async def main() -> Played:
         with trio.fail_after(LONGEST_CALL):
-            return await play(script, [fault], bundle=1, knobs=DeepgramKnobs(), clips=clips or clip_book())
+            return await play(script, [fault], clips=clip_book() if clips is None else clips)
 
     return trio.run(main, clock=MockClock(autojump_threshold=0))
 

@@ -1,8 +1,14 @@
 """What the pages say in numbers and lists, worked out from the code."""
 
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 
+import trio
+from trio.testing import MockClock
+
+from actors.errors import AgentUnavailable, RestartsExhausted
 from actors.policy import CallPolicy
+from actors.supervision import Crashed, RestartBudget
 from agents.functions import END_CONVERSATION
 from simulators.fault_lines import FORMS
 from simulators.scenario import load_scenario, shipped_scenarios
@@ -11,62 +17,96 @@ ENDLESS = 50
 """A budget that is not spent by so many restarts never is."""
 
 
-def until_budget_is_spent(policy: CallPolicy) -> float | None:
+class Longest(Random):
+    """Every delay as long as it may be."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def until_budget_is_spent(policy: CallPolicy, *, stands_still: bool = True) -> float | None:
     """Return the longest time from a crash until no restart is left; None if that never comes.
 
-    Every attempt takes as long as it may, and so does every delay before one.
+    Every attempt fails, takes as long as it may, and so does every delay before one. `stands_still` is the rule of
+    `RestartBudget.stand_still`; without it the attempts would count as time in which all was well.
     """
-    restarts, now = policy.restarts, 0.0
-    spent: list[float] = []
-    for _ in range(ENDLESS):
-        spent = [at for at in spent if now - at <= restarts.period]
-        if len(spent) >= restarts.intensity:
-            return now
-        delay = min(restarts.longest_delay, restarts.first_delay * 2 ** len(spent))
-        spent.append(now)
-        now += delay + policy.session_start
-    return None
+
+    async def fail_until_spent() -> float | None:
+        began = trio.current_time()
+        budget = RestartBudget(policy.restarts, Longest())
+        for _ in range(ENDLESS):
+            try:
+                await trio.sleep(budget.spend(Crashed(AgentUnavailable("not ready"))))
+            except RestartsExhausted:
+                return trio.current_time() - began
+            await trio.sleep(policy.session_start)
+            if stands_still:
+                budget.stand_still(policy.session_start)
+        return None
+
+    return trio.run(fail_until_spent, clock=MockClock(autojump_threshold=0))
 
 
 def restart_sum(policy: CallPolicy) -> float:
     """Return what the restarts of one budget last at most, were the period no matter."""
+    return delay_sum(policy) + policy.restarts.intensity * policy.session_start
+
+
+def delay_sum(policy: CallPolicy) -> float:
+    """Return the longest delays before the restarts of one budget."""
     restarts = policy.restarts
-    delays = [restarts.first_delay * 2.0**nth for nth in range(restarts.intensity)]
-    return sum(min(restarts.longest_delay, delay) + policy.session_start for delay in delays)
+    return sum(min(restarts.longest_delay, restarts.first_delay * 2.0**nth) for nth in range(restarts.intensity))
 
 
 def handoff_sum(policy: CallPolicy) -> float:
     """Return how long a handoff that fails keeps the caller waiting."""
-    return policy.handoff_attempts * policy.handoff_start + (policy.handoff_attempts - 1) * policy.restarts.first_delay
+    attempt = max(policy.handoff_start, policy.summary_deadline + 1)
+    return policy.handoff_attempts * attempt + (policy.handoff_attempts - 1) * policy.restarts.first_delay
+
+
+def mute_sum(policy: CallPolicy) -> float:
+    """Return how long a session that says nothing keeps the floor, without the filler in between."""
+    return policy.silence_budget + policy.silence_budget - policy.filler_lead
 
 
 def silence() -> str:
     """Write the table of silences."""
     policy = CallPolicy()
     spent, restarts = until_budget_is_spent(policy), policy.restarts
-    apology = "no end, see below" if spent is None else _seconds(spent + policy.hang_up)
-    unopened = "no end, see below" if spent is None else _seconds(policy.session_start + spent + policy.hang_up)
+    assert spent is not None, "a budget that is never spent is a caller who waits for ever"
+    apology, unopened = spent + policy.hang_up, policy.session_start + spent + policy.hang_up
     rows = [
+        ("it is the agents' turn and nobody speaks; then a filler", "`silence_budget`",
+         _seconds(policy.silence_budget)),
         ("the session on the floor is lost, one restart helps", "`restarts.first_delay` + `session_start`",
          _seconds(restarts.first_delay + policy.session_start)),
         ("... the last restart of the budget helps", "the same for each restart, the delay doubling",
          _seconds(restart_sum(policy))),
-        ("... none helps; then the apology", "the line before + `hang_up`", apology),
-        ("the first session of the call never starts; then the apology", "`session_start` + the line before", unopened),
+        ("... none helps; then the apology", "the line before + `hang_up`", _seconds(apology)),
+        ("the first session of the call never starts; then the apology", "`session_start` + the line before",
+         _seconds(unopened)),
+        ("a session says nothing, whatever is asked of it; then it is restarted",
+         "2 × `silence_budget` - `filler_lead`, and the filler", _seconds(mute_sum(policy))),
+        ("... and so does each that comes after it; then the apology",
+         "that for each of them + the delays between + `hang_up`; and what their starts take",
+         _seconds((restarts.intensity + 1) * mute_sum(policy) + delay_sum(policy) + policy.hang_up)),
+        ("the service has no room (HTTP 429); then the attempts above begin to count",
+         "`busy_patience` + `busy_retry`", _seconds(policy.busy_patience + policy.busy_retry)),
         ("the service refuses for good (bad key, `INVALID_SETTINGS`); then the apology", "`hang_up`",
          _seconds(policy.hang_up)),
         ("a handoff fails; then the old agent goes on",
-         "`handoff_attempts` × `handoff_start` + `restarts.first_delay` between two", _seconds(handoff_sum(policy))),
+         "`handoff_attempts` × `handoff_start` (or `summary_deadline` + 1 s, if longer), with `first_delay` between",
+         _seconds(handoff_sum(policy))),
         ("... and the old session is lost meanwhile", "the line before + one restart",
          _seconds(handoff_sum(policy) + restarts.first_delay + policy.session_start)),
         ("the Brief does not come (part of the handoff's own time)", "`summary_deadline`",
          _seconds(policy.summary_deadline)),
         ("Deepgram has stopped reading, and every buffer between is full", "`send_stall`, then a restart",
          _seconds(policy.send_stall + restarts.first_delay + policy.session_start)),
-        ("a function of the agent hangs", "its `deadline`, unless it has a shorter one",
+        ("a function of the agent hangs", "its `deadline`, with fillers meanwhile; this is the default",
          _seconds(END_CONVERSATION.deadline)),
-        ("the agent ends the call and never says goodbye", "`silence_budget` + `hang_up`",
-         _seconds(policy.silence_budget + policy.hang_up)),
+        ("the agent ends the call and never says goodbye", "`goodbye_audio` + `hang_up`",
+         _seconds(policy.goodbye_audio + policy.hang_up)),
         ("the goodbye was heard and its mark never comes back", "`goodbye_onset` + `goodbye_grace` + `hang_up`",
          _seconds(policy.goodbye_onset + policy.goodbye_grace + policy.hang_up)),
     ]  # fmt: skip

@@ -21,6 +21,7 @@ PAGES = (
     "CHANGELOG.md",
     "docs/design.md",
     "docs/handoff.md",
+    "docs/performance.md",
     "docs/supervision.md",
     "docs/simulators.md",
     "docs/testing.md",

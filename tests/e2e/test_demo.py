@@ -14,8 +14,7 @@ from demo.run import main
 from protocol.audio import is_voiced, linear_to_ulaw
 from simulators.scenario import load_scenario
 
-SPEED = 14.0
-pytestmark = pytest.mark.xdist_group("demo")  # one demo for all
+SPEED = 10.0
 
 
 def demo(out: Path, scenario: str, *faults: str) -> tuple[int, str]:

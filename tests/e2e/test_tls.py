@@ -24,6 +24,7 @@ from simulators.scenario import load_scenario
 from simulators.twilio import TwilioSimulator
 from simulators.twilio.dialling import dial_stream
 from simulators.twilio.knobs import TwilioKnobs
+from store.calls import CallRecords
 from store.records import CallRecord
 from web.app import create_app
 from web.services import open_services
@@ -98,6 +99,15 @@ def test_a_call_completes_with_tls_on_every_leg(tmp_path: Path, monkeypatch: pyt
     assert ["No, thank you."] == [turn.text for turn in record.transcript if turn.speaker == "caller"]
 
 
+async def wait_record(records: CallRecords, call_sid: str) -> CallRecord | None:
+    """Wait for the record: the caller knows that the call is over before it is kept."""
+    with trio.move_on_after(20):
+        while (record := await records.get(call_sid)) is None:
+            await trio.sleep(0.1)
+        return record
+    return None
+
+
 async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | None:
     speak_door, groq_door, twilio_door, server_door = doors = [Door() for _ in range(4)]
     urls = [door.url.replace("http://", "https://") for door in doors]
@@ -133,7 +143,7 @@ async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | 
             assert answer.status_code == 201, answer.text
             call = twilio.calls[answer.json()["call_sid"]]
             await call.wait_over()
-            record = await opened.services.records.get(call.sid)
+            record = await wait_record(opened.services.records, call.sid)
             closing.set()
             near.cancel_scope.deadline = trio.current_time() + 5
         far.cancel_scope.cancel(reason="the test is over")

@@ -20,11 +20,11 @@ import attrs
 from actors import facts
 from actors.ledger import SWITCHBOARD
 from protocol.audio import BYTES_PER_SECOND, FRAME_SECONDS
+from protocol.deepgram import SettingsApplied
 from simulators.deepgram.brain import words_of
-from simulators.deepgram.log import Closed, Connected, FaultInjected, Received, Refused, Sent
+from simulators.deepgram.log import Closed, Connected, FaultInjected, Sent
 from simulators.speech import synthesise
 from simulators.twilio.log import BufferCleared, LineSpoken, StreamOpened
-from protocol.deepgram import SettingsApplied
 from tests.faults.short import BUNDLE, Witnessed
 
 OUTCOMES: Final = frozenset({"completed", "caller_hung_up", "no_agent"})
@@ -42,7 +42,9 @@ def check(played: Witnessed, *, excused: Collection[int] = ()) -> list[str]:
     """Return every broken promise, but for those excused."""
     if played.record is None:
         return [] if 8 in excused else [f"8: the call had no end, and left no record: {played.escaped!r}"]
-    return [f"{number}: {broken}" for number, find in PROMISES.items() if number not in excused for broken in find(played)]
+    return [
+        f"{number}: {broken}" for number, find in PROMISES.items() if number not in excused for broken in find(played)
+    ]
 
 
 # 1
@@ -225,7 +227,7 @@ def silences(played: Witnessed) -> Iterator[tuple[float, float]]:
                 yield quiet, start
             quiet = max(quiet, end)
         if quiet < min(until, over):
-            yield quiet, min(until, over)
+            yield quiet, min([over, *(start for start, _ in sounds if start >= until - SLACK / 2)])
 
 
 def owed(played: Witnessed) -> Iterator[tuple[float, float]]:

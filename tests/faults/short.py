@@ -4,8 +4,7 @@
 time), so that hundreds of calls take seconds. `Witnessed` is what the oracle reads.
 """
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,6 +66,7 @@ ROSTER = load_roster(
 )
 
 
+@cache
 def filler_clips() -> ClipBook:
     """Make the clips that the web layer would have fetched."""
     clips = ClipBook()
@@ -130,7 +130,6 @@ def throw(
 ) -> Witnessed:
     """Play the short call with faults; `stop_at`: the caller hangs up after so many seconds."""
     done = Witnessed(script=script, policy=policy)
-    options: dict[str, Any] = {"clips": filler_clips()} if "clips" in inspect.signature(play).parameters else {}
 
     async def stop() -> None:
         if stop_at is not None:
@@ -150,14 +149,14 @@ def throw(
                     seed=seed,
                     bundle=BUNDLE,
                     played=done,
-                    **options,
+                    clips=filler_clips(),
                 )
                 nursery.cancel_scope.cancel(reason="call over")
 
     with structlog.testing.capture_logs() as logs:
         try:
             trio.run(main, clock=MockClock(autojump_threshold=0))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what the oracle is to see
             done.escaped = error
     done.logs = logs
     return done
@@ -198,11 +197,7 @@ def moments() -> Mapping[str, Moment]:
 
     def amid(agent: str, text: str) -> float:
         ended = next(fact for fact in played.facts(facts.ReplyEnded) if text in fact.text)
-        spoke = next(
-            fact
-            for fact in played.facts(facts.AgentSpoke)
-            if fact.generation == ended.generation
-        )
+        spoke = next(fact for fact in played.facts(facts.AgentSpoke) if fact.generation == ended.generation)
         return (spoke.start + spoke.end) / 2
 
     spoken = [(fact.start + fact.end) / 2 for fact in played.facts(facts.CallerSpoke)]

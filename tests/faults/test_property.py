@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from actors import facts
+from actors.ledger import SWITCHBOARD
 from simulators.deepgram.log import FaultInjected
 from tests.faults.oracle import check, holder_at
 from tests.faults.short import Witnessed, throw
@@ -39,38 +40,52 @@ DEEPGRAM = st.one_of(
     st.builds("deepgram: {} after {} s{}".format, STEPS, SECONDS, CONNECTIONS),
     st.builds("deepgram: slow {} {} s{}".format, SLOW, LATE, CONNECTIONS),
     st.builds("deepgram: drip{}".format, CONNECTIONS),
-    st.builds("deepgram: refuse connect {} with {} times {}".format, st.integers(1, 3), st.sampled_from([429, 503]), st.integers(1, 3)),
+    st.builds(
+        "deepgram: refuse connect {} with {} times {}".format,
+        st.integers(1, 3),
+        st.sampled_from([429, 503]),
+        st.integers(1, 3),
+    ),
 )
 TWILIO = st.one_of(
     st.builds("twilio: jitter {} ms".format, st.integers(1, 400)),
     st.sampled_from(["twilio: duplicate start", "twilio: bad frames 5", "twilio: close without stop"]),
 )
 GROQ = st.sampled_from([f"groq: {fault}" for fault in ("429", "500", "hang", "garbage", "slow 2 s", "refused")])
-FAULTS = st.lists(st.one_of(DEEPGRAM, DEEPGRAM, DEEPGRAM, TWILIO, GROQ), min_size=1, max_size=3)
+FAULTS = st.lists(st.one_of(DEEPGRAM, DEEPGRAM, DEEPGRAM, TWILIO, GROQ), min_size=1, max_size=3, unique=True)
 
 
 @contextmanager
 def ordered_by(seed: int) -> Iterator[None]:
     """Have trio run ready tasks in an order drawn from this seed, and give its own generator back."""
-    before = trio._core._run._r  # type: ignore[attr-defined]
-    trio._core._run._r = random.Random(seed)  # type: ignore[attr-defined]
+    before = trio._core._run._r
+    trio._core._run._r = random.Random(seed)
     try:
         yield
     finally:
-        trio._core._run._r = before  # type: ignore[attr-defined]
+        trio._core._run._r = before
 
 
 def cannot_keep(played: Witnessed, faults: list[str]) -> set[int]:
-    """Return what the far end made impossible: a goodbye that it never sent, or that nobody can be asked for again."""
-    if played.record is None:  # who drops every session after some words is never silent, and never done: see 8 below
+    """Return the promises that the far end made impossible to keep.
+
+    8 where each session is dropped after some words: the caller is never left in silence, and nothing is ever done.
+    5 where a goodbye was never sent, or broken off in a way that forbids to ask for it again.
+    """
+    if played.record is None:
         return {8} if any(" every" in fault for fault in faults) else set()
     if not played.facts(facts.GoodbyeStarted):
         return set()
     assert played.exchange is not None
-    last = holder_at(played, played.times(facts.GoodbyeStarted)[-1])
-    log = played.exchange.log.of(FaultInjected, last)
+    ended = played.times(facts.GoodbyeStarted)[-1]
+    log = played.exchange.log.of(FaultInjected, holder_at(played, ended))
     fell_silent = any(entry.fault in {"stall", "silent drop", "mute"} for entry in log)
-    return {5} if fell_silent or played.record.outcome == "no_agent" else set()
+    since = max([0.0, *(at for at in played.times(facts.TurnHeard) if at <= ended)])
+    said = any(
+        isinstance(entry.fact, facts.ReplyText) and entry.fact.agent != SWITCHBOARD and entry.at >= since
+        for entry in played.entries
+    )
+    return {5} if fell_silent or not said or played.record.outcome == "no_agent" else set()
 
 
 @settings(
