@@ -159,7 +159,8 @@ class RecordBuilder:
 
 def _arguments(text: str) -> dict[str, object]:
     """Read arguments as the model wrote them; what is no object stands under the empty name."""
-    return _as_object(text, {"": text})
+    unread: dict[str, object] = {"": text}
+    return _as_object(text, unread)
 
 
 def _as_object(text: str, otherwise: T) -> dict[str, object] | T:

@@ -51,7 +51,7 @@ class Strike(trio.abc.Instrument):
             self.struck = True
             try:
                 self.blow(task)
-            except BaseException as error:  # noqa: BLE001 - trio would only log what an instrument raises
+            except Exception as error:  # noqa: BLE001 - trio would only log what an instrument raises
                 self.failure = error
 
 

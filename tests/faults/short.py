@@ -5,8 +5,10 @@ time), so that hundreds of calls take seconds. `Witnessed` is what the oracle re
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import attrs
@@ -119,6 +121,17 @@ class Witnessed(Played):
     """What came out of the call though nothing may."""
 
 
+@contextmanager
+def ordered_by(seed: int) -> Iterator[None]:
+    """Have trio run ready tasks in an order drawn from this seed, and give its own generator back."""
+    before = trio._core._run._r
+    trio._core._run._r = Random(seed)
+    try:
+        yield
+    finally:
+        trio._core._run._r = before
+
+
 def throw(
     faults: Sequence[str] = (),
     *,
@@ -127,8 +140,12 @@ def throw(
     knobs: DeepgramKnobs = KNOBS,
     stop_at: float | None = None,
     seed: int = 0,
+    order: int = 0,
 ) -> Witnessed:
-    """Play the short call with faults; `stop_at`: the caller hangs up after so many seconds."""
+    """Play the short call with faults; `stop_at`: the caller hangs up after so many seconds.
+
+    `seed` is the call's own, `order` that of the scheduler: with both, a call can be played again as it was.
+    """
     done = Witnessed(script=script, policy=policy)
 
     async def stop() -> None:
@@ -153,7 +170,7 @@ def throw(
                 )
                 nursery.cancel_scope.cancel(reason="call over")
 
-    with structlog.testing.capture_logs() as logs:
+    with structlog.testing.capture_logs() as logs, ordered_by(order):
         try:
             trio.run(main, clock=MockClock(autojump_threshold=0))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what the oracle is to see

@@ -9,6 +9,7 @@ import httpx
 import orjson
 import pytest
 import trio
+from groq._base_client import get_platform
 from trio.testing import MockClock
 
 from simulators.faults import Fault, parse_fault
@@ -26,6 +27,7 @@ async def client_in_memory(
     async with groq.AsyncGroq(
         api_key=key, base_url="http://groq.invalid", http_client=http, max_retries=max_retries
     ) as client:
+        client._platform = get_platform()  # found out in a thread otherwise, for which a jumping clock does not wait
         yield client
 
 
