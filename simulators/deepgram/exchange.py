@@ -64,7 +64,7 @@ class DeepgramExchange:
             self._nursery.cancel_scope.cancel(reason="exchange left by an exception")
         self._nursery = None
         try:
-            return await self._tasks.__aexit__(kind, error, traceback)
+            return await self._tasks.__aexit__(kind, error, traceback)  # noqa: ASYNC102 -- the nursery's own exit
         except BaseExceptionGroup as group:
             if group.exceptions == (error,):  # the body's own, which the nursery has wrapped
                 return False

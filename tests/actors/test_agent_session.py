@@ -914,7 +914,7 @@ async def test_taking_the_floor_away_ends_functions_and_socket(autojump_clock: M
     scene = set_scene()
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as floor:
-            nursery.start_soon(_cancel_during_a_function, scene, floor)
+            nursery.start_soon(_cancel_during_a_function, scene, floor)  # noqa: ASYNC111 -- the task cancels it
             await scene.run()
 
     assert floor.cancelled_caught
