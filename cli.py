@@ -284,7 +284,9 @@ def check() -> None:
 @commands.command()
 def demo(
     scenario: ScenarioOption = "sale",
-    speed: Annotated[float, typer.Option(help="So many times real time.")] = 7.0,
+    speed: Annotated[
+        float, typer.Option(help="So many times real time.")
+    ] = 8.0,  # as demo.options says; importing it here would cost every command its start-up
     folder: Annotated[Path, typer.Option("--out", help="Where the recording and the picture go.")] = Path(
         "switchboard-demo"
     ),

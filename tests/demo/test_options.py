@@ -1,5 +1,6 @@
 """What is asked of the demo is checked before anything starts, and every mistake says how to mend it."""
 
+import inspect
 import io
 import math
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from demo.options import DEFAULT_OUT, DemoOptions, OptionsError, read_options
+import cli
+from demo.options import DEFAULT_OUT, DEFAULT_SPEED, DemoOptions, OptionsError, read_options
 from demo.run import MISUSED, main
 from simulators.scenario import shipped_scenarios
 
@@ -89,3 +91,7 @@ def test_mistake_ends_the_demo_with_one_plain_sentence(tmp_path: Path) -> None:
     assert isinstance(console.file, io.StringIO)
     assert len(console.file.getvalue().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_says_the_same_speed() -> None:
+    assert inspect.signature(cli.demo).parameters["speed"].default == DEFAULT_SPEED
