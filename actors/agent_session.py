@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from actors.agent_wire import AgentWire
+from actors.cues import Cues
 from actors.desk import Desk
 from actors.facts import (
     FunctionAnswered,
@@ -98,6 +99,7 @@ class AgentSession:
     _aged: bool = attrs.field(default=False, init=False)
     _filler_late: bool = attrs.field(default=False, init=False)
     _paused: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _cues: Cues | None = attrs.field(default=None, init=False)
 
     @property
     def is_awaited(self) -> bool:
@@ -114,6 +116,10 @@ class AgentSession:
         """Whether the caller waits for an answer, and the service has said nothing at all since they spoke."""
         spoke = self.desk.journal.started + self.desk.activity.last
         return self.is_awaited and self._last_heard() < spoke
+
+    @property
+    def _is_closing(self) -> bool:
+        return self._cues is not None and self._cues.is_closing
 
     @property
     def last_word(self) -> Ended | None:
@@ -159,6 +165,7 @@ class AgentSession:
                 nursery.start_soon(mind_deafness, self.desk, wire, self._patience, lambda: not reader.is_held)
                 nursery.start_soon(self._leave_in_a_pause, over)
                 await self._begin(wire)
+                nursery.start_soon(self._follow_cues, wire, reader, over)
                 ended = await outcome.receive()
                 nursery.cancel_scope.cancel(reason="conversation ended")
         return ended
@@ -189,6 +196,12 @@ class AgentSession:
             await wire.send(InjectAgentMessage(self.desk.policy.filler, "queue"))
 
         await mind_session(self.desk, self.agent, self._patience, ask_filler, lambda: bool(self._functions))
+
+    async def _follow_cues(
+        self, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended | Spent]
+    ) -> None:
+        self._cues = Cues(self.desk, self.agent, self.voice, wire, reader, self._patience, self._goodbyes)
+        await over.send(await self._cues.run())
 
     async def _leave_in_a_pause(self, over: trio.MemorySendChannel[Ended | Spent]) -> None:
         """End a session that has become old when nobody would notice: while the caller thinks about an answer."""
@@ -268,7 +281,8 @@ class AgentSession:
 
     async def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
         self.desk.ledger.unmute(self.voice)
-        self.desk.ledger.end_reply(self.voice)
+        if not self._is_closing:  # the last sentence goes on
+            self.desk.ledger.end_reply(self.voice)
         if text == self._asked:  # the echo of what was asked again: no new turn (reference, gotcha 10)
             self._asked = None
             self._owe_words()
@@ -291,6 +305,8 @@ class AgentSession:
         if reply is not None and text != self.desk.policy.filler:
             self._patience.done += 1
             self.desk.conversation.add_reply(reply)
+            if self._cues is not None:
+                self._cues.on_agent_text(text, reply)
 
     # Functions
 
@@ -303,7 +319,7 @@ class AgentSession:
         nursery: trio.Nursery,
     ) -> None:
         for call in calls:
-            if call.client_side and call.id not in self._functions:
+            if call.client_side and call.id not in self._functions and not self._is_closing:
                 self._functions[call.id] = trio.CancelScope()
                 self.desk.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments))
                 self._patience.begin()

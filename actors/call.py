@@ -14,6 +14,7 @@ nothing of the call is left but its record. Its own errors stay here, logged; on
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Protocol, assert_never
@@ -24,15 +25,19 @@ import trio
 from twilio.twiml.voice_response import VoiceResponse
 
 from actors.agent_session import Connect
+from actors.attendant import attend
 from actors.clips import ClipBook, Clips
+from actors.closing import wait_unsaid
 from actors.conversation import Conversation
 from actors.desk import Desk
 from actors.facts import ActorCrashed, CallEnded, CallStarted
 from actors.floor import Floor
+from actors.intercom import Intercom
 from actors.journal import Entry, Journal, ignore
 from actors.ledger import Ledger
 from actors.messages import ToSummarizer, ToSupervisor
 from actors.policy import CallPolicy
+from actors.prompter import Closing
 from actors.record import RecordBuilder
 from actors.scribe import Scribe
 from actors.settings_form import SettingsForm, VoiceAgentOptions
@@ -90,6 +95,7 @@ class CallServices:
     recordings: Path | None = None
     observe: Callable[[Entry], None] = ignore
     clips: Clips = attrs.field(factory=ClipBook)
+    intercom: Intercom = attrs.field(factory=Intercom)
     rng: Random = attrs.field(factory=Random)
 
 
@@ -153,15 +159,40 @@ class Call:
         to_summarizer, summarizer_mailbox = trio.open_memory_channel[ToSummarizer](_MAILBOX)
         supervisor = self._supervisor(to_supervisor, supervisor_mailbox, to_summarizer)
         summarizer = Summarizer(self.desk, self.services.roster, self.services.ask_brief, summarizer_mailbox)
-        with to_supervisor, supervisor_mailbox, to_summarizer, summarizer_mailbox:
+        with (
+            to_supervisor,
+            supervisor_mailbox,
+            to_summarizer,
+            summarizer_mailbox,
+            self.services.intercom.open(self.plan.call_sid) as mailbox,
+        ):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope)
                 nursery.start_soon(self._run_expendable, "summarizer", summarizer.run)
                 if self.scribe is not None:
                     nursery.start_soon(self._run_expendable, "scribe", self.scribe.run)
-                await self._conclude(await supervisor.run())
+                nursery.start_soon(self._run_expendable, "attendant", partial(attend, self.desk, mailbox))
+                await self._conclude(await self._converse(supervisor))
                 nursery.cancel_scope.cancel(reason="call over")
         return self._outcome
+
+    async def _converse(self, supervisor: Supervisor) -> ConversationOutcome | Closing:
+        """Let the agents talk until they are done, or until the call is to end and none of them can say so."""
+        over, outcome = trio.open_memory_channel[ConversationOutcome | Closing](1)
+
+        async def watch_closing() -> None:
+            await over.send(await wait_unsaid(self.desk))
+
+        async def talk() -> None:
+            await over.send(await supervisor.run())
+
+        with over, outcome:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch_closing)
+                nursery.start_soon(talk)
+                ended = await outcome.receive()
+                nursery.cancel_scope.cancel(reason="conversation over")
+        return ended
 
     def _supervisor(
         self,
@@ -191,18 +222,23 @@ class Call:
             log.error("actor_crashed", actor=name, error=ended.reason)
             self.desk.journal.note(ActorCrashed(name, ended.reason))
 
-    async def _conclude(self, outcome: ConversationOutcome) -> None:
+    async def _conclude(self, outcome: ConversationOutcome | Closing) -> None:
         match outcome:
-            case Finished():
-                self._end_as("completed")
+            case Finished(outcome=name) | Closing(outcome=name, sentence=""):
+                self._end_as(name)
                 await self._ask_line("hang_up", lambda: self.services.line.hang_up(self.plan.call_sid))
+            case Closing(outcome=name, sentence=sentence):
+                self._end_as(name)
+                await self._redirect(say_twiml(sentence))
             case NoAgentLeft():
                 self._end_as("no_agent")
                 await trio.sleep(min(self.desk.ledger.unplayed, _LONGEST_LAST_WORD))
-                twiml = apology_twiml(self.services.policy)
-                await self._ask_line("redirect", lambda: self.services.line.redirect(self.plan.call_sid, twiml))
+                await self._redirect(apology_twiml(self.services.policy))
             case _:
                 assert_never(outcome)
+
+    async def _redirect(self, twiml: str) -> None:
+        await self._ask_line("redirect", lambda: self.services.line.redirect(self.plan.call_sid, twiml))
 
     async def _ask_line(self, what: str, ask: Callable[[], Awaitable[None]]) -> None:
         """Ask the telephone network; if it fails, closing the stream ends the call (`<Hangup/>` follows it)."""
@@ -254,4 +290,12 @@ def apology_twiml(policy: CallPolicy) -> str:
         response.dial(policy.fallback_number)
     else:
         response.hangup()
+    return str(response)
+
+
+def say_twiml(sentence: str) -> str:
+    """Write that Twilio says a last sentence and ends the call."""
+    response = VoiceResponse()
+    response.say(sentence)
+    response.hangup()
     return str(response)

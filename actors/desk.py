@@ -11,6 +11,7 @@ from actors.conversation import Conversation
 from actors.journal import Journal
 from actors.ledger import Ledger
 from actors.policy import CallPolicy
+from actors.prompter import Prompter
 from actors.tape import Tape
 from actors.voice_activity import VoiceActivity
 
@@ -27,3 +28,4 @@ class Desk:
     policy: CallPolicy
     clips: Clips = attrs.field(factory=ClipBook)
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
+    prompter: Prompter = attrs.field(factory=Prompter)

@@ -293,6 +293,20 @@ class GoodbyeHeard:
 
 
 @attrs.frozen
+class CallClosing:
+    """The switchboard ends the call, for this outcome: whoever has the floor is to say the last sentence."""
+
+    outcome: str
+
+
+@attrs.frozen
+class ClosingUnsaid:
+    """Nobody has begun to say it in time: the telephone network says it, if there is one, and ends the call."""
+
+    outcome: str
+
+
+@attrs.frozen
 class SilenceMet:
     """The caller has waited `seconds` for `agent`. `filled_by`: agent (asked to speak), clip, or nothing."""
 
@@ -397,6 +411,8 @@ Fact: TypeAlias = (
     | RestartsExhausted
     | GoodbyeStarted
     | GoodbyeHeard
+    | CallClosing
+    | ClosingUnsaid
     | SilenceMet
     | SessionSpent
     | DigitPressed

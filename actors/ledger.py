@@ -187,7 +187,7 @@ class Ledger:
 
     def unmute(self, voice: Voice) -> None:
         """Let this voice be heard again: what comes now answers something new."""
-        voice.is_muted = False
+        voice.is_muted = voice.is_hushed
 
     # What the caller hears
 

@@ -11,6 +11,25 @@ import trio
 from actors.supervision import Crashed
 from agents.brief import Brief
 
+# To the call, from outside of it (`actors/intercom.py`)
+
+
+@attrs.frozen
+class CloseCall:
+    """From the drain, or an operator: say a closing sentence, have it heard, and end the call with this outcome."""
+
+    outcome: str
+
+
+@attrs.frozen
+class MachineAnswered:
+    """From Twilio's answering machine detection: `AnsweredBy`, in its words."""
+
+    verdict: str
+
+
+ToCall: TypeAlias = CloseCall | MachineAnswered
+
 # To the Supervisor
 
 
@@ -46,9 +65,13 @@ class HandoffWithdrawn:
 
 @attrs.frozen
 class Ended:
-    """A session's outcome: the agent ended the conversation, and the goodbye has been heard."""
+    """A session's outcome: the conversation is over, and the goodbye has been heard.
+
+    `reason` is the agent's; `outcome` is the call's, another one than `completed` where the switchboard has ended it.
+    """
 
     reason: str
+    outcome: str = "completed"
 
 
 @attrs.frozen

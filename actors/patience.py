@@ -18,8 +18,11 @@ class Patience:
     ledger: Ledger
     done: int = 0
     """Counts what the agent has said and done: the same number after two silences means nothing came of the first."""
+    closed_at: float = attrs.field(factory=trio.current_time)
+    """Since when it has been the caller's turn, if it is."""
     _since: float | None = attrs.field(default=None, init=False)
     _opened: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _closed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def begin(self, since: float | None = None) -> None:
         """It is the agents' turn, since that moment; by default since it began, or from now on."""
@@ -39,7 +42,11 @@ class Patience:
 
     def end(self) -> None:
         """It is not the agents' turn: the caller speaks, or is asked."""
+        if self._since is not None:
+            self.closed_at = trio.current_time()
         self._since = None
+        self._closed.set()
+        self._closed = trio.Event()
         if self._opened.is_set():  # otherwise somebody waits for it already
             self._opened = trio.Event()
 
@@ -60,6 +67,11 @@ class Patience:
             if silent is not None and now >= silent + seconds:
                 return silent
             await trio.sleep_until(now + self.ledger.unplayed + seconds if silent is None else silent + seconds)
+
+    async def wait_closed(self) -> None:
+        """Wait until it is the caller's turn."""
+        while self._since is not None:
+            await self._closed.wait()
 
     async def wait_sound(self) -> None:
         """Wait until something is on its way to the caller, or it is not the agents' turn any more."""

@@ -60,5 +60,13 @@ class CallPolicy:
     replay_rate: float = 4.0
     """How many times real time a backlog of caller audio is sent."""
     apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
+    closing: float = 5.0
+    """For the last sentence of a call that the switchboard ends to begin; past it, Twilio says it."""
+    closing_sentence: str = "I am sorry, we have to end this call now. Please call us again. Goodbye."
     fallback_number: str = ""
     """Where a call goes that no agent can carry on; hung up if empty."""
+
+    @property
+    def longest_closing(self) -> float:
+        """For a call that is told to close to be over, whatever fails."""
+        return self.closing + 2 * self.goodbye_onset + self.goodbye_audio + self.goodbye_grace + self.hang_up

@@ -22,6 +22,8 @@ class Voice:
     reply: "Reply | None" = None
     is_muted: bool = False
     """What it says now belongs to a reply that the caller has interrupted."""
+    is_hushed: bool = False
+    """Nothing it says is to be heard, whatever it answers: it stays muted."""
 
 
 @attrs.define(eq=False)

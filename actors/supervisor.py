@@ -42,9 +42,10 @@ from protocol.deepgram import Settings
 
 @attrs.frozen
 class Finished:
-    """The agents ended the conversation themselves, for this reason."""
+    """An agent has ended the conversation, for this reason, and with this outcome of the call."""
 
     reason: str
+    outcome: str = "completed"
 
 
 @attrs.frozen
@@ -79,7 +80,8 @@ class Supervisor:
         async with trio.open_nursery() as sessions:
             sessions.start_soon(mind_vacancy, self.desk, lambda: self._voice, lambda: self._owed)
             try:
-                outcome: ConversationOutcome = Finished((await self._converse(sessions)).reason)
+                ended = await self._converse(sessions)
+                outcome: ConversationOutcome = Finished(ended.reason, ended.outcome)
             except RestartsExhausted as exhausted:
                 outcome = NoAgentLeft(str(exhausted))
             sessions.cancel_scope.cancel(reason="conversation over")

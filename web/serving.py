@@ -1,9 +1,9 @@
 """Serving one exchange until it is told to stop, and then until its last caller has left.
 
 `serve` owns the order of a shutdown. On SIGTERM or SIGINT no new call is let in (`/readyz` turns false, callers are
-asked to call again) while the webhooks of running calls are still answered; when the last call is over, or
-`DRAIN_TIMEOUT` has passed, the server closes and what is left is cancelled, records and all. A second signal skips
-the wait.
+asked to call again) while the webhooks of running calls are still answered. Calls that are not over when
+`DRAIN_TIMEOUT` has passed hear a closing sentence; when the last call is over, or that has taken too long, the server
+closes and what is left is cancelled, records and all. A second signal skips both waits.
 """
 
 import signal
@@ -14,7 +14,9 @@ import structlog
 import trio
 from hypercorn.trio import serve as hypercorn_serve
 
+from actors.call import CallServices
 from actors.journal import Entry, ignore
+from actors.messages import CloseCall
 from settings import Settings
 from web.app import create_app
 from web.services import open_services
@@ -40,17 +42,32 @@ def server_config(settings: Settings) -> LimitedConfig:
     return config
 
 
-async def wait_drained(signals: AsyncIterator[int], slots: Slots, seconds: float) -> None:
-    """Wait for a signal and then for the last call to end, for so long at most or until a second signal."""
+async def wait_drained(
+    signals: AsyncIterator[int], slots: Slots, seconds: float, close_calls: Callable[[], float]
+) -> None:
+    """Wait for a signal and then for the last call to end, for so long at most or until a second signal.
+
+    After so long, `close_calls` has those that are left say goodbye, and returns how long that may take.
+    """
     await anext(signals)
     slots.drain()
     _log.info("drain_started", calls=slots.taken, seconds=seconds)
-    with trio.move_on_after(seconds):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_hurry, signals, nursery.cancel_scope)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_hurry, signals, nursery.cancel_scope)
+        with trio.move_on_after(seconds):
             await slots.wait_empty()
-            nursery.cancel_scope.cancel(reason="the last call is over")
+        if slots.taken:
+            _log.info("drain_closing", calls=slots.taken)
+            with trio.move_on_after(close_calls()):
+                await slots.wait_empty()
+        nursery.cancel_scope.cancel(reason="the drain is over")
     _log.info("drain_ended", calls=slots.taken)
+
+
+def close_calls(services: CallServices) -> float:
+    """Ask every running call to close; return how long that may take."""
+    services.intercom.tell_all(CloseCall("drained"))
+    return services.policy.longest_closing
 
 
 async def _hurry(signals: AsyncIterator[int], waiting: trio.CancelScope) -> None:
@@ -69,7 +86,8 @@ async def serve(
     async with open_services(settings, observe=observe) as opened:
         app = create_app(settings, opened.services, opened.line, holes=opened.holes, slots=slots)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            closing_time = partial(wait_drained, signals, slots, settings.drain_timeout)
+            last_words = partial(close_calls, opened.services)
+            closing_time = partial(wait_drained, signals, slots, settings.drain_timeout, last_words)
             await hypercorn_serve(
                 app, server_config(settings), shutdown_trigger=closing_time, task_status=task_status, mode="asgi"
             )

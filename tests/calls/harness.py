@@ -1,6 +1,6 @@
 """A whole call in memory: the real actors between a simulated caller, a simulated Deepgram and a simulated Groq."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import TypeVar
@@ -13,6 +13,7 @@ from actors.call import CallPlan, CallServices, run_call
 from actors.clips import ClipBook, Clips
 from actors.errors import AgentUnavailable
 from actors.facts import Fact
+from actors.intercom import Intercom
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from actors.summarizer import AskBrief
@@ -63,6 +64,8 @@ class Played:
     summary: StreamSummary | None = None
     caller: MediaCaller | None = None
     exchange: DeepgramExchange | None = None
+    intercom: Intercom = attrs.field(factory=Intercom)
+    call_sid: str = ""
 
     def facts(self, kind: type[F]) -> list[F]:
         return [entry.fact for entry in self.entries if isinstance(entry.fact, kind)]
@@ -74,6 +77,10 @@ class Played:
     def the_record(self) -> CallRecord:
         assert self.record is not None
         return self.record
+
+    def heard_of_agents(self) -> list[str]:
+        """What the caller heard, reply by reply."""
+        return [turn.heard for turn in self.the_record.transcript if turn.speaker != "caller"]
 
     def said_by_caller(self) -> list[str]:
         return [turn.text for turn in self.the_record.transcript if turn.speaker == "caller"]
@@ -99,6 +106,10 @@ async def groq_simulator(faults: Sequence[Fault], latency: float) -> AsyncIterat
         yield groq_brief("gsk_test", "http://groq.test", "llama-3.3-70b-versatile", http)
 
 
+async def hear_nothing(_played: Played) -> None:
+    """The outside world leaves the call alone."""
+
+
 async def play(
     scenario: str | Scenario = "sale",
     faults: Sequence[str] = (),
@@ -112,8 +123,9 @@ async def play(
     bundle: int = 4,
     clips: Clips | None = None,
     played: Played | None = None,
+    meanwhile: Callable[[Played], Awaitable[None]] = hear_nothing,
 ) -> Played:
-    """Play a scenario through `run_call` until both sides are done.
+    """Play a scenario through `run_call` until both sides are done; `meanwhile` is what the outside world does.
 
     Audio travels in bundles (80 ms of frames from the caller, 60 ms from the service) unless told otherwise: it makes
     a call cheaper, and its timing coarser.
@@ -144,10 +156,13 @@ async def play(
             policy=policy or CallPolicy(),
             observe=done.entries.append,
             clips=ClipBook() if clips is None else clips,
+            intercom=done.intercom,
             rng=Random(seed),
         )
         await nursery.start(hang_on)
         started = await answer_start(ours)
+        done.call_sid = started.call_sid
+        nursery.start_soon(meanwhile, done)
         try:
             done.record = await run_call(ours, CallPlan(started.call_sid, started.stream_sid, "outbound"), services)
         finally:

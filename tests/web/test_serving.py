@@ -167,8 +167,15 @@ async def carry(slots: Slots, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("times", "patience", "ends_at"),
-    [((1,), 30, 10), ((1,), 5, 6), ((1, 2), 30, 3), ((12,), 30, 12)],
-    ids=["the last call ends", "patience ends", "a second signal", "no call is left"],
+    [((1,), 30, 10), ((1,), 5, 9), ((1,), 8, 10), ((1, 2), 30, 3), ((1, 7), 6, 8), ((12,), 30, 12)],
+    ids=[
+        "the last call ends",
+        "patience ends",
+        "the last goodbye is said",
+        "a second signal",
+        "a second signal at the goodbyes",
+        "no call is left",
+    ],
 )
 async def test_a_drain_ends_when(
     times: tuple[float, ...], patience: float, ends_at: float, autojump_clock: MockClock
@@ -177,11 +184,23 @@ async def test_a_drain_ends_when(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(carry, slots, 10)
         await wait_all_tasks_blocked()
-        await wait_drained(Signals([*times]), slots, patience)
+        await wait_drained(Signals([*times]), slots, patience, lambda: 3)
         ended = trio.current_time() - began
         nursery.cancel_scope.cancel()
 
     assert (ended, slots.draining) == (ends_at, True)
+
+
+async def test_no_goodbye_is_asked_for_where_no_call_is_left(autojump_clock: MockClock) -> None:
+    slots, asked = Slots(1), list[str]()
+
+    def close() -> float:
+        asked.append("goodbye")
+        return 3
+
+    await wait_drained(Signals([1]), slots, 5, close)
+
+    assert asked == []
 
 
 async def test_serving_ends_with_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,25 @@
+"""Takes what the outside world wants of a running call, and sees to it.
+
+`attend` reads the call's own mailbox (`actors/intercom.py`) for as long as the conversation lasts. It speaks to nobody
+itself: what is to be said stands on the desk, with the prompter.
+"""
+
+from typing import assert_never
+
+import trio
+
+from actors.desk import Desk
+from actors.messages import CloseCall, MachineAnswered, ToCall
+from actors.prompter import Closing
+
+
+async def attend(desk: Desk, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
+    """See to each message, in order."""
+    async for message in mailbox:
+        match message:
+            case CloseCall(outcome=outcome):
+                desk.prompter.close(Closing(outcome, desk.policy.closing_sentence, desk.policy.closing))
+            case MachineAnswered():
+                """Nothing yet: the agent talks to the machine."""
+            case _:
+                assert_never(message)

@@ -1,0 +1,54 @@
+"""How a running call is reached from outside of it: by its CallSid, through a mailbox that the call itself opens.
+
+`Intercom` is one worker's. Whoever wants something of a call (a webhook, an operator, the drain) tells it and goes on;
+what becomes of it is the call's business. It waits for nothing and never fails: a call that is not here is not told,
+and its teller learns so.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+import structlog
+import trio
+
+from actors.messages import ToCall
+
+MAILBOX = 8
+
+log = structlog.stdlib.get_logger()
+
+
+@attrs.define(eq=False)
+class Intercom:
+    """The running calls of one worker."""
+
+    _calls: dict[str, trio.MemorySendChannel[ToCall]] = attrs.field(factory=dict, init=False)
+
+    @contextmanager
+    def open(self, call_sid: str) -> Iterator[trio.MemoryReceiveChannel[ToCall]]:
+        """Make a call reachable, for as long as the `with` lasts; yield its mailbox."""
+        send, receive = trio.open_memory_channel[ToCall](MAILBOX)
+        with send, receive:
+            self._calls[call_sid] = send
+            try:
+                yield receive
+            finally:
+                if self._calls.get(call_sid) is send:  # else a second stream of this call is its successor
+                    del self._calls[call_sid]
+
+    def tell(self, call_sid: str, message: ToCall) -> bool:
+        """Tell one call something; False if it does not run here, or does not read."""
+        call = self._calls.get(call_sid)
+        if call is None:
+            return False
+        try:
+            call.send_nowait(message)
+        except trio.WouldBlock:
+            log.warning("call_not_told", call_sid=call_sid, what=type(message).__name__)
+            return False
+        return True
+
+    def tell_all(self, message: ToCall) -> int:
+        """Tell every call something; return how many were told."""
+        return sum([self.tell(call_sid, message) for call_sid in list(self._calls)])

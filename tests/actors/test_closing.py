@@ -1,0 +1,213 @@
+"""The last sentence of a call that the switchboard ends: said by the agent, heard to its end, and always in time."""
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.attendant import attend
+from actors.closing import wait_unsaid
+from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, ReplyEnded
+from actors.intercom import Intercom
+from actors.messages import CloseCall, Ended
+from actors.policy import CallPolicy
+from actors.prompter import Closing, Prompter
+from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
+from tests.actors.fakes import HAND_OFF, Watched, heard, says, speech, words
+from tests.actors.test_agent_session import Scene, on_the_floor
+
+POLICY = CallPolicy()
+CLOSING = Closing("drained", "We have to end this call now. Goodbye.", POLICY.closing)
+
+
+async def hear_line(scene: Scene) -> InjectAgentMessage:
+    return await scene.far.hear(InjectAgentMessage)
+
+
+async def say_line(scene: Scene, seconds: float = 3.0) -> None:
+    await scene.far.say(words(seconds), says(CLOSING.sentence), AgentAudioDone())
+
+
+# The session says it
+
+
+async def test_the_last_sentence_is_heard_to_its_end_and_ends_the_session(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        began = trio.current_time()
+        scene.watched.desk.prompter.close(CLOSING)
+        assert await hear_line(scene) == InjectAgentMessage(CLOSING.sentence, "queue")
+        await say_line(scene)
+        ended = await scene.ended()
+
+    assert ended == Ended("drained", "drained")
+    assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
+    assert trio.current_time() - began == pytest.approx(3, abs=0.1)
+    assert scene.replies[-1] == CLOSING.sentence
+
+
+async def test_it_waits_for_what_the_agent_is_saying(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=2.0)
+        await scene.settle()
+        began = trio.current_time()
+        scene.watched.desk.prompter.close(CLOSING)
+        await hear_line(scene)
+
+    assert trio.current_time() - began == pytest.approx(2, abs=0.1)
+
+
+async def test_it_waits_for_a_caller_who_is_speaking(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        began = trio.current_time()
+        activity, journal = scene.watched.desk.activity, scene.watched.desk.journal
+        activity.hear(voiced=True, now=journal.now)
+        scene.watched.desk.prompter.close(CLOSING)
+        await trio.sleep(1.5)
+        activity.end()
+        await hear_line(scene)
+
+    assert trio.current_time() - began == pytest.approx(1.5)
+
+
+async def test_an_agent_that_goes_on_and_on_is_interrupted(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(words(60), says("I could tell you a lot about pensions."))
+        await scene.settle()
+        began = trio.current_time()
+        scene.watched.desk.prompter.close(CLOSING)
+        line = await hear_line(scene)
+        took = trio.current_time() - began
+        await say_line(scene)
+        await scene.ended()
+
+    assert line.behavior == "interrupt"
+    assert took == pytest.approx(CLOSING.within / 2)
+    assert trio.current_time() - began == pytest.approx(CLOSING.within / 2 + 3, abs=0.1)
+    assert scene.replies[-1] == CLOSING.sentence
+
+
+async def test_where_the_service_refuses_it_is_said_all_the_same(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        scene.watched.desk.prompter.close(CLOSING)
+        await hear_line(scene)
+        await scene.far.say(InjectionRefused("The user is speaking."))
+        again = await hear_line(scene)
+        await say_line(scene)
+
+        assert again == InjectAgentMessage(CLOSING.sentence, "interrupt")
+        assert await scene.ended() == Ended("drained", "drained")
+
+
+async def test_who_speaks_over_it_does_not_cut_it(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        scene.watched.desk.prompter.close(CLOSING)
+        await hear_line(scene)
+        await scene.far.say(words(3), says(CLOSING.sentence), UserStartedSpeaking(), AgentAudioDone())
+        scene.watched.desk.tape.append(speech(100))
+        await scene.ended()
+
+    assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
+    assert bytes(speech(100)) not in bytes(scene.far.audio)
+
+
+async def test_a_handoff_that_is_under_way_is_waited_for(autojump_clock: MockClock) -> None:
+    """The old agent has not the floor; if it is cancelled, the next one finds the closing where it was left."""
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        await scene.far.say(HAND_OFF)
+        await scene.asked_handoff()
+        scene.watched.desk.prompter.close(CLOSING)
+        await scene.far.hear_for(60)
+
+    assert scene.far.said(InjectAgentMessage) == []
+
+
+async def test_nothing_is_heard_behind_it(autojump_clock: MockClock) -> None:
+    """The caller had been speaking: their turn ends in the middle of the sentence, and the model answers it."""
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        scene.watched.desk.prompter.close(CLOSING)
+        await hear_line(scene)
+        await scene.far.say(words(1), says(CLOSING.sentence), heard("And then there is"), words(2), AgentAudioDone())
+        await scene.far.say(HAND_OFF, words(2), says("Let me see."), AgentAudioDone())
+        ended = await scene.ended()
+
+    assert ended == Ended("drained", "drained")
+    assert scene.replies == ["Hello there.", CLOSING.sentence]
+    assert scene.watched.facts(FunctionCalled) == []
+
+
+# Nobody does
+
+
+@attrs.define
+class Unsaid:
+    """Waits for a call that cannot be closed by an agent."""
+
+    watched: Watched = attrs.field(factory=Watched)
+    closing: Closing | None = None
+
+    async def run(self) -> None:
+        self.closing = await wait_unsaid(self.watched.desk)
+
+
+async def test_where_no_agent_says_it_in_time_somebody_else_has_to(autojump_clock: MockClock) -> None:
+    there, began = Unsaid(), trio.current_time()
+    there.watched.desk.prompter.close(CLOSING)
+
+    await there.run()
+
+    assert (there.closing, trio.current_time() - began) == (CLOSING, CLOSING.within)
+    assert there.watched.facts(CallClosing) == [CallClosing("drained")]
+    assert there.watched.facts(ClosingUnsaid) == [ClosingUnsaid("drained")]
+
+
+async def test_an_agent_that_has_begun_is_given_the_time_of_a_goodbye(autojump_clock: MockClock) -> None:
+    there, began = Unsaid(), trio.current_time()
+    there.watched.desk.prompter.close(CLOSING)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(there.run)
+        await trio.sleep(4)
+        there.watched.desk.prompter.begin()
+
+    spoken = POLICY.longest_closing - POLICY.closing - POLICY.hang_up
+    assert trio.current_time() - began == pytest.approx(4 + spoken)
+
+
+async def test_without_a_last_sentence_the_call_ends_at_once(autojump_clock: MockClock) -> None:
+    there, began = Unsaid(), trio.current_time()
+    there.watched.desk.prompter.close(attrs.evolve(CLOSING, sentence=""))
+
+    await there.run()
+
+    assert trio.current_time() == began
+
+
+async def test_a_call_is_closed_once() -> None:
+    prompter = Prompter()
+
+    assert (prompter.close(CLOSING), prompter.close(attrs.evolve(CLOSING, outcome="other"))) == (True, False)
+    assert await prompter.wait_closing() is CLOSING
+
+
+async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) -> None:
+    watched, intercom = Watched(), Intercom()
+    with intercom.open("CA1") as mailbox:
+        intercom.tell("CA1", CloseCall("drained"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attend, watched.desk, mailbox)
+            closing = await watched.desk.prompter.wait_closing()
+            nursery.cancel_scope.cancel()
+
+    assert closing == attrs.evolve(closing, outcome="drained", sentence=POLICY.closing_sentence)
+    assert watched.facts(ReplyEnded) == []
