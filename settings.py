@@ -6,18 +6,36 @@ that the two ways in, `server.py` and `cli.py`, give it. Everything missing or m
 in a `repr`. Blank means unset.
 """
 
-import math
 import os
-import re
 from collections.abc import Callable, Mapping
 from enum import Enum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Generic, TypeVar, cast
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 from dotenv import dotenv_values
+
+from setting_values import (
+    account_sid,
+    folder,
+    host_url,
+    http_url,
+    is_loopback,
+    is_phone_number,
+    key,
+    optional,
+    origin,
+    phone_number,
+    records_url,
+    seconds,
+    socket_url,
+    spoken,
+    text,
+    whole,
+)
+
+__all__ = ["Settings", "SettingsError", "SummaryMode", "Variable", "environment", "is_loopback", "is_phone_number"]
 
 T = TypeVar("T")
 
@@ -63,136 +81,6 @@ class Variable(Generic[T]):
     secret: bool = False
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether `host` names this machine only."""
-    bare = host.strip("[]").lower()
-    if bare == "localhost" or bare.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(bare).is_loopback
-    except ValueError:
-        return False
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _key(value: str) -> str:
-    if any(character.isspace() for character in value) or not value.isascii():
-        raise ValueError("a key without spaces or quotes around it")
-    return value
-
-
-def _account_sid(value: str) -> str:
-    if re.fullmatch(r"AC[0-9a-fA-F]{32}", value) is None:
-        raise ValueError("an account SID: AC and 32 hexadecimal digits")
-    return value
-
-
-def is_phone_number(text: str) -> bool:
-    """Tell whether `text` is a phone number in E.164."""
-    return re.fullmatch(r"\+[1-9][0-9]{6,14}", text) is not None
-
-
-def _phone_number(value: str) -> str:
-    if not is_phone_number(value):
-        raise ValueError("a phone number in E.164: + and 7 to 15 digits, no spaces")
-    return value
-
-
-def _split(value: str, schemes: tuple[str, ...], wanted: str) -> SplitResult:
-    try:
-        url = urlsplit(value)
-        url.port  # noqa: B018 - reading it is the check
-    except ValueError:
-        raise ValueError(wanted) from None
-    if url.scheme not in schemes or not url.hostname or url.username is not None or url.fragment:
-        raise ValueError(wanted)
-    return url
-
-
-def _origin(value: str) -> str:
-    wanted = "an origin: https://host or https://host:port, without a path (http only for this machine)"
-    url = _split(value, ("https", "http"), wanted)
-    if url.path not in {"", "/"} or url.query:
-        raise ValueError(wanted)
-    if url.scheme == "http" and not is_loopback(url.hostname or ""):
-        raise ValueError(wanted)
-    return f"{url.scheme}://{url.netloc}"
-
-
-def _host_url(value: str) -> str:
-    wanted = "a scheme and a host: https://host or http://host:port"
-    url = _split(value, ("https", "http"), wanted)
-    if url.path not in {"", "/"} or url.query:
-        raise ValueError(wanted)
-    return f"{url.scheme}://{url.netloc}"
-
-
-def _http_url(value: str) -> str:
-    _split(value, ("https", "http"), "a URL that begins with https:// or http://")
-    return value.rstrip("/")
-
-
-def _socket_url(value: str) -> str:
-    _split(value, ("wss", "ws"), "a WebSocket URL that begins with wss:// or ws://")
-    return value
-
-
-def _records_url(value: str) -> str:
-    """Check what a misspelt URL would only show when the first call is over; the rest is the database's to say."""
-    kind, _, rest = value.partition(":")
-    database = kind.partition("+")[0]
-    if value == "memory:" or (kind == "file" and rest):
-        return value
-    if database == "sqlite" and rest.startswith("///") and rest.partition("?")[0].strip("/"):
-        return value
-    if database in {"postgresql", "postgres"} and rest.startswith("//") and _has_port_or_none(value):
-        return value
-    raise ValueError("sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME, file:FOLDER or memory:")
-
-
-def _has_port_or_none(url: str) -> bool:
-    try:
-        urlsplit(url).port  # noqa: B018 - reading it is the check
-    except ValueError:
-        return False
-    return True
-
-
-def _folder(value: str) -> Path | None:
-    return None if value.lower() == "none" else Path(value)
-
-
-def _optional(value_of: Callable[[str], str]) -> Callable[[str], str | None]:
-    return lambda value: value_of(value) if value else None
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        if re.fullmatch(r"[0-9]{1,9}", value) is None or not low <= int(value) <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return int(value)
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    wanted = f"a number of seconds from {low:g} to {high:g}"
-
-    def parse(value: str) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            raise ValueError(wanted) from None
-        if not math.isfinite(number) or not low <= number <= high:
-            raise ValueError(wanted)
-        return number
-
-    return parse
-
-
 def _summary_mode(value: str) -> SummaryMode:
     try:
         return SummaryMode(value.lower())
@@ -201,93 +89,93 @@ def _summary_mode(value: str) -> SummaryMode:
 
 
 DEEPGRAM_API_KEY = Variable(
-    "DEEPGRAM_API_KEY", "the key for Deepgram's Voice Agent API, which hears and speaks", "0123abcd", _key, secret=True
+    "DEEPGRAM_API_KEY", "the key for Deepgram's Voice Agent API, which hears and speaks", "0123abcd", key, secret=True
 )
 DEEPGRAM_AGENT_URL = Variable(
     "DEEPGRAM_AGENT_URL",
     "where the Voice Agent API is reached; change it for the EU or for the simulator",
     "wss://agent.deepgram.com/v1/agent/converse",
-    _socket_url,
+    socket_url,
     "wss://agent.deepgram.com/v1/agent/converse",
 )
 DEEPGRAM_SPEAK_URL = Variable(
     "DEEPGRAM_SPEAK_URL",
     "where the fillers for a silence are fetched, once a voice; change it together with DEEPGRAM_AGENT_URL",
     "https://api.deepgram.com/v1/speak",
-    _http_url,
+    http_url,
     "https://api.deepgram.com/v1/speak",
 )
 GROQ_API_KEY = Variable(
     "GROQ_API_KEY",
     "the key for Groq, which writes the Brief for the next agent; without it the Brief is made from the call's facts",
     "gsk_0123abcd",
-    _optional(_key),
+    optional(key),
     "",
     secret=True,
 )
 GROQ_LLM = Variable(
-    "GROQ_LLM", "Groq's model for the Brief", "llama-3.3-70b-versatile", _text, "llama-3.3-70b-versatile"
+    "GROQ_LLM", "Groq's model for the Brief", "llama-3.3-70b-versatile", text, "llama-3.3-70b-versatile"
 )
 GROQ_BASE_URL = Variable(
     "GROQ_BASE_URL",
     "where Groq is reached; change it for the simulator",
     "https://api.groq.com",
-    _http_url,
+    http_url,
     "https://api.groq.com",
 )
 TWILIO_ACCOUNT_SID = Variable(
     "TWILIO_ACCOUNT_SID",
     "the Twilio account that places the calls",
     "AC0123456789abcdef0123456789abcdef",
-    _account_sid,
+    account_sid,
 )
 TWILIO_AUTH_TOKEN = Variable(
     "TWILIO_AUTH_TOKEN",
     "the account's primary auth token, which also proves that a request is Twilio's",
     "0123456789abcdef0123456789abcdef",
-    _key,
+    key,
     secret=True,
 )
 TWILIO_PHONE_NUMBER = Variable(
-    "TWILIO_PHONE_NUMBER", "our line: the Twilio number that rings and calls", "+15551230000", _phone_number
+    "TWILIO_PHONE_NUMBER", "our line: the Twilio number that rings and calls", "+15551230000", phone_number
 )
 TWILIO_API_URL = Variable(
     "TWILIO_API_URL",
     "where Twilio's REST API is reached; change it for a region (give edge and region) or for the simulator",
     "https://api.dublin.ie1.twilio.com",
-    _host_url,
+    host_url,
     "https://api.twilio.com",
 )
-LEAD_SERVER_HOST = Variable("LEAD_SERVER_HOST", "the address the server binds", "0.0.0.0", _text, "127.0.0.1")  # noqa: S104 - an example
-LEAD_SERVER_PORT = Variable("LEAD_SERVER_PORT", "the port the server binds", "8000", _whole(0, 65535), "8000")
+LEAD_SERVER_HOST = Variable("LEAD_SERVER_HOST", "the address the server binds", "0.0.0.0", text, "127.0.0.1")  # noqa: S104 - an example
+LEAD_SERVER_PORT = Variable("LEAD_SERVER_PORT", "the port the server binds", "8000", whole(0, 65535), "8000")
 LEAD_SERVER_EXTERNAL_URL = Variable(
     "LEAD_SERVER_EXTERNAL_URL",
     "the one public origin of this server: Twilio is sent there and its signatures are checked against it",
     "https://agent.example.com",
-    _origin,
+    origin,
 )
 LEAD_PHONE_NUMBER = Variable(
-    "LEAD_PHONE_NUMBER", "whom POST /calls calls when it names nobody", "+15557650000", _optional(_phone_number), ""
+    "LEAD_PHONE_NUMBER", "whom POST /calls calls when it names nobody", "+15557650000", optional(phone_number), ""
 )
 QUALIFIER_VOICE_MODEL = Variable(
-    "QUALIFIER_VOICE_MODEL", "the qualifier's voice", "aura-2-mars-en", _text, "aura-2-mars-en"
+    "QUALIFIER_VOICE_MODEL", "the qualifier's voice", "aura-2-mars-en", text, "aura-2-mars-en"
 )
 ADVISOR_VOICE_MODEL = Variable(
-    "ADVISOR_VOICE_MODEL", "the advisor's voice", "aura-2-thalia-en", _text, "aura-2-thalia-en"
+    "ADVISOR_VOICE_MODEL", "the advisor's voice", "aura-2-thalia-en", text, "aura-2-thalia-en"
 )
-CLOSER_VOICE_MODEL = Variable("CLOSER_VOICE_MODEL", "the closer's voice", "aura-2-vesta-en", _text, "aura-2-vesta-en")
-LISTEN_MODEL = Variable("LISTEN_MODEL", "Deepgram's model that hears", "flux-general-en", _text, "flux-general-en")
-THINK_PROVIDER = Variable("THINK_PROVIDER", "who runs the model that thinks", "open_ai", _text, "open_ai")
-THINK_MODEL = Variable("THINK_MODEL", "the model that thinks", "gpt-4o-mini", _text, "gpt-4o-mini")
+CLOSER_VOICE_MODEL = Variable("CLOSER_VOICE_MODEL", "the closer's voice", "aura-2-vesta-en", text, "aura-2-vesta-en")
+LISTEN_MODEL = Variable("LISTEN_MODEL", "Deepgram's model that hears", "flux-general-en", text, "flux-general-en")
+THINK_PROVIDER = Variable("THINK_PROVIDER", "who runs the model that thinks", "open_ai", text, "open_ai")
+THINK_MODEL = Variable("THINK_MODEL", "the model that thinks", "gpt-4o-mini", text, "gpt-4o-mini")
 API_TOKEN = Variable(
     "API_TOKEN",
     "the bearer token of /calls; required unless the server is bound to this machine only",
     "a-long-random-text",
-    _optional(_key),
+    optional(key),
     "",
     secret=True,
 )
-MAX_CALLS = Variable("MAX_CALLS", "how many calls one worker carries at once", "50", _whole(1, 10_000), "50")
+MAX_CALLS = Variable("MAX_CALLS", "how many calls one worker carries at once", "50", whole(1, 10_000), "50")
 SUMMARY_MODE = Variable(
     "SUMMARY_MODE",
     "eager keeps the Brief ready after each turn, on_handoff asks for it once",
@@ -295,28 +183,35 @@ SUMMARY_MODE = Variable(
     _summary_mode,
     "eager",
 )
-SUMMARY_DEADLINE = Variable("SUMMARY_DEADLINE", "how long a handoff waits for the Brief", "3", _seconds(0.1, 30), "3")
+SUMMARY_DEADLINE = Variable("SUMMARY_DEADLINE", "how long a handoff waits for the Brief", "3", seconds(0.1, 30), "3")
 SILENCE_BUDGET = Variable(
-    "SILENCE_BUDGET", "the longest silence a caller meets when it is the agents' turn", "4", _seconds(1, 60), "4"
+    "SILENCE_BUDGET", "the longest silence a caller meets when it is the agents' turn", "4", seconds(1, 60), "4"
+)
+VOICEMAIL_MESSAGE = Variable(
+    "VOICEMAIL_MESSAGE",
+    "what the agent says to an answering machine after its beep; empty hangs up on machines",
+    "This is Alex from Acme, you asked us to call. Please call us back.",
+    spoken,
+    "",
 )
 FALLBACK_PHONE_NUMBER = Variable(
-    "FALLBACK_PHONE_NUMBER", "who is dialled when no agent can go on", "+15559870000", _optional(_phone_number), ""
+    "FALLBACK_PHONE_NUMBER", "who is dialled when no agent can go on", "+15559870000", optional(phone_number), ""
 )
 DRAIN_TIMEOUT = Variable(
-    "DRAIN_TIMEOUT", "how long running calls may go on after SIGTERM", "30", _seconds(0, 3600), "30"
+    "DRAIN_TIMEOUT", "how long running calls may go on after SIGTERM", "30", seconds(0, 3600), "30"
 )
 RECORDINGS_DIR = Variable(
     "RECORDINGS_DIR",
     "one folder a call: recording, transcript, journal; none keeps nothing",
     "recordings",
-    _folder,
+    folder,
     "recordings",
 )
 DATABASE_URL = Variable(
     "DATABASE_URL",
     "where call records are kept: SQLite, PostgreSQL, file:FOLDER, or memory: which forgets them",
     "postgresql://switchboard:password@db.example.com/switchboard",
-    _records_url,
+    records_url,
     "sqlite:///switchboard.db",
     secret=True,
 )
@@ -371,6 +266,7 @@ class Settings:
     summary_mode: SummaryMode
     summary_deadline: float
     silence_budget: float
+    voicemail_message: str
     fallback_phone_number: str | None
     drain_timeout: float
     recordings_dir: Path | None
@@ -409,6 +305,7 @@ class Settings:
             summary_mode=read(SUMMARY_MODE),
             summary_deadline=read(SUMMARY_DEADLINE),
             silence_budget=read(SILENCE_BUDGET),
+            voicemail_message=read(VOICEMAIL_MESSAGE),
             fallback_phone_number=read(FALLBACK_PHONE_NUMBER),
             drain_timeout=read(DRAIN_TIMEOUT),
             recordings_dir=read(RECORDINGS_DIR),

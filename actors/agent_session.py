@@ -188,7 +188,8 @@ class AgentSession:
 
     def _owe_words(self) -> None:
         """Open the agents' turn, of a caller who has been waiting since they or an agent last spoke."""
-        self._patience.begin(max(self.desk.ledger.quiet_since, self.desk.journal.started + self.desk.activity.last))
+        if not self._is_closing:  # nothing is owed to whoever is being left
+            self._patience.begin(max(self.desk.ledger.quiet_since, self.desk.journal.started + self.desk.activity.last))
 
     async def _mind_silence(self, wire: AgentWire) -> None:
         async def ask_filler() -> None:

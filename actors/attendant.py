@@ -9,17 +9,25 @@ from typing import assert_never
 import trio
 
 from actors.desk import Desk
+from actors.machine import AnsweringMachine
 from actors.messages import CloseCall, MachineAnswered, ToCall
 from actors.prompter import Closing
 
 
-async def attend(desk: Desk, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
+async def attend(desk: Desk, machine: AnsweringMachine, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
     """See to each message, in order."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(machine.wait_beep)
+        await _read(desk, machine, mailbox)
+        nursery.cancel_scope.cancel(reason="no more messages")
+
+
+async def _read(desk: Desk, machine: AnsweringMachine, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
     async for message in mailbox:
         match message:
             case CloseCall(outcome=outcome):
                 desk.prompter.close(Closing(outcome, desk.policy.closing_sentence, desk.policy.closing))
-            case MachineAnswered():
-                """Nothing yet: the agent talks to the machine."""
+            case MachineAnswered(verdict=verdict):
+                machine.told(verdict)
             case _:
                 assert_never(message)

@@ -35,6 +35,7 @@ from actors.floor import Floor
 from actors.intercom import Intercom
 from actors.journal import Entry, Journal, ignore
 from actors.ledger import Ledger
+from actors.machine import AnsweringMachine
 from actors.messages import ToSummarizer, ToSupervisor
 from actors.policy import CallPolicy
 from actors.prompter import Closing
@@ -71,7 +72,10 @@ class PhoneLine(Protocol):
 
 @attrs.frozen
 class CallPlan:
-    """Who is on the line. `caller` and `line` (our number) are E.164, or empty; `context` is what is known already."""
+    """Who is on the line. `caller` and `line` (our number) are E.164, or empty; `context` is what is known already.
+
+    `voicemail` is what to say to an answering machine: "" hangs up on it, None is as the policy says.
+    """
 
     call_sid: str
     stream_sid: str
@@ -79,6 +83,7 @@ class CallPlan:
     caller: str = ""
     line: str = ""
     context: Brief | None = None
+    voicemail: str | None = None
 
 
 @attrs.frozen
@@ -171,7 +176,9 @@ class Call:
                 nursery.start_soon(self._run_expendable, "summarizer", summarizer.run)
                 if self.scribe is not None:
                     nursery.start_soon(self._run_expendable, "scribe", self.scribe.run)
-                nursery.start_soon(self._run_expendable, "attendant", partial(attend, self.desk, mailbox))
+                nursery.start_soon(
+                    self._run_expendable, "attendant", partial(attend, self.desk, self._machine(), mailbox)
+                )
                 await self._conclude(await self._converse(supervisor))
                 nursery.cancel_scope.cancel(reason="call over")
         return self._outcome
@@ -193,6 +200,10 @@ class Call:
                 ended = await outcome.receive()
                 nursery.cancel_scope.cancel(reason="conversation over")
         return ended
+
+    def _machine(self) -> AnsweringMachine:
+        message = self.plan.voicemail
+        return AnsweringMachine(self.desk, self.services.policy.voicemail if message is None else message)
 
     def _supervisor(
         self,

@@ -73,6 +73,21 @@ class Conversation:
         """What an agent said last."""
         return next((said for said in reversed(self._said) if isinstance(said, Reply)), None)
 
+    @property
+    def is_caller_heard(self) -> bool:
+        """Whether the caller has said anything."""
+        return any(isinstance(said, CallerTurn) for said in self._said)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the caller has said anything after they had heard an agent out."""
+        heard = False
+        for said in self._said:
+            if isinstance(said, CallerTurn) and heard:
+                return True
+            heard = heard or (isinstance(said, Reply) and said.complete)
+        return False
+
     def is_opened(self, since: int = 0) -> bool:
         """Whether anything was said, from the `since`-th thing on, that a new session could go on from."""
         return any(

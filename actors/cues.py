@@ -54,20 +54,27 @@ class Cues:
             self.desk.prompter.begin()
 
     async def _close(self, closing: Closing) -> Ended:
-        with trio.move_on_after(closing.within / 2) as waiting:
-            await self._wait_pause()
+        interrupts = closing.go is not None or not await self._is_pause(closing.within / 2)
         while self.desk.ledger.floor is not self.voice:
             await self.desk.ledger.wait_floor()
-        if self.goodbyes:  # the agent's own, which will end the session
+        if self.goodbyes and closing.go is None:  # the agent's own, which will end the session
             self.desk.prompter.begin()
             await trio.sleep_forever()
         self.goodbyes.add(_CLOSING)
         self.reader.hold()  # who speaks now is heard no more, and cannot cut it
         self.patience.end()
+        if closing.go is not None:
+            await self._hush_until(closing.go)
         self.desk.journal.note(GoodbyeStarted(self.agent.name, closing.outcome))
-        await self._say_last(closing.sentence, interrupts=waiting.cancelled_caught)
+        await self._say_last(closing.sentence, interrupts=interrupts)
         self.desk.journal.note(GoodbyeHeard(self.agent.name, await self._hear_last()))
         return Ended(closing.outcome, closing.outcome)
+
+    async def _hush_until(self, go: trio.Event) -> None:
+        self.voice.is_hushed = True
+        self.desk.ledger.interrupt(self.voice)
+        await go.wait()
+        self.voice.is_hushed = False
 
     async def _say_last(self, sentence: str, *, interrupts: bool) -> None:
         """Say it after what is being said; where nothing comes of that, instead of it.
@@ -88,8 +95,11 @@ class Cues:
         ledger, policy, last = self.desk.ledger, self.desk.policy, self._last
         if last is None:
             return False
-        with trio.move_on_after(policy.goodbye_audio):
-            await ledger.wait_received(last)
+        received = -1
+        while not (last.whole or last.closed) and last.received > received:  # as long as more of it comes
+            received = last.received
+            with trio.move_on_after(policy.goodbye_audio):
+                await ledger.wait_received(last)
         self.voice.is_hushed = self.voice.is_muted = True
         ledger.end_reply(self.voice)
         with trio.move_on_after(ledger.unplayed + policy.goodbye_grace):
@@ -99,6 +109,12 @@ class Cues:
     async def _inject(self, sentence: str, behavior: InjectionBehavior) -> None:
         self.desk.ledger.unmute(self.voice)
         await self.wire.send(InjectAgentMessage(sentence, behavior))
+
+    async def _is_pause(self, seconds: float) -> bool:
+        """Wait so long for a pause; tell whether there was one."""
+        with trio.move_on_after(seconds) as waiting:
+            await self._wait_pause()
+        return not waiting.cancelled_caught
 
     async def _wait_pause(self) -> None:
         """Wait until nobody speaks, and no answer is owed."""

@@ -293,6 +293,14 @@ class GoodbyeHeard:
 
 
 @attrs.frozen
+class MachineDetected:
+    """Twilio says who has answered, in its words; `believed` unless it was a person after all."""
+
+    verdict: str
+    believed: bool
+
+
+@attrs.frozen
 class CallClosing:
     """The switchboard ends the call, for this outcome: whoever has the floor is to say the last sentence."""
 
@@ -411,6 +419,7 @@ Fact: TypeAlias = (
     | RestartsExhausted
     | GoodbyeStarted
     | GoodbyeHeard
+    | MachineDetected
     | CallClosing
     | ClosingUnsaid
     | SilenceMet

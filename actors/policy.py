@@ -62,6 +62,12 @@ class CallPolicy:
     apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
     closing: float = 5.0
     """For the last sentence of a call that the switchboard ends to begin; past it, Twilio says it."""
+    machine_quiet: float = 2.5
+    """Of a machine's line, before its greeting is taken to be over, where Twilio does not say so."""
+    machine_greeting: float = 30.0
+    """The longest greeting that is waited for."""
+    voicemail: str = ""
+    """What is said to a machine; it is hung up on if empty."""
     closing_sentence: str = "I am sorry, we have to end this call now. Please call us again. Goodbye."
     fallback_number: str = ""
     """Where a call goes that no agent can carry on; hung up if empty."""

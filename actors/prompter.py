@@ -13,12 +13,14 @@ import trio
 class Closing:
     """The call is to end: this is the last thing said, and the call's outcome.
 
-    `within` seconds the sentence must have begun; without a sentence the call ends at once.
+    `within` seconds the sentence must have begun; without a sentence the call ends at once. `go`: not before that, and
+    nothing of the agent is heard until then.
     """
 
     outcome: str
     sentence: str
     within: float
+    go: trio.Event | None = None
 
 
 @attrs.define(eq=False)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 ROOT = Path(__file__).parent.parent
 COPIED = ("actors", "agents", "demo", "protocol", "simulators", "store", "tests", "web")
-FILES = ("cli.py", "server.py", "settings.py", "pyproject.toml", ".env.example")
+FILES = ("cli.py", "server.py", "setting_values.py", "settings.py", "pyproject.toml", ".env.example")
 
 
 @attrs.frozen

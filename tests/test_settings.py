@@ -75,6 +75,7 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("LEAD_SERVER_EXTERNAL_URL", "http://agent.example.com"),
         ("LEAD_PHONE_NUMBER", "+1-555-765"),
         ("MAX_CALLS", "0"),
+        ("VOICEMAIL_MESSAGE", 501 * "x"),
         ("MAX_CALLS", "1e3"),
         ("SUMMARY_MODE", "sometimes"),
         ("SUMMARY_DEADLINE", "nan"),

@@ -10,6 +10,7 @@ import structlog
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
+from actors.messages import MachineAnswered
 from settings import is_phone_number
 from web import twiml
 from web.admission import Admission
@@ -108,14 +109,15 @@ class TwilioRoutes:
         return Response("", 204)
 
     async def amd(self) -> Response:
-        """Hang up when a machine has answered."""
+        """Tell the call who has answered; one that does not run here is hung up on when it is a machine."""
         form = await request.form
         call_sid, answered_by = form.get("CallSid", ""), form.get("AnsweredBy", "")
         call = self.office.board.find(call_sid)
         if call is not None:
             call.answered_by = answered_by
         _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
-        if answered_by.startswith("machine") or answered_by == "fax":
+        told = self.office.services.intercom.tell(call_sid, MachineAnswered(answered_by))
+        if not told and (answered_by.startswith("machine") or answered_by == "fax"):
             await self._leave_machine(call_sid)
         return Response("", 204)
 

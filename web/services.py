@@ -114,6 +114,7 @@ def policy_of(settings: Settings) -> CallPolicy:
         filler_lead=min(CallPolicy().filler_lead, budget / 4),
         summary_mode=SummaryMode(settings.summary_mode.value),
         summary_deadline=settings.summary_deadline,
+        voicemail=settings.voicemail_message,
         fallback_number=settings.fallback_phone_number or "",
     )
 

@@ -9,6 +9,7 @@ from actors.attendant import attend
 from actors.closing import wait_unsaid
 from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, ReplyEnded
 from actors.intercom import Intercom
+from actors.machine import AnsweringMachine
 from actors.messages import CloseCall, Ended
 from actors.policy import CallPolicy
 from actors.prompter import Closing, Prompter
@@ -205,7 +206,7 @@ async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) ->
     with intercom.open("CA1") as mailbox:
         intercom.tell("CA1", CloseCall("drained"))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(attend, watched.desk, mailbox)
+            nursery.start_soon(attend, watched.desk, AnsweringMachine(watched.desk, ""), mailbox)
             closing = await watched.desk.prompter.wait_closing()
             nursery.cancel_scope.cancel()
 

@@ -123,6 +123,7 @@ async def play(
     bundle: int = 4,
     clips: Clips | None = None,
     played: Played | None = None,
+    voicemail: str | None = None,
     meanwhile: Callable[[Played], Awaitable[None]] = hear_nothing,
 ) -> Played:
     """Play a scenario through `run_call` until both sides are done; `meanwhile` is what the outside world does.
@@ -164,7 +165,8 @@ async def play(
         done.call_sid = started.call_sid
         nursery.start_soon(meanwhile, done)
         try:
-            done.record = await run_call(ours, CallPlan(started.call_sid, started.stream_sid, "outbound"), services)
+            plan_of_call = CallPlan(started.call_sid, started.stream_sid, "outbound", voicemail=voicemail)
+            done.record = await run_call(ours, plan_of_call, services)
         finally:
             with trio.move_on_after(2, shield=True):
                 await ours.aclose()

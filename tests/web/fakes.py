@@ -14,6 +14,7 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 from actors.call import CallPlan, CallServices
+from actors.intercom import Intercom
 from agents.roster import Roster
 from protocol.wire import WebSocket
 from settings import Settings
@@ -148,6 +149,7 @@ class Exchange:
     records: MemoryRecords
     slots: Slots
     settings: Settings
+    intercom: Intercom
 
     def client(self) -> httpx.AsyncClient:
         """A client that reaches the application as through a proxy: under a name and scheme that are not public."""
@@ -189,8 +191,9 @@ def exchange(
     chosen = settings(**changes)
     line, calls, records = line or FakeLine(), calls or FakeCalls(), records or MemoryRecords()
     slots = Slots(chosen.max_calls)
-    app = create_app(chosen, services(line, records), line, holes=holes, slots=slots, run_call=calls)
-    return Exchange(app, line, calls, records, slots, chosen)
+    offered = services(line, records)
+    app = create_app(chosen, offered, line, holes=holes, slots=slots, run_call=calls)
+    return Exchange(app, line, calls, records, slots, chosen, offered.intercom)
 
 
 def voice_form(call_sid: str = CALL_SID, *, outbound: bool = False, **more: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.messages import MachineAnswered
 from store.records import CallRecord
 from tests.web.fakes import (
     CALL_SID,
@@ -170,6 +171,17 @@ async def test_a_machine_is_left_and_a_person_is_not(
     answer = await there.twilio("/twilio/amd", form(AnsweredBy=verdict))
 
     assert (answer.status_code, there.line.hung_up) == (204, hung_up)
+
+
+@pytest.mark.parametrize("verdict", ["human", "machine_start", "machine_end_beep", "fax", ""])
+async def test_a_running_call_is_told_who_has_answered_and_decides(verdict: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.twilio("/twilio/voice", voice_form())
+
+    with there.intercom.open(CALL_SID) as mailbox:
+        await there.twilio("/twilio/amd", form(AnsweredBy=verdict))
+
+        assert (mailbox.receive_nowait(), there.line.hung_up) == (MachineAnswered(verdict), [])
 
 
 async def test_a_hang_up_that_fails_is_not_twilios_problem(autojump_clock: MockClock) -> None:

@@ -108,11 +108,16 @@ def test_pigeonholes_are_shared_when_there_is_a_folder_for_them() -> None:
 
 def test_the_deadlines_of_a_call_are_the_settings() -> None:
     policy = policy_of(
-        settings(SUMMARY_MODE="on_handoff", SUMMARY_DEADLINE="1.5", FALLBACK_PHONE_NUMBER="+15559870000")
+        settings(
+            SUMMARY_MODE="on_handoff",
+            SUMMARY_DEADLINE="1.5",
+            FALLBACK_PHONE_NUMBER="+15559870000",
+            VOICEMAIL_MESSAGE="Please call us back.",
+        )
     )
 
     assert (policy.summary_mode, policy.summary_deadline) == (SummaryMode.ON_HANDOFF, 1.5)
-    assert policy.fallback_number == "+15559870000"
+    assert (policy.fallback_number, policy.voicemail) == ("+15559870000", "Please call us back.")
 
 
 @pytest.mark.parametrize(("budget", "lead"), [("4", 1), ("20", 1), ("2", 0.5), ("1", 0.25)])

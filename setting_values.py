@@ -1,0 +1,150 @@
+"""How the text of a setting becomes its value.
+
+Each of these takes what somebody has written and returns what it means, or raises `ValueError` with what was wanted, in
+words that go on after "which is not". They read nothing and know no setting by name.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+LONGEST_SENTENCE = 500
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` names this machine only."""
+    bare = host.strip("[]").lower()
+    if bare == "localhost" or bare.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(bare).is_loopback
+    except ValueError:
+        return False
+
+
+def text(value: str) -> str:
+    return value
+
+
+def spoken(value: str) -> str:
+    if len(value) > LONGEST_SENTENCE:
+        raise ValueError(f"a text of at most {LONGEST_SENTENCE} characters: half a minute of speech")
+    return value
+
+
+def key(value: str) -> str:
+    if any(character.isspace() for character in value) or not value.isascii():
+        raise ValueError("a key without spaces or quotes around it")
+    return value
+
+
+def account_sid(value: str) -> str:
+    if re.fullmatch(r"AC[0-9a-fA-F]{32}", value) is None:
+        raise ValueError("an account SID: AC and 32 hexadecimal digits")
+    return value
+
+
+def is_phone_number(text: str) -> bool:
+    """Tell whether `text` is a phone number in E.164."""
+    return re.fullmatch(r"\+[1-9][0-9]{6,14}", text) is not None
+
+
+def phone_number(value: str) -> str:
+    if not is_phone_number(value):
+        raise ValueError("a phone number in E.164: + and 7 to 15 digits, no spaces")
+    return value
+
+
+def _split(value: str, schemes: tuple[str, ...], wanted: str) -> SplitResult:
+    try:
+        url = urlsplit(value)
+        url.port  # noqa: B018 - reading it is the check
+    except ValueError:
+        raise ValueError(wanted) from None
+    if url.scheme not in schemes or not url.hostname or url.username is not None or url.fragment:
+        raise ValueError(wanted)
+    return url
+
+
+def origin(value: str) -> str:
+    wanted = "an origin: https://host or https://host:port, without a path (http only for this machine)"
+    url = _split(value, ("https", "http"), wanted)
+    if url.path not in {"", "/"} or url.query:
+        raise ValueError(wanted)
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
+        raise ValueError(wanted)
+    return f"{url.scheme}://{url.netloc}"
+
+
+def host_url(value: str) -> str:
+    wanted = "a scheme and a host: https://host or http://host:port"
+    url = _split(value, ("https", "http"), wanted)
+    if url.path not in {"", "/"} or url.query:
+        raise ValueError(wanted)
+    return f"{url.scheme}://{url.netloc}"
+
+
+def http_url(value: str) -> str:
+    _split(value, ("https", "http"), "a URL that begins with https:// or http://")
+    return value.rstrip("/")
+
+
+def socket_url(value: str) -> str:
+    _split(value, ("wss", "ws"), "a WebSocket URL that begins with wss:// or ws://")
+    return value
+
+
+def records_url(value: str) -> str:
+    """Check what a misspelt URL would only show when the first call is over; the rest is the database's to say."""
+    kind, _, rest = value.partition(":")
+    database = kind.partition("+")[0]
+    if value == "memory:" or (kind == "file" and rest):
+        return value
+    if database == "sqlite" and rest.startswith("///") and rest.partition("?")[0].strip("/"):
+        return value
+    if database in {"postgresql", "postgres"} and rest.startswith("//") and _has_port_or_none(value):
+        return value
+    raise ValueError("sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME, file:FOLDER or memory:")
+
+
+def _has_port_or_none(url: str) -> bool:
+    try:
+        urlsplit(url).port  # noqa: B018 - reading it is the check
+    except ValueError:
+        return False
+    return True
+
+
+def folder(value: str) -> Path | None:
+    return None if value.lower() == "none" else Path(value)
+
+
+def optional(value_of: Callable[[str], str]) -> Callable[[str], str | None]:
+    return lambda value: value_of(value) if value else None
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if re.fullmatch(r"[0-9]{1,9}", value) is None or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    wanted = f"a number of seconds from {low:g} to {high:g}"
+
+    def parse(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValueError(wanted) from None
+        if not math.isfinite(number) or not low <= number <= high:
+            raise ValueError(wanted)
+        return number
+
+    return parse

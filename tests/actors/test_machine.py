@@ -1,0 +1,165 @@
+"""Twilio's verdicts about who has answered, and what is made of them."""
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.facts import GoodbyeHeard, MachineDetected
+from actors.machine import AnsweringMachine
+from actors.messages import Ended
+from actors.policy import CallPolicy
+from actors.prompter import Closing
+from actors.reply import Reply
+from protocol.deepgram import AgentAudioDone, InjectAgentMessage
+from tests.actors.fakes import Watched, heard, says, words
+from tests.actors.test_agent_session import on_the_floor
+
+MESSAGE = "This is Alex from Acme. Please call us back."
+POLICY = CallPolicy()
+ENDS = ("machine_end_beep", "machine_end_silence", "machine_end_other")
+
+
+def whole(complete: bool = True) -> Reply:
+    """A greeting that was heard out, or was cut."""
+    return Reply("first", 1, 0.0, received=8000, played=8000 if complete else 1000, whole=True, cut=not complete)
+
+
+def closing_of(watched: Watched) -> str:
+    closing = watched.desk.prompter.closing
+    return closing.outcome if closing is not None else ""
+
+
+@pytest.mark.parametrize("verdict", ["human", "unknown", "", "machine", "something new"])
+async def test_whatever_is_not_a_machine_is_a_person(verdict: str, autojump_clock: MockClock) -> None:
+    watched = Watched()
+    AnsweringMachine(watched.desk, MESSAGE).told(verdict)
+
+    assert closing_of(watched) == ""
+    assert watched.facts(MachineDetected) == [MachineDetected(verdict, believed=False)]
+
+
+@pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
+async def test_a_machine_is_hung_up_on_where_there_is_nothing_to_say(verdict: str, autojump_clock: MockClock) -> None:
+    watched = Watched()
+    AnsweringMachine(watched.desk, "").told(verdict)
+
+    assert watched.desk.prompter.closing == Closing("machine", "", 0.0)
+
+
+async def test_a_fax_is_left_no_message(autojump_clock: MockClock) -> None:
+    watched = Watched()
+    AnsweringMachine(watched.desk, MESSAGE).told("fax")
+
+    assert watched.desk.prompter.closing == Closing("machine", "", 0.0)
+
+
+@pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
+async def test_a_person_who_has_answered_an_agent_is_never_taken_for_a_machine(
+    verdict: str, autojump_clock: MockClock
+) -> None:
+    watched = Watched()
+    watched.desk.conversation.add_reply(whole())
+    watched.desk.conversation.add_caller("Yes, I have a minute.")
+    AnsweringMachine(watched.desk, MESSAGE).told(verdict)
+
+    assert closing_of(watched) == ""
+
+
+@pytest.mark.parametrize(("verdict", "outcome"), [("machine_start", ""), *((end, "voicemail_left") for end in ENDS)])
+async def test_words_before_an_agent_was_heard_out_may_be_the_greeting_of_a_machine(
+    verdict: str, outcome: str, autojump_clock: MockClock
+) -> None:
+    """Only where Twilio has heard the greeting to its end: at its beginning, nothing of it has been transcribed."""
+    watched = Watched()
+    watched.desk.conversation.add_reply(whole(complete=False))
+    watched.desk.conversation.add_caller("You have reached Ada.")
+    AnsweringMachine(watched.desk, MESSAGE).told(verdict)
+
+    assert closing_of(watched) == outcome
+
+
+async def test_the_beep_is_waited_for(autojump_clock: MockClock) -> None:
+    watched = Watched()
+    machine = AnsweringMachine(watched.desk, MESSAGE)
+    machine.told("machine_start")
+    closing = watched.desk.prompter.closing
+    assert closing is not None
+    assert closing.go is not None
+
+    assert not closing.go.is_set()
+    machine.told("machine_end_beep")
+    assert closing.go.is_set()
+
+
+async def test_where_nobody_tells_of_the_beep_a_quiet_line_does(autojump_clock: MockClock) -> None:
+    watched, began = Watched(), trio.current_time()
+    machine, activity = AnsweringMachine(watched.desk, MESSAGE), watched.desk.activity
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(machine.wait_beep)
+        await trio.sleep(3)
+        activity.hear(voiced=True, now=3.0)
+        machine.told("machine_start")
+        await trio.sleep(2)
+        activity.hear(voiced=True, now=5.0)
+
+    assert trio.current_time() - began == pytest.approx(5 + POLICY.machine_quiet, abs=0.1)
+    closing = watched.desk.prompter.closing
+    assert closing is not None
+    assert closing.go is not None
+    assert closing.go.is_set()
+
+
+async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clock: MockClock) -> None:
+    watched, began = Watched(), trio.current_time()
+    machine = AnsweringMachine(watched.desk, MESSAGE)
+
+    async def music() -> None:
+        while True:
+            watched.desk.activity.hear(voiced=True, now=watched.desk.journal.now)
+            await trio.sleep(1)
+
+    machine.told("machine_start")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(music)
+        await machine.wait_beep()
+        nursery.cancel_scope.cancel()
+
+    assert trio.current_time() - began == POLICY.machine_greeting
+
+
+async def test_a_call_that_is_ending_already_is_left_alone(autojump_clock: MockClock) -> None:
+    watched = Watched()
+    watched.desk.prompter.close(Closing("drained", "Goodbye.", 5.0))
+    AnsweringMachine(watched.desk, MESSAGE).told("machine_start")
+
+    assert closing_of(watched) == "drained"
+
+
+async def test_nothing_of_the_agent_is_heard_before_the_beep_and_the_message_is_to_its_end(
+    autojump_clock: MockClock,
+) -> None:
+    async with on_the_floor() as scene:
+        machine = AnsweringMachine(scene.watched.desk, MESSAGE)
+        await scene.far.say(words(4), says("Hello, this is Alex."))
+        await trio.sleep(2)
+        machine.told("machine_start")
+        await scene.settle()
+        played = scene.line.played
+        await scene.far.say(
+            AgentAudioDone(), heard("You have reached Ada"), words(3), says("Hi Ada."), AgentAudioDone()
+        )
+        await trio.sleep(6)
+        await wait_all_tasks_blocked()
+
+        assert scene.far.said(InjectAgentMessage) == []
+        assert scene.line.played == played
+        machine.told("machine_end_beep")
+        assert await scene.far.hear(InjectAgentMessage) == InjectAgentMessage(MESSAGE, "interrupt")
+        await scene.far.say(words(30), says(MESSAGE), AgentAudioDone())
+        began = trio.current_time()
+        ended = await scene.ended()
+
+    assert ended == Ended("voicemail_left", "voicemail_left")
+    assert trio.current_time() - began == pytest.approx(30, abs=0.1)
+    assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
+    assert scene.replies[-1] == MESSAGE

@@ -1,0 +1,107 @@
+"""A machine answers: it is hung up on, or it records the message from its first word to its last."""
+
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors import facts
+from actors.messages import MachineAnswered
+from actors.policy import CallPolicy
+from simulators.scenario import parse_scenario
+from tests.calls.harness import Played, play
+
+MESSAGE = "Hello, this is Alex from Acme. You asked us to call. Please call us back when it suits you. Goodbye."
+POLICY = CallPolicy(voicemail=MESSAGE)
+MACHINE = parse_scenario("""
+[caller]
+hangs_up = false
+[[caller.line]]
+says = "You have reached the voicemail of Ada Lovelace. Please leave a message after the tone."
+barge_in = 0.4
+[[caller.line]]
+silent = 90.0
+
+[agents.qualifier]
+prompt_contains = "You are Alex"
+fallback = ["Hello Ada, this is Alex.", "Is now a good time to talk?"]
+[[agents.qualifier.turn]]
+hears = "never said by anybody"
+says = ["Never."]
+""")
+
+
+def tell(*verdicts: tuple[float, str]) -> Callable[[Played], Awaitable[None]]:
+    """Give these verdicts, each at its second of the call."""
+
+    async def give(played: Played) -> None:
+        for (before, _), (at, verdict) in pairwise([(0.0, ""), *verdicts]):
+            await trio.sleep(at - before)
+            played.intercom.tell(played.call_sid, MachineAnswered(verdict))
+
+    return give
+
+
+def end_of_greeting(played: Played) -> float:
+    return max(spoke.end for spoke in played.facts(facts.CallerSpoke))
+
+
+@pytest.mark.parametrize(
+    "verdicts",
+    [((3.0, "machine_start"),), ((3.0, "machine_start"), (7.0, "machine_end_beep")), ((7.0, "machine_end_beep"),)],
+    ids=["start", "start and end", "end"],
+)
+async def test_the_message_is_left_after_the_greeting_from_its_first_word_to_its_last(
+    verdicts: tuple[tuple[float, str], ...], autojump_clock: MockClock
+) -> None:
+    played = await play(MACHINE, policy=POLICY, meanwhile=tell(*verdicts))
+
+    assert played.the_record.outcome == "voicemail_left"
+    assert played.heard_of_agents()[-1] == MESSAGE
+    first = next(spoke.start for spoke in played.facts(facts.AgentSpoke)[::-1])
+    assert first > end_of_greeting(played)
+    assert [asked for asked, _ in played.line.asked] == ["hang_up"]
+
+
+async def test_between_the_verdict_and_the_beep_nothing_of_the_agent_is_heard(autojump_clock: MockClock) -> None:
+    played = await play(MACHINE, policy=POLICY, meanwhile=tell((3.0, "machine_start")))
+
+    message = played.times(facts.GoodbyeStarted)[0]
+    assert message > end_of_greeting(played)
+    assert [] == [spoke for spoke in played.facts(facts.AgentSpoke) if spoke.end > 3.1 and spoke.start < message]
+
+
+@pytest.mark.parametrize("verdict", ["machine_start", "fax"])
+async def test_without_a_message_a_machine_is_hung_up_on(verdict: str, autojump_clock: MockClock) -> None:
+    policy = POLICY if verdict == "fax" else CallPolicy()
+    played = await play(MACHINE, policy=policy, meanwhile=tell((3.0, verdict)))
+
+    assert played.the_record.outcome == "machine"
+    assert played.the_record.duration == pytest.approx(3.05, abs=0.1)
+    assert [asked for asked, _ in played.line.asked] == ["hang_up"]
+
+
+@pytest.mark.parametrize("verdict", ["machine_start", "machine_end_silence", "unknown", "human"])
+async def test_a_late_verdict_never_interrupts_a_person_who_has_spoken(verdict: str, autojump_clock: MockClock) -> None:
+    played = await play("busy_caller", policy=POLICY, meanwhile=tell((12.0, verdict)))
+
+    assert played.the_record.outcome == "completed"
+    assert [fact.believed for fact in played.facts(facts.MachineDetected)] == [False]
+
+
+async def test_where_no_agent_can_leave_it_the_telephone_network_does(autojump_clock: MockClock) -> None:
+    played = await play(MACHINE, ["deepgram: mute after 1 s"], policy=POLICY, meanwhile=tell((3.0, "machine_start")))
+
+    ((asked, twiml),) = played.line.asked
+    assert (played.the_record.outcome, asked) == ("voicemail_left", "redirect")
+    assert MESSAGE in twiml
+
+
+async def test_a_call_may_have_a_message_of_its_own(autojump_clock: MockClock) -> None:
+    mine = attrs.evolve(POLICY, voicemail="")
+    played = await play(MACHINE, policy=mine, voicemail=MESSAGE, meanwhile=tell((7.0, "machine_end_beep")))
+
+    assert played.heard_of_agents()[-1] == MESSAGE
