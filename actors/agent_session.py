@@ -7,8 +7,8 @@ raises; it returns only when its agent has ended the conversation and the goodby
 """
 
 import math
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import TypeAlias
 
 import attrs
@@ -35,11 +35,13 @@ from actors.function_calls import Failed, FunctionResult, error_text, run_functi
 from actors.goodbye import hear_out
 from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, Spent, ToSummarizer, ToSupervisor
 from actors.messages import HandoffAsked as AskHandoff
+from actors.opening import Opening
 from actors.patience import Patience
 from actors.reply import Voice
 from actors.silence import mind_deafness, mind_session
 from actors.tape import TapeReader
-from agents.functions import Answer, CallContext, EndCall, HandOff
+from actors.transfer import put_through
+from agents.functions import Answer, CallContext, EndCall, HandOff, TransferToHuman
 from agents.spec import AgentSpec
 from protocol import deepgram
 from protocol.deepgram import (
@@ -49,29 +51,12 @@ from protocol.deepgram import (
     InjectAgentMessage,
     InjectUserMessage,
     KeepAlive,
-    Settings,
 )
 from protocol.wire import WebSocket
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[WebSocket]]
 
 _SAY_GOODBYE = '{"ok": true, "next": "Say goodbye now, in one short sentence. The call ends when you have said it."}'
-
-
-@attrs.frozen
-class Opening:
-    """How a session begins. All three are asked for only when their time has come.
-
-    `settings` is awaited once the service has welcomed us (at a handoff it waits for the Brief), `start` says from
-    which frame of the tape to listen, and `ask` is a turn of the caller that the last session left unanswered.
-    `greets` says that the agent has the first word, `owes` that the caller is waiting for it for another reason.
-    """
-
-    settings: Callable[[], Awaitable[Settings]]
-    start: Callable[[], int]
-    ask: str | None = None
-    greets: bool = True
-    owes: bool = False
 
 
 @attrs.define(eq=False)
@@ -343,14 +328,7 @@ class AgentSession:
         result: FunctionResult | None = None
         with self._functions[call.id] as scope:
             result = await self._result_of(call)
-            match result:
-                case HandOff():
-                    answer = error_text((await self._ask_handoff(call, result, reader)).why)
-                case EndCall():
-                    await self._say_goodbye(call, result, wire)
-                    answer = None
-                case Answer() | Failed():
-                    answer = result.text()
+            answer = await self._answer_to(call, result, wire, reader)
         del self._functions[call.id]
         if scope.cancelled_caught:
             await self._withdraw(call, result, reader)
@@ -364,6 +342,20 @@ class AgentSession:
                 self._owe_words()
         elif isinstance(result, EndCall):
             await over.send(Ended(result.reason))
+
+    async def _answer_to(
+        self, call: FunctionCall, result: FunctionResult, wire: AgentWire, reader: TapeReader
+    ) -> str | None:
+        match result:
+            case HandOff():
+                return error_text((await self._ask_handoff(call, result, reader)).why)
+            case TransferToHuman():
+                return error_text(await self._put_through(call, result))
+            case EndCall():
+                await self._say_goodbye(call, result, wire)
+                return None
+            case Answer() | Failed():
+                return result.text()
 
     async def _result_of(self, call: FunctionCall) -> FunctionResult:
         earlier = self.desk.conversation.earlier_answer(call.name, call.arguments)
@@ -380,7 +372,7 @@ class AgentSession:
         self.desk.conversation.add_function(done, facts, repeatable=not ok)
         if isinstance(result, Failed) and result.cause:
             content = f"{content} ({result.cause})"
-        self.desk.journal.note(FunctionAnswered(self.agent.name, call.id, call.name, content, ok, took))
+        self.desk.journal.note(FunctionAnswered(self.agent.name, call.id, call.name, content, ok, took, facts))
 
     async def _withdraw(self, call: FunctionCall, result: FunctionResult | None, reader: TapeReader) -> None:
         self.desk.journal.note(FunctionWithdrawn(self.agent.name, call.id, call.name))
@@ -428,13 +420,28 @@ class AgentSession:
     async def _say_goodbye(self, call: FunctionCall, end: EndCall, wire: AgentWire) -> None:
         """Wait until the caller has heard the goodbye, which may be on its way still, or not yet asked for."""
         self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
-        self._patience.end()
-        self._goodbyes.add(call.id)
         self._goodbye = end
-        try:
+        with self._uncut(call):
             if self.voice.reply is None:
                 await wire.send(FunctionCallResponse(call.id, call.name, _SAY_GOODBYE, call.thought_signature))
             complete = await hear_out(self.desk, self.voice, self.agent.voice)
             self.desk.journal.note(GoodbyeHeard(self.agent.name, complete))
+
+    async def _put_through(self, call: FunctionCall, wanted: TransferToHuman) -> str:
+        """Have the caller hear that they are put through, and ask the line. To be told why not is the only answer."""
+
+        async def hear() -> None:
+            with self._uncut(call):
+                await hear_out(self.desk, self.voice, self.agent.voice)
+
+        return await put_through(self.desk, self.agent, wanted, hear, self.summarizer, call=call)
+
+    @contextmanager
+    def _uncut(self, call: FunctionCall) -> Iterator[None]:
+        """Let no barge-in cut what is said with this call."""
+        self._patience.end()
+        self._goodbyes.add(call.id)
+        try:
+            yield
         finally:
             self._goodbyes.discard(call.id)

@@ -30,7 +30,7 @@ from actors.clips import ClipBook, Clips
 from actors.closing import wait_unsaid
 from actors.conversation import Conversation
 from actors.desk import Desk
-from actors.facts import ActorCrashed, CallEnded, CallStarted
+from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted
 from actors.floor import Floor
 from actors.intercom import Intercom
 from actors.journal import Entry, Journal, ignore
@@ -40,19 +40,22 @@ from actors.messages import ToSummarizer, ToSupervisor
 from actors.policy import CallPolicy
 from actors.prompter import Closing
 from actors.record import RecordBuilder
+from actors.resumption import Resumption
 from actors.scribe import Scribe
 from actors.settings_form import SettingsForm, VoiceAgentOptions
 from actors.summarizer import AskBrief, Summarizer
 from actors.supervision import Crashed, describe, guard, root_cause
 from actors.supervisor import ConversationOutcome, Finished, NoAgentLeft, Supervisor
+from actors.switch import Switch, Transfers
 from actors.tape import Tape
 from actors.twilio_bridge import TwilioBridge
+from actors.voice_activity import VoiceActivity
 from agents.brief import Brief
 from agents.roster import Roster
 from protocol.audio import FRAME_BYTES
 from protocol.wire import WebSocket
 from store.calls import CallRecords
-from store.records import CallRecord
+from store.records import TRANSFERRING, CallRecord
 
 log = structlog.stdlib.get_logger()
 
@@ -74,7 +77,8 @@ class PhoneLine(Protocol):
 class CallPlan:
     """Who is on the line. `caller` and `line` (our number) are E.164, or empty; `context` is what is known already.
 
-    `voicemail` is what to say to an answering machine: "" hangs up on it, None is as the policy says.
+    `voicemail` is what to say to an answering machine: "" hangs up on it, None is as the policy says. `resumption` is
+    what the call goes on from, if this is not its first stream.
     """
 
     call_sid: str
@@ -84,6 +88,7 @@ class CallPlan:
     line: str = ""
     context: Brief | None = None
     voicemail: str | None = None
+    resumption: Resumption | None = None
 
 
 @attrs.frozen
@@ -101,6 +106,8 @@ class CallServices:
     observe: Callable[[Entry], None] = ignore
     clips: Clips = attrs.field(factory=ClipBook)
     intercom: Intercom = attrs.field(factory=Intercom)
+    transfers: Transfers | None = None
+    """How a call is put through to a person; None where there is nobody."""
     rng: Random = attrs.field(factory=Random)
 
 
@@ -145,21 +152,38 @@ class Call:
     @classmethod
     def of(cls, media: WebSocket, plan: CallPlan, services: CallServices) -> "Call":
         """Lay the desk for a call; nothing runs yet."""
-        book = RecordBuilder(plan.caller, plan.line, datetime.now(UTC).isoformat(timespec="milliseconds"))
-        scribe = Scribe(services.recordings / plan.call_sid) if services.recordings else None
+        earlier, elapsed = plan.resumption, plan.resumption.elapsed if plan.resumption else 0.0
+        started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
+        book = RecordBuilder(plan.caller, plan.line, started, earlier.record if earlier else None)
+        scribe = Scribe(services.recordings / plan.call_sid, elapsed) if services.recordings else None
         readers = [book.read, services.observe] + ([scribe.read] if scribe else [])
-        journal = Journal.read_by(readers)
+        journal = Journal.read_by(readers, elapsed)
         ledger = Ledger(journal)
         tape = Tape()
         if scribe is not None:
             ledger.on_heard = scribe.recording.put_heard
-        desk = Desk(plan.call_sid, journal, tape, ledger, Conversation(), services.policy, services.clips)
+        desk = Desk(
+            call_sid=plan.call_sid,
+            journal=journal,
+            tape=tape,
+            ledger=ledger,
+            conversation=earlier.conversation() if earlier else Conversation(),
+            policy=services.policy,
+            clips=services.clips,
+            activity=VoiceActivity(last=elapsed),
+            switch=Switch(plan.call_sid, services.transfers),
+        )
         on_audio = scribe.recording.caller.put if scribe is not None else None
         return cls(plan, services, desk, TwilioBridge(desk, media, plan.stream_sid, on_audio), book, scribe)
 
     async def carry(self) -> str:
         """Run the actors until the call is over; return its outcome."""
-        self.desk.journal.note(CallStarted(self.plan.call_sid, self.plan.stream_sid, self.plan.direction))
+        plan, resumption = self.plan, self.plan.resumption
+        self.desk.journal.note(
+            CallResumed(plan.stream_sid, resumption.why)
+            if resumption is not None
+            else CallStarted(plan.call_sid, plan.stream_sid, plan.direction)
+        )
         to_supervisor, supervisor_mailbox = trio.open_memory_channel[ToSupervisor](_MAILBOX)
         to_summarizer, summarizer_mailbox = trio.open_memory_channel[ToSummarizer](_MAILBOX)
         supervisor = self._supervisor(to_supervisor, supervisor_mailbox, to_summarizer)
@@ -220,12 +244,13 @@ class Call:
             summarizer=summarizer,
             rng=self.services.rng,
             context=self.plan.context,
+            resumption=self.plan.resumption,
         )
 
     async def _run_bridge(self, call: trio.CancelScope) -> None:
         left = await self.bridge.run()
-        self._end_as("caller_hung_up")
-        call.cancel(reason=f"caller hung up ({left.how})")
+        self._end_as(TRANSFERRING if self.desk.switch.underway is not None else "caller_hung_up")
+        call.cancel(reason=f"{self._outcome} ({left.how})")
 
     async def _run_expendable(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         ended = await guard(run)
@@ -275,7 +300,13 @@ class Call:
             "agent_sent": desk.ledger.sent // FRAME_BYTES,
             "dropped": desk.ledger.dropped // FRAME_BYTES,
         }
-        desk.journal.note(CallEnded(outcome, round(desk.journal.now, 3), frames))
+        duration = round(desk.journal.now, 3)
+        if outcome != TRANSFERRING:
+            desk.journal.note(CallEnded(outcome, duration, frames))
+            return
+        if (answered := desk.switch.answered()) is not None:
+            desk.journal.note(answered)
+        desk.journal.note(CallParked(duration, frames))
 
     async def save(self, record: CallRecord) -> None:
         """Keep the record, and write the files; neither can keep the other from happening."""

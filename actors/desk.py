@@ -12,6 +12,7 @@ from actors.journal import Journal
 from actors.ledger import Ledger
 from actors.policy import CallPolicy
 from actors.prompter import Prompter
+from actors.switch import Switch
 from actors.tape import Tape
 from actors.voice_activity import VoiceActivity
 
@@ -29,3 +30,4 @@ class Desk:
     clips: Clips = attrs.field(factory=ClipBook)
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     prompter: Prompter = attrs.field(factory=Prompter)
+    switch: Switch = attrs.field(factory=Switch)

@@ -159,6 +159,8 @@ class FunctionAnswered:
     result: str
     ok: bool
     took: float
+    facts: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """What it recorded."""
 
 
 @attrs.frozen
@@ -202,6 +204,8 @@ class BriefReady:
     source: str
     took: float
     why: str = ""
+    brief: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """Its filled entries."""
 
 
 @attrs.frozen
@@ -315,6 +319,39 @@ class ClosingUnsaid:
 
 
 @attrs.frozen
+class TransferAsked:
+    """The caller has heard that they are put through to a person, and the line is asked for it."""
+
+    agent: str
+    reason: str
+    notes: str
+
+
+@attrs.frozen
+class TransferFailed:
+    """The line could not do it: the caller is with `agent` still."""
+
+    agent: str
+    why: str
+
+
+@attrs.frozen
+class CallParked:
+    """The stream is over because the call is put through, after so long: the agents may get the caller back."""
+
+    duration: float
+    frames: Mapping[str, int]
+
+
+@attrs.frozen
+class CallResumed:
+    """A new stream of a call that was parked, or whose stream was lost; `why` says which, and how it ended."""
+
+    stream_sid: str
+    why: str
+
+
+@attrs.frozen
 class SilenceMet:
     """The caller has waited `seconds` for `agent`. `filled_by`: agent (asked to speak), clip, or nothing."""
 
@@ -422,6 +459,10 @@ Fact: TypeAlias = (
     | MachineDetected
     | CallClosing
     | ClosingUnsaid
+    | TransferAsked
+    | TransferFailed
+    | CallParked
+    | CallResumed
     | SilenceMet
     | SessionSpent
     | DigitPressed

@@ -13,11 +13,12 @@ from typing import assert_never
 import attrs
 import trio
 
-from actors.agent_session import AgentSession, Connect, Opening
+from actors.agent_session import AgentSession, Connect
 from actors.desk import Desk
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, SessionConnecting, SessionFailed
 from actors.messages import ConversationEnded, Ended, SessionLost, SessionRunOut, Spent, ToSummarizer, ToSupervisor
+from actors.opening import Opening
 from actors.reply import Voice
 from actors.supervision import Crashed, RestartBudget, contain
 from agents.brief import Brief
@@ -34,6 +35,8 @@ class Tenure:
     brief: Brief | None = None
     since: int = 0
     """How much had been said when it took the floor: its own conversation begins there."""
+    returned: int = 0
+    """How much had been said when it took the caller back, on another stream; 0 if it has the call's first one."""
 
 
 @attrs.define(eq=False)

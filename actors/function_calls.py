@@ -13,7 +13,16 @@ import orjson
 import trio
 
 from actors.supervision import Crashed, guard
-from agents.functions import Answer, ArgumentsRefused, CallContext, EndCall, FunctionSpec, HandOff, Outcome
+from agents.functions import (
+    Answer,
+    ArgumentsRefused,
+    CallContext,
+    EndCall,
+    FunctionSpec,
+    HandOff,
+    Outcome,
+    TransferToHuman,
+)
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
 
@@ -29,7 +38,7 @@ class Failed:
         return error_text(self.error)
 
 
-FunctionResult: TypeAlias = Answer | HandOff | EndCall | Failed
+FunctionResult: TypeAlias = Answer | HandOff | EndCall | TransferToHuman | Failed
 
 
 def error_text(error: str) -> str:

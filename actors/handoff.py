@@ -15,7 +15,6 @@ from typing import TypeAlias, assert_never
 import attrs
 import trio
 
-from actors.agent_session import Opening
 from actors.desk import Desk
 from actors.errors import AgentUnavailable
 from actors.facts import BriefReady, FunctionAnswered, HandoffCommitted, HandoffFailed, SessionCrashed
@@ -35,6 +34,7 @@ from actors.messages import (
     ToSummarizer,
     ToSupervisor,
 )
+from actors.opening import Opening
 from actors.settings_form import SettingsForm
 from actors.supervision import Crashed
 from agents.brief import local_extract
@@ -183,7 +183,8 @@ class Handoff:
             prepared = PreparedBrief(local_extract(conversation.turns(), conversation.facts), "extract", why)
         took = round(trio.current_time() - began, 6)
         self.tenure.brief = prepared.brief
-        self.desk.journal.note(BriefReady(self.asked.to, prepared.source, took, prepared.why))
+        known = prepared.brief.filled()
+        self.desk.journal.note(BriefReady(self.asked.to, prepared.source, took, prepared.why, known))
         self._briefed.set()
 
     async def _watch(self, turn: trio.CancelScope) -> None:

@@ -59,8 +59,9 @@ class Journal:
     _count: int = 0
 
     @classmethod
-    def read_by(cls, readers: Iterable[Reader]) -> "Journal":
-        return cls(tuple(readers))
+    def read_by(cls, readers: Iterable[Reader], elapsed: float = 0.0) -> "Journal":
+        """Begin one; of a call that started some seconds ago, if it has had a stream before."""
+        return cls(tuple(readers), trio.current_time() - elapsed)
 
     @property
     def now(self) -> float:

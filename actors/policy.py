@@ -69,6 +69,11 @@ class CallPolicy:
     voicemail: str = ""
     """What is said to a machine; it is hung up on if empty."""
     closing_sentence: str = "I am sorry, we have to end this call now. Please call us again. Goodbye."
+    put_through: float = 5.0
+    """For Twilio's REST API to take a transfer to a person, and for the stream to end."""
+    unreached: str = "I am sorry, nobody could take the call just now. Shall I have somebody call you back?"
+    """What an agent says that takes a caller back."""
+    reconnected: str = "I am sorry, I lost you for a moment. Where were we?"
     fallback_number: str = ""
     """Where a call goes that no agent can carry on; hung up if empty."""
 

@@ -11,7 +11,16 @@ import orjson
 
 from actors import facts
 from actors.journal import Entry
-from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord
+from store.records import (
+    TRANSFERRING,
+    AgentStint,
+    CallRecord,
+    FrameCounts,
+    FunctionRecord,
+    HandoffRecord,
+    TransferRecord,
+    TurnRecord,
+)
 
 T = TypeVar("T")
 
@@ -23,6 +32,8 @@ class RecordBuilder:
     caller: str
     line: str
     started_at: str
+    earlier: CallRecord | None = None
+    """What the record of this call says so far, if it has had a stream before this one."""
     _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
     _end: facts.CallEnded | None = None
     _now: float = 0.0
@@ -36,6 +47,20 @@ class RecordBuilder:
     _asked_at: float | None = None
     _restarts: int = 0
     _faults: list[str] = attrs.field(factory=list)
+    _transfers: list[TransferRecord] = attrs.field(factory=list)
+    _facts: dict[str, str] = attrs.field(factory=dict)
+    _frames: FrameCounts = attrs.field(factory=FrameCounts)
+    _is_parted: bool = False
+    """Whether there was a time without agents since the last one had the floor."""
+
+    def __attrs_post_init__(self) -> None:
+        if (earlier := self.earlier) is not None:
+            self._call = facts.CallStarted(earlier.call_sid, earlier.stream_sid, earlier.direction)
+            self._now, self._frames, self._restarts = earlier.duration, earlier.frames, earlier.restarts
+            self._agents, self._handoffs = list(earlier.agents), list(earlier.handoffs)
+            self._functions = {f"earlier/{index}": one for index, one in enumerate(earlier.functions)}
+            self._turns, self._faults = list(earlier.transcript), list(earlier.faults)
+            self._transfers, self._facts = list(earlier.transfers), dict(earlier.facts)
 
     def read(self, entry: Entry) -> None:
         """Take the next entry of the Journal."""
@@ -56,6 +81,7 @@ class RecordBuilder:
             case facts.SessionRestarting():
                 self._restarts += 1
             case other:
+                self._on_transfer(other, at)
                 self._on_words(other, at)
                 self._on_fault(other)
 
@@ -77,14 +103,17 @@ class RecordBuilder:
             functions=tuple(self._functions.values()),
             transcript=tuple(sorted(self._turns, key=lambda turn: turn.at)),
             restarts=self._restarts,
-            frames=FrameCounts(**end.frames),
+            frames=_sum(self._frames, FrameCounts(**end.frames)),
             faults=tuple(self._faults),
+            transfers=tuple(self._transfers),
+            facts=dict(self._facts),
         )
 
     def _on_floor_taken(self, agent: str, at: float) -> None:
         self._held = True
         last = self._agents[-1] if self._agents else None
-        if last is not None and last.agent == agent:
+        is_parted, self._is_parted = self._is_parted, False
+        if last is not None and last.agent == agent and not is_parted:
             self._agents[-1] = attrs.evolve(last, ended=at, restarts=last.restarts + 1)
         else:
             self._agents.append(AgentStint(agent, at, at))
@@ -117,6 +146,7 @@ class RecordBuilder:
             case facts.FunctionCalled(agent=agent, name=name, arguments=arguments):
                 self._functions[key] = FunctionRecord(at, agent, name, _arguments(arguments), "", ok=False)
             case facts.FunctionAnswered(result=result, ok=ok) if key in self._functions:
+                self._facts.update(fact.facts)
                 self._functions[key] = attrs.evolve(self._functions[key], result=_as_object(result, result), ok=ok)
             case _:
                 """An answer to nothing that was asked."""
@@ -132,12 +162,25 @@ class RecordBuilder:
         if not self._handoffs:
             return
         match fact:
-            case facts.BriefReady(source=source):
-                self._handoffs[-1] = attrs.evolve(self._handoffs[-1], brief_source=source)
+            case facts.BriefReady(source=source, brief=brief):
+                self._handoffs[-1] = attrs.evolve(self._handoffs[-1], brief_source=source, brief=brief)
             case facts.HandoffGap(gap=gap):
                 self._handoffs[-1] = attrs.evolve(self._handoffs[-1], gap=gap)
             case _:
                 """Committed: the floor tells it."""
+
+    def _on_transfer(self, fact: facts.Fact, at: float) -> None:
+        match fact:
+            case facts.TransferAsked(agent=agent, reason=reason):
+                self._transfers.append(TransferRecord(agent, at, reason))
+            case facts.TransferFailed(why=why):
+                self._transfers[-1:] = [attrs.evolve(one, outcome=f"failed: {why}") for one in self._transfers[-1:]]
+            case facts.CallParked(duration=duration, frames=frames):
+                self._end = facts.CallEnded(TRANSFERRING, duration, frames)
+            case facts.CallResumed():
+                self._is_parted = True
+            case _:
+                """Not about a person, or a second stream."""
 
     def _on_fault(self, fact: facts.Fact) -> None:
         match fact:
@@ -155,6 +198,11 @@ class RecordBuilder:
                 self._faults.append(f"malformed message from {where}: {why}")
             case _:
                 """Not a fault."""
+
+
+def _sum(one: FrameCounts, other: FrameCounts) -> FrameCounts:
+    counts = attrs.asdict(other)
+    return FrameCounts(**{name: count + counts[name] for name, count in attrs.asdict(one).items()})
 
 
 def _arguments(text: str) -> dict[str, object]:

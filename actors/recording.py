@@ -2,7 +2,8 @@
 
 `Recording` takes audio from bridge and ledger without blocking, and keeps no more of it in memory than was not yet
 written. On disk it is two plain mu-law tracks until `finish` joins them to `call.wav` (stereo PCM16, 8 kHz: caller
-left, agents right), so a crash loses a second and not the call. Errors of the disk are the caller's `OSError`.
+left, agents right), so a crash loses a second and not the call. A call's second stream is written behind its first.
+Errors of the disk are the caller's `OSError`.
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ import attrs
 from protocol.audio import BYTES_PER_SECOND, SILENCE, interleave, write_wav_header
 
 _BLOCK = 30 * BYTES_PER_SECOND
+_HEADER, _STEREO = 44, 4
 
 
 @attrs.define
@@ -42,6 +44,8 @@ class Recording:
     """One call's recording, below `folder`, which must exist."""
 
     folder: Path
+    begins_at: float = 0.0
+    """The second of the call at which this recording begins: before it, `call.wav` is there already."""
     caller: Track = attrs.field(init=False)
     agents: Track = attrs.field(init=False)
 
@@ -51,7 +55,7 @@ class Recording:
 
     def put_heard(self, start: float, audio: bytes) -> None:
         """Add what the caller heard of the agents from second `start` of the call on."""
-        self.agents.put(audio, round(start * BYTES_PER_SECOND))
+        self.agents.put(audio, round((start - self.begins_at) * BYTES_PER_SECOND))
 
     def take(self) -> tuple[bytes, bytes]:
         """Return what has come since the last time, of caller and agents, for `write`.
@@ -71,14 +75,17 @@ class Recording:
         """Write `call.wav` and remove the tracks, once nothing more comes. Blocks: call it in a thread."""
         self.write(self.take())
         samples = max(self.caller.length, self.agents.length)
+        before = round(self.begins_at * BYTES_PER_SECOND) * _STEREO
         self.caller.path.touch()
         self.agents.path.touch()
         with (
-            (self.folder / "call.wav").open("wb") as wav,
+            (self.folder / "call.wav").open("r+b" if before and (self.folder / "call.wav").exists() else "wb") as wav,
             self.caller.path.open("rb") as left,
             self.agents.path.open("rb") as right,
         ):
-            wav.write(write_wav_header(samples * 4))
+            wav.truncate(_HEADER + before)  # makes it longer, too: with the silence between two streams
+            wav.write(write_wav_header(before + samples * _STEREO))
+            wav.seek(_HEADER + before)
             for start in range(0, samples, _BLOCK):
                 size = min(_BLOCK, samples - start)
                 silence = bytes([SILENCE])

@@ -24,12 +24,14 @@ class Scribe:
     """One call's scribe. *Closes* its files after every write: there is nothing to leak."""
 
     folder: Path
+    begins_at: float = 0.0
+    """Seconds of the call that an earlier stream of it has taken, and recorded."""
     recording: Recording = attrs.field(init=False)
     _lines: list[bytes] = attrs.field(factory=list, init=False)
     _missing: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.recording = Recording(self.folder)
+        self.recording = Recording(self.folder, self.begins_at)
 
     def read(self, entry: Entry) -> None:
         """Take an entry of the Journal, to be written soon."""

@@ -33,9 +33,11 @@ class SettingsForm:
         """For an agent who greets a caller it has not spoken to."""
         return self._filled(agent, brief, agent.greeting_with(brief), ())
 
-    def resumed(self, agent: AgentSpec, brief: Brief | None, history: Sequence[HistoryText | HistoryCalls]) -> Settings:
-        """For an agent who goes on where its last session broke off: no greeting."""
-        return self._filled(agent, brief, None, history)
+    def resumed(
+        self, agent: AgentSpec, brief: Brief | None, history: Sequence[HistoryText | HistoryCalls], word: str = ""
+    ) -> Settings:
+        """For an agent who goes on where its last session broke off: no greeting, but perhaps a word about it."""
+        return self._filled(agent, brief, word, history)
 
     def _filled(
         self,

@@ -14,7 +14,6 @@ from typing import TypeAlias, assert_never
 import attrs
 import trio
 
-from actors.agent_session import Opening
 from actors.desk import Desk
 from actors.errors import AgentUnavailable, RestartsExhausted
 from actors.facts import RestartsExhausted as NoRestartLeft
@@ -32,6 +31,8 @@ from actors.messages import (
     ToSummarizer,
     ToSupervisor,
 )
+from actors.opening import Opening
+from actors.resumption import Resumption
 from actors.settings_form import SettingsForm
 from actors.silence import mind_vacancy
 from actors.supervision import Crashed, RestartBudget
@@ -70,6 +71,7 @@ class Supervisor:
     summarizer: trio.MemorySendChannel[ToSummarizer]
     rng: Random
     context: Brief | None = None
+    resumption: Resumption | None = None
     _early: deque[ToSupervisor] = attrs.field(factory=deque, init=False)
     _voice: str = attrs.field(default="", init=False)
     _owed: bool = attrs.field(default=True, init=False)
@@ -148,6 +150,11 @@ class Supervisor:
     # The first session, and every restart
 
     async def _seat_first(self, sessions: trio.Nursery) -> Seat:
+        before = self.resumption
+        if before is not None and before.agent in self.roster.agents:
+            agent = self.roster.agents[before.agent]
+            tenure = Tenure(agent, self._new_budget(), before.brief, before.since, self.desk.conversation.length)
+            return await self._seat_within_budget(sessions, tenure, "return", lambda: self._return(tenure, before))
         tenure = Tenure(self.roster.agents[self.roster.first], self._new_budget(), self.context)
         return await self._seat_within_budget(sessions, tenure, "first", lambda: self._greeting(tenure, 0))
 
@@ -207,6 +214,8 @@ class Supervisor:
     def _resumption(self, lost: Seat) -> Opening:
         """Go on where the lost session broke off; if it had not got beyond its greeting, greet again."""
         tenure, conversation, cursor = lost.tenure, self.desk.conversation, lost.session.cursor
+        if self.resumption is not None and tenure.returned and not conversation.is_opened(tenure.returned):
+            return self._return(tenure, self.resumption, cursor)
         if not conversation.is_opened(tenure.since):
             return self._greeting(tenure, cursor)
 
@@ -219,6 +228,18 @@ class Supervisor:
 
         unanswered, owes = conversation.unanswered(tenure.since), lost.session.is_unheeding
         return Opening(settings, start, unanswered, greets=False, owes=owes)
+
+    def _return(self, tenure: Tenure, before: Resumption, start: int = 0) -> Opening:
+        """Take the caller back, on another stream: with what was said, and a word about what has happened."""
+        conversation, policy = self.desk.conversation, self.desk.policy
+        unanswered = None if before.unreached else conversation.unanswered(tenure.since)
+        word = policy.unreached if before.unreached else "" if unanswered else policy.reconnected
+
+        async def settings() -> Settings:
+            await trio.lowlevel.checkpoint()
+            return self.form.resumed(tenure.agent, tenure.brief, conversation.history(tenure.since), word)
+
+        return Opening(settings, lambda: self.desk.tape.resume_point(start), unanswered, greets=bool(word))
 
     def _new_budget(self) -> RestartBudget:
         return RestartBudget(self.desk.policy.restarts, self.rng)

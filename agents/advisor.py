@@ -77,4 +77,5 @@ Thanks for waiting, I'm the virtual advisor at Acme. What would you like to talk
     functions=(handoff_to_next_agent("closer", when="the customer agreed to a formal consultation"), END_CONVERSATION),
     hands_to=("closer",),
     briefing="who the customer is, where they are, what they need help with, and how urgent it is to them.",
+    offers_human=True,
 )

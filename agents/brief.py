@@ -71,6 +71,10 @@ class Brief:
         lines = ((str(meta["label"]), neutral(text, meta["limit"])) for meta, text in read)
         return tuple((label, text) for label, text in lines if text)
 
+    def filled(self) -> dict[str, str]:
+        """Return what is known by the names of the fields; the last turns are not part of it."""
+        return {name: text for name in _NAMES if (text := getattr(self, name))}
+
     def with_recent(self, turns: Sequence[Turn]) -> "Brief":
         """Add the last turns word for word."""
         return attrs.evolve(self, recent=tuple(turns[-RECENT_TURNS:]))

@@ -24,11 +24,15 @@ _SCHEMA_KEYS: Final = word_set(
     "type properties required description enum minimum maximum items additionalProperties pattern format default "
     "minLength maxLength minItems maxItems title examples"
 )
+_NO_HUMAN: Final = (
+    "nobody can be reached: set TRANSFER_PHONE_NUMBER (or FALLBACK_PHONE_NUMBER), give transfer_to_human a number, or "
+    "write offers_human=True instead, which leaves it out where there is nobody"
+)
 
 Found = Iterator[tuple[str, str]]
 
 
-def problems_of_agent(agent: AgentSpec, *, names: frozenset[str]) -> Found:
+def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -> Found:
     """Yield everything wrong with one agent as a field and a sentence."""
     if not _NAME.fullmatch(agent.name):
         yield "name", f"{agent.name!r} must be a lower-case word of letters, digits and underscores"
@@ -38,6 +42,9 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str]) -> Found:
     yield from _greeting(agent.greeting)
     yield from _edges(agent, names)
     yield from _functions(agent)
+    for function in agent.functions:
+        if function.needs_human and not human:
+            yield f"functions.{function.name}", _NO_HUMAN
 
 
 def _prompt(agent: AgentSpec) -> Found:

@@ -78,4 +78,5 @@ Thanks for talking to our advisor. Shall we find a time next week for your consu
     voice="aura-2-vesta-en",
     functions=(SCHEDULE_FOLLOWUP, RECORD_SATISFACTION, END_CONVERSATION),
     briefing="what was advised, what the customer agreed to, when they would like to meet, and how they felt about it.",
+    offers_human=True,
 )

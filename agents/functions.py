@@ -6,6 +6,7 @@ arguments are `ArgumentsRefused`, a message to the model; anything else that a h
 """
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -16,6 +17,8 @@ from agents.arguments import ArgumentsRefused, SchemaRefused, read_arguments, sc
 from agents.kinds import Between, SchemaKeys
 from protocol.deepgram import FunctionDefinition
 from protocol.fields import JSON
+
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
 __all__ = [
     "END_CONVERSATION",
@@ -33,8 +36,10 @@ __all__ = [
     "Outcome",
     "SchemaKeys",
     "SchemaRefused",
+    "TransferToHuman",
     "handoff_to_next_agent",
     "no_handler",
+    "transfer_to_human",
 ]
 
 
@@ -85,7 +90,21 @@ class EndCall:
         return {"end_reason": self.reason}
 
 
-Outcome: TypeAlias = Answer | HandOff | EndCall
+@attrs.frozen
+class TransferToHuman:
+    """A person should take the call, once the caller has heard that they are put through; `number` if not the usual."""
+
+    reason: str
+    notes: str = ""
+    number: str = ""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the record should know of it."""
+        return _said(transfer_reason=self.reason, transfer_notes=self.notes)
+
+
+Outcome: TypeAlias = Answer | HandOff | EndCall | TransferToHuman
 Handler: TypeAlias = Callable[..., Awaitable[Outcome]]
 
 
@@ -99,7 +118,8 @@ class FunctionSpec:
     """One function of an agent, as data; `deadline` is in seconds.
 
     `leads_to` names the agent to which the handler may return a `HandOff`, `ends_call` says that it may return an
-    `EndCall`: the roster proves with them that every call can end.
+    `EndCall`: the roster proves with them that every call can end. `needs_human` says that it may return a
+    `TransferToHuman` without a number of its own, so there must be a usual one.
     """
 
     name: str
@@ -110,6 +130,7 @@ class FunctionSpec:
     deadline: float = 10.0
     leads_to: str = attrs.field(default="", kw_only=True)
     ends_call: bool = attrs.field(default=False, kw_only=True)
+    needs_human: bool = attrs.field(default=False, kw_only=True)
 
     def definition(self) -> FunctionDefinition:
         """Write the function as Settings declare it. *Raises* `SchemaRefused`."""
@@ -153,6 +174,14 @@ class EndArguments:
 
 
 @attrs.frozen
+class TransferArguments:
+    """Sent by the model with `transfer_to_human`."""
+
+    reason: Annotated[str, "Why the customer wants or needs a person, in one short sentence"]
+    notes: Annotated[str, "What the person should know and the customer said; leave out what was not said"] = ""
+
+
+@attrs.frozen
 class FollowupArguments:
     """Sent by the model with `schedule_followup`."""
 
@@ -183,6 +212,32 @@ def handoff_to_next_agent(to: str, *, name: str = "handoff_to_next_agent", when:
         handler=hand_off,
         defer_until_eot=True,
         leads_to=to,
+    )
+
+
+def transfer_to_human(number: str = "", *, name: str = "transfer_to_human", when: str = "") -> FunctionSpec:
+    """Make the function that puts the call through to a person.
+
+    The person is at `number` (E.164), or where none is given at TRANSFER_PHONE_NUMBER.
+
+    *Raises* `ValueError` for what is not a phone number.
+    """
+    if number and _E164.fullmatch(number) is None:
+        raise ValueError(f"{number!r} is not a phone number in E.164: write + and 7 to 15 digits")
+
+    async def transfer(arguments: TransferArguments, context: CallContext) -> Outcome:  # noqa: ARG001
+        return TransferToHuman(reason=arguments.reason, notes=arguments.notes, number=number)
+
+    situation = when or "the customer asks for a person, or needs something that only a person can do"
+    return FunctionSpec(
+        name=name,
+        description=f"Puts the call through to a person. Call it when {situation}: say one short sentence that you put "
+        "them through, then call it in the same turn. If it is answered with an error, nobody could be reached: say so "
+        "and go on yourself. Never promise that somebody will answer.",
+        arguments=TransferArguments,
+        handler=transfer,
+        defer_until_eot=True,
+        needs_human=not number,
     )
 
 

@@ -73,4 +73,5 @@ Hi, it's Alex, the virtual assistant at Acme Financial Services. You asked us to
     functions=(handoff_to_next_agent("advisor"), END_CONVERSATION),
     hands_to=("advisor",),
     briefing="who the customer is, why they asked to be contacted, and what they said on earlier calls.",
+    offers_human=True,
 )

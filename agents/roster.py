@@ -57,13 +57,17 @@ class Roster:
     first: str
 
 
-def default_roster(*, voices: Mapping[str, str] | None = None) -> Roster:
+def default_roster(*, voices: Mapping[str, str] | None = None, human: bool = False) -> Roster:
     """Load the shipped agents; `voices` changes voices by agent name, an empty voice changes nothing."""
-    return load_roster(ROSTER, voices=voices)
+    return load_roster(ROSTER, voices=voices, human=human)
 
 
-def load_roster(sources: Sequence[Source], *, first: str = "", voices: Mapping[str, str] | None = None) -> Roster:
+def load_roster(
+    sources: Sequence[Source], *, first: str = "", voices: Mapping[str, str] | None = None, human: bool = False
+) -> Roster:
     """Load and check agents, each a module (by name or as it is) or a spec; the first one answers unless `first` says.
+
+    `human` says whether a call can be put through to a person.
 
     *Raises* `RosterError`.
     """
@@ -71,11 +75,13 @@ def load_roster(sources: Sequence[Source], *, first: str = "", voices: Mapping[s
     _refuse(_repeated(loaded))
     files = {agent.name: file for agent, file in loaded}
     agents = _voiced(_joined({agent.name: agent for agent, _ in loaded}, files), voices or {})
+    if human:
+        agents = {name: agent.with_human() if agent.offers_human else agent for name, agent in agents.items()}
     begins = first or next(iter(agents), "")
     _refuse(
         Problem(files[name], field, text)
         for name, agent in agents.items()
-        for field, text in problems_of_agent(agent, names=frozenset(agents))
+        for field, text in problems_of_agent(agent, names=frozenset(agents), human=human)
     )
     _refuse(_problems_of_graph(agents, files, begins))
     return Roster(agents=agents, first=begins)

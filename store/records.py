@@ -11,6 +11,9 @@ import attrs
 import cattrs
 import orjson
 
+TRANSFERRING = "transferring"
+"""The outcome of a call that is put through to a person, until somebody says what came of it."""
+
 
 class RecordError(ValueError):
     """This is not a call record, or not one that can be written down; the message says why."""
@@ -37,6 +40,20 @@ class HandoffRecord:
     brief_source: str = ""
     cause: str = ""
     """Why, in the model's words."""
+    brief: Mapping[str, str] = attrs.field(factory=dict)
+    """What the next agent was told."""
+
+
+@attrs.frozen
+class TransferRecord:
+    """One transfer to a person: who asked for it and when, why, what came of it (`answered`, or why nobody took it)."""
+
+    agent: str
+    asked_at: float
+    reason: str
+    outcome: str = ""
+    talked: float = 0.0
+    """Seconds that the caller and the person were connected."""
 
 
 @attrs.frozen
@@ -94,6 +111,9 @@ class CallRecord:
     restarts: int = 0
     frames: FrameCounts = attrs.field(factory=FrameCounts)
     faults: tuple[str, ...] = ()
+    transfers: tuple[TransferRecord, ...] = ()
+    facts: Mapping[str, str] = attrs.field(factory=dict)
+    """What functions recorded of the caller."""
 
 
 def _json_object(value: object, _: object) -> Mapping[str, object]:

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.agent_session import AgentSession, Opening
+from actors.agent_session import AgentSession
 from actors.errors import AgentUnavailable
 from actors.facts import (
     BargeIn,
@@ -31,6 +31,7 @@ from actors.facts import (
 )
 from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, Spent, ToSummarizer, ToSupervisor
 from actors.messages import HandoffAsked as AskHandoff
+from actors.opening import Opening
 from actors.policy import CallPolicy
 from actors.reply import Voice
 from actors.settings_form import SettingsForm
@@ -443,9 +444,10 @@ async def test_a_function_is_answered_with_what_it_found_and_its_facts_are_kept(
         assert trio.current_time() == pytest.approx(1)
         assert scene.watched.desk.conversation.facts == {"need": "a pension"}
         assert [FunctionCalled("first", "id-look_up", "look_up", "{}")] == scene.watched.facts(FunctionCalled)
-        assert [FunctionAnswered("first", "id-look_up", "look_up", '{"found":true}', ok=True, took=1.0)] == (
-            scene.watched.facts(FunctionAnswered)
+        answered = FunctionAnswered(
+            "first", "id-look_up", "look_up", '{"found":true}', ok=True, took=1.0, facts={"need": "a pension"}
         )
+        assert [answered] == scene.watched.facts(FunctionAnswered)
 
 
 async def test_functions_of_one_request_run_side_by_side(autojump_clock: MockClock) -> None:

@@ -9,11 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.agent_session import Opening
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
 from actors.floor import Floor, Seat, Tenure
 from actors.messages import ConversationEnded, Ended, SessionLost, SessionRunOut, ToSummarizer, ToSupervisor
+from actors.opening import Opening
 from actors.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
 from agents.spec import AgentSpec

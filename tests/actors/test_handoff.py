@@ -11,7 +11,6 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.agent_session import Opening
 from actors.errors import AgentUnavailable
 from actors.facts import (
     BriefReady,
@@ -28,6 +27,7 @@ from actors.facts import HandoffWithdrawn as WasWithdrawn
 from actors.floor import Floor, Seat, Tenure
 from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost, Over, answer
 from actors.messages import HandoffAsked, HandoffRefused, HandoffWithdrawn, SessionRunOut, ToSummarizer, ToSupervisor
+from actors.opening import Opening
 from actors.policy import CallPolicy
 from actors.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
@@ -195,7 +195,8 @@ async def test_connecting_and_the_brief_take_as_long_as_the_longer_of_them(autoj
         assert asked_after == pytest.approx(2)
         assert [HandoffCommitted("first", "second", 2.25)] == scene.watched.facts(HandoffCommitted)
         assert [HandoffGap("second", 2.25)] == scene.watched.facts(HandoffGap)
-        assert [BriefReady("second", "groq", 2.0)] == scene.watched.facts(BriefReady)
+        known = {"summary": "Ada wants a pension.", "name": "Ada", "need": "a pension"}
+        assert [BriefReady("second", "groq", 2.0, brief=known)] == scene.watched.facts(BriefReady)
 
 
 async def test_a_brief_that_does_not_come_in_time_is_extracted_from_what_was_said(autojump_clock: MockClock) -> None:

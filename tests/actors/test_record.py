@@ -12,6 +12,7 @@ from store.records import (
     FrameCounts,
     FunctionRecord,
     HandoffRecord,
+    TransferRecord,
     TurnRecord,
     record_as_json,
     record_from_json,
@@ -215,3 +216,53 @@ def test_everything_that_went_wrong_is_named() -> None:
         "scribe crashed: OSError: disk full",
         "malformed message from twilio: not JSON",
     )
+
+
+def test_a_call_that_is_put_through_says_so_until_somebody_knows_more() -> None:
+    record = record_of(
+        (0.0, STARTED),
+        (1.0, facts.FloorTaken("qualifier", 1, 0)),
+        (4.0, facts.TransferAsked("qualifier", "wants a person", "")),
+        (4.5, facts.CallParked(4.5, {"caller_in": 200})),
+    )
+
+    assert (record.outcome, record.duration, record.frames.caller_in) == ("transferring", 4.5, 200)
+    assert record.transfers == (TransferRecord("qualifier", 4.0, "wants a person"),)
+    assert record_from_json(record_as_json(record)) == record
+
+
+def test_a_transfer_that_the_line_refused_says_why() -> None:
+    record = record_of(
+        (4.0, facts.TransferAsked("qualifier", "wants a person", "")),
+        (4.5, facts.TransferFailed("qualifier", "Twilio is away")),
+    )
+
+    assert [transfer.outcome for transfer in record.transfers] == ["failed: Twilio is away"]
+
+
+def test_a_second_stream_is_written_into_the_same_record() -> None:
+    first = record_of(
+        (0.0, STARTED),
+        (1.0, facts.FloorTaken("qualifier", 1, 0)),
+        (2.0, facts.TurnHeard("qualifier", "A person, please.")),
+        (3.0, facts.FunctionCalled("qualifier", "f1", "look_up", "{}")),
+        (3.1, facts.FunctionAnswered("qualifier", "f1", "look_up", "{}", True, 0.1, {"need": "a pension"})),
+        (4.0, facts.TransferAsked("qualifier", "wants a person", "")),
+        (5.0, facts.CallParked(5.0, {"caller_in": 200})),
+    )
+    builder = RecordBuilder(first.caller, first.line, first.started_at, first)
+    second: list[tuple[float, Fact]] = [
+        (9.0, facts.CallResumed("MZ2", "nobody reached: busy")),
+        (9.5, facts.FloorTaken("qualifier", 1, 0)),
+        (11.0, facts.TurnHeard("qualifier", "Call me back then.")),
+        (12.0, facts.CallEnded("completed", 12.0, {"caller_in": 100})),
+    ]
+    for seq, (at, fact) in enumerate(second):
+        builder.read(Entry(seq, at, fact))
+    record = builder.record()
+
+    assert (record.call_sid, record.stream_sid, record.outcome, record.duration) == ("CA1", "MZ1", "completed", 12.0)
+    assert record.agents == (AgentStint("qualifier", 1.0, 5.0), AgentStint("qualifier", 9.5, 12.0))
+    assert [turn.text for turn in record.transcript] == ["A person, please.", "Call me back then."]
+    assert ([one.name for one in record.functions], record.facts) == (["look_up"], {"need": "a pension"})
+    assert (record.frames.caller_in, len(record.transfers)) == (300, 1)

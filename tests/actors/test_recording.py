@@ -92,3 +92,26 @@ def test_only_the_recording_is_left_even_of_a_call_without_a_sound(tmp_path: Pat
 
     assert [path.name for path in tmp_path.iterdir()] == ["call.wav"]
     assert sides(tmp_path / "call.wav") == (b"", b"")
+
+
+def test_a_second_stream_is_written_behind_the_first_with_the_pause_between_them(tmp_path: Path) -> None:
+    first = Recording(tmp_path)
+    first.caller.put(speech(0.1))
+    first.finish()
+    second = Recording(tmp_path, begins_at=0.3)
+    second.caller.put(speech(0.1))
+    second.put_heard(0.35, speech(0.1))
+    second.finish()
+
+    left, right = sides(tmp_path / "call.wav")
+    assert left == ulaw_to_linear(speech(0.1) + QUIET * 1600 + speech(0.1) + QUIET * 400)
+    assert right == ulaw_to_linear(QUIET * 2800 + speech(0.1))
+
+
+def test_a_second_stream_whose_first_was_recorded_elsewhere_begins_in_silence(tmp_path: Path) -> None:
+    second = Recording(tmp_path, begins_at=0.2)
+    second.caller.put(speech(0.1))
+    second.finish()
+
+    left, _ = sides(tmp_path / "call.wav")
+    assert left == ulaw_to_linear(QUIET * 1600 + speech(0.1))

@@ -17,6 +17,7 @@ from agents.functions import (
     Outcome,
     SchemaKeys,
     handoff_to_next_agent,
+    transfer_to_human,
 )
 from agents.roster import ROSTER, RosterError, default_roster, load_roster
 from agents.spec import AgentSpec
@@ -98,6 +99,26 @@ def test_a_problem_names_file_and_field() -> None:
     assert str(refused.value) == "agents/advisor.py: voice: is empty"
     (problem,) = refused.value.problems
     assert (problem.file, problem.field) == (str(Path("agents", "advisor.py")), "voice")
+
+
+def test_a_transfer_without_anybody_to_reach_is_refused_with_what_is_missing() -> None:
+    refused = refusal(attrs.evolve(ALONE, functions=(transfer_to_human(), END_CONVERSATION)))
+
+    assert "functions.transfer_to_human: nobody can be reached: set TRANSFER_PHONE_NUMBER" in refused
+
+
+def test_a_transfer_to_a_number_of_its_own_needs_no_other() -> None:
+    roster = load_roster([attrs.evolve(ALONE, functions=(transfer_to_human("+15559870000"), END_CONVERSATION))])
+
+    assert roster.agents["alone"].function("transfer_to_human") is not None
+
+
+@pytest.mark.parametrize("human", [False, True])
+def test_the_shipped_agents_offer_a_person_where_there_is_one(human: bool) -> None:
+    agents = default_roster(human=human).agents.values()
+
+    assert {agent.function("transfer_to_human") is not None for agent in agents} == {human}
+    assert {"A person can be reached" in agent.prompt for agent in agents} == {human}
 
 
 def test_every_problem_is_reported_at_once() -> None:

@@ -16,7 +16,9 @@ from actors.facts import Fact
 from actors.intercom import Intercom
 from actors.journal import Entry
 from actors.policy import CallPolicy
+from actors.resumption import Resumption
 from actors.summarizer import AskBrief
+from actors.switch import Transfers
 from agents.roster import Roster, default_roster
 from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.wire import WebSocket
@@ -125,6 +127,9 @@ async def play(
     played: Played | None = None,
     voicemail: str | None = None,
     meanwhile: Callable[[Played], Awaitable[None]] = hear_nothing,
+    transfers: Transfers | None = None,
+    resumption: Resumption | None = None,
+    turns: CallerTurns | None = None,
 ) -> Played:
     """Play a scenario through `run_call` until both sides are done; `meanwhile` is what the outside world does.
 
@@ -136,7 +141,7 @@ async def play(
     plan = FaultPlan(planned)
     done = played or Played()
     ours, theirs = memory_websocket_pair()
-    caller = done.caller = MediaCaller(theirs, CallerTurns(script.caller), faults=plan.twilio, bundle=bundle)
+    caller = done.caller = MediaCaller(theirs, turns or CallerTurns(script.caller), faults=plan.twilio, bundle=bundle)
     done.line.stop = caller.stop
     exchange = DeepgramExchange(
         script, knobs=knobs or DeepgramKnobs(slice_ms=60), faults=plan, refuse=unavailable, wire=wire
@@ -158,6 +163,7 @@ async def play(
             observe=done.entries.append,
             clips=ClipBook() if clips is None else clips,
             intercom=done.intercom,
+            transfers=transfers,
             rng=Random(seed),
         )
         await nursery.start(hang_on)
@@ -165,7 +171,13 @@ async def play(
         done.call_sid = started.call_sid
         nursery.start_soon(meanwhile, done)
         try:
-            plan_of_call = CallPlan(started.call_sid, started.stream_sid, "outbound", voicemail=voicemail)
+            plan_of_call = CallPlan(
+                call_sid=started.call_sid,
+                stream_sid=started.stream_sid,
+                direction="outbound",
+                voicemail=voicemail,
+                resumption=resumption,
+            )
             done.record = await run_call(ours, plan_of_call, services)
         finally:
             with trio.move_on_after(2, shield=True):

@@ -1,0 +1,107 @@
+"""What a call goes on from when it has a second stream: its own record so far.
+
+A call gets one when it comes back from a person who could not be reached, or after its stream was lost by a fault of
+ours. `Resumption` reads the record as the agents must be told it; any worker can, and after a restart of the process
+too. It raises nothing and owns nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import attrs
+import orjson
+
+from actors.conversation import CallerTurn, Conversation, Said
+from actors.ledger import SWITCHBOARD
+from actors.reply import Reply
+from agents.brief import CALLER, Brief, Turn, local_extract
+from protocol.deepgram import CompletedCall
+from store.records import CallRecord, FunctionRecord
+
+_LONGEST = 86_400.0
+_UNREACHED = "Nobody could be reached ({why}). The customer is with you again, and has been told so."
+
+
+@attrs.frozen
+class Resumption:
+    """A call as it was. `unreached` says how the person did not answer, in Twilio's words; empty for a lost stream."""
+
+    record: CallRecord
+    unreached: str = ""
+
+    @property
+    def why(self) -> str:
+        return f"nobody reached: {self.unreached}" if self.unreached else f"stream lost: {self.record.outcome}"
+
+    @property
+    def agent(self) -> str:
+        """Who had the floor; empty if nobody ever did."""
+        return self.record.agents[-1].agent if self.record.agents else ""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the call started: what happens now comes after all that is in the record."""
+        try:
+            started = datetime.fromisoformat(self.record.started_at)
+            passed = (datetime.now(UTC) - started).total_seconds()
+        except (ValueError, TypeError):
+            passed = 0.0
+        return max(self.record.duration, min(passed, _LONGEST))
+
+    @property
+    def since(self) -> int:
+        """How much had been said when the agent took the floor."""
+        return sum(at < self._took_floor for at, _ in self._said())
+
+    @property
+    def brief(self) -> Brief:
+        """What the agent was told when it took the floor, or what can be gathered of what was said before."""
+        record, taken = self.record, self._took_floor
+        before = tuple(Turn(turn.speaker, turn.heard or turn.text) for turn in record.transcript if turn.at < taken)
+        told = next((one.brief for one in reversed(record.handoffs) if one.to_agent == self.agent and one.brief), None)
+        if told is None:
+            return local_extract(before, record.facts)
+        known = {name: text for name, text in told.items() if name in _ENTRIES}
+        return Brief(recent=(), **known).with_facts(record.facts).with_recent(before)
+
+    def conversation(self) -> Conversation:
+        """Return what has been said and done, as it was heard."""
+        return Conversation(facts=dict(self.record.facts), said=[said for _, said in self._said()])
+
+    @property
+    def _took_floor(self) -> float:
+        began = 0.0
+        for stint in reversed(self.record.agents):
+            if stint.agent != self.agent:
+                break
+            began = stint.started
+        return began
+
+    def _said(self) -> list[tuple[float, Said]]:
+        found: list[tuple[float, Said]] = []
+        for turn in self.record.transcript:
+            if turn.speaker == CALLER:
+                found.append((turn.at, CallerTurn(turn.text)))
+            elif turn.heard and turn.speaker != SWITCHBOARD:
+                found.append((turn.at, Reply.earlier(turn.speaker, turn.heard, cut=turn.heard != turn.text)))
+        for index, function in enumerate(self.record.functions):
+            if (response := self._response(function)) != "":
+                arguments = orjson.dumps(dict(function.arguments)).decode()
+                call = CompletedCall(f"earlier-{index}", function.name, True, arguments, response)
+                found.append((function.at, call))
+        return sorted(found, key=lambda one: one[0])
+
+    def _response(self, function: FunctionRecord) -> str:
+        """Return what a function was answered: of the last transfer, what came of it."""
+        asked = self.record.transfers[-1].asked_at if self.record.transfers and self.unreached else -1.0
+        transfers = [one for one in self.record.functions if one.at <= asked and one.agent == self.agent]
+        if transfers and function is transfers[-1]:
+            return _text({"error": _UNREACHED.format(why=self.unreached)})
+        return _text(function.result)
+
+
+_ENTRIES = frozenset(field.name for field in attrs.fields(Brief)) - {"recent"}
+
+
+def _text(result: Mapping[str, object] | str) -> str:
+    return result if isinstance(result, str) else orjson.dumps(dict(result)).decode()

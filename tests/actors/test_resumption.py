@@ -1,0 +1,90 @@
+"""A record is enough to go on from: what the agents must know of a call that has a second stream."""
+
+from datetime import UTC, datetime, timedelta
+
+import attrs
+
+from actors.resumption import Resumption
+from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
+from store.records import AgentStint, CallRecord, FunctionRecord, HandoffRecord, TransferRecord, TurnRecord
+
+RECORD = CallRecord(
+    call_sid="CA1",
+    stream_sid="MZ1",
+    direction="inbound",
+    caller="",
+    line="",
+    started_at="2026-11-22T09:00:00.000+00:00",
+    duration=30.0,
+    outcome="transferring",
+    agents=(AgentStint("qualifier", 1.0, 10.0), AgentStint("advisor", 10.0, 20.0), AgentStint("advisor", 22.0, 30.0)),
+    handoffs=(HandoffRecord("qualifier", "advisor", 9.0, brief={"summary": "Ada wants a pension.", "name": "Ada"}),),
+    functions=(
+        FunctionRecord(
+            9.0, "qualifier", "handoff_to_next_agent", {"reason": "x"}, {"handed_off_to": "advisor"}, ok=True
+        ),
+        FunctionRecord(24.0, "advisor", "look_up", {}, "", ok=False),
+        FunctionRecord(28.0, "advisor", "transfer_to_human", {"reason": "asked"}, {"put_through": True}, ok=True),
+    ),
+    transcript=(
+        TurnRecord(1.5, "qualifier", "Hello.", "Hello."),
+        TurnRecord(5.0, "caller", "My name is Ada.", "My name is Ada."),
+        TurnRecord(11.0, "advisor", "What can I do for you today?", "What can I"),
+        TurnRecord(15.0, "switchboard", "One moment, please.", "One moment, please."),
+        TurnRecord(25.0, "caller", "A person, please.", "A person, please."),
+        TurnRecord(27.0, "advisor", "I'll put you through.", "I'll put you through."),
+        TurnRecord(29.0, "advisor", "Never heard.", ""),
+    ),
+    transfers=(TransferRecord("advisor", 28.5, "asked"),),
+    facts={"need": "a pension"},
+)
+
+
+def test_the_agent_who_had_the_floor_is_told_what_was_heard_since_it_took_it() -> None:
+    resumption = Resumption(RECORD, "no-answer")
+    history = resumption.conversation().history(resumption.since)
+
+    nobody = "Nobody could be reached (no-answer). The customer is with you again, and has been told so."
+    done = CompletedCall("earlier-2", "transfer_to_human", True, '{"reason":"asked"}', f'{{"error":"{nobody}"}}')
+    assert resumption.agent == "advisor"
+    assert history == (
+        HistoryText("assistant", "What can I"),
+        HistoryText("user", "A person, please."),
+        HistoryText("assistant", "I'll put you through."),
+        HistoryCalls((done,)),
+    )
+
+
+def test_it_has_the_brief_it_had_and_what_was_recorded_since() -> None:
+    brief = Resumption(RECORD).brief
+
+    assert (brief.name, brief.need, brief.summary) == ("Ada", "a pension", "Ada wants a pension.")
+    assert [turn.text for turn in brief.recent] == ["Hello.", "My name is Ada."]
+
+
+def test_without_a_brief_there_is_what_can_be_gathered() -> None:
+    brief = Resumption(attrs.evolve(RECORD, handoffs=())).brief
+
+    assert (brief.name, brief.need) == ("Ada", "a pension")
+
+
+def test_a_transfer_that_worked_is_remembered_as_it_was_when_the_stream_is_lost_later() -> None:
+    calls = [one for one in Resumption(RECORD).conversation().history() if isinstance(one, HistoryCalls)]
+
+    assert calls[-1].function_calls[0].response == '{"put_through":true}'
+
+
+def test_time_goes_on_after_all_that_was_noted() -> None:
+    now = datetime.now(UTC)
+    just = attrs.evolve(RECORD, started_at=(now - timedelta(seconds=5)).isoformat())
+    long_ago = attrs.evolve(RECORD, started_at=(now - timedelta(seconds=60)).isoformat())
+
+    assert Resumption(just).elapsed == 30.0
+    assert 60 <= Resumption(long_ago).elapsed < 70
+    assert Resumption(attrs.evolve(RECORD, started_at="yesterday")).elapsed == 30.0
+
+
+def test_a_call_in_which_nobody_had_the_floor_has_no_agent() -> None:
+    nothing = Resumption(attrs.evolve(RECORD, agents=(), transcript=(), functions=(), handoffs=()))
+
+    assert (nothing.agent, nothing.since, nothing.conversation().history()) == ("", 0, ())

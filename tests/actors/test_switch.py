@@ -1,0 +1,62 @@
+"""The switch knows that a call is being put through, for exactly as long as it is."""
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.facts import FunctionAnswered
+from actors.switch import Switch, TransferOrder, Underway
+from agents.brief import Brief
+from protocol.deepgram import FunctionCall
+
+ORDER = TransferOrder("asked", "", "", Brief())
+CALL = FunctionCall("f1", "transfer_to_human", "{}", True)
+
+
+@attrs.define
+class Line:
+    takes: float
+    refusal: Exception | None = None
+
+    async def put_through(self, call_sid: str, order: TransferOrder) -> None:
+        await trio.sleep(self.takes)
+        if self.refusal is not None:
+            raise self.refusal
+
+
+async def thrown(line: Line, within: float = 5.0) -> tuple[Switch, str]:
+    switch = Switch("CA1", line)
+    return switch, await switch.throw(line, ORDER, Underway("first", CALL, trio.current_time()), within)
+
+
+async def test_a_refusal_ends_it_at_once(autojump_clock: MockClock) -> None:
+    began = trio.current_time()
+    switch, why = await thrown(Line(1.0, OSError("away")))
+
+    assert (why, switch.underway, switch.answered()) == ("OSError: away", None, None)
+    assert trio.current_time() - began == pytest.approx(1)
+
+
+@pytest.mark.parametrize("line", [Line(1.0), Line(100.0)])
+async def test_a_line_that_says_yes_or_nothing_and_goes_on_ends_it_at_its_deadline(
+    line: Line, autojump_clock: MockClock
+) -> None:
+    began = trio.current_time()
+    switch, why = await thrown(line)
+
+    assert (why, switch.underway) == ("the stream goes on after 5 s", None)
+    assert trio.current_time() - began == pytest.approx(5)
+
+
+async def test_it_is_under_way_once_the_line_is_asked_and_answers_the_function(
+    autojump_clock: MockClock,
+) -> None:
+    switch = Switch("CA1", line := Line(1.0))
+    with trio.move_on_after(2):
+        await switch.throw(line, ORDER, Underway("first", CALL, trio.current_time()), 5)
+
+    assert switch.underway is not None
+    assert switch.answered() == FunctionAnswered(
+        "first", "f1", "transfer_to_human", '{"put_through": true}', ok=True, took=2.0
+    )
