@@ -122,6 +122,18 @@ def folder(value: str) -> Path | None:
     return None if value.lower() == "none" else Path(value)
 
 
+def yes_or_no(value: str) -> bool:
+    if value.lower() not in {"yes", "no"}:
+        raise ValueError("yes or no")
+    return value.lower() == "yes"
+
+
+def phone_key(value: str) -> str:
+    if value not in set("0123456789*"):
+        raise ValueError("one key of a phone: 0 to 9 or *")
+    return value
+
+
 def optional(value_of: Callable[[str], str]) -> Callable[[str], str | None]:
     return lambda value: value_of(value) if value else None
 
@@ -146,5 +158,20 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
         if not math.isfinite(number) or not low <= number <= high:
             raise ValueError(wanted)
         return number
+
+    return parse
+
+
+def seconds_or_off(low: float, high: float) -> Callable[[str], float]:
+    """Read a time, or `off` for one that never comes."""
+    within = seconds(low, high)
+
+    def parse(value: str) -> float:
+        if value.lower() == "off":
+            return math.inf
+        try:
+            return within(value)
+        except ValueError as wanted:
+            raise ValueError(f"{wanted}, or off") from None
 
     return parse

@@ -26,13 +26,16 @@ from setting_values import (
     key,
     optional,
     origin,
+    phone_key,
     phone_number,
     records_url,
     seconds,
+    seconds_or_off,
     socket_url,
     spoken,
     text,
     whole,
+    yes_or_no,
 )
 
 __all__ = ["Settings", "SettingsError", "SummaryMode", "Variable", "environment", "is_loopback", "is_phone_number"]
@@ -187,6 +190,31 @@ SUMMARY_DEADLINE = Variable("SUMMARY_DEADLINE", "how long a handoff waits for th
 SILENCE_BUDGET = Variable(
     "SILENCE_BUDGET", "the longest silence a caller meets when it is the agents' turn", "4", seconds(1, 60), "4"
 )
+CALLER_SILENCE = Variable(
+    "CALLER_SILENCE",
+    "how long a caller may be silent in their turn before they are asked whether they are there; twice, then the call"
+    " ends. off waits for ever",
+    "10",
+    seconds_or_off(3, 120),
+    "10",
+)
+MAX_CALL_SECONDS = Variable(
+    "MAX_CALL_SECONDS",
+    "the longest that a conversation may take; the caller is warned a minute before. off has no end",
+    "1800",
+    seconds_or_off(30, 7000),
+    "1800",
+)
+HUMAN_DIGIT = Variable(
+    "HUMAN_DIGIT", "the key that asks for a person: the agent is told so", "0", optional(phone_key), ""
+)
+KEEP_DIGITS = Variable(
+    "KEEP_DIGITS",
+    "yes keeps in journal and record which keys a caller pressed, not only how many",
+    "no",
+    yes_or_no,
+    "no",
+)
 VOICEMAIL_MESSAGE = Variable(
     "VOICEMAIL_MESSAGE",
     "what the agent says to an answering machine after its beep; empty hangs up on machines",
@@ -266,6 +294,10 @@ class Settings:
     summary_mode: SummaryMode
     summary_deadline: float
     silence_budget: float
+    caller_silence: float
+    max_call_seconds: float
+    human_digit: str | None
+    keep_digits: bool
     voicemail_message: str
     fallback_phone_number: str | None
     drain_timeout: float
@@ -305,6 +337,10 @@ class Settings:
             summary_mode=read(SUMMARY_MODE),
             summary_deadline=read(SUMMARY_DEADLINE),
             silence_budget=read(SILENCE_BUDGET),
+            caller_silence=read(CALLER_SILENCE),
+            max_call_seconds=read(MAX_CALL_SECONDS),
+            human_digit=read(HUMAN_DIGIT),
+            keep_digits=read(KEEP_DIGITS),
             voicemail_message=read(VOICEMAIL_MESSAGE),
             fallback_phone_number=read(FALLBACK_PHONE_NUMBER),
             drain_timeout=read(DRAIN_TIMEOUT),

@@ -9,13 +9,14 @@ raises; it returns only when its agent has ended the conversation and the goodby
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from functools import partial
 from typing import TypeAlias
 
 import attrs
 import trio
 
 from actors.agent_wire import AgentWire
-from actors.cues import Cues
+from actors.cues import CLOSING, Cues, Signs
 from actors.desk import Desk
 from actors.facts import (
     FunctionAnswered,
@@ -25,7 +26,6 @@ from actors.facts import (
     GoodbyeStarted,
     HandoffAsked,
     SessionReady,
-    SessionSpent,
     TurnHeard,
     Unrecognised,
     UserStartedSpeaking,
@@ -77,13 +77,12 @@ class AgentSession:
     _functions: dict[str, trio.CancelScope] = attrs.field(factory=dict, init=False)
     _handoffs: set[str] = attrs.field(factory=set, init=False)
     _goodbyes: set[str] = attrs.field(factory=set, init=False)
-    _asked: str | None = attrs.field(default=None, init=False)
+    _echoes: list[str] = attrs.field(factory=list, init=False)
     _patience: Patience = attrs.field(
         default=attrs.Factory(lambda session: Patience(session.desk.ledger), takes_self=True), init=False
     )
-    _aged: bool = attrs.field(default=False, init=False)
+    _signs: Signs = attrs.field(factory=Signs, init=False)
     _filler_late: bool = attrs.field(default=False, init=False)
-    _paused: trio.Event = attrs.field(factory=trio.Event, init=False)
     _cues: Cues | None = attrs.field(default=None, init=False)
 
     @property
@@ -101,10 +100,6 @@ class AgentSession:
         """Whether the caller waits for an answer, and the service has said nothing at all since they spoke."""
         spoke = self.desk.journal.started + self.desk.activity.last
         return self.is_awaited and self._last_heard() < spoke
-
-    @property
-    def _is_closing(self) -> bool:
-        return self._cues is not None and self._cues.is_closing
 
     @property
     def last_word(self) -> Ended | None:
@@ -148,9 +143,8 @@ class AgentSession:
                 nursery.start_soon(self._listen, wire, reader, over, nursery)
                 nursery.start_soon(self._mind_silence, wire)
                 nursery.start_soon(mind_deafness, self.desk, wire, self._patience, lambda: not reader.is_held)
-                nursery.start_soon(self._leave_in_a_pause, over)
                 await self._begin(wire)
-                nursery.start_soon(self._follow_cues, wire, reader, over)
+                nursery.start_soon(self._take_cues(wire, reader).run, self.seat, over)
                 ended = await outcome.receive()
                 nursery.cancel_scope.cancel(reason="conversation ended")
         return ended
@@ -168,13 +162,13 @@ class AgentSession:
         if self.opening.greets or self.opening.owes or self.opening.ask is not None:
             self._owe_words()
         if self.opening.ask is not None:
-            self._asked = self.opening.ask
+            self._echoes.append(self.opening.ask)
             await wire.send(InjectUserMessage(self.opening.ask))
 
     def _owe_words(self) -> None:
         """Open the agents' turn, of a caller who has been waiting since they or an agent last spoke."""
-        if not self._is_closing:  # nothing is owed to whoever is being left
-            self._patience.begin(max(self.desk.ledger.quiet_since, self.desk.journal.started + self.desk.activity.last))
+        if CLOSING not in self._goodbyes:  # nothing is owed to whoever is being left
+            self._patience.begin(self.desk.quiet_since)
 
     async def _mind_silence(self, wire: AgentWire) -> None:
         async def ask_filler() -> None:
@@ -183,22 +177,25 @@ class AgentSession:
 
         await mind_session(self.desk, self.agent, self._patience, ask_filler, lambda: bool(self._functions))
 
-    async def _follow_cues(
-        self, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended | Spent]
-    ) -> None:
-        self._cues = Cues(self.desk, self.agent, self.voice, wire, reader, self._patience, self._goodbyes)
-        await over.send(await self._cues.run())
+    def _take_cues(self, wire: AgentWire, reader: TapeReader) -> Cues:
+        self._cues = Cues(
+            desk=self.desk,
+            agent=self.agent,
+            voice=self.voice,
+            wire=wire,
+            reader=reader,
+            patience=self._patience,
+            goodbyes=self._goodbyes,
+            functions=self._functions,
+            tell=partial(self._tell, wire),
+            signs=self._signs,
+        )
+        return self._cues
 
-    async def _leave_in_a_pause(self, over: trio.MemorySendChannel[Ended | Spent]) -> None:
-        """End a session that has become old when nobody would notice: while the caller thinks about an answer."""
-        while True:
-            await self._paused.wait()
-            self._paused = trio.Event()
-            await trio.sleep(self.desk.ledger.unplayed)
-            quiet = self._patience.is_closed and not self.desk.ledger.unplayed and self.desk.activity.began is None
-            if self._aged and quiet and not self._functions:
-                self.desk.journal.note(SessionSpent(self.agent.name, self.seat))
-                await over.send(Spent())
+    async def _tell(self, wire: AgentWire, text: str, shown: str) -> None:
+        self._echoes.append(text)
+        await self._note_turn(text, shown)
+        await wire.send(InjectUserMessage(text))
 
     # What the service says
 
@@ -239,8 +236,7 @@ class AgentSession:
             case deepgram.WarningReported(code=code, description=description):
                 self.desk.journal.note(WarningReported(self.agent.name, code, description))
                 if code == "MAXIMUM_SESSION_LENGTH_APPROACHING":
-                    self._aged = True
-                    self._paused.set()
+                    self._signs.aged.set()
             case deepgram.InjectionRefused(message=why):
                 self.desk.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
             case deepgram.Unrecognised(type=name):
@@ -256,28 +252,32 @@ class AgentSession:
             self.desk.ledger.unmute(self.voice)
         if not self._functions and (reply is None or reply.text != self.desk.policy.filler):
             self._patience.end()
-            self._paused.set()
 
     def _on_user_started_speaking(self) -> None:
         self.desk.journal.note(UserStartedSpeaking(self.agent.name))
         self._patience.end()
         self._filler_late = False
+        self._signs.speech_began = trio.current_time()
         if not self._goodbyes:  # a goodbye is heard to its last word
             self.desk.ledger.interrupt(self.voice)
 
     async def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
         self.desk.ledger.unmute(self.voice)
-        if not self._is_closing:  # the last sentence goes on
+        if CLOSING not in self._goodbyes:  # the last sentence goes on
             self.desk.ledger.end_reply(self.voice)
-        if text == self._asked:  # the echo of what was asked again: no new turn (reference, gotcha 10)
-            self._asked = None
+        self._signs.speech_began = None
+        if text in self._echoes:  # of what we have told the service ourselves: no new turn (reference, gotcha 10)
+            self._echoes.remove(text)
             self._owe_words()
             return
         self.desk.tape.commit(reader.cursor)
         if not text.strip():
             return
+        await self._note_turn(text, text)
+
+    async def _note_turn(self, text: str, shown: str) -> None:
         self.desk.conversation.add_caller(text)
-        self.desk.journal.note(TurnHeard(self.agent.name, text))
+        self.desk.journal.note(TurnHeard(self.agent.name, shown))
         self._owe_words()
         for name in self.agent.hands_to[:1]:
             with suppress(trio.BrokenResourceError):  # a Summarizer that has crashed costs the Brief, not the session
@@ -305,7 +305,7 @@ class AgentSession:
         nursery: trio.Nursery,
     ) -> None:
         for call in calls:
-            if call.client_side and call.id not in self._functions and not self._is_closing:
+            if call.client_side and call.id not in self._functions and CLOSING not in self._goodbyes:
                 self._functions[call.id] = trio.CancelScope()
                 self.desk.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments))
                 self._patience.begin()

@@ -12,6 +12,7 @@ nothing of the call is left but its record. Its own errors stay here, logged; on
          └── AgentSession, or two of them while a handoff is prepared
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -26,6 +27,7 @@ from twilio.twiml.voice_response import VoiceResponse
 
 from actors.agent_session import Connect
 from actors.attendant import attend
+from actors.call_length import mind_length
 from actors.clips import ClipBook, Clips
 from actors.closing import wait_unsaid
 from actors.conversation import Conversation
@@ -77,8 +79,9 @@ class PhoneLine(Protocol):
 class CallPlan:
     """Who is on the line. `caller` and `line` (our number) are E.164, or empty; `context` is what is known already.
 
-    `voicemail` is what to say to an answering machine: "" hangs up on it, None is as the policy says. `resumption` is
-    what the call goes on from, if this is not its first stream.
+    `voicemail` is what to say to an answering machine: "" hangs up on it, None is as the policy says. `longest` is the
+    longest that this conversation may take, in seconds, if that is less than the policy's. `resumption` is what the
+    call goes on from, if this is not its first stream.
     """
 
     call_sid: str
@@ -88,6 +91,7 @@ class CallPlan:
     line: str = ""
     context: Brief | None = None
     voicemail: str | None = None
+    longest: float = math.inf
     resumption: Resumption | None = None
 
 
@@ -203,6 +207,8 @@ class Call:
                 nursery.start_soon(
                     self._run_expendable, "attendant", partial(attend, self.desk, self._machine(), mailbox)
                 )
+                nursery.start_soon(self._run_expendable, "keypad", self.desk.keypad.collect)
+                nursery.start_soon(self._run_expendable, "call length", partial(mind_length, self.desk, self._longest))
                 await self._conclude(await self._converse(supervisor))
                 nursery.cancel_scope.cancel(reason="call over")
         return self._outcome
@@ -224,6 +230,10 @@ class Call:
                 ended = await outcome.receive()
                 nursery.cancel_scope.cancel(reason="conversation over")
         return ended
+
+    @property
+    def _longest(self) -> float:
+        return min(self.services.policy.longest_call, self.plan.longest)
 
     def _machine(self) -> AnsweringMachine:
         message = self.plan.voicemail

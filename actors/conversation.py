@@ -31,11 +31,14 @@ class Conversation:
 
     facts: dict[str, str] = attrs.field(factory=dict)
     """What the functions recorded (agents' vocabulary: name, need, next_step, …)."""
+    asked: int = 0
+    """How often the caller was asked whether they are there, since they last said anything."""
     _said: list[Said] = attrs.field(factory=list)
     _answers: dict[tuple[int, str, str], str] = attrs.field(factory=dict)
 
     def add_caller(self, text: str) -> None:
         self._said.append(CallerTurn(text))
+        self.asked = 0
 
     def add_reply(self, reply: Reply) -> None:
         """Note that a reply has begun; its words are read from it as they are spoken and heard."""

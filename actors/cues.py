@@ -1,17 +1,21 @@
 """What the session on the floor says because the switchboard wants it said, in the agent's own voice.
 
-`Cues` is a child of each session. It waits for the prompter, for a pause, and for the floor, has the service speak, and
-ends the session when the last sentence of the call has been heard. A cue that the session does not live to carry out
-stays with the prompter, for the next one. It never decides that a call ends.
+`Cues` is a child of each session. It waits for the prompter, for a pause, and for the floor, has the service speak, or
+tells it what was pressed, and ends the session when the last sentence of the call has been heard. A cue that the
+session does not live to carry out stays with the prompter, for the next one. It never decides that a call ends.
 """
+
+from collections.abc import Awaitable, Callable, Collection
 
 import attrs
 import trio
 
 from actors.agent_wire import AgentWire
+from actors.caller_silence import CallerMinder
 from actors.desk import Desk
-from actors.facts import GoodbyeHeard, GoodbyeStarted
-from actors.messages import Ended
+from actors.facts import GoodbyeHeard, GoodbyeStarted, SessionSpent
+from actors.keypad import masked, told
+from actors.messages import Ended, Spent
 from actors.patience import Patience
 from actors.prompter import Closing
 from actors.reply import Reply, Voice
@@ -19,12 +23,34 @@ from actors.tape import TapeReader
 from agents.spec import AgentSpec
 from protocol.deepgram import InjectAgentMessage, InjectionBehavior
 
-_CLOSING = "the closing sentence"
+_LOOK_AGAIN = 1.0
+CLOSING = "the closing sentence"
+"""A goodbye like the agent's own: while it is said, what comes besides is not heard, and answers nothing."""
+_LONGEST_REPLY = 10.0
+"""Seconds: a remark waits no longer for a pause."""
+_LATEST_TRANSCRIPT = 5.0
+"""After the last word: Flux ends a turn by then (`eot_timeout_ms`, Deepgram reference, section 5.3)."""
+_LONGEST_TURN = 60.0
+"""From the first word: who is heard for longer without a transcript is a noise."""
+
+
+@attrs.define(eq=False)
+class Signs:
+    """What the service has said of the caller, and of itself: the session writes it down."""
+
+    speech_began: float | None = None
+    """Since when (trio time) it hears the caller, of whom it has transcribed nothing yet."""
+    aged: trio.Event = attrs.field(factory=trio.Event)
+    """The session nears the longest that the service allows."""
 
 
 @attrs.define(eq=False)
 class Cues:
-    """One session's. `goodbyes` is what it says that no barge-in may cut."""
+    """One session's.
+
+    `goodbyes` is what it says that no barge-in may cut; `functions` are those of ours that the model waits
+    for; `tell` puts words to it as the caller's, and notes other ones.
+    """
 
     desk: Desk
     agent: AgentSpec
@@ -33,25 +59,75 @@ class Cues:
     reader: TapeReader
     patience: Patience
     goodbyes: set[str]
+    functions: Collection[str]
+    tell: Callable[[str, str], Awaitable[None]]
+    signs: Signs
     _last: Reply | None = attrs.field(default=None, init=False)
     _begun: trio.Event = attrs.field(factory=trio.Event, init=False)
 
-    async def run(self) -> Ended:
-        """Carry out what is asked until the call is to end; return when its last sentence has been heard."""
-        return await self._close(await self.desk.prompter.wait_closing())
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether the last sentence is being said: what comes besides is not heard, and answers nothing."""
-        return _CLOSING in self.goodbyes
+    async def run(self, seat: int, over: trio.MemorySendChannel[Ended | Spent]) -> None:
+        """Carry out what is asked until the call is to end, and say `over` when its last sentence has been heard."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._pass_on_keys)
+            nursery.start_soon(self._pass_on_remarks)
+            nursery.start_soon(self._caller_minder().run)
+            nursery.start_soon(self._retire, seat, over)
+            closing = await self.desk.prompter.wait_closing()
+            nursery.cancel_scope.cancel(reason="the call is to end")
+        await over.send(await self._close(closing))
 
     def on_agent_text(self, text: str, reply: Reply) -> None:
         """Take note of a sentence of the agent's that the caller will hear."""
         closing = self.desk.prompter.closing
-        if closing is not None and self.is_closing and text and closing.sentence.startswith(text):
+        if closing is not None and CLOSING in self.goodbyes and text and closing.sentence.startswith(text):
             self._last = reply
             self._begun.set()
             self.desk.prompter.begin()
+
+    def _caller_minder(self) -> CallerMinder:
+        return CallerMinder(
+            desk=self.desk,
+            agent=self.agent.name,
+            patience=self.patience,
+            speaks_until=self._speaks_until,
+            is_busy=lambda: bool(self.functions),
+            say=self._say,
+        )
+
+    async def _retire(self, seat: int, over: trio.MemorySendChannel[Ended | Spent]) -> None:
+        """End a session that has become old when nobody would notice: while the caller thinks about an answer."""
+        await self.signs.aged.wait()
+        await self._wait_pause()
+        self.desk.journal.note(SessionSpent(self.agent.name, seat))
+        await over.send(Spent())
+
+    # What is asked in the course of a call
+
+    async def _pass_on_keys(self) -> None:
+        """Tell the agent what was pressed, behind its own opening."""
+        await self._wait_opening()
+        while True:
+            await self.desk.prompter.wait_keys()
+            if self.desk.ledger.floor is not self.voice:
+                await self.desk.ledger.wait_floor()
+                continue
+            keys, policy = self.desk.prompter.take_keys(), self.desk.policy
+            text = told(keys, policy.human_digit)
+            await self.tell(text, text if policy.keep_digits else masked(keys))
+
+    async def _pass_on_remarks(self) -> None:
+        while True:
+            await self.desk.prompter.wait_remark()
+            await self._is_pause(_LONGEST_REPLY)
+            if self.desk.ledger.floor is not self.voice:
+                await self.desk.ledger.wait_floor()
+            elif text := self.desk.prompter.take_remark():
+                await self._say(text)
+
+    async def _say(self, text: str) -> None:
+        await self._inject(text, "queue")
+
+    # The last sentence
 
     async def _close(self, closing: Closing) -> Ended:
         interrupts = closing.go is not None or not await self._is_pause(closing.within / 2)
@@ -60,7 +136,7 @@ class Cues:
         if self.goodbyes and closing.go is None:  # the agent's own, which will end the session
             self.desk.prompter.begin()
             await trio.sleep_forever()
-        self.goodbyes.add(_CLOSING)
+        self.goodbyes.add(CLOSING)
         self.reader.hold()  # who speaks now is heard no more, and cannot cut it
         self.patience.end()
         if closing.go is not None:
@@ -116,6 +192,25 @@ class Cues:
             await self._wait_pause()
         return not waiting.cancelled_caught
 
+    # When
+
+    def _speaks_until(self) -> float:
+        """Return when the caller is through, if nothing more is heard of them: by what the service says, and the line.
+
+        What the service took for speech and never transcribes was none.
+        """
+        activity, keypad = self.desk.activity, self.desk.keypad
+        if self.signs.speech_began is None:
+            return keypad.busy_until
+        now, latest = trio.current_time(), self.signs.speech_began + _LONGEST_TURN
+        last = now if activity.began is not None else self.desk.journal.started + activity.last
+        return max(min(last + _LATEST_TRANSCRIPT, latest), keypad.busy_until)
+
+    async def _wait_opening(self) -> None:
+        """Wait until the first word that the session owes has been heard."""
+        await self.patience.wait_closed()
+        await trio.sleep(self.desk.ledger.unplayed)
+
     async def _wait_pause(self) -> None:
         """Wait until nobody speaks, and no answer is owed."""
         ledger, activity = self.desk.ledger, self.desk.activity
@@ -126,5 +221,9 @@ class Cues:
                 await trio.sleep(ledger.unplayed)
             elif activity.began is not None:
                 await activity.wait_spoken()
+            elif (until := self._speaks_until()) > trio.current_time():
+                await trio.sleep_until(until)
+            elif self.functions:
+                await trio.sleep(_LOOK_AGAIN)
             else:
                 return

@@ -9,6 +9,7 @@ import attrs
 from actors.clips import ClipBook, Clips
 from actors.conversation import Conversation
 from actors.journal import Journal
+from actors.keypad import Keypad
 from actors.ledger import Ledger
 from actors.policy import CallPolicy
 from actors.prompter import Prompter
@@ -31,3 +32,11 @@ class Desk:
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     prompter: Prompter = attrs.field(factory=Prompter)
     switch: Switch = attrs.field(factory=Switch)
+    keypad: Keypad = attrs.field(
+        default=attrs.Factory(lambda desk: Keypad(desk.journal, desk.policy, desk.prompter), takes_self=True)
+    )
+
+    @property
+    def quiet_since(self) -> float:
+        """When (trio time) anything was last heard on the line, or the caller was through with a key."""
+        return max(self.ledger.quiet_since, self.journal.started + self.activity.last, self.keypad.finished_at)

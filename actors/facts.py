@@ -370,9 +370,26 @@ class SessionSpent:
 
 @attrs.frozen
 class DigitPressed:
-    """The caller pressed a key."""
+    """The caller pressed a key: which one is said only where `CallPolicy.keep_digits` is set."""
 
     digit: str
+
+
+@attrs.frozen
+class KeysPressed:
+    """The caller is through with so many keys; `taken` unless too many wait for an agent already."""
+
+    count: int
+    taken: bool
+
+
+@attrs.frozen
+class CallerSilent:
+    """The caller has said nothing for so many seconds of their turn, and `agent` asks for the `asked`-th time."""
+
+    agent: str
+    seconds: float
+    asked: int
 
 
 @attrs.frozen
@@ -466,6 +483,8 @@ Fact: TypeAlias = (
     | SilenceMet
     | SessionSpent
     | DigitPressed
+    | KeysPressed
+    | CallerSilent
     | CallerHungUp
     | WarningReported
     | Unrecognised

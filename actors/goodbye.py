@@ -72,5 +72,4 @@ def _end_of_patience(desk: Desk, began: float) -> float:
     ledger, policy = desk.ledger, desk.policy
     if ledger.unplayed:
         return trio.current_time() + ledger.unplayed + policy.silence_budget
-    silent = max(ledger.quiet_since, desk.journal.started + desk.activity.last)
-    return max(silent + policy.silence_budget, began + policy.goodbye_onset)
+    return max(desk.quiet_since + policy.silence_budget, began + policy.goodbye_onset)

@@ -4,6 +4,7 @@ One frozen value for a call; every deadline in `actors/` is one of these. Their 
 `docs/supervision.md` adds it up.
 """
 
+import math
 from enum import Enum
 
 import attrs
@@ -62,6 +63,24 @@ class CallPolicy:
     apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
     closing: float = 5.0
     """For the last sentence of a call that the switchboard ends to begin; past it, Twilio says it."""
+    caller_silence: float = 10.0
+    """The longest silence of the caller's when it is their turn (CALLER_SILENCE); infinite: for ever."""
+    silent_asks: int = 2
+    """How often they are asked before the call ends."""
+    still_there: str = "Are you still there?"
+    silent_goodbye: str = "I cannot hear you, so I will end the call here. Please call us again. Goodbye."
+    longest_call: float = math.inf
+    """For the conversation (MAX_CALL_SECONDS); infinite: for ever."""
+    length_notice: float = 60.0
+    """The caller is warned this much before."""
+    length_warning: str = "I should tell you that we have about one minute left on this call."
+    length_goodbye: str = "I am sorry, our time on this call is over. Please call us again. Goodbye."
+    digit_pause: float = 2.5
+    """After a key, for the next one of the same entry."""
+    keep_digits: bool = False
+    """Whether journal and record say which keys were pressed (KEEP_DIGITS)."""
+    human_digit: str = ""
+    """The key that asks for a person, if any (HUMAN_DIGIT)."""
     machine_quiet: float = 2.5
     """Of a machine's line, before its greeting is taken to be over, where Twilio does not say so."""
     machine_greeting: float = 30.0

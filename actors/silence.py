@@ -88,7 +88,7 @@ async def mind_vacancy(desk: Desk, voice: Callable[[], str], is_owed: Callable[[
             await ledger.wait_floor()
         began = trio.current_time()
         while ledger.floor is None:
-            silent = max(ledger.quiet_since, desk.journal.started + desk.activity.last)
+            silent = desk.quiet_since
             due = max(silent + policy.silence_budget, began + (0.0 if is_owed() else policy.filler_lead))
             with trio.move_on_at(max(due, trio.current_time() + ledger.unplayed)):
                 await ledger.wait_floor()

@@ -14,7 +14,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.desk import Desk
-from actors.facts import CallerHungUp, CallerSpoke, DigitPressed, FrameRefused, Unrecognised
+from actors.facts import CallerHungUp, CallerSpoke, FrameRefused, Unrecognised
 from actors.ledger import SendAudio, SendClear, SendMark, Work
 from protocol import twilio
 from protocol.audio import is_voiced
@@ -87,7 +87,7 @@ class TwilioBridge:
             case twilio.MarkReached(name=name):
                 self.desk.ledger.mark_reached(name)
             case twilio.DigitPressed(digit=digit):
-                journal.note(DigitPressed(digit))
+                self.desk.keypad.press(digit)
             case twilio.Unrecognised(event=name):
                 journal.note(Unrecognised("twilio", name))
             case _:

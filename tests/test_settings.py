@@ -1,5 +1,6 @@
 """Settings are read once, checked whole, and never give a secret away."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,6 +77,12 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("LEAD_PHONE_NUMBER", "+1-555-765"),
         ("MAX_CALLS", "0"),
         ("VOICEMAIL_MESSAGE", 501 * "x"),
+        ("CALLER_SILENCE", "2"),
+        ("CALLER_SILENCE", "never"),
+        ("MAX_CALL_SECONDS", "7200"),
+        ("HUMAN_DIGIT", "00"),
+        ("HUMAN_DIGIT", "#"),
+        ("KEEP_DIGITS", "perhaps"),
         ("MAX_CALLS", "1e3"),
         ("SUMMARY_MODE", "sometimes"),
         ("SUMMARY_DEADLINE", "nan"),
@@ -105,6 +112,18 @@ def test_this_machine_may_be_reached_without_tls(origin: str) -> None:
 
 def test_an_origins_trailing_slash_is_dropped() -> None:
     assert read(LEAD_SERVER_EXTERNAL_URL="https://a.example:8443/").lead_server_external_url == "https://a.example:8443"
+
+
+def test_a_time_that_can_be_turned_off_is_then_for_ever() -> None:
+    chosen = read(CALLER_SILENCE="off", MAX_CALL_SECONDS="OFF")
+
+    assert (chosen.caller_silence, chosen.max_call_seconds) == (math.inf, math.inf)
+
+
+def test_a_time_that_can_be_turned_off_says_so() -> None:
+    (problem,) = problems(CALLER_SILENCE="never")
+
+    assert 'CALLER_SILENCE is "never", which is not a number of seconds from 3 to 120, or off.' in problem
 
 
 def test_blank_is_unset_and_spaces_around_a_value_are_not_its_own() -> None:

@@ -115,6 +115,10 @@ def policy_of(settings: Settings) -> CallPolicy:
         summary_mode=SummaryMode(settings.summary_mode.value),
         summary_deadline=settings.summary_deadline,
         voicemail=settings.voicemail_message,
+        caller_silence=settings.caller_silence,
+        longest_call=settings.max_call_seconds,
+        human_digit=settings.human_digit or "",
+        keep_digits=settings.keep_digits,
         fallback_number=settings.fallback_phone_number or "",
     )
 

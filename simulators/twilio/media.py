@@ -132,6 +132,10 @@ class MediaCaller:
         """End the stream from Twilio's side, as a redirect or a REST hang-up does: `stop`, then close."""
         self._end("stopped")
 
+    async def press(self, digit: str) -> None:
+        """Press a key now, whatever the scenario says."""
+        await self._notice(PressesKey(digit), trio.current_time())
+
     def _end(self, how: str, code: int | None = None) -> None:
         if not self._how:
             self._how, self._code, self._ended_at = how, code, trio.current_time()

@@ -7,8 +7,8 @@ from actors.policy import CallPolicy, SummaryMode
 from protocol.audio import FRAME_SECONDS
 
 POLICY = CallPolicy()
-NOBODY_WAITS = {"machine_greeting"}
-"""A machine's greeting is no caller's silence."""
+NOBODY_WAITS = {"longest_call", "length_notice", "machine_greeting"}
+"""None of these is a silence that a caller meets."""
 DEADLINES = [
     field.name
     for field in attrs.fields(CallPolicy)

@@ -195,7 +195,7 @@ async def test_keys_and_novelties_are_noted(autojump_clock: MockClock) -> None:
         await scene.socket.send_message('{"event": "novelty", "streamSid": "' + STREAM_SID + '"}')
         await wait_all_tasks_blocked()
 
-        assert scene.watched.facts(DigitPressed) == [DigitPressed("5")]
+        assert scene.watched.facts(DigitPressed) == [DigitPressed("")]
         assert scene.watched.facts(Unrecognised) == [Unrecognised("twilio", "novelty")]
 
 

@@ -1,5 +1,6 @@
 """A whole call in memory: the real actors between a simulated caller, a simulated Deepgram and a simulated Groq."""
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -68,6 +69,17 @@ class Played:
     exchange: DeepgramExchange | None = None
     intercom: Intercom = attrs.field(factory=Intercom)
     call_sid: str = ""
+    _noted: trio.Event = attrs.field(factory=trio.Event)
+
+    def note(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._noted.set()
+        self._noted = trio.Event()
+
+    async def wait_fact(self, kind: type[Fact]) -> None:
+        """Wait until there is a fact of this kind."""
+        while not self.facts(kind):
+            await self._noted.wait()
 
     def facts(self, kind: type[F]) -> list[F]:
         return [entry.fact for entry in self.entries if isinstance(entry.fact, kind)]
@@ -126,6 +138,7 @@ async def play(
     clips: Clips | None = None,
     played: Played | None = None,
     voicemail: str | None = None,
+    longest: float = math.inf,
     meanwhile: Callable[[Played], Awaitable[None]] = hear_nothing,
     transfers: Transfers | None = None,
     resumption: Resumption | None = None,
@@ -160,7 +173,7 @@ async def play(
             line=done.line,
             records=done.records,
             policy=policy or CallPolicy(),
-            observe=done.entries.append,
+            observe=done.note,
             clips=ClipBook() if clips is None else clips,
             intercom=done.intercom,
             transfers=transfers,
@@ -177,6 +190,7 @@ async def play(
                 direction="outbound",
                 voicemail=voicemail,
                 resumption=resumption,
+                longest=longest,
             )
             done.record = await run_call(ours, plan_of_call, services)
         finally:

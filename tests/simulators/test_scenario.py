@@ -157,7 +157,7 @@ def test_an_agent_is_found_by_its_tag_then_by_its_prompt() -> None:
 
 def test_the_demo_and_the_hard_cases_are_shipped() -> None:
     assert set(shipped_scenarios()) == {
-        "sale", "busy_caller", "refuses_handoff_once", "barges_in", "goes_silent", "hangs_up_in_handoff",
+        "sale", "busy_caller", "refuses_handoff_once", "barges_in", "goes_silent", "comes_back", "hangs_up_in_handoff",
         "rating_nine", "wants_human", "long_call",
     }  # fmt: skip
 

@@ -113,10 +113,16 @@ def test_the_deadlines_of_a_call_are_the_settings() -> None:
             SUMMARY_DEADLINE="1.5",
             FALLBACK_PHONE_NUMBER="+15559870000",
             VOICEMAIL_MESSAGE="Please call us back.",
+            CALLER_SILENCE="7",
+            MAX_CALL_SECONDS="600",
+            HUMAN_DIGIT="0",
+            KEEP_DIGITS="yes",
         )
     )
 
     assert (policy.summary_mode, policy.summary_deadline) == (SummaryMode.ON_HANDOFF, 1.5)
+    assert (policy.caller_silence, policy.longest_call) == (7.0, 600.0)
+    assert (policy.human_digit, policy.keep_digits) == ("0", True)
     assert (policy.fallback_number, policy.voicemail) == ("+15559870000", "Please call us back.")
 
 

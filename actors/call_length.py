@@ -1,0 +1,22 @@
+"""The longest that a call may take: a warning some time before, a goodbye at the end.
+
+`mind_length` is a child of the call. It speaks to nobody itself: both sentences stand with the prompter, the first for
+the next pause, the second to end the call.
+"""
+
+import trio
+
+from actors.desk import Desk
+from actors.prompter import Closing
+
+OUTCOME = "max_length"
+
+
+async def mind_length(desk: Desk, longest: float) -> None:
+    """End the call when it has lasted `longest` seconds; it is warned before unless it is shorter than the warning."""
+    policy, started = desk.policy, desk.journal.started
+    if longest > policy.length_notice:
+        await trio.sleep_until(started + longest - policy.length_notice)
+        desk.prompter.put_remark(policy.length_warning)
+    await trio.sleep_until(started + longest)
+    desk.prompter.close(Closing(OUTCOME, policy.length_goodbye, policy.closing))

@@ -1,0 +1,198 @@
+"""A caller who says nothing in their turn, by the session that waits for them: times are counted, not guessed."""
+
+import math
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.facts import CallerSilent
+from actors.messages import Ended
+from actors.policy import CallPolicy
+from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
+from tests.actors.fakes import HAND_OFF, calls, heard, says, words
+from tests.actors.test_agent_session import Scene, on_the_floor
+
+POLICY = CallPolicy()
+UNHURRIED = CallPolicy(silence_budget=math.inf)
+"""The other silence, the agent's, is `tests/actors/test_agent_session.py`'s."""
+WAIT = POLICY.caller_silence
+GREETING = 1.0
+QUESTION = POLICY.still_there
+
+
+async def asked(scene: Scene) -> InjectAgentMessage:
+    """Read on until the agent is asked to say something."""
+    return await scene.far.hear(InjectAgentMessage)
+
+
+async def ask_once(scene: Scene) -> None:
+    """The agent asks, in half a second."""
+    assert await asked(scene) == InjectAgentMessage(QUESTION, "queue")
+    await scene.far.say(words(0.5), says(QUESTION), AgentAudioDone())
+
+
+def times(scene: Scene) -> list[float]:
+    return scene.watched.times(CallerSilent)
+
+
+async def test_a_silent_caller_is_asked_twice_and_then_said_goodbye_to(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+        await ask_once(scene)
+        await ask_once(scene)
+        goodbye = await asked(scene)
+        at = scene.watched.desk.journal.now
+        await scene.far.say(words(3), says(POLICY.silent_goodbye), AgentAudioDone())
+        ended = await scene.ended()
+
+    assert goodbye.message == POLICY.silent_goodbye
+    assert ended == Ended("caller_silent", "caller_silent")
+    assert [*times(scene), at] == pytest.approx([GREETING + WAIT, 1.5 + 2 * WAIT, 2.0 + 3 * WAIT], abs=0.05)
+    assert [(fact.asked, fact.seconds) for fact in scene.watched.facts(CallerSilent)] == [(1, WAIT), (2, WAIT)]
+    assert scene.replies == ["Hello there.", QUESTION, QUESTION, POLICY.silent_goodbye]
+
+
+async def test_noise_does_not_count_as_a_word(autojump_clock: MockClock) -> None:
+    """The service takes something for speech every four seconds, and never transcribes any of it."""
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+
+        async def cough() -> None:
+            while True:
+                await trio.sleep(4)
+                await scene.far.say(UserStartedSpeaking(), heard(" "))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cough)
+            await ask_once(scene)
+            nursery.cancel_scope.cancel()
+
+    assert times(scene) == pytest.approx([GREETING + WAIT], abs=0.05)
+
+
+async def test_a_loud_line_does_not_count_as_a_word(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+        scene.watched.desk.activity.hear(voiced=True, now=scene.watched.desk.journal.now)
+        await ask_once(scene)
+
+    assert times(scene) == pytest.approx([GREETING + WAIT], abs=0.05)
+
+
+async def test_nobody_is_asked_while_they_speak(autojump_clock: MockClock) -> None:
+    async with on_the_floor(UNHURRIED) as scene:
+        await scene.far.greet(seconds=GREETING)
+        await trio.sleep(8)
+        await scene.far.say(UserStartedSpeaking())
+        scene.watched.desk.activity.hear(voiced=True, now=8.0)
+        await scene.far.hear_for(20)
+        spoken = list(scene.far.said(InjectAgentMessage))
+        scene.watched.desk.activity.end()
+        await scene.far.say(heard("It is a long story."))
+        await scene.far.say(words(1), says("Go on."), AgentAudioDone())
+        await ask_once(scene)
+
+    assert spoken == []
+    assert times(scene) == pytest.approx([8 + 20 + 1 + WAIT], abs=0.2)
+
+
+async def test_what_was_taken_for_speech_delays_the_question_by_a_transcript_at_most(
+    autojump_clock: MockClock,
+) -> None:
+    """It ends a second before they are to be asked; a turn would have been transcribed five seconds later."""
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+        await trio.sleep(WAIT)
+        await scene.far.say(UserStartedSpeaking())
+        activity = scene.watched.desk.activity
+        activity.hear(voiced=True, now=WAIT - 0.02)
+        activity.end()
+        await ask_once(scene)
+
+    assert times(scene) == pytest.approx([WAIT + 5], abs=0.05)
+
+
+async def test_a_word_begins_the_count_anew(autojump_clock: MockClock) -> None:
+    async with on_the_floor(UNHURRIED) as scene:
+        await scene.far.greet(seconds=GREETING)
+        await ask_once(scene)
+        await ask_once(scene)
+        await trio.sleep(5)
+        await scene.far.take_turn("Sorry, I am back.")
+        await scene.far.say(words(1), says("Good."), AgentAudioDone())
+        await ask_once(scene)
+
+    assert [fact.asked for fact in scene.watched.facts(CallerSilent)] == [1, 2, 1]
+
+
+async def test_a_key_is_as_good_as_a_word(autojump_clock: MockClock) -> None:
+    async with on_the_floor(UNHURRIED) as scene:
+        await scene.far.greet(seconds=GREETING)
+        await ask_once(scene)
+        scene.watched.desk.prompter.put_keys("1")
+        await scene.settle()
+        await scene.far.say(words(1), says("Thank you."), AgentAudioDone())
+        await ask_once(scene)
+
+    assert [fact.asked for fact in scene.watched.facts(CallerSilent)] == [1, 1]
+
+
+async def test_who_types_slowly_is_not_interrupted(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+        for _ in range(6):
+            await trio.sleep(2.4)
+            scene.watched.desk.keypad.press("1")
+
+        assert scene.far.said(InjectAgentMessage) == []
+        assert times(scene) == []
+
+
+async def test_while_the_agent_speaks_it_is_not_the_callers_turn(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=3 * WAIT)
+        await ask_once(scene)
+
+    assert times(scene) == pytest.approx([4 * WAIT], abs=0.05)
+
+
+@pytest.mark.parametrize("request_", [calls("dawdle"), HAND_OFF], ids=["function", "handoff"])
+async def test_nobody_is_asked_while_a_function_runs_or_a_handoff_is_prepared(
+    request_: object, autojump_clock: MockClock
+) -> None:
+    """Even if a noise has made it the caller's turn meanwhile."""
+    async with on_the_floor(CallPolicy(silence_budget=math.inf, caller_silence=2.0)) as scene:
+        await scene.far.greet(seconds=GREETING)
+        await scene.far.say(request_, UserStartedSpeaking())  # type: ignore[arg-type]
+        await scene.far.hear_for(4.9)
+
+    assert times(scene) == []
+
+
+async def test_a_question_that_is_refused_is_not_asked_at_once_again(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+        for _ in range(2):
+            await asked(scene)
+            await scene.far.say(InjectionRefused("The user is speaking."))
+        await asked(scene)
+
+    assert times(scene) == pytest.approx([GREETING + WAIT, GREETING + 2 * WAIT], abs=0.05)
+
+
+async def test_the_next_session_goes_on_counting(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.conversation.asked = 2
+        await scene.far.greet(seconds=GREETING)
+        line = await asked(scene)
+
+    assert line.message == POLICY.silent_goodbye
+
+
+async def test_it_can_be_turned_off(autojump_clock: MockClock) -> None:
+    async with on_the_floor(CallPolicy(caller_silence=math.inf)) as scene:
+        await scene.far.greet(seconds=GREETING)
+        await scene.far.hear_for(1000)
+
+    assert scene.far.said(InjectAgentMessage) == []
