@@ -19,11 +19,12 @@ from simulators.faults import Fault, FaultError, parse_fault
 from simulators.toml_reader import JSON, ScenarioError, Table, nearest
 
 __all__ = [
-    "Answers", "Caller", "CallerLine", "Scenario", "ScenarioError", "ScriptedAgent", "ScriptedCall", "ScriptedTurn",
-    "load_scenario", "parse_scenario", "shipped_scenarios",
+    "Answers", "Caller", "CallerLine", "Human", "HumanAnswers", "Scenario", "ScenarioError", "ScriptedAgent",
+    "ScriptedCall", "ScriptedTurn", "load_scenario", "parse_scenario", "shipped_scenarios",
 ]  # fmt: skip
 
 Answers: TypeAlias = Literal["human", "busy", "no-answer", "failed", "machine"]
+HumanAnswers: TypeAlias = Literal["human", "busy", "no-answer", "failed"]
 
 SHIPPED: Final = Path(__file__).parent / "scenarios"
 
@@ -96,14 +97,36 @@ class Caller:
 
 
 @attrs.frozen
+class Human:
+    """The person to whom a call may be put through, and how long the caller waits for them. Times are seconds."""
+
+    answers: HumanAnswers = "human"
+    after: float = 3.0
+    """Of ringing, before anything is answered."""
+    presses: str = "1"
+    """The key they press when they are asked to; "nothing": none."""
+    hangs_up_after: float | None = None
+    """They hang up so long after picking up, whatever is being said to them."""
+    says: str = ""
+    """Their first words to the caller."""
+    talks: float = 5.0
+    """How long they are connected to the caller, unless their words take longer."""
+    caller_waits: float | None = None
+    """The caller hangs up so long after being put through."""
+    voice: str = "person-1"
+
+
+@attrs.frozen
 class Scenario:
-    """One conversation: the caller, the agents' brains, and what goes wrong."""
+    """One conversation: the caller, the agents' brains, whoever else may be asked for, and what goes wrong."""
 
     name: str
     description: str
     caller: Caller
     agents: Mapping[str, ScriptedAgent]
     faults: tuple[Fault, ...] = ()
+    human: Human | None = None
+    """None where the scenario does not care: Twilio's knobs say how a dialled number answers."""
 
     def agent_for(self, tags: Iterable[str], prompt: str = "") -> ScriptedAgent | None:
         """Find the agent that a Settings message is for: by its tag `agent:<name>`, else by its prompt."""
@@ -157,6 +180,7 @@ def parse_scenario(text: str, *, where: str = "scenario", name: str = "scenario"
         caller=_caller(table.table("caller")),
         agents={agent.name: agent for agent in map(_agent, table.table("agents").tables_by_name())},
         faults=tuple(_fault(table, line) for line in table.texts("faults")),
+        human=_human(table.table("human")) if "human" in table.content else None,
     )
     table.done()
     return scenario
@@ -186,6 +210,31 @@ def _caller(table: Table) -> Caller:
         raise table.wrong("number", f"is {caller.number!r}; write it like '+15551230000'")
     table.done()
     return caller
+
+
+def _human(table: Table) -> Human:
+    answers = table.text("answers", "human")
+    if answers not in get_args(HumanAnswers):
+        choices = ", ".join(get_args(HumanAnswers))
+        hint = nearest(answers, get_args(HumanAnswers))
+        raise table.wrong("answers", f"is {answers!r}{hint}; write one of {choices}")
+    human = Human(
+        answers=cast("HumanAnswers", answers),
+        after=table.seconds("after", 3.0),
+        presses=table.text("presses", "1"),
+        hangs_up_after=table.optional_seconds("hangs_up_after"),
+        says=table.optional_text("says") or "",
+        talks=table.seconds("talks", 5.0),
+        caller_waits=table.optional_seconds("caller_waits"),
+        voice=table.text("voice", "person-1"),
+    )
+    table.done()
+    if not re.fullmatch(r"[0-9*#]|nothing", human.presses):
+        raise table.wrong("presses", f'is {human.presses!r}; write one key, 0 to 9, * or #, or "nothing"')
+    for key in ("presses", "hangs_up_after", "says", "talks"):
+        if key in table.content and answers != "human":
+            raise table.wrong(key, 'is what somebody does who has answered; leave it out, or write answers = "human"')
+    return human
 
 
 def _line(table: Table) -> CallerLine:

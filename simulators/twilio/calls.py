@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from simulators.faults import TwilioFaults
-from simulators.scenario import Answers
+from simulators.scenario import Answers, Human
 from simulators.twilio.caller import CallerTurns
 from simulators.twilio.dialling import DialStream
 from simulators.twilio.knobs import TwilioKnobs
@@ -92,6 +92,7 @@ class SimulatedCall:
     turns: CallerTurns
     log: CallLog
     created: datetime
+    human: Human = attrs.field(factory=Human)
     status: CallStatus = CallStatus.QUEUED
     queue_time: float = 0.0
     """Seconds spent waiting for the rate limit."""

@@ -4,6 +4,8 @@ from typing import Literal
 
 import attrs
 
+from simulators.scenario import Human, HumanAnswers
+
 
 @attrs.frozen
 class TwilioKnobs:
@@ -18,9 +20,11 @@ class TwilioKnobs:
     webhook_timeout: float = 15.0
     stream_close_deadline: float = 5.0
     dialled_answers: Literal["answered", "busy", "no-answer", "failed"] = "answered"
-    """How a number in `<Dial>` answers."""
+    """How a number in `<Dial>` answers, where the scenario has no `[human]`."""
     dialled_rings: float = 1.0
     dialled_talks: float = 3.0
+    declined_status: str = "no-answer"
+    """`DialCallStatus` of somebody who answered and did not want the call; they were not bridged in any case."""
     play_lasts: float = 1.0
     calls_per_second: float | None = None
     """Calls above this rate are accepted and queued, as Twilio does; None: no limit."""
@@ -36,3 +40,9 @@ class TwilioKnobs:
     """Answer every REST request with this HTTP status (503 becomes error 20503)."""
     bundle: int = 1
     """Media frames sent at once; see `MediaCaller`."""
+
+    @property
+    def human(self) -> Human:
+        """Whoever a number in `<Dial>` reaches."""
+        answers: HumanAnswers = "human" if self.dialled_answers == "answered" else self.dialled_answers
+        return Human(answers, self.dialled_rings, talks=self.dialled_talks)

@@ -113,6 +113,14 @@ class VerbExecuted:
     detail: str
 
 
+@attrs.frozen
+class PersonActed:
+    """Somebody the call was put through to did something: answered, pressed a key, was connected, hung up."""
+
+    at: float
+    did: str
+
+
 LogEntry: TypeAlias = (
     LineSpoken
     | DigitSent
@@ -126,6 +134,7 @@ LogEntry: TypeAlias = (
     | StatusReached
     | WebhookAnswered
     | VerbExecuted
+    | PersonActed
 )
 EntryT = TypeVar("EntryT")
 

@@ -15,12 +15,14 @@ import trio
 from simulators.speech import synthesise
 from simulators.twilio.dialling import StreamError
 from simulators.twilio.frames import StreamIdentity
-from simulators.twilio.log import VerbExecuted, WarningRaised
+from simulators.twilio.human import DEFAULT_VOICE, HumanLeg
+from simulators.twilio.log import CallerHungUp, VerbExecuted, WarningRaised
 from simulators.twilio.media import MediaCaller
 from simulators.twilio.playout import HeardRecording, Playout
 from simulators.twilio.twiml import (
     Connect,
     Dial,
+    Gather,
     Hangup,
     IgnoredVerb,
     Pause,
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from simulators.twilio.calls import SimulatedCall
 
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
-DEFAULT_VOICE = "twilio-say"
 
 
 @attrs.frozen
@@ -150,12 +151,12 @@ class Performance:
             case Hangup() | Reject():
                 self._note("Hangup", "")
                 return CallOver()
-            case Play() | Pause() | IgnoredVerb():
+            case Play() | Pause() | Gather() | IgnoredVerb():
                 return await self._pass(verb)
             case _:
                 assert_never(verb)
 
-    async def _pass(self, verb: Play | Pause | IgnoredVerb) -> Outcome:
+    async def _pass(self, verb: Play | Pause | Gather | IgnoredVerb) -> Outcome:
         match verb:
             case Play(url=url, digits=digits):
                 self._note("Play", digits or url)
@@ -163,6 +164,8 @@ class Performance:
             case Pause(length=length):
                 self._note("Pause", f"{length:g}")
                 await trio.sleep(length)
+            case Gather():
+                self._note("Gather", "ignored")
             case IgnoredVerb(name=name):
                 self._note(name, "ignored")
         return NextVerb()
@@ -179,21 +182,17 @@ class Performance:
         return NextVerb()
 
     async def _dial(self, verb: Dial) -> Outcome:
-        knobs = self.call.exchange.knobs
-        answered = knobs.dialled_answers == "answered"
-        await trio.sleep(verb.timeout if knobs.dialled_answers == "no-answer" else knobs.dialled_rings)
-        if answered:
-            await trio.sleep(knobs.dialled_talks)
-        self._note("Dial", f"{verb.number} {knobs.dialled_answers}")
-        if not verb.action:
-            return NextVerb()
-        params = {
-            "DialCallSid": self.call.exchange.new_sid("CA"),
-            "DialCallStatus": "completed" if answered else knobs.dialled_answers,
-            "DialCallDuration": str(round(knobs.dialled_talks)) if answered else "0",
-            "DialBridged": "true" if answered else "false",
-        }
-        return await self._ask_action(verb.action, params)
+        call, leg = self.call, HumanLeg(self.call, verb)
+        waits = call.human.caller_waits
+        with trio.move_on_after(float("inf") if waits is None else waits) as patience:
+            await leg.run()
+        self._note("Dial", f"{verb.number} {leg.how}")
+        if patience.cancelled_caught:
+            self.caller_gone = True
+            call.log.put(CallerHungUp(trio.current_time()))
+        params = leg.parameters() | ({"CallStatus": "completed"} if self.caller_gone else {})
+        after = await self._ask_action(verb.action, params) if verb.action else NextVerb()
+        return CallOver() if self.caller_gone else after
 
     async def _connect(self, verb: Connect) -> Outcome:
         noun, stream_sid = verb.stream, self.call.exchange.new_sid("MZ")

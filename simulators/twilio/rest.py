@@ -181,6 +181,7 @@ class TwilioSimulator:
             turns=CallerTurns(caller),
             log=CallLog(self._observer(sid)),
             created=self.now(),
+            human=self.scenario.human or self.knobs.human,
         )
         try:
             self._to_place.send_nowait(call)

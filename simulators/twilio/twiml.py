@@ -74,6 +74,19 @@ class Dial:
     number: str
     action: str = ""
     timeout: float = 30.0
+    whisper: str = ""
+    """The `url` of `<Number>`: what is run on the other leg before it is connected."""
+    caller_id: str = ""
+
+
+@attrs.frozen
+class Gather:
+    """`<Gather>`: ask for keys, while the verbs within it run. Acted out on the leg of somebody who is dialled."""
+
+    action: str = ""
+    digits: int = 0
+    timeout: float = 5.0
+    verbs: "tuple[Verb, ...]" = ()
 
 
 @attrs.frozen
@@ -102,7 +115,7 @@ class IgnoredVerb:
     name: str
 
 
-Verb: TypeAlias = Connect | Say | Play | Pause | Dial | Redirect | Reject | Hangup | IgnoredVerb
+Verb: TypeAlias = Connect | Say | Play | Pause | Dial | Gather | Redirect | Reject | Hangup | IgnoredVerb
 
 
 def parse_twiml(document: str, base_url: str = "") -> tuple[Verb, ...]:
@@ -159,11 +172,26 @@ def _read_parameter(element: ET.Element) -> tuple[str, str]:
 
 
 def _read_dial(element: ET.Element, base: str) -> Dial:
-    nouns = [child.text or "" for child in element if child.tag in {"Number", "Sip", "Client"}]
-    number = (nouns[0] if nouns else element.text or "").strip()
+    noun = next((child for child in element if child.tag in {"Number", "Sip", "Client"}), element)
+    number = (noun.text or "").strip()
     if not number:
         raise TwimlError(13223, "<Dial> has nobody to call")
-    return Dial(number, _link(element.get("action", ""), base), _number(element, "timeout", 30.0))
+    return Dial(
+        number=number,
+        action=_link(element.get("action", ""), base),
+        timeout=_number(element, "timeout", 30.0),
+        whisper=_link(noun.get("url", ""), base) if noun is not element else "",
+        caller_id=element.get("callerId", ""),
+    )
+
+
+def _read_gather(element: ET.Element, base: str) -> Gather:
+    return Gather(
+        action=_link(element.get("action", ""), base),
+        digits=int(_number(element, "numDigits", 0.0)),
+        timeout=_number(element, "timeout", 5.0),
+        verbs=tuple(_read_verb(child, base) for child in element),
+    )
 
 
 def _text(element: ET.Element) -> str:
@@ -187,6 +215,7 @@ def _number(element: ET.Element, name: str, default: float) -> float:
 _READERS: Mapping[str, Callable[[ET.Element, str], Verb]] = {
     "Connect": _read_connect,
     "Dial": _read_dial,
+    "Gather": _read_gather,
     "Hangup": lambda _element, _base: Hangup(),
     "Pause": lambda element, _base: Pause(_number(element, "length", 1.0)),
     "Play": lambda element, base: Play(_link(_text(element), base), element.get("digits", "")),

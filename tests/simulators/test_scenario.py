@@ -9,6 +9,7 @@ from agents.functions import ArgumentsRefused
 from agents.roster import default_roster
 from simulators.scenario import (
     CallerLine,
+    Human,
     Scenario,
     ScenarioError,
     ScriptedCall,
@@ -44,6 +45,16 @@ silent = 20
 hangs_up = true
 after = 0.3
 
+[human]
+answers = "human"
+after = 4
+presses = "2"
+hangs_up_after = 9.5
+says = "Hello, this is Kim."
+talks = 6
+caller_waits = 20
+voice = "person-2"
+
 [agents.closer]
 prompt_contains = "closer"
 fallback = ["Pardon?"]
@@ -72,6 +83,7 @@ def test_every_key_is_read() -> None:
         CallerLine(silent=20.0),
         CallerLine(hangs_up=True, after=0.3),
     )
+    assert scenario.human == Human("human", 4.0, "2", 9.5, "Hello, this is Kim.", 6.0, 20.0, "person-2")
     closer = scenario.agents["closer"]
     assert (closer.name, closer.prompt_contains, closer.fallback) == ("closer", "closer", ("Pardon?",))
     (turn,) = closer.turns
@@ -118,6 +130,11 @@ def test_an_empty_scenario_is_a_caller_who_says_nothing() -> None:
         ("[[agents.a.turn]]\nhears = 'x'\nsays = ['y', 3]", "agents.a.turn[1].says[2] is 3"),
         ("[[agents.a.turn]]\nhears = 'x'\nsays = ['y']\nthen = ['z']", "agents.a.turn[1].then comes after calls"),
         ("[[agents.a.turn]]\nhears = 'x'\ncalls = [{ nane = 'f' }]", "agents.a.turn[1].calls[1].name is missing"),
+        ("[human]\nanswers = 'no-anser'", "human.answers is 'no-anser'; did you mean 'no-answer'?"),
+        ("[human]\npresses = '12'", "human.presses is '12'; write one key, 0 to 9, * or #, or \"nothing\""),
+        ("[human]\nrings = 3", "human.rings is not a key that is known here"),
+        ("[human]\nafter = 'soon'", "human.after is 'soon'; write seconds as a number"),
+        ("[human]\nanswers = 'busy'\ntalks = 3", "human.talks is what somebody does who has answered; leave it out"),
         ("faults = ['deepgram: dorp']", "faults fault 'deepgram: dorp': deepgram has no fault 'dorp'; did you mean"),
     ],
 )

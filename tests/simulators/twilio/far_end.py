@@ -15,7 +15,7 @@ from protocol.twilio import StreamStarted, StreamStopped, decode, encode_media
 from protocol.wire import WebSocket
 from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope
 from simulators.memory import memory_websocket_pair
-from simulators.scenario import Answers, Caller, CallerLine, Scenario
+from simulators.scenario import Answers, Caller, CallerLine, Human, Scenario
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.dialling import Headers, StreamError
 from simulators.twilio.knobs import TwilioKnobs
@@ -150,9 +150,9 @@ class Line:
         return self.simulator.calls[orjson.loads(response.content)["sid"]]
 
 
-def plot(*lines: CallerLine, answers: Answers = "human", hangs_up: bool = True) -> Scenario:
+def plot(*lines: CallerLine, answers: Answers = "human", hangs_up: bool = True, human: Human | None = None) -> Scenario:
     caller = Caller(lines=lines, hangs_up=hangs_up, answers=answers)
-    return Scenario("test", "", caller, {})
+    return Scenario("test", "", caller, {}, human=human)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import pytest
 from simulators.twilio.twiml import (
     Connect,
     Dial,
+    Gather,
     Hangup,
     IgnoredVerb,
     Pause,
@@ -64,7 +65,14 @@ def test_a_relative_stream_url_takes_the_host_of_its_document() -> None:
         ),
         ("<Redirect>/next</Redirect>", Redirect("https://agent.example.com/next")),
         ("<Reject reason='busy'/>", Reject("busy")),
-        ("<Gather numDigits='1'/>", IgnoredVerb("Gather")),
+        (
+            "<Dial callerId='+15550009999'><Number url='/whisper?call=1'>+15550001111</Number></Dial>",
+            Dial("+15550001111", whisper="https://agent.example.com/whisper?call=1", caller_id="+15550009999"),
+        ),
+        (
+            "<Gather action='/accepted' numDigits='1' timeout='8'><Say>Press one.</Say></Gather>",
+            Gather("https://agent.example.com/accepted", 1, 8.0, (Say("Press one."),)),
+        ),
         ("<Connect><ConversationRelay url='wss://x'/></Connect>", IgnoredVerb("Connect with ConversationRelay")),
         ("<Connect/>", IgnoredVerb("Connect with nothing")),
     ],
