@@ -38,7 +38,16 @@ from setting_values import (
     yes_or_no,
 )
 
-__all__ = ["Settings", "SettingsError", "SummaryMode", "Variable", "environment", "is_loopback", "is_phone_number"]
+__all__ = [
+    "Settings",
+    "SettingsError",
+    "SummaryMode",
+    "TransferMode",
+    "Variable",
+    "environment",
+    "is_loopback",
+    "is_phone_number",
+]
 
 T = TypeVar("T")
 
@@ -48,6 +57,13 @@ class SummaryMode(Enum):
 
     EAGER = "eager"
     ON_HANDOFF = "on_handoff"
+
+
+class TransferMode(Enum):
+    """How a caller is put through to a person."""
+
+    WARM = "warm"
+    COLD = "cold"
 
 
 class SettingsError(Exception):
@@ -82,6 +98,13 @@ class Variable(Generic[T]):
     parse: Callable[[str], T]
     default: str | None = None
     secret: bool = False
+
+
+def _transfer_mode(value: str) -> TransferMode:
+    try:
+        return TransferMode(value.lower())
+    except ValueError:
+        raise ValueError("warm or cold") from None
 
 
 def _summary_mode(value: str) -> SummaryMode:
@@ -225,6 +248,20 @@ VOICEMAIL_MESSAGE = Variable(
 FALLBACK_PHONE_NUMBER = Variable(
     "FALLBACK_PHONE_NUMBER", "who is dialled when no agent can go on", "+15559870000", optional(phone_number), ""
 )
+TRANSFER_PHONE_NUMBER = Variable(
+    "TRANSFER_PHONE_NUMBER",
+    "the person to whom callers are put through who ask for one; FALLBACK_PHONE_NUMBER where it is not set",
+    "+15559870000",
+    optional(phone_number),
+    "",
+)
+TRANSFER_MODE = Variable(
+    "TRANSFER_MODE",
+    "warm tells the person who is calling and asks for a key before they are connected, cold connects whoever answers",
+    "warm",
+    _transfer_mode,
+    "warm",
+)
 DRAIN_TIMEOUT = Variable(
     "DRAIN_TIMEOUT", "how long running calls may go on after SIGTERM", "30", seconds(0, 3600), "30"
 )
@@ -300,6 +337,8 @@ class Settings:
     keep_digits: bool
     voicemail_message: str
     fallback_phone_number: str | None
+    transfer_phone_number: str | None
+    transfer_mode: TransferMode
     drain_timeout: float
     recordings_dir: Path | None
     database_url: str = attrs.field(repr=False)
@@ -343,6 +382,8 @@ class Settings:
             keep_digits=read(KEEP_DIGITS),
             voicemail_message=read(VOICEMAIL_MESSAGE),
             fallback_phone_number=read(FALLBACK_PHONE_NUMBER),
+            transfer_phone_number=read(TRANSFER_PHONE_NUMBER),
+            transfer_mode=read(TRANSFER_MODE),
             drain_timeout=read(DRAIN_TIMEOUT),
             recordings_dir=read(RECORDINGS_DIR),
             database_url=read(DATABASE_URL),
@@ -352,6 +393,11 @@ class Settings:
         if read.problems:
             raise SettingsError(tuple(read.problems))
         return settings
+
+    @property
+    def person(self) -> str:
+        """Return whom a caller is put through to; empty where there is nobody."""
+        return self.transfer_phone_number or self.fallback_phone_number or ""
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be seen, for logs to strike out."""

@@ -184,7 +184,7 @@ class Call:
         """Run the actors until the call is over; return its outcome."""
         plan, resumption = self.plan, self.plan.resumption
         self.desk.journal.note(
-            CallResumed(plan.stream_sid, resumption.why)
+            CallResumed(plan.stream_sid, resumption.unreached)
             if resumption is not None
             else CallStarted(plan.call_sid, plan.stream_sid, plan.direction)
         )

@@ -345,10 +345,10 @@ class CallParked:
 
 @attrs.frozen
 class CallResumed:
-    """A new stream of a call that was parked, or whose stream was lost; `why` says which, and how it ended."""
+    """A new stream of the call. `unreached` is why nobody took it (Twilio's words); empty if its last one was lost."""
 
     stream_sid: str
-    why: str
+    unreached: str = ""
 
 
 @attrs.frozen

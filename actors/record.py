@@ -174,13 +174,18 @@ class RecordBuilder:
             case facts.TransferAsked(agent=agent, reason=reason):
                 self._transfers.append(TransferRecord(agent, at, reason))
             case facts.TransferFailed(why=why):
-                self._transfers[-1:] = [attrs.evolve(one, outcome=f"failed: {why}") for one in self._transfers[-1:]]
+                self._end_transfer(f"failed: {why}")
             case facts.CallParked(duration=duration, frames=frames):
                 self._end = facts.CallEnded(TRANSFERRING, duration, frames)
-            case facts.CallResumed():
+            case facts.CallResumed(unreached=unreached):
                 self._is_parted = True
+                if unreached:
+                    self._end_transfer(unreached)
             case _:
                 """Not about a person, or a second stream."""
+
+    def _end_transfer(self, outcome: str) -> None:
+        self._transfers[-1:] = [attrs.evolve(one, outcome=outcome) for one in self._transfers[-1:]]
 
     def _on_fault(self, fact: facts.Fact) -> None:
         match fact:

@@ -30,10 +30,6 @@ class Resumption:
     unreached: str = ""
 
     @property
-    def why(self) -> str:
-        return f"nobody reached: {self.unreached}" if self.unreached else f"stream lost: {self.record.outcome}"
-
-    @property
     def agent(self) -> str:
         """Who had the floor; empty if nobody ever did."""
         return self.record.agents[-1].agent if self.record.agents else ""

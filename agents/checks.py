@@ -43,7 +43,7 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
     yield from _edges(agent, names)
     yield from _functions(agent)
     for function in agent.functions:
-        if function.needs_human and not human:
+        if function.human == "" and not human:
             yield f"functions.{function.name}", _NO_HUMAN
 
 

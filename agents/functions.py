@@ -118,8 +118,8 @@ class FunctionSpec:
     """One function of an agent, as data; `deadline` is in seconds.
 
     `leads_to` names the agent to which the handler may return a `HandOff`, `ends_call` says that it may return an
-    `EndCall`: the roster proves with them that every call can end. `needs_human` says that it may return a
-    `TransferToHuman` without a number of its own, so there must be a usual one.
+    `EndCall`: the roster proves with them that every call can end. `human` is there if it may return a
+    `TransferToHuman`: the person's number, or empty for the usual one, which there must be then.
     """
 
     name: str
@@ -130,7 +130,7 @@ class FunctionSpec:
     deadline: float = 10.0
     leads_to: str = attrs.field(default="", kw_only=True)
     ends_call: bool = attrs.field(default=False, kw_only=True)
-    needs_human: bool = attrs.field(default=False, kw_only=True)
+    human: str | None = attrs.field(default=None, kw_only=True)
 
     def definition(self) -> FunctionDefinition:
         """Write the function as Settings declare it. *Raises* `SchemaRefused`."""
@@ -237,7 +237,7 @@ def transfer_to_human(number: str = "", *, name: str = "transfer_to_human", when
         arguments=TransferArguments,
         handler=transfer,
         defer_until_eot=True,
-        needs_human=not number,
+        human=number,
     )
 
 

@@ -28,6 +28,10 @@ class Admission:
     line: str
     key: str
     context: Mapping[str, str] = attrs.field(factory=dict)
+    resumes: bool = False
+    """Whether the call goes on from its record."""
+    unreached: str = ""
+    """Why the person did not take it to whom it was put through, in Twilio's words."""
 
 
 @attrs.frozen

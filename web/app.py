@@ -13,6 +13,7 @@ from web.office import opening
 from web.pigeonholes import Holes
 from web.routes_calls import CallRoutes
 from web.routes_health import HealthRoutes
+from web.routes_transfer import TransferRoutes
 from web.routes_twilio import TwilioRoutes
 from web.slots import Slots
 from web.telephony import Line
@@ -33,7 +34,7 @@ def create_app(
     office = opening(settings, services, line, holes=holes, slots=slots)
     app = QuartTrio("switchboard", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    for routes in (TwilioRoutes(office), CallRoutes(office), HealthRoutes(office)):
+    for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
     app.asgi_app = MediaDoor(app.asgi_app, office, run_call)  # type: ignore[method-assign]
     return app

@@ -97,7 +97,13 @@ class Board:
         """Show that the call's media stream runs."""
         call = self.find(call_sid)
         if call is not None:
-            call.streamed, call.status = True, "in-progress"
+            call.streamed, call.status, call.outcome = True, "in-progress", ""
+
+    def transferring(self, call_sid: str) -> None:
+        """Show that the call is put through to a person: the agents are done with it, unless it comes back."""
+        call = self.find(call_sid)
+        if call is not None:
+            call.outcome = "transferring"
 
     def ended(self, call_sid: str, outcome: str) -> None:
         """Show that the agents are done with the call, and how it ended."""

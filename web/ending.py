@@ -10,9 +10,10 @@ import attrs
 import structlog
 
 from store.calls import CallRecords
-from store.records import CallRecord
+from store.records import TRANSFERRING, CallRecord
 from web.board import Board
 from web.counts import Counts
+from web.parking import Parking
 
 _log = structlog.stdlib.get_logger()
 
@@ -40,18 +41,34 @@ def _announce(record: CallRecord) -> None:
 
 @attrs.frozen
 class Announced:
-    """Call records that are announced when they are saved."""
+    """Call records that are announced when they are saved; of a call that is being put through, when that is over."""
 
     kept_in: CallRecords
     board: Board
     counts: Counts
+    parking: Parking = attrs.field(factory=Parking)
 
     async def save(self, record: CallRecord) -> None:
         """Announce a record and keep it."""
+        if record.outcome == TRANSFERRING:
+            _log.info("call_parked", call_sid=record.call_sid, duration=round(record.duration, 3))
+            self.parking.park(record)
+            self.board.transferring(record.call_sid)
+        else:
+            self.parking.leave(record.call_sid)
+            self._end(record)
+        self.announce_overdue()
+        await self.kept_in.save(record)
+
+    def announce_overdue(self) -> None:
+        """Announce the calls that were put through and never heard of again."""
+        for record in self.parking.take_overdue():
+            self._end(record)
+
+    def _end(self, record: CallRecord) -> None:
         _announce(record)
         self.counts.ended(record)
         self.board.ended(record.call_sid, record.outcome)
-        await self.kept_in.save(record)
 
     async def get(self, call_sid: str) -> CallRecord | None:
         """Return what was kept of one call, or None."""

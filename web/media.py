@@ -28,17 +28,21 @@ from structlog.contextvars import bound_contextvars
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan, CallServices
+from actors.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.wire import WebSocket
-from store.records import CallRecord
+from store.records import TRANSFERRING, CallRecord
 from web.admission import Admission, Refusal
 from web.asgi_socket import AsgiSocket, target_of
 from web.office import Office
+from web.returning import Returns
 
 PATH = "/twilio"
 START_SECONDS = 5.0
+RETURN_SECONDS = 90.0
+"""For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 
 RunCall: TypeAlias = Callable[[WebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
@@ -96,9 +100,17 @@ class MediaDoor:
         await self._refuse(socket, Refusal("no free line"), TRY_AGAIN_LATER)
 
     async def _carry(self, socket: AsgiSocket, started: StreamStarted, admitted: Admission) -> None:
-        self.office.board.streaming(started.call_sid)
-        with bound_contextvars(call_sid=started.call_sid, stream_sid=started.stream_sid):
-            await self.run_call(socket, _plan(started, admitted), self.office.services)
+        plan, call_sid, office = _plan(started, admitted), started.call_sid, self.office
+        if admitted.resumes and (record := await Returns(office).record_of(call_sid)) is not None:
+            plan = attrs.evolve(plan, resumption=Resumption(record, admitted.unreached))
+        office.board.streaming(call_sid)
+        with (
+            bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
+            office.streams.carry(call_sid),
+        ):
+            record = await self.run_call(socket, plan, office.services)
+            if record.outcome == TRANSFERRING:
+                office.slots.readmit(call_sid, RETURN_SECONDS)
 
     async def _refuse(self, socket: AsgiSocket, refusal: Refusal, code: int) -> None:
         self.office.counts.refused("stream")

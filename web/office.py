@@ -15,6 +15,7 @@ from web.ending import Announced
 from web.pigeonholes import Holes, Pigeonholes
 from web.signatures import TwilioSignatures
 from web.slots import Slots
+from web.streams import Streams
 from web.telephony import Line
 
 
@@ -30,6 +31,7 @@ class Office:
     slots: Slots
     board: Board
     counts: Counts
+    streams: Streams = attrs.field(factory=Streams)
 
 
 def opening(

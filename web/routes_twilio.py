@@ -11,44 +11,22 @@ from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
 from actors.messages import MachineAnswered
-from settings import is_phone_number
 from web import twiml
 from web.admission import Admission
+from web.arrival import arrival_of, xml
 from web.asgi_socket import target_of
 from web.board import OVER, KnownCall
 from web.office import Office
+from web.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
 from web.telephony import LineError
 
-STREAM_PATH = "/twilio"
-ARRIVAL_SECONDS = 30.0
-"""From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
-FAILED = frozenset({"never_ran", "crashed", "no_agent"})
+FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut"})
 """Outcomes after which a caller who is still there is owed an apology."""
+LOST = frozenset({"never_ran", "crashed", "cut", "caller_hung_up"})
+"""Outcomes after which a caller who is still there gets a second stream, once: it was the stream that ended."""
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 _log = structlog.stdlib.get_logger()
-
-
-def _xml(document: str) -> Response:
-    return Response(document, content_type="text/xml; charset=utf-8")
-
-
-def _number(text: str) -> str:
-    return text if is_phone_number(text) else ""
-
-
-def _arrival(form: MultiDict[str, str], order: str) -> Admission:
-    """Read who calls whom; the key is the one under which a line may have been reserved already."""
-    outbound = form.get("Direction", "inbound").startswith("outbound")
-    ours, theirs = ("From", "To") if outbound else ("To", "From")
-    call_sid = form.get("CallSid", "")
-    return Admission(
-        call_sid=call_sid,
-        direction="outbound" if outbound else "inbound",
-        caller=_number(form.get(theirs, "")),
-        line=_number(form.get(ours, "")),
-        key=order if outbound and order else call_sid,
-    )
 
 
 @attrs.frozen
@@ -86,14 +64,14 @@ class TwilioRoutes:
         order, call_sid = request.args.get("order", ""), form.get("CallSid", "")
         if not call_sid:
             return Response("CallSid is missing", 400)
-        arrival = _arrival(form, order)
+        arrival = arrival_of(form, order)
         if not self.office.slots.reserve(arrival.key, ARRIVAL_SECONDS):
             return self._turn_away(call_sid)
         self._show(arrival, form.get("CallStatus", ""), order)
         context = await self.office.admissions.recall_order(order)
         token = await self.office.admissions.mint(attrs.evolve(arrival, context=context))
         origin, sockets = self.office.signatures.origin, self.office.signatures.socket_origin
-        return _xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}))
+        return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}))
 
     async def status(self) -> Response:
         """Take in how a call goes."""
@@ -130,30 +108,37 @@ class TwilioRoutes:
         return Response("", 204)
 
     async def after(self) -> Response:
-        """Say what follows our stream: the end, or an apology when no agent could take or keep the call."""
-        form = await request.form
+        """Say what follows our stream: another one, the end, or an apology when no agent could take or keep it."""
+        form, returns = await request.form, Returns(self.office)
         call_sid = form.get("CallSid", "")
         if form.get("CallStatus", "") in OVER:
-            return _xml(twiml.nothing())
+            await returns.conclude(call_sid, "caller_hung_up", "canceled")
+            return xml(twiml.nothing())
+        transfer = await self.office.admissions.holes.peek(f"transfer {call_sid}")
+        if transfer is not None:  # the stream was stopped by the transfer, whose document has taken its place
+            return xml(transfer.decode())
+        await self.office.streams.end(call_sid, SETTLE_SECONDS)
         outcome = await self._outcome(call_sid)
+        if outcome in LOST and "again" not in request.args:
+            return xml(await returns.take_back(form, again=True))
         if outcome not in FAILED:
-            return _xml(twiml.hang_up())
+            return xml(twiml.hang_up())
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
         settings = self.office.settings
-        return _xml(twiml.apologise(settings.fallback_phone_number, settings.twilio_phone_number))
+        return xml(twiml.apologise(settings.fallback_phone_number, settings.twilio_phone_number))
 
     async def _outcome(self, call_sid: str) -> str:
         call = self.office.board.find(call_sid)
         if call is not None and call.streamed:
             return call.outcome
-        record = await self.office.services.records.get(call_sid)
+        record = await Returns(self.office).record_of(call_sid)
         return record.outcome if record is not None else "never_ran"
 
     def _turn_away(self, call_sid: str) -> Response:
         why = "draining" if self.office.slots.draining else "full"
         self.office.counts.refused(why)
         _log.warning("call_turned_away", call_sid=call_sid, why=why)
-        return _xml(twiml.say_and_hang_up(twiml.CLOSING if why == "draining" else twiml.BUSY))
+        return xml(twiml.say_and_hang_up(twiml.CLOSING if why == "draining" else twiml.BUSY))
 
     def _show(self, admission: Admission, status: str, order: str) -> None:
         shown = KnownCall(

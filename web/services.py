@@ -24,7 +24,7 @@ from actors.settings_form import VoiceAgentOptions
 from actors.summarizer import AskBrief
 from actors.supervision import Crashed, guard
 from agents.roster import Roster, default_roster
-from settings import Settings
+from settings import Settings, TransferMode
 from store.calls import CallRecords
 from store.files import FileRecords
 from store.memory import MemoryRecords
@@ -35,6 +35,7 @@ from web.connect import voice_agent_connector
 from web.groq_brief import groq_brief
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
 from web.telephony import Line, TwilioLine, twilio_client
+from web.transfers import TwilioTransfers
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60.0)
@@ -65,7 +66,7 @@ def roster_of(settings: Settings) -> Roster:
         "advisor": settings.advisor_voice_model,
         "closer": settings.closer_voice_model,
     }
-    return default_roster(voices=voices)
+    return default_roster(voices=voices, human=bool(settings.person))
 
 
 def records_of(settings: Settings) -> CallRecords:
@@ -159,6 +160,21 @@ def holes_of(settings: Settings) -> Holes:
     return SharedPigeonholes(settings.recordings_dir / ".pending")
 
 
+def transfers_of(settings: Settings, roster: Roster, line: Line, holes: Holes) -> TwilioTransfers | None:
+    """Return the way to a person, if there is one: of the settings, or a function's own."""
+    functions = [function for agent in roster.agents.values() for function in agent.functions]
+    if not settings.person and not any(function.human for function in functions):
+        return None
+    return TwilioTransfers(
+        line=line,
+        holes=holes,
+        origin=settings.lead_server_external_url,
+        our_number=settings.twilio_phone_number,
+        number=settings.person,
+        whispers=settings.transfer_mode is TransferMode.WARM,
+    )
+
+
 @asynccontextmanager
 async def open_services(settings: Settings, *, observe: Callable[[Entry], None] = ignore) -> AsyncIterator[Opened]:
     """Open what calls and routes need, for as long as the `async with` lasts."""
@@ -178,6 +194,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng
         )
         line = TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, client)
+        holes = holes_of(settings)
         services = CallServices(
             roster=roster,
             connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),
@@ -189,9 +206,10 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             recordings=settings.recordings_dir,
             observe=observe,
             clips=clips,
+            transfers=transfers_of(settings, roster, line, holes),
             rng=rng,
         )
-        yield Opened(services, line, holes_of(settings))
+        yield Opened(services, line, holes)
 
 
 def _ask_brief(settings: Settings, http: httpx.AsyncClient) -> AskBrief | None:

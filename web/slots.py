@@ -49,6 +49,10 @@ class Slots:
             self._reserved[key] = trio.current_time() + seconds
         return True
 
+    def readmit(self, key: str, seconds: float) -> None:
+        """Keep room for a call that was carried already, and may come back: it is never turned away."""
+        self._reserved[key] = trio.current_time() + seconds
+
     def release(self, key: str) -> None:
         """Give up a reservation; nothing happens when there is none."""
         if self._reserved.pop(key, None) is not None:

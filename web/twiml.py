@@ -6,7 +6,7 @@ in `<Hangup/>`: a `<Pause>` there leaves the caller on a dead line.
 
 from collections.abc import Mapping
 
-from twilio.twiml.voice_response import Connect, Dial, Stream, VoiceResponse
+from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
 BUSY = "Thank you for calling. All of our lines are busy at the moment. Please try again in a few minutes. Goodbye."
 CLOSING = "Thank you for calling. We cannot take a new call right now. Please try again in a few minutes. Goodbye."
@@ -14,10 +14,18 @@ LOST = "I am sorry, we lost the connection on our side."
 GOODBYE = "Please call us again. Goodbye."
 
 
-def connect_stream(origin: str, socket_url: str, parameters: Mapping[str, str]) -> str:
-    """Connect the call to our media stream; `action` and `statusCallback` go to `origin`."""
+RING_SECONDS = 20
+KEY_SECONDS = 8
+PRESS = "Press 1 to take the call."
+
+
+def connect_stream(origin: str, socket_url: str, parameters: Mapping[str, str], *, again: bool = False) -> str:
+    """Connect the call to our media stream; `action` and `statusCallback` go to `origin`.
+
+    `again` if the call has lost a stream before: `action` is told so.
+    """
     response = VoiceResponse()
-    connect = Connect(action=f"{origin}/twilio/after")
+    connect = Connect(action=f"{origin}/twilio/after{'?again=1' if again else ''}")
     stream = Stream(url=socket_url, status_callback=f"{origin}/twilio/stream")
     for name, value in parameters.items():
         stream.parameter(name=name, value=value)
@@ -43,6 +51,29 @@ def apologise(fallback: str | None, line: str) -> str:
         dial = Dial(caller_id=line, timeout=20)
         dial.number(fallback)
         response.append(dial)
+    response.hangup()
+    return str(response)
+
+
+def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool) -> str:
+    """Dial a person from our line; `whispers` has them hear who is calling first, and take the call by a key."""
+    response = VoiceResponse()
+    dial = Dial(action=f"{origin}/twilio/dialled", answer_on_bridge=True, caller_id=line or None, timeout=RING_SECONDS)
+    if whispers:
+        dial.number(number, url=f"{origin}/twilio/whisper?call={call_sid}")
+    else:
+        dial.number(number)
+    response.append(dial)
+    response.hangup()
+    return str(response)
+
+
+def whisper(origin: str, call_sid: str, words: str) -> str:
+    """Say who is calling, to the person alone, and ask for a key; without it, they are not connected."""
+    response = VoiceResponse()
+    gather = Gather(action=f"{origin}/twilio/accepted?call={call_sid}", input="dtmf", num_digits=1, timeout=KEY_SECONDS)
+    gather.say(f"{words} {PRESS}")
+    response.append(gather)
     response.hangup()
     return str(response)
 

@@ -197,39 +197,58 @@ async def test_stream_callbacks_are_taken(event: str, autojump_clock: MockClock)
     assert answer.status_code == 204
 
 
-async def after(there: Exchange, status: str = "in-progress") -> str:
-    return (await there.twilio("/twilio/after", form(CallStatus=status))).text
+async def after(there: Exchange, status: str = "in-progress", query: str = "") -> str:
+    return (await there.twilio(f"/twilio/after{query}", form(CallStatus=status))).text
 
 
 async def test_after_a_call_that_is_over_there_is_nothing_to_do(autojump_clock: MockClock) -> None:
     assert (await after(exchange(), "completed")).endswith("<Response />")
 
 
+@pytest.mark.parametrize("outcome", ["crashed", "cut", "caller_hung_up"])
+async def test_a_caller_whose_stream_was_lost_gets_another_one_once(outcome: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.records.save(record(outcome=outcome))
+
+    answers = [await after(there), await after(there), await after(there, query="?again=1")]
+
+    assert ["<Stream" in answer for answer in answers] == [True, True, False]
+    assert 'action="https://agent.example.com/twilio/after?again=1"' in answers[0]
+
+
+async def test_a_caller_whose_stream_never_ran_gets_another_one(autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.twilio("/twilio/voice", voice_form())
+
+    assert "<Stream" in await after(there)
+
+
 @pytest.mark.parametrize(
-    ("kept", "said"),
+    ("kept", "says_sorry"),
     [
-        (record(), "<Hangup"),
-        (record(outcome="caller_hung_up"), "<Hangup"),
-        (record(outcome="crashed"), "sorry"),
-        (record(outcome="no_agent"), "sorry"),
+        (record(), False),
+        (record(outcome="caller_hung_up"), False),
+        (record(outcome="transferred"), False),
+        (record(outcome="crashed"), True),
+        (record(outcome="no_agent"), True),
     ],
 )
-async def test_after_the_stream_a_caller_whom_we_failed_is_owed_an_apology(
-    kept: CallRecord, said: str, autojump_clock: MockClock
+async def test_after_the_second_stream_a_caller_whom_we_failed_is_owed_an_apology(
+    kept: CallRecord, says_sorry: bool, autojump_clock: MockClock
 ) -> None:
     there = exchange()
     await there.records.save(kept)
 
-    answer = await after(there)
+    answer = await after(there, query="?again=1")
 
-    assert ("sorry" in answer, said in answer) == (said == "sorry", True)
+    assert ("sorry" in answer, "<Hangup" in answer) == (says_sorry, True)
 
 
-async def test_after_a_stream_that_never_ran_the_fallback_number_is_dialled(autojump_clock: MockClock) -> None:
+async def test_after_a_stream_that_never_ran_twice_the_fallback_number_is_dialled(autojump_clock: MockClock) -> None:
     there = exchange(FALLBACK_PHONE_NUMBER="+15559870000")
     await there.twilio("/twilio/voice", voice_form())
 
-    answer = await after(there)
+    answer = await after(there, query="?again=1")
 
     assert "<Number>+15559870000</Number>" in answer
     assert f'callerId="{LINE}"' in answer

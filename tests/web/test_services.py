@@ -17,6 +17,7 @@ from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
 from web.pigeonholes import Pigeonholes, SharedPigeonholes
 from web.services import holes_of, open_services, policy_of, records_of, roster_of, writing
+from web.transfers import TwilioTransfers
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,28 @@ def test_agents_speak_with_the_voices_of_the_settings() -> None:
     roster = roster_of(settings(ADVISOR_VOICE_MODEL="aura-2-orion-en"))
 
     assert roster.agents["advisor"].voice == "aura-2-orion-en"
+
+
+@pytest.mark.parametrize(
+    ("changes", "number", "whispers"),
+    [
+        ({"TRANSFER_PHONE_NUMBER": "+15551112222", "FALLBACK_PHONE_NUMBER": "+15559870000"}, "+15551112222", True),
+        ({"FALLBACK_PHONE_NUMBER": "+15559870000", "TRANSFER_MODE": "cold"}, "+15559870000", False),
+    ],
+)
+async def test_a_person_is_reached_where_there_is_one(changes: dict[str, str], number: str, whispers: bool) -> None:
+    async with open_services(settings(**changes)) as opened:
+        transfers = opened.services.transfers
+
+        assert isinstance(transfers, TwilioTransfers)
+        assert (transfers.number, transfers.whispers) == (number, whispers)
+        assert opened.services.roster.agents["closer"].function("transfer_to_human") is not None
+
+
+async def test_without_a_number_nobody_is_offered() -> None:
+    async with open_services(settings()) as opened:
+        assert opened.services.transfers is None
+        assert opened.services.roster.agents["closer"].function("transfer_to_human") is None
 
 
 async def test_everything_a_call_needs_is_opened() -> None:

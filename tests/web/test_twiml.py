@@ -14,8 +14,9 @@ ALLOWED = {
     "Parameter": {"name", "value"},
     "Hangup": set(),
     "Say": set(),
-    "Dial": {"callerId", "timeout"},
-    "Number": set(),
+    "Dial": {"action", "answerOnBridge", "callerId", "timeout"},
+    "Number": {"url"},
+    "Gather": {"action", "input", "numDigits", "timeout"},
 }
 """https://www.twilio.com/docs/voice/twiml"""
 
@@ -24,6 +25,10 @@ DOCUMENTS = [
     twiml.say_and_hang_up(twiml.BUSY),
     twiml.apologise("+15559870000", "+15551230000"),
     twiml.apologise(None, "+15551230000"),
+    twiml.put_through("https://a.example", "+15559870000", "+15551230000", "CA1", whispers=True),
+    twiml.put_through("https://a.example", "+15559870000", "+15551230000", "CA1", whispers=False),
+    twiml.whisper("https://a.example", "CA1", 'A call from Zoë "Q" <&>, about a pension.'),
+    twiml.connect_stream("https://a.example", "wss://a.example/twilio", {"token": "t"}, again=True),
     twiml.hang_up(),
     twiml.nothing(),
 ]
@@ -61,3 +66,29 @@ def test_an_apology_dials_the_fallback_number_from_our_line() -> None:
     found = {one.tag: one for one in elements(DOCUMENTS[2])}
 
     assert (found["Number"].text, found["Dial"].get("callerId")) == ("+15559870000", "+15551230000")
+
+
+def test_a_person_is_dialled_from_our_line_and_whispered_to() -> None:
+    found = {one.tag: one for one in elements(DOCUMENTS[4])}
+
+    assert found["Dial"].attrib == {
+        "action": "https://a.example/twilio/dialled",
+        "answerOnBridge": "true",
+        "callerId": "+15551230000",
+        "timeout": "20",
+    }
+    assert found["Number"].attrib == {"url": "https://a.example/twilio/whisper?call=CA1"}
+    assert found["Number"].text == "+15559870000"
+
+
+def test_without_a_whisper_whoever_answers_is_connected() -> None:
+    assert next(one for one in elements(DOCUMENTS[5]) if one.tag == "Number").attrib == {}
+
+
+def test_a_whisper_asks_for_one_key_and_hangs_up_without_it() -> None:
+    gather, hangup = ET.fromstring(DOCUMENTS[6])  # noqa: S314 - our own
+
+    assert gather.attrib["numDigits"] == "1"
+    assert gather.attrib["action"] == "https://a.example/twilio/accepted?call=CA1"
+    assert [say.text for say in gather] == ['A call from Zoë "Q" <&>, about a pension. Press 1 to take the call.']
+    assert hangup.tag == "Hangup"

@@ -1,0 +1,205 @@
+"""What a person is told and asked at their end, and what becomes of the caller."""
+
+from typing import cast
+
+import attrs
+import pytest
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.resumption import Resumption
+from actors.switch import TransferOrder
+from agents.brief import Brief
+from store.records import CallRecord, TransferRecord
+from tests.web.fakes import CALL_SID, LEAD, LINE, ORIGIN, OTHER_CALL_SID, Exchange, FakeLine, Peer, exchange, record
+from web.media import MediaDoor
+from web.pigeonholes import Pigeonholes
+from web.telephony import LineError
+from web.transfers import TwilioTransfers, whispered
+
+PERSON = "+15559870000"
+PATHS = ["/twilio/whisper", "/twilio/accepted", "/twilio/dialled"]
+PARKED = record(outcome="transferring", transfers=(TransferRecord("qualifier", 9.0, "wants a person"),))
+ORDER = TransferOrder("wants a person", "", "", Brief(name="John Smith", need="retirement planning"))
+
+
+def dialled_form(status: str, *, bridged: str = "", call_status: str = "in-progress") -> dict[str, str]:
+    more = {"DialBridged": bridged} if bridged else {}
+    return {
+        "CallSid": CALL_SID,
+        "CallStatus": call_status,
+        "Direction": "inbound",
+        "From": LEAD,
+        "To": LINE,
+        "DialCallStatus": status,
+        "DialCallDuration": "42",
+        "DialCallSid": OTHER_CALL_SID,
+        **more,
+    }
+
+
+async def parked() -> Exchange:
+    """An exchange with one call that is being put through."""
+    there = exchange()
+    await cast("MediaDoor", there.app.asgi_app).office.services.records.save(PARKED)
+    there.slots.readmit(CALL_SID, 90)
+    return there
+
+
+async def kept(there: Exchange) -> CallRecord:
+    found = await there.records.get(CALL_SID)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_unsigned_webhook_is_refused_without_a_reason(path: str, autojump_clock: MockClock) -> None:
+    async with exchange().client() as client:
+        answer = await client.post(path, data=dialled_form("busy"))
+
+    assert (answer.status_code, answer.content) == (403, b"")
+
+
+async def test_an_address_that_was_changed_is_not_signed(autojump_clock: MockClock) -> None:
+    there = exchange()
+    signed = Peer(target=f"/twilio/whisper?call={CALL_SID}").signature
+    async with there.client() as client:
+        answer = await client.post(
+            f"/twilio/whisper?call={OTHER_CALL_SID}", data={}, headers={"X-Twilio-Signature": signed or ""}
+        )
+
+    assert answer.status_code == 403
+
+
+async def test_the_person_hears_who_is_calling_and_why(autojump_clock: MockClock) -> None:
+    holes = Pigeonholes()
+    there = exchange(holes=holes)
+    await TwilioTransfers(there.line, holes, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
+
+    answer = await there.twilio(f"/twilio/whisper?call={CALL_SID}", {"CallSid": OTHER_CALL_SID})
+
+    assert "A call from John Smith, about retirement planning. wants a person. Press 1" in answer.text
+    assert f'action="{ORIGIN}/twilio/accepted?call={CALL_SID}"' in answer.text
+
+
+async def test_a_whisper_that_nobody_left_says_that_somebody_is_there(autojump_clock: MockClock) -> None:
+    answer = await exchange().twilio(f"/twilio/whisper?call={CALL_SID}", {"CallSid": OTHER_CALL_SID})
+
+    assert "A caller for you. Press 1" in answer.text
+
+
+@pytest.mark.parametrize(("digits", "hangs_up", "room"), [("1", False, 50), ("2", True, 49), ("", True, 49)])
+async def test_only_the_key_connects_and_gives_our_line_back(
+    digits: str, hangs_up: bool, room: int, autojump_clock: MockClock
+) -> None:
+    there = await parked()
+
+    answer = await there.twilio(f"/twilio/accepted?call={CALL_SID}", {"CallSid": OTHER_CALL_SID, "Digits": digits})
+
+    assert ("<Hangup" in answer.text, there.slots.free) == (hangs_up, room)
+
+
+@pytest.mark.parametrize(("status", "bridged"), [("completed", "true"), ("answered", "true"), ("completed", "")])
+async def test_a_person_who_took_the_call_ends_it(status: str, bridged: str, autojump_clock: MockClock) -> None:
+    there = await parked()
+    with capture_logs() as lines:
+        answers = [await there.twilio("/twilio/dialled", dialled_form(status, bridged=bridged)) for _ in range(2)]
+
+    transferred = await kept(there)
+    assert all("<Hangup" in answer.text for answer in answers)
+    assert (transferred.outcome, there.slots.free) == ("transferred", 50)
+    assert transferred.transfers == (TransferRecord("qualifier", 9.0, "wants a person", "answered", 42.0),)
+    assert [line["outcome"] for line in lines if line["event"] == "call_ended"] == ["transferred"]
+
+
+@pytest.mark.parametrize(
+    ("status", "bridged"), [("no-answer", "false"), ("busy", ""), ("failed", ""), ("completed", "false")]
+)
+async def test_nobody_took_the_call_so_an_agent_takes_the_caller_back(
+    status: str, bridged: str, autojump_clock: MockClock
+) -> None:
+    there = await parked()
+    answer = await there.twilio("/twilio/dialled", dialled_form(status, bridged=bridged))
+    token = answer.text.partition('name="token" value="')[2].partition('"')[0]
+
+    await Peer().starts(token).says("hello").visit(there.app)
+
+    (plan,) = there.calls.plans
+    assert (plan.call_sid, plan.direction, plan.caller) == (CALL_SID, "inbound", LEAD)
+    assert plan.resumption == Resumption(PARKED, status)
+    assert there.slots.free == 50
+
+
+async def test_twilio_asking_twice_is_answered_twice_and_one_stream_is_let_in(autojump_clock: MockClock) -> None:
+    there = await parked()
+    answers = [await there.twilio("/twilio/dialled", dialled_form("busy")) for _ in range(2)]
+
+    assert ["<Stream" in answer.text for answer in answers] == [True, True]
+    assert there.slots.free == 49
+
+
+async def test_a_caller_who_comes_back_is_let_in_over_the_limit_and_in_a_drain(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    there.slots.reserve("another", 600)
+    there.slots.drain()
+
+    answer = await there.twilio("/twilio/dialled", dialled_form("busy"))
+    token = answer.text.partition('name="token" value="')[2].partition('"')[0]
+    peer = await Peer().starts(token).says("hello").visit(there.app)
+
+    assert peer.said == ["accept", "send", "close 1000"]
+
+
+@pytest.mark.parametrize("path", ["/twilio/dialled", "/twilio/after"])
+async def test_a_caller_who_hung_up_meanwhile_is_gone(path: str, autojump_clock: MockClock) -> None:
+    there = await parked()
+
+    answer = await there.twilio(path, dialled_form("no-answer", call_status="completed"))
+
+    assert answer.text.endswith("<Response />")
+    assert ((await kept(there)).outcome, there.slots.free) == ("caller_hung_up", 50)
+
+
+async def test_a_stream_that_was_stopped_by_the_transfer_goes_on_with_it(autojump_clock: MockClock) -> None:
+    """Nobody documents whether `<Connect action>` is asked for after a redirect: if it is, it changes nothing."""
+    holes = Pigeonholes()
+    there = exchange(holes=holes)
+    await TwilioTransfers(there.line, holes, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
+
+    answer = await there.twilio("/twilio/after", dialled_form(""))
+    await there.twilio("/twilio/dialled", dialled_form("busy"))
+    later = await there.twilio("/twilio/after?again=1", dialled_form(""))
+
+    assert answer.text == there.line.redirected[0][1]
+    assert "<Dial" not in later.text
+
+
+async def test_a_transfer_without_a_call_is_refused(autojump_clock: MockClock) -> None:
+    assert (await exchange().twilio("/twilio/dialled", {"DialCallStatus": "busy"})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (ORDER, "A call from John Smith, about retirement planning. wants a person."),
+        (TransferOrder("", "", "", Brief(summary="Asks about fees.")), "A caller for you. Asks about fees."),
+        (TransferOrder("", "", "", Brief()), "A caller for you."),
+        (TransferOrder("x" * 900, "", "", Brief()), f"A caller for you. {'x' * 397}."),
+    ],
+)
+def test_a_whisper_says_what_is_known(order: TransferOrder, words: str) -> None:
+    assert whispered(order) == words
+
+
+async def test_a_function_may_have_a_person_of_its_own(autojump_clock: MockClock) -> None:
+    line = FakeLine()
+    own = attrs.evolve(ORDER, number="+15551112222")
+    await TwilioTransfers(line, Pigeonholes(), ORIGIN, LINE, PERSON, whispers=False).put_through(CALL_SID, own)
+
+    ((call_sid, document),) = line.redirected
+    assert (call_sid, "<Number>+15551112222</Number>" in document) == (CALL_SID, True)
+
+
+async def test_without_a_number_nobody_is_dialled(autojump_clock: MockClock) -> None:
+    with pytest.raises(LineError, match="no person's number"):
+        await TwilioTransfers(FakeLine(), Pigeonholes(), ORIGIN, LINE).put_through(CALL_SID, ORDER)

@@ -1,0 +1,64 @@
+"""A call whose stream is over, or whose person is: taken back by an agent, or said of in its record how it ended.
+
+`Returns` is what the webhooks that follow a stream have in common. A call goes on from its record, so any worker can
+take it back, whether or not it had it before. Asked twice (Twilio may repeat a webhook), it answers the same.
+"""
+
+import attrs
+import structlog
+from werkzeug.datastructures import MultiDict
+
+from store.calls import RecordsUnavailable
+from store.records import TRANSFERRING, CallRecord, RecordError
+from web import twiml
+from web.arrival import arrival_of
+from web.office import Office
+
+STREAM_PATH = "/twilio"
+ARRIVAL_SECONDS = 30.0
+"""From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
+SETTLE_SECONDS = 5.0
+"""For a call here whose stream is over to save its record."""
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class Returns:
+    """What follows a stream."""
+
+    office: Office
+
+    async def take_back(self, form: MultiDict[str, str], *, unreached: str = "", again: bool = False) -> str:
+        """Connect the call to a new stream of ours, on which it goes on; return the TwiML.
+
+        `unreached` is why the person did not take it. A call that was ours is let in over any limit.
+        """
+        arrival = arrival_of(form, "")
+        call_sid = arrival.call_sid
+        self.office.slots.readmit(call_sid, ARRIVAL_SECONDS)
+        token = await self.office.admissions.mint(
+            attrs.evolve(arrival, key=call_sid, resumes=True, unreached=unreached)
+        )
+        _log.info("call_taken_back", call_sid=call_sid, unreached=unreached)
+        origin, sockets = self.office.signatures.origin, self.office.signatures.socket_origin
+        return twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}, again=again)
+
+    async def conclude(self, call_sid: str, outcome: str, transfer: str, talked: float = 0.0) -> None:
+        """Say in the record of a call that was put through what came of it; whoever says it first is right."""
+        await self.office.streams.settle(call_sid, SETTLE_SECONDS)
+        self.office.slots.release(call_sid)
+        record = await self.record_of(call_sid)
+        if record is None or record.outcome != TRANSFERRING:
+            return
+        transfers = [attrs.evolve(one, outcome=transfer, talked=talked) for one in record.transfers[-1:]]
+        ended = attrs.evolve(record, outcome=outcome, transfers=(*record.transfers[:-1], *transfers))
+        await self.office.services.records.save(ended)
+
+    async def record_of(self, call_sid: str) -> CallRecord | None:
+        """Return what the record says so far; None when there is none, or the database is away."""
+        try:
+            return await self.office.services.records.get(call_sid)
+        except (RecordsUnavailable, RecordError, OSError) as exc:
+            _log.warning("record_not_read", call_sid=call_sid, why=str(exc))
+            return None

@@ -1,0 +1,52 @@
+"""The media streams of one worker, by call: who Twilio says is gone can be told so, and waited for.
+
+A socket can be dead for a long time before we know it, while Twilio has given it up already. `Streams` owns no task and
+decides nothing; whoever carries a stream does it inside of `carry`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+import trio
+
+
+@attrs.frozen(eq=False)
+class _Running:
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+
+@attrs.define(eq=False)
+class Streams:
+    """The running streams."""
+
+    _running: dict[str, _Running] = attrs.field(factory=dict, init=False)
+
+    @contextmanager
+    def carry(self, call_sid: str) -> Iterator[None]:
+        """Show that the call's stream runs here, for as long as the `with` lasts."""
+        running = self._running[call_sid] = _Running()
+        try:
+            with running.scope:
+                yield
+        finally:
+            running.over.set()
+            if self._running.get(call_sid) is running:
+                del self._running[call_sid]
+
+    async def settle(self, call_sid: str, seconds: float) -> None:
+        """Wait until the call's stream, if there is one, is over and its record saved; so long at most."""
+        running = self._running.get(call_sid)
+        if running is None:
+            await trio.lowlevel.checkpoint()
+            return
+        with trio.move_on_after(seconds):
+            await running.over.wait()
+
+    async def end(self, call_sid: str, seconds: float) -> None:
+        """Cancel the call's stream, if there is one: Twilio has said that it is over. Wait for it so long at most."""
+        running = self._running.get(call_sid)
+        if running is not None:
+            running.scope.cancel(reason="Twilio says that the stream is over")
+        await self.settle(call_sid, seconds)
