@@ -12,8 +12,8 @@ from demo.facts import text
 from demo.summary import rows, unheard_frames
 from simulators.scenario import Scenario
 
-COMPLETED = "completed"
 HUNG_UP = "caller_hung_up"
+_KEYS = re.compile(r"\(pressed \d+ keys?\)$|The caller pressed .* on the keypad")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -39,7 +39,7 @@ def _shortcomings(scenario: Scenario, record: Mapping[str, object]) -> Iterator[
 
 def endings(scenario: Scenario) -> tuple[str, ...]:
     """List the outcomes that the scenario allows: a caller who hangs up ends the call too."""
-    return (COMPLETED, HUNG_UP) if _caller_hangs_up(scenario) else (COMPLETED,)
+    return (scenario.ends, HUNG_UP) if _caller_hangs_up(scenario) else (scenario.ends,)
 
 
 def spoken_words(scenario: Scenario) -> tuple[str, ...]:
@@ -48,8 +48,9 @@ def spoken_words(scenario: Scenario) -> tuple[str, ...]:
 
 
 def heard_words(record: Mapping[str, object]) -> tuple[str, ...]:
-    """List the words the agents heard the caller say."""
-    return words(text(turn, "text") for turn in rows(record, "transcript") if text(turn, "speaker") == "caller")
+    """List the words the agents heard the caller say; keys that they pressed are none."""
+    turns = (text(turn, "text") for turn in rows(record, "transcript") if text(turn, "speaker") == "caller")
+    return words(turn for turn in turns if _KEYS.match(turn) is None)
 
 
 def agents(record: Mapping[str, object]) -> tuple[str, ...]:

@@ -127,6 +127,8 @@ class Scenario:
     faults: tuple[Fault, ...] = ()
     human: Human | None = None
     """None where the scenario does not care: Twilio's knobs say how a dialled number answers."""
+    ends: str = "completed"
+    """The outcome that the call should have."""
 
     def agent_for(self, tags: Iterable[str], prompt: str = "") -> ScriptedAgent | None:
         """Find the agent that a Settings message is for: by its tag `agent:<name>`, else by its prompt."""
@@ -181,6 +183,7 @@ def parse_scenario(text: str, *, where: str = "scenario", name: str = "scenario"
         agents={agent.name: agent for agent in map(_agent, table.table("agents").tables_by_name())},
         faults=tuple(_fault(table, line) for line in table.texts("faults")),
         human=_human(table.table("human")) if "human" in table.content else None,
+        ends=table.text("ends", "completed"),
     )
     table.done()
     return scenario

@@ -83,6 +83,18 @@ def test_other_ending_is_named() -> None:
     assert shortcomings(SCENARIO, record(outcome="no_agent")) == ("the call ended as no_agent, not as completed",)
 
 
+def test_scenario_may_end_otherwise() -> None:
+    silent = attrs.evolve(SCENARIO, ends="caller_silent")
+
+    assert shortcomings(silent, record(outcome="caller_silent")) == ()
+    assert shortcomings(silent, record()) == ("the call ended as completed, not as caller_silent",)
+
+
+@pytest.mark.parametrize("keys", ["(pressed 1 key)", "(pressed 4 keys)", "The caller pressed 1 2 on the keypad."])
+def test_keys_are_no_words(keys: str) -> None:
+    assert shortcomings(SCENARIO, record("Sure, I have a few minutes.", keys, "I'm forty-five.")) == ()
+
+
 def test_caller_who_hangs_up_may_end_the_call_and_meet_fewer_agents() -> None:
     assert shortcomings(HANGING_UP, record(outcome="caller_hung_up", agents=("qualifier",))) == ()
 
