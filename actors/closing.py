@@ -22,7 +22,8 @@ async def wait_unsaid(desk: Desk) -> Closing:
     closing, policy = await desk.prompter.wait_closing(), desk.policy
     desk.journal.note(CallClosing(closing.outcome))
     if closing.go is not None:
-        await closing.go.wait()
+        with trio.move_on_after(2 * policy.machine_greeting):  # its own limit, and nobody may be there to keep it
+            await closing.go.wait()
     if closing.sentence:
         with trio.move_on_after(closing.within):
             await desk.prompter.wait_begun()

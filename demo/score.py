@@ -259,7 +259,7 @@ def _mark(entry: JournalEntry) -> Mark | None:  # noqa: C901, PLR0911 -- one fla
         case "caller_hung_up":
             return Mark(MarkKind.HANG_UP, CALLER, when, f"the caller hung up ({text(entry, 'how')})")
         case "digit_pressed":
-            return Mark(MarkKind.DIGIT, CALLER, when, text(entry, "digit"))
+            return Mark(MarkKind.DIGIT, CALLER, when, text(entry, "digit") or "·")
         case "warning_reported":
             detail = f"{text(entry, 'code')}: {text(entry, 'description')}"
             return Mark(MarkKind.WARNING, agent, when, detail)

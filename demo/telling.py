@@ -170,7 +170,26 @@ def _goodbye_heard(entry: JournalEntry) -> Line:
 
 
 def _digit_pressed(entry: JournalEntry) -> Line:
-    return Line("caller", Tone.CALLER, f"[presses {text(entry, 'digit')}]")
+    return Line("caller", Tone.CALLER, f"[presses {text(entry, 'digit') or 'a key'}]")
+
+
+def _caller_silent(entry: JournalEntry) -> Line:
+    words = f"the caller has said nothing for {number(entry, 'seconds'):.0f} s: asks for the {_nth(entry)} time"
+    return Line(text(entry, "agent"), Tone.STEP, words, "⧗")
+
+
+def _nth(entry: JournalEntry) -> str:
+    count = round(number(entry, "asked"))
+    return {1: "first", 2: "second", 3: "third"}.get(count, f"{count}th")
+
+
+def _machine_detected(entry: JournalEntry) -> Line:
+    left = "" if flag(entry, "believed") else ", and the call goes on"
+    return Line("line", Tone.STEP, f"Twilio says who has answered: {text(entry, 'verdict')}{left}", "☏")
+
+
+def _closing_unsaid(entry: JournalEntry) -> Line:
+    return Line("line", Tone.TROUBLE, f"ends the call without an agent ({text(entry, 'outcome')})", "☏")
 
 
 def _caller_hung_up(entry: JournalEntry) -> Line:
@@ -225,6 +244,9 @@ _TELLERS: Mapping[str, Callable[[JournalEntry], Line | None]] = {
     "goodbye_started": _goodbye_started,
     "goodbye_heard": _goodbye_heard,
     "digit_pressed": _digit_pressed,
+    "caller_silent": _caller_silent,
+    "machine_detected": _machine_detected,
+    "closing_unsaid": _closing_unsaid,
     "caller_hung_up": _caller_hung_up,
     "warning_reported": _warning_reported,
     "frame_refused": _frame_refused,

@@ -185,6 +185,15 @@ async def test_an_agent_that_has_begun_is_given_the_time_of_a_goodbye(autojump_c
     assert trio.current_time() - began == pytest.approx(4 + spoken)
 
 
+async def test_a_message_that_nobody_lets_go_is_given_up(autojump_clock: MockClock) -> None:
+    there, began = Unsaid(), trio.current_time()
+    there.watched.desk.prompter.close(attrs.evolve(CLOSING, go=trio.Event()))
+
+    await there.run()
+
+    assert trio.current_time() - began == 2 * POLICY.machine_greeting + CLOSING.within
+
+
 async def test_without_a_last_sentence_the_call_ends_at_once(autojump_clock: MockClock) -> None:
     there, began = Unsaid(), trio.current_time()
     there.watched.desk.prompter.close(attrs.evolve(CLOSING, sentence=""))

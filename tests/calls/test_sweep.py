@@ -15,9 +15,13 @@ import trio
 from outcome import Error
 from trio.testing import MockClock
 
+from actors.messages import CloseCall
+from actors.policy import CallPolicy
 from tests.calls.tiny import CALL_SID, CALL_TASK, TinyWorld
 
 MakeBlow: TypeAlias = Callable[[TinyWorld, trio.CancelScope], Callable[[trio.lowlevel.Task], None]]
+STRIDE = 7
+"""Through the steps that differ in nothing but what the call is doing."""
 FEWEST_STEPS = 100
 """A sweep shorter than this has not seen a whole call."""
 
@@ -152,6 +156,30 @@ def test_whatever_happens_at_whatever_step_nothing_is_left_but_the_record(
         assert [CALL_SID] == [record.call_sid for record in records], f"step {at}"
         assert records[0].outcome, f"step {at}"
         assert [entry.event for entry in world.entries][-1] == "call_ended", f"step {at}"
+    assert at > FEWEST_STEPS
+
+
+def close_call(world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
+    return lambda _task: world.told.append(world.intercom.tell(CALL_SID, CloseCall("drained")))
+
+
+def test_a_call_that_is_told_to_close_at_whatever_step_is_over_in_time() -> None:
+    """The tiny service never says the closing sentence: the line has to, if the agent's own goodbye is not sooner."""
+    at, outcomes = 1, set[str]()
+    while True:
+        world, strike = strike_world(at, close_call)
+        assert strike.failure is None
+        if not strike.struck:
+            break
+        (record,) = world.records._kept.values()
+        closed = [entry.at for entry in world.entries if entry.event == "call_closing"]
+
+        assert (world.service.open_sockets, world.slots) == (0, 0), f"step {at}"
+        assert record.outcome in ({"drained", "completed"} if world.told == [True] else {"completed"}), f"step {at}"
+        assert all(record.duration - since <= CallPolicy().longest_closing for since in closed), f"step {at}"
+        outcomes.add(record.outcome)
+        at += STRIDE
+    assert outcomes == {"drained", "completed"}
     assert at > FEWEST_STEPS
 
 

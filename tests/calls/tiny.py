@@ -15,6 +15,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan, CallServices, run_call
+from actors.intercom import Intercom
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
@@ -189,6 +190,9 @@ class TinyWorld:
     records: MemoryRecords = attrs.field(factory=MemoryRecords)
     entries: list[Entry] = attrs.field(factory=list)
     caller: TinyCaller | None = None
+    intercom: Intercom = attrs.field(factory=Intercom)
+    told: list[bool] = attrs.field(factory=list)
+    """Whether the call was there to be told something."""
     slots: int = 0
     ended: bool = False
 
@@ -204,6 +208,7 @@ class TinyWorld:
             records=self.records,
             policy=CallPolicy(goodbye_onset=0.05),
             observe=self.entries.append,
+            intercom=self.intercom,
             rng=Random(0),
         )
         async with trio.open_nursery() as nursery:

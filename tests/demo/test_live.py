@@ -136,6 +136,24 @@ PLAIN = [
     (fact("goodbye_heard", agent="closer", complete=True), "closer       ◆ the goodbye was heard to its last word"),
     (fact("goodbye_heard", agent="closer", complete=False), "closer       ◆ the goodbye was heard in part"),
     (fact("digit_pressed", digit="#"), "caller       [presses #]"),
+    (fact("digit_pressed", digit=""), "caller       [presses a key]"),
+    (
+        fact("caller_silent", agent="closer", seconds=10.02, asked=1),
+        "closer       ⧗ the caller has said nothing for 10 s: asks for the first time",
+    ),
+    (
+        fact("caller_silent", agent="closer", seconds=10.02, asked=4),
+        "closer       ⧗ the caller has said nothing for 10 s: asks for the 4th time",
+    ),
+    (
+        fact("machine_detected", verdict="machine_start", believed=True),
+        "line         ☏ Twilio says who has answered: machine_start",
+    ),
+    (
+        fact("machine_detected", verdict="human", believed=False),
+        "line         ☏ Twilio says who has answered: human, and the call goes on",
+    ),
+    (fact("closing_unsaid", outcome="drained"), "line         ☏ ends the call without an agent (drained)"),
     (fact("caller_hung_up", how="stop"), "caller       ☏ hung up (stop)"),
     (fact("warning_reported", agent="closer", code="SLOW", description="slow"), "closer       ! SLOW: slow"),
     (
