@@ -257,7 +257,7 @@ class AgentSession:
         self.desk.journal.note(UserStartedSpeaking(self.agent.name))
         self._patience.end()
         self._filler_late = False
-        self._signs.speech_began = trio.current_time()
+        self._signs.hear()
         if not self._goodbyes:  # a goodbye is heard to its last word
             self.desk.ledger.interrupt(self.voice)
 
@@ -265,7 +265,7 @@ class AgentSession:
         self.desk.ledger.unmute(self.voice)
         if CLOSING not in self._goodbyes:  # the last sentence goes on
             self.desk.ledger.end_reply(self.voice)
-        self._signs.speech_began = None
+        self._signs.understand()
         if text in self._echoes:  # of what we have told the service ourselves: no new turn (reference, gotcha 10)
             self._echoes.remove(text)
             self._owe_words()

@@ -40,7 +40,7 @@ class CallerMinder:
         while True:
             await self.patience.wait_closed()
             now = trio.current_time()
-            silent = max(self.patience.closed_at, self._quiet_since(now), asked_at)
+            silent = max(self.patience.closed_at, self.desk.ledger.quiet_since, asked_at)
             due = max(silent + policy.caller_silence, self.speaks_until())
             if now < due:
                 await trio.sleep_until(due)
@@ -54,7 +54,3 @@ class CallerMinder:
                 conversation.asked += 1
                 self.desk.journal.note(CallerSilent(self.agent, round(now - silent, 3), conversation.asked))
                 await self.say(policy.still_there)
-
-    def _quiet_since(self, now: float) -> float:
-        ledger = self.desk.ledger
-        return now + ledger.unplayed if ledger.unplayed else ledger.quiet_since

@@ -42,6 +42,21 @@ class Signs:
     """Since when (trio time) it hears the caller, of whom it has transcribed nothing yet."""
     aged: trio.Event = attrs.field(factory=trio.Event)
     """The session nears the longest that the service allows."""
+    _understood: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def hear(self) -> None:
+        """The service hears the caller."""
+        self.speech_began = trio.current_time()
+
+    def understand(self) -> None:
+        """It has transcribed what it heard, be it nothing."""
+        self.speech_began = None
+        self._understood.set()
+        self._understood = trio.Event()
+
+    async def wait_understood(self) -> None:
+        """Wait until it has transcribed something."""
+        await self._understood.wait()
 
 
 @attrs.define(eq=False)
@@ -222,7 +237,8 @@ class Cues:
             elif activity.began is not None:
                 await activity.wait_spoken()
             elif (until := self._speaks_until()) > trio.current_time():
-                await trio.sleep_until(until)
+                with trio.move_on_at(until):
+                    await self.signs.wait_understood()
             elif self.functions:
                 await trio.sleep(_LOOK_AGAIN)
             else:

@@ -113,6 +113,18 @@ async def test_what_was_taken_for_speech_delays_the_question_by_a_transcript_at_
     assert times(scene) == pytest.approx([WAIT + 5], abs=0.05)
 
 
+async def test_a_noise_without_end_is_no_speech(autojump_clock: MockClock) -> None:
+    """The service takes it for speech, and transcribes nothing of it for a minute."""
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+        await trio.sleep(2)
+        await scene.far.say(UserStartedSpeaking())
+        scene.watched.desk.activity.hear(voiced=True, now=2.0)
+        await ask_once(scene)
+
+    assert times(scene) == pytest.approx([2 + 60], abs=0.05)
+
+
 async def test_a_word_begins_the_count_anew(autojump_clock: MockClock) -> None:
     async with on_the_floor(UNHURRIED) as scene:
         await scene.far.greet(seconds=GREETING)
@@ -164,7 +176,7 @@ async def test_nobody_is_asked_while_a_function_runs_or_a_handoff_is_prepared(
     """Even if a noise has made it the caller's turn meanwhile."""
     async with on_the_floor(CallPolicy(silence_budget=math.inf, caller_silence=2.0)) as scene:
         await scene.far.greet(seconds=GREETING)
-        await scene.far.say(request_, UserStartedSpeaking())  # type: ignore[arg-type]
+        await scene.far.say(request_, UserStartedSpeaking(), heard(" "))  # type: ignore[arg-type]
         await scene.far.hear_for(4.9)
 
     assert times(scene) == []

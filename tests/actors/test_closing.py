@@ -7,14 +7,15 @@ from trio.testing import MockClock
 
 from actors.attendant import attend
 from actors.closing import wait_unsaid
-from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, ReplyEnded
+from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, GoodbyeStarted, ReplyEnded
 from actors.intercom import Intercom
 from actors.machine import AnsweringMachine
 from actors.messages import CloseCall, Ended
 from actors.policy import CallPolicy
 from actors.prompter import Closing, Prompter
+from protocol.audio import SILENCE
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
-from tests.actors.fakes import HAND_OFF, Watched, heard, says, speech, words
+from tests.actors.fakes import END, HAND_OFF, Watched, calls, heard, says, speech, words
 from tests.actors.test_agent_session import Scene, on_the_floor
 
 POLICY = CallPolicy()
@@ -59,19 +60,75 @@ async def test_it_waits_for_what_the_agent_is_saying(autojump_clock: MockClock) 
     assert trio.current_time() - began == pytest.approx(2, abs=0.1)
 
 
+async def closing_begins(scene: Scene) -> float:
+    """Say nothing more; return how long after this moment the agent turns to the last sentence."""
+    began = scene.watched.desk.journal.now
+    scene.watched.desk.prompter.close(CLOSING)
+    await scene.far.hear_for(CLOSING.within)
+    return scene.watched.times(GoodbyeStarted)[0] - began
+
+
 async def test_it_waits_for_a_caller_who_is_speaking(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        began = trio.current_time()
-        activity, journal = scene.watched.desk.activity, scene.watched.desk.journal
-        activity.hear(voiced=True, now=journal.now)
-        scene.watched.desk.prompter.close(CLOSING)
-        await trio.sleep(1.5)
-        activity.end()
-        await hear_line(scene)
+        activity = scene.watched.desk.activity
 
-    assert trio.current_time() - began == pytest.approx(1.5)
+        async def fall_silent() -> None:
+            await trio.sleep(1.5)
+            activity.end()
+
+        activity.hear(voiced=True, now=scene.watched.desk.journal.now)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fall_silent)
+            took = await closing_begins(scene)
+
+    assert took == pytest.approx(1.5)
+
+
+async def test_it_waits_for_what_the_caller_has_said_to_be_understood(autojump_clock: MockClock) -> None:
+    """The line is quiet already, and the transcript on its way: it comes after a second, and is answered."""
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        await scene.far.say(UserStartedSpeaking())
+        scene.watched.desk.activity.hear(voiced=True, now=scene.watched.desk.journal.now)
+        scene.watched.desk.activity.end()
+        await scene.settle()
+
+        async def understand() -> None:
+            await trio.sleep(1)
+            await scene.far.say(heard("Yes."), words(0.5), says("Good."), AgentAudioDone())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(understand)
+            took = await closing_begins(scene)
+
+    assert took == pytest.approx(1.5, abs=0.05)
+
+
+async def test_it_waits_for_a_function_that_runs(autojump_clock: MockClock) -> None:
+    """A noise has made it the caller's turn; the function takes a second."""
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        await scene.far.say(calls("look_up"), UserStartedSpeaking(), heard(" "))
+        await scene.settle()
+
+        assert await closing_begins(scene) > 0.9
+
+
+async def test_an_agent_that_says_goodbye_already_is_let_finish(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(words(3), says("Goodbye, Ada."), AgentAudioDone(), END)
+        await scene.settle()
+        scene.watched.desk.prompter.close(CLOSING)
+        ended = await scene.ended()
+        await scene.far.hear_for(1)
+
+    assert ended == Ended("task_complete")
+    assert scene.far.said(InjectAgentMessage) == []
+    assert scene.replies == ["Goodbye, Ada."]
 
 
 async def test_an_agent_that_goes_on_and_on_is_interrupted(autojump_clock: MockClock) -> None:
@@ -105,18 +162,20 @@ async def test_where_the_service_refuses_it_is_said_all_the_same(autojump_clock:
         assert await scene.ended() == Ended("drained", "drained")
 
 
-async def test_who_speaks_over_it_does_not_cut_it(autojump_clock: MockClock) -> None:
+async def test_who_speaks_over_it_is_not_heard_and_does_not_cut_it(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
         scene.watched.desk.prompter.close(CLOSING)
         await hear_line(scene)
-        await scene.far.say(words(3), says(CLOSING.sentence), UserStartedSpeaking(), AgentAudioDone())
+        scene.far.audio.clear()
         scene.watched.desk.tape.append(speech(100))
+        await scene.far.say(words(3), says(CLOSING.sentence), UserStartedSpeaking(), AgentAudioDone())
+        await scene.far.hear_for(2)
         await scene.ended()
 
     assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
-    assert bytes(speech(100)) not in bytes(scene.far.audio)
+    assert set(scene.far.audio) == {SILENCE}
 
 
 async def test_a_handoff_that_is_under_way_is_waited_for(autojump_clock: MockClock) -> None:
@@ -143,8 +202,11 @@ async def test_nothing_is_heard_behind_it(autojump_clock: MockClock) -> None:
         await scene.far.say(HAND_OFF, words(2), says("Let me see."), AgentAudioDone())
         ended = await scene.ended()
 
+        await trio.sleep(5)  # the line takes its time to hang up
+
     assert ended == Ended("drained", "drained")
     assert scene.replies == ["Hello there.", CLOSING.sentence]
+    assert scene.line.played == pytest.approx(1.0 + 3.0)
     assert scene.watched.facts(FunctionCalled) == []
 
 

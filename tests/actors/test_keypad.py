@@ -8,7 +8,7 @@ from actors.facts import DigitPressed, KeysPressed, TurnHeard, UserStartedSpeaki
 from actors.keypad import LONGEST_ENTRY, masked, told
 from actors.policy import CallPolicy
 from actors.prompter import MOST_KEYS
-from protocol.deepgram import AgentAudioDone, InjectUserMessage
+from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectUserMessage
 from protocol.deepgram import UserStartedSpeaking as SpeechStarted
 from tests.actors.fakes import HAND_OFF, Watched, heard, says, words
 from tests.actors.test_agent_session import on_the_floor
@@ -52,6 +52,15 @@ async def test_an_entry_is_over_after_a_pause_or_at_the_hash(
 
     assert made == entries
     assert took == pytest.approx(after)
+
+
+async def test_nobody_types_any_more_when_an_entry_is_over(autojump_clock: MockClock) -> None:
+    keypad = Watched().desk.keypad
+    keypad.press("1")
+    typing = keypad.busy_until
+    keypad.press("#")
+
+    assert (typing, keypad.busy_until) == (trio.current_time() + PAUSE, 0.0)
 
 
 async def test_no_more_keys_wait_than_anybody_types(autojump_clock: MockClock) -> None:
@@ -108,6 +117,20 @@ async def test_the_agent_is_told_once_and_answers(autojump_clock: MockClock) -> 
         assert len([turn for turn in turns if turn[0] == "caller"]) == 1
         assert scene.watched.facts(TurnHeard) == [TurnHeard("first", "(pressed 2 keys)")]
         assert scene.watched.facts(UserStartedSpeaking) == [UserStartedSpeaking("first")]
+
+
+async def test_an_answer_is_waited_for_from_the_last_key_on(autojump_clock: MockClock) -> None:
+    """And not from when anything was last heard on the line: no filler follows at once."""
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(9)
+        scene.watched.desk.keypad.press("1")
+        scene.watched.desk.keypad.press("#")
+        await scene.far.hear_for(2.9)
+        soon = list(scene.far.said(InjectAgentMessage))
+        await scene.far.hear_for(0.2)
+
+        assert (soon, len(scene.far.said(InjectAgentMessage))) == ([], 1)
 
 
 async def test_which_keys_they_were_is_kept_only_where_that_is_wanted(autojump_clock: MockClock) -> None:

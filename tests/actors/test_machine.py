@@ -127,6 +127,15 @@ async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clo
     assert trio.current_time() - began == POLICY.machine_greeting
 
 
+async def test_there_is_no_beep_to_wait_for_in_a_call_that_ends_otherwise(autojump_clock: MockClock) -> None:
+    watched, began = Watched(), trio.current_time()
+    watched.desk.prompter.close(Closing("drained", "Goodbye.", 5.0))
+
+    await AnsweringMachine(watched.desk, MESSAGE).wait_beep()
+
+    assert trio.current_time() == began
+
+
 async def test_a_call_that_is_ending_already_is_left_alone(autojump_clock: MockClock) -> None:
     watched = Watched()
     watched.desk.prompter.close(Closing("drained", "Goodbye.", 5.0))

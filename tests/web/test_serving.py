@@ -20,11 +20,24 @@ from twilio.request_validator import RequestValidator
 
 from actors.call import CallPlan
 from actors.errors import AgentUnavailable
+from actors.messages import CloseCall
 from protocol.wire import WebSocket
-from tests.web.fakes import AUTH_TOKEN, CALL_SID, ORIGIN, STREAM_SID, Exchange, exchange, settings, voice_form
+from store.memory import MemoryRecords
+from tests.web.fakes import (
+    AUTH_TOKEN,
+    CALL_SID,
+    ORIGIN,
+    STREAM_SID,
+    Exchange,
+    FakeLine,
+    exchange,
+    services,
+    settings,
+    voice_form,
+)
 from web import serving
 from web.connect import open_socket
-from web.serving import server_config, wait_drained
+from web.serving import close_calls, server_config, wait_drained
 from web.slots import Slots
 from web.sockets import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
 
@@ -201,6 +214,15 @@ async def test_no_goodbye_is_asked_for_where_no_call_is_left(autojump_clock: Moc
     await wait_drained(Signals([1]), slots, 5, close)
 
     assert asked == []
+
+
+async def test_every_running_call_is_asked_to_close_at_the_end_of_the_drain(autojump_clock: MockClock) -> None:
+    offered = services(FakeLine(), MemoryRecords())
+    with offered.intercom.open("CA1") as first, offered.intercom.open("CA2") as second:
+        seconds = close_calls(offered)
+
+        assert [first.receive_nowait(), second.receive_nowait()] == 2 * [CloseCall("drained")]
+    assert seconds == offered.policy.longest_closing
 
 
 async def test_serving_ends_with_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
