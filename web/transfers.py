@@ -25,7 +25,8 @@ def whispered(order: TransferOrder) -> str:
     about = neutral(brief.need, 80)
     opening = f"A call from {who}" if who else "A caller for you"
     topic = f", about {about}" if about else ""
-    known = neutral(f"{order.reason} {order.notes}".strip() or brief.summary, LONGEST_WHISPER)
+    reasons = [text.strip().rstrip(".") for text in (order.reason, order.notes)]
+    known = neutral(". ".join(filter(None, reasons)) or brief.summary.rstrip("."), LONGEST_WHISPER)
     return f"{opening}{topic}. {known.rstrip('.')}." if known else f"{opening}{topic}."
 
 

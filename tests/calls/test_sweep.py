@@ -69,9 +69,11 @@ def belongs_to_call(task: trio.lowlevel.Task) -> bool:
     return True
 
 
-def strike_world(at: int, make_blow: MakeBlow) -> tuple[TinyWorld, Strike]:
+def strike_world(
+    at: int, make_blow: MakeBlow, make_world: Callable[[], TinyWorld] = TinyWorld
+) -> tuple[TinyWorld, Strike]:
     """Run one call with one blow; return what is left of it."""
-    world, scope = TinyWorld(), trio.CancelScope()
+    world, scope = make_world(), trio.CancelScope()
     strike = Strike(at, make_blow(world, scope))
 
     async def main() -> None:

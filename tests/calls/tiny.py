@@ -5,7 +5,7 @@ over every scheduler step of the call stays affordable.
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from random import Random
 
@@ -195,6 +195,7 @@ class TinyWorld:
     """Whether the call was there to be told something."""
     slots: int = 0
     ended: bool = False
+    changed: Callable[[CallServices], CallServices] = lambda services: services
 
     async def call(self) -> None:
         """Carry one call, in a slot, as the web layer does. The call is the task of this name."""
@@ -213,7 +214,7 @@ class TinyWorld:
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.caller.run)
-            await nursery.start(self._carry, ours, services, name=CALL_TASK)
+            await nursery.start(self._carry, ours, self.changed(services), name=CALL_TASK)
 
     async def _carry(self, socket: WebSocket, services: CallServices, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()

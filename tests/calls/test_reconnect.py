@@ -1,0 +1,106 @@
+"""A stream that is lost by a fault of ours, with the caller still there: another one, once, and the call goes on."""
+
+from collections.abc import Iterator
+
+import attrs
+import pytest
+import structlog
+import trio
+from trio.testing import MockClock
+
+from actors import facts
+from actors.journal import Entry
+from actors.policy import CallPolicy
+from simulators.scenario import parse_scenario
+from simulators.twilio import SimulatedCall, VerbExecuted
+from tests.calls.exchange import Switchboard, open_switchboard
+from tests.calls.test_person import FIRST, ROSTER, heard, said
+
+SCENARIO = parse_scenario(
+    """
+[caller]
+hangs_up = false
+[[caller.line]]
+says = "When do you open?"
+[[caller.line]]
+says = "Thank you, goodbye."
+pause = 4
+[agents.first]
+[[agents.first.turn]]
+hears = "when do you open"
+says = ["We open at nine."]
+[[agents.first.turn]]
+hears = "thank you goodbye"
+says = ["Goodbye."]
+calls = [{ name = "end_conversation", arguments = { reason = "task_complete" } }]
+"""
+)
+POLICY = CallPolicy()
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> Iterator[None]:
+    with structlog.testing.capture_logs():
+        yield
+
+
+@attrs.frozen
+class Bug:
+    """Raises in the middle of a call, as nobody has planned: when one of these has been said by an agent."""
+
+    words: tuple[str, ...] = ("We open at nine.",)
+
+    def __call__(self, entry: Entry) -> None:
+        if isinstance(entry.fact, facts.ReplyEnded) and entry.fact.text in self.words:
+            raise RuntimeError("a bug")
+
+
+async def call_in(there: Switchboard, *, cut_after: float | None = None) -> SimulatedCall:
+    async with trio.open_nursery() as nursery:
+        if cut_after is not None:
+            nursery.start_soon(cut, there, cut_after)
+        call = await there.call_in()
+        nursery.cancel_scope.cancel(reason="the call is over")
+    return call
+
+
+async def cut(there: Switchboard, after: float) -> None:
+    await trio.sleep(after)
+    there.streams[-1].drop()
+
+
+async def test_a_call_that_crashed_goes_on_where_it_was(autojump_clock: MockClock) -> None:
+    async with open_switchboard(SCENARIO, ROSTER, MAX_CALLS="1", observe=Bug()) as there:
+        call = await call_in(there)
+        record = await there.record_of(call)
+
+    assert (record.outcome, there.slots.free) == ("completed", 1)
+    assert heard(record) == [FIRST.greeting, "We open at nine.", POLICY.reconnected, "Goodbye."]
+    assert said(record) == ["When do you open?", "Thank you, goodbye."]
+    assert "call crashed: RuntimeError: a bug" in record.faults
+    assert len(there.streams) == 2
+
+
+@pytest.mark.parametrize("after", [0.5, 2.5, 4.0, 5.5])
+async def test_a_stream_that_is_cut_is_connected_again_and_nothing_is_asked_twice(
+    after: float, autojump_clock: MockClock
+) -> None:
+    async with open_switchboard(SCENARIO, ROSTER, MAX_CALLS="1") as there:
+        call = await call_in(there, cut_after=after)
+        record = await there.record_of(call)
+
+    assert (record.outcome, there.slots.free, len(there.streams)) == ("completed", 1, 2)
+    assert heard(record)[-1] == "Goodbye."
+    assert said(record).count("Thank you, goodbye.") == 1
+
+
+async def test_it_is_connected_again_once_and_then_the_line_apologises(autojump_clock: MockClock) -> None:
+    twice = Bug((FIRST.greeting, POLICY.reconnected))
+    async with open_switchboard(
+        SCENARIO, ROSTER, MAX_CALLS="1", FALLBACK_PHONE_NUMBER="+15559870000", observe=twice
+    ) as there:
+        call = await call_in(there)
+        record = await there.record_of(call)
+
+    assert (record.outcome, there.slots.free, len(there.streams)) == ("crashed", 1, 2)
+    assert [entry.verb for entry in call.log.of(VerbExecuted)][:2] == ["Say", "Dial"]
