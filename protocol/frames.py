@@ -1,0 +1,236 @@
+"""WebSocket frames (RFC 6455): bytes to messages and back, for either end, with no more Python than a frame needs.
+
+`FrameReader` cuts everything that has come into messages; `message_frame` and its neighbours write. Both ends of a
+connection are here because they differ in one bit: what a client sends is masked. Nothing here answers a ping, closes
+or waits: that is for whoever owns the connection. There are no extensions, so none may have been agreed on.
+
+What the peer does wrong is a `RemoteProtocolError`; its `code` is the close code that says so.
+"""
+
+import os
+from collections import deque
+from typing import TypeAlias
+
+import attrs
+
+from protocol.errors import RemoteProtocolError
+
+PROTOCOL_ERROR, INVALID_DATA, TOO_BIG = 1002, 1007, 1009
+NO_STATUS, ABNORMAL = 1005, 1006
+
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_OPCODES = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
+_FIN, _RESERVED, _OPCODE, _CONTROL = 0x80, 0x70, 0x0F, 0x08
+_MASKED, _LENGTH = 0x80, 0x7F
+_WHOLE_TEXT, _WHOLE_BINARY = _FIN | _TEXT, _FIN | _BINARY
+_LONGEST_CONTROL = 125
+_KNOWN_CODES = frozenset({*range(1000, 1004), *range(1007, 1014), *range(3000, 5000)})
+
+
+@attrs.frozen
+class Ping:
+    """Either end: are you there? It is answered with a `Pong` of the same payload."""
+
+    payload: bytes
+
+
+@attrs.frozen
+class Pong:
+    """Either end: I am."""
+
+    payload: bytes
+
+
+@attrs.frozen
+class Close:
+    """Either end: nothing more will come. It is answered with a `Close`."""
+
+    code: int
+    reason: str
+
+
+Received: TypeAlias = str | bytes | Ping | Pong | Close
+
+
+@attrs.define
+class FrameReader:
+    """Reads what the peer sends, in order. A reader that has raised, or has read a `Close`, reads nothing more."""
+
+    masked: bool
+    """Whether the peer masks its frames: clients do, servers must not."""
+    limit: int
+    """Bytes in one message, whatever number of frames it comes in."""
+    arrived: deque[Received] = attrs.field(factory=deque, init=False)
+    """What has been read and not been taken yet."""
+    _rest: bytearray = attrs.field(factory=bytearray, init=False)
+    _wanted: int = attrs.field(default=0, init=False)
+    _begun: int = attrs.field(default=0, init=False)
+    """The opcode of the message whose frames are coming."""
+    _parts: list[bytes] = attrs.field(factory=list, init=False)
+    _gathered: int = attrs.field(default=0, init=False)
+    _over: bool = attrs.field(default=False, init=False)
+
+    def receive(self, data: bytes) -> None:
+        """Put the messages that are complete now into `arrived`.
+
+        Raises: `RemoteProtocolError`, when what came before the fault has arrived.
+        """
+        if self._over:
+            return
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        try:
+            rest = self._cut(data)
+        except RemoteProtocolError:
+            self._over = True
+            raise
+        self._rest += rest
+
+    def _cut(self, data: bytes) -> bytes:
+        """Take one frame after the other; return what is left, the beginning of another."""
+        start, arrived = 0, self.arrived
+        while (frame := self._frame_at(data, start)) is not None:
+            first, payload, start = frame
+            if first == _WHOLE_BINARY:
+                arrived.append(payload)
+            elif first == _WHOLE_TEXT:
+                arrived.append(_text(payload))
+            elif first & _CONTROL:
+                arrived.append(_control(first, payload))
+                if first & _OPCODE == _CLOSE:
+                    self._over = True
+                    return b""
+            else:
+                self._join(first, payload)
+        return data[start:]
+
+    def _frame_at(self, data: bytes, start: int) -> tuple[int, bytes, int] | None:
+        """Return the first byte, the payload and the end of a frame; None if it is not all there."""
+        body = start + 2
+        if len(data) < body:
+            self._wanted = 2
+            return None
+        first, length = data[start], data[start + 1]
+        if (length > _LENGTH) is not self.masked:
+            raise _fault("a frame with a mask" if length > _LENGTH else "a frame without a mask")
+        length &= _LENGTH
+        if self._begun or first not in (_WHOLE_TEXT, _WHOLE_BINARY):
+            self._check(first, length)
+        if length > _LONGEST_CONTROL:
+            body += 2 if length == 126 else 8
+            if len(data) < body:
+                self._wanted = body - start
+                return None
+            length = _long_length(data[start + 2 : body])
+        if length + self._gathered > self.limit:
+            raise _fault(f"more than {self.limit} bytes in one message", TOO_BIG)
+        body += 4 * self.masked
+        end = body + length
+        if len(data) < end:
+            self._wanted = end - start
+            return None
+        payload = data[body:end]
+        return first, mask(payload, data[body - 4 : body]) if self.masked else payload, end
+
+    def _check(self, first: int, length: int) -> None:
+        opcode = first & _OPCODE
+        if first & _RESERVED:
+            raise _fault("a reserved bit is set")
+        if opcode not in _OPCODES:
+            raise _fault(f"opcode {opcode:#x}")
+        if opcode & _CONTROL and not first & _FIN:
+            raise _fault("a control frame in pieces")
+        if opcode & _CONTROL and length > _LONGEST_CONTROL:
+            raise _fault("a control frame of more than 125 bytes")
+        if not opcode & _CONTROL and (opcode == _CONTINUATION) is not bool(self._begun):
+            raise _fault("a new message inside another" if self._begun else "a continuation of nothing")
+
+    def _join(self, first: int, payload: bytes) -> None:
+        """Take a frame of a message that comes in several."""
+        self._begun = self._begun or first & _OPCODE
+        self._parts.append(payload)
+        self._gathered += len(payload)
+        if first & _FIN:
+            whole, begun = b"".join(self._parts), self._begun
+            self._parts.clear()
+            self._begun = self._gathered = 0
+            self.arrived.append(_text(whole) if begun == _TEXT else whole)
+
+
+def _fault(reason: str, code: int = PROTOCOL_ERROR) -> RemoteProtocolError:
+    return RemoteProtocolError(reason, code=code)
+
+
+def _long_length(written: bytes) -> int:
+    length = int.from_bytes(written)
+    if length <= (_LONGEST_CONTROL if len(written) == 2 else 0xFFFF):
+        raise _fault("a length written in more bytes than it needs")
+    if length >> 63:
+        raise _fault("a length of more than 63 bits")
+    return length
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as error:
+        raise _fault("text that is not UTF-8", INVALID_DATA) from error
+
+
+def _control(first: int, payload: bytes) -> Ping | Pong | Close:
+    opcode = first & _OPCODE
+    if opcode == _PING:
+        return Ping(payload)
+    if opcode == _PONG:
+        return Pong(payload)
+    if not payload:
+        return Close(NO_STATUS, "")
+    code = int.from_bytes(payload[:2])
+    if len(payload) == 1 or code not in _KNOWN_CODES:
+        raise _fault(f"close code {code}")
+    return Close(code, _text(payload[2:]))
+
+
+def mask(payload: bytes, key: bytes) -> bytes:
+    """Mask or unmask a payload with a key of four bytes: one exclusive-or of two long integers, in C."""
+    size = len(payload)
+    keys = int.from_bytes((key * (size // 4 + 1))[:size], "little")
+    return (int.from_bytes(payload, "little") ^ keys).to_bytes(size, "little")
+
+
+def message_frame(message: str | bytes, *, masked: bool) -> bytes:
+    """Write a message as one frame."""
+    if isinstance(message, str):
+        return _frame(_WHOLE_TEXT, message.encode(), masked)
+    return _frame(_WHOLE_BINARY, message, masked)
+
+
+def pong_frame(payload: bytes, *, masked: bool) -> bytes:
+    """Answer a ping."""
+    return _frame(_FIN | _PONG, payload, masked)
+
+
+def close_frame(code: int, reason: str, *, masked: bool) -> bytes:
+    """Say that nothing more will come; a code that cannot be said (1005, 1006, 1015) is left out."""
+    if code not in _KNOWN_CODES:
+        return _frame(_FIN | _CLOSE, b"", masked)
+    said = reason.encode()[: _LONGEST_CONTROL - 2].decode(errors="ignore").encode()
+    return _frame(_FIN | _CLOSE, code.to_bytes(2) + said, masked)
+
+
+def _frame(first: int, payload: bytes, masked: bool) -> bytes:
+    size, bit = len(payload), _MASKED if masked else 0
+    if size <= _LONGEST_CONTROL:
+        head = bytes((first, bit | size))
+    elif size <= 0xFFFF:
+        head = bytes((first, bit | 126)) + size.to_bytes(2)
+    else:
+        head = bytes((first, bit | 127)) + size.to_bytes(8)
+    if not masked:
+        return head + payload
+    key = os.urandom(4)
+    return head + key + mask(payload, key)
