@@ -22,6 +22,7 @@ from agents.roster import RosterError
 from settings import Settings, SettingsError, environment
 from web.app import create_app
 from web.logs import configure_logs
+from web.pull_server import install
 from web.services import Opened, open_services
 from web.sockets import limit_our_listeners
 
@@ -49,6 +50,7 @@ class Switchboard:
                 problem = str(exc)
             else:
                 limit_our_listeners()
+                install()
                 self._running = create_app(settings, opened.services, opened.line, holes=opened.holes)
                 stack.callback(self._rest)
                 await self._running(scope, receive, send)

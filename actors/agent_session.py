@@ -52,9 +52,9 @@ from protocol.deepgram import (
     InjectUserMessage,
     KeepAlive,
 )
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket
 
-Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[WebSocket]]
+Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
 
 _SAY_GOODBYE = '{"ok": true, "next": "Say goodbye now, in one short sentence. The call ends when you have said it."}'
 
@@ -206,6 +206,7 @@ class AgentSession:
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
                     self.desk.ledger.put(self.voice, data)
+                    wire.gather(self.desk.policy.stride_for(self.desk.ledger.unplayed))
                 case deepgram.ConversationText(role="user", content=text):
                     await self._on_caller_turn(text, reader)
                 case deepgram.ConversationText(role="assistant", content=text):

@@ -13,7 +13,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
 from protocol.deepgram import AgentDialogue, ClientMessage, ErrorReported, ServerMessage, is_retryable
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket
 
 M = TypeVar("M")
 
@@ -22,7 +22,7 @@ M = TypeVar("M")
 class AgentWire:
     """One session's end of the wire. Sending is safe from several tasks; receiving is one task's."""
 
-    socket: WebSocket
+    socket: PacedWebSocket
     send_stall: float
     dialogue: AgentDialogue = attrs.field(factory=AgentDialogue)
     last_heard: float = attrs.field(factory=trio.current_time)
@@ -44,6 +44,10 @@ class AgentWire:
             reason = f"{message.code}: {message.description}" if message.description else message.code
             raise AgentUnavailable(reason, retryable=is_retryable(message.code))
         return message
+
+    def gather(self, seconds: float) -> None:
+        """Let what comes within so many seconds of what came last come together."""
+        self.socket.gather(seconds)
 
     async def receive_until(self, wanted: type[M]) -> M:
         """Wait for a message of one type, passing over the others."""

@@ -55,7 +55,7 @@ from actors.voice_activity import VoiceActivity
 from agents.brief import Brief
 from agents.roster import Roster
 from protocol.audio import FRAME_BYTES
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket
 from store.calls import CallRecords
 from store.records import TRANSFERRING, CallRecord
 
@@ -115,7 +115,7 @@ class CallServices:
     rng: Random = attrs.field(factory=Random)
 
 
-async def run_call(media: WebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
+async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
     """Carry one call from its `start` message to its record.
 
     *Closes* nothing of `media`: whoever accepted the socket closes it.
@@ -154,7 +154,7 @@ class Call:
     _outcome: str = ""
 
     @classmethod
-    def of(cls, media: WebSocket, plan: CallPlan, services: CallServices) -> "Call":
+    def of(cls, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> "Call":
         """Lay the desk for a call; nothing runs yet."""
         earlier, elapsed = plan.resumption, plan.resumption.elapsed if plan.resumption else 0.0
         started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")

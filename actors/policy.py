@@ -21,6 +21,9 @@ class SummaryMode(Enum):
     """Once, when the handoff is asked for."""
 
 
+_PLENTY = 4
+
+
 @attrs.frozen
 class CallPolicy:
     """The deadlines and budgets of one call."""
@@ -60,6 +63,8 @@ class CallPolicy:
     """20 ms frames of caller audio in one message to Deepgram: Flux likes 80 ms."""
     replay_rate: float = 4.0
     """How many times real time a backlog of caller audio is sent."""
+    stride: float = 0.04
+    """Agent audio is read every so often, and what the service says with it, while the caller has plenty to hear."""
     apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
     closing: float = 5.0
     """For the last sentence of a call that the switchboard ends to begin; past it, Twilio says it."""
@@ -100,3 +105,7 @@ class CallPolicy:
     def longest_closing(self) -> float:
         """For a call that is told to close to be over, whatever fails."""
         return self.closing + 2 * self.goodbye_onset + self.goodbye_audio + self.goodbye_grace + self.hang_up
+
+    def stride_for(self, unplayed: float) -> float:
+        """Return how long agent audio may gather while the caller has so much left to hear."""
+        return self.stride if unplayed >= _PLENTY * self.stride else 0.0

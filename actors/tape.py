@@ -35,6 +35,7 @@ class Tape:
     _first: int = attrs.field(default=0, init=False)
     _delivered: int = attrs.field(default=0, init=False)
     _wanted: float = attrs.field(default=math.inf, init=False)
+    _awaited: int = attrs.field(default=0, init=False)
     _more: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
@@ -51,6 +52,10 @@ class Tape:
     def delivered(self) -> int:
         """The offset up to which frames were read by a session."""
         return self._delivered
+
+    def frames_due(self, chunk_frames: int) -> int:
+        """Return how many frames are missing for whoever reads in such chunks, by what was waited for last."""
+        return (self._awaited - self.end) % chunk_frames or chunk_frames
 
     def append(self, audio: bytes) -> None:
         """Put the caller's next audio on tape: any length, a frame begun is completed by the next call."""
@@ -75,6 +80,7 @@ class Tape:
             await trio.lowlevel.checkpoint()
             return
         self._wanted = min(self._wanted, offset)
+        self._awaited = offset
         await self._more.wait()
 
     def wake(self) -> None:

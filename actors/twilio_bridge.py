@@ -17,10 +17,10 @@ from actors.desk import Desk
 from actors.facts import CallerHungUp, CallerSpoke, FrameRefused, Unrecognised
 from actors.ledger import SendAudio, SendClear, SendMark, Work
 from protocol import twilio
-from protocol.audio import is_voiced
+from protocol.audio import FRAME_SECONDS, is_voiced
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import FromTwilio, MediaStreamDialogue, StreamState
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket
 
 _NOTED_REFUSALS = 10
 _REFUSALS_IN_A_ROW = 250
@@ -35,7 +35,7 @@ class TwilioBridge:
     """
 
     desk: Desk
-    socket: WebSocket
+    socket: PacedWebSocket
     stream_sid: str
     on_audio: Callable[[bytes], None] | None = None
     """Called with the caller's audio, when it is recorded."""
@@ -77,6 +77,8 @@ class TwilioBridge:
     def _on_media(self, audio: bytes) -> None:
         self.frames_in += 1
         self.desk.tape.append(audio)
+        due = self.desk.tape.frames_due(self.desk.policy.chunk_frames)
+        self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice
         if self.on_audio is not None:
             self.on_audio(audio)
         self._note_speech(self.desk.activity.hear(voiced=is_voiced(audio), now=self.desk.journal.now))

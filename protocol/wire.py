@@ -1,7 +1,7 @@
 """The one shape of socket this program talks through: whole messages, text or binary, and a close.
 
 `trio_websocket.WebSocketConnection` satisfies `WebSocket` as it is; so do the simulators' in-memory pairs. Both raise
-`trio_websocket.ConnectionClosed` when the connection is over.
+`trio_websocket.ConnectionClosed` when the connection is over. A call's own sockets can be read in strides as well.
 """
 
 from typing import Protocol
@@ -20,4 +20,12 @@ class WebSocket(Protocol):
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         """Say goodbye with a close code; harmless on a closed connection."""
+        ...
+
+
+class PacedWebSocket(WebSocket, Protocol):
+    """A WebSocket whose reader may say that it is in no hurry."""
+
+    def gather(self, seconds: float) -> None:
+        """Let what comes within so many seconds of the last read come together, from now on, if that saves work."""
         ...

@@ -99,6 +99,9 @@ class MemoryWebSocket:
         await trio.lowlevel.checkpoint()
         raise ConnectionClosed(self._over)
 
+    def gather(self, seconds: float) -> None:
+        """Do nothing: there is no work to be saved."""
+
     async def send_message(self, message: str | bytes) -> None:
         """Send a message; blocks while the other end's buffer is full.
 
@@ -161,6 +164,25 @@ def memory_websocket_pair(buffer: int = 1024) -> tuple[MemoryWebSocket, MemoryWe
     one, other = MemoryWebSocket(back, there), MemoryWebSocket(there, back)
     one._peer, other._peer = other, one
     return one, other
+
+
+@attrs.frozen
+class Unpaced:
+    """A socket of trio-websocket as one of a call's own: it has its reader's pace, whatever is asked."""
+
+    _socket: WebSocketConnection
+
+    async def get_message(self) -> str | bytes:
+        return await self._socket.get_message()
+
+    async def send_message(self, message: str | bytes) -> None:
+        await self._socket.send_message(message)
+
+    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
+        await self._socket.aclose(code, reason)
+
+    def gather(self, seconds: float) -> None:
+        """Do nothing."""
 
 
 @asynccontextmanager

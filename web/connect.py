@@ -6,7 +6,8 @@ and nowhere else; once the socket is open, what its user raises passes through u
 
 The stream is opened here and not by trio-websocket: its `open_websocket` (0.12.2) waits for its whole timeout when
 the peer hangs up in the middle of the upgrade or when the TLS handshake fails, and calls both a timeout. Five seconds
-are more than a caller should wait in silence.
+are more than a caller should wait in silence. And once it has upgraded the stream, trio-websocket is let go: its reader
+task, its queue and wsproto's event objects are most of what a message would cost.
 """
 
 import ssl
@@ -17,28 +18,34 @@ from urllib.parse import urlsplit
 
 import attrs
 import trio
-from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
+from trio_websocket import ConnectionRejected, HandshakeError, wrap_client_stream
 
 from actors.errors import AgentUnavailable
-from protocol.wire import WebSocket
+from protocol.frames import FrameReader
+from protocol.wire import PacedWebSocket
+from web.frame_stream import FrameStream
+from web.open_socket import OpenSocket
 
 CONNECT_SECONDS = 5.0
 DISCONNECT_SECONDS = 2.0
 MAX_MESSAGE_BYTES = 16 * 2**20
-MESSAGE_QUEUE = 256
 TOO_MANY = 429
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Refusals that the same request may survive a moment later; 400, 401, 402, 403, 404 will not change."""
 
+_SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101 ", b"\r\n\r\n"
 _TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError)
 
 
-class _Wire(trio.abc.Stream):
-    """A stream that lets others know when the peer has hung up."""
+class _Handshake(trio.abc.Stream):
+    """A stream as far as the end of a successful upgrade, for whoever makes it; it lets others know of a hang-up."""
 
     def __init__(self, inner: trio.abc.Stream) -> None:
         self._inner = inner
+        self._head = b""
         self.hung_up = trio.Event()
+        self.rest: bytes | None = None
+        """What has come behind the upgrade, once there was one."""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._inner.send_all(data)
@@ -46,13 +53,17 @@ class _Wire(trio.abc.Stream):
     async def wait_send_all_might_not_block(self) -> None:
         await self._inner.wait_send_all_might_not_block()
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        received: bytes | bytearray = b""
-        try:
-            received = await self._inner.receive_some(max_bytes)
-        finally:
-            if not received:
-                self.hung_up.set()
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self.rest is not None:
+            await trio.sleep_forever()
+        received = bytes(await self._inner.receive_some(max_bytes))
+        if not received:
+            self.hung_up.set()
+        self._head += received
+        head, end, rest = self._head.partition(_END_OF_HEAD)
+        if end and head.startswith(_SWITCHING):
+            self.rest = rest
+            return received[: len(received) - len(rest)]
         return received
 
     async def aclose(self) -> None:
@@ -113,74 +124,52 @@ async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
 
 
 @asynccontextmanager
-async def _dialled(address: _Address, context: ssl.SSLContext, deadline: float) -> AsyncIterator[_Wire]:
+async def _dialled(address: _Address, context: ssl.SSLContext, deadline: float) -> AsyncIterator[trio.abc.Stream]:
     try:
         with trio.fail_at(deadline):
-            wire = _Wire(await _dial(address, context))
+            stream = await _dial(address, context)
     except _TROUBLE as exc:
         raise _unavailable(exc) from exc
     try:
-        yield wire
+        yield stream
     finally:
-        await trio.aclose_forcefully(wire)
+        await trio.aclose_forcefully(stream)
 
 
-async def _say_when_gone(wire: _Wire) -> None:
-    await wire.hung_up.wait()
+async def _say_when_gone(handshake: _Handshake) -> None:
+    await handshake.hung_up.wait()
     raise HandshakeError("the peer hung up during the upgrade")
 
 
 async def _upgrade(
-    connection: trio.Nursery, wire: _Wire, address: _Address, headers: list[tuple[bytes, bytes]]
-) -> WebSocketConnection:
-    """Upgrade a stream; the library's reader runs in `connection`, and raises there if the peer says no."""
-    async with trio.open_nursery() as upgrading:
-        upgrading.start_soon(_say_when_gone, wire)
-        socket = await wrap_client_stream(
-            connection,
-            wire,  # type: ignore[arg-type]  # any stream will do: the library looks at sockets for its repr only
-            address.header,
-            address.resource,
-            extra_headers=headers,
-            message_queue_size=MESSAGE_QUEUE,
-            max_message_size=MAX_MESSAGE_BYTES,
-            receive_buffer_size=None,
-        )
-        upgrading.cancel_scope.cancel(reason="upgraded")
-    return socket
-
-
-@asynccontextmanager
-async def _upgraded(
-    wire: _Wire, address: _Address, headers: list[tuple[bytes, bytes]], deadline: float
-) -> AsyncIterator[WebSocketConnection]:
-    failure: BaseException | None = None
+    stream: trio.abc.Stream, address: _Address, headers: list[tuple[bytes, bytes]], deadline: float
+) -> OpenSocket:
+    """Upgrade a stream. The library's reader, which raises if the peer says no, ends here."""
+    handshake = _Handshake(stream)
     try:
-        async with trio.open_nursery() as connection:
+        async with trio.open_nursery() as library:
+            library.start_soon(_say_when_gone, handshake)
             with trio.fail_at(deadline):
-                socket = await _upgrade(connection, wire, address, headers)
-            try:
-                yield socket
-            except BaseException as exc:
-                failure = exc
-                raise
-            finally:
-                with trio.move_on_after(DISCONNECT_SECONDS):
-                    await socket.aclose()
-                connection.cancel_scope.cancel(reason="the session's socket is closed")
+                await wrap_client_stream(
+                    library,
+                    handshake,  # type: ignore[arg-type]  # any stream will do: it looks at sockets for its repr only
+                    address.header,
+                    address.resource,
+                    extra_headers=headers,
+                )
+            library.cancel_scope.cancel(reason="upgraded")
     except BaseExceptionGroup as group:
-        trouble = group.split(lambda exc: exc is failure or isinstance(exc, trio.Cancelled))[1]
-        if trouble is not None and (failure is None or isinstance(failure, trio.Cancelled)):
-            raise _unavailable(_leaf(trouble)) from group
-        if failure is None:
+        trouble = group.split(trio.Cancelled)[1]
+        if trouble is None:
             raise
-        raise failure from failure.__cause__  # as it went in, not in a group
+        raise _unavailable(_leaf(trouble)) from group
+    return OpenSocket(FrameStream(stream, FrameReader(masked=False, limit=MAX_MESSAGE_BYTES), handshake.rest or b""))
 
 
 @asynccontextmanager
 async def open_socket(
     url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
-) -> AsyncIterator[WebSocketConnection]:
+) -> AsyncIterator[OpenSocket]:
     """Open one WebSocket for as long as the `async with` lasts.
 
     Raises: entering raises `AgentUnavailable`, within `CONNECT_SECONDS`.
@@ -188,12 +177,17 @@ async def open_socket(
     Closes: leaving says goodbye and waits `DISCONNECT_SECONDS` for the answer; a cancelled one hangs up.
     """
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
-    async with _dialled(address, ssl_context, deadline) as wire, _upgraded(wire, address, headers, deadline) as socket:
-        yield socket
+    async with _dialled(address, ssl_context, deadline) as stream:
+        socket = await _upgrade(stream, address, headers, deadline)
+        try:
+            yield socket
+        finally:
+            with trio.move_on_after(DISCONNECT_SECONDS):
+                await socket.aclose()
 
 
 def voice_agent_connector(
     url: str, api_key: str, ssl_context: ssl.SSLContext
-) -> Callable[[], AbstractAsyncContextManager[WebSocket]]:
+) -> Callable[[], AbstractAsyncContextManager[PacedWebSocket]]:
     """Return a function that opens one Voice Agent socket, as `open_socket` does."""
     return partial(open_socket, url, [(b"Authorization", b"Token " + api_key.encode())], ssl_context)

@@ -32,11 +32,12 @@ from actors.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import MediaStreamDialogue, StreamStarted
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket
 from store.records import TRANSFERRING, CallRecord
 from web.admission import Admission, Refusal
-from web.asgi_socket import AsgiSocket, target_of
+from web.asgi_events import AsgiEvents, target_of
 from web.office import Office
+from web.open_socket import OpenSocket
 from web.returning import Returns
 
 PATH = "/twilio"
@@ -45,7 +46,7 @@ RETURN_SECONDS = 90.0
 """For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 
-RunCall: TypeAlias = Callable[[WebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
+RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 
 _log = structlog.stdlib.get_logger()
@@ -75,7 +76,7 @@ class MediaDoor:
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return
         await send(WebsocketAcceptEvent(type="websocket.accept", subprotocol=None, headers=[]))
-        socket = AsgiSocket(receive, send)
+        socket = OpenSocket(AsgiEvents.of(scope, receive, send))
         try:
             await self._serve(socket)
         finally:
@@ -84,7 +85,7 @@ class MediaDoor:
             if grace.cancelled_caught:
                 _log.warning("close_timed_out")
 
-    async def _serve(self, socket: AsgiSocket) -> None:
+    async def _serve(self, socket: OpenSocket) -> None:
         started = await _wait_start(socket)
         if isinstance(started, Refusal):
             await self._refuse(socket, started, POLICY_VIOLATION)
@@ -99,7 +100,7 @@ class MediaDoor:
                 return
         await self._refuse(socket, Refusal("no free line"), TRY_AGAIN_LATER)
 
-    async def _carry(self, socket: AsgiSocket, started: StreamStarted, admitted: Admission) -> None:
+    async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         plan, call_sid, office = _plan(started, admitted), started.call_sid, self.office
         if admitted.resumes and (record := await Returns(office).record_of(call_sid)) is not None:
             plan = attrs.evolve(plan, resumption=Resumption(record, admitted.unreached))
@@ -112,7 +113,7 @@ class MediaDoor:
             if record.outcome == TRANSFERRING:
                 office.slots.readmit(call_sid, RETURN_SECONDS)
 
-    async def _refuse(self, socket: AsgiSocket, refusal: Refusal, code: int) -> None:
+    async def _refuse(self, socket: OpenSocket, refusal: Refusal, code: int) -> None:
         self.office.counts.refused("stream")
         _log.warning("stream_refused", why=refusal.why)
         await socket.aclose(code)
@@ -129,7 +130,7 @@ def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:
     )
 
 
-async def _wait_start(socket: WebSocket) -> StreamStarted | Refusal:
+async def _wait_start(socket: PacedWebSocket) -> StreamStarted | Refusal:
     """Read up to and with `start`. A peer that is late or gone is refused; a frame nobody can read is passed over."""
     dialogue = MediaStreamDialogue()
     with trio.move_on_after(START_SECONDS):

@@ -14,7 +14,7 @@ from actors.messages import MachineAnswered
 from web import twiml
 from web.admission import Admission
 from web.arrival import arrival_of, xml
-from web.asgi_socket import target_of
+from web.asgi_events import target_of
 from web.board import OVER, KnownCall
 from web.office import Office
 from web.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns

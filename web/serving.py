@@ -19,6 +19,7 @@ from actors.journal import Entry, ignore
 from actors.messages import CloseCall
 from settings import Settings
 from web.app import create_app
+from web.pull_server import install
 from web.services import open_services
 from web.slots import Slots
 from web.sockets import LimitedConfig
@@ -82,6 +83,7 @@ async def serve(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `started` gives the addresses listened on."""
+    install()
     slots = Slots(settings.max_calls)
     async with open_services(settings, observe=observe) as opened:
         app = create_app(settings, opened.services, opened.line, holes=opened.holes, slots=slots)

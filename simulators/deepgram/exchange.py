@@ -14,12 +14,12 @@ import attrs
 import trio
 from trio_websocket import ConnectionRejected
 
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket, WebSocket
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
 from simulators.deepgram.session import converse
 from simulators.faults import FaultPlan
-from simulators.memory import GOODBYE_SECONDS, memory_websocket_pair, wire_websocket_pair
+from simulators.memory import GOODBYE_SECONDS, Unpaced, memory_websocket_pair, wire_websocket_pair
 from simulators.scenario import Scenario
 
 
@@ -71,7 +71,7 @@ class DeepgramExchange:
             raise
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[WebSocket]:
+    async def connect(self) -> AsyncIterator[PacedWebSocket]:
         """Open one connection and return the client's end; it is closed on leaving, within a second.
 
         *Raises* what `refuse` makes of the HTTP status, when a fault refuses the connection.
@@ -87,7 +87,7 @@ class DeepgramExchange:
             yield client
 
     @asynccontextmanager
-    async def _open_memory(self, connection: int) -> AsyncIterator[WebSocket]:
+    async def _open_memory(self, connection: int) -> AsyncIterator[PacedWebSocket]:
         client, server = memory_websocket_pair()
 
         async def drop() -> None:
@@ -104,11 +104,11 @@ class DeepgramExchange:
             client.drop()
 
     @asynccontextmanager
-    async def _open_wire(self, connection: int) -> AsyncIterator[WebSocket]:
+    async def _open_wire(self, connection: int) -> AsyncIterator[PacedWebSocket]:
         async with wire_websocket_pair() as (client, server):
             scope = self._serve(server, connection, None)
             try:
-                yield client
+                yield Unpaced(client)
             finally:
                 scope.deadline = trio.current_time() + GOODBYE_SECONDS
 

@@ -40,7 +40,7 @@ from protocol.deepgram import (
     encode_server,
 )
 from protocol.deepgram.strict import decode_client
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 
 CALL_SID = "CA" + "1" * 32
@@ -274,7 +274,7 @@ class Service:
     _rang: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[WebSocket]:
+    async def connect(self) -> AsyncIterator[PacedWebSocket]:
         self.attempts += 1
         await trio.sleep(self.took)
         refusal = self.refusals.popleft() if self.refusals else None

@@ -38,6 +38,9 @@ class Gone:
         await trio.lowlevel.checkpoint()
         raise ConnectionClosed(self.reason)
 
+    def gather(self, seconds: float) -> None:
+        pass
+
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         await trio.lowlevel.checkpoint()
 

@@ -22,7 +22,7 @@ from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec
 from agents.roster import load_roster
 from agents.spec import AgentSpec
 from protocol.audio import FRAME_BYTES
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket, WebSocket
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from store.memory import MemoryRecords
 
@@ -74,7 +74,7 @@ class TinyService:
     connections: int = 0
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[WebSocket]:
+    async def connect(self) -> AsyncIterator[PacedWebSocket]:
         self.connections += 1
         ours, theirs = memory_websocket_pair()
         async with trio.open_nursery() as nursery:
@@ -216,7 +216,9 @@ class TinyWorld:
             nursery.start_soon(self.caller.run)
             await nursery.start(self._carry, ours, self.changed(services), name=CALL_TASK)
 
-    async def _carry(self, socket: WebSocket, services: CallServices, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _carry(
+        self, socket: PacedWebSocket, services: CallServices, *, task_status: trio.TaskStatus[None]
+    ) -> None:
         task_status.started()
         with self._slot():
             await run_call(socket, CallPlan(CALL_SID, STREAM_SID, "inbound"), services)

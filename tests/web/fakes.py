@@ -16,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 from actors.call import CallPlan, CallServices
 from actors.intercom import Intercom
 from agents.roster import Roster
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
 from store.memory import MemoryRecords
 from store.records import CallRecord
@@ -116,7 +116,7 @@ class FakeCalls:
     conversation: Conversation = one_word
     plans: list[CallPlan] = attrs.field(factory=list)
 
-    async def __call__(self, media: WebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
+    async def __call__(self, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
         self.plans.append(plan)
         try:
             await self.conversation(media, plan)
@@ -128,7 +128,7 @@ class FakeCalls:
 
 
 @asynccontextmanager
-async def no_agent() -> AsyncIterator[WebSocket]:
+async def no_agent() -> AsyncIterator[PacedWebSocket]:
     """A connector that nobody may use here."""
     raise AssertionError("no test of web/ opens a Voice Agent socket this way")
     yield

@@ -13,7 +13,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
 from protocol.deepgram import ErrorReported, Welcome, encode_server
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket
 from tests.web.fakes import exchange, settings
 from tests.web.test_serving import listening
 from web.checkup import (
@@ -42,13 +42,16 @@ class Agent:
     async def send_message(self, message: str | bytes) -> None:
         raise AssertionError("a check says nothing")
 
+    def gather(self, seconds: float) -> None:
+        pass
+
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         await trio.lowlevel.checkpoint()
 
 
-def connecting(agent: Agent | AgentUnavailable) -> Callable[[], AbstractAsyncContextManager[WebSocket]]:
+def connecting(agent: Agent | AgentUnavailable) -> Callable[[], AbstractAsyncContextManager[PacedWebSocket]]:
     @asynccontextmanager
-    async def connect() -> AsyncIterator[WebSocket]:
+    async def connect() -> AsyncIterator[PacedWebSocket]:
         await trio.lowlevel.checkpoint()
         if isinstance(agent, AgentUnavailable):
             raise agent

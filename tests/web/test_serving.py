@@ -15,7 +15,6 @@ import pytest
 import trio
 from hypercorn.trio import serve as hypercorn_serve
 from trio.testing import MockClock, wait_all_tasks_blocked
-from trio_websocket import WebSocketConnection
 from twilio.request_validator import RequestValidator
 
 from actors.call import CallPlan
@@ -37,6 +36,7 @@ from tests.web.fakes import (
 )
 from web import serving
 from web.connect import open_socket
+from web.open_socket import OpenSocket
 from web.serving import close_calls, server_config, wait_drained
 from web.slots import Slots
 from web.sockets import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
@@ -57,13 +57,13 @@ async def listening(there: Exchange, port: int = 0) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def stream(at: str, signature: str = SIGNATURE) -> AsyncIterator[WebSocketConnection]:
+async def stream(at: str, signature: str = SIGNATURE) -> AsyncIterator[OpenSocket]:
     headers = [(b"x-twilio-signature", signature.encode())]
     async with open_socket(f"ws://{at}/twilio", headers, ssl.create_default_context()) as media:
         yield media
 
 
-async def start(media: WebSocketConnection, token: str) -> None:
+async def start(media: OpenSocket, token: str) -> None:
     started = {
         "accountSid": "AC" + "0" * 32,
         "callSid": CALL_SID,
@@ -119,7 +119,7 @@ async def test_webhooks_are_answered_beside_a_running_call() -> None:
 
 
 async def test_a_peer_that_never_answers_the_goodbye_does_not_hold_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.asgi_socket.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("web.open_socket.CLOSE_SECONDS", 0.05)
     there, head = exchange(), b"GET /twilio HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nx-twilio-signature: "
     monkeypatch.setattr("web.media.START_SECONDS", 0.05)

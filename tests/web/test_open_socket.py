@@ -9,7 +9,8 @@ from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
-from web.asgi_socket import AsgiSocket, target_of
+from web.asgi_events import AsgiEvents, target_of
+from web.open_socket import OpenSocket
 
 
 @attrs.define
@@ -35,8 +36,8 @@ class Server:
         if event["type"] == "websocket.close" and self.answers_close:
             self.put({"type": "websocket.disconnect", "code": 1000})
 
-    def socket(self) -> AsgiSocket:
-        return AsgiSocket(self.receive, self.send)
+    def socket(self) -> OpenSocket:
+        return OpenSocket(AsgiEvents(self.receive, self.send))
 
 
 def text(words: str) -> ASGIReceiveEvent:

@@ -1,46 +1,51 @@
-"""An accepted ASGI WebSocket, seen as `protocol.wire.WebSocket`: what the bridge of a call reads and writes.
+"""An open WebSocket as the actors use it, whoever carries its messages: what a call's socket is, at both its ends.
 
-`AsgiSocket` behaves as `trio_websocket.WebSocketConnection` does: whole messages, `ConnectionClosed` once it is over,
-`aclose` as often as one likes. Messages go straight from the server's queue to the reader: no task and no channel in
-between. It never raises anything else of its own; what the server's `send` raises passes through.
+`OpenSocket` behaves as `trio_websocket.WebSocketConnection` does: whole messages, `ConnectionClosed` once it is over,
+`aclose` as often as one likes. Messages go straight from their carrier to the reader: no task and no channel in
+between. It never raises anything else of its own; what the carrier raises passes through.
 """
 
-from typing import cast
-from urllib.parse import quote
+from typing import Protocol
 
 import attrs
 import trio
-from hypercorn.typing import (
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    WebsocketCloseEvent,
-    WebsocketReceiveEvent,
-    WebsocketSendEvent,
-    WWWScope,
-)
 from trio_websocket import CloseReason, ConnectionClosed
+
+from protocol.frames import Close
 
 CLOSE_SECONDS = 2.0
 
 
-def target_of(scope: WWWScope) -> str:
-    """Return the path and the query of a request as they came, undecoded: what Twilio signed of it."""
-    path = (scope.get("raw_path") or quote(scope["path"]).encode()).partition(b"?")[0]
-    query = scope["query_string"]
-    return (path + (b"?" + query if query else b"")).decode("latin1")
+class Carrier(Protocol):
+    """Whoever has the connection."""
+
+    async def receive(self) -> str | bytes | Close:
+        """Return the next message, or how the peer ended: then again and again."""
+        ...
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one message."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say that nothing more will come."""
+        ...
+
+    def gather(self, seconds: float) -> None:
+        """Let what comes within so many seconds of the last read come together, if that saves work."""
+        ...
 
 
-@attrs.define
-class AsgiSocket:
-    """One accepted WebSocket, with one reader at a time.
+@attrs.define(eq=False)
+class OpenSocket:
+    """One WebSocket, with one reader at a time.
 
     Closes: `aclose` sends the close frame, then reads on until the peer's arrives or `CLOSE_SECONDS` have passed,
-    so that the server's reader is never left waiting for somebody to take its next message. A read that is in
+    so that whoever reads for us is never left waiting for somebody to take its next message. A read that is in
     progress does that part, and ends with `ConnectionClosed`.
     """
 
-    _receive: ASGIReceiveCallable
-    _send: ASGISendCallable
+    _carrier: Carrier
     _closed: CloseReason | None = attrs.field(default=None, init=False)
     _gone: bool = attrs.field(default=False, init=False)
     _reading: bool = attrs.field(default=False, init=False)
@@ -70,15 +75,14 @@ class AsgiSocket:
         """Send one message.
 
         Raises: `ConnectionClosed` once either side is known to have closed.
-
-        Cancellation: hypercorn shields the write itself; see `web.sockets` for what ends a write to a stalled peer.
         """
         if self._closed is not None:
             raise ConnectionClosed(self._closed)
-        if isinstance(message, str):
-            await self._send(WebsocketSendEvent(type="websocket.send", bytes=None, text=message))
-        else:
-            await self._send(WebsocketSendEvent(type="websocket.send", bytes=message, text=None))
+        await self._carrier.send(message)
+
+    def gather(self, seconds: float) -> None:
+        """Let what comes within so many seconds of the last read come together, if that saves work."""
+        self._carrier.gather(seconds)
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         """Close, with a code for the peer; harmless on a closed connection."""
@@ -86,7 +90,7 @@ class AsgiSocket:
             await trio.lowlevel.checkpoint()
             return
         self._closed = CloseReason(code, reason)
-        await self._send(WebsocketCloseEvent(type="websocket.close", code=code, reason=reason))
+        await self._carrier.close(code, reason or "")
         with trio.move_on_after(CLOSE_SECONDS):
             if self._reading:
                 await self._read.wait()
@@ -94,11 +98,9 @@ class AsgiSocket:
                 await self._next()
 
     async def _next(self) -> str | bytes | None:
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            self._gone = True
-            self._closed = self._closed or CloseReason(event.get("code") or 1005, None)
-            return None
-        received = cast("WebsocketReceiveEvent", event)
-        text = received.get("text")
-        return text if text is not None else received.get("bytes") or b""
+        received = await self._carrier.receive()
+        if not isinstance(received, Close):
+            return received
+        self._gone = True
+        self._closed = self._closed or CloseReason(received.code, received.reason or None)
+        return None
