@@ -60,6 +60,8 @@ class MemoryWebSocket:
 
     _incoming: _Pipe
     _outgoing: _Pipe
+    stride: float = attrs.field(default=0.0, init=False)
+    """What its reader has asked to `gather` last, in seconds."""
     _peer: MemoryWebSocket | None = attrs.field(default=None, init=False, repr=False)
     _over: CloseReason | None = attrs.field(default=None, init=False)
     """Why nothing can be sent any more."""
@@ -100,7 +102,8 @@ class MemoryWebSocket:
         raise ConnectionClosed(self._over)
 
     def gather(self, seconds: float) -> None:
-        """Do nothing: there is no work to be saved."""
+        """Take note of it, and hand over every message at once: there is no work to be saved."""
+        self.stride = seconds
 
     async def send_message(self, message: str | bytes) -> None:
         """Send a message; blocks while the other end's buffer is full.

@@ -51,12 +51,13 @@ class FrameStream:
         """Return the next message, or how the peer ended. It waits for the peer only if no message is at hand."""
         arrived = self._reader.arrived
         while self._gone is None:
-            while arrived:
-                received = arrived.popleft()
-                if isinstance(received, str | bytes):
-                    return received
-                await self._answer(received)
-            await self._read()
+            if not arrived:
+                await self._read()
+                continue
+            received = arrived.popleft()
+            if isinstance(received, str | bytes):
+                return received
+            await self._answer(received)
         await trio.lowlevel.checkpoint()
         return self._gone
 
@@ -86,8 +87,8 @@ class FrameStream:
 
     async def _receive_some(self) -> bytes | bytearray:
         if self._come_already:
-            come, self._come_already = self._come_already, b""
-            return come
+            already, self._come_already = self._come_already, b""
+            return already
         due = self._last_read + self._stride
         if due > trio.current_time():
             await trio.sleep_until(due)

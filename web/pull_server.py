@@ -81,12 +81,13 @@ class PullServer(TCPServer):
 
     async def _take_over(self, accept: Callable[[], Awaitable[None]]) -> FrameStream:
         """Accept, and take the stream from hypercorn, for which all is over then."""
-        stream = cast("WSStream", cast("H11Protocol", self.protocol.protocol).stream)
-        stream.handshake.extensions = None  # our frames are never compressed
+        stream = cast("H11Protocol", self.protocol.protocol).stream
         self._reader.cancel(reason="the application reads")
         await self._reader_aside.wait()
-        await accept()
-        stream.closed = True
+        if isinstance(stream, WSStream):  # and not None: the peer is gone already, as we shall read
+            stream.handshake.extensions = None  # our frames are never compressed
+            await accept()
+            stream.closed = True
         return FrameStream(self.stream, FrameReader(masked=True, limit=self.config.websocket_max_message_size))
 
     async def _read_data(self) -> None:

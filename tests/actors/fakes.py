@@ -204,6 +204,12 @@ class FarEnd:
     audio: bytearray = attrs.field(factory=bytearray)
     settings: Settings | None = None
 
+    @property
+    def stride(self) -> float:
+        """How long the session lets our messages gather."""
+        assert self.socket._peer is not None
+        return self.socket._peer.stride
+
     async def say(self, *messages: ServerMessage) -> None:
         for message in messages:
             await self.socket.send_message(encode_server(message))

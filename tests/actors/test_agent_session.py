@@ -362,6 +362,22 @@ async def test_what_the_agent_says_is_played_and_heard(autojump_clock: MockClock
         ]
 
 
+async def test_agent_audio_may_gather_while_the_caller_has_plenty_to_hear(autojump_clock: MockClock) -> None:
+    policy = CallPolicy(stride=0.05)
+    async with on_the_floor(policy) as scene:
+        strides = []
+        for _ in range(3):
+            await scene.far.say(words(0.1))
+            await wait_all_tasks_blocked()
+            strides.append(scene.far.stride)
+        await trio.sleep(1)
+        await scene.far.say(words(0.1))
+        await wait_all_tasks_blocked()
+        strides.append(scene.far.stride)
+
+    assert strides == [0.0, 0.05, 0.05, 0.0]
+
+
 async def test_a_turn_asked_again_is_put_to_the_model_and_its_echo_is_no_new_turn(autojump_clock: MockClock) -> None:
     async with on_the_floor(ask="What does it cost?") as scene:
         asked = await scene.far.hear(InjectUserMessage)

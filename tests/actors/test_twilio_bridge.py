@@ -11,6 +11,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.facts import CallerHungUp, CallerSpoke, DigitPressed, FrameRefused, ReplyEnded, Unrecognised
 from actors.reply import Voice
+from actors.tape import TapeReader
 from actors.twilio_bridge import TwilioBridge
 from actors.voice_activity import VoiceActivity
 from protocol.audio import silence
@@ -100,6 +101,30 @@ async def test_the_callers_audio_is_put_on_tape_and_on_record_in_order(autojump_
         assert scene.watched.desk.tape.read(0, 99) == speech(20)
         assert bytes(scene.recorded) == speech(20)
         assert scene.bridge.frames_in == 20
+
+
+async def test_the_stream_is_read_once_a_chunk_and_at_once_while_one_frame_is_missing(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_stream() as scene:
+        socket, strides = scene.bridge.socket, []
+        assert isinstance(socket, MemoryWebSocket)
+        reader = TapeReader(scene.watched.desk.tape, 2)
+
+        async def listen() -> None:
+            while True:
+                await reader.next_chunk()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            for number in range(12):
+                await wait_all_tasks_blocked()
+                await scene.say(MediaArrived(speech(1, number), None))
+                await wait_all_tasks_blocked()
+                strides.append(round(socket.stride, 3))
+            nursery.cancel_scope.cancel()
+
+    assert strides == [0.0, 0.08, 0.06, 0.04] * 3  # the reader's chunks end at 6 and 10
 
 
 async def test_audio_is_taken_without_a_recording_as_well(autojump_clock: MockClock) -> None:

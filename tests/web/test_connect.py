@@ -12,6 +12,7 @@ from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 from wsproto.utilities import generate_accept_token
 
 from actors.errors import AgentUnavailable
+from protocol.frames import message_frame
 from web.connect import voice_agent_connector
 
 PATH = "/v1/agent/converse"
@@ -151,19 +152,47 @@ async def test_what_is_raised_inside_comes_out_as_it_is(error: Exception) -> Non
     assert raised.value is error
 
 
-async def test_a_library_that_crashes_under_an_open_socket_is_an_agent_that_is_gone(
+async def test_a_library_that_crashes_in_the_upgrade_is_an_agent_that_is_unavailable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def broken(wire: object, max_bytes: int | None = None) -> bytes:
         raise RuntimeError("a bug")
 
+    monkeypatch.setattr("web.connect._Handshake.receive_some", broken)
     async with serving(greet) as port:
-        connect = voice_agent_connector(f"ws://127.0.0.1:{port}{PATH}", "key", ssl.create_default_context())
-        with pytest.raises(AgentUnavailable, match="a bug"):  # noqa: PT012 - the socket has to be open first
-            async with connect() as socket:
-                monkeypatch.setattr("web.connect._Wire.receive_some", broken)
-                await socket.send_message("more, please")
-                await trio.sleep_forever()
+        with pytest.raises(AgentUnavailable, match="a bug"):
+            await opened(port)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20, 125, 129, 130, 135])
+async def test_what_comes_with_the_upgrade_is_read_however_it_is_cut(cut: int) -> None:
+    """The service says Welcome in the same breath."""
+
+    async def welcome(stream: trio.SocketStream) -> None:
+        answer = _accepting(bytes(await stream.receive_some())) + message_frame("Welcome", masked=False)
+        await stream.send_all(answer[:cut])
+        await trio.sleep(0.005)
+        await stream.send_all(answer[cut:] + message_frame(b"audio", masked=False))
+        await stream.receive_some()
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, welcome, 0)
+        assert await opened(listeners[0].socket.getsockname()[1]) == ("Welcome", b"audio")
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_service_says_why_it_hangs_up() -> None:
+    async def hang_up(request: WebSocketRequest) -> None:
+        socket = await request.accept()
+        await socket.aclose(1011, "we are tired")
+
+    async with serving(hang_up) as port:
+        with pytest.raises(ConnectionClosed) as gone:
+            await opened(port)
+
+    assert gone.value.reason is not None
+    assert (gone.value.reason.code, gone.value.reason.reason) == (1011, "we are tired")
 
 
 async def test_a_cancelled_session_hangs_up_and_stays_cancelled() -> None:

@@ -1,0 +1,222 @@
+"""Frames over a stream: read in the task that asks, answered where the rules ask for it, gathered on request."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
+
+from protocol import frames
+from protocol.frames import Close, FrameReader
+from web.frame_stream import FrameStream
+
+LIMIT = 2**20
+
+
+@asynccontextmanager
+async def socket_pair() -> AsyncIterator[tuple[trio.SocketStream, trio.SocketStream]]:
+    one, other = trio.socket.socketpair()
+    async with trio.SocketStream(one) as ours, trio.SocketStream(other) as theirs:
+        yield ours, theirs
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[FrameStream, FrameStream]]:
+    """Open a server's end and a client's."""
+    async with socket_pair() as (ours, theirs):
+        yield FrameStream(ours, FrameReader(masked=True, limit=LIMIT)), client(theirs)
+
+
+def client(stream: trio.abc.Stream) -> FrameStream:
+    return FrameStream(stream, FrameReader(masked=False, limit=LIMIT))
+
+
+@pytest.mark.parametrize("message", ["", "text: µ-law", b"", b"\x00\xff" * 40, "long" * 50_000, b"long" * 50_000])
+async def test_a_message_arrives_as_what_it_was_sent_as(message: str | bytes) -> None:
+    async with connected() as (server, other), trio.open_nursery() as nursery:
+        nursery.start_soon(other.send, message)
+        assert await server.receive() == message
+        nursery.start_soon(server.send, message)
+        assert await other.receive() == message
+
+
+async def test_a_stream_that_is_no_socket_carries_the_same(autojump_clock: MockClock) -> None:
+    """As one of TLS is."""
+    ours, theirs = memory_stream_pair()
+    server = FrameStream(ours, FrameReader(masked=True, limit=LIMIT))
+    await client(theirs).send("one")
+    await client(theirs).send(b"two")
+    await client(theirs).close(1000, "enough")
+
+    assert [await server.receive() for _ in range(3)] == ["one", b"two", Close(1000, "enough")]
+
+
+async def test_what_was_read_with_the_handshake_is_not_lost(autojump_clock: MockClock) -> None:
+    whole = frames.message_frame("Welcome", masked=False)
+    ours, theirs = memory_stream_pair()
+    stream = FrameStream(ours, FrameReader(masked=False, limit=LIMIT), whole[:4])
+    await theirs.send_all(whole[4:])
+
+    assert await stream.receive() == "Welcome"
+
+
+async def test_a_ping_is_answered_between_two_messages() -> None:
+    async with socket_pair() as (ours, theirs):
+        stream = client(ours)
+        await theirs.send_all(b"\x89\x04here" + frames.message_frame("news", masked=False))
+
+        assert await stream.receive() == "news"
+        head = bytes(await theirs.receive_some())
+        assert (head[:2], frames.mask(head[6:], head[2:6])) == (b"\x8a\x84", b"here")
+
+
+async def test_the_peers_goodbye_comes_after_its_last_message_and_is_answered() -> None:
+    async with connected() as (server, other):
+        await other.send("last")
+        await other.close(4000, "done")
+
+        assert [await server.receive() for _ in range(3)] == ["last", Close(4000, "done"), Close(4000, "done")]
+        assert await other.receive() == Close(4000, "done")
+
+
+async def test_nothing_is_said_after_a_goodbye() -> None:
+    async with connected() as (server, other):
+        await server.close(1000, "")
+        await server.send("more")
+        await server.close(1001, "again")
+
+        assert await other.receive() == Close(1000, "")
+        with trio.move_on_after(0.01):
+            assert await other.receive() == Close(1000, "")
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "code"),
+    [(b"\x83\x00", 1002), (b"\x81\x01\xff", 1007), (b"\x82\x7f" + (2**40).to_bytes(8), 1009)],
+)
+async def test_a_peer_that_breaks_the_rules_is_told_which_and_is_gone(nonsense: bytes, code: int) -> None:
+    async with socket_pair() as (ours, theirs):
+        stream = client(ours)
+        await theirs.send_all(frames.message_frame("before", masked=False) + nonsense)
+        ended = [await stream.receive(), await stream.receive()]
+
+        assert (ended[0], isinstance(ended[1], Close) and ended[1].code) == ("before", code)
+        said = FrameReader(masked=True, limit=LIMIT)
+        said.receive(bytes(await theirs.receive_some()))
+        assert isinstance(said.arrived[0], Close)
+        assert said.arrived[0].code == code
+
+
+async def test_a_stream_that_breaks_is_a_peer_that_is_gone() -> None:
+    async with socket_pair() as (ours, theirs):
+        stream = client(ours)
+        await theirs.aclose()
+
+        assert await stream.receive() == Close(1006, "")
+        await stream.send("into the void")
+        await stream.close(1000, "")
+
+
+async def test_our_own_stream_that_is_closed_under_a_reader_is_a_peer_that_is_gone() -> None:
+    async with socket_pair() as (ours, _), trio.open_nursery() as nursery:
+        stream = client(ours)
+
+        async def receive() -> None:
+            assert await stream.receive() == Close(1006, "")
+
+        nursery.start_soon(receive)
+        await wait_all_tasks_blocked()
+        await ours.aclose()
+
+
+async def arrivals(gather: float, *, count: int = 8) -> list[float]:
+    """Return when each of a row of messages, one every 20 ms, is received by one who gathers for so long."""
+    came = []
+    async with connected() as (server, other), trio.open_nursery() as nursery:
+
+        async def speak() -> None:
+            for number in range(count):
+                await trio.sleep_until(0.001 + 0.02 * number)
+                await other.send(str(number))
+
+        nursery.start_soon(speak)
+        for number in range(count):
+            server.gather(gather)
+            assert await server.receive() == str(number)
+            came.append(round(trio.current_time(), 3))
+    return came
+
+
+async def test_what_is_gathered_comes_together_in_order(autojump_clock: MockClock) -> None:
+    """After the first, what has come by the tick; the last is waited for with nothing else to come."""
+    assert await arrivals(0.08, count=9) == [0.001, *[0.09] * 4, *[0.17] * 4]
+
+
+async def test_who_does_not_gather_hears_at_once(autojump_clock: MockClock) -> None:
+    assert await arrivals(0.0) == [round(0.001 + 0.02 * number, 3) for number in range(8)]
+
+
+async def test_after_a_pause_nothing_is_held_back(autojump_clock: MockClock) -> None:
+    async with connected() as (server, other), trio.open_nursery() as nursery:
+        server.gather(0.08)
+        await other.send("one")
+        await server.receive()
+
+        async def speak() -> None:
+            await trio.sleep(0.5)
+            await other.send("two")
+
+        nursery.start_soon(speak)
+        await server.receive()
+
+        assert trio.current_time() == 0.5
+
+
+async def test_those_who_gather_wake_on_the_same_tick(autojump_clock: MockClock) -> None:
+    woken = []
+
+    async def listen(starts: float) -> None:
+        async with connected() as (server, other):
+            await trio.sleep(starts)
+            server.gather(0.08)
+            for number in range(2):
+                await other.send(str(number))
+                await server.receive()
+            woken.append(round(trio.current_time(), 3))
+
+    async with trio.open_nursery() as nursery:
+        for starts in (0.001, 0.004, 0.009):
+            nursery.start_soon(listen, starts)
+
+    assert woken == [0.09] * 3
+
+
+async def test_a_peer_that_does_not_read_holds_its_sender_and_nobodys_frame_is_torn(autojump_clock: MockClock) -> None:
+    async with connected() as (server, other), trio.open_nursery() as nursery:
+        messages = [bytes([number]) * 300_000 for number in range(4)]
+        for message in messages:
+            nursery.start_soon(server.send, message)
+        await wait_all_tasks_blocked()
+
+        heard = [await other.receive() for _ in messages]
+
+        assert sorted(heard) == messages
+
+
+async def test_a_frame_that_was_cut_off_is_the_last_thing_said(autojump_clock: MockClock) -> None:
+    async with socket_pair() as (ours, theirs):
+        stream = client(ours)
+        with trio.move_on_after(1) as patience:
+            await stream.send(b"x" * 2**20)
+        assert patience.cancelled_caught
+
+        await stream.send("more")
+        await stream.close(1000, "")
+        await ours.aclose()
+        size = 0
+        while data := await theirs.receive_some():
+            size += len(data)
+            assert b"more" not in data
+
+        assert size < 2**20

@@ -1,0 +1,218 @@
+"""hypercorn with our connection in it: the handshake is hypercorn's, the messages are read by who wants them."""
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import cast
+
+import pytest
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Framework, Scope
+from trio_websocket import ConnectionClosed
+
+from actors.errors import AgentUnavailable
+from protocol import frames
+from web.asgi_events import AsgiEvents
+from web.connect import open_socket
+from web.open_socket import OpenSocket
+from web.pull_server import PullServer
+
+App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
+KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+UPGRADE = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + KEY
+
+
+@asynccontextmanager
+async def serving(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    monkeypatch.setattr("hypercorn.trio.run.TCPServer", PullServer)
+    config = Config()
+    config.bind, config.loglevel, config.graceful_timeout = ["127.0.0.1:0"], "CRITICAL", 0.1
+    config.websocket_max_message_size = 1000
+    closing = trio.Event()
+
+    async def with_lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+        else:
+            await app(scope, receive, send)
+
+    async with trio.open_nursery() as nursery:
+        run = partial(serve, cast("Framework", with_lifespan), config, shutdown_trigger=closing.wait, mode="asgi")
+        (address,) = await nursery.start(run)
+        yield int(address.rpartition(":")[2])
+        closing.set()
+
+
+def dial(port: int) -> AbstractAsyncContextManager[OpenSocket]:
+    return open_socket(f"ws://127.0.0.1:{port}/", [], ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+async def accepted(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> OpenSocket:
+    assert scope["type"] == "websocket"
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+    return OpenSocket(AsgiEvents.of(scope, receive, send))
+
+
+async def echo(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Say everything again, until "close" or the end; then return, without a goodbye of its own."""
+    socket = await accepted(scope, receive, send)
+    try:
+        while (message := await socket.get_message()) != "close":
+            await socket.send_message(message)
+    except ConnectionClosed as gone:
+        ENDS.append(gone.reason.code if gone.reason else 0)
+        return
+    await socket.aclose(4001, "as you wish")
+
+
+ENDS: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_ends() -> None:
+    ENDS.clear()
+
+
+async def test_messages_go_both_ways_and_the_application_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch) as port, dial(port) as peer:
+        for message in ("text", b"binary", "", "x" * 1000):
+            await peer.send_message(message)
+            assert await peer.get_message() == message
+        await peer.send_message("close")
+        with pytest.raises(ConnectionClosed) as gone:
+            await peer.get_message()
+
+    assert gone.value.reason is not None
+    assert (gone.value.reason.code, gone.value.reason.reason) == (4001, "as you wish")
+
+
+async def test_the_peers_close_is_answered_and_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch) as port, dial(port) as peer:
+        with trio.fail_after(1):
+            await peer.aclose(4002)
+
+    assert ENDS == [4002]
+
+
+async def test_a_peer_that_drops_the_connection_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch) as port:
+        stream = await upgraded(port)
+        await stream.aclose()
+
+    assert ENDS == [1006]
+
+
+async def test_a_message_over_the_servers_limit_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch) as port, dial(port) as peer:
+        await peer.send_message("x" * 1001)
+        with pytest.raises(ConnectionClosed) as gone:
+            await peer.get_message()
+
+    assert gone.value.reason is not None
+    assert gone.value.reason.code == 1009
+
+
+async def test_an_application_that_just_returns_is_an_internal_error_to_the_peer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def leave(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await accepted(scope, receive, send)
+
+    async with serving(leave, monkeypatch) as port, dial(port) as peer:
+        with pytest.raises(ConnectionClosed) as gone:
+            await peer.get_message()
+
+    assert gone.value.reason is not None
+    assert gone.value.reason.code == 1011
+
+
+async def test_an_upgrade_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": None})
+
+    async with serving(refuse, monkeypatch) as port:
+        with pytest.raises(AgentUnavailable, match="HTTP 403"):
+            async with dial(port):
+                pass
+
+
+async def test_a_peer_that_leaves_before_it_is_accepted_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = trio.Event()
+
+    async def slow(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await left.wait()
+        await trio.sleep(0.02)
+        socket = await accepted(scope, receive, send)
+        with pytest.raises(ConnectionClosed):
+            await socket.get_message()
+        ENDS.append(1)
+
+    async with serving(slow, monkeypatch) as port:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(UPGRADE + b"\r\n")
+        await stream.aclose()
+        left.set()
+
+    assert ENDS == [1]
+
+
+async def test_compression_is_not_agreed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch) as port:
+        stream = await upgraded(port, b"Sec-WebSocket-Extensions: permessage-deflate\r\n", refusing=b"deflate")
+        await stream.send_all(frames.message_frame("plain", masked=True))
+
+        assert bytes(await stream.receive_some()) == frames.message_frame("plain", masked=False)
+        await stream.aclose()
+
+
+async def test_frames_that_come_right_behind_the_upgrade_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch) as port:
+        for _ in range(20):
+            stream = await upgraded(port)
+            await stream.send_all(b"".join(frames.message_frame(word, masked=True) for word in ("a", "b", "c")))
+            heard = b""
+            while len(heard) < 9:
+                heard += await stream.receive_some()
+            await stream.aclose()
+
+            assert heard == b"\x81\x01a\x81\x01b\x81\x01c"
+
+
+async def test_a_connection_that_is_open_when_the_server_closes_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch) as port:
+        stream = await upgraded(port)
+
+    assert await stream.receive_some() == b""
+    await stream.aclose()
+
+
+async def test_what_is_no_websocket_is_hypercorns_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": [], "trailers": False})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with serving(answer, monkeypatch) as port:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        for _ in range(2):
+            await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 204")
+        await stream.aclose()
+
+
+async def upgraded(port: int, headers: bytes = b"", refusing: bytes = b"never") -> trio.SocketStream:
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    await stream.send_all(UPGRADE + headers + b"\r\n")
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += await stream.receive_some()
+    assert head.startswith(b"HTTP/1.1 101")
+    assert refusing not in head
+    return stream
