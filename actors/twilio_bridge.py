@@ -50,7 +50,8 @@ class TwilioBridge:
             left = await self._read()
             nursery.cancel_scope.cancel(reason="stream over")
         self._note_speech(self.desk.activity.end())
-        self.desk.journal.note(left)
+        if self.desk.switch.underway is None:  # else the line has the caller
+            self.desk.journal.note(left)
         return left
 
     async def _read(self) -> CallerHungUp:

@@ -85,6 +85,12 @@ def _three_dots(pen: Pen, _detail: str) -> None:
         pen.draw("circle", "onglyph", cx=x, r=1.5)
 
 
+def _person(pen: Pen, _detail: str) -> None:
+    pen.draw("circle", "good", r=8.4)
+    pen.draw("circle", "onglyph", cy=-2.6, r=2.6)
+    pen.draw("path", "onglyph", d="M-4.8 5.4 A4.8 4.8 0 0 1 4.8 5.4 Z")
+
+
 GLYPHS: Mapping[MarkKind, Callable[[Pen, str], None]] = {
     MarkKind.BARGE_IN: _bolt,
     MarkKind.CRASH: _burst,
@@ -95,4 +101,5 @@ GLYPHS: Mapping[MarkKind, Callable[[Pen, str], None]] = {
     MarkKind.DIGIT: _key,
     MarkKind.WARNING: _triangle,
     MarkKind.SILENCE: _three_dots,
+    MarkKind.PERSON: _person,
 }

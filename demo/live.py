@@ -92,6 +92,11 @@ class LiveView:
             self._print(line, entry.at)
         self.tick(entry.at)
 
+    def tell(self, line: Line, at: float) -> None:
+        """Show something that the call itself knows nothing of."""
+        self._print(line, at)
+        self.tick(at)
+
     def tick(self, at: float) -> None:
         """Move the status line's clock on."""
         self._now = max(self._now, at)
@@ -104,7 +109,7 @@ class LiveView:
             self._agents.append(agent)
         if event == "floor_taken":
             self._floor = agent
-        elif event in {"floor_left", "call_ended"} and self._floor in {agent, ""}:
+        elif event in {"floor_left", "call_ended", "call_parked"} and self._floor in {agent, ""}:
             self._floor = ""
         self._now = max(self._now, number(fact, "at"))
 

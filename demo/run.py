@@ -26,11 +26,13 @@ from demo.live import LiveView
 from demo.options import DemoOptions, OptionsError, Rehearsal, read_options
 from demo.stage import Stage, open_stage
 from demo.summary import summary
+from demo.telling import person_acted, whispered
 from demo.timeline import render_timeline
 from demo.verdict import shortcomings, unanswered
 from demo.warmup import warm_up
 from simulators.scenario import Scenario
 from simulators.twilio.calls import SimulatedCall
+from simulators.twilio.log import LogEntry, PersonActed, VerbExecuted
 from web.logs import configure_logs
 
 KEPT = ("call.wav", "transcript.json", "journal.jsonl", "record.json")
@@ -108,7 +110,9 @@ async def _play(rehearsal: Rehearsal, recordings: Path, audience: "Audience") ->
     # A fast clock turns a moment of this machine's into seconds of the caller's, and nobody should apologise for it.
     budget = min(max(4.0, rehearsal.speed), 60.0)
     with audience.view:
-        async with open_stage(rehearsal.scenario, recordings, audience.observe, silence_budget=budget) as stage:
+        async with open_stage(
+            rehearsal.scenario, recordings, audience.observe, silence_budget=budget, overhear=audience.overhear
+        ) as stage:
             call = await _place_call(stage, rehearsal.scenario)
             audience.watch(call)
             with trio.move_on_after(LONGEST_CALL_SECONDS) as patience:
@@ -151,6 +155,17 @@ class Audience:
         self._began = trio.current_time() - entry.at
         self.entries.append(entry.as_json())
         self.view.show(entry)
+
+    def overhear(self, _sid: str, entry: LogEntry) -> None:
+        """See what the telephone network does, where the call's own journal ends: with a person."""
+        at = entry.at - (self._began if self._began is not None else entry.at)
+        match entry:
+            case PersonActed(did=did):
+                self.view.tell(person_acted(did), at)
+            case VerbExecuted(verb="Whisper", detail=words):
+                self.view.tell(whispered(words), at)
+            case _:
+                """The journal has the rest."""
 
     def frames(self) -> int | None:
         """Count the frames of audio that the caller has sent."""

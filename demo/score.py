@@ -17,7 +17,10 @@ LINE = "line"
 SUMMARIZER = "summarizer"
 SWITCHBOARD = "switchboard"
 """Who says the clips: no agent, but one speaks in its stead."""
-SESSION_ENDS = ("session_crashed", "session_failed", "floor_left", "handoff_failed", "handoff_withdrawn")
+STREAM_ENDS = ("call_parked", "call_ended")
+SESSION_ENDS = (
+    "session_crashed", "session_failed", "floor_left", "handoff_failed", "handoff_withdrawn", *STREAM_ENDS,
+)  # fmt: skip
 
 
 class MarkKind(enum.Enum):
@@ -32,6 +35,7 @@ class MarkKind(enum.Enum):
     DIGIT = "key pressed"
     WARNING = "warning"
     SILENCE = "silence met"
+    PERSON = "put through to a person"
 
 
 @attrs.frozen
@@ -118,13 +122,13 @@ class Score:
 def read_score(entries: Sequence[JournalEntry]) -> Score:
     """Read the journal of one call, whole or cut anywhere."""
     speech = (*caller_speech(entries), *agent_speech(entries))
-    ended = next(named(entries, "call_ended"), {})
+    ended = next(named(entries[::-1], "call_ended", "call_parked"), {})
     latest = max((at(entry) for entry in entries), default=0.0)
     duration = max(latest, number(ended, "duration"), *(span.end for span in speech), 0.0)
     handoffs = tuple(read_handoffs(entries, duration))
     return Score(
         duration=duration,
-        outcome=text(ended, "outcome"),
+        outcome="put through to a person" if text(ended, "event") == "call_parked" else text(ended, "outcome"),
         agents=agents_in_order(entries),
         speech=speech,
         sessions=tuple(_sessions(entries, duration)),
@@ -180,7 +184,7 @@ def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[Sess
         if event(connecting) != "session_connecting":
             continue
         agent, incarnation = text(connecting, "agent"), int(number(connecting, "incarnation"))
-        own = [entry for entry in entries[index + 1 :] if _belongs(entry, agent, incarnation)]
+        own = [entry for entry in _stream_of(entries[index + 1 :]) if _belongs(entry, agent, incarnation)]
         ready = next(named(own, "session_ready"), None)
         floor = next(named(own, "floor_taken"), None)
         over = next(named(own, *SESSION_ENDS), None)
@@ -196,7 +200,15 @@ def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[Sess
         )
 
 
+def _stream_of(entries: Sequence[JournalEntry]) -> Sequence[JournalEntry]:
+    """Cut where the stream ends: sessions are numbered anew on the next one."""
+    stop = next((index for index, entry in enumerate(entries) if event(entry) in STREAM_ENDS), len(entries))
+    return entries[: stop + 1]
+
+
 def _belongs(entry: JournalEntry, agent: str, incarnation: int) -> bool:
+    if event(entry) in STREAM_ENDS:
+        return True
     if event(entry) in {"handoff_failed", "handoff_withdrawn"}:
         return text(entry, "to") == agent
     return text(entry, "agent") == agent and int(number(entry, "incarnation", -1.0)) == incarnation
@@ -237,7 +249,7 @@ def _marks(entries: Sequence[JournalEntry]) -> Iterable[Mark]:
             yield mark
 
 
-def _mark(entry: JournalEntry) -> Mark | None:  # noqa: C901, PLR0911 -- one flat table of facts and their glyphs
+def _mark(entry: JournalEntry) -> Mark | None:  # noqa: C901, PLR0911, PLR0912 -- a flat table of facts and their glyphs
     agent, when = text(entry, "agent"), at(entry)
     match event(entry):
         case "barge_in":
@@ -265,6 +277,8 @@ def _mark(entry: JournalEntry) -> Mark | None:  # noqa: C901, PLR0911 -- one fla
             return Mark(MarkKind.WARNING, agent, when, detail)
         case "silence_met":
             return Mark(MarkKind.SILENCE, LINE, when, _how_met(entry))
+        case "transfer_asked":
+            return Mark(MarkKind.PERSON, LINE, when, f"{agent} puts the caller through: {text(entry, 'reason')}")
         case "frame_refused":
             return Mark(MarkKind.WARNING, LINE, when, f"{text(entry, 'where')} refused a frame: {text(entry, 'why')}")
         case _:

@@ -28,6 +28,7 @@ from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.faults import FaultPlan
 from simulators.groq import GroqSimulator
 from simulators.scenario import Scenario
+from simulators.twilio.log import LogEntry
 from simulators.twilio.rest import TwilioSimulator
 from web.app import create_app
 from web.services import open_services
@@ -35,6 +36,7 @@ from web.serving import server_config
 
 HOST = "127.0.0.1"
 LINE = "+15550009999"
+PERSON = "+15550003333"
 NEVER_SECONDS = 3600.0
 """For the servers' own timeouts: a demo's clock runs fast, and an idle connection is nobody's fault in it."""
 
@@ -75,7 +77,12 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(
-    scenario: Scenario, recordings: Path, observe: Callable[[Entry], None], *, silence_budget: float = 4.0
+    scenario: Scenario,
+    recordings: Path,
+    observe: Callable[[Entry], None],
+    *,
+    silence_budget: float = 4.0,
+    overhear: Callable[[str, LogEntry], None] | None = None,
 ) -> AsyncIterator[Stage]:
     """Start the world, and end it in order when the block is left. `silence_budget` is in the demo's seconds."""
     keys, faults = Keys(), FaultPlan(scenario.faults)
@@ -87,7 +94,7 @@ async def open_stage(
         await simulators.start(_serve, speak, _config(Config(), speak_door), trio.sleep_forever)
         groq = GroqSimulator(scenario.faults, api_key=keys.groq)
         await simulators.start(_serve, groq, _config(Config(), groq_door), trio.sleep_forever)
-        twilio = TwilioSimulator(scenario, webhooks, keys.twilio_account, keys.twilio_token)
+        twilio = TwilioSimulator(scenario, webhooks, keys.twilio_account, keys.twilio_token, observe=overhear)
         await simulators.start(twilio.run)
         await simulators.start(_serve, twilio, _config(Config(), twilio_door), trio.sleep_forever)
         settings = demo_settings(
@@ -99,6 +106,7 @@ async def open_stage(
             server=server_door.url,
             recordings=recordings,
             silence_budget=silence_budget,
+            person=PERSON if scenario.human is not None else "",
         )
         async with _serving(settings, server_door, observe), _patient_client(keys, server_door.url) as operator:
             yield Stage(twilio, operator)
@@ -115,6 +123,7 @@ def demo_settings(
     server: str,
     recordings: Path,
     silence_budget: float = 4.0,
+    person: str = "",
 ) -> Settings:
     """Write the settings of a server between the simulators; the user's environment has no say in them."""
     return Settings.from_environ(
@@ -132,6 +141,7 @@ def demo_settings(
             "LEAD_SERVER_EXTERNAL_URL": server,
             "API_TOKEN": keys.operator,
             "MAX_CALLS": "1",
+            "TRANSFER_PHONE_NUMBER": person,
             "SILENCE_BUDGET": f"{silence_budget:g}",
             "RECORDINGS_DIR": str(recordings),
             "DATABASE_URL": f"file:{recordings}",

@@ -21,6 +21,8 @@ def summary(
         parts.append(_handoffs(record_json, entries))
     if rows(record_json, "functions"):
         parts.append(_functions(record_json))
+    if rows(record_json, "transfers"):
+        parts.append(_transfers(record_json))
     parts.extend(Text(f"  {path}") for path in files)
     return Group(*parts)
 
@@ -89,6 +91,20 @@ def _functions(record: Mapping[str, object]) -> Table:
             Text(text(function, "name")),
             Text(arguments_text(function.get("arguments"))),
             Text(answer, "" if flag(function, "ok") else "red"),
+        )
+    return table
+
+
+def _transfers(record: Mapping[str, object]) -> Table:
+    table = _table("put through", "asked at", "why", "what came of it", "talked")
+    for transfer in rows(record, "transfers"):
+        talked = number(transfer, "talked")
+        table.add_row(
+            Text(f"by {text(transfer, 'agent')}"),
+            f"{number(transfer, 'asked_at'):.1f} s",
+            Text(text(transfer, "reason")),
+            Text(text(transfer, "outcome") or "not known"),
+            f"{talked:.0f} s" if talked else "",
         )
     return table
 

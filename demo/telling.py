@@ -212,6 +212,36 @@ def _actor_crashed(entry: JournalEntry) -> Line:
     return Line(text(entry, "actor"), Tone.TROUBLE, f"crashed: {text(entry, 'error')}", "✗")
 
 
+def _transfer_asked(entry: JournalEntry) -> Line:
+    return Line(text(entry, "agent"), Tone.HANDOFF, f"puts the caller through: {text(entry, 'reason')}", "⇄")
+
+
+def _transfer_failed(entry: JournalEntry) -> Line:
+    return Line(text(entry, "agent"), Tone.TROUBLE, f"keeps the caller: {text(entry, 'why')}", "✗")
+
+
+def _call_parked(entry: JournalEntry) -> Line:
+    return Line(
+        "line", Tone.STEP, f"the stream is over after {number(entry, 'duration'):.1f} s; a person is called", "☏"
+    )
+
+
+def _call_resumed(entry: JournalEntry) -> Line:
+    unreached = text(entry, "unreached")
+    why = f"nobody took the call ({unreached})" if unreached else "the last one was lost"
+    return Line("line", Tone.HANDOFF, f"a new stream: {why}", "☏")
+
+
+def person_acted(did: str) -> Line:
+    """Tell what a person does to whom the call is put through; the journal knows nothing of it."""
+    return Line("person", Tone.STEP, did, "☏")
+
+
+def whispered(words: str) -> Line:
+    """Tell what the person hears before they take the call."""
+    return Line("person", Tone.AGENT, f"[hears] {words}")
+
+
 def _call_ended(entry: JournalEntry) -> Line:
     words = f"the call is over after {number(entry, 'duration'):.1f} s: {text(entry, 'outcome')}"
     return Line("line", Tone.END, words, "☏")
@@ -252,5 +282,9 @@ _TELLERS: Mapping[str, Callable[[JournalEntry], Line | None]] = {
     "frame_refused": _frame_refused,
     "unrecognised": _unrecognised,
     "actor_crashed": _actor_crashed,
+    "transfer_asked": _transfer_asked,
+    "transfer_failed": _transfer_failed,
+    "call_parked": _call_parked,
+    "call_resumed": _call_resumed,
     "call_ended": _call_ended,
 }

@@ -26,6 +26,8 @@ def rehearse_speech(scenario: Scenario) -> None:
     synthesise(roster.agents[roster.first].greeting_with(None), voices[roster.first])
     for voice in voices.values():
         synthesise(CallPolicy().filler, voice)
+        synthesise(CallPolicy().unreached, voice)
+    rehearse_person(scenario)
     for line in scenario.caller.lines:
         if line.says is not None:
             synthesise(line.says, scenario.caller.voice)
@@ -34,6 +36,12 @@ def rehearse_speech(scenario: Scenario) -> None:
             for turn in agent.turns:
                 for sentence in (*turn.says, *turn.then, *turn.on_error):
                     synthesise(sentence, voices[name])
+
+
+def rehearse_person(scenario: Scenario) -> None:
+    """Synthesise what the person will say, to whom the call is put through."""
+    if scenario.human is not None and scenario.human.says:
+        synthesise(scenario.human.says, scenario.human.voice)
 
 
 async def rehearse_brief() -> None:

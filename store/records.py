@@ -53,7 +53,7 @@ class TransferRecord:
     reason: str
     outcome: str = ""
     talked: float = 0.0
-    """Seconds that the caller and the person were connected."""
+    """Seconds that the person's own call lasted, with what was whispered to them."""
 
 
 @attrs.frozen

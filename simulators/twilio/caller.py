@@ -116,6 +116,11 @@ class CallerTurns:
             case Attention.GONE:
                 return HangsUp()
 
+    def listen_again(self) -> None:
+        """Begin another stream: whatever was answered on the last one, the caller now waits for somebody to speak."""
+        self._reply_began = None
+        self._left_off = self._now
+
     @property
     def lines_left(self) -> int:
         """Return how many lines the caller has not begun."""

@@ -229,6 +229,8 @@ class Performance:
                 close_deadline=exchange.knobs.stream_close_deadline,
                 bundle=exchange.knobs.bundle,
             )
+            if call.streams:
+                call.turns.listen_again()
             await self._report_stream(noun, stream_sid, "stream-started")
             try:
                 summary = await self.media.run()

@@ -34,7 +34,7 @@ async def test_one_who_comes_back_is_asked_once_and_goes_on(autojump_clock: Mock
     assert [fact.asked for fact in played.facts(facts.CallerSilent)] == [1]
 
 
-@pytest.mark.parametrize("scenario", ["barges_in", "wants_human"])
+@pytest.mark.parametrize("scenario", ["barges_in", "busy_caller"])
 async def test_nobody_who_talks_is_asked(scenario: str, autojump_clock: MockClock) -> None:
     assert (await play(scenario)).facts(facts.CallerSilent) == []
 

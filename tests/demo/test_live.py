@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from demo.live import LiveView
-from demo.telling import told
+from demo.telling import person_acted, told, whispered
 from tests.demo.sample import sample_journal
 
 
@@ -101,6 +101,11 @@ PLAIN = [
         "closer       ✗ f: no, 2 ms",
     ),
     (fact("function_withdrawn", agent="closer", name="f"), "closer       ✗ f was withdrawn by the service"),
+    (fact("transfer_asked", agent="closer", reason="cross"), "closer       ⇄ puts the caller through: cross"),
+    (fact("transfer_failed", agent="closer", why="away"), "closer       ✗ keeps the caller: away"),
+    (fact("call_parked", duration=9.46), "line         ☏ the stream is over after 9.5 s; a person is called"),
+    (fact("call_resumed", unreached="busy"), "line         ☏ a new stream: nobody took the call (busy)"),
+    (fact("call_resumed", unreached=""), "line         ☏ a new stream: the last one was lost"),
     (
         fact("handoff_asked", agent="advisor", to="closer", reason="agreed"),
         "advisor      ⇄ hands over to closer: agreed",
@@ -270,3 +275,13 @@ def test_terminal_is_given_back_when_the_call_fails() -> None:
         raise ZeroDivisionError
 
     assert output_of(console).count("\x1b[?25h") == 1
+
+
+def test_what_the_call_knows_nothing_of_can_be_told() -> None:
+    console = log_console()
+    with LiveView(console) as view:
+        view.tell(whispered("A caller for you."), 3.0)
+        view.tell(person_acted("pressed 1"), 4.5)
+
+    lines = [" ".join(line.split()) for line in output_of(console).splitlines()]
+    assert lines == ["3.00 person [hears] A caller for you.", "4.50 person ☏ pressed 1"]

@@ -54,6 +54,19 @@ def test_functions_show_arguments_and_answer() -> None:
     assert '{"status":"scheduled"}' in written
 
 
+def test_a_transfer_says_what_came_of_it() -> None:
+    record = sample_record()
+    record["transfers"] = [
+        {"agent": "closer", "asked_at": 40.0, "reason": "cross", "outcome": "busy", "talked": 0},
+        {"agent": "closer", "asked_at": 60.0, "reason": "still cross", "outcome": "answered", "talked": 42.0},
+    ]
+
+    assert row(printed(record), "by closer") == [
+        "by closer 40.0 s cross busy",
+        "by closer 60.0 s still cross answered 42 s",
+    ]
+
+
 def test_files_are_named() -> None:
     assert "demo/call.wav" in printed(sample_record(), [], Path("demo/call.wav"))
 

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from demo.score import read_score
 from demo.timeline import render_timeline
 from tests.demo.sample import JournalWriter, sample_journal
 
@@ -94,6 +95,7 @@ def test_every_kind_of_sign_can_be_drawn() -> None:
     call.note("actor_crashed", after=1.0, actor="scribe", error="disk full")
     call.note("silence_met", after=3.1, agent="qualifier", seconds=3.1, filled_by="agent")
     call.note("silence_met", after=4.0, agent="qualifier", seconds=4.0, filled_by="nothing")
+    call.note("transfer_asked", after=1.0, agent="qualifier", reason="cross", notes="")
     call.note("restarts_exhausted", after=1.0, agent="qualifier", error="bad key")
     call.note("function_called", after=1.0, agent="qualifier", id="1", name="f", arguments="not json")
     call.note("function_withdrawn", after=1.0, agent="qualifier", id="1", name="f")
@@ -105,6 +107,7 @@ def test_every_kind_of_sign_can_be_drawn() -> None:
         "key 7",
         "SLOW: thinking is slow",
         "twilio refused a frame: not JSON",
+        "qualifier puts the caller through: cross",
         "scribe crashed: disk full",
         "the caller had waited 3.1 s; qualifier asked for a moment",
         "the caller had waited 4.0 s; there was no clip to play",
@@ -218,3 +221,19 @@ def test_long_silence_is_said_on_every_stave_it_fills() -> None:
 
 def test_same_journal_draws_the_same_picture() -> None:
     assert render_timeline(sample_journal(), title="A") == render_timeline(sample_journal(), title="A")
+
+
+def test_a_session_ends_with_its_stream_and_another_begins_with_the_next() -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    call.note("transfer_asked", after=3.0, agent="qualifier", reason="cross", notes="")
+    call.note("call_parked", after=0.5, duration=4.0, frames={})
+    parked = read_score(call.entries)
+    call.note("call_resumed", after=5.0, stream_sid="MZ2", unreached="busy")
+    call.starts("qualifier")
+    call.note("call_ended", after=4.0, outcome="completed", duration=14.0, frames={})
+    first, second = read_score(call.entries).sessions
+
+    assert parked.outcome == "put through to a person"
+    assert first.ended < second.connecting < second.ended
+    assert read_score(call.entries).outcome == "completed"

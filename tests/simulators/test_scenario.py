@@ -175,7 +175,7 @@ def test_an_agent_is_found_by_its_tag_then_by_its_prompt() -> None:
 def test_the_demo_and_the_hard_cases_are_shipped() -> None:
     assert set(shipped_scenarios()) == {
         "sale", "busy_caller", "refuses_handoff_once", "barges_in", "goes_silent", "comes_back", "hangs_up_in_handoff",
-        "rating_nine", "wants_human", "long_call",
+        "rating_nine", "wants_human", "nobody_free", "long_call",
     }  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def test_a_shipped_scenario_is_described_and_about_the_shipped_agents(shipped: S
 
 
 def test_a_shipped_scenarios_calls_are_accepted_by_the_agents_functions(shipped: Scenario) -> None:
-    roster = default_roster()
+    roster = default_roster(human=True)
     refused = []
     for agent in shipped.agents.values():
         calls = [call for turn in agent.turns for call in (*turn.calls, *turn.then_calls)]

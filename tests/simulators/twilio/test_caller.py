@@ -149,3 +149,13 @@ def test_lines_left_counts_what_was_not_begun() -> None:
 
     assert turns.lines_left == 1
     assert isinstance(CallerTurns(Caller()).step(agents_voiced=False), KeepsSilent)
+
+
+def test_on_a_second_stream_the_caller_waits_to_be_spoken_to_again() -> None:
+    turns = CallerTurns(Caller(lines=(HELLO,)))
+    live(turns, voiced(0.2))
+    turns.listen_again()
+
+    acts = live(turns, silence(3.0) + voiced(0.2) + silence(1.0))
+
+    assert first(acts, StartsLine) == frames(3.0 + 0.2) - 1 + frames(0.6)
