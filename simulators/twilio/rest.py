@@ -11,7 +11,7 @@ shows the log, `GET /simulator/calls/{sid}/heard.wav` is what was audible on the
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -20,7 +20,7 @@ import trio
 
 from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response
 from simulators.faults import Fault, FaultPlan
-from simulators.scenario import Scenario
+from simulators.scenario import Caller, Scenario
 from simulators.twilio.caller import CallerTurns
 from simulators.twilio.calls import Exchange, SimulatedCall
 from simulators.twilio.dialling import DialStream, dial_stream
@@ -64,6 +64,8 @@ class TwilioSimulator:
     knobs: TwilioKnobs = attrs.field(factory=TwilioKnobs)
     faults: tuple[Fault, ...] | None = None
     """Instead of the scenario's."""
+    callers: Mapping[str, Caller] = attrs.field(factory=dict)
+    """Who answers at a number, or calls from it, where that is not the scenario's caller."""
     dial: DialStream = dial_stream
     observe: Callable[[str, LogEntry], None] | None = None
     """Sees every log entry with its call's SID; must not block."""
@@ -171,7 +173,8 @@ class TwilioSimulator:
 
     def _place(self, order: CallOrder, direction: str) -> SimulatedCall:
         sid = self._exchange.new_sid("CA")
-        caller = self.scenario.caller
+        number = order.to if direction.startswith("outbound") else order.from_
+        caller = self.callers.get(number, self.scenario.caller)
         call = SimulatedCall(
             exchange=self._exchange,
             sid=sid,
