@@ -109,7 +109,7 @@ class World:
 async def world(folder: Path, **changes: object) -> AsyncIterator[World]:
     """Serve until the block is left; by then the server must have been told to stop."""
     speak_door, groq_door, twilio_door = Door(), Door(), Door()
-    async with _client() as webhooks, trio.open_nursery() as far, trio.open_nursery() as near:
+    async with _client() as webhooks, trio.open_nursery() as far:
         keys, port = Keys(), free_port()
         deepgram: ServedAt = await far.start(partial(serve_deepgram, EVERYBODY, knobs=DeepgramKnobs(slice_ms=60)))
         twilio = TwilioSimulator(
@@ -131,10 +131,11 @@ async def world(folder: Path, **changes: object) -> AsyncIterator[World]:
             ),
             **{"lead_server_port": port, "max_calls": 10, "drain_timeout": 0.0} | changes,  # type: ignore[arg-type]
         )
-        await near.start(partial(serve, settings))
-        async with _client(origin, keys.operator) as operator:
-            yield World(twilio, operator, folder)
-        near.cancel_scope.deadline = trio.current_time() + 20
+        async with trio.open_nursery() as near:
+            await near.start(partial(serve, settings))
+            async with _client(origin, keys.operator) as operator:
+                yield World(twilio, operator, folder)
+            near.cancel_scope.deadline = trio.current_time() + 20
         far.cancel_scope.cancel(reason="the test is over")
 
 
