@@ -8,10 +8,11 @@ the server lets its last call go, then the simulators are cancelled. An error of
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from signal import SIGTERM
 from typing import cast
 
 import attrs
@@ -24,15 +25,14 @@ from hypercorn.typing import Framework
 from actors.journal import Entry
 from settings import Settings
 from simulators.asgi import App
-from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
+from simulators.deepgram import DeepgramKnobs, ServedAt, SpeakSimulator, serve_deepgram
 from simulators.faults import FaultPlan
 from simulators.groq import GroqSimulator
 from simulators.scenario import Scenario
+from simulators.twilio.knobs import TwilioKnobs
 from simulators.twilio.log import LogEntry
 from simulators.twilio.rest import TwilioSimulator
-from web.app import create_app
-from web.services import open_services
-from web.serving import server_config
+from web.serving import serve_until, server_config
 
 HOST = "127.0.0.1"
 LINE = "+15550009999"
@@ -69,10 +69,15 @@ class Door:
 
 @attrs.frozen
 class Stage:
-    """A running world: Twilio's side of it, and an operator's client for the server's own routes."""
+    """A running world: Twilio's side of it, an operator's client for the server's own routes, and its settings.
+
+    `signals` is the server's SIGTERM: the first drains it, the second hurries.
+    """
 
     twilio: TwilioSimulator
     operator: httpx.AsyncClient
+    settings: Settings
+    signals: trio.MemorySendChannel[int]
 
 
 @asynccontextmanager
@@ -83,20 +88,33 @@ async def open_stage(
     *,
     silence_budget: float = 4.0,
     overhear: Callable[[str, LogEntry], None] | None = None,
+    changes: Mapping[str, str] | None = None,
+    twilio_knobs: TwilioKnobs | None = None,
+    deepgram_knobs: DeepgramKnobs | None = None,
 ) -> AsyncIterator[Stage]:
-    """Start the world, and end it in order when the block is left. `silence_budget` is in the demo's seconds."""
+    """Start the world, and end it in order when the block is left. `silence_budget` is in the demo's seconds.
+
+    `changes` are settings by name, over those of a demo.
+    """
     keys, faults = Keys(), FaultPlan(scenario.faults)
     speak_door, groq_door, twilio_door, server_door = Door(), Door(), Door(), Door()
     async with _patient_client() as webhooks, trio.open_nursery() as simulators:
-        serve = partial(serve_deepgram, scenario, host=HOST, faults=faults, api_key=keys.deepgram)
+        serve = partial(serve_deepgram, scenario, host=HOST, faults=faults, api_key=keys.deepgram, knobs=deepgram_knobs)
         deepgram: ServedAt = await simulators.start(serve)
         speak = SpeakSimulator(keys.deepgram)
-        await simulators.start(_serve, speak, _config(Config(), speak_door), trio.sleep_forever)
+        await simulators.start(_serve, speak, _config(Config(), speak_door))
         groq = GroqSimulator(scenario.faults, api_key=keys.groq)
-        await simulators.start(_serve, groq, _config(Config(), groq_door), trio.sleep_forever)
-        twilio = TwilioSimulator(scenario, webhooks, keys.twilio_account, keys.twilio_token, observe=overhear)
+        await simulators.start(_serve, groq, _config(Config(), groq_door))
+        twilio = TwilioSimulator(
+            scenario,
+            webhooks,
+            keys.twilio_account,
+            keys.twilio_token,
+            twilio_knobs or TwilioKnobs(),
+            observe=overhear,
+        )
         await simulators.start(twilio.run)
-        await simulators.start(_serve, twilio, _config(Config(), twilio_door), trio.sleep_forever)
+        await simulators.start(_serve, twilio, _config(Config(), twilio_door))
         settings = demo_settings(
             keys,
             deepgram,
@@ -107,9 +125,13 @@ async def open_stage(
             recordings=recordings,
             silence_budget=silence_budget,
             person=PERSON if scenario.human is not None else "",
+            changes=changes,
         )
-        async with _serving(settings, server_door, observe), _patient_client(keys, server_door.url) as operator:
-            yield Stage(twilio, operator)
+        async with (
+            _serving(settings, server_door, observe) as signals,
+            _patient_client(keys, server_door.url) as operator,
+        ):
+            yield Stage(twilio, operator, settings, signals)
         simulators.cancel_scope.cancel(reason="the demo is over")
 
 
@@ -124,6 +146,7 @@ def demo_settings(
     recordings: Path,
     silence_budget: float = 4.0,
     person: str = "",
+    changes: Mapping[str, str] | None = None,
 ) -> Settings:
     """Write the settings of a server between the simulators; the user's environment has no say in them."""
     return Settings.from_environ(
@@ -145,29 +168,28 @@ def demo_settings(
             "SILENCE_BUDGET": f"{silence_budget:g}",
             "RECORDINGS_DIR": str(recordings),
             "DATABASE_URL": f"file:{recordings}",
+            **(changes or {}),
         }
     )
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, door: Door, observe: Callable[[Entry], None]) -> AsyncIterator[None]:
-    closing = trio.Event()
-    async with open_services(settings, observe=observe) as opened, trio.open_nursery() as nursery:
-        app = create_app(settings, opened.services, opened.line, holes=opened.holes)
-        await nursery.start(_serve, cast("App", app), _config(server_config(settings), door), closing.wait)
-        yield
-        closing.set()
+async def _serving(
+    settings: Settings, door: Door, observe: Callable[[Entry], None]
+) -> AsyncIterator[trio.MemorySendChannel[int]]:
+    send, signals = trio.open_memory_channel[int](2)
+    config = _config(server_config(settings), door)
+    with send, signals:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve_until, signals, settings, config, observe=observe))
+            yield send
+            with suppress(trio.WouldBlock, trio.BrokenResourceError):  # it has been told often enough
+                send.send_nowait(SIGTERM)
 
 
-async def _serve(
-    app: App,
-    config: Config,
-    shutdown: Callable[[], Awaitable[None]],
-    *,
-    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
-) -> None:
+async def _serve(app: App, config: Config, *, task_status: trio.TaskStatus[list[str]]) -> None:
     await hypercorn_serve(
-        cast("Framework", app), config, shutdown_trigger=shutdown, mode="asgi", task_status=task_status
+        cast("Framework", app), config, shutdown_trigger=trio.sleep_forever, mode="asgi", task_status=task_status
     )
 
 

@@ -19,6 +19,8 @@ def _logs_as_they_were() -> Iterator[None]:
 VIRTUAL_DAY = 86_400.0
 """Under `autojump_clock` a deadlock jumps straight to it."""
 REAL_LIMIT = 60.0
+FAST_RATE = 20.0
+"""Seconds of `fast_clock` (`tests/e2e`) in a real one."""
 
 
 def with_deadline(
@@ -38,7 +40,9 @@ def with_deadline(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-            virtual = "autojump_clock" in inspect.signature(item.obj).parameters
-            if "autojump_clock" in item.fixturenames and not virtual:
-                raise pytest.UsageError(f"{item.nodeid} must itself ask for autojump_clock")
-            item.obj = with_deadline(item.obj, VIRTUAL_DAY if virtual else REAL_LIMIT)
+            parameters = inspect.signature(item.obj).parameters
+            for clock in {"autojump_clock", "fast_clock"} & set(item.fixturenames):
+                if clock not in parameters:
+                    raise pytest.UsageError(f"{item.nodeid} must itself ask for {clock}")
+            fast = FAST_RATE if "fast_clock" in parameters else 1.0
+            item.obj = with_deadline(item.obj, VIRTUAL_DAY if "autojump_clock" in parameters else REAL_LIMIT * fast)

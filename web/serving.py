@@ -12,6 +12,7 @@ from functools import partial
 
 import structlog
 import trio
+from hypercorn.config import Config
 from hypercorn.trio import serve as hypercorn_serve
 
 from actors.call import CallServices
@@ -83,13 +84,23 @@ async def serve(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `started` gives the addresses listened on."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        await serve_until(signals, settings, server_config(settings), observe=observe, task_status=task_status)
+
+
+async def serve_until(
+    signals: AsyncIterator[int],
+    settings: Settings,
+    config: Config,
+    *,
+    observe: Callable[[Entry], None] = ignore,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until the first of `signals`, and then until the drain is over; the second one cuts it short."""
     install()
     slots = Slots(settings.max_calls)
     async with open_services(settings, observe=observe) as opened:
         app = create_app(settings, opened.services, opened.line, holes=opened.holes, slots=slots)
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            last_words = partial(close_calls, opened.services)
-            closing_time = partial(wait_drained, signals, slots, settings.drain_timeout, last_words)
-            await hypercorn_serve(
-                app, server_config(settings), shutdown_trigger=closing_time, task_status=task_status, mode="asgi"
-            )
+        last_words = partial(close_calls, opened.services)
+        closing_time = partial(wait_drained, signals, slots, settings.drain_timeout, last_words)
+        await hypercorn_serve(app, config, shutdown_trigger=closing_time, task_status=task_status, mode="asgi")
