@@ -46,6 +46,7 @@ from agents.spec import AgentSpec
 from protocol import deepgram
 from protocol.deepgram import (
     CallerAudio,
+    ClientMessage,
     FunctionCall,
     FunctionCallResponse,
     InjectAgentMessage,
@@ -55,6 +56,7 @@ from protocol.deepgram import (
 from protocol.wire import PacedWebSocket
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
+Post: TypeAlias = Callable[[ClientMessage], None]
 
 _SAY_GOODBYE = '{"ok": true, "next": "Say goodbye now, in one short sentence. The call ends when you have said it."}'
 
@@ -310,7 +312,7 @@ class AgentSession:
                 self._functions[call.id] = trio.CancelScope()
                 self.desk.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments))
                 self._patience.begin()
-                nursery.start_soon(self._carry_out, call, wire, reader, over)
+                nursery.start_soon(self._carry_out, call, partial(nursery.start_soon, wire.send), reader, over)
 
     def _on_function_cancelled(self, call_id: str) -> None:
         if call_id in self._goodbyes:  # the caller has spoken again: what is left of the goodbye answers nothing now
@@ -321,15 +323,15 @@ class AgentSession:
             scope.cancel(reason="cancelled by the service")
 
     async def _carry_out(
-        self, call: FunctionCall, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended | Spent]
+        self, call: FunctionCall, post: Post, reader: TapeReader, over: trio.MemorySendChannel[Ended | Spent]
     ) -> None:
-        """Run one function call to its end. Only finding the answer can be cancelled by the service, not sending it."""
+        """Run one function call to its end. What the service cancels is finding the answer, and never a sending."""
         began = trio.current_time()
         answer: str | None = None
         result: FunctionResult | None = None
         with self._functions[call.id] as scope:
             result = await self._result_of(call)
-            answer = await self._answer_to(call, result, wire, reader)
+            answer = await self._answer_to(call, result, post, reader)
         del self._functions[call.id]
         if scope.cancelled_caught:
             await self._withdraw(call, result, reader)
@@ -337,7 +339,7 @@ class AgentSession:
         took = round(trio.current_time() - began, 6)
         self._note_answer(call, result, answer, took)
         if answer is not None:
-            await wire.send(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
+            post(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
             self._patience.done += 1
             if self._patience.is_closed:
                 self._owe_words()
@@ -345,7 +347,7 @@ class AgentSession:
             await over.send(Ended(result.reason))
 
     async def _answer_to(
-        self, call: FunctionCall, result: FunctionResult, wire: AgentWire, reader: TapeReader
+        self, call: FunctionCall, result: FunctionResult, post: Post, reader: TapeReader
     ) -> str | None:
         match result:
             case HandOff():
@@ -353,7 +355,7 @@ class AgentSession:
             case TransferToHuman():
                 return error_text(await self._put_through(call, result))
             case EndCall():
-                await self._say_goodbye(call, result, wire)
+                await self._say_goodbye(call, result, post)
                 return None
             case Answer() | Failed():
                 return result.text()
@@ -418,13 +420,13 @@ class AgentSession:
             self.desk.ledger.grant(self.voice)
             reader.resume()
 
-    async def _say_goodbye(self, call: FunctionCall, end: EndCall, wire: AgentWire) -> None:
+    async def _say_goodbye(self, call: FunctionCall, end: EndCall, post: Post) -> None:
         """Wait until the caller has heard the goodbye, which may be on its way still, or not yet asked for."""
         self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
         self._goodbye = end
         with self._uncut(call):
             if self.voice.reply is None:
-                await wire.send(FunctionCallResponse(call.id, call.name, _SAY_GOODBYE, call.thought_signature))
+                post(FunctionCallResponse(call.id, call.name, _SAY_GOODBYE, call.thought_signature))
             complete = await hear_out(self.desk, self.voice, self.agent.voice)
             self.desk.journal.note(GoodbyeHeard(self.agent.name, complete))
 

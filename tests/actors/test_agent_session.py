@@ -840,6 +840,20 @@ async def test_a_goodbye_cancelled_by_the_service_is_cut_and_the_conversation_go
         assert scene.replies[-1] == "Yes?"
 
 
+async def test_a_goodbye_that_is_cancelled_while_it_is_being_asked_for_cuts_no_frame(autojump_clock: MockClock) -> None:
+    """The service does not read for 3 s; half a frame would be the last thing it could read."""
+    async with on_the_floor(CallPolicy(keep_alive=0.001)) as scene:
+        await trio.sleep(2)
+        await scene.far.say(heard("Bye."), END)
+        await trio.sleep(0.5)
+        await scene.far.say(SpeechStarted(), WITHDRAWN)
+        await trio.sleep(0.5)
+        response = await scene.far.hear(FunctionCallResponse)
+
+        assert "Say goodbye now" in str(answer(response)["next"])
+        assert not scene.over.is_set()
+
+
 # Growing old
 
 
