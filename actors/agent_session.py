@@ -32,7 +32,7 @@ from actors.facts import (
     WarningReported,
 )
 from actors.function_calls import Failed, FunctionResult, error_text, run_function
-from actors.goodbye import hear_out
+from actors.goodbye import ASK_GOODBYE, hear_out
 from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, Spent, ToSummarizer, ToSupervisor
 from actors.messages import HandoffAsked as AskHandoff
 from actors.opening import Opening
@@ -57,8 +57,6 @@ from protocol.wire import PacedWebSocket
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
 Post: TypeAlias = Callable[[ClientMessage], None]
-
-_SAY_GOODBYE = '{"ok": true, "next": "Say goodbye now, in one short sentence. The call ends when you have said it."}'
 
 
 @attrs.define(eq=False)
@@ -312,7 +310,9 @@ class AgentSession:
                 self._functions[call.id] = trio.CancelScope()
                 self.desk.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments))
                 self._patience.begin()
-                nursery.start_soon(self._carry_out, call, partial(nursery.start_soon, wire.send), reader, over)
+                nursery.start_soon(
+                    self._carry_out, call, lambda said: nursery.start_soon(wire.send, said), reader, over
+                )
 
     def _on_function_cancelled(self, call_id: str) -> None:
         if call_id in self._goodbyes:  # the caller has spoken again: what is left of the goodbye answers nothing now
@@ -426,7 +426,7 @@ class AgentSession:
         self._goodbye = end
         with self._uncut(call):
             if self.voice.reply is None:
-                post(FunctionCallResponse(call.id, call.name, _SAY_GOODBYE, call.thought_signature))
+                post(FunctionCallResponse(call.id, call.name, ASK_GOODBYE, call.thought_signature))
             complete = await hear_out(self.desk, self.voice, self.agent.voice)
             self.desk.journal.note(GoodbyeHeard(self.agent.name, complete))
 

@@ -13,6 +13,8 @@ from actors.facts import GoodbyeHeard
 from actors.reply import Reply, Voice
 from actors.silence import say_clip
 
+ASK_GOODBYE = '{"ok": true, "next": "Say goodbye now, in one short sentence. The call ends when you have said it."}'
+
 
 async def hear_out(desk: Desk, voice: Voice, sound: str) -> bool:
     """Wait until everything this voice says has been played; return whether the caller heard it all.
