@@ -110,8 +110,10 @@ class TwilioBridge:
         ledger = self.desk.ledger
         try:
             while True:
-                for message in self._messages_for(await ledger.next_work()):
-                    await self.socket.send_message(message)
+                messages = self._messages_for(await ledger.next_work())
+                if not self.socket.send_nowait(*messages):
+                    for message in messages:
+                        await self.socket.send_message(message)
         except ConnectionClosed:
             """The reader meets the same end, after what the caller said last."""
 

@@ -24,7 +24,11 @@ class WebSocket(Protocol):
 
 
 class PacedWebSocket(WebSocket, Protocol):
-    """A WebSocket whose reader may say that it is in no hurry."""
+    """A WebSocket whose reader may say that it is in no hurry, and whose writer that it does not want to wait."""
+
+    def send_nowait(self, *messages: str | bytes) -> bool:
+        """Send messages in one go; False, and nothing is sent, if that would mean to wait."""
+        ...
 
     def gather(self, seconds: float) -> None:
         """Let what comes within so many seconds of the last read come together, from now on, if that saves work."""

@@ -101,6 +101,10 @@ class MemoryWebSocket:
         await trio.lowlevel.checkpoint()
         raise ConnectionClosed(self._over)
 
+    def send_nowait(self, *_messages: str | bytes) -> bool:
+        """Send nothing: everything is sent the long way, so that it can be interrupted anywhere."""
+        return False
+
     def gather(self, seconds: float) -> None:
         """Take note of it, and hand over every message at once: there is no work to be saved."""
         self.stride = seconds
@@ -184,7 +188,11 @@ class Unpaced:
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         await self._socket.aclose(code, reason)
 
-    def gather(self, seconds: float) -> None:
+    def send_nowait(self, *_messages: str | bytes) -> bool:
+        """Send nothing."""
+        return False
+
+    def gather(self, _seconds: float) -> None:
         """Do nothing."""
 
 

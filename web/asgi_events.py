@@ -1,9 +1,9 @@
-"""An accepted ASGI WebSocket as a carrier of messages, and what was asked for when it was opened.
+"""An ASGI WebSocket as a carrier of messages: what was asked for, how it is accepted, and its events.
 
 `AsgiEvents` turns the server's events into messages and back; it keeps nothing, and waits for nobody but the server.
+Where the server offers to carry messages without events, as `web.pull_server` does, `accept` takes the offer.
 """
 
-from collections.abc import Callable
 from typing import cast
 from urllib.parse import quote
 
@@ -11,6 +11,7 @@ import attrs
 from hypercorn.typing import (
     ASGIReceiveCallable,
     ASGISendCallable,
+    WebsocketAcceptEvent,
     WebsocketCloseEvent,
     WebsocketReceiveEvent,
     WebsocketScope,
@@ -19,9 +20,10 @@ from hypercorn.typing import (
 )
 
 from protocol.frames import NO_STATUS, Close
+from web.open_socket import Carrier
 
-GATHER = "switchboard.gather"
-"""The ASGI extension with which a server offers to read in strides: `{"gather": a function of seconds}`."""
+CARRIER = "switchboard.carrier"
+"""The ASGI extension of a server that carries messages without events: `{"accept": take an accept event to it}`."""
 
 
 def target_of(scope: WWWScope) -> str:
@@ -31,22 +33,23 @@ def target_of(scope: WWWScope) -> str:
     return (path + (b"?" + query if query else b"")).decode("latin1")
 
 
-def _at_once(_seconds: float) -> None:
-    """Gather nothing: the server reads when it likes."""
+async def accept(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Carrier:
+    """Accept a WebSocket; return what carries its messages from then on."""
+    accepting = WebsocketAcceptEvent(type="websocket.accept", subprotocol=None, headers=[])
+    offer = scope["extensions"].get(CARRIER)
+    if offer is not None:
+        carrier: Carrier = await offer["accept"](accepting)
+        return carrier
+    await send(accepting)
+    return AsgiEvents(receive, send)
 
 
 @attrs.frozen
 class AsgiEvents:
-    """Carries one WebSocket's messages by way of its server."""
+    """Carries one WebSocket's messages by way of its server's events."""
 
     _receive: ASGIReceiveCallable
     _send: ASGISendCallable
-    gather: Callable[[float], None] = _at_once
-
-    @classmethod
-    def of(cls, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> "AsgiEvents":
-        """Carry by way of a server that may offer `GATHER`."""
-        return cls(receive, send, scope["extensions"].get(GATHER, {}).get("gather", _at_once))
 
     async def receive(self) -> str | bytes | Close:
         """Return the next message, or how the peer ended."""
@@ -56,6 +59,13 @@ class AsgiEvents:
         received = cast("WebsocketReceiveEvent", event)
         text = received.get("text")
         return text if text is not None else received.get("bytes") or b""
+
+    def send_nowait(self, *_messages: str | bytes) -> bool:
+        """Send nothing: an event is always waited for."""
+        return False
+
+    def gather(self, _seconds: float) -> None:
+        """Do nothing: the server reads when it likes."""
 
     async def send(self, message: str | bytes) -> None:
         """Send one message."""

@@ -35,7 +35,8 @@ class FrameStream:
     _socket: trio.socket.SocketType | None = attrs.field(init=False)
     _gone: Close | None = attrs.field(default=None, init=False)
     _mute: bool = attrs.field(default=False, init=False)
-    """We have said our close, or a frame of ours was cut off: what we said now would be noise."""
+    """We have said our close, or the stream has broken: what we said now would be noise."""
+    _unsent: bytes = attrs.field(default=b"", init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _stride: float = attrs.field(default=0.0, init=False)
     _last_read: float = attrs.field(default=-math.inf, init=False)
@@ -111,6 +112,11 @@ class FrameStream:
 
     # What we say
 
+    def send_nowait(self, *messages: str | bytes) -> bool:
+        """Send messages in one piece; False, and nothing is sent, if there is no room for them now."""
+        masked = not self._reader.masked
+        return self._write_nowait(b"".join([frames.message_frame(message, masked=masked) for message in messages]))
+
     async def send(self, message: str | bytes) -> None:
         """Send a message; nothing once either side has closed."""
         await self._write(frames.message_frame(message, masked=not self._reader.masked))
@@ -120,44 +126,48 @@ class FrameStream:
         await self._write(frames.close_frame(code, reason, masked=not self._reader.masked))
         self._mute = True
 
-    async def _write(self, data: bytes) -> None:
-        """Write a frame; at once, without a turn of the scheduler, if there is room for it."""
+    def _write_nowait(self, data: bytes) -> bool:
+        """Write without a turn of the scheduler; what does not fit any more is written before whatever comes next."""
         if self._mute:
-            return
+            return True
+        if self._socket is None or self._unsent or self._sending.locked():
+            return False
         try:
-            written = 0 if self._socket is None or self._sending.locked() else _write_nowait(self._socket, data)
-            if written < len(data):
-                await self._write_later(data, written)
-        except _BROKEN:
+            written = os.write(self._socket.fileno(), data)
+        except BlockingIOError:
+            return False
+        except OSError:
             self._mute = True  # the reader meets the same end, after what the peer has said last
+            return True
+        self._unsent = data[written:]
+        return True
 
-    async def _write_later(self, data: bytes, written: int) -> None:
-        if written:
-            self._sending.acquire_nowait()  # nobody may come between the two halves
-        else:
-            await self._sending.acquire()
-        try:
-            if not self._mute:
-                await self._write_all(data, written)
-        finally:
-            self._sending.release()
+    async def _write(self, data: bytes) -> None:
+        later = b"" if self._write_nowait(data) else data
+        if later or self._unsent:
+            async with self._sending:
+                self._unsent += later
+                try:
+                    await self._write_unsent()
+                except _BROKEN:
+                    self._mute = True
 
-    async def _write_all(self, data: bytes, written: int) -> None:
-        whole = False
-        try:
+    async def _write_unsent(self) -> None:
+        while self._unsent and not self._mute:
             if self._socket is None:
-                await self._stream.send_all(data)
+                await self._send_whole()
             else:
-                await _write_on(self._socket, data, written)
-            whole = True
+                await trio.lowlevel.wait_writable(self._socket)
+                self._unsent = self._unsent[_write_some(self._socket, self._unsent) :]
+
+    async def _send_whole(self) -> None:
+        unsent, self._unsent = self._unsent, b""
+        is_whole = False
+        try:
+            await self._stream.send_all(unsent)
+            is_whole = True
         finally:
-            self._mute = self._mute or not whole
-
-
-async def _write_on(socket: trio.socket.SocketType, data: bytes, written: int) -> None:
-    while written < len(data):
-        await trio.lowlevel.wait_writable(socket)
-        written += _write_nowait(socket, data[written:])
+            self._mute = self._mute or not is_whole  # nobody knows how much of it was sent
 
 
 def _read_nowait(socket: trio.socket.SocketType) -> bytes | None:
@@ -167,7 +177,7 @@ def _read_nowait(socket: trio.socket.SocketType) -> bytes | None:
         return None
 
 
-def _write_nowait(socket: trio.socket.SocketType, data: bytes) -> int:
+def _write_some(socket: trio.socket.SocketType, data: bytes) -> int:
     try:
         return os.write(socket.fileno(), data)
     except BlockingIOError:

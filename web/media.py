@@ -20,7 +20,6 @@ from hypercorn.typing import (
     ASGIReceiveCallable,
     ASGISendCallable,
     Scope,
-    WebsocketAcceptEvent,
     WebsocketCloseEvent,
     WebsocketScope,
 )
@@ -35,7 +34,7 @@ from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.wire import PacedWebSocket
 from store.records import TRANSFERRING, CallRecord
 from web.admission import Admission, Refusal
-from web.asgi_events import AsgiEvents, target_of
+from web.asgi_events import accept, target_of
 from web.office import Office
 from web.open_socket import OpenSocket
 from web.returning import Returns
@@ -75,8 +74,7 @@ class MediaDoor:
             _log.warning("upgrade_refused", why="not signed by Twilio for our public address")
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return
-        await send(WebsocketAcceptEvent(type="websocket.accept", subprotocol=None, headers=[]))
-        socket = OpenSocket(AsgiEvents.of(scope, receive, send))
+        socket = OpenSocket(await accept(scope, receive, send))
         try:
             await self._serve(socket)
         finally:

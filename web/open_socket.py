@@ -23,6 +23,10 @@ class Carrier(Protocol):
         """Return the next message, or how the peer ended: then again and again."""
         ...
 
+    def send_nowait(self, *messages: str | bytes) -> bool:
+        """Send messages in one go; False, and nothing is sent, if that would mean to wait."""
+        ...
+
     async def send(self, message: str | bytes) -> None:
         """Send one message."""
         ...
@@ -71,6 +75,15 @@ class OpenSocket:
             raise ConnectionClosed(self._closed)
         return message
 
+    def send_nowait(self, *messages: str | bytes) -> bool:
+        """Send messages in one go; False, and nothing is sent, if that would mean to wait.
+
+        Raises: `ConnectionClosed` once either side is known to have closed.
+        """
+        if self._closed is not None:
+            raise ConnectionClosed(self._closed)
+        return self._carrier.send_nowait(*messages)
+
     async def send_message(self, message: str | bytes) -> None:
         """Send one message.
 
@@ -90,8 +103,8 @@ class OpenSocket:
             await trio.lowlevel.checkpoint()
             return
         self._closed = CloseReason(code, reason)
-        await self._carrier.close(code, reason or "")
         with trio.move_on_after(CLOSE_SECONDS):
+            await self._carrier.close(code, reason or "")
             if self._reading:
                 await self._read.wait()
             while not self._gone:

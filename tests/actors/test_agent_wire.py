@@ -38,6 +38,9 @@ class Gone:
         await trio.lowlevel.checkpoint()
         raise ConnectionClosed(self.reason)
 
+    def send_nowait(self, *messages: str | bytes) -> bool:
+        return False
+
     def gather(self, seconds: float) -> None:
         pass
 

@@ -42,6 +42,9 @@ class Agent:
     async def send_message(self, message: str | bytes) -> None:
         raise AssertionError("a check says nothing")
 
+    def send_nowait(self, *messages: str | bytes) -> bool:
+        return False
+
     def gather(self, seconds: float) -> None:
         pass
 

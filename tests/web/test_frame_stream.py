@@ -204,19 +204,61 @@ async def test_a_peer_that_does_not_read_holds_its_sender_and_nobodys_frame_is_t
         assert sorted(heard) == messages
 
 
-async def test_a_frame_that_was_cut_off_is_the_last_thing_said(autojump_clock: MockClock) -> None:
-    async with socket_pair() as (ours, theirs):
-        stream = client(ours)
+async def test_a_send_that_was_given_up_is_finished_before_whatever_comes_next(autojump_clock: MockClock) -> None:
+    async with connected() as (server, other), trio.open_nursery() as nursery:
         with trio.move_on_after(1) as patience:
-            await stream.send(b"x" * 2**20)
+            await server.send(b"x" * LIMIT)
         assert patience.cancelled_caught
+        assert not server.send_nowait("no room")
 
-        await stream.send("more")
-        await stream.close(1000, "")
-        await ours.aclose()
-        size = 0
-        while data := await theirs.receive_some():
-            size += len(data)
-            assert b"more" not in data
+        nursery.start_soon(server.send, "more")
+        assert [await other.receive(), await other.receive()] == [b"x" * LIMIT, "more"]
+        assert server.send_nowait("room")
+        assert await other.receive() == "room"
 
-        assert size < 2**20
+
+async def test_a_send_over_tls_that_was_given_up_is_the_last_thing_said(autojump_clock: MockClock) -> None:
+    """Nobody knows how much of it was sent."""
+    ours, theirs = memory_stream_pair()
+
+    async def never() -> None:
+        await trio.sleep_forever()
+
+    assert isinstance(ours, trio.StapledStream)
+    ours.send_stream.send_all_hook = never
+    server = FrameStream(ours, FrameReader(masked=True, limit=LIMIT))
+    with trio.move_on_after(1):
+        await server.send("cut")
+    ours.send_stream.send_all_hook = None
+    await server.send("more")
+    await server.close(1000, "")
+    await ours.send_eof()
+
+    assert await client(theirs).receive() == "cut"
+    assert await client(theirs).receive() == Close(1006, "")
+
+
+async def test_several_messages_go_in_one_piece_if_there_is_room() -> None:
+    async with socket_pair() as (ours, theirs):
+        server = FrameStream(ours, FrameReader(masked=True, limit=LIMIT))
+
+        assert server.send_nowait("media", b"mark")
+        assert bytes(await theirs.receive_some()) == b"\x81\x05media\x82\x04mark"
+
+        while server.send_nowait(b"x" * 10_000):
+            """Fill it."""
+        assert not server.send_nowait("")
+
+
+async def test_a_stream_that_is_no_socket_never_has_room_at_once(autojump_clock: MockClock) -> None:
+    assert not client(memory_stream_pair()[0]).send_nowait("message")
+
+
+async def test_what_is_sent_into_a_broken_stream_is_nobodys_trouble() -> None:
+    async with socket_pair() as (ours, theirs):
+        server = FrameStream(ours, FrameReader(masked=True, limit=LIMIT))
+        await theirs.aclose()
+
+        assert all(server.send_nowait("message") for _ in range(3))
+        await server.send("message")
+        assert await server.receive() == Close(1006, "")

@@ -15,7 +15,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
 from protocol import frames
-from web.asgi_events import AsgiEvents
+from web.asgi_events import accept
 from web.connect import open_socket
 from web.open_socket import OpenSocket
 from web.pull_server import PullServer
@@ -56,8 +56,7 @@ def dial(port: int) -> AbstractAsyncContextManager[OpenSocket]:
 async def accepted(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> OpenSocket:
     assert scope["type"] == "websocket"
     assert (await receive())["type"] == "websocket.connect"
-    await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-    return OpenSocket(AsgiEvents.of(scope, receive, send))
+    return OpenSocket(await accept(scope, receive, send))
 
 
 async def echo(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -119,9 +118,7 @@ async def test_a_message_over_the_servers_limit_ends_the_connection(monkeypatch:
     assert gone.value.reason.code == 1009
 
 
-async def test_an_application_that_just_returns_is_an_internal_error_to_the_peer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_application_that_just_returns_has_hung_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async def leave(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await accepted(scope, receive, send)
 
@@ -130,7 +127,7 @@ async def test_an_application_that_just_returns_is_an_internal_error_to_the_peer
             await peer.get_message()
 
     assert gone.value.reason is not None
-    assert gone.value.reason.code == 1011
+    assert gone.value.reason.code == 1006
 
 
 async def test_an_upgrade_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
