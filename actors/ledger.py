@@ -91,7 +91,8 @@ class Ledger:
     _play_end: float = attrs.field(default=-math.inf, init=False)
     _clear_due: bool = attrs.field(default=False, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _work: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _nap: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """In which the bridge sleeps until it has to look again."""
     _floor_moved: trio.Event = attrs.field(factory=trio.Event, init=False)
     _promised: Voice | None = attrs.field(default=None, init=False)
 
@@ -142,8 +143,7 @@ class Ledger:
         self._changed.set()
         self._changed = trio.Event()
         if not before or before < _SCRAP <= self._queued:  # else the bridge knows already when to look again
-            self._work.set()
-            self._work = trio.Event()
+            self._nap.deadline = self._look_again()
         return True
 
     def add_text(self, voice: Voice, text: str) -> Reply | None:
@@ -272,8 +272,8 @@ class Ledger:
             work = self._work_at(now)
             if work is not None:
                 return work
-            with trio.move_on_at(self._look_again()):
-                await self._work.wait()
+            with trio.CancelScope(deadline=self._look_again()) as self._nap:
+                await trio.sleep_forever()
 
     def _work_at(self, now: float) -> Work | None:
         if self._clear_due:
@@ -281,14 +281,18 @@ class Ledger:
             return SendClear()
         if self._queue and now >= self._play_end - self._wanted_lead():
             return self._send_piece(now)
-        if self.sent > self._marked and not self._queue and (self._is_quiet() or now >= self._play_end - _STARVED):
+        if self.sent > self._marked and not self._queue and (self._is_quiet() or now >= self._play_end):
             return SendMark(self._new_mark())
         return None
 
     def _look_again(self) -> float:
+        if self._clear_due:
+            return -math.inf
         if self._queue:
             return self._play_end - self._wanted_lead()
-        return self._play_end - _STARVED if self.sent > self._marked else math.inf
+        if self.sent > self._marked:
+            return -math.inf if self._is_quiet() else self._play_end
+        return math.inf
 
     def _wanted_lead(self) -> float:
         """How much the caller must have left to hear for the queue to wait: little, as long as it is a scrap itself."""
@@ -400,8 +404,7 @@ class Ledger:
         """Have whoever waits for a change, and the bridge, look again."""
         self._changed.set()
         self._changed = trio.Event()
-        self._work.set()
-        self._work = trio.Event()
+        self._nap.deadline = self._look_again()
 
 
 def _seconds(size: int) -> float:

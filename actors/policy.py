@@ -21,7 +21,8 @@ class SummaryMode(Enum):
     """Once, when the handoff is asked for."""
 
 
-_PLENTY = 4
+_SCARCE = 0.1
+"""Seconds of audio left to hear, below which every piece is waited for."""
 
 
 @attrs.frozen
@@ -63,8 +64,8 @@ class CallPolicy:
     """20 ms frames of caller audio in one message to Deepgram: Flux likes 80 ms."""
     replay_rate: float = 4.0
     """How many times real time a backlog of caller audio is sent."""
-    stride: float = 0.04
-    """Agent audio is read every so often, and what the service says with it, while the caller has plenty to hear."""
+    stride: float = 0.08
+    """The most that agent audio may gather before it is read; so long what the service says with it may wait, too."""
     apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
     closing: float = 5.0
     """For the last sentence of a call that the switchboard ends to begin; past it, Twilio says it."""
@@ -107,5 +108,5 @@ class CallPolicy:
         return self.closing + 2 * self.goodbye_onset + self.goodbye_audio + self.goodbye_grace + self.hang_up
 
     def stride_for(self, unplayed: float) -> float:
-        """Return how long agent audio may gather while the caller has so much left to hear."""
-        return self.stride if unplayed >= _PLENTY * self.stride else 0.0
+        """Return how long agent audio may gather while the caller has so much left to hear: a quarter of it."""
+        return min(self.stride, unplayed / 4) if unplayed >= _SCARCE else 0.0

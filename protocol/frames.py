@@ -24,6 +24,7 @@ _FIN, _RESERVED, _OPCODE, _CONTROL = 0x80, 0x70, 0x0F, 0x08
 _MASKED, _LENGTH = 0x80, 0x7F
 _WHOLE_TEXT, _WHOLE_BINARY = _FIN | _TEXT, _FIN | _BINARY
 _LONGEST_CONTROL = 125
+_KEYS_AT_ONCE = 256
 _KNOWN_CODES = frozenset({*range(1000, 1004), *range(1007, 1014), *range(3000, 5000)})
 
 
@@ -232,5 +233,16 @@ def _frame(first: int, payload: bytes, masked: bool) -> bytes:
         head = bytes((first, bit | 127)) + size.to_bytes(8)
     if not masked:
         return head + payload
-    key = os.urandom(4)
+    key = _new_key()
     return head + key + mask(payload, key)
+
+
+_keys: list[bytes] = []
+
+
+def _new_key() -> bytes:
+    """Return a masking key that nobody can foresee; the kernel is asked for many at once."""
+    if not _keys:
+        drawn = os.urandom(4 * _KEYS_AT_ONCE)
+        _keys.extend(drawn[start : start + 4] for start in range(0, len(drawn), 4))
+    return _keys.pop()

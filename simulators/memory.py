@@ -60,6 +60,8 @@ class MemoryWebSocket:
 
     _incoming: _Pipe
     _outgoing: _Pipe
+    is_prompt: bool = attrs.field(default=False, init=False)
+    """Whether it sends without waiting what there is room for, as a real socket does; else it can be interrupted."""
     stride: float = attrs.field(default=0.0, init=False)
     """What its reader has asked to `gather` last, in seconds."""
     _peer: MemoryWebSocket | None = attrs.field(default=None, init=False, repr=False)
@@ -101,9 +103,17 @@ class MemoryWebSocket:
         await trio.lowlevel.checkpoint()
         raise ConnectionClosed(self._over)
 
-    def send_nowait(self, *_messages: str | bytes) -> bool:
-        """Send nothing: everything is sent the long way, so that it can be interrupted anywhere."""
-        return False
+    def send_nowait(self, *messages: str | bytes) -> bool:
+        """Send messages if this end is prompt and has room for them; else nothing is sent."""
+        if self._over is not None:
+            raise ConnectionClosed(self._over)
+        pipe = self._outgoing
+        if not self.is_prompt or len(pipe.messages) + len(messages) > pipe.limit:
+            return False
+        pipe.messages.extend(messages)
+        if pipe.readers:
+            trio.lowlevel.reschedule(pipe.readers.popleft())
+        return True
 
     def gather(self, seconds: float) -> None:
         """Take note of it, and hand over every message at once: there is no work to be saved."""

@@ -21,6 +21,7 @@ from protocol.frames import Close, FrameReader, Ping, Pong
 _MOST_AT_ONCE = 2**16
 _TICK = 0.01
 """Seconds. Whoever gathers is woken on a tick, together with others: one turn of the scheduler for many calls."""
+_ROUNDING = 1e-6
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -39,7 +40,7 @@ class FrameStream:
     _unsent: bytes = attrs.field(default=b"", init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _stride: float = attrs.field(default=0.0, init=False)
-    _last_read: float = attrs.field(default=-math.inf, init=False)
+    _last_read: float = attrs.field(default=-3600.0, init=False)
     """When that was: the next tick, if we were woken by the peer."""
 
     @_socket.default
@@ -90,7 +91,7 @@ class FrameStream:
         if self._come_already:
             already, self._come_already = self._come_already, b""
             return already
-        due = self._last_read + self._stride
+        due = math.floor((self._last_read + self._stride) / _TICK + _ROUNDING) * _TICK
         if due > trio.current_time():
             await trio.sleep_until(due)
             self._last_read = due

@@ -362,20 +362,21 @@ async def test_what_the_agent_says_is_played_and_heard(autojump_clock: MockClock
         ]
 
 
-async def test_agent_audio_may_gather_while_the_caller_has_plenty_to_hear(autojump_clock: MockClock) -> None:
-    policy = CallPolicy(stride=0.05)
-    async with on_the_floor(policy) as scene:
+async def test_agent_audio_may_gather_for_a_quarter_of_what_the_caller_has_left_to_hear(
+    autojump_clock: MockClock,
+) -> None:
+    async with on_the_floor(CallPolicy(stride=0.06)) as scene:
         strides = []
-        for _ in range(3):
-            await scene.far.say(words(0.1))
+        for seconds in (0.02, 0.1, 0.4):
+            await scene.far.say(words(seconds))
             await wait_all_tasks_blocked()
-            strides.append(scene.far.stride)
+            strides.append(round(scene.far.stride, 3))
         await trio.sleep(1)
-        await scene.far.say(words(0.1))
+        await scene.far.say(words(0.02))
         await wait_all_tasks_blocked()
         strides.append(scene.far.stride)
 
-    assert strides == [0.0, 0.05, 0.05, 0.0]
+    assert strides == [0.0, 0.03, 0.06, 0.0]
 
 
 async def test_a_turn_asked_again_is_put_to_the_model_and_its_echo_is_no_new_turn(autojump_clock: MockClock) -> None:

@@ -195,3 +195,17 @@ async def test_two_tasks_may_send_while_a_third_listens(autojump_clock: MockCloc
         await service.send_message(b"\xff")
 
     assert service.unread == 2
+
+
+async def test_what_there_is_room_for_is_sent_without_waiting(autojump_clock: MockClock) -> None:
+    ours, service = memory_websocket_pair(buffer=1)
+    ours.is_prompt = True
+    session = AgentWire(ours, send_stall=5.0)
+    session.dialogue.state = DialogueState.CONVERSING
+
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await session.send(CallerAudio(b"one"))
+        await session.send(CallerAudio(b"two"))
+
+    assert (scope.cancelled_caught, await service.get_message()) == (True, b"one")

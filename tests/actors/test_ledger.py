@@ -93,13 +93,13 @@ async def test_a_mark_goes_behind_every_fifth_of_a_second_and_behind_the_end(aut
     assert [one for _, one in work[5:]] == [SendMark("m500")]
 
 
-async def test_audio_that_stops_coming_is_marked_just_before_it_has_been_played(autojump_clock: MockClock) -> None:
+async def test_audio_that_stops_coming_is_marked_when_it_has_been_played(autojump_clock: MockClock) -> None:
     ledger, voice = ledger_with(Notebook())
     ledger.put(voice, speech(0.15))
 
     work = await sent_within(ledger, 5.0)
 
-    assert [(at, type(one)) for at, one in work] == [(0.0, SendAudio), (pytest.approx(0.05), SendMark)]
+    assert [(at, type(one)) for at, one in work] == [(0.0, SendAudio), (pytest.approx(0.15), SendMark)]
 
 
 async def test_the_end_of_a_reply_is_marked_as_soon_as_it_is_known(autojump_clock: MockClock) -> None:
