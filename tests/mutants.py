@@ -73,6 +73,14 @@ MUTANTS = (
         ("tests/calls/test_whole_call.py",),
     ),
     Mutant(
+        5,
+        "nothing is heard behind the last sentence: the agent may go on",
+        "actors/cues.py",
+        "self.voice.is_hushed = self.voice.is_muted = True",
+        "self.voice.is_hushed = False",
+        ("tests/actors/test_closing.py",),
+    ),
+    Mutant(
         6,
         "every call leaves a record: saving it is not shielded",
         "actors/call.py",
@@ -103,6 +111,14 @@ MUTANTS = (
         "        try:\n            yield True\n        finally:\n",
         "        if True:\n            yield True\n",
         ("tests/web/test_slots.py",),
+    ),
+    Mutant(
+        10,
+        "no key in the journal: the caller's secret is noted",
+        "actors/keypad.py",
+        'DigitPressed(key if self.policy.keep_digits else "")',
+        "DigitPressed(key)",
+        ("tests/actors/test_keypad.py",),
     ),
     Mutant(
         10,

@@ -109,6 +109,10 @@ def silence() -> str:
          _seconds(policy.goodbye_audio + policy.hang_up)),
         ("the goodbye was heard and its mark never comes back", "`goodbye_onset` + `goodbye_grace` + `hang_up`",
          _seconds(policy.goodbye_onset + policy.goodbye_grace + policy.hang_up)),
+        ("a call is to end, and no agent says the last sentence; then Twilio does", "`closing` + `hang_up`",
+         _seconds(policy.closing + policy.hang_up)),
+        ("... an agent begins it and never finishes; then the call is ended", "`longest_closing`",
+         _seconds(policy.longest_closing)),
     ]  # fmt: skip
     return _table(("what happens", "the caller waits at most for", "with the defaults"), rows)
 
