@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 import attrs
 import trio
 
+from store.records import TRANSFERRING
+
 OVER = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 """Twilio's last words about a call."""
 
@@ -103,7 +105,7 @@ class Board:
         """Show that the call is put through to a person: the agents are done with it, unless it comes back."""
         call = self.find(call_sid)
         if call is not None:
-            call.outcome = "transferring"
+            call.outcome = TRANSFERRING
 
     def ended(self, call_sid: str, outcome: str) -> None:
         """Show that the agents are done with the call, and how it ended."""

@@ -16,10 +16,11 @@ from quart import Blueprint, Response, jsonify, request
 
 from settings import is_loopback
 from store.calls import RecordsUnavailable
-from store.records import RecordError, record_as_json
+from store.records import TRANSFERRING, RecordError, record_as_json
 from web.board import KnownCall
 from web.office import Office
 from web.orders import Order, OrderError, read_order
+from web.returning import Returns
 from web.telephony import LineError
 
 RING_SECONDS = 150.0
@@ -171,6 +172,8 @@ class CallRoutes:
             return _problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
         call = self.office.board.find(name)
         self.office.slots.release(call.id if call is not None else name)
+        if call is not None and call.outcome == TRANSFERRING:  # no stream of ours ends with it
+            await Returns(self.office).conclude(call_sid, "caller_hung_up", "canceled")
         _log.info("call_hung_up", call_sid=call_sid, by="operator")
         response = _shown(name, call_sid, call, {"status": "completed"})
         response.status_code = 202

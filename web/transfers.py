@@ -52,4 +52,8 @@ class TwilioTransfers:
         document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=self.whispers)
         await self.holes.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
         await self.holes.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
-        await self.line.redirect(call_sid, document)
+        try:
+            await self.line.redirect(call_sid, document)
+        except LineError:
+            await self.holes.take(f"transfer {call_sid}")
+            raise

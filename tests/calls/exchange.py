@@ -16,6 +16,7 @@ import trio
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, Scope
 from quart_trio import QuartTrio
 from trio_websocket import ConnectionClosed
+from twilio.request_validator import RequestValidator
 
 from actors.call import CallServices
 from actors.journal import Entry, ignore
@@ -32,7 +33,7 @@ from simulators.twilio.dialling import Headers, StreamError
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.calls.harness import unavailable
-from tests.web.fakes import ORIGIN, settings
+from tests.web.fakes import ORIGIN, client_of, settings
 from web.app import create_app
 from web.pigeonholes import Pigeonholes
 from web.services import transfers_of
@@ -62,6 +63,12 @@ class Switchboard:
         call = self.twilio.call_in(f"{ORIGIN}/twilio/voice", to=self.settings.twilio_phone_number)
         await call.wait_over()
         return call
+
+    async def ask(self, target: str, **form: str) -> httpx.Response:
+        """Ask a webhook something, signed as Twilio would."""
+        signature = RequestValidator(self.settings.twilio_auth_token).compute_signature(ORIGIN + target, form)
+        async with client_of(self.app) as client:
+            return await client.post(target, data=form, headers={"X-Twilio-Signature": signature})
 
     async def record_of(self, call: SimulatedCall) -> CallRecord:
         record = await self.records.get(call.sid)

@@ -104,3 +104,20 @@ async def test_it_is_connected_again_once_and_then_the_line_apologises(autojump_
 
     assert (record.outcome, there.slots.free, len(there.streams)) == ("crashed", 1, 2)
     assert [entry.verb for entry in call.log.of(VerbExecuted)][:2] == ["Say", "Dial"]
+
+
+async def test_a_stream_that_only_twilio_knows_to_be_over_is_ended_and_its_call_goes_on(
+    autojump_clock: MockClock,
+) -> None:
+    """Twilio notices a broken path up to 45 s before we do: its word is taken for it."""
+    async with open_switchboard(SCENARIO, ROSTER, MAX_CALLS="1") as there, trio.open_nursery() as nursery:
+        nursery.start_soon(there.call_in)
+        await trio.sleep(4.0)
+        (call,) = there.twilio.calls.values()
+        answer = await there.ask("/twilio/after", CallSid=call.sid, CallStatus="in-progress")
+        await call.wait_over()
+        record = await there.record_of(call)
+
+    assert "<Stream" in answer.text
+    assert (record.outcome, len(there.streams), there.slots.taken) == ("completed", 2, 0)
+    assert said(record) == ["When do you open?", "Thank you, goodbye."]

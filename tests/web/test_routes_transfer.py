@@ -10,6 +10,7 @@ from trio.testing import MockClock
 from actors.resumption import Resumption
 from actors.switch import TransferOrder
 from agents.brief import Brief
+from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, ORIGIN, OTHER_CALL_SID, Exchange, FakeLine, Peer, exchange, record
 from web.media import MediaDoor
@@ -198,6 +199,47 @@ async def test_a_function_may_have_a_person_of_its_own(autojump_clock: MockClock
 
     ((call_sid, document),) = line.redirected
     assert (call_sid, "<Number>+15551112222</Number>" in document) == (CALL_SID, True)
+
+
+async def test_a_transfer_that_the_line_refused_is_not_gone_on_with(autojump_clock: MockClock) -> None:
+    holes = Pigeonholes()
+    there = exchange(holes=holes, line=FakeLine(refusal=LineError("down", code=20500)))
+    with pytest.raises(LineError):
+        await TwilioTransfers(there.line, holes, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
+
+    assert "<Dial" not in (await there.twilio("/twilio/after", dialled_form(""))).text
+
+
+async def test_an_operator_who_hangs_up_during_a_transfer_ends_the_call(autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.twilio("/twilio/voice", dialled_form("") | {"CallStatus": "ringing"})
+    await cast("MediaDoor", there.app.asgi_app).office.services.records.save(PARKED)
+
+    answer = await there.operator("DELETE", f"/calls/{CALL_SID}")
+
+    assert (answer.status_code, (await kept(there)).outcome) == (202, "caller_hung_up")
+
+
+async def test_any_worker_takes_the_caller_back_that_sees_the_same_records(autojump_clock: MockClock) -> None:
+    holes, records = Pigeonholes(), MemoryRecords()
+    one, other = (exchange(holes=holes, records=records) for _ in range(2))
+    await cast("MediaDoor", one.app.asgi_app).office.services.records.save(PARKED)
+    answer = await other.twilio("/twilio/dialled", dialled_form("busy"))
+    token = answer.text.partition('name="token" value="')[2].partition('"')[0]
+
+    await Peer().starts(token).says("hello").visit(one.app)
+
+    assert [plan.resumption for plan in one.calls.plans] == [Resumption(PARKED, "busy")]
+
+
+async def test_where_the_record_is_not_seen_the_call_begins_anew(autojump_clock: MockClock) -> None:
+    there = exchange()
+    answer = await there.twilio("/twilio/dialled", dialled_form("busy"))
+    token = answer.text.partition('name="token" value="')[2].partition('"')[0]
+
+    await Peer().starts(token).says("hello").visit(there.app)
+
+    assert [plan.resumption for plan in there.calls.plans] == [None]
 
 
 async def test_without_a_number_nobody_is_dialled(autojump_clock: MockClock) -> None:
