@@ -113,6 +113,8 @@ def silence() -> str:
          _seconds(policy.closing + policy.hang_up)),
         ("... an agent begins it and never finishes; then the call is ended", "`longest_closing`",
          _seconds(policy.longest_closing)),
+        ("Twilio does not put a caller through who has heard that it does; then the agent goes on",
+         "`goodbye_onset` + `put_through`", _seconds(policy.goodbye_onset + policy.put_through)),
     ]  # fmt: skip
     return _table(("what happens", "the caller waits at most for", "with the defaults"), rows)
 

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 from actors.resumption import Resumption
 from actors.switch import TransferOrder
 from agents.brief import Brief
+from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, ORIGIN, OTHER_CALL_SID, Exchange, FakeLine, Peer, exchange, record
@@ -240,6 +241,21 @@ async def test_where_the_record_is_not_seen_the_call_begins_anew(autojump_clock:
     await Peer().starts(token).says("hello").visit(there.app)
 
     assert [plan.resumption for plan in there.calls.plans] == [None]
+
+
+class Away(MemoryRecords):
+    """A database that does not answer."""
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        raise RecordsUnavailable("away")
+
+
+async def test_a_database_that_is_away_costs_the_conversation_and_not_the_call(autojump_clock: MockClock) -> None:
+    there = exchange(records=Away())
+    answer = await there.twilio("/twilio/dialled", dialled_form("busy"))
+    transferred = await there.twilio("/twilio/dialled", dialled_form("completed"))
+
+    assert ("<Stream" in answer.text, "<Hangup" in transferred.text) == (True, True)
 
 
 async def test_without_a_number_nobody_is_dialled(autojump_clock: MockClock) -> None:

@@ -170,3 +170,20 @@ async def test_a_redirect_ends_the_ringing(autojump_clock: MockClock) -> None:
 
     assert far.posts("/dialled") == []
     assert (call.log.of(StreamOpened), call.status.value) == ((), "completed")
+
+
+@pytest.mark.parametrize(
+    ("whisper", "did"),
+    [
+        ("<Response><Pause length='2'/><Play>/a.mp3</Play></Response>", ["answered", "was connected", "hung up"]),
+        (f"<Response><Redirect>{ORIGIN}/accepted</Redirect></Response>", ["answered", "was connected", "hung up"]),
+        ("<Response><Gather><Hangup/></Gather></Response>", ["answered"]),
+        ("<Response><Reject/></Response>", ["answered"]),
+    ],
+)
+async def test_whatever_the_whisper_does_its_end_connects_and_a_hang_up_does_not(
+    whisper: str, did: list[str], autojump_clock: MockClock
+) -> None:
+    _, call = await put_through(Human(talks=1.0), whisper=whisper)
+
+    assert acts(call) == did
