@@ -54,6 +54,9 @@ class TwilioTransfers:
         await self.holes.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
         try:
             await self.line.redirect(call_sid, document)
-        except LineError:
-            await self.holes.take(f"transfer {call_sid}")
-            raise
+        except LineError as exc:
+            refusal = exc
+        else:
+            return
+        await self.holes.take(f"transfer {call_sid}")
+        raise refusal
