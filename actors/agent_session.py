@@ -91,9 +91,9 @@ class AgentSession:
         return not self._patience.is_closed
 
     @property
-    def is_overdue(self) -> bool:
-        """Whether it was to say something, and has never said or done anything."""
-        return self.is_awaited and not self._patience.done
+    def has_acted(self) -> bool:
+        """Whether it has ever said or done anything."""
+        return self._patience.done > 0
 
     @property
     def is_unheeding(self) -> bool:

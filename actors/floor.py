@@ -47,8 +47,17 @@ class Seat:
     tenure: Tenure
     session: AgentSession
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    began: float = math.inf
+    """When it was begun to be connected."""
     since: float = math.inf
     """When it took the floor."""
+
+    @property
+    def unproven(self) -> float:
+        """How long it has been at work, or was on its way to it, without any proof that it is of use."""
+        if self.session.has_acted:
+            return 0.0
+        return (trio.current_time() if self.session.is_awaited else self.since) - self.began
 
     @property
     def agent(self) -> str:
@@ -91,6 +100,7 @@ class Floor:
         *Raises* `AgentUnavailable` when the session could not be made ready in time.
         """
         self.desk.journal.note(SessionConnecting(seat.agent, seat.number, why))
+        seat.began = trio.current_time()
         try:
             with trio.fail_after(deadline):
                 await sessions.start(self._occupy, seat, on_ready)

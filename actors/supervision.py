@@ -23,10 +23,15 @@ T = TypeVar("T")
 
 @attrs.frozen
 class RestartPolicy:
-    """At most `intensity` restarts within `period` seconds, each after a full-jitter delay."""
+    """At most `intensity` restarts of an agent within `period` seconds, each after a full-jitter delay.
+
+    And at most `total` restarts within `total_period` seconds of all agents of a call together.
+    """
 
     intensity: int = 2
     period: float = 10.0
+    total: int = 6
+    total_period: float = 300.0
     first_delay: float = 0.1
     longest_delay: float = 2.0
 
@@ -48,11 +53,34 @@ class Crashed:
 
 
 @attrs.define
+class RestartTotal:
+    """The restarts a whole call has left, whichever agent needs them, and however well each has gone.
+
+    Its clock never stands still. Every restart may have been a success, and the service be of no use all the same.
+    """
+
+    policy: RestartPolicy
+    _times: deque[float] = attrs.field(factory=deque, init=False)
+
+    def is_spent(self) -> bool:
+        """Say whether there have been as many as there may be."""
+        _forget(self._times, self.policy.total_period)
+        return len(self._times) >= self.policy.total
+
+    def count(self) -> None:
+        """Count a restart."""
+        self._times.append(trio.current_time())
+
+
+@attrs.define
 class RestartBudget:
-    """The restarts one agent has left."""
+    """The restarts one agent has left, of its own and of its call's."""
 
     policy: RestartPolicy
     rng: Random
+    total: RestartTotal = attrs.field(
+        default=attrs.Factory(lambda budget: RestartTotal(budget.policy), takes_self=True)
+    )
     _times: deque[float] = attrs.field(factory=deque, init=False)
 
     def spend(self, crash: Crashed) -> float:
@@ -60,13 +88,13 @@ class RestartBudget:
 
         *Raises* `RestartsExhausted` from the crash when the budget is spent or the crash cannot be mended by a retry.
         """
-        now = trio.current_time()
-        while self._times and now - self._times[0] > self.policy.period:
-            self._times.popleft()
-        if not crash.is_retryable or len(self._times) >= self.policy.intensity:
+        _forget(self._times, self.policy.period)
+        is_spent = len(self._times) >= self.policy.intensity or self.total.is_spent()
+        if is_spent or not crash.is_retryable:
             raise RestartsExhausted(crash.reason) from crash.error
         ceiling = min(self.policy.longest_delay, self.policy.first_delay * 2 ** len(self._times))
-        self._times.append(now)
+        self._times.append(trio.current_time())
+        self.total.count()
         return self.rng.uniform(0, ceiling)
 
     def stand_still(self, seconds: float) -> None:
@@ -75,6 +103,11 @@ class RestartBudget:
         Otherwise a start that takes longer to fail than `period` / `intensity` would be tried for ever.
         """
         self._times = deque(at + seconds for at in self._times)
+
+
+def _forget(times: deque[float], period: float) -> None:
+    while times and trio.current_time() - times[0] > period:
+        times.popleft()
 
 
 async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:

@@ -35,7 +35,7 @@ from actors.opening import Opening
 from actors.resumption import Resumption
 from actors.settings_form import SettingsForm
 from actors.silence import mind_vacancy
-from actors.supervision import Crashed, RestartBudget
+from actors.supervision import Crashed, RestartBudget, RestartTotal
 from agents.brief import Brief
 from agents.roster import Roster
 from protocol.deepgram import Settings
@@ -72,6 +72,9 @@ class Supervisor:
     rng: Random
     context: Brief | None = None
     resumption: Resumption | None = None
+    _total: RestartTotal = attrs.field(
+        default=attrs.Factory(lambda one: RestartTotal(one.desk.policy.restarts), takes_self=True), init=False
+    )
     _early: deque[ToSupervisor] = attrs.field(factory=deque, init=False)
     _voice: str = attrs.field(default="", init=False)
     _owed: bool = attrs.field(default=True, init=False)
@@ -166,8 +169,7 @@ class Supervisor:
         if (ended := lost.session.last_word) is not None:
             await play_out(self.desk, lost.session.voice)
             return ended
-        if lost.session.is_overdue:  # one mute session after the other must not outlive the budget's period
-            lost.tenure.budget.stand_still(trio.current_time() - lost.since)
+        lost.tenure.budget.stand_still(lost.unproven)  # one mute session after the other must not outlive its period
         await self._back_off(lost.tenure, crash)
         return await self._seat_within_budget(sessions, lost.tenure, "restart", lambda: self._resumption(lost))
 
@@ -181,11 +183,11 @@ class Supervisor:
     ) -> Seat:
         self._voice, waits_until = tenure.agent.voice, trio.current_time() + self.desk.policy.busy_patience
         while True:
-            seat, began = self.floor.new_seat(tenure, opening()), trio.current_time()
+            seat = self.floor.new_seat(tenure, opening())
             try:
                 await self.floor.start(sessions, seat, why, self.desk.policy.session_start, _nobody_leaves)
             except AgentUnavailable as unavailable:
-                tenure.budget.stand_still(trio.current_time() - began)
+                tenure.budget.stand_still(trio.current_time() - seat.began)
                 if unavailable.is_busy and trio.current_time() < waits_until:
                     await trio.sleep(self.desk.policy.busy_retry)
                 else:
@@ -242,7 +244,7 @@ class Supervisor:
         return Opening(settings, lambda: self.desk.tape.resume_point(start), unanswered, greets=bool(word))
 
     def _new_budget(self) -> RestartBudget:
-        return RestartBudget(self.desk.policy.restarts, self.rng)
+        return RestartBudget(self.desk.policy.restarts, self.rng, self._total)
 
 
 def _nobody_leaves() -> None:

@@ -8,7 +8,16 @@ import trio
 from trio.testing import MockClock
 
 from actors.errors import AgentUnavailable, RestartsExhausted
-from actors.supervision import Crashed, RestartBudget, RestartPolicy, contain, describe, guard, root_cause
+from actors.supervision import (
+    Crashed,
+    RestartBudget,
+    RestartPolicy,
+    RestartTotal,
+    contain,
+    describe,
+    guard,
+    root_cause,
+)
 from protocol.errors import RemoteProtocolError
 
 CRASH = Crashed(AgentUnavailable("closed"))
@@ -22,7 +31,7 @@ class Longest(Random):
 
 
 def budget(intensity: int = 2, period: float = 10.0) -> RestartBudget:
-    return RestartBudget(RestartPolicy(intensity, period), Longest())
+    return RestartBudget(RestartPolicy(intensity, period, total=50), Longest())
 
 
 # Budget
@@ -51,6 +60,32 @@ async def test_restarts_of_long_ago_are_forgotten(autojump_clock: MockClock) -> 
     assert purse.spend(CRASH) == 0.1
 
 
+async def test_a_call_has_a_total_of_its_own_whichever_agents_budget_is_spent(autojump_clock: MockClock) -> None:
+    """Restarts 20 s apart never spend the budget of an agent; the fifth of the call within 100 s is one too many."""
+    policy = RestartPolicy(intensity=2, period=10.0, total=4, total_period=100.0)
+    total = RestartTotal(policy)
+    one, other = RestartBudget(policy, Longest(), total), RestartBudget(policy, Longest(), total)
+    for purse in (one, other, one, other):
+        assert purse.spend(CRASH) == 0.1
+        await trio.sleep(20)
+
+    with pytest.raises(RestartsExhausted):
+        one.spend(CRASH)
+
+    await trio.sleep(20.1)
+    assert other.spend(CRASH) == 0.1
+
+
+async def test_the_clock_of_the_total_does_not_stand_still(autojump_clock: MockClock) -> None:
+    purse = RestartBudget(RestartPolicy(intensity=50, total=1, total_period=60.0), Longest())
+    purse.spend(CRASH)
+    await trio.sleep(60.1)
+
+    purse.stand_still(60.1)
+
+    assert purse.spend(CRASH) == 0.2
+
+
 async def test_an_error_that_no_retry_can_mend_spends_nothing_and_ends_it(autojump_clock: MockClock) -> None:
     purse = budget(intensity=1)
 
@@ -67,8 +102,8 @@ async def test_the_longest_delay_doubles_up_to_its_ceiling(autojump_clock: MockC
 
 
 async def test_the_delay_is_full_jitter_from_the_rng_it_was_given(autojump_clock: MockClock) -> None:
-    purse = RestartBudget(RestartPolicy(intensity=50), Random(7))
-    again = RestartBudget(RestartPolicy(intensity=50), Random(7))
+    policy = RestartPolicy(intensity=50, total=50)
+    purse, again = RestartBudget(policy, Random(7)), RestartBudget(policy, Random(7))
 
     delays = [purse.spend(CRASH) for _ in range(50)]
 

@@ -323,19 +323,68 @@ async def test_an_error_on_the_floor_that_cannot_be_mended_ends_it(autojump_cloc
         assert scene.service.attempts == 1
 
 
+async def crash_after_a_greeting(scene: Scene, seconds: float) -> None:
+    far = await scene.service.seat()
+    await far.greet("Good morning.", 1)
+    await trio.sleep(seconds)
+    await scene.crash(far)
+
+
 async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockClock) -> None:
-    async with a_conversation(
-        CallPolicy(restarts=RestartPolicy(intensity=1, period=10.0), silence_budget=math.inf)
-    ) as scene:
-        for _ in range(5):
-            far = await scene.service.seat()
-            await far.greet("Good morning.", 1)
-            await trio.sleep(11)
-            await scene.crash(far)
+    """One a minute: no more than five are within five minutes."""
+    async with a_conversation(CallPolicy(silence_budget=math.inf)) as scene:
+        for _ in range(10):
+            await crash_after_a_greeting(scene, 61)
         await scene.service.seat()
 
         assert scene.outcome is None
-        assert scene.seated == ["first"] * 6
+        assert scene.seated == ["first"] * 11
+
+
+async def test_a_service_that_drops_each_session_after_some_words_has_an_end(autojump_clock: MockClock) -> None:
+    """11 s a session, so the budget of 2 in 10 s is never spent: seven sessions, 0.1 s between them, and no more."""
+    async with a_conversation(CallPolicy(silence_budget=math.inf)) as scene:
+        for _ in range(7):
+            await crash_after_a_greeting(scene, 11)
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, NoAgentLeft)
+        assert scene.seated == ["first"] * 7
+        assert trio.current_time() == pytest.approx(7 * 11 + 6 * 0.1)
+
+
+@pytest.mark.parametrize("is_owed", [True, False], ids=["asked to speak", "listening"])
+async def test_sessions_that_start_slowly_and_are_lost_without_a_word_have_an_end(
+    is_owed: bool, autojump_clock: MockClock
+) -> None:
+    """4.9 s each, with a budget of 2 in 9.5 s: 9.8 s of starting are no proof of anything, whoever's turn it is."""
+    policy = CallPolicy(restarts=RestartPolicy(period=9.5, total=50), silence_budget=math.inf)
+    async with a_conversation(policy) as scene:
+        if not is_owed:
+            await crash_after_a_greeting(scene, 20)
+        for _ in range(3 - (not is_owed)):
+            far = await scene.service.answer()
+            await trio.sleep(4.9)
+            await far.apply_settings()
+            await scene.crash(far)
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, NoAgentLeft)
+        assert trio.current_time() == pytest.approx(20 + 2 * 4.9 + 0.3 if not is_owed else 3 * 4.9 + 0.3)
+
+
+async def test_the_restarts_of_all_agents_are_counted_together(autojump_clock: MockClock) -> None:
+    policy = CallPolicy(restarts=RestartPolicy(total=3))
+    async with a_conversation(policy) as scene:
+        await scene.crash(await scene.service.seat())
+        await scene.crash(await scene.service.seat())
+        _, second = await hand_over(scene)
+        await scene.crash(second)
+        await scene.crash(await scene.service.seat())
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, NoAgentLeft)
+        assert scene.seated == ["first"] * 3 + ["second"] * 2
 
 
 async def test_a_service_without_room_is_waited_for_without_a_restart(autojump_clock: MockClock) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
+import attrs
 import trio
 from trio.testing import MockClock
 
@@ -27,13 +28,13 @@ class Longest(Random):
 def until_budget_is_spent(policy: CallPolicy, *, stands_still: bool = True) -> float | None:
     """Return the longest time from a crash until no restart is left; None if that never comes.
 
-    Every attempt fails, takes as long as it may, and so does every delay before one. `stands_still` is the rule of
-    `RestartBudget.stand_still`; without it the attempts would count as time in which all was well.
+    Every attempt fails, takes as long as it may, and so does every delay before one. The call's total is left out: it is
+    for other troubles. `stands_still` is the rule of `RestartBudget.stand_still`; without it the attempts would count as time in which all was well.
     """
 
     async def fail_until_spent() -> float | None:
         began = trio.current_time()
-        budget = RestartBudget(policy.restarts, Longest())
+        budget = RestartBudget(attrs.evolve(policy.restarts, total=ENDLESS + 1), Longest())
         for _ in range(ENDLESS):
             try:
                 await trio.sleep(budget.spend(Crashed(AgentUnavailable("not ready"))))
@@ -85,6 +86,11 @@ def silence() -> str:
         ("... none helps; then the apology", "the line before + `hang_up`", _seconds(apology)),
         ("the first session of the call never starts; then the apology", "`session_start` + the line before",
          _seconds(unopened)),
+        ("each session starts at its last moment, and is lost without a word; then the apology", "the same",
+         _seconds(unopened)),
+        ("each session speaks, and is lost less often than its budget forbids; the silences until the apology",
+         "`restarts.total` × (`first_delay` doubled + `session_start`) + `hang_up`, all together, with words between",
+         _seconds(restarts.total * (2 * restarts.first_delay + policy.session_start) + policy.hang_up)),
         ("a session says nothing, whatever is asked of it; then it is restarted",
          "2 × `silence_budget` - `filler_lead`, and the filler", _seconds(mute_sum(policy))),
         ("... and so does each that comes after it; then the apology",

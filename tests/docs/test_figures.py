@@ -30,6 +30,7 @@ def test_the_budget_is_described_as_it_is() -> None:
     policy, page = CallPolicy(), page_text("docs/supervision.md")
 
     assert f"{policy.restarts.intensity} restarts within {policy.restarts.period:g} s" in page
+    assert page.count(f"{policy.restarts.total} restarts within {policy.restarts.total_period:g} s") == 2
     assert f"{restart_sum(policy):g} s > {policy.restarts.period:g} s" in page
     assert restart_sum(policy) > policy.restarts.period
     assert until_budget_is_spent(policy, stands_still=False) is None

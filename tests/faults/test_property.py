@@ -51,15 +51,12 @@ GROQ = st.sampled_from([f"groq: {fault}" for fault in ("429", "500", "hang", "ga
 FAULTS = st.lists(st.one_of(DEEPGRAM, DEEPGRAM, DEEPGRAM, TWILIO, GROQ), min_size=1, max_size=3, unique=True)
 
 
-def cannot_keep(played: Witnessed, faults: list[str]) -> set[int]:
+def cannot_keep(played: Witnessed) -> set[int]:
     """Return the promises that the far end made impossible to keep.
 
-    8 where each session is dropped after some words: the caller is never left in silence, and nothing is ever done.
     5 where a goodbye was never sent, or broken off in a way that forbids to ask for it again.
     """
-    if played.record is None:
-        return {8} if any(" every" in fault for fault in faults) else set()
-    if not played.facts(facts.GoodbyeStarted):
+    if played.record is None or not played.facts(facts.GoodbyeStarted):
         return set()
     assert played.exchange is not None
     ended = played.times(facts.GoodbyeStarted)[-1]
@@ -90,4 +87,4 @@ def test_no_few_faults_break_a_promise(faults: list[str], seed: int, stop_at: fl
     for entry in played.entries:
         note(f"{entry.at:8.3f} {entry.fact}")
 
-    assert [] == check(played, excused=cannot_keep(played, faults))
+    assert [] == check(played, excused=cannot_keep(played))
