@@ -98,8 +98,7 @@ class AgentSession:
     @property
     def is_unheeding(self) -> bool:
         """Whether the caller waits for an answer, and the service has said nothing at all since they spoke."""
-        spoke = self.desk.journal.started + self.desk.activity.last
-        return self.is_awaited and self._last_heard() < spoke
+        return self.is_awaited and self._last_heard() < self.desk.journal.started + self.desk.activity.last
 
     @property
     def last_word(self) -> Ended | None:
@@ -240,6 +239,7 @@ class AgentSession:
                     self._signs.aged.set()
             case deepgram.InjectionRefused(message=why):
                 self.desk.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
+                self._patience.refuse()
             case deepgram.Unrecognised(type=name):
                 self.desk.journal.note(Unrecognised("deepgram", name))
             case _:
@@ -256,7 +256,8 @@ class AgentSession:
 
     def _on_user_started_speaking(self) -> None:
         self.desk.journal.note(UserStartedSpeaking(self.agent.name))
-        self._patience.end()
+        if self._reader is None or not self._reader.is_behind:  # else the caller, who spoke long ago, waits now
+            self._patience.end()
         self._filler_late = False
         self._signs.hear()
         if not self._goodbyes:  # a goodbye is heard to its last word
@@ -361,8 +362,7 @@ class AgentSession:
                 return result.text()
 
     async def _result_of(self, call: FunctionCall) -> FunctionResult:
-        earlier = self.desk.conversation.earlier_answer(call.name, call.arguments)
-        if earlier is not None:
+        if (earlier := self.desk.conversation.earlier_answer(call.name, call.arguments)) is not None:
             return Answer(earlier)
         context = CallContext(self.desk.call_sid, self.agent.name, self.desk.conversation.facts)
         return await run_function(self.agent, call, context)

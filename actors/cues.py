@@ -106,7 +106,7 @@ class Cues:
             patience=self.patience,
             speaks_until=self._speaks_until,
             is_busy=lambda: bool(self.functions),
-            say=self._say,
+            say=self._ask_caller,
         )
 
     async def _retire(self, seat: int, over: trio.MemorySendChannel[Ended | Spent]) -> None:
@@ -138,6 +138,11 @@ class Cues:
                 await self.desk.ledger.wait_floor()
             elif text := self.desk.prompter.take_remark():
                 await self._say(text)
+
+    async def _ask_caller(self, text: str) -> None:
+        """Have the agent ask whether they are there: who does not even say that is gone itself."""
+        self.patience.ask()
+        await self._say(text)
 
     async def _say(self, text: str) -> None:
         await self._inject(text, "queue")

@@ -21,6 +21,7 @@ class Patience:
     closed_at: float = attrs.field(factory=trio.current_time)
     """Since when it has been the caller's turn, if it is."""
     _since: float | None = attrs.field(default=None, init=False)
+    _is_question: bool = attrs.field(default=False, init=False)
     _opened: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -29,6 +30,16 @@ class Patience:
         if since is not None or self._since is None:
             self._since = trio.current_time() if since is None else since
         self._opened.set()
+
+    def ask(self) -> None:
+        """It is the agents' turn for one question, unless the service refuses to put it."""
+        self._is_question = self._since is None
+        self.begin()
+
+    def refuse(self) -> None:
+        """The service will not say what it was asked to, since it hears the caller."""
+        if self._is_question:
+            self.end()
 
     def go_on(self) -> None:
         """It is the agents' turn still, and the caller has just been told so."""
@@ -44,7 +55,7 @@ class Patience:
         """It is not the agents' turn: the caller speaks, or is asked."""
         if self._since is not None:
             self.closed_at = trio.current_time()
-        self._since = None
+        self._since, self._is_question = None, False
         self._closed.set()
         self._closed = trio.Event()
         if self._opened.is_set():  # otherwise somebody waits for it already

@@ -154,6 +154,11 @@ class TapeReader:
         return self.chunk_frames * FRAME_SECONDS
 
     @property
+    def is_behind(self) -> bool:
+        """Whether what it reads was said more than a second ago."""
+        return (self.tape.end - self.cursor) * FRAME_SECONDS > 1.0
+
+    @property
     def is_held(self) -> bool:
         """Whether the ear hears silence instead of the caller."""
         return self._released is not None

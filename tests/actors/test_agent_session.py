@@ -449,6 +449,22 @@ async def test_text_of_the_agent_does_not_open_the_gate(autojump_clock: MockCloc
         assert len(scene.watched.facts(ReplyText)) == 1
 
 
+async def test_a_caller_who_spoke_long_ago_waits_though_the_service_hears_them_begin(autojump_clock: MockClock) -> None:
+    """4 s of the caller's are heard again, and then the service falls silent: that is no turn of the caller's now."""
+    async with trio.open_nursery() as nursery:
+        scene = set_scene()
+        scene.watched.desk.tape.append(speech(200))
+        nursery.start_soon(scene.run)
+        far = await scene.service.seat()
+        await far.say(SpeechStarted())
+        ended = await scene.ended()
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+    assert isinstance(ended, Crashed)
+    assert "first was silent for" in ended.reason
+    assert trio.current_time() == pytest.approx(7, abs=0.1)
+
+
 # Functions
 
 

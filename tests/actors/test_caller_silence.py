@@ -9,6 +9,7 @@ from trio.testing import MockClock
 from actors.facts import CallerSilent
 from actors.messages import Ended
 from actors.policy import CallPolicy
+from actors.supervision import Crashed
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
 from tests.actors.fakes import HAND_OFF, calls, heard, says, words
 from tests.actors.test_agent_session import Scene, on_the_floor
@@ -51,6 +52,19 @@ async def test_a_silent_caller_is_asked_twice_and_then_said_goodbye_to(autojump_
     assert [*times(scene), at] == pytest.approx([GREETING + WAIT, 1.5 + 2 * WAIT, 2.0 + 3 * WAIT], abs=0.05)
     assert [(fact.asked, fact.seconds) for fact in scene.watched.facts(CallerSilent)] == [(1, WAIT), (2, WAIT)]
     assert scene.replies == ["Hello there.", QUESTION, QUESTION, POLICY.silent_goodbye]
+
+
+async def test_an_agent_that_does_not_even_say_the_question_is_gone(autojump_clock: MockClock) -> None:
+    """10 s of the caller's silence, 3 s until the agent is asked for a filler, 1 s for a clip, 3 s more."""
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+        ended = await scene.ended()
+        at = trio.current_time()
+
+    assert isinstance(ended, Crashed)
+    assert "first was silent for" in ended.reason
+    assert at == pytest.approx(GREETING + WAIT + 2 * POLICY.silence_budget - POLICY.filler_lead, abs=0.05)
+    assert len(times(scene)) == 1
 
 
 async def test_noise_does_not_count_as_a_word(autojump_clock: MockClock) -> None:

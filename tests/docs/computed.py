@@ -28,8 +28,9 @@ class Longest(Random):
 def until_budget_is_spent(policy: CallPolicy, *, stands_still: bool = True) -> float | None:
     """Return the longest time from a crash until no restart is left; None if that never comes.
 
-    Every attempt fails, takes as long as it may, and so does every delay before one. The call's total is left out: it is
-    for other troubles. `stands_still` is the rule of `RestartBudget.stand_still`; without it the attempts would count as time in which all was well.
+    Every attempt fails, takes as long as it may, and so does every delay before one. The call's total, which is
+    for other troubles, is left out. `stands_still` is the rule of `RestartBudget.stand_still`; without it the attempts
+    would count as time in which all was well.
     """
 
     async def fail_until_spent() -> float | None:

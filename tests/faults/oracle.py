@@ -19,6 +19,7 @@ import attrs
 
 from actors import facts
 from actors.ledger import SWITCHBOARD
+from actors.tape import KEPT_FRAMES
 from protocol.audio import BYTES_PER_SECOND, FRAME_SECONDS
 from protocol.deepgram import SettingsApplied
 from simulators.deepgram.brain import words_of
@@ -98,11 +99,11 @@ def _offsets_go_on(played: Witnessed) -> Iterator[str]:
 
 
 def _transcript_is_what_was_said(played: Witnessed) -> Iterator[str]:
-    deaf = deaf_from(played)
+    deaf, forgotten = deaf_from(played), max([0.0, *played.times(facts.FloorTaken)]) - KEPT_FRAMES * FRAME_SECONDS
     surely: list[str] = []
     perhaps: list[str] = []
     for line in spoken_lines(played):
-        (surely if line.until <= deaf and not perhaps else perhaps).extend(words_of(line.text))
+        (surely if forgotten < line.at and line.until <= deaf and not perhaps else perhaps).extend(words_of(line.text))
     heard = words_of(" ".join(played.said_by_caller()))
     if heard[: len(surely)] != surely:
         yield f"the caller said {' '.join(surely)!r} before {deaf:.2f} s, and {' '.join(heard)!r} was heard"
