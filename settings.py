@@ -229,7 +229,11 @@ MAX_CALL_SECONDS = Variable(
     "1800",
 )
 HUMAN_DIGIT = Variable(
-    "HUMAN_DIGIT", "the key that asks for a person: the agent is told so", "0", optional(phone_key), ""
+    "HUMAN_DIGIT",
+    "the key that puts a caller through to a person; without TRANSFER_PHONE_NUMBER the agent is told of it",
+    "0",
+    optional(phone_key),
+    "",
 )
 KEEP_DIGITS = Variable(
     "KEEP_DIGITS",

@@ -9,7 +9,6 @@ raises; it returns only when its agent has ended the conversation and the goodby
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from functools import partial
 from typing import TypeAlias
 
 import attrs
@@ -186,15 +185,12 @@ class AgentSession:
             patience=self._patience,
             goodbyes=self._goodbyes,
             functions=self._functions,
-            tell=partial(self._tell, wire),
             signs=self._signs,
+            echoes=self._echoes,
+            note_turn=self._note_turn,
+            summarizer=self.summarizer,
         )
         return self._cues
-
-    async def _tell(self, wire: AgentWire, text: str, shown: str) -> None:
-        self._echoes.append(text)
-        await self._note_turn(text, shown)
-        await wire.send(InjectUserMessage(text))
 
     # What the service says
 

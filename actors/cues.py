@@ -15,15 +15,18 @@ from actors.caller_silence import CallerMinder
 from actors.desk import Desk
 from actors.facts import GoodbyeHeard, GoodbyeStarted, SessionSpent
 from actors.keypad import masked, told
-from actors.messages import Ended, Spent
+from actors.messages import Ended, Spent, ToSummarizer
 from actors.patience import Patience
 from actors.prompter import Closing
 from actors.reply import Reply, Voice
 from actors.tape import TapeReader
+from actors.transfer import put_through
+from agents.functions import TransferToHuman
 from agents.spec import AgentSpec
-from protocol.deepgram import InjectAgentMessage, InjectionBehavior
+from protocol.deepgram import InjectAgentMessage, InjectionBehavior, InjectUserMessage
 
 _LOOK_AGAIN = 1.0
+_PUT_THROUGH = "the sentence before a transfer"
 CLOSING = "the closing sentence"
 """A goodbye like the agent's own: while it is said, what comes besides is not heard, and answers nothing."""
 _LONGEST_REPLY = 10.0
@@ -63,8 +66,9 @@ class Signs:
 class Cues:
     """One session's.
 
-    `goodbyes` is what it says that no barge-in may cut; `functions` are those of ours that the model waits
-    for; `tell` puts words to it as the caller's, and notes other ones.
+    `goodbyes` is what it says that no barge-in may cut; `functions` are those of ours that the model waits for;
+    `note_turn` notes what the model is told as the caller's words, and what others may know of it; `echoes` are the
+    texts that the service will say back.
     """
 
     desk: Desk
@@ -75,8 +79,12 @@ class Cues:
     patience: Patience
     goodbyes: set[str]
     functions: Collection[str]
-    tell: Callable[[str, str], Awaitable[None]]
     signs: Signs
+    echoes: list[str]
+    note_turn: Callable[[str, str], Awaitable[None]]
+    summarizer: trio.MemorySendChannel[ToSummarizer]
+    _sentence: str = attrs.field(default="", init=False)
+    """What is to be heard to its end."""
     _last: Reply | None = attrs.field(default=None, init=False)
     _begun: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -93,11 +101,9 @@ class Cues:
 
     def on_agent_text(self, text: str, reply: Reply) -> None:
         """Take note of a sentence of the agent's that the caller will hear."""
-        closing = self.desk.prompter.closing
-        if closing is not None and CLOSING in self.goodbyes and text and closing.sentence.startswith(text):
+        if text and self._sentence.startswith(text):
             self._last = reply
             self._begun.set()
-            self.desk.prompter.begin()
 
     def _caller_minder(self) -> CallerMinder:
         return CallerMinder(
@@ -127,8 +133,31 @@ class Cues:
                 await self.desk.ledger.wait_floor()
                 continue
             keys, policy = self.desk.prompter.take_keys(), self.desk.policy
-            text = told(keys, policy.human_digit)
-            await self.tell(text, text if policy.keep_digits else masked(keys))
+            text, why = told(keys, policy.human_digit), ""
+            if keys == (policy.human_digit,) and self.desk.switch.transfers is not None and not self.functions:
+                why = f" {await self._put_through()}"
+            await self._tell(text + why, text + why if policy.keep_digits else masked(keys))
+
+    async def _tell(self, text: str, shown: str) -> None:
+        self.echoes.append(text)
+        await self.note_turn(text, shown)
+        await self.wire.send(InjectUserMessage(text))
+
+    async def _put_through(self) -> str:
+        """Put a caller through who has asked for a person by a key; return why it could not be done."""
+
+        async def hear() -> None:
+            self.patience.end()
+            self.goodbyes.add(_PUT_THROUGH)
+            try:
+                with trio.move_on_after(2 * self.desk.policy.goodbye_onset):
+                    await self._say_to_the_end(self.desk.policy.putting_through, interrupts=True)
+                await self._hear_to_the_end()
+            finally:
+                self.goodbyes.discard(_PUT_THROUGH)
+
+        wanted = TransferToHuman(f"The caller pressed {self.desk.policy.human_digit} for a person")
+        return await put_through(self.desk, self.agent, wanted, hear, self.summarizer)
 
     async def _pass_on_remarks(self) -> None:
         while True:
@@ -162,7 +191,8 @@ class Cues:
         if closing.go is not None:
             await self._hush_until(closing.go)
         self.desk.journal.note(GoodbyeStarted(self.agent.name, closing.outcome))
-        await self._say_last(closing.sentence, interrupts=interrupts)
+        await self._say_to_the_end(closing.sentence, interrupts=interrupts)
+        self.desk.prompter.begin()
         self.desk.journal.note(GoodbyeHeard(self.agent.name, await self._hear_last()))
         return Ended(closing.outcome, closing.outcome)
 
@@ -172,11 +202,21 @@ class Cues:
         await go.wait()
         self.voice.is_hushed = False
 
-    async def _say_last(self, sentence: str, *, interrupts: bool) -> None:
+    async def _hear_last(self) -> bool:
+        """Wait until the sentence has been received and played, and let nothing be heard that follows it."""
+        last = await self._receive_to_the_end()
+        self.voice.is_hushed = self.voice.is_muted = True
+        self.desk.ledger.end_reply(self.voice)
+        return await self._play_to_the_end(last)
+
+    # A sentence, heard to its end
+
+    async def _say_to_the_end(self, sentence: str, *, interrupts: bool) -> None:
         """Say it after what is being said; where nothing comes of that, instead of it.
 
         What is queued may be refused while the service hears the caller (Deepgram reference, section 3.5).
         """
+        self._sentence, self._last, self._begun = sentence, None, trio.Event()
         if not interrupts:
             await self._inject(sentence, "queue")
             with trio.move_on_after(self.desk.policy.goodbye_onset):
@@ -186,19 +226,22 @@ class Cues:
         await self._inject(sentence, "interrupt")
         await self._begun.wait()
 
-    async def _hear_last(self) -> bool:
-        """Wait until the sentence has been received and played, and let nothing be heard that follows it."""
-        ledger, policy, last = self.desk.ledger, self.desk.policy, self._last
+    async def _hear_to_the_end(self) -> bool:
+        """Wait until it has been received and played; tell whether all of it was."""
+        return await self._play_to_the_end(await self._receive_to_the_end())
+
+    async def _receive_to_the_end(self) -> Reply | None:
+        last, received = self._last, -1
+        while last is not None and not (last.whole or last.closed) and last.received > received:  # as long as it comes
+            received = last.received
+            with trio.move_on_after(self.desk.policy.goodbye_audio):
+                await self.desk.ledger.wait_received(last)
+        return last
+
+    async def _play_to_the_end(self, last: Reply | None) -> bool:
         if last is None:
             return False
-        received = -1
-        while not (last.whole or last.closed) and last.received > received:  # as long as more of it comes
-            received = last.received
-            with trio.move_on_after(policy.goodbye_audio):
-                await ledger.wait_received(last)
-        self.voice.is_hushed = self.voice.is_muted = True
-        ledger.end_reply(self.voice)
-        with trio.move_on_after(ledger.unplayed + policy.goodbye_grace):
+        with trio.move_on_after(self.desk.ledger.unplayed + self.desk.policy.goodbye_grace):
             await last.ended.wait()
         return last.complete
 

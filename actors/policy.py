@@ -87,6 +87,8 @@ class CallPolicy:
     """Whether journal and record say which keys were pressed (KEEP_DIGITS)."""
     human_digit: str = ""
     """The key that asks for a person, if any (HUMAN_DIGIT)."""
+    putting_through: str = "One moment, I will put you through."
+    """What they hear then, where there is a person."""
     machine_quiet: float = 2.5
     """Of a machine's line, before its greeting is taken to be over, where Twilio does not say so."""
     machine_greeting: float = 30.0

@@ -8,8 +8,9 @@ from trio.testing import MockClock
 
 from actors import facts
 from actors.policy import CallPolicy
-from simulators.scenario import Scenario, parse_scenario
+from simulators.scenario import parse_scenario
 from tests.calls.harness import Played, play
+from tests.calls.test_transfer import FakeTransfers
 
 POLICY = CallPolicy()
 
@@ -180,8 +181,7 @@ async def test_keys_pressed_during_a_handoff_are_the_next_agents(every: float, a
 WATCHED = (facts.HandoffAsked, facts.KeysPressed, facts.HandoffCommitted)
 
 
-async def test_the_key_for_a_person_is_told_as_a_wish(autojump_clock: MockClock) -> None:
-    scenario: Scenario = parse_scenario("""
+WISHES = parse_scenario("""
 [caller]
 hangs_up = false
 [[caller.line]]
@@ -194,6 +194,37 @@ hears = "the caller pressed 0 on the keypad they want to speak to a person"
 says = ["Somebody will call you. Goodbye."]
 calls = [{ name = "end_conversation", arguments = { reason = "customer_request" } }]
 """)
-    played = await play(scenario, policy=CallPolicy(human_digit="0"))
+ZERO = CallPolicy(human_digit="0")
+
+
+async def test_the_key_for_a_person_is_told_as_a_wish(autojump_clock: MockClock) -> None:
+    played = await play(WISHES, policy=ZERO)
 
     assert played.heard_of_agents()[-1] == "Somebody will call you. Goodbye."
+
+
+async def test_where_there_is_a_person_it_puts_the_caller_through(autojump_clock: MockClock) -> None:
+    """The model is not asked; the caller hears what happens, to the last word."""
+    transfers = FakeTransfers(Played())
+    played = await play(WISHES, policy=ZERO, played=transfers.played, transfers=transfers)
+
+    ((_, order),) = transfers.asked
+    assert (played.the_record.outcome, order.reason) == ("transferring", "The caller pressed 0 for a person")
+    assert played.heard_of_agents()[-1] == POLICY.putting_through
+    assert played.facts(facts.TurnHeard) == []
+
+
+async def test_where_nobody_can_be_reached_the_agent_is_told_and_goes_on(autojump_clock: MockClock) -> None:
+    transfers = FakeTransfers(Played(), refusal=OSError("no line"))
+    played = await play(WISHES, policy=ZERO, played=transfers.played, transfers=transfers)
+
+    assert played.facts(facts.TransferFailed)
+    assert played.the_record.outcome == "completed"
+    assert played.heard_of_agents()[-2:] == [POLICY.putting_through, "Somebody will call you. Goodbye."]
+
+
+async def test_a_service_that_is_mute_does_not_keep_the_caller_from_the_person(autojump_clock: MockClock) -> None:
+    transfers = FakeTransfers(Played())
+    await play(WISHES, ["deepgram: mute after 9 s"], policy=ZERO, played=transfers.played, transfers=transfers)
+
+    assert len(transfers.asked) == 1
