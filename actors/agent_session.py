@@ -131,7 +131,9 @@ class AgentSession:
 
     async def _converse(self, wire: AgentWire) -> Ended | Spent:
         policy = self.desk.policy
-        reader = TapeReader(self.desk.tape, self.opening.start(), policy.chunk_frames, policy.replay_rate)
+        reader = TapeReader(
+            self.desk.tape, self.opening.start(), policy.chunk_frames, policy.replay_rate, deliver=wire.put_audio
+        )
         self._reader = reader
         over, outcome = trio.open_memory_channel[Ended | Spent](1)
         with over, outcome:

@@ -12,7 +12,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
-from protocol.deepgram import AgentDialogue, ClientMessage, ErrorReported, ServerMessage, is_retryable
+from protocol.deepgram import AgentDialogue, CallerAudio, ClientMessage, ErrorReported, ServerMessage, is_retryable
 from protocol.wire import PacedWebSocket
 
 M = TypeVar("M")
@@ -55,6 +55,13 @@ class AgentWire:
             message = await self.receive()
             if isinstance(message, wanted):
                 return message
+
+    def put_audio(self, chunk: bytes) -> bool:
+        """Send caller audio if that is possible at once; what stands against it, `send` will say."""
+        try:
+            return self.socket.send_nowait(self.dialogue.send(CallerAudio(chunk)))
+        except ConnectionClosed:
+            return False
 
     async def send(self, message: ClientMessage) -> None:
         """Send a message, within the stall deadline.

@@ -6,6 +6,7 @@ blocks the writer, and when it overflows it forgets the oldest frames and counts
 """
 
 import math
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -36,7 +37,7 @@ class Tape:
     _delivered: int = attrs.field(default=0, init=False)
     _wanted: float = attrs.field(default=math.inf, init=False)
     _awaited: int = attrs.field(default=0, init=False)
-    _more: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _lookers: list[Callable[[], None]] = attrs.field(factory=list, init=False)
 
     @property
     def end(self) -> int:
@@ -66,28 +67,33 @@ class Tape:
         if self.end >= self._wanted:
             self.wake()
 
-    def read(self, start: int, stop: int) -> bytes:
+    def peek(self, start: int, stop: int) -> bytes:
         """Return the frames from `start` up to `stop`, as far as they exist and are still kept."""
-        stop = min(stop, self.end)
-        self.lost += max(0, min(max(start, self._first), stop) - self._delivered)
-        self._delivered = max(self._delivered, stop)
         origin = self._first
         return bytes(self._audio[max(0, start - origin) * FRAME_BYTES : max(0, stop - origin) * FRAME_BYTES])
 
-    async def wait_end(self, offset: int) -> None:
-        """Wait until the tape reaches `offset`, or `wake` is called."""
-        if self.end >= offset:
-            await trio.lowlevel.checkpoint()
-            return
-        self._wanted = min(self._wanted, offset)
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the same frames, and note that a session has them."""
+        stop = min(stop, self.end)
+        self.lost += max(0, min(max(start, self._first), stop) - self._delivered)
+        self._delivered = max(self._delivered, stop)
+        return self.peek(start, stop)
+
+    def call_at(self, offset: int, look: Callable[[], None]) -> None:
+        """Have `look` called once: when the tape reaches `offset`, or somebody says `wake`."""
         self._awaited = offset
-        await self._more.wait()
+        self._wanted = min(self._wanted, offset)
+        self._lookers.append(look)
+
+    def call_off(self, look: Callable[[], None]) -> None:
+        """Have `look` not called any more."""
+        self._lookers = [other for other in self._lookers if other != look]
 
     def wake(self) -> None:
-        """Let every waiting reader look again."""
-        self._wanted = math.inf
-        self._more.set()
-        self._more = trio.Event()
+        """Let everybody who waits look."""
+        lookers, self._lookers, self._wanted = self._lookers, [], math.inf
+        for look in lookers:
+            look()
 
     def commit(self, offset: int) -> None:
         """Note that what the caller said before `offset` has been transcribed.
@@ -130,7 +136,12 @@ class Tape:
         del self._audio[: frames * FRAME_BYTES]
 
 
-@attrs.define
+def _later(_: bytes) -> bool:
+    """Deliver nothing at once."""
+    return False
+
+
+@attrs.define(eq=False)
 class TapeReader:
     """One session's ear: the tape from `cursor` on, in chunks, and silence while the ear is held.
 
@@ -145,9 +156,13 @@ class TapeReader:
     rate: float = 4.0
     starved_after: float = 2.0
     """Seconds without caller audio after which silence stands in for it."""
+    deliver: Callable[[bytes], bool] = _later
+    """Takes a live chunk the moment it is complete, if it can at once; else `next_chunk` returns it."""
     silent_frames: int = attrs.field(default=0, init=False)
     _released: trio.Event | None = attrs.field(default=None, init=False)
     _due: float = attrs.field(default=-math.inf, init=False)
+    _fed: float = attrs.field(default=-math.inf, init=False)
+    _news: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
     def chunk_seconds(self) -> float:
@@ -177,21 +192,43 @@ class TapeReader:
             self._released = None
 
     async def next_chunk(self) -> bytes:
-        """Wait for the next chunk of the caller's audio, or of the silence that stands in for it."""
+        """Wait for the next chunk of the caller's audio that could not be delivered, or of silence in its stead."""
         while True:
             if self._released is not None:
                 return await self._next_silence(self._released)
             self.cursor = max(self.cursor, self.tape.first)
             backlog = self.tape.end - self.cursor
             if backlog < self.chunk_frames:
-                with trio.move_on_after(self.starved_after) as patience:
-                    await self.tape.wait_end(self.cursor + self.chunk_frames)
-                if patience.cancelled_caught:
+                if not await self._wait_news():
                     return self._silence()
             elif trio.current_time() < self._due:
                 await trio.sleep_until(self._due)
             else:
                 return self._take(backlog)
+
+    async def _wait_news(self) -> bool:
+        """Wait for something that `_look` cannot do; False if nothing has come for too long."""
+        self._fed, self._news = trio.current_time(), trio.Event()
+        self.tape.call_at(self.cursor + self.chunk_frames, self._look)
+        try:
+            while trio.current_time() < self._fed + self.starved_after:
+                with trio.move_on_at(self._fed + self.starved_after):
+                    await self._news.wait()
+                    return True
+        finally:
+            self.tape.call_off(self._look)
+        return False
+
+    def _look(self) -> None:
+        """Deliver what is complete, in the turn of whoever put it on tape: waking a task costs more than all of it."""
+        backlog, now = self.tape.end - self.cursor, trio.current_time()
+        is_live = self._released is None and self.chunk_frames <= backlog < 2 * self.chunk_frames and now >= self._due
+        if is_live and self.deliver(self.tape.peek(self.cursor, self.cursor + self.chunk_frames)):
+            self._take(backlog)
+            self._fed = now
+            self.tape.call_at(self.cursor + self.chunk_frames, self._look)
+        else:
+            self._news.set()
 
     def _take(self, backlog: int) -> bytes:
         start, self.cursor = self.cursor, self.cursor + self.chunk_frames

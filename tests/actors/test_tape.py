@@ -350,18 +350,6 @@ async def test_a_reader_cancelled_while_waiting_has_taken_nothing(autojump_clock
     assert await reader.next_chunk() == frames(range(4))
 
 
-async def test_waiting_for_what_is_there_already_lets_others_run(autojump_clock: MockClock) -> None:
-    tape = Tape()
-    tape.append(frames(range(4)))
-    await tape.wait_end(4)
-
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await tape.wait_end(4)
-
-    assert scope.cancelled_caught
-
-
 class TapeInUse(RuleBasedStateMachine):
     """Sessions that follow one another on one tape: each reads on, is held, hands over, or crashes."""
 
