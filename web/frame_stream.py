@@ -8,7 +8,6 @@ gone: code 1006.
 Asking the kernel and waking a task cost more than all that is done for a frame, so whoever can wait says so: `gather`.
 """
 
-import math
 import os
 
 import attrs
@@ -17,10 +16,9 @@ import trio
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
+from web.ticks import TICK_SECONDS, next_tick, wait_tick
 
 _MOST_AT_ONCE = 2**16
-_TICK = 0.01
-"""Seconds. Whoever gathers is woken on a tick, together with others: one turn of the scheduler for many calls."""
 _ROUNDING = 1e-6
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -40,8 +38,8 @@ class FrameStream:
     _unsent: bytes = attrs.field(default=b"", init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _stride: float = attrs.field(default=0.0, init=False)
-    _last_read: float = attrs.field(default=-3600.0, init=False)
-    """When that was: the next tick, if we were woken by the peer."""
+    _last_read: int = attrs.field(default=-10_000, init=False)
+    """On which tick that was: the next one, if we were woken by the peer."""
 
     @_socket.default
     def _bare_socket(self) -> trio.socket.SocketType | None:
@@ -91,15 +89,15 @@ class FrameStream:
         if self._come_already:
             already, self._come_already = self._come_already, b""
             return already
-        due = math.floor((self._last_read + self._stride) / _TICK + _ROUNDING) * _TICK
-        if due > trio.current_time():
-            await trio.sleep_until(due)
+        due = self._last_read + int(self._stride / TICK_SECONDS + _ROUNDING)
+        if due * TICK_SECONDS > trio.current_time():
+            await wait_tick(due)
             self._last_read = due
             come = _read_nowait(self._socket) if self._socket is not None else None
             if come is not None:
                 return come
         waited_for = await self._wait_data()
-        self._last_read = math.ceil(trio.current_time() / _TICK) * _TICK
+        self._last_read = next_tick(trio.current_time())
         return waited_for
 
     async def _wait_data(self) -> bytes | bytearray:

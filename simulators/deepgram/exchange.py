@@ -43,6 +43,8 @@ class DeepgramExchange:
     refuse: Callable[[int], Exception] = rejected
     wire: bool = False
     """True: real WebSocket framing over a memory stream, instead of whole messages."""
+    prompt: bool = False
+    """True: in memory, the client sends without waiting what there is room for, as over a real socket."""
     log: ExchangeLog = attrs.field(factory=ExchangeLog)
     connections: int = attrs.field(default=0, init=False)
     """How many connections were asked for so far."""
@@ -89,6 +91,7 @@ class DeepgramExchange:
     @asynccontextmanager
     async def _open_memory(self, connection: int) -> AsyncIterator[PacedWebSocket]:
         client, server = memory_websocket_pair()
+        client.is_prompt = self.prompt
 
         async def drop() -> None:
             server.drop()

@@ -1,5 +1,9 @@
 """Promise 2: every caller frame reaches exactly the session that owns it, none lost, none twice, order kept."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import attrs
 import pytest
 import trio
 from hypothesis import settings
@@ -348,6 +352,105 @@ async def test_a_reader_cancelled_while_waiting_has_taken_nothing(autojump_clock
     tape.append(frames(range(4)))
 
     assert await reader.next_chunk() == frames(range(4))
+
+
+@asynccontextmanager
+async def listening(deliver: Callable[[bytes], bool]) -> AsyncIterator[tuple[Tape, TapeReader, list[bytes]]]:
+    """Open a tape whose reader is heard by `deliver` at once, and by the list the long way."""
+    tape, late = Tape(), list[bytes]()
+    reader = TapeReader(tape, 0, deliver=deliver)
+
+    async def pump() -> None:
+        while True:
+            late.append(await reader.next_chunk())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pump)
+        await wait_all_tasks_blocked()
+        yield tape, reader, late
+        nursery.cancel_scope.cancel()
+
+
+@attrs.define
+class Ear:
+    """Takes what is delivered, as long as it can."""
+
+    heard: list[bytes] = attrs.field(factory=list)
+    hears: bool = True
+
+    def take(self, chunk: bytes) -> bool:
+        if self.hears:
+            self.heard.append(chunk)
+        return self.hears
+
+
+async def test_a_live_chunk_is_delivered_in_the_turn_that_completes_it(autojump_clock: MockClock) -> None:
+    ear = Ear()
+    async with listening(ear.take) as (tape, reader, late):
+        for number in range(9):
+            tape.append(frames(range(number, number + 1)))
+
+        assert ear.heard == [frames(range(4)), frames(range(4, 8))]
+        assert (reader.cursor, tape.delivered, late) == (8, 8, [])
+
+
+async def test_what_cannot_be_delivered_is_read_the_long_way_once_and_in_order(autojump_clock: MockClock) -> None:
+    ear = Ear()
+    async with listening(ear.take) as (tape, _, late):
+        tape.append(frames(range(4)))
+        ear.hears = False
+        tape.append(frames(range(4, 8)))
+        ear.hears = True
+        tape.append(frames(range(8, 9)))
+        await wait_all_tasks_blocked()
+        tape.append(frames(range(9, 12)))
+
+        assert (ear.heard, late) == ([frames(range(4)), frames(range(8, 12))], [frames(range(4, 8))])
+
+
+async def test_a_backlog_is_not_delivered_at_once_but_at_its_pace(autojump_clock: MockClock) -> None:
+    ear = Ear()
+    async with listening(ear.take) as (tape, _, late):
+        tape.append(frames(range(12)))
+        await wait_all_tasks_blocked()
+        assert ear.heard == []
+        await trio.sleep(1)
+
+        assert b"".join([*late, *ear.heard]) == frames(range(12))
+
+
+async def test_nothing_is_delivered_to_an_ear_that_is_held(autojump_clock: MockClock) -> None:
+    ear = Ear()
+    async with listening(ear.take) as (tape, reader, late):
+        tape.append(frames(range(4)))
+        held = reader.hold()
+        tape.append(frames(range(4, 8)))
+        await trio.sleep(0.2)
+        assert (held, ear.heard, late) == (4, [frames(range(4))], [silence(4)] * 2)
+
+        reader.resume()
+        await trio.sleep(0.2)
+        assert b"".join(ear.heard + late).replace(silence(4), b"") == frames(range(8))
+
+
+async def test_nothing_is_delivered_once_its_reader_is_gone(autojump_clock: MockClock) -> None:
+    ear = Ear()
+    async with listening(ear.take) as (tape, reader, _):
+        tape.append(frames(range(2)))
+    tape.append(frames(range(2, 10)))
+
+    assert (ear.heard, reader.cursor, tape.delivered) == ([], 0, 0)
+
+
+async def test_deliveries_put_off_the_silence_that_stands_in_for_a_caller(autojump_clock: MockClock) -> None:
+    ear = Ear()
+    async with listening(ear.take) as (tape, _, late):
+        await trio.sleep(1.5)
+        tape.append(frames(range(4)))
+        await trio.sleep(1.9)
+        assert late == []
+        await trio.sleep(0.2)
+        assert late == [silence(4)]
 
 
 class TapeInUse(RuleBasedStateMachine):

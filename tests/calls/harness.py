@@ -134,6 +134,7 @@ async def play(
     groq_latency: float = 0.3,
     seed: int = 0,
     wire: bool = False,
+    prompt: bool = False,
     bundle: int = 4,
     clips: Clips | None = None,
     played: Played | None = None,
@@ -154,10 +155,11 @@ async def play(
     plan = FaultPlan(planned)
     done = played or Played()
     ours, theirs = memory_websocket_pair()
+    ours.is_prompt = prompt
     caller = done.caller = MediaCaller(theirs, turns or CallerTurns(script.caller), faults=plan.twilio, bundle=bundle)
     done.line.stop = caller.stop
     exchange = DeepgramExchange(
-        script, knobs=knobs or DeepgramKnobs(slice_ms=60), faults=plan, refuse=unavailable, wire=wire
+        script, knobs=knobs or DeepgramKnobs(slice_ms=60), faults=plan, refuse=unavailable, wire=wire, prompt=prompt
     )
     done.exchange = exchange
 

@@ -163,6 +163,17 @@ def test_the_whole_call_works_over_real_websocket_framing() -> None:
     assert [line.says for line in load_scenario("busy_caller").caller.lines if line.says] == played.said_by_caller()
 
 
+@pytest.mark.parametrize("faults", [[], ["deepgram: drop after 8.6 s"]])
+def test_sockets_that_take_everything_at_once_carry_the_same_call(faults: list[str]) -> None:
+    """The caller's audio goes straight from the tape to the wire then."""
+    played, prompt = run(faults=faults), run(faults=faults, prompt=True)
+
+    assert SAID == prompt.said_by_caller() == played.said_by_caller()
+    assert prompt.the_record.outcome == "completed"
+    assert prompt.the_record.frames == played.the_record.frames
+    assert prompt.the_record.frames.unheard == 0
+
+
 @pytest.mark.parametrize("after", [0.05, 3, 8.6, 9.6, 36.05])
 def test_no_word_is_missing_when_the_first_session_drops(after: float) -> None:
     played = run(scenario="sale", faults=[f"deepgram: drop after {after} s"])

@@ -72,11 +72,14 @@ class TinyService:
 
     open_sockets: int = 0
     connections: int = 0
+    is_prompt: bool = False
+    """Whether a call's sockets take at once what there is room for, as real ones do."""
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[PacedWebSocket]:
         self.connections += 1
         ours, theirs = memory_websocket_pair()
+        ours.is_prompt = self.is_prompt
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve, theirs, self.connections)
             self.open_sockets += 1
@@ -200,6 +203,7 @@ class TinyWorld:
     async def call(self) -> None:
         """Carry one call, in a slot, as the web layer does. The call is the task of this name."""
         ours, theirs = memory_websocket_pair()
+        ours.is_prompt = self.service.is_prompt
         self.caller = TinyCaller(theirs)
         services = CallServices(
             roster=ROSTER,
