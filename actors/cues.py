@@ -83,8 +83,8 @@ class Cues:
     echoes: list[str]
     note_turn: Callable[[str, str], Awaitable[None]]
     summarizer: trio.MemorySendChannel[ToSummarizer]
-    _sentence: str = attrs.field(default="", init=False)
-    """What is to be heard to its end."""
+    _rest: str = attrs.field(default="", init=False)
+    """What is to be heard to its end, as far as it has not been begun."""
     _last: Reply | None = attrs.field(default=None, init=False)
     _begun: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -101,8 +101,9 @@ class Cues:
 
     def on_agent_text(self, text: str, reply: Reply) -> None:
         """Take note of a sentence of the agent's that the caller will hear."""
-        if text and self._sentence.startswith(text):
-            self._last = reply
+        rest = self._rest.lstrip()
+        if text and rest.startswith(text):
+            self._rest, self._last = rest[len(text) :], reply
             self._begun.set()
 
     def _caller_minder(self) -> CallerMinder:
@@ -216,7 +217,7 @@ class Cues:
 
         What is queued may be refused while the service hears the caller (Deepgram reference, section 3.5).
         """
-        self._sentence, self._last, self._begun = sentence, None, trio.Event()
+        self._rest, self._last, self._begun = sentence, None, trio.Event()
         if not interrupts:
             await self._inject(sentence, "queue")
             with trio.move_on_after(self.desk.policy.goodbye_onset):
@@ -231,12 +232,16 @@ class Cues:
         return await self._play_to_the_end(await self._receive_to_the_end())
 
     async def _receive_to_the_end(self) -> Reply | None:
-        last, received = self._last, -1
+        """Wait for all of it: a reply, or more of them if the service takes a breath between two sentences."""
+        ledger, policy, last, received = self.desk.ledger, self.desk.policy, self._last, -1
         while last is not None and not (last.whole or last.closed) and last.received > received:  # as long as it comes
             received = last.received
-            with trio.move_on_after(self.desk.policy.goodbye_audio):
-                await self.desk.ledger.wait_received(last)
-        return last
+            with trio.move_on_after(policy.goodbye_audio):
+                await ledger.wait_received(last)
+        with trio.move_on_after(policy.goodbye_onset):
+            while last is not None and self._rest.strip() and self._last is last:
+                await ledger.wait_change()
+        return last if self._last is last else await self._receive_to_the_end()
 
     async def _play_to_the_end(self, last: Reply | None) -> bool:
         if last is None:

@@ -191,6 +191,23 @@ async def test_a_handoff_that_is_under_way_is_waited_for(autojump_clock: MockClo
     assert scene.far.said(InjectAgentMessage) == []
 
 
+async def test_a_service_that_takes_a_breath_is_heard_to_its_last_sentence(autojump_clock: MockClock) -> None:
+    first, second = "We have to end this call now.", "Goodbye."
+    assert f"{first} {second}" == CLOSING.sentence
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        scene.watched.desk.prompter.close(CLOSING)
+        await hear_line(scene)
+        await scene.far.say(words(2), says(first), AgentAudioDone())
+        await trio.sleep(0.5)
+        await scene.far.say(words(1), says(second), AgentAudioDone())
+        await scene.ended()
+
+    assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
+    assert scene.replies[-2:] == [first, second]
+
+
 async def test_nothing_is_heard_behind_it(autojump_clock: MockClock) -> None:
     """The caller had been speaking: their turn ends in the middle of the sentence, and the model answers it."""
     async with on_the_floor() as scene:
