@@ -37,6 +37,7 @@ from actors.floor import Floor
 from actors.intercom import Intercom
 from actors.journal import Entry, Journal, ignore
 from actors.ledger import Ledger
+from actors.line_watch import DEATHS
 from actors.machine import AnsweringMachine
 from actors.messages import ToSummarizer, ToSupervisor
 from actors.policy import CallPolicy
@@ -259,7 +260,8 @@ class Call:
 
     async def _run_bridge(self, call: trio.CancelScope) -> None:
         left = await self.bridge.run()
-        self._end_as(TRANSFERRING if self.desk.switch.underway is not None else "caller_hung_up")
+        gone = "line_dead" if left.how in DEATHS else "caller_hung_up"
+        self._end_as(TRANSFERRING if self.desk.switch.underway is not None else gone)
         call.cancel(reason=f"{self._outcome} ({left.how})")
 
     async def _run_expendable(self, name: str, run: Callable[[], Awaitable[None]]) -> None:

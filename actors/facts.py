@@ -394,7 +394,7 @@ class CallerSilent:
 
 @attrs.frozen
 class CallerHungUp:
-    """The stream ended from the caller's side. `how`: stop or disconnect."""
+    """The stream ended from the caller's side. `how`: stop, disconnect, nonsense, or what it was dead of."""
 
     how: str
 

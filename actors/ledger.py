@@ -205,6 +205,11 @@ class Ledger:
         await self._floor_moved.wait()
 
     @property
+    def oldest_mark(self) -> str | None:
+        """The first of the marks that are out and have not come back."""
+        return next(iter(self._marks), None)
+
+    @property
     def unplayed(self) -> float:
         """Seconds of audio the caller has yet to hear."""
         return self.buffered + self._queued / BYTES_PER_SECOND

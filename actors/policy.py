@@ -96,6 +96,8 @@ class CallPolicy:
     voicemail: str = ""
     """What is said to a machine; it is hung up on if empty."""
     closing_sentence: str = "I am sorry, we have to end this call now. Please call us again. Goodbye."
+    dead_line: float = 10.0
+    """For the next frame of the caller's, for the line to take what it is sent, and for a mark to come back."""
     put_through: float = 5.0
     """For Twilio's REST API to take a transfer to a person, and for the stream to end."""
     unreached: str = "I am sorry, nobody could take the call just now. Shall I have somebody call you back?"

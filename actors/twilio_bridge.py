@@ -3,9 +3,10 @@
 `TwilioBridge` owns the Media Streams connection from `start` to its end and is the only one to write to it. It puts
 the caller's audio on the tape and sends what the ledger has for the caller. It outlives every agent, never restarts,
 and when it ends the call ends. A frame that cannot be read is counted and passed over; a socket that sends nothing
-else is given up.
+else, or is dead without being closed, is given up.
 """
 
+import math
 from collections.abc import Callable
 from typing import assert_never
 
@@ -16,6 +17,7 @@ from trio_websocket import ConnectionClosed
 from actors.desk import Desk
 from actors.facts import CallerHungUp, CallerSpoke, FrameRefused, Unrecognised
 from actors.ledger import SendAudio, SendClear, SendMark, Work
+from actors.line_watch import LineWatch
 from protocol import twilio
 from protocol.audio import FRAME_SECONDS, is_voiced
 from protocol.errors import RemoteProtocolError
@@ -42,17 +44,29 @@ class TwilioBridge:
     frames_in: int = 0
     refused: int = 0
     _refused_in_a_row: int = attrs.field(default=0, init=False)
+    _watch: LineWatch = attrs.field(init=False)
+
+    @_watch.default
+    def _new_watch(self) -> LineWatch:
+        return LineWatch(self.desk.ledger, self.desk.policy.dead_line)
 
     async def run(self) -> CallerHungUp:
         """Carry audio both ways until the caller's side ends the stream."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
-            left = await self._read()
+            with trio.CancelScope() as reading:
+                nursery.start_soon(self._give_up, reading)
+                left = await self._read()
+            if reading.cancelled_caught:
+                left = CallerHungUp(self._watch.died_of)
             nursery.cancel_scope.cancel(reason="stream over")
         self._note_speech(self.desk.activity.end())
         if self.desk.switch.underway is None:  # else the line has the caller
             self.desk.journal.note(left)
         return left
+
+    async def _give_up(self, reading: trio.CancelScope) -> None:
+        reading.cancel(reason=f"line dead: {await self._watch.wait_dead()}")
 
     async def _read(self) -> CallerHungUp:
         dialogue = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid)
@@ -77,6 +91,7 @@ class TwilioBridge:
 
     def _on_media(self, audio: bytes) -> None:
         self.frames_in += 1
+        self._watch.heard = trio.current_time()
         self.desk.tape.append(audio)
         due = self.desk.tape.frames_due(self.desk.policy.chunk_frames)
         self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice
@@ -112,10 +127,15 @@ class TwilioBridge:
             while True:
                 messages = self._messages_for(await ledger.next_work())
                 if not self.socket.send_nowait(*messages):
-                    for message in messages:
-                        await self.socket.send_message(message)
+                    await self._send_later(messages)
         except ConnectionClosed:
             """The reader meets the same end, after what the caller said last."""
+
+    async def _send_later(self, messages: tuple[str, ...]) -> None:
+        self._watch.sending_since = trio.current_time()
+        for message in messages:
+            await self.socket.send_message(message)
+        self._watch.sending_since = math.inf
 
     def _messages_for(self, work: Work) -> tuple[str, ...]:
         match work:

@@ -22,7 +22,7 @@ from web.telephony import LineError
 
 FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut"})
 """Outcomes after which a caller who is still there is owed an apology."""
-LOST = frozenset({"never_ran", "crashed", "cut", "caller_hung_up"})
+LOST = frozenset({"never_ran", "crashed", "cut", "caller_hung_up", "line_dead"})
 """Outcomes after which a caller who is still there gets a second stream, once: it was the stream that ended."""
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 

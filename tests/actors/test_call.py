@@ -15,7 +15,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan, CallServices, apology_twiml, run_call
 from actors.errors import AgentUnavailable
-from actors.facts import ActorCrashed, BriefReady, CallEnded, FloorTaken, ReplyEnded
+from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from agents.brief import Brief
@@ -317,6 +317,17 @@ async def test_a_caller_who_hangs_up_during_a_handoff_leaves_no_session_behind(a
 
         assert record.outcome == "caller_hung_up"
         assert [handoff.to_agent for handoff in record.handoffs] == ["second"]
+
+
+async def test_a_line_that_is_dead_ends_the_call_and_the_record_says_so(autojump_clock: MockClock) -> None:
+    async with a_call() as scene:
+        far = await scene.service.seat()
+        await far.greet("Hello there.", 1)
+        record = await scene.ended()
+
+        assert record.outcome == "line_dead"
+        assert trio.current_time() == pytest.approx(10)
+        assert facts_in(scene.entries, CallerHungUp) == [CallerHungUp("no media")]
 
 
 # Nobody is left

@@ -292,3 +292,63 @@ async def test_agents_may_go_on_speaking_to_a_socket_that_is_gone(autojump_clock
             await scene.hear()
 
         assert await scene.hung_up() == CallerHungUp("disconnect")
+
+
+# A line that is dead
+
+
+async def test_a_stream_that_brings_no_frame_for_ten_seconds_is_dead(autojump_clock: MockClock) -> None:
+    """Its other events do not count: frames are what a line carries."""
+    async with a_stream() as scene:
+        await scene.speak(speech(50))
+        await scene.say(Dtmf("1"))
+        await trio.sleep(9)
+        await scene.say(Dtmf("2"))
+
+        assert await scene.hung_up() == CallerHungUp("no media")
+        assert trio.current_time() == pytest.approx(1.0 - 0.02 + 10.0)
+        assert scene.watched.facts(CallerHungUp) == [CallerHungUp("no media")]
+
+
+async def test_a_stream_that_takes_nothing_for_ten_seconds_is_dead(autojump_clock: MockClock) -> None:
+    """The caller is heard all the while; the first mark has no room."""
+    async with a_stream(buffer=1) as scene, trio.open_nursery() as nursery:
+        nursery.start_soon(scene.speak, silence(50 * 30))
+        await trio.sleep(3)
+        scene.watched.desk.ledger.put(scene.voice, words(5).data)
+
+        assert await scene.hung_up() == CallerHungUp("reads nothing")
+        assert trio.current_time() == pytest.approx(13.0)
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+async def test_a_stream_that_echoes_no_mark_for_ten_seconds_is_dead(autojump_clock: MockClock) -> None:
+    """There is room for all it is sent; it is looked after the marks every 2.5 s, and 0.4 s are still to play then."""
+    async with a_stream() as scene, trio.open_nursery() as nursery:
+        nursery.start_soon(scene.speak, silence(50 * 30))
+        await trio.sleep(3)
+        scene.watched.desk.ledger.put(scene.voice, words(1).data)
+
+        assert await scene.hung_up() == CallerHungUp("plays nothing")
+        assert trio.current_time() == pytest.approx(3 + 10, abs=3)
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+async def test_a_line_that_is_slow_to_play_is_alive(autojump_clock: MockClock) -> None:
+    """Each mark comes back after nine seconds."""
+    async with a_stream() as scene, trio.open_nursery() as nursery:
+        nursery.start_soon(scene.speak, silence(50 * 60))
+        scene.watched.desk.ledger.put(scene.voice, words(8).data)
+
+        async def echo() -> None:
+            while True:
+                heard = await scene.hear()
+                if isinstance(heard, SendMark):
+                    await trio.sleep(9)
+                    await scene.say(MarkReached(heard.name))
+
+        nursery.start_soon(echo)
+        await trio.sleep(55)
+
+        assert not scene.over.is_set()
+        nursery.cancel_scope.cancel(reason="end of the test")

@@ -28,7 +28,7 @@ from simulators.speech import synthesise
 from simulators.twilio.log import BufferCleared, LineSpoken, StreamOpened
 from tests.faults.short import BUNDLE, Witnessed
 
-OUTCOMES: Final = frozenset({"completed", "caller_hung_up", "no_agent", "caller_silent"})
+OUTCOMES: Final = frozenset({"completed", "caller_hung_up", "no_agent", "caller_silent", "line_dead"})
 SLACK: Final = 0.45
 """Seconds by which this coarse world may be late: 200 ms of either side at a time."""
 HEARING: Final = 1.0

@@ -1,0 +1,51 @@
+"""A caller's line that is dead and does not say so (promise 8).
+
+A media stream always carries the caller's frames, takes what it is sent, and echoes each mark once it was played. A
+line that fails in one of these for so long is given up by `wait_dead`. It touches neither the socket nor the call: the
+bridge tells it what it sees, and ends the stream.
+"""
+
+import math
+
+import attrs
+import trio
+
+from actors.ledger import Ledger
+
+NO_MEDIA, READS_NOTHING, PLAYS_NOTHING = "no media", "reads nothing", "plays nothing"
+DEATHS = frozenset({NO_MEDIA, READS_NOTHING, PLAYS_NOTHING})
+_LOOKS = 4
+"""How often, within the time a mark may be late, it is looked whether one has come back."""
+
+
+@attrs.define(eq=False)
+class LineWatch:
+    """One line's. Times are trio's."""
+
+    ledger: Ledger
+    limit: float
+    """Seconds."""
+    heard: float = attrs.field(factory=trio.current_time)
+    """When the last frame of the caller's came."""
+    sending_since: float = math.inf
+    """Since when something waits to be taken; infinite while nothing does."""
+    died_of: str = attrs.field(default="", init=False)
+    _mark: str | None = attrs.field(default=None, init=False)
+    _mark_due: float = attrs.field(default=math.inf, init=False)
+
+    async def wait_dead(self) -> str:
+        """Wait until the line is dead; return of what."""
+        while True:
+            now = trio.current_time()
+            self._look_for_mark(now)
+            due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: self._mark_due}
+            why = min(due, key=lambda sign: due[sign])
+            if now >= due[why] + self.limit:
+                self.died_of = why
+                return why
+            await trio.sleep_until(min(due[why] + self.limit, now + self.limit / _LOOKS))
+
+    def _look_for_mark(self, now: float) -> None:
+        mark = self.ledger.oldest_mark
+        if mark != self._mark:
+            self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
