@@ -51,6 +51,8 @@ class Response:
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "application/json"
+    byte_seconds: float = 0.0
+    """How long each byte of the body takes; nothing, and it goes out in one piece."""
 
 
 def json_response(status: int, content: JSON, headers: tuple[tuple[str, str], ...] = ()) -> Response:
@@ -65,8 +67,9 @@ async def answer_scope(scope: Message, receive: Receive, send: Send, answer: Ans
     """Serve one ASGI scope with `answer`."""
     match scope["type"]:
         case "http":
-            response = await answer(await _read_request(scope, receive))
-            await _send_response(send, response)
+            request = await _read_request(scope, receive)
+            response = await answer(request)
+            await _send_response(send, response, request.wait_gone)
         case "lifespan":
             await _live(receive, send)
         case _:
@@ -89,14 +92,27 @@ async def _read_request(scope: Message, receive: Receive) -> Request:
     )
 
 
-async def _send_response(send: Send, response: Response) -> None:
+async def _send_response(send: Send, response: Response, wait_gone: Callable[[], Awaitable[None]]) -> None:
     headers = [
         (b"content-type", response.content_type.encode()),
         (b"content-length", str(len(response.body)).encode()),
         *((name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers),
     ]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if response.byte_seconds:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_drip, send, response)
+            await wait_gone()
+            nursery.cancel_scope.cancel(reason="the client is gone")
+        return
     await send({"type": "http.response.body", "body": response.body, "more_body": False})
+
+
+async def _drip(send: Send, response: Response) -> None:
+    for byte in response.body:
+        await trio.sleep(response.byte_seconds)
+        await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -17,7 +17,7 @@ Target: TypeAlias = Literal["deepgram", "twilio", "groq"]
 Kind: TypeAlias = Literal[
     "refuse connect", "drop", "silent drop", "stall", "mute", "garbage", "error", "close", "slow settings",
     "slow think", "slow tts", "drip", "jitter", "stop without close", "close without stop", "stalled reader",
-    "duplicate start", "bad frames", "429", "500", "hang", "slow", "refused",
+    "duplicate start", "bad frames", "429", "500", "hang", "slow", "refused", "no upgrade", "no welcome", "no media",
 ]  # fmt: skip
 
 FOREVER: Final = 1_000_000
@@ -113,6 +113,8 @@ _CLOSE_WORDS: Final = rf"close (?P<code>{'|'.join(map(str, _CLOSES))})"
 
 FORMS: Final = (
     Form("deepgram", "refuse connect", _REFUSE_WORDS, "refuse connect 2", frozenset({"times"}), read=_read_refusal),
+    Form("deepgram", "no upgrade", "no upgrade", "no upgrade", _CONNECTION, once=True),
+    Form("deepgram", "no welcome", "no welcome", "no welcome", _CONNECTION, once=True),
     Form("deepgram", "drop", "drop", "drop after 8 s", _LATER, once=True),
     Form("deepgram", "silent drop", "silent drop", "silent drop after 8 s", _LATER, once=True),
     Form("deepgram", "stall", "stall", "stall after 3 s", _LATER, once=True),
@@ -131,6 +133,7 @@ FORMS: Final = (
     Form("twilio", "stop without close", "stop without close", "stop without close"),
     Form("twilio", "close without stop", "close without stop", "close without stop"),
     Form("twilio", "stalled reader", "stalled reader", "stalled reader after 5 s", frozenset({"after"})),
+    Form("twilio", "no media", "no media", "no media after 5 s", frozenset({"after"})),
     Form("twilio", "duplicate start", "duplicate start", "duplicate start"),
     Form("twilio", "bad frames", r"bad frames(?: (?P<n>\d+))?", "bad frames 3", read=_read_bad_frames),
     Form("groq", "429", "429", "429", _REQUEST),
@@ -138,6 +141,7 @@ FORMS: Final = (
     Form("groq", "hang", "hang", "hang", _REQUEST),
     Form("groq", "garbage", "garbage", "garbage", _REQUEST),
     Form("groq", "slow", f"slow {_SECONDS}", "slow 2 s", _REQUEST, read=_read_seconds),
+    Form("groq", "drip", "drip", "drip", _REQUEST),
     Form("groq", "refused", "refused", "refused", _REQUEST),
 )  # fmt: skip
 

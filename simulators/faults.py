@@ -9,6 +9,8 @@ deepgram: (N-th connection: `on connection K`, `every connection`, `times N` = N
     refuse connect 2              the 2nd connection and all later ones are refused with HTTP 503
     refuse connect 2 times 1      only the 2nd
     refuse connect 1 with 429     refused with 401, 404, 429 or 503
+    no upgrade                    the TCP connection is accepted, and the upgrade never answered
+    no welcome                    the socket is upgraded, and nothing is ever said
     drop after 8 s                TCP drop 8 s after SettingsApplied
     silent drop after 8 s         the line is dead and nobody says so: all is swallowed, nothing comes, no close
     stall after 3 s               the socket stays open; says nothing, reads nothing
@@ -30,6 +32,7 @@ twilio:
     stop without close            `stop` is sent, the socket stays open
     close without stop            the socket is dropped, no `stop` before it
     stalled reader after 5 s      the phone side stops reading its socket 5 s after `start`
+    no media after 5 s            the stream carries no frame any more 5 s after `start`; all else goes on
     duplicate start               `start` is sent twice
     bad frames 3                  three unreadable text frames between the media frames
 
@@ -40,6 +43,7 @@ groq: (`on request K`, `times N` = N requests in a row; otherwise every request)
     hang                          accepts the request and never answers
     garbage                       HTTP 200, and a body that is not JSON
     slow 2 s                      the answer comes 2 s late
+    drip                          the answer comes at one byte a second
     refused                       the connection is refused
 """
 
@@ -57,7 +61,7 @@ __all__ = [
     "Step", "StepKind", "Target", "TwilioFaults", "parse_fault", "parse_faults",
 ]  # fmt: skip
 
-GroqAnswer: TypeAlias = Literal["429", "500", "hang", "garbage", "refused"]
+GroqAnswer: TypeAlias = Literal["429", "500", "hang", "garbage", "drip", "refused"]
 StepKind: TypeAlias = Literal["drop", "silent drop", "stall", "mute", "garbage", "error", "close"]
 
 
@@ -77,6 +81,8 @@ class ConnectionFaults:
 
     refuse: int | None = None
     """HTTP status at the upgrade."""
+    upgraded: bool = True
+    welcomed: bool = True
     settings_delay: float = 0.0
     think_delay: float = 0.0
     tts_delay: float = 0.0
@@ -94,6 +100,7 @@ class TwilioFaults:
     stop_without_close: bool = False
     close_without_stop: bool = False
     stalled_reader_after: float | None = None
+    no_media_after: float | None = None
     duplicate_start: bool = False
     bad_frames: int = 0
 
@@ -132,6 +139,8 @@ class FaultPlan:
         ]
         return ConnectionFaults(
             refuse=refusals[0] if refusals else None,
+            upgraded=all(fault.kind != "no upgrade" for fault in hits),
+            welcomed=all(fault.kind != "no welcome" for fault in hits),
             settings_delay=_delay(hits, "slow settings"),
             think_delay=_delay(hits, "slow think"),
             tts_delay=_delay(hits, "slow tts"),
@@ -143,13 +152,14 @@ class FaultPlan:
     def twilio(self) -> TwilioFaults:
         """What is wrong with the media streams."""
         faults = {fault.kind: fault for fault in self.of("twilio")}
-        stalled = faults.get("stalled reader")
+        stalled, mute = faults.get("stalled reader"), faults.get("no media")
         bad = faults.get("bad frames")
         return TwilioFaults(
             jitter=_delay(faults.values(), "jitter"),
             stop_without_close="stop without close" in faults,
             close_without_stop="close without stop" in faults,
             stalled_reader_after=None if stalled is None else stalled.after or 0.0,
+            no_media_after=None if mute is None else mute.after or 0.0,
             duplicate_start="duplicate start" in faults,
             bad_frames=0 if bad is None else bad.number,
         )

@@ -141,6 +141,8 @@ class GroqSimulator:
                 raise GroqError(500, "Internal Server Error", "internal_server_error")
             case "garbage":
                 return Response(200, b'{"id":"chatcmpl-0","choices":[{"index":0,"message":{"role":"assi')
+            case "drip":
+                return attrs.evolve(json_response(200, self._render_completion(chat)), byte_seconds=1.0)
             case "hang":
                 await request.wait_gone()
                 return Response(499, b"")

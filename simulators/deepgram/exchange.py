@@ -81,6 +81,8 @@ class DeepgramExchange:
         self.connections += 1
         connection = self.connections
         await trio.sleep(self.knobs.upgrade)
+        if not self.faults.for_connection(connection).upgraded:
+            await trio.sleep_forever()
         status = self.faults.for_connection(connection).refuse
         if status is not None:
             self.log.put(Refused(trio.current_time(), connection, status))

@@ -78,6 +78,8 @@ class VoiceAgentService:
             )
         if request is None:
             return
+        if not self._faults.for_connection(connection).upgraded:
+            await trio.sleep_forever()
         status = self._verdict(request, connection)
         if status is None:
             await self._accept(request, stream, connection)

@@ -168,6 +168,9 @@ class Session:
 
     async def _open(self, nursery: trio.Nursery) -> None:
         await trio.sleep(self._knobs.welcome)
+        if not self._faults.welcomed:
+            self._log.fault("no welcome")
+            return
         request_id = uuid.UUID(int=self._rng.getrandbits(128), version=4)
         await self._line.send(Welcome(request_id=str(request_id)))
         await self._settings_read.wait()

@@ -86,6 +86,7 @@ class MediaCaller:
     _how: str = attrs.field(default="", init=False)
     _ended_at: float = attrs.field(default=0.0, init=False)
     _code: int | None = attrs.field(default=None, init=False)
+    _is_mute: bool = attrs.field(default=False, init=False)
     _warned: list[int] = attrs.field(factory=list, init=False)
     _marks_queued: trio.Event = attrs.field(factory=trio.Event, init=False)
     _socket_closed: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -177,6 +178,8 @@ class MediaCaller:
                 await self._notice(act, due)
             left += frame
             text = self._frames.media(frame)
+            if self._carries_nothing(due):
+                continue
             if trio.current_time() - due > self.discard_lag:
                 self._discard()
                 continue
@@ -184,6 +187,15 @@ class MediaCaller:
             self.sent_frames += 1
             if self.faults.bad_frames and self._frames.chunk % 50 == 0:
                 await self._send_bad_frame(self._frames.chunk // 50 - 1)
+
+    def _carries_nothing(self, due: float) -> bool:
+        after = self.faults.no_media_after
+        if after is None or due < self._origin + after:
+            return False
+        if not self._is_mute:
+            self._is_mute = True
+            self._act_out("no media")
+        return True
 
     async def _notice(self, act: CallerAct, due: float) -> None:
         match act:

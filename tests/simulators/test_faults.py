@@ -52,6 +52,8 @@ def test_modifiers_may_stand_in_any_order() -> None:
         ("refuse connect 2", [2, 3, 4]),
         ("refuse connect 2 times 1", [2]),
         ("drip", [1, 2, 3, 4]),
+        ("no upgrade", [1]),
+        ("no welcome on connection 2 times 2", [2, 3]),
     ],
 )
 def test_a_deepgram_fault_hits_the_connections_it_says(line: str, hit: list[int]) -> None:
@@ -103,6 +105,7 @@ def test_twilio_faults_are_one_value() -> None:
         "twilio: jitter 60 ms", "twilio: stalled reader after 5 s", "twilio: bad frames 3", "twilio: duplicate start"
     ).twilio
 
+    assert plan("twilio: no media after 5 s").twilio.no_media_after == 5.0
     assert (faulty.jitter, faulty.stalled_reader_after, faulty.bad_frames) == (0.06, 5.0, 3)
     assert faulty.duplicate_start
     assert not faulty.stop_without_close
