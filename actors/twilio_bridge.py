@@ -52,21 +52,21 @@ class TwilioBridge:
 
     async def run(self) -> CallerHungUp:
         """Carry audio both ways until the caller's side ends the stream."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write)
-            with trio.CancelScope() as reading:
-                nursery.start_soon(self._give_up, reading)
+        with trio.CancelScope() as stream:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write)
+                nursery.start_soon(self._give_up, stream)
                 left = await self._read()
-            if reading.cancelled_caught:
-                left = CallerHungUp(self._watch.died_of)
-            nursery.cancel_scope.cancel(reason="stream over")
+                nursery.cancel_scope.cancel(reason="stream over")
+        if stream.cancelled_caught:
+            left = CallerHungUp(self._watch.died_of)
         self._note_speech(self.desk.activity.end())
         if self.desk.switch.underway is None:  # else the line has the caller
             self.desk.journal.note(left)
         return left
 
-    async def _give_up(self, reading: trio.CancelScope) -> None:
-        reading.cancel(reason=f"line dead: {await self._watch.wait_dead()}")
+    async def _give_up(self, stream: trio.CancelScope) -> None:
+        stream.cancel(reason=f"line dead: {await self._watch.wait_dead()}")
 
     async def _read(self) -> CallerHungUp:
         dialogue = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid)
