@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import Settings, SettingsError, environment
+from store.records import UNANSWERED
 from web.logs import configure_logs, mask
 from web.operator import Operator, OperatorError, Shown
 
@@ -42,6 +43,14 @@ FaultOption = Annotated[
 ]
 
 _LAST_PORT = 65535
+
+
+class OnMachine(Enum):
+    """What to do when an answering machine picks up."""
+
+    OFF = "off"
+    HANG_UP = "hang_up"
+    VOICEMAIL = "voicemail"
 
 
 class Service(Enum):
@@ -114,21 +123,34 @@ def _context(pairs: Sequence[str]) -> Mapping[str, str]:
     return context
 
 
-async def _follow_call(client: httpx.AsyncClient, number: str | None, context: Mapping[str, str]) -> int:
+async def _follow_call(
+    client: httpx.AsyncClient, number: str | None, context: Mapping[str, str], options: Mapping[str, object]
+) -> int:
     async with client:
         operator = Operator(client)
-        placed = await operator.place(number, context)
-        out.print(f"Placed {placed['call_sid']}")
+        placed = await operator.place(number, context, **options)
+        out.print(_ordered(placed))
         shown: Shown = placed
         async for shown in operator.follow(str(placed["id"])):
             out.print(f"  {shown['status']}")
         return _print_end(shown)
 
 
+def _ordered(placed: Shown) -> str:
+    if placed.get("starts_in"):
+        return f"Ordered {placed['id']}; it is placed in {placed['starts_in']} s"
+    if placed.get("in_doubt"):
+        return f"Ordered {placed['id']}: {placed['in_doubt']}"
+    return f"Placed {placed['call_sid']}"
+
+
 def _print_end(shown: Shown) -> int:
     record = shown.get("record")
     if not isinstance(record, Mapping):
         out.print("Nobody spoke with an agent; there is no record.")
+        return 1
+    if record["outcome"] in UNANSWERED:
+        out.print(f"{record['outcome']}: {record['why']}", markup=False, soft_wrap=True)
         return 1
     agents = ", ".join(str(stint["agent"]) for stint in record["agents"])
     out.print(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
@@ -138,16 +160,28 @@ def _print_end(shown: Shown) -> int:
 
 
 @commands.command()
-def call(
+def call(  # noqa: PLR0917 - one for each option
     number: Annotated[str | None, typer.Argument(metavar="[NUMBER]", help="E.164; LEAD_PHONE_NUMBER if unset.")] = None,
     server: ServerOption = None,
     about: Annotated[
         list[str] | None, typer.Option("--about", metavar="NAME=VALUE", help="What is known: name, need, location, …")
     ] = None,
+    machine: Annotated[
+        OnMachine | None, typer.Option(help="What to do about answering machines; as the settings say if unset.")
+    ] = None,
+    time_limit: Annotated[int | None, typer.Option(metavar="SECONDS", help="The longest it may take.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Have Twilio record it, each side on its own channel.")
+    ] = False,
 ) -> None:
     """Call somebody, and tell how it goes until the call is over."""
+    options = {
+        "machine_detection": machine.value if machine is not None else None,
+        "time_limit": time_limit,
+        "record": record or None,
+    }
     try:
-        status = trio.run(_follow_call, _client(server), number, _context(about or ()))
+        status = trio.run(_follow_call, _client(server), number, _context(about or ()), options)
     except OperatorError as exc:
         _fail(str(exc))
     raise typer.Exit(status)

@@ -147,19 +147,23 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def seconds(low: float, high: float) -> Callable[[str], float]:
-    wanted = f"a number of seconds from {low:g} to {high:g}"
+def number(low: float, high: float, what: str = "a number") -> Callable[[str], float]:
+    wanted = f"{what} from {low:g} to {high:g}"
 
     def parse(value: str) -> float:
         try:
-            number = float(value)
+            read = float(value)
         except ValueError:
             raise ValueError(wanted) from None
-        if not math.isfinite(number) or not low <= number <= high:
+        if not math.isfinite(read) or not low <= read <= high:
             raise ValueError(wanted)
-        return number
+        return read
 
     return parse
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    return number(low, high, "a number of seconds")
 
 
 def seconds_or_off(low: float, high: float) -> Callable[[str], float]:

@@ -24,6 +24,7 @@ from setting_values import (
     is_loopback,
     is_phone_number,
     key,
+    number,
     optional,
     origin,
     phone_key,
@@ -202,6 +203,13 @@ API_TOKEN = Variable(
     secret=True,
 )
 MAX_CALLS = Variable("MAX_CALLS", "how many calls one worker carries at once", "50", whole(1, 10_000), "50")
+CALLS_PER_SECOND = Variable(
+    "CALLS_PER_SECOND",
+    "how many calls one worker places in a second; more wait their turn here, for Twilio would ring them much later",
+    "1",
+    number(0.01, 100),
+    "1",
+)
 SUMMARY_MODE = Variable(
     "SUMMARY_MODE",
     "eager keeps the Brief ready after each turn, on_handoff asks for it once",
@@ -332,6 +340,7 @@ class Settings:
     think_model: str
     api_token: str | None = attrs.field(repr=False)
     max_calls: int
+    calls_per_second: float
     summary_mode: SummaryMode
     summary_deadline: float
     silence_budget: float
@@ -377,6 +386,7 @@ class Settings:
             think_model=read(THINK_MODEL),
             api_token=read(API_TOKEN),
             max_calls=read(MAX_CALLS),
+            calls_per_second=read(CALLS_PER_SECOND),
             summary_mode=read(SUMMARY_MODE),
             summary_deadline=read(SUMMARY_DEADLINE),
             silence_budget=read(SILENCE_BUDGET),

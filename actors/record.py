@@ -50,6 +50,7 @@ class RecordBuilder:
     _transfers: list[TransferRecord] = attrs.field(factory=list)
     _facts: dict[str, str] = attrs.field(factory=dict)
     _frames: FrameCounts = attrs.field(factory=FrameCounts)
+    _answered_by: str = ""
     _is_parted: bool = False
     """Whether there was a time without agents since the last one had the floor."""
 
@@ -61,6 +62,7 @@ class RecordBuilder:
             self._functions = {f"earlier/{index}": one for index, one in enumerate(earlier.functions)}
             self._turns, self._faults = list(earlier.transcript), list(earlier.faults)
             self._transfers, self._facts = list(earlier.transfers), dict(earlier.facts)
+            self._answered_by = earlier.answered_by
 
     def read(self, entry: Entry) -> None:
         """Take the next entry of the Journal."""
@@ -107,6 +109,7 @@ class RecordBuilder:
             faults=tuple(self._faults),
             transfers=tuple(self._transfers),
             facts=dict(self._facts),
+            answered_by=self._answered_by,
         )
 
     def _on_floor_taken(self, agent: str, at: float) -> None:
@@ -171,6 +174,8 @@ class RecordBuilder:
 
     def _on_transfer(self, fact: facts.Fact, at: float) -> None:
         match fact:
+            case facts.MachineDetected(verdict=verdict):
+                self._answered_by = verdict
             case facts.TransferAsked(agent=agent, reason=reason):
                 self._transfers.append(TransferRecord(agent, at, reason))
             case facts.TransferFailed(why=why):

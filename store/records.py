@@ -15,6 +15,17 @@ TRANSFERRING = "transferring"
 """The outcome of a call that is put through to a person, until somebody says what came of it."""
 
 
+UNANSWERED = {
+    "busy": "busy",
+    "no_answer": "no-answer",
+    "failed": "failed",
+    "canceled": "canceled",
+    "unknown": "failed",
+    "never_ran": "completed",
+}
+"""The outcomes of a call that no agent ever spoke on, each with Twilio's status for it."""
+
+
 class RecordError(ValueError):
     """This is not a call record, or not one that can be written down; the message says why."""
 
@@ -114,6 +125,10 @@ class CallRecord:
     transfers: tuple[TransferRecord, ...] = ()
     facts: Mapping[str, str] = attrs.field(factory=dict)
     """What functions recorded of the caller."""
+    answered_by: str = ""
+    """Who picked up, in Twilio's words; empty where nobody found out."""
+    why: str = ""
+    """Why a call was never answered, in plain words, where its outcome alone does not say."""
 
 
 def _json_object(value: object, _: object) -> Mapping[str, object]:

@@ -17,6 +17,7 @@ from simulators.deepgram import ServedAt
 from store.records import AgentStint, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, Exchange, client_of, exchange, record
 from web.checkup import Finding
+from web.telephony import CallOptions
 
 
 @pytest.fixture(autouse=True)
@@ -45,15 +46,16 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli.commands, arguments)
 
 
-def ending(there: Exchange, *, talked: bool) -> Callable[[str, str], object]:
+def ending(there: Exchange, *, talked: bool) -> Callable[[str, str, CallOptions], object]:
     """A line on which a call is over as soon as it is placed."""
 
-    async def place_call(to: str, order: str) -> str:
-        await there.twilio(f"/twilio/status?order={order}", {"CallSid": CALL_SID, "CallStatus": "ringing"})
+    async def place_call(to: str, order: str, options: CallOptions) -> str:
+        about = {"CallSid": CALL_SID, "Direction": "outbound-api", "From": LINE, "To": LEAD}
+        await there.twilio(f"/twilio/status?order={order}", {**about, "CallStatus": "ringing"})
         if talked:
             words = (TurnRecord(1.0, "qualifier", "Hello [red]John[/red]."), TurnRecord(2.0, "caller", "Hi."))
             await there.records.save(record(agents=(AgentStint("qualifier", 0, 12),), transcript=words))
-        over = {"CallSid": CALL_SID, "CallStatus": "completed" if talked else "busy", "SequenceNumber": "3"}
+        over = {**about, "CallStatus": "completed" if talked else "busy", "SequenceNumber": "3"}
         await there.twilio(f"/twilio/status?order={order}", over)
         return CALL_SID
 
@@ -76,7 +78,7 @@ def test_a_call_that_nobody_took_is_a_failure(there: Exchange, monkeypatch: pyte
 
     done = run("call", LEAD)
 
-    assert (done.exit_code, "busy" in done.output, "no record" in done.output) == (1, True, True)
+    assert (done.exit_code, "busy: the line was engaged" in done.output) == (1, True)
 
 
 def test_what_the_server_refuses_is_told(there: Exchange) -> None:

@@ -13,9 +13,12 @@ from collections.abc import Mapping
 import attrs
 import orjson
 
+from web.orders import OrderNote
 from web.pigeonholes import Holes
 
 TOKEN_SECONDS = 60.0
+STREAMED_SECONDS = 4 * 3600.0
+"""As long as a call can last: https://www.twilio.com/docs/voice/api/call-resource#timelimit."""
 
 
 @attrs.frozen
@@ -28,6 +31,8 @@ class Admission:
     line: str
     key: str
     context: Mapping[str, str] = attrs.field(factory=dict)
+    voicemail: str | None = None
+    time_limit: int | None = None
     resumes: bool = False
     """Whether the call goes on from its record."""
     unreached: str = ""
@@ -65,15 +70,14 @@ class Admissions:
             return Refusal("token of another call")
         return admission
 
-    async def note_order(self, order: str, context: Mapping[str, str], seconds: float) -> None:
-        """Keep what is known of the person a call was ordered to."""
-        await self.holes.put(f"order {order}", orjson.dumps(dict(context)), seconds)
+    async def note_order(self, order: str, note: OrderNote, seconds: float) -> None:
+        """Keep what the call that was ordered needs to know."""
+        await self.holes.put(f"order {order}", orjson.dumps(attrs.asdict(note)), seconds)
 
-    async def recall_order(self, order: str) -> Mapping[str, str]:
+    async def recall_order(self, order: str) -> OrderNote:
         """Return what was noted with an order; nothing when it is unknown."""
         kept = await self.holes.peek(f"order {order}") if order else None
-        context: dict[str, str] = orjson.loads(kept) if kept is not None else {}
-        return context
+        return OrderNote(**orjson.loads(kept)) if kept is not None else OrderNote()
 
     async def note_placed(self, order: str, call_sid: str, seconds: float) -> None:
         """Keep under which CallSid an order was carried out, for whichever worker is asked about it."""
@@ -83,3 +87,11 @@ class Admissions:
         """Return under which CallSid an order was carried out; None when it is unknown."""
         kept = await self.holes.peek(f"placed {order}")
         return kept.decode() if kept is not None else None
+
+    async def note_streamed(self, call_sid: str) -> None:
+        """Keep that a call of ours has had its stream, wherever that was."""
+        await self.holes.put(f"streamed {call_sid}", b"", STREAMED_SECONDS)
+
+    async def is_streamed(self, call_sid: str) -> bool:
+        """Whether a call of ours has had its stream."""
+        return await self.holes.peek(f"streamed {call_sid}") is not None

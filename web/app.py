@@ -4,10 +4,14 @@
 the parts (see `web.services`) and serves the application with an ASGI server that runs on trio.
 """
 
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import trio
 from quart_trio import QuartTrio
 
 from actors.call import CallServices, run_call
 from settings import Settings
+from web.dispatch import Dispatcher
 from web.media import MediaDoor, RunCall
 from web.office import opening
 from web.pigeonholes import Holes
@@ -32,9 +36,23 @@ def create_app(
 ) -> QuartTrio:
     """Return the application. `slots` is shared by whoever drains it; `run_call` is what a media stream is given to."""
     office = opening(settings, services, line, holes=holes, slots=slots)
+    dispatcher = Dispatcher(office)
     app = QuartTrio("switchboard", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office), HealthRoutes(office)):
+    for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
+    _keep_at_work(app, dispatcher.run)
     app.asgi_app = MediaDoor(app.asgi_app, office, run_call)  # type: ignore[method-assign]
     return app
+
+
+def _keep_at_work(app: QuartTrio, *runs: Callable[[], Awaitable[None]]) -> None:
+    """Run the office's own tasks from the server's start to its end."""
+
+    @app.while_serving
+    async def _work() -> AsyncGenerator[None]:
+        async with trio.open_nursery() as nursery:
+            for run in runs:
+                nursery.start_soon(run)
+            yield
+            nursery.cancel_scope.cancel(reason="the server has closed")

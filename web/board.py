@@ -111,7 +111,7 @@ class Board:
         """Show that the agents are done with the call, and how it ended."""
         call = self.find(call_sid)
         if call is not None:
-            call.status, call.outcome = "completed", outcome
+            call.status, call.outcome = call.status if call.over else "completed", outcome
 
     def remove(self, call_id: str) -> None:
         """Take a call off the board that was never placed."""

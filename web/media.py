@@ -10,6 +10,7 @@ and nothing else. Whatever `run_call` raises is the server's to log.
                   └─▶ 403                    └───────────────┴────────┴─▶ close 1008 / 1013, <Connect action> goes on
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -103,6 +104,8 @@ class MediaDoor:
         if admitted.resumes and (record := await Returns(office).record_of(call_sid)) is not None:
             plan = attrs.evolve(plan, resumption=Resumption(record, admitted.unreached))
         office.board.streaming(call_sid)
+        if plan.direction == "outbound":
+            await office.admissions.note_streamed(call_sid)
         with (
             bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
             office.streams.carry(call_sid),
@@ -125,6 +128,8 @@ def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:
         caller=admitted.caller,
         line=admitted.line,
         context=Brief().with_facts(admitted.context) if admitted.context else None,
+        voicemail=admitted.voicemail,
+        longest=math.inf if admitted.time_limit is None else float(admitted.time_limit),
     )
 
 

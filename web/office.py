@@ -12,6 +12,8 @@ from web.admission import Admissions
 from web.board import Board
 from web.counts import Counts
 from web.ending import Announced
+from web.outcomes import Outcomes
+from web.pace import Pace
 from web.pigeonholes import Holes, Pigeonholes
 from web.signatures import TwilioSignatures
 from web.slots import Slots
@@ -31,6 +33,8 @@ class Office:
     slots: Slots
     board: Board
     counts: Counts
+    pace: Pace
+    outcomes: Outcomes
     streams: Streams = attrs.field(factory=Streams)
 
 
@@ -44,13 +48,16 @@ def opening(
 ) -> Office:
     """Lay the table for one application; pigeonholes are this worker's own unless given."""
     board, counts = Board(), Counts()
+    announced, admissions = Announced(services.records, board, counts), Admissions(holes or Pigeonholes())
     return Office(
         settings=settings,
         line=line,
-        services=attrs.evolve(services, records=Announced(services.records, board, counts)),
-        admissions=Admissions(holes or Pigeonholes()),
+        services=attrs.evolve(services, records=announced),
+        admissions=admissions,
         signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),
         slots=slots or Slots(settings.max_calls),
         board=board,
         counts=counts,
+        pace=Pace(settings.calls_per_second),
+        outcomes=Outcomes(announced, admissions),
     )

@@ -40,8 +40,6 @@ def _why(response: httpx.Response) -> str:
         return f"The server answered HTTP {response.status_code}. Is this a switchboard? {response.request.url}"
     code = f" (Twilio {answer['code']})" if answer.get("code") else ""
     lines = [f"{answer['error']}{code}.", *texts(answer.get("problems")), str(answer.get("fix") or "")]
-    if answer.get("maybe_placed"):
-        lines.append("The call may ring all the same: look at Twilio's call log before you try again.")
     return "\n".join(line for line in lines if line)
 
 
@@ -51,12 +49,14 @@ class Operator:
 
     http: httpx.AsyncClient
 
-    async def place(self, to: str | None, context: Mapping[str, str]) -> Shown:
-        """Place a call.
+    async def place(self, to: str | None, context: Mapping[str, str], **options: object) -> Shown:
+        """Order a call; `options` are fields of the order, left out where they are None.
 
         Raises: `OperatorError`.
         """
-        order: dict[str, object] = {"context": dict(context)} if context else {}
+        order = {name: value for name, value in options.items() if value is not None}
+        if context:
+            order["context"] = dict(context)
         if to is not None:
             order["to"] = to
         return await self._ask("POST", "/calls", order)

@@ -5,16 +5,33 @@ cannot be taken back. All mistakes are reported at once in `OrderError`, each wi
 """
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping
+from enum import Enum
 
 import attrs
 import orjson
 
 from agents.brief import Brief
 from settings import Settings, is_phone_number
+from web.telephony import CallOptions
 
 CONTEXT_FIELDS = tuple(field.name for field in attrs.fields(Brief) if field.name != "recent")
+FIELDS = ("to", "context", "machine_detection", "time_limit", "record")
 LONGEST = 1000
+
+
+SHORTEST_CALL = 30
+_SPARE_SECONDS = 120
+"""Twilio's own limit lies so far behind ours, which has a warning and a goodbye."""
+
+
+class OnMachine(Enum):
+    """What is done when an answering machine picks up."""
+
+    OFF = "off"
+    HANG_UP = "hang_up"
+    VOICEMAIL = "voicemail"
 
 
 @attrs.frozen
@@ -41,6 +58,36 @@ class Order:
     to: str
     line: str
     context: Mapping[str, str]
+    on_machine: OnMachine = OnMachine.HANG_UP
+    time_limit: int | None = None
+    record: bool = False
+
+    @property
+    def options(self) -> CallOptions:
+        """What Twilio is told of it."""
+        return CallOptions(
+            detects_machines=self.on_machine is not OnMachine.OFF,
+            time_limit=None if self.time_limit is None else self.time_limit + _SPARE_SECONDS,
+            records=self.record,
+        )
+
+    @property
+    def note(self) -> "OrderNote":
+        """What its call needs to know of it."""
+        voicemail = None if self.on_machine is OnMachine.VOICEMAIL else ""
+        return OrderNote(self.context, voicemail, self.time_limit)
+
+
+@attrs.frozen
+class OrderNote:
+    """What is kept of an order until its call is here.
+
+    `voicemail` is what an answering machine is told; None is as the settings say, and "" hangs up on it.
+    """
+
+    context: Mapping[str, str] = attrs.field(factory=dict)
+    voicemail: str | None = None
+    time_limit: int | None = None
 
 
 def _unknown_fields(given: Mapping[str, object], known: tuple[str, ...], prefix: str) -> Iterator[Problem]:
@@ -71,11 +118,33 @@ def _to_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Pr
         yield Problem("to", "is our own number", "Give the number of the person to call.")
 
 
+def _machine_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+    wanted = given.get("machine_detection", OnMachine.OFF.value)
+    choices = [one.value for one in OnMachine]
+    if wanted not in choices:
+        yield Problem("machine_detection", f"is not one of {', '.join(choices)}", "Write one of them, or leave it out.")
+    elif wanted == OnMachine.VOICEMAIL.value and not settings.voicemail_message:
+        yield Problem("machine_detection", "needs a message to leave", "Set VOICEMAIL_MESSAGE, or write hang_up.")
+
+
+def _limit_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+    limit, longest = given["time_limit"], settings.max_call_seconds
+    most = 7000 if math.isinf(longest) else int(longest)
+    if isinstance(limit, bool) or not isinstance(limit, int) or not SHORTEST_CALL <= limit <= most:
+        fix = "Write a whole number, or leave it out." if math.isinf(longest) else "MAX_CALL_SECONDS allows no more."
+        yield Problem("time_limit", f"is not a number of seconds from {SHORTEST_CALL} to {most}", fix)
+
+
 def _problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
-    yield from _unknown_fields(given, ("to", "context"), "")
+    yield from _unknown_fields(given, FIELDS, "")
     yield from _to_problems(given, settings)
     if "context" in given:
         yield from _context_problems(given["context"])
+    yield from _machine_problems(given, settings)
+    if "time_limit" in given:
+        yield from _limit_problems(given, settings)
+    if not isinstance(given.get("record", False), bool):
+        yield Problem("record", "is not true or false", "Write true for a recording at Twilio, or leave it out.")
 
 
 def read_order(body: bytes, settings: Settings) -> Order:
@@ -93,4 +162,12 @@ def read_order(body: bytes, settings: Settings) -> Order:
     if problems:
         raise OrderError(problems)
     context = {name: value for name, value in given.get("context", {}).items() if value}
-    return Order(str(given.get("to", settings.lead_phone_number)), settings.twilio_phone_number, context)
+    usual = OnMachine.VOICEMAIL if settings.voicemail_message else OnMachine.HANG_UP
+    return Order(
+        str(given.get("to", settings.lead_phone_number)),
+        settings.twilio_phone_number,
+        context,
+        OnMachine(given.get("machine_detection", usual.value)),
+        given.get("time_limit"),
+        given.get("record", False),
+    )

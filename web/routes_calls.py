@@ -6,8 +6,9 @@ them at once. What Twilio refuses is 502, with Twilio's code.
 """
 
 import hmac
-import secrets
+import math
 from collections.abc import Mapping
+from typing import assert_never
 from urllib.parse import urlsplit
 
 import attrs
@@ -16,17 +17,14 @@ from quart import Blueprint, Response, jsonify, request
 
 from settings import is_loopback
 from store.calls import RecordsUnavailable
-from store.records import TRANSFERRING, RecordError, record_as_json
+from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
 from web.board import KnownCall
+from web.dispatch import Dispatcher, InDoubt, NoLine, Placed, Refused, Taken, Waiting
 from web.office import Office
-from web.orders import Order, OrderError, read_order
+from web.orders import OrderError, read_order
 from web.returning import Returns
 from web.telephony import LineError
 
-RING_SECONDS = 150.0
-"""The longest that a call may be on its way: 60 s of ringing, and the network's own delays."""
-ORDER_SECONDS = 900.0
-"""Above one call a second Twilio queues; what is known of the lead must outlive that."""
 RETRY_AFTER = "10"
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
@@ -70,11 +68,43 @@ def _shown(name: str, call_sid: str, call: KnownCall | None, more: Mapping[str, 
     return response
 
 
+def _accepted(name: str, call_sid: str, call: KnownCall | None, status: str) -> Response:
+    response = _shown(name, call_sid, call, {"status": status})
+    response.status_code = 202
+    return response
+
+
+def _status(record: CallRecord) -> str:
+    return UNANSWERED.get(record.outcome, "completed")
+
+
+def _taken(call: KnownCall, taken: Taken) -> Response:
+    """Answer an order that was taken: 201 when its call is placed, 202 while that is to come or in doubt."""
+    told: dict[str, object] = {"id": call.id, "call_sid": call.call_sid, "status": call.status}
+    match taken:
+        case Placed():
+            status = 201
+        case Waiting(seconds=seconds):
+            status, told = 202, {**told, "starts_in": round(seconds, 1)}
+        case InDoubt(why=why):
+            status, told = 202, {**told, "in_doubt": f"{why}; whether the call was placed is being found out"}
+        case Refused(error=exc):
+            error = f"Twilio did not place the call: {exc.reason}"
+            return _problem(502, error, id=call.id, code=exc.code, fix=exc.fix)
+        case _:
+            assert_never(taken)
+    response: Response = jsonify(told)
+    response.status_code = status
+    response.headers["Location"] = f"/calls/{call.id}"
+    return response
+
+
 @attrs.frozen
 class CallRoutes:
     """The operator's routes."""
 
     office: Office
+    dispatcher: Dispatcher
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
@@ -116,16 +146,8 @@ class CallRoutes:
             order = read_order(body, self.office.settings)
         except OrderError as exc:
             return _problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
-        call_id = secrets.token_urlsafe(12)
-        if not self.office.slots.reserve(call_id, RING_SECONDS):
-            return self._no_free_line()
-        call = self.office.board.add(KnownCall(call_id, "outbound", order.to, order.line, "queued"))
-        try:
-            return await self._dial(call, order)
-        except LineError as exc:
-            self._forget(call, exc)
-            why = {"code": exc.code, "fix": exc.fix, "maybe_placed": exc.maybe_done}
-            return _problem(502, f"Twilio did not place the call: {exc.reason}", **why)
+        taken = await self.dispatcher.take(order)
+        return self._no_free_line(taken) if isinstance(taken, NoLine) else _taken(*taken)
 
     async def listed(self) -> Response:
         """List live and recent calls, newest first."""
@@ -135,7 +157,7 @@ class CallRoutes:
         limit = int(text)
         live = [_as_json(call) for call in self.office.board.newest() if not call.over]
         records = await self.office.services.records.list(limit)
-        ended = [{"status": "completed", **record_as_json(record)} for record in records]
+        ended = [{"status": _status(record), **record_as_json(record)} for record in records]
         for record in ended:
             record.pop("transcript")
         response: Response = jsonify({"calls": [*live, *ended][:limit]})
@@ -150,7 +172,7 @@ class CallRoutes:
         except RecordError as exc:
             return _problem(500, f"the record of this call cannot be read: {exc}")
         if record is not None:
-            over = {"status": "completed", "outcome": record.outcome}
+            over = {"status": _status(record), "outcome": record.outcome}
             return _shown(name, call_sid, call, {**over, "record": record_as_json(record)})
         status = await self._ask_status(call_sid) if call is None or call.stale else None
         if call is None:
@@ -163,27 +185,26 @@ class CallRoutes:
 
     async def hung_up(self, name: str) -> Response:
         """Hang a call up."""
-        call_sid = await self._call_sid(name)
+        call_sid, call = await self._call_sid(name), self.office.board.find(name)
+        if call is not None and await self.dispatcher.call_off(call, "called off by the operator"):
+            return _accepted(name, call_sid, call, "canceled")
         if not call_sid.startswith("CA"):
             return self._unknown()
         try:
             await self.office.line.hang_up(call_sid)
         except LineError as exc:
             return _problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
-        call = self.office.board.find(name)
         self.office.slots.release(call.id if call is not None else name)
         if call is not None and call.outcome == TRANSFERRING:  # no stream of ours ends with it
             await Returns(self.office).conclude(call_sid, "caller_hung_up", "canceled")
         _log.info("call_hung_up", call_sid=call_sid, by="operator")
-        response = _shown(name, call_sid, call, {"status": "completed"})
-        response.status_code = 202
-        return response
+        return _accepted(name, call_sid, call, "completed")
 
     async def _call_sid(self, name: str) -> str:
         """Return the CallSid of a call by whichever name, placed by whichever worker; "" when it has none yet."""
         call = self.office.board.find(name)
         if call is not None:
-            return call.call_sid
+            return call.call_sid or call.id
         return await self.office.admissions.recall_placed(name) or name
 
     def _take_in(self, call: KnownCall, status: str) -> None:
@@ -200,29 +221,12 @@ class CallRoutes:
             _log.warning("status_not_known", call_sid=call_sid, why=exc.reason, code=exc.code)
             return None
 
-    async def _dial(self, call: KnownCall, order: Order) -> Response:
-        await self.office.admissions.note_order(call.id, order.context, ORDER_SECONDS)
-        call_sid = await self.office.line.place_call(order.to, call.id)
-        self.office.board.name(call.id, call_sid)
-        await self.office.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
-        _log.info("call_placed", call_sid=call_sid, id=call.id)
-        response: Response = jsonify({"id": call.id, "call_sid": call_sid, "status": call.status})
-        response.status_code = 201
-        response.headers["Location"] = f"/calls/{call.id}"
-        return response
-
-    def _forget(self, call: KnownCall, exc: LineError) -> None:
-        _log.warning("call_not_placed", id=call.id, why=exc.reason, code=exc.code, maybe_placed=exc.maybe_done)
-        if not exc.maybe_done:
-            self.office.slots.release(call.id)
-            self.office.board.remove(call.id)
-
-    def _no_free_line(self) -> Response:
+    def _no_free_line(self, none: NoLine) -> Response:
         draining = self.office.slots.draining
         self.office.counts.refused("draining" if draining else "full")
         error = "the server is being shut down" if draining else "every line is taken"
         response = _problem(503 if draining else 429, error, fix="Try again later.")
-        response.headers["Retry-After"] = RETRY_AFTER
+        response.headers["Retry-After"] = str(math.ceil(none.seconds))
         return response
 
     @staticmethod

@@ -16,7 +16,10 @@ from web.admission import Admission
 from web.arrival import arrival_of, xml
 from web.asgi_events import target_of
 from web.board import OVER, KnownCall
+from web.dispatch import ORDER_SECONDS
 from web.office import Office
+from web.orders import OrderNote
+from web.reasons import why
 from web.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
 from web.telephony import LineError
 
@@ -68,8 +71,8 @@ class TwilioRoutes:
         if not self.office.slots.reserve(arrival.key, ARRIVAL_SECONDS):
             return self._turn_away(call_sid)
         self._show(arrival, form.get("CallStatus", ""), order)
-        context = await self.office.admissions.recall_order(order)
-        token = await self.office.admissions.mint(attrs.evolve(arrival, context=context))
+        note = await self._note_of(order, call_sid)
+        token = await self.office.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note)))
         origin, sockets = self.office.signatures.origin, self.office.signatures.socket_origin
         return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}))
 
@@ -78,11 +81,12 @@ class TwilioRoutes:
         form = await request.form
         order, call_sid, status = request.args.get("order", ""), form.get("CallSid", ""), form.get("CallStatus", "")
         sequence = form.get("SequenceNumber", "")
-        self.office.board.name(order, call_sid)
+        await self._note_of(order, call_sid)
         self.office.board.progress(call_sid, status, int(sequence) if sequence.isdecimal() else 0)
         if status in OVER:
             self.office.slots.release(order)
             self.office.slots.release(call_sid)
+            await self._conclude(form, order)
         _log.info("call_progressed", call_sid=call_sid, status=status, error_code=form.get("ErrorCode"))
         return Response("", 204)
 
@@ -126,6 +130,21 @@ class TwilioRoutes:
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
         settings = self.office.settings
         return xml(twiml.apologise(settings.fallback_phone_number, settings.twilio_phone_number))
+
+    async def _note_of(self, order: str, call_sid: str) -> OrderNote:
+        """Return what is known of an order, whose call has this CallSid: its own worker may not know that yet."""
+        admissions, board = self.office.admissions, self.office.board
+        if order and board.find(order) is None:
+            await admissions.note_placed(order, call_sid, ORDER_SECONDS)
+        board.name(order, call_sid)
+        return await admissions.recall_order(order)
+
+    async def _conclude(self, form: MultiDict[str, str], order: str) -> None:
+        arrival, status = arrival_of(form, order), form["CallStatus"]
+        if arrival.direction == "outbound" and order:
+            known = self.office.board.find(arrival.call_sid)
+            call = known or KnownCall(order, "outbound", arrival.caller, arrival.line, status, arrival.call_sid)
+            await self.office.outcomes.conclude(call, status, why(status, form))
 
     async def _outcome(self, call_sid: str) -> str:
         call = self.office.board.find(call_sid)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
-from store.records import CallRecord, FunctionRecord, TurnRecord, record_from_json
+from store.records import UNANSWERED, CallRecord, FunctionRecord, TurnRecord, record_from_json
 from web.logs import mask
 
 
@@ -23,7 +23,10 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
         return
     record = record_from_json(plain)
     yield f"{record.call_sid}  {record.direction}, {mask(record.caller) or 'unknown'} on {mask(record.line) or '?'}"
-    yield f"{record.started_at}  {record.outcome} after {record.duration:.1f} s"
+    if record.outcome in UNANSWERED:
+        yield f"{record.started_at}  {record.outcome}: {record.why}"
+        return
+    yield f"{record.started_at}  {record.outcome} after {record.duration:.1f} s{_picked_up(record)}"
     yield from _floor(record)
     yield from _section("functions", [_function(function) for function in record.functions])
     yield from _section("transcript", [_turn(turn) for turn in record.transcript])
@@ -34,6 +37,10 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
         f"frames: {frames.caller_in} from the caller ({frames.caller_sent} sent on, {frames.unheard} unheard), "
         f"{frames.agent_in} from agents ({frames.agent_sent} sent on, {frames.dropped} dropped)"
     )
+
+
+def _picked_up(record: CallRecord) -> str:
+    return f", answered by: {record.answered_by}" if record.answered_by else ""
 
 
 def _section(heading: str, rows: list[str]) -> Iterator[str]:

@@ -22,6 +22,7 @@ class Slots:
     _taken: set[str] = attrs.field(factory=set, init=False)
     _reserved: dict[str, float] = attrs.field(factory=dict, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _drains: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
     def taken(self) -> int:
@@ -78,6 +79,11 @@ class Slots:
     def drain(self) -> None:
         """Let no new call in from now on."""
         self.draining = True
+        self._drains.set()
+
+    async def wait_draining(self) -> None:
+        """Wait until no new call is let in any more."""
+        await self._drains.wait()
 
     async def wait_empty(self) -> None:
         """Wait until no call is being carried or on its way."""

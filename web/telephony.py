@@ -9,7 +9,8 @@ Everything Twilio refuses becomes `LineError`, with its code and what to do abou
 import logging
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol, cast
 
 import attrs
@@ -24,6 +25,7 @@ from twilio.rest import Client
 from actors.errors import CallError
 
 ATTEMPTS = 4
+MOST_LISTED = 20
 LONGEST_PAUSE = 5.0
 OVER_ALREADY = frozenset({21220, 20404})
 """Not in progress; no such call (any more). https://www.twilio.com/docs/api/errors/21220, .../20404"""
@@ -58,11 +60,42 @@ class LineError(CallError):
         self.maybe_done = maybe_done
 
 
+@attrs.frozen
+class CallOptions:
+    """How a call is placed: whether machines are told from people, its longest (seconds), a recording at Twilio."""
+
+    detects_machines: bool = True
+    time_limit: int | None = None
+    records: bool = False
+
+    def parameters(self, origin: str) -> dict[str, object]:
+        """Return the SDK's names for them."""
+        chosen: dict[str, object] = {}
+        if self.detects_machines:
+            chosen |= {
+                "machine_detection": "Enable",
+                "async_amd": "true",
+                "async_amd_status_callback": f"{origin}/twilio/amd",
+            }
+        if self.time_limit is not None:
+            chosen["time_limit"] = self.time_limit
+        if self.records:
+            chosen |= {"record": True, "recording_channels": "dual"}
+        return chosen
+
+
+PLAIN_CALL = CallOptions()
+
+
 class Line(Protocol):
     """What the routes ask of the telephone network."""
 
-    async def place_call(self, to: str, order: str) -> str:
+    async def place_call(self, to: str, order: str, options: CallOptions = PLAIN_CALL) -> str:
         """Call somebody; return the CallSid."""
+        ...
+
+    async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
+        """Return the CallSids of the calls from our number to somebody that were made since then."""
         ...
 
     async def hang_up(self, call_sid: str) -> None:
@@ -154,7 +187,7 @@ class TwilioLine:
     origin: str
     client: Client
 
-    async def place_call(self, to: str, order: str) -> str:
+    async def place_call(self, to: str, order: str, options: CallOptions = PLAIN_CALL) -> str:
         """Call `to` from our number; Twilio's requests about this call carry `order`. Return the CallSid.
 
         Raises: `LineError`; when it is `maybe_done`, the call may ring all the same, and must not be placed again.
@@ -166,13 +199,22 @@ class TwilioLine:
                 url=f"{self.origin}/twilio/voice?order={order}",
                 status_callback=f"{self.origin}/twilio/status?order={order}",
                 status_callback_event=["initiated", "ringing", "answered", "completed"],
-                machine_detection="Enable",
-                async_amd="true",
-                async_amd_status_callback=f"{self.origin}/twilio/amd",
+                **options.parameters(self.origin),
             )
         except (TwilioException, httpx.HTTPError, ValueError) as exc:
             raise refusal_of(exc, writes=True) from exc
         return str(call.sid)
+
+    async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
+        """Return the CallSids of the calls from our number to somebody that were made since then.
+
+        Raises: `LineError`.
+        """
+        try:
+            found = await self.client.calls.list_async(to=to, from_=self.number, limit=MOST_LISTED)
+        except (TwilioException, httpx.HTTPError, ValueError) as exc:
+            raise refusal_of(exc, writes=False) from exc
+        return [str(call.sid) for call in found if call.date_created is None or call.date_created >= since]
 
     async def hang_up(self, call_sid: str) -> None:
         """End a call; one that is over already is no error.

@@ -38,6 +38,10 @@ class TwilioKnobs:
     """Open `wss://` streams as `ws://`: for a server that is told it stands behind a TLS proxy."""
     outage: int | None = None
     """Answer every REST request with this HTTP status (503 becomes error 20503)."""
+    creations: Literal["answered", "unanswered", "lost"] = "answered"
+    """What becomes of `POST Calls.json`: `unanswered` places the call and never says so, `lost` does neither."""
+    creation_takes: float = 0.0
+    """Before a creation is answered; the call is placed by then."""
     bundle: int = 1
     """Media frames sent at once; see `MediaCaller`."""
 

@@ -11,6 +11,7 @@ shows the log, `GET /simulator/calls/{sid}/heard.wav` is what was audible on the
 import base64
 import hashlib
 import hmac
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -123,9 +124,22 @@ class TwilioSimulator:
             if request.path.startswith("/simulator/"):
                 return self._answer_by_hand(request)
             self._authenticate(request)
-            return self._route(request)
+            answer = Response(500, b"") if self._is_lost(request) else self._route(request)
         except ApiError as error:
             return error.response()
+        await self._delay(request)
+        return answer
+
+    def _is_lost(self, request: Request) -> bool:
+        return self.knobs.creations == "lost" and self._creates(request)
+
+    async def _delay(self, request: Request) -> None:
+        if self._creates(request):
+            await trio.sleep(self.knobs.creation_takes if self.knobs.creations == "answered" else math.inf)
+
+    @staticmethod
+    def _creates(request: Request) -> bool:
+        return request.method == "POST" and request.path.endswith("/Calls.json")
 
     def _authenticate(self, request: Request) -> None:
         if self.knobs.outage is not None:

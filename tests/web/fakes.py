@@ -1,7 +1,8 @@
 """Stand-ins for what lies beyond `web/`: the telephone network, the call itself, and a peer on an ASGI socket."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TypeAlias, cast
 
 import attrs
@@ -23,7 +24,7 @@ from store.records import CallRecord
 from web.app import create_app
 from web.pigeonholes import Holes
 from web.slots import Slots
-from web.telephony import LineError
+from web.telephony import PLAIN_CALL, CallOptions, LineError
 
 ORIGIN = "https://agent.example.com"
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
@@ -77,11 +78,19 @@ class FakeLine:
     hung_up: list[str] = attrs.field(factory=list)
     redirected: list[tuple[str, str]] = attrs.field(factory=list)
     statuses: dict[str, str] = attrs.field(factory=dict)
+    options: list[CallOptions] = attrs.field(factory=list)
+    listed: list[str] = attrs.field(factory=list)
+    """What it says it has, when it is asked for a list."""
 
-    async def place_call(self, to: str, order: str) -> str:
+    async def place_call(self, to: str, order: str, options: CallOptions = PLAIN_CALL) -> str:
         await self._answer()
         self.placed.append((to, order))
+        self.options.append(options)
         return f"CA{len(self.placed):032x}"
+
+    async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
+        await trio.lowlevel.checkpoint()
+        return self.listed
 
     async def hang_up(self, call_sid: str) -> None:
         await self._answer()

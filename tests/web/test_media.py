@@ -1,6 +1,7 @@
 """Who gets onto the media stream, and who does not: no refused upgrade ever reaches an actor."""
 
 import attrs
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
@@ -59,6 +60,23 @@ async def test_what_the_operator_knew_of_the_lead_reaches_the_call(autojump_cloc
 
     plan = there.calls.plans[0]
     assert (plan.direction, plan.caller, plan.context) == ("outbound", LEAD, Brief(name="John", need="a loan"))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "voicemail"), [({}, None), ({"machine_detection": "hang_up"}, ""), ({"machine_detection": "off"}, "")]
+)
+async def test_what_was_ordered_with_the_call_is_its_plan(
+    chosen: dict[str, str], voicemail: str | None, autojump_clock: MockClock
+) -> None:
+    there = exchange(VOICEMAIL_MESSAGE="Please call us back.")
+    placed = (await there.operator("POST", "/calls", {"to": LEAD, "time_limit": 60, **chosen})).json()
+    form = voice_form(placed["call_sid"], outbound=True)
+    answer = await there.twilio(f"/twilio/voice?order={placed['id']}", form)
+    token = answer.text.partition('name="token" value="')[2].partition('"')[0]
+
+    await Peer().starts(token, call_sid=form["CallSid"]).says("hello").visit(there.app)
+
+    assert (there.calls.plans[0].voicemail, there.calls.plans[0].longest) == (voicemail, 60)
 
 
 async def test_an_unsigned_upgrade_is_denied_before_it_is_accepted(autojump_clock: MockClock) -> None:

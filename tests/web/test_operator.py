@@ -5,9 +5,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.web.fakes import API_TOKEN, LEAD, LINE, Exchange, FakeLine, client_of, exchange, record
+from tests.web.fakes import API_TOKEN, LEAD, LINE, Exchange, client_of, exchange, record
 from web.operator import Operator, OperatorError
-from web.telephony import LineError
+from web.telephony import CallOptions
 
 
 def operator(there: Exchange, token: str = API_TOKEN) -> Operator:
@@ -85,11 +85,12 @@ async def test_a_wrong_token_is_told(autojump_clock: MockClock) -> None:
         await operator(exchange(), "wrong").recent(5)
 
 
-async def test_a_call_that_may_ring_is_a_warning(autojump_clock: MockClock) -> None:
-    there = exchange(line=FakeLine(refusal=LineError("no answer", code=20500, maybe_done=True)))
+async def test_options_that_are_not_chosen_are_not_sent(autojump_clock: MockClock) -> None:
+    there = exchange()
 
-    with pytest.raises(OperatorError, match="may ring all the same"):
-        await operator(there).place(LEAD, {})
+    await operator(there).place(LEAD, {}, time_limit=60, machine_detection=None)
+
+    assert there.line.options == [CallOptions(time_limit=180)]
 
 
 async def test_a_server_that_is_not_there_is_told_with_what_to_do() -> None:

@@ -13,7 +13,7 @@ from store.memory import MemoryRecords
 from store.records import CallRecord, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, LINE, FakeLine, client_of, exchange, record, voice_form
 from web.pigeonholes import Pigeonholes
-from web.telephony import LineError
+from web.telephony import CallOptions, LineError
 
 
 async def test_a_call_is_placed(autojump_clock: MockClock) -> None:
@@ -51,7 +51,13 @@ async def test_the_lead_of_the_settings_is_called_when_nobody_is_named(
         ({"to": LEAD, "context": "John"}, ["context"]),
         ({"to": LEAD, "context": {"nmae": "John", "need": 3, "location": "x" * 1001}},
          ["context.nmae", "context.need", "context.location"]),
-        ({"to": 1, "x": 1, "context": None}, ["x", "to", "context"]),
+        ({"to": LEAD, "machine_detection": "voicemail"}, ["machine_detection"]),
+        ({"to": LEAD, "machine_detection": ["off"]}, ["machine_detection"]),
+        ({"to": LEAD, "time_limit": 29}, ["time_limit"]),
+        ({"to": LEAD, "time_limit": 1801}, ["time_limit"]),
+        ({"to": LEAD, "time_limit": True}, ["time_limit"]),
+        ({"to": 1, "x": 1, "context": None, "machine_detection": "on", "time_limit": "60", "record": "yes"},
+         ["x", "to", "context", "machine_detection", "time_limit", "record"]),
     ],
 )  # fmt: skip
 async def test_every_mistake_in_an_order_is_named(order: object, fields: list[str], autojump_clock: MockClock) -> None:
@@ -143,8 +149,11 @@ async def test_what_twilio_refuses_is_told_with_its_code_and_frees_the_line(auto
     answer = await there.operator("POST", "/calls", {"to": LEAD})
 
     told = answer.json()
-    assert (answer.status_code, told["code"], told["maybe_placed"], there.slots.accepting) == (502, 21219, False, True)
-    assert (await there.operator("GET", "/calls")).json()["calls"] == []
+    assert (answer.status_code, told["code"], there.slots.accepting) == (502, 21219, True)
+    (listed,) = (await there.operator("GET", "/calls")).json()["calls"]
+    shown = (await there.operator("GET", f"/calls/{told['id']}")).json()
+    assert (listed["status"], listed["outcome"], shown["status"]) == ("failed", "failed", "failed")
+    assert shown["record"]["why"].startswith("Twilio refused the call: The number is unverified (Twilio 21219).")
 
 
 async def test_a_call_that_may_ring_all_the_same_keeps_its_line(autojump_clock: MockClock) -> None:
@@ -152,7 +161,36 @@ async def test_a_call_that_may_ring_all_the_same_keeps_its_line(autojump_clock: 
 
     answer = await there.operator("POST", "/calls", {"to": LEAD})
 
-    assert (answer.json()["maybe_placed"], there.slots.accepting) == (True, False)
+    assert (answer.status_code, "is being found out" in answer.json()["in_doubt"]) == (202, True)
+    assert not there.slots.accepting
+
+
+async def test_an_order_behind_another_is_told_when_its_turn_is(autojump_clock: MockClock) -> None:
+    there = exchange(CALLS_PER_SECOND="0.5")
+    await there.operator("POST", "/calls", {"to": LEAD})
+
+    answer = await there.operator("POST", "/calls", {"to": LEAD})
+
+    assert (answer.status_code, answer.json()["starts_in"], len(there.line.placed)) == (202, 2.0, 1)
+
+
+async def test_an_order_that_waits_is_called_off_by_our_name_for_it(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="2", CALLS_PER_SECOND="0.5")
+    await there.operator("POST", "/calls", {"to": LEAD})
+    waiting = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+
+    answer = await there.operator("DELETE", f"/calls/{waiting['id']}")
+
+    assert (answer.status_code, answer.json()["status"], there.slots.free) == (202, "canceled", 1)
+    assert there.line.hung_up == []
+
+
+async def test_what_is_ordered_with_a_call_is_told_to_twilio(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    await there.operator("POST", "/calls", {"to": LEAD, "machine_detection": "off", "time_limit": 60, "record": True})
+
+    assert there.line.options == [CallOptions(detects_machines=False, time_limit=180, records=True)]
 
 
 async def test_live_and_ended_calls_are_listed_without_their_words(autojump_clock: MockClock) -> None:

@@ -5,6 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.messages import MachineAnswered
+from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.web.fakes import (
     CALL_SID,
@@ -17,6 +18,8 @@ from tests.web.fakes import (
     record,
     voice_form,
 )
+from web.admission import Admissions
+from web.pigeonholes import Pigeonholes
 from web.telephony import LineError
 
 PATHS = ["/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after"]
@@ -142,6 +145,64 @@ async def test_a_call_that_nobody_took_frees_its_line(status: str, autojump_cloc
     await there.twilio(f"/twilio/status?order={placed['id']}", over)
 
     assert there.slots.accepting
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "outcome", "says"),
+    [
+        ("busy", {"SipResponseCode": "486"}, "busy", "the line was engaged"),
+        ("no-answer", {}, "no_answer", "nobody picked up"),
+        ("failed", {"SipResponseCode": "404"}, "failed", "the number does not exist (SIP 404)"),
+        ("failed", {"ErrorCode": "21215"}, "failed", "calls to this country are not enabled"),
+        ("canceled", {}, "canceled", "hung up before anybody answered"),
+        ("completed", {}, "never_ran", "over before an agent could speak"),
+    ],
+)
+async def test_a_call_that_nobody_spoke_on_has_a_record(
+    status: str, more: dict[str, str], outcome: str, says: str, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    placed = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+    over = voice_form(placed["call_sid"], outbound=True) | {"CallStatus": status, "SequenceNumber": "3"} | more
+
+    for _ in range(2):
+        await there.twilio(f"/twilio/status?order={placed['id']}", over)
+
+    (kept,) = await there.records.list()
+    assert (kept.call_sid, kept.outcome, kept.caller, kept.line) == (placed["call_sid"], outcome, LEAD, LINE)
+    assert says in kept.why
+    shown = (await there.operator("GET", f"/calls/{placed['id']}")).json()
+    assert (shown["status"], shown["outcome"]) == (status, outcome)
+
+
+async def test_the_end_of_an_order_is_kept_by_whichever_worker_hears_of_it(autojump_clock: MockClock) -> None:
+    holes, records = Pigeonholes(), MemoryRecords()
+    first, second = exchange(holes=holes, records=records), exchange(holes=holes, records=records)
+    placed = (await first.operator("POST", "/calls", {"to": LEAD})).json()
+    over = voice_form(placed["call_sid"], outbound=True) | {"CallStatus": "busy", "SequenceNumber": "3"}
+
+    await second.twilio(f"/twilio/status?order={placed['id']}", over)
+
+    assert [kept.outcome for kept in await records.list()] == ["busy"]
+
+
+async def test_a_call_that_was_carried_elsewhere_is_not_said_to_have_had_no_agent(autojump_clock: MockClock) -> None:
+    holes = Pigeonholes()
+    there = exchange(holes=holes)
+    await Admissions(holes).note_streamed(CALL_SID)
+    over = voice_form(outbound=True) | {"CallStatus": "completed", "SequenceNumber": "3"}
+
+    await there.twilio("/twilio/status?order=OR1", over)
+
+    assert await there.records.list() == []
+
+
+async def test_an_inbound_call_that_ends_is_no_order(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    await there.twilio("/twilio/status", voice_form() | {"CallStatus": "completed", "SequenceNumber": "3"})
+
+    assert await there.records.list() == []
 
 
 @pytest.mark.parametrize("sequence", ["", "x", "²"])

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import attrs
@@ -12,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from web.telephony import LineError, TwilioLine, twilio_client
+from web.telephony import CallOptions, LineError, TwilioLine, twilio_client
 
 ACCOUNT = "AC" + "0" * 32
 CALL = "CA" + "1" * 32
@@ -220,3 +221,33 @@ def test_the_sdks_own_asynchronous_client_is_never_imported() -> None:
     program = "import sys, web.telephony; sys.exit('aiohttp' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603 - our own words
+
+
+async def test_what_is_ordered_besides_is_told_in_twilios_words(autojump_clock: MockClock) -> None:
+    there = api()
+    await there.line().place_call("+15557650000", "OR1", CallOptions(False, 180, records=True))
+
+    form = there.form
+    assert (form["TimeLimit"], form["Record"], form["RecordingChannels"]) == (["180"], ["true"], ["dual"])
+    assert "MachineDetection" not in form
+
+
+async def test_calls_to_somebody_are_listed_from_a_moment_on(autojump_clock: MockClock) -> None:
+    def made(sid: str, at: str) -> dict[str, object]:
+        return {**CREATED, "sid": sid, "date_created": f"Wed, 25 Nov 2026 {at} +0000"}
+
+    page = {"calls": [made("CA2", "12:00:05"), made("CA1", "11:59:00")], "page": 0, "next_page_uri": None}
+    there = api(httpx.Response(200, json=page))
+
+    found = await there.line().calls_to("+15557650000", datetime(2026, 11, 25, 12, tzinfo=UTC))
+
+    assert found == ["CA2"]
+    assert (there.requests[0].url.params["To"], there.requests[0].url.params["From"]) == (
+        "+15557650000",
+        "+15551230000",
+    )
+
+
+async def test_a_list_that_is_not_to_be_had_is_told(autojump_clock: MockClock) -> None:
+    with pytest.raises(LineError, match="cannot be reached"):
+        await api(httpx.ConnectError("refused")).line().calls_to("+15557650000", datetime(2026, 11, 25, tzinfo=UTC))

@@ -1,0 +1,227 @@
+"""Orders wait their turn, are placed once, and come to an outcome, whatever Twilio says or does not say."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from store.memory import MemoryRecords
+from tests.web.fakes import LEAD, LINE, FakeLine, services, settings
+from web.dispatch import (
+    DOUBT_SECONDS,
+    LONGEST_WAIT,
+    ORDER_SECONDS,
+    RING_SECONDS,
+    Dispatcher,
+    InDoubt,
+    NoLine,
+    Placed,
+    Refused,
+    Waiting,
+)
+from web.office import Office, opening
+from web.orders import Order
+from web.pigeonholes import Pigeonholes
+from web.telephony import LineError
+
+ORDER = Order(LEAD, LINE, {})
+SILENT = LineError("Twilio did not answer (ReadTimeout)", maybe_done=True)
+SID = "CA" + "1" * 32
+
+
+@attrs.define
+class World:
+    office: Office
+    dispatcher: Dispatcher
+    line: FakeLine
+    records: MemoryRecords
+
+    async def kept(self) -> list[tuple[str, str]]:
+        return [(record.outcome, record.why) for record in await self.records.list()]
+
+
+@asynccontextmanager
+async def world(line: FakeLine | None = None, holes: Pigeonholes | None = None, **changes: str) -> AsyncIterator[World]:
+    line, records = line or FakeLine(), MemoryRecords()
+    office = opening(settings(**changes), services(line, records), line, holes=holes)
+    dispatcher = Dispatcher(office)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(dispatcher.run)
+        yield World(office, dispatcher, line, records)
+        nursery.cancel_scope.cancel()
+
+
+@attrs.define
+class Timed(FakeLine):
+    """A line that notes when it is asked."""
+
+    times: list[float] = attrs.field(factory=list)
+
+    async def _answer(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.times.append(trio.current_time())
+
+
+@attrs.define
+class Answering(FakeLine):
+    """A line that loses its answers and can be asked what it has."""
+
+    lists_after: int = 0
+    """So many requests for the list fail first."""
+    asked: int = 0
+
+    async def calls_to(self, to: str, since: object) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        self.asked += 1
+        if self.asked <= self.lists_after:
+            raise LineError("Twilio cannot be reached")
+        return self.listed
+
+
+async def taken_in(there: World) -> tuple[str, object]:
+    taken = await there.dispatcher.take(ORDER)
+    assert not isinstance(taken, NoLine)
+    return taken[0].id, taken[1]
+
+
+async def test_orders_are_placed_no_faster_than_the_pace(autojump_clock: MockClock) -> None:
+    line, began = Timed(), trio.current_time()
+    async with world(line, CALLS_PER_SECOND="2") as there:
+        taken = [(await taken_in(there))[1] for _ in range(4)]
+        await trio.sleep(5)
+
+    assert taken == [Placed(), Waiting(0.5), Waiting(1.0), Waiting(1.5)]
+    assert [at - began for at in line.times] == [0.0, 0.5, 1.0, 1.5]
+
+
+async def test_an_order_that_would_wait_too_long_is_not_taken(autojump_clock: MockClock) -> None:
+    async with world(CALLS_PER_SECOND="0.02") as there:
+        taken = [await there.dispatcher.take(ORDER) for _ in range(3)]
+
+    assert isinstance(taken[2], NoLine)
+    assert taken[2].seconds == 100 - LONGEST_WAIT
+    assert there.office.slots.free == there.office.slots.capacity - 2
+
+
+async def test_an_order_that_waits_counts_as_a_call(autojump_clock: MockClock) -> None:
+    async with world(MAX_CALLS="2", CALLS_PER_SECOND="0.1") as there:
+        taken = [await there.dispatcher.take(ORDER) for _ in range(3)]
+
+    assert [isinstance(one, NoLine) for one in taken] == [False, False, True]
+
+
+async def test_orders_that_wait_when_the_server_drains_are_called_off(autojump_clock: MockClock) -> None:
+    async with world(CALLS_PER_SECOND="0.1") as there:
+        for _ in range(3):
+            await there.dispatcher.take(ORDER)
+        there.office.slots.drain()
+        await trio.sleep(60)
+
+        assert len(there.line.placed) == 1
+        assert await there.kept() == 2 * [("canceled", "the server was shut down before its turn")]
+
+
+async def test_what_twilio_refuses_at_its_turn_is_an_outcome(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await there.dispatcher.take(ORDER)
+        there.line.refusal = LineError("The number is unverified", code=21219, fix="Verify it.")
+        await there.dispatcher.take(ORDER)
+        await trio.sleep(5)
+
+        ((outcome, why),) = await there.kept()
+    assert (outcome, why) == ("failed", "Twilio refused the call: The number is unverified (Twilio 21219). Verify it.")
+
+
+async def test_a_call_in_doubt_is_found_by_a_webhook_with_our_id(autojump_clock: MockClock) -> None:
+    async with world(Answering(SILENT)) as there:
+        call, how = await taken_in(there)
+        await trio.sleep(1)
+        there.office.board.name(call, SID)
+        await trio.sleep(DOUBT_SECONDS + 1)
+
+        assert (isinstance(how, InDoubt), await there.kept()) == (True, [])
+        assert await there.office.admissions.recall_placed(call) == SID
+
+
+async def test_a_call_in_doubt_is_found_by_what_another_worker_heard(autojump_clock: MockClock) -> None:
+    async with world(Answering(SILENT)) as there:
+        call, _ = await taken_in(there)
+        await there.office.admissions.note_placed(call, SID, 60)
+        await trio.sleep(2)
+
+        assert there.office.board.find(SID) is there.office.board.find(call)
+
+
+@pytest.mark.parametrize(
+    ("listed", "fails", "outcome"),
+    [([SID], 0, ""), ([SID], 2, ""), ([], 0, "failed"), ([SID, "CA2"], 0, "unknown"), ([SID], 9, "unknown")],
+    ids=["listed", "listed at last", "not listed", "two of them", "no list to be had"],
+)
+async def test_a_call_in_doubt_of_which_nothing_is_heard_is_looked_up(
+    listed: list[str], fails: int, outcome: str, autojump_clock: MockClock
+) -> None:
+    async with world(Answering(SILENT, listed=listed, lists_after=fails)) as there:
+        call, _ = await taken_in(there)
+        await trio.sleep(DOUBT_SECONDS + 30)
+
+        assert [one for one, _ in await there.kept()] == ([outcome] if outcome else [])
+        known = there.office.board.find(call)
+        assert known is not None
+        assert known.call_sid == ("" if outcome else SID)
+        assert there.office.slots.free == there.office.slots.capacity - (not outcome)
+    assert there.line.placed == []
+
+
+async def test_a_call_that_is_known_already_is_not_taken_for_the_one_in_doubt(autojump_clock: MockClock) -> None:
+    async with world(Answering()) as there:
+        await there.dispatcher.take(ORDER)
+        there.line.refusal, there.line.listed = SILENT, [f"CA{1:032x}"]
+        await trio.sleep(2)
+        await there.dispatcher.take(ORDER)
+        await trio.sleep(DOUBT_SECONDS + 10)
+
+        assert await there.kept() == [("failed", "Twilio did not answer, and has no such call")]
+
+
+async def test_an_order_whose_operator_hangs_up_meanwhile_is_found_out_about(autojump_clock: MockClock) -> None:
+    @attrs.define
+    class Slow(Answering):
+        async def _answer(self) -> None:
+            await trio.sleep(5)
+
+    async with world(Slow(listed=[SID])) as there:
+        with trio.move_on_after(1):
+            await there.dispatcher.take(ORDER)
+        await trio.sleep(DOUBT_SECONDS + 10)
+
+        assert there.office.board.find(SID) is not None
+
+
+async def test_a_call_of_which_nothing_is_heard_any_more_is_asked_after(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await there.dispatcher.take(ORDER)
+        there.line.statuses[f"CA{1:032x}"] = "no-answer"
+        await trio.sleep(RING_SECONDS + 1)
+
+        assert await there.kept() == [("no_answer", "nobody picked up")]
+
+
+async def test_a_call_that_is_carried_is_not_asked_after(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await there.dispatcher.take(ORDER)
+        there.office.board.streaming(f"CA{1:032x}")
+        there.line.statuses[f"CA{1:032x}"] = "completed"
+        await trio.sleep(ORDER_SECONDS + RING_SECONDS)
+
+        assert await there.kept() == []
+
+
+async def test_a_refusal_that_is_certain_is_told_at_once(autojump_clock: MockClock) -> None:
+    error = LineError("no", code=20003)
+    async with world(FakeLine(error)) as there:
+        _, how = await taken_in(there)
+
+    assert how == Refused(error)

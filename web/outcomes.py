@@ -1,0 +1,59 @@
+"""The record of a call that nobody ever spoke on: busy, not answered, failed, called off.
+
+A call with a media stream leaves its own record. `Outcomes` keeps one for every other call that was ordered, under its
+CallSid, or under the order's id where Twilio never had it. Asked twice, it keeps one. It raises nothing: what cannot
+be kept is logged.
+"""
+
+from collections.abc import Mapping
+
+import attrs
+import structlog
+
+from store.calls import CallRecords, RecordsUnavailable
+from store.records import UNANSWERED, CallRecord, RecordError
+from web.admission import Admissions
+from web.board import KnownCall
+
+_OUTCOMES: Mapping[str, str] = {status: outcome for outcome, status in UNANSWERED.items() if outcome != "unknown"}
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class Outcomes:
+    """Where such records go."""
+
+    records: CallRecords
+    admissions: Admissions
+
+    async def conclude(self, call: KnownCall, status: str, why: str, *, outcome: str = "") -> None:
+        """Keep how a call ended, unless it has had a stream, or a record. `status` is Twilio's."""
+        name = call.call_sid or call.id
+        if call.outcome or call.streamed or (status == "completed" and await self._is_streamed(name)):
+            return
+        call.status, call.outcome = status, outcome or _OUTCOMES[status]
+        record = CallRecord(
+            call_sid=name,
+            stream_sid="",
+            direction=call.direction,
+            caller=call.caller,
+            line=call.line,
+            started_at=call.created_at,
+            duration=0.0,
+            outcome=call.outcome,
+            answered_by=call.answered_by,
+            why=why,
+        )
+        try:
+            if await self.records.get(name) is None:
+                await self.records.save(record)
+        except (RecordsUnavailable, RecordError, OSError) as exc:
+            _log.error("outcome_not_kept", call_sid=name, outcome=record.outcome, why=str(exc))
+
+    async def _is_streamed(self, name: str) -> bool:
+        try:
+            return await self.admissions.is_streamed(name)
+        except OSError as exc:
+            _log.error("stream_not_known", call_sid=name, why=str(exc))
+            return True
