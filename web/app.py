@@ -4,7 +4,8 @@
 the parts (see `web.services`) and serves the application with an ASGI server that runs on trio.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 
 import trio
 from quart_trio import QuartTrio
@@ -46,13 +47,19 @@ def create_app(
     return app
 
 
+@asynccontextmanager
+async def _at_work(runs: Iterable[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        for run in runs:
+            nursery.start_soon(run)
+        yield
+        nursery.cancel_scope.cancel(reason="the server has closed")
+
+
 def _keep_at_work(app: QuartTrio, *runs: Callable[[], Awaitable[None]]) -> None:
     """Run the office's own tasks from the server's start to its end."""
 
     @app.while_serving
     async def _work() -> AsyncGenerator[None]:
-        async with trio.open_nursery() as nursery:
-            for run in runs:
-                nursery.start_soon(run)
+        async with _at_work(runs):
             yield
-            nursery.cancel_scope.cancel(reason="the server has closed")
