@@ -1,12 +1,13 @@
 """The exchange as ASGI servers find it: `hypercorn -k trio server:app`.
 
 `app` reads nothing until the server says that it starts. Then it reads the settings (the environment, and `.env`
-beside it), opens what it needs, and is the web application until the server says that it stops. Settings that are
-wrong fail the start with all that is wrong with them.
+beside it), opens what it needs, and is the web application until the server says that it stops. Told to stop, each
+worker drains first. Settings that are wrong fail the start with all that is wrong with them.
 """
 
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 
 import attrs
 from hypercorn.typing import (
@@ -21,9 +22,11 @@ from quart_trio import QuartTrio
 from agents.roster import RosterError
 from settings import Settings, SettingsError, environment
 from web.app import create_app
+from web.draining import close_calls, draining
 from web.logs import configure_logs
 from web.pull_server import install
 from web.services import Opened, open_services
+from web.slots import Slots
 from web.sockets import limit_our_listeners
 
 
@@ -51,8 +54,11 @@ class Switchboard:
             else:
                 limit_our_listeners()
                 install()
-                self._running = create_app(settings, opened.services, opened.line, holes=opened.holes)
+                slots = Slots(settings.max_calls)
+                self._running = create_app(settings, opened.services, opened.line, holes=opened.holes, slots=slots)
                 stack.callback(self._rest)
+                last_words = partial(close_calls, opened.services)
+                await stack.enter_async_context(draining(slots, settings.drain_timeout, last_words))
                 await self._running(scope, receive, send)
                 return
         await receive()

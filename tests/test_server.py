@@ -1,17 +1,25 @@
 """`server:app` reads nothing until it is started, and says in one breath what is wrong with its settings."""
 
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
+import httpx
+import hypercorn.trio.run
 import pytest
 import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve as hypercorn_serve
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, LifespanScope
 
 from server import Switchboard
 from tests.web.fakes import ENVIRON
+from web.slots import Slots
 
 SCOPE: LifespanScope = {"type": "lifespan", "asgi": {"spec_version": "2.0", "version": "3.0"}, "state": {}}
 
@@ -57,6 +65,62 @@ async def test_it_lives_from_startup_to_shutdown(environ: Mapping[str, str]) -> 
         host.leave.set()
 
     assert [event["type"] for event in host.said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+@asynccontextmanager
+async def under_hypercorn(told: trio.Event) -> AsyncIterator[str]:
+    """Serve `server:app` as hypercorn's worker does, which is told to stop by `told`; yields where."""
+    config = Config()
+    config.bind, config.graceful_timeout, config.loglevel = ["127.0.0.1:0"], 0.1, "ERROR"
+    async with trio.open_nursery() as nursery:
+        serve = partial(hypercorn_serve, Switchboard(), config, shutdown_trigger=told.wait, mode="asgi")
+        (address,) = await nursery.start(serve)
+        yield address
+
+
+async def test_plain_hypercorn_keeps_answering_until_the_last_call_is_over(
+    environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots, told = Slots(9), trio.Event()
+    monkeypatch.setattr("server.Slots", lambda _: slots)
+    async with under_hypercorn(told) as address, httpx.AsyncClient(base_url=address) as client:
+        with slots.take("call"):
+            told.set()
+            while (ready := (await client.get("/readyz")).json())["ready"]:  # noqa: ASYNC110 - it is asked
+                await trio.sleep(0.01)
+            signal.raise_signal(signal.SIGTERM)  # as hypercorn's master does when another worker has ended
+            await trio.sleep(0.05)
+            alive = (await client.get("/healthz")).status_code
+
+    assert (ready["draining"], ready["calls"], alive) == (True, 1, 200)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_of_its_own_drains_a_worker(number: int, environ: Mapping[str, str]) -> None:
+    async with under_hypercorn(trio.Event()) as address:
+        async with httpx.AsyncClient(base_url=address) as client:
+            assert (await client.get("/readyz")).json()["ready"]
+        signal.raise_signal(number)
+
+
+async def test_a_second_ctrl_c_hurries_a_worker(environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = Slots(9)
+    monkeypatch.setattr("server.Slots", lambda _: slots)
+    with trio.fail_after(5), slots.take("call"):
+        async with under_hypercorn(trio.Event()):
+            signal.raise_signal(signal.SIGINT)
+            await slots.wait_draining()
+            signal.raise_signal(signal.SIGINT)
+
+    assert slots.draining
+
+
+async def test_hypercorn_is_left_as_it_was(environ: Mapping[str, str]) -> None:
+    before = hypercorn.trio.run.raise_shutdown  # type: ignore[attr-defined]
+    async with under_hypercorn(told := trio.Event()):
+        told.set()
+
+    assert hypercorn.trio.run.raise_shutdown is before  # type: ignore[attr-defined]
 
 
 async def test_wrong_settings_fail_the_start_with_all_that_is_wrong(

@@ -35,6 +35,8 @@ LONGEST_WAIT = 60.0
 """An order that would wait longer is not taken: who orders calls wants them soon."""
 DOUBT_SECONDS = 15.0
 """From no answer to asking for the list: webhooks of a call that was placed come within seconds."""
+LOOK_SECONDS = 5.0
+"""Between looks whether another worker carries a call: its line here is kept for nothing then."""
 _LIST_TRIES = 4
 _LIST_PAUSE = 5.0
 _CLOCK_SKEW = timedelta(seconds=5)
@@ -196,11 +198,10 @@ class Dispatcher:
         return None
 
     async def _see_through(self, call: KnownCall) -> None:
-        """Ask after a call of which nothing is heard any more."""
+        """Give the line back if another worker carries the call; ask after one of which nothing is heard any more."""
         until = trio.current_time() + ORDER_SECONDS
         while trio.current_time() < until:
-            await trio.sleep(RING_SECONDS)
-            if call.over or call.streamed or await self.office.admissions.is_streamed(call.call_sid):
+            if await self._is_heard_of(call):
                 return
             try:
                 status = await self.office.line.status_of(call.call_sid) or "failed"
@@ -210,6 +211,16 @@ class Dispatcher:
                 self.office.board.refreshed(call, status)
                 if status in OVER:
                     await self._conclude(call, status, why(status, {}))
+
+    async def _is_heard_of(self, call: KnownCall) -> bool:
+        with trio.move_on_after(RING_SECONDS):
+            while not call.over and not call.streamed:
+                if await self.office.admissions.is_streamed(call.call_sid):
+                    self.office.slots.release(call.id)
+                    return True
+                await trio.sleep(LOOK_SECONDS)
+            return True
+        return False
 
     async def _conclude(self, call: KnownCall, status: str, reason: str, *, outcome: str = "") -> None:
         self.office.slots.release(call.id)

@@ -15,7 +15,7 @@ from web.arrival import arrival_of
 from web.office import Office
 
 STREAM_PATH = "/twilio"
-ARRIVAL_SECONDS = 30.0
+ARRIVAL_SECONDS = 10.0
 """From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
 SETTLE_SECONDS = 5.0
 """For a call here whose stream is over to save its record."""

@@ -1,25 +1,21 @@
 """Serving one exchange until it is told to stop, and then until its last caller has left.
 
-`serve` owns the order of a shutdown. On SIGTERM or SIGINT no new call is let in (`/readyz` turns false, callers are
-asked to call again) while the webhooks of running calls are still answered. Calls that are not over when
-`DRAIN_TIMEOUT` has passed hear a closing sentence; when the last call is over, or that has taken too long, the server
-closes and what is left is cancelled, records and all. A second signal skips both waits.
+`serve` owns the server's sockets and its signals: SIGTERM or SIGINT begins the drain (`web.draining`), a second one
+hurries it. When the drain is over the server closes, and what is left is cancelled, records and all.
 """
 
 import signal
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
-import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve as hypercorn_serve
 
-from actors.call import CallServices
 from actors.journal import Entry, ignore
-from actors.messages import CloseCall
 from settings import Settings
 from web.app import create_app
+from web.draining import close_calls, wait_drained
 from web.pull_server import install
 from web.services import open_services
 from web.slots import Slots
@@ -29,8 +25,6 @@ GRACE_SECONDS = 5.0
 """For calls that are cancelled at the end of the drain to save their records and say goodbye to Twilio."""
 MAX_MESSAGE_BYTES = 64 * 1024
 """Twilio's frames are about 400 bytes."""
-
-_log = structlog.stdlib.get_logger()
 
 
 def server_config(settings: Settings) -> LimitedConfig:
@@ -42,39 +36,6 @@ def server_config(settings: Settings) -> LimitedConfig:
     config.accesslog = None
     config.loglevel = "WARNING"
     return config
-
-
-async def wait_drained(
-    signals: AsyncIterator[int], slots: Slots, seconds: float, close_calls: Callable[[], float]
-) -> None:
-    """Wait for a signal and then for the last call to end, for so long at most or until a second signal.
-
-    After so long, `close_calls` has those that are left say goodbye, and returns how long that may take.
-    """
-    await anext(signals)
-    slots.drain()
-    _log.info("drain_started", calls=slots.taken, seconds=seconds)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_hurry, signals, nursery.cancel_scope)
-        with trio.move_on_after(seconds):
-            await slots.wait_empty()
-        if slots.taken:
-            _log.info("drain_closing", calls=slots.taken)
-            with trio.move_on_after(close_calls()):
-                await slots.wait_empty()
-        nursery.cancel_scope.cancel(reason="the drain is over")
-    _log.info("drain_ended", calls=slots.taken)
-
-
-def close_calls(services: CallServices) -> float:
-    """Ask every running call to close; return how long that may take."""
-    services.intercom.tell_all(CloseCall("drained"))
-    return services.policy.longest_closing
-
-
-async def _hurry(signals: AsyncIterator[int], waiting: trio.CancelScope) -> None:
-    await anext(signals)
-    waiting.cancel(reason="a second signal")
 
 
 async def serve(

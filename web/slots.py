@@ -2,7 +2,7 @@
 
 A call that is still on its way (placed and ringing, or sent to the media stream and not there yet) holds a
 *reservation* instead: it counts like a call, and lapses by itself. `Slots` never fails, and waits only for the last
-call to end. Draining means that no new reservation is given; calls that have one are still let in.
+call to end. Draining means that no new reservation is given; calls that have one, of any worker, are still let in.
 """
 
 import math
@@ -61,12 +61,13 @@ class Slots:
 
     @contextmanager
     def take(self, key: str) -> Iterator[bool]:
-        """Hold a slot for call `key`, in place of its reservation.
+        """Hold a slot for call `key`, in place of its reservation, which another worker may have given.
 
-        Yields False, and holds nothing, when there is none left or when this call has one already.
+        So whoever comes is let in while there is room, draining or not: they have shown a ticket. Yields False, and
+        holds nothing, when there is no room or when this call has a slot already.
         """
         reserved = self._reserved.pop(key, None) is not None
-        if key in self._taken or (not reserved and not self.accepting):
+        if key in self._taken or (not reserved and not self.free):
             yield False
             return
         self._taken.add(key)

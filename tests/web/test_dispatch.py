@@ -13,6 +13,7 @@ from tests.web.fakes import LEAD, LINE, FakeLine, services, settings
 from web.dispatch import (
     DOUBT_SECONDS,
     LONGEST_WAIT,
+    LOOK_SECONDS,
     ORDER_SECONDS,
     RING_SECONDS,
     Dispatcher,
@@ -217,6 +218,15 @@ async def test_a_call_that_is_carried_is_not_asked_after(autojump_clock: MockClo
         await trio.sleep(ORDER_SECONDS + RING_SECONDS)
 
         assert await there.kept() == []
+
+
+async def test_a_call_that_another_worker_carries_takes_no_line_here(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await there.dispatcher.take(ORDER)
+        await there.office.admissions.note_streamed(f"CA{1:032x}")
+        await trio.sleep(LOOK_SECONDS + 1)
+
+        assert there.office.slots.free == there.office.slots.capacity
 
 
 async def test_a_refusal_that_is_certain_is_told_at_once(autojump_clock: MockClock) -> None:

@@ -36,8 +36,9 @@ from tests.web.fakes import (
 )
 from web import serving
 from web.connect import open_socket
+from web.draining import close_calls, wait_drained
 from web.open_socket import OpenSocket
-from web.serving import close_calls, server_config, wait_drained
+from web.serving import server_config
 from web.slots import Slots
 from web.sockets import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
 

@@ -73,13 +73,15 @@ async def test_a_released_reservation_makes_room(autojump_clock: MockClock) -> N
     assert slots.accepting
 
 
-async def test_draining_lets_in_only_who_has_a_reservation(autojump_clock: MockClock) -> None:
-    slots = Slots(9)
+async def test_draining_gives_no_reservation_and_lets_in_who_has_one_of_another_worker(
+    autojump_clock: MockClock,
+) -> None:
+    slots = Slots(2)
     slots.reserve("a", 10)
     slots.drain()
 
-    with slots.take("a") as expected, slots.take("b") as new:
-        assert (expected, new, slots.reserve("c", 10)) == (True, False, False)
+    with slots.take("a") as expected, slots.take("b") as of_another, slots.take("c") as too_many:
+        assert (expected, of_another, too_many, slots.reserve("d", 10)) == (True, True, False, False)
 
 
 async def test_an_empty_house_is_drained_at_once(autojump_clock: MockClock) -> None:
