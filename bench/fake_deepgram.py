@@ -74,6 +74,8 @@ class Service:
     late: list[float] = attrs.field(factory=list)
     talks_at: float = 0.0
     hands_off_at: float = float("inf")
+    asks_aloud: bool = False
+    """Whether an agent still speaks when it asks for a handoff."""
     turn_every: float = 0.0
     turns: int = 0
     replayed: int = 0
@@ -225,6 +227,8 @@ class Session(WSListener):
 
     def _ask_later(self, now: float) -> None:
         self._take_turn(now)
+        if self.service.asks_aloud:
+            self._speak(REPLY_SECONDS)
         self.call_at(now + THINKING_SECONDS, self._ask)
 
     def _ask(self) -> None:
@@ -265,7 +269,7 @@ async def main() -> None:
                 service.spoken = [0] * len(service.book.pages)
                 service.late.clear()
             case "hand_off":
-                service.hands_off_at = float(str(order["at"]))
+                service.hands_off_at, service.asks_aloud = float(str(order["at"])), bool(order["aloud"])
             case _:
                 pass
         match order["do"]:

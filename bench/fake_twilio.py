@@ -42,6 +42,10 @@ class CallReport:
     call: int
     first_heard: dict[int, float]
     """When the first audio of each agent session reached the caller, by session."""
+    first_played: dict[int, float]
+    """When the caller heard it: what was underway before it plays out first."""
+    interleaved: int
+    """Frames of an agent that came when the next one was to be heard already."""
     dropped: bool
     """Whether the server ended it before we did."""
 
@@ -95,7 +99,7 @@ class Network:
         return TwilioReport(
             spoken=self.spoken,
             heard=self.book.report(),
-            calls=[CallReport(call.number, call.first_heard, call.dropped) for call in self.calls],
+            calls=[call.report() for call in self.calls],
             damaged=sum(call.cutter.damaged for call in self.calls),
             crossed=len(sessions) - len(set(sessions)),
             tick_late_ms=curve_ms(self.late),
@@ -109,6 +113,8 @@ class Caller(WSListener):
         self.network, self.number = network, number
         self.call_sid, self.token = f"CA{number:032x}", ""
         self.first_heard: dict[int, float] = {}
+        self._first_played: dict[int, float] = {}
+        self._interleaved = self._newest = 0
         self.cutter = Cutter()
         self.is_live = self.dropped = False
         self._stream_sid = f"MZ{number:032x}"
@@ -173,6 +179,10 @@ class Caller(WSListener):
             self._transport.send_close(WSCloseCode.OK)
             self._transport.disconnect()
 
+    def report(self) -> CallReport:
+        """Say how it went."""
+        return CallReport(self.number, self.first_heard, self._first_played, self._interleaved, self.dropped)
+
     # What the server sends
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows asks
@@ -197,11 +207,15 @@ class Caller(WSListener):
             self._clear(now)
 
     def _hear(self, audio: bytes, now: float) -> None:
-        self._play_end = max(now, self._play_end) + len(audio) / BYTES_PER_SECOND
-        for tag in self.cutter.cut(audio):
+        begins = max(now, self._play_end)
+        self._play_end = begins + len(audio) / BYTES_PER_SECOND
+        for number, tag in enumerate(self.cutter.cut(audio)):
             page = self.network.book.page(tag.sent)
             if tag.stream not in self.first_heard:
                 self.first_heard[tag.stream], self._orders[tag.stream] = now, Order()
+                self._first_played[tag.stream] = begins + number * FRAME_SECONDS
+                self._newest = tag.stream
+            self._interleaved += tag.stream != self._newest
             arrival = self._orders[tag.stream].take(tag.number)
             page.note(arrival)
             if arrival is not Arrival.AGAIN:

@@ -42,6 +42,8 @@ class Load:
     """Seconds between two turns of each caller; 0: agents talk on without."""
     handoffs: bool = True
     record: bool = False
+    asks_aloud: bool = False
+    """Whether agents still speak when they ask for a handoff."""
 
 
 @attrs.frozen
@@ -65,6 +67,10 @@ class Handed:
     done: int
     gap_ms: tuple[float, ...]
     """From the function call to the first audio of the next agent, at the caller."""
+    played_ms: tuple[float, ...]
+    """The same until that audio is heard: what the last agent had said by then plays out before it."""
+    overlap_ms: float
+    """Audio of an agent that came to the caller after the first audio of the next one."""
     own_ms: tuple[float, ...]
     """The same without what the service itself took: from its Welcome to its SettingsApplied."""
     unheard_frames: int
@@ -198,7 +204,7 @@ class Bench:
 
     def _hand_off(self, span: Span) -> Usage:
         before = usage(self.server_pid)
-        self.deepgram.ask("hand_off", bool, at=span.begins)
+        self.deepgram.ask("hand_off", bool, at=span.begins, aloud=self.load.asks_aloud)
         _sleep_until(span.ends)
         return usage(self.server_pid) - before
 
@@ -222,16 +228,29 @@ def _way(spoken: list[int], heard: list[PageReport]) -> Way:
 
 def _handed(told: TwilioReport, heard: DeepgramReport, cpu_ms: float) -> Handed:
     heard_at = {session: moment for call in told.calls for session, moment in call.first_heard.items()}
+    played_at = {session: moment for call in told.calls for session, moment in call.first_played.items()}
     asked = sum(1 for session in heard.sessions if session.asked)
     pairs = list(_pairs(heard.sessions))
     gaps = [heard_at[after.session] - before.asked for before, after in pairs if after.session in heard_at]
+    played = [played_at[after.session] - before.asked for before, after in pairs if after.session in played_at]
+    overlap_ms = sum(call.interleaved for call in told.calls) * FRAME_SECONDS * 1000
     own = [
         heard_at[after.session] - before.asked - (after.applied - after.opened)
         for before, after in pairs
         if after.session in heard_at
     ]
     unheard = sum(max(0, int((after.first_heard - before.asked) / FRAME_SECONDS)) for before, after in pairs)
-    return Handed(asked, len(gaps), curve_ms(gaps), curve_ms(own), unheard, heard.replayed, cpu_ms / max(1, asked))
+    return Handed(
+        asked=asked,
+        done=len(gaps),
+        gap_ms=curve_ms(gaps),
+        played_ms=curve_ms(played),
+        overlap_ms=overlap_ms,
+        own_ms=curve_ms(own),
+        unheard_frames=unheard,
+        replayed_frames=heard.replayed,
+        cpu_ms=cpu_ms / max(1, asked),
+    )
 
 
 def _pairs(sessions: list[SessionReport]) -> Iterator[tuple[SessionReport, SessionReport]]:

@@ -64,6 +64,7 @@ class Server:
             "LEAD_SERVER_EXTERNAL_URL": f"http://127.0.0.1:{services.port}",
             "API_TOKEN": "bench",
             "MAX_CALLS": "1000",
+            "SUMMARY_MODE": "eager",
             "RECORDINGS_DIR": recordings,
             "DATABASE_URL": "memory:" if recordings == "none" else f"file:{recordings}",
         }
