@@ -85,12 +85,10 @@ async def test_a_person_is_told_who_is_calling_before_they_take_the_call(autojum
     [
         (Human(answers="no-answer"), "cold", "no-answer"),
         (Human(answers="busy", after=0.1), "warm", "busy"),
-        (Human(answers="failed", after=0.1), "cold", "failed"),
         (Human(presses="2"), "warm", "no-answer"),
-        (Human(presses="nothing"), "warm", "no-answer"),
         (Human(hangs_up_after=1.0), "warm", "no-answer"),
     ],
-    ids=str,
+    ids=["no answer", "busy", "declined", "hung up"],
 )
 async def test_nobody_takes_it_and_the_agent_takes_the_caller_back(
     human: Human, mode: str, why: str, autojump_clock: MockClock
@@ -105,7 +103,7 @@ async def test_nobody_takes_it_and_the_agent_takes_the_caller_back(
 
 
 @pytest.mark.parametrize("mode", ["cold", "warm"])
-@pytest.mark.parametrize("after", [0.0, 0.5, 2.9, 3.0, 3.1, 6.0, 9.0])
+@pytest.mark.parametrize("after", [0.0, 3.0, 6.0, 9.0])
 async def test_a_caller_who_hangs_up_during_a_transfer_leaves_nothing_behind(
     after: float, mode: str, autojump_clock: MockClock
 ) -> None:
@@ -117,7 +115,7 @@ async def test_a_caller_who_hangs_up_during_a_transfer_leaves_nothing_behind(
     assert there.slots.free == 1
 
 
-@pytest.mark.parametrize("after", [0.02, 1.0, 2.5, 3.0, 3.4, 3.7])
+@pytest.mark.parametrize("after", [1.0, 3.0, 3.7])
 async def test_a_caller_who_hangs_up_while_they_are_put_through_leaves_nothing_behind(
     after: float, autojump_clock: MockClock
 ) -> None:

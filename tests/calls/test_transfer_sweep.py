@@ -23,7 +23,6 @@ from tests.calls.test_sweep import (
     FEWEST_STEPS,
     MakeBlow,
     cancel,
-    drop_socket,
     say_stop,
     stop_and_drop,
     strike_world,
@@ -89,7 +88,7 @@ def a_world() -> TinyWorld:
     return world
 
 
-@pytest.mark.parametrize("blow", [cancel, drop_socket, say_stop, stop_and_drop, throw])
+@pytest.mark.parametrize("blow", [say_stop, stop_and_drop, throw])
 def test_whatever_happens_at_whatever_step_nothing_is_left_but_the_record(blow: MakeBlow) -> None:
     at, outcomes = 0, set[str]()
     while True:
