@@ -17,7 +17,7 @@ from agents.spec import AgentSpec
 from protocol.deepgram import Settings
 from simulators.scenario import load_scenario
 from simulators.twilio.caller import CallerTurns
-from store.records import TransferRecord
+from store.records import AgentStint, TransferRecord, TurnRecord
 from tests.calls.harness import Played, play
 
 SCENARIO = load_scenario(Path(__file__).with_name("human.toml"))
@@ -127,6 +127,7 @@ async def test_an_agent_takes_the_caller_back_with_the_conversation_intact(
     assert [stint.agent for stint in record.agents] == ["first", "first"]
     assert record.frames.caller_in > before.the_record.frames.caller_in
     assert record.facts["end_reason"] == "customer_request"
+    assert played.facts(facts.SilenceMet) == [], "nobody has waited since the beginning of the call"
 
 
 async def test_the_agent_knows_that_nobody_answered(autojump_clock: MockClock) -> None:
@@ -136,6 +137,23 @@ async def test_the_agent_knows_that_nobody_answered(autojump_clock: MockClock) -
     assert played.exchange is not None
     (settings,) = played.exchange.log.received(Settings)
     assert "Nobody could be reached (busy)" in str(settings)
+
+
+async def test_an_agent_is_told_what_was_said_since_it_took_the_floor(autojump_clock: MockClock) -> None:
+    before, turns = await first_stream()
+    record = before.the_record
+    earlier = attrs.evolve(
+        record,
+        agents=(AgentStint("zero", 0.0, 0.05), attrs.evolve(record.agents[0], started=0.1)),
+        transcript=(TurnRecord(0.02, "zero", "Once upon a time.", "Once upon a time."), *record.transcript),
+    )
+    played = await taken_back(Resumption(earlier, "busy"), turns)
+
+    assert played.exchange is not None
+    (settings,) = played.exchange.log.received(Settings)
+    assert not isinstance(settings.agent, str)
+    assert SENTENCE in str(settings.agent.context)
+    assert "Once upon a time." not in str(settings.agent.context)
 
 
 async def test_a_stream_that_was_lost_goes_on_with_the_turn_nobody_answered(autojump_clock: MockClock) -> None:

@@ -4,11 +4,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from simulators.scenario import Human
+from protocol.wire import WebSocket
+from simulators.scenario import CallerLine, Human
 from simulators.speech import synthesise
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.knobs import TwilioKnobs
-from simulators.twilio.log import PersonActed, StreamOpened, VerbExecuted, WarningRaised
+from simulators.twilio.log import LineSpoken, PersonActed, StreamOpened, VerbExecuted, WarningRaised
 from tests.simulators.twilio.far_end import ORIGIN, STREAM, FarEnd, greet_and_listen, keep_open, line_open, plot
 
 NUMBER = "+15550002222"
@@ -158,6 +159,24 @@ async def test_the_caller_is_connected_to_a_new_stream_when_nobody_came(autojump
     assert (first.call_sid, first.stream_sid == second.stream_sid) == (second.call_sid, False)
     assert [stream.how for stream in call.streams] == ["stopped", "hung up"]
     assert far.stops == 2
+
+
+async def test_on_the_new_stream_the_caller_waits_to_be_spoken_to(autojump_clock: MockClock) -> None:
+    async def greet_late_again(socket: WebSocket, stream_sid: str) -> None:
+        await trio.sleep(5.0 if len(far.starts) > 1 else 0.0)
+        await greet_and_listen(socket, stream_sid)
+
+    far = FarEnd({"/voice": STREAM, "/dialled": STREAM, "/after": DONE}, greet_late_again)
+    waits = CallerLine(says="Hello there.", pause=2.0)
+    async with line_open(far, plot(waits, human=Human(answers="busy"))) as line:
+        call = await line.order()
+        await trio.sleep(3.0)
+        await line.post(f"Calls/{call.sid}.json", Twiml=DIAL)
+        await call.wait_over()
+
+    (spoken,) = call.log.of(LineSpoken)
+    second = call.log.of(StreamOpened)[1]
+    assert spoken.at - second.at > 5.0 + 2.0
 
 
 async def test_a_redirect_ends_the_ringing(autojump_clock: MockClock) -> None:
