@@ -13,6 +13,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
 from protocol.deepgram import AgentDialogue, CallerAudio, ClientMessage, ErrorReported, ServerMessage, is_retryable
+from protocol.errors import LocalProtocolError
 from protocol.wire import PacedWebSocket
 
 M = TypeVar("M")
@@ -57,10 +58,14 @@ class AgentWire:
                 return message
 
     def put_audio(self, chunk: bytes) -> bool:
-        """Send caller audio if that is possible at once; what stands against it, `send` will say."""
+        """Send caller audio if that is possible at once; what stands against it, `send` will say.
+
+        It is called in the turn of whoever brings the audio, who must not learn of this session's `Error` before the
+        session itself does.
+        """
         try:
             return self.socket.send_nowait(self.dialogue.send(CallerAudio(chunk)))
-        except ConnectionClosed:
+        except (ConnectionClosed, LocalProtocolError):
             return False
 
     async def send(self, message: ClientMessage) -> None:

@@ -148,6 +148,11 @@ class Caller(WSListener):
             message = {**message, "sequenceNumber": str(self._sequence), "streamSid": self._stream_sid}
         self._transport.send(WSMsgType.TEXT, orjson.dumps(message))
 
+    @staticmethod
+    def audio(tag: Tag) -> bytes:
+        """Write one frame as Twilio carries it."""
+        return frame_base64(tag)
+
     def talk(self, due: float) -> None:
         """Send what is due, and go on 20 ms later."""
         network, now = self.network, clock.now()
@@ -161,7 +166,7 @@ class Caller(WSListener):
     def _say(self, now: float) -> None:
         for number, page in enumerate(self.network.book.pages):
             self.network.spoken[number] += page.span.holds(now)
-        payload = frame_base64(Tag(self.number, 0, self._frames, now))
+        payload = self.audio(Tag(self.number, 0, self._frames, now))
         self._frames += 1
         self._sequence += 1
         head = _MEDIA_HEAD % (self._sequence, self._frames, 140 + 20 * self._frames)

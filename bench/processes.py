@@ -74,6 +74,18 @@ def resident_mb(root: int) -> float:
     return sum(int((_PROC / str(pid) / "statm").read_text().split()[1]) for pid in _tree(root)) * _PAGE_MB
 
 
+def open_files(root: int) -> tuple[int, int]:
+    """Count the file descriptors of a process tree, and how many of them are sockets."""
+    targets = []
+    for pid in _tree(root):
+        for descriptor in (_PROC / str(pid) / "fd").iterdir():
+            try:
+                targets.append(str(descriptor.readlink()))
+            except FileNotFoundError:
+                continue
+    return len(targets), sum(target.startswith("socket:") for target in targets)
+
+
 def busy_ms() -> float:
     """Read how long all cores together have been busy since boot."""
     user, nice, system, _idle, _iowait, *interrupts = map(

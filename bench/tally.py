@@ -120,6 +120,11 @@ class Order:
     _next: int | None = None
     _missing: set[int] = attrs.field(factory=set)
 
+    @property
+    def missing(self) -> frozenset[int]:
+        """Those that have not come although later ones have."""
+        return frozenset(self._missing)
+
     def take(self, number: int) -> Arrival:
         """Note a frame."""
         expected = number if self._next is None else self._next

@@ -59,9 +59,10 @@ class Counts:
             if handoff.gap is not None:
                 self._observe_gap(handoff.gap)
 
-    def render(self, *, live: int, capacity: int) -> str:
-        """Return everything counted, with the calls carried now and the most this worker carries."""
+    def render(self, *, live: int, capacity: int, tasks: int) -> str:
+        """Return everything counted, with the calls carried now, the most this worker carries, and its tasks."""
         lines = (
+            *_plain("tasks", "gauge", "Tasks alive in this worker.", tasks),
             *_plain("calls_live", "gauge", "Calls being carried.", live),
             *_plain("calls_capacity", "gauge", "Calls this worker carries at once.", capacity),
             *_labelled("calls_ended_total", "Calls that are over, by outcome.", "outcome", self._ended),

@@ -4,6 +4,7 @@
 """
 
 import attrs
+import trio
 from quart import Blueprint, Response, jsonify
 
 from web.counts import CONTENT_TYPE
@@ -41,5 +42,6 @@ class HealthRoutes:
     async def metrics(self) -> Response:
         """Render the counts."""
         slots = self.office.slots
-        text = self.office.counts.render(live=slots.taken, capacity=slots.capacity)
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        text = self.office.counts.render(live=slots.taken, capacity=slots.capacity, tasks=tasks)
         return Response(text, content_type=CONTENT_TYPE)

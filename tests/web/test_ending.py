@@ -66,7 +66,7 @@ async def test_ended_calls_are_counted(autojump_clock: MockClock) -> None:
     counts = Counts()
     await Announced(MemoryRecords(), Board(), counts).save(ENDED)
 
-    lines = counts.render(live=1, capacity=5).splitlines()
+    lines = counts.render(live=1, capacity=5, tasks=40).splitlines()
     assert 'switchboard_calls_ended_total{outcome="completed"} 1' in lines
     assert 'switchboard_functions_total{function="handoff_to_next_agent"} 1' in lines
     assert "switchboard_agent_restarts_total 1" in lines
@@ -80,4 +80,4 @@ def test_labels_are_escaped() -> None:
     counts = Counts()
     counts.refused('a "b"\n\\')
 
-    assert 'switchboard_refused_total{why="a \\"b\\"\\n\\\\"} 1' in counts.render(live=0, capacity=1)
+    assert 'switchboard_refused_total{why="a \\"b\\"\\n\\\\"} 1' in counts.render(live=0, capacity=1, tasks=4)
