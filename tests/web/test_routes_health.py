@@ -43,4 +43,5 @@ async def test_metrics_are_prometheus_text_without_names(autojump_clock: MockClo
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert 'switchboard_refused_total{why="unsigned_webhook"} 1' in answer.text
     assert "switchboard_calls_capacity 3" in answer.text
+    assert "\nswitchboard_tasks " in answer.text
     assert LEAD not in answer.text
