@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -74,8 +74,18 @@ def resident_mb(root: int) -> float:
     return sum(int((_PROC / str(pid) / "statm").read_text().split()[1]) for pid in _tree(root)) * _PAGE_MB
 
 
-def open_files(root: int) -> tuple[int, int]:
-    """Count the file descriptors of a process tree, and how many of them are sockets."""
+@attrs.frozen
+class Descriptors:
+    """What a process tree has open."""
+
+    files: int
+    sockets: int
+    pooled: int
+    """Of the sockets, connections to certain ports."""
+
+
+def descriptors(root: int, ports: Collection[int]) -> Descriptors:
+    """Count the file descriptors of a process tree, its sockets, and its connections to these ports."""
     targets = []
     for pid in _tree(root):
         for descriptor in (_PROC / str(pid) / "fd").iterdir():
@@ -83,7 +93,17 @@ def open_files(root: int) -> tuple[int, int]:
                 targets.append(str(descriptor.readlink()))
             except FileNotFoundError:
                 continue
-    return len(targets), sum(target.startswith("socket:") for target in targets)
+    pool = {f"socket:[{inode}]" for inode in _connected(ports)}
+    sockets = [target for target in targets if target.startswith("socket:")]
+    return Descriptors(len(targets), len(sockets), sum(target in pool for target in sockets))
+
+
+def _connected(ports: Collection[int]) -> Iterator[str]:
+    """Yield the inodes of sockets that are connected to one of these ports."""
+    for line in (_PROC / "net" / "tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[2].rpartition(":")[2], 16) in ports:
+            yield fields[9]
 
 
 def busy_ms() -> float:

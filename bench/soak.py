@@ -20,7 +20,7 @@ from pathlib import Path
 import attrs
 
 from bench.control import Remote
-from bench.processes import Cores, free_port, open_files, resident_mb, running, usage, wait_listening
+from bench.processes import Cores, descriptors, free_port, resident_mb, running, usage, wait_listening
 from bench.servers import ROOT, Services, server_of
 from bench.soak_deepgram import SoakHeard
 from bench.soak_twilio import SoakReport
@@ -46,18 +46,21 @@ class World:
     deepgram: Remote
     database: Path
     log: Path
+    pools: frozenset[int]
+    """Ports of services to which the server keeps idle connections for the next question."""
 
     def sample(self) -> Sample:
         """Look at the server from outside; the tasks and calls it tells itself."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as told:
             gauges = dict(line.rpartition(" ")[::2] for line in told.read().decode().splitlines() if line[:1] != "#")
         ended = sum(float(value) for name, value in gauges.items() if name.startswith("switchboard_calls_ended_total{"))
-        files, sockets = open_files(self.pid)
+        held = descriptors(self.pid, self.pools)
         return Sample(
             at=time.monotonic(),
             tasks=int(float(gauges["switchboard_tasks"])),
-            sockets=sockets,
-            files=files,
+            sockets=held.sockets - held.pooled,
+            files=held.files - held.pooled,
+            pooled=held.pooled,
             resident_mb=resident_mb(self.pid),
             live=int(float(gauges["switchboard_calls_live"])),
             ended=int(ended),
@@ -118,7 +121,7 @@ def world(scratch: Path) -> Iterator[World]:
         process = stack.enter_context(running(command, cores=cores.server, cwd=scratch, log=log, environ=environ))
         wait_listening(port, process, log)
         try:
-            yield World(process.pid, port, twilio, deepgram, database, log)
+            yield World(process.pid, port, twilio, deepgram, database, log, frozenset((ports["groq"], rest)))
         except (OSError, RuntimeError) as failed:
             for said in (log, load_log):
                 failed.add_note(f"{said.name}:\n{said.read_text()[-3000:]}")
@@ -208,6 +211,7 @@ def as_text(found: Soak) -> str:
         ("tasks", f"{before.tasks}", f"{after.tasks}"),
         ("sockets", f"{before.sockets}", f"{after.sockets}"),
         ("file descriptors", f"{before.files}", f"{after.files}"),
+        ("pooled besides", f"{before.pooled}", f"{after.pooled}"),
         ("resident MB", f"{before.resident_mb:.1f}", f"{after.resident_mb:.1f}"),
     ]
     excused = ", ".join(f"{count} {excuse.value}" for excuse, count in found.excused.most_common()) or "none"

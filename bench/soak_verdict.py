@@ -21,6 +21,8 @@ WITHOUT_SECONDS = 15.0
 """The longest that an agent may be gone, or deaf, before there is another one or the call is over."""
 CATCHING_UP_SECONDS = 4.0
 """A new session is sent what it has missed at four times real time; no replacement is longer in coming."""
+POOL = 50
+"""The most idle connections that the server's HTTP client keeps (`web/services.py`, `LIMITS`)."""
 KB_PER_CALL = 4.0
 """A call that is kept would be a hundred kilobytes and more: its tape alone is 240."""
 SLACK_MB = 1.0
@@ -105,7 +107,9 @@ class Sample:
     tasks: int
     sockets: int
     files: int
-    """File descriptors, sockets included."""
+    """File descriptors, sockets included, and pooled ones not."""
+    pooled: int
+    """Idle connections to Groq and to Twilio's REST API, which wait for the next question of any call."""
     resident_mb: float
     live: int
     ended: int
@@ -178,6 +182,7 @@ def broken(found: Soak) -> list[str]:
         f"tasks {before.tasks} before, {after.tasks} after": after.tasks > before.tasks,
         f"sockets {before.sockets} before, {after.sockets} after": after.sockets > before.sockets,
         f"file descriptors {before.files} before, {after.files} after": after.files > before.files,
+        f"{after.pooled} idle connections are kept": after.pooled > POOL,
         f"memory grows by {found.growth.kb_per_call:.1f} kB a finished call": not found.growth.is_none,
         f"{found.unheard} caller frames were heard by nobody": found.unheard > 0,
         f"{found.begun - found.recorded} calls have no record": found.recorded != found.begun,

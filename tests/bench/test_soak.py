@@ -9,12 +9,13 @@ import pytest
 from bench.frames import Tag, frame
 from bench.soak_audio import CYCLE, cut, is_spoken, quiet, spoken_in
 from bench.soak_plan import Ending, Trouble, is_refused, plan_of
-from bench.soak_verdict import Excuse, Growth, Heard, Sample, Soak, Spoken, broken, growth, last_half, unheard
+from bench.soak_verdict import POOL, Excuse, Growth, Heard, Sample, Soak, Spoken, broken, growth, last_half, unheard
 from protocol.audio import is_voiced
+from web.services import LIMITS
 
 SPOKEN = Spoken(call=1, began=100.0, ended=140.0, frames=2000, sentenced=0.0, left_open=False)
 HEARD = Heard(call=1, first_unheard=2000, missing=0, applied=101.0, over=math.inf, deaf=math.inf, goodbye=0.0)
-LEVEL = Sample(at=0.0, tasks=14, sockets=16, files=20, resident_mb=120.0, live=0, ended=30)
+LEVEL = Sample(at=0.0, tasks=14, sockets=16, files=20, pooled=3, resident_mb=120.0, live=0, ended=30)
 CLEAN = Soak(
     before=LEVEL,
     after=LEVEL,
@@ -114,6 +115,10 @@ def test_the_last_frames_of_a_call_are_lost_when_an_agent_was_there_or_was_long_
     assert why is None
 
 
+def test_the_pool_that_is_forgiven_is_as_large_as_the_servers() -> None:
+    assert LIMITS.max_keepalive_connections == POOL
+
+
 def test_a_clean_soak_has_nothing_to_say_for_itself() -> None:
     assert [] == broken(CLEAN)
 
@@ -126,6 +131,7 @@ def test_a_clean_soak_has_nothing_to_say_for_itself() -> None:
         attrs.evolve(CLEAN, after=attrs.evolve(LEVEL, tasks=15)),
         attrs.evolve(CLEAN, after=attrs.evolve(LEVEL, sockets=17)),
         attrs.evolve(CLEAN, after=attrs.evolve(LEVEL, files=21)),
+        attrs.evolve(CLEAN, after=attrs.evolve(LEVEL, pooled=51)),
         attrs.evolve(CLEAN, growth=Growth(240.0, 10.0, 500)),
         attrs.evolve(CLEAN, unheard=1),
         attrs.evolve(CLEAN, recorded=499),
