@@ -1,12 +1,19 @@
 """Every test that runs in trio has a deadline: a deadlock fails within the test, and says where everybody waited."""
 
 import inspect
+import os
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from functools import wraps
 
 import pytest
 import structlog
 import trio
+
+# Half of what the suite would cost where PYTHONDONTWRITEBYTECODE is set is compiling the same modules in each worker
+# and in each process that a test starts.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(autouse=True)
