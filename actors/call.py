@@ -14,6 +14,7 @@ nothing of the call is left but its record. Its own errors stay here, logged; on
 
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,7 @@ from agents.roster import Roster
 from protocol.audio import FRAME_BYTES
 from protocol.wire import PacedWebSocket
 from store.calls import CallRecords
+from store.checkpoints import Checkpoints
 from store.records import TRANSFERRING, CallRecord
 
 log = structlog.stdlib.get_logger()
@@ -114,6 +116,8 @@ class CallServices:
     transfers: Transfers | None = None
     """How a call is put through to a person; None where there is nobody."""
     rng: Random = attrs.field(factory=Random)
+    checkpoints: Checkpoints | None = None
+    """Where a call is written down while it lasts, so that it has a record if this process is killed."""
 
 
 async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
@@ -123,6 +127,13 @@ async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices
     *Cancellation* ends the call; the record is saved, within `CallPolicy.settle`.
     """
     call = Call.of(media, plan, services)
+    checkpoints = services.checkpoints
+    with checkpoints.keeping(plan.call_sid, call.so_far) if checkpoints is not None else nullcontext():
+        return await _run_to_its_record(call)
+
+
+async def _run_to_its_record(call: "Call") -> CallRecord:
+    plan, services = call.plan, call.services
     outcome = "cut"
     try:
         outcome = await call.carry()
@@ -153,6 +164,8 @@ class Call:
     book: RecordBuilder
     scribe: Scribe | None
     _outcome: str = ""
+    _noted: int = 0
+    """How many entries the Journal had when the call was last written down."""
 
     @classmethod
     def of(cls, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> "Call":
@@ -304,14 +317,7 @@ class Call:
         """Note the end."""
         desk = self.desk
         desk.ledger.close()
-        frames = {
-            "caller_in": self.bridge.frames_in,
-            "caller_sent": desk.tape.delivered,
-            "unheard": desk.tape.lost,
-            "agent_in": desk.ledger.received // FRAME_BYTES,
-            "agent_sent": desk.ledger.sent // FRAME_BYTES,
-            "dropped": desk.ledger.dropped // FRAME_BYTES,
-        }
+        frames = self._frames()
         duration = round(desk.journal.now, 3)
         if outcome != TRANSFERRING:
             desk.journal.note(CallEnded(outcome, duration, frames))
@@ -319,6 +325,25 @@ class Call:
         if (answered := desk.switch.answered()) is not None:
             desk.journal.note(answered)
         desk.journal.note(CallParked(duration, frames))
+
+    def _frames(self) -> dict[str, int]:
+        desk = self.desk
+        return {
+            "caller_in": self.bridge.frames_in,
+            "caller_sent": desk.tape.delivered,
+            "unheard": desk.tape.lost,
+            "agent_in": desk.ledger.received // FRAME_BYTES,
+            "agent_sent": desk.ledger.sent // FRAME_BYTES,
+            "dropped": desk.ledger.dropped // FRAME_BYTES,
+        }
+
+    def so_far(self) -> CallRecord | None:
+        """Return what is to be kept of the call if it is cut now; None if nothing was said or done since last asked."""
+        under_way = self.desk.ledger.under_way
+        noted, self._noted = self._noted, self.desk.journal.count
+        if noted == self._noted and not under_way:
+            return None
+        return self.book.so_far(round(self.desk.journal.now, 3), self._frames(), under_way)
 
     async def save(self, record: CallRecord) -> None:
         """Keep the record, and write the files; neither can keep the other from happening."""

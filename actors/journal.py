@@ -68,6 +68,11 @@ class Journal:
         """Seconds since the call started."""
         return trio.current_time() - self.started
 
+    @property
+    def count(self) -> int:
+        """How many facts were entered."""
+        return self._count
+
     def note(self, fact: Fact) -> None:
         """Enter a fact, stamped with the present moment."""
         entry = Entry(self._count, self.now, fact)

@@ -219,6 +219,14 @@ class Ledger:
         """Seconds of audio sent and, by the clock and the last mark, not yet played."""
         return max(0.0, self._play_end - trio.current_time())
 
+    @property
+    def under_way(self) -> list[Reply]:
+        """The replies that are being played, or are still coming."""
+        replies = [piece.reply for piece in self._out] + [reply for reply, _ in self._queue]
+        if self.floor is not None and self.floor.reply is not None:
+            replies.append(self.floor.reply)
+        return list({reply.generation: reply for reply in replies if not reply.ended.is_set()}.values())
+
     async def wait_reply(self, voice: Voice, other_than: Reply | None = None) -> Reply:
         """Wait until this voice has begun a reply (`other_than` one), and return it."""
         while voice.reply is None or voice.reply is other_than:

@@ -4,6 +4,7 @@
 survived, the facts noted so far make a `CallRecord`. It raises nothing and owns nothing.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import attrs
@@ -11,6 +12,8 @@ import orjson
 
 from actors import facts
 from actors.journal import Entry
+from actors.reply import Reply
+from actors.usage import Meter
 from store.records import (
     TRANSFERRING,
     AgentStint,
@@ -51,6 +54,7 @@ class RecordBuilder:
     _facts: dict[str, str] = attrs.field(factory=dict)
     _frames: FrameCounts = attrs.field(factory=FrameCounts)
     _answered_by: str = ""
+    _meter: Meter = attrs.field(factory=Meter)
     _is_parted: bool = False
     """Whether there was a time without agents since the last one had the floor."""
 
@@ -63,10 +67,12 @@ class RecordBuilder:
             self._turns, self._faults = list(earlier.transcript), list(earlier.faults)
             self._transfers, self._facts = list(earlier.transfers), dict(earlier.facts)
             self._answered_by = earlier.answered_by
+            self._meter = Meter(earlier.usage)
 
     def read(self, entry: Entry) -> None:
         """Take the next entry of the Journal."""
         self._now = at = round(entry.at, 3)
+        self._meter.read(entry)
         match entry.fact:
             case facts.CallStarted() as call:
                 self._call = call
@@ -89,8 +95,21 @@ class RecordBuilder:
 
     def record(self) -> CallRecord:
         """Return the record as it stands: of a call that has no end yet, it says so."""
-        end = self._end or facts.CallEnded("cut", self._now, {})
-        self._leave_floor(round(end.duration, 3))
+        return self._as_of(self._end or facts.CallEnded("cut", self._now, {}), self._turns)
+
+    def so_far(self, now: float, frames: Mapping[str, int], under_way: Iterable[Reply]) -> CallRecord:
+        """Return what is to be kept if the call is cut `now`, with the replies that are under way."""
+        unfinished = [self._unfinished(reply) for reply in under_way if reply.text]
+        return self._as_of(facts.CallEnded("cut", now, frames), [*self._turns, *unfinished])
+
+    def _unfinished(self, reply: Reply) -> TurnRecord:
+        began_at, latency = self._reply_began.get(reply.generation, (reply.at, None))
+        return TurnRecord(round(began_at, 3), reply.agent, reply.text, reply.heard_text(), latency)
+
+    def _as_of(self, end: facts.CallEnded, turns: list[TurnRecord]) -> CallRecord:
+        agents = list(self._agents)
+        if self._held and agents:
+            agents[-1] = attrs.evolve(agents[-1], ended=round(end.duration, 3))
         return CallRecord(
             call_sid=self._call.call_sid,
             stream_sid=self._call.stream_sid,
@@ -100,16 +119,17 @@ class RecordBuilder:
             started_at=self.started_at,
             duration=round(end.duration, 3),
             outcome=end.outcome,
-            agents=tuple(self._agents),
+            agents=tuple(agents),
             handoffs=tuple(self._handoffs),
             functions=tuple(self._functions.values()),
-            transcript=tuple(sorted(self._turns, key=lambda turn: turn.at)),
+            transcript=tuple(sorted(turns, key=lambda turn: turn.at)),
             restarts=self._restarts,
             frames=_sum(self._frames, FrameCounts(**end.frames)),
             faults=tuple(self._faults),
             transfers=tuple(self._transfers),
             facts=dict(self._facts),
             answered_by=self._answered_by,
+            usage=self._meter.total(end.duration),
         )
 
     def _on_floor_taken(self, agent: str, at: float) -> None:

@@ -6,6 +6,7 @@ buffer is counted in the journal file itself.
 """
 
 from pathlib import Path
+from threading import Lock
 
 import attrs
 import orjson
@@ -29,6 +30,8 @@ class Scribe:
     recording: Recording = attrs.field(init=False)
     _lines: list[bytes] = attrs.field(factory=list, init=False)
     _missing: int = attrs.field(default=0, init=False)
+    _disk: Lock = attrs.field(factory=Lock, init=False)
+    """One write after the other: a call that ends does not wait for a disk that hangs, but its last write does."""
 
     def __attrs_post_init__(self) -> None:
         self.recording = Recording(self.folder, self.begins_at)
@@ -43,13 +46,14 @@ class Scribe:
     async def run(self) -> None:
         """Write once a second, until cancelled."""
         while True:
-            await trio.to_thread.run_sync(self._write, self._take_lines(), self.recording.take())
+            lines, audio = self._take_lines(), self.recording.take()
+            await trio.to_thread.run_sync(self._write, lines, audio, abandon_on_cancel=True)
             await trio.sleep(_EVERY)
 
     async def finish(self, record: CallRecord) -> None:
         """Write everything that is left, and the views of the whole call."""
         lines, audio = self._take_lines(), self.recording.take()
-        await trio.to_thread.run_sync(self._finish, lines, audio, record)
+        await trio.to_thread.run_sync(self._finish, lines, audio, record, abandon_on_cancel=True)
 
     def _take_lines(self) -> list[bytes]:
         lines, self._lines = self._lines, []
@@ -59,6 +63,10 @@ class Scribe:
         return lines
 
     def _write(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
+        with self._disk:
+            self._write_down(lines, audio)
+
+    def _write_down(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "journal.jsonl").open("ab") as file:
             file.writelines(lines)

@@ -60,12 +60,12 @@ class FileRecords:
 
         Raises: `ValueError` when the call's id cannot be a folder's name; `OSError`.
 
-        Cancellation: the write is finished or never begun.
+        Cancellation: the record is kept whole, sooner or later, or not at all.
         """
         path = self._path(record.call_sid)
         if path is None:
             raise ValueError(f"{record.call_sid!r} cannot name a folder: use letters, digits, - and _")
-        await trio.to_thread.run_sync(write_whole, path, encode_record(record))
+        await trio.to_thread.run_sync(write_whole, path, encode_record(record), abandon_on_cancel=True)
 
     async def get(self, call_sid: str) -> CallRecord | None:
         """Return what was kept of one call, or None.
@@ -75,11 +75,11 @@ class FileRecords:
         path = self._path(call_sid)
         if path is None:
             return None
-        return await trio.to_thread.run_sync(_read, path)
+        return await trio.to_thread.run_sync(_read, path, abandon_on_cancel=True)
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
         """Return the newest `limit` records, newest first."""
-        return await trio.to_thread.run_sync(_newest, self.folder, limit)
+        return await trio.to_thread.run_sync(_newest, self.folder, limit, abandon_on_cancel=True)
 
     def _path(self, call_sid: str) -> Path | None:
         if _SAFE_NAME.fullmatch(call_sid) is None:

@@ -104,6 +104,18 @@ class FrameCounts:
 
 
 @attrs.frozen
+class Usage:
+    """What the call has used of what is paid for; `CallRecord.duration` is the phone line's part."""
+
+    agent_seconds: Mapping[str, float] = attrs.field(factory=dict)
+    """For each agent: how long its Voice Agent sessions were open, from the first attempt to connect."""
+    spoken_characters: int = 0
+    """That the agents were given a voice for, heard or not."""
+    summaries: int = 0
+    """Requests to the language model that writes Briefs."""
+
+
+@attrs.frozen
 class CallRecord:
     """A whole call: who spoke with whom, what was said and done, how it ended."""
 
@@ -129,6 +141,7 @@ class CallRecord:
     """Who picked up, in Twilio's words; empty where nobody found out."""
     why: str = ""
     """Why a call was never answered, in plain words, where its outcome alone does not say."""
+    usage: Usage = attrs.field(factory=Usage)
 
 
 def _json_object(value: object, _: object) -> Mapping[str, object]:

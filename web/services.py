@@ -26,6 +26,7 @@ from actors.supervision import Crashed, guard
 from agents.roster import Roster, default_roster
 from settings import Settings, TransferMode
 from store.calls import CallRecords
+from store.checkpoints import Checkpoints
 from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.spill import SpillingRecords
@@ -83,6 +84,27 @@ def records_of(settings: Settings) -> CallRecords:
     return SpillingRecords(database, folder / ".waiting" if folder is not None else Path("switchboard.waiting"))
 
 
+def checkpoints_of(records: CallRecords) -> Checkpoints | None:
+    """Return where calls are written down while they last: beside their records, if those are on a disk."""
+    match records:
+        case SpillingRecords(folder=spill):
+            return Checkpoints(spill.path.with_suffix(".running"), records)
+        case FileRecords(folder=folder):
+            return Checkpoints(folder / ".running", records)
+        case _:
+            return None
+
+
+@asynccontextmanager
+async def checkpointing(checkpoints: Checkpoints | None) -> AsyncIterator[None]:
+    """Write checkpoints in the background, for as long as the `async with` lasts."""
+    async with trio.open_nursery() as nursery:
+        if checkpoints is not None:
+            nursery.start_soon(_keep_running, checkpoints.run, "checkpoints_crashed")
+        yield
+        nursery.cancel_scope.cancel(reason="the server has closed")
+
+
 def writing(records: CallRecords) -> AbstractAsyncContextManager[None]:
     """Run the writer of a store that has one, for as long as the `async with` lasts."""
     return _writing(records) if isinstance(records, SpillingRecords) else nullcontext()
@@ -91,19 +113,19 @@ def writing(records: CallRecords) -> AbstractAsyncContextManager[None]:
 @asynccontextmanager
 async def _writing(records: SpillingRecords) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_keep_writing, records)
+        nursery.start_soon(_keep_running, records.run, "records_writer_crashed")
         yield
         with trio.move_on_after(LAST_RECORDS_SECONDS):
             await records.wait_offered()
         nursery.cancel_scope.cancel(reason="the server has closed")
 
 
-async def _keep_writing(records: SpillingRecords) -> None:
-    """Start the writer again if it crashes: nobody planned for that, and no call may end by it."""
+async def _keep_running(run: Callable[[], Awaitable[None]], crashed: str) -> None:
+    """Start a writer again if it crashes: nobody planned for that, and no call may end by it."""
     while True:
-        ended = await guard(records.run)
+        ended = await guard(run)
         if isinstance(ended, Crashed):
-            _log.error("records_writer_crashed", error=ended.reason)
+            _log.error(crashed, error=ended.reason)
         await trio.sleep(WRITER_REST_SECONDS)
 
 
@@ -184,9 +206,11 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     rng = random.Random()
     context = httpx.create_ssl_context()
     records = records_of(settings)
+    checkpoints = checkpoints_of(records)
     clips, voices = ClipBook(), [agent.voice for agent in roster.agents.values()]
     async with (
         writing(records),
+        checkpointing(checkpoints),
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
         fetching(clips, voices, settings, http),
     ):
@@ -208,6 +232,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             clips=clips,
             transfers=transfers_of(settings, roster, line, holes),
             rng=rng,
+            checkpoints=checkpoints,
         )
         yield Opened(services, line, holes)
 

@@ -37,6 +37,7 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
         f"frames: {frames.caller_in} from the caller ({frames.caller_sent} sent on, {frames.unheard} unheard), "
         f"{frames.agent_in} from agents ({frames.agent_sent} sent on, {frames.dropped} dropped)"
     )
+    yield _usage(record)
 
 
 def _picked_up(record: CallRecord) -> str:
@@ -64,6 +65,14 @@ def _floor(record: CallRecord) -> Iterator[str]:
     yield from _section("handoffs", handoffs)
 
 
+def _usage(record: CallRecord) -> str:
+    used = record.usage
+    agents = ", ".join(f"{agent} {seconds:.0f} s" for agent, seconds in used.agent_seconds.items()) or "no agent"
+    return (
+        f"used: line {record.duration:.0f} s; {agents}; {used.spoken_characters} characters; {used.summaries} summaries"
+    )
+
+
 def _function(function: FunctionRecord) -> str:
     result = function.result if isinstance(function.result, str) else orjson.dumps(function.result).decode()
     arguments = orjson.dumps(function.arguments).decode()
@@ -74,4 +83,5 @@ def _function(function: FunctionRecord) -> str:
 def _turn(turn: TurnRecord) -> str:
     cut = turn.speaker != "caller" and turn.heard != turn.text
     heard = f"  [heard: {turn.heard or 'nothing'}]" if cut else ""
-    return f"  {turn.at:7.1f}  {turn.speaker}: {turn.text}{heard}"
+    waited = f"  ({turn.latency:.2f} s)" if turn.latency is not None else ""
+    return f"  {turn.at:7.1f}  {turn.speaker}: {turn.text}{heard}{waited}"

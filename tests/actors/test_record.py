@@ -6,6 +6,7 @@ from actors import facts
 from actors.facts import Fact
 from actors.journal import Entry
 from actors.record import RecordBuilder
+from actors.reply import Reply
 from store.records import (
     AgentStint,
     CallRecord,
@@ -267,3 +268,21 @@ def test_a_second_stream_is_written_into_the_same_record() -> None:
     assert ([one.name for one in record.functions], record.facts) == (["look_up"], {"need": "a pension"})
     assert record.frames.caller_in == 300
     assert record.transfers == (TransferRecord("qualifier", 4.0, "wants a person", "busy"),)
+
+
+def test_a_call_that_goes_on_has_a_record_of_what_is_being_said() -> None:
+    builder = RecordBuilder("", "", "2026-11-22T09:00:00.000+00:00")
+    builder.read(Entry(0, 0.0, STARTED))
+    builder.read(Entry(1, 1.0, facts.FloorTaken("advisor", 1, 0)))
+    builder.read(Entry(2, 2.0, facts.ReplyStarted("advisor", 1)))
+    reply = Reply("advisor", 1, 2.0, received=16_000, played=8_000, whole=True)
+    reply.add_text("one two three four")
+
+    record = builder.so_far(3.0, {"caller_in": 150}, [reply])
+    later = builder.so_far(4.0, {"caller_in": 200}, [])
+
+    assert (record.outcome, record.duration, record.frames.caller_in) == ("cut", 3.0, 150)
+    assert record.agents == (AgentStint("advisor", 1.0, 3.0),)
+    assert record.transcript == (TurnRecord(2.0, "advisor", "one two three four", "one two"),)
+    assert later.agents == (AgentStint("advisor", 1.0, 4.0),)
+    assert later.transcript == ()

@@ -1,5 +1,6 @@
 """The call on disk, while it goes on and when it is over."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ RECORD = CallRecord(
 def thread_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run what belongs in a thread here and now: an autojump clock does not wait for threads."""
 
-    async def run_sync(work: Callable[..., None], *args: object) -> None:
+    async def run_sync(work: Callable[..., None], *args: object, abandon_on_cancel: bool = False) -> None:
         await trio.lowlevel.checkpoint()
         work(*args)
 
@@ -116,3 +117,19 @@ async def test_a_reader_never_waits_for_the_disk(autojump_clock: MockClock, tmp_
     Journal.read_by([scribe.read]).note(DigitPressed("1"))
 
     assert trio.current_time() == 0.0
+
+
+async def test_a_disk_that_hangs_does_not_keep_a_call_that_is_over(tmp_path: Path) -> None:
+    scribe = Scribe(tmp_path / "CA1")
+    await trio.Path(scribe.folder).mkdir()
+    hanging = scribe.folder / "transcript.part"
+    os.mkfifo(hanging)  # opening it waits for a reader
+    began = trio.current_time()
+
+    with trio.move_on_after(0.05, shield=True) as settling:
+        await scribe.finish(RECORD)
+    took = trio.current_time() - began
+    await trio.to_thread.run_sync(hanging.read_bytes)
+
+    assert settling.cancelled_caught
+    assert took < 1.0

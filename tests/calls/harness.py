@@ -29,7 +29,9 @@ from simulators.groq import GroqSimulator
 from simulators.memory import memory_websocket_pair
 from simulators.scenario import Scenario, load_scenario
 from simulators.twilio.caller import CallerTurns
+from simulators.twilio.frames import StreamIdentity
 from simulators.twilio.media import MediaCaller, StreamSummary
+from store.checkpoints import Checkpoints
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from web.groq_brief import groq_brief
@@ -144,6 +146,8 @@ async def play(
     transfers: Transfers | None = None,
     resumption: Resumption | None = None,
     turns: CallerTurns | None = None,
+    identity: StreamIdentity | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Played:
     """Play a scenario through `run_call` until both sides are done; `meanwhile` is what the outside world does.
 
@@ -156,7 +160,13 @@ async def play(
     done = played or Played()
     ours, theirs = memory_websocket_pair()
     ours.is_prompt = prompt
-    caller = done.caller = MediaCaller(theirs, turns or CallerTurns(script.caller), faults=plan.twilio, bundle=bundle)
+    caller = done.caller = MediaCaller(
+        theirs,
+        turns or CallerTurns(script.caller),
+        identity or StreamIdentity(),
+        faults=plan.twilio,
+        bundle=bundle,
+    )
     done.line.stop = caller.stop
     exchange = DeepgramExchange(
         script, knobs=knobs or DeepgramKnobs(slice_ms=60), faults=plan, refuse=unavailable, wire=wire, prompt=prompt
@@ -180,6 +190,7 @@ async def play(
             intercom=done.intercom,
             transfers=transfers,
             rng=Random(seed),
+            checkpoints=checkpoints,
         )
         await nursery.start(hang_on)
         started = await answer_start(ours)

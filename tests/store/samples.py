@@ -2,7 +2,7 @@
 
 import attrs
 
-from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord
+from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord, Usage
 
 FULL = CallRecord(
     call_sid="CA" + "1" * 32,
@@ -23,6 +23,7 @@ FULL = CallRecord(
     restarts=1,
     frames=FrameCounts(3000, 2990, 5, 1000, 990, 10),
     faults=("session_crashed: dropped",),
+    usage=Usage({"qualifier": 31.5, "advisor": 31.0}, 12, 2),
 )
 
 

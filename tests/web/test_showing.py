@@ -31,6 +31,7 @@ faults
   session_crashed: dropped
 
 frames: 3000 from the caller (2990 sent on, 5 unheard), 1000 from agents (990 sent on, 10 dropped)
+used: line 61 s; qualifier 32 s, advisor 31 s; 12 characters spoken; 2 summaries
 """
 
 
@@ -44,6 +45,7 @@ def test_what_did_not_happen_has_no_heading() -> None:
     assert list(lines({"record": record_as_json(empty)}))[0::2] == [
         f"{FULL.call_sid}  outbound, unknown on +***00",
         "",
+        "used: line 61 s; qualifier 32 s, advisor 31 s; 12 characters spoken; 2 summaries",
     ]
 
 

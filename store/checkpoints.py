@@ -1,0 +1,217 @@
+"""The calls under way, on disk: a process that is killed leaves a record of every call it cuts.
+
+`Checkpoints` writes down, twice a second, what the record of each running call would say so far, in a folder that
+belongs to this process as long as it holds the lock beside it. The kernel lets go of a lock when its process dies, in
+whatever way and in whatever container; so a folder whose lock can be had is an orphan, and whoever has it (the next
+start, or another worker) keeps its records and removes it. A call that ended in order has its own record, and its
+checkpoint goes; one that both were written of keeps the one that knows more. No call waits for any of it: a disk that
+is slow, full or stuck costs the checkpoints, and the log says so.
+
+    <folder>/<process>.lock      held for as long as the process lives
+    <folder>/<process>/          one <call_sid>.json for each of its calls
+"""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias, TypeVar, TypeVarTuple
+from urllib.parse import quote
+
+import attrs
+import structlog
+import trio
+
+from store.calls import CallRecords
+from store.records import CallRecord, RecordError, decode_record, encode_record
+
+SoFar: TypeAlias = Callable[[], CallRecord | None]
+"""Gives the record of a call as it stands, or None if it says what it said the last time."""
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+LAST_ROUND_SECONDS = 1.0
+_log = structlog.stdlib.get_logger()
+
+
+def _own_folder(checkpoints: "Checkpoints") -> "ProcessFolder":
+    return ProcessFolder(checkpoints.folder / uuid.uuid4().hex)
+
+
+@attrs.define(eq=False)
+class Checkpoints:
+    """The checkpoints of one process; `run` writes them, and adopts those of dead ones into `records`."""
+
+    folder: Path
+    records: CallRecords
+    every: float = 0.5
+    """Seconds between two rounds."""
+    adopt_every: float = 30.0
+    _own: "ProcessFolder" = attrs.field(default=attrs.Factory(_own_folder, takes_self=True), init=False)
+    _calls: dict[str, SoFar] = attrs.field(factory=dict, init=False)
+    _news: dict[str, CallRecord] = attrs.field(factory=dict, init=False)
+    _over: set[str] = attrs.field(factory=set, init=False)
+    _failing: bool = attrs.field(default=False, init=False)
+
+    @contextmanager
+    def keeping(self, call_sid: str, so_far: SoFar) -> Iterator[None]:
+        """Keep a call written down for as long as the `with` lasts: leave it once its own record is saved."""
+        self._calls[call_sid] = so_far
+        self._over.discard(call_sid)
+        try:
+            yield
+        finally:
+            del self._calls[call_sid]
+            self._news.pop(call_sid, None)
+            self._over.add(call_sid)
+
+    async def run(self) -> None:
+        """Adopt and write, until cancelled; leave nothing behind but calls that have no other record."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._adopt_on)
+                while True:
+                    await self.write()
+                    await trio.sleep(self.every)
+        finally:
+            with trio.move_on_after(LAST_ROUND_SECONDS, shield=True):
+                await self.write()
+                await _in_thread(self._own.leave)
+
+    async def write(self) -> None:
+        """Write down what is new of each call, and remove what is over."""
+        self._news |= {sid: record for sid, so_far in self._calls.items() if (record := so_far()) is not None}
+        news, over = self._news, self._over
+        if not news and not over:
+            return
+        self._news, self._over = {}, set()
+        try:
+            await _in_thread(self._own.update, news, over)
+            self._failing = False
+        except (OSError, RecordError) as exc:
+            self._news = {sid: record for sid, record in news.items() if sid in self._calls} | self._news
+            self._over |= over - self._calls.keys()
+            if not self._failing:
+                _log.warning("checkpoints_not_written", why=f"{type(exc).__name__}: {exc}", calls=len(self._calls))
+            self._failing = True
+
+    async def _adopt_on(self) -> None:
+        while True:
+            try:
+                await self.adopt()
+            except OSError as exc:
+                _log.warning("checkpoints_not_adopted", why=f"{type(exc).__name__}: {exc}")
+            await trio.sleep(self.adopt_every)
+
+    async def adopt(self) -> int:
+        """Keep the records of calls that dead processes have cut; return how many.
+
+        Raises: `OSError` when disk or records do not answer; what was not kept waits.
+        """
+        kept = 0
+        for orphan in await _in_thread(_orphans, self.folder):
+            try:
+                for file in await _in_thread(orphan.files):
+                    kept += await self._adopt_file(file)
+                await _in_thread(orphan.leave)
+            finally:
+                orphan.let_go()
+        if kept:
+            _log.warning("calls_were_cut", calls=kept)
+        return kept
+
+    async def _adopt_file(self, file: Path) -> bool:
+        try:
+            record = decode_record(await _in_thread(file.read_bytes))
+            known = await self.records.get(record.call_sid)
+            is_news = known is None or known.duration < record.duration
+            if is_news:
+                await self.records.save(record)
+        except ValueError as exc:
+            _log.error("checkpoint_refused", file=file.name, why=str(exc))
+            await _in_thread(file.rename, file.with_suffix(".refused"))
+            return False
+        await _in_thread(partial(file.unlink, missing_ok=True))
+        return is_news
+
+
+async def _in_thread(do: Callable[[*Ts], T], *args: *Ts) -> T:
+    return await trio.to_thread.run_sync(partial(do, *args), abandon_on_cancel=True)
+
+
+@attrs.define(eq=False)
+class ProcessFolder:
+    """One process's folder, and the lock that says whether it is alive. All of it blocks."""
+
+    path: Path
+    _lock: int | None = attrs.field(default=None, init=False)
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path.with_suffix(".lock")
+
+    def hold(self, *, new: bool) -> bool:
+        """Take the lock; False if somebody else has it, or it is gone."""
+        if self._lock is not None:
+            return True
+        try:
+            descriptor = os.open(self._lock_path, os.O_RDWR | (os.O_CREAT if new else 0), 0o600)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        return True
+
+    def update(self, news: Mapping[str, CallRecord], over: set[str]) -> None:
+        """Write the newest record of each call, and remove those that are over."""
+        if self._lock is None:
+            if not news:
+                return
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.hold(new=True):
+                raise OSError(f"{self._lock_path} is held by another process")
+        self.path.mkdir(exist_ok=True)
+        for call_sid, record in news.items():
+            file = self._file(call_sid)
+            part = file.with_suffix(".part")  # renamed, and not synced: it is a process that dies, not the machine
+            part.write_bytes(encode_record(record))
+            part.replace(file)
+        for call_sid in over:
+            self._file(call_sid).unlink(missing_ok=True)
+
+    def files(self) -> Sequence[Path]:
+        """Return the checkpoints."""
+        return sorted(self.path.glob("*.json"))
+
+    def leave(self) -> None:
+        """Remove the folder and its lock, unless a call is left in it; let go of the lock in any case."""
+        if self._lock is not None:
+            for part in self.path.glob("*.part"):
+                part.unlink(missing_ok=True)
+            with suppress(OSError):  # a call that nobody could keep, or one set aside
+                self.path.rmdir()
+                self._lock_path.unlink(missing_ok=True)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let go of the lock."""
+        descriptor, self._lock = self._lock, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _file(self, call_sid: str) -> Path:
+        return self.path / f"{quote(call_sid, safe='', errors='backslashreplace')[:120]}.json"
+
+
+def _orphans(folder: Path) -> list[ProcessFolder]:
+    """Return the folders of dead processes, each with its lock held."""
+    found = [ProcessFolder(path) for path in folder.glob("*") if path.is_dir()]
+    return [orphan for orphan in found if list(orphan.path.glob("*.json")) and orphan.hold(new=False)]
