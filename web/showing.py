@@ -68,9 +68,8 @@ def _floor(record: CallRecord) -> Iterator[str]:
 def _usage(record: CallRecord) -> str:
     used = record.usage
     agents = ", ".join(f"{agent} {seconds:.0f} s" for agent, seconds in used.agent_seconds.items()) or "no agent"
-    return (
-        f"used: line {record.duration:.0f} s; {agents}; {used.spoken_characters} characters; {used.summaries} summaries"
-    )
+    words = f"{used.spoken_characters} characters spoken; {used.summaries} summaries"
+    return f"used: line {record.duration:.0f} s; {agents}; {words}"
 
 
 def _function(function: FunctionRecord) -> str:
