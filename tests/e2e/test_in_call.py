@@ -91,6 +91,7 @@ async def everybody_calls(folder: Path) -> dict[str, CallRecord]:
         MAX_CALL_SECONDS="30",
         VOICEMAIL_MESSAGE=VOICEMAIL,
         DRAIN_TIMEOUT="0",
+        CALLS_PER_SECOND="20",
     ) as line:
         line.stage.twilio.callers = CALLERS
         calls = {number: await place(line, number) for number in CALLERS}
