@@ -4,16 +4,16 @@
 the parts (see `web.services`) and serves the application with an ASGI server that runs on trio.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart_trio import QuartTrio
 
 from actors.call import CallServices, run_call
 from settings import Settings
 from web.dispatch import Dispatcher
-from web.media import MediaDoor, RunCall
+from web.media import Application, MediaDoor, RunCall
 from web.office import opening
 from web.pigeonholes import Holes
 from web.routes_calls import CallRoutes
@@ -42,24 +42,20 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
-    _keep_at_work(app, dispatcher.run)
-    app.asgi_app = MediaDoor(app.asgi_app, office, run_call)  # type: ignore[method-assign]
+    app.asgi_app = _at_work(MediaDoor(app.asgi_app, office, run_call), dispatcher.run)  # type: ignore[method-assign]
     return app
 
 
-@asynccontextmanager
-async def _at_work(runs: Iterable[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
-    async with trio.open_nursery() as nursery:
-        for run in runs:
+def _at_work(application: Application, run: Callable[[], Awaitable[None]]) -> Application:
+    """Run the office's own task from the server's start to its end, in the task of the application's own life."""
+
+    async def serve(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] != "lifespan":
+            await application(scope, receive, send)
+            return
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
-        yield
-        nursery.cancel_scope.cancel(reason="the server has closed")
+            await application(scope, receive, send)
+            nursery.cancel_scope.cancel(reason="the server has closed")
 
-
-def _keep_at_work(app: QuartTrio, *runs: Callable[[], Awaitable[None]]) -> None:
-    """Run the office's own tasks from the server's start to its end."""
-
-    @app.while_serving
-    async def _work() -> AsyncGenerator[None]:
-        async with _at_work(runs):
-            yield
+    return serve
