@@ -34,6 +34,7 @@ SLOWNESS = (
     *(f"slow tts {seconds} s" for seconds in (2, 3.5, 8)),
     "drip",
 )
+UNANSWERED = ("no upgrade", "no welcome")
 REFUSALS = tuple(
     f"refuse connect {first}{status}{times}"
     for first in (1, 2)
@@ -71,6 +72,8 @@ class Case:
     def excused(self) -> frozenset[int]:
         if "stalled reader" in self.name:  # the phone takes no sound any more
             return frozenset({4, 5})
+        if "no media" in self.name:  # what the caller says, nobody can hear
+            return frozenset({2, 4, 5})
         return frozenset({EXCUSED[self.name][0]}) if self.name in EXCUSED else frozenset()
 
 
@@ -105,6 +108,14 @@ def refused() -> Iterator[Case]:
             yield Case(f"{refusal} after a drop", (f"deepgram: {refusal}", lost))
 
 
+def unanswered() -> Iterator[Case]:
+    lost = f"deepgram: drop{moments()['caller speaking']}"
+    for fault in UNANSWERED:
+        for which in ("", " on connection 2", " times 2", " on connection 2 times 2", " every"):
+            yield Case(f"{fault}{which}", (f"deepgram: {fault}{which}",))
+        yield Case(f"{fault} on connection 2 after a drop", (f"deepgram: {fault} on connection 2", lost))
+
+
 def from_the_phone() -> Iterator[Case]:
     for fault in ("jitter 60 ms", "jitter 400 ms", "duplicate start", "bad frames 3", "bad frames 60"):
         yield Case(fault, (f"twilio: {fault}",))
@@ -113,10 +124,11 @@ def from_the_phone() -> Iterator[Case]:
         for fault in ("stop without close", "close without stop"):
             yield Case(f"{fault} while {phase}", (f"twilio: {fault}",), stop_at=moment.at)
         yield Case(f"stalled reader while {phase}", (f"twilio: stalled reader after {moment.at:.3f} s",))
+        yield Case(f"no media while {phase}", (f"twilio: no media after {moment.at:.3f} s",))
 
 
 def from_the_summarizer() -> Iterator[Case]:
-    for fault in ("429", "500", "hang", "garbage", "slow 1 s", "slow 5 s", "refused"):
+    for fault in ("429", "500", "hang", "garbage", "slow 1 s", "slow 5 s", "drip", "refused"):
         for policy in (POLICY, EAGER):
             for which in ("", " on request 1") if policy is EAGER else ("",):
                 name = f"{fault}{which}, {policy.summary_mode.value}"
@@ -129,6 +141,7 @@ CASES = [
     *again_and_again(),
     *slow(),
     *refused(),
+    *unanswered(),
     *from_the_phone(),
     *from_the_summarizer(),
 ]

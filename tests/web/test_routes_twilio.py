@@ -292,6 +292,7 @@ async def test_a_caller_whose_stream_never_ran_gets_another_one(autojump_clock: 
         (record(outcome="transferred"), False),
         (record(outcome="crashed"), True),
         (record(outcome="no_agent"), True),
+        (record(outcome="line_dead"), True),
     ],
 )
 async def test_after_the_second_stream_a_caller_whom_we_failed_is_owed_an_apology(
