@@ -339,6 +339,7 @@ async def test_a_line_is_not_dead_because_we_have_been_asleep(autojump_clock: Mo
     async with a_stream() as scene:
         await scene.speak(speech(100))
         autojump_clock.jump(60)
+        await wait_all_tasks_blocked()
         await scene.say(MediaArrived(speech(1), None))
         await trio.sleep(0.02)
         alive = not scene.over.is_set()
