@@ -46,7 +46,7 @@ async def listening(talk: Talk, *, buffer: int | None = None) -> AsyncIterator[i
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         if buffer is not None:
             listener.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, buffer)
-        nursery.start_soon(trio.serve_listeners, talk, [listener])
+        await nursery.start(trio.serve_listeners, talk, [listener])
         yield listener.socket.getsockname()[1]
         nursery.cancel_scope.cancel(reason="end of the test")
 
@@ -200,9 +200,9 @@ async def test_a_request_that_never_ends_is_hung_up_on(
     begin: bytes, within: float, tmp_path: Path, fast_clock: MockClock
 ) -> None:
     """A byte a second after what it begins with."""
-    async with our_server(tmp_path) as port, trio.open_nursery() as nursery:
+    async with our_server(tmp_path) as port:
         began = trio.current_time()
-        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream, trio.open_nursery() as nursery:
             await stream.send_all(begin)
             if begin:
                 nursery.start_soon(drip, stream, b"x" * 900)
