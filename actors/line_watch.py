@@ -43,7 +43,15 @@ class LineWatch:
             if now >= due[why] + self.limit:
                 self.died_of = why
                 return why
-            await trio.sleep_until(min(due[why] + self.limit, now + self.limit / _LOOKS))
+            look = min(due[why] + self.limit, now + self.limit / _LOOKS)
+            await trio.sleep_until(look)
+            self._excuse(trio.current_time() - look)
+
+    def _excuse(self, late: float) -> None:
+        """Let the line not answer for what we were late ourselves: what it has sent meanwhile is still unread."""
+        self.heard += late
+        self.sending_since += late
+        self._mark_due += late
 
     def _look_for_mark(self, now: float) -> None:
         mark = self.ledger.oldest_mark

@@ -24,6 +24,8 @@ from web.slots import Slots
 from web.telephony import Line
 
 MAX_BODY_BYTES = 64 * 1024
+BODY_SECONDS = 10
+"""For a request's body to be there, once its headers are: Twilio's forms come at once."""
 
 
 def create_app(
@@ -39,7 +41,7 @@ def create_app(
     office = opening(settings, services, line, holes=holes, slots=slots)
     dispatcher = Dispatcher(office)
     app = QuartTrio("switchboard", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
     app.asgi_app = _at_work(MediaDoor(app.asgi_app, office, run_call), dispatcher.run)  # type: ignore[method-assign]

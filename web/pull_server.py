@@ -35,6 +35,9 @@ from protocol.frames import FrameReader
 from web.asgi_events import CARRIER
 from web.frame_stream import FrameStream
 
+CLOSE_SECONDS = 2.0
+"""For the goodbye of a TLS connection to leave."""
+
 
 class PullServer(TCPServer):
     """One connection."""
@@ -88,6 +91,15 @@ class PullServer(TCPServer):
             self._reader_aside.set()
         if self._reader.cancelled_caught:
             await self._application_over.wait()
+
+    async def _close(self) -> None:
+        """Close, though whoever asks is cancelled: a framework is, that has answered before it has read all.
+
+        hypercorn's own stops at its first checkpoint then, and leaves the connection open until the peer closes it.
+        """
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            await super()._close()
+        await trio.aclose_forcefully(self.stream)
 
 
 def install() -> None:

@@ -23,7 +23,7 @@ from web.reasons import why
 from web.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
 from web.telephony import LineError
 
-FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut"})
+FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut", "line_dead"})
 """Outcomes after which a caller who is still there is owed an apology."""
 LOST = frozenset({"never_ran", "crashed", "cut", "caller_hung_up", "line_dead"})
 """Outcomes after which a caller who is still there gets a second stream, once: it was the stream that ended."""

@@ -33,6 +33,7 @@ def server_config(settings: Settings) -> LimitedConfig:
     config.bind = [f"{settings.lead_server_host}:{settings.lead_server_port}"]
     config.websocket_max_message_size = MAX_MESSAGE_BYTES
     config.graceful_timeout = GRACE_SECONDS
+    config.ssl_handshake_timeout = config.keep_alive_timeout
     config.accesslog = None
     config.loglevel = "WARNING"
     return config

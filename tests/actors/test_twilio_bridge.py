@@ -334,6 +334,22 @@ async def test_a_stream_that_echoes_no_mark_for_ten_seconds_is_dead(autojump_clo
         nursery.cancel_scope.cancel(reason="end of the test")
 
 
+async def test_a_line_is_not_dead_because_we_have_been_asleep(autojump_clock: MockClock) -> None:
+    """A machine that was suspended wakes to an old clock, and to frames that nobody has read yet."""
+    async with a_stream() as scene:
+        await scene.speak(speech(100))
+        autojump_clock.jump(60)
+        await wait_all_tasks_blocked()
+        await scene.say(MediaArrived(speech(1), None))
+        await trio.sleep(0.02)
+        alive = not scene.over.is_set()
+        left = await scene.hung_up()
+
+    assert alive
+    assert left == CallerHungUp("no media")
+    assert trio.current_time() == pytest.approx(2 + 60 + 10, abs=0.1)
+
+
 async def test_a_line_that_is_slow_to_play_is_alive(autojump_clock: MockClock) -> None:
     """Each mark comes back after nine seconds."""
     async with a_stream() as scene, trio.open_nursery() as nursery:

@@ -11,7 +11,8 @@ from actors.errors import AgentUnavailable, RestartsExhausted
 from actors.policy import CallPolicy
 from actors.supervision import Crashed, RestartBudget
 from agents.functions import END_CONVERSATION
-from simulators.fault_lines import FORMS
+from simulators import faults as faults_module
+from simulators.fault_lines import FORMS, Form
 from simulators.scenario import load_scenario, shipped_scenarios
 
 ENDLESS = 50
@@ -128,8 +129,15 @@ def silence() -> str:
 
 def faults() -> str:
     """Write the table of faults."""
-    rows = [(f"`{form.target}: {form.example}`", _modifiers(form.modifiers)) for form in FORMS]
-    return _table(("an example", "may also have"), rows)
+    rows = [(f"`{form.target}: {form.example}`", _described(form), _modifiers(form.modifiers)) for form in FORMS]
+    return _table(("an example", "what happens", "may also have"), rows)
+
+
+def _described(form: Form) -> str:
+    """Return the line that the module of faults has for a form, under its service."""
+    section = (faults_module.__doc__ or "").partition(f"\n{form.target}:")[2]
+    line = next(line for line in section.splitlines() if line.startswith(f"    {form.example}  "))
+    return line.removeprefix(f"    {form.example}").strip()
 
 
 def scenarios() -> str:

@@ -208,7 +208,8 @@ def _nothing_after_clear(played: Witnessed) -> Iterator[str]:
 
 def no_long_silence(played: Witnessed) -> Iterator[str]:
     """The agents' turn begins with the call, and when the caller has spoken; it ends with a reply that is no filler."""
-    longest = played.policy.silence_budget + SLACK
+    assert played.caller is not None
+    longest = played.policy.silence_budget + SLACK + played.caller.faults.jitter
     for start, end in silences(played):
         if end - start > longest:
             yield f"the caller waited in silence from {start:.2f} to {end:.2f} s"

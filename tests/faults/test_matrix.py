@@ -34,6 +34,7 @@ SLOWNESS = (
     *(f"slow tts {seconds} s" for seconds in (2, 3.5, 8)),
     "drip",
 )
+UNANSWERED = ("no upgrade", "no welcome")
 REFUSALS = tuple(
     f"refuse connect {first}{status}{times}"
     for first in (1, 2)
@@ -71,21 +72,28 @@ class Case:
     def excused(self) -> frozenset[int]:
         if "stalled reader" in self.name:  # the phone takes no sound any more
             return frozenset({4, 5})
+        if "no media" in self.name:  # what the caller says, nobody can hear
+            return frozenset({2, 4, 5})
         return frozenset({EXCUSED[self.name][0]}) if self.name in EXCUSED else frozenset()
+
+
+def is_played(row: int, column: int) -> bool:
+    return IS_FULL or (row + column) % 4 == 0
 
 
 def in_each_phase() -> Iterator[Case]:
     for row, step in enumerate(STEPS):
         for column, (phase, moment) in enumerate(moments().items()):
-            if not IS_FULL and (row + column) % 4:
-                continue
-            yield Case(f"{step} while {phase}", (f"deepgram: {step}{moment}",))
+            if is_played(row, column):
+                yield Case(f"{step} while {phase}", (f"deepgram: {step}{moment}",))
 
 
 def again_and_again() -> Iterator[Case]:
     """What happens to one connection happens to each that comes after it."""
-    for step in REPEATED:
-        for phase in ("connecting", "greeting", "caller speaking", "agent speaking"):
+    for row, step in enumerate(REPEATED):
+        for column, phase in enumerate(("connecting", "greeting", "caller speaking", "agent speaking")):
+            if not is_played(2 * row, 2 * column):
+                continue
             after = moments()[phase].after
             when = "" if after is None else f" after {after:.3f} s"
             yield Case(f"{step} whenever {phase}", (f"deepgram: {step}{when} every",))
@@ -105,18 +113,34 @@ def refused() -> Iterator[Case]:
             yield Case(f"{refusal} after a drop", (f"deepgram: {refusal}", lost))
 
 
+def unanswered() -> Iterator[Case]:
+    lost = f"deepgram: drop{moments()['caller speaking']}"
+    for fault in UNANSWERED:
+        for which in ("", " on connection 2", " times 2", " on connection 2 times 2", " every"):
+            yield Case(f"{fault}{which}", (f"deepgram: {fault}{which}",))
+        yield Case(f"{fault} on connection 2 after a drop", (f"deepgram: {fault} on connection 2", lost))
+
+
 def from_the_phone() -> Iterator[Case]:
     for fault in ("jitter 60 ms", "jitter 400 ms", "duplicate start", "bad frames 3", "bad frames 60"):
         yield Case(fault, (f"twilio: {fault}",))
-    for phase, moment in moments().items():
-        yield Case(f"hang-up while {phase}", stop_at=moment.at)
-        for fault in ("stop without close", "close without stop"):
-            yield Case(f"{fault} while {phase}", (f"twilio: {fault}",), stop_at=moment.at)
-        yield Case(f"stalled reader while {phase}", (f"twilio: stalled reader after {moment.at:.3f} s",))
+    for column, (phase, moment) in enumerate(moments().items()):
+        cases = [
+            Case(f"hang-up while {phase}", stop_at=moment.at),
+            *(
+                Case(f"{fault} while {phase}", (f"twilio: {fault}",), stop_at=moment.at)
+                for fault in ("stop without close", "close without stop")
+            ),
+            *(
+                Case(f"{fault} while {phase}", (f"twilio: {fault} after {moment.at:.3f} s",))
+                for fault in ("stalled reader", "no media")
+            ),
+        ]
+        yield from (case for row, case in enumerate(cases) if is_played(row, column))
 
 
 def from_the_summarizer() -> Iterator[Case]:
-    for fault in ("429", "500", "hang", "garbage", "slow 1 s", "slow 5 s", "refused"):
+    for fault in ("429", "500", "hang", "garbage", "slow 1 s", "slow 5 s", "drip", "refused"):
         for policy in (POLICY, EAGER):
             for which in ("", " on request 1") if policy is EAGER else ("",):
                 name = f"{fault}{which}, {policy.summary_mode.value}"
@@ -129,6 +153,7 @@ CASES = [
     *again_and_again(),
     *slow(),
     *refused(),
+    *unanswered(),
     *from_the_phone(),
     *from_the_summarizer(),
 ]

@@ -35,7 +35,7 @@ DEEPGRAM = st.one_of(
     st.builds("deepgram: {} after {} s{}".format, STEPS, SECONDS, CONNECTIONS),
     st.builds("deepgram: {} after {} s{}".format, STEPS, SECONDS, CONNECTIONS),
     st.builds("deepgram: slow {} {} s{}".format, SLOW, LATE, CONNECTIONS),
-    st.builds("deepgram: drip{}".format, CONNECTIONS),
+    st.builds("deepgram: {}{}".format, st.sampled_from(["drip", "no upgrade", "no welcome"]), CONNECTIONS),
     st.builds(
         "deepgram: refuse connect {} with {} times {}".format,
         st.integers(1, 3),
@@ -47,7 +47,7 @@ TWILIO = st.one_of(
     st.builds("twilio: jitter {} ms".format, st.integers(1, 400)),
     st.sampled_from(["twilio: duplicate start", "twilio: bad frames 5", "twilio: close without stop"]),
 )
-GROQ = st.sampled_from([f"groq: {fault}" for fault in ("429", "500", "hang", "garbage", "slow 2 s", "refused")])
+GROQ = st.sampled_from([f"groq: {fault}" for fault in ("429", "500", "hang", "garbage", "slow 2 s", "drip", "refused")])
 FAULTS = st.lists(st.one_of(DEEPGRAM, DEEPGRAM, DEEPGRAM, TWILIO, GROQ), min_size=1, max_size=3, unique=True)
 
 

@@ -266,7 +266,7 @@ async def test_after_a_call_that_is_over_there_is_nothing_to_do(autojump_clock: 
     assert (await after(exchange(), "completed")).endswith("<Response />")
 
 
-@pytest.mark.parametrize("outcome", ["crashed", "cut", "caller_hung_up"])
+@pytest.mark.parametrize("outcome", ["crashed", "cut", "caller_hung_up", "line_dead"])
 async def test_a_caller_whose_stream_was_lost_gets_another_one_once(outcome: str, autojump_clock: MockClock) -> None:
     there = exchange()
     await there.records.save(record(outcome=outcome))
@@ -292,6 +292,7 @@ async def test_a_caller_whose_stream_never_ran_gets_another_one(autojump_clock: 
         (record(outcome="transferred"), False),
         (record(outcome="crashed"), True),
         (record(outcome="no_agent"), True),
+        (record(outcome="line_dead"), True),
     ],
 )
 async def test_after_the_second_stream_a_caller_whom_we_failed_is_owed_an_apology(

@@ -1,0 +1,215 @@
+"""Peers that stall, over real sockets: each is given up within its deadline, and it is written down.
+
+The seconds are those of a fast clock, twenty in a real one.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pytest
+import trio
+from hypercorn.trio import serve
+from hypercorn.typing import Framework
+from trio.testing import MockClock
+from wsproto.utilities import generate_accept_token
+
+from actors.facts import CallerHungUp, SessionCrashed, SessionFailed
+from actors.reply import Voice
+from actors.twilio_bridge import TwilioBridge
+from demo.stage import Door, Keys, demo_settings
+from protocol import frames
+from protocol.frames import FrameReader
+from protocol.twilio import MediaArrived, encode_event
+from simulators.deepgram import ServedAt
+from tests.actors.fakes import STREAM_SID, Watched, speech, words
+from tests.e2e.line import SHORT, open_line
+from web.app import BODY_SECONDS, create_app
+from web.frame_stream import FrameStream
+from web.open_socket import CLOSE_SECONDS, OpenSocket
+from web.pull_server import install
+from web.services import open_services
+from web.serving import server_config
+
+SLACK = 4.0
+"""A fifth of a second of this machine's."""
+Talk = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+@asynccontextmanager
+async def listening(talk: Talk, *, buffer: int | None = None) -> AsyncIterator[int]:
+    """Have every connection to a port answered so."""
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        if buffer is not None:
+            listener.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, buffer)
+        await nursery.start(trio.serve_listeners, talk, [listener])
+        yield listener.socket.getsockname()[1]
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+# Twilio
+
+
+@pytest.mark.parametrize(
+    ("speaks", "died_of", "after"),
+    [(True, "reads nothing", 10 + 2), (False, "no media", 10)],
+    ids=["it does not read", "it does not speak"],
+)
+async def test_a_line_that_stalls_is_left(speaks: bool, died_of: str, after: float, fast_clock: MockClock) -> None:
+    """The buffers between hold less than two seconds of audio; and nobody waits long for a goodbye."""
+    watched, ends = Watched(), list[tuple[CallerHungUp, float]]()
+
+    async def carry(stream: trio.SocketStream) -> None:
+        voice = Voice("first")
+        watched.desk.ledger.grant(voice)
+        watched.desk.ledger.put(voice, words(60).data)
+        socket = OpenSocket(FrameStream(stream, FrameReader(masked=True, limit=2**16)))
+        left = await TwilioBridge(watched.desk, socket, STREAM_SID).run()
+        await socket.aclose()
+        ends.append((left, trio.current_time() - began))
+
+    async with listening(carry, buffer=4096) as port:
+        with trio.socket.socket() as peer:
+            peer.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
+            await peer.connect(("127.0.0.1", port))
+            began = trio.current_time()
+            while not ends:
+                media = encode_event(MediaArrived(speech(1), None), sequence=2, stream_sid=STREAM_SID)
+                if speaks:
+                    await peer.send(frames.message_frame(media, masked=True))
+                await trio.sleep(0.5)
+
+    ((left, took),) = ends
+    assert left == CallerHungUp(died_of)
+    assert 10 <= took <= after + CLOSE_SECONDS + SLACK
+
+
+# Deepgram
+
+
+async def test_a_service_that_accepts_and_says_nothing_is_given_up_whatever_it_has_accepted(
+    tmp_path: Path, fast_clock: MockClock
+) -> None:
+    """The upgrade, the Welcome, SettingsApplied: what never comes costs 5 s, and after three of them none is tried."""
+    faults = ["deepgram: no upgrade", "deepgram: no welcome on connection 2", "deepgram: stall on connection 3"]
+    async with open_line(tmp_path, SHORT, *faults) as line:
+        call = line.call_in()
+        await line.wait_over(call)
+        record = await line.record_of(call)
+
+    assert record.outcome == "no_agent"
+    assert len(line.facts(SessionFailed)) == 3
+    assert all("within 5 s" in fact.error for fact in line.facts(SessionFailed))
+    assert 15 <= record.duration <= 15.3 + 2 * SLACK
+
+
+async def test_a_service_that_answers_pings_and_nothing_else_is_noticed(tmp_path: Path, fast_clock: MockClock) -> None:
+    async with open_line(tmp_path, SHORT, "deepgram: silent drop after 200 ms", SILENCE_BUDGET="10") as line:
+        call = line.call_in()
+        await line.wait_over(call)
+        record = await line.record_of(call)
+
+    assert (record.outcome, record.restarts) == ("completed", 1)
+    assert "was silent for" in line.facts(SessionCrashed)[0].error
+
+
+async def drip_upgrade(stream: trio.SocketStream) -> None:
+    await drip(stream, b"HTTP/1.1 101 Switching Protocols\r\n")
+
+
+async def drip_welcome(stream: trio.SocketStream) -> None:
+    head = (await stream.receive_some()).decode("latin-1")
+    key = head.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
+    token = generate_accept_token(key.encode())
+    await stream.send_all(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + token
+        + b"\r\n\r\n"
+    )
+    await drip(stream, frames.message_frame('{"type": "Welcome", "request_id": "1"}', masked=False))
+
+
+async def drip(stream: trio.SocketStream, text: bytes) -> None:
+    """One byte a second, as far as anybody listens."""
+    with suppress(trio.BrokenResourceError):
+        for byte in text:
+            await trio.sleep(1)
+            await stream.send_all(bytes([byte]))
+        await trio.sleep_forever()
+
+
+async def test_a_service_that_drips_is_given_up(tmp_path: Path, fast_clock: MockClock) -> None:
+    """First with the upgrade, then with the Welcome behind it."""
+    calls = itertools.cycle([drip_upgrade, drip_welcome])
+
+    async def talk(stream: trio.SocketStream) -> None:
+        await next(calls)(stream)
+
+    async with (
+        listening(talk) as port,
+        open_line(tmp_path, DEEPGRAM_AGENT_URL=f"ws://127.0.0.1:{port}/v1/agent/converse") as line,
+    ):
+        call = line.call_in()
+        await line.wait_over(call)
+        record = await line.record_of(call)
+
+    assert record.outcome == "no_agent"
+    assert len(line.facts(SessionFailed)) == 3
+    assert 15 <= record.duration <= 15.3 + 2 * SLACK
+
+
+# Whoever asks our web server
+
+
+@asynccontextmanager
+async def our_server(folder: Path) -> AsyncIterator[int]:
+    door, closing = Door(), trio.Event()
+    nobody = ServedAt("127.0.0.1", 9, tls=False)
+    settings = demo_settings(
+        Keys(), nobody, speak=door.url, groq=door.url, twilio=door.url, server=door.url, recordings=folder
+    )
+    install()
+    config = server_config(settings)
+    config.bind, config.loglevel = [door.bind], "CRITICAL"
+    async with open_services(settings) as opened, trio.open_nursery() as nursery:
+        app = cast("Framework", create_app(settings, opened.services, opened.line, holes=opened.holes))
+        await nursery.start(partial(serve, app, config, shutdown_trigger=closing.wait, mode="asgi"))
+        yield int(door.url.rpartition(":")[2])
+        closing.set()
+
+
+FORM = b"POST /twilio/voice HTTP/1.1\r\nHost: here\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+UPGRADE = b"GET /twilio HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "within"),
+    [
+        (b"", 5.0),
+        (FORM + b"X-Slow: ", 5.0),
+        (UPGRADE + b"Sec-WebSocket-Key: ", 5.0),
+        (FORM + b"Content-Length: 1000\r\n\r\nCallSid=", BODY_SECONDS),
+    ],
+    ids=["nothing", "headers", "upgrade", "body"],
+)
+async def test_a_request_that_never_ends_is_hung_up_on(
+    begin: bytes, within: float, tmp_path: Path, fast_clock: MockClock
+) -> None:
+    """A byte a second after what it begins with."""
+    async with our_server(tmp_path) as port:
+        began = trio.current_time()
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream, trio.open_nursery() as nursery:
+            await stream.send_all(begin)
+            if begin:
+                nursery.start_soon(drip, stream, b"x" * 900)
+            with trio.fail_after(60), suppress(trio.BrokenResourceError):
+                while await stream.receive_some():
+                    """A response is no hang-up."""
+            took = trio.current_time() - began
+            nursery.cancel_scope.cancel(reason="end of the test")
+
+    assert within - 0.5 <= took <= within + SLACK
