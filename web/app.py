@@ -22,6 +22,7 @@ from web.routes_transfer import TransferRoutes
 from web.routes_twilio import TwilioRoutes
 from web.slots import Slots
 from web.telephony import Line
+from web.timing import count_requests
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -42,7 +43,8 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
-    _keep_at_work(app, dispatcher.run)
+    count_requests(app, office.counts)
+    _keep_at_work(app, dispatcher.run, office.counts.watch_lag)
     app.asgi_app = MediaDoor(app.asgi_app, office, run_call)  # type: ignore[method-assign]
     return app
 
