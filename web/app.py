@@ -4,10 +4,6 @@
 the parts (see `web.services`) and serves the application with an ASGI server that runs on trio.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-
-import trio
 from quart_trio import QuartTrio
 
 from actors.call import CallServices, run_call
@@ -23,6 +19,7 @@ from web.routes_twilio import TwilioRoutes
 from web.slots import Slots
 from web.telephony import Line
 from web.timing import count_requests
+from web.working_hours import WorkingHours
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -44,24 +41,6 @@ def create_app(
     for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
     count_requests(app, office.counts)
-    _keep_at_work(app, dispatcher.run, office.counts.watch_lag)
-    app.asgi_app = MediaDoor(app.asgi_app, office, run_call)  # type: ignore[method-assign]
+    door = MediaDoor(app.asgi_app, office, run_call)
+    app.asgi_app = WorkingHours(door, (dispatcher.run, office.counts.watch_lag))  # type: ignore[method-assign]
     return app
-
-
-@asynccontextmanager
-async def _at_work(runs: Iterable[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
-    async with trio.open_nursery() as nursery:
-        for run in runs:
-            nursery.start_soon(run)
-        yield
-        nursery.cancel_scope.cancel(reason="the server has closed")
-
-
-def _keep_at_work(app: QuartTrio, *runs: Callable[[], Awaitable[None]]) -> None:
-    """Run the office's own tasks from the server's start to its end."""
-
-    @app.while_serving
-    async def _work() -> AsyncGenerator[None]:
-        async with _at_work(runs):
-            yield
