@@ -41,6 +41,6 @@ def create_app(
     for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
     count_requests(app, office.counts)
-    door = MediaDoor(app.asgi_app, office, run_call)
-    app.asgi_app = WorkingHours(door, (dispatcher.run, office.counts.watch_lag))  # type: ignore[method-assign]
+    at_work = WorkingHours(app.asgi_app, (dispatcher.run, office.counts.watch_lag))
+    app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]
     return app
