@@ -90,7 +90,8 @@ async def test_plain_hypercorn_keeps_answering_until_the_last_call_is_over(
                 await trio.sleep(0.01)
             signal.raise_signal(signal.SIGTERM)  # as hypercorn's master does when another worker has ended
             await trio.sleep(0.05)
-            alive = (await client.get("/healthz")).status_code
+            async with httpx.AsyncClient(base_url=address) as newcomer:  # on a connection of its own
+                alive = (await newcomer.get("/healthz")).status_code
 
     assert (ready["draining"], ready["calls"], alive) == (True, 1, 200)
 

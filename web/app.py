@@ -4,16 +4,12 @@
 the parts (see `web.services`) and serves the application with an ASGI server that runs on trio.
 """
 
-from collections.abc import Awaitable, Callable
-
-import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart_trio import QuartTrio
 
 from actors.call import CallServices, run_call
 from settings import Settings
 from web.dispatch import Dispatcher
-from web.media import Application, MediaDoor, RunCall
+from web.media import MediaDoor, RunCall
 from web.office import opening
 from web.pigeonholes import Holes
 from web.routes_calls import CallRoutes
@@ -22,6 +18,8 @@ from web.routes_transfer import TransferRoutes
 from web.routes_twilio import TwilioRoutes
 from web.slots import Slots
 from web.telephony import Line
+from web.timing import count_requests
+from web.working_hours import WorkingHours
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
@@ -44,20 +42,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
-    app.asgi_app = _at_work(MediaDoor(app.asgi_app, office, run_call), dispatcher.run)  # type: ignore[method-assign]
+    count_requests(app, office.counts)
+    at_work = WorkingHours(app.asgi_app, (dispatcher.run, office.counts.watch_lag))
+    app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]
     return app
-
-
-def _at_work(application: Application, run: Callable[[], Awaitable[None]]) -> Application:
-    """Run the office's own task from the server's start to its end, in the task of the application's own life."""
-
-    async def serve(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] != "lifespan":
-            await application(scope, receive, send)
-            return
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run)
-            await application(scope, receive, send)
-            nursery.cancel_scope.cancel(reason="the server has closed")
-
-    return serve

@@ -7,6 +7,7 @@ which part gets which setting.
 import attrs
 
 from actors.call import CallServices
+from actors.journal import Entry
 from settings import Settings
 from web.admission import Admissions
 from web.board import Board
@@ -47,15 +48,21 @@ def opening(
     slots: Slots | None = None,
 ) -> Office:
     """Lay the table for one application; pigeonholes are this worker's own unless given."""
-    board, counts = Board(), Counts()
+    slots = slots or Slots(settings.max_calls)
+    board, counts, observe = Board(), Counts(slots), services.observe
     announced, admissions = Announced(services.records, board, counts), Admissions(holes or Pigeonholes())
+
+    def seen(entry: Entry) -> None:
+        counts.observe(entry)
+        observe(entry)
+
     return Office(
         settings=settings,
         line=line,
-        services=attrs.evolve(services, records=announced),
+        services=attrs.evolve(services, records=announced, observe=seen),
         admissions=admissions,
         signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),
-        slots=slots or Slots(settings.max_calls),
+        slots=slots,
         board=board,
         counts=counts,
         pace=Pace(settings.calls_per_second),

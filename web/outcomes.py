@@ -46,10 +46,16 @@ class Outcomes:
             why=why,
         )
         try:
-            if await self.records.get(name) is None:
+            if not await self._is_kept(name):
                 await self.records.save(record)
-        except (RecordsUnavailable, RecordError, OSError) as exc:
+        except (RecordError, OSError) as exc:
             _log.error("outcome_not_kept", call_sid=name, outcome=record.outcome, why=str(exc))
+
+    async def _is_kept(self, name: str) -> bool:
+        try:
+            return await self.records.get(name) is not None
+        except RecordsUnavailable:
+            return False  # it can be given a record all the same, and no agent's is overwritten: there was no stream
 
     async def _is_streamed(self, name: str) -> bool:
         try:

@@ -4,7 +4,6 @@
 """
 
 import attrs
-import trio
 from quart import Blueprint, Response, jsonify
 
 from web.counts import CONTENT_TYPE
@@ -41,7 +40,4 @@ class HealthRoutes:
 
     async def metrics(self) -> Response:
         """Render the counts."""
-        slots = self.office.slots
-        tasks = trio.lowlevel.current_statistics().tasks_living
-        text = self.office.counts.render(live=slots.taken, capacity=slots.capacity, tasks=tasks)
-        return Response(text, content_type=CONTENT_TYPE)
+        return Response(self.office.counts.render(), content_type=CONTENT_TYPE)

@@ -30,6 +30,12 @@ class Slots:
         return len(self._taken)
 
     @property
+    def expected(self) -> int:
+        """Calls on their way."""
+        self._lapse()
+        return len(self._reserved)
+
+    @property
     def free(self) -> int:
         """Calls that could still be let in."""
         self._lapse()

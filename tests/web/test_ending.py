@@ -10,6 +10,7 @@ from tests.web.fakes import CALL_SID, LEAD, record
 from web.board import Board
 from web.counts import Counts
 from web.ending import Announced
+from web.slots import Slots
 
 ENDED = record(
     agents=(AgentStint("qualifier", 0, 5), AgentStint("advisor", 5, 12)),
@@ -29,7 +30,7 @@ class FullDisk(MemoryRecords):
 
 
 async def test_the_end_of_a_call_is_one_line(autojump_clock: MockClock) -> None:
-    announced = Announced(MemoryRecords(), Board(), Counts())
+    announced = Announced(MemoryRecords(), Board(), Counts(Slots(5)))
 
     with capture_logs() as lines:
         await announced.save(ENDED)
@@ -42,14 +43,14 @@ async def test_the_end_of_a_call_is_one_line(autojump_clock: MockClock) -> None:
 
 async def test_the_line_has_neither_words_nor_numbers(autojump_clock: MockClock) -> None:
     with capture_logs() as lines:
-        await Announced(MemoryRecords(), Board(), Counts()).save(ENDED)
+        await Announced(MemoryRecords(), Board(), Counts(Slots(5))).save(ENDED)
 
     assert "secret words" not in str(lines)
     assert LEAD not in str(lines)
 
 
 async def test_what_is_announced_is_kept(autojump_clock: MockClock) -> None:
-    announced = Announced(MemoryRecords(), Board(), Counts())
+    announced = Announced(MemoryRecords(), Board(), Counts(Slots(5)))
     await announced.save(ENDED)
 
     assert (await announced.get(CALL_SID), list(await announced.list())) == (ENDED, [ENDED])
@@ -57,27 +58,6 @@ async def test_what_is_announced_is_kept(autojump_clock: MockClock) -> None:
 
 async def test_a_record_that_cannot_be_kept_is_announced_all_the_same(autojump_clock: MockClock) -> None:
     with capture_logs() as lines, pytest.raises(OSError, match="disk full"):
-        await Announced(FullDisk(), Board(), Counts()).save(ENDED)
+        await Announced(FullDisk(), Board(), Counts(Slots(5))).save(ENDED)
 
     assert [line["event"] for line in lines] == ["call_ended"]
-
-
-async def test_ended_calls_are_counted(autojump_clock: MockClock) -> None:
-    counts = Counts()
-    await Announced(MemoryRecords(), Board(), counts).save(ENDED)
-
-    lines = counts.render(live=1, capacity=5, tasks=40).splitlines()
-    assert 'switchboard_calls_ended_total{outcome="completed"} 1' in lines
-    assert 'switchboard_functions_total{function="handoff_to_next_agent"} 1' in lines
-    assert "switchboard_agent_restarts_total 1" in lines
-    assert 'switchboard_handoff_gap_seconds_bucket{le="0.5"} 0' in lines
-    assert 'switchboard_handoff_gap_seconds_bucket{le="1"} 1' in lines
-    assert 'switchboard_handoff_gap_seconds_bucket{le="+Inf"} 1' in lines
-    assert "switchboard_handoff_gap_seconds_sum 0.75" in lines
-
-
-def test_labels_are_escaped() -> None:
-    counts = Counts()
-    counts.refused('a "b"\n\\')
-
-    assert 'switchboard_refused_total{why="a \\"b\\"\\n\\\\"} 1' in counts.render(live=0, capacity=1, tasks=4)

@@ -10,6 +10,7 @@ from web.board import Board
 from web.counts import Counts
 from web.ending import Announced
 from web.parking import Parking
+from web.slots import Slots
 
 PARKED = record(outcome="transferring")
 
@@ -33,7 +34,7 @@ async def test_the_oldest_makes_room(autojump_clock: MockClock) -> None:
 
 
 async def test_its_end_is_announced_once_when_it_is_known(autojump_clock: MockClock) -> None:
-    announced = Announced(MemoryRecords(), Board(), Counts(), Parking(seconds=60))
+    announced = Announced(MemoryRecords(), Board(), Counts(Slots(5)), Parking(seconds=60))
     with capture_logs() as lines:
         await announced.save(PARKED)
         await announced.save(record(outcome="transferred"))
@@ -48,7 +49,7 @@ async def test_its_end_is_announced_once_when_it_is_known(autojump_clock: MockCl
 
 
 async def test_one_that_is_given_up_is_announced_with_what_is_known(autojump_clock: MockClock) -> None:
-    announced = Announced(MemoryRecords(), Board(), Counts(), Parking(seconds=60))
+    announced = Announced(MemoryRecords(), Board(), Counts(Slots(5)), Parking(seconds=60))
     with capture_logs() as lines:
         await announced.save(PARKED)
         await trio.sleep(61)

@@ -2,7 +2,7 @@
 
 from trio.testing import MockClock
 
-from tests.web.fakes import LEAD, exchange, voice_form
+from tests.web.fakes import CALL_SID, LEAD, exchange, voice_form
 
 
 async def test_a_worker_that_answers_is_alive(autojump_clock: MockClock) -> None:
@@ -41,7 +41,20 @@ async def test_metrics_are_prometheus_text_without_names(autojump_clock: MockClo
         answer = await client.get("/metrics")
 
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert 'switchboard_refused_total{why="unsigned_webhook"} 1' in answer.text
-    assert "switchboard_calls_capacity 3" in answer.text
+    assert 'switchboard_refused_total{why="unsigned_webhook"} 1.0' in answer.text
+    assert "switchboard_calls_capacity 3.0" in answer.text
     assert "\nswitchboard_tasks " in answer.text
+    assert 'switchboard_http_requests_total{method="POST",route="/twilio/voice",status="403"} 1.0' in answer.text
     assert LEAD not in answer.text
+    assert CALL_SID not in answer.text
+
+
+async def test_what_has_no_route_is_counted_under_none(autojump_clock: MockClock) -> None:
+    there = exchange()
+    async with there.client() as client:
+        await client.get(f"/calls-of/{LEAD}")
+        await client.request("BREW", "/coffee")
+        text = (await client.get("/metrics")).text
+
+    assert 'switchboard_http_requests_total{method="none",route="none",status="404"} 2.0' in text
+    assert LEAD not in text

@@ -1,0 +1,82 @@
+"""Of a call that nobody spoke on there is one record, whoever tells of its end, and however often."""
+
+import attrs
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from store.calls import RecordsUnavailable
+from store.memory import MemoryRecords
+from store.records import CallRecord
+from tests.web.fakes import CALL_SID, LEAD, LINE
+from web.admission import Admissions
+from web.board import KnownCall
+from web.outcomes import Outcomes
+from web.pigeonholes import Pigeonholes
+
+
+@attrs.define
+class Slow(MemoryRecords):
+    """A store that takes a second to look up, and counts what it is given."""
+
+    saves: int = 0
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        await trio.sleep(1)
+        return await super().get(call_sid)
+
+    async def save(self, record: CallRecord) -> None:
+        self.saves += 1
+        await super().save(record)
+
+
+class Away(MemoryRecords):
+    """A store that cannot be asked."""
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        raise RecordsUnavailable("database is locked")
+
+
+class Full(MemoryRecords):
+    """A store that keeps nothing."""
+
+    async def save(self, record: CallRecord) -> None:
+        raise OSError("disk full")
+
+
+def a_call() -> KnownCall:
+    return KnownCall("OR1", "outbound", LEAD, LINE, "ringing", CALL_SID)
+
+
+async def test_two_who_tell_at_once_make_one_record(autojump_clock: MockClock) -> None:
+    records, call = Slow(), a_call()
+    outcomes = Outcomes(records, Admissions(Pigeonholes()))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outcomes.conclude, call, "busy", "the line was engaged")
+        nursery.start_soon(outcomes.conclude, call, "busy", "the line was engaged")
+
+    assert records.saves == 1
+
+
+async def test_a_record_that_another_worker_has_kept_stays(autojump_clock: MockClock) -> None:
+    records = Slow()
+    for _ in range(2):
+        await Outcomes(records, Admissions(Pigeonholes())).conclude(a_call(), "busy", "the line was engaged")
+
+    assert records.saves == 1
+
+
+async def test_an_outcome_is_kept_while_the_database_cannot_be_asked(autojump_clock: MockClock) -> None:
+    records = Away()
+    await Outcomes(records, Admissions(Pigeonholes())).conclude(a_call(), "busy", "the line was engaged")
+
+    assert [record.outcome for record in await records.list()] == ["busy"]
+
+
+async def test_an_outcome_that_cannot_be_kept_is_logged(autojump_clock: MockClock) -> None:
+    call = a_call()
+    with capture_logs() as lines:
+        await Outcomes(Full(), Admissions(Pigeonholes())).conclude(call, "busy", "the line was engaged")
+
+    assert (call.status, call.outcome) == ("busy", "busy")
+    assert [(line["event"], line["outcome"]) for line in lines] == [("outcome_not_kept", "busy")]

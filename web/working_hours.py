@@ -1,0 +1,33 @@
+"""The office's own tasks, from the server's start to its end: one nursery around the application's life.
+
+`WorkingHours` is ASGI in front of ASGI. The lifespan of the application is the lifespan of the tasks, and whoever
+cancels the one cancels the other; what a task raises leaves through it. Everything else passes untouched.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+import attrs
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+
+Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
+
+
+@attrs.frozen
+class WorkingHours:
+    """Runs tasks for as long as an application lives."""
+
+    application: Application
+    runs: Sequence[Callable[[], Awaitable[None]]]
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one ASGI connection, or the application's own life."""
+        if scope["type"] != "lifespan":
+            await self.application(scope, receive, send)
+            return
+        async with trio.open_nursery() as nursery:
+            for run in self.runs:
+                nursery.start_soon(run)
+            await self.application(scope, receive, send)
+            nursery.cancel_scope.cancel(reason="the server has closed")
