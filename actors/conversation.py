@@ -33,7 +33,7 @@ class Conversation:
     """What the functions recorded (agents' vocabulary: name, need, next_step, …)."""
     asked: int = 0
     """How often the caller was asked whether they are there, since they last said anything."""
-    _said: list[Said] = attrs.field(factory=list)
+    _said: list[Said] = attrs.field(factory=list, alias="said")
     _answers: dict[tuple[int, str, str], str] = attrs.field(factory=dict)
 
     def add_caller(self, text: str) -> None:

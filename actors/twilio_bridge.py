@@ -44,21 +44,21 @@ class TwilioBridge:
     frames_in: int = 0
     refused: int = 0
     _refused_in_a_row: int = attrs.field(default=0, init=False)
-    _watch: LineWatch = attrs.field(init=False)
-
-    @_watch.default
-    def _new_watch(self) -> LineWatch:
-        return LineWatch(self.desk.ledger, self.desk.policy.dead_line)
+    _watch: LineWatch = attrs.field(
+        default=attrs.Factory(lambda self: LineWatch(self.desk.ledger, self.desk.policy.dead_line), takes_self=True),
+        init=False,
+    )
 
     async def run(self) -> CallerHungUp:
         """Carry audio both ways until the caller's side ends the stream."""
+        left: CallerHungUp | None = None
         with trio.CancelScope() as stream:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
                 nursery.start_soon(self._give_up, stream)
                 left = await self._read()
                 nursery.cancel_scope.cancel(reason="stream over")
-        if stream.cancelled_caught:
+        if left is None:
             left = CallerHungUp(self._watch.died_of)
         self._note_speech(self.desk.activity.end())
         if self.desk.switch.underway is None:  # else the line has the caller

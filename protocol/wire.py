@@ -30,6 +30,6 @@ class PacedWebSocket(WebSocket, Protocol):
         """Send messages in one go; False, and nothing is sent, if that would mean to wait."""
         ...
 
-    def gather(self, seconds: float) -> None:
+    def gather(self, seconds: float, /) -> None:
         """Let what comes within so many seconds of the last read come together, from now on, if that saves work."""
         ...

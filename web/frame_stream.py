@@ -31,7 +31,9 @@ class FrameStream:
     _reader: FrameReader
     _come_already: bytes = b""
     """What has been read of the stream before, and is part of it."""
-    _socket: trio.socket.SocketType | None = attrs.field(init=False)
+    _socket: trio.socket.SocketType | None = attrs.field(
+        default=attrs.Factory(lambda self: _bare_socket(self._stream), takes_self=True), init=False
+    )
     _gone: Close | None = attrs.field(default=None, init=False)
     _mute: bool = attrs.field(default=False, init=False)
     """We have said our close, or the stream has broken: what we said now would be noise."""
@@ -40,10 +42,6 @@ class FrameStream:
     _stride: float = attrs.field(default=0.0, init=False)
     _last_read: int = attrs.field(default=-10_000, init=False)
     """On which tick that was: the next one, if we were woken by the peer."""
-
-    @_socket.default
-    def _bare_socket(self) -> trio.socket.SocketType | None:
-        return self._stream.socket if isinstance(self._stream, trio.SocketStream) else None
 
     # What the peer says
 
@@ -181,3 +179,7 @@ def _write_some(socket: trio.socket.SocketType, data: bytes) -> int:
         return os.write(socket.fileno(), data)
     except BlockingIOError:
         return 0
+
+
+def _bare_socket(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
+    return stream.socket if isinstance(stream, trio.SocketStream) else None

@@ -35,7 +35,7 @@ class Carrier(Protocol):
         """Say that nothing more will come."""
         ...
 
-    def gather(self, seconds: float) -> None:
+    def gather(self, seconds: float, /) -> None:
         """Let what comes within so many seconds of the last read come together, if that saves work."""
         ...
 
@@ -93,7 +93,7 @@ class OpenSocket:
             raise ConnectionClosed(self._closed)
         await self._carrier.send(message)
 
-    def gather(self, seconds: float) -> None:
+    def gather(self, seconds: float, /) -> None:
         """Let what comes within so many seconds of the last read come together, if that saves work."""
         self._carrier.gather(seconds)
 
