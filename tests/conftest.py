@@ -26,7 +26,7 @@ def _logs_as_they_were() -> Iterator[None]:
 VIRTUAL_DAY = 86_400.0
 """Under `autojump_clock` a deadlock jumps straight to it."""
 REAL_LIMIT = 60.0
-FAST_RATE = 20.0
+FAST_RATE = 10.0
 """Seconds of `fast_clock` (`tests/e2e`) in a real one."""
 
 

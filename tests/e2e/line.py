@@ -2,7 +2,7 @@
 
 `open_line` is a whole world for one test, in the test's own process: the application under hypercorn, Twilio, Deepgram
 and Groq, each on a port of its own. Its seconds are the clock's, everybody's timeouts included; a test asks for
-`fast_clock`, where twenty of them are a real one.
+`fast_clock`, where ten of them are a real one.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
