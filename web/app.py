@@ -17,6 +17,7 @@ from web.routes_health import HealthRoutes
 from web.routes_transfer import TransferRoutes
 from web.routes_twilio import TwilioRoutes
 from web.slots import Slots
+from web.strangers import harden
 from web.telephony import Line
 from web.timing import count_requests
 from web.working_hours import WorkingHours
@@ -42,6 +43,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
+    app.after_request(harden)
     count_requests(app, office.counts)
     at_work = WorkingHours(app.asgi_app, (dispatcher.run, office.counts.watch_lag))
     app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]

@@ -85,7 +85,8 @@ class MediaDoor:
                 _log.warning("close_timed_out")
 
     async def _serve(self, socket: OpenSocket) -> None:
-        started = await _wait_start(socket)
+        with self.office.doorstep.stand() as is_room:
+            started = await _wait_start(socket) if is_room else Refusal("too many streams have not started yet")
         if isinstance(started, Refusal):
             await self._refuse(socket, started, POLICY_VIOLATION)
             return

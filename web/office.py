@@ -18,6 +18,7 @@ from web.pace import Pace
 from web.pigeonholes import Holes, Pigeonholes
 from web.signatures import TwilioSignatures
 from web.slots import Slots
+from web.strangers import Doorstep, Strangers
 from web.streams import Streams
 from web.telephony import Line
 
@@ -37,6 +38,8 @@ class Office:
     pace: Pace
     outcomes: Outcomes
     streams: Streams = attrs.field(factory=Streams)
+    strangers: Strangers = attrs.field(factory=Strangers)
+    doorstep: Doorstep = attrs.field(factory=Doorstep)
 
 
 def opening(

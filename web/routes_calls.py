@@ -132,12 +132,13 @@ class CallRoutes:
         if expected is None:
             if _from_this_machine():
                 return None
-            return _problem(401, "without an API_TOKEN, calls are placed from this machine only", fix="Set API_TOKEN.")
+            why = "without an API_TOKEN, calls are placed from this machine only"
+            return self.office.strangers.answer(_problem(401, why, fix="Set API_TOKEN."))
         if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), expected.encode()):
             return None
         response = _problem(401, "the API token is missing or wrong", fix="Send Authorization: Bearer <API_TOKEN>.")
         response.headers["WWW-Authenticate"] = "Bearer"
-        return response
+        return self.office.strangers.answer(response)
 
     async def place(self) -> Response:
         """Place a call."""

@@ -59,7 +59,7 @@ class TwilioRoutes:
             return None
         self.office.counts.refused("unsigned_webhook")
         _log.warning("webhook_refused", path=request.path, why="not signed by Twilio for our public address")
-        return Response("", 403)
+        return self.office.strangers.answer(Response("", 403))
 
     async def voice(self) -> Response:
         """Say what to do with a call: connect it to our media stream, or tell the caller that we cannot."""
