@@ -6,27 +6,35 @@ own auth token, and once unsigned, which must be refused.
 """
 
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import parsedate_to_datetime
 from functools import partial
+from urllib.parse import urlsplit
 
 import attrs
 import httpx
 import trio
-from trio_websocket import ConnectionClosed
 from twilio.base.exceptions import TwilioException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from actors.agent_session import Connect
+from actors.agent_wire import AgentWire
 from actors.errors import AgentUnavailable
-from protocol.deepgram import Welcome, decode_server
+from actors.settings_form import SettingsForm, VoiceAgentOptions
+from protocol import deepgram
+from protocol.errors import RemoteProtocolError
 from settings import Settings
 from web.connect import open_socket, voice_agent_connector
 from web.media import PATH
+from web.services import roster_of
 from web.signatures import SIGNATURE, TwilioSignatures
 from web.telephony import refusal_of, twilio_client
 
 CHECK_SECONDS = 10.0
+CLOCK_SECONDS = 5.0
+CERTIFICATE_DAYS = 7.0
 
 
 @attrs.frozen
@@ -39,19 +47,21 @@ class Finding:
     fix: str = ""
 
 
-async def check_deepgram(connect: Connect) -> Finding:
-    """Open a Voice Agent socket and wait for its Welcome."""
+async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Finding:
+    """Open a Voice Agent session with the first agent's settings, and close it again."""
     subject = "Deepgram"
     try:
         async with connect() as socket:
-            welcome = decode_server(await socket.get_message())
+            wire = AgentWire(socket, CHECK_SECONDS)
+            await wire.receive_until(deepgram.Welcome)
+            await wire.send(opening)
+            await wire.receive_until(deepgram.SettingsApplied)
     except AgentUnavailable as exc:
-        fix = "Try again." if exc.retryable else "Check DEEPGRAM_API_KEY and DEEPGRAM_AGENT_URL."
+        fix = "Try again." if exc.retryable else "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL and the agents' voices."
         return Finding(subject, well=False, says=exc.reason, fix=fix)
-    except ConnectionClosed:
-        return Finding(subject, well=False, says="closed the connection at once", fix="Check DEEPGRAM_API_KEY.")
-    well = isinstance(welcome, Welcome)
-    return Finding(subject, well=well, says="said Welcome" if well else f"said {type(welcome).__name__}")
+    except RemoteProtocolError as exc:
+        return Finding(subject, well=False, says=exc.reason, fix="Check DEEPGRAM_AGENT_URL.")
+    return Finding(subject, well=True, says="opened a session and took the first agent's settings")
 
 
 async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
@@ -116,15 +126,68 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     return Finding(subject, well=True, says="takes signed upgrades and refuses others")
 
 
+async def check_clock(settings: Settings, http: httpx.AsyncClient, now: Callable[[], float] = time.time) -> Finding:
+    """Compare this machine's clock with Twilio's, in whole seconds."""
+    subject = "Clock"
+    try:
+        answer = await http.get(settings.twilio_api_url)
+        theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (httpx.HTTPError, KeyError, ValueError) as exc:
+        return Finding(subject, well=True, says=f"not compared: Twilio gave no date ({type(exc).__name__})")
+    off = abs(now() - theirs)
+    if off > CLOCK_SECONDS:
+        return Finding(subject, well=False, says=f"{off:.0f} s off", fix="Synchronise this machine's clock (NTP).")
+    return Finding(subject, well=True, says=f"agrees with Twilio's to {max(1.0, off):.0f} s")
+
+
+async def check_certificate(
+    settings: Settings, context: ssl.SSLContext, now: Callable[[], float] = time.time
+) -> Finding:
+    """See how long the public address's certificate is good for: Twilio connects to no other."""
+    subject = "Certificate"
+    url = urlsplit(settings.lead_server_external_url)
+    if url.scheme != "https":
+        return Finding(subject, well=True, says="none: the public address is plain HTTP, for the simulators only")
+    try:
+        stream = await trio.open_ssl_over_tcp_stream(url.hostname or "", url.port or 443, ssl_context=context)
+        try:
+            await stream.do_handshake()
+            expires = ssl.cert_time_to_seconds(str((stream.getpeercert() or {})["notAfter"]))
+        finally:
+            await trio.aclose_forcefully(stream)
+    except (OSError, trio.BrokenResourceError, KeyError) as exc:
+        why = str(exc.__cause__ or exc)
+        return Finding(
+            subject, well=False, says=why, fix="Twilio refuses it too (31910): a public authority must sign it."
+        )
+    days = (expires - now()) / 86_400
+    fix = "" if days > CERTIFICATE_DAYS else "Renew it."
+    return Finding(subject, well=days > CERTIFICATE_DAYS, says=f"good for {days:.0f} days", fix=fix)
+
+
+def check_token(settings: Settings) -> Finding:
+    """See whether an operator from elsewhere could place calls."""
+    says = "required of every operator" if settings.api_token else "not set: calls are placed from this machine only"
+    return Finding("API token", well=True, says=says)
+
+
 async def _within(subject: str, check: Callable[[], Awaitable[Finding]]) -> Finding:
     with trio.move_on_after(CHECK_SECONDS):
         return await check()
     return Finding(subject, well=False, says=f"no answer within {CHECK_SECONDS:g} s", fix="Check the network.")
 
 
+def first_settings(settings: Settings) -> deepgram.Settings:
+    """Return what a session of the first agent is opened with."""
+    roster = roster_of(settings)
+    options = VoiceAgentOptions(settings.listen_model, settings.think_provider, settings.think_model)
+    return SettingsForm("check", options).fresh(roster.agents[roster.first], None)
+
+
 async def check_everything(settings: Settings) -> Sequence[Finding]:
     """Make every check, side by side; each has `CHECK_SECONDS`."""
-    findings: dict[str, Finding] = {}
+    token = check_token(settings)
+    findings: dict[str, Finding] = {token.subject: token}
 
     async def note(subject: str, check: Callable[[], Awaitable[Finding]]) -> None:
         findings[subject] = await _within(subject, check)
@@ -133,8 +196,10 @@ async def check_everything(settings: Settings) -> Sequence[Finding]:
     connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
     async with httpx.AsyncClient(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
         client = twilio_client(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http)
-        nursery.start_soon(note, "Deepgram", partial(check_deepgram, connect))
+        nursery.start_soon(note, "Deepgram", partial(check_deepgram, connect, first_settings(settings)))
         nursery.start_soon(note, "Groq", partial(check_groq, settings, http))
         nursery.start_soon(note, "Twilio", partial(check_twilio, settings, client))
         nursery.start_soon(note, "Public address", partial(check_way_in, settings, context))
+        nursery.start_soon(note, "Certificate", partial(check_certificate, settings, context))
+        nursery.start_soon(note, "Clock", partial(check_clock, settings, http))
     return [findings[subject] for subject in sorted(findings)]

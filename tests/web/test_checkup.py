@@ -6,41 +6,47 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
+import orjson
 import pytest
 import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
-from protocol.deepgram import ErrorReported, Welcome, encode_server
+from protocol.deepgram import ErrorReported, SettingsApplied, Welcome, encode_server
 from protocol.wire import PacedWebSocket
 from tests.web.fakes import exchange, settings
 from tests.web.test_serving import listening
 from web.checkup import (
     Finding,
+    check_clock,
     check_deepgram,
     check_everything,
     check_groq,
+    check_token,
     check_twilio,
     check_way_in,
+    first_settings,
 )
 from web.telephony import twilio_client
 
 
 class Agent:
-    """A Voice Agent socket that says one thing."""
+    """A Voice Agent socket that says a few things, and closes."""
 
-    def __init__(self, says: str | bytes | None) -> None:
-        self.says = says
+    def __init__(self, *says: str | bytes) -> None:
+        self.says = list(says)
+        self.heard: list[str | bytes] = []
 
     async def get_message(self) -> str | bytes:
         await trio.lowlevel.checkpoint()
-        if self.says is None:
+        if not self.says:
             raise ConnectionClosed(None)
-        return self.says
+        return self.says.pop(0)
 
     async def send_message(self, message: str | bytes) -> None:
-        raise AssertionError("a check says nothing")
+        await trio.lowlevel.checkpoint()
+        self.heard.append(message)
 
     def send_nowait(self, *messages: str | bytes) -> bool:
         return False
@@ -72,23 +78,68 @@ def http(answer: httpx.Response | Exception) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.MockTransport(respond))
 
 
+WELCOME = encode_server(Welcome("id"))
+UNMENDABLE = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL and the agents' voices."
 DENIED = AgentUnavailable("HTTP 401", retryable=False)
 
 
 @pytest.mark.parametrize(
     ("agent", "well", "says", "fix"),
     [
-        (Agent(encode_server(Welcome("id"))), True, "said Welcome", ""),
-        (Agent(encode_server(ErrorReported("X", "no"))), False, "said ErrorReported", ""),
-        (Agent(None), False, "closed the connection at once", "Check DEEPGRAM_API_KEY."),
-        (DENIED, False, "HTTP 401", "Check DEEPGRAM_API_KEY and DEEPGRAM_AGENT_URL."),
+        (Agent(WELCOME, encode_server(SettingsApplied())), True, "opened a session and took the first agent's settings", ""),
+        (Agent(WELCOME, encode_server(ErrorReported("INVALID_SETTINGS", "no"))), False, "INVALID_SETTINGS: no", UNMENDABLE),
+        (Agent("{"), False, "not JSON", "Check DEEPGRAM_AGENT_URL."),
+        (Agent(WELCOME), False, "the session was closed (no close frame)", "Try again."),
+        (DENIED, False, "HTTP 401", UNMENDABLE),
         (AgentUnavailable("HTTP 503"), False, "HTTP 503", "Try again."),
     ],
 )  # fmt: skip
 async def test_deepgram_is_found_as_it_is(
     agent: Agent | AgentUnavailable, well: bool, says: str, fix: str, autojump_clock: MockClock
 ) -> None:
-    assert await check_deepgram(connecting(agent)) == Finding("Deepgram", well=well, says=says, fix=fix)
+    finding = await check_deepgram(connecting(agent), first_settings(settings()))
+
+    assert finding == Finding("Deepgram", well=well, says=says, fix=fix)
+
+
+async def test_deepgram_is_shown_the_settings_of_the_first_agent(autojump_clock: MockClock) -> None:
+    agent = Agent(WELCOME, encode_server(SettingsApplied()))
+
+    await check_deepgram(connecting(agent), first_settings(settings(LISTEN_MODEL="flux-general-multi")))
+
+    assert [orjson.loads(text)["agent"]["listen"]["provider"]["model"] for text in agent.heard] == [
+        "flux-general-multi"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "well", "says"),
+    [
+        (httpx.Response(404, headers={"date": "Thu, 26 Nov 2026 00:00:00 GMT"}), True, "agrees with Twilio's to 2 s"),
+        (httpx.Response(404, headers={"date": "Thu, 26 Nov 2026 00:01:00 GMT"}), False, "58 s off"),
+        (httpx.Response(404), True, "not compared: Twilio gave no date (KeyError)"),
+        (httpx.ConnectError("refused"), True, "not compared: Twilio gave no date (ConnectError)"),
+    ],
+)
+async def test_a_clock_that_is_off_is_found(
+    answer: httpx.Response | Exception, well: bool, says: str, autojump_clock: MockClock
+) -> None:
+    now = 1795651202.0  # 2026-11-26 00:00:02 UTC
+
+    finding = await check_clock(settings(), http(answer), lambda: now)
+
+    assert (finding.well, finding.says) == (well, says)
+
+
+@pytest.mark.parametrize(
+    ("token", "host", "says"),
+    [
+        ("secret-token", "0.0.0.0", "required of every operator"),
+        ("", "127.0.0.1", "not set: calls are placed from this machine only"),
+    ],
+)
+def test_whether_operators_need_a_token_is_said(token: str, host: str, says: str) -> None:
+    assert check_token(settings(API_TOKEN=token, LEAD_SERVER_HOST=host)) == Finding("API token", well=True, says=says)
 
 
 @pytest.mark.parametrize(

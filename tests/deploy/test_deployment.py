@@ -1,0 +1,76 @@
+"""The numbers of the manifest and the Dockerfile hang together with the program's own."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from actors.policy import CallPolicy
+from settings import Settings
+from tests.web.fakes import ENVIRON, exchange
+from web.serving import GRACE_SECONDS
+
+ROOT = Path(__file__).parents[2]
+CLOSING_SECONDS = 15.0
+"""For the last sentence of a call that the drain ends, and its hang-up."""
+
+
+@pytest.fixture(scope="module")
+def manifest() -> Mapping[str, Any]:
+    text = (ROOT / "deploy" / "kubernetes.yaml").read_text()
+    return {document["kind"]: document["spec"] for document in yaml.safe_load_all(text)}
+
+
+@pytest.fixture(scope="module")
+def pod(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec: Mapping[str, Any] = manifest["Deployment"]["template"]["spec"]
+    return spec
+
+
+def _environment(pod: Mapping[str, Any]) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in pod["containers"][0]["env"]}
+
+
+def test_a_pod_may_take_longer_to_stop_than_its_calls_take_to_end(pod: Mapping[str, Any]) -> None:
+    container = pod["containers"][0]
+    chosen = Settings.from_environ({**ENVIRON, **_environment(pod)})
+    pre_stop = float(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    needed = pre_stop + chosen.drain_timeout + CLOSING_SECONDS + GRACE_SECONDS + CallPolicy().settle
+
+    assert needed < pod["terminationGracePeriodSeconds"]
+
+
+def test_no_new_call_is_routed_to_a_pod_that_drains(pod: Mapping[str, Any]) -> None:
+    probe = pod["containers"][0]["readinessProbe"]
+    pre_stop = float(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+
+    assert probe["httpGet"]["path"] == "/readyz"
+    assert probe["periodSeconds"] * probe["failureThreshold"] < pre_stop
+
+
+async def test_the_probes_and_the_metric_are_there(manifest: Mapping[str, Any], pod: Mapping[str, Any]) -> None:
+    container = pod["containers"][0]
+    metric = manifest["HorizontalPodAutoscaler"]["metrics"][0]["pods"]
+    async with exchange().client() as client:
+        statuses = [
+            (await client.get(container[probe]["httpGet"]["path"])).status_code
+            for probe in ("readinessProbe", "livenessProbe")
+        ]
+        metrics = (await client.get("/metrics")).text
+
+    assert statuses == [200, 200]
+    assert f"\n{metric['metric']['name']} " in metrics
+    assert float(metric["target"]["averageValue"]) < float(_environment(pod)["MAX_CALLS"])
+
+
+def test_the_container_copies_what_is_installed_and_does_not_run_as_root() -> None:
+    dockerfile, ignored = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text()
+    packages = re.findall(r"^packages = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[0]
+    wanted = {name.strip('" ') for name in packages.split(",")} | {"cli.py", "server.py", "settings.py"}
+
+    assert {line[1:] for line in ignored.splitlines() if line.startswith("!")} >= wanted
+    assert re.search(r"^USER switchboard$", dockerfile, re.MULTILINE)
+    assert re.search(r'^CMD \["switchboard", "serve"\]$', dockerfile, re.MULTILINE)
