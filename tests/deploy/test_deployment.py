@@ -14,8 +14,6 @@ from tests.web.fakes import ENVIRON, exchange
 from web.serving import GRACE_SECONDS
 
 ROOT = Path(__file__).parents[2]
-CLOSING_SECONDS = 15.0
-"""For the last sentence of a call that the drain ends, and its hang-up."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def test_a_pod_may_take_longer_to_stop_than_its_calls_take_to_end(pod: Mapping[s
     container = pod["containers"][0]
     chosen = Settings.from_environ({**ENVIRON, **_environment(pod)})
     pre_stop = float(container["lifecycle"]["preStop"]["exec"]["command"][1])
-    needed = pre_stop + chosen.drain_timeout + CLOSING_SECONDS + GRACE_SECONDS + CallPolicy().settle
+    needed = pre_stop + chosen.drain_timeout + CallPolicy().longest_closing + GRACE_SECONDS + CallPolicy().settle
 
     assert needed < pod["terminationGracePeriodSeconds"]
 
@@ -69,7 +67,12 @@ async def test_the_probes_and_the_metric_are_there(manifest: Mapping[str, Any], 
 def test_the_container_copies_what_is_installed_and_does_not_run_as_root() -> None:
     dockerfile, ignored = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text()
     packages = re.findall(r"^packages = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[0]
-    wanted = {name.strip('" ') for name in packages.split(",")} | {"cli.py", "server.py", "settings.py"}
+    wanted = {name.strip('" ') for name in packages.split(",")} | {
+        "cli.py",
+        "server.py",
+        "setting_values.py",
+        "settings.py",
+    }
 
     assert {line[1:] for line in ignored.splitlines() if line.startswith("!")} >= wanted
     assert re.search(r"^USER switchboard$", dockerfile, re.MULTILINE)

@@ -78,6 +78,8 @@ def http(answer: httpx.Response | Exception) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.MockTransport(respond))
 
 
+APPLIED = encode_server(SettingsApplied())
+REFUSED = encode_server(ErrorReported("INVALID_SETTINGS", "no"))
 WELCOME = encode_server(Welcome("id"))
 UNMENDABLE = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL and the agents' voices."
 DENIED = AgentUnavailable("HTTP 401", retryable=False)
@@ -86,9 +88,9 @@ DENIED = AgentUnavailable("HTTP 401", retryable=False)
 @pytest.mark.parametrize(
     ("agent", "well", "says", "fix"),
     [
-        (Agent(WELCOME, encode_server(SettingsApplied())), True, "opened a session and took the first agent's settings", ""),
-        (Agent(WELCOME, encode_server(ErrorReported("INVALID_SETTINGS", "no"))), False, "INVALID_SETTINGS: no", UNMENDABLE),
-        (Agent("{"), False, "not JSON", "Check DEEPGRAM_AGENT_URL."),
+        (Agent(WELCOME, APPLIED), True, "opened a session and took the first agent's settings", ""),
+        (Agent(WELCOME, REFUSED), False, "INVALID_SETTINGS: no", UNMENDABLE),
+        (Agent("{"), False, "not JSON: unexpected end of data", "Check DEEPGRAM_AGENT_URL."),
         (Agent(WELCOME), False, "the session was closed (no close frame)", "Try again."),
         (DENIED, False, "HTTP 401", UNMENDABLE),
         (AgentUnavailable("HTTP 503"), False, "HTTP 503", "Try again."),
@@ -134,7 +136,7 @@ async def test_a_clock_that_is_off_is_found(
 @pytest.mark.parametrize(
     ("token", "host", "says"),
     [
-        ("secret-token", "0.0.0.0", "required of every operator"),
+        ("secret-token", "203.0.113.1", "required of every operator"),
         ("", "127.0.0.1", "not set: calls are placed from this machine only"),
     ],
 )
@@ -225,6 +227,9 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
     findings = await check_everything(chosen)
 
     assert [(finding.subject, finding.well) for finding in findings] == [
+        ("API token", True),
+        ("Certificate", True),
+        ("Clock", True),
         ("Deepgram", False),
         ("Groq", False),
         ("Public address", False),
@@ -246,4 +251,10 @@ async def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.Mo
             )
         )
 
-    assert [finding.well for finding in findings] == [False] * 4
+    assert [finding.subject for finding in findings if not finding.well] == [
+        "Clock",
+        "Deepgram",
+        "Groq",
+        "Public address",
+        "Twilio",
+    ]
