@@ -18,7 +18,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
 from web.ticks import TICK_SECONDS, next_tick, wait_tick
 
-_MOST_AT_ONCE = 2**16
+_MOST_AT_ONCE = 2**14
 _ROUNDING = 1e-6
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
