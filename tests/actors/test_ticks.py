@@ -1,10 +1,16 @@
-"""One clock wakes all who wait for a tick, and is gone when nobody does."""
+"""One clock wakes all who sleep to a tick, and is gone when nobody does."""
+
+import math
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from web import ticks
-from web.ticks import TICK_SECONDS, next_tick, wait_tick
+from actors import ticks
+from actors.ticks import TICK_SECONDS, Sleeper, next_tick
+
+
+async def wait_tick(number: int) -> None:
+    await Sleeper().sleep_until(number * TICK_SECONDS)
 
 
 def clocks_running() -> int:
@@ -58,7 +64,7 @@ async def test_when_nobody_waits_no_task_is_left_and_the_next_one_finds_a_clock(
         await wait_all_tasks_blocked()
 
         assert clocks_running() == 0
-        assert not ticks._CLOCK.get()._parked
+        assert not ticks._CLOCKS.get()._sleepers
 
 
 async def test_there_is_one_clock_for_any_number(autojump_clock: MockClock) -> None:
@@ -67,3 +73,51 @@ async def test_there_is_one_clock_for_any_number(autojump_clock: MockClock) -> N
             nursery.start_soon(wait_tick, number)
         await wait_all_tasks_blocked()
         assert clocks_running() == 1
+
+
+async def test_a_moment_between_two_ticks_is_the_later_one(autojump_clock: MockClock) -> None:
+    await Sleeper().sleep_until(0.0234)
+
+    assert round(trio.current_time(), 6) == 0.03
+
+
+async def test_a_moment_that_is_past_costs_a_tick_and_never_a_loop(autojump_clock: MockClock) -> None:
+    await trio.sleep(0.5)
+    for _ in range(3):
+        await Sleeper().sleep_until(0.5)
+
+    assert round(trio.current_time(), 6) == 0.53
+
+
+async def moved(*moments: float, after: float = 0.02) -> float:
+    """Sleep for ever, be moved to these moments, and return when that ended."""
+    sleeper, woken = Sleeper(), []
+
+    async def sleep() -> None:
+        await sleeper.sleep_until(math.inf)
+        woken.append(round(trio.current_time(), 6))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep)
+        await trio.sleep(after)
+        for moment in moments:
+            sleeper.move(moment)
+    return woken[0]
+
+
+async def test_a_sleep_can_be_moved_sooner_later_and_to_now(autojump_clock: MockClock) -> None:
+    assert await moved(0.1) == 0.1
+    assert await moved(0.9, 0.5) == 0.5
+    assert await moved(0.6, math.inf, 0.7) == 0.7
+    assert await moved(-math.inf) == 0.72
+    assert await moved(trio.current_time() + 0.02) == 0.74
+
+
+async def test_who_does_not_sleep_is_not_woken(autojump_clock: MockClock) -> None:
+    sleeper = Sleeper()
+    sleeper.move(0.0)
+    sleeper.wake()
+    await sleeper.sleep_until(0.05)
+    sleeper.move(1.0)
+
+    assert round(trio.current_time(), 6) == 0.05
