@@ -93,11 +93,13 @@ class _Clock:
         sleepers.discard(sleeper)
         if not sleepers:
             self._sleepers.pop(tick, None)
+        if not self._sleepers and self._nap is not None:
+            self._nap.deadline = -math.inf
 
     async def _sleep_for_all(self) -> None:
         while self._sleepers:
             with trio.CancelScope(deadline=_moment_of(min(self._sleepers))) as self._nap:
-                await trio.sleep_forever()
+                await trio.sleep_forever()  # ends at once when the last one leaves
             now = trio.current_time()
             for tick in [tick for tick in self._sleepers if _moment_of(tick) <= now]:
                 for sleeper in self._sleepers.pop(tick):
