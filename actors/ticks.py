@@ -42,6 +42,7 @@ class Sleeper:
         try:
             await trio.lowlevel.wait_task_rescheduled(self._abort)
         finally:
+            self._leave()
             self._task = None
 
     def move(self, moment: float) -> None:
@@ -71,6 +72,7 @@ class Sleeper:
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._leave()
+        self._task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
 
@@ -108,6 +110,11 @@ class _Clock:
 
 
 _CLOCKS: "trio.lowlevel.RunVar[_Clock]" = trio.lowlevel.RunVar("the clock of all calls")
+
+
+def sleeping() -> int:
+    """Return how many sleep at the moment, in all calls."""
+    return sum(map(len, _clock()._sleepers.values()))
 
 
 def _clock() -> _Clock:

@@ -122,3 +122,15 @@ async def test_who_does_not_sleep_is_not_woken(autojump_clock: MockClock) -> Non
     sleeper.move(1.0)
 
     assert round(trio.current_time(), 6) == 0.05
+
+
+async def test_who_has_just_been_cancelled_is_not_woken_as_well(autojump_clock: MockClock) -> None:
+    sleeper = Sleeper()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleeper.sleep_until, 1.0)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        sleeper.move(-math.inf)
+        sleeper.wake()
+
+    assert (trio.current_time(), ticks.sleeping()) == (0.0, 0)
