@@ -18,6 +18,7 @@ import trio
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyStarted, ReplyText
 from actors.journal import Journal
 from actors.reply import Reply, Voice
+from actors.ticks import Sleeper
 from protocol.audio import BYTES_PER_SECOND
 
 LONGEST_QUEUE = 300 * BYTES_PER_SECOND
@@ -91,8 +92,8 @@ class Ledger:
     _play_end: float = attrs.field(default=-math.inf, init=False)
     _clear_due: bool = attrs.field(default=False, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _nap: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """In which the bridge sleeps until it has to look again."""
+    _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
+    """The bridge, until it has to look again."""
     _floor_moved: trio.Event = attrs.field(factory=trio.Event, init=False)
     _promised: Voice | None = attrs.field(default=None, init=False)
 
@@ -143,7 +144,7 @@ class Ledger:
         self._changed.set()
         self._changed = trio.Event()
         if not before or before < _SCRAP <= self._queued:  # else the bridge knows already when to look again
-            self._nap.deadline = self._look_again()
+            self._nap.move(self._look_again())
         return True
 
     def add_text(self, voice: Voice, text: str) -> Reply | None:
@@ -285,8 +286,7 @@ class Ledger:
             work = self._work_at(now)
             if work is not None:
                 return work
-            with trio.CancelScope(deadline=self._look_again()) as self._nap:
-                await trio.sleep_forever()
+            await self._nap.sleep_until(self._look_again())
 
     def _work_at(self, now: float) -> Work | None:
         if self._clear_due:
@@ -417,7 +417,7 @@ class Ledger:
         """Have whoever waits for a change, and the bridge, look again."""
         self._changed.set()
         self._changed = trio.Event()
-        self._nap.deadline = self._look_again()
+        self._nap.move(self._look_again())
 
 
 def _seconds(size: int) -> float:

@@ -14,7 +14,7 @@ import trio
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
 
 KEPT_FRAMES = 1500
-"""Thirty seconds: longer than any restart budget, 240 kB."""
+"""Thirty seconds: longer than any restart budget, 240 kB. What has been transcribed is forgotten sooner."""
 
 _SLACK_BYTES = 50 * FRAME_BYTES
 _PREROLL_FRAMES = 15
@@ -101,6 +101,9 @@ class Tape:
         Speech that is still going on at `offset` belongs to the next turn: the mark is set back to where it began.
         """
         self.committed = max(self.committed, self._start_of_speech(min(offset, self.end)))
+        done_with = min(self.committed, self._delivered) - self._first  # nobody will ask for it again
+        if done_with > 0:
+            self._forget(done_with)
 
     def resume_point(self, offset: int) -> int:
         """Return the frame from which a session must read that takes over from one which has read up to `offset`.

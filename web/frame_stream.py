@@ -13,12 +13,12 @@ import os
 import attrs
 import trio
 
+from actors.ticks import TICK_SECONDS, Sleeper, next_tick
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
-from web.ticks import TICK_SECONDS, next_tick, wait_tick
 
-_MOST_AT_ONCE = 2**16
+_MOST_AT_ONCE = 2**14
 _ROUNDING = 1e-6
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -39,6 +39,7 @@ class FrameStream:
     """We have said our close, or the stream has broken: what we said now would be noise."""
     _unsent: bytes = attrs.field(default=b"", init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
     _stride: float = attrs.field(default=0.0, init=False)
     _last_read: int = attrs.field(default=-10_000, init=False)
     """On which tick that was: the next one, if we were woken by the peer."""
@@ -89,7 +90,7 @@ class FrameStream:
             return already
         due = self._last_read + int(self._stride / TICK_SECONDS + _ROUNDING)
         if due * TICK_SECONDS > trio.current_time():
-            await wait_tick(due)
+            await self._sleeper.sleep_until(due * TICK_SECONDS)
             self._last_read = due
             come = _read_nowait(self._socket) if self._socket is not None else None
             if come is not None:

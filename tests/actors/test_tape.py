@@ -354,6 +354,15 @@ async def test_a_reader_cancelled_while_waiting_has_taken_nothing(autojump_clock
     assert await reader.next_chunk() == frames(range(4))
 
 
+def test_what_has_been_transcribed_is_not_kept_and_is_not_lost() -> None:
+    tape = tape_of("." * 100)
+    tape.read(0, 100)
+    tape.commit(80)
+
+    assert (tape.first, tape.end, tape.lost) == (80, 100, 0)
+    assert tape.peek(80, 100) == frames(range(80, 100))
+
+
 @asynccontextmanager
 async def listening(deliver: Callable[[bytes], bool]) -> AsyncIterator[tuple[Tape, TapeReader, list[bytes]]]:
     """Open a tape whose reader is heard by `deliver` at once, and by the list the long way."""
@@ -531,7 +540,8 @@ class TapeInUse(RuleBasedStateMachine):
     @invariant()
     def it_is_bounded(self) -> None:
         assert self.tape.end == len(self.said) // FRAME_BYTES
-        assert min(self.tape.end, self.KEPT) <= self.tape.end - self.tape.first <= self.KEPT + SLACK
+        wanted = min(self.tape.end - min(self.tape.committed, self.tape.delivered), self.KEPT)
+        assert wanted <= self.tape.end - self.tape.first <= self.KEPT + SLACK
 
 
 TestTapeInUse = TapeInUse.TestCase

@@ -9,6 +9,7 @@ from actors import facts
 from actors.ledger import Ledger
 from actors.policy import CallPolicy
 from actors.tape import KEPT_FRAMES
+from actors.ticks import TICK_SECONDS
 from demo.options import DEFAULT_SPEED
 from protocol.audio import FRAME_SECONDS
 from simulators.deepgram import DeepgramKnobs
@@ -63,6 +64,16 @@ def test_the_benchmarks_promise_is_quoted_as_it_is_made() -> None:
     assert made is not None
     assert f"at most {float(made[1]):g} of" in page
     assert f"at most {float(made[2]):g} times" in page
+
+
+def test_the_strides_are_described_as_they_are() -> None:
+    policy, page = CallPolicy(), page_text("docs/performance.md")
+
+    assert f"{policy.chunk_frames * FRAME_SECONDS * 1000:g} ms apart" in page
+    assert f"{policy.stride * 1000:g} ms at most" in page
+    assert f"one clock of {TICK_SECONDS * 1000:g} ms" in page
+    assert policy.stride_for(0.3) < policy.stride <= policy.stride_for(0.32)
+    assert f"the tape keeps {KEPT_FRAMES * FRAME_SECONDS:g} s at most" in page.lower()
 
 
 def test_the_lead_and_the_tape_are_described_as_they_are() -> None:

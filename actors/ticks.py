@@ -1,0 +1,126 @@
+"""One clock for all calls: whoever can be woken a few milliseconds late sleeps to a tick, together with others.
+
+A sleep of trio's own is a cancel scope that expires, with all that cancelling costs; there would be dozens a second for
+each call. Here one task sleeps for all, in one scope, and the others are parked. It is a system task of trio's, there
+is one in a run, and it ends when nobody sleeps any more.
+"""
+
+import math
+
+import attrs
+import trio
+
+TICK_SECONDS = 0.01
+_ROUNDING = 1e-9
+"""Seconds: a tick is over for whoever waits for its very moment, whatever floating point makes of it."""
+
+
+def next_tick(moment: float) -> int:
+    """Return the number of the first tick that is not before a moment (trio time)."""
+    return math.ceil((moment - _ROUNDING) / TICK_SECONDS)
+
+
+def _moment_of(tick: int) -> float:
+    return tick * TICK_SECONDS + 2 * _ROUNDING
+
+
+@attrs.define(eq=False)
+class Sleeper:
+    """One who sleeps to a tick, which others may move meanwhile. Sleeps in one task at a time."""
+
+    _task: trio.lowlevel.Task | None = None
+    _tick: int | None = None
+    """None: until it is moved."""
+
+    async def sleep_until(self, moment: float) -> None:
+        """Sleep until the first tick after a moment that is not past yet, or for ever if that is `math.inf`.
+
+        *Cancellation* costs nobody else anything.
+        """
+        self._task = trio.lowlevel.current_task()
+        self._park(max(moment, trio.current_time() + 2 * _ROUNDING))
+        try:
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+        finally:
+            self._leave()
+            self._task = None
+
+    def move(self, moment: float) -> None:
+        """Let it sleep until another moment, if it sleeps at all; one that is past wakes it at once."""
+        if self._task is None:
+            return
+        self._leave()
+        if moment <= trio.current_time():
+            self.wake()
+        else:
+            self._park(moment)
+
+    def wake(self) -> None:
+        """Go on, in the next turn of the scheduler."""
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)
+            self._task = None
+
+    def _park(self, moment: float) -> None:
+        self._tick = None if moment == math.inf else next_tick(moment)
+        if self._tick is not None:
+            _clock().add(self, self._tick)
+
+    def _leave(self) -> None:
+        if self._tick is not None:
+            _clock().remove(self, self._tick)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._leave()
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+@attrs.define(eq=False)
+class _Clock:
+    _sleepers: dict[int, set[Sleeper]] = attrs.field(factory=dict)
+    _nap: trio.CancelScope | None = None
+    """In which the one that sleeps for all does so; None while nobody sleeps."""
+
+    def add(self, sleeper: Sleeper, tick: int) -> None:
+        self._sleepers.setdefault(tick, set()).add(sleeper)
+        if self._nap is None:
+            self._nap = trio.CancelScope()
+            trio.lowlevel.spawn_system_task(self._sleep_for_all)
+        elif self._nap.deadline > _moment_of(tick):
+            self._nap.deadline = _moment_of(tick)
+
+    def remove(self, sleeper: Sleeper, tick: int) -> None:
+        sleepers = self._sleepers.get(tick, set())
+        sleepers.discard(sleeper)
+        if not sleepers:
+            self._sleepers.pop(tick, None)
+        if not self._sleepers and self._nap is not None:
+            self._nap.deadline = -math.inf
+
+    async def _sleep_for_all(self) -> None:
+        while self._sleepers:
+            with trio.CancelScope(deadline=_moment_of(min(self._sleepers))) as self._nap:
+                await trio.sleep_forever()  # ends at once when the last one leaves
+            now = trio.current_time()
+            for tick in [tick for tick in self._sleepers if _moment_of(tick) <= now]:
+                for sleeper in self._sleepers.pop(tick):
+                    sleeper.wake()
+        self._nap = None
+
+
+_CLOCKS: "trio.lowlevel.RunVar[_Clock]" = trio.lowlevel.RunVar("the clock of all calls")
+
+
+def sleeping() -> int:
+    """Return how many sleep at the moment, in all calls."""
+    return sum(map(len, _clock()._sleepers.values()))
+
+
+def _clock() -> _Clock:
+    try:
+        return _CLOCKS.get()
+    except LookupError:
+        clock = _Clock()
+        _CLOCKS.set(clock)
+        return clock

@@ -1,0 +1,136 @@
+"""One clock wakes all who sleep to a tick, and is gone when nobody does."""
+
+import math
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors import ticks
+from actors.ticks import TICK_SECONDS, Sleeper, next_tick
+
+
+async def wait_tick(number: int) -> None:
+    await Sleeper().sleep_until(number * TICK_SECONDS)
+
+
+def clocks_running() -> int:
+    """Count the clock's task among those of trio's own."""
+    root = trio.lowlevel.current_root_task()
+    assert root is not None
+    tasks = [task for nursery in root.child_nurseries for task in nursery.child_tasks]
+    return sum("_sleep_for_all" in task.name for task in tasks)
+
+
+def test_the_next_tick_is_not_before_its_moment_and_takes_no_notice_of_rounding() -> None:
+    assert [next_tick(moment) for moment in (0.0, 0.001, 0.01, 0.1 + 0.2, 0.0100001)] == [0, 1, 1, 30, 2]
+
+
+async def test_everybody_is_woken_on_the_tick_of_their_own(autojump_clock: MockClock) -> None:
+    woken = []
+
+    async def wait(number: int) -> None:
+        await wait_tick(number)
+        woken.append((number, round(trio.current_time() / TICK_SECONDS)))
+
+    async with trio.open_nursery() as nursery:
+        for number in (8, 3, 8, 5, 1):
+            nursery.start_soon(wait, number)
+
+    assert sorted(woken) == [(1, 1), (3, 3), (5, 5), (8, 8), (8, 8)]
+
+
+async def test_one_who_comes_later_may_be_woken_sooner(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait_tick, 100)
+        await trio.sleep(0.02)
+        await wait_tick(3)
+        assert round(trio.current_time(), 6) == 0.03
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_is_cancelled_costs_the_others_nothing(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait_tick, 8)
+        with trio.move_on_after(0.05) as scope:
+            await wait_tick(8)
+    assert (scope.cancelled_caught, round(trio.current_time(), 6)) == (True, 0.08)
+
+
+async def test_when_nobody_sleeps_no_task_is_left_and_the_next_one_finds_a_clock(autojump_clock: MockClock) -> None:
+    for _ in range(2):
+        began = trio.current_time()
+        with trio.move_on_after(0.02):
+            await Sleeper().sleep_until(began + 5)
+        await wait_all_tasks_blocked()
+
+        assert clocks_running() == 0
+        assert not ticks._CLOCKS.get()._sleepers
+        assert round(trio.current_time() - began, 6) == 0.02
+
+
+async def test_there_is_one_clock_for_any_number(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        for number in range(1, 30):
+            nursery.start_soon(wait_tick, number)
+        await wait_all_tasks_blocked()
+        assert clocks_running() == 1
+
+
+async def test_a_moment_between_two_ticks_is_the_later_one(autojump_clock: MockClock) -> None:
+    await Sleeper().sleep_until(0.0234)
+
+    assert round(trio.current_time(), 6) == 0.03
+
+
+async def test_a_moment_that_is_past_costs_a_tick_and_never_a_loop(autojump_clock: MockClock) -> None:
+    await trio.sleep(0.5)
+    for _ in range(3):
+        await Sleeper().sleep_until(0.5)
+
+    assert round(trio.current_time(), 6) == 0.53
+
+
+async def moved(*moments: float, after: float = 0.02) -> float:
+    """Sleep for ever, be moved to these moments, and return when that ended."""
+    sleeper, woken = Sleeper(), []
+
+    async def sleep() -> None:
+        await sleeper.sleep_until(math.inf)
+        woken.append(round(trio.current_time(), 6))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep)
+        await trio.sleep(after)
+        for moment in moments:
+            sleeper.move(moment)
+    return woken[0]
+
+
+async def test_a_sleep_can_be_moved_sooner_later_and_to_now(autojump_clock: MockClock) -> None:
+    assert await moved(0.1) == 0.1
+    assert await moved(0.9, 0.5) == 0.5
+    assert await moved(0.6, math.inf, 0.7) == 0.7
+    assert await moved(-math.inf) == 0.72
+    assert await moved(trio.current_time() + 0.02) == 0.74
+
+
+async def test_who_does_not_sleep_is_not_woken(autojump_clock: MockClock) -> None:
+    sleeper = Sleeper()
+    sleeper.move(0.0)
+    sleeper.wake()
+    await sleeper.sleep_until(0.05)
+    sleeper.move(1.0)
+
+    assert round(trio.current_time(), 6) == 0.05
+
+
+async def test_who_has_just_been_cancelled_is_not_woken_as_well(autojump_clock: MockClock) -> None:
+    sleeper = Sleeper()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleeper.sleep_until, 1.0)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        sleeper.move(-math.inf)
+        sleeper.wake()
+
+    assert (trio.current_time(), ticks.sleeping()) == (0.0, 0)
