@@ -19,6 +19,8 @@ KEPT_FRAMES = 1500
 _SLACK_BYTES = 50 * FRAME_BYTES
 _PREROLL_FRAMES = 15
 _BREATH_FRAMES = 10
+_LATEST = 1.0
+"""Seconds: a reader that comes later than this to its next chunk of a backlog begins a new schedule."""
 _LONGEST_SCAN = 150
 """Voice for longer than three seconds without a breath is taken for a noisy line, not for a turn that has begun."""
 
@@ -236,7 +238,10 @@ class TapeReader:
     def _take(self, backlog: int) -> bytes:
         start, self.cursor = self.cursor, self.cursor + self.chunk_frames
         if backlog >= 2 * self.chunk_frames:
-            self._due = trio.current_time() + self.chunk_seconds / self.rate
+            now = trio.current_time()
+            # by the schedule, not from now: late wakes on a busy machine must not add up until it never catches up
+            since = self._due if now - self._due < _LATEST else now
+            self._due = since + self.chunk_seconds / self.rate
         return self.tape.read(start, self.cursor)
 
     async def _next_silence(self, released: trio.Event) -> bytes:

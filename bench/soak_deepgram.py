@@ -60,6 +60,8 @@ class Ear:
     over: float = attrs.field(factory=clock.now)
     deaf: float = math.inf
     goodbye: float = 0.0
+    asked: float = 0.0
+    """When a handoff was asked for that nothing has come of yet."""
 
 
 @attrs.define
@@ -93,7 +95,7 @@ class SoakService:
         over = ear.over if ear.over < math.inf else 1e12  # JSON knows no infinity
         deaf = ear.deaf if ear.deaf < math.inf else 1e12
         missed = sum(is_spoken(call, number) for number in ear.order.missing)
-        return Heard(call, ear.end, missed, ear.applied, over, deaf, ear.goodbye)
+        return Heard(call, ear.end, missed, ear.applied, over, deaf, ear.goodbye, ear.asked)
 
 
 @attrs.frozen
@@ -183,6 +185,7 @@ class SoakSession(WSListener):
             case "Settings":
                 self._set_up(message)
             case "FunctionCallResponse":
+                self._ear.asked = 0.0
                 self._later(FUNCTION_SECONDS, self._answer)
             case "InjectAgentMessage":
                 self._service.count("injected")
@@ -208,6 +211,7 @@ class SoakSession(WSListener):
         if self._transport.is_disconnected:
             return
         self._is_live, self._applied = True, clock.now()
+        self._ear.asked = 0.0
         self._ear.applied, self._ear.over, self._ear.deaf = self._applied, math.inf, math.inf
         self._tell("SettingsApplied")
         self._later(self._plan.after, self._fail)
@@ -275,6 +279,8 @@ class SoakSession(WSListener):
         self._is_waiting = True
         if name == "end_conversation":
             self._ear.goodbye = clock.now()
+        elif name.startswith("handoff"):
+            self._ear.asked = clock.now()
         arguments = orjson.dumps(_ARGUMENTS.get(name, {"reason": "the customer said yes", "notes": ""})).decode()
         call = {"id": f"f{self._number}-{next(self._ids)}", "name": name, "arguments": arguments, "client_side": True}
         self._tell("FunctionCallRequest", functions=[call])

@@ -35,6 +35,7 @@ class Excuse(enum.Enum):
     UNDERWAY = "on the way when the call ended"
     NO_AGENT = "no agent, when the call ended"
     DEAF = "the agent had gone deaf, when the call ended"
+    HANDING_ON = "the next agent was being made ready, when the call ended"
     CATCHING_UP = "a new agent was catching up, when the call ended"
     GOODBYE = "after the goodbye"
     APOLOGY = "after the apology"
@@ -71,11 +72,13 @@ class Heard:
     """When that session went deaf; infinity if it did not."""
     goodbye: float
     """When an agent asked for the end of the conversation; 0 if none did."""
+    asked: float
+    """When a handoff was asked for that nothing has come of; 0 if there is none."""
 
 
 def unheard(spoken: Spoken, heard: Heard | None) -> tuple[int, Excuse | None, int]:
     """Return how many frames of speech nobody heard for no reason, and the excuse for how many others."""
-    heard = heard or Heard(spoken.call, 0, 0, 0.0, spoken.began, math.inf, 0.0)
+    heard = heard or Heard(spoken.call, 0, 0, 0.0, spoken.began, math.inf, 0.0, 0.0)
     tail = spoken_in(spoken.call, heard.first_unheard, spoken.frames)
     if not tail:
         return heard.missing, None, 0
@@ -90,6 +93,8 @@ def _excuse(spoken: Spoken, heard: Heard) -> Excuse | None:
         Excuse.APOLOGY: bool(spoken.sentenced) and heard.over < math.inf,
         Excuse.DEAF: 0 < spoken.ended - heard.deaf <= WITHOUT_SECONDS,
         Excuse.NO_AGENT: 0 < spoken.ended - heard.over <= WITHOUT_SECONDS,
+        Excuse.HANDING_ON: 0 < spoken.ended - heard.asked <= WITHOUT_SECONDS
+        and _said_at(spoken, heard) >= heard.asked - UNDERWAY_SECONDS,
         Excuse.CATCHING_UP: heard.applied > spoken.ended - CATCHING_UP_SECONDS,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)

@@ -226,6 +226,46 @@ async def test_live_audio_is_handed_over_when_the_chunk_is_full(autojump_clock: 
     assert heard == {0.08: frames(range(4)), 0.16: frames(range(4, 8)), 0.24: frames(range(8, 12))}
 
 
+@pytest.mark.parametrize(("late", "caught_up_at"), [(0.0, 5.0), (0.06, 5.0), (0.2, 5.2)])
+async def test_a_reader_that_is_served_late_catches_up_as_fast_as_one_that_is_not(
+    late: float, caught_up_at: float, autojump_clock: MockClock
+) -> None:
+    tape = Tape()
+    tape.append(frames(range(750)))  # fifteen seconds; at four times real time, caught up after five
+    reader = TapeReader(tape, 0)
+
+    async def speak() -> None:
+        while True:
+            await trio.sleep(0.02)
+            tape.append(frame(0))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(speak)
+        woken = 0.0
+        with trio.fail_after(30):
+            while tape.end - reader.cursor >= 8:
+                await reader.next_chunk()
+                if trio.current_time() > woken:  # it slept, and a busy machine lets it run only later
+                    await trio.sleep(late)
+                    woken = trio.current_time()
+        nursery.cancel_scope.cancel()
+
+    assert trio.current_time() == pytest.approx(caught_up_at, abs=0.2)
+
+
+async def test_a_reader_that_was_long_away_does_not_send_in_one_go_what_it_missed(autojump_clock: MockClock) -> None:
+    tape = Tape()
+    tape.append(frames(range(40)))
+    reader = TapeReader(tape, 0)
+    await reader.next_chunk()
+    await trio.sleep(10)
+
+    await reader.next_chunk()
+    await reader.next_chunk()
+
+    assert trio.current_time() == pytest.approx(10.02)
+
+
 async def test_two_readers_of_one_tape_both_hear_everything(autojump_clock: MockClock) -> None:
     tape = Tape()
     heard: dict[int, bytes] = {}

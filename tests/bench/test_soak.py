@@ -14,7 +14,9 @@ from protocol.audio import is_voiced
 from web.services import LIMITS
 
 SPOKEN = Spoken(call=1, began=100.0, ended=140.0, frames=2000, sentenced=0.0, left_open=False)
-HEARD = Heard(call=1, first_unheard=2000, missing=0, applied=101.0, over=math.inf, deaf=math.inf, goodbye=0.0)
+HEARD = Heard(
+    call=1, first_unheard=2000, missing=0, applied=101.0, over=math.inf, deaf=math.inf, goodbye=0.0, asked=0.0
+)
 LEVEL = Sample(at=0.0, tasks=14, sockets=16, files=20, pooled=3, resident_mb=120.0, live=0, ended=30)
 CLEAN = Soak(
     before=LEVEL,
@@ -88,6 +90,7 @@ def test_a_frame_that_was_skipped_is_never_excused() -> None:
         (SPOKEN, attrs.evolve(HEARD, first_unheard=1500, over=131.0), Excuse.NO_AGENT),
         (SPOKEN, attrs.evolve(HEARD, first_unheard=1500, deaf=131.0), Excuse.DEAF),
         (SPOKEN, attrs.evolve(HEARD, first_unheard=1500, goodbye=130.0), Excuse.GOODBYE),
+        (SPOKEN, attrs.evolve(HEARD, first_unheard=1500, asked=130.0), Excuse.HANDING_ON),
         (SPOKEN, attrs.evolve(HEARD, first_unheard=1500, applied=138.0), Excuse.CATCHING_UP),
         (attrs.evolve(SPOKEN, sentenced=139.0), attrs.evolve(HEARD, first_unheard=1000, over=121.0), Excuse.APOLOGY),
     ],
@@ -106,6 +109,7 @@ def test_the_last_frames_of_a_call_are_excused_by_name(spoken: Spoken, heard: He
         attrs.evolve(HEARD, first_unheard=800, over=117.0),
         attrs.evolve(HEARD, first_unheard=800, deaf=117.0),
         attrs.evolve(HEARD, first_unheard=1500, goodbye=139.0),
+        attrs.evolve(HEARD, first_unheard=1500, asked=139.0),
     ],
 )
 def test_the_last_frames_of_a_call_are_lost_when_an_agent_was_there_or_was_long_gone(heard: Heard) -> None:
