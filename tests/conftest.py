@@ -1,5 +1,6 @@
 """Every test that runs in trio has a deadline: a deadlock fails within the test, and says where everybody waited."""
 
+import gc
 import inspect
 import os
 import sys
@@ -53,3 +54,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     raise pytest.UsageError(f"{item.nodeid} must itself ask for {clock}")
             fast = FAST_RATE if "fast_clock" in parameters else 1.0
             item.obj = with_deadline(item.obj, VIRTUAL_DAY if "autojump_clock" in parameters else REAL_LIMIT * fast)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector thousands of tests and modules that stay: it would look at them all again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
