@@ -252,7 +252,7 @@ async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequ
     from simulators.faults import FaultPlan, parse_faults
     from simulators.groq import serve_groq
     from simulators.scenario import load_scenario
-    from simulators.twilio import credentials_from, serve_twilio
+    from simulators.twilio import TwilioKnobs, credentials_from, serve_twilio
 
     scenario = load_scenario(scenario_name)
     faults = (*scenario.faults, *parse_faults(lines))
@@ -265,8 +265,11 @@ async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequ
                 bound = await nursery.start(partial(serve_speak, port=port + 1 if 0 < port < _LAST_PORT else 0))
                 out.print(f"DEEPGRAM_SPEAK_URL=http://127.0.0.1:{bound}/v1/speak")
             case Service.TWILIO:
-                sid, token = credentials_from(environment())
-                twilio = partial(serve_twilio, scenario, account_sid=sid, auth_token=token, faults=faults)
+                environ = environment()
+                sid, token = credentials_from(environ)
+                origin = environ.get("LEAD_SERVER_EXTERNAL_URL", "").rstrip("/")
+                knobs = TwilioKnobs(voice_url=f"{origin}/twilio/voice" if origin else "")
+                twilio = partial(serve_twilio, scenario, account_sid=sid, auth_token=token, faults=faults, knobs=knobs)
                 bound = await nursery.start(partial(twilio, port=port))
                 out.print(f"TWILIO_API_URL=http://127.0.0.1:{bound}\nTWILIO_ACCOUNT_SID={sid}")
             case Service.GROQ:

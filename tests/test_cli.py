@@ -14,8 +14,9 @@ from agents.roster import RosterError
 from demo.options import DemoOptions
 from settings import Settings
 from simulators.deepgram import ServedAt
+from simulators.twilio import TwilioKnobs
 from store.records import AgentStint, TurnRecord
-from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, Exchange, client_of, exchange, record
+from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, ORIGIN, Exchange, client_of, exchange, record
 from web.checkup import Finding
 from web.telephony import CallOptions
 
@@ -217,6 +218,15 @@ def test_a_simulator_says_which_settings_lead_to_it(
     )
 
     assert (done.exit_code, said in done.output, simulated.given["port"]) == (0, True, 80)
+
+
+def test_the_simulated_number_sends_its_calls_to_the_server_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated = Simulated(82)
+    monkeypatch.setattr("simulators.twilio.serve_twilio", simulated)
+
+    run("simulate", "twilio")
+
+    assert simulated.given["knobs"] == TwilioKnobs(voice_url=f"{ORIGIN}/twilio/voice")
 
 
 @pytest.mark.parametrize(("port", "beside"), [(80, 81), (0, 0), (65535, 0)])

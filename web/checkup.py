@@ -94,6 +94,9 @@ async def check_twilio(settings: Settings, client: Client) -> Finding:
     if not numbers:
         fix = "Buy it, or set TWILIO_PHONE_NUMBER to a number of this account."
         return Finding(subject, well=False, says="the account does not have our number", fix=fix)
+    if not dict(numbers[0].capabilities or {}).get("voice", True):
+        fix = "Set TWILIO_PHONE_NUMBER to a number that can do voice."
+        return Finding(subject, well=False, says="our number takes messages only, and no calls", fix=fix)
     ours = f"{settings.lead_server_external_url}/twilio/voice"
     if numbers[0].voice_url != ours:
         fix = f"For inbound calls, set the number's voice webhook to {ours} (POST)."

@@ -29,7 +29,9 @@ class TwilioKnobs:
     calls_per_second: float | None = None
     """Calls above this rate are accepted and queued, as Twilio does; None: no limit."""
     owned_numbers: frozenset[str] | None = None
-    """The numbers that `From` may be (21210 otherwise); None: any."""
+    """The account's numbers: what `From` may be (21210 otherwise); None: any."""
+    voice_url: str = ""
+    """Where the calls to the account's numbers go: their voice webhook."""
     requires_wss: bool = False
     """Refuse `ws://` streams with 31922, as Twilio does. Off, so that a demo needs no certificate."""
     refuses_query: bool = True

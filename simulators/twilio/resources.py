@@ -1,19 +1,29 @@
-"""The Calls resource as JSON: one call, and a page of calls, with every key Twilio sends.
+"""The account's resources as JSON: a call, a number, and pages of them, with every key Twilio sends.
 
-Pure rendering; shapes from https://www.twilio.com/docs/voice/api/call-resource and the official client's parser.
+Pure rendering; shapes from https://www.twilio.com/docs/voice/api/call-resource,
+https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource and the official client's parser.
 """
 
-from collections.abc import Sequence
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import urlencode
 
 from simulators.asgi import JSON, Request
-from simulators.twilio.calls import Exchange, SimulatedCall
+from simulators.twilio.calls import SimulatedCall
+from simulators.twilio.orders import E164
 
 PAGE_SIZE = 50
 SUBRESOURCES = ("events", "notifications", "payments", "recordings", "siprec", "streams", "transcriptions",
                 "user_defined_message_subscriptions", "user_defined_messages")  # fmt: skip
+DEFAULT_NUMBER = "+15550009999"
+_NUMBER_METHODS = ("sms_fallback_method", "sms_method", "status_callback_method", "voice_fallback_method",
+                   "voice_method")  # fmt: skip
+_NUMBER_URLS = ("sms_fallback_url", "sms_url", "status_callback", "voice_fallback_url")
+_NUMBER_LINKS = ("address_sid", "bundle_sid", "emergency_address_sid", "identity_sid", "sms_application_sid",
+                 "trunk_sid", "voice_application_sid")  # fmt: skip
 FILTERS = {"To": "to", "From": "from", "Status": "status", "ParentCallSid": "parent_call_sid"}
 
 
@@ -52,22 +62,69 @@ def render_call(call: SimulatedCall) -> dict[str, JSON]:
     }
 
 
-def render_page(calls: Sequence[SimulatedCall], request: Request, exchange: Exchange) -> dict[str, JSON]:
+def render_number(number: str, account: str, voice_url: str, since: datetime) -> dict[str, JSON]:
+    """Render one number of the account, whose calls go to `voice_url`."""
+    sid = "PN" + hashlib.sha256(number.encode()).hexdigest()[:32]
+    given: dict[str, JSON] = {
+        "account_sid": account,
+        "address_requirements": "none",
+        "api_version": "2010-04-01",
+        "beta": False,
+        "capabilities": {"fax": False, "mms": True, "sms": True, "voice": True},
+        "date_created": _stamp(since),
+        "date_updated": _stamp(since),
+        "emergency_address_status": "unregistered",
+        "emergency_status": "Inactive",
+        "friendly_name": _formatted(number),
+        "origin": "twilio",
+        "phone_number": number,
+        "sid": sid,
+        "status": "in-use",
+        "subresource_uris": {
+            "assigned_add_ons": f"/2010-04-01/Accounts/{account}/IncomingPhoneNumbers/{sid}/AssignedAddOns.json"
+        },
+        "type": "local",
+        "uri": f"/2010-04-01/Accounts/{account}/IncomingPhoneNumbers/{sid}.json",
+        "voice_caller_id_lookup": False,
+        "voice_receive_mode": "voice",
+    }
+    urls, methods = dict.fromkeys(_NUMBER_URLS, ""), dict.fromkeys(_NUMBER_METHODS, "POST")
+    return {**given, **urls, **methods, **dict.fromkeys(_NUMBER_LINKS), "voice_url": voice_url}
+
+
+def render_calls(calls: Sequence[SimulatedCall], request: Request, account: str) -> dict[str, JSON]:
     """Render the page of calls that the query asks for."""
     query = dict(request.query)
+    wanted = [rendered for rendered in map(render_call, calls) if _matches(rendered, query)]
+    return _page("calls", wanted, query, f"/2010-04-01/Accounts/{account}/Calls.json")
+
+
+def render_numbers(
+    owned: frozenset[str] | None, request: Request, account: str, voice_url: str, since: datetime
+) -> dict[str, JSON]:
+    """Render the page of the account's numbers that the query asks for; where any will do, whichever is asked for."""
+    query = dict(request.query)
+    asked = query.get("PhoneNumber", "")
+    numbers = owned if owned is not None else {asked if E164.fullmatch(asked) else DEFAULT_NUMBER}
+    pattern = re.escape(asked).replace(r"\*", r"\d")
+    wanted = [
+        render_number(number, account, voice_url, since) for number in sorted(numbers) if re.search(pattern, number)
+    ]
+    return _page("incoming_phone_numbers", wanted, query, f"/2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json")
+
+
+def _page(name: str, wanted: Sequence[JSON], query: Mapping[str, str], path: str) -> dict[str, JSON]:
     size = min(max(_whole(query.get("PageSize"), PAGE_SIZE), 1), 1000)
     page = _whole(query.get("Page"), 0)
-    wanted = [rendered for rendered in map(render_call, calls) if _matches(rendered, query)]
     shown = wanted[page * size : (page + 1) * size]
     more = (page + 1) * size < len(wanted)
 
     def link(number: int) -> str:
         others = {name: value for name, value in query.items() if name not in {"Page", "PageSize", "PageToken"}}
-        parameters = others | {"PageSize": str(size), "Page": str(number)}
-        return f"/2010-04-01/Accounts/{exchange.account_sid}/Calls.json?{urlencode(parameters)}"
+        return f"{path}?{urlencode(others | {'PageSize': str(size), 'Page': str(number)})}"
 
     return {
-        "calls": shown,
+        name: shown,
         "end": page * size + max(len(shown) - 1, 0),
         "first_page_uri": link(0),
         "next_page_uri": link(page + 1) if more else None,

@@ -1,9 +1,9 @@
 """Twilio's REST service for calls, and the exchange behind it that rings, connects and reports.
 
-`TwilioSimulator` is an ASGI app (the Calls resource of the 2010-04-01 API) and the owner of every call it places: run
-`run()` in a nursery, and calls live there and end with it. A request is refused with Twilio's code and JSON. It never
-knows what the server under test is: it reaches it by webhooks through the HTTP client and by media sockets through the
-dialler, both given.
+`TwilioSimulator` is an ASGI app (of the 2010-04-01 API: the Calls resource, and the list of the account's numbers) and
+the owner of every call it places: run `run()` in a nursery, and calls live there and end with it. A request is refused
+with Twilio's code and JSON. It never knows what the server under test is: it reaches it by webhooks through the HTTP
+client and by media sockets through the dialler, both given.
 Not Twilio's, for use by hand: `POST /simulator/call-in` (Url, To, From) rings the server, `GET /simulator/calls/{sid}`
 shows the log, `GET /simulator/calls/{sid}/heard.wav` is what was audible on the line.
 """
@@ -28,7 +28,7 @@ from simulators.twilio.dialling import DialStream, dial_stream
 from simulators.twilio.knobs import TwilioKnobs
 from simulators.twilio.log import CallLog, LogEntry, as_json, ignore
 from simulators.twilio.orders import ApiError, CallOrder, read_change, read_order
-from simulators.twilio.resources import render_call, render_page
+from simulators.twilio.resources import DEFAULT_NUMBER, render_call, render_calls, render_numbers
 from simulators.twilio.webhooks import WebhookSender
 
 VERSION = "2010-04-01"
@@ -108,7 +108,7 @@ class TwilioSimulator:
         return start + timedelta(seconds=trio.current_time() - began)
 
     def call_in(
-        self, url: str, *, to: str = "+15550009999", from_: str | None = None, status_callback: str = ""
+        self, url: str, *, to: str = DEFAULT_NUMBER, from_: str | None = None, status_callback: str = ""
     ) -> SimulatedCall:
         """Let the scenario's caller call the server, whose voice webhook is `url`; return the call."""
         number = from_ or self.scenario.caller.number
@@ -150,15 +150,24 @@ class TwilioSimulator:
             raise ApiError(20003, "Authenticate", 401)
 
     def _route(self, request: Request) -> Response:
-        prefix = f"/{VERSION}/Accounts/{self.account_sid}/Calls"
-        rest = request.path.removeprefix(prefix)
-        if rest == request.path:
-            raise _not_found(request)
-        match request.method, rest.removesuffix(".json").strip("/"):
+        prefix = f"/{VERSION}/Accounts/{self.account_sid}/"
+        resource, *rest = request.path.removeprefix(prefix).removesuffix(".json").rstrip("/").split("/")
+        match request.method, resource:
+            case _, "Calls":
+                return self._route_call(request, "/".join(rest))
+            case "GET", "IncomingPhoneNumbers" if not rest:
+                return self._list_numbers(request)
+            case _, "IncomingPhoneNumbers":
+                raise ApiError(20004, "Method not allowed", 405)
+            case _:
+                raise _not_found(request)
+
+    def _route_call(self, request: Request, sid: str) -> Response:
+        match request.method, sid:
             case "POST", "":
                 return self._create(request)
             case "GET", "":
-                return json_response(200, render_page(tuple(self.calls.values())[::-1], request, self._exchange))
+                return json_response(200, render_calls(tuple(self.calls.values())[::-1], request, self.account_sid))
             case "POST", sid:
                 return self._update(self._find(sid, request), request)
             case "GET", sid:
@@ -168,6 +177,11 @@ class TwilioSimulator:
                 return Response(204, b"")
             case _:
                 raise ApiError(20004, "Method not allowed", 405)
+
+    def _list_numbers(self, request: Request) -> Response:
+        knobs, since = self.knobs, self._epoch[0] if self._epoch is not None else self.now()
+        page = render_numbers(knobs.owned_numbers, request, self.account_sid, knobs.voice_url, since)
+        return json_response(200, page)
 
     def _create(self, request: Request) -> Response:
         order = read_order(request.form(), self.knobs.owned_numbers)
@@ -215,7 +229,8 @@ class TwilioSimulator:
         match request.method, *request.path.removeprefix("/simulator/").split("/"):
             case "POST", "call-in":
                 form = dict(request.form())
-                call = self.call_in(form.get("Url", ""), to=form.get("To", "+15550009999"), from_=form.get("From"))
+                url, to = form.get("Url", self.knobs.voice_url), form.get("To", DEFAULT_NUMBER)
+                call = self.call_in(url, to=to, from_=form.get("From"))
                 return json_response(201, render_call(call))
             case "GET", "calls", sid:
                 return json_response(200, [as_json(entry) for entry in self._find(sid, request).log.entries])

@@ -97,11 +97,13 @@ def client_for(port: int, token: str = TOKEN) -> Client:
 
 
 @asynccontextmanager
-async def serving(agent: Agent | None = None) -> AsyncIterator[tuple[TwilioSimulator, Client]]:
+async def serving(
+    agent: Agent | None = None, knobs: TwilioKnobs = QUICK
+) -> AsyncIterator[tuple[TwilioSimulator, Client]]:
     async with httpx.AsyncClient(trust_env=False) as http, trio.open_nursery() as nursery:
         if agent is not None:
             await agent.serve(nursery)
-        simulator = TwilioSimulator(PLOT, http, ACCOUNT, TOKEN, QUICK)
+        simulator = TwilioSimulator(PLOT, http, ACCOUNT, TOKEN, knobs)
         port: int = await nursery.start(_serve_calls, simulator)
         client = client_for(port)
         yield simulator, client
@@ -202,6 +204,19 @@ async def test_the_client_pages_through_many_calls() -> None:
         placed, listed = await trio.to_thread.run_sync(place_and_list)
 
     assert listed == placed[::-1]
+
+
+async def test_the_client_pages_through_the_accounts_numbers() -> None:
+    owned = [f"+1555000000{index}" for index in range(5)]
+    knobs = TwilioKnobs(owned_numbers=frozenset(owned), voice_url="https://agent.example.com/twilio/voice")
+    async with serving(knobs=knobs) as (_, client):
+        listed = await trio.to_thread.run_sync(lambda: client.incoming_phone_numbers.list(page_size=2))
+        found = await trio.to_thread.run_sync(lambda: client.incoming_phone_numbers.list(phone_number=owned[3]))
+
+    assert [number.phone_number for number in listed] == owned
+    assert [(number.phone_number, number.voice_url) for number in found] == [(owned[3], knobs.voice_url)]
+    assert isinstance(found[0].date_created, datetime)
+    assert dict(found[0].capabilities or {})["voice"]
 
 
 async def test_the_whole_service_stops_when_it_is_told_to() -> None:

@@ -15,6 +15,8 @@ from trio_websocket import ConnectionClosed
 from actors.errors import AgentUnavailable
 from protocol.deepgram import ErrorReported, SettingsApplied, Welcome, encode_server
 from protocol.wire import PacedWebSocket
+from simulators.scenario import Caller, Scenario
+from simulators.twilio import TwilioKnobs, TwilioSimulator
 from tests.web.fakes import exchange, settings
 from tests.web.test_serving import listening
 from web.checkup import (
@@ -166,8 +168,9 @@ async def test_without_a_key_groq_is_not_asked(autojump_clock: MockClock) -> Non
     assert (await check_groq(settings(GROQ_API_KEY=""), http(httpx.ConnectError("never")))).well
 
 
-def numbers(*urls: str) -> httpx.Response:
-    found = [{"sid": "PN" + "0" * 32, "phone_number": "+15551230000", "voice_url": url} for url in urls]
+def numbers(*urls: str, voice: bool = True) -> httpx.Response:
+    told = {"sid": "PN" + "0" * 32, "phone_number": "+15551230000", "capabilities": {"sms": True, "voice": voice}}
+    found = [{**told, "voice_url": url} for url in urls]
     return httpx.Response(200, json={"incoming_phone_numbers": found, "page": 0, "page_size": 50, "uri": "/x"})
 
 
@@ -177,6 +180,7 @@ def numbers(*urls: str) -> httpx.Response:
         (numbers("https://agent.example.com/twilio/voice"), True, ""),
         (numbers("https://elsewhere.example"), True, "webhook to https://agent.example.com/twilio/voice"),
         (numbers(), False, "TWILIO_PHONE_NUMBER"),
+        (numbers("https://agent.example.com/twilio/voice", voice=False), False, "a number that can do voice"),
         (httpx.Response(401, json={"code": 20003, "message": "No", "status": 401}), False, "TWILIO_AUTH_TOKEN"),
         (httpx.ConnectError("refused"), False, "TWILIO_API_URL"),
     ],
@@ -189,6 +193,19 @@ async def test_twilio_is_found_as_it_is(
     finding = await check_twilio(settings(), client)
 
     assert (finding.well, fix in finding.fix) == (well, True)
+
+
+async def test_the_simulated_twilio_is_found_to_have_our_number(autojump_clock: MockClock) -> None:
+    chosen = settings()
+    knobs = TwilioKnobs(voice_url=f"{chosen.lead_server_external_url}/twilio/voice")
+    plot = Scenario("test", "", Caller(), {})
+    async with httpx.AsyncClient() as unused:
+        simulated = TwilioSimulator(plot, unused, chosen.twilio_account_sid, chosen.twilio_auth_token, knobs)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(simulated)) as http:
+            client = twilio_client(chosen.twilio_account_sid, chosen.twilio_auth_token, "http://twilio.test", http)
+            finding = await check_twilio(chosen, client)
+
+    assert finding == Finding("Twilio", well=True, says="has our number, and sends its calls here")
 
 
 def free_port() -> int:

@@ -61,9 +61,42 @@ async def test_calls_are_listed_newest_first_by_page_and_filter(autojump_clock: 
     assert [call["sid"] for call in one["calls"]] == [calls[3].sid]
 
 
+OWNED = frozenset({"+15550009999", "+15551239999", "+442071838750"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("", ["+15550009999", "+15551239999", "+442071838750"]),
+        ("%2B15551239999", ["+15551239999"]),
+        ("555***9999", ["+15550009999", "+15551239999"]),
+        ("%2B15557777777", []),
+    ],
+)
+async def test_the_accounts_numbers_are_found_by_number_or_pattern(
+    asked: str, found: list[str], autojump_clock: MockClock
+) -> None:
+    async with line_open(FarEnd(), knobs=TwilioKnobs(owned_numbers=OWNED)) as line:
+        listed = (await line.get(f"IncomingPhoneNumbers.json?PhoneNumber={asked}")).json()
+
+    assert [number["phone_number"] for number in listed["incoming_phone_numbers"]] == found
+
+
+async def test_where_any_number_will_do_the_account_has_whichever_is_asked_for(autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd(), knobs=TwilioKnobs(voice_url=f"{ORIGIN}/voice")) as line:
+        asked = (await line.get("IncomingPhoneNumbers.json?PhoneNumber=%2B15557777777")).json()
+        listed = (await line.get("IncomingPhoneNumbers.json")).json()
+
+    (number,) = asked["incoming_phone_numbers"]
+    assert (number["phone_number"], number["voice_url"]) == ("+15557777777", f"{ORIGIN}/voice")
+    assert (number["capabilities"]["voice"], number["capabilities"]["sms"]) == (True, True)
+    assert [one["phone_number"] for one in listed["incoming_phone_numbers"]] == ["+15550009999"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "code", "status"),
     [
+        ("POST", "IncomingPhoneNumbers.json", 20004, 405),
         ("GET", "Calls/CA" + "f" * 32 + ".json", 20404, 404),
         ("POST", "Calls/CA" + "f" * 32 + ".json", 20404, 404),
         ("GET", "Messages.json", 20404, 404),
