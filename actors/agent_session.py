@@ -25,6 +25,7 @@ from actors.facts import (
     GoodbyeStarted,
     HandoffAsked,
     SessionReady,
+    TurnCutOff,
     TurnHeard,
     Unrecognised,
     UserStartedSpeaking,
@@ -270,10 +271,10 @@ class AgentSession:
             self._echoes.remove(text)
             self._owe_words()
             return
-        self.desk.tape.commit(reader.cursor)
-        if not text.strip():
-            return
-        await self._note_turn(text, text)
+        if not reader.confirm():
+            self.desk.journal.note(TurnCutOff(self.agent.name, text))
+        elif text.strip():
+            await self._note_turn(text, text)
 
     async def _note_turn(self, text: str, shown: str) -> None:
         self.desk.conversation.add_caller(text)

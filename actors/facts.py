@@ -84,6 +84,14 @@ class TurnHeard:
 
 
 @attrs.frozen
+class TurnCutOff:
+    """A handoff cut the caller off after these words: the turn is heard again, whole, by whoever has the floor next."""
+
+    agent: str
+    text: str
+
+
+@attrs.frozen
 class ReplyStarted:
     """The first audio of a reply was queued for the caller."""
 
@@ -450,6 +458,7 @@ Fact: TypeAlias = (
     | FloorLeft
     | UserStartedSpeaking
     | TurnHeard
+    | TurnCutOff
     | ReplyStarted
     | ReplyText
     | ReplyEnded

@@ -45,6 +45,8 @@ class RecordBuilder:
     _handoffs: list[HandoffRecord] = attrs.field(factory=list)
     _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
     _turns: list[TurnRecord] = attrs.field(factory=list)
+    _cut_off: list[TurnRecord] = attrs.field(factory=list)
+    """What was heard of turns that a handoff cut off: of use only if nobody hears them again."""
     _reply_began: dict[int, tuple[float, float | None]] = attrs.field(factory=dict)
     _speech_began: float | None = None
     _asked_at: float | None = None
@@ -95,12 +97,12 @@ class RecordBuilder:
 
     def record(self) -> CallRecord:
         """Return the record as it stands: of a call that has no end yet, it says so."""
-        return self._as_of(self._end or facts.CallEnded("cut", self._now, {}), self._turns)
+        return self._as_of(self._end or facts.CallEnded("cut", self._now, {}), [*self._turns, *self._cut_off])
 
     def so_far(self, now: float, frames: Mapping[str, int], under_way: Iterable[Reply]) -> CallRecord:
         """Return what is to be kept if the call is cut `now`, with the replies that are under way."""
         unfinished = [self._unfinished(reply) for reply in under_way if reply.text]
-        return self._as_of(facts.CallEnded("cut", now, frames), [*self._turns, *unfinished])
+        return self._as_of(facts.CallEnded("cut", now, frames), [*self._turns, *self._cut_off, *unfinished])
 
     def _unfinished(self, reply: Reply) -> TurnRecord:
         began_at, latency = self._reply_began.get(reply.generation, (reply.at, None))
@@ -154,6 +156,10 @@ class RecordBuilder:
                 began, self._speech_began = self._speech_began, None
                 self._turns.append(TurnRecord(at if began is None else began, "caller", text, text))
                 self._asked_at = at
+                self._cut_off.clear()
+            case facts.TurnCutOff(text=text) if text.strip():
+                began = self._speech_began
+                self._cut_off.append(TurnRecord(at if began is None else began, "caller", text, text))
             case facts.ReplyStarted(agent=agent, generation=generation):
                 asked, self._asked_at = self._asked_at, None
                 self._reply_began[generation] = (at, None if asked is None else round(at - asked, 3))

@@ -117,6 +117,11 @@ class Tape:
                 return max(number - _PREROLL_FRAMES, self.committed, self._first)
         return offset
 
+    def is_quiet_before(self, offset: int) -> bool:
+        """Whether nobody has spoken for a breath before `offset`, as far as it has not been transcribed."""
+        start = max(self.committed, self._first, offset - _BREATH_FRAMES)
+        return not any(self._is_voiced(number) for number in range(start, offset))
+
     def _start_of_speech(self, offset: int) -> int:
         quiet = 0
         start = offset
@@ -153,6 +158,9 @@ class TapeReader:
     A backlog comes at `rate` times real time, then live. `hold` and `resume` are what a handoff does to the outgoing
     session: it must not hear what belongs to the next agent, and its line must not fall silent either
     (a Voice Agent session without audio ends after about 10 s: Deepgram reference, section 7).
+
+    A turn that `hold` has cut off is nobody's: the service takes the silence for its end, and transcribes what it has.
+    `confirm` does not count that, so that all of it is read again, by the next session or, after `resume`, by this one.
     """
 
     tape: Tape
@@ -165,6 +173,8 @@ class TapeReader:
     """Takes a live chunk the moment it is complete, if it can at once; else `next_chunk` returns it."""
     silent_frames: int = attrs.field(default=0, init=False)
     _released: trio.Event | None = attrs.field(default=None, init=False)
+    _has_cut: bool = attrs.field(default=False, init=False)
+    _reads_again: bool = attrs.field(default=False, init=False)
     _due: float = attrs.field(default=-math.inf, init=False)
     _fed: float = attrs.field(default=-math.inf, init=False)
     _news: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -187,14 +197,26 @@ class TapeReader:
         """Stop reading; return the offset of the first frame that has not been read."""
         if self._released is None:
             self._released = trio.Event()
+            self._has_cut = not self.tape.is_quiet_before(self.cursor)
             self.tape.wake()
         return self.cursor
 
     def resume(self) -> None:
-        """Go on reading from where `hold` stopped."""
+        """Go on reading from where `hold` stopped, or where the turn began that it has cut off."""
         if self._released is not None:
             self._released.set()
             self._released = None
+        if self._reads_again:
+            self._reads_again = False
+            self.cursor = self.tape.resume_point(self.cursor)
+
+    def confirm(self) -> bool:
+        """Note that what was read has been transcribed; False if `hold` has cut it off: then it is read again."""
+        if self._released is not None and self._has_cut:
+            self._reads_again = True
+            return False
+        self.tape.commit(self.cursor)
+        return True
 
     async def next_chunk(self) -> bytes:
         """Wait for the next chunk of the caller's audio that could not be delivered, or of silence in its stead."""

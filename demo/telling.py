@@ -72,6 +72,10 @@ def _turn_heard(entry: JournalEntry) -> Line:
     return Line("caller", Tone.CALLER, text(entry, "text"))
 
 
+def _turn_cut_off(entry: JournalEntry) -> Line:
+    return Line("caller", Tone.STEP, f"is cut off after “{text(entry, 'text')}”, and will be heard again", "✂")
+
+
 def _reply_text(entry: JournalEntry) -> Line:
     return Line(text(entry, "agent"), Tone.AGENT, text(entry, "text"))
 
@@ -254,6 +258,7 @@ _TELLERS: Mapping[str, Callable[[JournalEntry], Line | None]] = {
     "session_failed": _session_failed,
     "floor_taken": _floor_taken,
     "turn_heard": _turn_heard,
+    "turn_cut_off": _turn_cut_off,
     "reply_text": _reply_text,
     "reply_ended": _reply_ended,
     "barge_in": _barge_in,

@@ -24,6 +24,7 @@ from actors.facts import (
     ReplyText,
     SessionReady,
     SessionSpent,
+    TurnCutOff,
     TurnHeard,
     Unrecognised,
     UserStartedSpeaking,
@@ -696,8 +697,9 @@ async def test_a_cancelled_handoff_is_withdrawn_and_the_agent_goes_on_where_it_s
         await scene.asked_handoff()
         scene.watched.desk.tape.append(speech(8, first=8))
         await trio.sleep(0.5)
-        await scene.far.say(SpeechStarted(), cancelled("handoff_to_next_agent"), heard("Wait, one question."))
+        await scene.far.say(SpeechStarted(), cancelled("handoff_to_next_agent"))
         withdrawn = await scene.supervisor.receive()
+        await scene.far.say(heard("Wait, one question."))
         await scene.far.greet("Yes?")
         await scene.far.hear_for(3)
 
@@ -705,6 +707,52 @@ async def test_a_cancelled_handoff_is_withdrawn_and_the_agent_goes_on_where_it_s
         assert scene.far.said(FunctionCallResponse) == []
         assert bytes(scene.far.audio).replace(silence(4), b"") == speech(16)
         assert scene.replies == ["Yes?"]
+
+
+async def test_a_turn_that_a_handoff_cuts_off_is_nobodys(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.tape.append(speech(8))
+        await scene.far.hear_audio(8)
+        await scene.far.say(HAND_OFF)
+        await scene.asked_handoff()
+        await scene.far.say(heard("When"))
+        await scene.settle()
+
+        assert [TurnCutOff("first", "When")] == scene.watched.facts(TurnCutOff)
+        assert scene.watched.desk.conversation.turns() == ()
+        assert scene.watched.desk.tape.resume_point(scene.session.cursor) == 0
+
+
+async def test_a_turn_that_was_over_when_the_handoff_was_asked_for_counts(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.tape.append(speech(8) + silence(12))
+        await scene.far.hear_audio(20)
+        await scene.far.say(HAND_OFF)
+        await scene.asked_handoff()
+        await scene.far.say(heard("Yes please."))
+        await scene.settle()
+
+        assert [TurnHeard("first", "Yes please.")] == scene.watched.facts(TurnHeard)
+        assert scene.watched.desk.tape.resume_point(scene.session.cursor) == 20
+
+
+async def test_an_agent_that_goes_on_hears_the_turn_again_that_its_handoff_cut_off(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.tape.append(speech(8))
+        await scene.far.hear_audio(8)
+        await scene.far.say(HAND_OFF)
+        asked = await scene.asked_handoff()
+        scene.watched.desk.tape.append(speech(8, first=8))
+        await scene.far.say(heard("When"))
+        await scene.settle()
+        asked.reply_to.send_nowait(HandoffRefused("Nobody there."))
+        await scene.far.hear(FunctionCallResponse)
+        await scene.far.hear_for(1)
+        await scene.far.say(heard("When are you open?"))
+        await scene.settle()
+
+        assert bytes(scene.far.audio).replace(silence(4), b"") == speech(8) + speech(16)
+        assert [TurnHeard("first", "When are you open?")] == scene.watched.facts(TurnHeard)
 
 
 async def test_a_second_handoff_refused_does_not_undo_the_first(autojump_clock: MockClock) -> None:

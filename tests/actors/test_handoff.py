@@ -111,7 +111,7 @@ async def seat_first(watched: Watched, service: Service, floor: Floor, sessions:
 async def a_handoff_asked_for(
     policy: CallPolicy | None = None, *, brief_takes: float | None = 0.0, refusals: tuple[Exception | None, ...] = ()
 ) -> AsyncIterator[Scene]:
-    """It is asked for at frame 16, when the caller has said "Yes, please."; with None nobody writes a Brief."""
+    """It is asked for at frame 20, when the caller has said "Yes, please."; with None nobody writes a Brief."""
     watched, service = Watched(policy or CallPolicy()), Service()
     to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
     to_summarizer, clerk_mailbox = trio.open_memory_channel[ToSummarizer](8)
@@ -124,8 +124,8 @@ async def a_handoff_asked_for(
         else:
             sessions.start_soon(clerk.run)
         seat, first = await seat_first(watched, service, floor, sessions)
-        watched.desk.tape.append(speech(8) + silence(8))
-        await first.hear_audio(16)
+        watched.desk.tape.append(speech(8) + silence(12))
+        await first.hear_audio(20)
         await first.take_turn("Yes, please.")
         first.audio.clear()
         service.refusals.extend(refusals)

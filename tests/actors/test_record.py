@@ -33,6 +33,29 @@ def stints(*noted: tuple[float, Fact]) -> Sequence[AgentStint]:
     return record_of(*noted).agents
 
 
+CUT_OFF: list[tuple[float, Fact]] = [
+    (2.8, facts.UserStartedSpeaking("first")),
+    (3.0, facts.HandoffAsked("first", "second", "help", "", 150)),
+    (3.4, facts.TurnCutOff("first", "When")),
+]
+
+
+def test_a_turn_that_was_cut_off_stands_once_in_the_record_when_it_is_heard_again() -> None:
+    record = record_of(*CUT_OFF, (4.0, facts.TurnHeard("second", "When are you open?")))
+
+    assert [(turn.at, turn.text) for turn in record.transcript] == [(2.8, "When are you open?")]
+
+
+def test_a_turn_that_was_cut_off_stands_in_the_record_as_far_as_it_was_heard_if_nobody_hears_it_again() -> None:
+    record = record_of(*CUT_OFF, (3.6, facts.CallEnded("caller_hung_up", 3.6, {})))
+
+    assert [(turn.at, turn.speaker, turn.text) for turn in record.transcript] == [(2.8, "caller", "When")]
+
+
+def test_what_was_cut_off_without_a_word_is_no_turn() -> None:
+    assert record_of((3.4, facts.TurnCutOff("first", " "))).transcript == ()
+
+
 def test_a_call_that_nothing_is_known_of_has_a_record() -> None:
     record = record_of()
 

@@ -369,6 +369,57 @@ async def test_the_next_agent_reads_from_the_frame_at_which_the_last_one_was_hel
     assert heard + await second.next_chunk() == frames(range(8))
 
 
+async def reader_held_at(pattern: str) -> TapeReader:
+    """A reader of all of this tape, that is held then; the caller goes on for four frames."""
+    tape = tape_of(pattern)
+    reader = TapeReader(tape, 0, chunk_frames=len(pattern))
+    await reader.next_chunk()
+    reader.hold()
+    tape.append(frames(range(len(pattern), len(pattern) + 4), voiced=True))
+    return reader
+
+
+async def test_a_turn_that_was_cut_off_is_read_again_whole_by_whoever_comes_next(autojump_clock: MockClock) -> None:
+    reader = await reader_held_at("." * 40 + "#" * 6)
+
+    assert not reader.confirm()
+    assert reader.tape.resume_point(reader.cursor) == 25
+
+
+async def test_a_turn_that_was_cut_off_is_read_again_whole_by_the_same_reader(autojump_clock: MockClock) -> None:
+    reader = await reader_held_at("." * 40 + "#" * 6)
+    reader.confirm()
+
+    reader.resume()
+
+    assert reader.cursor == 25
+    assert reader.confirm()
+
+
+async def test_a_turn_is_cut_off_if_its_end_and_a_breath_had_not_been_heard(autojump_clock: MockClock) -> None:
+    assert not (await reader_held_at("#" * 6 + "." * 9)).confirm()
+    assert (await reader_held_at("#" * 6 + "." * 10)).confirm()
+
+
+async def test_a_turn_that_was_over_before_is_confirmed_while_the_ear_is_held(autojump_clock: MockClock) -> None:
+    reader = await reader_held_at("#" * 6 + "." * 20)
+    reader.confirm()
+
+    reader.resume()
+
+    assert (reader.tape.committed, reader.cursor) == (26, 26)
+
+
+async def test_speech_that_was_confirmed_before_does_not_make_a_turn_cut_off(autojump_clock: MockClock) -> None:
+    tape = tape_of("#" * 12)
+    reader = TapeReader(tape, 0, chunk_frames=12)
+    await reader.next_chunk()
+    tape.committed = 12
+    reader.hold()
+
+    assert reader.confirm()
+
+
 async def test_a_reader_left_behind_by_the_tape_goes_on_with_the_oldest_frames_kept(autojump_clock: MockClock) -> None:
     tape = Tape(kept=100)
     reader = TapeReader(tape, 0)
@@ -552,12 +603,16 @@ class TapeInUse(RuleBasedStateMachine):
 
     @rule()
     def resume(self) -> None:
+        before = self.reader.cursor
         self.reader.resume()
+        if self.reader.cursor < before:
+            assert min(before, self.tape.committed) <= self.reader.cursor
+            self.replayed_up_to = max(self.replayed_up_to, before)
 
     @rule()
     def hear_turn(self) -> None:
         before = self.tape.committed
-        self.tape.commit(self.reader.cursor)
+        self.reader.confirm()
         assert before <= self.tape.committed <= max(before, self.reader.cursor)
 
     @rule()
