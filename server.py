@@ -22,6 +22,7 @@ from quart_trio import QuartTrio
 from agents.roster import RosterError
 from settings import Settings, SettingsError, environment
 from web.app import create_app
+from web.collector import spare_what_stays
 from web.draining import close_calls, draining
 from web.logs import configure_logs
 from web.pull_server import install
@@ -59,6 +60,7 @@ class Switchboard:
                 stack.callback(self._rest)
                 last_words = partial(close_calls, opened.services)
                 await stack.enter_async_context(draining(slots, settings.drain_timeout, last_words))
+                spare_what_stays()
                 await self._running(scope, receive, send)
                 return
         await receive()

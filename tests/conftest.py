@@ -12,11 +12,20 @@ from pathlib import Path
 import pytest
 import structlog
 import trio
+from hypothesis import settings
+
+from tests.examples import DRAWN
 
 # Half of what the suite would cost where PYTHONDONTWRITEBYTECODE is set is compiling the same modules in each worker
 # and in each process that a test starts.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# An authority that signs nothing: to read the hundred and more of the system takes 25 ms for each server that starts.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("nobody.pem"))
+
+settings.register_profile("switchboard", DRAWN)
+settings.load_profile("switchboard")
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """`server:app` reads nothing until it is started, and says in one breath what is wrong with its settings."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -65,6 +66,13 @@ async def test_it_lives_from_startup_to_shutdown(environ: Mapping[str, str]) -> 
         host.leave.set()
 
     assert [event["type"] for event in host.said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def test_the_collector_spares_what_stays_for_as_long_as_it_serves(environ: Mapping[str, str]) -> None:
+    spared = gc.get_freeze_count()
+    async with under_hypercorn(trio.Event()):
+        assert gc.get_freeze_count() > spared
+        signal.raise_signal(signal.SIGTERM)
 
 
 @asynccontextmanager

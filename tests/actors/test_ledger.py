@@ -18,6 +18,7 @@ from actors.journal import Journal
 from actors.ledger import Ledger, SendAudio, SendClear, SendMark, Work
 from actors.reply import Reply, Voice
 from tests.actors.notebook import Notebook, ledger_with, speech
+from tests.examples import EXAMPLES
 
 
 async def sent_within(ledger: Ledger, seconds: float) -> list[tuple[float, Work]]:
@@ -811,14 +812,13 @@ async def play_through(script: list[tuple[object, ...]]) -> None:
     play.check_the_end()
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@settings(max_examples=4 * EXAMPLES)
 @given(st.lists(steps, max_size=30))
 @example([("put", 0, 9600), ("pass_time", 0.1), ("interrupt", 0), ("put", 0, 160), ("echo", 0, True)])
 def test_whatever_happens_the_books_balance(script: list[tuple[object, ...]]) -> None:
     trio.run(play_through, script, clock=MockClock(autojump_threshold=0))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(
     st.floats(0, 1e6),
     st.lists(st.tuples(st.integers(1, 4000), st.floats(0, 0.5)), min_size=1, max_size=12),

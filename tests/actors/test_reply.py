@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from actors.reply import Reply
 from tests.actors.notebook import said
+from tests.examples import EXAMPLES
 
 
 def reply_of(*sentences: tuple[str, int], received: int, whole: bool = True) -> Reply:
@@ -97,7 +98,7 @@ def test_what_was_to_be_spoken_after_a_cut_was_not_spoken() -> None:
 words = st.lists(st.text("abcdefgh ,.", min_size=1, max_size=12), min_size=1, max_size=6).map(" ".join)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=2 * EXAMPLES)
 @given(
     st.lists(st.tuples(words, st.integers(0, 8000)), min_size=1, max_size=5),
     st.integers(0, 8000),

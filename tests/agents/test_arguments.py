@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 import attrs
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.arguments import ArgumentsRefused, SchemaRefused, read_arguments, schema_of
@@ -233,7 +233,6 @@ def encodable(value: object) -> bool:
     return True
 
 
-@settings(deadline=None)
 @given(classes, st.text() | st.dictionaries(names, json_values).map(as_json) | json_values.map(as_json))
 def test_whatever_the_model_sends_only_a_refusal_escapes(arguments: type, text: str) -> None:
     result = attempt(arguments, text)
@@ -253,7 +252,6 @@ def attempt(arguments: type, text: str) -> object:
     return value
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5), st.text(st.characters(exclude_categories=["Cs"]), max_size=1000))
 def test_what_fits_the_schema_is_read_back_as_it_was_sent(rating: int, feedback: str) -> None:
     text = orjson.dumps({"rating": rating, "feedback": feedback}).decode()

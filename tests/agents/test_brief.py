@@ -1,6 +1,6 @@
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.brief import BRIEF_SCHEMA, Brief, BriefRefused, Turn, brief_prompt, local_extract, parse_brief
@@ -92,7 +92,6 @@ def test_entries_are_bounded() -> None:
     assert (len(brief.summary), len(brief.name)) == (700, 80)
 
 
-@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=[]))
     | st.dictionaries(st.sampled_from([*ENTRIES]), st.none() | st.text() | st.integers(0)).map(str)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.hearsay import said_name, said_need, said_place, said_timeline
@@ -132,7 +132,6 @@ def test_what_an_agent_says_is_never_taken_for_the_caller() -> None:
     assert (said_name(turns), said_place(turns), said_need(turns), said_timeline(turns)) == ("", "", "", "")
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.builds(Turn, st.sampled_from(["caller", "advisor"]), st.text() | st.sampled_from([NAME, PLACE, NEED])))
 )

@@ -1,6 +1,6 @@
 import unicodedata
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.brief import LARGEST_BRIEF, Brief, Turn, brief_prompt
@@ -25,7 +25,6 @@ anything = (
 )
 
 
-@settings(deadline=None)
 @given(anything, st.integers(4, 400))
 def test_whatever_was_said_becomes_one_bounded_line_without_structure(text: str, limit: int) -> None:
     line = neutral(text, limit)
@@ -37,7 +36,6 @@ def test_whatever_was_said_becomes_one_bounded_line_without_structure(text: str,
     assert not [each for each in line if unicodedata.category(each).startswith("C")]
 
 
-@settings(deadline=None)
 @given(anything, st.integers(4, 400))
 def test_making_text_safe_twice_changes_nothing(text: str, limit: int) -> None:
     once = neutral(text, limit)
@@ -45,13 +43,11 @@ def test_making_text_safe_twice_changes_nothing(text: str, limit: int) -> None:
     assert neutral(once, limit) == once
 
 
-@settings(deadline=None)
 @given(anything)
 def test_no_text_can_close_its_quotation_marks(text: str) -> None:
     assert quoted(text, 400).count('"') == 2
 
 
-@settings(deadline=None)
 @given(anything, anything, anything)
 @example(*HOSTILE[:3])
 def test_no_caller_text_can_leave_the_brief_section_of_a_prompt(said: str, name: str, summary: str) -> None:
@@ -71,7 +67,6 @@ def test_no_caller_text_can_leave_the_brief_section_of_a_prompt(said: str, name:
     assert lines[-1] == "</brief>"
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.builds(Turn, st.sampled_from(["caller", "qualifier"]), anything)), st.dictionaries(anything, anything)
 )

@@ -1,6 +1,6 @@
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.advisor import AGENT as ADVISOR
@@ -100,7 +100,6 @@ def test_only_a_phrase_that_fits_is_used_as_a_topic(need: str, topic: str) -> No
     assert spoken_topic(need) == topic
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_whatever_the_caller_said_the_greeting_stays_one_short_line(name: str, need: str) -> None:
     greeting = SPEC.greeting_with(Brief(name=name, need=need))

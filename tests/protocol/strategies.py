@@ -7,8 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from protocol.fields import JSON
+from tests.examples import DRAWN
 
-QUICK = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+QUICK = DRAWN
 STATEFUL = settings(QUICK, max_examples=40, stateful_step_count=40)
 
 texts = st.text(max_size=8) | st.sampled_from(["", "{}", "nan", "1e400", "12", "-0.5", "History", "v2", "deepgram"])

@@ -15,6 +15,7 @@ from wsproto.events import Pong as TheirPong
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong, Received
+from tests.examples import EXAMPLES
 
 LIMIT = 100_000
 Story: TypeAlias = tuple[list[Received], int | None]
@@ -113,7 +114,6 @@ def _part(data: str | bytes, *, last: bool) -> TextMessage | BytesMessage:
 
 
 @given(SIDES, st.lists(MESSAGES | CONTROLS, max_size=6), st.lists(st.integers(0, 90), max_size=2), CUTS)
-@settings(max_examples=60, deadline=None)
 def test_what_wsproto_writes_we_read(
     sender: ConnectionType, messages: list[Received], pieces: list[int], cuts: list[int]
 ) -> None:
@@ -121,7 +121,6 @@ def test_what_wsproto_writes_we_read(
 
 
 @given(SIDES, st.lists(MESSAGES, max_size=6), st.binary(max_size=125), CODES, st.text(max_size=200))
-@settings(max_examples=60, deadline=None)
 def test_what_we_write_wsproto_reads(
     sender: ConnectionType, messages: list[str | bytes], payload: bytes, code: int, reason: str
 ) -> None:
@@ -153,7 +152,7 @@ def test_text_that_is_not_utf8_is_refused_whole_or_in_pieces() -> None:
 
 
 @given(SIDES, st.lists(NEARLY, max_size=4).map(b"".join), CUTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * EXAMPLES)
 @example(ConnectionType.SERVER, b"\x82\x7e\x00\x05hello", [])
 @example(ConnectionType.SERVER, b"\x82\x7f\x80\0\0\0\0\0\0\0", [])
 @example(ConnectionType.SERVER, b"\x88\x02\x03\xed", [])

@@ -17,7 +17,7 @@ from web.connect import voice_agent_connector
 
 PATH = "/v1/agent/converse"
 Service = Callable[[WebSocketRequest], Awaitable[None]]
-LONG = b"x" * (2 * 2**20)
+LONG = b"x" * (2**20 + 1)
 
 
 async def greet(request: WebSocketRequest) -> None:

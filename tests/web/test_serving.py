@@ -1,5 +1,6 @@
 """A real server on a real port: a call over a WebSocket, a stalled peer, a drain."""
 
+import gc
 import math
 import signal
 import socket
@@ -226,10 +227,12 @@ async def test_every_running_call_is_asked_to_close_at_the_end_of_the_drain(auto
     assert seconds == offered.policy.longest_closing
 
 
-async def test_serving_ends_with_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_serving_ends_with_a_signal_and_the_collector_spares_what_stays_until_then() -> None:
+    spared = gc.get_freeze_count()
     chosen = settings(LEAD_SERVER_PORT="0", DATABASE_URL="memory:")
     async with trio.open_nursery() as nursery:
         (address,) = await nursery.start(partial(serving.serve, chosen))
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"{address}/readyz")).json()["ready"]
+        assert gc.get_freeze_count() > spared
         signal.raise_signal(signal.SIGTERM)
