@@ -11,6 +11,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from actors.reel import Reel
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
 
 KEPT_FRAMES = 1500
@@ -34,7 +35,7 @@ class Tape:
     """Every frame before this offset has been transcribed, or held no speech."""
     lost: int = 0
     """Frames that no session has read and none will: forgotten, or skipped between two readers."""
-    _audio: bytearray = attrs.field(factory=bytearray, init=False)
+    _audio: Reel = attrs.field(factory=Reel, init=False)
     _first: int = attrs.field(default=0, init=False)
     _delivered: int = attrs.field(default=0, init=False)
     _wanted: float = attrs.field(default=math.inf, init=False)
@@ -62,7 +63,7 @@ class Tape:
 
     def append(self, audio: bytes) -> None:
         """Put the caller's next audio on tape: any length, a frame begun is completed by the next call."""
-        self._audio += audio
+        self._audio.append(audio)
         excess = len(self._audio) - self.kept * FRAME_BYTES
         if excess > _SLACK_BYTES:
             self._forget(excess // FRAME_BYTES)
@@ -72,7 +73,7 @@ class Tape:
     def peek(self, start: int, stop: int) -> bytes:
         """Return the frames from `start` up to `stop`, as far as they exist and are still kept."""
         origin = self._first
-        return bytes(self._audio[max(0, start - origin) * FRAME_BYTES : max(0, stop - origin) * FRAME_BYTES])
+        return self._audio.cut(max(0, start - origin) * FRAME_BYTES, max(0, stop - origin) * FRAME_BYTES)
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the same frames, and note that a session has them."""
@@ -137,13 +138,13 @@ class Tape:
 
     def _is_voiced(self, number: int) -> bool:
         at = (number - self._first) * FRAME_BYTES
-        return is_voiced(bytes(self._audio[at : at + FRAME_BYTES]))
+        return is_voiced(self._audio.cut(at, at + FRAME_BYTES))
 
     def _forget(self, frames: int) -> None:
         self._first += frames
         self.lost += max(0, self._first - self._delivered)
         self._delivered = max(self._delivered, self._first)
-        del self._audio[: frames * FRAME_BYTES]
+        self._audio.forget(frames * FRAME_BYTES)
 
 
 def _later(_: bytes) -> bool:

@@ -125,11 +125,15 @@ class TwilioBridge:
         ledger = self.desk.ledger
         try:
             while True:
-                messages = self._messages_for(await ledger.next_work())
-                if not self.socket.send_nowait(*messages):
-                    await self._send_later(messages)
+                if unsent := self._send_nowait(await ledger.next_work()):
+                    await self._send_later(unsent)
         except ConnectionClosed:
             """The reader meets the same end, after what the caller said last."""
+
+    def _send_nowait(self, work: Work) -> tuple[str, ...]:
+        """Return what there was no room for; nothing stays in the frame of a writer that waits."""
+        messages = self._messages_for(work)
+        return () if self.socket.send_nowait(*messages) else messages
 
     async def _send_later(self, messages: tuple[str, ...]) -> None:
         self._watch.sending_since = trio.current_time()
