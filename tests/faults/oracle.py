@@ -149,9 +149,23 @@ def deaf_from(played: Witnessed) -> float:
         since = next(entry.at for entry in log.of(Sent, connection) if isinstance(entry.message, SettingsApplied))
         ends = [entry.at for kind in (Closed, FaultInjected) for entry in log.of(kind, connection)]
         until = min([over, *(at - begin for at in ends)])
-        lag = taken.offset * FRAME_SECONDS + (until - (since - begin)) * played.policy.replay_rate
-        furthest = max(furthest, min(until, lag) - HEARING)
+        furthest = max(furthest, _listened(played, since - begin, taken.offset, until) - HEARING)
     return furthest
+
+
+def _listened(played: Witnessed, since: float, offset: int, until: float) -> float:
+    """Return how far a session had listened that was at this frame `since`: no further while it had asked to leave."""
+    is_held = False
+    for entry in played.entries:
+        match entry.fact:
+            case facts.HandoffAsked(offset=asked) if since <= entry.at <= until:
+                is_held, offset = True, asked
+            case facts.HandoffFailed() | facts.HandoffWithdrawn() if is_held and entry.at <= until:
+                is_held, since = False, entry.at
+            case _:
+                pass
+    read = offset * FRAME_SECONDS
+    return read if is_held else min(until, read + (until - since) * played.policy.replay_rate)
 
 
 def _conversing(played: Witnessed) -> list[int]:
