@@ -10,7 +10,7 @@ import trio
 
 from actors.desk import Desk
 from actors.machine import AnsweringMachine
-from actors.messages import CloseCall, MachineAnswered, ToCall
+from actors.messages import CloseCall, EndCall, MachineAnswered, ToCall
 from actors.prompter import Closing
 
 
@@ -27,6 +27,8 @@ async def _read(desk: Desk, machine: AnsweringMachine, mailbox: trio.MemoryRecei
         match message:
             case CloseCall(outcome=outcome):
                 desk.prompter.close(Closing(outcome, desk.policy.closing_sentence, desk.policy.closing))
+            case EndCall(outcome=outcome):
+                desk.prompter.close(Closing(outcome, sentence="", within=0.0))
             case MachineAnswered(verdict=verdict):
                 machine.told(verdict)
             case _:

@@ -22,13 +22,20 @@ class CloseCall:
 
 
 @attrs.frozen
+class EndCall:
+    """From an operator: end the call at once, with this outcome."""
+
+    outcome: str
+
+
+@attrs.frozen
 class MachineAnswered:
     """From Twilio's answering machine detection: `AnsweredBy`, in its words."""
 
     verdict: str
 
 
-ToCall: TypeAlias = CloseCall | MachineAnswered
+ToCall: TypeAlias = CloseCall | EndCall | MachineAnswered
 
 # To the Supervisor
 

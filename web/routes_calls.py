@@ -20,6 +20,7 @@ from store.calls import RecordsUnavailable
 from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
 from web.board import KnownCall
 from web.dispatch import Dispatcher, InDoubt, NoLine, Placed, Refused, Taken, Waiting
+from web.hang_up import BY_OPERATOR, HangUp
 from web.office import Office
 from web.orders import OrderError, read_order
 from web.returning import Returns
@@ -185,21 +186,25 @@ class CallRoutes:
         return _shown(name, call_sid, call, {"record": None})
 
     async def hung_up(self, name: str) -> Response:
-        """Hang a call up."""
+        """Hang a call up: at once, or after a goodbye."""
+        goodbye = request.args.get("goodbye", "no")
+        if goodbye not in {"yes", "no"}:
+            return _problem(400, "goodbye is not yes or no", field="goodbye", fix="goodbye=yes")
         call_sid, call = await self._call_sid(name), self.office.board.find(name)
         if call is not None and await self.dispatcher.call_off(call, "called off by the operator"):
             return _accepted(name, call_sid, call, "canceled")
         if not call_sid.startswith("CA"):
             return self._unknown()
+        ending = HangUp(self.office)
         try:
-            await self.office.line.hang_up(call_sid)
+            status = await (ending.politely(call_sid) if goodbye == "yes" else ending.at_once(call_sid))
         except LineError as exc:
             return _problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
         self.office.slots.release(call.id if call is not None else name)
         if call is not None and call.outcome == TRANSFERRING:  # no stream of ours ends with it
-            await Returns(self.office).conclude(call_sid, "caller_hung_up", "canceled")
+            await Returns(self.office).conclude(call_sid, BY_OPERATOR, "canceled")
         _log.info("call_hung_up", call_sid=call_sid, by="operator")
-        return _accepted(name, call_sid, call, "completed")
+        return _accepted(name, call_sid, call, status)
 
     async def _call_sid(self, name: str) -> str:
         """Return the CallSid of a call by whichever name, placed by whichever worker; "" when it has none yet."""

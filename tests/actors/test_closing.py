@@ -10,7 +10,7 @@ from actors.closing import wait_unsaid
 from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, GoodbyeStarted, ReplyEnded
 from actors.intercom import Intercom
 from actors.machine import AnsweringMachine
-from actors.messages import CloseCall, Ended
+from actors.messages import CloseCall, EndCall, Ended
 from actors.policy import CallPolicy
 from actors.prompter import Closing, Prompter
 from protocol.audio import SILENCE
@@ -300,3 +300,15 @@ async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) ->
 
     assert closing == attrs.evolve(closing, outcome="drained", sentence=POLICY.closing_sentence)
     assert watched.facts(ReplyEnded) == []
+
+
+async def test_a_call_that_is_told_to_end_is_given_no_last_sentence(autojump_clock: MockClock) -> None:
+    watched, intercom = Watched(), Intercom()
+    with intercom.open("CA1") as mailbox:
+        intercom.tell("CA1", EndCall("ended_by_operator"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attend, watched.desk, AnsweringMachine(watched.desk, ""), mailbox)
+            closing = await watched.desk.prompter.wait_closing()
+            nursery.cancel_scope.cancel()
+
+    assert (closing.outcome, closing.sentence) == ("ended_by_operator", "")

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.messages import CloseCall
+from actors.messages import CloseCall, EndCall
 from actors.policy import CallPolicy
 from tests.calls.harness import Played, play
 
@@ -63,3 +63,16 @@ async def test_a_session_that_is_lost_in_its_last_sentence_leaves_it_to_the_next
     assert played.facts(facts.SessionCrashed)
     assert played.the_record.outcome == "drained"
     assert played.heard_of_agents()[-1].endswith(SENTENCE)
+
+
+async def test_a_call_that_an_operator_ends_is_over_at_once_and_its_record_says_who_ended_it(
+    autojump_clock: MockClock,
+) -> None:
+    async def end(played: Played) -> None:
+        await trio.sleep(10)
+        played.intercom.tell(played.call_sid, EndCall("ended_by_operator"))
+
+    played = await play(meanwhile=end)
+
+    assert (played.the_record.outcome, played.the_record.duration < 10.2) == ("ended_by_operator", True)
+    assert [asked for asked, _ in played.line.asked] == ["hang_up"]

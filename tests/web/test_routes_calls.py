@@ -8,6 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.messages import CloseCall, EndCall
+from actors.policy import CallPolicy
 from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord, TurnRecord
@@ -320,6 +322,45 @@ async def test_a_call_of_another_worker_is_hung_up_by_its_callsid(autojump_clock
     await there.operator("DELETE", f"/calls/{CALL_SID}")
 
     assert there.line.hung_up == [CALL_SID]
+
+
+async def test_a_call_that_runs_here_is_told_who_ends_it(autojump_clock: MockClock) -> None:
+    there = exchange()
+    with there.intercom.open(CALL_SID) as mailbox:
+        answer = await there.operator("DELETE", f"/calls/{CALL_SID}")
+
+        assert mailbox.receive_nowait() == EndCall("ended_by_operator")
+    assert (answer.json()["status"], there.line.hung_up) == ("completed", [CALL_SID])
+
+
+async def test_a_call_that_is_to_end_with_a_goodbye_is_told_so_and_not_cut_off(autojump_clock: MockClock) -> None:
+    there = exchange()
+    with there.intercom.open(CALL_SID) as mailbox:
+        answer = await there.operator("DELETE", f"/calls/{CALL_SID}?goodbye=yes")
+
+        assert mailbox.receive_nowait() == CloseCall("ended_by_operator")
+    assert (answer.status_code, answer.json()["status"], there.line.hung_up) == (202, "in-progress", [])
+
+
+@pytest.mark.parametrize(("status", "hung_up"), [("in-progress", False), ("ringing", True)])
+async def test_twilio_says_goodbye_for_a_call_of_another_worker_that_was_answered(
+    status: str, hung_up: bool, autojump_clock: MockClock
+) -> None:
+    there = exchange(line=FakeLine(statuses={CALL_SID: status}))
+
+    await there.operator("DELETE", f"/calls/{CALL_SID}?goodbye=yes")
+
+    assert bool(there.line.hung_up) == hung_up
+    said = [twiml.partition("<Say>")[2].partition("<")[0] for _, twiml in there.line.redirected]
+    assert said == ([] if hung_up else [CallPolicy().closing_sentence])
+
+
+async def test_a_goodbye_that_is_neither_yes_nor_no_is_refused(autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    answer = await there.operator("DELETE", f"/calls/{CALL_SID}?goodbye=please")
+
+    assert (answer.status_code, answer.json()["field"], there.line.hung_up) == (400, "goodbye", [])
 
 
 async def test_what_is_no_call_cannot_be_hung_up(autojump_clock: MockClock) -> None:

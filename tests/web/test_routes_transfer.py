@@ -218,7 +218,7 @@ async def test_an_operator_who_hangs_up_during_a_transfer_ends_the_call(autojump
 
     answer = await there.operator("DELETE", f"/calls/{CALL_SID}")
 
-    assert (answer.status_code, (await kept(there)).outcome) == (202, "caller_hung_up")
+    assert (answer.status_code, (await kept(there)).outcome) == (202, "ended_by_operator")
 
 
 async def test_any_worker_takes_the_caller_back_that_sees_the_same_records(autojump_clock: MockClock) -> None:
