@@ -7,7 +7,9 @@ in the TwiML nor in a URL. `redeem` answers a refusal as a value; it never raise
 """
 
 import hmac
+import math
 import secrets
+import time
 from collections.abc import Mapping
 
 import attrs
@@ -19,6 +21,9 @@ from web.pigeonholes import Holes
 TOKEN_SECONDS = 60.0
 STREAMED_SECONDS = 4 * 3600.0
 """As long as a call can last: https://www.twilio.com/docs/voice/api/call-resource#timelimit."""
+
+NEWS_SECONDS = 60.0
+"""For a worker to find what another one has heard of its call: it looks every few seconds."""
 
 
 @attrs.frozen
@@ -91,6 +96,23 @@ class Admissions:
     async def note_streamed(self, call_sid: str) -> None:
         """Keep that a call of ours has had its stream, wherever that was."""
         await self.holes.put(f"streamed {call_sid}", b"", STREAMED_SECONDS)
+
+    async def note_resumed(self, call_sid: str) -> None:
+        """Keep that a call has come back to one of our workers, and when."""
+        await self.holes.put(f"resumed {call_sid}", repr(time.time()).encode(), NEWS_SECONDS)
+
+    async def resumed_at(self, call_sid: str) -> float:
+        """Return when a call last came back (the wall's time); minus infinity if it did not lately."""
+        kept = await self.holes.peek(f"resumed {call_sid}")
+        return float(kept) if kept is not None else -math.inf
+
+    async def note_over(self, call_sid: str) -> None:
+        """Keep that a call is over, for the worker that carried it."""
+        await self.holes.put(f"over {call_sid}", b"", NEWS_SECONDS)
+
+    async def is_over(self, call_sid: str) -> bool:
+        """Whether a worker has lately heard that a call is over."""
+        return await self.holes.peek(f"over {call_sid}") is not None
 
     async def is_streamed(self, call_sid: str) -> bool:
         """Whether a call of ours has had its stream."""

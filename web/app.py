@@ -9,6 +9,7 @@ from quart_trio import QuartTrio
 from actors.call import CallServices, run_call
 from settings import Settings
 from web.dispatch import Dispatcher
+from web.follow_up import FollowUp
 from web.media import MediaDoor, RunCall
 from web.office import opening
 from web.pigeonholes import Holes
@@ -45,6 +46,6 @@ def create_app(
         app.register_blueprint(routes.blueprint())
     app.after_request(harden)
     count_requests(app, office.counts)
-    at_work = WorkingHours(app.asgi_app, (dispatcher.run, office.counts.watch_lag))
+    at_work = WorkingHours(app.asgi_app, (dispatcher.run, FollowUp(office).run, office.counts.watch_lag))
     app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]
     return app

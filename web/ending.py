@@ -1,7 +1,8 @@
 """What is said of a call when it is over: one line in the log, one tick in the counts, one lamp off on the board.
 
 `Announced` is the store that calls save to: it keeps the record in the real one, and announces it whether or not that
-worked. It adds no failure of its own; the store's is the caller's.
+worked; but a call that may come back (from a person, or on another stream) only when it is known that it does not. So
+one call is announced once, as it ended. It adds no failure of its own; the store's is the caller's.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from store.records import TRANSFERRING, CallRecord
 from web.board import Board
 from web.counts import Counts
 from web.parking import Parking
+
+LOST = frozenset({"crashed", "cut", "caller_hung_up", "line_dead"})
+"""Outcomes of a stream that may be connected again, if the caller is still there: only Twilio knows."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -41,7 +45,7 @@ def _announce(record: CallRecord) -> None:
 
 @attrs.frozen
 class Announced:
-    """Call records that are announced when they are saved; of a call that is being put through, when that is over."""
+    """Call records that are announced when they are saved; of a call that may come back, when that is settled."""
 
     kept_in: CallRecords
     board: Board
@@ -54,14 +58,35 @@ class Announced:
             _log.info("call_parked", call_sid=record.call_sid, duration=round(record.duration, 3))
             self.parking.park(record)
             self.board.transferring(record.call_sid)
+        elif record.outcome in LOST:
+            self.parking.park(record)
+            self.board.ended(record.call_sid, record.outcome)
         else:
             self.parking.leave(record.call_sid)
             self._end(record)
         self.announce_overdue()
         await self.kept_in.save(record)
 
+    def over(self, call_sid: str) -> bool:
+        """Announce a call that has lost its stream: it does not come back. False if none of this name is waited for."""
+        record = self.parking.find(call_sid)
+        if record is None or record.outcome == TRANSFERRING:
+            return False
+        self.parking.leave(call_sid)
+        self._end(record)
+        return True
+
+    def close(self) -> None:
+        """Announce the calls that have lost their stream, and wait for none any more: nobody would let it in.
+
+        One that was put through goes on without us, and is asked after at the next start.
+        """
+        self.parking.lost_seconds = 0.0
+        for parked in self.parking.parked():
+            self.over(parked.record.call_sid)
+
     def announce_overdue(self) -> None:
-        """Announce the calls that were put through and never heard of again."""
+        """Announce the calls that never came back, and were not heard of again."""
         for record in self.parking.take_overdue():
             self._end(record)
 

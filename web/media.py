@@ -102,6 +102,9 @@ class MediaDoor:
 
     async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         plan, call_sid, office = _plan(started, admitted), started.call_sid, self.office
+        if admitted.resumes:
+            await office.admissions.note_resumed(call_sid)
+            office.announced.parking.leave(call_sid)
         if admitted.resumes and (record := await Returns(office).record_of(call_sid)) is not None:
             plan = attrs.evolve(plan, resumption=Resumption(record, admitted.unreached))
         office.board.streaming(call_sid)

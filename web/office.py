@@ -37,6 +37,7 @@ class Office:
     counts: Counts
     pace: Pace
     outcomes: Outcomes
+    announced: Announced
     streams: Streams = attrs.field(factory=Streams)
     strangers: Strangers = attrs.field(factory=Strangers)
     doorstep: Doorstep = attrs.field(factory=Doorstep)
@@ -70,4 +71,5 @@ def opening(
         counts=counts,
         pace=Pace(settings.calls_per_second),
         outcomes=Outcomes(announced, admissions),
+        announced=announced,
     )

@@ -1,18 +1,34 @@
-"""Calls that are put through to a person, until somebody says what came of it: bounded in number and in time.
+"""Calls whose agents are done with them and which may come back: bounded in number and in time.
 
-A parked call holds nothing but its record, which is saved already: the agents' sockets and its tasks are gone.
-`Parking` only remembers that its end was not announced yet. It owns no task; what is overdue is given out at the next
-opportunity, so a call of which nobody ever hears again is announced late, and not never.
+A parked call is put through to a person, or has lost its stream, and Twilio has not said yet how it goes on. It holds
+nothing but its record, which is saved already: the agents' sockets and its tasks are gone. `Parking` only remembers
+that its end was not announced yet. It owns no task; `web/follow_up.py` looks after what is parked.
 """
+
+import time
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
 
-from store.records import CallRecord
+from store.records import TRANSFERRING, CallRecord
 
-LONGEST_SECONDS = 4 * 3600.0 + 600.0
+LONGEST_TALK = 4 * 3600.0
 """Twilio ends a call after four hours: https://www.twilio.com/docs/voice/api/call-resource#timelimit."""
+LONGEST_SECONDS = LONGEST_TALK + 600.0
+LOST_SECONDS = 90.0
+"""Twilio may notice 45 s after us that a stream is lost, and its next stream has ten to come."""
 PLACES = 1000
+
+
+@attrs.frozen
+class Parked:
+    """One call. `since` and `until` are trio's time, `at` is the wall's, which other workers share."""
+
+    record: CallRecord
+    since: float
+    until: float
+    at: float
 
 
 @attrs.define
@@ -20,24 +36,35 @@ class Parking:
     """The parked calls of one worker."""
 
     seconds: float = LONGEST_SECONDS
+    lost_seconds: float = LOST_SECONDS
     places: int = PLACES
-    _parked: dict[str, tuple[float, CallRecord]] = attrs.field(factory=dict, init=False)
+    now: Callable[[], float] = time.time
+    _parked: dict[str, Parked] = attrs.field(factory=dict, init=False)
 
     def park(self, record: CallRecord) -> None:
         """Remember a call; a second time, what its record says now."""
+        now = trio.current_time()
+        seconds = self.seconds if record.outcome == TRANSFERRING else self.lost_seconds
         self._parked.pop(record.call_sid, None)
-        self._parked[record.call_sid] = trio.current_time() + self.seconds, record
+        self._parked[record.call_sid] = Parked(record, now, now + seconds, self.now())
+
+    def find(self, call_sid: str) -> CallRecord | None:
+        """Return what the record of a parked call says."""
+        parked = self._parked.get(call_sid)
+        return parked.record if parked is not None else None
 
     def leave(self, call_sid: str) -> None:
         """Forget a call: it is known how it went on."""
         self._parked.pop(call_sid, None)
 
+    def parked(self) -> Sequence[Parked]:
+        """Return all that are parked, the oldest first."""
+        return list(self._parked.values())
+
     def take_overdue(self) -> list[CallRecord]:
         """Give up the calls of which nobody has told for too long, and the oldest where there are too many."""
         now, surplus = trio.current_time(), len(self._parked) - self.places
-        overdue = [
-            record for index, (until, record) in enumerate(self._parked.values()) if until <= now or index < surplus
-        ]
+        overdue = [one.record for index, one in enumerate(self._parked.values()) if one.until <= now or index < surplus]
         for record in overdue:
             self.leave(record.call_sid)
         return overdue

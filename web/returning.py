@@ -55,6 +55,13 @@ class Returns:
         ended = attrs.evolve(record, outcome=outcome, transfers=(*record.transfers[:-1], *transfers))
         await self.office.services.records.save(ended)
 
+    async def over(self, call_sid: str) -> None:
+        """Take in that a call does not come back; a worker that carried it, and waits for that, is left word."""
+        await self.office.streams.settle(call_sid, SETTLE_SECONDS)
+        call = self.office.board.find(call_sid)
+        if not self.office.announced.over(call_sid) and (call is None or not call.streamed):
+            await self.office.admissions.note_over(call_sid)
+
     async def record_of(self, call_sid: str) -> CallRecord | None:
         """Return what the record says so far; None when there is none, or the database is away."""
         try:

@@ -17,6 +17,7 @@ from web.arrival import arrival_of, xml
 from web.asgi_events import target_of
 from web.board import OVER, KnownCall
 from web.dispatch import ORDER_SECONDS
+from web.ending import LOST
 from web.office import Office
 from web.orders import OrderNote
 from web.reasons import why
@@ -25,7 +26,7 @@ from web.telephony import LineError
 
 FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut", "line_dead"})
 """Outcomes after which a caller who is still there is owed an apology."""
-LOST = frozenset({"never_ran", "crashed", "cut", "caller_hung_up", "line_dead"})
+RETURNS = LOST | {"never_ran"}
 """Outcomes after which a caller who is still there gets a second stream, once: it was the stream that ended."""
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
@@ -86,6 +87,7 @@ class TwilioRoutes:
         if status in OVER:
             self.office.slots.release(order)
             self.office.slots.release(call_sid)
+            self.office.announced.over(call_sid)
             await self._conclude(form, order)
         _log.info("call_progressed", call_sid=call_sid, status=status, error_code=form.get("ErrorCode"))
         return Response("", 204)
@@ -117,14 +119,16 @@ class TwilioRoutes:
         call_sid = form.get("CallSid", "")
         if form.get("CallStatus", "") in OVER:
             await returns.conclude(call_sid, "caller_hung_up", "canceled")
+            await returns.over(call_sid)
             return xml(twiml.nothing())
         transfer = await self.office.admissions.holes.peek(f"transfer {call_sid}")
         if transfer is not None:  # the stream was stopped by the transfer, whose document has taken its place
             return xml(transfer.decode())
         await self.office.streams.end(call_sid, SETTLE_SECONDS)
         outcome = await self._outcome(call_sid)
-        if outcome in LOST and "again" not in request.args:
+        if outcome in RETURNS and "again" not in request.args:
             return xml(await returns.take_back(form, again=True))
+        await returns.over(call_sid)
         if outcome not in FAILED:
             return xml(twiml.hang_up())
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)

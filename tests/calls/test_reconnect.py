@@ -15,6 +15,7 @@ from simulators.scenario import parse_scenario
 from simulators.twilio import SimulatedCall, VerbExecuted
 from tests.calls.exchange import Switchboard, open_switchboard
 from tests.calls.test_person import FIRST, ROSTER, heard, said
+from tests.web.fakes import client_of
 
 SCENARIO = parse_scenario(
     """
@@ -121,3 +122,50 @@ async def test_a_stream_that_only_twilio_knows_to_be_over_is_ended_and_its_call_
     assert "<Stream" in answer.text
     assert (record.outcome, len(there.streams), there.slots.taken) == ("completed", 2, 0)
     assert said(record) == ["When do you open?", "Thank you, goodbye."]
+
+
+# One call is one ended call
+
+
+async def ended_as(there: Switchboard) -> dict[str, float]:
+    """Return what the server has counted as ended, by outcome."""
+    async with client_of(there.app) as client:
+        lines = (await client.get("/metrics")).text.splitlines()
+    told = [line.rpartition(" ") for line in lines if line.startswith("switchboard_calls_ended_total")]
+    return {labels.partition('outcome="')[2].rstrip('"}'): float(count) for labels, _, count in told}
+
+
+@pytest.mark.parametrize("cut_after", [None, 4.0], ids=["crashed", "cut"])
+async def test_a_call_with_two_streams_is_counted_and_logged_once_as_it_ended(
+    cut_after: float | None, autojump_clock: MockClock
+) -> None:
+    bug = Bug(("We open at nine.",) if cut_after is None else ())
+    with structlog.testing.capture_logs() as lines:
+        async with open_switchboard(SCENARIO, ROSTER, observe=bug) as there:
+            await call_in(there, cut_after=cut_after)
+            counted = await ended_as(there)
+
+    assert counted == {"completed": 1.0}
+    assert [line["outcome"] for line in lines if line["event"] == "call_ended"] == ["completed"]
+
+
+async def test_a_caller_who_hangs_up_is_counted_as_soon_as_twilio_says_so(autojump_clock: MockClock) -> None:
+    hangs_up = attrs.evolve(
+        SCENARIO, caller=attrs.evolve(SCENARIO.caller, lines=SCENARIO.caller.lines[:1], hangs_up=True)
+    )
+    async with open_switchboard(hangs_up, ROSTER) as there:
+        await call_in(there)
+        counted = await ended_as(there)
+
+    assert counted == {"caller_hung_up": 1.0}
+
+
+async def test_a_call_whose_second_stream_is_lost_too_is_counted_when_the_line_has_apologised(
+    autojump_clock: MockClock,
+) -> None:
+    twice = Bug((FIRST.greeting, POLICY.reconnected))
+    async with open_switchboard(SCENARIO, ROSTER, observe=twice) as there:
+        await call_in(there)
+        counted = await ended_as(there)
+
+    assert counted == {"crashed": 1.0}

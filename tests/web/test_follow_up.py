@@ -1,0 +1,165 @@
+"""What becomes of calls that may come back: each gets one end, whoever hears of it, and if nobody does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from store.memory import MemoryRecords
+from store.records import CallRecord, TransferRecord
+from tests.web.fakes import CALL_SID, Exchange, FakeLine, exchange, record, voice_form
+from web.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
+from web.media import MediaDoor
+from web.office import Office
+from web.parking import LONGEST_TALK, LOST_SECONDS
+from web.pigeonholes import Pigeonholes
+from web.telephony import LineError
+
+PUT_THROUGH = record(outcome="transferring", transfers=(TransferRecord("qualifier", 9.0, "wants a person"),))
+LOST = record(outcome="crashed")
+
+
+def office_of(there: Exchange) -> Office:
+    return cast("MediaDoor", there.app.asgi_app).office
+
+
+def ended(there: Exchange) -> list[str]:
+    """Return the outcomes that the worker has counted, each as often as it has."""
+    told = [line.rpartition(" ") for line in office_of(there).counts.render().decode().splitlines()]
+    counted = {
+        labels.partition('outcome="')[2][:-2]: float(count) for labels, _, count in told if "ended_total{" in labels
+    }
+    return [outcome for outcome, count in counted.items() for _ in range(int(count))]
+
+
+async def save(there: Exchange, kept: CallRecord) -> None:
+    await office_of(there).services.records.save(kept)
+
+
+async def kept_of(there: Exchange) -> CallRecord:
+    kept = await there.records.get(CALL_SID)
+    assert kept is not None
+    return kept
+
+
+@asynccontextmanager
+async def following(*workers: Exchange) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        for there in workers:
+            nursery.start_soon(FollowUp(office_of(there)).run)
+        await wait_all_tasks_blocked()
+        yield
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("status", ["completed", "no-answer", None])
+async def test_a_transfer_of_which_nothing_is_heard_is_asked_after_and_ends(
+    status: str | None, autojump_clock: MockClock
+) -> None:
+    there = exchange(line=FakeLine(statuses={} if status is None else {CALL_SID: status}))
+    async with following(there):
+        await save(there, PUT_THROUGH)
+        await trio.sleep(FIRST_ASK - LOOK_SECONDS)
+        early = ended(there)
+        await trio.sleep(2 * LOOK_SECONDS)
+
+    kept = await kept_of(there)
+    assert (early, ended(there)) == ([], ["transfer_unknown"])
+    assert (kept.outcome, kept.transfers[0].outcome) == ("transfer_unknown", "unknown")
+    assert (office_of(there).announced.parking.parked(), there.slots.free) == ([], there.slots.capacity)
+
+
+@pytest.mark.parametrize("line", [FakeLine(statuses={CALL_SID: "in-progress"}), FakeLine(LineError("down"))])
+async def test_a_transfer_that_may_go_on_is_waited_for_as_long_as_a_call_can_last(
+    line: FakeLine, autojump_clock: MockClock
+) -> None:
+    there = exchange(line=line)
+    async with following(there):
+        await save(there, PUT_THROUGH)
+        await trio.sleep(LONGEST_TALK - ASK_SECONDS)
+        early = (await kept_of(there)).outcome
+        await trio.sleep(2 * ASK_SECONDS)
+
+    assert (early, (await kept_of(there)).outcome, ended(there)) == (
+        "transferring",
+        "transfer_unknown",
+        ["transfer_unknown"],
+    )
+
+
+async def test_a_transfer_that_was_under_way_when_the_server_was_stopped_is_asked_after_by_the_next(
+    autojump_clock: MockClock,
+) -> None:
+    first = exchange()
+    await save(first, PUT_THROUGH)
+    second = exchange(line=FakeLine(statuses={CALL_SID: "completed"}), records=first.records)
+    async with following(second):
+        await trio.sleep(FIRST_ASK + LOOK_SECONDS)
+
+    assert ((await kept_of(second)).outcome, ended(second)) == ("transfer_unknown", ["transfer_unknown"])
+
+
+async def test_a_lost_call_of_which_nothing_is_heard_is_counted_all_the_same(autojump_clock: MockClock) -> None:
+    there = exchange()
+    async with following(there):
+        await save(there, LOST)
+        await trio.sleep(LOST_SECONDS - LOOK_SECONDS)
+        early = ended(there)
+        await trio.sleep(2 * LOOK_SECONDS)
+
+        assert (early, ended(there)) == ([], ["crashed"])
+
+
+async def test_a_lost_call_is_counted_when_the_server_is_stopped(autojump_clock: MockClock) -> None:
+    there = exchange()
+    async with following(there):
+        await save(there, LOST)
+    at_the_end = ended(there)
+    await save(there, record(outcome="cut"))
+
+    assert (at_the_end, sorted(ended(there))) == (["crashed"], ["crashed", "cut"])
+
+
+def two_workers(line: FakeLine) -> tuple[Exchange, Exchange]:
+    holes, records = Pigeonholes(), MemoryRecords()
+    return exchange(holes=holes, records=records, line=line), exchange(holes=holes, records=records, line=line)
+
+
+async def test_a_lost_call_whose_end_another_worker_hears_of_is_counted_by_the_one_that_had_it(
+    autojump_clock: MockClock,
+) -> None:
+    first, second = two_workers(FakeLine())
+    async with following(first, second):
+        await save(first, LOST)
+        await second.twilio("/twilio/after", voice_form() | {"CallStatus": "completed"})
+        await trio.sleep(LOOK_SECONDS + 1)
+
+        assert (ended(first), ended(second)) == (["crashed"], [])
+
+
+@pytest.mark.parametrize("before", [LOST, PUT_THROUGH], ids=["lost", "put through"])
+async def test_a_call_that_comes_back_to_another_worker_is_counted_there(
+    before: CallRecord, autojump_clock: MockClock
+) -> None:
+    first, second = two_workers(FakeLine(statuses={CALL_SID: "completed"}))
+    async with following(first, second):
+        await save(first, before)
+        await office_of(second).admissions.note_resumed(CALL_SID)  # as its stream does
+        await trio.sleep(FIRST_ASK + LOOK_SECONDS)
+        await save(second, record(outcome="completed"))
+        await trio.sleep(FIRST_ASK)
+
+    assert (ended(first), ended(second)) == ([], ["completed"])
+
+
+async def test_a_transfer_whose_end_another_worker_hears_of_is_counted_there(autojump_clock: MockClock) -> None:
+    first, second = two_workers(FakeLine(statuses={CALL_SID: "completed"}))
+    async with following(first, second):
+        await save(first, PUT_THROUGH)
+        await save(second, record(outcome="transferred"))
+        await trio.sleep(FIRST_ASK + LOOK_SECONDS)
+
+    assert (ended(first), ended(second), office_of(first).announced.parking.parked()) == ([], ["transferred"], [])
