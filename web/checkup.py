@@ -7,9 +7,10 @@ own auth token, and once unsigned, which must be refused.
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
+from typing import cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -94,7 +95,8 @@ async def check_twilio(settings: Settings, client: Client) -> Finding:
     if not numbers:
         fix = "Buy it, or set TWILIO_PHONE_NUMBER to a number of this account."
         return Finding(subject, well=False, says="the account does not have our number", fix=fix)
-    if not dict(numbers[0].capabilities or {}).get("voice", True):
+    can = cast("Mapping[str, bool]", numbers[0].capabilities or {})  # the SDK says that it is a text
+    if not can.get("voice", True):
         fix = "Set TWILIO_PHONE_NUMBER to a number that can do voice."
         return Finding(subject, well=False, says="our number takes messages only, and no calls", fix=fix)
     ours = f"{settings.lead_server_external_url}/twilio/voice"

@@ -216,7 +216,7 @@ async def test_the_client_pages_through_the_accounts_numbers() -> None:
     assert [number.phone_number for number in listed] == owned
     assert [(number.phone_number, number.voice_url) for number in found] == [(owned[3], knobs.voice_url)]
     assert isinstance(found[0].date_created, datetime)
-    assert dict(found[0].capabilities or {})["voice"]
+    assert "voice" in (found[0].capabilities or {})
 
 
 async def test_the_whole_service_stops_when_it_is_told_to() -> None:
