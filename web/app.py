@@ -46,6 +46,8 @@ def create_app(
         app.register_blueprint(routes.blueprint())
     app.after_request(harden)
     count_requests(app, office.counts)
-    at_work = WorkingHours(app.asgi_app, (dispatcher.run, FollowUp(office).run, office.counts.watch_lag))
+    at_work = WorkingHours(
+        app.asgi_app, (dispatcher.run, FollowUp(office).run, office.verdicts.run, office.counts.watch_lag)
+    )
     app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]
     return app

@@ -12,6 +12,7 @@ and nothing else. Whatever `run_call` raises is the server's to log.
 
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TypeAlias
 
 import attrs
@@ -113,6 +114,7 @@ class MediaDoor:
         with (
             bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
             office.streams.carry(call_sid),
+            office.verdicts.expecting(call_sid) if plan.direction == "outbound" else nullcontext(),
         ):
             record = await self.run_call(socket, plan, office.services)
             if record.outcome == TRANSFERRING:

@@ -21,6 +21,7 @@ from web.slots import Slots
 from web.strangers import Doorstep, Strangers
 from web.streams import Streams
 from web.telephony import Line
+from web.verdicts import Verdicts
 
 
 @attrs.frozen
@@ -38,6 +39,7 @@ class Office:
     pace: Pace
     outcomes: Outcomes
     announced: Announced
+    verdicts: Verdicts
     streams: Streams = attrs.field(factory=Streams)
     strangers: Strangers = attrs.field(factory=Strangers)
     doorstep: Doorstep = attrs.field(factory=Doorstep)
@@ -72,4 +74,5 @@ def opening(
         pace=Pace(settings.calls_per_second),
         outcomes=Outcomes(announced, admissions),
         announced=announced,
+        verdicts=Verdicts(admissions, services.intercom),
     )

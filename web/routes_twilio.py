@@ -93,16 +93,15 @@ class TwilioRoutes:
         return Response("", 204)
 
     async def amd(self) -> Response:
-        """Tell the call who has answered; one that does not run here is hung up on when it is a machine."""
+        """Tell the call who has answered, whichever worker carries it."""
         form = await request.form
         call_sid, answered_by = form.get("CallSid", ""), form.get("AnsweredBy", "")
         call = self.office.board.find(call_sid)
         if call is not None:
             call.answered_by = answered_by
         _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
-        told = self.office.services.intercom.tell(call_sid, MachineAnswered(answered_by))
-        if not told and (answered_by.startswith("machine") or answered_by == "fax"):
-            await self._leave_machine(call_sid)
+        if not self.office.services.intercom.tell(call_sid, MachineAnswered(answered_by)):
+            await self._tell_elsewhere(call_sid, answered_by)
         return Response("", 204)
 
     async def stream(self) -> Response:
@@ -175,7 +174,13 @@ class TwilioRoutes:
         self.office.board.add(shown)
         self.office.board.name(shown.id, admission.call_sid)
 
-    async def _leave_machine(self, call_sid: str) -> None:
+    async def _tell_elsewhere(self, call_sid: str, answered_by: str) -> None:
+        """Leave a verdict for whoever carries the call; hang up on a machine where it is certain that nobody does."""
+        admissions = self.office.admissions
+        await admissions.note_verdict(call_sid, answered_by)
+        is_machine = answered_by.startswith("machine") or answered_by == "fax"
+        if not is_machine or not await admissions.is_on_its_way(call_sid):
+            return
         try:
             await self.office.line.hang_up(call_sid)
         except LineError as exc:

@@ -27,7 +27,11 @@ from web.pigeonholes import Pigeonholes
 async def token_of(there: Exchange, call_sid: str = CALL_SID) -> str:
     """Ask what to do with a call, as Twilio does, and read the token in the answer."""
     answer = await there.twilio("/twilio/voice", voice_form(call_sid))
-    return answer.text.partition('name="token" value="')[2].partition('"')[0]
+    return token_in(answer.text)
+
+
+def token_in(twiml: str) -> str:
+    return twiml.partition('name="token" value="')[2].partition('"')[0]
 
 
 async def test_a_signed_stream_with_its_token_becomes_a_call(autojump_clock: MockClock) -> None:

@@ -227,7 +227,7 @@ async def test_a_machine_is_left_and_a_person_is_not(
     verdict: str, hung_up: list[str], autojump_clock: MockClock
 ) -> None:
     there = exchange()
-    await there.twilio("/twilio/voice", voice_form())
+    await there.twilio("/twilio/voice", voice_form(outbound=True))
 
     answer = await there.twilio("/twilio/amd", form(AnsweredBy=verdict))
 
@@ -247,6 +247,7 @@ async def test_a_running_call_is_told_who_has_answered_and_decides(verdict: str,
 
 async def test_a_hang_up_that_fails_is_not_twilios_problem(autojump_clock: MockClock) -> None:
     there = exchange(line=FakeLine(refusal=LineError("down", code=20500)))
+    await there.twilio("/twilio/voice", voice_form(outbound=True))
 
     assert (await there.twilio("/twilio/amd", form(AnsweredBy="fax"))).status_code == 204
 

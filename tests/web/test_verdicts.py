@@ -1,0 +1,92 @@
+"""A verdict that reaches another worker than the call's is the call's all the same, and hangs up on nobody."""
+
+from typing import cast
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.call import CallPlan
+from actors.messages import MachineAnswered
+from protocol.wire import WebSocket
+from tests.web.fakes import CALL_SID, Exchange, FakeCalls, Peer, exchange, voice_form
+from tests.web.test_media import token_in
+from web.admission import Admissions
+from web.media import MediaDoor
+from web.office import Office
+from web.pigeonholes import Holes, Pigeonholes
+from web.verdicts import EXPECTED_SECONDS, LOOK_SECONDS, Verdicts
+
+
+def office_of(there: Exchange) -> Office:
+    return cast("MediaDoor", there.app.asgi_app).office
+
+
+async def stays(socket: WebSocket, _: CallPlan) -> None:
+    await trio.sleep_forever()
+
+
+async def hears_elsewhere(verdict: str, carrier: Holes, other: Holes) -> tuple[list[object], list[str]]:
+    """Have one worker carry a call, and another be told who answered; return what the call hears, and who hung up."""
+    first, second = exchange(calls=FakeCalls(stays), holes=carrier), exchange(holes=other)
+    token = token_in((await first.twilio("/twilio/voice", voice_form(outbound=True))).text)
+    heard: list[object] = []
+    with first.intercom.open(CALL_SID) as mailbox:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(office_of(first).verdicts.run)
+            nursery.start_soon(Peer().starts(token).visit, first.app)
+            await trio.sleep(5)
+            await second.twilio("/twilio/amd", {"CallSid": CALL_SID, "AnsweredBy": verdict})
+            with trio.move_on_after(LOOK_SECONDS + 0.5):
+                heard.append(await mailbox.receive())
+                heard.append(await mailbox.receive())
+            nursery.cancel_scope.cancel()
+    return heard, [*first.line.hung_up, *second.line.hung_up]
+
+
+@pytest.mark.parametrize("verdict", ["human", "machine_start", "machine_end_beep", "fax"])
+async def test_a_verdict_at_another_worker_is_told_to_the_call_once_and_hangs_nobody_up(
+    verdict: str, autojump_clock: MockClock
+) -> None:
+    holes = Pigeonholes()
+
+    assert await hears_elsewhere(verdict, holes, holes) == ([MachineAnswered(verdict)], [])
+
+
+async def test_a_worker_that_sees_nothing_of_the_others_hangs_nobody_up(autojump_clock: MockClock) -> None:
+    assert await hears_elsewhere("machine_start", Pigeonholes(), Pigeonholes()) == ([], [])
+
+
+async def test_a_verdict_that_comes_before_the_call_reads_is_kept_for_it(autojump_clock: MockClock) -> None:
+    office = office_of(exchange())
+    await office.admissions.note_verdict(CALL_SID, "machine_start")
+    with office.verdicts.expecting(CALL_SID):
+        await office.verdicts.look()
+        with office.services.intercom.open(CALL_SID) as mailbox:
+            await office.verdicts.look()
+
+            assert mailbox.receive_nowait() == MachineAnswered("machine_start")
+
+
+class CountingHoles(Pigeonholes):
+    """Counts how often somebody looks."""
+
+    looks = 0
+
+    async def peek(self, name: str) -> bytes | None:
+        self.looks += 1
+        return await super().peek(name)
+
+
+async def test_nobody_looks_for_a_verdict_that_cannot_come_any_more(autojump_clock: MockClock) -> None:
+    holes = CountingHoles()
+    verdicts = Verdicts(Admissions(holes), office_of(exchange()).services.intercom)
+    with verdicts.expecting(CALL_SID):
+        await trio.sleep(EXPECTED_SECONDS)
+        await verdicts.look()
+        await verdicts.look()
+    with verdicts.expecting(CALL_SID):
+        pass
+    await verdicts.look()
+
+    assert holes.looks == 1
