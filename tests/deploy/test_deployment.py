@@ -1,6 +1,7 @@
 """The numbers of the manifest and the Dockerfile hang together with the program's own."""
 
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,16 +65,21 @@ async def test_the_probes_and_the_metric_are_there(manifest: Mapping[str, Any], 
     assert float(metric["target"]["averageValue"]) < float(_environment(pod)["MAX_CALLS"])
 
 
+def test_what_is_installed_is_the_program_whole_and_nothing_else() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    modules = {path.name for path in ROOT.glob("*.py")}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+
+    installed = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert list(installed) == ["only-include"], "hatch takes nothing besides `packages`, whatever `include` says"
+    assert set(installed["only-include"]) == (modules | packages) - {"tests", "bench"}
+
+
 def test_the_container_copies_what_is_installed_and_does_not_run_as_root() -> None:
     dockerfile, ignored = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text()
-    packages = re.findall(r"^packages = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[0]
-    wanted = {name.strip('" ') for name in packages.split(",")} | {
-        "cli.py",
-        "server.py",
-        "setting_values.py",
-        "settings.py",
-    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = {*project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"], "pyproject.toml", "README.md"}
 
-    assert {line[1:] for line in ignored.splitlines() if line.startswith("!")} >= wanted
+    assert {line[1:] for line in ignored.splitlines() if line.startswith("!")} == wanted
     assert re.search(r"^USER switchboard$", dockerfile, re.MULTILINE)
     assert re.search(r'^CMD \["switchboard", "serve"\]$', dockerfile, re.MULTILINE)
