@@ -74,7 +74,19 @@ class Tally:
 
 def _target(rng: Random) -> str:
     target = rng.choice(PATHS)
-    query = rng.choice(["", "", "?order=abc", "?limit=0", "?limit=99", "?order=%00&order=2", "?bodySHA256=x"])
+    query = rng.choice(
+        [
+            "",
+            "",
+            "?order=abc",
+            "?limit=0",
+            "?limit=99",
+            "?order=%00&order=2",
+            "?bodySHA256=x",
+            "?goodbye=yes",
+            "?goodbye=%00",
+        ]
+    )
     return target + query
 
 

@@ -79,8 +79,8 @@ async def start(media: OpenSocket, token: str) -> None:
     await media.send_message(orjson.dumps(frame).decode())
 
 
-async def token_of(there: Exchange) -> str:
-    answer = await there.twilio("/twilio/voice", voice_form())
+async def token_of(there: Exchange, call_sid: str = CALL_SID) -> str:
+    answer = await there.twilio("/twilio/voice", voice_form(call_sid))
     return answer.text.partition('name="token" value="')[2].partition('"')[0]
 
 

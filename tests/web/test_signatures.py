@@ -92,7 +92,7 @@ def app_behind(signatures: TwilioSignatures) -> QuartTrio:
     async def yes(path: str) -> Response:
         return Response(path)
 
-    app.add_url_rule("/<path:path>", "yes", yes, methods=["POST"])
+    app.add_url_rule("/<path:path>", "yes", yes, methods=["GET", "POST"])
     return app
 
 
