@@ -11,6 +11,7 @@ from settings import Settings
 from web.dispatch import Dispatcher
 from web.follow_up import FollowUp
 from web.media import MediaDoor, RunCall
+from web.no_shows import NoShows
 from web.office import opening
 from web.pigeonholes import Holes
 from web.routes_calls import CallRoutes
@@ -46,8 +47,7 @@ def create_app(
         app.register_blueprint(routes.blueprint())
     app.after_request(harden)
     count_requests(app, office.counts)
-    at_work = WorkingHours(
-        app.asgi_app, (dispatcher.run, FollowUp(office).run, office.verdicts.run, office.counts.watch_lag)
-    )
+    follow = (FollowUp(office).run, NoShows(office).run, office.verdicts.run, office.counts.watch_lag)
+    at_work = WorkingHours(app.asgi_app, (dispatcher.run, *follow))
     app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]
     return app

@@ -119,6 +119,15 @@ class Board:
         if call is not None:
             self._ids.pop(call.call_sid, None)
 
+    def overdue(self, seconds: float) -> list[KnownCall]:
+        """Return the calls that came in, had no stream here, and were not heard of for so long."""
+        before = trio.current_time() - seconds
+        return [
+            call
+            for call in self._calls.values()
+            if call.direction == "inbound" and not call.streamed and not call.outcome and call.heard_at <= before
+        ]
+
     def newest(self) -> Iterator[KnownCall]:
         """Go through the calls, newest first."""
         return reversed(list(self._calls.values()))

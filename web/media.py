@@ -109,8 +109,7 @@ class MediaDoor:
         if admitted.resumes and (record := await Returns(office).record_of(call_sid)) is not None:
             plan = attrs.evolve(plan, resumption=Resumption(record, admitted.unreached))
         office.board.streaming(call_sid)
-        if plan.direction == "outbound":
-            await office.admissions.note_streamed(call_sid)
+        await office.admissions.note_streamed(call_sid)
         with (
             bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
             office.streams.carry(call_sid),

@@ -4,10 +4,10 @@ Webhooks, REST requests and media sockets all go the way they go on the network,
 clock's. The server's tasks have a nursery of their own: what a call leaves behind keeps a test from ending.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from random import Random
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -29,7 +29,7 @@ from simulators.faults import FaultPlan
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from simulators.scenario import Scenario
 from simulators.twilio import SimulatedCall, TwilioKnobs, TwilioSimulator
-from simulators.twilio.dialling import Headers, StreamError
+from simulators.twilio.dialling import DialStream, Headers, StreamError
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.calls.harness import unavailable
@@ -41,6 +41,17 @@ from web.slots import Slots
 from web.telephony import TwilioLine, twilio_client
 
 T = TypeVar("T")
+Asgi: TypeAlias = Callable[..., Awaitable[None]]
+
+
+@attrs.frozen
+class Trouble:
+    """What is wrong between the two sides: how Twilio is, how it dials, and the ways to its REST service and to us."""
+
+    twilio: TwilioKnobs = attrs.field(factory=lambda: TwilioKnobs(bundle=4))
+    dial: Callable[[DialStream], DialStream] = lambda dial: dial
+    rest: Callable[[Asgi], Asgi] = lambda app: app
+    webhooks: Callable[[Asgi], Asgi] = lambda app: app
 
 
 @attrs.define(eq=False)
@@ -172,10 +183,11 @@ async def open_switchboard(
     *,
     policy: CallPolicy | None = None,
     observe: Callable[[Entry], None] = ignore,
+    trouble: Trouble | None = None,
     **changes: str,
 ) -> AsyncIterator[Switchboard]:
     """Open the world for a scenario, with changed settings by variable name; close it when all is quiet."""
-    chosen, rng, entries = settings(**changes), Random(0), list[Entry]()
+    chosen, rng, entries, trouble = settings(**changes), Random(0), list[Entry](), trouble or Trouble()
 
     def note(entry: Entry) -> None:
         entries.append(entry)
@@ -191,16 +203,16 @@ async def open_switchboard(
             assert door.app is not None
             await door.app(scope, receive, send)  # type: ignore[arg-type]
 
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(to_app), timeout=600) as webhooks:  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(trouble.webhooks(to_app)), timeout=600) as webhooks:
             twilio = TwilioSimulator(
                 scenario,
                 webhooks,
                 chosen.twilio_account_sid,
                 chosen.twilio_auth_token,
-                TwilioKnobs(bundle=4),
-                dial=door.dial,
+                trouble.twilio,
+                dial=trouble.dial(door.dial),
             )
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(twilio)) as rest:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(trouble.rest(twilio))) as rest:
                 client = twilio_client(
                     chosen.twilio_account_sid, chosen.twilio_auth_token, "http://api.twilio.test", rest, rng
                 )

@@ -5,8 +5,8 @@ broken promise as a sentence. It knows which faults were thrown only from the si
 cannot keep is named in `excused`, by the case, with a reason of its own.
 
 1 nothing is left · 2 every word is heard, once · 3 one voice at a time, none after `clear` · 4 no long silence ·
-5 goodbyes are heard · 6 one record · 7 no peer can crash a call · 8 it ends in time · 10 no secrets in the logs
-(9, the slots, belongs to the web layer).
+5 goodbyes are heard · 6 one record · 7 no peer can crash a call · 8 it ends in time · 9 no slot leaks ·
+10 no secrets in the logs. Of calls that only rang, `ringing.py` asks the same, as far as it can be asked.
 """
 
 import math
@@ -348,16 +348,26 @@ def it_ends_in_time(played: Witnessed) -> Iterator[str]:
         yield f"the call lasted {ended(played):.1f} s, until {until:.1f} s with somebody speaking or waiting"
 
 
+# 9
+
+
+def slots_are_free(played: Witnessed) -> Iterator[str]:
+    if played.slots.taken:
+        yield f"{played.slots.taken} of {played.slots.capacity} slots are taken, and the call is over"
+
+
 # 10
 
-_NUMBER: Final = re.compile(r"\+\d{8,15}")
+SECRET_NUMBER: Final = re.compile(r"\+\d{8,15}")
 
 
 def no_secrets_in_the_logs(played: Witnessed) -> Iterator[str]:
     said = {turn.text for turn in played.the_record.transcript} | {line.text for line in spoken_lines(played)}
     for line in played.logs:
         text = repr(line)
-        if line["log_level"] != "debug" and (_NUMBER.search(text) or any(words in text for words in said if words)):
+        if line["log_level"] != "debug" and (
+            SECRET_NUMBER.search(text) or any(words in text for words in said if words)
+        ):
             yield f"the log says {text}"
 
 
@@ -380,5 +390,6 @@ PROMISES: Final[dict[int, Callable[[Witnessed], Iterator[str]]]] = {
     4: no_long_silence,
     5: goodbyes_are_heard,
     8: it_ends_in_time,
+    9: slots_are_free,
     10: no_secrets_in_the_logs,
 }

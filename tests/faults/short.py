@@ -28,6 +28,7 @@ from simulators.speech import synthesise
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.calls.harness import Played, play
+from web.slots import Slots
 
 SHORT = load_scenario(Path(__file__).with_name("short.toml"))
 BUNDLE = 10
@@ -119,6 +120,8 @@ class Witnessed(Played):
     logs: Sequence[MutableMapping[str, Any]] = ()
     escaped: BaseException | None = None
     """What came out of the call though nothing may."""
+    slots: Slots = attrs.field(factory=lambda: Slots(1))
+    """The call holds one of them, as it does behind the media door."""
 
 
 @contextmanager
@@ -157,17 +160,18 @@ def throw(
         with trio.fail_after(LONGEST):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stop, name="the caller hangs up")
-                await play(
-                    script,
-                    faults,
-                    policy=policy,
-                    knobs=knobs,
-                    roster=ROSTER,
-                    seed=seed,
-                    bundle=BUNDLE,
-                    played=done,
-                    clips=filler_clips(),
-                )
+                with done.slots.take("the call"):
+                    await play(
+                        script,
+                        faults,
+                        policy=policy,
+                        knobs=knobs,
+                        roster=ROSTER,
+                        seed=seed,
+                        bundle=BUNDLE,
+                        played=done,
+                        clips=filler_clips(),
+                    )
                 nursery.cancel_scope.cancel(reason="call over")
 
     with structlog.testing.capture_logs() as logs, ordered_by(order):

@@ -101,6 +101,10 @@ def take_too_long(played: Witnessed) -> None:
     played.entries[-1] = attrs.evolve(played.entries[-1], at=201.0)
 
 
+def leak_a_slot(played: Witnessed) -> None:
+    played.slots._taken.add("the call")
+
+
 def log_a_number(played: Witnessed) -> None:
     played.logs = [{"event": "call_started", "log_level": "info", "caller": "+15551230042"}]
 
@@ -127,6 +131,7 @@ def log_what_was_said(played: Witnessed) -> None:
         (7, crash),
         (7, crash_a_session_by_a_mistake),
         (8, take_too_long),
+        (9, leak_a_slot),
         (10, log_a_number),
         (10, log_what_was_said),
     ],

@@ -1,0 +1,106 @@
+"""A caller who never came has a record; one who is heard elsewhere, or is still on the way, has none of ours."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from store.memory import MemoryRecords
+from store.records import CallRecord
+from tests.web.fakes import CALL_SID, LEAD, LINE, FakeLine, services, settings
+from web.board import KnownCall
+from web.no_shows import LOOK_SECONDS, OVERDUE_SECONDS, NoShows
+from web.office import Office, opening
+
+SOON = OVERDUE_SECONDS + LOOK_SECONDS
+
+
+@attrs.define
+class World:
+    office: Office
+    records: MemoryRecords
+
+    async def kept(self) -> list[tuple[str, str, str]]:
+        return [(record.call_sid, record.outcome, record.direction) for record in await self.records.list()]
+
+
+class Broken(MemoryRecords):
+    """A store with a bug, which is hit once."""
+
+    hit: bool = False
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        if not self.hit:
+            self.hit = True
+            raise KeyError(call_sid)
+        return await super().get(call_sid)
+
+
+@asynccontextmanager
+async def world(direction: str = "inbound", records: MemoryRecords | None = None) -> AsyncIterator[World]:
+    """A call that has rung at a worker that looks for no-shows."""
+    records, line = records or MemoryRecords(), FakeLine()
+    office = opening(settings(), services(line, records), line)
+    office.board.add(KnownCall(CALL_SID, direction, LEAD, LINE, "ringing", CALL_SID))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(NoShows(office).run)
+        yield World(office, records)
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+async def test_a_caller_who_never_came_has_one_record(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await trio.sleep(OVERDUE_SECONDS - 1)
+        early = await there.kept()
+        await trio.sleep(3 * SOON)
+
+        assert early == []
+        assert await there.kept() == [(CALL_SID, "never_ran", "inbound")]
+
+
+async def test_news_of_a_call_puts_it_off(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await trio.sleep(OVERDUE_SECONDS - 1)
+        there.office.board.progress(CALL_SID, "in-progress", 1)
+        await trio.sleep(LOOK_SECONDS + 2)
+
+        assert await there.kept() == []
+
+
+async def test_a_caller_who_has_come_has_a_record_of_their_own(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        there.office.board.streaming(CALL_SID)
+        await trio.sleep(SOON)
+
+        assert await there.kept() == []
+        assert there.office.board.find(CALL_SID) is not None
+
+
+async def test_a_caller_whom_another_worker_has_is_shown_there(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await there.office.admissions.note_streamed(CALL_SID)
+        await trio.sleep(SOON)
+
+        assert await there.kept() == []
+        assert there.office.board.find(CALL_SID) is None
+
+
+async def test_a_bug_in_the_store_does_not_end_the_server(autojump_clock: MockClock) -> None:
+    other = "CA" + "2" * 32
+    with capture_logs() as logs:
+        async with world(records=Broken()) as there:
+            there.office.board.add(KnownCall(other, "inbound", LEAD, LINE, "ringing", other))
+            await trio.sleep(SOON)
+
+            assert [call_sid for call_sid, *_ in await there.kept()] == [other]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["no_show_crashed"]
+
+
+async def test_an_order_is_followed_by_whoever_placed_it(autojump_clock: MockClock) -> None:
+    async with world("outbound") as there:
+        await trio.sleep(SOON)
+
+        assert await there.kept() == []
