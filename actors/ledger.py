@@ -400,12 +400,10 @@ class Ledger:
 
     def _end(self, reply: Reply) -> None:
         started = self.journal.started
-        for start, stop in reply.spoken:
+        for start, stop in reply.end():
             self.journal.note(
                 AgentSpoke(reply.agent, reply.generation, round(start - started, 3), round(stop - started, 3))
             )
-        reply.closed = True
-        reply.ended.set()
         self.journal.note(ReplyEnded(reply.agent, reply.generation, reply.text, reply.heard_text(), reply.complete))
 
     def _move_floor(self) -> None:

@@ -10,6 +10,9 @@ from protocol.audio import BYTES_PER_SECOND
 
 _BYTES_PER_CHARACTER = BYTES_PER_SECOND / 15
 """Speech runs at some fifteen characters a second: used only for a sentence whose audio never arrived in full."""
+_ENDED = trio.Event()
+_ENDED.set()
+"""What has ended is in the transcript for as long as the call is: one event does for all of it."""
 
 
 @attrs.define(eq=False)
@@ -52,7 +55,7 @@ class Reply:
         """Make one that was heard on an earlier stream of the call, as far as it was."""
         reply = cls(agent, 0, 0.0, received=1, played=1, whole=True, closed=True, cut=cut)
         reply.add_text(text)
-        reply.ended.set()
+        reply.end()
         return reply
 
     @property
@@ -69,6 +72,13 @@ class Reply:
         (The first audio of a sentence comes just before its text: Deepgram reference, section 6.2.)
         """
         self._sentences.append((text, self.received if self._sentences else 0))
+
+    def end(self) -> list[tuple[float, float]]:
+        """Wake whoever waits for its end; return when it was heard, which nobody else will ask."""
+        self.closed = True
+        self.ended.set()
+        spoken, self.spoken, self.ended = self.spoken, [], _ENDED
+        return spoken
 
     def add_spoken(self, start: float, stop: float) -> None:
         if self.spoken and start - self.spoken[-1][1] < 0.05:
