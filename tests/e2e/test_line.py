@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from trio.testing import MockClock
 
+from actors.policy import CallPolicy
 from tests.e2e.line import open_line
+from tests.e2e.test_drain import SILENT, wait_carried
 
 
 async def test_a_call_that_comes_in_is_carried_to_its_goodbye(tmp_path: Path, fast_clock: MockClock) -> None:
@@ -15,3 +18,21 @@ async def test_a_call_that_comes_in_is_carried_to_its_goodbye(tmp_path: Path, fa
         record = await line.record_of(call)
     assert (record.direction, record.outcome) == ("inbound", "completed")
     assert [turn.text for turn in record.transcript if turn.speaker == "caller"] == ["No, thank you."]
+
+
+@pytest.mark.parametrize(("goodbye", "is_said"), [("no", False), ("yes", True)])
+async def test_an_operator_ends_a_call_at_once_or_with_a_goodbye(
+    goodbye: str, is_said: bool, tmp_path: Path, fast_clock: MockClock
+) -> None:
+    async with open_line(tmp_path, SILENT) as line:
+        call = line.call_in()
+        await wait_carried(line, 1)
+        answer = await line.operator.delete(f"/calls/{call.sid}?goodbye={goodbye}")
+        await line.wait_over(call)
+        counted = (await line.operator.get("/metrics")).text
+
+        record = await line.record_of(call)
+    heard = [turn.heard for turn in record.transcript if turn.speaker != "caller"]
+    assert (answer.status_code, record.outcome) == (202, "ended_by_operator")
+    assert (CallPolicy().closing_sentence in heard) == is_said
+    assert 'switchboard_calls_ended_total{direction="inbound",outcome="ended_by_operator"} 1.0' in counted
