@@ -49,6 +49,14 @@ MUTANTS = (
         ("tests/calls/test_whole_call.py",),
     ),
     Mutant(
+        2,
+        "every word is heard once: a turn that a handoff has cut off counts as heard",
+        "actors/tape.py",
+        "if self._released is not None and self._has_cut:",
+        "if self._released is not None and self._has_cut and not self._has_cut:",
+        ("tests/faults/test_found.py",),
+    ),
+    Mutant(
         3,
         "no cancelled reply after clear: late audio has a way in",
         "actors/ledger.py",
@@ -87,6 +95,14 @@ MUTANTS = (
         "with trio.move_on_after(services.policy.settle, shield=True) as settling:",
         "with trio.move_on_after(services.policy.settle) as settling:",
         ("tests/calls/test_sweep.py",),
+    ),
+    Mutant(
+        6,
+        "every call leaves a record: nobody looks for callers who never came",
+        "web/app.py",
+        "NoShows(office).run, ",
+        "",
+        ("tests/faults/test_ringing.py",),
     ),
     Mutant(
         7,
