@@ -103,7 +103,8 @@ class Played:
 
 
 def unavailable(status: int) -> Exception:
-    return AgentUnavailable(f"HTTP {status}", retryable=status not in {400, 401, 403, 404})
+    """Say why there is no session, as `web/connect.py` does."""
+    return AgentUnavailable(f"HTTP {status}", retryable=status not in {400, 401, 403, 404}, is_busy=status == 429)
 
 
 async def answer_start(socket: WebSocket) -> StreamStarted:
