@@ -4,5 +4,5 @@ import os
 
 from hypothesis import settings
 
-EXAMPLES = 100 if os.environ.get("FAULT_MATRIX") == "full" else 40
+EXAMPLES = 100 if os.environ.get("FAULT_MATRIX") == "full" else 30
 DRAWN = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)

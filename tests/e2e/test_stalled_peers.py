@@ -56,11 +56,14 @@ async def listening(talk: Talk, *, buffer: int | None = None) -> AsyncIterator[i
 
 @pytest.mark.parametrize(
     ("speaks", "died_of", "after"),
-    [(True, "reads nothing", 10 + 2), (False, "no media", 10)],
+    [(True, {"reads nothing", "plays nothing"}, 10 + 2), (False, {"no media"}, 10)],
     ids=["it does not read", "it does not speak"],
 )
-async def test_a_line_that_stalls_is_left(speaks: bool, died_of: str, after: float, fast_clock: MockClock) -> None:
-    """The buffers between hold less than two seconds of audio; and nobody waits long for a goodbye."""
+async def test_a_line_that_stalls_is_left(speaks: bool, died_of: set[str], after: float, fast_clock: MockClock) -> None:
+    """The buffers between hold less than two seconds of audio; and nobody waits long for a goodbye.
+
+    Who does not read plays nothing either: which of the two is noticed first depends on what the buffers took.
+    """
     watched, ends = Watched(), list[tuple[CallerHungUp, float]]()
 
     async def carry(stream: trio.SocketStream) -> None:
@@ -84,7 +87,7 @@ async def test_a_line_that_stalls_is_left(speaks: bool, died_of: str, after: flo
                 await trio.sleep(0.5)
 
     ((left, took),) = ends
-    assert left == CallerHungUp(died_of)
+    assert left.how in died_of
     assert 10 <= took <= after + CLOSE_SECONDS + SLACK
 
 

@@ -76,7 +76,7 @@ def cannot_keep(played: Witnessed) -> set[int]:
 
 
 @settings(
-    max_examples=SEARCHED or (80 if os.environ.get("FAULT_MATRIX") == "full" else 30),
+    max_examples=SEARCHED or (80 if os.environ.get("FAULT_MATRIX") == "full" else 20),
     deadline=None,
     derandomize=not SEARCHED,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
