@@ -201,10 +201,10 @@ class AgentSession:
         self, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended | Spent], nursery: trio.Nursery
     ) -> None:
         while True:
+            wire.gather(self.desk.policy.stride_for(self.desk.ledger.unplayed))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
                     self.desk.ledger.put(self.voice, data)
-                    wire.gather(self.desk.policy.stride_for(self.desk.ledger.unplayed))
                 case deepgram.ConversationText(role="user", content=text):
                     await self._on_caller_turn(text, reader)
                 case deepgram.ConversationText(role="assistant", content=text):

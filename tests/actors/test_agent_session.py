@@ -380,6 +380,18 @@ async def test_agent_audio_may_gather_for_a_quarter_of_what_the_caller_has_left_
     assert strides == [0.0, 0.03, 0.06, 0.0]
 
 
+async def test_the_first_words_of_a_reply_are_not_gathered_as_the_last_ones_were(autojump_clock: MockClock) -> None:
+    async with on_the_floor(CallPolicy(stride=0.06)) as scene:
+        await scene.far.say(words(1))
+        await trio.sleep(0.1)
+        during = scene.far.stride
+        await trio.sleep(5)
+        await scene.far.say(AgentThinking("before the audio"))
+        await trio.sleep(0.01)
+
+        assert (during, scene.far.stride) == (0.06, 0.0)
+
+
 async def test_a_turn_asked_again_is_put_to_the_model_and_its_echo_is_no_new_turn(autojump_clock: MockClock) -> None:
     async with on_the_floor(ask="What does it cost?") as scene:
         asked = await scene.far.hear(InjectUserMessage)
