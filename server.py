@@ -24,7 +24,7 @@ from settings import Settings, SettingsError, environment
 from web.app import create_app
 from web.draining import close_calls, draining
 from web.logs import configure_logs
-from web.process_memory import share_one_heap, spare_what_stays
+from web.collector import spare_what_stays
 from web.pull_server import install
 from web.services import Opened, open_services
 from web.slots import Slots
@@ -47,7 +47,6 @@ class Switchboard:
             await self._running(scope, receive, send)
 
     async def _live(self, scope: LifespanScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        share_one_heap()
         async with AsyncExitStack() as stack:
             try:
                 settings, opened = await self._open(stack)

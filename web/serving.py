@@ -16,7 +16,7 @@ from actors.journal import Entry, ignore
 from settings import Settings
 from web.app import create_app
 from web.draining import close_calls, wait_drained
-from web.process_memory import share_one_heap, spare_what_stays
+from web.collector import spare_what_stays
 from web.pull_server import install
 from web.services import open_services
 from web.slots import Slots
@@ -47,7 +47,6 @@ async def serve(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `started` gives the addresses listened on."""
-    share_one_heap()
     spare_what_stays()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         await serve_until(signals, settings, server_config(settings), observe=observe, task_status=task_status)
