@@ -22,9 +22,9 @@ from quart_trio import QuartTrio
 from agents.roster import RosterError
 from settings import Settings, SettingsError, environment
 from web.app import create_app
+from web.collector import spare_what_stays
 from web.draining import close_calls, draining
 from web.logs import configure_logs
-from web.collector import spare_what_stays
 from web.pull_server import install
 from web.services import Opened, open_services
 from web.slots import Slots

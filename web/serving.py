@@ -15,8 +15,8 @@ from hypercorn.trio import serve as hypercorn_serve
 from actors.journal import Entry, ignore
 from settings import Settings
 from web.app import create_app
-from web.draining import close_calls, wait_drained
 from web.collector import spare_what_stays
+from web.draining import close_calls, wait_drained
 from web.pull_server import install
 from web.services import open_services
 from web.slots import Slots
