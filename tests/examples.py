@@ -1,8 +1,12 @@
-"""How many examples hypothesis draws, where a test does not say: the same ones in each run, and all where CI plays."""
+"""How much of it all is played by default, and all of it where CI plays (`FAULT_MATRIX=full`).
+
+Hypothesis draws the same examples in each run, where a test does not say otherwise.
+"""
 
 import os
 
 from hypothesis import settings
 
-EXAMPLES = 100 if os.environ.get("FAULT_MATRIX") == "full" else 30
+FULL = os.environ.get("FAULT_MATRIX") == "full"
+EXAMPLES = 100 if FULL else 25
 DRAWN = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
