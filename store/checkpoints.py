@@ -13,6 +13,7 @@ is slow, full or stuck costs the checkpoints, and the log says so.
 
 import fcntl
 import os
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -56,6 +57,7 @@ class Checkpoints:
     _news: dict[str, CallRecord] = attrs.field(factory=dict, init=False)
     _over: set[str] = attrs.field(factory=set, init=False)
     _failing: bool = attrs.field(default=False, init=False)
+    _rounds: int = attrs.field(default=0, init=False)
 
     @contextmanager
     def keeping(self, call_sid: str, so_far: SoFar) -> Iterator[None]:
@@ -90,8 +92,12 @@ class Checkpoints:
             return
         self._news, self._over = {}, set()
         try:
-            await _in_thread(self._own.update, news, over)
+            self._rounds += 1
+            await _in_thread(self._own.update, self._rounds, news, over)
             self._failing = False
+        except trio.Cancelled:
+            self._over |= over - self._calls.keys()
+            raise
         except (OSError, RecordError) as exc:
             self._news = {sid: record for sid, record in news.items() if sid in self._calls} | self._news
             self._over |= over - self._calls.keys()
@@ -113,7 +119,7 @@ class Checkpoints:
         Raises: `OSError` when disk or records do not answer; what was not kept waits.
         """
         kept = 0
-        for orphan in await _in_thread(_orphans, self.folder):
+        for orphan in await _in_thread(_orphans, self.folder, self._own.path):
             try:
                 for file in await _in_thread(orphan.files):
                     kept += await self._adopt_file(file)
@@ -149,6 +155,9 @@ class ProcessFolder:
 
     path: Path
     _lock: int | None = attrs.field(default=None, init=False)
+    _writing: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _last: int = attrs.field(default=0, init=False)
+    """The last round that was begun."""
 
     @property
     def _lock_path(self) -> Path:
@@ -170,8 +179,17 @@ class ProcessFolder:
         self._lock = descriptor
         return True
 
-    def update(self, news: Mapping[str, CallRecord], over: set[str]) -> None:
-        """Write the newest record of each call, and remove those that are over."""
+    def update(self, number: int, news: Mapping[str, CallRecord], over: set[str]) -> None:
+        """Write the newest record of each call, and remove those that are over.
+
+        A round that was abandoned may come to it after the next one: it writes nothing any more.
+        """
+        with self._writing:
+            if number > self._last:
+                self._last = number
+                self._update(news, over)
+
+    def _update(self, news: Mapping[str, CallRecord], over: set[str]) -> None:
         if self._lock is None:
             if not news:
                 return
@@ -211,7 +229,7 @@ class ProcessFolder:
         return self.path / f"{quote(call_sid, safe='', errors='backslashreplace')[:120]}.json"
 
 
-def _orphans(folder: Path) -> list[ProcessFolder]:
-    """Return the folders of dead processes, each with its lock held."""
-    found = [ProcessFolder(path) for path in folder.glob("*") if path.is_dir()]
+def _orphans(folder: Path, own: Path) -> list[ProcessFolder]:
+    """Return the folders of dead processes, each with its lock held; never our own, which the last round lets go."""
+    found = [ProcessFolder(path) for path in folder.glob("*") if path.is_dir() and path != own]
     return [orphan for orphan in found if list(orphan.path.glob("*.json")) and orphan.hold(new=False)]

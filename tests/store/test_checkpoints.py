@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 def left_by_a_dead_process(folder: Path, *records: CallRecord) -> ProcessFolder:
     own = ProcessFolder(folder / "0123")
-    own.update({record.call_sid: record for record in records}, set())
+    own.update(1, {record.call_sid: record for record in records}, set())
     own.let_go()  # as the kernel does
     return own
 
@@ -54,7 +54,7 @@ async def test_the_record_of_a_call_that_a_dead_process_has_cut_is_kept(folder: 
 
 async def test_a_process_that_lives_keeps_its_own(folder: Path) -> None:
     own = ProcessFolder(folder / "0123")
-    own.update({CUT.call_sid: CUT}, set())
+    own.update(1, {CUT.call_sid: CUT}, set())
 
     assert await Checkpoints(folder, MemoryRecords()).adopt() == 0
 
