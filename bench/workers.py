@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -55,6 +56,27 @@ async def wait_ready(client: httpx.AsyncClient) -> None:
                 await trio.sleep(0.1)
 
 
+def environ_for(twilio: TwilioSimulator, deepgram: str, ports: Mapping[str, int], folder: Path) -> dict[str, str]:
+    """Write the settings of a server between these simulators."""
+    return {
+        **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+        "DEEPGRAM_API_KEY": "key",
+        "DEEPGRAM_AGENT_URL": deepgram,
+        "DEEPGRAM_SPEAK_URL": f"http://{HOST}:{ports['speak']}/v1/speak",
+        "GROQ_API_KEY": "key",
+        "GROQ_BASE_URL": f"http://{HOST}:{ports['groq']}",
+        "TWILIO_ACCOUNT_SID": twilio.account_sid,
+        "TWILIO_AUTH_TOKEN": twilio.auth_token,
+        "TWILIO_PHONE_NUMBER": LINE,
+        "TWILIO_API_URL": f"http://{HOST}:{ports['rest']}",
+        "LEAD_SERVER_EXTERNAL_URL": f"http://{HOST}:{ports['server']}",
+        "API_TOKEN": "operator",
+        "SILENCE_BUDGET": "30",
+        "RECORDINGS_DIR": str(folder / "recordings"),
+        "DATABASE_URL": f"file:{folder}/recordings",
+    }
+
+
 async def play(workers: int, calls: int, folder: Path) -> list[str]:
     """Play it; return what went wrong."""
     scenario, port, problems = load_scenario(str(SCENARIO)), free_port(), list[str]()
@@ -65,23 +87,8 @@ async def play(workers: int, calls: int, folder: Path) -> list[str]:
         groq = await far.start(partial(serve_app, GroqSimulator(()), host=HOST, port=0))
         twilio = TwilioSimulator(scenario, http, knobs=TwilioKnobs(bundle=5))
         rest = await far.start(partial(serve_simulator, twilio))
-        environ = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
-            "DEEPGRAM_API_KEY": "key",
-            "DEEPGRAM_AGENT_URL": deepgram.url,
-            "DEEPGRAM_SPEAK_URL": f"http://{HOST}:{speak}/v1/speak",
-            "GROQ_API_KEY": "key",
-            "GROQ_BASE_URL": f"http://{HOST}:{groq}",
-            "TWILIO_ACCOUNT_SID": twilio.account_sid,
-            "TWILIO_AUTH_TOKEN": twilio.auth_token,
-            "TWILIO_PHONE_NUMBER": LINE,
-            "TWILIO_API_URL": f"http://{HOST}:{rest}",
-            "LEAD_SERVER_EXTERNAL_URL": origin,
-            "API_TOKEN": "operator",
-            "SILENCE_BUDGET": "30",
-            "RECORDINGS_DIR": str(folder / "recordings"),
-            "DATABASE_URL": f"file:{folder}/recordings",
-        }
+        ports = {"speak": speak, "groq": groq, "rest": rest, "server": port}
+        environ = environ_for(twilio, deepgram.url, ports, folder)
         command = [sys.executable, "-m", "hypercorn", "-k", "trio", "-w", str(workers), "-b", f"{HOST}:{port}"]
         server = await far.start(
             partial(

@@ -23,6 +23,6 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(descriptor)
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # a cancelled thread or a full disk: no half file stays, and whatever it is goes on
         temporary.unlink(missing_ok=True)
         raise

@@ -49,5 +49,5 @@ def create_app(
     count_requests(app, office.counts)
     follow = (FollowUp(office).run, NoShows(office).run, office.verdicts.run, office.counts.watch_lag)
     at_work = WorkingHours(app.asgi_app, (dispatcher.run, *follow))
-    app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]
+    app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]  # Quart's own hook for middleware
     return app

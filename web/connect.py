@@ -117,7 +117,7 @@ async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
     tls = trio.SSLStream(tcp, context, server_hostname=address.host, https_compatible=True)
     try:
         await tls.do_handshake()
-    except BaseException:
+    except BaseException:  # a cancellation, too, must not leave the socket open; it goes on
         await trio.aclose_forcefully(tcp)
         raise
     return tls

@@ -126,7 +126,9 @@ def _receiver() -> AbstractContextManager[AsyncIterator[int]]:
 @asynccontextmanager
 async def draining(slots: Slots, seconds: float, close_calls: Callable[[], float]) -> AsyncIterator[None]:
     """Have hypercorn's trio worker stop only when it is drained, for as long as the `async with` lasts."""
-    closing, theirs = Closing(), hypercorn.trio.run.raise_shutdown  # type: ignore[attr-defined]
+    closing = Closing()
+    # the name that hypercorn's worker looks up, which it imported and does not export
+    theirs = hypercorn.trio.run.raise_shutdown  # type: ignore[attr-defined]
 
     async def drain() -> None:
         await wait_drained(closing.signals, slots, seconds, close_calls)

@@ -104,4 +104,5 @@ class PullServer(TCPServer):
 
 def install() -> None:
     """Have every connection that hypercorn's trio worker accepts from now on served so."""
+    # the name that its worker looks up, which it imported and does not export
     hypercorn.trio.run.TCPServer = PullServer  # type: ignore[assignment,attr-defined]

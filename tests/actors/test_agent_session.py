@@ -721,14 +721,19 @@ async def test_a_cancelled_handoff_is_withdrawn_and_the_agent_goes_on_where_it_s
         assert scene.replies == ["Yes?"]
 
 
+async def hand_off_while_heard(scene: Scene, audio: bytes, text: str) -> None:
+    """Have the caller speak, the agent ask for a handoff, and the service transcribe them only then."""
+    scene.watched.desk.tape.append(audio)
+    await scene.far.hear_audio(len(audio) // len(speech(1)))
+    await scene.far.say(HAND_OFF)
+    await scene.asked_handoff()
+    await scene.far.say(heard(text))
+    await scene.settle()
+
+
 async def test_a_turn_that_a_handoff_cuts_off_is_nobodys(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.tape.append(speech(8))
-        await scene.far.hear_audio(8)
-        await scene.far.say(HAND_OFF)
-        await scene.asked_handoff()
-        await scene.far.say(heard("When"))
-        await scene.settle()
+        await hand_off_while_heard(scene, speech(8), "When")
 
         assert [TurnCutOff("first", "When")] == scene.watched.facts(TurnCutOff)
         assert scene.watched.desk.conversation.turns() == ()
@@ -737,12 +742,7 @@ async def test_a_turn_that_a_handoff_cuts_off_is_nobodys(autojump_clock: MockClo
 
 async def test_a_turn_that_was_over_when_the_handoff_was_asked_for_counts(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.tape.append(speech(8) + silence(12))
-        await scene.far.hear_audio(20)
-        await scene.far.say(HAND_OFF)
-        await scene.asked_handoff()
-        await scene.far.say(heard("Yes please."))
-        await scene.settle()
+        await hand_off_while_heard(scene, speech(8) + silence(12), "Yes please.")
 
         assert [TurnHeard("first", "Yes please.")] == scene.watched.facts(TurnHeard)
         assert scene.watched.desk.tape.resume_point(scene.session.cursor) == 20

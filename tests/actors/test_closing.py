@@ -10,7 +10,7 @@ from actors.closing import wait_unsaid
 from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, GoodbyeStarted, ReplyEnded
 from actors.intercom import Intercom
 from actors.machine import AnsweringMachine
-from actors.messages import CloseCall, EndCall, Ended
+from actors.messages import CloseCall, EndCall, Ended, ToCall
 from actors.policy import CallPolicy
 from actors.prompter import Closing, Prompter
 from protocol.audio import SILENCE
@@ -289,26 +289,27 @@ async def test_a_call_is_closed_once() -> None:
     assert await prompter.wait_closing() is CLOSING
 
 
-async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) -> None:
-    watched, intercom = Watched(), Intercom()
+async def closing_after(watched: Watched, message: ToCall) -> Closing:
+    """Tell a call something; return how it closes."""
+    intercom = Intercom()
     with intercom.open("CA1") as mailbox:
-        intercom.tell("CA1", CloseCall("drained"))
+        intercom.tell("CA1", message)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(attend, watched.desk, AnsweringMachine(watched.desk, ""), mailbox)
             closing = await watched.desk.prompter.wait_closing()
             nursery.cancel_scope.cancel()
+    return closing
+
+
+async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) -> None:
+    watched = Watched()
+    closing = await closing_after(watched, CloseCall("drained"))
 
     assert closing == attrs.evolve(closing, outcome="drained", sentence=POLICY.closing_sentence)
     assert watched.facts(ReplyEnded) == []
 
 
 async def test_a_call_that_is_told_to_end_is_given_no_last_sentence(autojump_clock: MockClock) -> None:
-    watched, intercom = Watched(), Intercom()
-    with intercom.open("CA1") as mailbox:
-        intercom.tell("CA1", EndCall("ended_by_operator"))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(attend, watched.desk, AnsweringMachine(watched.desk, ""), mailbox)
-            closing = await watched.desk.prompter.wait_closing()
-            nursery.cancel_scope.cancel()
+    closing = await closing_after(Watched(), EndCall("ended_by_operator"))
 
     assert (closing.outcome, closing.sentence) == ("ended_by_operator", "")
