@@ -60,7 +60,7 @@ from protocol.audio import FRAME_BYTES
 from protocol.wire import PacedWebSocket
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints
-from store.records import TRANSFERRING, CallRecord
+from store.records import TRANSFERRING, CallRecord, RunningRecord
 
 log = structlog.stdlib.get_logger()
 
@@ -337,7 +337,7 @@ class Call:
             "dropped": desk.ledger.dropped // FRAME_BYTES,
         }
 
-    def so_far(self) -> CallRecord | None:
+    def so_far(self) -> RunningRecord | None:
         """Return what is to be kept of the call if it is cut now; None if nothing was said or done since last asked."""
         under_way = self.desk.ledger.under_way
         noted, self._noted = self._noted, self.desk.journal.count

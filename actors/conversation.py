@@ -2,14 +2,18 @@
 
 `Conversation` is the live transcript: the caller's confirmed turns, the agents' replies as far as they were *heard*,
 the functions that were answered, and the facts these recorded. Sessions write to it, Supervisor and Summarizer read.
-It keeps no audio and owns no task.
+It keeps no audio and owns no task. What was said a while ago is kept compressed (`actors/packed.py`).
 """
 
-from collections.abc import Mapping
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TypeAlias
 
 import attrs
 
+from actors.packed import PackedList
 from actors.reply import Reply
 from agents.brief import Turn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
@@ -22,7 +26,36 @@ class CallerTurn:
     text: str
 
 
-Said: TypeAlias = CallerTurn | Reply | CompletedCall
+@attrs.frozen
+class Heard:
+    """An agent said this, and it is over."""
+
+    agent: str
+    text: str
+    """What the caller heard of it."""
+    told: str
+    """What the model is told that it said: the whole of it, if its last mark was merely not waited for."""
+    is_said: bool
+    """Whether it was said to its end, or broken off: not so if its session left in the middle."""
+    is_complete: bool
+
+    @classmethod
+    def of(cls, reply: Reply) -> "Heard":
+        """Read what a reply has come to."""
+        heard = reply.heard_text()
+        told = reply.text if reply.whole and not reply.cut else heard  # what is whole is played out
+        return cls(reply.agent, heard, told, reply.whole or reply.cut, reply.complete)
+
+
+Past: TypeAlias = CallerTurn | Heard | CompletedCall
+Said: TypeAlias = Past | Reply
+
+
+def _said(things: Iterable[Said]) -> PackedList[Said]:
+    kept = PackedList[Said](_pack, _unpack, is_final=_is_over)
+    for thing in things:
+        kept.append(thing)
+    return kept
 
 
 @attrs.define
@@ -33,22 +66,27 @@ class Conversation:
     """What the functions recorded (agents' vocabulary: name, need, next_step, …)."""
     asked: int = 0
     """How often the caller was asked whether they are there, since they last said anything."""
-    _said: list[Said] = attrs.field(factory=list, alias="said")
-    _answers: dict[tuple[int, str, str], str] = attrs.field(factory=dict)
+    last_reply: Reply | None = None
+    """What an agent said last."""
+    _said: PackedList[Said] = attrs.field(factory=tuple, converter=_said, alias="said")
+    _answers: dict[tuple[str, str], str] = attrs.field(factory=dict)
+    """What the functions of the caller's last turn were answered."""
 
     def add_caller(self, text: str) -> None:
         self._said.append(CallerTurn(text))
+        self._answers.clear()
         self.asked = 0
 
     def add_reply(self, reply: Reply) -> None:
         """Note that a reply has begun; its words are read from it as they are spoken and heard."""
-        if not any(said is reply for said in self._said[-8:]):
+        if not any(said is reply for said in self._said.recent):
             self._said.append(reply)
+        self.last_reply = reply
 
     def add_function(self, call: CompletedCall, facts: Mapping[str, str], *, repeatable: bool = False) -> None:
         """Note an answered function call, and what it recorded. What failed may be tried again: `repeatable`."""
         if not repeatable:
-            self._answers[self._turn_number, call.name, call.arguments] = call.response
+            self._answers[call.name, call.arguments] = call.response
         self._said.append(call)
         self.facts.update(facts)
 
@@ -57,56 +95,50 @@ class Conversation:
 
         A restarted session is asked the unanswered turn again, and may call again what was done already.
         """
-        return self._answers.get((self._turn_number, name, arguments))
+        return self._answers.get((name, arguments))
 
     def unanswered(self, since: int = 0) -> str | None:
         """Return the caller's last turn, if no agent has answered it (or was interrupted answering); else None."""
-        for said in reversed(self._said[since:]):
-            match said:
+        for said in islice(self._said.newest_first(), max(0, self.length - since)):
+            match _past(said):
                 case CallerTurn(text=text):
                     return text
-                case Reply() if said.whole or said.cut:
+                case Heard(is_said=True):
                     return None
                 case _:
                     continue
         return None
 
     @property
-    def last_reply(self) -> Reply | None:
-        """What an agent said last."""
-        return next((said for said in reversed(self._said) if isinstance(said, Reply)), None)
-
-    @property
     def is_caller_heard(self) -> bool:
         """Whether the caller has said anything."""
-        return any(isinstance(said, CallerTurn) for said in self._said)
+        return any(isinstance(said, CallerTurn) for said in self._said.newest_first())
 
     @property
     def is_answered(self) -> bool:
         """Whether the caller has said anything after they had heard an agent out."""
         heard = False
-        for said in self._said:
+        for said in self._since(0):
             if isinstance(said, CallerTurn) and heard:
                 return True
-            heard = heard or (isinstance(said, Reply) and said.complete)
+            heard = heard or (isinstance(said, Heard) and said.is_complete)
         return False
 
     def is_opened(self, since: int = 0) -> bool:
         """Whether anything was said, from the `since`-th thing on, that a new session could go on from."""
         return any(
-            isinstance(said, CallerTurn) or (isinstance(said, Reply) and (said.whole or said.cut))
-            for said in self._said[since:]
+            isinstance(said, CallerTurn) or (isinstance(said, Heard) and said.is_said) for said in self._since(since)
         )
 
     def turns(self, since: int = 0) -> tuple[Turn, ...]:
         """Return the turns as spoken and heard, from the `since`-th thing said on."""
         found: list[Turn] = []
-        for said in self._said[since:]:
+        for said in self._since(since):
             match said:
                 case CallerTurn(text=text):
                     found.append(Turn("caller", text))
-                case Reply():
-                    found.extend([Turn(said.agent, heard)] if (heard := said.heard_text()) else [])
+                case Heard(agent=agent, text=text) if text:
+                    found.append(Turn(agent, text))
                 case _:
                     continue
         return tuple(found)
@@ -118,23 +150,41 @@ class Conversation:
 
     def history(self, since: int = 0) -> tuple[HistoryText | HistoryCalls, ...]:
         """Return what was said for `agent.context.messages`, without an unanswered last turn and its half answer."""
-        said = self._said[since:]
+        said = self._since(since)
         if self.unanswered(since) is not None:
             last = max(index for index, one in enumerate(said) if isinstance(one, CallerTurn))
             said = said[:last] + [one for one in said[last:] if isinstance(one, CompletedCall)]
         return tuple(message for one in said for message in _as_history(one))
 
-    @property
-    def _turn_number(self) -> int:
-        return sum(isinstance(said, CallerTurn) for said in self._said)
+    def _since(self, index: int) -> list[Past]:
+        return [_past(said) for said in self._said.since(index)]
 
 
-def _as_history(said: Said) -> tuple[HistoryText | HistoryCalls, ...]:
+def _past(said: Said) -> Past:
+    return Heard.of(said) if isinstance(said, Reply) else said
+
+
+def _is_over(said: Said) -> bool:
+    return not isinstance(said, Reply) or said.ended.is_set()
+
+
+def _as_history(said: Past) -> tuple[HistoryText | HistoryCalls, ...]:
     match said:
         case CallerTurn(text=text):
             return (HistoryText("user", text),)
-        case Reply():
-            heard = said.text if said.whole and not said.cut else said.heard_text()  # what is whole is played out
-            return (HistoryText("assistant", heard),) if heard else ()
+        case Heard(told=told):
+            return (HistoryText("assistant", told),) if told else ()
         case _:
             return (HistoryCalls((said,)),)
+
+
+_KINDS: Sequence[type[Past]] = (CallerTurn, Heard, CompletedCall)
+
+
+def _pack(things: Sequence[Said]) -> bytes:
+    rows = [(_KINDS.index(type(past)), *attrs.astuple(past, recurse=False)) for past in map(_past, things)]
+    return zlib.compress(json.dumps(rows).encode())
+
+
+def _unpack(packed: bytes) -> list[Said]:
+    return [_KINDS[kind](*fields) for kind, *fields in json.loads(zlib.decompress(packed))]

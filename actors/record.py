@@ -12,6 +12,7 @@ import orjson
 
 from actors import facts
 from actors.journal import Entry
+from actors.packed import PackedList
 from actors.reply import Reply
 from actors.usage import Meter
 from store.records import (
@@ -21,8 +22,11 @@ from store.records import (
     FrameCounts,
     FunctionRecord,
     HandoffRecord,
+    RunningRecord,
     TransferRecord,
     TurnRecord,
+    pack_turns,
+    unpack_turns,
 )
 
 T = TypeVar("T")
@@ -44,7 +48,7 @@ class RecordBuilder:
     _agents: list[AgentStint] = attrs.field(factory=list)
     _handoffs: list[HandoffRecord] = attrs.field(factory=list)
     _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
-    _turns: list[TurnRecord] = attrs.field(factory=list)
+    _turns: PackedList[TurnRecord] = attrs.field(factory=lambda: PackedList(pack_turns, unpack_turns))
     _cut_off: list[TurnRecord] = attrs.field(factory=list)
     """What was heard of turns that a handoff cut off: of use only if nobody hears them again."""
     _reply_began: dict[int, tuple[float, float | None]] = attrs.field(factory=dict)
@@ -66,7 +70,9 @@ class RecordBuilder:
             self._now, self._frames, self._restarts = earlier.duration, earlier.frames, earlier.restarts
             self._agents, self._handoffs = list(earlier.agents), list(earlier.handoffs)
             self._functions = {f"earlier/{index}": one for index, one in enumerate(earlier.functions)}
-            self._turns, self._faults = list(earlier.transcript), list(earlier.faults)
+            self._faults = list(earlier.faults)
+            for turn in earlier.transcript:
+                self._turns.append(turn)
             self._transfers, self._facts = list(earlier.transfers), dict(earlier.facts)
             self._answered_by = earlier.answered_by
             self._meter = Meter(earlier.usage)
@@ -97,19 +103,20 @@ class RecordBuilder:
 
     def record(self) -> CallRecord:
         """Return the record as it stands: of a call that has no end yet, it says so."""
-        return self._as_of(self._end or facts.CallEnded("cut", self._now, {}), [*self._turns, *self._cut_off])
+        return self._as_of(self._end or facts.CallEnded("cut", self._now, {}), self._turns.since())
 
-    def so_far(self, now: float, frames: Mapping[str, int], under_way: Iterable[Reply]) -> CallRecord:
+    def so_far(self, now: float, frames: Mapping[str, int], under_way: Iterable[Reply]) -> RunningRecord:
         """Return what is to be kept if the call is cut `now`, with the replies that are under way."""
         unfinished = [self._unfinished(reply) for reply in under_way if reply.text]
-        return self._as_of(facts.CallEnded("cut", now, frames), [*self._turns, *self._cut_off, *unfinished])
+        record = self._as_of(facts.CallEnded("cut", now, frames), [*self._turns.recent, *unfinished])
+        return RunningRecord(record, tuple(self._turns.blocks))
 
     def _unfinished(self, reply: Reply) -> TurnRecord:
         began_at, latency = self._reply_began.get(reply.generation, (reply.at, None))
         return TurnRecord(round(began_at, 3), reply.agent, reply.text, reply.heard_text(), latency)
 
     def _as_of(self, end: facts.CallEnded, turns: list[TurnRecord]) -> CallRecord:
-        agents = list(self._agents)
+        agents, turns = list(self._agents), [*turns, *self._cut_off]
         if self._held and agents:
             agents[-1] = attrs.evolve(agents[-1], ended=round(end.duration, 3))
         return CallRecord(

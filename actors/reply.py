@@ -50,14 +50,6 @@ class Reply:
     """When the caller heard it (trio time); more than one interval if the audio arrived too slowly."""
     _sentences: list[tuple[str, int]] = attrs.field(factory=list)
 
-    @classmethod
-    def earlier(cls, agent: str, text: str, *, cut: bool) -> "Reply":
-        """Make one that was heard on an earlier stream of the call, as far as it was."""
-        reply = cls(agent, 0, 0.0, received=1, played=1, whole=True, closed=True, cut=cut)
-        reply.add_text(text)
-        reply.end()
-        return reply
-
     @property
     def text(self) -> str:
         return " ".join(text for text, _ in self._sentences)

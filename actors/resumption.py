@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 import attrs
 import orjson
 
-from actors.conversation import CallerTurn, Conversation, Said
+from actors.conversation import CallerTurn, Conversation, Heard, Past
 from actors.ledger import SWITCHBOARD
-from actors.reply import Reply
 from agents.brief import CALLER, Brief, Turn, local_extract
 from protocol.deepgram import CompletedCall
 from store.records import CallRecord, FunctionRecord
@@ -73,13 +72,14 @@ class Resumption:
             began = stint.started
         return began
 
-    def _said(self) -> list[tuple[float, Said]]:
-        found: list[tuple[float, Said]] = []
+    def _said(self) -> list[tuple[float, Past]]:
+        found: list[tuple[float, Past]] = []
         for turn in self.record.transcript:
             if turn.speaker == CALLER:
                 found.append((turn.at, CallerTurn(turn.text)))
             elif turn.heard and turn.speaker != SWITCHBOARD:
-                found.append((turn.at, Reply.earlier(turn.speaker, turn.heard, cut=turn.heard != turn.text)))
+                complete = turn.heard == turn.text
+                found.append((turn.at, Heard(turn.speaker, turn.heard, turn.heard, is_said=True, is_complete=complete)))
         for index, function in enumerate(self.record.functions):
             if (response := self._response(function)) != "":
                 arguments = orjson.dumps(dict(function.arguments)).decode()

@@ -27,9 +27,9 @@ import structlog
 import trio
 
 from store.calls import CallRecords
-from store.records import CallRecord, RecordError, decode_record, encode_record
+from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
 
-SoFar: TypeAlias = Callable[[], CallRecord | None]
+SoFar: TypeAlias = Callable[[], RunningRecord | None]
 """Gives the record of a call as it stands, or None if it says what it said the last time."""
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Checkpoints:
     adopt_every: float = 30.0
     _own: "ProcessFolder" = attrs.field(default=attrs.Factory(_own_folder, takes_self=True), init=False)
     _calls: dict[str, SoFar] = attrs.field(factory=dict, init=False)
-    _news: dict[str, CallRecord] = attrs.field(factory=dict, init=False)
+    _news: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
     _over: set[str] = attrs.field(factory=set, init=False)
     _failing: bool = attrs.field(default=False, init=False)
     _rounds: int = attrs.field(default=0, init=False)
@@ -98,7 +98,7 @@ class Checkpoints:
         except trio.Cancelled:
             self._over |= over - self._calls.keys()
             raise
-        except (OSError, RecordError) as exc:
+        except OSError as exc:
             self._news = {sid: record for sid, record in news.items() if sid in self._calls} | self._news
             self._over |= over - self._calls.keys()
             if not self._failing:
@@ -132,7 +132,7 @@ class Checkpoints:
 
     async def _adopt_file(self, file: Path) -> bool:
         try:
-            record = decode_record(await _in_thread(file.read_bytes))
+            record = _in_order(decode_record(await _in_thread(file.read_bytes)))
             known = await self.records.get(record.call_sid)
             is_news = known is None or known.duration < record.duration
             if is_news:
@@ -143,6 +143,10 @@ class Checkpoints:
             return False
         await _in_thread(partial(file.unlink, missing_ok=True))
         return is_news
+
+
+def _in_order(record: CallRecord) -> CallRecord:
+    return attrs.evolve(record, transcript=tuple(sorted(record.transcript, key=lambda turn: turn.at)))
 
 
 async def _in_thread(do: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -158,6 +162,8 @@ class ProcessFolder:
     _writing: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _last: int = attrs.field(default=0, init=False)
     """The last round that was begun."""
+    _refused: set[str] = attrs.field(factory=set, init=False)
+    """Calls whose record cannot be written, and of which the log knows."""
 
     @property
     def _lock_path(self) -> Path:
@@ -179,7 +185,7 @@ class ProcessFolder:
         self._lock = descriptor
         return True
 
-    def update(self, number: int, news: Mapping[str, CallRecord], over: set[str]) -> None:
+    def update(self, number: int, news: Mapping[str, RunningRecord], over: set[str]) -> None:
         """Write the newest record of each call, and remove those that are over.
 
         A round that was abandoned may come to it after the next one: it writes nothing any more.
@@ -189,7 +195,7 @@ class ProcessFolder:
                 self._last = number
                 self._update(news, over)
 
-    def _update(self, news: Mapping[str, CallRecord], over: set[str]) -> None:
+    def _update(self, news: Mapping[str, RunningRecord], over: set[str]) -> None:
         if self._lock is None:
             if not news:
                 return
@@ -198,12 +204,22 @@ class ProcessFolder:
                 raise OSError(f"{self._lock_path} is held by another process")
         self.path.mkdir(exist_ok=True)
         for call_sid, record in news.items():
-            file = self._file(call_sid)
-            part = file.with_suffix(".part")  # renamed, and not synced: it is a process that dies, not the machine
-            part.write_bytes(encode_record(record))
-            part.replace(file)
+            self._write(self._file(call_sid), call_sid, record)
+        self._refused -= over
         for call_sid in over:
             self._file(call_sid).unlink(missing_ok=True)
+
+    def _write(self, file: Path, call_sid: str, record: RunningRecord) -> None:
+        try:
+            text = encode_running(record)
+        except RecordError as exc:  # its own fault, and no reason to leave the others unwritten
+            if call_sid not in self._refused:
+                _log.error("checkpoint_refused", call_sid=call_sid, why=str(exc))
+            self._refused.add(call_sid)
+            return
+        part = file.with_suffix(".part")  # renamed, and not synced: it is a process that dies, not the machine
+        part.write_bytes(text)
+        part.replace(file)
 
     def files(self) -> Sequence[Path]:
         """Return the checkpoints."""

@@ -1,6 +1,7 @@
 """What the next agent, or a restarted one, is told of the call so far."""
 
 from actors.conversation import Conversation
+from actors.packed import BLOCK
 from actors.reply import Reply
 from agents.brief import Turn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
@@ -146,3 +147,47 @@ def test_a_function_that_failed_may_be_tried_again() -> None:
 
     assert talk.earlier_answer(CALL.name, CALL.arguments) is None
     assert talk.length == 2
+
+
+def test_a_long_conversation_reads_as_it_was_said_however_much_of_it_is_packed() -> None:
+    things: list[str | Reply | CompletedCall] = []
+    for number in range(3 * BLOCK):
+        cut = said("qualifier", "one two three four", heard=0.5)
+        whole = said("qualifier", f"Answer {number}: “é”.")
+        left = said("qualifier", "one two three four", heard=0.5)
+        left.whole = left.cut = False
+        things += [f"Question {number}?", CALL, cut if number % 3 == 0 else left if number % 3 == 1 else whole]
+    for thing in things:
+        if isinstance(thing, Reply):
+            thing.end()
+    long, last = conversation(*things), len(things)
+
+    assert len(long._said.blocks) > 3
+    for since in (0, 1, BLOCK, last - 5, last):
+        short = conversation(*things[since:])
+        assert long.turns(since) == short.turns()
+        assert long.history(since) == short.history()
+        assert long.unanswered(since) == short.unanswered()
+        assert long.is_opened(since) == short.is_opened()
+    assert (long.length, long.is_caller_heard, long.is_answered) == (last, True, True)
+
+
+def test_a_reply_is_not_packed_before_it_is_over() -> None:
+    late = Reply("qualifier", 1, at=0.0, received=8000, whole=True)
+    late.add_text("one two three four")
+    talk = conversation(late, *["More."] * (2 * BLOCK))
+
+    late.played, late.cut = 4000, True
+    late.end()
+    talk.add_caller("And more.")
+
+    assert talk.turns()[:2] == (Turn("qualifier", "one two"), Turn("caller", "More."))
+    assert len(talk._said.blocks) == 1
+
+
+def test_an_answer_holds_for_one_turn_of_the_caller() -> None:
+    talk = conversation("Five.", CALL)
+
+    assert talk.earlier_answer(CALL.name, CALL.arguments) == CALL.response
+    talk.add_caller("Five, I said.")
+    assert talk.earlier_answer(CALL.name, CALL.arguments) is None

@@ -15,6 +15,8 @@ from store.records import (
     HandoffRecord,
     TransferRecord,
     TurnRecord,
+    decode_record,
+    encode_running,
     record_as_json,
     record_from_json,
 )
@@ -301,11 +303,25 @@ def test_a_call_that_goes_on_has_a_record_of_what_is_being_said() -> None:
     reply = Reply("advisor", 1, 2.0, received=16_000, played=8_000, whole=True)
     reply.add_text("one two three four")
 
-    record = builder.so_far(3.0, {"caller_in": 150}, [reply])
-    later = builder.so_far(4.0, {"caller_in": 200}, [])
+    record = builder.so_far(3.0, {"caller_in": 150}, [reply]).record
+    later = builder.so_far(4.0, {"caller_in": 200}, []).record
 
     assert (record.outcome, record.duration, record.frames.caller_in) == ("cut", 3.0, 150)
     assert record.agents == (AgentStint("advisor", 1.0, 3.0),)
     assert record.transcript == (TurnRecord(2.0, "advisor", "one two three four", "one two"),)
     assert later.agents == (AgentStint("advisor", 1.0, 4.0),)
     assert later.transcript == ()
+
+
+def test_the_record_of_a_long_call_has_every_turn_however_many_are_packed() -> None:
+    builder = RecordBuilder("", "", "2026-11-22T09:00:00.000+00:00")
+    builder.read(Entry(0, 0.0, STARTED))
+    for number in range(100):
+        builder.read(Entry(2 * number + 1, number + 0.25, facts.TurnHeard("advisor", f"Turn {number}: “é”.")))
+    running = builder.so_far(100.0, {}, [])
+    builder.read(Entry(300, 101.0, facts.CallEnded("completed", 101.0, {})))
+
+    turns = tuple(TurnRecord(n + 0.25, "caller", f"Turn {n}: “é”.", f"Turn {n}: “é”.") for n in range(100))
+    assert builder.record().transcript == turns
+    assert decode_record(encode_running(running)).transcript == turns
+    assert len(running.record.transcript) < 16

@@ -10,10 +10,11 @@ import trio
 from store.calls import RecordsUnavailable
 from store.checkpoints import Checkpoints, ProcessFolder
 from store.memory import MemoryRecords
-from store.records import CallRecord
+from store.records import CallRecord, RunningRecord, TurnRecord, pack_turns
 from tests.store.samples import FULL
 
 CUT = attrs.evolve(FULL, outcome="cut")
+SO_FAR = RunningRecord(CUT)
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 def left_by_a_dead_process(folder: Path, *records: CallRecord) -> ProcessFolder:
     own = ProcessFolder(folder / "0123")
-    own.update(1, {record.call_sid: record for record in records}, set())
+    own.update(1, {record.call_sid: RunningRecord(record) for record in records}, set())
     own.let_go()  # as the kernel does
     return own
 
@@ -52,9 +53,34 @@ async def test_the_record_of_a_call_that_a_dead_process_has_cut_is_kept(folder: 
     assert entries(folder) == []
 
 
+async def test_turns_that_were_packed_are_in_the_record_and_in_order(folder: Path) -> None:
+    early = [TurnRecord(at, "caller", f"{at} s: “é”", f"{at} s: “é”") for at in (2.0, 1.0, 3.0)]
+    own = ProcessFolder(folder / "0123")
+    own.update(1, {CUT.call_sid: RunningRecord(CUT, (pack_turns(early[:2]), pack_turns(early[2:])))}, set())
+    own.let_go()
+    records = MemoryRecords()
+
+    assert await Checkpoints(folder, records).adopt() == 1
+
+    found = await records.get(CUT.call_sid)
+    assert found is not None
+    whole = tuple(sorted([*early, *CUT.transcript], key=lambda turn: turn.at))
+    assert found == attrs.evolve(CUT, transcript=whole)
+
+
+async def test_a_record_that_cannot_be_written_costs_no_other_call_its_own(folder: Path) -> None:
+    unwritable = attrs.evolve(CUT, call_sid="CA2", caller="\ud800")
+    left_by_a_dead_process(folder, unwritable, CUT)
+    records = MemoryRecords()
+
+    assert await Checkpoints(folder, records).adopt() == 1
+
+    assert await records.get(CUT.call_sid) == CUT
+
+
 async def test_a_process_that_lives_keeps_its_own(folder: Path) -> None:
     own = ProcessFolder(folder / "0123")
-    own.update(1, {CUT.call_sid: CUT}, set())
+    own.update(1, {CUT.call_sid: SO_FAR}, set())
 
     assert await Checkpoints(folder, MemoryRecords()).adopt() == 0
 
@@ -107,7 +133,7 @@ async def test_a_file_that_is_no_record_is_set_aside(folder: Path) -> None:
 
 
 async def test_a_call_is_written_once_a_round_while_there_is_news_of_it(folder: Path) -> None:
-    news = [CUT, None, attrs.evolve(CUT, duration=99.0)]
+    news = [SO_FAR, None, RunningRecord(attrs.evolve(CUT, duration=99.0))]
     checkpoints = Checkpoints(folder, MemoryRecords())
 
     with checkpoints.keeping(CUT.call_sid, lambda: news.pop(0)):
@@ -131,7 +157,7 @@ async def test_a_call_that_is_over_leaves_no_checkpoint(folder: Path) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(checkpoints.run)
-        with checkpoints.keeping(CUT.call_sid, lambda: CUT):
+        with checkpoints.keeping(CUT.call_sid, lambda: SO_FAR):
             await wait_until(lambda: files(folder) == [f"{CUT.call_sid}.json"])
         await wait_until(lambda: files(folder) == [])
         nursery.cancel_scope.cancel()
@@ -143,7 +169,7 @@ async def test_a_disk_that_refuses_costs_nothing_and_is_tried_again(folder: Path
     in_the_way = trio.Path(folder)
     await in_the_way.write_text("a file where the folder should be")
     checkpoints = Checkpoints(folder, MemoryRecords())
-    news: list[CallRecord | None] = [CUT]
+    news: list[RunningRecord | None] = [SO_FAR]
 
     with checkpoints.keeping(CUT.call_sid, lambda: news.pop() if news else None):
         await checkpoints.write()
@@ -158,12 +184,12 @@ async def test_the_last_round_of_a_process_that_stops_removes_what_is_over_and_l
     folder: Path,
 ) -> None:
     checkpoints = Checkpoints(folder, MemoryRecords(), every=0.001)
-    other = attrs.evolve(CUT, call_sid="CA2")
+    other = RunningRecord(attrs.evolve(CUT, call_sid="CA2"))
 
-    with checkpoints.keeping(CUT.call_sid, lambda: CUT):
+    with checkpoints.keeping(CUT.call_sid, lambda: SO_FAR):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(checkpoints.run)
-            with checkpoints.keeping(other.call_sid, lambda: other):
+            with checkpoints.keeping("CA2", lambda: other):
                 await wait_until(lambda: len(files(folder)) == 2)
             nursery.cancel_scope.cancel()
 

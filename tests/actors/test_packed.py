@@ -1,0 +1,57 @@
+"""What is packed reads as if it were not."""
+
+import json
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.packed import BLOCK, PackedList
+
+
+def pack(items: Sequence[str]) -> bytes:
+    return json.dumps(list(items)).encode()
+
+
+def unpack(packed: bytes) -> list[str]:
+    return [str(item) for item in json.loads(packed)]
+
+
+def packed_list(*items: str) -> PackedList[str]:
+    kept = PackedList(pack, unpack)
+    for item in items:
+        kept.append(item)
+    return kept
+
+
+@given(st.lists(st.text(max_size=4), max_size=5 * BLOCK), st.integers(0, 6 * BLOCK))
+def test_it_reads_like_a_list(items: list[str], index: int) -> None:
+    kept = packed_list(*items)
+
+    assert len(kept) == len(items)
+    assert kept.since() == items
+    assert kept.since(index) == items[index:]
+    assert list(kept.newest_first()) == items[::-1]
+
+
+def test_the_newest_are_kept_as_they_are_and_the_others_packed() -> None:
+    kept = packed_list(*map(str, range(5 * BLOCK)))
+
+    assert len(kept.blocks) == 4
+    assert kept.recent == [str(number) for number in range(4 * BLOCK, 5 * BLOCK)]
+
+
+def test_what_may_still_change_is_not_packed_nor_what_came_after_it() -> None:
+    final = set[str]()
+    kept = PackedList(pack, unpack, is_final=final.__contains__)
+    for number in range(3 * BLOCK):
+        final.update({str(number)} - {"3"})
+        kept.append(str(number))
+
+    before = list(kept.blocks)
+    final.add("3")
+    kept.append("last")
+
+    assert before == []
+    assert len(kept.blocks) == 1
+    assert kept.since() == [*map(str, range(3 * BLOCK)), "last"]
