@@ -17,19 +17,15 @@ from actors.prompter import Closing
 async def attend(desk: Desk, machine: AnsweringMachine, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
     """See to each message, in order."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(machine.wait_beep)
-        await _read(desk, machine, mailbox)
+        async for message in mailbox:
+            match message:
+                case CloseCall(outcome=outcome):
+                    desk.prompter.close(Closing(outcome, desk.policy.closing_sentence, desk.policy.closing))
+                case EndCall(outcome=outcome):
+                    desk.prompter.close(Closing(outcome, sentence="", within=0.0))
+                case MachineAnswered(verdict=verdict):
+                    if (beep := machine.told(verdict)) is not None:
+                        nursery.start_soon(machine.wait_beep, beep)
+                case _:
+                    assert_never(message)
         nursery.cancel_scope.cancel(reason="no more messages")
-
-
-async def _read(desk: Desk, machine: AnsweringMachine, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
-    async for message in mailbox:
-        match message:
-            case CloseCall(outcome=outcome):
-                desk.prompter.close(Closing(outcome, desk.policy.closing_sentence, desk.policy.closing))
-            case EndCall(outcome=outcome):
-                desk.prompter.close(Closing(outcome, sentence="", within=0.0))
-            case MachineAnswered(verdict=verdict):
-                machine.told(verdict)
-            case _:
-                assert_never(message)

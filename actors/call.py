@@ -229,20 +229,17 @@ class Call:
 
     async def _converse(self, supervisor: Supervisor) -> ConversationOutcome | Closing:
         """Let the agents talk until they are done, or until the call is to end and none of them can say so."""
-        over, outcome = trio.open_memory_channel[ConversationOutcome | Closing](1)
+        ended: ConversationOutcome | Closing
 
         async def watch_closing() -> None:
-            await over.send(await wait_unsaid(self.desk))
+            nonlocal ended
+            ended = await wait_unsaid(self.desk)
+            nursery.cancel_scope.cancel(reason="the call is to end, and nobody can say so")
 
-        async def talk() -> None:
-            await over.send(await supervisor.run())
-
-        with over, outcome:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(watch_closing)
-                nursery.start_soon(talk)
-                ended = await outcome.receive()
-                nursery.cancel_scope.cancel(reason="conversation over")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_closing)
+            ended = await supervisor.run()
+            nursery.cancel_scope.cancel(reason="conversation over")
         return ended
 
     @property

@@ -7,7 +7,7 @@ It keeps no audio and owns no task. What was said a while ago is kept compressed
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -51,11 +51,8 @@ Past: TypeAlias = CallerTurn | Heard | CompletedCall
 Said: TypeAlias = Past | Reply
 
 
-def _said(things: Iterable[Said]) -> PackedList[Said]:
-    kept = PackedList[Said](_pack, _unpack, is_final=_is_over)
-    for thing in things:
-        kept.append(thing)
-    return kept
+def _nothing_said() -> PackedList[Said]:
+    return PackedList(_pack, _unpack, is_final=_is_over)
 
 
 @attrs.define
@@ -68,9 +65,13 @@ class Conversation:
     """How often the caller was asked whether they are there, since they last said anything."""
     last_reply: Reply | None = None
     """What an agent said last."""
-    _said: PackedList[Said] = attrs.field(factory=tuple, converter=_said, alias="said")
+    _said: PackedList[Said] = attrs.field(factory=_nothing_said)
     _answers: dict[tuple[str, str], str] = attrs.field(factory=dict)
     """What the functions of the caller's last turn were answered."""
+
+    def recall(self, past: Past) -> None:
+        """Note what was said or done on an earlier stream of the call."""
+        self._said.append(past)
 
     def add_caller(self, text: str) -> None:
         self._said.append(CallerTurn(text))

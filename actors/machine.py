@@ -1,8 +1,8 @@
 """What the call does when an answering machine has picked up: hangs up, or leaves a message after the beep.
 
 `AnsweringMachine` is told Twilio's verdicts (`AnsweredBy`: Twilio reference, section 5.1). A verdict may be wrong, and
-late: a person who has spoken is not taken for a machine. It owns no task; `wait_beep` is run by the attendant. The
-message stands with the prompter, and is said like any last sentence; until then nothing of the agent is heard.
+late: a person who has spoken is not taken for a machine. It owns no task; the attendant runs `wait_beep` if it is told
+to. The message stands with the prompter, and is said like any last sentence; until then nothing of the agent is heard.
 """
 
 import attrs
@@ -24,37 +24,39 @@ class AnsweringMachine:
     message: str
     _beep: trio.Event | None = attrs.field(default=None, init=False)
 
-    def told(self, verdict: str) -> None:
-        """Take a verdict: `machine_start`, one of `machine_end_…`, `fax`; whatever else is a person."""
+    def told(self, verdict: str) -> trio.Event | None:
+        """Take a verdict: `machine_start`, one of `machine_end_…`, `fax`; whatever else is a person.
+
+        Return the beep, if somebody has to wait for it.
+        """
         is_machine = verdict == "fax" or verdict.startswith("machine_")
         is_over = verdict.startswith("machine_end_")
         if is_over and self._beep is not None:
             self._beep.set()
-            return
+            return None
         believed = is_machine and self.desk.prompter.closing is None and not self._is_person(is_over=is_over)
         self.desk.journal.note(MachineDetected(verdict, believed))
         if not believed:
-            return
+            return None
         if verdict == "fax" or not self.message:
             self.desk.prompter.close(Closing(HUNG_UP, "", 0.0))
-            return
-        self._beep = trio.Event()
+            return None
+        self._beep = beep = trio.Event()
+        self.desk.prompter.close(Closing(MESSAGE_LEFT, self.message, self.desk.policy.closing, beep))
         if is_over:
-            self._beep.set()
-        self.desk.prompter.close(Closing(MESSAGE_LEFT, self.message, self.desk.policy.closing, self._beep))
+            beep.set()
+            return None
+        return beep
 
-    async def wait_beep(self) -> None:
+    async def wait_beep(self, beep: trio.Event) -> None:
         """Take it for the beep when the line has been quiet for a while: of `machine_start`, no end is told.
 
         (Twilio gives one verdict a call: with `MachineDetection=Enable` when the greeting begins, with
         `DetectMessageEnd` when it is over.)
         """
-        closing = await self.desk.prompter.wait_closing()
-        if closing.go is None or closing.go is not self._beep:
-            return
         with trio.move_on_after(self.desk.policy.machine_greeting):
             await self._wait_quiet()
-        closing.go.set()
+        beep.set()
 
     async def _wait_quiet(self) -> None:
         activity, started = self.desk.activity, self.desk.journal.started

@@ -1,14 +1,14 @@
 """Bytes that come in at one end and are forgotten at the other, in blocks of one size.
 
 One `bytearray` for each call would be moved whenever it grows, asks for an eighth more than it needs, and leaves holes
-of every size behind; a second of audio is the same size in every call.
+of every size behind; a quarter of a second of audio is the same size in every call.
 """
 
 from collections import deque
 
 import attrs
 
-BLOCK_BYTES = 8000
+BLOCK_BYTES = 2000
 
 
 @attrs.define

@@ -61,7 +61,10 @@ class Resumption:
 
     def conversation(self) -> Conversation:
         """Return what has been said and done, as it was heard."""
-        return Conversation(facts=dict(self.record.facts), said=[said for _, said in self._said()])
+        conversation = Conversation(facts=dict(self.record.facts))
+        for _, past in self._said():
+            conversation.recall(past)
+        return conversation
 
     @property
     def _took_floor(self) -> float:

@@ -95,18 +95,19 @@ async def test_where_nobody_tells_of_the_beep_a_quiet_line_does(autojump_clock: 
     watched, began = Watched(), trio.current_time()
     machine, activity = AnsweringMachine(watched.desk, MESSAGE), watched.desk.activity
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(machine.wait_beep)
         await trio.sleep(3)
         activity.hear(voiced=True, now=3.0)
-        machine.told("machine_start")
+        beep = machine.told("machine_start")
+        assert beep is not None
+        nursery.start_soon(machine.wait_beep, beep)
         await trio.sleep(2)
         activity.hear(voiced=True, now=5.0)
 
     assert trio.current_time() - began == pytest.approx(5 + POLICY.machine_quiet, abs=0.1)
     closing = watched.desk.prompter.closing
     assert closing is not None
-    assert closing.go is not None
-    assert closing.go.is_set()
+    assert closing.go is beep
+    assert beep.is_set()
 
 
 async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clock: MockClock) -> None:
@@ -118,22 +119,21 @@ async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clo
             watched.desk.activity.hear(voiced=True, now=watched.desk.journal.now)
             await trio.sleep(1)
 
-    machine.told("machine_start")
+    beep = machine.told("machine_start")
+    assert beep is not None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(music)
-        await machine.wait_beep()
+        await machine.wait_beep(beep)
         nursery.cancel_scope.cancel()
 
     assert trio.current_time() - began == POLICY.machine_greeting
 
 
-async def test_there_is_no_beep_to_wait_for_in_a_call_that_ends_otherwise(autojump_clock: MockClock) -> None:
-    watched, began = Watched(), trio.current_time()
-    watched.desk.prompter.close(Closing("drained", "Goodbye.", 5.0))
-
-    await AnsweringMachine(watched.desk, MESSAGE).wait_beep()
-
-    assert trio.current_time() == began
+async def test_there_is_no_beep_to_wait_for_where_no_message_is_left(autojump_clock: MockClock) -> None:
+    assert AnsweringMachine(Watched().desk, "").told("machine_start") is None
+    assert AnsweringMachine(Watched().desk, MESSAGE).told("fax") is None
+    assert AnsweringMachine(Watched().desk, MESSAGE).told("human") is None
+    assert AnsweringMachine(Watched().desk, MESSAGE).told("machine_end_beep") is None
 
 
 async def test_a_call_that_is_ending_already_is_left_alone(autojump_clock: MockClock) -> None:
