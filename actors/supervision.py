@@ -1,6 +1,6 @@
 """OTP's rules for restarting, in trio's words: what a crash is, and how many are too many.
 
-`contain` is one of the two places in the program that catch every exception (the other is the call's boundary): a
+`guard` is one of the two places in the program that catch every exception (the other is the call's boundary): a
 crash becomes a value there, and the Supervisor decides. `RestartBudget` counts. Nothing here knows what a call is.
 """
 
@@ -110,11 +110,28 @@ def _forget(times: deque[float], period: float) -> None:
         times.popleft()
 
 
-async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:
-    """Run `run(ready)`; once it has called `ready`, an exception is returned as `Crashed`.
+async def guard(run: Callable[[], Awaitable[T]]) -> T | Crashed:
+    """Run `run()`; an exception is returned as `Crashed`.
 
-    Before that its root cause is raised, as `AgentUnavailable` if nobody planned for it: as in OTP, a child that fails
-    to start is its starter's business. A crash while being cancelled is logged, and the cancellation goes on.
+    A crash while being cancelled is logged, and the cancellation goes on.
+    """
+    try:
+        return await run()
+    except Exception as error:  # noqa: BLE001 - one of the two places that catch everything (see above)
+        return Crashed(root_cause(error))
+    except BaseExceptionGroup as mixed:
+        crashes, cancelled = mixed.split(Exception)
+        if cancelled is None or crashes is None:
+            raise
+        log.warning("crashed_while_cancelled", error=describe(root_cause(crashes)))
+        raise cancelled from crashes
+
+
+async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:
+    """Run `run(ready)` as `guard` does, once it has called `ready`.
+
+    Before that the root cause of an exception is raised, as `AgentUnavailable` if nobody planned for it: as in OTP, a
+    child that fails to start is its starter's business.
     """
     is_ready = False
 
@@ -123,33 +140,10 @@ async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: C
         on_ready()
         is_ready = True
 
-    try:
-        return await run(ready)
-    except Exception as error:  # noqa: BLE001 - one of the two places that catch everything (see above)
-        cause = root_cause(error)
-    except BaseExceptionGroup as mixed:
-        crashes, cancelled = mixed.split(Exception)
-        if cancelled is None or crashes is None:
-            raise
-        log.warning("crashed_while_cancelled", error=describe(root_cause(crashes)))
-        raise cancelled from crashes
-    if not is_ready:
-        raise _as_failure_to_start(cause)
-    return Crashed(cause)
-
-
-async def guard(run: Callable[[], Awaitable[T]]) -> T | Crashed:
-    """Run what has nothing to get ready: any exception is returned as `Crashed`."""
-
-    async def at_once(ready: Callable[[], None]) -> T:
-        ready()
-        return await run()
-
-    return await contain(at_once, _nothing)
-
-
-def _nothing() -> None:
-    """Be ready."""
+    ended = await guard(lambda: run(ready))
+    if isinstance(ended, Crashed) and not is_ready:
+        raise _as_failure_to_start(ended.error)
+    return ended
 
 
 def _as_failure_to_start(cause: Exception) -> Exception:
