@@ -2,7 +2,8 @@
 
 `Tape` is a bounded, append-only log of 20 ms frames with offsets. The bridge appends; each session reads through its
 own `TapeReader`; `commit` moves when a turn of the caller has been transcribed. It knows nothing of agents, never
-blocks the writer, and when it overflows it forgets the oldest frames and counts those that nobody had read.
+blocks the writer, and when it overflows it forgets the oldest frames and counts those that nobody had read. A caller
+who listens takes next to nothing: silence between two turns is forgotten as soon as a session has it.
 """
 
 import math
@@ -17,7 +18,7 @@ from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
 KEPT_FRAMES = 1500
 """Thirty seconds: longer than any restart budget, 240 kB. What has been transcribed is forgotten sooner."""
 
-_SLACK_BYTES = 50 * FRAME_BYTES
+_SLACK_FRAMES = 50
 _PREROLL_FRAMES = 15
 _BREATH_FRAMES = 10
 _LATEST = 1.0
@@ -36,6 +37,8 @@ class Tape:
     lost: int = 0
     """Frames that no session has read and none will: forgotten, or skipped between two readers."""
     _audio: Reel = attrs.field(factory=Reel, init=False)
+    _is_quiet: bool = attrs.field(default=True, init=False)
+    """Whether nothing has been said since `committed`."""
     _first: int = attrs.field(default=0, init=False)
     _delivered: int = attrs.field(default=0, init=False)
     _wanted: float = attrs.field(default=math.inf, init=False)
@@ -61,12 +64,17 @@ class Tape:
         """Return how many frames are missing for whoever reads in such chunks, by what was waited for last."""
         return (self._awaited - self.end) % chunk_frames or chunk_frames
 
-    def append(self, audio: bytes) -> None:
-        """Put the caller's next audio on tape: any length, a frame begun is completed by the next call."""
+    def append(self, audio: bytes, *, voiced: bool = True) -> None:
+        """Put the caller's next audio on tape: any length, a frame begun is completed by the next call.
+
+        What is not `voiced` may be passed over, as long as nothing was said before it that has not been transcribed.
+        """
         self._audio.append(audio)
-        excess = len(self._audio) - self.kept * FRAME_BYTES
-        if excess > _SLACK_BYTES:
-            self._forget(excess // FRAME_BYTES)
+        if voiced:
+            self._is_quiet = False
+        elif self._is_quiet:
+            self.committed = max(self.committed, self.end - _PREROLL_FRAMES)
+        self._forget(max(len(self._audio) // FRAME_BYTES - self.kept, self._done_with()), slack=_SLACK_FRAMES)
         if self.end >= self._wanted:
             self.wake()
 
@@ -104,9 +112,8 @@ class Tape:
         Speech that is still going on at `offset` belongs to the next turn: the mark is set back to where it began.
         """
         self.committed = max(self.committed, self._start_of_speech(min(offset, self.end)))
-        done_with = min(self.committed, self._delivered) - self._first  # nobody will ask for it again
-        if done_with > 0:
-            self._forget(done_with)
+        self._is_quiet = self.resume_point(self.end) == self.end
+        self._forget(self._done_with())
 
     def resume_point(self, offset: int) -> int:
         """Return the frame from which a session must read that takes over from one which has read up to `offset`.
@@ -140,7 +147,13 @@ class Tape:
         at = (number - self._first) * FRAME_BYTES
         return is_voiced(self._audio.cut(at, at + FRAME_BYTES))
 
-    def _forget(self, frames: int) -> None:
+    def _done_with(self) -> int:
+        """How many of the oldest frames nobody will ask for again."""
+        return min(self.committed, self._delivered) - self._first
+
+    def _forget(self, frames: int, slack: int = 0) -> None:
+        if frames <= slack:
+            return
         self._first += frames
         self.lost += max(0, self._first - self._delivered)
         self._delivered = max(self._delivered, self._first)

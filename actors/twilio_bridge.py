@@ -92,12 +92,13 @@ class TwilioBridge:
     def _on_media(self, audio: bytes) -> None:
         self.frames_in += 1
         self._watch.heard = trio.current_time()
-        self.desk.tape.append(audio)
+        voiced = is_voiced(audio)
+        self.desk.tape.append(audio, voiced=voiced)
         due = self.desk.tape.frames_due(self.desk.policy.chunk_frames)
         self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice
         if self.on_audio is not None:
             self.on_audio(audio)
-        self._note_speech(self.desk.activity.hear(voiced=is_voiced(audio), now=self.desk.journal.now))
+        self._note_speech(self.desk.activity.hear(voiced=voiced, now=self.desk.journal.now))
 
     def _on_event(self, event: FromTwilio) -> None:
         journal = self.desk.journal

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import attrs
 import pytest
 import trio
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -113,6 +113,82 @@ def test_half_a_minute_is_kept() -> None:
     tape.append(frames(range(KEPT_FRAMES + SLACK + 1)))
 
     assert tape.end - tape.first == 1500
+
+
+def hear(tape: Tape, pattern: str) -> None:
+    """Put frames on tape one by one, as the bridge does, each read as it comes: `#` is voiced."""
+    for sign in pattern:
+        number = tape.end
+        tape.append(frame(number, voiced=sign == "#"), voiced=sign == "#")
+        tape.read(number, number + 1)
+
+
+def test_a_caller_who_only_listens_takes_no_tape() -> None:
+    tape = Tape()
+    hear(tape, "." * 500)
+
+    assert tape.end - tape.first <= 15 + SLACK
+    assert (tape.lost, tape.resume_point(500)) == (0, 500)
+
+
+def test_what_was_said_is_kept_however_long_the_silence_before_and_behind_it() -> None:
+    tape = Tape()
+    hear(tape, "." * 500 + "#" * 20 + "." * 500)
+
+    assert tape.first <= tape.resume_point(tape.end) == 500 - 15
+    assert tape.peek(500, 520) == frames(range(500, 520), voiced=True)
+
+
+def test_silence_is_passed_over_again_when_what_was_said_has_been_transcribed() -> None:
+    tape = Tape()
+    hear(tape, "." * 100 + "#" * 20 + "." * 100)
+    tape.commit(tape.end)
+    hear(tape, "." * 200)
+    silent = tape.end - tape.first
+    hear(tape, "#" * 4)
+
+    assert silent <= 15 + SLACK
+    assert tape.resume_point(tape.end) == tape.end - 4 - 15
+
+
+def test_speech_that_a_transcript_does_not_reach_is_kept() -> None:
+    tape = Tape()
+    hear(tape, "#" * 20 + "." * 20)
+    hear(tape, "#" * 4)
+    tape.commit(30)
+    hear(tape, "." * 500)
+
+    assert tape.resume_point(tape.end) == 40 - 10
+
+
+def test_silence_that_nobody_has_read_is_kept() -> None:
+    tape = Tape()
+    for number in range(500):
+        tape.append(frame(number), voiced=False)
+
+    assert (tape.first, tape.lost) == (0, 0)
+    assert tape.read(0, 500) == frames(range(500))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(".#"), st.integers(1, 120)), max_size=12),
+    st.sets(st.integers(0, 700), max_size=4),
+)
+def test_passing_over_silence_changes_nothing_that_a_session_hears(runs: list[tuple[str, int]], at: set[int]) -> None:
+    """Beside a tape that keeps everything, whatever was said and whenever it was transcribed."""
+    sparing, keeping = Tape(), Tape()
+    for sign in "".join(sign * length for sign, length in runs):
+        number = sparing.end
+        for tape in (sparing, keeping):
+            tape.append(frame(number, voiced=sign == "#"), voiced=sign == "#" or tape is keeping)
+            tape.read(number, number + 1)
+            if number in at:
+                tape.commit(number)
+        resumed = sparing.resume_point(number + 1)
+        assert resumed == keeping.resume_point(number + 1)
+        assert sparing.peek(resumed, number + 1) == keeping.peek(resumed, number + 1)
+        assert sparing.is_quiet_before(number + 1) == keeping.is_quiet_before(number + 1)
+    assert (sparing.lost, keeping.lost) == (0, 0)
 
 
 # Commit and resume
