@@ -44,7 +44,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1, help="of interleaved runs: 1; ratios want three")
     parser.add_argument("--subject", default="ours", help="the server that is compared: ours")
     parser.add_argument("--against", type=_names, default=servers.YARDSTICKS, help="with these: asyncio,picows")
-    parser.add_argument("--turn-every", type=float, default=0.0, help="seconds between a caller's turns: 0, none")
+    parser.add_argument(
+        "--turn-every",
+        type=float,
+        default=0.0,
+        help="seconds between a caller's turns, half of them speech: 0, all of it",
+    )
     parser.add_argument("--no-handoffs", action="store_true", help="leave the handoffs out")
     parser.add_argument("--record", action="store_true", help="let our server record the calls, as it does by default")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder for JSON and picture")

@@ -17,7 +17,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 from bench import clock
 from bench.control import answer, orders
 from bench.fake_groq import serve_groq
-from bench.frames import FRAME_SECONDS, Cutter, Tag, frame
+from bench.frames import FRAME_SECONDS, Cutter, Habit, Tag, frame
 from bench.tally import Arrival, Book, Order, PageReport, Span, curve_ms
 
 APPLYING_SECONDS = 0.02
@@ -76,7 +76,7 @@ class Service:
     hands_off_at: float = float("inf")
     asks_aloud: bool = False
     """Whether an agent still speaks when it asks for a handoff."""
-    turn_every: float = 0.0
+    habit: Habit | None = None
     turns: int = 0
     replayed: int = 0
 
@@ -118,7 +118,6 @@ class Session(WSListener):
         self._opened = self._applied = self._asked = self._first_heard = 0.0
         self._refused = False
         self._handoff = ""
-        self._last_turn = 0.0
         self._frames = itertools.count()
         self._replies = itertools.count(1)
 
@@ -155,7 +154,7 @@ class Session(WSListener):
             transport.disconnect()
 
     def _hear(self, audio: bytes, now: float) -> None:
-        tags = list(self.cutter.cut(audio))
+        tags, habit = list(self.cutter.cut(audio)), self.service.habit
         for tag in tags:
             page = self.service.book.page(tag.sent)
             self._call = tag.stream
@@ -166,6 +165,8 @@ class Session(WSListener):
                 page.add(now - tag.sent, now - tags[-1].sent)
             else:
                 self.service.replayed += arrival is not Arrival.AGAIN
+            if habit is not None and habit.has_paused(tag.stream, tag.number):
+                self._take_turn()
 
     def _obey(self, message: dict[str, object]) -> None:
         if message["type"] == "Settings":
@@ -194,8 +195,6 @@ class Session(WSListener):
         if now >= self.service.hands_off_at and self._handoff and not self._asked:
             self._ask_later(now)
             return
-        if self.service.turn_every and now - self._last_turn >= self.service.turn_every:
-            self._take_turn(now)
         self._speak(REPLY_SECONDS)
         self.call_at(now + REPLY_SECONDS, self.say)
 
@@ -205,8 +204,7 @@ class Session(WSListener):
         self._tell("ConversationText", role="assistant", content=f"This is reply {reply} of session {self.number}.")
         self._piece(reply, now, round(seconds / FRAME_SECONDS))
 
-    def _take_turn(self, now: float) -> None:
-        self._last_turn = now
+    def _take_turn(self) -> None:
         self.service.turns += 1
         content = f"And this is what I have to say to that, {self.service.turns}."
         self._tell("EndOfTurn", trigger="model")
@@ -262,7 +260,7 @@ async def main() -> None:
     async for order in orders():
         match order["do"]:
             case "talk":
-                service.turn_every = float(str(order["turn_every"]))
+                service.habit = Habit.of(float(str(order["turn_every"])))
                 service.talk(float(str(order["at"])))
             case "measure":
                 service.book.open(cattrs.structure(order["spans"], list[Span]))

@@ -1,4 +1,4 @@
-"""The telephone network as load: many callers who talk without a pause, `python -m bench.fake_twilio`.
+"""The telephone network as load: many callers who talk without a pause, or by turns, `python -m bench.fake_twilio`.
 
 A call is what Twilio makes of one: a signed webhook, the token out of its TwiML, a signed Media Stream, 50 frames a
 second out, marks echoed when what is before them has been played. Against a relay there is only the stream.
@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import re
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections import deque
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
@@ -22,7 +22,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_
 
 from bench import clock
 from bench.control import answer, orders
-from bench.frames import BYTES_PER_SECOND, FRAME_SECONDS, Cutter, Tag, frame_base64
+from bench.frames import BYTES_PER_SECOND, FRAME_SECONDS, Cutter, Habit, Tag, frame_base64, quiet
 from bench.tally import Arrival, Book, Order, PageReport, Playout, Span, curve_ms
 
 ACCOUNT, AUTH_TOKEN = "AC" + "0" * 32, "bench-auth-token"
@@ -71,6 +71,7 @@ class Network:
     book: Book = attrs.field(factory=Book)
     spoken: list[int] = attrs.field(factory=list)
     late: list[float] = attrs.field(factory=list)
+    habit: Habit | None = None
 
     async def dial(self, port: int, *, is_relay: bool) -> None:
         """Place one call and wait until its stream is open."""
@@ -82,8 +83,9 @@ class Network:
             headers["X-Twilio-Signature"] = _sign(f"ws://127.0.0.1:{port}/twilio")
         await ws_connect(lambda: caller, f"ws://127.0.0.1:{port}/twilio", extra_headers=headers)
 
-    def talk(self, at: float) -> None:
-        """Let every caller speak from then on, spread over one frame."""
+    def talk(self, at: float, turn_every: float) -> None:
+        """Let every caller speak from then on, spread over one frame; with turns, for half of each."""
+        self.habit = Habit.of(turn_every)
         live = [call for call in self.calls if call.is_live]
         for number, call in enumerate(live):
             call.talk(at + number / len(live) * FRAME_SECONDS)
@@ -148,10 +150,12 @@ class Caller(WSListener):
             message = {**message, "sequenceNumber": str(self._sequence), "streamSid": self._stream_sid}
         self._transport.send(WSMsgType.TEXT, orjson.dumps(message))
 
-    @staticmethod
-    def audio(tag: Tag) -> bytes:
+    def audio(self, tag: Tag) -> bytes:
         """Write one frame as Twilio carries it."""
-        return frame_base64(tag)
+        habit = self.network.habit
+        if habit is None or habit.speaks_in(tag.stream, tag.number):
+            return frame_base64(tag)
+        return b2a_base64(quiet(tag), newline=False)
 
     def talk(self, due: float) -> None:
         """Send what is due, and go on 20 ms later."""
@@ -292,7 +296,7 @@ async def main() -> None:
                 for _ in range(int(str(order["calls"]))):
                     await network.dial(int(str(order["port"])), is_relay=bool(order["is_relay"]))
             case "talk":
-                network.talk(float(str(order["at"])))
+                network.talk(float(str(order["at"])), float(str(order["turn_every"])))
             case "measure":
                 network.book.open(cattrs.structure(order["spans"], list[Span]))
                 network.spoken = [0] * len(network.book.pages)

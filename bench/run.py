@@ -39,7 +39,7 @@ class Load:
     calls: int
     seconds: float
     turn_every: float = 0.0
-    """Seconds between two turns of each caller; 0: agents talk on without."""
+    """Seconds between two turns of each caller, who speaks for half of them; 0: all the time, and no turn ends."""
     handoffs: bool = True
     record: bool = False
     asks_aloud: bool = False

@@ -127,8 +127,7 @@ class SoakCaller(Caller):
         self._began = self._ended = self._sentenced = 0.0
         self._left_open = False
 
-    @staticmethod
-    def audio(tag: Tag) -> bytes:
+    def audio(self, tag: Tag) -> bytes:
         """Write one frame, of speech or of a pause."""
         return caller_base64(tag)
 

@@ -6,8 +6,8 @@ from collections import Counter
 import attrs
 import pytest
 
-from bench.frames import Tag, frame
-from bench.soak_audio import CYCLE, cut, is_spoken, quiet, spoken_in
+from bench.frames import Tag, frame, quiet
+from bench.soak_audio import HABIT, cut, is_spoken, spoken_in
 from bench.soak_plan import Ending, Trouble, is_refused, plan_of
 from bench.soak_verdict import POOL, Excuse, Growth, Heard, Sample, Soak, Spoken, broken, growth, last_half, unheard
 from protocol.audio import is_voiced
@@ -58,8 +58,8 @@ def test_a_quiet_frame_says_who_it_is_and_is_no_voice() -> None:
 
 
 def test_callers_pause() -> None:
-    assert 70 == spoken_in(3, 0, CYCLE)
-    assert {True, False} == {is_spoken(3, number) for number in range(CYCLE)}
+    assert 70 == spoken_in(3, 0, HABIT.cycle)
+    assert {True, False} == {is_spoken(3, number) for number in range(HABIT.cycle)}
 
 
 def test_memory_that_grows_with_calls_is_told_from_memory_that_wanders() -> None:
