@@ -3,12 +3,13 @@
 `AgentSession` owns one Voice Agent WebSocket. It pumps the caller's audio in, puts the agent's audio on the ledger,
 writes the conversation, and runs the model's functions as children of its own nursery. It never decides who holds the
 floor: it asks the Supervisor for a handoff, and being cancelled *is* the answer yes. What it cannot go on with it
-raises; it returns only when its agent has ended the conversation and the goodbye has been heard.
+raises; it returns only when its agent has ended the conversation and the goodbye has been heard. What it says for the
+switchboard is in `actors/cues.py`, and what its model wants done in `actors/function_runner.py`.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeAlias
 
 import attrs
@@ -18,12 +19,6 @@ from actors.agent_wire import AgentWire
 from actors.cues import CLOSING, Cues, Signs
 from actors.desk import Desk
 from actors.facts import (
-    FunctionAnswered,
-    FunctionCalled,
-    FunctionWithdrawn,
-    GoodbyeHeard,
-    GoodbyeStarted,
-    HandoffAsked,
     SessionReady,
     TurnCutOff,
     TurnHeard,
@@ -31,24 +26,17 @@ from actors.facts import (
     UserStartedSpeaking,
     WarningReported,
 )
-from actors.function_calls import Failed, FunctionResult, error_text, run_function
-from actors.goodbye import ASK_GOODBYE, hear_out
-from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, Spent, ToSummarizer, ToSupervisor
-from actors.messages import HandoffAsked as AskHandoff
+from actors.function_runner import FunctionRunner
+from actors.messages import Ended, RefreshBrief, Spent, ToSummarizer, ToSupervisor
 from actors.opening import Opening
 from actors.patience import Patience
 from actors.reply import Voice
 from actors.silence import mind_deafness, mind_session
 from actors.tape import TapeReader
-from actors.transfer import put_through
-from agents.functions import Answer, CallContext, EndCall, HandOff, TransferToHuman
 from agents.spec import AgentSpec
 from protocol import deepgram
 from protocol.deepgram import (
     CallerAudio,
-    ClientMessage,
-    FunctionCall,
-    FunctionCallResponse,
     InjectAgentMessage,
     InjectUserMessage,
     KeepAlive,
@@ -56,7 +44,6 @@ from protocol.deepgram import (
 from protocol.wire import PacedWebSocket
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
-Post: TypeAlias = Callable[[ClientMessage], None]
 
 
 @attrs.define(eq=False)
@@ -73,9 +60,8 @@ class AgentSession:
     summarizer: trio.MemorySendChannel[ToSummarizer]
     _reader: TapeReader | None = attrs.field(default=None, init=False)
     _last_heard: Callable[[], float] = attrs.field(default=lambda: -math.inf, init=False)
-    _goodbye: EndCall | None = attrs.field(default=None, init=False)
     _functions: dict[str, trio.CancelScope] = attrs.field(factory=dict, init=False)
-    _handoffs: set[str] = attrs.field(factory=set, init=False)
+    _runner: FunctionRunner | None = attrs.field(default=None, init=False)
     _goodbyes: set[str] = attrs.field(factory=set, init=False)
     _echoes: list[str] = attrs.field(factory=list, init=False)
     _patience: Patience = attrs.field(
@@ -103,9 +89,8 @@ class AgentSession:
     @property
     def last_word(self) -> Ended | None:
         """How the conversation ended, if the agent has ended it and has left nothing unanswered: all has been said."""
-        if self._goodbye is None or self.desk.conversation.unanswered() is not None:
-            return None
-        return Ended(self._goodbye.reason)
+        goodbye = self._runner.goodbye if self._runner is not None else None
+        return None if goodbye is None or self.desk.conversation.unanswered() is not None else Ended(goodbye.reason)
 
     @property
     def cursor(self) -> int:
@@ -139,9 +124,10 @@ class AgentSession:
         over, outcome = trio.open_memory_channel[Ended | Spent](1)
         with over, outcome:
             async with trio.open_nursery() as nursery:
+                self._runner = runner = self._run_functions(wire, reader, nursery, over)
                 nursery.start_soon(self._pump_caller, wire, reader)
                 nursery.start_soon(self._keep_alive, wire)
-                nursery.start_soon(self._listen, wire, reader, over, nursery)
+                nursery.start_soon(self._listen, wire, reader, runner)
                 nursery.start_soon(self._mind_silence, wire)
                 nursery.start_soon(mind_deafness, self.desk, wire, self._patience, lambda: not reader.is_held)
                 await self._begin(wire)
@@ -178,6 +164,30 @@ class AgentSession:
 
         await mind_session(self.desk, self.agent, self._patience, ask_filler, lambda: bool(self._functions))
 
+    def _run_functions(
+        self,
+        wire: AgentWire,
+        reader: TapeReader,
+        nursery: trio.Nursery,
+        over: trio.MemorySendChannel[Ended | Spent],
+    ) -> FunctionRunner:
+        return FunctionRunner(
+            desk=self.desk,
+            agent=self.agent,
+            seat=self.seat,
+            voice=self.voice,
+            reader=reader,
+            patience=self._patience,
+            running=self._functions,
+            goodbyes=self._goodbyes,
+            owe_words=self._owe_words,
+            post=lambda said: nursery.start_soon(wire.send, said),
+            children=nursery,
+            over=over,
+            supervisor=self.supervisor,
+            summarizer=self.summarizer,
+        )
+
     def _take_cues(self, wire: AgentWire, reader: TapeReader) -> Cues:
         self._cues = Cues(
             desk=self.desk,
@@ -197,9 +207,7 @@ class AgentSession:
 
     # What the service says
 
-    async def _listen(
-        self, wire: AgentWire, reader: TapeReader, over: trio.MemorySendChannel[Ended | Spent], nursery: trio.Nursery
-    ) -> None:
+    async def _listen(self, wire: AgentWire, reader: TapeReader, runner: FunctionRunner) -> None:
         while True:
             wire.gather(self.desk.policy.stride_for(self.desk.ledger.unplayed))
             match await wire.receive():
@@ -211,7 +219,9 @@ class AgentSession:
                     self._on_agent_text(text)
                 case deepgram.FunctionCallRequest(functions=calls):
                     self.desk.ledger.unmute(self.voice)
-                    self._start_functions(calls, wire, reader, over, nursery)
+                    runner.start(calls)
+                case deepgram.FunctionCallCancelled(functions=calls):
+                    runner.withdraw(calls)
                 case message:
                     self._on_event(message)
 
@@ -224,9 +234,6 @@ class AgentSession:
                 self._on_audio_done()
             case deepgram.EndOfTurn() | deepgram.AgentThinking():
                 ledger.unmute(self.voice)
-            case deepgram.FunctionCallCancelled(functions=calls):
-                for call in calls:
-                    self._on_function_cancelled(call.id)
             case _:
                 self._note_remark(message)
 
@@ -294,156 +301,3 @@ class AgentSession:
             self.desk.conversation.add_reply(reply)
             if self._cues is not None:
                 self._cues.on_agent_text(text, reply)
-
-    # Functions
-
-    def _start_functions(
-        self,
-        calls: tuple[FunctionCall, ...],
-        wire: AgentWire,
-        reader: TapeReader,
-        over: trio.MemorySendChannel[Ended | Spent],
-        nursery: trio.Nursery,
-    ) -> None:
-        for call in calls:
-            if call.client_side and call.id not in self._functions and CLOSING not in self._goodbyes:
-                self._functions[call.id] = trio.CancelScope()
-                self.desk.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments))
-                self._patience.begin()
-                nursery.start_soon(
-                    self._carry_out, call, lambda said: nursery.start_soon(wire.send, said), reader, over
-                )
-
-    def _on_function_cancelled(self, call_id: str) -> None:
-        if call_id in self._goodbyes:  # the caller has spoken again: what is left of the goodbye answers nothing now
-            self._goodbyes.discard(call_id)
-            self.desk.ledger.flush()
-        scope = self._functions.get(call_id)
-        if scope is not None:
-            scope.cancel(reason="cancelled by the service")
-
-    async def _carry_out(
-        self, call: FunctionCall, post: Post, reader: TapeReader, over: trio.MemorySendChannel[Ended | Spent]
-    ) -> None:
-        """Run one function call to its end. What the service cancels is finding the answer, and never a sending."""
-        began = trio.current_time()
-        answer: str | None = None
-        result: FunctionResult | None = None
-        with self._functions[call.id] as scope:
-            result = await self._result_of(call)
-            answer = await self._answer_to(call, result, post, reader)
-        del self._functions[call.id]
-        if scope.cancelled_caught:
-            await self._withdraw(call, result, reader)
-            return
-        took = round(trio.current_time() - began, 6)
-        self._note_answer(call, result, answer, took)
-        if answer is not None:
-            post(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
-            self._patience.done += 1
-            if self._patience.is_closed:
-                self._owe_words()
-        elif isinstance(result, EndCall):
-            await over.send(Ended(result.reason))
-
-    async def _answer_to(
-        self, call: FunctionCall, result: FunctionResult, post: Post, reader: TapeReader
-    ) -> str | None:
-        match result:
-            case HandOff():
-                return error_text((await self._ask_handoff(call, result, reader)).why)
-            case TransferToHuman():
-                return error_text(await self._put_through(call, result))
-            case EndCall():
-                await self._say_goodbye(call, result, post)
-                return None
-            case Answer() | Failed():
-                return result.text()
-
-    async def _result_of(self, call: FunctionCall) -> FunctionResult:
-        if (earlier := self.desk.conversation.earlier_answer(call.name, call.arguments)) is not None:
-            return Answer(earlier)
-        context = CallContext(self.desk.call_sid, self.agent.name, self.desk.conversation.facts)
-        return await run_function(self.agent, call, context)
-
-    def _note_answer(self, call: FunctionCall, result: FunctionResult | None, answer: str | None, took: float) -> None:
-        ok = isinstance(result, Answer | EndCall)
-        content = answer if answer is not None else '{"ended": true}'
-        facts = result.facts if isinstance(result, Answer | EndCall) else {}
-        done = deepgram.CompletedCall(call.id, call.name, True, call.arguments, content, call.thought_signature)
-        self.desk.conversation.add_function(done, facts, repeatable=not ok)
-        if isinstance(result, Failed) and result.cause:
-            content = f"{content} ({result.cause})"
-        self.desk.journal.note(FunctionAnswered(self.agent.name, call.id, call.name, content, ok, took, facts))
-
-    async def _withdraw(self, call: FunctionCall, result: FunctionResult | None, reader: TapeReader) -> None:
-        self.desk.journal.note(FunctionWithdrawn(self.agent.name, call.id, call.name))
-        if isinstance(result, EndCall):
-            self._goodbye = None
-        if isinstance(result, HandOff):
-            self._take_back_floor(call, reader)
-            await self.supervisor.send(HandoffWithdrawn(self.seat, call.id))
-
-    # Handing the call on, and ending it
-
-    async def _ask_handoff(self, call: FunctionCall, handoff: HandOff, reader: TapeReader) -> HandoffRefused:
-        """Fall silent and ask for a successor. Being refused is the only answer; a handoff that succeeds cancels us."""
-        now, offset = trio.current_time(), reader.hold()
-        self._handoffs.add(call.id)
-        self._patience.end()
-        self.desk.ledger.withhold(self.voice)
-        self.desk.conversation.facts.update(handoff.facts)
-        self.desk.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset))
-        answer, answered = trio.open_memory_channel[HandoffRefused](1)
-        with answer, answered:
-            await self.supervisor.send(
-                AskHandoff(
-                    seat=self.seat,
-                    call_id=call.id,
-                    name=call.name,
-                    to=handoff.to,
-                    reason=handoff.reason,
-                    notes=handoff.notes,
-                    at=now,
-                    offset=offset,
-                    reply_to=answer,
-                )
-            )
-            refused = await answered.receive()
-        self._take_back_floor(call, reader)
-        return refused
-
-    def _take_back_floor(self, call: FunctionCall, reader: TapeReader) -> None:
-        self._handoffs.discard(call.id)
-        if not self._handoffs:  # a second one that is refused does not undo the first
-            self.desk.ledger.grant(self.voice)
-            reader.resume()
-
-    async def _say_goodbye(self, call: FunctionCall, end: EndCall, post: Post) -> None:
-        """Wait until the caller has heard the goodbye, which may be on its way still, or not yet asked for."""
-        self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
-        self._goodbye = end
-        with self._uncut(call):
-            if self.voice.reply is None:
-                post(FunctionCallResponse(call.id, call.name, ASK_GOODBYE, call.thought_signature))
-            complete = await hear_out(self.desk, self.voice, self.agent.voice)
-            self.desk.journal.note(GoodbyeHeard(self.agent.name, complete))
-
-    async def _put_through(self, call: FunctionCall, wanted: TransferToHuman) -> str:
-        """Have the caller hear that they are put through, and ask the line. To be told why not is the only answer."""
-
-        async def hear() -> None:
-            with self._uncut(call):
-                await hear_out(self.desk, self.voice, self.agent.voice)
-
-        return await put_through(self.desk, self.agent, wanted, hear, self.summarizer, call=call)
-
-    @contextmanager
-    def _uncut(self, call: FunctionCall) -> Iterator[None]:
-        """Let no barge-in cut what is said with this call."""
-        self._patience.end()
-        self._goodbyes.add(call.id)
-        try:
-            yield
-        finally:
-            self._goodbyes.discard(call.id)

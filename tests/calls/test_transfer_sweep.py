@@ -20,7 +20,6 @@ from agents.roster import load_roster
 from agents.spec import AgentSpec
 from simulators.memory import MemoryWebSocket
 from tests.calls.test_sweep import (
-    FEWEST_STEPS,
     MakeBlow,
     cancel,
     say_stop,
@@ -36,6 +35,10 @@ ROSTER = load_roster(
 )
 WANTS = orjson.dumps({"reason": "wants a person"}).decode()
 CALL = {"id": "f1", "name": "transfer_to_human", "arguments": WANTS, "client_side": True}
+
+
+FEWEST_STEPS = 80
+"""Such a call has about a hundred."""
 
 
 @pytest.fixture(autouse=True)
