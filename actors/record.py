@@ -170,9 +170,10 @@ class RecordBuilder:
             case facts.ReplyStarted(agent=agent, generation=generation):
                 asked, self._asked_at = self._asked_at, None
                 self._reply_began[generation] = (at, None if asked is None else round(at - asked, 3))
-            case facts.ReplyEnded(agent=agent, generation=generation, text=text, heard=heard) if text:
+            case facts.ReplyEnded(agent=agent, generation=generation, text=text, heard=heard):
                 began_at, latency = self._reply_began.pop(generation, (at, None))
-                self._turns.append(TurnRecord(began_at, agent, text, heard, latency))
+                if text:
+                    self._turns.append(TurnRecord(began_at, agent, text, heard, latency))
             case _:
                 """Not words."""
 

@@ -325,3 +325,13 @@ def test_the_record_of_a_long_call_has_every_turn_however_many_are_packed() -> N
     assert builder.record().transcript == turns
     assert decode_record(encode_running(running)).transcript == turns
     assert len(running.record.transcript) < 16
+
+
+def test_sound_without_words_leaves_nothing_behind() -> None:
+    builder = RecordBuilder("", "", "2026-11-22T09:00:00.000+00:00")
+    for generation in range(3):
+        builder.read(Entry(0, 1.0, facts.ReplyStarted("advisor", generation)))
+        builder.read(Entry(1, 2.0, facts.ReplyEnded("advisor", generation, "", "", complete=True)))
+
+    assert builder._reply_began == {}
+    assert builder.record().transcript == ()
