@@ -61,8 +61,6 @@ class Admissions:
         """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`."""
         token = secrets.token_urlsafe(32)
         await self.holes.put(f"token {token}", orjson.dumps(attrs.asdict(admission)), TOKEN_SECONDS)
-        if admission.direction == "outbound":
-            await self.holes.put(f"invited {admission.call_sid}", b"", TOKEN_SECONDS)
         return token
 
     async def redeem(self, token: str, call_sid: str) -> Admission | Refusal:
@@ -98,11 +96,6 @@ class Admissions:
     async def note_streamed(self, call_sid: str) -> None:
         """Keep that a call of ours has had its stream, wherever that was."""
         await self.holes.put(f"streamed {call_sid}", b"", STREAMED_SECONDS)
-
-    async def is_on_its_way(self, call_sid: str) -> bool:
-        """Whether a stream of this call is expected, and has certainly not started on any worker."""
-        invited = await self.holes.peek(f"invited {call_sid}")
-        return invited is not None and not await self.is_streamed(call_sid)
 
     async def note_verdict(self, call_sid: str, answered_by: str) -> None:
         """Keep who has answered a call, for the worker that carries it."""

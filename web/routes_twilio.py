@@ -1,8 +1,8 @@
 """Twilio's door: the webhooks that say a call is here, how it goes, and what to do when our stream is over.
 
 Nothing is believed before the signature is: an unsigned request gets 403 and no reason. Unknown fields are Twilio's
-right to send. A webhook never waits for anything but the pigeonholes and, for a machine that answered, one REST call;
-Twilio gives up on a voice webhook after 15 seconds.
+right to send. A webhook never waits for anything but the pigeonholes; Twilio gives up on a voice webhook after 15
+seconds.
 """
 
 import attrs
@@ -22,7 +22,6 @@ from web.office import Office
 from web.orders import OrderNote
 from web.reasons import why
 from web.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
-from web.telephony import LineError
 
 FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut", "line_dead"})
 """Outcomes after which a caller who is still there is owed an apology."""
@@ -101,7 +100,7 @@ class TwilioRoutes:
             call.answered_by = answered_by
         _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
         if not self.office.services.intercom.tell(call_sid, MachineAnswered(answered_by)):
-            await self._tell_elsewhere(call_sid, answered_by)
+            await self.office.admissions.note_verdict(call_sid, answered_by)  # its stream may be late, or elsewhere
         return Response("", 204)
 
     async def stream(self) -> Response:
@@ -173,15 +172,3 @@ class TwilioRoutes:
         )
         self.office.board.add(shown)
         self.office.board.name(shown.id, admission.call_sid)
-
-    async def _tell_elsewhere(self, call_sid: str, answered_by: str) -> None:
-        """Leave a verdict for whoever carries the call; hang up on a machine where it is certain that nobody does."""
-        admissions = self.office.admissions
-        await admissions.note_verdict(call_sid, answered_by)
-        is_machine = answered_by.startswith("machine") or answered_by == "fax"
-        if not is_machine or not await admissions.is_on_its_way(call_sid):
-            return
-        try:
-            await self.office.line.hang_up(call_sid)
-        except LineError as exc:
-            _log.warning("hang_up_failed", call_sid=call_sid, why=exc.reason, code=exc.code)

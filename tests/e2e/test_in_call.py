@@ -17,7 +17,7 @@ from agents.roster import default_roster
 from demo.warmup import rehearse_speech
 from simulators.scenario import Caller, parse_scenario
 from simulators.speech import synthesise
-from simulators.twilio.calls import SimulatedCall
+from simulators.twilio import SimulatedCall, TwilioKnobs
 from store.records import CallRecord
 from tests.e2e.line import Line, open_line
 
@@ -148,3 +148,17 @@ async def test_a_machine_is_hung_up_on_where_there_is_no_message(fast_clock: Moc
         record = await line.record_of(call)
 
     assert (record.outcome, record.duration < 5) == ("machine", True)
+
+
+@pytest.mark.parametrize("verdict_after", [0.0, 0.1])
+async def test_a_machine_that_is_known_before_the_stream_begins_is_left_the_message(
+    verdict_after: float, fast_clock: MockClock, tmp_path: Path
+) -> None:
+    knobs = TwilioKnobs(bundle=10, verdict_after=verdict_after)
+    async with open_line(tmp_path, EVERYBODY, twilio=knobs, VOICEMAIL_MESSAGE=VOICEMAIL) as line:
+        line.stage.twilio.callers = CALLERS
+        call = await place(line, MACHINE)
+        await line.wait_over(call)
+        record = await line.record_of(call)
+
+    assert (record.outcome, heard(record)[-1]) == ("voicemail_left", VOICEMAIL)

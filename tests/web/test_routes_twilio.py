@@ -13,14 +13,12 @@ from tests.web.fakes import (
     LINE,
     OTHER_CALL_SID,
     Exchange,
-    FakeLine,
     exchange,
     record,
     voice_form,
 )
 from web.admission import Admissions
 from web.pigeonholes import Pigeonholes
-from web.telephony import LineError
 
 PATHS = ["/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after"]
 
@@ -212,28 +210,6 @@ async def test_a_status_without_a_readable_number_is_still_a_status(sequence: st
     assert answer.status_code == 204
 
 
-@pytest.mark.parametrize(
-    ("verdict", "hung_up"),
-    [
-        ("human", []),
-        ("unknown", []),
-        ("", []),
-        ("machine_start", [CALL_SID]),
-        ("machine_end_beep", [CALL_SID]),
-        ("fax", [CALL_SID]),
-    ],
-)
-async def test_a_machine_is_left_and_a_person_is_not(
-    verdict: str, hung_up: list[str], autojump_clock: MockClock
-) -> None:
-    there = exchange()
-    await there.twilio("/twilio/voice", voice_form(outbound=True))
-
-    answer = await there.twilio("/twilio/amd", form(AnsweredBy=verdict))
-
-    assert (answer.status_code, there.line.hung_up) == (204, hung_up)
-
-
 @pytest.mark.parametrize("verdict", ["human", "machine_start", "machine_end_beep", "fax", ""])
 async def test_a_running_call_is_told_who_has_answered_and_decides(verdict: str, autojump_clock: MockClock) -> None:
     there = exchange()
@@ -243,13 +219,6 @@ async def test_a_running_call_is_told_who_has_answered_and_decides(verdict: str,
         await there.twilio("/twilio/amd", form(AnsweredBy=verdict))
 
         assert (mailbox.receive_nowait(), there.line.hung_up) == (MachineAnswered(verdict), [])
-
-
-async def test_a_hang_up_that_fails_is_not_twilios_problem(autojump_clock: MockClock) -> None:
-    there = exchange(line=FakeLine(refusal=LineError("down", code=20500)))
-    await there.twilio("/twilio/voice", voice_form(outbound=True))
-
-    assert (await there.twilio("/twilio/amd", form(AnsweredBy="fax"))).status_code == 204
 
 
 @pytest.mark.parametrize("event", ["stream-started", "stream-stopped", "stream-error"])

@@ -68,6 +68,25 @@ async def test_a_verdict_that_comes_before_the_call_reads_is_kept_for_it(autojum
             assert mailbox.receive_nowait() == MachineAnswered("machine_start")
 
 
+@pytest.mark.parametrize("verdict", ["human", "machine_start", "machine_end_beep", "fax"])
+async def test_a_verdict_that_overtakes_the_stream_waits_for_the_call_which_decides(
+    verdict: str, autojump_clock: MockClock
+) -> None:
+    """A call may have a message to leave, so nobody hangs up on a machine but the call."""
+    there = exchange(calls=FakeCalls(stays))
+    token = token_in((await there.twilio("/twilio/voice", voice_form(outbound=True))).text)
+    answer = await there.twilio("/twilio/amd", {"CallSid": CALL_SID, "AnsweredBy": verdict})
+    with there.intercom.open(CALL_SID) as mailbox:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(office_of(there).verdicts.run)
+            nursery.start_soon(Peer().starts(token).visit, there.app)
+            with trio.fail_after(LOOK_SECONDS + 0.5):
+                told = await mailbox.receive()
+            nursery.cancel_scope.cancel()
+
+    assert (answer.status_code, told, there.line.hung_up) == (204, MachineAnswered(verdict), [])
+
+
 class CountingHoles(Pigeonholes):
     """Counts how often somebody looks."""
 
