@@ -19,7 +19,7 @@ from actors.facts import CallerHungUp, CallerSpoke, FrameRefused, Unrecognised
 from actors.ledger import SendAudio, SendClear, SendMark, Work
 from actors.line_watch import LineWatch
 from protocol import twilio
-from protocol.audio import FRAME_SECONDS, is_voiced
+from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import FromTwilio, MediaStreamDialogue, StreamState
 from protocol.wire import PacedWebSocket
@@ -41,13 +41,18 @@ class TwilioBridge:
     stream_sid: str
     on_audio: Callable[[bytes], None] | None = None
     """Called with the caller's audio, when it is recorded."""
-    frames_in: int = 0
+    bytes_in: int = 0
     refused: int = 0
     _refused_in_a_row: int = attrs.field(default=0, init=False)
     _watch: LineWatch = attrs.field(
         default=attrs.Factory(lambda self: LineWatch(self.desk.ledger, self.desk.policy.dead_line), takes_self=True),
         init=False,
     )
+
+    @property
+    def frames_in(self) -> int:
+        """How many frames of the caller have come, however many were in a message."""
+        return self.bytes_in // FRAME_BYTES
 
     async def run(self) -> CallerHungUp:
         """Carry audio both ways until the caller's side ends the stream."""
@@ -90,7 +95,7 @@ class TwilioBridge:
         return CallerHungUp("nonsense")
 
     def _on_media(self, audio: bytes) -> None:
-        self.frames_in += 1
+        self.bytes_in += len(audio)
         self._watch.heard = trio.current_time()
         voiced = is_voiced(audio)
         self.desk.tape.append(audio, voiced=voiced)

@@ -41,6 +41,12 @@ class StreamIdentity:
     parameters: Mapping[str, str] = attrs.field(factory=dict)
 
 
+def _payload(frames: tuple[bytes, ...]) -> str:
+    if len(frames) == 1 and frames[0] is SILENT_FRAME:
+        return _SILENT_PAYLOAD
+    return b2a_base64(b"".join(frames), newline=False).decode()
+
+
 @attrs.define(eq=False)
 class FrameWriter:
     """The frames of one stream, in order."""
@@ -48,19 +54,22 @@ class FrameWriter:
     identity: StreamIdentity
     sequence: int = 0
     chunk: int = 0
+    _written: int = attrs.field(default=0, init=False)
+    """Milliseconds of the caller."""
     _tail: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._tail = f'"}},"streamSid":"{self.identity.stream_sid}"}}'
 
-    def media(self, frame: bytes) -> str:
-        """Write 20 ms of the caller."""
+    def media(self, *frames: bytes) -> str:
+        """Write 20 ms of the caller, or several in one message."""
         self.sequence += 1
         self.chunk += 1
-        payload = _SILENT_PAYLOAD if frame is SILENT_FRAME else b2a_base64(frame, newline=False).decode()
+        timestamp = FIRST_TIMESTAMP_MS + self._written
+        self._written += 20 * len(frames)
         return (
             f'{_HEAD}{self.sequence}","media":{{"track":"inbound","chunk":"{self.chunk}",'
-            f'"timestamp":"{FIRST_TIMESTAMP_MS - 20 + 20 * self.chunk}","payload":"{payload}{self._tail}'
+            f'"timestamp":"{timestamp}","payload":"{_payload(frames)}{self._tail}'
         )
 
     def start(self) -> str:

@@ -45,7 +45,7 @@ class TwilioKnobs:
     creation_takes: float = 0.0
     """Before a creation is answered; the call is placed by then."""
     bundle: int = 1
-    """Media frames sent at once; see `MediaCaller`."""
+    """Frames in a media message; see `MediaCaller`."""
 
     @property
     def human(self) -> Human:

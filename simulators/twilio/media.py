@@ -77,9 +77,11 @@ class MediaCaller:
     discard_lag: float = 5.0
     """Seconds by which the server may be late reading before frames are discarded with warning 31930."""
     bundle: int = 1
-    """Frames sent at once. More than 1 makes long tests cheaper: each group leaves when its last frame is due."""
+    """Frames in a message. Twilio has 1; more makes long tests cheaper: a message leaves when its last frame is due."""
     sent_frames: int = attrs.field(default=0, init=False)
     discarded_frames: int = attrs.field(default=0, init=False)
+    _said: int = attrs.field(default=0, init=False)
+    """Frames of this stream, sent or not."""
     _playout: Playout = attrs.field(init=False)
     _frames: FrameWriter = attrs.field(init=False)
     _origin: float = attrs.field(default=0.0, init=False)
@@ -164,29 +166,48 @@ class MediaCaller:
             await self._send(self._frames.start())
 
     async def _talk(self) -> None:
-        left, rng, jitter, bundle = self.heard.caller, random.Random(0), self.faults.jitter, self.bundle
+        rng, jitter, bundle = random.Random(0), self.faults.jitter, self.bundle
         while not self._how:
-            due = self._origin + self._frames.chunk * FRAME_SECONDS
-            if self._frames.chunk % bundle == 0:
-                leaves = due + (bundle - 1) * FRAME_SECONDS + (rng.uniform(0, jitter) if jitter else 0.0)
-                # trio.sleep_until without its generators: this runs fifty times a second.
-                with trio.CancelScope(deadline=leaves):
-                    await trio.sleep_forever()
-            act = self.turns.step(self.heard.agents_voiced(due))
-            frame = act.frame if isinstance(act, StartsLine | GoesOn) else SILENT_FRAME
+            due = self._origin + self._said * FRAME_SECONDS
+            leaves = due + (bundle - 1) * FRAME_SECONDS + (rng.uniform(0, jitter) if jitter else 0.0)
+            # trio.sleep_until without its generators: this runs fifty times a second.
+            with trio.CancelScope(deadline=leaves):
+                await trio.sleep_forever()
+            await self._speak(due)
+
+    async def _speak(self, due: float) -> None:
+        """Send one bundle; what else the caller does has its place between the frames."""
+        frames, left = list[bytes](), self.heard.caller
+        for at in (due + number * FRAME_SECONDS for number in range(self.bundle)):
+            act = self.turns.step(self.heard.agents_voiced(at))
             if not isinstance(act, KeepsSilent | GoesOn):
-                await self._notice(act, due)
+                await self._send_media(frames)
+                await self._notice(act, at)
+            frame = act.frame if isinstance(act, StartsLine | GoesOn) else SILENT_FRAME
+            frames.append(frame)
             left += frame
-            text = self._frames.media(frame)
-            if self._carries_nothing(due):
-                continue
-            if trio.current_time() - due > self.discard_lag:
-                self._discard()
-                continue
-            await self._send(text)
-            self.sent_frames += 1
-            if self.faults.bad_frames and self._frames.chunk % 50 == 0:
-                await self._send_bad_frame(self._frames.chunk // 50 - 1)
+            self._said += 1
+            if self.faults.bad_frames and self._said % 50 == 0:
+                await self._send_media(frames)
+                await self._send_bad_frame(self._said // 50 - 1)
+            if self._how:
+                break
+        await self._send_media(frames)
+
+    async def _send_media(self, frames: list[bytes]) -> None:
+        """Send what has come together, and take it away."""
+        if not frames:
+            return
+        text, count = self._frames.media(*frames), len(frames)
+        frames.clear()
+        due = self._origin + (self._said - count) * FRAME_SECONDS
+        if self._carries_nothing(due):
+            return
+        if trio.current_time() - due > self.discard_lag:
+            self._discard(count)
+            return
+        await self._send(text)
+        self.sent_frames += count
 
     def _carries_nothing(self, due: float) -> bool:
         after = self.faults.no_media_after
@@ -210,8 +231,8 @@ class MediaCaller:
             case _:
                 pass
 
-    def _discard(self) -> None:
-        self.discarded_frames += 1
+    def _discard(self, count: int) -> None:
+        self.discarded_frames += count
         self._warn(31930, "the server reads too slowly: inbound audio discarded")
 
     async def _send_bad_frame(self, number: int) -> None:

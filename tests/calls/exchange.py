@@ -193,8 +193,9 @@ async def open_switchboard(
         entries.append(entry)
         observe(entry)
 
-    knobs = DeepgramKnobs(slice_ms=60)
-    deepgram = DeepgramExchange(scenario, knobs=knobs, faults=FaultPlan(scenario.faults), refuse=unavailable)
+    knobs = DeepgramKnobs(slice_ms=160)
+    faults = FaultPlan(scenario.faults)
+    deepgram = DeepgramExchange(scenario, knobs=knobs, faults=faults, refuse=unavailable, prompt=True)
     records, slots, holes = MemoryRecords(), Slots(chosen.max_calls), Pigeonholes(now=trio.current_time)
     async with deepgram, trio.open_nursery() as simulators, trio.open_nursery() as server:
         door = _Door(server)

@@ -137,7 +137,7 @@ async def play(
     groq_latency: float = 0.3,
     seed: int = 0,
     wire: bool = False,
-    prompt: bool = False,
+    prompt: bool = True,
     bundle: int = 4,
     clips: Clips | None = None,
     played: Played | None = None,
@@ -152,8 +152,8 @@ async def play(
 ) -> Played:
     """Play a scenario through `run_call` until both sides are done; `meanwhile` is what the outside world does.
 
-    Audio travels in bundles (80 ms of frames from the caller, 60 ms from the service) unless told otherwise: it makes
-    a call cheaper, and its timing coarser.
+    Audio travels in bundles (80 ms of the caller's, 160 ms of the service's) unless told otherwise: it makes a call
+    cheaper, and its timing coarser. The sockets are `prompt`, as real ones are.
     """
     script = load_scenario(scenario) if isinstance(scenario, str) else scenario
     planned = (*script.faults, *map(parse_fault, faults))
@@ -170,7 +170,7 @@ async def play(
     )
     done.line.stop = caller.stop
     exchange = DeepgramExchange(
-        script, knobs=knobs or DeepgramKnobs(slice_ms=60), faults=plan, refuse=unavailable, wire=wire, prompt=prompt
+        script, knobs=knobs or DeepgramKnobs(slice_ms=160), faults=plan, refuse=unavailable, wire=wire, prompt=prompt
     )
     done.exchange = exchange
 

@@ -49,7 +49,7 @@ class Strike(trio.abc.Instrument):
     failure: BaseException | None = None
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if not belongs_to_call(task):
+        if self.struck or not belongs_to_call(task):
             return
         self.steps += 1
         if self.steps == self.at:

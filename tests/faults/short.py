@@ -144,10 +144,12 @@ def throw(
     stop_at: float | None = None,
     seed: int = 0,
     order: int = 0,
+    prompt: bool = True,
 ) -> Witnessed:
     """Play the short call with faults; `stop_at`: the caller hangs up after so many seconds.
 
-    `seed` is the call's own, `order` that of the scheduler: with both, a call can be played again as it was.
+    `seed` is the call's own, `order` that of the scheduler: with both, a call can be played again as it was. Where
+    sockets are not `prompt`, each message is a step of the scheduler, too.
     """
     done = Witnessed(script=script, policy=policy)
 
@@ -169,6 +171,7 @@ def throw(
                         roster=ROSTER,
                         seed=seed,
                         bundle=BUNDLE,
+                        prompt=prompt,
                         played=done,
                         clips=filler_clips(),
                     )

@@ -25,6 +25,6 @@ from tests.faults.test_property import cannot_keep
     ],
 )
 def test_what_was_broken_once_is_kept(faults: tuple[str, ...], seed: int, stop_at: float | None) -> None:
-    played = throw(faults, seed=seed, order=seed, stop_at=stop_at)
+    played = throw(faults, seed=seed, order=seed, stop_at=stop_at, prompt=False)
 
     assert [] == check(played, excused=cannot_keep(played))

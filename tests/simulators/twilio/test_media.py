@@ -400,18 +400,6 @@ async def test_bad_frames_are_unreadable_text_between_good_ones(autojump_clock: 
     assert len(call.server.of(MediaArrived)) == 500
 
 
-async def test_a_bundle_sends_the_same_frames_in_fewer_wake_ups(autojump_clock: MockClock) -> None:
-    here, there = memory_websocket_pair()
-    caller, server = MediaCaller.of(scenario(hang_up_after(3.0)), here), Server(there)
-    caller.bundle = 3
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.run)
-        summary = await caller.run()
-
-    assert summary.sent_frames == 150
-    assert [at for at, _ in server.of(MediaArrived)][:6] == about([0.04] * 3 + [0.1] * 3)
-
-
 async def test_a_second_stream_of_the_same_call_goes_on_where_the_first_stopped(autojump_clock: MockClock) -> None:
     turns = CallerTurns(scenario(hang_up_after(4.0)).caller)
     recording = HeardRecording(trio.current_time())
