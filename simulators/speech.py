@@ -95,7 +95,15 @@ def voice_for(name: str) -> Voice:
 
 @lru_cache(maxsize=2048)
 def synthesise(text: str, voice: str) -> Utterance:
-    """Say a text in a voice.
+    """Say a text in a voice, or return what was said before.
+
+    *Raises* `SpeechError`.
+    """
+    return say(text, voice)
+
+
+def say(text: str, voice: str) -> Utterance:
+    """Say a text in a voice, anew.
 
     *Raises* `SpeechError`.
     """

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import os
+import shutil
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from functools import wraps
@@ -15,11 +16,15 @@ import trio
 from hypothesis import settings
 
 from tests.examples import DRAWN
+from tests.shelf import open_shelf, share_speech
 
 # Half of what the suite would cost where PYTHONDONTWRITEBYTECODE is set is compiling the same modules in each worker
 # and in each process that a test starts.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Until the tests are collected, there is nothing to be freed: looking for it is a sixth of what collecting costs.
+gc.disable()
 
 # An authority that signs nothing: to read the hundred and more of the system takes 25 ms for each server that starts.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("nobody.pem"))
@@ -56,6 +61,17 @@ def with_deadline(
     return limited
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses"):
+        shelf = open_shelf()
+        config.add_cleanup(lambda: shutil.rmtree(shelf))
+
+
+@pytest.hookimpl(trylast=True)  # coverage is to see the simulators imported
+def pytest_sessionstart() -> None:
+    share_speech()
+
+
 def _spread(items: list[pytest.Item]) -> list[pytest.Item]:
     """Deal the files that wait more than they work out between the others, early: workers take turns at both."""
     waiting = [list(file) for _, file in groupby((item for item in items if "e2e" in item.path.parts), _file)]
@@ -88,3 +104,4 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
