@@ -186,7 +186,23 @@ def throw(
     return done
 
 
-# The phases of a call
+PHASES = (
+    "connecting",
+    "greeting",
+    "caller speaking",
+    "model thinking",
+    "function running",
+    "agent speaking",
+    "handoff before the Brief",
+    "handoff after the Brief",
+    "handoff in place of Settings",
+    "handoff after Settings",
+    "caller speaking to the second",
+    "second speaking",
+    "goodbye",
+    "hanging up",
+)
+"""The phases of a call."""
 
 
 @attrs.frozen
@@ -200,8 +216,12 @@ class Moment:
 
     def __str__(self) -> str:
         """Write it as a fault line's ending."""
-        when = "" if self.after is None else f" after {self.after:.3f} s"
-        return f"{when} on connection {self.connection}"
+        return f"{self.into} on connection {self.connection}"
+
+    @property
+    def into(self) -> str:
+        """The same on any connection."""
+        return "" if self.after is None else f" after {self.after:.3f} s"
 
 
 @cache
@@ -226,7 +246,7 @@ def moments() -> Mapping[str, Moment]:
 
     spoken = [(fact.start + fact.end) / 2 for fact in played.facts(facts.CallerSpoke)]
     asked, briefed = when(facts.HandoffAsked), when(facts.BriefReady)
-    return {
+    met = {
         "connecting": Moment(first / 2, 1, None),
         "greeting": early(amid("first", "Acme")),
         "caller speaking": early(spoken[0]),
@@ -242,3 +262,10 @@ def moments() -> Mapping[str, Moment]:
         "goodbye": late((when(facts.GoodbyeStarted) + when(facts.GoodbyeHeard)) / 2),
         "hanging up": late(when(facts.GoodbyeHeard) + 0.02),
     }
+    assert tuple(met) == PHASES
+    return met
+
+
+def timed(line: str) -> str:
+    """Put the time of a phase where a fault line names it in braces."""
+    return line.format_map(moments())
