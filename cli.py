@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import httpx
 import trio
@@ -22,6 +22,10 @@ from settings import Settings, SettingsError, environment
 from store.records import UNANSWERED
 from web.logs import configure_logs, mask
 from web.operator import Operator, OperatorError, Shown
+
+if TYPE_CHECKING:
+    from simulators.faults import Fault
+    from simulators.scenario import Scenario
 
 commands = typer.Typer(
     name="switchboard",
@@ -248,33 +252,43 @@ def show(
 
 
 async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequence[str]) -> None:
-    from simulators.deepgram import serve_deepgram, serve_speak
-    from simulators.faults import FaultPlan, parse_faults
-    from simulators.groq import serve_groq
+    from simulators.faults import parse_faults
     from simulators.scenario import load_scenario
-    from simulators.twilio import TwilioKnobs, credentials_from, serve_twilio
 
     scenario = load_scenario(scenario_name)
     faults = (*scenario.faults, *parse_faults(lines))
+    start = {Service.DEEPGRAM: _start_deepgram, Service.TWILIO: _start_twilio, Service.GROQ: _start_groq}[service]
     async with trio.open_nursery() as nursery:
-        match service:
-            case Service.DEEPGRAM:
-                plan = FaultPlan(faults)
-                at = await nursery.start(partial(serve_deepgram, scenario, port=port, faults=plan))
-                out.print(f"DEEPGRAM_AGENT_URL={at.url}")
-                bound = await nursery.start(partial(serve_speak, port=port + 1 if 0 < port < _LAST_PORT else 0))
-                out.print(f"DEEPGRAM_SPEAK_URL=http://127.0.0.1:{bound}/v1/speak")
-            case Service.TWILIO:
-                environ = environment()
-                sid, token = credentials_from(environ)
-                origin = environ.get("LEAD_SERVER_EXTERNAL_URL", "").rstrip("/")
-                knobs = TwilioKnobs(voice_url=f"{origin}/twilio/voice" if origin else "")
-                twilio = partial(serve_twilio, scenario, account_sid=sid, auth_token=token, faults=faults, knobs=knobs)
-                bound = await nursery.start(partial(twilio, port=port))
-                out.print(f"TWILIO_API_URL=http://127.0.0.1:{bound}\nTWILIO_ACCOUNT_SID={sid}")
-            case Service.GROQ:
-                bound = await nursery.start(partial(serve_groq, port=port, faults=faults))
-                out.print(f"GROQ_BASE_URL=http://127.0.0.1:{bound}")
+        await start(nursery, scenario, port, faults)
+
+
+async def _start_deepgram(nursery: trio.Nursery, scenario: "Scenario", port: int, faults: "tuple[Fault, ...]") -> None:
+    from simulators.deepgram import serve_deepgram, serve_speak
+    from simulators.faults import FaultPlan
+
+    at = await nursery.start(partial(serve_deepgram, scenario, port=port, faults=FaultPlan(faults)))
+    out.print(f"DEEPGRAM_AGENT_URL={at.url}")
+    bound = await nursery.start(partial(serve_speak, port=port + 1 if 0 < port < _LAST_PORT else 0))
+    out.print(f"DEEPGRAM_SPEAK_URL=http://127.0.0.1:{bound}/v1/speak")
+
+
+async def _start_twilio(nursery: trio.Nursery, scenario: "Scenario", port: int, faults: "tuple[Fault, ...]") -> None:
+    from simulators.twilio import TwilioKnobs, credentials_from, serve_twilio
+
+    environ = environment()
+    sid, token = credentials_from(environ)
+    origin = environ.get("LEAD_SERVER_EXTERNAL_URL", "").rstrip("/")
+    knobs = TwilioKnobs(voice_url=f"{origin}/twilio/voice" if origin else "")
+    twilio = partial(serve_twilio, scenario, account_sid=sid, auth_token=token, faults=faults, knobs=knobs)
+    bound = await nursery.start(partial(twilio, port=port))
+    out.print(f"TWILIO_API_URL=http://127.0.0.1:{bound}\nTWILIO_ACCOUNT_SID={sid}")
+
+
+async def _start_groq(nursery: trio.Nursery, _scenario: "Scenario", port: int, faults: "tuple[Fault, ...]") -> None:
+    from simulators.groq import serve_groq
+
+    bound = await nursery.start(partial(serve_groq, port=port, faults=faults))
+    out.print(f"GROQ_BASE_URL=http://127.0.0.1:{bound}")
 
 
 @commands.command()

@@ -15,7 +15,6 @@ from typing import Final, cast
 import attrs
 import trio
 import trio.lowlevel
-import trio.testing
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
 
 NO_STATUS: Final = 1005
@@ -214,7 +213,9 @@ async def wire_websocket_pair(
 
     *Closes* both on leaving, within a second, and leaves no task behind.
     """
-    client_stream, server_stream = trio.testing.memory_stream_pair()
+    from trio.testing import memory_stream_pair  # noqa: PLC0415 - where pytest is installed, trio.testing imports it
+
+    client_stream, server_stream = memory_stream_pair()
     async with trio.open_nursery() as nursery:
         server_ends: list[WebSocketConnection] = []
 
