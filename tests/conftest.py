@@ -16,6 +16,7 @@ import trio
 from hypothesis import settings
 
 from tests.examples import DRAWN
+from tests.first_run import import_own_part_first, look_for_compiled
 from tests.shelf import open_shelf, share_speech
 
 # Half of what the suite would cost where PYTHONDONTWRITEBYTECODE is set is compiling the same modules in each worker
@@ -62,14 +63,16 @@ def with_deadline(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("numprocesses"):
+    if workers := config.getoption("numprocesses"):
+        look_for_compiled(workers)
         shelf = open_shelf()
         config.add_cleanup(lambda: shutil.rmtree(shelf))
 
 
-@pytest.hookimpl(trylast=True)  # coverage is to see the simulators imported
+@pytest.hookimpl(trylast=True)  # coverage is to see all imports
 def pytest_sessionstart() -> None:
     share_speech()
+    import_own_part_first(os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 
 def _spread(items: list[pytest.Item]) -> list[pytest.Item]:
