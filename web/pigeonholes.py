@@ -2,18 +2,23 @@
 
 A worker that hands out a stream token is not always the worker that is shown it, so `SharedPigeonholes` keeps them in
 a folder that all workers of a machine see; taking is a rename, which only one of them wins. `Pigeonholes` is the same
-in memory, for one worker. Neither keeps secrets longer than their expiry; a folder's failure is the caller's `OSError`.
+in memory, for one worker. Neither keeps secrets longer than their expiry; a folder that cannot be read is the caller's
+`OSError`.
 """
 
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import attrs
+import structlog
 import trio
+
+_log = structlog.stdlib.get_logger()
 
 
 class Holes(Protocol):
@@ -61,30 +66,49 @@ class Pigeonholes:
         return found[1] if found is not None and found[0] > self.now() else None
 
 
-@attrs.frozen
+@attrs.define
 class SharedPigeonholes:
     """Pigeonholes that all workers of one machine share: files that only their owner may read.
 
-    The file's name is a digest of the name it is kept under, and its time of change is its expiry.
+    The file's name is a digest of the name it is kept under, and its time of change is its expiry. What the folder
+    does not take (a full disk) this worker keeps by itself: a call whose stream comes here is let in all the same.
     """
 
     folder: Path
     now: Callable[[], float] = time.time
+    _own: Pigeonholes = attrs.field(
+        default=attrs.Factory(lambda self: Pigeonholes(self.now), takes_self=True), init=False
+    )
+    _failing: bool = attrs.field(default=False, init=False)
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
-        """Keep `content` under `name` for so long.
+        """Keep `content` under `name` for so long."""
+        try:
+            await trio.to_thread.run_sync(self._write, self._path(name), content, self.now() + seconds)
+        except OSError as exc:
+            if not self._failing:
+                _log.error("pigeonholes_not_shared", why=f"{type(exc).__name__}: {exc.strerror}")
+            self._failing = True
+            await self._own.put(name, content, seconds)
+        else:
+            self._failing = False
+            await self._own.take(name)
+
+    async def peek(self, name: str) -> bytes | None:
+        """Return what lies under `name` and leave it there.
 
         Raises: `OSError`.
         """
-        await trio.to_thread.run_sync(self._write, self._path(name), content, self.now() + seconds)
-
-    async def peek(self, name: str) -> bytes | None:
-        """Return what lies under `name` and leave it there."""
-        return await trio.to_thread.run_sync(self._read, self._path(name))
+        own = await self._own.peek(name)
+        return own if own is not None else await trio.to_thread.run_sync(self._read, self._path(name))
 
     async def take(self, name: str) -> bytes | None:
-        """Return what lies under `name`, to one taker only."""
-        return await trio.to_thread.run_sync(self._take, self._path(name))
+        """Return what lies under `name`, to one taker only.
+
+        Raises: `OSError`.
+        """
+        own = await self._own.take(name)
+        return own if own is not None else await trio.to_thread.run_sync(self._take, self._path(name))
 
     def _path(self, name: str) -> Path:
         return self.folder / hashlib.sha256(name.encode()).hexdigest()
@@ -92,12 +116,15 @@ class SharedPigeonholes:
     def _write(self, path: Path, content: bytes, expires: float) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sweep()
-        unfinished = path.with_suffix(".new")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.utime(unfinished, (expires, expires))
-        unfinished.replace(path)
+        unfinished = _unique(path)  # two webhooks of a call may leave the same word at the same time
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            os.utime(unfinished, (expires, expires))
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         now = self.now()
@@ -115,7 +142,7 @@ class SharedPigeonholes:
             return None
 
     def _take(self, path: Path) -> bytes | None:
-        mine = path.with_suffix(f".{os.getpid()}")
+        mine = _unique(path)
         try:
             path.rename(mine)
         except FileNotFoundError:
@@ -123,3 +150,7 @@ class SharedPigeonholes:
         content = self._read(mine)
         mine.unlink(missing_ok=True)
         return content
+
+
+def _unique(path: Path) -> Path:
+    return path.with_suffix(f".{secrets.token_hex(8)}")

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import attrs
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
 
@@ -79,6 +80,44 @@ async def test_workers_that_share_a_folder_share_what_is_in_it(tmp_path: Path, c
     await SharedPigeonholes(tmp_path, clock).put("name", b"content", 60)
 
     assert await SharedPigeonholes(tmp_path, clock).take("name") == b"content"
+
+
+async def test_workers_that_put_the_same_name_at_once_do_not_get_in_each_others_way(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async def put(content: bytes) -> None:
+        holes = SharedPigeonholes(tmp_path, clock)
+        for _ in range(50):
+            await holes.put("name", content, 60)
+
+    async with trio.open_nursery() as nursery:
+        for content in (b"one", b"two", b"three", b"four"):
+            nursery.start_soon(put, content)
+
+    assert await SharedPigeonholes(tmp_path, clock).take("name") in {b"one", b"two", b"three", b"four"}
+    assert names_in(tmp_path) == []
+
+
+async def test_what_the_folder_does_not_take_is_kept_by_this_worker(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "pending").write_text("a file, where a folder is wanted")
+    holes = SharedPigeonholes(tmp_path / "pending", clock)
+    with capture_logs() as lines:
+        await holes.put("token one", b"content", 60)
+        await holes.put("token two", b"content", 60)
+
+    assert [await holes.peek("token one"), await holes.take("token one")] == [b"content", b"content"]
+    assert [line["event"] for line in lines] == ["pigeonholes_not_shared"]
+    assert "token" not in str(lines)
+
+
+async def test_what_the_folder_takes_again_is_not_hidden_by_what_it_did_not(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "pending").write_text("a file, where a folder is wanted")
+    holes = SharedPigeonholes(tmp_path / "pending", clock)
+    await holes.put("name", b"old", 60)
+    (tmp_path / "pending").unlink()
+    await holes.put("name", b"new", 60)
+
+    assert [await holes.take("name"), await holes.take("name")] == [b"new", None]
 
 
 def names_in(folder: Path) -> list[str]:
