@@ -159,6 +159,12 @@ def _code(exc: TwilioException) -> int:
     return 0
 
 
+def _is_their_fault(exc: TwilioException) -> bool:
+    """Tell whether Twilio failed, as HTTP has it: what was asked may have been done; its code may be any (20500)."""
+    is_answer = isinstance(exc, TwilioRestException | TwilioServiceException)
+    return is_answer and 500 <= int(exc.status or 0) < 600
+
+
 def _reason(exc: TwilioException) -> str:
     if isinstance(exc, TwilioRestException):
         return _SDK_PREFIX.sub("", str(exc.msg))
@@ -171,7 +177,7 @@ def refusal_of(exc: TwilioException | httpx.HTTPError | ValueError, *, writes: b
     """Translate what the SDK or its transport raised."""
     if isinstance(exc, TwilioException):
         code = _code(exc)
-        return LineError(_reason(exc), code=code, fix=_FIXES.get(code, ""), maybe_done=writes and 500 <= code < 600)
+        return LineError(_reason(exc), code=code, fix=_FIXES.get(code, ""), maybe_done=writes and _is_their_fault(exc))
     if isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return LineError("Twilio cannot be reached", fix="Check the network and TWILIO_API_URL.")
     if isinstance(exc, httpx.HTTPError):

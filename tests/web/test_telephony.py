@@ -110,9 +110,22 @@ async def test_four_refusals_are_enough(autojump_clock: MockClock) -> None:
     assert (refused.value.code, refused.value.maybe_done, len(there.requests)) == (20429, False, 4)
 
 
-@pytest.mark.parametrize("status", [500, 502, 503])
-async def test_a_call_that_may_have_been_placed_is_never_placed_again(status: int, autojump_clock: MockClock) -> None:
-    there = api(httpx.Response(status, html="<h1>Bad</h1>"))
+PROBLEM = {"type": "https://x", "title": "No", "status": 500, "code": 20500, "detail": "try later"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(httpx.Response(status, html="<h1>Bad</h1>") for status in (500, 502, 503)),
+        refusal(500, 20500),
+        refusal(503, 20503),
+        httpx.Response(500, json=PROBLEM),
+    ],
+)
+async def test_a_call_that_may_have_been_placed_is_never_placed_again(
+    answer: httpx.Response, autojump_clock: MockClock
+) -> None:
+    there = api(answer)
 
     with pytest.raises(LineError) as failed:
         await there.line().place_call("+15557650000", "order")
