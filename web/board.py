@@ -1,8 +1,8 @@
 """The lamps of this worker: every call it has placed or been offered, from the first ring to the last word.
 
 `Board` is what the operator's pages and the status callbacks write to and read from; it carries no audio, holds no
-slot and decides nothing. It knows only this worker's calls, forgets the oldest ended ones beyond `memory`, and never
-fails: news of a call it does not know is dropped. Twilio's callbacks come late and out of order, so the highest
+slot and decides nothing. It knows only this worker's calls, forgets the oldest that are not live beyond `memory`, and
+never fails: news of a call it does not know is dropped. Twilio's callbacks come late and out of order, so the highest
 `SequenceNumber` wins (https://www.twilio.com/docs/voice/api/call-resource#statuscallback).
 """
 
@@ -39,6 +39,8 @@ class KnownCall:
     answered_by: str = ""
     outcome: str = ""
     streamed: bool = False
+    elsewhere: bool = False
+    """Whether another worker carries it, and hears of its end."""
     sequence: int = -1
     created_at: str = attrs.field(factory=_now)
     heard_at: float = attrs.field(factory=trio.current_time)
@@ -47,6 +49,11 @@ class KnownCall:
     def over(self) -> bool:
         """Whether nothing more will happen to this call."""
         return self.status in OVER
+
+    @property
+    def live(self) -> bool:
+        """Whether something may still happen to this call here."""
+        return not self.over and not self.elsewhere
 
     @property
     def stale(self) -> bool:
@@ -100,6 +107,13 @@ class Board:
         call = self.find(call_sid)
         if call is not None:
             call.streamed, call.status, call.outcome = True, "in-progress", ""
+            call.elsewhere = False
+
+    def carried_elsewhere(self, call_sid: str) -> None:
+        """Show that the call's media stream runs on another worker: it is found here, and live there."""
+        call = self.find(call_sid)
+        if call is not None and not call.streamed:
+            call.elsewhere = True
 
     def transferring(self, call_sid: str) -> None:
         """Show that the call is put through to a person: the agents are done with it, unless it comes back."""
@@ -134,6 +148,6 @@ class Board:
 
     def _forget(self) -> None:
         surplus = len(self._calls) - self.memory
-        ended = [call.id for call in self._calls.values() if call.over]
+        ended = [call.id for call in self._calls.values() if not call.live]
         for call_id in ended[: max(0, surplus)]:
             self.remove(call_id)

@@ -13,6 +13,7 @@ does this and whatever else takes time; it ends by being cancelled, and raises n
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import partial
 from typing import TypeAlias
 
@@ -37,6 +38,8 @@ DOUBT_SECONDS = 15.0
 """From no answer to asking for the list: webhooks of a call that was placed come within seconds."""
 LOOK_SECONDS = 5.0
 """Between looks whether another worker carries a call: its line here is kept for nothing then."""
+BUSY_SECONDS = 10.0
+"""Until an order that finds no line may be worth another try."""
 _LIST_TRIES = 4
 _LIST_PAUSE = 5.0
 _CLOCK_SKEW = timedelta(seconds=5)
@@ -76,10 +79,19 @@ class Refused:
 Taken: TypeAlias = Placed | Waiting | InDoubt | Refused
 
 
+class Lack(Enum):
+    """Why an order is not taken."""
+
+    DRAINING = "draining"
+    FULL = "full"
+    QUEUE = "queue"
+
+
 @attrs.frozen
 class NoLine:
     """There is no room for the order now, but perhaps after so many seconds."""
 
+    lack: Lack
     seconds: float
 
 
@@ -104,21 +116,30 @@ class Dispatcher:
 
     async def take(self, order: Order) -> tuple[KnownCall, Taken] | NoLine:
         """Take an order: place its call, or let it wait for its turn."""
-        office, pace = self.office, self.office.pace
-        call_id = f"OR{secrets.token_hex(12)}"
-        if pace.wait > LONGEST_WAIT:
-            return NoLine(pace.wait - LONGEST_WAIT)
-        if not office.slots.reserve(call_id, pace.wait + RING_SECONDS):
-            return NoLine(10.0)
-        call = office.board.add(KnownCall(call_id, "outbound", order.to, order.line, "queued"))
-        moment = pace.claim()
+        office, call_id = self.office, f"OR{secrets.token_hex(12)}"
+        if (none := self._no_line()) is not None:
+            return none
+        # before anything is claimed: whoever orders may hang up meanwhile, which cancels this
         await office.admissions.note_order(call_id, order.note, ORDER_SECONDS)
+        if (none := self._no_line()) is not None:
+            return none
+        office.slots.reserve(call_id, office.pace.wait + RING_SECONDS)
+        call = office.board.add(KnownCall(call_id, "outbound", order.to, order.line, "queued"))
+        moment = office.pace.claim()
         wait = moment - trio.current_time()
         if wait <= 0:
             return call, await self._place(call, order)
         self._waiting[call_id] = trio.CancelScope()
         self._later(partial(self._place_at, moment, call, order))
         return call, Waiting(wait)
+
+    def _no_line(self) -> NoLine | None:
+        slots, wait = self.office.slots, self.office.pace.wait
+        if slots.draining:
+            return NoLine(Lack.DRAINING, BUSY_SECONDS)
+        if wait > LONGEST_WAIT:
+            return NoLine(Lack.QUEUE, wait - LONGEST_WAIT)
+        return None if slots.accepting else NoLine(Lack.FULL, BUSY_SECONDS)
 
     async def call_off(self, call: KnownCall, reason: str) -> bool:
         """Call off an order that waits for its turn; False when it does not."""
@@ -155,9 +176,9 @@ class Dispatcher:
 
     async def _note_placed(self, call: KnownCall, call_sid: str) -> None:
         self.office.board.name(call.id, call_sid)
-        await self.office.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
         _log.info("call_placed", call_sid=call_sid, id=call.id)
-        self._later(partial(self._see_through, call))
+        self._later(partial(self._see_through, call))  # first: whoever ordered may hang up meanwhile
+        await self.office.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
 
     async def _find_out(self, call: KnownCall, since: datetime) -> None:
         """Find the call of an order that Twilio did not answer, or say that there is none."""
@@ -198,7 +219,10 @@ class Dispatcher:
         return None
 
     async def _see_through(self, call: KnownCall) -> None:
-        """Give the line back if another worker carries the call; ask after one of which nothing is heard any more."""
+        """Give the line back if another worker carries the call; ask after one of which nothing is heard any more.
+
+        One of which Twilio does not tell either, or only that it goes on without us, is given up.
+        """
         until = trio.current_time() + ORDER_SECONDS
         while trio.current_time() < until:
             if await self._is_heard_of(call):
@@ -211,11 +235,15 @@ class Dispatcher:
                 self.office.board.refreshed(call, status)
                 if status in OVER:
                     await self._conclude(call, status, why(status, {}))
+        if call.live and not call.streamed:
+            told = "no agent ever heard of the call, and Twilio does not tell how it ended"
+            await self._conclude(call, "failed", told, outcome="unknown")
 
     async def _is_heard_of(self, call: KnownCall) -> bool:
         with trio.move_on_after(RING_SECONDS):
             while not call.over and not call.streamed:
                 if await self.office.admissions.is_streamed(call.call_sid):
+                    self.office.board.carried_elsewhere(call.call_sid)
                     self.office.slots.release(call.id)
                     return True
                 await trio.sleep(LOOK_SECONDS)

@@ -7,6 +7,7 @@ them at once. What Twilio refuses is 502, with Twilio's code.
 
 import hmac
 import math
+import re
 from collections.abc import Mapping
 from typing import assert_never
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from settings import is_loopback
 from store.calls import RecordsUnavailable
 from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
 from web.board import KnownCall
-from web.dispatch import Dispatcher, InDoubt, NoLine, Placed, Refused, Taken, Waiting
+from web.dispatch import Dispatcher, InDoubt, Lack, NoLine, Placed, Refused, Taken, Waiting
 from web.hang_up import BY_OPERATOR, HangUp
 from web.office import Office
 from web.orders import OrderError, read_order
@@ -28,6 +29,13 @@ from web.telephony import LineError
 
 RETRY_AFTER = "10"
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+
+_NO_LINE: Mapping[Lack, str] = {
+    Lack.DRAINING: "the server is being shut down",
+    Lack.FULL: "every line is taken",
+    Lack.QUEUE: "more than a minute of orders wait already",
+}
+_CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 
 _log = structlog.stdlib.get_logger()
 
@@ -154,10 +162,10 @@ class CallRoutes:
     async def listed(self) -> Response:
         """List live and recent calls, newest first."""
         text = request.args.get("limit", "50")
-        if not text.isdecimal() or not 1 <= int(text) <= 500:
+        if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
             return _problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
         limit = int(text)
-        live = [_as_json(call) for call in self.office.board.newest() if not call.over]
+        live = [_as_json(call) for call in self.office.board.newest() if call.live]
         records = await self.office.services.records.list(limit)
         ended = [{"status": _status(record), **record_as_json(record)} for record in records]
         for record in ended:
@@ -193,8 +201,8 @@ class CallRoutes:
         call_sid, call = await self._call_sid(name), self.office.board.find(name)
         if call is not None and await self.dispatcher.call_off(call, "called off by the operator"):
             return _accepted(name, call_sid, call, "canceled")
-        if not call_sid.startswith("CA"):
-            return self._unknown()
+        if _CALL_SID.fullmatch(call_sid) is None:
+            return self._unknown() if call is None else self._without_sid(name, call)
         ending = HangUp(self.office)
         try:
             status = await (ending.politely(call_sid) if goodbye == "yes" else ending.at_once(call_sid))
@@ -205,6 +213,15 @@ class CallRoutes:
             await Returns(self.office).conclude(call_sid, BY_OPERATOR, "canceled")
         _log.info("call_hung_up", call_sid=call_sid, by="operator")
         return _accepted(name, call_sid, call, status)
+
+    @staticmethod
+    def _without_sid(name: str, call: KnownCall) -> Response:
+        """Answer that there is nothing to hang up: the order failed, or nobody knows yet whether it was placed."""
+        if call.over:
+            return _accepted(name, "", call, call.status)
+        response = _problem(409, "whether the call was placed is being found out", fix="Try again in some seconds.")
+        response.headers["Retry-After"] = RETRY_AFTER
+        return response
 
     async def _call_sid(self, name: str) -> str:
         """Return the CallSid of a call by whichever name, placed by whichever worker; "" when it has none yet."""
@@ -219,7 +236,7 @@ class CallRoutes:
             self.office.slots.release(call.id)
 
     async def _ask_status(self, call_sid: str) -> str | None:
-        if not call_sid.startswith("CA"):
+        if _CALL_SID.fullmatch(call_sid) is None:
             return None
         try:
             return await self.office.line.status_of(call_sid)
@@ -228,10 +245,8 @@ class CallRoutes:
             return None
 
     def _no_free_line(self, none: NoLine) -> Response:
-        draining = self.office.slots.draining
-        self.office.counts.refused("draining" if draining else "full")
-        error = "the server is being shut down" if draining else "every line is taken"
-        response = _problem(503 if draining else 429, error, fix="Try again later.")
+        self.office.counts.refused(none.lack.value)
+        response = _problem(503 if none.lack is Lack.DRAINING else 429, _NO_LINE[none.lack], fix="Try again later.")
         response.headers["Retry-After"] = str(math.ceil(none.seconds))
         return response
 

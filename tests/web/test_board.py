@@ -85,3 +85,22 @@ async def test_a_call_that_streams_here_or_is_over_is_never_stale(autojump_clock
     await trio.sleep(4)
 
     assert (streaming.stale, over.stale) == (False, False)
+
+
+async def test_a_call_that_another_worker_carries_is_live_there_and_forgotten_here(autojump_clock: MockClock) -> None:
+    board = Board(memory=2)
+    for number in range(3):
+        board.add(KnownCall(f"OR{number}", "outbound", "", "", "queued", f"CA{number}"))
+        board.carried_elsewhere(f"CA{number}")
+
+    assert [call.id for call in board.newest()] == ["OR2", "OR1"]
+    assert not any(call.live for call in board.newest())
+
+
+async def test_a_call_that_comes_to_this_worker_after_all_is_live_here(autojump_clock: MockClock) -> None:
+    board = Board()
+    call = board.add(KnownCall("OR1", "outbound", "", "", "queued", "CA1"))
+    board.carried_elsewhere("CA1")
+    board.streaming("CA1")
+
+    assert (call.live, call.elsewhere) == (True, False)

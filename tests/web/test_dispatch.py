@@ -18,6 +18,7 @@ from web.dispatch import (
     RING_SECONDS,
     Dispatcher,
     InDoubt,
+    Lack,
     NoLine,
     Placed,
     Refused,
@@ -102,8 +103,7 @@ async def test_an_order_that_would_wait_too_long_is_not_taken(autojump_clock: Mo
     async with world(CALLS_PER_SECOND="0.02") as there:
         taken = [await there.dispatcher.take(ORDER) for _ in range(3)]
 
-    assert isinstance(taken[2], NoLine)
-    assert taken[2].seconds == 100 - LONGEST_WAIT
+    assert taken[2] == NoLine(Lack.QUEUE, 100 - LONGEST_WAIT)
     assert there.office.slots.free == there.office.slots.capacity - 2
 
 
@@ -201,6 +201,48 @@ async def test_an_order_whose_operator_hangs_up_meanwhile_is_found_out_about(aut
         assert there.office.board.find(SID) is not None
 
 
+@attrs.define
+class Stuck(Pigeonholes):
+    """Pigeonholes that take nothing whose name begins so, and say nothing either."""
+
+    prefix: str = attrs.field(kw_only=True)
+
+    async def put(self, name: str, content: bytes, seconds: float) -> None:
+        if name.startswith(self.prefix):
+            await trio.sleep_forever()
+        await super().put(name, content, seconds)
+
+
+async def test_an_order_whose_operator_hangs_up_before_it_is_taken_leaves_nothing(autojump_clock: MockClock) -> None:
+    async with world(holes=Stuck(prefix="order "), MAX_CALLS="1") as there:
+        with trio.move_on_after(1):
+            await there.dispatcher.take(ORDER)
+
+        assert (there.office.slots.free, list(there.office.board.newest()), there.office.pace.wait) == (1, [], 0)
+
+
+async def test_a_call_whose_operator_hangs_up_when_it_is_placed_is_asked_after_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(holes=Stuck(prefix="placed ")) as there:
+        with trio.move_on_after(1):
+            await there.dispatcher.take(ORDER)
+        there.line.statuses[f"CA{1:032x}"] = "no-answer"
+        await trio.sleep(RING_SECONDS + 1)
+
+        assert await there.kept() == [("no_answer", "nobody picked up")]
+
+
+async def test_a_call_of_which_nobody_ever_tells_comes_to_an_outcome(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await there.dispatcher.take(ORDER)
+        there.line.refusal = LineError("Twilio cannot be reached")
+        await trio.sleep(ORDER_SECONDS + RING_SECONDS)
+
+        assert [one for one, _ in await there.kept()] == ["unknown"]
+        assert there.office.slots.free == there.office.slots.capacity
+
+
 async def test_a_call_of_which_nothing_is_heard_any_more_is_asked_after(autojump_clock: MockClock) -> None:
     async with world() as there:
         await there.dispatcher.take(ORDER)
@@ -227,6 +269,7 @@ async def test_a_call_that_another_worker_carries_takes_no_line_here(autojump_cl
         await trio.sleep(LOOK_SECONDS + 1)
 
         assert there.office.slots.free == there.office.slots.capacity
+        assert [call.elsewhere for call in there.office.board.newest()] == [True]
 
 
 async def test_a_refusal_that_is_certain_is_told_at_once(autojump_clock: MockClock) -> None:

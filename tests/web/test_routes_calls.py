@@ -133,6 +133,17 @@ async def test_an_order_beyond_capacity_is_to_be_tried_later(autojump_clock: Moc
     answer = await there.operator("POST", "/calls", {"to": LEAD})
 
     assert (answer.status_code, answer.headers["retry-after"], len(there.line.placed)) == (429, "10", 1)
+    assert answer.json()["error"] == "every line is taken"
+
+
+async def test_an_order_behind_too_many_others_is_told_so(autojump_clock: MockClock) -> None:
+    there = exchange(CALLS_PER_SECOND="0.01")
+    await there.operator("POST", "/calls", {"to": LEAD})
+
+    answer = await there.operator("POST", "/calls", {"to": LEAD})
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "40")
+    assert answer.json()["error"] == "more than a minute of orders wait already"
 
 
 async def test_an_order_during_a_drain_is_to_be_tried_later(autojump_clock: MockClock) -> None:
@@ -229,7 +240,7 @@ async def test_while_the_database_is_away_records_are_to_be_asked_for_later(
     assert "calls.db" not in answer.text
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "x", "501", "²"])
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "501", "²", pytest.param("9" * 5000, id="long")])
 async def test_a_limit_that_is_none_is_refused(limit: str, autojump_clock: MockClock) -> None:
     assert (await exchange().operator("GET", f"/calls?limit={limit}")).status_code == 400
 
@@ -363,10 +374,30 @@ async def test_a_goodbye_that_is_neither_yes_nor_no_is_refused(autojump_clock: M
     assert (answer.status_code, answer.json()["field"], there.line.hung_up) == (400, "goodbye", [])
 
 
-async def test_what_is_no_call_cannot_be_hung_up(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("name", ["x", "CAx", "CA1%3Fx", "OR" + "1" * 24])
+async def test_what_is_no_call_cannot_be_hung_up(name: str, autojump_clock: MockClock) -> None:
     there = exchange()
 
-    assert ((await there.operator("DELETE", "/calls/x")).status_code, there.line.hung_up) == (404, [])
+    assert ((await there.operator("DELETE", f"/calls/{name}")).status_code, there.line.hung_up) == (404, [])
+
+
+async def test_a_call_that_may_not_have_been_placed_is_to_be_hung_up_later(autojump_clock: MockClock) -> None:
+    there = exchange(line=FakeLine(refusal=LineError("no answer", maybe_done=True)))
+    ordered = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+
+    answer = await there.operator("DELETE", f"/calls/{ordered['id']}")
+
+    assert (answer.status_code, "retry-after" in answer.headers) == (409, True)
+    assert "is being found out" in answer.json()["error"]
+
+
+async def test_a_call_that_was_never_placed_is_over_already(autojump_clock: MockClock) -> None:
+    there = exchange(line=FakeLine(refusal=LineError("no", code=20003)))
+    ordered = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+
+    answer = await there.operator("DELETE", f"/calls/{ordered['id']}")
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "failed")
 
 
 async def test_a_hang_up_that_twilio_refuses_is_told(autojump_clock: MockClock) -> None:
