@@ -4,6 +4,7 @@
 hurries it. When the drain is over the server closes, and what is left is cancelled, records and all.
 """
 
+import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -36,6 +37,7 @@ def server_config(settings: Settings) -> LimitedConfig:
     config.graceful_timeout = GRACE_SECONDS
     config.ssl_handshake_timeout = config.keep_alive_timeout
     config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")  # which `web.logs` writes as our own lines
     config.loglevel = "WARNING"
     return config
 

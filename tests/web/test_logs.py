@@ -1,6 +1,7 @@
 """No log line gives a phone number or a secret away."""
 
 import io
+import logging
 from collections.abc import Iterator
 
 import orjson
@@ -12,9 +13,14 @@ from web.logs import configure_logs, mask
 
 @pytest.fixture(autouse=True)
 def structlog_as_it_was() -> Iterator[None]:
-    before = structlog.get_config()
+    before, loggers = structlog.get_config(), (logging.getLogger(), logging.getLogger("hypercorn.error"))
+    handlers = [list(logger.handlers) for logger in loggers]
+    loggers[1].handlers.clear()
     yield
     structlog.configure(**before)
+    loggers[1].propagate = True
+    for logger, had in zip(loggers, handlers, strict=True):
+        logger.handlers[:] = had
 
 
 def logged(event: str, secrets: tuple[str, ...] = ("s3cret-key",), **facts: object) -> dict[str, object]:
@@ -32,6 +38,8 @@ def logged(event: str, secrets: tuple[str, ...] = ("s3cret-key",), **facts: obje
         ("from +15551230042 to +447700900123.", "from +***42 to +***23."),
         ("To=%2B15551230042&x", "To=%2B***42&x"),
         ("2026-11-22T09:00:00+00:00", "2026-11-22T09:00:00+00:00"),
+        ("sip:+15551230042@example.com", "sip:+***42@example.com"),
+        ("to:+15551230042", "to:+***42"),
         ("1+15551230042", "1+15551230042"),
         ("CA" + "1" * 32, "CA" + "1" * 32),
         ("took 12345678 ns", "took 12345678 ns"),
@@ -102,3 +110,45 @@ def test_debug_is_not_logged() -> None:
     structlog.stdlib.get_logger().debug("too_much")
 
     assert stream.getvalue() == ""
+
+
+def library(name: str) -> None:
+    error = ValueError("s3cret-key of +15551230042")
+    logging.getLogger(name).error("Exception on request for %s", "+15551230042", exc_info=error)
+
+
+@pytest.mark.parametrize("name", ["quart.app", "hypercorn.error"])
+def test_what_a_library_logs_is_a_line_like_ours(name: str) -> None:
+    stream = io.StringIO()
+    configure_logs(("s3cret-key",), stream=stream)
+
+    library(name)
+
+    (line,) = map(orjson.loads, stream.getvalue().splitlines())
+    assert (line["event"], line["level"], "timestamp" in line) == ("Exception on request for +***42", "error", True)
+    assert line["exception"].endswith("ValueError: *** of +***42")
+
+
+def test_what_hypercorn_had_set_up_for_itself_is_masked_too() -> None:
+    ours, theirs = io.StringIO(), io.StringIO()
+    hypercorn = logging.getLogger("hypercorn.error")
+    handler = logging.StreamHandler(theirs)
+    hypercorn.addHandler(handler)
+    try:
+        configure_logs(("s3cret-key",), stream=ours)
+        library("hypercorn.error")
+    finally:
+        hypercorn.removeHandler(handler)
+
+    assert ours.getvalue() == ""
+    assert orjson.loads(theirs.getvalue())["event"] == "Exception on request for +***42"
+
+
+def test_logs_that_are_set_up_twice_are_written_once() -> None:
+    first, second = io.StringIO(), io.StringIO()
+    configure_logs(stream=first)
+    configure_logs(stream=second)
+
+    logging.getLogger("quart.app").error("once")
+
+    assert (first.getvalue(), len(second.getvalue().splitlines())) == ("", 1)
