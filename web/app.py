@@ -5,6 +5,7 @@ the parts (see `web.services`) and serves the application with an ASGI server th
 """
 
 from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
 
 from actors.call import CallServices, run_call
 from settings import Settings
@@ -14,6 +15,7 @@ from web.media import MediaDoor, RunCall
 from web.no_shows import NoShows
 from web.office import opening
 from web.pigeonholes import Holes
+from web.problems import refused
 from web.routes_calls import CallRoutes
 from web.routes_health import HealthRoutes
 from web.routes_transfer import TransferRoutes
@@ -45,6 +47,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
         app.register_blueprint(routes.blueprint())
+    app.register_error_handler(HTTPException, refused)
     app.after_request(harden)
     count_requests(app, office.counts)
     follow = (FollowUp(office).run, NoShows(office).run, office.verdicts.run, office.counts.watch_lag)

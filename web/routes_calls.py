@@ -17,13 +17,13 @@ import structlog
 from quart import Blueprint, Response, jsonify, request
 
 from settings import is_loopback
-from store.calls import RecordsUnavailable
 from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
 from web.board import KnownCall
 from web.dispatch import Dispatcher, InDoubt, Lack, NoLine, Placed, Refused, Taken, Waiting
 from web.hang_up import BY_OPERATOR, HangUp
 from web.office import Office
 from web.orders import OrderError, read_order
+from web.problems import problem
 from web.returning import Returns
 from web.telephony import LineError
 
@@ -38,12 +38,6 @@ _NO_LINE: Mapping[Lack, str] = {
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 
 _log = structlog.stdlib.get_logger()
-
-
-def _problem(status: int, error: str, **more: object) -> Response:
-    response: Response = jsonify({"error": error, **more})
-    response.status_code = status
-    return response
 
 
 def _from_this_machine() -> bool:
@@ -99,7 +93,7 @@ def _taken(call: KnownCall, taken: Taken) -> Response:
             status, told = 202, {**told, "in_doubt": f"{why}; whether the call was placed is being found out"}
         case Refused(error=exc):
             error = f"Twilio did not place the call: {exc.reason}"
-            return _problem(502, error, id=call.id, code=exc.code, fix=exc.fix)
+            return problem(502, error, id=call.id, code=exc.code, fix=exc.fix)
         case _:
             assert_never(taken)
     response: Response = jsonify(told)
@@ -123,14 +117,14 @@ class CallRoutes:
         routes.get("")(self.listed)
         routes.get("/<name>")(self.shown)
         routes.delete("/<name>")(self.hung_up)
-        routes.errorhandler(RecordsUnavailable)(self.cannot_look_up)
+        routes.errorhandler(OSError)(self.cannot_look_up)
         return routes
 
     @staticmethod
-    async def cannot_look_up(exc: RecordsUnavailable) -> Response:
-        """Answer 503 while the database is away: calls go on, only their records cannot be read."""
-        _log.warning("records_unavailable", why=str(exc))
-        response = _problem(503, "the database does not answer; calls are not affected", fix="Try again later.")
+    async def cannot_look_up(exc: OSError) -> Response:
+        """Answer 503 while database or disk is away: calls go on, only their records cannot be read."""
+        _log.warning("records_unavailable", why=f"{type(exc).__name__}: {exc}")
+        response = problem(503, "the records cannot be read now; calls are not affected", fix="Try again later.")
         response.headers["Retry-After"] = RETRY_AFTER
         return response
 
@@ -142,10 +136,10 @@ class CallRoutes:
             if _from_this_machine():
                 return None
             why = "without an API_TOKEN, calls are placed from this machine only"
-            return self.office.strangers.answer(_problem(401, why, fix="Set API_TOKEN."))
+            return self.office.strangers.answer(problem(401, why, fix="Set API_TOKEN."))
         if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), expected.encode()):
             return None
-        response = _problem(401, "the API token is missing or wrong", fix="Send Authorization: Bearer <API_TOKEN>.")
+        response = problem(401, "the API token is missing or wrong", fix="Send Authorization: Bearer <API_TOKEN>.")
         response.headers["WWW-Authenticate"] = "Bearer"
         return self.office.strangers.answer(response)
 
@@ -155,7 +149,7 @@ class CallRoutes:
         try:
             order = read_order(body, self.office.settings)
         except OrderError as exc:
-            return _problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
+            return problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
         taken = await self.dispatcher.take(order)
         return self._no_free_line(taken) if isinstance(taken, NoLine) else _taken(*taken)
 
@@ -163,7 +157,7 @@ class CallRoutes:
         """List live and recent calls, newest first."""
         text = request.args.get("limit", "50")
         if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
-            return _problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
+            return problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
         limit = int(text)
         live = [_as_json(call) for call in self.office.board.newest() if call.live]
         records = await self.office.services.records.list(limit)
@@ -180,7 +174,7 @@ class CallRoutes:
         try:
             record = await self.office.services.records.get(call_sid)
         except RecordError as exc:
-            return _problem(500, f"the record of this call cannot be read: {exc}")
+            return problem(500, f"the record of this call cannot be read: {exc}")
         if record is not None:
             over = {"status": _status(record), "outcome": record.outcome}
             return _shown(name, call_sid, call, {**over, "record": record_as_json(record)})
@@ -197,7 +191,7 @@ class CallRoutes:
         """Hang a call up: at once, or after a goodbye."""
         goodbye = request.args.get("goodbye", "no")
         if goodbye not in {"yes", "no"}:
-            return _problem(400, "goodbye is not yes or no", field="goodbye", fix="goodbye=yes")
+            return problem(400, "goodbye is not yes or no", field="goodbye", fix="goodbye=yes")
         call_sid, call = await self._call_sid(name), self.office.board.find(name)
         if call is not None and await self.dispatcher.call_off(call, "called off by the operator"):
             return _accepted(name, call_sid, call, "canceled")
@@ -207,7 +201,7 @@ class CallRoutes:
         try:
             status = await (ending.politely(call_sid) if goodbye == "yes" else ending.at_once(call_sid))
         except LineError as exc:
-            return _problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
+            return problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
         self.office.slots.release(call.id if call is not None else name)
         if call is not None and call.outcome == TRANSFERRING:  # no stream of ours ends with it
             await Returns(self.office).conclude(call_sid, BY_OPERATOR, "canceled")
@@ -219,7 +213,7 @@ class CallRoutes:
         """Answer that there is nothing to hang up: the order failed, or nobody knows yet whether it was placed."""
         if call.over:
             return _accepted(name, "", call, call.status)
-        response = _problem(409, "whether the call was placed is being found out", fix="Try again in some seconds.")
+        response = problem(409, "whether the call was placed is being found out", fix="Try again in some seconds.")
         response.headers["Retry-After"] = RETRY_AFTER
         return response
 
@@ -246,10 +240,10 @@ class CallRoutes:
 
     def _no_free_line(self, none: NoLine) -> Response:
         self.office.counts.refused(none.lack.value)
-        response = _problem(503 if none.lack is Lack.DRAINING else 429, _NO_LINE[none.lack], fix="Try again later.")
+        response = problem(503 if none.lack is Lack.DRAINING else 429, _NO_LINE[none.lack], fix="Try again later.")
         response.headers["Retry-After"] = str(math.ceil(none.seconds))
         return response
 
     @staticmethod
     def _unknown() -> Response:
-        return _problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")
+        return problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")

@@ -245,6 +245,42 @@ async def test_a_limit_that_is_none_is_refused(limit: str, autojump_clock: MockC
     assert (await exchange().operator("GET", f"/calls?limit={limit}")).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "body", "status"),
+    [
+        ("GET", "/nothing", None, 404),
+        ("PUT", "/calls", None, 405),
+        ("POST", "/calls/CA1", None, 405),
+        ("POST", "/calls", b"x" * 70_000, 413),
+    ],
+)
+async def test_what_the_framework_refuses_is_told_as_ours_is(
+    method: str, target: str, body: bytes | None, status: int, autojump_clock: MockClock
+) -> None:
+    answer = await exchange().operator(method, target, body)
+
+    told = answer.json()
+    assert (answer.status_code, bool(told["error"]), bool(told["fix"])) == (status, True, True)
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+@attrs.define
+class Broken(MemoryRecords):
+    """A store with something wrong."""
+
+    error: Exception = attrs.field(kw_only=True)
+
+    async def list(self, limit: int = 50) -> Sequence[CallRecord]:
+        raise self.error
+
+
+@pytest.mark.parametrize(("error", "status"), [(PermissionError("no"), 503), (KeyError("a bug"), 500)])
+async def test_whatever_breaks_is_told_as_json(error: Exception, status: int, autojump_clock: MockClock) -> None:
+    answer = await exchange(records=Broken(error=error)).operator("GET", "/calls")
+
+    assert (answer.status_code, bool(answer.json()["error"])) == (status, True)
+
+
 async def test_a_list_is_as_long_as_was_asked(autojump_clock: MockClock) -> None:
     there = exchange()
     for number in range(3):
