@@ -18,7 +18,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from settings import Settings, SettingsError, environment
+from setting_values import http_url
+from settings import (
+    API_TOKEN,
+    LEAD_SERVER_EXTERNAL_URL,
+    LEAD_SERVER_PORT,
+    Settings,
+    SettingsError,
+    environment,
+    read_one,
+)
 from store.records import UNANSWERED
 from web.logs import configure_logs, mask
 from web.operator import Operator, OperatorError, Shown
@@ -85,13 +94,24 @@ def _settings() -> Settings:
 
 
 def _client(server: str | None) -> httpx.AsyncClient:
-    """Return a client of the server that is meant; without a token, only the one on this machine serves us."""
-    found = environment()
-    token = found.get("API_TOKEN", "").strip()
-    here = f"http://127.0.0.1:{found.get('LEAD_SERVER_PORT', '').strip() or '8000'}"
-    public = found.get("LEAD_SERVER_EXTERNAL_URL", "").strip()
+    """Return a client of the server that is meant."""
+    try:
+        token = read_one(environment(), API_TOKEN)
+        url = http_url(server) if server else _usual_server(token)
+    except SettingsError as exc:
+        _fail(str(exc), 2)
+    except ValueError as wanted:
+        _fail(f"--server {server} is not {wanted}.", 2)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.AsyncClient(base_url=server or (public if token else "") or here, headers=headers, timeout=30)
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
+
+
+def _usual_server(token: str | None) -> str:
+    """Return where the server of these settings is; without a token, only the one on this machine serves us."""
+    found = environment()
+    if token and found.get(LEAD_SERVER_EXTERNAL_URL.name, "").strip():
+        return read_one(found, LEAD_SERVER_EXTERNAL_URL)
+    return f"http://127.0.0.1:{read_one(found, LEAD_SERVER_PORT)}"
 
 
 @commands.command()

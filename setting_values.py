@@ -36,8 +36,8 @@ def spoken(value: str) -> str:
 
 
 def key(value: str) -> str:
-    if any(character.isspace() for character in value) or not value.isascii():
-        raise ValueError("a key without spaces or quotes around it")
+    if any(character.isspace() for character in value) or not value.isascii() or {value[:1], value[-1:]} & {'"', "'"}:
+        raise ValueError("a key in plain letters and digits, without spaces, and without quotes around it")
     return value
 
 

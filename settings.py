@@ -48,6 +48,7 @@ __all__ = [
     "environment",
     "is_loopback",
     "is_phone_number",
+    "read_one",
 ]
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class SettingsError(Exception):
         count = "1 setting needs" if len(problems) == 1 else f"{len(problems)} settings need"
         lines = "".join(f"\n  - {problem}" for problem in problems)
         super().__init__(
-            f"Switchboard cannot start: {count} attention.\n{lines}\n\n"
+            f"Switchboard cannot go on: {count} attention.\n{lines}\n\n"
             "Set them in the environment or in a file named .env (.env.example lists them all)."
         )
         self.problems = problems
@@ -212,7 +213,7 @@ CALLS_PER_SECOND = Variable(
 )
 SUMMARY_MODE = Variable(
     "SUMMARY_MODE",
-    "eager keeps the Brief ready after each turn, on_handoff asks for it once",
+    "when the Brief is asked for: eager keeps it ready after each turn, on_handoff asks for it once",
     "eager",
     _summary_mode,
     "eager",
@@ -245,7 +246,7 @@ HUMAN_DIGIT = Variable(
 )
 KEEP_DIGITS = Variable(
     "KEEP_DIGITS",
-    "yes keeps in journal and record which keys a caller pressed, not only how many",
+    "whether journal and record keep which keys a caller pressed, and not only how many: yes or no",
     "no",
     yes_or_no,
     "no",
@@ -269,7 +270,8 @@ TRANSFER_PHONE_NUMBER = Variable(
 )
 TRANSFER_MODE = Variable(
     "TRANSFER_MODE",
-    "warm tells the person who is calling and asks for a key before they are connected, cold connects whoever answers",
+    "how callers are put through: warm tells the person who is calling and asks for a key before they are connected,"
+    " cold connects whoever answers",
     "warm",
     _transfer_mode,
     "warm",
@@ -310,8 +312,21 @@ class _Reading:
             return self.refuse(variable, f"{variable.name} is {value} {wanted}.")
 
     def refuse(self, variable: Variable[T], problem: str) -> T:
+        """Note a problem; return a stand-in for the value."""
         self.problems.append(f"{problem} It is {variable.purpose}. Example: {variable.name}={variable.example}")
         return cast("T", None)  # never seen: `from_environ` raises when there is any problem
+
+
+def read_one(environ: Mapping[str, str], variable: Variable[T]) -> T:
+    """Read one setting, for whoever needs no other.
+
+    Raises: `SettingsError`.
+    """
+    read = _Reading(environ)
+    value = read(variable)
+    if read.problems:
+        raise SettingsError(tuple(read.problems))
+    return value
 
 
 @attrs.frozen(kw_only=True)
@@ -402,11 +417,19 @@ class Settings:
             recordings_dir=read(RECORDINGS_DIR),
             database_url=read(DATABASE_URL),
         )
-        if not settings.api_token and not is_loopback(settings.lead_server_host or ""):
-            read.refuse(API_TOKEN, "API_TOKEN is missing.")
+        settings._check_together(read)
         if read.problems:
             raise SettingsError(tuple(read.problems))
         return settings
+
+    def _check_together(self, read: _Reading) -> None:
+        """Refuse what is wrong only beside another setting; what is malformed reads as None, and was refused."""
+        if not self.api_token and not is_loopback(self.lead_server_host or ""):
+            read.refuse(API_TOKEN, "API_TOKEN is missing.")
+        ours = self.twilio_phone_number
+        for variable in (LEAD_PHONE_NUMBER, FALLBACK_PHONE_NUMBER, TRANSFER_PHONE_NUMBER):
+            if ours and getattr(self, variable.name.lower()) == ours:
+                read.refuse(variable, f"{variable.name} is our own line, TWILIO_PHONE_NUMBER.")
 
     @property
     def person(self) -> str:

@@ -7,6 +7,7 @@ import attrs
 import httpx
 import pytest
 import trio
+from trio.testing import MockClock
 from typer.testing import CliRunner, Result
 
 import cli
@@ -18,6 +19,7 @@ from simulators.twilio import TwilioKnobs
 from store.records import AgentStint, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, ORIGIN, Exchange, client_of, exchange, record
 from web.checkup import Finding
+from web.operator import Operator, OperatorError
 from web.telephony import CallOptions
 
 
@@ -147,6 +149,42 @@ def test_the_server_that_is_meant_is_asked(
     client = cli._client(server)
 
     assert (str(client.base_url).rstrip("/"), client.headers.get("authorization")) == (url, sends)
+
+
+@pytest.mark.parametrize(
+    ("server", "name", "value"),
+    [
+        ("foo", "--server", ""),
+        ("http://[bad", "--server", ""),
+        (None, "API_TOKEN", "pässwörd"),
+        (None, "LEAD_SERVER_PORT", "eighty"),
+        (None, "LEAD_SERVER_EXTERNAL_URL", "agent.example.com"),
+    ],
+)
+def test_a_server_that_cannot_be_meant_is_told_by_name(
+    server: str | None, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if server is None:
+        monkeypatch.setenv("API_TOKEN", "" if name == "LEAD_SERVER_PORT" else API_TOKEN)
+        monkeypatch.setenv(name, value)
+
+    done = run("calls", *(["--server", server] if server else []))
+
+    assert (done.exit_code, name in done.output, value in done.output) == (2, True, name != "API_TOKEN")
+
+
+async def test_a_call_is_asked_for_by_its_whole_name(autojump_clock: MockClock) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return httpx.Response(404, json={"error": "no such call"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://there") as client:
+        with pytest.raises(OperatorError):
+            await Operator(client).show("?limit=1/../healthz")
+
+    assert asked == ["/calls/%3Flimit%3D1%2F..%2Fhealthz"]
 
 
 def test_serving_says_where(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,8 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
     ("name", "value"),
     [
         ("DEEPGRAM_API_KEY", "two words"),
+        ("DEEPGRAM_API_KEY", '"in-quotes"'),
+        ("DEEPGRAM_API_KEY", "'in-quotes'"),
         ("DEEPGRAM_AGENT_URL", "https://agent.deepgram.com"),
         ("DEEPGRAM_AGENT_URL", "wss://"),
         ("DEEPGRAM_SPEAK_URL", "wss://api.deepgram.com/v1/speak"),
@@ -130,6 +132,13 @@ def test_blank_is_unset_and_spaces_around_a_value_are_not_its_own() -> None:
     chosen = read(MAX_CALLS="  ", LEAD_PHONE_NUMBER=" +15557650000 ")
 
     assert (chosen.max_calls, chosen.lead_phone_number) == (50, "+15557650000")
+
+
+@pytest.mark.parametrize("name", ["LEAD_PHONE_NUMBER", "FALLBACK_PHONE_NUMBER", "TRANSFER_PHONE_NUMBER"])
+def test_nobody_is_put_through_to_our_own_line(name: str) -> None:
+    (problem,) = problems(**{name: REQUIRED["TWILIO_PHONE_NUMBER"]})
+
+    assert problem.startswith(f"{name} is our own line, TWILIO_PHONE_NUMBER. ")
 
 
 def test_a_server_that_others_can_reach_needs_an_api_token() -> None:

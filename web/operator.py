@@ -6,6 +6,7 @@ in words for the person at the keyboard, with what to do about it.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TypeAlias, cast
+from urllib.parse import quote
 
 import attrs
 import httpx
@@ -66,7 +67,7 @@ class Operator:
 
         Raises: `OperatorError`.
         """
-        return await self._ask("GET", f"/calls/{name}")
+        return await self._ask("GET", f"/calls/{quote(name, safe='')}")
 
     async def recent(self, limit: int) -> Sequence[Shown]:
         """Return live and recent calls, newest first.
