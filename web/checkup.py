@@ -58,7 +58,8 @@ async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Findin
             await wire.send(opening)
             await wire.receive_until(deepgram.SettingsApplied)
     except AgentUnavailable as exc:
-        fix = "Try again." if exc.retryable else "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL and the agents' voices."
+        unmendable = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL and the agents' voices."
+        fix = "Try again, and check the network and DEEPGRAM_AGENT_URL." if exc.retryable else unmendable
         return Finding(subject, well=False, says=exc.reason, fix=fix)
     except RemoteProtocolError as exc:
         return Finding(subject, well=False, says=exc.reason, fix="Check DEEPGRAM_AGENT_URL.")

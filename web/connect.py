@@ -99,7 +99,7 @@ def _unavailable(trouble: BaseException) -> AgentUnavailable:
         return AgentUnavailable(f"HTTP {status}", retryable=status in PASSING_STATUSES, is_busy=status == TOO_MANY)
     if isinstance(trouble, trio.TooSlowError):
         return AgentUnavailable(f"no answer within {CONNECT_SECONDS:g} s")
-    cause = trouble.__cause__ or trouble
+    cause = _leaf(trouble.__cause__ or trouble)  # trio has a group of every address it tried
     unmendable = isinstance(cause, ssl.SSLCertVerificationError)
     return AgentUnavailable(f"{type(cause).__name__}: {cause}", retryable=not unmendable)
 

@@ -202,7 +202,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     """Open what calls and routes need, for as long as the `async with` lasts."""
     roster = roster_of(settings)
     if settings.recordings_dir is not None:
-        settings.recordings_dir.mkdir(parents=True, exist_ok=True)
+        _make_folder(settings.recordings_dir)
     rng = random.Random()
     context = httpx.create_ssl_context()
     records = records_of(settings)
@@ -235,6 +235,13 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             checkpoints=checkpoints,
         )
         yield Opened(services, line, holes)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OSError(f"{folder} cannot be made: {exc.strerror}. Check RECORDINGS_DIR.") from exc
 
 
 def _ask_brief(settings: Settings, http: httpx.AsyncClient) -> AskBrief | None:

@@ -30,8 +30,15 @@ class LimitedConfig(Config):
     """A hypercorn configuration whose listening sockets have the limit."""
 
     def create_sockets(self) -> Sockets:
-        """Create the sockets to listen on."""
-        sockets = super().create_sockets()
+        """Create the sockets to listen on.
+
+        Raises: `OSError`, with the address and the settings that name it.
+        """
+        try:
+            sockets = super().create_sockets()
+        except OSError as exc:
+            where = ", ".join(self.bind)
+            raise OSError(f"{where}: {exc.strerror or exc}. Check LEAD_SERVER_HOST and LEAD_SERVER_PORT.") from exc
         limit_stalled_writes([*sockets.secure_sockets, *sockets.insecure_sockets])
         return sockets
 

@@ -83,6 +83,7 @@ def http(answer: httpx.Response | Exception) -> httpx.AsyncClient:
 APPLIED = encode_server(SettingsApplied())
 REFUSED = encode_server(ErrorReported("INVALID_SETTINGS", "no"))
 WELCOME = encode_server(Welcome("id"))
+TRY_AGAIN = "Try again, and check the network and DEEPGRAM_AGENT_URL."
 UNMENDABLE = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL and the agents' voices."
 DENIED = AgentUnavailable("HTTP 401", retryable=False)
 
@@ -93,9 +94,9 @@ DENIED = AgentUnavailable("HTTP 401", retryable=False)
         (Agent(WELCOME, APPLIED), True, "opened a session and took the first agent's settings", ""),
         (Agent(WELCOME, REFUSED), False, "INVALID_SETTINGS: no", UNMENDABLE),
         (Agent("{"), False, "not JSON: unexpected end of data", "Check DEEPGRAM_AGENT_URL."),
-        (Agent(WELCOME), False, "the session was closed (no close frame)", "Try again."),
+        (Agent(WELCOME), False, "the session was closed (no close frame)", TRY_AGAIN),
         (DENIED, False, "HTTP 401", UNMENDABLE),
-        (AgentUnavailable("HTTP 503"), False, "HTTP 503", "Try again."),
+        (AgentUnavailable("HTTP 503"), False, "HTTP 503", TRY_AGAIN),
     ],
 )  # fmt: skip
 async def test_deepgram_is_found_as_it_is(

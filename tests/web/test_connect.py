@@ -1,5 +1,6 @@
 """A Voice Agent socket is opened with our key, or the reason why not says whether to try again."""
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -139,6 +140,16 @@ async def test_a_service_that_hangs_up_in_the_middle_of_the_upgrade_is_an_error_
         nursery.cancel_scope.cancel()
 
     assert (refused.value.retryable, trio.current_time() - began < 2) == (True, True)
+
+
+async def test_a_service_that_is_not_there_is_told_by_what_the_network_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+
+    with pytest.raises(AgentUnavailable, match=r"^ConnectionRefusedError: .*Connection refused") as refused:
+        await opened(port)
+
+    assert refused.value.retryable
 
 
 @pytest.mark.parametrize("error", [ValueError("ours"), OSError("ours"), ConnectionClosed(None)])

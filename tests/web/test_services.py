@@ -175,3 +175,13 @@ async def test_everything_a_call_needs_is_opened() -> None:
 async def test_without_a_key_groq_is_not_asked() -> None:
     async with open_services(settings(GROQ_API_KEY="")) as opened:
         assert opened.services.ask_brief is None
+
+
+async def test_a_folder_that_cannot_be_made_is_told_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(OSError, match="RECORDINGS_DIR") as refused:
+        async with open_services(settings(RECORDINGS_DIR=f"{tmp_path}/file/here")):
+            """Never reached."""
+
+    assert "Not a directory" in str(refused.value)

@@ -236,3 +236,14 @@ async def test_serving_ends_with_a_signal_and_the_collector_spares_what_stays_un
             assert (await client.get(f"{address}/readyz")).json()["ready"]
         assert gc.get_freeze_count() > spared
         signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_address_that_cannot_be_listened_on_is_told_with_its_settings() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = LimitedConfig()
+        config.bind = [f"127.0.0.1:{taken.getsockname()[1]}"]
+        with pytest.raises(OSError, match="Address already in use") as refused:
+            config.create_sockets()
+
+    assert config.bind[0] in str(refused.value)
+    assert "LEAD_SERVER_HOST and LEAD_SERVER_PORT" in str(refused.value)
