@@ -56,6 +56,7 @@ FaultOption = Annotated[
 ]
 
 _LAST_PORT = 65535
+_TABLE_WIDTH = 120
 
 
 class OnMachine(Enum):
@@ -244,10 +245,12 @@ def calls(
     table.add_column("started", no_wrap=True, min_width=11)
     table.add_column("call", no_wrap=True, min_width=34)
     for heading in ("caller", "state", "seconds", "agents"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for one in shown:
         table.add_row(*_row(one))
-    out.print(table if shown else "No calls yet.")
+    # a line that is too long for a terminal goes on below, and for a pipe none is: what is cut off cannot be read
+    wide = Console(highlight=False, width=max(out.width, _TABLE_WIDTH))
+    wide.print(table if shown else "No calls yet.", crop=False)
 
 
 async def _one(client: httpx.AsyncClient, name: str) -> Shown:

@@ -107,6 +107,16 @@ def test_calls_are_listed_with_their_numbers_masked(there: Exchange) -> None:
     assert LEAD not in done.output
 
 
+def test_a_list_cuts_nothing_off(there: Exchange) -> None:
+    stints = tuple(AgentStint(agent, 0, 12) for agent in ("qualifier", "advisor", "closer"))
+    trio.run(there.records.save, record(outcome="transfer_unknown", agents=stints))
+
+    done = run("calls")
+
+    row = done.output.splitlines()[1]
+    assert row.split()[3:] == ["<-", "+***00", "transfer_unknown", "12", "qualifier,", "advisor,", "closer"]
+
+
 def test_a_call_is_shown_with_every_word_as_it_was_said(there: Exchange) -> None:
     words = (TurnRecord(1.0, "qualifier", "Hello [red]John[/red].", "Hello [red]John[/red]."),)
     trio.run(there.records.save, record(transcript=words))

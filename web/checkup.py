@@ -23,13 +23,17 @@ from twilio.rest import Client
 from actors.agent_session import Connect
 from actors.agent_wire import AgentWire
 from actors.errors import AgentUnavailable
+from actors.policy import CallPolicy
 from actors.settings_form import SettingsForm, VoiceAgentOptions
 from protocol import deepgram
 from protocol.errors import RemoteProtocolError
 from settings import Settings
+from store.memory import MemoryRecords
+from store.spill import SpillingRecords
+from web.clips import ClipRefused, Studio
 from web.connect import open_socket, voice_agent_connector
 from web.media import PATH
-from web.services import roster_of
+from web.services import records_of, roster_of
 from web.signatures import SIGNATURE, TwilioSignatures
 from web.telephony import refusal_of, twilio_client
 
@@ -66,6 +70,36 @@ async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Findin
     return Finding(subject, well=True, says="opened a session and took the first agent's settings")
 
 
+async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
+    """Have the filler for a silence spoken in the voice of each agent."""
+    subject = "Fillers"
+    studio = Studio(settings.deepgram_speak_url, settings.deepgram_api_key, http)
+    for voice in dict.fromkeys(agent.voice for agent in roster_of(settings).agents.values()):
+        try:
+            await studio.speak(voice, CallPolicy().filler)
+        except ClipRefused as exc:
+            fix = "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the agents' voices."
+            return Finding(subject, well=False, says=f"{voice}: {exc}", fix=fix)
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            fix = "Check the network and DEEPGRAM_SPEAK_URL."
+            return Finding(subject, well=False, says=f"{voice}: {type(exc).__name__}", fix=fix)
+    return Finding(subject, well=True, says="gives the fillers in every voice")
+
+
+async def check_records(settings: Settings) -> Finding:
+    """See whether the database of the call records answers."""
+    subject, records = "Records", records_of(settings)
+    if isinstance(records, MemoryRecords):
+        return Finding(subject, well=True, says="forgotten at the end of the server: DATABASE_URL is memory:")
+    is_database = isinstance(records, SpillingRecords)
+    try:
+        await (records.inner if isinstance(records, SpillingRecords) else records).list(1)
+    except (OSError, ValueError) as exc:
+        fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk."
+        return Finding(subject, well=False, says=str(exc), fix=fix)
+    return Finding(subject, well=True, says="the database answers" if is_database else "kept in a folder")
+
+
 async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
     """Ask Groq whether it has our model."""
     subject = "Groq"
@@ -78,7 +112,9 @@ async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
         return Finding(subject, well=False, says=type(exc).__name__, fix="Check the network and GROQ_BASE_URL.")
     if not answer.is_success:
-        return Finding(subject, well=False, says=f"HTTP {answer.status_code}", fix="Check GROQ_API_KEY.")
+        is_ours = answer.status_code in {401, 403}
+        fix = "Check GROQ_API_KEY." if is_ours else "Try again, and check GROQ_BASE_URL."
+        return Finding(subject, well=False, says=f"HTTP {answer.status_code}", fix=fix)
     if settings.groq_llm not in models:
         return Finding(subject, well=False, says=f"has no model {settings.groq_llm}", fix="Change GROQ_LLM.")
     return Finding(subject, well=True, says=f"has {settings.groq_llm}")
@@ -203,6 +239,8 @@ async def check_everything(settings: Settings) -> Sequence[Finding]:
     async with httpx.AsyncClient(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
         client = twilio_client(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http)
         nursery.start_soon(note, "Deepgram", partial(check_deepgram, connect, first_settings(settings)))
+        nursery.start_soon(note, "Fillers", partial(check_fillers, settings, http))
+        nursery.start_soon(note, "Records", partial(check_records, settings))
         nursery.start_soon(note, "Groq", partial(check_groq, settings, http))
         nursery.start_soon(note, "Twilio", partial(check_twilio, settings, client))
         nursery.start_soon(note, "Public address", partial(check_way_in, settings, context))

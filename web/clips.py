@@ -27,7 +27,7 @@ _HEADERS = (b"RIFF", b"OggS", b"ID3", b"fLaC")
 _log = structlog.stdlib.get_logger()
 
 
-class _Refused(Exception):
+class ClipRefused(Exception):
     """What came is no clip; the message says why."""
 
 
@@ -35,14 +35,14 @@ async def fetch_clips(
     book: ClipBook, voices: Iterable[str], text: str, *, url: str, api_key: str, http: httpx.AsyncClient
 ) -> None:
     """Put `text` in each of `voices` on the book, as far as `url` gives it."""
-    studio = _Studio(url, api_key, http)
+    studio = Studio(url, api_key, http)
     async with trio.open_nursery() as nursery:
         for voice in dict.fromkeys(voices):
             nursery.start_soon(studio.record, book, voice, text)
 
 
 @attrs.frozen
-class _Studio:
+class Studio:
     """Where speech is made. The request: https://developers.deepgram.com/reference/text-to-speech/speak-request."""
 
     url: str
@@ -54,8 +54,8 @@ class _Studio:
         why = f"no answer within {FETCH_SECONDS:g} s"
         with trio.move_on_after(FETCH_SECONDS):
             try:
-                book.put(voice, await self._speak(voice, text))
-            except _Refused as refused:
+                book.put(voice, await self.speak(voice, text))
+            except ClipRefused as refused:
                 why = str(refused)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 why = type(error).__name__
@@ -63,17 +63,21 @@ class _Studio:
                 return
         _log.warning("clip_not_fetched", voice=voice, why=why)
 
-    async def _speak(self, voice: str, text: str) -> bytes:
+    async def speak(self, voice: str, text: str) -> bytes:
+        """Return `text` in a voice, as bare mu-law.
+
+        Raises: `ClipRefused`; `httpx.HTTPError`, `httpx.InvalidURL`.
+        """
         address = httpx.URL(self.url).copy_merge_params({"model": voice, **FORMAT})
         headers = {"Authorization": f"Token {self.api_key}", "Accept-Encoding": "identity"}
         async with self.http.stream("POST", address, json={"text": text}, headers=headers) as response:
             if response.status_code != httpx.codes.OK:
-                raise _Refused(f"HTTP {response.status_code}")
+                raise ClipRefused(f"HTTP {response.status_code}")
             if "content-encoding" in response.headers:
-                raise _Refused("compressed, unasked")
+                raise ClipRefused("compressed, unasked")
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if not kind.startswith("audio/") and kind != "application/octet-stream":
-                raise _Refused(f"{kind[:40] or 'something without a content type'} is no audio")
+                raise ClipRefused(f"{kind[:40] or 'something without a content type'} is no audio")
             return _checked(await _read_bounded(response))
 
 
@@ -84,13 +88,13 @@ async def _read_bounded(response: httpx.Response) -> bytes:
         size += len(chunk)
         audio += chunk[: LONGEST_BYTES - len(audio)]
     if size > LONGEST_BYTES:
-        raise _Refused(f"{size} bytes, more than {LONGEST_BYTES}")
+        raise ClipRefused(f"{size} bytes, more than {LONGEST_BYTES}")
     return audio
 
 
 def _checked(audio: bytes) -> bytes:
     if len(audio) < SHORTEST_BYTES:
-        raise _Refused(f"only {len(audio)} bytes")
+        raise ClipRefused(f"only {len(audio)} bytes")
     if audio.startswith(_HEADERS):
-        raise _Refused("a file with a header, where bare mu-law was asked for")
+        raise ClipRefused("a file with a header, where bare mu-law was asked for")
     return audio

@@ -131,7 +131,8 @@ def _limit_problems(given: Mapping[str, object], settings: Settings) -> Iterator
     limit, longest = given["time_limit"], settings.max_call_seconds
     most = 7000 if math.isinf(longest) else int(longest)
     if isinstance(limit, bool) or not isinstance(limit, int) or not SHORTEST_CALL <= limit <= most:
-        fix = "Write a whole number, or leave it out." if math.isinf(longest) else "MAX_CALL_SECONDS allows no more."
+        allowed = "" if math.isinf(longest) else "; MAX_CALL_SECONDS allows no more"
+        fix = f"Write a whole number from {SHORTEST_CALL} to {most}, or leave it out{allowed}."
         yield Problem("time_limit", f"is not a number of seconds from {SHORTEST_CALL} to {most}", fix)
 
 

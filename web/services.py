@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import attrs
 import httpx
@@ -240,8 +241,10 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            """It can be written to."""
     except OSError as exc:
-        raise OSError(f"{folder} cannot be made: {exc.strerror}. Check RECORDINGS_DIR.") from exc
+        raise OSError(f"{folder} cannot be written to: {exc.strerror}. Check RECORDINGS_DIR.") from exc
 
 
 def _ask_brief(settings: Settings, http: httpx.AsyncClient) -> AskBrief | None:

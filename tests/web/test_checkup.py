@@ -4,6 +4,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import httpx
 import orjson
@@ -24,7 +25,9 @@ from web.checkup import (
     check_clock,
     check_deepgram,
     check_everything,
+    check_fillers,
     check_groq,
+    check_records,
     check_token,
     check_twilio,
     check_way_in,
@@ -75,7 +78,7 @@ def http(answer: httpx.Response | Exception) -> httpx.AsyncClient:
     def respond(request: httpx.Request) -> httpx.Response:
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
 
     return httpx.AsyncClient(transport=httpx.MockTransport(respond))
 
@@ -84,6 +87,7 @@ APPLIED = encode_server(SettingsApplied())
 REFUSED = encode_server(ErrorReported("INVALID_SETTINGS", "no"))
 WELCOME = encode_server(Welcome("id"))
 TRY_AGAIN = "Try again, and check the network and DEEPGRAM_AGENT_URL."
+SPOKEN = httpx.Response(200, content=b"\xff" * 16_000, headers={"content-type": "audio/mulaw"})
 UNMENDABLE = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL and the agents' voices."
 DENIED = AgentUnavailable("HTTP 401", retryable=False)
 
@@ -153,6 +157,7 @@ def test_whether_operators_need_a_token_is_said(token: str, host: str, says: str
         (httpx.Response(200, json={"data": [{"id": "llama-3.3-70b-versatile"}]}), True, ""),
         (httpx.Response(200, json={"data": [{"id": "another"}]}), False, "Change GROQ_LLM."),
         (httpx.Response(401, json={}), False, "Check GROQ_API_KEY."),
+        (httpx.Response(503, json={}), False, "Try again, and check GROQ_BASE_URL."),
         (httpx.Response(200, text="<h1>"), False, "Check the network and GROQ_BASE_URL."),
         (httpx.ConnectError("refused"), False, "Check the network and GROQ_BASE_URL."),
     ],
@@ -163,6 +168,44 @@ async def test_groq_is_found_as_it_is(
     finding = await check_groq(settings(), http(answer))
 
     assert (finding.well, finding.fix) == (well, fix)
+
+
+@pytest.mark.parametrize(
+    ("answer", "well", "says", "fix"),
+    [
+        (SPOKEN, True, "gives the fillers in every voice", ""),
+        (httpx.Response(401), False, "HTTP 401", "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the agents' voices."),
+        (httpx.ConnectError("refused"), False, "ConnectError", "Check the network and DEEPGRAM_SPEAK_URL."),
+    ],
+)
+async def test_the_fillers_are_found_as_they_are(
+    answer: httpx.Response | Exception, well: bool, says: str, fix: str, autojump_clock: MockClock
+) -> None:
+    finding = await check_fillers(settings(), http(answer))
+
+    assert (finding.well, says in finding.says, finding.fix) == (well, True, fix)
+
+
+async def test_a_database_that_takes_records_is_found(tmp_path: Path) -> None:
+    finding = await check_records(settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db"))
+
+    assert finding == Finding("Records", well=True, says="the database answers")
+
+
+async def test_a_database_that_is_away_is_found_without_its_password(tmp_path: Path) -> None:
+    away = f"postgresql://switchboard:s3cret-word@127.0.0.1:{free_port()}/calls"
+    findings = [await check_records(settings(DATABASE_URL=url)) for url in (away, f"sqlite:///{tmp_path}/no/calls.db")]
+
+    assert [finding.well for finding in findings] == [False, False]
+    assert all("DATABASE_URL" in finding.fix for finding in findings)
+    assert "s3cret" not in str(findings)
+
+
+@pytest.mark.parametrize(("url", "says"), [("memory:", "forgotten at the end"), ("file:calls", "in a folder")])
+async def test_records_without_a_database_are_told(url: str, says: str, tmp_path: Path) -> None:
+    finding = await check_records(settings(DATABASE_URL=url))
+
+    assert (finding.well, says in finding.says) == (True, True)
 
 
 async def test_without_a_key_groq_is_not_asked(autojump_clock: MockClock) -> None:
@@ -240,6 +283,7 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
         DEEPGRAM_AGENT_URL=f"ws://{nowhere}",
         GROQ_BASE_URL=f"http://{nowhere}",
         TWILIO_API_URL=f"http://{nowhere}",
+        DEEPGRAM_SPEAK_URL=f"http://{nowhere}/v1/speak",
     )
 
     findings = await check_everything(chosen)
@@ -249,8 +293,10 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
         ("Certificate", True),
         ("Clock", True),
         ("Deepgram", False),
+        ("Fillers", False),
         ("Groq", False),
         ("Public address", False),
+        ("Records", True),
         ("Twilio", False),
     ]
 
@@ -263,6 +309,7 @@ async def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.Mo
         findings = await check_everything(
             settings(
                 DEEPGRAM_AGENT_URL=f"ws://{nowhere}",
+                DEEPGRAM_SPEAK_URL=f"http://{nowhere}/v1/speak",
                 LEAD_SERVER_EXTERNAL_URL=f"http://{nowhere}",
                 GROQ_BASE_URL=f"http://{nowhere}",
                 TWILIO_API_URL=f"http://{nowhere}",
@@ -272,6 +319,7 @@ async def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.Mo
     assert [finding.subject for finding in findings if not finding.well] == [
         "Clock",
         "Deepgram",
+        "Fillers",
         "Groq",
         "Public address",
         "Twilio",

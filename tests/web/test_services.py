@@ -177,6 +177,13 @@ async def test_without_a_key_groq_is_not_asked() -> None:
         assert opened.services.ask_brief is None
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder in which nobody may write, not even root")
+async def test_a_folder_that_cannot_be_written_to_is_told_with_its_setting() -> None:
+    with pytest.raises(OSError, match=r"/proc .*Check RECORDINGS_DIR"):
+        async with open_services(settings(RECORDINGS_DIR="/proc")):
+            """Never reached."""
+
+
 async def test_a_folder_that_cannot_be_made_is_told_with_its_setting(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

@@ -14,6 +14,7 @@ import httpx
 import orjson
 import pytest
 import trio
+from hypercorn.config import Config, Sockets
 from hypercorn.trio import serve as hypercorn_serve
 from trio.testing import MockClock, wait_all_tasks_blocked
 from twilio.request_validator import RequestValidator
@@ -238,12 +239,15 @@ async def test_serving_ends_with_a_signal_and_the_collector_spares_what_stays_un
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_an_address_that_cannot_be_listened_on_is_told_with_its_settings() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        config = LimitedConfig()
-        config.bind = [f"127.0.0.1:{taken.getsockname()[1]}"]
-        with pytest.raises(OSError, match="Address already in use") as refused:
-            config.create_sockets()
+def test_an_address_that_cannot_be_listened_on_is_told_with_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Config) -> Sockets:
+        raise OSError(98, "Address already in use")
 
-    assert config.bind[0] in str(refused.value)
+    monkeypatch.setattr(Config, "create_sockets", refuse)
+    config = LimitedConfig()
+    config.bind = ["127.0.0.1:8000"]
+    with pytest.raises(OSError, match="Address already in use") as refused:
+        config.create_sockets()
+
+    assert "127.0.0.1:8000" in str(refused.value)
     assert "LEAD_SERVER_HOST and LEAD_SERVER_PORT" in str(refused.value)
