@@ -24,7 +24,7 @@ from tests.shelf import open_shelf, share_speech
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Until the tests are collected, there is nothing to be freed: looking for it is a sixth of what collecting costs.
+# Until the tests are collected, there is nothing to be freed: looking for it is a fifth of what collecting costs.
 gc.disable()
 
 # An authority that signs nothing: to read the hundred and more of the system takes 25 ms for each server that starts.
@@ -104,7 +104,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Spare the collector thousands of tests and modules that stay: it would look at them all again and again."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()
