@@ -71,6 +71,13 @@ async def _run_handler(spec: FunctionSpec, arguments: object, context: CallConte
     with trio.move_on_after(spec.deadline):
         result = await guard(handle)
         if isinstance(result, Crashed):
-            return Failed(f"{spec.name} did not work. Apologise briefly and go on.", result.reason)
+            return _broken(spec, result.reason)
+        if not isinstance(result, Outcome):  # whoever wrote the handler may not have had it checked
+            kinds = "no Answer, HandOff, EndCall or TransferToHuman"
+            return _broken(spec, f"the handler returned {type(result).__name__}, which is {kinds}")
         return result
     return Failed(f"{spec.name} took longer than {spec.deadline:g} seconds. Go on without it.", "deadline")
+
+
+def _broken(spec: FunctionSpec, cause: str) -> Failed:
+    return Failed(f"{spec.name} did not work. Apologise briefly and go on.", cause)

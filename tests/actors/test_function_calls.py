@@ -33,6 +33,11 @@ async def break_down(arguments: Seconds, context: CallContext) -> NoReturn:
     raise ConnectionError("line to the archive is down")
 
 
+async def forget(arguments: Seconds, context: CallContext) -> Outcome:
+    await trio.lowlevel.checkpoint()
+    return {"found": True}  # type: ignore[return-value]  # what an author may write by mistake
+
+
 async def say_goodbye(arguments: Seconds, context: CallContext) -> Outcome:
     await trio.lowlevel.checkpoint()
     return EndCall("task_complete")
@@ -47,6 +52,7 @@ AGENT = AgentSpec(
     (
         FunctionSpec("look_up", "Looks up.", Seconds, look_up, deadline=5.0),
         FunctionSpec("break_down", "Breaks down.", Seconds, break_down),
+        FunctionSpec("forget", "Returns what is no outcome.", Seconds, forget),
         FunctionSpec("say_goodbye", "Ends.", Seconds, say_goodbye, ends_call=True),
         handoff_to_next_agent("advisor"),
     ),
@@ -76,7 +82,7 @@ async def test_a_function_that_does_not_exist_is_answered_with_those_that_do(aut
 
     assert isinstance(result, Failed)
     assert "'order_pizza'" in result.error
-    assert "look_up, break_down, say_goodbye, handoff_to_next_agent" in result.error
+    assert "look_up, break_down, forget, say_goodbye, handoff_to_next_agent" in result.error
 
 
 @pytest.mark.parametrize("arguments", ["", "five", "[]", "{}", '{"seconds": "many"}', '{"seconds": 1, "minutes": 2}'])
@@ -95,6 +101,13 @@ async def test_a_function_that_breaks_tells_the_model_nothing_but_the_journal_wh
     assert isinstance(result, Failed)
     assert "archive" not in result.text()
     assert result.cause == "ConnectionError: line to the archive is down"
+
+
+async def test_a_function_that_returns_no_outcome_is_answered_as_one_that_breaks(autojump_clock: MockClock) -> None:
+    result = await run_function(AGENT, call("forget"), CONTEXT)
+
+    assert isinstance(result, Failed)
+    assert result.cause == "the handler returned dict, which is no Answer, HandOff, EndCall or TransferToHuman"
 
 
 async def test_a_function_has_until_its_deadline_and_no_longer(autojump_clock: MockClock) -> None:
