@@ -23,15 +23,20 @@ class Track:
     path: Path
     length: int = 0
     _pending: bytearray = attrs.field(factory=bytearray)
+    _is_kept: bool = attrs.field(default=True, init=False)
 
     def put(self, audio: bytes, start: int | None = None) -> None:
         """Add audio, at byte `start` of the track if it is later than its end."""
-        if start is not None and start > self.length:
-            gap = start - self.length
+        gap = max(0, start - self.length) if start is not None else 0
+        self.length += gap + len(audio)
+        if self._is_kept:
             self._pending += bytes([SILENCE]) * gap
-            self.length += gap
-        self._pending += audio
-        self.length += len(audio)
+            self._pending += audio
+
+    def give_up(self) -> None:
+        """Keep nothing more of the audio, only how long it is."""
+        self._is_kept = False
+        self._pending.clear()
 
     def take(self) -> bytes:
         """Return what must be written, and forget it."""
@@ -63,6 +68,11 @@ class Recording:
         Never in a thread: `put` may come between any two of its steps there, and be lost or written twice.
         """
         return self.caller.take(), self.agents.take()
+
+    def give_up(self) -> None:
+        """Keep nothing more, since nobody takes it: what is missing of the recording is silent."""
+        self.caller.give_up()
+        self.agents.give_up()
 
     def write(self, taken: tuple[bytes, bytes]) -> None:
         """Write what `take` returned. Blocks: call it in a thread."""

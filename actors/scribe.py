@@ -1,8 +1,8 @@
 """Writes a call down: journal and recording as it goes on, transcript and record when it is over.
 
 `Scribe` owns one folder below the recordings folder. It reads the Journal without blocking it and writes once a
-second, in a thread; when the disk fails it raises, and the call goes on without it. What did not fit its bounded
-buffer is counted in the journal file itself.
+second, in a thread; when the disk fails it raises, and the call goes on without it, and without a recording from there
+on. What did not fit its bounded buffer is counted in the journal file itself.
 """
 
 from pathlib import Path
@@ -47,7 +47,11 @@ class Scribe:
         """Write once a second, until cancelled."""
         while True:
             lines, audio = self._take_lines(), self.recording.take()
-            await trio.to_thread.run_sync(self._write, lines, audio, abandon_on_cancel=True)
+            try:
+                await trio.to_thread.run_sync(self._write, lines, audio, abandon_on_cancel=True)
+            except OSError:
+                self.recording.give_up()
+                raise
             await trio.sleep(_EVERY)
 
     async def finish(self, record: CallRecord) -> None:

@@ -110,6 +110,25 @@ async def test_a_disk_that_fails_is_the_scribes_crash(tmp_path: Path) -> None:
         await Scribe(tmp_path / "CA1").run()
 
 
+async def test_a_disk_that_has_failed_is_no_reason_to_keep_the_rest_of_the_call_in_memory(tmp_path: Path) -> None:
+    """An hour of both sides is 58 MB, of every call that is under way."""
+    folder = trio.Path(tmp_path / "CA1")
+    await folder.write_text("a file where the folder should be")
+    scribe = Scribe(tmp_path / "CA1")
+    with pytest.raises(OSError, match="CA1"):
+        await scribe.run()
+    for _ in range(50):
+        scribe.recording.caller.put(bytes(FRAME_BYTES))
+        scribe.recording.put_heard(2.0, bytes(FRAME_BYTES))
+
+    assert scribe.recording.take() == (b"", b"")
+
+    await folder.unlink()  # and what there is of the call is in its place
+    scribe.recording.put_heard(3.0, bytes(FRAME_BYTES))
+    await scribe.finish(RECORD)
+    assert (await (folder / "call.wav").stat()).st_size == 44 + 4 * (3 * 8000 + FRAME_BYTES)
+
+
 async def test_a_reader_never_waits_for_the_disk(autojump_clock: MockClock, tmp_path: Path) -> None:
     (tmp_path / "CA1").write_text("a file where the folder should be")
     scribe = Scribe(tmp_path / "CA1")
