@@ -55,15 +55,7 @@ def dump(value: JSON) -> str:
 
 def kind(value: object) -> str:
     """Name a JSON value's type in JSON's words."""
-    names = {
-        dict: "an object",
-        list: "an array",
-        str: "a string",
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-    }
-    return names.get(type(value), "null")
+    return _KINDS.get(type(value), "null")
 
 
 def text(fields: Fields, key: str) -> str:

@@ -153,7 +153,8 @@ class FrameReader:
     def _join(self, first: int, payload: bytes) -> None:
         """Take a frame of a message that comes in several."""
         self._begun = self._begun or first & _OPCODE
-        self._parts.append(payload)
+        if payload:  # a peer may send empty pieces for ever
+            self._parts.append(payload)
         self._gathered += len(payload)
         if first & _FIN:
             whole, begun = b"".join(self._parts), self._begun

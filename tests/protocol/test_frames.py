@@ -198,6 +198,15 @@ def test_a_message_over_the_limit_is_refused_before_it_is_read(data: bytes) -> N
     assert (refused.value.code, list(reader.arrived)) == (1009, [])
 
 
+def test_a_message_in_empty_pieces_takes_no_memory() -> None:
+    reader = FrameReader(masked=False, limit=10)
+    reader.receive(b"\x02\x00" + b"\x00\x00" * 10_000)
+
+    assert len(reader._parts) == 0
+    reader.receive(b"\x80\x01x")
+    assert list(reader.arrived) == [b"x"]
+
+
 def test_a_message_at_the_limit_is_read() -> None:
     reader = FrameReader(masked=False, limit=10)
     reader.receive(b"\x02\x06" + b"x" * 6 + b"\x80\x04" + b"x" * 4)
