@@ -67,9 +67,10 @@ class Checkpoints:
         try:
             yield
         finally:
-            del self._calls[call_sid]
-            self._news.pop(call_sid, None)
-            self._over.add(call_sid)
+            if self._calls.get(call_sid) is so_far:  # else a second stream of this call is its successor
+                del self._calls[call_sid]
+                self._news.pop(call_sid, None)
+                self._over.add(call_sid)
 
     async def run(self) -> None:
         """Adopt and write, until cancelled; leave nothing behind but calls that have no other record."""

@@ -1,6 +1,7 @@
 """What is known of running calls outlives their process; what ended in order is not kept twice."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import attrs
@@ -163,6 +164,21 @@ async def test_a_call_that_is_over_leaves_no_checkpoint(folder: Path) -> None:
         nursery.cancel_scope.cancel()
 
     assert entries(folder) == []
+
+
+async def test_a_second_stream_of_a_call_is_kept_when_the_first_one_ends_late(folder: Path) -> None:
+    checkpoints = Checkpoints(folder, MemoryRecords())
+    second = RunningRecord(attrs.evolve(CUT, duration=99.0))
+
+    with ExitStack() as later:
+        with checkpoints.keeping(CUT.call_sid, lambda: SO_FAR):
+            later.enter_context(checkpoints.keeping(CUT.call_sid, lambda: second))
+        await checkpoints.write()
+        assert files(folder) == [f"{CUT.call_sid}.json"]
+    await checkpoints.write()
+
+    assert files(folder) == []
+    checkpoints._own.let_go()
 
 
 async def test_a_disk_that_refuses_costs_nothing_and_is_tried_again(folder: Path) -> None:
