@@ -35,6 +35,8 @@ from protocol.frames import FrameReader
 from web.asgi_events import CARRIER
 from web.frame_stream import FrameStream
 
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Twilio's frames are about 400 bytes. hypercorn's own limit, unless it is told another, is 16 MB."""
 CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
 
@@ -81,7 +83,8 @@ class PullServer(TCPServer):
             stream.handshake.extensions = None  # our frames are never compressed
             await send(accepting)
             stream.closed = True
-        return FrameStream(self.stream, FrameReader(masked=True, limit=self.config.websocket_max_message_size))
+        limit = min(self.config.websocket_max_message_size, MAX_MESSAGE_BYTES)
+        return FrameStream(self.stream, FrameReader(masked=True, limit=limit))
 
     async def _read_data(self) -> None:
         try:

@@ -18,15 +18,13 @@ from settings import Settings
 from web.app import create_app
 from web.collector import spare_what_stays
 from web.draining import close_calls, wait_drained
-from web.pull_server import install
+from web.pull_server import MAX_MESSAGE_BYTES, install
 from web.services import open_services
 from web.slots import Slots
 from web.sockets import LimitedConfig
 
 GRACE_SECONDS = 5.0
 """For calls that are cancelled at the end of the drain to save their records and say goodbye to Twilio."""
-MAX_MESSAGE_BYTES = 64 * 1024
-"""Twilio's frames are about 400 bytes."""
 
 
 def server_config(settings: Settings) -> LimitedConfig:

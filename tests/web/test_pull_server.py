@@ -18,7 +18,7 @@ from protocol import frames
 from web.asgi_events import accept
 from web.connect import open_socket
 from web.open_socket import OpenSocket
-from web.pull_server import PullServer
+from web.pull_server import MAX_MESSAGE_BYTES, PullServer
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -26,11 +26,11 @@ UPGRADE = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: webs
 
 
 @asynccontextmanager
-async def serving(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+async def serving(app: App, monkeypatch: pytest.MonkeyPatch, limit: int = 1000) -> AsyncIterator[int]:
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", PullServer)
     config = Config()
     config.bind, config.loglevel, config.graceful_timeout = ["127.0.0.1:0"], "CRITICAL", 0.1
-    config.websocket_max_message_size = 1000
+    config.websocket_max_message_size = limit
     closing = trio.Event()
 
     async def with_lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -111,6 +111,18 @@ async def test_a_peer_that_drops_the_connection_is_seen(monkeypatch: pytest.Monk
 async def test_a_message_over_the_servers_limit_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(echo, monkeypatch) as port, dial(port) as peer:
         await peer.send_message("x" * 1001)
+        with pytest.raises(ConnectionClosed) as gone:
+            await peer.get_message()
+
+    assert gone.value.reason is not None
+    assert gone.value.reason.code == 1009
+
+
+async def test_a_server_that_was_given_no_limit_has_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch, limit=Config().websocket_max_message_size) as port, dial(port) as peer:
+        await peer.send_message("x" * MAX_MESSAGE_BYTES)
+        assert len(await peer.get_message()) == MAX_MESSAGE_BYTES
+        await peer.send_message("x" * (MAX_MESSAGE_BYTES + 1))
         with pytest.raises(ConnectionClosed) as gone:
             await peer.get_message()
 
