@@ -1,8 +1,8 @@
 """The operator's desk: place a call, see the calls, read one, hang one up.
 
 Every request shows the bearer token. Without an `API_TOKEN` the desk serves this machine only, and nobody who comes
-through a proxy or under another name. Errors are JSON, say which field is wrong and what to write instead, and all of
-them at once. What Twilio refuses is 502, with Twilio's code.
+through a proxy, out of a browser or under another name. Errors are JSON, say which field is wrong and what to write
+instead, and all of them at once. What Twilio refuses is 502, with Twilio's code.
 """
 
 import hmac
@@ -28,7 +28,8 @@ from web.returning import Returns
 from web.telephony import LineError
 
 RETRY_AFTER = "10"
-_PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_ELSEWHERE = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "origin", "sec-fetch-site")
+"""Headers of a request that somebody else had sent: a proxy's, and those of a browser, for whatever page it shows."""
 
 _NO_LINE: Mapping[Lack, str] = {
     Lack.DRAINING: "the server is being shut down",
@@ -47,8 +48,8 @@ def _from_this_machine() -> bool:
         host = urlsplit(f"//{request.host}").hostname or ""
     except ValueError:
         return False
-    proxied = any(name in request.headers for name in _PROXY_HEADERS)
-    return client is not None and is_loopback(client[0]) and is_loopback(host) and not proxied
+    from_elsewhere = any(name in request.headers for name in _ELSEWHERE)
+    return client is not None and is_loopback(client[0]) and is_loopback(host) and not from_elsewhere
 
 
 def _as_json(call: KnownCall) -> dict[str, object]:

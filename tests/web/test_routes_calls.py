@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import attrs
 import httpx
+import orjson
 import pytest
 import trio
 from trio.testing import MockClock
@@ -105,6 +106,9 @@ async def test_another_scheme_than_bearer_is_refused(autojump_clock: MockClock) 
         ("http://[::1]:8000", {}, 200),
         ("http://agent.example.com", {}, 401),
         ("http://127.0.0.1:8000", {"X-Forwarded-For": "203.0.113.1"}, 401),
+        ("http://127.0.0.1:8000", {"Origin": "https://evil.example"}, 401),
+        ("http://127.0.0.1:8000", {"Origin": "null"}, 401),
+        ("http://127.0.0.1:8000", {"Sec-Fetch-Site": "cross-site"}, 401),
     ],
 )
 async def test_without_a_token_only_this_machine_is_served(
@@ -115,6 +119,18 @@ async def test_without_a_token_only_this_machine_is_served(
         answer = await client.get("/calls", headers=headers)
 
     assert answer.status_code == status
+
+
+async def test_no_page_in_a_browser_on_this_machine_can_place_a_call(autojump_clock: MockClock) -> None:
+    """Any page may have its reader's browser send a form there, unasked: to it, this machine is as good as another."""
+    there = exchange(API_TOKEN="")
+    async with client_of(there.app, "http://127.0.0.1:8000") as client:
+        order = orjson.dumps({"to": LEAD})
+        answer = await client.post(
+            "/calls", content=order, headers={"Content-Type": "text/plain", "Origin": "https://evil.example"}
+        )
+
+    assert (answer.status_code, there.line.placed) == (401, [])
 
 
 async def test_without_a_token_another_machine_is_refused(autojump_clock: MockClock) -> None:
