@@ -26,5 +26,8 @@ class ClipBook:
     def put(self, voice: str, audio: bytes) -> None:
         self._by_voice[voice] = audio
 
+    def __contains__(self, voice: str) -> bool:
+        return voice in self._by_voice
+
     def get(self, voice: str) -> bytes | None:
         return self._by_voice.get(voice) or next(iter(self._by_voice.values()), None)

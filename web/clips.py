@@ -1,11 +1,11 @@
 """The announcement tapes: fetches the filler in the voice of each agent, once, from Deepgram's speak API.
 
 `fetch_clips` fills a `ClipBook`, all voices side by side. It owns no connection, keeps nobody waiting, and never raises
-for what the service does: a voice that could not be fetched is logged once and left out, and the switchboard does
-without (another voice's clip, or Twilio's own).
+for what the service does: a voice that could not be fetched is logged and left out, and the switchboard does without
+(another voice's clip, or Twilio's own). `keep_fetching` asks again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
 import httpx
@@ -17,6 +17,8 @@ from protocol.audio import BYTES_PER_SECOND
 
 FETCH_SECONDS = 10.0
 """For one voice, from asking to the last byte."""
+FIRST_PAUSE, LONGEST_PAUSE = 15.0, 3600.0
+"""Seconds from one round to the next, for what could not be fetched."""
 SHORTEST_BYTES = BYTES_PER_SECOND // 5
 LONGEST_BYTES = 10 * BYTES_PER_SECOND
 """A filler is some two seconds of speech; ten are no filler."""
@@ -29,6 +31,20 @@ _log = structlog.stdlib.get_logger()
 
 class ClipRefused(Exception):
     """What came is no clip; the message says why."""
+
+
+async def keep_fetching(
+    book: ClipBook, voices: Sequence[str], text: str, *, url: str, api_key: str, http: httpx.AsyncClient
+) -> None:
+    """Fetch clips until there is one in each of `voices`, asking ever less often for what is missing."""
+    pause = FIRST_PAUSE
+    while True:
+        missing = [voice for voice in voices if voice not in book]
+        await fetch_clips(book, missing, text, url=url, api_key=api_key, http=http)
+        if all(voice in book for voice in voices):
+            return
+        await trio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 async def fetch_clips(

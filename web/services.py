@@ -7,7 +7,7 @@ that is away is no failure, and neither is a service that gives no clips.
 """
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -32,7 +32,7 @@ from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
-from web.clips import fetch_clips
+from web.clips import keep_fetching
 from web.connect import voice_agent_connector
 from web.groq_brief import groq_brief
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
@@ -149,12 +149,12 @@ def policy_of(settings: Settings) -> CallPolicy:
 
 @asynccontextmanager
 async def fetching(
-    book: ClipBook, voices: Iterable[str], settings: Settings, http: httpx.AsyncClient
+    book: ClipBook, voices: Sequence[str], settings: Settings, http: httpx.AsyncClient
 ) -> AsyncIterator[None]:
-    """Fetch the clips in the background, for as long as the `async with` lasts; what is missing then stays missing."""
+    """Fetch the clips in the background, for as long as the `async with` lasts."""
 
     async def fetch() -> None:
-        await fetch_clips(
+        await keep_fetching(
             book,
             voices,
             CallPolicy().filler,

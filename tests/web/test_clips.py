@@ -16,7 +16,15 @@ from simulators.deepgram import SpeakSimulator
 from simulators.speech import synthesise
 from tests.web.fakes import settings
 from web import services
-from web.clips import FETCH_SECONDS, LONGEST_BYTES, SHORTEST_BYTES, fetch_clips
+from web.clips import (
+    FETCH_SECONDS,
+    FIRST_PAUSE,
+    LONGEST_BYTES,
+    LONGEST_PAUSE,
+    SHORTEST_BYTES,
+    fetch_clips,
+    keep_fetching,
+)
 from web.services import open_services
 
 URL = "http://speak.test/v1/speak"
@@ -145,9 +153,34 @@ async def test_one_voice_that_fails_costs_the_others_nothing(autojump_clock: Moc
     assert book.get("polly-joanna") == book.get(MARS) is not None
 
 
+async def test_a_voice_that_was_not_to_be_had_is_asked_for_again(autojump_clock: MockClock) -> None:
+    """A service that is away when the server starts may be there before the first silence."""
+    began, book = trio.current_time(), ClipBook()
+    away = Answering(lambda: speak() if trio.current_time() > began + 2 * FIRST_PAUSE else httpx.Response(503))
+    async with httpx.AsyncClient(transport=away) as http:
+        with capture_logs():
+            await keep_fetching(book, [MARS, VESTA, MARS], TEXT, url=URL, api_key="dg-key", http=http)
+
+    assert (book.get(MARS), MARS in book, VESTA in book) == (SPEECH, True, True)
+    assert (trio.current_time() - began, len(away.asked)) == (3 * FIRST_PAUSE, 6)
+
+
+async def test_what_is_there_is_not_fetched_again(autojump_clock: MockClock) -> None:
+    def answer() -> httpx.Response:
+        return httpx.Response(400) if b"polly" in there.asked[-1].url.query else speak()
+
+    there, book = Answering(answer), ClipBook()
+    async with httpx.AsyncClient(transport=there) as http:
+        with capture_logs(), trio.move_on_after(4 * LONGEST_PAUSE):
+            await keep_fetching(book, [MARS, "polly"], TEXT, url=URL, api_key="dg-key", http=http)
+
+    asked = [dict(request.url.params)["model"] for request in there.asked]
+    assert (asked.count(MARS), 8 < asked.count("polly") < 16) == (1, True)
+
+
 @attrs.define
 class Studio:
-    """Stands in for `fetch_clips` in an open exchange."""
+    """Stands in for `keep_fetching` in an open exchange."""
 
     given: dict[str, object] = attrs.field(factory=dict)
     release: trio.Event = attrs.field(factory=trio.Event)
@@ -165,7 +198,7 @@ class Studio:
 
 async def test_the_services_are_open_before_the_first_clip_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     studio = Studio()
-    monkeypatch.setattr(services, "fetch_clips", studio)
+    monkeypatch.setattr(services, "keep_fetching", studio)
 
     async with open_services(settings(DEEPGRAM_SPEAK_URL=URL)) as opened:
         before = opened.services.clips.get(MARS)
@@ -180,7 +213,7 @@ async def test_the_services_are_open_before_the_first_clip_is_there(monkeypatch:
 
 async def test_services_that_close_do_not_wait_for_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     studio = Studio()
-    monkeypatch.setattr(services, "fetch_clips", studio)
+    monkeypatch.setattr(services, "keep_fetching", studio)
 
     async with open_services(settings()):
         pass
@@ -191,7 +224,7 @@ async def test_services_that_close_do_not_wait_for_clips(monkeypatch: pytest.Mon
 async def test_a_bug_in_fetching_ends_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     studio = Studio(error=KeyError("a bug"))
     studio.release.set()
-    monkeypatch.setattr(services, "fetch_clips", studio)
+    monkeypatch.setattr(services, "keep_fetching", studio)
 
     with capture_logs() as logs:
         async with open_services(settings()) as opened:
