@@ -7,6 +7,7 @@ in memory, for one worker. Neither keeps secrets longer than their expiry; a fol
 """
 
 import hashlib
+import math
 import os
 import secrets
 import time
@@ -17,6 +18,9 @@ from typing import Protocol
 import attrs
 import structlog
 import trio
+
+SWEEP_SECONDS = 60.0
+"""Between two looks through a folder, and from the expiry of a file until it goes."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -80,6 +84,7 @@ class SharedPigeonholes:
         default=attrs.Factory(lambda self: Pigeonholes(self.now), takes_self=True), init=False
     )
     _failing: bool = attrs.field(default=False, init=False)
+    _swept: float = attrs.field(default=-math.inf, init=False)
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
         """Keep `content` under `name` for so long."""
@@ -128,9 +133,12 @@ class SharedPigeonholes:
 
     def _sweep(self) -> None:
         now = self.now()
+        if now < self._swept + SWEEP_SECONDS:
+            return
+        self._swept = now
         for path in self.folder.iterdir():
             try:
-                if path.stat().st_mtime <= now - 60:
+                if path.stat().st_mtime <= now - SWEEP_SECONDS:
                     path.unlink(missing_ok=True)
             except FileNotFoundError:
                 continue
