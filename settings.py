@@ -75,7 +75,7 @@ class SettingsError(Exception):
         count = "1 setting needs" if len(problems) == 1 else f"{len(problems)} settings need"
         lines = "".join(f"\n  - {problem}" for problem in problems)
         super().__init__(
-            f"Switchboard cannot go on: {count} attention.\n{lines}\n\n"
+            f"{count} attention.\n{lines}\n\n"
             "Set them in the environment or in a file named .env (.env.example lists them all)."
         )
         self.problems = problems
