@@ -343,9 +343,17 @@ def simulate(
 @commands.command()
 def check() -> None:
     """Try every line in and out of the switchboard, without placing a call."""
-    from web.checkup import check_everything
+    from agents.roster import RosterError
+    from web.checkup import Finding, check_everything
 
-    findings = trio.run(check_everything, _settings())
+    findings: Sequence[Finding] = ()
+    problem = ""
+    try:
+        findings = trio.run(check_everything, _settings())
+    except* RosterError as group:
+        problem = f"Cannot check: {_first(group)}"
+    if problem:
+        _fail(problem)
     for finding in findings:
         out.print(
             f"{'ok ' if finding.well else 'NOT'}  {finding.subject}: {finding.says}", markup=False, soft_wrap=True

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from typer.testing import CliRunner, Result
 
 import cli
-from agents.roster import RosterError
+from agents.roster import Problem, RosterError
 from demo.options import DemoOptions
 from settings import Settings
 from simulators.deepgram import ServedAt
@@ -317,6 +317,16 @@ def test_a_check_says_what_to_do(well: bool, status: int, monkeypatch: pytest.Mo
     done = run("check")
 
     assert (done.exit_code, "Check DEEPGRAM_API_KEY." in done.output) == (status, True)
+
+
+def test_a_check_of_agents_that_cannot_take_calls_says_what_is_wrong_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Settings) -> None:
+        raise RosterError([Problem("agents/billing.py", "voice", "is empty")])
+
+    monkeypatch.setattr("web.checkup.roster_of", broken)
+    done = run("check")
+
+    assert (done.exit_code, done.output) == (1, "Cannot check: agents/billing.py: voice: is empty\n")
 
 
 def test_the_demo_is_the_demos(monkeypatch: pytest.MonkeyPatch) -> None:
