@@ -28,12 +28,13 @@ from actors.settings_form import SettingsForm, VoiceAgentOptions
 from protocol import deepgram
 from protocol.errors import RemoteProtocolError
 from settings import Settings
+from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.spill import SpillingRecords
 from web.clips import ClipRefused, Studio
 from web.connect import open_socket, voice_agent_connector
 from web.media import PATH
-from web.services import records_of, roster_of
+from web.services import make_folder, records_of, roster_of
 from web.signatures import SIGNATURE, TwilioSignatures
 from web.telephony import refusal_of, twilio_client
 
@@ -91,13 +92,16 @@ async def check_records(settings: Settings) -> Finding:
     subject, records = "Records", records_of(settings)
     if isinstance(records, MemoryRecords):
         return Finding(subject, well=True, says="forgotten at the end of the server: DATABASE_URL is memory:")
-    is_database = isinstance(records, SpillingRecords)
     try:
+        if isinstance(records, FileRecords):
+            await trio.to_thread.run_sync(make_folder, records.folder, "DATABASE_URL")
+            return Finding(subject, well=True, says=f"kept in a folder, {records.folder}")
         await (records.inner if isinstance(records, SpillingRecords) else records).list(1)
     except (OSError, ValueError) as exc:
-        fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk."
+        is_database = isinstance(records, SpillingRecords)
+        fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk." if is_database else ""
         return Finding(subject, well=False, says=str(exc), fix=fix)
-    return Finding(subject, well=True, says="the database answers" if is_database else "kept in a folder")
+    return Finding(subject, well=True, says="the database answers")
 
 
 async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:

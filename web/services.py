@@ -2,7 +2,7 @@
 
 `open_services` turns settings into the `CallServices` of `run_call` and the `Line` of the routes. It owns the pool, the
 task that hands records to the database and the one that fetches the clips, and ends them; it opens no call. It fails
-before anything is open: with `RosterError`, or with `OSError` for a recordings folder that cannot be made. A database
+before anything is open: with `RosterError`, or with `OSError` for a folder that cannot be written to. A database
 that is away is no failure, and neither is a service that gives no clips.
 """
 
@@ -83,6 +83,19 @@ def records_of(settings: Settings) -> CallRecords:
         return SpillingRecords(database, Path(f"{database.file}.waiting"))
     folder = settings.recordings_dir
     return SpillingRecords(database, folder / ".waiting" if folder is not None else Path("switchboard.waiting"))
+
+
+def make_folder(folder: Path, setting: str) -> None:
+    """Make a folder, and see whether it can be written to. Blocks.
+
+    Raises: `OSError`, with the setting that names it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            """It can be written to."""
+    except OSError as exc:
+        raise OSError(f"{folder} cannot be written to: {exc.strerror}. Check {setting}.") from exc
 
 
 def checkpoints_of(records: CallRecords) -> Checkpoints | None:
@@ -203,10 +216,12 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     """Open what calls and routes need, for as long as the `async with` lasts."""
     roster = roster_of(settings)
     if settings.recordings_dir is not None:
-        _make_folder(settings.recordings_dir)
+        make_folder(settings.recordings_dir, "RECORDINGS_DIR")
     rng = random.Random()
     context = httpx.create_ssl_context()
     records = records_of(settings)
+    if isinstance(records, FileRecords):
+        make_folder(records.folder, "DATABASE_URL")
     checkpoints = checkpoints_of(records)
     clips, voices = ClipBook(), [agent.voice for agent in roster.agents.values()]
     async with (
@@ -236,15 +251,6 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             checkpoints=checkpoints,
         )
         yield Opened(services, line, holes)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            """It can be written to."""
-    except OSError as exc:
-        raise OSError(f"{folder} cannot be written to: {exc.strerror}. Check RECORDINGS_DIR.") from exc
 
 
 def _ask_brief(settings: Settings, http: httpx.AsyncClient) -> AskBrief | None:

@@ -201,11 +201,20 @@ async def test_a_database_that_is_away_is_found_without_its_password(tmp_path: P
     assert "s3cret" not in str(findings)
 
 
-@pytest.mark.parametrize(("url", "says"), [("memory:", "forgotten at the end"), ("file:calls", "in a folder")])
-async def test_records_without_a_database_are_told(url: str, says: str, tmp_path: Path) -> None:
-    finding = await check_records(settings(DATABASE_URL=url))
+@pytest.mark.parametrize(
+    ("url", "well", "says"),
+    [
+        ("memory:", True, "forgotten at the end"),
+        ("file:{there}/calls", True, "kept in a folder"),
+        ("file:{there}/file/calls", False, "Not a directory"),
+    ],
+)
+async def test_records_without_a_database_are_told(url: str, well: bool, says: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
 
-    assert (finding.well, says in finding.says) == (True, True)
+    finding = await check_records(settings(DATABASE_URL=url.format(there=tmp_path)))
+
+    assert (finding.well, says in finding.says) == (well, True)
 
 
 async def test_without_a_key_groq_is_not_asked(autojump_clock: MockClock) -> None:

@@ -184,6 +184,13 @@ async def test_a_folder_that_cannot_be_written_to_is_told_with_its_setting() -> 
             """Never reached."""
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder in which nobody may write, not even root")
+async def test_a_folder_of_records_that_cannot_be_written_to_is_told_with_its_setting() -> None:
+    with pytest.raises(OSError, match=r"/proc .*Check DATABASE_URL"):
+        async with open_services(settings(DATABASE_URL="file:/proc")):
+            """Never reached."""
+
+
 async def test_a_folder_that_cannot_be_made_is_told_with_its_setting(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
