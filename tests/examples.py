@@ -8,5 +8,5 @@ import os
 from hypothesis import settings
 
 FULL = os.environ.get("FAULT_MATRIX") == "full"
-EXAMPLES = 100 if FULL else 25
+EXAMPLES = 100 if FULL else 15
 DRAWN = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)

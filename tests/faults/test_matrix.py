@@ -1,7 +1,7 @@
 """Every fault in every phase of a call; after each, the oracle.
 
-`FAULT_MATRIX=full` plays all of it, as CI does; otherwise each fault meets every twelfth phase, and each phase
-every twelfth fault, so that the whole suite stays short.
+`FAULT_MATRIX=full` plays all of it, as CI does; otherwise one pair of a fault and a phase in twenty-four, so that the
+whole suite stays short.
 """
 
 import os
@@ -79,7 +79,7 @@ class Case:
 
 
 def is_played(row: int, column: int) -> bool:
-    return IS_FULL or (row + column) % 12 == 0
+    return IS_FULL or (row + column) % 24 == 0
 
 
 def in_each_phase() -> Iterator[Case]:
@@ -98,7 +98,7 @@ def again_and_again() -> Iterator[Case]:
 
 
 def slow() -> Iterator[Case]:
-    for slowness in SLOWNESS:
+    for slowness in SLOWNESS if IS_FULL else SLOWNESS[::2]:
         for which in (" on connection 1", " on connection 2", "") if IS_FULL else (" on connection 2",):
             yield Case(f"{slowness}{which}", (f"deepgram: {slowness}{which}",))
 
