@@ -23,6 +23,8 @@ _PREROLL_FRAMES = 15
 _BREATH_FRAMES = 10
 _LATEST = 1.0
 """Seconds: a reader that comes later than this to its next chunk of a backlog begins a new schedule."""
+_BACKLOG_CHUNKS = 3
+"""So much at once is a backlog, and has its pace. Two chunks may come together on any line."""
 _LONGEST_SCAN = 150
 """Voice for longer than three seconds without a breath is taken for a noisy line, not for a turn that has begun."""
 
@@ -85,10 +87,13 @@ class Tape:
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the same frames, and note that a session has them."""
-        stop = min(stop, self.end)
+        self.hand_over(start, min(stop, self.end))
+        return self.peek(start, stop)
+
+    def hand_over(self, start: int, stop: int) -> None:
+        """Note that a session has these frames."""
         self.lost += max(0, min(max(start, self._first), stop) - self._delivered)
         self._delivered = max(self._delivered, stop)
-        return self.peek(start, stop)
 
     def call_at(self, offset: int, look: Callable[[], None]) -> None:
         """Have `look` called once: when the tape reaches `offset`, or somebody says `wake`."""
@@ -262,18 +267,20 @@ class TapeReader:
 
     def _look(self) -> None:
         """Deliver what is complete, in the turn of whoever put it on tape: waking a task costs more than all of it."""
-        backlog, now = self.tape.end - self.cursor, trio.current_time()
-        is_live = self._released is None and self.chunk_frames <= backlog < 2 * self.chunk_frames and now >= self._due
-        if is_live and self.deliver(self.tape.peek(self.cursor, self.cursor + self.chunk_frames)):
-            self._take(backlog)
-            self._fed = now
-            self.tape.call_at(self.cursor + self.chunk_frames, self._look)
+        tape, now, is_heard = self.tape, trio.current_time(), False
+        is_live = tape.end - self.cursor < _BACKLOG_CHUNKS * self.chunk_frames and now >= self._due
+        if is_live and self._released is None:
+            while (stop := self.cursor + self.chunk_frames) <= tape.end and self.deliver(tape.peek(self.cursor, stop)):
+                tape.hand_over(self.cursor, stop)
+                self.cursor, self._fed, is_heard = stop, now, True
+        if is_heard and tape.end < self.cursor + self.chunk_frames:
+            tape.call_at(self.cursor + self.chunk_frames, self._look)
         else:
             self._news.set()
 
     def _take(self, backlog: int) -> bytes:
         start, self.cursor = self.cursor, self.cursor + self.chunk_frames
-        if backlog >= 2 * self.chunk_frames:
+        if backlog >= 2 * self.chunk_frames:  # another one is there already
             now = trio.current_time()
             # by the schedule, not from now: late wakes on a busy machine must not add up until it never catches up
             since = self._due if now - self._due < _LATEST else now

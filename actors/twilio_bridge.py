@@ -77,9 +77,18 @@ class TwilioBridge:
         dialogue = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid)
         while self._refused_in_a_row < _REFUSALS_IN_A_ROW:
             try:
-                frame = await self.socket.get_message()
+                frames = await self.socket.get_messages()
             except ConnectionClosed:
                 return CallerHungUp("disconnect")
+            if self._take(frames, dialogue):
+                return CallerHungUp("stop")
+        return CallerHungUp("nonsense")
+
+    def _take(self, frames: list[str | bytes], dialogue: MediaStreamDialogue) -> bool:
+        """Take what has come together, its audio in one piece; whether the stream is over."""
+        heard: list[bytes] = []
+        is_over = False
+        for frame in frames:
             try:
                 event = dialogue.receive(frame)
             except RemoteProtocolError as refused:
@@ -87,17 +96,19 @@ class TwilioBridge:
                 continue
             self._refused_in_a_row = 0
             if isinstance(event, twilio.MediaArrived):
-                self._on_media(event.payload)
+                heard.append(event.payload)
             elif isinstance(event, twilio.StreamStopped):
-                return CallerHungUp("stop")
+                is_over = True
             else:
                 self._on_event(event)
-        return CallerHungUp("nonsense")
+        if heard:
+            self._on_audio(heard)
+        return is_over
 
-    def _on_media(self, audio: bytes) -> None:
+    def _on_audio(self, payloads: list[bytes]) -> None:
+        audio, voiced = b"".join(payloads), any(map(is_voiced, payloads))
         self.bytes_in += len(audio)
         self._watch.heard = trio.current_time()
-        voiced = is_voiced(audio)
         self.desk.tape.append(audio, voiced=voiced)
         due = self.desk.tape.frames_due(self.desk.policy.chunk_frames)
         self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice

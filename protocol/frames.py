@@ -22,6 +22,7 @@ _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0
 _OPCODES = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
 _FIN, _RESERVED, _OPCODE, _CONTROL = 0x80, 0x70, 0x0F, 0x08
 _MASKED, _LENGTH = 0x80, 0x7F
+_IN_TWO_BYTES = 126
 _WHOLE_TEXT, _WHOLE_BINARY = _FIN | _TEXT, _FIN | _BINARY
 _LONGEST_CONTROL = 125
 _KEYS_AT_ONCE = 256
@@ -61,6 +62,8 @@ class FrameReader:
     """Whether the peer masks its frames: clients do, servers must not."""
     limit: int
     """Bytes in one message, whatever number of frames it comes in."""
+    joins_binary: bool = False
+    """Whether binary messages that come together are as good as one: audio in pieces is."""
     arrived: deque[Received] = attrs.field(factory=deque, init=False)
     """What has been read and not been taken yet."""
     _rest: bytearray = attrs.field(factory=bytearray, init=False)
@@ -97,7 +100,10 @@ class FrameReader:
         while (frame := self._frame_at(data, start)) is not None:
             first, payload, start = frame
             if first == _WHOLE_BINARY:
-                arrived.append(payload)
+                if self.joins_binary and arrived and isinstance(arrived[-1], bytes):
+                    arrived[-1] += payload
+                else:
+                    arrived.append(payload)
             elif first == _WHOLE_TEXT:
                 arrived.append(_text(payload))
             elif first & _CONTROL:
@@ -122,11 +128,11 @@ class FrameReader:
         if self._begun or first not in (_WHOLE_TEXT, _WHOLE_BINARY):
             self._check(first, length)
         if length > _LONGEST_CONTROL:
-            body += 2 if length == 126 else 8
+            body += 2 if length == _IN_TWO_BYTES else 8
             if len(data) < body:
                 self._wanted = body - start
                 return None
-            length = _long_length(data[start + 2 : body])
+            length = _long_length(data, start + 2, body)
         if length + self._gathered > self.limit:
             raise _fault(f"more than {self.limit} bytes in one message", TOO_BIG)
         body += 4 * self.masked
@@ -167,9 +173,10 @@ def _fault(reason: str, code: int = PROTOCOL_ERROR) -> RemoteProtocolError:
     return RemoteProtocolError(reason, code=code)
 
 
-def _long_length(written: bytes) -> int:
-    length = int.from_bytes(written)
-    if length <= (_LONGEST_CONTROL if len(written) == 2 else 0xFFFF):
+def _long_length(data: bytes, start: int, end: int) -> int:
+    is_short = end - start == 2
+    length = data[start] << 8 | data[start + 1] if is_short else int.from_bytes(data[start:end])
+    if length <= (_LONGEST_CONTROL if is_short else 0xFFFF):
         raise _fault("a length written in more bytes than it needs")
     if length >> 63:
         raise _fault("a length of more than 63 bits")

@@ -26,6 +26,10 @@ class WebSocket(Protocol):
 class PacedWebSocket(WebSocket, Protocol):
     """A WebSocket whose reader may say that it is in no hurry, and whose writer that it does not want to wait."""
 
+    async def get_messages(self) -> list[str | bytes]:
+        """Return the next message, and those that have come with it."""
+        ...
+
     def send_nowait(self, *messages: str | bytes) -> bool:
         """Send messages in one go; False, and nothing is sent, if that would mean to wait."""
         ...

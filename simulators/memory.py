@@ -102,6 +102,19 @@ class MemoryWebSocket:
         await trio.lowlevel.checkpoint()
         raise ConnectionClosed(self._over)
 
+    async def get_messages(self) -> list[str | bytes]:
+        """Return the next message, and those that have come with it.
+
+        *Raises* `ConnectionClosed` when there is none and will be none.
+        """
+        messages = [await self.get_message()]
+        pipe = self._incoming
+        while pipe.messages and not self._local:
+            messages.append(pipe.messages.popleft())
+            if pipe.writers:
+                trio.lowlevel.reschedule(pipe.writers.popleft())
+        return messages
+
     def send_nowait(self, *messages: str | bytes) -> bool:
         """Send messages if this end is prompt and has room for them; else nothing is sent."""
         if self._over is not None:
@@ -190,6 +203,10 @@ class Unpaced:
 
     async def get_message(self) -> str | bytes:
         return await self._socket.get_message()
+
+    async def get_messages(self) -> list[str | bytes]:
+        """Return one message: what has come with it waits in the channel of a task of its own."""
+        return [await self._socket.get_message()]
 
     async def send_message(self, message: str | bytes) -> None:
         await self._socket.send_message(message)

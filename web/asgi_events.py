@@ -60,6 +60,10 @@ class AsgiEvents:
         text = received.get("text")
         return text if text is not None else received.get("bytes") or b""
 
+    def at_hand(self) -> list[str | bytes]:
+        """Return nothing: the server hands over one event at a time."""
+        return []
+
     def send_nowait(self, *_messages: str | bytes) -> bool:
         """Send nothing: an event is always waited for."""
         return False

@@ -163,7 +163,8 @@ async def _upgrade(
         if trouble is None:
             raise
         raise _unavailable(_leaf(trouble)) from group
-    return OpenSocket(FrameStream(stream, FrameReader(masked=False, limit=MAX_MESSAGE_BYTES), handshake.rest or b""))
+    reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
+    return OpenSocket(FrameStream(stream, reader, handshake.rest or b""))
 
 
 @asynccontextmanager

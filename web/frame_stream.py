@@ -60,6 +60,14 @@ class FrameStream:
         await trio.lowlevel.checkpoint()
         return self._gone
 
+    def at_hand(self) -> list[str | bytes]:
+        """Return the messages that have come already, up to the next ping or close."""
+        arrived, messages = self._reader.arrived, list[str | bytes]()
+        while arrived and isinstance(message := arrived[0], str | bytes):
+            messages.append(message)
+            arrived.popleft()
+        return messages
+
     def gather(self, seconds: float) -> None:
         """Let what comes within so many seconds of the last read come together."""
         self._stride = seconds
@@ -113,6 +121,8 @@ class FrameStream:
     def send_nowait(self, *messages: str | bytes) -> bool:
         """Send messages in one piece; False, and nothing is sent, if there is no room for them now."""
         masked = not self._reader.masked
+        if len(messages) == 1:
+            return self._write_nowait(frames.message_frame(messages[0], masked=masked))
         return self._write_nowait(b"".join([frames.message_frame(message, masked=masked) for message in messages]))
 
     async def send(self, message: str | bytes) -> None:

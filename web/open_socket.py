@@ -23,6 +23,10 @@ class Carrier(Protocol):
         """Return the next message, or how the peer ended: then again and again."""
         ...
 
+    def at_hand(self) -> list[str | bytes]:
+        """Return the messages that have come already, without waiting for any."""
+        ...
+
     def send_nowait(self, *messages: str | bytes) -> bool:
         """Send messages in one go; False, and nothing is sent, if that would mean to wait."""
         ...
@@ -74,6 +78,13 @@ class OpenSocket:
         if message is None or self._closed is not None:
             raise ConnectionClosed(self._closed)
         return message
+
+    async def get_messages(self) -> list[str | bytes]:
+        """Return the next message, and those that have come with it.
+
+        Raises: `ConnectionClosed` when the peer has closed, or we have.
+        """
+        return [await self.get_message(), *self._carrier.at_hand()]
 
     def send_nowait(self, *messages: str | bytes) -> bool:
         """Send messages in one go; False, and nothing is sent, if that would mean to wait.

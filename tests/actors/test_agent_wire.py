@@ -38,6 +38,9 @@ class Gone:
         await trio.lowlevel.checkpoint()
         raise ConnectionClosed(self.reason)
 
+    async def get_messages(self) -> list[str | bytes]:
+        return [await self.get_message()]
+
     def send_nowait(self, *messages: str | bytes) -> bool:
         return False
 

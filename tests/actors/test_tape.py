@@ -584,6 +584,33 @@ async def test_what_cannot_be_delivered_is_read_the_long_way_once_and_in_order(a
         assert (ear.heard, late) == ([frames(range(4)), frames(range(8, 12))], [frames(range(4, 8))])
 
 
+async def test_two_chunks_that_come_together_are_delivered_one_by_one(autojump_clock: MockClock) -> None:
+    ear = Ear()
+    async with listening(ear.take) as (tape, reader, late):
+        tape.append(frames(range(3)))
+        tape.append(frames(range(3, 9)))
+        assert ear.heard == [frames(range(4)), frames(range(4, 8))]
+        tape.append(frames(range(9, 12)))
+
+        assert ear.heard[2:] == [frames(range(8, 12))]
+        assert (reader.cursor, tape.delivered, tape.lost, late) == (12, 12, 0, [])
+
+
+async def test_what_an_ear_cannot_take_any_more_is_read_the_long_way(autojump_clock: MockClock) -> None:
+    ear = Ear()
+
+    def take_one(chunk: bytes) -> bool:
+        heard = ear.take(chunk)
+        ear.hears = False
+        return heard
+
+    async with listening(take_one) as (tape, _, late):
+        tape.append(frames(range(8)))
+        await wait_all_tasks_blocked()
+
+        assert (ear.heard, late) == ([frames(range(4))], [frames(range(4, 8))])
+
+
 async def test_a_backlog_is_not_delivered_at_once_but_at_its_pace(autojump_clock: MockClock) -> None:
     ear = Ear()
     async with listening(ear.take) as (tape, _, late):

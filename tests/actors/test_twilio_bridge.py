@@ -52,8 +52,17 @@ class Scene:
 
     async def say(self, *events: FromTwilio) -> None:
         for event in events:
-            self.sequence += 1
-            await self.socket.send_message(encode_event(event, sequence=self.sequence, stream_sid=STREAM_SID))
+            await self.socket.send_message(self.frame_of(event))
+
+    def frame_of(self, event: FromTwilio) -> str:
+        self.sequence += 1
+        return encode_event(event, sequence=self.sequence, stream_sid=STREAM_SID)
+
+    async def say_at_once(self, *said: FromTwilio | str) -> None:
+        """Say several things that come together; text as it is."""
+        self.socket.is_prompt = True
+        assert self.socket.send_nowait(*[event if isinstance(event, str) else self.frame_of(event) for event in said])
+        await wait_all_tasks_blocked()
 
     async def speak(self, audio: bytes, each: int = 160) -> None:
         """Send audio in real time."""
@@ -125,6 +134,32 @@ async def test_the_stream_is_read_once_a_chunk_and_at_once_while_one_frame_is_mi
             nursery.cancel_scope.cancel()
 
     assert strides == [0.0, 0.08, 0.06, 0.04] * 3  # the reader's chunks end at 6 and 10
+
+
+async def test_what_comes_together_is_heard_in_one_piece_and_nothing_of_it_is_lost(autojump_clock: MockClock) -> None:
+    """A stream that was held up for a moment: audio, a key, nonsense, more audio, and the end, all at once."""
+    async with a_stream() as scene:
+        one, two = speech(3, 1), speech(2, 2)
+        await scene.say_at_once(
+            *(MediaArrived(one, None), Dtmf("7"), "nonsense"),
+            *(MediaArrived(two, None), StreamStopped(CALL_SID), MediaArrived(speech(9), None)),
+        )
+
+        assert await scene.hung_up() == CallerHungUp("stop")
+        assert scene.watched.desk.tape.read(0, 99) == bytes(scene.recorded) == one + two
+        assert (scene.bridge.frames_in, scene.bridge.refused) == (5, 2)
+        noted = [type(entry.fact) for entry in scene.watched.entries]
+        assert noted == [DigitPressed, FrameRefused, FrameRefused, CallerSpoke, CallerHungUp]
+
+
+async def test_one_frame_of_voice_among_silence_is_noticed(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        tape = scene.watched.desk.tape
+        await scene.say_at_once(*[MediaArrived(frame, None) for frame in (silence(1), speech(1, 1), silence(1))])
+        for _ in range(10):
+            await scene.say_at_once(*[MediaArrived(silence(1), None)] * 10)
+
+        assert tape.resume_point(tape.end) == 0  # what was said in the second frame is still to be heard
 
 
 async def test_audio_is_taken_without_a_recording_as_well(autojump_clock: MockClock) -> None:

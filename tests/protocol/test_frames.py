@@ -207,6 +207,15 @@ def test_a_message_in_empty_pieces_takes_no_memory() -> None:
     assert list(reader.arrived) == [b"x"]
 
 
+def test_audio_in_pieces_is_joined_up_to_the_next_message_of_another_kind() -> None:
+    reader = FrameReader(masked=False, limit=10, joins_binary=True)
+    said: list[str | bytes] = [b"one", b"", b"two", "text", "more", b"three", b"four"]
+    reader.receive(b"".join(frames.message_frame(message, masked=False) for message in said))
+    reader.receive(b"\x89\x00" + frames.message_frame(b"five", masked=False))
+
+    assert list(reader.arrived) == [b"onetwo", "text", "more", b"threefour", frames.Ping(b""), b"five"]
+
+
 def test_a_message_at_the_limit_is_read() -> None:
     reader = FrameReader(masked=False, limit=10)
     reader.receive(b"\x02\x06" + b"x" * 6 + b"\x80\x04" + b"x" * 4)

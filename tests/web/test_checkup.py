@@ -53,6 +53,9 @@ class Agent:
         await trio.lowlevel.checkpoint()
         self.heard.append(message)
 
+    async def get_messages(self) -> list[str | bytes]:
+        return [await self.get_message()]
+
     def send_nowait(self, *messages: str | bytes) -> bool:
         return False
 

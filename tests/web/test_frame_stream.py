@@ -41,6 +41,19 @@ async def test_a_message_arrives_as_what_it_was_sent_as(message: str | bytes) ->
         assert await other.receive() == message
 
 
+async def test_what_has_come_with_a_message_is_at_hand_up_to_a_ping() -> None:
+    async with socket_pair() as (ours, theirs):
+        stream = client(ours)
+        one, two, three, four = (frames.message_frame(word, masked=False) for word in ("one", b"two", "three", "four"))
+        assert stream.at_hand() == []
+        await theirs.send_all(one + two + b"\x89\x00" + three + four[:3])
+
+        assert (await stream.receive(), stream.at_hand(), stream.at_hand()) == ("one", [b"two"], [])
+        assert (await stream.receive(), stream.at_hand()) == ("three", [])
+        await theirs.send_all(four[3:])
+        assert (await stream.receive(), stream.at_hand()) == ("four", [])
+
+
 async def test_a_stream_that_is_no_socket_carries_the_same(autojump_clock: MockClock) -> None:
     """As one of TLS is."""
     ours, theirs = memory_stream_pair()

@@ -1,15 +1,19 @@
 """An ASGI WebSocket behaves as trio-websocket's does: whole messages, and `ConnectionClosed` once it is over."""
 
 from collections.abc import Awaitable, Callable
+from socket import socketpair
 
 import attrs
 import pytest
 import trio
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent
+from trio.socket import from_stdlib_socket
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
+from protocol.frames import FrameReader, close_frame, message_frame
 from web.asgi_events import AsgiEvents, target_of
+from web.frame_stream import FrameStream
 from web.open_socket import OpenSocket
 
 
@@ -57,6 +61,19 @@ async def test_messages_come_whole_and_in_order_and_of_their_kind(autojump_clock
     socket = server.socket()
 
     assert [await socket.get_message() for _ in range(4)] == ["one", b"two", "", b""]
+
+
+async def test_messages_that_have_come_together_are_handed_over_together() -> None:
+    one, other = socketpair()
+    async with trio.SocketStream(from_stdlib_socket(one)) as ours, trio.SocketStream(from_stdlib_socket(other)) as peer:
+        socket = OpenSocket(FrameStream(ours, FrameReader(masked=False, limit=100)))
+        said: list[str | bytes] = ["one", b"two", b"three"]
+        await peer.send_all(b"".join(message_frame(message, masked=False) for message in said))
+        await peer.send_all(close_frame(1000, "enough", masked=False))
+
+        assert await socket.get_messages() == said
+        with pytest.raises(ConnectionClosed):
+            await socket.get_messages()
 
 
 async def test_a_message_is_sent_in_a_frame_of_its_kind(autojump_clock: MockClock) -> None:
