@@ -224,7 +224,7 @@ class Session(WSListener):
             self._tell("AgentAudioDone")
 
     def _ask_later(self, now: float) -> None:
-        self._take_turn(now)
+        self._take_turn()
         if self.service.asks_aloud:
             self._speak(REPLY_SECONDS)
         self.call_at(now + THINKING_SECONDS, self._ask)
