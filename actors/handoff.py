@@ -6,7 +6,6 @@ one was lost meanwhile and no other came (`Lost`), or has ended the conversation
 what it started is gone or belongs to the conversation; a caller who hangs up cancels it like everything else.
 """
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -92,7 +91,7 @@ class Handoff:
     holder: Seat
     asked: HandoffAsked
     tenure: Tenure
-    early: deque[ToSupervisor]
+    early: list[ToSupervisor]
     _briefed: trio.Event = attrs.field(factory=trio.Event, init=False)
     _why: str = attrs.field(default="", init=False)
     _lost: Lost | Over | None = attrs.field(default=None, init=False)

@@ -109,7 +109,7 @@ class RecordBuilder:
         """Return what is to be kept if the call is cut `now`, with the replies that are under way."""
         unfinished = [self._unfinished(reply) for reply in under_way if reply.text]
         record = self._as_of(facts.CallEnded("cut", now, frames), [*self._turns.recent, *unfinished])
-        return RunningRecord(record, tuple(self._turns.blocks))
+        return RunningRecord(record, self._turns.packed)
 
     def _unfinished(self, reply: Reply) -> TurnRecord:
         began_at, latency = self._reply_began.get(reply.generation, (reply.at, None))

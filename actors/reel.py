@@ -4,8 +4,6 @@ One `bytearray` for each call would be moved whenever it grows, asks for an eigh
 of every size behind; a quarter of a second of audio is the same size in every call.
 """
 
-from collections import deque
-
 import attrs
 
 BLOCK_BYTES = 2000
@@ -15,7 +13,7 @@ BLOCK_BYTES = 2000
 class Reel:
     """A run of bytes, of which the oldest may be forgotten."""
 
-    _blocks: deque[bytes] = attrs.field(factory=deque, init=False)
+    _blocks: list[bytes] = attrs.field(factory=list, init=False)
     _tail: bytearray = attrs.field(factory=bytearray, init=False)
     _forgotten: int = attrs.field(default=0, init=False)
     """Bytes at the beginning of the first block, which goes when all of it is."""
@@ -47,8 +45,7 @@ class Reel:
         """Forget the oldest `size` bytes, all of them if there are no more."""
         size = min(size, len(self)) + self._forgotten
         gone = min(len(self._blocks), size // BLOCK_BYTES)
-        for _ in range(gone):
-            self._blocks.popleft()
+        del self._blocks[:gone]
         self._forgotten = size - gone * BLOCK_BYTES
         if not self._blocks:
             del self._tail[: self._forgotten]

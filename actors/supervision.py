@@ -4,7 +4,6 @@
 crash becomes a value there, and the Supervisor decides. `RestartBudget` counts. Nothing here knows what a call is.
 """
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeVar
@@ -60,7 +59,7 @@ class RestartTotal:
     """
 
     policy: RestartPolicy
-    _times: deque[float] = attrs.field(factory=deque, init=False)
+    _times: list[float] = attrs.field(factory=list, init=False)
 
     def is_spent(self) -> bool:
         """Say whether there have been as many as there may be."""
@@ -81,7 +80,7 @@ class RestartBudget:
     total: RestartTotal = attrs.field(
         default=attrs.Factory(lambda budget: RestartTotal(budget.policy), takes_self=True)
     )
-    _times: deque[float] = attrs.field(factory=deque, init=False)
+    _times: list[float] = attrs.field(factory=list, init=False)
 
     def spend(self, crash: Crashed) -> float:
         """Return the seconds to wait before the next restart.
@@ -102,12 +101,11 @@ class RestartBudget:
 
         Otherwise a start that takes longer to fail than `period` / `intensity` would be tried for ever.
         """
-        self._times = deque(at + seconds for at in self._times)
+        self._times = [at + seconds for at in self._times]
 
 
-def _forget(times: deque[float], period: float) -> None:
-    while times and trio.current_time() - times[0] > period:
-        times.popleft()
+def _forget(times: list[float], period: float) -> None:
+    times[:] = [at for at in times if trio.current_time() - at <= period]
 
 
 async def guard(run: Callable[[], Awaitable[T]]) -> T | Crashed:

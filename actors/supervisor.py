@@ -6,7 +6,6 @@ turn for each thing a session reports: a handoff asked for, a crash, the end. Cr
 and touches neither audio nor the phone line.
 """
 
-from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import TypeAlias, assert_never
@@ -75,7 +74,7 @@ class Supervisor:
     _total: RestartTotal = attrs.field(
         default=attrs.Factory(lambda one: RestartTotal(one.desk.policy.restarts), takes_self=True), init=False
     )
-    _early: deque[ToSupervisor] = attrs.field(factory=deque, init=False)
+    _early: list[ToSupervisor] = attrs.field(factory=list, init=False)
     _voice: str = attrs.field(default="", init=False)
     _owed: bool = attrs.field(default=True, init=False)
     """Whether the caller waits for an agent, when the floor is vacant."""
@@ -116,7 +115,7 @@ class Supervisor:
     async def _next_message(self, holder: Seat) -> ToSupervisor:
         """Wait for what the session on the floor reports; the others are out of the conversation."""
         while True:
-            message = self._early.popleft() if self._early else await self.mailbox.receive()
+            message = self._early.pop(0) if self._early else await self.mailbox.receive()
             if message.seat == holder.number:
                 return message
 

@@ -33,6 +33,7 @@ from store.memory import MemoryRecords
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from web.clips import keep_fetching
+from web.collector import find_trim, giving_back
 from web.connect import voice_agent_connector
 from web.groq_brief import groq_brief
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
@@ -225,6 +226,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     checkpoints = checkpoints_of(records)
     clips, voices = ClipBook(), [agent.voice for agent in roster.agents.values()]
     async with (
+        giving_back(find_trim()),
         writing(records),
         checkpointing(checkpoints),
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,

@@ -1,6 +1,5 @@
 """One handoff alone: a holder that has asked for it, somebody in the Summarizer's place, and the service."""
 
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -133,7 +132,7 @@ async def a_handoff_asked_for(
         asked = await mailbox.receive()
         assert isinstance(asked, HandoffAsked)
         tenure = Tenure(ROSTER.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
-        early: deque[ToSupervisor] = deque()
+        early = list[ToSupervisor]()
         form, rng = SettingsForm("CA1"), FirstChoice()
         handoff = Handoff(
             watched.desk, floor, form, mailbox, to_summarizer, rng, seat, asked, tenure=tenure, early=early

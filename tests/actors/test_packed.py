@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.packed import BLOCK, PackedList
+from actors.packed import BLOCK, VOLUME, PackedList
 
 
 def pack(items: Sequence[str]) -> bytes:
@@ -24,8 +24,9 @@ def packed_list(*items: str) -> PackedList[str]:
     return kept
 
 
-@given(st.lists(st.text(max_size=4), max_size=5 * BLOCK), st.integers(0, 6 * BLOCK))
-def test_it_reads_like_a_list(items: list[str], index: int) -> None:
+@given(st.integers(0, 3 * VOLUME), st.integers(0, 3 * VOLUME))
+def test_it_reads_like_a_list(length: int, index: int) -> None:
+    items = [str(number) for number in range(length)]
     kept = packed_list(*items)
 
     assert len(kept) == len(items)
@@ -39,6 +40,13 @@ def test_the_newest_are_kept_as_they_are_and_the_others_packed() -> None:
 
     assert len(kept.blocks) == 4
     assert kept.recent == [str(number) for number in range(4 * BLOCK, 5 * BLOCK)]
+
+
+def test_the_oldest_are_packed_together_in_the_end() -> None:
+    kept = packed_list(*map(str, range(2 * VOLUME + 3 * BLOCK)))
+
+    assert [len(unpack(packed)) for packed in kept.packed] == [VOLUME, VOLUME, BLOCK, BLOCK]
+    assert (kept.volumes, kept.blocks) == (list(kept.packed[:2]), list(kept.packed[2:]))
 
 
 def test_what_may_still_change_is_not_packed_nor_what_came_after_it() -> None:
