@@ -1,8 +1,9 @@
 """One clock for all calls: whoever can be woken a few milliseconds late sleeps to a tick, together with others.
 
 A sleep of trio's own is a cancel scope that expires, with all that cancelling costs; there would be dozens a second for
-each call. Here one task sleeps for all, in one scope, and the others are parked. It is a system task of trio's, there
-is one in a run, and it ends when nobody sleeps any more.
+each call. Here one task sleeps for all, in one scope, and the others are parked. When the scope expires, it does not
+take the exception: it wakes whoever is due on the spot, so that they run in that very turn of the scheduler. It is a
+system task of trio's, there is one in a run, and it ends when nobody sleeps any more.
 """
 
 import math
@@ -99,14 +100,26 @@ class _Clock:
             self._nap.deadline = -math.inf
 
     async def _sleep_for_all(self) -> None:
+        task = trio.lowlevel.current_task()
+
+        def strike(_: object) -> trio.lowlevel.Abort:
+            if trio.current_time() < nap.deadline:
+                return trio.lowlevel.Abort.SUCCEEDED  # the run is over
+            self._wake_due()
+            trio.lowlevel.reschedule(task)
+            return trio.lowlevel.Abort.FAILED
+
         while self._sleepers:
-            with trio.CancelScope(deadline=_moment_of(min(self._sleepers))) as self._nap:
-                await trio.sleep_forever()  # ends at once when the last one leaves
-            now = trio.current_time()
-            for tick in [tick for tick in self._sleepers if _moment_of(tick) <= now]:
-                for sleeper in self._sleepers.pop(tick):
-                    sleeper.wake()
+            with trio.CancelScope(deadline=_moment_of(min(self._sleepers))) as nap:
+                self._nap = nap
+                await trio.lowlevel.wait_task_rescheduled(strike)  # ends at once when the last one leaves
         self._nap = None
+
+    def _wake_due(self) -> None:
+        now = trio.current_time()
+        for tick in [tick for tick in self._sleepers if _moment_of(tick) <= now]:
+            for sleeper in self._sleepers.pop(tick):
+                sleeper.wake()
 
 
 _CLOCKS: "trio.lowlevel.RunVar[_Clock]" = trio.lowlevel.RunVar("the clock of all calls")
