@@ -231,7 +231,7 @@ def main() -> int:
     """Soak, tell, and judge."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--calls", type=int, default=200, help="at once: 200")
-    parser.add_argument("--minutes", type=float, default=3.0, help="of soaking: 3")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of soaking: 6; memory needs three to level off")
     parser.add_argument("--seed", type=int, default=1, help="of the trouble: 1")
     parser.add_argument("--log", type=Path, help="keep the server's log here")
     arguments = parser.parse_args()
