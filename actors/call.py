@@ -24,7 +24,6 @@ from typing import Protocol, assert_never
 import attrs
 import structlog
 import trio
-from twilio.twiml.voice_response import VoiceResponse
 
 from actors.agent_session import Connect
 from actors.attendant import attend
@@ -37,6 +36,7 @@ from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallS
 from actors.floor import Floor
 from actors.intercom import Intercom
 from actors.journal import Entry, Journal, ignore
+from actors.last_words import say_and_end
 from actors.ledger import Ledger
 from actors.line_watch import DEATHS
 from actors.machine import AnsweringMachine
@@ -287,11 +287,12 @@ class Call:
                 await self._ask_line("hang_up", lambda: self.services.line.hang_up(self.plan.call_sid))
             case Closing(outcome=name, sentence=sentence):
                 self._end_as(name)
-                await self._redirect(say_twiml(sentence))
+                await self._redirect(say_and_end(sentence))
             case NoAgentLeft():
                 self._end_as("no_agent")
                 await trio.sleep(min(self.desk.ledger.unplayed, _LONGEST_LAST_WORD))
-                await self._redirect(apology_twiml(self.services.policy))
+                policy = self.services.policy
+                await self._redirect(say_and_end(policy.apology, dial=policy.fallback_number, line=policy.our_number))
             case _:
                 assert_never(outcome)
 
@@ -356,22 +357,3 @@ class Call:
             if not isinstance(saved, Crashed):
                 return
             log.error("record_not_saved", call_sid=self.plan.call_sid, what=what, why=saved.reason)
-
-
-def apology_twiml(policy: CallPolicy) -> str:
-    """Write what Twilio says, and does, when no agent can carry on."""
-    response = VoiceResponse()
-    response.say(policy.apology)
-    if policy.fallback_number:
-        response.dial(policy.fallback_number)
-    else:
-        response.hangup()
-    return str(response)
-
-
-def say_twiml(sentence: str) -> str:
-    """Write that Twilio says a last sentence and ends the call."""
-    response = VoiceResponse()
-    response.say(sentence)
-    response.hangup()
-    return str(response)

@@ -228,12 +228,6 @@ class Ledger:
             replies.append(self.floor.reply)
         return list({reply.generation: reply for reply in replies if not reply.ended.is_set()}.values())
 
-    async def wait_reply(self, voice: Voice, other_than: Reply | None = None) -> Reply:
-        """Wait until this voice has begun a reply (`other_than` one), and return it."""
-        while voice.reply is None or voice.reply is other_than:
-            await self._changed.wait()
-        return voice.reply
-
     async def wait_received(self, reply: Reply) -> None:
         """Wait until all audio of a reply has come from the service, or no more will be taken."""
         while not (reply.whole or reply.closed):

@@ -103,6 +103,8 @@ class CallPolicy:
     unreached: str = "I am sorry, nobody could take the call just now. Shall I have somebody call you back?"
     """What an agent says that takes a caller back."""
     reconnected: str = "I am sorry, I lost you for a moment. Where were we?"
+    our_number: str = ""
+    """The number that whoever we dial is shown."""
     fallback_number: str = ""
     """Where a call goes that no agent can carry on; hung up if empty."""
 

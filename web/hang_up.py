@@ -7,8 +7,8 @@ what the line does.
 
 import attrs
 
+from actors.last_words import say_and_end
 from actors.messages import CloseCall, EndCall
-from web import twiml
 from web.office import Office
 
 BY_OPERATOR = "ended_by_operator"
@@ -40,5 +40,5 @@ class HangUp:
             return "in-progress"
         if await office.line.status_of(call_sid) != "in-progress":
             return await self.at_once(call_sid)  # nobody has picked up yet
-        await office.line.redirect(call_sid, twiml.say_and_hang_up(office.services.policy.closing_sentence))
+        await office.line.redirect(call_sid, say_and_end(office.services.policy.closing_sentence))
         return "in-progress"

@@ -10,6 +10,7 @@ import structlog
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
+from actors.last_words import say_and_end
 from actors.messages import MachineAnswered
 from web import twiml
 from web.admission import Admission
@@ -159,7 +160,7 @@ class TwilioRoutes:
         why = "draining" if self.office.slots.draining else "full"
         self.office.counts.refused(why)
         _log.warning("call_turned_away", call_sid=call_sid, why=why)
-        return xml(twiml.say_and_hang_up(twiml.CLOSING if why == "draining" else twiml.BUSY))
+        return xml(say_and_end(twiml.CLOSING if why == "draining" else twiml.BUSY))
 
     def _show(self, admission: Admission, status: str, order: str) -> None:
         shown = KnownCall(

@@ -157,6 +157,7 @@ def policy_of(settings: Settings) -> CallPolicy:
         longest_call=settings.max_call_seconds,
         human_digit=settings.human_digit or "",
         keep_digits=settings.keep_digits,
+        our_number=settings.twilio_phone_number,
         fallback_number=settings.fallback_phone_number or "",
     )
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
+from actors.last_words import RING_SECONDS, say_and_end
+
 BUSY = "Thank you for calling. All of our lines are busy at the moment. Please try again in a few minutes. Goodbye."
 CLOSING = "Thank you for calling. We cannot take a new call right now. Please try again in a few minutes. Goodbye."
 LOST = "I am sorry, we lost the connection on our side."
 GOODBYE = "Please call us again. Goodbye."
 
-
-RING_SECONDS = 20
 KEY_SECONDS = 8
 PRESS = "Press 1 to take the call."
 
@@ -35,24 +35,9 @@ def connect_stream(origin: str, socket_url: str, parameters: Mapping[str, str], 
     return str(response)
 
 
-def say_and_hang_up(words: str) -> str:
-    """Say something and end the call."""
-    response = VoiceResponse()
-    response.say(words)
-    response.hangup()
-    return str(response)
-
-
 def apologise(fallback: str | None, line: str) -> str:
     """Say that we lost the caller, then dial the fallback number if there is one, else end the call."""
-    response = VoiceResponse()
-    response.say(LOST if fallback else f"{LOST} {GOODBYE}")
-    if fallback:
-        dial = Dial(caller_id=line, timeout=20)
-        dial.number(fallback)
-        response.append(dial)
-    response.hangup()
-    return str(response)
+    return say_and_end(LOST if fallback else f"{LOST} {GOODBYE}", dial=fallback or "", line=line)
 
 
 def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool) -> str:

@@ -13,10 +13,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
-from actors.call import CallPlan, CallServices, apology_twiml, run_call
+from actors.call import CallPlan, CallServices, run_call
 from actors.errors import AgentUnavailable
 from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded
 from actors.journal import Entry
+from actors.last_words import say_and_end
 from actors.policy import CallPolicy
 from agents.brief import Brief
 from protocol.audio import BYTES_PER_SECOND
@@ -347,10 +348,15 @@ async def test_when_no_agent_is_left_the_caller_is_told_so_by_somebody_else(auto
 
 
 async def test_when_no_agent_is_left_the_call_goes_to_the_fallback_number(autojump_clock: MockClock) -> None:
-    async with a_call(CallPolicy(fallback_number="+15551239999"), refusals=(BUSY,) * 3) as scene:
+    """From our line: who is dialled may refuse a caller who withholds their own."""
+    policy = CallPolicy(our_number="+15551230000", fallback_number="+15551239999")
+    async with a_call(policy, refusals=(BUSY,) * 3) as scene:
         await scene.ended()
 
-        assert "<Dial>+15551239999</Dial>" in scene.line.asked[0][1]
+        assert (
+            '<Dial callerId="+15551230000" timeout="20"><Number>+15551239999</Number></Dial><Hangup />'
+            in (scene.line.asked[0][1])
+        )
 
 
 async def test_the_apology_waits_for_what_the_caller_is_hearing(autojump_clock: MockClock) -> None:
@@ -388,9 +394,7 @@ async def test_a_line_that_does_not_take_the_apology_does_not_keep_the_call(auto
 
 
 def test_what_the_network_says_is_safe_to_write_into_xml() -> None:
-    twiml = apology_twiml(CallPolicy(apology="Sorry & <goodbye>"))
-
-    assert "Sorry &amp; &lt;goodbye&gt;" in twiml
+    assert "Sorry &amp; &lt;goodbye&gt;" in say_and_end("Sorry & <goodbye>")
 
 
 # Actors that crash

@@ -564,27 +564,6 @@ async def test_the_next_agents_barge_in_silences_the_last_words_of_the_one_befor
 # Waiting for a goodbye
 
 
-async def test_waiting_for_a_reply_ends_with_its_first_word_or_sound(autojump_clock: MockClock) -> None:
-    ledger, voice = ledger_with(Notebook())
-    begun: list[tuple[float, int]] = []
-
-    async def wait(other_than: Reply | None) -> None:
-        reply = await ledger.wait_reply(voice, other_than)
-        begun.append((trio.current_time(), reply.generation))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait, None)
-        await trio.sleep(1.0)
-        ledger.add_text(voice, "Goodbye.")
-        await trio.sleep(1.0)
-        nursery.start_soon(wait, voice.reply)
-        ledger.audio_done(voice)
-        await trio.sleep(1.0)
-        ledger.put(voice, speech(0.1))
-
-    assert begun == [(1.0, 1), (3.0, 2)]
-
-
 @pytest.mark.parametrize("end", [Ledger.audio_done, Ledger.end_reply, Ledger.interrupt])
 async def test_waiting_for_the_rest_of_a_reply_ends_when_no_more_is_taken(
     autojump_clock: MockClock, end: Callable[[Ledger, Voice], None]

@@ -125,6 +125,7 @@ def test_the_deadlines_of_a_call_are_the_settings() -> None:
     assert (policy.caller_silence, policy.longest_call) == (7.0, 600.0)
     assert (policy.human_digit, policy.keep_digits) == ("0", True)
     assert (policy.fallback_number, policy.voicemail) == ("+15559870000", "Please call us back.")
+    assert policy.our_number == settings().twilio_phone_number
 
 
 @pytest.mark.parametrize(("budget", "lead"), [("4", 1), ("20", 1), ("2", 0.5), ("1", 0.25)])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from actors.last_words import say_and_end
 from web import twiml
 
 ALLOWED = {
@@ -22,7 +23,7 @@ ALLOWED = {
 
 DOCUMENTS = [
     twiml.connect_stream("https://a.example", "wss://a.example/twilio", {"token": "t"}),
-    twiml.say_and_hang_up(twiml.BUSY),
+    say_and_end(twiml.BUSY),
     twiml.apologise("+15559870000", "+15551230000"),
     twiml.apologise(None, "+15551230000"),
     twiml.put_through("https://a.example", "+15559870000", "+15551230000", "CA1", whispers=True),

@@ -1,0 +1,21 @@
+"""What Twilio says, and does, with a call that no agent carries on: TwiML for its end, made by Twilio's own builder."""
+
+from twilio.twiml.voice_response import Dial, VoiceResponse
+
+RING_SECONDS = 20
+
+
+def say_and_end(words: str, *, dial: str = "", line: str = "") -> str:
+    """Say something, then dial a number if there is one, from our own `line`, and end the call.
+
+    Without a line the caller's own number would be shown, and whoever is dialled may refuse one that is withheld
+    (https://www.twilio.com/docs/api/errors/13214).
+    """
+    response = VoiceResponse()
+    response.say(words)
+    if dial:
+        dialling = Dial(caller_id=line or None, timeout=RING_SECONDS)
+        dialling.number(dial)
+        response.append(dialling)
+    response.hangup()
+    return str(response)
