@@ -53,6 +53,7 @@ class Recording:
     """The second of the call at which this recording begins: before it, `call.wav` is there already."""
     caller: Track = attrs.field(init=False)
     agents: Track = attrs.field(init=False)
+    _is_finished: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.caller = Track(self.folder / ".caller.ulaw")
@@ -82,7 +83,12 @@ class Recording:
                     file.write(audio)
 
     def finish(self) -> None:
-        """Write `call.wav` and remove the tracks, once nothing more comes. Blocks: call it in a thread."""
+        """Write `call.wav` and remove the tracks, once nothing more comes. Blocks: call it in a thread.
+
+        Once that is done, it does nothing: what else is to be saved of a call may fail, and be tried again.
+        """
+        if self._is_finished:
+            return
         self.write(self.take())
         samples = max(self.caller.length, self.agents.length)
         before = round(self.begins_at * BYTES_PER_SECOND) * _STEREO
@@ -100,5 +106,6 @@ class Recording:
                 size = min(_BLOCK, samples - start)
                 silence = bytes([SILENCE])
                 wav.write(interleave(left.read(size).ljust(size, silence), right.read(size).ljust(size, silence)))
+        self._is_finished = True
         self.caller.path.unlink()
         self.agents.path.unlink()

@@ -5,6 +5,8 @@ second, in a thread; when the disk fails it raises, and the call goes on without
 on. What did not fit its bounded buffer is counted in the journal file itself.
 """
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -30,6 +32,8 @@ class Scribe:
     recording: Recording = attrs.field(init=False)
     _lines: list[bytes] = attrs.field(factory=list, init=False)
     _missing: int = attrs.field(default=0, init=False)
+    _refused: list[bytes] = attrs.field(factory=list, init=False)
+    """What the disk has not taken: written before whatever comes next. Only whoever has the disk touches it."""
     _disk: Lock = attrs.field(factory=Lock, init=False)
     """One write after the other: a call that ends does not wait for a disk that hangs, but its last write does."""
 
@@ -71,9 +75,10 @@ class Scribe:
             self._write_down(lines, audio)
 
     def _write_down(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
+        self._refused += lines
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "journal.jsonl").open("ab") as file:
-            file.writelines(lines)
+        _append_whole(self.folder / "journal.jsonl", self._refused)
+        self._refused.clear()
         self.recording.write(audio)
 
     def _finish(self, lines: list[bytes], audio: tuple[bytes, bytes], record: CallRecord) -> None:
@@ -81,6 +86,18 @@ class Scribe:
         self.recording.finish()
         _write_json(self.folder / "transcript.json", [_turn(turn) for turn in record.transcript])
         _write_json(self.folder / "record.json", record_as_json(record))
+
+
+def _append_whole(path: Path, lines: list[bytes]) -> None:
+    """Write all of the lines, or none: half of them would be there twice when they are written again."""
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("ab") as file:
+            file.writelines(lines)
+    except OSError:
+        with suppress(OSError):
+            os.truncate(path, size)
+        raise
 
 
 def _turn(turn: TurnRecord) -> dict[str, float | str]:

@@ -1,6 +1,7 @@
 """The call on disk, while it goes on and when it is over."""
 
 import os
+import resource
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -127,6 +128,56 @@ async def test_a_disk_that_has_failed_is_no_reason_to_keep_the_rest_of_the_call_
     scribe.recording.put_heard(3.0, bytes(FRAME_BYTES))
     await scribe.finish(RECORD)
     assert (await (folder / "call.wav").stat()).st_size == 44 + 4 * (3 * 8000 + FRAME_BYTES)
+
+
+async def test_what_a_disk_has_not_taken_is_written_when_it_takes_it(tmp_path: Path) -> None:
+    """A save that fails is tried again, and the journal has every line once."""
+    scribe = Scribe(tmp_path / "CA1")
+    journal = Journal.read_by([scribe.read])
+    (tmp_path / "CA1").touch()  # where the folder should be
+    journal.note(DigitPressed("1"))
+    with pytest.raises(OSError, match="CA1"):
+        await scribe.run()
+    journal.note(DigitPressed("2"))
+    with pytest.raises(OSError, match="CA1"):
+        await scribe.finish(RECORD)
+    journal.note(DigitPressed("3"))
+    (tmp_path / "CA1").unlink()
+    await scribe.finish(RECORD)
+    await scribe.finish(RECORD)
+
+    assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == ["1", "2", "3"]
+
+
+async def test_a_save_that_is_tried_again_leaves_the_recording_as_it_is(tmp_path: Path) -> None:
+    scribe = Scribe(tmp_path / "CA1")
+    scribe.recording.caller.put(bytes(FRAME_BYTES))
+    await scribe.finish(RECORD)
+    recorded = (tmp_path / "CA1/call.wav").read_bytes()
+    await scribe.finish(RECORD)
+
+    assert (tmp_path / "CA1/call.wav").read_bytes() == recorded
+
+
+async def test_half_a_line_that_a_full_disk_has_taken_is_taken_back(tmp_path: Path) -> None:
+    scribe = Scribe(tmp_path / "CA1")
+    journal = Journal.read_by([scribe.read])
+    journal.note(DigitPressed("0"))
+    await scribe.finish(RECORD)
+    size = (tmp_path / "CA1/journal.jsonl").stat().st_size
+    for digit in "123456789":
+        journal.note(DigitPressed(digit))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + size // 2, hard))  # as good as a disk that is full
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            await scribe.finish(RECORD)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == ["0"]
+    await scribe.finish(RECORD)
+
+    assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == [*"0123456789"]
 
 
 async def test_a_reader_never_waits_for_the_disk(autojump_clock: MockClock, tmp_path: Path) -> None:
