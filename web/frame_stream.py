@@ -96,8 +96,9 @@ class FrameStream:
         if self._come_already:
             already, self._come_already = self._come_already, b""
             return already
-        due = self._last_read + int(self._stride / TICK_SECONDS + _ROUNDING)
-        if due * TICK_SECONDS > trio.current_time():
+        ticks = int(self._stride / TICK_SECONDS + _ROUNDING)
+        due = self._last_read + ticks
+        if ticks and due * TICK_SECONDS > trio.current_time():
             await self._sleeper.sleep_until(due * TICK_SECONDS)
             self._last_read = due
             come = _read_nowait(self._socket) if self._socket is not None else None

@@ -143,14 +143,14 @@ async def test_our_own_stream_that_is_closed_under_a_reader_is_a_peer_that_is_go
         await ours.aclose()
 
 
-async def arrivals(gather: float, *, count: int = 8) -> list[float]:
+async def arrivals(gather: float, *, count: int = 8, each: float = 0.02) -> list[float]:
     """Return when each of a row of messages, one every 20 ms, is received by one who gathers for so long."""
     came = []
     async with connected() as (server, other), trio.open_nursery() as nursery:
 
         async def speak() -> None:
             for number in range(count):
-                await trio.sleep_until(0.001 + 0.02 * number)
+                await trio.sleep_until(0.001 + each * number)
                 await other.send(str(number))
 
         nursery.start_soon(speak)
@@ -166,8 +166,10 @@ async def test_what_is_gathered_comes_together_in_order(autojump_clock: MockCloc
     assert await arrivals(0.08, count=9) == [0.001, *[0.09] * 4, *[0.17] * 4]
 
 
-async def test_who_does_not_gather_hears_at_once(autojump_clock: MockClock) -> None:
-    assert await arrivals(0.0) == [round(0.001 + 0.02 * number, 3) for number in range(8)]
+@pytest.mark.parametrize("each", [0.02, 0.003])
+async def test_who_does_not_gather_hears_at_once(autojump_clock: MockClock, each: float) -> None:
+    """Between two ticks as well."""
+    assert await arrivals(0.0, each=each) == [round(0.001 + each * number, 3) for number in range(8)]
 
 
 async def test_after_a_pause_nothing_is_held_back(autojump_clock: MockClock) -> None:
