@@ -221,16 +221,21 @@ async def test_an_order_whose_operator_hangs_up_before_it_is_taken_leaves_nothin
         assert (there.office.slots.free, list(there.office.board.newest()), there.office.pace.wait) == (1, [], 0)
 
 
+async def asked_after(there: World) -> None:
+    """Check that Twilio is asked for the one call, which nobody has picked up, and is believed."""
+    there.line.statuses[f"CA{1:032x}"] = "no-answer"
+    await trio.sleep(RING_SECONDS + 1)
+
+    assert await there.kept() == [("no_answer", "nobody picked up")]
+
+
 async def test_a_call_whose_operator_hangs_up_when_it_is_placed_is_asked_after_all_the_same(
     autojump_clock: MockClock,
 ) -> None:
     async with world(holes=Stuck(prefix="placed ")) as there:
         with trio.move_on_after(1):
             await there.dispatcher.take(ORDER)
-        there.line.statuses[f"CA{1:032x}"] = "no-answer"
-        await trio.sleep(RING_SECONDS + 1)
-
-        assert await there.kept() == [("no_answer", "nobody picked up")]
+        await asked_after(there)
 
 
 async def test_a_call_of_which_nobody_ever_tells_comes_to_an_outcome(autojump_clock: MockClock) -> None:
@@ -246,10 +251,7 @@ async def test_a_call_of_which_nobody_ever_tells_comes_to_an_outcome(autojump_cl
 async def test_a_call_of_which_nothing_is_heard_any_more_is_asked_after(autojump_clock: MockClock) -> None:
     async with world() as there:
         await there.dispatcher.take(ORDER)
-        there.line.statuses[f"CA{1:032x}"] = "no-answer"
-        await trio.sleep(RING_SECONDS + 1)
-
-        assert await there.kept() == [("no_answer", "nobody picked up")]
+        await asked_after(there)
 
 
 async def test_a_call_that_is_carried_is_not_asked_after(autojump_clock: MockClock) -> None:
