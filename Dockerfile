@@ -1,15 +1,26 @@
-# The switchboard in a container: dependencies in one layer, the application in another, and neither pip nor a compiler
-# in what runs. Build: docker build -t switchboard .   Run: docker run --env-file .env -p 8000:8000 switchboard
-FROM python:3.12-slim AS build
-ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
-RUN pip install --no-cache-dir uv==0.13.9
+# The server in a container: dependencies in one layer, checked against their hashes, and neither pip, a compiler nor the
+# speech synthesiser of the demo in what runs.
+#   docker build -t switchboard .
+#   docker run --env-file .env -p 8000:8000 switchboard
+# With a list of what is inside (SBOM, SPDX) and the provenance: docker buildx build --sbom=true --provenance=true .
+# A newer base image: docker buildx imagetools inspect python:3.12-slim-bookworm
+ARG PYTHON_IMAGE=python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY pyproject.toml README.md ./
-RUN uv sync --no-default-groups --no-install-project
+RUN python -m venv .venv
+# deploy/requirements.txt is made by: python deploy/lock.py
+COPY deploy/requirements.txt ./
+RUN .venv/bin/pip install --require-hashes --only-binary :all: -r requirements.txt
+COPY deploy/build-requirements.txt ./
+RUN python -m venv builder && builder/bin/pip install --require-hashes --only-binary :all: -r build-requirements.txt
 COPY . .
-RUN uv sync --no-default-groups --no-editable
+RUN builder/bin/python -m hatchling build -t wheel -d dist \
+    && .venv/bin/pip install --no-deps --no-index dist/*.whl \
+    && .venv/bin/python -m compileall -q .venv/lib \
+    && .venv/bin/pip uninstall --yes pip
 
-FROM python:3.12-slim
+FROM ${PYTHON_IMAGE}
 RUN useradd --system --create-home --uid 10001 switchboard && mkdir /data && chown switchboard /data
 COPY --from=build --chown=root:root /build/.venv /build/.venv
 ENV PATH=/build/.venv/bin:$PATH PYTHONUNBUFFERED=1 \

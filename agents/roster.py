@@ -6,6 +6,7 @@ with its file and field.
 """
 
 import importlib
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,12 @@ ROSTER: Final = (
     "agents.advisor",
     "agents.closer",
 )
+
+_LOADING_ERRORS: Final = (
+    *(ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError),
+    *(LookupError, ArithmeticError, RuntimeError, OSError, AssertionError),
+)
+"""Errors that a mistake in an agent's module raises when it is imported."""
 
 Source: TypeAlias = str | ModuleType | AgentSpec
 
@@ -92,18 +99,32 @@ def _load(source: Source) -> tuple[AgentSpec, str]:
         return source, f"agent {source.name!r}"
     try:
         module = importlib.import_module(source) if isinstance(source, str) else source
-    except ImportError as error:
-        raise RosterError([Problem(f"{source}", "import", f"cannot be imported: {error}")]) from error
+    except _LOADING_ERRORS as error:
+        raise RosterError([_not_loaded(str(source), error)]) from error
     agent: object = getattr(module, "AGENT", None)
     if not isinstance(agent, AgentSpec):
         raise RosterError([Problem(_file_of(module), "AGENT", "the module has no AgentSpec of this name")])
     return agent, _file_of(module)
 
 
+def _not_loaded(name: str, error: Exception) -> Problem:
+    """Say where the module could not be loaded: the file and line of its own mistake, where there is one."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return Problem(_in_project(error.filename), f"line {error.lineno}", f"syntax error: {error.msg}")
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__}: {error}"
+    if "importlib" in place.filename:  # the module itself was not found
+        return Problem(name, "import", f"cannot be imported: {what}")
+    return Problem(_in_project(place.filename), f"line {place.lineno}", f"cannot be imported: {what}")
+
+
 def _file_of(module: ModuleType) -> str:
     """Name the file as an editor opened on the project would."""
-    path = Path(getattr(module, "__file__", None) or f"{module.__name__}.py")
-    root = Path(__file__).parent.parent
+    return _in_project(getattr(module, "__file__", None) or f"{module.__name__}.py")
+
+
+def _in_project(file: str) -> str:
+    path, root = Path(file), Path(__file__).parent.parent
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 

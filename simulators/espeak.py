@@ -15,11 +15,11 @@ import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from threading import Lock
 from typing import Final, TypeAlias
 
 import attrs
-import espeakng_loader
 
 SAMPLE_RATE: Final = 22050
 """What espeak-ng 1.51 produces with every formant voice; checked when it is initialised."""
@@ -95,12 +95,9 @@ def speak(text: str, voice: Voice) -> Speech:
 
 @contextmanager
 def _fresh_library() -> Iterator[ctypes.CDLL]:
+    library, voices = _load()
     try:
-        library = ctypes.CDLL(espeakng_loader.get_library_path())
-    except OSError as problem:
-        raise SpeechError(f"espeak-ng cannot be loaded: {problem}") from problem
-    try:
-        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
+        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, voices.encode(), 0)
         if rate != SAMPLE_RATE:
             raise SpeechError(f"espeak-ng gives {rate} samples a second instead of {SAMPLE_RATE}")
         library.espeak_ng_SetRandSeed(_SEED)
@@ -108,6 +105,21 @@ def _fresh_library() -> Iterator[ctypes.CDLL]:
     finally:
         library.espeak_Terminate()
         _unload(library)
+
+
+def _load() -> tuple[ctypes.CDLL, str]:
+    """Load espeak-ng, from the package of the extra `demo`; return it with the folder of its voices."""
+    try:
+        loader = import_module("espeakng_loader")
+    except ImportError as missing:
+        raise SpeechError(
+            "The demo and the simulators speak with espeak-ng, which is not installed."
+            " Install it: pip install 'switchboard-voice[demo]'"
+        ) from missing
+    try:
+        return ctypes.CDLL(loader.get_library_path()), str(loader.get_data_path())
+    except OSError as problem:
+        raise SpeechError(f"espeak-ng cannot be loaded: {problem}") from problem
 
 
 def _unload(library: ctypes.CDLL) -> None:

@@ -266,3 +266,28 @@ def test_joining_from_nobody_is_refused() -> None:
     assert "agent 'alone': joins_from: there is no agent 'boss'" in refusal(
         attrs.evolve(ALONE, joins_from={"boss": "x"})
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("AGENT = (", r"line 1: syntax error: '\(' was never closed"),
+        ("AGENT = None\ndef broken(:", r"line 2: syntax error: "),
+        ("AGENT = AgentSpec()", r"line 1: cannot be imported: NameError: name 'AgentSpec' is not defined"),
+        ("from agents.spec import AgentSpec\nAGENT = AgentSpec()", r"line 2: cannot be imported: TypeError: "),
+        ("import agents.nowhere", r"line 1|import: cannot be imported: ModuleNotFoundError"),
+        ("int('ten')", r"line 1: cannot be imported: ValueError: "),
+        ("{}['key']", r"line 1: cannot be imported: KeyError: 'key'"),
+        ("raise RuntimeError('no key')", r"line 1: cannot be imported: RuntimeError: no key"),
+        ("open('/nowhere/prices.csv')", r"line 1: cannot be imported: FileNotFoundError: "),
+    ],
+)
+def test_a_mistake_in_an_agents_module_is_told_with_its_line(
+    source: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "agent_with_a_mistake.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "agent_with_a_mistake", raising=False)
+
+    with pytest.raises(RosterError, match=told):
+        load_roster(["agent_with_a_mistake"])

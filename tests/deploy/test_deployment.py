@@ -79,6 +79,7 @@ def test_the_container_copies_what_is_installed_and_does_not_run_as_root() -> No
     dockerfile, ignored = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = {*project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"], "pyproject.toml", "README.md"}
+    wanted |= {"LICENSE", "deploy/requirements.txt", "deploy/build-requirements.txt"}
 
     assert {line[1:] for line in ignored.splitlines() if line.startswith("!")} == wanted
     assert re.search(r"^USER switchboard$", dockerfile, re.MULTILINE)

@@ -128,3 +128,10 @@ def test_a_library_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(SpeechError, match="cannot be loaded"):
         speak("Hello.", Voice("en-us"))
+
+
+def test_an_installation_without_the_synthesiser_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)  # what an import of a missing package meets
+
+    with pytest.raises(SpeechError, match=r"pip install 'switchboard-voice\[demo\]'"):
+        speak("Hello.", Voice("en-us"))

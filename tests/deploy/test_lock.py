@@ -1,0 +1,82 @@
+"""What the image installs is what pyproject.toml pins, hash by hash, without the synthesiser of the demo."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKED = (ROOT / "deploy" / "requirements.txt").read_text()
+BUILD = (ROOT / "deploy" / "build-requirements.txt").read_text()
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+?)(?: ;.*)?(?: \\)?$", re.MULTILINE)
+
+
+def pins(requirements: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for name, version in PIN.findall(requirements):
+        found.setdefault(name.lower(), set()).add(version)
+    return found
+
+
+def direct(dependencies: list[str]) -> dict[str, str]:
+    named = (re.match(r"([A-Za-z0-9._-]+)(?:\[\w+\])?==([^;\s]+)", line) for line in dependencies)
+    return {found[1].lower(): found[2] for found in named if found is not None}
+
+
+@pytest.mark.parametrize(
+    ("requirements", "wanted"),
+    [(LOCKED, PROJECT["project"]["dependencies"]), (BUILD, PROJECT["build-system"]["requires"])],
+    ids=["server", "build"],
+)
+def test_the_locked_versions_are_those_of_the_project(requirements: str, wanted: list[str]) -> None:
+    locked, pinned = pins(requirements), direct(wanted)
+
+    assert len(pinned) == len(wanted), "every dependency is pinned exactly"
+    assert {name: {version} for name, version in pinned.items()} == {name: locked.get(name) for name in pinned}, (
+        "run: uv run python deploy/lock.py"
+    )
+
+
+@pytest.mark.parametrize("requirements", [LOCKED, BUILD], ids=["server", "build"])
+def test_every_locked_package_has_a_hash_and_no_address(requirements: str) -> None:
+    packages = [block for block in re.split(r"^(?=\S)", requirements, flags=re.MULTILINE) if "==" in block]
+
+    assert packages
+    assert [block for block in packages if "--hash=sha256:" not in block] == []
+    assert "://" not in requirements
+
+
+def test_the_image_installs_by_hash_from_a_pinned_base() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    installs = re.findall(r"bin/pip install ([^\\\n]+)", dockerfile)
+
+    assert re.search(r"^ARG PYTHON_IMAGE=\S+@sha256:[0-9a-f]{64}$", dockerfile, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    assert [line for line in installs if "--require-hashes" not in line and "--no-index" not in line] == []
+
+
+def test_the_synthesiser_is_in_no_production_installation() -> None:
+    assert "espeakng-loader" not in pins(LOCKED)
+    assert [line for line in PROJECT["project"]["dependencies"] if "espeak" in line] == []
+    assert direct(PROJECT["project"]["optional-dependencies"]["demo"])["espeakng-loader"]
+
+
+def test_every_installed_package_has_its_licence_listed() -> None:
+    page = (ROOT / "docs" / "licences.md").read_text()
+    listed = dict(re.findall(r"^\| ([\w.-]+) \| \S+ \| (.+) \|$", page, re.MULTILINE))
+
+    assert {name for name in direct(PROJECT["project"]["dependencies"]) if ";" not in name} - set(listed) <= {
+        "audioop-lts"
+    }
+    assert [name for name, licence in listed.items() if licence == "not declared"] == []
+    assert [name for name, licence in listed.items() if re.search(r"\b(A?GPL)", licence)] == []
+
+
+def test_the_pods_reach_what_they_need_and_hold_no_account() -> None:
+    manifest = (ROOT / "deploy" / "kubernetes.yaml").read_text()
+
+    assert "automountServiceAccountToken: false" in manifest
+    assert "kind: NetworkPolicy" in manifest
+    assert "169.254.0.0/16" in manifest
