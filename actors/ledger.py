@@ -10,6 +10,7 @@ generation of its own; audio of one that was flushed, or of a voice without the 
 import math
 from collections import deque
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import TypeAlias
 
 import attrs
@@ -17,6 +18,7 @@ import trio
 
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyStarted, ReplyText
 from actors.journal import Journal
+from actors.line.aside import Aside
 from actors.reply import Reply, Voice
 from actors.ticks import Sleeper
 from protocol.audio import BYTES_PER_SECOND
@@ -54,12 +56,31 @@ class SendClear:
 Work: TypeAlias = SendAudio | SendMark | SendClear
 
 
+class Gate(Enum):
+    """What becomes of the audio that the session on the floor sends now."""
+
+    OPEN = auto()
+    """The caller hears it."""
+    ASIDE = auto()
+    """It belongs to a reply that was cut: it is kept with the rest of that reply."""
+    SHUT = auto()
+    """It is dropped."""
+
+
 @attrs.define
 class _Piece:
     reply: Reply
     audio: bytes
     start: float
     stop: float
+
+    def played(self, now: float) -> int:
+        """Return how many of its bytes the caller has heard by now, by our clock."""
+        share = (now - self.start) / max(self.stop - self.start, 1e-9)
+        return round(min(1.0, max(0.0, share)) * len(self.audio))
+
+    def unplayed(self, now: float) -> bytes:
+        return self.audio[self.played(now) :]
 
 
 def _unrecorded(_start: float, _audio: bytes) -> None:
@@ -78,12 +99,16 @@ class Ledger:
     on_heard: Callable[[float, bytes], None] = _unrecorded
     """Called with audio that was played, and the second of the call at which it began."""
     floor: Voice | None = None
+    gate: Gate = Gate.OPEN
     received: int = 0
     sent: int = 0
+    """Bytes sent to the line; what is resumed after a cut is sent a second time, and counted in `resent` too."""
+    resent: int = 0
     dropped: int = 0
     generation: int = 0
     _queue: deque[tuple[Reply, bytes]] = attrs.field(factory=deque, init=False)
     _queued: int = attrs.field(default=0, init=False)
+    _aside: Aside = attrs.field(factory=Aside, init=False)
     _out: deque[_Piece] = attrs.field(factory=deque, init=False)
     _marks: dict[str, int] = attrs.field(factory=dict, init=False)
     _flushed: set[str] = attrs.field(factory=set, init=False)
@@ -110,6 +135,7 @@ class Ledger:
     def withhold(self, voice: Voice) -> None:
         """Take the floor from `voice`, if it has it. What it has said so far is played out."""
         if self.floor is voice:
+            self.forget()
             self.floor = None
             self._move_floor()
         self.end_reply(voice)
@@ -132,13 +158,17 @@ class Ledger:
         if not audio:
             return False
         self.received += len(audio)
-        if voice is not self.floor or voice.is_muted or self._queued + len(audio) > LONGEST_QUEUE:
+        is_shut = voice is not self.floor or voice.is_muted or self.gate is Gate.SHUT
+        if is_shut or self._queued + self._aside.size + len(audio) > LONGEST_QUEUE:
             self.dropped += len(audio)
             return False
         reply = self._reply_of(voice)
         if not reply.received:
             self.journal.note(ReplyStarted(reply.agent, reply.generation))
         reply.received += len(audio)
+        if self.gate is Gate.ASIDE:
+            self._aside.hold(reply)
+            return self._aside.put(reply, audio, was_sent=False)
         before, self._queued = self._queued, self._queued + len(audio)
         self._queue.append((reply, audio))
         self._changed.set()
@@ -149,9 +179,11 @@ class Ledger:
 
     def add_text(self, voice: Voice, text: str) -> Reply | None:
         """Note a sentence of what this voice says; None if it has no floor, or it belongs to a cancelled reply."""
-        if voice is not self.floor or voice.is_muted:
+        if voice is not self.floor or voice.is_muted or self.gate is Gate.SHUT:
             return None
         reply = self._reply_of(voice)
+        if self.gate is Gate.ASIDE:
+            self._aside.hold(reply)
         reply.add_text(text)
         self.journal.note(ReplyText(reply.agent, reply.generation, text))
         self._wake()
@@ -172,6 +204,68 @@ class Ledger:
             reply.closed = True
             self._settle(reply)
             self._wake()
+
+    # A cut, and what becomes of what it has set aside
+
+    def cut(self) -> None:
+        """Clear the line, and set aside what the caller has not heard, until `resume` or `forget`.
+
+        What the service still sends of it comes with the gate `ASIDE`. The switchboard's own words are dropped.
+        """
+        self.forget()
+        now, unheard, coming = trio.current_time(), self.unplayed, self.floor.reply if self.floor is not None else None
+        if not unheard:  # by our clock all is played; the line may be late
+            self._clear_due = self._clear_due or bool(self._marks)
+            if coming is None or coming.whole or coming.closed:
+                return
+        left = self._play_until(now)
+        if unheard:
+            self._note_barge_in(now, unheard)
+        self._clear_due = self._clear_due or self._play_end > now
+        unplayed, unsent = [(piece.reply, piece.unplayed(now)) for piece in self._out], [*self._queue]
+        self._queue.clear()
+        self._queued = 0
+        self._reset(now)
+        for reply in left:
+            self._hold(reply, now)
+        self._set_aside(unplayed, were_sent=True)
+        self._set_aside(unsent, were_sent=False)
+        self._wake()
+
+    def resume(self) -> list[Reply]:
+        """Play what is aside, from where the caller stopped hearing it; return its replies."""
+        self._queued += self._aside.size
+        self.resent += self._aside.sent
+        replies, pieces = self._aside.take()
+        self._queue.extend(pieces)
+        for reply in replies:
+            self._settle(reply)
+        self._wake()
+        return replies
+
+    def forget(self) -> None:
+        """Drop what is aside: the caller will not hear the rest of it."""
+        self.dropped += self._aside.size - self._aside.sent
+        replies, _ = self._aside.take()
+        for reply in replies:
+            if not reply.ended.is_set():
+                reply.cut = True
+                self._end(reply)
+        if replies:
+            self._wake()
+
+    def _hold(self, reply: Reply, now: float) -> None:
+        reply.cut_spoken(now)
+        if reply.agent == SWITCHBOARD or (reply.whole and 0 < reply.received <= reply.played):
+            reply.cut = reply.played < reply.received
+            self._end(reply)
+        else:
+            self._aside.hold(reply)
+
+    def _set_aside(self, pieces: list[tuple[Reply, bytes]], *, were_sent: bool) -> None:
+        for reply, audio in pieces:
+            if not self._aside.put(reply, audio, was_sent=were_sent) and not were_sent:
+                self.dropped += len(audio)
 
     def interrupt(self, voice: Voice) -> None:
         """Take a barge-in: drop what the caller has not heard, and what else comes of that reply.
@@ -222,8 +316,8 @@ class Ledger:
 
     @property
     def under_way(self) -> list[Reply]:
-        """The replies that are being played, or are still coming."""
-        replies = [piece.reply for piece in self._out] + [reply for reply, _ in self._queue]
+        """The replies that are being played, are still coming, or are aside."""
+        replies = [piece.reply for piece in self._out] + [reply for reply, _ in self._queue] + self._aside.replies
         if self.floor is not None and self.floor.reply is not None:
             replies.append(self.floor.reply)
         return list({reply.generation: reply for reply in replies if not reply.ended.is_set()}.values())
@@ -239,16 +333,20 @@ class Ledger:
         if not unheard:
             self._clear_due = self._clear_due or bool(self._marks)  # by our clock all is played; the line may be late
             return False
-        speaking = next((piece.reply for piece in self._out if piece.stop > now), None) or self._queue[0][0]
         cut = self._play_until(now)
-        heard = round(_seconds(speaking.played), 3)
-        self.journal.note(BargeIn(speaking.agent, speaking.generation, heard, round(unheard, 3)))
+        self._note_barge_in(now, unheard)
         self._clear_due = self._clear_due or self._play_end > now
         self._cut_short(cut, now)
         return True
 
+    def _note_barge_in(self, now: float, unheard: float) -> None:
+        speaking = next((piece.reply for piece in self._out if piece.stop > now), None) or self._queue[0][0]
+        heard = round(_seconds(speaking.played), 3)
+        self.journal.note(BargeIn(speaking.agent, speaking.generation, heard, round(unheard, 3)))
+
     def close(self) -> None:
         """End the book: what was not heard by now will not be."""
+        self.forget()
         now = trio.current_time()
         self._cut_short(self._play_until(now), now)
 
@@ -357,9 +455,8 @@ class Ledger:
         """Count what has been played up to `now`; return the replies that have audio left."""
         left: dict[int, Reply] = {}
         for piece in self._out:
-            share = (now - piece.start) / max(piece.stop - piece.start, 1e-9)
-            if share > 0:
-                self._heard(piece, piece.audio[: round(min(1.0, share) * len(piece.audio))])
+            if played := piece.played(now):
+                self._heard(piece, piece.audio[:played])
             left[piece.reply.generation] = piece.reply
         left |= {reply.generation: reply for reply, _ in self._queue}
         if self.floor is not None and self.floor.reply is not None and not self.floor.reply.ended.is_set():
