@@ -55,6 +55,8 @@ class RecordBuilder:
     _speech_began: float | None = None
     _asked_at: float | None = None
     _restarts: int = 0
+    _early_restarts: int = 0
+    """Restarts of an agent that has not had the floor yet."""
     _faults: list[str] = attrs.field(factory=list)
     _transfers: list[TransferRecord] = attrs.field(factory=list)
     _facts: dict[str, str] = attrs.field(factory=dict)
@@ -94,8 +96,8 @@ class RecordBuilder:
                 self._on_function(function, at)
             case facts.HandoffAsked() | facts.BriefReady() | facts.HandoffGap() | facts.HandoffCommitted() as step:
                 self._on_handoff(step, at)
-            case facts.SessionRestarting():
-                self._restarts += 1
+            case facts.SessionRestarting(agent=agent):
+                self._on_restarting(agent)
             case other:
                 self._on_transfer(other, at)
                 self._on_words(other, at)
@@ -146,9 +148,19 @@ class RecordBuilder:
         last = self._agents[-1] if self._agents else None
         is_parted, self._is_parted = self._is_parted, False
         if last is not None and last.agent == agent and not is_parted:
-            self._agents[-1] = attrs.evolve(last, ended=at, restarts=last.restarts + 1)
+            self._agents[-1] = attrs.evolve(last, ended=at)
         else:
-            self._agents.append(AgentStint(agent, at, at))
+            early, self._early_restarts = self._early_restarts, 0
+            self._agents.append(AgentStint(agent, at, at, restarts=early))
+
+    def _on_restarting(self, agent: str) -> None:
+        """Count a restart of the call, and of the agent; one that has not had the floor yet has it counted later."""
+        self._restarts += 1
+        last = self._agents[-1] if self._agents else None
+        if last is None or last.agent != agent or self._is_parted:
+            self._early_restarts += 1
+        else:
+            self._agents[-1] = attrs.evolve(last, restarts=last.restarts + 1)
 
     def _leave_floor(self, at: float) -> None:
         if self._held and self._agents:

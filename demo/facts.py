@@ -71,3 +71,17 @@ def _parsed(value: str | bytes) -> object:
 
 def _literal(value: object) -> str:
     return orjson.dumps(value, default=str).decode()
+
+
+def left_by(how: str) -> str:
+    """Say how the caller's stream ended: only a caller who ended the call has hung up."""
+    return "hung up" if how in {"stop", ""} else f"was cut off: {_CUT_OFF_BY.get(how, how)}"
+
+
+_CUT_OFF_BY: Mapping[str, str] = {
+    "disconnect": "the stream closed without a stop message",
+    "nonsense": "the stream sent what is no Media Streams message",
+    "no media": "the line sent no audio",
+    "reads nothing": "the line took no audio",
+    "plays nothing": "the line played no audio",
+}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from demo.facts import JournalEntry, arguments_text, at, event, flag, named, number, text
+from demo.facts import JournalEntry, arguments_text, at, event, flag, left_by, named, number, text
 from demo.speech import Speech, agent_speech, caller_speech
 
 CALLER = "caller"
@@ -269,7 +269,7 @@ def _mark(entry: JournalEntry) -> Mark | None:  # noqa: C901, PLR0911, PLR0912 -
             how = "to its last word" if flag(entry, "complete") else "only in part"
             return Mark(MarkKind.GOODBYE, agent, when, f"the goodbye was heard {how}")
         case "caller_hung_up":
-            return Mark(MarkKind.HANG_UP, CALLER, when, f"the caller hung up ({text(entry, 'how')})")
+            return Mark(MarkKind.HANG_UP, CALLER, when, f"the caller {left_by(text(entry, 'how'))}")
         case "digit_pressed":
             return Mark(MarkKind.DIGIT, CALLER, when, text(entry, "digit") or "·")
         case "warning_reported":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -58,6 +59,9 @@ def _agents(record: Mapping[str, object]) -> Table:
     for stint in rows(record, "agents"):
         span = f"{number(stint, 'started'):.1f}–{number(stint, 'ended'):.1f} s"
         table.add_row(Text(text(stint, "agent")), span, f"{number(stint, 'restarts'):.0f}")
+    counted = sum(int(number(stint, "restarts")) for stint in rows(record, "agents"))
+    if (others := int(number(record, "restarts")) - counted) > 0:
+        table.add_row(Text("an agent that never had the floor"), "", str(others))
     return table
 
 
@@ -81,18 +85,17 @@ def _brief(entries: Iterable[JournalEntry], reader: str, asked: float) -> Journa
     return next((entry for entry in own if number(entry, "at") >= asked), None)
 
 
-def _functions(record: Mapping[str, object]) -> Table:
-    table = _table("at", "agent", "function", "arguments", "answer")
+def _functions(record: Mapping[str, object]) -> RenderableType:
+    """List the functions, each with its arguments and its answer on lines of their own: tables would cut words."""
+    parts: list[RenderableType] = [Text("functions", "bold")]
     for function in rows(record, "functions"):
-        answer = result_text(function.get("result"))
-        table.add_row(
-            f"{number(function, 'at'):.1f} s",
-            Text(text(function, "agent")),
-            Text(text(function, "name")),
-            Text(arguments_text(function.get("arguments"))),
-            Text(answer, "" if flag(function, "ok") else "red"),
-        )
-    return table
+        ok = flag(function, "ok")
+        heading = f"{number(function, 'at'):7.1f} s  {text(function, 'agent')}: {text(function, 'name')}"
+        arguments = Text(arguments_text(function.get("arguments")), "dim")
+        answer = Text(f"{'✓' if ok else '✗'} {result_text(function.get('result'))}", "" if ok else "red")
+        parts.append(Text(heading))
+        parts.extend(Padding(words, (0, 0, 0, 11)) for words in (arguments, answer) if words)
+    return Padding(Group(*parts), (0, 0, 1, 0))
 
 
 def _transfers(record: Mapping[str, object]) -> Table:

@@ -1,14 +1,17 @@
 """One fact of the journal as one line that a person can follow while the call goes on.
 
-Pure: an entry in, a `Line` or nothing out. Facts that only measure (`agent_spoke`, `reply_started`, …) are not told.
+Pure: an entry in, a `Line` or nothing out. `_LINES` has a row for each fact that is always told in the same words;
+`_VARYING` has a function for each fact whose words depend on its fields. Facts that only measure (`agent_spoke`,
+`reply_started`, …) are in neither and are not told.
 """
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from string import Formatter
 
 import attrs
 
-from demo.facts import JournalEntry, arguments_text, event, flag, number, result_text, text
+from demo.facts import JournalEntry, arguments_text, event, flag, left_by, number, result_text, text
 
 WORDS_BEFORE_THE_CUT = 5
 
@@ -27,7 +30,7 @@ class Tone(enum.Enum):
 
 @attrs.frozen
 class Line:
-    """Who it is about, and what to say."""
+    """One line of the live view: its subject, its tone and its words."""
 
     who: str
     tone: Tone
@@ -37,8 +40,13 @@ class Line:
 
 def told(entry: JournalEntry) -> Line | None:
     """Tell a fact in words, or nothing if it only measures."""
-    tell = _TELLERS.get(event(entry))
-    return None if tell is None else tell(entry)
+    name = event(entry)
+    if (tell := _VARYING.get(name)) is not None:
+        return tell(entry)
+    if (row := _LINES.get(name)) is None:
+        return None
+    who, tone, sign, words = row
+    return Line(_WORDS.format(who, entry), tone, _WORDS.format(words, entry), sign)
 
 
 def milliseconds(seconds: float) -> str:
@@ -46,38 +54,59 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
-def _call_started(entry: JournalEntry) -> Line:
-    return Line("line", Tone.STEP, f"the line is open ({text(entry, 'direction')} call)", "☏")
+class _Words(Formatter):
+    """Fills in the fields of an entry: `{delay:ms}` in milliseconds, `{duration:.1f}` as a number, else as text."""
+
+    def get_value(self, key: int | str, args: Sequence[object], kwargs: Mapping[str, object]) -> object:  # noqa: ARG002 - string.Formatter's interface
+        return (args[0], str(key))
+
+    def format_field(self, value: tuple[JournalEntry, str], format_spec: str) -> str:
+        entry, key = value
+        if format_spec == "ms":
+            return milliseconds(number(entry, key))
+        return format(number(entry, key), format_spec) if format_spec else text(entry, key)
+
+
+_WORDS = _Words()
+
+_LINES: Mapping[str, tuple[str, Tone, str, str]] = {
+    "actor_crashed": ("{actor}", Tone.TROUBLE, "✗", "crashed: {error}"),
+    "barge_in": (
+        *("caller", Tone.TROUBLE, "⚡"),
+        "interrupts {agent}: {heard_seconds:.1f} s heard, {dropped_seconds:.1f} s dropped",
+    ),
+    "call_ended": ("line", Tone.END, "☏", "the call is over after {duration:.1f} s: {outcome}"),
+    "call_parked": ("line", Tone.STEP, "☏", "the stream is over after {duration:.1f} s; a person is called"),
+    "call_started": ("line", Tone.STEP, "☏", "the line is open ({direction} call)"),
+    "closing_unsaid": ("line", Tone.TROUBLE, "☏", "ends the call without an agent ({outcome})"),
+    "floor_taken": ("{agent}", Tone.STEP, "●", "has the floor"),
+    "frame_refused": ("{where}", Tone.TROUBLE, "!", "frame refused: {why}"),
+    "function_withdrawn": ("{agent}", Tone.TROUBLE, "✗", "{name} was withdrawn by the service"),
+    "goodbye_started": ("{agent}", Tone.END, "◇", "says goodbye ({reason})"),
+    "handoff_asked": ("{agent}", Tone.HANDOFF, "⇄", "hands over to {to}: {reason}"),
+    "handoff_committed": ("{to}", Tone.HANDOFF, "⇄", "takes over from {agent} after {took:ms}"),
+    "handoff_failed": ("{agent}", Tone.TROUBLE, "✗", "keeps the floor: {to} could not start ({why})"),
+    "handoff_gap": ("{agent}", Tone.HANDOFF, "⇄", "first audio {gap:ms} after the handoff was asked for"),
+    "handoff_withdrawn": ("{agent}", Tone.TROUBLE, "✗", "keeps the floor: the handoff to {to} was withdrawn"),
+    "reply_text": ("{agent}", Tone.AGENT, "", "{text}"),
+    "restarts_exhausted": ("{agent}", Tone.TROUBLE, "✗", "does not start again: {error}"),
+    "session_crashed": ("{agent}", Tone.TROUBLE, "✗", "crashed: {error}"),
+    "session_failed": ("{agent}", Tone.TROUBLE, "✗", "could not be made ready: {error}"),
+    "session_ready": ("{agent}", Tone.STEP, "…", "ready in {took:ms}"),
+    "session_restarting": ("{agent}", Tone.TROUBLE, "↻", "starts again in {delay:ms}"),
+    "summary_failed": ("summarizer", Tone.TROUBLE, "✗", "no Brief for {reader}: {why}"),
+    "transfer_asked": ("{agent}", Tone.HANDOFF, "⇄", "puts the caller through: {reason}"),
+    "transfer_failed": ("{agent}", Tone.TROUBLE, "✗", "keeps the caller: {why}"),
+    "turn_cut_off": ("caller", Tone.STEP, "✂", "is cut off after “{text}”, and will be heard again"),
+    "turn_heard": ("caller", Tone.CALLER, "", "{text}"),
+    "unrecognised": ("{where}", Tone.STEP, "?", "passed over an unknown message: {what}"),
+    "warning_reported": ("{agent}", Tone.TROUBLE, "!", "{code}: {description}"),
+}
 
 
 def _connecting(entry: JournalEntry) -> Line:
-    agent, why = text(entry, "agent"), text(entry, "why")
-    again = f" again, session {number(entry, 'incarnation'):.0f}" if why == "restart" else ""
-    return Line(agent, Tone.STEP, f"connecting{again}", "…")
-
-
-def _ready(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.STEP, f"ready in {milliseconds(number(entry, 'took'))}", "…")
-
-
-def _session_failed(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.TROUBLE, f"could not be made ready: {text(entry, 'error')}", "✗")
-
-
-def _floor_taken(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.STEP, "has the floor", "●")
-
-
-def _turn_heard(entry: JournalEntry) -> Line:
-    return Line("caller", Tone.CALLER, text(entry, "text"))
-
-
-def _turn_cut_off(entry: JournalEntry) -> Line:
-    return Line("caller", Tone.STEP, f"is cut off after “{text(entry, 'text')}”, and will be heard again", "✂")
-
-
-def _reply_text(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.AGENT, text(entry, "text"))
+    again = f" again, session {number(entry, 'incarnation'):.0f}" if text(entry, "why") == "restart" else ""
+    return Line(text(entry, "agent"), Tone.STEP, f"connecting{again}", "…")
 
 
 def _reply_ended(entry: JournalEntry) -> Line | None:
@@ -87,12 +116,6 @@ def _reply_ended(entry: JournalEntry) -> Line | None:
     ending = " ".join(heard[-WORDS_BEFORE_THE_CUT:])
     words = f"was heard up to “…{ending}”" if heard else "was not heard at all"
     return Line(text(entry, "agent"), Tone.STEP, words, "✂")
-
-
-def _barge_in(entry: JournalEntry) -> Line:
-    heard, dropped = number(entry, "heard_seconds"), number(entry, "dropped_seconds")
-    words = f"interrupts {text(entry, 'agent')}: {heard:.1f} s heard, {dropped:.1f} s dropped"
-    return Line("caller", Tone.TROUBLE, words, "⚡")
 
 
 def _silence_met(entry: JournalEntry) -> Line:
@@ -113,59 +136,10 @@ def _function_answered(entry: JournalEntry) -> Line:
     return Line(text(entry, "agent"), Tone.TROUBLE, result, "✗")
 
 
-def _function_withdrawn(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.TROUBLE, f"{text(entry, 'name')} was withdrawn by the service", "✗")
-
-
 def _brief_ready(entry: JournalEntry) -> Line:
     why = f" ({text(entry, 'why')})" if text(entry, "why") else ""
     words = f"Brief for {text(entry, 'reader')} from {text(entry, 'source')} in {milliseconds(number(entry, 'took'))}"
     return Line("summarizer", Tone.HANDOFF, words + why, "✎")
-
-
-def _summary_failed(entry: JournalEntry) -> Line:
-    words = f"no Brief for {text(entry, 'reader')}: {text(entry, 'why')}"
-    return Line("summarizer", Tone.TROUBLE, words, "✗")
-
-
-def _handoff_asked(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.HANDOFF, f"hands over to {text(entry, 'to')}: {text(entry, 'reason')}", "⇄")
-
-
-def _handoff_committed(entry: JournalEntry) -> Line:
-    took = milliseconds(number(entry, "took"))
-    return Line(text(entry, "to"), Tone.HANDOFF, f"takes over from {text(entry, 'agent')} after {took}", "⇄")
-
-
-def _handoff_gap(entry: JournalEntry) -> Line:
-    gap = milliseconds(number(entry, "gap"))
-    return Line(text(entry, "agent"), Tone.HANDOFF, f"first audio {gap} after the handoff was asked for", "⇄")
-
-
-def _handoff_failed(entry: JournalEntry) -> Line:
-    words = f"keeps the floor: {text(entry, 'to')} could not start ({text(entry, 'why')})"
-    return Line(text(entry, "agent"), Tone.TROUBLE, words, "✗")
-
-
-def _handoff_withdrawn(entry: JournalEntry) -> Line:
-    words = f"keeps the floor: the handoff to {text(entry, 'to')} was withdrawn"
-    return Line(text(entry, "agent"), Tone.TROUBLE, words, "✗")
-
-
-def _session_crashed(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.TROUBLE, f"crashed: {text(entry, 'error')}", "✗")
-
-
-def _session_restarting(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.TROUBLE, f"starts again in {milliseconds(number(entry, 'delay'))}", "↻")
-
-
-def _restarts_exhausted(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.TROUBLE, f"does not start again: {text(entry, 'error')}", "✗")
-
-
-def _goodbye_started(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.END, f"says goodbye ({text(entry, 'reason')})", "◇")
 
 
 def _goodbye_heard(entry: JournalEntry) -> Line:
@@ -178,13 +152,10 @@ def _digit_pressed(entry: JournalEntry) -> Line:
 
 
 def _caller_silent(entry: JournalEntry) -> Line:
-    words = f"the caller has said nothing for {number(entry, 'seconds'):.0f} s: asks for the {_nth(entry)} time"
-    return Line(text(entry, "agent"), Tone.STEP, words, "⧗")
-
-
-def _nth(entry: JournalEntry) -> str:
     count = round(number(entry, "asked"))
-    return {1: "first", 2: "second", 3: "third"}.get(count, f"{count}th")
+    nth = {1: "first", 2: "second", 3: "third"}.get(count, f"{count}th")
+    words = f"the caller has said nothing for {number(entry, 'seconds'):.0f} s: asks for the {nth} time"
+    return Line(text(entry, "agent"), Tone.STEP, words, "⧗")
 
 
 def _machine_detected(entry: JournalEntry) -> Line:
@@ -192,42 +163,8 @@ def _machine_detected(entry: JournalEntry) -> Line:
     return Line("line", Tone.STEP, f"Twilio says who has answered: {text(entry, 'verdict')}{left}", "☏")
 
 
-def _closing_unsaid(entry: JournalEntry) -> Line:
-    return Line("line", Tone.TROUBLE, f"ends the call without an agent ({text(entry, 'outcome')})", "☏")
-
-
 def _caller_hung_up(entry: JournalEntry) -> Line:
-    return Line("caller", Tone.END, f"hung up ({text(entry, 'how')})", "☏")
-
-
-def _warning_reported(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.TROUBLE, f"{text(entry, 'code')}: {text(entry, 'description')}", "!")
-
-
-def _frame_refused(entry: JournalEntry) -> Line:
-    return Line(text(entry, "where"), Tone.TROUBLE, f"frame refused: {text(entry, 'why')}", "!")
-
-
-def _unrecognised(entry: JournalEntry) -> Line:
-    return Line(text(entry, "where"), Tone.STEP, f"passed over an unknown message: {text(entry, 'what')}", "?")
-
-
-def _actor_crashed(entry: JournalEntry) -> Line:
-    return Line(text(entry, "actor"), Tone.TROUBLE, f"crashed: {text(entry, 'error')}", "✗")
-
-
-def _transfer_asked(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.HANDOFF, f"puts the caller through: {text(entry, 'reason')}", "⇄")
-
-
-def _transfer_failed(entry: JournalEntry) -> Line:
-    return Line(text(entry, "agent"), Tone.TROUBLE, f"keeps the caller: {text(entry, 'why')}", "✗")
-
-
-def _call_parked(entry: JournalEntry) -> Line:
-    return Line(
-        "line", Tone.STEP, f"the stream is over after {number(entry, 'duration'):.1f} s; a person is called", "☏"
-    )
+    return Line("caller", Tone.END, left_by(text(entry, "how")), "☏")
 
 
 def _call_resumed(entry: JournalEntry) -> Line:
@@ -237,7 +174,7 @@ def _call_resumed(entry: JournalEntry) -> Line:
 
 
 def person_acted(did: str) -> Line:
-    """Tell what a person does to whom the call is put through; the journal knows nothing of it."""
+    """Tell what the person at the other end of a transfer does; the journal knows nothing of it."""
     return Line("person", Tone.STEP, did, "☏")
 
 
@@ -246,50 +183,17 @@ def whispered(words: str) -> Line:
     return Line("person", Tone.AGENT, f"[hears] {words}")
 
 
-def _call_ended(entry: JournalEntry) -> Line:
-    words = f"the call is over after {number(entry, 'duration'):.1f} s: {text(entry, 'outcome')}"
-    return Line("line", Tone.END, words, "☏")
-
-
-_TELLERS: Mapping[str, Callable[[JournalEntry], Line | None]] = {
-    "call_started": _call_started,
-    "session_connecting": _connecting,
-    "session_ready": _ready,
-    "session_failed": _session_failed,
-    "floor_taken": _floor_taken,
-    "turn_heard": _turn_heard,
-    "turn_cut_off": _turn_cut_off,
-    "reply_text": _reply_text,
-    "reply_ended": _reply_ended,
-    "barge_in": _barge_in,
-    "silence_met": _silence_met,
-    "function_called": _function_called,
-    "function_answered": _function_answered,
-    "function_withdrawn": _function_withdrawn,
+_VARYING: Mapping[str, Callable[[JournalEntry], Line | None]] = {
     "brief_ready": _brief_ready,
-    "summary_failed": _summary_failed,
-    "handoff_asked": _handoff_asked,
-    "handoff_committed": _handoff_committed,
-    "handoff_gap": _handoff_gap,
-    "handoff_failed": _handoff_failed,
-    "handoff_withdrawn": _handoff_withdrawn,
-    "session_crashed": _session_crashed,
-    "session_restarting": _session_restarting,
-    "restarts_exhausted": _restarts_exhausted,
-    "goodbye_started": _goodbye_started,
-    "goodbye_heard": _goodbye_heard,
-    "digit_pressed": _digit_pressed,
-    "caller_silent": _caller_silent,
-    "machine_detected": _machine_detected,
-    "closing_unsaid": _closing_unsaid,
-    "caller_hung_up": _caller_hung_up,
-    "warning_reported": _warning_reported,
-    "frame_refused": _frame_refused,
-    "unrecognised": _unrecognised,
-    "actor_crashed": _actor_crashed,
-    "transfer_asked": _transfer_asked,
-    "transfer_failed": _transfer_failed,
-    "call_parked": _call_parked,
     "call_resumed": _call_resumed,
-    "call_ended": _call_ended,
+    "caller_hung_up": _caller_hung_up,
+    "caller_silent": _caller_silent,
+    "digit_pressed": _digit_pressed,
+    "function_answered": _function_answered,
+    "function_called": _function_called,
+    "goodbye_heard": _goodbye_heard,
+    "machine_detected": _machine_detected,
+    "reply_ended": _reply_ended,
+    "session_connecting": _connecting,
+    "silence_met": _silence_met,
 }

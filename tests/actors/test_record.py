@@ -93,10 +93,29 @@ def test_each_agent_has_its_time_on_the_floor() -> None:
     ) == (AgentStint("qualifier", 1.0, 9.0), AgentStint("advisor", 9.0, 20.0))
 
 
+def test_a_session_that_was_renewed_counts_as_no_restart() -> None:
+    assert stints(
+        (1.0, facts.FloorTaken("qualifier", 1, 0)),
+        (3.0, facts.FloorLeft("qualifier", 1, "spent")),
+        (3.5, facts.FloorTaken("qualifier", 2, 120)),
+        (8.0, facts.CallEnded("completed", 8.0, {})),
+    ) == (AgentStint("qualifier", 1.0, 8.0, restarts=0),)
+
+
+def test_restarts_before_the_floor_was_taken_are_the_agents_too() -> None:
+    assert stints(
+        (0.5, facts.SessionRestarting("qualifier", 0.1, "refused")),
+        (0.7, facts.SessionRestarting("qualifier", 0.1, "refused")),
+        (1.0, facts.FloorTaken("qualifier", 3, 0)),
+        (8.0, facts.CallEnded("completed", 8.0, {})),
+    ) == (AgentStint("qualifier", 1.0, 8.0, restarts=2),)
+
+
 def test_an_agent_that_was_restarted_has_one_stint() -> None:
     assert stints(
         (1.0, facts.FloorTaken("qualifier", 1, 0)),
         (3.0, facts.FloorLeft("qualifier", 1, "crashed")),
+        (3.1, facts.SessionRestarting("qualifier", 0.1, "crashed")),
         (3.5, facts.FloorTaken("qualifier", 2, 120)),
         (8.0, facts.FloorLeft("qualifier", 2, "crashed")),
         (20.0, facts.CallEnded("no_agent", 20.0, {})),

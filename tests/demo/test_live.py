@@ -159,7 +159,7 @@ PLAIN = [
         "line         ☏ Twilio says who has answered: human, and the call goes on",
     ),
     (fact("closing_unsaid", outcome="drained"), "line         ☏ ends the call without an agent (drained)"),
-    (fact("caller_hung_up", how="stop"), "caller       ☏ hung up (stop)"),
+    (fact("caller_hung_up", how="stop"), "caller       ☏ hung up"),
     (fact("warning_reported", agent="closer", code="SLOW", description="slow"), "closer       ! SLOW: slow"),
     (
         fact("silence_met", agent="closer", seconds=3.1, filled_by="agent"),
@@ -285,3 +285,11 @@ def test_what_the_call_knows_nothing_of_can_be_told() -> None:
 
     lines = [" ".join(line.split()) for line in output_of(console).splitlines()]
     assert lines == ["3.00 person [hears] A caller for you.", "4.50 person ☏ pressed 1"]
+
+
+@pytest.mark.parametrize("how", ["disconnect", "nonsense", "no media", "reads nothing", "plays nothing", "new reason"])
+def test_a_caller_who_was_cut_off_has_not_hung_up(how: str) -> None:
+    line = shown(log_console(), fact("caller_hung_up", how=how))
+
+    assert "was cut off" in line
+    assert "hung up" not in line

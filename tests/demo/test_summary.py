@@ -80,3 +80,33 @@ def test_markup_in_what_was_said_stays_text() -> None:
     record["functions"] = [{"name": "f", "arguments": {"a": "[red]x[/red]"}, "result": "[/]", "ok": True}]
 
     assert "[red]x[/red]" in printed(record)
+
+
+def test_at_80_columns_no_word_of_a_function_is_cut() -> None:
+    record = sample_record()
+    record["functions"] = [
+        {
+            "at": 99.4,
+            "agent": "closer",
+            "name": "schedule_followup",
+            "arguments": {"preferred_timeframe": "next Wednesday afternoon", "notes": "formal consultation"},
+            "result": {"recorded": True, "preferred_timeframe": "next Wednesday afternoon"},
+            "ok": True,
+        }
+    ]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary(record, sample_journal()))
+    assert isinstance(console.file, io.StringIO)
+    written = console.file.getvalue()
+
+    assert max(map(len, written.splitlines())) <= 80
+    for word in ("schedule_followup", "preferred_timeframe", "afternoon", "consultation"):
+        assert word in written, word
+
+
+def test_the_headline_and_the_table_agree_about_restarts() -> None:
+    record = {"restarts": 3, "agents": [{"agent": "qualifier", "started": 0.0, "ended": 9.0, "restarts": 1}]}
+    written = printed(record)
+
+    assert "3 restarts" in written
+    assert row(written, "qualifier", "an agent") == ["qualifier 0.0–9.0 s 1", "an agent that never had the floor 2"]
