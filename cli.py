@@ -9,15 +9,18 @@ a list of calls does not take two seconds.
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import httpx
+import orjson
 import trio
 import typer
 from rich.console import Console
-from rich.table import Table
+from typer.core import TyperCommand
 
+from actors.supervision import root_cause
 from setting_values import http_url
 from settings import (
     API_TOKEN,
@@ -29,7 +32,7 @@ from settings import (
     read_one,
 )
 from store.records import UNANSWERED
-from web.logs import configure_logs, mask
+from web.logs import configure_logs
 from web.operator import Operator, OperatorError, Shown
 
 if TYPE_CHECKING:
@@ -50,13 +53,33 @@ ServerOption = Annotated[
     str | None,
     typer.Option("--server", metavar="URL", help="The switchboard to ask; LEAD_SERVER_EXTERNAL_URL if unset."),
 ]
-ScenarioOption = Annotated[str, typer.Option(help="A shipped scenario's name, or a TOML file.")]
+ScenarioOption = Annotated[str, typer.Option(help="A shipped scenario (listed below), or a TOML file.")]
 FaultOption = Annotated[
-    list[str] | None, typer.Option("--fault", metavar="LINE", help="Such as 'deepgram: drop after 8 s'.")
+    list[str] | None, typer.Option("--fault", metavar="LINE", help="A fault, such as 'deepgram: drop after 8 s'.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print what the server answered, as JSON.")]
 
 _LAST_PORT = 65535
-_TABLE_WIDTH = 120
+
+
+class ListsScenarios(TyperCommand):
+    """A command whose help ends with the scenarios and faults there are."""
+
+    @property
+    def epilog(self) -> str | None:
+        """Return the lists, read only when help is asked for."""
+        from simulators.fault_lines import FORMS
+        from simulators.scenario import shipped_scenarios
+
+        faults: dict[str, list[str]] = {}
+        for form in FORMS:
+            faults.setdefault(form.target, []).append(form.example)
+        lists = [f"Faults of {target}: {'; '.join(examples)}." for target, examples in faults.items()]
+        return "\n\n".join([f"Scenarios: {', '.join(shipped_scenarios())}.", *lists, "More: docs/simulators.md."])
+
+    @epilog.setter
+    def epilog(self, value: str | None) -> None:
+        pass  # typer sets it from the decorator
 
 
 class OnMachine(Enum):
@@ -78,13 +101,6 @@ class Service(Enum):
 def _fail(message: str, status: int = 1) -> NoReturn:
     err.print(message, style="red", markup=False, soft_wrap=True)
     raise typer.Exit(status)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
 
 
 def _settings() -> Settings:
@@ -115,12 +131,36 @@ def _usual_server(token: str | None) -> str:
     return f"http://127.0.0.1:{read_one(found, LEAD_SERVER_PORT)}"
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"switchboard {version('switchboard-voice')}")
+        raise typer.Exit
+
+
+@commands.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass  # the callback of the option does the work
+
+
 @commands.command()
-def serve() -> None:
+def serve(
+    number: Annotated[
+        str | None, typer.Argument(metavar="[NUMBER]", help="With --call: E.164; LEAD_PHONE_NUMBER if unset.")
+    ] = None,
+    call_too: Annotated[
+        bool, typer.Option("--call", help="Call NUMBER as soon as the server listens, and follow the call.")
+    ] = False,
+) -> None:
     """Serve calls until SIGTERM or Ctrl-C, then let the running ones end."""
     from agents.roster import RosterError
     from web.serving import serve as serve_calls
 
+    if number is not None and not call_too:
+        _fail(f"To call {number}, write: switchboard serve --call {number}", 2)
     settings = _settings()
     configure_logs(settings.secrets())
 
@@ -128,14 +168,26 @@ def serve() -> None:
         async with trio.open_nursery() as nursery:
             addresses: Sequence[str] = await nursery.start(partial(serve_calls, settings))
             err.print(f"Listening on {', '.join(addresses)}; Twilio comes to {settings.lead_server_external_url}")
+            if call_too:
+                nursery.start_soon(_call_from_here, settings, addresses[0], number)
 
     problem = ""
     try:
         trio.run(run)
     except* (OSError, RosterError) as group:
-        problem = f"Cannot serve: {_first(group)}"
+        problem = f"Cannot serve: {root_cause(group)}"
     if problem:
         _fail(problem)
+
+
+async def _call_from_here(settings: Settings, address: str, number: str | None) -> None:
+    """Order a call from the server of this process and follow it; what goes wrong is told, and the server goes on."""
+    headers = {"Authorization": f"Bearer {settings.api_token}"} if settings.api_token else {}
+    try:
+        await _follow_call(httpx.AsyncClient(base_url=address, headers=headers, timeout=30), number, {}, {})
+    except OperatorError as exc:
+        err.print(str(exc), style="red", markup=False, soft_wrap=True)
+    err.print("The server goes on; Ctrl-C ends it.")
 
 
 def _context(pairs: Sequence[str]) -> Mapping[str, str]:
@@ -217,40 +269,30 @@ async def _recent(client: httpx.AsyncClient, limit: int) -> Sequence[Shown]:
         return await Operator(client).recent(limit)
 
 
-def _row(one: Shown) -> Sequence[str]:
-    started = str(one.get("started_at") or one.get("created_at") or "")
-    duration, stints = one.get("duration"), one.get("agents")
-    arrow = "->" if one["direction"] == "outbound" else "<-"
-    return (
-        started[5:16].replace("T", " "),
-        str(one.get("call_sid") or one.get("id")),
-        f"{arrow} {mask(str(one['caller'])) or 'unknown'}",
-        str(one.get("outcome") or one["status"]),
-        f"{duration:.0f}" if isinstance(duration, int | float) else "",
-        ", ".join(str(stint["agent"]) for stint in stints) if isinstance(stints, list) else "",
-    )
-
-
 @commands.command()
 def calls(
     server: ServerOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many calls.")] = 20,
+    as_json: JsonOption = False,
 ) -> None:
     """List live and recent calls."""
+    from web.showing import call_lines
+
+    client = _client(server)
     try:
-        shown = trio.run(_recent, _client(server), limit)
+        shown = trio.run(_recent, client, limit)
     except OperatorError as exc:
         _fail(str(exc))
-    table = Table(box=None)
-    table.add_column("started", no_wrap=True, min_width=11)
-    table.add_column("call", no_wrap=True, min_width=34)
-    for heading in ("caller", "state", "seconds", "agents"):
-        table.add_column(heading, no_wrap=True)
-    for one in shown:
-        table.add_row(*_row(one))
-    # a line that is too long for a terminal goes on below, and for a pipe none is: what is cut off cannot be read
-    wide = Console(highlight=False, width=max(out.width, _TABLE_WIDTH))
-    wide.print(table if shown else "No calls yet.", crop=False)
+    if as_json:
+        _print_json(shown)
+        return
+    width = out.width if out.is_terminal else None
+    for line in call_lines(shown, width) if shown else [f"No calls known to the worker at {client.base_url}."]:
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def _print_json(shown: object) -> None:
+    out.print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
 
 
 async def _one(client: httpx.AsyncClient, name: str) -> Shown:
@@ -262,13 +304,18 @@ async def _one(client: httpx.AsyncClient, name: str) -> Shown:
 def show(
     name: Annotated[str, typer.Argument(metavar="ID", help="A call's id or SID, as `switchboard calls` lists it.")],
     server: ServerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show one call: its agents, handoffs, functions, and every word."""
+    """Show one call: its agents, handoffs, Briefs, functions, facts, and every word."""
     from store.records import RecordError
     from web.showing import lines
 
     try:
-        for line in lines(trio.run(_one, _client(server), name)):
+        shown = trio.run(_one, _client(server), name)
+        if as_json:
+            _print_json(shown)
+            return
+        for line in lines(shown):
             out.print(line, markup=False, soft_wrap=True)
     except (OperatorError, RecordError) as exc:
         _fail(str(exc))
@@ -314,7 +361,7 @@ async def _start_groq(nursery: trio.Nursery, _scenario: "Scenario", port: int, f
     out.print(f"GROQ_BASE_URL=http://127.0.0.1:{bound}")
 
 
-@commands.command()
+@commands.command(cls=ListsScenarios)
 def simulate(
     service: Annotated[Service, typer.Argument(help="What to simulate.")],
     port: Annotated[
@@ -326,14 +373,15 @@ def simulate(
     """Simulate Deepgram, Twilio or Groq on a port, until Ctrl-C; prints the settings that lead there."""
     from simulators.faults import FaultError
     from simulators.scenario import ScenarioError
+    from simulators.speech import SpeechError
 
     problem, status = "", 0
     try:
         trio.run(_simulate, service, port, scenario, tuple(fault or ()))
-    except* (FaultError, ScenarioError) as group:
-        problem, status = str(_first(group)), 2
+    except* (FaultError, ScenarioError, SpeechError) as group:
+        problem, status = str(root_cause(group)), 2
     except* OSError as group:
-        problem, status = f"Cannot listen on port {port}: {_first(group)}", 1
+        problem, status = f"Cannot listen on port {port}: {root_cause(group)}", 1
     except* KeyboardInterrupt:
         err.print("stopped")
     if problem:
@@ -351,7 +399,7 @@ def check() -> None:
     try:
         findings = trio.run(check_everything, _settings())
     except* RosterError as group:
-        problem = f"Cannot check: {_first(group)}"
+        problem = f"Cannot check: {root_cause(group)}"
     if problem:
         _fail(problem)
     for finding in findings:
@@ -363,11 +411,11 @@ def check() -> None:
     raise typer.Exit(0 if all(finding.well for finding in findings) else 1)
 
 
-@commands.command()
+@commands.command(cls=ListsScenarios)
 def demo(
     scenario: ScenarioOption = "sale",
     speed: Annotated[
-        float, typer.Option(help="So many times real time.")
+        float, typer.Option(help="Playback speed, as a multiple of real time.")
     ] = 8.0,  # as demo.options says; importing it here would cost every command its start-up
     folder: Annotated[Path, typer.Option("--out", help="Where the recording and the picture go.")] = Path(
         "switchboard-demo"

@@ -9,6 +9,7 @@ in a `repr`. Blank means unset.
 import os
 from collections.abc import Callable, Mapping
 from enum import Enum
+from io import StringIO
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 from urllib.parse import unquote, urlsplit
@@ -82,9 +83,30 @@ class SettingsError(Exception):
 
 
 def environment(dotenv: Path = Path(".env")) -> Mapping[str, str]:
-    """Return the process environment over what a `.env` file says; neither is changed."""
-    written = {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
-    return {**written, **os.environ}
+    """Return the process environment over what a `.env` file says; neither is changed.
+
+    Raises: `SettingsError` when the file cannot be read as UTF-8.
+    """
+    return {**_written_in(dotenv), **os.environ}
+
+
+def _written_in(dotenv: Path) -> Mapping[str, str]:
+    if not dotenv.exists():
+        return {}
+    try:
+        text = dotenv.read_bytes().decode("utf-8-sig")
+    except OSError as exc:
+        raise SettingsError(
+            (f"{dotenv} cannot be read: {exc.strerror}. Make it a text file that this user can read.",)
+        ) from exc
+    except UnicodeDecodeError as exc:
+        line = exc.object[: exc.start].count(b"\n") + 1
+        problem = f"{dotenv} is not UTF-8 (line {line}). Save it as UTF-8: in most editors, Save with Encoding."
+        raise SettingsError((problem,)) from exc
+    if "\0" in text:
+        raise SettingsError((f"{dotenv} has NUL characters, as UTF-16 has. Save it as UTF-8.",))
+    found = dotenv_values(stream=StringIO(text))
+    return {name: value for name, value in found.items() if value is not None}
 
 
 @attrs.frozen

@@ -21,6 +21,8 @@ from rich.text import Text
 from trio.testing import MockClock
 
 from actors.journal import Entry
+from actors.supervision import root_cause
+from agents.roster import RosterError
 from demo.facts import JournalEntry
 from demo.live import LiveView
 from demo.options import DemoOptions, OptionsError, Rehearsal, read_options
@@ -30,7 +32,9 @@ from demo.telling import person_acted, whispered
 from demo.timeline import render_timeline
 from demo.verdict import shortcomings, unanswered
 from demo.warmup import warm_up
+from settings import SettingsError
 from simulators.scenario import Scenario
+from simulators.speech import SpeechError
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.log import LogEntry, PersonActed, VerbExecuted
 from web.logs import configure_logs
@@ -50,14 +54,19 @@ def main(options: DemoOptions, console: Console | None = None) -> int:
     """Run the demo and return its exit status: 0 when the call went as its scenario says."""
     console = console or Console()
     configure_logs(level=logging.ERROR)
+    status, problem = FAILED, ""
     try:
         rehearsal = read_options(options)
-        return trio.run(partial(_until_interrupted, rehearsal, console), clock=MockClock(rate=rehearsal.speed))
-    except OptionsError as exc:
-        _tell(console, f"switchboard demo: {exc}", "red")
-        return MISUSED
-    except KeyboardInterrupt:
-        return _interrupted(console)
+        status = trio.run(partial(_until_interrupted, rehearsal, console), clock=MockClock(rate=rehearsal.speed))
+    except* OptionsError as group:
+        status, problem = MISUSED, f"switchboard demo: {root_cause(group)}"
+    except* (RosterError, SettingsError, SpeechError, OSError) as group:
+        problem = f"The demo cannot be played: {root_cause(group)}"
+    except* KeyboardInterrupt:
+        status = _interrupted(console)
+    if problem:
+        _tell(console, problem, "red")
+    return status
 
 
 async def run_demo(options: DemoOptions, console: Console | None = None) -> int:

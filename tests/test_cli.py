@@ -1,6 +1,8 @@
 """The command line asks, prints, and says with its exit status how it went."""
 
+import json
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import attrs
@@ -13,13 +15,16 @@ from typer.testing import CliRunner, Result
 import cli
 from agents.roster import Problem, RosterError
 from demo.options import DemoOptions
-from settings import Settings
+from settings import Settings, environment
 from simulators.deepgram import ServedAt
+from simulators.fault_lines import FORMS
+from simulators.scenario import shipped_scenarios
 from simulators.twilio import TwilioKnobs
-from store.records import AgentStint, TurnRecord
+from store.records import AgentStint, HandoffRecord, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, ORIGIN, Exchange, client_of, exchange, record
 from web.checkup import Finding
 from web.operator import Operator, OperatorError
+from web.showing import call_lines
 from web.telephony import CallOptions
 
 
@@ -134,7 +139,9 @@ def test_a_call_that_nobody_knows_cannot_be_shown(there: Exchange) -> None:
 
 
 def test_no_calls_is_no_table(there: Exchange) -> None:
-    assert run("calls").output == "No calls yet.\n"
+    told = run("calls").output
+
+    assert told.startswith("No calls known to the worker at http")  # another worker may have some
 
 
 def test_a_server_that_is_not_there_is_told() -> None:
@@ -349,3 +356,126 @@ def test_asking_for_nothing_shows_what_there_is(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SystemExit) as asked:
         cli.main()
     assert asked.value.code == 2
+
+
+def test_a_list_for_a_narrow_terminal_fits_and_cuts_no_word() -> None:
+    stints = [{"agent": agent} for agent in ("qualifier", "advisor", "closer")]
+    call = {
+        "call_sid": CALL_SID,
+        "direction": "outbound",
+        "caller": LEAD,
+        "status": "completed",
+        "outcome": "transfer_unknown",
+        "started_at": "2026-11-28T05:36:00.000+00:00",
+        "duration": 1799.6,
+        "agents": stints,
+    }
+
+    written = list(call_lines([call], 80))
+
+    assert max(map(len, written)) <= 80
+    assert written[1].split() == ["11-28", "05:36", CALL_SID, "->", "+***00", "transfer_unknown", "1800"]
+    assert written[2].split() == ["qualifier,", "advisor,", "closer"]
+
+
+@pytest.mark.parametrize("command", ["calls", "show"])
+def test_what_the_server_answered_can_be_had_as_json(command: str, there: Exchange) -> None:
+    trio.run(there.records.save, record())
+
+    done = run(command, *([CALL_SID] if command == "show" else []), "--json")
+
+    answered = json.loads(done.output)
+    assert (answered if command == "show" else answered[0])["call_sid"] == CALL_SID
+
+
+def test_a_call_is_shown_with_its_facts_and_the_brief_of_each_handoff(there: Exchange) -> None:
+    brief = {"name": "John", "summary": "Wants to retire at sixty."}
+    handoff = HandoffRecord("qualifier", "advisor", 38.3, 0.32, "groq", "agreed to talk to an advisor", brief)
+    trio.run(there.records.save, record(handoffs=(handoff,), facts={"preferred_timeframe": "next Wednesday"}))
+
+    done = run("show", CALL_SID)
+
+    for line in (
+        "because: agreed to talk to an advisor",
+        "name: John",
+        "summary: Wants to retire at sixty.",
+        "preferred_timeframe: next Wednesday",
+    ):
+        assert line in done.output, line
+
+
+def test_the_version_is_told() -> None:
+    done = run("--version")
+
+    assert (done.exit_code, done.output) == (0, f"switchboard {version('switchboard-voice')}\n")
+
+
+@pytest.mark.parametrize("command", ["demo", "simulate"])
+def test_help_lists_scenarios_and_faults(command: str) -> None:
+    told = " ".join(run(command, "--help").output.split())
+
+    assert all(name in told for name in shipped_scenarios())
+    assert all(" ".join(form.example.split()) in told for form in FORMS)
+
+
+async def _listen(settings: Settings, *, task_status: trio.TaskStatus[Sequence[str]]) -> None:
+    task_status.started(["http://127.0.0.1:8000"])
+    await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize(("given", "number"), [((), None), ((LEAD,), LEAD)])
+def test_serving_can_call_at_once(given: tuple[str, ...], number: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    ordered: list[tuple[str, str | None, str | None]] = []
+
+    async def follow(client: httpx.AsyncClient, to: str | None, *_: object) -> int:
+        await client.aclose()
+        ordered.append((str(client.base_url).rstrip("/"), to, client.headers.get("authorization")))
+        return 0
+
+    monkeypatch.setattr("web.serving.serve", _listen)
+    monkeypatch.setattr("cli._follow_call", follow)
+    done = run("serve", "--call", *given)
+
+    assert (done.exit_code, "Ctrl-C" in done.output) == (0, True)
+    assert ordered == [("http://127.0.0.1:8000", number, f"Bearer {API_TOKEN}")]
+
+
+def test_a_call_that_cannot_be_ordered_does_not_end_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def follow(client: httpx.AsyncClient, *_: object) -> int:
+        await client.aclose()
+        raise OperatorError("LEAD_PHONE_NUMBER is not set.")
+
+    monkeypatch.setattr("web.serving.serve", _listen)
+    monkeypatch.setattr("cli._follow_call", follow)
+    done = run("serve", "--call")
+
+    assert (done.exit_code, "LEAD_PHONE_NUMBER is not set." in done.output) == (0, True)
+
+
+def test_a_number_without_call_is_explained() -> None:
+    done = run("serve", LEAD)
+
+    assert (done.exit_code, f"switchboard serve --call {LEAD}" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("MAX_CALLS=5\n".encode("utf-16"), "is not UTF-8 (line 1)"),
+        ("MAX_CALLS=5\nNAME=Zoë\n".encode("latin-1"), "is not UTF-8 (line 2)"),
+        ("MAX_CALLS=5\n".encode("utf-16-le"), "NUL characters"),
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "check", "calls"])
+def test_a_dotenv_file_in_another_encoding_is_told(command: str, written: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(written)
+
+    done = run(command)
+
+    assert (done.exit_code, told in done.output, "Save it as UTF-8" in done.output) == (2, True, True), done.output
+
+
+def test_a_dotenv_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("\ufeffSWITCHBOARD_PROBE=5\n".encode())
+
+    assert environment()["SWITCHBOARD_PROBE"] == "5"

@@ -1,10 +1,10 @@
-"""One call as an operator reads it: who, how long, how it went, and every word.
+"""Calls as text for an operator's terminal.
 
-`lines` turns what a server shows of a call into text, and does nothing else. A call that is not over has no record yet
-and says how it stands. `RecordError` is raised for a record that this version cannot read.
+`lines` writes one call: its parties, agents, handoffs, functions, facts and words. `call_lines` writes a list of calls.
+Both only turn what a server shows into text. A call that is not over has no record yet; its state is written instead.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
@@ -28,6 +28,7 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
         return
     yield f"{record.started_at}  {record.outcome} after {record.duration:.1f} s{_picked_up(record)}"
     yield from _floor(record)
+    yield from _section("facts", [f"  {name}: {value}" for name, value in record.facts.items()])
     yield from _section("functions", [_function(function) for function in record.functions])
     yield from _section("transcript", [_turn(turn) for turn in record.transcript])
     yield from _section("faults", [f"  {fault}" for fault in record.faults])
@@ -38,6 +39,38 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
         f"{frames.agent_in} from agents ({frames.agent_sent} sent on, {frames.dropped} dropped)"
     )
     yield _usage(record)
+
+
+def call_lines(calls: Sequence[Mapping[str, object]], width: int | None = None) -> Iterator[str]:
+    """Write a list of calls, a line each; where `width` columns are too few, the agents go on a line of their own."""
+    rows = [_HEADINGS, *map(_row, calls)]
+    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    is_narrow = width is not None and sum(sizes) + 2 * len(sizes) > width
+    for row in rows:
+        *fields, agents = (field.ljust(size) for field, size in zip(row, sizes, strict=True))
+        if not is_narrow:
+            yield "  ".join([*fields, agents]).rstrip()
+            continue
+        yield " ".join(fields).rstrip()
+        if agents.strip() and row is not _HEADINGS:
+            yield f"            {agents.rstrip()}"
+
+
+_HEADINGS = ("started", "call", "caller", "state", "s", "agents")
+
+
+def _row(call: Mapping[str, object]) -> tuple[str, ...]:
+    started = str(call.get("started_at") or call.get("created_at") or "")
+    duration, stints = call.get("duration"), call.get("agents")
+    arrow = "->" if call["direction"] == "outbound" else "<-"
+    return (
+        started[5:16].replace("T", " "),
+        str(call.get("call_sid") or call.get("id")),
+        f"{arrow} {mask(str(call['caller'])) or 'unknown'}",
+        str(call.get("outcome") or call["status"]),
+        f"{duration:.0f}" if isinstance(duration, int | float) else "",
+        ", ".join(str(stint["agent"]) for stint in stints) if isinstance(stints, list) else "",
+    )
 
 
 def _picked_up(record: CallRecord) -> str:
@@ -62,6 +95,9 @@ def _floor(record: CallRecord) -> Iterator[str]:
         gap = f"{handoff.gap:.2f} s of silence" if handoff.gap is not None else "never heard"
         brief = f", brief from {handoff.brief_source}" if handoff.brief_source else ""
         handoffs.append(f"  {handoff.asked_at:7.1f}  {handoff.from_agent} to {handoff.to_agent}: {gap}{brief}")
+        if handoff.cause:
+            handoffs.append(f"           because: {handoff.cause}")
+        handoffs.extend(f"           {name}: {value}" for name, value in handoff.brief.items())
     yield from _section("handoffs", handoffs)
 
 

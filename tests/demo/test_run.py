@@ -5,16 +5,19 @@ from pathlib import Path
 
 import orjson
 import pytest
+import trio
 from rich.console import Console
 from trio.testing import MockClock
 
+from agents.roster import Problem, RosterError
 from demo.options import DemoOptions
-from demo.run import FAILED, keep, run_demo
+from demo.run import FAILED, keep, main, run_demo
 from demo.stage import HOST, LINE, Door, Keys, demo_settings
 from demo.verdict import spoken_words
-from settings import is_phone_number
+from settings import SettingsError, is_phone_number
 from simulators.deepgram import ServedAt
 from simulators.scenario import load_scenario, shipped_scenarios
+from simulators.speech import SpeechError
 from tests.demo.sample import sample_journal
 
 
@@ -110,3 +113,29 @@ async def test_folder_that_cannot_be_made_is_said_plainly(autojump_clock: MockCl
     assert status == FAILED
     assert isinstance(console.file, io.StringIO)
     assert "it cannot write to /proc/nowhere/demo" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RosterError([Problem("agents/advisor.py", "line 82", "syntax error: invalid syntax")]),
+        SpeechError("espeak-ng is not installed"),
+        OSError(98, "Address already in use"),
+        SettingsError(("MAX_CALLS is missing.",)),
+    ],
+)
+def test_a_demo_that_cannot_be_played_says_why_in_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def perform(*_: object) -> int:
+        await trio.lowlevel.checkpoint()
+        raise error
+
+    monkeypatch.setattr("demo.run._perform", perform)
+    monkeypatch.setattr("demo.run.configure_logs", lambda **_: None)
+    console = Console(file=io.StringIO(), width=200)
+
+    status = main(DemoOptions(), console)
+
+    assert isinstance(console.file, io.StringIO)
+    written = console.file.getvalue()
+    assert status == FAILED
+    assert f"The demo cannot be played: {error}".split() == written.split()

@@ -1,5 +1,6 @@
 """The platform is told the truth about this worker, and nothing about its callers."""
 
+import pytest
 from trio.testing import MockClock
 
 from tests.web.fakes import CALL_SID, LEAD, exchange, voice_form
@@ -58,3 +59,13 @@ async def test_what_has_no_route_is_counted_under_none(autojump_clock: MockClock
 
     assert 'switchboard_http_requests_total{method="none",route="none",status="404"} 2.0' in text
     assert LEAD not in text
+
+
+@pytest.mark.parametrize("path", ["/call", "/calls/", "/twilio/voice/", "/nowhere"])
+async def test_a_path_that_is_not_there_is_answered_with_those_that_are(path: str) -> None:
+    async with exchange().client() as client:
+        answered = await client.get(path)
+
+    assert answered.status_code == 404
+    for route in ("POST /calls", "GET /calls", "GET /calls/<name>", "DELETE /calls/<name>", "GET /healthz"):
+        assert route in answered.json()["fix"], answered.json()
