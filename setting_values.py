@@ -12,6 +12,12 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 LONGEST_SENTENCE = 500
+_PRIVATE_ZONES = (
+    "local", "localdomain", "internal", "intranet", "private", "lan", "home", "home.arpa", "corp", "mail", "test",
+    "invalid", "onion", "alt",
+)  # fmt: skip
+"""Names that the public DNS keeps free: RFC 2606, 6761, 6762, 7686, 8375 and 9476, and ICANN's list of collisions."""
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def is_loopback(host: str) -> bool:
@@ -23,6 +29,26 @@ def is_loopback(host: str) -> bool:
         return ip_address(bare).is_loopback
     except ValueError:
         return False
+
+
+def why_unreachable(host: str) -> str | None:
+    """Say why nobody on the internet reaches `host`; None if it may be reached."""
+    bare = host.strip("[]").lower()
+    if is_loopback(bare):
+        return "is this machine itself"
+    try:
+        address = ip_address(bare)
+    except ValueError:
+        return _why_private_name(bare)
+    address = getattr(address, "ipv4_mapped", None) or address
+    return None if address.is_global and not address.is_multicast else "is no address of the public internet"
+
+
+def _why_private_name(name: str) -> str | None:
+    if "." not in name:
+        return "is a name without a domain"
+    zone = next((zone for zone in _PRIVATE_ZONES if name.endswith(f".{zone}")), None)
+    return None if zone is None else f"ends with .{zone}, which the public DNS does not know"
 
 
 def text(value: str) -> str:
@@ -59,6 +85,8 @@ def phone_number(value: str) -> str:
 
 
 def _split(value: str, schemes: tuple[str, ...], wanted: str) -> SplitResult:
+    if any(character.isspace() for character in value):  # `urlsplit` drops some of them
+        raise ValueError(wanted)
     try:
         url = urlsplit(value)
         url.port  # noqa: B018 - reading it is the check
@@ -72,11 +100,50 @@ def _split(value: str, schemes: tuple[str, ...], wanted: str) -> SplitResult:
 def origin(value: str) -> str:
     wanted = "an origin: https://host or https://host:port, without a path (http only for this machine)"
     url = _split(value, ("https", "http"), wanted)
+    host = url.hostname or ""
     if url.path not in {"", "/"} or url.query:
         raise ValueError(wanted)
-    if url.scheme == "http" and not is_loopback(url.hostname or ""):
+    why = _why_no_host(host)
+    if why is not None:
+        raise ValueError(f"an origin that Twilio can call: {why}")
+    if url.scheme == "http" and not is_loopback(host):
+        raise ValueError(wanted)
+    spelled = f"[{host}]" if ":" in host else host
+    if url.port == 0 or url.netloc.lower() not in {spelled, f"{spelled}:{url.port}"}:
         raise ValueError(wanted)
     return f"{url.scheme}://{url.netloc}"
+
+
+def _why_no_host(host: str) -> str | None:
+    """Say why no client can call `host`, wherever it runs; None if one may."""
+    if not host.isascii():
+        return f"write its name in ASCII{_in_ascii(host)}"
+    if "_" in host:
+        return "a host's name has no underscore"
+    if host.endswith("."):
+        return "leave the dot at its end out"
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return _why_no_name(host)
+    if getattr(address, "scope_id", None):
+        return f"{host} has a meaning on this machine only"
+    return f"{host} is an address to bind, which nobody can call" if address.is_unspecified else None
+
+
+def _why_no_name(host: str) -> str | None:
+    labels = host.split(".")
+    if len(host) > 253 or any(_LABEL.fullmatch(label) is None for label in labels):
+        return f"{host} is no name of a host"
+    is_number = re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]) is not None
+    return f"write {host} as an address of four numbers from 0 to 255" if is_number else None
+
+
+def _in_ascii(host: str) -> str:
+    try:
+        return f", {host.encode('idna').decode()}"
+    except UnicodeError:
+        return ""
 
 
 def host_url(value: str) -> str:

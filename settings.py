@@ -37,6 +37,7 @@ from setting_values import (
     spoken,
     text,
     whole,
+    why_unreachable,
     yes_or_no,
 )
 
@@ -219,7 +220,8 @@ THINK_PROVIDER = Variable("THINK_PROVIDER", "who runs the model that thinks", "o
 THINK_MODEL = Variable("THINK_MODEL", "the model that thinks", "gpt-4o-mini", text, "gpt-4o-mini")
 API_TOKEN = Variable(
     "API_TOKEN",
-    "the bearer token of /calls; required unless the server is bound to this machine only",
+    "the bearer token of /calls and /metrics, required unless the server, its public address and Twilio are all on this"
+    " machine. Make one with: openssl rand -hex 32",
     "a-long-random-text",
     optional(key),
     "",
@@ -339,6 +341,10 @@ class _Reading:
         return cast("T", None)  # never seen: `from_environ` raises when there is any problem
 
 
+def _host(url: str | None) -> str:
+    return (urlsplit(url).hostname or "") if url else ""
+
+
 def read_one(environ: Mapping[str, str], variable: Variable[T]) -> T:
     """Read one setting, for whoever needs no other.
 
@@ -446,8 +452,13 @@ class Settings:
 
     def _check_together(self, read: _Reading) -> None:
         """Refuse what is wrong only beside another setting; what is malformed reads as None, and was refused."""
-        if not self.api_token and not is_loopback(self.lead_server_host or ""):
+        public, theirs = _host(self.lead_server_external_url), _host(self.twilio_api_url)
+        if not self.api_token and not all(map(is_loopback, (public, theirs, self.lead_server_host or ""))):
             read.refuse(API_TOKEN, "API_TOKEN is missing.")
+        why = why_unreachable(public) if public else None
+        if why is not None and theirs and why_unreachable(theirs) is None:
+            told = f'LEAD_SERVER_EXTERNAL_URL is "{self.lead_server_external_url}", and Twilio cannot call it: {public}'
+            read.refuse(LEAD_SERVER_EXTERNAL_URL, f"{told} {why}. For a simulated Twilio, set TWILIO_API_URL, too.")
         ours = self.twilio_phone_number
         for variable in (LEAD_PHONE_NUMBER, FALLBACK_PHONE_NUMBER, TRANSFER_PHONE_NUMBER):
             if ours and getattr(self, variable.name.lower()) == ours:

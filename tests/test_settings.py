@@ -15,7 +15,14 @@ REQUIRED: Mapping[str, str] = {
     "TWILIO_AUTH_TOKEN": "twilio-secret-token",
     "TWILIO_PHONE_NUMBER": "+15551230000",
     "LEAD_SERVER_EXTERNAL_URL": "https://agent.example.com",
+    "API_TOKEN": "operator-secret-token",
 }
+HERE: Mapping[str, str] = {
+    "LEAD_SERVER_EXTERNAL_URL": "http://127.0.0.1:8000",
+    "TWILIO_API_URL": "http://127.0.0.1:8102",
+    "API_TOKEN": "",
+}
+"""Everything on this machine, as with the simulators."""
 VARIABLES = [value for value in vars(settings).values() if isinstance(value, settings.Variable)]
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 
@@ -76,6 +83,11 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("LEAD_SERVER_EXTERNAL_URL", "https://user@agent.example.com"),
         ("LEAD_SERVER_EXTERNAL_URL", "https://agent.example.com:port"),
         ("LEAD_SERVER_EXTERNAL_URL", "http://agent.example.com"),
+        ("LEAD_SERVER_EXTERNAL_URL", "https://agent.example.com:"),
+        ("LEAD_SERVER_EXTERNAL_URL", "https://agent.example.com:0"),
+        ("LEAD_SERVER_EXTERNAL_URL", "https://agent.example.com:0443"),
+        ("LEAD_SERVER_EXTERNAL_URL", "https://agent.exam\tple.com"),
+        ("LEAD_SERVER_EXTERNAL_URL", "https://my agent.example.com"),
         ("LEAD_PHONE_NUMBER", "+1-555-765"),
         ("MAX_CALLS", "0"),
         ("VOICEMAIL_MESSAGE", 501 * "x"),
@@ -107,8 +119,70 @@ def test_a_malformed_value_is_one_problem_by_its_name(name: str, value: str) -> 
     assert problem.startswith(f"{name} is ")
 
 
-@pytest.mark.parametrize("origin", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"])
-def test_this_machine_may_be_reached_without_tls(origin: str) -> None:
+@pytest.mark.parametrize(
+    "origin", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000", "https://localhost"]
+)
+def test_this_machine_may_be_the_public_address_of_a_simulated_twilio(origin: str) -> None:
+    assert read(**{**HERE, "LEAD_SERVER_EXTERNAL_URL": origin}).lead_server_external_url == origin
+
+
+@pytest.mark.parametrize(
+    ("origin", "why"),
+    [
+        ("https://localhost", "localhost is this machine itself"),
+        ("http://127.0.0.1:8000", "127.0.0.1 is this machine itself"),
+        ("https://app.localhost", "app.localhost is this machine itself"),
+        ("https://[::1]", "::1 is this machine itself"),
+        ("https://10.0.0.5", "10.0.0.5 is no address of the public internet"),
+        ("https://192.168.1.7:8443", "192.168.1.7 is no address of the public internet"),
+        ("https://172.16.0.1", "172.16.0.1 is no address of the public internet"),
+        ("https://100.64.0.1", "100.64.0.1 is no address of the public internet"),
+        ("https://169.254.1.1", "169.254.1.1 is no address of the public internet"),
+        ("https://224.0.0.1", "224.0.0.1 is no address of the public internet"),
+        ("https://[fc00::1]", "fc00::1 is no address of the public internet"),
+        ("https://[fe80::1]", "fe80::1 is no address of the public internet"),
+        ("https://[::ffff:10.0.0.1]", "::ffff:10.0.0.1 is no address of the public internet"),
+        ("https://switchboard", "switchboard is a name without a domain"),
+        ("https://box.local", "box.local ends with .local"),
+        ("https://agent.corp.internal", "agent.corp.internal ends with .internal"),
+        ("https://nas.home.arpa", "nas.home.arpa ends with .home.arpa"),
+    ],
+)
+def test_a_public_address_that_twilio_cannot_reach_is_refused_with_the_reason(origin: str, why: str) -> None:
+    (problem,) = problems(LEAD_SERVER_EXTERNAL_URL=origin)
+
+    assert problem.startswith(f'LEAD_SERVER_EXTERNAL_URL is "{origin}", and Twilio cannot call it: {why}')
+    assert "TWILIO_API_URL" in problem
+
+
+@pytest.mark.parametrize(
+    ("origin", "why"),
+    [
+        ("https://[::]:8081", ":: is an address to bind"),
+        ("https://0.0.0.0", "0.0.0.0 is an address to bind"),
+        ("https://my_agent.example.com", "a host's name has no underscore"),
+        ("https://agent.example.com.", "leave the dot at its end out"),
+        ("https://bücher.example", "write its name in ASCII, xn--bcher-kva.example"),
+        ("https://127.1", "write 127.1 as an address of four numbers"),
+        ("https://2130706433", "write 2130706433 as an address of four numbers"),
+        ("https://0x7f000001", "write 0x7f000001 as an address of four numbers"),
+        ("https://1.2.3.4.5", "write 1.2.3.4.5 as an address of four numbers"),
+        ("https://[fe80::1%25eth0]", "fe80::1%25eth0 has a meaning on this machine only"),
+        ("https://-agent.example.com", "-agent.example.com is no name of a host"),
+        ("https://agent..example.com", "agent..example.com is no name of a host"),
+        ("https://*.example.com", "*.example.com is no name of a host"),
+        ("https://" + 64 * "a" + ".example.com", "is no name of a host"),
+    ],
+)
+def test_a_host_that_nobody_can_call_is_refused_with_the_reason(origin: str, why: str) -> None:
+    (problem,) = problems(LEAD_SERVER_EXTERNAL_URL=origin)
+
+    assert "which is not an origin that Twilio can call" in problem
+    assert why in problem
+
+
+@pytest.mark.parametrize("origin", ["https://8.8.8.8", "https://[2606:4700::1111]", "https://Agent.Example.com:443"])
+def test_any_host_that_may_be_reached_is_a_public_address(origin: str) -> None:
     assert read(LEAD_SERVER_EXTERNAL_URL=origin).lead_server_external_url == origin
 
 
@@ -141,14 +215,28 @@ def test_nobody_is_put_through_to_our_own_line(name: str) -> None:
     assert problem.startswith(f"{name} is our own line, TWILIO_PHONE_NUMBER. ")
 
 
-def test_a_server_that_others_can_reach_needs_an_api_token() -> None:
-    (problem,) = problems(LEAD_SERVER_HOST="10.0.0.7")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"LEAD_SERVER_EXTERNAL_URL": "https://agent.example.com"},
+        {"LEAD_SERVER_EXTERNAL_URL": "https://agent.example.com", "TWILIO_API_URL": "https://api.twilio.com"},
+        {"LEAD_SERVER_HOST": "0.0.0.0"},  # noqa: S104 - it is refused
+        {"LEAD_SERVER_HOST": "10.0.0.7"},
+        {"TWILIO_API_URL": "http://twilio-gateway:8080"},
+    ],
+    ids=str,
+)
+def test_an_api_token_is_required_unless_everything_is_on_this_machine(changes: dict[str, str]) -> None:
+    """A proxy on this machine makes a server public that is bound to loopback; only its public address says so."""
+    (problem,) = problems(**{**HERE, **changes})
 
     assert problem.startswith("API_TOKEN is missing.")
+    assert "openssl rand -hex 32" in problem
+    assert read(**{**HERE, **changes, "API_TOKEN": "long-random-text"}).api_token == "long-random-text"
 
 
-def test_a_server_that_others_can_reach_starts_with_an_api_token() -> None:
-    assert read(LEAD_SERVER_HOST="10.0.0.7", API_TOKEN="long-random-text").api_token == "long-random-text"
+def test_no_api_token_is_required_with_simulators_on_this_machine() -> None:
+    assert read(**HERE).api_token is None
 
 
 def test_recordings_can_be_turned_off() -> None:

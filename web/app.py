@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from actors.call import CallServices, run_call
 from settings import Settings
+from web.credentials import Credentials
 from web.dispatch import Dispatcher
 from web.follow_up import FollowUp
 from web.media import MediaDoor, RunCall
@@ -50,6 +51,7 @@ def create_app(
     app.register_error_handler(HTTPException, refused)
     app.after_request(harden)
     count_requests(app, office.counts)
+    Credentials(office).guard(app)
     follow = (FollowUp(office).run, NoShows(office).run, office.verdicts.run, office.counts.watch_lag)
     at_work = WorkingHours(app.asgi_app, (dispatcher.run, *follow))
     app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]  # Quart's own hook for middleware

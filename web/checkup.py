@@ -163,13 +163,22 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())], context)
     if invited != "accepted":
         fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
+        fix = " ".join(filter(None, [fix, _port_fix(settings)]))
         return Finding(subject, well=False, says=f"{url}: {invited}", fix=fix)
     stranger = await _upgrade(url, [], context)
     if stranger != "HTTP 403":
         return Finding(
             subject, well=False, says=f"{url}: an unsigned upgrade got {stranger}", fix="Is this our server?"
         )
-    return Finding(subject, well=True, says="takes signed upgrades and refuses others")
+    return Finding(subject, well=True, says="takes signed upgrades and refuses others", fix=_port_fix(settings))
+
+
+def _port_fix(settings: Settings) -> str:
+    """Say what to do about a port that is not 443; nothing where the public address has none of its own."""
+    url = urlsplit(settings.lead_server_external_url)
+    if url.scheme != "https" or url.port in {None, 443}:
+        return ""
+    return f"Use port 443: a stream to port {url.port} may not reach us (Twilio 31910)."
 
 
 async def check_clock(settings: Settings, http: httpx.AsyncClient, now: Callable[[], float] = time.time) -> Finding:

@@ -1,6 +1,7 @@
 """What the platform asks: is this worker alive, may it be given a call, and what has it counted.
 
-`/readyz` is false while draining and while every line is taken; `/healthz` is true as long as it can be asked.
+`/readyz` is false while draining and while every line is taken; `/healthz` is true as long as it can be asked. Both are
+asked without a credential; `/metrics` needs the API token (`web.credentials`).
 """
 
 import attrs
@@ -12,7 +13,7 @@ from web.office import Office
 
 @attrs.frozen
 class HealthRoutes:
-    """The platform's routes; they need no token and tell no names."""
+    """The platform's routes; they tell no names."""
 
     office: Office
 

@@ -54,7 +54,7 @@ class TwilioRoutes:
         """Answer 403 to whatever Twilio did not sign for our public address."""
         is_form = request.mimetype in _FORM
         form = MultiDict(await request.form) if is_form else None
-        body: bytes = b"" if is_form else await request.body
+        body = b"" if is_form else await request.get_data(cache=True, as_text=False, parse_form_data=False)
         headers = {name.lower(): value for name, value in request.headers.items()}
         if self.office.signatures.accepts_webhook(target_of(request.scope), headers, form=form, body=body):
             return None

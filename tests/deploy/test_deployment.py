@@ -53,12 +53,13 @@ def test_no_new_call_is_routed_to_a_pod_that_drains(pod: Mapping[str, Any]) -> N
 async def test_the_probes_and_the_metric_are_there(manifest: Mapping[str, Any], pod: Mapping[str, Any]) -> None:
     container = pod["containers"][0]
     metric = manifest["HorizontalPodAutoscaler"]["metrics"][0]["pods"]
-    async with exchange().client() as client:
+    there = exchange()
+    async with there.client() as client:
         statuses = [
             (await client.get(container[probe]["httpGet"]["path"])).status_code
             for probe in ("readinessProbe", "livenessProbe")
         ]
-        metrics = (await client.get("/metrics")).text
+    metrics = (await there.operator("GET", "/metrics")).text
 
     assert statuses == [200, 200]
     assert f"\n{metric['metric']['name']} " in metrics

@@ -47,6 +47,12 @@ ENVIRON: Mapping[str, str] = {
     "RECORDINGS_DIR": "none",
     "DATABASE_URL": "memory:",
 }
+HERE: Mapping[str, str] = {
+    "LEAD_SERVER_EXTERNAL_URL": "http://127.0.0.1:8000",
+    "TWILIO_API_URL": "http://127.0.0.1:8102",
+    "API_TOKEN": "",
+}
+"""Changes for a server that is alone with simulators on this machine: it needs no token."""
 
 
 def settings(**changes: str) -> Settings:
@@ -203,6 +209,11 @@ def exchange(
     offered = services(line, records)
     app = create_app(chosen, offered, line, holes=holes, slots=slots, run_call=calls)
     return Exchange(app, line, calls, records, slots, chosen, offered.intercom)
+
+
+def at_home(**changes: str) -> Exchange:
+    """Build an application that is alone with simulators on this machine, without a token."""
+    return exchange(line=None, calls=None, holes=None, records=None, **{**HERE, **changes})
 
 
 def voice_form(call_sid: str = CALL_SID, *, outbound: bool = False, **more: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from protocol.deepgram import ErrorReported, SettingsApplied, Welcome, encode_se
 from protocol.wire import PacedWebSocket
 from simulators.scenario import Caller, Scenario
 from simulators.twilio import TwilioKnobs, TwilioSimulator
-from tests.web.fakes import exchange, settings
+from tests.web.fakes import HERE, at_home, settings
 from tests.web.test_serving import listening
 from web.checkup import (
     Finding,
@@ -144,14 +144,15 @@ async def test_a_clock_that_is_off_is_found(
 
 
 @pytest.mark.parametrize(
-    ("token", "host", "says"),
+    ("changes", "says"),
     [
-        ("secret-token", "203.0.113.1", "required of every operator"),
-        ("", "127.0.0.1", "not set: calls are placed from this machine only"),
+        ({"LEAD_SERVER_HOST": "203.0.113.1"}, "required of every operator"),
+        (HERE, "not set: calls are placed from this machine only"),
     ],
+    ids=["elsewhere", "here"],
 )
-def test_whether_operators_need_a_token_is_said(token: str, host: str, says: str) -> None:
-    assert check_token(settings(API_TOKEN=token, LEAD_SERVER_HOST=host)) == Finding("API token", well=True, says=says)
+def test_whether_operators_need_a_token_is_said(changes: dict[str, str], says: str) -> None:
+    assert check_token(settings(**changes)) == Finding("API token", well=True, says=says)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def free_port() -> int:
 
 async def test_our_own_door_is_tried_signed_and_unsigned() -> None:
     port = free_port()
-    there = exchange(LEAD_SERVER_EXTERNAL_URL=f"http://127.0.0.1:{port}", LEAD_SERVER_PORT=str(port))
+    there = at_home(LEAD_SERVER_EXTERNAL_URL=f"http://127.0.0.1:{port}", LEAD_SERVER_PORT=str(port))
     async with listening(there, port):
         finding = await check_way_in(there.settings, ssl.create_default_context())
 
@@ -282,10 +283,39 @@ async def test_our_own_door_is_tried_signed_and_unsigned() -> None:
 async def test_a_door_with_another_token_behind_it_is_told() -> None:
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
-    async with listening(exchange(LEAD_SERVER_EXTERNAL_URL=origin, TWILIO_AUTH_TOKEN="another-token"), port):
-        finding = await check_way_in(settings(LEAD_SERVER_EXTERNAL_URL=origin), ssl.create_default_context())
+    async with listening(at_home(LEAD_SERVER_EXTERNAL_URL=origin, TWILIO_AUTH_TOKEN="another-token"), port):
+        finding = await check_way_in(
+            settings(**{**HERE, "LEAD_SERVER_EXTERNAL_URL": origin}), ssl.create_default_context()
+        )
 
     assert (finding.well, "HTTP 403" in finding.says) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("origin", "warns"),
+    [
+        ("https://agent.example.com", False),
+        ("https://agent.example.com:443", False),
+        ("https://agent.example.com:8443", True),
+        ("https://agent.example.com:80", True),
+    ],
+)
+async def test_a_public_address_on_another_port_is_warned_about(
+    origin: str, warns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether anything answers there or not."""
+    findings = []
+    for answers in (["accepted", "HTTP 403"], ["no answer"]):
+        upgraded = iter(answers)
+
+        async def upgrade(*_: object, upgraded: Iterator[str] = upgraded) -> str:
+            return next(upgraded)
+
+        monkeypatch.setattr("web.checkup._upgrade", upgrade)
+        chosen = settings(LEAD_SERVER_EXTERNAL_URL=origin)
+        findings.append(await check_way_in(chosen, ssl.create_default_context()))
+
+    assert [(finding.well, "Use port 443" in finding.fix) for finding in findings] == [(True, warns), (False, warns)]
 
 
 async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:

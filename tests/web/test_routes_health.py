@@ -39,7 +39,7 @@ async def test_metrics_are_prometheus_text_without_names(autojump_clock: MockClo
     await there.twilio("/twilio/voice", voice_form())
     async with there.client() as client:
         await client.post("/twilio/voice")
-        answer = await client.get("/metrics")
+    answer = await there.operator("GET", "/metrics")
 
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert 'switchboard_refused_total{why="unsigned_webhook"} 1.0' in answer.text
@@ -55,7 +55,7 @@ async def test_what_has_no_route_is_counted_under_none(autojump_clock: MockClock
     async with there.client() as client:
         await client.get(f"/calls-of/{LEAD}")
         await client.request("BREW", "/coffee")
-        text = (await client.get("/metrics")).text
+    text = (await there.operator("GET", "/metrics")).text
 
     assert 'switchboard_http_requests_total{method="none",route="none",status="404"} 2.0' in text
     assert LEAD not in text
