@@ -1,0 +1,160 @@
+"""What `Turn` wants done: requests to the driver, to be performed in order, none of them awaited.
+
+Each effect that takes time is ended by an event, and by a rule where that event does not come. Who performs one notes
+its facts in the journal.
+"""
+
+from enum import Enum, auto
+from typing import TypeAlias
+
+import attrs
+
+from actors.turn.values import SpeechKind
+
+
+class TellReason(Enum):
+    """Why the service is told something as the caller's words. Only `KEYS` is a turn of the caller's of its own."""
+
+    KEYS = auto()
+    TURN_AGAIN = auto()
+    """The caller's last turn, which was lost: with a session, or to a noise."""
+    GO_ON = auto()
+    """The rest of a reply, which a noise has cancelled."""
+    REMINDER = auto()
+    """A function that was announced and not called."""
+
+
+@attrs.frozen
+class SayAsAgent:
+    """Have the service say this in the agent's voice (InjectAgentMessage); at most one is outstanding.
+
+    Ends with `AgentSaid` of its words, with `SayRefused`, or by the rule "an injection is not begun". `silence`: for
+    how many seconds the caller has heard nothing, of a filler or a question; 0.0 of anything else.
+    """
+
+    kind: SpeechKind
+    text: str
+    interrupts: bool = False
+    silence: float = 0.0
+
+
+@attrs.frozen
+class TellAsCaller:
+    """Tell the service this as the caller's words (InjectUserMessage).
+
+    Ends with `CallerSaid` of the same words, or by the rule "an echo is missing". `keys` are the entries that the words
+    describe, which a record may have to mask.
+    """
+
+    text: str
+    reason: TellReason
+    keys: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Cut:
+    """Clear the line; set aside what the caller has not heard of it, and what comes while the gate says so.
+
+    Exactly one `Resume` or `Forget` follows, perhaps at once.
+    """
+
+
+@attrs.frozen
+class Resume:
+    """Play what is set aside. Ends with `Played`."""
+
+
+@attrs.frozen
+class Forget:
+    """Drop what is set aside."""
+
+
+@attrs.frozen
+class PlayClip:
+    """Play the recording of a filler, after `silence` seconds without a sound. Ends with `Played`."""
+
+    text: str
+    silence: float
+
+
+@attrs.frozen
+class NoteSilence:
+    """Note that the agent has ended a silence of so many seconds, after it was asked for a filler."""
+
+    silence: float
+
+
+@attrs.frozen
+class HoldTape:
+    """Read no more of the caller's tape for this session. Comes again for a session that takes the floor too late."""
+
+
+@attrs.frozen
+class FreeTape:
+    """Read on where the tape was held."""
+
+
+@attrs.frozen
+class AnswerFunction:
+    """End this function without carrying it out further, and answer the model with these words. No event follows."""
+
+    id: str
+    text: str
+
+
+@attrs.frozen
+class PutThrough:
+    """Ask the line for a person, in a task of the call. `id` is the function that asked, "" for a key.
+
+    Ends with the stream, with `PutThroughFailed`, or by the rule "the line does not answer".
+    """
+
+    id: str
+
+
+@attrs.frozen
+class RestartSession:
+    """End the session on the floor as a crash, for this reason. Ends with `FloorVacated` and `FloorGiven`."""
+
+    why: str
+
+
+@attrs.frozen
+class RenewSession:
+    """End the session on the floor, which is old. Ends with `FloorVacated` and `FloorGiven`."""
+
+
+@attrs.frozen
+class EndConversation:
+    """End the call. `reason` is the agent's own, "" where the call was closed; `heard`: last words were played."""
+
+    outcome: str
+    reason: str
+    heard: bool
+
+
+@attrs.frozen
+class SayByLine:
+    """No agent can say the last sentence: have the telephone network say it, and end the call."""
+
+    outcome: str
+    sentence: str
+
+
+Effect: TypeAlias = (
+    SayAsAgent
+    | TellAsCaller
+    | Cut
+    | Resume
+    | Forget
+    | PlayClip
+    | NoteSilence
+    | HoldTape
+    | FreeTape
+    | AnswerFunction
+    | PutThrough
+    | RestartSession
+    | RenewSession
+    | EndConversation
+    | SayByLine
+)
