@@ -15,6 +15,7 @@ SILENCE_TOO_LONG = 4.3
 """The budget that the server has unless told otherwise, and what it takes until a sound is heard."""
 GLYPH_WIDTH = 19.0
 BOLDER = 1.1
+NO_WORDS = "…"
 
 
 def draw_stave(sheet: Pen, score: Score, stave: Stave, *, last: bool) -> None:
@@ -110,12 +111,11 @@ def _draw_words(pen: Pen, score: Score, stave: Stave, speech: Speech, lane: Lane
         stave.x(speech.end) - stave.x(speech.start),
         min(SPEECH_HEIGHT, lane.height),
     )
-    most = int(height // ROW_HEIGHT)
-    rows = wrapped(speech.words, width - 2 * PADDING, TEXT_SIZE, most)
-    beside = _room_beside(score, stave, speech)
-    if " ".join(rows) != speech.words and beside > width:
-        x, width = x + width, beside
-        rows = wrapped(speech.words, width - 2 * PADDING, TEXT_SIZE, most)
+    most, words = int(height // ROW_HEIGHT), speech.words or NO_WORDS
+    rows = wrapped(words, width - 2 * PADDING, TEXT_SIZE, most)
+    if " ".join(rows) != words:  # they begin in the box, and go on over its edge as far as there is room
+        width += max(0.0, _room_beside(score, stave, speech))
+        rows = wrapped(words, width - 2 * PADDING, TEXT_SIZE, most)
     clip = pen.draw("svg", x=x, y=lane.top, width=max(width - 2, 1.0), height=height)
     first = (height - ROW_HEIGHT * len(rows)) / 2 + 9.4
     for index, row in enumerate(rows):
@@ -169,9 +169,9 @@ def _told(session: Session) -> str:
 
 def _draw_flag(pen: Pen, score: Score, lane: Lane, placed: PlacedFlag) -> None:
     flag, style = placed.flag, tone_class(placed.flag.agent, score.agents)
-    y = lane.top + SPEECH_HEIGHT + RAIL_HEIGHT + placed.row * 17.0
+    y = lane.top + 12.0 if placed.above else lane.top + SPEECH_HEIGHT + RAIL_HEIGHT + placed.row * 17.0
     group = pen.group().titled(f"{flag.at:.2f} s: {flag.agent} called {flag.label}\n{_answer(placed)}")
-    group.line(f"{style}line line", (placed.x, lane.rail), (placed.x, y + 14))
+    group.line(f"{style}line line", (placed.x, lane.rail), (placed.x, y if placed.above else y + 14))
     left = placed.x - placed.width if placed.leftwards else placed.x
     group.box(f"{style}bar bar", left, y, placed.width, 14, r=2)
     _draw_verdict(group, flag.ok, left + 9, y + 7)

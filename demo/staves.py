@@ -26,7 +26,6 @@ LABEL_CHARACTERS = 76
 FLAG_TEXT_SIZE = 9.5
 FLAG_PADDING = 23.0
 LEAST_FLAG_WIDTH = 200.0
-LABEL_MARGIN = 22.0
 QUIET_SECONDS = 0.2
 SHORTEST = 0.62
 STRETCH = 1.06
@@ -56,6 +55,8 @@ class PlacedFlag:
     width: float
     label: str
     leftwards: bool
+    above: bool = False
+    """Whether it stands above the rail, where an agent that hands over has no more words."""
 
 
 @attrs.frozen
@@ -185,10 +186,14 @@ def _placed(flags: Sequence[FunctionFlag], stave: Stave) -> Iterator[PlacedFlag]
     taken: list[list[tuple[float, float]]] = []
     for flag in flags:
         x = stave.x(flag.at)
-        to_left, to_right = x - MARGIN - LABEL_MARGIN, stave.scale.width - MARGIN - x
-        leftwards = to_right < LEAST_FLAG_WIDTH or flag.name.startswith("handoff")  # to the right goes its arrow
+        to_left, to_right = x - stave.x(stave.start), stave.scale.width - MARGIN - x
+        prefers_left = to_right < LEAST_FLAG_WIDTH or flag.name.startswith("handoff")  # to the right goes its arrow
+        leftwards = prefers_left and to_left >= LEAST_FLAG_WIDTH  # further left are the names of the lanes
         label = _flag_label(flag, (to_left if leftwards else to_right) - FLAG_PADDING)
         width = len(label) * FLAG_TEXT_SIZE * MONO_ADVANCE + FLAG_PADDING
+        if prefers_left and not leftwards and flag.name.startswith("handoff"):
+            yield PlacedFlag(flag, 0, x, width, label, leftwards, above=True)
+            continue
         begin, stop = (x - width, x + 4.0) if leftwards else (x - 4.0, x + width)
         row = next((row for row, spans in enumerate(taken) if _free(spans, begin, stop)), len(taken))
         if row == len(taken):

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from demo.score import read_score
+from demo.staves import GUTTER, MARGIN
 from demo.timeline import render_timeline
 from tests.demo.sample import JournalWriter, sample_journal
 
@@ -237,3 +238,25 @@ def test_a_session_ends_with_its_stream_and_another_begins_with_the_next() -> No
     assert parked.outcome == "put through to a person"
     assert first.ended < second.connecting < second.ended
     assert read_score(call.entries).outcome == "completed"
+
+
+def test_no_label_stands_over_a_lanes_name() -> None:
+    picture = drawn(sample_journal())
+    lanes_begin = MARGIN + GUTTER
+
+    labels = [box for box in picture.iter(SVG + "rect") if "bar" in str(box.get("class")).split()]
+    assert labels
+    assert [box.attrib for box in labels if float(box.attrib["x"]) < lanes_begin] == []
+
+
+def test_no_box_of_speech_is_empty() -> None:
+    picture = drawn(sample_journal())
+
+    empty = []
+    for group in picture.iter(SVG + "g"):
+        boxes, clips = group.findall(SVG + "rect"), group.findall(SVG + "svg")
+        if len(boxes) == len(clips) == 1:
+            begins = float(clips[0].attrib["x"]) - float(boxes[0].attrib["x"])
+            if begins > 0 or not "".join(clips[0].itertext()).strip():
+                empty.append(boxes[0].attrib)
+    assert empty == []
