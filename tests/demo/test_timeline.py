@@ -241,7 +241,11 @@ def test_a_session_ends_with_its_stream_and_another_begins_with_the_next() -> No
 
 
 def test_no_label_stands_over_a_lanes_name() -> None:
-    picture = drawn(sample_journal())
+    handoff = {"event": "function_called", "agent": "qualifier", "id": "early", "name": "handoff_to_next_agent"}
+    entries = sample_journal()
+    first = next(index for index, entry in enumerate(entries) if float(str(entry["at"])) > 1.0)
+    entries.insert(first, {**entries[first], **handoff, "at": 1.0, "arguments": '{"reason": "wants advice"}'})
+    picture = drawn(entries)
     lanes_begin = MARGIN + GUTTER
 
     labels = [box for box in picture.iter(SVG + "rect") if "bar" in str(box.get("class")).split()]
