@@ -11,6 +11,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from protocol.phone_numbers import is_phone_number
+
 LONGEST_SENTENCE = 500
 _PRIVATE_ZONES = (
     "local", "localdomain", "internal", "intranet", "private", "lan", "home", "home.arpa", "corp", "mail", "test",
@@ -71,11 +73,6 @@ def account_sid(value: str) -> str:
     if re.fullmatch(r"AC[0-9a-fA-F]{32}", value) is None:
         raise ValueError("an account SID: AC and 32 hexadecimal digits")
     return value
-
-
-def is_phone_number(text: str) -> bool:
-    """Tell whether `text` is a phone number in E.164."""
-    return re.fullmatch(r"\+[1-9][0-9]{6,14}", text) is not None
 
 
 def phone_number(value: str) -> str:

@@ -17,13 +17,13 @@ from urllib.parse import unquote, urlsplit
 import attrs
 from dotenv import dotenv_values
 
+from protocol.phone_numbers import is_phone_number
 from setting_values import (
     account_sid,
     folder,
     host_url,
     http_url,
     is_loopback,
-    is_phone_number,
     key,
     number,
     optional,

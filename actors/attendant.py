@@ -9,8 +9,9 @@ from typing import assert_never
 import trio
 
 from actors.desk import Desk
+from actors.facts import StreamFailed
 from actors.machine import AnsweringMachine
-from actors.messages import CloseCall, EndCall, MachineAnswered, ToCall
+from actors.messages import CloseCall, EndCall, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from actors.prompter import Closing
 
 
@@ -26,6 +27,10 @@ async def attend(desk: Desk, machine: AnsweringMachine, mailbox: trio.MemoryRece
                 case MachineAnswered(verdict=verdict):
                     if (beep := machine.told(verdict)) is not None:
                         nursery.start_soon(machine.wait_beep, beep)
+                case NoteCallOver():
+                    desk.over.set()
+                case NoteStreamError(why=why):
+                    desk.journal.note(StreamFailed(why))
                 case _:
                     assert_never(message)
         nursery.cancel_scope.cancel(reason="no more messages")

@@ -52,7 +52,7 @@ from actors.supervision import Crashed, describe, guard, root_cause
 from actors.supervisor import ConversationOutcome, Finished, NoAgentLeft, Supervisor
 from actors.switch import Switch, Transfers
 from actors.tape import Tape
-from actors.twilio_bridge import TwilioBridge
+from actors.twilio_bridge import CALL_OVER, TwilioBridge
 from actors.voice_activity import VoiceActivity
 from agents.brief import Brief
 from agents.roster import Roster
@@ -271,7 +271,8 @@ class Call:
     async def _run_bridge(self, call: trio.CancelScope) -> None:
         left = await self.bridge.run()
         gone = "line_dead" if left.how in DEATHS else "caller_hung_up"
-        self._end_as(TRANSFERRING if self.desk.switch.underway is not None else gone)
+        is_with_person = self.desk.switch.underway is not None and left.how != CALL_OVER
+        self._end_as(TRANSFERRING if is_with_person else gone)
         call.cancel(reason=f"{self._outcome} ({left.how})")
 
     async def _run_expendable(self, name: str, run: Callable[[], Awaitable[None]]) -> None:

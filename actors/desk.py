@@ -5,6 +5,7 @@ tape; whoever holds the floor writes ledger and conversation), so no lock is nee
 """
 
 import attrs
+import trio
 
 from actors.clips import ClipBook, Clips
 from actors.conversation import Conversation
@@ -32,6 +33,8 @@ class Desk:
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     prompter: Prompter = attrs.field(factory=Prompter)
     switch: Switch = attrs.field(factory=Switch)
+    over: trio.Event = attrs.field(factory=trio.Event)
+    """Set once Twilio says that the call is over: its stream need not be waited for."""
     keypad: Keypad = attrs.field(
         default=attrs.Factory(lambda desk: Keypad(desk.journal, desk.policy, desk.prompter), takes_self=True)
     )

@@ -402,7 +402,7 @@ class CallerSilent:
 
 @attrs.frozen
 class CallerHungUp:
-    """The stream ended from the caller's side. `how`: stop, disconnect, nonsense, or what it was dead of."""
+    """The stream ended from the caller's side. `how`: stop, disconnect, nonsense, call over, or what a line died of."""
 
     how: str
 
@@ -429,6 +429,13 @@ class FrameRefused:
     """A malformed message was passed over."""
 
     where: str
+    why: str
+
+
+@attrs.frozen
+class StreamFailed:
+    """Twilio has reported an error of the call's media stream."""
+
     why: str
 
 
@@ -498,6 +505,7 @@ Fact: TypeAlias = (
     | WarningReported
     | Unrecognised
     | FrameRefused
+    | StreamFailed
     | ActorCrashed
     | CallEnded
 )

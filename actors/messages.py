@@ -35,7 +35,19 @@ class MachineAnswered:
     verdict: str
 
 
-ToCall: TypeAlias = CloseCall | EndCall | MachineAnswered
+@attrs.frozen
+class NoteCallOver:
+    """From Twilio's webhooks: the call is over, whether or not its media stream has ended."""
+
+
+@attrs.frozen
+class NoteStreamError:
+    """From Twilio's `stream-error` callback: what went wrong with the media stream, in words."""
+
+    why: str
+
+
+ToCall: TypeAlias = CloseCall | EndCall | MachineAnswered | NoteCallOver | NoteStreamError
 
 # To the Supervisor
 

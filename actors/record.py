@@ -26,6 +26,7 @@ from store.records import (
     TransferRecord,
     TurnRecord,
     pack_turns,
+    stream_fault,
     unpack_turns,
 )
 
@@ -226,6 +227,8 @@ class RecordBuilder:
                 self._transfers.append(TransferRecord(agent, at, reason))
             case facts.TransferFailed(why=why):
                 self._end_transfer(f"failed: {why}")
+            case facts.CallerHungUp() if self._transfers and not self._transfers[-1].outcome:
+                self._end_transfer("canceled")
             case facts.CallParked(duration=duration, frames=frames):
                 self._end = facts.CallEnded(TRANSFERRING, duration, frames)
             case facts.CallResumed(unreached=unreached):
@@ -250,6 +253,8 @@ class RecordBuilder:
                 self._faults.append(f"no summary for {reader}: {why}")
             case facts.ActorCrashed(actor=actor, error=error):
                 self._faults.append(f"{actor} crashed: {error}")
+            case facts.StreamFailed(why=why):
+                self._faults.append(stream_fault(why))
             case facts.FrameRefused(where=where, why=why):
                 self._faults.append(f"malformed message from {where}: {why}")
             case _:

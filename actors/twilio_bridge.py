@@ -24,6 +24,8 @@ from protocol.errors import RemoteProtocolError
 from protocol.twilio import FromTwilio, MediaStreamDialogue, StreamState
 from protocol.wire import PacedWebSocket
 
+CALL_OVER = "call over"
+"""How the caller has left if Twilio's webhooks say so, and the socket does not."""
 _NOTED_REFUSALS = 10
 _REFUSALS_IN_A_ROW = 250
 """Five seconds of nothing but nonsense."""
@@ -61,17 +63,22 @@ class TwilioBridge:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
                 nursery.start_soon(self._give_up, stream)
+                nursery.start_soon(self._leave, stream)
                 left = await self._read()
                 nursery.cancel_scope.cancel(reason="stream over")
         if left is None:
-            left = CallerHungUp(self._watch.died_of)
+            left = CallerHungUp(self._watch.died_of or CALL_OVER)
         self._note_speech(self.desk.activity.end())
-        if self.desk.switch.underway is None:  # else the line has the caller
+        if self.desk.switch.underway is None or left.how == CALL_OVER:  # else the line has the caller
             self.desk.journal.note(left)
         return left
 
     async def _give_up(self, stream: trio.CancelScope) -> None:
         stream.cancel(reason=f"line dead: {await self._watch.wait_dead()}")
+
+    async def _leave(self, stream: trio.CancelScope) -> None:
+        await self.desk.over.wait()
+        stream.cancel(reason="Twilio says that the call is over")
 
     async def _read(self) -> CallerHungUp:
         dialogue = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid)

@@ -6,7 +6,6 @@ arguments are `ArgumentsRefused`, a message to the model; anything else that a h
 """
 
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -17,8 +16,7 @@ from agents.arguments import ArgumentsRefused, SchemaRefused, read_arguments, sc
 from agents.kinds import Between, SchemaKeys
 from protocol.deepgram import FunctionDefinition
 from protocol.fields import JSON
-
-_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+from protocol.phone_numbers import is_phone_number
 
 __all__ = [
     "END_CONVERSATION",
@@ -222,7 +220,7 @@ def transfer_to_human(number: str = "", *, name: str = "transfer_to_human", when
 
     *Raises* `ValueError` for what is not a phone number.
     """
-    if number and _E164.fullmatch(number) is None:
+    if number and not is_phone_number(number):
         raise ValueError(f"{number!r} is not a phone number in E.164: write + and 7 to 15 digits")
 
     async def transfer(arguments: TransferArguments, context: CallContext) -> Outcome:  # noqa: ARG001

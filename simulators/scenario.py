@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 
 import attrs
 
+from protocol.phone_numbers import is_phone_number
 from simulators.faults import Fault, FaultError, parse_fault
 from simulators.toml_reader import JSON, ScenarioError, Table, nearest
 
@@ -209,7 +210,7 @@ def _caller(table: Table) -> Caller:
         answers=cast("Answers", answers),
         lines=tuple(map(_line, table.tables("line"))),
     )
-    if not re.fullmatch(r"\+[1-9]\d{1,14}", caller.number):
+    if not is_phone_number(caller.number):
         raise table.wrong("number", f"is {caller.number!r}; write it like '+15551230000'")
     table.done()
     return caller

@@ -17,6 +17,8 @@ import orjson
 TRANSFERRING = "transferring"
 """The outcome of a call that is put through to a person, until somebody says what came of it."""
 
+NEVER_RAN = "never_ran"
+"""The outcome of a call that was answered, and on which no media stream of ours ever ran."""
 
 UNANSWERED = {
     "busy": "busy",
@@ -24,9 +26,14 @@ UNANSWERED = {
     "failed": "failed",
     "canceled": "canceled",
     "unknown": "failed",
-    "never_ran": "completed",
+    NEVER_RAN: "completed",
 }
 """The outcomes of a call that no agent ever spoke on, each with Twilio's status for it."""
+
+
+def stream_fault(why: str) -> str:
+    """Write down an error of the media stream, as one of a record's faults."""
+    return f"media stream: {why}"
 
 
 class RecordError(ValueError):

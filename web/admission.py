@@ -22,6 +22,7 @@ TOKEN_SECONDS = 60.0
 STREAMED_SECONDS = 4 * 3600.0
 """As long as a call can last: https://www.twilio.com/docs/voice/api/call-resource#timelimit."""
 
+MOST_STREAM_ERRORS = 20
 NEWS_SECONDS = 60.0
 """For a worker to find what another one has heard of its call: it looks every few seconds."""
 
@@ -96,6 +97,24 @@ class Admissions:
     async def note_streamed(self, call_sid: str) -> None:
         """Keep that a call of ours has had its stream, wherever that was."""
         await self.holes.put(f"streamed {call_sid}", b"", STREAMED_SECONDS)
+
+    async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> bool:
+        """Keep what went wrong with a stream of a call; False if that is known (Twilio may repeat a webhook)."""
+        known = await self._stream_errors(call_sid)
+        if [stream_sid, why] in known:
+            return False
+        errors = orjson.dumps([*known, [stream_sid, why]][-MOST_STREAM_ERRORS:])
+        await self.holes.put(f"stream-errors {call_sid}", errors, STREAMED_SECONDS)
+        return True
+
+    async def stream_errors(self, call_sid: str) -> tuple[str, ...]:
+        """Return what went wrong with the streams of a call, in words."""
+        return tuple(why for _, why in await self._stream_errors(call_sid))
+
+    async def _stream_errors(self, call_sid: str) -> list[list[str]]:
+        kept = await self.holes.peek(f"stream-errors {call_sid}")
+        errors: list[list[str]] = orjson.loads(kept) if kept is not None else []
+        return errors
 
     async def note_verdict(self, call_sid: str, answered_by: str) -> None:
         """Keep who has answered a call, for the worker that carries it."""

@@ -3,7 +3,7 @@
 from quart import Response
 from werkzeug.datastructures import MultiDict
 
-from settings import is_phone_number
+from protocol.phone_numbers import identity_of
 from web.admission import Admission
 
 
@@ -20,11 +20,7 @@ def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
     return Admission(
         call_sid=call_sid,
         direction="outbound" if outbound else "inbound",
-        caller=_number(form.get(theirs, "")),
-        line=_number(form.get(ours, "")),
+        caller=identity_of(form.get(theirs, "")),
+        line=identity_of(form.get(ours, "")),
         key=order if outbound and order else call_sid,
     )
-
-
-def _number(text: str) -> str:
-    return text if is_phone_number(text) else ""

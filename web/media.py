@@ -12,7 +12,7 @@ and nothing else. Whatever `run_call` raises is the server's to log.
 
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TypeAlias
 
 import attrs
@@ -33,6 +33,7 @@ from actors.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import MediaStreamDialogue, StreamStarted
+from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.records import TRANSFERRING, CallRecord
 from web.admission import Admission, Refusal
@@ -46,6 +47,7 @@ START_SECONDS = 5.0
 RETURN_SECONDS = 90.0
 """For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
+LONGEST_SID = 34
 
 RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -140,16 +142,47 @@ def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:
 
 async def _wait_start(socket: PacedWebSocket) -> StreamStarted | Refusal:
     """Read up to and with `start`. A peer that is late or gone is refused; a frame nobody can read is passed over."""
+    refused = _RefusedFrames()
+    try:
+        with trio.move_on_after(START_SECONDS):
+            return await _read_start(socket, refused)
+        return Refusal("did not start in time")
+    finally:
+        refused.log()
+
+
+async def _read_start(socket: PacedWebSocket, refused: "_RefusedFrames") -> StreamStarted | Refusal:
     dialogue = MediaStreamDialogue()
-    with trio.move_on_after(START_SECONDS):
-        while True:
-            try:
-                event = dialogue.receive(await socket.get_message())
-            except ConnectionClosed:
-                return Refusal("closed before it started")
-            except RemoteProtocolError as exc:
-                _log.warning("frame_refused", why=exc.reason)
-                continue
-            if isinstance(event, StreamStarted):
-                return event if event.media_format.is_telephone else Refusal(f"unknown audio: {event.media_format}")
-    return Refusal("did not start in time")
+    while True:
+        try:
+            frame = await socket.get_message()
+        except ConnectionClosed:
+            return Refusal("closed before it started")
+        try:
+            event = dialogue.receive(frame)
+        except RemoteProtocolError as exc:
+            refused.note(frame, exc.reason)
+            continue
+        if isinstance(event, StreamStarted):
+            refused.stream_sid = event.stream_sid
+            return event if event.media_format.is_telephone else Refusal(f"unknown audio: {event.media_format}")
+
+
+@attrs.define
+class _RefusedFrames:
+    """The frames of one socket that could not be read before its `start`: one line in the log for all of them."""
+
+    count: int = 0
+    first: str = ""
+    stream_sid: str = ""
+
+    def note(self, frame: str | bytes, why: str) -> None:
+        self.count += 1
+        self.first = self.first or why
+        if not self.stream_sid:
+            with suppress(RemoteProtocolError):
+                self.stream_sid = decode_addressed(frame)[1][:LONGEST_SID]
+
+    def log(self) -> None:
+        if self.count:
+            _log.warning("frames_refused", count=self.count, stream_sid=self.stream_sid, why=self.first)

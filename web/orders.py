@@ -13,7 +13,8 @@ import attrs
 import orjson
 
 from agents.brief import Brief
-from settings import Settings, is_phone_number
+from protocol.phone_numbers import is_phone_number
+from settings import Settings
 from web.telephony import CallOptions
 
 CONTEXT_FIELDS = tuple(field.name for field in attrs.fields(Brief) if field.name != "recent")

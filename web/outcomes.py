@@ -11,7 +11,7 @@ import attrs
 import structlog
 
 from store.calls import CallRecords, RecordsUnavailable
-from store.records import UNANSWERED, CallRecord, RecordError
+from store.records import NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
 from web.admission import Admissions
 from web.board import KnownCall
 
@@ -33,6 +33,7 @@ class Outcomes:
         if call.outcome or call.streamed or (status == "completed" and await self._is_streamed(name)):
             return
         call.status, call.outcome = status, outcome or _OUTCOMES[status]
+        stream_errors = await self._stream_errors(name)
         record = CallRecord(
             call_sid=name,
             stream_sid="",
@@ -43,13 +44,21 @@ class Outcomes:
             duration=0.0,
             outcome=call.outcome,
             answered_by=call.answered_by,
-            why=why,
+            why=stream_errors[-1] if stream_errors and call.outcome == NEVER_RAN else why,
+            faults=tuple(map(stream_fault, stream_errors)),
         )
         try:
             if not await self._is_kept(name):
                 await self.records.save(record)
         except (RecordError, OSError) as exc:
             _log.error("outcome_not_kept", call_sid=name, outcome=record.outcome, why=str(exc))
+
+    async def _stream_errors(self, name: str) -> tuple[str, ...]:
+        try:
+            return await self.admissions.stream_errors(name)
+        except OSError as exc:
+            _log.error("stream_errors_not_known", call_sid=name, why=str(exc))
+            return ()
 
     async def _is_kept(self, name: str) -> bool:
         try:

@@ -8,8 +8,9 @@ import attrs
 import structlog
 from werkzeug.datastructures import MultiDict
 
+from actors.messages import NoteStreamError
 from store.calls import RecordsUnavailable
-from store.records import TRANSFERRING, CallRecord, RecordError
+from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
 from web import twiml
 from web.arrival import arrival_of
 from web.office import Office
@@ -54,6 +55,25 @@ class Returns:
         transfers = [attrs.evolve(one, outcome=transfer, talked=talked) for one in record.transfers[-1:]]
         ended = attrs.evolve(record, outcome=outcome, transfers=(*record.transfers[:-1], *transfers))
         await self.office.services.records.save(ended)
+
+    async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> None:
+        """Put an error of a stream into the record of its call: by the call, while it runs, else here."""
+        if not await self.office.admissions.note_stream_error(call_sid, stream_sid, why):
+            return
+        if self.office.services.intercom.tell(call_sid, NoteStreamError(why)):
+            return
+        await self.office.streams.settle(call_sid, SETTLE_SECONDS)
+        record = await self.record_of(call_sid)
+        if record is not None:
+            told = why if record.outcome == NEVER_RAN else record.why
+            await self._amend(attrs.evolve(record, faults=(*record.faults, stream_fault(why)), why=told))
+
+    async def _amend(self, record: CallRecord) -> None:
+        """Keep what became known of a call after its record: that it ended has been announced, or will be."""
+        try:
+            await self.office.announced.kept_in.save(record)
+        except (RecordError, OSError) as exc:
+            _log.error("record_not_amended", call_sid=record.call_sid, why=str(exc))
 
     async def over(self, call_sid: str) -> None:
         """Take in that a call does not come back; a worker that carried it, and waits for that, is left word."""

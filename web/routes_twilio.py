@@ -11,7 +11,7 @@ from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
 from actors.last_words import say_and_end
-from actors.messages import MachineAnswered
+from actors.messages import MachineAnswered, NoteCallOver
 from web import twiml
 from web.admission import Admission
 from web.arrival import arrival_of, xml
@@ -21,7 +21,7 @@ from web.dispatch import ORDER_SECONDS
 from web.ending import LOST
 from web.office import Office
 from web.orders import OrderNote
-from web.reasons import why
+from web.reasons import why, why_stream
 from web.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
 
 FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut", "line_dead"})
@@ -87,6 +87,7 @@ class TwilioRoutes:
         if status in OVER:
             self.office.slots.release(order)
             self.office.slots.release(call_sid)
+            self.office.services.intercom.tell(call_sid, NoteCallOver())
             self.office.announced.over(call_sid)
             await self._conclude(form, order)
         _log.info("call_progressed", call_sid=call_sid, status=status, error_code=form.get("ErrorCode"))
@@ -107,9 +108,10 @@ class TwilioRoutes:
     async def stream(self) -> Response:
         """Take in what went wrong with a stream; this callback is the only place where Twilio says it."""
         form = await request.form
-        event, error = form.get("StreamEvent", ""), form.get("StreamError", "")
-        if event == "stream-error":
-            _log.warning("stream_failed", call_sid=form.get("CallSid", ""), error=error[:200])
+        if form.get("StreamEvent", "") == "stream-error":
+            call_sid, stream_sid, why = form.get("CallSid", ""), form.get("StreamSid", ""), why_stream(form)
+            _log.warning("stream_failed", call_sid=call_sid, stream_sid=stream_sid, why=why)
+            await Returns(self.office).note_stream_error(call_sid, stream_sid, why)
         return Response("", 204)
 
     async def after(self) -> Response:
@@ -117,6 +119,7 @@ class TwilioRoutes:
         form, returns = await request.form, Returns(self.office)
         call_sid = form.get("CallSid", "")
         if form.get("CallStatus", "") in OVER:
+            self.office.services.intercom.tell(call_sid, NoteCallOver())
             await returns.conclude(call_sid, "caller_hung_up", "canceled")
             await returns.over(call_sid)
             return xml(twiml.nothing())

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from protocol.phone_numbers import is_phone_number
 from simulators.asgi import Response, json_response
 
 TWIML_LIMIT = 4000
 EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
-E164 = re.compile(r"\+[1-9]\d{6,14}")
 _ADDRESS = re.compile(r"(sip:|client:).+")
 
 
@@ -141,7 +141,7 @@ def _parties(fields: Mapping[str, str], owned: frozenset[str] | None) -> tuple[s
 
 
 def _is_dialable(address: str) -> bool:
-    return bool(E164.fullmatch(address) or _ADDRESS.fullmatch(address))
+    return is_phone_number(address) or _ADDRESS.fullmatch(address) is not None
 
 
 def _check_program(url: str, twiml: str) -> None:

@@ -11,9 +11,9 @@ from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import urlencode
 
+from protocol.phone_numbers import is_phone_number
 from simulators.asgi import JSON, Request
 from simulators.twilio.calls import SimulatedCall
-from simulators.twilio.orders import E164
 
 PAGE_SIZE = 50
 SUBRESOURCES = ("events", "notifications", "payments", "recordings", "siprec", "streams", "transcriptions",
@@ -105,7 +105,7 @@ def render_numbers(
     """Render the page of the account's numbers that the query asks for; where any will do, whichever is asked for."""
     query = dict(request.query)
     asked = query.get("PhoneNumber", "")
-    numbers = owned if owned is not None else {asked if E164.fullmatch(asked) else DEFAULT_NUMBER}
+    numbers = owned if owned is not None else {asked if is_phone_number(asked) else DEFAULT_NUMBER}
     pattern = re.escape(asked).replace(r"\*", r"\d")
     wanted = [
         render_number(number, account, voice_url, since) for number in sorted(numbers) if re.search(pattern, number)

@@ -19,9 +19,12 @@ from actors.intercom import Intercom
 from agents.roster import Roster
 from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
+from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from web.app import create_app
+from web.media import MediaDoor
+from web.office import Office
 from web.pigeonholes import Holes
 from web.slots import Slots
 from web.telephony import PLAIN_CALL, CallOptions, LineError
@@ -230,6 +233,18 @@ def voice_form(call_sid: str = CALL_SID, *, outbound: bool = False, **more: str)
         "FromCity": "",
         **more,
     }
+
+
+def office_of(there: Exchange) -> Office:
+    """Return what the routes of an application share."""
+    return cast("MediaDoor", there.app.asgi_app).office
+
+
+class Away(MemoryRecords):
+    """A database that cannot be read."""
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        raise RecordsUnavailable("away")
 
 
 @attrs.define

@@ -3,6 +3,7 @@
 import attrs
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
@@ -310,3 +311,27 @@ async def test_a_visit_cancelled_at_any_step_leaves_no_slot_and_no_open_socket(a
             break
 
     assert (cancelled, left) == (False, [])
+
+
+@pytest.mark.parametrize("starts", [True, False])
+@pytest.mark.parametrize("frames", [1, 377])
+async def test_frames_before_the_start_are_one_line_in_the_log(
+    frames: int, starts: bool, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    early: dict[str, object] = {"event": "media", "streamSid": STREAM_SID, "media": {"payload": "/w=="}}
+    peer = Peer()
+    token = await token_of(there)
+    async with trio.open_nursery() as nursery:
+        with capture_logs() as lines:
+            nursery.start_soon(peer.visit, there.app)
+            for _ in range(frames):
+                peer.says(early)
+                await wait_all_tasks_blocked()
+            if starts:
+                peer.starts(token).says("hello")
+            await trio.sleep(10)
+
+    (line,) = [line for line in lines if line["event"] in {"frame_refused", "frames_refused"}]
+    assert (line["count"], line["stream_sid"]) == (frames, STREAM_SID)
+    assert len(there.calls.plans) == starts

@@ -1,7 +1,5 @@
 """What a person is told and asked at their end, and what becomes of the caller."""
 
-from typing import cast
-
 import attrs
 import pytest
 from structlog.testing import capture_logs
@@ -10,11 +8,22 @@ from trio.testing import MockClock
 from actors.resumption import Resumption
 from actors.switch import TransferOrder
 from agents.brief import Brief
-from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
-from tests.web.fakes import CALL_SID, LEAD, LINE, ORIGIN, OTHER_CALL_SID, Exchange, FakeLine, Peer, exchange, record
-from web.media import MediaDoor
+from tests.web.fakes import (
+    CALL_SID,
+    LEAD,
+    LINE,
+    ORIGIN,
+    OTHER_CALL_SID,
+    Away,
+    Exchange,
+    FakeLine,
+    Peer,
+    exchange,
+    office_of,
+    record,
+)
 from web.pigeonholes import Pigeonholes
 from web.telephony import LineError
 from web.transfers import TwilioTransfers, whispered
@@ -43,7 +52,7 @@ def dialled_form(status: str, *, bridged: str = "", call_status: str = "in-progr
 async def parked() -> Exchange:
     """An exchange with one call that is being put through."""
     there = exchange()
-    await cast("MediaDoor", there.app.asgi_app).office.services.records.save(PARKED)
+    await office_of(there).services.records.save(PARKED)
     there.slots.readmit(CALL_SID, 90)
     return there
 
@@ -214,7 +223,7 @@ async def test_a_transfer_that_the_line_refused_is_not_gone_on_with(autojump_clo
 async def test_an_operator_who_hangs_up_during_a_transfer_ends_the_call(autojump_clock: MockClock) -> None:
     there = exchange()
     await there.twilio("/twilio/voice", dialled_form("") | {"CallStatus": "ringing"})
-    await cast("MediaDoor", there.app.asgi_app).office.services.records.save(PARKED)
+    await office_of(there).services.records.save(PARKED)
 
     answer = await there.operator("DELETE", f"/calls/{CALL_SID}")
 
@@ -224,7 +233,7 @@ async def test_an_operator_who_hangs_up_during_a_transfer_ends_the_call(autojump
 async def test_any_worker_takes_the_caller_back_that_sees_the_same_records(autojump_clock: MockClock) -> None:
     holes, records = Pigeonholes(), MemoryRecords()
     one, other = (exchange(holes=holes, records=records) for _ in range(2))
-    await cast("MediaDoor", one.app.asgi_app).office.services.records.save(PARKED)
+    await office_of(one).services.records.save(PARKED)
     answer = await other.twilio("/twilio/dialled", dialled_form("busy"))
     token = answer.text.partition('name="token" value="')[2].partition('"')[0]
 
@@ -241,13 +250,6 @@ async def test_where_the_record_is_not_seen_the_call_begins_anew(autojump_clock:
     await Peer().starts(token).says("hello").visit(there.app)
 
     assert [plan.resumption for plan in there.calls.plans] == [None]
-
-
-class Away(MemoryRecords):
-    """A database that does not answer."""
-
-    async def get(self, call_sid: str) -> CallRecord | None:
-        raise RecordsUnavailable("away")
 
 
 async def test_a_database_that_is_away_costs_the_conversation_and_not_the_call(autojump_clock: MockClock) -> None:

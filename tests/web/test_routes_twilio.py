@@ -2,9 +2,10 @@
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.messages import MachineAnswered
+from actors.messages import MachineAnswered, NoteCallOver, NoteStreamError
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.web.fakes import (
@@ -12,13 +13,18 @@ from tests.web.fakes import (
     LEAD,
     LINE,
     OTHER_CALL_SID,
+    Away,
     Exchange,
+    Peer,
     exchange,
+    office_of,
     record,
     voice_form,
 )
 from web.admission import Admissions
+from web.no_shows import NoShows
 from web.pigeonholes import Pigeonholes
+from web.reasons import why_stream
 
 PATHS = ["/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after"]
 
@@ -226,6 +232,114 @@ async def test_stream_callbacks_are_taken(event: str, autojump_clock: MockClock)
     answer = await exchange().twilio("/twilio/stream", form(StreamEvent=event, StreamError="31921"))
 
     assert answer.status_code == 204
+
+
+@pytest.mark.parametrize("outbound", [False, True])
+async def test_an_error_of_a_stream_that_never_ran_is_in_the_record(outbound: bool, autojump_clock: MockClock) -> None:
+    there = exchange()
+    order = (await there.operator("POST", "/calls", {"to": LEAD})).json() if outbound else {"call_sid": CALL_SID}
+    query = f"?order={order['id']}" if outbound else ""
+    told = voice_form(order["call_sid"], outbound=outbound)
+    await there.twilio(f"/twilio/voice{query}", told)
+    error = form(CallSid=order["call_sid"], StreamEvent="stream-error", StreamError="31920")
+    for stream in ("1", "1", "2"):
+        await there.twilio("/twilio/stream", error | {"StreamSid": "MZ" + stream * 32})
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(NoShows(office_of(there)).run)
+        await there.twilio(f"/twilio/status{query}", told | {"CallStatus": "completed", "SequenceNumber": "3"})
+        await trio.sleep(120)
+        nursery.cancel_scope.cancel()
+
+    (kept,) = await there.records.list()
+    assert kept.outcome == "never_ran"
+    assert "did not accept the WebSocket upgrade (Twilio 31920)" in kept.why
+    assert kept.faults == (f"media stream: {kept.why}",) * 2
+
+
+async def test_an_error_of_a_running_stream_is_told_to_its_call_once(autojump_clock: MockClock) -> None:
+    there = exchange()
+    error = form(StreamEvent="stream-error", StreamError="31930 - Media discarded", StreamSid="MZ1")
+    with there.intercom.open(CALL_SID) as mailbox:
+        for _ in range(2):
+            await there.twilio("/twilio/stream", error)
+
+        assert mailbox.receive_nowait() == NoteStreamError(why_stream(error))
+        with pytest.raises(trio.WouldBlock):
+            mailbox.receive_nowait()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"), [("caller_hung_up", ""), ("never_ran", why_stream({"StreamError": "31921"}))]
+)
+async def test_an_error_that_comes_after_the_end_is_added_to_the_record(
+    outcome: str, why: str, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    await there.records.save(record(outcome=outcome, faults=("advisor crashed: x",)))
+    with capture_logs() as lines:
+        for _ in range(2):
+            await there.twilio("/twilio/stream", form(StreamEvent="stream-error", StreamError="31921"))
+
+    (kept,) = await there.records.list()
+    assert kept.faults == ("advisor crashed: x", "media stream: our server closed the stream (Twilio 31921)")
+    assert (kept.outcome, kept.why) == (outcome, why)
+    assert [line for line in lines if line["event"] == "call_ended"] == []
+
+
+async def test_an_error_of_a_stream_while_the_database_is_away_costs_nothing_else(autojump_clock: MockClock) -> None:
+    there = exchange(records=Away())
+
+    answer = await there.twilio("/twilio/stream", form(StreamEvent="stream-error", StreamError="31921"))
+
+    assert answer.status_code == 204
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "busy", "no-answer", "canceled"])
+@pytest.mark.parametrize("path", ["/twilio/status", "/twilio/after"])
+async def test_a_running_call_is_told_that_it_is_over(path: str, status: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.twilio("/twilio/voice", voice_form())
+
+    with there.intercom.open(CALL_SID) as mailbox:
+        await there.twilio(path, form(CallStatus=status, SequenceNumber="3"))
+
+        assert mailbox.receive_nowait() == NoteCallOver()
+
+
+@pytest.mark.parametrize("status", ["queued", "initiated", "ringing", "in-progress", ""])
+async def test_a_call_that_goes_on_is_not_told_that_it_is_over(status: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    with there.intercom.open(CALL_SID) as mailbox:
+        await there.twilio("/twilio/status", form(CallStatus=status, SequenceNumber="3"))
+
+        with pytest.raises(trio.WouldBlock):
+            mailbox.receive_nowait()
+
+
+@pytest.mark.parametrize("outbound", [False, True])
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("sip:+15557650000@acme.example", "+15557650000"),
+        ("whatsapp:+15557650000", "+15557650000"),
+        ("client:reception_desk", "client:reception_desk"),
+        ("03012345678", "03012345678"),
+        ("+266696687", ""),
+        ("Restricted", ""),
+    ],
+)
+async def test_whoever_calls_or_is_called_is_in_the_record(
+    said: str, shown: str, outbound: bool, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    caller = "To" if outbound else "From"
+    told = voice_form(outbound=outbound) | {caller: said, ("From" if outbound else "To"): f"sip:{LINE}@acme.example"}
+    answer = await there.twilio("/twilio/voice", told)
+    await Peer().starts(answer.text.partition('name="token" value="')[2].partition('"')[0]).says("x").visit(there.app)
+
+    (plan,) = there.calls.plans
+    assert (plan.caller, plan.line) == (shown, LINE)
 
 
 async def after(there: Exchange, status: str = "in-progress", query: str = "") -> str:
