@@ -12,13 +12,14 @@ from random import Random
 
 import attrs
 import trio
-from trio_websocket import ConnectionClosed, WebSocketRequest, wrap_server_stream
+from trio_websocket import WebSocketRequest, wrap_server_stream
 
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
 from simulators.deepgram.session import converse, utterances_of
 from simulators.faults import FaultPlan
 from simulators.scenario import Scenario
+from simulators.sockets import PEER_ERRORS, PeerSocket, Reader, separate_reader
 
 PATH = "/v1/agent/converse"
 QUEUED_MESSAGES = 64
@@ -59,30 +60,34 @@ class VoiceAgentService:
     _connections: int = attrs.field(default=0, init=False)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
-        """Serve one TCP connection."""
+        """Serve one TCP connection; whatever its client does ends it at worst."""
         self._connections += 1
         connection = self._connections
         try:
-            async with trio.open_nursery() as nursery:
-                await self._handle(stream, connection, nursery)
-                nursery.cancel_scope.cancel(reason="connection served")
-        except* ConnectionClosed:
-            pass  # gone during the handshake
+            async with separate_reader() as reader:
+                await self._handle(stream, connection, reader)
+        except* PEER_ERRORS:
+            pass  # it is gone
         await trio.aclose_forcefully(stream)
 
-    async def _handle(self, stream: trio.abc.Stream, connection: int, nursery: trio.Nursery) -> None:
+    async def _handle(self, stream: trio.abc.Stream, connection: int, reader: Reader) -> None:
+        wrap = partial(
+            wrap_server_stream,
+            reader.nursery,
+            stream,
+            message_queue_size=QUEUED_MESSAGES,
+            max_message_size=MAX_MESSAGE_BYTES,
+        )
         request: WebSocketRequest | None = None
         with trio.move_on_after(HANDSHAKE_SECONDS):
-            request = await wrap_server_stream(
-                nursery, stream, message_queue_size=QUEUED_MESSAGES, max_message_size=MAX_MESSAGE_BYTES
-            )
+            request = await reader.wait_for(wrap)
         if request is None:
             return
         if not self._faults.for_connection(connection).upgraded:
             await trio.sleep_forever()
         status = self._verdict(request, connection)
         if status is None:
-            await self._accept(request, stream, connection)
+            await self._accept(request, stream, connection, reader)
         else:
             self._log.put(Refused(trio.current_time(), connection, status))
             await request.reject(status, body=f'{{"err_code":"{REFUSALS[status]}"}}'.encode())
@@ -109,7 +114,9 @@ class VoiceAgentService:
             case _:
                 return False
 
-    async def _accept(self, request: WebSocketRequest, stream: trio.abc.Stream, connection: int) -> None:
+    async def _accept(
+        self, request: WebSocketRequest, stream: trio.abc.Stream, connection: int, reader: Reader
+    ) -> None:
         request_id = uuid.UUID(int=Random(f"{self._knobs.seed}/{connection}").getrandbits(128), version=4)
         offered: Sequence[str] = request.proposed_subprotocols
         socket = await request.accept(
@@ -117,7 +124,7 @@ class VoiceAgentService:
             extra_headers=[(b"dg-request-id", str(request_id).encode())],
         )
         await converse(
-            socket,
+            PeerSocket(socket, reader),
             self._scenario,
             connection=connection,
             knobs=self._knobs,

@@ -96,6 +96,7 @@ class SimulatedCall:
     status: CallStatus = CallStatus.QUEUED
     queue_time: float = 0.0
     """Seconds spent waiting for the rate limit."""
+    dialled_at: datetime | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     answered_by: str = ""
@@ -111,7 +112,8 @@ class SimulatedCall:
 
     async def run(self) -> None:
         """Live the whole call. *Raises* nothing that the server under test can cause."""
-        self.queue_time = (self.exchange.now() - self.created).total_seconds()
+        self.dialled_at = self.exchange.now()
+        self.queue_time = (self.dialled_at - self.created).total_seconds()
         send, receive = trio.open_memory_channel[Mapping[str, str]](32)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._deliver, receive)

@@ -2,19 +2,21 @@
 
 `DialStream` is the shape of it, so that tests can put an in-memory socket there. `dial_stream` is the real one. A
 refusal is `StreamError` with the code that Twilio's debugger would show.
-Codes: https://www.twilio.com/docs/api/errors (31901, 31902, 31910, 31920).
+Codes: https://www.twilio.com/docs/api/errors (31901, 31902, 31910, 31920, 31923).
 """
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeAlias
+from functools import partial
+from typing import TypeAlias, cast
 from urllib.parse import urlsplit
 
 import trio
 import trio_websocket
 
 from protocol.wire import WebSocket
+from simulators.sockets import PeerSocket, Reader, separate_reader
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 DialStream: TypeAlias = Callable[[str, Headers], AbstractAsyncContextManager[WebSocket]]
@@ -40,25 +42,18 @@ async def dial_stream(
 
     *Closes* it on leaving. *Raises* `StreamError`.
     """
-    # trio-websocket raises a rejection in its own background task, hence the group.
     stream = await _open_stream(url, ssl_context)
-    refusal: StreamError | None = None
+    refusal: StreamError | None = None  # raised where no nursery wraps it in a group
     try:
-        async with trio.open_nursery() as nursery:
-            try:
-                socket = await _upgrade(nursery, stream, url, headers)
-            except StreamError as error:
-                refusal = error
+        async with separate_reader() as reader:
+            opened = await _upgrade(reader, stream, url, headers)
+            if opened is None:
+                refusal = _refusal(reader)
             else:
+                socket = PeerSocket(opened, reader)
                 yield socket
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     await socket.aclose()
-            nursery.cancel_scope.cancel(reason="the media stream is over")
-    except* trio_websocket.ConnectionRejected as group:
-        statuses = [
-            each.status_code for each in group.exceptions if isinstance(each, trio_websocket.ConnectionRejected)
-        ]
-        refusal = StreamError(31920, f"the upgrade was answered with {statuses}")
     finally:
         await trio.aclose_forcefully(stream)
     if refusal is not None:
@@ -66,12 +61,16 @@ async def dial_stream(
 
 
 async def _open_stream(url: str, ssl_context: ssl.SSLContext | None) -> Stream:
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
+    if not url.isascii():
+        raise StreamError(31923, "malformed URL: not ASCII")
     try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
         with trio.fail_after(HANDSHAKE_SECONDS):
             stream = await trio.open_tcp_stream(host, port)
             return stream if parts.scheme == "ws" else await _secure(stream, host, ssl_context)
+    except ValueError as error:  # and UnicodeError, for a name that is none
+        raise StreamError(31923, f"malformed URL: {error}") from error
     except trio.TooSlowError as error:
         raise StreamError(31901, "no answer to the connection request") from error
     except OSError as error:
@@ -91,14 +90,26 @@ async def _secure(stream: trio.SocketStream, host: str, ssl_context: ssl.SSLCont
 
 
 async def _upgrade(
-    nursery: trio.Nursery, stream: Stream, url: str, headers: Headers
-) -> trio_websocket.WebSocketConnection:
+    reader: Reader, stream: Stream, url: str, headers: Headers
+) -> trio_websocket.WebSocketConnection | None:
     parts = urlsplit(url)
     resource = parts._replace(scheme="", netloc="").geturl() or "/"
-    try:
-        with trio.fail_after(HANDSHAKE_SECONDS):
-            return await trio_websocket.wrap_client_stream(
-                nursery, stream, parts.netloc, resource, extra_headers=list(headers), message_queue_size=64
-            )
-    except (trio.TooSlowError, trio_websocket.HandshakeError, trio_websocket.ConnectionClosed) as error:
-        raise StreamError(31901, "no answer to the upgrade") from error
+    wrap = partial(
+        trio_websocket.wrap_client_stream,
+        reader.nursery,
+        cast("trio.SocketStream", stream),  # any stream will do
+        parts.netloc,
+        resource,
+        extra_headers=list(headers),
+        message_queue_size=64,
+    )
+    with trio.move_on_after(HANDSHAKE_SECONDS):
+        return await reader.wait_for(wrap)
+    return None
+
+
+def _refusal(reader: Reader) -> StreamError:
+    statuses = [error.status_code for error in reader.errors if isinstance(error, trio_websocket.ConnectionRejected)]
+    if statuses:
+        return StreamError(31920, f"the upgrade was answered with {statuses}")
+    return StreamError(31901, "no answer to the upgrade")

@@ -13,6 +13,7 @@ import attrs
 
 from protocol.phone_numbers import is_phone_number
 from simulators.asgi import Response, json_response
+from simulators.twilio.webhooks import is_web
 
 TWIML_LIMIT = 4000
 EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
@@ -145,20 +146,15 @@ def _is_dialable(address: str) -> bool:
 
 
 def _check_program(url: str, twiml: str) -> None:
-    if url and not _is_web(url):
+    if url and not is_web(url):
         raise ApiError(21205, f"Url is not a valid URL: {url[:80]}")
     if len(twiml) > TWIML_LIMIT:
         raise ApiError(32018, f"Twiml must be at most {TWIML_LIMIT} characters, and is {len(twiml)}")
 
 
-def _is_web(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
-
-
 def _callback(fields: Mapping[str, str], name: str) -> str:
     url = fields.get(name, "")
-    if url and (not _is_web(url) or "_" in (urlsplit(url).hostname or "")):
+    if url and (not is_web(url) or "_" in (urlsplit(url).hostname or "")):
         raise ApiError(21609, f"Invalid {name} URL: {url[:80]}")
     return url
 
@@ -177,6 +173,6 @@ def _seconds(fields: Mapping[str, str], name: str, default: float, code: int) ->
     text = fields.get(name, "")
     if not text:
         return default
-    if not text.isdigit() or int(text) < 1:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
         raise ApiError(code, f"Invalid {name} value: {text[:40]}")
     return float(text)

@@ -7,13 +7,14 @@ https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource and t
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from urllib.parse import urlencode
 
 from protocol.phone_numbers import is_phone_number
 from simulators.asgi import JSON, Request
 from simulators.twilio.calls import SimulatedCall
+from simulators.twilio.orders import ApiError
 
 PAGE_SIZE = 50
 SUBRESOURCES = ("events", "notifications", "payments", "recordings", "siprec", "streams", "transcriptions",
@@ -25,6 +26,7 @@ _NUMBER_URLS = ("sms_fallback_url", "sms_url", "status_callback", "voice_fallbac
 _NUMBER_LINKS = ("address_sid", "bundle_sid", "emergency_address_sid", "identity_sid", "sms_application_sid",
                  "trunk_sid", "voice_application_sid")  # fmt: skip
 FILTERS = {"To": "to", "From": "from", "Status": "status", "ParentCallSid": "parent_call_sid"}
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def render_call(call: SimulatedCall) -> dict[str, JSON]:
@@ -52,7 +54,7 @@ def render_call(call: SimulatedCall) -> dict[str, JSON]:
         "price_unit": "USD",
         "queue_time": str(round(call.queue_time * 1000)),
         "sid": call.sid,
-        "start_time": _stamp(call.answered_at),
+        "start_time": _stamp(call.dialled_at),
         "status": call.status.value,
         "subresource_uris": {name: f"{uri}/{_camel(name)}.json" for name in SUBRESOURCES},
         "to": order.to,
@@ -95,7 +97,12 @@ def render_number(number: str, account: str, voice_url: str, since: datetime) ->
 def render_calls(calls: Sequence[SimulatedCall], request: Request, account: str) -> dict[str, JSON]:
     """Render the page of calls that the query asks for."""
     query = dict(request.query)
-    wanted = [rendered for rendered in map(render_call, calls) if _matches(rendered, query)]
+    times = [(call.dialled_at, call.ended_at) for call in calls]
+    wanted = [
+        rendered
+        for rendered, (start, end) in zip(map(render_call, calls), times, strict=True)
+        if _matches(rendered, query) and _is_when(start, "StartTime", query) and _is_when(end, "EndTime", query)
+    ]
     return _page("calls", wanted, query, f"/2010-04-01/Accounts/{account}/Calls.json")
 
 
@@ -140,8 +147,28 @@ def _matches(call: dict[str, JSON], query: dict[str, str]) -> bool:
     return all(call[key] == query[name] for name, key in FILTERS.items() if name in query)
 
 
+def _is_when(time: datetime | None, name: str, query: dict[str, str]) -> bool:
+    """Say whether a call's start or end is on the day, or at the time, that is asked for, before it, or not before."""
+    asked = {sign: _read_time(name, query[name + sign]) for sign in ("", "<", ">") if query.get(name + sign)}
+    if time is None or not asked:
+        return not asked
+    time = time.replace(microsecond=0)
+    if (">" in asked and time < asked[">"]) or ("<" in asked and time >= asked["<"]):
+        return False
+    is_day = _DAY.fullmatch(query.get(name, "")) is not None
+    return "" not in asked or (time.date() == asked[""].date() if is_day else time == asked[""])
+
+
+def _read_time(name: str, text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ApiError(20001, f"Invalid {name}: {text[:40]} is neither YYYY-MM-DD nor an ISO 8601 time") from None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
 def _whole(text: str | None, default: int) -> int:
-    return int(text) if text is not None and text.isdigit() else default
+    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,9}", text) else default
 
 
 def _stamp(time: datetime | None) -> str | None:

@@ -23,7 +23,7 @@ from simulators.asgi import Message, Receive, Request, Response, Send, answer_sc
 from simulators.faults import Fault, FaultPlan
 from simulators.scenario import Caller, Scenario
 from simulators.twilio.caller import CallerTurns
-from simulators.twilio.calls import Exchange, SimulatedCall
+from simulators.twilio.calls import CallStatus, Exchange, SimulatedCall
 from simulators.twilio.dialling import DialStream, dial_stream
 from simulators.twilio.knobs import TwilioKnobs
 from simulators.twilio.log import CallLog, LogEntry, as_json, ignore
@@ -189,7 +189,8 @@ class TwilioSimulator:
 
     def _update(self, call: SimulatedCall, request: Request) -> Response:
         change = read_change(request.form())
-        if call.is_over or call.performance.caller_gone:
+        begins = bool(change.url or change.twiml) and not change.status and call.status is not CallStatus.IN_PROGRESS
+        if begins or call.is_over or call.performance.caller_gone:
             raise ApiError(21220, "Call is not in-progress. Cannot redirect.")
         call.change(change)
         return json_response(200, render_call(call))

@@ -3,9 +3,10 @@
 `parse_twiml` turns a document into a tuple of frozen verbs, or raises `TwimlError` with the code Twilio's debugger
 would show. A verb or noun that the simulator does not act out becomes `IgnoredVerb`, so that it can be logged. Nothing
 is executed here.
-Codes: https://www.twilio.com/docs/api/errors (12100, 12200, 12300, 31920, 31922, 31923, 31941).
+Codes: https://www.twilio.com/docs/api/errors (11100, 12100, 12200, 12300, 31920, 31922, 31923, 31941).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 from urllib.parse import urljoin, urlsplit
@@ -15,6 +16,7 @@ import attrs
 
 PARAMETER_LIMIT = 500
 """Name and value of a `<Parameter>` together: https://www.twilio.com/docs/voice/twiml/stream."""
+_NUMBER = re.compile(r" *[0-9]{1,9}(\.[0-9]{1,9})? *")
 
 
 class TwimlError(Exception):
@@ -120,13 +122,10 @@ Verb: TypeAlias = Connect | Say | Play | Pause | Dial | Gather | Redirect | Reje
 
 def parse_twiml(document: str, base_url: str = "") -> tuple[Verb, ...]:
     """Read a document; relative URLs are resolved against `base_url`, the document's own."""
-    if not document.strip():
-        raise TwimlError(12100, "the document is empty")
-    if document[0] != "<":
-        raise TwimlError(12100, "there is something before the first <")
     try:
-        root = ET.fromstring(document.encode())  # noqa: S314 # it comes from the server under test
-    except ET.ParseError as error:
+        # a text, so that the encoding it was sent in and declares is no matter any more
+        root = ET.fromstring(document)  # noqa: S314 # it comes from the server under test
+    except (ET.ParseError, UnicodeEncodeError) as error:  # among others: anything at all before `<?xml`
         raise TwimlError(12100, f"not XML: {error}") from error
     if root.tag != "Response":
         raise TwimlError(12100, f"the root element is <{root.tag}>, not <Response>")
@@ -159,8 +158,11 @@ def _read_connect(element: ET.Element, base: str) -> Connect | IgnoredVerb:
 def _stream_url(url: str, base: str) -> str:
     if not url:
         raise TwimlError(31923, "<Stream> has no url")
-    if not urlsplit(url).scheme:
-        return _link(url, "wss" + base[base.index(":") :] if ":" in base else base)
+    try:
+        if not urlsplit(url).scheme:
+            return _link(url, "wss" + base[base.index(":") :] if ":" in base else base)
+    except ValueError as error:
+        raise TwimlError(31923, f"<Stream url={url[:80]!r}>: {error}") from error
     return url
 
 
@@ -190,7 +192,7 @@ def _read_gather(element: ET.Element, base: str) -> Gather:
         action=_link(element.get("action", ""), base),
         digits=int(_number(element, "numDigits", 0.0)),
         timeout=_number(element, "timeout", 5.0),
-        verbs=tuple(_read_verb(child, base) for child in element),
+        verbs=tuple(_read_verb(child, base) for child in element if child.tag != "Gather"),
     )
 
 
@@ -199,17 +201,19 @@ def _text(element: ET.Element) -> str:
 
 
 def _link(url: str, base: str) -> str:
-    return urljoin(base, url) if url and base else url
+    try:
+        return urljoin(base, url) if url and base else url
+    except ValueError as error:
+        raise TwimlError(11100, f"{url[:80]!r}: {error}") from error
 
 
 def _number(element: ET.Element, name: str, default: float) -> float:
     text = element.get(name)
     if text is None:
         return default
-    try:
-        return float(text)
-    except ValueError as error:
-        raise TwimlError(12200, f"<{element.tag} {name}={text[:40]!r}> is not a number") from error
+    if not _NUMBER.fullmatch(text):
+        raise TwimlError(12200, f"<{element.tag} {name}={text[:40]!r}> is not a number")
+    return float(text)
 
 
 _READERS: Mapping[str, Callable[[ET.Element, str], Verb]] = {

@@ -198,6 +198,61 @@ async def test_a_ringing_call_can_be_cancelled(autojump_clock: MockClock) -> Non
     assert far.statuses() == ["initiated", "ringing", "canceled"]
 
 
+@pytest.mark.parametrize("change", [{"Twiml": SAY}, {"Url": f"{ORIGIN}/next"}])
+@pytest.mark.parametrize(("after", "status"), [(0.0, "queued"), (1.0, "ringing"), (60.0, "completed")])
+async def test_only_a_call_in_progress_can_be_redirected(
+    change: dict[str, str], after: float, status: str, autojump_clock: MockClock
+) -> None:
+    far = FarEnd({"/voice": SAY})
+    async with line_open(far, knobs=TwilioKnobs(calls_per_second=1.0)) as line:
+        first, call = await line.order(), await line.order()
+        await trio.sleep(after + (1.0 if after else 0.0))
+        response = await line.post(f"Calls/{call.sid}.json", **change)
+        shown = (await line.get(f"Calls/{call.sid}.json")).json()
+        await first.wait_over()
+        await call.wait_over()
+
+    assert (response.status_code, response.json()["code"], shown["status"]) == (400, 21220, status)
+    assert "/next" not in [hook.path for hook in far.webhooks]
+
+
+async def test_a_queued_call_can_be_cancelled_or_told_another_callback(autojump_clock: MockClock) -> None:
+    far = FarEnd({"/voice": SAY})
+    async with line_open(far, knobs=TwilioKnobs(calls_per_second=1.0)) as line:
+        await line.order()
+        call = await line.order()
+        told = await line.post(f"Calls/{call.sid}.json", StatusCallback=f"{ORIGIN}/stream")
+        ended = await line.post(f"Calls/{call.sid}.json", Status="completed")
+        await call.wait_over()
+
+    assert (told.status_code, ended.status_code, call.status.value) == (200, 200, "canceled")
+    assert [form["CallStatus"] for form in far.posts("/stream")][-1:] == ["canceled"]
+
+
+@pytest.mark.parametrize(
+    "twiml",
+    [
+        "<Response><Redirect>https://[::1/</Redirect></Response>",
+        "<Response><Redirect>http://a..b/</Redirect></Response>",
+        "<Response><Redirect>http://agent:99999/</Redirect></Response>",
+        "<Response><Redirect>mailto:agent</Redirect></Response>",
+        "<Response><Redirect/></Response>",
+        "<Response><Dial action='ftp://x/y' timeout='1'>+15550001111</Dial></Response>",
+        "<Response><Pause length='nan'/></Response>",
+        "<Response>" + "<Gather>" * 900 + "</Gather>" * 900 + "</Response>",
+        "<Response><Say>" + "&#233;" * 10 + "</Say></Response>",
+    ],
+)
+async def test_twiml_that_makes_no_sense_costs_its_call_only(twiml: str, autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd({"/odd": twiml, "/voice": SAY})) as line:
+        odd = await line.order(Url=f"{ORIGIN}/odd")
+        await odd.wait_over()
+        call = await line.order()
+        await call.wait_over()
+
+    assert [odd.status.value, call.status.value] == ["completed", "completed"]
+
+
 async def test_a_call_in_progress_cannot_be_cancelled_only_completed(autojump_clock: MockClock) -> None:
     far = FarEnd({"/voice": STREAM})
     async with line_open(far, plot(hangs_up=False)) as line:

@@ -88,6 +88,13 @@ async def test_a_closed_port_is_31902() -> None:
         assert await refusal(f"ws://127.0.0.1:{socket.getsockname()[1]}/twilio") == 31902
 
 
+@pytest.mark.parametrize(
+    "url", ["ws://127.0.0.1:99999/", "ws://127.0.0.1:port/", "ws://[::1/", "ws://a..b/", "ws://127.0.0.1:9/zoë"]
+)
+async def test_a_url_that_is_none_is_31923(url: str) -> None:
+    assert await refusal(url) == 31923
+
+
 async def test_a_certificate_nobody_vouches_for_is_31910() -> None:
     server, _ = certificates()
     async with trio.open_nursery() as nursery:

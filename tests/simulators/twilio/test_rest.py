@@ -61,6 +61,61 @@ async def test_calls_are_listed_newest_first_by_page_and_filter(autojump_clock: 
     assert [call["sid"] for call in one["calls"]] == [calls[3].sid]
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("StartTime>=2026-11-22", [0, 1, 2]),
+        ("StartTime>=2026-11-23", []),
+        ("StartTime<=2026-11-22", []),
+        ("StartTime<=2026-11-23", [0, 1, 2]),
+        ("StartTime=2026-11-22", [0, 1, 2]),
+        ("StartTime=2026-11-21", []),
+        ("StartTime>=2026-11-22T09:01:00Z", [1, 2]),
+        ("StartTime>=2026-11-22T10:01:00%2B01:00", [1, 2]),
+        ("StartTime<=2026-11-22T09:01:00Z", [0]),
+        ("StartTime>=2026-11-22T09:00:30Z&StartTime<=2026-11-22T09:01:30Z", [1]),
+        ("StartTime=2026-11-22T09:02:00Z", [2]),
+        ("EndTime>=2026-11-22T09:01:00Z", [1]),
+        ("EndTime<=2026-11-22T09:01:00Z", [0]),
+        ("Status=completed&StartTime>=2026-11-22", [0, 1]),
+        ("Status=in-progress", [2]),
+        ("Status=queued", [3]),
+        ("From=%2B15550009999&To=%2B15551230003", [3]),
+        ("From=%2B15550008888", []),
+        ("StartTime>=2026-11-22&PageSize=2", [1, 2]),
+    ],
+)
+async def test_calls_are_found_by_when_they_started_and_ended(
+    query: str, found: list[int], autojump_clock: MockClock
+) -> None:
+    """Three calls a minute apart from 9:00 UTC, the last still going on, and a fourth that has not been dialled yet."""
+    far = FarEnd({"/0": SAY, "/1": SAY, "/2": "<Response><Pause length='600'/></Response>"})
+    async with line_open(far, knobs=TwilioKnobs(calls_per_second=1 / 60)) as line:
+        calls = [await line.order(To=f"+1555123000{index}", Url=f"{ORIGIN}/{index}") for index in range(4)]
+        await trio.sleep(150.0)
+        listed = (await line.get(f"Calls.json?{query}")).json()["calls"]
+
+    assert {call["sid"] for call in listed} == {calls[index].sid for index in found}
+
+
+@pytest.mark.parametrize("query", ["StartTime>=yesterday", "StartTime=2026-13-01", "EndTime<=22 Nov 2026"])
+async def test_a_time_that_is_none_is_refused(query: str, autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd({"/voice": SAY})) as line:
+        await line.order()
+        response = await line.get(f"Calls.json?{query}")
+
+    assert (response.status_code, response.json()["code"]) == (400, 20001)
+
+
+@pytest.mark.parametrize("page", ["PageSize=0", "PageSize=²", "PageSize=" + "9" * 5000, "Page=" + "9" * 5000, "Page=x"])
+async def test_a_page_that_makes_no_sense_is_the_usual_one(page: str, autojump_clock: MockClock) -> None:
+    async with line_open(FarEnd({"/voice": SAY})) as line:
+        call = await line.order()
+        listed = (await line.get(f"Calls.json?{page}")).json()
+
+    assert [one["sid"] for one in listed["calls"]] == [call.sid]
+
+
 OWNED = frozenset({"+15550009999", "+15551239999", "+442071838750"})
 
 

@@ -75,6 +75,7 @@ def test_a_relative_stream_url_takes_the_host_of_its_document() -> None:
         ),
         ("<Connect><ConversationRelay url='wss://x'/></Connect>", IgnoredVerb("Connect with ConversationRelay")),
         ("<Connect/>", IgnoredVerb("Connect with nothing")),
+        ("<Gather><Say>One.</Say><Gather><Gather/></Gather></Gather>", Gather(verbs=(Say("One."),))),
     ],
 )
 def test_each_verb_is_read(body: str, verb: object) -> None:
@@ -85,12 +86,21 @@ def test_each_verb_is_read(body: str, verb: object) -> None:
     ("document", "code"),
     [
         ("", 12100),
+        ("   ", 12100),
         (" <?xml version='1.0'?><Response/>", 12100),
+        ("\n<?xml version='1.0'?>\n<Response/>", 12100),
+        ("\ufeff\n<?xml version='1.0'?><Response/>", 12100),
+        ("OK <Response/>", 12100),
+        ("<Response/><Response/>", 12100),
         ("<Response>", 12100),
         ("<html/>", 12100),
         (response('<Connect><Stream url="wss://a" track="both_tracks"/></Connect>'), 31941),
         (response("<Connect><Stream/></Connect>"), 31923),
-        (response('<Pause length="soon"/>'), 12200),
+        (response('<Connect><Stream url="wss://[agent"/></Connect>'), 31923),
+        (response("<Redirect>https://[agent/</Redirect>"), 11100),
+        (response('<Connect action="//["><Stream url="wss://a"/></Connect>'), 11100),
+        *((response(f'<Pause length="{length}"/>'), 12200) for length in ("soon", "", "nan", "inf", "-1", "1e9", "²")),
+        (response('<Dial timeout="inf">+15550001111</Dial>'), 12200),
         (response("<Dial/>"), 13223),
         (
             response(f'<Connect><Stream url="wss://a"><Parameter name="n" value="{"x" * 499}"/></Stream></Connect>'),
@@ -103,6 +113,20 @@ def test_what_twilio_refuses_is_refused_with_its_code(document: str, code: int) 
         parse_twiml(document, BASE)
 
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "\n        <Response>\n            <Say>Zoë</Say></Response>\n",
+        "\t<Response><Say>Zoë</Say></Response>",
+        "<!-- made by hand --> <Response><Say>Zoë</Say></Response>",
+        "<?xml version='1.0' encoding='ISO-8859-1'?>\n<Response><Say>Zoë</Say></Response>",
+        "\ufeff<?xml version='1.0' encoding='UTF-8'?><Response><Say>Zoë</Say></Response>",
+    ],
+)
+def test_what_may_stand_before_the_root_element_is_no_matter(document: str) -> None:
+    assert parse_twiml(document) == (Say("Zoë"),)
 
 
 def test_an_empty_response_has_no_verbs() -> None:
