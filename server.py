@@ -23,6 +23,7 @@ from agents.roster import RosterError
 from settings import Settings, SettingsError, environment
 from web.app import create_app
 from web.collector import spare_what_stays
+from web.connections import Connections, descriptors_allowed
 from web.draining import close_calls, draining
 from web.logs import configure_logs
 from web.pull_server import install
@@ -54,7 +55,7 @@ class Switchboard:
                 problem = str(exc)
             else:
                 limit_our_listeners()
-                install()
+                install(Connections.beside(settings.max_calls, descriptors_allowed()))
                 slots = Slots(settings.max_calls)
                 self._running = create_app(settings, opened.services, opened.line, holes=opened.holes, slots=slots)
                 stack.callback(self._rest)

@@ -17,6 +17,7 @@ from actors.journal import Entry, ignore
 from settings import Settings
 from web.app import create_app
 from web.collector import spare_what_stays
+from web.connections import Connections, descriptors_allowed
 from web.draining import close_calls, wait_drained
 from web.pull_server import MAX_MESSAGE_BYTES, install
 from web.services import open_services
@@ -28,8 +29,9 @@ GRACE_SECONDS = 5.0
 
 
 def server_config(settings: Settings) -> LimitedConfig:
-    """Return hypercorn's configuration: no access log, small WebSocket messages, limited writes."""
+    """Return hypercorn's configuration: no access log, small WebSocket messages, limited writes, HTTP/1.1."""
     config = LimitedConfig()
+    config.alpn_protocols = ["http/1.1"]
     config.bind = [f"{settings.lead_server_host}:{settings.lead_server_port}"]
     config.websocket_max_message_size = MAX_MESSAGE_BYTES
     config.graceful_timeout = GRACE_SECONDS
@@ -61,7 +63,7 @@ async def serve_until(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until the first of `signals`, and then until the drain is over; the second one cuts it short."""
-    install()
+    install(Connections.beside(settings.max_calls, descriptors_allowed()))
     slots = Slots(settings.max_calls)
     async with open_services(settings, observe=observe) as opened:
         app = create_app(settings, opened.services, opened.line, holes=opened.holes, slots=slots)

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import cast
 
@@ -17,6 +17,7 @@ from actors.errors import AgentUnavailable
 from protocol import frames
 from web.asgi_events import accept
 from web.connect import open_socket
+from web.connections import Connections
 from web.open_socket import OpenSocket
 from web.pull_server import MAX_MESSAGE_BYTES, PullServer
 
@@ -26,8 +27,10 @@ UPGRADE = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: webs
 
 
 @asynccontextmanager
-async def serving(app: App, monkeypatch: pytest.MonkeyPatch, limit: int = 1000) -> AsyncIterator[int]:
-    monkeypatch.setattr("hypercorn.trio.run.TCPServer", PullServer)
+async def serving(
+    app: App, monkeypatch: pytest.MonkeyPatch, limit: int = 1000, connections: Connections | None = None
+) -> AsyncIterator[int]:
+    monkeypatch.setattr("hypercorn.trio.run.TCPServer", partial(PullServer, connections=connections))
     config = Config()
     config.bind, config.loglevel, config.graceful_timeout = ["127.0.0.1:0"], "CRITICAL", 0.1
     config.websocket_max_message_size = limit
@@ -214,6 +217,93 @@ async def test_what_is_no_websocket_is_hypercorns_as_before(monkeypatch: pytest.
             await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
             assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 204")
         await stream.aclose()
+
+
+# How many, and for how long
+
+
+async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Answer a request once its body is there."""
+    while (event := await receive())["type"] == "http.request" and event["more_body"]:
+        """There is more."""
+    await send({"type": "http.response.start", "status": 204, "headers": [], "trailers": False})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def has_answer(stream: trio.SocketStream) -> bool:
+    await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+    return bytes(await stream.receive_some()).startswith(b"HTTP/1.1 204")
+
+
+async def is_closed(stream: trio.SocketStream) -> bool:
+    with trio.move_on_after(0.3), suppress(trio.BrokenResourceError):
+        while await stream.receive_some():
+            """It is answered, or half of something."""
+        return True
+    return False
+
+
+IDLE = {
+    "nothing": b"",
+    "half a request": b"GET / HTTP/1.1\r\nHo",
+    "half a body": b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n12345",
+    "one request": b"GET / HTTP/1.1\r\nHost: here\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", IDLE.values(), ids=IDLE)
+async def test_a_connection_that_waits_for_its_peer_leaves_for_a_new_one(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(answer, monkeypatch, connections=Connections(most=4)) as port, AsyncExitStack() as stack:
+        waiting = [await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port)) for _ in range(2)]
+        for stream in waiting:
+            await stream.send_all(said)
+        await trio.sleep(0.05)
+        newest = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+
+        assert await has_answer(newest)
+        assert [await is_closed(stream) for stream in waiting] == [True, False]
+
+
+async def test_a_request_that_is_being_answered_is_not_cut_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = trio.Event()
+
+    async def slow(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await go_on.wait()
+        await answer(scope, receive, send)
+
+    async with serving(slow, monkeypatch, connections=Connections(most=2)) as port, AsyncExitStack() as stack:
+        first = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+        await first.send_all(IDLE["one request"])
+        await trio.sleep(0.05)
+        second = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+
+        assert await is_closed(second)
+        go_on.set()
+        assert bytes(await first.receive_some()).startswith(b"HTTP/1.1 204")
+
+
+async def test_a_call_is_no_longer_one_of_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch, connections=Connections(most=2)) as port, dial(port) as peer:
+        for _ in range(5):
+            async with await trio.open_tcp_stream("127.0.0.1", port):
+                await trio.sleep(0.01)
+        await peer.send_message("still here")
+
+        assert await peer.get_message() == "still here"
+
+
+async def test_idle_connections_do_not_hold_a_server_that_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with AsyncExitStack() as stack:
+        async with serving(answer, monkeypatch) as port:
+            for said in ("nothing", "one request"):
+                stream = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+                await stream.send_all(IDLE[said])
+            await trio.sleep(0.05)
+            closing_at = trio.current_time()
+
+        assert trio.current_time() - closing_at < 0.09  # hypercorn cuts what is left after 0.1 s
 
 
 async def upgraded(port: int, headers: bytes = b"", refusing: bytes = b"never") -> trio.SocketStream:

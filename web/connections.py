@@ -1,0 +1,130 @@
+"""The connections of one worker that carry no call: how many there may be, and which one leaves when there are more.
+
+A connection counts from its accept to its close, or until it has become a call's media stream: `Slots` limits those.
+Where there are too many, in all or from one address, the oldest leaves of those that wait for their peer to send a
+request, or the rest of one. So a new connection is nearly always served, and a request that is whole is never cut. Only
+when none waits is the new one closed at once.
+
+Behind a proxy all connections come from the proxy's address. They give way to one another there, too; that is why an
+address may have half of all, and no address is exempt.
+
+The limit in all comes from the descriptors that this process may have open, less those that its calls need.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv6Address, ip_address
+from typing import Protocol
+
+import attrs
+import structlog
+
+MOST = 1000
+"""More connections than this help nobody: a worker answers a webhook in milliseconds."""
+PER_CALL = 6
+"""Descriptors of a call: the media stream, a Voice Agent socket, another at a handoff, the Brief, two files."""
+RESERVED = 64
+"""Descriptors of the process itself: listeners, database, logs, what the operator's requests open."""
+TELL_SECONDS = 60.0
+
+_log = structlog.stdlib.get_logger()
+
+
+def descriptors_allowed() -> int | None:
+    """Return how many descriptors this process may have open; None if nobody limits them."""
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 - Windows has no such module
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def room_beside(calls: int, descriptors: int | None) -> int:
+    """Return how many connections there may be beside so many calls; a quarter of the descriptors at the least."""
+    if descriptors is None:
+        return MOST
+    return min(MOST, max(descriptors // 4, descriptors - RESERVED - calls * PER_CALL))
+
+
+class Connection(Protocol):
+    """A connection that can be told to leave."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether only its peer can move it on."""
+        ...
+
+    def leave(self) -> None:
+        """Close, without waiting."""
+        ...
+
+
+@attrs.define(eq=False)
+class Connections:
+    """The connections of one worker. It awaits nothing."""
+
+    most: int = MOST
+    now: Callable[[], float] = time.monotonic
+    _open: dict[Connection, str] = attrs.field(factory=dict, init=False)
+    """In the order in which they came, with their addresses."""
+    _displaced: int = attrs.field(default=0, init=False)
+    _told: float = attrs.field(default=-TELL_SECONDS, init=False)
+
+    @classmethod
+    def beside(cls, calls: int, descriptors: int | None) -> "Connections":
+        """Return connections beside so many calls; log it when there are too few descriptors for all of them."""
+        wanted = RESERVED + calls * PER_CALL
+        if descriptors is not None and descriptors < wanted + RESERVED:
+            fix = f"Raise the limit of open files to {wanted + MOST} (ulimit -n, LimitNOFILE), or lower MAX_CALLS."
+            _log.warning("descriptors_short", allowed=descriptors, calls=calls, wanted=wanted + RESERVED, fix=fix)
+        return cls(room_beside(calls, descriptors))
+
+    @contextmanager
+    def hold(self, connection: Connection, address: str) -> Iterator[bool]:
+        """Count a connection for as long as the `with` lasts, or until it is released; False if there is no room."""
+        whence = _network(address)
+        is_room = self._make_room(whence)
+        if is_room:
+            self._open[connection] = whence
+        try:
+            yield is_room
+        finally:
+            self.release(connection)
+
+    def release(self, connection: Connection) -> None:
+        """Count a connection no more: it is closed, or a call's."""
+        self._open.pop(connection, None)
+
+    def _make_room(self, whence: str) -> bool:
+        of_one = [connection for connection, other in self._open.items() if other == whence]
+        if len(of_one) >= max(1, self.most // 2):
+            return self._displace(of_one)
+        return len(self._open) < self.most or self._displace(list(self._open))
+
+    def _displace(self, connections: list[Connection]) -> bool:
+        """Have the first of these that waits leave; False if none does."""
+        self._tell()
+        leaves = next((connection for connection in connections if connection.waits), None)
+        if leaves is None:
+            return False
+        self.release(leaves)
+        leaves.leave()
+        return True
+
+    def _tell(self) -> None:
+        self._displaced += 1
+        if self.now() - self._told >= TELL_SECONDS:
+            _log.warning("connections_full", most=self.most, times=self._displaced)
+            self._displaced, self._told = 0, self.now()
+
+
+def _network(address: str) -> str:
+    """Return the part of an address that stands for one peer: of IPv6 the first half, as a peer has all the rest."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(int(parsed) >> 64) if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None else address
