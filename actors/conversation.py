@@ -68,6 +68,8 @@ class Conversation:
     _said: PackedList[Said] = attrs.field(factory=_nothing_said)
     _answers: dict[tuple[str, str], str] = attrs.field(factory=dict)
     """What the functions of the caller's last turn were answered."""
+    _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
+    """The functions of the caller's last turn whose handlers are at work, or were when their session (seat) ended."""
 
     def recall(self, past: Past) -> None:
         """Note what was said or done on an earlier stream of the call."""
@@ -76,6 +78,7 @@ class Conversation:
     def add_caller(self, text: str) -> None:
         self._said.append(CallerTurn(text))
         self._answers.clear()
+        self._at_work.clear()
         self.asked = 0
 
     def add_reply(self, reply: Reply) -> None:
@@ -97,6 +100,18 @@ class Conversation:
         A restarted session is asked the unanswered turn again, and may call again what was done already.
         """
         return self._answers.get((name, arguments))
+
+    def begin_function(self, name: str, arguments: str, seat: int) -> None:
+        """Note that a handler begins its work for the session in this seat."""
+        self._at_work[name, arguments] = seat
+
+    def end_function(self, name: str, arguments: str) -> None:
+        """Note that the handler is done, or not wanted any more."""
+        self._at_work.pop((name, arguments), None)
+
+    def is_broken_off(self, name: str, arguments: str, seat: int) -> bool:
+        """Say whether an earlier session has left this very call, in this very turn, while its handler was at work."""
+        return self._at_work.get((name, arguments), seat) != seat
 
     def unanswered(self, since: int = 0) -> str | None:
         """Return the caller's last turn, if no agent has answered it (or was interrupted answering); else None."""

@@ -1,18 +1,26 @@
 """One function call of a model, from its text to its outcome.
 
-`run_function` finds the function, reads the arguments, runs the handler within its deadline, and turns whatever goes
-wrong into words for the model: a call never ends because a function failed. What an outcome means for the call (a
-handoff, the end) is the session's to carry out.
+`run_function` finds the function, reads the arguments, runs the handler within its deadline, checks what it returned,
+and turns whatever goes wrong into words for the model: a call never ends because a function failed. What an outcome
+means for the call (a handoff, the end) is the session's to carry out.
+
+A handler runs in a task of its own, which `run_function` waits for. At the deadline, and when the caller of
+`run_function` is cancelled, the task is cancelled too; a handler that does not listen (a shield, a thread that cannot
+be left) is abandoned `ABANDON_SECONDS` later, and the log says so. No call waits longer for it.
 """
 
 from collections.abc import Mapping
+from contextvars import copy_context
+from types import FrameType
 from typing import TypeAlias
 
 import attrs
 import orjson
+import structlog
 import trio
 
-from actors.supervision import Crashed, guard
+from actors.function_results import Unfit, checked
+from actors.supervision import Crashed, describe, guard
 from agents.functions import (
     Answer,
     ArgumentsRefused,
@@ -26,13 +34,26 @@ from agents.functions import (
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
 
+ABANDON_SECONDS = 1.0
+"""How long a handler may go on after it was cancelled, for its own cleaning up."""
+
+log = structlog.stdlib.get_logger()
+
+
+class HandlerQuit(Exception):
+    """A handler raised what would end the whole server, such as `SystemExit`."""
+
 
 @attrs.frozen
 class Failed:
-    """The function was refused or did not work; `error` tells the model, and `cause` the journal."""
+    """The function was refused or did not work; `error` tells the model, and `cause` the journal.
+
+    `is_done` says that the handler has done its work all the same, and must not do it again.
+    """
 
     error: str
     cause: str = ""
+    is_done: bool = False
 
     def text(self) -> str:
         return error_text(self.error)
@@ -64,20 +85,97 @@ async def run_function(agent: AgentSpec, call: FunctionCall, context: CallContex
     return await _run_handler(spec, arguments, context)
 
 
+def broken_off(name: str) -> Failed:
+    """Answer a call that repeats one whose session was lost while the handler was at work."""
+    return Failed(
+        f"{name} was broken off by a fault on the line. It may have been done or not: do not call it again for this. "
+        "Say that you will have it checked, and go on.",
+        "the session was lost while the handler was at work; it is not run twice",
+    )
+
+
 async def _run_handler(spec: FunctionSpec, arguments: object, context: CallContext) -> FunctionResult:
-    async def handle() -> Outcome:
-        return await spec.handler(arguments, context)
+    work = _Work(spec, arguments, context)
+    trio.lowlevel.spawn_system_task(work.run, name=f"handler of {spec.name}", context=copy_context())
+    try:
+        with trio.move_on_after(spec.deadline):
+            await work.over.wait()
+    finally:
+        work.scope.cancel(reason="deadline, or nobody waits for it any more")
+        with trio.move_on_after(ABANDON_SECONDS, shield=True):
+            await work.over.wait()
+        if not work.over.is_set():
+            log.error("handler_abandoned", function=spec.name, why="it goes on although it was cancelled")
+    return work.result or Failed(
+        f"{spec.name} took longer than {spec.deadline:g} seconds. Go on without it.", "deadline"
+    )
 
-    with trio.move_on_after(spec.deadline):
-        result = await guard(handle)
-        if isinstance(result, Crashed):
-            return _broken(spec, result.reason)
-        if not isinstance(result, Outcome):  # whoever wrote the handler may not have had it checked
-            kinds = "no Answer, HandOff, EndCall or TransferToHuman"
-            return _broken(spec, f"the handler returned {type(result).__name__}, which is {kinds}")
-        return result
-    return Failed(f"{spec.name} took longer than {spec.deadline:g} seconds. Go on without it.", "deadline")
+
+@attrs.define(eq=False)
+class _Work:
+    """A handler at work, in a task that can be abandoned. `over` says that the task is gone."""
+
+    spec: FunctionSpec
+    arguments: object
+    context: CallContext
+    result: FunctionResult | None = attrs.field(default=None, init=False)
+    over: trio.Event = attrs.field(factory=trio.Event, init=False)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _has_returned: bool = attrs.field(default=False, init=False)
+
+    async def run(self) -> None:
+        """Run the handler. Raises nothing: in a task of this kind, that would end the server."""
+        try:
+            with self.scope:
+                ended = await guard(self._handle)
+                self.result = self._failed(ended) if isinstance(ended, Crashed) else ended
+        finally:
+            self.over.set()
+
+    async def _handle(self) -> Outcome:
+        try:
+            returned = await self.spec.handler(self.arguments, self.context)
+            self._has_returned = True
+            return checked(returned)
+        except BaseException as error:  # raised again, or in a form that ends no server
+            if (translated := _translated(error)) is error:
+                raise
+            raise translated from error  # noqa: ASYNC104 - no Cancelled is lost in it
+
+    def _failed(self, crashed: Crashed) -> Failed:
+        """Say what went wrong: in the handler, or after it had done what it does."""
+        name, cause = self.spec.name, str(crashed.error) if isinstance(crashed.error, Unfit) else crashed.reason
+        if not self._has_returned:
+            return Failed(f"{name} did not work. Apologise briefly and go on.", cause)
+        what = f"{name} was done, but what it returned cannot be told"
+        return Failed(f"{what}. Do not call it again for this; apologise briefly and go on.", cause, is_done=True)
 
 
-def _broken(spec: FunctionSpec, cause: str) -> Failed:
-    return Failed(f"{spec.name} did not work. Apologise briefly and go on.", cause)
+def _translated(error: BaseException) -> BaseException:
+    """Return what is to be raised instead of what a handler raised: no exception of its own ends the server."""
+    if isinstance(error, Exception | trio.Cancelled):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return HandlerQuit(describe(error))
+    cancelled, own = error.split(trio.Cancelled)
+    if own is None or isinstance(own, ExceptionGroup):
+        return error
+    why = describe(_leaf(own))
+    log.warning("handler_quit", error=why)
+    return HandlerQuit(why) if cancelled is None else cancelled
+
+
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def handler_in(frame: FrameType | None) -> str:
+    """Return the name of the function whose handler is at work in a stack; empty if none is."""
+    while frame is not None:
+        if frame.f_code is _Work._handle.__code__:
+            work: _Work = frame.f_locals["self"]
+            return work.spec.name
+        frame = frame.f_back
+    return ""

@@ -22,7 +22,7 @@ from actors.facts import (
     GoodbyeStarted,
     HandoffAsked,
 )
-from actors.function_calls import Failed, FunctionResult, error_text, run_function
+from actors.function_calls import Failed, FunctionResult, broken_off, error_text, run_function
 from actors.goodbye import ASK_GOODBYE, hear_out
 from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, Spent, ToSummarizer, ToSupervisor
 from actors.messages import HandoffAsked as AskHandoff
@@ -115,22 +115,33 @@ class FunctionRunner:
                 return result.text()
 
     async def _result_of(self, call: FunctionCall) -> FunctionResult:
-        if (earlier := self.desk.conversation.earlier_answer(call.name, call.arguments)) is not None:
+        conversation = self.desk.conversation
+        if (earlier := conversation.earlier_answer(call.name, call.arguments)) is not None:
             return Answer(earlier)
-        context = CallContext(self.desk.call_sid, self.agent.name, self.desk.conversation.facts)
-        return await run_function(self.agent, call, context)
+        if conversation.is_broken_off(call.name, call.arguments, self.seat):
+            return broken_off(call.name)
+        spec = self.agent.function(call.name)
+        if spec is not None and spec.acts:
+            conversation.begin_function(call.name, call.arguments, self.seat)
+        result = await run_function(
+            self.agent, call, CallContext(self.desk.call_sid, self.agent.name, dict(conversation.facts))
+        )
+        conversation.end_function(call.name, call.arguments)
+        return result
 
     def _note_answer(self, call: FunctionCall, result: FunctionResult | None, answer: str | None, took: float) -> None:
         ok = isinstance(result, Answer | EndCall)
         content = answer if answer is not None else '{"ended": true}'
         facts = result.facts if isinstance(result, Answer | EndCall) else {}
         done = CompletedCall(call.id, call.name, True, call.arguments, content, call.thought_signature)
-        self.desk.conversation.add_function(done, facts, repeatable=not ok)
+        is_done = ok or (isinstance(result, Failed) and result.is_done)
+        self.desk.conversation.add_function(done, facts, repeatable=not is_done)
         if isinstance(result, Failed) and result.cause:
             content = f"{content} ({result.cause})"
         self.desk.journal.note(FunctionAnswered(self.agent.name, call.id, call.name, content, ok, took, facts))
 
     async def _note_withdrawal(self, call: FunctionCall, result: FunctionResult | None) -> None:
+        self.desk.conversation.end_function(call.name, call.arguments)  # asked for again, it is another call
         self.desk.journal.note(FunctionWithdrawn(self.agent.name, call.id, call.name))
         if isinstance(result, EndCall):
             self.goodbye = None

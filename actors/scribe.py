@@ -11,11 +11,11 @@ from pathlib import Path
 from threading import Lock
 
 import attrs
-import orjson
 import trio
 
 from actors.journal import Entry
 from actors.recording import Recording
+from store.json_text import json_text
 from store.records import CallRecord, TurnRecord, record_as_json
 
 _LONGEST_BUFFER = 10_000
@@ -43,7 +43,7 @@ class Scribe:
     def read(self, entry: Entry) -> None:
         """Take an entry of the Journal, to be written soon."""
         if len(self._lines) < _LONGEST_BUFFER:
-            self._lines.append(orjson.dumps(entry.as_json(), option=orjson.OPT_APPEND_NEWLINE))
+            self._lines.append(json_text(entry.as_json()))
         else:
             self._missing += 1
 
@@ -67,7 +67,7 @@ class Scribe:
         lines, self._lines = self._lines, []
         missing, self._missing = self._missing, 0
         if missing:
-            lines.append(orjson.dumps({"event": "entries_missing", "count": missing}, option=orjson.OPT_APPEND_NEWLINE))
+            lines.append(json_text({"event": "entries_missing", "count": missing}))
         return lines
 
     def _write(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
@@ -107,5 +107,5 @@ def _turn(turn: TurnRecord) -> dict[str, float | str]:
 
 def _write_json(path: Path, content: object) -> None:
     temporary = path.with_suffix(".part")
-    temporary.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    temporary.write_bytes(json_text(content, indent=True))
     temporary.replace(path)

@@ -19,6 +19,8 @@ log = structlog.stdlib.get_logger()
 
 T = TypeVar("T")
 
+_LONGEST_REASON = 500
+
 
 @attrs.frozen
 class RestartPolicy:
@@ -161,8 +163,9 @@ def root_cause(error: Exception) -> Exception:
 
 
 def describe(error: BaseException) -> str:
-    """Return one line about an exception, for journal and log."""
-    words = " ".join(str(error).split())
+    """Return one line about an exception, for journal and log, which take neither everything nor any length."""
+    said = str(error)[:_LONGEST_REASON].encode(errors="backslashreplace").decode()
+    words = " ".join(said.split())
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 

@@ -143,6 +143,11 @@ class FunctionSpec:
         """Read what the model sent into the argument class. *Raises* `ArgumentsRefused`."""
         return read_arguments(self.arguments, arguments_json)
 
+    @property
+    def acts(self) -> bool:
+        """Whether the handler does something itself, and does not merely say what is to become of the call."""
+        return not (self.leads_to or self.ends_call or self.human is not None)
+
     def has_handler(self) -> bool:
         """Say whether there is something that can be awaited."""
         entries = (self.handler, type(self.handler).__call__)

@@ -27,7 +27,7 @@ import structlog
 import trio
 
 from store.calls import CallRecords
-from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
+from store.records import CallRecord, RunningRecord, decode_record, encode_running
 
 SoFar: TypeAlias = Callable[[], RunningRecord | None]
 """Gives the record of a call as it stands, or None if it says what it said the last time."""
@@ -163,8 +163,6 @@ class ProcessFolder:
     _writing: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _last: int = attrs.field(default=0, init=False)
     """The last round that was begun."""
-    _refused: set[str] = attrs.field(factory=set, init=False)
-    """Calls whose record cannot be written, and of which the log knows."""
 
     @property
     def _lock_path(self) -> Path:
@@ -205,21 +203,13 @@ class ProcessFolder:
                 raise OSError(f"{self._lock_path} is held by another process")
         self.path.mkdir(exist_ok=True)
         for call_sid, record in news.items():
-            self._write(self._file(call_sid), call_sid, record)
-        self._refused -= over
+            self._write(self._file(call_sid), record)
         for call_sid in over:
             self._file(call_sid).unlink(missing_ok=True)
 
-    def _write(self, file: Path, call_sid: str, record: RunningRecord) -> None:
-        try:
-            text = encode_running(record)
-        except RecordError as exc:  # its own fault, and no reason to leave the others unwritten
-            if call_sid not in self._refused:
-                _log.error("checkpoint_refused", call_sid=call_sid, why=str(exc))
-            self._refused.add(call_sid)
-            return
+    def _write(self, file: Path, record: RunningRecord) -> None:
         part = file.with_suffix(".part")  # renamed, and not synced: it is a process that dies, not the machine
-        part.write_bytes(text)
+        part.write_bytes(encode_running(record))
         part.replace(file)
 
     def files(self) -> Sequence[Path]:

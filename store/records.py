@@ -6,13 +6,14 @@ other's inverse; a record written by a newer version reads back without the fiel
 its checkpoint without being made objects again.
 """
 
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 
 import attrs
 import cattrs
 import orjson
+
+from store.json_text import json_text
 
 TRANSFERRING = "transferring"
 """The outcome of a call that is put through to a person, until somebody says what came of it."""
@@ -37,7 +38,7 @@ def stream_fault(why: str) -> str:
 
 
 class RecordError(ValueError):
-    """This is not a call record, or not one that can be written down; the message says why."""
+    """This is not a call record; the message says why."""
 
 
 @attrs.frozen
@@ -198,34 +199,25 @@ def record_from_json(plain: object) -> CallRecord:
 
 def pack_turns(turns: Sequence[TurnRecord]) -> bytes:
     """Compress turns to a fifth of what they take as objects."""
-    return zlib.compress(json.dumps([attrs.asdict(turn) for turn in turns]).encode())
+    return zlib.compress(json_text([attrs.asdict(turn) for turn in turns]))
 
 
 def unpack_turns(packed: bytes) -> list[TurnRecord]:
     """Return the turns that `pack_turns` has packed."""
-    return [TurnRecord(**turn) for turn in json.loads(zlib.decompress(packed))]
+    return [TurnRecord(**turn) for turn in orjson.loads(zlib.decompress(packed))]
 
 
 def encode_record(record: CallRecord) -> bytes:
-    """Render a record as indented JSON text.
-
-    Raises: `RecordError` when there is something in it that JSON has no form for, such as half a surrogate pair.
-    """
-    return _encode(record_as_json(record))
+    """Render a record as indented JSON text. Raises nothing: see `json_text`."""
+    return json_text(record_as_json(record), indent=True)
 
 
 def encode_running(running: RunningRecord) -> bytes:
-    """Render the record of a call under way; raises as `encode_record` does."""
-    packed = [orjson.Fragment(zlib.decompress(block)[1:-1]) for block in running.packed]
+    """Render the record of a call under way. Raises nothing."""
+    packed = [orjson.Fragment(zlib.decompress(block).strip()[1:-1]) for block in running.packed]
     turns = [attrs.asdict(turn) for turn in running.record.transcript]
-    return _encode({**record_as_json(attrs.evolve(running.record, transcript=())), "transcript": [*packed, *turns]})
-
-
-def _encode(plain: Mapping[str, object]) -> bytes:
-    try:
-        return orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    except orjson.JSONEncodeError as exc:
-        raise RecordError(f"cannot be written as JSON: {exc}") from exc
+    plain = record_as_json(attrs.evolve(running.record, transcript=()))
+    return json_text({**plain, "transcript": [*packed, *turns]}, indent=True)
 
 
 def decode_record(text: bytes) -> CallRecord:

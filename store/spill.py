@@ -148,7 +148,7 @@ class SpillingRecords:
         try:
             await self._on_disk(self.folder.put, record)
             why = ""
-        except (OSError, RecordError) as exc:
+        except OSError as exc:
             why = _words(exc)
         finally:
             if why:

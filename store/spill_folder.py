@@ -34,7 +34,7 @@ class SpillFolder:
     def put(self, record: CallRecord) -> Path:
         """Keep `record` behind those that wait, and return its file.
 
-        Raises: `OSError`; `RecordError` when it cannot be written down.
+        Raises: `OSError`.
         """
         file = self.path / f"{time.time_ns():020}-{_named(record.call_sid)}.json"
         self.write(file, encode_record(record))

@@ -47,16 +47,13 @@ def test_of_a_call_that_was_saved_twice_the_second_is_found(folder: SpillFolder)
     assert found.outcome == "crashed"
 
 
-@pytest.mark.parametrize("call_sid", ["../../etc/passwd", "CA*[0-9]?", "CA\0", "CA\ud800", "é" * 50, "", ".", "-"])
+@pytest.mark.parametrize("call_sid", ["../../etc/passwd", "CA*[0-9]?", "CA\0", "é" * 50, "", ".", "-"])
 def test_a_strange_name_stays_in_the_folder_and_is_found(folder: SpillFolder, call_sid: str) -> None:
     record = attrs.evolve(FULL, call_sid=call_sid)
-    try:
-        file = folder.put(record)
-    except RecordError:
-        assert folder.waiting() == []
-    else:
-        assert file.parent == folder.path
-        assert folder.find(call_sid) == record
+    file = folder.put(record)
+
+    assert file.parent == folder.path
+    assert folder.find(call_sid) == record
 
 
 def test_a_call_whose_name_begins_alike_is_another_call(folder: SpillFolder) -> None:

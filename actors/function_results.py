@@ -1,0 +1,165 @@
+"""Checks what a handler returned, before anything is done with it.
+
+`checked` copies an outcome into plain values: JSON of a bounded size for the model, short texts for the facts, nothing
+that a record or a socket cannot take. What does not fit is `Unfit`; its message names the field and the fix, for the
+author of the handler. A handler may return sub-classes, cycles or endless mappings: the copy reads no further than
+there is room for.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from types import CoroutineType
+from typing import TypeVar
+
+import attrs
+import orjson
+
+from agents.functions import Answer, EndCall, HandOff, Outcome, TransferToHuman
+from protocol.fields import JSON
+
+LARGEST_ANSWER = 16_384
+"""Bytes of an answer's JSON text. A model that talks on a telephone has no use for more."""
+LONGEST_TEXT = 4_000
+"""Characters of a fact, a reason or a note."""
+MOST_FACTS = 64
+DEEPEST = 32
+"""Levels of lists and mappings in one another."""
+_INT64 = 1 << 63
+
+T = TypeVar("T", HandOff, EndCall, TransferToHuman)
+
+
+class Unfit(Exception):
+    """This is no outcome, or there is something in it that cannot be sent or kept."""
+
+
+def checked(outcome: object) -> Outcome:
+    """Return a plain copy of what a handler returned. *Raises* `Unfit`."""
+    match outcome:
+        case Answer(content=content, facts=facts):
+            return Answer(_content(content), _facts(facts))
+        case HandOff():
+            return _texts(HandOff, outcome)
+        case EndCall():
+            return _texts(EndCall, outcome)
+        case TransferToHuman():
+            return _texts(TransferToHuman, outcome)
+        case CoroutineType():
+            outcome.close()
+            raise Unfit("the handler returned a coroutine: await it")
+        case _:
+            kinds = "no Answer, HandOff, EndCall or TransferToHuman"
+            raise Unfit(f"the handler returned {type(outcome).__name__}, which is {kinds}")
+
+
+def _content(content: object) -> Mapping[str, JSON] | str:
+    room = _Room()
+    if isinstance(content, str):
+        text = room.text("content", content)
+        _measure(text.encode())
+        return text
+    if isinstance(content, Mapping):
+        plain = room.mapping("content", content, DEEPEST)
+        _measure(orjson.dumps(plain))
+        return plain
+    raise Unfit(f"content is {_a(content)}: return a mapping of names to JSON values, or text")
+
+
+def _measure(text: bytes) -> None:
+    if len(text) > LARGEST_ANSWER:
+        room = f"content takes {len(text):,} bytes, of {LARGEST_ANSWER:,}"
+        raise Unfit(f"{room}: return what the model is to say, no more")
+
+
+def _facts(facts: object) -> Mapping[str, str]:
+    if not isinstance(facts, Mapping):
+        raise Unfit(f"facts is {_a(facts)}: return a mapping of names to texts")
+    plain: dict[str, str] = {}
+    for name, value in facts.items():
+        if len(plain) == MOST_FACTS:
+            raise Unfit(f"facts has more than {MOST_FACTS} names: keep what the next agent has to know")
+        plain[_short("the name of a fact", name)] = _short(f"facts[{_excerpt(name)}]", value)
+    return plain
+
+
+def _texts(kind: type[T], outcome: T) -> T:
+    names = [field.name for field in attrs.fields(kind)]
+    return kind(**{name: _short(name, getattr(outcome, name)) for name in names})
+
+
+def _short(where: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise Unfit(f"{where} is {_a(value)}: write it as text")
+    return _Room(LONGEST_TEXT).text(where, value)
+
+
+@attrs.define
+class _Room:
+    """What is left of the room for one value, in characters; each value takes one at least."""
+
+    left: int = LARGEST_ANSWER
+
+    def value(self, where: str, value: object, depth: int) -> JSON:
+        match value:
+            case None | bool():
+                self.take(where, 1)
+                return value
+            case str():
+                return self.text(where, value)
+            case int() | float():
+                self.take(where, 1)
+                return _number(where, value)
+            case Mapping():
+                return self.mapping(where, value, depth)
+            case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
+                self.take(where, 1)
+                return [self.value(f"{where}[{index}]", one, _below(where, depth)) for index, one in enumerate(value)]
+            case _:
+                raise Unfit(f"{where} is {_a(value)}, which JSON has no form for: write it as text or as a number")
+
+    def mapping(self, where: str, value: Mapping[object, object], depth: int) -> dict[str, JSON]:
+        self.take(where, 1)
+        plain: dict[str, JSON] = {}
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                raise Unfit(f"{where} has the key {_excerpt(name)}, {_a(name)}: write keys as text")
+            key = self.text(f"a key of {where}", name)
+            plain[key] = self.value(f"{where}[{_excerpt(key)}]", inner, _below(where, depth))
+        return plain
+
+    def text(self, where: str, value: str) -> str:
+        self.take(where, len(value) + 1)
+        plain = str.__str__(value)  # of a sub-class, too
+        if not plain.isascii() and any("\ud800" <= letter <= "\udfff" for letter in plain):
+            raise Unfit(f'{where} has half a surrogate pair in it: read it with errors="replace"')
+        return plain
+
+    def take(self, where: str, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise Unfit(f"there is no room for {where[:80]}: return what the model is to say, no more")
+
+
+def _below(where: str, depth: int) -> int:
+    if depth == 0:
+        raise Unfit(f"{where[:80]} is {DEEPEST} levels deep, or a cycle: return something flatter")
+    return depth - 1
+
+
+def _number(where: str, value: float) -> float:
+    if isinstance(value, int):
+        if not -_INT64 <= value < 2 * _INT64:
+            raise Unfit(f"{where} has more than 64 bits: write it as text")
+        return int.__int__(value)
+    if not math.isfinite(value):
+        raise Unfit(f"{where} is {float.__repr__(value)}, which JSON has no form for: leave it out, or write a text")
+    return float.__float__(value)
+
+
+def _a(value: object) -> str:
+    kind = type(value).__name__
+    return f"an {kind}" if kind[0] in "aeiouAEIOU" else f"a {kind}"
+
+
+def _excerpt(name: object) -> str:
+    return ascii(name)[:40] if isinstance(name, str | int | float | None) else type(name).__name__

@@ -1,0 +1,64 @@
+"""JSON text of any value: what is kept of a call is written down, whatever is in it.
+
+`json_text` cannot fail. What JSON has no form for should have been refused where it came in (a handler's result in
+`actors/function_results.py`); what gets this far all the same is written in the nearest form that there is.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+import orjson
+
+_DEEPEST: Final = 64
+_ELLIPSIS: Final = "…"
+
+
+def json_text(value: object, *, indent: bool = False) -> bytes:
+    """Write a value as JSON text with a line end; indented for people. Raises nothing."""
+    option = orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if indent else 0)
+    try:
+        return orjson.dumps(value, option=option)
+    except (orjson.JSONEncodeError, RecursionError):
+        return orjson.dumps(_Mender().mended(value, _DEEPEST), option=option)
+
+
+@attrs.define
+class _Mender:
+    """Makes a plain copy; a list or mapping that holds itself, or that is too deep, is an ellipsis there."""
+
+    _copies: dict[int, object] = attrs.field(factory=dict, init=False)
+
+    def mended(self, value: object, depth: int) -> object:
+        """Return the nearest that JSON has a form for."""
+        if value is None or isinstance(value, bool | orjson.Fragment):
+            return value
+        if isinstance(value, float):
+            return float.__float__(value)
+        if not isinstance(value, dict | list | tuple | set | frozenset):
+            return _integer_or_text(value)
+        if depth == 0:
+            return _ELLIPSIS
+        if id(value) not in self._copies:
+            self._copies[id(value)] = _ELLIPSIS
+            self._copies[id(value)] = self._copy(value, depth - 1)
+        return self._copies[id(value)]
+
+    def _copy(self, value: Iterable[object], depth: int) -> object:
+        if isinstance(value, dict):
+            return {_text(name): self.mended(inner, depth) for name, inner in dict.items(value)}
+        return [self.mended(inner, depth) for inner in value]
+
+
+def _integer_or_text(value: object) -> int | str:
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 64:
+        return int.__int__(value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return str.__str__(value).encode(errors="backslashreplace").decode()
+    if isinstance(value, int):
+        return hex(int.__int__(value))  # no number of digits is too many for it
+    return f"<{type(value).__name__}>".encode(errors="backslashreplace").decode()
