@@ -256,6 +256,11 @@ class EndCancelled:
     """`FunctionCancelled`, for the function that has ended the conversation."""
 
 
+@attrs.frozen
+class TransferCancelled:
+    """`FunctionCancelled`, for the function that has asked for a person."""
+
+
 Event: TypeAlias = (
     CallerStartedSpeaking
     | CallerSaid
@@ -289,6 +294,14 @@ Event: TypeAlias = (
 )
 """What the driver sends."""
 Recognised: TypeAlias = (
-    Event | ToldEchoed | ToldHeard | InjectionBegan | InjectionWentOn | LateFillerBegan | HandoffEnded | EndCancelled
+    Event
+    | ToldEchoed
+    | ToldHeard
+    | InjectionBegan
+    | InjectionWentOn
+    | LateFillerBegan
+    | HandoffEnded
+    | EndCancelled
+    | TransferCancelled
 )
 """What the tables look up."""

@@ -145,8 +145,8 @@ class TurnPolicy:
     refused: str = '{"error": "Something else is under way already. If it fails, go on with the caller."}'
     go_on: str = "(A noise has interrupted you. Go on where you stopped.)"
     reminder: str = "(You have announced {function} and have not called it. Call it now, or tell the caller why not.)"
-    unanswered: str = "Nobody could be reached."
-    """To the model, of a transfer that the line does not answer."""
+    unanswered: str = "Nobody could be reached: the line does not answer. Tell the caller, and go on yourself."
+    """To the model, of a transfer."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse what would leave a caller in silence."""

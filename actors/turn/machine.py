@@ -1,0 +1,131 @@
+"""`Turn`: the machine that the driver feeds.
+
+The law of this folder: a message is first recognised for what it is, and what it leaves behind is noted. Then one row
+of each table is chosen by the state *before* the event, and all four act. Then the first rule that is due fires, again
+and again, until none is due. One `Turn` lives as long as the call: a restart or a handoff loses nothing.
+"""
+
+from actors.turn.effects import Effect, SayAsAgent
+from actors.turn.events import Event
+from actors.turn.notes import note, recognise
+from actors.turn.rules import RULES
+from actors.turn.state import TurnState
+from actors.turn.tables import TABLES
+from actors.turn.values import CallerState, Debt, Gate, Phase, TurnPolicy, VoiceState
+
+_MOST_RULES_AT_ONCE = 20
+"""More than can be due together: a rule that does not undo its own condition costs a call time, and not its life."""
+
+
+class Turn:
+    """Whose turn it is on one call."""
+
+    def __init__(self, policy: TurnPolicy, now: float) -> None:
+        """Begin at the start of the call, when no session is there yet."""
+        self._state = TurnState(policy, now=now)
+        self._state.at.quiet = self._state.at.vacated = now
+
+    def on(self, event: Event, now: float) -> list[Effect]:
+        """Take an event; return what is to be done about it, in this order."""
+        state = self._state
+        if state.phase is Phase.OVER:
+            return []
+        state.now = now
+        recognised = recognise(state, event)
+        note(state, recognised)
+        rows = [table.row(state, recognised) for table in TABLES]
+        for table, row in zip(TABLES, rows, strict=True):
+            table.move(state, row)
+        for row in rows:
+            for action in row.actions:
+                action(state, recognised)
+        self._fire_rules()
+        effects, state.effects = state.effects, []
+        return effects
+
+    def deadline(self) -> float:
+        """Return when `TimePassed` is due; infinity: never."""
+        state = self._state
+        return min(rule.due_at(state) for rule in RULES)
+
+    def _fire_rules(self) -> None:
+        state = self._state
+        for _ in range(_MOST_RULES_AT_ONCE):
+            rule = next((rule for rule in RULES if rule.due_at(state) <= state.now), None)
+            if rule is None:
+                return
+            rule.action(state)
+
+    # What the driver reads after each event
+
+    @property
+    def gate(self) -> Gate:
+        """What becomes of the agent's audio from now on. The driver copies it after each event."""
+        return self._state.gate
+
+    @property
+    def is_audio_news(self) -> bool:
+        """Whether the next frame of the agent's audio is to be told (`AudioBegan`)."""
+        state = self._state
+        if state.gate is not Gate.OPEN:
+            return False
+        return state.voice is VoiceState.IDLE or not state.sounding
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the agent has ended the conversation and has left nothing unsaid: no other session need come."""
+        return self._state.phase is Phase.ENDING and self._state.debt is Debt.SETTLED
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the call is to end by the switchboard: a further `CloseAsked` changes nothing."""
+        return self._state.closing is not None
+
+    @property
+    def runs_functions(self) -> bool:
+        """Whether what the model asks for is to be carried out: no more, once the last sentence is due."""
+        return self._state.phase not in {Phase.HUSHED, Phase.CLOSING, Phase.OVER}
+
+    def has_room_for(self, keys: str) -> bool:
+        """Whether this entry of keys would be kept until an agent can be told."""
+        return self._state.has_room_for(keys)
+
+    @property
+    def silent_since(self) -> float:
+        """Since when the caller waits and hears nothing, while something is owed and nothing sounds."""
+        return self._state.silent_since
+
+    @property
+    def times_asked(self) -> int:
+        """How often the caller was asked whether they are there, since they last spoke or pressed a key."""
+        return self._state.times_asked
+
+    @property
+    def outstanding(self) -> SayAsAgent | None:
+        """What the service was asked to say, and has neither begun nor refused."""
+        return self._state.outstanding
+
+    @property
+    def sounding(self) -> bool:
+        """Whether the caller hears something of ours; `Played` is due when nothing is left of it."""
+        return self._state.sounding
+
+    @property
+    def caller(self) -> CallerState:
+        """Whether the service hears the caller."""
+        return self._state.caller
+
+    @property
+    def voice(self) -> VoiceState:
+        """What the agent's service sends."""
+        return self._state.voice
+
+    @property
+    def debt(self) -> Debt:
+        """Whether the caller waits for words of an agent."""
+        return self._state.debt
+
+    @property
+    def phase(self) -> Phase:
+        """What the call is doing."""
+        return self._state.phase

@@ -1,0 +1,253 @@
+"""What each event is, and what it leaves behind in whatever state the call is.
+
+`recognise` is pure: the service's messages have no ids, so an echo, the beginning of a sentence that was asked for, or
+a goodbye that is withdrawn look like any other message. Text is compared with what is outstanding, and with nothing
+else: it never classifies what a model has said.
+"""
+
+import math
+
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    CallerSaid,
+    CallerStartedSpeaking,
+    CloseAsked,
+    EndCancelled,
+    EndWanted,
+    Event,
+    FloorGiven,
+    FloorVacated,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    HandoffDenied,
+    HandoffEnded,
+    HandoffWanted,
+    InjectionBegan,
+    InjectionWentOn,
+    KeyPressed,
+    KeysEntered,
+    LateFillerBegan,
+    Played,
+    Recognised,
+    RemarkMade,
+    SayRefused,
+    SessionAged,
+    ThinkingBegan,
+    ThinkingSlow,
+    TimePassed,
+    ToldEchoed,
+    ToldHeard,
+    TransferCancelled,
+    TransferWanted,
+    VoiceBegan,
+    VoiceEnded,
+)
+from actors.turn.state import TurnState
+from actors.turn.values import Debt, Gate, Phase, SpeechKind, VoiceState
+
+
+def recognise(state: TurnState, event: Event) -> Recognised:
+    """Return what an event turns out to be."""
+    match event:
+        case CallerSaid(text=text) if state.told and text.strip() == state.told.strip():
+            return ToldEchoed()
+        case CallerStartedSpeaking() if state.told and not (state.is_loud or state.is_told_heard):
+            return ToldHeard()
+        case AgentSaid():
+            return _recognise_words(state, event)
+        case FunctionCancelled(id=call_id):
+            return (
+                _recognise_cancelled(state, event)
+                if call_id not in state.handoffs
+                else _recognise_refused(state, event)
+            )
+        case HandoffDenied():
+            return _recognise_refused(state, event)
+        case _:
+            return event
+
+
+def _recognise_words(state: TurnState, event: AgentSaid) -> Recognised:
+    text, asked = event.text.strip(), state.outstanding
+    if not text:
+        return TimePassed()
+    if asked is not None and asked.text.startswith(text):
+        return InjectionBegan(asked.kind, asked.text.removeprefix(text).lstrip())
+    if state.rest.startswith(text):
+        return InjectionWentOn(state.rest.removeprefix(text).lstrip())
+    if text == state.late_filler:
+        return LateFillerBegan() if state.debt is Debt.SETTLED else InjectionBegan(SpeechKind.FILLER)
+    return event
+
+
+def _recognise_cancelled(state: TurnState, event: FunctionCancelled) -> Recognised:
+    if state.end is not None and state.end.id == event.id:
+        return EndCancelled()
+    return TransferCancelled() if state.transfer == event.id else event
+
+
+def _recognise_refused(state: TurnState, event: FunctionCancelled | HandoffDenied) -> Recognised:
+    return HandoffEnded() if state.handoffs == {event.id} else event
+
+
+def note(state: TurnState, event: Recognised) -> None:
+    """Write down what an event leaves behind, whatever the state."""
+    match event:
+        case CallerStartedSpeaking() | CallerSaid() | ToldEchoed() | ToldHeard() | VoiceBegan() | VoiceEnded():
+            _note_caller(state, event)
+        case AudioBegan() | AgentSaid() | InjectionBegan() | InjectionWentOn() | LateFillerBegan():
+            _note_speech(state, event)
+        case ThinkingBegan() | ThinkingSlow():
+            state.at.alive = state.now
+        case AudioDone() | Played() | SayRefused():
+            _note_end_of_speech(state, event)
+        case FloorGiven() | FloorVacated() | SessionAged():
+            _note_session(state, event)
+        case KeyPressed() | KeysEntered() | RemarkMade() | CloseAsked():
+            _note_wish(state, event)
+        case _:
+            _note_function(state, event)
+
+
+def _note_caller(state: TurnState, event: Recognised) -> None:
+    match event:
+        case CallerStartedSpeaking():
+            state.unfilled = None
+        case CallerSaid(text=text):
+            state.last_turn, state.times_asked = text, 0
+            state.has_spoken, state.announced, state.is_reminded = False, "", False
+            state.unfilled, state.rest, state.at.wanted = None, "", state.now
+        case ToldEchoed():
+            state.told, state.has_spoken, state.at.wanted = "", False, state.now
+        case ToldHeard():
+            state.is_told_heard = True
+        case VoiceBegan():
+            state.is_loud, state.at.voiced = True, state.now
+        case VoiceEnded(at=at):
+            state.is_loud, state.at.voiced = False, at
+            if state.owes_since_speech:  # the transcript came before the end of the word was certain
+                state.at.owed, state.owes_since_speech = at, False
+        case _:
+            pass  # of another group
+
+
+def _note_speech(state: TurnState, event: Recognised) -> None:
+    state.at.alive = state.now
+    if state.voice in {VoiceState.IDLE, VoiceState.LATE}:  # a new reply
+        state.kind, state.has_own_words, state.is_torn = SpeechKind.ANSWER, False, False
+    match event:
+        case AudioBegan() if state.gate is Gate.OPEN:
+            state.sounding = True
+            state.note_silence()
+        case AgentSaid(announces=announces):
+            state.at.said, state.rest = state.now, ""
+            state.overtake_filler()
+            if state.is_audible:
+                state.kind, state.has_own_words, state.has_spoken = SpeechKind.ANSWER, True, True
+                state.at.answered = state.now
+                state.announced = state.announced if state.is_reminded else announces or state.announced
+        case InjectionBegan(kind=kind, rest=rest):
+            _note_injection(state, kind, rest)
+        case InjectionWentOn(rest=rest):
+            state.at.said, state.rest = state.now, rest
+        case LateFillerBegan():
+            state.at.said, state.late_filler = state.now, ""
+        case _:
+            pass  # of another group
+
+
+def _note_injection(state: TurnState, kind: SpeechKind, rest: str) -> None:
+    state.at.said, state.rest, state.outstanding = state.now, rest, None
+    if not state.has_own_words:
+        state.kind = kind
+    if kind is SpeechKind.FILLER:
+        state.late_filler = ""
+    if kind is SpeechKind.QUESTION:
+        state.times_asked += 1
+    if kind is SpeechKind.CLOSING:
+        state.at.closing_begun = state.now
+
+
+def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
+    match event:
+        case AudioDone():
+            state.at.done = state.now
+            state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
+        case Played() if state.sounding:
+            state.fall_quiet()
+        case SayRefused():
+            state.late_filler, state.at.refused = "", state.now
+            refused = state.outstanding
+            if refused is not None and not refused.interrupts:
+                state.outstanding = None
+                if refused.kind is SpeechKind.REMARK and not state.remark:
+                    state.remark = refused.text
+        case _:
+            pass  # of another group
+
+
+def _note_session(state: TurnState, event: Recognised) -> None:
+    match event:
+        case FloorGiven():
+            state.at.given = state.now
+            state.wait_anew()
+        case FloorVacated():
+            state.is_aged = False
+            state.lose_session()
+        case SessionAged():
+            state.is_aged = True
+        case _:
+            pass  # of another group
+
+
+def _note_wish(state: TurnState, event: Recognised) -> None:
+    match event:
+        case KeyPressed():
+            state.at.key = state.now
+        case KeysEntered(keys=keys, wants_person=wants_person):
+            state.times_asked, state.at.key = 0, -math.inf
+            if state.has_room_for(keys):
+                state.keys.append(keys)
+                state.wants_person = wants_person and state.keys == [keys]
+        case RemarkMade(text=text):
+            state.remark, state.at.remark = text, state.now
+        case CloseAsked() if state.closing is None:
+            state.closing, state.at.close_asked = event, state.now
+        case _:
+            pass  # of another group
+
+
+def _note_function(state: TurnState, event: Recognised) -> None:
+    match event:
+        case FunctionsAsked(ids=ids):
+            state.at.alive = state.at.wanted = state.now
+            state.running.update(ids)
+            state.announced = ""
+        case FunctionDone(id=call_id):
+            state.running.discard(call_id)
+            state.at.alive = state.at.wanted = state.now
+            state.wait_anew()
+            if not state.running and state.phase is Phase.CONVERSING:
+                state.has_spoken = False  # what was said before the answer is no goodbye after it
+        case HandoffWanted(id=call_id) | TransferWanted(id=call_id) | EndWanted(id=call_id):
+            state.running.discard(call_id)
+        case FunctionCancelled(id=call_id) | HandoffDenied(id=call_id):
+            state.running.discard(call_id)
+            state.handoffs.discard(call_id)
+        case _:
+            _note_withdrawal(state, event)
+
+
+def _note_withdrawal(state: TurnState, event: Recognised) -> None:
+    match event:
+        case HandoffEnded():
+            state.handoffs.clear()
+        case EndCancelled():
+            state.end = None
+        case TransferCancelled():
+            state.transfer = None
+        case _:
+            pass  # it leaves nothing behind

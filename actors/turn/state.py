@@ -1,0 +1,336 @@
+"""What `Turn` knows of the call, and the verbs that rows and rules are made of.
+
+Everything here is written by `tables.py`, `rules.py` and the notes in `machine.py`, and by nobody else. Each clock is
+moved by one verb, or one note: half of the faults of turn-taking are clocks that an event has moved that should not.
+"""
+
+import math
+
+import attrs
+
+from actors.turn.effects import (
+    AnswerFunction,
+    Cut,
+    Effect,
+    EndConversation,
+    Forget,
+    NoteSilence,
+    PlayClip,
+    RestartSession,
+    Resume,
+    SayAsAgent,
+    TellAsCaller,
+    TellReason,
+)
+from actors.turn.events import CloseAsked, EndWanted
+from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, TurnPolicy, VoiceState
+
+NEVER = math.inf
+AT_ONCE = -math.inf
+
+
+@attrs.define
+class Clocks:
+    """When each thing last happened; minus infinity: it has not."""
+
+    heard: float = -math.inf
+    """The service heard the caller begin, or proved that it hears them."""
+    voiced: float = -math.inf
+    """The line began, or ceased, to carry the caller's voice."""
+    key: float = -math.inf
+    """A key was pressed, of an entry that is not finished."""
+    quiet: float = -math.inf
+    """The last sound of ours ended."""
+    clip: float = -math.inf
+    wanted: float = -math.inf
+    """Something was asked of the agent: by the caller, or with the answer of a function."""
+    owed: float = -math.inf
+    """The silence began in which the caller waits."""
+    waiting: float = math.inf
+    """The caller began to wait for this answer; infinity: they do not."""
+    settled: float = -math.inf
+    said: float = -math.inf
+    """The agent said something, of its own accord or because it was asked to."""
+    answered: float = -math.inf
+    """The agent said something of its own accord."""
+    done: float = -math.inf
+    """The last reply was received."""
+    alive: float = -math.inf
+    """The service showed that it works on an answer."""
+    outstanding: float = -math.inf
+    filler: float = -math.inf
+    asked: float = -math.inf
+    """The caller was asked whether they are there."""
+    refused: float = -math.inf
+    """The service refused to say something."""
+    told: float = -math.inf
+    given: float = -math.inf
+    """A session took the floor."""
+    vacated: float = -math.inf
+    """A session lost the floor."""
+    ending: float = -math.inf
+    transfer: float = -math.inf
+    putting_through: float = -math.inf
+    remark: float = -math.inf
+    close_asked: float = -math.inf
+    closing: float = -math.inf
+    """The last sentence was asked for."""
+    closing_begun: float = -math.inf
+
+
+@attrs.frozen
+class Aside:
+    """What was cut and is kept. `was_coming`: more of it was to come; `is_wanted`: a false start brings it back."""
+
+    was_coming: bool
+    is_wanted: bool
+
+
+@attrs.define
+class TurnState:
+    """All of it."""
+
+    policy: TurnPolicy
+    caller: CallerState = CallerState.QUIET
+    voice: VoiceState = VoiceState.ABSENT
+    debt: Debt = Debt.SETTLED
+    phase: Phase = Phase.CONVERSING
+    now: float = -math.inf
+    at: Clocks = attrs.field(factory=Clocks)
+    effects: list[Effect] = attrs.field(factory=list)
+
+    # The line
+    sounding: bool = False
+    """The caller hears something of ours, or will."""
+    is_loud: bool = False
+    """The line carries the caller's voice."""
+    aside: Aside | None = None
+    is_torn: bool = False
+    """The reply that goes on was cut before all of it had come."""
+    is_resumed: bool = False
+    """What sounds was cut before."""
+
+    # What the agent says
+    kind: SpeechKind = SpeechKind.ANSWER
+    """Of the reply that is coming, or was the last."""
+    has_own_words: bool = False
+    """It has words that the model chose."""
+    has_spoken: bool = False
+    """The agent has said something of its own accord since the caller, or a function, spoke."""
+    outstanding: SayAsAgent | None = None
+    """What the service was asked to say, and has neither begun nor refused."""
+    rest: str = ""
+    """What is left of the last such sentence that it has begun."""
+    late_filler: str = ""
+    """A filler that may still be said, and is not wanted any more."""
+    unfilled: float | None = None
+    """Since when the silence has lasted for which a filler was asked, and which nothing has ended."""
+    fillers_said: int = 0
+    times_asked: int = 0
+    """How often the caller was asked whether they are there, since they last spoke or pressed a key."""
+
+    # What the service is told
+    told: str = ""
+    """Words that it was told as the caller's, and has not echoed."""
+    is_told_heard: bool = False
+    last_turn: str = ""
+    """The caller's last turn, if it can be asked again."""
+    owes_since_speech: bool = False
+    """The debt began with words of the caller's while the line was still loud."""
+
+    # Functions
+    running: set[str] = attrs.field(factory=set)
+    handoffs: set[str] = attrs.field(factory=set)
+    end: EndWanted | None = None
+    transfer: str | None = None
+    """The function that has asked for a person, and waits for the answer."""
+    times_reopened: int = 0
+    announced: str = ""
+    """A function that the agent has announced and not called."""
+    is_reminded: bool = False
+
+    # What waits to be told or said
+    is_opened: bool = False
+    """The session's first words were heard, or it owes none."""
+    keys: list[str] = attrs.field(factory=list)
+    wants_person: bool = False
+    why_no_person: str = ""
+    remark: str = ""
+    closing: CloseAsked | None = None
+    is_insisting: bool = False
+    """The last sentence was asked for by an interruption."""
+    is_closing_sent: bool = False
+    """The last sentence was received whole: nothing behind it is to be heard."""
+    is_aged: bool = False
+
+    # Properties
+
+    @property
+    def gate(self) -> Gate:
+        """What becomes of the agent's audio."""
+        if self.phase in {Phase.HUSHED, Phase.OVER} or self.is_closing_sent:
+            return Gate.SHUT
+        if self.voice in {VoiceState.ABSENT, VoiceState.LATE}:
+            return Gate.SHUT
+        return Gate.ASIDE if self.voice is VoiceState.CUT else Gate.OPEN
+
+    @property
+    def is_pause(self) -> bool:
+        """Whether nobody speaks, nothing is owed, and nothing is about to be said."""
+        return (
+            self.debt is Debt.SETTLED
+            and self.voice is VoiceState.IDLE
+            and self.caller is CallerState.QUIET
+            and not (self.sounding or self.is_loud or self.running or self.outstanding or self.told)
+            and self.now >= self.at.key + self.policy.digit_pause
+        )
+
+    @property
+    def silent_since(self) -> float:
+        """Since when the caller waits and hears nothing. A clip without audio ends a silence like one with."""
+        return max(self.at.owed, self.at.quiet, self.at.clip)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the agent's last words came after what was asked last: words before a function do not answer it."""
+        return not self.running and self.at.answered >= self.at.wanted
+
+    @property
+    def is_audible(self) -> bool:
+        """Whether words that come now will be heard: no reply that was cut, and nothing behind the last sentence."""
+        if self.phase in {Phase.HUSHED, Phase.OVER} or self.is_closing_sent:
+            return False
+        return self.voice not in {VoiceState.ABSENT, VoiceState.CUT}
+
+    @property
+    def has_closing_begun(self) -> bool:
+        """Whether the service says the last sentence of the call, or has said it."""
+        return self.phase is Phase.CLOSING and self.at.closing_begun >= self.at.closing
+
+    def has_room_for(self, keys: str) -> bool:
+        """Whether an entry of keys can wait with the others."""
+        return sum(map(len, self.keys)) + len(keys) <= self.policy.most_keys
+
+    # Verbs
+
+    def emit(self, *effects: Effect) -> None:
+        """Have these performed, after what was emitted before."""
+        self.effects.extend(effects)
+
+    def say(self, kind: SpeechKind, text: str, *, interrupts: bool = False, silence: float = 0.0) -> None:
+        """Ask the service to say something; what it is still to send of a cut reply is heard no more."""
+        if self.voice in {VoiceState.CUT, VoiceState.LATE}:
+            self.voice = VoiceState.IDLE
+        self.outstanding, self.rest = SayAsAgent(kind, text, interrupts, silence), ""
+        self.at.outstanding = self.now
+        self.emit(self.outstanding)
+
+    def tell(self, text: str, reason: TellReason, keys: tuple[str, ...] = ()) -> None:
+        """Tell the service something as the caller's words."""
+        self.told, self.is_told_heard, self.at.told = text, False, self.now
+        self.emit(TellAsCaller(text, reason, keys))
+
+    def owe(self, since: float) -> None:
+        """Have the caller wait for an agent since then; one who waits already waits in the same silence."""
+        if self.at.waiting == math.inf:
+            self.at.owed = since
+            self.at.waiting = self.now
+        self.debt = Debt.OWED
+
+    def owe_answer(self) -> None:
+        """Have the caller wait for an answer to their words, since the last of them."""
+        spoke = self.at.heard <= self.at.voiced and self.now <= self.at.voiced + self.policy.latest_transcript
+        self.owes_since_speech = self.is_loud
+        self.at.owed = self.at.voiced if spoke and not self.is_loud else self.now
+        self.at.waiting = min(self.at.waiting, self.now)
+        self.debt = Debt.OWED
+
+    def wait_anew(self) -> None:
+        """Begin to be patient anew: another session has the floor, or the model has what it asked for."""
+        if self.at.waiting < math.inf:
+            self.at.waiting = self.now
+
+    def note_silence(self) -> None:
+        """Tell of a silence for which a filler was asked, and which the agent has ended."""
+        if self.unfilled is not None:
+            self.emit(NoteSilence(self.now - self.unfilled))
+            self.unfilled = None
+
+    def settle(self) -> None:
+        """The caller waits for nothing; a filler that was asked for comes too late."""
+        self.debt, self.owes_since_speech, self.unfilled = Debt.SETTLED, False, None
+        self.at.settled, self.at.waiting = self.now, math.inf
+        self.overtake_filler()
+
+    def overtake_filler(self) -> None:
+        """Want no more the filler that is outstanding, if one is."""
+        if self.outstanding is not None and self.outstanding.kind is SpeechKind.FILLER:
+            self.late_filler, self.outstanding = self.outstanding.text, None
+
+    def fall_quiet(self) -> None:
+        """Nothing of ours sounds any more."""
+        self.sounding, self.is_resumed, self.at.quiet = False, False, self.now
+
+    def set_aside(self, *, was_coming: bool, is_wanted: bool) -> None:
+        """Cut what sounds and what is still to come of it, and keep it."""
+        self.forget()
+        self.aside = Aside(was_coming, is_wanted)
+        self.emit(Cut())
+        self.fall_quiet()
+
+    def forget(self) -> None:
+        """Drop what was set aside: it is known that the caller really spoke."""
+        if self.aside is not None:
+            self.aside = None
+            self.emit(Forget())
+
+    def drop(self) -> None:
+        """Cut what sounds, for good."""
+        self.set_aside(was_coming=False, is_wanted=False)
+        self.forget()
+
+    def resume(self, aside: Aside) -> None:
+        """Go on with what was cut: nobody has spoken."""
+        self.aside = None
+        self.voice = VoiceState.COMING if aside.was_coming else VoiceState.IDLE
+        self.is_torn = aside.was_coming
+        self.sounding = self.is_resumed = True
+        self.emit(Resume())
+
+    def fill(self, text: str) -> None:
+        """Ask the agent for a filler."""
+        self.unfilled, self.at.filler = self.silent_since, self.now
+        self.say(SpeechKind.FILLER, text, silence=self.now - self.silent_since)
+
+    def play_clip(self, text: str, silence: float) -> None:
+        """Have the line play a filler."""
+        self.at.clip, self.sounding, self.unfilled = self.now, True, None
+        if self.voice in {VoiceState.ABSENT, VoiceState.IDLE}:
+            self.kind = SpeechKind.FILLER
+        self.emit(PlayClip(text, silence))
+
+    def next_filler(self) -> str:
+        """Return another filler than the last one."""
+        self.fillers_said += 1
+        return self.policy.fillers[(self.fillers_said - 1) % len(self.policy.fillers)]
+
+    def answer_function(self, call_id: str, text: str) -> None:
+        """Answer a function that asks for what cannot be had, or no longer."""
+        self.at.wanted = self.now
+        self.emit(AnswerFunction(call_id, text))
+
+    def lose_session(self) -> None:
+        """Be without a session that can be heard."""
+        if self.voice is not VoiceState.ABSENT:
+            self.at.vacated = self.now
+        self.voice, self.unfilled = VoiceState.ABSENT, None
+
+    def restart(self, why: str) -> None:
+        """Give the session up."""
+        self.lose_session()
+        self.emit(RestartSession(why))
+
+    def end_conversation(self, outcome: str, reason: str, *, heard: bool) -> None:
+        """End the call."""
+        self.phase = Phase.OVER
+        self.emit(EndConversation(outcome, reason, heard))

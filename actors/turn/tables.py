@@ -1,0 +1,374 @@
+"""What an event does: one table for each of the four parts, a line for an event, a column for a state.
+
+Each table is total over its states; an event that it does not name changes nothing in it. A cell holds rows in order,
+and the first whose guard holds is taken. `docs/turns.md` shows the same tables.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, TypeAlias
+
+import attrs
+
+from actors.turn.effects import FreeTape, HoldTape, TellReason
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    BeepHeard,
+    CallerSaid,
+    CallerStartedSpeaking,
+    EndCancelled,
+    EndWanted,
+    FloorGiven,
+    FloorVacated,
+    FunctionDone,
+    FunctionsAsked,
+    HandoffEnded,
+    HandoffWanted,
+    InjectionBegan,
+    LateFillerBegan,
+    NothingUnderstood,
+    PutThroughFailed,
+    Recognised,
+    SayRefused,
+    ThinkingBegan,
+    ToldEchoed,
+    ToldHeard,
+    TransferCancelled,
+    TransferWanted,
+    VoiceEnded,
+)
+from actors.turn.state import TurnState
+from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
+
+Action: TypeAlias = Callable[[TurnState, Any], None]
+Guard: TypeAlias = Callable[[TurnState, Any], bool]
+
+
+@attrs.frozen
+class Row:
+    """The next state, if it is another one, and what is done; taken if the guard holds."""
+
+    to: Enum | None = None
+    actions: tuple[Action, ...] = ()
+    guard: Guard | None = None
+
+
+Cell: TypeAlias = tuple[Row, ...]
+_NOTHING = Row()
+STAY: Cell = (_NOTHING,)
+
+
+def to(state: Enum | None, *actions: Action, when: Guard | None = None) -> Cell:
+    """Return a cell of one change; where the guard does not hold, nothing changes."""
+    row = Row(state, actions, when)
+    return (row,) if when is None else (row, _NOTHING)
+
+
+def do(*actions: Action, when: Guard | None = None) -> Cell:
+    """Return a cell that keeps the state."""
+    return to(None, *actions, when=when)
+
+
+@attrs.define
+class Table:
+    """The rows of one part of the state, which is a field of `TurnState`."""
+
+    part: str
+    states: type[Enum]
+    cells: dict[tuple[Enum, type[Recognised]], Cell]
+
+    def row(self, state: TurnState, event: Recognised) -> Row:
+        """Choose the row for an event by the state before it."""
+        cell = self.cells.get((getattr(state, self.part), type(event)), STAY)
+        return next(row for row in cell if row.guard is None or row.guard(state, event))
+
+    def move(self, state: TurnState, row: Row) -> None:
+        """Take the state that the row names."""
+        if row.to is not None:
+            setattr(state, self.part, row.to)
+
+
+def table(part: str, states: type[Enum], lines: dict[type[Recognised], tuple[Cell, ...]]) -> Table:
+    """Build a table from its lines, each with a cell for each state in their order."""
+    cells = {(state, event): cell for event, line in lines.items() for state, cell in zip(states, line, strict=True)}
+    return Table(part, states, cells)
+
+
+# Guards
+
+
+def a_reply_may_be_cut(state: TurnState, _: Recognised) -> bool:
+    return state.phase is Phase.CONVERSING
+
+
+def something_sounds(state: TurnState, _: Recognised) -> bool:
+    return state.phase is Phase.CONVERSING and state.sounding
+
+
+def a_resumed_reply_sounds(state: TurnState, _: Recognised) -> bool:
+    return state.phase is Phase.CONVERSING and state.is_resumed
+
+
+def the_service_hears_nobody(state: TurnState, _: AgentSaid) -> bool:
+    """The service does not speak while it hears the caller; but a sentence of a goodbye may come late."""
+    return not state.is_loud and state.voice is not VoiceState.CUT and state.phase is not Phase.ENDING
+
+
+def nobody_is_spoken_over(state: TurnState, event: InjectionBegan) -> bool:
+    """The service refuses a question while it hears the caller; it never refuses what interrupts."""
+    return not state.is_loud or event.kind is SpeechKind.QUESTION
+
+
+def the_refusal_proves_speech(state: TurnState, _: SayRefused) -> bool:
+    return state.is_loud and not state.sounding and state.voice is VoiceState.IDLE
+
+
+def words_are_audible(state: TurnState, _: Recognised) -> bool:
+    return state.is_audible
+
+
+def it_is_answered(state: TurnState, _: AudioDone) -> bool:
+    return state.is_answered
+
+
+def the_agent_has_spoken(state: TurnState, _: Recognised) -> bool:
+    return state.has_spoken
+
+
+def the_goodbye_is_not_under_way(state: TurnState, _: Recognised) -> bool:
+    return state.phase is not Phase.ENDING
+
+
+def the_service_is_deaf(state: TurnState, event: VoiceEnded) -> bool:
+    return event.deaf and state.phase is Phase.CONVERSING
+
+
+def the_session_owes_words(_: TurnState, event: FloorGiven) -> bool:
+    return event.owes or event.ask != ""
+
+
+def it_leaves_something(state: TurnState, _: FloorVacated) -> bool:
+    return state.debt is Debt.OWED or state.caller is CallerState.HEARD
+
+
+def the_call_may_go_on(state: TurnState, _: CallerSaid) -> bool:
+    return state.times_reopened < state.policy.reopenings and state.closing is None
+
+
+# Actions
+
+
+def hear(state: TurnState, _: Recognised) -> None:
+    state.at.heard = state.now
+
+
+def false_start(state: TurnState, _: Recognised | None = None) -> None:
+    """What was taken for speech was none: go on with what it cut, or have the lost turn answered."""
+    state.caller = CallerState.QUIET
+    if state.voice is VoiceState.CUT:
+        state.voice = VoiceState.IDLE
+    if state.aside is not None and state.aside.is_wanted:
+        state.resume(state.aside)
+        return
+    state.forget()
+    if state.debt is Debt.OWED and not (state.sounding or state.running or state.told):
+        ask_turn_again(state)
+
+
+def ask_turn_again(state: TurnState) -> None:
+    """Ask the caller's last turn again, once."""
+    if state.last_turn and state.phase is Phase.CONVERSING:
+        text, state.last_turn = state.last_turn, ""
+        state.tell(text, TellReason.TURN_AGAIN)  # which is owed already
+
+
+def take_floor(state: TurnState, event: FloorGiven) -> None:
+    leave_floor(state, event)
+    state.is_opened = False
+    if event.ask and state.phase is Phase.CONVERSING:
+        state.last_turn = ""
+        state.tell(event.ask, TellReason.TURN_AGAIN)
+
+
+def leave_floor(state: TurnState, _: Recognised) -> None:
+    state.outstanding, state.rest, state.late_filler, state.told = None, "", "", ""
+    state.unfilled, state.transfer = None, None
+    state.running.clear()
+    state.handoffs.clear()
+    state.forget()
+
+
+def forget(state: TurnState, _: Recognised) -> None:
+    state.forget()
+
+
+def set_aside_the_rest(state: TurnState, _: Recognised) -> None:
+    state.set_aside(was_coming=True, is_wanted=state.kind is SpeechKind.ANSWER)
+
+
+def set_aside(state: TurnState, _: Recognised) -> None:
+    state.set_aside(was_coming=False, is_wanted=state.kind is SpeechKind.ANSWER)
+
+
+def drop(state: TurnState, _: Recognised) -> None:
+    state.forget()
+    if state.sounding:
+        state.drop()
+
+
+def drop_the_rest(state: TurnState, _: Recognised) -> None:
+    state.set_aside(was_coming=True, is_wanted=False)
+
+
+def owe_an_answer(state: TurnState, _: CallerSaid) -> None:
+    state.owe_answer()
+
+
+def owe(state: TurnState, _: Recognised) -> None:
+    state.owe(state.now)
+
+
+def owe_since_the_word(state: TurnState, event: VoiceEnded) -> None:
+    state.owe(event.at)
+
+
+def owe_since_the_last_sound(state: TurnState, _: FloorGiven) -> None:
+    state.owe(max(state.at.quiet, state.at.voiced))
+
+
+def settle(state: TurnState, _: Recognised) -> None:
+    state.settle()
+
+
+def hold(state: TurnState, event: HandoffWanted) -> None:
+    state.handoffs.add(event.id)
+    state.emit(HoldTape())
+
+
+def free(state: TurnState, _: HandoffEnded) -> None:
+    state.emit(FreeTape())
+
+
+def hold_tape(state: TurnState, _: Recognised) -> None:
+    state.emit(HoldTape())
+
+
+def refuse(state: TurnState, event: HandoffWanted | TransferWanted | EndWanted) -> None:
+    """Two decisions in one request: the first holds."""
+    state.answer_function(event.id, state.policy.refused)
+
+
+def start_transfer(state: TurnState, event: TransferWanted) -> None:
+    state.transfer, state.at.transfer = event.id, state.now
+
+
+def fail_transfer(state: TurnState, event: PutThroughFailed) -> None:
+    """The function that asked is answered by its task; where none did, or its session is gone, the agent is told."""
+    if state.transfer is None:
+        state.why_no_person = event.why
+    state.transfer = None
+
+
+def start_ending(state: TurnState, event: EndWanted) -> None:
+    state.end, state.at.ending = event, state.now
+    if not state.has_spoken:
+        state.answer_function(event.id, state.policy.ask_goodbye)
+
+
+def reopen(state: TurnState, _: CallerSaid) -> None:
+    """The caller has spoken after the goodbye: it is answered, and the agent ends the conversation anew."""
+    state.times_reopened += 1
+    if state.end is not None:
+        state.answer_function(state.end.id, state.policy.reopened)
+    state.end = None
+
+
+def say_closing(state: TurnState, _: Recognised | None = None) -> None:
+    """Have the last sentence said now, whatever else sounds."""
+    state.phase, state.at.closing, state.is_insisting = Phase.CLOSING, state.now, True
+    state.is_closing_sent = False
+    if state.sounding:
+        state.drop()
+    if state.voice is not VoiceState.ABSENT and state.closing is not None:
+        state.say(SpeechKind.CLOSING, state.closing.sentence, interrupts=True)
+
+
+# The tables
+
+QUIET, HEARD = CallerState
+CALLER = table("caller", CallerState, {
+    # QUIET, HEARD
+    CallerStartedSpeaking: (to(HEARD, hear), do(hear)),
+    CallerSaid: (STAY, to(QUIET)),
+    NothingUnderstood: (STAY, to(QUIET, false_start)),
+    AgentSaid: (STAY, to(QUIET, when=the_service_hears_nobody)),
+    InjectionBegan: (STAY, to(QUIET, when=nobody_is_spoken_over)),
+    SayRefused: (to(HEARD, hear, when=the_refusal_proves_speech), do(hear, when=the_refusal_proves_speech)),
+    FloorVacated: (STAY, to(QUIET)),
+})  # fmt: skip
+
+ABSENT, IDLE, COMING, CUT, LATE = VoiceState
+_cut_what_sounds = do(set_aside, when=something_sounds)
+_cut_what_comes = to(CUT, set_aside_the_rest, when=a_reply_may_be_cut)
+_hand_over = to(ABSENT, forget, when=a_reply_may_be_cut)
+VOICE = table("voice", VoiceState, {
+    # ABSENT, IDLE, COMING, CUT, LATE
+    FloorGiven: (to(IDLE, take_floor),) * 5,
+    FloorVacated: (to(ABSENT, leave_floor),) * 5,
+    HandoffWanted: (STAY, _hand_over, _hand_over, _hand_over, _hand_over),
+    HandoffEnded: (to(IDLE), STAY, STAY, STAY, STAY),
+    AudioBegan: (STAY, to(COMING, forget), STAY, STAY, STAY),
+    AgentSaid: (STAY, to(COMING, forget, when=words_are_audible), STAY, STAY, to(COMING)),
+    InjectionBegan: (STAY, to(COMING, forget), STAY, STAY, to(COMING)),
+    LateFillerBegan: (STAY, to(LATE), to(LATE), STAY, STAY),
+    AudioDone: (STAY, STAY, to(IDLE), STAY, to(IDLE)),
+    CallerStartedSpeaking: (STAY, _cut_what_sounds, _cut_what_comes, STAY, STAY),
+    ToldHeard: (STAY, _cut_what_sounds, _cut_what_comes, STAY, STAY),
+    CallerSaid: (
+        STAY,
+        (Row(None, (drop,), a_resumed_reply_sounds), Row(None, (forget,))),
+        to(IDLE, drop, when=a_reply_may_be_cut),
+        to(IDLE, forget),
+        to(IDLE),
+    ),
+    ToldEchoed: (STAY, do(forget), STAY, to(IDLE, forget), to(IDLE)),
+    ThinkingBegan: (STAY, STAY, STAY, to(IDLE), STAY),
+    EndCancelled: (STAY, do(drop), to(CUT, drop_the_rest), STAY, STAY),
+    TransferCancelled: (STAY, do(drop), to(CUT, drop_the_rest), STAY, STAY),
+    FunctionsAsked: (STAY, do(forget), STAY, to(IDLE, forget), to(IDLE)),
+})  # fmt: skip
+
+SETTLED, OWED = Debt
+DEBT = table("debt", Debt, {
+    # SETTLED, OWED
+    CallerSaid: (to(OWED, owe_an_answer), do(owe_an_answer)),
+    ToldEchoed: (to(OWED, owe), STAY),
+    FunctionsAsked: (to(OWED, owe, when=the_goodbye_is_not_under_way), STAY),
+    FunctionDone: (to(OWED, owe, when=the_goodbye_is_not_under_way), STAY),
+    VoiceEnded: (to(OWED, owe_since_the_word, when=the_service_is_deaf), STAY),
+    FloorGiven: (to(OWED, owe_since_the_last_sound, when=the_session_owes_words), STAY),
+    AudioDone: (STAY, to(SETTLED, settle, when=it_is_answered)),
+    TransferWanted: (STAY, to(SETTLED, settle, when=the_agent_has_spoken)),
+    EndWanted: (STAY, to(SETTLED, settle, when=the_agent_has_spoken)),
+})  # fmt: skip
+
+CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER = Phase
+_refuse = do(refuse)
+PHASE = table("phase", Phase, {
+    # CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER
+    HandoffWanted: (to(HANDING_OVER, hold), do(hold), _refuse, _refuse, _refuse, STAY, STAY, STAY),
+    HandoffEnded: (STAY, to(CONVERSING, free), STAY, STAY, STAY, STAY, STAY, STAY),
+    TransferWanted: (to(TRANSFERRING, start_transfer), _refuse, _refuse, _refuse, _refuse, STAY, STAY, STAY),
+    TransferCancelled: (STAY, STAY, to(CONVERSING), STAY, STAY, STAY, STAY, STAY),
+    PutThroughFailed: (STAY, STAY, STAY, to(CONVERSING, fail_transfer), STAY, STAY, STAY, STAY),
+    EndWanted: (to(ENDING, start_ending), _refuse, _refuse, _refuse, _refuse, STAY, STAY, STAY),
+    EndCancelled: (STAY, STAY, STAY, STAY, to(CONVERSING), STAY, STAY, STAY),
+    CallerSaid: (STAY, STAY, STAY, STAY, to(CONVERSING, reopen, when=the_call_may_go_on), STAY, STAY, STAY),
+    FloorGiven: (STAY, to(CONVERSING), STAY, STAY, STAY, do(hold_tape), do(hold_tape, say_closing), STAY),
+    FloorVacated: (STAY, STAY, to(CONVERSING), STAY, to(CONVERSING, when=it_leaves_something), STAY, STAY, STAY),
+    BeepHeard: (STAY, STAY, STAY, STAY, STAY, to(CLOSING, say_closing), STAY, STAY),
+})  # fmt: skip
+
+TABLES = (CALLER, VOICE, DEBT, PHASE)
