@@ -17,6 +17,7 @@ from web.no_shows import NoShows
 from web.office import opening
 from web.pigeonholes import Holes
 from web.problems import refused
+from web.repeats import RepeatedOrders
 from web.routes_calls import CallRoutes
 from web.routes_health import HealthRoutes
 from web.routes_transfer import TransferRoutes
@@ -46,7 +47,12 @@ def create_app(
     dispatcher = Dispatcher(office)
     app = QuartTrio("switchboard", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
-    for routes in (TwilioRoutes(office), TransferRoutes(office), CallRoutes(office, dispatcher), HealthRoutes(office)):
+    for routes in (
+        TwilioRoutes(office),
+        TransferRoutes(office),
+        CallRoutes(office, dispatcher, RepeatedOrders(office)),
+        HealthRoutes(office),
+    ):
         app.register_blueprint(routes.blueprint())
     app.register_error_handler(HTTPException, refused)
     app.after_request(harden)

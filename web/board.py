@@ -18,6 +18,8 @@ OVER = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 """Twilio's last words about a call."""
 
 
+_UNANSWERED = frozenset({"queued", "initiated", "ringing"})
+
 STALE_SECONDS = 3.0
 """A call that is ringing is heard of again within about this time."""
 
@@ -54,6 +56,11 @@ class KnownCall:
     def live(self) -> bool:
         """Whether something may still happen to this call here."""
         return not self.over and not self.elsewhere
+
+    @property
+    def rings(self) -> bool:
+        """Whether nobody has answered this call yet."""
+        return self.live and not self.streamed and self.status in _UNANSWERED
 
     @property
     def stale(self) -> bool:
@@ -141,6 +148,12 @@ class Board:
             for call in self._calls.values()
             if call.direction == "inbound" and not call.streamed and not call.outcome and call.heard_at <= before
         ]
+
+    def ringing_to(self, number: str) -> Iterator[KnownCall]:
+        """Go through our calls to a number that nobody has answered yet, newest first."""
+        for call in self.newest():
+            if call.direction == "outbound" and call.caller == number and call.rings:
+                yield call
 
     def newest(self) -> Iterator[KnownCall]:
         """Go through the calls, newest first."""

@@ -95,6 +95,32 @@ class NoLine:
     seconds: float
 
 
+@attrs.frozen
+class AlreadyRinging:
+    """Our last call to this number is on its way still."""
+
+    call: KnownCall | None
+    """None while another request is ordering it."""
+
+
+async def forget(_call_sid: str) -> None:
+    """Note nothing of a call that was placed."""
+    await trio.lowlevel.checkpoint()
+
+
+def new_order_id() -> str:
+    """Return an id for an order that nobody has, or can guess."""
+    return f"OR{secrets.token_hex(12)}"
+
+
+@attrs.frozen
+class NewOrder:
+    """What an order is known by, and who is told the CallSid of its call once that is known."""
+
+    order_id: str = attrs.field(factory=new_order_id)
+    note_placed: Callable[[str], Awaitable[None]] = forget
+
+
 @attrs.define(eq=False)
 class Dispatcher:
     """One worker's."""
@@ -102,7 +128,12 @@ class Dispatcher:
     office: Office
     _jobs: trio.MemorySendChannel[Job] = attrs.field(init=False)
     _to_do: trio.MemoryReceiveChannel[Job] = attrs.field(init=False)
-    _waiting: dict[str, trio.CancelScope] = attrs.field(factory=dict, init=False)
+    _waiting: dict[str, tuple[trio.CancelScope, float]] = attrs.field(factory=dict, init=False)
+    """For each order that waits: how it is called off, and when its turn is."""
+    _ordered: set[str] = attrs.field(factory=set, init=False)
+    """Numbers whose orders are being taken."""
+    _told: dict[str, Callable[[str], Awaitable[None]]] = attrs.field(factory=dict, init=False)
+    """Who is told, for each order that is not placed yet."""
 
     def __attrs_post_init__(self) -> None:
         self._jobs, self._to_do = trio.open_memory_channel[Job](_JOBS)
@@ -114,26 +145,61 @@ class Dispatcher:
             async for job in self._to_do:
                 nursery.start_soon(self._do, job)
 
-    async def take(self, order: Order) -> tuple[KnownCall, Taken] | NoLine:
+    async def take(self, order: Order, new: NewOrder | None = None) -> tuple[KnownCall, Taken] | NoLine:
         """Take an order: place its call, or let it wait for its turn."""
-        office, call_id = self.office, f"OR{secrets.token_hex(12)}"
-        if (none := self._no_line()) is not None:
+        office, new = self.office, new or NewOrder()
+        call_id = new.order_id
+        if (none := self.no_line()) is not None:
             return none
         # before anything is claimed: whoever orders may hang up meanwhile, which cancels this
         await office.admissions.note_order(call_id, order.note, ORDER_SECONDS)
-        if (none := self._no_line()) is not None:
+        if (none := self.no_line()) is not None:
             return none
         office.slots.reserve(call_id, office.pace.wait + RING_SECONDS)
         call = office.board.add(KnownCall(call_id, "outbound", order.to, order.line, "queued"))
+        self._told[call_id] = new.note_placed
         moment = office.pace.claim()
         wait = moment - trio.current_time()
         if wait <= 0:
             return call, await self._place(call, order)
-        self._waiting[call_id] = trio.CancelScope()
+        self._waiting[call_id] = trio.CancelScope(), moment
         self._later(partial(self._place_at, moment, call, order))
         return call, Waiting(wait)
 
-    def _no_line(self) -> NoLine | None:
+    async def take_unless_ringing(
+        self, order: Order, new: NewOrder
+    ) -> tuple[KnownCall, Taken] | NoLine | AlreadyRinging:
+        """Take an order, unless our last call to the same number has not been answered yet."""
+        if (none := self.no_line()) is not None:
+            return none
+        if (ringing := await self.ringing_to(order.to)) is not None or order.to in self._ordered:
+            return AlreadyRinging(ringing)
+        self._ordered.add(order.to)
+        try:
+            return await self.take(order, new)
+        finally:
+            self._ordered.discard(order.to)
+
+    async def ringing_to(self, number: str) -> KnownCall | None:
+        """Return our last call to this number, if nobody has answered it yet, as far as is known here or at Twilio."""
+        for call in self.office.board.ringing_to(number):
+            if not (call.call_sid and call.stale):
+                return call
+            try:
+                status = await self.office.line.status_of(call.call_sid)
+            except LineError:
+                return call
+            if status is not None:
+                self.office.board.refreshed(call, status)
+        return next(self.office.board.ringing_to(number), None)
+
+    def turn_of(self, order_id: str) -> float | None:
+        """Return in how many seconds an order is placed; None if it does not wait."""
+        waiting = self._waiting.get(order_id)
+        return max(0.0, waiting[1] - trio.current_time()) if waiting is not None else None
+
+    def no_line(self) -> NoLine | None:
+        """Return why no order is taken now; None when one is."""
         slots, wait = self.office.slots, self.office.pace.wait
         if slots.draining:
             return NoLine(Lack.DRAINING, BUSY_SECONDS)
@@ -146,13 +212,14 @@ class Dispatcher:
         waiting = self._waiting.pop(call.id, None)
         if waiting is None:
             return False
-        waiting.cancel(reason=reason)
+        waiting[0].cancel(reason=reason)
         await self._conclude(call, "canceled", reason)
         return True
 
     async def _place_at(self, moment: float, call: KnownCall, order: Order) -> None:
-        with self._waiting.get(call.id, trio.CancelScope()):
-            await trio.sleep_until(moment)
+        if (waiting := self._waiting.get(call.id)) is not None:
+            with waiting[0]:
+                await trio.sleep_until(moment)
         if self._waiting.pop(call.id, None) is not None:
             await self._place(call, order)
 
@@ -179,6 +246,10 @@ class Dispatcher:
         _log.info("call_placed", call_sid=call_sid, id=call.id)
         self._later(partial(self._see_through, call))  # first: whoever ordered may hang up meanwhile
         await self.office.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
+        await self._tell(call)
+
+    async def _tell(self, call: KnownCall) -> None:
+        await self._told.pop(call.id, forget)(call.call_sid)
 
     async def _find_out(self, call: KnownCall, since: datetime) -> None:
         """Find the call of an order that Twilio did not answer, or say that there is none."""
@@ -223,6 +294,7 @@ class Dispatcher:
 
         One of which Twilio does not tell either, or only that it goes on without us, is given up.
         """
+        await self._tell(call)
         until = trio.current_time() + ORDER_SECONDS
         while trio.current_time() < until:
             if await self._is_heard_of(call):
@@ -251,6 +323,7 @@ class Dispatcher:
         return False
 
     async def _conclude(self, call: KnownCall, status: str, reason: str, *, outcome: str = "") -> None:
+        self._told.pop(call.id, None)
         self.office.slots.release(call.id)
         await self.office.outcomes.conclude(call, status, reason, outcome=outcome)
 

@@ -11,7 +11,8 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,10 @@ class Holes(Protocol):
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
         """Keep `content` under `name` for so long."""
+        ...
+
+    async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
+        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
         ...
 
     async def peek(self, name: str) -> bytes | None:
@@ -55,6 +60,14 @@ class Pigeonholes:
         for stale in [key for key, (expires, _) in self._kept.items() if expires <= now]:
             del self._kept[stale]
         self._kept[name] = (now + seconds, content)
+
+    async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
+        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
+        await trio.lowlevel.checkpoint()
+        found = self._fresh(self._kept.get(name))
+        if found is None:
+            self._kept[name] = (self.now() + seconds, content)
+        return found
 
     async def peek(self, name: str) -> bytes | None:
         """Return what lies under `name` and leave it there."""
@@ -91,13 +104,27 @@ class SharedPigeonholes:
         try:
             await trio.to_thread.run_sync(self._write, self._path(name), content, self.now() + seconds)
         except OSError as exc:
-            if not self._failing:
-                _log.error("pigeonholes_not_shared", why=f"{type(exc).__name__}: {exc.strerror}")
-            self._failing = True
+            self._fails(exc)
             await self._own.put(name, content, seconds)
         else:
             self._failing = False
             await self._own.take(name)
+
+    async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
+        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
+        own = await self._own.peek(name)
+        if own is not None:
+            return own
+        try:
+            return await trio.to_thread.run_sync(self._claim, self._path(name), content, self.now() + seconds)
+        except OSError as exc:
+            self._fails(exc)
+            return await self._own.claim(name, content, seconds)
+
+    def _fails(self, exc: OSError) -> None:
+        if not self._failing:
+            _log.error("pigeonholes_not_shared", why=f"{type(exc).__name__}: {exc.strerror}")
+        self._failing = True
 
     async def peek(self, name: str) -> bytes | None:
         """Return what lies under `name` and leave it there.
@@ -119,6 +146,23 @@ class SharedPigeonholes:
         return self.folder / hashlib.sha256(name.encode()).hexdigest()
 
     def _write(self, path: Path, content: bytes, expires: float) -> None:
+        with self._unfinished(path, content, expires) as unfinished:
+            unfinished.replace(path)
+
+    def _claim(self, path: Path, content: bytes, expires: float) -> bytes | None:
+        with self._unfinished(path, content, expires) as unfinished:
+            while True:
+                try:
+                    path.hardlink_to(unfinished)
+                except FileExistsError:
+                    if (found := self._read(path)) is not None:
+                        return found
+                    path.unlink(missing_ok=True)  # it is too old
+                else:
+                    return None
+
+    @contextmanager
+    def _unfinished(self, path: Path, content: bytes, expires: float) -> Iterator[Path]:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sweep()
         unfinished = _unique(path)  # two webhooks of a call may leave the same word at the same time
@@ -127,7 +171,7 @@ class SharedPigeonholes:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
             os.utime(unfinished, (expires, expires))
-            unfinished.replace(path)
+            yield unfinished
         finally:
             unfinished.unlink(missing_ok=True)
 

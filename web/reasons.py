@@ -85,9 +85,8 @@ def why(status: str, form: Mapping[str, str]) -> str:
         return f"{_CODES[code]} (Twilio {code})"
     if re.fullmatch(r"[1-9][0-9]{0,5}", code) is not None:
         return f"{_STATUSES.get(status, status)} (Twilio {code}: https://www.twilio.com/docs/api/errors/{code})"
-    if (refused := _sip(status, sip)) is not None:
-        return f"{refused} (SIP {sip})"
-    return _STATUSES.get(status, status)
+    by_status, by_carrier = _STATUSES.get(status, status), _sip(status, sip)
+    return by_status if by_carrier in {None, by_status} else f"{by_carrier} (SIP {sip})"
 
 
 def _sip(status: str, sip: str) -> str | None:

@@ -7,6 +7,7 @@ instead, and all of them at once. What Twilio refuses is 502, with Twilio's code
 import math
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import assert_never
 
 import attrs
@@ -14,12 +15,24 @@ import structlog
 from quart import Blueprint, Response, jsonify, request
 
 from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
-from web.board import KnownCall
-from web.dispatch import Dispatcher, InDoubt, Lack, NoLine, Placed, Refused, Taken, Waiting
+from web.board import OVER, KnownCall
+from web.dispatch import (
+    AlreadyRinging,
+    Dispatcher,
+    InDoubt,
+    Lack,
+    NewOrder,
+    NoLine,
+    Placed,
+    Refused,
+    Taken,
+    Waiting,
+)
 from web.hang_up import BY_OPERATOR, HangUp
 from web.office import Office
 from web.orders import OrderError, read_order
 from web.problems import problem
+from web.repeats import LONGEST_KEY, Answer, OrderKey, OtherOrder, Repeated, RepeatedOrders
 from web.returning import Returns
 from web.telephony import LineError
 
@@ -86,12 +99,21 @@ def _taken(call: KnownCall, taken: Taken) -> Response:
     return response
 
 
+def _already_ringing(call: KnownCall | None) -> Response:
+    error = "our last call to this number has not been answered yet"
+    if call is None:
+        return problem(409, error, fix="Wait until that call is over.")
+    fix = f"Wait until that call is over, or hang it up: DELETE /calls/{call.id}."
+    return problem(409, error, id=call.id, call_sid=call.call_sid, fix=fix)
+
+
 @attrs.frozen
 class CallRoutes:
     """The operator's routes."""
 
     office: Office
     dispatcher: Dispatcher
+    repeats: RepeatedOrders
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
@@ -118,8 +140,46 @@ class CallRoutes:
             order = read_order(body, self.office.settings)
         except OrderError as exc:
             return problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
-        taken = await self.dispatcher.take(order)
-        return self._no_free_line(taken) if isinstance(taken, NoLine) else _taken(*taken)
+        given = request.headers.get("Idempotency-Key")
+        if given is None:
+            return await self._answer(await self.dispatcher.take_unless_ringing(order, NewOrder()))
+        if re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", given) is None:
+            wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
+            return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
+        key = OrderKey.of(given, request.headers.get("authorization", ""), body)
+        return await self._answer(await self.repeats.once(key, partial(self.dispatcher.take_unless_ringing, order)))
+
+    async def _answer(self, answer: Answer) -> Response:
+        match answer:
+            case NoLine():
+                return self._no_free_line(answer)
+            case AlreadyRinging():
+                return _already_ringing(answer.call)
+            case Repeated():
+                return await self._repeated(answer)
+            case OtherOrder():
+                fix = "Take a new key for a new order, and repeat an order word for word."
+                return problem(422, "the Idempotency-Key stands for another order", field="Idempotency-Key", fix=fix)
+            case (call, taken):
+                return _taken(call, taken)
+            case _:
+                assert_never(answer)
+
+    async def _repeated(self, answer: Repeated) -> Response:
+        """Answer with the first order: as it goes now, wherever it was taken."""
+        name, call = answer.order_id, self.office.board.find(answer.order_id)
+        known = await self.office.admissions.recall_placed(name) or answer.call_sid
+        call_sid, starts_in = (call.call_sid if call is not None else "") or known, self.dispatcher.turn_of(name)
+        status = call.status if call is not None else await self._ask_status(call_sid) or "queued"
+        told: dict[str, object] = {"id": name, "call_sid": call_sid, "status": status}
+        if starts_in is not None:
+            told["starts_in"] = round(starts_in, 1)
+        elif not call_sid and status not in OVER:
+            told["in_doubt"] = "whether the call was placed is being found out"
+        response: Response = jsonify(told)
+        response.status_code = 201 if call_sid else 202
+        response.headers["Location"], response.headers["Idempotent-Replayed"] = f"/calls/{name}", "true"
+        return response
 
     async def listed(self) -> Response:
         """List live and recent calls, newest first."""

@@ -69,7 +69,7 @@ def test_every_setting_that_is_named_exists(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_route_that_is_named_is_served(page: str) -> None:
     app = QuartTrio("routes only")
-    for routes in (TwilioRoutes(None), CallRoutes(None, None), HealthRoutes(None)):  # type: ignore[arg-type] # none is asked
+    for routes in (TwilioRoutes(None), CallRoutes(None, None, None), HealthRoutes(None)):  # type: ignore[arg-type] # none is asked
         app.register_blueprint(routes.blueprint())
     served = {re.sub(r"<\w+>", "{}", rule.rule) for rule in app.url_map.iter_rules()}
 

@@ -93,7 +93,7 @@ def said_by_twilio(call: SimulatedCall) -> str:
 
 async def test_orders_are_placed_one_after_the_other(tmp_path: Path, fast_clock: MockClock) -> None:
     async with open_line(tmp_path, answers="busy", CALLS_PER_SECOND="0.5") as line:
-        answers = [await line.order() for _ in range(3)]
+        answers = [await line.order(to=f"+1555765000{number}") for number in range(3)]
         shown = [await settled(line, answer) for answer in answers]
         placed = [call.created.timestamp() for call in line.calls]
 

@@ -77,6 +77,39 @@ async def test_only_one_of_many_takers_wins(holes: Holes) -> None:
     assert sorted(taken, key=bool) == [None] * 7 + [b"content"]
 
 
+async def test_a_name_is_claimed_once_until_it_is_taken_or_too_old(holes: Holes, clock: Clock) -> None:
+    claims = [await holes.claim("name", content, 60) for content in (b"first", b"second")]
+    clock.time += 60
+    later = [await holes.claim("name", content, 60) for content in (b"third", b"fourth")]
+    await holes.take("name")
+
+    assert (claims, later) == ([None, b"first"], [None, b"third"])
+    assert await holes.claim("name", b"fifth", 60) is None
+
+
+async def test_only_one_of_many_claims_wins(holes: Holes) -> None:
+    found: list[bytes | None] = []
+
+    async def claim(content: bytes) -> None:
+        found.append(await holes.claim("name", content, 60))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(8):
+            nursery.start_soon(claim, b"%d" % number)
+
+    assert found.count(None) == 1
+    assert {content for content in found if content is not None} == {await holes.peek("name")}
+
+
+async def test_what_a_folder_does_not_take_is_claimed_here(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "file").touch()
+    holes = SharedPigeonholes(tmp_path / "file" / "pending", clock)
+    with capture_logs() as lines:
+        claims = [await holes.claim("name", content, 60) for content in (b"first", b"second")]
+
+    assert (claims, [line["event"] for line in lines]) == ([None, b"first"], ["pigeonholes_not_shared"])
+
+
 async def test_workers_that_share_a_folder_share_what_is_in_it(tmp_path: Path, clock: Clock) -> None:
     await SharedPigeonholes(tmp_path, clock).put("name", b"content", 60)
 

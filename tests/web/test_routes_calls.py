@@ -18,6 +18,8 @@ from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, LINE, FakeLine, at_home, 
 from web.pigeonholes import Pigeonholes
 from web.telephony import CallOptions, LineError
 
+OTHER_LEAD = "+15557650001"
+
 
 async def test_a_call_is_placed(autojump_clock: MockClock) -> None:
     there = exchange()
@@ -197,7 +199,7 @@ async def test_an_order_behind_another_is_told_when_its_turn_is(autojump_clock: 
     there = exchange(CALLS_PER_SECOND="0.5")
     await there.operator("POST", "/calls", {"to": LEAD})
 
-    answer = await there.operator("POST", "/calls", {"to": LEAD})
+    answer = await there.operator("POST", "/calls", {"to": OTHER_LEAD})
 
     assert (answer.status_code, answer.json()["starts_in"], len(there.line.placed)) == (202, 2.0, 1)
 
@@ -205,7 +207,7 @@ async def test_an_order_behind_another_is_told_when_its_turn_is(autojump_clock: 
 async def test_an_order_that_waits_is_called_off_by_our_name_for_it(autojump_clock: MockClock) -> None:
     there = exchange(MAX_CALLS="2", CALLS_PER_SECOND="0.5")
     await there.operator("POST", "/calls", {"to": LEAD})
-    waiting = (await there.operator("POST", "/calls", {"to": LEAD})).json()
+    waiting = (await there.operator("POST", "/calls", {"to": OTHER_LEAD})).json()
 
     answer = await there.operator("DELETE", f"/calls/{waiting['id']}")
 
