@@ -11,7 +11,7 @@ from enum import Enum
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import httpx
 import orjson
@@ -34,10 +34,6 @@ from settings import (
 from store.records import UNANSWERED
 from web.logs import configure_logs
 from web.operator import Operator, OperatorError, Shown
-
-if TYPE_CHECKING:
-    from simulators.faults import Fault
-    from simulators.scenario import Scenario
 
 commands = typer.Typer(
     name="switchboard",
@@ -321,64 +317,55 @@ def show(
         _fail(str(exc))
 
 
-async def _simulate(service: Service, port: int, scenario_name: str, lines: Sequence[str]) -> None:
-    from simulators.faults import parse_faults
-    from simulators.scenario import load_scenario
-
-    scenario = load_scenario(scenario_name)
-    faults = (*scenario.faults, *parse_faults(lines))
-    start = {Service.DEEPGRAM: _start_deepgram, Service.TWILIO: _start_twilio, Service.GROQ: _start_groq}[service]
-    async with trio.open_nursery() as nursery:
-        await start(nursery, scenario, port, faults)
-
-
-async def _start_deepgram(nursery: trio.Nursery, scenario: "Scenario", port: int, faults: "tuple[Fault, ...]") -> None:
-    from simulators.deepgram import serve_deepgram, serve_speak
-    from simulators.faults import FaultPlan
-
-    at = await nursery.start(partial(serve_deepgram, scenario, port=port, faults=FaultPlan(faults)))
-    out.print(f"DEEPGRAM_AGENT_URL={at.url}")
-    bound = await nursery.start(partial(serve_speak, port=port + 1 if 0 < port < _LAST_PORT else 0))
-    out.print(f"DEEPGRAM_SPEAK_URL=http://127.0.0.1:{bound}/v1/speak")
-
-
-async def _start_twilio(nursery: trio.Nursery, scenario: "Scenario", port: int, faults: "tuple[Fault, ...]") -> None:
-    from simulators.twilio import TwilioKnobs, credentials_from, serve_twilio
-
-    environ = environment()
-    sid, token = credentials_from(environ)
-    origin = environ.get("LEAD_SERVER_EXTERNAL_URL", "").rstrip("/")
-    knobs = TwilioKnobs(voice_url=f"{origin}/twilio/voice" if origin else "")
-    twilio = partial(serve_twilio, scenario, account_sid=sid, auth_token=token, faults=faults, knobs=knobs)
-    bound = await nursery.start(partial(twilio, port=port))
-    out.print(f"TWILIO_API_URL=http://127.0.0.1:{bound}\nTWILIO_ACCOUNT_SID={sid}")
-
-
-async def _start_groq(nursery: trio.Nursery, _scenario: "Scenario", port: int, faults: "tuple[Fault, ...]") -> None:
-    from simulators.groq import serve_groq
-
-    bound = await nursery.start(partial(serve_groq, port=port, faults=faults))
-    out.print(f"GROQ_BASE_URL=http://127.0.0.1:{bound}")
-
-
 @commands.command(cls=ListsScenarios)
-def simulate(
+def simulate(  # noqa: PLR0917 - one for each option
     service: Annotated[Service, typer.Argument(help="What to simulate.")],
     port: Annotated[
         int, typer.Option(min=0, max=_LAST_PORT, help="0 takes a free one; Deepgram takes the next one too.")
     ] = 0,
     scenario: ScenarioOption = "sale",
     fault: FaultOption = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Serve https and wss by a throw-away authority, and print its file.")
+    ] = False,
+    no_end_of_turn: Annotated[bool, typer.Option("--no-end-of-turn", help="Deepgram: send no EndOfTurn.")] = False,
+    no_latency_reports: Annotated[
+        bool, typer.Option("--no-latency-reports", help="Deepgram: send no LatencyReport.")
+    ] = False,
+    any_flux_version: Annotated[
+        bool, typer.Option("--any-flux-version", help="Deepgram: take a Flux model without version v2.")
+    ] = False,
+    cancel_any_call: Annotated[
+        bool, typer.Option("--cancel-any-call", help="Deepgram: a caller who speaks cancels deferred functions too.")
+    ] = False,
+    plaintext_streams: Annotated[
+        bool, typer.Option("--plaintext-streams", help="Twilio: open wss:// streams as ws://.")
+    ] = False,
 ) -> None:
     """Simulate Deepgram, Twilio or Groq on a port, until Ctrl-C; prints the settings that lead there."""
+    from simulators.command import SimulateError, SimulateOptions
+    from simulators.command import simulate as serve_simulator
     from simulators.faults import FaultError
     from simulators.scenario import ScenarioError
     from simulators.speech import SpeechError
+    from simulators.tls import TlsError
 
+    options = SimulateOptions(
+        service=service.value,
+        port=port,
+        scenario=scenario,
+        faults=tuple(fault or ()),
+        tls=tls,
+        no_end_of_turn=no_end_of_turn,
+        no_latency_reports=no_latency_reports,
+        any_flux_version=any_flux_version,
+        cancel_any_call=cancel_any_call,
+        plaintext_streams=plaintext_streams,
+    )
     problem, status = "", 0
     try:
-        trio.run(_simulate, service, port, scenario, tuple(fault or ()))
-    except* (FaultError, ScenarioError, SpeechError) as group:
+        trio.run(serve_simulator, options, environment(), partial(out.print, soft_wrap=True))
+    except* (SimulateError, TlsError, FaultError, ScenarioError, SpeechError) as group:
         problem, status = str(root_cause(group)), 2
     except* OSError as group:
         problem, status = f"Cannot listen on port {port}: {root_cause(group)}", 1

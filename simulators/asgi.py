@@ -15,6 +15,8 @@ import orjson
 import trio
 from hypercorn.typing import Framework
 
+from simulators.tls import Certificate
+
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
@@ -128,11 +130,17 @@ async def serve_app(
     *,
     host: str,
     port: int,
+    certificate: Certificate | None = None,
     shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve an app on a real port until `shutdown` returns; reports the bound port when it listens."""
+    """Serve an app on a real port until `shutdown` returns; reports the bound port when it listens.
+
+    With a `certificate` it speaks TLS.
+    """
     config = hypercorn.config.Config()
+    if certificate is not None:
+        config.certfile, config.keyfile = str(certificate.chain), str(certificate.key)
     config.bind = [f"{host}:{port}"]
     config.loglevel = "WARNING"
     config.graceful_timeout = 1.0

@@ -18,6 +18,7 @@ Kind: TypeAlias = Literal[
     "refuse connect", "drop", "silent drop", "stall", "mute", "garbage", "error", "close", "slow settings",
     "slow think", "slow tts", "drip", "jitter", "stop without close", "close without stop", "stalled reader",
     "duplicate start", "bad frames", "429", "500", "hang", "slow", "refused", "no upgrade", "no welcome", "no media",
+    "cancel call",
 ]  # fmt: skip
 
 FOREVER: Final = 1_000_000
@@ -128,6 +129,8 @@ FORMS: Final = (
     Form("deepgram", "slow think", f"slow think {_SECONDS}", "slow think 4 s", _CONNECTION, read=_read_seconds),
     Form("deepgram", "slow tts", f"slow tts {_SECONDS}", "slow tts 1 s", _CONNECTION, read=_read_seconds),
     Form("deepgram", "drip", "drip", "drip", _CONNECTION),
+    Form("deepgram", "cancel call", f"cancel call {_SECONDS}", "cancel call 1 s", _CONNECTION, once=True,
+         read=_read_seconds),
     Form("twilio", "jitter", r"jitter (?P<amount>\d+)(?: ?(?P<unit>ms))?", "jitter 60 ms",
           read=lambda match: {"seconds": int(match["amount"]) / 1000}),
     Form("twilio", "stop without close", "stop without close", "stop without close"),

@@ -22,6 +22,7 @@ deepgram: (N-th connection: `on connection K`, `every connection`, `times N` = N
     slow think 4 s                each answer of the model comes 4 s late
     slow tts 1 s                  the first audio of each reply comes 1 s late
     drip                          agent audio comes at half of real time
+    cancel call 1 s               the first function call still open after 1 s is cancelled, deferred or not
 
 Without `after`, the fault comes in place of SettingsApplied (`mute`: right after it). `slow ...` and `drip` hit
 every connection, the others only the first one, unless the line says which.
@@ -87,6 +88,8 @@ class ConnectionFaults:
     think_delay: float = 0.0
     tts_delay: float = 0.0
     drip: bool = False
+    cancels_after: float | None = None
+    """The first function call that is open for so long is cancelled, whether its function is deferred or not."""
     steps: tuple[Step, ...] = ()
     """In order of time, those in place of SettingsApplied first."""
 
@@ -145,6 +148,7 @@ class FaultPlan:
             think_delay=_delay(hits, "slow think"),
             tts_delay=_delay(hits, "slow tts"),
             drip=any(fault.kind == "drip" for fault in hits),
+            cancels_after=min((fault.seconds for fault in hits if fault.kind == "cancel call"), default=None),
             steps=tuple(sorted(steps, key=lambda step: -1.0 if step.after is None else step.after)),
         )
 

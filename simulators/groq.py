@@ -10,6 +10,7 @@ import hmac
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import attrs
@@ -21,6 +22,7 @@ import trio
 from simulators.asgi import JSON, Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
 from simulators.extraction import ENTRIES, extract
 from simulators.faults import Fault, FaultPlan
+from simulators.tls import Certificate
 
 MODELS = (
     "llama-3.1-8b-instant",
@@ -233,15 +235,17 @@ async def serve_groq(
     port: int = 0,
     latency: float = 0.3,
     api_key: str | None = None,
+    certificate: Certificate | None = None,
     shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve a simulated Groq on a real port; its base URL is `http://HOST:PORT`."""
+    """Serve a simulated Groq on a real port; its base URL is `http://HOST:PORT`, `https` with a certificate."""
     if FaultPlan(tuple(faults)).for_request(1).answer == "refused":
         await _refuse(host, port, shutdown, task_status)
         return
     app = GroqSimulator(faults, latency=latency, api_key=api_key)
-    await serve_app(app, host=host, port=port, shutdown=shutdown, task_status=task_status)
+    serve = partial(serve_app, app, host=host, port=port, certificate=certificate)
+    await serve(shutdown=shutdown, task_status=task_status)
 
 
 async def _refuse(

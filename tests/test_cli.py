@@ -16,7 +16,7 @@ import cli
 from agents.roster import Problem, RosterError
 from demo.options import DemoOptions
 from settings import Settings, environment
-from simulators.deepgram import ServedAt
+from simulators.deepgram import DeepgramKnobs, ServedAt
 from simulators.fault_lines import FORMS
 from simulators.scenario import shipped_scenarios
 from simulators.twilio import TwilioKnobs
@@ -282,6 +282,43 @@ def test_the_simulated_number_sends_its_calls_to_the_server_of_the_settings(monk
     run("simulate", "twilio")
 
     assert simulated.given["knobs"] == TwilioKnobs(voice_url=f"{ORIGIN}/twilio/voice")
+
+
+@pytest.mark.parametrize(
+    ("flag", "knobs"),
+    [
+        ("--no-end-of-turn", DeepgramKnobs(sends_end_of_turn=False)),
+        ("--no-latency-reports", DeepgramKnobs(sends_latency_reports=False)),
+        ("--any-flux-version", DeepgramKnobs(any_flux_version=True)),
+        ("--cancel-any-call", DeepgramKnobs(cancels_deferred_calls=True)),
+        ("--plaintext-streams", TwilioKnobs(voice_url=f"{ORIGIN}/twilio/voice", dials_plaintext=True)),
+    ],
+)
+def test_a_simulators_habits_have_flags(
+    flag: str, knobs: DeepgramKnobs | TwilioKnobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, another = ("deepgram", "groq") if isinstance(knobs, DeepgramKnobs) else ("twilio", "deepgram")
+    simulated = Simulated(SERVED_AT if service == "deepgram" else 82)
+    monkeypatch.setattr("simulators.deepgram.serve_speak", Simulated(84))
+    monkeypatch.setattr(f"simulators.{service}.serve_{service}", simulated)
+
+    done, refused = run("simulate", service, flag), run("simulate", another, flag)
+
+    assert (done.exit_code, simulated.given["knobs"]) == (0, knobs)
+    assert (refused.exit_code, f"{flag} is a flag of `switchboard simulate {service}`" in refused.output) == (2, True)
+
+
+@pytest.mark.parametrize("service", ["deepgram", "twilio", "groq"])
+def test_a_simulator_can_be_served_by_tls(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("simulators.deepgram.serve_deepgram", Simulated(ServedAt("127.0.0.1", 81, tls=True)))
+    for function in ("deepgram.serve_speak", "twilio.serve_twilio", "groq.serve_groq"):
+        monkeypatch.setattr(f"simulators.{function}", Simulated(82))
+
+    done = run("simulate", service, "--tls")
+
+    assert (done.exit_code, "http://" in done.output, "ws://" in done.output) == (0, False, False)
+    assert Path(done.output.rpartition("SSL_CERT_FILE=")[2].strip()).read_bytes().startswith(b"-----BEGIN CERT")
 
 
 @pytest.mark.parametrize(("port", "beside"), [(80, 81), (0, 0), (65535, 0)])

@@ -185,6 +185,8 @@ class AgentServerDialogue:
     """The service's end of one session. Lenient about haste, as the service is; `strict` is what its manual says."""
 
     strict: bool = False
+    any_flux_version: bool = False
+    """Whether a Flux recogniser may be asked for without its version."""
     state: ServerState = ServerState.OPENING
 
     def receive(self, frame: Frame) -> ClientMessage:
@@ -192,7 +194,7 @@ class AgentServerDialogue:
 
         Raises `RemoteProtocolError`, with nothing changed; its `code` is the `Error` the service answers with.
         """
-        message = decode_client(frame)
+        message = decode_client(frame, any_flux_version=self.any_flux_version)
         following = SERVER_TRANSITIONS[self.state].requests.get(type(message))
         if following is None or (self.strict and self._is_hasty(message)):
             code: Refusal = "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS"

@@ -59,19 +59,31 @@ _PROVIDER_KEYS: Mapping[type, Mapping[str, tuple[str, str]]] = {
 voice-agent-llm-models, -tts-models, -listen)."""
 
 
-def decode_client(frame: str | bytes) -> ClientMessage:
-    """Read one frame from a client.
+def decode_client(frame: str | bytes, *, any_flux_version: bool = False) -> ClientMessage:
+    """Read one frame from a client; with `any_flux_version`, a Flux recogniser is v2 whatever version is said.
 
     Raises: `RemoteProtocolError` whose `code` is the `Error` the service would answer with.
     """
     if isinstance(frame, bytes):
         return CallerAudio(frame)
     try:
-        message = _message(fields.load_object(frame))
+        given = fields.load_object(frame)
+        message = _message(_with_flux_version(given) if any_flux_version else given)
         rules.check(message)
     except RemoteProtocolError as error:
         raise RemoteProtocolError(error.reason, frame, code=error.code or UNPARSABLE) from error
     return message
+
+
+def _with_flux_version(given: JSON) -> dict[str, JSON]:
+    """Name the version of every Flux recogniser: at `listen`, in a message or in what it holds."""
+    named = dict(_object(given))
+    for key in ("agent", "listen", "provider"):
+        if isinstance(named.get(key), dict):
+            named[key] = _with_flux_version(named[key])
+    if str(named.get("model", "")).startswith("flux-general"):
+        named["version"] = "v2"
+    return named
 
 
 def _message(given: Fields) -> ClientMessage:

@@ -5,6 +5,7 @@ voids calls when the user speaks. It writes nothing to the wire. A response nobo
 reported as such and ignored, since what the real service does with it is unknown.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from string import ascii_letters, digits
@@ -33,6 +34,7 @@ class OpenCall:
 
     call: FunctionCall
     deferred: bool
+    asked_at: float = attrs.field(factory=trio.current_time)
     answer: str | None = None
     void: bool = False
 
@@ -71,6 +73,7 @@ class OpenCalls:
         call = FunctionCall(id=call_id, name=scripted.name, arguments=arguments, client_side=function.client_side)
         opened = OpenCall(call, deferred=function.defer_until_eot)
         self._open[call_id] = opened
+        self._notify()
         return opened
 
     def answer(self, call_id: str, content: str) -> OpenCall | None:
@@ -82,7 +85,7 @@ class OpenCalls:
         return opened
 
     def void(self, *, deferred_too: bool = False) -> tuple[CancelledCall, ...]:
-        """Give up the open calls, those of `defer_until_eot` functions only if asked to."""
+        """Give up the open calls; those of `defer_until_eot` functions only if asked to."""
         voided = [opened for opened in self._open.values() if deferred_too or not opened.deferred]
         for opened in voided:
             opened.void = True
@@ -95,6 +98,15 @@ class OpenCalls:
     def pending(self) -> bool:
         """Whether any call is open."""
         return bool(self._open)
+
+    async def wait_overdue(self, seconds: float) -> None:
+        """Wait until a call has been open for this long."""
+        while True:
+            first = min((opened.asked_at for opened in self._open.values()), default=math.inf)
+            with trio.move_on_at(first + seconds) as patience:
+                await self._changed.wait()
+            if patience.cancelled_caught:
+                return
 
     async def wait_settled(self, calls: Collection[OpenCall]) -> None:
         """Wait until each of these is answered or void."""

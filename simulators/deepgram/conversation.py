@@ -13,6 +13,7 @@ import trio
 from protocol.deepgram import (
     AgentAudioDone,
     CallerAudio,
+    CancelledCall,
     ClientMessage,
     ConversationText,
     CustomToThinkProvider,
@@ -61,6 +62,9 @@ class Conversation:
     _thinker: Thinker
     _calls: OpenCalls
     _updates: Updates
+    _cancels_after: float | None = None
+    """The fault: a call that is open for so long is cancelled, once, as if the user had begun to speak."""
+    _began: trio.Event = attrs.field(factory=trio.Event, init=False)
     _suspected: HeardTurn | None = attrs.field(default=None, init=False)
     _reports: float = attrs.field(default=0.0, init=False)
 
@@ -79,6 +83,10 @@ class Conversation:
         """Let the mind think and the mouth speak."""
         nursery.start_soon(self._mouth.run)
         nursery.start_soon(self._thinker.run)
+        if self._knobs.cancel_after:
+            nursery.start_soon(self._withdraw_late)
+        if self._cancels_after is not None:
+            nursery.start_soon(self._withdraw_overdue, self._cancels_after)
 
     def mute(self) -> None:
         """Say nothing from here on, though everything else goes on."""
@@ -125,19 +133,39 @@ class Conversation:
             case _:
                 assert_never(event)
 
-    async def _on_user_began(self) -> None:
+    async def _on_user_began(self, *, voids_all: bool = False) -> None:
         """Stop speaking and thinking: every utterance begins so, whether the agent was speaking or not."""
-        voided = self._thinker.interrupt()
+        voided = self._thinker.interrupt(keeps_calls=bool(self._knobs.cancel_after), voids_all=voids_all)
+        if self._calls.pending:
+            self._began.set()
         self._suspected = None
         cut = self._mouth.cut_off()
         await self._line.send(UserStartedSpeaking())
         if cut and self._knobs.barge_in_audio_done:
             await self._line.send(AgentAudioDone())
+        await self._tell_voided(voided)
+        if cut:
+            await self._mouth.trail(cut)
+
+    async def _tell_voided(self, voided: tuple[CancelledCall, ...]) -> None:
         if voided:
             self._log.calls_voided(voided)
             await self._line.send(FunctionCallCancelled(functions=voided))
-        if cut:
-            await self._mouth.trail(cut)
+
+    async def _withdraw_late(self) -> None:
+        """Cancel the open calls a while after the user began to speak, each time."""
+        while True:
+            await self._began.wait()
+            self._began = trio.Event()
+            await trio.sleep(self._knobs.cancel_after)
+            if self._calls.pending:
+                await self._tell_voided(self._thinker.interrupt())
+
+    async def _withdraw_overdue(self, seconds: float) -> None:
+        """Cancel the open calls when one of them has been open for too long."""
+        await self._calls.wait_overdue(seconds)
+        self._log.fault("cancel call")
+        await self._on_user_began(voids_all=True)
 
     async def _on_turn_ended(self, text: str, trigger: str) -> None:
         await self._line.send(ConversationText(role="user", content=text))
@@ -174,9 +202,7 @@ class Conversation:
     async def _interrupt_agent(self) -> None:
         voided = self._thinker.interrupt()
         cut = self._mouth.cut_off()
-        if voided:
-            self._log.calls_voided(voided)
-            await self._line.send(FunctionCallCancelled(functions=voided))
+        await self._tell_voided(voided)
         if cut:
             await self._line.send(AgentAudioDone())
 

@@ -47,6 +47,8 @@ class DeepgramKnobs:
     session_warning: Seconds = attrs.field(default=6900.0, validator=ge(0))
     session_limit: Seconds = attrs.field(default=7200.0, validator=ge(0))
 
+    any_flux_version: bool = False
+    """A Flux recogniser need not be asked for as `version: v2`, as old clients do not."""
     strict_start: bool = False
     """True: `Settings` before `Welcome`, and anything before `SettingsApplied`, is an error."""
     sends_end_of_turn: bool = True
@@ -68,7 +70,11 @@ class DeepgramKnobs:
     speculative_pause: Seconds | None = attrs.field(default=None, validator=optional(gt(0)))
     """Think, and call functions, after this much silence already, before the turn is confirmed."""
     barge_in_cancels_calls: bool = True
-    """`FunctionCallCancelled` for open calls when the user speaks (never for `defer_until_eot` functions)."""
+    """`FunctionCallCancelled` for open calls when the user speaks."""
+    cancels_deferred_calls: bool = False
+    """Those of `defer_until_eot` functions too: the manual (voice-agent-function-call-cancelled) makes no exception."""
+    cancel_after: Seconds = attrs.field(default=0.0, validator=ge(0))
+    """From `UserStartedSpeaking` to `FunctionCallCancelled`; calls that are answered in between are not cancelled."""
     echoes_function_responses: bool = True
     answers_replayed_user: bool = True
     """History that ends with the user's words is answered at once."""

@@ -45,14 +45,11 @@ class Line:
     """True: whatever is sent vanishes."""
 
     async def send(self, message: ServerMessage) -> None:
-        """Send one text message.
-
-        *Raises* `SessionOver` when an `Error` was sent before.
-        """
+        """Send one text message; after an `Error` or the close, wait for the end of the session instead."""
         if self.dead or (isinstance(message, HistoryText | HistoryCalls) and not self.history):
             return
         if self.dialogue.state in {ServerState.FAILED, ServerState.CLOSED}:
-            raise SessionOver(f"{type(message).__name__} after an error")
+            await trio.sleep_forever()  # the task that closes ends the session when its close frame is out
         frame = self.dialogue.send(message)
         if self._knobs.unknown_messages and self._rng.random() < self._knobs.unknown_messages:
             await self.send_raw(_unknown_message(self._rng))

@@ -164,7 +164,18 @@ class Session:
         )
         ear = make_ear(utterances_of(self._scenario), configuration.input, self._knobs)
         updates = Updates(self._line, self._knobs, self._scenario, ear, mouth, thinker, calls, flux=configuration.flux)
-        return Conversation(self._line, self._knobs, self._log, configuration, ear, mouth, thinker, calls, updates)
+        return Conversation(
+            self._line,
+            self._knobs,
+            self._log,
+            configuration,
+            ear,
+            mouth,
+            thinker,
+            calls,
+            updates,
+            self._faults.cancels_after,
+        )
 
     async def _open(self, nursery: trio.Nursery) -> None:
         await trio.sleep(self._knobs.welcome)
@@ -264,7 +275,14 @@ async def converse(
     async def close_rudely() -> None:
         await socket.aclose(1011)
 
-    line = Line(socket, knobs, pen, rng, drop or close_rudely, AgentServerDialogue(strict=knobs.strict_start))
+    line = Line(
+        socket,
+        knobs,
+        pen,
+        rng,
+        drop or close_rudely,
+        AgentServerDialogue(strict=knobs.strict_start, any_flux_version=knobs.any_flux_version),
+    )
     pen.connected()
     stalled = False
     try:

@@ -13,6 +13,7 @@ https://developers.deepgram.com/docs/errors, and `UNSUPPORTED_AUDIO_FORMAT` as i
 import hmac
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from random import Random
 
 import attrs
@@ -22,6 +23,7 @@ import trio
 from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
 from simulators.deepgram.formats import AudioFormat
 from simulators.speech import synthesise
+from simulators.tls import Certificate
 
 PATH = "/v1/speak"
 MAX_CHARACTERS = 2000
@@ -189,9 +191,11 @@ async def serve_speak(
     port: int = 0,
     api_key: str | None = None,
     latency: float = 0.2,
+    certificate: Certificate | None = None,
     shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a simulated text-to-speech on a real port; its URL is `http://HOST:PORT/v1/speak`."""
     app = SpeakSimulator(api_key, latency)
-    await serve_app(app, host=host, port=port, shutdown=shutdown, task_status=task_status)
+    serve = partial(serve_app, app, host=host, port=port, certificate=certificate)
+    await serve(shutdown=shutdown, task_status=task_status)

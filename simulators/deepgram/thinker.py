@@ -76,15 +76,17 @@ class Thinker:
             self._turns.append(turn)
             self._work.set()
 
-    def interrupt(self) -> tuple[CancelledCall, ...]:
+    def interrupt(self, *, keeps_calls: bool = False, voids_all: bool = False) -> tuple[CancelledCall, ...]:
         """Stop answering because the user speaks; return the calls this makes void.
 
-        Calls of `defer_until_eot` functions stay open once made, and the answer goes on when they are answered.
+        While a call stays open (see the knobs), the answer goes on when it is answered.
         """
         if self._turn is None or self._scope is None:
             return ()
         confirmed = self._turn.confirmed.is_set()
-        voided = self._calls.void() if self._knobs.barge_in_cancels_calls or not confirmed else ()
+        voided: tuple[CancelledCall, ...] = ()
+        if voids_all or (not keeps_calls and (self._knobs.barge_in_cancels_calls or not confirmed)):
+            voided = self._calls.void(deferred_too=voids_all or self._knobs.cancels_deferred_calls)
         if self._calls.pending:
             return voided
         if self._answer is not None and (self._silent or not confirmed):

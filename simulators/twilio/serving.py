@@ -15,6 +15,7 @@ import trio
 from simulators.asgi import serve_app
 from simulators.faults import Fault
 from simulators.scenario import Scenario
+from simulators.tls import Certificate
 from simulators.twilio.dialling import dial_stream
 from simulators.twilio.knobs import TwilioKnobs
 from simulators.twilio.log import LogEntry
@@ -37,6 +38,7 @@ async def serve_simulator(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    certificate: Certificate | None = None,
     shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -47,7 +49,7 @@ async def serve_simulator(
     async with trio.open_nursery() as calls:
         await calls.start(simulator.run)
         async with trio.open_nursery() as service:
-            serve = partial(serve_app, simulator, host=host, port=port, shutdown=shutdown)
+            serve = partial(serve_app, simulator, host=host, port=port, certificate=certificate, shutdown=shutdown)
             task_status.started(await service.start(serve))
         calls.cancel_scope.cancel(reason="the simulated Twilio was shut down")
 
@@ -62,13 +64,15 @@ async def serve_twilio(
     knobs: TwilioKnobs | None = None,
     faults: tuple[Fault, ...] | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    certificate: Certificate | None = None,
     observe: Callable[[str, LogEntry], None] | None = None,
     shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a simulated Twilio until `shutdown` returns or the task is cancelled; reports the bound port.
 
-    `ssl_context` is what webhooks and media sockets are verified with. `faults` replace the scenario's.
+    `ssl_context` is what webhooks and media sockets are verified with, `certificate` what the REST API is served with.
+    `faults` replace the scenario's.
     """
     async with httpx.AsyncClient(timeout=None, verify=ssl_context or True, trust_env=False) as client:  # noqa: S113
         simulator = TwilioSimulator(
@@ -81,4 +85,5 @@ async def serve_twilio(
             dial=partial(dial_stream, ssl_context=ssl_context),
             observe=observe,
         )
-        await serve_simulator(simulator, host=host, port=port, shutdown=shutdown, task_status=task_status)
+        serve = partial(serve_simulator, simulator, host=host, port=port, certificate=certificate)
+        await serve(shutdown=shutdown, task_status=task_status)

@@ -74,7 +74,9 @@ async def wait_refused(stream: trio.SocketStream) -> None:
     await stream.send_all(REFUSED_AT_ONCE)
     read = b""
     while b"\x88\x02\x03\xf3" not in read:
-        read += await stream.receive_some()
+        data = await stream.receive_some()
+        assert data, f"ended without a close frame: {read!r}"
+        read += data
 
 
 async def out_of_turn(what: str, stream: trio.SocketStream) -> None:
@@ -157,7 +159,9 @@ async def serve_out_of_turn_at_the_end(what: str, stream: trio.SocketStream) -> 
     await upgrade_as_server(stream)
     read = b""
     while b"\x88\x82" not in read:
-        read += await stream.receive_some()
+        data = await stream.receive_some()
+        assert data, "ended without a close frame"
+        read += data
     await stream.send_all(FROM_SERVER[what])
     await read_to_end(stream)
 

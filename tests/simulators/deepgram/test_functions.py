@@ -233,6 +233,60 @@ async def test_calls_need_not_become_void(autojump_clock: MockClock) -> None:
         assert client.all(FunctionCallCancelled) == []
 
 
+async def test_calls_of_deferred_functions_may_become_void_too(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, knobs=DeepgramKnobs(cancels_deferred_calls=True)) as client:
+        client.answer = lambda _: None
+        client.say(YES)
+        (call,) = (await client.wait_for(FunctionCallRequest)).functions
+        client.say("Tell me more about it.")
+        (cancelled,) = (await client.wait_for(FunctionCallCancelled)).functions
+
+        assert (cancelled.id, call.name) == (call.id, "handoff_to_next_agent")
+        assert client.times(UserStartedSpeaking)[-1] == client.times(FunctionCallCancelled)[0]
+
+
+async def test_a_cancellation_may_come_late_and_spares_what_was_answered_in_between(autojump_clock: MockClock) -> None:
+    knobs = DeepgramKnobs(cancels_deferred_calls=True, cancel_after=2.0)
+    async with calling(NO_GREETING, knobs=knobs) as client:
+        client.answer = lambda _: None
+        client.say(FIVE)
+        rated, looked_up = (await client.wait_for(FunctionCallRequest)).functions
+        client.say("Tell me more about it.")
+        await client.wait_for(UserStartedSpeaking, 2)
+        await client.send(FunctionCallResponse(rated.id, rated.name, "{}"))
+        (cancelled,) = (await client.wait_for(FunctionCallCancelled)).functions
+
+        assert cancelled.id == looked_up.id
+        assert client.times(FunctionCallCancelled)[0] - client.times(UserStartedSpeaking)[1] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("said", [FIVE, YES])
+async def test_a_call_that_stays_open_can_be_cancelled_by_a_fault(said: str, autojump_clock: MockClock) -> None:
+    """`cancel call 1 s`: once, as if the caller had begun to speak; what is answered sooner is left alone."""
+    async with calling(NO_GREETING, faults=["cancel call 1 s"]) as client:
+        client.answer = lambda _: None
+        client.say(said)
+        asked = (await client.wait_for(FunctionCallRequest)).functions
+        cancelled = (await client.wait_for(FunctionCallCancelled)).functions
+        answered = len(client.texts("assistant"))
+        client.say("Tell me more about it.")
+        await trio.sleep(10.0)
+
+        assert {call.id for call in cancelled} == {call.id for call in asked}
+        assert len(client.texts("assistant")) > answered
+        assert client.times(FunctionCallCancelled) == [pytest.approx(client.times(FunctionCallRequest)[0] + 1.0)]
+        assert client.times(FunctionCallCancelled)[0] in client.times(UserStartedSpeaking)
+
+
+async def test_a_call_that_is_answered_in_time_is_spared_by_the_fault(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, faults=["cancel call 1 s"]) as client:
+        client.say(FIVE)
+        await client.wait_for(FunctionCallRequest, 2)
+        await trio.sleep(5.0)
+
+        assert client.all(FunctionCallCancelled) == []
+
+
 class TestSpeculation:
     """Thinking starts after 100 ms of silence, and the turn is confirmed after 600."""
 

@@ -1,7 +1,10 @@
+from functools import partial
+
 import attrs
 import pytest
 import trio
 from trio.testing import MockClock
+from trio_websocket import ConnectionClosed
 
 from protocol.deepgram import (
     AgentAudioDone,
@@ -13,10 +16,12 @@ from protocol.deepgram import (
     LatencyReport,
     SettingsApplied,
     WarningReported,
+    decode_server,
 )
 from protocol.deepgram.settings import Speak, SpeakProvider, Think, ThinkProvider
-from simulators.deepgram import DeepgramKnobs
-from tests.simulators.deepgram.client import calling, connected, settings_for
+from simulators.deepgram import DeepgramKnobs, converse
+from simulators.memory import MemoryWebSocket, memory_websocket_pair
+from tests.simulators.deepgram.client import calling, connected, settings_for, small_scenario
 
 NO_GREETING = settings_for(greeting=None)
 
@@ -149,3 +154,35 @@ async def test_a_prompt_that_is_too_long_is_a_warning(
         await trio.sleep(1)
 
         assert [report.code for report in client.all(WarningReported)] == warnings
+
+
+@attrs.frozen
+class BusySocket:
+    """A socket whose close frame has to wait until there is room for it."""
+
+    inner: MemoryWebSocket
+
+    async def get_message(self) -> str | bytes:
+        return await self.inner.get_message()
+
+    async def send_message(self, message: str | bytes) -> None:
+        await self.inner.send_message(message)
+
+    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
+        await trio.sleep(0.5)
+        await self.inner.aclose(code, reason)
+
+
+async def test_what_is_due_after_an_error_does_not_keep_its_close_frame_back(autojump_clock: MockClock) -> None:
+    client, server = memory_websocket_pair()
+    async with trio.open_nursery() as nursery:
+        knobs = DeepgramKnobs(close_code=1011, welcome=0.1)
+        nursery.start_soon(partial(converse, BusySocket(server), small_scenario(), knobs=knobs))
+        await client.send_message("{}")
+        said = [decode_server(await client.get_message())]
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.get_message()
+
+    assert [type(message) for message in said] == [ErrorReported]
+    assert closed.value.reason is not None
+    assert closed.value.reason.code == 1011

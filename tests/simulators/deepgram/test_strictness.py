@@ -1,11 +1,21 @@
 from pathlib import Path
+from typing import cast
 
 import orjson
 import pytest
 import trio
 from trio.testing import MockClock
 
-from protocol.deepgram import ErrorReported, KeepAlive, SettingsApplied, Welcome, encode_client
+from protocol.deepgram import (
+    EndOfTurn,
+    ErrorReported,
+    InjectUserMessage,
+    KeepAlive,
+    ListenUpdated,
+    SettingsApplied,
+    Welcome,
+    encode_client,
+)
 from simulators.deepgram import DeepgramKnobs
 from simulators.deepgram.log import Rejected
 from tests.simulators.deepgram.client import Client, calling, connected, settings_for
@@ -122,3 +132,54 @@ async def test_a_strict_service_talks_to_a_patient_client(autojump_clock: MockCl
         await client.wait_audio()
 
         assert client.all(ErrorReported) == []
+
+
+VERSIONS = {
+    "none": {"model": "flux-general-en"},
+    "v1": {"version": "v1", "model": "flux-general-en"},
+    "of another family": {"version": "v2", "model": "nova-3"},
+}
+
+
+def with_version(fields: dict[str, str]) -> dict[str, object]:
+    """Return good settings with a recogniser of these fields, and no version but theirs."""
+    settings = orjson.loads(encode_client(NO_GREETING))
+    settings["agent"]["listen"]["provider"] = {"type": "deepgram", **fields}
+    return cast("dict[str, object]", settings)
+
+
+@pytest.mark.parametrize("fields", VERSIONS.values(), ids=VERSIONS)
+async def test_a_version_that_is_not_its_models_ends_the_session(
+    fields: dict[str, str], autojump_clock: MockClock
+) -> None:
+    async with connected() as client:
+        await put(client, with_version(fields))
+        await client.closed.wait()
+
+        assert [error.code for error in client.all(ErrorReported)] == ["INVALID_SETTINGS"]
+
+
+@pytest.mark.parametrize("version", ["none", "v1"])
+async def test_an_old_client_may_be_spared_the_version(version: str, autojump_clock: MockClock) -> None:
+    async with connected(knobs=DeepgramKnobs(any_flux_version=True)) as client:
+        await put(client, with_version(VERSIONS[version]))
+        await client.wait_for(SettingsApplied)
+        await put_listen(client, VERSIONS[version])
+        await client.wait_for(ListenUpdated)
+        await client.send(InjectUserMessage("Sure."))
+        await client.wait_for(EndOfTurn)
+
+        assert client.all(ErrorReported) == []
+
+
+async def put_listen(client: Client, fields: dict[str, str]) -> None:
+    message = {"type": "UpdateListen", "listen": {"provider": {"type": "deepgram", **fields}}}
+    await client.socket.send_message(orjson.dumps(message).decode())
+
+
+async def test_nova_is_no_flux_for_an_old_client_either(autojump_clock: MockClock) -> None:
+    async with connected(knobs=DeepgramKnobs(any_flux_version=True)) as client:
+        await put(client, with_version(VERSIONS["of another family"]))
+        await client.closed.wait()
+
+        assert [error.code for error in client.all(ErrorReported)] == ["INVALID_SETTINGS"]

@@ -1,0 +1,125 @@
+"""`switchboard simulate`: one service on a port, by its options, until it is cancelled.
+
+It says where the service listens as the setting that leads there, one line each. An option of another service is a
+`SimulateError`, as are a scenario, a fault or a certificate that cannot be had (`ScenarioError`, `FaultError`,
+`TlsError`).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Literal, TypeAlias
+
+import attrs
+import trio
+
+from simulators import deepgram, groq, twilio
+from simulators.faults import Fault, FaultPlan, parse_faults
+from simulators.scenario import Scenario, load_scenario
+from simulators.tls import Certificate, certificate
+
+Service: TypeAlias = Literal["deepgram", "twilio", "groq"]
+
+LAST_PORT = 65535
+
+
+class SimulateError(Exception):
+    """The options do not fit together; the message says which."""
+
+
+@attrs.frozen(kw_only=True)
+class SimulateOptions:
+    """What one simulator is to be like; a field that is a flag is the flag's name."""
+
+    service: Service
+    port: int = 0
+    scenario: str = "sale"
+    faults: tuple[str, ...] = ()
+    tls: bool = False
+    no_end_of_turn: bool = attrs.field(default=False, metadata={"of": "deepgram"})
+    no_latency_reports: bool = attrs.field(default=False, metadata={"of": "deepgram"})
+    any_flux_version: bool = attrs.field(default=False, metadata={"of": "deepgram"})
+    cancel_any_call: bool = attrs.field(default=False, metadata={"of": "deepgram"})
+    plaintext_streams: bool = attrs.field(default=False, metadata={"of": "twilio"})
+
+    def check(self) -> None:
+        """Refuse a flag of another service.
+
+        *Raises* `SimulateError`.
+        """
+        for field in attrs.fields(SimulateOptions):
+            owner = field.metadata.get("of", self.service)
+            if getattr(self, field.name) and owner != self.service:
+                flag = field.name.replace("_", "-")
+                raise SimulateError(f"--{flag} is a flag of `switchboard simulate {owner}`, not of {self.service}")
+
+
+@attrs.frozen
+class _Simulation:
+    options: SimulateOptions
+    environ: Mapping[str, str]
+    say: Callable[[str], None]
+    scenario: Scenario
+    faults: tuple[Fault, ...]
+    certificate: Certificate | None
+
+    def origin(self, port: int) -> str:
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{port}"
+
+    async def deepgram(self, nursery: trio.Nursery) -> None:
+        options, port = self.options, self.options.port
+        knobs = deepgram.DeepgramKnobs(
+            sends_end_of_turn=not options.no_end_of_turn,
+            sends_latency_reports=not options.no_latency_reports,
+            any_flux_version=options.any_flux_version,
+            cancels_deferred_calls=options.cancel_any_call,
+        )
+        context = self.certificate.server_context() if self.certificate else None
+        serve = partial(
+            deepgram.serve_deepgram, self.scenario, knobs=knobs, faults=FaultPlan(self.faults), ssl_context=context
+        )
+        at: deepgram.ServedAt = await nursery.start(partial(serve, port=port))
+        self.say(f"DEEPGRAM_AGENT_URL={at.url}")
+        beside = port + 1 if 0 < port < LAST_PORT else 0
+        bound: int = await nursery.start(partial(deepgram.serve_speak, port=beside, certificate=self.certificate))
+        self.say(f"DEEPGRAM_SPEAK_URL={self.origin(bound)}/v1/speak")
+
+    async def twilio(self, nursery: trio.Nursery) -> None:
+        sid, token = twilio.credentials_from(self.environ)
+        ours = self.environ.get("LEAD_SERVER_EXTERNAL_URL", "").rstrip("/")
+        knobs = twilio.TwilioKnobs(
+            voice_url=f"{ours}/twilio/voice" if ours else "", dials_plaintext=self.options.plaintext_streams
+        )
+        serve = partial(
+            twilio.serve_twilio, self.scenario, account_sid=sid, auth_token=token, faults=self.faults, knobs=knobs
+        )
+        bound: int = await nursery.start(partial(serve, port=self.options.port, certificate=self.certificate))
+        self.say(f"TWILIO_API_URL={self.origin(bound)}")
+        self.say(f"TWILIO_ACCOUNT_SID={sid}")
+
+    async def groq(self, nursery: trio.Nursery) -> None:
+        serve = partial(groq.serve_groq, port=self.options.port, faults=self.faults, certificate=self.certificate)
+        bound: int = await nursery.start(serve)
+        self.say(f"GROQ_BASE_URL={self.origin(bound)}")
+
+
+async def simulate(options: SimulateOptions, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Serve as the options say until cancelled; `say` is given a line for each setting that leads there.
+
+    *Raises* `SimulateError`, `ScenarioError`, `FaultError` or `TlsError`, and `OSError` for a port that is taken.
+    """
+    options.check()
+    scenario = load_scenario(options.scenario)
+    faults = (*scenario.faults, *parse_faults(options.faults))
+    with ExitStack() as stack:
+        issued = stack.enter_context(certificate()) if options.tls else None
+        simulation = _Simulation(options, environ, say, scenario, faults, issued)
+        starts: Mapping[Service, Callable[[trio.Nursery], Awaitable[None]]] = {
+            "deepgram": simulation.deepgram,
+            "twilio": simulation.twilio,
+            "groq": simulation.groq,
+        }
+        async with trio.open_nursery() as nursery:
+            await starts[options.service](nursery)
+            if issued is not None:
+                say(f"SSL_CERT_FILE={issued.authority}")
