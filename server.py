@@ -5,11 +5,15 @@ beside it), opens what it needs, and is the web application until the server say
 worker drains first. Settings that are wrong fail the start with all that is wrong with them.
 """
 
+import multiprocessing
 import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
 import attrs
+import structlog
 from hypercorn.typing import (
     ASGIReceiveCallable,
     ASGISendCallable,
@@ -30,6 +34,19 @@ from web.pull_server import install
 from web.services import Opened, open_services
 from web.slots import Slots
 from web.sockets import limit_our_listeners
+
+_log = structlog.stdlib.get_logger()
+
+
+def tell_of_workers(argv: Sequence[str]) -> None:
+    """Log what several workers of one hypercorn are not: kept going when one of them dies."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-w", "--workers", default="1")
+    workers = parser.parse_known_args(argv[1:])[0].workers
+    if workers.isdecimal() and int(workers) > 1:
+        why = "when one of them dies, hypercorn has all the others drain, and exits with 0"
+        fix = "Run one process a core, each with a port of its own, under a supervisor or Kubernetes."
+        _log.warning("several_workers", workers=workers, why=why, fix=fix)
 
 
 @attrs.define
@@ -54,6 +71,8 @@ class Switchboard:
             except (SettingsError, RosterError, OSError) as exc:
                 problem = str(exc)
             else:
+                if multiprocessing.parent_process() is not None:
+                    tell_of_workers(sys.argv)  # hypercorn's, of which this is one
                 limit_our_listeners()
                 install(Connections.beside(settings.max_calls, descriptors_allowed()))
                 slots = Slots(settings.max_calls)

@@ -17,8 +17,9 @@ import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve as hypercorn_serve
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, LifespanScope
+from structlog.testing import capture_logs
 
-from server import Switchboard
+from server import Switchboard, tell_of_workers
 from tests.web.fakes import ENVIRON
 from web.slots import Slots
 
@@ -152,6 +153,27 @@ async def test_a_server_without_lifespan_support_is_told_so() -> None:
 
     with pytest.raises(RuntimeError, match="hypercorn -k trio"):
         await Switchboard()({"type": "http"}, host.receive, host.send)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [
+        (["-w", "2"], True),
+        (["-w4"], True),
+        (["--workers", "2"], True),
+        (["--workers=8"], True),
+        (["-w", "1"], False),
+        (["-w", "0"], False),
+        ([], False),
+        (["-b", "127.0.0.1:8000", "--worker-class", "trio"], False),
+    ],
+)
+def test_several_workers_of_one_hypercorn_are_told_what_to_run_instead(options: list[str], warns: bool) -> None:
+    with capture_logs() as logs:
+        tell_of_workers(["hypercorn", "-k", "trio", *options, "server:app"])
+
+    assert [line["event"] for line in logs] == (["several_workers"] if warns else [])
+    assert not warns or "supervisor" in logs[0]["fix"]
 
 
 def test_importing_it_needs_no_settings(tmp_path: Path) -> None:

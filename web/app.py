@@ -13,10 +13,10 @@ from web.credentials import Credentials
 from web.dispatch import Dispatcher
 from web.follow_up import FollowUp
 from web.media import MediaDoor, RunCall
+from web.misrouted import Misrouted
 from web.no_shows import NoShows
 from web.office import opening
 from web.pigeonholes import Holes
-from web.problems import refused
 from web.repeats import RepeatedOrders
 from web.routes_calls import CallRoutes
 from web.routes_health import HealthRoutes
@@ -46,6 +46,7 @@ def create_app(
     office = opening(settings, services, line, holes=holes, slots=slots)
     dispatcher = Dispatcher(office)
     app = QuartTrio("switchboard", static_folder=None)
+    app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     for routes in (
         TwilioRoutes(office),
@@ -54,7 +55,7 @@ def create_app(
         HealthRoutes(office),
     ):
         app.register_blueprint(routes.blueprint())
-    app.register_error_handler(HTTPException, refused)
+    app.register_error_handler(HTTPException, Misrouted(office, app.url_map).answer)
     app.after_request(harden)
     count_requests(app, office.counts)
     Credentials(office).guard(app)

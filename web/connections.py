@@ -11,6 +11,8 @@ address may have half of all, and no address is exempt.
 The limit in all comes from the descriptors that this process may have open, less those that its calls need.
 """
 
+import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -119,6 +121,31 @@ class Connections:
         if self.now() - self._told >= TELL_SECONDS:
             _log.warning("connections_full", most=self.most, times=self._displaced)
             self._displaced, self._told = 0, self.now()
+
+
+@attrs.define(eq=False)
+class AcceptErrors(logging.Filter):
+    """Has one line a minute, with a count, for the errors of `accept`: trio logs ten a second, each with its stack."""
+
+    now: Callable[[], float] = time.monotonic
+    _count: int = attrs.field(default=0, init=False)
+    _told: float = attrs.field(default=-TELL_SECONDS, init=False)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell of an error in a line of ours, if it is time for one; never let trio's own line through."""
+        self._count += 1
+        if self.now() - self._told >= TELL_SECONDS:
+            error = record.exc_info[1] if record.exc_info else None
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else record.getMessage()
+            fix = "Raise the limit of open files (ulimit -n, LimitNOFILE), or lower MAX_CALLS."
+            _log.error("accept_failed", why=why, times=self._count, fix=fix)
+            self._count, self._told = 0, self.now()
+        return False
+
+
+def count_accept_errors() -> None:
+    """Have errors of `accept` told once a minute from now on."""
+    logging.getLogger("trio.serve_listeners").filters[:] = [AcceptErrors()]
 
 
 def _network(address: str) -> str:

@@ -41,6 +41,7 @@ from web.asgi_events import accept, target_of
 from web.office import Office
 from web.open_socket import OpenSocket
 from web.returning import Returns
+from web.well_formed import is_call_sid, is_stream_sid
 
 PATH = "/twilio"
 START_SECONDS = 5.0
@@ -92,6 +93,9 @@ class MediaDoor:
             started = await _wait_start(socket) if is_room else Refusal("too many streams have not started yet")
         if isinstance(started, Refusal):
             await self._refuse(socket, started, POLICY_VIOLATION)
+            return
+        if not (is_call_sid(started.call_sid) and is_stream_sid(started.stream_sid)):
+            await self._refuse(socket, Refusal("malformed ids"), POLICY_VIOLATION)
             return
         admitted = await self.office.admissions.redeem(started.parameters.get("token", ""), started.call_sid)
         if isinstance(admitted, Refusal):

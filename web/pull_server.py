@@ -41,7 +41,7 @@ from hypercorn.typing import (
 
 from protocol.frames import FrameReader
 from web.asgi_events import CARRIER
-from web.connections import Connections
+from web.connections import Connections, count_accept_errors
 from web.frame_stream import FrameStream
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -198,6 +198,7 @@ class PullServer(TCPServer):
 
 def install(connections: Connections | None = None) -> None:
     """Have every connection that hypercorn's trio worker accepts from now on served so, and be one of `connections`."""
+    count_accept_errors()
     # the name that its worker looks up, which it imported and does not export
     served = partial(PullServer, connections=connections or Connections())
     hypercorn.trio.run.TCPServer = served  # type: ignore[assignment,attr-defined]

@@ -35,6 +35,7 @@ from web.problems import problem
 from web.repeats import LONGEST_KEY, Answer, OrderKey, OtherOrder, Repeated, RepeatedOrders
 from web.returning import Returns
 from web.telephony import LineError
+from web.well_formed import is_call_sid, is_name
 
 RETRY_AFTER = "10"
 
@@ -43,7 +44,6 @@ _NO_LINE: Mapping[Lack, str] = {
     Lack.FULL: "every line is taken",
     Lack.QUEUE: "more than a minute of orders wait already",
 }
-_CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 
 _log = structlog.stdlib.get_logger()
 
@@ -122,8 +122,13 @@ class CallRoutes:
         routes.get("")(self.listed)
         routes.get("/<name>")(self.shown)
         routes.delete("/<name>")(self.hung_up)
+        routes.before_request(self.refuse_malformed)
         routes.errorhandler(OSError)(self.cannot_look_up)
         return routes
+
+    async def refuse_malformed(self) -> Response | None:
+        """Answer 404 to a name that no call can have."""
+        return None if is_name((request.view_args or {}).get("name", "-")) else self._unknown()
 
     @staticmethod
     async def cannot_look_up(exc: OSError) -> Response:
@@ -223,7 +228,7 @@ class CallRoutes:
         call_sid, call = await self._call_sid(name), self.office.board.find(name)
         if call is not None and await self.dispatcher.call_off(call, "called off by the operator"):
             return _accepted(name, call_sid, call, "canceled")
-        if _CALL_SID.fullmatch(call_sid) is None:
+        if not is_call_sid(call_sid):
             return self._unknown() if call is None else self._without_sid(name, call)
         ending = HangUp(self.office)
         try:
@@ -258,7 +263,7 @@ class CallRoutes:
             self.office.slots.release(call.id)
 
     async def _ask_status(self, call_sid: str) -> str | None:
-        if _CALL_SID.fullmatch(call_sid) is None:
+        if not is_call_sid(call_sid):
             return None
         try:
             return await self.office.line.status_of(call_sid)

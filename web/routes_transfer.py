@@ -15,6 +15,7 @@ from web.office import Office
 from web.returning import Returns
 from web.routes_twilio import TwilioRoutes
 from web.transfers import A_CALLER
+from web.well_formed import count_of
 
 TAKES = "1"
 _CONNECTED = frozenset({"completed", "answered"})
@@ -31,7 +32,9 @@ class TransferRoutes:
     def blueprint(self) -> Blueprint:
         """Return the routes."""
         routes = Blueprint("transfer", __name__, url_prefix="/twilio")
-        routes.before_request(TwilioRoutes(self.office).refuse_unsigned)
+        door = TwilioRoutes(self.office)
+        routes.before_request(door.refuse_unsigned)
+        routes.before_request(door.refuse_malformed)
         routes.post("/whisper")(self.whisper)
         routes.post("/accepted")(self.accepted)
         routes.post("/dialled")(self.dialled)
@@ -63,14 +66,12 @@ class TransferRoutes:
         await self.office.admissions.holes.take(f"transfer {call_sid}")
         _log.info("person_dialled", call_sid=call_sid, status=status, bridged=form.get("DialBridged"))
         if status in _CONNECTED and form.get("DialBridged", "true") != "false":
-            await returns.conclude(call_sid, "transferred", "answered", _seconds(form.get("DialCallDuration", "")))
+            await returns.conclude(
+                call_sid, "transferred", "answered", float(count_of(form.get("DialCallDuration", "")))
+            )
             return xml(twiml.hang_up())
         if form.get("CallStatus", "") in OVER:
             await returns.conclude(call_sid, "caller_hung_up", status)
             return xml(twiml.nothing())
         await self.office.streams.settle(call_sid, 5)
         return xml(await returns.take_back(form, unreached=status or "no-answer"))
-
-
-def _seconds(text: str) -> float:
-    return float(text) if text.isdecimal() else 0.0

@@ -23,6 +23,7 @@ from web.office import Office
 from web.orders import OrderNote
 from web.reasons import why, why_stream
 from web.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
+from web.well_formed import count_of, malformed
 
 FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut", "line_dead"})
 """Outcomes after which a caller who is still there is owed an apology."""
@@ -43,6 +44,7 @@ class TwilioRoutes:
         """Return the routes."""
         routes = Blueprint("twilio", __name__, url_prefix="/twilio")
         routes.before_request(self.refuse_unsigned)
+        routes.before_request(self.refuse_malformed)
         routes.post("/voice")(self.voice)
         routes.post("/status")(self.status)
         routes.post("/amd")(self.amd)
@@ -61,6 +63,15 @@ class TwilioRoutes:
         self.office.counts.refused("unsigned_webhook")
         _log.warning("webhook_refused", path=request.path, why="not signed by Twilio for our public address")
         return self.office.strangers.answer(Response("", 403))
+
+    async def refuse_malformed(self) -> Response | None:
+        """Answer 400 to ids that are none."""
+        field = malformed(await request.form, request.args)
+        if not field:
+            return None
+        self.office.counts.refused("malformed_webhook")
+        _log.warning("webhook_malformed", path=request.path, field=field)
+        return Response(f"{field} is malformed", 400)
 
     async def voice(self) -> Response:
         """Say what to do with a call: connect it to our media stream, or tell the caller that we cannot."""
@@ -83,7 +94,7 @@ class TwilioRoutes:
         order, call_sid, status = request.args.get("order", ""), form.get("CallSid", ""), form.get("CallStatus", "")
         sequence = form.get("SequenceNumber", "")
         await self._note_of(order, call_sid)
-        self.office.board.progress(call_sid, status, int(sequence) if sequence.isdecimal() else 0)
+        self.office.board.progress(call_sid, status, count_of(sequence))
         if status in OVER:
             self.office.slots.release(order)
             self.office.slots.release(call_sid)

@@ -1,6 +1,7 @@
 """What only databases do: lock, fill up, go away, and be somebody else's too."""
 
 import sqlite3
+import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -146,6 +147,23 @@ async def test_what_the_database_says_does_not_repeat_what_the_caller_said(file:
         await records.save(said)
 
     assert SECRET not in f"{caught.value} {caught.value.__cause__}"
+
+
+async def test_a_refused_statement_is_told_without_its_parameters(file: Path) -> None:
+    """Not even in the stack that a log would show."""
+    records = impatient(file)
+    await records.save(at(1))
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        tables = other.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            other.execute(f"DROP TABLE {table}")
+
+    with pytest.raises(RecordsUnavailable, match="no such table") as caught:
+        await records.save(at(2))
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert "INSERT" in told
+    assert at(2).started_at not in told
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,29 @@
 """There are never more connections than there is room for; those that wait for their peer leave first."""
 
+import errno
+import logging
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import attrs
 import pytest
+import trio
+import trio.lowlevel
 from structlog.testing import capture_logs
+from trio.testing import MockClock
 
-from web.connections import MOST, PER_CALL, RESERVED, Connections, descriptors_allowed, room_beside
+from web.connections import (
+    MOST,
+    PER_CALL,
+    RESERVED,
+    AcceptErrors,
+    Connections,
+    descriptors_allowed,
+    room_beside,
+)
+from web.pull_server import install
 
 
 @attrs.define(eq=False)
@@ -123,3 +138,46 @@ def test_the_limit_of_this_process_is_asked_for() -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     assert descriptors_allowed() == (None if soft == resource.RLIM_INFINITY else soft)
+
+
+class FullListener(trio.abc.Listener[trio.abc.Stream]):
+    """A listener in a process that has used up its descriptors, for so many tries."""
+
+    def __init__(self, tries: int) -> None:
+        self.tries = tries
+
+    async def accept(self) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        if self.tries:
+            self.tries -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return await trio.sleep_forever()
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+async def test_errors_of_accept_are_told_once_a_minute_with_their_count(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """trio tries again every 0.1 s, and logs each with its stack."""
+    logger = logging.getLogger("trio.serve_listeners")
+    errors = AcceptErrors(now=trio.current_time)
+    logger.addFilter(errors)
+    with capture_logs() as logs, trio.move_on_after(200):
+        await trio.serve_listeners(trio.aclose_forcefully, [FullListener(1000)])
+    logger.removeFilter(errors)
+
+    assert [line["event"] for line in logs] == 2 * ["accept_failed"]
+    assert logs[0]["times"] == 1
+    assert logs[1]["times"] == pytest.approx(600, abs=2)
+    assert (logs[0]["why"], "ulimit -n" in logs[0]["fix"]) == ("Too many open files", True)
+    assert caplog.records == []
+
+
+def test_every_server_of_ours_counts_its_errors_of_accept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypercorn.trio.run.TCPServer", None)
+    install()
+    install()
+
+    assert [type(one) for one in logging.getLogger("trio.serve_listeners").filters] == [AcceptErrors]

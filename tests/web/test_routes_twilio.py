@@ -13,6 +13,7 @@ from tests.web.fakes import (
     LEAD,
     LINE,
     OTHER_CALL_SID,
+    STREAM_SID,
     Away,
     Exchange,
     Peer,
@@ -259,7 +260,7 @@ async def test_an_error_of_a_stream_that_never_ran_is_in_the_record(outbound: bo
 
 async def test_an_error_of_a_running_stream_is_told_to_its_call_once(autojump_clock: MockClock) -> None:
     there = exchange()
-    error = form(StreamEvent="stream-error", StreamError="31930 - Media discarded", StreamSid="MZ1")
+    error = form(StreamEvent="stream-error", StreamError="31930 - Media discarded", StreamSid=STREAM_SID)
     with there.intercom.open(CALL_SID) as mailbox:
         for _ in range(2):
             await there.twilio("/twilio/stream", error)

@@ -1,0 +1,93 @@
+"""A request that nearly reached a route is told in the log with the fix, and counted under that route."""
+
+import pytest
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from tests.web.fakes import LEAD, ORIGIN, Exchange, exchange, voice_form
+from web.misrouted import meant
+from web.strangers import ALLOWANCE
+
+SET_IT = f"set the number's webhook to {ORIGIN}/twilio/voice, HTTP POST."
+
+
+async def refusal(
+    there: Exchange, method: str, target: str, *, signed: bool = True
+) -> tuple[int, list[dict[str, str]]]:
+    headers = {"X-Twilio-Signature": "of that address"} if signed else {}
+    with capture_logs() as logs:
+        async with there.client() as client:
+            answer = await client.request(method, target, data=voice_form(), headers=headers)
+    return answer.status_code, [
+        {key: line[key] for key in ("method", "path", "fix")} for line in logs if line["event"] == "request_misrouted"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "route"),
+    [
+        ("GET", "/twilio/voice", 405, "/twilio/voice"),
+        ("GET", "/twilio/voice?CallSid=CA1", 405, "/twilio/voice"),
+        ("PUT", "/twilio/voice", 405, "/twilio/voice"),
+        ("POST", "/twilio/voice/", 404, "/twilio/voice"),
+        ("GET", "/twilio/voice/", 404, "/twilio/voice"),
+        ("POST", "/twilio//voice", 404, "/twilio/voice"),
+        ("POST", "/twilio/voice//", 404, "/twilio/voice"),
+        ("POST", "/Twilio/Voice", 404, "/twilio/voice"),
+        ("POST", "/app/twilio/voice", 404, "/twilio/voice"),
+        ("GET", "/twilio/status", 405, "/twilio/status"),
+        ("POST", "/twilio/status/", 404, "/twilio/status"),
+    ],
+)
+async def test_a_webhook_that_misses_its_route_is_told_with_the_fix_and_counted(
+    method: str, target: str, status: int, route: str, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    answered, (told,) = await refusal(there, method, target)
+    metrics = (await there.operator("GET", "/metrics")).text
+
+    assert answered == status
+    assert (told["method"], told["path"]) == (method, target.partition("?")[0])
+    assert f"{ORIGIN}{route}, HTTP POST." in told["fix"]
+    assert f'switchboard_http_requests_total{{method="{method}",route="{route}",status="{status}"}} 1.0' in metrics
+
+
+@pytest.mark.parametrize("target", ["/", "/voice", "/twilio", "/incoming/call"])
+async def test_whatever_twilio_sends_astray_is_told(target: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    _, (told,) = await refusal(there, "POST", target)
+
+    assert told["fix"] == SET_IT
+
+
+async def test_an_operator_who_misses_a_route_is_told_it(autojump_clock: MockClock) -> None:
+    there = exchange()
+    _, (told,) = await refusal(there, "PUT", "/calls/CA1", signed=False)
+
+    assert told["fix"] == "Send it to /calls/<name>, with a method that the route has."
+
+
+@pytest.mark.parametrize("target", ["/", "/wp-login.php", f"/calls-of/{LEAD}", "/.env"])
+async def test_what_is_like_no_route_is_not_told(target: str, autojump_clock: MockClock) -> None:
+    assert await refusal(exchange(), "GET", target, signed=False) == (404, [])
+
+
+async def test_nobody_can_fill_the_log_with_them(autojump_clock: MockClock) -> None:
+    there = exchange()
+    told = [line for _ in range(100) for line in (await refusal(there, "GET", "/twilio/voice"))[1]]
+
+    assert len(told) == int(ALLOWANCE)
+
+
+async def test_no_address_is_redirected_from(autojump_clock: MockClock) -> None:
+    """What Twilio has signed is the address that it has asked."""
+    there = exchange()
+    answers = [await there.twilio(target, voice_form()) for target in ("/twilio//voice", "/twilio/voice/")]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
+
+
+def test_made_up_methods_and_paths_are_no_labels() -> None:
+    routes = exchange().app.url_map
+
+    assert [meant(routes, path) for path in ("/", "", "/coffee", "/twilio", "/x" * 5000)] == 5 * [None]
