@@ -45,7 +45,7 @@ from actors.policy import CallPolicy
 from actors.prompter import Closing
 from actors.record import RecordBuilder
 from actors.resumption import Resumption
-from actors.scribe import Scribe
+from actors.scribe import Scribe, scribe_threads
 from actors.settings_form import SettingsForm, VoiceAgentOptions
 from actors.summarizer import AskBrief, Summarizer
 from actors.supervision import Crashed, describe, guard, root_cause
@@ -118,6 +118,13 @@ class CallServices:
     rng: Random = attrs.field(factory=Random)
     checkpoints: Checkpoints | None = None
     """Where a call is written down while it lasts, so that it has a record if this process is killed."""
+    threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
+    """Those that write the calls' files."""
+
+    def scribe(self, call_sid: str, begins_at: float) -> Scribe | None:
+        """Return a call's own, or None where nothing is recorded."""
+        folder = self.recordings
+        return Scribe(folder / call_sid, begins_at, self.threads) if folder is not None else None
 
 
 async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
@@ -173,7 +180,7 @@ class Call:
         earlier, elapsed = plan.resumption, plan.resumption.elapsed if plan.resumption else 0.0
         started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
         book = RecordBuilder(plan.caller, plan.line, started, earlier.record if earlier else None)
-        scribe = Scribe(services.recordings / plan.call_sid, elapsed) if services.recordings else None
+        scribe = services.scribe(plan.call_sid, elapsed)
         readers = [book.read, services.observe] + ([scribe.read] if scribe else [])
         journal = Journal.read_by(readers, elapsed)
         ledger = Ledger(journal)

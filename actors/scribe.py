@@ -6,7 +6,9 @@ on. What did not fit its bounded buffer is counted in the journal file itself.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -20,6 +22,13 @@ from store.records import CallRecord, TurnRecord, record_as_json
 
 _LONGEST_BUFFER = 10_000
 _EVERY = 1.0
+THREADS = 16
+"""For the files of all calls: a disk that hangs keeps no more, and nothing else waits for them."""
+
+
+def scribe_threads() -> trio.CapacityLimiter:
+    """Return what the scribes of a server share."""
+    return trio.CapacityLimiter(THREADS)
 
 
 @attrs.define(eq=False)
@@ -29,6 +38,7 @@ class Scribe:
     folder: Path
     begins_at: float = 0.0
     """Seconds of the call that an earlier stream of it has taken, and recorded."""
+    threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
     recording: Recording = attrs.field(init=False)
     _lines: list[bytes] = attrs.field(factory=list, init=False)
     _missing: int = attrs.field(default=0, init=False)
@@ -52,7 +62,7 @@ class Scribe:
         while True:
             lines, audio = self._take_lines(), self.recording.take()
             try:
-                await trio.to_thread.run_sync(self._write, lines, audio, abandon_on_cancel=True)
+                await self._in_thread(partial(self._write, lines, audio))
             except OSError:
                 self.recording.give_up()
                 raise
@@ -61,7 +71,10 @@ class Scribe:
     async def finish(self, record: CallRecord) -> None:
         """Write everything that is left, and the views of the whole call."""
         lines, audio = self._take_lines(), self.recording.take()
-        await trio.to_thread.run_sync(self._finish, lines, audio, record, abandon_on_cancel=True)
+        await self._in_thread(partial(self._finish, lines, audio, record))
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        await trio.to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
 
     def _take_lines(self) -> list[bytes]:
         lines, self._lines = self._lines, []

@@ -36,6 +36,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 LAST_ROUND_SECONDS = 1.0
+THREADS = 4
 _log = structlog.stdlib.get_logger()
 
 
@@ -56,6 +57,7 @@ class Checkpoints:
     _calls: dict[str, SoFar] = attrs.field(factory=dict, init=False)
     _news: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
     _over: set[str] = attrs.field(factory=set, init=False)
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
     _failing: bool = attrs.field(default=False, init=False)
     _rounds: int = attrs.field(default=0, init=False)
 
@@ -83,7 +85,7 @@ class Checkpoints:
         finally:
             with trio.move_on_after(LAST_ROUND_SECONDS, shield=True):
                 await self.write()
-                await _in_thread(self._own.leave)
+                await self._in_thread(self._own.leave)
 
     async def write(self) -> None:
         """Write down what is new of each call, and remove what is over."""
@@ -94,7 +96,7 @@ class Checkpoints:
         self._news, self._over = {}, set()
         try:
             self._rounds += 1
-            await _in_thread(self._own.update, self._rounds, news, over)
+            await self._in_thread(self._own.update, self._rounds, news, over)
             self._failing = False
         except trio.Cancelled:
             self._over |= over - self._calls.keys()
@@ -120,38 +122,37 @@ class Checkpoints:
         Raises: `OSError` when disk or records do not answer; what was not kept waits.
         """
         kept = 0
-        for orphan in await _in_thread(_orphans, self.folder, self._own.path):
+        for orphan in await self._in_thread(_orphans, self.folder, self._own.path):
             try:
-                for file in await _in_thread(orphan.files):
+                for file in await self._in_thread(orphan.files):
                     kept += await self._adopt_file(file)
-                await _in_thread(orphan.leave)
+                await self._in_thread(orphan.leave)
             finally:
                 orphan.let_go()
         if kept:
             _log.warning("calls_were_cut", calls=kept)
         return kept
 
+    async def _in_thread(self, do: Callable[[*Ts], T], *args: *Ts) -> T:
+        return await trio.to_thread.run_sync(partial(do, *args), limiter=self._threads, abandon_on_cancel=True)
+
     async def _adopt_file(self, file: Path) -> bool:
         try:
-            record = _in_order(decode_record(await _in_thread(file.read_bytes)))
+            record = _in_order(decode_record(await self._in_thread(file.read_bytes)))
             known = await self.records.get(record.call_sid)
             is_news = known is None or known.duration < record.duration
             if is_news:
                 await self.records.save(record)
         except ValueError as exc:
             _log.error("checkpoint_refused", file=file.name, why=str(exc))
-            await _in_thread(file.rename, file.with_suffix(".refused"))
+            await self._in_thread(file.rename, file.with_suffix(".refused"))
             return False
-        await _in_thread(partial(file.unlink, missing_ok=True))
+        await self._in_thread(partial(file.unlink, missing_ok=True))
         return is_news
 
 
 def _in_order(record: CallRecord) -> CallRecord:
     return attrs.evolve(record, transcript=tuple(sorted(record.transcript, key=lambda turn: turn.at)))
-
-
-async def _in_thread(do: Callable[[*Ts], T], *args: *Ts) -> T:
-    return await trio.to_thread.run_sync(partial(do, *args), abandon_on_cancel=True)
 
 
 @attrs.define(eq=False)

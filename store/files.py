@@ -7,8 +7,10 @@ crash leaves the previous one. Disk work runs in a thread. A record that cannot 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 import structlog
@@ -17,7 +19,10 @@ import trio
 from store.records import CallRecord, RecordError, decode_record, encode_record
 from store.whole_file import write_whole
 
+T = TypeVar("T")
+
 RECORD = "record.json"
+THREADS = 4
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _log = structlog.stdlib.get_logger()
 
@@ -54,6 +59,7 @@ class FileRecords:
     """Call records as JSON files below one folder."""
 
     folder: Path
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False)
 
     async def save(self, record: CallRecord) -> None:
         """Keep `record`, replacing what was kept of the same call.
@@ -65,7 +71,7 @@ class FileRecords:
         path = self._path(record.call_sid)
         if path is None:
             raise ValueError(f"{record.call_sid!r} cannot name a folder: use letters, digits, - and _")
-        await trio.to_thread.run_sync(write_whole, path, encode_record(record), abandon_on_cancel=True)
+        await self._in_thread(partial(write_whole, path, encode_record(record)))
 
     async def get(self, call_sid: str) -> CallRecord | None:
         """Return what was kept of one call, or None.
@@ -75,11 +81,14 @@ class FileRecords:
         path = self._path(call_sid)
         if path is None:
             return None
-        return await trio.to_thread.run_sync(_read, path, abandon_on_cancel=True)
+        return await self._in_thread(partial(_read, path))
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
         """Return the newest `limit` records, newest first."""
-        return await trio.to_thread.run_sync(_newest, self.folder, limit, abandon_on_cancel=True)
+        return await self._in_thread(partial(_newest, self.folder, limit))
+
+    async def _in_thread(self, do: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(do, limiter=self._threads, abandon_on_cancel=True)
 
     def _path(self, call_sid: str) -> Path | None:
         if _SAFE_NAME.fullmatch(call_sid) is None:

@@ -94,7 +94,8 @@ async def check_records(settings: Settings) -> Finding:
         return Finding(subject, well=True, says="forgotten at the end of the server: DATABASE_URL is memory:")
     try:
         if isinstance(records, FileRecords):
-            await trio.to_thread.run_sync(make_folder, records.folder, "DATABASE_URL")
+            one = trio.CapacityLimiter(1)
+            await trio.to_thread.run_sync(make_folder, records.folder, "DATABASE_URL", limiter=one)
             return Finding(subject, well=True, says=f"kept in a folder, {records.folder}")
         await (records.inner if isinstance(records, SpillingRecords) else records).list(1)
     except (OSError, ValueError) as exc:

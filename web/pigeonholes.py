@@ -6,6 +6,7 @@ in memory, for one worker. Neither keeps secrets longer than their expiry; a fol
 `OSError`.
 """
 
+import errno
 import hashlib
 import math
 import os
@@ -13,13 +14,20 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, TypeVarTuple
 
 import attrs
 import structlog
 import trio
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+THREADS = 8
+DISK_SECONDS = 2.0
+"""For the disk to do one thing: Twilio waits 15 s for an answer, and a caller with it."""
 SWEEP_SECONDS = 60.0
 """Between two looks through a folder, and from the expiry of a file until it goes."""
 
@@ -98,11 +106,14 @@ class SharedPigeonholes:
     )
     _failing: bool = attrs.field(default=False, init=False)
     _swept: float = attrs.field(default=-math.inf, init=False)
+    _threads: trio.CapacityLimiter = attrs.field(
+        factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False, repr=False
+    )
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
         """Keep `content` under `name` for so long."""
         try:
-            await trio.to_thread.run_sync(self._write, self._path(name), content, self.now() + seconds)
+            await self._in_thread(self._write, self._path(name), content, self.now() + seconds)
         except OSError as exc:
             self._fails(exc)
             await self._own.put(name, content, seconds)
@@ -132,7 +143,7 @@ class SharedPigeonholes:
         Raises: `OSError`.
         """
         own = await self._own.peek(name)
-        return own if own is not None else await trio.to_thread.run_sync(self._read, self._path(name))
+        return own if own is not None else await self._in_thread(self._read, self._path(name))
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only.
@@ -140,7 +151,12 @@ class SharedPigeonholes:
         Raises: `OSError`.
         """
         own = await self._own.take(name)
-        return own if own is not None else await trio.to_thread.run_sync(self._take, self._path(name))
+        return own if own is not None else await self._in_thread(self._take, self._path(name))
+
+    async def _in_thread(self, do: Callable[[*Ts], T], *args: *Ts) -> T:
+        with trio.move_on_after(DISK_SECONDS):
+            return await trio.to_thread.run_sync(partial(do, *args), limiter=self._threads, abandon_on_cancel=True)
+        raise OSError(errno.ETIMEDOUT, "the disk did not answer in time")
 
     def _path(self, name: str) -> Path:
         return self.folder / hashlib.sha256(name.encode()).hexdigest()

@@ -37,6 +37,7 @@ from web.collector import find_trim, giving_back
 from web.connect import voice_agent_connector
 from web.groq_brief import groq_brief
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
+from web.resolver import Resolver, resolving
 from web.telephony import Line, TwilioLine, twilio_client
 from web.transfers import TwilioTransfers
 
@@ -227,6 +228,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     checkpoints = checkpoints_of(records)
     clips, voices = ClipBook(), [agent.voice for agent in roster.agents.values()]
     async with (
+        resolving(Resolver()),
         giving_back(find_trim()),
         writing(records),
         checkpointing(checkpoints),

@@ -27,9 +27,9 @@ RECORD = CallRecord(
 def thread_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run what belongs in a thread here and now: an autojump clock does not wait for threads."""
 
-    async def run_sync(work: Callable[..., None], *args: object, abandon_on_cancel: bool = False) -> None:
+    async def run_sync(work: Callable[[], None], *, limiter: object, abandon_on_cancel: bool) -> None:
         await trio.lowlevel.checkpoint()
-        work(*args)
+        work()
 
     monkeypatch.setattr(trio.to_thread, "run_sync", run_sync)
 
