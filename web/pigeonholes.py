@@ -127,7 +127,7 @@ class SharedPigeonholes:
         if own is not None:
             return own
         try:
-            return await trio.to_thread.run_sync(self._claim, self._path(name), content, self.now() + seconds)
+            return await self._in_thread(self._claim, self._path(name), content, self.now() + seconds)
         except OSError as exc:
             self._fails(exc)
             return await self._own.claim(name, content, seconds)
