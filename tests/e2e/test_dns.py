@@ -23,7 +23,7 @@ def black_hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sequence[str]]:
     """Let every name be looked up until the test is over; numbers need no nameserver."""
     asked, over, real = list[str](), threading.Event(), socket.getaddrinfo
 
-    def look_up(host: str, port: int, family: int = 0, kind: int = 0, proto: int = 0, flags: int = 0) -> object:
+    def look_up(host: str, port: int, family: int = 0, kind: int = 0, proto: int = 0, flags: int = 0) -> object:  # noqa: PLR0917
         try:
             return real(host, port, family, kind, proto, flags | socket.AI_NUMERICHOST)
         except socket.gaierror:
