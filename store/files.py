@@ -59,7 +59,9 @@ class FileRecords:
     """Call records as JSON files below one folder."""
 
     folder: Path
-    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False)
+    _threads: trio.CapacityLimiter = attrs.field(
+        factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False, repr=False
+    )
 
     async def save(self, record: CallRecord) -> None:
         """Keep `record`, replacing what was kept of the same call.
