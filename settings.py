@@ -1,23 +1,24 @@
-"""The dials of the exchange: every setting by its environment name, read once and checked whole.
+"""The settings of the server: each by its environment name, read once and checked whole.
 
 `Settings.from_environ` reads a mapping and nothing else, and nothing is read at import; `environment` is the mapping
 that the two ways in, `server.py` and `cli.py`, give it. Everything missing or malformed is reported in one
 `SettingsError`, by name, with what it is for and an example; a secret is never repeated back, neither in an error nor
-in a `repr`. Blank means unset.
+in a `repr`. Blank means unset. Settings of models and voices are in `model_settings`.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from io import StringIO
 from pathlib import Path
-from typing import Generic, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import attrs
 from dotenv import dotenv_values
 
+from model_settings import MODEL_VARIABLES, ModelSettings, check_models
 from protocol.phone_numbers import is_phone_number
+from setting_reader import Reading, SettingsError, Variable, misspelt, read_one
 from setting_values import (
     account_sid,
     folder,
@@ -51,9 +52,8 @@ __all__ = [
     "is_loopback",
     "is_phone_number",
     "read_one",
+    "unknown_names",
 ]
-
-T = TypeVar("T")
 
 
 class SummaryMode(Enum):
@@ -68,19 +68,6 @@ class TransferMode(Enum):
 
     WARM = "warm"
     COLD = "cold"
-
-
-class SettingsError(Exception):
-    """One or more settings are missing or malformed; `problems` has a line for each."""
-
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        count = "1 setting needs" if len(problems) == 1 else f"{len(problems)} settings need"
-        lines = "".join(f"\n  - {problem}" for problem in problems)
-        super().__init__(
-            f"{count} attention.\n{lines}\n\n"
-            "Set them in the environment or in a file named .env (.env.example lists them all)."
-        )
-        self.problems = problems
 
 
 def environment(dotenv: Path = Path(".env")) -> Mapping[str, str]:
@@ -108,21 +95,6 @@ def _written_in(dotenv: Path) -> Mapping[str, str]:
         raise SettingsError((f"{dotenv} has NUL characters, as UTF-16 has. Save it as UTF-8.",))
     found = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in found.items() if value is not None}
-
-
-@attrs.frozen
-class Variable(Generic[T]):
-    """One setting: its name, what it is for, an example, and how its text becomes a value.
-
-    `default` is text, as one would write it in `.env`; None means the setting is required.
-    """
-
-    name: str
-    purpose: str
-    example: str
-    parse: Callable[[str], T]
-    default: str | None = None
-    secret: bool = False
 
 
 def _transfer_mode(value: str) -> TransferMode:
@@ -155,24 +127,6 @@ DEEPGRAM_SPEAK_URL = Variable(
     "https://api.deepgram.com/v1/speak",
     http_url,
     "https://api.deepgram.com/v1/speak",
-)
-GROQ_API_KEY = Variable(
-    "GROQ_API_KEY",
-    "the key for Groq, which writes the Brief for the next agent; without it the Brief is made from the call's facts",
-    "gsk_0123abcd",
-    optional(key),
-    "",
-    secret=True,
-)
-GROQ_LLM = Variable(
-    "GROQ_LLM", "Groq's model for the Brief", "llama-3.3-70b-versatile", text, "llama-3.3-70b-versatile"
-)
-GROQ_BASE_URL = Variable(
-    "GROQ_BASE_URL",
-    "where Groq is reached; change it for the simulator",
-    "https://api.groq.com",
-    http_url,
-    "https://api.groq.com",
 )
 TWILIO_ACCOUNT_SID = Variable(
     "TWILIO_ACCOUNT_SID",
@@ -208,16 +162,6 @@ LEAD_SERVER_EXTERNAL_URL = Variable(
 LEAD_PHONE_NUMBER = Variable(
     "LEAD_PHONE_NUMBER", "whom POST /calls calls when it names nobody", "+15557650000", optional(phone_number), ""
 )
-QUALIFIER_VOICE_MODEL = Variable(
-    "QUALIFIER_VOICE_MODEL", "the qualifier's voice", "aura-2-mars-en", text, "aura-2-mars-en"
-)
-ADVISOR_VOICE_MODEL = Variable(
-    "ADVISOR_VOICE_MODEL", "the advisor's voice", "aura-2-thalia-en", text, "aura-2-thalia-en"
-)
-CLOSER_VOICE_MODEL = Variable("CLOSER_VOICE_MODEL", "the closer's voice", "aura-2-vesta-en", text, "aura-2-vesta-en")
-LISTEN_MODEL = Variable("LISTEN_MODEL", "Deepgram's model that hears", "flux-general-en", text, "flux-general-en")
-THINK_PROVIDER = Variable("THINK_PROVIDER", "who runs the model that thinks", "open_ai", text, "open_ai")
-THINK_MODEL = Variable("THINK_MODEL", "the model that thinks", "gpt-4o-mini", text, "gpt-4o-mini")
 API_TOKEN = Variable(
     "API_TOKEN",
     "the bearer token of /calls and /metrics, required unless the server, its public address and Twilio are all on this"
@@ -320,53 +264,32 @@ DATABASE_URL = Variable(
 )
 
 
-@attrs.define
-class _Reading:
-    environ: Mapping[str, str]
-    problems: list[str] = attrs.field(factory=list)
+VARIABLES: tuple[Variable[object], ...] = (
+    *MODEL_VARIABLES,
+    *(each for each in list(vars().values()) if isinstance(each, Variable)),
+)
+"""All of them; `Settings` has a field for each."""
 
-    def __call__(self, variable: Variable[T]) -> T:
-        given = self.environ.get(variable.name, "").strip()
-        if not given and variable.default is None:
-            return self.refuse(variable, f"{variable.name} is missing.")
-        try:
-            return variable.parse(given or variable.default or "")
-        except ValueError as wanted:
-            value = "a value that is not" if variable.secret else f'"{given[:80]}", which is not'
-            return self.refuse(variable, f"{variable.name} is {value} {wanted}.")
-
-    def refuse(self, variable: Variable[T], problem: str) -> T:
-        """Note a problem; return a stand-in for the value."""
-        self.problems.append(f"{problem} It is {variable.purpose}. Example: {variable.name}={variable.example}")
-        return cast("T", None)  # never seen: `from_environ` raises when there is any problem
+OURS = ("LISTEN_", "SPEAK_", "SUMMARY_", "THINK_")
+"""Beginnings of names that nobody else uses."""
 
 
 def _host(url: str | None) -> str:
     return (urlsplit(url).hostname or "") if url else ""
 
 
-def read_one(environ: Mapping[str, str], variable: Variable[T]) -> T:
-    """Read one setting, for whoever needs no other.
-
-    Raises: `SettingsError`.
-    """
-    read = _Reading(environ)
-    value = read(variable)
-    if read.problems:
-        raise SettingsError(tuple(read.problems))
-    return value
+def unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Tell which names in an environment look like settings of ours and are not, a line for each."""
+    return misspelt(environ, {variable.name for variable in VARIABLES}, OURS)
 
 
 @attrs.frozen(kw_only=True)
-class Settings:
+class Settings(ModelSettings):
     """Every setting of the server, checked. Field names are the variables' in lower case."""
 
     deepgram_api_key: str = attrs.field(repr=False)
     deepgram_agent_url: str
     deepgram_speak_url: str
-    groq_api_key: str | None = attrs.field(repr=False)
-    groq_llm: str
-    groq_base_url: str
     twilio_account_sid: str
     twilio_auth_token: str = attrs.field(repr=False)
     twilio_phone_number: str
@@ -375,12 +298,6 @@ class Settings:
     lead_server_port: int
     lead_server_external_url: str
     lead_phone_number: str | None
-    qualifier_voice_model: str
-    advisor_voice_model: str
-    closer_voice_model: str
-    listen_model: str
-    think_provider: str
-    think_model: str
     api_token: str | None = attrs.field(repr=False)
     max_calls: int
     calls_per_second: float
@@ -405,53 +322,17 @@ class Settings:
 
         Raises: `SettingsError` with all problems at once.
         """
-        read = _Reading(environ)
-        settings = cls(
-            deepgram_api_key=read(DEEPGRAM_API_KEY),
-            deepgram_agent_url=read(DEEPGRAM_AGENT_URL),
-            deepgram_speak_url=read(DEEPGRAM_SPEAK_URL),
-            groq_api_key=read(GROQ_API_KEY),
-            groq_llm=read(GROQ_LLM),
-            groq_base_url=read(GROQ_BASE_URL),
-            twilio_account_sid=read(TWILIO_ACCOUNT_SID),
-            twilio_auth_token=read(TWILIO_AUTH_TOKEN),
-            twilio_phone_number=read(TWILIO_PHONE_NUMBER),
-            twilio_api_url=read(TWILIO_API_URL),
-            lead_server_host=read(LEAD_SERVER_HOST),
-            lead_server_port=read(LEAD_SERVER_PORT),
-            lead_server_external_url=read(LEAD_SERVER_EXTERNAL_URL),
-            lead_phone_number=read(LEAD_PHONE_NUMBER),
-            qualifier_voice_model=read(QUALIFIER_VOICE_MODEL),
-            advisor_voice_model=read(ADVISOR_VOICE_MODEL),
-            closer_voice_model=read(CLOSER_VOICE_MODEL),
-            listen_model=read(LISTEN_MODEL),
-            think_provider=read(THINK_PROVIDER),
-            think_model=read(THINK_MODEL),
-            api_token=read(API_TOKEN),
-            max_calls=read(MAX_CALLS),
-            calls_per_second=read(CALLS_PER_SECOND),
-            summary_mode=read(SUMMARY_MODE),
-            summary_deadline=read(SUMMARY_DEADLINE),
-            silence_budget=read(SILENCE_BUDGET),
-            caller_silence=read(CALLER_SILENCE),
-            max_call_seconds=read(MAX_CALL_SECONDS),
-            human_digit=read(HUMAN_DIGIT),
-            keep_digits=read(KEEP_DIGITS),
-            voicemail_message=read(VOICEMAIL_MESSAGE),
-            fallback_phone_number=read(FALLBACK_PHONE_NUMBER),
-            transfer_phone_number=read(TRANSFER_PHONE_NUMBER),
-            transfer_mode=read(TRANSFER_MODE),
-            drain_timeout=read(DRAIN_TIMEOUT),
-            recordings_dir=read(RECORDINGS_DIR),
-            database_url=read(DATABASE_URL),
-        )
+        read = Reading(environ)
+        values = {variable.name.lower(): read(variable) for variable in VARIABLES}
+        settings = cls(**values)  # type: ignore[arg-type]
         settings._check_together(read)
         if read.problems:
             raise SettingsError(tuple(read.problems))
         return settings
 
-    def _check_together(self, read: _Reading) -> None:
+    def _check_together(self, read: Reading) -> None:
         """Refuse what is wrong only beside another setting; what is malformed reads as None, and was refused."""
+        check_models(self, read)
         public, theirs = _host(self.lead_server_external_url), _host(self.twilio_api_url)
         if not self.api_token and not all(map(is_loopback, (public, theirs, self.lead_server_host or ""))):
             read.refuse(API_TOKEN, "API_TOKEN is missing.")
@@ -473,5 +354,7 @@ class Settings:
         """Return what must never be seen, for logs to strike out."""
         password = urlsplit(self.database_url).password
         passwords = (password, unquote(password)) if password else ()
-        kept = (self.deepgram_api_key, self.groq_api_key, self.twilio_auth_token, self.api_token, *passwords)
+        headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()
+        keys = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.twilio_auth_token, self.api_token)
+        kept = (*keys, *passwords, *headers, *(header.rpartition(" ")[2] for header in headers))
         return tuple(secret for secret in kept if secret)

@@ -23,11 +23,15 @@ class AgentUnavailable(CallError):
 
 
 class BriefUnavailable(CallError):
-    """The language model gave no usable Brief; the local extract takes its place."""
+    """The language model gave no usable Brief; the local extract takes its place.
 
-    def __init__(self, reason: str) -> None:
+    `lasting` is true where the next request would fail for the same reason: no model is left that may be asked.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.lasting = lasting
 
 
 class RestartsExhausted(CallError):

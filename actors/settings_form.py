@@ -1,25 +1,60 @@
 """The Settings a session is opened with, from an agent and what it must know.
 
-`SettingsForm` holds what all agents of a switchboard have in common: how to listen, and what to think with. It makes
-values and does nothing.
+`SettingsForm` holds what all agents of a server have in common: how to listen, what to think with, and which models
+the account offers. It makes values and does nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from agents.brief import Brief
+from agents.options import AgentOptions, ThinkModel
 from agents.spec import AgentSpec
-from protocol.deepgram import HistoryCalls, HistoryText, Settings, build_settings
+from protocol.deepgram import (
+    HistoryCalls,
+    HistoryText,
+    Settings,
+    build_settings,
+    listen_with,
+    speak_with,
+    think_with,
+)
+
+DEFAULTS = AgentOptions(
+    listen_model="flux-general-en",
+    think=(ThinkModel("open_ai", "gpt-5.4-mini"), ThinkModel("anthropic", "claude-haiku-4-5")),
+    speak_fallback=("cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",),
+)
+
+
+@attrs.define(eq=False)
+class Offered:
+    """What the account may use, as the service has told it; `think` is None for as long as it has not.
+
+    Pairs of provider and model; the provider is empty where the service did not say it as we do.
+    """
+
+    think: frozenset[tuple[str, str]] | None = None
+
+    def has(self, model: ThinkModel) -> bool:
+        """Say whether a model can be had, as far as is known; what is behind an endpoint of ours, only that can say."""
+        if self.think is None or model.endpoint is not None:
+            return True
+        return not self.think.isdisjoint({(model.provider, model.name), ("", model.name)})
+
+    def best(self, models: Iterable[ThinkModel]) -> tuple[ThinkModel, ...]:
+        """Return those that can be had, in their order; all of them if none can: the service must say so itself."""
+        every = tuple(models)
+        return tuple(model for model in every if self.has(model)) or every
 
 
 @attrs.frozen
 class VoiceAgentOptions:
-    """How every agent of this switchboard listens and thinks (settings LISTEN_MODEL, THINK_PROVIDER, THINK_MODEL)."""
+    """What every agent of this server is like that does not say otherwise, and what there is to choose from."""
 
-    listen_model: str = "flux-general-en"
-    think_provider: str = "open_ai"
-    think_model: str = "gpt-4o-mini"
+    defaults: AgentOptions = DEFAULTS
+    offered: Offered = attrs.field(factory=Offered)
 
 
 @attrs.frozen
@@ -46,14 +81,34 @@ class SettingsForm:
         greeting: str | None,
         history: Sequence[HistoryText | HistoryCalls],
     ) -> Settings:
+        chosen = agent.options.over(self.options.defaults)
         return build_settings(
             prompt=agent.prompt_with(brief),
-            listen_model=self.options.listen_model,
-            think_provider=self.options.think_provider,
-            think_model=self.options.think_model,
-            voice=agent.voice,
+            listen=listen_with(
+                chosen.listen_model or "",
+                language=chosen.listen_language or (),
+                keyterms=chosen.listen_keyterms or (),
+                eot_threshold=chosen.eot_threshold,
+                eager_eot_threshold=chosen.eager_eot_threshold,
+                eot_timeout_ms=chosen.eot_timeout_ms,
+            ),
+            think=[
+                think_with(
+                    model.provider,
+                    model.name,
+                    endpoint=model.endpoint,
+                    temperature=chosen.temperature,
+                    reasoning_mode=chosen.reasoning_mode,
+                )
+                for model in self.options.offered.best(chosen.think or ())
+            ],
+            speak=[
+                speak_with(voice, chosen.speak_speed)
+                for voice in dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
+            ],
             functions=[function.definition() for function in agent.functions],
             greeting=greeting or None,
             context=history,
             tags=[f"agent:{agent.name}", f"call:{self.call_sid}"],
+            mip_opt_out=chosen.mip_opt_out or False,
         )

@@ -45,6 +45,8 @@ class Summarizer:
     _settled: trio.Event = attrs.field(init=False)
     _written: dict[str, _Written] = attrs.field(factory=dict, init=False)
     _failure: str = attrs.field(default="", init=False)
+    _given_up: bool = attrs.field(default=False, init=False)
+    """No model is left that may be asked: this call asks no more."""
 
     def __attrs_post_init__(self) -> None:
         self._settled = trio.Event()
@@ -66,7 +68,7 @@ class Summarizer:
             nursery.cancel_scope.cancel(reason="mailbox closed")
 
     def _want(self, reader: str) -> None:
-        if self.desk.policy.summary_mode is SummaryMode.EAGER and self.ask is not None:
+        if self.desk.policy.summary_mode is SummaryMode.EAGER and self.ask is not None and not self._given_up:
             self._wanted = reader
             self._settled = trio.Event() if self._settled.is_set() else self._settled
             self._due.set()
@@ -90,6 +92,7 @@ class Summarizer:
                 brief = parse_brief(await self._ask(messages))
         except (BriefUnavailable, BriefRefused) as failed:
             self._failure = str(failed)
+            self._given_up = isinstance(failed, BriefUnavailable) and failed.lasting
         except trio.TooSlowError:
             self._failure = f"no answer within {self.desk.policy.summary_deadline:g} s"
         else:
@@ -108,7 +111,7 @@ class Summarizer:
         if asked.reader not in self._written:
             if not self._settled.is_set() and not self._failure:  # a model that failed just now is not waited for again
                 await self._settled.wait()
-            elif self.desk.policy.summary_mode is SummaryMode.ON_HANDOFF:
+            elif self.desk.policy.summary_mode is SummaryMode.ON_HANDOFF and not self._given_up:
                 await self._write(asked.reader)
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the handoff is over: late, or withdrawn
             asked.reply_to.send_nowait(self._prepared_for(asked.reader))

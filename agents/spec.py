@@ -13,6 +13,7 @@ import attrs
 
 from agents.brief import Brief, Turn, brief_prompt
 from agents.functions import FunctionSpec, transfer_to_human
+from agents.options import AS_THE_SERVER, AgentOptions
 from agents.quoting import neutral, word_set
 
 PROMPT_LIMIT: Final = (
@@ -39,7 +40,8 @@ class AgentSpec:
     `greeting` is one or more lines, the best first: the first line whose blanks (`{name}`, `{topic}`) can all be
     filled is spoken, so the last line has none. `briefing` is what this agent's Brief should dwell on. `joins_from`
     lets an agent join a roster without a change to the others: who should hand the call here, and when. `offers_human`
-    gives the agent `transfer_to_human` wherever a person can be reached; without one it does without.
+    gives the agent `transfer_to_human` wherever a person can be reached; without one it does without. `options` are the
+    models and the manner of this agent, where they are not the server's.
     """
 
     name: str
@@ -52,6 +54,7 @@ class AgentSpec:
     briefing: str = ""
     joins_from: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True)
     offers_human: bool = attrs.field(default=False, kw_only=True)
+    options: AgentOptions = attrs.field(default=AS_THE_SERVER, kw_only=True)
 
     def function(self, name: str) -> FunctionSpec | None:
         """Find a function by the name the model used; None if this agent has no such function."""

@@ -27,7 +27,7 @@ _COMPLETION = orjson.dumps(
         "id": "chatcmpl-bench",
         "object": "chat.completion",
         "created": 1,
-        "model": "llama-3.3-70b-versatile",
+        "model": "openai/gpt-oss-120b",
         "choices": [
             {"index": 0, "message": {"role": "assistant", "content": _BRIEF}, "logprobs": None, "finish_reason": "stop"}
         ],

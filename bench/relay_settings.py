@@ -13,7 +13,7 @@ def settings(call_sid: str) -> str:
             "audio": {"input": audio, "output": {**audio, "container": "none"}},
             "agent": {
                 "listen": {"provider": {"type": "deepgram", "version": "v2", "model": "flux-general-en"}},
-                "think": {"provider": {"type": "open_ai", "model": "gpt-4o-mini"}, "prompt": "Be brief."},
+                "think": {"provider": {"type": "open_ai", "model": "gpt-5.4-mini"}, "prompt": "Be brief."},
                 "speak": {"provider": {"type": "deepgram", "model": "aura-2-thalia-en"}},
             },
         }

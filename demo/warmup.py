@@ -10,7 +10,7 @@ from actors.policy import CallPolicy
 from agents.roster import default_roster
 from simulators.scenario import Scenario
 from simulators.speech import synthesise
-from web.groq_brief import groq_brief
+from web.brief_client import BriefClient
 
 
 async def warm_up(scenario: Scenario) -> None:
@@ -47,8 +47,8 @@ def rehearse_person(scenario: Scenario) -> None:
 async def rehearse_brief() -> None:
     """Ask for a Brief where nobody listens."""
     async with httpx.AsyncClient(transport=httpx.MockTransport(_empty_brief), verify=False) as http:  # noqa: S501 -- goes nowhere
-        ask = groq_brief("rehearsal", "http://127.0.0.1", "llama-3.3-70b-versatile", http)
-        await ask([{"role": "user", "content": "Good evening."}])
+        client = BriefClient("http://127.0.0.1", "rehearsal", ("openai/gpt-oss-120b",), http)
+        await client.ask([{"role": "user", "content": "Good evening."}])
 
 
 def _empty_brief(_: httpx.Request) -> httpx.Response:

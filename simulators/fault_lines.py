@@ -18,7 +18,7 @@ Kind: TypeAlias = Literal[
     "refuse connect", "drop", "silent drop", "stall", "mute", "garbage", "error", "close", "slow settings",
     "slow think", "slow tts", "drip", "jitter", "stop without close", "close without stop", "stalled reader",
     "duplicate start", "bad frames", "429", "500", "hang", "slow", "refused", "no upgrade", "no welcome", "no media",
-    "cancel call",
+    "cancel call", "model_not_found", "model_decommissioned", "json_validate_failed",
 ]  # fmt: skip
 
 FOREVER: Final = 1_000_000
@@ -141,6 +141,9 @@ FORMS: Final = (
     Form("twilio", "bad frames", r"bad frames(?: (?P<n>\d+))?", "bad frames 3", read=_read_bad_frames),
     Form("groq", "429", "429", "429", _REQUEST),
     Form("groq", "500", "500", "500", _REQUEST),
+    Form("groq", "model_not_found", "model_not_found", "model_not_found", _REQUEST),
+    Form("groq", "model_decommissioned", "model_decommissioned", "model_decommissioned", _REQUEST),
+    Form("groq", "json_validate_failed", "json_validate_failed", "json_validate_failed", _REQUEST),
     Form("groq", "hang", "hang", "hang", _REQUEST),
     Form("groq", "garbage", "garbage", "garbage", _REQUEST),
     Form("groq", "slow", f"slow {_SECONDS}", "slow 2 s", _REQUEST, read=_read_seconds),

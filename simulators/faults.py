@@ -41,6 +41,9 @@ groq: (`on request K`, `times N` = N requests in a row; otherwise every request)
 
     429                           HTTP 429 with retry-after
     500                           HTTP 500
+    model_not_found               HTTP 404, as for a model that was shut down
+    model_decommissioned          HTTP 400, as for some of them
+    json_validate_failed          HTTP 400, as for a model that did not get to the end of its JSON
     hang                          accepts the request and never answers
     garbage                       HTTP 200, and a body that is not JSON
     slow 2 s                      the answer comes 2 s late
@@ -62,7 +65,10 @@ __all__ = [
     "Step", "StepKind", "Target", "TwilioFaults", "parse_fault", "parse_faults",
 ]  # fmt: skip
 
-GroqAnswer: TypeAlias = Literal["429", "500", "hang", "garbage", "drip", "refused"]
+GroqAnswer: TypeAlias = Literal[
+    "429", "500", "model_not_found", "model_decommissioned", "json_validate_failed", "hang", "garbage", "drip",
+    "refused",
+]  # fmt: skip
 StepKind: TypeAlias = Literal["drop", "silent drop", "stall", "mute", "garbage", "error", "close"]
 
 

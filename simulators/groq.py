@@ -9,7 +9,7 @@ bodies it was sent, for tests. Shapes: https://console.groq.com/docs/api-referen
 import hmac
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -24,16 +24,17 @@ from simulators.extraction import ENTRIES, extract
 from simulators.faults import Fault, FaultPlan
 from simulators.tls import Certificate
 
-MODELS = (
-    "llama-3.1-8b-instant",
-    "llama-3.3-70b-versatile",
-    "meta-llama/llama-4-scout-17b-16e-instruct",
-    "moonshotai/kimi-k2-instruct",
-    "openai/gpt-oss-120b",
-    "openai/gpt-oss-20b",
-)
-SCHEMA_MODELS = re.compile(r"openai/gpt-oss|meta-llama/llama-4|moonshotai/kimi")
+MODELS = ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "openai/gpt-oss-safeguard-20b", "whisper-large-v3")
+"""What is offered in autumn 2026: the llamas have gone (https://console.groq.com/docs/deprecations)."""
+SCHEMA_MODELS = re.compile(r"openai/gpt-oss-(20|120)b")
 """Only these take `json_schema`; the others answer 400: https://console.groq.com/docs/structured-outputs."""
+REASONING_TOKENS = {"low": 400, "medium": 1200, "high": 5000}
+"""What a gpt-oss model may use up before the first word of its answer; it counts in the budget."""
+NO_JSON = "Failed to generate JSON. Please adjust your prompt. See 'failed_generation' for more details."
+DECOMMISSIONED = (
+    "The model `{}` has been decommissioned and is no longer supported. Please refer to "
+    "https://console.groq.com/docs/deprecations for a recommendation on which model to use instead."
+)
 CREATED = 1_733_000_000
 
 
@@ -47,7 +48,11 @@ class GroqError(Exception):
     def response(self, headers: tuple[tuple[str, str], ...] = ()) -> Response:
         """Render the error body."""
         error: dict[str, JSON] = {"message": str(self), "type": self.kind}
-        return json_response(self.status, {"error": error | ({"code": self.code} if self.code else {})}, headers)
+        if self.code:
+            error["code"] = self.code
+        if self.code == "json_validate_failed":
+            error["failed_generation"] = ""
+        return json_response(self.status, {"error": error}, headers)
 
 
 @attrs.frozen
@@ -74,6 +79,19 @@ class ChatRequest:
     messages: tuple[ChatMessage, ...]
     response_format: ResponseFormat | None = None
     stream: bool | None = None
+    reasoning_effort: Literal["none", "default", "low", "medium", "high"] | None = None
+    max_completion_tokens: int | None = None
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether the answer must be JSON."""
+        return self.response_format is not None and self.response_format.type != "text"
+
+    @property
+    def runs_dry(self) -> bool:
+        """Whether the model reasons until its budget is used up, and says nothing."""
+        needs = REASONING_TOKENS.get(self.reasoning_effort or "medium", 0)
+        return "gpt-oss" in self.model and self.max_completion_tokens is not None and self.max_completion_tokens < needs
 
     @property
     def prompt(self) -> str:
@@ -93,11 +111,19 @@ class GroqSimulator:
     retry_after: int = 2
     strict_models: bool = True
     """Refuse `json_schema` from models that do not support it, and unknown models."""
+    offered: Collection[str] = MODELS
+    retired: Collection[str] = ()
+    """Models that are gone: not listed, and answered by 404, as users report it."""
     requests: list[ChatRequest] = attrs.field(factory=list, init=False)
     _plan: FaultPlan = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._plan = FaultPlan(tuple(self.faults))
+
+    @property
+    def available(self) -> tuple[str, ...]:
+        """The models of this account."""
+        return tuple(name for name in self.offered if name not in self.retired)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -116,7 +142,7 @@ class GroqSimulator:
             case "POST", "/openai/v1/chat/completions":
                 return await self._complete(request)
             case "GET", "/openai/v1/models":
-                return json_response(200, {"object": "list", "data": [_render_model(name) for name in MODELS]})
+                return json_response(200, {"object": "list", "data": [_render_model(name) for name in self.available]})
             case method, path:
                 message = f"Unknown request URL: {method} {path}. Please check the URL for typos."
                 raise GroqError(404, message, code="unknown_url")
@@ -139,8 +165,8 @@ class GroqSimulator:
                 message = f"Rate limit reached for model `{chat.model}`. Please try again in {self.retry_after}s."
                 error = GroqError(429, message, "tokens", "rate_limit_exceeded")
                 return error.response((("retry-after", str(self.retry_after)),))
-            case "500":
-                raise GroqError(500, "Internal Server Error", "internal_server_error")
+            case "model_not_found" | "model_decommissioned" | "json_validate_failed" | "500":
+                raise _refusal(faults.answer, chat.model)
             case "garbage":
                 return Response(200, b'{"id":"chatcmpl-0","choices":[{"index":0,"message":{"role":"assi')
             case "drip":
@@ -153,16 +179,19 @@ class GroqSimulator:
 
     def _render_completion(self, chat: ChatRequest) -> dict[str, JSON]:
         self._check_model(chat)
-        content = _write(chat)
+        if chat.runs_dry and chat.wants_json:
+            raise _refusal("json_validate_failed", chat.model)
+        content = "" if chat.runs_dry else _write(chat)
         usage = {"prompt_tokens": len(chat.prompt) // 4, "completion_tokens": len(content) // 4}
         times = {"queue_time": 0.001, "prompt_time": 0.01, "completion_time": self.latency}
         message: dict[str, JSON] = {"role": "assistant", "content": content}
+        finish = "length" if chat.runs_dry else "stop"
         return {
             "id": f"chatcmpl-{len(self.requests):032x}",
             "object": "chat.completion",
             "created": int(time.time()),
             "model": chat.model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
             "usage": {**usage, "total_tokens": sum(usage.values()), **times, "total_time": 0.01 + self.latency},
             "system_fingerprint": "fp_simulated",
             "x_groq": {"id": f"req_{len(self.requests):026d}"},
@@ -171,9 +200,8 @@ class GroqSimulator:
     def _check_model(self, chat: ChatRequest) -> None:
         if not self.strict_models:
             return
-        if chat.model not in MODELS:
-            message = f"The model `{chat.model}` does not exist or you do not have access to it."
-            raise GroqError(404, message, code="model_not_found")
+        if chat.model not in self.available:
+            raise _refusal("model_not_found", chat.model)
         wanted = chat.response_format.type if chat.response_format else "text"
         if wanted == "json_schema" and not SCHEMA_MODELS.match(chat.model):
             raise GroqError(400, "This model does not support response format `json_schema`.")
@@ -182,6 +210,19 @@ class GroqSimulator:
                 "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
             )
             raise GroqError(400, message)
+
+
+def _refusal(code: str, model: str) -> GroqError:
+    """Return an error as users report it."""
+    match code:
+        case "model_not_found":
+            return GroqError(404, f"The model `{model}` does not exist or you do not have access to it.", code=code)
+        case "model_decommissioned":
+            return GroqError(400, DECOMMISSIONED.format(model), code=code)
+        case "json_validate_failed":
+            return GroqError(400, NO_JSON, code=code)
+        case _:
+            return GroqError(500, "Internal Server Error", "internal_server_error")
 
 
 def _read_chat(body: bytes) -> ChatRequest:
@@ -198,8 +239,7 @@ def _read_chat(body: bytes) -> ChatRequest:
 
 def _write(chat: ChatRequest) -> str:
     note = extract("\n".join(message.content for message in chat.messages if message.role == "user"))
-    wants_json = chat.response_format is not None and chat.response_format.type != "text"
-    if not wants_json and "json" not in chat.prompt.casefold():
+    if not chat.wants_json and "json" not in chat.prompt.casefold():
         return note["summary"]
     return orjson.dumps({name: note.get(name, "") for name in _names(chat)}).decode()
 
@@ -236,6 +276,8 @@ async def serve_groq(
     latency: float = 0.3,
     api_key: str | None = None,
     certificate: Certificate | None = None,
+    offered: Collection[str] = MODELS,
+    retired: Collection[str] = (),
     shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -243,7 +285,7 @@ async def serve_groq(
     if FaultPlan(tuple(faults)).for_request(1).answer == "refused":
         await _refuse(host, port, shutdown, task_status)
         return
-    app = GroqSimulator(faults, latency=latency, api_key=api_key)
+    app = GroqSimulator(faults, latency=latency, api_key=api_key, offered=offered, retired=retired)
     serve = partial(serve_app, app, host=host, port=port, certificate=certificate)
     await serve(shutdown=shutdown, task_status=task_status)
 

@@ -16,7 +16,17 @@ from rich.console import Console
 
 ROOT = Path(__file__).parent.parent
 COPIED = ("actors", "agents", "demo", "protocol", "simulators", "store", "tests", "web")
-FILES = ("cli.py", "server.py", "setting_values.py", "settings.py", "pyproject.toml", ".env.example")
+FILES = (
+    "cli.py",
+    "server.py",
+    "model_settings.py",
+    "model_values.py",
+    "setting_reader.py",
+    "setting_values.py",
+    "settings.py",
+    "pyproject.toml",
+    ".env.example",
+)
 
 
 @attrs.frozen

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import attrs
 import pytest
 
 import settings
@@ -23,7 +24,7 @@ HERE: Mapping[str, str] = {
     "API_TOKEN": "",
 }
 """Everything on this machine, as with the simulators."""
-VARIABLES = [value for value in vars(settings).values() if isinstance(value, settings.Variable)]
+VARIABLES = settings.VARIABLES
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 
 
@@ -276,7 +277,7 @@ def test_a_malformed_secret_is_not_repeated_back() -> None:
 
 
 def test_every_variable_has_its_field() -> None:
-    assert {variable.name.lower() for variable in VARIABLES} == set(Settings.__annotations__)
+    assert {variable.name.lower() for variable in VARIABLES} == set(attrs.fields_dict(Settings))
 
 
 def test_the_example_file_names_every_variable_with_its_example() -> None:

@@ -24,17 +24,27 @@ from actors.agent_session import Connect
 from actors.agent_wire import AgentWire
 from actors.errors import AgentUnavailable
 from actors.policy import CallPolicy
-from actors.settings_form import SettingsForm, VoiceAgentOptions
+from actors.settings_form import Offered, SettingsForm, VoiceAgentOptions
 from protocol import deepgram
 from protocol.errors import RemoteProtocolError
 from settings import Settings
 from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.spill import SpillingRecords
-from web.clips import ClipRefused, Studio
+from web.agent_options import options_of
+from web.clips import ClipRefused
 from web.connect import open_socket, voice_agent_connector
 from web.media import PATH
-from web.services import make_folder, records_of, roster_of
+from web.offered import (
+    NotTold,
+    ask_summary_models,
+    ask_think_models,
+    missing_summary,
+    missing_think,
+    summary_setting,
+    wanted_of,
+)
+from web.services import brief_client_of, make_folder, records_of, roster_of, studio_of, voices_of
 from web.signatures import SIGNATURE, TwilioSignatures
 from web.telephony import refusal_of, twilio_client
 
@@ -63,23 +73,58 @@ async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Findin
             await wire.send(opening)
             await wire.receive_until(deepgram.SettingsApplied)
     except AgentUnavailable as exc:
-        unmendable = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL and the agents' voices."
-        fix = "Try again, and check the network and DEEPGRAM_AGENT_URL." if exc.retryable else unmendable
-        return Finding(subject, well=False, says=exc.reason, fix=fix)
+        return Finding(subject, well=False, says=exc.reason, fix=_session_fix(exc))
     except RemoteProtocolError as exc:
         return Finding(subject, well=False, says=exc.reason, fix="Check DEEPGRAM_AGENT_URL.")
     return Finding(subject, well=True, says="opened a session and took the first agent's settings")
 
 
+_SESSION_FIXES = (
+    ("listen", "Check the LISTEN_* settings: LISTEN_MODEL and LISTEN_LANGUAGE first."),
+    ("think", "Check the THINK_* settings: THINK_PROVIDER, THINK_MODEL and THINK_FALLBACK first."),
+    ("speak", "Check the voices: *_VOICE_MODEL, SPEAK_FALLBACK and SPEAK_SPEED."),
+    ("401", "Check DEEPGRAM_API_KEY."),
+    ("403", "Check DEEPGRAM_API_KEY: it may not use the Voice Agent API."),
+    ("404", "Check DEEPGRAM_AGENT_URL."),
+)
+"""What to mend, by a word of the reason for which a session was refused."""
+
+
+def _session_fix(refused: AgentUnavailable) -> str:
+    passing = "Try again, and check the network and DEEPGRAM_AGENT_URL."
+    lasting = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL, and the LISTEN_*, THINK_* and voice settings."
+    named = (fix for word, fix in _SESSION_FIXES if word in refused.reason.lower())
+    return next(named, passing if refused.retryable else lasting)
+
+
+async def check_think_models(settings: Settings, http: httpx.AsyncClient) -> Finding:
+    """Ask Deepgram whether it has the LLMs that our agents may think with."""
+    subject, wanted, offered = "Think models", wanted_of(settings, roster_of(settings)), Offered()
+    try:
+        offered.think = await ask_think_models(settings, http)
+    except NotTold as why:
+        if why.status == httpx.codes.NOT_FOUND:
+            return Finding(subject, well=True, says="this Deepgram does not list its models")
+        is_ours = why.status in {401, 403}
+        fix = "Check DEEPGRAM_API_KEY." if is_ours else "Check the network and DEEPGRAM_AGENT_URL."
+        return Finding(subject, well=False, says=why.reason, fix=fix)
+    missing = missing_think(wanted, offered)
+    if missing:
+        settings_named = dict.fromkeys(each.setting for each in wanted if not offered.has(each.model))
+        return Finding(subject, well=False, says=missing, fix=f"Change {' and '.join(settings_named)}.")
+    names = dict.fromkeys(str(each.model) for each in wanted)
+    return Finding(subject, well=True, says=f"has {', '.join(names)}")
+
+
 async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
     """Have the filler for a silence spoken in the voice of each agent."""
     subject = "Fillers"
-    studio = Studio(settings.deepgram_speak_url, settings.deepgram_api_key, http)
-    for voice in dict.fromkeys(agent.voice for agent in roster_of(settings).agents.values()):
+    studio = studio_of(settings, http)
+    for voice in voices_of(roster_of(settings)):
         try:
             await studio.speak(voice, CallPolicy().filler)
         except ClipRefused as exc:
-            fix = "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the agents' voices."
+            fix = "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the voices (*_VOICE_MODEL)."
             return Finding(subject, well=False, says=f"{voice}: {exc}", fix=fix)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             fix = "Check the network and DEEPGRAM_SPEAK_URL."
@@ -106,23 +151,23 @@ async def check_records(settings: Settings) -> Finding:
 
 
 async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
-    """Ask Groq whether it has our model."""
-    subject = "Groq"
-    if settings.groq_api_key is None:
+    """Ask Groq, or what is there instead, whether it has the models that write Briefs."""
+    subject = "Groq" if settings.summary_url is None else "Briefs"
+    client = brief_client_of(settings, http)
+    if client is None:
         return Finding(subject, well=True, says="not used: Briefs are made from the facts of the call")
-    url = f"{settings.groq_base_url.removesuffix('/openai/v1')}/openai/v1/models"
+    key, url = ("GROQ_API_KEY", "GROQ_BASE_URL") if settings.summary_url is None else ("SUMMARY_API_KEY", "SUMMARY_URL")
     try:
-        answer = await http.get(url, headers={"Authorization": f"Bearer {settings.groq_api_key}"})
-        models = [model["id"] for model in answer.json()["data"]] if answer.is_success else []
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
-        return Finding(subject, well=False, says=type(exc).__name__, fix="Check the network and GROQ_BASE_URL.")
-    if not answer.is_success:
-        is_ours = answer.status_code in {401, 403}
-        fix = "Check GROQ_API_KEY." if is_ours else "Try again, and check GROQ_BASE_URL."
-        return Finding(subject, well=False, says=f"HTTP {answer.status_code}", fix=fix)
-    if settings.groq_llm not in models:
-        return Finding(subject, well=False, says=f"has no model {settings.groq_llm}", fix="Change GROQ_LLM.")
-    return Finding(subject, well=True, says=f"has {settings.groq_llm}")
+        client.offered = await ask_summary_models(client)
+    except NotTold as why:
+        fix = f"Try again, and check {url}." if why.status else f"Check the network and {url}."
+        fix = f"Check {key}." if why.status in {401, 403} else fix
+        return Finding(subject, well=False, says=why.reason, fix=fix)
+    setting = summary_setting(settings)
+    missing = missing_summary(setting, client)
+    if missing:
+        return Finding(subject, well=False, says=missing, fix=f"Change {setting}.")
+    return Finding(subject, well=True, says=f"has {', '.join(client.models)}")
 
 
 async def check_twilio(settings: Settings, client: Client) -> Finding:
@@ -236,8 +281,7 @@ async def _within(subject: str, check: Callable[[], Awaitable[Finding]]) -> Find
 def first_settings(settings: Settings) -> deepgram.Settings:
     """Return what a session of the first agent is opened with."""
     roster = roster_of(settings)
-    options = VoiceAgentOptions(settings.listen_model, settings.think_provider, settings.think_model)
-    return SettingsForm("check", options).fresh(roster.agents[roster.first], None)
+    return SettingsForm("check", VoiceAgentOptions(options_of(settings))).fresh(roster.agents[roster.first], None)
 
 
 async def check_everything(settings: Settings) -> Sequence[Finding]:
@@ -253,6 +297,7 @@ async def check_everything(settings: Settings) -> Sequence[Finding]:
     async with httpx.AsyncClient(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
         client = twilio_client(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http)
         nursery.start_soon(note, "Deepgram", partial(check_deepgram, connect, first_settings(settings)))
+        nursery.start_soon(note, "Think models", partial(check_think_models, settings, http))
         nursery.start_soon(note, "Fillers", partial(check_fillers, settings, http))
         nursery.start_soon(note, "Records", partial(check_records, settings))
         nursery.start_soon(note, "Groq", partial(check_groq, settings, http))

@@ -1,10 +1,11 @@
-"""The announcement tapes: fetches the filler in the voice of each agent, once, from Deepgram's speak API.
+"""Clips of the filler for a silence: fetched once in the voice of each agent, from Deepgram's text-to-speech API.
 
 `fetch_clips` fills a `ClipBook`, all voices side by side. It owns no connection, keeps nobody waiting, and never raises
 for what the service does: a voice that could not be fetched is logged and left out, and the switchboard does without
 (another voice's clip, or Twilio's own). `keep_fetching` asks again.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -29,29 +30,33 @@ _HEADERS = (b"RIFF", b"OggS", b"ID3", b"fLaC")
 _log = structlog.stdlib.get_logger()
 
 
+def speak_url(url: str, voice: str) -> str:
+    """Return where a voice speaks: Flux has an address of its own, beside that of Aura.
+
+    https://developers.deepgram.com/reference/text-to-speech-api/flux/speak
+    """
+    version = "v2" if voice.startswith("flux-") else "v1"
+    return re.sub(r"/v[12](/speak/?)$", rf"/{version}\1", url)
+
+
 class ClipRefused(Exception):
     """What came is no clip; the message says why."""
 
 
-async def keep_fetching(
-    book: ClipBook, voices: Sequence[str], text: str, *, url: str, api_key: str, http: httpx.AsyncClient
-) -> None:
+async def keep_fetching(book: ClipBook, voices: Sequence[str], text: str, studio: "Studio") -> None:
     """Fetch clips until there is one in each of `voices`, asking ever less often for what is missing."""
     pause = FIRST_PAUSE
     while True:
         missing = [voice for voice in voices if voice not in book]
-        await fetch_clips(book, missing, text, url=url, api_key=api_key, http=http)
+        await fetch_clips(book, missing, text, studio)
         if all(voice in book for voice in voices):
             return
         await trio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def fetch_clips(
-    book: ClipBook, voices: Iterable[str], text: str, *, url: str, api_key: str, http: httpx.AsyncClient
-) -> None:
-    """Put `text` in each of `voices` on the book, as far as `url` gives it."""
-    studio = Studio(url, api_key, http)
+async def fetch_clips(book: ClipBook, voices: Iterable[str], text: str, studio: "Studio") -> None:
+    """Put `text` in each of `voices` on the book, as far as the studio gives it."""
     async with trio.open_nursery() as nursery:
         for voice in dict.fromkeys(voices):
             nursery.start_soon(studio.record, book, voice, text)
@@ -59,11 +64,16 @@ async def fetch_clips(
 
 @attrs.frozen
 class Studio:
-    """Where speech is made. The request: https://developers.deepgram.com/reference/text-to-speech/speak-request."""
+    """Where speech is made. The request: https://developers.deepgram.com/reference/text-to-speech/speak-request.
+
+    `speed` and `mip_opt_out` are as in the settings; Flux has no speed here.
+    """
 
     url: str
     api_key: str = attrs.field(repr=False)
     http: httpx.AsyncClient
+    speed: float | None = None
+    mip_opt_out: bool = False
 
     async def record(self, book: ClipBook, voice: str, text: str) -> None:
         """Put one clip on the book, or say why there is none."""
@@ -84,7 +94,12 @@ class Studio:
 
         Raises: `ClipRefused`; `httpx.HTTPError`, `httpx.InvalidURL`.
         """
-        address = httpx.URL(self.url).copy_merge_params({"model": voice, **FORMAT})
+        asked = {"model": voice, **FORMAT}
+        if self.speed is not None and not voice.startswith("flux-"):
+            asked["speed"] = f"{self.speed:g}"
+        if self.mip_opt_out:
+            asked["mip_opt_out"] = "true"
+        address = httpx.URL(speak_url(self.url, voice)).copy_merge_params(asked)
         headers = {"Authorization": f"Token {self.api_key}", "Accept-Encoding": "identity"}
         async with self.http.stream("POST", address, json={"text": text}, headers=headers) as response:
             if response.status_code != httpx.codes.OK:

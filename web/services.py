@@ -9,6 +9,7 @@ that is away is no failure, and neither is a service that gives no clips.
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -21,10 +22,10 @@ from actors.call import CallServices
 from actors.clips import ClipBook
 from actors.journal import Entry, ignore
 from actors.policy import CallPolicy, SummaryMode
-from actors.settings_form import VoiceAgentOptions
-from actors.summarizer import AskBrief
+from actors.settings_form import Offered, VoiceAgentOptions
 from actors.supervision import Crashed, guard
 from agents.roster import Roster, default_roster
+from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints
@@ -32,10 +33,12 @@ from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
-from web.clips import keep_fetching
+from web.agent_options import options_of, refuse_options
+from web.brief_client import GROQ_PATH, BriefClient
+from web.clips import Studio, keep_fetching
 from web.collector import find_trim, giving_back
 from web.connect import voice_agent_connector
-from web.groq_brief import groq_brief
+from web.offered import keep_asking, wanted_of
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
 from web.resolver import Resolver, resolving
 from web.telephony import Line, TwilioLine, twilio_client
@@ -61,7 +64,7 @@ class Opened:
 
 
 def roster_of(settings: Settings) -> Roster:
-    """Load the shipped agents with the voices of the settings.
+    """Load the shipped agents with the voices of the settings, and see whether their options can work.
 
     Raises: `RosterError`.
     """
@@ -70,7 +73,9 @@ def roster_of(settings: Settings) -> Roster:
         "advisor": settings.advisor_voice_model,
         "closer": settings.closer_voice_model,
     }
-    return default_roster(voices=voices, human=bool(settings.person))
+    roster = default_roster(voices=voices, human=bool(settings.person))
+    refuse_options(roster, VoiceAgentOptions(options_of(settings)))
+    return roster
 
 
 def records_of(settings: Settings) -> CallRecords:
@@ -163,6 +168,18 @@ def policy_of(settings: Settings) -> CallPolicy:
     )
 
 
+def voices_of(roster: Roster) -> tuple[str, ...]:
+    """Return the agents' voices that Deepgram has itself, each once: only those can speak a clip."""
+    voices = dict.fromkeys(agent.voice for agent in roster.agents.values())
+    return tuple(voice for voice in voices if not voice.startswith(CARTESIA))
+
+
+def studio_of(settings: Settings, http: httpx.AsyncClient) -> Studio:
+    """Return where the fillers are spoken."""
+    speed, opts_out = settings.speak_speed, settings.mip_opt_out
+    return Studio(settings.deepgram_speak_url, settings.deepgram_api_key, http, speed, opts_out)
+
+
 @asynccontextmanager
 async def fetching(
     book: ClipBook, voices: Sequence[str], settings: Settings, http: httpx.AsyncClient
@@ -170,26 +187,34 @@ async def fetching(
     """Fetch the clips in the background, for as long as the `async with` lasts."""
 
     async def fetch() -> None:
-        await keep_fetching(
-            book,
-            voices,
-            CallPolicy().filler,
-            url=settings.deepgram_speak_url,
-            api_key=settings.deepgram_api_key,
-            http=http,
-        )
+        await keep_fetching(book, voices, CallPolicy().filler, studio_of(settings, http))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_fetch_unharmed, fetch)
+        nursery.start_soon(_unharmed, fetch, "clips_crashed")
         yield
         nursery.cancel_scope.cancel(reason="the server has closed")
 
 
-async def _fetch_unharmed(fetch: Callable[[], Awaitable[None]]) -> None:
-    """Let no bug in fetching end the server: calls do without clips."""
-    ended = await guard(fetch)
+async def _unharmed(run: Callable[[], Awaitable[None]], crashed: str) -> None:
+    """Let no bug in what runs beside the calls end the server: calls do without it."""
+    ended = await guard(run)
     if isinstance(ended, Crashed):
-        _log.error("clips_crashed", error=ended.reason)
+        _log.error(crashed, error=ended.reason)
+
+
+@asynccontextmanager
+async def asking(
+    settings: Settings, roster: Roster, offered: Offered, http: httpx.AsyncClient
+) -> AsyncIterator[BriefClient | None]:
+    """Ask in the background which models there are, for as long as the `async with` lasts; yield what writes Briefs."""
+    briefs = brief_client_of(settings, http)
+    if briefs is None:
+        _log.warning("groq_not_configured", brief="made from the facts of the call")
+    ask = partial(keep_asking, settings, wanted_of(settings, roster), offered, briefs, http)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_unharmed, ask, "models_crashed")
+        yield briefs
+        nursery.cancel_scope.cancel(reason="the server has closed")
 
 
 def holes_of(settings: Settings) -> Holes:
@@ -226,7 +251,8 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     if isinstance(records, FileRecords):
         make_folder(records.folder, "DATABASE_URL")
     checkpoints = checkpoints_of(records)
-    clips, voices = ClipBook(), [agent.voice for agent in roster.agents.values()]
+    clips, voices = ClipBook(), voices_of(roster)
+    voice_agent = VoiceAgentOptions(options_of(settings))
     async with (
         resolving(Resolver()),
         giving_back(find_trim()),
@@ -234,6 +260,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
         checkpointing(checkpoints),
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
         fetching(clips, voices, settings, http),
+        asking(settings, roster, voice_agent.offered, http) as briefs,
     ):
         client = twilio_client(
             settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng
@@ -243,11 +270,11 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
         services = CallServices(
             roster=roster,
             connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),
-            ask_brief=_ask_brief(settings, http),
+            ask_brief=briefs.ask if briefs is not None else None,
             line=line,
             records=records,
             policy=policy_of(settings),
-            voice_agent=VoiceAgentOptions(settings.listen_model, settings.think_provider, settings.think_model),
+            voice_agent=voice_agent,
             recordings=settings.recordings_dir,
             observe=observe,
             clips=clips,
@@ -258,8 +285,10 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
         yield Opened(services, line, holes)
 
 
-def _ask_brief(settings: Settings, http: httpx.AsyncClient) -> AskBrief | None:
-    if settings.groq_api_key is None:
-        _log.warning("groq_not_configured", brief="made from the facts of the call")
+def brief_client_of(settings: Settings, http: httpx.AsyncClient) -> BriefClient | None:
+    """Return the client for the LLM that writes Briefs; None where the settings name none."""
+    if settings.summary_url is None and settings.summary_key is None:
         return None
-    return groq_brief(settings.groq_api_key, settings.groq_base_url, settings.groq_llm, http)
+    groq = f"{settings.groq_base_url.removesuffix(GROQ_PATH)}{GROQ_PATH}"
+    models = settings.summary_model or settings.groq_llm
+    return BriefClient(settings.summary_url or groq, settings.summary_key, models, http)

@@ -92,6 +92,7 @@ from protocol.deepgram.settings import (
     build_settings,
     listen_with,
     speak_with,
+    think_with,
 )
 from protocol.deepgram.strict import (
     decode_client,
@@ -180,4 +181,5 @@ __all__ = [
     "is_retryable",
     "listen_with",
     "speak_with",
+    "think_with",
 ]

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from protocol.deepgram.messages import ClientMessage, UpdateListen, UpdateSpeak, UpdateThink
 from protocol.deepgram.settings import (
+    HIGHEST_TEMPERATURE,
+    TEMPERATURE_LIMITS,
     AgentSettings,
     AudioInput,
     AudioOutput,
@@ -31,7 +33,6 @@ FLUX_VOICE_RATES: Mapping[str, frozenset[int]] = {
     "mulaw": frozenset({8000, 16000}),
     "alaw": frozenset({8000, 16000}),
 }
-TEMPERATURE_LIMITS: Mapping[str, float] = {"anthropic": 1.0}  # 2.0 for the others
 NEEDS_ENDPOINT = frozenset({"groq", "aws_bedrock"})
 VOICE_NEEDS_ENDPOINT = frozenset({"open_ai", "eleven_labs", "aws_polly"})
 DEFAULT_VOICE = SpeakProvider("deepgram", "flux-kit-en", "v2")
@@ -145,7 +146,7 @@ def _thinks(chain: Iterable[Think]) -> Iterator[str]:
             yield f"agent.think - model not available: {provider.type} needs an endpoint"
         if provider.model is None and think.endpoint is None:
             yield "agent.think.provider.model: is missing"
-        limit = TEMPERATURE_LIMITS.get(provider.type, 2.0)
+        limit = TEMPERATURE_LIMITS.get(provider.type, HIGHEST_TEMPERATURE)
         if provider.temperature is not None and not 0.0 <= provider.temperature <= limit:
             yield f"agent.think.provider.temperature: 0 to {limit}"
         if isinstance(think.context_length, int) and think.context_length < 2:

@@ -5,6 +5,7 @@ left at its default is not sent, because the service refuses keys it does not kn
 `build_settings` fills the form for a telephone call.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -210,14 +211,85 @@ TELEPHONE = Audio(AudioInput("mulaw", SAMPLE_RATE), AudioOutput("mulaw", SAMPLE_
 """What Twilio speaks, so that nothing is transcoded on the way."""
 
 
-def listen_with(model: str) -> Listen:
-    """Order Deepgram's recogniser; Flux needs to be asked for as v2."""
-    return Listen(ListenProvider("deepgram", version=_version(model), model=model))
+FLUENT_FLUX = "flux-general-multi"
+"""The one model of Flux's that takes languages."""
+TAKES_REASONING = frozenset({"open_ai", "groq", "deepgram"})
+TEMPERATURE_LIMITS: Mapping[str, float] = {"anthropic": 1.0}
+HIGHEST_TEMPERATURE = 2.0
+CARTESIA = "cartesia/"
 
 
-def speak_with(voice: str) -> Speak:
-    """Order one of Deepgram's voices; version and family of voices change together."""
-    return Speak(SpeakProvider("deepgram", version=_version(voice), model=voice))
+def listen_with(
+    model: str,
+    *,
+    language: Sequence[str] = (),
+    keyterms: Sequence[str] = (),
+    eot_threshold: float | None = None,
+    eager_eot_threshold: float | None = None,
+    eot_timeout_ms: int | None = None,
+) -> Listen:
+    """Order Deepgram's recogniser; Flux needs to be asked for as v2. A key that the model does not have is left out.
+
+    Nova has a language; Flux finds the ends of turns, and its model of many languages takes them as hints.
+    """
+    if _version(model) is None:
+        spoken = language[0] if language else None
+        return Listen(ListenProvider("deepgram", model=model, language=spoken, keyterms=tuple(keyterms)))
+    provider = ListenProvider(
+        "deepgram",
+        version=_version(model),
+        model=model,
+        keyterms=tuple(keyterms),
+        language_hints=tuple(language) if model == FLUENT_FLUX else (),
+        eot_threshold=eot_threshold,
+        eager_eot_threshold=eager_eot_threshold,
+        eot_timeout_ms=eot_timeout_ms,
+    )
+    return Listen(provider)
+
+
+def think_with(
+    provider: str,
+    model: str,
+    *,
+    endpoint: Endpoint | None = None,
+    temperature: float | None = None,
+    reasoning_mode: str | None = None,
+) -> Think:
+    """Order a language model, with the options that its provider takes; without a mode it reasons as little as it can.
+
+    The prompt and the functions are `build_settings`' to fill in.
+    """
+    limit = TEMPERATURE_LIMITS.get(provider, HIGHEST_TEMPERATURE)
+    chosen = ThinkProvider(
+        provider,
+        None if provider == "google" and endpoint is not None else model,  # the URL names it
+        temperature=None if temperature is None else min(temperature, limit),
+        reasoning_mode=_reasoning(provider, model, reasoning_mode),
+    )
+    return Think(chosen, endpoint=endpoint)
+
+
+def _reasoning(provider: str, model: str, wanted: str | None) -> str | None:
+    """Return the mode to ask for: as wanted, or the one that keeps a caller waiting least; None where there is none."""
+    bare = model.rpartition("/")[2]
+    if provider not in TAKES_REASONING or bare.endswith("-chat-latest") or bare.startswith(("gpt-3", "gpt-4")):
+        return None
+    if wanted is not None or provider == "deepgram":
+        return wanted
+    if bare.startswith("gpt-oss"):
+        return "low"
+    if re.fullmatch(r"gpt-5\.[0-9]+(-mini|-nano)?", bare):
+        return "none"
+    return "minimal" if re.fullmatch(r"gpt-5(-mini|-nano)?", bare) else None
+
+
+def speak_with(voice: str, speed: float | None = None) -> Speak:
+    """Order a voice: one of Deepgram's, of which version and family change together, or cartesia/MODEL/VOICE."""
+    if voice.startswith(CARTESIA):
+        _, model, name = voice.split("/", 2)
+        return Speak(SpeakProvider("cartesia", model_id=model, voice={"mode": "id", "id": name}))
+    return Speak(SpeakProvider("deepgram", version=_version(voice), model=voice, speed=speed))
 
 
 def _version(model: str) -> str | None:
@@ -227,22 +299,24 @@ def _version(model: str) -> str | None:
 def build_settings(
     *,
     prompt: str,
-    listen_model: str,
-    think_provider: str,
-    think_model: str,
-    voice: str,
+    listen: Listen,
+    think: Sequence[Think],
+    speak: Sequence[Speak],
     functions: Sequence[FunctionDefinition],
     greeting: str | None,
     context: Sequence[History] = (),
     tags: Sequence[str] = (),
-    think_endpoint: Endpoint | None = None,
+    mip_opt_out: bool = False,
 ) -> Settings:
-    """Order a session for a telephone call; no greeting means that the agent waits to be spoken to."""
+    """Order a session for a telephone call; no greeting means that the agent waits to be spoken to.
+
+    `think` and `speak` are in the order of preference: the service takes the next one where one fails.
+    """
     agent = AgentSettings(
         context=Context(tuple(context)) if context else None,
-        listen=listen_with(listen_model),
-        think=(Think(ThinkProvider(think_provider, think_model), prompt, tuple(functions), think_endpoint),),
-        speak=(speak_with(voice),),
+        listen=listen,
+        think=tuple(attrs.evolve(each, prompt=prompt, functions=tuple(functions)) for each in think),
+        speak=tuple(speak),
         greeting=greeting or None,
     )
-    return Settings(TELEPHONE, agent, tags=tuple(tags))
+    return Settings(TELEPHONE, agent, tags=tuple(tags), mip_opt_out=mip_opt_out)

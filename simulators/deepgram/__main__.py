@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{problem}\n")
         return 2
     plan = FaultPlan((*scenario.faults, *extra))
-    knobs = DeepgramKnobs(speed=options.speed, slice_ms=options.slice_ms)
+    knobs = DeepgramKnobs(speed=options.speed, slice_ms=options.slice_ms, retired=frozenset(options.retire))
     try:
         trio.run(serve, scenario, plan, knobs, options)
     except* KeyboardInterrupt:
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8092, help="0 takes a free one")
     parser.add_argument("--api-key", help="the only key that is let in; without it any is")
     parser.add_argument("--fault", action="append", default=[], help="such as 'drop after 8 s'; may be repeated")
+    parser.add_argument("--retire", action="append", default=[], metavar="MODEL", help="an LLM that is gone")
     parser.add_argument("--speed", type=float, default=2.0, help="agent audio: so many times real time")
     parser.add_argument("--slice-ms", type=int, default=20, help="agent audio: length of one message")
     return parser

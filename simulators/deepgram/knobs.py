@@ -81,6 +81,8 @@ class DeepgramKnobs:
     injection_refusal: str | None = "Agent is speaking"
     """`InjectionRefused.message`; None sends only the `INJECT_AGENT_MESSAGE_DURING_…` warning."""
 
+    retired: frozenset[str] = frozenset()
+    """LLMs that are gone: not listed any more, and settings that name one are refused."""
     think_failures: int = attrs.field(default=0, validator=ge(0))
     """Entries of `agent.think` that fail in every turn: warnings, then `FAILED_TO_THINK`."""
     speak_failures: int = attrs.field(default=0, validator=ge(0))

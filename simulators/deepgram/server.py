@@ -16,6 +16,7 @@ from trio_websocket import WebSocketRequest, wrap_server_stream
 
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
+from simulators.deepgram.models import answer_plain_request
 from simulators.deepgram.session import converse, utterances_of
 from simulators.faults import FaultPlan
 from simulators.scenario import Scenario
@@ -61,11 +62,15 @@ class VoiceAgentService:
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve one TCP connection; whatever its client does ends it at worst."""
-        self._connections += 1
-        connection = self._connections
         try:
-            async with separate_reader() as reader:
-                await self._handle(stream, connection, reader)
+            upgrade: trio.abc.Stream | None = None
+            with trio.move_on_after(HANDSHAKE_SECONDS):
+                upgrade = await answer_plain_request(stream, self._api_key, self._knobs.retired)
+            if upgrade is not None:
+                self._connections += 1
+                connection = self._connections
+                async with separate_reader() as reader:
+                    await self._handle(upgrade, connection, reader)
         except* PEER_ERRORS:
             pass  # it is gone
         await trio.aclose_forcefully(stream)

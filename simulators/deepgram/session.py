@@ -35,6 +35,7 @@ from simulators.deepgram.ear import make_ear
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver
 from simulators.deepgram.log import ExchangeLog
+from simulators.deepgram.models import NOT_AVAILABLE, asks_for_retired
 from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.pen import ConnectionLog
 from simulators.deepgram.thinker import Thinker
@@ -131,9 +132,13 @@ class Session:
     async def _take(self, frame: str | bytes) -> ClientMessage:
         """Read one frame by the rules; breaking them ends the session."""
         try:
-            return self._line.dialogue.receive(frame)
+            message = self._line.dialogue.receive(frame)
+            if asks_for_retired(message, self._knobs.retired):
+                raise RemoteProtocolError(NOT_AVAILABLE, str(frame), code="INVALID_SETTINGS")  # noqa: TRY301 - as if unread
         except RemoteProtocolError as error:
             refusal = error
+        else:
+            return message
         code = str(refusal.code)
         self._log.rejected(code, refusal.reason, refusal.excerpt)
         await self._line.fail(code, UNPARSABLE_TEXT if code == UNPARSABLE else refusal.reason)

@@ -1,9 +1,9 @@
 """Deepgram's text-to-speech, simulated: one text in, its audio out, over plain HTTP.
 
-`SpeakSimulator` is an ASGI app that answers `POST /v1/speak` with the same speech its Voice Agent twin speaks, as bare
-mu-law or 16-bit linear audio, and refuses what the service refuses in the service's words: key, parameters, body. What
-the service can do and this cannot (compressed formats, containers, texts behind a URL) is refused with a 400 that says
-so. It keeps `requests` for tests.
+`SpeakSimulator` is an ASGI app that answers `POST /v1/speak` (Aura) and `POST /v2/speak` (Flux) with the same speech
+its Voice Agent twin speaks, as bare mu-law or 16-bit linear audio, and refuses what the service refuses in the
+service's words: key, parameters, body. What the service can do and this cannot (compressed formats, containers, texts
+behind a URL) is refused with a 400 that says so. It keeps `requests` for tests.
 
 Request: https://developers.deepgram.com/reference/text-to-speech/speak-request. Refusals:
 https://developers.deepgram.com/docs/errors, and `UNSUPPORTED_AUDIO_FORMAT` as it was seen live
@@ -25,7 +25,8 @@ from simulators.deepgram.formats import AudioFormat
 from simulators.speech import synthesise
 from simulators.tls import Certificate
 
-PATH = "/v1/speak"
+PATHS = {"/v1/speak": "aura-", "/v2/speak": "flux-"}
+"""Where each family of voices speaks: neither address has the other's (openapi of the service, `/v2/speak`)."""
 MAX_CHARACTERS = 2000
 MAX_BODY_BYTES = 2 * 1024 * 1024
 RATES: Mapping[str, tuple[int, ...]] = {
@@ -82,10 +83,11 @@ class SpeakSimulator:
 
     async def _speak(self, request: Request, headers: tuple[tuple[str, str], ...]) -> Response:
         await trio.lowlevel.checkpoint()
-        if (request.method, request.path.rstrip("/")) != ("POST", PATH):
+        family = PATHS.get(request.path.rstrip("/"))
+        if request.method != "POST" or family is None:
             raise SpeakError(404, "NOT_FOUND", f"No such resource: {request.method} {request.path}")
         self._authenticate(request)
-        asked = SpeakRequest(_read_text(request), _read_voice(request), _read_format(request))
+        asked = SpeakRequest(_read_text(request), _read_voice(request, family), _read_format(request))
         self.requests.append(asked)
         await trio.sleep(self.latency)
         audio = asked.format.from_telephone(synthesise(asked.text, asked.voice).audio)
@@ -107,9 +109,9 @@ class SpeakSimulator:
             raise SpeakError(401, "INVALID_AUTH", "Invalid credentials.")
 
 
-def _read_voice(request: Request) -> str:
+def _read_voice(request: Request, family: str) -> str:
     voice = dict(request.query).get("model", "aura-asteria-en")
-    if not voice.startswith("aura-"):
+    if not voice.startswith(family):
         raise SpeakError(400, "Bad Request", "Bad Request: No such model/language/tier combination found.")
     return voice
 

@@ -5,6 +5,7 @@ import pytest
 
 from actors.settings_form import SettingsForm, VoiceAgentOptions
 from agents.brief import Brief
+from agents.options import AgentOptions, ThinkModel
 from agents.roster import default_roster
 from agents.spec import AgentSpec
 from protocol.deepgram import AgentSettings, CompletedCall, HistoryCalls, HistoryText, Settings, encode_client
@@ -47,13 +48,14 @@ def test_an_agent_without_a_greeting_waits_to_be_spoken_to() -> None:
 
 
 def test_the_switchboards_options_are_every_agents() -> None:
-    form = SettingsForm("CA1", VoiceAgentOptions("nova-3", "groq", "llama-3.3-70b-versatile"))
+    options = AgentOptions(listen_model="nova-3", think=(ThinkModel("anthropic", "claude-sonnet-5"),))
+    form = SettingsForm("CA1", VoiceAgentOptions(options))
 
     agent = agent_of(form.fresh(CLOSER, None))
 
     assert agent.listen is not None
-    assert (agent.listen.provider.model, agent.think[0].provider.type) == ("nova-3", "groq")
-    assert agent.think[0].provider.model == "llama-3.3-70b-versatile"
+    assert (agent.listen.provider.model, agent.think[0].provider.type) == ("nova-3", "anthropic")
+    assert agent.think[0].provider.model == "claude-sonnet-5"
     assert agent.speak[0].provider.model == CLOSER.voice
 
 

@@ -8,7 +8,7 @@ from agents.brief import Brief
 from agents.phone import PHONE_MANNERS
 from agents.roster import default_roster
 from agents.spec import AgentSpec
-from protocol.deepgram import build_settings, decode_client, encode_client
+from protocol.deepgram import build_settings, decode_client, encode_client, listen_with, speak_with, think_with
 
 AGENTS = list(default_roster().agents.values())
 every_agent = pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
@@ -76,10 +76,9 @@ def test_the_settings_of_an_agent_pass_a_parser_as_strict_as_deepgrams(agent: Ag
     brief = Brief(name="John", need="a loan")
     settings = build_settings(
         prompt=agent.prompt_with(brief),
-        listen_model="flux-general-en",
-        think_provider="open_ai",
-        think_model="gpt-4o-mini",
-        voice=agent.voice,
+        listen=listen_with("flux-general-en"),
+        think=[think_with("open_ai", "gpt-5.4-mini")],
+        speak=[speak_with(agent.voice)],
         functions=[function.definition() for function in agent.functions],
         greeting=agent.greeting_with(brief),
     )

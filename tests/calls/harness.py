@@ -34,7 +34,7 @@ from simulators.twilio.media import MediaCaller, StreamSummary
 from store.checkpoints import Checkpoints
 from store.memory import MemoryRecords
 from store.records import CallRecord
-from web.groq_brief import groq_brief
+from web.brief_client import BriefClient
 
 ROSTER = default_roster()
 F = TypeVar("F")
@@ -120,7 +120,7 @@ async def answer_start(socket: WebSocket) -> StreamStarted:
 async def groq_simulator(faults: Sequence[Fault], latency: float) -> AsyncIterator[AskBrief]:
     app = GroqSimulator(faults, latency=latency)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app)) as http:
-        yield groq_brief("gsk_test", "http://groq.test", "llama-3.3-70b-versatile", http)
+        yield BriefClient("http://groq.test/openai/v1", "gsk_test", ("openai/gpt-oss-120b",), http).ask
 
 
 async def hear_nothing(_played: Played) -> None:

@@ -16,7 +16,7 @@ from simulators.faults import Fault, parse_fault
 from simulators.groq import GroqSimulator, serve_groq
 
 TRANSCRIPT = 'Transcript:\n- agent: "Your name?"\n- customer: "My name is John Smith."'
-MODEL = "llama-3.3-70b-versatile"
+MODEL = "openai/gpt-oss-120b"
 
 
 @asynccontextmanager

@@ -20,14 +20,14 @@ from protocol.deepgram import (
     build_settings,
     listen_with,
     speak_with,
+    think_with,
 )
 
 SETTINGS = build_settings(
     prompt="You are Alex.",
-    listen_model="flux-general-en",
-    think_provider="open_ai",
-    think_model="gpt-4o-mini",
-    voice="aura-2-mars-en",
+    listen=listen_with("flux-general-en"),
+    think=[think_with("open_ai", "gpt-5.4-mini")],
+    speak=[speak_with("aura-2-mars-en")],
     functions=(),
     greeting="Hello.",
 )

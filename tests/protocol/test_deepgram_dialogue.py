@@ -111,10 +111,9 @@ def test_a_message_that_cannot_be_written_changes_nothing() -> None:
         dialogue.send(
             deepgram.build_settings(
                 prompt="\ud800",
-                listen_model="nova-3",
-                think_provider="open_ai",
-                think_model="m",
-                voice="aura-2-mars-en",
+                listen=deepgram.listen_with("nova-3"),
+                think=[deepgram.think_with("open_ai", "m")],
+                speak=[deepgram.speak_with("aura-2-mars-en")],
                 functions=(),
                 greeting=None,
             )

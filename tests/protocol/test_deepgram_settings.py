@@ -13,6 +13,7 @@ from protocol.deepgram import (
     encode_client,
     listen_with,
     speak_with,
+    think_with,
 )
 from protocol.fields import JSON
 
@@ -24,10 +25,9 @@ def ordered(**changes: object) -> Mapping[str, Any]:
     settings = build_settings(
         **{  # type: ignore[arg-type]
             "prompt": "You are Alex.",
-            "listen_model": "flux-general-en",
-            "think_provider": "open_ai",
-            "think_model": "gpt-4o-mini",
-            "voice": "aura-2-mars-en",
+            "listen": listen_with("flux-general-en"),
+            "think": [think_with("anthropic", "claude-haiku-4-5")],
+            "speak": [speak_with("aura-2-mars-en")],
             "functions": [
                 FunctionDefinition("handoff", "Hand over.", SCHEMA, True),
                 FunctionDefinition("end", "End.", SCHEMA),
@@ -54,7 +54,7 @@ def test_an_order_for_a_telephone_call_is_this_and_nothing_more() -> None:
         "agent": {
             "listen": {"provider": {"type": "deepgram", "version": "v2", "model": "flux-general-en"}},
             "think": {
-                "provider": {"type": "open_ai", "model": "gpt-4o-mini"},
+                "provider": {"type": "anthropic", "model": "claude-haiku-4-5"},
                 "prompt": "You are Alex.",
                 "functions": [
                     {"name": "handoff", "description": "Hand over.", "parameters": SCHEMA, "defer_until_eot": True},
@@ -83,7 +83,8 @@ def test_a_resumed_agent_has_a_past_and_no_greeting() -> None:
 
 
 def test_a_model_of_ones_own_stands_beside_its_provider() -> None:
-    think = ordered(think_provider="groq", think_endpoint=Endpoint("https://x.test", {"authorization": "Bearer k"}))
+    elsewhere = Endpoint("https://x.test", {"authorization": "Bearer k"})
+    think = ordered(think=[think_with("groq", "openai/gpt-oss-20b", endpoint=elsewhere)])
 
     assert think["agent"]["think"]["endpoint"] == {"url": "https://x.test", "headers": {"authorization": "Bearer k"}}
     assert "endpoint" not in think["agent"]["think"]["provider"]

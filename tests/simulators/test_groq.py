@@ -1,6 +1,7 @@
 """The simulated Groq: honest notes from a transcript, real shapes, real refusals, faults; under a virtual clock."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import orjson
@@ -34,7 +35,7 @@ INSTRUCTIONS = f"Answer with one JSON object.\n{orjson.dumps(SCHEMA).decode()}\n
 
 
 def chat(
-    prompt: str = TRANSCRIPT, *, system: str = "", model: str = "llama-3.3-70b-versatile", **extra: object
+    prompt: str = TRANSCRIPT, *, system: str = "", model: str = "openai/gpt-oss-120b", **extra: object
 ) -> dict[str, object]:
     messages = [{"role": "system", "content": system}] if system else []
     return {"model": model, "messages": [*messages, {"role": "user", "content": prompt}], **extra}
@@ -116,7 +117,7 @@ async def test_an_answer_has_the_shape_of_a_chat_completion(autojump_clock: Mock
     response = await ask(simulator, chat())
 
     body = response.json()
-    assert (response.status_code, body["object"], body["model"]) == (200, "chat.completion", "llama-3.3-70b-versatile")
+    assert (response.status_code, body["object"], body["model"]) == (200, "chat.completion", "openai/gpt-oss-120b")
     assert body["choices"][0]["finish_reason"] == "stop"
     assert body["usage"]["total_tokens"] == body["usage"]["prompt_tokens"] + body["usage"]["completion_tokens"]
     assert trio.current_time() == pytest.approx(0.3)
@@ -166,8 +167,9 @@ async def test_json_schema_is_honoured_by_models_that_support_it(autojump_clock:
 async def test_json_schema_is_refused_by_models_that_do_not(autojump_clock: MockClock) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "brief", "schema": SCHEMA}}
 
-    strict = await ask(GroqSimulator(), chat(response_format=wanted))
-    lenient = await ask(GroqSimulator(strict_models=False), chat(response_format=wanted))
+    model = "openai/gpt-oss-safeguard-20b"
+    strict = await ask(GroqSimulator(), chat(model=model, response_format=wanted))
+    lenient = await ask(GroqSimulator(strict_models=False), chat(model=model, response_format=wanted))
 
     assert strict.status_code == 400
     assert "does not support response format `json_schema`" in strict.json()["error"]["message"]
@@ -207,6 +209,51 @@ async def test_an_unknown_model_is_404(autojump_clock: MockClock) -> None:
     response = await ask(GroqSimulator(), chat(model="gpt-4o"))
 
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_a_model_that_is_retired_is_neither_listed_nor_there(model: str, autojump_clock: MockClock) -> None:
+    simulator = GroqSimulator(retired=[model])
+
+    refused = await ask(simulator, chat(model=model))
+
+    assert model not in simulator.available
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "says"),
+    [
+        ("model_not_found", 404, "does not exist or you do not have access to it"),
+        ("model_decommissioned", 400, "has been decommissioned and is no longer supported"),
+        ("json_validate_failed", 400, "Failed to generate JSON"),
+    ],
+)
+async def test_a_model_is_refused_as_users_report_it(
+    fault: str, status: int, says: str, autojump_clock: MockClock
+) -> None:
+    refused = await ask(faulty(fault), chat())
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["type"]) == (status, fault, "invalid_request_error")
+    assert says in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("effort", "budget", "status"),
+    [("low", 1500, 200), ("low", 300, 400), (None, 1000, 400), (None, None, 200), ("high", 1500, 400)],
+)
+async def test_a_model_that_reasons_needs_a_budget(
+    effort: str | None, budget: int | None, status: int, autojump_clock: MockClock
+) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "brief", "schema": SCHEMA}}
+    options: dict[str, Any] = {"reasoning_effort": effort, "max_completion_tokens": budget}
+
+    told = await ask(GroqSimulator(), chat(response_format=wanted, **options))
+    plain = await ask(GroqSimulator(), chat(**options))
+
+    assert told.status_code == status
+    assert (plain.json()["choices"][0]["finish_reason"] == "length") is (status == 400)
 
 
 @pytest.mark.parametrize(("mine", "theirs"), [(None, ""), ("gsk_right", "gsk_wrong")])

@@ -40,8 +40,10 @@ LINE = "+15551230000"
 
 ENVIRON: Mapping[str, str] = {
     "DEEPGRAM_API_KEY": "deepgram-key",
+    "DEEPGRAM_AGENT_URL": "ws://127.0.0.1:1/v1/agent/converse",
     "DEEPGRAM_SPEAK_URL": "http://127.0.0.1:1/v1/speak",
     "GROQ_API_KEY": "groq-key",
+    "GROQ_BASE_URL": "http://127.0.0.1:1",
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
     "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
     "TWILIO_PHONE_NUMBER": LINE,

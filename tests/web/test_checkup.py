@@ -28,6 +28,7 @@ from web.checkup import (
     check_fillers,
     check_groq,
     check_records,
+    check_think_models,
     check_token,
     check_twilio,
     check_way_in,
@@ -89,9 +90,10 @@ def http(answer: httpx.Response | Exception) -> httpx.AsyncClient:
 APPLIED = encode_server(SettingsApplied())
 REFUSED = encode_server(ErrorReported("INVALID_SETTINGS", "no"))
 WELCOME = encode_server(Welcome("id"))
+VOICES = "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the voices (*_VOICE_MODEL)."
 TRY_AGAIN = "Try again, and check the network and DEEPGRAM_AGENT_URL."
 SPOKEN = httpx.Response(200, content=b"\xff" * 16_000, headers={"content-type": "audio/mulaw"})
-UNMENDABLE = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL and the agents' voices."
+UNMENDABLE = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL, and the LISTEN_*, THINK_* and voice settings."
 DENIED = AgentUnavailable("HTTP 401", retryable=False)
 
 
@@ -102,7 +104,7 @@ DENIED = AgentUnavailable("HTTP 401", retryable=False)
         (Agent(WELCOME, REFUSED), False, "INVALID_SETTINGS: no", UNMENDABLE),
         (Agent("{"), False, "not JSON: unexpected end of data", "Check DEEPGRAM_AGENT_URL."),
         (Agent(WELCOME), False, "the session was closed (no close frame)", TRY_AGAIN),
-        (DENIED, False, "HTTP 401", UNMENDABLE),
+        (DENIED, False, "HTTP 401", "Check DEEPGRAM_API_KEY."),
         (AgentUnavailable("HTTP 503"), False, "HTTP 503", TRY_AGAIN),
     ],
 )  # fmt: skip
@@ -112,6 +114,74 @@ async def test_deepgram_is_found_as_it_is(
     finding = await check_deepgram(connecting(agent), first_settings(settings()))
 
     assert finding == Finding("Deepgram", well=well, says=says, fix=fix)
+
+
+@pytest.mark.parametrize(
+    ("code", "description", "names"),
+    [
+        ("INVALID_SETTINGS", "Invalid agent.think settings - model not available", "THINK_MODEL"),
+        ("FAILED_TO_THINK", "the model did not answer", "THINK_MODEL"),
+        ("INVALID_SETTINGS", "agent.listen.provider.model: unknown", "LISTEN_MODEL"),
+        ("FAILED_TO_START_LISTENING", "no such language", "LISTEN_LANGUAGE"),
+        ("INVALID_SETTINGS", "agent.speak.provider.model: unknown", "_VOICE_MODEL"),
+    ],
+)
+async def test_what_deepgram_refuses_is_told_with_the_setting_that_asks_for_it(
+    code: str, description: str, names: str, autojump_clock: MockClock
+) -> None:
+    refused = Agent(WELCOME, encode_server(ErrorReported(code, description)))
+
+    finding = await check_deepgram(connecting(refused), first_settings(settings()))
+
+    assert (finding.well, names in finding.fix) == (False, True)
+
+
+def think_list(*pairs: tuple[str, str]) -> httpx.Response:
+    return httpx.Response(200, json={"models": [{"id": name, "name": name, "provider": by} for by, name in pairs]})
+
+
+OURS = (("open_ai", "gpt-5.4-mini"), ("anthropic", "claude-haiku-4-5"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "well", "says", "fix"),
+    [
+        (think_list(*OURS), True, "has open_ai/gpt-5.4-mini, anthropic/claude-haiku-4-5", ""),
+        (
+            think_list(("OpenAI", "gpt-5.4-mini"), ("Anthropic", "claude-haiku-4-5")),
+            True,
+            "has open_ai/gpt-5.4-mini",
+            "",
+        ),
+        (
+            think_list(OURS[1], ("google", "gemini-3.5-flash")),
+            False,
+            "open_ai/gpt-5.4-mini (THINK_MODEL): not offered; anthropic/claude-haiku-4-5 is used instead. Offered: ",
+            "Change THINK_MODEL",
+        ),
+        (think_list(OURS[0]), False, "anthropic/claude-haiku-4-5 (THINK_FALLBACK)", "Change THINK_FALLBACK."),
+        (think_list(("google", "x")), False, "nothing else is left", "Change THINK_MODEL and THINK_FALLBACK."),
+        (think_list(), False, "an empty list", "Check the network and DEEPGRAM_AGENT_URL."),
+        (httpx.Response(404), True, "does not list its models", ""),
+        (httpx.Response(401), False, "HTTP 401", "Check DEEPGRAM_API_KEY."),
+        (httpx.ConnectError("refused"), False, "ConnectError", "Check the network and DEEPGRAM_AGENT_URL."),
+        (httpx.Response(200, text="<h1>"), False, "JSONDecodeError", "Check the network and DEEPGRAM_AGENT_URL."),
+    ],
+)
+async def test_a_model_that_deepgram_does_not_run_is_told_with_what_is_used_instead(
+    answer: httpx.Response | Exception, well: bool, says: str, fix: str, autojump_clock: MockClock
+) -> None:
+    finding = await check_think_models(settings(), http(answer))
+
+    assert (finding.well, says in finding.says, fix in finding.fix) == (well, True, True), finding
+
+
+async def test_a_model_behind_an_endpoint_of_ours_is_not_looked_for(autojump_clock: MockClock) -> None:
+    chosen = settings(THINK_PROVIDER="groq", THINK_MODEL="openai/gpt-oss-20b", THINK_ENDPOINT="https://groq.test/v1")
+
+    finding = await check_think_models(chosen, http(think_list(*OURS)))
+
+    assert finding.well
 
 
 async def test_deepgram_is_shown_the_settings_of_the_first_agent(autojump_clock: MockClock) -> None:
@@ -158,7 +228,8 @@ def test_whether_operators_need_a_token_is_said(changes: dict[str, str], says: s
 @pytest.mark.parametrize(
     ("answer", "well", "fix"),
     [
-        (httpx.Response(200, json={"data": [{"id": "llama-3.3-70b-versatile"}]}), True, ""),
+        (httpx.Response(200, json={"data": [{"id": "openai/gpt-oss-120b"}, {"id": "openai/gpt-oss-20b"}]}), True, ""),
+        (httpx.Response(200, json={"data": [{"id": "openai/gpt-oss-20b"}]}), False, "Change GROQ_LLM."),
         (httpx.Response(200, json={"data": [{"id": "another"}]}), False, "Change GROQ_LLM."),
         (httpx.Response(401, json={}), False, "Check GROQ_API_KEY."),
         (httpx.Response(503, json={}), False, "Try again, and check GROQ_BASE_URL."),
@@ -175,10 +246,41 @@ async def test_groq_is_found_as_it_is(
 
 
 @pytest.mark.parametrize(
+    ("there", "says"),
+    [
+        (["openai/gpt-oss-20b"], "openai/gpt-oss-120b (GROQ_LLM): not offered; openai/gpt-oss-20b is used instead."),
+        (["other"], "not offered; Briefs are extracts from what was said. Offered: other"),
+    ],
+)
+async def test_a_model_that_groq_does_not_have_is_told_with_what_is_used_instead(
+    there: list[str], says: str, autojump_clock: MockClock
+) -> None:
+    finding = await check_groq(settings(), http(httpx.Response(200, json={"data": [{"id": name} for name in there]})))
+
+    assert says in finding.says
+
+
+async def test_another_api_for_briefs_is_asked_with_its_own_key(autojump_clock: MockClock) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"data": [{"id": "qwen3:8b"}]})
+
+    chosen = settings(SUMMARY_URL="http://llm.test/v1/", SUMMARY_MODEL="qwen3:8b", SUMMARY_API_KEY="own-key")
+    finding = await check_groq(chosen, httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+
+    assert finding == Finding("Briefs", well=True, says="has qwen3:8b")
+    assert [(str(one.url), one.headers["authorization"]) for one in asked] == [
+        ("http://llm.test/v1/models", "Bearer own-key")
+    ]
+
+
+@pytest.mark.parametrize(
     ("answer", "well", "says", "fix"),
     [
         (SPOKEN, True, "gives the fillers in every voice", ""),
-        (httpx.Response(401), False, "HTTP 401", "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the agents' voices."),
+        (httpx.Response(401), False, "HTTP 401", VOICES),
         (httpx.ConnectError("refused"), False, "ConnectError", "Check the network and DEEPGRAM_SPEAK_URL."),
     ],
 )
@@ -339,6 +441,7 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
         ("Groq", False),
         ("Public address", False),
         ("Records", True),
+        ("Think models", False),
         ("Twilio", False),
     ]
 
@@ -364,5 +467,6 @@ async def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.Mo
         "Fillers",
         "Groq",
         "Public address",
+        "Think models",
         "Twilio",
     ]

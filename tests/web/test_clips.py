@@ -1,6 +1,6 @@
 """Clips are fetched once a voice, and what cannot be fetched keeps nobody from calling."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -15,6 +15,7 @@ from actors.clips import ClipBook
 from simulators.deepgram import SpeakSimulator
 from simulators.speech import synthesise
 from tests.web.fakes import settings
+from web import clips as web_clips
 from web import services
 from web.clips import (
     FETCH_SECONDS,
@@ -55,7 +56,7 @@ def speak() -> httpx.Response:
 async def fetch(transport: httpx.AsyncBaseTransport, *voices: str, url: str = URL) -> ClipBook:
     book = ClipBook()
     async with httpx.AsyncClient(transport=transport) as http:
-        await fetch_clips(book, voices, TEXT, url=url, api_key="dg-key", http=http)
+        await fetch_clips(book, voices, TEXT, web_clips.Studio(url, "dg-key", http))
     return book
 
 
@@ -71,6 +72,38 @@ async def test_each_voice_says_the_filler(autojump_clock: MockClock) -> None:
     book = await fetch(httpx.ASGITransport(SpeakSimulator("dg-key")), MARS, VESTA)
 
     assert [book.get(voice) for voice in (MARS, VESTA)] == [synthesise(TEXT, voice).audio for voice in (MARS, VESTA)]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://speak.test/v1/speak", "http://speak.test/v2/speak", "http://speak.test/v1/speak/"]
+)
+async def test_a_flux_voice_speaks_at_an_address_of_its_own(url: str, autojump_clock: MockClock) -> None:
+    simulated = SpeakSimulator("dg-key")
+
+    book = await fetch(httpx.ASGITransport(simulated), MARS, "flux-alexis-en", url=url)
+
+    assert (MARS in book, "flux-alexis-en" in book) == (True, True)
+
+
+async def test_an_address_that_is_not_deepgrams_is_taken_as_it_is() -> None:
+    studio = Answering(speak)
+
+    await fetch(studio, "flux-alexis-en", url="http://proxy.test/tts")
+
+    assert [request.url.path for request in studio.asked] == ["/tts"]
+
+
+@pytest.mark.parametrize(
+    ("voice", "asked"),
+    [(MARS, {"speed": "1.1", "mip_opt_out": "true"}), ("flux-alexis-en", {"mip_opt_out": "true"})],
+)
+async def test_a_clip_is_spoken_as_fast_and_kept_as_private_as_the_agents(voice: str, asked: dict[str, str]) -> None:
+    there, chosen = Answering(speak), settings(SPEAK_SPEED="1.1", MIP_OPT_OUT="yes")
+    async with httpx.AsyncClient(transport=there) as http:
+        await fetch_clips(ClipBook(), [voice], TEXT, services.studio_of(chosen, http))
+
+    given = dict(there.asked[0].url.params)
+    assert {name: given[name] for name in ("speed", "mip_opt_out") if name in given} == asked
 
 
 async def test_a_voice_that_two_agents_share_is_fetched_once() -> None:
@@ -159,7 +192,7 @@ async def test_a_voice_that_was_not_to_be_had_is_asked_for_again(autojump_clock:
     away = Answering(lambda: speak() if trio.current_time() > began + 2 * FIRST_PAUSE else httpx.Response(503))
     async with httpx.AsyncClient(transport=away) as http:
         with capture_logs():
-            await keep_fetching(book, [MARS, VESTA, MARS], TEXT, url=URL, api_key="dg-key", http=http)
+            await keep_fetching(book, [MARS, VESTA, MARS], TEXT, web_clips.Studio(URL, "dg-key", http))
 
     assert (book.get(MARS), MARS in book, VESTA in book) == (SPEECH, True, True)
     assert (trio.current_time() - began, len(away.asked)) == (3 * FIRST_PAUSE, 6)
@@ -172,7 +205,7 @@ async def test_what_is_there_is_not_fetched_again(autojump_clock: MockClock) -> 
     there, book = Answering(answer), ClipBook()
     async with httpx.AsyncClient(transport=there) as http:
         with capture_logs(), trio.move_on_after(4 * LONGEST_PAUSE):
-            await keep_fetching(book, [MARS, "polly"], TEXT, url=URL, api_key="dg-key", http=http)
+            await keep_fetching(book, [MARS, "polly"], TEXT, web_clips.Studio(URL, "dg-key", http))
 
     asked = [dict(request.url.params)["model"] for request in there.asked]
     assert (asked.count(MARS), 8 < asked.count("polly") < 16) == (1, True)
@@ -187,8 +220,8 @@ class Studio:
     done: trio.Event = attrs.field(factory=trio.Event)
     error: Exception | None = None
 
-    async def __call__(self, book: ClipBook, voices: list[str], text: str, **given: object) -> None:
-        self.given = {"voices": voices, "text": text, **given}
+    async def __call__(self, book: ClipBook, voices: Sequence[str], text: str, studio: web_clips.Studio) -> None:
+        self.given = {"voices": voices, "text": text, "url": studio.url, "api_key": studio.api_key}
         await self.release.wait()
         self.done.set()
         if self.error is not None:
@@ -207,7 +240,7 @@ async def test_the_services_are_open_before_the_first_clip_is_there(monkeypatch:
 
         assert (before, opened.services.clips.get(MARS)) == (None, SPEECH)
         assert (studio.given["url"], studio.given["api_key"]) == (URL, "deepgram-key")
-        assert studio.given["voices"] == [agent.voice for agent in opened.services.roster.agents.values()]
+        assert studio.given["voices"] == tuple(agent.voice for agent in opened.services.roster.agents.values())
         assert studio.given["text"] == opened.services.policy.filler
 
 

@@ -168,7 +168,7 @@ async def test_everything_a_call_needs_is_opened() -> None:
     async with open_services(chosen) as opened:
         services = opened.services
 
-        assert services.voice_agent.think_model == "gpt-5-mini"
+        assert str((services.voice_agent.defaults.think or ())[0]) == "open_ai/gpt-5-mini"
         assert services.ask_brief is not None
         assert services.line is opened.line
 

@@ -25,6 +25,9 @@ from protocol.deepgram import (
     build_settings,
     decode_server,
     encode_client,
+    listen_with,
+    speak_with,
+    think_with,
 )
 from protocol.wire import WebSocket
 from simulators.deepgram import DeepgramExchange, DeepgramKnobs, ExchangeLog
@@ -103,10 +106,9 @@ def settings_for(
     """Build the Settings of one of the scenario's agents."""
     return build_settings(
         prompt="You are on the phone.",
-        listen_model=listen_model,
-        think_provider="open_ai",
-        think_model="gpt-4o-mini",
-        voice=VOICE,
+        listen=listen_with(listen_model),
+        think=[think_with("open_ai", "gpt-5.4-mini")],
+        speak=[speak_with(VOICE)],
         functions=functions,
         greeting=greeting,
         context=context,

@@ -134,7 +134,24 @@ async def test_a_body_without_one_text_is_refused(
 
 
 async def test_nothing_else_is_served() -> None:
-    assert (await ask(SpeakSimulator(), path="/v2/speak")).status_code == 404
+    assert (await ask(SpeakSimulator(), path="/v3/speak")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "voice", "status"),
+    [
+        ("/v1/speak", "aura-2-mars-en", 200),
+        ("/v2/speak", "flux-alexis-en", 200),
+        ("/v1/speak", "flux-alexis-en", 400),
+        ("/v2/speak", "aura-2-mars-en", 400),
+    ],
+)
+async def test_each_family_of_voices_speaks_at_its_own_address(
+    path: str, voice: str, status: int, autojump_clock: MockClock
+) -> None:
+    answer = await ask(SpeakSimulator(), {**PHONE, "model": voice}, path=path)
+
+    assert answer.status_code == status
 
 
 async def test_it_serves_on_a_port() -> None:

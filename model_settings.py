@@ -1,0 +1,247 @@
+"""The settings of models and voices: what hears, what thinks, what speaks, and what writes the Brief.
+
+Every name of a model is a preference: a setting takes several, the best first, and what the account does not offer is
+passed over (`web/offered.py` asks). Here are the variables, and what is wrong with them only beside each other; how
+their texts become values is in `model_values`, and nothing here asks anybody.
+"""
+
+import attrs
+
+from model_values import (
+    OWN_ENDPOINT,
+    REASONING_MODES,
+    ThinkEndpoint,
+    base_url,
+    keyterms,
+    languages,
+    models,
+    one_of,
+    optional_endpoint,
+    optional_models,
+    optional_number,
+    optional_whole,
+    provider,
+    speak_fallback,
+    speed,
+    think_fallback,
+)
+from setting_reader import Reading, Variable
+from setting_values import http_url, key, optional, text, yes_or_no
+
+AURA_SLOWEST = 0.7
+USUAL_EOT_THRESHOLD = 0.7
+
+QUALIFIER_VOICE_MODEL = Variable(
+    "QUALIFIER_VOICE_MODEL", "the qualifier's voice", "aura-2-mars-en", text, "aura-2-mars-en"
+)
+ADVISOR_VOICE_MODEL = Variable(
+    "ADVISOR_VOICE_MODEL", "the advisor's voice", "aura-2-thalia-en", text, "aura-2-thalia-en"
+)
+CLOSER_VOICE_MODEL = Variable("CLOSER_VOICE_MODEL", "the closer's voice", "aura-2-vesta-en", text, "aura-2-vesta-en")
+SPEAK_FALLBACK = Variable(
+    "SPEAK_FALLBACK",
+    "voices for when an agent's own fails, the best first, from another vendor if possible: voices of Deepgram's, or"
+    " cartesia/MODEL/VOICE; none for no other voice",
+    "cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",
+    speak_fallback,
+    "cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",
+)
+SPEAK_SPEED = Variable(
+    "SPEAK_SPEED",
+    "speed of the voices, as a multiple of their own: 0.7 to 1.5 for Aura, 0.5 to 1.5 for Flux, in steps of 0.05",
+    "1.1",
+    speed,
+    "",
+)
+LISTEN_MODEL = Variable("LISTEN_MODEL", "Deepgram's speech-to-text model", "flux-general-en", text, "flux-general-en")
+LISTEN_LANGUAGE = Variable(
+    "LISTEN_LANGUAGE",
+    "language that callers speak: one for Nova, several as hints for flux-general-multi; flux-general-en hears English",
+    "es",
+    languages,
+    "",
+)
+LISTEN_KEYTERMS = Variable(
+    "LISTEN_KEYTERMS", "words to listen for, such as names of products, with commas between them", "Roth IRA,Acme",
+    keyterms, "",
+)  # fmt: skip
+LISTEN_EOT_THRESHOLD = Variable(
+    "LISTEN_EOT_THRESHOLD",
+    "how sure Flux must be that a turn has ended, 0.5 to 1; Deepgram's own is 0.7",
+    "0.8",
+    optional_number(0.5, 1.0),
+    "",
+)
+LISTEN_EAGER_EOT_THRESHOLD = Variable(
+    "LISTEN_EAGER_EOT_THRESHOLD",
+    "how sure Flux must be that a turn may have ended for the model to begin thinking, 0.3 to 0.9; unset, it waits",
+    "0.5",
+    optional_number(0.3, 0.9),
+    "",
+)
+LISTEN_EOT_TIMEOUT_MS = Variable(
+    "LISTEN_EOT_TIMEOUT_MS",
+    "milliseconds of silence after which Flux ends a turn in any case, 500 to 10000; Deepgram's own is 5000",
+    "3000",
+    optional_whole(500, 10_000),
+    "",
+)
+THINK_PROVIDER = Variable("THINK_PROVIDER", "LLM provider", "open_ai", provider, "open_ai")
+THINK_MODEL = Variable(
+    "THINK_MODEL",
+    "LLM of THINK_PROVIDER; several with commas between them are tried in order",
+    "gpt-5.4-mini",
+    models,
+    "gpt-5.4-mini",
+)
+THINK_FALLBACK = Variable(
+    "THINK_FALLBACK",
+    "LLMs for when THINK_MODEL fails or is gone, as PROVIDER/MODEL, another vendor's first; none for no other",
+    "anthropic/claude-haiku-4-5",
+    think_fallback,
+    "anthropic/claude-haiku-4-5, open_ai/gpt-5.4-mini",
+)
+THINK_ENDPOINT = Variable(
+    "THINK_ENDPOINT",
+    "address at which Deepgram reaches the LLM of THINK_PROVIDER: a URL, or JSON with url and headers. groq and"
+    " aws_bedrock need it",
+    '{"url": "https://api.groq.com/openai/v1/chat/completions", "headers": {"authorization": "Bearer gsk_0123abcd"}}',
+    optional_endpoint,
+    "",
+    secret=True,
+)
+THINK_TEMPERATURE = Variable(
+    "THINK_TEMPERATURE", "temperature of the LLM, 0 to 2 (anthropic: to 1)", "0.4", optional_number(0.0, 2.0), ""
+)
+THINK_REASONING_MODE = Variable(
+    "THINK_REASONING_MODE",
+    "how long an LLM that can reason does so before it answers: none, minimal, low, medium or high; unset, as little as"
+    " it can",
+    "low",
+    optional(one_of(REASONING_MODES)),
+    "",
+)
+MIP_OPT_OUT = Variable(
+    "MIP_OPT_OUT", "whether calls are kept out of Deepgram's Model Improvement Program: yes or no", "yes", yes_or_no,
+    "no",
+)  # fmt: skip
+GROQ_API_KEY = Variable(
+    "GROQ_API_KEY",
+    "the key for Groq, which writes the Brief for the next agent; without it the Brief is made from the call's facts",
+    "gsk_0123abcd",
+    optional(key),
+    "",
+    secret=True,
+)
+GROQ_LLM = Variable(
+    "GROQ_LLM",
+    "LLM of Groq's for the Brief; several with commas between them are tried in order",
+    "openai/gpt-oss-120b, openai/gpt-oss-20b",
+    models,
+    "openai/gpt-oss-120b, openai/gpt-oss-20b",
+)
+GROQ_BASE_URL = Variable(
+    "GROQ_BASE_URL",
+    "where Groq is reached; change it for the simulator",
+    "https://api.groq.com",
+    http_url,
+    "https://api.groq.com",
+)
+SUMMARY_URL = Variable(
+    "SUMMARY_URL",
+    "base URL of another OpenAI-compatible API that writes the Brief instead of Groq",
+    "https://api.openai.com/v1",
+    optional(base_url),
+    "",
+)
+SUMMARY_MODEL = Variable(
+    "SUMMARY_MODEL", "LLM for the Brief, or several in order; GROQ_LLM where it is not set", "gpt-5.4-mini",
+    optional_models, "",
+)  # fmt: skip
+SUMMARY_API_KEY = Variable(
+    "SUMMARY_API_KEY",
+    "the key for SUMMARY_URL; GROQ_API_KEY where it is not set",
+    "sk-0123abcd",
+    optional(key),
+    "",
+    secret=True,
+)
+
+
+MODEL_VARIABLES: tuple[Variable[object], ...] = tuple(
+    each for each in list(vars().values()) if isinstance(each, Variable)
+)
+
+
+@attrs.frozen(kw_only=True)
+class ModelSettings:
+    """Which models and voices are wanted. Field names are the variables' in lower case."""
+
+    qualifier_voice_model: str
+    advisor_voice_model: str
+    closer_voice_model: str
+    speak_fallback: tuple[str, ...]
+    speak_speed: float | None
+    listen_model: str
+    listen_language: tuple[str, ...]
+    listen_keyterms: tuple[str, ...]
+    listen_eot_threshold: float | None
+    listen_eager_eot_threshold: float | None
+    listen_eot_timeout_ms: int | None
+    think_provider: str
+    think_model: tuple[str, ...]
+    think_fallback: tuple[tuple[str, str], ...]
+    think_endpoint: ThinkEndpoint | None = attrs.field(repr=False)
+    think_temperature: float | None
+    think_reasoning_mode: str | None
+    mip_opt_out: bool
+    groq_api_key: str | None = attrs.field(repr=False)
+    groq_llm: tuple[str, ...]
+    groq_base_url: str
+    summary_url: str | None
+    summary_model: tuple[str, ...]
+    summary_api_key: str | None = attrs.field(repr=False)
+
+    @property
+    def summary_key(self) -> str | None:
+        """Return the key that is sent with what is asked for a Brief."""
+        return self.summary_api_key or self.groq_api_key
+
+
+def check_models(chosen: ModelSettings, read: Reading) -> None:
+    """Refuse what is wrong only beside another setting; what is malformed reads as None, and was refused."""
+    _check_think(chosen, read)
+    _check_listen(chosen, read)
+    voices = (QUALIFIER_VOICE_MODEL, ADVISOR_VOICE_MODEL, CLOSER_VOICE_MODEL)
+    slow = [each.name for each in voices if read.given(each).startswith("aura-") or not read.given(each)]
+    if chosen.speak_speed is not None and chosen.speak_speed < AURA_SLOWEST and slow:
+        read.refuse(SPEAK_SPEED, f"SPEAK_SPEED is {chosen.speak_speed:g}, too slow for the Aura voice of {slow[0]}.")
+
+
+def _check_think(chosen: ModelSettings, read: Reading) -> None:
+    name = chosen.think_provider
+    if name in OWN_ENDPOINT and not read.given(THINK_ENDPOINT):
+        read.refuse(THINK_ENDPOINT, f"THINK_ENDPOINT is missing, and THINK_PROVIDER={name} needs it.")
+    if name and name != THINK_PROVIDER.default and not read.given(THINK_MODEL):
+        read.refuse(THINK_MODEL, f"THINK_MODEL is missing: which model of {name}'s?")
+    if name == "anthropic" and (chosen.think_temperature or 0.0) > 1.0:
+        read.refuse(THINK_TEMPERATURE, "THINK_TEMPERATURE is more than 1, the most that anthropic takes.")
+
+
+def _check_listen(chosen: ModelSettings, read: Reading) -> None:
+    model = chosen.listen_model or ""
+    is_flux = model.startswith("flux-")
+    for variable in (LISTEN_EOT_THRESHOLD, LISTEN_EAGER_EOT_THRESHOLD, LISTEN_EOT_TIMEOUT_MS):
+        if read.given(variable) and not is_flux:
+            read.refuse(
+                variable, f"{variable.name} is set, and LISTEN_MODEL={model} is no Flux model: only Flux has it."
+            )
+    eager = chosen.listen_eager_eot_threshold
+    if eager is not None and eager > (chosen.listen_eot_threshold or USUAL_EOT_THRESHOLD):
+        read.refuse(LISTEN_EAGER_EOT_THRESHOLD, "LISTEN_EAGER_EOT_THRESHOLD is above LISTEN_EOT_THRESHOLD.")
+    spoken = chosen.listen_language or ()
+    if model == "flux-general-en" and any(name.lower().partition("-")[0] != "en" for name in spoken):
+        fix = "It hears English only: set LISTEN_MODEL=flux-general-multi."
+        read.refuse(LISTEN_LANGUAGE, f"LISTEN_LANGUAGE is {', '.join(spoken)}, and LISTEN_MODEL is {model}. {fix}")
+    if not is_flux and len(spoken) > 1:
+        read.refuse(LISTEN_LANGUAGE, f"LISTEN_LANGUAGE is several, and LISTEN_MODEL={model} takes one, or multi.")

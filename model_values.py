@@ -1,0 +1,161 @@
+"""How the text of a setting of models and voices becomes its value: lists of names, providers, an endpoint, a speed.
+
+As in `setting_values`, each of these takes what somebody has written and returns what it means, or raises `ValueError`
+with what was wanted, in words that go on after "which is not".
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import attrs
+import orjson
+
+from setting_values import http_url, number, whole
+
+MANAGED: Final = ("open_ai", "anthropic", "google", "nvidia", "deepgram")
+"""Providers whose models Deepgram runs for us."""
+OWN_ENDPOINT: Final = ("groq", "aws_bedrock")
+"""Providers that Deepgram reaches only at an address that we give it."""
+REASONING_MODES: Final = ("none", "minimal", "low", "medium", "high")
+MOST_KEYTERMS: Final = 100
+OFF: Final = "none"
+
+
+@attrs.frozen
+class ThinkEndpoint:
+    """Where the models of THINK_PROVIDER are reached, if not at Deepgram's own provider."""
+
+    url: str
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Read a list: what stands between commas, each once."""
+    return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
+
+
+def models(value: str) -> tuple[str, ...]:
+    """Read names of models in the order of preference."""
+    found = names(value)
+    if not found or any(re.search(r"\s", name) for name in found):
+        raise ValueError("the name of a model, or several with commas between them, the best first")
+    return found
+
+
+def optional_models(value: str) -> tuple[str, ...]:
+    return models(value) if value else ()
+
+
+def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return value.lower()
+
+    return parse
+
+
+def provider(value: str) -> str:
+    if value not in (*MANAGED, *OWN_ENDPOINT):
+        raise ValueError(f"one of {', '.join(MANAGED)}, or with THINK_ENDPOINT {' or '.join(OWN_ENDPOINT)}")
+    return value
+
+
+def think_fallback(value: str) -> tuple[tuple[str, str], ...]:
+    """Read pairs of a provider and a model; `none` is none."""
+    if value.lower() == OFF:
+        return ()
+    return tuple(_pair(name) for name in names(value))
+
+
+def _pair(name: str) -> tuple[str, str]:
+    parts = re.fullmatch(r"([a-z_]+)\s*[/: ]\s*(\S+)", name)
+    if parts is None or parts[1] not in MANAGED:
+        raise ValueError(
+            f"PROVIDER/MODEL, or several with commas between them, or none; a provider is one of {', '.join(MANAGED)}"
+        )
+    return parts[1], parts[2]
+
+
+def speak_fallback(value: str) -> tuple[str, ...]:
+    """Read names of voices; `none` is none."""
+    if value.lower() == OFF:
+        return ()
+    found = names(value)
+    if not all(re.fullmatch(r"(aura|flux)-[a-z0-9-]+|cartesia/[^/\s]+/[^/\s]+", name) for name in found):
+        raise ValueError("a voice of Deepgram's, such as aura-2-luna-en, or cartesia/MODEL/VOICE, or none")
+    return found
+
+
+def think_endpoint(value: str) -> ThinkEndpoint:
+    """Read a URL, or a JSON object with a URL and headers."""
+    try:
+        return _endpoint(orjson.loads(value) if value.startswith("{") else {"url": value})
+    except ValueError:
+        example = '{"url": "https://…", "headers": {"authorization": "Bearer …"}}'
+        raise ValueError(f"an https:// URL, or JSON with a URL and headers: {example}") from None
+
+
+def _endpoint(given: object) -> ThinkEndpoint:
+    match given:
+        case {"url": str(url), **rest} if rest.keys() <= {"headers"}:
+            return ThinkEndpoint(_secure(url), _headers(rest.get("headers", {})))
+        case _:
+            raise ValueError("no URL")
+
+
+def _secure(url: str) -> str:
+    if urlsplit(http_url(url)).scheme != "https":
+        raise ValueError(url)
+    return url
+
+
+def _headers(given: object) -> dict[str, str]:
+    if not isinstance(given, dict) or not all(isinstance(each, str) for pair in given.items() for each in pair):
+        raise ValueError("headers")
+    return given
+
+
+def optional_endpoint(value: str) -> ThinkEndpoint | None:
+    return think_endpoint(value) if value else None
+
+
+def optional_number(low: float, high: float) -> Callable[[str], float | None]:
+    within = number(low, high)
+    return lambda value: within(value) if value else None
+
+
+def optional_whole(low: int, high: int) -> Callable[[str], int | None]:
+    within = whole(low, high)
+    return lambda value: within(value) if value else None
+
+
+def keyterms(value: str) -> tuple[str, ...]:
+    found = names(value)
+    if len(found) > MOST_KEYTERMS:
+        raise ValueError(f"a list of at most {MOST_KEYTERMS} words")
+    return found
+
+
+def languages(value: str) -> tuple[str, ...]:
+    found = names(value)
+    if not all(re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*|multi", name) for name in found):
+        raise ValueError("a language such as en or es-419, or several with commas between them")
+    return found
+
+
+def speed(value: str) -> float | None:
+    """Read a speed in the steps that a Flux voice takes."""
+    if not value:
+        return None
+    read = number(0.5, 1.5)(value)
+    if abs(read * 20 - round(read * 20)) > 1e-6:
+        raise ValueError("a number from 0.5 to 1.5 in steps of 0.05")
+    return round(read, 2)
+
+
+def base_url(value: str) -> str:
+    """Read the base of an OpenAI-compatible API, as its clients take it."""
+    return http_url(value).removesuffix("/chat/completions").rstrip("/")

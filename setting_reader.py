@@ -1,0 +1,105 @@
+"""How settings are read from an environment: one `Variable` for each, and every problem reported at once.
+
+`Reading` reads variables from a mapping and collects what is wrong; `SettingsError` tells all of it. `misspelt` finds
+names in the mapping that look like one of ours and are not. Nothing here knows a setting by name.
+"""
+
+import difflib
+from collections.abc import Callable, Collection, Mapping
+from typing import Generic, TypeVar, cast
+
+import attrs
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+ALIKE = 0.85
+"""How much of two names must be the same for one to be a slip of the other: one wrong letter in seven."""
+
+
+class SettingsError(Exception):
+    """One or more settings are missing or malformed; `problems` has a line for each."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        count = "1 setting needs" if len(problems) == 1 else f"{len(problems)} settings need"
+        lines = "".join(f"\n  - {problem}" for problem in problems)
+        super().__init__(
+            f"{count} attention.\n{lines}\n\n"
+            "Set them in the environment or in a file named .env (.env.example lists them all)."
+        )
+        self.problems = problems
+
+
+@attrs.frozen
+class Variable(Generic[T_co]):
+    """One setting: its name, what it is for, an example, and how its text becomes a value.
+
+    `default` is text, as one would write it in `.env`; None means the setting is required.
+    """
+
+    name: str
+    purpose: str
+    example: str
+    parse: Callable[[str], T_co]
+    default: str | None = None
+    secret: bool = False
+
+
+@attrs.define
+class Reading:
+    """Reads variables from `environ` and notes what is wrong with them."""
+
+    environ: Mapping[str, str]
+    problems: list[str] = attrs.field(factory=list)
+
+    def __call__(self, variable: Variable[T]) -> T:
+        """Return the value of a variable; a stand-in for it after a problem."""
+        given = self.given(variable)
+        if not given and variable.default is None:
+            return self.refuse(variable, f"{variable.name} is missing.")
+        try:
+            return variable.parse(given or variable.default or "")
+        except ValueError as wanted:
+            value = "a value that is not" if variable.secret else f'"{given[:80]}", which is not'
+            return self.refuse(variable, f"{variable.name} is {value} {wanted}.")
+
+    def given(self, variable: Variable[T]) -> str:
+        """Return what somebody has written; empty where nobody has."""
+        return self.environ.get(variable.name, "").strip()
+
+    def refuse(self, variable: Variable[T], problem: str) -> T:
+        """Note a problem; return a stand-in for the value."""
+        self.problems.append(f"{problem} It is {variable.purpose}. Example: {variable.name}={variable.example}")
+        return cast("T", None)  # never seen: `from_environ` raises when there is any problem
+
+
+def read_one(environ: Mapping[str, str], variable: Variable[T]) -> T:
+    """Read one setting without the others.
+
+    Raises: `SettingsError`.
+    """
+    read = Reading(environ)
+    value = read(variable)
+    if read.problems:
+        raise SettingsError(tuple(read.problems))
+    return value
+
+
+def misspelt(environ: Mapping[str, str], known: Collection[str], families: tuple[str, ...]) -> tuple[str, ...]:
+    """Tell which names look like one of `known` and are not, a line for each.
+
+    A name looks like ours if it is a slip of one of ours, or if it begins with one of `families`.
+    """
+    strangers = sorted(name for name in environ if name not in known)
+    return tuple(line for name in strangers if (line := _told(name, known, families)))
+
+
+def _told(name: str, known: Collection[str], families: tuple[str, ...]) -> str:
+    upper = name.upper()
+    if upper in known:
+        return f"{name} is no setting: write {upper}."
+    is_ours = upper.startswith(families)
+    near = difflib.get_close_matches(upper, known, 1, 0.6 if is_ours else ALIKE)
+    if near:
+        return f"{name} is no setting, and nothing reads it. Did you mean {near[0]}?"
+    return f"{name} is no setting, and nothing reads it. .env.example lists them all." if is_ours else ""

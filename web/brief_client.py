@@ -1,0 +1,170 @@
+"""Client for the LLM that writes Briefs: Groq, or any other API that answers as OpenAI's chat completions do.
+
+`BriefClient.ask` is the `ask_brief` of `CallServices`: chat messages in, the text of one JSON object out (whether it is
+a Brief is for `agents.brief` to say). Models are preferences: one that the API refuses is told once, put aside, and the
+next one is asked, for this Brief and for those that follow. Nothing else is tried again: the deadline is the
+Summarizer's, and a late second try helps nobody. Every failure is `BriefUnavailable`; the httpx client and its
+connections are the server's.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import attrs
+import httpx
+import orjson
+import structlog
+import trio
+
+from actors.errors import BriefUnavailable
+from agents.brief import BRIEF_SCHEMA
+from protocol.fields import JSON
+
+GROQ_PATH = "/openai/v1"
+MAX_TOKENS = 2_000
+"""Reasoning counts, and too few tokens give an empty answer: https://console.groq.com/docs/reasoning"""
+GONE_SECONDS, FAILED_SECONDS = 3600.0, 300.0
+"""For how long a model is put aside: one that is not there, and one that wrote no JSON."""
+_REFUSALS = frozenset({400, 401, 403, 404, 422})
+"""Statuses that the same request meets again; 429 and 5xx pass."""
+_KEY_REFUSED = frozenset({401, 403})
+_NO_JSON = "json_validate_failed"
+_ABOUT_THE_CALL = frozenset({"context_length_exceeded", "string_above_max_length"})
+_SCHEMAS = re.compile(r"gpt-oss-(20|120)b|gpt-(4o|4\.1|5)")
+"""Families that keep to a strict schema: https://console.groq.com/docs/structured-outputs, OpenAI's the same way"""
+_REASONERS = re.compile(r"gpt-oss-(20|120)b|gpt-5(?!.*-chat)|o[0-9]")
+
+_log = structlog.stdlib.get_logger()
+
+
+def response_format(model: str) -> dict[str, JSON]:
+    """Return the strongest promise of JSON that this model can give."""
+    if _SCHEMAS.match(_bare(model)):
+        return {"type": "json_schema", "json_schema": {"name": "brief", "schema": dict(BRIEF_SCHEMA), "strict": True}}
+    return {"type": "json_object"}
+
+
+def request_for(model: str, messages: Sequence[Mapping[str, str]]) -> dict[str, JSON]:
+    """Return the body that asks one model for a Brief."""
+    bare = _bare(model)
+    body: dict[str, JSON] = {
+        "model": model,
+        "messages": [dict(message) for message in messages],
+        "response_format": response_format(model),
+        "max_completion_tokens": MAX_TOKENS,
+    }
+    if _REASONERS.match(bare):
+        body["reasoning_effort"] = "low"
+    if not _REASONERS.match(bare) or bare.startswith("gpt-oss"):  # OpenAI's own take no other temperature than 1
+        body["temperature"] = 0.2
+    return body
+
+
+def _bare(model: str) -> str:
+    return model.rpartition("/")[2]
+
+
+@attrs.frozen
+class Refusal:
+    """What the API answered instead of a Brief."""
+
+    status: int
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, answer: httpx.Response) -> "Refusal":
+        """Read an error in OpenAI's shape, or in none."""
+        try:
+            error = orjson.loads(answer.content)["error"]
+            code, message = error.get("code") or error.get("type"), error.get("message")
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            code, message = None, None
+        return cls(answer.status_code, str(code or ""), str(message or "")[:300])
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        return f"HTTP {self.status} {self.code}".rstrip()
+
+    @property
+    def seconds_aside(self) -> float:
+        """For how long the model need not be asked again; 0 if another request may well succeed."""
+        if self.status not in _REFUSALS or self.code in _ABOUT_THE_CALL:
+            return 0.0
+        return FAILED_SECONDS if self.code == _NO_JSON else GONE_SECONDS
+
+
+@attrs.define(eq=False)
+class BriefClient:
+    """One API and the models that are wanted of it, the best first; `offered` is what it lists, once it was asked."""
+
+    url: str
+    api_key: str | None = attrs.field(repr=False)
+    models: tuple[str, ...]
+    http: httpx.AsyncClient
+    offered: frozenset[str] | None = None
+    _aside: dict[str, tuple[float, Refusal]] = attrs.field(factory=dict, init=False)
+    _told: set[tuple[str, str]] = attrs.field(factory=set, init=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return what every request is sent with."""
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+    def best(self) -> tuple[str, ...]:
+        """Return the models to ask, in order."""
+        known = tuple(model for model in self.models if self.offered is None or model in self.offered)
+        now = trio.current_time()
+        return tuple(model for model in known or self.models if self._aside.get(model, (now, None))[0] <= now)
+
+    async def ask(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return what the best model wrote that can be had.
+
+        Raises: `BriefUnavailable`; it is lasting when no model is left.
+        """
+        for model in self.best():
+            answer = await self._post(model, messages)
+            if answer.is_success:
+                return _said(answer.content)
+            refusal = Refusal.of(answer)
+            if not refusal.seconds_aside:
+                raise BriefUnavailable(str(refusal))
+            self._put_aside(model, refusal)
+        left = "; ".join(f"{model}: {refusal}" for model, (_, refusal) in self._aside.items())
+        raise BriefUnavailable(f"no model is left ({left})", lasting=True)
+
+    async def _post(self, model: str, messages: Sequence[Mapping[str, str]]) -> httpx.Response:
+        body = orjson.dumps(request_for(model, messages))
+        headers = {**self.headers, "Content-Type": "application/json"}
+        try:
+            return await self.http.post(f"{self.url}/chat/completions", content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise BriefUnavailable(type(exc).__name__) from exc
+
+    def _put_aside(self, model: str, refusal: Refusal) -> None:
+        until = trio.current_time() + refusal.seconds_aside
+        is_ours = refusal.status in _KEY_REFUSED and not refusal.code.startswith("model_")
+        for each in self.models if is_ours else (model,):
+            self._aside[each] = (until, refusal)
+        if (model, str(refusal)) not in self._told:
+            self._told.add((model, str(refusal)))
+            instead = next(iter(self.best()), "the extract from what was said")
+            _log.warning(
+                "summary_model_refused",
+                model=model,
+                status=refusal.status,
+                code=refusal.code,
+                says=refusal.message,
+                instead=instead,
+            )
+
+
+def _said(answer: bytes) -> str:
+    try:
+        choice = orjson.loads(answer)["choices"][0]
+        said, why = choice["message"]["content"], choice.get("finish_reason")
+    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as exc:
+        raise BriefUnavailable("the answer has no message in it") from exc
+    if not isinstance(said, str) or not said.strip():
+        raise BriefUnavailable(f"the answer is empty ({why})" if why else "the answer is empty")
+    return said
