@@ -122,7 +122,7 @@ class BriefClient:
 
         Raises: `BriefUnavailable`; it is lasting when no model is left.
         """
-        for model in self.best():
+        while (model := next(iter(self.best()), None)) is not None:
             answer = await self._post(model, messages)
             if answer.is_success:
                 return _said(answer.content)
