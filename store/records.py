@@ -75,7 +75,8 @@ class TransferRecord:
     reason: str
     outcome: str = ""
     talked: float = 0.0
-    """Seconds that the person's own call lasted, with what was whispered to them."""
+    """Seconds that the person's own call lasted, with what was whispered to them; or since they took the call, where
+    only that is known."""
 
 
 @attrs.frozen

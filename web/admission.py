@@ -41,6 +41,8 @@ class Admission:
     time_limit: int | None = None
     resumes: bool = False
     """Whether the call goes on from its record."""
+    again: bool = False
+    """Whether its stream takes the place of a lost one."""
     unreached: str = ""
     """Why the person did not take it to whom it was put through, in Twilio's words."""
 
@@ -141,6 +143,14 @@ class Admissions:
     async def is_over(self, call_sid: str) -> bool:
         """Whether a worker has lately heard that a call is over."""
         return await self.holes.peek(f"over {call_sid}") is not None
+
+    async def note_ended(self, call_sid: str) -> None:
+        """Keep that Twilio has said of a call that it is over: for the worker that carries it, and late webhooks."""
+        await self.holes.put(f"ended {call_sid}", b"", NEWS_SECONDS)
+
+    async def is_ended(self, call_sid: str) -> bool:
+        """Whether Twilio has lately said of a call that it is over."""
+        return await self.holes.peek(f"ended {call_sid}") is not None
 
     async def is_streamed(self, call_sid: str) -> bool:
         """Whether a call of ours has had its stream."""

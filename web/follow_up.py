@@ -10,21 +10,20 @@ import attrs
 import structlog
 import trio
 
+from actors.messages import NoteCallOver
 from actors.supervision import Crashed, guard
 from store.calls import RecordsUnavailable
 from store.records import TRANSFERRING, RecordError
 from web.board import OVER
 from web.office import Office
 from web.parking import LONGEST_TALK, Parked
-from web.returning import Returns
+from web.returning import ANSWERED, TRANSFERRED, UNHEARD, Returns
 from web.telephony import LineError
 
 LOOK_SECONDS = 5.0
 FIRST_ASK = 120.0
 """From the transfer to the first question how it goes: ringing, whisper and key take less than a minute."""
 ASK_SECONDS = 60.0
-UNHEARD = "transfer_unknown"
-"""The outcome of a call that was put through, and is over, and nobody said whether the person took it."""
 RECALLED = 200
 """So many of the newest records are looked through for calls that were put through when the server was stopped."""
 
@@ -63,8 +62,11 @@ class FollowUp:
                 self.office.announced.parking.park(record)
 
     async def look(self) -> None:
-        """Look once after every call that is parked."""
+        """Look once after every call that is parked, and whether another worker has heard that one of ours is over."""
         parking = self.office.announced.parking
+        for call_sid in self.office.streams.running():
+            if await self.office.admissions.is_ended(call_sid):  # as another worker has heard
+                self.office.services.intercom.tell(call_sid, NoteCallOver())
         for parked in parking.parked():
             await self._look_after(parked)
         self.office.announced.announce_overdue()
@@ -90,7 +92,11 @@ class FollowUp:
             self.office.announced.parking.leave(call_sid)  # another worker heard, and has told, of its end
         elif now >= parked.since + LONGEST_TALK or await self._is_over(call_sid):
             _log.warning("transfer_not_heard_of", call_sid=call_sid)
-            await Returns(self.office).conclude(call_sid, UNHEARD, "unknown")
+            returns = Returns(self.office)
+            if await returns.talked(call_sid) is None:
+                await returns.conclude(call_sid, UNHEARD, "unknown")
+            else:  # how long, nobody has said
+                await returns.conclude(call_sid, TRANSFERRED, ANSWERED)
 
     async def _is_over(self, call_sid: str) -> bool:
         try:

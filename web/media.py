@@ -40,7 +40,7 @@ from web.admission import Admission, Refusal
 from web.asgi_events import accept, target_of
 from web.office import Office
 from web.open_socket import OpenSocket
-from web.returning import Returns
+from web.returning import SETTLE_SECONDS, Returns
 from web.well_formed import is_call_sid, is_stream_sid
 
 PATH = "/twilio"
@@ -101,6 +101,8 @@ class MediaDoor:
         if isinstance(admitted, Refusal):
             await self._refuse(socket, admitted, POLICY_VIOLATION)
             return
+        if admitted.resumes:  # Twilio has left the stream before this one, if we do not know it yet
+            await self.office.streams.end(started.call_sid, SETTLE_SECONDS)
         with self.office.slots.take(admitted.key) as held:
             if held:
                 await self._carry(socket, started, admitted)
@@ -118,7 +120,7 @@ class MediaDoor:
         await office.admissions.note_streamed(call_sid)
         with (
             bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
-            office.streams.carry(call_sid),
+            office.streams.carry(call_sid, again=admitted.again),
             office.verdicts.expecting(call_sid) if plan.direction == "outbound" else nullcontext(),
         ):
             record = await self.run_call(socket, plan, office.services)

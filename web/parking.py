@@ -40,12 +40,14 @@ class Parking:
     places: int = PLACES
     now: Callable[[], float] = time.time
     _parked: dict[str, Parked] = attrs.field(factory=dict, init=False)
+    _taken: dict[str, float] = attrs.field(factory=dict, init=False)
+    """When (trio time) the person took the call, of those that are parked."""
 
     def park(self, record: CallRecord) -> None:
         """Remember a call; a second time, what its record says now."""
         now = trio.current_time()
         seconds = self.seconds if record.outcome == TRANSFERRING else self.lost_seconds
-        self._parked.pop(record.call_sid, None)
+        self.leave(record.call_sid)
         self._parked[record.call_sid] = Parked(record, now, now + seconds, self.now())
 
     def find(self, call_sid: str) -> CallRecord | None:
@@ -56,6 +58,17 @@ class Parking:
     def leave(self, call_sid: str) -> None:
         """Forget a call: it is known how it went on."""
         self._parked.pop(call_sid, None)
+        self._taken.pop(call_sid, None)
+
+    def take(self, call_sid: str) -> None:
+        """Note that the person has taken a call that is parked here."""
+        if call_sid in self._parked:
+            self._taken.setdefault(call_sid, trio.current_time())
+
+    def talked(self, call_sid: str) -> float | None:
+        """Return how long the person has had the call; None if they have not taken it, or it is not parked here."""
+        taken = self._taken.get(call_sid)
+        return None if taken is None else trio.current_time() - taken
 
     def parked(self) -> Sequence[Parked]:
         """Return all that are parked, the oldest first."""

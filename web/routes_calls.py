@@ -230,14 +230,16 @@ class CallRoutes:
             return _accepted(name, call_sid, call, "canceled")
         if not is_call_sid(call_sid):
             return self._unknown() if call is None else self._without_sid(name, call)
-        ending = HangUp(self.office)
+        ending, returns = HangUp(self.office), Returns(self.office)
+        await returns.note_ended_by(call_sid, BY_OPERATOR)
         try:
             status = await (ending.politely(call_sid) if goodbye == "yes" else ending.at_once(call_sid))
         except LineError as exc:
+            await returns.note_ended_by(call_sid, "")
             return problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
         self.office.slots.release(call.id if call is not None else name)
-        if call is not None and call.outcome == TRANSFERRING:  # no stream of ours ends with it
-            await Returns(self.office).conclude(call_sid, BY_OPERATOR, "canceled")
+        if call is None or call.outcome == TRANSFERRING:  # no stream of ours ends with it
+            await returns.conclude_left(call_sid, BY_OPERATOR, "canceled")
         _log.info("call_hung_up", call_sid=call_sid, by="operator")
         return _accepted(name, call_sid, call, status)
 

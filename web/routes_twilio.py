@@ -79,6 +79,10 @@ class TwilioRoutes:
         order, call_sid = request.args.get("order", ""), form.get("CallSid", "")
         if not call_sid:
             return Response("CallSid is missing", 400)
+        if form.get("CallStatus", "") in OVER:
+            return xml(twiml.nothing())
+        if await self._is_streamed(call_sid):  # our number's fallback URL, a redirect back, a repetition
+            return xml(await Returns(self.office).take_back(form, again=True))
         arrival = arrival_of(form, order)
         if not self.office.slots.reserve(arrival.key, ARRIVAL_SECONDS):
             return self._turn_away(call_sid)
@@ -98,7 +102,7 @@ class TwilioRoutes:
         if status in OVER:
             self.office.slots.release(order)
             self.office.slots.release(call_sid)
-            self.office.services.intercom.tell(call_sid, NoteCallOver())
+            await self._note_ended(call_sid)
             self.office.announced.over(call_sid)
             await self._conclude(form, order)
         _log.info("call_progressed", call_sid=call_sid, status=status, error_code=form.get("ErrorCode"))
@@ -129,14 +133,8 @@ class TwilioRoutes:
         """Say what follows our stream: another one, the end, or an apology when no agent could take or keep it."""
         form, returns = await request.form, Returns(self.office)
         call_sid = form.get("CallSid", "")
-        if form.get("CallStatus", "") in OVER:
-            self.office.services.intercom.tell(call_sid, NoteCallOver())
-            await returns.conclude(call_sid, "caller_hung_up", "canceled")
-            await returns.over(call_sid)
-            return xml(twiml.nothing())
-        transfer = await self.office.admissions.holes.peek(f"transfer {call_sid}")
-        if transfer is not None:  # the stream was stopped by the transfer, whose document has taken its place
-            return xml(transfer.decode())
+        if (document := await self._settled(form, returns)) is not None:
+            return xml(document)
         await self.office.streams.end(call_sid, SETTLE_SECONDS)
         outcome = await self._outcome(call_sid)
         if outcome in RETURNS and "again" not in request.args:
@@ -147,6 +145,38 @@ class TwilioRoutes:
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
         settings = self.office.settings
         return xml(twiml.apologise(settings.fallback_phone_number, settings.twilio_phone_number))
+
+    async def _settled(self, form: MultiDict[str, str], returns: Returns) -> str | None:
+        """Return what follows where our stream has no say in it: the call is over, or has gone on since."""
+        call_sid, admissions = form.get("CallSid", ""), self.office.admissions
+        if form.get("CallStatus", "") in OVER:
+            await self._note_ended(call_sid)
+            await returns.conclude_left(call_sid, "caller_hung_up", "canceled")
+            await returns.over(call_sid)
+            return twiml.nothing()
+        if await admissions.is_ended(call_sid):  # a late repetition
+            return twiml.nothing()
+        if "again" not in request.args and self.office.streams.is_again(call_sid):  # a repetition, too
+            return await returns.take_back(form, again=True)
+        # where the stream was stopped by a transfer, that document has taken the place of ours
+        transfer = await admissions.holes.peek(f"transfer {call_sid}")
+        return transfer.decode() if transfer is not None else None
+
+    async def _note_ended(self, call_sid: str) -> None:
+        """Take in that Twilio says of a call that it is over: tell it, wherever it runs."""
+        self.office.services.intercom.tell(call_sid, NoteCallOver())
+        if call_sid:
+            await self.office.admissions.note_ended(call_sid)
+
+    async def _is_streamed(self, call_sid: str) -> bool:
+        call = self.office.board.find(call_sid)
+        if call is not None and call.streamed:
+            return True
+        try:
+            return await self.office.admissions.is_streamed(call_sid)
+        except OSError as exc:
+            _log.error("stream_not_known", call_sid=call_sid, why=str(exc))
+            return False
 
     async def _note_of(self, order: str, call_sid: str) -> OrderNote:
         """Return what is known of an order, whose call has this CallSid: its own worker may not know that yet."""

@@ -4,7 +4,7 @@ A socket can be dead for a long time before we know it, while Twilio has given i
 decides nothing; whoever carries a stream does it inside of `carry`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -13,6 +13,7 @@ import trio
 
 @attrs.frozen(eq=False)
 class _Running:
+    again: bool
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     over: trio.Event = attrs.field(factory=trio.Event)
 
@@ -24,9 +25,9 @@ class Streams:
     _running: dict[str, _Running] = attrs.field(factory=dict, init=False)
 
     @contextmanager
-    def carry(self, call_sid: str) -> Iterator[None]:
-        """Show that the call's stream runs here, for as long as the `with` lasts."""
-        running = self._running[call_sid] = _Running()
+    def carry(self, call_sid: str, *, again: bool = False) -> Iterator[None]:
+        """Show that the call's stream runs here, for as long as the `with` lasts; `again`: in place of a lost one."""
+        running = self._running[call_sid] = _Running(again)
         try:
             with running.scope:
                 yield
@@ -34,6 +35,15 @@ class Streams:
             running.over.set()
             if self._running.get(call_sid) is running:
                 del self._running[call_sid]
+
+    def running(self) -> Sequence[str]:
+        """Return the CallSids of the streams that run here."""
+        return list(self._running)
+
+    def is_again(self, call_sid: str) -> bool:
+        """Whether the call's stream runs here in place of one that was lost."""
+        running = self._running.get(call_sid)
+        return running is not None and running.again
 
     async def settle(self, call_sid: str, seconds: float) -> None:
         """Wait until the call's stream, if there is one, is over and its record saved; so long at most."""

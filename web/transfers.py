@@ -10,6 +10,7 @@ from actors.switch import TransferOrder
 from agents.quoting import neutral
 from web import twiml
 from web.pigeonholes import Holes
+from web.returning import taken_hole
 from web.telephony import Line, LineError
 
 KEPT_SECONDS = 120.0
@@ -50,6 +51,7 @@ class TwilioTransfers:
         if not number:
             raise LineError("no person's number is known", fix="Set TRANSFER_PHONE_NUMBER.")
         document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=self.whispers)
+        await self.holes.take(taken_hole(call_sid))  # of an earlier transfer of this call
         await self.holes.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
         await self.holes.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
         try:

@@ -15,7 +15,7 @@ from simulators.scenario import parse_scenario
 from simulators.twilio import SimulatedCall, VerbExecuted
 from tests.calls.exchange import Switchboard, open_switchboard
 from tests.calls.test_person import FIRST, ROSTER, heard, said
-from tests.web.fakes import client_of
+from tests.web.fakes import API_TOKEN, client_of
 
 SCENARIO = parse_scenario(
     """
@@ -130,7 +130,7 @@ async def test_a_stream_that_only_twilio_knows_to_be_over_is_ended_and_its_call_
 async def ended_as(there: Switchboard) -> dict[str, float]:
     """Return what the server has counted as ended, by outcome."""
     async with client_of(there.app) as client:
-        lines = (await client.get("/metrics")).text.splitlines()
+        lines = (await client.get("/metrics", headers={"Authorization": f"Bearer {API_TOKEN}"})).text.splitlines()
     told = [line.rpartition(" ") for line in lines if line.startswith("switchboard_calls_ended_total")]
     return {labels.partition('outcome="')[2].rstrip('"}'): float(count) for labels, _, count in told}
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from actors.messages import NoteCallOver
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from tests.web.fakes import CALL_SID, Exchange, FakeLine, exchange, record, voice_form
@@ -70,6 +71,29 @@ async def test_a_transfer_of_which_nothing_is_heard_is_asked_after_and_ends(
     assert (early, ended(there)) == ([], ["transfer_unknown"])
     assert (kept.outcome, kept.transfers[0].outcome) == ("transfer_unknown", "unknown")
     assert (office_of(there).announced.parking.parked(), there.slots.free) == ([], there.slots.capacity)
+
+
+async def test_a_transfer_that_a_person_took_by_a_key_was_answered_though_nothing_more_is_heard(
+    autojump_clock: MockClock,
+) -> None:
+    there = exchange(line=FakeLine(statuses={CALL_SID: "completed"}))
+    async with following(there):
+        await save(there, PUT_THROUGH)
+        await there.twilio(f"/twilio/accepted?call={CALL_SID}", {"CallSid": "CA" + "2" * 32, "Digits": "1"})
+        await trio.sleep(FIRST_ASK + LOOK_SECONDS)
+
+    kept = await kept_of(there)
+    assert (kept.outcome, kept.transfers[0].outcome, kept.transfers[0].talked) == ("transferred", "answered", 0.0)
+
+
+async def test_a_running_call_whose_end_another_worker_hears_of_is_told(autojump_clock: MockClock) -> None:
+    first, second = two_workers(FakeLine())
+    async with following(first, second):
+        with office_of(first).streams.carry(CALL_SID), first.intercom.open(CALL_SID) as mailbox:
+            await second.twilio("/twilio/status", voice_form() | {"CallStatus": "completed"})
+            await trio.sleep(LOOK_SECONDS + 1)
+
+            assert mailbox.receive_nowait() == NoteCallOver()
 
 
 @pytest.mark.parametrize("line", [FakeLine(statuses={CALL_SID: "in-progress"}), FakeLine(LineError("down"))])

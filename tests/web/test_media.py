@@ -8,8 +8,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan
+from actors.resumption import Resumption
 from agents.brief import Brief
 from protocol.wire import WebSocket
+from store.memory import MemoryRecords
 from tests.web.fakes import (
     CALL_SID,
     LEAD,
@@ -20,6 +22,7 @@ from tests.web.fakes import (
     FakeCalls,
     Peer,
     exchange,
+    record,
     voice_form,
 )
 from web.pigeonholes import Pigeonholes
@@ -335,3 +338,86 @@ async def test_frames_before_the_start_are_one_line_in_the_log(
     (line,) = [line for line in lines if line["event"] in {"frame_refused", "frames_refused"}]
     assert (line["count"], line["stream_sid"]) == (frames, STREAM_SID)
     assert len(there.calls.plans) == starts
+
+
+# One call, two streams
+
+
+async def visits(there: Exchange, token: str, call_sid: str = CALL_SID) -> Peer:
+    return await Peer().starts(token, call_sid=call_sid).says("hello").visit(there.app)
+
+
+@pytest.mark.parametrize("outbound", [False, True])
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_call_that_asks_what_to_do_once_more_goes_on_from_its_record(
+    elsewhere: bool, outbound: bool, autojump_clock: MockClock
+) -> None:
+    """The number's fallback URL, a redirect back to us: with the same CallSid, after a conversation."""
+    holes, records = Pigeonholes(), MemoryRecords()
+    there = exchange(holes=holes, records=records)
+    then = exchange(holes=holes, records=records) if elsewhere else there
+    order = (await there.operator("POST", "/calls", {"to": LEAD})).json() if outbound else {"call_sid": CALL_SID}
+    target = f"/twilio/voice?order={order['id']}" if outbound else "/twilio/voice"
+    form = voice_form(order["call_sid"], outbound=outbound)
+    await visits(there, token_in((await there.twilio(target, form)).text), order["call_sid"])
+    first = await records.get(order["call_sid"])
+    assert first is not None
+
+    answer = await then.twilio(target, form)
+    peer = await visits(then, token_in(answer.text), order["call_sid"])
+
+    assert 'action="https://agent.example.com/twilio/after?again=1"' in answer.text
+    assert peer.said == ["accept", "send", "close 1000"]
+    assert then.calls.plans[-1].resumption == Resumption(first)
+    assert (there.slots.taken, then.slots.taken, then.slots.free) == (0, 0, 50)
+
+
+async def test_a_webhook_that_is_repeated_does_not_harm_the_stream_that_runs(autojump_clock: MockClock) -> None:
+    there, peer = exchange(), Peer()
+    token = await token_of(there)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.starts(token).visit, there.app)
+        await wait_all_tasks_blocked()
+        answer = await there.twilio("/twilio/voice", voice_form())
+        await trio.sleep(11)
+        running = there.slots.taken
+        peer.says("hello")
+
+    assert ("<Stream" in answer.text, running) == (True, 1)
+    assert peer.said == ["accept", "send", "close 1000"]
+
+
+async def test_a_second_stream_of_a_call_takes_the_place_of_the_first(autojump_clock: MockClock) -> None:
+    there, first = exchange(MAX_CALLS="1"), Peer()
+    token = await token_of(there)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first.starts(token).visit, there.app)
+        await wait_all_tasks_blocked()
+        answer = await there.twilio("/twilio/voice", voice_form())
+        second = await visits(there, token_in(answer.text))
+
+    assert second.said == ["accept", "send", "close 1000"]
+    assert [plan.resumption is not None for plan in there.calls.plans] == [False, True]
+    assert (first.said[-1], there.slots.free) == ("close 1000", 1)
+
+
+async def test_a_repeated_end_of_a_lost_stream_does_not_harm_the_one_in_its_place(autojump_clock: MockClock) -> None:
+    there, second = exchange(), Peer()
+    await there.records.save(record(outcome="crashed"))
+    after = voice_form() | {"CallStatus": "in-progress"}
+    token = token_in((await there.twilio("/twilio/after", after)).text)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(second.starts(token).visit, there.app)
+        await wait_all_tasks_blocked()
+        await there.twilio("/twilio/after", after)
+        running = there.slots.taken
+        second.says("hello")
+
+    assert (running, second.said) == (1, ["accept", "send", "close 1000"])
+
+
+async def test_a_call_that_is_over_is_not_connected(autojump_clock: MockClock) -> None:
+    there = exchange()
+    answer = await there.twilio("/twilio/voice", voice_form() | {"CallStatus": "completed"})
+
+    assert (answer.text.endswith("<Response />"), there.slots.free) == (True, 50)

@@ -2,6 +2,7 @@
 
 import attrs
 import pytest
+import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
@@ -25,6 +26,7 @@ from tests.web.fakes import (
     record,
 )
 from web.pigeonholes import Pigeonholes
+from web.returning import Returns
 from web.telephony import LineError
 from web.transfers import TwilioTransfers, whispered
 
@@ -124,10 +126,19 @@ async def test_a_person_who_took_the_call_ends_it(status: str, bridged: str, aut
 
 
 @pytest.mark.parametrize(
-    ("status", "bridged"), [("no-answer", "false"), ("busy", ""), ("failed", ""), ("completed", "false")]
+    ("status", "bridged", "why"),
+    [
+        ("no-answer", "false", "no-answer"),
+        ("busy", "", "busy"),
+        ("failed", "", "failed"),
+        ("canceled", "", "canceled"),
+        ("", "", "no-answer"),
+        ("completed", "false", "declined"),
+        ("answered", "false", "declined"),
+    ],
 )
 async def test_nobody_took_the_call_so_an_agent_takes_the_caller_back(
-    status: str, bridged: str, autojump_clock: MockClock
+    status: str, bridged: str, why: str, autojump_clock: MockClock
 ) -> None:
     there = await parked()
     answer = await there.twilio("/twilio/dialled", dialled_form(status, bridged=bridged))
@@ -137,7 +148,7 @@ async def test_nobody_took_the_call_so_an_agent_takes_the_caller_back(
 
     (plan,) = there.calls.plans
     assert (plan.call_sid, plan.direction, plan.caller) == (CALL_SID, "inbound", LEAD)
-    assert plan.resumption == Resumption(PARKED, status)
+    assert plan.resumption == Resumption(PARKED, why)
     assert there.slots.free == 50
 
 
@@ -228,6 +239,149 @@ async def test_an_operator_who_hangs_up_during_a_transfer_ends_the_call(autojump
     answer = await there.operator("DELETE", f"/calls/{CALL_SID}")
 
     assert (answer.status_code, (await kept(there)).outcome) == (202, "ended_by_operator")
+
+
+# Every way in which a transfer can end
+
+
+async def whispered_to(there: Exchange, digits: str | None = None) -> None:
+    """Have the person pick up, hear who is calling, and press a key, or none."""
+    await there.twilio(f"/twilio/whisper?call={CALL_SID}", {"CallSid": OTHER_CALL_SID})
+    if digits is not None:
+        await there.twilio(f"/twilio/accepted?call={CALL_SID}", {"CallSid": OTHER_CALL_SID, "Digits": digits})
+
+
+@pytest.mark.parametrize(
+    ("digits", "dialled", "why"),
+    [
+        ("1", ("completed", "true"), "answered"),
+        ("1", ("completed", ""), "answered"),
+        (None, ("completed", "true"), "answered"),
+        (None, ("completed", ""), "declined"),
+        ("2", ("completed", ""), "declined"),
+        ("2", ("completed", "false"), "declined"),
+        ("2", ("no-answer", "false"), "no-answer"),
+        ("1", ("answered", "false"), "declined"),
+        (None, ("failed", ""), "failed"),
+    ],
+)
+@pytest.mark.parametrize("left", [False, True])
+async def test_a_person_who_picked_up_has_taken_the_call_or_has_not(
+    digits: str | None, dialled: tuple[str, str], why: str, left: bool, autojump_clock: MockClock
+) -> None:
+    there = await parked()
+    await whispered_to(there, digits)
+    status, bridged = dialled
+    call_status = "completed" if left else "in-progress"
+
+    answer = await there.twilio("/twilio/dialled", dialled_form(status, bridged=bridged, call_status=call_status))
+
+    (transfer,) = (ended := await kept(there)).transfers
+    if why == "answered":
+        assert (ended.outcome, transfer.outcome, transfer.talked) == ("transferred", "answered", 42.0)
+    elif left:
+        gone = why if why == "failed" else "canceled"
+        assert (ended.outcome, transfer.outcome, transfer.talked) == ("caller_hung_up", gone, 0.0)
+    else:
+        token = answer.text.partition('name="token" value="')[2].partition('"')[0]
+        await Peer().starts(token).says("hello").visit(there.app)
+        assert there.calls.plans[0].resumption == Resumption(PARKED, why)
+
+
+async def test_the_carriers_answer_is_told_to_the_agent(autojump_clock: MockClock) -> None:
+    there = await parked()
+    answer = await there.twilio("/twilio/dialled", dialled_form("no-answer") | {"DialSipResponseCode": "480"})
+    token = answer.text.partition('name="token" value="')[2].partition('"')[0]
+    await Peer().starts(token).says("hello").visit(there.app)
+
+    told = "no-answer: the phone is switched off or out of reach (SIP 480)"
+    assert there.calls.plans[0].resumption == Resumption(PARKED, told)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_call_that_is_hung_up_on_while_a_person_has_it_was_answered(
+    elsewhere: bool, autojump_clock: MockClock
+) -> None:
+    holes, records = Pigeonholes(), MemoryRecords()
+    there, other = (exchange(holes=holes, records=records) for _ in range(2))
+    await there.twilio("/twilio/voice", dialled_form("") | {"CallStatus": "ringing"})
+    await office_of(there).services.records.save(PARKED)
+    await whispered_to(there, "1")
+    await trio.sleep(8)
+
+    await (other if elsewhere else there).operator("DELETE", f"/calls/{CALL_SID}")
+
+    (transfer,) = (ended := await kept(there)).transfers
+    assert (ended.outcome, transfer.outcome) == ("ended_by_operator", "answered")
+    assert elsewhere or transfer.talked == pytest.approx(8, abs=0.1)
+
+
+@pytest.mark.parametrize("first", ["DELETE", "dialled"])
+async def test_the_network_knows_best_whether_a_person_had_the_call_that_was_hung_up_on(
+    first: str, autojump_clock: MockClock
+) -> None:
+    """A cold transfer: nobody is asked for a key, and Twilio tells of the talk when it is over, sooner or later."""
+    there = await parked()
+    told = dialled_form("completed", bridged="true", call_status="completed")
+    returns = Returns(office_of(there))
+    if first == "dialled":
+        await returns.note_ended_by(CALL_SID, "ended_by_operator")
+        await there.twilio("/twilio/dialled", told)
+    else:
+        there.line.statuses[CALL_SID] = "in-progress"
+        await there.operator("DELETE", f"/calls/{CALL_SID}")
+        await there.twilio("/twilio/dialled", told)
+
+    (transfer,) = (ended := await kept(there)).transfers
+    assert (ended.outcome, transfer.outcome, transfer.talked) == ("ended_by_operator", "answered", 42.0)
+
+
+async def test_a_call_that_could_not_be_hung_up_has_not_been_ended_by_anybody(autojump_clock: MockClock) -> None:
+    there = await parked()
+    there.line.refusal = LineError("down", code=20500)
+    refused = await there.operator("DELETE", f"/calls/{CALL_SID}")
+    await there.twilio("/twilio/dialled", dialled_form("completed", bridged="true"))
+
+    assert (refused.status_code, (await kept(there)).outcome) == (502, "transferred")
+
+
+@pytest.mark.parametrize(
+    ("digits", "outcome", "why"), [("1", "transferred", "answered"), ("2", "caller_hung_up", "canceled")]
+)
+async def test_the_end_of_a_call_whose_person_was_asked_for_the_key_is_known_without_the_network(
+    digits: str, outcome: str, why: str, autojump_clock: MockClock
+) -> None:
+    there = await parked()
+    await whispered_to(there, digits)
+
+    await there.twilio("/twilio/after", dialled_form("", call_status="completed"))
+
+    ended = await kept(there)
+    assert (ended.outcome, ended.transfers[0].outcome) == (outcome, why)
+
+
+async def test_what_a_person_did_counts_for_one_transfer(autojump_clock: MockClock) -> None:
+    """Put through, taken back, and put through once more: nobody is asked for the key this time."""
+    holes = Pigeonholes()
+    there = exchange(holes=holes)
+    transfers = TwilioTransfers(there.line, holes, ORIGIN, LINE, PERSON)
+    for _ in range(2):
+        await transfers.put_through(CALL_SID, ORDER)
+        await office_of(there).services.records.save(PARKED)
+        before = await Returns(office_of(there)).talked(CALL_SID)
+        await whispered_to(there, "1")
+
+    assert before is None
+
+
+@pytest.mark.parametrize("path", ["/twilio/dialled", "/twilio/after"])
+async def test_a_webhook_that_comes_after_the_end_changes_nothing(path: str, autojump_clock: MockClock) -> None:
+    there = await parked()
+    await there.twilio("/twilio/status", dialled_form("") | {"CallStatus": "completed", "SequenceNumber": "9"})
+
+    answer = await there.twilio(path, dialled_form("busy"))
+
+    assert (answer.text.endswith("<Response />"), there.slots.free) == (True, 50)
 
 
 async def test_any_worker_takes_the_caller_back_that_sees_the_same_records(autojump_clock: MockClock) -> None:
