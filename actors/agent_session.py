@@ -26,7 +26,8 @@ from actors.facts import (
     UserStartedSpeaking,
     WarningReported,
 )
-from actors.function_runner import FunctionRunner
+from actors.function_runner import FunctionRunner, Running
+from actors.latency import LatencyMeter
 from actors.messages import Ended, RefreshBrief, Spent, ToSummarizer, ToSupervisor
 from actors.opening import Opening
 from actors.patience import Patience
@@ -60,7 +61,7 @@ class AgentSession:
     summarizer: trio.MemorySendChannel[ToSummarizer]
     _reader: TapeReader | None = attrs.field(default=None, init=False)
     _last_heard: Callable[[], float] = attrs.field(default=lambda: -math.inf, init=False)
-    _functions: dict[str, trio.CancelScope] = attrs.field(factory=dict, init=False)
+    _functions: dict[int, Running] = attrs.field(factory=dict, init=False)
     _runner: FunctionRunner | None = attrs.field(default=None, init=False)
     _goodbyes: set[str] = attrs.field(factory=set, init=False)
     _echoes: list[str] = attrs.field(factory=list, init=False)
@@ -68,6 +69,10 @@ class AgentSession:
         default=attrs.Factory(lambda session: Patience(session.desk.ledger), takes_self=True), init=False
     )
     _signs: Signs = attrs.field(factory=Signs, init=False)
+    _latency: LatencyMeter = attrs.field(
+        default=attrs.Factory(lambda session: LatencyMeter(session.desk.journal, session.voice), takes_self=True),
+        init=False,
+    )
     _filler_late: bool = attrs.field(default=False, init=False)
     _cues: Cues | None = attrs.field(default=None, init=False)
 
@@ -180,6 +185,7 @@ class AgentSession:
             patience=self._patience,
             running=self._functions,
             goodbyes=self._goodbyes,
+            signs=self._signs,
             owe_words=self._owe_words,
             post=lambda said: nursery.start_soon(wire.send, said),
             children=nursery,
@@ -246,13 +252,16 @@ class AgentSession:
             case deepgram.InjectionRefused(message=why):
                 self.desk.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
                 self._patience.refuse()
+            case deepgram.LatencyReport():
+                self._latency.take(message)
             case deepgram.Unrecognised(type=name):
                 self.desk.journal.note(Unrecognised("deepgram", name))
             case _:
-                """Acknowledgements, latency reports, and history, the twin of what has been noted already."""
+                pass  # acknowledgements, and history, the twin of what has been noted already
 
     def _on_audio_done(self) -> None:
         reply = self.voice.reply
+        self._latency.close()
         self.desk.ledger.audio_done(self.voice)
         if self._filler_late:
             self._filler_late = False
@@ -270,6 +279,7 @@ class AgentSession:
             self.desk.ledger.interrupt(self.voice)
 
     async def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
+        self._latency.close()
         self.desk.ledger.unmute(self.voice)
         if CLOSING not in self._goodbyes:  # the last sentence goes on
             self.desk.ledger.end_reply(self.voice)

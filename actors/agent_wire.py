@@ -12,7 +12,16 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
-from protocol.deepgram import AgentDialogue, CallerAudio, ClientMessage, ErrorReported, ServerMessage, is_retryable
+from protocol.deepgram import (
+    MODEL_SLIPS,
+    AgentDialogue,
+    CallerAudio,
+    ClientMessage,
+    DialogueState,
+    ErrorReported,
+    ServerMessage,
+    is_retryable,
+)
 from protocol.errors import LocalProtocolError
 from protocol.wire import PacedWebSocket
 
@@ -40,10 +49,10 @@ class AgentWire:
         except ConnectionClosed as gone:
             raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
         self.last_heard = trio.current_time()
+        was = self.dialogue.state
         message = self.dialogue.receive(frame)
         if isinstance(message, ErrorReported):
-            reason = f"{message.code}: {message.description}" if message.description else message.code
-            raise AgentUnavailable(reason, retryable=is_retryable(message.code))
+            raise _unavailable(message, is_conversing=was is DialogueState.CONVERSING)
         return message
 
     def gather(self, seconds: float) -> None:
@@ -83,6 +92,12 @@ class AgentWire:
             raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
         except trio.TooSlowError as stalled:
             raise AgentUnavailable(f"the service has read nothing for {self.send_stall:g} s") from stalled
+
+
+def _unavailable(error: ErrorReported, *, is_conversing: bool) -> AgentUnavailable:
+    reason = ": ".join(part for part in (error.code, error.description) if part) or "an error without a code"
+    retryable = is_retryable(error.code, is_conversing=is_conversing)
+    return AgentUnavailable(reason, retryable=retryable, is_slip=error.code in MODEL_SLIPS)
 
 
 def _why(gone: ConnectionClosed) -> str:

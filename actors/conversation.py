@@ -65,6 +65,16 @@ class Conversation:
     """How often the caller was asked whether they are there, since they last said anything."""
     last_reply: Reply | None = None
     """What an agent said last."""
+    is_with_machine: bool = False
+    """Whether Twilio says that an answering machine has picked up."""
+    caller_turns: int = 0
+    """How many turns the caller has had."""
+    functions: int = 0
+    """How many functions the model has called: the last one's number."""
+    functions_in_turn: int = 0
+    """How many of them since the caller's last turn."""
+    _turns_handed_on: int = 0
+    """How many turns the caller had had when the call was last handed on."""
     _said: PackedList[Said] = attrs.field(factory=_nothing_said)
     _answers: dict[tuple[str, str], str] = attrs.field(factory=dict)
     """What the functions of the caller's last turn were answered."""
@@ -74,12 +84,24 @@ class Conversation:
     def recall(self, past: Past) -> None:
         """Note what was said or done on an earlier stream of the call."""
         self._said.append(past)
+        self.caller_turns += isinstance(past, CallerTurn)
 
     def add_caller(self, text: str) -> None:
         self._said.append(CallerTurn(text))
         self._answers.clear()
         self._at_work.clear()
-        self.asked = 0
+        self.asked = self.functions_in_turn = 0
+        self.caller_turns += 1
+
+    def hand_on(self) -> None:
+        """Note that the next agent, or a person, has the caller now."""
+        self._turns_handed_on = self.caller_turns
+
+    def count_function(self) -> int:
+        """Count a function call of the model; return its number."""
+        self.functions += 1
+        self.functions_in_turn += 1
+        return self.functions
 
     def add_reply(self, reply: Reply) -> None:
         """Note that a reply has begun; its words are read from it as they are spoken and heard."""
@@ -92,7 +114,13 @@ class Conversation:
         if not repeatable:
             self._answers[call.name, call.arguments] = call.response
         self._said.append(call)
-        self.facts.update(facts)
+        self.record(facts)
+
+    def record(self, facts: Mapping[str, str]) -> None:
+        """Keep facts, the newest last."""
+        for name, value in facts.items():
+            self.facts.pop(name, None)
+            self.facts[name] = value
 
     def earlier_answer(self, name: str, arguments: str) -> str | None:
         """Return the answer this very call got in this very turn of the caller.
@@ -125,10 +153,20 @@ class Conversation:
                     continue
         return None
 
+    def last_turn(self, since: int = 0) -> str | None:
+        """Return the caller's last turn, answered or not; None if they have had none."""
+        past = islice(self._said.newest_first(), max(0, self.length - since))
+        return next((said.text for said in past if isinstance(said, CallerTurn)), None)
+
     @property
     def is_caller_heard(self) -> bool:
         """Whether the caller has said anything."""
-        return any(isinstance(said, CallerTurn) for said in self._said.newest_first())
+        return self.caller_turns > 0
+
+    @property
+    def is_heard_since_handoff(self) -> bool:
+        """Whether the caller has said anything since the call was last handed on, or since it began."""
+        return self.caller_turns > self._turns_handed_on
 
     @property
     def is_answered(self) -> bool:
@@ -164,10 +202,13 @@ class Conversation:
         """How many things were said: a bookmark for `turns`."""
         return len(self._said)
 
-    def history(self, since: int = 0) -> tuple[HistoryText | HistoryCalls, ...]:
-        """Return what was said for `agent.context.messages`, without an unanswered last turn and its half answer."""
+    def history(self, since: int = 0, *, asks_again: bool = False) -> tuple[HistoryText | HistoryCalls, ...]:
+        """Return what was said for `agent.context.messages`, without an unanswered last turn and its half answer.
+
+        `asks_again`: the last turn is put to the model again, whatever was said after it.
+        """
         said = self._since(since)
-        if self.unanswered(since) is not None:
+        if (self.last_turn(since) if asks_again else self.unanswered(since)) is not None:
             last = max(index for index, one in enumerate(said) if isinstance(one, CallerTurn))
             said = said[:last] + [one for one in said[last:] if isinstance(one, CompletedCall)]
         return tuple(message for one in said for message in _as_history(one))

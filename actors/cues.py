@@ -78,7 +78,7 @@ class Cues:
     reader: TapeReader
     patience: Patience
     goodbyes: set[str]
-    functions: Collection[str]
+    functions: Collection[int]
     signs: Signs
     echoes: list[str]
     note_turn: Callable[[str, str], Awaitable[None]]

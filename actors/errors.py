@@ -13,13 +13,15 @@ class AgentUnavailable(CallError):
 
     `is_busy` is true where the service has no room just now (HTTP 429): not a failure, and worth waiting for.
     `retryable` is false where the same attempt would fail again: a bad key, settings that the service refuses.
+    `is_slip` is true where the model did what it must not do: the caller's turn is put to it again.
     """
 
-    def __init__(self, reason: str, *, retryable: bool = True, is_busy: bool = False) -> None:
+    def __init__(self, reason: str, *, retryable: bool = True, is_busy: bool = False, is_slip: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retryable = retryable
         self.is_busy = is_busy
+        self.is_slip = is_slip
 
 
 class BriefUnavailable(CallError):

@@ -155,6 +155,8 @@ class FunctionCalled:
     id: str
     name: str
     arguments: str
+    number: int = attrs.field(default=0, eq=False)
+    """Our own number of the function call, from 1 on: the model's `id` may be empty, or be used again."""
 
 
 @attrs.frozen
@@ -169,6 +171,8 @@ class FunctionAnswered:
     took: float
     facts: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """What it recorded."""
+    number: int = attrs.field(default=0, eq=False)
+    """Which `FunctionCalled` this answers."""
 
 
 @attrs.frozen
@@ -178,6 +182,34 @@ class FunctionWithdrawn:
     agent: str
     id: str
     name: str
+    number: int = attrs.field(default=0, eq=False)
+
+
+@attrs.frozen
+class ArgumentsForgiven:
+    """The function was run although its arguments did not fit; each problem says what was odd, and what was sent."""
+
+    agent: str
+    id: str
+    name: str
+    number: int
+    problems: tuple[str, ...]
+
+
+@attrs.frozen
+class LatencyReported:
+    """Deepgram's `LatencyReport`s of one answer, put together. Seconds; None where it has not said."""
+
+    agent: str
+    generation: int
+    """Of the reply on its way to the caller then; 0 if there is none, as where the model called a function."""
+    stt_latency: float | None = None
+    ttt_token_latency: float | None = None
+    ttt_text_latency: float | None = None
+    ttt_tool_latency: float | None = None
+    ttt_thinking_latency: float | None = None
+    tts_latency: float | None = None
+    total_latency: float | None = None
 
 
 @attrs.frozen
@@ -475,6 +507,8 @@ Fact: TypeAlias = (
     | FunctionCalled
     | FunctionAnswered
     | FunctionWithdrawn
+    | ArgumentsForgiven
+    | LatencyReported
     | SummaryStarted
     | SummaryWritten
     | SummaryFailed

@@ -9,16 +9,17 @@ A handler runs in a task of its own, which `run_function` waits for. At the dead
 be left) is abandoned `ABANDON_SECONDS` later, and the log says so. No call waits longer for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from types import FrameType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 import orjson
 import structlog
 import trio
 
+from actors.conversation import Conversation
 from actors.function_results import Unfit, checked
 from actors.supervision import Crashed, describe, guard
 from agents.functions import (
@@ -72,16 +73,60 @@ def json_text(content: Mapping[str, str | bool]) -> str:
     return orjson.dumps(dict(content)).decode()
 
 
-async def run_function(agent: AgentSpec, call: FunctionCall, context: CallContext) -> FunctionResult:
-    """Run one call of one of the agent's functions. Never raises but when it is cancelled."""
+SPEAK_NOW: Final = (
+    "You have called too many functions without speaking, and this one was not run. Do not call another function: "
+    "say to the customer what you know, in one or two sentences, or say what you cannot do for them."
+)
+_UNHEARD: Final = (
+    "Nothing was done: the customer has not said anything yet. Ask them your question and wait for their answer; "
+    "call {name} only after they have answered."
+)
+_UNHEARD_SINCE: Final = (
+    "Nothing was done: the call was handed on, and the customer has not said anything since. Talk to them first and "
+    "wait for their answer; call {name} only if it is clear from what they say then."
+)
+
+
+def lacks_consent(name: str, result: FunctionResult, conversation: Conversation) -> Failed | None:
+    """Refuse to end the call, or to hand it on, before the caller has said anything; None if nothing is against it.
+
+    The call is not handed on again before they have said something to whoever has it now. An answering machine need
+    not say anything to be hung up on.
+    """
+    if not isinstance(result, HandOff | EndCall | TransferToHuman):
+        return None
+    if not conversation.is_caller_heard:
+        excepted = isinstance(result, EndCall) and conversation.is_with_machine
+        return None if excepted else Failed(_UNHEARD.format(name=name), "the caller has not spoken")
+    if isinstance(result, EndCall) or conversation.is_heard_since_handoff:
+        return None
+    return Failed(_UNHEARD_SINCE.format(name=name), "the caller has not spoken since the call was handed on")
+
+
+def forgive_silently(_: Sequence[str]) -> None:
+    """Take odd arguments without a note of it."""
+
+
+async def run_function(
+    agent: AgentSpec,
+    call: FunctionCall,
+    context: CallContext,
+    on_forgiven: Callable[[Sequence[str]], None] = forgive_silently,
+) -> FunctionResult:
+    """Run one call of one of the agent's functions. Never raises but when it is cancelled.
+
+    `on_forgiven` is told what was odd about arguments that were taken all the same.
+    """
     spec = agent.function(call.name)
     if spec is None:
         known = ", ".join(function.name for function in agent.functions)
         return Failed(f"There is no function {call.name!r}. You have: {known}.")
     try:
-        arguments = spec.parse(call.arguments)
+        arguments, forgiven = spec.read(call.arguments)
     except ArgumentsRefused as refused:
         return Failed(str(refused))
+    if forgiven:
+        on_forgiven(forgiven)
     return await _run_handler(spec, arguments, context)
 
 

@@ -157,9 +157,11 @@ class Handoff:
             took = round(trio.current_time() - self.asked.at, 6)
             result = json_text({"handed_off_to": seat.agent})
             note = self.desk.journal.note
-            note(FunctionAnswered(self.holder.agent, self.asked.call_id, self.asked.name, result, ok=True, took=took))
+            asked, holder = self.asked, self.holder.agent
+            note(FunctionAnswered(holder, asked.call_id, asked.name, result, ok=True, took=took, number=asked.number))
             note(HandoffCommitted(self.holder.agent, seat.agent, took))
             self.floor.leave(self.holder, "handed off")
+            self.desk.conversation.hand_on()
             self._brought = seat
 
         return relieve
@@ -193,8 +195,8 @@ class Handoff:
                 self.early.append(message)
                 continue
             match message:
-                case HandoffWithdrawn(call_id=call_id):
-                    self._on_withdrawn(call_id, turn)
+                case HandoffWithdrawn(number=number):
+                    self._on_withdrawn(number, turn)
                 case HandoffAsked(reply_to=reply_to):
                     answer(reply_to, "A handoff is under way already.")
                 case SessionLost(crash=crash):
@@ -207,8 +209,8 @@ class Handoff:
                 case _:
                     assert_never(message)
 
-    def _on_withdrawn(self, call_id: str, turn: trio.CancelScope) -> None:
-        if call_id == self.asked.call_id:  # not one that was refused before
+    def _on_withdrawn(self, number: int, turn: trio.CancelScope) -> None:
+        if number == self.asked.number:  # not one that was refused before
             self.desk.journal.note(WasWithdrawn(self.holder.agent, self.asked.to))
             self._why = ""
             turn.cancel(reason="handoff withdrawn")

@@ -31,6 +31,7 @@ class AnsweringMachine:
         """
         is_machine = verdict == "fax" or verdict.startswith("machine_")
         is_over = verdict.startswith("machine_end_")
+        self.desk.conversation.is_with_machine = is_machine
         if is_over and self._beep is not None:
             self._beep.set()
             return None

@@ -72,6 +72,8 @@ class HandoffAsked:
     at: float
     offset: int
     reply_to: trio.MemorySendChannel[HandoffRefused]
+    number: int = 0
+    """Our own number of the function call (`FunctionCalled.number`)."""
 
 
 @attrs.frozen
@@ -80,6 +82,8 @@ class HandoffWithdrawn:
 
     seat: int
     call_id: str
+    number: int = attrs.field(default=0, eq=False)
+    """Our own number of it: it is what tells two calls apart."""
 
 
 @attrs.frozen

@@ -53,6 +53,8 @@ class CallPolicy:
     """For a place at the service, when it has none (HTTP 429) …"""
     busy_retry: float = 0.5
     """… asking again after so long."""
+    functions_per_turn: int = 8
+    """Function calls of the model between two turns of the caller; beyond them it is told to speak, then restarted."""
     silence_budget: float = 4.0
     """The longest silence a caller meets when it is the agents' turn (SILENCE_BUDGET)."""
     filler_lead: float = 1.0

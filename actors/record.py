@@ -53,6 +53,8 @@ class RecordBuilder:
     _cut_off: list[TurnRecord] = attrs.field(factory=list)
     """What was heard of turns that a handoff cut off: of use only if nobody hears them again."""
     _reply_began: dict[int, tuple[float, float | None]] = attrs.field(factory=dict)
+    _latencies: dict[int, facts.LatencyReported] = attrs.field(factory=dict)
+    """What Deepgram has reported of replies that are under way, by their generation."""
     _speech_began: float | None = None
     _asked_at: float | None = None
     _restarts: int = 0
@@ -116,7 +118,8 @@ class RecordBuilder:
 
     def _unfinished(self, reply: Reply) -> TurnRecord:
         began_at, latency = self._reply_began.get(reply.generation, (reply.at, None))
-        return TurnRecord(round(began_at, 3), reply.agent, reply.text, reply.heard_text(), latency)
+        turn = TurnRecord(round(began_at, 3), reply.agent, reply.text, reply.heard_text(), latency)
+        return _with_parts(turn, self._latencies.get(reply.generation))
 
     def _as_of(self, end: facts.CallEnded, turns: list[TurnRecord]) -> CallRecord:
         agents, turns = list(self._agents), [*turns, *self._cut_off]
@@ -185,13 +188,16 @@ class RecordBuilder:
                 self._reply_began[generation] = (at, None if asked is None else round(at - asked, 3))
             case facts.ReplyEnded(agent=agent, generation=generation, text=text, heard=heard):
                 began_at, latency = self._reply_began.pop(generation, (at, None))
+                parts = self._latencies.pop(generation, None)
                 if text:
-                    self._turns.append(TurnRecord(began_at, agent, text, heard, latency))
+                    self._turns.append(_with_parts(TurnRecord(began_at, agent, text, heard, latency), parts))
+            case facts.LatencyReported(generation=generation) if generation in self._reply_began:
+                self._latencies[generation] = fact
             case _:
                 """Not words."""
 
     def _on_function(self, fact: facts.FunctionCalled | facts.FunctionAnswered, at: float) -> None:
-        key = f"{fact.agent}/{fact.id}"
+        key = f"{fact.number}" if fact.number else f"{fact.agent}/{fact.id}"
         match fact:
             case facts.FunctionCalled(agent=agent, name=name, arguments=arguments):
                 self._functions[key] = FunctionRecord(at, agent, name, _arguments(arguments), "", ok=False)
@@ -259,6 +265,15 @@ class RecordBuilder:
                 self._faults.append(f"malformed message from {where}: {why}")
             case _:
                 """Not a fault."""
+
+
+def _with_parts(turn: TurnRecord, parts: facts.LatencyReported | None) -> TurnRecord:
+    """Add what Deepgram has reported of an answer; the model's part ends with its first words, or its first token."""
+    if parts is None:
+        return turn
+    llm = (parts.ttt_text_latency, parts.ttt_token_latency, parts.ttt_tool_latency)
+    first = next((seconds for seconds in llm if seconds is not None), None)
+    return attrs.evolve(turn, stt=parts.stt_latency, llm=first, tts=parts.tts_latency)
 
 
 def _sum(one: FrameCounts, other: FrameCounts) -> FrameCounts:

@@ -61,10 +61,22 @@ class Resumption:
 
     def conversation(self) -> Conversation:
         """Return what has been said and done, as it was heard."""
-        conversation = Conversation(facts=dict(self.record.facts))
-        for _, past in self._said():
+        conversation, handed_on = Conversation(facts=dict(self.record.facts)), self._handed_on
+        for at, past in self._said():
+            if handed_on is not None and at >= handed_on:
+                conversation.hand_on()
+                handed_on = None
             conversation.recall(past)
+        if handed_on is not None:
+            conversation.hand_on()
         return conversation
+
+    @property
+    def _handed_on(self) -> float | None:
+        """When the call was last handed to another agent, or to a person; None if it never was."""
+        transfers, handoffs = self.record.transfers, self.record.handoffs
+        times = [one.asked_at for one in transfers] + ([self._took_floor] if handoffs else [])
+        return max(times, default=None)
 
     @property
     def _took_floor(self) -> float:

@@ -49,6 +49,11 @@ class Crashed:
         return self.error.retryable if isinstance(self.error, AgentUnavailable) else True
 
     @property
+    def is_slip(self) -> bool:
+        """Whether the model is at fault, so that the caller's turn is to be put to it again."""
+        return isinstance(self.error, AgentUnavailable) and self.error.is_slip
+
+    @property
     def reason(self) -> str:
         return describe(self.error)
 

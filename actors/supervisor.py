@@ -170,7 +170,11 @@ class Supervisor:
             return ended
         lost.tenure.budget.stand_still(lost.unproven)  # one mute session after the other must not outlive its period
         await self._back_off(lost.tenure, crash)
-        return await self._seat_within_budget(sessions, lost.tenure, "restart", lambda: self._resumption(lost))
+
+        def opening() -> Opening:
+            return self._resumption(lost, asks_again=crash.is_slip)
+
+        return await self._seat_within_budget(sessions, lost.tenure, "restart", opening)
 
     async def _renew(self, sessions: trio.Nursery, spent: Seat) -> Seat:
         self._owed = False
@@ -212,8 +216,11 @@ class Supervisor:
 
         return Opening(settings, lambda: self.desk.tape.resume_point(start))
 
-    def _resumption(self, lost: Seat) -> Opening:
-        """Go on where the lost session broke off; if it had not got beyond its greeting, greet again."""
+    def _resumption(self, lost: Seat, *, asks_again: bool = False) -> Opening:
+        """Go on where the lost session broke off; if it had not got beyond its greeting, greet again.
+
+        `asks_again`: the caller's last turn is put to the model again, whatever it said before it went wrong.
+        """
         tenure, conversation, cursor = lost.tenure, self.desk.conversation, lost.session.cursor
         if self.resumption is not None and tenure.returned and not conversation.is_opened(tenure.returned):
             return self._return(tenure, self.resumption, cursor)
@@ -222,13 +229,14 @@ class Supervisor:
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            return self.form.resumed(tenure.agent, tenure.brief, conversation.history(tenure.since))
+            history = conversation.history(tenure.since, asks_again=asks_again)
+            return self.form.resumed(tenure.agent, tenure.brief, history)
 
         def start() -> int:
             return self.desk.tape.resume_point(cursor)
 
-        unanswered, owes = conversation.unanswered(tenure.since), lost.session.is_unheeding
-        return Opening(settings, start, unanswered, greets=False, owes=owes)
+        asked = conversation.last_turn(tenure.since) if asks_again else conversation.unanswered(tenure.since)
+        return Opening(settings, start, asked, greets=False, owes=lost.session.is_unheeding)
 
     def _return(self, tenure: Tenure, before: Resumption, start: int = 0) -> Opening:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""

@@ -41,6 +41,8 @@ class Underway:
     agent: str
     call: FunctionCall | None
     since: float
+    number: int = 0
+    """Our own number of that function call."""
 
 
 @attrs.define(eq=False)
@@ -69,4 +71,5 @@ class Switch:
         if self.underway is None or self.underway.call is None:
             return None
         call, took = self.underway.call, round(trio.current_time() - self.underway.since, 6)
-        return FunctionAnswered(self.underway.agent, call.id, call.name, _DONE, ok=True, took=took)
+        number = self.underway.number
+        return FunctionAnswered(self.underway.agent, call.id, call.name, _DONE, ok=True, took=took, number=number)

@@ -30,10 +30,11 @@ async def put_through(
     summarizer: trio.MemorySendChannel[ToSummarizer],
     *,
     call: FunctionCall | None = None,
+    number: int = 0,
 ) -> str:
     """Put the caller through once `hear` has returned: they have heard the last word. Return why it could not be done.
 
-    `call` is the function that asked for it, if one did.
+    `call` is the function call that asked for it, if one did, and `number` our own number of it.
     """
     switch = desk.switch
     if switch.transfers is None:
@@ -49,7 +50,7 @@ async def put_through(
         await hear()
     desk.journal.note(TransferAsked(agent.name, wanted.reason, wanted.notes))
     order = TransferOrder(wanted.reason, wanted.notes, wanted.number, brief)
-    underway = Underway(agent.name, call, trio.current_time())
+    underway = Underway(agent.name, call, trio.current_time(), number)
     why = await switch.throw(switch.transfers, order, underway, desk.policy.put_through)
     desk.journal.note(TransferFailed(agent.name, why))
     return REFUSED

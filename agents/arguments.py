@@ -2,8 +2,9 @@
 
 Owns the link between an argument class and the wire: `schema_of` writes the class as the JSON Schema that the model
 sees, `read_arguments` reads the model's JSON back into the class. Both use the same `Kind`, so what is offered and what
-is accepted cannot differ. A class that cannot be written as a schema is the author's bug (`SchemaRefused`, found when
-the roster is loaded); JSON that does not fit is the model's (`ArgumentsRefused`, its problems written for the model).
+is accepted cannot differ; how much is forgiven is the function's `Strictness`. A class that cannot be written as a
+schema is the author's bug (`SchemaRefused`, found when the roster is loaded); JSON that does not fit is the model's
+(`ArgumentsRefused`, its problems written for the model).
 
     @attrs.frozen
     class Satisfaction:
@@ -12,15 +13,27 @@ the roster is loaded); JSON that does not fit is the model's (`ArgumentsRefused`
 """
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Annotated, TypeVar, get_args, get_origin
 
 import attrs
 import orjson
 
-from agents.kinds import Between, Kind, SchemaKeys, Unfit, kind_of
+from agents.kinds import Between, Choice, Kind, SchemaKeys, Text, Unfit, kind_of, words_of
 from protocol.fields import JSON, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
+
+
+class Strictness(Enum):
+    """How much of what the model sends may be odd."""
+
+    STRICT = "strict"
+    """Nothing: for what cannot be taken back, such as a booking."""
+    TOLERANT = "tolerant"
+    """There may be keys that are no arguments: they are left out."""
+    FORGIVING = "forgiving"
+    """Any words do for text, and for one of a few words: for ending the call and handing it on."""
 
 
 class SchemaRefused(Exception):
@@ -71,6 +84,10 @@ class _Argument:
             raise Unfit("must not be empty")
         return {self.name: result}
 
+    @property
+    def is_words(self) -> bool:
+        return isinstance(self.kind, Text | Choice)
+
 
 def schema_of(arguments: type) -> dict[str, JSON]:
     """Write an argument class as the JSON Schema of a function's parameters.
@@ -91,23 +108,56 @@ def read_arguments(arguments: type[ArgumentsT], text: str) -> ArgumentsT:
 
     *Raises* `ArgumentsRefused`, and nothing else, for whatever the model may have sent.
     """
+    return read_odd_arguments(arguments, text, Strictness.STRICT)[0]
+
+
+def read_odd_arguments(
+    arguments: type[ArgumentsT], text: str, strictness: Strictness
+) -> tuple[ArgumentsT, tuple[str, ...]]:
+    """Read the model's JSON as strictly as the function wants it; return the arguments, and what was odd about them.
+
+    *Raises* `ArgumentsRefused`, and nothing else, for what cannot be forgiven.
+    """
     described = {each.name: each for each in _arguments(arguments)}
-    sent = {name: value for name, value in _object(text).items() if value is not None}
+    forgives = strictness is Strictness.FORGIVING
+    given, forgiven = _forgiving_object(text, described) if forgives else (_object(text), [])
+    sent = {name: value for name, value in given.items() if value is not None}
     values: dict[str, object] = {}
-    problems = [
-        f"`{name}` is not an argument: send only {_names(described)}." for name in sent if name not in described
-    ]
+    refused: list[str] = []
+    unknown = [f"`{name}` is not an argument: send only {_names(described)}." for name in sent if name not in described]
+    (refused if strictness is Strictness.STRICT else forgiven).extend(unknown)
     for name, each in described.items():
         try:
             values.update(each.taken(sent.get(name)))
         except Unfit as unfit:
-            problems.append(f"`{name}` {unfit}.")
-    if problems:
-        raise ArgumentsRefused(problems)
+            if forgives and (each.is_words or not each.required):
+                values.update({name: words_of(sent.get(name))} if each.is_words else {})
+                forgiven.append(f"`{name}` {unfit}.")
+            else:
+                refused.append(f"`{name}` {unfit}.")
+    if refused:
+        raise ArgumentsRefused(refused)
     try:
-        return arguments(**values)
+        return arguments(**values), tuple(forgiven)
     except (ValueError, TypeError) as refusal:
         raise ArgumentsRefused([f"{refusal}."]) from refusal
+
+
+def _forgiving_object(text: str, described: Mapping[str, _Argument]) -> tuple[Mapping[str, JSON], list[str]]:
+    """Read an object; anything else is taken for the words that were to stand in the first argument of text."""
+    try:
+        return _object(text), []
+    except ArgumentsRefused as refused:
+        first = next((name for name, each in described.items() if each.is_words), None)
+        return {} if first is None else {first: words_of(_json_or_text(text))}, list(refused.problems)
+
+
+def _json_or_text(text: str) -> JSON:
+    try:
+        value: JSON = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return value
 
 
 def _object(text: str) -> Mapping[str, JSON]:

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import attrs
 import orjson
 
-from agents.arguments import ArgumentsRefused, SchemaRefused, read_arguments, schema_of
+from agents.arguments import ArgumentsRefused, SchemaRefused, Strictness, read_odd_arguments, schema_of
 from agents.kinds import Between, SchemaKeys
 from protocol.deepgram import FunctionDefinition
 from protocol.fields import JSON
@@ -118,6 +118,10 @@ class FunctionSpec:
     `leads_to` names the agent to which the handler may return a `HandOff`, `ends_call` says that it may return an
     `EndCall`: the roster proves with them that every call can end. `human` is there if it may return a
     `TransferToHuman`: the person's number, or empty for the usual one, which there must be then.
+
+    `strict` refuses arguments that the class does not have, instead of leaving them out: by default what cannot be
+    taken back (`defer_until_eot`) is strict. A function that ends the call or hands it on is not: it is done even if
+    its words are odd.
     """
 
     name: str
@@ -129,6 +133,9 @@ class FunctionSpec:
     leads_to: str = attrs.field(default="", kw_only=True)
     ends_call: bool = attrs.field(default=False, kw_only=True)
     human: str | None = attrs.field(default=None, kw_only=True)
+    strict: bool = attrs.field(
+        default=attrs.Factory(lambda spec: spec.defer_until_eot and spec.acts, takes_self=True), kw_only=True
+    )
 
     def definition(self) -> FunctionDefinition:
         """Write the function as Settings declare it. *Raises* `SchemaRefused`."""
@@ -141,7 +148,13 @@ class FunctionSpec:
 
     def parse(self, arguments_json: str) -> object:
         """Read what the model sent into the argument class. *Raises* `ArgumentsRefused`."""
-        return read_arguments(self.arguments, arguments_json)
+        return self.read(arguments_json)[0]
+
+    def read(self, arguments_json: str) -> tuple[object, tuple[str, ...]]:
+        """Read what the model sent; return it, and what was odd about it. *Raises* `ArgumentsRefused`."""
+        lenient = Strictness.TOLERANT if self.acts else Strictness.FORGIVING
+        strictness = Strictness.STRICT if self.strict else lenient
+        return read_odd_arguments(self.arguments, arguments_json, strictness)
 
     @property
     def acts(self) -> bool:
@@ -298,4 +311,5 @@ RECORD_SATISFACTION: Final = FunctionSpec(
     "from one to five, in the same turn as your spoken thanks. Do not call it if they decline to rate.",
     arguments=SatisfactionArguments,
     handler=_note_satisfaction,
+    strict=True,
 )

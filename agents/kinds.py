@@ -141,6 +141,12 @@ class Several:
         return tuple(self.each.read(one) for one in value)
 
 
+def words_of(value: JSON) -> str:
+    """Return as words what the model sent where words were wanted, cut where it is long."""
+    text = value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
+    return text.strip()[:TEXT_LIMIT]
+
+
 def kind_of(annotation: object, limits: Between | None) -> Kind:
     """Find the kind that stands for a type. *Raises* `Unfit`."""
     if annotation is int or annotation is float:

@@ -4,6 +4,7 @@ Every reader takes the object and the key, and raises `RemoteProtocolError` nami
 missing key and an explicit `null` for the same thing. Nothing here knows which service is talking.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
@@ -42,6 +43,32 @@ def load_object(frame: str | bytes) -> dict[str, JSON]:
     return cast("dict[str, JSON]", value)
 
 
+def load_object_leniently(frame: str | bytes) -> dict[str, JSON]:
+    """Read one JSON object from a peer whose JSON need not be JSON: NaN is null, half a character is U+FFFD."""
+    try:
+        return load_object(frame)
+    except RemoteProtocolError:
+        try:
+            value = _with_whole_characters(json.loads(frame, parse_constant=lambda _: None))
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise
+        return cast("dict[str, JSON]", value)
+
+
+def _with_whole_characters(value: JSON) -> JSON:
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {str(_with_whole_characters(key)): _with_whole_characters(item) for key, item in value.items()}
+        case list():
+            return [_with_whole_characters(item) for item in value]
+        case _:
+            return value
+
+
 def dump(value: JSON) -> str:
     """Write JSON text the way it travels: UTF-8, no spaces, keys in the order given.
 
@@ -74,6 +101,12 @@ def optional_text(fields: Fields, key: str) -> str | None:
 def text_or(fields: Fields, key: str, default: str) -> str:
     """Return a string, or the default when it is missing or null."""
     return default if fields.get(key) is None else text(fields, key)
+
+
+def words_or_nothing(fields: Fields, key: str) -> str:
+    """Return a string; anything else is nothing: for what is noted and not acted on."""
+    value = fields.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def flag_or(fields: Fields, key: str, default: bool) -> bool:

@@ -101,6 +101,12 @@ class TurnRecord:
     heard: str = ""
     latency: float | None = None
     """Of an agent's answer: seconds from the confirmed turn of the caller to its first audio."""
+    stt: float | None = None
+    """The part of it that Deepgram's speech-to-text took, in seconds, as it reports it."""
+    llm: float | None = None
+    """The language model's part: to the first words of the answer."""
+    tts: float | None = None
+    """Text-to-speech's part."""
 
 
 @attrs.frozen

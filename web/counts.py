@@ -51,6 +51,13 @@ class Counts:
             buckets=_TURNS,
             registry=registry,
         )
+        self._parts = Histogram(
+            "switchboard_turn_part_seconds",
+            "What Deepgram reports of an answer: its speech-to-text (stt), language model (llm), text-to-speech (tts).",
+            ("part",),
+            buckets=_TURNS,
+            registry=registry,
+        )
         self._frames = Counter(
             "switchboard_frames_lost",
             "20 ms frames that were of the caller and unheard by any agent, or of an agent and dropped.",
@@ -138,6 +145,9 @@ class Counts:
         for turn in record.transcript:
             if turn.latency is not None:
                 self._turns.observe(turn.latency)
+            for part, seconds in (("stt", turn.stt), ("llm", turn.llm), ("tts", turn.tts)):
+                if seconds is not None:
+                    self._parts.labels(part).observe(seconds)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered, under its route's pattern."""

@@ -7,7 +7,9 @@ from protocol.deepgram.codec import (
     encode_server,
 )
 from protocol.deepgram.codes import (
+    MODEL_SLIPS,
     PERMANENT_ERRORS,
+    REFUSALS,
     RETRYABLE_ERRORS,
     Refusal,
     is_retryable,
@@ -99,7 +101,9 @@ from protocol.deepgram.strict import (
 )
 
 __all__ = [
+    "MODEL_SLIPS",
     "PERMANENT_ERRORS",
+    "REFUSALS",
     "RETRYABLE_ERRORS",
     "SERVER_TRANSITIONS",
     "TELEPHONE",

@@ -1,8 +1,10 @@
 """Voice Agent frames to values and back: our half, which forgives, and writing for both.
 
 `decode_server` reads what the service sends: an unknown type is `Unrecognised`, an unknown field is ignored, an
-optional one may be missing or null. What cannot be read at all is a `RemoteProtocolError`. Writing is one rule for
-every message: the wire has the names of the fields, and a field left at its default is not sent.
+optional one may be missing or null. Only what a client acts on is validated: a message that a client ignores is
+`Unrecognised` if it cannot be read, and a field that it only notes is empty. What cannot be read at all is a
+`RemoteProtocolError`. Writing is one rule for every message: the wire has the names of the fields, and a field left at
+its default is not sent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +40,7 @@ from protocol.deepgram.messages import (
     WarningReported,
     Welcome,
 )
+from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, Fields
 
 Frame: TypeAlias = str | bytes
@@ -60,12 +63,20 @@ def decode_server(frame: Frame) -> ServerMessage:
     """Read one frame from the service."""
     if isinstance(frame, bytes):
         return AgentAudio(frame)
-    message = fields.load_object(frame)
+    message = fields.load_object_leniently(frame)
     name = message.get("type")
     if not isinstance(name, str):
         return Unrecognised("", message)
     read = _READERS.get(name)
-    return Unrecognised(name, message) if read is None else read(message)
+    if read is not None:
+        return read(message)
+    ignored = _IGNORED.get(name)
+    if ignored is None:
+        return Unrecognised(name, message)
+    try:
+        return ignored(message)
+    except RemoteProtocolError:
+        return Unrecognised(name, message)
 
 
 def encode_client(message: ClientMessage) -> Frame:
@@ -154,10 +165,15 @@ def _read_conversation_text(message: Fields) -> ConversationText:
     return ConversationText(
         fields.text(message, "role"),
         fields.text(message, "content"),
-        fields.text_or(message, "conversational_behavior", "default"),
-        fields.texts(message, "languages"),
-        fields.texts(message, "languages_hinted"),
+        fields.words_or_nothing(message, "conversational_behavior") or "default",
+        _languages(message, "languages"),
+        _languages(message, "languages_hinted"),
     )
+
+
+def _languages(message: Fields, key: str) -> tuple[str, ...]:
+    value = message.get(key)
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 def _read_function_call_request(message: Fields) -> FunctionCallRequest:
@@ -166,18 +182,18 @@ def _read_function_call_request(message: Fields) -> FunctionCallRequest:
 
 def _read_call(call: Fields) -> FunctionCall:
     return FunctionCall(
-        fields.text(call, "id"),
+        fields.words_or_nothing(call, "id"),
         fields.text(call, "name"),
         _arguments(call),
         fields.flag_or(call, "client_side", True),
-        fields.optional_text(call, "thought_signature"),
+        fields.words_or_nothing(call, "thought_signature") or None,
     )
 
 
 def _read_function_call_cancelled(message: Fields) -> FunctionCallCancelled:
     calls: Sequence[Fields] = fields.children(message, "functions")
     return FunctionCallCancelled(
-        tuple(CancelledCall(fields.text(call, "id"), fields.text_or(call, "name", "")) for call in calls)
+        tuple(CancelledCall(fields.text(call, "id"), fields.words_or_nothing(call, "name")) for call in calls)
     )
 
 
@@ -195,23 +211,17 @@ def _bare(kind: Callable[[], ServerMessage]) -> Callable[[Fields], ServerMessage
 
 def _code_and_description(message: Fields) -> tuple[str, str]:
     """Read both and insist on neither: an error without a description is an error all the same."""
-    return fields.text_or(message, "code", ""), fields.text_or(message, "description", "")
+    return fields.words_or_nothing(message, "code"), fields.words_or_nothing(message, "description")
 
 
 _READERS: Mapping[str, Callable[[Fields], ServerMessage]] = {
     "Welcome": lambda message: Welcome(fields.text(message, "request_id")),
     "ConversationText": _read_conversation_text,
-    "History": read_history,
-    "EndOfTurn": lambda message: EndOfTurn(fields.text_or(message, "trigger", "")),
-    "AgentThinking": lambda message: AgentThinking(fields.text_or(message, "content", "")),
+    "EndOfTurn": lambda message: EndOfTurn(fields.words_or_nothing(message, "trigger")),
+    "AgentThinking": lambda message: AgentThinking(fields.words_or_nothing(message, "content")),
     "FunctionCallRequest": _read_function_call_request,
-    "FunctionCallResponse": read_function_call_response,
     "FunctionCallCancelled": _read_function_call_cancelled,
-    "AgentStartedSpeaking": _measurements(AgentStartedSpeaking, ("total_latency", "tts_latency", "ttt_latency")),
-    "LatencyReport": _measurements(LatencyReport, [field.name for field in attrs.fields(LatencyReport)]),
-    "InjectionRefused": lambda message: InjectionRefused(fields.text_or(message, "message", "")),
-    "FrustrationDetected": _read_frustration,
-    "__customFromThinkProvider": lambda message: CustomFromThinkProvider(message.get("content")),
+    "InjectionRefused": lambda message: InjectionRefused(fields.words_or_nothing(message, "message")),
     "Error": lambda message: ErrorReported(*_code_and_description(message)),
     "Warning": lambda message: WarningReported(*_code_and_description(message)),
     "SettingsApplied": _bare(messages.SettingsApplied),
@@ -223,3 +233,13 @@ _READERS: Mapping[str, Callable[[Fields], ServerMessage]] = {
     "ListenUpdated": _bare(messages.ListenUpdated),
     "ThinkLiveUpdated": _bare(messages.ThinkLiveUpdated),
 }
+
+_IGNORED: Mapping[str, Callable[[Fields], ServerMessage]] = {
+    "History": read_history,
+    "FunctionCallResponse": read_function_call_response,
+    "AgentStartedSpeaking": _measurements(AgentStartedSpeaking, ("total_latency", "tts_latency", "ttt_latency")),
+    "LatencyReport": _measurements(LatencyReport, [field.name for field in attrs.fields(LatencyReport)]),
+    "FrustrationDetected": _read_frustration,
+    "__customFromThinkProvider": lambda message: CustomFromThinkProvider(message.get("content")),
+}
+"""What a client does not act on."""

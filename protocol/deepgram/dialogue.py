@@ -15,13 +15,18 @@ import attrs
 from protocol.deepgram.codec import Frame, decode_server, encode_client, encode_server
 from protocol.deepgram.codes import Refusal
 from protocol.deepgram.messages import (
+    AgentAudio,
     ClientMessage,
+    ConversationText,
     ErrorReported,
+    FunctionCallCancelled,
+    FunctionCallRequest,
     KeepAlive,
     LatencyReport,
     ServerMessage,
     SettingsApplied,
     Unrecognised,
+    UserStartedSpeaking,
     WarningReported,
     Welcome,
 )
@@ -59,6 +64,17 @@ Report: TypeAlias = type[ServerMessage]
 _REQUESTS: frozenset[Request] = frozenset(get_args(ClientMessage))
 _REPORTS: frozenset[Report] = frozenset(get_args(ServerMessage))
 _ANYTIME: frozenset[Report] = frozenset({WarningReported, LatencyReport, Unrecognised})
+_IGNORED: frozenset[Report] = _REPORTS - {
+    AgentAudio,
+    ConversationText,
+    ErrorReported,
+    FunctionCallCancelled,
+    FunctionCallRequest,
+    SettingsApplied,
+    UserStartedSpeaking,
+    Welcome,
+}
+"""What a client does not act on, or only by going on: it may come at any time."""
 
 
 @attrs.frozen
@@ -81,7 +97,7 @@ TRANSITIONS: dict[DialogueState, Moves[DialogueState]] = {
     DialogueState.AWAITING_WELCOME: Moves(
         requests={},
         reports={
-            **_staying(DialogueState.AWAITING_WELCOME, _ANYTIME),
+            **_staying(DialogueState.AWAITING_WELCOME, _IGNORED),
             Welcome: DialogueState.CONFIGURING,
             ErrorReported: DialogueState.FAILED,
         },

@@ -142,12 +142,15 @@ class Watched:
     """A desk, and every fact noted on it."""
 
     policy: CallPolicy = attrs.field(factory=CallPolicy)
+    caller_turns: int = 0
+    """How many turns the caller has had before the test begins."""
     entries: list[Entry] = attrs.field(factory=list)
     desk: Desk = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         journal = Journal.read_by([self.entries.append])
-        self.desk = Desk(CALL_SID, journal, Tape(), Ledger(journal), Conversation(), self.policy)
+        talk = Conversation(caller_turns=self.caller_turns)
+        self.desk = Desk(CALL_SID, journal, Tape(), Ledger(journal), talk, self.policy)
 
     def facts(self, kind: type[F]) -> list[F]:
         return facts_in(self.entries, kind)

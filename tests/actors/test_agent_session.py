@@ -20,6 +20,7 @@ from actors.facts import (
     GoodbyeHeard,
     GoodbyeStarted,
     HandoffAsked,
+    LatencyReported,
     ReplyEnded,
     ReplyText,
     SessionReady,
@@ -124,7 +125,7 @@ class Scene:
 
 
 def set_scene(policy: CallPolicy | None = None, *, ask: str | None = None, deaf: bool = False) -> Scene:
-    watched, service = Watched(policy or CallPolicy()), Service()
+    watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
     to_supervisor, supervisor = trio.open_memory_channel[ToSupervisor](8)
     to_summarizer, summarizer = trio.open_memory_channel[ToSummarizer](8)
     agent = ROSTER.agents["first"]
@@ -594,7 +595,7 @@ async def test_echoes_and_history_change_nothing(autojump_clock: MockClock) -> N
         await scene.far.hear_for(3)
 
         assert scene.watched.desk.conversation.length == 0
-        assert len(scene.watched.entries) == 1
+        assert [type(entry.fact) for entry in scene.watched.entries] == [SessionReady, LatencyReported]
         assert scene.far.said(FunctionCallResponse) == []
 
 
@@ -1002,12 +1003,12 @@ async def test_a_socket_that_closes_is_a_crash_that_may_be_mended(autojump_clock
 
 async def test_an_error_is_a_crash_that_says_whether_it_can_be_mended(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
-        await scene.far.say(ErrorReported("NON_EXISTENT_FUNCTION_CALLED", "fly"))
+        await scene.far.say(ErrorReported("USER_AUDIO_FORMAT", "no mulaw"))
         outcome = await scene.ended()
 
         assert isinstance(outcome, Crashed)
         assert not outcome.is_retryable
-        assert "NON_EXISTENT_FUNCTION_CALLED: fly" in outcome.reason
+        assert "USER_AUDIO_FORMAT: no mulaw" in outcome.reason
 
 
 async def test_garbage_from_the_service_is_a_crash(autojump_clock: MockClock) -> None:

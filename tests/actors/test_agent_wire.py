@@ -119,6 +119,13 @@ async def test_a_socket_that_is_gone_is_an_agent_that_is_unavailable(
     [
         ("INVALID_SETTINGS", "no such voice", "INVALID_SETTINGS: no such voice", False),
         ("CLIENT_MESSAGE_TIMEOUT", "", "CLIENT_MESSAGE_TIMEOUT", True),
+        ("NON_EXISTENT_FUNCTION_CALLED", "fly", "NON_EXISTENT_FUNCTION_CALLED: fly", True),
+        ("USER_AUDIO_FORMAT", "", "USER_AUDIO_FORMAT", False),
+        ("UNPARSABLE_CLIENT_MESSAGE", "", "UNPARSABLE_CLIENT_MESSAGE", True),
+        ("SETTINGS_ALREADY_APPLIED", "", "SETTINGS_ALREADY_APPLIED", True),
+        ("INVENTED_IN_2027", "", "INVENTED_IN_2027", True),
+        ("", "no idea", "no idea", True),
+        ("", "", "an error without a code", True),
     ],
 )
 async def test_an_error_of_the_service_says_whether_to_try_again(
@@ -132,6 +139,30 @@ async def test_an_error_of_the_service_says_whether_to_try_again(
 
     assert (raised.value.reason, raised.value.retryable) == (reason, retryable)
     assert session.dialogue.state is DialogueState.FAILED
+
+
+@pytest.mark.parametrize("code", ["UNPARSABLE_CLIENT_MESSAGE", "INVALID_SETTINGS", "SETTINGS_ALREADY_APPLIED"])
+async def test_what_the_service_says_to_our_settings_is_a_fault_of_theirs(autojump_clock: MockClock, code: str) -> None:
+    session, service = wire(DialogueState.APPLYING)
+    await service.send_message(json.dumps({"type": "Error", "code": code}))
+
+    with pytest.raises(AgentUnavailable) as raised:
+        await session.receive()
+
+    assert not raised.value.retryable
+
+
+@pytest.mark.parametrize(("code", "is_slip"), [("NON_EXISTENT_FUNCTION_CALLED", True), ("FAILED_TO_THINK", False)])
+async def test_a_slip_of_the_models_is_told_from_the_services_trouble(
+    autojump_clock: MockClock, code: str, is_slip: bool
+) -> None:
+    session, service = wire()
+    await service.send_message(json.dumps({"type": "Error", "code": code}))
+
+    with pytest.raises(AgentUnavailable) as raised:
+        await session.receive()
+
+    assert raised.value.is_slip is is_slip
 
 
 async def test_a_frame_that_cannot_be_read_is_the_services_fault(autojump_clock: MockClock) -> None:

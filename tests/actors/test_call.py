@@ -180,6 +180,7 @@ class Scene:
     async def say_goodbye(self) -> None:
         """Let the first agent say goodbye for a second, and end the conversation."""
         far = await self.service.seat()
+        await far.take_turn("That was all.")
         await far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
 
 
@@ -228,7 +229,10 @@ async def test_a_call_whose_agent_ends_it_is_hung_up_and_complete(autojump_clock
         assert scene.phone.played == pytest.approx(1)
         assert (record.outcome, record.call_sid, record.direction) == ("completed", CALL_SID, "inbound")
         assert (record.caller, record.line) == ("+15551230001", "+15551230002")
-        assert [(turn.speaker, turn.heard) for turn in record.transcript] == [("first", "Goodbye.")]
+        assert [(turn.speaker, turn.heard) for turn in record.transcript] == [
+            ("caller", "That was all."),
+            ("first", "Goodbye."),
+        ]
         assert scene.returned == record
 
 
@@ -426,7 +430,7 @@ async def test_a_scribe_that_crashes_costs_the_files_and_never_the_call(tmp_path
     async with a_call(CallPolicy(goodbye_onset=0.01), recordings=tmp_path / "full") as scene:
         far = await scene.service.seat()
         await trio.sleep(0.1)
-        await far.say(words(0.1), says("Goodbye."), AgentAudioDone(), END)
+        await far.say(heard("That was all."), words(0.1), says("Goodbye."), AgentAudioDone(), END)
         record = await scene.ended()
 
         assert record.outcome == "completed"

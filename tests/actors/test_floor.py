@@ -55,7 +55,7 @@ async def fresh(agent: AgentSpec) -> Settings:
 
 @asynccontextmanager
 async def an_empty_floor() -> AsyncIterator[Scene]:
-    watched, service = Watched(), Service()
+    watched, service = Watched(caller_turns=1), Service()
     to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
     to_summarizer, _ = trio.open_memory_channel[ToSummarizer](8)
     floor = Floor(watched.desk, service.connect, to_supervisor, to_summarizer)

@@ -8,8 +8,21 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.function_calls import Failed, error_text, json_text, run_function
-from agents.functions import Answer, CallContext, EndCall, FunctionSpec, HandOff, Outcome, handoff_to_next_agent
+from actors.conversation import Conversation
+from actors.function_calls import Failed, FunctionResult, error_text, json_text, lacks_consent, run_function
+from agents.functions import (
+    END_CONVERSATION,
+    RECORD_SATISFACTION,
+    SCHEDULE_FOLLOWUP,
+    Answer,
+    CallContext,
+    EndCall,
+    FunctionSpec,
+    HandOff,
+    Outcome,
+    TransferToHuman,
+    handoff_to_next_agent,
+)
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
 
@@ -85,7 +98,7 @@ async def test_a_function_that_does_not_exist_is_answered_with_those_that_do(aut
     assert "look_up, break_down, forget, say_goodbye, handoff_to_next_agent" in result.error
 
 
-@pytest.mark.parametrize("arguments", ["", "five", "[]", "{}", '{"seconds": "many"}', '{"seconds": 1, "minutes": 2}'])
+@pytest.mark.parametrize("arguments", ["", "five", "[]", "{}", '{"seconds": "many"}'])
 async def test_arguments_that_do_not_fit_are_refused_in_words(autojump_clock: MockClock, arguments: str) -> None:
     result = await run_function(AGENT, call("look_up", arguments), CONTEXT)
 
@@ -93,6 +106,119 @@ async def test_arguments_that_do_not_fit_are_refused_in_words(autojump_clock: Mo
     assert result.error
     assert orjson.loads(result.text())["error"]
     assert trio.current_time() == 0.0
+
+
+@pytest.mark.parametrize("extra", ['"minutes": 2', '"": null, "Seconds": {"a": [1]}', '"reason": "because"'])
+async def test_keys_that_are_no_arguments_are_left_out_and_noted(autojump_clock: MockClock, extra: str) -> None:
+    noted: list[str] = []
+    result = await run_function(AGENT, call("look_up", f'{{"seconds": 1, {extra}}}'), CONTEXT, noted.extend)
+
+    assert isinstance(result, Answer)
+    assert [problem for problem in noted if "is not an argument" in problem]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ('{"reason": "goodbye"}', "goodbye"),
+        ('{"reason": "CUSTOMER said bye", "mood": "good"}', "CUSTOMER said bye"),
+        ('{"reason": ["done", 1]}', '["done",1]'),
+        ('{"reason": 7}', "7"),
+        ('{"why": "task_complete"}', ""),
+        ("", ""),
+        ("null", ""),
+        ("task_complete", "task_complete"),
+        ('"all done"', "all done"),
+        ("{broken", "{broken"),
+    ],
+)
+async def test_the_call_is_ended_whatever_the_reason_and_its_words_are_kept(
+    autojump_clock: MockClock, arguments: str, reason: str
+) -> None:
+    noted: list[str] = []
+    agent = attrs.evolve(AGENT, functions=(END_CONVERSATION,))
+    result = await run_function(agent, call("end_conversation", arguments), CONTEXT, noted.extend)
+
+    assert result == EndCall(reason)
+    assert noted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ('{"reason": "agreed", "urgency": "high"}', HandOff("advisor", "agreed")),
+        ('{"reason": "agreed", "notes": {"name": "Ada"}}', HandOff("advisor", "agreed", '{"name":"Ada"}')),
+        ('{"notes": "wants it"}', HandOff("advisor", "", "wants it")),
+        ("to the advisor", HandOff("advisor", "to the advisor")),
+        (f'{{"reason": "{"x" * 1500}"}}', HandOff("advisor", "x" * 1000)),
+    ],
+)
+async def test_the_call_is_handed_on_whatever_the_reason_and_its_words_are_kept(
+    autojump_clock: MockClock, arguments: str, expected: HandOff
+) -> None:
+    assert await run_function(AGENT, call("handoff_to_next_agent", arguments), CONTEXT) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("schedule_followup", '{"preferred_timeframe": "Friday", "confirmed": true}'),
+        ("schedule_followup", '{"preferred_timeframe": ["Friday"]}'),
+        ("record_satisfaction", '{"rating": 5, "scale": 10}'),
+        ("record_satisfaction", '{"rating": 9}'),
+    ],
+)
+async def test_what_cannot_be_taken_back_is_read_strictly(autojump_clock: MockClock, name: str, arguments: str) -> None:
+    agent = attrs.evolve(AGENT, functions=(SCHEDULE_FOLLOWUP, RECORD_SATISFACTION))
+
+    assert isinstance(await run_function(agent, call(name, arguments), CONTEXT), Failed)
+
+
+def conversation(*, handed_on: bool = False, turns: int = 0, machine: bool = False) -> Conversation:
+    talk = Conversation(is_with_machine=machine)
+    if handed_on:
+        talk.add_caller("Yes, put me through.")
+        talk.hand_on()
+    for _ in range(turns):
+        talk.add_caller("Hello.")
+    return talk
+
+
+PARTINGS = (HandOff("advisor", "agreed"), EndCall("task_complete"), TransferToHuman("asked for it"))
+
+
+@pytest.mark.parametrize("result", PARTINGS, ids=lambda result: type(result).__name__)
+def test_nobody_is_left_or_handed_on_before_they_have_said_a_word(result: FunctionResult) -> None:
+    refused = lacks_consent("part", result, conversation())
+
+    assert refused is not None
+    assert "wait for their answer" in refused.error
+    assert lacks_consent("part", result, conversation(turns=1)) is None
+
+
+@pytest.mark.parametrize("result", [HandOff("billing", "again"), TransferToHuman("again")])
+def test_nobody_is_handed_on_twice_without_a_word_of_theirs(result: FunctionResult) -> None:
+    refused = lacks_consent("part", result, conversation(handed_on=True))
+
+    assert refused is not None
+    assert "Talk to them first" in refused.error
+    assert lacks_consent("part", result, conversation(handed_on=True, turns=1)) is None
+
+
+def test_whoever_has_spoken_may_be_said_goodbye_to_by_the_next_agent() -> None:
+    assert lacks_consent("end", EndCall("task_complete"), conversation(handed_on=True)) is None
+
+
+def test_a_machine_is_hung_up_on_without_a_word_of_its_own_and_is_handed_to_nobody() -> None:
+    talk = conversation(machine=True)
+
+    assert lacks_consent("end", EndCall("task_complete"), talk) is None
+    assert lacks_consent("hand_off", HandOff("advisor", "agreed"), talk) is not None
+
+
+@pytest.mark.parametrize("result", [Answer("x"), Failed("x")])
+def test_what_leaves_the_caller_where_they_are_needs_no_word_of_theirs(result: FunctionResult) -> None:
+    assert lacks_consent("look_up", result, conversation()) is None
 
 
 async def test_a_function_that_breaks_tells_the_model_nothing_but_the_journal_why(autojump_clock: MockClock) -> None:

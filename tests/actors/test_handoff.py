@@ -111,7 +111,7 @@ async def a_handoff_asked_for(
     policy: CallPolicy | None = None, *, brief_takes: float | None = 0.0, refusals: tuple[Exception | None, ...] = ()
 ) -> AsyncIterator[Scene]:
     """It is asked for at frame 20, when the caller has said "Yes, please."; with None nobody writes a Brief."""
-    watched, service = Watched(policy or CallPolicy()), Service()
+    watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
     to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
     to_summarizer, clerk_mailbox = trio.open_memory_channel[ToSummarizer](8)
     floor = Floor(watched.desk, service.connect, to_supervisor, to_summarizer)

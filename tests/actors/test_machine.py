@@ -148,6 +148,7 @@ async def test_nothing_of_the_agent_is_heard_before_the_beep_and_the_message_is_
     autojump_clock: MockClock,
 ) -> None:
     async with on_the_floor() as scene:
+        scene.watched.desk.conversation.caller_turns = 0
         machine = AnsweringMachine(scene.watched.desk, MESSAGE)
         await scene.far.say(words(4), says("Hello, this is Alex."))
         await trio.sleep(2)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from actors import facts
 from actors.facts import Fact
 from actors.journal import Entry
@@ -233,6 +235,44 @@ def test_an_answer_knows_how_long_the_caller_waited_for_it() -> None:
     )
 
     assert [turn.latency for turn in record.transcript] == [None, 0.6, None]
+
+
+@pytest.mark.parametrize(
+    ("reported", "parts"),
+    [
+        (facts.LatencyReported("qualifier", 1, 0.2, 0.3, 0.4, tts_latency=0.1, total_latency=0.7), (0.2, 0.4, 0.1)),
+        (facts.LatencyReported("qualifier", 1, 0.2, 0.3), (0.2, 0.3, None)),
+        (facts.LatencyReported("qualifier", 1, ttt_tool_latency=0.5), (None, 0.5, None)),
+        (facts.LatencyReported("qualifier", 2, 0.2, 0.3), (None, None, None)),
+        (facts.LatencyReported("qualifier", 0, 0.2, 0.3), (None, None, None)),
+    ],
+)
+def test_an_answer_knows_which_parts_its_latency_had(
+    reported: facts.LatencyReported, parts: tuple[float | None, ...]
+) -> None:
+    record = record_of(
+        (3.6, facts.ReplyStarted("qualifier", 1)),
+        (3.7, reported),
+        (5.0, facts.ReplyEnded("qualifier", 1, "Good morning.", "Good morning.", complete=True)),
+    )
+
+    (turn,) = record.transcript
+    assert (turn.stt, turn.llm, turn.tts) == parts
+
+
+@pytest.mark.parametrize("shared", ["", "call_1"])
+def test_two_function_calls_of_one_id_are_two(shared: str) -> None:
+    record = record_of(
+        (1.0, facts.FunctionCalled("closer", shared, "look_up", '{"of": 1}', number=1)),
+        (1.1, facts.FunctionCalled("closer", shared, "look_up", '{"of": 2}', number=2)),
+        (1.2, facts.FunctionAnswered("closer", shared, "look_up", '{"found": 2}', True, 0.1, number=2)),
+        (1.3, facts.FunctionAnswered("closer", shared, "look_up", '{"found": 1}', True, 0.3, number=1)),
+    )
+
+    assert [(one.arguments, one.result) for one in record.functions] == [
+        ({"of": 1}, {"found": 1}),
+        ({"of": 2}, {"found": 2}),
+    ]
 
 
 def test_a_reply_without_words_is_no_turn_and_one_without_sound_is() -> None:

@@ -29,7 +29,7 @@ from actors.supervision import RestartPolicy
 from actors.supervisor import ConversationOutcome, Finished, NoAgentLeft, Supervisor
 from agents.brief import Brief
 from agents.functions import handoff_to_next_agent
-from agents.roster import Roster
+from agents.roster import Roster, load_roster
 from protocol.audio import silence
 from protocol.deepgram import (
     AgentAudioDone,
@@ -55,6 +55,7 @@ from tests.actors.fakes import (
     Line,
     Service,
     Watched,
+    agent,
     calls,
     heard,
     says,
@@ -97,6 +98,9 @@ class Scene:
         return [fact.agent for fact in self.watched.facts(FloorTaken)]
 
 
+CIRCLE = load_roster([agent("first", "second"), agent("second", "first")])
+
+
 @asynccontextmanager
 async def a_conversation(
     policy: CallPolicy | None = None,
@@ -105,7 +109,7 @@ async def a_conversation(
     roster: Roster = ROSTER,
     context: Brief | None = None,
 ) -> AsyncIterator[Scene]:
-    watched, service = Watched(policy or CallPolicy()), Service()
+    watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
     service.refusals.extend(refusals)
     to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
     to_summarizer, clerk_mailbox = trio.open_memory_channel[ToSummarizer](8)
@@ -303,6 +307,50 @@ async def test_an_error_that_a_retry_cannot_mend_is_not_retried(autojump_clock: 
         assert trio.current_time() == 0
 
 
+async def test_after_a_slip_of_the_models_its_turn_is_asked_again(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await far.greet("I am the first.")
+        await trio.sleep(2)
+        await far.take_turn("What do I owe?")
+        await far.greet("Let me see.")
+        await trio.sleep(2)
+        await far.say(ErrorReported("NON_EXISTENT_FUNCTION_CALLED", "fly"))
+        again = await scene.service.seat()
+        asked = await again.hear(InjectUserMessage)
+
+        assert asked.content == "What do I owe?"
+        assert history_of(again) == [("assistant", "I am the first.")]
+
+
+async def test_a_model_that_slips_again_and_again_spends_the_restart_budget(autojump_clock: MockClock) -> None:
+    async with a_conversation() as scene:
+        far = await scene.service.seat()
+        await far.take_turn("What do I owe?")
+        for seats_left in (2, 1, 0):
+            await far.say(ErrorReported("NON_EXISTENT_FUNCTION_CALLED", "fly"))
+            far = await scene.service.seat() if seats_left else far
+        outcome = await scene.ended()
+
+        assert isinstance(outcome, NoAgentLeft)
+        assert scene.service.attempts == 3
+
+
+async def test_two_agents_that_hand_to_each_other_need_the_caller_in_between(autojump_clock: MockClock) -> None:
+    async with a_conversation(roster=CIRCLE) as scene:
+        first = await scene.service.seat()
+        await first.say(HAND_OFF)
+        second = await scene.service.seat()
+        await second.greet("I am the second.")
+        await second.say(HAND_OFF)
+        refused = await second.hear(FunctionCallResponse)
+        await second.say(heard("Back to the first, please."), HAND_OFF)
+        await scene.service.seat()
+
+        assert "has not said anything since" in refused.content
+        assert scene.seated == ["first", "second", "first"]
+
+
 async def test_crashes_on_the_floor_spend_the_same_budget(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
         for _ in range(3):
@@ -316,7 +364,7 @@ async def test_crashes_on_the_floor_spend_the_same_budget(autojump_clock: MockCl
 async def test_an_error_on_the_floor_that_cannot_be_mended_ends_it(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
         far = await scene.service.seat()
-        await far.say(ErrorReported("NON_EXISTENT_FUNCTION_CALLED", "fly"))
+        await far.say(ErrorReported("USER_AUDIO_FORMAT", "no mulaw"))
         outcome = await scene.ended()
 
         assert isinstance(outcome, NoAgentLeft)

@@ -124,15 +124,11 @@ def test_what_a_message_does_not_say_is_assumed(frame: dict[str, object], messag
         ({"type": "Welcome"}, "request_id"),
         ({"type": "ConversationText", "role": "user"}, "content"),
         ({"type": "ConversationText", "role": 1, "content": ""}, "role"),
-        ({"type": "ConversationText", "role": "user", "content": "", "languages": "en"}, "languages"),
-        ({"type": "History"}, "role"),
-        ({"type": "History", "function_calls": [7]}, "function_calls"),
         ({"type": "FunctionCallRequest", "functions": {}}, "functions"),
         ({"type": "FunctionCallRequest", "functions": [{"id": "1"}]}, "name"),
         ({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", "arguments": [1]}]}, "arguments"),
         ({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", "client_side": 1}]}, "client_side"),
         ({"type": "FunctionCallCancelled", "functions": [{}]}, "id"),
-        ({"type": "Error", "code": 5}, "code"),
     ],
     ids=str,
 )
@@ -141,6 +137,80 @@ def test_a_known_type_of_the_wrong_shape_is_refused_by_the_name_of_the_field(
 ) -> None:
     with pytest.raises(RemoteProtocolError, match=f"^{field}: "):
         decode_server(json.dumps(frame))
+
+
+IGNORED = ("History", "FunctionCallResponse", "LatencyReport", "AgentStartedSpeaking", "FrustrationDetected")
+SHAPES: tuple[object, ...] = (None, 5, -1.5, True, "", "words", [], [7], [{}], {}, {"a": [None]})
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+@pytest.mark.parametrize("name", [*IGNORED, "__customFromThinkProvider", "PromptUpdated", "Novelty"])
+def test_what_is_ignored_is_not_validated(name: str, shape: object) -> None:
+    keys = ("role", "content", "function_calls", "id", "name", "count", "escalated", "tts_latency", "novelty")
+    for key in keys:
+        decode_server(json.dumps({"type": name, key: shape}))
+    decode_server(json.dumps({"type": name, **dict.fromkeys(keys, shape)}))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+@pytest.mark.parametrize(
+    ("message", "ignored", "read"),
+    [
+        ({"type": "Warning"}, "code", WarningReported),
+        ({"type": "Warning", "code": "X"}, "description", WarningReported),
+        ({"type": "Error"}, "code", ErrorReported),
+        ({"type": "Error", "code": "X"}, "description", ErrorReported),
+        ({"type": "InjectionRefused"}, "message", InjectionRefused),
+        ({"type": "EndOfTurn"}, "trigger", deepgram.EndOfTurn),
+        ({"type": "AgentThinking"}, "content", deepgram.AgentThinking),
+        ({"type": "ConversationText", "role": "user", "content": "Hi"}, "languages", ConversationText),
+        ({"type": "ConversationText", "role": "user", "content": "Hi"}, "languages_hinted", ConversationText),
+        ({"type": "ConversationText", "role": "user", "content": "Hi"}, "conversational_behavior", ConversationText),
+        ({"type": "UserStartedSpeaking"}, "confidence", deepgram.UserStartedSpeaking),
+        ({"type": "SettingsApplied"}, "settings", deepgram.SettingsApplied),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_field_that_is_only_noted_keeps_nothing_from_being_read(
+    message: dict[str, object], ignored: str, read: type[ServerMessage], shape: object
+) -> None:
+    assert isinstance(decode_server(json.dumps({**message, ignored: shape})), read)
+
+
+@pytest.mark.parametrize("key", ["id", "thought_signature"])
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+def test_a_function_call_needs_a_name_and_no_id(key: str, shape: object) -> None:
+    call = {"id": "1", "name": "f", key: shape}
+
+    assert isinstance(
+        decode_server(json.dumps({"type": "FunctionCallRequest", "functions": [call]})), FunctionCallRequest
+    )
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ('{"type":"LatencyReport","tts_latency":NaN}', LatencyReport()),
+        ('{"type":"LatencyReport","tts_latency":-Infinity,"total_latency":0.5}', LatencyReport(total_latency=0.5)),
+        ('{"type":"UserStartedSpeaking","confidence":Infinity}', deepgram.UserStartedSpeaking()),
+        (
+            '{"type":"ConversationText","role":"assistant","content":"Fine \\ud83d"}',
+            ConversationText("assistant", "Fine \ufffd"),
+        ),
+        (
+            '{"type":"ConversationText","role":"assistant","content":"Fine \\ud83d\\ude00","x":NaN}',
+            ConversationText("assistant", "Fine \U0001f600"),
+        ),
+    ],
+)
+def test_numbers_and_characters_that_json_does_not_have_cost_no_session(frame: str, message: ServerMessage) -> None:
+    assert decode_server(frame) == message
+
+
+@pytest.mark.parametrize("frame", ["", "{", "NaN", "[NaN]", "not json", '{"type": NaN', "[" * 5000])
+def test_what_is_no_object_is_refused_all_the_same(frame: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        decode_server(frame)
 
 
 @QUICK

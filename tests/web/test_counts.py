@@ -24,7 +24,7 @@ async def test_an_ended_call_is_counted(autojump_clock: MockClock) -> None:
     counts = Counts(Slots(5))
     called = FunctionRecord(4.5, "qualifier", "look_up", {}, "ok", ok=True)
     made_up = FunctionRecord(4.5, "qualifier", "launch_rockets", {}, "no", ok=False)
-    answer = TurnRecord(1.0, "qualifier", "Hello.", latency=0.6)
+    answer = TurnRecord(1.0, "qualifier", "Hello.", latency=0.6, stt=0.2, llm=0.3, tts=0.1)
     frames = FrameCounts(unheard=2, dropped=3)
 
     counts.ended(record(functions=(called, made_up), transcript=(answer,), frames=frames, duration=7.5))
@@ -37,6 +37,8 @@ async def test_an_ended_call_is_counted(autojump_clock: MockClock) -> None:
     assert value(counts, 'switchboard_frames_lost_total{kind="dropped"}') == 3
     assert value(counts, 'switchboard_turn_latency_seconds_bucket{le="0.5"}') == 0
     assert value(counts, 'switchboard_turn_latency_seconds_bucket{le="0.75"}') == 1
+    for part, seconds in (("stt", 0.2), ("llm", 0.3), ("tts", 0.1)):
+        assert value(counts, f'switchboard_turn_part_seconds_sum{{part="{part}"}}') == seconds
     assert "launch_rockets" not in counts.render().decode()
 
 

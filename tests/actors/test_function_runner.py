@@ -1,0 +1,223 @@
+"""Which function calls of the model are run, how often, and with whose consent: one session alone."""
+
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.facts import ArgumentsForgiven, FunctionAnswered, FunctionCalled, FunctionWithdrawn, HandoffAsked
+from actors.messages import Ended
+from actors.policy import CallPolicy
+from actors.supervision import Crashed
+from protocol.deepgram import (
+    AgentAudioDone,
+    CancelledCall,
+    FunctionCall,
+    FunctionCallCancelled,
+    FunctionCallRequest,
+    FunctionCallResponse,
+    UserStartedSpeaking,
+)
+from tests.actors.fakes import END, HAND_OFF, FarEnd, calls, heard, says, words
+from tests.actors.test_agent_session import Scene, answer, on_the_floor
+
+
+def count(word: str, id: str = "") -> FunctionCall:  # noqa: A002 -- the name on the wire
+    return FunctionCall(id, "count", orjson.dumps({"word": word}).decode(), client_side=True)
+
+
+def look_up(id: str = "") -> FunctionCall:  # noqa: A002 -- the name on the wire
+    return FunctionCall(id, "look_up", "{}", client_side=True)
+
+
+async def answers(far: FarEnd, many: int) -> list[FunctionCallResponse]:
+    return [await far.hear(FunctionCallResponse) for _ in range(many)]
+
+
+# Whose call is it
+
+
+@pytest.mark.parametrize("shared", ["", "call_1"])
+@pytest.mark.parametrize("second", [count("four"), look_up(), count("no")], ids=lambda call: call.arguments)
+async def test_two_calls_of_one_request_are_both_run_and_answered_whatever_their_ids(
+    shared: str, second: FunctionCall, autojump_clock: MockClock
+) -> None:
+    first = count("no", shared)
+    async with on_the_floor() as scene:
+        await scene.far.say(
+            FunctionCallRequest((first, FunctionCall(shared, second.name, second.arguments, client_side=True)))
+        )
+        responses = await answers(scene.far, 2)
+
+        assert [response.id for response in responses] == [shared, shared]
+        assert sorted(response.name for response in responses) == sorted([first.name, second.name])
+        assert [fact.number for fact in scene.watched.facts(FunctionCalled)] == [1, 2]
+        assert sorted(fact.number for fact in scene.watched.facts(FunctionAnswered)) == [1, 2]
+
+
+@pytest.mark.parametrize("shared", ["", "call_1"])
+async def test_an_id_that_is_used_again_is_another_call(shared: str, autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(FunctionCallRequest((count("no", shared),)))
+        await trio.sleep(0.5)
+        await scene.far.say(FunctionCallRequest((count("four", shared),)))
+        under_way = await answers(scene.far, 2)
+        await scene.far.say(FunctionCallRequest((count("seven", shared),)))
+        later = await answers(scene.far, 1)
+
+        letters = [orjson.loads(response.content)["letters"] for response in (*under_way, *later)]
+        assert letters == [2, 4, 5]
+
+
+async def test_what_is_asked_for_while_it_is_done_is_done_once_and_answered_twice(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(FunctionCallRequest((count("no", "a"),)))
+        await trio.sleep(0.5)
+        await scene.far.say(FunctionCallRequest((count("no", "b"),)))
+        responses = await answers(scene.far, 2)
+
+        assert [(response.id, response.content) for response in responses] == [
+            ("a", '{"letters":2}'),
+            ("b", '{"letters":2}'),
+        ]
+        assert trio.current_time() == pytest.approx(1)
+
+
+async def test_what_is_withdrawn_without_an_id_is_known_by_its_name(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.say(FunctionCallRequest((count("no"), look_up())))
+        await trio.sleep(0.5)
+        await scene.far.say(FunctionCallCancelled((CancelledCall("", "count"),)))
+        response = await scene.far.hear(FunctionCallResponse)
+
+        assert response.name == "look_up"
+        assert [fact.name for fact in scene.watched.facts(FunctionWithdrawn)] == ["count"]
+
+
+# How many
+
+
+async def loop(scene: Scene, most: int) -> list[FunctionCallResponse]:
+    """Call one function after the other, as a model does that never speaks."""
+    responses: list[FunctionCallResponse] = []
+    for number in range(most):
+        await scene.far.say(FunctionCallRequest((count("x" * (number + 1), f"call_{number}"),)))
+        with trio.move_on_after(3):
+            responses.append(await scene.far.hear(FunctionCallResponse))
+    return responses
+
+
+@pytest.mark.parametrize("limit", [8, 3])
+async def test_a_model_that_only_calls_functions_is_told_to_speak_and_then_restarted(
+    limit: int, autojump_clock: MockClock
+) -> None:
+    async with on_the_floor(CallPolicy(functions_per_turn=limit)) as scene:
+        await scene.far.take_turn("Look it up.")
+        responses = await loop(scene, limit + 1)
+        await scene.far.say(FunctionCallRequest((count("once more"),)))
+        outcome = await scene.ended()
+
+        assert ["letters" in answer(response) for response in responses] == [True] * limit + [False]
+        assert "say to the customer what you know" in str(answer(responses[-1])["error"])
+        assert isinstance(outcome, Crashed)
+        assert outcome.is_retryable
+        assert outcome.is_slip
+        assert f"called {limit + 2} functions in one turn" in outcome.reason
+
+
+async def test_a_turn_of_the_caller_gives_the_model_its_functions_back(autojump_clock: MockClock) -> None:
+    async with on_the_floor(CallPolicy(functions_per_turn=2)) as scene:
+        for _ in range(4):
+            await scene.far.take_turn("Look it up.")
+            responses = await loop(scene, 2)
+
+            assert ["letters" in answer(response) for response in responses] == [True, True]
+
+
+async def test_a_model_that_was_told_to_speak_and_does_goes_on(autojump_clock: MockClock) -> None:
+    async with on_the_floor(CallPolicy(functions_per_turn=2)) as scene:
+        await scene.far.take_turn("Look it up.")
+        await loop(scene, 3)
+        await scene.far.greet("I have not found it.")
+        await trio.sleep(2)
+
+        assert scene.replies == ["I have not found it."]
+        assert not scene.over.is_set()
+
+
+async def test_a_restarted_session_has_no_more_functions_than_the_turn_had_left(autojump_clock: MockClock) -> None:
+    async with on_the_floor(CallPolicy(functions_per_turn=8)) as scene:
+        scene.watched.desk.conversation.functions_in_turn = 8
+        await scene.far.say(FunctionCallRequest((count("x"),)))
+        response = await scene.far.hear(FunctionCallResponse)
+
+        assert "error" in answer(response)
+
+
+async def test_one_large_request_is_answered_whole_before_the_model_is_restarted(autojump_clock: MockClock) -> None:
+    request = FunctionCallRequest(tuple(count("x" * number, f"call_{number}") for number in range(1, 13)))
+    async with on_the_floor(CallPolicy(functions_per_turn=8)) as scene:
+        await scene.far.say(request)
+        responses = await answers(scene.far, 12)
+
+        assert sum("letters" in answer(response) for response in responses) == 8
+        assert not scene.over.is_set()
+
+
+async def test_a_goodbye_is_never_one_function_too_many(autojump_clock: MockClock) -> None:
+    async with on_the_floor(CallPolicy(functions_per_turn=1)) as scene:
+        await scene.far.take_turn("That was all.")
+        await loop(scene, 2)
+        await scene.far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
+
+        assert await scene.ended() == Ended("task_complete")
+
+
+# With whose consent
+
+
+@pytest.mark.parametrize("asked", [HAND_OFF, END], ids=["handoff", "end"])
+async def test_nothing_is_done_before_the_caller_has_said_a_word_and_the_model_is_told(
+    asked: FunctionCallRequest, autojump_clock: MockClock
+) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.conversation.caller_turns = 0
+        await scene.far.greet("Hello there.")
+        await scene.far.say(asked)
+        response = await scene.far.hear(FunctionCallResponse)
+
+        assert "the customer has not said anything yet" in str(answer(response)["error"])
+        assert scene.watched.facts(HandoffAsked) == []
+        assert [fact.ok for fact in scene.watched.facts(FunctionAnswered)] == [False]
+        assert not scene.over.is_set()
+
+
+async def test_a_function_that_comes_before_the_callers_words_waits_for_them(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.conversation.caller_turns = 0
+        await scene.far.say(UserStartedSpeaking(), HAND_OFF)
+        await trio.sleep(1)
+        await scene.far.say(heard("Yes, put me through."))
+        asked = await scene.asked_handoff()
+
+        assert asked.to == "second"
+
+
+async def test_a_noise_that_is_never_transcribed_is_no_consent(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.desk.conversation.caller_turns = 0
+        await scene.far.say(UserStartedSpeaking(), HAND_OFF)
+        response = await scene.far.hear(FunctionCallResponse)
+
+        assert "has not said anything yet" in str(answer(response)["error"])
+        assert trio.current_time() == pytest.approx(5)
+
+
+async def test_what_was_odd_about_a_reason_is_in_the_journal(autojump_clock: MockClock) -> None:
+    odd = calls("end_conversation", arguments='{"reason": "goodbye", "mood": "good"}')
+    async with on_the_floor() as scene:
+        await scene.far.say(words(1), says("Goodbye."), AgentAudioDone(), odd)
+
+        assert await scene.ended() == Ended("goodbye")
+        (forgiven,) = scene.watched.facts(ArgumentsForgiven)
+        assert [problem.split("`")[1] for problem in forgiven.problems] == ["mood", "reason"]
