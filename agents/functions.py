@@ -13,6 +13,7 @@ import attrs
 import orjson
 
 from agents.arguments import ArgumentsRefused, SchemaRefused, Strictness, read_odd_arguments, schema_of
+from agents.blocking import blocking
 from agents.kinds import Between, SchemaKeys
 from protocol.deepgram import FunctionDefinition
 from protocol.fields import JSON
@@ -35,6 +36,7 @@ __all__ = [
     "SchemaKeys",
     "SchemaRefused",
     "TransferToHuman",
+    "blocking",
     "handoff_to_next_agent",
     "no_handler",
     "transfer_to_human",

@@ -26,6 +26,7 @@ from web.slots import Slots
 from web.strangers import harden
 from web.telephony import Line
 from web.timing import count_requests
+from web.watchdog import Watchdog
 from web.working_hours import WorkingHours
 
 MAX_BODY_BYTES = 64 * 1024
@@ -59,7 +60,8 @@ def create_app(
     app.after_request(harden)
     count_requests(app, office.counts)
     Credentials(office).guard(app)
-    follow = (FollowUp(office).run, NoShows(office).run, office.verdicts.run, office.counts.watch_lag)
+    watchdog = Watchdog(office.counts.blocked)
+    follow = (FollowUp(office).run, NoShows(office).run, office.verdicts.run, office.counts.watch_lag, watchdog.run)
     at_work = WorkingHours(app.asgi_app, (dispatcher.run, *follow))
     app.asgi_app = MediaDoor(at_work, office, run_call)  # type: ignore[method-assign]  # Quart's own hook for middleware
     return app

@@ -20,6 +20,7 @@ LAG_EVERY = 0.5
 _GAPS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _TURNS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _LAGS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+_BLOCKS = (0.5, 1.0, 2.0, 5.0, 10.0)
 _REQUESTS = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0)
 
 
@@ -110,6 +111,12 @@ class Counts:
             buckets=_LAGS,
             registry=registry,
         )
+        self._blocked = Histogram(
+            "switchboard_event_loop_blocked_seconds",
+            "Turns of the event loop that took longer than 0.25 s: no call was carried in the meantime.",
+            buckets=_BLOCKS,
+            registry=registry,
+        )
         ProcessCollector(registry=registry)
 
     def refused(self, why: str) -> None:
@@ -153,6 +160,10 @@ class Counts:
         """Count a request that was answered, under its route's pattern."""
         self._answered.labels(method, route, str(status)).inc()
         self._took.labels(route).observe(seconds)
+
+    def blocked(self, seconds: float) -> None:
+        """Count a turn of the event loop that took too long."""
+        self._blocked.observe(seconds)
 
     async def watch_lag(self) -> None:
         """Measure how late the event loop is, until cancelled."""
