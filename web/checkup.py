@@ -1,24 +1,18 @@
 """A walk around the exchange before the first call: does every line out of it answer, and does Twilio's way in work?
 
 Each check asks one service one harmless question and answers with a `Finding`; none places a call, and none raises
-for what it finds. The way in is tried as Twilio takes it: a WebSocket upgrade to the public address, signed with our
-own auth token, and once unsigned, which must be refused.
+for what it finds. Those of Twilio's side are in `web/twilio_checks.py`.
 """
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import cast
 from urllib.parse import urlsplit
 
-import attrs
 import httpx
 import trio
-from twilio.base.exceptions import TwilioException
-from twilio.request_validator import RequestValidator
-from twilio.rest import Client
 
 from actors.agent_session import Connect
 from actors.agent_wire import AgentWire
@@ -33,8 +27,7 @@ from store.memory import MemoryRecords
 from store.spill import SpillingRecords
 from web.agent_options import options_of
 from web.clips import ClipRefused
-from web.connect import open_socket, voice_agent_connector
-from web.media import PATH
+from web.connect import voice_agent_connector
 from web.offered import (
     NotTold,
     ask_summary_models,
@@ -45,22 +38,28 @@ from web.offered import (
     wanted_of,
 )
 from web.services import brief_client_of, make_folder, records_of, roster_of, studio_of, voices_of
-from web.signatures import SIGNATURE, TwilioSignatures
-from web.telephony import refusal_of, twilio_client
+from web.telephony import twilio_client
+from web.twilio_checks import Finding, check_twilio, check_way_in
+
+__all__ = [
+    "Finding",
+    "check_certificate",
+    "check_clock",
+    "check_deepgram",
+    "check_everything",
+    "check_fillers",
+    "check_groq",
+    "check_records",
+    "check_think_models",
+    "check_token",
+    "check_twilio",
+    "check_way_in",
+    "first_settings",
+]
 
 CHECK_SECONDS = 10.0
 CLOCK_SECONDS = 5.0
 CERTIFICATE_DAYS = 7.0
-
-
-@attrs.frozen
-class Finding:
-    """What a check found; `fix` is empty when there is nothing to do."""
-
-    subject: str
-    well: bool
-    says: str
-    fix: str = ""
 
 
 async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Finding:
@@ -168,63 +167,6 @@ async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
     if missing:
         return Finding(subject, well=False, says=missing, fix=f"Change {setting}.")
     return Finding(subject, well=True, says=f"has {', '.join(client.models)}")
-
-
-async def check_twilio(settings: Settings, client: Client) -> Finding:
-    """Look our number up in the account, and where its calls go."""
-    subject = "Twilio"
-    try:
-        numbers = await client.incoming_phone_numbers.list_async(phone_number=settings.twilio_phone_number, limit=1)
-    except (TwilioException, httpx.HTTPError, ValueError) as exc:
-        refused = refusal_of(exc, writes=False)
-        fix = refused.fix or "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_API_URL."
-        return Finding(subject, well=False, says=refused.reason, fix=fix)
-    if not numbers:
-        fix = "Buy it, or set TWILIO_PHONE_NUMBER to a number of this account."
-        return Finding(subject, well=False, says="the account does not have our number", fix=fix)
-    can = cast("Mapping[str, bool]", numbers[0].capabilities or {})  # the SDK says that it is a text
-    if not can.get("voice", True):
-        fix = "Set TWILIO_PHONE_NUMBER to a number that can do voice."
-        return Finding(subject, well=False, says="our number takes messages only, and no calls", fix=fix)
-    ours = f"{settings.lead_server_external_url}/twilio/voice"
-    if numbers[0].voice_url != ours:
-        fix = f"For inbound calls, set the number's voice webhook to {ours} (POST)."
-        return Finding(subject, well=True, says="has our number, for outbound calls only", fix=fix)
-    return Finding(subject, well=True, says="has our number, and sends its calls here")
-
-
-async def _upgrade(url: str, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext) -> str:
-    try:
-        async with open_socket(url, headers, context):
-            return "accepted"
-    except AgentUnavailable as exc:
-        return exc.reason
-
-
-async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
-    """Knock at our public address as Twilio does, and once as a stranger."""
-    subject = "Public address"
-    url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + PATH
-    signature = RequestValidator(settings.twilio_auth_token).compute_signature(url, {})
-    invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())], context)
-    if invited != "accepted":
-        fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
-        fix = " ".join(filter(None, [fix, _port_fix(settings)]))
-        return Finding(subject, well=False, says=f"{url}: {invited}", fix=fix)
-    stranger = await _upgrade(url, [], context)
-    if stranger != "HTTP 403":
-        return Finding(
-            subject, well=False, says=f"{url}: an unsigned upgrade got {stranger}", fix="Is this our server?"
-        )
-    return Finding(subject, well=True, says="takes signed upgrades and refuses others", fix=_port_fix(settings))
-
-
-def _port_fix(settings: Settings) -> str:
-    """Say what to do about a port that is not 443; nothing where the public address has none of its own."""
-    url = urlsplit(settings.lead_server_external_url)
-    if url.scheme != "https" or url.port in {None, 443}:
-        return ""
-    return f"Use port 443: a stream to port {url.port} may not reach us (Twilio 31910)."
 
 
 async def check_clock(settings: Settings, http: httpx.AsyncClient, now: Callable[[], float] = time.time) -> Finding:

@@ -413,7 +413,11 @@ async def test_a_public_address_on_another_port_is_warned_about(
         async def upgrade(*_: object, upgraded: Iterator[str] = upgraded) -> str:
             return next(upgraded)
 
-        monkeypatch.setattr("web.checkup._upgrade", upgrade)
+        async def knock(*_: object) -> None:
+            """The webhooks answer as they should."""
+
+        monkeypatch.setattr("web.twilio_checks._upgrade", upgrade)
+        monkeypatch.setattr("web.twilio_checks._knock", knock)
         chosen = settings(LEAD_SERVER_EXTERNAL_URL=origin)
         findings.append(await check_way_in(chosen, ssl.create_default_context()))
 

@@ -1,0 +1,190 @@
+"""Twilio's side, looked at before the first call: where the calls of our number go, and whether they can come in.
+
+Nothing is changed at Twilio, and no call is placed. The way in is tried as Twilio takes it: an upgrade and a webhook at
+the public address, signed with our own auth token, and once each unsigned, which must be refused.
+"""
+
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias, cast
+from urllib.parse import unquote, urlsplit
+
+import attrs
+import httpx
+from twilio.base.exceptions import TwilioException
+from twilio.request_validator import RequestValidator
+from twilio.rest import Client
+from twilio.rest.api.v2010.account.incoming_phone_number import IncomingPhoneNumberInstance
+
+from actors.errors import AgentUnavailable
+from settings import Settings
+from web.connect import open_socket
+from web.media import PATH
+from web.signatures import SIGNATURE, TwilioSignatures
+from web.telephony import refusal_of
+
+_PORTS: Mapping[str, int] = {"https": 443, "http": 80}
+Problem: TypeAlias = tuple[str, str]
+"""What is wrong, and how it is mended."""
+
+
+@attrs.frozen
+class Finding:
+    """What a check found; `fix` is empty when there is nothing to do."""
+
+    subject: str
+    well: bool
+    says: str
+    fix: str = ""
+
+
+async def check_twilio(settings: Settings, client: Client) -> Finding:
+    """Look our number up in the account, and where its calls go."""
+    subject = "Twilio"
+    try:
+        numbers = await client.incoming_phone_numbers.list_async(phone_number=settings.twilio_phone_number, limit=1)
+    except (TwilioException, httpx.HTTPError, ValueError) as exc:
+        refused = refusal_of(exc, writes=False)
+        fix = refused.fix or "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_API_URL."
+        return Finding(subject, well=False, says=refused.reason, fix=fix)
+    if not numbers:
+        fix = "Buy it, or set TWILIO_PHONE_NUMBER to a number of this account."
+        return Finding(subject, well=False, says="the account does not have our number", fix=fix)
+    can = cast("Mapping[str, bool]", numbers[0].capabilities or {})  # the SDK says that it is a text
+    if not can.get("voice", True):
+        fix = "Set TWILIO_PHONE_NUMBER to a number that can do voice."
+        return Finding(subject, well=False, says="our number takes messages only, and no calls", fix=fix)
+    return await _inbound(numbers[0], f"{settings.lead_server_external_url}/twilio/voice", client)
+
+
+async def _inbound(number: IncomingPhoneNumberInstance, ours: str, client: Client) -> Finding:
+    """Say whether the calls of our number come here: several of its fields decide that, one over the other."""
+    subject, url = "Twilio", str(number.voice_url or "")
+    app = await _application_problem(str(number.voice_application_sid or ""), ours, client)
+    problems = [*_number_problems(number, ours), *([app] if app is not None else [])]
+    has_app = bool(number.voice_application_sid)
+    is_meant = (has_app and app is None) or _host_of(url) == _host_of(ours)
+    if not (has_app or _is_same(url, ours)):
+        fix = f"For inbound calls, set the number's voice webhook to {ours} (POST)."
+        problems.append((f"its voice webhook is {url}" if url else "it has no voice webhook", fix))
+    if not problems:
+        return Finding(subject, well=True, says="has our number, and sends its calls here")
+    fix = " ".join(fix for _, fix in problems)
+    if not is_meant:
+        return Finding(subject, well=True, says="has our number, for outbound calls only", fix=fix)
+    what = "; ".join(what for what, _ in problems)
+    return Finding(subject, well=False, says=f"has our number, but inbound calls do not come here: {what}", fix=fix)
+
+
+def _number_problems(number: IncomingPhoneNumberInstance, ours: str) -> Iterator[Problem]:
+    if number.trunk_sid:
+        fix = "Take the number off its SIP trunk: it asks no voice webhook while it has one."
+        yield f"it is on the SIP trunk {number.trunk_sid}", fix
+    if number.voice_receive_mode == "fax":
+        yield "it receives faxes", "Set the number to receive voice calls."
+    webhooks = (
+        ("voice webhook", "" if number.voice_application_sid else number.voice_url, number.voice_method),
+        ("fallback webhook", number.voice_fallback_url, number.voice_fallback_method),
+        ("status callback", number.status_callback, number.status_callback_method),
+    )
+    for what, url, method in webhooks:
+        if _host_of(str(url or "")) == _host_of(ours) and str(method or "POST").upper() != "POST":
+            yield f"its {what} is asked with {method}", f"Set the number's {what} to HTTP POST."
+
+
+async def _application_problem(sid: str, ours: str, client: Client) -> Problem | None:
+    """Return what is wrong with the TwiML app of a number, which decides over the number's own webhook."""
+    if not sid:
+        return None
+    fix = f"Remove the TwiML app from the number, or set the app's voice URL to {ours} (POST)."
+    try:
+        app = await client.applications(sid).fetch_async()
+    except (TwilioException, httpx.HTTPError, ValueError):
+        return f"its calls go to the TwiML app {sid}, which cannot be looked up", fix
+    if not _is_same(str(app.voice_url or ""), ours):
+        return f"its calls go to the TwiML app {sid}, which has another voice URL", fix
+    if str(app.voice_method or "POST").upper() != "POST":
+        return f"the voice URL of its TwiML app {sid} is asked with {app.voice_method}", "Set the app to HTTP POST."
+    return None
+
+
+def _is_same(url: str, ours: str) -> bool:
+    """Tell whether two addresses reach the same webhook, however they are written."""
+    return _address_of(url) == _address_of(ours)
+
+
+def _address_of(url: str) -> tuple[str, ...]:
+    """Return what an address comes to: neither Twilio's own settings in a fragment, nor a query, make another one."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return (url,)
+    return (parts.scheme, parts.username or "", _host_of(url), str(port), unquote(parts.path))
+
+
+def _host_of(url: str) -> str:
+    try:
+        host = (urlsplit(url.strip()).hostname or "").rstrip(".")
+        return host.encode("idna").decode()
+    except ValueError:
+        return ""
+
+
+async def _upgrade(url: str, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext) -> str:
+    try:
+        async with open_socket(url, headers, context):
+            return "accepted"
+    except AgentUnavailable as exc:
+        return exc.reason
+
+
+async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
+    """Knock at our public address as Twilio does, and once as a stranger."""
+    subject = "Public address"
+    url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + PATH
+    signature = RequestValidator(settings.twilio_auth_token).compute_signature(url, {})
+    invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())], context)
+    if invited != "accepted":
+        fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
+        fix = " ".join(filter(None, [fix, _port_fix(settings)]))
+        return Finding(subject, well=False, says=f"{url}: {invited}", fix=fix)
+    stranger = await _upgrade(url, [], context)
+    if stranger != "HTTP 403":
+        return Finding(
+            subject, well=False, says=f"{url}: an unsigned upgrade got {stranger}", fix="Is this our server?"
+        )
+    if (refused := await _knock(settings, context)) is not None:
+        return refused
+    return Finding(subject, well=True, says="takes signed upgrades and refuses others", fix=_port_fix(settings))
+
+
+async def _knock(settings: Settings, context: ssl.SSLContext) -> Finding | None:
+    """Post to our webhooks, unsigned and signed; return what is wrong with the answers, if anything is."""
+    origin, token = settings.lead_server_external_url, settings.twilio_auth_token
+    voice, stream, form = f"{origin}/twilio/voice", f"{origin}/twilio/stream", {"StreamEvent": "check"}
+    signed = {SIGNATURE: RequestValidator(token).compute_signature(stream, form)}
+    async with httpx.AsyncClient(verify=context) as http:
+        try:
+            stranger = await http.post(voice, data={"CallStatus": "check"})
+            twilio = await http.post(stream, data=form, headers=signed)
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            return _unheard(f"{voice}: {type(exc).__name__}")
+    if stranger.status_code != httpx.codes.FORBIDDEN:
+        return _unheard(f"{voice}: an unsigned POST got HTTP {stranger.status_code} instead of our 403")
+    if twilio.status_code != httpx.codes.NO_CONTENT:
+        return _unheard(f"{stream}: a signed POST got HTTP {twilio.status_code} instead of our 204")
+    return None
+
+
+def _unheard(says: str) -> Finding:
+    fix = "The tunnel or proxy must pass POST /twilio/... as it passes upgrades: to this server, and unchanged."
+    return Finding("Public address", well=False, says=says, fix=fix)
+
+
+def _port_fix(settings: Settings) -> str:
+    """Say what to do about a port that is not 443; nothing where the public address has none of its own."""
+    url = urlsplit(settings.lead_server_external_url)
+    if url.scheme != "https" or url.port in {None, 443}:
+        return ""
+    return f"Use port 443: a stream to port {url.port} may not reach us (Twilio 31910)."
