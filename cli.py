@@ -30,6 +30,7 @@ from settings import (
     SettingsError,
     environment,
     read_one,
+    unknown_names,
 )
 from store.records import UNANSWERED
 from web.logs import configure_logs
@@ -101,9 +102,13 @@ def _fail(message: str, status: int = 1) -> NoReturn:
 
 def _settings() -> Settings:
     try:
-        return Settings.from_environ(environment())
+        environ = environment()
+        settings = Settings.from_environ(environ)
     except SettingsError as exc:
         _fail(str(exc), 2)
+    for line in unknown_names(environ):
+        err.print(line, style="yellow", markup=False, soft_wrap=True)
+    return settings
 
 
 def _client(server: str | None) -> httpx.AsyncClient:
@@ -341,6 +346,14 @@ def simulate(  # noqa: PLR0917 - one for each option
     plaintext_streams: Annotated[
         bool, typer.Option("--plaintext-streams", help="Twilio: open wss:// streams as ws://.")
     ] = False,
+    retire: Annotated[
+        list[str] | None,
+        typer.Option("--retire", metavar="MODEL", help="Deepgram, Groq: an LLM that is gone; may be repeated."),
+    ] = None,
+    offer: Annotated[
+        list[str] | None,
+        typer.Option("--offer", metavar="MODEL", help="Groq: an LLM besides those of today; may be repeated."),
+    ] = None,
 ) -> None:
     """Simulate Deepgram, Twilio or Groq on a port, until Ctrl-C; prints the settings that lead there."""
     from simulators.command import SimulateError, SimulateOptions
@@ -361,6 +374,8 @@ def simulate(  # noqa: PLR0917 - one for each option
         any_flux_version=any_flux_version,
         cancel_any_call=cancel_any_call,
         plaintext_streams=plaintext_streams,
+        retire=tuple(retire or ()),
+        offer=tuple(offer or ()),
     )
     problem, status = "", 0
     try:

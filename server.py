@@ -24,7 +24,7 @@ from hypercorn.typing import (
 from quart_trio import QuartTrio
 
 from agents.roster import RosterError
-from settings import Settings, SettingsError, environment
+from settings import Settings, SettingsError, environment, unknown_names
 from web.app import create_app
 from web.collector import spare_what_stays
 from web.connections import Connections, descriptors_allowed
@@ -89,8 +89,11 @@ class Switchboard:
 
     @staticmethod
     async def _open(stack: AsyncExitStack) -> tuple[Settings, Opened]:
-        settings = Settings.from_environ(environment())
+        environ = environment()
+        settings = Settings.from_environ(environ)
         configure_logs(settings.secrets())
+        for line in unknown_names(environ):
+            _log.warning("setting_unknown", says=line)
         return settings, await stack.enter_async_context(open_services(settings))
 
     def _rest(self) -> None:

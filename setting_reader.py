@@ -13,8 +13,8 @@ import attrs
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-ALIKE = 0.85
-"""How much of two names must be the same for one to be a slip of the other: one wrong letter in seven."""
+ALIKE, HALF_ALIKE = 0.85, 0.7
+"""How much of two names must be the same for one to be a slip of the other; the less where it can be nobody else's."""
 
 
 class SettingsError(Exception):
@@ -99,7 +99,7 @@ def _told(name: str, known: Collection[str], families: tuple[str, ...]) -> str:
     if upper in known:
         return f"{name} is no setting: write {upper}."
     is_ours = upper.startswith(families)
-    near = difflib.get_close_matches(upper, known, 1, 0.6 if is_ours else ALIKE)
+    near = difflib.get_close_matches(upper, known, 1, HALF_ALIKE if is_ours else ALIKE)
     if near:
         return f"{name} is no setting, and nothing reads it. Did you mean {near[0]}?"
     return f"{name} is no setting, and nothing reads it. .env.example lists them all." if is_ours else ""

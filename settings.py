@@ -327,7 +327,7 @@ class Settings(ModelSettings):
         settings = cls(**values)  # type: ignore[arg-type]
         settings._check_together(read)
         if read.problems:
-            raise SettingsError(tuple(read.problems))
+            raise SettingsError((*read.problems, *unknown_names(environ)))
         return settings
 
     def _check_together(self, read: Reading) -> None:

@@ -36,11 +36,13 @@ class SimulateOptions:
     scenario: str = "sale"
     faults: tuple[str, ...] = ()
     tls: bool = False
-    no_end_of_turn: bool = attrs.field(default=False, metadata={"of": "deepgram"})
-    no_latency_reports: bool = attrs.field(default=False, metadata={"of": "deepgram"})
-    any_flux_version: bool = attrs.field(default=False, metadata={"of": "deepgram"})
-    cancel_any_call: bool = attrs.field(default=False, metadata={"of": "deepgram"})
-    plaintext_streams: bool = attrs.field(default=False, metadata={"of": "twilio"})
+    no_end_of_turn: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
+    no_latency_reports: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
+    any_flux_version: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
+    cancel_any_call: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
+    plaintext_streams: bool = attrs.field(default=False, metadata={"of": ("twilio",)})
+    retire: tuple[str, ...] = attrs.field(default=(), metadata={"of": ("deepgram", "groq")})
+    offer: tuple[str, ...] = attrs.field(default=(), metadata={"of": ("groq",)})
 
     def check(self) -> None:
         """Refuse a flag of another service.
@@ -48,10 +50,10 @@ class SimulateOptions:
         *Raises* `SimulateError`.
         """
         for field in attrs.fields(SimulateOptions):
-            owner = field.metadata.get("of", self.service)
-            if getattr(self, field.name) and owner != self.service:
-                flag = field.name.replace("_", "-")
-                raise SimulateError(f"--{flag} is a flag of `switchboard simulate {owner}`, not of {self.service}")
+            owners = field.metadata.get("of", (self.service,))
+            if getattr(self, field.name) and self.service not in owners:
+                flag, owned = field.name.replace("_", "-"), " and ".join(owners)
+                raise SimulateError(f"--{flag} is a flag of `switchboard simulate {owned}`, not of {self.service}")
 
 
 @attrs.frozen
@@ -73,6 +75,7 @@ class _Simulation:
             sends_latency_reports=not options.no_latency_reports,
             any_flux_version=options.any_flux_version,
             cancels_deferred_calls=options.cancel_any_call,
+            retired=frozenset(options.retire),
         )
         context = self.certificate.server_context() if self.certificate else None
         serve = partial(
@@ -99,7 +102,8 @@ class _Simulation:
 
     async def groq(self, nursery: trio.Nursery) -> None:
         serve = partial(groq.serve_groq, port=self.options.port, faults=self.faults, certificate=self.certificate)
-        bound: int = await nursery.start(serve)
+        offered = (*groq.MODELS, *self.options.offer)
+        bound: int = await nursery.start(partial(serve, offered=offered, retired=self.options.retire))
         self.say(f"GROQ_BASE_URL={self.origin(bound)}")
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import attrs
 import httpx
@@ -308,6 +309,22 @@ def test_a_simulators_habits_have_flags(
     assert (refused.exit_code, f"{flag} is a flag of `switchboard simulate {service}`" in refused.output) == (2, True)
 
 
+def test_models_are_retired_and_offered_by_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    deepgram, groq = Simulated(SERVED_AT), Simulated(83)
+    monkeypatch.setattr("simulators.deepgram.serve_speak", Simulated(84))
+    monkeypatch.setattr("simulators.deepgram.serve_deepgram", deepgram)
+    monkeypatch.setattr("simulators.groq.serve_groq", groq)
+
+    run("simulate", "deepgram", "--retire", "gpt-5.4-mini", "--retire", "gpt-4o")
+    run("simulate", "groq", "--retire", "openai/gpt-oss-120b", "--offer", "llama-3.3-70b-versatile")
+    refused = run("simulate", "twilio", "--retire", "gpt-4o")
+
+    assert deepgram.given["knobs"] == DeepgramKnobs(retired=frozenset({"gpt-5.4-mini", "gpt-4o"}))
+    assert groq.given["retired"] == ("openai/gpt-oss-120b",)
+    assert cast("tuple[str, ...]", groq.given["offered"])[-1] == "llama-3.3-70b-versatile"
+    assert (refused.exit_code, "of `switchboard simulate deepgram and groq`" in refused.output) == (2, True)
+
+
 @pytest.mark.parametrize("service", ["deepgram", "twilio", "groq"])
 def test_a_simulator_can_be_served_by_tls(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -361,6 +378,22 @@ def test_a_check_says_what_to_do(well: bool, status: int, monkeypatch: pytest.Mo
     done = run("check")
 
     assert (done.exit_code, "Check DEEPGRAM_API_KEY." in done.output) == (status, True)
+
+
+def test_a_setting_that_is_misspelt_is_told_by_every_command_that_reads_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def check_everything(_: Settings) -> Sequence[Finding]:
+        await trio.lowlevel.checkpoint()
+        return []
+
+    monkeypatch.setattr("web.checkup.check_everything", check_everything)
+    monkeypatch.setenv("THINK_PROVIDR", "groq")
+
+    done = run("check")
+
+    assert done.exit_code == 0
+    assert "THINK_PROVIDR is no setting, and nothing reads it. Did you mean THINK_PROVIDER?" in done.output
 
 
 def test_a_check_of_agents_that_cannot_take_calls_says_what_is_wrong_with_them(monkeypatch: pytest.MonkeyPatch) -> None:

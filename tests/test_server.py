@@ -69,6 +69,21 @@ async def test_it_lives_from_startup_to_shutdown(environ: Mapping[str, str]) -> 
     assert [event["type"] for event in host.said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
+async def test_a_setting_that_is_misspelt_is_logged_at_the_start(
+    environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LISTEN_MODLE", "nova-3")
+    host, app = Host(), Switchboard()
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app, SCOPE, host.receive, host.send)
+            await host.started.wait()
+            host.leave.set()
+
+    (told,) = [log["says"] for log in logs if log["event"] == "setting_unknown"]
+    assert told == "LISTEN_MODLE is no setting, and nothing reads it. Did you mean LISTEN_MODEL?"
+
+
 async def test_the_collector_spares_what_stays_for_as_long_as_it_serves(environ: Mapping[str, str]) -> None:
     spared = gc.get_freeze_count()
     async with under_hypercorn(trio.Event()):

@@ -8,7 +8,16 @@ import attrs
 import pytest
 
 import settings
-from settings import Settings, SettingsError, SummaryMode, environment, is_loopback, is_phone_number
+from model_values import ThinkEndpoint
+from settings import (
+    Settings,
+    SettingsError,
+    SummaryMode,
+    environment,
+    is_loopback,
+    is_phone_number,
+    unknown_names,
+)
 
 REQUIRED: Mapping[str, str] = {
     "DEEPGRAM_API_KEY": "dg-secret-key",
@@ -99,6 +108,28 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("HUMAN_DIGIT", "#"),
         ("KEEP_DIGITS", "perhaps"),
         ("MAX_CALLS", "1e3"),
+        ("THINK_MODEL", "two words"),
+        ("THINK_MODEL", ","),
+        ("THINK_FALLBACK", "groq/openai/gpt-oss-20b"),
+        ("THINK_FALLBACK", "claude-haiku-4-5"),
+        ("THINK_ENDPOINT", "http://llm.example.com"),
+        ("THINK_ENDPOINT", "llm.example.com"),
+        ("THINK_ENDPOINT", '{"url": "https://x.test", "key": "y"}'),
+        ("THINK_ENDPOINT", '{"url": "https://x.test", "headers": {"a": 1}}'),
+        ("THINK_ENDPOINT", '{"url": '),
+        ("THINK_TEMPERATURE", "2.1"),
+        ("THINK_REASONING_MODE", "hard"),
+        ("LISTEN_LANGUAGE", "english!"),
+        ("LISTEN_KEYTERMS", ",".join(f"word{n}" for n in range(101))),
+        ("LISTEN_EOT_THRESHOLD", "0.4"),
+        ("LISTEN_EAGER_EOT_THRESHOLD", "0.95"),
+        ("LISTEN_EOT_TIMEOUT_MS", "100"),
+        ("SPEAK_SPEED", "2"),
+        ("SPEAK_SPEED", "1.03"),
+        ("SPEAK_FALLBACK", "polly"),
+        ("SUMMARY_URL", "llm.test"),
+        ("SUMMARY_MODEL", "two words"),
+        ("MIP_OPT_OUT", "perhaps"),
         ("SUMMARY_MODE", "sometimes"),
         ("SUMMARY_DEADLINE", "nan"),
         ("SUMMARY_DEADLINE", "soon"),
@@ -274,6 +305,142 @@ def test_a_malformed_secret_is_not_repeated_back() -> None:
     (problem,) = problems(TWILIO_AUTH_TOKEN="very secret")
 
     assert "very secret" not in problem
+
+
+@pytest.mark.parametrize("name", ["groq", "aws_bedrock"])
+def test_a_provider_that_needs_an_endpoint_is_refused_without_one(name: str) -> None:
+    (problem,) = problems(THINK_PROVIDER=name, THINK_MODEL="a-model")
+    reached = read(THINK_PROVIDER=name, THINK_MODEL="a-model", THINK_ENDPOINT="https://llm.example.com/v1")
+
+    assert problem.startswith(f"THINK_ENDPOINT is missing, and THINK_PROVIDER={name} needs it.")
+    assert reached.think_endpoint == ThinkEndpoint("https://llm.example.com/v1")
+
+
+@pytest.mark.parametrize("name", ["openai", "OpenAI", "gpt", "azure"])
+def test_a_provider_that_there_is_not_is_refused_with_those_that_there_are(name: str) -> None:
+    (problem,) = problems(THINK_PROVIDER=name, THINK_MODEL="a-model")
+
+    assert f'THINK_PROVIDER is "{name}", which is not one of open_ai, anthropic, google, nvidia, deepgram' in problem
+
+
+def test_another_provider_needs_a_model_of_its_own() -> None:
+    (problem,) = problems(THINK_PROVIDER="anthropic")
+
+    assert problem.startswith("THINK_MODEL is missing: which model of anthropic's?")
+
+
+def test_an_endpoint_is_a_url_or_json_with_headers_that_nobody_sees() -> None:
+    chosen = read(
+        THINK_PROVIDER="groq",
+        THINK_MODEL="openai/gpt-oss-20b",
+        THINK_ENDPOINT='{"url": "https://llm.test/v1", "headers": {"authorization": "Bearer sk-hidden"}}',
+    )
+
+    assert chosen.think_endpoint == ThinkEndpoint("https://llm.test/v1", {"authorization": "Bearer sk-hidden"})
+    assert {"sk-hidden", "Bearer sk-hidden"} <= set(chosen.secrets())
+    assert "sk-hidden" not in repr(chosen)
+
+
+@pytest.mark.parametrize(
+    ("given", "read_as"),
+    [
+        ("anthropic/claude-haiku-4-5", (("anthropic", "claude-haiku-4-5"),)),
+        (
+            "google gemini-3.5-flash, anthropic:claude-sonnet-5",
+            (("google", "gemini-3.5-flash"), ("anthropic", "claude-sonnet-5")),
+        ),
+        ("none", ()),
+    ],
+)
+def test_fallbacks_are_pairs_of_provider_and_model(given: str, read_as: tuple[tuple[str, str], ...]) -> None:
+    assert read(THINK_FALLBACK=given).think_fallback == read_as
+
+
+def test_models_are_lists_in_the_order_of_preference() -> None:
+    chosen = read(THINK_MODEL="gpt-5.5 , gpt-5.4-mini,gpt-5.5", GROQ_LLM="a,b", SUMMARY_MODEL="c")
+
+    assert (chosen.think_model, chosen.groq_llm, chosen.summary_model) == (
+        ("gpt-5.5", "gpt-5.4-mini"),
+        ("a", "b"),
+        ("c",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"LISTEN_LANGUAGE": "es"}, "LISTEN_LANGUAGE"),
+        ({"LISTEN_MODEL": "nova-3", "LISTEN_LANGUAGE": "en, es"}, "LISTEN_LANGUAGE"),
+        ({"LISTEN_MODEL": "nova-3", "LISTEN_EOT_THRESHOLD": "0.8"}, "LISTEN_EOT_THRESHOLD"),
+        ({"LISTEN_MODEL": "nova-3", "LISTEN_EOT_TIMEOUT_MS": "800"}, "LISTEN_EOT_TIMEOUT_MS"),
+        ({"LISTEN_EAGER_EOT_THRESHOLD": "0.8"}, "LISTEN_EAGER_EOT_THRESHOLD"),
+        ({"LISTEN_EOT_THRESHOLD": "0.6", "LISTEN_EAGER_EOT_THRESHOLD": "0.65"}, "LISTEN_EAGER_EOT_THRESHOLD"),
+        ({"THINK_PROVIDER": "anthropic", "THINK_MODEL": "x", "THINK_TEMPERATURE": "1.5"}, "THINK_TEMPERATURE"),
+        ({"SPEAK_SPEED": "0.6"}, "SPEAK_SPEED"),
+    ],
+)
+def test_what_the_chosen_model_cannot_do_is_refused(changes: dict[str, str], name: str) -> None:
+    (problem,) = problems(**changes)
+
+    assert problem.startswith(f"{name} is ")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"LISTEN_LANGUAGE": "en-GB"},
+        {"LISTEN_MODEL": "flux-general-multi", "LISTEN_LANGUAGE": "en, es"},
+        {"LISTEN_MODEL": "nova-3", "LISTEN_LANGUAGE": "multi"},
+        {"LISTEN_EOT_THRESHOLD": "0.9", "LISTEN_EAGER_EOT_THRESHOLD": "0.8"},
+        {f"{agent}_VOICE_MODEL": "flux-a-en" for agent in ("QUALIFIER", "ADVISOR", "CLOSER")} | {"SPEAK_SPEED": "0.6"},
+    ],
+)
+def test_what_the_chosen_model_can_do_is_taken(changes: dict[str, str]) -> None:
+    read(**changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("THINK_PROVIDR", "THINK_PROVIDER"),
+        ("THINK_MODLE", "THINK_MODEL"),
+        ("LISTEN_MODELS", "LISTEN_MODEL"),
+        ("DEEPGRAM_APIKEY", "DEEPGRAM_API_KEY"),
+        ("SUMARY_MODE", "SUMMARY_MODE"),
+        ("MAX_CALL", "MAX_CALLS"),
+        ("LEAD_SERVER_EXTERNAL_URI", "LEAD_SERVER_EXTERNAL_URL"),
+        ("think_model", "THINK_MODEL"),
+        ("SPEAK_SPED", "SPEAK_SPEED"),
+        ("QUALIFER_VOICE_MODEL", "QUALIFIER_VOICE_MODEL"),
+    ],
+)
+def test_a_name_that_looks_like_one_of_ours_is_told_with_the_one_that_is_meant(name: str, meant: str) -> None:
+    (line,) = unknown_names({**REQUIRED, name: "x"})
+
+    assert line.startswith(f"{name} is no setting")
+    assert meant in line
+
+
+def test_a_name_in_a_family_of_ours_is_told_even_if_it_is_like_none() -> None:
+    assert unknown_names({"THINK_ABOUT_IT": "x"}) == (
+        "THINK_ABOUT_IT is no setting, and nothing reads it. .env.example lists them all.",
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["PATH", "HOME", "DATABASE_PASSWORD", "PORT", "HOST", "TWILIO_EDGE", "OPENAI_API_KEY", "KUBERNETES_PORT"]
+)
+def test_names_of_others_are_left_alone(name: str) -> None:
+    assert unknown_names({name: "x"}) == ()
+
+
+def test_a_setting_that_is_missing_because_it_is_misspelt_is_told_with_it() -> None:
+    given = {name: value for name, value in REQUIRED.items() if name != "DEEPGRAM_API_KEY"}
+
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ({**given, "DEEPGRAM_API_KEYS": "dg-key"})
+
+    assert [problem.split()[0] for problem in caught.value.problems] == ["DEEPGRAM_API_KEY", "DEEPGRAM_API_KEYS"]
 
 
 def test_every_variable_has_its_field() -> None:

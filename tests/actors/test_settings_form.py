@@ -1,14 +1,18 @@
 """What a session is told before it says its first word."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 import pytest
 
-from actors.settings_form import SettingsForm, VoiceAgentOptions
+from actors.settings_form import DEFAULTS, Offered, SettingsForm, VoiceAgentOptions
 from agents.brief import Brief
 from agents.options import AgentOptions, ThinkModel
 from agents.roster import default_roster
 from agents.spec import AgentSpec
-from protocol.deepgram import AgentSettings, CompletedCall, HistoryCalls, HistoryText, Settings, encode_client
+from protocol.deepgram import AgentSettings, CompletedCall, Endpoint, HistoryCalls, HistoryText, Settings, encode_client
 from protocol.deepgram.strict import decode_client
 
 QUALIFIER, ADVISOR, CLOSER = default_roster().agents.values()
@@ -68,3 +72,133 @@ def test_what_a_shipped_agent_is_opened_with_is_accepted_by_a_strict_service(age
     assert [function.name for function in agent_of(settings).think[0].functions] == [
         function.name for function in agent.functions
     ]
+
+
+def wire(agent: AgentSpec, options: AgentOptions = DEFAULTS, offered: Offered | None = None) -> Mapping[str, Any]:
+    """Return the agent of a Settings message as the service gets it; its own strict parser takes it."""
+    frame = encode_client(SettingsForm("CA1", VoiceAgentOptions(options, offered or Offered())).fresh(agent, BRIEF))
+    decode_client(frame)
+    sent: Mapping[str, Any] = json.loads(frame)
+    return sent
+
+
+def test_a_model_and_a_voice_of_another_vendor_stand_behind_the_first() -> None:
+    sent = wire(CLOSER)["agent"]
+
+    assert [each["provider"] for each in sent["think"]] == [
+        {"type": "open_ai", "model": "gpt-5.4-mini", "reasoning_mode": "none"},
+        {"type": "anthropic", "model": "claude-haiku-4-5"},
+    ]
+    assert [each["provider"]["type"] for each in sent["speak"]] == ["deepgram", "cartesia"]
+    assert len({each["prompt"] for each in sent["think"]}) == 1
+    assert len({json.dumps(each["functions"]) for each in sent["think"]}) == 1
+
+
+def test_a_model_that_is_not_offered_is_not_sent() -> None:
+    sent = wire(CLOSER, offered=Offered(frozenset({("anthropic", "claude-haiku-4-5")})))["agent"]
+
+    assert sent["think"]["provider"]["model"] == "claude-haiku-4-5"
+
+
+FLUENT = AgentOptions(
+    listen_model="flux-general-multi",
+    listen_language=("en", "es"),
+    listen_keyterms=("Roth IRA", "Acme"),
+    eot_threshold=0.8,
+    eager_eot_threshold=0.5,
+    eot_timeout_ms=3000,
+    think=(
+        ThinkModel("groq", "openai/gpt-oss-20b", Endpoint("https://llm.test/v1", {"authorization": "Bearer k"})),
+        ThinkModel("anthropic", "claude-haiku-4-5"),
+    ),
+    temperature=1.5,
+    reasoning_mode="medium",
+    speak_fallback=("flux-kit-en",),
+    speak_speed=1.1,
+    mip_opt_out=True,
+)
+
+
+@pytest.mark.parametrize("chosen_by", ["server", "agent"])
+def test_every_option_reaches_the_service_from_the_settings_and_from_an_agent(chosen_by: str) -> None:
+    agent = CLOSER if chosen_by == "server" else attrs.evolve(CLOSER, options=FLUENT)
+    settings = wire(agent, FLUENT if chosen_by == "server" else DEFAULTS)
+    sent = settings["agent"]
+
+    assert sent["listen"]["provider"] == {
+        "type": "deepgram",
+        "version": "v2",
+        "model": "flux-general-multi",
+        "keyterms": ["Roth IRA", "Acme"],
+        "language_hints": ["en", "es"],
+        "eot_threshold": 0.8,
+        "eager_eot_threshold": 0.5,
+        "eot_timeout_ms": 3000,
+    }
+    first, second = sent["think"]
+    assert first["provider"] == {
+        "type": "groq",
+        "model": "openai/gpt-oss-20b",
+        "temperature": 1.5,
+        "reasoning_mode": "medium",
+    }
+    assert first["endpoint"] == {"url": "https://llm.test/v1", "headers": {"authorization": "Bearer k"}}
+    assert second["provider"] == {"type": "anthropic", "model": "claude-haiku-4-5", "temperature": 1.0}
+    assert "endpoint" not in second
+    assert [each["provider"]["speed"] for each in sent["speak"]] == [1.1, 1.1]
+    assert settings["mip_opt_out"] is True
+
+
+def test_an_agent_changes_what_it_names_and_nothing_else() -> None:
+    agent = attrs.evolve(CLOSER, options=AgentOptions(listen_keyterms=("Zelle",), mip_opt_out=False))
+
+    sent = wire(agent, FLUENT)
+
+    assert sent["agent"]["listen"]["provider"]["keyterms"] == ["Zelle"]
+    assert sent["agent"]["listen"]["provider"]["eot_threshold"] == 0.8
+    assert "mip_opt_out" not in sent
+
+
+@pytest.mark.parametrize(
+    ("model", "language", "listens"),
+    [
+        ("nova-3", ("es",), {"language": "es"}),
+        ("nova-3", (), {}),
+        ("flux-general-en", ("en",), {}),
+        ("flux-general-multi", ("es", "pt"), {"language_hints": ["es", "pt"]}),
+    ],
+)
+def test_a_language_is_told_as_the_recogniser_takes_it(
+    model: str, language: tuple[str, ...], listens: Mapping[str, object]
+) -> None:
+    options = attrs.evolve(DEFAULTS, listen_model=model, listen_language=language)
+
+    provider = wire(CLOSER, options)["agent"]["listen"]["provider"]
+
+    assert {name: provider[name] for name in ("language", "language_hints") if name in provider} == listens
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "mode"),
+    [
+        ("open_ai", "gpt-5.4-mini", "none"),
+        ("open_ai", "gpt-5.5", "none"),
+        ("open_ai", "gpt-5-mini", "minimal"),
+        ("open_ai", "gpt-5.3-chat-latest", None),
+        ("open_ai", "gpt-4.1", None),
+        ("anthropic", "claude-haiku-4-5", None),
+        ("google", "gemini-3.5-flash", None),
+    ],
+)
+def test_a_model_is_asked_for_as_little_reasoning_as_it_can_do(provider: str, model: str, mode: str | None) -> None:
+    sent = wire(CLOSER, attrs.evolve(DEFAULTS, think=(ThinkModel(provider, model),)))["agent"]
+
+    assert sent["think"]["provider"].get("reasoning_mode") == mode
+
+
+def test_a_model_of_googles_behind_an_endpoint_is_named_by_its_url_alone() -> None:
+    there = ThinkModel("google", "gemini-3.5-flash", Endpoint("https://llm.test/models/gemini:stream"))
+
+    sent = wire(CLOSER, attrs.evolve(DEFAULTS, think=(there,)))["agent"]
+
+    assert sent["think"]["provider"] == {"type": "google"}

@@ -317,3 +317,22 @@ async def test_it_ends_when_nobody_can_write_to_it_any_more(autojump_clock: Mock
             await scene.over.wait()
 
         assert scene.model.running == 0
+
+
+async def test_when_no_model_is_left_none_is_asked_again_in_this_call(autojump_clock: MockClock) -> None:
+    async with a_summarizer(BriefUnavailable("HTTP 404 model_not_found", lasting=True)) as scene:
+        for said in ("I want a pension.", "And soon.", "My name is Ada."):
+            await scene.hear(said)
+        prepared = await scene.ask()
+
+        assert len(scene.model.asked) == 1
+        assert [failed.why for failed in scene.watched.facts(SummaryFailed)] == ["HTTP 404 model_not_found"]
+        assert (prepared.source, prepared.why) == ("extract", "HTTP 404 model_not_found")
+
+
+async def test_what_passes_is_asked_again_after_the_next_turn(autojump_clock: MockClock) -> None:
+    async with a_summarizer(BriefUnavailable("HTTP 503"), written("Wants a pension.")) as scene:
+        await scene.hear("I want a pension.")
+        await scene.hear("And soon.")
+
+        assert (len(scene.model.asked), (await scene.ask()).source) == (2, "groq")

@@ -14,6 +14,7 @@ from protocol.deepgram import (
     ErrorReported,
     FunctionCall,
     FunctionCallRequest,
+    FunctionCallResponse,
     HistoryCalls,
     InjectionRefused,
     LatencyReport,
@@ -229,3 +230,16 @@ def test_a_retry_is_spent_on_the_trouble_of_others_and_on_the_unknown() -> None:
     assert not any(is_retryable(code) for code in deepgram.PERMANENT_ERRORS)
     assert is_retryable("INVENTED_IN_2027")
     assert not deepgram.RETRYABLE_ERRORS & deepgram.PERMANENT_ERRORS
+
+
+@pytest.mark.parametrize(("signature", "keys"), [(None, set()), ("abc123", {"thought_signature"})])
+def test_a_thought_signature_is_answered_with_if_there_was_one(signature: str | None, keys: set[str]) -> None:
+    asked = {"id": "fc_1", "name": "f", "arguments": "{}", "client_side": True}
+    given = {} if signature is None else {"thought_signature": signature}
+    request = decode_server(json.dumps({"type": "FunctionCallRequest", "functions": [asked | given]}))
+    assert isinstance(request, FunctionCallRequest)
+    (call,) = request.functions
+
+    answer = encode_client(FunctionCallResponse(call.id, call.name, "{}", call.thought_signature))
+
+    assert set(json.loads(answer)) == {"type", "id", "name", "content"} | keys
