@@ -5,13 +5,15 @@ of each table is chosen by the state *before* the event, and all four act. Then 
 and again, until none is due. One `Turn` lives as long as the call: a restart or a handoff loses nothing.
 """
 
+import math
+
 from actors.turn.effects import Effect, SayAsAgent
-from actors.turn.events import Event
+from actors.turn.events import CloseAsked, Event
 from actors.turn.notes import note, recognise
-from actors.turn.rules import RULES
+from actors.turn.rules import RULES_IN
 from actors.turn.state import TurnState
 from actors.turn.tables import TABLES
-from actors.turn.values import CallerState, Debt, Gate, Phase, TurnPolicy, VoiceState
+from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, TurnPolicy, VoiceState
 
 _MOST_RULES_AT_ONCE = 20
 """More than can be due together: a rule that does not undo its own condition costs a call time, and not its life."""
@@ -24,6 +26,7 @@ class Turn:
         """Begin at the start of the call, when no session is there yet."""
         self._state = TurnState(policy, now=now)
         self._state.at.quiet = self._state.at.vacated = now
+        self._fire_rules()
 
     def on(self, event: Event, now: float) -> list[Effect]:
         """Take an event; return what is to be done about it, in this order."""
@@ -45,16 +48,21 @@ class Turn:
 
     def deadline(self) -> float:
         """Return when `TimePassed` is due; infinity: never."""
-        state = self._state
-        return min(rule.due_at(state) for rule in RULES)
+        return self._deadline
 
     def _fire_rules(self) -> None:
         state = self._state
         for _ in range(_MOST_RULES_AT_ONCE):
-            rule = next((rule for rule in RULES if rule.due_at(state) <= state.now), None)
-            if rule is None:
+            self._deadline, due_rule = math.inf, None
+            for rule in RULES_IN[state.phase]:
+                due = rule.due_at(state)
+                self._deadline = min(self._deadline, due)
+                if due <= state.now:
+                    due_rule = rule
+                    break
+            if due_rule is None:
                 return
-            rule.action(state)
+            due_rule.action(state)
 
     # What the driver reads after each event
 
@@ -75,6 +83,11 @@ class Turn:
     def is_ending(self) -> bool:
         """Whether the agent has ended the conversation and has left nothing unsaid: no other session need come."""
         return self._state.phase is Phase.ENDING and self._state.debt is Debt.SETTLED
+
+    @property
+    def ending(self) -> str:
+        """The function that has ended the conversation, if one has; what else wanted to end it was refused."""
+        return self._state.end.id if self._state.end is not None else ""
 
     @property
     def is_closing(self) -> bool:
@@ -129,3 +142,28 @@ class Turn:
     def phase(self) -> Phase:
         """What the call is doing."""
         return self._state.phase
+
+    @property
+    def policy(self) -> TurnPolicy:
+        """What turn-taking is decided by."""
+        return self._state.policy
+
+    @property
+    def closing(self) -> CloseAsked | None:
+        """How the call is to end, if it is to end by the switchboard."""
+        return self._state.closing
+
+    @property
+    def told(self) -> str:
+        """The words that the service was told as the caller's, and has not echoed."""
+        return self._state.told
+
+    @property
+    def kind(self) -> SpeechKind:
+        """Why the reply is said that is coming, or was the last."""
+        return self._state.kind
+
+    @property
+    def is_loud(self) -> bool:
+        """Whether the line carries the caller's voice."""
+        return self._state.is_loud

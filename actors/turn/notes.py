@@ -136,7 +136,7 @@ def _note_caller(state: TurnState, event: Recognised) -> None:
 
 def _note_speech(state: TurnState, event: Recognised) -> None:
     state.at.alive = state.now
-    if state.voice in {VoiceState.IDLE, VoiceState.LATE}:  # a new reply
+    if state.voice in (VoiceState.IDLE, VoiceState.LATE):  # a new reply
         state.kind, state.has_own_words, state.is_torn = SpeechKind.ANSWER, False, False
     match event:
         case AudioBegan() if state.gate is Gate.OPEN:
@@ -192,7 +192,7 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
 def _note_session(state: TurnState, event: Recognised) -> None:
     match event:
         case FloorGiven():
-            state.at.given = state.now
+            state.at.given = state.at.wanted = state.now
             state.wait_anew()
         case FloorVacated():
             state.is_aged = False
@@ -232,11 +232,15 @@ def _note_function(state: TurnState, event: Recognised) -> None:
             state.wait_anew()
             if not state.running and state.phase is Phase.CONVERSING:
                 state.has_spoken = False  # what was said before the answer is no goodbye after it
-        case HandoffWanted(id=call_id) | TransferWanted(id=call_id) | EndWanted(id=call_id):
+        case TransferWanted(id=call_id) | EndWanted(id=call_id):
             state.running.discard(call_id)
+        case HandoffWanted(id=call_id):
+            state.running.discard(call_id)
+            state.at.wanted = state.now
         case FunctionCancelled(id=call_id) | HandoffDenied(id=call_id):
             state.running.discard(call_id)
             state.handoffs.discard(call_id)
+            state.at.wanted = state.now
         case _:
             _note_withdrawal(state, event)
 

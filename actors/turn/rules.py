@@ -32,10 +32,11 @@ class Rule:
     action: Callable[[TurnState], None]
 
     def due_at(self, state: TurnState) -> float:
-        """Return when it fires if no event comes before; infinity: not in this state."""
-        if state.phase in self.phases and all(holds(state) for holds in self.conditions):
-            return self.due(state)
-        return NEVER
+        """Return when it fires, in one of its phases, if no event comes before; infinity: not in this state."""
+        for holds in self.conditions:
+            if not holds(state):
+                return NEVER
+        return self.due(state)
 
 
 # Conditions
@@ -78,11 +79,11 @@ def no_session_is_there(state: TurnState) -> bool:
 
 
 def nothing_comes(state: TurnState) -> bool:
-    return state.voice in {VoiceState.IDLE, VoiceState.ABSENT}
+    return state.voice in (VoiceState.IDLE, VoiceState.ABSENT)
 
 
 def a_reply_comes(state: TurnState) -> bool:
-    return state.voice in {VoiceState.COMING, VoiceState.LATE}
+    return state.voice in (VoiceState.COMING, VoiceState.LATE)
 
 
 def a_reply_is_cut(state: TurnState) -> bool:
@@ -99,7 +100,7 @@ def nothing_is_outstanding(state: TurnState) -> bool:
 
 def something_is_outstanding(state: TurnState) -> bool:
     """The last sentence, and the sentence before a transfer, have rules of their own."""
-    return state.outstanding is not None and state.outstanding.kind not in {SpeechKind.CLOSING, SpeechKind.TRANSFER}
+    return state.outstanding is not None and state.outstanding.kind not in (SpeechKind.CLOSING, SpeechKind.TRANSFER)
 
 
 def the_transfer_is_announced(state: TurnState) -> bool:
@@ -257,8 +258,7 @@ def clip_time(state: TurnState) -> float:
 
 def vacancy_time(state: TurnState) -> float:
     """In the caller's turn, a vacancy as short as a restart usually is gets no clip."""
-    silent = max(state.at.quiet, state.at.voiced)
-    return max(silent + state.policy.silence_budget, state.at.vacated + state.policy.filler_lead)
+    return max(state.last_sound + state.policy.silence_budget, state.at.vacated + state.policy.filler_lead)
 
 
 def onset_of_injection(state: TurnState) -> float:
@@ -284,7 +284,8 @@ def end_of_goodbye(state: TurnState) -> float:
 
 
 def end_without_goodbye(state: TurnState) -> float:
-    last = max(state.at.ending, state.at.said) + state.policy.goodbye_audio
+    """A goodbye may come late: it is waited for as long as one that began in time and was played out."""
+    last = max(state.at.ending + state.policy.goodbye_grace, state.at.said) + state.policy.goodbye_audio
     return max(last, nobody_speaks_since(state, state.policy.farewell_noise))
 
 
@@ -410,7 +411,7 @@ def clip_silence(state: TurnState) -> None:
 
 
 def clip_vacancy(state: TurnState) -> None:
-    state.play_clip(state.next_filler(), state.now - max(state.at.quiet, state.at.voiced))
+    state.play_clip(state.next_filler(), state.now - state.last_sound)
 
 
 def expire_injection(state: TurnState) -> None:
@@ -438,7 +439,7 @@ def end_completed(state: TurnState) -> None:
 def put_through(state: TurnState) -> None:
     state.phase, state.at.putting_through = Phase.PUTTING_THROUGH, state.now
     state.outstanding = None
-    state.owe(state.now)
+    state.owe(max(state.last_sound, state.at.transfer))
     state.emit(PutThrough(state.transfer or ""))
 
 
@@ -643,3 +644,5 @@ RULES: tuple[Rule, ...] = (
         ask_caller,
     ),
 )
+RULES_IN = {phase: tuple(rule for rule in RULES if phase in rule.phases) for phase in Phase}
+"""The rules of each phase."""

@@ -41,6 +41,7 @@ class Clocks:
     """A key was pressed, of an entry that is not finished."""
     quiet: float = -math.inf
     """The last sound of ours ended."""
+    resumed: float = -math.inf
     clip: float = -math.inf
     wanted: float = -math.inf
     """Something was asked of the agent: by the caller, or with the answer of a function."""
@@ -168,9 +169,9 @@ class TurnState:
     @property
     def gate(self) -> Gate:
         """What becomes of the agent's audio."""
-        if self.phase in {Phase.HUSHED, Phase.OVER} or self.is_closing_sent:
+        if self.phase in (Phase.HUSHED, Phase.OVER) or self.is_closing_sent:
             return Gate.SHUT
-        if self.voice in {VoiceState.ABSENT, VoiceState.LATE}:
+        if self.voice in (VoiceState.ABSENT, VoiceState.LATE):
             return Gate.SHUT
         return Gate.ASIDE if self.voice is VoiceState.CUT else Gate.OPEN
 
@@ -191,6 +192,11 @@ class TurnState:
         return max(self.at.owed, self.at.quiet, self.at.clip)
 
     @property
+    def last_sound(self) -> float:
+        """When anything was last heard on the line, of ours or of the caller's."""
+        return max(self.at.quiet, self.at.voiced)
+
+    @property
     def is_answered(self) -> bool:
         """Whether the agent's last words came after what was asked last: words before a function do not answer it."""
         return not self.running and self.at.answered >= self.at.wanted
@@ -198,9 +204,9 @@ class TurnState:
     @property
     def is_audible(self) -> bool:
         """Whether words that come now will be heard: no reply that was cut, and nothing behind the last sentence."""
-        if self.phase in {Phase.HUSHED, Phase.OVER} or self.is_closing_sent:
+        if self.phase in (Phase.HUSHED, Phase.OVER) or self.is_closing_sent:
             return False
-        return self.voice not in {VoiceState.ABSENT, VoiceState.CUT}
+        return self.voice not in (VoiceState.ABSENT, VoiceState.CUT)
 
     @property
     def has_closing_begun(self) -> bool:
@@ -219,7 +225,7 @@ class TurnState:
 
     def say(self, kind: SpeechKind, text: str, *, interrupts: bool = False, silence: float = 0.0) -> None:
         """Ask the service to say something; what it is still to send of a cut reply is heard no more."""
-        if self.voice in {VoiceState.CUT, VoiceState.LATE}:
+        if self.voice in (VoiceState.CUT, VoiceState.LATE):
             self.voice = VoiceState.IDLE
         self.outstanding, self.rest = SayAsAgent(kind, text, interrupts, silence), ""
         self.at.outstanding = self.now
@@ -238,11 +244,11 @@ class TurnState:
         self.debt = Debt.OWED
 
     def owe_answer(self) -> None:
-        """Have the caller wait for an answer to their words, since the last of them."""
-        spoke = self.at.heard <= self.at.voiced and self.now <= self.at.voiced + self.policy.latest_transcript
+        """Have the caller wait for an answer to their words, since the last of them that the line has carried."""
+        at, is_recent = self.at, self.now <= self.at.voiced + self.policy.latest_transcript
         self.owes_since_speech = self.is_loud
-        self.at.owed = self.at.voiced if spoke and not self.is_loud else self.now
-        self.at.waiting = min(self.at.waiting, self.now)
+        at.owed = max(at.voiced, at.heard) if is_recent and not self.is_loud else self.now
+        at.waiting = min(at.waiting, self.now)
         self.debt = Debt.OWED
 
     def wait_anew(self) -> None:
@@ -268,8 +274,10 @@ class TurnState:
             self.late_filler, self.outstanding = self.outstanding.text, None
 
     def fall_quiet(self) -> None:
-        """Nothing of ours sounds any more."""
-        self.sounding, self.is_resumed, self.at.quiet = False, False, self.now
+        """Nothing of ours sounds any more; what was resumed and had no sound has ended no silence."""
+        if self.sounding and self.now > self.at.resumed:
+            self.at.quiet = self.now
+        self.sounding = self.is_resumed = False
 
     def set_aside(self, *, was_coming: bool, is_wanted: bool) -> None:
         """Cut what sounds and what is still to come of it, and keep it."""
@@ -295,6 +303,7 @@ class TurnState:
         self.voice = VoiceState.COMING if aside.was_coming else VoiceState.IDLE
         self.is_torn = aside.was_coming
         self.sounding = self.is_resumed = True
+        self.at.resumed = self.now
         self.emit(Resume())
 
     def fill(self, text: str) -> None:
@@ -305,7 +314,7 @@ class TurnState:
     def play_clip(self, text: str, silence: float) -> None:
         """Have the line play a filler."""
         self.at.clip, self.sounding, self.unfilled = self.now, True, None
-        if self.voice in {VoiceState.ABSENT, VoiceState.IDLE}:
+        if self.voice in (VoiceState.ABSENT, VoiceState.IDLE):
             self.kind = SpeechKind.FILLER
         self.emit(PlayClip(text, silence))
 

@@ -77,12 +77,14 @@ class Table:
 
     part: str
     states: type[Enum]
-    cells: dict[tuple[Enum, type[Recognised]], Cell]
+    lines: dict[type[Recognised], dict[Enum, Cell]]
 
     def row(self, state: TurnState, event: Recognised) -> Row:
         """Choose the row for an event by the state before it."""
-        cell = self.cells.get((getattr(state, self.part), type(event)), STAY)
-        return next(row for row in cell if row.guard is None or row.guard(state, event))
+        line = self.lines.get(type(event))
+        if line is None:
+            return _NOTHING
+        return next(row for row in line[getattr(state, self.part)] if row.guard is None or row.guard(state, event))
 
     def move(self, state: TurnState, row: Row) -> None:
         """Take the state that the row names."""
@@ -92,8 +94,7 @@ class Table:
 
 def table(part: str, states: type[Enum], lines: dict[type[Recognised], tuple[Cell, ...]]) -> Table:
     """Build a table from its lines, each with a cell for each state in their order."""
-    cells = {(state, event): cell for event, line in lines.items() for state, cell in zip(states, line, strict=True)}
-    return Table(part, states, cells)
+    return Table(part, states, {event: dict(zip(states, line, strict=True)) for event, line in lines.items()})
 
 
 # Guards
@@ -133,8 +134,9 @@ def it_is_answered(state: TurnState, _: AudioDone) -> bool:
     return state.is_answered
 
 
-def the_agent_has_spoken(state: TurnState, _: Recognised) -> bool:
-    return state.has_spoken
+def it_is_said_already(state: TurnState, _: Recognised) -> bool:
+    """The agent has said what goes with it; what is refused settles nothing."""
+    return state.has_spoken and state.phase is Phase.CONVERSING
 
 
 def the_goodbye_is_not_under_way(state: TurnState, _: Recognised) -> bool:
@@ -235,7 +237,7 @@ def owe_since_the_word(state: TurnState, event: VoiceEnded) -> None:
 
 
 def owe_since_the_last_sound(state: TurnState, _: FloorGiven) -> None:
-    state.owe(max(state.at.quiet, state.at.voiced))
+    state.owe(state.last_sound)
 
 
 def settle(state: TurnState, _: Recognised) -> None:
@@ -350,8 +352,8 @@ DEBT = table("debt", Debt, {
     VoiceEnded: (to(OWED, owe_since_the_word, when=the_service_is_deaf), STAY),
     FloorGiven: (to(OWED, owe_since_the_last_sound, when=the_session_owes_words), STAY),
     AudioDone: (STAY, to(SETTLED, settle, when=it_is_answered)),
-    TransferWanted: (STAY, to(SETTLED, settle, when=the_agent_has_spoken)),
-    EndWanted: (STAY, to(SETTLED, settle, when=the_agent_has_spoken)),
+    TransferWanted: (STAY, to(SETTLED, settle, when=it_is_said_already)),
+    EndWanted: (STAY, to(SETTLED, settle, when=it_is_said_already)),
 })  # fmt: skip
 
 CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER = Phase

@@ -1,0 +1,131 @@
+"""Scripts of a call's turn-taking: events with their times, and what `Turn` wants done about them, with its times."""
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import attrs
+
+from actors.turn.effects import Effect, NoteSilence, PlayClip, SayAsAgent
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    CallerSaid,
+    CallerStartedSpeaking,
+    Event,
+    FloorGiven,
+    Played,
+    TimePassed,
+    VoiceBegan,
+    VoiceEnded,
+)
+from actors.turn.machine import Turn
+from actors.turn.state import TurnState
+from actors.turn.values import SpeechKind, TurnPolicy
+
+Step: TypeAlias = tuple[float, Event]
+Seen: TypeAlias = list[tuple[float, Effect]]
+
+POLICY = TurnPolicy(
+    fillers=("One moment, please.", "I am still looking.", "Just a little longer."), silent_goodbye="Goodbye."
+)
+FIRST, SECOND, THIRD = POLICY.fillers
+ASK = POLICY.still_there
+LONGEST_STEP = 500
+
+
+def new_turn(policy: TurnPolicy = POLICY) -> Turn:
+    """A call that has just begun: no session is there."""
+    return Turn(policy, 0.0)
+
+
+def on_floor(policy: TurnPolicy = POLICY) -> Turn:
+    """A call in the caller's turn: the session owes nothing."""
+    turn = new_turn(policy)
+    turn.on(FloorGiven(owes=False), 0.0)
+    return turn
+
+
+def play(turn: Turn, steps: Iterable[Step], until: float | None = None) -> Seen:
+    """Feed events at their times, and the turn's own deadlines between them; return effects with their times."""
+    seen: Seen = []
+    now = 0.0
+    for at, event in sorted(steps, key=lambda step: step[0]):
+        now = _pass_time(turn, at, now, seen)
+        now = at
+        seen.extend((round(at, 3), rounded(effect)) for effect in turn.on(event, at))
+    if until is not None:
+        _pass_time(turn, until, now, seen)
+    return seen
+
+
+def _pass_time(turn: Turn, until: float, now: float, seen: Seen) -> float:
+    for _ in range(LONGEST_STEP):
+        due = turn.deadline()
+        if due > until:
+            return now
+        now = max(due, now)
+        effects = turn.on(TimePassed(), now)
+        seen.extend((round(now, 3), rounded(effect)) for effect in effects)
+        assert turn.deadline() > now, "a deadline that does not move"
+    raise AssertionError("too many deadlines")
+
+
+def rounded(effect: Effect) -> Effect:
+    """Return an effect with its length of silence in milliseconds."""
+    if isinstance(effect, SayAsAgent | PlayClip | NoteSilence):
+        return attrs.evolve(effect, silence=round(effect.silence, 3))
+    return effect
+
+
+def filler_asked(text: str = FIRST, silence: float = 3.0) -> SayAsAgent:
+    return SayAsAgent(SpeechKind.FILLER, text, silence=silence)
+
+
+def question_asked(silence: float = 10.0) -> SayAsAgent:
+    return SayAsAgent(SpeechKind.QUESTION, ASK, silence=silence)
+
+
+def clip(text: str = FIRST, silence: float = 4.0) -> PlayClip:
+    return PlayClip(text, silence)
+
+
+def without_notes(seen: Seen) -> Seen:
+    """Leave out what only the journal is told."""
+    return [(at, effect) for at, effect in seen if not isinstance(effect, NoteSilence)]
+
+
+def state_of(turn: Turn) -> TurnState:
+    """What the turn knows, for tests of what no effect shows."""
+    return turn._state
+
+
+def effects_of(seen: Seen) -> list[Effect]:
+    return [effect for _, effect in seen]
+
+
+def caller_says(at: float, text: str = "When can you come?", length: float = 1.0, wait: float = 0.5) -> list[Step]:
+    """Speech of the caller's, and its transcript `wait` seconds after the last word."""
+    return [
+        (at, CallerStartedSpeaking()),
+        (at, VoiceBegan()),
+        (at + length, VoiceEnded(at + length)),
+        (at + length + wait, CallerSaid(text)),
+    ]
+
+
+def reply(
+    at: float, text: str = "We have Tuesday and Friday.", played: float = 2.0, sent: float = 0.5, announces: str = ""
+) -> list[Step]:
+    """A reply: its first frame, its words, the end of its audio, and the end of its sound."""
+    return [
+        (at, AudioBegan()),
+        (at + 0.02, AgentSaid(text, announces)),
+        (at + sent, AudioDone()),
+        (at + played, Played()),
+    ]
+
+
+def filler(at: float, text: str = FIRST) -> list[Step]:
+    """A filler that the agent says."""
+    return reply(at, text, played=1.2, sent=0.3)

@@ -1,0 +1,348 @@
+"""What people report from real lines, each case as a script (by the numbers of the report)."""
+
+import pytest
+
+from actors.turn.effects import (
+    AnswerFunction,
+    Cut,
+    EndConversation,
+    Forget,
+    FreeTape,
+    HoldTape,
+    RestartSession,
+    Resume,
+    TellAsCaller,
+    TellReason,
+)
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    CallerSaid,
+    CallerStartedSpeaking,
+    EndWanted,
+    FloorGiven,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    HandoffDenied,
+    HandoffWanted,
+    NothingUnderstood,
+    Played,
+    SayRefused,
+    ThinkingBegan,
+    ThinkingSlow,
+    VoiceBegan,
+    VoiceEnded,
+)
+from actors.turn.values import CallerState, Debt, Gate, Phase
+from tests.actors.turn.script import (
+    ASK,
+    FIRST,
+    POLICY,
+    SECOND,
+    THIRD,
+    Step,
+    caller_says,
+    clip,
+    filler,
+    filler_asked,
+    new_turn,
+    on_floor,
+    play,
+    question_asked,
+    reply,
+    without_notes,
+)
+
+REMINDER = POLICY.reminder.format(function="end_call")
+
+
+def test_c1_a_withdrawn_goodbye_does_not_end_the_call() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Goodbye!")),
+        (3.2, EndWanted("e", "done")),
+        (3.3, AudioDone()),
+    ]
+    script += [
+        (3.5, CallerStartedSpeaking()),
+        (3.5, VoiceBegan()),
+        (4.3, VoiceEnded(4.3)),
+        (5, Played()),
+        (5.5, FunctionCancelled("e")),
+        (5.6, CallerSaid("Wait, one thing")),
+    ]
+    assert play(turn, script + reply(6.2), 12) == []
+    assert (turn.phase, turn.debt) == (Phase.CONVERSING, Debt.SETTLED)
+
+
+def test_c1_what_is_left_of_a_withdrawn_goodbye_is_cut() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Goodbye!")),
+        (3.2, EndWanted("e", "done")),
+        (3.5, CallerStartedSpeaking()),
+        (4, FunctionCancelled("e")),
+    ]
+    assert play(turn, script) == [(4, Cut())]
+
+
+def test_c2_after_a_false_interruption_the_rest_of_the_reply_is_heard() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (3, AudioBegan()),
+        (3.1, AgentSaid("A long reply.")),
+        (3.5, AudioDone()),
+        (4, CallerStartedSpeaking()),
+        (4, VoiceBegan()),
+        (4.4, VoiceEnded(4.4)),
+        (9, Played()),
+    ]
+    assert play(turn, script, 10) == [(4, Cut()), (6.9, Resume())]
+
+
+def test_c2_a_reply_that_was_still_coming_goes_on_and_is_asked_for_if_it_does_not() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (3, AudioBegan()),
+        (3.1, AgentSaid("A long reply.")),
+        (4, CallerStartedSpeaking()),
+        (4, AudioDone()),
+        (7.5, Played()),
+    ]
+    got = play(turn, script, 9.5)
+    assert got == [(4, Cut()), (6.5, Resume()), (9.0, TellAsCaller(POLICY.go_on, TellReason.GO_ON))]
+
+
+def test_c2_an_empty_transcript_resumes_at_once() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Long.")),
+        (3.2, AudioDone()),
+        (4, CallerStartedSpeaking()),
+        (4.6, NothingUnderstood()),
+    ]
+    assert play(turn, script) == [(4, Cut()), (4.6, Resume())]
+
+
+def test_c2_words_after_all_cut_what_was_resumed() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Long.")),
+        (3.2, AudioDone()),
+        (4, CallerStartedSpeaking()),
+        (7, CallerSaid("Stop")),
+    ]
+    assert play(turn, script) == [(4, Cut()), (6.5, Resume()), (7, Cut()), (7, Forget())]
+
+
+@pytest.mark.parametrize("where", ["greeting", "answer", "restart"])
+def test_c3_speech_with_nothing_to_cut_mutes_nothing(where: str) -> None:
+    turn = new_turn()
+    if where == "greeting":
+        script: list[Step] = [(0, FloorGiven(owes=True)), (0.4, CallerStartedSpeaking())]
+    elif where == "answer":
+        script = [(0, FloorGiven(owes=False)), *caller_says(1), (2.7, CallerStartedSpeaking())]
+    else:
+        script = [(0, FloorGiven(owes=True, ask="When?")), (0.2, CallerSaid("When?")), (0.3, CallerStartedSpeaking())]
+    at = script[-1][0] + 0.5
+    seen = play(turn, [*script, (at, AudioBegan())])
+    assert Cut() not in [effect for _, effect in seen]
+    assert (turn.gate, turn.sounding) == (Gate.OPEN, True)
+    assert play(turn, [(at + 0.1, AgentSaid("Hello.")), (at + 0.4, AudioDone()), (at + 1, Played())], at + 5) == []
+    assert turn.debt is Debt.SETTLED
+
+
+def test_c3_an_answer_that_a_noise_has_cancelled_is_asked_for_again() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (2.7, CallerStartedSpeaking()),
+        (5.4, CallerStartedSpeaking()),
+        (5.5, CallerSaid("When can you come?")),
+        *reply(6.2),
+    ]
+    assert play(turn, script, 9) == [
+        (5.2, TellAsCaller("When can you come?", TellReason.TURN_AGAIN)),
+        (5.2, filler_asked(silence=3.2)),
+        (6, clip()),
+    ]
+
+
+@pytest.mark.parametrize("warned", [True, False])
+def test_c4_slow_and_alive_is_waited_for_with_varied_fillers(warned: bool) -> None:
+    turn = on_floor()
+    warnings = [(7.5, ThinkingSlow()), (12.5, ThinkingSlow())] if warned else []
+    script: list[Step] = [
+        *caller_says(1),
+        (2.6, ThinkingBegan()),
+        *filler(5.3, FIRST),
+        *warnings,
+        *filler(9.8, SECOND),
+        *filler(14.3, THIRD),
+        *reply(17),
+    ]
+    assert without_notes(play(turn, script, 20)) == [
+        (5, filler_asked(FIRST)),
+        (9.5, filler_asked(SECOND)),
+        (14, filler_asked(THIRD)),
+    ]
+
+
+def test_c4_patience_with_thinking_ends() -> None:
+    turn = on_floor()
+    script, at = caller_says(1), 5.8
+    for text in (FIRST, SECOND, THIRD, FIRST):
+        script = [*script, *filler(at - 0.5, text)]
+        at += 4.5
+    assert play(turn, script, 23.5)[-1] == (23, RestartSession("it thinks for too long"))
+
+
+def test_c7_a_caller_who_tells_a_long_story_is_never_told_that_they_are_not_heard() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (1, CallerStartedSpeaking()),
+        (1, VoiceBegan()),
+        (61.1, SayRefused()),
+        (86, VoiceEnded(86)),
+        (87, CallerSaid("…and so on")),
+        *reply(88),
+    ]
+    assert play(turn, script, 92) == [(61, question_asked(silence=0.0))]
+    assert turn.times_asked == 0
+
+
+def test_c7_a_noise_without_end_is_asked_about() -> None:
+    turn = on_floor()
+    script: list[Step] = [(1, CallerStartedSpeaking()), (1, VoiceBegan()), *reply(61.3, ASK)]
+    assert play(turn, script, 70) == [(61, question_asked(silence=0.0))]
+    assert (turn.times_asked, turn.caller) == (1, CallerState.QUIET)
+
+
+def test_c13_a_caller_who_speaks_over_the_goodbye_is_waited_for_and_answered() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Goodbye!")),
+        (3.2, EndWanted("e", "done")),
+        (3.3, AudioDone()),
+    ]
+    script += [
+        (4, CallerStartedSpeaking()),
+        (4, VoiceBegan()),
+        (5, Played()),
+        (9, VoiceEnded(9)),
+        (9.6, CallerSaid("And the price?")),
+    ]
+    script += [*reply(10.5, "Ninety. Goodbye!"), (11.1, EndWanted("e2", "done"))]
+    assert play(turn, script, 16) == [
+        (9.6, AnswerFunction("e", POLICY.reopened)),
+        (12.5, EndConversation("completed", "done", heard=True)),
+    ]
+
+
+def test_c13_a_noise_over_the_goodbye_delays_the_end_and_does_not_cut_it() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Goodbye!")),
+        (3.2, EndWanted("e", "done")),
+        (3.3, AudioDone()),
+        (4, CallerStartedSpeaking()),
+        (5, Played()),
+    ]
+    assert play(turn, script, 16) == [(9, EndConversation("completed", "done", heard=True))]
+
+
+def test_c13_a_line_that_is_loud_holds_the_end_for_a_while() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Goodbye!")),
+        (3.2, EndWanted("e", "done")),
+        (3.3, AudioDone()),
+        (4, VoiceBegan()),
+        (5, Played()),
+    ]
+    assert play(turn, script, 16) == [(10, EndConversation("completed", "done", heard=True))]
+
+
+def test_c14_a_function_that_was_announced_and_not_called_is_asked_for_once() -> None:
+    turn = on_floor()
+    script = (
+        caller_says(1)
+        + reply(3, "Goodbye!", announces="end_call")
+        + [(8.1, CallerSaid(REMINDER))]
+        + reply(9, "Goodbye!", announces="end_call")
+    )
+    assert play(turn, script, 16) == [(8, TellAsCaller(REMINDER, TellReason.REMINDER))]
+
+
+def test_c14_a_function_that_was_announced_and_called_is_not() -> None:
+    turn = on_floor()
+    script = (
+        caller_says(1)
+        + reply(3, "Goodbye!", announces="end_call")
+        + [(4, FunctionsAsked(("e",))), (4.1, EndWanted("e", "done"))]
+    )
+    assert play(turn, script, 12) == [(5.1, EndConversation("completed", "done", heard=True))]
+
+
+def test_c16_a_reply_that_was_played_ends_the_turn_without_audio_done() -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("On Tuesday.")), (5, Played())]
+    assert play(turn, script, 14.9) == []
+    assert turn.debt is Debt.SETTLED
+    assert play(turn, [], 17) == [(16.5, question_asked())]
+
+
+def test_c17_a_model_that_says_the_fillers_words_is_heard() -> None:
+    turn = on_floor()
+    play(turn, [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid(FIRST))])
+    assert (turn.gate, turn.sounding) == (Gate.OPEN, True)
+    assert play(turn, [(3.4, AudioDone()), (4.5, Played())], 12) == []
+    assert turn.debt is Debt.SETTLED
+
+
+def test_c19_an_end_during_a_handoff_is_refused_and_the_agent_goes_on() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (3, FunctionsAsked(("h", "e"))),
+        (3, HandoffWanted("h")),
+        (3, EndWanted("e", "done")),
+        (4, HandoffDenied("h")),
+        (4, FunctionDone("h")),
+    ]
+    got = [effect for _, effect in play(turn, script + reply(4.8, "I will help you myself."), 12)]
+    assert got == [HoldTape(), AnswerFunction("e", POLICY.refused), FreeTape()]
+    assert turn.phase is Phase.CONVERSING
+
+
+def test_c19_a_handoff_during_a_goodbye_is_refused_and_the_goodbye_is_heard() -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (3, EndWanted("e", "done")), (3, HandoffWanted("h")), *reply(4, "Goodbye.")]
+    assert [e for _, e in play(turn, script, 12)][-1] == EndConversation("completed", "done", heard=True)
+
+
+def test_words_before_a_function_do_not_answer_it() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (2.8, AudioBegan()),
+        (2.9, AgentSaid("Let me see.")),
+        (3, FunctionsAsked(("f",))),
+        (3.01, FunctionDone("f")),
+        (3.3, AudioDone()),
+        (4, Played()),
+    ]
+    assert play(turn, script, 8) == [(7, filler_asked(FIRST)), (8, clip(FIRST))]

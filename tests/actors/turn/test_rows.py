@@ -1,0 +1,199 @@
+"""Rows that no whole script depends on, one by one: a state, its events, what becomes of it, and what is to be done."""
+
+import pytest
+
+from actors.turn.effects import AnswerFunction, Cut, Effect, Forget, HoldTape, SayAsAgent
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    CallerSaid,
+    CallerStartedSpeaking,
+    CloseAsked,
+    EndWanted,
+    Event,
+    FloorGiven,
+    FloorVacated,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    HandoffWanted,
+    SayRefused,
+    TransferWanted,
+    VoiceEnded,
+)
+from actors.turn.state import Aside, TurnState
+from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
+from tests.actors.turn.script import FIRST, POLICY, new_turn, state_of
+
+REFUSED = POLICY.refused
+KEPT = Aside(was_coming=False, is_wanted=True)
+SAID = SayAsAgent(SpeechKind.REMARK, "x")
+ASKED = SayAsAgent(SpeechKind.QUESTION, "x")
+LAST = SayAsAgent(SpeechKind.CLOSING, "x")
+END = EndWanted("e", "done")
+HEARD = CallerState.HEARD
+IDLE, COMING, CUT, LATE = VoiceState.IDLE, VoiceState.COMING, VoiceState.CUT, VoiceState.LATE
+OWED = Debt.OWED
+ENDING = Phase.ENDING
+
+
+def after(*events: Event, **fields: object) -> tuple[TurnState, list[Effect]]:
+    """Bring a call to a state by hand, where nothing is due; then the events, all at once, at second 10."""
+    turn = new_turn()
+    state = state_of(turn)
+    state.voice, state.is_opened, state.now = VoiceState.IDLE, True, 10.0
+    at = state.at
+    at.given = at.quiet = at.settled = at.heard = at.voiced = at.ending = at.transfer = at.putting_through = 10.0
+    at.told = at.outstanding = at.vacated = at.closing = at.close_asked = 10.0
+    for name, value in fields.items():
+        assert hasattr(state, name), name
+        setattr(state, name, value)
+    if state.debt is Debt.OWED:
+        at.owed = at.waiting = 9.5
+    return state, [effect for event in events for effect in turn.on(event, 10.0)]
+
+
+Case = tuple[dict[str, object], list[Event], dict[str, object], list[Effect]]
+CALLER_CASES: dict[str, Case] = {
+    "words of the agent end what a quiet line was taken for": (
+        {"caller": HEARD}, [AgentSaid("x")], {"caller": CallerState.QUIET}, []),
+    "words of the agent prove nothing on a loud line": (
+        {"caller": HEARD, "is_loud": True}, [AgentSaid("x")], {"caller": HEARD}, []),
+    "words of a cut reply prove nothing": (
+        {"caller": HEARD, "voice": CUT}, [AgentSaid("x")], {"caller": HEARD}, []),
+    "a late sentence of a goodbye proves nothing": (
+        {"caller": HEARD, "phase": ENDING, "voice": COMING, "sounding": True}, [AgentSaid("x")], {"caller": HEARD}, []),
+    "a sentence that was asked for ends it on a quiet line": (
+        {"caller": HEARD, "outstanding": SAID}, [AgentSaid("x")], {"caller": CallerState.QUIET}, []),
+    "a sentence that was asked for proves nothing on a loud line": (
+        {"caller": HEARD, "is_loud": True, "outstanding": SAID}, [AgentSaid("x")], {"caller": HEARD}, []),
+    "a service that is lost hears nobody": (
+        {"caller": HEARD}, [FloorVacated()], {"caller": CallerState.QUIET, "voice": VoiceState.ABSENT}, []),
+    "a refusal on a loud line proves speech": (
+        {"is_loud": True, "outstanding": SAID}, [SayRefused()], {"caller": HEARD, "outstanding": None}, []),
+    "a refusal on a quiet line proves none": (
+        {"outstanding": ASKED}, [SayRefused()], {"caller": CallerState.QUIET}, []),
+    "a refusal because the agent speaks proves none": (
+        {"is_loud": True, "sounding": True, "outstanding": SAID}, [SayRefused()], {"caller": CallerState.QUIET}, []),
+    "a refusal because the agent begins to speak proves none": (
+        {"is_loud": True, "voice": COMING, "outstanding": SAID}, [SayRefused()], {"caller": CallerState.QUIET}, []),
+}  # fmt: skip
+VOICE_CASES: dict[str, Case] = {
+    "audio after a cut is a new reply": (
+        {"aside": KEPT}, [AudioBegan()], {"voice": COMING, "sounding": True}, [Forget()]),
+    "words after a cut are a new reply": ({"aside": KEPT}, [AgentSaid("x")], {"voice": COMING}, [Forget()]),
+    "a sentence that was asked for is a new reply": (
+        {"aside": KEPT, "outstanding": SAID}, [AgentSaid("x")], {"voice": COMING, "outstanding": None}, [Forget()]),
+    "an answer behind a late filler is heard": (
+        {"voice": LATE}, [AgentSaid("x")], {"voice": COMING, "has_spoken": True}, []),
+    "the last sentence behind a late filler is heard": (
+        {"voice": LATE, "outstanding": LAST}, [AgentSaid("x")], {"voice": COMING}, []),
+    "a filler that follows the answer at once is late": (
+        {"voice": COMING, "sounding": True, "late_filler": FIRST}, [AgentSaid(FIRST)],
+        {"voice": LATE, "sounding": True}, []),
+    "a late filler that is needed again is heard": (
+        {"debt": OWED, "late_filler": FIRST}, [AgentSaid(FIRST)], {"voice": COMING, "kind": SpeechKind.FILLER}, []),
+    "what is told cuts what sounds": (
+        {"sounding": True, "told": "1", "debt": OWED}, [CallerStartedSpeaking()],
+        {"caller": CallerState.QUIET, "sounding": False}, [Cut()]),
+    "what is told cuts what comes": (
+        {"voice": COMING, "sounding": True, "told": "1", "debt": OWED}, [CallerStartedSpeaking()],
+        {"voice": CUT}, [Cut()]),
+    "what is told cuts no goodbye": (
+        {"voice": COMING, "sounding": True, "told": "1", "debt": OWED, "phase": ENDING}, [CallerStartedSpeaking()],
+        {"voice": COMING}, []),
+    "a turn forgets what it has cut": ({"aside": KEPT}, [CallerSaid("x")], {"debt": OWED}, [Forget()]),
+    "a turn whose beginning was not told cuts nothing that was sent": (
+        {"sounding": True}, [CallerSaid("x")], {"sounding": True}, []),
+    "a turn whose beginning was not told cuts what comes": (
+        {"voice": COMING, "sounding": True}, [CallerSaid("x")], {"voice": IDLE, "sounding": False}, [Cut(), Forget()]),
+    "a turn cuts no sentence before a transfer": (
+        {"voice": COMING, "sounding": True, "phase": Phase.TRANSFERRING, "outstanding": None}, [CallerSaid("x")],
+        {"voice": COMING, "sounding": True}, []),
+    "a turn ends what comes late": ({"voice": LATE}, [CallerSaid("x")], {"voice": IDLE}, []),
+    "an echo forgets what it has cut": ({"aside": KEPT, "told": "1"}, [CallerSaid("1")], {"debt": OWED}, [Forget()]),
+    "an echo ends a cut": ({"aside": KEPT, "voice": CUT, "told": "1"}, [CallerSaid("1")], {"voice": IDLE}, [Forget()]),
+    "an echo ends what comes late": ({"voice": LATE, "told": "1"}, [CallerSaid("1")], {"voice": IDLE}, []),
+    "a goodbye that is withdrawn is cut": (
+        {"phase": ENDING, "sounding": True, "end": END}, [FunctionCancelled("e")],
+        {"phase": Phase.CONVERSING, "sounding": False}, [Cut(), Forget()]),
+    "the rest of a goodbye that is withdrawn is cut": (
+        {"phase": ENDING, "voice": COMING, "sounding": True, "end": END}, [FunctionCancelled("e")],
+        {"phase": Phase.CONVERSING, "voice": CUT}, [Cut()]),
+    "a transfer that is withdrawn is cut": (
+        {"phase": Phase.TRANSFERRING, "sounding": True, "transfer": "t"}, [FunctionCancelled("t")],
+        {"phase": Phase.CONVERSING, "sounding": False}, [Cut(), Forget()]),
+    "the rest of a transfer that is withdrawn is cut": (
+        {"phase": Phase.TRANSFERRING, "voice": COMING, "sounding": True, "transfer": "t"}, [FunctionCancelled("t")],
+        {"phase": Phase.CONVERSING, "voice": CUT}, [Cut()]),
+    "a function forgets what was cut": ({"aside": KEPT}, [FunctionsAsked(("f",))], {"debt": OWED}, [Forget()]),
+    "a function ends a cut": ({"aside": KEPT, "voice": CUT}, [FunctionsAsked(("f",))], {"voice": IDLE}, [Forget()]),
+    "a function ends what comes late": ({"voice": LATE}, [FunctionsAsked(("f",))], {"voice": IDLE}, []),
+    "nothing is heard of a session that is not there": (
+        {"voice": VoiceState.ABSENT}, [CallerStartedSpeaking(), AudioBegan(), AgentSaid("x"), AudioDone()],
+        {"voice": VoiceState.ABSENT, "sounding": False}, []),
+    "words behind the last sentence are not heard": (
+        {"phase": Phase.CLOSING, "is_closing_sent": True, "is_insisting": True, "sounding": True,
+         "closing": CloseAsked("ended", "x")},
+        [AgentSaid("y")], {"voice": IDLE}, []),
+}  # fmt: skip
+OTHER_CASES: dict[str, Case] = {
+    "an answer of a function is owed words": (
+        {"running": {"f"}}, [FunctionDone("f")], {"debt": OWED, "running": set()}, []),
+    "a transfer that is refused settles nothing": (
+        {"phase": Phase.PUTTING_THROUGH, "debt": OWED, "has_spoken": True}, [TransferWanted("t")], {"debt": OWED},
+        [AnswerFunction("t", REFUSED)]),
+    "an end that is refused settles nothing": (
+        {"phase": Phase.HANDING_OVER, "debt": OWED, "has_spoken": True, "voice": VoiceState.ABSENT}, [END],
+        {"debt": OWED}, [AnswerFunction("e", REFUSED)]),
+    "no word is owed behind a goodbye": (
+        {"running": {"f"}, "phase": ENDING, "end": END}, [FunctionDone("f")], {"debt": Debt.SETTLED}, []),
+    "no function is owed words behind a goodbye": (
+        {"phase": ENDING, "end": END}, [FunctionsAsked(("f",))], {"debt": Debt.SETTLED}, []),
+    "words said before a transfer is wanted are its sentence": (
+        {"debt": OWED, "has_spoken": True}, [TransferWanted("t")],
+        {"debt": Debt.SETTLED, "phase": Phase.TRANSFERRING}, []),
+    "a transfer without a word leaves the debt": ({"debt": OWED}, [TransferWanted("t")], {"debt": OWED}, []),
+    "an end without a word leaves the debt": (
+        {"debt": OWED}, [END], {"debt": OWED, "phase": ENDING}, [AnswerFunction("e", POLICY.ask_goodbye)]),
+    "a transfer during a goodbye is refused": (
+        {"phase": ENDING}, [TransferWanted("t")], {"phase": ENDING}, [AnswerFunction("t", REFUSED)]),
+    "a handoff during a goodbye is refused, and the goodbye goes on": (
+        {"voice": COMING, "phase": ENDING, "has_spoken": True}, [HandoffWanted("h")],
+        {"voice": COMING, "debt": Debt.SETTLED}, [AnswerFunction("h", REFUSED)]),
+    "a handoff is refused while the line is asked for a person": (
+        {"phase": Phase.PUTTING_THROUGH}, [HandoffWanted("h")], {"phase": Phase.PUTTING_THROUGH},
+        [AnswerFunction("h", REFUSED)]),
+    "a session lost before a transfer leaves it to the next": (
+        {"phase": Phase.TRANSFERRING}, [FloorVacated()], {"phase": Phase.CONVERSING}, []),
+    "a session lost before its goodbye leaves it to the next": (
+        {"phase": ENDING, "debt": OWED}, [FloorVacated()], {"phase": Phase.CONVERSING}, []),
+    "a session lost while the caller speaks over the goodbye leaves them to the next": (
+        {"phase": ENDING, "sounding": True, "caller": HEARD}, [FloorVacated()], {"phase": Phase.CONVERSING}, []),
+    "a session lost behind its goodbye has said all": (
+        {"phase": ENDING, "sounding": True}, [FloorVacated()], {"phase": ENDING}, []),
+    "a caller who never lets go is not answered for ever": (
+        {"phase": ENDING, "sounding": True, "times_reopened": 2, "end": END}, [CallerSaid("x")], {"phase": ENDING}, []),
+    "a call that is to close is not reopened": (
+        {"phase": ENDING, "sounding": True, "closing": CloseAsked("ended", "x"), "end": END}, [CallerSaid("x")],
+        {"phase": ENDING}, []),
+    "the line is deaf in a conversation only": (
+        {"phase": ENDING, "sounding": True}, [VoiceEnded(10.0, deaf=True)], {"debt": Debt.SETTLED}, []),
+    "a session that comes while a message waits holds the tape as well": (
+        {"phase": Phase.HUSHED, "closing": CloseAsked("ended", "x", waits_for_beep=True)}, [FloorGiven(owes=False)],
+        {"phase": Phase.HUSHED}, [HoldTape()]),
+    "a call that is over takes no event": (
+        {"phase": Phase.OVER}, [CallerSaid("x"), CallerStartedSpeaking()], {"phase": Phase.OVER}, []),
+}  # fmt: skip
+CASES = CALLER_CASES | VOICE_CASES | OTHER_CASES
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_row(name: str) -> None:
+    fields, events, becomes, effects = CASES[name]
+
+    state, seen = after(*events, **fields)
+
+    assert seen == effects
+    assert {field: getattr(state, field) for field in becomes} == becomes

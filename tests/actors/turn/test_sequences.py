@@ -1,0 +1,481 @@
+"""The ordinary sequences of a call, each as a script."""
+
+from actors.turn.effects import (
+    AnswerFunction,
+    Cut,
+    EndConversation,
+    Forget,
+    FreeTape,
+    HoldTape,
+    NoteSilence,
+    PutThrough,
+    RenewSession,
+    RestartSession,
+    SayAsAgent,
+    SayByLine,
+    TellAsCaller,
+    TellReason,
+)
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    BeepHeard,
+    CallerSaid,
+    CallerStartedSpeaking,
+    CloseAsked,
+    EndWanted,
+    FloorGiven,
+    FloorVacated,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    HandoffDenied,
+    HandoffWanted,
+    KeyPressed,
+    KeysEntered,
+    Played,
+    PutThroughFailed,
+    RemarkMade,
+    SayRefused,
+    SessionAged,
+    ThinkingBegan,
+    TransferWanted,
+    VoiceBegan,
+    VoiceEnded,
+)
+from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
+from tests.actors.turn.script import (
+    ASK,
+    FIRST,
+    POLICY,
+    SECOND,
+    Step,
+    caller_says,
+    clip,
+    filler,
+    filler_asked,
+    new_turn,
+    on_floor,
+    play,
+    question_asked,
+    reply,
+    state_of,
+    without_notes,
+)
+
+PRESSED_1 = describe_keys(("1",))
+
+
+def test_a_greeting_is_heard_and_then_it_is_the_callers_turn() -> None:
+    turn = new_turn()
+    assert play(turn, [(0, FloorGiven(owes=True)), *reply(0.5, "Hello, this is Ann.")], 5) == []
+    assert (turn.debt, turn.voice, state_of(turn).is_pause) == (Debt.SETTLED, VoiceState.IDLE, True)
+
+
+def test_a_turn_is_answered() -> None:
+    turn = on_floor()
+    assert play(turn, [*caller_says(1), (2.6, ThinkingBegan()), *reply(3.4)], 8) == []
+    assert turn.debt is Debt.SETTLED
+
+
+def test_a_barge_in_cuts_the_reply_once_and_is_answered() -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.02, AgentSaid("A long reply."))]
+    script += [
+        (3.5, CallerStartedSpeaking()),
+        (3.5, VoiceBegan()),
+        (3.5, AudioDone()),
+        (3.52, AudioBegan()),
+        (3.6, AgentSaid("Late.")),
+    ]
+    script += [(4.0, VoiceEnded(4.0)), (4.1, CallerStartedSpeaking()), (4.5, CallerSaid("Wait"))]
+    assert play(turn, script, 4.6) == [(3.5, Cut()), (4.5, Forget())]
+    assert (turn.gate, turn.debt) == (Gate.OPEN, Debt.OWED)
+    assert play(turn, reply(5.2), 8) == []
+    assert turn.debt is Debt.SETTLED
+
+
+def test_late_audio_of_a_cut_reply_is_set_aside_until_the_turn_is_known() -> None:
+    turn = on_floor()
+    play(turn, [(1, AudioBegan()), (1.1, AgentSaid("Well")), (1.5, CallerStartedSpeaking())])
+    assert state_of(turn).gate is Gate.ASIDE
+    play(turn, [(1.52, AudioBegan()), (1.6, AgentSaid("Late"))])
+    assert (turn.gate, turn.caller) == (Gate.ASIDE, CallerState.HEARD)
+    play(turn, [(2, ThinkingBegan())])
+    assert state_of(turn).gate is Gate.OPEN
+
+
+def test_a_function_is_bridged_by_a_filler_and_answered() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (2.8, FunctionsAsked(("f",))),
+        *filler(5.3),
+        (8.5, FunctionDone("f")),
+        *reply(9.2),
+    ]
+    assert play(turn, script, 15) == [(5, filler_asked()), (5.3, NoteSilence(3.3))]
+
+
+def test_a_handoff_holds_the_tape_and_fills_the_wait_with_clips() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (3, FunctionsAsked(("h",))),
+        (3, HandoffWanted("h")),
+        (7.5, Played()),
+        (9, FloorGiven(owes=True)),
+        *reply(9.5),
+    ]
+    assert play(turn, script, 13) == [(3, HoldTape()), (6, clip(FIRST))]
+    assert (turn.phase, turn.debt) == (Phase.CONVERSING, Debt.SETTLED)
+
+
+def test_during_a_handoff_the_old_agent_is_not_heard_and_what_plays_plays_out() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (1, AudioBegan()),
+        (1.1, AgentSaid("Moving on.")),
+        (1.2, HandoffWanted("h")),
+        (1.3, AudioBegan()),
+        (1.4, CallerStartedSpeaking()),
+    ]
+    assert play(turn, script) == [(1.2, HoldTape())]
+    assert (turn.gate, turn.sounding) == (Gate.SHUT, True)
+
+
+def test_a_refused_handoff_gives_the_floor_back() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (3, HandoffWanted("h")),
+        (3.2, HandoffWanted("i")),
+        (3.5, HandoffDenied("i")),
+        (4, HandoffDenied("h")),
+        (4, FunctionDone("h")),
+    ]
+    assert play(turn, script + reply(4.8), 10) == [(3, HoldTape()), (3.2, HoldTape()), (4, FreeTape())]
+    assert (turn.phase, turn.voice, turn.debt) == (Phase.CONVERSING, VoiceState.IDLE, Debt.SETTLED)
+
+
+def test_a_withdrawn_handoff_gives_the_floor_back() -> None:
+    turn = on_floor()
+    assert play(turn, [(3, HandoffWanted("h")), (4, FunctionCancelled("h"))]) == [(3, HoldTape()), (4, FreeTape())]
+
+
+def test_a_goodbye_is_heard_to_its_end_and_a_breath_longer() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (3, FunctionsAsked(("e",))),
+        (3.1, AudioBegan()),
+        (3.2, AgentSaid("Bye!")),
+        (3.3, EndWanted("e", "done")),
+        (3.5, AudioDone()),
+        (5, Played()),
+    ]
+    assert play(turn, script, 9) == [(5, EndConversation("completed", "done", heard=True))]
+    assert turn.on(CallerSaid("hello?"), 9.0) == []
+
+
+def test_an_agent_that_ends_without_a_word_is_asked_for_a_goodbye() -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (3, EndWanted("e", "done")), *reply(4, "Goodbye.")]
+    assert play(turn, script, 9) == [
+        (3, AnswerFunction("e", POLICY.ask_goodbye)),
+        (6, EndConversation("completed", "done", heard=True)),
+    ]
+
+
+def test_a_goodbye_that_never_comes_is_filled_and_ends_the_call() -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (3, EndWanted("e", "done")), (7.2, Played()), (12.4, Played())]
+    assert play(turn, script, 30) == [
+        (3, AnswerFunction("e", POLICY.ask_goodbye)),
+        (6, clip(FIRST)),
+        (11.2, clip(SECOND)),
+        (13, EndConversation("completed", "done", heard=False)),
+    ]
+
+
+def test_a_caller_who_is_silent_is_asked_twice_and_then_said_goodbye_to() -> None:
+    turn = on_floor()
+    ask = ASK
+    script = reply(1) + reply(13.5, ask) + reply(26, ask) + reply(38.5, POLICY.silent_goodbye)
+    assert play(turn, script, 45) == [
+        (13, question_asked()),
+        (25.5, question_asked()),
+        (38.0, HoldTape()),
+        (38.0, SayAsAgent(SpeechKind.CLOSING, POLICY.silent_goodbye)),
+        (40.5, EndConversation("caller_silent", "", heard=True)),
+    ]
+
+
+def test_a_word_begins_the_count_of_questions_anew() -> None:
+    turn = on_floor()
+    play(turn, reply(1) + reply(13.5, ASK) + caller_says(20, "Yes") + reply(22), 24)
+    assert turn.times_asked == 0
+
+
+def test_nobody_is_asked_while_they_type() -> None:
+    turn = on_floor()
+    assert play(turn, [(9.5, KeyPressed()), (11, KeyPressed())], 13.4) == []
+
+
+def test_an_agent_that_does_not_say_the_question_is_restarted() -> None:
+    assert play(on_floor(), [], 14) == [
+        (10, question_asked()),
+        (14, RestartSession("it does not say what it is asked to")),
+    ]
+
+
+def test_keys_are_told_and_answered() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (3, KeyPressed()),
+        (5.5, KeysEntered("1")),
+        (5.6, CallerStartedSpeaking()),
+        (5.7, CallerSaid(PRESSED_1)),
+        *reply(6.5),
+    ]
+    assert play(turn, script, 10) == [(5.5, TellAsCaller(PRESSED_1, TellReason.KEYS, ("1",)))]
+    assert (turn.caller, turn.debt) == (CallerState.QUIET, Debt.SETTLED)
+
+
+def test_keys_wait_for_the_opening_and_for_the_next_agent() -> None:
+    turn = new_turn()
+    script: list[Step] = [(0, KeysEntered("1")), (1, FloorGiven(owes=True)), *reply(1.5)]
+    assert play(turn, script, 3.6) == [(3.5, TellAsCaller(PRESSED_1, TellReason.KEYS, ("1",)))]
+
+
+def test_a_key_for_a_person_puts_the_caller_through() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (3, KeysEntered("0", wants_person=True)),
+        *reply(3.4, POLICY.putting_through),
+        (8, PutThroughFailed("nobody")),
+    ]
+    assert play(turn, script, 8.3) == [
+        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.putting_through, interrupts=True)),
+        (5.4, PutThrough("")),
+        (8, TellAsCaller(f"{describe_keys(('0',))} nobody", TellReason.KEYS, ("0",))),
+    ]
+
+
+def test_a_mute_service_does_not_keep_the_caller_from_the_person() -> None:
+    assert play(on_floor(), [(3, KeysEntered("0", wants_person=True))], 6) == [
+        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.putting_through, interrupts=True)),
+        (5, PutThrough("")),
+    ]
+
+
+def test_a_transfer_waits_for_its_sentence() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Putting you through.")),
+        (3.2, TransferWanted("t")),
+        (3.3, CallerStartedSpeaking()),
+        (3.5, AudioDone()),
+        (5, Played()),
+    ]
+    assert play(turn, script, 6) == [(5, PutThrough("t"))]
+    assert play(turn, [(10, PutThroughFailed("no")), (10, FunctionDone("t"))]) == [(9.0, clip(FIRST))]
+
+
+def test_a_restart_asks_the_turn_again_and_its_echo_is_no_turn() -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (3, FloorVacated()), (4, FloorGiven(owes=True, ask="When can you come?"))]
+    script += [
+        (4.1, CallerStartedSpeaking()),
+        (4.2, CallerSaid("When can you come?")),
+        (4.3, CallerStartedSpeaking()),
+        *reply(5),
+    ]
+    assert play(turn, script, 9) == [(4, TellAsCaller("When can you come?", TellReason.TURN_AGAIN))]
+    assert turn.debt is Debt.SETTLED
+
+
+def test_a_vacancy_is_filled_with_clips() -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (2.6, FloorVacated()), (7.5, Played())]
+    assert play(turn, script, 12) == [(6, clip(FIRST)), (11.5, clip(SECOND))]
+
+
+def test_a_short_vacancy_in_the_callers_turn_is_not_filled() -> None:
+    turn = on_floor()
+    assert play(turn, [*reply(1), (8, FloorVacated()), (8.7, FloorGiven(owes=False))], 10) == []
+
+
+def test_a_silent_service_is_filled_by_a_clip_and_restarted() -> None:
+    turn = on_floor()
+    assert play(turn, [*caller_says(1), (7.5, Played())], 11) == [
+        (5, filler_asked(FIRST)),
+        (6, clip(FIRST)),
+        (10.5, RestartSession("it gives no sign of life")),
+    ]
+
+
+def test_a_deaf_service_owes_an_answer_since_the_last_word() -> None:
+    turn = on_floor()
+    script: list[Step] = [(5, VoiceBegan()), (6, VoiceEnded(6, deaf=True)), (10.8, Played())]
+    assert [e for _, e in play(turn, script, 14)] == [
+        filler_asked(FIRST),
+        clip(FIRST),
+        RestartSession("it gives no sign of life"),
+    ]
+
+
+def test_a_filler_that_comes_after_the_answer_is_dropped() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (5.6, AudioBegan()),
+        (5.7, AgentSaid("On Tuesday.")),
+        (6, AudioDone()),
+        (7, Played()),
+        (7.1, AgentSaid(FIRST)),
+    ]
+    assert without_notes(play(turn, script)) == [(5, filler_asked())]
+    assert state_of(turn).gate is Gate.SHUT
+    play(turn, [(7.4, AudioDone())])
+    assert state_of(turn).gate is Gate.OPEN
+
+
+def test_an_operators_closing_waits_for_a_pause_and_is_heard() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (1, AudioBegan()),
+        (1.1, AgentSaid("So…")),
+        (2, CloseAsked("ended", "We must stop.")),
+        (2.2, AudioDone()),
+        (3, Played()),
+        *reply(3.5, "We must stop."),
+    ]
+    assert play(turn, script, 7) == [
+        (3, HoldTape()),
+        (3, SayAsAgent(SpeechKind.CLOSING, "We must stop.")),
+        (5.5, EndConversation("ended", "", heard=True)),
+    ]
+
+
+def test_a_closing_that_is_refused_interrupts_and_then_the_line_says_it() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (2, CallerStartedSpeaking()),
+        (2, VoiceBegan()),
+        (2, CloseAsked("ended", "Stop.")),
+        (4.6, SayRefused()),
+    ]
+    got = play(turn, script, 9)
+    assert got[:2] == [(4.5, HoldTape()), (4.5, SayAsAgent(SpeechKind.CLOSING, "Stop."))]
+    assert got[-1] == (
+        7,
+        SayByLine("ended", "Stop."),
+    )
+
+
+def test_a_closing_without_words_ends_the_call_at_once() -> None:
+    assert play(on_floor(), [(1, CloseAsked("machine", ""))]) == [(1, EndConversation("machine", "", heard=False))]
+
+
+def test_a_message_for_a_machine_waits_for_the_beep() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (1, AudioBegan()),
+        (1.1, AgentSaid("Hi")),
+        (2, CloseAsked("voicemail_left", "Call us.", True)),
+        (3, AudioBegan()),
+        (9, BeepHeard()),
+        *reply(9.4, "Call us."),
+    ]
+    assert play(turn, script, 13) == [
+        (2, HoldTape()),
+        (2, Cut()),
+        (2, Forget()),
+        (9, SayAsAgent(SpeechKind.CLOSING, "Call us.", interrupts=True)),
+        (11.4, EndConversation("voicemail_left", "", heard=True)),
+    ]
+
+
+def test_a_session_lost_in_its_last_sentence_leaves_it_to_the_next() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (1, CloseAsked("ended", "Stop.")),
+        (1.5, FloorVacated()),
+        (2.5, FloorGiven(owes=False)),
+        *reply(3, "Stop."),
+    ]
+    assert [e for _, e in play(turn, script, 7)] == [
+        HoldTape(),
+        SayAsAgent(SpeechKind.CLOSING, "Stop."),
+        HoldTape(),
+        SayAsAgent(SpeechKind.CLOSING, "Stop.", interrupts=True),
+        EndConversation("ended", "", heard=True),
+    ]
+
+
+def test_an_old_session_is_renewed_in_a_pause() -> None:
+    turn = on_floor()
+    assert play(turn, [*caller_says(1), (2, SessionAged()), *reply(3.4)], 6) == [(5.4, RenewSession())]
+
+
+def test_a_remark_waits_for_a_pause() -> None:
+    turn = on_floor()
+    assert play(turn, [*caller_says(1), (2, RemarkMade("One minute left.")), *reply(3.4)], 6) == [
+        (5.4, SayAsAgent(SpeechKind.REMARK, "One minute left."))
+    ]
+
+
+def test_a_second_turn_restarts_the_silence_and_not_the_patience() -> None:
+    turn = on_floor()
+    play(turn, caller_says(1) + caller_says(4, "Hello?"))
+    assert (state_of(turn).at.owed, state_of(turn).at.waiting) == (5.0, 2.5)
+
+
+def test_a_beep_that_never_comes_is_waited_for_no_longer() -> None:
+    assert play(on_floor(), [(1, CloseAsked("voicemail_left", "Call us.", True))], 62)[1] == (
+        61,
+        SayAsAgent(SpeechKind.CLOSING, "Call us.", interrupts=True),
+    )
+
+
+def test_a_closing_that_is_not_begun_interrupts() -> None:
+    assert play(on_floor(), [(1, CloseAsked("ended", "Stop."))], 3)[1:] == [
+        (1, SayAsAgent(SpeechKind.CLOSING, "Stop.")),
+        (2, SayAsAgent(SpeechKind.CLOSING, "Stop.", interrupts=True)),
+    ]
+
+
+def test_an_echo_that_never_comes_is_waited_for_no_longer() -> None:
+    turn = on_floor()
+    play(turn, [(1, KeysEntered("1"))], 6)
+    assert state_of(turn).told == ""
+
+
+def test_a_long_vacancy_in_the_callers_turn_is_filled() -> None:
+    assert play(on_floor(), [*reply(1), (8, FloorVacated())], 9.5) == [(9, clip(silence=6.0))]
+
+
+def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
+    turn = on_floor()
+    got = play(
+        turn,
+        [
+            (3, KeysEntered("0", wants_person=True)),
+            (6, FloorVacated()),
+            (7, FloorGiven(owes=False)),
+            *reply(7.5, "Hello."),
+        ],
+        12.1,
+    )
+    assert got[:2] == [
+        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.putting_through, interrupts=True)),
+        (5, PutThrough("")),
+    ]
+    assert (turn.phase, got[-1]) == (
+        Phase.CONVERSING,
+        (11, TellAsCaller(f"{describe_keys(('0',))} {POLICY.unanswered}", TellReason.KEYS, ("0",))),
+    )
