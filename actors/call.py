@@ -120,11 +120,13 @@ class CallServices:
     """Where a call is written down while it lasts, so that it has a record if this process is killed."""
     threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
     """Those that write the calls' files."""
+    writer: str = ""
+    """The name under which they do."""
 
     def scribe(self, call_sid: str, begins_at: float) -> Scribe | None:
         """Return a call's own, or None where nothing is recorded."""
         folder = self.recordings
-        return Scribe(folder / call_sid, begins_at, self.threads) if folder is not None else None
+        return Scribe(folder / call_sid, begins_at, self.threads, self.writer) if folder is not None else None
 
 
 async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:

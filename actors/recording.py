@@ -2,18 +2,29 @@
 
 `Recording` takes audio from bridge and ledger without blocking, and keeps no more of it in memory than was not yet
 written. On disk it is two plain mu-law tracks until `finish` joins them to `call.wav` (stereo PCM16, 8 kHz: caller
-left, agents right), so a crash loses a second and not the call. A call's second stream is written behind its first.
-Errors of the disk are the caller's `OSError`.
+left, agents right), so a crash loses a second and not the call: `finish_left` joins what it leaves. A call's second
+stream is written behind its first. A note beside the tracks says which process writes them, and from which second of
+the call on. Errors of the disk are the caller's `OSError`.
 """
 
+import fcntl
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
+import orjson
 
 from protocol.audio import BYTES_PER_SECOND, SILENCE, interleave, write_wav_header
+from store.private import keep_private, open_private, write_private
 
 _BLOCK = 30 * BYTES_PER_SECOND
 _HEADER, _STEREO = 44, 4
+_TRACKS = (".caller.ulaw", ".agents.ulaw")
+_WAV, _NOTE = "call.wav", ".recording.json"
+_LONGEST = 86_400.0
 
 
 @attrs.define
@@ -56,8 +67,7 @@ class Recording:
     _is_finished: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.caller = Track(self.folder / ".caller.ulaw")
-        self.agents = Track(self.folder / ".agents.ulaw")
+        self.caller, self.agents = (Track(self.folder / name) for name in _TRACKS)
 
     def put_heard(self, start: float, audio: bytes) -> None:
         """Add what the caller heard of the agents from second `start` of the call on."""
@@ -75,11 +85,21 @@ class Recording:
         self.caller.give_up()
         self.agents.give_up()
 
+    def begin(self, writer: str) -> None:
+        """Note that the process of this name writes the tracks from now on. Blocks.
+
+        What a dead one has left of an earlier stream is joined first.
+        """
+        with alone_in(self.folder):
+            if is_left(self.folder):
+                finish_left(self.folder)
+            write_private(self.folder / _NOTE, orjson.dumps({"writer": writer, "begins_at": self.begins_at}))
+
     def write(self, taken: tuple[bytes, bytes]) -> None:
         """Write what `take` returned. Blocks: call it in a thread."""
         for track, audio in zip((self.caller, self.agents), taken, strict=True):
             if audio:
-                with track.path.open("ab") as file:
+                with open_private(track.path, "ab") as file:
                     file.write(audio)
 
     def finish(self) -> None:
@@ -92,10 +112,11 @@ class Recording:
         self.write(self.take())
         samples = max(self.caller.length, self.agents.length)
         before = round(self.begins_at * BYTES_PER_SECOND) * _STEREO
-        self.caller.path.touch()
-        self.agents.path.touch()
+        keep_private(self.caller.path)
+        keep_private(self.agents.path)
+        whole = self.folder / _WAV
         with (
-            (self.folder / "call.wav").open("r+b" if before and (self.folder / "call.wav").exists() else "wb") as wav,
+            open_private(whole, "r+b" if before and whole.exists() else "wb") as wav,
             self.caller.path.open("rb") as left,
             self.agents.path.open("rb") as right,
         ):
@@ -107,5 +128,51 @@ class Recording:
                 silence = bytes([SILENCE])
                 wav.write(interleave(left.read(size).ljust(size, silence), right.read(size).ljust(size, silence)))
         self._is_finished = True
-        self.caller.path.unlink()
-        self.agents.path.unlink()
+        for name in (*_TRACKS, _NOTE):
+            (self.folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process, and no other thread, is in the folder of a call like this. Blocks."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_left(folder: Path) -> bool:
+    """Say whether there are tracks in the folder of a call."""
+    return any((folder / name).exists() for name in _TRACKS)
+
+
+def writer_of(folder: Path) -> str:
+    """Return the name of the process that writes the tracks in a folder; empty if no note says so."""
+    return _note(folder)[0]
+
+
+def finish_left(folder: Path) -> float:
+    """Make `call.wav` of the tracks that a killed process has left, and return its seconds. Blocks.
+
+    Only once nobody writes them any more, and `alone_in` the folder.
+    """
+    recording = Recording(folder, _note(folder)[1])
+    for track in (recording.caller, recording.agents):
+        track.length = track.path.stat().st_size if track.path.exists() else 0
+    recording.finish()
+    return max(recording.caller.length, recording.agents.length) / BYTES_PER_SECOND
+
+
+def _note(folder: Path) -> tuple[str, float]:
+    """Return who writes the tracks, and the second of the call at which they begin."""
+    whole = folder / _WAV
+    behind = (whole.stat().st_size - _HEADER) / _STEREO / BYTES_PER_SECOND if whole.exists() else 0.0
+    try:
+        note = orjson.loads((folder / _NOTE).read_bytes())
+        writer, begins_at = str(note["writer"]), float(note["begins_at"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return "", max(0.0, behind)
+    return writer, begins_at if math.isfinite(begins_at) and 0 <= begins_at <= _LONGEST else max(0.0, behind)

@@ -18,6 +18,7 @@ import trio
 from actors.journal import Entry
 from actors.recording import Recording
 from store.json_text import json_text
+from store.private import open_private, own_folder, write_private
 from store.records import CallRecord, TurnRecord, record_as_json
 
 _LONGEST_BUFFER = 10_000
@@ -39,11 +40,14 @@ class Scribe:
     begins_at: float = 0.0
     """Seconds of the call that an earlier stream of it has taken, and recorded."""
     threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
+    writer: str = ""
+    """This process, among those that write into the same recordings folder."""
     recording: Recording = attrs.field(init=False)
     _lines: list[bytes] = attrs.field(factory=list, init=False)
     _missing: int = attrs.field(default=0, init=False)
     _refused: list[bytes] = attrs.field(factory=list, init=False)
     """What the disk has not taken: written before whatever comes next. Only whoever has the disk touches it."""
+    _has_begun: bool = attrs.field(default=False, init=False)
     _disk: Lock = attrs.field(factory=Lock, init=False)
     """One write after the other: a call that ends does not wait for a disk that hangs, but its last write does."""
 
@@ -89,9 +93,12 @@ class Scribe:
 
     def _write_down(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
         self._refused += lines
-        self.folder.mkdir(parents=True, exist_ok=True)
+        own_folder(self.folder)
         _append_whole(self.folder / "journal.jsonl", self._refused)
         self._refused.clear()
+        if not self._has_begun:
+            self.recording.begin(self.writer)
+            self._has_begun = True
         self.recording.write(audio)
 
     def _finish(self, lines: list[bytes], audio: tuple[bytes, bytes], record: CallRecord) -> None:
@@ -105,7 +112,7 @@ def _append_whole(path: Path, lines: list[bytes]) -> None:
     """Write all of the lines, or none: half of them would be there twice when they are written again."""
     size = path.stat().st_size if path.exists() else 0
     try:
-        with path.open("ab") as file:
+        with open_private(path, "ab") as file:
             file.writelines(lines)
     except OSError:
         with suppress(OSError):
@@ -120,5 +127,5 @@ def _turn(turn: TurnRecord) -> dict[str, float | str]:
 
 def _write_json(path: Path, content: object) -> None:
     temporary = path.with_suffix(".part")
-    temporary.write_bytes(json_text(content, indent=True))
+    write_private(temporary, json_text(content, indent=True))
     temporary.replace(path)

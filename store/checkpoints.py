@@ -11,8 +11,6 @@ is slow, full or stuck costs the checkpoints, and the log says so.
     <folder>/<process>/          one <call_sid>.json for each of its calls
 """
 
-import fcntl
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +25,8 @@ import structlog
 import trio
 
 from store.calls import CallRecords
+from store.private import own_folder, write_private
+from store.process_lock import ProcessLock
 from store.records import CallRecord, RunningRecord, decode_record, encode_running
 
 SoFar: TypeAlias = Callable[[], RunningRecord | None]
@@ -160,30 +160,16 @@ class ProcessFolder:
     """One process's folder, and the lock that says whether it is alive. All of it blocks."""
 
     path: Path
-    _lock: int | None = attrs.field(default=None, init=False)
+    _lock: ProcessLock = attrs.field(
+        default=attrs.Factory(lambda self: ProcessLock(self.path.with_suffix(".lock")), takes_self=True), init=False
+    )
     _writing: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _last: int = attrs.field(default=0, init=False)
     """The last round that was begun."""
 
-    @property
-    def _lock_path(self) -> Path:
-        return self.path.with_suffix(".lock")
-
     def hold(self, *, new: bool) -> bool:
         """Take the lock; False if somebody else has it, or it is gone."""
-        if self._lock is not None:
-            return True
-        try:
-            descriptor = os.open(self._lock_path, os.O_RDWR | (os.O_CREAT if new else 0), 0o600)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        self._lock = descriptor
-        return True
+        return self._lock.hold(new=new)
 
     def update(self, number: int, news: Mapping[str, RunningRecord], over: set[str]) -> None:
         """Write the newest record of each call, and remove those that are over.
@@ -196,13 +182,13 @@ class ProcessFolder:
                 self._update(news, over)
 
     def _update(self, news: Mapping[str, RunningRecord], over: set[str]) -> None:
-        if self._lock is None:
+        if not self._lock.is_held:
             if not news:
                 return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            own_folder(self.path.parent)
             if not self.hold(new=True):
-                raise OSError(f"{self._lock_path} is held by another process")
-        self.path.mkdir(exist_ok=True)
+                raise OSError(f"{self._lock.path} is held by another process")
+        own_folder(self.path)
         for call_sid, record in news.items():
             self._write(self._file(call_sid), record)
         for call_sid in over:
@@ -210,7 +196,7 @@ class ProcessFolder:
 
     def _write(self, file: Path, record: RunningRecord) -> None:
         part = file.with_suffix(".part")  # renamed, and not synced: it is a process that dies, not the machine
-        part.write_bytes(encode_running(record))
+        write_private(part, encode_running(record))
         part.replace(file)
 
     def files(self) -> Sequence[Path]:
@@ -219,19 +205,17 @@ class ProcessFolder:
 
     def leave(self) -> None:
         """Remove the folder and its lock, unless a call is left in it; let go of the lock in any case."""
-        if self._lock is not None:
+        if self._lock.is_held:
             for part in self.path.glob("*.part"):
                 part.unlink(missing_ok=True)
             with suppress(OSError):  # a call that nobody could keep, or one set aside
                 self.path.rmdir()
-                self._lock_path.unlink(missing_ok=True)
+                self._lock.path.unlink(missing_ok=True)
         self.let_go()
 
     def let_go(self) -> None:
         """Let go of the lock."""
-        descriptor, self._lock = self._lock, None
-        if descriptor is not None:
-            os.close(descriptor)
+        self._lock.let_go()
 
     def _file(self, call_sid: str) -> Path:
         return self.path / f"{quote(call_sid, safe='', errors='backslashreplace')[:120]}.json"

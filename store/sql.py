@@ -11,7 +11,8 @@ never take.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteOperationalError
 from typing import TypeVar
@@ -43,6 +44,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from store.calls import RecordsUnavailable
+from store.private import keep_private, narrow_file
 from store.records import CallRecord, RecordError, decode_record, encode_record
 
 T = TypeVar("T")
@@ -267,6 +269,7 @@ class SqlRecords:
         with self._making:
             if self._made:
                 return
+            self._keep_private()
             with self._engine.connect() as connection:
                 found = self._version(connection)
             if found is None:
@@ -276,6 +279,15 @@ class SqlRecords:
                 why = f"its tables are of version {found}, made by a newer switchboard; this one knows {VERSION}"
                 raise RecordsUnavailable(f"{self.name}: {why}")
             self._made = True
+
+    def _keep_private(self) -> None:
+        """Let nobody but its owner read the file of an SQLite database, nor what lies beside it, which follows suit."""
+        if (file := self.file) is None or file.startswith((":memory:", "file:")):
+            return
+        with suppress(OSError):  # SQLite says what is the matter
+            keep_private(Path(file))
+            for suffix in ("-wal", "-shm", "-journal"):
+                narrow_file(Path(file + suffix))
 
     def _create(self, connection: Connection) -> int:
         """Make what is missing, under a lock: every worker of a new server comes here at the same time."""

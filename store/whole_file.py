@@ -8,17 +8,20 @@ import os
 import tempfile
 from pathlib import Path
 
+from store.private import FILE, own_folder
+
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, making the folder if need be. Blocks: call it in a thread.
+    """Write `content` to `path`, making the folder if need be, for its owner to read. Blocks: call it in a thread.
 
     Raises: `OSError`, and then `path` is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    own_folder(path.parent)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, FILE)
             file.write(content)
             file.flush()
             os.fsync(descriptor)

@@ -22,6 +22,8 @@ import attrs
 import structlog
 import trio
 
+from store.private import own_folder
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -179,7 +181,7 @@ class SharedPigeonholes:
 
     @contextmanager
     def _unfinished(self, path: Path, content: bytes, expires: float) -> Iterator[Path]:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own_folder(self.folder)
         self._sweep()
         unfinished = _unique(path)  # two webhooks of a call may leave the same word at the same time
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -31,6 +31,7 @@ from store.calls import CallRecords
 from store.checkpoints import Checkpoints
 from store.files import FileRecords
 from store.memory import MemoryRecords
+from store.private import make_folders
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from web.agent_options import options_of, refuse_options
@@ -38,6 +39,7 @@ from web.brief_client import GROQ_PATH, BriefClient
 from web.clips import Studio, keep_fetching
 from web.collector import find_trim, giving_back
 from web.connect import voice_agent_connector
+from web.left_recordings import joining
 from web.offered import keep_asking, wanted_of
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
 from web.resolver import Resolver, resolving
@@ -98,7 +100,7 @@ def make_folder(folder: Path, setting: str) -> None:
     Raises: `OSError`, with the setting that names it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         with TemporaryFile(dir=folder):
             """It can be written to."""
     except OSError as exc:
@@ -254,6 +256,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     clips, voices = ClipBook(), voices_of(roster)
     voice_agent = VoiceAgentOptions(options_of(settings))
     async with (
+        joining(settings.recordings_dir) as writer,
         resolving(Resolver()),
         giving_back(find_trim()),
         writing(records),
@@ -281,6 +284,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             transfers=transfers_of(settings, roster, line, holes),
             rng=rng,
             checkpoints=checkpoints,
+            writer=writer,
         )
         yield Opened(services, line, holes)
 

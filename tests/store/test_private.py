@@ -1,0 +1,117 @@
+"""What is kept of a call is its owner's to read, and nobody else's, whatever the umask."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from actors.journal import Journal
+from actors.scribe import Scribe
+from protocol.audio import FRAME_BYTES
+from store.checkpoints import ProcessFolder
+from store.files import FileRecords
+from store.private import make_folders, own_folder, write_private
+from store.records import RunningRecord
+from store.spill_folder import SpillFolder
+from store.sql import SqlRecords
+from tests.store.samples import FULL
+from tests.web.fakes import settings
+from web.pigeonholes import SharedPigeonholes
+from web.services import open_services
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077, 0o027], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, str]:
+    """Return the permissions of everything below a folder, and of the folder."""
+    return {str(path.relative_to(folder)): oct(path.stat().st_mode & 0o777) for path in [folder, *folder.rglob("*")]}
+
+
+def assert_private(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        assert oct(path.stat().st_mode & 0o777) == ("0o700" if path.is_dir() else "0o600"), path
+
+
+async def test_the_files_of_a_call(umask: int, tmp_path: Path) -> None:
+    scribe = Scribe(tmp_path / "recordings" / "CA1")
+    Journal.read_by([scribe.read])
+    scribe.recording.caller.put(bytes(FRAME_BYTES))
+    scribe._write([b"{}\n"], scribe.recording.take())
+    assert_private(tmp_path / "recordings")
+    assert ".caller.ulaw" in {path.name for path in (tmp_path / "recordings" / "CA1").iterdir()}
+
+    await scribe.finish(FULL)
+
+    assert_private(tmp_path / "recordings")
+    assert {"call.wav", "record.json"} <= {path.name for path in (tmp_path / "recordings" / "CA1").iterdir()}
+
+
+async def test_records_and_what_waits_for_them(umask: int, tmp_path: Path) -> None:
+    await FileRecords(tmp_path / "a" / "calls").save(FULL)
+    SpillFolder(tmp_path / "a" / "calls.db.waiting").put(FULL)
+    own = ProcessFolder(tmp_path / "a" / "calls.db.running" / "0123")
+    own.update(1, {FULL.call_sid: RunningRecord(FULL)}, set())
+    await SharedPigeonholes(tmp_path / "a" / ".pending").put("token", b"secret", 60)
+
+    assert_private(tmp_path / "a")
+    own.let_go()
+
+
+async def test_the_database_and_what_sqlite_puts_beside_it(umask: int, tmp_path: Path) -> None:
+    folder = tmp_path / "db"
+    own_folder(folder)
+    records = SqlRecords(f"sqlite:///{folder}/switchboard.db")
+    await records.save(FULL)
+    with closing(sqlite3.connect(folder / "switchboard.db")) as reader:  # while it is open, the log stays
+        reader.execute("SELECT * FROM calls").fetchall()
+        await records.save(FULL)
+
+        assert {"switchboard.db-wal", "switchboard.db-shm"} <= modes(folder).keys()
+        assert_private(folder)
+
+
+async def test_a_database_of_an_earlier_version_is_narrowed(tmp_path: Path) -> None:
+    folder = tmp_path / "db"
+    own_folder(folder)
+    file = folder / "switchboard.db"
+    await SqlRecords(f"sqlite:///{file}").save(FULL)
+    file.chmod(0o644)
+
+    assert await SqlRecords(f"sqlite:///{file}").get(FULL.call_sid) == FULL
+
+    assert_private(folder)
+
+
+async def test_what_the_server_makes_at_its_start(umask: int, tmp_path: Path) -> None:
+    chosen = settings(RECORDINGS_DIR=f"{tmp_path}/new/recordings", DATABASE_URL=f"file:{tmp_path}/new/records")
+    async with open_services(chosen):
+        assert_private(tmp_path / "new")
+
+
+def test_a_folder_of_the_operators_stays_as_it_is_and_one_of_ours_is_narrowed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "call").mkdir(mode=0o755)
+    (tmp_path / "call" / "x").write_bytes(b"")
+    (tmp_path / "call" / "x").chmod(0o644)
+
+    make_folders(tmp_path)
+    own_folder(tmp_path / "call")
+    write_private(tmp_path / "call" / "x", b"content")
+
+    assert modes(tmp_path) == {".": "0o755", "call": "0o700", "call/x": "0o600"}
+
+
+def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match=r"exists|directory"):
+            own_folder(path)

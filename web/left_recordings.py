@@ -1,0 +1,141 @@
+"""Recordings that a killed process has left in the middle: each becomes `call.wav`, at the next start.
+
+`LeftRecordings` holds a lock in the recordings folder for as long as this process lives, and the tracks of its calls
+name it. Tracks whose process is dead are joined: at the start, and soon after another worker has died. Where no note
+says whose they are (an older version), nobody has written to them for `QUIET_SECONDS` first. No call waits for any of
+it, and a disk that fails costs a line in the log.
+"""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import attrs
+import structlog
+import trio
+
+from actors.recording import alone_in, finish_left, is_left, writer_of
+from store.private import own_folder
+from store.process_lock import ProcessLock
+
+EVERY_SECONDS = 5.0
+QUIET_SECONDS = 15.0
+_LOOKING = "looking"
+
+_log = structlog.stdlib.get_logger()
+
+
+def _own_lock(left: "LeftRecordings") -> ProcessLock:
+    return ProcessLock(left.locks / f"{uuid.uuid4().hex}.lock")
+
+
+@attrs.define(eq=False)
+class LeftRecordings:
+    """The recordings below one folder that nobody goes on with."""
+
+    folder: Path
+    _own: ProcessLock = attrs.field(default=attrs.Factory(_own_lock, takes_self=True), init=False)
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
+    _has_looked: bool = attrs.field(default=False, init=False)
+
+    @property
+    def locks(self) -> Path:
+        """Where each process has its lock."""
+        return self.folder / ".writers"
+
+    @property
+    def writer(self) -> str:
+        """Our name in the notes; empty where there are no locks to be had."""
+        return self._own.path.stem if self._own.is_held else ""
+
+    def hold(self) -> None:
+        """Take our lock. Blocks. *Raises* `OSError`."""
+        own_folder(self.locks)
+        if not self._own.hold(new=True):
+            _log.warning("recordings_not_locked", folder=str(self.folder), why="the file system has no locks")
+
+    def let_go(self) -> None:
+        """Leave nothing behind."""
+        self._own.path.unlink(missing_ok=True)
+        self._own.let_go()
+
+    async def run(self) -> None:
+        """Look now and every few seconds, until cancelled."""
+        while True:
+            try:
+                await trio.to_thread.run_sync(self.look, limiter=self._threads, abandon_on_cancel=True)
+            except OSError as exc:
+                _log.warning("recordings_not_looked_for", why=f"{type(exc).__name__}: {exc.strerror}")
+            await trio.sleep(EVERY_SECONDS)
+
+    def look(self) -> int:
+        """Join the tracks of dead processes; return how many recordings that were. Blocks. *Raises* `OSError`."""
+        ours = ProcessLock(self.locks / f"{_LOOKING}.lock")
+        if not ours.hold(new=True):  # another worker is at it
+            return 0
+        try:
+            dead = {lock.path.stem: lock for lock in self._other_locks() if lock.hold(new=False)}
+            found = 0
+            if dead or not self._has_looked:
+                found, young = self._look_through(frozenset(dead))
+                self._has_looked = not young
+            for lock in dead.values():
+                lock.path.unlink(missing_ok=True)
+                lock.let_go()
+        finally:
+            ours.let_go()
+        return found
+
+    def _other_locks(self) -> Iterator[ProcessLock]:
+        mine = {self._own.path.name, f"{_LOOKING}.lock"}
+        return (ProcessLock(path) for path in sorted(self.locks.glob("*.lock")) if path.name not in mine)
+
+    def _look_through(self, dead: frozenset[str]) -> tuple[int, int]:
+        """Return how many recordings were joined, and how many may still be written to by nobody knows whom."""
+        found = young = 0
+        for folder in self.folder.iterdir():
+            if folder.is_dir() and is_left(folder):
+                with alone_in(folder):
+                    is_written = self._is_written(folder, dead)
+                    young += is_written and not writer_of(folder)
+                    found += not is_written and is_left(folder) and _join(folder)
+        return found, young
+
+    def _is_written(self, folder: Path, dead: frozenset[str]) -> bool:
+        writer = writer_of(folder)
+        if writer in dead:
+            return False
+        if writer:
+            return writer == self.writer or ProcessLock(self.locks / f"{writer}.lock").is_anybodys()
+        changed = max((track.stat().st_mtime for track in folder.glob(".*.ulaw")), default=0.0)
+        return changed > time.time() - QUIET_SECONDS
+
+
+def _join(folder: Path) -> bool:
+    try:
+        seconds = finish_left(folder)
+    except OSError as exc:
+        _log.error("recording_not_recovered", call_sid=folder.name, why=f"{type(exc).__name__}: {exc.strerror}")
+        return False
+    _log.warning("recording_recovered", call_sid=folder.name, seconds=round(seconds, 1))
+    return True
+
+
+@asynccontextmanager
+async def joining(folder: Path | None) -> AsyncIterator[str]:
+    """Join what was left below a folder, for as long as the `async with` lasts; gives our name as a writer."""
+    if folder is None:
+        yield ""
+        return
+    left = LeftRecordings(folder)
+    left.hold()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(left.run)
+            yield left.writer
+            nursery.cancel_scope.cancel(reason="the server has closed")
+    finally:
+        with suppress(OSError):
+            left.let_go()
