@@ -183,8 +183,9 @@ class Handoff:
         if prepared is None:
             prepared = PreparedBrief(local_extract(conversation.turns(), conversation.facts), "extract", why)
         took = round(trio.current_time() - began, 6)
-        self.tenure.brief = prepared.brief
-        known = prepared.brief.filled()
+        turns, facts, before = conversation.turns(), conversation.facts, self.holder.tenure.brief
+        self.tenure.brief = brief = prepared.brief.completed(turns, facts, before)
+        known = brief.filled()
         self.desk.journal.note(BriefReady(self.asked.to, prepared.source, took, prepared.why, known))
         self._briefed.set()
 

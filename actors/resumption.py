@@ -13,7 +13,7 @@ import orjson
 
 from actors.conversation import CallerTurn, Conversation, Heard, Past
 from actors.ledger import SWITCHBOARD
-from agents.brief import CALLER, Brief, Turn, local_extract
+from agents.brief import BRIEF_NAMES, CALLER, Brief, Turn, local_extract
 from protocol.deepgram import CompletedCall
 from store.records import CallRecord, FunctionRecord
 
@@ -57,7 +57,7 @@ class Resumption:
         if told is None:
             return local_extract(before, record.facts)
         known = {name: text for name, text in told.items() if name in _ENTRIES}
-        return Brief(recent=(), **known).with_facts(record.facts).with_recent(before)
+        return Brief(recent=(), recorded=(), added=(), **known).with_facts(record.facts).with_recent(before)
 
     def conversation(self) -> Conversation:
         """Return what has been said and done, as it was heard."""
@@ -111,7 +111,7 @@ class Resumption:
         return _text(function.result)
 
 
-_ENTRIES = frozenset(field.name for field in attrs.fields(Brief)) - {"recent"}
+_ENTRIES = frozenset({*BRIEF_NAMES, "reason", "notes"})
 
 
 def _text(result: Mapping[str, object] | str) -> str:

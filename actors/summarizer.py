@@ -17,7 +17,7 @@ from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
 from actors.messages import BriefAsked, PreparedBrief, RefreshBrief, ToSummarizer
 from actors.policy import SummaryMode
-from agents.brief import Brief, BriefRefused, local_extract, parse_brief
+from agents.brief import Brief, BriefRefused, local_extract
 from agents.roster import Roster
 
 AskBrief: TypeAlias = Callable[[list[dict[str, str]]], Awaitable[str]]
@@ -89,7 +89,7 @@ class Summarizer:
         self.desk.journal.note(SummaryStarted(reader))
         try:
             with trio.fail_after(self.desk.policy.summary_deadline):
-                brief = parse_brief(await self._ask(messages))
+                brief = self.roster.agents[reader].read_brief(await self._ask(messages))
         except (BriefUnavailable, BriefRefused) as failed:
             self._failure = str(failed)
             self._given_up = isinstance(failed, BriefUnavailable) and failed.lasting

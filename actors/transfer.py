@@ -63,7 +63,8 @@ async def _brief_for(desk: Desk, agent: AgentSpec, summarizer: trio.MemorySendCh
     with send, receive, trio.move_on_after(desk.policy.summary_deadline):
         try:
             await summarizer.send(BriefAsked(next(iter(agent.hands_to), agent.name), send))
-            return (await receive.receive()).brief
+            prepared = await receive.receive()
+            return prepared.brief.completed(conversation.turns(), conversation.facts)
         except trio.BrokenResourceError:
             """The Summarizer has crashed."""
     return local_extract(conversation.turns(), conversation.facts)

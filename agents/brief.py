@@ -1,11 +1,12 @@
 """The note that one agent leaves for the next: who is calling, what they want, what was agreed.
 
 Owns `Brief`, the request that asks a language model for one, the check of what comes back, and the local extract that
-takes its place. Everything in a Brief began as somebody's words, so it is shown to the next agent as quoted information
-between marks that it cannot contain. A reply that is no Brief is `BriefRefused`; the local extract never fails.
+takes its place. Whoever writes the summary, a Brief always holds the outgoing agent's reason and notes and every fact
+that functions recorded (`completed`). Everything in a Brief began as somebody's words, so it is shown as quoted
+information between marks that it cannot contain. A reply that is no Brief is `BriefRefused`; the local extract never
+fails.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,21 +15,26 @@ import orjson
 
 from agents.hearsay import said_name, said_need, said_place, said_timeline
 from agents.quoting import CALLER, Turn, neutral, quoted
+from agents.unknown import heard_name, is_no_name, is_unknown
 from protocol.fields import JSON
 
 __all__ = [
+    "BRIEF_NAMES",
     "BRIEF_SCHEMA",
     "CALLER",
-    "LARGEST_BRIEF",
     "Brief",
     "BriefRefused",
     "Turn",
     "brief_prompt",
+    "brief_schema",
+    "largest_brief",
     "local_extract",
     "parse_brief",
 ]
 
 RECENT_TURNS: Final = 6
+RECORDED_LIMIT: Final = 3_000
+"""Characters that the recorded facts may have in a prompt: the oldest are left out first."""
 TURN_LIMIT: Final = 400
 TRANSCRIPT_LIMIT: Final = 16_000
 OPENS: Final = "<brief>"
@@ -44,11 +50,18 @@ def _entry(label: str, says: str, limit: int = 160) -> str:
     return field
 
 
+def _handed(label: str, limit: int) -> str:
+    field: str = attrs.field(default="", metadata={"label": label, "limit": limit})
+    return field
+
+
 @attrs.frozen
 class Brief:
     """What is known about the customer; a field is empty when it was not said.
 
     `recent` is the last turns word for word: those that whoever wrote the summary has not seen, or all that there is.
+    `reason` and `notes` are the outgoing agent's own words. `recorded` are the facts of functions that have no entry of
+    their own, the newest first; `added` are the entries that the reader's own roster asks for.
     """
 
     summary: str = _entry("Summary", "two or three sentences for the reader, only what was said", 700)
@@ -64,25 +77,64 @@ class Brief:
     engagement: str = _entry("Engagement", "how interested they sound: a few words, from what they said")
     next_step: str = _entry("Agreed next step", "what was agreed with the customer, if anything", 240)
     recent: tuple[Turn, ...] = ()
+    reason: str = _handed("Why the call was handed to you", 500)
+    notes: str = _handed("Notes of the colleague who handed it to you", 1000)
+    recorded: tuple[tuple[str, str], ...] = ()
+    added: tuple[tuple[str, str], ...] = ()
 
     def entries(self) -> tuple[tuple[str, str], ...]:
-        """List the filled fields as label and safe text, in the order in which a reader wants them."""
-        read = ((field.metadata, getattr(self, field.name)) for field in _FIELDS)
-        lines = ((str(meta["label"]), neutral(text, meta["limit"])) for meta, text in read)
+        """List the filled fields as label and safe text: first what the outgoing agent says, then the newest facts."""
+        lines = [*self._read(_HANDED), *self._recorded(), *self._read(_FIELDS)]
+        lines += [(_label(name), neutral(text, 240)) for name, text in self.added]
         return tuple((label, text) for label, text in lines if text)
+
+    def _read(self, fields: Sequence["attrs.Attribute[str]"]) -> list[tuple[str, str]]:
+        read = ((field.metadata, getattr(self, field.name)) for field in fields)
+        return [(str(meta["label"]), neutral(text, meta["limit"])) for meta, text in read]
+
+    def _recorded(self) -> list[tuple[str, str]]:
+        lines: list[tuple[str, str]] = []
+        room = RECORDED_LIMIT
+        for name, value in self.recorded:
+            line = (f"Recorded, {_label(name).lower()}", neutral(value, 240))
+            room -= sum(map(len, line))
+            if room < 0:
+                break
+            lines.append(line)
+        return lines
 
     def filled(self) -> dict[str, str]:
         """Return what is known by the names of the fields; the last turns are not part of it."""
-        return {name: text for name in _NAMES if (text := getattr(self, name))}
+        names = (*(field.name for field in _HANDED), *BRIEF_NAMES)
+        return {name: text for name in names if (text := getattr(self, name))} | dict(self.added) | dict(self.recorded)
 
     def with_recent(self, turns: Sequence[Turn]) -> "Brief":
         """Add the last turns word for word."""
         return attrs.evolve(self, recent=tuple(turns[-RECENT_TURNS:]))
 
     def with_facts(self, facts: Mapping[str, str]) -> "Brief":
-        """Let what functions recorded overrule what was understood."""
-        recorded = {name: facts[name] for name in _NAMES if facts.get(name)}
-        return attrs.evolve(self, recent=self.recent, **recorded)
+        """Let what functions recorded, the newest last, overrule what was understood, and add the rest of it."""
+        known = {name: value for name, value in facts.items() if value and not _says_nothing(name, value)}
+        entries: dict[str, str] = {name: known[name] for name in BRIEF_NAMES if name in known}
+        if HANDOFF_REASON in facts or HANDOFF_NOTES in facts:
+            entries |= {"reason": facts.get(HANDOFF_REASON, ""), "notes": facts.get(HANDOFF_NOTES, "")}
+        others = {name: value for name, value in reversed(known.items()) if name not in _HAS_A_PLACE}
+        recorded = others | {name: value for name, value in self.recorded if name not in others}
+        added = tuple((name, value) for name, value in self.added if name not in recorded)
+        brief = attrs.evolve(self, recorded=tuple(recorded.items()), added=added)
+        return attrs.evolve(brief, recent=brief.recent, recorded=brief.recorded, added=brief.added, **entries)
+
+    def completed(self, turns: Sequence[Turn], facts: Mapping[str, str], before: "Brief | None" = None) -> "Brief":
+        """Return the Brief with everything that must be in it, and without a name that nobody has said.
+
+        `turns` is all that was said, and `before` the Brief that the outgoing agent had.
+        """
+        known = before or Brief()
+        brief = self.with_facts(facts)
+        caller = (turn.text for turn in turns if turn.speaker == CALLER)
+        name = heard_name(brief.name, [*caller, *facts.values(), known.name])
+        lasting = {entry: getattr(brief, entry) or getattr(known, entry) for entry in _LASTING}
+        return attrs.evolve(brief, **{**lasting, "name": name or known.name})
 
     def as_text(self) -> str:
         """Write the Brief between its marks, one quoted line an entry."""
@@ -93,20 +145,46 @@ class Brief:
         return "\n".join([OPENS, *(lines or ["- Nothing is known yet."]), CLOSES])
 
 
-_FIELDS: Final = tuple(field for field in attrs.fields(Brief) if "label" in field.metadata)
-_NAMES: Final = tuple(field.name for field in _FIELDS)
+HANDOFF_REASON: Final = "handoff_reason"
+HANDOFF_NOTES: Final = "handoff_notes"
+_FIELDS: Final = tuple(field for field in attrs.fields(Brief) if "says" in field.metadata)
+_HANDED: Final = tuple(field for field in attrs.fields(Brief) if "label" in field.metadata and field not in _FIELDS)
+BRIEF_NAMES: Final = tuple(field.name for field in _FIELDS)
+_HAS_A_PLACE: Final = frozenset({*BRIEF_NAMES, HANDOFF_REASON, HANDOFF_NOTES})
+_LASTING: Final = ("name", "location", "need", "timeline", "preferences")
+"""What an agent was told stays true for the next one, as long as nothing newer is known."""
 
-LARGEST_BRIEF: Final = Brief(
-    **{field.name: "m" * field.metadata["limit"] for field in _FIELDS},
-    recent=(Turn("m" * 40, "m" * TURN_LIMIT),) * RECENT_TURNS,
-)
 
-BRIEF_SCHEMA: Final[Mapping[str, JSON]] = {
-    "type": "object",
-    "properties": {field.name: {"type": "string", "description": field.metadata["says"]} for field in _FIELDS},
-    "required": list(_NAMES),
-    "additionalProperties": False,
-}
+def _label(name: str) -> str:
+    return neutral(name.replace("_", " "), 40).capitalize()
+
+
+def _says_nothing(name: str, value: str) -> bool:
+    return is_no_name(value) if name == "name" else name in _LASTING and is_unknown(value)
+
+
+def largest_brief(added: Sequence[str] = ()) -> Brief:
+    """Return a Brief as long as one can be, with these entries of the reader's own."""
+    return Brief(
+        **{field.name: "m" * field.metadata["limit"] for field in (*_FIELDS, *_HANDED)},
+        recent=(Turn("m" * 40, "m" * TURN_LIMIT),) * RECENT_TURNS,
+        recorded=(("m" * 40, "m" * 240),) * (RECORDED_LIMIT // 290),
+        added=tuple((name, "m" * 240) for name in added),
+    )
+
+
+def brief_schema(added: Mapping[str, str]) -> Mapping[str, JSON]:
+    """Write the JSON Schema of a Brief that has these entries besides its own."""
+    says = {**{field.name: field.metadata["says"] for field in _FIELDS}, **added}
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string", "description": text} for name, text in says.items()},
+        "required": list(says),
+        "additionalProperties": False,
+    }
+
+
+BRIEF_SCHEMA: Final = brief_schema({})
 
 _INSTRUCTIONS: Final = """\
 You write the note that one phone agent leaves for the next one, so that the customer never has to repeat anything.
@@ -127,23 +205,33 @@ _FOCUS: Final = "who the customer is, what they want, how urgent it is, and what
 
 
 def brief_prompt(
-    reader: str, turns: Sequence[Turn], facts: Mapping[str, str], *, focus: str = ""
+    reader: str,
+    turns: Sequence[Turn],
+    facts: Mapping[str, str],
+    *,
+    focus: str = "",
+    added: Mapping[str, str] | None = None,
 ) -> list[dict[str, str]]:
-    """Write the chat messages that ask for a Brief for the agent `reader`; `focus` is what that agent needs to know."""
-    schema = orjson.dumps(BRIEF_SCHEMA).decode()
+    """Write the chat messages that ask for a Brief for the agent `reader`.
+
+    `focus` is what that agent needs to know; `added` are entries of its own, and what each says.
+    """
+    schema = orjson.dumps(brief_schema(added or {})).decode()
     system = _INSTRUCTIONS.format(reader=neutral(reader, 40), focus=focus or _FOCUS, schema=schema)
     recorded = [f"- {neutral(name, 40)}: {quoted(value, 240)}" for name, value in facts.items() if value]
     material = ["Recorded by functions:", *(recorded or ["- nothing"]), "", "Transcript:", *_transcript(turns)]
     return [{"role": "system", "content": system}, {"role": "user", "content": "\n".join(material)}]
 
 
-def parse_brief(text: str) -> Brief:
+def parse_brief(text: str, added: Mapping[str, str] | None = None) -> Brief:
     """Read a language model's reply; fences, words around it and unknown keys are forgiven.
 
     *Raises* `BriefRefused` when there is no object, an entry is not text, or there is no summary.
     """
     entries = _object_in(text)
-    brief = Brief(recent=(), **{name: _entry_text(name, entries.get(name)) for name in _NAMES})
+    more = ((name, _entry_text(name, entries.get(name))) for name in added or {})
+    known = {name: _entry_text(name, entries.get(name)) for name in BRIEF_NAMES}
+    brief = Brief(recent=(), recorded=(), **known, added=tuple((name, value) for name, value in more if value))
     if not brief.summary:
         raise BriefRefused("no summary in the reply")
     return brief
@@ -155,22 +243,14 @@ def local_extract(turns: Sequence[Turn], facts: Mapping[str, str]) -> Brief:
         name=said_name(turns), location=said_place(turns), need=said_need(turns), timeline=said_timeline(turns)
     )
     known = heard.with_facts(facts)
-    summary = known.summary or _summary_of(known, facts)
-    return attrs.evolve(known, summary=summary).with_recent(turns)
+    return attrs.evolve(known, summary=known.summary or _summary_of(known)).with_recent(turns)
 
 
-def _summary_of(known: Brief, facts: Mapping[str, str]) -> str:
-    """Say in a sentence or two what the entries hold, and every fact that has no entry."""
+def _summary_of(known: Brief) -> str:
+    """Say in a sentence what the entries hold."""
     where = f" in {known.location}" if known.location else ""
     wants = f" wants to talk about {known.need}" if known.need else ""
-    opening = f"{known.name or 'The customer'}{where}{wants}." if known.name or where or wants else ""
-    reason = facts.get("handoff_reason", "")
-    others = [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if name not in _SPOKEN and value]
-    recorded = f"Recorded: {'; '.join(others)}." if others else ""
-    return " ".join(part for part in (opening, reason and f"Passed on because: {reason}.", recorded) if part)
-
-
-_SPOKEN: Final = frozenset({*_NAMES, "handoff_reason"})
+    return f"{known.name or 'The customer'}{where}{wants}." if known.name or where or wants else ""
 
 
 def _transcript(turns: Sequence[Turn]) -> list[str]:
@@ -184,13 +264,6 @@ def _transcript(turns: Sequence[Turn]) -> list[str]:
             break
         lines.append(line)
     return lines[::-1] or ["- nothing was said"]
-
-
-_ABSENT: Final = re.compile(
-    r"(?:unknown|unspecified|nothing|none|null|n/?a"
-    r"|not? (?:said|mentioned|specified|provided|stated|given|known|available))\.?",
-    re.IGNORECASE,
-)
 
 
 def _object_in(text: str) -> Mapping[str, JSON]:
@@ -219,8 +292,8 @@ def _entry_text(name: str, value: JSON) -> str:
             said = ", ".join(map(str, value))
         case _:
             raise BriefRefused(f"`{name}` is not text")
-    line = neutral(said, _LIMITS[name])
-    return "" if _ABSENT.fullmatch(line) else line
+    line = neutral(said, _LIMITS.get(name, 240))
+    return "" if is_unknown(line) or (name == "name" and is_no_name(line)) else line
 
 
 _LIMITS: Final[Mapping[str, int]] = {field.name: field.metadata["limit"] for field in _FIELDS}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from agents.arguments import SchemaRefused
-from agents.brief import LARGEST_BRIEF
+from agents.brief import BRIEF_NAMES, largest_brief
 from agents.functions import FunctionSpec
 from agents.quoting import word_set
 from agents.spec import PROMPT_LIMIT, AgentSpec, blanks_of
@@ -38,6 +38,9 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
         yield "name", f"{agent.name!r} must be a lower-case word of letters, digits and underscores"
     if not agent.voice.strip():
         yield "voice", "is empty"
+    for name in agent.brief_entries:
+        if not _NAME.fullmatch(name) or name in BRIEF_NAMES:
+            yield "brief_entries", f"{name!r} must be a lower-case word, and no entry that every Brief has"
     yield from _prompt(agent)
     yield from _greeting(agent.greeting)
     yield from _edges(agent, names)
@@ -50,7 +53,7 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
 def _prompt(agent: AgentSpec) -> Found:
     if not agent.prompt.strip():
         yield "prompt", "is empty"
-    length = len(agent.prompt_with(LARGEST_BRIEF))
+    length = len(agent.prompt_with(largest_brief(tuple(agent.brief_entries))))
     if length > PROMPT_LIMIT:
         cut = f"Deepgram cuts what is over {PROMPT_LIMIT}: shorten it by {length - PROMPT_LIMIT}"
         yield "prompt", f"is {len(agent.prompt)} characters, with the largest Brief {length}; {cut}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from agents.quoting import CALLER, Turn, word_set
+from agents.unknown import is_no_name
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _SENTENCE: Final = re.compile(r"[^.?!]+[.?!]*")
@@ -127,7 +128,8 @@ def _name(text: str, *, capitals: bool = False, whole: bool = False) -> str:
         if word.casefold() in _NOT_A_NAME or (capitals and not word[0].isupper()):
             break
         name.append(word)
-    if len(name) > 3 or (whole and not _is_all(name, words)):
+    is_of_another = any(word.casefold().endswith("'s") for word in name)
+    if len(name) > 3 or is_of_another or (whole and not _is_all(name, words)) or is_no_name(" ".join(name)):
         return ""
     return _titled(name)
 

@@ -15,9 +15,11 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from agents.brief import brief_schema
 from agents.checks import problems_of_agent
 from agents.functions import handoff_to_next_agent
 from agents.spec import AgentSpec
+from protocol.fields import JSON
 
 ROSTER: Final = (
     "agents.qualifier",
@@ -62,6 +64,13 @@ class Roster:
 
     agents: Mapping[str, AgentSpec]
     first: str
+
+    @property
+    def brief_schema(self) -> Mapping[str, JSON]:
+        """The JSON Schema of a Brief with every entry that any agent asks for."""
+        return brief_schema(
+            {name: says for agent in self.agents.values() for name, says in agent.brief_entries.items()}
+        )
 
 
 def default_roster(*, voices: Mapping[str, str] | None = None, human: bool = False) -> Roster:

@@ -11,10 +11,11 @@ from typing import Final
 
 import attrs
 
-from agents.brief import Brief, Turn, brief_prompt
+from agents.brief import Brief, Turn, brief_prompt, parse_brief
 from agents.functions import FunctionSpec, transfer_to_human
 from agents.options import AS_THE_SERVER, AgentOptions
 from agents.quoting import neutral, word_set
+from agents.unknown import is_no_name, is_unknown, plain_words
 
 PROMPT_LIMIT: Final = (
     25_000  # longer prompts are cut by managed models: developers.deepgram.com/docs/voice-agent-settings
@@ -38,7 +39,8 @@ class AgentSpec:
     """One agent; `hands_to` names the agents it may hand the call to, the usual one first.
 
     `greeting` is one or more lines, the best first: the first line whose blanks (`{name}`, `{topic}`) can all be
-    filled is spoken, so the last line has none. `briefing` is what this agent's Brief should dwell on. `joins_from`
+    filled is spoken, so the last line has none. `briefing` is what this agent's Brief should dwell on, and
+    `brief_entries` are entries that it has besides the usual ones, by name, with what each says. `joins_from`
     lets an agent join a roster without a change to the others: who should hand the call here, and when. `offers_human`
     gives the agent `transfer_to_human` wherever a person can be reached; without one it does without. `options` are the
     models and the manner of this agent, where they are not the server's.
@@ -52,6 +54,7 @@ class AgentSpec:
     functions: tuple[FunctionSpec, ...]
     hands_to: tuple[str, ...] = ()
     briefing: str = ""
+    brief_entries: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True)
     joins_from: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True)
     offers_human: bool = attrs.field(default=False, kw_only=True)
     options: AgentOptions = attrs.field(default=AS_THE_SERVER, kw_only=True)
@@ -80,7 +83,11 @@ class AgentSpec:
 
     def brief_messages(self, turns: Sequence[Turn], facts: Mapping[str, str]) -> list[dict[str, str]]:
         """Write the chat messages that ask for a Brief for this agent."""
-        return brief_prompt(self.name, turns, facts, focus=self.briefing)
+        return brief_prompt(self.name, turns, facts, focus=self.briefing, added=self.brief_entries)
+
+    def read_brief(self, text: str) -> Brief:
+        """Read a language model's answer to these messages. *Raises* `BriefRefused`."""
+        return parse_brief(text, self.brief_entries)
 
 
 def blanks_of(line: str) -> tuple[str, ...]:
@@ -89,23 +96,30 @@ def blanks_of(line: str) -> tuple[str, ...]:
 
 
 _NAME_WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*\.?")
-_TITLES: Final = frozenset({"mr", "mrs", "ms", "miss", "dr", "doctor", "prof", "professor"})
+_TITLES: Final = word_set("mr mrs ms miss dr doctor prof professor")
 
 
 def spoken_name(name: str) -> str:
     """Take what one calls a customer: the first name, or a title with the name behind it; empty if in doubt."""
     words = neutral(name, 80).split()
+    if is_no_name(name):
+        return ""
     if not 1 <= len(words) <= 4 or not all(len(word) <= 20 and _NAME_WORD.fullmatch(word) for word in words):
         return ""
     formal = words[0].rstrip(".").casefold() in _TITLES
-    return " ".join(words[:1] + words[-1:] if formal and len(words) > 1 else words[:1]).rstrip(".")
+    spoken = " ".join(words[:1] + words[-1:] if formal else words[:1]).rstrip(".")
+    return "" if is_no_name(spoken) else spoken
 
 
 _TOPIC: Final = re.compile(r"[^\W_]+(?:[ '’&/-]{1,2}[^\W_]+)*")
 _NO_TOPIC: Final = word_set(
     "i he she it they we you want wants wanted need needs would like likes looking is has have to customer ignore say "
-    "tell do not don't help please"
+    "tell do not don't help please unclear unknown something anything everything stuff things various other general no"
 )
+_VAGUE: Final = word_set(
+    "question questions inquiry enquiry inquiries enquiries matter matters topic topics call issue"
+)
+"""Alone, or behind an empty word, these are no topic."""
 
 
 def spoken_topic(need: str) -> str:
@@ -113,5 +127,7 @@ def spoken_topic(need: str) -> str:
     topic = neutral(need, 80).rstrip(".")
     words = topic.split()
     if not 1 <= len(words) <= 6 or not _TOPIC.fullmatch(topic) or words[0].casefold() in _NO_TOPIC:
+        return ""
+    if is_unknown(topic) or set(plain_words(topic)) <= _VAGUE or topic.isdecimal():
         return ""
     return topic[0].lower() + topic[1:] if words[0][1:].islower() else topic

@@ -37,20 +37,22 @@ _REASONERS = re.compile(r"gpt-oss-(20|120)b|gpt-5(?!.*-chat)|o[0-9]")
 _log = structlog.stdlib.get_logger()
 
 
-def response_format(model: str) -> dict[str, JSON]:
+def response_format(model: str, schema: Mapping[str, JSON] = BRIEF_SCHEMA) -> dict[str, JSON]:
     """Return the strongest promise of JSON that this model can give."""
     if _SCHEMAS.match(_bare(model)):
-        return {"type": "json_schema", "json_schema": {"name": "brief", "schema": dict(BRIEF_SCHEMA), "strict": True}}
+        return {"type": "json_schema", "json_schema": {"name": "brief", "schema": dict(schema), "strict": True}}
     return {"type": "json_object"}
 
 
-def request_for(model: str, messages: Sequence[Mapping[str, str]]) -> dict[str, JSON]:
+def request_for(
+    model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, JSON] = BRIEF_SCHEMA
+) -> dict[str, JSON]:
     """Return the body that asks one model for a Brief."""
     bare = _bare(model)
     body: dict[str, JSON] = {
         "model": model,
         "messages": [dict(message) for message in messages],
-        "response_format": response_format(model),
+        "response_format": response_format(model, schema),
         "max_completion_tokens": MAX_TOKENS,
     }
     if _REASONERS.match(bare):
@@ -103,6 +105,8 @@ class BriefClient:
     models: tuple[str, ...]
     http: httpx.AsyncClient
     offered: frozenset[str] | None = None
+    schema: Mapping[str, JSON] = attrs.field(default=BRIEF_SCHEMA, kw_only=True)
+    """Of a Brief with every entry that any agent of the roster asks for."""
     _aside: dict[str, tuple[float, Refusal]] = attrs.field(factory=dict, init=False)
     _told: set[tuple[str, str]] = attrs.field(factory=set, init=False)
 
@@ -134,7 +138,7 @@ class BriefClient:
         raise BriefUnavailable(f"no model is left ({left})", lasting=True)
 
     async def _post(self, model: str, messages: Sequence[Mapping[str, str]]) -> httpx.Response:
-        body = orjson.dumps(request_for(model, messages))
+        body = orjson.dumps(request_for(model, messages, self.schema))
         headers = {**self.headers, "Content-Type": "application/json"}
         try:
             return await self.http.post(f"{self.url}/chat/completions", content=body, headers=headers)

@@ -210,7 +210,9 @@ async def asking(
 ) -> AsyncIterator[BriefClient | None]:
     """Ask in the background which models there are, for as long as the `async with` lasts; yield what writes Briefs."""
     briefs = brief_client_of(settings, http)
-    if briefs is None:
+    if briefs is not None:
+        briefs.schema = roster.brief_schema
+    else:
         _log.warning("groq_not_configured", brief="made from the facts of the call")
     ask = partial(keep_asking, settings, wanted_of(settings, roster), offered, briefs, http)
     async with trio.open_nursery() as nursery:

@@ -1,6 +1,6 @@
 """One handoff alone: a holder that has asked for it, somebody in the Summarizer's place, and the service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -36,6 +36,7 @@ from protocol.deepgram import (
     CancelledCall,
     ErrorReported,
     FunctionCallCancelled,
+    FunctionCallRequest,
     FunctionCallResponse,
     Settings,
     SettingsApplied,
@@ -53,6 +54,7 @@ from tests.actors.fakes import (
     Line,
     Service,
     Watched,
+    calls,
     heard,
     says,
     speech,
@@ -108,7 +110,12 @@ async def seat_first(watched: Watched, service: Service, floor: Floor, sessions:
 
 @asynccontextmanager
 async def a_handoff_asked_for(
-    policy: CallPolicy | None = None, *, brief_takes: float | None = 0.0, refusals: tuple[Exception | None, ...] = ()
+    policy: CallPolicy | None = None,
+    *,
+    brief_takes: float | None = 0.0,
+    refusals: tuple[Exception | None, ...] = (),
+    request: FunctionCallRequest = HAND_OFF,
+    facts: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Scene]:
     """It is asked for at frame 20, when the caller has said "Yes, please."; with None nobody writes a Brief."""
     watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
@@ -128,7 +135,8 @@ async def a_handoff_asked_for(
         await first.take_turn("Yes, please.")
         first.audio.clear()
         service.refusals.extend(refusals)
-        await first.say(HAND_OFF)
+        watched.desk.conversation.record(facts or {})
+        await first.say(request)
         asked = await mailbox.receive()
         assert isinstance(asked, HandoffAsked)
         tenure = Tenure(ROSTER.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
@@ -194,7 +202,7 @@ async def test_connecting_and_the_brief_take_as_long_as_the_longer_of_them(autoj
         assert asked_after == pytest.approx(2)
         assert [HandoffCommitted("first", "second", 2.25)] == scene.watched.facts(HandoffCommitted)
         assert [HandoffGap("second", 2.25)] == scene.watched.facts(HandoffGap)
-        known = {"summary": "Ada wants a pension.", "name": "Ada", "need": "a pension"}
+        known = {"reason": "asked for it", "summary": "Ada wants a pension.", "need": "a pension"}
         assert [BriefReady("second", "groq", 2.0, brief=known)] == scene.watched.facts(BriefReady)
 
 
@@ -329,6 +337,21 @@ async def test_a_handoff_withdrawn_during_the_second_attempt_is_no_failure(autoj
         assert outcome == Kept()
         assert scene.watched.facts(HandoffFailed) == []
         assert [WasWithdrawn("first", "second")] == scene.watched.facts(WasWithdrawn)
+
+
+async def test_what_the_outgoing_agent_says_and_every_fact_is_in_a_brief_that_was_ready_before(
+    autojump_clock: MockClock,
+) -> None:
+    """The Clerk's Brief is from before: it knows of neither, and has a name that nobody has said."""
+    asked = calls("handoff_to_next_agent", arguments='{"reason": "wants a pension now", "notes": "in a hurry"}')
+    async with a_handoff_asked_for(request=asked, facts={"budget": "small", "name": "n/a"}) as scene:
+        second = await scene.service.seat()
+        await scene.decided()
+
+        prompt = str(second.settings)
+        for said in ("wants a pension now", "in a hurry", "Recorded, budget", "small", "Ada wants a pension."):
+            assert said in prompt
+        assert '- Name: "' not in prompt
 
 
 async def test_a_withdrawal_of_some_earlier_handoff_changes_nothing(autojump_clock: MockClock) -> None:

@@ -3,7 +3,7 @@ import unicodedata
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.brief import LARGEST_BRIEF, Brief, Turn, brief_prompt
+from agents.brief import Brief, Turn, brief_prompt, largest_brief
 from agents.qualifier import AGENT
 from agents.quoting import STRUCTURE, neutral, quoted
 from agents.spec import BRIEF_HEADING
@@ -98,4 +98,4 @@ def test_the_largest_brief_is_as_large_as_any_can_be() -> None:
         [Turn("a" * 500, "x" * 5000)] * 50
     )
 
-    assert len(longest.as_text()) < len(LARGEST_BRIEF.as_text())
+    assert len(longest.as_text()) < len(largest_brief().as_text())

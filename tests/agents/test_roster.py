@@ -132,7 +132,7 @@ def test_every_problem_is_reported_at_once() -> None:
     [
         ({"name": "The Boss"}, "name: 'The Boss' must be a lower-case word"),
         ({"prompt": "x" * 25_001}, "prompt: is 25001 characters"),
-        ({"prompt": "x" * 24_000}, "prompt: is 24000 characters, with the largest Brief 29"),
+        ({"prompt": "x" * 24_000}, "prompt: is 24000 characters, with the largest Brief 33"),
         ({"greeting": "Hi {name}."}, "greeting: needs a last line without blanks"),
         ({"greeting": "Hi {age}.\nHi."}, "greeting: {age} is not a blank; there are name, topic"),
         ({"greeting": "Hi {name."}, "greeting: cannot be read"),
