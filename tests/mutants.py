@@ -1,4 +1,4 @@
-"""Breaks each of the ten promises on purpose, and expects a test to notice: `python -m tests.mutants`.
+"""Breaks each of the promises on purpose, and expects a test to notice: `python -m tests.mutants`.
 
 Every mutant is one replacement of one line or two, made in a copy of the tree; the tests named beside it must pass
 there before and fail after. Not collected by pytest: a promise whose test cannot fail is found here.
@@ -209,6 +209,14 @@ MUTANTS = (
         "return self._at_work.get((name, arguments), seat) != seat",
         "return False",
         ("tests/calls/test_handlers.py",),
+    ),
+    Mutant(
+        12,
+        "nobody ends a call without a credential: no route asks for the token",
+        "web/credentials.py",
+        "if request.url_rule is None or request.blueprint in SIGNED or request.endpoint in OPEN:",
+        "if request.url_rule is None or request.blueprint:",
+        ("tests/web/test_credentials.py",),
     ),
     Mutant(
         13,
