@@ -25,6 +25,8 @@ PAGES = (
     "docs/supervision.md",
     "docs/simulators.md",
     "docs/testing.md",
+    "docs/lesson/four-handoffs.md",
+    "docs/lesson/sweep.md",
 )
 _QUOTE = re.compile(
     r"^<!-- (?P<kind>source|file): (?P<path>\S+)(?: (?P<name>\S+))? -->\n```\w+\n(?P<text>.*?)^```$"

@@ -45,7 +45,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_is_named_exists(page: str) -> None:
-    folders = [ROOT, ROOT / "docs", ROOT / "actors", ROOT / "tests", ROOT / "web"]
+    folders = [ROOT, ROOT / "docs", ROOT / "docs" / "lesson", ROOT / "actors", ROOT / "tests", ROOT / "web"]
     for name in filter(FILE.fullmatch, CODE.findall(page_text(page))):
         assert name in KEPT or any((folder / name).exists() for folder in folders), name
 
