@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.lesson.draw import FOLDER, HANDOFF, pictures, watch
 from docs.lesson.exercises import EXERCISES, Exercise, play
-from docs.lesson.pictures import FOLDER, HANDOFF, pictures, watch
 from docs.lesson.promises import PROMISES
 from docs.lesson.runners import Fault
 from docs.lesson.sweep import VERSIONS, Result, sweep_named, table
@@ -20,7 +20,7 @@ def test_the_pictures_are_drawn_from_what_runs() -> None:
 
     assert {path.name for path in FOLDER.glob("*.svg")} == set(drawn)
     for name, picture in drawn.items():
-        assert (FOLDER / name).read_text() == picture, "run: python -m docs.lesson.pictures"
+        assert (FOLDER / name).read_text() == picture, "run: python -m docs.lesson.draw"
 
 
 def test_the_second_session_changes_its_parent_at_the_commit() -> None:

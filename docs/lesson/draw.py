@@ -1,6 +1,6 @@
 """Draw the tasks of the version with scopes, at the moments that matter, from what really runs.
 
-    python -m docs.lesson.pictures     writes docs/lesson/pictures/*.svg
+    python -m docs.lesson.draw     writes docs/lesson/pictures/*.svg
 
 An instrument looks at trio's own tree of tasks and nurseries after each step. Nothing is drawn by hand: a picture is
 one look at a run. `handoff.svg` shows the looks of one handoff one after the other.
