@@ -107,7 +107,7 @@ def watch(second: str, fault: Fault, moments: Sequence[tuple[str, Callable[[Worl
             await trio.lowlevel.checkpoint()
             scope = trio.CancelScope()
             fault.aim(world, scope.cancel)
-            async with trio.open_nursery() as inside:
+            async with trio.open_nursery() as inside:  # noqa: ASYNC112 - only a child can have a name
                 inside.start_soon(the_call, scope, name="the call")
             outside.cancel_scope.cancel()
 

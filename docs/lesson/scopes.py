@@ -46,7 +46,7 @@ class Call:
                 task_status.started()
                 await self.talk(session)
         finally:
-            await session.close()
+            await session.close()  # noqa: ASYNC102 - closing looks after itself when it is cancelled
 
     async def talk(self, session: Session) -> None:
         try:
