@@ -256,8 +256,10 @@ class Call:
         return min(self.services.policy.longest_call, self.plan.longest)
 
     def _machine(self) -> AnsweringMachine:
-        message = self.plan.voicemail
-        return AnsweringMachine(self.desk, self.services.policy.voicemail if message is None else message)
+        message, roster = self.plan.voicemail, self.services.roster
+        first = roster.agents.get(roster.first)
+        introduction = first.introduction or first.greeting_with(self.plan.context) if first is not None else ""
+        return AnsweringMachine(self.desk, self.services.policy.voicemail if message is None else message, introduction)
 
     def _supervisor(
         self,

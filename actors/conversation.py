@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TypeAlias
 
 import attrs
+import trio
 
 from actors.packed import PackedList
 from actors.reply import Reply
@@ -81,6 +82,8 @@ class Conversation:
     _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
     """The functions of the caller's last turn whose handlers are at work, or were when their session (seat) ended."""
 
+    _caller_spoke: trio.Event = attrs.field(factory=trio.Event, init=False, eq=False)
+
     def recall(self, past: Past) -> None:
         """Note what was said or done on an earlier stream of the call."""
         self._said.append(past)
@@ -92,6 +95,12 @@ class Conversation:
         self._at_work.clear()
         self.asked = self.functions_in_turn = 0
         self.caller_turns += 1
+        self._caller_spoke.set()
+        self._caller_spoke = trio.Event()
+
+    async def wait_caller(self) -> None:
+        """Wait for the caller's next turn."""
+        await self._caller_spoke.wait()
 
     def hand_on(self) -> None:
         """Note that the next agent, or a person, has the caller now."""
@@ -171,12 +180,16 @@ class Conversation:
     @property
     def is_answered(self) -> bool:
         """Whether the caller has said anything after they had heard an agent out."""
-        heard = False
+        return bool(self.answers())
+
+    def answers(self) -> tuple[str, ...]:
+        """Return what the caller has said after they had heard an agent out, turn by turn."""
+        heard, found = False, list[str]()
         for said in self._since(0):
             if isinstance(said, CallerTurn) and heard:
-                return True
+                found.append(said.text)
             heard = heard or (isinstance(said, Heard) and said.is_complete)
-        return False
+        return tuple(found)
 
     def is_opened(self, since: int = 0) -> bool:
         """Whether anything was said, from the `since`-th thing on, that a new session could go on from."""

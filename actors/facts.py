@@ -345,6 +345,11 @@ class MachineDetected:
 
 
 @attrs.frozen
+class CallScreened:
+    """A call screen asks who is calling, and is told: it, or the person behind it, takes the call or does not."""
+
+
+@attrs.frozen
 class CallClosing:
     """The switchboard ends the call, for this outcome: whoever has the floor is to say the last sentence."""
 
@@ -524,6 +529,7 @@ Fact: TypeAlias = (
     | GoodbyeStarted
     | GoodbyeHeard
     | MachineDetected
+    | CallScreened
     | CallClosing
     | ClosingUnsaid
     | TransferAsked

@@ -1,77 +1,143 @@
-"""What the call does when an answering machine has picked up: hangs up, or leaves a message after the beep.
+"""What the call does when not a person but a recording has picked up, or a call screen.
 
 `AnsweringMachine` is told Twilio's verdicts (`AnsweredBy`: Twilio reference, section 5.1). A verdict may be wrong, and
-late: a person who has spoken is not taken for a machine. It owns no task; the attendant runs `wait_beep` if it is told
-to. The message stands with the prompter, and is said like any last sentence; until then nothing of the agent is heard.
+late, and knows only people and machines; so the words on the line are judged as well (`actors/callee.py`). A person is
+left to the agent, a call screen hears who calls and why, and a machine is hung up on, or left a message after its beep.
+It owns no task; the attendant runs `wait_beep` if it is told to. The message stands with the prompter, and is said like
+any last sentence; until then nothing of the agent is heard.
 """
 
 import attrs
 import trio
 
+from actors.callee import Callee, judge
 from actors.desk import Desk
-from actors.facts import MachineDetected
+from actors.facts import CallScreened, MachineDetected
 from actors.prompter import Closing
 
 HUNG_UP, MESSAGE_LEFT = "machine", "voicemail_left"
 """Outcomes of the call."""
+_BETWEEN_SENTENCES = 1.0
+"""Seconds: a recording goes on sooner."""
 
 
 @attrs.define(eq=False)
 class AnsweringMachine:
-    """One call's. Without a `message` it hangs up."""
+    """One call's. Without a `message` it hangs up. `introduction` says who calls and why, in one sentence."""
 
     desk: Desk
     message: str
+    introduction: str = ""
+    _is_person: bool = attrs.field(default=False, init=False)
+    """Whether Twilio has said so."""
     _beep: trio.Event | None = attrs.field(default=None, init=False)
+    _listening: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _found: Callee | None = attrs.field(default=None, init=False)
+    """Who it was found to be."""
 
     def told(self, verdict: str) -> trio.Event | None:
-        """Take a verdict: `machine_start`, one of `machine_end_…`, `fax`; whatever else is a person.
+        """Take a verdict: `human`, `machine_start`, one of `machine_end_…`, `fax`; any other is no evidence.
 
         Return the beep, if somebody has to wait for it.
         """
         is_machine = verdict == "fax" or verdict.startswith("machine_")
         is_over = verdict.startswith("machine_end_")
-        self.desk.conversation.is_with_machine = is_machine
         if is_over and self._beep is not None:
-            self._beep.set()
+            self._end_greeting(self._beep)
             return None
-        believed = is_machine and self.desk.prompter.closing is None and not self._is_person(is_over=is_over)
+        self.desk.conversation.is_with_machine = is_machine
+        self._is_person = self._is_person or verdict == "human"
+        believed = is_machine and self.desk.prompter.closing is None and self._who() is not Callee.PERSON
         self.desk.journal.note(MachineDetected(verdict, believed))
         if not believed:
             return None
-        if verdict == "fax" or not self.message:
-            self.desk.prompter.close(Closing(HUNG_UP, "", 0.0))
+        if verdict == "fax":
+            self._hang_up()
             return None
         self._beep = beep = trio.Event()
-        self.desk.prompter.close(Closing(MESSAGE_LEFT, self.message, self.desk.policy.closing, beep))
         if is_over:
-            beep.set()
-            return None
-        return beep
+            self._end_greeting(beep)
+        elif self._who() is Callee.MACHINE:
+            self._settle(beep)
+        return beep if self._found is not Callee.MACHINE or not beep.is_set() else None
 
     async def wait_beep(self, beep: trio.Event) -> None:
-        """Take it for the beep when the line has been quiet for a while: of `machine_start`, no end is told.
+        """Find out who it is, and take it for the beep when a machine's line has been quiet for a while.
 
         (Twilio gives one verdict a call: with `MachineDetection=Enable` when the greeting begins, with
         `DetectMessageEnd` when it is over.)
         """
-        with trio.move_on_after(self.desk.policy.machine_greeting):
-            await self._wait_quiet()
-        beep.set()
+        limit = trio.current_time() + self.desk.policy.machine_greeting
+        with trio.move_on_at(limit), self._listening:
+            await self._listen()
+        match self._settle(beep):
+            case Callee.PERSON:
+                pass  # the agent has them already
+            case Callee.SCREENER:
+                await self._introduce()
+            case _:
+                with trio.move_on_at(limit):
+                    await self._wait_quiet()
+                beep.set()
+
+    async def _listen(self) -> None:
+        """Wait until their words say who it is, or the line has been quiet for a while: less, behind other words."""
+        conversation, policy = self.desk.conversation, self.desk.policy
+        while self._who() is None:
+            due = self._quiet_for(_BETWEEN_SENTENCES if conversation.is_caller_heard else policy.machine_quiet)
+            if trio.current_time() >= due:
+                return
+            with trio.move_on_at(due):
+                await conversation.wait_caller()
 
     async def _wait_quiet(self) -> None:
-        activity, started = self.desk.activity, self.desk.journal.started
         while True:
-            quiet_at = started + activity.last + self.desk.policy.machine_quiet
+            quiet_at = self._quiet_for(self.desk.policy.machine_quiet)
             if trio.current_time() >= quiet_at:
                 return
             await trio.sleep_until(quiet_at)
 
-    def _is_person(self, *, is_over: bool) -> bool:
-        """Whether it must be a person: because they have spoken, or, as a greeting is words too, have *answered*.
+    def _quiet_for(self, seconds: float) -> float:
+        """Return when the line will have been quiet for so long, if nothing more is heard on it."""
+        return self.desk.journal.started + self.desk.activity.last + seconds
 
-        Behind `machine_end_…` the greeting lies whole, and may have been transcribed; a recording talks on while the
-        agent does, and does not wait to hear it out.
-        """
+    def _who(self) -> Callee | None:
         conversation = self.desk.conversation
-        return conversation.is_answered if is_over else conversation.is_caller_heard
+        return Callee.PERSON if self._is_person else judge(conversation.turns(), conversation.answers())
+
+    def _end_greeting(self, beep: trio.Event) -> None:
+        if self._settle(beep) is Callee.MACHINE:
+            beep.set()
+        self._listening.cancel(reason="the greeting is over")
+
+    def _settle(self, beep: trio.Event) -> Callee:
+        """Say who it is, once, and end the call if nobody will come to the phone."""
+        if self._found is not None:
+            return self._found
+        self._found = self._who() or Callee.MACHINE
+        if self._found is not Callee.MACHINE:
+            self.desk.conversation.is_with_machine = False
+        elif self.message:
+            self.desk.prompter.close(Closing(MESSAGE_LEFT, self.message, self.desk.policy.closing, beep))
+        else:
+            beep.set()  # there is nothing to say after it
+            self._hang_up()
+        return self._found
+
+    async def _introduce(self) -> None:
+        """Have the agent say who calls and why, unless it has done so by itself; then it waits, as for any caller."""
+        self.desk.journal.note(CallScreened())
+        before = self.desk.conversation.last_reply
+        await trio.sleep(self.desk.policy.machine_quiet)
+        reply = self.desk.conversation.last_reply
+        said = reply.text if reply is not None and reply is not before else ""
+        if not names_in(self.introduction) & set(said.replace(",", " ").replace(".", " ").split()):
+            self.desk.prompter.put_remark(self.introduction)
+
+    def _hang_up(self) -> None:
+        self.desk.prompter.close(Closing(HUNG_UP, "", 0.0))
+
+
+def names_in(sentence: str) -> frozenset[str]:
+    """Return the names in a sentence: a reply with one of them has said who is calling."""
+    return frozenset(word.strip(".,;:!?") for word in sentence.split()[1:] if word[:1].isupper() and word != "I")

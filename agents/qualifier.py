@@ -74,4 +74,7 @@ Hi, it's Alex, the virtual assistant at Acme Financial Services. You asked us to
     hands_to=("advisor",),
     briefing="who the customer is, why they asked to be contacted, and what they said on earlier calls.",
     offers_human=True,
+    introduction=(
+        "It's Alex, the virtual assistant at Acme Financial Services, calling because you asked us to get in touch."
+    ),
 )

@@ -58,6 +58,8 @@ class AgentSpec:
     joins_from: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True)
     offers_human: bool = attrs.field(default=False, kw_only=True)
     options: AgentOptions = attrs.field(default=AS_THE_SERVER, kw_only=True)
+    introduction: str = attrs.field(default="", kw_only=True)
+    """Who calls and why, in one sentence, for a call screen that asks; the greeting is said where it is empty."""
 
     def function(self, name: str) -> FunctionSpec | None:
         """Find a function by the name the model used; None if this agent has no such function."""

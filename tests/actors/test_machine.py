@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.facts import GoodbyeHeard, MachineDetected
+from actors.facts import CallScreened, GoodbyeHeard, MachineDetected
 from actors.machine import AnsweringMachine
 from actors.messages import Ended
 from actors.policy import CallPolicy
@@ -24,6 +24,12 @@ def whole(complete: bool = True) -> Reply:
     return Reply("first", 1, 0.0, received=8000, played=8000 if complete else 1000, whole=True, cut=not complete)
 
 
+async def play(machine: AnsweringMachine, verdict: str) -> None:
+    """Tell a verdict, as the attendant does, and do what it calls for."""
+    if (beep := machine.told(verdict)) is not None:
+        await machine.wait_beep(beep)
+
+
 def closing_of(watched: Watched) -> str:
     closing = watched.desk.prompter.closing
     return closing.outcome if closing is not None else ""
@@ -41,9 +47,20 @@ async def test_whatever_is_not_a_machine_is_a_person(verdict: str, autojump_cloc
 @pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
 async def test_a_machine_is_hung_up_on_where_there_is_nothing_to_say(verdict: str, autojump_clock: MockClock) -> None:
     watched = Watched()
-    AnsweringMachine(watched.desk, "").told(verdict)
+    await play(AnsweringMachine(watched.desk, ""), verdict)
 
     assert watched.desk.prompter.closing == Closing("machine", "", 0.0)
+
+
+@pytest.mark.parametrize("message", ["", MESSAGE])
+async def test_a_machine_whose_words_are_known_is_not_listened_to_for_longer(
+    message: str, autojump_clock: MockClock
+) -> None:
+    watched = Watched()
+    watched.desk.conversation.add_caller("You have reached Ada.")
+    AnsweringMachine(watched.desk, message).told("machine_start")
+
+    assert closing_of(watched) == ("voicemail_left" if message else "machine")
 
 
 async def test_a_fax_is_left_no_message(autojump_clock: MockClock) -> None:
@@ -65,22 +82,90 @@ async def test_a_person_who_has_answered_an_agent_is_never_taken_for_a_machine(
     assert closing_of(watched) == ""
 
 
-@pytest.mark.parametrize(("verdict", "outcome"), [("machine_start", ""), *((end, "voicemail_left") for end in ENDS)])
-async def test_words_before_an_agent_was_heard_out_may_be_the_greeting_of_a_machine(
-    verdict: str, outcome: str, autojump_clock: MockClock
+@pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
+@pytest.mark.parametrize("words", ["You have reached Ada.", "Hello?", "Hi, it's Ada. " * 5, ""])
+@pytest.mark.parametrize("greeting", ["cut", "heard out", "none"])
+async def test_words_are_no_person_unless_they_answer_an_agent(
+    verdict: str, words: str, greeting: str, autojump_clock: MockClock
 ) -> None:
-    """Only where Twilio has heard the greeting to its end: at its beginning, nothing of it has been transcribed."""
-    watched = Watched()
-    watched.desk.conversation.add_reply(whole(complete=False))
-    watched.desk.conversation.add_caller("You have reached Ada.")
-    AnsweringMachine(watched.desk, MESSAGE).told(verdict)
+    """A greeting is words, too, and a long one is transcribed before Twilio says what it is."""
+    watched, answers = Watched(), greeting == "heard out" and words == "Hello?"
+    if greeting != "none":
+        watched.desk.conversation.add_reply(whole(complete=greeting == "heard out"))
+    if words:
+        watched.desk.conversation.add_caller(words)
+    await play(AnsweringMachine(watched.desk, MESSAGE), verdict)
 
-    assert closing_of(watched) == outcome
+    assert closing_of(watched) == ("" if answers else "voicemail_left")
+
+
+async def test_whom_twilio_has_called_a_person_is_no_machine_later(autojump_clock: MockClock) -> None:
+    watched = Watched()
+    machine = AnsweringMachine(watched.desk, MESSAGE)
+    machine.told("human")
+    machine.told("machine_start")
+
+    assert closing_of(watched) == ""
+
+
+async def test_a_person_who_answers_while_a_machine_is_listened_for_is_left_to_the_agent(
+    autojump_clock: MockClock,
+) -> None:
+    watched = Watched()
+    machine = AnsweringMachine(watched.desk, MESSAGE)
+    watched.desk.conversation.add_reply(whole())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play, machine, "machine_start")
+        await trio.sleep(1)
+        watched.desk.conversation.add_caller("Yes, I have a minute.")
+
+    assert (closing_of(watched), watched.desk.conversation.is_with_machine) == ("", False)
+
+
+SCREEN = "Please say your name and why you are calling."
+INTRODUCTION = "It's Alex from Acme, calling because you asked us to."
+
+
+@pytest.mark.parametrize("message", ["", MESSAGE])
+@pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
+@pytest.mark.parametrize("words", ["before the verdict", "after it"])
+async def test_a_call_screen_hears_who_calls_and_why(
+    words: str, verdict: str, message: str, autojump_clock: MockClock
+) -> None:
+    watched = Watched()
+    machine = AnsweringMachine(watched.desk, message, INTRODUCTION)
+    if words == "before the verdict" or verdict != "machine_start":
+        watched.desk.conversation.add_caller(SCREEN)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play, machine, verdict)
+        await trio.sleep(1)
+        if words == "after it" and verdict == "machine_start":
+            watched.desk.conversation.add_caller(SCREEN)
+
+    assert (closing_of(watched), watched.desk.prompter.remark) == ("", INTRODUCTION)
+    assert len(watched.facts(CallScreened)) == 1
+
+
+@pytest.mark.parametrize(("said", "remark"), [("This is Alex from Acme.", ""), ("One moment.", INTRODUCTION)])
+async def test_an_agent_that_says_who_calls_by_itself_is_not_made_to_say_it_again(
+    said: str, remark: str, autojump_clock: MockClock
+) -> None:
+    watched = Watched()
+    watched.desk.conversation.add_caller(SCREEN)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play, AnsweringMachine(watched.desk, "", INTRODUCTION), "machine_start")
+        await trio.sleep(1)
+        reply = whole()
+        reply.add_text(said)
+        watched.desk.conversation.add_reply(reply)
+
+    assert watched.desk.prompter.remark == remark
 
 
 async def test_the_beep_is_waited_for(autojump_clock: MockClock) -> None:
     watched = Watched()
     machine = AnsweringMachine(watched.desk, MESSAGE)
+    watched.desk.conversation.add_caller("You have reached Ada.")
     machine.told("machine_start")
     closing = watched.desk.prompter.closing
     assert closing is not None
@@ -130,7 +215,7 @@ async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clo
 
 
 async def test_there_is_no_beep_to_wait_for_where_no_message_is_left(autojump_clock: MockClock) -> None:
-    assert AnsweringMachine(Watched().desk, "").told("machine_start") is None
+    assert AnsweringMachine(Watched().desk, "").told("machine_end_beep") is None
     assert AnsweringMachine(Watched().desk, MESSAGE).told("fax") is None
     assert AnsweringMachine(Watched().desk, MESSAGE).told("human") is None
     assert AnsweringMachine(Watched().desk, MESSAGE).told("machine_end_beep") is None
@@ -151,12 +236,13 @@ async def test_nothing_of_the_agent_is_heard_before_the_beep_and_the_message_is_
         scene.watched.desk.conversation.caller_turns = 0
         machine = AnsweringMachine(scene.watched.desk, MESSAGE)
         await scene.far.say(words(4), says("Hello, this is Alex."))
+        await scene.far.say(heard("You have reached Ada"))
         await trio.sleep(2)
         machine.told("machine_start")
         await scene.settle()
         played = scene.line.played
         await scene.far.say(
-            AgentAudioDone(), heard("You have reached Ada"), words(3), says("Hi Ada."), AgentAudioDone()
+            AgentAudioDone(), heard("Please leave a message"), words(3), says("Hi Ada."), AgentAudioDone()
         )
         await trio.sleep(6)
         await wait_all_tasks_blocked()

@@ -80,7 +80,8 @@ async def test_without_a_message_a_machine_is_hung_up_on(verdict: str, autojump_
     played = await play(MACHINE, policy=policy, meanwhile=tell((3.0, verdict)))
 
     assert played.the_record.outcome == "machine"
-    assert played.the_record.duration == pytest.approx(3.05, abs=0.1)
+    known = 3.0 if verdict == "fax" else played.times(facts.TurnHeard)[0]
+    assert played.the_record.duration == pytest.approx(known + 0.05, abs=0.1)
     assert [asked for asked, _ in played.line.asked] == ["hang_up"]
 
 
@@ -105,3 +106,76 @@ async def test_a_call_may_have_a_message_of_its_own(autojump_clock: MockClock) -
     played = await play(MACHINE, policy=mine, voicemail=MESSAGE, meanwhile=tell((7.0, "machine_end_beep")))
 
     assert played.heard_of_agents()[-1] == MESSAGE
+
+
+EARLY = parse_scenario("""
+[caller]
+hangs_up = false
+[[caller.line]]
+says = "You have reached Ada."
+barge_in = 0.1
+[[caller.line]]
+says = "I cannot come to the phone right now, so please leave your name and your number after the tone."
+barge_in = 0.1
+[[caller.line]]
+silent = 90.0
+
+[agents.qualifier]
+prompt_contains = "You are Alex"
+fallback = ["Hello Ada, this is Alex, and I am calling about your request."]
+[[agents.qualifier.turn]]
+hears = "never said by anybody"
+says = ["Never."]
+""")
+
+
+@pytest.mark.parametrize(("message", "outcome"), [(MESSAGE, "voicemail_left"), ("", "machine")])
+@pytest.mark.parametrize("at", [3.5, 5.0, 8.0])
+async def test_a_greeting_that_is_transcribed_before_the_verdict_is_no_person(
+    at: float, message: str, outcome: str, autojump_clock: MockClock
+) -> None:
+    played = await play(EARLY, policy=attrs.evolve(POLICY, voicemail=message), meanwhile=tell((at, "machine_start")))
+
+    assert played.times(facts.TurnHeard)[0] < at
+    assert played.the_record.outcome == outcome
+    assert [fact.believed for fact in played.facts(facts.MachineDetected)] == [True]
+
+
+SCREENED = parse_scenario("""
+[caller]
+hangs_up = false
+[[caller.line]]
+says = "Hi, the person you are calling uses a screening service. Please say your name and why you are calling."
+barge_in = 0.2
+[[caller.line]]
+says = "Hello Alex, this is Ada."
+pause = 6
+[[caller.line]]
+says = "Goodbye."
+
+[agents.qualifier]
+prompt_contains = "You are Alex"
+fallback = ["One moment."]
+[[agents.qualifier.turn]]
+hears = "this is ada"
+says = ["Hello Ada."]
+[[agents.qualifier.turn]]
+hears = "goodbye"
+says = ["Goodbye."]
+calls = [{ name = "end_conversation", arguments = { reason = "customer_goodbye" } }]
+""")
+
+
+@pytest.mark.parametrize("message", [MESSAGE, ""])
+@pytest.mark.parametrize("verdict", ["machine_start", "human", "unknown"])
+async def test_a_call_screen_is_told_who_calls_and_the_call_goes_on(
+    verdict: str, message: str, autojump_clock: MockClock
+) -> None:
+    played = await play(SCREENED, policy=attrs.evolve(POLICY, voicemail=message), meanwhile=tell((1.0, verdict)))
+
+    heard = played.heard_of_agents()
+    assert played.the_record.outcome == "completed"
+    assert heard[-2:] == ["Hello Ada.", "Goodbye."]
+    assert MESSAGE not in heard
+    assert ("calling because you asked us to get in touch." in " ".join(heard)) == (verdict == "machine_start")
+    assert len(played.facts(facts.CallScreened)) == (verdict == "machine_start")

@@ -1,0 +1,101 @@
+"""Who has picked up, judged by their words: a person, an answering machine, or somebody who asks who is calling.
+
+A call screen (a phone's, a network's, an assistant's) asks for name and reason and puts the call through, or does not.
+Answering machine detection takes it for a machine. Pure, and English: other words are no evidence.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final
+
+from agents.brief import CALLER, Turn
+
+LONGEST_ANSWER: Final = 12
+"""Words. A greeting that was recorded is longer; so may an answer be, and then it is no proof."""
+
+
+class Callee(Enum):
+    """Who has picked up."""
+
+    PERSON = "person"
+    MACHINE = "machine"
+    SCREENER = "screener"
+
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns))
+
+
+_SCREENS: Final = _any_of(
+    r"\bscreening (service|assistant|your call|calls|this call)",
+    r"\bcall (screen|screening|assist|assistant)\b",
+    r"\b(virtual|digital|personal|google|call) assistant (for|of|answering)\b",
+    r"\bcopy of this conversation\b",
+)
+_ASKS: Final = _any_of(
+    r"\b(say|state|tell|give|record|speak|announce|provide|leave) (me |us )?(your|the) (full )?name\b",
+    r"\b(who is|who's|whos|who may i say is|who can i say is|who should i say is) (this|that|calling|speaking)\b",
+    r"\bwho (you are|are you) (calling|and why)\b",
+    r"\bwhy (you are|you're|youre|are you) calling\b",
+    r"\b(reason|purpose) (for|of) (your|the|this) call\b",
+    r"\breason for calling\b",
+    r"\bwhat('s| is)?( this| it| the| your)?( call)?('s| is)? (about|regarding|concerning|in regards? to)\b",
+    r"\bmay i (ask|know|have) (your name|who|what|why)\b",
+)
+_CONNECTS: Final = _any_of(
+    r"\b(connect|put) (you|your call|the call|this call)\b",
+    r"\bsee if\b.*\b(available|there|free|can (talk|take))\b",
+    r"\btry to (reach|connect|find|get)\b",
+    r"\b(will|to) be (announced|connected|put through)\b",
+    r"\bbefore (i|we) (connect|put|try)\b",
+    r"\b(announce|announcing) (you|your call)\b",
+)
+_GREETS: Final = _any_of(
+    r"\b(you've|you have|youve) reached\b",
+    r"\b(leave|record) (me |us )?(a|your|the|another) (brief |short |detailed )?(message|name|number|details)\b",
+    r"\b(at|after|following|wait for) the (tone|beep|signal)\b",
+    r"\bvoice ?mail(box)?\b",
+    r"\bmailbox\b",
+    r"\banswering (machine|service)\b",
+    r"\b(not|isn't|aren't) (available|able to (take|answer|come))\b",
+    r"\bunavailable\b",
+    r"\b(can't|cannot|can not|unable to) (come to|take|answer|get to) (the|your|my) (phone|call)\b",
+    r"\b(call|get back to|return) (you|your call)( back)? (as soon as|when|later)\b",
+    r"\bpress \w+ (for|to)\b",
+    r"\b(our|office|business) (office )?hours\b",
+    r"\bnumber (you have|you've) (dialed|dialled|called)\b",
+)
+
+
+def is_greeting(text: str) -> bool:
+    """Tell whether these are the words of a recording."""
+    return _GREETS.search(_plain(text)) is not None
+
+
+def asks_who_calls(text: str) -> bool:
+    """Tell whether somebody wants to know who calls and why, before they put the call through."""
+    words = _plain(text)
+    if _SCREENS.search(words) is not None:
+        return True
+    asks = _ASKS.search(words) is not None
+    return asks and (_CONNECTS.search(words) is not None or _GREETS.search(words) is None)
+
+
+def is_answer(text: str) -> bool:
+    """Tell whether these words, said after an agent was heard out, are a person's: a few, and no recording's."""
+    return 0 < len(text.split()) <= LONGEST_ANSWER and not is_greeting(text)
+
+
+def judge(turns: Sequence[Turn], answers: Sequence[str]) -> Callee | None:
+    """Say who has picked up, from what was said and from what came after an agent was heard out; None: not to tell."""
+    if any(map(is_answer, answers)):
+        return Callee.PERSON
+    heard = " ".join(turn.text for turn in turns if turn.speaker == CALLER)
+    if asks_who_calls(heard):
+        return Callee.SCREENER
+    return Callee.MACHINE if is_greeting(heard) else None
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.sub(r"[^\w' ]", " ", text.replace("’", "'").lower()).split())

@@ -1,0 +1,73 @@
+"""Who has picked up is told by their words, where Twilio's verdict knows only people and machines."""
+
+import pytest
+
+from actors.callee import Callee, asks_who_calls, is_answer, is_greeting, judge
+from agents.brief import Turn
+
+SCREENS = [
+    "Please say your name and why you are calling.",
+    (
+        "Hi, the person you're calling is using a screening service from Google, and has a copy of this conversation. "
+        "Go ahead and say your name, and why you're calling."
+    ),
+    "Hi. If you record your name and reason for calling, I'll see if this person is available.",
+    "Please state your name after the tone, and Google Voice will try to connect you.",
+    "At the tone, please state your name and the reason for your call. Your call will be connected.",
+    "Before I put you through, may I ask who's calling?",
+    "Who is calling, please?",
+    "Who may I say is calling, and what is this regarding?",
+    "May I ask what this is about?",
+    "Can you tell me your name and the purpose of your call?",
+    "This is the call assistant for Ada. What is it about?",
+    "What’s your call regarding?",
+]
+GREETINGS = [
+    "You have reached the voicemail of Ada Lovelace. Please leave a message after the tone.",
+    "Hi, you've reached Ada. I can't come to the phone right now.",
+    "Please leave your name, your number and the reason for your call after the beep.",
+    "The person you are calling is not available.",
+    "The mailbox is full and cannot accept any messages.",
+    "Sorry I missed you. Leave me a message and I will get back to you as soon as I can.",
+    "Thank you for calling Acme. For sales, press one for English.",
+    "Our office hours are nine to five.",
+    "The number you have dialed is not in service.",
+]
+PEOPLE = ["Hello?", "Yes, I have a minute.", "Sure, go ahead.", "No, I'm driving.", "Speaking.", "Hi Alex, yes."]
+
+
+@pytest.mark.parametrize("text", SCREENS)
+def test_a_call_screen_asks_who_calls(text: str) -> None:
+    assert asks_who_calls(text)
+    assert judge([Turn("caller", text)], []) is Callee.SCREENER
+
+
+@pytest.mark.parametrize("text", GREETINGS)
+def test_a_recording_does_not_ask_and_does_not_answer(text: str) -> None:
+    assert (is_greeting(text), asks_who_calls(text), is_answer(text)) == (True, False, False)
+    assert judge([Turn("caller", text)], [text]) is Callee.MACHINE
+
+
+@pytest.mark.parametrize("text", PEOPLE)
+def test_a_person_answers_in_a_few_words(text: str) -> None:
+    assert (is_greeting(text), asks_who_calls(text), is_answer(text)) == (False, False, True)
+    assert judge([Turn("caller", text)], [text]) is Callee.PERSON
+    assert judge([Turn("caller", text)], []) is None  # a greeting is words, too
+
+
+def test_what_takes_more_words_is_no_proof_of_a_person() -> None:
+    long = "well " * 13
+
+    assert judge([Turn("caller", long)], [long]) is None
+    assert not is_answer("")
+
+
+def test_what_a_call_screen_asks_may_come_in_several_turns() -> None:
+    turns = [
+        Turn("caller", "Hi, you have reached Ada."),
+        Turn("qualifier", "Hello, this is Alex, who is calling"),
+        Turn("caller", "Before I try to connect you, say your name."),
+    ]
+
+    assert judge(turns[:2], []) is Callee.MACHINE
+    assert judge(turns, []) is Callee.SCREENER
