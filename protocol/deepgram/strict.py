@@ -76,13 +76,14 @@ def decode_client(frame: str | bytes, *, any_flux_version: bool = False) -> Clie
 
 
 def _with_flux_version(given: JSON) -> dict[str, JSON]:
-    """Name the version of every Flux recogniser: at `listen`, in a message or in what it holds."""
+    """Read a Flux recogniser that is asked for as Nova was, without its version and with `smart_format`, as v2."""
     named = dict(_object(given))
     for key in ("agent", "listen", "provider"):
         if isinstance(named.get(key), dict):
             named[key] = _with_flux_version(named[key])
     if str(named.get("model", "")).startswith("flux-general"):
         named["version"] = "v2"
+        named.pop("smart_format", None)
     return named
 
 

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -141,7 +142,7 @@ VERSIONS = {
 }
 
 
-def with_version(fields: dict[str, str]) -> dict[str, object]:
+def with_version(fields: Mapping[str, str | None]) -> dict[str, object]:
     """Return good settings with a recogniser of these fields, and no version but theirs."""
     settings = orjson.loads(encode_client(NO_GREETING))
     settings["agent"]["listen"]["provider"] = {"type": "deepgram", **fields}
@@ -161,8 +162,9 @@ async def test_a_version_that_is_not_its_models_ends_the_session(
 
 @pytest.mark.parametrize("version", ["none", "v1"])
 async def test_an_old_client_may_be_spared_the_version(version: str, autojump_clock: MockClock) -> None:
+    as_the_sdk_of_2025: dict[str, str | None] = {**VERSIONS[version], "smart_format": None}
     async with connected(knobs=DeepgramKnobs(any_flux_version=True)) as client:
-        await put(client, with_version(VERSIONS[version]))
+        await put(client, with_version(as_the_sdk_of_2025))
         await client.wait_for(SettingsApplied)
         await put_listen(client, VERSIONS[version])
         await client.wait_for(ListenUpdated)
