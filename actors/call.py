@@ -271,7 +271,7 @@ class Call:
             desk=self.desk,
             roster=self.services.roster,
             floor=Floor(self.desk, self.services.connect, address, summarizer),
-            form=SettingsForm(self.plan.call_sid, self.services.voice_agent),
+            form=SettingsForm(self.plan.call_sid, self.services.voice_agent, self.plan.direction),
             mailbox=mailbox,
             summarizer=summarizer,
             rng=self.services.rng,

@@ -63,10 +63,12 @@ class SettingsForm:
 
     call_sid: str
     options: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
+    direction: str = ""
+    """Of the call: inbound or outbound; empty says nothing to the agents."""
 
     def fresh(self, agent: AgentSpec, brief: Brief | None) -> Settings:
         """For an agent who greets a caller it has not spoken to."""
-        return self._filled(agent, brief, agent.greeting_with(brief), ())
+        return self._filled(agent, brief, agent.greeting_with(brief, self.direction), ())
 
     def resumed(
         self, agent: AgentSpec, brief: Brief | None, history: Sequence[HistoryText | HistoryCalls], word: str = ""
@@ -83,7 +85,7 @@ class SettingsForm:
     ) -> Settings:
         chosen = agent.options.over(self.options.defaults)
         return build_settings(
-            prompt=agent.prompt_with(brief),
+            prompt=agent.prompt_with(brief, self.direction),
             listen=listen_with(
                 chosen.listen_model or "",
                 language=chosen.listen_language or (),

@@ -2,12 +2,12 @@
 
 from typing import Final
 
+from agents.company import COMPANY, company_prompt
 from agents.functions import END_CONVERSATION, handoff_to_next_agent
-from agents.phone import phone_prompt
 from agents.spec import AgentSpec
 
-_TASK: Final = """\
-You are the virtual advisor at Acme Financial Services, for a first consultation by phone. A colleague has just
+_TASK: Final = f"""\
+You are the virtual advisor at {COMPANY}, for a first consultation by phone. A colleague has just
 handed the call to you. You are calm, clear and curious about the customer's situation, like a good advisor in a
 first meeting.
 
@@ -66,12 +66,12 @@ Here you call `handoff_to_next_agent` and write nothing at all."""
 AGENT: Final = AgentSpec(
     name="advisor",
     role="first consultation",
-    prompt=phone_prompt(_TASK),
-    greeting="""\
-Thanks for waiting, {name}, I'm the virtual advisor at Acme. What would you like to go over about {topic}?
-Thanks for waiting, {name}, I'm the virtual advisor at Acme. What would you like to talk through today?
-Thanks for waiting, I'm the virtual advisor at Acme. What would you like to go over about {topic}?
-Thanks for waiting, I'm the virtual advisor at Acme. What would you like to talk through today?
+    prompt=company_prompt(_TASK),
+    greeting=f"""\
+Thanks for waiting, {{name}}, I'm the virtual advisor at {COMPANY}. What would you like to go over about {{topic}}?
+Thanks for waiting, {{name}}, I'm the virtual advisor at {COMPANY}. What would you like to talk through today?
+Thanks for waiting, I'm the virtual advisor at {COMPANY}. What would you like to go over about {{topic}}?
+Thanks for waiting, I'm the virtual advisor at {COMPANY}. What would you like to talk through today?
 """,
     voice="aura-2-thalia-en",
     functions=(handoff_to_next_agent("closer", when="the customer agreed to a formal consultation"), END_CONVERSATION),

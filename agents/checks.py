@@ -13,7 +13,7 @@ from agents.arguments import SchemaRefused
 from agents.brief import BRIEF_NAMES, largest_brief
 from agents.functions import FunctionSpec
 from agents.quoting import word_set
-from agents.spec import PROMPT_LIMIT, AgentSpec, blanks_of
+from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentSpec, blanks_of
 from protocol.fields import JSON
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -42,7 +42,9 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
         if not _NAME.fullmatch(name) or name in BRIEF_NAMES:
             yield "brief_entries", f"{name!r} must be a lower-case word, and no entry that every Brief has"
     yield from _prompt(agent)
-    yield from _greeting(agent.greeting)
+    yield from _greeting("greeting", agent.greeting)
+    if agent.inbound_greeting:
+        yield from _greeting("inbound_greeting", agent.inbound_greeting)
     yield from _edges(agent, names)
     yield from _functions(agent)
     for function in agent.functions:
@@ -53,22 +55,23 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
 def _prompt(agent: AgentSpec) -> Found:
     if not agent.prompt.strip():
         yield "prompt", "is empty"
-    length = len(agent.prompt_with(largest_brief(tuple(agent.brief_entries))))
+    brief = largest_brief(tuple(agent.brief_entries))
+    length = max(len(agent.prompt_with(brief, direction)) for direction in (INBOUND, OUTBOUND))
     if length > PROMPT_LIMIT:
         cut = f"Deepgram cuts what is over {PROMPT_LIMIT}: shorten it by {length - PROMPT_LIMIT}"
         yield "prompt", f"is {len(agent.prompt)} characters, with the largest Brief {length}; {cut}"
 
 
-def _greeting(greeting: str) -> Found:
+def _greeting(field: str, greeting: str) -> Found:
     try:
         lines = [blanks_of(line) for line in greeting.splitlines() if line.strip()]
     except ValueError as error:
-        yield "greeting", f"cannot be read: {error}"
+        yield field, f"cannot be read: {error}"
         return
     for blank in {blank for line in lines for blank in line} - _BLANKS:
-        yield "greeting", f"{{{blank}}} is not a blank; there are {', '.join(sorted(_BLANKS))}"
+        yield field, f"{{{blank}}} is not a blank; there are {', '.join(sorted(_BLANKS))}"
     if not lines or lines[-1]:
-        yield "greeting", "needs a last line without blanks, for a customer of whom nothing is known"
+        yield field, "needs a last line without blanks, for a customer of whom nothing is known"
 
 
 def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:

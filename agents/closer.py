@@ -2,12 +2,12 @@
 
 from typing import Final
 
+from agents.company import COMPANY, company_prompt
 from agents.functions import END_CONVERSATION, RECORD_SATISFACTION, SCHEDULE_FOLLOWUP
-from agents.phone import phone_prompt
 from agents.spec import AgentSpec
 
-_TASK: Final = """\
-You are a virtual assistant at Acme Financial Services who takes care of next steps. The customer has just
+_TASK: Final = f"""\
+You are a virtual assistant at {COMPANY} who takes care of next steps. The customer has just
 finished talking with the advisor and was passed to you. You are friendly and brisk: they have been on the phone
 for a while, and you want them off it, happily, within a minute or two.
 
@@ -68,7 +68,7 @@ That turn also calls `end_conversation` with task_complete."""
 AGENT: Final = AgentSpec(
     name="closer",
     role="next steps and feedback",
-    prompt=phone_prompt(_TASK),
+    prompt=company_prompt(_TASK),
     greeting="""\
 Thanks for talking to our advisor about {topic}, {name}. Shall we find a time next week for your consultation?
 Thanks for talking to our advisor, {name}. Shall we find a time next week for your consultation?

@@ -21,7 +21,9 @@ from protocol.phone_numbers import is_phone_number
 
 __all__ = [
     "END_CONVERSATION",
+    "GOODBYES",
     "JSON",
+    "PASSING_ON",
     "RECORD_SATISFACTION",
     "SCHEDULE_FOLLOWUP",
     "Answer",
@@ -41,6 +43,19 @@ __all__ = [
     "no_handler",
     "transfer_to_human",
 ]
+
+
+PASSING_ON: Final = (
+    *("put you through", "putting you through", "connect you", "connecting you", "transfer you", "transferring you"),
+    *("hand you over", "handing you over", "pass you on", "passing you on", "pass you over", "patch you through"),
+    *("bring them in", "bring in our", "bring in an", "bring in the", "get them on the line"),
+)
+"""How an agent says that somebody else is about to have the caller."""
+GOODBYES: Final = (
+    *("goodbye", "good bye", "bye", "have a good day", "have a great day", "have a nice day", "end the call"),
+    *("have a good evening", "have a good one", "hang up now", "ending the call"),
+)
+"""How an agent says that the call is over."""
 
 
 @attrs.frozen
@@ -123,7 +138,8 @@ class FunctionSpec:
 
     `strict` refuses arguments that the class does not have, instead of leaving them out: by default what cannot be
     taken back (`defer_until_eot`) is strict. A function that ends the call or hands it on is not: it is done even if
-    its words are odd.
+    its words are odd. `announced_by` are phrases by which an agent tells the caller that it is about to do this
+    (`agents/announcing.py`): said without a call of the function, they do nothing.
     """
 
     name: str
@@ -135,6 +151,7 @@ class FunctionSpec:
     leads_to: str = attrs.field(default="", kw_only=True)
     ends_call: bool = attrs.field(default=False, kw_only=True)
     human: str | None = attrs.field(default=None, kw_only=True)
+    announced_by: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     strict: bool = attrs.field(
         default=attrs.Factory(lambda spec: spec.defer_until_eot and spec.acts, takes_self=True), kw_only=True
     )
@@ -230,6 +247,7 @@ def handoff_to_next_agent(to: str, *, name: str = "handoff_to_next_agent", when:
         handler=hand_off,
         defer_until_eot=True,
         leads_to=to,
+        announced_by=PASSING_ON,
     )
 
 
@@ -256,6 +274,7 @@ def transfer_to_human(number: str = "", *, name: str = "transfer_to_human", when
         handler=transfer,
         defer_until_eot=True,
         human=number,
+        announced_by=PASSING_ON,
     )
 
 
@@ -295,6 +314,7 @@ END_CONVERSATION: Final = FunctionSpec(
     handler=_end,
     defer_until_eot=True,
     ends_call=True,
+    announced_by=GOODBYES,
 )
 
 SCHEDULE_FOLLOWUP: Final = FunctionSpec(
@@ -305,6 +325,7 @@ SCHEDULE_FOLLOWUP: Final = FunctionSpec(
     arguments=FollowupArguments,
     handler=_note_followup,
     defer_until_eot=True,
+    announced_by=("put you down for", "noted", "note that down", "made a note", "write that down", "pencil you in"),
 )
 
 RECORD_SATISFACTION: Final = FunctionSpec(
@@ -314,4 +335,5 @@ RECORD_SATISFACTION: Final = FunctionSpec(
     arguments=SatisfactionArguments,
     handler=_note_satisfaction,
     strict=True,
+    announced_by=("noted your rating", "recorded your rating", "note your rating", "record your rating"),
 )

@@ -217,6 +217,16 @@ async def a_call(
         nursery.cancel_scope.cancel(reason="end of the test")
 
 
+@pytest.mark.parametrize(
+    ("direction", "says"), [("inbound", "The customer called us."), ("outbound", "We called the customer.")]
+)
+async def test_an_agent_is_told_who_has_called_whom(direction: str, says: str, autojump_clock: MockClock) -> None:
+    async with a_call(plan=attrs.evolve(PLAN, direction=direction)) as scene:
+        far = await scene.service.seat()
+
+        assert says in str(far.settings)
+
+
 # The agents end it
 
 

@@ -25,6 +25,16 @@ def agent_of(settings: Settings) -> AgentSettings:
     return settings.agent
 
 
+@pytest.mark.parametrize(
+    ("direction", "says"), [("inbound", "Thanks for calling"), ("outbound", "You asked us to call")]
+)
+def test_an_agent_is_told_and_says_who_has_called_whom(direction: str, says: str) -> None:
+    agent = agent_of(SettingsForm("CA1", direction=direction).fresh(QUALIFIER, None))
+
+    assert says in (agent.greeting or "")
+    assert agent.think[0].prompt == QUALIFIER.prompt_with(None, direction)
+
+
 def test_a_fresh_agent_greets_with_what_it_knows_and_remembers_nothing() -> None:
     agent = agent_of(FORM.fresh(ADVISOR, BRIEF))
 

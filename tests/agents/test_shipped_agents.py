@@ -1,16 +1,28 @@
 """What the shipped prompts must keep, whoever rewrites them."""
 
 import re
+from pathlib import Path
 
+import attrs
 import pytest
 
+from agents import phone
 from agents.brief import Brief
+from agents.company import COMPANY, RULES
 from agents.phone import PHONE_MANNERS
 from agents.roster import default_roster
 from agents.spec import AgentSpec
 from protocol.deepgram import build_settings, decode_client, encode_client, listen_with, speak_with, think_with
 
-AGENTS = list(default_roster().agents.values())
+LOADED = list(default_roster().agents.values())
+AGENTS = [
+    *LOADED,
+    *(
+        attrs.evolve(agent, name=f"{agent.name}, inbound", prompt=agent.inbound_prompt, greeting=agent.inbound_greeting)
+        for agent in LOADED
+        if agent.inbound_prompt
+    ),
+]
 every_agent = pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
 
 
@@ -53,7 +65,36 @@ def test_a_greeting_uses_the_brief(agent: AgentSpec) -> None:
     greeting = agent.greeting_with(Brief(name="John Smith", need="Retirement planning"))
 
     assert "John" in greeting
-    assert "retirement planning" in greeting
+    assert "retirement planning" in greeting or agent.name.endswith("inbound")
+
+
+def test_whoever_calls_in_is_thanked_and_never_told_that_they_asked_for_a_call() -> None:
+    first = default_roster().agents["qualifier"]
+    greeting = f"Thanks for calling {COMPANY}, it's Alex, the virtual assistant. What can I do for you?"
+
+    assert first.greeting_with(None, "inbound") == greeting
+    for brief in (None, Brief(name="John Smith", need="a loan"), Brief(need="a loan")):
+        assert "You asked us" not in first.greeting_with(brief, "inbound")
+        assert "You asked us" in first.greeting_with(brief, "outbound")
+    assert "you are interrupting their day" not in first.prompt_with(None, "inbound")
+    assert "answers the phone" not in first.prompt_with(None, "outbound")
+
+
+def test_the_manners_know_no_company_and_the_shipped_agents_know_its_rules() -> None:
+    assert not re.search(r"account|card|price|return|financ|appointment|Acme", PHONE_MANNERS)
+    assert not [agent.name for agent in AGENTS if RULES not in agent.prompt]
+
+
+def test_the_name_of_the_company_stands_in_one_place() -> None:
+    folder = Path(phone.__file__).parent
+    named = [path.name for path in folder.glob("*.py") if "Acme" in path.read_text(encoding="utf-8")]
+
+    assert named == ["company.py"]
+
+
+@every_agent
+def test_every_function_says_how_it_is_announced(agent: AgentSpec) -> None:
+    assert not [function.name for function in agent.functions if not function.announced_by]
 
 
 def test_what_an_agent_says_for_example_is_sayable() -> None:

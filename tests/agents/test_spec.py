@@ -45,6 +45,43 @@ def test_the_prompt_ends_with_the_brief_marked_as_information() -> None:
     )
 
 
+BOTH = attrs.evolve(
+    SPEC, inbound_prompt="You answer.", inbound_greeting="Thanks for calling, {name}.\nThanks for calling."
+)
+
+
+@pytest.mark.parametrize(
+    ("direction", "prompt", "greeting"),
+    [
+        ("outbound", "You help.", "Hi Ada, how can I help?"),
+        ("", "You help.", "Hi Ada, how can I help?"),
+        ("inbound", "You answer.", "Thanks for calling, Ada."),
+    ],
+)
+def test_each_direction_has_its_own_words(direction: str, prompt: str, greeting: str) -> None:
+    brief = Brief(name="Ada")
+
+    assert BOTH.prompt_with(brief, direction).startswith(prompt)
+    assert BOTH.greeting_with(brief, direction) == greeting
+
+
+@pytest.mark.parametrize(
+    ("direction", "says"),
+    [("inbound", "The customer called us."), ("outbound", "We called the customer."), ("", "")],
+)
+def test_every_prompt_says_who_has_called_whom(direction: str, says: str) -> None:
+    prompt = SPEC.prompt_with(None, direction)
+
+    assert says in prompt
+    assert prompt.count("## This call") == bool(says)
+    assert SPEC.greeting_with(None, direction) == SPEC.greeting_with(None)
+
+
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
+def test_a_person_who_can_be_reached_is_known_in_both_directions(direction: str) -> None:
+    assert "`transfer_to_human`" in BOTH.with_human().prompt_with(None, direction)
+
+
 def test_without_a_brief_the_prompt_says_that_nothing_is_known() -> None:
     assert "- Nothing is known yet." in SPEC.prompt_with(None)
 

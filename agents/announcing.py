@@ -1,0 +1,37 @@
+"""Finds the functions that an agent has announced to the caller.
+
+A model may say "I'll put you through" and call nothing: words alone do nothing. `announced` reads what an agent has
+said and finds the functions whose phrases (`FunctionSpec.announced_by`) stand in it. An offer, a question, a condition
+and a refusal announce nothing. Pure functions; whoever reminds the model is in `actors/`.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from agents.functions import FunctionSpec
+from agents.quoting import word_set
+from agents.unknown import plain_words
+
+_SENTENCE: Final = re.compile(r"[^.?!;]+[.?!;]*")
+_NO_ANNOUNCEMENT: Final = word_set(
+    "if could can would should shall may might cant cannot couldnt wouldnt wont not never unless whether before until "
+    "like unable unfortunately didnt dont"
+)
+
+
+def announced(text: str, functions: Iterable[FunctionSpec]) -> tuple[FunctionSpec, ...]:
+    """Return the functions that these words of an agent announce, in the order of `functions`."""
+    sentences = [plain_words(sentence) for sentence in _SENTENCE.findall(text) if not sentence.rstrip().endswith("?")]
+    said = [words for words in sentences if _NO_ANNOUNCEMENT.isdisjoint(words)]
+    return tuple(
+        function
+        for function in functions
+        if any(_stands_in(plain_words(phrase), words) for phrase in function.announced_by for words in said)
+    )
+
+
+def _stands_in(phrase: Sequence[str], words: Sequence[str]) -> bool:
+    length = len(phrase)
+    starts = range(len(words) - length + 1) if length else range(0)
+    return any(list(words[start : start + length]) == list(phrase) for start in starts)

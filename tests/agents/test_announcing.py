@@ -1,0 +1,84 @@
+"""What an agent has told the caller it is about to do."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.announcing import announced
+from agents.functions import (
+    END_CONVERSATION,
+    RECORD_SATISFACTION,
+    SCHEDULE_FOLLOWUP,
+    FunctionSpec,
+    handoff_to_next_agent,
+    transfer_to_human,
+)
+
+HANDOFF = handoff_to_next_agent("advisor")
+FUNCTIONS = (HANDOFF, END_CONVERSATION, SCHEDULE_FOLLOWUP, RECORD_SATISFACTION)
+
+
+def names(text: str, functions: tuple[FunctionSpec, ...] = FUNCTIONS) -> list[str]:
+    return [function.name for function in announced(text, functions)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Great, I'll put you through to our advisor now.",
+        "Transferring you now!",
+        "One moment. I’m connecting you with the advisor.",
+        "Let me HAND YOU OVER to a colleague.",
+        "Lovely; I will transfer you.",
+    ],
+)
+def test_putting_somebody_through_is_announced(text: str) -> None:
+    assert names(text) == ["handoff_to_next_agent"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Thanks for your time today, and goodbye.", "end_conversation"),
+        ("Have a great day!", "end_conversation"),
+        ("Good-bye, John.", "end_conversation"),
+        ("I've put you down for Wednesday afternoon.", "schedule_followup"),
+        ("I've noted your rating, thank you.", "record_satisfaction"),
+    ],
+)
+def test_an_end_and_a_note_are_announced(text: str, name: str) -> None:
+    assert name in names(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Shall I put you through?",
+        "Would you like me to connect you with an advisor?",
+        "I can put you through if you like.",
+        "I'm sorry, I can't transfer you right now.",
+        "I will not put you through before you say so.",
+        "Our advisor could talk to you right now.",
+        "We help people put money aside.",
+        "The connection is poor.",
+        "Standby flights are cheaper.",
+    ],
+)
+def test_an_offer_a_question_and_a_refusal_announce_nothing(text: str) -> None:
+    assert names(text) == []
+
+
+def test_only_functions_that_the_agent_has_are_announced() -> None:
+    assert names("I'll put you through.", (END_CONVERSATION,)) == []
+
+
+def test_what_may_mean_either_of_two_functions_means_both() -> None:
+    both = (HANDOFF, transfer_to_human())
+
+    assert names("I'll put you through.", both) == ["handoff_to_next_agent", "transfer_to_human"]
+
+
+@given(st.text())
+def test_no_words_can_break_it(text: str) -> None:
+    assert set(names(text)) <= {function.name for function in FUNCTIONS}
