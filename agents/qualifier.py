@@ -121,7 +121,5 @@ Thanks for calling {COMPANY}, it's Alex, the virtual assistant. What can I do fo
     hands_to=("advisor",),
     briefing="who the customer is, why they asked to be contacted, and what they said on earlier calls.",
     offers_human=True,
-    introduction=(
-        "It's Alex, the virtual assistant at Acme Financial Services, calling because you asked us to get in touch."
-    ),
+    introduction=(f"It's Alex, the virtual assistant at {COMPANY}, calling because you asked us to get in touch."),
 )
