@@ -87,13 +87,20 @@ def members(group: int) -> list[int]:
 
 @pytest.fixture
 def server_environ(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Start the three simulators; give the settings that lead to them."""
+    """Start the three simulators with the short scenario; give the settings that lead to them."""
+    with simulators_of(str(SCENARIO), tmp_path) as environ:
+        yield environ
+
+
+@contextmanager
+def simulators_of(scenario: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Run the three simulators; give the settings that lead to them."""
     with ExitStack() as processes:
         ports = {}
         started = []
         for service in ("deepgram", "twilio", "groq"):
             log = tmp_path / f"{service}.log"
-            command = ("switchboard", "simulate", service, "--port", "0", "--scenario", str(SCENARIO))
+            command = ("switchboard", "simulate", service, "--port", "0", "--scenario", scenario)
             started.append((service, processes.enter_context(running(*command, environ={}, log=log)), log))
         for service, process, log in started:
             ports[service] = wait_for(log, r"//127\.0\.0\.1:(\d+)", process)[1]
