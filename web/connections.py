@@ -2,8 +2,8 @@
 
 A connection counts from its accept to its close, or until it has become a call's media stream: `Slots` limits those.
 Where there are too many, in all or from one address, the oldest leaves of those that wait for their peer to send a
-request, or the rest of one. So a new connection is nearly always served, and a request that is whole is never cut. Only
-when none waits is the new one closed at once.
+request, or the rest of one; those of strangers before those on which a credential has been shown. So a new connection
+is nearly always served, and a request that is whole is never cut. Only when none waits is the new one closed at once.
 
 Behind a proxy all connections come from the proxy's address. They give way to one another there, too; that is why an
 address may have half of all, and no address is exempt.
@@ -22,6 +22,7 @@ from typing import Protocol
 
 import attrs
 import structlog
+from hypercorn.typing import WWWScope
 
 MOST = 1000
 """More connections than this help nobody: a worker answers a webhook in milliseconds."""
@@ -51,12 +52,28 @@ def room_beside(calls: int, descriptors: int | None) -> int:
     return min(MOST, max(descriptors // 4, descriptors - RESERVED - calls * PER_CALL))
 
 
+VOUCHER = "switchboard.voucher"
+"""The ASGI extension by which an application says of a connection that a credential was shown: `{"vouch": say so}`."""
+
+
+def vouch(scope: WWWScope) -> None:
+    """Say that a request has shown a credential: its connection is no stranger's."""
+    voucher = (scope.get("extensions") or {}).get(VOUCHER)  # ASGI does not require them
+    if voucher is not None:
+        voucher["vouch"]()
+
+
 class Connection(Protocol):
     """A connection that can be told to leave."""
 
     @property
     def waits(self) -> bool:
         """Whether only its peer can move it on."""
+        ...
+
+    @property
+    def vouched(self) -> bool:
+        """Whether a request on it has shown a credential."""
         ...
 
     def leave(self) -> None:
@@ -107,11 +124,12 @@ class Connections:
         return len(self._open) < self.most or self._displace(list(self._open))
 
     def _displace(self, connections: list[Connection]) -> bool:
-        """Have the first of these that waits leave; False if none does."""
+        """Have the first of these leave that waits, strangers before others; False if none waits."""
         self._tell()
-        leaves = next((connection for connection in connections if connection.waits), None)
-        if leaves is None:
+        waiting = [connection for connection in connections if connection.waits]
+        if not waiting:
             return False
+        leaves = next((connection for connection in waiting if not connection.vouched), waiting[0])
         self.release(leaves)
         leaves.leave()
         return True

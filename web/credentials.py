@@ -14,6 +14,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from settings import is_loopback
+from web.connections import vouch
 from web.office import Office
 from web.problems import problem
 
@@ -60,6 +61,7 @@ class Credentials:
                 return None
             refusal = problem(401, "without an API_TOKEN, only this machine is served", fix="Set API_TOKEN.")
         elif scheme.lower() == "bearer" and is_token(given.strip(), expected):
+            vouch(request.scope)
             return None
         else:
             refusal = problem(401, "the API token is missing or wrong", fix="Send Authorization: Bearer <API_TOKEN>.")

@@ -22,6 +22,7 @@ from typing import cast
 
 import h11
 import hypercorn.trio.run
+import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed
@@ -39,15 +40,18 @@ from hypercorn.typing import (
     WebsocketAcceptEvent,
 )
 
+from actors.supervision import Crashed, guard
 from protocol.frames import FrameReader
 from web.asgi_events import CARRIER
-from web.connections import Connections, count_accept_errors
+from web.connections import VOUCHER, Connections, count_accept_errors
 from web.frame_stream import FrameStream
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """Twilio's frames are about 400 bytes. hypercorn's own limit, unless it is told another, is 16 MB."""
 CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
+
+_log = structlog.stdlib.get_logger()
 
 
 class NoTimer(TrioSingleTask):
@@ -81,6 +85,7 @@ class PullServer(TCPServer):
         self.idle_task = NoTimer()
         self._application = app
         self._applications = 0
+        self.vouched = False
         self._connections = connections or Connections()
         self._whole, self._reader, self._watch = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
         self._reads = False
@@ -91,7 +96,9 @@ class PullServer(TCPServer):
         """Serve the connection, if there is room for it."""
         with self._connections.hold(self, self._peer()) as is_room, self._whole:
             if is_room:
-                await super().run()
+                ended = await guard(super().run)
+                if isinstance(ended, Crashed):  # hypercorn would end the server, and every call with it
+                    _log.error("connection_crashed", error=ended.reason)
 
     def _peer(self) -> str:
         """Return the peer's address; nothing for one that has none, or is gone already."""
@@ -126,6 +133,8 @@ class PullServer(TCPServer):
     ) -> None:
         """Be the application to hypercorn: the application, with an offer to those that know what to do with it."""
         over = trio.Event()
+        if scope["type"] != "lifespan":
+            scope["extensions"][VOUCHER] = {"vouch": self._vouch}
         if scope["type"] == "websocket" and scope["http_version"] == "1.1":
             scope["extensions"][CARRIER] = {"accept": partial(self._accept, send, over)}
         self._applications += 1
@@ -137,6 +146,9 @@ class PullServer(TCPServer):
             self._applications -= 1
             if not self._applications:
                 self._reader.deadline = self._closing_time()
+
+    def _vouch(self) -> None:
+        self.vouched = True
 
     def _closing_time(self) -> float:
         return trio.current_time() + self.config.keep_alive_timeout
@@ -189,10 +201,12 @@ class PullServer(TCPServer):
     async def _close(self) -> None:
         """Close, though whoever asks is cancelled: a framework is, that has answered before it has read all.
 
-        hypercorn's own stops at its first checkpoint then, and leaves the connection open until the peer closes it.
+        hypercorn's own stops at its first checkpoint then, and leaves the connection open until the peer closes it. Nor
+        does it wait for a task that is writing, whose error would end the server.
         """
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
-            await super()._close()
+            async with self.send_lock:
+                await super()._close()
         await trio.aclose_forcefully(self.stream)
 
 

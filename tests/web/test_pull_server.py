@@ -9,8 +9,19 @@ from typing import cast
 import pytest
 import trio
 from hypercorn.config import Config
+from hypercorn.events import Event, RawData
 from hypercorn.trio import serve
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Framework, Scope
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ConnectionState,
+    Framework,
+    Scope,
+)
+from structlog.testing import capture_logs
+from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
@@ -304,6 +315,62 @@ async def test_idle_connections_do_not_hold_a_server_that_closes(monkeypatch: py
             closing_at = trio.current_time()
 
         assert trio.current_time() - closing_at < 0.09  # hypercorn cuts what is left after 0.1 s
+
+
+async def test_a_connection_that_crashes_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tasks that write at once are the crash that has been seen: hypercorn's server ended with it."""
+
+    async def crash(self: PullServer, event: Event) -> None:
+        raise trio.BusyResourceError("another task is currently sending data on this SocketStream")
+
+    with capture_logs() as logs:
+        async with serving(echo, monkeypatch) as port, dial(port) as call:
+            monkeypatch.setattr(PullServer, "protocol_send", crash)
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(b"no request\r\n\r\n")
+                assert await is_closed(stream)
+            await call.send_message("still here")
+
+            assert await call.get_message() == "still here"
+    assert [line["event"] for line in logs] == ["connection_crashed"]
+
+
+class SlowStream(trio.abc.HalfCloseableStream):
+    """A stream that notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.done = list[str]()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.done.append("send begins")
+        await trio.sleep(1)
+        self.done.append("send ends")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return await trio.sleep_forever()
+
+    async def send_eof(self) -> None:
+        self.done.append("eof")
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        self.done.append("close")
+        await trio.lowlevel.checkpoint()
+
+
+async def test_a_connection_is_not_closed_under_a_task_that_writes(autojump_clock: MockClock) -> None:
+    stream = SlowStream()
+    as_theirs = cast("trio.SSLStream[trio.SocketStream]", stream)
+    server = PullServer(cast("AppWrapper", None), Config(), WorkerContext(None), ConnectionState({}), as_theirs)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.protocol_send, RawData(b"an answer"))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(server._close)
+
+    assert stream.done[:3] == ["send begins", "send ends", "eof"]
 
 
 async def upgraded(port: int, headers: bytes = b"", refusing: bytes = b"never") -> trio.SocketStream:
