@@ -75,9 +75,10 @@ async def test_a_crowd_keeps_no_call_from_its_end(
             held = descriptors()
             call = await line.call_out()
             record = await line.record_of(call)
-        await trio.sleep(5)
+        with trio.fail_after(60):
+            while descriptors() > before + 5:  # noqa: ASYNC110 - the system is asked
+                await trio.sleep(1)
 
-        assert descriptors() <= before + 5
     assert record.outcome == "completed"
     assert [turn.text for turn in record.transcript if turn.speaker == "caller"] == ["No, thank you."]
     assert held - before <= 120 + 40
