@@ -172,15 +172,12 @@ class FullListener(trio.abc.Listener[trio.abc.Stream]):
 
 
 async def test_errors_of_accept_are_told_once_a_minute_with_their_count(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """trio tries again every 0.1 s, and logs each with its stack."""
-    logger = logging.getLogger("trio.serve_listeners")
-    errors = AcceptErrors(now=trio.current_time)
-    logger.addFilter(errors)
+    monkeypatch.setattr(logging.getLogger("trio.serve_listeners"), "filters", [AcceptErrors(now=trio.current_time)])
     with capture_logs() as logs, trio.move_on_after(200):
         await trio.serve_listeners(trio.aclose_forcefully, [FullListener(1000)])
-    logger.removeFilter(errors)
 
     assert [line["event"] for line in logs] == 2 * ["accept_failed"]
     assert logs[0]["times"] == 1
@@ -191,6 +188,7 @@ async def test_errors_of_accept_are_told_once_a_minute_with_their_count(
 
 def test_every_server_of_ours_counts_its_errors_of_accept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", None)
+    monkeypatch.setattr(logging.getLogger("trio.serve_listeners"), "filters", [])
     install()
     install()
 
