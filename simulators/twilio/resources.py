@@ -35,7 +35,6 @@ def render_call(call: SimulatedCall) -> dict[str, JSON]:
     uri = f"/2010-04-01/Accounts/{account}/Calls/{call.sid}"
     return {
         "account_sid": account,
-        "annotation": None,
         "answered_by": call.answered_by or None,
         "api_version": "2010-04-01",
         "caller_name": None,
@@ -82,9 +81,6 @@ def render_number(number: str, account: str, voice_url: str, since: datetime) ->
         "phone_number": number,
         "sid": sid,
         "status": "in-use",
-        "subresource_uris": {
-            "assigned_add_ons": f"/2010-04-01/Accounts/{account}/IncomingPhoneNumbers/{sid}/AssignedAddOns.json"
-        },
         "type": "local",
         "uri": f"/2010-04-01/Accounts/{account}/IncomingPhoneNumbers/{sid}.json",
         "voice_caller_id_lookup": False,

@@ -1,7 +1,8 @@
 """What the official specs say about a message: every difference, with extra keys as differences.
 
 An `Oracle` is a set of JSON schemas: the official SDK's models, or an official spec of `../shared/reference/specs`.
-Every object that names its keys is closed, and of a `oneOf` the branch that fits best is meant. A difference is a
+Every object that names its keys is closed, and of a `oneOf` any branch will do (a recogniser without a version is two
+of them), or else the one that fits best is meant. A difference is a
 value, so that the known ones can stand in a table (`differences.py`).
 """
 
@@ -70,7 +71,7 @@ def _closed(schema: object) -> Any:  # noqa: ANN401 -- a JSON schema is any JSON
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    closed = {key: _closed(value) for key, value in schema.items()}
+    closed = {"anyOf" if key == "oneOf" else key: _closed(value) for key, value in schema.items()}
     if isinstance(closed.get("properties"), dict) and closed["properties"] and "type" in closed:
         closed["additionalProperties"] = False
     if closed.pop("nullable", False):

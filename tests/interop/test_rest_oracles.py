@@ -1,0 +1,106 @@
+"""Every REST request that we send, and every answer of a simulator, is what the published OpenAPI documents know."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import product
+
+import httpx
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.clips import ClipBook
+from simulators.deepgram import SpeakSimulator
+from simulators.deepgram.models import MODELS_PATH, listed_models
+from simulators.twilio import TwilioKnobs, TwilioSimulator
+from tests.interop.differences import KNOWN
+from tests.interop.oracle import SPECS, Difference, Source
+from tests.interop.rest import Recorder, RestOracle
+from tests.simulators.twilio.far_end import ACCOUNT, ORIGIN, STREAM, TOKEN, FarEnd, greet_and_listen, plot
+from web.clips import Studio, fetch_clips
+from web.telephony import CallOptions, TwilioLine, twilio_client
+
+pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason="the official specs are not beside the repository")
+
+OURS, LEAD = "+15550009999", "+15551230000"
+REDIRECTED = "<Response><Say>One moment.</Say></Response>"
+
+
+def known_of(source: Source) -> set[Difference]:
+    return {difference for difference in KNOWN if difference.source == source}
+
+
+def found_by(oracle: RestOracle, recorder: Recorder) -> set[Difference]:
+    return {difference for exchange in recorder.kept for difference in oracle.differences(*exchange)}
+
+
+@asynccontextmanager
+async def twilio() -> AsyncIterator[tuple[TwilioSimulator, Recorder, httpx.AsyncClient]]:
+    far = FarEnd({"/twilio/voice": STREAM, "/after": "<Response/>"}, greet_and_listen)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(far)) as webhooks, trio.open_nursery() as nursery:
+        knobs = TwilioKnobs(owned_numbers=frozenset({OURS, "+442071838750"}), voice_url=f"{ORIGIN}/twilio/voice")
+        simulator = TwilioSimulator(plot(), webhooks, ACCOUNT, TOKEN, knobs, dial=far.dial)
+        recorder = Recorder(httpx.ASGITransport(simulator))
+        await nursery.start(simulator.run)
+        async with httpx.AsyncClient(transport=recorder) as http:
+            yield simulator, recorder, http
+        nursery.cancel_scope.cancel(reason="test over")
+
+
+async def test_twilios_openapi_knows_every_request_and_answer(autojump_clock: MockClock) -> None:
+    async with twilio() as (simulator, recorder, http):
+        client = twilio_client(ACCOUNT, TOKEN, "http://api.twilio.invalid", http)
+        line = TwilioLine(OURS, ORIGIN, client)
+        for detects, limit, records in product((False, True), (None, 600), (False, True)):
+            sid = await line.place_call(LEAD, "order-1", CallOptions(detects, limit, records))
+            for _ in range(3):  # queued, ringing, in progress
+                await line.status_of(sid)
+                await trio.sleep(1.0)
+            await line.calls_to(LEAD, datetime(2026, 11, 22, tzinfo=UTC))
+            await line.redirect(sid, REDIRECTED)
+            await line.hang_up(sid)
+            await simulator.calls[sid].wait_over()
+            await line.status_of(sid)
+        await client.calls.list_async(
+            to=LEAD, start_time_after=datetime(2026, 11, 22, tzinfo=UTC), page_size=2, limit=3
+        )
+        await client.incoming_phone_numbers.list_async(phone_number=OURS, limit=1)
+        await client.incoming_phone_numbers.list_async()
+
+    assert {response.status_code for _, response in recorder.kept} == {200, 201}
+    assert found_by(RestOracle.of("twilio", "twilio-calls-numbers.json"), recorder) == known_of("twilio")
+
+
+async def test_deepgrams_openapi_knows_every_request_and_answer(autojump_clock: MockClock) -> None:
+    recorder = Recorder(httpx.ASGITransport(SpeakSimulator()))
+    async with httpx.AsyncClient(transport=recorder) as http:
+        for speed, opts_out in product((None, 1.2), (False, True)):
+            studio = Studio("https://api.deepgram.invalid/v1/speak", "any", http, speed, opts_out)
+            await fetch_clips(ClipBook(), ["aura-2-mars-en", "flux-kit-en"], "One moment, please.", studio)
+    listed = httpx.Response(200, json={"models": listed_models(())})
+    recorder.kept.append((httpx.Request("GET", f"https://agent.deepgram.invalid{MODELS_PATH}"), listed))
+
+    assert [response.status_code for _, response in recorder.kept] == [200] * 9
+    assert found_by(RestOracle.of("openapi", "deepgram-openapi.yml"), recorder) == known_of("openapi")
+
+
+@pytest.mark.parametrize(
+    ("form", "place", "problem"),
+    [
+        ("To=%2B1&From=%2B2&Urls=x", "Urls", "extra"),
+        ("From=%2B2", "To", "missing"),
+        ("To=%2B1&From=%2B2&Timeout=soon", "Timeout", "type"),
+        ("To=%2B1&From=%2B2&Record=True", "Record", "type"),
+        ("To=%2B1&From=%2B2&Method=FETCH", "Method", "FETCH is not listed"),
+    ],
+)
+def test_a_request_that_twilio_does_not_know_is_a_difference(form: str, place: str, problem: str) -> None:
+    oracle = RestOracle.of("twilio", "twilio-calls-numbers.json")
+    url = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Calls.json"
+    sent = httpx.Request("POST", url, content=form.encode())
+
+    found = oracle.differences(sent, httpx.Response(400, content=orjson.dumps({})))
+
+    assert Difference("twilio", "POST /Calls.json form", place, problem) in found
