@@ -7,6 +7,7 @@ for what it finds. Those of Twilio's side are in `web/twilio_checks.py`.
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
 from urllib.parse import urlsplit
@@ -220,10 +221,20 @@ async def _within(subject: str, check: Callable[[], Awaitable[Finding]]) -> Find
     return Finding(subject, well=False, says=f"no answer within {CHECK_SECONDS:g} s", fix="Check the network.")
 
 
-def first_settings(settings: Settings) -> deepgram.Settings:
+async def check_session(connect: Connect, settings: Settings, http: httpx.AsyncClient) -> Finding:
+    """Open a session as a call would: with the models that are wanted and offered."""
+    offered = Offered()
+    with suppress(NotTold):  # which `check_think_models` tells
+        offered.think = await ask_think_models(settings, http)
+    return await check_deepgram(connect, first_settings(settings, offered))
+
+
+def first_settings(settings: Settings, offered: Offered | None = None) -> deepgram.Settings:
     """Return what a session of the first agent is opened with."""
     roster = roster_of(settings)
-    return SettingsForm("check", VoiceAgentOptions(options_of(settings))).fresh(roster.agents[roster.first], None)
+    return SettingsForm("check", VoiceAgentOptions(options_of(settings), offered or Offered())).fresh(
+        roster.agents[roster.first], None
+    )
 
 
 async def check_everything(settings: Settings) -> Sequence[Finding]:
@@ -238,7 +249,7 @@ async def check_everything(settings: Settings) -> Sequence[Finding]:
     connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
     async with httpx.AsyncClient(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
         client = twilio_client(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http)
-        nursery.start_soon(note, "Deepgram", partial(check_deepgram, connect, first_settings(settings)))
+        nursery.start_soon(note, "Deepgram", partial(check_session, connect, settings, http))
         nursery.start_soon(note, "Think models", partial(check_think_models, settings, http))
         nursery.start_soon(note, "Fillers", partial(check_fillers, settings, http))
         nursery.start_soon(note, "Records", partial(check_records, settings))

@@ -1,6 +1,6 @@
 """What the services offer: asks Deepgram and the API that writes Briefs for their LLMs, and says which are missing.
 
-`keep_asking` runs beside the calls: it asks when the server starts and every hour after that, tells once what is
+`keep_asking` runs beside the calls: it asks when the server starts and every ten minutes after that, tells once what is
 missing and what is used instead, and lets the Settings of the next sessions and the next Briefs know. It keeps nobody
 waiting: until a service has answered, every model that is wanted counts as offered. `switchboard check` asks the same.
 Shapes: https://developers.deepgram.com/reference/voice-agent/think-models, https://platform.openai.com/docs/api-reference/models
@@ -23,8 +23,8 @@ from settings import Settings
 from web.agent_options import options_of
 from web.brief_client import BriefClient
 
-FIRST_PAUSE, LONGEST_PAUSE = 15.0, 3600.0
-"""Seconds from one question to the next: for as long as there is no answer, and after one."""
+FIRST_PAUSE, LONGEST_PAUSE = 15.0, 600.0
+"""Seconds from one question to the next: the first that has no answer, and any that has one."""
 _SHOWN = 12
 _SPELLED = {name.replace("_", ""): name for name in ("open_ai", "anthropic", "google", "nvidia", "deepgram", "groq")}
 
@@ -165,7 +165,7 @@ def summary_setting(settings: Settings) -> str:
 
 
 async def _keep_asking(service: str, ask: Callable[[], Awaitable[str]]) -> None:
-    """Ask until there is an answer, ever less often, and then every hour; tell what is new."""
+    """Ask until there is an answer, ever less often, and then every ten minutes; tell what is new."""
     pause, told = FIRST_PAUSE, ""
     while True:
         try:

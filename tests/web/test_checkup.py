@@ -28,6 +28,7 @@ from web.checkup import (
     check_fillers,
     check_groq,
     check_records,
+    check_session,
     check_think_models,
     check_token,
     check_twilio,
@@ -174,6 +175,25 @@ async def test_a_model_that_deepgram_does_not_run_is_told_with_what_is_used_inst
     finding = await check_think_models(settings(), http(answer))
 
     assert (finding.well, says in finding.says, fix in finding.fix) == (well, True, True), finding
+
+
+@pytest.mark.parametrize(
+    ("answer", "models"),
+    [
+        (think_list(OURS[1]), ["claude-haiku-4-5"]),
+        (httpx.Response(503), ["gpt-5.4-mini", "claude-haiku-4-5"]),
+    ],
+)
+async def test_the_session_is_opened_with_the_models_that_a_call_would_use(
+    answer: httpx.Response, models: list[str], autojump_clock: MockClock
+) -> None:
+    agent = Agent(WELCOME, APPLIED)
+
+    finding = await check_session(connecting(agent), settings(), http(answer))
+
+    think = orjson.loads(agent.heard[0])["agent"]["think"]
+    chain = think if isinstance(think, list) else [think]
+    assert (finding.well, [each["provider"]["model"] for each in chain]) == (True, models)
 
 
 async def test_a_model_behind_an_endpoint_of_ours_is_not_looked_for(autojump_clock: MockClock) -> None:
