@@ -19,6 +19,8 @@ HUNG_UP, MESSAGE_LEFT = "machine", "voicemail_left"
 """Outcomes of the call."""
 _BETWEEN_SENTENCES = 1.0
 """Seconds: a recording goes on sooner."""
+_FIRST_WORD = 10.0
+"""Seconds from the verdict: a line on which nobody has said anything yet is not one that has become quiet."""
 
 
 @attrs.define(eq=False)
@@ -82,9 +84,11 @@ class AnsweringMachine:
 
     async def _listen(self) -> None:
         """Wait until their words say who it is, or the line has been quiet for a while: less, behind other words."""
-        conversation, policy = self.desk.conversation, self.desk.policy
+        conversation, policy, told_at = self.desk.conversation, self.desk.policy, trio.current_time()
         while self._who() is None:
             due = self._quiet_for(_BETWEEN_SENTENCES if conversation.is_caller_heard else policy.machine_quiet)
+            if not (self.desk.activity.last or conversation.is_caller_heard):
+                due = max(due, told_at + _FIRST_WORD)
             if trio.current_time() >= due:
                 return
             with trio.move_on_at(due):

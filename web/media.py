@@ -124,6 +124,7 @@ class MediaDoor:
             office.verdicts.expecting(call_sid) if plan.direction == "outbound" else nullcontext(),
         ):
             record = await self.run_call(socket, plan, office.services)
+            await Returns(office).add_stream_errors(record)
             if record.outcome == TRANSFERRING:
                 office.slots.readmit(call_sid, RETURN_SECONDS)
 

@@ -5,6 +5,7 @@ take it back, whether or not it had it before. Asked twice (Twilio may repeat a 
 """
 
 import time
+from collections import Counter
 
 import attrs
 import structlog
@@ -113,6 +114,18 @@ class Returns:
         if record is not None:
             told = why if record.outcome == NEVER_RAN else record.why
             await self._amend(attrs.evolve(record, faults=(*record.faults, stream_fault(why)), why=told))
+
+    async def add_stream_errors(self, record: CallRecord) -> None:
+        """Put what other workers have heard of a call's streams into its record, which has just been saved."""
+        try:
+            errors = await self.office.admissions.stream_errors(record.call_sid)
+        except OSError as exc:
+            _log.error("stream_errors_not_known", call_sid=record.call_sid, why=str(exc))
+            return
+        told = [stream_fault(why) for why in errors]
+        missing = Counter(told) - Counter(record.faults)
+        if missing:
+            await self._amend(attrs.evolve(record, faults=(*record.faults, *missing.elements())))
 
     async def _amend(self, record: CallRecord) -> None:
         """Keep what became known of a call after its record: that it ended has been announced, or will be."""

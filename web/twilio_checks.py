@@ -79,9 +79,9 @@ async def _inbound(number: IncomingPhoneNumberInstance, ours: str, client: Clien
 def _number_problems(number: IncomingPhoneNumberInstance, ours: str) -> Iterator[Problem]:
     if number.trunk_sid:
         fix = "Take the number off its SIP trunk: it asks no voice webhook while it has one."
-        yield f"it is on the SIP trunk {number.trunk_sid}", fix
+        yield f"it is on a SIP trunk (trunk_sid {number.trunk_sid})", fix
     if number.voice_receive_mode == "fax":
-        yield "it receives faxes", "Set the number to receive voice calls."
+        yield "it receives faxes (voice_receive_mode)", "Set the number to receive voice calls."
     webhooks = (
         ("voice webhook", "" if number.voice_application_sid else number.voice_url, number.voice_method),
         ("fallback webhook", number.voice_fallback_url, number.voice_fallback_method),
@@ -89,7 +89,7 @@ def _number_problems(number: IncomingPhoneNumberInstance, ours: str) -> Iterator
     )
     for what, url, method in webhooks:
         if _host_of(str(url or "")) == _host_of(ours) and str(method or "POST").upper() != "POST":
-            yield f"its {what} is asked with {method}", f"Set the number's {what} to HTTP POST."
+            yield f"its {what} is asked with {method}, not POST", f"Set the number's {what} to HTTP POST."
 
 
 async def _application_problem(sid: str, ours: str, client: Client) -> Problem | None:
@@ -100,11 +100,11 @@ async def _application_problem(sid: str, ours: str, client: Client) -> Problem |
     try:
         app = await client.applications(sid).fetch_async()
     except (TwilioException, httpx.HTTPError, ValueError):
-        return f"its calls go to the TwiML app {sid}, which cannot be looked up", fix
+        return f"its calls go to a TwiML app (voice_application_sid {sid}) that cannot be looked up", fix
     if not _is_same(str(app.voice_url or ""), ours):
-        return f"its calls go to the TwiML app {sid}, which has another voice URL", fix
+        return f"its calls go to a TwiML app (voice_application_sid {sid}) with another voice URL", fix
     if str(app.voice_method or "POST").upper() != "POST":
-        return f"the voice URL of its TwiML app {sid} is asked with {app.voice_method}", "Set the app to HTTP POST."
+        return f"its TwiML app ({sid}) asks its voice URL with {app.voice_method}", "Set the app's method to HTTP POST."
     return None
 
 

@@ -195,6 +195,19 @@ async def test_where_nobody_tells_of_the_beep_a_quiet_line_does(autojump_clock: 
     assert beep.is_set()
 
 
+async def test_a_line_on_which_nobody_has_spoken_yet_has_not_become_quiet(autojump_clock: MockClock) -> None:
+    """A call screen may wait until our greeting is over."""
+    watched = Watched()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play, AnsweringMachine(watched.desk, MESSAGE, INTRODUCTION), "machine_start")
+        await trio.sleep(7)
+        watched.desk.activity.hear(voiced=True, now=7.0)
+        await trio.sleep(2)
+        watched.desk.conversation.add_caller(SCREEN)
+
+    assert (closing_of(watched), watched.desk.prompter.remark) == ("", INTRODUCTION)
+
+
 async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clock: MockClock) -> None:
     watched, began = Watched(), trio.current_time()
     machine = AnsweringMachine(watched.desk, MESSAGE)

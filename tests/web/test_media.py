@@ -421,3 +421,22 @@ async def test_a_call_that_is_over_is_not_connected(autojump_clock: MockClock) -
     answer = await there.twilio("/twilio/voice", voice_form() | {"CallStatus": "completed"})
 
     assert (answer.text.endswith("<Response />"), there.slots.free) == (True, 50)
+
+
+@pytest.mark.parametrize("hears", ["this worker", "another"])
+async def test_an_error_of_a_stream_is_in_its_record_whichever_worker_hears_of_it(
+    hears: str, autojump_clock: MockClock
+) -> None:
+    holes, records, peer = Pigeonholes(), MemoryRecords(), Peer()
+    there, other = (exchange(holes=holes, records=records) for _ in range(2))
+    token = await token_of(there)
+    error = voice_form() | {"StreamEvent": "stream-error", "StreamError": "31930", "StreamSid": STREAM_SID}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.starts(token).visit, there.app)
+        await wait_all_tasks_blocked()
+        await (there if hears == "this worker" else other).twilio("/twilio/stream", error)
+        peer.says("hello")
+
+    (kept,) = await records.list()
+    assert len(kept.faults) == 1
+    assert "(Twilio 31930)" in kept.faults[0]

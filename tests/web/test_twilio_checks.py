@@ -73,8 +73,12 @@ async def test_an_address_is_ours_however_it_is_written(url: str, autojump_clock
     ("number", "says", "fix"),
     [
         ({"voice_method": "GET"}, "voice webhook is asked with GET", "voice webhook to HTTP POST"),
-        ({"trunk_sid": TRUNK}, f"SIP trunk {TRUNK}", "Take the number off its SIP trunk"),
-        ({"voice_application_sid": APP}, f"TwiML app {APP}", f"or set the app's voice URL to {OURS} (POST)"),
+        ({"trunk_sid": TRUNK}, f"SIP trunk (trunk_sid {TRUNK})", "Take the number off its SIP trunk"),
+        (
+            {"voice_application_sid": APP},
+            f"TwiML app (voice_application_sid {APP})",
+            f"or set the app's voice URL to {OURS} (POST)",
+        ),
         ({"voice_receive_mode": "fax"}, "receives faxes", "receive voice calls"),
         ({"voice_url": f"{OURS}/"}, "its voice webhook is", f"voice webhook to {OURS} (POST)"),
         ({"voice_url": "http://agent.example.com/twilio/voice"}, "its voice webhook is", OURS),
@@ -110,9 +114,9 @@ async def test_all_that_is_wrong_is_named_at_once(autojump_clock: MockClock) -> 
     ("app", "says"),
     [
         ({"voice_url": f"{OURS}#rc=1", "voice_method": "POST"}, HERE.says),
-        ({"voice_url": OURS, "voice_method": "GET"}, "is asked with GET"),
-        ({"voice_url": ELSEWHERE, "voice_method": "POST"}, "which has another voice URL"),
-        (None, "which cannot be looked up"),
+        ({"voice_url": OURS, "voice_method": "GET"}, "asks its voice URL with GET"),
+        ({"voice_url": ELSEWHERE, "voice_method": "POST"}, "with another voice URL"),
+        (None, "that cannot be looked up"),
     ],
 )
 async def test_a_number_with_an_app_goes_where_the_app_says(
