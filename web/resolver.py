@@ -19,6 +19,8 @@ import trio
 
 ANSWER_SECONDS = 4.0
 """For an answer: less than `CONNECT_SECONDS` (`web/connect.py`), so that the reason is known."""
+LONGEST_SECONDS = ANSWER_SECONDS + 0.5
+"""Should nobody look the question up: the lookup itself ends before."""
 FRESH_SECONDS = 30.0
 STALE_SECONDS = 3600.0
 PATIENCE_SECONDS = 0.5
@@ -82,7 +84,7 @@ class Resolver(trio.abc.HostnameResolver):
             return [*known]
         usable = known if now < since + STALE_SECONDS else []
         lookup = self._under_way.get(question) or self._begin(question)
-        with trio.move_on_after(PATIENCE_SECONDS if usable else ANSWER_SECONDS):
+        with trio.move_on_after(PATIENCE_SECONDS if usable else LONGEST_SECONDS):
             await lookup.over.wait()
         if lookup.addresses is not None:
             return [*lookup.addresses]  # who dials sorts them
