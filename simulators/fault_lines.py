@@ -18,7 +18,7 @@ Kind: TypeAlias = Literal[
     "refuse connect", "drop", "silent drop", "stall", "mute", "garbage", "error", "close", "slow settings",
     "slow think", "slow tts", "drip", "jitter", "stop without close", "close without stop", "stalled reader",
     "duplicate start", "bad frames", "429", "500", "hang", "slow", "refused", "no upgrade", "no welcome", "no media",
-    "cancel call", "model_not_found", "model_decommissioned", "json_validate_failed",
+    "cancel call", "odd messages", "model_not_found", "model_decommissioned", "json_validate_failed",
 ]  # fmt: skip
 
 FOREVER: Final = 1_000_000
@@ -121,6 +121,7 @@ FORMS: Final = (
     Form("deepgram", "stall", "stall", "stall after 3 s", _LATER, once=True),
     Form("deepgram", "mute", "mute", "mute after 3 s", _LATER, once=True),
     Form("deepgram", "garbage", "garbage", "garbage after 3 s", _LATER, once=True),
+    Form("deepgram", "odd messages", "odd messages", "odd messages after 3 s", _LATER, once=True),
     Form("deepgram", "error", r"error (?P<code>[A-Z][A-Z0-9_]+)", "error INTERNAL_SERVER_ERROR after 3 s", _LATER,
           once=True, read=_read_error),
     Form("deepgram", "close", _CLOSE_WORDS, "close 1011 after 3 s", _LATER, once=True, read=_read_close),

@@ -16,6 +16,7 @@ deepgram: (N-th connection: `on connection K`, `every connection`, `times N` = N
     stall after 3 s               the socket stays open; says nothing, reads nothing
     mute after 3 s                reads and acknowledges, but the agent never says another word
     garbage after 3 s             one text frame that is not JSON
+    odd messages after 3 s        reports that nobody acts on, without their fields or with values that are none
     error INTERNAL_SERVER_ERROR after 3 s    an Error message with this code, then close
     close 1011 after 3 s          a close frame with 1000, 1005 (no code) or 1011
     slow settings 2 s             SettingsApplied comes 2 s late
@@ -69,7 +70,7 @@ GroqAnswer: TypeAlias = Literal[
     "429", "500", "model_not_found", "model_decommissioned", "json_validate_failed", "hang", "garbage", "drip",
     "refused",
 ]  # fmt: skip
-StepKind: TypeAlias = Literal["drop", "silent drop", "stall", "mute", "garbage", "error", "close"]
+StepKind: TypeAlias = Literal["drop", "silent drop", "stall", "mute", "garbage", "odd messages", "error", "close"]
 
 
 @attrs.frozen
@@ -186,7 +187,7 @@ class FaultPlan:
         return RequestFaults(delay=_delay(hits, "slow"), answer=answers[0] if answers else None)
 
 
-_STEPS: Final = frozenset({"drop", "silent drop", "stall", "mute", "garbage", "error", "close"})
+_STEPS: Final = frozenset({"drop", "silent drop", "stall", "mute", "garbage", "odd messages", "error", "close"})
 
 
 def _delay(faults: Iterable[Fault], kind: Kind) -> float:

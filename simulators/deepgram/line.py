@@ -64,9 +64,9 @@ class Line:
             self._log.audio_sent(len(audio), trio.current_time())
             await self._socket.send_message(audio)
 
-    async def send_raw(self, frame: str) -> None:
-        """Send a text frame that is no message."""
-        if not self.dead:
+    async def send_raw(self, *frames: str) -> None:
+        """Send text frames that are no messages."""
+        for frame in () if self.dead else frames:
             self._log.sent_raw(frame)
             await self._socket.send_message(frame)
 

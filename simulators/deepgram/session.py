@@ -44,6 +44,21 @@ from simulators.faults import ConnectionFaults, FaultPlan, Step
 from simulators.scenario import Scenario
 from simulators.speech import Utterance, synthesise
 
+ODD_MESSAGES = (
+    '{"type":"History"}',
+    '{"type":"History","role":"user","content":null}',
+    '{"type":"History","function_calls":[{"id":"call_1"}]}',
+    '{"type":"FunctionCallResponse","id":"call_1","name":"look_up"}',
+    '{"type":"FunctionCallResponse","id":1,"name":null,"content":{"ok":true}}',
+    '{"type":"LatencyReport","stt_latency":NaN,"total_latency":Infinity}',
+    '{"type":"LatencyReport","stt_latency":"soon","tts_latency":[0.1]}',
+    '{"type":"AgentThinking"}',
+    '{"type":"Warning","code":17}',
+    '{"type":"EndOfTurn","trigger":null}',
+    '{"type":"PromptUpdated","prompt":{}}',
+    '{"type":"TurnPrediction"}',
+)
+"""What a client does not act on, as it must not be: a client that validates it ends a call over nothing."""
 GARBAGE = '{"type": "ConversationText", "role": "assist'
 
 UNPARSABLE = "UNPARSABLE_CLIENT_MESSAGE"
@@ -226,6 +241,8 @@ class Session:
                     self._conversation.mute()
             case "garbage":
                 await self._line.send_raw(GARBAGE)
+            case "odd messages":
+                await self._line.send_raw(*ODD_MESSAGES)
             case "drop" | "error" | "close":
                 await self._end_by(step)
             case _:

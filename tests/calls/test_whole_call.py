@@ -188,6 +188,14 @@ def test_no_word_is_missing_when_the_first_session_drops(after: float) -> None:
     assert STAFF == agents(played)
 
 
+@pytest.mark.parametrize("after", [0.05, 8.6])
+def test_reports_that_nobody_acts_on_may_be_as_odd_as_they_like(after: float) -> None:
+    played = run(scenario="sale", faults=[f"deepgram: odd messages after {after} s"])
+
+    assert (played.the_record.outcome, played.the_record.restarts) == ("completed", 0)
+    assert SAID == played.said_by_caller()
+
+
 def test_a_groq_that_hangs_costs_the_summary_and_nothing_else() -> None:
     played = run(scenario="sale", faults=["groq: hang"])
 

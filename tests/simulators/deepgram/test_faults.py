@@ -15,7 +15,7 @@ from protocol.deepgram import (
 )
 from simulators.deepgram import DeepgramExchange
 from simulators.deepgram.log import Closed, FaultInjected, Refused
-from simulators.deepgram.session import GARBAGE
+from simulators.deepgram.session import GARBAGE, ODD_MESSAGES
 from simulators.faults import FaultPlan, parse_faults
 from tests.simulators.deepgram.client import GREETING, calling, connected, reply_seconds, settings_for, small_scenario
 
@@ -97,6 +97,14 @@ async def test_garbage_is_a_frame_that_is_not_json(autojump_clock: MockClock) ->
         await client.wait_for(AgentAudioDone)
 
         assert client.raw.count(GARBAGE) == 1
+
+
+async def test_odd_messages_are_json_that_nobody_acts_on_and_the_session_goes_on(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, faults=["odd messages after 1 s"]) as client:
+        client.say(FIRST_LINE)
+        await client.wait_for(AgentAudioDone)
+
+        assert [frame for frame in client.raw if frame in ODD_MESSAGES] == list(ODD_MESSAGES)
 
 
 async def test_garbage_in_place_of_the_settings_leaves_the_client_waiting(autojump_clock: MockClock) -> None:
