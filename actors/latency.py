@@ -25,9 +25,8 @@ class LatencyMeter:
 
     def take(self, report: LatencyReport) -> None:
         """Take a report. A part that is there already belongs to another pass of the model."""
-        parts = {
-            name: seconds for name, seconds in attrs.asdict(report).items() if seconds is not None and seconds >= 0
-        }
+        told = attrs.asdict(report).items()
+        parts = {name: round(seconds, 6) for name, seconds in told if seconds is not None and seconds >= 0}
         self._stt = parts.pop("stt_latency", self._stt)
         if parts.keys() & self._parts.keys():
             self.close()

@@ -123,6 +123,22 @@ MUTANTS = (
         ("tests/protocol/test_deepgram_codec.py",),
     ),
     Mutant(
+        7,
+        "what is ignored is not validated: an odd echo ends the session",
+        "protocol/deepgram/codec.py",
+        "        return ignored(message)\n    except RemoteProtocolError:\n        return",
+        "        return ignored(message)\n    except ZeroDivisionError:\n        return",
+        ("tests/protocol/test_deepgram_codec.py",),
+    ),
+    Mutant(
+        11,
+        "each function call is done once for each time it was asked for: one that shares its id is taken for the same",
+        "actors/function_runner.py",
+        "any(one.call == call and one.request < self._requests for one in asked)",
+        "any(one.call.id == call.id for one in asked)",
+        ("tests/actors/test_function_runner.py",),
+    ),
+    Mutant(
         8,
         "a peer that stops reading cannot hold a call: sending has no deadline",
         "actors/agent_wire.py",

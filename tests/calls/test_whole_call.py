@@ -51,6 +51,21 @@ def sale() -> Played:
     return run(scenario="sale", bundle=1, knobs=DeepgramKnobs())
 
 
+def test_every_brief_holds_what_the_outgoing_agent_said_when_it_handed_over(sale: Played) -> None:
+    asked = [(fact.to, fact.reason, fact.notes) for fact in sale.facts(facts.HandoffAsked)]
+
+    assert len(asked) == 2
+    assert [(fact.reader, fact.brief["reason"], fact.brief["notes"]) for fact in sale.facts(facts.BriefReady)] == asked
+
+
+def test_the_record_says_what_each_part_of_an_answer_took(sale: Played) -> None:
+    answers = [turn for turn in sale.the_record.transcript if turn.latency is not None]
+    measured = [turn for turn in answers if turn.llm and turn.tts]
+
+    assert len(measured) > 5
+    assert len(answers) - len(measured) == 2  # the greetings of those who were handed the call: no model wrote them
+
+
 def test_three_agents_serve_the_caller_in_order_and_say_goodbye(sale: Played) -> None:
     assert sale.the_record.outcome == "completed"
     assert STAFF == agents(sale)
