@@ -197,6 +197,11 @@ class TurnState:
         return max(self.at.quiet, self.at.voiced)
 
     @property
+    def callers_turn_since(self) -> float:
+        """Since when it is the caller's turn, while nothing is owed and nothing sounds."""
+        return max(self.at.given, self.at.settled, self.at.quiet)
+
+    @property
     def is_answered(self) -> bool:
         """Whether the agent's last words came after what was asked last: words before a function do not answer it."""
         return not self.running and self.at.answered >= self.at.wanted

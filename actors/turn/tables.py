@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from actors.turn.actions import false_start, say_closing
 from actors.turn.effects import FreeTape, HoldTape, TellReason
 from actors.turn.events import (
     AgentSaid,
@@ -166,26 +167,6 @@ def hear(state: TurnState, _: Recognised) -> None:
     state.at.heard = state.now
 
 
-def false_start(state: TurnState, _: Recognised | None = None) -> None:
-    """What was taken for speech was none: go on with what it cut, or have the lost turn answered."""
-    state.caller = CallerState.QUIET
-    if state.voice is VoiceState.CUT:
-        state.voice = VoiceState.IDLE
-    if state.aside is not None and state.aside.is_wanted:
-        state.resume(state.aside)
-        return
-    state.forget()
-    if state.debt is Debt.OWED and not (state.sounding or state.running or state.told):
-        ask_turn_again(state)
-
-
-def ask_turn_again(state: TurnState) -> None:
-    """Ask the caller's last turn again, once."""
-    if state.last_turn and state.phase is Phase.CONVERSING:
-        text, state.last_turn = state.last_turn, ""
-        state.tell(text, TellReason.TURN_AGAIN)  # which is owed already
-
-
 def take_floor(state: TurnState, event: FloorGiven) -> None:
     leave_floor(state, event)
     state.is_opened = False
@@ -287,16 +268,6 @@ def reopen(state: TurnState, _: CallerSaid) -> None:
     state.end = None
 
 
-def say_closing(state: TurnState, _: Recognised | None = None) -> None:
-    """Have the last sentence said now, whatever else sounds."""
-    state.phase, state.at.closing, state.is_insisting = Phase.CLOSING, state.now, True
-    state.is_closing_sent = False
-    if state.sounding:
-        state.drop()
-    if state.voice is not VoiceState.ABSENT and state.closing is not None:
-        state.say(SpeechKind.CLOSING, state.closing.sentence, interrupts=True)
-
-
 # The tables
 
 QUIET, HEARD = CallerState
@@ -307,7 +278,7 @@ CALLER = table("caller", CallerState, {
     NothingUnderstood: (STAY, to(QUIET, false_start)),
     AgentSaid: (STAY, to(QUIET, when=the_service_hears_nobody)),
     InjectionBegan: (STAY, to(QUIET, when=nobody_is_spoken_over)),
-    SayRefused: (to(HEARD, hear, when=the_refusal_proves_speech), do(hear, when=the_refusal_proves_speech)),
+    SayRefused: (to(HEARD, hear, when=the_refusal_proves_speech), STAY),
     FloorVacated: (STAY, to(QUIET)),
 })  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Scripts of a call's turn-taking: events with their times, and what `Turn` wants done about them, with its times."""
 
+import math
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -21,7 +22,7 @@ from actors.turn.events import (
 )
 from actors.turn.machine import Turn
 from actors.turn.state import TurnState
-from actors.turn.values import SpeechKind, TurnPolicy
+from actors.turn.values import Debt, SpeechKind, TurnPolicy, VoiceState
 
 Step: TypeAlias = tuple[float, Event]
 Seen: TypeAlias = list[tuple[float, Effect]]
@@ -44,6 +45,23 @@ def on_floor(policy: TurnPolicy = POLICY) -> Turn:
     turn = new_turn(policy)
     turn.on(FloorGiven(owes=False), 0.0)
     return turn
+
+
+def prepared_turn(**fields: object) -> tuple[Turn, TurnState]:
+    """A call in the caller's turn that is brought to a state by hand, where nothing is due at second 10."""
+    turn = new_turn()
+    state = state_of(turn)
+    state.voice, state.is_opened, state.now = VoiceState.IDLE, True, 10.0
+    at = state.at
+    at.given = at.quiet = at.settled = at.heard = at.voiced = at.ending = at.transfer = at.putting_through = 10.0
+    at.told = at.outstanding = at.vacated = at.closing = at.close_asked = 10.0
+    for name, value in fields.items():
+        assert hasattr(state, name), name
+        setattr(state, name, value)
+    if state.debt is Debt.OWED:
+        at.owed = at.waiting = 9.5
+    turn._deadline = math.inf  # of the state before: the next event finds the new one
+    return turn, state
 
 
 def play(turn: Turn, steps: Iterable[Step], until: float | None = None) -> Seen:

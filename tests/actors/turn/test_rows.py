@@ -7,6 +7,7 @@ from actors.turn.events import (
     AgentSaid,
     AudioBegan,
     AudioDone,
+    BeepHeard,
     CallerSaid,
     CallerStartedSpeaking,
     CloseAsked,
@@ -18,13 +19,14 @@ from actors.turn.events import (
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
+    PutThroughFailed,
     SayRefused,
     TransferWanted,
     VoiceEnded,
 )
 from actors.turn.state import Aside, TurnState
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
-from tests.actors.turn.script import FIRST, POLICY, new_turn, state_of
+from tests.actors.turn.script import FIRST, POLICY, prepared_turn
 
 REFUSED = POLICY.refused
 KEPT = Aside(was_coming=False, is_wanted=True)
@@ -39,18 +41,8 @@ ENDING = Phase.ENDING
 
 
 def after(*events: Event, **fields: object) -> tuple[TurnState, list[Effect]]:
-    """Bring a call to a state by hand, where nothing is due; then the events, all at once, at second 10."""
-    turn = new_turn()
-    state = state_of(turn)
-    state.voice, state.is_opened, state.now = VoiceState.IDLE, True, 10.0
-    at = state.at
-    at.given = at.quiet = at.settled = at.heard = at.voiced = at.ending = at.transfer = at.putting_through = 10.0
-    at.told = at.outstanding = at.vacated = at.closing = at.close_asked = 10.0
-    for name, value in fields.items():
-        assert hasattr(state, name), name
-        setattr(state, name, value)
-    if state.debt is Debt.OWED:
-        at.owed = at.waiting = 9.5
+    """Bring a call to a state by hand; then the events, all at once, at second 10."""
+    turn, state = prepared_turn(**fields)
     return state, [effect for event in events for effect in turn.on(event, 10.0)]
 
 
@@ -133,6 +125,9 @@ VOICE_CASES: dict[str, Case] = {
     "nothing is heard of a session that is not there": (
         {"voice": VoiceState.ABSENT}, [CallerStartedSpeaking(), AudioBegan(), AgentSaid("x"), AudioDone()],
         {"voice": VoiceState.ABSENT, "sounding": False}, []),
+    "what was cut of a session that is lost is forgotten": (
+        {"aside": KEPT, "running": {"f"}}, [FloorVacated()], {"voice": VoiceState.ABSENT, "running": set()},
+        [Forget()]),
     "words behind the last sentence are not heard": (
         {"phase": Phase.CLOSING, "is_closing_sent": True, "is_insisting": True, "sounding": True,
          "closing": CloseAsked("ended", "x")},
@@ -183,6 +178,11 @@ OTHER_CASES: dict[str, Case] = {
     "a session that comes while a message waits holds the tape as well": (
         {"phase": Phase.HUSHED, "closing": CloseAsked("ended", "x", waits_for_beep=True)}, [FloorGiven(owes=False)],
         {"phase": Phase.HUSHED}, [HoldTape()]),
+    "a transfer that fails too late is not told": (
+        {}, [PutThroughFailed("nobody")], {"phase": Phase.CONVERSING}, []),
+    "a second beep changes nothing": (
+        {"phase": Phase.CLOSING, "is_insisting": True, "closing": CloseAsked("ended", "x")}, [BeepHeard()],
+        {"phase": Phase.CLOSING}, []),
     "a call that is over takes no event": (
         {"phase": Phase.OVER}, [CallerSaid("x"), CallerStartedSpeaking()], {"phase": Phase.OVER}, []),
 }  # fmt: skip

@@ -1,0 +1,208 @@
+"""What the rules do, and the tables where it is the same: steps of more than one verb."""
+
+from actors.turn.effects import HoldTape, PutThrough, RenewSession, SayByLine, TellReason
+from actors.turn.events import CloseAsked
+from actors.turn.state import TurnState
+from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState, describe_keys
+
+SILENT = "caller_silent"
+"""The outcome of a call whose caller does not answer."""
+
+
+def false_start(state: TurnState, _: object = None) -> None:
+    """What was taken for speech was none: go on with what it cut, or have the lost turn answered."""
+    state.caller = CallerState.QUIET
+    if state.voice is VoiceState.CUT:
+        state.voice = VoiceState.IDLE
+    if state.aside is not None and state.aside.is_wanted:
+        state.resume(state.aside)
+        return
+    state.forget()
+    if state.debt is Debt.OWED and not (state.sounding or state.running or state.told):
+        ask_turn_again(state)
+
+
+def ask_turn_again(state: TurnState) -> None:
+    """Ask the caller's last turn again, once."""
+    if state.last_turn and state.phase is Phase.CONVERSING:
+        text, state.last_turn = state.last_turn, ""
+        state.tell(text, TellReason.TURN_AGAIN)  # which is owed already
+
+
+def say_closing(state: TurnState, _: object = None) -> None:
+    """Have the last sentence said now, whatever else sounds."""
+    state.phase, state.at.closing, state.is_insisting = Phase.CLOSING, state.now, True
+    state.is_closing_sent = False
+    if state.sounding:
+        state.drop()
+    if state.voice is not VoiceState.ABSENT and state.closing is not None:
+        state.say(SpeechKind.CLOSING, state.closing.sentence, interrupts=True)
+
+
+def end_without_words(state: TurnState) -> None:
+    if state.closing is not None:
+        state.end_conversation(state.closing.outcome, "", heard=False)
+
+
+def hush(state: TurnState) -> None:
+    state.phase = Phase.HUSHED
+    _leave_caller(state)
+
+
+def _leave_caller(state: TurnState) -> None:
+    """Listen no more, owe nothing, and say nothing but the last sentence."""
+    state.caller, state.outstanding, state.rest = CallerState.QUIET, None, ""
+    state.settle()
+    state.emit(HoldTape())
+    state.forget()
+    if state.sounding:
+        state.drop()
+
+
+def close_unsaid(state: TurnState) -> None:
+    if state.closing is not None:
+        state.phase = Phase.OVER
+        state.emit(SayByLine(state.closing.outcome, state.closing.sentence))
+
+
+def start_closing(state: TurnState) -> None:
+    interrupts = state.sounding
+    _leave_caller(state)
+    if interrupts:
+        say_closing(state)
+    elif state.closing is not None:
+        state.phase, state.at.closing = Phase.CLOSING, state.now
+        state.say(SpeechKind.CLOSING, state.closing.sentence)
+
+
+def probe(state: TurnState) -> None:
+    state.at.asked = state.now
+    state.say(SpeechKind.QUESTION, state.policy.still_there)
+
+
+def end_reply(state: TurnState) -> None:
+    """Take the reply for received; what a noise has cancelled of it is asked for."""
+    state.voice = VoiceState.IDLE
+    state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
+    if state.is_torn and state.kind is SpeechKind.ANSWER and state.phase is Phase.CONVERSING and not state.told:
+        state.is_torn = False
+        state.owe(state.now)
+        state.tell(state.policy.go_on, TellReason.GO_ON)
+    elif state.is_answered:
+        state.settle()
+
+
+def expect_no_echo(state: TurnState) -> None:
+    state.told = ""
+
+
+def open_session(state: TurnState) -> None:
+    state.is_opened = True
+
+
+def fill_silence(state: TurnState) -> None:
+    """Ask for a filler, unless the session has given no sign of life since the last one, or all patience is spent."""
+    at, last = state.at, max(state.at.filler, state.at.clip)
+    is_first = last < at.waiting
+    is_alive = is_first or bool(state.running) or at.alive > last
+    is_worn = not state.running and state.now >= at.waiting + state.policy.think_patience
+    if is_worn:
+        state.restart("it thinks for too long")
+    elif not is_alive:
+        state.restart("it gives no sign of life")
+    else:
+        state.fill(state.next_filler())
+
+
+def clip_silence(state: TurnState) -> None:
+    silence = state.now - state.silent_since
+    if state.outstanding is not None and state.outstanding.kind is SpeechKind.FILLER:
+        text = state.outstanding.text
+        state.overtake_filler()
+    else:
+        text = state.next_filler()
+    state.play_clip(text, silence)
+
+
+def clip_vacancy(state: TurnState) -> None:
+    state.play_clip(state.next_filler(), state.now - state.last_sound)
+
+
+def expire_injection(state: TurnState) -> None:
+    """Give up what was not begun. A session that does not ask a silent caller is gone itself."""
+    lost, state.outstanding = state.outstanding, None
+    if lost is None:
+        return
+    has_spoken = state.caller is CallerState.HEARD or state.at.wanted > state.at.outstanding
+    if lost.kind is SpeechKind.FILLER:
+        state.late_filler = lost.text
+    elif lost.kind is SpeechKind.QUESTION and not has_spoken:
+        state.restart("it does not say what it is asked to")
+
+
+def end_closed(state: TurnState) -> None:
+    if state.closing is not None:
+        state.end_conversation(state.closing.outcome, "", heard=state.is_closing_sent)
+
+
+def end_completed(state: TurnState) -> None:
+    reason = state.end.reason if state.end is not None else ""
+    state.end_conversation("completed", reason, heard=state.has_spoken)
+
+
+def put_through(state: TurnState) -> None:
+    state.phase, state.at.putting_through = Phase.PUTTING_THROUGH, state.now
+    state.outstanding = None
+    state.owe(max(state.last_sound, state.at.transfer))
+    state.emit(PutThrough(state.transfer or ""))
+
+
+def give_up_transfer(state: TurnState) -> None:
+    state.phase = Phase.CONVERSING
+    if state.transfer is None:
+        state.why_no_person = state.policy.unanswered
+    else:
+        state.answer_function(state.transfer, state.policy.unanswered)
+        state.transfer = None
+
+
+def announce_transfer(state: TurnState) -> None:
+    state.phase, state.at.transfer = Phase.TRANSFERRING, state.now
+    if state.sounding:
+        state.drop()
+    state.say(SpeechKind.TRANSFER, state.policy.putting_through, interrupts=True)
+
+
+def tell_keys(state: TurnState) -> None:
+    keys, why = tuple(state.keys), state.why_no_person
+    parts = [describe_keys(keys, state.policy.human_digit)] if keys else []
+    state.keys, state.wants_person, state.why_no_person = [], False, ""
+    state.has_spoken, state.last_turn = False, ""
+    state.owe(state.now)
+    state.tell(" ".join([*parts, why]).strip(), TellReason.KEYS, keys)
+
+
+def say_remark(state: TurnState) -> None:
+    text, state.remark = state.remark, ""
+    state.say(SpeechKind.REMARK, text)
+
+
+def renew(state: TurnState) -> None:
+    state.is_aged = False
+    state.lose_session()
+    state.emit(RenewSession())
+
+
+def remind(state: TurnState) -> None:
+    function, state.announced, state.is_reminded = state.announced, "", True
+    state.owe(state.now)
+    state.tell(state.policy.reminder.format(function=function), TellReason.REMINDER)
+
+
+def ask_caller(state: TurnState) -> None:
+    if state.times_asked >= state.policy.silent_asks:
+        state.closing, state.at.close_asked = CloseAsked(SILENT, state.policy.silent_goodbye), state.now
+        return
+    state.at.asked = state.now
+    silence = state.now - state.callers_turn_since
+    state.say(SpeechKind.QUESTION, state.policy.still_there, silence=silence)

@@ -1,0 +1,351 @@
+"""Rules, their conditions and their phases that no whole script depends on, one by one."""
+
+import pytest
+
+from actors.turn.effects import (
+    Cut,
+    EndConversation,
+    Forget,
+    HoldTape,
+    PlayClip,
+    Resume,
+    SayAsAgent,
+    SayByLine,
+    TellAsCaller,
+    TellReason,
+)
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    CallerStartedSpeaking,
+    CloseAsked,
+    EndWanted,
+    FloorGiven,
+    FloorVacated,
+    FunctionCancelled,
+    FunctionsAsked,
+    KeysEntered,
+    Played,
+    RemarkMade,
+    SayRefused,
+    TimePassed,
+    VoiceBegan,
+    VoiceEnded,
+)
+from actors.turn.state import Aside
+from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
+from tests.actors.turn.script import (
+    FIRST,
+    SECOND,
+    Seen,
+    Step,
+    caller_says,
+    clip,
+    effects_of,
+    filler_asked,
+    new_turn,
+    on_floor,
+    play,
+    prepared_turn,
+    reply,
+)
+
+CUT, COMING, IDLE, ABSENT = VoiceState.CUT, VoiceState.COMING, VoiceState.IDLE, VoiceState.ABSENT
+OWED, HEARD = Debt.OWED, CallerState.HEARD
+ENDED = CloseAsked("ended", "We have to stop here.")
+REMARK = SayAsAgent(SpeechKind.REMARK, "One minute left.")
+BEFORE_ENDING = [Phase.CONVERSING, Phase.HANDING_OVER, Phase.TRANSFERRING, Phase.PUTTING_THROUGH]
+BEFORE_CLOSING = [*BEFORE_ENDING, Phase.ENDING]
+ALWAYS = [*BEFORE_CLOSING, Phase.HUSHED, Phase.CLOSING]
+
+
+def left_alone(seconds: float, **fields: object) -> Seen:
+    """Return what is done, and when, in a call that is brought to a state by hand at second 10 and left alone."""
+    turn, _ = prepared_turn(**fields)
+    return play(turn, [(10.0, TimePassed())], 10.0 + seconds)
+
+
+# The caller, and what was taken for them
+
+
+def test_speech_that_goes_on_is_no_false_start_yet() -> None:
+    script: list[Step] = [*reply(1, sent=0.5, played=9), (3, CallerStartedSpeaking()), (5, CallerStartedSpeaking())]
+
+    assert play(on_floor(), script, 7.5) == [(3, Cut()), (7.5, Resume())]
+
+
+def test_a_reply_that_was_cut_stays_aside_while_the_caller_speaks() -> None:
+    script: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("Long.")), (4, CallerStartedSpeaking()), (4, VoiceBegan())]
+
+    assert play(on_floor(), [*script, (9, VoiceEnded(9))], 10) == [(4, Cut())]
+
+
+def test_what_is_left_of_a_withdrawn_goodbye_is_forgotten_if_nobody_speaks() -> None:
+    script: list[Step] = [
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Bye!")),
+        (3.2, EndWanted("e", "")),
+        (4, FunctionCancelled("e")),
+    ]
+    turn = on_floor()
+
+    assert play(turn, script, 7) == [(4, Cut()), (6.5, Forget())]
+    assert turn.gate is Gate.OPEN
+
+
+def test_what_an_instruction_has_cut_waits_for_its_echo() -> None:
+    turn, _ = prepared_turn(voice=CUT, aside=Aside(was_coming=True, is_wanted=True), told="1", debt=OWED)
+
+    assert Resume() not in effects_of(play(turn, [(10.0, TimePassed())], 13))
+
+
+@pytest.mark.parametrize("phase", BEFORE_CLOSING)
+def test_nothing_follows_speech_in_any_phase(phase: Phase) -> None:
+    turn, state = prepared_turn(phase=phase, caller=HEARD, sounding=True)
+
+    play(turn, [(10.0, TimePassed())], 15.1)
+
+    assert state.caller is CallerState.QUIET
+
+
+@pytest.mark.parametrize("phase", BEFORE_CLOSING)
+def test_nothing_follows_a_cut_in_any_phase(phase: Phase) -> None:
+    turn, state = prepared_turn(phase=phase, voice=CUT, sounding=True, aside=Aside(was_coming=True, is_wanted=False))
+
+    assert Forget() in effects_of(play(turn, [(10.0, TimePassed())], 12.6))
+    assert state.voice is IDLE
+
+
+# The agent
+
+
+@pytest.mark.parametrize("phase", ALWAYS)
+def test_a_reply_without_its_end_is_over_in_any_phase(phase: Phase) -> None:
+    turn, state = prepared_turn(phase=phase, voice=COMING, is_insisting=True)
+
+    play(turn, [(10.0, TimePassed())], 11.6)
+
+    assert state.voice is IDLE
+
+
+def test_words_whose_audio_never_comes_are_waited_for_no_longer() -> None:
+    turn = on_floor()
+
+    play(turn, [(3, AgentSaid("Hello."))], 7.1)
+
+    assert turn.voice is IDLE
+
+
+@pytest.mark.parametrize("phase", ALWAYS)
+def test_an_echo_is_waited_for_no_longer_in_any_phase(phase: Phase) -> None:
+    turn, state = prepared_turn(phase=phase, told="1", sounding=True, is_insisting=True)
+
+    play(turn, [(10.0, TimePassed())], 14.1)
+
+    assert state.told == ""
+
+
+@pytest.mark.parametrize("phase", ALWAYS)
+def test_an_injection_is_waited_for_no_longer_in_any_phase(phase: Phase) -> None:
+    turn, state = prepared_turn(phase=phase, outstanding=REMARK, sounding=True, is_insisting=True)
+
+    play(turn, [(10.0, TimePassed())], 14.1)
+
+    assert state.outstanding is None
+
+
+# Silences
+
+
+def test_a_filler_waits_for_what_is_outstanding() -> None:
+    script: list[Step] = [(5, RemarkMade("One minute left.")), (5.5, FunctionsAsked(("f",)))]
+
+    assert play(on_floor(), script, 9.2) == [(5, REMARK), (9, filler_asked(silence=3.5))]
+
+
+def test_a_filler_that_is_refused_is_not_asked_for_again_in_the_same_silence() -> None:
+    assert play(on_floor(), [*caller_says(1), (5.1, SayRefused())], 6) == [(5, filler_asked()), (6, clip(SECOND))]
+
+
+def test_no_clip_is_played_into_the_callers_speech() -> None:
+    script: list[Step] = [*caller_says(1), (5.5, CallerStartedSpeaking()), (5.5, VoiceBegan())]
+
+    assert play(on_floor(), script, 8) == [(5, filler_asked())]
+
+
+@pytest.mark.parametrize("phase", BEFORE_CLOSING)
+def test_a_silence_is_filled_by_a_clip_in_any_phase(phase: Phase) -> None:
+    fields = {"phase": phase, "debt": OWED, "outstanding": SayAsAgent(SpeechKind.TRANSFER, "x")}
+    turn, state = prepared_turn(**fields)
+    state.at.transfer = state.at.ending = state.at.putting_through = 13.0
+    state.at.quiet = 9.0
+
+    assert (13.5, PlayClip(FIRST, 4.0)) in play(turn, [(10.0, TimePassed())], 13.6)
+
+
+def test_a_vacancy_in_which_the_caller_waits_is_filled_for_them() -> None:
+    script: list[Step] = [(8, FunctionsAsked(("f",))), (8.5, FloorVacated())]
+
+    assert play(on_floor(), script, 12) == [(12, clip())]
+
+
+# The end
+
+
+@pytest.mark.parametrize("phase", ALWAYS)
+def test_a_call_that_needs_no_last_words_ends_in_any_phase(phase: Phase) -> None:
+    turn, _ = prepared_turn(phase=phase)
+
+    assert turn.on(CloseAsked("machine"), 10.0) == [EndConversation("machine", "", heard=False)]
+
+
+@pytest.mark.parametrize("phase", BEFORE_CLOSING)
+def test_a_message_waits_for_the_beep_in_any_phase(phase: Phase) -> None:
+    turn, _ = prepared_turn(phase=phase)
+
+    assert turn.on(CloseAsked("voicemail_left", "x", waits_for_beep=True), 10.0) == [HoldTape()]
+    assert turn.phase is Phase.HUSHED
+
+
+@pytest.mark.parametrize("phase", [*BEFORE_ENDING, Phase.CLOSING])
+def test_a_call_that_cannot_say_its_last_words_has_the_line_say_them(phase: Phase) -> None:
+    fields = {"phase": phase, "closing": ENDED, "voice": ABSENT, "debt": OWED, "transfer": "t", "sounding": True}
+
+    assert (15.0, SayByLine("ended", ENDED.sentence)) in left_alone(5.1, **fields, is_insisting=True)
+
+
+def test_a_goodbye_that_does_not_end_is_cut_short_where_the_call_is_to_close() -> None:
+    seen = left_alone(20, phase=Phase.ENDING, closing=ENDED, sounding=True)
+
+    assert seen == [(27.0, SayByLine("ended", ENDED.sentence))]
+
+
+def test_a_closing_waits_for_a_session() -> None:
+    script: list[Step] = [(1, FloorVacated()), (1.5, CloseAsked("ended", "Stop.")), (4.5, FloorGiven(owes=False))]
+    clips_end: list[Step] = [(4.1, Played())]
+
+    assert play(on_floor(), script + clips_end, 4.5) == [
+        (4.0, clip()),
+        (4.5, HoldTape()),
+        (4.5, SayAsAgent(SpeechKind.CLOSING, "Stop.")),
+    ]
+
+
+def test_a_closing_that_is_refused_is_insisted_on_at_once() -> None:
+    script: list[Step] = [(2, CloseAsked("ended", "Stop.")), (2.2, SayRefused())]
+
+    assert play(on_floor(), script, 2.2)[-1] == (2.2, SayAsAgent(SpeechKind.CLOSING, "Stop.", interrupts=True))
+
+
+def test_a_last_sentence_that_is_lost_half_said_is_said_again() -> None:
+    script: list[Step] = [
+        (1, CloseAsked("ended", "Stop.")),
+        (1.5, AudioBegan()),
+        (1.6, AgentSaid("Stop.")),
+        (1.8, FloorVacated()),
+        (2.0, Played()),
+        (3, FloorGiven(owes=False)),
+        *reply(3.5, "Stop."),
+    ]
+
+    assert play(on_floor(), script, 9)[-1] == (5.5, EndConversation("ended", "", heard=True))
+
+
+def test_a_last_message_of_two_sentences_is_heard_to_the_second() -> None:
+    script: list[Step] = [
+        (1, CloseAsked("ended", "We stop. Goodbye.")),
+        *reply(1.5, "We stop.", sent=0.5, played=1.0),
+        *reply(3.2, "Goodbye.", sent=0.5, played=1.0),
+    ]
+
+    assert play(on_floor(), script, 9)[-1] == (4.2, EndConversation("ended", "", heard=True))
+
+
+def test_a_goodbye_that_pauses_is_heard_to_its_end() -> None:
+    script: list[Step] = [
+        (3, AudioBegan()),
+        (3.1, AgentSaid("Good")),
+        (3.2, EndWanted("e", "done")),
+        (3.5, Played()),
+        (4.8, AudioBegan()),
+        (5.0, AudioDone()),
+        (5.5, Played()),
+    ]
+
+    assert play(on_floor(), script, 9) == [(6.0, EndConversation("completed", "done", heard=True))]
+
+
+def test_a_long_goodbye_is_heard_to_its_end() -> None:
+    script: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("So…")), (3.2, EndWanted("e", "done")), (30, AudioDone())]
+
+    assert play(on_floor(), [*script, (31, Played())], 35) == [(31, EndConversation("completed", "done", heard=True))]
+
+
+# Keys, remarks, reminders
+
+
+def test_a_key_for_a_person_waits_for_the_opening() -> None:
+    script: list[Step] = [(0, FloorGiven(owes=True)), (0.5, KeysEntered("0", wants_person=True)), *reply(1, "Hello.")]
+
+    assert play(new_turn(), script, 3)[0][0] == 3
+
+
+def test_a_key_for_a_person_waits_for_a_session() -> None:
+    script: list[Step] = [(1, FloorVacated()), (1.2, KeysEntered("0", wants_person=True)), (3, FloorGiven(owes=False))]
+
+    assert play(on_floor(), script, 3)[0][0] == 3
+
+
+def test_a_key_for_a_person_is_told_while_a_function_runs() -> None:
+    seen = left_alone(0.1, keys=["0"], wants_person=True, running={"f"}, debt=OWED)
+
+    assert seen == [(10.0, TellAsCaller(describe_keys(("0",)), TellReason.KEYS, ("0",)))]
+
+
+def test_no_person_is_called_when_the_call_is_to_close() -> None:
+    assert left_alone(0.1, keys=["0"], wants_person=True, closing=ENDED, is_loud=True, told="x") == []
+
+
+KEYS_WAIT: dict[str, dict[str, object]] = {
+    "for a session": {"voice": ABSENT},
+    "for what is outstanding": {"outstanding": REMARK},
+    "for an echo": {"told": "x"},
+}
+
+
+@pytest.mark.parametrize("why", KEYS_WAIT)
+def test_keys_wait(why: str) -> None:
+    assert left_alone(0.1, keys=["1"], **KEYS_WAIT[why]) == []
+
+
+REMARK_WAITS: dict[str, dict[str, object]] = {
+    "for a session": {"voice": ABSENT},
+    "for what is outstanding": {"outstanding": SayAsAgent(SpeechKind.TRANSFER, "x")},
+    "for ever, in a call that is to close": {"closing": ENDED},
+}
+
+
+@pytest.mark.parametrize("why", REMARK_WAITS)
+def test_a_remark_waits(why: str) -> None:
+    seen = effects_of(left_alone(2.0, remark="x", is_loud=True, sounding=True, **REMARK_WAITS[why]))
+
+    assert SayAsAgent(SpeechKind.REMARK, "x") not in seen
+
+
+NOBODY_IS_ASKED: dict[str, dict[str, object]] = {
+    "while a reply comes": {"voice": COMING},
+    "while something sounds": {"sounding": True},
+    "while a function runs": {"running": {"f"}},
+    "while a transfer is announced": {"outstanding": SayAsAgent(SpeechKind.TRANSFER, "x")},
+    "while an echo is awaited": {"told": "x"},
+}
+
+
+@pytest.mark.parametrize("why", NOBODY_IS_ASKED)
+def test_nobody_is_asked(why: str) -> None:
+    turn, state = prepared_turn(**NOBODY_IS_ASKED[why])
+    state.at.given = state.at.quiet = state.at.settled = 0.0
+    state.at.said = 9.9
+
+    assert turn.on(TimePassed(), 10.0) == []

@@ -1,0 +1,155 @@
+"""What an event must not touch: the states of each part in which it changes nothing, whatever it does in the others.
+
+An eager reaction is a fault as bad as a missing one: a reply that is muted by a breath, a goodbye that is cut.
+"""
+
+from enum import Enum
+
+import attrs
+import pytest
+
+from actors.turn.effects import (
+    AnswerFunction,
+    Cut,
+    Effect,
+    Forget,
+    FreeTape,
+    HoldTape,
+    Resume,
+    SayAsAgent,
+    TellAsCaller,
+)
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    BeepHeard,
+    CallerSaid,
+    CallerStartedSpeaking,
+    EndWanted,
+    Event,
+    FloorGiven,
+    FloorVacated,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    HandoffDenied,
+    HandoffWanted,
+    NothingUnderstood,
+    PutThroughFailed,
+    ThinkingBegan,
+    TransferWanted,
+    VoiceEnded,
+)
+from actors.turn.machine import Turn
+from actors.turn.state import Aside
+from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
+from tests.actors.turn.script import new_turn, state_of
+
+KEPT = Aside(was_coming=True, is_wanted=True)
+ALL_VOICES = "ABSENT IDLE COMING CUT LATE"
+NO_ENDING = "CONVERSING HANDING_OVER TRANSFERRING PUTTING_THROUGH HUSHED CLOSING"
+UNMOVED: dict[str, dict[Event, str]] = {
+    "caller": {
+        CallerSaid("x"): "QUIET",
+        NothingUnderstood(): "QUIET",
+        AgentSaid("x"): "QUIET",
+        AgentSaid("asked for"): "QUIET",
+        FloorVacated(): "QUIET",
+    },
+    "voice": {
+        HandoffWanted("h"): "ABSENT",
+        HandoffDenied("h0"): "IDLE COMING CUT LATE",
+        AudioBegan(): "ABSENT COMING CUT LATE",
+        AgentSaid("x"): "ABSENT COMING CUT",
+        AgentSaid("asked for"): "ABSENT COMING CUT",
+        AgentSaid("too late"): "ABSENT CUT LATE",
+        AudioDone(): "ABSENT IDLE CUT",
+        CallerStartedSpeaking(): "ABSENT CUT LATE",
+        CallerSaid("x"): "ABSENT",
+        CallerSaid("told"): "ABSENT COMING",
+        ThinkingBegan(): "ABSENT IDLE COMING LATE",
+        FunctionCancelled("e"): "ABSENT CUT LATE",
+        FunctionCancelled("t"): "ABSENT CUT LATE",
+        FunctionsAsked(("f",)): "ABSENT COMING",
+    },
+    "voice, told": {
+        CallerStartedSpeaking(): "ABSENT CUT LATE",
+    },
+    "debt": {
+        CallerSaid("told"): "OWED",
+        FunctionsAsked(("f",)): "OWED",
+        FunctionDone("f"): "OWED",
+        VoiceEnded(10.0, deaf=True): "OWED",
+        FloorGiven(owes=True): "OWED",
+        AudioDone(): "SETTLED",
+        TransferWanted("t1"): "SETTLED",
+        EndWanted("e1", "done"): "SETTLED",
+    },
+    "phase": {
+        HandoffWanted("h1"): "HUSHED CLOSING",
+        HandoffDenied("h0"): "CONVERSING TRANSFERRING PUTTING_THROUGH ENDING HUSHED CLOSING",
+        TransferWanted("t1"): "HUSHED CLOSING",
+        FunctionCancelled("t"): "CONVERSING HANDING_OVER PUTTING_THROUGH ENDING HUSHED CLOSING",
+        PutThroughFailed("nobody"): "CONVERSING HANDING_OVER TRANSFERRING ENDING HUSHED CLOSING",
+        EndWanted("e1", "done"): "HUSHED CLOSING",
+        FunctionCancelled("e"): NO_ENDING,
+        CallerSaid("x"): NO_ENDING,
+        FloorGiven(owes=False): "CONVERSING TRANSFERRING PUTTING_THROUGH ENDING",
+        FloorVacated(): "CONVERSING HANDING_OVER PUTTING_THROUGH HUSHED CLOSING",
+        BeepHeard(): "CONVERSING HANDING_OVER TRANSFERRING PUTTING_THROUGH ENDING CLOSING",
+    },
+}
+STATES: dict[str, type[Enum]] = {"caller": CallerState, "voice": VoiceState, "debt": Debt, "phase": Phase}
+CASES = [
+    (part, event, name) for part, events in UNMOVED.items() for event, names in events.items() for name in names.split()
+]
+
+
+UNWANTED: dict[str, tuple[type[Effect], ...]] = {
+    "caller": (Resume, TellAsCaller),
+    "voice": (Cut, Resume, Forget, TellAsCaller),
+    "debt": (),
+    "phase": (HoldTape, FreeTape, AnswerFunction, SayAsAgent),
+}
+
+
+def field_of(part: str, name: str) -> tuple[str, object]:
+    """Return the field of a part, and its value."""
+    field = part.partition(",")[0]
+    return field, STATES[field][name]
+
+
+def prepared(part: str, event: Event, name: str) -> Turn:
+    """A call in which anything that is done would be seen: something sounds, something is aside, much is under way."""
+    turn = new_turn()
+    state = state_of(turn)
+    state.now = 10.0
+    state.voice, state.sounding, state.is_opened = VoiceState.IDLE, True, True
+    for clock in attrs.fields(type(state.at)):
+        setattr(state.at, clock.name, 10.0)
+    state.at.waiting = 10.0
+    setattr(state, *field_of(part, name))
+    state.debt = Debt.OWED if part == "caller" else state.debt
+    state.sounding = part != "caller"
+    state.last_turn, state.end, state.transfer, state.handoffs = "y", EndWanted("e", "done"), "t", {"h0"}
+    state.outstanding = SayAsAgent(SpeechKind.REMARK, "asked for") if event == AgentSaid("asked for") else None
+    state.late_filler = "too late" if event == AgentSaid("too late") else ""
+    state.told = "told" if event == CallerSaid("told") or part == "voice, told" else ""
+    state.aside = KEPT if part.startswith("voice") else None
+    state.has_spoken = part == "debt"
+    return turn
+
+
+@pytest.mark.parametrize(("part", "event", "name"), CASES)
+def test_an_event_changes_nothing(part: str, event: Event, name: str) -> None:
+    turn = prepared(part, event, name)
+    state = state_of(turn)
+
+    effects = turn.on(event, 10.5)
+
+    field, value = field_of(part, name)
+    assert getattr(state, field) is value
+    assert state.aside is (KEPT if part.startswith("voice") else None)
+    assert state.at.settled == 10.0
+    assert not [effect for effect in effects if isinstance(effect, UNWANTED[field])]
