@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import attrs
 
-from actors.turn import actions
-from actors.turn.state import AT_ONCE, NEVER, TurnState
+from actors.turn import actions, due
+from actors.turn.state import NEVER, TurnState
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
 
 
@@ -94,132 +94,6 @@ THEY_WERE_RECEIVED = Condition(
 """All of them, or all that the session will send that has begun them."""
 
 
-# When they are due
-
-
-def at_once(_: TurnState) -> float:
-    return AT_ONCE
-
-
-def closing_limit(state: TurnState) -> float:
-    """Return by when the last sentence must have begun; if it has, by when it must have been heard."""
-    policy, at = state.policy, state.at
-    sentence = state.closing.sentence if state.closing is not None else ""
-    spoken = max(policy.goodbye_audio, len(sentence) / policy.slowest_speech)
-    longest = 2 * policy.goodbye_onset + spoken + policy.goodbye_grace
-    if state.has_closing_begun:
-        return at.closing_begun + longest
-    if state.phase is Phase.ENDING:  # the agent's own goodbye ends the call
-        return at.close_asked + policy.closing_within + longest
-    if state.phase is Phase.CLOSING and THE_WORDS_WAIT_FOR_A_BEEP.holds(state):
-        return at.closing + policy.closing_within
-    return at.close_asked + policy.closing_within
-
-
-def beep_limit(state: TurnState) -> float:
-    return state.at.close_asked + state.policy.beep_within
-
-
-def pause_or_half_the_limit(state: TurnState) -> float:
-    return AT_ONCE if state.is_pause else state.at.close_asked + state.policy.closing_within / 2
-
-
-def onset_of_closing(state: TurnState) -> float:
-    """A refusal is insisted against at once."""
-    return AT_ONCE if state.outstanding is None else state.at.closing + state.policy.goodbye_onset
-
-
-def end_of_false_start(state: TurnState) -> float:
-    someone_waits = state.aside is not None or state.debt is Debt.OWED
-    wait = state.policy.false_start if someone_waits else state.policy.latest_transcript
-    return max(state.at.heard, state.at.voiced) + wait
-
-
-def end_of_cut(state: TurnState) -> float:
-    return max(state.at.quiet, state.at.told) + state.policy.false_start
-
-
-def end_of_longest_turn(state: TurnState) -> float:
-    return max(state.at.heard, state.at.asked, state.at.refused) + state.policy.longest_turn
-
-
-def end_of_reply(state: TurnState) -> float:
-    """Words whose audio does not come are waited for as long as any other silence lasts."""
-    if state.at.quiet >= state.at.said:
-        return max(state.at.quiet, state.at.said) + state.policy.audio_done_grace
-    return state.at.said + state.policy.silence_budget
-
-
-def end_of_echo(state: TurnState) -> float:
-    return state.at.told + state.policy.echo
-
-
-def filler_time(state: TurnState) -> float:
-    return state.silent_since + state.policy.silence_budget - state.policy.filler_lead
-
-
-def clip_time(state: TurnState) -> float:
-    return state.silent_since + state.policy.silence_budget
-
-
-def vacancy_time(state: TurnState) -> float:
-    """In the caller's turn, a vacancy as short as a restart usually is gets no clip."""
-    return max(state.last_sound + state.policy.silence_budget, state.at.vacated + state.policy.filler_lead)
-
-
-def onset_of_injection(state: TurnState) -> float:
-    return state.at.outstanding + state.policy.silence_budget
-
-
-def nobody_speaks_since(state: TurnState, longest_noise: float) -> float:
-    """Return when nobody speaks any more, by the service and by the line, or when that is waited for no longer."""
-    since = max(state.at.quiet, state.at.ending, state.at.closing)
-    if state.caller is CallerState.HEARD:
-        return max(since, state.at.heard) + state.policy.longest_turn
-    return since + longest_noise if state.is_loud else AT_ONCE
-
-
-def end_of_closing(state: TurnState) -> float:
-    breath = state.policy.goodbye_onset if state.rest else 0.0  # between two sentences
-    return max(state.at.quiet + breath, nobody_speaks_since(state, state.policy.goodbye_grace))
-
-
-def end_of_goodbye(state: TurnState) -> float:
-    sent = max(state.at.done, state.at.ending) + state.policy.goodbye_onset
-    return max(state.at.quiet, sent, nobody_speaks_since(state, state.policy.farewell_noise))
-
-
-def end_without_goodbye(state: TurnState) -> float:
-    """A goodbye may come late: it is waited for as long as one that began in time and was played out."""
-    last = max(state.at.ending + state.policy.goodbye_grace, state.at.said) + state.policy.goodbye_audio
-    return max(last, nobody_speaks_since(state, state.policy.farewell_noise))
-
-
-def end_of_announcement(state: TurnState) -> float:
-    return max(state.at.quiet, max(state.at.done, state.at.transfer) + state.policy.goodbye_onset)
-
-
-def end_without_announcement(state: TurnState) -> float:
-    return max(state.at.transfer, state.at.quiet) + 2 * state.policy.goodbye_onset
-
-
-def end_of_putting_through(state: TurnState) -> float:
-    return state.at.putting_through + state.policy.put_through
-
-
-def pause_or_its_limit(state: TurnState) -> float:
-    return AT_ONCE if state.is_pause else max(state.at.remark, state.at.refused) + state.policy.remark_within
-
-
-def end_of_deed(state: TurnState) -> float:
-    return max(state.at.quiet, state.at.settled) + state.policy.remind_after
-
-
-def end_of_callers_silence(state: TurnState) -> float:
-    silent = max(state.callers_turn_since, state.at.asked, state.at.refused)
-    return max(silent + state.policy.caller_silence, state.at.key + state.policy.digit_pause)
-
-
 # The rules
 
 
@@ -235,58 +109,58 @@ _BEFORE_CLOSING = _BEFORE_ENDING | _ENDING
 _ALWAYS = frozenset(Phase) - {Phase.OVER}
 
 RULES: tuple[Rule, ...] = (
-    Rule("a call ends without last words", _ALWAYS, (THERE_ARE_NO_LAST_WORDS,), at_once, actions.end_without_words),
-    Rule("a message waits for the beep", _BEFORE_CLOSING, (THE_WORDS_WAIT_FOR_A_BEEP,), at_once, actions.hush),
+    Rule("a call ends without last words", _ALWAYS, (THERE_ARE_NO_LAST_WORDS,), due.at_once, actions.end_without_words),
+    Rule("a message waits for the beep", _BEFORE_CLOSING, (THE_WORDS_WAIT_FOR_A_BEEP,), due.at_once, actions.hush),
     Rule(
         "the call closes unsaid",
         _BEFORE_CLOSING | _CLOSING,
         (THE_CALL_IS_TO_CLOSE,),
-        closing_limit,
+        due.closing_limit,
         actions.close_unsaid,
     ),
-    Rule("the beep never comes", _in(Phase.HUSHED), (), beep_limit, actions.say_closing),
+    Rule("the beep never comes", _in(Phase.HUSHED), (), due.beep_limit, actions.say_closing),
     Rule(
         "closing begins",
         _TALK,
         (THE_CALL_IS_TO_CLOSE, A_SESSION_IS_THERE),
-        pause_or_half_the_limit,
+        due.pause_or_half_the_limit,
         actions.start_closing,
     ),
     Rule(
         "closing insists",
         _CLOSING,
         (THE_LAST_WORDS_HAVE_NOT_BEGUN, THEY_WERE_NOT_INSISTED_ON),
-        onset_of_closing,
+        due.onset_of_closing,
         actions.say_closing,
     ),
     Rule(
         "nothing follows speech",
         _BEFORE_CLOSING,
         (SOMEBODY_IS_HEARD, THE_LINE_IS_QUIET),
-        end_of_false_start,
+        due.end_of_false_start,
         actions.false_start,
     ),
     Rule(
         "nothing follows a cut",
         _BEFORE_CLOSING,
         (A_REPLY_IS_CUT, NOBODY_IS_HEARD, NOTHING_IS_TOLD),
-        end_of_cut,
+        due.end_of_cut,
         actions.false_start,
     ),
     Rule(
         "speech never ends",
         _TALK,
         (SOMEBODY_IS_HEARD,),
-        end_of_longest_turn,
+        due.end_of_longest_turn,
         actions.probe,
     ),
-    Rule("AgentAudioDone is missing", _ALWAYS, (A_REPLY_COMES, NOTHING_SOUNDS), end_of_reply, actions.end_reply),
-    Rule("an echo is missing", _ALWAYS, (SOMETHING_IS_TOLD,), end_of_echo, actions.expect_no_echo),
+    Rule("AgentAudioDone is missing", _ALWAYS, (A_REPLY_COMES, NOTHING_SOUNDS), due.end_of_reply, actions.end_reply),
+    Rule("an echo is missing", _ALWAYS, (SOMETHING_IS_TOLD,), due.end_of_echo, actions.expect_no_echo),
     Rule(
         "the opening was heard",
         _TALK,
         (THE_OPENING_IS_DUE, NOTHING_IS_OWED, NOTHING_SOUNDS),
-        at_once,
+        due.at_once,
         actions.open_session,
     ),
     Rule(
@@ -300,83 +174,87 @@ RULES: tuple[Rule, ...] = (
             NOTHING_IS_OUTSTANDING,
             THIS_SILENCE_IS_UNFILLED,
         ),
-        filler_time,
+        due.filler_time,
         actions.fill_silence,
     ),
     Rule(
         "a clip fills it",
         _BEFORE_CLOSING,
         (SOMETHING_IS_OWED, NOBODY_IS_HEARD, NOTHING_SOUNDS),
-        clip_time,
+        due.clip_time,
         actions.clip_silence,
     ),
     Rule(
         "a vacancy is filled",
         _TALK,
         (NOTHING_IS_OWED, NO_SESSION_IS_THERE, NOTHING_SOUNDS),
-        vacancy_time,
+        due.vacancy_time,
         actions.clip_vacancy,
     ),
     Rule(
-        "an injection is not begun", _ALWAYS, (SOMETHING_IS_OUTSTANDING,), onset_of_injection, actions.expire_injection
+        "an injection is not begun",
+        _ALWAYS,
+        (SOMETHING_IS_OUTSTANDING,),
+        due.onset_of_injection,
+        actions.expire_injection,
     ),
     Rule(
         "the last sentence is heard",
         _CLOSING,
         (THE_LAST_WORDS_HAVE_BEGUN, THEY_WERE_RECEIVED, NOTHING_SOUNDS),
-        end_of_closing,
+        due.end_of_closing,
         actions.end_closed,
     ),
     Rule(
         "the goodbye is heard",
         _ENDING,
         (NOTHING_IS_OWED, NOTHING_COMES, NOTHING_SOUNDS),
-        end_of_goodbye,
+        due.end_of_goodbye,
         actions.end_completed,
     ),
-    Rule("no goodbye comes", _ENDING, (NOTHING_SOUNDS,), end_without_goodbye, actions.end_completed),
+    Rule("no goodbye comes", _ENDING, (NOTHING_SOUNDS,), due.end_without_goodbye, actions.end_completed),
     Rule(
         "the transfer's sentence is heard",
         _TRANSFERRING,
         (THE_TRANSFER_IS_ANNOUNCED, NOTHING_COMES, NOTHING_SOUNDS),
-        end_of_announcement,
+        due.end_of_announcement,
         actions.put_through,
     ),
     Rule(
         "the transfer's sentence never comes",
         _TRANSFERRING,
         (NOTHING_SOUNDS,),
-        end_without_announcement,
+        due.end_without_announcement,
         actions.put_through,
     ),
-    Rule("the line does not answer", _PUTTING_THROUGH, (), end_of_putting_through, actions.give_up_transfer),
+    Rule("the line does not answer", _PUTTING_THROUGH, (), due.end_of_putting_through, actions.give_up_transfer),
     Rule(
         "a key asks for a person",
         _TALK,
         (A_PERSON_IS_WANTED, THE_OPENING_WAS_HEARD, A_SESSION_IS_THERE, NO_FUNCTION_RUNS, THE_CALL_IS_TO_GO_ON),
-        at_once,
+        due.at_once,
         actions.announce_transfer,
     ),
     Rule(
         "keys are told",
         _TALK,
         (KEYS_WAIT, THE_OPENING_WAS_HEARD, A_SESSION_IS_THERE, NOTHING_IS_OUTSTANDING, NOTHING_IS_TOLD),
-        at_once,
+        due.at_once,
         actions.tell_keys,
     ),
     Rule(
         "a remark is said",
         _TALK,
         (A_REMARK_WAITS, A_SESSION_IS_THERE, NOTHING_IS_OUTSTANDING, THE_CALL_IS_TO_GO_ON),
-        pause_or_its_limit,
+        due.pause_or_its_limit,
         actions.say_remark,
     ),
-    Rule("an old session is renewed", _TALK, (THE_SESSION_IS_OLD, IT_IS_A_PAUSE), at_once, actions.renew),
+    Rule("an old session is renewed", _TALK, (THE_SESSION_IS_OLD, IT_IS_A_PAUSE), due.at_once, actions.renew),
     Rule(
         "words are followed by no deed",
         _TALK,
         (A_FUNCTION_WAS_ANNOUNCED, IT_IS_A_PAUSE),
-        end_of_deed,
+        due.end_of_deed,
         actions.remind,
     ),
     Rule(
@@ -392,7 +270,7 @@ RULES: tuple[Rule, ...] = (
             NOTHING_IS_TOLD,
             THE_CALL_IS_TO_GO_ON,
         ),
-        end_of_callers_silence,
+        due.end_of_callers_silence,
         actions.ask_caller,
     ),
 )

@@ -1,0 +1,79 @@
+"""The tables and the rules as Markdown: `python -m actors.turn.picture docs/turns.md` writes them into the page.
+
+They stand between two markers, and a test compares them with the tables that the calls run on.
+"""
+
+import sys
+from pathlib import Path
+
+from actors.turn.rules import RULES, Rule
+from actors.turn.tables import TABLES, Cell, Table
+from actors.turn.values import Phase
+
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+
+
+def picture() -> str:
+    """Return the four tables and the list of rules."""
+    parts = [picture_of_table(table) for table in TABLES]
+    return "\n\n".join([*parts, picture_of_rules()])
+
+
+def picture_of_table(table: Table) -> str:
+    """Return a line for each event and a column for each state in which the call goes on."""
+    states = [state for state in table.states if state is not Phase.OVER]
+    lines = [f"### {table.part}", "", f"| event | {' | '.join(state.name for state in states)} |"]
+    lines.append("|---" * (len(states) + 1) + "|")
+    for event, line in table.lines.items():
+        lines.append(f"| {event.__name__} | {' | '.join(picture_of_cell(line[state]) for state in states)} |")
+    return "\n".join(lines)
+
+
+def picture_of_cell(cell: Cell) -> str:
+    """Return the next state in bold, what is done, and the guard in italics."""
+    rows = []
+    for row in cell:
+        if row.to is None and not row.actions:
+            continue
+        words = [f"**{row.to.name}**"] if row.to is not None else []
+        words += [_words(action.__name__) for action in row.actions]
+        words += [f"*if {_words(row.guard.__name__)}*"] if row.guard is not None else []
+        rows.append(" ".join(words))
+    return "; ".join(rows) or "–"
+
+
+def picture_of_rules() -> str:
+    """Return a line for each rule, the first to be tried first."""
+    lines = ["### rules", "", "| rule | phases | while | due | then |", "|---|---|---|---|---|"]
+    for rule in RULES:
+        conditions = ", ".join(condition.words for condition in rule.conditions) or "–"
+        due = (rule.due.__doc__ or "").strip().rstrip(".")
+        action = _words(rule.action.__name__)
+        lines.append(f"| {rule.name} | {_phases(rule)} | {conditions} | {due} | {action} |")
+    return "\n".join(lines)
+
+
+def _phases(rule: Rule) -> str:
+    left = [phase for phase in Phase if phase is not Phase.OVER]
+    named = [phase.name for phase in left if phase in rule.phases]
+    return "any" if len(named) == len(left) else ", ".join(named)
+
+
+def _words(name: str) -> str:
+    return name.strip("_").replace("_", " ")
+
+
+def with_picture(page: str) -> str:
+    """Return a page with the picture of today between its markers."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{picture()}\n\n{END}{after}"
+
+
+def main(path: Path) -> None:
+    """Bring the page up to date."""
+    path.write_text(with_picture(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
