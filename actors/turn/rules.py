@@ -73,6 +73,9 @@ THE_OPENING_IS_DUE = Condition("the opening is due", lambda state: not state.is_
 THE_OPENING_WAS_HEARD = Condition("the opening was heard", lambda state: state.is_opened)
 A_PERSON_IS_WANTED = Condition("a person is wanted", lambda state: state.wants_person and not state.why_no_person)
 KEYS_WAIT = Condition("keys wait", lambda state: bool(state.keys) or state.why_no_person != "")
+THEY_MAY_BE_TOLD = Condition(
+    "the opening was heard, or a transfer has failed", lambda state: state.is_opened or state.why_no_person != ""
+)
 A_REMARK_WAITS = Condition("a remark waits", lambda state: state.remark != "")
 THE_SESSION_IS_OLD = Condition("the session is old", lambda state: state.is_aged)
 A_FUNCTION_WAS_ANNOUNCED = Condition("a function was announced", lambda state: state.announced != "")
@@ -238,7 +241,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "keys are told",
         _TALK,
-        (KEYS_WAIT, THE_OPENING_WAS_HEARD, A_SESSION_IS_THERE, NOTHING_IS_OUTSTANDING, NOTHING_IS_TOLD),
+        (KEYS_WAIT, THEY_MAY_BE_TOLD, A_SESSION_IS_THERE, NOTHING_IS_OUTSTANDING, NOTHING_IS_TOLD),
         due.at_once,
         actions.tell_keys,
     ),

@@ -169,7 +169,7 @@ def hear(state: TurnState, _: Recognised) -> None:
 
 def take_floor(state: TurnState, event: FloorGiven) -> None:
     leave_floor(state, event)
-    state.is_opened = False
+    state.is_opened = not (event.owes or event.ask)
     if event.ask and state.phase is Phase.CONVERSING:
         state.last_turn = ""
         state.tell(event.ask, TellReason.TURN_AGAIN)

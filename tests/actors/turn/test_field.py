@@ -9,6 +9,7 @@ from actors.turn.effects import (
     Forget,
     FreeTape,
     HoldTape,
+    PutThrough,
     RestartSession,
     Resume,
     TellAsCaller,
@@ -22,6 +23,7 @@ from actors.turn.events import (
     CallerStartedSpeaking,
     EndWanted,
     FloorGiven,
+    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
@@ -29,9 +31,11 @@ from actors.turn.events import (
     HandoffWanted,
     NothingUnderstood,
     Played,
+    PutThroughFailed,
     SayRefused,
     ThinkingBegan,
     ThinkingSlow,
+    TransferWanted,
     VoiceBegan,
     VoiceEnded,
 )
@@ -346,3 +350,27 @@ def test_words_before_a_function_do_not_answer_it() -> None:
         (4, Played()),
     ]
     assert play(turn, script, 8) == [(7, filler_asked(FIRST)), (8, clip(FIRST))]
+
+
+@pytest.mark.parametrize("session", [FloorGiven(owes=False), FloorGiven(owes=True), FloorGiven(owes=True, ask="When?")])
+def test_c23_a_transfer_outlives_the_session_and_its_failure_is_told_to_the_next(session: FloorGiven) -> None:
+    script: list[Step] = [
+        *caller_says(1),
+        *reply(3, "I put you through.", sent=0.4, played=1),
+        (3.3, TransferWanted("t")),
+        (5, FloorVacated()),
+        (5.5, session),
+    ]
+    turn = on_floor()
+
+    assert play(turn, script, 6) == [(4.4, PutThrough("t"))]
+    assert turn.phase is Phase.PUTTING_THROUGH
+    assert (6.5, TellAsCaller("engaged", TellReason.KEYS)) in play(turn, [(6.5, PutThroughFailed("engaged"))])
+
+
+def test_c23_a_function_that_waits_for_a_line_that_does_not_answer_is_answered() -> None:
+    script: list[Step] = [*reply(3, "I put you through.", sent=0.4, played=1), (3.3, TransferWanted("t"))]
+
+    seen = play(on_floor(), script, 11)
+
+    assert (round(4.4 + POLICY.put_through, 3), AnswerFunction("t", POLICY.unanswered)) in seen

@@ -1,0 +1,73 @@
+"""The tables are total, the rules end what they begin, and nothing here knows a task, a socket or a clock."""
+
+import subprocess
+import sys
+from typing import get_args
+
+import attrs
+import pytest
+
+from actors.turn import effects, events
+from actors.turn.rules import RULES, RULES_IN
+from actors.turn.tables import TABLES, Table
+from actors.turn.values import Phase, TurnPolicy
+
+ONLY_NOTED = {
+    events.ThinkingSlow,
+    events.Played,
+    events.FunctionCancelled,
+    events.SessionAged,
+    events.VoiceBegan,
+    events.KeyPressed,
+    events.KeysEntered,
+    events.RemarkMade,
+    events.CloseAsked,
+    events.InjectionWentOn,
+    events.HandoffDenied,
+    events.TimePassed,
+}
+"""No table names them: they leave something behind, and a rule acts on it."""
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.part)
+def test_a_table_has_a_row_for_each_state_and_each_of_its_events(table: Table) -> None:
+    for event, line in table.lines.items():
+        assert set(line) == set(table.states), event.__name__
+        for cell in line.values():
+            *guarded, last = cell
+            assert last.guard is None
+            assert all(row.guard is not None for row in guarded)
+
+
+def test_each_event_is_in_a_table_or_only_noted() -> None:
+    named = {event for table in TABLES for event in table.lines}
+    everything = set(get_args(events.Recognised))
+
+    assert named | ONLY_NOTED == everything
+    assert not named & ONLY_NOTED
+
+
+def test_every_value_says_who_sends_it_and_when() -> None:
+    for value in [*get_args(events.Recognised), *get_args(effects.Effect)]:
+        assert attrs.has(value)
+        assert len(value.__doc__ or "") > 20, value.__name__
+
+
+def test_each_rule_has_its_own_name_and_a_phase() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    assert all(rule.phases for rule in RULES)
+    assert RULES_IN[Phase.OVER] == ()
+
+
+def test_nothing_here_imports_trio() -> None:
+    code = "import sys, actors.turn.machine, actors.turn.picture; sys.exit('trio' in sys.modules)"
+
+    assert subprocess.call([sys.executable, "-c", code]) == 0  # noqa: S603
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("fillers", ()), ("silence_budget", float("inf")), ("silence_budget", 0.5)]
+)
+def test_a_policy_that_leaves_a_caller_in_silence_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        TurnPolicy(**{field: value})  # type: ignore[arg-type]
