@@ -41,6 +41,7 @@ from web.asgi_events import accept, target_of
 from web.office import Office
 from web.open_socket import OpenSocket
 from web.returning import SETTLE_SECONDS, Returns
+from web.signatures import SIGNATURE
 from web.well_formed import is_call_sid, is_stream_sid
 
 PATH = "/twilio"
@@ -49,6 +50,7 @@ RETURN_SECONDS = 90.0
 """For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 LONGEST_SID = 34
+LONGEST_PATH = 200
 
 RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -68,8 +70,22 @@ class MediaDoor:
         """Serve one ASGI connection."""
         if scope["type"] == "websocket" and scope["path"] == PATH:
             await self._knock(scope, receive, send)
-        else:
-            await self.application(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            self._tell_misrouted(scope)
+        await self.application(scope, receive, send)
+
+    def _tell_misrouted(self, scope: WebsocketScope) -> None:
+        """Log an upgrade that Twilio meant for us, or nearly, with the address that it should have had."""
+        is_twilios = any(name.lower() == SIGNATURE.encode() for name, _ in scope["headers"])
+        client = scope.get("client")
+        is_near = PATH in f"/{scope['path'].strip('/').lower()}"
+        if (is_twilios or is_near) and not self.office.strangers.refuse(client[0] if client else ""):
+            fix = (
+                f"The stream's address is {self.office.signatures.socket_origin}{PATH}; see what the proxy makes of it."
+            )
+            path = scope["path"][:LONGEST_PATH]
+            _log.warning("request_misrouted", method="WEBSOCKET", path=path, status=404, fix=fix)
 
     async def _knock(self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await receive()

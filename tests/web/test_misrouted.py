@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from tests.web.fakes import LEAD, ORIGIN, Exchange, exchange, voice_form
+from tests.web.fakes import LEAD, ORIGIN, Exchange, Peer, exchange, voice_form
 from web.misrouted import meant
 from web.strangers import ALLOWANCE
 
@@ -70,6 +70,27 @@ async def test_an_operator_who_misses_a_route_is_told_it(autojump_clock: MockClo
 @pytest.mark.parametrize("target", ["/", "/wp-login.php", f"/calls-of/{LEAD}", "/.env"])
 async def test_what_is_like_no_route_is_not_told(target: str, autojump_clock: MockClock) -> None:
     assert await refusal(exchange(), "GET", target, signed=False) == (404, [])
+
+
+@pytest.mark.parametrize(
+    ("target", "signature", "told"),
+    [
+        ("/twilio/", "", True),
+        ("/app/twilio", "", True),
+        ("/Twilio", "", True),
+        ("/stream", "of that address", True),
+        ("/stream", "", False),
+        ("/socket.io/", "", False),
+    ],
+)
+async def test_a_stream_that_misses_its_route_is_told(
+    target: str, signature: str, told: bool, autojump_clock: MockClock
+) -> None:
+    with capture_logs() as logs:
+        await Peer(target=target, signature=signature).leaves().visit(exchange().app)
+
+    fixes = [line["fix"] for line in logs if line["event"] == "request_misrouted"]
+    assert [f"wss{ORIGIN.removeprefix('https')}/twilio;" in fix for fix in fixes] == ([True] if told else [])
 
 
 async def test_nobody_can_fill_the_log_with_them(autojump_clock: MockClock) -> None:
