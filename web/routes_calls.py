@@ -14,6 +14,7 @@ import attrs
 import structlog
 from quart import Blueprint, Response, jsonify, request
 
+from settings import TransferMode
 from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
 from web.board import OVER, KnownCall
 from web.dispatch import (
@@ -159,6 +160,7 @@ class CallRoutes:
             case NoLine():
                 return self._no_free_line(answer)
             case AlreadyRinging():
+                self.office.counts.refused("ringing")
                 return _already_ringing(answer.call)
             case Repeated():
                 return await self._repeated(answer)
@@ -239,7 +241,8 @@ class CallRoutes:
             return problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
         self.office.slots.release(call.id if call is not None else name)
         if call is None or call.outcome == TRANSFERRING:  # no stream of ours ends with it
-            await returns.conclude_left(call_sid, BY_OPERATOR, "canceled")
+            is_warm = self.office.settings.transfer_mode is TransferMode.WARM  # else no key tells that it was taken
+            await returns.conclude_left(call_sid, BY_OPERATOR, "canceled" if is_warm else "unknown")
         _log.info("call_hung_up", call_sid=call_sid, by="operator")
         return _accepted(name, call_sid, call, status)
 

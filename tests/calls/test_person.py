@@ -13,9 +13,10 @@ from agents.functions import END_CONVERSATION, transfer_to_human
 from agents.roster import load_roster
 from agents.spec import AgentSpec
 from simulators.scenario import Human, Scenario, load_scenario
-from simulators.twilio import PersonActed, SimulatedCall, VerbExecuted, WarningRaised, WebhookAnswered
+from simulators.twilio import PersonActed, SimulatedCall, TwilioKnobs, VerbExecuted, WarningRaised, WebhookAnswered
 from store.records import CallRecord
-from tests.calls.exchange import Switchboard, open_switchboard
+from tests.calls.exchange import Switchboard, Trouble, open_switchboard
+from tests.web.fakes import API_TOKEN, client_of
 
 SCENARIO = load_scenario(Path(__file__).with_name("human.toml"))
 PERSON = "+15559870000"
@@ -111,6 +112,7 @@ async def test_a_caller_who_hangs_up_during_a_transfer_leaves_nothing_behind(
 
     connected = "was connected" in [entry.did for entry in call.log.of(PersonActed)]
     assert record.outcome == ("transferred" if connected else "caller_hung_up")
+    assert record.transfers[0].outcome == ("answered" if connected else "canceled")
     assert heard(record) == ["Hello, how can I help?", SENTENCE]
     assert there.slots.free == 1
 
@@ -144,3 +146,43 @@ async def test_the_line_is_kept_for_a_caller_who_may_come_back(autojump_clock: M
             connected = there.slots.free
 
     assert (ringing, connected) == (0, 1)
+
+
+@pytest.mark.parametrize("human", [Human(presses="2"), Human(presses="nothing"), Human(hangs_up_after=1.0)])
+async def test_a_person_who_picked_up_and_did_not_take_the_call_has_declined(
+    human: Human, autojump_clock: MockClock
+) -> None:
+    """For Twilio their own call is completed, whether or not they were connected."""
+    trouble = Trouble(twilio=TwilioKnobs(bundle=4, declined_status="completed"))
+    async with open_switchboard(
+        with_person(human), ROSTER, trouble=trouble, TRANSFER_PHONE_NUMBER=PERSON, TRANSFER_MODE="warm"
+    ) as there:
+        record = await there.record_of(await there.call_in())
+
+    assert (record.outcome, record.transfers[0].outcome) == ("completed", "declined")
+    assert heard(record)[2:] == [POLICY.unreached, "We will call you. Goodbye."]
+
+
+@pytest.mark.parametrize(
+    ("mode", "after", "outcome"),
+    [("warm", 0.0, "canceled"), ("warm", 20.0, "answered"), ("cold", 0.0, "unknown"), ("cold", 20.0, "unknown")],
+)
+async def test_an_operator_who_hangs_up_is_in_the_record_and_so_is_what_the_person_had_of_the_call(
+    mode: str, after: float, outcome: str, autojump_clock: MockClock
+) -> None:
+    human = attrs.evolve(TAKES, talks=60.0)
+    async with open_switchboard(
+        with_person(human), ROSTER, TRANSFER_PHONE_NUMBER=PERSON, TRANSFER_MODE=mode, MAX_CALLS="1"
+    ) as there:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(there.call_in)
+            await trio.sleep(12 + after)
+            assert len(there.facts(facts.CallParked)) == 1
+            (call,) = there.twilio.calls.values()
+            async with client_of(there.app) as client:
+                await client.delete(f"/calls/{call.sid}", headers={"Authorization": f"Bearer {API_TOKEN}"})
+        record = await there.record_of(call)
+
+    (transfer,) = record.transfers
+    assert (record.outcome, transfer.outcome, there.slots.free) == ("ended_by_operator", outcome, 1)
+    assert (transfer.talked > 5) == (outcome == "answered")
