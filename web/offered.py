@@ -16,6 +16,8 @@ import orjson
 import structlog
 import trio
 
+from actors.facts import SessionCrashed, SessionFailed
+from actors.journal import Entry, ignore
 from actors.settings_form import Offered
 from agents.options import ThinkModel
 from agents.roster import Roster
@@ -140,10 +142,38 @@ def _line(
     return f"{names}: not offered; {used}. Offered: {', '.join(offered[:_SHOWN])}{more}"
 
 
+@attrs.define(eq=False)
+class Refusals:
+    """Settings that the Voice Agent API has refused: a model may have gone since it was asked. Passes journals on."""
+
+    observe: Callable[[Entry], None] = ignore
+    _news: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def notice(self, entry: Entry) -> None:
+        """Take a line of a call's journal."""
+        match entry.fact:
+            case SessionFailed(error=why) | SessionCrashed(error=why) if "INVALID_SETTINGS" in why:
+                self._news.set()
+            case _:
+                pass  # nothing that a list of models could explain
+        self.observe(entry)
+
+    async def wait(self) -> None:
+        """Wait for the next refusal."""
+        await self._news.wait()
+        self._news = trio.Event()
+
+
 async def keep_asking(
-    settings: Settings, wanted: Sequence[Wanted], offered: Offered, client: BriefClient | None, http: httpx.AsyncClient
+    settings: Settings,
+    wanted: Sequence[Wanted],
+    offered: Offered,
+    client: BriefClient | None,
+    http: httpx.AsyncClient,
+    *,
+    refusals: Refusals,
 ) -> None:
-    """Ask both services now and then, and pass on what they offer."""
+    """Ask both services now and then, and pass on what they offer; Deepgram also when it has refused settings."""
 
     async def think() -> str:
         offered.think = await ask_think_models(settings, http)
@@ -154,9 +184,9 @@ async def keep_asking(
         return missing_summary(summary_setting(settings), client)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_keep_asking, "deepgram", think)
+        nursery.start_soon(_keep_asking, "deepgram", think, refusals.wait)
         if client is not None:
-            nursery.start_soon(_keep_asking, "summary", lambda: summary(client))
+            nursery.start_soon(_keep_asking, "summary", lambda: summary(client), trio.sleep_forever)
 
 
 def summary_setting(settings: Settings) -> str:
@@ -164,8 +194,10 @@ def summary_setting(settings: Settings) -> str:
     return "SUMMARY_MODEL" if settings.summary_model else "GROQ_LLM"
 
 
-async def _keep_asking(service: str, ask: Callable[[], Awaitable[str]]) -> None:
-    """Ask until there is an answer, ever less often, and then every ten minutes; tell what is new."""
+async def _keep_asking(
+    service: str, ask: Callable[[], Awaitable[str]], wait_doubt: Callable[[], Awaitable[None]]
+) -> None:
+    """Ask until there is an answer, ever less often, and then every ten minutes or when in doubt; tell what is new."""
     pause, told = FIRST_PAUSE, ""
     while True:
         try:
@@ -178,4 +210,5 @@ async def _keep_asking(service: str, ask: Callable[[], Awaitable[str]]) -> None:
             if line and line != told:
                 _log.warning("models_missing", service=service, says=line)
             rest, pause, told = LONGEST_PAUSE, FIRST_PAUSE, line
-        await trio.sleep(rest)
+        with trio.move_on_after(rest):
+            await wait_doubt()

@@ -40,7 +40,7 @@ from web.clips import Studio, keep_fetching
 from web.collector import find_trim, giving_back
 from web.connect import voice_agent_connector
 from web.left_recordings import joining
-from web.offered import keep_asking, wanted_of
+from web.offered import Refusals, keep_asking, wanted_of
 from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
 from web.resolver import Resolver, resolving
 from web.telephony import Line, TwilioLine, twilio_client
@@ -206,7 +206,7 @@ async def _unharmed(run: Callable[[], Awaitable[None]], crashed: str) -> None:
 
 @asynccontextmanager
 async def asking(
-    settings: Settings, roster: Roster, offered: Offered, http: httpx.AsyncClient
+    settings: Settings, roster: Roster, offered: Offered, http: httpx.AsyncClient, refusals: Refusals
 ) -> AsyncIterator[BriefClient | None]:
     """Ask in the background which models there are, for as long as the `async with` lasts; yield what writes Briefs."""
     briefs = brief_client_of(settings, http)
@@ -214,7 +214,7 @@ async def asking(
         briefs.schema = roster.brief_schema
     else:
         _log.warning("groq_not_configured", brief="made from the facts of the call")
-    ask = partial(keep_asking, settings, wanted_of(settings, roster), offered, briefs, http)
+    ask = partial(keep_asking, settings, wanted_of(settings, roster), offered, briefs, http, refusals=refusals)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_unharmed, ask, "models_crashed")
         yield briefs
@@ -256,7 +256,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
         make_folder(records.folder, "DATABASE_URL")
     checkpoints = checkpoints_of(records)
     clips, voices = ClipBook(), voices_of(roster)
-    voice_agent = VoiceAgentOptions(options_of(settings))
+    voice_agent, refusals = VoiceAgentOptions(options_of(settings)), Refusals(observe)
     async with (
         joining(settings.recordings_dir) as writer,
         resolving(Resolver()),
@@ -265,7 +265,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
         checkpointing(checkpoints),
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
         fetching(clips, voices, settings, http),
-        asking(settings, roster, voice_agent.offered, http) as briefs,
+        asking(settings, roster, voice_agent.offered, http, refusals) as briefs,
     ):
         client = twilio_client(
             settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng
@@ -281,7 +281,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             policy=policy_of(settings),
             voice_agent=voice_agent,
             recordings=settings.recordings_dir,
-            observe=observe,
+            observe=refusals.notice,
             clips=clips,
             transfers=transfers_of(settings, roster, line, holes),
             rng=rng,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import httpx
@@ -11,6 +12,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from trio.testing import MockClock
 
+from actors.facts import SessionCrashed, SessionFailed
+from actors.journal import Entry
 from actors.settings_form import Offered, SettingsForm, VoiceAgentOptions
 from agents.options import AgentOptions, ThinkModel
 from agents.roster import Roster, RosterError, default_roster
@@ -21,6 +24,7 @@ from web.brief_client import BriefClient
 from web.offered import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
+    Refusals,
     Wanted,
     ask_think_models,
     keep_asking,
@@ -54,14 +58,17 @@ class Services:
 
 
 @asynccontextmanager
-async def asking(services: Services) -> AsyncIterator[tuple[Offered, BriefClient, Sequence[EventDict]]]:
+async def asking(
+    services: Services, refusals: Refusals | None = None
+) -> AsyncIterator[tuple[Offered, BriefClient, Sequence[EventDict]]]:
     chosen, offered = settings(), Offered()
     async with httpx.AsyncClient(transport=httpx.MockTransport(services)) as http, trio.open_nursery() as nursery:
         client = brief_client_of(chosen, http)
         assert client is not None
         wanted = wanted_of(chosen, default_roster())
         with capture_logs() as logs:
-            nursery.start_soon(keep_asking, chosen, wanted, offered, client, http)
+            doubts = refusals or Refusals()
+            nursery.start_soon(partial(keep_asking, chosen, wanted, offered, client, http, refusals=doubts))
             await trio.sleep(1)
             yield offered, client, logs
             nursery.cancel_scope.cancel(reason="end of the test")
@@ -109,6 +116,24 @@ async def test_a_model_that_goes_later_is_told_then_and_once(autojump_clock: Moc
 
         assert offered.best([HAIKU, MINI]) == (MINI,)
         assert len(told(logs)) == 1
+
+
+@pytest.mark.parametrize("fact", [SessionFailed, SessionCrashed])
+async def test_settings_that_are_refused_are_a_reason_to_ask_at_once(
+    fact: type[SessionFailed | SessionCrashed], autojump_clock: MockClock
+) -> None:
+    seen: list[Entry] = []
+    services, refusals = Services(), Refusals(seen.append)
+    async with asking(services, refusals) as (offered, _, _):
+        services.think = [HAIKU]
+        refusals.notice(Entry(1, 0.0, fact("qualifier", 1, "HTTP 503", True)))
+        await trio.sleep(1)
+        before = offered.best([MINI, HAIKU])
+        refusals.notice(Entry(2, 0.0, fact("qualifier", 1, "INVALID_SETTINGS: model not available", False)))
+        await trio.sleep(1)
+
+        assert (before, offered.best([MINI, HAIKU])) == ((MINI, HAIKU), (HAIKU,))
+        assert [entry.seq for entry in seen] == [1, 2]
 
 
 @pytest.mark.parametrize("status", [401, 404, 503])
