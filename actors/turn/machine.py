@@ -154,6 +154,16 @@ class Turn:
         return self._state.closing
 
     @property
+    def remark(self) -> str:
+        """The sentence that waits for a pause; empty if none does."""
+        return self._state.remark
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The entries on the keypad that wait to be told to an agent."""
+        return tuple(self._state.keys)
+
+    @property
     def told(self) -> str:
         """The words that the service was told as the caller's, and has not echoed."""
         return self._state.told

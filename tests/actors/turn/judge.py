@@ -9,12 +9,15 @@ import attrs
 
 from actors.turn.effects import (
     AnswerFunction,
+    Cut,
     Effect,
     EndConversation,
+    Forget,
     PlayClip,
     PutThrough,
     RenewSession,
     RestartSession,
+    Resume,
     SayAsAgent,
     SayByLine,
     TellAsCaller,
@@ -81,6 +84,8 @@ class Judge:
     transfer: str | None = None
     transfer_by: float = math.inf
     pause_since: float = math.inf
+    is_cut: bool = False
+    """Something was cut, and it is not decided what becomes of it."""
 
     @property
     def is_waiting(self) -> bool:
@@ -196,6 +201,15 @@ class Judge:
                 self.over_by = self.end_by = math.inf
             case _:
                 pass  # the line's business
+
+    def line_is_to(self, effect: Effect) -> None:
+        """Each cut is decided once: what it has set aside is played on, or forgotten."""
+        if isinstance(effect, Cut):
+            assert not self.is_cut, "a second cut before the first is decided"
+            self.is_cut = True
+        elif isinstance(effect, Resume | Forget):
+            assert self.is_cut, "nothing was cut"
+            self.is_cut = False
 
     def _say(self, effect: SayAsAgent, now: float) -> None:
         if effect.kind is SpeechKind.FILLER:

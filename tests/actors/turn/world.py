@@ -223,6 +223,7 @@ class World:
                 pass  # it asks for nothing more
 
     def line_is_to(self, effect: PlayClip | Cut | Resume | Forget | HoldTape | FreeTape) -> None:
+        self.judge.line_is_to(effect)
         match effect:
             case PlayClip(text=text):
                 length = 1.2 if self.rng.random() < 0.9 else 0.0
