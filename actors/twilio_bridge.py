@@ -46,6 +46,7 @@ class TwilioBridge:
     bytes_in: int = 0
     refused: int = 0
     _refused_in_a_row: int = attrs.field(default=0, init=False)
+    _unrecognised: set[str] = attrs.field(factory=set, init=False)
     _watch: LineWatch = attrs.field(
         default=attrs.Factory(lambda self: LineWatch(self.desk.ledger, self.desk.policy.dead_line), takes_self=True),
         init=False,
@@ -124,16 +125,21 @@ class TwilioBridge:
         self._note_speech(self.desk.activity.hear(voiced=voiced, now=self.desk.journal.now))
 
     def _on_event(self, event: FromTwilio) -> None:
-        journal = self.desk.journal
         match event:
             case twilio.MarkReached(name=name):
                 self.desk.ledger.mark_reached(name)
             case twilio.DigitPressed(digit=digit):
                 self.desk.keypad.press(digit)
             case twilio.Unrecognised(event=name):
-                journal.note(Unrecognised("twilio", name))
+                self._on_unrecognised(name)
             case _:
                 """`connected` or a second `start`: nothing that this stream does not know."""
+
+    def _on_unrecognised(self, name: str) -> None:
+        """Note an event that we do not know, once: it may come with every frame."""
+        if name not in self._unrecognised and len(self._unrecognised) < _NOTED_REFUSALS:
+            self._unrecognised.add(name)
+            self.desk.journal.note(Unrecognised("twilio", name))
 
     def _on_refused(self, refused: RemoteProtocolError) -> None:
         self.refused += 1

@@ -259,6 +259,18 @@ async def test_keys_and_novelties_are_noted(autojump_clock: MockClock) -> None:
         assert scene.watched.facts(Unrecognised) == [Unrecognised("twilio", "novelty")]
 
 
+@pytest.mark.parametrize(("names", "noted"), [(["novelty"] * 400, 1), ([f"novelty {n}" for n in range(400)], 10)])
+async def test_an_unknown_event_that_comes_with_every_frame_is_noted_once(
+    names: list[str], noted: int, autojump_clock: MockClock
+) -> None:
+    async with a_stream() as scene:
+        for name in names:
+            await scene.socket.send_message(f'{{"event": "{name}", "streamSid": "{STREAM_SID}"}}')
+        await wait_all_tasks_blocked()
+
+        assert len(scene.watched.facts(Unrecognised)) == noted
+
+
 async def test_what_twilio_says_twice_changes_nothing(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
         await scene.say(StreamConnected("Call", "1.0.0"), MarkReached("never sent"))
