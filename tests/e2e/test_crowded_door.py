@@ -69,14 +69,13 @@ async def test_a_crowd_keeps_no_call_from_its_end(
     monkeypatch.setattr("web.serving.descriptors_allowed", lambda: 160)  # of which connections have 40
     async with open_line(tmp_path) as line:
         port = int(line.stage.settings.lead_server_external_url.rpartition(":")[2])
-        await line.call_out()
         before = descriptors()
         async with a_crowd(port, 120, again=10):
             held = descriptors()
             call = await line.call_out()
             record = await line.record_of(call)
         with trio.fail_after(60):
-            while descriptors() > before + 5:  # noqa: ASYNC110 - the system is asked
+            while descriptors() > before + 20:  # noqa: ASYNC110 - the system is asked; clients keep some for the next call
                 await trio.sleep(1)
 
     assert record.outcome == "completed"
