@@ -121,7 +121,7 @@ class TurnState:
     outstanding: SayAsAgent | None = None
     """What the service was asked to say, and has neither begun nor refused."""
     rest: str = ""
-    """What is left of the last such sentence that it has begun."""
+    """The rest of the last such sentence that it has begun."""
     late_filler: str = ""
     """A filler that may still be said, and is not wanted any more."""
     unfilled: float | None = None
