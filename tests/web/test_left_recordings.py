@@ -1,6 +1,9 @@
 """What a killed process has left of a recording becomes `call.wav`, and what a living one writes is left alone."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from web.services import open_services
 
 SECOND = BYTES_PER_SECOND
 HEADER, STEREO = 44, 4
+ROOT = Path(__file__).parents[2]
 
 
 def left(recordings: Path, sid: str, writer: str | None, *, begins_at: float = 0.0, seconds: int = 2) -> Path:
@@ -64,6 +68,27 @@ def test_the_tracks_of_a_dead_process_become_a_recording(here: LeftRecordings) -
     assert (names(folder), length(folder)) == ({"call.wav"}, 2.0)
     assert dead.writer == ""
     assert here.look() == 0
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.web.test_left_recordings import left
+from web.left_recordings import LeftRecordings
+
+mine = LeftRecordings(Path(sys.argv[1]))
+mine.hold()
+left(mine.folder, "CA1", mine.writer)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_is_killed_lets_go_of_its_recordings(here: LeftRecordings) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(here.folder)], cwd=ROOT, check=False)  # noqa: S603
+
+    assert ended.returncode == -signal.SIGKILL
+    assert is_left(here.folder / "CA1")
+    assert (here.look(), names(here.folder / "CA1"), length(here.folder / "CA1")) == (1, {"call.wav"}, 2.0)
 
 
 def test_our_own_and_those_of_a_living_worker_are_left_alone(here: LeftRecordings) -> None:

@@ -1,6 +1,7 @@
 """What one request leaves is there for one other, once, and not for long; on this worker or on the next."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -9,8 +10,9 @@ import attrs
 import pytest
 import trio
 from structlog.testing import capture_logs
+from trio.testing import MockClock
 
-from web.pigeonholes import SWEEP_SECONDS, Holes, Pigeonholes, SharedPigeonholes
+from web.pigeonholes import DISK_SECONDS, SWEEP_SECONDS, Holes, Pigeonholes, SharedPigeonholes
 
 
 @attrs.define
@@ -190,3 +192,21 @@ async def test_files_are_their_owners_only_and_do_not_tell_the_name(tmp_path: Pa
     (path,) = (tmp_path / "pending").iterdir()
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert "secret" not in path.name
+
+
+async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """What is put is kept by this worker; what is asked for is the caller's `OSError`."""
+    over = threading.Event()
+    monkeypatch.setattr(SharedPigeonholes, "_write", lambda *_: over.wait(30))
+    monkeypatch.setattr(SharedPigeonholes, "_read", lambda *_: over.wait(30))
+    holes = SharedPigeonholes(tmp_path)
+
+    await holes.put("token", b"mine", 60)
+    with pytest.raises(OSError, match="did not answer in time"):
+        await holes.peek("another")
+
+    assert await holes.peek("token") == b"mine"
+    assert trio.current_time() == 2 * DISK_SECONDS
+    over.set()
