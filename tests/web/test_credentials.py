@@ -9,9 +9,11 @@ from typing import TypeAlias
 
 import orjson
 import pytest
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from trio.testing import MockClock
 
-from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, Exchange, Peer, at_home, exchange, voice_form
+from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, Exchange, Peer, at_home, exchange, voice_form
+from web.connections import VOUCHER
 from web.credentials import is_token
 
 Row: TypeAlias = tuple[int, int, int]
@@ -95,6 +97,28 @@ async def test_without_a_token_this_machine_may_read_the_metrics_and_no_browser_
         ]
 
     assert [answer.status_code for answer in answers] == [200, 401, 401]
+
+
+@pytest.mark.parametrize(("right", "vouched"), [(True, 1), (False, 0)])
+@pytest.mark.parametrize("target", ["/twilio/status", "/calls"])
+async def test_a_connection_is_vouched_for_by_a_credential(
+    target: str, right: bool, vouched: int, autojump_clock: MockClock
+) -> None:
+    there, said = exchange(), list[str]()
+    inner = there.app.asgi_app
+
+    async def with_voucher(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        assert scope["type"] == "http"
+        scope["extensions"] = {VOUCHER: {"vouch": lambda: said.append("vouched")}}
+        await inner(scope, receive, send)
+
+    there.app.asgi_app = with_voucher  # type: ignore[method-assign]
+    if target == "/calls":
+        await there.operator("GET", target, token=API_TOKEN if right else "wrong")
+    else:
+        await there.twilio(target, voice_form(), token=AUTH_TOKEN if right else "wrong")
+
+    assert len(said) == vouched
 
 
 # How the token is compared

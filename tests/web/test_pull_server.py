@@ -28,7 +28,7 @@ from actors.errors import AgentUnavailable
 from protocol import frames
 from web.asgi_events import accept
 from web.connect import open_socket
-from web.connections import Connections
+from web.connections import Connections, vouch
 from web.open_socket import OpenSocket
 from web.pull_server import MAX_MESSAGE_BYTES, PullServer
 
@@ -275,6 +275,21 @@ async def test_a_connection_that_waits_for_its_peer_leaves_for_a_new_one(
 
         assert await has_answer(newest)
         assert [await is_closed(stream) for stream in waiting] == [True, False]
+
+
+async def test_a_connection_that_has_shown_a_credential_leaves_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def vouching(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        assert scope["type"] == "http"
+        vouch(scope)
+        await answer(scope, receive, send)
+
+    async with serving(vouching, monkeypatch, connections=Connections(most=4)) as port, AsyncExitStack() as stack:
+        known = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+        assert await has_answer(known)
+        strangers = [await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port)) for _ in range(3)]
+
+        assert [await is_closed(stream) for stream in strangers] == [True, True, False]
+        assert await has_answer(known)
 
 
 async def test_a_request_that_is_being_answered_is_not_cut_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
