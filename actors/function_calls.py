@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Final, TypeAlias
 
 import attrs
-import orjson
 import structlog
 import trio
 
@@ -34,6 +33,7 @@ from agents.functions import (
 )
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
+from store.json_text import json_text as any_json
 
 ABANDON_SECONDS = 1.0
 """How long a handler may go on after it was cancelled, for its own cleaning up."""
@@ -69,8 +69,8 @@ def error_text(error: str) -> str:
 
 
 def json_text(content: Mapping[str, str | bool]) -> str:
-    """Write the content of an answer."""
-    return orjson.dumps(dict(content)).decode()
+    """Write the content of an answer, whatever is in it."""
+    return any_json(dict(content)).decode().rstrip("\n")
 
 
 SPEAK_NOW: Final = (
@@ -121,13 +121,26 @@ async def run_function(
     if spec is None:
         known = ", ".join(function.name for function in agent.functions)
         return Failed(f"There is no function {call.name!r}. You have: {known}.")
-    try:
-        arguments, forgiven = spec.read(call.arguments)
-    except ArgumentsRefused as refused:
-        return Failed(str(refused))
+
+    async def read() -> tuple[object, tuple[str, ...]] | Failed:
+        try:
+            return spec.read(call.arguments)
+        except ArgumentsRefused as refused:
+            return Failed(str(refused))
+
+    ended = await guard(read)
+    if isinstance(ended, Crashed):  # a validator of the argument class
+        return _did_not_work(spec, ended.reason)
+    if isinstance(ended, Failed):
+        return ended
+    arguments, forgiven = ended
     if forgiven:
         on_forgiven(forgiven)
     return await _run_handler(spec, arguments, context)
+
+
+def _did_not_work(spec: FunctionSpec, cause: str) -> Failed:
+    return Failed(f"{spec.name} did not work. Apologise briefly and go on.", cause)
 
 
 def broken_off(name: str) -> Failed:
@@ -191,7 +204,7 @@ class _Work:
         """Say what went wrong: in the handler, or after it had done what it does."""
         name, cause = self.spec.name, str(crashed.error) if isinstance(crashed.error, Unfit) else crashed.reason
         if not self._has_returned:
-            return Failed(f"{name} did not work. Apologise briefly and go on.", cause)
+            return _did_not_work(self.spec, cause)
         what = f"{name} was done, but what it returned cannot be told"
         return Failed(f"{what}. Do not call it again for this; apologise briefly and go on.", cause, is_done=True)
 

@@ -230,6 +230,32 @@ async def test_whatever_a_handler_raises_only_its_function_fails(error: BaseExce
     assert not result.is_done
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError("a"), ZeroDivisionError(), OSError("no file"), ValueError(HALF), AssertionError()]
+)
+async def test_whatever_a_validator_raises_only_its_function_fails(error: Exception) -> None:
+    def refuse(_instance: object, _field: object, _value: object) -> NoReturn:
+        raise error
+
+    @attrs.frozen
+    class Checked:
+        """Arguments that are looked at."""
+
+        day: str = attrs.field(default="monday", validator=refuse)
+
+    async def handler(arguments: Checked, context: CallContext) -> Outcome:
+        raise AssertionError("it does not come to this")
+
+    spec = FunctionSpec("do", "Does it.", Checked, handler)
+    whose = attrs.evolve(agent(handler), functions=(spec,))
+    call = FunctionCall("fc1", "do", '{"day": "monday"}', client_side=True)
+
+    result = await run_function(whose, call, CallContext("CA1", "qualifier"))
+
+    assert isinstance(result, Failed)
+    assert orjson.loads(result.text())["error"]
+
+
 async def test_a_handler_that_leaves_in_the_middle_of_its_own_nursery_fails_alone() -> None:
     async def handler(arguments: NoArguments, context: CallContext) -> Outcome:
         async with trio.open_nursery() as nursery:
