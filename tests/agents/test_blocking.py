@@ -9,7 +9,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from actors.function_calls import Failed, FunctionResult, run_function
+from actors.function_calls import ABANDON_SECONDS, Failed, FunctionResult, run_function
 from agents.blocking import THREADS
 from agents.functions import Answer, CallContext, FunctionSpec, Outcome, blocking
 from agents.spec import AgentSpec
@@ -103,6 +103,21 @@ async def test_one_that_hangs_for_everybody_fails_at_its_deadline_and_costs_no_o
     assert [isinstance(result, Failed) for result in results] == [True] * (THREADS + 5)
     assert len(began) <= THREADS
     assert trio.current_time() == 5.0
+
+
+async def test_a_thread_that_an_author_did_not_let_go_of_holds_no_call_either(
+    forever: threading.Event, autojump_clock: MockClock
+) -> None:
+    async def hang(arguments: NoArguments, context: CallContext) -> Outcome:
+        await trio.to_thread.run_sync(forever.wait, 60)
+        return Answer({})
+
+    with trio.move_on_after(1.0) as scope:
+        await run(FunctionSpec("hang", "Hangs.", NoArguments, hang, deadline=60.0))
+
+    assert scope.cancelled_caught
+    assert trio.current_time() == 1.0 + ABANDON_SECONDS
+    forever.set()
 
 
 @pytest.mark.parametrize("error", [OSError("the database is away"), SystemExit(1)])
