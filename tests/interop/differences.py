@@ -13,6 +13,7 @@ MODEL_IN_URL = "voice-agent-llm-models: with an endpoint, the URL of a google mo
 NVIDIA = "voice-agent-llm-models: a managed provider that the SDK and the spec do not have yet"
 YOUNGER = "newer than the spec; the pinned SDK has it"
 YOUNGER_MODEL = "the spec lists the models of its day; voice-agent-llm-models lists this one"
+LISTED = "https://console.groq.com/docs/api-reference#models has it, the SDK does not"
 OFF_SPEC = "sent by the hosted service in Flux sessions, and in no spec"
 
 
@@ -39,6 +40,11 @@ KNOWN: Mapping[Difference, str] = dict(
             "sdk",
             ("provider.model", "missing", MODEL_IN_URL),
             ("provider.type", "nvidia is not listed", NVIDIA),
+        ),
+        *_rows(
+            "groq",
+            ("models", "data.active", "extra", LISTED),
+            ("models", "data.context_window", "extra", LISTED),
         ),
         *_rows(
             "asyncapi",

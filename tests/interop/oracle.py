@@ -14,13 +14,17 @@ from typing import Any, Literal, TypeAlias
 import attrs
 import jsonschema
 import orjson
+import pydantic
 import yaml
 from deepgram.agent.v1 import types as sdk
+from groq.types import ModelListResponse
+from groq.types.chat import ChatCompletion
+from groq.types.chat.completion_create_params import CompletionCreateParams
 from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 
 Schema: TypeAlias = dict[str, Any]
-Source: TypeAlias = Literal["sdk", "asyncapi", "openapi", "twilio"]
+Source: TypeAlias = Literal["sdk", "groq", "asyncapi", "openapi", "twilio"]
 
 SPECS = Path(__file__).parents[3] / "shared" / "reference" / "specs"
 CHANNEL = "/v1/agent/converse"
@@ -152,6 +156,14 @@ def sdk_oracle() -> tuple[Oracle, Oracle]:
     asked = {name: _model(kind) for name, kind in client.items()}
     asked["InjectAgentMessage"] = {"oneOf": [asked["InjectAgentMessage"], _model(sdk.AgentV1InjectDynamicAgentMessage)]}
     return Oracle("sdk", {}, asked), Oracle("sdk", {}, said)
+
+
+@cache
+def groq_oracle() -> Oracle:
+    """Return what Groq's SDK knows of the request for a completion, of its answer, and of the list of models."""
+    asked = pydantic.TypeAdapter(CompletionCreateParams).json_schema()
+    schemas = {"completion": asked, "answer": _model(ChatCompletion), "models": _model(ModelListResponse)}
+    return Oracle("groq", {"$defs": asked.pop("$defs")}, schemas)
 
 
 def _model(kind: Any) -> Schema:  # noqa: ANN401 -- a model of pydantic's, which is no dependency of ours

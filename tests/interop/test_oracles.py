@@ -2,10 +2,13 @@
 
 from typing import cast, get_args
 
+import httpx
 import orjson
 import pytest
 from trio.testing import MockClock
 
+from agents.brief import brief_prompt
+from agents.quoting import Turn
 from protocol.deepgram import (
     AgentAudio,
     CallerAudio,
@@ -16,9 +19,11 @@ from protocol.deepgram import (
     Unrecognised,
 )
 from protocol.deepgram.codec import OTHER_NAMES
+from simulators.groq import GroqSimulator
 from tests.interop.differences import KNOWN
 from tests.interop.messages import Sent, client_messages, service_messages
-from tests.interop.oracle import SPECS, Difference, Oracle, Source, asyncapi_oracle, sdk_oracle
+from tests.interop.oracle import SPECS, Difference, Oracle, Source, asyncapi_oracle, groq_oracle, sdk_oracle
+from web.brief_client import request_for
 
 NEVER_SAID = {AgentAudio, CustomFromThinkProvider, FrustrationDetected, Unrecognised}
 """What the simulated service never says as text: early access, and what it does not know."""
@@ -58,6 +63,23 @@ async def test_the_asyncapi_knows_every_message(autojump_clock: MockClock) -> No
     found = found_by(client, list(client_messages())) | found_by(service, await service_messages())
 
     assert found == known_of("asyncapi")
+
+
+async def test_groqs_sdk_knows_every_request_and_answer(autojump_clock: MockClock) -> None:
+    oracle, found = groq_oracle(), set[Difference]()
+    transport = httpx.ASGITransport(GroqSimulator())
+    bearer = {"authorization": "Bearer gsk_any"}
+    messages = brief_prompt("advisor", [Turn("customer", "I am John.")], {})
+    async with httpx.AsyncClient(transport=transport, base_url="http://groq.invalid/openai/v1", headers=bearer) as http:
+        for model in ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "llama-3.3-70b-versatile", "gpt-5-mini"):
+            body = request_for(model, messages)
+            found |= oracle.differences("completion", orjson.loads(orjson.dumps(body)))
+            if model.startswith("openai/gpt-oss"):
+                answer = await http.post("/chat/completions", json=body)
+                found |= oracle.differences("answer", answer.json())
+        found |= oracle.differences("models", (await http.get("/models")).json())
+
+    assert found == known_of("groq")
 
 
 SETTINGS = next(message for name, message in client_messages() if name == "Settings")

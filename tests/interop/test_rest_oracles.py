@@ -14,11 +14,12 @@ from trio.testing import MockClock
 from actors.clips import ClipBook
 from simulators.deepgram import SpeakSimulator
 from simulators.deepgram.models import MODELS_PATH, listed_models
+from simulators.scenario import Answers
 from simulators.twilio import TwilioKnobs, TwilioSimulator
 from tests.interop.differences import KNOWN
-from tests.interop.oracle import SPECS, Difference, Source
+from tests.interop.oracle import SPECS, Difference, Source, read_spec
 from tests.interop.rest import Recorder, RestOracle
-from tests.simulators.twilio.far_end import ACCOUNT, ORIGIN, STREAM, TOKEN, FarEnd, greet_and_listen, plot
+from tests.simulators.twilio.far_end import ACCOUNT, ORIGIN, STREAM, TOKEN, FarEnd, greet_and_listen, line_open, plot
 from web.clips import Studio, fetch_clips
 from web.telephony import CallOptions, TwilioLine, twilio_client
 
@@ -71,6 +72,20 @@ async def test_twilios_openapi_knows_every_request_and_answer(autojump_clock: Mo
 
     assert {response.status_code for _, response in recorder.kept} == {200, 201}
     assert found_by(RestOracle.of("twilio", "twilio-calls-numbers.json"), recorder) == known_of("twilio")
+
+
+@pytest.mark.parametrize("answers", ["human", "busy", "no-answer", "failed"])
+async def test_callbacks_say_the_statuses_and_directions_of_the_resource(
+    answers: Answers, autojump_clock: MockClock
+) -> None:
+    far = FarEnd({"/voice": STREAM, "/after": "<Response/>"}, greet_and_listen)
+    async with line_open(far, plot(answers=answers)) as line:
+        await (await line.order(Timeout="5")).wait_over()
+    statuses = read_spec("twilio-calls-numbers.json")["components"]["schemas"]["call_enum_status"]["enum"]
+
+    assert {form["CallStatus"] for form in (hook.form for hook in far.webhooks)} <= {*statuses, "initiated"}
+    assert far.statuses()[-1] in statuses
+    assert {hook.form["Direction"] for hook in far.webhooks} == {"outbound-api"}
 
 
 async def test_deepgrams_openapi_knows_every_request_and_answer(autojump_clock: MockClock) -> None:
