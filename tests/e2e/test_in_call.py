@@ -147,7 +147,8 @@ async def test_a_machine_is_hung_up_on_where_there_is_no_message(fast_clock: Moc
         await line.wait_over(call)
         record = await line.record_of(call)
 
-    assert (record.outcome, record.duration < 5) == ("machine", True)
+    assert record.outcome == "machine"
+    assert record.duration < 9  # its greeting of about four seconds is heard, and no second one waited for
 
 
 @pytest.mark.parametrize("verdict_after", [0.0, 0.1])
