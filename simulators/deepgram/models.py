@@ -6,6 +6,7 @@ List: https://developers.deepgram.com/docs/voice-agent-llm-models. Refusal: an `
 there was answered by INVALID_SETTINGS with this text, and the end of the session.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 
 import orjson
@@ -94,7 +95,7 @@ async def answer_plain_request(
         if not received:
             break
         head += received
-    if b"upgrade: websocket" in head.lower():
+    if re.search(rb"\r\nupgrade:[ \t]*websocket", head.lower()):
         return Rewound(stream, head)
     if head:
         status, body = _answer(head, api_key, retired)

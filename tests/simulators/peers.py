@@ -59,7 +59,7 @@ def frames_out_of_turn(*, masked: bool) -> dict[str, bytes]:
     }
 
 
-async def upgrade_as_client(stream: trio.SocketStream, path: str, authorization: str) -> None:
+async def upgrade_as_client(stream: trio.abc.Stream, path: str, authorization: str) -> None:
     """Ask for a WebSocket, and read the answer's head and nothing behind it."""
     request = (
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -81,7 +81,7 @@ async def upgrade_as_server(stream: trio.SocketStream) -> None:
     )
 
 
-async def read_head(stream: trio.SocketStream) -> bytes:
+async def read_head(stream: trio.abc.Stream) -> bytes:
     """Read an HTTP head, byte for byte."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):

@@ -1,8 +1,10 @@
 """Nothing that one peer does to its connection ends a simulator, or harms another connection."""
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ import trio
 from simulators.deepgram import DeepgramKnobs, serve_deepgram
 from simulators.deepgram.server import PATH
 from simulators.scenario import CallerLine
+from simulators.tls import certificate
 from simulators.twilio import TwilioKnobs, TwilioSimulator, dialling
 from tests.simulators.deepgram.client import small_scenario
 from tests.simulators.peers import (
@@ -123,6 +126,27 @@ async def test_what_is_no_upgrade_ends_its_own_connection_only() -> None:
             for what in NOT_UPGRADES:
                 clients.start_soon(knock, port, what)
         await assert_survives(port)
+
+
+async def test_what_is_no_tls_or_leaves_it_halfway_ends_its_own_connection_only(tmp_path: Path) -> None:
+    with certificate(tmp_path) as issued:
+        trusting = ssl.create_default_context(cafile=issued.authority)
+        serve = partial(serve_deepgram, small_scenario(), ssl_context=issued.server_context())
+        async with trio.open_nursery() as nursery:
+            at = await nursery.start(serve)
+            for rude in (*NOT_UPGRADES.values(), REFUSED_AT_ONCE):
+                async with await trio.open_tcp_stream("127.0.0.1", at.port) as tcp:
+                    with trio.move_on_after(0.05), suppress(trio.BrokenResourceError):
+                        await tcp.send_all(rude)
+                        await read_to_end(tcp)
+            for _ in range(2):  # the first one leaves without a word, in the middle of its session
+                tcp = await trio.open_tcp_stream("127.0.0.1", at.port)
+                stream = trio.SSLStream(tcp, trusting, server_hostname="localhost", https_compatible=True)
+                with trio.fail_after(PATIENCE):
+                    await upgrade_as_client(stream, PATH, "Token any")
+                    assert b"Welcome" in await stream.receive_some()
+                await reset(tcp)
+            nursery.cancel_scope.cancel(reason="test over")
 
 
 async def ends_of_calls(*servers: Misbehaviour, hangs_up: bool = False) -> list[str]:
