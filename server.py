@@ -29,6 +29,7 @@ from web.app import create_app
 from web.collector import spare_what_stays
 from web.connections import Connections, descriptors_allowed
 from web.draining import close_calls, draining
+from web.leaving import leave_handlers
 from web.logs import configure_logs
 from web.pull_server import install
 from web.services import Opened, open_services
@@ -66,6 +67,7 @@ class Switchboard:
 
     async def _live(self, scope: LifespanScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         async with AsyncExitStack() as stack:
+            stack.callback(leave_handlers)  # when all else is closed
             try:
                 settings, opened = await self._open(stack)
             except (SettingsError, RosterError, OSError) as exc:

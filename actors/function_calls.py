@@ -38,6 +38,9 @@ from store.json_text import json_text as any_json
 ABANDON_SECONDS = 1.0
 """How long a handler may go on after it was cancelled, for its own cleaning up."""
 
+HANDLER_TASK = "handler of "
+"""How the names of handlers' tasks begin."""
+
 log = structlog.stdlib.get_logger()
 
 
@@ -154,7 +157,7 @@ def broken_off(name: str) -> Failed:
 
 async def _run_handler(spec: FunctionSpec, arguments: object, context: CallContext) -> FunctionResult:
     work = _Work(spec, arguments, context)
-    trio.lowlevel.spawn_system_task(work.run, name=f"handler of {spec.name}", context=copy_context())
+    trio.lowlevel.spawn_system_task(work.run, name=f"{HANDLER_TASK}{spec.name}", context=copy_context())
     try:
         with trio.move_on_after(spec.deadline):
             await work.over.wait()

@@ -19,6 +19,7 @@ from web.app import create_app
 from web.collector import spare_what_stays
 from web.connections import Connections, descriptors_allowed
 from web.draining import close_calls, wait_drained
+from web.leaving import leave_handlers
 from web.pull_server import MAX_MESSAGE_BYTES, install
 from web.services import open_services
 from web.slots import Slots
@@ -52,6 +53,7 @@ async def serve(
     spare_what_stays()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         await serve_until(signals, settings, server_config(settings), observe=observe, task_status=task_status)
+    leave_handlers()
 
 
 async def serve_until(
