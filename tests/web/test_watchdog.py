@@ -20,6 +20,7 @@ from web.slots import Slots
 from web.watchdog import BLOCKED_SECONDS, Watchdog
 
 Lines = list[MutableMapping[str, Any]]
+BLOCKS = 0.6
 
 
 @attrs.frozen
@@ -28,7 +29,7 @@ class NoArguments:
 
 
 async def block(arguments: NoArguments, context: CallContext) -> Outcome:
-    time.sleep(BLOCKED_SECONDS + 0.15)  # noqa: ASYNC251 - the fault that is looked for
+    time.sleep(BLOCKS)  # noqa: ASYNC251 - the fault that is looked for
     return Answer({})
 
 
@@ -53,9 +54,9 @@ async def test_a_handler_that_blocks_is_named_with_its_line_while_it_does() -> N
     assert "test_watchdog.py" in line["at"]
     assert line["at"].endswith("# noqa: ASYNC251 - the fault that is looked for")
     assert "in _handle: " in line["stack"]
-    assert BLOCKED_SECONDS <= line["seconds"] < BLOCKED_SECONDS + 0.15  # before it was over
+    assert BLOCKED_SECONDS <= line["seconds"] < BLOCKS  # before it was over
     (took,) = counted
-    assert took == pytest.approx(BLOCKED_SECONDS + 0.15, abs=0.1)
+    assert took >= BLOCKS
 
 
 async def test_one_that_goes_on_is_reported_once_a_second_and_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +82,7 @@ async def test_many_short_steps_and_long_waits_are_no_block() -> None:
     with structlog.testing.capture_logs() as logs:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Watchdog(counted.append).run)
-            for _ in range(40):
+            for _ in range(10):
                 time.sleep(0.01)  # noqa: ASYNC251
                 await trio.lowlevel.checkpoint()
             await trio.sleep(0.3)
