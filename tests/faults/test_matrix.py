@@ -118,6 +118,16 @@ def unanswered() -> Iterator[Case]:
         yield Case(f"{fault} on connection 2 after a drop", (f"deepgram: {fault} on connection 2", LOST))
 
 
+def cancelled() -> Iterator[Case]:
+    """A function call that stays open is withdrawn, deferred or not; or reports come that nobody acts on."""
+    for which in (" on connection 1", " on connection 2", " every"):
+        for seconds in (0.4, 1, 2.5) if IS_FULL else (0.4,):
+            yield Case(f"cancel call {seconds} s{which}", (f"deepgram: cancel call {seconds} s{which}",))
+    for column, phase in enumerate(PHASES):
+        if IS_FULL or column % 4 == 0:
+            yield Case(f"odd messages while {phase}", (f"deepgram: odd messages{{{phase}}}",))
+
+
 def from_the_phone() -> Iterator[Case]:
     for fault in ("jitter 60 ms", "jitter 400 ms", "duplicate start", "bad frames 3", "bad frames 60"):
         yield Case(fault, (f"twilio: {fault}",))
@@ -151,6 +161,7 @@ CASES = [
     *slow(),
     *refused(),
     *unanswered(),
+    *cancelled(),
     *from_the_phone(),
     *from_the_summarizer(),
 ]
