@@ -1,50 +1,71 @@
 """One agent on the line: a Voice Agent session from connecting until it is over.
 
 `AgentSession` owns one Voice Agent WebSocket. It pumps the caller's audio in, puts the agent's audio on the ledger,
-writes the conversation, and runs the model's functions as children of its own nursery. It never decides who holds the
-floor: it asks the Supervisor for a handoff, and being cancelled *is* the answer yes. What it cannot go on with it
-raises; it returns only when its agent has ended the conversation and the goodbye has been heard. What it says for the
-switchboard is in `actors/cues.py`, and what its model wants done in `actors/function_runner.py`.
+writes the conversation, tells the turn's driver what the service says, and does what the turn wants of the service. It
+never decides who holds the floor. What it cannot go on with it raises; it returns only when it is to be renewed.
 """
 
 import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 import attrs
 import trio
 
 from actors.agent_wire import AgentWire
-from actors.cues import CLOSING, Cues, Signs
 from actors.desk import Desk
+from actors.errors import AgentUnavailable
 from actors.facts import (
     SessionReady,
+    SessionSpent,
     TurnCutOff,
     TurnHeard,
     Unrecognised,
     UserStartedSpeaking,
     WarningReported,
 )
-from actors.function_runner import FunctionRunner, Running
+from actors.function_runner import FunctionRunner
+from actors.keypad import masked
 from actors.latency import LatencyMeter
-from actors.messages import Ended, RefreshBrief, Spent, ToSummarizer, ToSupervisor
+from actors.messages import RefreshBrief, Spent
 from actors.opening import Opening
-from actors.patience import Patience
 from actors.reply import Voice
-from actors.silence import mind_deafness, mind_session
+from actors.session.turn_driver import ForSession
 from actors.tape import TapeReader
+from actors.turn.effects import (
+    AnswerFunction,
+    FreeTape,
+    HoldTape,
+    RenewSession,
+    RestartSession,
+    SayAsAgent,
+    TellAsCaller,
+    TellReason,
+)
+from actors.turn.events import (
+    AgentSaid,
+    AudioDone,
+    CallerSaid,
+    CallerStartedSpeaking,
+    Event,
+    NothingUnderstood,
+    SayRefused,
+    SessionAged,
+    ThinkingBegan,
+    ThinkingSlow,
+)
+from actors.turn.values import Phase, SpeechKind, VoiceState
+from agents.announcing import announced
 from agents.spec import AgentSpec
 from protocol import deepgram
-from protocol.deepgram import (
-    CallerAudio,
-    InjectAgentMessage,
-    InjectUserMessage,
-    KeepAlive,
-)
+from protocol.deepgram import CallerAudio, ClientMessage, InjectAgentMessage, InjectUserMessage, KeepAlive
 from protocol.wire import PacedWebSocket
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
+_OUTBOX = 64
+"""Messages that wait to be sent, besides the caller's audio."""
+_SLOW = frozenset({"SLOW_THINK_REQUEST", "SLOW_SPEAK_REQUEST"})
 
 
 @attrs.define(eq=False)
@@ -53,93 +74,84 @@ class AgentSession:
 
     desk: Desk
     agent: AgentSpec
-    seat: int
-    voice: Voice
+    number: int
     opening: Opening
     connect: Connect
-    supervisor: trio.MemorySendChannel[ToSupervisor]
-    summarizer: trio.MemorySendChannel[ToSummarizer]
+    voice: Voice = attrs.field(init=False)
+    has_acted: bool = attrs.field(default=False, init=False)
+    """Whether it has ever said or done anything."""
+    _wire: AgentWire | None = attrs.field(default=None, init=False)
     _reader: TapeReader | None = attrs.field(default=None, init=False)
-    _last_heard: Callable[[], float] = attrs.field(default=lambda: -math.inf, init=False)
-    _functions: dict[int, Running] = attrs.field(factory=dict, init=False)
     _runner: FunctionRunner | None = attrs.field(default=None, init=False)
-    _goodbyes: set[str] = attrs.field(factory=set, init=False)
-    _echoes: list[str] = attrs.field(factory=list, init=False)
-    _patience: Patience = attrs.field(
-        default=attrs.Factory(lambda session: Patience(session.desk.ledger), takes_self=True), init=False
-    )
-    _signs: Signs = attrs.field(factory=Signs, init=False)
-    _latency: LatencyMeter = attrs.field(
-        default=attrs.Factory(lambda session: LatencyMeter(session.desk.journal, session.voice), takes_self=True),
-        init=False,
-    )
-    _filler_late: bool = attrs.field(default=False, init=False)
-    _cues: Cues | None = attrs.field(default=None, init=False)
+    _outbox: trio.MemorySendChannel[ClientMessage] = attrs.field(init=False)
+    _posted: trio.MemoryReceiveChannel[ClientMessage] = attrs.field(init=False)
+    _latency: LatencyMeter = attrs.field(init=False)
+    _over: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _failure: AgentUnavailable | None = attrs.field(default=None, init=False)
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether the caller waits for it to say something."""
-        return not self._patience.is_closed
-
-    @property
-    def has_acted(self) -> bool:
-        """Whether it has ever said or done anything."""
-        return self._patience.done > 0
-
-    @property
-    def is_unheeding(self) -> bool:
-        """Whether the caller waits for an answer, and the service has said nothing at all since they spoke."""
-        return self.is_awaited and self._last_heard() < self.desk.journal.started + self.desk.activity.last
-
-    @property
-    def last_word(self) -> Ended | None:
-        """How the conversation ended, if the agent has ended it and has left nothing unanswered: all has been said."""
-        goodbye = self._runner.goodbye if self._runner is not None else None
-        return None if goodbye is None or self.desk.conversation.unanswered() is not None else Ended(goodbye.reason)
+    def __attrs_post_init__(self) -> None:
+        self.voice = Voice(self.agent.name, self.opening.promised_at)
+        self._latency = LatencyMeter(self.desk.journal, self.voice)
+        self._outbox, self._posted = trio.open_memory_channel[ClientMessage](_OUTBOX)
 
     @property
     def cursor(self) -> int:
         """The first frame of the tape this session has not been sent."""
         return self._reader.cursor if self._reader is not None else self.opening.start()
 
-    async def run(self, ready: Callable[[], None]) -> Ended | Spent:
-        """Connect, configure, call `ready`, and converse until the agent ends the conversation or the session is old.
+    @property
+    def last_heard(self) -> float:
+        """When (trio time) the service last sent anything."""
+        return -math.inf if self._wire is None else self._wire.last_heard
+
+    @property
+    def reads_tape(self) -> bool:
+        """Whether it listens to the caller."""
+        return self._reader is not None and not self._reader.is_held
+
+    async def run(self, ready: Callable[[], None]) -> Spent:
+        """Connect, configure, call `ready`, and converse until the session is old and is to be renewed.
 
         *Raises* `AgentUnavailable` or `RemoteProtocolError`, alone before `ready` and in a group after it.
         *Cancellation* is how the floor is taken away.
         """
-        began = trio.current_time()
-        async with self.connect() as socket:
-            wire = AgentWire(socket, self.desk.policy.send_stall)
-            self._last_heard = lambda: wire.last_heard
-            welcome = await wire.receive_until(deepgram.Welcome)
-            await wire.send(await self.opening.settings())
-            await wire.receive_until(deepgram.SettingsApplied)
-            took = round(trio.current_time() - began, 6)
-            self.desk.journal.note(SessionReady(self.agent.name, self.seat, welcome.request_id, took))
-            ready()
-            return await self._converse(wire)
+        began, policy = trio.current_time(), self.desk.policy
+        with self._outbox, self._posted:
+            async with self.connect() as socket:
+                self._wire = wire = AgentWire(socket, policy.send_stall)
+                welcome = await wire.receive_until(deepgram.Welcome)
+                await wire.send(await self.opening.settings())
+                await wire.receive_until(deepgram.SettingsApplied)
+                took = round(trio.current_time() - began, 6)
+                self.desk.journal.note(SessionReady(self.agent.name, self.number, welcome.request_id, took))
+                self._reader = reader = TapeReader(
+                    self.desk.tape,
+                    self.opening.start(),
+                    policy.chunk_frames,
+                    policy.replay_rate,
+                    deliver=wire.put_audio,
+                )
+                ready()
+                await self._converse(wire, reader)
+                return Spent()
 
-    async def _converse(self, wire: AgentWire) -> Ended | Spent:
-        policy = self.desk.policy
-        reader = TapeReader(
-            self.desk.tape, self.opening.start(), policy.chunk_frames, policy.replay_rate, deliver=wire.put_audio
-        )
-        self._reader = reader
-        over, outcome = trio.open_memory_channel[Ended | Spent](1)
-        with over, outcome:
-            async with trio.open_nursery() as nursery:
-                self._runner = runner = self._run_functions(wire, reader, nursery, over)
-                nursery.start_soon(self._pump_caller, wire, reader)
-                nursery.start_soon(self._keep_alive, wire)
-                nursery.start_soon(self._listen, wire, reader, runner)
-                nursery.start_soon(self._mind_silence, wire)
-                nursery.start_soon(mind_deafness, self.desk, wire, self._patience, lambda: not reader.is_held)
-                await self._begin(wire)
-                nursery.start_soon(self._take_cues(wire, reader).run, self.seat, over)
-                ended = await outcome.receive()
-                nursery.cancel_scope.cancel(reason="conversation ended")
-        return ended
+    def _read_tape(self, wire: AgentWire) -> TapeReader:
+        policy, start = self.desk.policy, self.opening.start()
+        return TapeReader(self.desk.tape, start, policy.chunk_frames, policy.replay_rate, deliver=wire.put_audio)
+
+    async def _converse(self, wire: AgentWire, reader: TapeReader) -> None:
+        async with trio.open_nursery() as nursery:
+            self._runner = runner = FunctionRunner(
+                desk=self.desk, agent=self.agent, session=self, post=self._post, children=nursery
+            )
+            nursery.start_soon(self._pump_caller, wire, reader)
+            nursery.start_soon(self._keep_alive, wire)
+            nursery.start_soon(self._listen, wire, reader, runner)
+            nursery.start_soon(self._send_posted, wire)
+            await self._over.wait()
+            if self._failure is not None:
+                raise self._failure
+            nursery.cancel_scope.cancel(reason="session over")
 
     async def _pump_caller(self, wire: AgentWire, reader: TapeReader) -> None:
         while True:
@@ -150,66 +162,21 @@ class AgentSession:
             await trio.sleep(self.desk.policy.keep_alive)
             await wire.send(KeepAlive())
 
-    async def _begin(self, wire: AgentWire) -> None:
-        if self.opening.greets or self.opening.owes or self.opening.ask is not None:
-            self._owe_words()
-        if self.opening.ask is not None:
-            self._echoes.append(self.opening.ask)
-            await wire.send(InjectUserMessage(self.opening.ask))
+    async def _send_posted(self, wire: AgentWire) -> None:
+        async for message in self._posted:
+            await wire.send(message)
 
-    def _owe_words(self) -> None:
-        """Open the agents' turn, of a caller who has been waiting since they or an agent last spoke."""
-        if CLOSING not in self._goodbyes:  # nothing is owed to whoever is being left
-            self._patience.begin(self.desk.quiet_since)
+    def _post(self, message: ClientMessage) -> None:
+        try:
+            self._outbox.send_nowait(message)
+        except trio.WouldBlock:
+            self._fail(f"the service has not read {_OUTBOX} messages")
+        except trio.BrokenResourceError:
+            pass  # the session is over
 
-    async def _mind_silence(self, wire: AgentWire) -> None:
-        async def ask_filler() -> None:
-            self.desk.ledger.unmute(self.voice)
-            await wire.send(InjectAgentMessage(self.desk.policy.filler, "queue"))
-
-        await mind_session(self.desk, self.agent, self._patience, ask_filler, lambda: bool(self._functions))
-
-    def _run_functions(
-        self,
-        wire: AgentWire,
-        reader: TapeReader,
-        nursery: trio.Nursery,
-        over: trio.MemorySendChannel[Ended | Spent],
-    ) -> FunctionRunner:
-        return FunctionRunner(
-            desk=self.desk,
-            agent=self.agent,
-            seat=self.seat,
-            voice=self.voice,
-            reader=reader,
-            patience=self._patience,
-            running=self._functions,
-            goodbyes=self._goodbyes,
-            signs=self._signs,
-            owe_words=self._owe_words,
-            post=lambda said: nursery.start_soon(wire.send, said),
-            children=nursery,
-            over=over,
-            supervisor=self.supervisor,
-            summarizer=self.summarizer,
-        )
-
-    def _take_cues(self, wire: AgentWire, reader: TapeReader) -> Cues:
-        self._cues = Cues(
-            desk=self.desk,
-            agent=self.agent,
-            voice=self.voice,
-            wire=wire,
-            reader=reader,
-            patience=self._patience,
-            goodbyes=self._goodbyes,
-            functions=self._functions,
-            signs=self._signs,
-            echoes=self._echoes,
-            note_turn=self._note_turn,
-            summarizer=self.summarizer,
-        )
-        return self._cues
+    def _fail(self, why: str) -> None:
+        self._failure = AgentUnavailable(why)
+        self._over.set()
 
     # What the service says
 
@@ -218,40 +185,43 @@ class AgentSession:
             wire.gather(self.desk.policy.stride_for(self.desk.ledger.unplayed))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
-                    self.desk.ledger.put(self.voice, data)
+                    self.desk.turn.put_audio(self.voice, data)
                 case deepgram.ConversationText(role="user", content=text):
-                    await self._on_caller_turn(text, reader)
+                    self._on_caller_turn(text, reader)
                 case deepgram.ConversationText(role="assistant", content=text):
                     self._on_agent_text(text)
                 case deepgram.FunctionCallRequest(functions=calls):
-                    self.desk.ledger.unmute(self.voice)
                     runner.start(calls)
                 case deepgram.FunctionCallCancelled(functions=calls):
                     runner.withdraw(calls)
                 case message:
                     self._on_event(message)
 
+    def put(self, event: Event) -> None:
+        """Tell the turn, as long as this session has the floor."""
+        if self.desk.turn.session is self:
+            self.desk.turn.put(event)
+
     def _on_event(self, message: deepgram.ServerMessage) -> None:
-        ledger = self.desk.ledger
         match message:
             case deepgram.UserStartedSpeaking():
-                self._on_user_started_speaking()
+                self.desk.journal.note(UserStartedSpeaking(self.agent.name))
+                if self._reader is not None and not self._reader.is_behind:  # else the caller spoke long ago
+                    self.put(CallerStartedSpeaking())
             case deepgram.AgentAudioDone():
                 self._on_audio_done()
             case deepgram.EndOfTurn() | deepgram.AgentThinking():
-                ledger.unmute(self.voice)
+                self.put(ThinkingBegan())
             case _:
-                self._note_remark(message)
+                self._on_remark(message)
 
-    def _note_remark(self, message: deepgram.ServerMessage) -> None:
+    def _on_remark(self, message: deepgram.ServerMessage) -> None:
         match message:
             case deepgram.WarningReported(code=code, description=description):
-                self.desk.journal.note(WarningReported(self.agent.name, code, description))
-                if code == "MAXIMUM_SESSION_LENGTH_APPROACHING":
-                    self._signs.aged.set()
+                self._on_warning(code, description)
             case deepgram.InjectionRefused(message=why):
                 self.desk.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
-                self._patience.refuse()
+                self.put(SayRefused())
             case deepgram.LatencyReport():
                 self._latency.take(message)
             case deepgram.Unrecognised(type=name):
@@ -259,55 +229,87 @@ class AgentSession:
             case _:
                 pass  # acknowledgements, and history, the twin of what has been noted already
 
+    def _on_warning(self, code: str, description: str) -> None:
+        self.desk.journal.note(WarningReported(self.agent.name, code, description))
+        if code == "MAXIMUM_SESSION_LENGTH_APPROACHING":
+            self.put(SessionAged())
+        elif code in _SLOW:
+            self.put(ThinkingSlow())
+
     def _on_audio_done(self) -> None:
-        reply = self.voice.reply
         self._latency.close()
-        self.desk.ledger.audio_done(self.voice)
-        if self._filler_late:
-            self._filler_late = False
-            self.desk.ledger.unmute(self.voice)
-        if not self._functions and (reply is None or reply.text != self.desk.policy.filler):
-            self._patience.end()
+        if self.desk.turn.turn.voice is not VoiceState.CUT:  # else it was interrupted, and more may have been meant
+            self.desk.ledger.audio_done(self.voice)
+        self.put(AudioDone())
 
-    def _on_user_started_speaking(self) -> None:
-        self.desk.journal.note(UserStartedSpeaking(self.agent.name))
-        if self._reader is None or not self._reader.is_behind:  # else the caller, who spoke long ago, waits now
-            self._patience.end()
-        self._filler_late = False
-        self._signs.hear()
-        if not self._goodbyes:  # a goodbye is heard to its last word
-            self.desk.ledger.interrupt(self.voice)
-
-    async def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
+    def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
         self._latency.close()
-        self.desk.ledger.unmute(self.voice)
-        if CLOSING not in self._goodbyes:  # the last sentence goes on
-            self.desk.ledger.end_reply(self.voice)
-        self._signs.understand()
-        if text in self._echoes:  # of what we have told the service ourselves: no new turn (reference, gotcha 10)
-            self._echoes.remove(text)
-            self._owe_words()
-            return
-        if not reader.confirm():
+        turn = self.desk.turn.turn
+        if text.strip() and text.strip() == turn.told.strip():  # the echo of what we have told the service ourselves
+            self.put(CallerSaid(text))
+        elif not reader.confirm():
             self.desk.journal.note(TurnCutOff(self.agent.name, text))
-        elif text.strip():
-            await self._note_turn(text, text)
+            self.put(NothingUnderstood())
+        elif not text.strip():
+            self.put(NothingUnderstood())
+        else:
+            self._note_turn(text, text)
+            self.put(CallerSaid(text))
+        if turn.phase is not Phase.CLOSING:  # the last sentence goes on
+            self.desk.ledger.end_reply(self.voice)
 
-    async def _note_turn(self, text: str, shown: str) -> None:
+    def _note_turn(self, text: str, shown: str) -> None:
         self.desk.conversation.add_caller(text)
         self.desk.journal.note(TurnHeard(self.agent.name, shown))
-        self._owe_words()
         for name in self.agent.hands_to[:1]:
-            with suppress(trio.BrokenResourceError):  # a Summarizer that has crashed costs the Brief, not the session
-                await self.summarizer.send(RefreshBrief(name))
+            with suppress(trio.BrokenResourceError, trio.WouldBlock):  # it costs the Brief, not the session
+                self.desk.mail.to_summarizer.send_nowait(RefreshBrief(name))
 
     def _on_agent_text(self, text: str) -> None:
-        if text == self.desk.policy.filler and self._patience.is_closed:
-            self._filler_late = self.voice.is_muted = True  # the reply was sooner: who hears both waits for a third
-            return
+        promised = announced(text, self.agent.functions)
+        self.put(AgentSaid(text, promised[0].name if promised else ""))
         reply = self.desk.ledger.add_text(self.voice, text)
-        if reply is not None and text != self.desk.policy.filler:
-            self._patience.done += 1
+        if reply is not None and self.desk.turn.turn.kind is not SpeechKind.FILLER:
+            self.has_acted = True
             self.desk.conversation.add_reply(reply)
-            if self._cues is not None:
-                self._cues.on_agent_text(text, reply)
+
+    # What the turn wants
+
+    def perform(self, effect: ForSession) -> None:
+        """Do what the turn wants of this session; nothing here waits."""
+        match effect:
+            case SayAsAgent(text=text, interrupts=interrupts):
+                self._post(InjectAgentMessage(text, "interrupt" if interrupts else "queue"))
+            case TellAsCaller():
+                self._tell(effect)
+            case HoldTape() | FreeTape():
+                self._hold_tape(is_held=isinstance(effect, HoldTape))
+            case AnswerFunction(id=call_id, text=text):
+                self._answer_function(call_id, text)
+            case RestartSession(why=why):
+                self._fail(f"{self.agent.name}: {why}")
+            case RenewSession():
+                self.desk.journal.note(SessionSpent(self.agent.name, self.number))
+                self._over.set()
+            case _:
+                assert_never(effect)
+
+    def _hold_tape(self, *, is_held: bool) -> None:
+        if self._reader is not None and is_held:
+            self._reader.hold()
+        elif self._reader is not None:
+            self._reader.resume()
+
+    def _answer_function(self, call_id: str, text: str) -> None:
+        if self._runner is not None:
+            self._runner.answer(call_id, text)
+
+    def conclude(self) -> None:
+        """Note that the conversation is over as its function has asked for."""
+        if self._runner is not None:
+            self._runner.conclude()
+
+    def _tell(self, effect: TellAsCaller) -> None:
+        if effect.reason is TellReason.KEYS:
+            self._note_turn(effect.text, effect.text if self.desk.policy.keep_digits else masked(effect.keys))
+        self._post(InjectUserMessage(effect.text))

@@ -1,7 +1,7 @@
 """Takes what the outside world wants of a running call, and sees to it.
 
 `attend` reads the call's own mailbox (`actors/intercom.py`) for as long as the conversation lasts. It speaks to nobody
-itself: what is to be said stands on the desk, with the prompter.
+itself: how the call closes is the turn's to say.
 """
 
 from typing import assert_never
@@ -11,8 +11,8 @@ import trio
 from actors.desk import Desk
 from actors.facts import StreamFailed
 from actors.machine import AnsweringMachine
-from actors.messages import CloseCall, EndCall, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
-from actors.prompter import Closing
+from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
+from actors.turn.events import CloseAsked
 
 
 async def attend(desk: Desk, machine: AnsweringMachine, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
@@ -21,9 +21,9 @@ async def attend(desk: Desk, machine: AnsweringMachine, mailbox: trio.MemoryRece
         async for message in mailbox:
             match message:
                 case CloseCall(outcome=outcome):
-                    desk.prompter.close(Closing(outcome, desk.policy.closing_sentence, desk.policy.closing))
-                case EndCall(outcome=outcome):
-                    desk.prompter.close(Closing(outcome, sentence="", within=0.0))
+                    desk.turn.put(CloseAsked(outcome, desk.policy.closing_sentence))
+                case EndCallNow(outcome=outcome):
+                    desk.turn.put(CloseAsked(outcome))
                 case MachineAnswered(verdict=verdict):
                     if (beep := machine.told(verdict)) is not None:
                         nursery.start_soon(machine.wait_beep, beep)

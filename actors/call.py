@@ -5,11 +5,23 @@ of the nursery. The bridge's end is the call's end; the conversation's end is to
 nothing of the call is left but its record. Its own errors stay here, logged; only cancellation passes through.
 
     call nursery
-    ├── TwilioBridge    until the caller's side ends the stream
-    ├── Summarizer      a crash costs the Brief
-    ├── Scribe          a crash costs the files
-    └── Supervisor      (the body) until the conversation is over
-         └── AgentSession, or two of them while a handoff is prepared
+    ├── TwilioBridge            until the caller's side ends the stream: then the call is over
+    │    ├── reader, writer     of the media stream
+    │    └── line watch         gives up a line that is dead, or that Twilio says is over
+    ├── TurnDriver              tells the turn that time has passed, or that all has been heard
+    ├── Summarizer              a crash costs the Brief
+    ├── Scribe                  a crash costs the files
+    ├── attendant               takes orders from outside, and waits for a machine's beep
+    ├── keypad                  finishes entries
+    ├── call length             warns, and closes
+    ├── transfers               asks the line for a person
+    └── (the body) the conversation, until the turn or the Supervisor ends it
+         └── Supervisor
+              ├── AgentSession  one, or two while a handoff is prepared
+              │    ├── caller's audio, keep-alive, outbox
+              │    ├── listener
+              │    └── one task a function call
+              └── Handoff       while one is prepared: watches the mailbox, and fetches the Brief
 """
 
 import math
@@ -19,7 +31,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Protocol, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 import attrs
 import structlog
@@ -29,7 +41,6 @@ from actors.agent_session import Connect
 from actors.attendant import attend
 from actors.call_length import mind_length
 from actors.clips import ClipBook, Clips
-from actors.closing import wait_unsaid
 from actors.conversation import Conversation
 from actors.desk import Desk
 from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted
@@ -40,18 +51,19 @@ from actors.last_words import say_and_end
 from actors.ledger import Ledger
 from actors.line_watch import DEATHS
 from actors.machine import AnsweringMachine
-from actors.messages import ToSummarizer, ToSupervisor
+from actors.opening import Openings
 from actors.policy import CallPolicy
-from actors.prompter import Closing
 from actors.record import RecordBuilder
 from actors.resumption import Resumption
 from actors.scribe import Scribe, scribe_threads
+from actors.session.turn_driver import ClosingLeft, Finished
 from actors.settings_form import SettingsForm, VoiceAgentOptions
 from actors.summarizer import AskBrief, Summarizer
 from actors.supervision import Crashed, describe, guard, root_cause
-from actors.supervisor import ConversationOutcome, Finished, NoAgentLeft, Supervisor
+from actors.supervisor import NoAgentLeft, Supervisor
 from actors.switch import Switch, Transfers
 from actors.tape import Tape
+from actors.transfer import mind_transfers
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
 from actors.voice_activity import VoiceActivity
 from agents.brief import Brief
@@ -64,7 +76,7 @@ from store.records import TRANSFERRING, CallRecord, RunningRecord
 
 log = structlog.stdlib.get_logger()
 
-_MAILBOX = 8
+ConversationOutcome: TypeAlias = Finished | ClosingLeft | NoAgentLeft
 _LONGEST_LAST_WORD = 3.0
 
 
@@ -198,7 +210,7 @@ class Call:
             policy=services.policy,
             clips=services.clips,
             activity=VoiceActivity(last=elapsed),
-            switch=Switch(plan.call_sid, services.transfers),
+            switch=Switch(plan.call_sid, services.transfers, services.policy.human_digit),
         )
         on_audio = scribe.recording.caller.put if scribe is not None else None
         return cls(plan, services, desk, TwilioBridge(desk, media, plan.stream_sid, on_audio), book, scribe)
@@ -211,44 +223,39 @@ class Call:
             if resumption is not None
             else CallStarted(plan.call_sid, plan.stream_sid, plan.direction)
         )
-        to_supervisor, supervisor_mailbox = trio.open_memory_channel[ToSupervisor](_MAILBOX)
-        to_summarizer, summarizer_mailbox = trio.open_memory_channel[ToSummarizer](_MAILBOX)
-        supervisor = self._supervisor(to_supervisor, supervisor_mailbox, to_summarizer)
-        summarizer = Summarizer(self.desk, self.services.roster, self.services.ask_brief, summarizer_mailbox)
-        with (
-            to_supervisor,
-            supervisor_mailbox,
-            to_summarizer,
-            summarizer_mailbox,
-            self.services.intercom.open(self.plan.call_sid) as mailbox,
-        ):
+        desk, services = self.desk, self.services
+        summarizer = Summarizer(desk, services.roster, services.ask_brief, desk.mail.summarizer)
+        with desk.mail.closing(), services.intercom.open(plan.call_sid) as mailbox:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope)
-                nursery.start_soon(self._run_expendable, "summarizer", summarizer.run)
-                if self.scribe is not None:
-                    nursery.start_soon(self._run_expendable, "scribe", self.scribe.run)
-                nursery.start_soon(
-                    self._run_expendable, "attendant", partial(attend, self.desk, self._machine(), mailbox)
-                )
-                nursery.start_soon(self._run_expendable, "keypad", self.desk.keypad.collect)
-                nursery.start_soon(self._run_expendable, "call length", partial(mind_length, self.desk, self._longest))
-                await self._conclude(await self._converse(supervisor))
+                nursery.start_soon(desk.turn.run)
+                for name, run in (
+                    ("summarizer", summarizer.run),
+                    ("scribe", self.scribe.run if self.scribe is not None else None),
+                    ("attendant", partial(attend, desk, self._machine(), mailbox)),
+                    ("keypad", desk.keypad.collect),
+                    ("call length", partial(mind_length, desk, self._longest)),
+                    ("transfers", partial(mind_transfers, desk, desk.mail.to_summarizer)),
+                ):
+                    if run is not None:
+                        nursery.start_soon(self._run_expendable, name, run)
+                await self._conclude(await self._converse())
                 nursery.cancel_scope.cancel(reason="call over")
         return self._outcome
 
-    async def _converse(self, supervisor: Supervisor) -> ConversationOutcome | Closing:
-        """Let the agents talk until they are done, or until the call is to end and none of them can say so."""
-        ended: ConversationOutcome | Closing
+    async def _converse(self) -> ConversationOutcome:
+        """Let the agents talk until the turn says that the conversation is over, or until none can carry on."""
+        ended: ConversationOutcome
 
-        async def watch_closing() -> None:
+        async def wait_concluded() -> None:
             nonlocal ended
-            ended = await wait_unsaid(self.desk)
-            nursery.cancel_scope.cancel(reason="the call is to end, and nobody can say so")
+            ended = await self.desk.turn.wait_concluded()
+            nursery.cancel_scope.cancel(reason="conversation over")
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch_closing)
-            ended = await supervisor.run()
-            nursery.cancel_scope.cancel(reason="conversation over")
+            nursery.start_soon(wait_concluded)
+            ended = await self._supervisor().run()
+            nursery.cancel_scope.cancel(reason="no agent is left")
         return ended
 
     @property
@@ -261,22 +268,16 @@ class Call:
         introduction = first.introduction or first.greeting_with(self.plan.context) if first is not None else ""
         return AnsweringMachine(self.desk, self.services.policy.voicemail if message is None else message, introduction)
 
-    def _supervisor(
-        self,
-        address: trio.MemorySendChannel[ToSupervisor],
-        mailbox: trio.MemoryReceiveChannel[ToSupervisor],
-        summarizer: trio.MemorySendChannel[ToSummarizer],
-    ) -> Supervisor:
+    def _supervisor(self) -> Supervisor:
+        desk, plan, services = self.desk, self.plan, self.services
+        form = SettingsForm(plan.call_sid, services.voice_agent, plan.direction)
         return Supervisor(
-            desk=self.desk,
-            roster=self.services.roster,
-            floor=Floor(self.desk, self.services.connect, address, summarizer),
-            form=SettingsForm(self.plan.call_sid, self.services.voice_agent, self.plan.direction),
-            mailbox=mailbox,
-            summarizer=summarizer,
-            rng=self.services.rng,
-            context=self.plan.context,
-            resumption=self.plan.resumption,
+            desk=desk,
+            roster=services.roster,
+            floor=Floor(desk, services.connect),
+            openings=Openings(form, desk.tape, desk.conversation, desk.policy, plan.resumption),
+            rng=services.rng,
+            context=plan.context,
         )
 
     async def _run_bridge(self, call: trio.CancelScope) -> None:
@@ -292,12 +293,12 @@ class Call:
             log.error("actor_crashed", actor=name, error=ended.reason)
             self.desk.journal.note(ActorCrashed(name, ended.reason))
 
-    async def _conclude(self, outcome: ConversationOutcome | Closing) -> None:
+    async def _conclude(self, outcome: ConversationOutcome) -> None:
         match outcome:
-            case Finished(outcome=name) | Closing(outcome=name, sentence=""):
+            case Finished(outcome=name):
                 self._end_as(name)
                 await self._ask_line("hang_up", lambda: self.services.line.hang_up(self.plan.call_sid))
-            case Closing(outcome=name, sentence=sentence):
+            case ClosingLeft(outcome=name, sentence=sentence):
                 self._end_as(name)
                 await self._redirect(say_and_end(sentence))
             case NoAgentLeft():

@@ -1,13 +1,13 @@
 """The longest that a call may take: a warning some time before, a goodbye at the end.
 
-`mind_length` is a child of the call. It speaks to nobody itself: both sentences stand with the prompter, the first for
-the next pause, the second to end the call.
+`mind_length` is a child of the call. It speaks to nobody itself: it tells the turn both sentences, the first for the
+next pause, the second to end the call.
 """
 
 import trio
 
 from actors.desk import Desk
-from actors.prompter import Closing
+from actors.turn.events import CloseAsked, RemarkMade
 
 OUTCOME = "max_length"
 
@@ -17,6 +17,6 @@ async def mind_length(desk: Desk, longest: float) -> None:
     policy, started = desk.policy, desk.journal.started
     if longest > policy.length_notice:
         await trio.sleep_until(started + longest - policy.length_notice)
-        desk.prompter.put_remark(policy.length_warning)
+        desk.turn.put(RemarkMade(policy.length_warning))
     await trio.sleep_until(started + longest)
-    desk.prompter.close(Closing(OUTCOME, policy.length_goodbye, policy.closing))
+    desk.turn.put(CloseAsked(OUTCOME, policy.length_goodbye))

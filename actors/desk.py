@@ -1,7 +1,7 @@
-"""What the actors of one call share: its tape, its ledger, its conversation, its journal, its deadlines.
+"""What the actors of one call share: its tape, its ledger, its conversation, its journal, its deadlines, its turn.
 
 One `Desk` a call, made by the call and handed down. The shared structures have one writer each (the bridge writes the
-tape; whoever holds the floor writes ledger and conversation), so no lock is needed.
+tape; the session on the floor writes ledger and conversation; the driver tells `Turn`), so no lock is needed.
 """
 
 import attrs
@@ -12,11 +12,22 @@ from actors.conversation import Conversation
 from actors.journal import Journal
 from actors.keypad import Keypad
 from actors.ledger import Ledger
+from actors.messages import Mailboxes
 from actors.policy import CallPolicy
-from actors.prompter import Prompter
+from actors.session.turn_driver import TurnDriver
 from actors.switch import Switch
 from actors.tape import Tape
+from actors.turn.machine import Turn
 from actors.voice_activity import VoiceActivity
+
+
+def _driver_of(desk: "Desk") -> TurnDriver:
+    turn = Turn(desk.policy.for_turn, trio.current_time())
+    return TurnDriver(turn, desk.ledger, desk.journal, desk.conversation, desk.clips, desk.switch)
+
+
+def _keypad_of(desk: "Desk") -> Keypad:
+    return Keypad(desk.journal, desk.policy, desk.turn, has_person=desk.switch.transfers is not None)
 
 
 @attrs.frozen
@@ -31,15 +42,9 @@ class Desk:
     policy: CallPolicy
     clips: Clips = attrs.field(factory=ClipBook)
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
-    prompter: Prompter = attrs.field(factory=Prompter)
     switch: Switch = attrs.field(factory=Switch)
+    mail: Mailboxes = attrs.field(factory=Mailboxes.open)
     over: trio.Event = attrs.field(factory=trio.Event)
     """Set once Twilio says that the call is over: its stream need not be waited for."""
-    keypad: Keypad = attrs.field(
-        default=attrs.Factory(lambda desk: Keypad(desk.journal, desk.policy, desk.prompter), takes_self=True)
-    )
-
-    @property
-    def quiet_since(self) -> float:
-        """When (trio time) anything was last heard on the line, or the caller was through with a key."""
-        return max(self.ledger.quiet_since, self.journal.started + self.activity.last, self.keypad.finished_at)
+    turn: TurnDriver = attrs.field(default=attrs.Factory(_driver_of, takes_self=True))
+    keypad: Keypad = attrs.field(default=attrs.Factory(_keypad_of, takes_self=True))

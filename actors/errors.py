@@ -36,5 +36,5 @@ class BriefUnavailable(CallError):
         self.lasting = lasting
 
 
-class RestartsExhausted(CallError):
+class NoRestartLeft(CallError):
     """An agent crashed more often than its restart budget allows. `__cause__` is the last crash."""

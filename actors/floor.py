@@ -1,13 +1,12 @@
-"""The one place at the microphone: seats, and how a session comes to the floor and leaves it.
+"""The floor: which session speaks for the agents, and how it comes to it and leaves it.
 
-A `Seat` is one session with the scope that ends it; a `Tenure` is what all incarnations of one agent on this call have
-in common. `Floor.start` brings a session up as a child of whoever asked, and moves it to the conversation's nursery in
-the step in which it is ready (that is what `trio.Nursery.start` does): before it, a starter that gives up takes the
-session with it; after it, the session has the floor and outlives its starter. It decides nothing; the Supervisor does.
+A `Seat` is one session with the scope that ends it. `Floor.start` brings a session up as a child of its starter, and
+moves it to the conversation's nursery in the step in which it is ready (that is what `trio.Nursery.start` does): before
+it, a starter that gives up takes the session with it; after it, the session has the floor and outlives its starter.
+The commit of a handoff is `Floor._take`. It decides nothing; the Supervisor does.
 """
 
 import math
-from collections.abc import Callable
 from typing import assert_never
 
 import attrs
@@ -16,27 +15,14 @@ import trio
 from actors.agent_session import AgentSession, Connect
 from actors.desk import Desk
 from actors.errors import AgentUnavailable
-from actors.facts import FloorLeft, FloorTaken, SessionConnecting, SessionFailed
-from actors.messages import ConversationEnded, Ended, SessionLost, SessionRunOut, Spent, ToSummarizer, ToSupervisor
-from actors.opening import Opening
-from actors.reply import Voice
-from actors.supervision import Crashed, RestartBudget, contain
-from agents.brief import Brief
-from agents.spec import AgentSpec
+from actors.facts import FloorLeft, FloorTaken, FunctionAnswered, HandoffCommitted, SessionConnecting, SessionFailed
+from actors.function_calls import json_text
+from actors.messages import AskHandoff, SessionLost, SessionRunOut, Spent
+from actors.opening import Opening, Tenure
+from actors.supervision import Crashed, contain
+from actors.turn.events import FloorGiven, FloorVacated
+from actors.turn.values import Debt
 from protocol.errors import RemoteProtocolError
-
-
-@attrs.define(eq=False)
-class Tenure:
-    """One agent's time on the call, through all its incarnations."""
-
-    agent: AgentSpec
-    budget: RestartBudget
-    brief: Brief | None = None
-    since: int = 0
-    """How much had been said when it took the floor: its own conversation begins there."""
-    returned: int = 0
-    """How much had been said when it took the caller back, on another stream; 0 if it has the call's first one."""
 
 
 @attrs.define(eq=False)
@@ -53,15 +39,21 @@ class Seat:
     """When it took the floor."""
 
     @property
-    def unproven(self) -> float:
-        """How long it has been at work, or was on its way to it, without any proof that it is of use."""
-        if self.session.has_acted:
-            return 0.0
-        return (trio.current_time() if self.session.is_awaited else self.since) - self.began
+    def has_taken_floor(self) -> bool:
+        """Whether it has, or has had, the floor."""
+        return self.since < math.inf
 
     @property
     def agent(self) -> str:
         return self.tenure.agent.name
+
+
+@attrs.frozen
+class Relief:
+    """What a handoff ends: the session that holds the floor until then, and what it has asked for."""
+
+    holder: Seat
+    asked: AskHandoff
 
 
 @attrs.define(eq=False)
@@ -70,32 +62,18 @@ class Floor:
 
     desk: Desk
     connect: Connect
-    supervisor: trio.MemorySendChannel[ToSupervisor]
-    summarizer: trio.MemorySendChannel[ToSummarizer]
     _seats: int = attrs.field(default=0, init=False)
 
-    def new_seat(self, tenure: Tenure, opening: Opening, *, promised_at: float | None = None) -> Seat:
-        """Make a session that nobody runs yet. `promised_at`: t0 (trio time) of the handoff that it answers."""
+    def new_seat(self, tenure: Tenure, opening: Opening) -> Seat:
+        """Make a session that nobody runs yet."""
         self._seats += 1
-        voice = Voice(tenure.agent.name, promised_at)
-        session = AgentSession(
-            desk=self.desk,
-            agent=tenure.agent,
-            seat=self._seats,
-            voice=voice,
-            opening=opening,
-            connect=self.connect,
-            supervisor=self.supervisor,
-            summarizer=self.summarizer,
-        )
+        session = AgentSession(self.desk, tenure.agent, self._seats, opening, self.connect)
         return Seat(self._seats, tenure, session)
 
     async def start(
-        self, sessions: trio.Nursery, seat: Seat, why: str, deadline: float, on_ready: Callable[[], None]
+        self, sessions: trio.Nursery, seat: Seat, why: str, deadline: float, relief: Relief | None = None
     ) -> None:
-        """Bring a session up and onto the floor, within `deadline` seconds.
-
-        `on_ready` runs in the same scheduler step in which the session takes the floor: whoever had it leaves it there.
+        """Bring a session up and onto the floor, within `deadline` seconds; `relief` says who leaves it in that step.
 
         *Raises* `AgentUnavailable` when the session could not be made ready in time.
         """
@@ -103,7 +81,7 @@ class Floor:
         seat.began = trio.current_time()
         try:
             with trio.fail_after(deadline):
-                await sessions.start(self._occupy, seat, on_ready)
+                await sessions.start(self._occupy, seat, relief)
         except AgentUnavailable as error:
             raise self._failed(seat, error) from error
         except RemoteProtocolError as error:
@@ -111,36 +89,59 @@ class Floor:
         except trio.TooSlowError as error:
             raise self._failed(seat, AgentUnavailable(f"not ready within {deadline:g} s")) from error
 
-    async def _occupy(self, seat: Seat, on_ready: Callable[[], None], *, task_status: trio.TaskStatus[None]) -> None:
+    async def _occupy(self, seat: Seat, relief: Relief | None, *, task_status: trio.TaskStatus[None]) -> None:
         def ready() -> None:
             if trio.current_effective_deadline() == -math.inf:
                 return  # the starter has given up: `started` would not move us, so the floor must not move either
-            on_ready()
-            self._take(seat)
+            self._take(seat, relief)
             task_status.started()
 
         with seat.scope:
             outcome = await contain(seat.session.run, ready)
             match outcome:
                 case Crashed():
-                    await self.supervisor.send(SessionLost(seat.number, outcome))
+                    await self.desk.mail.to_supervisor.send(SessionLost(seat.number, outcome))
                 case Spent():
-                    await self.supervisor.send(SessionRunOut(seat.number))
-                case Ended():
-                    await self.supervisor.send(ConversationEnded(seat.number, outcome))
+                    await self.desk.mail.to_supervisor.send(SessionRunOut(seat.number))
                 case _:
                     assert_never(outcome)
+
+    def _take(self, seat: Seat, relief: Relief | None) -> None:
+        """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""
+        desk = self.desk
+        if relief is not None:
+            holder, asked = relief.holder, relief.asked
+            took = round(trio.current_time() - asked.at, 6)
+            result = json_text({"handed_off_to": seat.agent})
+            desk.journal.note(
+                FunctionAnswered(
+                    holder.agent, asked.call_id, asked.name, result, ok=True, took=took, number=asked.number
+                )
+            )
+            desk.journal.note(HandoffCommitted(holder.agent, seat.agent, took))
+            desk.conversation.hand_on()
+            self.leave(holder, "handed off")
+        seat.since = trio.current_time()
+        desk.ledger.grant(seat.session.voice)
+        desk.turn.session, desk.turn.speaker = seat.session, seat.tenure.agent
+        desk.journal.note(FloorTaken(seat.agent, seat.number, seat.session.cursor))
+        opening = seat.session.opening
+        desk.turn.put(FloorGiven(opening.owes, opening.ask or ""))
 
     def leave(self, seat: Seat, reason: str) -> None:
         """Take the floor from a seat and end its session; what it has said so far is played out."""
         self.desk.ledger.withhold(seat.session.voice)
         self.desk.journal.note(FloorLeft(seat.agent, seat.number, reason))
+        self.desk.turn.session = None
+        self.desk.turn.put(FloorVacated())
         seat.scope.cancel(reason=reason)
 
-    def _take(self, seat: Seat) -> None:
-        seat.since = trio.current_time()
-        self.desk.ledger.grant(seat.session.voice)
-        self.desk.journal.note(FloorTaken(seat.agent, seat.number, seat.session.cursor))
+    def unproven(self, seat: Seat) -> float:
+        """Return how long a session has been at work, or on its way to it, without any proof that it is of use."""
+        if seat.session.has_acted:
+            return 0.0
+        is_awaited = self.desk.turn.turn.debt is Debt.OWED
+        return (trio.current_time() if is_awaited else seat.since) - seat.began
 
     def _failed(self, seat: Seat, error: AgentUnavailable) -> AgentUnavailable:
         self.desk.journal.note(SessionFailed(seat.agent, seat.number, error.reason, error.retryable))

@@ -1,18 +1,16 @@
 """What the model of one session wants done, carried out while the conversation goes on.
 
 `FunctionRunner` runs each function call as a child of its session and posts the answer. To hand the call on, to put the
-caller through and to end the call are functions too: it asks the Supervisor for a successor, has the caller hear the
-sentence before it asks the line, and says that the conversation is over when the goodbye has been heard. What a
-function is, and how it runs, is in `actors/function_calls.py`.
+caller through and to end the call are functions too: whether that may be now is the turn's to say, which answers the
+model in words where it may not. What a function is, and how it runs, is in `actors/function_calls.py`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import attrs
 import trio
 
-from actors.cues import CLOSING, Signs
 from actors.desk import Desk
 from actors.errors import AgentUnavailable
 from actors.facts import (
@@ -20,32 +18,45 @@ from actors.facts import (
     FunctionAnswered,
     FunctionCalled,
     FunctionWithdrawn,
-    GoodbyeHeard,
     GoodbyeStarted,
     HandoffAsked,
 )
-from actors.function_calls import (
-    SPEAK_NOW,
-    Failed,
-    FunctionResult,
-    broken_off,
-    error_text,
-    lacks_consent,
-    run_function,
-)
-from actors.goodbye import ASK_GOODBYE, hear_out
-from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, Spent, ToSummarizer, ToSupervisor
-from actors.messages import HandoffAsked as AskHandoff
-from actors.patience import Patience
+from actors.function_calls import SPEAK_NOW, Failed, FunctionResult, broken_off, error_text, lacks_consent, run_function
+from actors.messages import AskHandoff, HandoffRefused, WithdrawHandoff
 from actors.reply import Voice
-from actors.tape import TapeReader
-from actors.transfer import put_through
+from actors.switch import Wish
+from actors.transfer import NOBODY
+from actors.turn.events import (
+    EndWanted,
+    Event,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    HandoffDenied,
+    HandoffWanted,
+    TransferWanted,
+)
+from actors.turn.values import CallerState
 from agents.functions import Answer, CallContext, EndCall, HandOff, TransferToHuman
 from agents.spec import AgentSpec
 from protocol.deepgram import CancelledCall, CompletedCall, FunctionCall, FunctionCallResponse
 
 _LATEST_TRANSCRIPT = 5.0
 """For the transcript of what the caller is saying: a function call may come before it (Deepgram reference, 6.3)."""
+_ENDED = '{"ended": true}'
+
+
+class Session(Protocol):
+    """What the functions of a session need of it."""
+
+    number: int
+    voice: Voice
+    has_acted: bool
+
+    @property
+    def cursor(self) -> int: ...
+
+    def put(self, event: Event) -> None: ...
 
 
 @attrs.define(eq=False)
@@ -56,14 +67,20 @@ class Running:
     request: int
     """Which `FunctionCallRequest` of the session it came with."""
     call: FunctionCall
+    began: float = attrs.field(factory=trio.current_time)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    refusal: str | None = None
+    """What the turn had the model answered instead of doing what it asked for."""
+    is_posted: bool = False
+    """The model has had its answer."""
+    is_withdrawn: bool = False
     answer: str | None = None
     ended: trio.Event = attrs.field(factory=trio.Event)
 
     @property
-    def goodbye(self) -> str:
-        """Its name among the goodbyes."""
-        return f"function {self.number}"
+    def id(self) -> str:
+        """Its name for the turn."""
+        return str(self.number)
 
     def is_asked_again(self, call: FunctionCall, request: int) -> bool:
         """Say whether a later request asks for exactly what this call is doing."""
@@ -72,52 +89,42 @@ class Running:
 
 @attrs.define(eq=False)
 class FunctionRunner:
-    """One session's.
-
-    `running` are the calls that the model waits for, by our number of them, and `goodbyes` what no barge-in may cut:
-    both are shared with the session, and nobody else adds to the first. `signs` say whether the service hears the
-    caller. `post` sends without being waited for, `owe_words` opens the agents' turn, and `over` takes the end of the
-    conversation.
-    """
+    """One session's. `post` sends without waiting; `children` is the session's nursery."""
 
     desk: Desk
     agent: AgentSpec
-    seat: int
-    voice: Voice
-    reader: TapeReader
-    patience: Patience
-    running: dict[int, Running]
-    goodbyes: set[str]
-    signs: Signs
-    owe_words: Callable[[], None]
+    session: Session
     post: Callable[[FunctionCallResponse], None]
     children: trio.Nursery
-    over: trio.MemorySendChannel[Ended | Spent]
-    supervisor: trio.MemorySendChannel[ToSupervisor]
-    summarizer: trio.MemorySendChannel[ToSummarizer]
-    goodbye: EndCall | None = attrs.field(default=None, init=False)
-    """How the model has ended the conversation, unless it has taken that back."""
-    _handoffs: set[int] = attrs.field(factory=set, init=False)
+    _running: dict[str, Running] = attrs.field(factory=dict, init=False)
+    _end: tuple[Running, EndCall] | None = attrs.field(default=None, init=False)
+    """The function that has ended the conversation, whose goodbye is being heard."""
     _requests: int = attrs.field(default=0, init=False)
     _told_to_speak: int | None = attrs.field(default=None, init=False)
     """In which turn of the caller the model was told to speak, if it was."""
+
+    # What the service asks for, and takes back
 
     def start(self, calls: Sequence[FunctionCall]) -> None:
         """Start what the model asks for, each call as a child of its own.
 
         *Raises* `AgentUnavailable` when the model calls one function after the other, and does not speak.
         """
+        if not self.desk.turn.turn.runs_functions:
+            return
         self._requests += 1
-        for call in calls:
-            if call.client_side and CLOSING not in self.goodbyes and not self._is_resent(call):
-                self._start(call)
+        asked = [self._note_asked(call) for call in calls if call.client_side and not self._is_resent(call)]
+        if asked:
+            self.session.put(FunctionsAsked(tuple(one.id for one, _ in asked)))
+        for one, is_one_too_many in asked:
+            self.children.start_soon(self._carry_out, one, is_one_too_many)
 
     def _is_resent(self, call: FunctionCall) -> bool:
         """Say whether this is a call that is under way already, in a message that has come twice."""
-        asked = self.running.values()
+        asked = self._running.values()
         return call.id != "" and any(one.call == call and one.request < self._requests for one in asked)
 
-    def _start(self, call: FunctionCall) -> None:
+    def _note_asked(self, call: FunctionCall) -> tuple[Running, bool]:
         conversation = self.desk.conversation
         asked = Running(conversation.count_function(), self._requests, call)
         self.desk.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments, asked.number))
@@ -127,9 +134,8 @@ class FunctionRunner:
                 f"the model called {conversation.functions_in_turn} functions in one turn and did not speak",
                 is_slip=True,
             )
-        self.running[asked.number] = asked
-        self.patience.begin()
-        self.children.start_soon(self._carry_out, asked, is_one_too_many)
+        self._running[asked.id] = asked
+        return asked, is_one_too_many
 
     def _is_one_too_many(self, call: FunctionCall) -> bool:
         """Whether the model has called too many functions since the caller's last turn; it may always end the call."""
@@ -140,57 +146,78 @@ class FunctionRunner:
     def withdraw(self, calls: Sequence[CancelledCall]) -> None:
         """Cancel what the service does not want any more."""
         for call in calls:
-            for asked in list(self.running.values()):
+            for asked in list(self._running.values()):
                 if asked.call.id == call.id and call.name in ("", asked.call.name):
                     self._withdraw(asked)
 
     def _withdraw(self, asked: Running) -> None:
-        if asked.goodbye in self.goodbyes:  # the caller has spoken again: what is left of it answers nothing now
-            self.goodbyes.discard(asked.goodbye)
-            self.desk.ledger.flush()
+        asked.is_withdrawn = True
         asked.scope.cancel(reason="cancelled by the service")
+        self.session.put(FunctionCancelled(asked.id))
+        if self._end is not None and asked is self._end[0]:
+            self._end = None
+            self._close(asked, None)
+            self._note_withdrawal(asked)
+
+    # What the turn says about it
+
+    def answer(self, call_id: str, text: str) -> None:
+        """Take words that the model is to be answered with, instead of what its function asked for."""
+        asked = self._running.get(call_id)
+        if asked is None:
+            return
+        asked.refusal = text
+        asked.scope.cancel(reason="the turn has answered it")
+        if self._end is not None and asked is self._end[0]:  # the conversation goes on
+            self._end = None
+            self._finish(asked, None, text)
+
+    def conclude(self) -> None:
+        """Note that the conversation is over, as a function has asked for."""
+        if self._end is not None:
+            asked, end = self._end
+            self._end = None
+            self._close(asked, _ENDED)
+            self._note_answer(asked, end, _ENDED)
+
+    # One call
 
     async def _carry_out(self, asked: Running, is_one_too_many: bool) -> None:
         """Run one function call to its end. What the service cancels is finding the answer, and never a sending."""
-        began, call = trio.current_time(), asked.call
         answer: str | None = None
         result: FunctionResult | None = None
         with asked.scope:
             result = Failed(SPEAK_NOW) if is_one_too_many else await self._result_of(asked)
             answer = await self._answer_to(asked, result)
-        del self.running[asked.number]
-        asked.answer = answer
-        asked.ended.set()
-        if asked.scope.cancelled_caught:
-            await self._note_withdrawal(asked, result)
+        if self._end is not None and asked is self._end[0]:
+            return  # the turn ends it, with the call or with words
+        if answer is None and not asked.is_withdrawn:
+            answer = asked.refusal
+        if answer is None or (asked.is_withdrawn and not isinstance(result, Answer | Failed)):
+            if asked.id in self._running:
+                self._close(asked, None)
+                self._note_withdrawal(asked)
+            if isinstance(result, HandOff):
+                await self.desk.mail.to_supervisor.send(WithdrawHandoff(self.session.number, asked.number))
             return
-        took = round(trio.current_time() - began, 6)
-        self._note_answer(asked, result, answer, took)
         if is_one_too_many:
             self._told_to_speak = self.desk.conversation.caller_turns
-        if answer is not None:
-            self.post(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
-            self.patience.done += 1
-            if self.patience.is_closed:
-                self.owe_words()
-        elif isinstance(result, EndCall):
-            await self.over.send(Ended(result.reason))
+        self._finish(asked, result, answer)
 
     async def _answer_to(self, asked: Running, result: FunctionResult) -> str | None:
         match result:
             case HandOff():
-                return error_text((await self._ask_handoff(asked, result)).why)
+                return await self._hand_off(asked, result)
             case TransferToHuman():
-                return error_text(await self._put_through(asked, result))
+                return await self._put_through(asked, result)
             case EndCall():
-                await self._say_goodbye(asked, result)
-                return None
+                return self._end_conversation(asked, result)
             case Answer() | Failed():
                 return result.text()
 
     async def _result_of(self, asked: Running) -> FunctionResult:
         call, conversation = asked.call, self.desk.conversation
-        twins = (one for one in self.running.values() if one.is_asked_again(call, asked.request))
+        twins = (one for one in self._running.values() if one.is_asked_again(call, asked.request))
         twin = next(twins, None)
         if twin is not None:  # the model asks for what is being done: it is done once, and answered twice
             await twin.ended.wait()
@@ -198,69 +225,89 @@ class FunctionRunner:
                 return Answer(twin.answer)
         if (earlier := conversation.earlier_answer(call.name, call.arguments)) is not None:
             return Answer(earlier)
-        if conversation.is_broken_off(call.name, call.arguments, self.seat):
+        if conversation.is_broken_off(call.name, call.arguments, self.session.number):
             return broken_off(call.name)
-        spec = self.agent.function(call.name)
-        if spec is not None and spec.acts:
-            conversation.begin_function(call.name, call.arguments, self.seat)
+        result = await self._run(asked)
+        return await self._refused(call, result) or result
+
+    async def _run(self, asked: Running) -> FunctionResult:
+        call, conversation = asked.call, self.desk.conversation
 
         def note_forgiven(problems: Sequence[str]) -> None:
             forgiven = ArgumentsForgiven(self.agent.name, call.id, call.name, asked.number, tuple(problems))
             self.desk.journal.note(forgiven)
 
+        spec = self.agent.function(call.name)
+        if spec is not None and spec.acts:
+            conversation.begin_function(call.name, call.arguments, self.session.number)
         context = CallContext(self.desk.call_sid, self.agent.name, dict(conversation.facts))
         result = await run_function(self.agent, call, context, note_forgiven)
         conversation.end_function(call.name, call.arguments)
-        return await self._refused(call, result) or result
+        return result
 
     async def _refused(self, call: FunctionCall, result: FunctionResult) -> Failed | None:
         """Refuse what the caller has not agreed to: once what they are saying just now has been transcribed."""
-        refused = lacks_consent(call.name, result, self.desk.conversation)
-        if refused is not None and self.signs.speech_began is not None:
+        conversation, turn = self.desk.conversation, self.desk.turn
+        if lacks_consent(call.name, result, conversation) is not None:
             with trio.move_on_after(_LATEST_TRANSCRIPT):
-                await self.signs.wait_understood()
-            refused = lacks_consent(call.name, result, self.desk.conversation)
-        return refused
+                while turn.turn.caller is CallerState.HEARD:
+                    await turn.wait_change()
+        return lacks_consent(call.name, result, conversation)
 
-    def _note_answer(self, asked: Running, result: FunctionResult | None, answer: str | None, took: float) -> None:
-        call, ok = asked.call, isinstance(result, Answer | EndCall)
-        content = answer if answer is not None else '{"ended": true}'
-        facts = result.facts if isinstance(result, Answer | EndCall) else {}
-        done = CompletedCall(call.id, call.name, True, call.arguments, content, call.thought_signature)
+    def _finish(self, asked: Running, result: FunctionResult | None, answer: str) -> None:
+        self._close(asked, answer)
+        self._note_answer(asked, result, answer)
+        self._post_answer(asked, answer)
+        self.session.has_acted = True
+        if asked.refusal is None:  # else the turn has answered it itself
+            self.session.put(FunctionDone(asked.id))
+
+    def _close(self, asked: Running, answer: str | None) -> None:
+        self._running.pop(asked.id, None)
+        asked.answer = answer
+        asked.ended.set()
+
+    def _post_answer(self, asked: Running, answer: str) -> None:
+        if not asked.is_posted:
+            asked.is_posted, call = True, asked.call
+            self.post(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
+
+    def _note_answer(self, asked: Running, result: FunctionResult | None, answer: str) -> None:
+        call, content, ok = asked.call, answer, isinstance(result, Answer | EndCall) and asked.refusal is None
+        facts = result.facts if isinstance(result, Answer | EndCall) and ok else {}
+        done = CompletedCall(call.id, call.name, True, call.arguments, answer, call.thought_signature)
         is_done = ok or (isinstance(result, Failed) and result.is_done)
         self.desk.conversation.add_function(done, facts, repeatable=not is_done)
         if isinstance(result, Failed) and result.cause:
-            content = f"{content} ({result.cause})"
-        answered = FunctionAnswered(self.agent.name, call.id, call.name, content, ok, took, facts, asked.number)
-        self.desk.journal.note(answered)
+            content = f"{answer} ({result.cause})"
+        took = round(trio.current_time() - asked.began, 6)
+        self.desk.journal.note(
+            FunctionAnswered(self.agent.name, call.id, call.name, content, ok, took, facts, asked.number)
+        )
 
-    async def _note_withdrawal(self, asked: Running, result: FunctionResult | None) -> None:
+    def _note_withdrawal(self, asked: Running) -> None:
         call = asked.call
         self.desk.conversation.end_function(call.name, call.arguments)  # asked for again, it is another call
         self.desk.journal.note(FunctionWithdrawn(self.agent.name, call.id, call.name, asked.number))
-        if isinstance(result, EndCall):
-            self.goodbye = None
-        if isinstance(result, HandOff):
-            self._take_back_floor(asked)
-            await self.supervisor.send(HandoffWithdrawn(self.seat, call.id, asked.number))
 
-    # Handing the call on, and ending it
+    # Handing the call on, putting the caller through, and ending the call
 
-    async def _ask_handoff(self, asked: Running, handoff: HandOff) -> HandoffRefused:
+    async def _hand_off(self, asked: Running, handoff: HandOff) -> str:
         """Fall silent and ask for a successor. Being refused is the only answer; a handoff that succeeds cancels us."""
-        now, offset, call = trio.current_time(), self.reader.hold(), asked.call
-        self._handoffs.add(asked.number)
-        self.patience.end()
-        self.desk.ledger.withhold(self.voice)
+        self.session.put(HandoffWanted(asked.id))
+        if asked.refusal is not None:
+            return asked.refusal
+        now, offset = trio.current_time(), self.session.cursor
+        self.desk.ledger.end_reply(self.session.voice)
         self.desk.conversation.record({"handoff_reason": "", "handoff_notes": "", **handoff.facts})
         self.desk.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset))
         answer, answered = trio.open_memory_channel[HandoffRefused](1)
         with answer, answered:
-            await self.supervisor.send(
+            await self.desk.mail.to_supervisor.send(
                 AskHandoff(
-                    seat=self.seat,
-                    call_id=call.id,
-                    name=call.name,
+                    seat=self.session.number,
+                    call_id=asked.call.id,
+                    name=asked.call.name,
                     to=handoff.to,
                     reason=handoff.reason,
                     notes=handoff.notes,
@@ -271,41 +318,27 @@ class FunctionRunner:
                 )
             )
             refused = await answered.receive()
-        self._take_back_floor(asked)
-        return refused
-
-    def _take_back_floor(self, asked: Running) -> None:
-        self._handoffs.discard(asked.number)
-        if not self._handoffs:  # a second one that is refused does not undo the first
-            self.desk.ledger.grant(self.voice)
-            self.reader.resume()
-
-    async def _say_goodbye(self, asked: Running, end: EndCall) -> None:
-        """Wait until the caller has heard the goodbye, which may be on its way still, or not yet asked for."""
-        self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
-        self.goodbye, call = end, asked.call
-        with self._uncut(asked):
-            if self.voice.reply is None:
-                self.post(FunctionCallResponse(call.id, call.name, ASK_GOODBYE, call.thought_signature))
-            complete = await hear_out(self.desk, self.voice, self.agent.voice)
-            self.desk.journal.note(GoodbyeHeard(self.agent.name, complete))
+        self.session.put(HandoffDenied(asked.id))
+        return error_text(refused.why)
 
     async def _put_through(self, asked: Running, wanted: TransferToHuman) -> str:
-        """Have the caller hear that they are put through, and ask the line. To be told why not is the only answer."""
+        """Have the caller hear that they are put through, and the line asked. To be told why not is the only answer."""
+        if self.desk.switch.transfers is None:
+            return error_text(NOBODY)
+        self.session.put(TransferWanted(asked.id))
+        if asked.refusal is not None:
+            return asked.refusal
+        wish = self.desk.switch.want(Wish(self.agent, wanted, asked.call, asked.number))
+        return error_text(await wish.wait_refused())
 
-        async def hear() -> None:
-            with self._uncut(asked):
-                await hear_out(self.desk, self.voice, self.agent.voice)
-
-        call, number = asked.call, asked.number
-        return await put_through(self.desk, self.agent, wanted, hear, self.summarizer, call=call, number=number)
-
-    @contextmanager
-    def _uncut(self, asked: Running) -> Iterator[None]:
-        """Let no barge-in cut what is said with this call."""
-        self.patience.end()
-        self.goodbyes.add(asked.goodbye)
-        try:
-            yield
-        finally:
-            self.goodbyes.discard(asked.goodbye)
+    def _end_conversation(self, asked: Running, end: EndCall) -> str | None:
+        """Have the caller hear the goodbye, which may be on its way still, or not yet asked for."""
+        self.session.put(EndWanted(asked.id, end.reason))
+        if self.desk.turn.turn.ending != asked.id:
+            return asked.refusal
+        self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
+        self._end = (asked, end)
+        if asked.refusal is not None:  # it has not said a word yet
+            self._post_answer(asked, asked.refusal)
+            asked.refusal = None
+        return None

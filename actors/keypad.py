@@ -1,11 +1,10 @@
-"""The caller's keypad: single keys become entries, and an entry becomes a sentence for the agent.
+"""The caller's keypad: single keys become entries, and each entry is told to the turn.
 
 `Keypad` is one call's. The bridge presses; `collect` is a child of the call and takes an entry for finished when no key
 has followed for a while. `#` finishes it at once. Keys are often secrets (a PIN, a card's number): the agents are told
 which, since they ask for them, and journal and record only how many (`CallPolicy.keep_digits`).
 """
 
-import math
 from collections.abc import Sequence
 
 import attrs
@@ -14,7 +13,8 @@ import trio
 from actors.facts import DigitPressed, KeysPressed
 from actors.journal import Journal
 from actors.policy import CallPolicy
-from actors.prompter import Prompter
+from actors.session.turn_driver import TurnDriver
+from actors.turn.events import KeyPressed, KeysEntered
 
 KEYS = frozenset("0123456789*#ABCD")
 LONGEST_ENTRY = 32
@@ -22,59 +22,51 @@ LONGEST_ENTRY = 32
 
 @attrs.define(eq=False)
 class Keypad:
-    """One call's."""
+    """One call's. `has_person`: a caller who presses the key for a person can be put through."""
 
     journal: Journal
     policy: CallPolicy
-    prompter: Prompter
-    finished_at: float = -math.inf
-    """When (trio time) the last entry was over."""
+    turn: TurnDriver
+    has_person: bool = False
     _typed: str = attrs.field(default="", init=False)
     _pressed_at: float = attrs.field(default=0.0, init=False)
     _pressed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def press(self, key: str) -> None:
-        """Take a key; what is none is passed over."""
+        """Take a key; anything else is passed over."""
         if key not in KEYS:
             return
         self.journal.note(DigitPressed(key if self.policy.keep_digits else ""))
         self._pressed_at = trio.current_time()
         if key != "#" or not self._typed:
             self._typed += key
+        self.turn.put(KeyPressed())
         if key == "#" or len(self._typed) >= LONGEST_ENTRY:
             self._finish()
         self._pressed.set()
         self._pressed = trio.Event()
 
-    @property
-    def busy_until(self) -> float:
-        """When (trio time) the caller is through with typing, unless another key follows."""
-        return self._pressed_at + self.policy.digit_pause if self._typed else 0.0
-
     async def collect(self) -> None:
         """Finish each entry when no further key has come in time. Runs until it is cancelled."""
         while True:
+            due = self._pressed_at + self.policy.digit_pause
             if not self._typed:
                 await self._pressed.wait()
-            elif trio.current_time() >= self.busy_until:
+            elif trio.current_time() >= due:
                 self._finish()
             else:
-                with trio.move_on_at(self.busy_until):
+                with trio.move_on_at(due):
                     await self._pressed.wait()
 
     def _finish(self) -> None:
-        entry, self._typed, self.finished_at = self._typed, "", trio.current_time()
-        self.journal.note(KeysPressed(len(entry), taken=self.prompter.put_keys(entry)))
-
-
-def told(entries: Sequence[str], human_digit: str = "") -> str:
-    """Write for an agent what the caller has pressed."""
-    if list(entries) == [human_digit]:
-        return f"The caller pressed {human_digit} on the keypad: they want to speak to a person."
-    return f"The caller pressed {', then '.join(' '.join(entry) for entry in entries)} on the keypad."
+        entry, self._typed = self._typed, ""
+        is_taken = self.turn.turn.has_room_for(entry)
+        self.journal.note(KeysPressed(len(entry), taken=is_taken))
+        if is_taken:
+            self.turn.put(KeysEntered(entry, self.has_person and entry == self.policy.human_digit))
 
 
 def masked(entries: Sequence[str]) -> str:
-    """Write for whoever must not know which keys it were."""
+    """Write only how many keys were pressed."""
     count = sum(map(len, entries))
     return f"(pressed {count} {'key' if count == 1 else 'keys'})"

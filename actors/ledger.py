@@ -10,7 +10,6 @@ generation of its own; audio of one that was flushed, or of a voice without the 
 import math
 from collections import deque
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import TypeAlias
 
 import attrs
@@ -21,6 +20,7 @@ from actors.journal import Journal
 from actors.line.aside import Aside
 from actors.reply import Reply, Voice
 from actors.ticks import Sleeper
+from actors.turn.values import Gate
 from protocol.audio import BYTES_PER_SECOND
 
 LONGEST_QUEUE = 300 * BYTES_PER_SECOND
@@ -54,17 +54,6 @@ class SendClear:
 
 
 Work: TypeAlias = SendAudio | SendMark | SendClear
-
-
-class Gate(Enum):
-    """What becomes of the audio that the session on the floor sends now."""
-
-    OPEN = auto()
-    """The caller hears it."""
-    ASIDE = auto()
-    """It belongs to a reply that was cut: it is kept with the rest of that reply."""
-    SHUT = auto()
-    """It is dropped."""
 
 
 @attrs.define
@@ -116,10 +105,8 @@ class Ledger:
     _confirmed: int = attrs.field(default=0, init=False)
     _play_end: float = attrs.field(default=-math.inf, init=False)
     _clear_due: bool = attrs.field(default=False, init=False)
-    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
     _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
     """The bridge, until it has to look again."""
-    _floor_moved: trio.Event = attrs.field(factory=trio.Event, init=False)
     _promised: Voice | None = attrs.field(default=None, init=False)
 
     # The floor
@@ -130,20 +117,20 @@ class Ledger:
             self.withhold(self.floor)
         self.floor = voice
         self._promised = voice if voice.gap_from is not None else self._promised
-        self._move_floor()
+        self._wake()
 
     def withhold(self, voice: Voice) -> None:
         """Take the floor from `voice`, if it has it. What it has said so far is played out."""
         if self.floor is voice:
             self.forget()
             self.floor = None
-            self._move_floor()
+            self._wake()
         self.end_reply(voice)
 
     def announce(self, audio: bytes, text: str) -> None:
         """Queue a few words of the switchboard's own, whoever has the floor."""
         reply = self._reply_of(Voice(SWITCHBOARD))
-        self.journal.note(ReplyStarted(reply.agent, reply.generation))
+        self._start(reply)
         reply.add_text(text)
         self.journal.note(ReplyText(reply.agent, reply.generation, text))
         reply.received, reply.whole = len(audio), True
@@ -158,32 +145,30 @@ class Ledger:
         if not audio:
             return False
         self.received += len(audio)
-        is_shut = voice is not self.floor or voice.is_muted or self.gate is Gate.SHUT
+        is_shut = voice is not self.floor or self.gate is Gate.SHUT
         if is_shut or self._queued + self._aside.size + len(audio) > LONGEST_QUEUE:
             self.dropped += len(audio)
             return False
         reply = self._reply_of(voice)
-        if not reply.received:
-            self.journal.note(ReplyStarted(reply.agent, reply.generation))
         reply.received += len(audio)
         if self.gate is Gate.ASIDE:
             self._aside.hold(reply)
             return self._aside.put(reply, audio, was_sent=False)
+        self._start(reply)
         before, self._queued = self._queued, self._queued + len(audio)
         self._queue.append((reply, audio))
-        self._changed.set()
-        self._changed = trio.Event()
         if not before or before < _SCRAP <= self._queued:  # else the bridge knows already when to look again
             self._nap.move(self._look_again())
         return True
 
     def add_text(self, voice: Voice, text: str) -> Reply | None:
         """Note a sentence of what this voice says; None if it has no floor, or it belongs to a cancelled reply."""
-        if voice is not self.floor or voice.is_muted or self.gate is Gate.SHUT:
+        if voice is not self.floor or self.gate is Gate.SHUT:
             return None
         reply = self._reply_of(voice)
         if self.gate is Gate.ASIDE:
-            self._aside.hold(reply)
+            self._aside.put_text(reply, text)
+            return None
         reply.add_text(text)
         self.journal.note(ReplyText(reply.agent, reply.generation, text))
         self._wake()
@@ -236,7 +221,12 @@ class Ledger:
         """Play what is aside, from where the caller stopped hearing it; return its replies."""
         self._queued += self._aside.size
         self.resent += self._aside.sent
+        for reply, text, at in self._aside.take_texts():
+            reply.add_text(text, at)
+            self.journal.note(ReplyText(reply.agent, reply.generation, text))
         replies, pieces = self._aside.take()
+        for reply, _ in pieces:
+            self._start(reply)
         self._queue.extend(pieces)
         for reply in replies:
             self._settle(reply)
@@ -267,23 +257,6 @@ class Ledger:
             if not self._aside.put(reply, audio, was_sent=were_sent) and not were_sent:
                 self.dropped += len(audio)
 
-    def interrupt(self, voice: Voice) -> None:
-        """Take a barge-in: drop what the caller has not heard, and what else comes of that reply.
-
-        Audio, and even text, of a cancelled reply can still arrive (Deepgram reference, section 6.4), and nothing in
-        it says so: the voice stays muted until `unmute`.
-        """
-        if voice is not self.floor:
-            return
-        voice.is_muted = True
-        if not self.flush() and voice.reply is not None and not (voice.reply.whole or voice.reply.closed):
-            now = trio.current_time()  # all of it so far was heard; the rest will be dropped as it comes
-            self._cut_short(self._play_until(now), now)
-
-    def unmute(self, voice: Voice) -> None:
-        """Let this voice be heard again: what comes now answers something new."""
-        voice.is_muted = voice.is_hushed
-
     # What the caller hears
 
     @property
@@ -291,13 +264,12 @@ class Ledger:
         """When (trio time) the last audio sent was played, or will have been."""
         return self._play_end
 
-    async def wait_change(self) -> None:
-        """Wait until the floor, or what is said from it, changes."""
-        await self._changed.wait()
-
-    async def wait_floor(self) -> None:
-        """Wait until the floor is granted, or withheld."""
-        await self._floor_moved.wait()
+    @property
+    def quiet_at(self) -> float:
+        """When (trio time) the caller will have heard all there is, if nothing else comes."""
+        if not self._queue:
+            return self._play_end
+        return max(self._play_end, trio.current_time()) + self._queued / BYTES_PER_SECOND
 
     @property
     def oldest_mark(self) -> str | None:
@@ -321,23 +293,6 @@ class Ledger:
         if self.floor is not None and self.floor.reply is not None:
             replies.append(self.floor.reply)
         return list({reply.generation: reply for reply in replies if not reply.ended.is_set()}.values())
-
-    async def wait_received(self, reply: Reply) -> None:
-        """Wait until all audio of a reply has come from the service, or no more will be taken."""
-        while not (reply.whole or reply.closed):
-            await self._changed.wait()
-
-    def flush(self) -> bool:
-        """Drop everything the caller has not heard yet; True if there was anything."""
-        unheard, now = self.unplayed, trio.current_time()
-        if not unheard:
-            self._clear_due = self._clear_due or bool(self._marks)  # by our clock all is played; the line may be late
-            return False
-        cut = self._play_until(now)
-        self._note_barge_in(now, unheard)
-        self._clear_due = self._clear_due or self._play_end > now
-        self._cut_short(cut, now)
-        return True
 
     def _note_barge_in(self, now: float, unheard: float) -> None:
         speaking = next((piece.reply for piece in self._out if piece.stop > now), None) or self._queue[0][0]
@@ -445,6 +400,11 @@ class Ledger:
 
     # Bookkeeping
 
+    def _start(self, reply: Reply) -> None:
+        if not reply.is_started:
+            reply.is_started = True
+            self.journal.note(ReplyStarted(reply.agent, reply.generation))
+
     def _reply_of(self, voice: Voice) -> Reply:
         if voice.reply is None or voice.reply.closed or voice.reply.whole:
             self.generation += 1
@@ -497,15 +457,8 @@ class Ledger:
             )
         self.journal.note(ReplyEnded(reply.agent, reply.generation, reply.text, reply.heard_text(), reply.complete))
 
-    def _move_floor(self) -> None:
-        self._floor_moved.set()
-        self._floor_moved = trio.Event()
-        self._wake()
-
     def _wake(self) -> None:
-        """Have whoever waits for a change, and the bridge, look again."""
-        self._changed.set()
-        self._changed = trio.Event()
+        """Have the bridge look again."""
         self._nap.move(self._look_again())
 
 

@@ -3,8 +3,8 @@
 `AnsweringMachine` is told Twilio's verdicts (`AnsweredBy`: Twilio reference, section 5.1). A verdict may be wrong, and
 late, and knows only people and machines; so the words on the line are judged as well (`actors/callee.py`). A person is
 left to the agent, a call screen hears who calls and why, and a machine is hung up on, or left a message after its beep.
-It owns no task; the attendant runs `wait_beep` if it is told to. The message stands with the prompter, and is said like
-any last sentence; until then nothing of the agent is heard.
+It owns no task; the attendant runs `wait_beep` if it is told to. The message is the call's last sentence; until the
+beep nothing of the agent is heard.
 """
 
 import attrs
@@ -13,7 +13,7 @@ import trio
 from actors.callee import Callee, judge
 from actors.desk import Desk
 from actors.facts import CallScreened, MachineDetected
-from actors.prompter import Closing
+from actors.turn.events import BeepHeard, CloseAsked, RemarkMade
 
 HUNG_UP, MESSAGE_LEFT = "machine", "voicemail_left"
 """Outcomes of the call."""
@@ -49,7 +49,7 @@ class AnsweringMachine:
             return None
         self.desk.conversation.is_with_machine = is_machine
         self._is_person = self._is_person or verdict == "human"
-        believed = is_machine and self.desk.prompter.closing is None and self._who() is not Callee.PERSON
+        believed = is_machine and not self.desk.turn.turn.is_closing and self._who() is not Callee.PERSON
         self.desk.journal.note(MachineDetected(verdict, believed))
         if not believed:
             return None
@@ -80,7 +80,7 @@ class AnsweringMachine:
             case _:
                 with trio.move_on_at(limit):
                     await self._wait_quiet()
-                beep.set()
+                self._hear(beep)
 
     async def _listen(self) -> None:
         """Wait until their words say who it is, or the line has been quiet for a while: less, behind other words."""
@@ -111,7 +111,7 @@ class AnsweringMachine:
 
     def _end_greeting(self, beep: trio.Event) -> None:
         if self._settle(beep) is Callee.MACHINE:
-            beep.set()
+            self._hear(beep)
         self._listening.cancel(reason="the greeting is over")
 
     def _settle(self, beep: trio.Event) -> Callee:
@@ -122,7 +122,7 @@ class AnsweringMachine:
         if self._found is not Callee.MACHINE:
             self.desk.conversation.is_with_machine = False
         elif self.message:
-            self.desk.prompter.close(Closing(MESSAGE_LEFT, self.message, self.desk.policy.closing, beep))
+            self.desk.turn.put(CloseAsked(MESSAGE_LEFT, self.message, waits_for_beep=True))
         else:
             beep.set()  # there is nothing to say after it
             self._hang_up()
@@ -136,10 +136,15 @@ class AnsweringMachine:
         reply = self.desk.conversation.last_reply
         said = reply.text if reply is not None and reply is not before else ""
         if not names_in(self.introduction) & set(said.replace(",", " ").replace(".", " ").split()):
-            self.desk.prompter.put_remark(self.introduction)
+            self.desk.turn.put(RemarkMade(self.introduction))
 
     def _hang_up(self) -> None:
-        self.desk.prompter.close(Closing(HUNG_UP, "", 0.0))
+        self.desk.turn.put(CloseAsked(HUNG_UP))
+
+    def _hear(self, beep: trio.Event) -> None:
+        if not beep.is_set():
+            beep.set()
+            self.desk.turn.put(BeepHeard())
 
 
 def names_in(sentence: str) -> frozenset[str]:

@@ -3,6 +3,8 @@
 They stand here rather than beside their readers because sessions, Supervisor and Summarizer write to one another.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 import attrs
@@ -10,6 +12,8 @@ import trio
 
 from actors.supervision import Crashed
 from agents.brief import Brief
+
+_SIZE = 8
 
 # To the call, from outside of it (`actors/intercom.py`)
 
@@ -22,7 +26,7 @@ class CloseCall:
 
 
 @attrs.frozen
-class EndCall:
+class EndCallNow:
     """From an operator: end the call at once, with this outcome."""
 
     outcome: str
@@ -47,20 +51,20 @@ class NoteStreamError:
     why: str
 
 
-ToCall: TypeAlias = CloseCall | EndCall | MachineAnswered | NoteCallOver | NoteStreamError
+ToCall: TypeAlias = CloseCall | EndCallNow | MachineAnswered | NoteCallOver | NoteStreamError
 
 # To the Supervisor
 
 
 @attrs.frozen
 class HandoffRefused:
-    """The answer to `HandoffAsked`, when the old agent keeps the floor. A handoff that succeeds has no answer."""
+    """The answer to `AskHandoff`, when the old agent keeps the floor. A handoff that succeeds has no answer."""
 
     why: str
 
 
 @attrs.frozen(eq=False)
-class HandoffAsked:
+class AskHandoff:
     """From the session on the floor at t0 (`at`, trio time): it has stopped speaking and listening."""
 
     seat: int
@@ -75,26 +79,18 @@ class HandoffAsked:
     number: int = 0
     """Our own number of the function call (`FunctionCalled.number`)."""
 
+    def refuse(self, why: str) -> None:
+        """Leave the floor where it is; a session that is gone meanwhile is not told."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the session closes both ends
+            self.reply_to.send_nowait(HandoffRefused(why))
+
 
 @attrs.frozen
-class HandoffWithdrawn:
+class WithdrawHandoff:
     """From the same session, when the service has cancelled the function call."""
 
     seat: int
-    call_id: str
-    number: int = attrs.field(default=0, eq=False)
-    """Our own number of it: it is what tells two calls apart."""
-
-
-@attrs.frozen
-class Ended:
-    """A session's outcome: the conversation is over, and the goodbye has been heard.
-
-    `reason` is the agent's; `outcome` is the call's, another one than `completed` where the switchboard has ended it.
-    """
-
-    reason: str
-    outcome: str = "completed"
+    number: int
 
 
 @attrs.frozen
@@ -110,14 +106,6 @@ class SessionRunOut:
 
 
 @attrs.frozen
-class ConversationEnded:
-    """From the task of a session, when its agent has ended the conversation."""
-
-    seat: int
-    ended: Ended
-
-
-@attrs.frozen
 class SessionLost:
     """From the task of a session, when it has crashed."""
 
@@ -125,7 +113,7 @@ class SessionLost:
     crash: Crashed
 
 
-ToSupervisor: TypeAlias = HandoffAsked | HandoffWithdrawn | ConversationEnded | SessionRunOut | SessionLost
+ToSupervisor: TypeAlias = AskHandoff | WithdrawHandoff | SessionRunOut | SessionLost
 
 # To the Summarizer
 
@@ -147,11 +135,41 @@ class PreparedBrief:
 
 
 @attrs.frozen(eq=False)
-class BriefAsked:
-    """From the Supervisor at t0. The answer always comes, within the summary deadline."""
+class WriteBrief:
+    """From the Supervisor at t0, and before a transfer. The answer always comes, within the summary deadline."""
 
     reader: str
     reply_to: trio.MemorySendChannel[PreparedBrief]
 
 
-ToSummarizer: TypeAlias = RefreshBrief | BriefAsked
+ToSummarizer: TypeAlias = RefreshBrief | WriteBrief
+
+
+@attrs.define(eq=False)
+class Mailboxes:
+    """Both mailboxes inside of a call, and the addresses that everybody in it writes to. The call closes them."""
+
+    to_supervisor: trio.MemorySendChannel[ToSupervisor]
+    supervisor: trio.MemoryReceiveChannel[ToSupervisor]
+    to_summarizer: trio.MemorySendChannel[ToSummarizer]
+    summarizer: trio.MemoryReceiveChannel[ToSummarizer]
+    early: list[ToSupervisor] = attrs.field(factory=list)
+    """What the Supervisor has received and not yet read: it came from a session that was to have the floor soon."""
+
+    @classmethod
+    def open(cls) -> "Mailboxes":
+        """Make both."""
+        return cls(*trio.open_memory_channel[ToSupervisor](_SIZE), *trio.open_memory_channel[ToSummarizer](_SIZE))
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Close both behind the `with`."""
+        with self.to_supervisor, self.supervisor, self.to_summarizer, self.summarizer:
+            yield
+
+    async def next_from(self, seat: int) -> ToSupervisor:
+        """Wait for what a session reports to the Supervisor; the others are out of the conversation."""
+        while True:
+            message = self.early.pop(0) if self.early else await self.supervisor.receive()
+            if message.seat == seat:
+                return message

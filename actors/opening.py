@@ -1,27 +1,117 @@
-"""How a session of an agent begins.
+"""How the sessions of a call begin: with what Settings, from which frame of the tape, and with whose words.
 
-`Opening` is a value, made by whoever seats a session (the Supervisor, a handoff) and read by the session, each part of
-it only when its time has come.
+`Openings` makes an `Opening` for each occasion: the first session, a handoff, a restart, a caller who comes back on
+another stream. The session reads each part of it only when its time has come.
 """
 
 from collections.abc import Awaitable, Callable
 
 import attrs
+import trio
 
+from actors.conversation import Conversation
+from actors.policy import CallPolicy
+from actors.resumption import Resumption
+from actors.settings_form import SettingsForm
+from actors.supervision import RestartBudget
+from actors.tape import Tape
+from agents.brief import Brief
+from agents.spec import AgentSpec
 from protocol.deepgram import Settings
+
+
+@attrs.define(eq=False)
+class Tenure:
+    """One agent's time on the call, through all its incarnations."""
+
+    agent: AgentSpec
+    budget: RestartBudget
+    brief: Brief | None = None
+    since: int = 0
+    """How much had been said when it took the floor: its own conversation begins there."""
+    returned: int = 0
+    """How much had been said when it took the caller back, on another stream; 0 if it has the call's first one."""
 
 
 @attrs.frozen
 class Opening:
-    """How a session begins. All three are asked for only when their time has come.
+    """How a session begins.
 
     `settings` is awaited once the service has welcomed us (at a handoff it waits for the Brief), `start` says from
     which frame of the tape to listen, and `ask` is a turn of the caller that the last session left unanswered.
-    `greets` says that the agent has the first word, `owes` that the caller is waiting for it for another reason.
+    `greets`: the agent has the first word. `promised_at`: t0 (trio time) of the handoff that this session answers.
     """
 
     settings: Callable[[], Awaitable[Settings]]
     start: Callable[[], int]
     ask: str | None = None
     greets: bool = True
-    owes: bool = False
+    promised_at: float | None = None
+
+    @property
+    def owes(self) -> bool:
+        """Whether the caller waits for its first words."""
+        return self.greets or self.ask is not None
+
+
+@attrs.frozen
+class Openings:
+    """One call's. `resumption` is what the call goes on from, if this is not its first stream."""
+
+    form: SettingsForm
+    tape: Tape
+    conversation: Conversation
+    policy: CallPolicy
+    resumption: Resumption | None = None
+
+    def greeting(self, tenure: Tenure, start: int = 0) -> Opening:
+        """Open the first session of an agent's, or one that had not got beyond its greeting."""
+
+        async def settings() -> Settings:
+            await trio.lowlevel.checkpoint()
+            return self.form.fresh(tenure.agent, tenure.brief)
+
+        return Opening(settings, lambda: self.tape.resume_point(start))
+
+    def after_handoff(
+        self, tenure: Tenure, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
+    ) -> Opening:
+        """Open the next agent's session, once its Brief is there; `cursor` is where the last one stopped reading."""
+
+        async def settings() -> Settings:
+            await briefed.wait()
+            tenure.since = self.conversation.length
+            return self.form.fresh(tenure.agent, tenure.brief)
+
+        return Opening(settings, lambda: self.tape.resume_point(cursor()), promised_at=promised_at)
+
+    def after_loss(self, tenure: Tenure, cursor: int, *, asks_again: bool = False) -> Opening:
+        """Go on where the lost session broke off; if it had not got beyond its greeting, greet again.
+
+        `asks_again`: the caller's last turn is put to the model again, whatever it said before it went wrong.
+        """
+        conversation = self.conversation
+        if self.resumption is not None and tenure.returned and not conversation.is_opened(tenure.returned):
+            return self.after_return(tenure, self.resumption, cursor)
+        if not conversation.is_opened(tenure.since):
+            return self.greeting(tenure, cursor)
+
+        async def settings() -> Settings:
+            await trio.lowlevel.checkpoint()
+            history = conversation.history(tenure.since, asks_again=asks_again)
+            return self.form.resumed(tenure.agent, tenure.brief, history)
+
+        asked = conversation.last_turn(tenure.since) if asks_again else conversation.unanswered(tenure.since)
+        return Opening(settings, lambda: self.tape.resume_point(cursor), asked, greets=False)
+
+    def after_return(self, tenure: Tenure, before: Resumption, start: int = 0) -> Opening:
+        """Take the caller back, on another stream: with what was said, and a word about what has happened."""
+        conversation, policy = self.conversation, self.policy
+        unanswered = None if before.unreached else conversation.unanswered(tenure.since)
+        word = policy.unreached if before.unreached else "" if unanswered else policy.reconnected
+
+        async def settings() -> Settings:
+            await trio.lowlevel.checkpoint()
+            return self.form.resumed(tenure.agent, tenure.brief, conversation.history(tenure.since), word)
+
+        return Opening(settings, lambda: self.tape.resume_point(start), unanswered, greets=bool(word))

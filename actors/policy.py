@@ -10,6 +10,7 @@ from enum import Enum
 import attrs
 
 from actors.supervision import RestartPolicy
+from actors.turn.values import TurnPolicy
 
 
 class SummaryMode(Enum):
@@ -60,6 +61,11 @@ class CallPolicy:
     filler_lead: float = 1.0
     """The agent is asked for a filler this much earlier; what it has not begun by then a clip says."""
     filler: str = "One moment, please."
+    """What the caller hears first in such a silence; clips say nothing else."""
+    more_fillers: tuple[str, ...] = ("I am still looking.", "Just a little longer, please.")
+    """Then, one after the other."""
+    think_patience: float = 20.0
+    """For an answer of a session that gives signs of life (THINK_PATIENCE)."""
     send_stall: float = 5.0
     """For one message to leave for Deepgram; a peer that stops reading is a crashed session."""
     chunk_frames: int = 4
@@ -109,6 +115,34 @@ class CallPolicy:
     """The number that whoever we dial is shown."""
     fallback_number: str = ""
     """Where a call goes that no agent can carry on; hung up if empty."""
+
+    @property
+    def fillers(self) -> tuple[str, ...]:
+        """What is said in a silence, in this order, again and again."""
+        return (self.filler, *self.more_fillers)
+
+    @property
+    def for_turn(self) -> TurnPolicy:
+        """The part of it that turn-taking is decided by."""
+        return TurnPolicy(
+            silence_budget=self.silence_budget,
+            filler_lead=self.filler_lead,
+            think_patience=self.think_patience,
+            caller_silence=self.caller_silence,
+            silent_asks=self.silent_asks,
+            goodbye_onset=self.goodbye_onset,
+            goodbye_audio=self.goodbye_audio,
+            goodbye_grace=self.goodbye_grace,
+            closing_within=self.closing,
+            beep_within=2 * self.machine_greeting,
+            digit_pause=self.digit_pause,
+            put_through=self.summary_deadline + self.put_through + 1.0,
+            human_digit=self.human_digit,
+            fillers=self.fillers,
+            still_there=self.still_there,
+            silent_goodbye=self.silent_goodbye,
+            putting_through=self.putting_through,
+        )
 
     @property
     def longest_closing(self) -> float:

@@ -23,10 +23,6 @@ class Voice:
     gap_from: float | None = None
     """When the caller was promised this voice (t0 of a handoff, trio time); None when nobody waits for it."""
     reply: "Reply | None" = None
-    is_muted: bool = False
-    """What it says now belongs to a reply that the caller has interrupted."""
-    is_hushed: bool = False
-    """Nothing it says is to be heard, whatever it answers: it stays muted."""
 
 
 @attrs.define(eq=False)
@@ -39,6 +35,8 @@ class Reply:
     """Seconds of the call when it began."""
     received: int = 0
     played: int = 0
+    is_started: bool = False
+    """Its audio was queued for the caller."""
     whole: bool = False
     """The service has sent all of its audio."""
     closed: bool = False
@@ -58,12 +56,12 @@ class Reply:
     def complete(self) -> bool:
         return self.whole and not self.cut and 0 < self.received <= self.played
 
-    def add_text(self, text: str) -> None:
-        """Note a sentence. Its audio begins about where the audio stood when its text came.
+    def add_text(self, text: str, at: int | None = None) -> None:
+        """Note a sentence. Its audio begins about where the audio stood when its text came, `at`; by default now.
 
         (The first audio of a sentence comes just before its text: Deepgram reference, section 6.2.)
         """
-        self._sentences.append((text, self.received if self._sentences else 0))
+        self._sentences.append((text, (self.received if at is None else at) if self._sentences else 0))
 
     def end(self) -> list[tuple[float, float]]:
         """Wake whoever waits for its end; return when it was heard, which nobody else will ask."""

@@ -1,6 +1,6 @@
 """Writes the note that the next agent gets: asks Groq for the Brief, ahead of time if it may.
 
-`Summarizer` answers every `BriefAsked`, whatever Groq does: a failure is a value here, never an exception in the call,
+`Summarizer` answers every `WriteBrief`, whatever Groq does: a failure is a value here, never an exception in the call,
 and the local extract takes the Brief's place. In eager mode it refreshes the Brief after each turn of the caller, one
 request at a time, so that a handoff finds it ready and adds only what has been said since, word for word.
 """
@@ -15,7 +15,7 @@ import trio
 from actors.desk import Desk
 from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
-from actors.messages import BriefAsked, PreparedBrief, RefreshBrief, ToSummarizer
+from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
 from actors.policy import SummaryMode
 from agents.brief import Brief, BriefRefused, local_extract
 from agents.roster import Roster
@@ -61,7 +61,7 @@ class Summarizer:
                     match message:
                         case RefreshBrief(reader=reader):
                             self._want(reader)
-                        case BriefAsked():
+                        case WriteBrief():
                             nursery.start_soon(self._answer, message)
                         case _:
                             assert_never(message)
@@ -107,7 +107,7 @@ class Summarizer:
             raise BriefUnavailable("no language model is configured")
         return await self.ask(messages)
 
-    async def _answer(self, asked: BriefAsked) -> None:
+    async def _answer(self, asked: WriteBrief) -> None:
         if asked.reader not in self._written:
             if not self._settled.is_set() and not self._failure:  # a model that failed just now is not waited for again
                 await self._settled.wait()
@@ -124,3 +124,16 @@ class Summarizer:
             return PreparedBrief(extract, "extract", self._failure or "nothing was summarised yet")
         recent = conversation.turns(written.seen)
         return PreparedBrief(written.brief.with_facts(conversation.facts).with_recent(recent), "groq")
+
+
+async def prepared_brief(desk: Desk, summarizer: trio.MemorySendChannel[ToSummarizer], reader: str) -> PreparedBrief:
+    """Get a Brief for `reader` within its deadline: the Summarizer's, or our own extract."""
+    conversation, why = desk.conversation, "no answer within the deadline"
+    send, receive = trio.open_memory_channel[PreparedBrief](1)
+    with send, receive, trio.move_on_after(desk.policy.summary_deadline):
+        try:
+            await summarizer.send(WriteBrief(reader, send))
+            return await receive.receive()
+        except trio.BrokenResourceError:
+            why = "the Summarizer has crashed"
+    return PreparedBrief(local_extract(conversation.turns(), conversation.facts), "extract", why)

@@ -12,7 +12,7 @@ import attrs
 import structlog
 import trio
 
-from actors.errors import AgentUnavailable, RestartsExhausted
+from actors.errors import AgentUnavailable, NoRestartLeft
 from protocol.errors import RemoteProtocolError
 
 log = structlog.stdlib.get_logger()
@@ -92,12 +92,12 @@ class RestartBudget:
     def spend(self, crash: Crashed) -> float:
         """Return the seconds to wait before the next restart.
 
-        *Raises* `RestartsExhausted` from the crash when the budget is spent or the crash cannot be mended by a retry.
+        *Raises* `NoRestartLeft` from the crash when the budget is spent or the crash cannot be mended by a retry.
         """
         _forget(self._times, self.policy.period)
         is_spent = len(self._times) >= self.policy.intensity or self.total.is_spent()
         if is_spent or not crash.is_retryable:
-            raise RestartsExhausted(crash.reason) from crash.error
+            raise NoRestartLeft(crash.reason) from crash.error
         ceiling = min(self.policy.longest_delay, self.policy.first_delay * 2 ** len(self._times))
         self._times.append(trio.current_time())
         self.total.count()

@@ -1,7 +1,8 @@
-"""One call's switch to a person: whether there is one, and whether the call is just being put through.
+"""One call's way to a person: whether there is one, and whether the call is just being put through.
 
-`Switch` stands on the desk. It asks the line, within its deadline, and remembers that it did: a stream that ends then
-is not a hang-up (Twilio sends the same `stop` for both: its reference, section 1.7). It speaks to nobody.
+`Switch` stands on the desk. A function or a key wants a person; `Turn` allows it once the caller has heard so, and the
+call's own task (`actors/transfer.py`) asks the line. A stream that ends while the line was asked is not a hang-up
+(Twilio sends the same `stop` for both: its reference, section 1.7). It speaks to nobody.
 """
 
 from typing import Protocol
@@ -12,6 +13,8 @@ import trio
 from actors.facts import FunctionAnswered
 from actors.supervision import Crashed, guard
 from agents.brief import Brief
+from agents.functions import TransferToHuman
+from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
 
 _DONE = '{"put_through": true}'
@@ -34,15 +37,34 @@ class Transfers(Protocol):
         """Have the network connect the caller to a person; it stops the media stream."""
 
 
-@attrs.frozen
-class Underway:
-    """Who asked for a transfer, by which function call (if any), and when (trio time)."""
+@attrs.define(eq=False)
+class Wish:
+    """A person is wanted: by a function of this agent's or, without a `call`, by a key. `number` is ours."""
 
-    agent: str
-    call: FunctionCall | None
-    since: float
+    agent: AgentSpec
+    wanted: TransferToHuman
+    call: FunctionCall | None = None
     number: int = 0
-    """Our own number of that function call."""
+    since: float = attrs.field(factory=trio.current_time)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    allowed: trio.Event = attrs.field(factory=trio.Event)
+    _refused: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _why: str = attrs.field(default="", init=False)
+
+    @property
+    def id(self) -> str:
+        """The name under which `Turn` knows it: "" for a key."""
+        return "" if self.call is None else str(self.number)
+
+    def refuse(self, why: str) -> None:
+        """Tell the model, if it waits, why nobody was reached."""
+        self._why = why
+        self._refused.set()
+
+    async def wait_refused(self) -> str:
+        """Wait until nobody could be reached; return why. Where somebody was, the call is over before that."""
+        await self._refused.wait()
+        return self._why
 
 
 @attrs.define(eq=False)
@@ -51,12 +73,50 @@ class Switch:
 
     call_sid: str = ""
     transfers: Transfers | None = None
-    underway: Underway | None = None
+    human_digit: str = ""
+    underway: Wish | None = None
     """A transfer that the line was asked for, and has not refused."""
+    _wish: Wish | None = attrs.field(default=None, init=False)
+    _wished: trio.Event = attrs.field(factory=trio.Event, init=False)
 
-    async def throw(self, transfers: Transfers, order: TransferOrder, underway: Underway, within: float) -> str:
+    def want(self, wish: Wish) -> Wish:
+        """Want a person; what was wanted before, and not allowed yet, is not wanted any more."""
+        if self._wish is not None:
+            self._wish.scope.cancel(reason="another transfer is wanted")
+        self._wish = wish
+        self._wished.set()
+        self._wished = trio.Event()
+        return wish
+
+    def want_by_key(self, agent: AgentSpec) -> None:
+        """Want a person because the caller has pressed the key for one."""
+        self.want(Wish(agent, TransferToHuman(f"The caller pressed {self.human_digit} for a person")))
+
+    def allow(self, wish_id: str) -> None:
+        """Have the line asked: the caller has heard that they are put through."""
+        if self._wish is not None and self._wish.id == wish_id:
+            self._wish.allowed.set()
+
+    async def next_wish(self) -> Wish:
+        """Wait until a person is wanted."""
+        while self._wish is None or self._wish.scope.cancel_called:
+            await self._wished.wait()
+        return self._wish
+
+    def drop(self, wish: Wish) -> None:
+        """Note that nothing more is done for this wish."""
+        if self._wish is wish:
+            self._wish = None
+
+    def give_up(self, why: str) -> None:
+        """Have no person any more: what is wanted now is refused, and what is wanted later too."""
+        self.transfers = self.underway = None
+        if self._wish is not None:
+            self._wish.refuse(why)
+
+    async def throw(self, transfers: Transfers, order: TransferOrder, wish: Wish, within: float) -> str:
         """Ask the line; return why the call was not put through. When it is, the stream ends within that time."""
-        self.underway = underway
+        self.underway = wish
         why = f"the stream goes on after {within:g} s"
         with trio.move_on_after(within):
             answered = await guard(lambda: transfers.put_through(self.call_sid, order))
@@ -70,6 +130,6 @@ class Switch:
         """Return how the function was answered that put the call through: in the journal, since its session is gone."""
         if self.underway is None or self.underway.call is None:
             return None
-        call, took = self.underway.call, round(trio.current_time() - self.underway.since, 6)
-        number = self.underway.number
-        return FunctionAnswered(self.underway.agent, call.id, call.name, _DONE, ok=True, took=took, number=number)
+        wish, call = self.underway, self.underway.call
+        took = round(trio.current_time() - wish.since, 6)
+        return FunctionAnswered(wish.agent.name, call.id, call.name, _DONE, ok=True, took=took, number=wish.number)

@@ -122,12 +122,15 @@ class TwilioBridge:
         self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice
         if self.on_audio is not None:
             self.on_audio(audio)
-        self._note_speech(self.desk.activity.hear(voiced=voiced, now=self.desk.journal.now))
+        spoke = self.desk.activity.hear(voiced=voiced, now=self.desk.journal.now)
+        self._note_speech(spoke)
+        self.desk.turn.put_voice(is_voiced=voiced, spoke=spoke)
 
     def _on_event(self, event: FromTwilio) -> None:
         match event:
             case twilio.MarkReached(name=name):
                 self.desk.ledger.mark_reached(name)
+                self.desk.turn.wake_for_mark()
             case twilio.DigitPressed(digit=digit):
                 self.desk.keypad.press(digit)
             case twilio.Unrecognised(event=name):

@@ -1,11 +1,10 @@
 """When the caller's line carries voice, by its loudness alone.
 
-`VoiceActivity` is told of every frame by the bridge. It draws the caller's speech in the timeline, and it is the second
-opinion on whether the service hears the caller at all. It knows no words and owns no task.
+`VoiceActivity` is told of every frame by the bridge. It draws the caller's speech in the timeline, and is the second
+witness of whether somebody speaks. It knows no words and owns no task.
 """
 
 import attrs
-import trio
 
 from protocol.audio import FRAME_SECONDS
 
@@ -19,8 +18,6 @@ class VoiceActivity:
 
     began: float | None = None
     last: float = 0.0
-    _interval: tuple[float, float] = attrs.field(default=(0.0, 0.0), init=False)
-    _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def hear(self, *, voiced: bool, now: float) -> tuple[float, float] | None:
         """Take the next frame; return an interval of speech when it is over."""
@@ -36,12 +33,4 @@ class VoiceActivity:
         began, self.began = self.began, None
         if began is None:
             return None
-        self._interval = (round(began, 3), round(self.last, 3))
-        self._ended.set()
-        self._ended = trio.Event()
-        return self._interval
-
-    async def wait_spoken(self) -> tuple[float, float]:
-        """Wait until an interval of speech is over, and return it."""
-        await self._ended.wait()
-        return self._interval
+        return round(began, 3), round(self.last, 3)

@@ -8,7 +8,7 @@ what the line does.
 import attrs
 
 from actors.last_words import say_and_end
-from actors.messages import CloseCall, EndCall
+from actors.messages import CloseCall, EndCallNow
 from web.office import Office
 
 BY_OPERATOR = "ended_by_operator"
@@ -26,7 +26,7 @@ class HangUp:
 
         Raises: `LineError`.
         """
-        self.office.services.intercom.tell(call_sid, EndCall(BY_OPERATOR))
+        self.office.services.intercom.tell(call_sid, EndCallNow(BY_OPERATOR))
         await self.office.line.hang_up(call_sid)
         return "completed"
 

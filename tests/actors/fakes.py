@@ -16,8 +16,9 @@ from actors.desk import Desk
 from actors.facts import Fact
 from actors.journal import Entry, Journal
 from actors.ledger import Ledger, SendAudio, SendClear
-from actors.messages import BriefAsked, PreparedBrief, ToSummarizer
+from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy
+from actors.session.turn_driver import TurnDriver
 from actors.tape import Tape
 from agents.brief import Brief
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
@@ -168,6 +169,7 @@ class Line:
     """The bridge and Twilio: plays what the ledger sends in real time, and echoes each mark when it is played."""
 
     ledger: Ledger
+    turn: TurnDriver | None = None
     is_deaf: bool = False
     """Echo nothing."""
     played: float = 0.0
@@ -195,6 +197,8 @@ class Line:
     async def _echo(self, mark: str, at: float) -> None:
         await trio.sleep_until(at)
         self.ledger.mark_reached(mark)
+        if self.turn is not None:
+            self.turn.wake_for_mark()
 
 
 @attrs.define(eq=False)
@@ -328,7 +332,7 @@ class Clerk:
 
     async def run(self) -> None:
         async for message in self.mailbox:
-            if isinstance(message, BriefAsked):
+            if isinstance(message, WriteBrief):
                 self.asked.append(message.reader)
                 await trio.sleep(self.takes)
                 message.reply_to.send_nowait(PreparedBrief(BRIEF, "groq"))

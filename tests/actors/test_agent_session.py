@@ -31,13 +31,14 @@ from actors.facts import (
     UserStartedSpeaking,
     WarningReported,
 )
-from actors.messages import Ended, HandoffRefused, HandoffWithdrawn, RefreshBrief, Spent, ToSummarizer, ToSupervisor
-from actors.messages import HandoffAsked as AskHandoff
+from actors.messages import AskHandoff, HandoffRefused, RefreshBrief, Spent, ToSummarizer, ToSupervisor, WithdrawHandoff
 from actors.opening import Opening
 from actors.policy import CallPolicy
-from actors.reply import Voice
+from actors.session.turn_driver import Conclusion, Finished
 from actors.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
+from actors.turn.events import FloorGiven, VoiceBegan, VoiceEnded
+from actors.turn.values import Gate
 from protocol.audio import FRAME_BYTES, SILENCE, silence
 from protocol.deepgram import (
     AgentAudioDone,
@@ -93,25 +94,48 @@ class Scene:
     line: Line
     session: AgentSession
     service: Service
-    supervisor: trio.MemoryReceiveChannel[ToSupervisor]
-    summarizer: trio.MemoryReceiveChannel[ToSummarizer]
     far: FarEnd = attrs.field(init=False)
-    outcome: Ended | Spent | Crashed | None = None
+    outcome: Spent | Crashed | None = None
     over: trio.Event = attrs.field(factory=trio.Event)
 
+    @property
+    def supervisor(self) -> trio.MemoryReceiveChannel[ToSupervisor]:
+        return self.watched.desk.mail.supervisor
+
+    @property
+    def summarizer(self) -> trio.MemoryReceiveChannel[ToSummarizer]:
+        return self.watched.desk.mail.summarizer
+
     async def run(self) -> None:
-        outcome = await contain(self.session.run, lambda: self.watched.desk.ledger.grant(self.session.voice))
-        self.outcome = outcome
+        self.outcome = await contain(self.session.run, self._take_floor)
         self.over.set()
 
-    async def ended(self) -> Ended | Spent | Crashed:
+    def _take_floor(self) -> None:
+        desk, opening = self.watched.desk, self.session.opening
+        desk.ledger.grant(self.session.voice)
+        desk.turn.session, desk.turn.speaker = self.session, self.session.agent
+        desk.turn.put(FloorGiven(opening.owes, opening.ask or ""))
+
+    async def ended(self) -> Spent | Crashed:
         with trio.fail_after(PATIENCE):
             await self.over.wait()
         assert self.outcome is not None
         return self.outcome
 
+    async def concluded(self) -> Conclusion:
+        with trio.fail_after(PATIENCE):
+            return await self.watched.desk.turn.wait_concluded()
+
     async def settle(self) -> None:
         await wait_all_tasks_blocked()
+
+    def begin_voice(self) -> None:
+        """Let the caller's line become loud."""
+        self.watched.desk.turn.put(VoiceBegan())
+
+    def end_voice(self) -> None:
+        """Let it fall silent."""
+        self.watched.desk.turn.put(VoiceEnded(trio.current_time()))
 
     async def asked_handoff(self) -> AskHandoff:
         with trio.fail_after(PATIENCE):
@@ -126,25 +150,15 @@ class Scene:
 
 def set_scene(policy: CallPolicy | None = None, *, ask: str | None = None, deaf: bool = False) -> Scene:
     watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
-    to_supervisor, supervisor = trio.open_memory_channel[ToSupervisor](8)
-    to_summarizer, summarizer = trio.open_memory_channel[ToSummarizer](8)
     agent = ROSTER.agents["first"]
 
     async def settings() -> Settings:
         await trio.lowlevel.checkpoint()
         return SettingsForm("CA1").fresh(agent, None)
 
-    session = AgentSession(
-        desk=watched.desk,
-        agent=agent,
-        seat=1,
-        voice=Voice(agent.name),
-        opening=Opening(settings, lambda: 0, ask),
-        connect=service.connect,
-        supervisor=to_supervisor,
-        summarizer=to_summarizer,
-    )
-    return Scene(watched, Line(watched.desk.ledger, deaf), session, service, supervisor, summarizer)
+    session = AgentSession(watched.desk, agent, 1, Opening(settings, lambda: 0, ask), service.connect)
+    line = Line(watched.desk.ledger, watched.desk.turn, deaf)
+    return Scene(watched, line, session, service)
 
 
 @asynccontextmanager
@@ -156,6 +170,7 @@ async def on_the_floor(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.run)
         nursery.start_soon(scene.line.run)
+        nursery.start_soon(scene.watched.desk.turn.run)
         scene.far = await scene.service.seat()
         yield scene
         nursery.cancel_scope.cancel(reason="end of the test")
@@ -278,7 +293,7 @@ async def test_the_caller_is_heard_from_the_frame_on_that_the_opening_says(autoj
 
 
 async def test_the_line_to_the_service_never_falls_silent(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(silence_budget=math.inf)) as scene:
+    async with on_the_floor(CallPolicy(silence_budget=1e6, caller_silence=math.inf)) as scene:
         await scene.far.hear_for(21)
 
         assert len(scene.far.said(KeepAlive)) == 5
@@ -449,6 +464,7 @@ async def test_after_a_barge_in_nothing_of_the_old_reply_is_heard_until_somethin
 
 
 async def test_text_of_the_agent_does_not_open_the_gate(autojump_clock: MockClock) -> None:
+    """Until it is known that nobody has spoken: then it belongs to what goes on."""
     async with on_the_floor() as scene:
         await scene.far.say(words(2), says("One two three."))
         await trio.sleep(0.5)
@@ -457,10 +473,14 @@ async def test_text_of_the_agent_does_not_open_the_gate(autojump_clock: MockCloc
         sent = scene.line.played
         for _ in range(3):
             await scene.far.say(says("And another thing."), words(1))
-        await trio.sleep(3)
+        await trio.sleep(2)
 
         assert scene.line.played == sent
         assert len(scene.watched.facts(ReplyText)) == 1
+
+        await trio.sleep(10)
+        assert len(scene.watched.facts(ReplyText)) == 4
+        assert scene.line.played == pytest.approx(sent + 5 - 0.5, abs=0.5)
 
 
 async def test_a_caller_who_spoke_long_ago_waits_though_the_service_hears_them_begin(autojump_clock: MockClock) -> None:
@@ -469,13 +489,14 @@ async def test_a_caller_who_spoke_long_ago_waits_though_the_service_hears_them_b
         scene = set_scene()
         scene.watched.desk.tape.append(speech(200))
         nursery.start_soon(scene.run)
+        nursery.start_soon(scene.watched.desk.turn.run)
         far = await scene.service.seat()
         await far.say(SpeechStarted())
         ended = await scene.ended()
         nursery.cancel_scope.cancel(reason="end of the test")
 
     assert isinstance(ended, Crashed)
-    assert "first was silent for" in ended.reason
+    assert "it gives no sign of life" in ended.reason
     assert trio.current_time() == pytest.approx(7, abs=0.1)
 
 
@@ -716,7 +737,7 @@ async def test_a_cancelled_handoff_is_withdrawn_and_the_agent_goes_on_where_it_s
         await scene.far.greet("Yes?")
         await scene.far.hear_for(3)
 
-        assert withdrawn == HandoffWithdrawn(1, "id-handoff_to_next_agent")
+        assert withdrawn == WithdrawHandoff(1, 1)
         assert scene.far.said(FunctionCallResponse) == []
         assert bytes(scene.far.audio).replace(silence(4), b"") == speech(16)
         assert scene.replies == ["Yes?"]
@@ -781,7 +802,7 @@ async def test_a_second_handoff_refused_does_not_undo_the_first(autojump_clock: 
         await scene.far.say(words(1), says("Still here."))
         await scene.far.hear_for(2)
 
-        assert scene.watched.desk.ledger.floor is None
+        assert scene.watched.desk.ledger.gate is Gate.SHUT
         assert scene.session.cursor == 0
         assert scene.line.played == 0
 
@@ -808,9 +829,9 @@ async def test_a_goodbye_is_heard_to_its_last_word(autojump_clock: MockClock) ->
     """3 s of goodbye come at once and take 3 s to play."""
     async with on_the_floor() as scene:
         await scene.far.say(words(3), says("Goodbye, and thank you."), AgentAudioDone(), END)
-        outcome = await scene.ended()
+        outcome = await scene.concluded()
 
-        assert outcome == Ended("task_complete")
+        assert outcome == Finished("completed", "task_complete")
         assert trio.current_time() == pytest.approx(3, abs=0.1)
         assert [GoodbyeStarted("first", "task_complete")] == scene.watched.facts(GoodbyeStarted)
         assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
@@ -822,7 +843,7 @@ async def test_a_goodbye_that_the_function_overtakes_is_waited_for(autojump_cloc
         await scene.far.say(words(1), says("It is settled."), AgentAudioDone(), END)
         await trio.sleep(0.6)
         await scene.far.say(words(2), says("Goodbye."), AgentAudioDone())
-        await scene.ended()
+        await scene.concluded()
 
         assert scene.replies == ["It is settled.", "Goodbye."]
         assert trio.current_time() == pytest.approx(3, abs=0.1)
@@ -834,7 +855,7 @@ async def test_a_goodbye_whose_rest_the_function_overtakes_is_waited_for(autojum
         await scene.far.say(words(0.5), says("Good"), END)
         await trio.sleep(1.5)
         await scene.far.say(words(1), says("bye."), AgentAudioDone())
-        await scene.ended()
+        await scene.concluded()
 
         assert scene.replies == ["Good bye."]
         assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
@@ -845,28 +866,28 @@ async def test_an_agent_that_ends_without_a_goodbye_is_asked_to_say_one(autojump
         await scene.far.say(heard("Bye."), END)
         response = await scene.far.hear(FunctionCallResponse)
         await scene.far.greet("Goodbye.", 1)
-        outcome = await scene.ended()
+        outcome = await scene.concluded()
 
         assert "Say goodbye now" in str(answer(response)["next"])
         assert scene.replies == ["Goodbye."]
-        assert outcome == Ended("task_complete")
+        assert outcome == Finished("completed", "task_complete")
 
 
 async def test_a_goodbye_that_never_comes_does_not_keep_the_call_open(autojump_clock: MockClock) -> None:
     async with on_the_floor(CallPolicy(silence_budget=4.0)) as scene:
         await scene.far.say(heard("Bye."), END)
-        outcome = await scene.ended()
+        outcome = await scene.concluded()
 
-        assert outcome == Ended("task_complete")
-        assert trio.current_time() == pytest.approx(4)
+        assert outcome == Finished("completed", "task_complete")
+        assert trio.current_time() == pytest.approx(10)
         assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
 
 
 async def test_a_goodbye_without_an_end_is_played_out_at_most(autojump_clock: MockClock) -> None:
-    """No AgentAudioDone: after 8 s of waiting, 2 of its 10 s are left to play."""
+    """No AgentAudioDone: once its 10 s were played it is not waited for."""
     async with on_the_floor() as scene:
         await scene.far.say(words(10), says("Goodbye."), END)
-        await scene.ended()
+        await scene.concluded()
 
         assert trio.current_time() == pytest.approx(10, abs=0.1)
         assert scene.line.played == pytest.approx(10)
@@ -877,25 +898,28 @@ async def test_a_goodbye_whose_mark_never_comes_back_ends_at_its_deadline(autoju
     """1 s for a next reply, then what is left of 3 s of audio, and 2 s of grace."""
     async with on_the_floor(deaf=True) as scene:
         await scene.far.say(words(3), says("Goodbye."), AgentAudioDone(), END)
-        outcome = await scene.ended()
+        outcome = await scene.concluded()
 
-        assert outcome == Ended("task_complete")
+        assert outcome == Finished("completed", "task_complete")
         assert trio.current_time() == pytest.approx(5, abs=0.1)
         assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
 
 
-async def test_a_caller_who_speaks_over_the_goodbye_does_not_cut_it(autojump_clock: MockClock) -> None:
+async def test_a_caller_who_speaks_over_the_goodbye_does_not_cut_it_and_is_answered(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.say(words(4), says("Goodbye, and thank you."), AgentAudioDone(), END)
         await trio.sleep(0.5)
         await scene.far.say(SpeechStarted())
         await trio.sleep(0.3)
-        await scene.far.say(heard("Bye!"))
-        await scene.ended()
+        await scene.far.say(heard("When are you open?"))
+        response = await scene.far.hear(FunctionCallResponse)
+        await scene.far.say(words(1), says("From nine to five. Goodbye."), AgentAudioDone(), END)
 
+        assert answer(response)["ended"] is False
+        assert await scene.concluded() == Finished("completed", "task_complete")
         assert scene.line.clears == []
-        assert scene.replies == ["Goodbye, and thank you."]
-        assert trio.current_time() == pytest.approx(4, abs=0.1)
+        assert scene.replies == ["Goodbye, and thank you.", "From nine to five. Goodbye."]
+        assert trio.current_time() == pytest.approx(5, abs=0.1)
         assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
 
 
@@ -980,7 +1004,7 @@ async def test_a_session_that_is_old_does_not_leave_a_caller_who_is_speaking(aut
     async with on_the_floor() as scene:
         await scene.far.greet("Hello there.", 1)
         await trio.sleep(2)
-        scene.watched.desk.activity.hear(voiced=True, now=2.0)
+        scene.begin_voice()
         await scene.far.say(AGED)
         await trio.sleep(1)
 

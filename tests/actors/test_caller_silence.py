@@ -6,16 +6,17 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.facts import CallerSilent
-from actors.messages import Ended
+from actors.facts import CallClosing, CallerSilent
 from actors.policy import CallPolicy
+from actors.session.turn_driver import Finished
 from actors.supervision import Crashed
+from actors.turn.events import KeysEntered
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
 from tests.actors.fakes import HAND_OFF, calls, heard, says, words
 from tests.actors.test_agent_session import Scene, on_the_floor
 
 POLICY = CallPolicy()
-UNHURRIED = CallPolicy(silence_budget=math.inf)
+UNHURRIED = CallPolicy(silence_budget=1e6)
 """The other silence, the agent's, is `tests/actors/test_agent_session.py`'s."""
 WAIT = POLICY.caller_silence
 GREETING = 1.0
@@ -45,25 +46,25 @@ async def test_a_silent_caller_is_asked_twice_and_then_said_goodbye_to(autojump_
         goodbye = await asked(scene)
         at = scene.watched.desk.journal.now
         await scene.far.say(words(3), says(POLICY.silent_goodbye), AgentAudioDone())
-        ended = await scene.ended()
+        ended = await scene.concluded()
 
     assert goodbye.message == POLICY.silent_goodbye
-    assert ended == Ended("caller_silent", "caller_silent")
+    assert ended == Finished("caller_silent")
     assert [*times(scene), at] == pytest.approx([GREETING + WAIT, 1.5 + 2 * WAIT, 2.0 + 3 * WAIT], abs=0.05)
     assert [(fact.asked, fact.seconds) for fact in scene.watched.facts(CallerSilent)] == [(1, WAIT), (2, WAIT)]
     assert scene.replies == ["Hello there.", QUESTION, QUESTION, POLICY.silent_goodbye]
 
 
 async def test_an_agent_that_does_not_even_say_the_question_is_gone(autojump_clock: MockClock) -> None:
-    """10 s of the caller's silence, 3 s until the agent is asked for a filler, 1 s for a clip, 3 s more."""
+    """10 s of the caller's silence, and as long as any injection is waited for."""
     async with on_the_floor() as scene:
         await scene.far.greet(seconds=GREETING)
         ended = await scene.ended()
         at = trio.current_time()
 
     assert isinstance(ended, Crashed)
-    assert "first was silent for" in ended.reason
-    assert at == pytest.approx(GREETING + WAIT + 2 * POLICY.silence_budget - POLICY.filler_lead, abs=0.05)
+    assert "it does not say what it is asked to" in ended.reason
+    assert at == pytest.approx(GREETING + WAIT + POLICY.silence_budget, abs=0.05)
     assert len(times(scene)) == 1
 
 
@@ -88,7 +89,7 @@ async def test_noise_does_not_count_as_a_word(autojump_clock: MockClock) -> None
 async def test_a_loud_line_does_not_count_as_a_word(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.greet(seconds=GREETING)
-        scene.watched.desk.activity.hear(voiced=True, now=scene.watched.desk.journal.now)
+        scene.begin_voice()
         await ask_once(scene)
 
     assert times(scene) == pytest.approx([GREETING + WAIT], abs=0.05)
@@ -99,10 +100,10 @@ async def test_nobody_is_asked_while_they_speak(autojump_clock: MockClock) -> No
         await scene.far.greet(seconds=GREETING)
         await trio.sleep(8)
         await scene.far.say(UserStartedSpeaking())
-        scene.watched.desk.activity.hear(voiced=True, now=8.0)
+        scene.begin_voice()
         await scene.far.hear_for(20)
         spoken = list(scene.far.said(InjectAgentMessage))
-        scene.watched.desk.activity.end()
+        scene.end_voice()
         await scene.far.say(heard("It is a long story."))
         await scene.far.say(words(1), says("Go on."), AgentAudioDone())
         await ask_once(scene)
@@ -119,24 +120,55 @@ async def test_what_was_taken_for_speech_delays_the_question_by_a_transcript_at_
         await scene.far.greet(seconds=GREETING)
         await trio.sleep(WAIT)
         await scene.far.say(UserStartedSpeaking())
-        activity = scene.watched.desk.activity
-        activity.hear(voiced=True, now=WAIT - 0.02)
-        activity.end()
+        scene.begin_voice()
+        scene.end_voice()
         await ask_once(scene)
 
     assert times(scene) == pytest.approx([WAIT + 5], abs=0.05)
 
 
-async def test_a_noise_without_end_is_no_speech(autojump_clock: MockClock) -> None:
-    """The service takes it for speech, and transcribes nothing of it for a minute."""
+@pytest.mark.parametrize("seconds", [70, 85, 130])
+async def test_a_caller_who_speaks_for_long_is_probed_and_never_hung_up_on(
+    seconds: int, autojump_clock: MockClock
+) -> None:
+    """The line is loud, and the service refuses each question since it hears them: that is no silence (C7)."""
     async with on_the_floor() as scene:
         await scene.far.greet(seconds=GREETING)
         await trio.sleep(2)
         await scene.far.say(UserStartedSpeaking())
-        scene.watched.desk.activity.hear(voiced=True, now=2.0)
+        scene.begin_voice()
+
+        async def refuse() -> None:
+            while True:
+                await asked(scene)
+                await scene.far.say(InjectionRefused("The user is speaking."))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse)
+            await trio.sleep(seconds)
+            nursery.cancel_scope.cancel()
+        scene.end_voice()
+        await scene.far.say(heard("And that is my story."))
+        await scene.far.say(words(1), says("I see."), AgentAudioDone())
+        await scene.settle()
+
+        assert not scene.over.is_set()
+        assert {line.message for line in scene.far.said(InjectAgentMessage)} == {QUESTION}
+        assert times(scene) == []
+        assert scene.watched.facts(CallClosing) == []
+
+
+async def test_a_noise_without_end_is_asked_into(autojump_clock: MockClock) -> None:
+    """The service takes it for speech for a minute, transcribes nothing of it, and does not refuse to ask."""
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+        await trio.sleep(2)
+        await scene.far.say(UserStartedSpeaking())
+        scene.begin_voice()
+        began = trio.current_time()
         await ask_once(scene)
 
-    assert times(scene) == pytest.approx([2 + 60], abs=0.05)
+        assert trio.current_time() - began == pytest.approx(60, abs=0.05)
 
 
 async def test_a_word_begins_the_count_anew(autojump_clock: MockClock) -> None:
@@ -156,7 +188,7 @@ async def test_a_key_is_as_good_as_a_word(autojump_clock: MockClock) -> None:
     async with on_the_floor(UNHURRIED) as scene:
         await scene.far.greet(seconds=GREETING)
         await ask_once(scene)
-        scene.watched.desk.prompter.put_keys("1")
+        scene.watched.desk.turn.put(KeysEntered("1"))
         await scene.settle()
         await scene.far.say(words(1), says("Thank you."), AgentAudioDone())
         await ask_once(scene)
@@ -188,7 +220,7 @@ async def test_nobody_is_asked_while_a_function_runs_or_a_handoff_is_prepared(
     request_: object, autojump_clock: MockClock
 ) -> None:
     """Even if a noise has made it the caller's turn meanwhile."""
-    async with on_the_floor(CallPolicy(silence_budget=math.inf, caller_silence=2.0)) as scene:
+    async with on_the_floor(CallPolicy(silence_budget=1e6, caller_silence=2.0)) as scene:
         await scene.far.greet(seconds=GREETING)
         await scene.far.say(request_, UserStartedSpeaking(), heard(" "))  # type: ignore[arg-type]
         await scene.far.hear_for(4.9)
@@ -196,7 +228,9 @@ async def test_nobody_is_asked_while_a_function_runs_or_a_handoff_is_prepared(
     assert times(scene) == []
 
 
-async def test_a_question_that_is_refused_is_not_asked_at_once_again(autojump_clock: MockClock) -> None:
+async def test_a_question_that_is_refused_is_not_asked_at_once_again_and_does_not_count(
+    autojump_clock: MockClock,
+) -> None:
     async with on_the_floor() as scene:
         await scene.far.greet(seconds=GREETING)
         for _ in range(2):
@@ -204,16 +238,8 @@ async def test_a_question_that_is_refused_is_not_asked_at_once_again(autojump_cl
             await scene.far.say(InjectionRefused("The user is speaking."))
         await asked(scene)
 
-    assert times(scene) == pytest.approx([GREETING + WAIT, GREETING + 2 * WAIT], abs=0.05)
-
-
-async def test_the_next_session_goes_on_counting(autojump_clock: MockClock) -> None:
-    async with on_the_floor() as scene:
-        scene.watched.desk.conversation.asked = 2
-        await scene.far.greet(seconds=GREETING)
-        line = await asked(scene)
-
-    assert line.message == POLICY.silent_goodbye
+    assert times(scene) == pytest.approx([GREETING + WAIT, GREETING + 2 * WAIT, GREETING + 3 * WAIT], abs=0.05)
+    assert {fact.asked for fact in scene.watched.facts(CallerSilent)} == {1}
 
 
 async def test_it_can_be_turned_off(autojump_clock: MockClock) -> None:

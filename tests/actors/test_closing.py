@@ -3,23 +3,23 @@
 import attrs
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.attendant import attend
-from actors.closing import wait_unsaid
 from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, GoodbyeStarted, ReplyEnded
 from actors.intercom import Intercom
 from actors.machine import AnsweringMachine
-from actors.messages import CloseCall, EndCall, Ended, ToCall
+from actors.messages import CloseCall, EndCallNow, ToCall
 from actors.policy import CallPolicy
-from actors.prompter import Closing, Prompter
+from actors.session.turn_driver import ClosingLeft, Conclusion, Finished
+from actors.turn.events import CloseAsked
 from protocol.audio import SILENCE
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
 from tests.actors.fakes import END, HAND_OFF, Watched, calls, heard, says, speech, words
 from tests.actors.test_agent_session import Scene, on_the_floor
 
 POLICY = CallPolicy()
-CLOSING = Closing("drained", "We have to end this call now. Goodbye.", POLICY.closing)
+CLOSING = CloseAsked("drained", "We have to end this call now. Goodbye.")
 
 
 async def hear_line(scene: Scene) -> InjectAgentMessage:
@@ -38,12 +38,12 @@ async def test_the_last_sentence_is_heard_to_its_end_and_ends_the_session(autoju
         await scene.far.greet()
         await trio.sleep(2)
         began = trio.current_time()
-        scene.watched.desk.prompter.close(CLOSING)
+        scene.watched.desk.turn.put(CLOSING)
         assert await hear_line(scene) == InjectAgentMessage(CLOSING.sentence, "queue")
         await say_line(scene)
-        ended = await scene.ended()
+        ended = await scene.concluded()
 
-    assert ended == Ended("drained", "drained")
+    assert ended == Finished("drained")
     assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
     assert trio.current_time() - began == pytest.approx(3, abs=0.1)
     assert scene.replies[-1] == CLOSING.sentence
@@ -54,7 +54,7 @@ async def test_it_waits_for_what_the_agent_is_saying(autojump_clock: MockClock) 
         await scene.far.greet(seconds=2.0)
         await scene.settle()
         began = trio.current_time()
-        scene.watched.desk.prompter.close(CLOSING)
+        scene.watched.desk.turn.put(CLOSING)
         await hear_line(scene)
 
     assert trio.current_time() - began == pytest.approx(2, abs=0.1)
@@ -63,8 +63,8 @@ async def test_it_waits_for_what_the_agent_is_saying(autojump_clock: MockClock) 
 async def closing_begins(scene: Scene) -> float:
     """Say nothing more; return how long after this moment the agent turns to the last sentence."""
     began = scene.watched.desk.journal.now
-    scene.watched.desk.prompter.close(CLOSING)
-    await scene.far.hear_for(CLOSING.within)
+    scene.watched.desk.turn.put(CLOSING)
+    await scene.far.hear_for(POLICY.closing)
     return scene.watched.times(GoodbyeStarted)[0] - began
 
 
@@ -72,13 +72,12 @@ async def test_it_waits_for_a_caller_who_is_speaking(autojump_clock: MockClock) 
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        activity = scene.watched.desk.activity
 
         async def fall_silent() -> None:
             await trio.sleep(1.5)
-            activity.end()
+            scene.end_voice()
 
-        activity.hear(voiced=True, now=scene.watched.desk.journal.now)
+        scene.begin_voice()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(fall_silent)
             took = await closing_begins(scene)
@@ -92,8 +91,8 @@ async def test_it_waits_for_what_the_caller_has_said_to_be_understood(autojump_c
         await scene.far.greet()
         await trio.sleep(2)
         await scene.far.say(UserStartedSpeaking())
-        scene.watched.desk.activity.hear(voiced=True, now=scene.watched.desk.journal.now)
-        scene.watched.desk.activity.end()
+        scene.begin_voice()
+        scene.end_voice()
         await scene.settle()
 
         async def understand() -> None:
@@ -122,11 +121,11 @@ async def test_an_agent_that_says_goodbye_already_is_let_finish(autojump_clock: 
     async with on_the_floor() as scene:
         await scene.far.say(words(3), says("Goodbye, Ada."), AgentAudioDone(), END)
         await scene.settle()
-        scene.watched.desk.prompter.close(CLOSING)
-        ended = await scene.ended()
+        scene.watched.desk.turn.put(CLOSING)
+        ended = await scene.concluded()
         await scene.far.hear_for(1)
 
-    assert ended == Ended("task_complete")
+    assert ended == Finished("completed", "task_complete")
     assert scene.far.said(InjectAgentMessage) == []
     assert scene.replies == ["Goodbye, Ada."]
 
@@ -136,15 +135,15 @@ async def test_an_agent_that_goes_on_and_on_is_interrupted(autojump_clock: MockC
         await scene.far.say(words(60), says("I could tell you a lot about pensions."))
         await scene.settle()
         began = trio.current_time()
-        scene.watched.desk.prompter.close(CLOSING)
+        scene.watched.desk.turn.put(CLOSING)
         line = await hear_line(scene)
         took = trio.current_time() - began
         await say_line(scene)
-        await scene.ended()
+        await scene.concluded()
 
     assert line.behavior == "interrupt"
-    assert took == pytest.approx(CLOSING.within / 2)
-    assert trio.current_time() - began == pytest.approx(CLOSING.within / 2 + 3, abs=0.1)
+    assert took == pytest.approx(POLICY.closing / 2)
+    assert trio.current_time() - began == pytest.approx(POLICY.closing / 2 + 3, abs=0.1)
     assert scene.replies[-1] == CLOSING.sentence
 
 
@@ -152,27 +151,27 @@ async def test_where_the_service_refuses_it_is_said_all_the_same(autojump_clock:
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        scene.watched.desk.prompter.close(CLOSING)
+        scene.watched.desk.turn.put(CLOSING)
         await hear_line(scene)
         await scene.far.say(InjectionRefused("The user is speaking."))
         again = await hear_line(scene)
         await say_line(scene)
 
         assert again == InjectAgentMessage(CLOSING.sentence, "interrupt")
-        assert await scene.ended() == Ended("drained", "drained")
+        assert await scene.concluded() == Finished("drained")
 
 
 async def test_who_speaks_over_it_is_not_heard_and_does_not_cut_it(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        scene.watched.desk.prompter.close(CLOSING)
+        scene.watched.desk.turn.put(CLOSING)
         await hear_line(scene)
         scene.far.audio.clear()
         scene.watched.desk.tape.append(speech(100))
         await scene.far.say(words(3), says(CLOSING.sentence), UserStartedSpeaking(), AgentAudioDone())
         await scene.far.hear_for(2)
-        await scene.ended()
+        await scene.concluded()
 
     assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
     assert set(scene.far.audio) == {SILENCE}
@@ -185,7 +184,7 @@ async def test_a_handoff_that_is_under_way_is_waited_for(autojump_clock: MockClo
         await trio.sleep(2)
         await scene.far.say(HAND_OFF)
         await scene.asked_handoff()
-        scene.watched.desk.prompter.close(CLOSING)
+        scene.watched.desk.turn.put(CLOSING)
         await scene.far.hear_for(60)
 
     assert scene.far.said(InjectAgentMessage) == []
@@ -197,12 +196,12 @@ async def test_a_service_that_takes_a_breath_is_heard_to_its_last_sentence(autoj
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        scene.watched.desk.prompter.close(CLOSING)
+        scene.watched.desk.turn.put(CLOSING)
         await hear_line(scene)
         await scene.far.say(words(2), says(first), AgentAudioDone())
         await trio.sleep(0.5)
         await scene.far.say(words(1), says(second), AgentAudioDone())
-        await scene.ended()
+        await scene.concluded()
 
     assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
     assert scene.replies[-2:] == [first, second]
@@ -213,15 +212,15 @@ async def test_nothing_is_heard_behind_it(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        scene.watched.desk.prompter.close(CLOSING)
+        scene.watched.desk.turn.put(CLOSING)
         await hear_line(scene)
         await scene.far.say(words(1), says(CLOSING.sentence), heard("And then there is"), words(2), AgentAudioDone())
         await scene.far.say(HAND_OFF, words(2), says("Let me see."), AgentAudioDone())
-        ended = await scene.ended()
+        ended = await scene.concluded()
 
         await trio.sleep(5)  # the line takes its time to hang up
 
-    assert ended == Ended("drained", "drained")
+    assert ended == Finished("drained")
     assert scene.replies == ["Hello there.", CLOSING.sentence]
     assert scene.line.played == pytest.approx(1.0 + 3.0)
     assert scene.watched.facts(FunctionCalled) == []
@@ -230,86 +229,80 @@ async def test_nothing_is_heard_behind_it(autojump_clock: MockClock) -> None:
 # Nobody does
 
 
-@attrs.define
-class Unsaid:
-    """Waits for a call that cannot be closed by an agent."""
+async def left_unsaid(closing: CloseAsked) -> tuple[Watched, Conclusion, float]:
+    """Close a call in which no agent is; return how it ended, and after how long."""
+    watched, began = Watched(), trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watched.desk.turn.run)
+        watched.desk.turn.put(closing)
+        conclusion = await watched.desk.turn.wait_concluded()
+        nursery.cancel_scope.cancel()
+    return watched, conclusion, trio.current_time() - began
 
-    watched: Watched = attrs.field(factory=Watched)
-    closing: Closing | None = None
 
-    async def run(self) -> None:
-        self.closing = await wait_unsaid(self.watched.desk)
+async def test_where_no_agent_says_it_in_time_the_line_has_to(autojump_clock: MockClock) -> None:
+    watched, conclusion, took = await left_unsaid(CLOSING)
 
-
-async def test_where_no_agent_says_it_in_time_somebody_else_has_to(autojump_clock: MockClock) -> None:
-    there, began = Unsaid(), trio.current_time()
-    there.watched.desk.prompter.close(CLOSING)
-
-    await there.run()
-
-    assert (there.closing, trio.current_time() - began) == (CLOSING, CLOSING.within)
-    assert there.watched.facts(CallClosing) == [CallClosing("drained")]
-    assert there.watched.facts(ClosingUnsaid) == [ClosingUnsaid("drained")]
+    assert (conclusion, took) == (ClosingLeft("drained", CLOSING.sentence), POLICY.closing)
+    assert watched.facts(CallClosing) == [CallClosing("drained")]
+    assert watched.facts(ClosingUnsaid) == [ClosingUnsaid("drained")]
 
 
 async def test_an_agent_that_has_begun_is_given_the_time_of_a_goodbye(autojump_clock: MockClock) -> None:
-    there, began = Unsaid(), trio.current_time()
-    there.watched.desk.prompter.close(CLOSING)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(there.run)
-        await trio.sleep(4)
-        there.watched.desk.prompter.begin()
+    async with on_the_floor() as scene:
+        await scene.far.greet()
+        await trio.sleep(2)
+        scene.watched.desk.turn.put(CLOSING)
+        await hear_line(scene)
+        await trio.sleep(0.5)
+        began = trio.current_time()
+        await scene.far.say(words(60), says("We have to end this call now."))
+        assert await scene.concluded() == ClosingLeft("drained", CLOSING.sentence)
 
     spoken = POLICY.longest_closing - POLICY.closing - POLICY.hang_up
-    assert trio.current_time() - began == pytest.approx(4 + spoken)
+    assert trio.current_time() - began == pytest.approx(spoken, abs=0.1)
 
 
-async def test_a_message_that_nobody_lets_go_is_given_up(autojump_clock: MockClock) -> None:
-    there, began = Unsaid(), trio.current_time()
-    there.watched.desk.prompter.close(attrs.evolve(CLOSING, go=trio.Event()))
+async def test_a_message_whose_beep_never_comes_is_given_up(autojump_clock: MockClock) -> None:
+    _, conclusion, took = await left_unsaid(attrs.evolve(CLOSING, waits_for_beep=True))
 
-    await there.run()
-
-    assert trio.current_time() - began == 2 * POLICY.machine_greeting + CLOSING.within
+    assert conclusion == ClosingLeft("drained", CLOSING.sentence)
+    assert took == 2 * POLICY.machine_greeting + POLICY.closing
 
 
 async def test_without_a_last_sentence_the_call_ends_at_once(autojump_clock: MockClock) -> None:
-    there, began = Unsaid(), trio.current_time()
-    there.watched.desk.prompter.close(attrs.evolve(CLOSING, sentence=""))
+    _, conclusion, took = await left_unsaid(attrs.evolve(CLOSING, sentence=""))
 
-    await there.run()
-
-    assert trio.current_time() == began
+    assert (conclusion, took) == (Finished("drained"), 0.0)
 
 
-async def test_a_call_is_closed_once() -> None:
-    prompter = Prompter()
+async def test_a_call_is_closed_once(autojump_clock: MockClock) -> None:
+    watched = Watched()
+    watched.desk.turn.put(CLOSING)
+    watched.desk.turn.put(attrs.evolve(CLOSING, outcome="other"))
 
-    assert (prompter.close(CLOSING), prompter.close(attrs.evolve(CLOSING, outcome="other"))) == (True, False)
-    assert await prompter.wait_closing() is CLOSING
+    assert watched.desk.turn.turn.closing == CLOSING
+    assert watched.facts(CallClosing) == [CallClosing("drained")]
 
 
-async def closing_after(watched: Watched, message: ToCall) -> Closing:
+async def closing_after(watched: Watched, message: ToCall) -> CloseAsked | None:
     """Tell a call something; return how it closes."""
     intercom = Intercom()
     with intercom.open("CA1") as mailbox:
         intercom.tell("CA1", message)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(attend, watched.desk, AnsweringMachine(watched.desk, ""), mailbox)
-            closing = await watched.desk.prompter.wait_closing()
+            await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
-    return closing
+    return watched.desk.turn.turn.closing
 
 
 async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) -> None:
     watched = Watched()
-    closing = await closing_after(watched, CloseCall("drained"))
 
-    assert closing == attrs.evolve(closing, outcome="drained", sentence=POLICY.closing_sentence)
+    assert await closing_after(watched, CloseCall("drained")) == CloseAsked("drained", POLICY.closing_sentence)
     assert watched.facts(ReplyEnded) == []
 
 
 async def test_a_call_that_is_told_to_end_is_given_no_last_sentence(autojump_clock: MockClock) -> None:
-    closing = await closing_after(Watched(), EndCall("ended_by_operator"))
-
-    assert (closing.outcome, closing.sentence) == ("ended_by_operator", "")
+    assert await closing_after(Watched(), EndCallNow("ended_by_operator")) == CloseAsked("ended_by_operator")

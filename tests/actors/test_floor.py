@@ -1,6 +1,6 @@
 """The floor alone: sessions come to it, leave it, and report what became of them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -11,18 +11,15 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
-from actors.floor import Floor, Seat, Tenure
-from actors.messages import ConversationEnded, Ended, SessionLost, SessionRunOut, ToSummarizer, ToSupervisor
-from actors.opening import Opening
+from actors.floor import Floor, Relief, Seat
+from actors.messages import AskHandoff, HandoffRefused, SessionLost, SessionRunOut, ToSupervisor
+from actors.opening import Opening, Tenure
+from actors.session.turn_driver import Finished
 from actors.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
 from agents.spec import AgentSpec
 from protocol.deepgram import AgentAudioDone, Settings, SettingsApplied, WarningReported, Welcome
 from tests.actors.fakes import END, ROSTER, FarEnd, Line, Service, Watched, says, speech, words
-
-
-def nobody() -> None:
-    """Nobody leaves the floor."""
 
 
 @attrs.define(eq=False)
@@ -40,10 +37,10 @@ class Scene:
         tenure = Tenure(agent, RestartBudget(RestartPolicy(), Random(0)))
         return self.floor.new_seat(tenure, Opening(lambda: fresh(agent), lambda: start))
 
-    async def seat(self, name: str = "first", on_ready: Callable[[], None] = nobody) -> tuple[Seat, FarEnd]:
+    async def seat(self, name: str = "first", relief: Relief | None = None) -> tuple[Seat, FarEnd]:
         seat = self.new_seat(name)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.floor.start, self.sessions, seat, "first", 5.0, on_ready)
+            nursery.start_soon(self.floor.start, self.sessions, seat, "first", 5.0, relief)
             far = await self.service.seat()
         return seat, far
 
@@ -56,12 +53,11 @@ async def fresh(agent: AgentSpec) -> Settings:
 @asynccontextmanager
 async def an_empty_floor() -> AsyncIterator[Scene]:
     watched, service = Watched(caller_turns=1), Service()
-    to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
-    to_summarizer, _ = trio.open_memory_channel[ToSummarizer](8)
-    floor = Floor(watched.desk, service.connect, to_supervisor, to_summarizer)
+    floor = Floor(watched.desk, service.connect)
     async with trio.open_nursery() as sessions:
-        sessions.start_soon(Line(watched.desk.ledger).run)
-        yield Scene(watched, service, floor, mailbox, sessions)
+        sessions.start_soon(Line(watched.desk.ledger, watched.desk.turn).run)
+        sessions.start_soon(watched.desk.turn.run)
+        yield Scene(watched, service, floor, watched.desk.mail.supervisor, sessions)
         sessions.cancel_scope.cancel(reason="end of the test")
 
 
@@ -78,7 +74,7 @@ async def test_the_journal_says_from_which_frame_on_the_new_holder_listens(autoj
     async with an_empty_floor() as scene:
         scene.watched.desk.tape.append(speech(10))
         seat = scene.new_seat(start=7)
-        scene.sessions.start_soon(scene.floor.start, scene.sessions, seat, "restart", 5.0, nobody)
+        scene.sessions.start_soon(scene.floor.start, scene.sessions, seat, "restart", 5.0)
         await scene.service.seat()
 
         assert [FloorTaken("first", 1, 7)] == scene.watched.facts(FloorTaken)
@@ -94,7 +90,9 @@ async def test_whoever_had_the_floor_leaves_it_in_the_step_in_which_the_next_one
 ) -> None:
     async with an_empty_floor() as scene:
         old, old_far = await scene.seat()
-        new, _ = await scene.seat("second", lambda: scene.floor.leave(old, "handed off"))
+        reply_to, _ = trio.open_memory_channel[HandoffRefused](1)
+        asked = AskHandoff(1, "id", "handoff_to_next_agent", "second", "", "", trio.current_time(), 0, reply_to)
+        new, _ = await scene.seat("second", Relief(old, asked))
 
         assert scene.watched.desk.ledger.floor is new.session.voice
         assert [FloorLeft("first", 1, "handed off")] == scene.watched.facts(FloorLeft)
@@ -133,7 +131,7 @@ async def test_a_session_that_is_not_ready_in_time_is_gone_with_its_socket(
 
         scene.sessions.start_soon(stay_mute)
         with pytest.raises(AgentUnavailable, match="not ready within 4 s") as raised:
-            await scene.floor.start(scene.sessions, seat, "first", 4.0, nobody)
+            await scene.floor.start(scene.sessions, seat, "first", 4.0)
 
         assert trio.current_time() == pytest.approx(4)
         assert raised.value.retryable
@@ -148,7 +146,7 @@ async def test_a_refused_connection_says_whether_it_is_worth_another_try(autojum
     async with an_empty_floor() as scene:
         scene.service.refusals.append(AgentUnavailable("HTTP 401", retryable=False))
         with pytest.raises(AgentUnavailable, match="HTTP 401") as raised:
-            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0, nobody)
+            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0)
 
         assert not raised.value.retryable
         assert [SessionFailed("first", 1, "HTTP 401", retryable=False)] == scene.watched.facts(SessionFailed)
@@ -163,7 +161,7 @@ async def test_garbage_before_the_session_is_ready_is_an_unavailable_agent(autoj
 
         scene.sessions.start_soon(talk_nonsense)
         with pytest.raises(AgentUnavailable) as raised:
-            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0, nobody)
+            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0)
 
         assert raised.value.retryable
         assert scene.service.open == 0
@@ -184,7 +182,7 @@ async def test_a_session_that_gets_ready_when_its_starter_has_just_given_up_does
                 starter.cancel()
 
             scene.sessions.start_soon(apply_and_give_up)
-            await scene.floor.start(scene.sessions, scene.new_seat(), "handoff", 4.0, nobody)
+            await scene.floor.start(scene.sessions, scene.new_seat(), "handoff", 4.0)
         await wait_all_tasks_blocked()
 
         assert starter.cancelled_caught
@@ -197,7 +195,7 @@ async def test_a_session_that_gets_ready_when_its_starter_has_just_given_up_does
 async def test_a_session_on_the_floor_outlives_its_starter(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
         async with trio.open_nursery() as turn:
-            turn.start_soon(scene.floor.start, scene.sessions, scene.new_seat(), "handoff", 4.0, nobody)
+            turn.start_soon(scene.floor.start, scene.sessions, scene.new_seat(), "handoff", 4.0)
             far = await scene.service.seat()
             turn.cancel_scope.cancel()
         await far.greet("Still here.")
@@ -219,12 +217,13 @@ async def test_a_crash_on_the_floor_is_reported_and_hurts_nobody(autojump_clock:
         assert scene.service.open == 0
 
 
-async def test_the_end_of_the_conversation_is_reported(autojump_clock: MockClock) -> None:
+async def test_the_end_of_the_conversation_is_the_turns_to_say(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
         _, far = await scene.seat()
         await far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
 
-        assert await scene.mailbox.receive() == ConversationEnded(1, Ended("task_complete"))
+        assert await scene.watched.desk.turn.wait_concluded() == Finished("completed", "task_complete")
+        assert scene.mailbox.statistics().current_buffer_used == 0
 
 
 async def test_a_session_that_has_become_old_is_reported(autojump_clock: MockClock) -> None:
@@ -241,7 +240,7 @@ async def test_that_the_service_is_busy_is_passed_on(autojump_clock: MockClock) 
     async with an_empty_floor() as scene:
         scene.service.refusals.append(AgentUnavailable("HTTP 429", is_busy=True))
         with pytest.raises(AgentUnavailable) as raised:
-            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0, nobody)
+            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0)
 
         assert raised.value.is_busy
 
@@ -250,7 +249,7 @@ async def test_the_gap_of_a_handoff_is_counted_from_the_promise(autojump_clock: 
     async with an_empty_floor() as scene:
         agent = ROSTER.agents["second"]
         tenure = Tenure(agent, RestartBudget(RestartPolicy(), Random(0)))
-        seat = scene.floor.new_seat(tenure, Opening(lambda: fresh(agent), lambda: 0), promised_at=0.0)
+        seat = scene.floor.new_seat(tenure, Opening(lambda: fresh(agent), lambda: 0, promised_at=0.0))
 
         assert seat.agent == "second"
         assert seat.session.voice.gap_from == 0.0

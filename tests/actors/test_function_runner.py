@@ -6,8 +6,8 @@ import trio
 from trio.testing import MockClock
 
 from actors.facts import ArgumentsForgiven, FunctionAnswered, FunctionCalled, FunctionWithdrawn, HandoffAsked
-from actors.messages import Ended
 from actors.policy import CallPolicy
+from actors.session.turn_driver import Finished
 from actors.supervision import Crashed
 from protocol.deepgram import (
     AgentAudioDone,
@@ -170,7 +170,7 @@ async def test_a_goodbye_is_never_one_function_too_many(autojump_clock: MockCloc
         await loop(scene, 2)
         await scene.far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
 
-        assert await scene.ended() == Ended("task_complete")
+        assert await scene.concluded() == Finished("completed", "task_complete")
 
 
 # With whose consent
@@ -210,7 +210,7 @@ async def test_a_noise_that_is_never_transcribed_is_no_consent(autojump_clock: M
         response = await scene.far.hear(FunctionCallResponse)
 
         assert "has not said anything yet" in str(answer(response)["error"])
-        assert trio.current_time() == pytest.approx(5)
+        assert trio.current_time() == pytest.approx(scene.watched.desk.turn.turn.policy.false_start)
 
 
 async def test_what_was_odd_about_a_reason_is_in_the_journal(autojump_clock: MockClock) -> None:
@@ -218,6 +218,6 @@ async def test_what_was_odd_about_a_reason_is_in_the_journal(autojump_clock: Moc
     async with on_the_floor() as scene:
         await scene.far.say(words(1), says("Goodbye."), AgentAudioDone(), odd)
 
-        assert await scene.ended() == Ended("goodbye")
+        assert await scene.concluded() == Finished("completed", "goodbye")
         (forgiven,) = scene.watched.facts(ArgumentsForgiven)
         assert [problem.split("`")[1] for problem in forgiven.problems] == ["mood", "reason"]

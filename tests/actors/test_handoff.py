@@ -19,20 +19,19 @@ from actors.facts import (
     HandoffCommitted,
     HandoffFailed,
     HandoffGap,
+    HandoffWithdrawn,
     SessionConnecting,
     SessionFailed,
 )
-from actors.facts import HandoffWithdrawn as WasWithdrawn
-from actors.floor import Floor, Seat, Tenure
-from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost, Over, answer
-from actors.messages import HandoffAsked, HandoffRefused, HandoffWithdrawn, SessionRunOut, ToSummarizer, ToSupervisor
-from actors.opening import Opening
+from actors.floor import Floor, Relief, Seat
+from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost
+from actors.messages import AskHandoff, HandoffRefused, SessionRunOut, ToSupervisor, WithdrawHandoff
+from actors.opening import Opening, Openings, Tenure
 from actors.policy import CallPolicy
 from actors.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
 from protocol.audio import silence
 from protocol.deepgram import (
-    AgentAudioDone,
     CancelledCall,
     ErrorReported,
     FunctionCallCancelled,
@@ -85,7 +84,7 @@ class Scene:
 
     async def run(self) -> None:
         self.outcome = await self.handoff.run(self.sessions)
-        self.took = trio.current_time() - self.handoff.asked.at
+        self.took = trio.current_time() - self.handoff.relief.asked.at
         self.over.set()
 
     async def decided(self) -> HandoffOutcome:
@@ -104,7 +103,7 @@ async def seat_first(watched: Watched, service: Service, floor: Floor, sessions:
 
     tenure = Tenure(agent, RestartBudget(RestartPolicy(), Random(0)))
     seat = floor.new_seat(tenure, Opening(settings, lambda: 0))
-    sessions.start_soon(floor.start, sessions, seat, "first", 5.0, lambda: None)
+    sessions.start_soon(floor.start, sessions, seat, "first", 5.0)
     return seat, await service.seat()
 
 
@@ -119,14 +118,13 @@ async def a_handoff_asked_for(
 ) -> AsyncIterator[Scene]:
     """It is asked for at frame 20, when the caller has said "Yes, please."; with None nobody writes a Brief."""
     watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
-    to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
-    to_summarizer, clerk_mailbox = trio.open_memory_channel[ToSummarizer](8)
-    floor = Floor(watched.desk, service.connect, to_supervisor, to_summarizer)
-    clerk = Clerk(clerk_mailbox, brief_takes or 0.0)
+    desk = watched.desk
+    floor, clerk = Floor(desk, service.connect), Clerk(desk.mail.summarizer, brief_takes or 0.0)
     async with trio.open_nursery() as sessions:
-        sessions.start_soon(Line(watched.desk.ledger).run)
+        sessions.start_soon(Line(desk.ledger, desk.turn).run)
+        sessions.start_soon(desk.turn.run)
         if brief_takes is None:
-            clerk_mailbox.close()
+            desk.mail.summarizer.close()
         else:
             sessions.start_soon(clerk.run)
         seat, first = await seat_first(watched, service, floor, sessions)
@@ -137,15 +135,12 @@ async def a_handoff_asked_for(
         service.refusals.extend(refusals)
         watched.desk.conversation.record(facts or {})
         await first.say(request)
-        asked = await mailbox.receive()
-        assert isinstance(asked, HandoffAsked)
+        asked = await desk.mail.supervisor.receive()
+        assert isinstance(asked, AskHandoff)
         tenure = Tenure(ROSTER.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
-        early = list[ToSupervisor]()
-        form, rng = SettingsForm("CA1"), FirstChoice()
-        handoff = Handoff(
-            watched.desk, floor, form, mailbox, to_summarizer, rng, seat, asked, tenure=tenure, early=early
-        )
-        scene = Scene(watched, service, floor, handoff, first, clerk, sessions, to_supervisor)
+        openings = Openings(SettingsForm("CA1"), desk.tape, desk.conversation, desk.policy)
+        handoff = Handoff(desk, floor, openings, FirstChoice(), Relief(seat, asked), tenure)
+        scene = Scene(watched, service, floor, handoff, first, clerk, sessions, desk.mail.to_supervisor)
         sessions.start_soon(scene.run)
         yield scene
         sessions.cancel_scope.cancel(reason="end of the test")
@@ -192,7 +187,7 @@ async def test_connecting_and_the_brief_take_as_long_as_the_longer_of_them(autoj
         second = await scene.service.answer()
         await second.say(Welcome("request"))
         await second.hear(Settings)
-        asked_after = trio.current_time() - scene.handoff.asked.at
+        asked_after = trio.current_time() - scene.handoff.relief.asked.at
         await trio.sleep(0.25)
         await second.say(SettingsApplied())
         await scene.decided()
@@ -322,7 +317,7 @@ async def test_a_handoff_withdrawn_leaves_nothing_of_the_successor(autojump_cloc
         assert outcome == Kept()
         assert second.socket.closed is not None
         assert scene.service.open == 1
-        assert [WasWithdrawn("first", "second")] == scene.watched.facts(WasWithdrawn)
+        assert [HandoffWithdrawn("first", "second")] == scene.watched.facts(HandoffWithdrawn)
         assert scene.watched.facts(HandoffFailed) == []
         assert bytes(scene.first.audio).replace(silence(4), b"") == speech(8)
         assert len(scene.watched.facts(FloorTaken)) == 1
@@ -336,7 +331,7 @@ async def test_a_handoff_withdrawn_during_the_second_attempt_is_no_failure(autoj
 
         assert outcome == Kept()
         assert scene.watched.facts(HandoffFailed) == []
-        assert [WasWithdrawn("first", "second")] == scene.watched.facts(WasWithdrawn)
+        assert [HandoffWithdrawn("first", "second")] == scene.watched.facts(HandoffWithdrawn)
 
 
 async def test_what_the_outgoing_agent_says_and_every_fact_is_in_a_brief_that_was_ready_before(
@@ -356,7 +351,7 @@ async def test_what_the_outgoing_agent_says_and_every_fact_is_in_a_brief_that_wa
 
 async def test_a_withdrawal_of_some_earlier_handoff_changes_nothing(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for() as scene:
-        await scene.supervisor.send(HandoffWithdrawn(1, "another"))
+        await scene.supervisor.send(WithdrawHandoff(1, 99))
         await scene.service.seat()
 
         assert isinstance(await scene.decided(), Brought)
@@ -416,31 +411,28 @@ async def test_when_the_old_session_has_run_out_and_no_successor_comes_the_floor
         assert "the session has run out" in outcome.crash.reason
 
 
-async def test_when_the_old_agent_ends_the_conversation_nothing_of_the_successor_is_left(
-    autojump_clock: MockClock,
-) -> None:
+async def test_an_agent_that_hands_over_cannot_end_the_conversation_too(autojump_clock: MockClock) -> None:
+    """Two decisions in one request: the first holds, and the second is refused (C19)."""
     async with a_handoff_asked_for() as scene:
         await scene.service.answer()
         await scene.first.say(END)
-        await scene.first.hear(FunctionCallResponse)
-        await scene.first.say(words(1), says("Goodbye."), AgentAudioDone())
-        outcome = await scene.decided()
+        refused = await scene.first.hear(FunctionCallResponse)
         await wait_all_tasks_blocked()
 
-        assert isinstance(outcome, Over)
-        assert outcome.ended.reason == "task_complete"
-        assert scene.service.open == 0
+        assert "Something else is under way" in refused.content
+        assert scene.outcome is None
+        assert scene.service.open == 2
         assert len(scene.watched.facts(FloorTaken)) == 1
 
 
 async def test_what_the_next_session_reports_early_is_kept_for_the_supervisor(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for() as scene:
-        await scene.supervisor.send(HandoffWithdrawn(2, "of the next one"))
+        await scene.supervisor.send(WithdrawHandoff(2, 7))
         await wait_all_tasks_blocked()
         await scene.service.seat()
         await scene.decided()
 
-        assert list(scene.handoff.early) == [HandoffWithdrawn(2, "of the next one")]
+        assert scene.watched.desk.mail.early == [WithdrawHandoff(2, 7)]
 
 
 async def test_a_caller_who_hangs_up_during_a_handoff_leaves_no_session_behind(autojump_clock: MockClock) -> None:
@@ -460,4 +452,4 @@ def test_a_session_that_is_gone_is_not_told(closed: str) -> None:
     send, receive = trio.open_memory_channel[HandoffRefused](1)
     (send if closed == "send" else receive).close()
 
-    answer(send, "no")
+    AskHandoff(1, "id", "handoff_to_next_agent", "second", "", "", 0.0, 0, send).refuse("no")

@@ -5,15 +5,16 @@ import trio
 from trio.testing import MockClock
 
 from actors.facts import DigitPressed, KeysPressed, TurnHeard, UserStartedSpeaking
-from actors.keypad import LONGEST_ENTRY, masked, told
+from actors.keypad import LONGEST_ENTRY, masked
 from actors.policy import CallPolicy
-from actors.prompter import MOST_KEYS
+from actors.turn.events import KeysEntered
+from actors.turn.values import describe_keys
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectUserMessage
 from protocol.deepgram import UserStartedSpeaking as SpeechStarted
 from tests.actors.fakes import HAND_OFF, Watched, heard, says, words
 from tests.actors.test_agent_session import on_the_floor
 
-PAUSE = CallPolicy().digit_pause
+PAUSE, MOST = CallPolicy().digit_pause, CallPolicy().for_turn.most_keys
 ONE_TWO = "The caller pressed 1 2 on the keypad."
 
 
@@ -28,7 +29,7 @@ async def typed(keys: str, every: float) -> tuple[list[str], float]:
         await trio.sleep(PAUSE + 1)
         nursery.cancel_scope.cancel()
     pressed, finished = watched.times(DigitPressed), watched.times(KeysPressed)
-    return watched.desk.prompter.keys, finished[-1] - pressed[-1]
+    return list(watched.desk.turn.turn.keys), finished[-1] - pressed[-1]
 
 
 @pytest.mark.parametrize(
@@ -54,30 +55,21 @@ async def test_an_entry_is_over_after_a_pause_or_at_the_hash(
     assert took == pytest.approx(after)
 
 
-async def test_nobody_types_any_more_when_an_entry_is_over(autojump_clock: MockClock) -> None:
-    keypad = Watched().desk.keypad
-    keypad.press("1")
-    typing = keypad.busy_until
-    keypad.press("#")
-
-    assert (typing, keypad.busy_until) == (trio.current_time() + PAUSE, 0.0)
-
-
 async def test_no_more_keys_wait_than_anybody_types(autojump_clock: MockClock) -> None:
     watched = Watched()
-    for _ in range(MOST_KEYS // 2 + 3):
+    for _ in range(MOST // 2 + 3):
         watched.desk.keypad.press("1")
         watched.desk.keypad.press("#")
 
-    waiting = watched.desk.prompter.keys
-    assert sum(map(len, waiting)) == len(waiting) <= MOST_KEYS
+    waiting = watched.desk.turn.turn.keys
+    assert sum(map(len, waiting)) == len(waiting) <= MOST
     assert {KeysPressed(1, taken=True)} == set(watched.facts(KeysPressed))
 
 
 async def test_keys_that_nobody_takes_are_counted_as_lost(autojump_clock: MockClock) -> None:
     watched = Watched()
-    for _ in range(MOST_KEYS + 1):
-        watched.desk.prompter.put_keys("1")
+    for _ in range(MOST + 1):
+        watched.desk.turn.put(KeysEntered("1"))
     watched.desk.keypad.press("1")
     watched.desk.keypad.press("#")
 
@@ -95,7 +87,7 @@ async def test_keys_that_nobody_takes_are_counted_as_lost(autojump_clock: MockCl
     ],
 )
 def test_an_agent_is_told_which_keys_and_others_how_many(entries: list[str], text: str, mask: str) -> None:
-    assert (told(entries, "0"), masked(entries)) == (text, mask)
+    assert (describe_keys(tuple(entries), "0"), masked(entries)) == (text, mask)
 
 
 # The session tells the agent
@@ -161,7 +153,7 @@ async def test_otherwise_no_fact_names_a_key(autojump_clock: MockClock) -> None:
 async def test_keys_wait_until_the_greeting_was_heard(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         began = trio.current_time()
-        scene.watched.desk.prompter.put_keys("12")
+        scene.watched.desk.turn.put(KeysEntered("12"))
         await scene.far.greet(seconds=3.0)
         await scene.far.hear(InjectUserMessage)
 
@@ -180,4 +172,4 @@ async def test_an_agent_that_is_handing_over_is_told_nothing(autojump_clock: Moc
         await scene.far.hear_for(5)
 
         assert scene.far.said(InjectUserMessage) == []
-        assert scene.watched.desk.prompter.keys == ["1"]
+        assert scene.watched.desk.turn.turn.keys == ("1",)

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
 import attrs
 import pytest
@@ -318,7 +317,8 @@ async def test_what_was_heard_and_what_was_dropped_make_up_what_was_said_on_a_la
     ledger.mark_reached(marks_in(work)[0])  # 0.2 s later than our clock has it
     await sent_within(ledger, 0.3)
 
-    ledger.interrupt(voice)
+    ledger.cut()
+    ledger.forget()
 
     assert notebook.of(BargeIn) == [BargeIn("qualifier", 1, heard_seconds=0.7, dropped_seconds=1.3)]
 
@@ -397,7 +397,8 @@ async def test_a_barge_in_clears_the_line_and_says_what_was_heard(autojump_clock
     ledger.audio_done(voice)
     await sent_within(ledger, 1.0)
 
-    ledger.interrupt(voice)
+    ledger.cut()
+    ledger.forget()
 
     assert notebook.of(BargeIn) == [BargeIn("qualifier", 1, 1.0, 1.0)]
     assert notebook.of(ReplyEnded) == [ReplyEnded("qualifier", 1, "one two three four", "one two", complete=False)]
@@ -411,7 +412,8 @@ async def test_an_echo_of_a_flushed_mark_proves_nothing(autojump_clock: MockCloc
     work = await sent_within(ledger, 0.1)
     reply = voice.reply
     assert reply is not None
-    ledger.interrupt(voice)
+    ledger.cut()
+    ledger.forget()
     played = reply.played
 
     await echo(ledger, work)
@@ -425,8 +427,8 @@ async def test_after_a_barge_in_a_mark_proves_no_more_than_what_went_before_it(a
     ledger, voice = ledger_with(Notebook())
     ledger.put(voice, speech(2.0))
     await sent_within(ledger, 0.1)
-    ledger.interrupt(voice)
-    ledger.unmute(voice)
+    ledger.cut()
+    ledger.forget()
     ledger.put(voice, speech(0.8))
     work = await sent_within(ledger, 0.1)
 
@@ -440,7 +442,8 @@ async def test_a_reply_that_never_left_needs_no_clear(autojump_clock: MockClock)
     ledger, voice = ledger_with(Notebook())
     ledger.put(voice, speech(1.0))
 
-    ledger.interrupt(voice)
+    ledger.cut()
+    ledger.forget()
 
     assert await sent_within(ledger, 5.0) == []
     assert ledger.dropped == 8000
@@ -451,7 +454,9 @@ async def test_two_barge_ins_at_once_clear_the_line_once(autojump_clock: MockClo
     ledger.put(voice, speech(1.0))
     await sent_within(ledger, 0.1)
 
-    assert [ledger.flush(), ledger.flush()] == [True, False]
+    ledger.cut()
+    ledger.cut()
+
     assert [one for _, one in await sent_within(ledger, 1.0)] == [SendClear()]
 
 
@@ -460,26 +465,12 @@ async def test_the_clear_goes_before_what_is_said_next(autojump_clock: MockClock
     ledger.put(voice, speech(1.0))
     await sent_within(ledger, 0.1)
 
-    ledger.interrupt(voice)
-    ledger.unmute(voice)
+    ledger.cut()
+    ledger.forget()
     ledger.put(voice, speech(0.2))
     work = await sent_within(ledger, 1.0)
 
     assert [type(one) for _, one in work] == [SendClear, SendAudio]
-
-
-async def test_a_muted_voice_has_no_way_in_until_it_answers_something_new(autojump_clock: MockClock) -> None:
-    ledger, voice = ledger_with(Notebook())
-    ledger.put(voice, speech(1.0))
-    ledger.interrupt(voice)
-
-    late = (ledger.put(voice, speech(0.1)), ledger.add_text(voice, "the rest of it"))
-    ledger.unmute(voice)
-
-    assert late == (False, None)
-    assert ledger.put(voice, speech(0.1)) is True
-    assert voice.reply is not None
-    assert voice.reply.generation == 2
 
 
 async def test_an_interrupted_reply_is_not_complete_even_if_all_that_had_come_was_heard(
@@ -491,7 +482,8 @@ async def test_an_interrupted_reply_is_not_complete_even_if_all_that_had_come_wa
     ledger.put(voice, speech(0.4))
     await echo(ledger, await sent_within(ledger, 1.0))
 
-    ledger.interrupt(voice)
+    ledger.cut()
+    ledger.forget()
     ledger.put(voice, speech(2.0))
     ledger.audio_done(voice)
 
@@ -509,7 +501,8 @@ async def test_a_reply_that_was_heard_to_its_end_is_not_cut_by_what_comes_after_
     ledger.put(voice, speech(0.8))
     await sent_within(ledger, 0.5)  # no echo has come back yet
 
-    ledger.interrupt(voice)
+    ledger.cut()
+    ledger.forget()
 
     assert [(fact.heard, fact.complete) for fact in notebook.of(ReplyEnded)] == [("First.", True), ("", False)]
     assert [(fact.generation, fact.heard_seconds) for fact in notebook.of(BargeIn)] == [(2, 0.1)]
@@ -522,7 +515,8 @@ async def test_a_reply_that_waits_only_for_its_echo_is_left_alone(autojump_clock
     ledger.audio_done(voice)
     work = await sent_within(ledger, 1.0)
 
-    ledger.interrupt(voice)
+    ledger.cut()
+    ledger.forget()
     before = len(notebook.of(ReplyEnded))
     await echo(ledger, work)
 
@@ -530,67 +524,17 @@ async def test_a_reply_that_waits_only_for_its_echo_is_left_alone(autojump_clock
     assert [fact.complete for fact in notebook.of(ReplyEnded)] == [True]
 
 
-async def test_nobody_barges_in_on_a_voice_without_the_floor(autojump_clock: MockClock) -> None:
-    ledger, voice = ledger_with(Notebook())
-    ledger.put(voice, speech(1.0))
-    ledger.withhold(voice)
-
-    ledger.interrupt(voice)
-
-    assert (voice.is_muted, ledger.unplayed) == (False, 1.0)
-
-
-async def test_a_barge_in_while_nobody_speaks_mutes_and_ends_nothing(autojump_clock: MockClock) -> None:
-    notebook = Notebook()
-    ledger, voice = ledger_with(notebook)
-
-    ledger.interrupt(voice)
-
-    assert (voice.is_muted, notebook.entries) == (True, [])
-
-
 async def test_the_next_agents_barge_in_silences_the_last_words_of_the_one_before(autojump_clock: MockClock) -> None:
     notebook = Notebook()
     ledger, voice = ledger_with(notebook)
     ledger.put(voice, speech(1.0))
     await sent_within(ledger, 0.5)
-    ledger.grant(advisor := Voice("advisor"))
+    ledger.grant(Voice("advisor"))
 
-    ledger.interrupt(advisor)
+    ledger.cut()
+    ledger.forget()
 
     assert [fact.agent for fact in notebook.of(BargeIn)] == ["qualifier"]
-
-
-# Waiting for a goodbye
-
-
-@pytest.mark.parametrize("end", [Ledger.audio_done, Ledger.end_reply, Ledger.interrupt])
-async def test_waiting_for_the_rest_of_a_reply_ends_when_no_more_is_taken(
-    autojump_clock: MockClock, end: Callable[[Ledger, Voice], None]
-) -> None:
-    ledger, voice = ledger_with(Notebook())
-    ledger.put(voice, speech(0.1))
-    reply = voice.reply
-    assert reply is not None
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ledger.wait_received, reply)
-        await trio.sleep(1.0)
-        assert not reply.whole
-        end(ledger, voice)
-
-    assert trio.current_time() == 1.0
-
-
-async def test_waiting_for_the_rest_of_a_reply_that_is_whole_takes_no_time(autojump_clock: MockClock) -> None:
-    ledger, voice = ledger_with(Notebook())
-    ledger.put(voice, speech(0.1))
-    ledger.audio_done(voice)
-    assert voice.reply is not None
-
-    await ledger.wait_received(voice.reply)
-
-    assert trio.current_time() == 0.0
 
 
 # Anything in any order
@@ -642,7 +586,6 @@ class Play:
         audio = bytes((self.ledger.received + index) % 251 for index in range(size))
         if self.ledger.put(voice, audio):
             assert voice is self.ledger.floor
-            assert not voice.is_muted
             assert voice.reply is not None
             assert voice.reply.generation not in self.flushed
             self.accepted.append((voice.reply.generation, audio))
@@ -657,12 +600,14 @@ class Play:
     def on_voice(self, what: Callable[[Ledger, Voice], None], who: int) -> None:
         what(self.ledger, self.voices[who])
 
-    def interrupt(self, who: int) -> None:
-        if self.voices[who] is self.ledger.floor:
-            self._note_flush(partial(self.ledger.interrupt, self.voices[who]))
+    def cut(self) -> None:
+        """A cut that nothing brings back."""
 
-    def flush(self) -> None:
-        self._note_flush(self.ledger.flush)
+        def cut() -> None:
+            self.ledger.cut()
+            self.ledger.forget()
+
+        self._note_flush(cut)
 
     def _note_flush(self, flush: Callable[[], object]) -> None:
         buffered, unplayed = self.ledger.buffered, self.ledger.unplayed
@@ -758,14 +703,13 @@ who = st.integers(0, 1)
 sizes = st.sampled_from([1, 160, 799, 800, 1600, 1601, 3200, 5000, 9600]) | st.integers(0, 4000)
 times = st.sampled_from([0.0, 0.02, 0.1, 0.2, 0.3, 0.4, 0.7, 3.0]) | st.floats(0, 1)
 sentences = st.sampled_from(["Yes.", "Good morning, how are you?", "I see, thank you.", ""])
-VOICE_STEPS = [Ledger.audio_done, Ledger.end_reply, Ledger.unmute, Ledger.grant, Ledger.withhold]
+VOICE_STEPS = [Ledger.audio_done, Ledger.end_reply, Ledger.grant, Ledger.withhold]
 steps = st.one_of(
     st.tuples(st.just("put"), who, sizes),
     st.tuples(st.just("put"), st.just(0), sizes),
     st.tuples(st.just("add_text"), who, sentences),
     st.tuples(st.just("on_voice"), st.sampled_from(VOICE_STEPS), who),
-    st.tuples(st.just("interrupt"), who),
-    st.tuples(st.just("flush")),
+    st.tuples(st.just("cut")),
     st.tuples(st.just("pass_time"), times),
     st.tuples(st.just("pass_time"), times),
     st.tuples(st.just("echo"), st.integers(0, 3), st.booleans()),
@@ -793,7 +737,7 @@ async def play_through(script: list[tuple[object, ...]]) -> None:
 
 @settings(max_examples=4 * EXAMPLES)
 @given(st.lists(steps, max_size=30))
-@example([("put", 0, 9600), ("pass_time", 0.1), ("interrupt", 0), ("put", 0, 160), ("echo", 0, True)])
+@example([("put", 0, 9600), ("pass_time", 0.1), ("cut",), ("put", 0, 160), ("echo", 0, True)])
 def test_whatever_happens_the_books_balance(script: list[tuple[object, ...]]) -> None:
     trio.run(play_through, script, clock=MockClock(autojump_threshold=0))
 

@@ -6,10 +6,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.facts import CallScreened, GoodbyeHeard, MachineDetected
 from actors.machine import AnsweringMachine
-from actors.messages import Ended
 from actors.policy import CallPolicy
-from actors.prompter import Closing
 from actors.reply import Reply
+from actors.session.turn_driver import Finished
+from actors.turn.events import CloseAsked
+from actors.turn.values import Phase
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage
 from tests.actors.fakes import Watched, heard, says, words
 from tests.actors.test_agent_session import on_the_floor
@@ -31,7 +32,7 @@ async def play(machine: AnsweringMachine, verdict: str) -> None:
 
 
 def closing_of(watched: Watched) -> str:
-    closing = watched.desk.prompter.closing
+    closing = watched.desk.turn.turn.closing
     return closing.outcome if closing is not None else ""
 
 
@@ -49,7 +50,7 @@ async def test_a_machine_is_hung_up_on_where_there_is_nothing_to_say(verdict: st
     watched = Watched()
     await play(AnsweringMachine(watched.desk, ""), verdict)
 
-    assert watched.desk.prompter.closing == Closing("machine", "", 0.0)
+    assert watched.desk.turn.turn.closing == CloseAsked("machine")
 
 
 @pytest.mark.parametrize("message", ["", MESSAGE])
@@ -67,7 +68,7 @@ async def test_a_fax_is_left_no_message(autojump_clock: MockClock) -> None:
     watched = Watched()
     AnsweringMachine(watched.desk, MESSAGE).told("fax")
 
-    assert watched.desk.prompter.closing == Closing("machine", "", 0.0)
+    assert watched.desk.turn.turn.closing == CloseAsked("machine")
 
 
 @pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
@@ -142,7 +143,7 @@ async def test_a_call_screen_hears_who_calls_and_why(
         if words == "after it" and verdict == "machine_start":
             watched.desk.conversation.add_caller(SCREEN)
 
-    assert (closing_of(watched), watched.desk.prompter.remark) == ("", INTRODUCTION)
+    assert (closing_of(watched), watched.desk.turn.turn.remark) == ("", INTRODUCTION)
     assert len(watched.facts(CallScreened)) == 1
 
 
@@ -159,7 +160,7 @@ async def test_an_agent_that_says_who_calls_by_itself_is_not_made_to_say_it_agai
         reply.add_text(said)
         watched.desk.conversation.add_reply(reply)
 
-    assert watched.desk.prompter.remark == remark
+    assert watched.desk.turn.turn.remark == remark
 
 
 async def test_the_beep_is_waited_for(autojump_clock: MockClock) -> None:
@@ -167,13 +168,11 @@ async def test_the_beep_is_waited_for(autojump_clock: MockClock) -> None:
     machine = AnsweringMachine(watched.desk, MESSAGE)
     watched.desk.conversation.add_caller("You have reached Ada.")
     machine.told("machine_start")
-    closing = watched.desk.prompter.closing
-    assert closing is not None
-    assert closing.go is not None
+    turn = watched.desk.turn.turn
 
-    assert not closing.go.is_set()
+    assert (turn.closing, turn.phase) == (CloseAsked("voicemail_left", MESSAGE, waits_for_beep=True), Phase.HUSHED)
     machine.told("machine_end_beep")
-    assert closing.go.is_set()
+    assert turn.phase is Phase.CLOSING
 
 
 async def test_where_nobody_tells_of_the_beep_a_quiet_line_does(autojump_clock: MockClock) -> None:
@@ -189,9 +188,7 @@ async def test_where_nobody_tells_of_the_beep_a_quiet_line_does(autojump_clock: 
         activity.hear(voiced=True, now=5.0)
 
     assert trio.current_time() - began == pytest.approx(5 + POLICY.machine_quiet, abs=0.1)
-    closing = watched.desk.prompter.closing
-    assert closing is not None
-    assert closing.go is beep
+    assert watched.desk.turn.turn.phase is Phase.CLOSING
     assert beep.is_set()
 
 
@@ -205,7 +202,7 @@ async def test_a_line_on_which_nobody_has_spoken_yet_has_not_become_quiet(autoju
         await trio.sleep(2)
         watched.desk.conversation.add_caller(SCREEN)
 
-    assert (closing_of(watched), watched.desk.prompter.remark) == ("", INTRODUCTION)
+    assert (closing_of(watched), watched.desk.turn.turn.remark) == ("", INTRODUCTION)
 
 
 async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clock: MockClock) -> None:
@@ -236,7 +233,7 @@ async def test_there_is_no_beep_to_wait_for_where_no_message_is_left(autojump_cl
 
 async def test_a_call_that_is_ending_already_is_left_alone(autojump_clock: MockClock) -> None:
     watched = Watched()
-    watched.desk.prompter.close(Closing("drained", "Goodbye.", 5.0))
+    watched.desk.turn.put(CloseAsked("drained", "Goodbye."))
     AnsweringMachine(watched.desk, MESSAGE).told("machine_start")
 
     assert closing_of(watched) == "drained"
@@ -264,11 +261,11 @@ async def test_nothing_of_the_agent_is_heard_before_the_beep_and_the_message_is_
         assert scene.line.played == played
         machine.told("machine_end_beep")
         assert await scene.far.hear(InjectAgentMessage) == InjectAgentMessage(MESSAGE, "interrupt")
-        await scene.far.say(words(30), says(MESSAGE), AgentAudioDone())
+        await scene.far.say(words(10), says(MESSAGE), AgentAudioDone())
         began = trio.current_time()
-        ended = await scene.ended()
+        ended = await scene.concluded()
 
-    assert ended == Ended("voicemail_left", "voicemail_left")
-    assert trio.current_time() - began == pytest.approx(30, abs=0.1)
+    assert ended == Finished("voicemail_left")
+    assert trio.current_time() - began == pytest.approx(10, abs=0.1)
     assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
     assert scene.replies[-1] == MESSAGE

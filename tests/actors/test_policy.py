@@ -7,7 +7,7 @@ from actors.policy import CallPolicy, SummaryMode
 from protocol.audio import FRAME_SECONDS
 
 POLICY = CallPolicy()
-NOBODY_WAITS = {"longest_call", "length_notice", "machine_greeting"}
+NOBODY_WAITS = {"longest_call", "length_notice", "machine_greeting", "think_patience"}
 """None of these is a silence that a caller meets."""
 DEADLINES = [
     field.name

@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
-from actors.messages import BriefAsked, PreparedBrief, RefreshBrief, ToSummarizer
+from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy, SummaryMode
 from actors.summarizer import Summarizer
 from tests.actors.fakes import PATIENCE, ROSTER, Watched
@@ -62,7 +62,7 @@ class Scene:
     async def ask(self, reader: str = "second") -> PreparedBrief:
         send, receive = trio.open_memory_channel[PreparedBrief](1)
         with send, receive, trio.fail_after(PATIENCE):
-            await self.address.send(BriefAsked(reader, send))
+            await self.address.send(WriteBrief(reader, send))
             return await receive.receive()
 
 
@@ -298,7 +298,7 @@ async def test_nobody_is_hurt_when_the_handoff_is_over_before_its_brief_is_writt
         send, receive = trio.open_memory_channel[PreparedBrief](1)
         scene.watched.desk.conversation.add_caller("One.")
         await scene.address.send(RefreshBrief("second"))
-        await scene.address.send(BriefAsked("second", send))
+        await scene.address.send(WriteBrief("second", send))
         await trio.sleep(0.5)
         receive.close()
         if closed == "both":

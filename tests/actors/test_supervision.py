@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.errors import AgentUnavailable, RestartsExhausted
+from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.supervision import (
     Crashed,
     RestartBudget,
@@ -42,7 +42,7 @@ async def test_a_budget_of_two_is_spent_after_two_restarts(autojump_clock: MockC
     purse.spend(CRASH)
     purse.spend(CRASH)
 
-    with pytest.raises(RestartsExhausted, match="AgentUnavailable: closed") as exhausted:
+    with pytest.raises(NoRestartLeft, match="AgentUnavailable: closed") as exhausted:
         purse.spend(CRASH)
 
     assert exhausted.value.__cause__ is CRASH.error
@@ -52,7 +52,7 @@ async def test_restarts_of_long_ago_are_forgotten(autojump_clock: MockClock) -> 
     purse = budget(intensity=1, period=10.0)
     purse.spend(CRASH)
     await trio.sleep(10.0)
-    with pytest.raises(RestartsExhausted):
+    with pytest.raises(NoRestartLeft):
         purse.spend(CRASH)
 
     await trio.sleep(0.1)
@@ -69,7 +69,7 @@ async def test_a_call_has_a_total_of_its_own_whichever_agents_budget_is_spent(au
         assert purse.spend(CRASH) == 0.1
         await trio.sleep(20)
 
-    with pytest.raises(RestartsExhausted):
+    with pytest.raises(NoRestartLeft):
         one.spend(CRASH)
 
     await trio.sleep(20.1)
@@ -89,7 +89,7 @@ async def test_the_clock_of_the_total_does_not_stand_still(autojump_clock: MockC
 async def test_an_error_that_no_retry_can_mend_spends_nothing_and_ends_it(autojump_clock: MockClock) -> None:
     purse = budget(intensity=1)
 
-    with pytest.raises(RestartsExhausted):
+    with pytest.raises(NoRestartLeft):
         purse.spend(Crashed(AgentUnavailable("bad key", retryable=False)))
 
     assert purse.spend(CRASH) == 0.1

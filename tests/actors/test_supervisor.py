@@ -1,6 +1,5 @@
 """The Supervisor alone: who is seated when sessions crash, hand over and end, and what the next one is told."""
 
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,11 +21,13 @@ from actors.facts import (
     TurnHeard,
 )
 from actors.floor import Floor
-from actors.messages import HandoffWithdrawn, ToSummarizer, ToSupervisor
+from actors.messages import ToSupervisor, WithdrawHandoff
+from actors.opening import Openings
 from actors.policy import CallPolicy
+from actors.session.turn_driver import Conclusion, Finished
 from actors.settings_form import SettingsForm
 from actors.supervision import RestartPolicy
-from actors.supervisor import ConversationOutcome, Finished, NoAgentLeft, Supervisor
+from actors.supervisor import NoAgentLeft, Supervisor
 from agents.brief import Brief
 from agents.functions import handoff_to_next_agent
 from agents.roster import Roster, load_roster
@@ -76,14 +77,21 @@ class Scene:
     supervisor: Supervisor
     address: trio.MemorySendChannel[ToSupervisor]
     clerk: Clerk
-    outcome: ConversationOutcome | None = None
+    outcome: Conclusion | NoAgentLeft | None = None
     over: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> None:
-        self.outcome = await self.supervisor.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._wait_concluded, nursery.cancel_scope)
+            self.outcome = await self.supervisor.run()
+            nursery.cancel_scope.cancel(reason="no agent is left")
         self.over.set()
 
-    async def ended(self) -> ConversationOutcome:
+    async def _wait_concluded(self, conversation: trio.CancelScope) -> None:
+        self.outcome = await self.watched.desk.turn.wait_concluded()
+        conversation.cancel(reason="conversation over")
+
+    async def ended(self) -> Conclusion | NoAgentLeft:
         with trio.fail_after(PATIENCE):
             await self.over.wait()
         assert self.outcome is not None
@@ -111,15 +119,14 @@ async def a_conversation(
 ) -> AsyncIterator[Scene]:
     watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
     service.refusals.extend(refusals)
-    to_supervisor, mailbox = trio.open_memory_channel[ToSupervisor](8)
-    to_summarizer, clerk_mailbox = trio.open_memory_channel[ToSummarizer](8)
-    clerk = Clerk(clerk_mailbox)
-    floor = Floor(watched.desk, service.connect, to_supervisor, to_summarizer)
-    form = SettingsForm("CA1")
-    supervisor = Supervisor(watched.desk, roster, floor, form, mailbox, to_summarizer, FirstChoice(), context)
-    scene = Scene(watched, service, supervisor, to_supervisor, clerk)
+    desk = watched.desk
+    clerk, floor = Clerk(desk.mail.summarizer), Floor(desk, service.connect)
+    openings = Openings(SettingsForm("CA1"), desk.tape, desk.conversation, desk.policy)
+    supervisor = Supervisor(desk, roster, floor, openings, FirstChoice(), context)
+    scene = Scene(watched, service, supervisor, desk.mail.to_supervisor, clerk)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Line(watched.desk.ledger).run)
+        nursery.start_soon(Line(desk.ledger, desk.turn).run)
+        nursery.start_soon(desk.turn.run)
         nursery.start_soon(clerk.run)
         nursery.start_soon(scene.run)
         yield scene
@@ -154,7 +161,7 @@ async def test_the_first_agent_is_seated_and_greets_and_its_end_is_the_end(autoj
         await far.say(END)
         outcome = await scene.ended()
 
-        assert outcome == Finished("task_complete")
+        assert outcome == Finished("completed", "task_complete")
         assert greeting_of(far) == "I am the first."
         assert history_of(far) == []
         assert scene.service.open == 0
@@ -380,7 +387,7 @@ async def crash_after_a_greeting(scene: Scene, seconds: float) -> None:
 
 async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockClock) -> None:
     """One a minute: no more than five are within five minutes."""
-    async with a_conversation(CallPolicy(silence_budget=math.inf)) as scene:
+    async with a_conversation(CallPolicy(silence_budget=1e6)) as scene:
         for _ in range(10):
             await crash_after_a_greeting(scene, 61)
         await scene.service.seat()
@@ -391,7 +398,7 @@ async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockCl
 
 async def test_a_service_that_drops_each_session_after_some_words_has_an_end(autojump_clock: MockClock) -> None:
     """11 s a session, so the budget of 2 in 10 s is never spent: seven sessions, 0.1 s between them, and no more."""
-    async with a_conversation(CallPolicy(silence_budget=math.inf)) as scene:
+    async with a_conversation(CallPolicy(silence_budget=1e6)) as scene:
         for _ in range(7):
             await crash_after_a_greeting(scene, 11)
         outcome = await scene.ended()
@@ -406,7 +413,7 @@ async def test_sessions_that_start_slowly_and_are_lost_without_a_word_have_an_en
     is_owed: bool, autojump_clock: MockClock
 ) -> None:
     """4.9 s each, with a budget of 2 in 9.5 s: 9.8 s of starting are no proof of anything, whoever's turn it is."""
-    policy = CallPolicy(restarts=RestartPolicy(period=9.5, total=50), silence_budget=math.inf)
+    policy = CallPolicy(restarts=RestartPolicy(period=9.5, total=50), silence_budget=1e6)
     async with a_conversation(policy) as scene:
         if not is_owed:
             await crash_after_a_greeting(scene, 20)
@@ -491,7 +498,7 @@ async def test_after_a_handoff_the_next_agent_has_the_conversation(autojump_cloc
         await second.say(END)
         outcome = await scene.ended()
 
-        assert outcome == Finished("task_complete")
+        assert outcome == Finished("completed", "task_complete")
         assert scene.seated == ["first", "second"]
         assert "Ada wants a pension." in str(second.settings)
         assert first.socket.closed is not None
@@ -564,7 +571,7 @@ async def test_a_handoff_that_fails_leaves_the_old_agent_its_floor(autojump_cloc
         outcome = await scene.ended()
 
         assert "cannot be reached" in response.content
-        assert outcome == Finished("task_complete")
+        assert outcome == Finished("completed", "task_complete")
         assert scene.seated == ["first"]
 
 
@@ -586,15 +593,16 @@ async def test_when_the_old_session_crashes_and_no_successor_comes_the_old_agent
         assert [HandoffFailed("first", "second", "HTTP 503")] == scene.watched.facts(HandoffFailed)
 
 
-async def test_an_agent_that_ends_the_conversation_during_its_handoff_has_ended_it(autojump_clock: MockClock) -> None:
+async def test_of_an_end_and_a_handoff_in_one_breath_the_first_holds(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
         first = await scene.service.seat()
         await first.greet("Goodbye.")
         await first.say(END, HAND_OFF)
-        await scene.service.answer()
+        refused = await first.hear(FunctionCallResponse)
         outcome = await scene.ended()
 
-        assert outcome == Finished("task_complete")
+        assert (refused.id, "Something else is under way" in refused.content) == ("id-handoff_to_next_agent", True)
+        assert outcome == Finished("completed", "task_complete")
         assert scene.service.open == 0
 
 
@@ -626,10 +634,10 @@ async def test_a_handoff_can_be_asked_for_again_after_it_was_refused(autojump_cl
 async def test_late_messages_of_what_is_decided_change_nothing(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
         far = await scene.service.seat()
-        await scene.address.send(HandoffWithdrawn(1, "refused before"))
-        await scene.address.send(HandoffWithdrawn(7, "of a seat that is gone"))
+        await scene.address.send(WithdrawHandoff(1, 7))
+        await scene.address.send(WithdrawHandoff(7, 7))
         await far.greet("Goodbye.")
         await far.say(END)
 
-        assert await scene.ended() == Finished("task_complete")
+        assert await scene.ended() == Finished("completed", "task_complete")
         assert scene.seated == ["first"]

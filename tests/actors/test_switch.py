@@ -6,12 +6,19 @@ import trio
 from trio.testing import MockClock
 
 from actors.facts import FunctionAnswered
-from actors.switch import Switch, TransferOrder, Underway
+from actors.switch import Switch, TransferOrder, Wish
 from agents.brief import Brief
+from agents.functions import TransferToHuman
 from protocol.deepgram import FunctionCall
+from tests.actors.fakes import ROSTER
 
 ORDER = TransferOrder("asked", "", "", Brief())
 CALL = FunctionCall("f1", "transfer_to_human", "{}", True)
+WANTED = TransferToHuman("asked")
+
+
+def wish() -> Wish:
+    return Wish(ROSTER.agents["first"], WANTED, CALL, number=3)
 
 
 @attrs.define
@@ -27,7 +34,7 @@ class Line:
 
 async def thrown(line: Line, within: float = 5.0) -> tuple[Switch, str]:
     switch = Switch("CA1", line)
-    return switch, await switch.throw(line, ORDER, Underway("first", CALL, trio.current_time()), within)
+    return switch, await switch.throw(line, ORDER, wish(), within)
 
 
 async def test_a_refusal_ends_it_at_once(autojump_clock: MockClock) -> None:
@@ -54,9 +61,23 @@ async def test_it_is_under_way_once_the_line_is_asked_and_answers_the_function(
 ) -> None:
     switch = Switch("CA1", line := Line(1.0))
     with trio.move_on_after(2):
-        await switch.throw(line, ORDER, Underway("first", CALL, trio.current_time()), 5)
+        await switch.throw(line, ORDER, wish(), 5)
 
     assert switch.underway is not None
     assert switch.answered() == FunctionAnswered(
-        "first", "f1", "transfer_to_human", '{"put_through": true}', ok=True, took=2.0
+        "first", "f1", "transfer_to_human", '{"put_through": true}', ok=True, took=2.0, number=3
     )
+
+
+async def test_what_is_wanted_later_takes_the_place_of_what_was_not_allowed_yet(autojump_clock: MockClock) -> None:
+    switch = Switch("CA1", Line(1.0), "0")
+    first = switch.want(wish())
+    switch.want_by_key(ROSTER.agents["second"])
+    by_key = await switch.next_wish()
+    switch.allow(first.id)
+    before = by_key.allowed.is_set()
+    switch.allow("")
+
+    assert first.scope.cancel_called
+    assert (by_key.id, by_key.wanted.reason) == ("", "The caller pressed 0 for a person")
+    assert (before, by_key.allowed.is_set(), first.allowed.is_set()) == (False, True, False)

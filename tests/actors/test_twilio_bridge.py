@@ -226,7 +226,7 @@ async def test_a_barge_in_clears_what_twilio_has_buffered(autojump_clock: MockCl
         ledger.put(scene.voice, words(3).data)
         await trio.sleep(0.2)
         await scene.hear_all()
-        ledger.interrupt(scene.voice)
+        ledger.cut()
         commands = await scene.hear_all()
         await trio.sleep(3)
 

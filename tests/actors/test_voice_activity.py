@@ -1,8 +1,5 @@
 """When the caller's line carries voice."""
 
-import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
-
 from actors.voice_activity import BREATH, VoiceActivity
 from protocol.audio import FRAME_SECONDS
 
@@ -38,21 +35,3 @@ def test_speech_that_is_cut_off_by_the_end_of_the_call_is_told_once() -> None:
 
     assert activity.end() == (0.0, 0.06)
     assert activity.end() is None
-
-
-async def test_who_waits_for_speech_gets_each_interval_as_it_ends(autojump_clock: MockClock) -> None:
-    activity, told = VoiceActivity(), []
-
-    async def listen() -> None:
-        while True:
-            told.append(await activity.wait_spoken())
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listen)
-        for start in (0.0, 5.0):
-            await wait_all_tasks_blocked()
-            hear(activity, "vv" + "." * 30, start)
-        await wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
-
-    assert told == [(0.0, 0.04), (5.0, 5.04)]

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.messages import CloseCall, EndCall
+from actors.messages import CloseCall, EndCallNow
 from actors.policy import CallPolicy
 from tests.calls.harness import Played, play
 
@@ -70,7 +70,7 @@ async def test_a_call_that_an_operator_ends_is_over_at_once_and_its_record_says_
 ) -> None:
     async def end(played: Played) -> None:
         await trio.sleep(10)
-        played.intercom.tell(played.call_sid, EndCall("ended_by_operator"))
+        played.intercom.tell(played.call_sid, EndCallNow("ended_by_operator"))
 
     played = await play(meanwhile=end)
 

@@ -7,7 +7,7 @@ import attrs
 import trio
 from trio.testing import MockClock
 
-from actors.errors import AgentUnavailable, RestartsExhausted
+from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.policy import CallPolicy
 from actors.supervision import Crashed, RestartBudget
 from agents.functions import END_CONVERSATION
@@ -40,7 +40,7 @@ def until_budget_is_spent(policy: CallPolicy, *, stands_still: bool = True) -> f
         for _ in range(ENDLESS):
             try:
                 await trio.sleep(budget.spend(Crashed(AgentUnavailable("not ready"))))
-            except RestartsExhausted:
+            except NoRestartLeft:
                 return trio.current_time() - began
             await trio.sleep(policy.session_start)
             if stands_still:

@@ -266,7 +266,7 @@ def _turns(played: Witnessed) -> Iterator[tuple[float, str]]:
     for fact in played.facts(facts.ReplyEnded):
         at = spoken.get(fact.generation, math.inf)
         is_goodbye = any(begun <= at <= over for begun, over in goodbyes)
-        if at < math.inf and not is_goodbye and fact.text != played.policy.filler and fact.agent != SWITCHBOARD:
+        if at < math.inf and not is_goodbye and fact.text not in played.policy.fillers and fact.agent != SWITCHBOARD:
             yield at, "agent speaks"
     for entry in played.entries:
         match entry.fact:

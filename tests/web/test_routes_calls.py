@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.messages import CloseCall, EndCall
+from actors.messages import CloseCall, EndCallNow
 from actors.policy import CallPolicy
 from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
@@ -393,7 +393,7 @@ async def test_a_call_that_runs_here_is_told_who_ends_it(autojump_clock: MockClo
     with there.intercom.open(CALL_SID) as mailbox:
         answer = await there.operator("DELETE", f"/calls/{CALL_SID}")
 
-        assert mailbox.receive_nowait() == EndCall("ended_by_operator")
+        assert mailbox.receive_nowait() == EndCallNow("ended_by_operator")
     assert (answer.json()["status"], there.line.hung_up) == ("completed", [CALL_SID])
 
 

@@ -9,8 +9,9 @@ from trio.testing import MockClock
 
 from actors.facts import AgentSpoke, BargeIn, ReplyEnded
 from actors.journal import Journal
-from actors.ledger import Gate, Ledger, SendAudio, SendClear
+from actors.ledger import Ledger, SendAudio, SendClear
 from actors.reply import Voice
+from actors.turn.values import Gate
 from tests.actors.notebook import Notebook, ledger_with, speech
 from tests.examples import EXAMPLES
 

@@ -7,7 +7,7 @@ from actors.conversation import Conversation
 from actors.desk import Desk
 from actors.journal import Journal
 from actors.ledger import Ledger
-from actors.messages import BriefAsked, PreparedBrief, RefreshBrief, ToSummarizer
+from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy
 from actors.summarizer import Summarizer
 from actors.tape import Tape
@@ -30,7 +30,7 @@ async def test_a_language_model_that_hangs_costs_its_deadline_and_no_more(autoju
         nursery.start_soon(Summarizer(desk, default_roster(), a_model_that_hangs, mailbox).run)
         with to_summarizer:  # closing the mailbox is how an actor is told to stop
             await to_summarizer.send(RefreshBrief("advisor"))
-            await to_summarizer.send(BriefAsked("advisor", reply_to))
+            await to_summarizer.send(WriteBrief("advisor", reply_to))
             prepared = await replies.receive()
 
     assert prepared.source == "extract"

@@ -1,0 +1,267 @@
+"""The driver of a call's turn-taking: joins `Turn` to trio, to the line and to the session on the floor.
+
+`TurnDriver` belongs to the call and outlives its sessions. Each part of the call tells it what has happened by `put`,
+in the scheduler step in which it learned it; what `Turn` wants done is performed in that same step and never waited
+for. One task, `run`, tells `Turn` when time has passed and when the caller has heard everything. It decides nothing.
+"""
+
+import math
+from collections import deque
+from typing import Protocol, TypeAlias, assert_never
+
+import attrs
+import trio
+
+from actors.clips import Clips
+from actors.conversation import Conversation
+from actors.facts import CallClosing, CallerSilent, ClosingUnsaid, GoodbyeHeard, GoodbyeStarted, SilenceMet
+from actors.journal import Journal
+from actors.ledger import SWITCHBOARD, Ledger
+from actors.reply import Voice
+from actors.switch import Switch
+from actors.turn.effects import (
+    AnswerFunction,
+    Cut,
+    Effect,
+    EndConversation,
+    Forget,
+    FreeTape,
+    HoldTape,
+    NoteSilence,
+    PlayClip,
+    PutThrough,
+    RenewSession,
+    RestartSession,
+    Resume,
+    SayAsAgent,
+    SayByLine,
+    TellAsCaller,
+)
+from actors.turn.events import AudioBegan, Event, Played, TimePassed, VoiceBegan, VoiceEnded
+from actors.turn.machine import Turn
+from actors.turn.values import Phase, SpeechKind
+from agents.spec import AgentSpec
+
+SHORTEST_WORD = 0.4
+"""Seconds of voice: what is shorter may be a noise that the service rightly says nothing about."""
+
+ForSession: TypeAlias = SayAsAgent | TellAsCaller | HoldTape | FreeTape | AnswerFunction | RestartSession | RenewSession
+"""The effects that the session on the floor performs."""
+
+
+class SessionOnFloor(Protocol):
+    """What the driver needs of a session."""
+
+    @property
+    def agent(self) -> AgentSpec: ...
+
+    @property
+    def last_heard(self) -> float:
+        """When (trio time) its service last sent anything."""
+
+    @property
+    def reads_tape(self) -> bool:
+        """Whether it listens to the caller."""
+
+    def perform(self, effect: ForSession) -> None:
+        """Do what `Turn` wants of the session, without waiting for it."""
+
+    def conclude(self) -> None:
+        """Note that the conversation is over as its function has asked for."""
+
+
+@attrs.frozen
+class Finished:
+    """The conversation is over, with this outcome of the call; `reason` is the agent's, if an agent ended it."""
+
+    outcome: str
+    reason: str = ""
+
+
+@attrs.frozen
+class ClosingLeft:
+    """The conversation is over with this outcome, and no agent could say the last sentence: the line has to."""
+
+    outcome: str
+    sentence: str
+
+
+Conclusion: TypeAlias = Finished | ClosingLeft
+
+
+_LAST_WORDS = frozenset({Phase.TRANSFERRING, Phase.ENDING, Phase.CLOSING})
+"""What is said in these phases is heard to its last word."""
+
+
+@attrs.define(eq=False)
+class TurnDriver:
+    """One call's."""
+
+    turn: Turn
+    ledger: Ledger
+    journal: Journal
+    conversation: Conversation
+    clips: Clips
+    switch: Switch
+    session: SessionOnFloor | None = attrs.field(default=None, init=False)
+    speaker: AgentSpec | None = attrs.field(default=None, init=False)
+    """The agent whose turn it is, with or without a session: a clip has its voice."""
+    _conclusion: Conclusion | None = attrs.field(default=None, init=False)
+    _concluded: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _is_closing: bool = attrs.field(default=False, init=False)
+    _says_goodbye: bool = attrs.field(default=False, init=False)
+    _inbox: deque[Event] = attrs.field(factory=deque, init=False)
+    _is_taking: bool = attrs.field(default=False, init=False)
+    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    # Events
+
+    def put(self, event: Event) -> None:
+        """Take an event now. What an effect reports while it is performed comes after it, not inside of it."""
+        self._inbox.append(event)
+        if self._is_taking:
+            return
+        self._is_taking = True
+        try:
+            while self._inbox:
+                effects = self.turn.on(self._inbox.popleft(), trio.current_time())
+                self.ledger.gate = self.turn.gate
+                for effect in effects:
+                    self._perform(effect)
+                self._note_closing()
+        finally:
+            self._is_taking = False
+            self.wake()
+
+    def put_audio(self, voice: Voice, audio: bytes) -> None:
+        """Take audio of the session on the floor; only the first frame that is news to `Turn` is an event."""
+        if voice is self.ledger.floor and self.turn.is_audio_news:
+            self.put(AudioBegan())
+        self.ledger.put(voice, audio)
+
+    def put_voice(self, *, is_voiced: bool, spoke: tuple[float, float] | None) -> None:
+        """Take how loud the caller's line is: it carries voice now, or `spoke` is an interval that is over."""
+        if spoke is not None:
+            start, end = (self.journal.started + at for at in spoke)
+            session = self.session
+            deaf = (
+                session is not None and end - start >= SHORTEST_WORD and session.last_heard < end and session.reads_tape
+            )
+            self.put(VoiceEnded(end, deaf))
+        elif is_voiced and not self.turn.is_loud:
+            self.put(VoiceBegan())
+
+    def wake(self) -> None:
+        """Have `run` look again when something is due."""
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def wake_for_mark(self) -> None:
+        """Have `run` look again if the line's own word counts."""
+        if self.turn.phase in _LAST_WORDS:
+            self.wake()
+
+    async def run(self) -> None:
+        """Tell `Turn` when its time has come, and when the line has gone quiet. Runs until it is cancelled."""
+        while True:
+            with trio.move_on_at(min(self.turn.deadline(), self._played_at())) as waiting:
+                await self._changed.wait()
+            if waiting.cancelled_caught:
+                self.put(Played() if trio.current_time() >= self._played_at() else TimePassed())
+
+    def _played_at(self) -> float:
+        """Return when the caller has heard everything: by our clock, and of last words by the line's own word."""
+        if not self.turn.sounding:
+            return math.inf
+        late = self.turn.policy.goodbye_grace if self.turn.phase in _LAST_WORDS and self.ledger.oldest_mark else 0.0
+        return self.ledger.quiet_at + late
+
+    async def wait_change(self) -> None:
+        """Wait until something has been told to `Turn`."""
+        await self._changed.wait()
+
+    async def wait_concluded(self) -> Conclusion:
+        """Wait until the conversation is over."""
+        while self._conclusion is None:
+            await self._concluded.wait()
+        return self._conclusion
+
+    # Effects
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Cut() | Resume() | Forget():
+                self._perform_by_ledger(effect)
+            case PlayClip(silence=silence):
+                self._play_clip(silence)
+            case NoteSilence(silence=silence):
+                self.journal.note(SilenceMet(self._name, round(silence, 3), "agent"))
+            case PutThrough(id=call_id):
+                self.switch.allow(call_id)
+            case EndConversation() | SayByLine():
+                self._conclude(effect)
+            case _:
+                self._perform_by_session(effect)
+
+    def _perform_by_ledger(self, effect: Cut | Resume | Forget) -> None:
+        match effect:
+            case Cut():
+                self.ledger.cut()
+            case Forget():
+                self.ledger.forget()
+            case Resume():
+                for reply in self.ledger.resume():
+                    self.conversation.add_reply(reply)
+            case _:
+                assert_never(effect)
+
+    @property
+    def _name(self) -> str:
+        return SWITCHBOARD if self.session is None else self.session.agent.name
+
+    def _play_clip(self, silence: float) -> None:
+        clip = None if self.speaker is None else self.clips.get(self.speaker.voice)
+        self.journal.note(SilenceMet(self._name, round(silence, 3), "nothing" if clip is None else "clip"))
+        if clip is None:
+            self.put(Played())
+        else:
+            self.ledger.announce(clip, self.turn.policy.fillers[0])
+
+    def _perform_by_session(self, effect: ForSession) -> None:
+        if isinstance(effect, SayAsAgent):
+            self._note_saying(effect)
+        if self.session is not None:
+            self.session.perform(effect)
+
+    def _note_saying(self, effect: SayAsAgent) -> None:
+        match effect.kind:
+            case SpeechKind.QUESTION if effect.silence > 0.0:  # else it is a probe into a loud line
+                self.journal.note(CallerSilent(self._name, round(effect.silence, 3), self.turn.times_asked + 1))
+            case SpeechKind.TRANSFER if self.speaker is not None:  # a key has asked for a person
+                self.switch.want_by_key(self.speaker)
+            case SpeechKind.CLOSING if not self._says_goodbye and self.turn.closing is not None:
+                self._says_goodbye = True
+                self.journal.note(GoodbyeStarted(self._name, self.turn.closing.outcome))
+            case _:
+                pass  # the words themselves are noted when they come
+
+    def _conclude(self, effect: EndConversation | SayByLine) -> None:
+        match effect:
+            case EndConversation(outcome=outcome, reason=reason, heard=heard):
+                if self.session is not None:
+                    self.session.conclude()
+                if heard or reason:
+                    last = self.conversation.last_reply
+                    complete = heard and last is not None and last.complete
+                    self.journal.note(GoodbyeHeard(self._name, complete))
+                self._conclusion = Finished(outcome, reason)
+            case SayByLine(outcome=outcome, sentence=sentence):
+                self.journal.note(ClosingUnsaid(outcome))
+                self._conclusion = ClosingLeft(outcome, sentence)
+        self._concluded.set()
+
+    def _note_closing(self) -> None:
+        closing = self.turn.closing
+        if closing is not None and not self._is_closing:
+            self._is_closing = True
+            self.journal.note(CallClosing(closing.outcome))
