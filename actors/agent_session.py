@@ -266,8 +266,9 @@ class AgentSession:
                 self.desk.mail.to_summarizer.send_nowait(RefreshBrief(name))
 
     def _on_agent_text(self, text: str) -> None:
-        promised = announced(text, self.agent.functions)
-        self.put(AgentSaid(text, promised[0].name if promised else ""))
+        done = self.desk.conversation.done
+        promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
+        self.put(AgentSaid(text, next(promised, "")))
         reply = self.desk.ledger.add_text(self.voice, text)
         if reply is not None and self.desk.turn.turn.kind is not SpeechKind.FILLER:
             self.has_acted = True

@@ -62,8 +62,6 @@ class Conversation:
 
     facts: dict[str, str] = attrs.field(factory=dict)
     """What the functions recorded (agents' vocabulary: name, need, next_step, …)."""
-    asked: int = 0
-    """How often the caller was asked whether they are there, since they last said anything."""
     last_reply: Reply | None = None
     """What an agent said last."""
     is_with_machine: bool = False
@@ -74,6 +72,8 @@ class Conversation:
     """How many functions the model has called: the last one's number."""
     functions_in_turn: int = 0
     """How many of them since the caller's last turn."""
+    done: set[str] = attrs.field(factory=set)
+    """The functions that have been done on this call, whoever called them: to speak of one is no announcement."""
     _turns_handed_on: int = 0
     """How many turns the caller had had when the call was last handed on."""
     _said: PackedList[Said] = attrs.field(factory=_nothing_said)
@@ -93,7 +93,7 @@ class Conversation:
         self._said.append(CallerTurn(text))
         self._answers.clear()
         self._at_work.clear()
-        self.asked = self.functions_in_turn = 0
+        self.functions_in_turn = 0
         self.caller_turns += 1
         self._caller_spoke.set()
         self._caller_spoke = trio.Event()
@@ -122,6 +122,7 @@ class Conversation:
         """Note an answered function call, and what it recorded. What failed may be tried again: `repeatable`."""
         if not repeatable:
             self._answers[call.name, call.arguments] = call.response
+            self.done.add(call.name)
         self._said.append(call)
         self.record(facts)
 

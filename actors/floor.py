@@ -55,6 +55,11 @@ class Relief:
     holder: Seat
     asked: AskHandoff
 
+    def answered(self, seat: Seat, took: float) -> FunctionAnswered:
+        """Return how its function is answered: in the journal alone, since its session is gone."""
+        asked, result = self.asked, json_text({"handed_off_to": seat.agent})
+        return FunctionAnswered(self.holder.agent, asked.call_id, asked.name, result, True, took, number=asked.number)
+
 
 @attrs.define(eq=False)
 class Floor:
@@ -110,17 +115,11 @@ class Floor:
         """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""
         desk = self.desk
         if relief is not None:
-            holder, asked = relief.holder, relief.asked
-            took = round(trio.current_time() - asked.at, 6)
-            result = json_text({"handed_off_to": seat.agent})
-            desk.journal.note(
-                FunctionAnswered(
-                    holder.agent, asked.call_id, asked.name, result, ok=True, took=took, number=asked.number
-                )
-            )
-            desk.journal.note(HandoffCommitted(holder.agent, seat.agent, took))
+            took = round(trio.current_time() - relief.asked.at, 6)
+            desk.journal.note(relief.answered(seat, took))
+            desk.journal.note(HandoffCommitted(relief.holder.agent, seat.agent, took))
             desk.conversation.hand_on()
-            self.leave(holder, "handed off")
+            self.leave(relief.holder, "handed off")
         seat.since = trio.current_time()
         desk.ledger.grant(seat.session.voice)
         desk.turn.session, desk.turn.speaker = seat.session, seat.tenure.agent

@@ -340,10 +340,12 @@ def no_peer_crashes_a_call(played: Witnessed) -> Iterator[str]:
 
 
 def it_ends_in_time(played: Witnessed) -> Iterator[str]:
-    """A caller who says nothing more may keep the line; what we make them wait may not add up."""
+    """A caller who says nothing more may keep the line, and is asked; what we make them wait may not add up."""
     assert played.caller is not None
     last = max([0.0, *(line.until for line in spoken_lines(played)), *(end for _, end in played.caller.played)])
     until = min(ended(played), last + played.policy.silence_budget + played.policy.hang_up)
+    if played.the_record.outcome == "caller_silent":
+        until = min(until, *played.times(facts.CallerSilent)[-1 - played.policy.silent_asks :])
     if until > LONGEST:
         yield f"the call lasted {ended(played):.1f} s, until {until:.1f} s with somebody speaking or waiting"
 
