@@ -33,8 +33,8 @@ from settings import (
     unknown_names,
 )
 from store.records import UNANSWERED
-from web.logs import configure_logs
-from web.operator import Operator, OperatorError, Shown
+from web.clients.operator import Operator, OperatorError, Shown
+from web.worker.logs import configure_logs
 
 commands = typer.Typer(
     name="switchboard",

@@ -1,8 +1,8 @@
 """The settings of models and voices: what hears, what thinks, what speaks, and what writes the Brief.
 
 Every name of a model is a preference: a setting takes several, the best first, and what the account does not offer is
-passed over (`web/offered.py` asks). Here are the variables, and what is wrong with them only beside each other; how
-their texts become values is in `model_values`, and nothing here asks anybody.
+passed over (`web/clients/offered.py` asks). Here are the variables, and what is wrong with them only beside each other;
+how their texts become values is in `model_values`, and nothing here asks anybody.
 """
 
 import attrs

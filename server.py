@@ -26,15 +26,15 @@ from quart_trio import QuartTrio
 from agents.roster import RosterError
 from settings import Settings, SettingsError, environment, unknown_names
 from web.app import create_app
-from web.collector import spare_what_stays
-from web.connections import Connections, descriptors_allowed
-from web.draining import close_calls, draining
-from web.leaving import leave_handlers
-from web.logs import configure_logs
-from web.pull_server import install
+from web.calls.slots import Slots
 from web.services import Opened, open_services
-from web.slots import Slots
-from web.sockets import limit_our_listeners
+from web.sockets.connections import Connections, descriptors_allowed
+from web.sockets.pull_server import install
+from web.sockets.write_limits import limit_our_listeners
+from web.worker.draining import close_calls, draining
+from web.worker.leaving import leave_handlers
+from web.worker.logs import configure_logs
+from web.worker.memory import spare_what_stays
 
 _log = structlog.stdlib.get_logger()
 

@@ -37,7 +37,7 @@ from simulators.scenario import Scenario
 from simulators.speech import SpeechError
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.log import LogEntry, PersonActed, VerbExecuted
-from web.logs import configure_logs
+from web.worker.logs import configure_logs
 
 KEPT = ("call.wav", "transcript.json", "journal.jsonl", "record.json")
 PICTURE = "timeline.svg"

@@ -10,7 +10,7 @@ from actors.policy import CallPolicy
 from agents.roster import default_roster
 from simulators.scenario import Scenario
 from simulators.speech import synthesise
-from web.brief_client import BriefClient
+from web.clients.briefs import BriefClient
 
 
 async def warm_up(scenario: Scenario) -> None:

@@ -149,7 +149,7 @@ MUTANTS = (
     Mutant(
         9,
         "a slot cannot leak: it is given back only by a call that ends well",
-        "web/slots.py",
+        "web/calls/slots.py",
         "        try:\n            yield True\n        finally:\n",
         "        if True:\n            yield True\n",
         ("tests/web/test_slots.py",),
@@ -165,7 +165,7 @@ MUTANTS = (
     Mutant(
         10,
         "no phone number in the log: nothing is masked",
-        "web/logs.py",
+        "web/worker/logs.py",
         "while (found := _NUMBERS.search(text, start)) is not None:",
         "while (found := None) is not None:",
         ("tests/web/test_logs.py",),
@@ -173,7 +173,7 @@ MUTANTS = (
     Mutant(
         10,
         "no phone number in the log: one without a plus is none",
-        "web/logs.py",
+        "web/worker/logs.py",
         "| {_LEFT}[0-9]{{9,17}}{_RIGHT}",
         "",
         ("tests/web/test_logs.py",),
@@ -213,7 +213,7 @@ MUTANTS = (
     Mutant(
         8,
         "a resolver that never answers cannot hold a call: every call asks for itself",
-        "web/resolver.py",
+        "web/clients/resolver.py",
         "lookup = self._under_way.get(question) or self._begin(question)",
         "lookup = self._begin(question)",
         ("tests/web/test_resolver.py",),
@@ -229,7 +229,7 @@ MUTANTS = (
     Mutant(
         11,
         "an order is carried out once, however often it is repeated: its key is not known again",
-        "web/repeats.py",
+        "web/calls/repeats.py",
         "if not await self._is_refused(earlier.order_id):",
         "if not earlier:",
         ("tests/web/test_repeats.py",),
@@ -237,7 +237,7 @@ MUTANTS = (
     Mutant(
         11,
         "a number is called once at a time: nobody looks whether it rings",
-        "web/dispatch.py",
+        "web/calls/dispatch.py",
         "if (ringing := await self.ringing_to(order.to)) is not None or order.to in self._ordered:",
         "if (ringing := None) is not None:",
         ("tests/web/test_repeats.py",),
@@ -245,7 +245,7 @@ MUTANTS = (
     Mutant(
         6,
         "a call keeps its record: one that comes back begins anew",
-        "web/routes_twilio.py",
+        "web/routes/twilio.py",
         "if await self._is_streamed(call_sid):",
         "if not call_sid:",
         ("tests/web/test_media.py",),
@@ -253,7 +253,7 @@ MUTANTS = (
     Mutant(
         12,
         "nobody ends a call without a credential: no route asks for the token",
-        "web/credentials.py",
+        "web/routes/credentials.py",
         "if request.url_rule is None or request.blueprint in SIGNED or request.endpoint in OPEN:",
         "if request.url_rule is None or request.blueprint:",
         ("tests/web/test_credentials.py",),
@@ -261,7 +261,7 @@ MUTANTS = (
     Mutant(
         12,
         "nobody gets in without the token: any bearer does",
-        "web/credentials.py",
+        "web/routes/credentials.py",
         'elif scheme.lower() == "bearer" and is_token(given.strip(), expected):',
         'elif scheme.lower() == "bearer":',
         ("tests/web/test_credentials.py",),
@@ -277,7 +277,7 @@ MUTANTS = (
     Mutant(
         8,
         "a connection is closed when nothing comes on it: no deadline after an answer",
-        "web/pull_server.py",
+        "web/sockets/pull_server.py",
         "            if not self._applications:\n                self._reader.deadline = self._closing_time()\n",
         "",
         ("tests/e2e/test_stalled_peers.py",),
@@ -285,7 +285,7 @@ MUTANTS = (
     Mutant(
         8,
         "every body has its ten seconds: an order's has none",
-        "web/routes_calls.py",
+        "web/routes/calls.py",
         "await request.get_data(cache=True, as_text=False, parse_form_data=False)",
         "await request.body",
         ("tests/e2e/test_stalled_peers.py",),
@@ -293,7 +293,7 @@ MUTANTS = (
     Mutant(
         8,
         "calls have their descriptors: connections that wait do not leave for new ones",
-        "web/connections.py",
+        "web/sockets/connections.py",
         "        leaves.leave()\n",
         "",
         ("tests/web/test_connections.py",),
@@ -309,7 +309,7 @@ MUTANTS = (
     Mutant(
         13,
         "a blocked event loop is reported: nobody looks",
-        "web/watchdog.py",
+        "web/worker/watchdog.py",
         "if took >= SUSPECT_SECONDS and self._is_due(since, took):",
         "if took < 0:",
         ("tests/web/test_watchdog.py",),

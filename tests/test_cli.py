@@ -24,9 +24,9 @@ from simulators.twilio import TwilioKnobs
 from store.records import AgentStint, HandoffRecord, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, ORIGIN, Exchange, client_of, exchange, record
 from web.checkup import Finding
-from web.operator import Operator, OperatorError
+from web.clients.operator import Operator, OperatorError
+from web.clients.twilio import CallOptions
 from web.showing import call_lines
-from web.telephony import CallOptions
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 
 from server import Switchboard, tell_of_workers
 from tests.web.fakes import ENVIRON
-from web.slots import Slots
+from web.calls.slots import Slots
 
 SCOPE: LifespanScope = {"type": "lifespan", "asgi": {"spec_version": "2.0", "version": "3.0"}, "state": {}}
 

@@ -9,25 +9,25 @@ from werkzeug.exceptions import HTTPException
 
 from actors.call import CallServices, run_call
 from settings import Settings
-from web.credentials import Credentials
-from web.dispatch import Dispatcher
-from web.follow_up import FollowUp
-from web.media import MediaDoor, RunCall
-from web.misrouted import Misrouted
-from web.no_shows import NoShows
-from web.office import opening
-from web.pigeonholes import Holes
-from web.repeats import RepeatedOrders
-from web.routes_calls import CallRoutes
-from web.routes_health import HealthRoutes
-from web.routes_transfer import TransferRoutes
-from web.routes_twilio import TwilioRoutes
-from web.slots import Slots
-from web.strangers import harden
-from web.telephony import Line
-from web.timing import count_requests
-from web.watchdog import Watchdog
-from web.working_hours import WorkingHours
+from web.calls.context import opening
+from web.calls.dispatch import Dispatcher
+from web.calls.follow_up import FollowUp
+from web.calls.no_shows import NoShows
+from web.calls.rate_limits import harden
+from web.calls.repeats import RepeatedOrders
+from web.calls.slots import Slots
+from web.calls.token_store import Holes
+from web.clients.twilio import Line
+from web.routes.calls import CallRoutes
+from web.routes.credentials import Credentials
+from web.routes.health import HealthRoutes
+from web.routes.media import MediaDoor, RunCall
+from web.routes.misrouted import Misrouted
+from web.routes.timing import count_requests
+from web.routes.transfer import TransferRoutes
+from web.routes.twilio import TwilioRoutes
+from web.worker.background import WorkingHours
+from web.worker.watchdog import Watchdog
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10

@@ -26,10 +26,10 @@ from settings import Settings
 from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.spill import SpillingRecords
-from web.agent_options import options_of
-from web.clips import ClipRefused
-from web.connect import voice_agent_connector
-from web.offered import (
+from web.clients.agent_options import options_of
+from web.clients.clips import ClipRefused
+from web.clients.deepgram import voice_agent_connector
+from web.clients.offered import (
     NotTold,
     ask_summary_models,
     ask_think_models,
@@ -38,8 +38,8 @@ from web.offered import (
     summary_setting,
     wanted_of,
 )
+from web.clients.twilio import twilio_client
 from web.services import brief_client_of, make_folder, records_of, roster_of, studio_of, voices_of
-from web.telephony import twilio_client
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 __all__ = [

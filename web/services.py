@@ -34,17 +34,17 @@ from store.memory import MemoryRecords
 from store.private import make_folders
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
-from web.agent_options import options_of, refuse_options
-from web.brief_client import GROQ_PATH, BriefClient
-from web.clips import Studio, keep_fetching
-from web.collector import find_trim, giving_back
-from web.connect import voice_agent_connector
-from web.left_recordings import joining
-from web.offered import Refusals, keep_asking, wanted_of
-from web.pigeonholes import Holes, Pigeonholes, SharedPigeonholes
-from web.resolver import Resolver, resolving
-from web.telephony import Line, TwilioLine, twilio_client
-from web.transfers import TwilioTransfers
+from web.calls.token_store import Holes, Pigeonholes, SharedPigeonholes
+from web.calls.transfers import TwilioTransfers
+from web.clients.agent_options import options_of, refuse_options
+from web.clients.briefs import GROQ_PATH, BriefClient
+from web.clients.clips import Studio, keep_fetching
+from web.clients.deepgram import voice_agent_connector
+from web.clients.offered import Refusals, keep_asking, wanted_of
+from web.clients.resolver import Resolver, resolving
+from web.clients.twilio import Line, TwilioLine, twilio_client
+from web.worker.left_recordings import joining
+from web.worker.memory import find_trim, giving_back
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60.0)

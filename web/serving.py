@@ -1,7 +1,7 @@
 """Serving one exchange until it is told to stop, and then until its last caller has left.
 
-`serve` owns the server's sockets and its signals: SIGTERM or SIGINT begins the drain (`web.draining`), a second one
-hurries it. When the drain is over the server closes, and what is left is cancelled, records and all.
+`serve` owns the server's sockets and its signals: SIGTERM or SIGINT begins the drain (`web.worker.draining`), a second
+one hurries it. When the drain is over the server closes, and what is left is cancelled, records and all.
 """
 
 import logging
@@ -16,14 +16,14 @@ from hypercorn.trio import serve as hypercorn_serve
 from actors.journal import Entry, ignore
 from settings import Settings
 from web.app import create_app
-from web.collector import spare_what_stays
-from web.connections import Connections, descriptors_allowed
-from web.draining import close_calls, wait_drained
-from web.leaving import leave_handlers
-from web.pull_server import MAX_MESSAGE_BYTES, install
+from web.calls.slots import Slots
 from web.services import open_services
-from web.slots import Slots
-from web.sockets import LimitedConfig
+from web.sockets.connections import Connections, descriptors_allowed
+from web.sockets.pull_server import MAX_MESSAGE_BYTES, install
+from web.sockets.write_limits import LimitedConfig
+from web.worker.draining import close_calls, wait_drained
+from web.worker.leaving import leave_handlers
+from web.worker.memory import spare_what_stays
 
 GRACE_SECONDS = 5.0
 """For calls that are cancelled at the end of the drain to save their records and say goodbye to Twilio."""
@@ -38,7 +38,7 @@ def server_config(settings: Settings) -> LimitedConfig:
     config.graceful_timeout = GRACE_SECONDS
     config.ssl_handshake_timeout = config.keep_alive_timeout
     config.accesslog = None
-    config.errorlog = logging.getLogger("hypercorn.error")  # which `web.logs` writes as our own lines
+    config.errorlog = logging.getLogger("hypercorn.error")  # which `web.worker.logs` writes as our own lines
     config.loglevel = "WARNING"
     return config
 

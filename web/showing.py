@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import orjson
 
 from store.records import UNANSWERED, CallRecord, FunctionRecord, TurnRecord, record_from_json
-from web.logs import mask
+from web.worker.logs import mask
 
 
 def lines(shown: Mapping[str, object]) -> Iterator[str]:

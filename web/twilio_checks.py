@@ -18,10 +18,10 @@ from twilio.rest.api.v2010.account.incoming_phone_number import IncomingPhoneNum
 
 from actors.errors import AgentUnavailable
 from settings import Settings
-from web.connect import open_socket
-from web.media import PATH
-from web.signatures import SIGNATURE, TwilioSignatures
-from web.telephony import refusal_of
+from web.clients.deepgram import open_socket
+from web.clients.signatures import SIGNATURE, TwilioSignatures
+from web.clients.twilio import refusal_of
+from web.routes.media import PATH
 
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80}
 Problem: TypeAlias = tuple[str, str]

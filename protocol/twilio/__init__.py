@@ -13,6 +13,7 @@ from protocol.twilio.codec import (
 )
 from protocol.twilio.dialogue import TRANSITIONS, MediaStreamDialogue, PhoneNetworkDialogue, StreamState
 from protocol.twilio.messages import (
+    FINAL_STATUSES,
     ClearBuffer,
     DigitPressed,
     FromTwilio,
@@ -29,6 +30,7 @@ from protocol.twilio.messages import (
 )
 
 __all__ = [
+    "FINAL_STATUSES",
     "MAX_MEDIA_BYTES",
     "OFF_PROTOCOL",
     "TRANSITIONS",

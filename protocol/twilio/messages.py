@@ -5,11 +5,14 @@ against captures; `codec` puts them on the wire, `dialogue` says when they may b
 """
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
 from protocol.fields import Fields
+
+FINAL_STATUSES: Final = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
+"""Statuses of a call after which no other follows: https://www.twilio.com/docs/voice/api/call-resource#call-status-values."""
 
 
 @attrs.frozen

@@ -35,10 +35,10 @@ from store.records import CallRecord
 from tests.calls.harness import unavailable
 from tests.web.fakes import ORIGIN, client_of, settings
 from web.app import create_app
-from web.pigeonholes import Pigeonholes
+from web.calls.slots import Slots
+from web.calls.token_store import Pigeonholes
+from web.clients.twilio import TwilioLine, twilio_client
 from web.services import transfers_of
-from web.slots import Slots
-from web.telephony import TwilioLine, twilio_client
 
 T = TypeVar("T")
 Asgi: TypeAlias = Callable[..., Awaitable[None]]

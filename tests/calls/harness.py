@@ -34,7 +34,7 @@ from simulators.twilio.media import MediaCaller, StreamSummary
 from store.checkpoints import Checkpoints
 from store.memory import MemoryRecords
 from store.records import CallRecord
-from web.brief_client import BriefClient
+from web.clients.briefs import BriefClient
 
 ROSTER = default_roster()
 F = TypeVar("F")
@@ -103,7 +103,7 @@ class Played:
 
 
 def unavailable(status: int) -> Exception:
-    """Say why there is no session, as `web/connect.py` does."""
+    """Say why there is no session, as `web/clients/deepgram.py` does."""
     return AgentUnavailable(f"HTTP {status}", retryable=status not in {400, 401, 403, 404}, is_busy=status == 429)
 
 

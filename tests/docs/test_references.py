@@ -11,9 +11,9 @@ from quart_trio import QuartTrio
 
 from cli import commands
 from tests.docs.pages import PAGES, ROOT, fenced, headings, page_text, prose
-from web.routes_calls import CallRoutes
-from web.routes_health import HealthRoutes
-from web.routes_twilio import TwilioRoutes
+from web.routes.calls import CallRoutes
+from web.routes.health import HealthRoutes
+from web.routes.twilio import TwilioRoutes
 
 LINK = re.compile(r"\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 CODE = re.compile(r"`([^`\n]+)`")

@@ -10,7 +10,7 @@ from actors.facts import CallStarted
 from simulators.scenario import Scenario
 from simulators.twilio.log import StreamOpened, VerbExecuted
 from tests.e2e.line import SHORT, Line, open_line
-from web.twiml import CLOSING
+from web.clients.twiml import CLOSING
 
 _SAYS_NOTHING = attrs.evolve(SHORT.caller.lines[0], pause=300.0, barge_in=None)
 SILENT = attrs.evolve(SHORT, caller=attrs.evolve(SHORT.caller, patience=300.0, lines=(_SAYS_NOTHING,)))

@@ -12,7 +12,7 @@ from simulators.scenario import Answers
 from simulators.twilio import SimulatedCall, TwilioKnobs
 from simulators.twilio.log import StreamOpened, VerbExecuted, WebhookAnswered
 from tests.e2e.line import Line, open_line
-from web.twiml import BUSY
+from web.clients.twiml import BUSY
 
 FREELY = "100"
 """Calls a second."""

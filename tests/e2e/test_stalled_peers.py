@@ -28,11 +28,11 @@ from simulators.deepgram import ServedAt
 from tests.actors.fakes import STREAM_SID, Watched, speech, words
 from tests.e2e.line import SHORT, open_line
 from web.app import BODY_SECONDS, create_app
-from web.frame_stream import FrameStream
-from web.open_socket import CLOSE_SECONDS, OpenSocket
-from web.pull_server import install
 from web.services import open_services
 from web.serving import server_config
+from web.sockets.frame_stream import FrameStream
+from web.sockets.open_socket import CLOSE_SECONDS, OpenSocket
+from web.sockets.pull_server import install
 
 SLACK = 4.0
 """Two fifths of a second of this machine's, if nothing else is said."""

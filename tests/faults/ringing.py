@@ -25,8 +25,8 @@ from tests.calls.exchange import Asgi, Switchboard, Trouble, open_switchboard
 from tests.faults.oracle import SECRET_NUMBER
 from tests.faults.short import LONGEST, POLICY, ROSTER, SHORT
 from tests.web.fakes import API_TOKEN, LEAD, client_of, voice_form
-from web.media import START_SECONDS
-from web.no_shows import LOOK_SECONDS, OVERDUE_SECONDS
+from web.calls.no_shows import LOOK_SECONDS, OVERDUE_SECONDS
+from web.routes.media import START_SECONDS
 
 Act: TypeAlias = Callable[[Switchboard], Awaitable[None]]
 

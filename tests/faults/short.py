@@ -28,7 +28,7 @@ from simulators.speech import synthesise
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.calls.harness import Played, play
-from web.slots import Slots
+from web.calls.slots import Slots
 
 SHORT = load_scenario(Path(__file__).with_name("short.toml"))
 BUNDLE = 10

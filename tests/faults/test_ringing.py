@@ -11,8 +11,8 @@ from store.records import CallRecord
 from tests.calls.exchange import Trouble
 from tests.faults import ringing
 from tests.faults.ringing import REST_SECONDS, Act, Rung, check_rung, ring
-from web.dispatch import DOUBT_SECONDS, RING_SECONDS
-from web.returning import ARRIVAL_SECONDS
+from web.calls.dispatch import DOUBT_SECONDS, RING_SECONDS
+from web.calls.returning import ARRIVAL_SECONDS
 
 KNOBS = TwilioKnobs(bundle=10)
 FAIR = Trouble(KNOBS)

@@ -23,7 +23,7 @@ from simulators.groq import GroqSimulator
 from tests.interop.differences import KNOWN
 from tests.interop.messages import Sent, client_messages, service_messages
 from tests.interop.oracle import SPECS, Difference, Oracle, Source, asyncapi_oracle, groq_oracle, sdk_oracle
-from web.brief_client import request_for
+from web.clients.briefs import request_for
 
 NEVER_SAID = {AgentAudio, CustomFromThinkProvider, FrustrationDetected, Unrecognised}
 """What the simulated service never says as text: early access, and what it does not know."""

@@ -20,8 +20,8 @@ from tests.interop.differences import KNOWN
 from tests.interop.oracle import SPECS, Difference, Source, read_spec
 from tests.interop.rest import Recorder, RestOracle
 from tests.simulators.twilio.far_end import ACCOUNT, ORIGIN, STREAM, TOKEN, FarEnd, greet_and_listen, line_open, plot
-from web.clips import Studio, fetch_clips
-from web.telephony import CallOptions, TwilioLine, twilio_client
+from web.clients.clips import Studio, fetch_clips
+from web.clients.twilio import CallOptions, TwilioLine, twilio_client
 
 pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason="the official specs are not beside the repository")
 

@@ -10,7 +10,7 @@ import pytest
 from twilio.twiml import voice_response as sdk
 
 from simulators.twilio.twiml import IgnoredVerb, parse_twiml
-from web import twiml
+from web.clients import twiml
 
 ORIGIN, CALL = "https://agent.example.com", "CA0123456789abcdef0123456789abcdef"
 OURS, HUMAN = "+15550009999", "+15551239999"

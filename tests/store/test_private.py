@@ -19,7 +19,7 @@ from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.store.samples import FULL
 from tests.web.fakes import settings
-from web.pigeonholes import SharedPigeonholes
+from web.calls.token_store import SharedPigeonholes
 from web.services import open_services
 
 

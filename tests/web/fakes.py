@@ -23,11 +23,11 @@ from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from web.app import create_app
-from web.media import MediaDoor
-from web.office import Office
-from web.pigeonholes import Holes
-from web.slots import Slots
-from web.telephony import PLAIN_CALL, CallOptions, LineError
+from web.calls.context import Office
+from web.calls.slots import Slots
+from web.calls.token_store import Holes
+from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
+from web.routes.media import MediaDoor
 
 ORIGIN = "https://agent.example.com"
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"

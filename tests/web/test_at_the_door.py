@@ -27,9 +27,9 @@ from tests.web.fakes import (
 )
 from tests.web.test_serving import SIGNATURE, listening, start, stream, token_of
 from tests.web.test_signatures import CASES, Case, app_behind
-from web.media import MediaDoor
-from web.pigeonholes import Pigeonholes
-from web.signatures import TwilioSignatures
+from web.calls.token_store import Pigeonholes
+from web.clients.signatures import TwilioSignatures
+from web.routes.media import MediaDoor
 
 
 async def status_of(at: str, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> int:
@@ -90,7 +90,7 @@ async def test_every_vector_gets_its_verdict_from_the_running_server(monkeypatch
         for case in CASES:
             url = urlsplit(case.url)
             signatures = TwilioSignatures(f"{_ORIGINS[url.scheme]}://{url.netloc}", case.auth_token)
-            monkeypatch.setattr("web.media.PATH", url.path)
+            monkeypatch.setattr("web.routes.media.PATH", url.path)
             office_of_case = attrs.evolve(office, signatures=signatures)
             doors.door = MediaDoor(app_behind(signatures), office_of_case, there.calls)
             answers[case.name] = await verdict_on(case, at, url)

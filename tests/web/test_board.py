@@ -3,7 +3,7 @@
 import trio
 from trio.testing import MockClock
 
-from web.board import Board, KnownCall
+from web.calls.live_calls import Board, KnownCall
 
 
 def shown(call_id: str = "order", call_sid: str = "", status: str = "queued") -> KnownCall:

@@ -15,7 +15,7 @@ from actors.errors import BriefUnavailable
 from agents.brief import BRIEF_SCHEMA
 from simulators.faults import parse_fault
 from simulators.groq import GroqSimulator
-from web.brief_client import GONE_SECONDS, BriefClient, request_for, response_format
+from web.clients.briefs import GONE_SECONDS, BriefClient, request_for, response_format
 
 MESSAGES = [{"role": "user", "content": "Write the Brief."}]
 GOOD = {"choices": [{"message": {"role": "assistant", "content": '{"summary": "short"}'}}]}

@@ -35,7 +35,7 @@ from web.checkup import (
     check_way_in,
     first_settings,
 )
-from web.telephony import twilio_client
+from web.clients.twilio import twilio_client
 
 
 class Agent:

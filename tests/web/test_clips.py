@@ -15,9 +15,9 @@ from actors.clips import ClipBook
 from simulators.deepgram import SpeakSimulator
 from simulators.speech import synthesise
 from tests.web.fakes import settings
-from web import clips as web_clips
 from web import services
-from web.clips import (
+from web.clients import clips as web_clips
+from web.clients.clips import (
     FETCH_SECONDS,
     FIRST_PAUSE,
     LONGEST_BYTES,

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from web.collector import GIVE_BACK_SECONDS, find_trim, giving_back
+from web.worker.memory import GIVE_BACK_SECONDS, find_trim, giving_back
 
 
 async def test_free_memory_is_given_back_now_and_then_until_the_end(autojump_clock: MockClock) -> None:

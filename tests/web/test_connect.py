@@ -14,7 +14,7 @@ from wsproto.utilities import generate_accept_token
 
 from actors.errors import AgentUnavailable
 from protocol.frames import message_frame
-from web.connect import voice_agent_connector
+from web.clients.deepgram import voice_agent_connector
 
 PATH = "/v1/agent/converse"
 Service = Callable[[WebSocketRequest], Awaitable[None]]
@@ -121,7 +121,7 @@ async def test_a_name_that_is_not_found_may_be_tried_again() -> None:
 
 
 async def test_a_service_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.connect.CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("web.clients.deepgram.CONNECT_SECONDS", 0.05)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listeners[0]:
         with pytest.raises(AgentUnavailable, match="no answer within"):
@@ -169,7 +169,7 @@ async def test_a_library_that_crashes_in_the_upgrade_is_an_agent_that_is_unavail
     async def broken(wire: object, max_bytes: int | None = None) -> bytes:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("web.connect._Handshake.receive_some", broken)
+    monkeypatch.setattr("web.clients.deepgram._Handshake.receive_some", broken)
     async with serving(greet) as port:
         with pytest.raises(AgentUnavailable, match="a bug"):
             await opened(port)
@@ -221,7 +221,7 @@ async def test_a_cancelled_session_hangs_up_and_stays_cancelled() -> None:
 async def test_a_peer_that_never_says_goodbye_hides_nothing(
     error: Exception | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.connect.DISCONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("web.clients.deepgram.DISCONNECT_SECONDS", 0.05)
 
     async def stall(stream: trio.SocketStream) -> None:
         request = await stream.receive_some()

@@ -14,7 +14,7 @@ import trio.lowlevel
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from web.connections import (
+from web.sockets.connections import (
     MOST,
     PER_CALL,
     RESERVED,
@@ -23,7 +23,7 @@ from web.connections import (
     descriptors_allowed,
     room_beside,
 )
-from web.pull_server import install
+from web.sockets.pull_server import install
 
 
 @attrs.define(eq=False)

@@ -11,8 +11,8 @@ from actors.facts import Fact
 from actors.journal import Entry
 from store.records import FrameCounts, FunctionRecord, TurnRecord
 from tests.web.fakes import record
-from web.counts import Counts
-from web.slots import Slots
+from web.calls.counts import Counts
+from web.calls.slots import Slots
 
 
 def value(counts: Counts, series: str) -> float:

@@ -1,6 +1,6 @@
 """Nobody gets in without a credential: every route there is, with what it answers to whom, and how a token is compared.
 
-A route that is added needs the API token unless `web.credentials` names it, and a row here.
+A route that is added needs the API token unless `web.routes.credentials` names it, and a row here.
 """
 
 import hmac
@@ -13,8 +13,8 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from trio.testing import MockClock
 
 from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, Exchange, Peer, at_home, exchange, voice_form
-from web.connections import VOUCHER
-from web.credentials import is_token
+from web.routes.credentials import is_token
+from web.sockets.connections import VOUCHER
 
 Row: TypeAlias = tuple[int, int, int]
 """The status without a credential, with a wrong one, and with the right one."""

@@ -10,7 +10,8 @@ from trio.testing import MockClock
 
 from store.memory import MemoryRecords
 from tests.web.fakes import LEAD, LINE, FakeLine, services, settings
-from web.dispatch import (
+from web.calls.context import Office, opening
+from web.calls.dispatch import (
     DOUBT_SECONDS,
     LONGEST_WAIT,
     LOOK_SECONDS,
@@ -24,10 +25,9 @@ from web.dispatch import (
     Refused,
     Waiting,
 )
-from web.office import Office, opening
-from web.orders import Order
-from web.pigeonholes import Pigeonholes
-from web.telephony import LineError
+from web.calls.orders import Order
+from web.calls.token_store import Pigeonholes
+from web.clients.twilio import LineError
 
 ORDER = Order(LEAD, LINE, {})
 SILENT = LineError("Twilio did not answer (ReadTimeout)", maybe_done=True)

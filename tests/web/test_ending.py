@@ -7,10 +7,10 @@ from trio.testing import MockClock
 from store.memory import MemoryRecords
 from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord
 from tests.web.fakes import CALL_SID, LEAD, record
-from web.board import Board
-from web.counts import Counts
-from web.ending import Announced
-from web.slots import Slots
+from web.calls.counts import Counts
+from web.calls.ending import Announced
+from web.calls.live_calls import Board
+from web.calls.slots import Slots
 
 ENDED = record(
     agents=(AgentStint("qualifier", 0, 5), AgentStint("advisor", 5, 12)),

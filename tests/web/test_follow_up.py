@@ -12,12 +12,12 @@ from actors.messages import NoteCallOver
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from tests.web.fakes import CALL_SID, Exchange, FakeLine, exchange, record, voice_form
-from web.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
-from web.media import MediaDoor
-from web.office import Office
-from web.parking import LONGEST_TALK, LOST_SECONDS
-from web.pigeonholes import Pigeonholes
-from web.telephony import LineError
+from web.calls.context import Office
+from web.calls.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
+from web.calls.parking import LONGEST_TALK, LOST_SECONDS
+from web.calls.token_store import Pigeonholes
+from web.clients.twilio import LineError
+from web.routes.media import MediaDoor
 
 PUT_THROUGH = record(outcome="transferring", transfers=(TransferRecord("qualifier", 9.0, "wants a person"),))
 LOST = record(outcome="crashed")

@@ -9,7 +9,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wa
 
 from protocol import frames
 from protocol.frames import Close, FrameReader
-from web.frame_stream import FrameStream
+from web.sockets.frame_stream import FrameStream
 
 LIMIT = 2**20
 

@@ -14,8 +14,8 @@ import trio
 from actors.recording import Recording, finish_left, is_left
 from protocol.audio import BYTES_PER_SECOND, SILENCE
 from tests.web.fakes import settings
-from web.left_recordings import QUIET_SECONDS, LeftRecordings, joining
 from web.services import open_services
+from web.worker.left_recordings import QUIET_SECONDS, LeftRecordings, joining
 
 SECOND = BYTES_PER_SECOND
 HEADER, STEREO = 44, 4
@@ -74,7 +74,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.web.test_left_recordings import left
-from web.left_recordings import LeftRecordings
+from web.worker.left_recordings import LeftRecordings
 
 mine = LeftRecordings(Path(sys.argv[1]))
 mine.hold()

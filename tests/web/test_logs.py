@@ -8,7 +8,7 @@ import orjson
 import pytest
 import structlog
 
-from web.logs import configure_logs, mask
+from web.worker.logs import configure_logs, mask
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from tests.web.fakes import (
     record,
     voice_form,
 )
-from web.pigeonholes import Pigeonholes
+from web.calls.token_store import Pigeonholes
 
 
 async def token_of(there: Exchange, call_sid: str = CALL_SID) -> str:

@@ -5,8 +5,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from tests.web.fakes import LEAD, ORIGIN, Exchange, Peer, exchange, voice_form
-from web.misrouted import meant
-from web.strangers import ALLOWANCE
+from web.calls.rate_limits import ALLOWANCE
+from web.routes.misrouted import meant
 
 SET_IT = f"set the number's webhook to {ORIGIN}/twilio/voice, HTTP POST."
 

@@ -11,9 +11,9 @@ from trio.testing import MockClock
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, FakeLine, services, settings
-from web.board import KnownCall
-from web.no_shows import LOOK_SECONDS, OVERDUE_SECONDS, NoShows
-from web.office import Office, opening
+from web.calls.context import Office, opening
+from web.calls.live_calls import KnownCall
+from web.calls.no_shows import LOOK_SECONDS, OVERDUE_SECONDS, NoShows
 
 SOON = OVERDUE_SECONDS + LOOK_SECONDS
 

@@ -19,9 +19,9 @@ from agents.options import AgentOptions, ThinkModel
 from agents.roster import Roster, RosterError, default_roster
 from protocol.deepgram import AgentSettings
 from tests.web.fakes import settings
-from web.agent_options import options_of, refuse_options
-from web.brief_client import BriefClient
-from web.offered import (
+from web.clients.agent_options import options_of, refuse_options
+from web.clients.briefs import BriefClient
+from web.clients.offered import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     Refusals,

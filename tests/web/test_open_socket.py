@@ -12,9 +12,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 from protocol.frames import FrameReader, close_frame, message_frame
-from web.asgi_events import AsgiEvents, target_of
-from web.frame_stream import FrameStream
-from web.open_socket import OpenSocket
+from web.sockets.asgi_events import AsgiEvents, target_of
+from web.sockets.frame_stream import FrameStream
+from web.sockets.open_socket import OpenSocket
 
 
 @attrs.define

@@ -6,8 +6,8 @@ import trio
 from trio.testing import MockClock
 
 from tests.web.fakes import API_TOKEN, LEAD, LINE, Exchange, client_of, exchange, record
-from web.operator import Operator, OperatorError
-from web.telephony import CallOptions
+from web.clients.operator import Operator, OperatorError
+from web.clients.twilio import CallOptions
 
 
 def operator(there: Exchange, token: str = API_TOKEN) -> Operator:

@@ -9,10 +9,10 @@ from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE
-from web.admission import Admissions
-from web.board import KnownCall
-from web.outcomes import Outcomes
-from web.pigeonholes import Pigeonholes
+from web.calls.admission import Admissions
+from web.calls.live_calls import KnownCall
+from web.calls.outcomes import Outcomes
+from web.calls.token_store import Pigeonholes
 
 
 @attrs.define

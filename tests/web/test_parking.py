@@ -6,11 +6,11 @@ from trio.testing import MockClock
 
 from store.memory import MemoryRecords
 from tests.web.fakes import OTHER_CALL_SID, record
-from web.board import Board
-from web.counts import Counts
-from web.ending import Announced
-from web.parking import Parking
-from web.slots import Slots
+from web.calls.counts import Counts
+from web.calls.ending import Announced
+from web.calls.live_calls import Board
+from web.calls.parking import Parking
+from web.calls.slots import Slots
 
 PARKED = record(outcome="transferring")
 

@@ -12,7 +12,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from web.pigeonholes import DISK_SECONDS, SWEEP_SECONDS, Holes, Pigeonholes, SharedPigeonholes
+from web.calls.token_store import DISK_SECONDS, SWEEP_SECONDS, Holes, Pigeonholes, SharedPigeonholes
 
 
 @attrs.define

@@ -26,11 +26,11 @@ from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
 from protocol import frames
-from web.asgi_events import accept
-from web.connect import open_socket
-from web.connections import Connections, vouch
-from web.open_socket import OpenSocket
-from web.pull_server import MAX_MESSAGE_BYTES, PullServer
+from web.clients.deepgram import open_socket
+from web.sockets.asgi_events import accept
+from web.sockets.connections import Connections, vouch
+from web.sockets.open_socket import OpenSocket
+from web.sockets.pull_server import MAX_MESSAGE_BYTES, PullServer
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

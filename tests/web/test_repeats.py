@@ -10,9 +10,9 @@ import trio
 from trio.testing import MockClock
 
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, Exchange, FakeLine, exchange, voice_form
-from web.pigeonholes import Pigeonholes, SharedPigeonholes
-from web.repeats import OrderKey
-from web.telephony import PLAIN_CALL, CallOptions, LineError
+from web.calls.repeats import OrderKey
+from web.calls.token_store import Pigeonholes, SharedPigeonholes
+from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
 
 OTHER_LEAD = "+15557650001"
 KEY = "4f1c8a0e-order-17"

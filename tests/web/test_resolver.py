@@ -12,8 +12,16 @@ from trio.testing import MockClock
 
 from actors.errors import AgentUnavailable
 from tests.web.fakes import settings
-from web.connect import CONNECT_SECONDS
-from web.resolver import ANSWER_SECONDS, FRESH_SECONDS, PATIENCE_SECONDS, STALE_SECONDS, THREADS, Resolver, resolving
+from web.clients.deepgram import CONNECT_SECONDS
+from web.clients.resolver import (
+    ANSWER_SECONDS,
+    FRESH_SECONDS,
+    PATIENCE_SECONDS,
+    STALE_SECONDS,
+    THREADS,
+    Resolver,
+    resolving,
+)
 from web.services import open_services
 
 ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))

@@ -15,8 +15,8 @@ from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, LINE, FakeLine, at_home, client_of, exchange, record, voice_form
-from web.pigeonholes import Pigeonholes
-from web.telephony import CallOptions, LineError
+from web.calls.token_store import Pigeonholes
+from web.clients.twilio import CallOptions, LineError
 
 OTHER_LEAD = "+15557650001"
 

@@ -25,10 +25,10 @@ from tests.web.fakes import (
     office_of,
     record,
 )
-from web.pigeonholes import Pigeonholes
-from web.returning import Returns
-from web.telephony import LineError
-from web.transfers import TwilioTransfers, whispered
+from web.calls.returning import Returns
+from web.calls.token_store import Pigeonholes
+from web.calls.transfers import TwilioTransfers, whispered
+from web.clients.twilio import LineError
 
 PERSON = "+15559870000"
 PATHS = ["/twilio/whisper", "/twilio/accepted", "/twilio/dialled"]

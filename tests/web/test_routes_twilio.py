@@ -22,10 +22,10 @@ from tests.web.fakes import (
     record,
     voice_form,
 )
-from web.admission import Admissions
-from web.no_shows import NoShows
-from web.pigeonholes import Pigeonholes
-from web.reasons import why_stream
+from web.calls.admission import Admissions
+from web.calls.no_shows import NoShows
+from web.calls.reasons import why_stream
+from web.calls.token_store import Pigeonholes
 
 PATHS = ["/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after"]
 

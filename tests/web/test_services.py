@@ -15,9 +15,9 @@ from store.spill import SpillingRecords
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
-from web.pigeonholes import Pigeonholes, SharedPigeonholes
+from web.calls.token_store import Pigeonholes, SharedPigeonholes
+from web.calls.transfers import TwilioTransfers
 from web.services import holes_of, open_services, policy_of, records_of, roster_of, writing
-from web.transfers import TwilioTransfers
 
 
 @pytest.mark.parametrize(

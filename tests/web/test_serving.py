@@ -37,12 +37,12 @@ from tests.web.fakes import (
     voice_form,
 )
 from web import serving
-from web.connect import open_socket
-from web.draining import close_calls, wait_drained
-from web.open_socket import OpenSocket
+from web.calls.slots import Slots
+from web.clients.deepgram import open_socket
 from web.serving import server_config
-from web.slots import Slots
-from web.sockets import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
+from web.sockets.open_socket import OpenSocket
+from web.sockets.write_limits import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
+from web.worker.draining import close_calls, wait_drained
 
 SIGNATURE = RequestValidator(AUTH_TOKEN).compute_signature("wss" + ORIGIN.removeprefix("https") + "/twilio", {})
 
@@ -122,10 +122,10 @@ async def test_webhooks_are_answered_beside_a_running_call() -> None:
 
 
 async def test_a_peer_that_never_answers_the_goodbye_does_not_hold_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.open_socket.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("web.sockets.open_socket.CLOSE_SECONDS", 0.05)
     there, head = exchange(), b"GET /twilio HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nx-twilio-signature: "
-    monkeypatch.setattr("web.media.START_SECONDS", 0.05)
+    monkeypatch.setattr("web.routes.media.START_SECONDS", 0.05)
     with trio.fail_after(10):
         async with listening(there) as at:
             mute = await trio.open_tcp_stream("127.0.0.1", int(at.rpartition(":")[2]))

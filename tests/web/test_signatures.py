@@ -14,9 +14,9 @@ from werkzeug.datastructures import MultiDict
 
 from store.memory import MemoryRecords
 from tests.web.fakes import AUTH_TOKEN, ORIGIN, FakeLine, client_of, services, settings
-from web.office import opening
-from web.routes_twilio import TwilioRoutes
-from web.signatures import TwilioSignatures, is_signed
+from web.calls.context import opening
+from web.clients.signatures import TwilioSignatures, is_signed
+from web.routes.twilio import TwilioRoutes
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "twilio-signatures.jsonl"
 

@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from web.slots import Slots
+from web.calls.slots import Slots
 
 
 async def test_a_full_house_takes_no_reservation(autojump_clock: MockClock) -> None:

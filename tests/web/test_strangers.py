@@ -6,8 +6,8 @@ import pytest
 from trio.testing import MockClock
 
 from tests.web.fakes import AUTH_TOKEN, Peer, exchange, voice_form
-from web.media import MediaDoor
-from web.strangers import ALLOWANCE, DOORSTEP_ROOM, HEADERS, KNOWN_ADDRESSES, Strangers
+from web.calls.rate_limits import ALLOWANCE, DOORSTEP_ROOM, HEADERS, KNOWN_ADDRESSES, Strangers
+from web.routes.media import MediaDoor
 
 
 async def test_refusals_turn_into_429_and_back_again_with_time(autojump_clock: MockClock) -> None:

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from web.telephony import CallOptions, LineError, TwilioLine, twilio_client
+from web.clients.twilio import CallOptions, LineError, TwilioLine, twilio_client
 
 ACCOUNT = "AC" + "0" * 32
 CALL = "CA" + "1" * 32
@@ -231,7 +231,7 @@ async def test_a_request_can_be_cancelled(autojump_clock: MockClock) -> None:
 
 
 def test_the_sdks_own_asynchronous_client_is_never_imported() -> None:
-    program = "import sys, web.telephony; sys.exit('aiohttp' in sys.modules)"
+    program = "import sys, web.clients.twilio; sys.exit('aiohttp' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603 - our own words
 

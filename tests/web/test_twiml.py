@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from actors.last_words import say_and_end
-from web import twiml
+from web.clients import twiml
 
 ALLOWED = {
     "Response": set(),

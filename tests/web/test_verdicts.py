@@ -11,11 +11,11 @@ from actors.messages import MachineAnswered
 from protocol.wire import WebSocket
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, Peer, exchange, voice_form
 from tests.web.test_media import token_in
-from web.admission import Admissions
-from web.media import MediaDoor
-from web.office import Office
-from web.pigeonholes import Holes, Pigeonholes
-from web.verdicts import EXPECTED_SECONDS, LOOK_SECONDS, Verdicts
+from web.calls.admission import Admissions
+from web.calls.context import Office
+from web.calls.token_store import Holes, Pigeonholes
+from web.calls.verdicts import EXPECTED_SECONDS, LOOK_SECONDS, Verdicts
+from web.routes.media import MediaDoor
 
 
 def office_of(there: Exchange) -> Office:

@@ -15,9 +15,9 @@ from actors.function_calls import run_function
 from agents.functions import Answer, CallContext, FunctionSpec, Outcome
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
-from web.counts import Counts
-from web.slots import Slots
-from web.watchdog import BLOCKED_SECONDS, Watchdog
+from web.calls.counts import Counts
+from web.calls.slots import Slots
+from web.worker.watchdog import BLOCKED_SECONDS, Watchdog
 
 Lines = list[MutableMapping[str, Any]]
 BLOCKS = 0.6
@@ -60,7 +60,7 @@ async def test_a_handler_that_blocks_is_named_with_its_line_while_it_does() -> N
 
 
 async def test_one_that_goes_on_is_reported_once_a_second_and_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.watchdog.REPORT_SECONDS", 0.3)
+    monkeypatch.setattr("web.worker.watchdog.REPORT_SECONDS", 0.3)
     counted: list[float] = []
     with structlog.testing.capture_logs() as logs:
         async with trio.open_nursery() as nursery:

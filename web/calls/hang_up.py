@@ -1,0 +1,44 @@
+"""An operator's end of a call: at once, or with a goodbye that is heard.
+
+`HangUp` tells the call, where it runs here, so that its record says who ended it, and its agent can say the last
+sentence. A call that another worker carries is reached by the network alone: Twilio says the sentence then. It raises
+what the line does.
+"""
+
+import attrs
+
+from actors.last_words import say_and_end
+from actors.messages import CloseCall, EndCallNow
+from web.calls.context import Office
+
+BY_OPERATOR = "ended_by_operator"
+"""The outcome of a call that an operator has ended."""
+
+
+@attrs.frozen
+class HangUp:
+    """Ends calls of one office."""
+
+    office: Office
+
+    async def at_once(self, call_sid: str) -> str:
+        """End a call; return what Twilio will say of it.
+
+        Raises: `LineError`.
+        """
+        self.office.services.intercom.tell(call_sid, EndCallNow(BY_OPERATOR))
+        await self.office.line.hang_up(call_sid)
+        return "completed"
+
+    async def politely(self, call_sid: str) -> str:
+        """Have a closing sentence said and the call ended; return how the call goes until then.
+
+        Raises: `LineError`.
+        """
+        office = self.office
+        if office.services.intercom.tell(call_sid, CloseCall(BY_OPERATOR)):
+            return "in-progress"
+        if await office.line.status_of(call_sid) != "in-progress":
+            return await self.at_once(call_sid)  # nobody has picked up yet
+        await office.line.redirect(call_sid, say_and_end(office.services.policy.closing_sentence))
+        return "in-progress"

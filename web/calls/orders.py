@@ -1,0 +1,175 @@
+"""What an operator may ask for: a call to somebody, with what is already known of them.
+
+`read_order` reads the body of POST /calls, strictly: a misspelt field is an error and not silently ignored, for a call
+cannot be taken back. All mistakes are reported at once in `OrderError`, each with its field and how to mend it.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from enum import Enum
+
+import attrs
+import orjson
+
+from agents.brief import Brief
+from protocol.phone_numbers import is_phone_number
+from settings import Settings
+from web.clients.twilio import CallOptions
+
+CONTEXT_FIELDS = tuple(field.name for field in attrs.fields(Brief) if field.name != "recent")
+FIELDS = ("to", "context", "machine_detection", "time_limit", "record")
+LONGEST = 1000
+
+
+SHORTEST_CALL = 30
+_SPARE_SECONDS = 120
+"""Twilio's own limit lies so far behind ours, which has a warning and a goodbye."""
+
+
+class OnMachine(Enum):
+    """What is done when an answering machine picks up."""
+
+    OFF = "off"
+    HANG_UP = "hang_up"
+    VOICEMAIL = "voicemail"
+
+
+@attrs.frozen
+class Problem:
+    """One mistake in an order."""
+
+    field: str
+    problem: str
+    fix: str
+
+
+class OrderError(Exception):
+    """The order cannot be carried out as it is written."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(f"{one.field}: {one.problem}" for one in problems))
+        self.problems = problems
+
+
+@attrs.frozen
+class Order:
+    """A call to place: to whom, from which of our lines, and what is known of them."""
+
+    to: str
+    line: str
+    context: Mapping[str, str]
+    on_machine: OnMachine = OnMachine.HANG_UP
+    time_limit: int | None = None
+    record: bool = False
+
+    @property
+    def options(self) -> CallOptions:
+        """What Twilio is told of it."""
+        return CallOptions(
+            detects_machines=self.on_machine is not OnMachine.OFF,
+            time_limit=None if self.time_limit is None else self.time_limit + _SPARE_SECONDS,
+            records=self.record,
+        )
+
+    @property
+    def note(self) -> "OrderNote":
+        """What its call needs to know of it."""
+        voicemail = None if self.on_machine is OnMachine.VOICEMAIL else ""
+        return OrderNote(self.context, voicemail, self.time_limit)
+
+
+@attrs.frozen
+class OrderNote:
+    """What is kept of an order until its call is here.
+
+    `voicemail` is what an answering machine is told; None is as the settings say, and "" hangs up on it.
+    """
+
+    context: Mapping[str, str] = attrs.field(factory=dict)
+    voicemail: str | None = None
+    time_limit: int | None = None
+
+
+def _unknown_fields(given: Mapping[str, object], known: tuple[str, ...], prefix: str) -> Iterator[Problem]:
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            fix = f"Did you mean {near[0]}?" if near else f"Leave it out; the fields are {', '.join(known)}."
+            yield Problem(prefix + name, "is not a field", fix)
+
+
+def _context_problems(context: object) -> Iterator[Problem]:
+    if not isinstance(context, dict):
+        yield Problem("context", "is not an object", 'Write {"name": "John", "need": "retirement planning"}.')
+        return
+    yield from _unknown_fields(context, CONTEXT_FIELDS, "context.")
+    for name, value in context.items():
+        if name in CONTEXT_FIELDS and (not isinstance(value, str) or len(value) > LONGEST):
+            yield Problem(f"context.{name}", f"is not a text of at most {LONGEST} characters", "Write a short text.")
+
+
+def _to_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+    to = given.get("to", settings.lead_phone_number)
+    if to is None and "to" not in given:
+        yield Problem("to", "is missing", "Give the number to call in E.164, or set LEAD_PHONE_NUMBER.")
+    elif not isinstance(to, str) or not is_phone_number(to):
+        yield Problem("to", "is not a phone number in E.164", 'Write + and 7 to 15 digits: "+15557650000".')
+    elif to == settings.twilio_phone_number:
+        yield Problem("to", "is our own number", "Give the number of the person to call.")
+
+
+def _machine_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+    wanted = given.get("machine_detection", OnMachine.OFF.value)
+    choices = [one.value for one in OnMachine]
+    if wanted not in choices:
+        yield Problem("machine_detection", f"is not one of {', '.join(choices)}", "Write one of them, or leave it out.")
+    elif wanted == OnMachine.VOICEMAIL.value and not settings.voicemail_message:
+        yield Problem("machine_detection", "needs a message to leave", "Set VOICEMAIL_MESSAGE, or write hang_up.")
+
+
+def _limit_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+    limit, longest = given["time_limit"], settings.max_call_seconds
+    most = 7000 if math.isinf(longest) else int(longest)
+    if isinstance(limit, bool) or not isinstance(limit, int) or not SHORTEST_CALL <= limit <= most:
+        allowed = "" if math.isinf(longest) else "; MAX_CALL_SECONDS allows no more"
+        fix = f"Write a whole number from {SHORTEST_CALL} to {most}, or leave it out{allowed}."
+        yield Problem("time_limit", f"is not a number of seconds from {SHORTEST_CALL} to {most}", fix)
+
+
+def _problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+    yield from _unknown_fields(given, FIELDS, "")
+    yield from _to_problems(given, settings)
+    if "context" in given:
+        yield from _context_problems(given["context"])
+    yield from _machine_problems(given, settings)
+    if "time_limit" in given:
+        yield from _limit_problems(given, settings)
+    if not isinstance(given.get("record", False), bool):
+        yield Problem("record", "is not true or false", "Write true for a recording at Twilio, or leave it out.")
+
+
+def read_order(body: bytes, settings: Settings) -> Order:
+    """Read the body of POST /calls; an empty body asks for a call to `LEAD_PHONE_NUMBER`.
+
+    Raises: `OrderError`.
+    """
+    try:
+        given = orjson.loads(body) if body.strip() else {}
+    except orjson.JSONDecodeError as exc:
+        raise OrderError((Problem("body", f"is not JSON: {exc}", 'Write {"to": "+15557650000"}.'),)) from exc
+    if not isinstance(given, dict):
+        raise OrderError((Problem("body", "is not an object", 'Write {"to": "+15557650000"}.'),))
+    problems = tuple(_problems(given, settings))
+    if problems:
+        raise OrderError(problems)
+    context = {name: value for name, value in given.get("context", {}).items() if value}
+    usual = OnMachine.VOICEMAIL if settings.voicemail_message else OnMachine.HANG_UP
+    return Order(
+        str(given.get("to", settings.lead_phone_number)),
+        settings.twilio_phone_number,
+        context,
+        OnMachine(given.get("machine_detection", usual.value)),
+        given.get("time_limit"),
+        given.get("record", False),
+    )

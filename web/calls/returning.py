@@ -1,0 +1,150 @@
+"""A call whose stream is over, or whose person is: taken back by an agent, or said of in its record how it ended.
+
+`Returns` is what the webhooks that follow a stream have in common. A call goes on from its record, so any worker can
+take it back, whether or not it had it before. Asked twice (Twilio may repeat a webhook), it answers the same.
+"""
+
+import time
+from collections import Counter
+
+import attrs
+import structlog
+from werkzeug.datastructures import MultiDict
+
+from actors.messages import NoteStreamError
+from store.calls import RecordsUnavailable
+from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
+from web.calls.admission import NEWS_SECONDS
+from web.calls.arrival import arrival_of
+from web.calls.context import Office
+from web.clients import twiml
+
+TRANSFERRED, UNHEARD = "transferred", "transfer_unknown"
+"""Outcomes of a call that was put through: the person took it; it is over, and nobody said whether they did."""
+ANSWERED = "answered"
+"""The outcome of a transfer that a person took …"""
+_UNTAKEN = frozenset({"", "canceled", "unknown"})
+"""… and those which do not say that somebody else knew that they did not."""
+STREAM_PATH = "/twilio"
+ARRIVAL_SECONDS = 10.0
+"""From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
+SETTLE_SECONDS = 5.0
+"""For a call here whose stream is over to save its record."""
+
+_log = structlog.stdlib.get_logger()
+
+
+def taken_hole(call_sid: str) -> str:
+    """Name the hole that tells how far a person has come: picked up (empty), or took the call at this time."""
+    return f"person {call_sid}"
+
+
+@attrs.frozen
+class Returns:
+    """What follows a stream."""
+
+    office: Office
+
+    async def take_back(self, form: MultiDict[str, str], *, unreached: str = "", again: bool = False) -> str:
+        """Connect the call to a new stream of ours, on which it goes on; return the TwiML.
+
+        `unreached` is why the person did not take it. A call that was ours is let in over any limit.
+        """
+        arrival = arrival_of(form, "")
+        call_sid = arrival.call_sid
+        self.office.slots.readmit(call_sid, ARRIVAL_SECONDS)
+        token = await self.office.admissions.mint(
+            attrs.evolve(arrival, key=call_sid, resumes=True, again=again, unreached=unreached)
+        )
+        _log.info("call_taken_back", call_sid=call_sid, unreached=unreached)
+        origin, sockets = self.office.signatures.origin, self.office.signatures.socket_origin
+        return twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}, again=again)
+
+    async def conclude(self, call_sid: str, outcome: str, transfer: str, talked: float = 0.0) -> None:
+        """Say in the record of a call that was put through what came of it.
+
+        The first to say it is right, unless somebody knows later that the person had taken the call.
+        """
+        await self.office.streams.settle(call_sid, SETTLE_SECONDS)
+        self.office.slots.release(call_sid)
+        record = await self.record_of(call_sid)
+        if record is None:
+            return
+        transfers = [attrs.evolve(one, outcome=transfer, talked=talked) for one in record.transfers[-1:]]
+        settled = attrs.evolve(record, transfers=(*record.transfers[:-1], *transfers))
+        if record.outcome == TRANSFERRING:
+            ended_by = await self.office.admissions.holes.peek(f"ended-by {call_sid}")
+            told = ended_by.decode() if ended_by is not None else outcome
+            await self.office.services.records.save(attrs.evolve(settled, outcome=told))
+        elif transfer == ANSWERED and record.transfers and record.transfers[-1].outcome in _UNTAKEN:
+            told = outcome if record.outcome in {UNHEARD, "caller_hung_up"} else record.outcome
+            await self._amend(attrs.evolve(settled, outcome=told))
+
+    async def note_ended_by(self, call_sid: str, outcome: str) -> None:
+        """Keep how a call has ended, for webhooks that only say that it is over; empty: it has not."""
+        if outcome:
+            await self.office.admissions.holes.put(f"ended-by {call_sid}", outcome.encode(), NEWS_SECONDS)
+        else:
+            await self.office.admissions.holes.take(f"ended-by {call_sid}")
+
+    async def conclude_left(self, call_sid: str, outcome: str, transfer: str) -> None:
+        """The same for a call that ended while it was put through, unless it is known that the person had taken it."""
+        talked = await self.talked(call_sid)
+        if talked is None:
+            await self.conclude(call_sid, outcome, transfer)
+        else:
+            await self.conclude(call_sid, TRANSFERRED, ANSWERED, talked)
+
+    async def talked(self, call_sid: str) -> float | None:
+        """Return how long ago the person pressed the key; None if they have not, as far as is known."""
+        here = self.office.announced.parking.talked(call_sid)
+        if here is not None:
+            return round(here, 3)
+        taken = await self.office.admissions.holes.peek(taken_hole(call_sid))
+        return round(max(0.0, time.time() - float(taken)), 3) if taken else None
+
+    async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> None:
+        """Put an error of a stream into the record of its call: by the call, while it runs, else here."""
+        if not await self.office.admissions.note_stream_error(call_sid, stream_sid, why):
+            return
+        if self.office.services.intercom.tell(call_sid, NoteStreamError(why)):
+            return
+        await self.office.streams.settle(call_sid, SETTLE_SECONDS)
+        record = await self.record_of(call_sid)
+        if record is not None:
+            told = why if record.outcome == NEVER_RAN else record.why
+            await self._amend(attrs.evolve(record, faults=(*record.faults, stream_fault(why)), why=told))
+
+    async def add_stream_errors(self, record: CallRecord) -> None:
+        """Put what other workers have heard of a call's streams into its record, which has just been saved."""
+        try:
+            errors = await self.office.admissions.stream_errors(record.call_sid)
+        except OSError as exc:
+            _log.error("stream_errors_not_known", call_sid=record.call_sid, why=str(exc))
+            return
+        told = [stream_fault(why) for why in errors]
+        missing = Counter(told) - Counter(record.faults)
+        if missing:
+            await self._amend(attrs.evolve(record, faults=(*record.faults, *missing.elements())))
+
+    async def _amend(self, record: CallRecord) -> None:
+        """Keep what became known of a call after its record: that it ended has been announced, or will be."""
+        try:
+            await self.office.announced.kept_in.save(record)
+        except (RecordError, OSError) as exc:
+            _log.error("record_not_amended", call_sid=record.call_sid, why=str(exc))
+
+    async def over(self, call_sid: str) -> None:
+        """Take in that a call does not come back; a worker that carried it, and waits for that, is left word."""
+        await self.office.streams.settle(call_sid, SETTLE_SECONDS)
+        call = self.office.board.find(call_sid)
+        if not self.office.announced.over(call_sid) and (call is None or not call.streamed):
+            await self.office.admissions.note_over(call_sid)
+
+    async def record_of(self, call_sid: str) -> CallRecord | None:
+        """Return what the record says so far; None when there is none, or the database is away."""
+        try:
+            return await self.office.services.records.get(call_sid)
+        except (RecordsUnavailable, RecordError, OSError) as exc:
+            _log.warning("record_not_read", call_sid=call_sid, why=str(exc))
+            return None

@@ -1,0 +1,64 @@
+"""The line's way to a person: what is whispered to them, and the TwiML that dials them.
+
+`TwilioTransfers` is what a call is given to be put through with. What is to be whispered waits in a pigeonhole until
+the person's phone is answered, whichever worker is asked for it then. It raises what the line and the pigeonholes do.
+"""
+
+import attrs
+
+from actors.switch import TransferOrder
+from agents.quoting import neutral
+from web.calls.returning import taken_hole
+from web.calls.token_store import Holes
+from web.clients import twiml
+from web.clients.twilio import Line, LineError
+
+KEPT_SECONDS = 120.0
+"""From the redirect to the last thing that the person may ask for."""
+LONGEST_WHISPER = 400
+A_CALLER = "A caller for you."
+
+
+def whispered(order: TransferOrder) -> str:
+    """Write what the person is told before they take the call: who is there, and why."""
+    brief = order.brief
+    who = neutral(brief.name, 60)
+    about = neutral(brief.need, 80)
+    opening = f"A call from {who}" if who else "A caller for you"
+    topic = f", about {about}" if about else ""
+    reasons = [text.strip().rstrip(".") for text in (order.reason, order.notes)]
+    known = neutral(". ".join(filter(None, reasons)) or brief.summary.rstrip("."), LONGEST_WHISPER)
+    return f"{opening}{topic}. {known.rstrip('.')}." if known else f"{opening}{topic}."
+
+
+@attrs.frozen
+class TwilioTransfers:
+    """Puts calls through to `number`, unless a call asks for another; `whispers` before they are connected."""
+
+    line: Line
+    holes: Holes
+    origin: str
+    our_number: str
+    number: str = ""
+    whispers: bool = True
+
+    async def put_through(self, call_sid: str, order: TransferOrder) -> None:
+        """Have Twilio dial the person; it stops the call's stream.
+
+        Raises: `LineError`, `OSError`.
+        """
+        number = order.number or self.number
+        if not number:
+            raise LineError("no person's number is known", fix="Set TRANSFER_PHONE_NUMBER.")
+        document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=self.whispers)
+        await self.holes.take(taken_hole(call_sid))  # of an earlier transfer of this call
+        await self.holes.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
+        await self.holes.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
+        try:
+            await self.line.redirect(call_sid, document)
+        except LineError as exc:
+            refusal = exc
+        else:
+            return
+        await self.holes.take(f"transfer {call_sid}")
+        raise refusal

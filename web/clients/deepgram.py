@@ -1,0 +1,194 @@
+"""Dialling an agent: opens one Voice Agent WebSocket at Deepgram, and says in our words why it could not.
+
+`voice_agent_connector` returns the `connect` of `CallServices`. All connections share one TLS context, because
+building one costs 25 ms of CPU and half a megabyte. Third-party failures to connect become `AgentUnavailable` here
+and nowhere else; once the socket is open, what its user raises passes through untouched and alone.
+
+The stream is opened here and not by trio-websocket: its `open_websocket` (0.12.2) waits for its whole timeout when
+the peer hangs up in the middle of the upgrade or when the TLS handshake fails, and calls both a timeout. Five seconds
+are more than a caller should wait in silence. And once it has upgraded the stream, trio-websocket is let go: its reader
+task, its queue and wsproto's event objects are most of what a message would cost.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+from trio_websocket import ConnectionRejected, HandshakeError, wrap_client_stream
+
+from actors.errors import AgentUnavailable
+from protocol.frames import FrameReader
+from protocol.wire import PacedWebSocket
+from web.sockets.frame_stream import FrameStream
+from web.sockets.open_socket import OpenSocket
+
+CONNECT_SECONDS = 5.0
+DISCONNECT_SECONDS = 2.0
+MAX_MESSAGE_BYTES = 16 * 2**20
+TOO_MANY = 429
+PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Refusals that the same request may survive a moment later; 400, 401, 402, 403, 404 will not change."""
+
+_SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101 ", b"\r\n\r\n"
+_TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError)
+
+
+class _Handshake(trio.abc.Stream):
+    """A stream as far as the end of a successful upgrade, for whoever makes it; it lets others know of a hang-up."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        self._inner = inner
+        self._head = b""
+        self.hung_up = trio.Event()
+        self.rest: bytes | None = None
+        """What has come behind the upgrade, once there was one."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self.rest is not None:
+            await trio.sleep_forever()
+        received = bytes(await self._inner.receive_some(max_bytes))
+        if not received:
+            self.hung_up.set()
+        self._head += received
+        head, end, rest = self._head.partition(_END_OF_HEAD)
+        if end and head.startswith(_SWITCHING):
+            self.rest = rest
+            return received[: len(received) - len(rest)]
+        return received
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@attrs.frozen
+class _Address:
+    """Where a Voice Agent URL leads."""
+
+    host: str
+    port: int
+    resource: str
+    secure: bool
+
+    @classmethod
+    def of(cls, url: str) -> "_Address":
+        parts = urlsplit(url)
+        secure = parts.scheme == "wss"
+        resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return cls(parts.hostname or "", parts.port or (443 if secure else 80), resource, secure)
+
+    @property
+    def header(self) -> str:
+        """The `Host` header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port in {80, 443} else f"{host}:{self.port}"
+
+
+def _unavailable(trouble: BaseException) -> AgentUnavailable:
+    if isinstance(trouble, ConnectionRejected):
+        status = trouble.status_code
+        return AgentUnavailable(f"HTTP {status}", retryable=status in PASSING_STATUSES, is_busy=status == TOO_MANY)
+    if isinstance(trouble, trio.TooSlowError):
+        return AgentUnavailable(f"no answer within {CONNECT_SECONDS:g} s")
+    cause = _leaf(trouble.__cause__ or trouble)  # trio has a group of every address it tried
+    unmendable = isinstance(cause, ssl.SSLCertVerificationError)
+    return AgentUnavailable(f"{type(cause).__name__}: {cause}", retryable=not unmendable)
+
+
+def _leaf(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
+
+
+async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
+    tcp = await trio.open_tcp_stream(address.host, address.port)
+    if not address.secure:
+        return tcp
+    tls = trio.SSLStream(tcp, context, server_hostname=address.host, https_compatible=True)
+    try:
+        await tls.do_handshake()
+    except BaseException:  # a cancellation, too, must not leave the socket open; it goes on
+        await trio.aclose_forcefully(tcp)
+        raise
+    return tls
+
+
+@asynccontextmanager
+async def _dialled(address: _Address, context: ssl.SSLContext, deadline: float) -> AsyncIterator[trio.abc.Stream]:
+    try:
+        with trio.fail_at(deadline):
+            stream = await _dial(address, context)
+    except _TROUBLE as exc:
+        raise _unavailable(exc) from exc
+    try:
+        yield stream
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _say_when_gone(handshake: _Handshake) -> None:
+    await handshake.hung_up.wait()
+    raise HandshakeError("the peer hung up during the upgrade")
+
+
+async def _upgrade(
+    stream: trio.abc.Stream, address: _Address, headers: list[tuple[bytes, bytes]], deadline: float
+) -> OpenSocket:
+    """Upgrade a stream. The library's reader, which raises if the peer says no, ends here."""
+    handshake = _Handshake(stream)
+    try:
+        async with trio.open_nursery() as library:
+            library.start_soon(_say_when_gone, handshake)
+            with trio.fail_at(deadline):
+                await wrap_client_stream(
+                    library,
+                    handshake,  # type: ignore[arg-type]  # any stream will do: it looks at sockets for its repr only
+                    address.header,
+                    address.resource,
+                    extra_headers=headers,
+                )
+            library.cancel_scope.cancel(reason="upgraded")
+    except BaseExceptionGroup as group:
+        trouble = group.split(trio.Cancelled)[1]
+        if trouble is None:
+            raise
+        raise _unavailable(_leaf(trouble)) from group
+    reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
+    return OpenSocket(FrameStream(stream, reader, handshake.rest or b""))
+
+
+@asynccontextmanager
+async def open_socket(
+    url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
+) -> AsyncIterator[OpenSocket]:
+    """Open one WebSocket for as long as the `async with` lasts.
+
+    Raises: entering raises `AgentUnavailable`, within `CONNECT_SECONDS`.
+
+    Closes: leaving says goodbye and waits `DISCONNECT_SECONDS` for the answer; a cancelled one hangs up.
+    """
+    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
+    async with _dialled(address, ssl_context, deadline) as stream:
+        socket = await _upgrade(stream, address, headers, deadline)
+        try:
+            yield socket
+        finally:
+            with trio.move_on_after(DISCONNECT_SECONDS):
+                await socket.aclose()
+
+
+def voice_agent_connector(
+    url: str, api_key: str, ssl_context: ssl.SSLContext
+) -> Callable[[], AbstractAsyncContextManager[PacedWebSocket]]:
+    """Return a function that opens one Voice Agent socket, as `open_socket` does."""
+    return partial(open_socket, url, [(b"Authorization", b"Token " + api_key.encode())], ssl_context)

@@ -1,0 +1,214 @@
+"""What the services offer: asks Deepgram and the API that writes Briefs for their LLMs, and says which are missing.
+
+`keep_asking` runs beside the calls: it asks when the server starts and every ten minutes after that, tells once what is
+missing and what is used instead, and lets the Settings of the next sessions and the next Briefs know. It keeps nobody
+waiting: until a service has answered, every model that is wanted counts as offered. `switchboard check` asks the same.
+Shapes: https://developers.deepgram.com/reference/voice-agent/think-models, https://platform.openai.com/docs/api-reference/models
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import attrs
+import httpx
+import orjson
+import structlog
+import trio
+
+from actors.facts import SessionCrashed, SessionFailed
+from actors.journal import Entry, ignore
+from actors.settings_form import Offered
+from agents.options import ThinkModel
+from agents.roster import Roster
+from settings import Settings
+from web.clients.agent_options import options_of
+from web.clients.briefs import BriefClient
+
+FIRST_PAUSE, LONGEST_PAUSE = 15.0, 600.0
+"""Seconds from one question to the next: the first that has no answer, and any that has one."""
+_SHOWN = 12
+_SPELLED = {name.replace("_", ""): name for name in ("open_ai", "anthropic", "google", "nvidia", "deepgram", "groq")}
+
+_log = structlog.stdlib.get_logger()
+
+
+class NotTold(Exception):
+    """A service has not said what it offers; `status` is its HTTP status, 0 where there was no answer."""
+
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+@attrs.frozen
+class Wanted:
+    """A model, and what asks for it: a setting, or an agent."""
+
+    setting: str
+    model: ThinkModel
+
+
+def wanted_of(settings: Settings, roster: Roster) -> tuple[Wanted, ...]:
+    """List the LLMs that agents may think with, in the order of preference."""
+    first = len(settings.think_model)
+    ours = options_of(settings).think or ()
+    listed = [Wanted("THINK_MODEL" if place < first else "THINK_FALLBACK", model) for place, model in enumerate(ours)]
+    theirs = [
+        Wanted(f"options of the agent {agent.name}", model)
+        for agent in roster.agents.values()
+        for model in agent.options.think or ()
+    ]
+    return (*listed, *theirs)
+
+
+def think_models_url(agent_url: str) -> str:
+    """Return where the models of the Voice Agent API at `agent_url` are listed."""
+    url = urlsplit(agent_url)
+    path = url.path.rstrip("/").removesuffix("/converse")
+    return f"{'https' if url.scheme == 'wss' else 'http'}://{url.netloc}{path}/settings/think/models"
+
+
+async def ask_think_models(settings: Settings, http: httpx.AsyncClient) -> frozenset[tuple[str, str]]:
+    """Ask Deepgram which LLMs it runs: pairs of provider, as we spell it, and model.
+
+    Raises: `NotTold`.
+    """
+    headers = {"Authorization": f"Token {settings.deepgram_api_key}"}
+    listed = await _listed(http, think_models_url(settings.deepgram_agent_url), headers, "models")
+    return frozenset((_spelled(each.get("provider")), str(each["id"])) for each in listed)
+
+
+async def ask_summary_models(client: BriefClient) -> frozenset[str]:
+    """Ask the API that writes Briefs which models it has.
+
+    Raises: `NotTold`.
+    """
+    return frozenset(
+        str(each["id"]) for each in await _listed(client.http, f"{client.url}/models", client.headers, "data")
+    )
+
+
+async def _listed(
+    http: httpx.AsyncClient, url: str, headers: Mapping[str, str], key: str
+) -> Sequence[Mapping[str, object]]:
+    try:
+        answer = await http.get(url, headers=dict(headers))
+        if not answer.is_success:
+            raise NotTold(f"HTTP {answer.status_code}", answer.status_code)
+        listed = orjson.loads(answer.content)[key]
+        found = [each for each in listed if isinstance(each, dict) and each.get("id")]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as exc:
+        raise NotTold(type(exc).__name__) from exc
+    if not found:
+        raise NotTold("an empty list")
+    return found
+
+
+def _spelled(provider: object) -> str:
+    return _SPELLED.get(re.sub("[^a-z]", "", str(provider).lower()), "")
+
+
+def missing_think(wanted: Iterable[Wanted], offered: Offered) -> str:
+    """Say in one line which LLMs are not offered, and what is used instead; nothing if all are."""
+    every = tuple(wanted)
+    gone = [each for each in every if not offered.has(each.model)]
+    left = [each.model for each in every if offered.has(each.model)]
+    names = [f"{model}" if model.provider else model.name for model in map(_model, sorted(offered.think or ()))]
+    return _line([(each.setting, str(each.model)) for each in gone], str(left[0]) if left else "", names)
+
+
+def _model(pair: tuple[str, str]) -> ThinkModel:
+    return ThinkModel(*pair)
+
+
+def missing_summary(setting: str, client: BriefClient) -> str:
+    """Say in one line which models for the Brief are not offered, and what is used instead; nothing if all are."""
+    offered = client.offered or frozenset(client.models)
+    left = [model for model in client.models if model in offered]
+    gone = [(setting, model) for model in client.models if model not in offered]
+    return _line(gone, left[0] if left else "", sorted(offered), nothing="Briefs are extracts from what was said")
+
+
+def _line(
+    gone: Sequence[tuple[str, str]], instead: str, offered: Sequence[str], nothing: str = "nothing else is left"
+) -> str:
+    if not gone:
+        return ""
+    names = ", ".join(f"{model} ({setting})" for setting, model in dict.fromkeys(gone))
+    more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
+    used = f"{instead} is used instead" if instead else nothing
+    return f"{names}: not offered; {used}. Offered: {', '.join(offered[:_SHOWN])}{more}"
+
+
+@attrs.define(eq=False)
+class Refusals:
+    """Settings that the Voice Agent API has refused: a model may have gone since it was asked. Passes journals on."""
+
+    observe: Callable[[Entry], None] = ignore
+    _news: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def notice(self, entry: Entry) -> None:
+        """Take a line of a call's journal."""
+        match entry.fact:
+            case SessionFailed(error=why) | SessionCrashed(error=why) if "INVALID_SETTINGS" in why:
+                self._news.set()
+            case _:
+                pass  # nothing that a list of models could explain
+        self.observe(entry)
+
+    async def wait(self) -> None:
+        """Wait for the next refusal."""
+        await self._news.wait()
+        self._news = trio.Event()
+
+
+async def keep_asking(
+    settings: Settings,
+    wanted: Sequence[Wanted],
+    offered: Offered,
+    client: BriefClient | None,
+    http: httpx.AsyncClient,
+    *,
+    refusals: Refusals,
+) -> None:
+    """Ask both services now and then, and pass on what they offer; Deepgram also when it has refused settings."""
+
+    async def think() -> str:
+        offered.think = await ask_think_models(settings, http)
+        return missing_think(wanted, offered)
+
+    async def summary(client: BriefClient) -> str:
+        client.offered = await ask_summary_models(client)
+        return missing_summary(summary_setting(settings), client)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_keep_asking, "deepgram", think, refusals.wait)
+        if client is not None:
+            nursery.start_soon(_keep_asking, "summary", lambda: summary(client), trio.sleep_forever)
+
+
+def summary_setting(settings: Settings) -> str:
+    """Name the setting that says which models write Briefs."""
+    return "SUMMARY_MODEL" if settings.summary_model else "GROQ_LLM"
+
+
+async def _keep_asking(
+    service: str, ask: Callable[[], Awaitable[str]], wait_doubt: Callable[[], Awaitable[None]]
+) -> None:
+    """Ask until there is an answer, ever less often, and then every ten minutes or when in doubt; tell what is new."""
+    pause, told = FIRST_PAUSE, ""
+    while True:
+        try:
+            line = await ask()
+        except NotTold as why:
+            if pause == FIRST_PAUSE:
+                _log.info("models_not_listed", service=service, why=why.reason)
+            rest, pause = pause, min(2 * pause, LONGEST_PAUSE)
+        else:
+            if line and line != told:
+                _log.warning("models_missing", service=service, says=line)
+            rest, pause, told = LONGEST_PAUSE, FIRST_PAUSE, line
+        with trio.move_on_after(rest):
+            await wait_doubt()

@@ -1,0 +1,120 @@
+"""The operator's end of the line: asks a running switchboard to place, show and list calls.
+
+`Operator` speaks to `/calls` of one server over an httpx client it was given. Whatever goes wrong is `OperatorError`,
+in words for the person at the keyboard, with what to do about it.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TypeAlias, cast
+from urllib.parse import quote
+
+import attrs
+import httpx
+import trio
+
+from protocol.twilio import FINAL_STATUSES
+
+Shown: TypeAlias = Mapping[str, object]
+
+POLL_SECONDS = 1.0
+RECORD_SECONDS = 10.0
+"""How long after the end of a call its record may take to appear."""
+
+
+class OperatorError(Exception):
+    """The server did not do what was asked; the message says why and what to do."""
+
+
+def texts(value: object) -> list[str]:
+    """Return the lines that explain a refusal."""
+    if not isinstance(value, list):
+        return []
+    return [f"{one.get('field')} {one.get('problem')}. {one.get('fix')}" for one in value if isinstance(one, dict)]
+
+
+def _why(response: httpx.Response) -> str:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or "error" not in answer:
+        return f"The server answered HTTP {response.status_code}. Is this a switchboard? {response.request.url}"
+    code = f" (Twilio {answer['code']})" if answer.get("code") else ""
+    lines = [f"{answer['error']}{code}.", *texts(answer.get("problems")), str(answer.get("fix") or "")]
+    return "\n".join(line for line in lines if line)
+
+
+@attrs.frozen
+class Operator:
+    """One operator at one server."""
+
+    http: httpx.AsyncClient
+
+    async def place(self, to: str | None, context: Mapping[str, str], **options: object) -> Shown:
+        """Order a call; `options` are fields of the order, left out where they are None.
+
+        Raises: `OperatorError`.
+        """
+        order = {name: value for name, value in options.items() if value is not None}
+        if context:
+            order["context"] = dict(context)
+        if to is not None:
+            order["to"] = to
+        return await self._ask("POST", "/calls", order)
+
+    async def show(self, name: str) -> Shown:
+        """Return one call.
+
+        Raises: `OperatorError`.
+        """
+        return await self._ask("GET", f"/calls/{quote(name, safe='')}")
+
+    async def recent(self, limit: int) -> Sequence[Shown]:
+        """Return live and recent calls, newest first.
+
+        Raises: `OperatorError`.
+        """
+        answer = await self._ask("GET", f"/calls?limit={limit}")
+        return cast("Sequence[Shown]", answer.get("calls", ()))
+
+    async def follow(self, name: str) -> AsyncIterator[Shown]:
+        """Go through the states of a call as they change, the last one with its record if it left one.
+
+        Raises: `OperatorError`.
+        """
+        shown = await self.show(name)
+        spoke = False
+        while shown["status"] not in FINAL_STATUSES:
+            yield shown
+            spoke = spoke or shown["status"] == "in-progress"
+            shown = await self._changed(name, shown["status"])
+        yield await self._with_record(shown, name, seconds=RECORD_SECONDS if spoke or shown.get("outcome") else 0)
+
+    async def _changed(self, name: str, status: object) -> Shown:
+        while True:
+            await trio.sleep(POLL_SECONDS)
+            shown = await self.show(name)
+            if shown["status"] != status:
+                return shown
+
+    async def _with_record(self, shown: Shown, name: str, *, seconds: float) -> Shown:
+        with trio.move_on_after(seconds):
+            while shown.get("record") is None:
+                await trio.sleep(POLL_SECONDS)
+                shown = await self.show(name)
+        return shown
+
+    async def _ask(self, method: str, target: str, order: Mapping[str, object] | None = None) -> Shown:
+        try:
+            response = await self.http.request(method, target, json=order)
+        except httpx.TransportError as exc:
+            raise OperatorError(
+                f"No answer from {self.http.base_url} ({type(exc).__name__}).\n"
+                "Is the server running? Start it with: switchboard serve"
+            ) from exc
+        if response.is_error:
+            raise OperatorError(_why(response))
+        try:
+            return cast("Shown", response.json())
+        except ValueError as exc:
+            raise OperatorError(_why(response)) from exc

@@ -1,0 +1,99 @@
+"""Proof that a request is Twilio's: its signature, checked against the one public address we gave Twilio.
+
+`TwilioSignatures` fails closed: a missing header, an unknown algorithm, a body nobody vouched for, an unreadable URL
+are all "no". It never looks at the host or scheme the server sees, for behind a proxy they are not what Twilio
+signed. It says nothing about freshness: a signature has no time in it, so streams also carry a single-use token
+(`web.calls.admission`).
+
+The algorithm is https://www.twilio.com/docs/usage/security#validating-requests; the signing is the SDK's
+`RequestValidator.compute_signature`, the comparing is `hmac.compare_digest`.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
+
+import attrs
+from twilio.request_validator import SIGNATURE_SETTINGS_HEADER, RequestValidator, get_signature_algorithm
+from werkzeug.datastructures import MultiDict
+
+SIGNATURE = "x-twilio-signature"
+SIGNATURE_SETTINGS = SIGNATURE_SETTINGS_HEADER.lower()
+_DEFAULT_PORTS = {"https": (443,), "http": (80,), "wss": (443, 80), "ws": (80,)}
+"""The SDK's own validator tries 80 for wss; Twilio may as well sign the 443 that is meant."""
+
+
+def _with_port(url: SplitResult, port: int | None) -> str:
+    host = url.netloc if url.port is None else url.netloc.rpartition(":")[0]
+    return urlunsplit(url._replace(netloc=host if port is None else f"{host}:{port}"))
+
+
+def _spellings(address: str) -> set[str]:
+    """Return the forms under which Twilio may have signed `address`: with and without a default port."""
+    url = urlsplit(address)._replace(fragment="")
+    ports = _DEFAULT_PORTS.get(url.scheme, ())
+    if url.port is None:
+        return {urlunsplit(url), *(_with_port(url, port) for port in ports)}
+    return {urlunsplit(url), _with_port(url, None)}
+
+
+def _body_is_vouched_for(address: str, body: bytes) -> bool:
+    if not body:
+        return True
+    promised = parse_qs(urlsplit(address).query).get("bodySHA256", [""])[0]
+    return hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), promised.lower().encode())
+
+
+def is_signed(
+    auth_token: str,
+    address: str,
+    headers: Mapping[str, str],
+    *,
+    form: MultiDict[str, str] | None = None,
+    body: bytes = b"",
+) -> bool:
+    """Tell whether `address`, with this form or body, was signed by the holder of `auth_token`.
+
+    `headers` has lower-case names. `body` is the raw body when it is not a form.
+    """
+    signature = headers.get(SIGNATURE, "")
+    if not signature:
+        return False
+    validator = RequestValidator(auth_token)
+    try:
+        algorithm = get_signature_algorithm(headers.get(SIGNATURE_SETTINGS))
+        candidates = [validator.compute_signature(spelling, form, algorithm) for spelling in _spellings(address)]
+        vouched = form is not None or _body_is_vouched_for(address, body)
+    except ValueError:
+        return False
+    matches = [hmac.compare_digest(candidate.encode(), signature.encode()) for candidate in candidates]
+    return vouched and any(matches)
+
+
+@attrs.frozen
+class TwilioSignatures:
+    """Checks signatures of requests to one public origin (`https://agent.example.com`)."""
+
+    origin: str
+    auth_token: str = attrs.field(repr=False)
+
+    @property
+    def socket_origin(self) -> str:
+        """The origin as a WebSocket's: `wss` for `https`."""
+        return "ws" + self.origin.removeprefix("http")
+
+    def accepts_webhook(
+        self,
+        target: str,
+        headers: Mapping[str, str],
+        *,
+        form: MultiDict[str, str] | None = None,
+        body: bytes = b"",
+    ) -> bool:
+        """Tell whether Twilio signed this request; `target` is the path and the query as they came, undecoded."""
+        return is_signed(self.auth_token, self.origin + target, headers, form=form, body=body)
+
+    def accepts_upgrade(self, target: str, headers: Mapping[str, str]) -> bool:
+        """Tell whether Twilio signed this WebSocket upgrade."""
+        return is_signed(self.auth_token, self.socket_origin + target, headers)

@@ -1,0 +1,288 @@
+"""The operator's desk: place a call, see the calls, read one, hang one up.
+
+Every request shows the bearer token (`web.routes.credentials`). Errors are JSON, say which field is wrong and what to
+write instead, and all of them at once. What Twilio refuses is 502, with Twilio's code.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import assert_never
+
+import attrs
+import structlog
+from quart import Blueprint, Response, jsonify, request
+
+from protocol.twilio import FINAL_STATUSES
+from settings import TransferMode
+from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
+from web.calls.context import Office
+from web.calls.dispatch import (
+    AlreadyRinging,
+    Dispatcher,
+    InDoubt,
+    Lack,
+    NewOrder,
+    NoLine,
+    Placed,
+    Refused,
+    Taken,
+    Waiting,
+)
+from web.calls.hang_up import BY_OPERATOR, HangUp
+from web.calls.live_calls import KnownCall
+from web.calls.orders import OrderError, read_order
+from web.calls.repeats import LONGEST_KEY, Answer, OrderKey, OtherOrder, Repeated, RepeatedOrders
+from web.calls.returning import Returns
+from web.clients.twilio import LineError
+from web.routes.problems import problem
+from web.routes.well_formed import is_call_sid, is_name
+
+RETRY_AFTER = "10"
+
+_NO_LINE: Mapping[Lack, str] = {
+    Lack.DRAINING: "the server is being shut down",
+    Lack.FULL: "every line is taken",
+    Lack.QUEUE: "more than a minute of orders wait already",
+}
+
+_log = structlog.stdlib.get_logger()
+
+
+def _as_json(call: KnownCall) -> dict[str, object]:
+    return {
+        "id": call.id,
+        "call_sid": call.call_sid,
+        "status": call.status,
+        "direction": call.direction,
+        "caller": call.caller,
+        "line": call.line,
+        "answered_by": call.answered_by,
+        "outcome": call.outcome,
+        "created_at": call.created_at,
+    }
+
+
+def _shown(name: str, call_sid: str, call: KnownCall | None, more: Mapping[str, object]) -> Response:
+    known = _as_json(call) if call is not None else {"id": name, "call_sid": call_sid}
+    response: Response = jsonify({**known, **more})
+    return response
+
+
+def _accepted(name: str, call_sid: str, call: KnownCall | None, status: str) -> Response:
+    response = _shown(name, call_sid, call, {"status": status})
+    response.status_code = 202
+    return response
+
+
+def _status(record: CallRecord) -> str:
+    return UNANSWERED.get(record.outcome, "completed")
+
+
+def _taken(call: KnownCall, taken: Taken) -> Response:
+    """Answer an order that was taken: 201 when its call is placed, 202 while that is to come or in doubt."""
+    told: dict[str, object] = {"id": call.id, "call_sid": call.call_sid, "status": call.status}
+    match taken:
+        case Placed():
+            status = 201
+        case Waiting(seconds=seconds):
+            status, told = 202, {**told, "starts_in": round(seconds, 1)}
+        case InDoubt(why=why):
+            status, told = 202, {**told, "in_doubt": f"{why}; whether the call was placed is being found out"}
+        case Refused(error=exc):
+            error = f"Twilio did not place the call: {exc.reason}"
+            return problem(502, error, id=call.id, code=exc.code, fix=exc.fix)
+        case _:
+            assert_never(taken)
+    response: Response = jsonify(told)
+    response.status_code = status
+    response.headers["Location"] = f"/calls/{call.id}"
+    return response
+
+
+def _already_ringing(call: KnownCall | None) -> Response:
+    error = "our last call to this number has not been answered yet"
+    if call is None:
+        return problem(409, error, fix="Wait until that call is over.")
+    fix = f"Wait until that call is over, or hang it up: DELETE /calls/{call.id}."
+    return problem(409, error, id=call.id, call_sid=call.call_sid, fix=fix)
+
+
+@attrs.frozen
+class CallRoutes:
+    """The operator's routes."""
+
+    office: Office
+    dispatcher: Dispatcher
+    repeats: RepeatedOrders
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        routes = Blueprint("calls", __name__, url_prefix="/calls")
+        routes.post("")(self.place)
+        routes.get("")(self.listed)
+        routes.get("/<name>")(self.shown)
+        routes.delete("/<name>")(self.hung_up)
+        routes.before_request(self.refuse_malformed)
+        routes.errorhandler(OSError)(self.cannot_look_up)
+        return routes
+
+    async def refuse_malformed(self) -> Response | None:
+        """Answer 404 to a name that no call can have."""
+        return None if is_name((request.view_args or {}).get("name", "-")) else self._unknown()
+
+    @staticmethod
+    async def cannot_look_up(exc: OSError) -> Response:
+        """Answer 503 while database or disk is away: calls go on, only their records cannot be read."""
+        _log.warning("records_unavailable", why=f"{type(exc).__name__}: {exc}")
+        response = problem(503, "the records cannot be read now; calls are not affected", fix="Try again later.")
+        response.headers["Retry-After"] = RETRY_AFTER
+        return response
+
+    async def place(self) -> Response:
+        """Place a call."""
+        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+        try:
+            order = read_order(body, self.office.settings)
+        except OrderError as exc:
+            return problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
+        given = request.headers.get("Idempotency-Key")
+        if given is None:
+            return await self._answer(await self.dispatcher.take_unless_ringing(order, NewOrder()))
+        if re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", given) is None:
+            wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
+            return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
+        key = OrderKey.of(given, request.headers.get("authorization", ""), body)
+        return await self._answer(await self.repeats.once(key, partial(self.dispatcher.take_unless_ringing, order)))
+
+    async def _answer(self, answer: Answer) -> Response:
+        match answer:
+            case NoLine():
+                return self._no_free_line(answer)
+            case AlreadyRinging():
+                self.office.counts.refused("ringing")
+                return _already_ringing(answer.call)
+            case Repeated():
+                return await self._repeated(answer)
+            case OtherOrder():
+                fix = "Take a new key for a new order, and repeat an order word for word."
+                return problem(422, "the Idempotency-Key stands for another order", field="Idempotency-Key", fix=fix)
+            case (call, taken):
+                return _taken(call, taken)
+            case _:
+                assert_never(answer)
+
+    async def _repeated(self, answer: Repeated) -> Response:
+        """Answer with the first order: as it goes now, wherever it was taken."""
+        name, call = answer.order_id, self.office.board.find(answer.order_id)
+        known = await self.office.admissions.recall_placed(name) or answer.call_sid
+        call_sid, starts_in = (call.call_sid if call is not None else "") or known, self.dispatcher.turn_of(name)
+        status = call.status if call is not None else await self._ask_status(call_sid) or "queued"
+        told: dict[str, object] = {"id": name, "call_sid": call_sid, "status": status}
+        if starts_in is not None:
+            told["starts_in"] = round(starts_in, 1)
+        elif not call_sid and status not in FINAL_STATUSES:
+            told["in_doubt"] = "whether the call was placed is being found out"
+        response: Response = jsonify(told)
+        response.status_code = 201 if call_sid else 202
+        response.headers["Location"], response.headers["Idempotent-Replayed"] = f"/calls/{name}", "true"
+        return response
+
+    async def listed(self) -> Response:
+        """List live and recent calls, newest first."""
+        text = request.args.get("limit", "50")
+        if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
+            return problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
+        limit = int(text)
+        live = [_as_json(call) for call in self.office.board.newest() if call.live]
+        records = await self.office.services.records.list(limit)
+        ended = [{"status": _status(record), **record_as_json(record)} for record in records]
+        for record in ended:
+            record.pop("transcript")
+        response: Response = jsonify({"calls": [*live, *ended][:limit]})
+        return response
+
+    async def shown(self, name: str) -> Response:
+        """Show one call, with its record once it is over."""
+        call = self.office.board.find(name)
+        call_sid = await self._call_sid(name)
+        try:
+            record = await self.office.services.records.get(call_sid)
+        except RecordError as exc:
+            return problem(500, f"the record of this call cannot be read: {exc}")
+        if record is not None:
+            over = {"status": _status(record), "outcome": record.outcome}
+            return _shown(name, call_sid, call, {**over, "record": record_as_json(record)})
+        status = await self._ask_status(call_sid) if call is None or call.stale else None
+        if call is None:
+            return (
+                self._unknown() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
+            )
+        if status is not None:
+            self._take_in(call, status)
+        return _shown(name, call_sid, call, {"record": None})
+
+    async def hung_up(self, name: str) -> Response:
+        """Hang a call up: at once, or after a goodbye."""
+        goodbye = request.args.get("goodbye", "no")
+        if goodbye not in {"yes", "no"}:
+            return problem(400, "goodbye is not yes or no", field="goodbye", fix="goodbye=yes")
+        call_sid, call = await self._call_sid(name), self.office.board.find(name)
+        if call is not None and await self.dispatcher.call_off(call, "called off by the operator"):
+            return _accepted(name, call_sid, call, "canceled")
+        if not is_call_sid(call_sid):
+            return self._unknown() if call is None else self._without_sid(name, call)
+        ending, returns = HangUp(self.office), Returns(self.office)
+        await returns.note_ended_by(call_sid, BY_OPERATOR)
+        try:
+            status = await (ending.politely(call_sid) if goodbye == "yes" else ending.at_once(call_sid))
+        except LineError as exc:
+            await returns.note_ended_by(call_sid, "")
+            return problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
+        self.office.slots.release(call.id if call is not None else name)
+        if call is None or call.outcome == TRANSFERRING:  # no stream of ours ends with it
+            is_warm = self.office.settings.transfer_mode is TransferMode.WARM  # else no key tells that it was taken
+            await returns.conclude_left(call_sid, BY_OPERATOR, "canceled" if is_warm else "unknown")
+        _log.info("call_hung_up", call_sid=call_sid, by="operator")
+        return _accepted(name, call_sid, call, status)
+
+    @staticmethod
+    def _without_sid(name: str, call: KnownCall) -> Response:
+        """Answer that there is nothing to hang up: the order failed, or nobody knows yet whether it was placed."""
+        if call.over:
+            return _accepted(name, "", call, call.status)
+        response = problem(409, "whether the call was placed is being found out", fix="Try again in some seconds.")
+        response.headers["Retry-After"] = RETRY_AFTER
+        return response
+
+    async def _call_sid(self, name: str) -> str:
+        """Return the CallSid of a call by whichever name, placed by whichever worker; "" when it has none yet."""
+        call = self.office.board.find(name)
+        if call is not None:
+            return call.call_sid or call.id
+        return await self.office.admissions.recall_placed(name) or name
+
+    def _take_in(self, call: KnownCall, status: str) -> None:
+        self.office.board.refreshed(call, status)
+        if call.over:
+            self.office.slots.release(call.id)
+
+    async def _ask_status(self, call_sid: str) -> str | None:
+        if not is_call_sid(call_sid):
+            return None
+        try:
+            return await self.office.line.status_of(call_sid)
+        except LineError as exc:
+            _log.warning("status_not_known", call_sid=call_sid, why=exc.reason, code=exc.code)
+            return None
+
+    def _no_free_line(self, none: NoLine) -> Response:
+        self.office.counts.refused(none.lack.value)
+        response = problem(503 if none.lack is Lack.DRAINING else 429, _NO_LINE[none.lack], fix="Try again later.")
+        response.headers["Retry-After"] = str(math.ceil(none.seconds))
+        return response
+
+    @staticmethod
+    def _unknown() -> Response:
+        return problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")

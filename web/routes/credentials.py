@@ -1,0 +1,70 @@
+"""The API token: asked for on every route that neither Twilio signs nor the platform needs.
+
+A route that is added needs the token unless it is named here. Without an `API_TOKEN`, which the settings allow only
+where server, public address and Twilio are all on this machine, the routes serve this machine, and no browser on it: a
+page of anybody may have its reader's browser send a request to this machine, too.
+"""
+
+import hmac
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+import attrs
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from settings import is_loopback
+from web.calls.context import Office
+from web.routes.problems import problem
+from web.sockets.connections import vouch
+
+SIGNED = frozenset({"twilio", "transfer"})
+"""Blueprints whose requests Twilio signs; they refuse the others themselves."""
+OPEN = frozenset({"health.healthz", "health.readyz"})
+"""Endpoints that the platform asks without a credential: they say how the worker is, and nothing of its calls."""
+_OF_A_BROWSER = ("origin", "sec-fetch-site")
+
+
+def _from_this_machine() -> bool:
+    client = request.scope.get("client")
+    try:
+        host = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        return False
+    from_a_browser = any(name in request.headers for name in _OF_A_BROWSER)
+    return client is not None and is_loopback(client[0]) and is_loopback(host) and not from_a_browser
+
+
+def is_token(given: str, expected: str) -> bool:
+    """Tell whether `given` is the token, in a time that tells neither how much of it is right nor how long it is."""
+    return hmac.compare_digest(sha256(given.encode()).digest(), sha256(expected.encode()).digest())
+
+
+@attrs.frozen
+class Credentials:
+    """Asks for the API token."""
+
+    office: Office
+
+    def guard(self, app: QuartTrio) -> None:
+        """Ask for the token on every route of `app` that is not exempt."""
+        app.before_request(self.refuse_strangers)
+
+    async def refuse_strangers(self) -> Response | None:
+        """Answer 401 to a request without the token; a request without a route gets its 404 or 405."""
+        if request.url_rule is None or request.blueprint in SIGNED or request.endpoint in OPEN:
+            return None
+        expected = self.office.settings.api_token
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if expected is None:
+            if _from_this_machine():
+                return None
+            refusal = problem(401, "without an API_TOKEN, only this machine is served", fix="Set API_TOKEN.")
+        elif scheme.lower() == "bearer" and is_token(given.strip(), expected):
+            vouch(request.scope)
+            return None
+        else:
+            refusal = problem(401, "the API token is missing or wrong", fix="Send Authorization: Bearer <API_TOKEN>.")
+            refusal.headers["WWW-Authenticate"] = "Bearer"
+        self.office.counts.refused("no_token")
+        return self.office.strangers.answer(refusal)

@@ -1,0 +1,211 @@
+"""The socket of a media stream, from Twilio's knock to the last word: one page of ASGI around one `run_call`.
+
+`MediaDoor` stands before the web application and takes the WebSocket route `/twilio` out of its hands: audio must not
+pass through the framework's queues, and the framework would cancel a call's task when its socket closes, before the
+call can leave in order. It lets in a stream that Twilio signed, that starts in time with audio we understand, that
+shows an unused token of this very call, and that finds a free slot. Then it is the call's parent: `await run_call(…)`
+and nothing else. Whatever `run_call` raises is the server's to log.
+
+    connect ─▶ signature ─▶ accept ─▶ connected, start ─▶ token ─▶ slot ─▶ run_call ─▶ close
+                  └─▶ 403                    └───────────────┴────────┴─▶ close 1008 / 1013, <Connect action> goes on
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, suppress
+from typing import TypeAlias
+
+import attrs
+import structlog
+import trio
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    Scope,
+    WebsocketCloseEvent,
+    WebsocketScope,
+)
+from structlog.contextvars import bound_contextvars
+from trio_websocket import ConnectionClosed
+
+from actors.call import CallPlan, CallServices
+from actors.resumption import Resumption
+from agents.brief import Brief
+from protocol.errors import RemoteProtocolError
+from protocol.twilio import MediaStreamDialogue, StreamStarted
+from protocol.twilio.codec import decode_addressed
+from protocol.wire import PacedWebSocket
+from store.records import TRANSFERRING, CallRecord
+from web.calls.admission import Admission, Refusal
+from web.calls.context import Office
+from web.calls.returning import SETTLE_SECONDS, Returns
+from web.clients.signatures import SIGNATURE
+from web.routes.well_formed import is_call_sid, is_stream_sid
+from web.sockets.asgi_events import accept, target_of
+from web.sockets.open_socket import OpenSocket
+
+PATH = "/twilio"
+START_SECONDS = 5.0
+RETURN_SECONDS = 90.0
+"""For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
+LONGEST_SID = 34
+LONGEST_PATH = 200
+
+RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
+Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class MediaDoor:
+    """Takes media streams to `run_call`, and everything else to the web application."""
+
+    application: Application
+    office: Office
+    run_call: RunCall
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "websocket" and scope["path"] == PATH:
+            await self._knock(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            self._tell_misrouted(scope)
+        await self.application(scope, receive, send)
+
+    def _tell_misrouted(self, scope: WebsocketScope) -> None:
+        """Log an upgrade that Twilio meant for us, or nearly, with the address that it should have had."""
+        is_twilios = any(name.lower() == SIGNATURE.encode() for name, _ in scope["headers"])
+        client = scope.get("client")
+        is_near = PATH in f"/{scope['path'].strip('/').lower()}"
+        if (is_twilios or is_near) and not self.office.strangers.refuse(client[0] if client else ""):
+            fix = (
+                f"The stream's address is {self.office.signatures.socket_origin}{PATH}; see what the proxy makes of it."
+            )
+            path = scope["path"][:LONGEST_PATH]
+            _log.warning("request_misrouted", method="WEBSOCKET", path=path, status=404, fix=fix)
+
+    async def _knock(self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
+        if not self.office.signatures.accepts_upgrade(target_of(scope), headers):
+            self.office.counts.refused("unsigned_upgrade")
+            _log.warning("upgrade_refused", why="not signed by Twilio for our public address")
+            await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
+            return
+        socket = OpenSocket(await accept(scope, receive, send))
+        try:
+            await self._serve(socket)
+        finally:
+            with trio.move_on_after(3, shield=True) as grace:
+                await socket.aclose()
+            if grace.cancelled_caught:
+                _log.warning("close_timed_out")
+
+    async def _serve(self, socket: OpenSocket) -> None:
+        with self.office.doorstep.stand() as is_room:
+            started = await _wait_start(socket) if is_room else Refusal("too many streams have not started yet")
+        if isinstance(started, Refusal):
+            await self._refuse(socket, started, POLICY_VIOLATION)
+            return
+        if not (is_call_sid(started.call_sid) and is_stream_sid(started.stream_sid)):
+            await self._refuse(socket, Refusal("malformed ids"), POLICY_VIOLATION)
+            return
+        admitted = await self.office.admissions.redeem(started.parameters.get("token", ""), started.call_sid)
+        if isinstance(admitted, Refusal):
+            await self._refuse(socket, admitted, POLICY_VIOLATION)
+            return
+        if admitted.resumes:  # Twilio has left the stream before this one, if we do not know it yet
+            await self.office.streams.end(started.call_sid, SETTLE_SECONDS)
+        with self.office.slots.take(admitted.key) as held:
+            if held:
+                await self._carry(socket, started, admitted)
+                return
+        await self._refuse(socket, Refusal("no free line"), TRY_AGAIN_LATER)
+
+    async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
+        plan, call_sid, office = _plan(started, admitted), started.call_sid, self.office
+        if admitted.resumes:
+            await office.admissions.note_resumed(call_sid)
+            office.announced.parking.leave(call_sid)
+        if admitted.resumes and (record := await Returns(office).record_of(call_sid)) is not None:
+            plan = attrs.evolve(plan, resumption=Resumption(record, admitted.unreached))
+        office.board.streaming(call_sid)
+        await office.admissions.note_streamed(call_sid)
+        with (
+            bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
+            office.streams.carry(call_sid, again=admitted.again),
+            office.verdicts.expecting(call_sid) if plan.direction == "outbound" else nullcontext(),
+        ):
+            record = await self.run_call(socket, plan, office.services)
+            await Returns(office).add_stream_errors(record)
+            if record.outcome == TRANSFERRING:
+                office.slots.readmit(call_sid, RETURN_SECONDS)
+
+    async def _refuse(self, socket: OpenSocket, refusal: Refusal, code: int) -> None:
+        self.office.counts.refused("stream")
+        _log.warning("stream_refused", why=refusal.why)
+        await socket.aclose(code)
+
+
+def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:
+    return CallPlan(
+        call_sid=started.call_sid,
+        stream_sid=started.stream_sid,
+        direction=admitted.direction,
+        caller=admitted.caller,
+        line=admitted.line,
+        context=Brief().with_facts(admitted.context) if admitted.context else None,
+        voicemail=admitted.voicemail,
+        longest=math.inf if admitted.time_limit is None else float(admitted.time_limit),
+    )
+
+
+async def _wait_start(socket: PacedWebSocket) -> StreamStarted | Refusal:
+    """Read up to and with `start`. A peer that is late or gone is refused; a frame nobody can read is passed over."""
+    refused = _RefusedFrames()
+    try:
+        with trio.move_on_after(START_SECONDS):
+            return await _read_start(socket, refused)
+        return Refusal("did not start in time")
+    finally:
+        refused.log()
+
+
+async def _read_start(socket: PacedWebSocket, refused: "_RefusedFrames") -> StreamStarted | Refusal:
+    dialogue = MediaStreamDialogue()
+    while True:
+        try:
+            frame = await socket.get_message()
+        except ConnectionClosed:
+            return Refusal("closed before it started")
+        try:
+            event = dialogue.receive(frame)
+        except RemoteProtocolError as exc:
+            refused.note(frame, exc.reason)
+            continue
+        if isinstance(event, StreamStarted):
+            refused.stream_sid = event.stream_sid
+            return event if event.media_format.is_telephone else Refusal(f"unknown audio: {event.media_format}")
+
+
+@attrs.define
+class _RefusedFrames:
+    """The frames of one socket that could not be read before its `start`: one line in the log for all of them."""
+
+    count: int = 0
+    first: str = ""
+    stream_sid: str = ""
+
+    def note(self, frame: str | bytes, why: str) -> None:
+        self.count += 1
+        self.first = self.first or why
+        if not self.stream_sid:
+            with suppress(RemoteProtocolError):
+                self.stream_sid = decode_addressed(frame)[1][:LONGEST_SID]
+
+    def log(self) -> None:
+        if self.count:
+            _log.warning("frames_refused", count=self.count, stream_sid=self.stream_sid, why=self.first)

@@ -1,0 +1,115 @@
+"""Twilio's door for calls that are put through: what the person is told, whether they took it, and how it ended.
+
+All of it is signed. The whisper and the key are asked for on the person's own call; which caller it is about stands in
+the address, which is part of what is signed. What a caller said is spoken to the person, and logged nowhere.
+"""
+
+import time
+from collections.abc import Mapping
+
+import attrs
+import structlog
+from quart import Blueprint, Response, request
+
+from protocol.twilio import FINAL_STATUSES
+from web.calls.arrival import xml
+from web.calls.context import Office
+from web.calls.parking import LONGEST_TALK
+from web.calls.reasons import why
+from web.calls.returning import ANSWERED, TRANSFERRED, Returns, taken_hole
+from web.calls.transfers import A_CALLER
+from web.clients import twiml
+from web.routes.twilio import TwilioRoutes
+from web.routes.well_formed import count_of
+
+TAKES = "1"
+_CONNECTED = frozenset({"completed", "answered"})
+_NOBODY_THERE = frozenset({"busy", "failed"})
+"""Ends of a ringing that the caller has no part in."""
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class TransferRoutes:
+    """The signed routes of a transfer."""
+
+    office: Office
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        routes = Blueprint("transfer", __name__, url_prefix="/twilio")
+        door = TwilioRoutes(self.office)
+        routes.before_request(door.refuse_unsigned)
+        routes.before_request(door.refuse_malformed)
+        routes.post("/whisper")(self.whisper)
+        routes.post("/accepted")(self.accepted)
+        routes.post("/dialled")(self.dialled)
+        return routes
+
+    async def whisper(self) -> Response:
+        """Tell the person who is calling, and ask for the key."""
+        call_sid = request.args.get("call", "")
+        holes = self.office.admissions.holes
+        await holes.claim(taken_hole(call_sid), b"", LONGEST_TALK)
+        words = await holes.peek(f"whisper {call_sid}")
+        origin = self.office.signatures.origin
+        return xml(twiml.whisper(origin, call_sid, words.decode() if words is not None else A_CALLER))
+
+    async def accepted(self) -> Response:
+        """Connect the person who has pressed the key, and nobody else."""
+        call_sid, digits = request.args.get("call", ""), (await request.form).get("Digits", "")
+        taken = digits == TAKES
+        _log.info("transfer_answered", call_sid=call_sid, taken=taken)
+        if not taken:
+            return xml(twiml.hang_up())
+        self.office.announced.parking.take(call_sid)
+        holes, name = self.office.admissions.holes, taken_hole(call_sid)
+        if not await holes.peek(name):
+            await holes.put(name, repr(time.time()).encode(), LONGEST_TALK)
+        self.office.slots.release(call_sid)
+        return xml(twiml.nothing())
+
+    async def dialled(self) -> Response:
+        """Say what follows the person: the end of the call, or the agent again, if nobody took it."""
+        form, returns = await request.form, Returns(self.office)
+        call_sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
+        if not call_sid:
+            return Response("CallSid is missing", 400)
+        await self.office.admissions.holes.take(f"transfer {call_sid}")
+        _log.info("person_dialled", call_sid=call_sid, status=status, bridged=form.get("DialBridged"))
+        taken = await self.office.admissions.holes.peek(taken_hole(call_sid))
+        if is_taken(form, taken):
+            await returns.conclude(call_sid, TRANSFERRED, ANSWERED, float(count_of(form.get("DialCallDuration", ""))))
+            return xml(twiml.hang_up())
+        if form.get("CallStatus", "") in FINAL_STATUSES:
+            await self.office.admissions.note_ended(call_sid)
+            await returns.conclude(call_sid, "caller_hung_up", status if status in _NOBODY_THERE else "canceled")
+            return xml(twiml.nothing())
+        if await self.office.admissions.is_ended(call_sid):  # a late repetition
+            return xml(twiml.nothing())
+        await self.office.streams.settle(call_sid, 5)
+        return xml(await returns.take_back(form, unreached=unreached(form)))
+
+
+def is_taken(form: Mapping[str, str], taken: bytes | None) -> bool:
+    """Tell whether a person has had the caller: as Twilio says, else as far as we know.
+
+    `taken`: empty if their phone was picked up and they were asked for the key, filled if they pressed it.
+    """
+    if form.get("DialCallStatus", "") not in _CONNECTED:
+        return False
+    bridged = form.get("DialBridged", "")
+    return bridged == "true" or (bridged != "false" and taken != b"")
+
+
+def unreached(form: Mapping[str, str]) -> str:
+    """Return why the person did not take the call, for its record and its agent: Twilio's word, where it is one.
+
+    A phone that was picked up counts as an answered call for Twilio, whether or not the caller was connected.
+    """
+    status = form.get("DialCallStatus", "") or "no-answer"
+    if status in _CONNECTED:
+        return "declined"
+    said = why(status, form)
+    return f"{status}: {said}" if "(SIP " in said else status

@@ -1,0 +1,83 @@
+"""An ASGI WebSocket as a carrier of messages: what was asked for, how it is accepted, and its events.
+
+`AsgiEvents` turns the server's events into messages and back; it keeps nothing, and waits for nobody but the server.
+Where the server offers to carry messages without events, as `web.sockets.pull_server` does, `accept` takes the offer.
+"""
+
+from typing import cast
+from urllib.parse import quote
+
+import attrs
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    WebsocketAcceptEvent,
+    WebsocketCloseEvent,
+    WebsocketReceiveEvent,
+    WebsocketScope,
+    WebsocketSendEvent,
+    WWWScope,
+)
+
+from protocol.frames import NO_STATUS, Close
+from web.sockets.open_socket import Carrier
+
+CARRIER = "switchboard.carrier"
+"""The ASGI extension of a server that carries messages without events: `{"accept": take an accept event to it}`."""
+
+
+def target_of(scope: WWWScope) -> str:
+    """Return the path and the query of a request as they came, undecoded: what Twilio signed of it."""
+    path = (scope.get("raw_path") or quote(scope["path"]).encode()).partition(b"?")[0]
+    query = scope["query_string"]
+    return (path + (b"?" + query if query else b"")).decode("latin1")
+
+
+async def accept(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Carrier:
+    """Accept a WebSocket; return what carries its messages from then on."""
+    accepting = WebsocketAcceptEvent(type="websocket.accept", subprotocol=None, headers=[])
+    offer = scope["extensions"].get(CARRIER)
+    if offer is not None:
+        carrier: Carrier = await offer["accept"](accepting)
+        return carrier
+    await send(accepting)
+    return AsgiEvents(receive, send)
+
+
+@attrs.frozen
+class AsgiEvents:
+    """Carries one WebSocket's messages by way of its server's events."""
+
+    _receive: ASGIReceiveCallable
+    _send: ASGISendCallable
+
+    async def receive(self) -> str | bytes | Close:
+        """Return the next message, or how the peer ended."""
+        event = await self._receive()
+        if event["type"] == "websocket.disconnect":
+            return Close(event.get("code") or NO_STATUS, "")
+        received = cast("WebsocketReceiveEvent", event)
+        text = received.get("text")
+        return text if text is not None else received.get("bytes") or b""
+
+    def at_hand(self) -> list[str | bytes]:
+        """Return nothing: the server hands over one event at a time."""
+        return []
+
+    def send_nowait(self, *_messages: str | bytes) -> bool:
+        """Send nothing: an event is always waited for."""
+        return False
+
+    def gather(self, _seconds: float) -> None:
+        """Do nothing: the server reads when it likes."""
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one message."""
+        if isinstance(message, str):
+            await self._send(WebsocketSendEvent(type="websocket.send", bytes=None, text=message))
+        else:
+            await self._send(WebsocketSendEvent(type="websocket.send", bytes=message, text=None))
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say that nothing more will come."""
+        await self._send(WebsocketCloseEvent(type="websocket.close", code=code, reason=reason or None))

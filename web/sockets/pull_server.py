@@ -1,0 +1,218 @@
+"""hypercorn's TCP connection, where a WebSocket is read by the task that wants its messages.
+
+hypercorn (0.18) reads every connection in a task of its own: each frame passes its HTTP layer, wsproto's event objects
+and a queue, and two tasks are woken for it. `PullServer` leaves the opening handshake to hypercorn, and offers the
+application to accept by way of an ASGI extension. An application that does gets the stream itself: hypercorn's reader
+steps aside, and for hypercorn the WebSocket is over.
+
+    reader:       request ─▶ start application ─▶ (steps aside) …………………………▶ close the connection
+    application:                  connect, accept ─▶ 101 ─▶ FrameStream ─▶ return
+
+Three more things are not hypercorn's. A connection on which no application runs is closed after `keep_alive_timeout`:
+that is a deadline of its reader, and no task which the end of a request could cancel. HTTP/2 without TLS is not spoken.
+And `web.sockets.connections` says how many connections there may be.
+
+`install` puts it in place, whoever starts the server: our own command, or hypercorn's.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+import h11
+import hypercorn.trio.run
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ConnectionState,
+    Scope,
+    TaskGroup,
+    WebsocketAcceptEvent,
+)
+
+from actors.supervision import Crashed, guard
+from protocol.frames import FrameReader
+from web.sockets.asgi_events import CARRIER
+from web.sockets.connections import VOUCHER, Connections, count_accept_errors
+from web.sockets.frame_stream import FrameStream
+
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Twilio's frames are about 400 bytes. hypercorn's own limit, unless it is told another, is 16 MB."""
+CLOSE_SECONDS = 2.0
+"""For the goodbye of a TLS connection to leave."""
+
+_log = structlog.stdlib.get_logger()
+
+
+class NoTimer(TrioSingleTask):
+    """hypercorn's idle timer, which does nothing: the task that has answered would start it, and may be cancelled."""
+
+    async def restart(self, task_group: TaskGroup, action: Callable[..., object]) -> None:
+        """Do nothing."""
+
+    async def stop(self) -> None:
+        """Do nothing."""
+
+
+class WrongProtocol(Exception):
+    """The peer speaks what we do not."""
+
+
+class PullServer(TCPServer):
+    """One connection."""
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        state: ConnectionState,
+        stream: "trio.SSLStream[trio.SocketStream]",
+        *,
+        connections: Connections | None = None,
+    ) -> None:
+        super().__init__(self._serve, config, context, state, stream)
+        self.idle_task = NoTimer()
+        self._application = app
+        self._applications = 0
+        self.vouched = False
+        self._connections = connections or Connections()
+        self._whole, self._reader, self._watch = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
+        self._reads = False
+        self._reader_aside = trio.Event()
+        self._application_over: trio.Event | None = None
+
+    async def run(self) -> None:
+        """Serve the connection, if there is room for it."""
+        with self._connections.hold(self, self._peer()) as is_room, self._whole:
+            if is_room:
+                ended = await guard(super().run)
+                if isinstance(ended, Crashed):  # hypercorn would end the server, and every call with it
+                    _log.error("connection_crashed", error=ended.reason)
+
+    def _peer(self) -> str:
+        """Return the peer's address; nothing for one that has none, or is gone already."""
+        transport = self.stream.transport_stream if isinstance(self.stream, trio.SSLStream) else self.stream
+        try:
+            name: object = transport.socket.getpeername()
+        except OSError:
+            return ""
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether only the peer can move this connection on: by a request, or by the rest of one."""
+        if not self._reads:
+            return True
+        protocol = self.protocol.protocol
+        if isinstance(protocol, H11Protocol):
+            return protocol.connection.their_state in {h11.IDLE, h11.SEND_BODY}
+        return not self._applications
+
+    def leave(self) -> None:
+        """Close the connection."""
+        self._whole.cancel(reason="another connection needs the place")
+
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        sync_spawn: Callable[..., object],
+        call_soon: Callable[..., object],
+    ) -> None:
+        """Be the application to hypercorn: the application, with an offer to those that know what to do with it."""
+        over = trio.Event()
+        if scope["type"] != "lifespan":
+            scope["extensions"][VOUCHER] = {"vouch": self._vouch}
+        if scope["type"] == "websocket" and scope["http_version"] == "1.1":
+            scope["extensions"][CARRIER] = {"accept": partial(self._accept, send, over)}
+        self._applications += 1
+        self._reader.deadline = math.inf
+        try:
+            await self._application(scope, receive, send, sync_spawn, call_soon)
+        finally:
+            over.set()
+            self._applications -= 1
+            if not self._applications:
+                self._reader.deadline = self._closing_time()
+
+    def _vouch(self) -> None:
+        self.vouched = True
+
+    def _closing_time(self) -> float:
+        return trio.current_time() + self.config.keep_alive_timeout
+
+    async def _accept(self, send: ASGISendCallable, over: trio.Event, accepting: WebsocketAcceptEvent) -> FrameStream:
+        """Accept, and take the stream from hypercorn, for which all is over then."""
+        self._application_over = over
+        self._connections.release(self)
+        stream = cast("H11Protocol", self.protocol.protocol).stream
+        self._reader.cancel(reason="the application reads")
+        await self._reader_aside.wait()
+        if isinstance(stream, WSStream):  # and not None: the peer is gone already, as we shall read
+            stream.handshake.extensions = None  # our frames are never compressed
+            await send(accepting)
+            stream.closed = True
+        limit = min(self.config.websocket_max_message_size, MAX_MESSAGE_BYTES)
+        return FrameStream(self.stream, FrameReader(masked=True, limit=limit))
+
+    async def _read_data(self) -> None:
+        if isinstance(self.protocol.protocol, H11Protocol):
+            # hypercorn goes over to HTTP/2 here, where no timer of its own runs; what we do not speak is ignored
+            self.protocol.protocol._check_protocol = self._check_protocol  # type: ignore[method-assign,assignment]
+        self._reads, self._reader.deadline = True, self._closing_time()
+        self._task_group.spawn(self._leave_with_server)
+        try:
+            with self._reader:
+                await super()._read_data()
+        except WrongProtocol:
+            await self.protocol.handle(Closed())
+        finally:
+            self._reader_aside.set()
+            self._watch.cancel(reason="the connection is read no more")
+        if self._application_over is not None:
+            await self._application_over.wait()
+        elif self._reader.cancelled_caught:
+            await self.protocol.handle(Closed())
+
+    @staticmethod
+    async def _check_protocol(request: h11.Request) -> None:
+        if request.method == b"PRI":
+            raise WrongProtocol("HTTP/2 without TLS")
+
+    async def _leave_with_server(self) -> None:
+        """Close a connection that is idle when the server closes: hypercorn's own timer does so."""
+        with self._watch:
+            await self.context.terminated.wait()
+            if not self._applications:
+                self._reader.cancel(reason="the server closes")
+
+    async def _close(self) -> None:
+        """Close, though whoever asks is cancelled: a framework is, that has answered before it has read all.
+
+        hypercorn's own stops at its first checkpoint then, and leaves the connection open until the peer closes it. Nor
+        does it wait for a task that is writing, whose error would end the server.
+        """
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            async with self.send_lock:
+                await super()._close()
+        await trio.aclose_forcefully(self.stream)
+
+
+def install(connections: Connections | None = None) -> None:
+    """Have every connection that hypercorn's trio worker accepts from now on served so, and be one of `connections`."""
+    count_accept_errors()
+    # the name that its worker looks up, which it imported and does not export
+    served = partial(PullServer, connections=connections or Connections())
+    hypercorn.trio.run.TCPServer = served  # type: ignore[assignment,attr-defined]

@@ -1,0 +1,145 @@
+"""The end of a worker's day: nobody new, then the last goodbyes, then the lights.
+
+`wait_drained` owns the order: at the first signal no new call is let in (`/readyz` turns false, callers are asked to
+call again) while the webhooks of running calls are still answered. Calls that are not over when `seconds` have passed
+hear a closing sentence; when the last call is over, or that has taken too long, it returns. A second signal skips both
+waits. `draining` makes plain hypercorn wait for that: left alone, it closes its listening sockets at once, with the
+webhooks of running calls outside, and cancels the calls when its graceful timeout is over.
+
+    hypercorn is told to stop ─┐
+    SIGTERM, Ctrl-C ───────────┴─▶ drain ─▶ (calls end) ─▶ closing sentence ─▶ hypercorn stops
+    Ctrl-C again ────────────────▶ hypercorn stops
+
+hypercorn's master sends SIGTERM to every other worker as soon as the first one has ended, and once more when it ends
+itself. So a worker that drains takes no notice of it: only a second Ctrl-C hurries.
+"""
+
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+
+import attrs
+import hypercorn.trio.run
+import structlog
+import trio
+from hypercorn.utils import ShutdownError
+
+from actors.call import CallServices
+from actors.messages import CloseCall
+from web.calls.slots import Slots
+
+_log = structlog.stdlib.get_logger()
+
+
+async def wait_drained(
+    signals: AsyncIterator[int], slots: Slots, seconds: float, close_calls: Callable[[], float]
+) -> None:
+    """Wait for a signal and then for the last call to end, for so long at most or until a second signal.
+
+    After so long, `close_calls` has those that are left say goodbye, and returns how long that may take.
+    """
+    await anext(signals)
+    slots.drain()
+    _log.info("drain_started", calls=slots.taken, seconds=seconds)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_hurry, signals, nursery.cancel_scope)
+        with trio.move_on_after(seconds):
+            await slots.wait_empty()
+        if slots.taken:
+            _log.info("drain_closing", calls=slots.taken)
+            with trio.move_on_after(close_calls()):
+                await slots.wait_empty()
+        nursery.cancel_scope.cancel(reason="the drain is over")
+    _log.info("drain_ended", calls=slots.taken)
+
+
+def close_calls(services: CallServices) -> float:
+    """Ask every running call to close; return how long that may take."""
+    services.intercom.tell_all(CloseCall("drained"))
+    return services.policy.longest_closing
+
+
+async def _hurry(signals: AsyncIterator[int], waiting: trio.CancelScope) -> None:
+    await anext(signals)
+    waiting.cancel(reason="a second signal")
+
+
+@attrs.define(eq=False)
+class Closing:
+    """When one worker of plain hypercorn closes: told by hypercorn or by a signal, and done when it is drained."""
+
+    drained: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _send: trio.MemorySendChannel[int] = attrs.field(init=False)
+    signals: trio.MemoryReceiveChannel[int] = attrs.field(init=False)
+    _begun: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._send, self.signals = trio.open_memory_channel[int](2)
+
+    def begin(self) -> None:
+        """Begin to drain, unless that has begun."""
+        if not self._begun:
+            self.told(signal.SIGTERM)
+
+    def told(self, number: int) -> None:
+        """Take a signal; whoever has heard enough of them takes no more."""
+        self._begun = True
+        if self._send.statistics().current_buffer_used < 2:
+            self._send.send_nowait(number)
+
+    async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen to the signals of this process, until cancelled."""
+        with _receiver() as received:
+            task_status.started()
+            async for number in received:
+                if number == signal.SIGTERM:
+                    self.begin()
+                else:
+                    self.told(number)
+
+    async def raise_shutdown(self, trigger: Callable[[], Awaitable[object]]) -> None:
+        """Stop hypercorn's worker once it is drained; `trigger` is hypercorn's own wish to stop."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._begin_when, trigger)
+            await self.drained.wait()
+            nursery.cancel_scope.cancel(reason="drained")
+        raise ShutdownError
+
+    async def _begin_when(self, trigger: Callable[[], Awaitable[object]]) -> None:
+        await trigger()
+        self.begin()
+
+
+async def _silence() -> AsyncIterator[int]:
+    await trio.sleep_forever()
+    yield 0
+
+
+def _receiver() -> AbstractContextManager[AsyncIterator[int]]:
+    """Receive the process's signals, where this is possible: in its main thread."""
+    if threading.current_thread() is threading.main_thread():
+        return trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT)
+    return nullcontext(_silence())
+
+
+@asynccontextmanager
+async def draining(slots: Slots, seconds: float, close_calls: Callable[[], float]) -> AsyncIterator[None]:
+    """Have hypercorn's trio worker stop only when it is drained, for as long as the `async with` lasts."""
+    closing = Closing()
+    # the name that hypercorn's worker looks up, which it imported and does not export
+    theirs = hypercorn.trio.run.raise_shutdown  # type: ignore[attr-defined]
+
+    async def drain() -> None:
+        await wait_drained(closing.signals, slots, seconds, close_calls)
+        closing.drained.set()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(closing.listen)
+        nursery.start_soon(drain)
+        hypercorn.trio.run.raise_shutdown = closing.raise_shutdown  # type: ignore[assignment,attr-defined]
+        try:
+            yield
+        finally:
+            hypercorn.trio.run.raise_shutdown = theirs  # type: ignore[attr-defined]
+        nursery.cancel_scope.cancel(reason="the server has stopped")
