@@ -18,6 +18,7 @@ from web.calls.repeats import RepeatedOrders
 from web.calls.slots import Slots
 from web.calls.token_store import Holes
 from web.clients.twilio import Line
+from web.console.pages import Console
 from web.routes.calls import CallRoutes
 from web.routes.credentials import Credentials
 from web.routes.health import HealthRoutes
@@ -56,6 +57,7 @@ def create_app(
         HealthRoutes(office),
     ):
         app.register_blueprint(routes.blueprint())
+    Console.of(office).install(app)
     app.register_error_handler(HTTPException, Misrouted(office, app.url_map).answer)
     app.after_request(harden)
     count_requests(app, office.counts)

@@ -12,6 +12,7 @@ import pytest
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from trio.testing import MockClock
 
+from tests.web.console.visitors import CONSOLE
 from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, Exchange, Peer, at_home, exchange, voice_form
 from web.routes.credentials import is_token
 from web.sockets.connections import VOUCHER
@@ -44,7 +45,7 @@ def test_the_table_has_every_route_there_is() -> None:
     rules = exchange().app.url_map.iter_rules()
     routes = {(method, rule.rule) for rule in rules for method in (rule.methods or {"WEBSOCKET"})}
 
-    assert {route for route in routes if route[0] not in {"HEAD", "OPTIONS"}} == {*SIGNED, *BEARER}
+    assert {route for route in routes if route[0] not in {"HEAD", "OPTIONS"}} == {*SIGNED, *BEARER, *CONSOLE}
 
 
 @pytest.mark.parametrize("route", SIGNED, ids=" ".join)

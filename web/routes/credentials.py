@@ -20,6 +20,8 @@ from web.sockets.connections import vouch
 
 SIGNED = frozenset({"twilio", "transfer"})
 """Blueprints whose requests Twilio signs; they refuse the others themselves."""
+SIGNED_IN = frozenset({"console"})
+"""Blueprints for operators in a browser: `web.console.session` guards each of their routes."""
 OPEN = frozenset({"health.healthz", "health.readyz"})
 """Endpoints that the platform asks without a credential: they say how the worker is, and nothing of its calls."""
 _OF_A_BROWSER = ("origin", "sec-fetch-site")
@@ -52,7 +54,7 @@ class Credentials:
 
     async def refuse_strangers(self) -> Response | None:
         """Answer 401 to a request without the token; a request without a route gets its 404 or 405."""
-        if request.url_rule is None or request.blueprint in SIGNED or request.endpoint in OPEN:
+        if request.url_rule is None or request.blueprint in SIGNED | SIGNED_IN or request.endpoint in OPEN:
             return None
         expected = self.office.settings.api_token
         scheme, _, given = request.headers.get("authorization", "").partition(" ")

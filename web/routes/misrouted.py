@@ -29,6 +29,8 @@ def meant(routes: Map, path: str) -> Rule | None:
     tidy = "/" + re.sub(r"/+", "/", path).strip("/").lower()
     prefixed = "/twilio/" in tidy[1:]
     candidates = (path, tidy, tidy[tidy.rindex("/twilio/") :] if prefixed else tidy)
+    if tidy == "/":  # the console's; everybody who looks for a way in sends something there
+        return None
     adapter = routes.bind("switchboard")
     for candidate in candidates:
         for method in _METHODS:

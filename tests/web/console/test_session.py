@@ -1,0 +1,181 @@
+"""Unsigned visitors get nothing of the console, and a page of another site can do nothing in a signed-in browser."""
+
+import hmac
+from http.cookies import SimpleCookie
+
+import pytest
+from trio.testing import MockClock
+
+from tests.web.console.visitors import CONSOLE, Visitor, signed_in, target_of
+from tests.web.fakes import API_TOKEN, ORIGIN, at_home, exchange, settings
+from web.console.session import CSRF_FIELD, LIFETIME, Sessions, is_own_request, local_path
+
+HERE = "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("route", CONSOLE, ids=" ".join)
+async def test_a_console_route_answers(route: tuple[str, str], autojump_clock: MockClock) -> None:
+    method, target = route[0], target_of(route[1])
+    there = exchange()
+    right = signed_in(there)
+    name, value = next(iter(right.cookies.items()))
+    wrong = Visitor(there, {name: f"{value[:-1]}{'0' if value[-1] != '0' else '1'}"}, csrf=right.csrf)
+    csrf = {CSRF_FIELD: right.csrf} if method == "POST" else {}
+
+    answers = [
+        await Visitor(there).ask(method, target, **csrf),
+        await wrong.ask(method, target, **csrf),
+        await signed_in(there).ask(method, target),
+        await right.ask(method, target, **csrf),
+    ]
+
+    assert tuple(answer.status_code for answer in answers) == CONSOLE[route]
+
+
+async def test_the_token_makes_a_session_and_the_page_that_was_wanted_comes_next(autojump_clock: MockClock) -> None:
+    visitor = Visitor(exchange())
+    wanted = await visitor.ask("GET", "/?q=sale")
+    answer = await visitor.ask("POST", "/console/sign-in", token=API_TOKEN, next="/?q=sale")
+    cookie = next(iter(SimpleCookie(answer.headers["set-cookie"]).values()))
+
+    assert wanted.status_code == 401
+    assert 'name="next" value="/?q=sale"' in wanted.text
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?q=sale")
+    assert (cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, True, "Strict", "/")
+    assert cookie.key.startswith("__Host-")
+    assert (await visitor.ask("GET", "/")).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "wrong", API_TOKEN[:-1], f"{API_TOKEN}x", API_TOKEN.upper(), "ü", "a" * 5000])
+async def test_a_wrong_token_makes_none(token: str, autojump_clock: MockClock) -> None:
+    visitor = Visitor(exchange())
+    answer = await visitor.ask("POST", "/console/sign-in", token=token)
+
+    assert (answer.status_code, visitor.cookies) == (401, {})
+    assert 'role="alert"' in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_guesses_are_slowed_down_and_the_operator_still_gets_in(autojump_clock: MockClock) -> None:
+    there = exchange()
+    guesses = [await Visitor(there).ask("POST", "/console/sign-in", token=f"guess-{index}") for index in range(40)]
+    answer = await Visitor(there).ask("POST", "/console/sign-in", token=API_TOKEN)
+
+    assert [guess.status_code for guess in guesses] == [401] * 30 + [429] * 10
+    assert answer.status_code == 303
+
+
+async def test_the_token_is_compared_in_constant_time(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    seen, real = list[tuple[int, int]](), hmac.compare_digest
+
+    def compared(one: bytes, other: bytes) -> bool:
+        seen.append((len(one), len(other)))
+        return real(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", compared)
+    for token in ("", "w", API_TOKEN, API_TOKEN * 3):
+        await Visitor(exchange()).ask("POST", "/console/sign-in", token=token)
+
+    assert len(seen) == 4
+    assert set(seen) == {(32, 32)}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_another_site_cannot_sign_a_browser_in(site: str, autojump_clock: MockClock) -> None:
+    visitor = Visitor(exchange(), headers={"Sec-Fetch-Site": site})
+    answer = await visitor.ask("POST", "/console/sign-in", token=API_TOKEN)
+
+    assert (answer.status_code, visitor.cookies) == (401, {})
+
+
+async def test_a_csrf_token_is_good_for_its_own_session_only(autojump_clock: MockClock) -> None:
+    there = exchange()
+    one, other = signed_in(there), signed_in(there)
+    one.csrf, other.csrf = other.csrf, one.csrf
+
+    assert (await one.send("/console/sign-out")).status_code == 403
+
+
+async def test_signing_out_ends_the_session_in_the_browser(autojump_clock: MockClock) -> None:
+    visitor = signed_in(exchange())
+    answer = await visitor.send("/console/sign-out")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in")
+    assert (await visitor.ask("GET", "/")).status_code == 401
+
+
+def test_a_session_ends_after_its_lifetime_and_with_the_token() -> None:
+    now = 1e9
+    mine = settings()
+    sessions = Sessions(Sessions.of(mine).key, secure=True, now=lambda: now)
+    value = sessions.issue()
+    later, other = Sessions.of(mine), Sessions.of(settings(API_TOKEN="another-long-text"))
+
+    assert sessions.read(value) is not None
+    assert later.read(later.issue()) is not None
+    assert other.read(later.issue()) is None
+    now += LIFETIME
+    assert sessions.read(value) is None
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "a.b.c", "x" * 5000, "é.1.2", "a.99999999999.", "\ud800.1.2"[1:]])
+def test_what_is_no_session_is_none(value: str) -> None:
+    assert Sessions.of(settings()).read(value) is None
+
+
+def test_a_websocket_shows_its_session_in_a_header() -> None:
+    sessions = Sessions.of(settings())
+    value = sessions.issue()
+
+    assert sessions.of_header(f"a=b; {sessions.cookie}={value}") == sessions.read(value)
+    assert sessions.of_header("a=b") is sessions.of_header("") is sessions.of_header("\0;=;") is None
+
+
+@pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", "/\\evil.example", "", "\t/x", "/a\nb"])
+def test_nobody_is_sent_away_after_signing_in(path: str) -> None:
+    assert local_path(path) == "/"
+
+
+def test_own_requests_are_known_by_what_browsers_say() -> None:
+    assert is_own_request({"sec-fetch-site": "same-origin", "origin": HERE}, "127.0.0.1:8000")
+    assert is_own_request({"sec-fetch-site": "none"}, "127.0.0.1:8000")
+    assert is_own_request({}, "127.0.0.1:8000")
+    assert not is_own_request({"sec-fetch-site": "same-site"}, "127.0.0.1:8000")
+    assert not is_own_request({"origin": "http://127.0.0.1:3000"}, "127.0.0.1:8000")
+
+
+# Without a token
+
+
+async def test_without_a_token_a_browser_of_this_machine_gets_a_session(autojump_clock: MockClock) -> None:
+    visitor = Visitor(at_home(), origin=HERE, headers={"Accept": "text/html", "Sec-Fetch-Site": "none"})
+    page = await visitor.ask("GET", "/")
+
+    assert page.status_code == 200
+    assert "Secure" not in page.headers["set-cookie"]
+    assert visitor.cookies.keys() == {"switchboard"}
+    assert (await visitor.ask("POST", "/console/sign-out")).status_code == 403
+    assert (await visitor.send("/console/sign-out")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("origin", "headers"),
+    [
+        ("http://evil.example", {}),
+        (ORIGIN, {}),
+        (HERE, {"Sec-Fetch-Site": "cross-site"}),
+        (HERE, {"Sec-Fetch-Site": "same-site"}),
+        (HERE, {"Origin": "https://evil.example"}),
+    ],
+)
+async def test_without_a_token_nobody_else_gets_one(
+    origin: str, headers: dict[str, str], autojump_clock: MockClock
+) -> None:
+    there = at_home()
+    stranger = Visitor(there, origin=origin, headers=headers)
+    robbed = Visitor(there, signed_in(there).cookies, origin, headers)
+
+    assert [(await one.ask("GET", "/")).status_code for one in (stranger, robbed)] == [401, 401]
+    assert not stranger.cookies

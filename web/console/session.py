@@ -1,0 +1,225 @@
+"""Sign-in to the console: a session cookie, a CSRF token bound to it, and the guard of every console route.
+
+A session is a signed cookie and nothing else: every worker can check it, none keeps it. It is signed with a key derived
+from the API token, so a new `API_TOKEN` ends all sessions. `Sessions` makes and reads cookies, and knows no request;
+`Gate` decides about requests. Without an `API_TOKEN` (server, public address and Twilio all on this machine) there is
+no sign-in: a browser on this machine that opens the console itself gets a session, a page of another site gets none.
+"""
+
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+import attrs
+from quart import Response, g, redirect, request
+from quart.typing import ResponseReturnValue
+from werkzeug.datastructures import Headers
+
+from settings import Settings, is_loopback
+from web.calls.context import Office
+from web.console.rendering import render
+from web.routes.credentials import is_token
+from web.routes.problems import problem
+from web.sockets.connections import vouch
+
+LIFETIME = 12 * 3600
+"""Seconds until the operator has to sign in again."""
+CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
+OPEN = frozenset({"console.sign_in", "console.static_file"})
+"""Endpoints of the console that need no session: the form, and files that say nothing of any call."""
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; media-src 'self';"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
+        " require-trusted-types-for 'script'; trusted-types line"
+    ),
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""`trusted-types line`: the phone's worker needs the one policy of that name (web/console/static/phone)."""
+_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_LONGEST_COOKIE = 300
+
+
+@attrs.frozen
+class Session:
+    """One sign-in of one browser. `csrf` proves that a request comes from one of our pages."""
+
+    id: str
+    csrf: str
+
+
+@attrs.frozen
+class Sessions:
+    """Makes session cookies and reads them. It awaits nothing and keeps nothing."""
+
+    key: bytes = attrs.field(repr=False)
+    secure: bool
+    now: Callable[[], float] = time.time
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Sessions":
+        """Return the sessions of a server; the cookie is `Secure` unless its public address is HTTP on loopback."""
+        public = urlsplit(settings.lead_server_external_url)
+        plain = public.scheme == "http" and is_loopback(public.hostname or "")
+        secret = f"{settings.twilio_auth_token}\0{settings.api_token or ''}"
+        return cls(hmac.digest(secret.encode(), b"switchboard console", "sha256"), secure=not plain)
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie; browsers keep other hosts from setting one with the prefix."""
+        return "__Host-switchboard" if self.secure else "switchboard"
+
+    def issue(self) -> str:
+        """Return the value of a new session's cookie."""
+        stamped = f"{secrets.token_urlsafe(18)}.{int(self.now())}"
+        return f"{stamped}.{self._signed('session', stamped)}"
+
+    def read(self, value: str) -> Session | None:
+        """Return the session of a cookie's value; None if it is not ours, or too old."""
+        stamped, _, signature = value.rpartition(".")
+        session_id, _, issued = stamped.partition(".")
+        is_ours = hmac.compare_digest(signature.encode(), self._signed("session", stamped).encode())
+        if len(value) > _LONGEST_COOKIE or not is_ours or not 0 <= self.now() - int(issued) < LIFETIME:
+            return None
+        return Session(session_id, self._signed("csrf", session_id))
+
+    def of_header(self, cookies: str) -> Session | None:
+        """Return the session that a `Cookie` header shows: for a WebSocket, which is no request of the framework's."""
+        try:
+            found = SimpleCookie(cookies).get(self.cookie)
+        except CookieError:
+            return None
+        return self.read(found.value) if found is not None else None
+
+    def put(self, response: Response, value: str) -> None:
+        """Have the browser keep a session; an empty value ends it."""
+        response.set_cookie(
+            self.cookie,
+            value,
+            max_age=LIFETIME if value else 0,
+            path="/",
+            secure=self.secure,
+            httponly=True,
+            samesite="Strict",
+        )
+
+    def _signed(self, what: str, text: str) -> str:
+        return hmac.new(self.key, f"{what}\0{text}".encode(), sha256).hexdigest()
+
+
+def current_session() -> Session:
+    """Return the session of the request under way; the gate lets no console request in without one."""
+    session: Session = g.console_session
+    return session
+
+
+def is_own_request(headers: Mapping[str, str] | Headers, host: str) -> bool:
+    """Tell whether a browser says that one of our own pages, or its address bar, asks; a program says nothing."""
+    site, origin = headers.get("sec-fetch-site", "none"), headers.get("origin")
+    return site in {"none", "same-origin"} and (origin is None or urlsplit(origin).netloc == host)
+
+
+def is_here(client: tuple[str, int] | None, host: str) -> bool:
+    """Tell whether a request comes from this machine, and was sent to it by a loopback name."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return client is not None and is_loopback(client[0]) and is_loopback(name)
+
+
+def local_path(wanted: str) -> str:
+    """Return an address of ours to go to after signing in: a path, or the list of calls for anything else."""
+    is_path = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted and wanted.isprintable()
+    return wanted if is_path else "/"
+
+
+@attrs.frozen
+class Gate:
+    """Lets signed-in operators in; everyone else gets the form."""
+
+    office: Office
+    sessions: Sessions
+
+    @classmethod
+    def of(cls, office: Office) -> "Gate":
+        """Return the gate of an application."""
+        return cls(office, Sessions.of(office.settings))
+
+    async def refuse_strangers(self) -> ResponseReturnValue | None:
+        """Answer 401 without a session, 403 to a change without its CSRF token; note the session otherwise."""
+        if request.endpoint in OPEN:
+            return None
+        session = self.sessions.read(request.cookies.get(self.sessions.cookie, ""))
+        if self.office.settings.api_token is None:
+            session = self._of_this_machine(session)
+        if session is None:
+            return await self._refuse("session")
+        g.console_session = session
+        vouch(request.scope)
+        if request.method in _CHANGING and not await self._shows_csrf(session):
+            self.office.counts.refused("no_csrf")
+            return problem(403, "the request shows no CSRF token", fix="Reload the page and try again.")
+        return None
+
+    def _of_this_machine(self, session: Session | None) -> Session | None:
+        """Return the session where there is no token; a browser on this machine that has none gets one."""
+        here = is_here(request.scope.get("client"), request.host)
+        if not here or not is_own_request(request.headers, request.host):
+            return None
+        if session is None and request.method not in _CHANGING:
+            g.console_cookie = self.sessions.issue()
+            session = self.sessions.read(g.console_cookie)
+        return session
+
+    async def _shows_csrf(self, session: Session) -> bool:
+        given = request.headers.get(CSRF_HEADER) or (await request.form).get(CSRF_FIELD, "")
+        return is_token(given, session.csrf)
+
+    async def _refuse(self, why: str, *, wrong: bool = False) -> Response:
+        self.office.counts.refused(f"no_{why}")
+        if "text/html" not in request.headers.get("accept", ""):
+            return self.office.strangers.answer(problem(401, "not signed in", fix="Sign in at /console/sign-in."))
+        wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
+        return self.office.strangers.answer(await self._form(401, wanted, wrong=wrong))
+
+    async def _form(self, status: int, wanted: str, *, wrong: bool = False) -> Response:
+        needs_token = self.office.settings.api_token is not None
+        page = await render("sign_in.html", wanted=local_path(wanted), wrong=wrong, needs_token=needs_token)
+        return Response(page, status)
+
+    async def sign_in(self) -> ResponseReturnValue:
+        """Show the form, or take it: the token makes a session."""
+        expected = self.office.settings.api_token
+        if request.method != "POST":
+            return await self._form(200, request.args.get("next", "/"))
+        form = await request.form
+        wanted = local_path(form.get("next", "/"))
+        own = is_own_request(request.headers, request.host)
+        if expected is None or not own or not is_token(form.get("token", ""), expected):
+            self.office.counts.refused("no_token")
+            return self.office.strangers.answer(await self._form(401, wanted, wrong=expected is not None))
+        vouch(request.scope)
+        response = Response("", 303, headers={"Location": wanted})
+        self.sessions.put(response, self.sessions.issue())
+        return response
+
+    async def sign_out(self) -> ResponseReturnValue:
+        """End the session in this browser."""
+        response = redirect("/console/sign-in", 303)
+        assert isinstance(response, Response)  # noqa: S101 - the framework's own type is wider
+        self.sessions.put(response, "")
+        return response
+
+    async def dress(self, response: Response) -> Response:
+        """Give a page its headers, and a new session its cookie."""
+        for name, value in PAGE_HEADERS.items():
+            response.headers.setdefault(name, value)
+        if "console_cookie" in g:
+            self.sessions.put(response, g.console_cookie)
+        return response
