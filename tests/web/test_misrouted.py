@@ -67,7 +67,7 @@ async def test_an_operator_who_misses_a_route_is_told_it(autojump_clock: MockClo
     assert told["fix"] == "Send it to /calls/<name>, with a method that the route has."
 
 
-@pytest.mark.parametrize("target", ["/", "/wp-login.php", f"/calls-of/{LEAD}", "/.env"])
+@pytest.mark.parametrize("target", ["/favicon.ico", "/wp-login.php", f"/calls-of/{LEAD}", "/.env"])
 async def test_what_is_like_no_route_is_not_told(target: str, autojump_clock: MockClock) -> None:
     assert await refusal(exchange(), "GET", target, signed=False) == (404, [])
 
