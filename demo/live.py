@@ -16,8 +16,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from demo.facts import number, text
 from demo.telling import Line, Tone, told
+from web.picture.facts import number, text
 
 AGENT_STYLES = ("green", "magenta", "yellow", "blue", "red")
 STYLES: Mapping[Tone, str] = {

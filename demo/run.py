@@ -23,13 +23,11 @@ from trio.testing import MockClock
 from actors.journal import Entry
 from actors.supervision import root_cause
 from agents.roster import RosterError
-from demo.facts import JournalEntry
 from demo.live import LiveView
 from demo.options import DemoOptions, OptionsError, Rehearsal, read_options
 from demo.stage import Stage, open_stage
 from demo.summary import summary
 from demo.telling import person_acted, whispered
-from demo.timeline import render_timeline
 from demo.verdict import shortcomings, unanswered
 from demo.warmup import warm_up
 from settings import SettingsError
@@ -37,6 +35,8 @@ from simulators.scenario import Scenario
 from simulators.speech import SpeechError
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.log import LogEntry, PersonActed, VerbExecuted
+from web.picture.facts import JournalEntry
+from web.picture.timeline import render_timeline
 from web.worker.logs import configure_logs
 
 KEPT = ("call.wav", "transcript.json", "journal.jsonl", "record.json")

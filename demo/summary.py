@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from demo.facts import JournalEntry, arguments_text, flag, named, number, result_text, text
 from demo.telling import milliseconds
+from web.picture.facts import JournalEntry, arguments_text, flag, named, number, result_text, text
 
 
 def summary(

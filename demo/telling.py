@@ -11,7 +11,7 @@ from string import Formatter
 
 import attrs
 
-from demo.facts import JournalEntry, arguments_text, event, flag, left_by, number, result_text, text
+from web.picture.facts import JournalEntry, arguments_text, event, flag, left_by, number, result_text, text
 
 WORDS_BEFORE_THE_CUT = 5
 

@@ -8,9 +8,9 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from demo.facts import text
 from demo.summary import rows, unheard_frames
 from simulators.scenario import Scenario
+from web.picture.facts import text
 
 HUNG_UP = "caller_hung_up"
 _KEYS = re.compile(r"\(pressed \d+ keys?\)$|The caller pressed .* on the keypad")

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from demo.score import CALLER, LINE, SUMMARIZER, SWITCHBOARD, FunctionFlag, Score
-from demo.svg import ELLIPSIS, MONO_ADVANCE
+from web.picture.score import CALLER, LINE, SUMMARIZER, SWITCHBOARD, FunctionFlag, Score
+from web.picture.svg import ELLIPSIS, MONO_ADVANCE
 
 GUTTER = 104.0
 MARGIN = 28.0

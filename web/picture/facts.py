@@ -1,4 +1,4 @@
-"""The journal as the demo reads it: plain JSON entries, whose fields may be missing.
+"""The journal as the picture and the demo read it: plain JSON entries, whose fields may be missing.
 
 Owns nothing but the way to ask an entry for a value of the expected kind. A journal of a crashed call, of an older
 version or cut in the middle must still draw, so a missing or strange field has a harmless answer and never an error.

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from demo.facts import JournalEntry, arguments_text, at, event, flag, left_by, named, number, text
-from demo.speech import Speech, agent_speech, caller_speech
+from web.picture.facts import JournalEntry, arguments_text, at, event, flag, left_by, named, number, text
+from web.picture.speech import Speech, agent_speech, caller_speech
 
 CALLER = "caller"
 LINE = "line"

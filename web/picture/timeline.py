@@ -6,13 +6,13 @@ every word escaped. It never fails on a strange journal; what it does not know i
 
 from collections.abc import Sequence
 
-from demo.drawing import draw_stave
-from demo.facts import JournalEntry
-from demo.glyphs import draw_legend
-from demo.palette import stylesheet
-from demo.score import MarkKind, Score, read_score
-from demo.staves import MARGIN, laid_out
-from demo.svg import Pen, document, fitted, paper, printable, text_width
+from web.picture.drawing import draw_stave
+from web.picture.facts import JournalEntry
+from web.picture.glyphs import draw_legend
+from web.picture.palette import stylesheet
+from web.picture.score import MarkKind, Score, read_score
+from web.picture.staves import MARGIN, laid_out
+from web.picture.svg import Pen, document, fitted, paper, printable, text_width
 
 HEADER_HEIGHT = 84.0
 FOOTER_HEIGHT = 64.0

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import attrs
 
-from demo.facts import JournalEntry, at, event, flag, named, number, text
+from web.picture.facts import JournalEntry, at, event, flag, named, number, text
 
 BREATH_SECONDS = 0.45
 SECONDS_A_CHARACTER = 0.06

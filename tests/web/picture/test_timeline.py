@@ -5,10 +5,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from demo.score import read_score
-from demo.staves import GUTTER, MARGIN
-from demo.timeline import render_timeline
 from tests.demo.sample import JournalWriter, sample_journal
+from web.picture.score import read_score
+from web.picture.staves import GUTTER, MARGIN
+from web.picture.timeline import render_timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 

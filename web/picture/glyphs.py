@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from demo.score import Mark, MarkKind
-from demo.svg import Pen, text_width
+from web.picture.score import Mark, MarkKind
+from web.picture.svg import Pen, text_width
 
 
 def draw_mark(pen: Pen, mark: Mark, x: float, y: float) -> None:

@@ -1,11 +1,11 @@
 """One stave of the picture: its axis, its lanes, and the arrows between them."""
 
-from demo.glyphs import draw_mark
-from demo.palette import tone_class
-from demo.score import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Handoff, Mark, MarkKind, Score, Session
-from demo.speech import Speech
-from demo.staves import GUTTER, LINE_HEIGHT, MARGIN, RAIL_HEIGHT, SPEECH_HEIGHT, Lane, PlacedFlag, Stave
-from demo.svg import Pen, fitted, text_width, wrapped
+from web.picture.glyphs import draw_mark
+from web.picture.palette import tone_class
+from web.picture.score import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Handoff, Mark, MarkKind, Score, Session
+from web.picture.speech import Speech
+from web.picture.staves import GUTTER, LINE_HEIGHT, MARGIN, RAIL_HEIGHT, SPEECH_HEIGHT, Lane, PlacedFlag, Stave
+from web.picture.svg import Pen, fitted, text_width, wrapped
 
 TEXT_SIZE = 10.5
 ROW_HEIGHT = 12.4
