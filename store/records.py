@@ -220,11 +220,11 @@ def encode_record(record: CallRecord) -> bytes:
 
 
 def encode_running(running: RunningRecord) -> bytes:
-    """Render the record of a call under way. Raises nothing."""
+    """Render the record of a call under way, on one line. Raises nothing."""
     packed = [orjson.Fragment(zlib.decompress(block).strip()[1:-1]) for block in running.packed]
     turns = [attrs.asdict(turn) for turn in running.record.transcript]
     plain = record_as_json(attrs.evolve(running.record, transcript=()))
-    return json_text({**plain, "transcript": [*packed, *turns]}, indent=True)
+    return json_text({**plain, "transcript": [*packed, *turns]})
 
 
 def decode_record(text: bytes) -> CallRecord:

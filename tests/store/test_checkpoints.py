@@ -9,9 +9,10 @@ import pytest
 import trio
 
 from store.calls import RecordsUnavailable
-from store.checkpoints import Checkpoints, ProcessFolder
+from store.checkpoints import Checkpoints
 from store.memory import MemoryRecords
-from store.records import CallRecord, RunningRecord, TurnRecord, pack_turns
+from store.records import CallRecord, RunningRecord, TurnRecord, encode_record, pack_turns
+from store.running_log import OVER_SECONDS, ROOM_BYTES, RunningLog
 from tests.store.samples import FULL
 
 CUT = attrs.evolve(FULL, outcome="cut")
@@ -23,15 +24,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "running"
 
 
-def left_by_a_dead_process(folder: Path, *records: CallRecord) -> ProcessFolder:
-    own = ProcessFolder(folder / "0123")
-    own.update(1, {record.call_sid: RunningRecord(record) for record in records}, set())
+def left_by_a_dead_process(folder: Path, *records: CallRecord, name: str = "0123") -> RunningLog:
+    own = RunningLog(folder, name)
+    own.update(1, {record.call_sid: RunningRecord(record) for record in records})
     own.let_go()  # as the kernel does
     return own
 
 
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*.json"))
+def written(folder: Path) -> list[str]:
+    """Return the ids of the calls that are written down."""
+    return sorted(
+        record.call_sid for log in folder.glob("*.jsonl") for record in RunningLog(folder, log.stem).read().records
+    )
 
 
 def entries(folder: Path) -> list[str]:
@@ -56,8 +60,8 @@ async def test_the_record_of_a_call_that_a_dead_process_has_cut_is_kept(folder: 
 
 async def test_turns_that_were_packed_are_in_the_record_and_in_order(folder: Path) -> None:
     early = [TurnRecord(at, "caller", f"{at} s: “é”", f"{at} s: “é”") for at in (2.0, 1.0, 3.0)]
-    own = ProcessFolder(folder / "0123")
-    own.update(1, {CUT.call_sid: RunningRecord(CUT, (pack_turns(early[:2]), pack_turns(early[2:])))}, set())
+    own = RunningLog(folder, "0123")
+    own.update(1, {CUT.call_sid: RunningRecord(CUT, (pack_turns(early[:2]), pack_turns(early[2:])))})
     own.let_go()
     records = MemoryRecords()
 
@@ -81,12 +85,12 @@ async def test_a_record_with_something_strange_in_it_costs_no_call_its_own(folde
 
 
 async def test_a_process_that_lives_keeps_its_own(folder: Path) -> None:
-    own = ProcessFolder(folder / "0123")
-    own.update(1, {CUT.call_sid: SO_FAR}, set())
+    own = RunningLog(folder, "0123")
+    own.update(1, {CUT.call_sid: SO_FAR})
 
     assert await Checkpoints(folder, MemoryRecords()).adopt() == 0
 
-    assert files(folder) == [f"{CUT.call_sid}.json"]
+    assert written(folder) == [CUT.call_sid]
     own.let_go()
 
 
@@ -125,13 +129,169 @@ async def test_what_no_database_takes_waits_for_the_next_round(folder: Path) -> 
     assert await records.get(CUT.call_sid) == CUT
 
 
-async def test_a_file_that_is_no_record_is_set_aside(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"after":0}',
+        b'{"after":0,"record":{}}',
+        b'{"after":"0","record":null}',
+        b"\xff",
+        b"",
+    ],
+)
+async def test_a_line_that_is_no_record_costs_no_other_call(folder: Path, line: bytes) -> None:
+    own = left_by_a_dead_process(folder, CUT, attrs.evolve(CUT, call_sid="CA2"))
+    first, second = own.path.read_bytes().splitlines(keepends=True)
+    own.path.write_bytes(first + line + b"\n" + second)
+
+    assert await Checkpoints(folder, MemoryRecords()).adopt() == 2
+
+    assert entries(folder) == ["0123.refused"]
+
+
+async def test_a_line_that_was_cut_short_leaves_the_one_before_it(folder: Path) -> None:
     own = left_by_a_dead_process(folder, CUT)
-    (own.path / "CAx.json").write_text("{")
+    whole = own.path.read_bytes()
+    for end in range(len(whole)):
+        left_by_a_dead_process(folder, CUT)
+        own.path.write_bytes(whole + whole[:end])
+        records = MemoryRecords()
 
-    assert await Checkpoints(folder, MemoryRecords()).adopt() == 1
+        assert await Checkpoints(folder, records).adopt() == 1
+        assert await records.get(CUT.call_sid) == CUT
+        assert entries(folder) == []
 
-    assert [path.name for path in own.path.iterdir()] == ["CAx.refused"]
+
+async def test_what_a_version_without_a_log_has_left_is_kept_too(folder: Path) -> None:
+    old = folder / "0123"
+    old.mkdir(parents=True)
+    (folder / "0123.lock").touch()
+    (old / "CA1.json").write_bytes(encode_record(CUT))
+    (old / "CA2.json").write_bytes(encode_record(attrs.evolve(CUT, call_sid="CA2")))
+
+    assert await Checkpoints(folder, MemoryRecords()).adopt() == 2
+
+    assert entries(folder) == []
+
+
+async def test_every_dead_process_waits_for_a_database_that_comes_back(folder: Path) -> None:
+    class Absent(MemoryRecords):
+        is_absent = True
+
+        async def save(self, record: CallRecord) -> None:
+            if self.is_absent:
+                raise RecordsUnavailable("no route to host")
+            await super().save(record)
+
+    for number in range(3):
+        left_by_a_dead_process(folder, attrs.evolve(CUT, call_sid=f"CA{number}"), name=f"{number}")
+    records = Absent()
+    checkpoints = Checkpoints(folder, records)
+    with pytest.raises(RecordsUnavailable):
+        await checkpoints.adopt()
+    records.is_absent = False
+
+    assert await checkpoints.adopt() == 3
+    assert entries(folder) == []
+
+
+def running(call_sid: str, turns: int, packed: int = 0) -> RunningRecord:
+    """Return a call after so many turns, of which some are packed, in blocks of eight."""
+    said = [TurnRecord(float(at), "caller", f"turn {at}", f"turn {at}") for at in range(turns)]
+    blocks = tuple(pack_turns(said[first : first + 8]) for first in range(0, packed, 8))
+    return RunningRecord(attrs.evolve(CUT, call_sid=call_sid, transcript=tuple(said[packed:])), blocks)
+
+
+def turns_in(log: RunningLog) -> dict[str, list[float]]:
+    return {record.call_sid: [turn.at for turn in record.transcript] for record in log.read().records}
+
+
+def test_a_round_is_one_append_that_repeats_no_settled_turn(folder: Path) -> None:
+    log = RunningLog(folder, "0123")
+    log.update(1, {"CA1": running("CA1", 16, 8), "CA2": (still := running("CA2", 3))})
+    before = log.path.read_bytes()
+
+    log.update(2, {"CA1": running("CA1", 18, 8), "CA2": still})
+
+    assert log.path.read_bytes().startswith(before)
+    (line,) = log.path.read_bytes()[len(before) :].splitlines()
+    assert b"turn 7" not in line
+    assert turns_in(log) == {"CA1": [float(at) for at in range(18)], "CA2": [0.0, 1.0, 2.0]}
+    log.let_go()
+
+
+def test_a_long_call_reads_back_whole_after_any_round(folder: Path) -> None:
+    """Blocks are packed again into one volume on the way."""
+    log = RunningLog(folder, "0123")
+    for number in range(1, 90):
+        said = [TurnRecord(float(at), "caller", f"turn {at}", "") for at in range(number)]
+        volume = number // 64 * 64
+        packed = max(volume, (number - 8) // 8 * 8)
+        blocks = [said[:volume]] * bool(volume) + [said[first : first + 8] for first in range(volume, packed, 8)]
+        record = attrs.evolve(CUT, transcript=tuple(said[packed:]))
+        log.update(number, {CUT.call_sid: RunningRecord(record, tuple(map(pack_turns, blocks)))})
+
+        assert turns_in(log) == {CUT.call_sid: [float(at) for at in range(number)]}
+    log.let_go()
+
+
+def test_a_log_does_not_grow_for_ever(folder: Path) -> None:
+    log = RunningLog(folder, "0123")
+    for number in range(1, 2000):
+        log.update(number, {"CA1": running("CA1", 8), "CA2": running("CA2", 8)})
+
+    assert log.path.stat().st_size < 2 * ROOM_BYTES
+    assert turns_in(log).keys() == {"CA1", "CA2"}
+    log.let_go()
+
+
+def test_the_words_of_a_call_that_is_over_stay_half_a_minute_at_most(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("store.running_log.monotonic", lambda: now[0])
+    log, lives = RunningLog(folder, "0123"), running("CA2", 3)
+    log.update(1, {"CA1": running("CA1", 3), "CA2": lives})
+    log.update(2, {"CA2": lives})
+    assert turns_in(log).keys() == {"CA2"}
+    assert b"CA1" in log.path.read_bytes()
+    assert log.is_stale
+
+    now[0] = OVER_SECONDS + 1.0
+    log.update(3, {"CA2": lives})
+
+    assert b"CA1" not in log.path.read_bytes()
+    assert not log.is_stale
+    log.let_go()
+
+
+def test_a_write_that_fails_in_the_middle_is_made_good(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, one = RunningLog(folder, "0123"), running("CA1", 3)
+    log.update(1, {"CA1": one})
+    assert log._file is not None
+    real = log._file
+
+    class Full:
+        def write(self, text: bytes) -> None:
+            real.write(text[:20])
+            real.flush()
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            real.close()
+
+    monkeypatch.setattr(log, "_file", Full())
+    with pytest.raises(OSError, match="No space"):
+        log.update(2, {"CA1": running("CA1", 4)})
+    log.update(3, {"CA1": running("CA1", 5)})
+
+    assert turns_in(log) == {"CA1": [0.0, 1.0, 2.0, 3.0, 4.0]}
+    assert log.read().refused == ()
+    log.let_go()
 
 
 async def test_a_call_is_written_once_a_round_while_there_is_news_of_it(folder: Path) -> None:
@@ -140,7 +300,7 @@ async def test_a_call_is_written_once_a_round_while_there_is_news_of_it(folder: 
 
     with checkpoints.keeping(CUT.call_sid, lambda: news.pop(0)):
         await checkpoints.write()
-        first = files(folder)
+        first = written(folder)
         await checkpoints.write()
         await checkpoints.write()
 
@@ -149,7 +309,7 @@ async def test_a_call_is_written_once_a_round_while_there_is_news_of_it(folder: 
         await Checkpoints(folder, records).adopt()
         found = await records.get(CUT.call_sid)
 
-    assert first == [f"{CUT.call_sid}.json"]
+    assert first == [CUT.call_sid]
     assert found is not None
     assert found.duration == 99.0
 
@@ -160,8 +320,8 @@ async def test_a_call_that_is_over_leaves_no_checkpoint(folder: Path) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(checkpoints.run)
         with checkpoints.keeping(CUT.call_sid, lambda: SO_FAR):
-            await wait_until(lambda: files(folder) == [f"{CUT.call_sid}.json"])
-        await wait_until(lambda: files(folder) == [])
+            await wait_until(lambda: written(folder) == [CUT.call_sid])
+        await wait_until(lambda: written(folder) == [])
         nursery.cancel_scope.cancel()
 
     assert entries(folder) == []
@@ -175,10 +335,10 @@ async def test_a_second_stream_of_a_call_is_kept_when_the_first_one_ends_late(fo
         with checkpoints.keeping(CUT.call_sid, lambda: SO_FAR):
             later.enter_context(checkpoints.keeping(CUT.call_sid, lambda: second))
         await checkpoints.write()
-        assert files(folder) == [f"{CUT.call_sid}.json"]
+        assert written(folder) == [CUT.call_sid]
     await checkpoints.write()
 
-    assert files(folder) == []
+    assert written(folder) == []
     checkpoints._own.let_go()
 
 
@@ -193,7 +353,7 @@ async def test_a_disk_that_refuses_costs_nothing_and_is_tried_again(folder: Path
         await in_the_way.unlink()
         await checkpoints.write()
 
-    assert files(folder) == [f"{CUT.call_sid}.json"]
+    assert written(folder) == [CUT.call_sid]
     checkpoints._own.let_go()
 
 
@@ -207,8 +367,8 @@ async def test_the_last_round_of_a_process_that_stops_removes_what_is_over_and_l
         async with trio.open_nursery() as nursery:
             nursery.start_soon(checkpoints.run)
             with checkpoints.keeping("CA2", lambda: other):
-                await wait_until(lambda: len(files(folder)) == 2)
+                await wait_until(lambda: len(written(folder)) == 2)
             nursery.cancel_scope.cancel()
 
-    assert files(folder) == [f"{CUT.call_sid}.json"]
+    assert written(folder) == [CUT.call_sid]
     assert await Checkpoints(folder, MemoryRecords()).adopt() == 1

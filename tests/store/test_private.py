@@ -11,10 +11,10 @@ import pytest
 from actors.journal import Journal
 from actors.scribe import Scribe
 from protocol.audio import FRAME_BYTES
-from store.checkpoints import ProcessFolder
 from store.files import FileRecords
 from store.private import make_folders, own_folder, write_private
 from store.records import RunningRecord
+from store.running_log import RunningLog
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.store.samples import FULL
@@ -57,8 +57,8 @@ async def test_the_files_of_a_call(umask: int, tmp_path: Path) -> None:
 async def test_records_and_what_waits_for_them(umask: int, tmp_path: Path) -> None:
     await FileRecords(tmp_path / "a" / "calls").save(FULL)
     SpillFolder(tmp_path / "a" / "calls.db.waiting").put(FULL)
-    own = ProcessFolder(tmp_path / "a" / "calls.db.running" / "0123")
-    own.update(1, {FULL.call_sid: RunningRecord(FULL)}, set())
+    own = RunningLog(tmp_path / "a" / "calls.db.running", "0123")
+    own.update(1, {FULL.call_sid: RunningRecord(FULL)})
     await SharedPigeonholes(tmp_path / "a" / ".pending").put("token", b"secret", 60)
 
     assert_private(tmp_path / "a")

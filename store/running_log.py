@@ -1,0 +1,237 @@
+"""The log of one process's running calls: what their records would say so far, a line for each change.
+
+`RunningLog` owns one file and the lock beside it. A round is one append: a line for each call that has changed, and one
+for each call that is over. A line repeats no turn that an earlier line has settled. The log is rewritten, a line for
+each running call, when it has grown well beyond what it says, when a call has been over for half a minute, and after a
+write that failed. The last line of a process that was killed may be cut short, and counts for nothing then. All of it
+blocks, and raises `OSError`.
+
+    <folder>/<process>.lock      held for as long as the process lives
+    <folder>/<process>.jsonl     {"after": 8, "record": {…}}: the transcript follows the call's first eight turns
+                                 {"over": "CA…"}
+    <folder>/<process>/          as before there was a log: one <call_sid>.json a call; read, never written
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import IO
+
+import attrs
+import orjson
+
+from store.json_text import json_text
+from store.private import open_private, own_folder
+from store.process_lock import ProcessLock
+from store.records import CallRecord, RecordError, RunningRecord, encode_running, record_from_json, unpack_turns
+
+ROOM_BYTES = 128 * 1024
+"""That a log may grow before it is rewritten, and then three times what it said when it was rewritten last."""
+OVER_SECONDS = 30.0
+"""How long the words of a call that is over may stay in the log."""
+
+
+@attrs.frozen
+class Found:
+    """What a dead process has left: the records of its calls, and why some of it is no record."""
+
+    records: tuple[CallRecord, ...]
+    refused: tuple[str, ...]
+
+
+@attrs.frozen
+class _Written:
+    """What the log says of a call, and how many of its turns no later line has to repeat: those that are packed."""
+
+    running: RunningRecord
+    settled: int
+
+    @classmethod
+    def beside(cls, before: "_Written | None", running: RunningRecord) -> "tuple[_Written, bytes]":
+        """Return what the log says with one more line, and this line."""
+        after, packed = 0, running.packed
+        if before is not None and packed[: len(before.running.packed)] == before.running.packed:
+            after, packed = before.settled, packed[len(before.running.packed) :]
+        settled = after + sum(len(unpack_turns(block)) for block in packed)
+        news = encode_running(RunningRecord(running.record, packed))
+        return cls(running, settled), b'{"after":%d,"record":%b}\n' % (after, news.strip())
+
+
+@attrs.define(eq=False)
+class RunningLog:
+    """The log of the process `name`, living or dead."""
+
+    folder: Path
+    name: str
+    _lock: ProcessLock = attrs.field(
+        default=attrs.Factory(lambda self: ProcessLock(self.folder / f"{self.name}.lock"), takes_self=True), init=False
+    )
+    _writing: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _last: int = attrs.field(default=0, init=False)
+    """The last round that was begun."""
+    _file: IO[bytes] | None = attrs.field(default=None, init=False)
+    """Open while the log says what it should: a write that fails closes it, and the next round rewrites the log."""
+    _written: dict[str, _Written] = attrs.field(factory=dict, init=False)
+    _size: int = attrs.field(default=0, init=False)
+    _room: int = attrs.field(default=0, init=False)
+    _over_since: float | None = attrs.field(default=None, init=False)
+
+    @property
+    def path(self) -> Path:
+        """The log itself."""
+        return self.folder / f"{self.name}.jsonl"
+
+    @property
+    def _part(self) -> Path:
+        return self.folder / f"{self.name}.part"
+
+    @property
+    def _old_folder(self) -> Path:
+        return self.folder / self.name
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a call that is over is still in the log."""
+        return self._over_since is not None
+
+    def hold(self, *, new: bool) -> bool:
+        """Take the lock; False if somebody else has it, or it is gone."""
+        return self._lock.hold(new=new)
+
+    def let_go(self) -> None:
+        """Let go of the lock, as the kernel does when the process dies."""
+        self._close()
+        self._lock.let_go()
+
+    def update(self, number: int, running: Mapping[str, RunningRecord]) -> None:
+        """Make the log say what is known of the running calls, and nothing of any other.
+
+        A round that was abandoned may come to it after the next one: it writes nothing any more.
+        """
+        with self._writing:
+            if number > self._last:
+                self._last = number
+                self._update(running)
+
+    def _update(self, running: Mapping[str, RunningRecord]) -> None:
+        if not running:
+            self._clear()
+            return
+        if not self._lock.is_held:
+            own_folder(self.folder)
+            if not self.hold(new=True):
+                raise OSError(f"{self._lock.path} is held by another process")
+        try:
+            if self._file is None or self._is_due:
+                self._rewrite(running)
+            else:
+                self._append(self._file, running)
+        except OSError:
+            self._close()
+            raise
+
+    @property
+    def _is_due(self) -> bool:
+        over = self._over_since
+        return self._size > self._room or (over is not None and monotonic() - over > OVER_SECONDS)
+
+    def _append(self, file: IO[bytes], running: Mapping[str, RunningRecord]) -> None:
+        over = self._written.keys() - running.keys()
+        changed = {call_sid: one for call_sid, one in running.items() if not self._says(call_sid, one)}
+        lines = {sid: _Written.beside(self._written.get(sid), one) for sid, one in changed.items()}
+        self._write(file, [*(json_text({"over": sid}) for sid in over), *(line for _, line in lines.values())])
+        kept = {sid: written for sid, written in self._written.items() if sid not in over}
+        self._written = kept | {sid: written for sid, (written, _) in lines.items()}
+        if over and self._over_since is None:
+            self._over_since = monotonic()
+
+    def _says(self, call_sid: str, running: RunningRecord) -> bool:
+        written = self._written.get(call_sid)
+        return written is not None and written.running is running
+
+    def _rewrite(self, running: Mapping[str, RunningRecord]) -> None:
+        self._close()
+        lines = {sid: _Written.beside(None, one) for sid, one in running.items()}
+        self._file, self._size = open_private(self._part, "wb"), 0
+        self._write(self._file, [line for _, line in lines.values()])
+        self._part.replace(self.path)  # and not synced: it is a process that dies, not the machine
+        self._written = {sid: written for sid, (written, _) in lines.items()}
+        self._room = 4 * self._size + ROOM_BYTES
+        self._over_since = None
+
+    def _write(self, file: IO[bytes], lines: Iterable[bytes]) -> None:
+        text = b"".join(lines)
+        file.write(text)
+        file.flush()
+        self._size += len(text)
+
+    def _clear(self) -> None:
+        self._close()
+        if self._lock.is_held:
+            self.path.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
+        self._written, self._over_since = {}, None
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # what it could not write, the next round does
+                file.close()
+
+    def read(self) -> Found:
+        """Return the newest record of each call that is not over."""
+        records, refused = dict[str, CallRecord](), list[str]()
+        for name, line in self._lines():
+            try:
+                _take(orjson.loads(line), records)
+            except (ValueError, KeyError, TypeError) as exc:
+                refused.append(f"{name}: {exc}")
+        return Found(tuple(records.values()), tuple(refused))
+
+    def _lines(self) -> Iterator[tuple[str, bytes]]:
+        for old in sorted(self._old_folder.glob("*.json")):
+            yield f"{self.name}/{old.name}", b'{"after":0,"record":%b}' % old.read_bytes()
+        if self.path.exists():
+            *whole, _ = self.path.read_bytes().split(b"\n")
+            yield from ((f"{self.path.name}, line {number}", line) for number, line in enumerate(whole, 1))
+
+    def remove(self, *, refused: bool) -> None:
+        """Remove everything of a dead process; what could not be read is set aside."""
+        for path in [*self._old_folder.glob("*"), self.path]:
+            if refused:
+                with suppress(FileNotFoundError):
+                    path.rename(path.with_suffix(".refused"))
+            path.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
+        with suppress(OSError):  # something set aside is in it, or there is none
+            self._old_folder.rmdir()
+        self._lock.path.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Let go of the lock, and remove it unless a call is left that has no other record."""
+        if self._lock.is_held and not self.path.exists():
+            self._lock.path.unlink(missing_ok=True)
+        self.let_go()
+
+
+def _take(line: Mapping[str, object], records: dict[str, CallRecord]) -> None:
+    if "over" in line:
+        records.pop(str(line["over"]), None)
+        return
+    record, after = record_from_json(line["record"]), line["after"]
+    before = records[record.call_sid].transcript if after else ()
+    if not isinstance(after, int) or not 0 <= after <= len(before):
+        raise RecordError(f"it follows {after} turns, and there are {len(before)}")
+    records[record.call_sid] = attrs.evolve(record, transcript=before[:after] + record.transcript)
+
+
+def left_by_others(folder: Path, own: str) -> list[RunningLog]:
+    """Return the logs of other processes: one whose lock can be had was left by a dead one."""
+    names = {path.stem for path in folder.glob("*") if path.suffix in {".jsonl", ".part"} or _is_old(path)} - {own}
+    return [RunningLog(folder, name) for name in sorted(names)]
+
+
+def _is_old(path: Path) -> bool:
+    return path.is_dir() and any(path.glob("*.json"))
