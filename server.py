@@ -34,7 +34,7 @@ from web.sockets.write_limits import limit_our_listeners
 from web.worker.draining import close_calls, draining
 from web.worker.leaving import leave_handlers
 from web.worker.logs import configure_logs
-from web.worker.memory import spare_what_stays
+from web.worker.memory import freeze_gc
 
 _log = structlog.stdlib.get_logger()
 
@@ -78,11 +78,11 @@ class Switchboard:
                 limit_our_listeners()
                 install(Connections.beside(settings.max_calls, descriptors_allowed()))
                 slots = Slots(settings.max_calls)
-                self._running = create_app(settings, opened.services, opened.line, holes=opened.holes, slots=slots)
+                self._running = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots)
                 stack.callback(self._rest)
                 last_words = partial(close_calls, opened.services)
                 await stack.enter_async_context(draining(slots, settings.drain_timeout, last_words))
-                spare_what_stays()
+                freeze_gc()
                 await self._running(scope, receive, send)
                 return
         await receive()

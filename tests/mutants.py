@@ -110,7 +110,7 @@ MUTANTS = (
         6,
         "every call leaves a record: nobody looks for callers who never came",
         "web/app.py",
-        "NoShows(office).run, ",
+        "NoShows(context).run, ",
         "",
         ("tests/faults/test_ringing.py",),
     ),

@@ -39,7 +39,7 @@ from web.clients.offered import (
     wanted_of,
 )
 from web.clients.twilio import twilio_client
-from web.services import brief_client_of, make_folder, records_of, roster_of, studio_of, voices_of
+from web.services import brief_client_of, make_folder, records_of, roster_of, speech_client_of, voices_of
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 __all__ = [
@@ -119,10 +119,10 @@ async def check_think_models(settings: Settings, http: httpx.AsyncClient) -> Fin
 async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
     """Have the filler for a silence spoken in the voice of each agent."""
     subject = "Fillers"
-    studio = studio_of(settings, http)
+    speech = speech_client_of(settings, http)
     for voice in voices_of(roster_of(settings)):
         try:
-            await studio.speak(voice, CallPolicy().filler)
+            await speech.speak(voice, CallPolicy().filler)
         except ClipRefused as exc:
             fix = "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the voices (*_VOICE_MODEL)."
             return Finding(subject, well=False, says=f"{voice}: {exc}", fix=fix)

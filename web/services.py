@@ -34,17 +34,17 @@ from store.memory import MemoryRecords
 from store.private import make_folders
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
-from web.calls.token_store import Holes, Pigeonholes, SharedPigeonholes
+from web.calls.token_store import MemoryTokenStore, SharedTokenStore, TokenStore
 from web.calls.transfers import TwilioTransfers
 from web.clients.agent_options import options_of, refuse_options
 from web.clients.briefs import GROQ_PATH, BriefClient
-from web.clients.clips import Studio, keep_fetching
+from web.clients.clips import SpeechClient, keep_fetching
 from web.clients.deepgram import voice_agent_connector
 from web.clients.offered import Refusals, keep_asking, wanted_of
 from web.clients.resolver import Resolver, resolving
 from web.clients.twilio import Line, TwilioLine, twilio_client
 from web.worker.left_recordings import joining
-from web.worker.memory import find_trim, giving_back
+from web.worker.memory import find_trim, trim_memory
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60.0)
@@ -62,7 +62,7 @@ class Opened:
 
     services: CallServices
     line: Line
-    holes: Holes
+    tokens: TokenStore
 
 
 def roster_of(settings: Settings) -> Roster:
@@ -176,10 +176,10 @@ def voices_of(roster: Roster) -> tuple[str, ...]:
     return tuple(voice for voice in voices if not voice.startswith(CARTESIA))
 
 
-def studio_of(settings: Settings, http: httpx.AsyncClient) -> Studio:
+def speech_client_of(settings: Settings, http: httpx.AsyncClient) -> SpeechClient:
     """Return where the fillers are spoken."""
     speed, opts_out = settings.speak_speed, settings.mip_opt_out
-    return Studio(settings.deepgram_speak_url, settings.deepgram_api_key, http, speed, opts_out)
+    return SpeechClient(settings.deepgram_speak_url, settings.deepgram_api_key, http, speed, opts_out)
 
 
 @asynccontextmanager
@@ -189,7 +189,7 @@ async def fetching(
     """Fetch the clips in the background, for as long as the `async with` lasts."""
 
     async def fetch() -> None:
-        await keep_fetching(book, voices, CallPolicy().filler, studio_of(settings, http))
+        await keep_fetching(book, voices, CallPolicy().filler, speech_client_of(settings, http))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_unharmed, fetch, "clips_crashed")
@@ -221,21 +221,21 @@ async def asking(
         nursery.cancel_scope.cancel(reason="the server has closed")
 
 
-def holes_of(settings: Settings) -> Holes:
-    """Return pigeonholes that every worker sees, if there is a folder to put them in."""
+def token_store_of(settings: Settings) -> TokenStore:
+    """Return a token store that every worker sees, if there is a folder for it."""
     if settings.recordings_dir is None:
-        return Pigeonholes()
-    return SharedPigeonholes(settings.recordings_dir / ".pending")
+        return MemoryTokenStore()
+    return SharedTokenStore(settings.recordings_dir / ".pending")
 
 
-def transfers_of(settings: Settings, roster: Roster, line: Line, holes: Holes) -> TwilioTransfers | None:
+def transfers_of(settings: Settings, roster: Roster, line: Line, tokens: TokenStore) -> TwilioTransfers | None:
     """Return the way to a person, if there is one: of the settings, or a function's own."""
     functions = [function for agent in roster.agents.values() for function in agent.functions]
     if not settings.person and not any(function.human for function in functions):
         return None
     return TwilioTransfers(
         line=line,
-        holes=holes,
+        tokens=tokens,
         origin=settings.lead_server_external_url,
         our_number=settings.twilio_phone_number,
         number=settings.person,
@@ -260,7 +260,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     async with (
         joining(settings.recordings_dir) as writer,
         resolving(Resolver()),
-        giving_back(find_trim()),
+        trim_memory(find_trim()),
         writing(records),
         checkpointing(checkpoints),
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
@@ -271,7 +271,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng
         )
         line = TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, client)
-        holes = holes_of(settings)
+        tokens = token_store_of(settings)
         services = CallServices(
             roster=roster,
             connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),
@@ -283,12 +283,12 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             recordings=settings.recordings_dir,
             observe=refusals.notice,
             clips=clips,
-            transfers=transfers_of(settings, roster, line, holes),
+            transfers=transfers_of(settings, roster, line, tokens),
             rng=rng,
             checkpoints=checkpoints,
             writer=writer,
         )
-        yield Opened(services, line, holes)
+        yield Opened(services, line, tokens)
 
 
 def brief_client_of(settings: Settings, http: httpx.AsyncClient) -> BriefClient | None:

@@ -23,7 +23,7 @@ from web.sockets.pull_server import MAX_MESSAGE_BYTES, install
 from web.sockets.write_limits import LimitedConfig
 from web.worker.draining import close_calls, wait_drained
 from web.worker.leaving import leave_handlers
-from web.worker.memory import spare_what_stays
+from web.worker.memory import freeze_gc
 
 GRACE_SECONDS = 5.0
 """For calls that are cancelled at the end of the drain to save their records and say goodbye to Twilio."""
@@ -50,7 +50,7 @@ async def serve(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `started` gives the addresses listened on."""
-    spare_what_stays()
+    freeze_gc()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         await serve_until(signals, settings, server_config(settings), observe=observe, task_status=task_status)
     leave_handlers()
@@ -68,7 +68,7 @@ async def serve_until(
     install(Connections.beside(settings.max_calls, descriptors_allowed()))
     slots = Slots(settings.max_calls)
     async with open_services(settings, observe=observe) as opened:
-        app = create_app(settings, opened.services, opened.line, holes=opened.holes, slots=slots)
+        app = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots)
         last_words = partial(close_calls, opened.services)
         closing_time = partial(wait_drained, signals, slots, settings.drain_timeout, last_words)
         await hypercorn_serve(app, config, shutdown_trigger=closing_time, task_status=task_status, mode="asgi")

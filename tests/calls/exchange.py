@@ -36,7 +36,7 @@ from tests.calls.harness import unavailable
 from tests.web.fakes import ORIGIN, client_of, settings
 from web.app import create_app
 from web.calls.slots import Slots
-from web.calls.token_store import Pigeonholes
+from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import TwilioLine, twilio_client
 from web.services import transfers_of
 
@@ -63,7 +63,7 @@ class Switchboard:
     records: MemoryRecords
     slots: Slots
     settings: Settings
-    holes: Pigeonholes
+    tokens: MemoryTokenStore
     app: QuartTrio
     streams: list[MemoryWebSocket]
     """Twilio's ends of the media streams there have been."""
@@ -196,7 +196,7 @@ async def open_switchboard(
     knobs = DeepgramKnobs(slice_ms=160)
     faults = FaultPlan(scenario.faults)
     deepgram = DeepgramExchange(scenario, knobs=knobs, faults=faults, refuse=unavailable, prompt=True)
-    records, slots, holes = MemoryRecords(), Slots(chosen.max_calls), Pigeonholes(now=trio.current_time)
+    records, slots, tokens = MemoryRecords(), Slots(chosen.max_calls), MemoryTokenStore(now=trio.current_time)
     async with deepgram, trio.open_nursery() as simulators, trio.open_nursery() as server:
         door = _Door(server)
 
@@ -226,10 +226,10 @@ async def open_switchboard(
                     records=records,
                     policy=policy or CallPolicy(),
                     observe=note,
-                    transfers=transfers_of(chosen, roster, line, holes),
+                    transfers=transfers_of(chosen, roster, line, tokens),
                     rng=rng,
                 )
-                door.app = app = create_app(chosen, services, line, holes=holes, slots=slots)
+                door.app = app = create_app(chosen, services, line, tokens=tokens, slots=slots)
                 await simulators.start(twilio.run)
-                yield Switchboard(twilio, deepgram, records, slots, chosen, holes, app, door.sockets, entries)
+                yield Switchboard(twilio, deepgram, records, slots, chosen, tokens, app, door.sockets, entries)
         simulators.cancel_scope.cancel(reason="the test is over")

@@ -18,7 +18,7 @@ from twilio.request_validator import RequestValidator
 
 from settings import SettingsError
 from tests.e2e.test_processes import free_port
-from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, ORIGIN, exchange, office_of, settings, voice_form
+from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, ORIGIN, context_of, exchange, settings, voice_form
 from tests.web.test_credentials import BEARER, SIGNED
 from tests.web.test_serving import listening
 
@@ -93,7 +93,7 @@ async def test_strangers_get_no_further_than_the_door(token: str, tmp_path: Path
         }
 
     assert answers == {route: row[column] for route, row in {**SIGNED, **BEARER}.items()}
-    assert (there.line.placed, there.line.hung_up, list(office_of(there).board.newest())) == ([], [], [])
+    assert (there.line.placed, there.line.hung_up, list(context_of(there).live_calls.newest())) == ([], [], [])
 
 
 async def test_the_operator_and_twilio_are_served(tmp_path: Path) -> None:

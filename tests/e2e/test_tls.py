@@ -135,7 +135,7 @@ async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | 
         await far.start(serve_app, GroqSimulator(), authority.config(Config(), groq_door), closing.wait)
         settings = settings_for(deepgram.url, urls, recordings)
         async with open_services(settings) as opened:
-            app = create_app(settings, opened.services, opened.line, holes=opened.holes)
+            app = create_app(settings, opened.services, opened.line, tokens=opened.tokens)
             await near.start(serve_app, app, authority.config(server_config(settings), server_door), closing.wait)
             answer = await http.post(
                 f"{urls[3]}/calls", json={"to": "+15551230000"}, headers={"Authorization": f"Bearer {OPERATOR}"}

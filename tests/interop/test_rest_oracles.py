@@ -20,7 +20,7 @@ from tests.interop.differences import KNOWN
 from tests.interop.oracle import SPECS, Difference, Source, read_spec
 from tests.interop.rest import Recorder, RestOracle
 from tests.simulators.twilio.far_end import ACCOUNT, ORIGIN, STREAM, TOKEN, FarEnd, greet_and_listen, line_open, plot
-from web.clients.clips import Studio, fetch_clips
+from web.clients.clips import SpeechClient, fetch_clips
 from web.clients.twilio import CallOptions, TwilioLine, twilio_client
 
 pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason="the official specs are not beside the repository")
@@ -92,8 +92,8 @@ async def test_deepgrams_openapi_knows_every_request_and_answer(autojump_clock: 
     recorder = Recorder(httpx.ASGITransport(SpeakSimulator()))
     async with httpx.AsyncClient(transport=recorder) as http:
         for speed, opts_out in product((None, 1.2), (False, True)):
-            studio = Studio("https://api.deepgram.invalid/v1/speak", "any", http, speed, opts_out)
-            await fetch_clips(ClipBook(), ["aura-2-mars-en", "flux-kit-en"], "One moment, please.", studio)
+            speech = SpeechClient("https://api.deepgram.invalid/v1/speak", "any", http, speed, opts_out)
+            await fetch_clips(ClipBook(), ["aura-2-mars-en", "flux-kit-en"], "One moment, please.", speech)
     listed = httpx.Response(200, json={"models": listed_models(())})
     recorder.kept.append((httpx.Request("GET", f"https://agent.deepgram.invalid{MODELS_PATH}"), listed))
 

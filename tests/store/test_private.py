@@ -19,7 +19,7 @@ from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.store.samples import FULL
 from tests.web.fakes import settings
-from web.calls.token_store import SharedPigeonholes
+from web.calls.token_store import SharedTokenStore
 from web.services import open_services
 
 
@@ -59,7 +59,7 @@ async def test_records_and_what_waits_for_them(umask: int, tmp_path: Path) -> No
     SpillFolder(tmp_path / "a" / "calls.db.waiting").put(FULL)
     own = RunningLog(tmp_path / "a" / "calls.db.running", "0123")
     own.update(1, {FULL.call_sid: RunningRecord(FULL)})
-    await SharedPigeonholes(tmp_path / "a" / ".pending").put("token", b"secret", 60)
+    await SharedTokenStore(tmp_path / "a" / ".pending").put("token", b"secret", 60)
 
     assert_private(tmp_path / "a")
     own.let_go()

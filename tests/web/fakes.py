@@ -23,11 +23,11 @@ from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from web.app import create_app
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.calls.slots import Slots
-from web.calls.token_store import Holes
+from web.calls.token_store import TokenStore
 from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
-from web.routes.media import MediaDoor
+from web.routes.media import MediaStreams
 
 ORIGIN = "https://agent.example.com"
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
@@ -203,7 +203,7 @@ def exchange(
     *,
     line: FakeLine | None = None,
     calls: FakeCalls | None = None,
-    holes: Holes | None = None,
+    tokens: TokenStore | None = None,
     records: MemoryRecords | None = None,
     **changes: str,
 ) -> Exchange:
@@ -212,13 +212,13 @@ def exchange(
     line, calls, records = line or FakeLine(), calls or FakeCalls(), records or MemoryRecords()
     slots = Slots(chosen.max_calls)
     offered = services(line, records)
-    app = create_app(chosen, offered, line, holes=holes, slots=slots, run_call=calls)
+    app = create_app(chosen, offered, line, tokens=tokens, slots=slots, run_call=calls)
     return Exchange(app, line, calls, records, slots, chosen, offered.intercom)
 
 
 def at_home(**changes: str) -> Exchange:
     """Build an application that is alone with simulators on this machine, without a token."""
-    return exchange(line=None, calls=None, holes=None, records=None, **{**HERE, **changes})
+    return exchange(line=None, calls=None, tokens=None, records=None, **{**HERE, **changes})
 
 
 def voice_form(call_sid: str = CALL_SID, *, outbound: bool = False, **more: str) -> dict[str, str]:
@@ -237,9 +237,9 @@ def voice_form(call_sid: str = CALL_SID, *, outbound: bool = False, **more: str)
     }
 
 
-def office_of(there: Exchange) -> Office:
+def context_of(there: Exchange) -> AppContext:
     """Return what the routes of an application share."""
-    return cast("MediaDoor", there.app.asgi_app).office
+    return cast("MediaStreams", there.app.asgi_app).context
 
 
 class Away(MemoryRecords):

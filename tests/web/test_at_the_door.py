@@ -27,9 +27,9 @@ from tests.web.fakes import (
 )
 from tests.web.test_serving import SIGNATURE, listening, start, stream, token_of
 from tests.web.test_signatures import CASES, Case, app_behind
-from web.calls.token_store import Pigeonholes
+from web.calls.token_store import MemoryTokenStore
 from web.clients.signatures import TwilioSignatures
-from web.routes.media import MediaDoor
+from web.routes.media import MediaStreams
 
 
 async def status_of(at: str, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> int:
@@ -73,7 +73,7 @@ async def verdict_on(case: Case, at: str, url: SplitResult) -> int:
 class Doors:
     """Serves whatever stands behind it just now."""
 
-    door: MediaDoor | None = None
+    door: MediaStreams | None = None
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         assert self.door is not None
@@ -82,17 +82,17 @@ class Doors:
 
 async def test_every_vector_gets_its_verdict_from_the_running_server(monkeypatch: pytest.MonkeyPatch) -> None:
     there, doors = exchange(), Doors()
-    office = cast("MediaDoor", there.app.asgi_app).office
+    context = cast("MediaStreams", there.app.asgi_app).context
     there.app.asgi_app = doors  # type: ignore[method-assign]
     answers: dict[str, int] = {}
-    doors.door = MediaDoor(QuartTrio("nobody"), office, there.calls)
+    doors.door = MediaStreams(QuartTrio("nobody"), context, there.calls)
     async with listening(there) as at:
         for case in CASES:
             url = urlsplit(case.url)
             signatures = TwilioSignatures(f"{_ORIGINS[url.scheme]}://{url.netloc}", case.auth_token)
             monkeypatch.setattr("web.routes.media.PATH", url.path)
-            office_of_case = attrs.evolve(office, signatures=signatures)
-            doors.door = MediaDoor(app_behind(signatures), office_of_case, there.calls)
+            context_of_case = attrs.evolve(context, signatures=signatures)
+            doors.door = MediaStreams(app_behind(signatures), context_of_case, there.calls)
             answers[case.name] = await verdict_on(case, at, url)
 
     assert len(answers) == 33
@@ -128,10 +128,10 @@ STRANGERS: Mapping[str, Mapping[str, str]] = {
 
 
 def is_untouched(there: Exchange) -> bool:
-    """Tell whether nothing has got past the door: no call, no line, no order, no record, no lamp on the board."""
-    office = cast("MediaDoor", there.app.asgi_app).office
+    """Tell whether nothing has got past the door: no call, no line, no order, no record, no live call."""
+    context = cast("MediaStreams", there.app.asgi_app).context
     asked = [*there.line.placed, *there.line.hung_up, *there.line.redirected, *there.line.options]
-    shown = list(office.board.newest())
+    shown = list(context.live_calls.newest())
     return not (there.calls.plans or asked or shown or there.slots.taken or there.slots.expected)
 
 
@@ -202,7 +202,7 @@ async def closed_with(at: str, tokens: Sequence[str]) -> list[int]:
 async def test_a_signed_stream_without_a_good_token_is_closed_and_reaches_no_actor() -> None:
     """No token, one nobody gave out, one that is too old, one of another call, and that one again."""
     now = 1000.0
-    there = exchange(holes=Pigeonholes(now=lambda: now))
+    there = exchange(tokens=MemoryTokenStore(now=lambda: now))
     async with listening(there) as at:
         late = await token_of(there)
         now += 61

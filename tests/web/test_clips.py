@@ -56,7 +56,7 @@ def speak() -> httpx.Response:
 async def fetch(transport: httpx.AsyncBaseTransport, *voices: str, url: str = URL) -> ClipBook:
     book = ClipBook()
     async with httpx.AsyncClient(transport=transport) as http:
-        await fetch_clips(book, voices, TEXT, web_clips.Studio(url, "dg-key", http))
+        await fetch_clips(book, voices, TEXT, web_clips.SpeechClient(url, "dg-key", http))
     return book
 
 
@@ -100,7 +100,7 @@ async def test_an_address_that_is_not_deepgrams_is_taken_as_it_is() -> None:
 async def test_a_clip_is_spoken_as_fast_and_kept_as_private_as_the_agents(voice: str, asked: dict[str, str]) -> None:
     there, chosen = Answering(speak), settings(SPEAK_SPEED="1.1", MIP_OPT_OUT="yes")
     async with httpx.AsyncClient(transport=there) as http:
-        await fetch_clips(ClipBook(), [voice], TEXT, services.studio_of(chosen, http))
+        await fetch_clips(ClipBook(), [voice], TEXT, services.speech_client_of(chosen, http))
 
     given = dict(there.asked[0].url.params)
     assert {name: given[name] for name in ("speed", "mip_opt_out") if name in given} == asked
@@ -192,7 +192,7 @@ async def test_a_voice_that_was_not_to_be_had_is_asked_for_again(autojump_clock:
     away = Answering(lambda: speak() if trio.current_time() > began + 2 * FIRST_PAUSE else httpx.Response(503))
     async with httpx.AsyncClient(transport=away) as http:
         with capture_logs():
-            await keep_fetching(book, [MARS, VESTA, MARS], TEXT, web_clips.Studio(URL, "dg-key", http))
+            await keep_fetching(book, [MARS, VESTA, MARS], TEXT, web_clips.SpeechClient(URL, "dg-key", http))
 
     assert (book.get(MARS), MARS in book, VESTA in book) == (SPEECH, True, True)
     assert (trio.current_time() - began, len(away.asked)) == (3 * FIRST_PAUSE, 6)
@@ -205,7 +205,7 @@ async def test_what_is_there_is_not_fetched_again(autojump_clock: MockClock) -> 
     there, book = Answering(answer), ClipBook()
     async with httpx.AsyncClient(transport=there) as http:
         with capture_logs(), trio.move_on_after(4 * LONGEST_PAUSE):
-            await keep_fetching(book, [MARS, "polly"], TEXT, web_clips.Studio(URL, "dg-key", http))
+            await keep_fetching(book, [MARS, "polly"], TEXT, web_clips.SpeechClient(URL, "dg-key", http))
 
     asked = [dict(request.url.params)["model"] for request in there.asked]
     assert (asked.count(MARS), 8 < asked.count("polly") < 16) == (1, True)
@@ -220,7 +220,7 @@ class Studio:
     done: trio.Event = attrs.field(factory=trio.Event)
     error: Exception | None = None
 
-    async def __call__(self, book: ClipBook, voices: Sequence[str], text: str, studio: web_clips.Studio) -> None:
+    async def __call__(self, book: ClipBook, voices: Sequence[str], text: str, studio: web_clips.SpeechClient) -> None:
         self.given = {"voices": voices, "text": text, "url": studio.url, "api_key": studio.api_key}
         await self.release.wait()
         self.done.set()

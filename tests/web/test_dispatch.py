@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from store.memory import MemoryRecords
 from tests.web.fakes import LEAD, LINE, FakeLine, services, settings
-from web.calls.context import Office, opening
+from web.calls.context import AppContext, build_context
 from web.calls.dispatch import (
     DOUBT_SECONDS,
     LONGEST_WAIT,
@@ -26,7 +26,7 @@ from web.calls.dispatch import (
     Waiting,
 )
 from web.calls.orders import Order
-from web.calls.token_store import Pigeonholes
+from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import LineError
 
 ORDER = Order(LEAD, LINE, {})
@@ -36,7 +36,7 @@ SID = "CA" + "1" * 32
 
 @attrs.define
 class World:
-    office: Office
+    context: AppContext
     dispatcher: Dispatcher
     line: FakeLine
     records: MemoryRecords
@@ -46,13 +46,15 @@ class World:
 
 
 @asynccontextmanager
-async def world(line: FakeLine | None = None, holes: Pigeonholes | None = None, **changes: str) -> AsyncIterator[World]:
+async def world(
+    line: FakeLine | None = None, tokens: MemoryTokenStore | None = None, **changes: str
+) -> AsyncIterator[World]:
     line, records = line or FakeLine(), MemoryRecords()
-    office = opening(settings(**changes), services(line, records), line, holes=holes)
-    dispatcher = Dispatcher(office)
+    context = build_context(settings(**changes), services(line, records), line, tokens=tokens)
+    dispatcher = Dispatcher(context)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(dispatcher.run)
-        yield World(office, dispatcher, line, records)
+        yield World(context, dispatcher, line, records)
         nursery.cancel_scope.cancel()
 
 
@@ -104,7 +106,7 @@ async def test_an_order_that_would_wait_too_long_is_not_taken(autojump_clock: Mo
         taken = [await there.dispatcher.take(ORDER) for _ in range(3)]
 
     assert taken[2] == NoLine(Lack.QUEUE, 100 - LONGEST_WAIT)
-    assert there.office.slots.free == there.office.slots.capacity - 2
+    assert there.context.slots.free == there.context.slots.capacity - 2
 
 
 async def test_an_order_that_waits_counts_as_a_call(autojump_clock: MockClock) -> None:
@@ -118,7 +120,7 @@ async def test_orders_that_wait_when_the_server_drains_are_called_off(autojump_c
     async with world(CALLS_PER_SECOND="0.1") as there:
         for _ in range(3):
             await there.dispatcher.take(ORDER)
-        there.office.slots.drain()
+        there.context.slots.drain()
         await trio.sleep(60)
 
         assert len(there.line.placed) == 1
@@ -140,20 +142,20 @@ async def test_a_call_in_doubt_is_found_by_a_webhook_with_our_id(autojump_clock:
     async with world(Answering(SILENT)) as there:
         call, how = await taken_in(there)
         await trio.sleep(1)
-        there.office.board.name(call, SID)
+        there.context.live_calls.name(call, SID)
         await trio.sleep(DOUBT_SECONDS + 1)
 
         assert (isinstance(how, InDoubt), await there.kept()) == (True, [])
-        assert await there.office.admissions.recall_placed(call) == SID
+        assert await there.context.admissions.recall_placed(call) == SID
 
 
 async def test_a_call_in_doubt_is_found_by_what_another_worker_heard(autojump_clock: MockClock) -> None:
     async with world(Answering(SILENT)) as there:
         call, _ = await taken_in(there)
-        await there.office.admissions.note_placed(call, SID, 60)
+        await there.context.admissions.note_placed(call, SID, 60)
         await trio.sleep(2)
 
-        assert there.office.board.find(SID) is there.office.board.find(call)
+        assert there.context.live_calls.find(SID) is there.context.live_calls.find(call)
 
 
 @pytest.mark.parametrize(
@@ -169,10 +171,10 @@ async def test_a_call_in_doubt_of_which_nothing_is_heard_is_looked_up(
         await trio.sleep(DOUBT_SECONDS + 30)
 
         assert [one for one, _ in await there.kept()] == ([outcome] if outcome else [])
-        known = there.office.board.find(call)
+        known = there.context.live_calls.find(call)
         assert known is not None
         assert known.call_sid == ("" if outcome else SID)
-        assert there.office.slots.free == there.office.slots.capacity - (not outcome)
+        assert there.context.slots.free == there.context.slots.capacity - (not outcome)
     assert there.line.placed == []
 
 
@@ -198,12 +200,12 @@ async def test_an_order_whose_operator_hangs_up_meanwhile_is_found_out_about(aut
             await there.dispatcher.take(ORDER)
         await trio.sleep(DOUBT_SECONDS + 10)
 
-        assert there.office.board.find(SID) is not None
+        assert there.context.live_calls.find(SID) is not None
 
 
 @attrs.define
-class Stuck(Pigeonholes):
-    """Pigeonholes that take nothing whose name begins so, and say nothing either."""
+class Stuck(MemoryTokenStore):
+    """A store that takes nothing whose name begins so, and does not say so."""
 
     prefix: str = attrs.field(kw_only=True)
 
@@ -214,11 +216,15 @@ class Stuck(Pigeonholes):
 
 
 async def test_an_order_whose_operator_hangs_up_before_it_is_taken_leaves_nothing(autojump_clock: MockClock) -> None:
-    async with world(holes=Stuck(prefix="order "), MAX_CALLS="1") as there:
+    async with world(tokens=Stuck(prefix="order "), MAX_CALLS="1") as there:
         with trio.move_on_after(1):
             await there.dispatcher.take(ORDER)
 
-        assert (there.office.slots.free, list(there.office.board.newest()), there.office.pace.wait) == (1, [], 0)
+        assert (there.context.slots.free, list(there.context.live_calls.newest()), there.context.pace.wait) == (
+            1,
+            [],
+            0,
+        )
 
 
 async def asked_after(there: World) -> None:
@@ -232,7 +238,7 @@ async def asked_after(there: World) -> None:
 async def test_a_call_whose_operator_hangs_up_when_it_is_placed_is_asked_after_all_the_same(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(holes=Stuck(prefix="placed ")) as there:
+    async with world(tokens=Stuck(prefix="placed ")) as there:
         with trio.move_on_after(1):
             await there.dispatcher.take(ORDER)
         await asked_after(there)
@@ -245,7 +251,7 @@ async def test_a_call_of_which_nobody_ever_tells_comes_to_an_outcome(autojump_cl
         await trio.sleep(ORDER_SECONDS + RING_SECONDS)
 
         assert [one for one, _ in await there.kept()] == ["unknown"]
-        assert there.office.slots.free == there.office.slots.capacity
+        assert there.context.slots.free == there.context.slots.capacity
 
 
 async def test_a_call_of_which_nothing_is_heard_any_more_is_asked_after(autojump_clock: MockClock) -> None:
@@ -257,7 +263,7 @@ async def test_a_call_of_which_nothing_is_heard_any_more_is_asked_after(autojump
 async def test_a_call_that_is_carried_is_not_asked_after(autojump_clock: MockClock) -> None:
     async with world() as there:
         await there.dispatcher.take(ORDER)
-        there.office.board.streaming(f"CA{1:032x}")
+        there.context.live_calls.streaming(f"CA{1:032x}")
         there.line.statuses[f"CA{1:032x}"] = "completed"
         await trio.sleep(ORDER_SECONDS + RING_SECONDS)
 
@@ -267,11 +273,11 @@ async def test_a_call_that_is_carried_is_not_asked_after(autojump_clock: MockClo
 async def test_a_call_that_another_worker_carries_takes_no_line_here(autojump_clock: MockClock) -> None:
     async with world() as there:
         await there.dispatcher.take(ORDER)
-        await there.office.admissions.note_streamed(f"CA{1:032x}")
+        await there.context.admissions.note_streamed(f"CA{1:032x}")
         await trio.sleep(LOOK_SECONDS + 1)
 
-        assert there.office.slots.free == there.office.slots.capacity
-        assert [call.elsewhere for call in there.office.board.newest()] == [True]
+        assert there.context.slots.free == there.context.slots.capacity
+        assert [call.elsewhere for call in there.context.live_calls.newest()] == [True]
 
 
 async def test_a_refusal_that_is_certain_is_told_at_once(autojump_clock: MockClock) -> None:

@@ -9,7 +9,7 @@ from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, H
 from tests.web.fakes import CALL_SID, LEAD, record
 from web.calls.counts import Counts
 from web.calls.ending import Announced
-from web.calls.live_calls import Board
+from web.calls.live_calls import LiveCalls
 from web.calls.slots import Slots
 
 ENDED = record(
@@ -30,7 +30,7 @@ class FullDisk(MemoryRecords):
 
 
 async def test_the_end_of_a_call_is_one_line(autojump_clock: MockClock) -> None:
-    announced = Announced(MemoryRecords(), Board(), Counts(Slots(5)))
+    announced = Announced(MemoryRecords(), LiveCalls(), Counts(Slots(5)))
 
     with capture_logs() as lines:
         await announced.save(ENDED)
@@ -43,14 +43,14 @@ async def test_the_end_of_a_call_is_one_line(autojump_clock: MockClock) -> None:
 
 async def test_the_line_has_neither_words_nor_numbers(autojump_clock: MockClock) -> None:
     with capture_logs() as lines:
-        await Announced(MemoryRecords(), Board(), Counts(Slots(5))).save(ENDED)
+        await Announced(MemoryRecords(), LiveCalls(), Counts(Slots(5))).save(ENDED)
 
     assert "secret words" not in str(lines)
     assert LEAD not in str(lines)
 
 
 async def test_what_is_announced_is_kept(autojump_clock: MockClock) -> None:
-    announced = Announced(MemoryRecords(), Board(), Counts(Slots(5)))
+    announced = Announced(MemoryRecords(), LiveCalls(), Counts(Slots(5)))
     await announced.save(ENDED)
 
     assert (await announced.get(CALL_SID), list(await announced.list())) == (ENDED, [ENDED])
@@ -58,6 +58,6 @@ async def test_what_is_announced_is_kept(autojump_clock: MockClock) -> None:
 
 async def test_a_record_that_cannot_be_kept_is_announced_all_the_same(autojump_clock: MockClock) -> None:
     with capture_logs() as lines, pytest.raises(OSError, match="disk full"):
-        await Announced(FullDisk(), Board(), Counts(Slots(5))).save(ENDED)
+        await Announced(FullDisk(), LiveCalls(), Counts(Slots(5))).save(ENDED)
 
     assert [line["event"] for line in lines] == ["call_ended"]

@@ -12,24 +12,24 @@ from actors.messages import NoteCallOver
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from tests.web.fakes import CALL_SID, Exchange, FakeLine, exchange, record, voice_form
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.calls.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
-from web.calls.parking import LONGEST_TALK, LOST_SECONDS
-from web.calls.token_store import Pigeonholes
+from web.calls.parked_calls import LONGEST_TALK, LOST_SECONDS
+from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import LineError
-from web.routes.media import MediaDoor
+from web.routes.media import MediaStreams
 
 PUT_THROUGH = record(outcome="transferring", transfers=(TransferRecord("qualifier", 9.0, "wants a person"),))
 LOST = record(outcome="crashed")
 
 
-def office_of(there: Exchange) -> Office:
-    return cast("MediaDoor", there.app.asgi_app).office
+def context_of(there: Exchange) -> AppContext:
+    return cast("MediaStreams", there.app.asgi_app).context
 
 
 def ended(there: Exchange) -> list[str]:
     """Return the outcomes that the worker has counted, each as often as it has."""
-    told = [line.rpartition(" ") for line in office_of(there).counts.render().decode().splitlines()]
+    told = [line.rpartition(" ") for line in context_of(there).counts.render().decode().splitlines()]
     counted = {
         labels.partition('outcome="')[2][:-2]: float(count) for labels, _, count in told if "ended_total{" in labels
     }
@@ -37,7 +37,7 @@ def ended(there: Exchange) -> list[str]:
 
 
 async def save(there: Exchange, kept: CallRecord) -> None:
-    await office_of(there).services.records.save(kept)
+    await context_of(there).services.records.save(kept)
 
 
 async def kept_of(there: Exchange) -> CallRecord:
@@ -50,7 +50,7 @@ async def kept_of(there: Exchange) -> CallRecord:
 async def following(*workers: Exchange) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         for there in workers:
-            nursery.start_soon(FollowUp(office_of(there)).run)
+            nursery.start_soon(FollowUp(context_of(there)).run)
         await wait_all_tasks_blocked()
         yield
         nursery.cancel_scope.cancel()
@@ -70,7 +70,7 @@ async def test_a_transfer_of_which_nothing_is_heard_is_asked_after_and_ends(
     kept = await kept_of(there)
     assert (early, ended(there)) == ([], ["transfer_unknown"])
     assert (kept.outcome, kept.transfers[0].outcome) == ("transfer_unknown", "unknown")
-    assert (office_of(there).announced.parking.parked(), there.slots.free) == ([], there.slots.capacity)
+    assert (context_of(there).announced.parked_calls.all(), there.slots.free) == ([], there.slots.capacity)
 
 
 async def test_a_transfer_that_a_person_took_by_a_key_was_answered_though_nothing_more_is_heard(
@@ -89,7 +89,7 @@ async def test_a_transfer_that_a_person_took_by_a_key_was_answered_though_nothin
 async def test_a_running_call_whose_end_another_worker_hears_of_is_told(autojump_clock: MockClock) -> None:
     first, second = two_workers(FakeLine())
     async with following(first, second):
-        with office_of(first).streams.carry(CALL_SID), first.intercom.open(CALL_SID) as mailbox:
+        with context_of(first).streams.carry(CALL_SID), first.intercom.open(CALL_SID) as mailbox:
             await second.twilio("/twilio/status", voice_form() | {"CallStatus": "completed"})
             await trio.sleep(LOOK_SECONDS + 1)
 
@@ -148,8 +148,8 @@ async def test_a_lost_call_is_counted_when_the_server_is_stopped(autojump_clock:
 
 
 def two_workers(line: FakeLine) -> tuple[Exchange, Exchange]:
-    holes, records = Pigeonholes(), MemoryRecords()
-    return exchange(holes=holes, records=records, line=line), exchange(holes=holes, records=records, line=line)
+    tokens, records = MemoryTokenStore(), MemoryRecords()
+    return exchange(tokens=tokens, records=records, line=line), exchange(tokens=tokens, records=records, line=line)
 
 
 async def test_a_lost_call_whose_end_another_worker_hears_of_is_counted_by_the_one_that_had_it(
@@ -171,7 +171,7 @@ async def test_a_call_that_comes_back_to_another_worker_is_counted_there(
     first, second = two_workers(FakeLine(statuses={CALL_SID: "completed"}))
     async with following(first, second):
         await save(first, before)
-        await office_of(second).admissions.note_resumed(CALL_SID)  # as its stream does
+        await context_of(second).admissions.note_resumed(CALL_SID)  # as its stream does
         await trio.sleep(FIRST_ASK + LOOK_SECONDS)
         await save(second, record(outcome="completed"))
         await trio.sleep(FIRST_ASK)
@@ -186,4 +186,4 @@ async def test_a_transfer_whose_end_another_worker_hears_of_is_counted_there(aut
         await save(second, record(outcome="transferred"))
         await trio.sleep(FIRST_ASK + LOOK_SECONDS)
 
-    assert (ended(first), ended(second), office_of(first).announced.parking.parked()) == ([], ["transferred"], [])
+    assert (ended(first), ended(second), context_of(first).announced.parked_calls.all()) == ([], ["transferred"], [])

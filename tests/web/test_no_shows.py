@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, FakeLine, services, settings
-from web.calls.context import Office, opening
+from web.calls.context import AppContext, build_context
 from web.calls.live_calls import KnownCall
 from web.calls.no_shows import LOOK_SECONDS, OVERDUE_SECONDS, NoShows
 
@@ -20,7 +20,7 @@ SOON = OVERDUE_SECONDS + LOOK_SECONDS
 
 @attrs.define
 class World:
-    office: Office
+    context: AppContext
     records: MemoryRecords
 
     async def kept(self) -> list[tuple[str, str, str]]:
@@ -43,11 +43,11 @@ class Broken(MemoryRecords):
 async def world(direction: str = "inbound", records: MemoryRecords | None = None) -> AsyncIterator[World]:
     """A call that has rung at a worker that looks for no-shows."""
     records, line = records or MemoryRecords(), FakeLine()
-    office = opening(settings(), services(line, records), line)
-    office.board.add(KnownCall(CALL_SID, direction, LEAD, LINE, "ringing", CALL_SID))
+    context = build_context(settings(), services(line, records), line)
+    context.live_calls.add(KnownCall(CALL_SID, direction, LEAD, LINE, "ringing", CALL_SID))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(NoShows(office).run)
-        yield World(office, records)
+        nursery.start_soon(NoShows(context).run)
+        yield World(context, records)
         nursery.cancel_scope.cancel(reason="end of the test")
 
 
@@ -64,7 +64,7 @@ async def test_a_caller_who_never_came_has_one_record(autojump_clock: MockClock)
 async def test_news_of_a_call_puts_it_off(autojump_clock: MockClock) -> None:
     async with world() as there:
         await trio.sleep(OVERDUE_SECONDS - 1)
-        there.office.board.progress(CALL_SID, "in-progress", 1)
+        there.context.live_calls.progress(CALL_SID, "in-progress", 1)
         await trio.sleep(LOOK_SECONDS + 2)
 
         assert await there.kept() == []
@@ -72,27 +72,27 @@ async def test_news_of_a_call_puts_it_off(autojump_clock: MockClock) -> None:
 
 async def test_a_caller_who_has_come_has_a_record_of_their_own(autojump_clock: MockClock) -> None:
     async with world() as there:
-        there.office.board.streaming(CALL_SID)
+        there.context.live_calls.streaming(CALL_SID)
         await trio.sleep(SOON)
 
         assert await there.kept() == []
-        assert there.office.board.find(CALL_SID) is not None
+        assert there.context.live_calls.find(CALL_SID) is not None
 
 
 async def test_a_caller_whom_another_worker_has_is_shown_there(autojump_clock: MockClock) -> None:
     async with world() as there:
-        await there.office.admissions.note_streamed(CALL_SID)
+        await there.context.admissions.note_streamed(CALL_SID)
         await trio.sleep(SOON)
 
         assert await there.kept() == []
-        assert there.office.board.find(CALL_SID) is None
+        assert there.context.live_calls.find(CALL_SID) is None
 
 
 async def test_a_bug_in_the_store_does_not_end_the_server(autojump_clock: MockClock) -> None:
     other = "CA" + "2" * 32
     with capture_logs() as logs:
         async with world(records=Broken()) as there:
-            there.office.board.add(KnownCall(other, "inbound", LEAD, LINE, "ringing", other))
+            there.context.live_calls.add(KnownCall(other, "inbound", LEAD, LINE, "ringing", other))
             await trio.sleep(SOON)
 
             assert [call_sid for call_sid, *_ in await there.kept()] == [other]

@@ -12,7 +12,7 @@ from tests.web.fakes import CALL_SID, LEAD, LINE
 from web.calls.admission import Admissions
 from web.calls.live_calls import KnownCall
 from web.calls.outcomes import Outcomes
-from web.calls.token_store import Pigeonholes
+from web.calls.token_store import MemoryTokenStore
 
 
 @attrs.define
@@ -50,7 +50,7 @@ def a_call() -> KnownCall:
 
 async def test_two_who_tell_at_once_make_one_record(autojump_clock: MockClock) -> None:
     records, call = Slow(), a_call()
-    outcomes = Outcomes(records, Admissions(Pigeonholes()))
+    outcomes = Outcomes(records, Admissions(MemoryTokenStore()))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(outcomes.conclude, call, "busy", "the line was engaged")
         nursery.start_soon(outcomes.conclude, call, "busy", "the line was engaged")
@@ -61,14 +61,14 @@ async def test_two_who_tell_at_once_make_one_record(autojump_clock: MockClock) -
 async def test_a_record_that_another_worker_has_kept_stays(autojump_clock: MockClock) -> None:
     records = Slow()
     for _ in range(2):
-        await Outcomes(records, Admissions(Pigeonholes())).conclude(a_call(), "busy", "the line was engaged")
+        await Outcomes(records, Admissions(MemoryTokenStore())).conclude(a_call(), "busy", "the line was engaged")
 
     assert records.saves == 1
 
 
 async def test_an_outcome_is_kept_while_the_database_cannot_be_asked(autojump_clock: MockClock) -> None:
     records = Away()
-    await Outcomes(records, Admissions(Pigeonholes())).conclude(a_call(), "busy", "the line was engaged")
+    await Outcomes(records, Admissions(MemoryTokenStore())).conclude(a_call(), "busy", "the line was engaged")
 
     assert [record.outcome for record in await records.list()] == ["busy"]
 
@@ -76,7 +76,7 @@ async def test_an_outcome_is_kept_while_the_database_cannot_be_asked(autojump_cl
 async def test_an_outcome_that_cannot_be_kept_is_logged(autojump_clock: MockClock) -> None:
     call = a_call()
     with capture_logs() as lines:
-        await Outcomes(Full(), Admissions(Pigeonholes())).conclude(call, "busy", "the line was engaged")
+        await Outcomes(Full(), Admissions(MemoryTokenStore())).conclude(call, "busy", "the line was engaged")
 
     assert (call.status, call.outcome) == ("busy", "busy")
     assert [(line["event"], line["outcome"]) for line in lines] == [("outcome_not_kept", "busy")]

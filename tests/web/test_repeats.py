@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, Exchange, FakeLine, exchange, voice_form
 from web.calls.repeats import OrderKey
-from web.calls.token_store import Pigeonholes, SharedPigeonholes
+from web.calls.token_store import MemoryTokenStore, SharedTokenStore
 from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
 
 OTHER_LEAD = "+15557650001"
@@ -157,10 +157,10 @@ async def test_an_order_that_was_refused_may_be_tried_again(refusal: str, autoju
 
 
 async def test_a_key_is_known_to_other_workers_and_after_a_restart(tmp_path: Path) -> None:
-    holes, line = SharedPigeonholes(tmp_path / "pending"), FakeLine(statuses={f"CA{1:032x}": "completed"})
-    first = await order_again(exchange(holes=holes, line=line), {"to": LEAD})
+    tokens, line = SharedTokenStore(tmp_path / "pending"), FakeLine(statuses={f"CA{1:032x}": "completed"})
+    first = await order_again(exchange(tokens=tokens, line=line), {"to": LEAD})
 
-    later = exchange(holes=SharedPigeonholes(tmp_path / "pending"), line=line)
+    later = exchange(tokens=SharedTokenStore(tmp_path / "pending"), line=line)
     second, other = await order_again(later, {"to": LEAD}), await order_again(later, {"to": OTHER_LEAD})
 
     assert (second.status_code, second.json()) == (201, {**first.json(), "status": "completed"})
@@ -169,7 +169,7 @@ async def test_a_key_is_known_to_other_workers_and_after_a_restart(tmp_path: Pat
 
 async def test_a_key_is_kept_for_a_day(autojump_clock: MockClock) -> None:
     passed = [0.0]
-    there = exchange(holes=Pigeonholes(now=lambda: passed[0]))
+    there = exchange(tokens=MemoryTokenStore(now=lambda: passed[0]))
     first = await order_again(there, {"to": LEAD})
     over = voice_form(first.json()["call_sid"], outbound=True) | {"CallStatus": "completed", "SequenceNumber": "3"}
     await there.twilio(f"/twilio/status?order={first.json()['id']}", over)

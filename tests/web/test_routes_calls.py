@@ -15,7 +15,7 @@ from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, LINE, FakeLine, at_home, client_of, exchange, record, voice_form
-from web.calls.token_store import Pigeonholes
+from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import CallOptions, LineError
 
 OTHER_LEAD = "+15557650001"
@@ -340,8 +340,11 @@ async def test_a_call_of_another_worker_is_known_by_what_twilio_says(autojump_cl
 async def test_workers_that_share_their_pigeonholes_know_each_others_orders(
     autojump_clock: MockClock,
 ) -> None:
-    holes = Pigeonholes()
-    first, second = exchange(holes=holes), exchange(holes=holes, line=FakeLine(statuses={f"CA{1:032x}": "in-progress"}))
+    tokens = MemoryTokenStore()
+    first, second = (
+        exchange(tokens=tokens),
+        exchange(tokens=tokens, line=FakeLine(statuses={f"CA{1:032x}": "in-progress"})),
+    )
     placed = (await first.operator("POST", "/calls", {"to": LEAD})).json()
 
     shown = (await second.operator("GET", f"/calls/{placed['id']}")).json()

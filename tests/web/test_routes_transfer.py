@@ -21,12 +21,12 @@ from tests.web.fakes import (
     Exchange,
     FakeLine,
     Peer,
+    context_of,
     exchange,
-    office_of,
     record,
 )
 from web.calls.returning import Returns
-from web.calls.token_store import Pigeonholes
+from web.calls.token_store import MemoryTokenStore
 from web.calls.transfers import TwilioTransfers, whispered
 from web.clients.twilio import LineError
 
@@ -54,7 +54,7 @@ def dialled_form(status: str, *, bridged: str = "", call_status: str = "in-progr
 async def parked() -> Exchange:
     """An exchange with one call that is being put through."""
     there = exchange()
-    await office_of(there).services.records.save(PARKED)
+    await context_of(there).services.records.save(PARKED)
     there.slots.readmit(CALL_SID, 90)
     return there
 
@@ -85,9 +85,9 @@ async def test_an_address_that_was_changed_is_not_signed(autojump_clock: MockClo
 
 
 async def test_the_person_hears_who_is_calling_and_why(autojump_clock: MockClock) -> None:
-    holes = Pigeonholes()
-    there = exchange(holes=holes)
-    await TwilioTransfers(there.line, holes, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
+    tokens = MemoryTokenStore()
+    there = exchange(tokens=tokens)
+    await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
 
     answer = await there.twilio(f"/twilio/whisper?call={CALL_SID}", {"CallSid": OTHER_CALL_SID})
 
@@ -184,9 +184,9 @@ async def test_a_caller_who_hung_up_meanwhile_is_gone(path: str, autojump_clock:
 
 async def test_a_stream_that_was_stopped_by_the_transfer_goes_on_with_it(autojump_clock: MockClock) -> None:
     """Nobody documents whether `<Connect action>` is asked for after a redirect: if it is, it changes nothing."""
-    holes = Pigeonholes()
-    there = exchange(holes=holes)
-    await TwilioTransfers(there.line, holes, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
+    tokens = MemoryTokenStore()
+    there = exchange(tokens=tokens)
+    await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
 
     answer = await there.twilio("/twilio/after", dialled_form(""))
     await there.twilio("/twilio/dialled", dialled_form("busy"))
@@ -216,17 +216,17 @@ def test_a_whisper_says_what_is_known(order: TransferOrder, words: str) -> None:
 async def test_a_function_may_have_a_person_of_its_own(autojump_clock: MockClock) -> None:
     line = FakeLine()
     own = attrs.evolve(ORDER, number="+15551112222")
-    await TwilioTransfers(line, Pigeonholes(), ORIGIN, LINE, PERSON, whispers=False).put_through(CALL_SID, own)
+    await TwilioTransfers(line, MemoryTokenStore(), ORIGIN, LINE, PERSON, whispers=False).put_through(CALL_SID, own)
 
     ((call_sid, document),) = line.redirected
     assert (call_sid, "<Number>+15551112222</Number>" in document) == (CALL_SID, True)
 
 
 async def test_a_transfer_that_the_line_refused_is_not_gone_on_with(autojump_clock: MockClock) -> None:
-    holes = Pigeonholes()
-    there = exchange(holes=holes, line=FakeLine(refusal=LineError("down", code=20500)))
+    tokens = MemoryTokenStore()
+    there = exchange(tokens=tokens, line=FakeLine(refusal=LineError("down", code=20500)))
     with pytest.raises(LineError):
-        await TwilioTransfers(there.line, holes, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
+        await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
 
     assert "<Dial" not in (await there.twilio("/twilio/after", dialled_form(""))).text
 
@@ -234,7 +234,7 @@ async def test_a_transfer_that_the_line_refused_is_not_gone_on_with(autojump_clo
 async def test_an_operator_who_hangs_up_during_a_transfer_ends_the_call(autojump_clock: MockClock) -> None:
     there = exchange()
     await there.twilio("/twilio/voice", dialled_form("") | {"CallStatus": "ringing"})
-    await office_of(there).services.records.save(PARKED)
+    await context_of(there).services.records.save(PARKED)
 
     answer = await there.operator("DELETE", f"/calls/{CALL_SID}")
 
@@ -302,10 +302,10 @@ async def test_the_carriers_answer_is_told_to_the_agent(autojump_clock: MockCloc
 async def test_a_call_that_is_hung_up_on_while_a_person_has_it_was_answered(
     elsewhere: bool, autojump_clock: MockClock
 ) -> None:
-    holes, records = Pigeonholes(), MemoryRecords()
-    there, other = (exchange(holes=holes, records=records) for _ in range(2))
+    tokens, records = MemoryTokenStore(), MemoryRecords()
+    there, other = (exchange(tokens=tokens, records=records) for _ in range(2))
     await there.twilio("/twilio/voice", dialled_form("") | {"CallStatus": "ringing"})
-    await office_of(there).services.records.save(PARKED)
+    await context_of(there).services.records.save(PARKED)
     await whispered_to(there, "1")
     await trio.sleep(8)
 
@@ -323,7 +323,7 @@ async def test_the_network_knows_best_whether_a_person_had_the_call_that_was_hun
     """A cold transfer: nobody is asked for a key, and Twilio tells of the talk when it is over, sooner or later."""
     there = await parked()
     told = dialled_form("completed", bridged="true", call_status="completed")
-    returns = Returns(office_of(there))
+    returns = Returns(context_of(there))
     if first == "dialled":
         await returns.note_ended_by(CALL_SID, "ended_by_operator")
         await there.twilio("/twilio/dialled", told)
@@ -362,13 +362,13 @@ async def test_the_end_of_a_call_whose_person_was_asked_for_the_key_is_known_wit
 
 async def test_what_a_person_did_counts_for_one_transfer(autojump_clock: MockClock) -> None:
     """Put through, taken back, and put through once more: nobody is asked for the key this time."""
-    holes = Pigeonholes()
-    there = exchange(holes=holes)
-    transfers = TwilioTransfers(there.line, holes, ORIGIN, LINE, PERSON)
+    tokens = MemoryTokenStore()
+    there = exchange(tokens=tokens)
+    transfers = TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON)
     for _ in range(2):
         await transfers.put_through(CALL_SID, ORDER)
-        await office_of(there).services.records.save(PARKED)
-        before = await Returns(office_of(there)).talked(CALL_SID)
+        await context_of(there).services.records.save(PARKED)
+        before = await Returns(context_of(there)).talked(CALL_SID)
         await whispered_to(there, "1")
 
     assert before is None
@@ -385,9 +385,9 @@ async def test_a_webhook_that_comes_after_the_end_changes_nothing(path: str, aut
 
 
 async def test_any_worker_takes_the_caller_back_that_sees_the_same_records(autojump_clock: MockClock) -> None:
-    holes, records = Pigeonholes(), MemoryRecords()
-    one, other = (exchange(holes=holes, records=records) for _ in range(2))
-    await office_of(one).services.records.save(PARKED)
+    tokens, records = MemoryTokenStore(), MemoryRecords()
+    one, other = (exchange(tokens=tokens, records=records) for _ in range(2))
+    await context_of(one).services.records.save(PARKED)
     answer = await other.twilio("/twilio/dialled", dialled_form("busy"))
     token = answer.text.partition('name="token" value="')[2].partition('"')[0]
 
@@ -416,4 +416,4 @@ async def test_a_database_that_is_away_costs_the_conversation_and_not_the_call(a
 
 async def test_without_a_number_nobody_is_dialled(autojump_clock: MockClock) -> None:
     with pytest.raises(LineError, match="no person's number"):
-        await TwilioTransfers(FakeLine(), Pigeonholes(), ORIGIN, LINE).put_through(CALL_SID, ORDER)
+        await TwilioTransfers(FakeLine(), MemoryTokenStore(), ORIGIN, LINE).put_through(CALL_SID, ORDER)

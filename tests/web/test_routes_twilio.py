@@ -17,15 +17,15 @@ from tests.web.fakes import (
     Away,
     Exchange,
     Peer,
+    context_of,
     exchange,
-    office_of,
     record,
     voice_form,
 )
 from web.calls.admission import Admissions
 from web.calls.no_shows import NoShows
 from web.calls.reasons import why_stream
-from web.calls.token_store import Pigeonholes
+from web.calls.token_store import MemoryTokenStore
 
 PATHS = ["/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after"]
 
@@ -181,8 +181,8 @@ async def test_a_call_that_nobody_spoke_on_has_a_record(
 
 
 async def test_the_end_of_an_order_is_kept_by_whichever_worker_hears_of_it(autojump_clock: MockClock) -> None:
-    holes, records = Pigeonholes(), MemoryRecords()
-    first, second = exchange(holes=holes, records=records), exchange(holes=holes, records=records)
+    tokens, records = MemoryTokenStore(), MemoryRecords()
+    first, second = exchange(tokens=tokens, records=records), exchange(tokens=tokens, records=records)
     placed = (await first.operator("POST", "/calls", {"to": LEAD})).json()
     over = voice_form(placed["call_sid"], outbound=True) | {"CallStatus": "busy", "SequenceNumber": "3"}
 
@@ -192,9 +192,9 @@ async def test_the_end_of_an_order_is_kept_by_whichever_worker_hears_of_it(autoj
 
 
 async def test_a_call_that_was_carried_elsewhere_is_not_said_to_have_had_no_agent(autojump_clock: MockClock) -> None:
-    holes = Pigeonholes()
-    there = exchange(holes=holes)
-    await Admissions(holes).note_streamed(CALL_SID)
+    tokens = MemoryTokenStore()
+    there = exchange(tokens=tokens)
+    await Admissions(tokens).note_streamed(CALL_SID)
     over = voice_form(outbound=True) | {"CallStatus": "completed", "SequenceNumber": "3"}
 
     await there.twilio("/twilio/status?order=OR1", over)
@@ -247,7 +247,7 @@ async def test_an_error_of_a_stream_that_never_ran_is_in_the_record(outbound: bo
         await there.twilio("/twilio/stream", error | {"StreamSid": "MZ" + stream * 32})
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(NoShows(office_of(there)).run)
+        nursery.start_soon(NoShows(context_of(there)).run)
         await there.twilio(f"/twilio/status{query}", told | {"CallStatus": "completed", "SequenceNumber": "3"})
         await trio.sleep(120)
         nursery.cancel_scope.cancel()

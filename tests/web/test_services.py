@@ -15,9 +15,9 @@ from store.spill import SpillingRecords
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
-from web.calls.token_store import Pigeonholes, SharedPigeonholes
+from web.calls.token_store import MemoryTokenStore, SharedTokenStore
 from web.calls.transfers import TwilioTransfers
-from web.services import holes_of, open_services, policy_of, records_of, roster_of, writing
+from web.services import open_services, policy_of, records_of, roster_of, token_store_of, writing
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ async def test_a_writer_that_crashes_is_started_again(autojump_clock: MockClock,
 
 
 def test_pigeonholes_are_shared_when_there_is_a_folder_for_them() -> None:
-    assert isinstance(holes_of(settings()), Pigeonholes)
-    assert holes_of(settings(RECORDINGS_DIR="here")) == SharedPigeonholes(Path("here/.pending"))
+    assert isinstance(token_store_of(settings()), MemoryTokenStore)
+    assert token_store_of(settings(RECORDINGS_DIR="here")) == SharedTokenStore(Path("here/.pending"))
 
 
 def test_the_deadlines_of_a_call_are_the_settings() -> None:

@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from store.memory import MemoryRecords
 from tests.web.fakes import AUTH_TOKEN, ORIGIN, FakeLine, client_of, services, settings
-from web.calls.context import opening
+from web.calls.context import build_context
 from web.clients.signatures import TwilioSignatures, is_signed
 from web.routes.twilio import TwilioRoutes
 
@@ -85,9 +85,9 @@ async def test_every_case_gets_its_verdict_over_http(case: Case) -> None:
 def app_behind(signatures: TwilioSignatures) -> QuartTrio:
     """An application that says yes to whatever gets past the check."""
     line = FakeLine()
-    office = attrs.evolve(opening(settings(), services(line, MemoryRecords()), line), signatures=signatures)
+    context = attrs.evolve(build_context(settings(), services(line, MemoryRecords()), line), signatures=signatures)
     app = QuartTrio("signed")
-    app.before_request(TwilioRoutes(office).refuse_unsigned)
+    app.before_request(TwilioRoutes(context).refuse_unsigned)
 
     async def yes(path: str) -> Response:
         return Response(path)

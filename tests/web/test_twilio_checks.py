@@ -14,7 +14,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from trio.testing import MockClock
 
 from settings import Settings
-from tests.web.fakes import Exchange, at_home, office_of, settings
+from tests.web.fakes import Exchange, at_home, context_of, settings
 from tests.web.test_checkup import free_port
 from tests.web.test_serving import listening
 from web.clients.twilio import twilio_client
@@ -197,4 +197,4 @@ async def test_our_own_webhooks_are_heard_signed_and_unsigned() -> None:
         finding = await check_way_in(there.settings, ssl.create_default_context())
 
     assert (finding.well, finding.says) == (True, "takes signed upgrades and refuses others")
-    assert list(office_of(there).board.newest()) == []
+    assert list(context_of(there).live_calls.newest()) == []

@@ -12,28 +12,28 @@ from protocol.wire import WebSocket
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, Peer, exchange, voice_form
 from tests.web.test_media import token_in
 from web.calls.admission import Admissions
-from web.calls.context import Office
-from web.calls.token_store import Holes, Pigeonholes
+from web.calls.context import AppContext
+from web.calls.token_store import MemoryTokenStore, TokenStore
 from web.calls.verdicts import EXPECTED_SECONDS, LOOK_SECONDS, Verdicts
-from web.routes.media import MediaDoor
+from web.routes.media import MediaStreams
 
 
-def office_of(there: Exchange) -> Office:
-    return cast("MediaDoor", there.app.asgi_app).office
+def context_of(there: Exchange) -> AppContext:
+    return cast("MediaStreams", there.app.asgi_app).context
 
 
 async def stays(socket: WebSocket, _: CallPlan) -> None:
     await trio.sleep_forever()
 
 
-async def hears_elsewhere(verdict: str, carrier: Holes, other: Holes) -> tuple[list[object], list[str]]:
+async def hears_elsewhere(verdict: str, carrier: TokenStore, other: TokenStore) -> tuple[list[object], list[str]]:
     """Have one worker carry a call, and another be told who answered; return what the call hears, and who hung up."""
-    first, second = exchange(calls=FakeCalls(stays), holes=carrier), exchange(holes=other)
+    first, second = exchange(calls=FakeCalls(stays), tokens=carrier), exchange(tokens=other)
     token = token_in((await first.twilio("/twilio/voice", voice_form(outbound=True))).text)
     heard: list[object] = []
     with first.intercom.open(CALL_SID) as mailbox:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(office_of(first).verdicts.run)
+            nursery.start_soon(context_of(first).verdicts.run)
             nursery.start_soon(Peer().starts(token).visit, first.app)
             await trio.sleep(5)
             await second.twilio("/twilio/amd", {"CallSid": CALL_SID, "AnsweredBy": verdict})
@@ -48,22 +48,22 @@ async def hears_elsewhere(verdict: str, carrier: Holes, other: Holes) -> tuple[l
 async def test_a_verdict_at_another_worker_is_told_to_the_call_once_and_hangs_nobody_up(
     verdict: str, autojump_clock: MockClock
 ) -> None:
-    holes = Pigeonholes()
+    tokens = MemoryTokenStore()
 
-    assert await hears_elsewhere(verdict, holes, holes) == ([MachineAnswered(verdict)], [])
+    assert await hears_elsewhere(verdict, tokens, tokens) == ([MachineAnswered(verdict)], [])
 
 
 async def test_a_worker_that_sees_nothing_of_the_others_hangs_nobody_up(autojump_clock: MockClock) -> None:
-    assert await hears_elsewhere("machine_start", Pigeonholes(), Pigeonholes()) == ([], [])
+    assert await hears_elsewhere("machine_start", MemoryTokenStore(), MemoryTokenStore()) == ([], [])
 
 
 async def test_a_verdict_that_comes_before_the_call_reads_is_kept_for_it(autojump_clock: MockClock) -> None:
-    office = office_of(exchange())
-    await office.admissions.note_verdict(CALL_SID, "machine_start")
-    with office.verdicts.expecting(CALL_SID):
-        await office.verdicts.look()
-        with office.services.intercom.open(CALL_SID) as mailbox:
-            await office.verdicts.look()
+    context = context_of(exchange())
+    await context.admissions.note_verdict(CALL_SID, "machine_start")
+    with context.verdicts.expecting(CALL_SID):
+        await context.verdicts.look()
+        with context.services.intercom.open(CALL_SID) as mailbox:
+            await context.verdicts.look()
 
             assert mailbox.receive_nowait() == MachineAnswered("machine_start")
 
@@ -78,7 +78,7 @@ async def test_a_verdict_that_overtakes_the_stream_waits_for_the_call_which_deci
     answer = await there.twilio("/twilio/amd", {"CallSid": CALL_SID, "AnsweredBy": verdict})
     with there.intercom.open(CALL_SID) as mailbox:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(office_of(there).verdicts.run)
+            nursery.start_soon(context_of(there).verdicts.run)
             nursery.start_soon(Peer().starts(token).visit, there.app)
             with trio.fail_after(LOOK_SECONDS + 0.5):
                 told = await mailbox.receive()
@@ -87,7 +87,7 @@ async def test_a_verdict_that_overtakes_the_stream_waits_for_the_call_which_deci
     assert (answer.status_code, told, there.line.hung_up) == (204, MachineAnswered(verdict), [])
 
 
-class CountingHoles(Pigeonholes):
+class CountingTokenStore(MemoryTokenStore):
     """Counts how often somebody looks."""
 
     looks = 0
@@ -98,8 +98,8 @@ class CountingHoles(Pigeonholes):
 
 
 async def test_nobody_looks_for_a_verdict_that_cannot_come_any_more(autojump_clock: MockClock) -> None:
-    holes = CountingHoles()
-    verdicts = Verdicts(Admissions(holes), office_of(exchange()).services.intercom)
+    tokens = CountingTokenStore()
+    verdicts = Verdicts(Admissions(tokens), context_of(exchange()).services.intercom)
     with verdicts.expecting(CALL_SID):
         await trio.sleep(EXPECTED_SECONDS)
         await verdicts.look()
@@ -108,4 +108,4 @@ async def test_nobody_looks_for_a_verdict_that_cannot_come_any_more(autojump_clo
         pass
     await verdicts.look()
 
-    assert holes.looks == 1
+    assert tokens.looks == 1

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from tests.web.fakes import CALL_SID, STREAM_SID, Peer, exchange, office_of, record, voice_form
+from tests.web.fakes import CALL_SID, STREAM_SID, Peer, context_of, exchange, record, voice_form
 from web.routes.well_formed import count_of
 
 BAD_IDS = ["../../x", "CA" + "1" * 31, "CA" + "1" * 33, "CA" + "g" * 32, CALL_SID + "\n", "MZ" + "1" * 32, "x" * 9000]
@@ -22,7 +22,7 @@ async def test_a_signed_webhook_with_an_id_that_is_none_is_refused(target: str, 
 
     assert [answer.status_code for answer in answers] == len(BAD_IDS) * [400]
     assert [line["field"] for line in logs if line["event"] == "webhook_malformed"] == len(BAD_IDS) * ["CallSid"]
-    assert list(office_of(there).board.newest()) == []
+    assert list(context_of(there).live_calls.newest()) == []
     assert there.slots.expected == 0
 
 

@@ -1,4 +1,4 @@
-"""The office's own tasks live as long as the application, and no longer, however it ends."""
+"""Background tasks live as long as the application, and no longer, however it ends."""
 
 from collections.abc import Callable
 from typing import cast
@@ -8,13 +8,13 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, LifespanScope, Scope
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from web.worker.background import WorkingHours
+from web.worker.background import BackgroundTasks
 
 LIFESPAN: LifespanScope = {"type": "lifespan", "asgi": {"spec_version": "2.0", "version": "3.0"}, "state": {}}
 
 
 class Shop:
-    """An application that is told when to end, and a task of its office."""
+    """An application that is told when to end, and a background task of it."""
 
     def __init__(self) -> None:
         self.closing = trio.Event()
@@ -32,7 +32,7 @@ class Shop:
 
     async def live(self, scope: Scope = LIFESPAN) -> None:
         receive, send = cast("ASGIReceiveCallable", None), cast("ASGISendCallable", None)
-        await WorkingHours(self.application, (self.task, self.task))(scope, receive, send)
+        await BackgroundTasks(self.application, (self.task, self.task))(scope, receive, send)
 
 
 def _close(shop: Shop, _: trio.CancelScope) -> None:
@@ -73,6 +73,6 @@ async def test_what_a_task_raises_leaves_through_the_application(autojump_clock:
         raise ValueError("a bug")
 
     with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="a bug")):
-        await WorkingHours(shop.application, (crash,))(
+        await BackgroundTasks(shop.application, (crash,))(
             LIFESPAN, cast("ASGIReceiveCallable", None), cast("ASGISendCallable", None)
         )

@@ -16,7 +16,7 @@ import attrs
 import orjson
 
 from web.calls.orders import OrderNote
-from web.calls.token_store import Holes
+from web.calls.token_store import TokenStore
 
 TOKEN_SECONDS = 60.0
 STREAMED_SECONDS = 4 * 3600.0
@@ -58,19 +58,19 @@ class Refusal:
 class Admissions:
     """Mints and redeems the tokens of media streams, and keeps what was ordered with a call."""
 
-    holes: Holes
+    tokens: TokenStore
 
     async def mint(self, admission: Admission) -> str:
         """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`."""
         token = secrets.token_urlsafe(32)
-        await self.holes.put(f"token {token}", orjson.dumps(attrs.asdict(admission)), TOKEN_SECONDS)
+        await self.tokens.put(f"token {token}", orjson.dumps(attrs.asdict(admission)), TOKEN_SECONDS)
         return token
 
     async def redeem(self, token: str, call_sid: str) -> Admission | Refusal:
         """Use a token up, whether or not it turns out to be this call's."""
         if not token:
             return Refusal("no token")
-        kept = await self.holes.take(f"token {token}")
+        kept = await self.tokens.take(f"token {token}")
         if kept is None:
             return Refusal("unknown, used or expired token")
         admission = Admission(**orjson.loads(kept))
@@ -80,25 +80,25 @@ class Admissions:
 
     async def note_order(self, order: str, note: OrderNote, seconds: float) -> None:
         """Keep what the call that was ordered needs to know."""
-        await self.holes.put(f"order {order}", orjson.dumps(attrs.asdict(note)), seconds)
+        await self.tokens.put(f"order {order}", orjson.dumps(attrs.asdict(note)), seconds)
 
     async def recall_order(self, order: str) -> OrderNote:
         """Return what was noted with an order; nothing when it is unknown."""
-        kept = await self.holes.peek(f"order {order}") if order else None
+        kept = await self.tokens.peek(f"order {order}") if order else None
         return OrderNote(**orjson.loads(kept)) if kept is not None else OrderNote()
 
     async def note_placed(self, order: str, call_sid: str, seconds: float) -> None:
         """Keep under which CallSid an order was carried out, for whichever worker is asked about it."""
-        await self.holes.put(f"placed {order}", call_sid.encode(), seconds)
+        await self.tokens.put(f"placed {order}", call_sid.encode(), seconds)
 
     async def recall_placed(self, order: str) -> str | None:
         """Return under which CallSid an order was carried out; None when it is unknown."""
-        kept = await self.holes.peek(f"placed {order}")
+        kept = await self.tokens.peek(f"placed {order}")
         return kept.decode() if kept is not None else None
 
     async def note_streamed(self, call_sid: str) -> None:
         """Keep that a call of ours has had its stream, wherever that was."""
-        await self.holes.put(f"streamed {call_sid}", b"", STREAMED_SECONDS)
+        await self.tokens.put(f"streamed {call_sid}", b"", STREAMED_SECONDS)
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> bool:
         """Keep what went wrong with a stream of a call; False if that is known (Twilio may repeat a webhook)."""
@@ -106,7 +106,7 @@ class Admissions:
         if [stream_sid, why] in known:
             return False
         errors = orjson.dumps([*known, [stream_sid, why]][-MOST_STREAM_ERRORS:])
-        await self.holes.put(f"stream-errors {call_sid}", errors, STREAMED_SECONDS)
+        await self.tokens.put(f"stream-errors {call_sid}", errors, STREAMED_SECONDS)
         return True
 
     async def stream_errors(self, call_sid: str) -> tuple[str, ...]:
@@ -114,44 +114,44 @@ class Admissions:
         return tuple(why for _, why in await self._stream_errors(call_sid))
 
     async def _stream_errors(self, call_sid: str) -> list[list[str]]:
-        kept = await self.holes.peek(f"stream-errors {call_sid}")
+        kept = await self.tokens.peek(f"stream-errors {call_sid}")
         errors: list[list[str]] = orjson.loads(kept) if kept is not None else []
         return errors
 
     async def note_verdict(self, call_sid: str, answered_by: str) -> None:
         """Keep who has answered a call, for the worker that carries it."""
-        await self.holes.put(f"verdict {call_sid}", answered_by.encode(), NEWS_SECONDS)
+        await self.tokens.put(f"verdict {call_sid}", answered_by.encode(), NEWS_SECONDS)
 
     async def recall_verdict(self, call_sid: str) -> str | None:
         """Return who has answered a call, as another worker has heard; None when it has not."""
-        kept = await self.holes.peek(f"verdict {call_sid}")
+        kept = await self.tokens.peek(f"verdict {call_sid}")
         return kept.decode() if kept is not None else None
 
     async def note_resumed(self, call_sid: str) -> None:
         """Keep that a call has come back to one of our workers, and when."""
-        await self.holes.put(f"resumed {call_sid}", repr(time.time()).encode(), NEWS_SECONDS)
+        await self.tokens.put(f"resumed {call_sid}", repr(time.time()).encode(), NEWS_SECONDS)
 
     async def resumed_at(self, call_sid: str) -> float:
         """Return when a call last came back (the wall's time); minus infinity if it did not lately."""
-        kept = await self.holes.peek(f"resumed {call_sid}")
+        kept = await self.tokens.peek(f"resumed {call_sid}")
         return float(kept) if kept is not None else -math.inf
 
     async def note_over(self, call_sid: str) -> None:
         """Keep that a call is over, for the worker that carried it."""
-        await self.holes.put(f"over {call_sid}", b"", NEWS_SECONDS)
+        await self.tokens.put(f"over {call_sid}", b"", NEWS_SECONDS)
 
     async def is_over(self, call_sid: str) -> bool:
         """Whether a worker has lately heard that a call is over."""
-        return await self.holes.peek(f"over {call_sid}") is not None
+        return await self.tokens.peek(f"over {call_sid}") is not None
 
     async def note_ended(self, call_sid: str) -> None:
         """Keep that Twilio has said of a call that it is over: for the worker that carries it, and late webhooks."""
-        await self.holes.put(f"ended {call_sid}", b"", NEWS_SECONDS)
+        await self.tokens.put(f"ended {call_sid}", b"", NEWS_SECONDS)
 
     async def is_ended(self, call_sid: str) -> bool:
         """Whether Twilio has lately said of a call that it is over."""
-        return await self.holes.peek(f"ended {call_sid}") is not None
+        return await self.tokens.peek(f"ended {call_sid}") is not None
 
     async def is_streamed(self, call_sid: str) -> bool:
         """Whether a call of ours has had its stream."""
-        return await self.holes.peek(f"streamed {call_sid}") is not None
+        return await self.tokens.peek(f"streamed {call_sid}") is not None

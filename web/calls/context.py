@@ -1,7 +1,6 @@
-"""What the routes of one application share. Built once, passed by hand; nothing in `web/` is global.
+"""The state that all routes of one application share. Built once, passed by hand; nothing in `web/` is global.
 
-`Office` owns no connection and no task: it is the table on which the parts lie. `opening` is the one place that says
-which part gets which setting.
+`AppContext` owns no connection and no task. `build_context` is the one place that says which part gets which setting.
 """
 
 import attrs
@@ -12,21 +11,21 @@ from settings import Settings
 from web.calls.admission import Admissions
 from web.calls.counts import Counts
 from web.calls.ending import Announced
-from web.calls.live_calls import Board
+from web.calls.live_calls import LiveCalls
 from web.calls.outcomes import Outcomes
 from web.calls.pace import Pace
-from web.calls.rate_limits import Doorstep, Strangers
+from web.calls.rate_limits import PendingStreams, RateLimits
 from web.calls.slots import Slots
 from web.calls.streams import Streams
-from web.calls.token_store import Holes, Pigeonholes
+from web.calls.token_store import MemoryTokenStore, TokenStore
 from web.calls.verdicts import Verdicts
 from web.clients.signatures import TwilioSignatures
 from web.clients.twilio import Line
 
 
 @attrs.frozen
-class Office:
-    """The parts that routes work with; `services.records` announces what is saved to it."""
+class AppContext:
+    """What routes and background tasks work with; `services.records` announces each record that is saved."""
 
     settings: Settings
     line: Line
@@ -34,42 +33,42 @@ class Office:
     admissions: Admissions
     signatures: TwilioSignatures
     slots: Slots
-    board: Board
+    live_calls: LiveCalls
     counts: Counts
     pace: Pace
     outcomes: Outcomes
     announced: Announced
     verdicts: Verdicts
     streams: Streams = attrs.field(factory=Streams)
-    strangers: Strangers = attrs.field(factory=Strangers)
-    doorstep: Doorstep = attrs.field(factory=Doorstep)
+    rate_limits: RateLimits = attrs.field(factory=RateLimits)
+    pending_streams: PendingStreams = attrs.field(factory=PendingStreams)
 
 
-def opening(
+def build_context(
     settings: Settings,
     services: CallServices,
     line: Line,
     *,
-    holes: Holes | None = None,
+    tokens: TokenStore | None = None,
     slots: Slots | None = None,
-) -> Office:
-    """Lay the table for one application; pigeonholes are this worker's own unless given."""
+) -> AppContext:
+    """Build the state of one application; tokens are kept in this worker's memory unless a store is given."""
     slots = slots or Slots(settings.max_calls)
-    board, counts, observe = Board(), Counts(slots), services.observe
-    announced, admissions = Announced(services.records, board, counts), Admissions(holes or Pigeonholes())
+    live_calls, counts, observe = LiveCalls(), Counts(slots), services.observe
+    announced, admissions = Announced(services.records, live_calls, counts), Admissions(tokens or MemoryTokenStore())
 
     def seen(entry: Entry) -> None:
         counts.observe(entry)
         observe(entry)
 
-    return Office(
+    return AppContext(
         settings=settings,
         line=line,
         services=attrs.evolve(services, records=announced, observe=seen),
         admissions=admissions,
         signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),
         slots=slots,
-        board=board,
+        live_calls=live_calls,
         counts=counts,
         pace=Pace(settings.calls_per_second),
         outcomes=Outcomes(announced, admissions),

@@ -23,7 +23,7 @@ import trio
 
 from actors.supervision import Crashed, guard
 from protocol.twilio import FINAL_STATUSES
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.orders import Order
 from web.calls.reasons import why
@@ -126,7 +126,7 @@ class NewOrder:
 class Dispatcher:
     """One worker's."""
 
-    office: Office
+    context: AppContext
     _jobs: trio.MemorySendChannel[Job] = attrs.field(init=False)
     _to_do: trio.MemoryReceiveChannel[Job] = attrs.field(init=False)
     _waiting: dict[str, tuple[trio.CancelScope, float]] = attrs.field(factory=dict, init=False)
@@ -148,18 +148,18 @@ class Dispatcher:
 
     async def take(self, order: Order, new: NewOrder | None = None) -> tuple[KnownCall, Taken] | NoLine:
         """Take an order: place its call, or let it wait for its turn."""
-        office, new = self.office, new or NewOrder()
+        context, new = self.context, new or NewOrder()
         call_id = new.order_id
         if (none := self.no_line()) is not None:
             return none
         # before anything is claimed: whoever orders may hang up meanwhile, which cancels this
-        await office.admissions.note_order(call_id, order.note, ORDER_SECONDS)
+        await context.admissions.note_order(call_id, order.note, ORDER_SECONDS)
         if (none := self.no_line()) is not None:
             return none
-        office.slots.reserve(call_id, office.pace.wait + RING_SECONDS)
-        call = office.board.add(KnownCall(call_id, "outbound", order.to, order.line, "queued"))
+        context.slots.reserve(call_id, context.pace.wait + RING_SECONDS)
+        call = context.live_calls.add(KnownCall(call_id, "outbound", order.to, order.line, "queued"))
         self._told[call_id] = new.note_placed
-        moment = office.pace.claim()
+        moment = context.pace.claim()
         wait = moment - trio.current_time()
         if wait <= 0:
             return call, await self._place(call, order)
@@ -183,16 +183,16 @@ class Dispatcher:
 
     async def ringing_to(self, number: str) -> KnownCall | None:
         """Return our last call to this number, if nobody has answered it yet, as far as is known here or at Twilio."""
-        for call in self.office.board.ringing_to(number):
+        for call in self.context.live_calls.ringing_to(number):
             if not (call.call_sid and call.stale):
                 return call
             try:
-                status = await self.office.line.status_of(call.call_sid)
+                status = await self.context.line.status_of(call.call_sid)
             except LineError:
                 return call
             if status is not None:
-                self.office.board.refreshed(call, status)
-        return next(self.office.board.ringing_to(number), None)
+                self.context.live_calls.refreshed(call, status)
+        return next(self.context.live_calls.ringing_to(number), None)
 
     def turn_of(self, order_id: str) -> float | None:
         """Return in how many seconds an order is placed; None if it does not wait."""
@@ -201,7 +201,7 @@ class Dispatcher:
 
     def no_line(self) -> NoLine | None:
         """Return why no order is taken now; None when one is."""
-        slots, wait = self.office.slots, self.office.pace.wait
+        slots, wait = self.context.slots, self.context.pace.wait
         if slots.draining:
             return NoLine(Lack.DRAINING, BUSY_SECONDS)
         if wait > LONGEST_WAIT:
@@ -227,7 +227,7 @@ class Dispatcher:
     async def _place(self, call: KnownCall, order: Order) -> Taken:
         since, answered = datetime.now(UTC) - _CLOCK_SKEW, False
         try:
-            call_sid = await self.office.line.place_call(order.to, call.id, order.options)
+            call_sid = await self.context.line.place_call(order.to, call.id, order.options)
             answered = True
         except LineError as exc:
             answered = not exc.maybe_done
@@ -243,10 +243,10 @@ class Dispatcher:
         return Placed()
 
     async def _note_placed(self, call: KnownCall, call_sid: str) -> None:
-        self.office.board.name(call.id, call_sid)
+        self.context.live_calls.name(call.id, call_sid)
         _log.info("call_placed", call_sid=call_sid, id=call.id)
         self._later(partial(self._see_through, call))  # first: whoever ordered may hang up meanwhile
-        await self.office.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
+        await self.context.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
         await self._tell(call)
 
     async def _tell(self, call: KnownCall) -> None:
@@ -262,7 +262,7 @@ class Dispatcher:
     async def _hear_of(self, call: KnownCall) -> str:
         with trio.move_on_after(DOUBT_SECONDS):
             while not call.call_sid:
-                call_sid = await self.office.admissions.recall_placed(call.id)  # if another worker hears of it
+                call_sid = await self.context.admissions.recall_placed(call.id)  # if another worker hears of it
                 if call_sid is not None:
                     return call_sid
                 await trio.sleep(1)
@@ -282,12 +282,12 @@ class Dispatcher:
     async def _listed(self, call: KnownCall, since: datetime) -> list[str] | None:
         for attempt in range(_LIST_TRIES):
             try:
-                found = await self.office.line.calls_to(call.caller, since)
+                found = await self.context.line.calls_to(call.caller, since)
             except LineError as exc:
                 _log.warning("calls_not_listed", id=call.id, why=exc.reason, attempt=attempt)
                 await trio.sleep(_LIST_PAUSE)
             else:
-                return [call_sid for call_sid in found if self.office.board.find(call_sid) is None]
+                return [call_sid for call_sid in found if self.context.live_calls.find(call_sid) is None]
         return None
 
     async def _see_through(self, call: KnownCall) -> None:
@@ -301,11 +301,11 @@ class Dispatcher:
             if await self._is_heard_of(call):
                 return
             try:
-                status = await self.office.line.status_of(call.call_sid) or "failed"
+                status = await self.context.line.status_of(call.call_sid) or "failed"
             except LineError as exc:
                 _log.warning("status_not_known", call_sid=call.call_sid, why=exc.reason, code=exc.code)
             else:
-                self.office.board.refreshed(call, status)
+                self.context.live_calls.refreshed(call, status)
                 if status in FINAL_STATUSES:
                     await self._conclude(call, status, why(status, {}))
         if call.live and not call.streamed:
@@ -315,9 +315,9 @@ class Dispatcher:
     async def _is_heard_of(self, call: KnownCall) -> bool:
         with trio.move_on_after(RING_SECONDS):
             while not call.over and not call.streamed:
-                if await self.office.admissions.is_streamed(call.call_sid):
-                    self.office.board.carried_elsewhere(call.call_sid)
-                    self.office.slots.release(call.id)
+                if await self.context.admissions.is_streamed(call.call_sid):
+                    self.context.live_calls.carried_elsewhere(call.call_sid)
+                    self.context.slots.release(call.id)
                     return True
                 await trio.sleep(LOOK_SECONDS)
             return True
@@ -325,13 +325,13 @@ class Dispatcher:
 
     async def _conclude(self, call: KnownCall, status: str, reason: str, *, outcome: str = "") -> None:
         self._told.pop(call.id, None)
-        self.office.slots.release(call.id)
-        await self.office.outcomes.conclude(call, status, reason, outcome=outcome)
+        self.context.slots.release(call.id)
+        await self.context.outcomes.conclude(call, status, reason, outcome=outcome)
 
     async def _wait_drain(self) -> None:
-        await self.office.slots.wait_draining()
+        await self.context.slots.wait_draining()
         for name in list(self._waiting):
-            call = self.office.board.find(name)
+            call = self.context.live_calls.find(name)
             if call is not None:
                 await self.call_off(call, "the server was shut down before its turn")
 

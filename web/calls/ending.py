@@ -1,8 +1,8 @@
-"""What is said of a call when it is over: one line in the log, one tick in the counts, one lamp off on the board.
+"""What happens when a call is over: one line in the log, one more in the counts, the end shown in `LiveCalls`.
 
-`Announced` is the store that calls save to: it keeps the record in the real one, and announces it whether or not that
-worked; but a call that may come back (from a person, or on another stream) only when it is known that it does not. So
-one call is announced once, as it ended. It adds no failure of its own; the store's is the caller's.
+`Announced` is the store that calls save to. It keeps the record in the real store, and announces it whether or not
+that worked. A call that may come back (from a person, or on another stream) is announced only when it is known that it
+does not, so each call is announced once, as it ended. It adds no failure of its own; the store's is the caller's.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ import structlog
 from store.calls import CallRecords
 from store.records import TRANSFERRING, CallRecord
 from web.calls.counts import Counts
-from web.calls.live_calls import Board
-from web.calls.parking import Parking
+from web.calls.live_calls import LiveCalls
+from web.calls.parked_calls import ParkedCalls
 
 LOST = frozenset({"crashed", "cut", "caller_hung_up", "line_dead"})
 """Outcomes of a stream that may be connected again, if the caller is still there: only Twilio knows."""
@@ -48,31 +48,31 @@ class Announced:
     """Call records that are announced when they are saved; of a call that may come back, when that is settled."""
 
     kept_in: CallRecords
-    board: Board
+    live_calls: LiveCalls
     counts: Counts
-    parking: Parking = attrs.field(factory=Parking)
+    parked_calls: ParkedCalls = attrs.field(factory=ParkedCalls)
 
     async def save(self, record: CallRecord) -> None:
         """Announce a record and keep it."""
         if record.outcome == TRANSFERRING:
             _log.info("call_parked", call_sid=record.call_sid, duration=round(record.duration, 3))
-            self.parking.park(record)
-            self.board.transferring(record.call_sid)
+            self.parked_calls.park(record)
+            self.live_calls.transferring(record.call_sid)
         elif record.outcome in LOST:
-            self.parking.park(record)
-            self.board.ended(record.call_sid, record.outcome)
+            self.parked_calls.park(record)
+            self.live_calls.ended(record.call_sid, record.outcome)
         else:
-            self.parking.leave(record.call_sid)
+            self.parked_calls.leave(record.call_sid)
             self._end(record)
         self.announce_overdue()
         await self.kept_in.save(record)
 
     def over(self, call_sid: str) -> bool:
         """Announce a call that has lost its stream: it does not come back. False if none of this name is waited for."""
-        record = self.parking.find(call_sid)
+        record = self.parked_calls.find(call_sid)
         if record is None or record.outcome == TRANSFERRING:
             return False
-        self.parking.leave(call_sid)
+        self.parked_calls.leave(call_sid)
         self._end(record)
         return True
 
@@ -81,19 +81,19 @@ class Announced:
 
         One that was put through goes on without us, and is asked after at the next start.
         """
-        self.parking.lost_seconds = 0.0
-        for parked in self.parking.parked():
+        self.parked_calls.lost_seconds = 0.0
+        for parked in self.parked_calls.all():
             self.over(parked.record.call_sid)
 
     def announce_overdue(self) -> None:
         """Announce the calls that never came back, and were not heard of again."""
-        for record in self.parking.take_overdue():
+        for record in self.parked_calls.take_overdue():
             self._end(record)
 
     def _end(self, record: CallRecord) -> None:
         _announce(record)
         self.counts.ended(record)
-        self.board.ended(record.call_sid, record.outcome)
+        self.live_calls.ended(record.call_sid, record.outcome)
 
     async def get(self, call_sid: str) -> CallRecord | None:
         """Return what was kept of one call, or None."""

@@ -2,7 +2,7 @@
 
 `FollowUp` is one worker's. A call that was put through, and of whose end no webhook tells, is asked after at Twilio, so
 that its record gets an outcome; so is one that a server of ours left so when it was stopped. What another worker has
-heard of a call lies in the pigeonholes. `run` ends by being cancelled, and announces what is left then; it raises
+heard of a call lies in the token store. `run` ends by being cancelled, and announces what is left then; it raises
 nothing that Twilio, the database or a folder does.
 """
 
@@ -15,8 +15,8 @@ from actors.supervision import Crashed, guard
 from protocol.twilio import FINAL_STATUSES
 from store.calls import RecordsUnavailable
 from store.records import TRANSFERRING, RecordError
-from web.calls.context import Office
-from web.calls.parking import LONGEST_TALK, Parked
+from web.calls.context import AppContext
+from web.calls.parked_calls import LONGEST_TALK, ParkedCall
 from web.calls.returning import ANSWERED, TRANSFERRED, UNHEARD, Returns
 from web.clients.twilio import LineError
 
@@ -34,7 +34,7 @@ _log = structlog.stdlib.get_logger()
 class FollowUp:
     """One worker's."""
 
-    office: Office
+    context: AppContext
     _asked: dict[str, float] = attrs.field(factory=dict, init=False)
     """When Twilio was asked about a call for the last time."""
 
@@ -48,51 +48,51 @@ class FollowUp:
                 if isinstance(ended, Crashed):
                     _log.error("follow_up_crashed", error=ended.reason)
         finally:
-            self.office.announced.close()
+            self.context.announced.close()
 
     async def recall(self) -> None:
         """Take up again the calls that were put through in an earlier life of the server."""
         try:
-            records = await self.office.services.records.list(RECALLED)
+            records = await self.context.services.records.list(RECALLED)
         except (RecordsUnavailable, RecordError, OSError) as exc:
             _log.warning("transfers_not_recalled", why=str(exc))
             return
         for record in records:
             if record.outcome == TRANSFERRING:
-                self.office.announced.parking.park(record)
+                self.context.announced.parked_calls.park(record)
 
     async def look(self) -> None:
         """Look once after every call that is parked, and whether another worker has heard that one of ours is over."""
-        parking = self.office.announced.parking
-        for call_sid in self.office.streams.running():
-            if await self.office.admissions.is_ended(call_sid):  # as another worker has heard
-                self.office.services.intercom.tell(call_sid, NoteCallOver())
-        for parked in parking.parked():
+        parked_calls = self.context.announced.parked_calls
+        for call_sid in self.context.streams.running():
+            if await self.context.admissions.is_ended(call_sid):  # as another worker has heard
+                self.context.services.intercom.tell(call_sid, NoteCallOver())
+        for parked in parked_calls.all():
             await self._look_after(parked)
-        self.office.announced.announce_overdue()
-        waiting = {parked.record.call_sid for parked in parking.parked()}
+        self.context.announced.announce_overdue()
+        waiting = {parked.record.call_sid for parked in parked_calls.all()}
         self._asked = {call_sid: at for call_sid, at in self._asked.items() if call_sid in waiting}
 
-    async def _look_after(self, parked: Parked) -> None:
-        call_sid, office = parked.record.call_sid, self.office
-        if await office.admissions.resumed_at(call_sid) > parked.at:
-            office.announced.parking.leave(call_sid)  # another worker has it now, and will tell of its end
+    async def _look_after(self, parked: ParkedCall) -> None:
+        call_sid, context = parked.record.call_sid, self.context
+        if await context.admissions.resumed_at(call_sid) > parked.at:
+            context.announced.parked_calls.leave(call_sid)  # another worker has it now, and will tell of its end
         elif parked.record.outcome == TRANSFERRING:
             await self._look_after_transfer(parked)
-        elif await office.admissions.is_over(call_sid):
-            office.announced.over(call_sid)
+        elif await context.admissions.is_over(call_sid):
+            context.announced.over(call_sid)
 
-    async def _look_after_transfer(self, parked: Parked) -> None:
+    async def _look_after_transfer(self, parked: ParkedCall) -> None:
         call_sid, now = parked.record.call_sid, trio.current_time()
         if now < max(parked.since + FIRST_ASK, self._asked.get(call_sid, 0.0) + ASK_SECONDS):
             return
         self._asked[call_sid] = now
-        record = await Returns(self.office).record_of(call_sid)
+        record = await Returns(self.context).record_of(call_sid)
         if record is not None and record.outcome != TRANSFERRING:
-            self.office.announced.parking.leave(call_sid)  # another worker heard, and has told, of its end
+            self.context.announced.parked_calls.leave(call_sid)  # another worker heard, and has told, of its end
         elif now >= parked.since + LONGEST_TALK or await self._is_over(call_sid):
             _log.warning("transfer_not_heard_of", call_sid=call_sid)
-            returns = Returns(self.office)
+            returns = Returns(self.context)
             if await returns.talked(call_sid) is None:
                 await returns.conclude(call_sid, UNHEARD, "unknown")
             else:  # how long, nobody has said
@@ -100,7 +100,7 @@ class FollowUp:
 
     async def _is_over(self, call_sid: str) -> bool:
         try:
-            status = await self.office.line.status_of(call_sid)
+            status = await self.context.line.status_of(call_sid)
         except LineError as exc:
             _log.warning("status_not_known", call_sid=call_sid, why=exc.reason, code=exc.code)
             return False

@@ -9,7 +9,7 @@ import attrs
 
 from actors.last_words import say_and_end
 from actors.messages import CloseCall, EndCallNow
-from web.calls.context import Office
+from web.calls.context import AppContext
 
 BY_OPERATOR = "ended_by_operator"
 """The outcome of a call that an operator has ended."""
@@ -17,17 +17,17 @@ BY_OPERATOR = "ended_by_operator"
 
 @attrs.frozen
 class HangUp:
-    """Ends calls of one office."""
+    """Ends the calls of one application."""
 
-    office: Office
+    context: AppContext
 
     async def at_once(self, call_sid: str) -> str:
         """End a call; return what Twilio will say of it.
 
         Raises: `LineError`.
         """
-        self.office.services.intercom.tell(call_sid, EndCallNow(BY_OPERATOR))
-        await self.office.line.hang_up(call_sid)
+        self.context.services.intercom.tell(call_sid, EndCallNow(BY_OPERATOR))
+        await self.context.line.hang_up(call_sid)
         return "completed"
 
     async def politely(self, call_sid: str) -> str:
@@ -35,10 +35,10 @@ class HangUp:
 
         Raises: `LineError`.
         """
-        office = self.office
-        if office.services.intercom.tell(call_sid, CloseCall(BY_OPERATOR)):
+        context = self.context
+        if context.services.intercom.tell(call_sid, CloseCall(BY_OPERATOR)):
             return "in-progress"
-        if await office.line.status_of(call_sid) != "in-progress":
+        if await context.line.status_of(call_sid) != "in-progress":
             return await self.at_once(call_sid)  # nobody has picked up yet
-        await office.line.redirect(call_sid, say_and_end(office.services.policy.closing_sentence))
+        await context.line.redirect(call_sid, say_and_end(context.services.policy.closing_sentence))
         return "in-progress"

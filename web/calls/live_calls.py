@@ -1,9 +1,9 @@
-"""The lamps of this worker: every call it has placed or been offered, from the first ring to the last word.
+"""Calls known to this worker: every call that it has placed or been offered, from the first ring to the end.
 
-`Board` is what the operator's pages and the status callbacks write to and read from; it carries no audio, holds no
-slot and decides nothing. It knows only this worker's calls, forgets the oldest that are not live beyond `memory`, and
-never fails: news of a call it does not know is dropped. Twilio's callbacks come late and out of order, so the highest
-`SequenceNumber` wins (https://www.twilio.com/docs/voice/api/call-resource#statuscallback).
+The API for operators and Twilio's status callbacks read and write `LiveCalls`; it carries no audio, holds no slot and
+decides nothing. It knows this worker's calls only, forgets the oldest that are over beyond `memory`, and never fails:
+news of an unknown call is dropped. Twilio's callbacks come late and out of order, so the highest `SequenceNumber`
+wins (https://www.twilio.com/docs/voice/api/call-resource#statuscallback).
 """
 
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ class KnownCall:
 
 
 @attrs.define
-class Board:
+class LiveCalls:
     """The calls of one worker, by our id and by Twilio's."""
 
     memory: int = 1000
@@ -132,7 +132,7 @@ class Board:
             call.status, call.outcome = call.status if call.over else "completed", outcome
 
     def remove(self, call_id: str) -> None:
-        """Take a call off the board that was never placed."""
+        """Forget a call that was never placed."""
         call = self._calls.pop(call_id, None)
         if call is not None:
             self._ids.pop(call.call_sid, None)

@@ -1,9 +1,8 @@
-"""Those who knock without being let in: how often each may, and what every answer says to a browser.
+"""Rate limits for clients that have shown no valid signature or token, and the headers of every answer.
 
-`Strangers` counts refusals by the address they come from. Who has been refused too often gets 429, which costs us less
-than the reason would, until their allowance has filled up again. It is asked only about requests that showed no valid
-signature or token, so it can never turn Twilio or an operator away, even if they share an address with a stranger
-behind a proxy. It keeps a bounded number of addresses and forgets the one it has not seen for longest.
+`RateLimits` counts refusals by address. An address with too many gets 429 until its allowance has grown again. Only
+requests without a valid signature or token are counted, so Twilio and an operator are never turned away, even behind
+one proxy with an attacker. A bounded number of addresses is kept; the one not seen for longest is forgotten.
 """
 
 from collections import OrderedDict
@@ -19,7 +18,7 @@ ALLOWANCE = 30.0
 REFILL = 1.0
 """… and how many more a second from then on."""
 KNOWN_ADDRESSES = 4096
-DOORSTEP_ROOM = 200
+MOST_PENDING_STREAMS = 200
 """More than Twilio connects in the five seconds each of them has: above one call a second it queues."""
 HEADERS = {
     "Cache-Control": "no-store",
@@ -31,7 +30,7 @@ HEADERS = {
 
 
 @attrs.define
-class Strangers:
+class RateLimits:
     """The refusals of one worker. It awaits nothing."""
 
     now: Callable[[], float] = trio.current_time
@@ -48,7 +47,7 @@ class Strangers:
         return 0.0 if left >= 1.0 else (1.0 - left) / REFILL
 
     def answer(self, refusal: Response) -> Response:
-        """Return `refusal`, or 429 if there have been too many from where this request comes from."""
+        """Return `refusal`, or 429 if this request's address has had too many."""
         client = request.scope.get("client")
         wait = self.refuse(client[0] if client else "")
         if not wait:
@@ -57,21 +56,21 @@ class Strangers:
 
 
 @attrs.define
-class Doorstep:
-    """The media streams that are accepted and have not shown a token yet: so many at a time, no more."""
+class PendingStreams:
+    """Media streams that are accepted and have not shown a token yet: a bounded number at a time."""
 
-    room: int = DOORSTEP_ROOM
-    _standing: int = attrs.field(default=0, init=False)
+    room: int = MOST_PENDING_STREAMS
+    _pending: int = attrs.field(default=0, init=False)
 
     @contextmanager
-    def stand(self) -> Iterator[bool]:
-        """Stand on the doorstep for as long as the `with` lasts; False if there is no room."""
-        is_room = self._standing < self.room
-        self._standing += 1
+    def hold(self) -> Iterator[bool]:
+        """Count one stream as pending for as long as the `with` lasts; False if there are too many."""
+        is_room = self._pending < self.room
+        self._pending += 1
         try:
             yield is_room
         finally:
-            self._standing -= 1
+            self._pending -= 1
 
 
 async def harden(response: Response) -> Response:

@@ -1,7 +1,7 @@
 """Orders that a client repeats because it heard no answer: with the same `Idempotency-Key` one call is placed.
 
-`RepeatedOrders` remembers for a day which order a key stands for, in the worker's `Holes`, so that other workers of
-the machine, and the next start, know it too. An order that was refused, or that nobody began to place, frees its key.
+`RepeatedOrders` remembers for a day which order a key stands for, in the `TokenStore`, so that other workers of the
+machine, and the next start, know it too. An order that was refused, or that nobody began to place, frees its key.
 A repetition that comes while the first request is being answered waits for it, and shares its answer.
 """
 
@@ -14,10 +14,10 @@ import orjson
 import trio
 
 from store.records import RecordError
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.calls.dispatch import AlreadyRinging, NewOrder, NoLine, Taken, new_order_id
 from web.calls.live_calls import KnownCall
-from web.calls.token_store import Holes
+from web.calls.token_store import TokenStore
 
 KEPT_SECONDS = 86_400.0
 LONGEST_KEY = 255
@@ -83,12 +83,12 @@ class _Request:
 class RepeatedOrders:
     """One worker's."""
 
-    office: Office
+    context: AppContext
     _running: dict[str, _Request] = attrs.field(factory=dict, init=False)
 
     @property
-    def _holes(self) -> Holes:
-        return self.office.admissions.holes
+    def _tokens(self) -> TokenStore:
+        return self.context.admissions.tokens
 
     async def once(self, key: OrderKey, take: Callable[[NewOrder], Awaitable[Answer]]) -> Answer:
         """Take an order, unless its key is known: then tell what became of it.
@@ -109,30 +109,30 @@ class RepeatedOrders:
 
     async def _first(self, key: OrderKey, take: Callable[[NewOrder], Awaitable[Answer]]) -> Answer:
         kept = _Kept(key.digest, new_order_id())
-        while (found := await self._holes.claim(key.name, kept.dump(), KEPT_SECONDS)) is not None:
+        while (found := await self._tokens.claim(key.name, kept.dump(), KEPT_SECONDS)) is not None:
             earlier = _Kept(**orjson.loads(found))
             if not await self._is_refused(earlier.order_id):
                 same = earlier.digest == key.digest
                 return Repeated(earlier.order_id, earlier.call_sid) if same else OtherOrder()
-            await self._holes.take(key.name)
+            await self._tokens.take(key.name)
 
         async def note(call_sid: str) -> None:
-            await self._holes.put(key.name, attrs.evolve(kept, call_sid=call_sid).dump(), KEPT_SECONDS)
+            await self._tokens.put(key.name, attrs.evolve(kept, call_sid=call_sid).dump(), KEPT_SECONDS)
 
         try:
             return await take(NewOrder(kept.order_id, note))
         finally:
-            if self.office.board.find(kept.order_id) is None:  # nobody has begun to place it
+            if self.context.live_calls.find(kept.order_id) is None:  # nobody has begun to place it
                 with trio.move_on_after(_FREE_SECONDS, shield=True):
-                    await self._holes.take(key.name)
+                    await self._tokens.take(key.name)
 
     async def _is_refused(self, order_id: str) -> bool:
         """Whether it is known that an order was not carried out: it may be tried again."""
-        call = self.office.board.find(order_id)
+        call = self.context.live_calls.find(order_id)
         if call is not None:
             return call.outcome == "failed" and not call.call_sid
         try:
-            record = await self.office.services.records.get(order_id)
+            record = await self.context.services.records.get(order_id)
         except RecordError:
             return False
         return record is not None and record.outcome == "failed"

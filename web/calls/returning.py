@@ -16,7 +16,7 @@ from store.calls import RecordsUnavailable
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
 from web.calls.admission import NEWS_SECONDS
 from web.calls.arrival import arrival_of
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.clients import twiml
 
 TRANSFERRED, UNHEARD = "transferred", "transfer_unknown"
@@ -34,7 +34,7 @@ SETTLE_SECONDS = 5.0
 _log = structlog.stdlib.get_logger()
 
 
-def taken_hole(call_sid: str) -> str:
+def person_token(call_sid: str) -> str:
     """Name the hole that tells how far a person has come: picked up (empty), or took the call at this time."""
     return f"person {call_sid}"
 
@@ -43,7 +43,7 @@ def taken_hole(call_sid: str) -> str:
 class Returns:
     """What follows a stream."""
 
-    office: Office
+    context: AppContext
 
     async def take_back(self, form: MultiDict[str, str], *, unreached: str = "", again: bool = False) -> str:
         """Connect the call to a new stream of ours, on which it goes on; return the TwiML.
@@ -52,12 +52,12 @@ class Returns:
         """
         arrival = arrival_of(form, "")
         call_sid = arrival.call_sid
-        self.office.slots.readmit(call_sid, ARRIVAL_SECONDS)
-        token = await self.office.admissions.mint(
+        self.context.slots.readmit(call_sid, ARRIVAL_SECONDS)
+        token = await self.context.admissions.mint(
             attrs.evolve(arrival, key=call_sid, resumes=True, again=again, unreached=unreached)
         )
         _log.info("call_taken_back", call_sid=call_sid, unreached=unreached)
-        origin, sockets = self.office.signatures.origin, self.office.signatures.socket_origin
+        origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
         return twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}, again=again)
 
     async def conclude(self, call_sid: str, outcome: str, transfer: str, talked: float = 0.0) -> None:
@@ -65,17 +65,17 @@ class Returns:
 
         The first to say it is right, unless somebody knows later that the person had taken the call.
         """
-        await self.office.streams.settle(call_sid, SETTLE_SECONDS)
-        self.office.slots.release(call_sid)
+        await self.context.streams.settle(call_sid, SETTLE_SECONDS)
+        self.context.slots.release(call_sid)
         record = await self.record_of(call_sid)
         if record is None:
             return
         transfers = [attrs.evolve(one, outcome=transfer, talked=talked) for one in record.transfers[-1:]]
         settled = attrs.evolve(record, transfers=(*record.transfers[:-1], *transfers))
         if record.outcome == TRANSFERRING:
-            ended_by = await self.office.admissions.holes.peek(f"ended-by {call_sid}")
+            ended_by = await self.context.admissions.tokens.peek(f"ended-by {call_sid}")
             told = ended_by.decode() if ended_by is not None else outcome
-            await self.office.services.records.save(attrs.evolve(settled, outcome=told))
+            await self.context.services.records.save(attrs.evolve(settled, outcome=told))
         elif transfer == ANSWERED and record.transfers and record.transfers[-1].outcome in _UNTAKEN:
             told = outcome if record.outcome in {UNHEARD, "caller_hung_up"} else record.outcome
             await self._amend(attrs.evolve(settled, outcome=told))
@@ -83,9 +83,9 @@ class Returns:
     async def note_ended_by(self, call_sid: str, outcome: str) -> None:
         """Keep how a call has ended, for webhooks that only say that it is over; empty: it has not."""
         if outcome:
-            await self.office.admissions.holes.put(f"ended-by {call_sid}", outcome.encode(), NEWS_SECONDS)
+            await self.context.admissions.tokens.put(f"ended-by {call_sid}", outcome.encode(), NEWS_SECONDS)
         else:
-            await self.office.admissions.holes.take(f"ended-by {call_sid}")
+            await self.context.admissions.tokens.take(f"ended-by {call_sid}")
 
     async def conclude_left(self, call_sid: str, outcome: str, transfer: str) -> None:
         """The same for a call that ended while it was put through, unless it is known that the person had taken it."""
@@ -97,19 +97,19 @@ class Returns:
 
     async def talked(self, call_sid: str) -> float | None:
         """Return how long ago the person pressed the key; None if they have not, as far as is known."""
-        here = self.office.announced.parking.talked(call_sid)
+        here = self.context.announced.parked_calls.talked(call_sid)
         if here is not None:
             return round(here, 3)
-        taken = await self.office.admissions.holes.peek(taken_hole(call_sid))
+        taken = await self.context.admissions.tokens.peek(person_token(call_sid))
         return round(max(0.0, time.time() - float(taken)), 3) if taken else None
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> None:
         """Put an error of a stream into the record of its call: by the call, while it runs, else here."""
-        if not await self.office.admissions.note_stream_error(call_sid, stream_sid, why):
+        if not await self.context.admissions.note_stream_error(call_sid, stream_sid, why):
             return
-        if self.office.services.intercom.tell(call_sid, NoteStreamError(why)):
+        if self.context.services.intercom.tell(call_sid, NoteStreamError(why)):
             return
-        await self.office.streams.settle(call_sid, SETTLE_SECONDS)
+        await self.context.streams.settle(call_sid, SETTLE_SECONDS)
         record = await self.record_of(call_sid)
         if record is not None:
             told = why if record.outcome == NEVER_RAN else record.why
@@ -118,7 +118,7 @@ class Returns:
     async def add_stream_errors(self, record: CallRecord) -> None:
         """Put what other workers have heard of a call's streams into its record, which has just been saved."""
         try:
-            errors = await self.office.admissions.stream_errors(record.call_sid)
+            errors = await self.context.admissions.stream_errors(record.call_sid)
         except OSError as exc:
             _log.error("stream_errors_not_known", call_sid=record.call_sid, why=str(exc))
             return
@@ -130,21 +130,21 @@ class Returns:
     async def _amend(self, record: CallRecord) -> None:
         """Keep what became known of a call after its record: that it ended has been announced, or will be."""
         try:
-            await self.office.announced.kept_in.save(record)
+            await self.context.announced.kept_in.save(record)
         except (RecordError, OSError) as exc:
             _log.error("record_not_amended", call_sid=record.call_sid, why=str(exc))
 
     async def over(self, call_sid: str) -> None:
         """Take in that a call does not come back; a worker that carried it, and waits for that, is left word."""
-        await self.office.streams.settle(call_sid, SETTLE_SECONDS)
-        call = self.office.board.find(call_sid)
-        if not self.office.announced.over(call_sid) and (call is None or not call.streamed):
-            await self.office.admissions.note_over(call_sid)
+        await self.context.streams.settle(call_sid, SETTLE_SECONDS)
+        call = self.context.live_calls.find(call_sid)
+        if not self.context.announced.over(call_sid) and (call is None or not call.streamed):
+            await self.context.admissions.note_over(call_sid)
 
     async def record_of(self, call_sid: str) -> CallRecord | None:
         """Return what the record says so far; None when there is none, or the database is away."""
         try:
-            return await self.office.services.records.get(call_sid)
+            return await self.context.services.records.get(call_sid)
         except (RecordsUnavailable, RecordError, OSError) as exc:
             _log.warning("record_not_read", call_sid=call_sid, why=str(exc))
             return None

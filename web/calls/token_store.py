@@ -1,9 +1,8 @@
-"""Where one request leaves something for the next: small texts under names nobody can guess, each with an expiry.
+"""Small texts that one request leaves for the next, under names that nobody can guess, each with an expiry.
 
-A worker that hands out a stream token is not always the worker that is shown it, so `SharedPigeonholes` keeps them in
-a folder that all workers of a machine see; taking is a rename, which only one of them wins. `Pigeonholes` is the same
-in memory, for one worker. Neither keeps secrets longer than their expiry; a folder that cannot be read is the caller's
-`OSError`.
+One worker hands out a stream token and another may be shown it, so `SharedTokenStore` keeps them in a folder that all
+workers of a machine see. Taking is a rename, which only one worker wins. `MemoryTokenStore` is the same in memory, for
+one worker. Neither keeps a text longer than its expiry; a folder that cannot be read is the caller's `OSError`.
 """
 
 import errno
@@ -36,7 +35,7 @@ SWEEP_SECONDS = 60.0
 _log = structlog.stdlib.get_logger()
 
 
-class Holes(Protocol):
+class TokenStore(Protocol):
     """Keeps a text under a name until it is taken or too old."""
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
@@ -57,8 +56,8 @@ class Holes(Protocol):
 
 
 @attrs.define
-class Pigeonholes:
-    """Pigeonholes of one worker."""
+class MemoryTokenStore:
+    """The texts of one worker, in its memory."""
 
     now: Callable[[], float] = time.time
     _kept: dict[str, tuple[float, bytes]] = attrs.field(factory=dict, init=False, repr=False)
@@ -94,8 +93,8 @@ class Pigeonholes:
 
 
 @attrs.define
-class SharedPigeonholes:
-    """Pigeonholes that all workers of one machine share: files that only their owner may read.
+class SharedTokenStore:
+    """The texts that all workers of one machine share: files that only their owner may read.
 
     The file's name is a digest of the name it is kept under, and its time of change is its expiry. What the folder
     does not take (a full disk) this worker keeps by itself: a call whose stream comes here is let in all the same.
@@ -103,8 +102,8 @@ class SharedPigeonholes:
 
     folder: Path
     now: Callable[[], float] = time.time
-    _own: Pigeonholes = attrs.field(
-        default=attrs.Factory(lambda self: Pigeonholes(self.now), takes_self=True), init=False
+    _own: MemoryTokenStore = attrs.field(
+        default=attrs.Factory(lambda self: MemoryTokenStore(self.now), takes_self=True), init=False
     )
     _failing: bool = attrs.field(default=False, init=False)
     _swept: float = attrs.field(default=-math.inf, init=False)
@@ -136,7 +135,7 @@ class SharedPigeonholes:
 
     def _fails(self, exc: OSError) -> None:
         if not self._failing:
-            _log.error("pigeonholes_not_shared", why=f"{type(exc).__name__}: {exc.strerror}")
+            _log.error("folder_not_shared", why=f"{type(exc).__name__}: {exc.strerror}")
         self._failing = True
 
     async def peek(self, name: str) -> bytes | None:

@@ -1,15 +1,15 @@
 """The line's way to a person: what is whispered to them, and the TwiML that dials them.
 
-`TwilioTransfers` is what a call is given to be put through with. What is to be whispered waits in a pigeonhole until
-the person's phone is answered, whichever worker is asked for it then. It raises what the line and the pigeonholes do.
+A call puts its caller through with `TwilioTransfers`. The words for the person wait in the token store until their
+phone is answered, so any worker can be asked for them. It raises what the line and the token store raise.
 """
 
 import attrs
 
 from actors.switch import TransferOrder
 from agents.quoting import neutral
-from web.calls.returning import taken_hole
-from web.calls.token_store import Holes
+from web.calls.returning import person_token
+from web.calls.token_store import TokenStore
 from web.clients import twiml
 from web.clients.twilio import Line, LineError
 
@@ -36,7 +36,7 @@ class TwilioTransfers:
     """Puts calls through to `number`, unless a call asks for another; `whispers` before they are connected."""
 
     line: Line
-    holes: Holes
+    tokens: TokenStore
     origin: str
     our_number: str
     number: str = ""
@@ -51,14 +51,14 @@ class TwilioTransfers:
         if not number:
             raise LineError("no person's number is known", fix="Set TRANSFER_PHONE_NUMBER.")
         document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=self.whispers)
-        await self.holes.take(taken_hole(call_sid))  # of an earlier transfer of this call
-        await self.holes.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
-        await self.holes.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
+        await self.tokens.take(person_token(call_sid))  # of an earlier transfer of this call
+        await self.tokens.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
+        await self.tokens.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
         try:
             await self.line.redirect(call_sid, document)
         except LineError as exc:
             refusal = exc
         else:
             return
-        await self.holes.take(f"transfer {call_sid}")
+        await self.tokens.take(f"transfer {call_sid}")
         raise refusal

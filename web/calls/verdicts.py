@@ -1,7 +1,8 @@
 """Verdicts of answering machine detection that reached another worker than the call's, or came before its stream.
 
-Twilio tells one worker who has answered, and that worker leaves the verdict in a pigeonhole (`Admissions`) if the call
-is not there. `Verdicts` looks for those of the calls that are carried here, as long as one may come. It raises nothing.
+Twilio tells one worker who has answered, and that worker leaves the verdict in the token store (`Admissions`) if it
+does not carry the call. `Verdicts` looks for the verdicts of this worker's calls, as long as one may come. It raises
+nothing.
 """
 
 from collections.abc import Iterator

@@ -43,28 +43,28 @@ class ClipRefused(Exception):
     """What came is no clip; the message says why."""
 
 
-async def keep_fetching(book: ClipBook, voices: Sequence[str], text: str, studio: "Studio") -> None:
+async def keep_fetching(book: ClipBook, voices: Sequence[str], text: str, speech: "SpeechClient") -> None:
     """Fetch clips until there is one in each of `voices`, asking ever less often for what is missing."""
     pause = FIRST_PAUSE
     while True:
         missing = [voice for voice in voices if voice not in book]
-        await fetch_clips(book, missing, text, studio)
+        await fetch_clips(book, missing, text, speech)
         if all(voice in book for voice in voices):
             return
         await trio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def fetch_clips(book: ClipBook, voices: Iterable[str], text: str, studio: "Studio") -> None:
-    """Put `text` in each of `voices` on the book, as far as the studio gives it."""
+async def fetch_clips(book: ClipBook, voices: Iterable[str], text: str, speech: "SpeechClient") -> None:
+    """Put `text` into the book in each of `voices`, as far as Deepgram speaks it."""
     async with trio.open_nursery() as nursery:
         for voice in dict.fromkeys(voices):
-            nursery.start_soon(studio.record, book, voice, text)
+            nursery.start_soon(speech.record, book, voice, text)
 
 
 @attrs.frozen
-class Studio:
-    """Where speech is made. The request: https://developers.deepgram.com/reference/text-to-speech/speak-request.
+class SpeechClient:
+    """Deepgram's text-to-speech API. The request: https://developers.deepgram.com/reference/text-to-speech/speak-request.
 
     `speed` and `mip_opt_out` are as in the settings; Flux has no speed here.
     """

@@ -8,7 +8,7 @@ from quart import Blueprint
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.console.files import read_files, static_file
 from web.console.rendering import prepare, render
 from web.console.session import Gate
@@ -18,13 +18,13 @@ from web.console.session import Gate
 class Console:
     """The pages of one application."""
 
-    office: Office
+    context: AppContext
     gate: Gate
 
     @classmethod
-    def of(cls, office: Office) -> "Console":
-        """Return the pages around an office."""
-        return cls(office, Gate.of(office))
+    def of(cls, context: AppContext) -> "Console":
+        """Return the pages around an context."""
+        return cls(context, Gate.of(context))
 
     def install(self, app: QuartTrio) -> None:
         """Register the routes, and what templates need."""

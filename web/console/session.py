@@ -20,7 +20,7 @@ from quart.typing import ResponseReturnValue
 from werkzeug.datastructures import Headers
 
 from settings import Settings, is_loopback
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.console.rendering import render
 from web.routes.credentials import is_token
 from web.routes.problems import problem
@@ -143,27 +143,27 @@ def local_path(wanted: str) -> str:
 class Gate:
     """Lets signed-in operators in; everyone else gets the form."""
 
-    office: Office
+    context: AppContext
     sessions: Sessions
 
     @classmethod
-    def of(cls, office: Office) -> "Gate":
+    def of(cls, context: AppContext) -> "Gate":
         """Return the gate of an application."""
-        return cls(office, Sessions.of(office.settings))
+        return cls(context, Sessions.of(context.settings))
 
     async def refuse_strangers(self) -> ResponseReturnValue | None:
         """Answer 401 without a session, 403 to a change without its CSRF token; note the session otherwise."""
         if request.endpoint in OPEN:
             return None
         session = self.sessions.read(request.cookies.get(self.sessions.cookie, ""))
-        if self.office.settings.api_token is None:
+        if self.context.settings.api_token is None:
             session = self._of_this_machine(session)
         if session is None:
             return await self._refuse("session")
         g.console_session = session
         vouch(request.scope)
         if request.method in _CHANGING and not await self._shows_csrf(session):
-            self.office.counts.refused("no_csrf")
+            self.context.counts.refused("no_csrf")
             return problem(403, "the request shows no CSRF token", fix="Reload the page and try again.")
         return None
 
@@ -182,28 +182,28 @@ class Gate:
         return is_token(given, session.csrf)
 
     async def _refuse(self, why: str, *, wrong: bool = False) -> Response:
-        self.office.counts.refused(f"no_{why}")
+        self.context.counts.refused(f"no_{why}")
         if "text/html" not in request.headers.get("accept", ""):
-            return self.office.strangers.answer(problem(401, "not signed in", fix="Sign in at /console/sign-in."))
+            return self.context.rate_limits.answer(problem(401, "not signed in", fix="Sign in at /console/sign-in."))
         wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
-        return self.office.strangers.answer(await self._form(401, wanted, wrong=wrong))
+        return self.context.rate_limits.answer(await self._form(401, wanted, wrong=wrong))
 
     async def _form(self, status: int, wanted: str, *, wrong: bool = False) -> Response:
-        needs_token = self.office.settings.api_token is not None
+        needs_token = self.context.settings.api_token is not None
         page = await render("sign_in.html", wanted=local_path(wanted), wrong=wrong, needs_token=needs_token)
         return Response(page, status)
 
     async def sign_in(self) -> ResponseReturnValue:
         """Show the form, or take it: the token makes a session."""
-        expected = self.office.settings.api_token
+        expected = self.context.settings.api_token
         if request.method != "POST":
             return await self._form(200, request.args.get("next", "/"))
         form = await request.form
         wanted = local_path(form.get("next", "/"))
         own = is_own_request(request.headers, request.host)
         if expected is None or not own or not is_token(form.get("token", ""), expected):
-            self.office.counts.refused("no_token")
-            return self.office.strangers.answer(await self._form(401, wanted, wrong=expected is not None))
+            self.context.counts.refused("no_token")
+            return self.context.rate_limits.answer(await self._form(401, wanted, wrong=expected is not None))
         vouch(request.scope)
         response = Response("", 303, headers={"Location": wanted})
         self.sessions.put(response, self.sessions.issue())

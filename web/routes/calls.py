@@ -17,7 +17,7 @@ from quart import Blueprint, Response, jsonify, request
 from protocol.twilio import FINAL_STATUSES
 from settings import TransferMode
 from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.calls.dispatch import (
     AlreadyRinging,
     Dispatcher,
@@ -113,7 +113,7 @@ def _already_ringing(call: KnownCall | None) -> Response:
 class CallRoutes:
     """The operator's routes."""
 
-    office: Office
+    context: AppContext
     dispatcher: Dispatcher
     repeats: RepeatedOrders
 
@@ -144,7 +144,7 @@ class CallRoutes:
         """Place a call."""
         body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
         try:
-            order = read_order(body, self.office.settings)
+            order = read_order(body, self.context.settings)
         except OrderError as exc:
             return problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
         given = request.headers.get("Idempotency-Key")
@@ -161,7 +161,7 @@ class CallRoutes:
             case NoLine():
                 return self._no_free_line(answer)
             case AlreadyRinging():
-                self.office.counts.refused("ringing")
+                self.context.counts.refused("ringing")
                 return _already_ringing(answer.call)
             case Repeated():
                 return await self._repeated(answer)
@@ -175,8 +175,8 @@ class CallRoutes:
 
     async def _repeated(self, answer: Repeated) -> Response:
         """Answer with the first order: as it goes now, wherever it was taken."""
-        name, call = answer.order_id, self.office.board.find(answer.order_id)
-        known = await self.office.admissions.recall_placed(name) or answer.call_sid
+        name, call = answer.order_id, self.context.live_calls.find(answer.order_id)
+        known = await self.context.admissions.recall_placed(name) or answer.call_sid
         call_sid, starts_in = (call.call_sid if call is not None else "") or known, self.dispatcher.turn_of(name)
         status = call.status if call is not None else await self._ask_status(call_sid) or "queued"
         told: dict[str, object] = {"id": name, "call_sid": call_sid, "status": status}
@@ -195,8 +195,8 @@ class CallRoutes:
         if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
             return problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
         limit = int(text)
-        live = [_as_json(call) for call in self.office.board.newest() if call.live]
-        records = await self.office.services.records.list(limit)
+        live = [_as_json(call) for call in self.context.live_calls.newest() if call.live]
+        records = await self.context.services.records.list(limit)
         ended = [{"status": _status(record), **record_as_json(record)} for record in records]
         for record in ended:
             record.pop("transcript")
@@ -205,10 +205,10 @@ class CallRoutes:
 
     async def shown(self, name: str) -> Response:
         """Show one call, with its record once it is over."""
-        call = self.office.board.find(name)
+        call = self.context.live_calls.find(name)
         call_sid = await self._call_sid(name)
         try:
-            record = await self.office.services.records.get(call_sid)
+            record = await self.context.services.records.get(call_sid)
         except RecordError as exc:
             return problem(500, f"the record of this call cannot be read: {exc}")
         if record is not None:
@@ -228,21 +228,21 @@ class CallRoutes:
         goodbye = request.args.get("goodbye", "no")
         if goodbye not in {"yes", "no"}:
             return problem(400, "goodbye is not yes or no", field="goodbye", fix="goodbye=yes")
-        call_sid, call = await self._call_sid(name), self.office.board.find(name)
+        call_sid, call = await self._call_sid(name), self.context.live_calls.find(name)
         if call is not None and await self.dispatcher.call_off(call, "called off by the operator"):
             return _accepted(name, call_sid, call, "canceled")
         if not is_call_sid(call_sid):
             return self._unknown() if call is None else self._without_sid(name, call)
-        ending, returns = HangUp(self.office), Returns(self.office)
+        ending, returns = HangUp(self.context), Returns(self.context)
         await returns.note_ended_by(call_sid, BY_OPERATOR)
         try:
             status = await (ending.politely(call_sid) if goodbye == "yes" else ending.at_once(call_sid))
         except LineError as exc:
             await returns.note_ended_by(call_sid, "")
             return problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
-        self.office.slots.release(call.id if call is not None else name)
+        self.context.slots.release(call.id if call is not None else name)
         if call is None or call.outcome == TRANSFERRING:  # no stream of ours ends with it
-            is_warm = self.office.settings.transfer_mode is TransferMode.WARM  # else no key tells that it was taken
+            is_warm = self.context.settings.transfer_mode is TransferMode.WARM  # else no key tells that it was taken
             await returns.conclude_left(call_sid, BY_OPERATOR, "canceled" if is_warm else "unknown")
         _log.info("call_hung_up", call_sid=call_sid, by="operator")
         return _accepted(name, call_sid, call, status)
@@ -258,27 +258,27 @@ class CallRoutes:
 
     async def _call_sid(self, name: str) -> str:
         """Return the CallSid of a call by whichever name, placed by whichever worker; "" when it has none yet."""
-        call = self.office.board.find(name)
+        call = self.context.live_calls.find(name)
         if call is not None:
             return call.call_sid or call.id
-        return await self.office.admissions.recall_placed(name) or name
+        return await self.context.admissions.recall_placed(name) or name
 
     def _take_in(self, call: KnownCall, status: str) -> None:
-        self.office.board.refreshed(call, status)
+        self.context.live_calls.refreshed(call, status)
         if call.over:
-            self.office.slots.release(call.id)
+            self.context.slots.release(call.id)
 
     async def _ask_status(self, call_sid: str) -> str | None:
         if not is_call_sid(call_sid):
             return None
         try:
-            return await self.office.line.status_of(call_sid)
+            return await self.context.line.status_of(call_sid)
         except LineError as exc:
             _log.warning("status_not_known", call_sid=call_sid, why=exc.reason, code=exc.code)
             return None
 
     def _no_free_line(self, none: NoLine) -> Response:
-        self.office.counts.refused(none.lack.value)
+        self.context.counts.refused(none.lack.value)
         response = problem(503 if none.lack is Lack.DRAINING else 429, _NO_LINE[none.lack], fix="Try again later.")
         response.headers["Retry-After"] = str(math.ceil(none.seconds))
         return response

@@ -14,7 +14,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from settings import is_loopback
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.routes.problems import problem
 from web.sockets.connections import vouch
 
@@ -46,7 +46,7 @@ def is_token(given: str, expected: str) -> bool:
 class Credentials:
     """Asks for the API token."""
 
-    office: Office
+    context: AppContext
 
     def guard(self, app: QuartTrio) -> None:
         """Ask for the token on every route of `app` that is not exempt."""
@@ -56,7 +56,7 @@ class Credentials:
         """Answer 401 to a request without the token; a request without a route gets its 404 or 405."""
         if request.url_rule is None or request.blueprint in SIGNED | SIGNED_IN or request.endpoint in OPEN:
             return None
-        expected = self.office.settings.api_token
+        expected = self.context.settings.api_token
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if expected is None:
             if _from_this_machine():
@@ -68,5 +68,5 @@ class Credentials:
         else:
             refusal = problem(401, "the API token is missing or wrong", fix="Send Authorization: Bearer <API_TOKEN>.")
             refusal.headers["WWW-Authenticate"] = "Bearer"
-        self.office.counts.refused("no_token")
-        return self.office.strangers.answer(refusal)
+        self.context.counts.refused("no_token")
+        return self.context.rate_limits.answer(refusal)

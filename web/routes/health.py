@@ -7,7 +7,7 @@ asked without a credential; `/metrics` needs the API token (`web.routes.credenti
 import attrs
 from quart import Blueprint, Response, jsonify
 
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.calls.counts import CONTENT_TYPE
 
 
@@ -15,7 +15,7 @@ from web.calls.counts import CONTENT_TYPE
 class HealthRoutes:
     """The platform's routes; they tell no names."""
 
-    office: Office
+    context: AppContext
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
@@ -32,7 +32,7 @@ class HealthRoutes:
 
     async def readyz(self) -> Response:
         """Say whether a new call would be let in."""
-        slots = self.office.slots
+        slots = self.context.slots
         response: Response = jsonify(
             {"ready": slots.accepting, "draining": slots.draining, "calls": slots.taken, "capacity": slots.capacity}
         )
@@ -41,4 +41,4 @@ class HealthRoutes:
 
     async def metrics(self) -> Response:
         """Render the counts."""
-        return Response(self.office.counts.render(), content_type=CONTENT_TYPE)
+        return Response(self.context.counts.render(), content_type=CONTENT_TYPE)

@@ -1,6 +1,6 @@
-"""The socket of a media stream, from Twilio's knock to the last word: one page of ASGI around one `run_call`.
+"""The WebSocket of a media stream, from Twilio's request to the end: ASGI around one `run_call`.
 
-`MediaDoor` stands before the web application and takes the WebSocket route `/twilio` out of its hands: audio must not
+`MediaStreams` is ASGI middleware that handles the WebSocket route `/twilio` before the web application: audio must not
 pass through the framework's queues, and the framework would cancel a call's task when its socket closes, before the
 call can leave in order. It lets in a stream that Twilio signed, that starts in time with audio we understand, that
 shows an unused token of this very call, and that finds a free slot. Then it is the call's parent: `await run_call(…)`
@@ -37,7 +37,7 @@ from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.records import TRANSFERRING, CallRecord
 from web.calls.admission import Admission, Refusal
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.calls.returning import SETTLE_SECONDS, Returns
 from web.clients.signatures import SIGNATURE
 from web.routes.well_formed import is_call_sid, is_stream_sid
@@ -59,11 +59,11 @@ _log = structlog.stdlib.get_logger()
 
 
 @attrs.frozen
-class MediaDoor:
+class MediaStreams:
     """Takes media streams to `run_call`, and everything else to the web application."""
 
     application: Application
-    office: Office
+    context: AppContext
     run_call: RunCall
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -80,18 +80,17 @@ class MediaDoor:
         is_twilios = any(name.lower() == SIGNATURE.encode() for name, _ in scope["headers"])
         client = scope.get("client")
         is_near = PATH in f"/{scope['path'].strip('/').lower()}"
-        if (is_twilios or is_near) and not self.office.strangers.refuse(client[0] if client else ""):
-            fix = (
-                f"The stream's address is {self.office.signatures.socket_origin}{PATH}; see what the proxy makes of it."
-            )
+        if (is_twilios or is_near) and not self.context.rate_limits.refuse(client[0] if client else ""):
+            address = f"{self.context.signatures.socket_origin}{PATH}"
+            fix = f"The stream's address is {address}; see what the proxy makes of it."
             path = scope["path"][:LONGEST_PATH]
             _log.warning("request_misrouted", method="WEBSOCKET", path=path, status=404, fix=fix)
 
     async def _knock(self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await receive()
         headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
-        if not self.office.signatures.accepts_upgrade(target_of(scope), headers):
-            self.office.counts.refused("unsigned_upgrade")
+        if not self.context.signatures.accepts_upgrade(target_of(scope), headers):
+            self.context.counts.refused("unsigned_upgrade")
             _log.warning("upgrade_refused", why="not signed by Twilio for our public address")
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return
@@ -105,7 +104,7 @@ class MediaDoor:
                 _log.warning("close_timed_out")
 
     async def _serve(self, socket: OpenSocket) -> None:
-        with self.office.doorstep.stand() as is_room:
+        with self.context.pending_streams.hold() as is_room:
             started = await _wait_start(socket) if is_room else Refusal("too many streams have not started yet")
         if isinstance(started, Refusal):
             await self._refuse(socket, started, POLICY_VIOLATION)
@@ -113,39 +112,39 @@ class MediaDoor:
         if not (is_call_sid(started.call_sid) and is_stream_sid(started.stream_sid)):
             await self._refuse(socket, Refusal("malformed ids"), POLICY_VIOLATION)
             return
-        admitted = await self.office.admissions.redeem(started.parameters.get("token", ""), started.call_sid)
+        admitted = await self.context.admissions.redeem(started.parameters.get("token", ""), started.call_sid)
         if isinstance(admitted, Refusal):
             await self._refuse(socket, admitted, POLICY_VIOLATION)
             return
         if admitted.resumes:  # Twilio has left the stream before this one, if we do not know it yet
-            await self.office.streams.end(started.call_sid, SETTLE_SECONDS)
-        with self.office.slots.take(admitted.key) as held:
+            await self.context.streams.end(started.call_sid, SETTLE_SECONDS)
+        with self.context.slots.take(admitted.key) as held:
             if held:
                 await self._carry(socket, started, admitted)
                 return
         await self._refuse(socket, Refusal("no free line"), TRY_AGAIN_LATER)
 
     async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
-        plan, call_sid, office = _plan(started, admitted), started.call_sid, self.office
+        plan, call_sid, context = _plan(started, admitted), started.call_sid, self.context
         if admitted.resumes:
-            await office.admissions.note_resumed(call_sid)
-            office.announced.parking.leave(call_sid)
-        if admitted.resumes and (record := await Returns(office).record_of(call_sid)) is not None:
+            await context.admissions.note_resumed(call_sid)
+            context.announced.parked_calls.leave(call_sid)
+        if admitted.resumes and (record := await Returns(context).record_of(call_sid)) is not None:
             plan = attrs.evolve(plan, resumption=Resumption(record, admitted.unreached))
-        office.board.streaming(call_sid)
-        await office.admissions.note_streamed(call_sid)
+        context.live_calls.streaming(call_sid)
+        await context.admissions.note_streamed(call_sid)
         with (
             bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
-            office.streams.carry(call_sid, again=admitted.again),
-            office.verdicts.expecting(call_sid) if plan.direction == "outbound" else nullcontext(),
+            context.streams.carry(call_sid, again=admitted.again),
+            context.verdicts.expecting(call_sid) if plan.direction == "outbound" else nullcontext(),
         ):
-            record = await self.run_call(socket, plan, office.services)
-            await Returns(office).add_stream_errors(record)
+            record = await self.run_call(socket, plan, context.services)
+            await Returns(context).add_stream_errors(record)
             if record.outcome == TRANSFERRING:
-                office.slots.readmit(call_sid, RETURN_SECONDS)
+                context.slots.readmit(call_sid, RETURN_SECONDS)
 
     async def _refuse(self, socket: OpenSocket, refusal: Refusal, code: int) -> None:
-        self.office.counts.refused("stream")
+        self.context.counts.refused("stream")
         _log.warning("stream_refused", why=refusal.why)
         await socket.aclose(code)
 

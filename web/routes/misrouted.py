@@ -13,8 +13,8 @@ from quart import Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from web.calls.context import Office
-from web.calls.rate_limits import Strangers
+from web.calls.context import AppContext
+from web.calls.rate_limits import RateLimits
 from web.clients.signatures import SIGNATURE
 from web.routes.problems import refused
 
@@ -46,9 +46,9 @@ def meant(routes: Map, path: str) -> Rule | None:
 class Misrouted:
     """Answers what the framework refuses, and tells of requests that were meant for a route."""
 
-    office: Office
+    context: AppContext
     routes: Map
-    _allowance: Strangers = attrs.field(factory=Strangers, init=False)
+    _allowance: RateLimits = attrs.field(factory=RateLimits, init=False)
 
     async def answer(self, exc: HTTPException) -> Response:
         """Answer a refusal of the framework's."""
@@ -71,7 +71,7 @@ class Misrouted:
         )
 
     def _fix(self, rule: Rule | None, is_twilios: bool) -> str:
-        origin = self.office.signatures.origin
+        origin = self.context.signatures.origin
         if rule is not None and not rule.rule.startswith("/twilio"):
             return f"Send it to {rule.rule}, with a method that the route has."
         route = rule.rule if rule is not None else "/twilio/voice"

@@ -13,10 +13,10 @@ from quart import Blueprint, Response, request
 
 from protocol.twilio import FINAL_STATUSES
 from web.calls.arrival import xml
-from web.calls.context import Office
-from web.calls.parking import LONGEST_TALK
+from web.calls.context import AppContext
+from web.calls.parked_calls import LONGEST_TALK
 from web.calls.reasons import why
-from web.calls.returning import ANSWERED, TRANSFERRED, Returns, taken_hole
+from web.calls.returning import ANSWERED, TRANSFERRED, Returns, person_token
 from web.calls.transfers import A_CALLER
 from web.clients import twiml
 from web.routes.twilio import TwilioRoutes
@@ -34,12 +34,12 @@ _log = structlog.stdlib.get_logger()
 class TransferRoutes:
     """The signed routes of a transfer."""
 
-    office: Office
+    context: AppContext
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
         routes = Blueprint("transfer", __name__, url_prefix="/twilio")
-        door = TwilioRoutes(self.office)
+        door = TwilioRoutes(self.context)
         routes.before_request(door.refuse_unsigned)
         routes.before_request(door.refuse_malformed)
         routes.post("/whisper")(self.whisper)
@@ -50,10 +50,10 @@ class TransferRoutes:
     async def whisper(self) -> Response:
         """Tell the person who is calling, and ask for the key."""
         call_sid = request.args.get("call", "")
-        holes = self.office.admissions.holes
-        await holes.claim(taken_hole(call_sid), b"", LONGEST_TALK)
-        words = await holes.peek(f"whisper {call_sid}")
-        origin = self.office.signatures.origin
+        tokens = self.context.admissions.tokens
+        await tokens.claim(person_token(call_sid), b"", LONGEST_TALK)
+        words = await tokens.peek(f"whisper {call_sid}")
+        origin = self.context.signatures.origin
         return xml(twiml.whisper(origin, call_sid, words.decode() if words is not None else A_CALLER))
 
     async def accepted(self) -> Response:
@@ -63,32 +63,32 @@ class TransferRoutes:
         _log.info("transfer_answered", call_sid=call_sid, taken=taken)
         if not taken:
             return xml(twiml.hang_up())
-        self.office.announced.parking.take(call_sid)
-        holes, name = self.office.admissions.holes, taken_hole(call_sid)
-        if not await holes.peek(name):
-            await holes.put(name, repr(time.time()).encode(), LONGEST_TALK)
-        self.office.slots.release(call_sid)
+        self.context.announced.parked_calls.take(call_sid)
+        tokens, name = self.context.admissions.tokens, person_token(call_sid)
+        if not await tokens.peek(name):
+            await tokens.put(name, repr(time.time()).encode(), LONGEST_TALK)
+        self.context.slots.release(call_sid)
         return xml(twiml.nothing())
 
     async def dialled(self) -> Response:
         """Say what follows the person: the end of the call, or the agent again, if nobody took it."""
-        form, returns = await request.form, Returns(self.office)
+        form, returns = await request.form, Returns(self.context)
         call_sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
         if not call_sid:
             return Response("CallSid is missing", 400)
-        await self.office.admissions.holes.take(f"transfer {call_sid}")
+        await self.context.admissions.tokens.take(f"transfer {call_sid}")
         _log.info("person_dialled", call_sid=call_sid, status=status, bridged=form.get("DialBridged"))
-        taken = await self.office.admissions.holes.peek(taken_hole(call_sid))
+        taken = await self.context.admissions.tokens.peek(person_token(call_sid))
         if is_taken(form, taken):
             await returns.conclude(call_sid, TRANSFERRED, ANSWERED, float(count_of(form.get("DialCallDuration", ""))))
             return xml(twiml.hang_up())
         if form.get("CallStatus", "") in FINAL_STATUSES:
-            await self.office.admissions.note_ended(call_sid)
+            await self.context.admissions.note_ended(call_sid)
             await returns.conclude(call_sid, "caller_hung_up", status if status in _NOBODY_THERE else "canceled")
             return xml(twiml.nothing())
-        if await self.office.admissions.is_ended(call_sid):  # a late repetition
+        if await self.context.admissions.is_ended(call_sid):  # a late repetition
             return xml(twiml.nothing())
-        await self.office.streams.settle(call_sid, 5)
+        await self.context.streams.settle(call_sid, 5)
         return xml(await returns.take_back(form, unreached=unreached(form)))
 
 

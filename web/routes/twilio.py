@@ -1,7 +1,7 @@
 """Twilio's door: the webhooks that say a call is here, how it goes, and what to do when our stream is over.
 
 Nothing is believed before the signature is: an unsigned request gets 403 and no reason. Unknown fields are Twilio's
-right to send. A webhook never waits for anything but the pigeonholes; Twilio gives up on a voice webhook after 15
+right to send. A webhook never waits for anything but the token store; Twilio gives up on a voice webhook after 15
 seconds.
 """
 
@@ -15,7 +15,7 @@ from actors.messages import MachineAnswered, NoteCallOver
 from protocol.twilio import FINAL_STATUSES
 from web.calls.admission import Admission
 from web.calls.arrival import arrival_of, xml
-from web.calls.context import Office
+from web.calls.context import AppContext
 from web.calls.dispatch import ORDER_SECONDS
 from web.calls.ending import LOST
 from web.calls.live_calls import KnownCall
@@ -40,7 +40,7 @@ _log = structlog.stdlib.get_logger()
 class TwilioRoutes:
     """The signed routes."""
 
-    office: Office
+    context: AppContext
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
@@ -60,19 +60,19 @@ class TwilioRoutes:
         form = MultiDict(await request.form) if is_form else None
         body = b"" if is_form else await request.get_data(cache=True, as_text=False, parse_form_data=False)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if self.office.signatures.accepts_webhook(target_of(request.scope), headers, form=form, body=body):
+        if self.context.signatures.accepts_webhook(target_of(request.scope), headers, form=form, body=body):
             vouch(request.scope)
             return None
-        self.office.counts.refused("unsigned_webhook")
+        self.context.counts.refused("unsigned_webhook")
         _log.warning("webhook_refused", path=request.path, why="not signed by Twilio for our public address")
-        return self.office.strangers.answer(Response("", 403))
+        return self.context.rate_limits.answer(Response("", 403))
 
     async def refuse_malformed(self) -> Response | None:
         """Answer 400 to ids that are none."""
         field = malformed(await request.form, request.args)
         if not field:
             return None
-        self.office.counts.refused("malformed_webhook")
+        self.context.counts.refused("malformed_webhook")
         _log.warning("webhook_malformed", path=request.path, field=field)
         return Response(f"{field} is malformed", 400)
 
@@ -85,14 +85,14 @@ class TwilioRoutes:
         if form.get("CallStatus", "") in FINAL_STATUSES:
             return xml(twiml.nothing())
         if await self._is_streamed(call_sid):  # our number's fallback URL, a redirect back, a repetition
-            return xml(await Returns(self.office).take_back(form, again=True))
+            return xml(await Returns(self.context).take_back(form, again=True))
         arrival = arrival_of(form, order)
-        if not self.office.slots.reserve(arrival.key, ARRIVAL_SECONDS):
+        if not self.context.slots.reserve(arrival.key, ARRIVAL_SECONDS):
             return self._turn_away(call_sid)
         self._show(arrival, form.get("CallStatus", ""), order)
         note = await self._note_of(order, call_sid)
-        token = await self.office.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note)))
-        origin, sockets = self.office.signatures.origin, self.office.signatures.socket_origin
+        token = await self.context.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note)))
+        origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
         return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}))
 
     async def status(self) -> Response:
@@ -101,12 +101,12 @@ class TwilioRoutes:
         order, call_sid, status = request.args.get("order", ""), form.get("CallSid", ""), form.get("CallStatus", "")
         sequence = form.get("SequenceNumber", "")
         await self._note_of(order, call_sid)
-        self.office.board.progress(call_sid, status, count_of(sequence))
+        self.context.live_calls.progress(call_sid, status, count_of(sequence))
         if status in FINAL_STATUSES:
-            self.office.slots.release(order)
-            self.office.slots.release(call_sid)
+            self.context.slots.release(order)
+            self.context.slots.release(call_sid)
             await self._note_ended(call_sid)
-            self.office.announced.over(call_sid)
+            self.context.announced.over(call_sid)
             await self._conclude(form, order)
         _log.info("call_progressed", call_sid=call_sid, status=status, error_code=form.get("ErrorCode"))
         return Response("", 204)
@@ -115,12 +115,12 @@ class TwilioRoutes:
         """Tell the call who has answered, whichever worker carries it."""
         form = await request.form
         call_sid, answered_by = form.get("CallSid", ""), form.get("AnsweredBy", "")
-        call = self.office.board.find(call_sid)
+        call = self.context.live_calls.find(call_sid)
         if call is not None:
             call.answered_by = answered_by
         _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
-        if not self.office.services.intercom.tell(call_sid, MachineAnswered(answered_by)):
-            await self.office.admissions.note_verdict(call_sid, answered_by)  # its stream may be late, or elsewhere
+        if not self.context.services.intercom.tell(call_sid, MachineAnswered(answered_by)):
+            await self.context.admissions.note_verdict(call_sid, answered_by)  # its stream may be late, or elsewhere
         return Response("", 204)
 
     async def stream(self) -> Response:
@@ -129,16 +129,16 @@ class TwilioRoutes:
         if form.get("StreamEvent", "") == "stream-error":
             call_sid, stream_sid, why = form.get("CallSid", ""), form.get("StreamSid", ""), why_stream(form)
             _log.warning("stream_failed", call_sid=call_sid, stream_sid=stream_sid, why=why)
-            await Returns(self.office).note_stream_error(call_sid, stream_sid, why)
+            await Returns(self.context).note_stream_error(call_sid, stream_sid, why)
         return Response("", 204)
 
     async def after(self) -> Response:
         """Say what follows our stream: another one, the end, or an apology when no agent could take or keep it."""
-        form, returns = await request.form, Returns(self.office)
+        form, returns = await request.form, Returns(self.context)
         call_sid = form.get("CallSid", "")
         if (document := await self._settled(form, returns)) is not None:
             return xml(document)
-        await self.office.streams.end(call_sid, SETTLE_SECONDS)
+        await self.context.streams.end(call_sid, SETTLE_SECONDS)
         outcome = await self._outcome(call_sid)
         if outcome in RETURNS and "again" not in request.args:
             return xml(await returns.take_back(form, again=True))
@@ -146,12 +146,12 @@ class TwilioRoutes:
         if outcome not in FAILED:
             return xml(twiml.hang_up())
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
-        settings = self.office.settings
+        settings = self.context.settings
         return xml(twiml.apologise(settings.fallback_phone_number, settings.twilio_phone_number))
 
     async def _settled(self, form: MultiDict[str, str], returns: Returns) -> str | None:
         """Return what follows where our stream has no say in it: the call is over, or has gone on since."""
-        call_sid, admissions = form.get("CallSid", ""), self.office.admissions
+        call_sid, admissions = form.get("CallSid", ""), self.context.admissions
         if form.get("CallStatus", "") in FINAL_STATUSES:
             await self._note_ended(call_sid)
             await returns.conclude_left(call_sid, "caller_hung_up", "canceled")
@@ -159,53 +159,53 @@ class TwilioRoutes:
             return twiml.nothing()
         if await admissions.is_ended(call_sid):  # a late repetition
             return twiml.nothing()
-        if "again" not in request.args and self.office.streams.is_again(call_sid):  # a repetition, too
+        if "again" not in request.args and self.context.streams.is_again(call_sid):  # a repetition, too
             return await returns.take_back(form, again=True)
         # where the stream was stopped by a transfer, that document has taken the place of ours
-        transfer = await admissions.holes.peek(f"transfer {call_sid}")
+        transfer = await admissions.tokens.peek(f"transfer {call_sid}")
         return transfer.decode() if transfer is not None else None
 
     async def _note_ended(self, call_sid: str) -> None:
         """Take in that Twilio says of a call that it is over: tell it, wherever it runs."""
-        self.office.services.intercom.tell(call_sid, NoteCallOver())
+        self.context.services.intercom.tell(call_sid, NoteCallOver())
         if call_sid:
-            await self.office.admissions.note_ended(call_sid)
+            await self.context.admissions.note_ended(call_sid)
 
     async def _is_streamed(self, call_sid: str) -> bool:
-        call = self.office.board.find(call_sid)
+        call = self.context.live_calls.find(call_sid)
         if call is not None and call.streamed:
             return True
         try:
-            return await self.office.admissions.is_streamed(call_sid)
+            return await self.context.admissions.is_streamed(call_sid)
         except OSError as exc:
             _log.error("stream_not_known", call_sid=call_sid, why=str(exc))
             return False
 
     async def _note_of(self, order: str, call_sid: str) -> OrderNote:
         """Return what is known of an order, whose call has this CallSid: its own worker may not know that yet."""
-        admissions, board = self.office.admissions, self.office.board
-        if order and board.find(order) is None:
+        admissions, live_calls = self.context.admissions, self.context.live_calls
+        if order and live_calls.find(order) is None:
             await admissions.note_placed(order, call_sid, ORDER_SECONDS)
-        board.name(order, call_sid)
+        live_calls.name(order, call_sid)
         return await admissions.recall_order(order)
 
     async def _conclude(self, form: MultiDict[str, str], order: str) -> None:
         arrival, status = arrival_of(form, order), form["CallStatus"]
         if arrival.direction == "outbound" and order:
-            known = self.office.board.find(arrival.call_sid)
+            known = self.context.live_calls.find(arrival.call_sid)
             call = known or KnownCall(order, "outbound", arrival.caller, arrival.line, status, arrival.call_sid)
-            await self.office.outcomes.conclude(call, status, why(status, form))
+            await self.context.outcomes.conclude(call, status, why(status, form))
 
     async def _outcome(self, call_sid: str) -> str:
-        call = self.office.board.find(call_sid)
+        call = self.context.live_calls.find(call_sid)
         if call is not None and call.streamed:
             return call.outcome
-        record = await Returns(self.office).record_of(call_sid)
+        record = await Returns(self.context).record_of(call_sid)
         return record.outcome if record is not None else "never_ran"
 
     def _turn_away(self, call_sid: str) -> Response:
-        why = "draining" if self.office.slots.draining else "full"
-        self.office.counts.refused(why)
+        why = "draining" if self.context.slots.draining else "full"
+        self.context.counts.refused(why)
         _log.warning("call_turned_away", call_sid=call_sid, why=why)
         return xml(say_and_end(twiml.CLOSING if why == "draining" else twiml.BUSY))
 
@@ -218,5 +218,5 @@ class TwilioRoutes:
             status=status,
             call_sid=admission.call_sid,
         )
-        self.office.board.add(shown)
-        self.office.board.name(shown.id, admission.call_sid)
+        self.context.live_calls.add(shown)
+        self.context.live_calls.name(shown.id, admission.call_sid)

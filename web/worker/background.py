@@ -1,7 +1,7 @@
-"""The office's own tasks, from the server's start to its end: one nursery around the application's life.
+"""Background tasks of the application, from the server's start to its end: one nursery around its lifespan.
 
-`WorkingHours` is ASGI in front of ASGI. The lifespan of the application is the lifespan of the tasks, and whoever
-cancels the one cancels the other; what a task raises leaves through it. Everything else passes untouched.
+`BackgroundTasks` is ASGI middleware. The tasks live as long as the application's lifespan: cancelling one cancels the
+other, and what a task raises leaves through it. Other scopes pass untouched.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +15,7 @@ Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable]
 
 
 @attrs.frozen
-class WorkingHours:
+class BackgroundTasks:
     """Runs tasks for as long as an application lives."""
 
     application: Application

@@ -1,9 +1,9 @@
-"""The memory of a server process: what stays is looked at once, at the start, and what is free is given back.
+"""Memory of the server process: freeze the collector's view at the start, and return free memory to the system.
 
-A full collection of garbage looks at every object, more than a hundred thousand of them in the modules alone, and for
-as long as that takes (50 to 110 ms, measured) no caller hears anything. The C library on the other hand keeps what
-Python has freed until the very end of its heap is free; told to, it returns every free page of it, which takes a tenth
-of a millisecond and keeps a call as large in its tenth minute as in its first.
+A full garbage collection looks at every object, more than a hundred thousand in the modules alone, and no caller hears
+anything while that takes (50 to 110 ms, measured). The C library keeps what Python has freed until the end of its heap
+is free; `malloc_trim` returns every free page, takes a tenth of a millisecond, and keeps a call as large in its tenth
+minute as in its first.
 """
 
 import ctypes
@@ -14,31 +14,31 @@ from contextlib import asynccontextmanager
 
 import trio
 
-GIVE_BACK_SECONDS = 10.0
+TRIM_SECONDS = 10.0
 
 
-def spare_what_stays() -> None:
-    """Have the collector look no more at what is there by now: say so when everything is imported."""
+def freeze_gc() -> None:
+    """Leave out of garbage collection what exists now. Call it when everything is imported."""
     gc.collect()
     gc.freeze()
 
 
 def find_trim() -> Callable[[int], int] | None:
-    """Return the C library's way to give free memory back; None where there is none: only glibc has it."""
+    """Return glibc's `malloc_trim`; None on other systems."""
     return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
 @asynccontextmanager
-async def giving_back(trim: Callable[[int], int] | None) -> AsyncIterator[None]:
-    """Give free memory back to the system now and then, for as long as the `async with` lasts."""
+async def trim_memory(trim: Callable[[int], int] | None) -> AsyncIterator[None]:
+    """Return free memory to the system now and then, for as long as the `async with` lasts."""
     async with trio.open_nursery() as nursery:
         if trim is not None:
-            nursery.start_soon(_keep_giving_back, trim)
+            nursery.start_soon(_keep_trimming, trim)
         yield
         nursery.cancel_scope.cancel(reason="the server has closed")
 
 
-async def _keep_giving_back(trim: Callable[[int], int]) -> None:
+async def _keep_trimming(trim: Callable[[int], int]) -> None:
     while True:
-        await trio.sleep(GIVE_BACK_SECONDS)
+        await trio.sleep(TRIM_SECONDS)
         trim(0)

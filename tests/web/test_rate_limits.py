@@ -6,8 +6,8 @@ import pytest
 from trio.testing import MockClock
 
 from tests.web.fakes import AUTH_TOKEN, Peer, exchange, voice_form
-from web.calls.rate_limits import ALLOWANCE, DOORSTEP_ROOM, HEADERS, KNOWN_ADDRESSES, Strangers
-from web.routes.media import MediaDoor
+from web.calls.rate_limits import ALLOWANCE, HEADERS, KNOWN_ADDRESSES, MOST_PENDING_STREAMS, RateLimits
+from web.routes.media import MediaStreams
 
 
 async def test_refusals_turn_into_429_and_back_again_with_time(autojump_clock: MockClock) -> None:
@@ -36,7 +36,7 @@ async def test_twilio_and_operators_are_never_turned_away_for_a_stranger_at_thei
 
 
 def test_addresses_are_forgotten_the_longest_unseen_first() -> None:
-    strangers = Strangers(now=lambda: 0.0)
+    strangers = RateLimits(now=lambda: 0.0)
     for _ in range(int(ALLOWANCE)):
         strangers.refuse("first")
 
@@ -55,10 +55,10 @@ async def test_every_answer_tells_browsers_to_keep_off(target: str, autojump_clo
 
 async def test_no_more_streams_than_there_is_room_for_wait_to_start(autojump_clock: MockClock) -> None:
     there = exchange()
-    doorstep = cast("MediaDoor", there.app.asgi_app).office.doorstep
-    with doorstep.stand():
-        doorstep.room = 1
+    pending_streams = cast("MediaStreams", there.app.asgi_app).context.pending_streams
+    with pending_streams.hold():
+        pending_streams.room = 1
         peer = await Peer().visit(there.app)
 
     assert peer.said == ["accept", "close 1008"]
-    assert DOORSTEP_ROOM > 1
+    assert MOST_PENDING_STREAMS > 1

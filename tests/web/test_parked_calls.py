@@ -8,33 +8,33 @@ from store.memory import MemoryRecords
 from tests.web.fakes import OTHER_CALL_SID, record
 from web.calls.counts import Counts
 from web.calls.ending import Announced
-from web.calls.live_calls import Board
-from web.calls.parking import Parking
+from web.calls.live_calls import LiveCalls
+from web.calls.parked_calls import ParkedCalls
 from web.calls.slots import Slots
 
 PARKED = record(outcome="transferring")
 
 
 async def test_a_call_of_which_nobody_is_heard_again_is_given_up(autojump_clock: MockClock) -> None:
-    parking = Parking(seconds=60)
-    parking.park(PARKED)
+    parked_calls = ParkedCalls(seconds=60)
+    parked_calls.park(PARKED)
     await trio.sleep(59)
-    early = parking.take_overdue()
+    early = parked_calls.take_overdue()
     await trio.sleep(1)
 
-    assert (early, parking.take_overdue(), parking.take_overdue()) == ([], [PARKED], [])
+    assert (early, parked_calls.take_overdue(), parked_calls.take_overdue()) == ([], [PARKED], [])
 
 
 async def test_the_oldest_makes_room(autojump_clock: MockClock) -> None:
-    parking = Parking(places=1)
-    parking.park(PARKED)
-    parking.park(record(OTHER_CALL_SID, outcome="transferring"))
+    parked_calls = ParkedCalls(places=1)
+    parked_calls.park(PARKED)
+    parked_calls.park(record(OTHER_CALL_SID, outcome="transferring"))
 
-    assert parking.take_overdue() == [PARKED]
+    assert parked_calls.take_overdue() == [PARKED]
 
 
 async def test_its_end_is_announced_once_when_it_is_known(autojump_clock: MockClock) -> None:
-    announced = Announced(MemoryRecords(), Board(), Counts(Slots(5)), Parking(seconds=60))
+    announced = Announced(MemoryRecords(), LiveCalls(), Counts(Slots(5)), ParkedCalls(seconds=60))
     with capture_logs() as lines:
         await announced.save(PARKED)
         await announced.save(record(outcome="transferred"))
@@ -49,7 +49,7 @@ async def test_its_end_is_announced_once_when_it_is_known(autojump_clock: MockCl
 
 
 async def test_one_that_is_given_up_is_announced_with_what_is_known(autojump_clock: MockClock) -> None:
-    announced = Announced(MemoryRecords(), Board(), Counts(Slots(5)), Parking(seconds=60))
+    announced = Announced(MemoryRecords(), LiveCalls(), Counts(Slots(5)), ParkedCalls(seconds=60))
     with capture_logs() as lines:
         await announced.save(PARKED)
         await trio.sleep(61)

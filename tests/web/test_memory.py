@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from web.worker.memory import GIVE_BACK_SECONDS, find_trim, giving_back
+from web.worker.memory import TRIM_SECONDS, find_trim, trim_memory
 
 
 async def test_free_memory_is_given_back_now_and_then_until_the_end(autojump_clock: MockClock) -> None:
@@ -16,15 +16,15 @@ async def test_free_memory_is_given_back_now_and_then_until_the_end(autojump_clo
         kept.append(pad)
         return 1
 
-    async with giving_back(trim):
-        await trio.sleep(3.5 * GIVE_BACK_SECONDS)
-    await trio.sleep(10 * GIVE_BACK_SECONDS)
+    async with trim_memory(trim):
+        await trio.sleep(3.5 * TRIM_SECONDS)
+    await trio.sleep(10 * TRIM_SECONDS)
 
     assert kept == [0, 0, 0]
 
 
 async def test_where_the_c_library_cannot_nothing_is_done(autojump_clock: MockClock) -> None:
-    async with giving_back(None):
+    async with trim_memory(None):
         assert len(trio.lowlevel.current_task().child_nurseries[0].child_tasks) == 0
 
 

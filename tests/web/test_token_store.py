@@ -12,7 +12,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from web.calls.token_store import DISK_SECONDS, SWEEP_SECONDS, Holes, Pigeonholes, SharedPigeonholes
+from web.calls.token_store import DISK_SECONDS, SWEEP_SECONDS, MemoryTokenStore, SharedTokenStore, TokenStore
 
 
 @attrs.define
@@ -25,10 +25,10 @@ class Clock:
         return self.time
 
 
-Opener: TypeAlias = Callable[[Path, Clock], Holes]
+Opener: TypeAlias = Callable[[Path, Clock], TokenStore]
 KINDS: dict[str, Opener] = {
-    "one worker's": lambda _, clock: Pigeonholes(clock),
-    "shared": lambda folder, clock: SharedPigeonholes(folder / "pending", clock),
+    "one worker's": lambda _, clock: MemoryTokenStore(clock),
+    "shared": lambda folder, clock: SharedTokenStore(folder / "pending", clock),
 }
 
 
@@ -38,39 +38,39 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=list(KINDS))
-def holes(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Holes:
+def tokens(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> TokenStore:
     return KINDS[request.param](tmp_path, clock)
 
 
-async def test_what_was_put_is_taken_once(holes: Holes) -> None:
-    await holes.put("name", b"content", 60)
+async def test_what_was_put_is_taken_once(tokens: TokenStore) -> None:
+    await tokens.put("name", b"content", 60)
 
-    assert [await holes.take("name"), await holes.take("name")] == [b"content", None]
-
-
-async def test_what_was_put_can_be_looked_at_more_than_once(holes: Holes) -> None:
-    await holes.put("name", b"content", 60)
-
-    assert [await holes.peek("name"), await holes.peek("name")] == [b"content", b"content"]
+    assert [await tokens.take("name"), await tokens.take("name")] == [b"content", None]
 
 
-async def test_an_unknown_name_holds_nothing(holes: Holes) -> None:
-    assert [await holes.peek("name"), await holes.take("name")] == [None, None]
+async def test_what_was_put_can_be_looked_at_more_than_once(tokens: TokenStore) -> None:
+    await tokens.put("name", b"content", 60)
+
+    assert [await tokens.peek("name"), await tokens.peek("name")] == [b"content", b"content"]
 
 
-async def test_what_is_too_old_is_gone(holes: Holes, clock: Clock) -> None:
-    await holes.put("name", b"content", 60)
+async def test_an_unknown_name_holds_nothing(tokens: TokenStore) -> None:
+    assert [await tokens.peek("name"), await tokens.take("name")] == [None, None]
+
+
+async def test_what_is_too_old_is_gone(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("name", b"content", 60)
     clock.time += 60
 
-    assert [await holes.peek("name"), await holes.take("name")] == [None, None]
+    assert [await tokens.peek("name"), await tokens.take("name")] == [None, None]
 
 
-async def test_only_one_of_many_takers_wins(holes: Holes) -> None:
-    await holes.put("name", b"content", 60)
+async def test_only_one_of_many_takers_wins(tokens: TokenStore) -> None:
+    await tokens.put("name", b"content", 60)
     taken: list[bytes | None] = []
 
     async def take() -> None:
-        taken.append(await holes.take("name"))
+        taken.append(await tokens.take("name"))
 
     async with trio.open_nursery() as nursery:
         for _ in range(8):
@@ -79,81 +79,81 @@ async def test_only_one_of_many_takers_wins(holes: Holes) -> None:
     assert sorted(taken, key=bool) == [None] * 7 + [b"content"]
 
 
-async def test_a_name_is_claimed_once_until_it_is_taken_or_too_old(holes: Holes, clock: Clock) -> None:
-    claims = [await holes.claim("name", content, 60) for content in (b"first", b"second")]
+async def test_a_name_is_claimed_once_until_it_is_taken_or_too_old(tokens: TokenStore, clock: Clock) -> None:
+    claims = [await tokens.claim("name", content, 60) for content in (b"first", b"second")]
     clock.time += 60
-    later = [await holes.claim("name", content, 60) for content in (b"third", b"fourth")]
-    await holes.take("name")
+    later = [await tokens.claim("name", content, 60) for content in (b"third", b"fourth")]
+    await tokens.take("name")
 
     assert (claims, later) == ([None, b"first"], [None, b"third"])
-    assert await holes.claim("name", b"fifth", 60) is None
+    assert await tokens.claim("name", b"fifth", 60) is None
 
 
-async def test_only_one_of_many_claims_wins(holes: Holes) -> None:
+async def test_only_one_of_many_claims_wins(tokens: TokenStore) -> None:
     found: list[bytes | None] = []
 
     async def claim(content: bytes) -> None:
-        found.append(await holes.claim("name", content, 60))
+        found.append(await tokens.claim("name", content, 60))
 
     async with trio.open_nursery() as nursery:
         for number in range(8):
             nursery.start_soon(claim, b"%d" % number)
 
     assert found.count(None) == 1
-    assert {content for content in found if content is not None} == {await holes.peek("name")}
+    assert {content for content in found if content is not None} == {await tokens.peek("name")}
 
 
 async def test_what_a_folder_does_not_take_is_claimed_here(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "file").touch()
-    holes = SharedPigeonholes(tmp_path / "file" / "pending", clock)
+    tokens = SharedTokenStore(tmp_path / "file" / "pending", clock)
     with capture_logs() as lines:
-        claims = [await holes.claim("name", content, 60) for content in (b"first", b"second")]
+        claims = [await tokens.claim("name", content, 60) for content in (b"first", b"second")]
 
-    assert (claims, [line["event"] for line in lines]) == ([None, b"first"], ["pigeonholes_not_shared"])
+    assert (claims, [line["event"] for line in lines]) == ([None, b"first"], ["folder_not_shared"])
 
 
 async def test_workers_that_share_a_folder_share_what_is_in_it(tmp_path: Path, clock: Clock) -> None:
-    await SharedPigeonholes(tmp_path, clock).put("name", b"content", 60)
+    await SharedTokenStore(tmp_path, clock).put("name", b"content", 60)
 
-    assert await SharedPigeonholes(tmp_path, clock).take("name") == b"content"
+    assert await SharedTokenStore(tmp_path, clock).take("name") == b"content"
 
 
 async def test_workers_that_put_the_same_name_at_once_do_not_get_in_each_others_way(
     tmp_path: Path, clock: Clock
 ) -> None:
     async def put(content: bytes) -> None:
-        holes = SharedPigeonholes(tmp_path, clock)
+        tokens = SharedTokenStore(tmp_path, clock)
         for _ in range(50):
-            await holes.put("name", content, 60)
+            await tokens.put("name", content, 60)
 
     async with trio.open_nursery() as nursery:
         for content in (b"one", b"two", b"three", b"four"):
             nursery.start_soon(put, content)
 
-    assert await SharedPigeonholes(tmp_path, clock).take("name") in {b"one", b"two", b"three", b"four"}
+    assert await SharedTokenStore(tmp_path, clock).take("name") in {b"one", b"two", b"three", b"four"}
     assert names_in(tmp_path) == []
 
 
 async def test_what_the_folder_does_not_take_is_kept_by_this_worker(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "pending").write_text("a file, where a folder is wanted")
-    holes = SharedPigeonholes(tmp_path / "pending", clock)
+    tokens = SharedTokenStore(tmp_path / "pending", clock)
     with capture_logs() as lines:
-        await holes.put("token one", b"content", 60)
-        await holes.put("token two", b"content", 60)
+        await tokens.put("token one", b"content", 60)
+        await tokens.put("token two", b"content", 60)
 
-    assert [await holes.peek("token one"), await holes.take("token one")] == [b"content", b"content"]
-    assert [line["event"] for line in lines] == ["pigeonholes_not_shared"]
+    assert [await tokens.peek("token one"), await tokens.take("token one")] == [b"content", b"content"]
+    assert [line["event"] for line in lines] == ["folder_not_shared"]
     assert "token" not in str(lines)
 
 
 async def test_what_the_folder_takes_again_is_not_hidden_by_what_it_did_not(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "pending").write_text("a file, where a folder is wanted")
-    holes = SharedPigeonholes(tmp_path / "pending", clock)
-    await holes.put("name", b"old", 60)
+    tokens = SharedTokenStore(tmp_path / "pending", clock)
+    await tokens.put("name", b"old", 60)
     (tmp_path / "pending").unlink()
-    await holes.put("name", b"new", 60)
+    await tokens.put("name", b"new", 60)
 
-    assert [await holes.take("name"), await holes.take("name")] == [b"new", None]
+    assert [await tokens.take("name"), await tokens.take("name")] == [b"new", None]
 
 
 def names_in(folder: Path) -> list[str]:
@@ -161,10 +161,10 @@ def names_in(folder: Path) -> list[str]:
 
 
 async def test_a_shared_folder_is_swept(tmp_path: Path, clock: Clock) -> None:
-    holes = SharedPigeonholes(tmp_path, clock)
-    await holes.put("old", b"content", 60)
+    tokens = SharedTokenStore(tmp_path, clock)
+    await tokens.put("old", b"content", 60)
     clock.time += 121
-    await holes.put("new", b"content", 60)
+    await tokens.put("new", b"content", 60)
 
     assert len(names_in(tmp_path)) == 1
 
@@ -173,21 +173,21 @@ async def test_a_shared_folder_is_looked_through_once_a_minute_and_not_with_ever
     tmp_path: Path, clock: Clock
 ) -> None:
     """It may hold a file for each call of the last four hours: 50 ms of work, in which no caller hears anything."""
-    holes = SharedPigeonholes(tmp_path, clock)
-    await holes.put("first", b"content", 3600)
+    tokens = SharedTokenStore(tmp_path, clock)
+    await tokens.put("first", b"content", 3600)
     (tmp_path / "stale").touch()
     os.utime(tmp_path / "stale", (clock.time - 1000, clock.time - 1000))
     there = []
     for _ in range(3):
         clock.time += SWEEP_SECONDS / 2 - 1
-        await holes.put("word", b"content", 3600)
+        await tokens.put("word", b"content", 3600)
         there.append("stale" in names_in(tmp_path))
 
     assert there == [True, True, False]
 
 
 async def test_files_are_their_owners_only_and_do_not_tell_the_name(tmp_path: Path, clock: Clock) -> None:
-    await SharedPigeonholes(tmp_path / "pending", clock).put("token secret", b"content", 60)
+    await SharedTokenStore(tmp_path / "pending", clock).put("token secret", b"content", 60)
 
     (path,) = (tmp_path / "pending").iterdir()
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
@@ -199,14 +199,14 @@ async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
 ) -> None:
     """What is put is kept by this worker; what is asked for is the caller's `OSError`."""
     over = threading.Event()
-    monkeypatch.setattr(SharedPigeonholes, "_write", lambda *_: over.wait(30))
-    monkeypatch.setattr(SharedPigeonholes, "_read", lambda *_: over.wait(30))
-    holes = SharedPigeonholes(tmp_path)
+    monkeypatch.setattr(SharedTokenStore, "_write", lambda *_: over.wait(30))
+    monkeypatch.setattr(SharedTokenStore, "_read", lambda *_: over.wait(30))
+    tokens = SharedTokenStore(tmp_path)
 
-    await holes.put("token", b"mine", 60)
+    await tokens.put("token", b"mine", 60)
     with pytest.raises(OSError, match="did not answer in time"):
-        await holes.peek("another")
+        await tokens.peek("another")
 
-    assert await holes.peek("token") == b"mine"
+    assert await tokens.peek("token") == b"mine"
     assert trio.current_time() == 2 * DISK_SECONDS
     over.set()

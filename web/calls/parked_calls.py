@@ -1,8 +1,8 @@
-"""Calls whose agents are done with them and which may come back: bounded in number and in time.
+"""Parked calls: their agents are done with them and they may come back. Bounded in number and in time.
 
 A parked call is put through to a person, or has lost its stream, and Twilio has not said yet how it goes on. It holds
-nothing but its record, which is saved already: the agents' sockets and its tasks are gone. `Parking` only remembers
-that its end was not announced yet. It owns no task; `web/calls/follow_up.py` looks after what is parked.
+nothing but its record, which is saved already: its sockets and tasks are gone. `ParkedCalls` only remembers that its
+end is not announced yet. It owns no task; `web/calls/follow_up.py` looks after parked calls.
 """
 
 import time
@@ -22,7 +22,7 @@ PLACES = 1000
 
 
 @attrs.frozen
-class Parked:
+class ParkedCall:
     """One call. `since` and `until` are trio's time, `at` is the wall's, which other workers share."""
 
     record: CallRecord
@@ -32,14 +32,14 @@ class Parked:
 
 
 @attrs.define
-class Parking:
+class ParkedCalls:
     """The parked calls of one worker."""
 
     seconds: float = LONGEST_SECONDS
     lost_seconds: float = LOST_SECONDS
     places: int = PLACES
     now: Callable[[], float] = time.time
-    _parked: dict[str, Parked] = attrs.field(factory=dict, init=False)
+    _parked: dict[str, ParkedCall] = attrs.field(factory=dict, init=False)
     _taken: dict[str, float] = attrs.field(factory=dict, init=False)
     """When (trio time) the person took the call, of those that are parked."""
 
@@ -48,7 +48,7 @@ class Parking:
         now = trio.current_time()
         seconds = self.seconds if record.outcome == TRANSFERRING else self.lost_seconds
         self.leave(record.call_sid)
-        self._parked[record.call_sid] = Parked(record, now, now + seconds, self.now())
+        self._parked[record.call_sid] = ParkedCall(record, now, now + seconds, self.now())
 
     def find(self, call_sid: str) -> CallRecord | None:
         """Return what the record of a parked call says."""
@@ -70,12 +70,12 @@ class Parking:
         taken = self._taken.get(call_sid)
         return None if taken is None else trio.current_time() - taken
 
-    def parked(self) -> Sequence[Parked]:
-        """Return all that are parked, the oldest first."""
+    def all(self) -> Sequence[ParkedCall]:
+        """Return the parked calls, the oldest first."""
         return list(self._parked.values())
 
     def take_overdue(self) -> list[CallRecord]:
-        """Give up the calls of which nobody has told for too long, and the oldest where there are too many."""
+        """Give up the calls that have waited too long, and the oldest where there are too many."""
         now, surplus = trio.current_time(), len(self._parked) - self.places
         overdue = [one.record for index, one in enumerate(self._parked.values()) if one.until <= now or index < surplus]
         for record in overdue:
