@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from store.records import CallRecord
+from store.search import CallQuery, CallSummary
 
 
 class RecordsUnavailable(OSError):
@@ -37,6 +38,20 @@ class CallRecords(Protocol):
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
         """Return the newest `limit` records, newest first; one that cannot be read is logged and passed over.
+
+        Raises: `OSError`.
+        """
+        ...
+
+    async def search(self, query: CallQuery) -> Sequence[CallSummary]:
+        """Return the calls that a query asks for, newest first, without reading their whole records where it can.
+
+        Raises: `OSError`.
+        """
+        ...
+
+    async def erase(self, call_sid: str) -> None:
+        """Forget one call; one that is not kept is no error.
 
         Raises: `OSError`.
         """

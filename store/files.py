@@ -8,8 +8,10 @@ crash leaves the previous one. Disk work runs in a thread. A record that cannot 
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import attrs
@@ -17,6 +19,7 @@ import structlog
 import trio
 
 from store.records import CallRecord, RecordError, decode_record, encode_record
+from store.search import CallQuery, CallSummary, select, summary_of
 from store.whole_file import write_whole
 
 T = TypeVar("T")
@@ -54,6 +57,21 @@ def _newest(folder: Path, limit: int) -> Sequence[CallRecord]:
     return sorted(found, key=lambda record: record.started_at, reverse=True)
 
 
+def _summaries(folder: Path, known: dict[Path, tuple[int, CallSummary]]) -> list[CallSummary]:
+    """Summarise every record; those that have not changed since are `known`, and their files are not read again."""
+    found: dict[Path, tuple[int, CallSummary]] = {}
+    for path in folder.glob(f"*/{RECORD}"):
+        with suppress(FileNotFoundError):  # it was erased in between
+            changed = path.stat().st_mtime_ns
+            if path in known and known[path][0] == changed:
+                found[path] = known[path]
+            elif (record := _readable(path)) is not None:
+                found[path] = changed, summary_of(record)
+    known.clear()
+    known.update(found)
+    return [summary for _, summary in found.values()]
+
+
 @attrs.frozen
 class FileRecords:
     """Call records as JSON files below one folder."""
@@ -62,6 +80,8 @@ class FileRecords:
     _threads: trio.CapacityLimiter = attrs.field(
         factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False, repr=False
     )
+    _known: dict[Path, tuple[int, CallSummary]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
+    _scanning: Lock = attrs.field(factory=Lock, init=False, eq=False, repr=False)
 
     async def save(self, record: CallRecord) -> None:
         """Keep `record`, replacing what was kept of the same call.
@@ -88,6 +108,23 @@ class FileRecords:
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
         """Return the newest `limit` records, newest first."""
         return await self._in_thread(partial(_newest, self.folder, limit))
+
+    async def search(self, query: CallQuery) -> Sequence[CallSummary]:
+        """Return the calls that a query asks for, newest first; the first search of a process reads every record."""
+        return await self._in_thread(partial(self._search, query))
+
+    async def erase(self, call_sid: str) -> None:
+        """Forget one call; its other files stay.
+
+        Raises: `OSError`.
+        """
+        path = self._path(call_sid)
+        if path is not None:
+            await self._in_thread(partial(path.unlink, missing_ok=True))
+
+    def _search(self, query: CallQuery) -> Sequence[CallSummary]:
+        with self._scanning:
+            return select(_summaries(self.folder, self._known), query)
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(do, limiter=self._threads, abandon_on_cancel=True)

@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from store.records import CallRecord
+from store.search import CallQuery, CallSummary, select, summary_of
 
 
 @attrs.define
@@ -36,3 +37,13 @@ class MemoryRecords:
         await trio.lowlevel.checkpoint()
         newest = sorted(self._kept.values(), key=lambda record: record.started_at, reverse=True)
         return newest[:limit]
+
+    async def search(self, query: CallQuery) -> Sequence[CallSummary]:
+        """Return the calls that a query asks for, newest first."""
+        await trio.lowlevel.checkpoint()
+        return select(map(summary_of, self._kept.values()), query)
+
+    async def erase(self, call_sid: str) -> None:
+        """Forget one call."""
+        await trio.lowlevel.checkpoint()
+        self._kept.pop(call_sid, None)

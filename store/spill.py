@@ -19,12 +19,15 @@ import trio
 
 from store.calls import CallRecords, RecordsUnavailable
 from store.records import CallRecord, RecordError
+from store.search import CallQuery, CallSummary, select, summary_of
 from store.spill_folder import SpillFolder
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _DISK_THREADS = 2
+_SEARCHED = 500
+"""Records that wait are read whole for a search: so many of the newest."""
 _log = structlog.stdlib.get_logger()
 
 
@@ -104,6 +107,24 @@ class SpillingRecords:
         kept = await self._within_attempt(partial(self.inner.list, limit))
         found = {record.call_sid: record for record in (*reversed(kept), *waiting)}
         return sorted(found.values(), key=lambda record: record.started_at, reverse=True)[:limit]
+
+    async def search(self, query: CallQuery) -> Sequence[CallSummary]:
+        """Return the calls that a query asks for, newest first; those that wait count as they wait.
+
+        Raises: `OSError`.
+        """
+        waiting = [*self._in_memory.values(), *await self._on_disk(self.folder.newest, _SEARCHED)]
+        kept = await self._within_attempt(partial(self.inner.search, query))
+        return select([*map(summary_of, waiting), *kept], query)
+
+    async def erase(self, call_sid: str) -> None:
+        """Forget one call, wherever its record is.
+
+        Raises: `OSError`.
+        """
+        self._in_memory.pop(call_sid, None)
+        await self._on_disk(self.folder.erase, call_sid)
+        await self._within_attempt(partial(self.inner.erase, call_sid))
 
     async def wait_offered(self) -> None:
         """Wait until the database was offered everything saved so far; not at all while it refuses or nobody writes."""

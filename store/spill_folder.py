@@ -73,6 +73,14 @@ class SpillFolder:
                 return record
         return None
 
+    def erase(self, call_sid: str) -> None:
+        """Remove what waits here of one call.
+
+        Raises: `OSError`.
+        """
+        for file in self.path.glob(f"[0-9]*-{_named(call_sid)}.*"):
+            file.unlink(missing_ok=True)
+
     def newest(self, limit: int) -> Sequence[CallRecord]:
         """Return at most `limit` records that wait here, the last one put in first."""
         found = [self._readable(file) for file in list(reversed(self.waiting()))[:limit]]

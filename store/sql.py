@@ -1,7 +1,8 @@
 """Call records in a database: SQLite in one file beside the program, or PostgreSQL, by the URL.
 
-`SqlRecords` owns two tables: `calls`, a row a call with what one lists by in columns of their own and the whole record
-as JSON text, and `switchboard_schema`, the version of that arrangement. Tables are made when they are first needed, so
+`SqlRecords` owns three tables: `calls`, a row a call with the whole record as JSON text, `call_summaries` with what one
+lists and searches by (a narrow table: a list reads nothing else), and `switchboard_schema`, the version of that
+arrangement. Tables are made when they are first needed, so
 a database may be absent when the program starts. Every use is one connection and one transaction in a thread of its
 own few: calls end seconds apart, and nothing goes stale in a pool. What the database says is translated here, without
 the statement or its values (they hold what was spoken): `RecordsUnavailable`, or `ValueError` for a record that it will
@@ -10,32 +11,37 @@ never take.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteOperationalError
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import structlog
 import trio
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Float,
+    Index,
     Integer,
     MetaData,
     NullPool,
+    Row,
     String,
     Table,
     Text,
     create_engine,
     event,
+    exists,
     inspect,
     select,
     text,
+    tuple_,
 )
 from sqlalchemy.dialects.postgresql import TEXT as POSTGRES_TEXT
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
@@ -46,10 +52,12 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from store.calls import RecordsUnavailable
 from store.private import keep_private, narrow_file
 from store.records import CallRecord, RecordError, decode_record, encode_record
+from store.search import CallQuery, CallSummary, summary_of
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
+"""1 had no `call_summaries`: those of its calls are made when they are first searched."""
 BUSY_SECONDS = 2.0
 """How long SQLite waits for another writer (its `busy_timeout`)."""
 STATEMENT_SECONDS = 5
@@ -57,6 +65,8 @@ STATEMENT_SECONDS = 5
 CONNECT_SECONDS = 3
 THREADS = 4
 """Threads that a database which hangs can keep; the rest of the program does not notice."""
+SUMMARISING_SECONDS = 1.0
+_BATCH = 500
 _LONGEST_SID = 255
 _LONGEST_LABEL = 64
 _SCHEMA_LOCK = 0x53574348
@@ -77,6 +87,25 @@ CALLS = Table(
     Column("direction", _label, nullable=False, index=True),
     Column("duration", Float, nullable=False, index=True),
     Column("record", Text, nullable=False),
+)
+SUMMARIES = Table(
+    "call_summaries",
+    METADATA,
+    Column("call_sid", _label, primary_key=True),
+    Column("started_at", _label, nullable=False),
+    Column("direction", _label, nullable=False),
+    Column("caller", _label, nullable=False),
+    Column("line", _label, nullable=False),
+    Column("outcome", _label, nullable=False),
+    Column("duration", Float, nullable=False),
+    Column("agents", Text, nullable=False),
+    Column("restarts", Integer, nullable=False),
+    Column("transfers", Integer, nullable=False),
+    Column("faults", Integer, nullable=False),
+    Column("words", Text, nullable=False),
+    Index("call_summaries_newest", "started_at", "call_sid"),
+    Index("call_summaries_outcome", "outcome", "started_at", "call_sid"),
+    Index("call_summaries_direction", "direction", "started_at", "call_sid"),
 )
 SCHEMA = Table("switchboard_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
 _SQLITE_PATIENCE: Mapping[str, object] = {"timeout": BUSY_SECONDS, "isolation_level": None}
@@ -165,6 +194,41 @@ def _row(record: CallRecord) -> Mapping[str, object]:
     }
 
 
+def _summary_row(record: CallRecord) -> Mapping[str, object]:
+    """Return the columns of a call's summary, its words cut to what a column takes."""
+    row = attrs.asdict(summary_of(record))
+    row = {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
+    labels = {name: row[name][:_LONGEST_LABEL] for name in ("started_at", "direction", "caller", "line", "outcome")}
+    return {**row, **labels, "agents": "\n".join(agent.replace("\0", "") for agent in row["agents"])}
+
+
+def _unreadable(call_sid: str) -> CallRecord:
+    """Return what stands in a list for a record that cannot be read."""
+    return CallRecord(call_sid, "", "", "", "", "", 0.0, "unreadable")
+
+
+def _summary(row: Row[Any]) -> CallSummary:
+    plain = dict(row._mapping)
+    return CallSummary(**{**plain, "agents": tuple(filter(None, plain["agents"].split("\n")))})
+
+
+def _conditions(query: CallQuery) -> Iterator[ColumnElement[bool]]:
+    """Write a query down in SQL; `store.search.matches` says the same."""
+    columns = SUMMARIES.c
+    asked: tuple[tuple[object, Callable[[], ColumnElement[bool]]], ...] = (
+        (query.outcome, lambda: columns.outcome == query.outcome),
+        (query.direction, lambda: columns.direction == query.direction),
+        (query.since, lambda: columns.started_at >= query.since),
+        (query.until, lambda: columns.started_at < query.until),
+        (query.troubled, lambda: columns.restarts + columns.faults > 0),
+        (query.transferred, lambda: columns.transfers > 0),
+        (query.before, lambda: tuple_(columns.started_at, columns.call_sid) < tuple_(*(query.before or ()))),
+    )
+    yield from (condition() for is_asked, condition in asked if is_asked)
+    for word in query.words:
+        yield columns.words.contains(word, autoescape=True)
+
+
 def _readable(call_sid: str, kept: str) -> CallRecord | None:
     try:
         return decode_record(kept.encode())
@@ -196,6 +260,8 @@ class SqlRecords:
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
     _making: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _made: bool = attrs.field(default=False, init=False)
+    _summarised: bool = attrs.field(default=False, init=False)
+    """Whether every call that was kept has its summary."""
 
     @property
     def name(self) -> str:
@@ -214,8 +280,8 @@ class SqlRecords:
 
         Cancellation: leaves at once; the thread finishes or rolls back by itself.
         """
-        row = _row(record)
-        await self._ask(lambda: self._save(row))
+        row, summary = _row(record), _summary_row(record)
+        await self._ask(lambda: self._save(row, summary))
 
     async def get(self, call_sid: str) -> CallRecord | None:
         """Return what was kept of one call, or None.
@@ -236,6 +302,21 @@ class SqlRecords:
         found = [_readable(call_sid, kept) for call_sid, kept in rows]
         return [record for record in found if record is not None]
 
+    async def search(self, query: CallQuery) -> Sequence[CallSummary]:
+        """Return the calls that a query asks for, newest first.
+
+        Raises: `RecordsUnavailable`.
+        """
+        return await self._ask(lambda: self._search(query))
+
+    async def erase(self, call_sid: str) -> None:
+        """Forget one call.
+
+        Raises: `RecordsUnavailable`.
+        """
+        if _can_be_key(call_sid):
+            await self._ask(lambda: self._erase(call_sid))
+
     async def _ask(self, ask: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(self._asked, ask, limiter=self._threads, abandon_on_cancel=True)
 
@@ -249,11 +330,42 @@ class SqlRecords:
             self._made = False  # the file may have been taken away: look again next time
             raise RecordsUnavailable(f"{self.name}: {_words(exc)}") from exc
 
-    def _save(self, row: Mapping[str, object]) -> None:
-        insert = _INSERT[self._engine.dialect.name](CALLS).values(row)
-        replaced = {name: insert.excluded[name] for name in row if name != "call_sid"}
+    def _save(self, row: Mapping[str, object], summary: Mapping[str, object]) -> None:
         with self._writing() as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=[CALLS.c.call_sid], set_=replaced))
+            self._put(connection, CALLS, row)
+            self._put(connection, SUMMARIES, summary)
+
+    @staticmethod
+    def _put(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
+        insert = _INSERT[connection.dialect.name](table).values(row)
+        replaced = {name: insert.excluded[name] for name in row if name != "call_sid"}
+        connection.execute(insert.on_conflict_do_update(index_elements=[table.c.call_sid], set_=replaced))
+
+    def _erase(self, call_sid: str) -> None:
+        with self._writing() as connection:
+            for table in (CALLS, SUMMARIES):
+                connection.execute(table.delete().where(table.c.call_sid == call_sid))
+
+    def _search(self, query: CallQuery) -> Sequence[CallSummary]:
+        self._summarise_older(time.monotonic() + SUMMARISING_SECONDS)
+        newest = select(SUMMARIES).where(*_conditions(query))
+        newest = newest.order_by(SUMMARIES.c.started_at.desc(), SUMMARIES.c.call_sid.desc()).limit(query.limit)
+        with self._engine.connect() as connection:
+            return [_summary(row) for row in connection.execute(newest)]
+
+    def _summarise_older(self, until: float) -> None:
+        """Summarise calls that were kept without, the newest first, until all are or it is time to answer."""
+        unknown = ~exists().where(SUMMARIES.c.call_sid == CALLS.c.call_sid)
+        lacking = select(CALLS.c.call_sid, CALLS.c.record).where(unknown).order_by(CALLS.c.started_at.desc())
+        while not self._summarised and time.monotonic() < until:
+            with self._writing() as connection:
+                rows = connection.execute(lacking.limit(_BATCH)).all()
+                for row in rows:
+                    record = _readable(row.call_sid, row.record) or _unreadable(row.call_sid)
+                    self._put(connection, SUMMARIES, {**_summary_row(record), "call_sid": row.call_sid})
+                self._summarised = len(rows) < _BATCH
+                if self._summarised:
+                    connection.execute(SCHEMA.update().values(version=VERSION))
 
     def _get(self, call_sid: str) -> str | None:
         with self._engine.connect() as connection:
@@ -272,12 +384,13 @@ class SqlRecords:
             self._keep_private()
             with self._engine.connect() as connection:
                 found = self._version(connection)
-            if found is None:
+            if found is None or found < VERSION:
                 with self._writing() as connection:
                     found = self._create(connection)
             if found > VERSION:
                 why = f"its tables are of version {found}, made by a newer switchboard; this one knows {VERSION}"
                 raise RecordsUnavailable(f"{self.name}: {why}")
+            self._summarised = found == VERSION
             self._made = True
 
     def _keep_private(self) -> None:
@@ -294,8 +407,8 @@ class SqlRecords:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
         found = self._version(connection)
+        METADATA.create_all(connection)
         if found is None:
-            METADATA.create_all(connection)
             connection.execute(SCHEMA.insert().values(version=VERSION))
         return found or VERSION
 

@@ -29,4 +29,4 @@ def cluster() -> Iterator[Cluster]:
 def postgres(cluster: Cluster) -> Iterator[str]:
     yield cluster.url
     with psycopg.connect(cluster.url) as connection:
-        connection.execute("DROP TABLE IF EXISTS calls, switchboard_schema")
+        connection.execute("DROP TABLE IF EXISTS calls, call_summaries, switchboard_schema")

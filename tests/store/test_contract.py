@@ -15,9 +15,11 @@ from store.calls import CallRecords
 from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.records import (
+    CallRecord,
     FunctionRecord,
     RecordError,
     RunningRecord,
+    TransferRecord,
     TurnRecord,
     decode_record,
     encode_record,
@@ -26,6 +28,7 @@ from store.records import (
     record_as_json,
     record_from_json,
 )
+from store.search import CallQuery, CallSummary, select, summary_of
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from tests.store.samples import FULL, at
@@ -201,3 +204,83 @@ def test_whatever_is_in_a_record_it_is_written_and_read_again(odd: object) -> No
 
 def test_text_and_value_are_each_others_inverse() -> None:
     assert decode_record(encode_record(FULL)) == FULL
+
+
+# Lists
+
+
+async def kept_all(records: CallRecords, *kept: CallRecord) -> CallRecords:
+    for record in kept:
+        await records.save(record)
+    return records
+
+
+async def sids(records: CallRecords, query: CallQuery) -> list[str]:
+    return [summary.call_sid for summary in await records.search(query)]
+
+
+async def test_a_search_gives_the_summary_of_each_record_newest_first(records: CallRecords) -> None:
+    await kept_all(records, *(at(minute) for minute in (2, 5, 3)))
+
+    assert list(await records.search(CallQuery())) == [summary_of(at(minute)) for minute in (5, 3, 2)]
+
+
+async def test_pages_by_key_hold_each_call_once_though_calls_come_in_between(records: CallRecords) -> None:
+    same_time = [attrs.evolve(at(7), call_sid=f"CB{index:032}") for index in range(4)]
+    await kept_all(records, *(at(minute) for minute in range(5)), *same_time)
+    found, query = list[CallSummary](), CallQuery(limit=2)
+    while page := await records.search(query):
+        found += page
+        query = attrs.evolve(query, before=page[-1].key)
+        await records.save(at(50 + len(found)))
+
+    assert [summary.call_sid for summary in found] == [
+        *(record.call_sid for record in reversed(same_time)),
+        *(at(minute).call_sid for minute in reversed(range(5))),
+    ]
+
+
+QUERIES = [
+    CallQuery(text="5557650000"),
+    CallQuery(text="ADVISOR completed"),
+    CallQuery(text="seattle"),
+    CallQuery(text="100%_sure"),
+    CallQuery(text="%"),
+    CallQuery(text="nobody"),
+    CallQuery(text="a\0dvisor"),
+    CallQuery(outcome="crashed"),
+    CallQuery(direction="inbound"),
+    CallQuery(since="2026-11-22T09:03", until="2026-11-22T09:05"),
+    CallQuery(troubled=True),
+    CallQuery(transferred=True),
+    CallQuery(text="qualifier", outcome="completed", direction="outbound", troubled=True, limit=1),
+]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+async def test_a_search_is_the_same_everywhere(records: CallRecords, query: CallQuery) -> None:
+    kept = [
+        at(1),
+        attrs.evolve(at(2), facts={"City": "Seattle"}, restarts=0, faults=()),
+        attrs.evolve(at(3), outcome="crashed", direction="inbound", agents=(), caller=""),
+        attrs.evolve(at(4), facts={"mood": "100%_sure"}, transfers=(TransferRecord("advisor", 1.0, "asked"),)),
+    ]
+    await kept_all(records, *kept)
+
+    assert list(await records.search(query)) == list(select(map(summary_of, kept), query))
+
+
+async def test_what_is_erased_is_gone_and_the_rest_is_not(records: CallRecords) -> None:
+    await kept_all(records, at(1), at(2))
+    await records.erase(at(1).call_sid)
+    await records.erase("CA" + "9" * 32)
+    await records.erase("../../x")
+
+    assert await records.get(at(1).call_sid) is None
+    assert await sids(records, CallQuery()) == [at(2).call_sid]
+
+
+async def test_what_is_saved_again_has_the_new_summary(records: CallRecords) -> None:
+    await kept_all(records, at(1), attrs.evolve(at(1), outcome="crashed"))
+
+    assert [summary.outcome for summary in await records.search(CallQuery())] == ["crashed"]

@@ -1,19 +1,22 @@
 """What only databases do: lock, fill up, go away, and be somebody else's too."""
 
 import sqlite3
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
 import pytest
 import trio
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, NullPool, create_engine, event, text
 
 from store.calls import RecordsUnavailable
-from store.records import RecordError, TurnRecord
-from store.sql import SqlRecords
+from store.records import RecordError, TurnRecord, encode_record
+from store.search import CallQuery, summary_of
+from store.sql import SUMMARIES, SqlRecords
 from tests.store.samples import FULL, at
 
 SECRET = "my card number is four two four two"
@@ -200,9 +203,9 @@ async def test_a_file_that_is_no_database_is_unavailable(file: Path) -> None:
 async def test_tables_of_a_newer_version_are_left_alone(file: Path) -> None:
     await impatient(file).save(FULL)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("UPDATE switchboard_schema SET version = 2")
+        other.execute("UPDATE switchboard_schema SET version = 3")
 
-    with pytest.raises(RecordsUnavailable, match="of version 2, made by a newer switchboard; this one knows 1"):
+    with pytest.raises(RecordsUnavailable, match="of version 3, made by a newer switchboard; this one knows 2"):
         await impatient(file).list()
 
 
@@ -238,3 +241,41 @@ def test_another_kind_of_database_is_refused(url: str) -> None:
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+asyncpg"])
 def test_the_driver_is_ours_whatever_a_hosts_url_names(scheme: str) -> None:
     assert SqlRecords(f"{scheme}://me:hunter2@db/calls").name == "postgresql+psycopg://me:***@db/calls"
+
+
+async def test_calls_of_a_version_without_summaries_are_found_too(url: str) -> None:
+    records = SqlRecords(url)
+    for minute in range(3):
+        await records.save(at(minute))
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
+    with engine.begin() as other:
+        other.execute(text("DROP TABLE call_summaries"))
+        other.execute(text("UPDATE switchboard_schema SET version = 1"))
+
+    found = await SqlRecords(url).search(CallQuery())
+    assert list(found) == [summary_of(at(minute)) for minute in (2, 1, 0)]
+
+
+@pytest.mark.slow
+async def test_a_page_of_a_hundred_thousand_calls_takes_no_time(file: Path) -> None:
+    records = SqlRecords(f"sqlite:///{file}")
+    await records.save(FULL)
+    record, start = encode_record(FULL).decode(), datetime(2026, 1, 1, tzinfo=UTC)
+    rows = list[dict[str, object]]()
+    with closing(sqlite3.connect(file)) as other, other:
+        for index in range(100_000):
+            when = (start + timedelta(minutes=index)).isoformat(timespec="milliseconds")
+            row = attrs.evolve(FULL, call_sid=f"CA{index:032}", started_at=when, caller=f"+1555{index:07}")
+            summary = {**attrs.asdict(summary_of(row)), "agents": "qualifier"}
+            other.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)",
+                          (row.call_sid, when, "completed", "outbound", 1.0, record))  # fmt: skip
+            rows.append(summary)
+    with create_engine(f"sqlite:///{file}", poolclass=NullPool).begin() as filled:
+        filled.execute(SUMMARIES.insert(), rows)
+    middle = CallQuery(before=((start + timedelta(minutes=50_000)).isoformat(timespec="milliseconds"), "CA"))
+    limits = {CallQuery(): 0.2, middle: 0.2, CallQuery(outcome="crashed"): 0.2, CallQuery(text="nobody"): 1.0}
+    for query, limit in limits.items():
+        began = time.monotonic()
+        await records.search(query)
+        took = time.monotonic() - began
+        assert took < limit, query

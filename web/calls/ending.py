@@ -12,6 +12,7 @@ import structlog
 
 from store.calls import CallRecords
 from store.records import TRANSFERRING, CallRecord
+from store.search import CallQuery, CallSummary
 from web.calls.counts import Counts
 from web.calls.live_calls import LiveCalls
 from web.calls.parked_calls import ParkedCalls
@@ -102,3 +103,11 @@ class Announced:
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
         """Return the newest `limit` records, newest first."""
         return await self.kept_in.list(limit)
+
+    async def search(self, query: CallQuery) -> Sequence[CallSummary]:
+        """Return the calls that a query asks for, newest first."""
+        return await self.kept_in.search(query)
+
+    async def erase(self, call_sid: str) -> None:
+        """Forget one call."""
+        await self.kept_in.erase(call_sid)
