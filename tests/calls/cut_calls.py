@@ -20,7 +20,7 @@ from simulators.deepgram import DeepgramKnobs
 from simulators.twilio.frames import StreamIdentity
 from store.checkpoints import Checkpoints
 from store.files import FileRecords
-from tests.calls.harness import Played, play
+from testkit.harness import Played, play
 from tests.faults.short import POLICY, ROSTER, SHORT
 
 CALLS = 20

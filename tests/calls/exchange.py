@@ -32,7 +32,7 @@ from simulators.twilio import SimulatedCall, TwilioKnobs, TwilioSimulator
 from simulators.twilio.dialling import DialStream, Headers, StreamError
 from store.memory import MemoryRecords
 from store.records import CallRecord
-from tests.calls.harness import unavailable
+from testkit.harness import unavailable
 from tests.web.fakes import ORIGIN, client_of, settings
 from web.app import create_app
 from web.calls.slots import Slots

@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from actors import facts
 from actors.messages import NoteCallOver, NoteStreamError
-from tests.calls.harness import Played, play
+from testkit.harness import Played, play
 
 
 async def is_over(played: Played) -> None:

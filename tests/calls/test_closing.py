@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from actors import facts
 from actors.messages import CloseCall, EndCallNow
 from actors.policy import CallPolicy
-from tests.calls.harness import Played, play
+from testkit.harness import Played, play
 
 POLICY = CallPolicy()
 SENTENCE = POLICY.closing_sentence

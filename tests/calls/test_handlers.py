@@ -16,7 +16,7 @@ from agents.roster import Roster, load_roster
 from agents.spec import AgentSpec
 from simulators.deepgram import DeepgramKnobs
 from store.records import decode_record, encode_record
-from tests.calls.harness import Played, hear_nothing, play
+from testkit.harness import Played, hear_nothing, play
 from tests.faults.short import BUNDLE, POLICY, SHORT, NoArguments
 
 Work = Callable[[], Awaitable[Outcome]]

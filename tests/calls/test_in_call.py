@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from actors import facts
 from actors.policy import CallPolicy
 from simulators.scenario import parse_scenario
-from tests.calls.harness import Played, play
+from testkit.harness import Played, play
 from tests.calls.test_transfer import FakeTransfers
 
 POLICY = CallPolicy()

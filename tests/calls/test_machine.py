@@ -12,7 +12,7 @@ from actors import facts
 from actors.messages import MachineAnswered
 from actors.policy import CallPolicy
 from simulators.scenario import parse_scenario
-from tests.calls.harness import Played, play
+from testkit.harness import Played, play
 
 MESSAGE = "Hello, this is Alex from Acme. You asked us to call. Please call us back when it suits you. Goodbye."
 POLICY = CallPolicy(voicemail=MESSAGE)

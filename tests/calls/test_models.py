@@ -4,7 +4,7 @@ import pytest
 from trio.testing import MockClock
 
 from actors import facts
-from tests.calls.harness import play
+from testkit.harness import play
 
 
 @pytest.mark.parametrize("refusal", ["model_not_found", "model_decommissioned", "json_validate_failed"])

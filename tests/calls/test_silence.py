@@ -18,12 +18,14 @@ from actors import facts
 from actors.clips import ClipBook
 from actors.ledger import SWITCHBOARD
 from actors.policy import CallPolicy
+from agents.roster import default_roster
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import synthesise
 from simulators.twilio import LineSpoken
-from tests.calls.harness import ROSTER, Played, play
+from testkit.harness import Played, play
 
 POLICY = CallPolicy()
+ROSTER = default_roster()
 FILLER = POLICY.filler
 TOLERANCE = 0.1
 """Seconds: the first audio of a filler that the agent is asked for, and whole frames."""

@@ -18,7 +18,7 @@ from protocol.deepgram import Settings
 from simulators.scenario import load_scenario
 from simulators.twilio.caller import CallerTurns
 from store.records import AgentStint, TransferRecord, TurnRecord
-from tests.calls.harness import Played, play
+from testkit.harness import Played, play
 
 SCENARIO = load_scenario(Path(__file__).with_name("human.toml"))
 FIRST = AgentSpec(

@@ -15,7 +15,7 @@ from protocol.audio import BYTES_PER_SECOND
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import load_scenario
 from simulators.twilio import LineSpoken
-from tests.calls.harness import Played, play
+from testkit.harness import Played, play
 from tests.examples import FULL
 
 SALE = load_scenario("sale")

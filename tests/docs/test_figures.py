@@ -13,7 +13,7 @@ from actors.ticks import TICK_SECONDS
 from demo.options import DEFAULT_SPEED
 from protocol.audio import FRAME_SECONDS
 from simulators.deepgram import DeepgramKnobs
-from tests.calls.harness import play
+from testkit.harness import play
 from tests.docs.computed import restart_sum, until_budget_is_spent
 from tests.docs.pages import ROOT, page_text
 from tests.mutants import MUTANTS

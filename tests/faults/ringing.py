@@ -21,8 +21,8 @@ from protocol.wire import WebSocket
 from simulators.scenario import Answers
 from simulators.twilio.dialling import DialStream, Headers, StreamError
 from store.records import CallRecord
+from testkit.oracle import SECRET_NUMBER
 from tests.calls.exchange import Asgi, Switchboard, Trouble, open_switchboard
-from tests.faults.oracle import SECRET_NUMBER
 from tests.faults.short import LONGEST, POLICY, ROSTER, SHORT
 from tests.web.fakes import API_TOKEN, LEAD, client_of, voice_form
 from web.calls.no_shows import LOOK_SECONDS, OVERDUE_SECONDS

@@ -4,12 +4,9 @@
 time), so that hundreds of calls take seconds. `Witnessed` is what the oracle reads.
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import attrs
 import structlog
@@ -25,9 +22,8 @@ from agents.spec import AgentSpec
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import synthesise
-from store.memory import MemoryRecords
-from store.records import CallRecord
-from tests.calls.harness import Played, play
+from testkit.harness import play
+from testkit.witness import Witnessed, ordered_by
 from web.calls.slots import Slots
 
 SHORT = load_scenario(Path(__file__).with_name("short.toml"))
@@ -78,63 +74,6 @@ def filler_clips() -> ClipBook:
     return clips
 
 
-@attrs.define
-class WitnessedRecords(MemoryRecords):
-    """A store that notes how often it was asked to keep a record, and who was still at work then."""
-
-    saves: int = attrs.field(default=0, init=False)
-    at_work: list[str] = attrs.field(factory=list, init=False)
-
-    async def save(self, record: CallRecord) -> None:
-        self.saves += 1
-        self.at_work += [name for name in task_names() if not name.startswith(_NOT_OF_THE_CALL)]
-        await super().save(record)
-
-
-_NOT_OF_THE_CALL = ("simulators.", "tests.", "Voice Agent session", "the caller", "actors.call.Call._save_twice")
-"""Tasks of the far ends, of the test, and the one that asks the store."""
-
-
-def task_names() -> Iterator[str]:
-    """Name every task below the main one."""
-    task = trio.lowlevel.current_task()
-    while task.parent_nursery is not None and task.parent_nursery.parent_task.parent_nursery is not None:
-        task = task.parent_nursery.parent_task
-    return (below.name for below in _descendants(task))
-
-
-def _descendants(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
-    for nursery in task.child_nurseries:
-        for child in nursery.child_tasks:
-            yield child
-            yield from _descendants(child)
-
-
-@attrs.define
-class Witnessed(Played):
-    """A call and what could be seen of it from outside."""
-
-    script: Scenario = SHORT
-    policy: CallPolicy = POLICY
-    records: WitnessedRecords = attrs.field(factory=WitnessedRecords)
-    logs: Sequence[MutableMapping[str, Any]] = ()
-    escaped: BaseException | None = None
-    """What came out of the call though nothing may."""
-    slots: Slots = attrs.field(factory=lambda: Slots(1))
-    """The call holds one of them, as it does behind the media door."""
-
-
-@contextmanager
-def ordered_by(seed: int) -> Iterator[None]:
-    """Have trio run ready tasks in an order drawn from this seed, and give its own generator back."""
-    before = trio._core._run._r
-    trio._core._run._r = Random(seed)
-    try:
-        yield
-    finally:
-        trio._core._run._r = before
-
-
 def throw(
     faults: Sequence[str] = (),
     *,
@@ -151,7 +90,8 @@ def throw(
     `seed` is the call's own, `order` that of the scheduler: with both, a call can be played again as it was. Where
     sockets are not `prompt`, each message is a step of the scheduler, too.
     """
-    done = Witnessed(script=script, policy=policy)
+    slots = Slots(1)
+    done = Witnessed(script=script, policy=policy, slots=slots, bundle=BUNDLE)
 
     async def stop() -> None:
         if stop_at is not None:
@@ -162,7 +102,7 @@ def throw(
         with trio.fail_after(LONGEST):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stop, name="the caller hangs up")
-                with done.slots.take("the call"):
+                with slots.take("the call"):
                     await play(
                         script,
                         faults,

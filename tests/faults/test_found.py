@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.oracle import check
+from testkit.oracle import check
 from tests.faults.short import throw
 from tests.faults.test_property import cannot_keep
 

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from actors.policy import CallPolicy, SummaryMode
-from tests.faults.oracle import check
+from testkit.oracle import check
 from tests.faults.short import PHASES, POLICY, moments, throw, timed
 
 STEPS = (

@@ -9,8 +9,10 @@ from actors import facts
 from actors.journal import Entry
 from simulators.deepgram.log import Closed
 from simulators.twilio.log import BufferCleared
-from tests.faults.oracle import check, started
-from tests.faults.short import Witnessed, throw
+from testkit.oracle import check
+from testkit.witness import Witnessed, started
+from tests.faults.short import throw
+from web.calls.slots import Slots
 
 Spoil = Callable[[Witnessed], None]
 
@@ -102,6 +104,7 @@ def take_too_long(played: Witnessed) -> None:
 
 
 def leak_a_slot(played: Witnessed) -> None:
+    assert isinstance(played.slots, Slots)
     played.slots._taken.add("the call")
 
 

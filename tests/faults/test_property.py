@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from actors import facts
 from actors.ledger import SWITCHBOARD
 from simulators.deepgram.log import FaultInjected
-from tests.faults.oracle import check, holder_at
-from tests.faults.short import Witnessed, throw
+from testkit.heard import holder_at
+from testkit.oracle import check
+from testkit.witness import Witnessed
+from tests.faults.short import throw
 
 SEARCHED = int(os.environ.get("FAULT_SEARCH", "0"))
 """How many calls to look through that nobody has played before; 0 plays those of the last run."""

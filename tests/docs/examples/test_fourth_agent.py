@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from agents.roster import ROSTER, load_roster
 from simulators.scenario import load_scenario
-from tests.calls.harness import play
+from testkit.harness import play
 
 BILLING = load_scenario(Path(__file__).with_name("billing.toml"))
 

@@ -1,4 +1,7 @@
-"""A whole call in memory: the real actors between a simulated caller, a simulated Deepgram and a simulated Groq."""
+"""A whole call in memory: the real actors between a simulated caller, a simulated Deepgram and a simulated Groq.
+
+`play` here judges nothing: it returns what is left of the call. `testkit.play` is this with the oracle.
+"""
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -36,7 +39,6 @@ from store.memory import MemoryRecords
 from store.records import CallRecord
 from web.clients.briefs import BriefClient
 
-ROSTER = default_roster()
 F = TypeVar("F")
 
 
@@ -52,7 +54,7 @@ class LineLog:
         self.asked.append(("hang_up", call_sid))
         self.stop()
 
-    async def redirect(self, call_sid: str, twiml: str) -> None:
+    async def redirect(self, _call_sid: str, twiml: str) -> None:
         await trio.sleep(0.05)
         self.asked.append(("redirect", twiml))
         self.stop()
@@ -133,7 +135,7 @@ async def play(
     *,
     policy: CallPolicy | None = None,
     knobs: DeepgramKnobs | None = None,
-    roster: Roster = ROSTER,
+    roster: Roster | None = None,
     groq_latency: float = 0.3,
     seed: int = 0,
     wire: bool = False,
@@ -149,6 +151,7 @@ async def play(
     turns: CallerTurns | None = None,
     identity: StreamIdentity | None = None,
     checkpoints: Checkpoints | None = None,
+    direction: str = "outbound",
 ) -> Played:
     """Play a scenario through `run_call` until both sides are done; `meanwhile` is what the outside world does.
 
@@ -180,7 +183,7 @@ async def play(
 
     async with exchange, groq_simulator(planned, groq_latency) as ask, trio.open_nursery() as nursery:
         services = CallServices(
-            roster=roster,
+            roster=roster or default_roster(),
             connect=exchange.connect,
             ask_brief=ask,
             line=done.line,
@@ -201,7 +204,7 @@ async def play(
             plan_of_call = CallPlan(
                 call_sid=started.call_sid,
                 stream_sid=started.stream_sid,
-                direction="outbound",
+                direction=direction,
                 voicemail=voicemail,
                 resumption=resumption,
                 longest=longest,

@@ -1,0 +1,163 @@
+"""The functions of a roster in a played call: doubles by name, and what the real handlers do.
+
+`watched` puts an observer around each handler: it notes each run, and where a handler
+keeps the event loop to itself. `answer`, `refuses`, `fails`, `hands_off` and `ends_call` make doubles.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import attrs
+import orjson
+import trio
+from trio.testing import MockClock
+
+from agents.functions import JSON, Answer, ArgumentsRefused, CallContext, EndCall, FunctionSpec, HandOff, Outcome
+from agents.roster import Roster
+from testkit.step_watch import StepWatch
+
+Double: TypeAlias = Callable[[Any, CallContext], Awaitable[Outcome]]
+
+
+class NoSuchFunction(Exception):
+    """A double was given for a function that no agent of the roster has."""
+
+
+@attrs.frozen
+class FunctionRun:
+    """A handler was run, at so many seconds of the call."""
+
+    at: float
+    agent: str
+    name: str
+    arguments: str
+
+
+@attrs.frozen
+class Blocked:
+    """A handler kept the event loop to itself, at so many seconds of the call; `place` is the file and line."""
+
+    at: float
+    function: str
+    seconds: float
+    place: str
+
+
+def answer(content: Mapping[str, JSON] | str, facts: Mapping[str, str] | None = None, *, after: float = 0.0) -> Double:
+    """Make a double that answers this `after` so many seconds, and has these facts kept for the Brief."""
+
+    async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
+        await trio.sleep(after)
+        return Answer(content, dict(facts or {}))
+
+    return double
+
+
+def refuses(why: str) -> Double:
+    """Make a double that tells the model why it will not do this."""
+
+    async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
+        raise ArgumentsRefused(why)
+
+    return double
+
+
+def fails(error: Exception) -> Double:
+    """Make a double that raises, as a handler with a mistake does."""
+
+    async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
+        raise error
+
+    return double
+
+
+def hands_off(to: str, reason: str, notes: str = "") -> Double:
+    """Make a double that hands the call to another agent."""
+
+    async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
+        return HandOff(to, reason, notes)
+
+    return double
+
+
+def ends_call(reason: str = "task_complete") -> Double:
+    """Make a double that ends the call."""
+
+    async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
+        return EndCall(reason)
+
+    return double
+
+
+def with_doubles(roster: Roster, doubles: Mapping[str, Double]) -> Roster:
+    """Put doubles in the place of handlers, by the name of the function, or by `agent.function`.
+
+    *Raises* `NoSuchFunction`.
+    """
+    known = {
+        name for agent in roster.agents.values() for each in agent.functions for name in names_of(agent.name, each)
+    }
+    for name in doubles:
+        if name not in known:
+            raise NoSuchFunction(f"functions: no agent has {name!r}; there are {', '.join(sorted(known))}")
+
+    def doubled(agent: str, spec: FunctionSpec) -> FunctionSpec:
+        double = next((doubles[name] for name in names_of(agent, spec) if name in doubles), None)
+        return spec if double is None else attrs.evolve(spec, handler=double)
+
+    return _with_functions(roster, doubled)
+
+
+def names_of(agent: str, spec: FunctionSpec) -> tuple[str, str]:
+    """Return the names under which a double is looked up."""
+    return f"{agent}.{spec.name}", spec.name
+
+
+def watched(roster: Roster, runs: list[FunctionRun], blocks: list[Blocked]) -> Roster:
+    """Have each handler's runs noted, from now on, and where it blocks the event loop."""
+    began = trio.current_time()
+
+    def observed(agent: str, spec: FunctionSpec) -> FunctionSpec:
+        async def handler(arguments: object, context: CallContext) -> Outcome:
+            at = trio.current_time() - began
+            runs.append(FunctionRun(at, agent, spec.name, orjson.dumps(_plain(arguments), default=str).decode()))
+            watch = StepWatch(trio.lowlevel.current_task())
+            try:
+                with watch.watching(), _threads_in_real_time(spec.handler):
+                    return await spec.handler(arguments, context)
+            finally:
+                if watch.place:
+                    blocks.append(Blocked(at, spec.name, watch.longest, watch.place))
+
+        return attrs.evolve(spec, handler=handler)
+
+    return _with_functions(roster, observed)
+
+
+def _plain(arguments: Any) -> object:  # noqa: ANN401 - whatever class a function has for its arguments
+    return attrs.asdict(arguments) if attrs.has(type(arguments)) else repr(arguments)
+
+
+def _with_functions(roster: Roster, change: Callable[[str, FunctionSpec], FunctionSpec]) -> Roster:
+    agents = {
+        name: attrs.evolve(agent, functions=tuple(change(name, spec) for spec in agent.functions))
+        for name, agent in roster.agents.items()
+    }
+    return attrs.evolve(roster, agents=agents)
+
+
+@contextmanager
+def _threads_in_real_time(handler: object) -> Iterator[None]:
+    """Let time pass as on a wall while a handler of `blocking` runs: trio's mock clock does not wait for threads."""
+    inner, clock = getattr(handler, "__wrapped__", None), trio.lowlevel.current_clock()
+    if inner is None or inspect.iscoroutinefunction(inner) or not isinstance(clock, MockClock):
+        yield
+        return
+    before = clock.rate, clock.autojump_threshold
+    clock.rate, clock.autojump_threshold = 1.0, float("inf")
+    try:
+        yield
+    finally:
+        clock.rate, clock.autojump_threshold = before

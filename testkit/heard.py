@@ -1,0 +1,106 @@
+"""Promise 2 of the oracle: every word of the caller's is heard, once, by the session whose it was."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from actors import facts
+from actors.tape import KEPT_FRAMES
+from protocol.audio import FRAME_SECONDS
+from protocol.deepgram import SettingsApplied
+from simulators.deepgram.brain import words_of
+from simulators.deepgram.log import Closed, FaultInjected, Sent
+from testkit.witness import Witnessed, ended, spoken_lines, started
+
+
+def every_word_is_heard_once(played: Witnessed) -> Iterator[str]:
+    record = played.the_record
+    assert played.summary is not None
+    if record.frames.unheard:
+        yield f"{record.frames.unheard} frames of the caller reached no session"
+    lost = played.summary.sent_frames - record.frames.caller_in
+    if lost > played.bundle or (lost and played.summary.how == "hung up"):
+        yield f"{lost} frames of the caller did not get on the tape"
+    yield from _offsets_go_on(played)
+    yield from _transcript_is_what_was_said(played)
+
+
+def _offsets_go_on(played: Witnessed) -> Iterator[str]:
+    """A session listens from no later than where the one before it stopped."""
+    asked = math.inf
+    for entry in played.entries:
+        match entry.fact:
+            case facts.HandoffAsked(offset=offset):
+                asked = offset
+            case facts.HandoffFailed() | facts.HandoffWithdrawn():
+                asked = math.inf
+            case facts.FloorTaken(agent=agent, offset=offset):
+                if offset > asked:
+                    yield f"{agent} listens from frame {offset}, but the handoff was asked for at {asked}"
+                asked = math.inf
+            case _:
+                pass
+
+
+def _transcript_is_what_was_said(played: Witnessed) -> Iterator[str]:
+    deaf, forgotten = deaf_from(played), max([0.0, *played.times(facts.FloorTaken)]) - KEPT_FRAMES * FRAME_SECONDS
+    surely: list[str] = []
+    perhaps: list[str] = []
+    for line in spoken_lines(played):
+        (surely if forgotten < line.at and line.until <= deaf and not perhaps else perhaps).extend(words_of(line.text))
+    heard = words_of(" ".join(played.said_by_caller()))
+    if heard[: len(surely)] != surely:
+        yield f"the caller said {' '.join(surely)!r} before {deaf:.2f} s, and {' '.join(heard)!r} was heard"
+    elif not _is_within(heard[len(surely) :], perhaps):
+        yield f"after {' '.join(surely)!r} the caller said {' '.join(perhaps)!r}, and {' '.join(heard)!r} was heard"
+
+
+def _is_within(some: Sequence[str], words: Sequence[str]) -> bool:
+    rest = iter(words)
+    return all(word in rest for word in some)
+
+
+def deaf_from(played: Witnessed) -> float:
+    """Return the second of the call up to which what the caller said must have been understood.
+
+    That is as far as the last session that could hear, and had the floor, had listened: it had to catch up with the
+    tape from where it began, at the replay rate.
+    """
+    assert played.exchange is not None
+    log, begin = played.exchange.log, started(played)
+    over = min([ended(played), *played.times(facts.GoodbyeStarted)[-1:]])
+    furthest = 0.0
+    for connection, taken in zip(_conversing(played), played.facts(facts.FloorTaken), strict=False):
+        since = next(entry.at for entry in log.of(Sent, connection) if isinstance(entry.message, SettingsApplied))
+        ends = [entry.at for kind in (Closed, FaultInjected) for entry in log.of(kind, connection)]
+        until = min([over, *(at - begin for at in ends)])
+        furthest = max(furthest, _listened(played, since - begin, taken.offset, until) - played.hearing)
+    return furthest
+
+
+def _listened(played: Witnessed, since: float, offset: int, until: float) -> float:
+    """Return how far a session had listened that was at this frame `since`: no further while it had asked to leave."""
+    is_held = False
+    for entry in played.entries:
+        match entry.fact:
+            case facts.HandoffAsked(offset=asked) if since <= entry.at <= until:
+                is_held, offset = True, asked
+            case facts.HandoffFailed() | facts.HandoffWithdrawn() if is_held and entry.at <= until:
+                is_held, since = False, entry.at
+            case _:
+                pass
+    read = offset * FRAME_SECONDS
+    return read if is_held else min(until, read + (until - since) * played.policy.replay_rate)
+
+
+def _conversing(played: Witnessed) -> list[int]:
+    """Return the connections that took the floor, in order."""
+    assert played.exchange is not None
+    taken = {entry.fact.incarnation for entry in played.entries if isinstance(entry.fact, facts.FloorTaken)}
+    connecting = [entry.fact for entry in played.entries if isinstance(entry.fact, facts.SessionConnecting)]
+    return [number for number, fact in enumerate(connecting, 1) if fact.incarnation in taken]
+
+
+def holder_at(played: Witnessed, at: float) -> int:
+    """Return the connection whose session had the floor last, at some second of the call; 0 if none ever had."""
+    taken = zip(_conversing(played), played.times(facts.FloorTaken), strict=False)
+    return max([0, *(connection for connection, since in taken if since <= at)])

@@ -1,0 +1,82 @@
+"""Promise 4 of the oracle: the caller never waits in silence, while it is the agents' turn, longer than the budget."""
+
+import math
+from collections.abc import Iterator
+
+from actors import facts
+from actors.ledger import SWITCHBOARD
+from testkit.witness import Witnessed, ended, spoken_lines
+
+
+def no_long_silence(played: Witnessed) -> Iterator[str]:
+    """The agents' turn begins with the call, and when the caller has spoken; it ends with a reply that is no filler."""
+    assert played.caller is not None
+    longest = played.policy.silence_budget + played.slack + played.caller.faults.jitter
+    for start, end in silences(played):
+        if end - start > longest:
+            yield f"the caller waited in silence from {start:.2f} to {end:.2f} s"
+
+
+def silences(played: Witnessed) -> Iterator[tuple[float, float]]:
+    """Yield when nothing was heard though it was the agents' turn."""
+    assert played.caller is not None
+    over = ended(played)
+    sounds = sorted([*((line.at, line.until) for line in spoken_lines(played)), *played.caller.played])
+    for since, until in owed(played):
+        quiet = since
+        for start, end in sounds:
+            if end <= since or start >= until:
+                continue
+            if start > quiet:
+                yield quiet, start
+            quiet = max(quiet, end)
+        if quiet < min(until, over):
+            yield quiet, min([over, *(start for start, _ in sounds if start >= until - played.slack / 2)])
+
+
+def owed(played: Witnessed) -> Iterator[tuple[float, float]]:
+    """Yield the agents' turns: from when something has to be said until an agent has begun to say it."""
+    since: float | None = 0.0
+    for at, what in sorted([*_turns(played), (ended(played), "over")], key=lambda turn: turn[0]):
+        if what == "owes" and since is None:
+            since = at
+        elif what != "owes" and since is not None:
+            yield since, at
+            since = None
+
+
+def _turns(played: Witnessed) -> Iterator[tuple[float, str]]:
+    for line in spoken_lines(played):
+        yield line.at, "caller speaks"
+        yield line.until, "owes"
+    spoken = {fact.generation: fact.start for fact in reversed(played.facts(facts.AgentSpoke))}
+    goodbyes = list(_goodbyes(played))
+    for fact in played.facts(facts.ReplyEnded):
+        at = spoken.get(fact.generation, math.inf)
+        is_goodbye = any(begun <= at <= over for begun, over in goodbyes)
+        if at < math.inf and not is_goodbye and fact.text not in played.policy.fillers and fact.agent != SWITCHBOARD:
+            yield at, "agent speaks"
+    for entry in played.entries:
+        match entry.fact:
+            case facts.FunctionAnswered(result=result) if "ended" not in result:
+                yield entry.at, "owes"
+            case facts.GoodbyeStarted() | facts.HandoffAsked():
+                yield entry.at, "owes"
+            case facts.GoodbyeHeard():
+                yield entry.at, "goodbye heard"
+            case _:
+                pass
+
+
+def _goodbyes(played: Witnessed) -> Iterator[tuple[float, float]]:
+    """Yield from when to when an agent had the last word."""
+    begun = math.inf
+    for entry in played.entries:
+        match entry.fact:
+            case facts.GoodbyeStarted():
+                begun = entry.at
+            case facts.GoodbyeHeard() | facts.FloorLeft() | facts.CallEnded() if begun < math.inf:
+                yield begun, entry.at
+                begun = math.inf
+            case _:
+                pass

@@ -1,0 +1,84 @@
+"""Where a task keeps the event loop to itself: measured in real time, which a mock clock does not see.
+
+`StepWatch` times each step of one task. While a step lasts, a thread looks at what it is doing: a step counts as
+blocking when the thread has met it in the same line twice, so that a busy machine alone is no suspect.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import attrs
+import trio
+
+LOOK_EVERY: Final = 0.05
+"""Seconds of real time between two looks at a step."""
+_LIBRARIES: Final = ("site-packages", "lib/python", "testkit/", "<frozen")
+
+
+@attrs.define(eq=False)
+class StepWatch(trio.abc.Instrument):
+    """Watches the steps of one task; `place` is where it blocked first, and `longest` the longest such step."""
+
+    task: trio.lowlevel.Task
+    place: str = ""
+    longest: float = 0.0
+    _thread: int = attrs.field(factory=threading.get_ident, init=False)
+    _since: float = attrs.field(default=0.0, init=False)
+    """When the present step began; 0 while there is none."""
+    _suspect: str = attrs.field(default="", init=False)
+    _over: threading.Event = attrs.field(factory=threading.Event, init=False)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch from the present step of the task on."""
+        looker = threading.Thread(target=self._look, name="step watch", daemon=True)
+        trio.lowlevel.add_instrument(self)
+        self.before_task_step(self.task)
+        looker.start()
+        try:
+            yield
+        finally:
+            self.after_task_step(self.task)
+            trio.lowlevel.remove_instrument(self)
+            self._over.set()
+            looker.join()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Begin a step."""
+        if task is self.task:
+            self._since, self._suspect = time.perf_counter(), ""
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """End a step, and keep where it blocked."""
+        if task is self.task and self._since:
+            took, self._since = time.perf_counter() - self._since, 0.0
+            if self._suspect:
+                self.place, self.longest = self.place or self._suspect, max(self.longest, took)
+
+    def _look(self) -> None:
+        seen: tuple[float, str] | None = None
+        while not self._over.wait(LOOK_EVERY):
+            since, frame = self._since, sys._current_frames().get(self._thread)
+            if not since or frame is None:
+                seen = None
+                continue
+            now = (since, _place_of(frame))
+            if now == seen and since == self._since:
+                self._suspect = now[1]
+            seen = now
+
+
+def _place_of(frame: FrameType) -> str:
+    """Name the innermost line that is nobody's library; the innermost of all where there is none."""
+    innermost, outer = frame, frame
+    while any(part in outer.f_code.co_filename for part in _LIBRARIES):
+        if outer.f_back is None:
+            outer = innermost
+            break
+        outer = outer.f_back
+    return f"{outer.f_code.co_filename}:{outer.f_lineno}"
