@@ -3,15 +3,22 @@
 Every request has passed the gate (`web.console.session`). A page is a view of records and events: no logic of its own.
 """
 
+from collections.abc import Mapping
+
 import attrs
-from quart import Blueprint
+import structlog
+from quart import Blueprint, Response, jsonify, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
 from web.calls.context import AppContext
+from web.console.english import OUTCOMES, TEXT
 from web.console.files import read_files, static_file
+from web.console.lists import PAGE, asked_by, live_rows, row_of
 from web.console.rendering import prepare, render
 from web.console.session import Gate
+
+_log = structlog.stdlib.get_logger()
 
 
 @attrs.frozen
@@ -23,7 +30,7 @@ class Console:
 
     @classmethod
     def of(cls, context: AppContext) -> "Console":
-        """Return the pages around an context."""
+        """Return the pages of one application."""
         return cls(context, Gate.of(context))
 
     def install(self, app: QuartTrio) -> None:
@@ -39,10 +46,36 @@ class Console:
         routes.add_url_rule("/console/sign-in", "sign_in", self.gate.sign_in, methods=["GET", "POST"])
         routes.post("/console/sign-out")(self.gate.sign_out)
         routes.get("/")(self.calls)
+        routes.get("/console/live")(self.live)
         routes.before_request(self.gate.refuse_strangers)
         routes.after_request(self.gate.dress)
+        routes.errorhandler(OSError)(self.cannot_look_up)
         return routes
 
     async def calls(self) -> ResponseReturnValue:
         """Show the list of calls."""
-        return await render("calls.html")
+        asked = asked_by(request.args)
+        found = await self.context.services.records.search(asked.query)
+        return await render(
+            "calls.html",
+            asked=asked,
+            live=self._live(asked.shows_numbers),
+            rows=[row_of(summary, shows_numbers=asked.shows_numbers) for summary in found[:PAGE]],
+            older=asked.older(found[PAGE - 1]) if len(found) > PAGE else "",
+            outcomes=OUTCOMES,
+        )
+
+    async def live(self) -> ResponseReturnValue:
+        """Give the calls that go on now to the list's module."""
+        response: Response = jsonify({"calls": self._live(request.args.get("numbers") == "shown")})
+        return response
+
+    def _live(self, shows_numbers: bool) -> list[Mapping[str, object]]:
+        return live_rows(self.context.live_calls.newest(), shows_numbers=shows_numbers)
+
+    @staticmethod
+    async def cannot_look_up(exc: OSError) -> ResponseReturnValue:
+        """Say that database or disk is away."""
+        _log.warning("records_unavailable", why=f"{type(exc).__name__}: {exc}")
+        page = await render("message.html", heading=TEXT["records_away_title"], message=TEXT["records_away"])
+        return Response(page, 503, headers={"Retry-After": "10"})

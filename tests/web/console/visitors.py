@@ -15,6 +15,7 @@ Row: TypeAlias = tuple[int, int, int, int]
 
 CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/"): (401, 401, 200, 200),
+    ("GET", "/console/live"): (401, 401, 200, 200),
     ("GET", "/console/sign-in"): (200, 200, 200, 200),
     ("POST", "/console/sign-in"): (401, 401, 401, 401),
     ("POST", "/console/sign-out"): (401, 401, 403, 303),

@@ -1,0 +1,108 @@
+"""The list of calls: what the address asks for, page by page, with nothing of a caller's taken for markup."""
+
+import re
+
+import pytest
+from trio.testing import MockClock
+
+from store.calls import RecordsUnavailable
+from store.memory import MemoryRecords
+from store.search import CallQuery, CallSummary
+from tests.web.console.visitors import Visitor, signed_in
+from tests.web.fakes import LEAD, context_of, exchange, record
+from web.calls.live_calls import KnownCall
+from web.console.english import TEXT
+from web.console.lists import PAGE, asked_by
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+async def kept(count: int, **changes: object) -> MemoryRecords:
+    records = MemoryRecords()
+    for index in range(count):
+        started = f"2026-11-22T09:{index // 60:02}:{index % 60:02}.000+00:00"
+        await records.save(record(f"CA{index:032}", started_at=started, **changes))
+    return records
+
+
+def called(page: str) -> list[str]:
+    return re.findall(r'<th scope="row"><a href="/console/calls/(CA[0-9]+)"', page)
+
+
+async def test_every_page_follows_the_one_before(autojump_clock: MockClock) -> None:
+    visitor = signed_in(exchange(records=await kept(2 * PAGE + 7)))
+    target, seen = "/?q=completed", list[str]()
+    while target:
+        page = (await visitor.ask("GET", target)).text
+        seen += called(page)
+        found = re.search(r'rel="next" href="([^"]+)"', page)
+        target = found.group(1).replace("&amp;", "&") if found else ""
+
+    assert seen == [f"CA{index:032}" for index in reversed(range(2 * PAGE + 7))]
+
+
+async def test_numbers_are_masked_until_the_operator_asks(autojump_clock: MockClock) -> None:
+    there = exchange(records=await kept(1))
+    context_of(there).live_calls.add(KnownCall("order", "outbound", LEAD, "+15551230000", "in-progress"))
+    visitor = signed_in(there)
+
+    assert LEAD not in (await visitor.ask("GET", "/")).text + (await visitor.ask("GET", "/console/live")).text
+    assert LEAD in (await visitor.ask("GET", "/?numbers=shown")).text
+    assert LEAD in (await visitor.ask("GET", "/console/live?numbers=shown")).text
+
+
+@pytest.mark.parametrize("target", ["/", "/?outcome=crashed", "/?before=2026~CA"])
+async def test_an_empty_list_says_why(target: str, autojump_clock: MockClock) -> None:
+    page = (await signed_in(exchange(records=await kept(0))).ask("GET", target)).text
+    why = {"/": "no_calls", "/?outcome=crashed": "no_match"}.get(target, "end_of_list")
+
+    assert TEXT[why] in page
+
+
+async def test_a_store_that_is_away_is_told(autojump_clock: MockClock) -> None:
+    class Away(MemoryRecords):
+        async def search(self, query: CallQuery) -> list[CallSummary]:
+            raise RecordsUnavailable("away")
+
+    answer = await signed_in(exchange(records=Away())).ask("GET", "/")
+
+    assert answer.status_code == 503
+    assert TEXT["records_away"] in answer.text
+
+
+@pytest.mark.parametrize("field", ["caller", "outcome", "direction", "started_at"])
+async def test_what_a_record_holds_is_text_and_never_markup(field: str, autojump_clock: MockClock) -> None:
+    records = MemoryRecords()
+    await records.save(record(**{field: HOSTILE}))
+    page = (await signed_in(exchange(records=records)).ask("GET", "/?numbers=shown")).text
+
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert" not in page
+    assert "<img" not in page
+
+
+@pytest.mark.parametrize("filter_", ["q", "outcome", "since", "until", "direction"])
+async def test_what_an_address_holds_is_text_and_never_markup(filter_: str, autojump_clock: MockClock) -> None:
+    visitor = signed_in(exchange(records=await kept(1)))
+    for page in (
+        await visitor.ask("GET", f"/?{filter_}={HOSTILE}"),
+        await Visitor(visitor.there).ask("GET", "/?q=<a>"),
+    ):
+        assert "<script>alert" not in page.text
+        assert "<img" not in page.text
+        assert "<a>" not in page.text
+
+
+@pytest.mark.parametrize("given", ["2026-11-31", "yesterday", "9999-12-31T", "\0"])
+def test_a_date_that_is_none_is_told_and_asks_for_nothing(given: str) -> None:
+    asked = asked_by({"since": given})
+
+    assert asked.problems == (TEXT["date_wrong"],)
+    assert asked.query.since == ""
+
+
+def test_filters_become_a_query() -> None:
+    asked = asked_by({"q": " sale ", "since": "2026-11-22", "until": "9999-12-31", "troubled": "yes", "before": "a~b"})
+
+    assert asked.query == CallQuery(text="sale", since="2026-11-22", troubled=True, before=("a", "b"), limit=PAGE + 1)
+    assert asked.address(q="", troubled="") == "/?since=2026-11-22&until=9999-12-31"

@@ -1,0 +1,123 @@
+"""What the list of calls shows: the query that an address asks for, and the rows of a page.
+
+The filters live in the address, so a list can be kept as a bookmark. A filter that cannot be read is told beside the
+form and asks for nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlencode
+
+import attrs
+
+from store.search import CallQuery, CallSummary
+from web.calls.live_calls import KnownCall
+from web.console.english import TEXT
+from web.worker.logs import mask
+
+PAGE = 50
+_LONGEST = 100
+FILTERS = ("q", "outcome", "direction", "since", "until", "troubled", "transferred", "numbers")
+
+
+@attrs.frozen
+class Asked:
+    """What an address asks for: the query, the filters as they were written, and what is wrong with them."""
+
+    query: CallQuery
+    given: Mapping[str, str]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def shows_numbers(self) -> bool:
+        """Whether the operator has asked for whole numbers."""
+        return self.given.get("numbers") == "shown"
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether fewer than all calls are asked for."""
+        return any(name != "numbers" for name in self.given)
+
+    def address(self, **changes: str) -> str:
+        """Return the address of this list with changes; an empty value takes a filter away."""
+        given = {name: value for name, value in {**self.given, **changes}.items() if value}
+        return f"/?{urlencode(given)}" if given else "/"
+
+    def older(self, last: CallSummary) -> str:
+        """Return the address of the page behind this one."""
+        return self.address(before="~".join(last.key))
+
+
+def asked_by(arguments: Mapping[str, str]) -> Asked:
+    """Read the query of an address."""
+    given = {name: arguments.get(name, "").strip()[:_LONGEST] for name in FILTERS}
+    given = {name: value for name, value in given.items() if value}
+    problems = list[str]()
+    since, until = (_day(given.get(name, ""), problems) for name in ("since", "until"))
+    started_at, _, call_sid = arguments.get("before", "").partition("~")
+    query = CallQuery(
+        text=given.get("q", ""),
+        outcome=given.get("outcome", ""),
+        direction=given.get("direction", ""),
+        since=since.isoformat() if since else "",
+        until=(until + timedelta(days=1)).isoformat() if until and until < date.max else "",
+        troubled="troubled" in given,
+        transferred="transferred" in given,
+        before=(started_at[:_LONGEST], call_sid[:_LONGEST]) if started_at else None,
+        limit=PAGE + 1,
+    )
+    return Asked(query, given, tuple(dict.fromkeys(problems)))
+
+
+def _day(text: str, problems: list[str]) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        problems.append(TEXT["date_wrong"])
+        return None
+
+
+def row_of(summary: CallSummary, *, shows_numbers: bool) -> Mapping[str, object]:
+    """Return what a row of a call that is over shows."""
+    return {
+        **attrs.asdict(summary),
+        "started": shown_time(summary.started_at),
+        "caller": number(summary.caller, whole=shows_numbers),
+        "duration": shown_duration(summary.duration),
+        "agents": " → ".join(summary.agents),
+    }
+
+
+def live_rows(calls: Iterator[KnownCall], *, shows_numbers: bool) -> list[Mapping[str, object]]:
+    """Return the rows of the calls that go on now, newest first."""
+    return [
+        {
+            "name": call.call_sid or call.id,
+            "started": shown_time(call.created_at),
+            "direction": call.direction,
+            "caller": number(call.caller, whole=shows_numbers),
+            "status": call.status,
+        }
+        for call in calls
+        if call.live
+    ]
+
+
+def number(text: str, *, whole: bool) -> str:
+    """Return a phone number as it is shown: its last two digits, unless the operator has asked for all."""
+    return (text if whole else mask(text)) or TEXT["unknown_caller"]
+
+
+def shown_time(text: str) -> str:
+    """Return a moment as a table shows it, in UTC."""
+    try:
+        when = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return text
+    return f"{when:%Y-%m-%d %H:%M:%S}"
+
+
+def shown_duration(seconds: float) -> str:
+    """Return a length of time as people write it."""
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02}"
