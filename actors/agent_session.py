@@ -41,7 +41,6 @@ from actors.turn.effects import (
     RestartSession,
     SayAsAgent,
     TellAsCaller,
-    TellReason,
 )
 from actors.turn.events import (
     AgentSaid,
@@ -311,6 +310,6 @@ class AgentSession:
             self._runner.conclude()
 
     def _tell(self, effect: TellAsCaller) -> None:
-        if effect.reason is TellReason.KEYS:
+        if effect.keys:  # else it is no turn of the caller's
             self._note_turn(effect.text, effect.text if self.desk.policy.keep_digits else masked(effect.keys))
         self._post(InjectUserMessage(effect.text))

@@ -104,7 +104,7 @@ def fill_silence(state: TurnState) -> None:
     """Ask for a filler, unless the session has given no sign of life since the last one, or all patience is spent."""
     at, last = state.at, max(state.at.filler, state.at.clip)
     is_first = last < at.waiting
-    is_alive = is_first or bool(state.running) or at.alive > last
+    is_alive = is_first or bool(state.running) or at.alive >= last
     is_worn = not state.running and state.now >= at.waiting + state.policy.think_patience
     if is_worn:
         state.restart("it thinks for too long")
