@@ -75,6 +75,8 @@ class Running:
     """The model has had its answer."""
     is_withdrawn: bool = False
     answer: str | None = None
+    decided: trio.Event = attrs.field(factory=trio.Event)
+    """The turn knows what it asks for, or it has asked for nothing."""
     ended: trio.Event = attrs.field(factory=trio.Event)
 
     @property
@@ -188,6 +190,8 @@ class FunctionRunner:
         result: FunctionResult | None = None
         with asked.scope:
             result = Failed(SPEAK_NOW) if is_one_too_many else await self._result_of(asked)
+            if isinstance(result, HandOff | TransferToHuman | EndCall):
+                await self._wait_for_earlier_decisions(asked)
             answer = await self._answer_to(asked, result)
         if self._end is not None and asked is self._end[0]:
             return  # the turn ends it, with the call or with words
@@ -203,6 +207,14 @@ class FunctionRunner:
         if is_one_too_many:
             self._told_to_speak = self.desk.conversation.caller_turns
         self._finish(asked, result, answer)
+
+    async def _wait_for_earlier_decisions(self, asked: Running) -> None:
+        """Let what the model has asked for first, in the same request, be decided first."""
+        for earlier in list(self._running.values()):
+            spec = self.agent.function(earlier.call.name)
+            is_before = earlier.request == asked.request and earlier.number < asked.number
+            if is_before and spec is not None and not spec.acts:
+                await earlier.decided.wait()
 
     async def _answer_to(self, asked: Running, result: FunctionResult) -> str | None:
         match result:
@@ -262,7 +274,12 @@ class FunctionRunner:
         if asked.refusal is None:  # else the turn has answered it itself
             self.session.put(FunctionDone(asked.id))
 
+    def _decide(self, asked: Running, event: HandoffWanted | TransferWanted | EndWanted) -> None:
+        self.session.put(event)
+        asked.decided.set()
+
     def _close(self, asked: Running, answer: str | None) -> None:
+        asked.decided.set()
         self._running.pop(asked.id, None)
         asked.answer = answer
         asked.ended.set()
@@ -294,7 +311,7 @@ class FunctionRunner:
 
     async def _hand_off(self, asked: Running, handoff: HandOff) -> str:
         """Fall silent and ask for a successor. Being refused is the only answer; a handoff that succeeds cancels us."""
-        self.session.put(HandoffWanted(asked.id))
+        self._decide(asked, HandoffWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal
         now, offset = trio.current_time(), self.session.cursor
@@ -325,7 +342,7 @@ class FunctionRunner:
         """Have the caller hear that they are put through, and the line asked. To be told why not is the only answer."""
         if self.desk.switch.transfers is None:
             return error_text(NOBODY)
-        self.session.put(TransferWanted(asked.id))
+        self._decide(asked, TransferWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal
         wish = self.desk.switch.want(Wish(self.agent, wanted, asked.call, asked.number))
@@ -333,7 +350,7 @@ class FunctionRunner:
 
     def _end_conversation(self, asked: Running, end: EndCall) -> str | None:
         """Have the caller hear the goodbye, which may be on its way still, or not yet asked for."""
-        self.session.put(EndWanted(asked.id, end.reason))
+        self._decide(asked, EndWanted(asked.id, end.reason))
         if self.desk.turn.turn.ending != asked.id:
             return asked.refusal
         self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))

@@ -159,6 +159,7 @@ def put_through(state: TurnState) -> None:
 
 def give_up_transfer(state: TurnState) -> None:
     state.phase = Phase.CONVERSING
+    state.wait_anew()
     if state.transfer is None:
         state.why_no_person = state.policy.unanswered
     else:

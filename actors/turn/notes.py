@@ -249,6 +249,7 @@ def _note_withdrawal(state: TurnState, event: Recognised) -> None:
     match event:
         case HandoffEnded():
             state.handoffs.clear()
+            state.wait_anew()  # the session could say nothing meanwhile
         case EndCancelled():
             state.end = None
         case TransferCancelled():

@@ -257,7 +257,7 @@ class TurnState:
         self.debt = Debt.OWED
 
     def wait_anew(self) -> None:
-        """Begin to be patient anew: another session has the floor, or the model has what it asked for."""
+        """Begin to be patient anew: a session may speak that could not before, or its model has what it asked for."""
         if self.at.waiting < math.inf:
             self.at.waiting = self.now
 

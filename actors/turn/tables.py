@@ -252,6 +252,7 @@ def fail_transfer(state: TurnState, event: PutThroughFailed) -> None:
     if state.transfer is None:
         state.why_no_person = event.why
     state.transfer = None
+    state.wait_anew()
 
 
 def start_ending(state: TurnState, event: EndWanted) -> None:

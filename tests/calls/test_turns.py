@@ -10,7 +10,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.errors import AgentUnavailable
 from actors.facts import CallerSilent, FunctionWithdrawn, ReplyEnded, SessionCrashed, SessionRestarting, TurnHeard
 from actors.policy import CallPolicy
 from actors.switch import TransferOrder
@@ -20,6 +19,7 @@ from protocol.deepgram import (
     CancelledCall,
     ConversationText,
     FunctionCallCancelled,
+    FunctionCallRequest,
     FunctionCallResponse,
     InjectAgentMessage,
     InjectionRefused,
@@ -289,32 +289,61 @@ async def test_what_the_model_says_itself_is_heard_whatever_its_words(words: str
     async with a_call() as call:
         await call.greet()
         await call.speak("Are you there?")
-        await call.far.say(*sentence(1, words, 2.0))
+        await call.far.say(voice(1, 0.02), ConversationText("assistant", words), voice(1, 1.98), AgentAudioDone())
         await call.far.hear_for(4)
 
         assert call.phone.heard(1) == pytest.approx(2.0, abs=0.05)
         assert words in [ended.heard for ended in call.facts(ReplyEnded)]
 
 
+@pytest.mark.parametrize("words", [FILLER, POLICY.still_there])
+async def test_the_same_goes_for_a_second_reply(words: str, autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Look it up, please.")
+        await call.far.say(*sentence(1, "I am looking.", 1.0))
+        await call.far.hear_for(1.5)
+        await call.far.say(voice(2, 0.02), ConversationText("assistant", words), voice(2, 1.98), AgentAudioDone())
+        await call.far.hear_for(4)
+
+        assert call.phone.heard(2) == pytest.approx(2.0, abs=0.05)
+
+
 # Row C19, two decisions in one request
 
+BOTH = FunctionCallRequest((*HAND_OFF.functions, *END.functions))
 
-@pytest.mark.parametrize("order", [(HAND_OFF, END), (END, HAND_OFF)], ids=["handoff first", "end first"])
-async def test_of_two_decisions_one_holds_and_the_caller_is_not_left_with_one_moment_please(
-    order: tuple[ServerMessage, ServerMessage], autojump_clock: MockClock
-) -> None:
+
+async def test_a_handoff_and_an_end_in_one_request_leave_no_caller_with_a_filler(autojump_clock: MockClock) -> None:
+    """Nobody can be reached: the handoff was first, and the agent goes on."""
     async with a_call() as call:
-        call.service.refusals.extend([AgentUnavailable("HTTP 503")] * 8)
+        call.service.took = 60.0
         await call.greet()
-        await call.speak("I would like the next one, goodbye.")
-        await call.far.say(*order)
-        with trio.move_on_after(20):
-            await call.far.hear(FunctionCallResponse)
-            await call.far.hear_for(1)
-            await call.far.say(*sentence(1, "I could reach nobody. Goodbye.", 2.0))
-            await call.far.hear_for(15)
+        await call.speak("I would like the next one, and goodbye.")
+        await call.far.say(*sentence(1, "I will pass you on.", 1.0), BOTH)
+        with trio.fail_after(20):
+            answers = [await call.far.hear(FunctionCallResponse) for _ in range(2)]
+        await call.far.say(*sentence(2, "I could reach nobody, I am sorry.", 2.0))
+        await call.far.hear_for(3)
 
-        assert call.phone.heard(1) == pytest.approx(2.0, abs=0.05)
+        assert {answer.name for answer in answers} == {"handoff_to_next_agent", "end_conversation"}
+        assert not was_hung_up_on(call)
+        assert call.phone.heard(2) == pytest.approx(2.0, abs=0.05)
+
+
+async def test_an_end_and_a_handoff_in_one_request_end_in_the_goodbye(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Goodbye.")
+        await call.far.say(
+            *sentence(1, "Goodbye then.", 2.0), FunctionCallRequest((*END.functions, *HAND_OFF.functions))
+        )
+        with trio.fail_after(10):
+            await call.over.wait()
+
+        assert call.phone.heard(1) == 2.0
+        assert call.ended.outcome == "completed"
+        assert call.service.attempts == 1
 
 
 # Row C22, words before a function
