@@ -27,8 +27,8 @@ from protocol.deepgram import AgentAudio, AgentAudioDone, ConversationText, Serv
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from store.memory import MemoryRecords
 from store.records import CallRecord
+from testkit.harness import LineLog
 from tests.actors.fakes import CALL_SID, ROSTER, STREAM_SID, VOICED, FarEnd, FirstChoice, Service
-from tests.calls.harness import LineLog
 
 F = TypeVar("F", bound=Fact)
 BUNDLE = 4
