@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
+from tests.store.fleets import Workers
 from tests.store.throw_away_postgres import Cluster, PostgresFailed, PostgresMissing, throw_away_postgres
 
 DEMANDED = "REQUIRE_POSTGRES"
@@ -30,3 +31,14 @@ def postgres(cluster: Cluster) -> Iterator[str]:
     yield cluster.url
     with psycopg.connect(cluster.url) as connection:
         connection.execute("DROP TABLE IF EXISTS calls, call_summaries, switchboard_schema")
+
+
+@pytest.fixture
+def workers(cluster: Cluster) -> Iterator[Workers]:
+    """Workers on a database in which nothing was made yet."""
+    made = Workers(cluster.url)
+    yield made
+    made.close()
+    with psycopg.connect(cluster.url) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")

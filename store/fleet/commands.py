@@ -1,0 +1,67 @@
+"""Commands to calls on other workers: rows that NOTIFY announces, read at once, and each second all the same."""
+
+from collections.abc import Callable
+
+import psycopg
+import structlog
+import trio
+
+from store.fleet import statements
+from store.fleet.driver import Database, listen
+from store.fleet.shared import Command, FleetUnavailable, Listener
+
+LOOK_SECONDS = 1.0
+
+_log = structlog.stdlib.get_logger()
+
+
+async def hear_on(database: Database, name: Callable[[], str], listener: Listener) -> None:
+    """Pass on what comes for this worker, until cancelled."""
+    news, announced = trio.open_memory_channel[str](1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_listen_on, database, name, news)
+        while True:
+            with trio.move_on_after(LOOK_SECONDS):
+                await announced.receive()
+            try:
+                await hear(database, name(), listener)
+            except FleetUnavailable:
+                continue  # the beat finds out, and tells
+
+
+async def hear(database: Database, worker: str, listener: Listener) -> int:
+    """Take the commands for a worker's calls and pass them on; return how many there were.
+
+    Raises: `FleetUnavailable`.
+    """
+    heard = await database.ask(statements.HEAR, {"worker": worker})
+    for call_sid, body in heard:
+        listener(Command(call_sid, body))
+    return len(heard)
+
+
+async def _listen_on(database: Database, name: Callable[[], str], news: trio.MemorySendChannel[str]) -> None:
+    """Listen again after each loss, and when the worker has a new name."""
+    while True:
+        if not database.is_away:
+            try:
+                await _listen_as(database, name, news)
+            except (psycopg.Error, OSError, trio.TooSlowError) as exc:
+                _log.info("listening_lost", why=type(exc).__name__)
+        await trio.sleep(LOOK_SECONDS)
+
+
+async def _listen_as(database: Database, name: Callable[[], str], news: trio.MemorySendChannel[str]) -> None:
+    worker = name()
+    async with trio.open_nursery() as nursery:
+
+        async def until_renamed() -> None:
+            while name() == worker:  # noqa: ASYNC110 - it changes once in a blue moon, and nobody waits
+                await trio.sleep(LOOK_SECONDS)
+            nursery.cancel_scope.cancel(reason="this worker has a new name")
+
+        nursery.start_soon(until_renamed)
+        try:
+            await listen(database.conninfo, f"worker {worker}", news)
+        finally:
+            nursery.cancel_scope.cancel(reason="the listening is over")

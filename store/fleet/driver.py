@@ -1,0 +1,233 @@
+"""PostgreSQL from trio: psycopg's asynchronous connection, with its three places that need asyncio replaced.
+
+`TrioConnection` replaces `lock`, `wait` and the connecting of `psycopg.AsyncConnection`; cursors and adaptation are
+psycopg's own. These places are not documented (https://github.com/psycopg/psycopg/issues/29), so the dependency is
+pinned and this file is all that knows of them. `Database` is a few connections in autocommit: one statement is one
+transaction and one round trip, which PgBouncer's transaction mode allows as well. A statement that is cancelled, or
+takes longer than `PATIENCE`, closes its connection; it may have been carried out all the same.
+"""
+
+import ipaddress
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Self, TypeVar, cast
+
+import attrs
+import psycopg
+import structlog
+import trio
+from psycopg import AsyncConnection, errors, waiting
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+from sqlalchemy.engine import make_url
+from trio.lowlevel import wait_readable, wait_writable
+
+from store.fleet.shared import FleetUnavailable
+
+T = TypeVar("T")
+Arguments = Mapping[str, object]
+Rows = Sequence[TupleRow]
+
+CONNECTIONS = 3
+"""Of one worker, beside the one that listens."""
+PATIENCE = 1.0
+"""Seconds for one statement, and for one connection."""
+_TRIES = 3
+
+_log = structlog.stdlib.get_logger()
+
+
+async def _wait_both(descriptor: int) -> waiting.Ready:
+    """Wait for either: libpq may have to read before it can go on writing."""
+    ready = 0
+
+    async with trio.open_nursery() as nursery:
+
+        async def readable() -> None:
+            nonlocal ready
+            await wait_readable(descriptor)
+            ready |= waiting.READY_R
+            nursery.cancel_scope.cancel(reason="readable")
+
+        async def writable() -> None:
+            nonlocal ready
+            await wait_writable(descriptor)
+            ready |= waiting.READY_W
+            nursery.cancel_scope.cancel(reason="writable")
+
+        nursery.start_soon(readable)
+        nursery.start_soon(writable)
+    return waiting.Ready(ready)
+
+
+async def _wait(descriptor: int, want: waiting.Wait) -> waiting.Ready:
+    if want == waiting.WAIT_R:
+        await wait_readable(descriptor)
+        return waiting.READY_R
+    if want == waiting.WAIT_W:
+        await wait_writable(descriptor)
+        return waiting.READY_W
+    return await _wait_both(descriptor)
+
+
+class TrioConnection(AsyncConnection[TupleRow]):
+    """A connection whose waits are trio's."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - psycopg's
+        super().__init__(*args, **kwargs)
+        self.lock = cast("Any", trio.Lock())
+
+    async def wait(
+        self,
+        gen: Generator[waiting.Wait, waiting.Ready, T],
+        interval: float = 0.0,  # noqa: ARG002 - psycopg's signature; our deadlines are scopes
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> T:
+        """Run one of psycopg's generators."""
+        try:
+            want = next(gen)
+            while True:
+                want = gen.send(await _wait(self.pgconn.socket, want))
+        except StopIteration as end:
+            return cast("T", end.value)
+        except trio.Cancelled:
+            self.pgconn.finish()  # the answer is on its way still: this connection is of no more use
+            raise
+
+    @classmethod
+    async def open(cls, conninfo: str) -> Self:
+        """Connect. Raises: `psycopg.OperationalError`, `OSError`."""
+        connecting = cls._connect_gen(await _resolved(conninfo))
+        try:
+            descriptor, want = next(connecting)
+            while True:
+                descriptor, want = connecting.send(await _wait(descriptor, want))
+        except StopIteration as end:
+            connection = cast("Self", end.value)
+        connection._autocommit = True
+        connection.prepare_threshold = None  # PgBouncer hands each statement to another session
+        return connection
+
+
+async def _resolved(conninfo: str) -> str:
+    """Look up the host's address: libpq would block on it."""
+    given = conninfo_to_dict(conninfo)
+    host, port = str(given.get("host") or ""), str(given.get("port") or 5432)
+    if not host or host.startswith("/") or "," in host or given.get("hostaddr") or _is_address(host):
+        return conninfo
+    found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+    return make_conninfo(conninfo, hostaddr=found[0][4][0])
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def conninfo_of(url: str) -> str:
+    """Return what libpq takes for a `DATABASE_URL`, whatever driver the URL names."""
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    waits = {"tcp_user_timeout": "5000", "application_name": "switchboard"}
+    given = conninfo_to_dict(plain)
+    return make_conninfo(plain, **{name: value for name, value in waits.items() if not given.get(name)})
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+@attrs.define(eq=False)
+class Database:
+    """A few connections to one database, opened when they are needed.
+
+    Closes: `aclose` closes what is idle; a statement that runs closes its own.
+    """
+
+    conninfo: str = attrs.field(converter=conninfo_of, on_setattr=attrs.setters.NO_OP, alias="url", repr=False)
+    is_away: bool = attrs.field(default=False, init=False)
+    """Whether the last statement had no answer; until `ask(knocking=True)` has one, others fail at once."""
+    _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
+    _few: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CONNECTIONS), init=False)
+
+    async def ask(self, sql: str, arguments: Arguments | None = None, *, knocking: bool = False) -> Rows:
+        """Run one statement and return its rows.
+
+        Raises: `FleetUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint.
+        """
+        if self.is_away and not knocking:
+            raise FleetUnavailable("the database is away")
+        try:
+            with trio.fail_after(PATIENCE):
+                rows = await self._ask(sql, arguments)
+        except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
+            if not self.is_away:
+                _log.warning("database_away", why=_words(exc))
+            self.is_away = True
+            raise FleetUnavailable(_words(exc)) from exc
+        if self.is_away:
+            _log.info("database_back")
+        self.is_away = False
+        return rows
+
+    async def _ask(self, sql: str, arguments: Arguments | None) -> Rows:
+        """Run a statement; again where it lost a deadlock, or its connection had been closed while it was idle."""
+        for attempt in range(1, _TRIES + 1):
+            async with self._few:
+                is_used = bool(self._idle)
+                try:
+                    async with self._connection() as connection:
+                        cursor = await connection.execute(sql.encode(), arguments)
+                        return await cursor.fetchall() if cursor.description else ()
+                except (errors.DeadlockDetected, errors.SerializationFailure):
+                    if attempt == _TRIES:
+                        raise
+                except psycopg.OperationalError:
+                    if not is_used or attempt == _TRIES:
+                        raise
+                    self._drop_idle()
+        raise AssertionError("a loop that returns or raises")
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[TrioConnection]:
+        connection = self._idle.pop() if self._idle else await TrioConnection.open(self.conninfo)
+        try:
+            yield connection
+        finally:
+            if connection.closed or connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                connection.pgconn.finish()
+            else:
+                self._idle.append(connection)
+
+    def _drop_idle(self) -> None:
+        for connection in self._idle:
+            connection.pgconn.finish()
+        self._idle.clear()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._drop_idle()
+
+
+async def listen(conninfo: str, channel: str, news: trio.MemorySendChannel[str]) -> None:
+    """Send on `news` what is notified on a channel, and "" once it is listened to, until cancelled.
+
+    Raises: `psycopg.OperationalError`, `OSError` when the server has gone.
+    """
+    with trio.fail_after(PATIENCE):
+        connection = await TrioConnection.open(conninfo)
+    try:
+        await connection.execute(f'LISTEN "{channel}"'.encode())
+        tell = ""
+        while True:
+            with suppress(trio.WouldBlock):  # the table is read soon, and all of it then
+                news.send_nowait(tell)
+            await wait_readable(connection.pgconn.socket)
+            connection.pgconn.consume_input()
+            while (notified := connection.pgconn.notifies()) is not None:
+                tell = notified.extra.decode()
+    finally:
+        connection.pgconn.finish()

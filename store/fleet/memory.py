@@ -1,0 +1,96 @@
+"""One process by itself: what the others would share is in its memory, and there are no others.
+
+`MemoryFleet` is what a worker with SQLite, or without a database, has. It keeps the promises of `Fleet` (the contract
+test holds it to them), needs no task, and never fails.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+import trio
+
+from store.fleet.shared import Adopt, Listener, LiveCall
+from store.records import CallRecord, RunningRecord
+
+
+@attrs.define(eq=False)
+class MemoryFleet:
+    """The slots, calls and turns of one process."""
+
+    max_calls: int
+    _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
+    """For each call on its way: when its slot lapses."""
+    _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
+    _next_turn: float = attrs.field(default=0.0, init=False)
+
+    @property
+    def _is_room(self) -> bool:
+        now = trio.current_time()
+        self._lapses = {key: at for key, at in self._lapses.items() if at > now}
+        return len(self._calls) + len(self._lapses) < self.max_calls
+
+    async def reserve(self, key: str, seconds: float) -> bool:
+        """Keep a slot for the call `key` for a while; a second time, prolong that. False when every slot is taken."""
+        await trio.lowlevel.checkpoint()
+        is_room = self._is_room
+        if key in self._calls:
+            return True
+        if not is_room and key not in self._lapses:
+            return False
+        self._lapses[key] = trio.current_time() + seconds
+        return True
+
+    def readmit(self, key: str, seconds: float) -> None:
+        """Keep a slot for a call that was carried already, and may come back."""
+        if self._is_room or key in self._lapses:
+            self._lapses[key] = trio.current_time() + seconds
+
+    async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
+        """Let a call in on the slot of its key, else on a free one; `over`: also without one."""
+        await trio.lowlevel.checkpoint()
+        is_room = self._is_room
+        if not (is_room or over or call.key in self._lapses or call.key in self._calls):
+            return False
+        self._lapses.pop(call.key, None)
+        self._calls[call.key] = call
+        return True
+
+    def free(self, key: str) -> None:
+        """Give up what `key` holds; nothing if there is none."""
+        self._lapses.pop(key, None)
+        self._calls.pop(key, None)
+
+    def note(self, call_sid: str, record: RunningRecord) -> None:
+        """Nothing: nobody is left to read it when this process has died. Checkpoints are on the disk."""
+
+    async def noted(self, call_sid: str) -> CallRecord | None:  # noqa: ARG002 - the interface
+        """Return None: no other process has notes."""
+        await trio.lowlevel.checkpoint()
+        return None
+
+    async def claim_turn(self, per_second: float, longest: float) -> float | None:
+        """Claim the next moment at which a call may be placed: so many seconds from now; None beyond `longest`."""
+        await trio.lowlevel.checkpoint()
+        now = trio.current_time()
+        wait = max(0.0, self._next_turn - now)
+        if wait > longest:
+            return None
+        self._next_turn = now + wait + 1 / per_second
+        return wait
+
+    async def live(self) -> Sequence[LiveCall]:
+        """Return the running calls, newest first."""
+        await trio.lowlevel.checkpoint()
+        return list(reversed(self._calls.values()))
+
+    async def tell(self, name: str, body: str) -> bool:  # noqa: ARG002 - the interface
+        """Return False: no call runs anywhere else."""
+        await trio.lowlevel.checkpoint()
+        return False
+
+    def drain(self) -> None:
+        """Nothing: there is nobody to know."""
+
+    async def run(self, listener: Listener, adopt: Adopt) -> None:  # noqa: ARG002 - the interface
+        """Wait to be cancelled: nothing comes from anybody."""
+        await trio.sleep_forever()

@@ -1,0 +1,142 @@
+"""The tables of the fleet, and how they come about: numbered steps, forward only, each in one transaction.
+
+Every worker runs `migrate` when it starts. An advisory lock lets one of them do a step, and `lock_timeout` keeps a step
+from holding up running calls behind a long statement: it gives up, and is tried again with the next beat. A row of
+`fleet_schema` tells of each step that was made, with the oldest program that still works with it; an older one refuses.
+A column is added in one release, used in the next, and removed in the one after. Every time is the database's.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+
+from store.fleet.driver import Database
+from store.fleet.shared import FleetUnavailable
+
+PROGRAM = 1
+"""The number of this program: higher than that of every program before it that knows fewer steps."""
+_LOCK = 0x464C5454
+"""An arbitrary number: PostgreSQL's name for the lock under which one worker makes a step."""
+
+
+@attrs.frozen
+class Migration:
+    """One step. `oldest` is the oldest program that works with tables on which it was made."""
+
+    number: int
+    sql: str
+    oldest: int = 1
+
+
+MIGRATIONS: Sequence[Migration] = (
+    Migration(
+        1,
+        """
+CREATE TABLE workers (
+    worker text PRIMARY KEY,  -- a fresh name at each start, and after each death: never used again
+    started timestamptz NOT NULL DEFAULT clock_timestamp(),
+    beat timestamptz NOT NULL DEFAULT clock_timestamp(),
+    draining boolean NOT NULL DEFAULT false,
+    calls integer NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
+CREATE TABLE account (
+    id integer PRIMARY KEY CHECK (id = 1),
+    max_calls integer NOT NULL,
+    next_turn timestamptz NOT NULL
+);
+INSERT INTO account VALUES (1, 0, clock_timestamp());
+
+CREATE TABLE slots (  -- a row a slot: MAX_CALLS is the number of rows
+    slot integer PRIMARY KEY,
+    key text UNIQUE,  -- NULL: free
+    worker text REFERENCES workers,  -- refuses a worker that was declared dead
+    since timestamptz,
+    lapses timestamptz,  -- of a call that is on its way; NULL: it runs
+    CHECK ((key IS NULL) = (worker IS NULL))
+) WITH (fillfactor = 50);
+CREATE INDEX slots_free ON slots (slot) WHERE key IS NULL;
+CREATE INDEX slots_worker ON slots (worker) WHERE worker IS NOT NULL;
+CREATE INDEX slots_lapses ON slots (lapses) WHERE lapses IS NOT NULL;
+
+CREATE TABLE live_calls (
+    key text PRIMARY KEY,
+    call_sid text NOT NULL,
+    worker text NOT NULL REFERENCES workers,
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    about text NOT NULL,
+    slotless boolean NOT NULL DEFAULT false  -- it runs beyond the cap: nobody is let in while there is one
+);
+CREATE INDEX live_calls_sid ON live_calls (call_sid);
+CREATE INDEX live_calls_worker ON live_calls (worker);
+CREATE INDEX live_calls_slotless ON live_calls (key) WHERE slotless;
+
+CREATE UNLOGGED TABLE call_notes (  -- the hot table: no index but the key; after a crash workers fill it again
+    call_sid text PRIMARY KEY,
+    note text NOT NULL
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
+
+CREATE TABLE cut_calls (  -- of dead workers, until their records are kept
+    call_sid text PRIMARY KEY,
+    about text NOT NULL,
+    note text,
+    died timestamptz NOT NULL
+);
+
+CREATE TABLE tokens (name bytea PRIMARY KEY, content bytea NOT NULL, expires timestamptz NOT NULL);
+CREATE INDEX tokens_expires ON tokens (expires);
+
+CREATE TABLE commands (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    worker text NOT NULL,
+    call_sid text NOT NULL,
+    body text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX commands_worker ON commands (worker, id);
+""",
+    ),
+)
+
+_FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"
+_MADE = "SELECT to_regclass('fleet_schema') IS NOT NULL"
+_STEP = """
+BEGIN;
+SET LOCAL lock_timeout = '2s';
+SELECT pg_advisory_xact_lock({lock});
+CREATE TABLE IF NOT EXISTS fleet_schema (
+    number integer PRIMARY KEY, oldest integer NOT NULL, made timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+DO $step$ BEGIN
+    IF NOT EXISTS (SELECT FROM fleet_schema WHERE number = {number}) THEN
+        {sql}
+        INSERT INTO fleet_schema (number, oldest) VALUES ({number}, {oldest});
+    END IF;
+END $step$;
+COMMIT;
+"""
+
+
+async def migrate(database: Database, steps: Sequence[Migration] = MIGRATIONS, program: int = PROGRAM) -> int:
+    """Make the steps that are missing; return the number of the last one.
+
+    Raises: `FleetUnavailable` where the database is away, or was made by a newer program that excludes this one.
+    """
+    found = await _found(database)
+    for step in steps:
+        if step.number > found[0]:
+            sql = _STEP.format(lock=_LOCK, number=step.number, oldest=step.oldest, sql=step.sql)
+            await database.ask(sql, knocking=True)
+    number, oldest = await _found(database)
+    if oldest > program:
+        why = f"its tables are of step {number}, for programs from {oldest} on; this one is {program}"
+        raise FleetUnavailable(f"the database was made ready by a newer switchboard: {why}. Update this one.")
+    return number
+
+
+async def _found(database: Database) -> tuple[int, int]:
+    ((is_made,),) = await database.ask(_MADE, knocking=True)
+    if not is_made:
+        return 0, 0
+    ((number, oldest),) = await database.ask(_FOUND, knocking=True)
+    return number, oldest

@@ -1,0 +1,450 @@
+"""Many workers on one PostgreSQL: caps that hold, calls of dead workers that are closed, and the database away.
+
+`PostgresFleet` is one worker's. `run` is its one task that writes: every `BEAT_SECONDS` it tells that it lives, with
+the notes that changed; it closes what a dead worker held, gives up what has ended here, and every few seconds compares
+what it holds with what the database says, so that a lost answer costs seconds. Admissions are statements of their own.
+
+    AWAY ──a beat is answered──▶ RETURNING ──all others have reported, or 12 s──▶ UP
+     ▲                                                                            │
+     └──────────────────────── no answer within `PATIENCE` ───────────────────────┘
+
+While it is not UP, the worker lets calls in by itself: as many as it held, and its part of what was free, at its last
+beat; while RETURNING only in place of those that end. A worker that was declared dead meanwhile (it slept, or was cut
+off) is refused by the database under its old name, takes a new one, and reports its calls; those for which there is no
+slot run on, and nobody new is let in until there is. Nobody is declared dead by one who has not beaten for that long.
+"""
+
+import math
+import random
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from enum import Enum
+
+import attrs
+import orjson
+import psycopg
+import structlog
+import trio
+
+from store.fleet import statements
+from store.fleet.commands import hear_on
+from store.fleet.driver import Arguments, Database, Rows
+from store.fleet.migrations import migrate
+from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, Adopt, FleetUnavailable, Listener, LiveCall
+from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
+
+COMPARE_SECONDS = 6.0
+KNOCK_SECONDS = 0.5
+"""Between two tries to reach a database that is away."""
+RETURN_SECONDS = 2.5
+"""How long an admission waits for the other workers to have reported, when the database has just come back."""
+LOCKED_SECONDS = (0.003, 0.006)
+"""After these, "full" is asked again: a slot that is locked at this moment looks taken."""
+
+_log = structlog.stdlib.get_logger()
+
+
+class State(Enum):
+    """How this worker stands with the database."""
+
+    AWAY = "away"
+    RETURNING = "returning"
+    UP = "up"
+
+
+def fresh_name() -> str:
+    """Return a name that no worker has had: of this machine, to be recognised in a list."""
+    return f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"
+
+
+@attrs.define(eq=False)
+class PostgresFleet:
+    """What one worker shares with the others."""
+
+    database: Database
+    max_calls: int
+    worker: str = attrs.field(factory=fresh_name)
+    state: State = attrs.field(default=State.AWAY, init=False)
+    _is_known: bool = attrs.field(default=False, init=False)
+    """Whether the database knows this worker by its name, as far as is known here."""
+    _was_up: bool = attrs.field(default=False, init=False)
+    _is_draining: bool = attrs.field(default=False, init=False)
+    _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
+    _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
+    _coming: dict[str, int] = attrs.field(factory=dict, init=False)
+    """Keys that are being let in: the database may know them before we do."""
+    _freed: set[str] = attrs.field(factory=set, init=False)
+    _readmitted: dict[str, float] = attrs.field(factory=dict, init=False)
+    _notes: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
+    _changed: set[str] = attrs.field(factory=set, init=False)
+    _base: int = attrs.field(default=0, init=False)
+    """How many calls this worker may hold by itself."""
+    _workers: int = attrs.field(default=1, init=False)
+    _beating_since: float = attrs.field(default=math.inf, init=False)
+    _compared: float = attrs.field(default=-math.inf, init=False)
+    _next_turn: float = attrs.field(default=0.0, init=False)
+    _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _is_up: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    # Slots
+
+    async def reserve(self, key: str, seconds: float) -> bool:
+        """Keep a slot for the call `key` for a while; a second time, prolong that. False when every slot is taken."""
+        if await self._let_in(key, statements.RESERVE, {"seconds": seconds}, is_known=key in self._lapses):
+            if key not in self._calls:
+                self._lapses[key] = trio.current_time() + seconds
+            return True
+        return False
+
+    def readmit(self, key: str, seconds: float) -> None:
+        """Keep a slot, as soon as there is one, for a call that was carried already and may come back."""
+        self._lapses[key] = self._readmitted[key] = trio.current_time() + seconds
+        self._wake.set()
+
+    async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
+        """Let a call in on the slot of its key, else on a free one; `over`: also without one."""
+        more = {"call_sid": call.call_sid, "about": _about(call), "over": over}
+        if not await self._let_in(call.key, statements.ADMIT, more, is_known=over or call.key in self._lapses):
+            return False
+        self._lapses.pop(call.key, None)
+        self._readmitted.pop(call.key, None)
+        self._calls[call.key] = call
+        return True
+
+    def free(self, key: str) -> None:
+        """Give up what `key` holds here, and a slot that another worker keeps for it; nothing if there is none."""
+        call = self._calls.pop(key, None)
+        self._lapses.pop(key, None)
+        self._readmitted.pop(key, None)
+        if call is not None:
+            self._notes.pop(call.call_sid, None)
+        self._freed.add(key)
+        self._wake.set()
+
+    async def _let_in(self, key: str, sql: str, more: Arguments, *, is_known: bool) -> bool:
+        if self.state is not State.UP:
+            with trio.move_on_after(RETURN_SECONDS if self.state is State.RETURNING else 0):
+                await self._is_up.wait()
+        self._coming[key] = self._coming.get(key, 0) + 1
+        self._freed.discard(key)
+        try:
+            if self.state is State.UP:
+                return await self._ask_in(sql, {"key": key, "worker": self.worker, **more})
+        except FleetUnavailable:
+            self._fall_back()
+        except psycopg.IntegrityError:  # declared dead
+            self._is_known = False
+            self._fall_back()
+        finally:
+            self._coming[key] -= 1
+            if not self._coming[key]:
+                del self._coming[key]
+        return is_known or key in self._calls or self._held < self._base
+
+    async def _ask_in(self, sql: str, arguments: Arguments) -> bool:
+        """Ask for a slot; where there seems to be none, once more after those that have lapsed are free."""
+        if await self._ask_once(sql, arguments):
+            return True
+        await self.database.ask(statements.LAPSE)
+        await self._seat()
+        for pause in LOCKED_SECONDS:
+            if await self._ask_once(sql, arguments):
+                return True
+            await trio.sleep(pause)
+        return await self._ask_once(sql, arguments)
+
+    async def _ask_once(self, sql: str, arguments: Arguments) -> bool:
+        try:
+            return bool(await self.database.ask(sql, arguments))
+        except psycopg.errors.UniqueViolation:  # the same call was let in by another request at this moment
+            return bool(await self.database.ask(sql, arguments))
+
+    @property
+    def _held(self) -> int:
+        now = trio.current_time()
+        self._lapses = {key: at for key, at in self._lapses.items() if at > now}
+        return len(self._calls) + len(self._lapses)
+
+    # Notes, turns, calls of others
+
+    def note(self, call_sid: str, record: RunningRecord) -> None:
+        """Keep what the record of a running call would say now, in case this worker dies."""
+        self._notes[call_sid] = record
+        self._changed.add(call_sid)
+
+    async def noted(self, call_sid: str) -> CallRecord | None:
+        """Return the last note of a running call, whichever worker carries it; None without one, or the database."""
+        try:
+            rows = await self.database.ask(statements.NOTED, {"call_sid": call_sid})
+            return decode_record(rows[0][0].encode()) if rows else None
+        except (FleetUnavailable, RecordError) as exc:
+            _log.warning("note_not_read", call_sid=call_sid, why=str(exc))
+            return None
+
+    async def claim_turn(self, per_second: float, longest: float) -> float | None:
+        """Claim the next moment at which a call may be placed: so many seconds from now; None beyond `longest`."""
+        try:
+            rows = await self.database.ask(statements.TURN, {"gap": 1 / per_second, "longest": longest})
+        except FleetUnavailable:
+            return self._own_turn(per_second / self._workers, longest)
+        return max(0.0, float(rows[0][0])) if rows else None
+
+    def _own_turn(self, per_second: float, longest: float) -> float | None:
+        now = trio.current_time()
+        wait = max(0.0, self._next_turn - now)
+        if wait > longest:
+            return None
+        self._next_turn = now + wait + 1 / per_second
+        return wait
+
+    async def live(self) -> Sequence[LiveCall]:
+        """Return the running calls of all workers, newest first; without the database those of this worker."""
+        try:
+            rows = await self.database.ask(statements.LIVE)
+        except FleetUnavailable:
+            return [attrs.evolve(call, worker=self.worker) for call in reversed(self._calls.values())]
+        return [LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows]
+
+    async def tell(self, name: str, body: str) -> bool:
+        """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to."""
+        try:
+            told = await self.database.ask(statements.TELL, {"name": name, "body": body, "dead": DEAD_SECONDS})
+        except FleetUnavailable:
+            return False
+        return bool(told)
+
+    def drain(self) -> None:
+        """Tell that this worker lets nobody new in."""
+        self._is_draining = True
+
+    # The task
+
+    async def run(self, listener: Listener, adopt: Adopt) -> None:
+        """Beat, compare, listen and close what dead workers held, until cancelled; then leave."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(hear_on, self.database, lambda: self.worker, listener)
+                nursery.start_soon(self._adopt_on, adopt)
+                await self._beat_on()
+        finally:
+            with trio.move_on_after(1, shield=True):
+                await self._leave()
+            self.database.close()
+
+    async def _leave(self) -> None:
+        try:
+            await self.database.ask(statements.LEAVE, {"worker": self.worker})
+        except (FleetUnavailable, psycopg.IntegrityError) as exc:
+            _log.warning("worker_not_signed_off", why=str(exc))
+
+    async def _beat_on(self) -> None:
+        due = trio.current_time()
+        while True:
+            is_due = trio.current_time() >= due
+            if is_due:
+                due = trio.current_time() + BEAT_SECONDS * random.uniform(0.9, 1.1)
+            self._wake = trio.Event()
+            try:
+                if is_due:
+                    await self.beat()
+                elif self.state is not State.AWAY:
+                    await self._give_up()
+            except FleetUnavailable as exc:
+                self._fall_back()
+                due = trio.current_time() + KNOCK_SECONDS
+                _log.debug("fleet_away", why=str(exc))
+            with trio.move_on_at(due):
+                if self.state is State.AWAY:
+                    await trio.sleep_forever()
+                await self._wake.wait()
+
+    async def beat(self) -> None:
+        """Tell that this worker lives, and what its calls would leave behind; do what follows from the answer.
+
+        Raises: `FleetUnavailable`.
+        """
+        try:
+            await self._beat()
+        except FleetUnavailable:
+            self._fall_back()
+            raise
+
+    async def _beat(self) -> None:
+        now = trio.current_time()
+        if not self._is_known:
+            await self._enrol()
+        if self.state is not State.UP or now - self._compared > COMPARE_SECONDS:
+            await self._compare()
+        await self._give_up()
+        is_known, free, workers, late, is_restarted = (await self._send_beat())[0]
+        self._is_known = bool(is_known)
+        if not is_known:
+            raise FleetUnavailable("this worker was declared dead")
+        self._beating_since = min(self._beating_since, now)
+        self._workers = workers
+        patient = now - self._beating_since < DEAD_SECONDS + BEAT_SECONDS
+        others_missing = late > 0 and (self._was_up or is_restarted or late == workers - 1)
+        if self.state is not State.UP and patient and others_missing:
+            self.state, self._base = State.RETURNING, self._held
+            return
+        await self._become_up()
+        self._base = self._held + free // max(1, workers)
+        if not patient:
+            await self.reap()
+
+    async def _send_beat(self) -> Rows:
+        changed, self._changed = self._changed & self._notes.keys(), set()
+        notes = {sid: encode_running(self._notes[sid]).decode() for sid in changed}
+        arguments: Mapping[str, object] = {
+            "worker": self.worker,
+            "calls": len(self._calls),
+            "draining": self._is_draining,
+            "sids": list(notes),
+            "notes": list(notes.values()),
+        }
+        try:
+            return await self.database.ask(statements.BEAT, arguments, knocking=True)
+        except BaseException:
+            self._changed |= changed
+            raise
+
+    async def _become_up(self) -> None:
+        if self.state is State.UP:
+            return
+        _log.info("fleet_joined", worker=self.worker, workers=self._workers, calls=len(self._calls))
+        self._changed |= self._notes.keys()  # a crash of the database has emptied them
+        self.state, self._was_up = State.UP, True
+        self._is_up.set()
+        await self._compare()  # what was let in here since the last one
+        self._readmitted |= self._lapses
+        await self._give_up()
+
+    def _fall_back(self) -> None:
+        if self.state is State.UP:
+            _log.warning("fleet_left", worker=self.worker, calls=len(self._calls), may_hold=self._base)
+            self._is_up = trio.Event()
+        self.state, self._beating_since = State.AWAY, math.inf
+
+    async def _enrol(self) -> None:
+        await migrate(self.database)
+        self.worker = fresh_name() if self._was_up else self.worker
+        arguments = {"worker": self.worker, "max_calls": self.max_calls}
+        try:
+            await self.database.ask(statements.ENROL, arguments, knocking=True)
+        except psycopg.errors.UniqueViolation:  # an answer was lost: it is us
+            _log.info("worker_known", worker=self.worker)
+        await self.database.ask(statements.SHRINK)
+        self._is_known = True
+
+    async def _compare(self) -> None:
+        """Have the database hold for us what we hold: it may have missed an end, or a whole conversation."""
+        known = [*self._calls, *self._coming]
+        mine = {"worker": self.worker, "known": known}
+        calls = list(self._calls.values())
+        report = {
+            "worker": self.worker,
+            "keys": [call.key for call in calls],
+            "sids": [call.call_sid for call in calls],
+            "abouts": [_about(call) for call in calls],
+        }
+        try:
+            await self.database.ask(statements.FORGET, mine, knocking=True)
+            await self.database.ask(statements.UNHOLD, mine)
+            if calls:
+                await self.database.ask(statements.REPORT, report)
+        except psycopg.IntegrityError as exc:  # declared dead in between
+            self._is_known = False
+            raise FleetUnavailable("this worker was declared dead") from exc
+        await self._seat()
+        self._compared = trio.current_time()
+
+    async def _give_up(self) -> None:
+        """Give up what has ended here, then keep slots for what may come back, and seat who runs without one."""
+        freed, readmitted = list(self._freed), self._readmitted
+        if freed:
+            await self.database.ask(statements.FREE, {"worker": self.worker, "keys": freed}, knocking=True)
+            self._freed.difference_update(freed)
+            await self.database.ask(statements.SHRINK)
+            await self._seat()
+        for key, at in list(readmitted.items()):
+            seconds = at - trio.current_time()
+            if seconds > 0 and key not in self._calls:
+                await self._ask_again(key, seconds)
+            readmitted.pop(key, None)
+
+    async def _ask_again(self, key: str, seconds: float) -> None:
+        try:
+            await self._ask_once(statements.RESERVE, {"key": key, "worker": self.worker, "seconds": seconds})
+        except psycopg.IntegrityError as exc:
+            self._is_known = False
+            raise FleetUnavailable("this worker was declared dead") from exc
+
+    async def _seat(self) -> None:
+        with suppress(psycopg.IntegrityError):  # another worker has seated the same call at this moment
+            await self.database.ask(statements.SEAT)
+
+    async def reap(self) -> None:
+        """Close what dead workers held.
+
+        Raises: `FleetUnavailable`.
+        """
+        while True:
+            try:
+                dead = {"worker": self.worker, "dead": DEAD_SECONDS}
+                ((worker, cut),) = await self.database.ask(statements.REAP, dead)
+            except psycopg.IntegrityError:
+                return  # it was letting somebody in at this moment: the next beat sees that call
+            if worker is None:
+                return
+            _log.warning("worker_found_dead", worker=worker, calls=cut)
+
+    async def _adopt_on(self, adopt: Adopt) -> None:
+        while True:
+            await trio.sleep(BEAT_SECONDS)
+            try:
+                await adopt_cut(self.database, adopt)
+            except OSError as exc:
+                if not isinstance(exc, FleetUnavailable):
+                    _log.warning("cut_calls_not_kept", why=str(exc))
+
+
+async def adopt_cut(database: Database, adopt: Adopt) -> int:
+    """Keep the records of calls that dead workers have cut; return how many.
+
+    One is kept again where a worker dies between the two steps: under its CallSid, as it was.
+
+    Raises: `OSError`; what was not kept waits.
+    """
+    kept = 0
+    while rows := await database.ask(statements.CUT):
+        for call_sid, about, note in rows:
+            await adopt(record_of(orjson.loads(about), note))
+            await database.ask(statements.KEPT, {"call_sid": call_sid})
+            kept += 1
+    return kept
+
+
+def record_of(about: Mapping[str, str], note: str | None) -> CallRecord:
+    """Return the record of a call that was cut: its last note, or what is known without one."""
+    if note is not None:
+        try:
+            return decode_record(note.encode())
+        except RecordError as exc:
+            _log.error("note_refused", call_sid=about["call_sid"], why=str(exc))
+    return CallRecord(
+        call_sid=about["call_sid"],
+        stream_sid=about["stream_sid"],
+        direction=about["direction"],
+        caller=about["caller"],
+        line=about["line"],
+        started_at=about["started_at"],
+        duration=0.0,
+        outcome="cut",
+    )
+
+
+def _about(call: LiveCall) -> str:
+    plain = attrs.asdict(call, filter=lambda field, _: field.name != "worker")
+    return orjson.dumps(plain).decode()

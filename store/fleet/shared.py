@@ -1,0 +1,110 @@
+"""The interface to what the workers of one account share, and the values in it.
+
+`MemoryFleet` keeps it for one process by itself, `PostgresFleet` for many; one contract test holds both to the same
+promises. A *slot* is the right to carry one call: there are `MAX_CALLS` of them in the account. A call that is on its
+way holds a slot that lapses by itself; a running call holds it until it ends, or its worker is found dead. No method
+fails because a database is away: each says below what it does instead.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias
+
+import attrs
+
+from store.records import CallRecord, RunningRecord
+
+BEAT_SECONDS = 2.0
+"""Between two signs of life of a worker; notes of its calls go with them."""
+DEAD_SECONDS = 10.0
+"""A worker that was silent for so long is dead: any other closes its calls, 12.2 s after its end at the latest."""
+
+
+class FleetUnavailable(OSError):
+    """The database did not answer in time, or not at all; the message says why."""
+
+
+@attrs.frozen
+class LiveCall:
+    """A running call. `key` names its slot: our order id, or the CallSid of a call that came in."""
+
+    key: str
+    call_sid: str
+    stream_sid: str = ""
+    direction: str = ""
+    caller: str = ""
+    line: str = ""
+    started_at: str = ""
+    worker: str = ""
+
+
+@attrs.frozen
+class Command:
+    """Something that another worker wants of a call that runs here; `body` is JSON of the sender's."""
+
+    call_sid: str
+    body: str
+
+
+Listener: TypeAlias = Callable[[Command], None]
+Adopt: TypeAlias = Callable[[CallRecord], Awaitable[None]]
+"""Keeps the record of a call that a dead worker has cut. Raises: `OSError` when another try may succeed."""
+
+
+class Fleet(Protocol):
+    """What the workers of one account share, as one of them sees it."""
+
+    async def reserve(self, key: str, seconds: float) -> bool:
+        """Keep a slot for the call `key` for a while; a second time, prolong that. False when every slot is taken.
+
+        Without the database: by this worker's part of the slots that were free.
+        """
+        ...
+
+    def readmit(self, key: str, seconds: float) -> None:
+        """Keep a slot, as soon as there is one, for a call that was carried already and may come back."""
+        ...
+
+    async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
+        """Let a call in on the slot of its key, else on a free one. False when every slot is taken.
+
+        `over`: let it in all the same. Nobody new is let in then until enough calls have ended.
+        """
+        ...
+
+    def free(self, key: str) -> None:
+        """Give up what `key` holds here, and a slot that another worker keeps for it; nothing if there is none."""
+        ...
+
+    def note(self, call_sid: str, record: RunningRecord) -> None:
+        """Keep what the record of a running call would say now, in case this worker dies."""
+        ...
+
+    async def noted(self, call_sid: str) -> CallRecord | None:
+        """Return the last note of a running call, whichever worker carries it; None without one, or the database."""
+        ...
+
+    async def claim_turn(self, per_second: float, longest: float) -> float | None:
+        """Claim the next moment at which a call may be placed: so many seconds from now; None beyond `longest`.
+
+        Without the database: each worker places its part of `per_second`.
+        """
+        ...
+
+    async def live(self) -> Sequence[LiveCall]:
+        """Return the running calls of all workers, newest first; without the database those of this worker."""
+        ...
+
+    async def tell(self, name: str, body: str) -> bool:
+        """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to.
+
+        Without the database: False.
+        """
+        ...
+
+    def drain(self) -> None:
+        """Tell that this worker lets nobody new in."""
+        ...
+
+    async def run(self, listener: Listener, adopt: Adopt) -> None:
+        """Share, until cancelled: tell `listener` what comes for calls here, and `adopt` what dead workers have cut."""
+        ...

@@ -1,0 +1,119 @@
+"""The statements of the fleet. Each is one round trip, and one transaction.
+
+A slot is taken with `FOR UPDATE SKIP LOCKED`: nobody waits for anybody, and one that is locked at this moment looks
+taken, so "full" is asked again. A worker that was declared dead is refused by the foreign keys (`IntegrityError`).
+`now()` would be the transaction's start: only `clock_timestamp()` decides.
+"""
+
+_FREE = """SELECT slot FROM slots
+    WHERE key IS NULL AND slot <= (SELECT max_calls FROM account)
+    AND NOT EXISTS (SELECT FROM live_calls WHERE slotless)"""
+_EMPTY = "key = NULL, worker = NULL, since = NULL, lapses = NULL"
+_SECONDS = "%(seconds)s * interval '1 second'"
+
+ENROL = """WITH cap AS (UPDATE account SET max_calls = %(max_calls)s WHERE max_calls <> %(max_calls)s),
+more AS (INSERT INTO slots (slot) SELECT generate_series(1, %(max_calls)s) ON CONFLICT DO NOTHING)
+INSERT INTO workers (worker) VALUES (%(worker)s)"""
+
+SHRINK = """DELETE FROM slots WHERE slot IN (SELECT slot FROM slots
+    WHERE slot > (SELECT max_calls FROM account) AND key IS NULL FOR UPDATE SKIP LOCKED)"""
+
+RESERVE = f"""WITH known AS (UPDATE slots SET
+    worker = CASE WHEN lapses IS NULL THEN worker ELSE %(worker)s END,
+    lapses = CASE WHEN lapses IS NULL THEN NULL ELSE clock_timestamp() + {_SECONDS} END
+    WHERE key = %(key)s RETURNING slot),
+fresh AS (UPDATE slots SET key = %(key)s, worker = %(worker)s, since = clock_timestamp(),
+    lapses = clock_timestamp() + {_SECONDS}
+    WHERE slot = ({_FREE} AND NOT EXISTS (SELECT FROM known) LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING slot)
+SELECT slot FROM known UNION ALL SELECT slot FROM fresh"""  # noqa: S608 - constants
+
+ADMIT = f"""WITH known AS (UPDATE slots SET worker = %(worker)s, lapses = NULL WHERE key = %(key)s RETURNING slot),
+fresh AS (UPDATE slots SET key = %(key)s, worker = %(worker)s, since = clock_timestamp(), lapses = NULL
+    WHERE slot = ({_FREE} AND NOT EXISTS (SELECT FROM known) LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING slot),
+got AS (SELECT slot FROM known UNION ALL SELECT slot FROM fresh)
+INSERT INTO live_calls (key, call_sid, worker, about, slotless)
+    SELECT %(key)s, %(call_sid)s, %(worker)s, %(about)s, NOT EXISTS (SELECT FROM got)
+    WHERE %(over)s OR EXISTS (SELECT FROM got)
+    ON CONFLICT (key) DO UPDATE SET worker = excluded.worker, call_sid = excluded.call_sid, about = excluded.about,
+        slotless = excluded.slotless
+    RETURNING slotless"""  # noqa: S608 - constants
+
+LAPSE = f"""UPDATE slots SET {_EMPTY} WHERE slot IN
+    (SELECT slot FROM slots WHERE lapses < clock_timestamp() FOR UPDATE SKIP LOCKED)"""  # noqa: S608 - constants
+
+SEAT = """WITH need AS (SELECT key, worker, row_number() OVER () AS place FROM live_calls WHERE slotless),
+free AS (SELECT slot, row_number() OVER () AS place FROM (SELECT slot FROM slots
+    WHERE key IS NULL AND slot <= (SELECT max_calls FROM account) ORDER BY slot
+    LIMIT (SELECT count(*) FROM need) FOR UPDATE SKIP LOCKED) AS unlocked),
+seated AS (UPDATE slots SET key = need.key, worker = need.worker, since = clock_timestamp()
+    FROM need JOIN free USING (place) WHERE slots.slot = free.slot RETURNING need.key)
+UPDATE live_calls SET slotless = false FROM seated WHERE live_calls.key = seated.key"""
+"""Give running calls beyond the cap the slots that have become free."""
+
+FREE = f"""WITH gone AS (DELETE FROM live_calls WHERE worker = %(worker)s AND key = ANY(%(keys)s) RETURNING call_sid),
+notes AS (DELETE FROM call_notes USING gone WHERE call_notes.call_sid = gone.call_sid)
+UPDATE slots SET {_EMPTY} WHERE key = ANY(%(keys)s) AND (worker = %(worker)s OR lapses IS NOT NULL)"""  # noqa: S608
+
+NOTED = "SELECT note FROM call_notes WHERE call_sid = %(call_sid)s"
+
+BEAT = """WITH beaten AS (UPDATE workers SET beat = clock_timestamp(), calls = %(calls)s, draining = %(draining)s
+    WHERE worker = %(worker)s RETURNING 1),
+noted AS (INSERT INTO call_notes (call_sid, note) SELECT * FROM unnest(%(sids)s::text[], %(notes)s::text[])
+    WHERE EXISTS (SELECT FROM beaten) ON CONFLICT (call_sid) DO UPDATE SET note = excluded.note)
+SELECT (SELECT count(*) FROM beaten),
+    (SELECT count(*) FROM slots WHERE key IS NULL AND slot <= (SELECT max_calls FROM account)),
+    (SELECT count(*) FROM workers),
+    (SELECT count(*) FROM workers WHERE worker <> %(worker)s AND beat < clock_timestamp() - interval '3 s'),
+    pg_postmaster_start_time() > clock_timestamp() - interval '14 s'"""
+
+REAP = f"""WITH dead AS MATERIALIZED (SELECT worker, beat FROM workers
+    WHERE beat < clock_timestamp() - %(dead)s * interval '1 second' AND worker <> %(worker)s
+    ORDER BY beat LIMIT 1 FOR UPDATE SKIP LOCKED),
+lost AS (DELETE FROM live_calls USING dead WHERE live_calls.worker = dead.worker
+    RETURNING live_calls.call_sid, live_calls.about, dead.beat),
+notes AS (DELETE FROM call_notes USING lost WHERE call_notes.call_sid = lost.call_sid
+    RETURNING call_notes.call_sid, call_notes.note),
+cut AS (INSERT INTO cut_calls (call_sid, about, note, died)
+    SELECT lost.call_sid, lost.about, notes.note, lost.beat FROM lost LEFT JOIN notes USING (call_sid)
+    ON CONFLICT (call_sid) DO UPDATE SET note = coalesce(excluded.note, cut_calls.note) RETURNING 1),
+freed AS (UPDATE slots SET {_EMPTY} FROM dead WHERE slots.worker = dead.worker),
+unheard AS (DELETE FROM commands USING dead WHERE commands.worker = dead.worker),
+buried AS (DELETE FROM workers USING dead WHERE workers.worker = dead.worker RETURNING workers.worker)
+SELECT (SELECT worker FROM buried), (SELECT count(*) FROM cut)"""  # noqa: S608 - constants
+"""Close what the longest dead worker held: whoever locks its row does it, and nobody else does it again."""
+
+LEAVE = f"""WITH lost AS (DELETE FROM live_calls WHERE worker = %(worker)s RETURNING call_sid),
+notes AS (DELETE FROM call_notes USING lost WHERE call_notes.call_sid = lost.call_sid),
+freed AS (UPDATE slots SET {_EMPTY} WHERE worker = %(worker)s)
+DELETE FROM workers WHERE worker = %(worker)s"""  # noqa: S608 - constants
+
+CUT = "SELECT call_sid, about, note FROM cut_calls ORDER BY died LIMIT 20"
+KEPT = "DELETE FROM cut_calls WHERE call_sid = %(call_sid)s"
+
+FORGET = """WITH gone AS (DELETE FROM live_calls WHERE worker = %(worker)s AND key <> ALL(%(known)s) RETURNING call_sid)
+DELETE FROM call_notes USING gone WHERE call_notes.call_sid = gone.call_sid"""
+UNHOLD = f"""UPDATE slots SET {_EMPTY}
+    WHERE worker = %(worker)s AND lapses IS NULL AND key <> ALL(%(known)s)"""  # noqa: S608 - constants
+REPORT = """WITH mine AS (SELECT * FROM unnest(%(keys)s::text[], %(sids)s::text[], %(abouts)s::text[])
+    AS m (key, call_sid, about)),
+alive AS (DELETE FROM cut_calls USING mine WHERE cut_calls.call_sid = mine.call_sid)
+INSERT INTO live_calls (key, call_sid, worker, about, slotless)
+    SELECT mine.key, mine.call_sid, %(worker)s, mine.about,
+        NOT EXISTS (SELECT FROM slots WHERE slots.key = mine.key AND slots.lapses IS NULL)
+    FROM mine ON CONFLICT (key) DO NOTHING"""
+"""Tell which calls run here: those that the database does not know run beyond the cap until they get a slot."""
+
+TURN = """UPDATE account SET next_turn = greatest(next_turn, clock_timestamp()) + %(gap)s * interval '1 second'
+    WHERE next_turn < clock_timestamp() + %(longest)s * interval '1 second'
+    RETURNING extract(epoch FROM next_turn - %(gap)s * interval '1 second' - clock_timestamp())"""
+
+LIVE = "SELECT about, worker FROM live_calls ORDER BY since DESC LIMIT 1000"
+
+TELL = """WITH called AS (SELECT call_sid, worker FROM live_calls JOIN workers USING (worker)
+    WHERE (key = %(name)s OR call_sid = %(name)s)
+    AND beat > clock_timestamp() - %(dead)s * interval '1 second' LIMIT 1),
+told AS (INSERT INTO commands (worker, call_sid, body) SELECT worker, call_sid, %(body)s FROM called
+    RETURNING id, worker)
+SELECT pg_notify('worker ' || worker, id::text) FROM told"""
+HEAR = """WITH heard AS (DELETE FROM commands WHERE worker = %(worker)s RETURNING id, call_sid, body)
+SELECT call_sid, body FROM heard ORDER BY id"""

@@ -1,0 +1,120 @@
+"""Small texts that one request leaves for the next, on whichever worker: stream tokens, and news of a call.
+
+`DatabaseTokens` keeps them in PostgreSQL under a digest of their name, each with an expiry by the database's clock;
+taking one is a `DELETE … RETURNING`, which only one taker wins. While the database is away, a worker keeps what it
+leaves in its own memory and finds it there: a call whose stream comes to the worker of its webhook is let in all the
+same. What another worker has left cannot be looked up then: `FleetUnavailable`, an `OSError`.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+import attrs
+import trio
+
+from store.fleet.driver import Database, Rows
+from store.fleet.shared import FleetUnavailable
+
+SWEEP_SECONDS = 60.0
+"""Between two removals of what has expired."""
+
+_PUT = """INSERT INTO tokens (name, content, expires)
+    VALUES (%(name)s, %(content)s, clock_timestamp() + %(seconds)s * interval '1 second')
+    ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires"""
+_CLAIM = f"{_PUT} WHERE tokens.expires <= clock_timestamp() RETURNING 1"
+_PEEK = "SELECT content FROM tokens WHERE name = %(name)s AND expires > clock_timestamp()"
+_TAKE = "DELETE FROM tokens WHERE name = %(name)s AND expires > clock_timestamp() RETURNING content"
+_SWEEP = "DELETE FROM tokens WHERE expires < clock_timestamp()"
+
+
+@attrs.define
+class OwnTokens:
+    """What one worker keeps by itself."""
+
+    _kept: dict[str, tuple[float, bytes]] = attrs.field(factory=dict, init=False, repr=False)
+
+    def put(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` for so long."""
+        now = time.monotonic()
+        for stale in [key for key, (expires, _) in self._kept.items() if expires <= now]:
+            del self._kept[stale]
+        self._kept[name] = (now + seconds, content)
+
+    def peek(self, name: str) -> bytes | None:
+        """Return what lies under `name`."""
+        expires, content = self._kept.get(name, (-math.inf, b""))
+        return content if expires > time.monotonic() else None
+
+    def take(self, name: str) -> bytes | None:
+        """Return what lies under `name`, and forget it."""
+        found = self.peek(name)
+        self._kept.pop(name, None)
+        return found
+
+
+@attrs.define(eq=False)
+class DatabaseTokens:
+    """Tokens of all workers."""
+
+    database: Database
+    _own: OwnTokens = attrs.field(factory=OwnTokens, init=False)
+    _swept: float = attrs.field(default=-math.inf, init=False)
+
+    async def put(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` for so long; here, while the database is away."""
+        try:
+            await self._ask(_PUT, name, content=content, seconds=seconds)
+        except FleetUnavailable:
+            self._own.put(name, content, seconds)
+        else:
+            self._own.take(name)
+            await self._sweep()
+
+    async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
+        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that.
+
+        Raises: `FleetUnavailable`: whether another worker has it cannot be found out.
+        """
+        own = self._own.peek(name)
+        if own is not None:
+            return own
+        while True:
+            if await self._ask(_CLAIM, name, content=content, seconds=seconds):
+                return None
+            if (found := await self.peek(name)) is not None:
+                return found
+            await trio.lowlevel.checkpoint()  # it has expired, or was taken, in between
+
+    async def peek(self, name: str) -> bytes | None:
+        """Return what lies under `name` and leave it there.
+
+        Raises: `FleetUnavailable`.
+        """
+        own = self._own.peek(name)
+        return own if own is not None else self._content(await self._ask(_PEEK, name))
+
+    async def take(self, name: str) -> bytes | None:
+        """Return what lies under `name`, to one taker only.
+
+        Raises: `FleetUnavailable`.
+        """
+        own = self._own.take(name)
+        return own if own is not None else self._content(await self._ask(_TAKE, name))
+
+    async def _ask(self, sql: str, name: str, **more: object) -> Rows:
+        named: Mapping[str, object] = {"name": hashlib.sha256(name.encode()).digest(), **more}
+        return await self.database.ask(sql, named)
+
+    @staticmethod
+    def _content(rows: Rows) -> bytes | None:
+        return bytes(rows[0][0]) if rows else None
+
+    async def _sweep(self) -> None:
+        if time.monotonic() < self._swept + SWEEP_SECONDS:
+            return
+        self._swept = time.monotonic()
+        with suppress(FleetUnavailable):
+            await self.database.ask(_SWEEP)

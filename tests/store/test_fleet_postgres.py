@@ -1,0 +1,353 @@
+"""What only many workers do: carry each other's calls, die, sleep, and lose their database."""
+
+import psycopg
+import pytest
+import trio
+
+from store.fleet.commands import hear, hear_on
+from store.fleet.driver import Database
+from store.fleet.migrations import MIGRATIONS, Migration, migrate
+from store.fleet.postgres import State, adopt_cut
+from store.fleet.shared import Command, FleetUnavailable
+from store.fleet.tokens import DatabaseTokens
+from store.memory import MemoryRecords
+from store.records import RunningRecord
+from tests.store.fleets import Workers, call, hidden
+from tests.store.samples import FULL
+
+AWAY = "postgresql://me@/calls?host=/nowhere/at/all"
+OLDER = "UPDATE workers SET beat = beat - interval '11 s' WHERE worker = %s"
+
+
+def execute(url: str, sql: str, *arguments: object) -> list[tuple[object, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(sql.encode(), arguments or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+async def wait_listening(url: str) -> None:
+    while not execute(url, "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN %'"):  # noqa: ASYNC110 - far away
+        await trio.sleep(0.01)
+
+
+def running() -> RunningRecord:
+    return RunningRecord(FULL)
+
+
+async def test_a_slot_kept_by_one_worker_is_taken_by_the_other_to_which_the_stream_came(workers: Workers) -> None:
+    webhook, stream = await workers.join(1, "webhook"), await workers.join(1, "stream")
+
+    assert await webhook.reserve("CA1", 60)
+    assert not await stream.admit(call("CA2"))
+    assert await stream.admit(call("CA1"))
+    assert [one.worker for one in await webhook.live()] == ["stream"]
+
+
+async def test_news_that_a_call_was_not_answered_frees_the_slot_that_another_worker_keeps(workers: Workers) -> None:
+    orders, hears = await workers.join(1, "orders"), await workers.join(1, "hears")
+    await orders.reserve("OR1", 60)
+
+    hears.free("OR1")
+    await hears.beat()
+
+    assert await hears.admit(call("CA2"))
+
+
+async def test_a_worker_cannot_end_a_call_that_has_moved_to_another(workers: Workers) -> None:
+    first, second = await workers.join(2, "first"), await workers.join(2, "second")
+    await first.admit(call("CA1"))
+    await second.admit(call("CA1"), over=True)
+
+    first.free("CA1")
+    await first.beat()
+
+    assert [one.worker for one in await first.live()] == ["second"]
+
+
+async def test_a_dead_workers_calls_are_closed_once_with_their_last_words_and_their_slots_are_free(
+    workers: Workers,
+) -> None:
+    dead, first, second = [await workers.join(2, name) for name in ("dead", "first", "second")]
+    await dead.admit(call(FULL.call_sid))
+    await dead.admit(call("CA2"))
+    dead.note(FULL.call_sid, running())
+    await dead.beat()
+    execute(workers.url, OLDER, "dead")
+    records = MemoryRecords()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first.reap)
+        nursery.start_soon(second.reap)
+
+    assert [await adopt_cut(one.database, records.save) for one in (first, second)] == [2, 0]
+    assert await records.get(FULL.call_sid) == FULL
+    without_note = await records.get("CA2")
+    assert without_note is not None
+    assert (without_note.outcome, without_note.caller) == ("cut", "+15557650000")
+    assert [await first.admit(call(f"CA{n}")) for n in (7, 8, 9)] == [True, True, False]
+
+
+async def test_a_worker_that_only_slept_takes_a_new_name_and_its_calls_run_on(workers: Workers) -> None:
+    slept, other = await workers.join(2, "slept"), await workers.join(2, "other")
+    await slept.admit(call("CA1"))
+    execute(workers.url, OLDER, "slept")
+    await other.reap()
+
+    with pytest.raises(FleetUnavailable, match="declared dead"):
+        await slept.beat()
+    await slept.beat()
+
+    assert [one.worker for one in await other.live()] == [slept.worker]
+    assert slept.worker != "slept"
+    assert await adopt_cut(other.database, MemoryRecords().save) == 0
+
+
+async def test_calls_for_which_there_is_no_slot_after_a_sleep_run_on_and_nobody_new_is_let_in(workers: Workers) -> None:
+    slept, other = await workers.join(1, "slept"), await workers.join(1, "other")
+    await slept.admit(call("CA1"))
+    execute(workers.url, OLDER, "slept")
+    await other.reap()
+    assert await other.admit(call("CA2"))
+
+    with pytest.raises(FleetUnavailable):
+        await slept.beat()
+    await slept.beat()
+    other.free("CA2")
+    await other.beat()
+
+    assert [one.key for one in await other.live()] == ["CA1"]
+    assert not await other.admit(call("CA3"))
+    slept.free("CA1")
+    await slept.beat()
+    assert await other.admit(call("CA3"))
+
+
+async def test_a_dead_worker_lets_nobody_in_under_its_old_name(workers: Workers) -> None:
+    dead, other = await workers.join(2, "dead"), await workers.join(2, "other")
+    execute(workers.url, OLDER, "dead")
+    await other.reap()
+
+    await dead.admit(call("CA1"))
+
+    assert dead.state is State.AWAY
+    assert execute(workers.url, "SELECT * FROM live_calls WHERE worker = 'dead'") == []
+
+
+@pytest.mark.parametrize(("before", "after", "let_in"), [(3, 1, 0), (1, 3, 2), (2, 2, 1)])
+async def test_another_cap_holds_as_soon_as_calls_have_ended(
+    workers: Workers, before: int, after: int, let_in: int
+) -> None:
+    old = await workers.join(before, "old")
+    await old.admit(call("CA0"))
+    new = await workers.join(after, "new")
+
+    assert sum([await new.admit(call(f"CA{n}")) for n in range(1, 6)]) == let_in
+
+
+async def test_without_the_database_a_worker_lets_in_its_part_of_what_was_free(workers: Workers) -> None:
+    one, other = await workers.join(6, "one"), await workers.join(6, "other")
+    await one.admit(call("CA0"))
+    await other.admit(call("CA1"))
+    await one.beat()
+    await other.beat()
+
+    with hidden(one.database):
+        let_in = [await one.admit(call(f"CA{n}")) for n in range(2, 7)]
+
+    assert let_in == [True, True, False, False, False]
+    assert one.state is State.AWAY
+
+
+async def test_back_again_what_was_let_in_is_reported_and_what_ended_is_freed(workers: Workers) -> None:
+    one, other = await workers.join(6, "one"), await workers.join(6, "other")
+    await one.admit(call("CA0"))
+    await one.beat()
+    await other.beat()
+    with hidden(one.database):
+        await one.admit(call("CA1"))
+        await one.reserve("CA2", 60)
+        one.free("CA0")
+        with pytest.raises(FleetUnavailable):
+            await one.beat()
+
+    await one.beat()
+
+    assert one.state is State.UP
+    assert [one.key for one in await other.live()] == ["CA1"]
+    assert [await other.admit(call(f"CA{n}")) for n in range(5, 10)] == [True] * 4 + [False]
+
+
+async def test_a_worker_that_comes_back_first_lets_nobody_in_before_the_others_have_reported(workers: Workers) -> None:
+    first, last = await workers.join(4, "first"), await workers.join(4, "last")
+    with hidden(first.database):
+        assert await first.admit(call("CA1"))
+    execute(workers.url, "UPDATE workers SET beat = beat - interval '5 s'")
+
+    await first.beat()
+
+    assert first.state.value == "returning"
+    await last.beat()
+    await first.beat()
+    assert first.state.value == "up"
+
+
+async def test_nobody_is_declared_dead_because_the_database_was_away(workers: Workers) -> None:
+    first, last = await workers.join(4, "first"), await workers.join(4, "last")
+    await last.admit(call("CA1"))
+    with hidden(first.database):
+        await first.admit(call("CA2"))
+    execute(workers.url, "UPDATE workers SET beat = beat - interval '30 s'")
+
+    await first.beat()
+    await last.beat()
+
+    assert {one.key for one in await first.live()} == {"CA1", "CA2"}
+
+
+async def test_a_lost_answer_costs_no_slot(workers: Workers) -> None:
+    """The call was let in, and its worker does not know."""
+    fleet = await workers.join(1, "w1")
+    execute(workers.url, "UPDATE slots SET key = 'CA1', worker = 'w1'")
+    execute(workers.url, "INSERT INTO live_calls (key, call_sid, worker, about) VALUES ('CA1', 'CA1', 'w1', '{}')")
+
+    with hidden(fleet.database), pytest.raises(FleetUnavailable):
+        await fleet.beat()
+    await fleet.beat()
+
+    assert await fleet.admit(call("CA2"))
+
+
+@pytest.mark.parametrize("name", ["OR1", "CA1"])
+async def test_a_command_reaches_the_call_on_its_worker(workers: Workers, name: str) -> None:
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    await other.admit(call("OR1", call_sid="CA1"))
+    heard: list[Command] = []
+
+    assert await one.tell(name, '{"do": "hang up"}')
+    assert await hear(one.database, one.worker, heard.append) == 0
+    assert await hear(other.database, other.worker, heard.append) == 1
+    assert heard == [Command("CA1", '{"do": "hang up"}')]
+
+
+async def test_a_command_to_a_call_of_a_dead_worker_is_not_taken(workers: Workers) -> None:
+    one, dead = await workers.join(2, "one"), await workers.join(2, "dead")
+    await dead.admit(call("CA1"))
+    execute(workers.url, OLDER, "dead")
+
+    assert not await one.tell("CA1", "{}")
+
+
+@pytest.mark.parametrize("is_notified", [True, False], ids=["notified", "notification lost"])
+async def test_a_command_is_heard_at_once_or_after_a_second(workers: Workers, is_notified: bool) -> None:
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    await other.admit(call("CA1"))
+    heard = trio.Event()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hear_on, other.database, lambda: "other", lambda _: heard.set())
+        if is_notified:
+            await wait_listening(workers.url)
+            await one.tell("CA1", "{}")
+        else:
+            execute(workers.url, "INSERT INTO commands (worker, call_sid, body) VALUES ('other', 'CA1', '{}')")
+        with trio.fail_after(0.5 if is_notified else 1.5):
+            await heard.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Workers) -> None:
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    await one.admit(call(FULL.call_sid))
+    one.note(FULL.call_sid, running())
+    await one.beat()
+
+    assert await other.noted(FULL.call_sid) == FULL
+    one.free(FULL.call_sid)
+    await one.beat()
+    assert await other.noted(FULL.call_sid) is None
+
+
+async def test_a_token_left_with_one_worker_is_taken_once_by_any(workers: Workers) -> None:
+    databases = [workers.database() for _ in range(3)]
+    await migrate(databases[0])
+    await DatabaseTokens(databases[0]).put("token 1", b"who calls", 60)
+    taken: list[bytes | None] = []
+
+    async def take(database: Database) -> None:
+        taken.append(await DatabaseTokens(database).take("token 1"))
+
+    async with trio.open_nursery() as nursery:
+        for database in databases:
+            nursery.start_soon(take, database)
+
+    assert sorted(filter(None, taken)) == [b"who calls"]
+
+
+async def test_tokens_expire_are_replaced_and_are_claimed_once(workers: Workers) -> None:
+    tokens = DatabaseTokens(workers.database())
+    await migrate(tokens.database)
+    await tokens.put("old", b"1", 0)
+    await tokens.put("new", b"1", 60)
+    await tokens.put("new", b"2", 60)
+
+    assert (await tokens.peek("old"), await tokens.peek("new")) == (None, b"2")
+    assert (await tokens.claim("old", b"3", 60), await tokens.claim("new", b"3", 60)) == (None, b"2")
+    assert await tokens.peek("old") == b"3"
+
+
+async def test_without_the_database_a_worker_finds_its_own_tokens_and_cannot_say_of_others() -> None:
+    tokens = DatabaseTokens(Database(AWAY))
+    await tokens.put("mine", b"1", 60)
+
+    assert await tokens.take("mine") == b"1"
+    with pytest.raises(FleetUnavailable):
+        await tokens.take("mine")
+
+
+async def test_workers_that_start_together_make_the_tables_once(workers: Workers) -> None:
+    async with trio.open_nursery() as nursery:
+        for n in range(6):
+            nursery.start_soon(workers.join, 4, f"w{n}")
+
+    assert execute(workers.url, "SELECT count(*) FROM workers") == [(6,)]
+    assert execute(workers.url, "SELECT count(*) FROM slots") == [(4,)]
+
+
+async def test_a_later_step_is_made_once_and_a_program_that_is_too_old_for_it_refuses(workers: Workers) -> None:
+    database = workers.database()
+    steps = (*MIGRATIONS, Migration(99, "CREATE TABLE later (id integer);", oldest=2))
+
+    assert [await migrate(database, steps, program=2) for _ in range(2)] == [99, 99]
+    with pytest.raises(FleetUnavailable, match="Update this one"):
+        await migrate(database)
+
+
+async def test_a_step_that_fails_leaves_nothing_of_it(workers: Workers) -> None:
+    database = workers.database()
+    broken = Migration(98, "CREATE TABLE half (id integer); SELECT 1 / 0;")
+
+    with pytest.raises(psycopg.Error):
+        await migrate(database, (*MIGRATIONS, broken))
+
+    assert await migrate(database) == MIGRATIONS[-1].number
+    assert execute(workers.url, "SELECT to_regclass('half')") == [(None,)]
+
+
+async def test_a_connection_that_the_server_has_closed_costs_nothing(workers: Workers) -> None:
+    fleet = await workers.join(2)
+    execute(workers.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+
+    assert await fleet.admit(call("CA1"))
+    assert fleet.state is State.UP
+
+
+async def test_a_statement_that_hangs_is_given_up_and_its_connection_closed(workers: Workers) -> None:
+    database = workers.database()
+
+    with pytest.raises(FleetUnavailable, match="TooSlow"):
+        await database.ask("SELECT pg_sleep(5)")
+    with pytest.raises(FleetUnavailable, match="is away"):
+        await database.ask("SELECT 1")
+
+    assert await database.ask("SELECT 1", knocking=True) == [(1,)]
+    database.close()
