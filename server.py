@@ -31,8 +31,7 @@ from web.services import Opened, open_services
 from web.sockets.connections import Connections, descriptors_allowed
 from web.sockets.pull_server import install
 from web.sockets.write_limits import limit_our_listeners
-from web.worker.draining import close_calls, draining
-from web.worker.leaving import leave_handlers
+from web.worker.draining import close_calls, draining, leave_handlers
 from web.worker.logs import configure_logs
 from web.worker.memory import freeze_gc
 

@@ -18,9 +18,9 @@ import attrs
 import structlog
 import trio
 
+from store.private import write_whole
 from store.records import CallRecord, RecordError, decode_record, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
-from store.whole_file import write_whole
 
 T = TypeVar("T")
 

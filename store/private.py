@@ -1,10 +1,12 @@
 """Files and folders that only their owner may read, whatever the umask: they hold what people said on the telephone.
 
-What is there already with wider permissions is narrowed when it is written to, where it is ours to narrow. All of it
-blocks, and raises `OSError` as `open` and `mkdir` do.
+A file that exists with wider permissions is narrowed when it is written to, if it is ours. `write_whole` writes a file
+whole or not at all: under another name, renamed when the disk has it; a crash leaves the old content, and at worst a
+hidden file beside it. All of it blocks, and raises `OSError` as `open` and `mkdir` do.
 """
 
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -63,3 +65,23 @@ def _narrow(path: Path, mode: int) -> None:
     if (path.stat().st_mode & 0o777) != mode:
         with suppress(PermissionError):
             path.chmod(mode)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, making the folder if need be, for its owner to read. Blocks: call it in a thread.
+
+    Raises: `OSError`, and then `path` is as it was.
+    """
+    own_folder(path.parent)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, FILE)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:  # a cancelled thread or a full disk: no half file stays, and whatever it is goes on
+        temporary.unlink(missing_ok=True)
+        raise

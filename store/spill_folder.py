@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import attrs
 
+from store.private import write_whole
 from store.records import CallRecord, RecordError, decode_record, encode_record
-from store.whole_file import write_whole
 
 _LONGEST_NAME = 120
 

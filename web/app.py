@@ -4,6 +4,12 @@
 parts (see `web.services`) and serves the application with an ASGI server that runs on trio.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+import attrs
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
@@ -11,8 +17,7 @@ from actors.call import CallServices, run_call
 from settings import Settings
 from web.calls.context import build_context
 from web.calls.dispatch import Dispatcher
-from web.calls.follow_up import FollowUp
-from web.calls.no_shows import NoShows
+from web.calls.follow_up import FollowUp, NoShows
 from web.calls.rate_limits import harden
 from web.calls.repeats import RepeatedOrders
 from web.calls.slots import Slots
@@ -21,18 +26,36 @@ from web.clients.twilio import Line
 from web.console.pages import Console
 from web.routes.calls import CallRoutes
 from web.routes.credentials import Credentials
-from web.routes.health import HealthRoutes
+from web.routes.health import HealthRoutes, count_requests
 from web.routes.media import MediaStreams, RunCall
-from web.routes.misrouted import Misrouted
-from web.routes.timing import count_requests
+from web.routes.problems import Misrouted
 from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
-from web.worker.background import BackgroundTasks
 from web.worker.watchdog import Watchdog
 
+Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
 """For a request's body to be there, once its headers are: Twilio's forms come at once."""
+
+
+@attrs.frozen
+class BackgroundTasks:
+    """Runs tasks for as long as an application lives."""
+
+    application: Application
+    runs: Sequence[Callable[[], Awaitable[None]]]
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one ASGI connection, or the application's own life."""
+        if scope["type"] != "lifespan":
+            await self.application(scope, receive, send)
+            return
+        async with trio.open_nursery() as nursery:
+            for run in self.runs:
+                nursery.start_soon(run)
+            await self.application(scope, receive, send)
+            nursery.cancel_scope.cancel(reason="the server has closed")
 
 
 def create_app(

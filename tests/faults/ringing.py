@@ -25,7 +25,7 @@ from testkit.oracle import SECRET_NUMBER
 from tests.calls.exchange import Asgi, Switchboard, Trouble, open_switchboard
 from tests.faults.short import LONGEST, POLICY, ROSTER, SHORT
 from tests.web.fakes import API_TOKEN, LEAD, client_of, voice_form
-from web.calls.no_shows import LOOK_SECONDS, OVERDUE_SECONDS
+from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS
 from web.routes.media import START_SECONDS
 
 Act: TypeAlias = Callable[[Switchboard], Awaitable[None]]
@@ -59,7 +59,7 @@ def ring(act: Act, trouble: Trouble | None = None, answers: Answers = "human") -
                     with trio.move_on_after(LONGEST):
                         await there.slots.wait_empty()
                         rung.freed_after = trio.current_time() - began
-                    await trio.sleep(OVERDUE_SECONDS + LOOK_SECONDS)
+                    await trio.sleep(OVERDUE_SECONDS + NO_SHOW_LOOK_SECONDS)
                 rung.is_free = there.slots.free == there.slots.capacity
                 rung.records = list(await there.records.list())
 

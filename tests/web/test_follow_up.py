@@ -13,8 +13,8 @@ from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from tests.web.fakes import CALL_SID, Exchange, FakeLine, exchange, record, voice_form
 from web.calls.context import AppContext
+from web.calls.ending import LONGEST_TALK, LOST_SECONDS
 from web.calls.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
-from web.calls.parked_calls import LONGEST_TALK, LOST_SECONDS
 from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import LineError
 from web.routes.media import MediaStreams

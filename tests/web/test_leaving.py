@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from web.worker.leaving import LEAVE_SECONDS, handlers_at_work, leave_handlers
+from web.worker.draining import LEAVE_SECONDS, handlers_at_work, leave_handlers
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys, time, trio
 from tests.agents.test_blocking import NoArguments, run
 from agents.functions import Answer, FunctionSpec
-from web.worker.leaving import handlers_at_work, leave_handlers
+from web.worker.draining import handlers_at_work, leave_handlers
 
 async def deaf(arguments, context):
     {work}

@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from tests.web.fakes import LEAD, ORIGIN, Exchange, Peer, exchange, voice_form
 from web.calls.rate_limits import ALLOWANCE
-from web.routes.misrouted import meant
+from web.routes.problems import meant
 
 SET_IT = f"set the number's webhook to {ORIGIN}/twilio/voice, HTTP POST."
 

@@ -12,10 +12,10 @@ from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, FakeLine, services, settings
 from web.calls.context import AppContext, build_context
+from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, NoShows
 from web.calls.live_calls import KnownCall
-from web.calls.no_shows import LOOK_SECONDS, OVERDUE_SECONDS, NoShows
 
-SOON = OVERDUE_SECONDS + LOOK_SECONDS
+SOON = OVERDUE_SECONDS + NO_SHOW_LOOK_SECONDS
 
 
 @attrs.define
@@ -65,7 +65,7 @@ async def test_news_of_a_call_puts_it_off(autojump_clock: MockClock) -> None:
     async with world() as there:
         await trio.sleep(OVERDUE_SECONDS - 1)
         there.context.live_calls.progress(CALL_SID, "in-progress", 1)
-        await trio.sleep(LOOK_SECONDS + 2)
+        await trio.sleep(NO_SHOW_LOOK_SECONDS + 2)
 
         assert await there.kept() == []
 

@@ -7,9 +7,8 @@ from trio.testing import MockClock
 from store.memory import MemoryRecords
 from tests.web.fakes import OTHER_CALL_SID, record
 from web.calls.counts import Counts
-from web.calls.ending import Announced
+from web.calls.ending import Announced, ParkedCalls
 from web.calls.live_calls import LiveCalls
-from web.calls.parked_calls import ParkedCalls
 from web.calls.slots import Slots
 
 PARKED = record(outcome="transferring")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.calls.reasons import why, why_stream
+from web.calls.outcomes import why, why_stream
 
 DECLINED, OFF, NONE = "the call was declined", "the phone is switched off or out of reach", "the number does not exist"
 

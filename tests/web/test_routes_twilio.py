@@ -23,8 +23,8 @@ from tests.web.fakes import (
     voice_form,
 )
 from web.calls.admission import Admissions
-from web.calls.no_shows import NoShows
-from web.calls.reasons import why_stream
+from web.calls.follow_up import NoShows
+from web.calls.outcomes import why_stream
 from web.calls.token_store import MemoryTokenStore
 
 PATHS = ["/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after"]

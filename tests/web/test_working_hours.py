@@ -8,7 +8,7 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, LifespanScope, Scope
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from web.worker.background import BackgroundTasks
+from web.app import BackgroundTasks
 
 LIFESPAN: LifespanScope = {"type": "lifespan", "asgi": {"spec_version": "2.0", "version": "3.0"}, "state": {}}
 

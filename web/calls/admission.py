@@ -14,7 +14,9 @@ from collections.abc import Mapping
 
 import attrs
 import orjson
+from werkzeug.datastructures import MultiDict
 
+from protocol.phone_numbers import identity_of
 from web.calls.orders import OrderNote
 from web.calls.token_store import TokenStore
 
@@ -45,6 +47,20 @@ class Admission:
     """Whether its stream takes the place of a lost one."""
     unreached: str = ""
     """Why the person did not take it to whom it was put through, in Twilio's words."""
+
+
+def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
+    """Read who calls whom; the key is the one under which a line may have been reserved already."""
+    outbound = form.get("Direction", "inbound").startswith("outbound")
+    ours, theirs = ("From", "To") if outbound else ("To", "From")
+    call_sid = form.get("CallSid", "")
+    return Admission(
+        call_sid=call_sid,
+        direction="outbound" if outbound else "inbound",
+        caller=identity_of(form.get(theirs, "")),
+        line=identity_of(form.get(ours, "")),
+        key=order if outbound and order else call_sid,
+    )
 
 
 @attrs.frozen

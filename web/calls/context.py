@@ -13,9 +13,8 @@ from web.calls.counts import Counts
 from web.calls.ending import Announced
 from web.calls.live_calls import LiveCalls
 from web.calls.outcomes import Outcomes
-from web.calls.pace import Pace
 from web.calls.rate_limits import PendingStreams, RateLimits
-from web.calls.slots import Slots
+from web.calls.slots import Pace, Slots
 from web.calls.streams import Streams
 from web.calls.token_store import MemoryTokenStore, TokenStore
 from web.calls.verdicts import Verdicts

@@ -26,7 +26,7 @@ from protocol.twilio import FINAL_STATUSES
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.orders import Order
-from web.calls.reasons import why
+from web.calls.outcomes import why
 from web.clients.twilio import LineError
 
 RING_SECONDS = 150.0

@@ -1,26 +1,99 @@
-"""What happens when a call is over: one line in the log, one more in the counts, the end shown in `LiveCalls`.
+"""The end of a call: the record is kept and announced, at once or when it is known that the call does not come back.
 
 `Announced` is the store that calls save to. It keeps the record in the real store, and announces it whether or not
-that worked. A call that may come back (from a person, or on another stream) is announced only when it is known that it
-does not, so each call is announced once, as it ended. It adds no failure of its own; the store's is the caller's.
+that worked: one line in the log, one more in the counts, the end shown in `LiveCalls`. A call that may come back (from
+a person, or on another stream) is parked until that is settled, so each call is announced once, as it ended. A parked
+call holds nothing but its record, which is saved already: its sockets and tasks are gone. Neither class owns a task;
+`web/calls/follow_up.py` looks after parked calls. Errors of the real store are the caller's; there are no others.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import attrs
 import structlog
+import trio
 
 from store.calls import CallRecords
 from store.records import TRANSFERRING, CallRecord
 from store.search import CallQuery, CallSummary
 from web.calls.counts import Counts
 from web.calls.live_calls import LiveCalls
-from web.calls.parked_calls import ParkedCalls
 
+LONGEST_TALK = 4 * 3600.0
+"""Twilio ends a call after four hours: https://www.twilio.com/docs/voice/api/call-resource#timelimit."""
+LONGEST_SECONDS = LONGEST_TALK + 600.0
+LOST_SECONDS = 90.0
+"""Twilio may notice 45 s after us that a stream is lost, and its next stream has ten to come."""
+PLACES = 1000
 LOST = frozenset({"crashed", "cut", "caller_hung_up", "line_dead"})
 """Outcomes of a stream that may be connected again, if the caller is still there: only Twilio knows."""
-
 _log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class ParkedCall:
+    """A call whose agents are done with it and which may come back: from a person, or on another stream.
+
+    `since` and `until` are trio's time, `at` is the wall's, which other workers share.
+    """
+
+    record: CallRecord
+    since: float
+    until: float
+    at: float
+
+
+@attrs.define
+class ParkedCalls:
+    """The parked calls of one worker: a bounded number, each for a bounded time."""
+
+    seconds: float = LONGEST_SECONDS
+    lost_seconds: float = LOST_SECONDS
+    places: int = PLACES
+    now: Callable[[], float] = time.time
+    _parked: dict[str, ParkedCall] = attrs.field(factory=dict, init=False)
+    _taken: dict[str, float] = attrs.field(factory=dict, init=False)
+    """When (trio time) the person took the call, of those that are parked."""
+
+    def park(self, record: CallRecord) -> None:
+        """Remember a call; a second time, what its record says now."""
+        now = trio.current_time()
+        seconds = self.seconds if record.outcome == TRANSFERRING else self.lost_seconds
+        self.leave(record.call_sid)
+        self._parked[record.call_sid] = ParkedCall(record, now, now + seconds, self.now())
+
+    def find(self, call_sid: str) -> CallRecord | None:
+        """Return what the record of a parked call says."""
+        parked = self._parked.get(call_sid)
+        return parked.record if parked is not None else None
+
+    def leave(self, call_sid: str) -> None:
+        """Forget a call: it is known how it went on."""
+        self._parked.pop(call_sid, None)
+        self._taken.pop(call_sid, None)
+
+    def take(self, call_sid: str) -> None:
+        """Note that the person has taken a call that is parked here."""
+        if call_sid in self._parked:
+            self._taken.setdefault(call_sid, trio.current_time())
+
+    def talked(self, call_sid: str) -> float | None:
+        """Return how long the person has had the call; None if they have not taken it, or it is not parked here."""
+        taken = self._taken.get(call_sid)
+        return None if taken is None else trio.current_time() - taken
+
+    def all(self) -> Sequence[ParkedCall]:
+        """Return the parked calls, the oldest first."""
+        return list(self._parked.values())
+
+    def take_overdue(self) -> list[CallRecord]:
+        """Give up the calls that have waited too long, and the oldest where there are too many."""
+        now, surplus = trio.current_time(), len(self._parked) - self.places
+        overdue = [one.record for index, one in enumerate(self._parked.values()) if one.until <= now or index < surplus]
+        for record in overdue:
+            self.leave(record.call_sid)
+        return overdue
 
 
 def _announce(record: CallRecord) -> None:

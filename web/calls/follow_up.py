@@ -1,10 +1,12 @@
-"""Looks after the calls that may come back, until it is known how each of them went on.
+"""Follow-up of calls that may come back, and of callers who never reached our media stream.
 
-`FollowUp` is one worker's. A call that was put through, and of whose end no webhook tells, is asked after at Twilio, so
-that its record gets an outcome; so is one that a server of ours left so when it was stopped. What another worker has
-heard of a call lies in the token store. `run` ends by being cancelled, and announces what is left then; it raises
-nothing that Twilio, the database or a folder does.
+`FollowUp` asks Twilio about calls that were put through and of whose end no webhook tells, so that their records get an
+outcome; also about those that a stopped server left so. It finds what another worker has heard in the token store.
+`run` ends by being cancelled, and then announces what is left; it raises nothing that Twilio, the database or a folder
+raises. `NoShows` gives a record to each call that came in and never opened its stream.
 """
+
+from functools import partial
 
 import attrs
 import structlog
@@ -16,7 +18,8 @@ from protocol.twilio import FINAL_STATUSES
 from store.calls import RecordsUnavailable
 from store.records import TRANSFERRING, RecordError
 from web.calls.context import AppContext
-from web.calls.parked_calls import LONGEST_TALK, ParkedCall
+from web.calls.ending import LONGEST_TALK, ParkedCall
+from web.calls.live_calls import KnownCall
 from web.calls.returning import ANSWERED, TRANSFERRED, UNHEARD, Returns
 from web.clients.twilio import LineError
 
@@ -27,12 +30,17 @@ ASK_SECONDS = 60.0
 RECALLED = 200
 """So many of the newest records are looked through for calls that were put through when the server was stopped."""
 
+OVERDUE_SECONDS = 60.0
+"""From the last news of a call: by then Twilio has given up on our stream, and on the second one we offer it."""
+NO_SHOW_LOOK_SECONDS = 10.0
+_NO_SHOW = "the caller never reached an agent: they hung up, or the media stream could not be opened"
+
 _log = structlog.stdlib.get_logger()
 
 
 @attrs.define(eq=False)
 class FollowUp:
-    """One worker's."""
+    """Looks after the parked calls of one worker, until it is known how each of them went on."""
 
     context: AppContext
     _asked: dict[str, float] = attrs.field(factory=dict, init=False)
@@ -105,3 +113,28 @@ class FollowUp:
             _log.warning("status_not_known", call_sid=call_sid, why=exc.reason, code=exc.code)
             return False
         return status is None or status in FINAL_STATUSES
+
+
+@attrs.frozen
+class NoShows:
+    """Keeps a record of callers who hung up before their stream opened, or whose stream Twilio could not open.
+
+    A number of Twilio's needs no status callback, so nobody may tell: this looks over the live calls now and then. It
+    holds no slot and never fails. A server that is stopped before it has looked keeps no record of such a call.
+    """
+
+    context: AppContext
+
+    async def run(self) -> None:
+        """Look for them until cancelled."""
+        while True:
+            await trio.sleep(NO_SHOW_LOOK_SECONDS)
+            for call in self.context.live_calls.overdue(OVERDUE_SECONDS):
+                ended = await guard(partial(self._conclude, call))
+                if isinstance(ended, Crashed):
+                    _log.error("no_show_crashed", call_sid=call.call_sid, error=ended.reason)
+
+    async def _conclude(self, call: KnownCall) -> None:
+        await self.context.outcomes.conclude(call, "completed", _NO_SHOW)
+        if not call.outcome:  # another worker has, or had, the stream: the call is shown there
+            self.context.live_calls.remove(call.id)

@@ -14,8 +14,7 @@ from werkzeug.datastructures import MultiDict
 from actors.messages import NoteStreamError
 from store.calls import RecordsUnavailable
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
-from web.calls.admission import NEWS_SECONDS
-from web.calls.arrival import arrival_of
+from web.calls.admission import NEWS_SECONDS, arrival_of
 from web.calls.context import AppContext
 from web.clients import twiml
 

@@ -1,14 +1,22 @@
-"""What the platform asks: is this worker alive, may it be given a call, and what has it counted.
+"""Health and metrics: is this worker alive, may it be given a call, and what has it counted.
 
-`/readyz` is false while draining and while every line is taken; `/healthz` is true as long as it can be asked. Both are
-asked without a credential; `/metrics` needs the API token (`web.routes.credentials`).
+`/readyz` is false while draining and while every slot is taken; `/healthz` is true as long as the worker can answer.
+Both need no credential; `/metrics` needs the API token (`web.routes.credentials`). `count_requests` counts and times
+every request under its route, or the route that was meant, and never under its address.
 """
 
 import attrs
-from quart import Blueprint, Response, jsonify
+import trio
+from quart import Blueprint, Response, g, jsonify, request
+from quart_trio import QuartTrio
 
 from web.calls.context import AppContext
-from web.calls.counts import CONTENT_TYPE
+from web.calls.counts import CONTENT_TYPE, Counts
+from web.routes.problems import meant
+
+UNKNOWN = "none"
+"""The route, and the method, of a request that is like no route: anybody may make up any number of those."""
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
 @attrs.frozen
@@ -42,3 +50,19 @@ class HealthRoutes:
     async def metrics(self) -> Response:
         """Render the counts."""
         return Response(self.context.counts.render(), content_type=CONTENT_TYPE)
+
+
+def count_requests(app: QuartTrio, counts: Counts) -> None:
+    """Have an application's requests counted."""
+
+    @app.before_request
+    async def _begin() -> None:
+        g.began = trio.current_time()
+
+    @app.after_request
+    async def _end(response: Response) -> Response:
+        rule = request.url_rule or meant(app.url_map, request.path)
+        method = request.method if rule is not None and request.method in _METHODS else UNKNOWN
+        route = rule.rule if rule is not None else UNKNOWN
+        counts.answered(method, route, response.status_code, trio.current_time() - g.began)
+        return response

@@ -1,14 +1,24 @@
-"""How a request that was not carried out is answered: JSON, with what is wrong and what to do about it.
+"""Answers to requests that are not carried out: JSON, with what is wrong and what to do about it.
 
 `problem` writes such an answer, and `refused` gives the framework's own refusals the same form. Neither says what broke
-inside: the log does.
+inside: the log does. `Misrouted` logs requests that nearly reached a route (a number set to GET, a path with a slash
+behind it, a proxy's prefix) with the method, the path and the fix. Requests that resemble none of our routes are not
+logged: a public address gets many.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from quart import Response, current_app, jsonify
+import attrs
+import structlog
+from quart import Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+from web.calls.context import AppContext
+from web.calls.rate_limits import RateLimits
+from web.clients.signatures import SIGNATURE
 
 _FIXES: Mapping[int, str] = {
     405: "Use a method that the Allow header names.",
@@ -16,6 +26,9 @@ _FIXES: Mapping[int, str] = {
     413: "Send a shorter body.",
     500: "See the log of the server.",
 }
+_METHODS = ("POST", "GET", "DELETE", "PUT")
+_LONGEST_PATH = 200
+_log = structlog.stdlib.get_logger()
 
 
 def problem(status: int, error: str, **more: object) -> Response:
@@ -45,3 +58,59 @@ async def refused(exc: HTTPException) -> Response:
         if name.lower() != "content-type":
             response.headers[name] = value
     return response
+
+
+def meant(routes: Map, path: str) -> Rule | None:
+    """Return the route that a path is, or nearly is; None if it is like none."""
+    tidy = "/" + re.sub(r"/+", "/", path).strip("/").lower()
+    prefixed = "/twilio/" in tidy[1:]
+    candidates = (path, tidy, tidy[tidy.rindex("/twilio/") :] if prefixed else tidy)
+    if tidy == "/":  # the console's; everybody who looks for a way in sends something there
+        return None
+    adapter = routes.bind("switchboard")
+    for candidate in candidates:
+        for method in _METHODS:
+            try:
+                rule, _ = adapter.match(candidate, method, return_rule=True)
+            except HTTPException:
+                continue
+            return rule
+    return None
+
+
+@attrs.frozen
+class Misrouted:
+    """Answers what the framework refuses, and tells of requests that were meant for a route."""
+
+    context: AppContext
+    routes: Map
+    _allowance: RateLimits = attrs.field(factory=RateLimits, init=False)
+
+    async def answer(self, exc: HTTPException) -> Response:
+        """Answer a refusal of the framework's."""
+        if exc.code in {404, 405} and request.url_rule is None:
+            self._tell(exc.code)
+        return await refused(exc)
+
+    def _tell(self, status: int) -> None:
+        rule = meant(self.routes, request.path)
+        is_twilios = SIGNATURE in request.headers
+        client = request.scope.get("client")
+        if (rule is None and not is_twilios) or self._allowance.refuse(client[0] if client else ""):
+            return
+        _log.warning(
+            "request_misrouted",
+            method=request.method[:20],
+            path=request.path[:_LONGEST_PATH],
+            status=status,
+            fix=self._fix(rule, is_twilios),
+        )
+
+    def _fix(self, rule: Rule | None, is_twilios: bool) -> str:
+        origin = self.context.signatures.origin
+        if rule is not None and not rule.rule.startswith("/twilio"):
+            return f"Send it to {rule.rule}, with a method that the route has."
+        route = rule.rule if rule is not None else "/twilio/voice"
+        webhook = "the number's webhook" if route == "/twilio/voice" else "this webhook"
+        whose = "" if is_twilios else "If it was Twilio's: "
+        return f"{whose}set {webhook} to {origin}{route}, HTTP POST."

@@ -12,14 +12,13 @@ import structlog
 from quart import Blueprint, Response, request
 
 from protocol.twilio import FINAL_STATUSES
-from web.calls.arrival import xml
 from web.calls.context import AppContext
-from web.calls.parked_calls import LONGEST_TALK
-from web.calls.reasons import why
+from web.calls.ending import LONGEST_TALK
+from web.calls.outcomes import why
 from web.calls.returning import ANSWERED, TRANSFERRED, Returns, person_token
 from web.calls.transfers import A_CALLER
 from web.clients import twiml
-from web.routes.twilio import TwilioRoutes
+from web.routes.twilio import TwilioRoutes, xml
 from web.routes.well_formed import count_of
 
 TAKES = "1"

@@ -13,14 +13,13 @@ from werkzeug.datastructures import MultiDict
 from actors.last_words import say_and_end
 from actors.messages import MachineAnswered, NoteCallOver
 from protocol.twilio import FINAL_STATUSES
-from web.calls.admission import Admission
-from web.calls.arrival import arrival_of, xml
+from web.calls.admission import Admission, arrival_of
 from web.calls.context import AppContext
 from web.calls.dispatch import ORDER_SECONDS
 from web.calls.ending import LOST
 from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderNote
-from web.calls.reasons import why, why_stream
+from web.calls.outcomes import why, why_stream
 from web.calls.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
 from web.clients import twiml
 from web.routes.well_formed import count_of, malformed
@@ -34,6 +33,11 @@ RETURNS = LOST | {"never_ran"}
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 _log = structlog.stdlib.get_logger()
+
+
+def xml(document: str) -> Response:
+    """Answer with TwiML."""
+    return Response(document, content_type="text/xml; charset=utf-8")
 
 
 @attrs.frozen

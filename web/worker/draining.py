@@ -1,4 +1,4 @@
-"""The end of a worker's day: nobody new, then the last goodbyes, then the lights.
+"""Drain: stop accepting, let calls end, close the rest, exit.
 
 `wait_drained` owns the order: at the first signal no new call is let in (`/readyz` turns false, callers are asked to
 call again) while the webhooks of running calls are still answered. Calls that are not over when `seconds` have passed
@@ -12,10 +12,16 @@ webhooks of running calls outside, and cancels the calls when its graceful timeo
 
 hypercorn's master sends SIGTERM to every other worker as soon as the first one has ended, and once more when it ends
 itself. So a worker that drains takes no notice of it: only a second Ctrl-C hurries.
+
+A handler that ignores its cancellation, or waits for a thread, has been abandoned by its call
+(`actors/function_calls.py`) and would keep the process. `leave_handlers` ends the process without it, last of all.
 """
 
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
@@ -26,8 +32,12 @@ import trio
 from hypercorn.utils import ShutdownError
 
 from actors.call import CallServices
+from actors.function_calls import HANDLER_TASK
 from actors.messages import CloseCall
 from web.calls.slots import Slots
+
+LEAVE_SECONDS = 2.0
+"""For the rest of the process to end by itself."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -143,3 +153,27 @@ async def draining(slots: Slots, seconds: float, close_calls: Callable[[], float
         finally:
             hypercorn.trio.run.raise_shutdown = theirs  # type: ignore[attr-defined]
         nursery.cancel_scope.cancel(reason="the server has stopped")
+
+
+def handlers_at_work() -> list[str]:
+    """Return the names of the tasks of handlers that are at work."""
+    root = trio.lowlevel.current_root_task()
+    nurseries = [] if root is None else root.child_nurseries
+    return sorted(
+        task.name for nursery in nurseries for task in nursery.child_tasks if task.name.startswith(HANDLER_TASK)
+    )
+
+
+def leave_handlers() -> None:
+    """End the process soon, though there are handlers at work; do nothing if there are none. Call it last."""
+    if not (left := handlers_at_work()):
+        return
+    _log.error("handlers_left", tasks=left, why="they go on although they were cancelled; the process ends")
+    threading.Thread(target=_end, name="end of the process", daemon=True).start()
+
+
+def _end() -> None:
+    time.sleep(LEAVE_SECONDS)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
