@@ -13,9 +13,9 @@ far are followed together, and their words are told when one is left.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
@@ -23,7 +23,7 @@ from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, SILENCE
 from simulators.reading import Place, Reading, WordHeard, common_end, common_start
 from simulators.speech import QUIET, Utterance
 
-__all__ = ["Heard", "Recogniser", "SpeechEnded", "SpeechStarted", "WordHeard"]
+__all__ = ["Heard", "Hearing", "Recogniser", "SpeechEnded", "SpeechStarted", "WordHeard"]
 
 NOISE_BYTES: Final = 800
 """100 ms of loud audio that nobody in the scenario says count as somebody speaking."""
@@ -59,6 +59,14 @@ class SpeechEnded:
 Heard: TypeAlias = SpeechStarted | WordHeard | SpeechEnded
 
 
+class Hearing(Protocol):
+    """What listens to one line."""
+
+    def hear(self, audio: bytes) -> Sequence[Heard]:
+        """Listen to the next audio, of any length, and return what was understood by its end."""
+        ...
+
+
 @lru_cache(maxsize=64)
 def _anchors(utterances: tuple[Utterance, ...]) -> _Anchors:
     anchors: defaultdict[bytes, list[Place]] = defaultdict(list)
@@ -80,13 +88,15 @@ def _is_sound(audio: bytes) -> bool:
 
 @attrs.define
 class Recogniser:
-    """Listens to one line on which these utterances may be said.
+    """Listens to one line on which these utterances may be said; there may become more of them while it listens.
 
     `pause` seconds of audio without speech end it; a pause within an utterance does not, as long as it goes on.
     """
 
-    utterances: Iterable[Utterance]
+    utterances: Sequence[Utterance]
     pause: float = attrs.field(default=0.5, kw_only=True)
+    _known: int = attrs.field(default=0, init=False)
+    """How many utterances there are anchors of."""
     _anchors: _Anchors = attrs.field(init=False, repr=False)
     _readings: list[Reading] = attrs.field(factory=list, init=False, repr=False)
     """What the audio is, while it goes on; the likeliest first."""
@@ -103,6 +113,10 @@ class Recogniser:
     _events: list[Heard] = attrs.field(factory=list, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self._learn()
+
+    def _learn(self) -> None:
+        self._known = len(self.utterances)
         self._anchors = _anchors(tuple(dict.fromkeys(self.utterances)))
 
     @property
@@ -122,6 +136,8 @@ class Recogniser:
             self._lost = b""
             self._noise = max(0, self._noise - len(audio))
             return ()
+        if len(self.utterances) != self._known:
+            self._learn()
         for begin in range(0, len(audio), FRAME_BYTES):
             self._hear_piece(audio[begin : begin + FRAME_BYTES])
         events, self._events = tuple(self._events), []

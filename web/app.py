@@ -24,6 +24,8 @@ from web.calls.slots import Slots
 from web.calls.token_store import TokenStore
 from web.clients.twilio import Line
 from web.console.pages import Console
+from web.console.phone import STREAM_PATH as PHONE_STREAM
+from web.console.phone import CallerVoice
 from web.routes.calls import CallRoutes
 from web.routes.credentials import Credentials
 from web.routes.health import HealthRoutes, count_requests
@@ -66,8 +68,12 @@ def create_app(
     tokens: TokenStore | None = None,
     slots: Slots | None = None,
     run_call: RunCall = run_call,
+    voice: CallerVoice | None = None,
 ) -> QuartTrio:
-    """Return the application. The drain shares `slots`; a media stream is given to `run_call`."""
+    """Return the application. The drain shares `slots`; a media stream is given to `run_call`.
+
+    `voice` says what is typed on the phone's page, where that is how visitors speak.
+    """
     context = build_context(settings, services, line, tokens=tokens, slots=slots)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
@@ -80,7 +86,8 @@ def create_app(
         HealthRoutes(context),
     ):
         app.register_blueprint(routes.blueprint())
-    Console.of(context).install(app)
+    console = Console.of(context, voice)
+    console.install(app)
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)
     count_requests(app, context.counts)
@@ -88,5 +95,7 @@ def create_app(
     watchdog = Watchdog(context.counts.blocked)
     follow = (FollowUp(context).run, NoShows(context).run, context.verdicts.run, context.counts.watch_lag, watchdog.run)
     served = BackgroundTasks(app.asgi_app, (dispatcher.run, *follow))
-    app.asgi_app = MediaStreams(served, context, run_call)  # type: ignore[method-assign]  # Quart's hook for middleware
+    gates = {PHONE_STREAM: console.phone.admits}
+    # Quart's own hook for middleware
+    app.asgi_app = MediaStreams(served, context, run_call, gates)  # type: ignore[method-assign]
     return app

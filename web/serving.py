@@ -17,6 +17,7 @@ from actors.journal import Entry, ignore
 from settings import Settings
 from web.app import create_app
 from web.calls.slots import Slots
+from web.console.phone import CallerVoice
 from web.services import open_services
 from web.sockets.connections import Connections, descriptors_allowed
 from web.sockets.pull_server import MAX_MESSAGE_BYTES, install
@@ -61,13 +62,14 @@ async def serve_until(
     config: Config,
     *,
     observe: Callable[[Entry], None] = ignore,
+    voice: CallerVoice | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until the first of `signals`, and then until the drain is over; the second one cuts it short."""
     install(Connections.beside(settings.max_calls, descriptors_allowed()))
     slots = Slots(settings.max_calls)
     async with open_services(settings, observe=observe) as opened:
-        app = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots)
+        app = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots, voice=voice)
         last_words = partial(close_calls, opened.services)
         closing_time = partial(wait_drained, signals, slots, settings.drain_timeout, last_words)
         await hypercorn_serve(app, config, shutdown_trigger=closing_time, task_status=task_status, mode="asgi")

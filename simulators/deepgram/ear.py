@@ -5,7 +5,7 @@ audio received, never by a clock: a client that stops sending silence never ends
 speculative pause a turn is first suspected and then confirmed, unless the user goes on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
@@ -13,8 +13,7 @@ import attrs
 from protocol.audio import BYTES_PER_SECOND
 from simulators.deepgram.formats import AudioFormat
 from simulators.deepgram.knobs import DeepgramKnobs, Seconds
-from simulators.hearing import Recogniser, SpeechEnded, SpeechStarted, WordHeard
-from simulators.speech import Utterance
+from simulators.hearing import Hearing, SpeechEnded, SpeechStarted, WordHeard
 
 
 @attrs.frozen
@@ -37,13 +36,15 @@ class TurnEnded:
 
 
 EarEvent: TypeAlias = UserBegan | TurnSuspected | TurnEnded
+MakeHearing: TypeAlias = Callable[[Seconds], Hearing]
+"""Makes what listens to one session: to speech that is over after so long a pause."""
 
 
 @attrs.define(eq=False)
 class Ear:
     """One session's hearing."""
 
-    _recogniser: Recogniser
+    _recogniser: Hearing
     _format: AudioFormat
     _confirmation: Seconds | None
     """Seconds of further silence after a suspected end; None: the end is certain at once."""
@@ -124,9 +125,9 @@ class Ear:
         return self._format.to_telephone(audio[:usable])
 
 
-def make_ear(utterances: Iterable[Utterance], audio_format: AudioFormat, knobs: DeepgramKnobs) -> Ear:
-    """Listen for these utterances in this format, with the knobs' pauses."""
+def make_ear(make_hearing: MakeHearing, audio_format: AudioFormat, knobs: DeepgramKnobs) -> Ear:
+    """Listen to audio in this format, with the knobs' pauses."""
     eager = knobs.speculative_pause
     pause = knobs.end_of_turn if eager is None else min(eager, knobs.end_of_turn)
     confirmation = None if eager is None else max(0.0, knobs.end_of_turn - pause)
-    return Ear(Recogniser(utterances, pause=pause), audio_format, confirmation)
+    return Ear(make_hearing(pause), audio_format, confirmation)

@@ -14,6 +14,7 @@ import attrs
 import trio
 from trio_websocket import WebSocketRequest, wrap_server_stream
 
+from simulators.deepgram.ear import MakeHearing
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
 from simulators.deepgram.models import answer_plain_request
@@ -58,6 +59,7 @@ class VoiceAgentService:
     _faults: FaultPlan
     _api_key: str | None
     _log: ExchangeLog
+    _make_hearing: MakeHearing | None = None
     _connections: int = attrs.field(default=0, init=False)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
@@ -136,6 +138,7 @@ class VoiceAgentService:
             faults=self._faults,
             log=self._log,
             drop=partial(trio.aclose_forcefully, stream),
+            make_hearing=self._make_hearing,
         )
 
 
@@ -149,14 +152,16 @@ async def serve_deepgram(
     api_key: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
     log: ExchangeLog | None = None,
+    make_hearing: MakeHearing | None = None,
     task_status: trio.TaskStatus[ServedAt] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the Voice Agent API until cancelled; `task_status` gets where.
 
-    Without `api_key` any `Token` will do, but there must be one. Port 0 takes a free one.
+    Without `api_key` any `Token` will do, but there must be one. Port 0 takes a free one. `make_hearing` is as in
+    `converse`.
     """
     plan = FaultPlan(scenario.faults) if faults is None else faults
-    service = VoiceAgentService(scenario, knobs or DeepgramKnobs(), plan, api_key, log or ExchangeLog())
+    service = VoiceAgentService(scenario, knobs or DeepgramKnobs(), plan, api_key, log or ExchangeLog(), make_hearing)
     utterances_of(scenario)  # synthesised now, so that no caller waits for it
     listeners: list[trio.abc.Listener[trio.abc.Stream]] = []
     bound = 0

@@ -31,7 +31,7 @@ from simulators.deepgram.brain import Brain, identify
 from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import Configuration, configure
 from simulators.deepgram.conversation import Conversation
-from simulators.deepgram.ear import make_ear
+from simulators.deepgram.ear import MakeHearing, make_ear
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver
 from simulators.deepgram.log import ExchangeLog
@@ -41,6 +41,7 @@ from simulators.deepgram.pen import ConnectionLog
 from simulators.deepgram.thinker import Thinker
 from simulators.deepgram.updates import Updates
 from simulators.faults import ConnectionFaults, FaultPlan, Step
+from simulators.hearing import Recogniser
 from simulators.scenario import Scenario
 from simulators.speech import Utterance, synthesise
 
@@ -78,6 +79,11 @@ def utterances_of(scenario: Scenario) -> tuple[Utterance, ...]:
     return tuple(synthesise(line.says, caller.voice) for line in caller.lines if line.says)
 
 
+def hearing_of(scenario: Scenario) -> MakeHearing:
+    """Return what understands the scenario's caller, byte for byte."""
+    return lambda pause: Recogniser(utterances_of(scenario), pause=pause)
+
+
 @attrs.define(eq=False)
 class Session:
     """One connection's life."""
@@ -89,6 +95,7 @@ class Session:
     _log: ConnectionLog
     _line: Line
     _rng: Random
+    _make_hearing: MakeHearing
     _conversation: Conversation | None = attrs.field(default=None, init=False)
     _listening: Conversation | None = attrs.field(default=None, init=False)
     """The conversation, once its audio is let through."""
@@ -182,7 +189,7 @@ class Session:
         thinker = Thinker(
             self._line, mouth, calls, self._knobs, self._faults, self._log, brain, configuration.mind.entries
         )
-        ear = make_ear(utterances_of(self._scenario), configuration.input, self._knobs)
+        ear = make_ear(self._make_hearing, configuration.input, self._knobs)
         updates = Updates(self._line, self._knobs, self._scenario, ear, mouth, thinker, calls, flux=configuration.flux)
         return Conversation(
             self._line,
@@ -283,9 +290,11 @@ async def converse(
     faults: FaultPlan | None = None,
     log: ExchangeLog | None = None,
     drop: Callable[[], Awaitable[None]] | None = None,
+    make_hearing: MakeHearing | None = None,
 ) -> None:
     """Serve one Voice Agent connection over a WebSocket that is already open, until it is over.
 
+    `make_hearing` makes what understands the caller, if that is to be more than the scenario's lines, byte for byte.
     `drop` loses the TCP connection without a close frame; without it, a dropped connection is closed with 1011.
     *Cancellation* leaves the socket to whoever opened it.
     """
@@ -308,7 +317,16 @@ async def converse(
     pen.connected()
     stalled = False
     try:
-        await Session(socket, scenario, knobs, plan.for_connection(connection), pen, line, rng).run()
+        await Session(
+            socket,
+            scenario,
+            knobs,
+            plan.for_connection(connection),
+            pen,
+            line,
+            rng,
+            make_hearing or hearing_of(scenario),
+        ).run()
     except* SessionOver:
         pass
     except* ConnectionClosed as closed:

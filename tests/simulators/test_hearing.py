@@ -1,7 +1,7 @@
 """Hearing: only what arrived, in the order it arrived, however it is cut."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import pytest
 
@@ -21,12 +21,12 @@ LONG = UTTERANCES[3]
 QUIET_SECOND = silence(50)
 
 
-def hear(stream: bytes, *, cut: int = FRAME_BYTES, utterances: Iterable[Utterance] = UTTERANCES) -> list[Heard]:
+def hear(stream: bytes, *, cut: int = FRAME_BYTES, utterances: Sequence[Utterance] = UTTERANCES) -> list[Heard]:
     recogniser = Recogniser(utterances)
     return [event for at in range(0, len(stream), cut) for event in recogniser.hear(stream[at : at + cut])]
 
 
-def texts(stream: bytes, *, cut: int = FRAME_BYTES, utterances: Iterable[Utterance] = UTTERANCES) -> list[str]:
+def texts(stream: bytes, *, cut: int = FRAME_BYTES, utterances: Sequence[Utterance] = UTTERANCES) -> list[str]:
     events = hear(stream + QUIET_SECOND, cut=cut, utterances=utterances)
     return [event.text for event in events if isinstance(event, SpeechEnded)]
 

@@ -27,7 +27,8 @@ from web.calls.context import AppContext
 from web.calls.slots import Slots
 from web.calls.token_store import TokenStore
 from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
-from web.routes.media import MediaStreams
+from web.console.phone import CallerVoice
+from web.routes.media import MediaStreams, RunCall
 
 ORIGIN = "https://agent.example.com"
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
@@ -205,6 +206,8 @@ def exchange(
     calls: FakeCalls | None = None,
     tokens: TokenStore | None = None,
     records: MemoryRecords | None = None,
+    voice: CallerVoice | None = None,
+    run_call: RunCall | None = None,
     **changes: str,
 ) -> Exchange:
     """Build an application on fakes, with changed settings by variable name."""
@@ -212,13 +215,14 @@ def exchange(
     line, calls, records = line or FakeLine(), calls or FakeCalls(), records or MemoryRecords()
     slots = Slots(chosen.max_calls)
     offered = services(line, records)
-    app = create_app(chosen, offered, line, tokens=tokens, slots=slots, run_call=calls)
+    app = create_app(chosen, offered, line, tokens=tokens, slots=slots, run_call=run_call or calls, voice=voice)
     return Exchange(app, line, calls, records, slots, chosen, offered.intercom)
 
 
 def at_home(**changes: str) -> Exchange:
     """Build an application that is alone with simulators on this machine, without a token."""
-    return exchange(line=None, calls=None, tokens=None, records=None, **{**HERE, **changes})
+    whole = {**HERE, **changes}
+    return exchange(line=None, calls=None, tokens=None, records=None, voice=None, run_call=None, **whole)
 
 
 def voice_form(call_sid: str = CALL_SID, *, outbound: bool = False, **more: str) -> dict[str, str]:
@@ -255,6 +259,8 @@ class Peer:
 
     target: str = "/twilio"
     signature: str | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    client: tuple[str, int] = ("10.0.0.1", 1234)
     answers: list[ASGISendEvent] = attrs.field(factory=list)
     changed: trio.Event = attrs.field(factory=trio.Event)
     _to_app: trio.MemorySendChannel[ASGIReceiveEvent] = attrs.field(init=False)
@@ -311,7 +317,8 @@ class Peer:
 
     def scope(self) -> WebsocketScope:
         path, _, query = self.target.partition("?")
-        headers = [(b"x-twilio-signature", self.signature.encode())] if self.signature else []
+        signed = {"x-twilio-signature": self.signature} if self.signature else {}
+        given = {"host": "10.0.0.7:8000", **signed, **self.headers}
         scope = {
             "type": "websocket",
             "scheme": "ws",
@@ -320,8 +327,8 @@ class Peer:
             "query_string": query.encode(),
             "root_path": "",
             "http_version": "1.1",
-            "headers": [(b"host", b"10.0.0.7:8000"), *headers],
-            "client": ("10.0.0.1", 1234),
+            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+            "client": self.client,
             "server": ("10.0.0.7", 8000),
             "subprotocols": [],
             "extensions": {"websocket.http.response": {}},

@@ -324,7 +324,7 @@ async def test_a_live_call_has_no_record_yet(autojump_clock: MockClock) -> None:
     assert (shown["status"], shown["record"]) == ("ringing", None)
 
 
-@pytest.mark.parametrize("name", ["CA" + "7" * 32, "..", "%2e%2e%2fetc"])
+@pytest.mark.parametrize("name", ["CA" + "7" * 32, "%2e%2e%2fetc"])
 async def test_an_unknown_call_is_not_found(name: str, autojump_clock: MockClock) -> None:
     assert (await exchange().operator("GET", f"/calls/{name}")).status_code == 404
 

@@ -47,6 +47,8 @@ class Admission:
     """Whether its stream takes the place of a lost one."""
     unreached: str = ""
     """Why the person did not take it to whom it was put through, in Twilio's words."""
+    visitor: str = ""
+    """The session of the visitor from whose page the call comes; empty for a call from Twilio."""
 
 
 def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
@@ -82,8 +84,8 @@ class Admissions:
         await self.tokens.put(f"token {token}", orjson.dumps(attrs.asdict(admission)), TOKEN_SECONDS)
         return token
 
-    async def redeem(self, token: str, call_sid: str) -> Admission | Refusal:
-        """Use a token up, whether or not it turns out to be this call's."""
+    async def redeem(self, token: str, call_sid: str, visitor: str = "") -> Admission | Refusal:
+        """Use a token up, whether or not it turns out to be this call's, and this visitor's."""
         if not token:
             return Refusal("no token")
         kept = await self.tokens.take(f"token {token}")
@@ -92,6 +94,8 @@ class Admissions:
         admission = Admission(**orjson.loads(kept))
         if not hmac.compare_digest(admission.call_sid.encode(), call_sid.encode()):
             return Refusal("token of another call")
+        if not hmac.compare_digest(admission.visitor.encode(), visitor.encode()):
+            return Refusal("token of another visitor")
         return admission
 
     async def note_order(self, order: str, note: OrderNote, seconds: float) -> None:

@@ -10,6 +10,7 @@ import attrs
 from actors.last_words import say_and_end
 from actors.messages import CloseCall, EndCallNow
 from web.calls.context import AppContext
+from web.calls.page_calls import is_page_call
 
 BY_OPERATOR = "ended_by_operator"
 """The outcome of a call that an operator has ended."""
@@ -27,7 +28,8 @@ class HangUp:
         Raises: `LineError`.
         """
         self.context.services.intercom.tell(call_sid, EndCallNow(BY_OPERATOR))
-        await self.context.line.hang_up(call_sid)
+        if not is_page_call(self.context.live_calls.find(call_sid)):
+            await self.context.line.hang_up(call_sid)
         return "completed"
 
     async def politely(self, call_sid: str) -> str:
@@ -38,7 +40,7 @@ class HangUp:
         context = self.context
         if context.services.intercom.tell(call_sid, CloseCall(BY_OPERATOR)):
             return "in-progress"
-        if await context.line.status_of(call_sid) != "in-progress":
+        if is_page_call(context.live_calls.find(call_sid)) or await context.line.status_of(call_sid) != "in-progress":
             return await self.at_once(call_sid)  # nobody has picked up yet
         await context.line.redirect(call_sid, say_and_end(context.services.policy.closing_sentence))
         return "in-progress"

@@ -15,6 +15,7 @@ from web.calls.context import AppContext
 from web.console.english import OUTCOMES, TEXT
 from web.console.files import read_files, static_file
 from web.console.lists import PAGE, asked_by, live_rows, row_of
+from web.console.phone import CallerVoice, PhoneRoutes
 from web.console.rendering import prepare, render
 from web.console.session import Gate
 
@@ -27,11 +28,13 @@ class Console:
 
     context: AppContext
     gate: Gate
+    phone: PhoneRoutes
 
     @classmethod
-    def of(cls, context: AppContext) -> "Console":
-        """Return the pages of one application."""
-        return cls(context, Gate.of(context))
+    def of(cls, context: AppContext, voice: CallerVoice | None = None) -> "Console":
+        """Return the pages of one application; `voice` says what is typed on its phone."""
+        gate = Gate.of(context)
+        return cls(context, gate, PhoneRoutes(context, gate, voice))
 
     def install(self, app: QuartTrio) -> None:
         """Register the routes, and what templates need."""
@@ -47,6 +50,7 @@ class Console:
         routes.post("/console/sign-out")(self.gate.sign_out)
         routes.get("/")(self.calls)
         routes.get("/console/live")(self.live)
+        self.phone.add_to(routes)
         routes.before_request(self.gate.refuse_strangers)
         routes.after_request(self.gate.dress)
         routes.errorhandler(OSError)(self.cannot_look_up)

@@ -1,17 +1,18 @@
 """The WebSocket of a media stream, from Twilio's request to the end: ASGI around one `run_call`.
 
-`MediaStreams` is ASGI middleware that handles the WebSocket route `/twilio` before the web application: audio must not
-pass through the framework's queues, and the framework would cancel a call's task when its socket closes, before the
-call can leave in order. It lets in a stream that Twilio signed, that starts in time with audio we understand, that
-shows an unused token of this very call, and that finds a free slot. Then it is the call's parent: `await run_call(…)`
-and nothing else. Whatever `run_call` raises is the server's to log.
+`MediaStreams` is ASGI middleware that handles the WebSocket routes of media streams before the web application: audio
+must not pass through the framework's queues, and the framework would cancel a call's task when its socket closes,
+before the call can leave in order. Each route has a gate: `/twilio` lets in what Twilio signed, the browser's phone a
+visitor who is signed in (`web.console.phone`). The rest is the same for both: a stream must start in time with audio we
+understand, show an unused token of this very call and visitor, and find a free slot. Then `MediaStreams` is the call's
+parent: `await run_call(…)` and nothing else. Whatever `run_call` raises is the server's to log.
 
-    connect ─▶ signature ─▶ accept ─▶ connected, start ─▶ token ─▶ slot ─▶ run_call ─▶ close
-                  └─▶ 403                    └───────────────┴────────┴─▶ close 1008 / 1013, <Connect action> goes on
+    connect ─▶ gate ─▶ accept ─▶ connected, start ─▶ token ─▶ slot ─▶ run_call ─▶ close
+                └─▶ 403                 └───────────────┴────────┴─▶ close 1008 / 1013, <Connect action> goes on
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext, suppress
 from typing import TypeAlias
 
@@ -36,24 +37,27 @@ from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.records import TRANSFERRING, CallRecord
+from web.calls import page_calls
 from web.calls.admission import Admission, Refusal
 from web.calls.context import AppContext
 from web.calls.returning import SETTLE_SECONDS, Returns
 from web.clients.signatures import SIGNATURE
 from web.routes.well_formed import is_call_sid, is_stream_sid
-from web.sockets.asgi_events import accept, target_of
+from web.sockets.asgi_events import accept, headers_of, target_of
 from web.sockets.open_socket import OpenSocket
 
 PATH = "/twilio"
 START_SECONDS = 5.0
 RETURN_SECONDS = 90.0
 """For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
-POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
+NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER = 1000, 1008, 1013
 LONGEST_SID = 34
 LONGEST_PATH = 200
 
 RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
+Gate: TypeAlias = Callable[[WebsocketScope], str | Refusal]
+"""Says who asks for a stream: the session of a visitor, "" for Twilio, or why nobody may."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -65,15 +69,25 @@ class MediaStreams:
     application: Application
     context: AppContext
     run_call: RunCall
+    gates: Mapping[str, Gate] = attrs.field(factory=dict)
+    """By route; the one of Twilio's streams is always there."""
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] == "websocket" and scope["path"] == PATH:
-            await self._knock(scope, receive, send)
-            return
         if scope["type"] == "websocket":
+            gate = self._signed_by_twilio if scope["path"] == PATH else self.gates.get(scope["path"])
+            if gate is not None:
+                await self._knock(gate(scope), scope, receive, send)
+                return
             self._tell_misrouted(scope)
         await self.application(scope, receive, send)
+
+    def _signed_by_twilio(self, scope: WebsocketScope) -> str | Refusal:
+        headers = headers_of(scope)
+        if self.context.signatures.accepts_upgrade(target_of(scope), headers):
+            return ""
+        self.context.counts.refused("unsigned_upgrade")
+        return Refusal("not signed by Twilio for our public address")
 
     def _tell_misrouted(self, scope: WebsocketScope) -> None:
         """Log an upgrade that Twilio meant for us, or nearly, with the address that it should have had."""
@@ -86,24 +100,24 @@ class MediaStreams:
             path = scope["path"][:LONGEST_PATH]
             _log.warning("request_misrouted", method="WEBSOCKET", path=path, status=404, fix=fix)
 
-    async def _knock(self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def _knock(
+        self, visitor: str | Refusal, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
         await receive()
-        headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
-        if not self.context.signatures.accepts_upgrade(target_of(scope), headers):
-            self.context.counts.refused("unsigned_upgrade")
-            _log.warning("upgrade_refused", why="not signed by Twilio for our public address")
+        if isinstance(visitor, Refusal):
+            _log.warning("upgrade_refused", why=visitor.why)
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return
         socket = OpenSocket(await accept(scope, receive, send))
         try:
-            await self._serve(socket)
+            await self._serve(socket, visitor)
         finally:
             with trio.move_on_after(3, shield=True) as grace:
                 await socket.aclose()
             if grace.cancelled_caught:
                 _log.warning("close_timed_out")
 
-    async def _serve(self, socket: OpenSocket) -> None:
+    async def _serve(self, socket: OpenSocket, visitor: str) -> None:
         with self.context.pending_streams.hold() as is_room:
             started = await _wait_start(socket) if is_room else Refusal("too many streams have not started yet")
         if isinstance(started, Refusal):
@@ -112,7 +126,7 @@ class MediaStreams:
         if not (is_call_sid(started.call_sid) and is_stream_sid(started.stream_sid)):
             await self._refuse(socket, Refusal("malformed ids"), POLICY_VIOLATION)
             return
-        admitted = await self.context.admissions.redeem(started.parameters.get("token", ""), started.call_sid)
+        admitted = await self.context.admissions.redeem(started.parameters.get("token", ""), started.call_sid, visitor)
         if isinstance(admitted, Refusal):
             await self._refuse(socket, admitted, POLICY_VIOLATION)
             return
@@ -120,7 +134,7 @@ class MediaStreams:
             await self.context.streams.end(started.call_sid, SETTLE_SECONDS)
         with self.context.slots.take(admitted.key) as held:
             if held:
-                await self._carry(socket, started, admitted)
+                await (self._carry_page if visitor else self._carry)(socket, started, admitted)
                 return
         await self._refuse(socket, Refusal("no free line"), TRY_AGAIN_LATER)
 
@@ -142,6 +156,22 @@ class MediaStreams:
             await Returns(context).add_stream_errors(record)
             if record.outcome == TRANSFERRING:
                 context.slots.readmit(call_sid, RETURN_SECONDS)
+
+    async def _carry_page(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
+        """Carry a call from a page: nobody else knows of it, and its stream's end is its own."""
+        call_sid, context = started.call_sid, self.context
+        page_calls.begin(context, call_sid)
+        context.live_calls.streaming(call_sid)
+        services = page_calls.services_for_page(context.services)
+        try:
+            with (
+                bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
+                context.streams.carry(call_sid),
+            ):
+                record = await self.run_call(socket, _plan(started, admitted), services)
+                await socket.aclose(NORMAL, record.outcome)
+        finally:
+            page_calls.end(context, call_sid)
 
     async def _refuse(self, socket: OpenSocket, refusal: Refusal, code: int) -> None:
         self.context.counts.refused("stream")

@@ -33,6 +33,11 @@ def target_of(scope: WWWScope) -> str:
     return (path + (b"?" + query if query else b"")).decode("latin1")
 
 
+def headers_of(scope: WWWScope) -> dict[str, str]:
+    """Return the headers of a request by their names in lower case; of repeated ones, the last."""
+    return {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
+
+
 async def accept(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Carrier:
     """Accept a WebSocket; return what carries its messages from then on."""
     accepting = WebsocketAcceptEvent(type="websocket.accept", subprotocol=None, headers=[])

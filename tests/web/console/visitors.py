@@ -19,6 +19,9 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/console/sign-in"): (200, 200, 200, 200),
     ("POST", "/console/sign-in"): (401, 401, 401, 401),
     ("POST", "/console/sign-out"): (401, 401, 403, 303),
+    ("GET", "/console/phone"): (401, 401, 200, 200),
+    ("POST", "/console/phone/token"): (401, 401, 403, 200),
+    ("POST", "/console/phone/say"): (401, 401, 403, 404),
     ("GET", "/console/static/<path:filename>"): (200, 200, 200, 200),
 }
 

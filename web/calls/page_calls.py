@@ -1,0 +1,60 @@
+"""Calls that come from the browser's phone: what is different about them, and nothing else is.
+
+A page speaks Media Streams, so a call from it is a call like any other, with a record of its own. But no telephone
+network is behind it: nobody can be asked to end it, to put it through, or to connect it again. Closing its stream ends
+it, and when its stream is over, it is over.
+"""
+
+import secrets
+
+import attrs
+
+from actors.call import CallServices
+from web.calls.admission import Admission
+from web.calls.context import AppContext
+from web.calls.live_calls import KnownCall
+
+PAGE_CALLER = "client:page"
+"""The caller in the records of these calls; Twilio writes its own browser phones so, too."""
+PAGE_ACCOUNT = "AC" + "0" * 32
+
+
+def is_page_call(call: KnownCall | None) -> bool:
+    """Tell whether a call came from a page."""
+    return call is not None and call.caller == PAGE_CALLER
+
+
+def new_admission(visitor: str) -> Admission:
+    """Return what is known of a new call from the page of this visitor."""
+    call_sid = f"CA{secrets.token_hex(16)}"
+    return Admission(call_sid, "inbound", PAGE_CALLER, "", key=call_sid, visitor=visitor)
+
+
+def new_stream_sid() -> str:
+    """Return the id of a new stream."""
+    return f"MZ{secrets.token_hex(16)}"
+
+
+class PageLine:
+    """The telephone network of a call that has none: the call is over when its stream is closed."""
+
+    async def hang_up(self, call_sid: str) -> None:
+        """Leave it to the stream's end."""
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        """Say nothing: no network speaks for us. The page tells how the call has ended."""
+
+
+def services_for_page(services: CallServices) -> CallServices:
+    """Return what a call from a page is given: no network to ask, and nobody to be put through to."""
+    return attrs.evolve(services, line=PageLine(), transfers=None)
+
+
+def begin(context: AppContext, call_sid: str) -> None:
+    """Show a call from a page among those of this worker."""
+    context.live_calls.add(KnownCall(call_sid, "inbound", PAGE_CALLER, "", "in-progress", call_sid))
+
+
+def end(context: AppContext, call_sid: str) -> None:
+    """Announce that a call from a page is over, however it ended: it does not come back."""
+    context.announced.over(call_sid)

@@ -1,0 +1,133 @@
+"""The browser's phone: its page, the token of a call, and who may open a stream at `/phone`.
+
+A page is a caller like any other: it speaks Media Streams, so `TwilioBridge` does not know the difference, and it has
+the same limits. Before each call the page asks for a token, which opens one stream of one call, for the session that
+asked, within a minute, and is refused while every line is taken. `PhoneRoutes` hangs below the console's blueprint,
+whose gate has let the request in; the stream comes past `web.media`, which asks `admits`.
+
+`voice` is there where nobody has a microphone because the services are simulated (`switchboard talk` without a key):
+it says what a visitor types, and the page plays that down the line.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import attrs
+import structlog
+from hypercorn.typing import WebsocketScope
+from quart import Blueprint, Response, jsonify, request
+from quart.typing import ResponseReturnValue
+
+from web.calls.admission import Refusal
+from web.calls.context import AppContext
+from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
+from web.console.english import PHONE, PHONE_KEYS, PHONE_TOLD
+from web.console.rendering import render
+from web.console.session import Gate, current_session, is_here, is_own_request
+from web.routes.problems import problem
+from web.sockets.asgi_events import headers_of
+
+STREAM_PATH = "/phone"
+ARRIVAL_SECONDS = 10.0
+"""From the token to the stream's `start`: a line is kept free for so long."""
+LONGEST_SENTENCE = 300
+KEYS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#")
+
+_log = structlog.stdlib.get_logger()
+
+
+class SpeechFailed(Exception):
+    """A sentence cannot be said; the message says why."""
+
+
+class CallerVoice(Protocol):
+    """Says what a visitor types."""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """Sentences that the simulated agents expect, in the order of their conversation."""
+        ...
+
+    async def say(self, text: str) -> bytes:
+        """Return a sentence as telephone audio.
+
+        Raises: `SpeechFailed`.
+        """
+        ...
+
+
+@attrs.frozen
+class PhoneRoutes:
+    """The phone of one application."""
+
+    context: AppContext
+    gate: Gate
+    voice: CallerVoice | None = None
+
+    def add_to(self, routes: Blueprint) -> None:
+        """Add the routes to the console's."""
+        routes.get("/console/phone")(self.page)
+        routes.post("/console/phone/token")(self.token)
+        routes.post("/console/phone/say")(self.say)
+
+    def admits(self, scope: WebsocketScope) -> str | Refusal:
+        """Say which session's page asks for a stream, or why it gets none."""
+        headers = headers_of(scope)
+        refusal = self._why_refused(scope, headers)
+        session = self.gate.sessions.of_header(headers.get("cookie", ""))
+        if not refusal and session is not None:
+            return session.id
+        client = scope.get("client")
+        self.context.counts.refused("no_session")
+        self.context.rate_limits.refuse(client[0] if client else "")
+        return Refusal(refusal or "no session of the console")
+
+    def _why_refused(self, scope: WebsocketScope, headers: Mapping[str, str]) -> str:
+        host = headers.get("host", "")
+        if not is_own_request(headers, host):
+            return "asked for by a page of another site"
+        if self.context.settings.api_token is None and not is_here(scope.get("client"), host):
+            return "without an API_TOKEN, only this machine is served"
+        return ""
+
+    async def page(self) -> ResponseReturnValue:
+        """Show the phone."""
+        lines = tuple(dict.fromkeys(self.voice.lines)) if self.voice is not None else None
+        return await render(
+            "phone.html",
+            p=PHONE,
+            told=PHONE_TOLD,
+            key_names=PHONE_KEYS,
+            keys=KEYS,
+            lines=lines,
+            longest=LONGEST_SENTENCE,
+            stream=STREAM_PATH,
+        )
+
+    async def token(self) -> Response:
+        """Give what a call starts with: its ids, and the token that lets it in once."""
+        slots, admission = self.context.slots, new_admission(current_session().id)
+        if not slots.reserve(admission.key, ARRIVAL_SECONDS):
+            why = "draining" if slots.draining else "full"
+            self.context.counts.refused(why)
+            return problem(503, PHONE_TOLD[why], word=why, fix="Try again later.")
+        token = await self.context.admissions.mint(admission)
+        ids = {"accountSid": PAGE_ACCOUNT, "callSid": admission.call_sid, "streamSid": new_stream_sid()}
+        response: Response = jsonify({**ids, "token": token})
+        return response
+
+    async def say(self) -> Response:
+        """Say a sentence in the caller's voice: µ-law, 8,000 bytes a second."""
+        if self.voice is None:
+            return problem(404, "nothing is typed on this phone", fix="Speak into the microphone.")
+        given = await request.get_json(silent=True)
+        text = given.get("text") if isinstance(given, dict) else None
+        if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_SENTENCE:
+            fix = f'Send {{"text": "…"}}, with 1 to {LONGEST_SENTENCE} characters.'
+            return problem(400, PHONE_TOLD["cannot_say"], word="cannot_say", field="text", fix=fix)
+        try:
+            audio = await self.voice.say(" ".join(text.split()))
+        except SpeechFailed as exc:
+            _log.error("sentence_not_said", why=str(exc))
+            return problem(502, PHONE_TOLD["cannot_say"], word="cannot_say", fix=str(exc))
+        return Response(audio, mimetype="audio/basic")

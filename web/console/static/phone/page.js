@@ -1,0 +1,176 @@
+// The phone's page: what is pressed, and what is shown of the call. Its words are in the page (`data-word`).
+
+import { Refused, call, microphone } from "./phone.js";
+
+const find = (id) => document.querySelector(`#${id}`);
+const root = find("phone"), typed = "typed" in root.dataset;
+const words = find("words").content;
+const TALKING = [...document.querySelectorAll(".key, .line, #mute, #sentence, #say")];
+const DECAY = 0.7; // of a level, each time it is shown
+
+let phone = null; // the call there is
+let began = 0;
+const levels = { mine: 0, theirs: 0 };
+
+const word = (name) => words.querySelector(`[data-word="${CSS.escape(name)}"]`)?.textContent ?? name;
+const say = (name) => { find("status").textContent = word(name); };
+const warn = (name) => { find("notice").textContent = name ? word(name) : ""; };
+
+/** Post to the server; a refusal comes back as the name of its sentence. */
+async function post(path, body = {}) {
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": root.dataset.csrf };
+  let answer;
+  try {
+    answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+  } catch {
+    throw new Refused("no_network");
+  }
+  if (answer.ok) return answer;
+  const { word: reason } = await answer.json().catch(() => ({}));
+  throw new Refused(reason ?? (answer.status === 401 || answer.status === 403 ? "signed_out" : "server_failed"));
+}
+
+const ticket = async () => {
+  const ids = await (await post("/console/phone/token")).json();
+  const [link] = find("watch").children;
+  link.href = `/console/calls/${ids.callSid}`;
+  return ids;
+};
+
+async function start() {
+  warn("");
+  say("calling");
+  find("call").disabled = true;
+  const url = new URL(root.dataset.stream, location.href.replace(/^http/, "ws")).href;
+  const chosen = { deviceId: find("microphone")?.value, sinkId: find("loudspeaker").value };
+  try {
+    phone = await call({ url, ticket, typed, ...chosen, tell: hear });
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    find("call").disabled = false;
+    say("ready");
+    warn(error.word);
+  }
+  await listDevices();
+}
+
+const NEWS = {
+  state: ({ state, code, reason }) => (state === "open" ? opened() : closed(code, reason)),
+  level: ({ level }) => show("mine", typed ? 0 : level),
+  said: ({ said }) => show("mine", said),
+  theirs: ({ theirs }) => show("theirs", theirs),
+  stalled: ({ stalled }) => warn(stalled ? "stalled" : "line_back"),
+  context: ({ context }) => warn(context === "running" ? "" : "interrupted"),
+  word: ({ word: name }) => warn(name),
+};
+
+/** Take one message from the call. */
+function hear(news) {
+  for (const [name, react] of Object.entries(NEWS)) if (name in news) react(news);
+}
+
+function opened() {
+  began = Date.now();
+  say("connected");
+  inCall(true);
+  (typed ? document.querySelector(".line") : find("hang-up")).focus();
+}
+
+async function closed(code, reason) {
+  const left = phone;
+  phone = null;
+  inCall(false);
+  await left?.close();
+  say(reason && words.querySelector(`[data-word="${CSS.escape(reason)}"]`) ? reason : ENDS[code] ?? "line_lost");
+  find("call").focus();
+}
+
+const ENDS = { 1000: "over", 1005: "over", 1008: "refused", 1013: "full" };
+
+function inCall(talking) {
+  find("call").hidden = talking;
+  find("call").disabled = false;
+  find("hang-up").hidden = !talking;
+  find("watch").hidden = !talking && !began;
+  for (const control of TALKING) control.disabled = !talking;
+  find("mute")?.setAttribute("aria-pressed", "false");
+  show("mine", 0);
+  show("theirs", 0);
+}
+
+function show(name, level) {
+  levels[name] = Math.max(level, levels[name] * DECAY);
+  find(name).value = Math.sqrt(levels[name]); // as loud as it sounds
+}
+
+async function speak(sentence) {
+  warn("");
+  try {
+    const answer = await post("/console/phone/say", { text: sentence });
+    phone?.say(new Uint8Array(await answer.arrayBuffer()));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    warn(error.word);
+  }
+}
+
+function press(digit) {
+  phone?.press(digit);
+  const key = document.querySelector(`.key[data-digit="${CSS.escape(digit)}"]`);
+  key.classList.add("pressed");
+  setTimeout(() => key.classList.remove("pressed"), 150);
+}
+
+async function listDevices() {
+  const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
+  const lists = { audioinput: find("microphone"), audiooutput: find("loudspeaker") };
+  for (const [kind, list] of Object.entries(lists)) {
+    if (!list) continue;
+    const chosen = list.value, named = devices.filter((device) => device.kind === kind && device.deviceId && device.label);
+    list.replaceChildren(list.options[0], ...named.map((device) => new Option(device.label, device.deviceId)));
+    list.value = named.some((device) => device.deviceId === chosen) ? chosen : "";
+  }
+}
+
+async function changeMicrophone() {
+  try {
+    if (phone) await phone.listen(await microphone(find("microphone").value));
+    warn("");
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    warn(error.word);
+  }
+}
+
+find("call").addEventListener("click", start);
+find("hang-up").addEventListener("click", () => phone?.hangUp());
+find("mute")?.addEventListener("click", ({ currentTarget: button }) => {
+  const muted = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(muted));
+  phone?.mute(muted);
+  say(muted ? "muted" : "connected");
+});
+find("microphone")?.addEventListener("change", changeMicrophone);
+find("loudspeaker").addEventListener("change", ({ currentTarget: list }) => phone?.hearOn(list.value));
+find("type")?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  speak(find("sentence").value);
+  find("sentence").value = "";
+});
+for (const line of document.querySelectorAll(".line")) line.addEventListener("click", () => speak(line.textContent));
+for (const key of document.querySelectorAll(".key")) key.addEventListener("click", () => press(key.dataset.digit));
+document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
+  const writes = target.matches("input, select, textarea") || ctrlKey || metaKey || altKey;
+  if (phone && !writes && /^[0-9*#]$/.test(key)) press(key);
+});
+addEventListener("offline", () => warn("no_network"));
+addEventListener("online", () => warn(phone ? "line_back" : ""));
+navigator.mediaDevices?.addEventListener("devicechange", listDevices);
+setInterval(() => {
+  if (!phone) return;
+  const seconds = Math.floor((Date.now() - began) / 1000);
+  find("clock").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}, 500);
+
+if (!isSecureContext) warn("insecure");
+listDevices();
