@@ -37,35 +37,35 @@ import attrs
 import structlog
 import trio
 
-from actors.agent_session import Connect
-from actors.attendant import attend
-from actors.call_length import mind_length
 from actors.clips import ClipBook, Clips
-from actors.conversation import Conversation
 from actors.desk import Desk
+from actors.endings.attendant import attend
+from actors.endings.call_length import mind_length
+from actors.endings.intercom import Intercom
+from actors.endings.last_words import say_and_end
+from actors.endings.machine import AnsweringMachine
+from actors.endings.transfer import mind_transfers
 from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted
 from actors.floor import Floor
-from actors.intercom import Intercom
 from actors.journal import Entry, Journal, ignore
-from actors.last_words import say_and_end
-from actors.ledger import Ledger
-from actors.line_watch import DEATHS
-from actors.machine import AnsweringMachine
-from actors.opening import Openings
+from actors.line.ledger import Ledger
+from actors.line.line_watch import DEATHS
+from actors.line.switch import Switch, Transfers
+from actors.line.tape import Tape
+from actors.line.voice_activity import VoiceActivity
 from actors.policy import CallPolicy
-from actors.record import RecordBuilder
-from actors.resumption import Resumption
-from actors.scribe import Scribe, scribe_threads
-from actors.session.turn_driver import ClosingLeft, Finished
-from actors.settings_form import SettingsForm, VoiceAgentOptions
+from actors.record.conversation import Conversation
+from actors.record.record import RecordBuilder
+from actors.record.resumption import Resumption
+from actors.record.scribe import Scribe, scribe_threads
+from actors.session.agent_session import Connect
+from actors.session.opening import Openings
+from actors.session.settings_form import SettingsForm, VoiceAgentOptions
 from actors.summarizer import AskBrief, Summarizer
 from actors.supervision import Crashed, describe, guard, root_cause
 from actors.supervisor import NoAgentLeft, Supervisor
-from actors.switch import Switch, Transfers
-from actors.tape import Tape
-from actors.transfer import mind_transfers
+from actors.turn_driver import ClosingLeft, Finished
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
-from actors.voice_activity import VoiceActivity
 from agents.brief import Brief
 from agents.roster import Roster
 from protocol.audio import FRAME_BYTES

@@ -8,17 +8,17 @@ import attrs
 import trio
 
 from actors.clips import ClipBook, Clips
-from actors.conversation import Conversation
 from actors.journal import Journal
-from actors.keypad import Keypad
-from actors.ledger import Ledger
+from actors.line.keypad import Keypad
+from actors.line.ledger import Ledger
+from actors.line.switch import Switch
+from actors.line.tape import Tape
+from actors.line.voice_activity import VoiceActivity
 from actors.messages import Mailboxes
 from actors.policy import CallPolicy
-from actors.session.turn_driver import TurnDriver
-from actors.switch import Switch
-from actors.tape import Tape
+from actors.record.conversation import Conversation
 from actors.turn.machine import Turn
-from actors.voice_activity import VoiceActivity
+from actors.turn_driver import TurnDriver
 
 
 def _driver_of(desk: "Desk") -> TurnDriver:
@@ -27,7 +27,8 @@ def _driver_of(desk: "Desk") -> TurnDriver:
 
 
 def _keypad_of(desk: "Desk") -> Keypad:
-    return Keypad(desk.journal, desk.policy, desk.turn, has_person=desk.switch.transfers is not None)
+    has_person = desk.switch.transfers is not None
+    return Keypad(desk.journal, desk.policy, desk.turn.put, desk.turn.turn.has_room_for, has_person)
 
 
 @attrs.frozen

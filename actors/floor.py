@@ -12,13 +12,13 @@ from typing import assert_never
 import attrs
 import trio
 
-from actors.agent_session import AgentSession, Connect
 from actors.desk import Desk
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, FunctionAnswered, HandoffCommitted, SessionConnecting, SessionFailed
-from actors.function_calls import json_text
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, Spent
-from actors.opening import Opening, Tenure
+from actors.session.agent_session import AgentSession, Connect
+from actors.session.function_calls import json_text
+from actors.session.opening import Opening, Tenure
 from actors.supervision import Crashed, contain
 from actors.turn.events import FloorGiven, FloorVacated
 from actors.turn.values import Debt

@@ -17,7 +17,7 @@ from actors.errors import AgentUnavailable
 from actors.facts import BriefReady, HandoffFailed, HandoffWithdrawn, SessionCrashed
 from actors.floor import Floor, Relief, Seat
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, WithdrawHandoff
-from actors.opening import Openings, Tenure
+from actors.session.opening import Openings, Tenure
 from actors.summarizer import prepared_brief
 from actors.supervision import Crashed
 

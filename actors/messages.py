@@ -15,7 +15,7 @@ from agents.brief import Brief
 
 _SIZE = 8
 
-# To the call, from outside of it (`actors/intercom.py`)
+# To the call, from outside of it (`actors/endings/intercom.py`)
 
 
 @attrs.frozen

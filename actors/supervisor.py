@@ -19,7 +19,7 @@ from actors.facts import RestartsExhausted, SessionCrashed, SessionRestarting
 from actors.floor import Floor, Relief, Seat
 from actors.handoff import Brought, Handoff, Kept, Lost
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, ToSupervisor, WithdrawHandoff
-from actors.opening import Opening, Openings, Tenure
+from actors.session.opening import Opening, Openings, Tenure
 from actors.supervision import Crashed, RestartBudget, RestartTotal
 from agents.brief import Brief
 from agents.roster import Roster

@@ -1,7 +1,7 @@
 """How an agent listens, thinks and speaks, where it is not as the settings of the server say.
 
 `AgentOptions` are the same for the server and for one agent: what an agent leaves open, the server decides. They are
-values; the Settings of a session are made from them in `actors/settings_form.py`.
+values; the Settings of a session are made from them in `actors/session/settings_form.py`.
 """
 
 import attrs

@@ -15,14 +15,14 @@ import trio
 
 from actors.call import CallPlan, CallServices, run_call
 from actors.clips import ClipBook, Clips
+from actors.endings.intercom import Intercom
 from actors.errors import AgentUnavailable
 from actors.facts import Fact
-from actors.intercom import Intercom
 from actors.journal import Entry
+from actors.line.switch import Transfers
 from actors.policy import CallPolicy
-from actors.resumption import Resumption
+from actors.record.resumption import Resumption
 from actors.summarizer import AskBrief
-from actors.switch import Transfers
 from agents.roster import Roster, default_roster
 from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.wire import WebSocket

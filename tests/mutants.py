@@ -45,7 +45,7 @@ MUTANTS = (
     Mutant(
         1,
         "nothing of a call is left: the Voice Agent socket is not closed",
-        "actors/agent_session.py",
+        "actors/session/agent_session.py",
         "async with self.connect() as socket:",
         "for socket in [await self.connect().__aenter__()]:",
         ("tests/calls/test_sweep.py",),
@@ -61,7 +61,7 @@ MUTANTS = (
     Mutant(
         2,
         "every word is heard once: a turn that a handoff has cut off counts as heard",
-        "actors/tape.py",
+        "actors/line/tape.py",
         "if self._released is not None and self._has_cut:",
         "if self._released is not None and self._has_cut and not self._has_cut:",
         ("tests/faults/test_found.py",),
@@ -69,7 +69,7 @@ MUTANTS = (
     Mutant(
         3,
         "no cancelled reply after clear: late audio has a way in",
-        "actors/ledger.py",
+        "actors/line/ledger.py",
         "if voice is not self.floor or voice.is_muted or",
         "if",
         ("tests/actors/test_ledger.py", "tests/calls/test_whole_call.py"),
@@ -133,7 +133,7 @@ MUTANTS = (
     Mutant(
         11,
         "each function call is done once for each time it was asked for: one that shares its id is taken for the same",
-        "actors/function_runner.py",
+        "actors/session/function_runner.py",
         "any(one.call == call and one.request < self._requests for one in asked)",
         "any(one.call.id == call.id for one in asked)",
         ("tests/actors/test_function_runner.py",),
@@ -141,7 +141,7 @@ MUTANTS = (
     Mutant(
         8,
         "a peer that stops reading cannot hold a call: sending has no deadline",
-        "actors/agent_wire.py",
+        "actors/session/wire.py",
         "with trio.fail_after(self.send_stall):",
         "with trio.CancelScope():",
         ("tests/actors/test_agent_wire.py",),
@@ -157,7 +157,7 @@ MUTANTS = (
     Mutant(
         10,
         "no key in the journal: the caller's secret is noted",
-        "actors/keypad.py",
+        "actors/line/keypad.py",
         'DigitPressed(key if self.policy.keep_digits else "")',
         "DigitPressed(key)",
         ("tests/actors/test_keypad.py",),
@@ -189,7 +189,7 @@ MUTANTS = (
     Mutant(
         6,
         "every call leaves a record, whatever a handler returned: nobody looks at it",
-        "actors/function_calls.py",
+        "actors/session/function_calls.py",
         "return checked(returned)",
         "return returned  # type: ignore[return-value]",
         ("tests/calls/test_handlers.py",),
@@ -205,7 +205,7 @@ MUTANTS = (
     Mutant(
         8,
         "a handler that does not listen cannot hold a call: it is waited for",
-        "actors/function_calls.py",
+        "actors/session/function_calls.py",
         "with trio.move_on_after(ABANDON_SECONDS, shield=True):",
         "with trio.CancelScope(shield=True):",
         ("tests/actors/test_function_results.py",),
@@ -221,7 +221,7 @@ MUTANTS = (
     Mutant(
         11,
         "a function's effect happens once: a session that is lost while it is at work is forgotten",
-        "actors/conversation.py",
+        "actors/record/conversation.py",
         "return self._at_work.get((name, arguments), seat) != seat",
         "return False",
         ("tests/calls/test_handlers.py",),

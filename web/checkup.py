@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from actors.agent_session import Connect
-from actors.agent_wire import AgentWire
 from actors.errors import AgentUnavailable
 from actors.policy import CallPolicy
-from actors.settings_form import Offered, SettingsForm, VoiceAgentOptions
+from actors.session.agent_session import Connect
+from actors.session.settings_form import Offered, SettingsForm, VoiceAgentOptions
+from actors.session.wire import AgentWire
 from protocol import deepgram
 from protocol.errors import RemoteProtocolError
 from settings import Settings

@@ -22,7 +22,7 @@ from actors.call import CallServices
 from actors.clips import ClipBook
 from actors.journal import Entry, ignore
 from actors.policy import CallPolicy, SummaryMode
-from actors.settings_form import Offered, VoiceAgentOptions
+from actors.session.settings_form import Offered, VoiceAgentOptions
 from actors.supervision import Crashed, guard
 from agents.roster import Roster, default_roster
 from protocol.deepgram.settings import CARTESIA

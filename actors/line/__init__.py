@@ -1,4 +1,5 @@
-"""The caller's side of the call: the audio in both directions, and what was heard of it.
+"""The caller's side of a call: tape, ledger, replies, keypad, and the switch to a person.
 
-Called by the call, the bridge and the driver of the turn; it knows no agents and no messages of Deepgram's.
+Audio in both directions and what was heard of it. It knows no agents and no messages of Deepgram's. Everybody in
+`actors/` may call it; it calls `turn/` (for its values) and nobody else.
 """

@@ -8,7 +8,7 @@ from collections import deque
 
 import attrs
 
-from actors.reply import Reply
+from actors.line.reply import Reply
 
 
 @attrs.define(eq=False)

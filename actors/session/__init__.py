@@ -1,4 +1,5 @@
-"""One agent's side of the call: its session, its functions, and the driver of the call's turn-taking.
+"""One agent's side of a call: its session, its socket, its functions, and how it opens.
 
-Called by the Supervisor and the call; it knows the line by the ledger and the tape only.
+Called by the floor, the handoff and the call. It reads the tape, writes ledger and conversation, and tells the driver
+of the turn what the service said.
 """

@@ -11,15 +11,15 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
-from actors.conversation import Conversation
 from actors.desk import Desk
 from actors.facts import Fact
 from actors.journal import Entry, Journal
-from actors.ledger import Ledger, SendAudio, SendClear
+from actors.line.ledger import Ledger, SendAudio, SendClear
+from actors.line.tape import Tape
 from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy
-from actors.session.turn_driver import TurnDriver
-from actors.tape import Tape
+from actors.record.conversation import Conversation
+from actors.turn_driver import TurnDriver
 from agents.brief import Brief
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import Roster, load_roster

@@ -6,8 +6,8 @@ import attrs
 
 from actors.facts import Fact
 from actors.journal import Entry, Journal
-from actors.ledger import Ledger
-from actors.reply import Reply, Voice
+from actors.line.ledger import Ledger
+from actors.line.reply import Reply, Voice
 from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES
 
 F = TypeVar("F", bound=Fact)

@@ -10,7 +10,6 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.agent_session import AgentSession
 from actors.errors import AgentUnavailable
 from actors.facts import (
     BargeIn,
@@ -32,13 +31,14 @@ from actors.facts import (
     WarningReported,
 )
 from actors.messages import AskHandoff, HandoffRefused, RefreshBrief, Spent, ToSummarizer, ToSupervisor, WithdrawHandoff
-from actors.opening import Opening
 from actors.policy import CallPolicy
-from actors.session.turn_driver import Conclusion, Finished
-from actors.settings_form import SettingsForm
+from actors.session.agent_session import AgentSession
+from actors.session.opening import Opening
+from actors.session.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
 from actors.turn.events import FloorGiven, VoiceBegan, VoiceEnded
 from actors.turn.values import Gate
+from actors.turn_driver import Conclusion, Finished
 from protocol.audio import FRAME_BYTES, SILENCE, silence
 from protocol.deepgram import (
     AgentAudioDone,

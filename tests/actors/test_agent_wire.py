@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import CloseReason, ConnectionClosed
 
-from actors.agent_wire import AgentWire
 from actors.errors import AgentUnavailable
+from actors.session.wire import AgentWire
 from protocol.deepgram import (
     AgentAudio,
     CallerAudio,

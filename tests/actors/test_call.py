@@ -14,10 +14,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan, CallServices, run_call
+from actors.endings.last_words import say_and_end
 from actors.errors import AgentUnavailable
 from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded
 from actors.journal import Entry
-from actors.last_words import say_and_end
 from actors.policy import CallPolicy
 from agents.brief import Brief
 from protocol.audio import BYTES_PER_SECOND

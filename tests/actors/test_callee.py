@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.callee import Callee, asks_who_calls, is_answer, is_greeting, judge
+from actors.endings.callee import Callee, asks_who_calls, is_answer, is_greeting, judge
 from agents.brief import Turn
 
 SCREENS = [

@@ -8,9 +8,9 @@ from trio.testing import MockClock
 
 from actors.facts import CallClosing, CallerSilent
 from actors.policy import CallPolicy
-from actors.session.turn_driver import Finished
 from actors.supervision import Crashed
 from actors.turn.events import KeysEntered
+from actors.turn_driver import Finished
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
 from tests.actors.fakes import HAND_OFF, calls, heard, says, words
 from tests.actors.test_agent_session import Scene, on_the_floor

@@ -5,14 +5,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.attendant import attend
+from actors.endings.attendant import attend
+from actors.endings.intercom import Intercom
+from actors.endings.machine import AnsweringMachine
 from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, GoodbyeStarted, ReplyEnded
-from actors.intercom import Intercom
-from actors.machine import AnsweringMachine
 from actors.messages import CloseCall, EndCallNow, ToCall
 from actors.policy import CallPolicy
-from actors.session.turn_driver import ClosingLeft, Conclusion, Finished
 from actors.turn.events import CloseAsked
+from actors.turn_driver import ClosingLeft, Conclusion, Finished
 from protocol.audio import SILENCE
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
 from tests.actors.fakes import END, HAND_OFF, Watched, calls, heard, says, speech, words

@@ -1,8 +1,8 @@
 """What the next agent, or a restarted one, is told of the call so far."""
 
-from actors.conversation import Conversation
-from actors.packed import BLOCK
-from actors.reply import Reply
+from actors.line.reply import Reply
+from actors.record.conversation import Conversation
+from actors.record.packed import BLOCK
 from agents.brief import Turn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 from tests.actors.notebook import said

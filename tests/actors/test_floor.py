@@ -13,10 +13,10 @@ from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
 from actors.floor import Floor, Relief, Seat
 from actors.messages import AskHandoff, HandoffRefused, SessionLost, SessionRunOut, ToSupervisor
-from actors.opening import Opening, Tenure
-from actors.session.turn_driver import Finished
-from actors.settings_form import SettingsForm
+from actors.session.opening import Opening, Tenure
+from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
+from actors.turn_driver import Finished
 from agents.spec import AgentSpec
 from protocol.deepgram import AgentAudioDone, Settings, SettingsApplied, WarningReported, Welcome
 from tests.actors.fakes import END, ROSTER, FarEnd, Line, Service, Watched, says, speech, words

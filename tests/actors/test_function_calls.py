@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.conversation import Conversation
-from actors.function_calls import Failed, FunctionResult, error_text, json_text, lacks_consent, run_function
+from actors.record.conversation import Conversation
+from actors.session.function_calls import Failed, FunctionResult, error_text, json_text, lacks_consent, run_function
 from agents.functions import (
     END_CONVERSATION,
     RECORD_SATISFACTION,

@@ -19,8 +19,8 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from actors.function_calls import ABANDON_SECONDS, Failed, FunctionResult, run_function
-from actors.function_results import LARGEST_ANSWER, LONGEST_TEXT, Unfit, checked
+from actors.session.function_calls import ABANDON_SECONDS, Failed, FunctionResult, run_function
+from actors.session.function_results import LARGEST_ANSWER, LONGEST_TEXT, Unfit, checked
 from agents.functions import Answer, CallContext, EndCall, FunctionSpec, HandOff, Outcome, TransferToHuman
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall

@@ -7,8 +7,8 @@ from trio.testing import MockClock
 
 from actors.facts import ArgumentsForgiven, FunctionAnswered, FunctionCalled, FunctionWithdrawn, HandoffAsked
 from actors.policy import CallPolicy
-from actors.session.turn_driver import Finished
 from actors.supervision import Crashed
+from actors.turn_driver import Finished
 from protocol.deepgram import (
     AgentAudioDone,
     CancelledCall,

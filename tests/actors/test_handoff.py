@@ -26,9 +26,9 @@ from actors.facts import (
 from actors.floor import Floor, Relief, Seat
 from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost
 from actors.messages import AskHandoff, HandoffRefused, SessionRunOut, ToSupervisor, WithdrawHandoff
-from actors.opening import Opening, Openings, Tenure
 from actors.policy import CallPolicy
-from actors.settings_form import SettingsForm
+from actors.session.opening import Opening, Openings, Tenure
+from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
 from protocol.audio import silence
 from protocol.deepgram import (

@@ -6,7 +6,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from actors.intercom import MAILBOX, Intercom
+from actors.endings.intercom import MAILBOX, Intercom
 from actors.messages import CloseCall, MachineAnswered
 
 

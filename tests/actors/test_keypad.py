@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.facts import DigitPressed, KeysPressed, TurnHeard, UserStartedSpeaking
-from actors.keypad import LONGEST_ENTRY, masked
+from actors.line.keypad import LONGEST_ENTRY, masked
 from actors.policy import CallPolicy
 from actors.turn.events import KeysEntered
 from actors.turn.values import describe_keys

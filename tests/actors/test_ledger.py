@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors import ledger as module
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyStarted, ReplyText
 from actors.journal import Journal
-from actors.ledger import Ledger, SendAudio, SendClear, SendMark, Work
-from actors.reply import Reply, Voice
+from actors.line import ledger as module
+from actors.line.ledger import Ledger, SendAudio, SendClear, SendMark, Work
+from actors.line.reply import Reply, Voice
 from tests.actors.notebook import Notebook, ledger_with, speech
 from tests.examples import EXAMPLES
 

@@ -4,13 +4,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from actors.endings.machine import AnsweringMachine
 from actors.facts import CallScreened, GoodbyeHeard, MachineDetected
-from actors.machine import AnsweringMachine
+from actors.line.reply import Reply
 from actors.policy import CallPolicy
-from actors.reply import Reply
-from actors.session.turn_driver import Finished
 from actors.turn.events import CloseAsked
 from actors.turn.values import Phase
+from actors.turn_driver import Finished
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage
 from tests.actors.fakes import Watched, heard, says, words
 from tests.actors.test_agent_session import on_the_floor

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.packed import BLOCK, VOLUME, PackedList
+from actors.record.packed import BLOCK, VOLUME, PackedList
 
 
 def pack(items: Sequence[str]) -> bytes:

@@ -7,8 +7,8 @@ import pytest
 from actors import facts
 from actors.facts import Fact
 from actors.journal import Entry
-from actors.record import RecordBuilder
-from actors.reply import Reply
+from actors.line.reply import Reply
+from actors.record.record import RecordBuilder
 from store.records import (
     AgentStint,
     CallRecord,

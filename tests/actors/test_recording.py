@@ -3,7 +3,7 @@
 import wave
 from pathlib import Path
 
-from actors.recording import Recording, Track
+from actors.record.recording import Recording, Track
 from protocol.audio import SILENCE, ulaw_to_linear
 from tests.actors.notebook import speech
 

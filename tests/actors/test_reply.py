@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.reply import Reply
+from actors.line.reply import Reply
 from tests.actors.notebook import said
 from tests.examples import EXAMPLES
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from actors.resumption import Resumption
+from actors.record.resumption import Resumption
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 from store.records import AgentStint, CallRecord, FunctionRecord, HandoffRecord, TransferRecord, TurnRecord
 

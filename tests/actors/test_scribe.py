@@ -10,10 +10,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors import scribe as module
 from actors.facts import CallStarted, DigitPressed
 from actors.journal import Journal
-from actors.scribe import Scribe
+from actors.record import scribe as module
+from actors.record.scribe import Scribe
 from protocol.audio import FRAME_BYTES
 from store.records import CallRecord, TurnRecord, record_from_json
 

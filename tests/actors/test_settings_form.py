@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from actors.settings_form import DEFAULTS, Offered, SettingsForm, VoiceAgentOptions
+from actors.session.settings_form import DEFAULTS, Offered, SettingsForm, VoiceAgentOptions
 from agents.brief import Brief
 from agents.options import AgentOptions, ThinkModel
 from agents.roster import default_roster

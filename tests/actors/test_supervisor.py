@@ -22,12 +22,12 @@ from actors.facts import (
 )
 from actors.floor import Floor
 from actors.messages import ToSupervisor, WithdrawHandoff
-from actors.opening import Openings
 from actors.policy import CallPolicy
-from actors.session.turn_driver import Conclusion, Finished
-from actors.settings_form import SettingsForm
+from actors.session.opening import Openings
+from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartPolicy
 from actors.supervisor import NoAgentLeft, Supervisor
+from actors.turn_driver import Conclusion, Finished
 from agents.brief import Brief
 from agents.functions import handoff_to_next_agent
 from agents.roster import Roster, load_roster

@@ -6,7 +6,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.facts import FunctionAnswered
-from actors.switch import Switch, TransferOrder, Wish
+from actors.line.switch import Switch, TransferOrder, Wish
 from agents.brief import Brief
 from agents.functions import TransferToHuman
 from protocol.deepgram import FunctionCall

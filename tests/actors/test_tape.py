@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.tape import KEPT_FRAMES, Tape, TapeReader
+from actors.line.tape import KEPT_FRAMES, Tape, TapeReader
 from protocol.audio import FRAME_BYTES, is_voiced, silence
 from tests.actors.notebook import frame
 

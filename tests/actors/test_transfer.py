@@ -5,16 +5,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.conversation import Conversation
 from actors.desk import Desk
+from actors.endings.transfer import REFUSED, mind_transfers
 from actors.facts import TransferAsked, TransferFailed
 from actors.journal import Entry, Journal
-from actors.ledger import Ledger
+from actors.line.ledger import Ledger
+from actors.line.switch import Switch, TransferOrder, Wish
+from actors.line.tape import Tape
 from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy
-from actors.switch import Switch, TransferOrder, Wish
-from actors.tape import Tape
-from actors.transfer import REFUSED, mind_transfers
+from actors.record.conversation import Conversation
 from agents.brief import Brief
 from agents.functions import END_CONVERSATION, TransferToHuman
 from agents.spec import AgentSpec

@@ -10,10 +10,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 from actors.facts import CallerHungUp, CallerSpoke, DigitPressed, FrameRefused, ReplyEnded, Unrecognised
-from actors.reply import Voice
-from actors.tape import TapeReader
+from actors.line.reply import Voice
+from actors.line.tape import TapeReader
+from actors.line.voice_activity import VoiceActivity
 from actors.twilio_bridge import TwilioBridge
-from actors.voice_activity import VoiceActivity
 from protocol.audio import silence
 from protocol.twilio import (
     ClearBuffer,

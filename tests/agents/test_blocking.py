@@ -9,7 +9,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from actors.function_calls import ABANDON_SECONDS, Failed, FunctionResult, run_function
+from actors.session.function_calls import ABANDON_SECONDS, Failed, FunctionResult, run_function
 from agents.blocking import THREADS
 from agents.functions import Answer, CallContext, FunctionSpec, Outcome, blocking
 from agents.spec import AgentSpec

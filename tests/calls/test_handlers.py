@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.function_calls import ABANDON_SECONDS
+from actors.session.function_calls import ABANDON_SECONDS
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import Roster, load_roster
 from agents.spec import AgentSpec

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from actors import facts
 from actors.clips import ClipBook
-from actors.ledger import SWITCHBOARD
+from actors.line.ledger import SWITCHBOARD
 from actors.policy import CallPolicy
 from agents.roster import default_roster
 from simulators.scenario import Scenario, load_scenario

@@ -8,9 +8,9 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
+from actors.line.switch import TransferOrder
 from actors.policy import CallPolicy
-from actors.resumption import Resumption
-from actors.switch import TransferOrder
+from actors.record.resumption import Resumption
 from agents.functions import END_CONVERSATION, transfer_to_human
 from agents.roster import load_roster
 from agents.spec import AgentSpec

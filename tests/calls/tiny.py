@@ -15,7 +15,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan, CallServices, run_call
-from actors.intercom import Intercom
+from actors.endings.intercom import Intercom
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent

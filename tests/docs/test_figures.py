@@ -6,9 +6,9 @@ import pytest
 from trio.testing import MockClock
 
 from actors import facts
-from actors.ledger import Ledger
+from actors.line.ledger import Ledger
+from actors.line.tape import KEPT_FRAMES
 from actors.policy import CallPolicy
-from actors.tape import KEPT_FRAMES
 from actors.ticks import TICK_SECONDS
 from demo.options import DEFAULT_SPEED
 from protocol.audio import FRAME_SECONDS

@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from wsproto.utilities import generate_accept_token
 
 from actors.facts import CallerHungUp, SessionCrashed, SessionFailed
-from actors.reply import Voice
+from actors.line.reply import Voice
 from actors.twilio_bridge import TwilioBridge
 from demo.stage import Door, Keys, demo_settings
 from protocol import frames

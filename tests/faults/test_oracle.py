@@ -29,7 +29,7 @@ def put(played: Witnessed, at: float, fact: facts.Fact) -> None:
 
 
 def leave_a_task(played: Witnessed) -> None:
-    played.records.at_work.append("actors.agent_session.AgentSession._listen")
+    played.records.at_work.append("actors.session.agent_session.AgentSession._listen")
 
 
 def leave_a_connection_open(played: Witnessed) -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from actors import facts
-from actors.ledger import SWITCHBOARD
+from actors.line.ledger import SWITCHBOARD
 from simulators.deepgram.log import FaultInjected
 from testkit.heard import holder_at
 from testkit.oracle import check

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors.journal import Journal
-from actors.scribe import Scribe
+from actors.record.scribe import Scribe
 from protocol.audio import FRAME_BYTES
 from store.files import FileRecords
 from store.private import make_folders, own_folder, write_private

@@ -15,7 +15,7 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 from actors.call import CallPlan, CallServices
-from actors.intercom import Intercom
+from actors.endings.intercom import Intercom
 from agents.roster import Roster
 from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings

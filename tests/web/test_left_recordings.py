@@ -11,7 +11,7 @@ import pytest
 import structlog
 import trio
 
-from actors.recording import Recording, finish_left, is_left
+from actors.record.recording import Recording, finish_left, is_left
 from protocol.audio import BYTES_PER_SECOND, SILENCE
 from tests.web.fakes import settings
 from web.services import open_services

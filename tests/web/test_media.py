@@ -8,7 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan
-from actors.resumption import Resumption
+from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.wire import WebSocket
 from store.memory import MemoryRecords

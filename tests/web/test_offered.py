@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from actors.facts import SessionCrashed, SessionFailed
 from actors.journal import Entry
-from actors.settings_form import Offered, SettingsForm, VoiceAgentOptions
+from actors.session.settings_form import Offered, SettingsForm, VoiceAgentOptions
 from agents.options import AgentOptions, ThinkModel
 from agents.roster import Roster, RosterError, default_roster
 from protocol.deepgram import AgentSettings

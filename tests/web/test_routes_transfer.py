@@ -6,8 +6,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.resumption import Resumption
-from actors.switch import TransferOrder
+from actors.line.switch import TransferOrder
+from actors.record.resumption import Resumption
 from agents.brief import Brief
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord

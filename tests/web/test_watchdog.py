@@ -11,7 +11,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from actors.function_calls import run_function
+from actors.session.function_calls import run_function
 from agents.functions import Answer, CallContext, FunctionSpec, Outcome
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall

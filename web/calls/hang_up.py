@@ -7,7 +7,7 @@ what the line does.
 
 import attrs
 
-from actors.last_words import say_and_end
+from actors.endings.last_words import say_and_end
 from actors.messages import CloseCall, EndCallNow
 from web.calls.context import AppContext
 from web.calls.page_calls import is_page_call

@@ -6,7 +6,7 @@ phone is answered, so any worker can be asked for them. It raises what the line 
 
 import attrs
 
-from actors.switch import TransferOrder
+from actors.line.switch import TransferOrder
 from agents.quoting import neutral
 from web.calls.returning import person_token
 from web.calls.token_store import TokenStore

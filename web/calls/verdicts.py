@@ -12,7 +12,7 @@ import attrs
 import structlog
 import trio
 
-from actors.intercom import Intercom
+from actors.endings.intercom import Intercom
 from actors.messages import MachineAnswered
 from actors.supervision import Crashed, guard
 from web.calls.admission import Admissions

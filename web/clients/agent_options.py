@@ -6,7 +6,7 @@ each agent and reads them by the service's own rules, so that what cannot work i
 
 from collections.abc import Iterator
 
-from actors.settings_form import SettingsForm, VoiceAgentOptions
+from actors.session.settings_form import SettingsForm, VoiceAgentOptions
 from agents.options import AgentOptions, ThinkModel
 from agents.roster import Problem, Roster, RosterError
 from protocol.deepgram import Endpoint

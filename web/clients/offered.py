@@ -18,7 +18,7 @@ import trio
 
 from actors.facts import SessionCrashed, SessionFailed
 from actors.journal import Entry, ignore
-from actors.settings_form import Offered
+from actors.session.settings_form import Offered
 from agents.options import ThinkModel
 from agents.roster import Roster
 from settings import Settings

@@ -30,7 +30,7 @@ from structlog.contextvars import bound_contextvars
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan, CallServices
-from actors.resumption import Resumption
+from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import MediaStreamDialogue, StreamStarted

@@ -16,7 +16,7 @@ import attrs
 import structlog
 import trio
 
-from actors.recording import alone_in, finish_left, is_left, writer_of
+from actors.record.recording import alone_in, finish_left, is_left, writer_of
 from store.private import own_folder
 from store.process_lock import ProcessLock
 

@@ -21,7 +21,7 @@ import attrs
 import structlog
 import trio
 
-from actors.function_calls import handler_in
+from actors.session.function_calls import handler_in
 
 BLOCKED_SECONDS = 0.25
 SUSPECT_SECONDS = 0.2

@@ -3,14 +3,14 @@
 import trio
 from trio.testing import MockClock
 
-from actors.conversation import Conversation
 from actors.desk import Desk
 from actors.journal import Journal
-from actors.ledger import Ledger
+from actors.line.ledger import Ledger
+from actors.line.tape import Tape
 from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy
+from actors.record.conversation import Conversation
 from actors.summarizer import Summarizer
-from actors.tape import Tape
 from agents.roster import default_roster
 
 

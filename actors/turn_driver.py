@@ -13,12 +13,12 @@ import attrs
 import trio
 
 from actors.clips import Clips
-from actors.conversation import Conversation
 from actors.facts import CallClosing, CallerSilent, ClosingUnsaid, GoodbyeHeard, GoodbyeStarted, SilenceMet
 from actors.journal import Journal
-from actors.ledger import SWITCHBOARD, Ledger
-from actors.reply import Voice
-from actors.switch import Switch
+from actors.line.ledger import SWITCHBOARD, Ledger
+from actors.line.reply import Voice
+from actors.line.switch import Switch
+from actors.record.conversation import Conversation
 from actors.turn.effects import (
     AnswerFunction,
     Cut,

@@ -10,7 +10,7 @@ import math
 import attrs
 import trio
 
-from actors.ledger import Ledger
+from actors.line.ledger import Ledger
 
 NO_MEDIA, READS_NOTHING, PLAYS_NOTHING = "no media", "reads nothing", "plays nothing"
 DEATHS = frozenset({NO_MEDIA, READS_NOTHING, PLAYS_NOTHING})

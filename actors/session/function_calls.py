@@ -18,8 +18,8 @@ import attrs
 import structlog
 import trio
 
-from actors.conversation import Conversation
-from actors.function_results import Unfit, checked
+from actors.record.conversation import Conversation
+from actors.session.function_results import Unfit, checked
 from actors.supervision import Crashed, describe, guard
 from agents.functions import (
     Answer,

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from actors.conversation import Conversation
+from actors.line.tape import Tape
 from actors.policy import CallPolicy
-from actors.resumption import Resumption
-from actors.settings_form import SettingsForm
+from actors.record.conversation import Conversation
+from actors.record.resumption import Resumption
+from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartBudget
-from actors.tape import Tape
 from agents.brief import Brief
 from agents.spec import AgentSpec
 from protocol.deepgram import Settings

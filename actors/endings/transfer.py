@@ -2,17 +2,17 @@
 
 `mind_transfers` has a Brief written while the caller hears that they are put through, and asks the line once `Turn`
 allows it. When the line does it, the stream ends, and the call with it. What follows is between the line and the web
-layer: the call is parked, as its record, and may come back with another stream (`actors/resumption.py`).
+layer: the call is parked, as its record, and may come back with another stream (`actors/record/resumption.py`).
 """
 
 import trio
 
 from actors.desk import Desk
 from actors.facts import TransferAsked, TransferFailed
+from actors.line.switch import TransferOrder, Transfers, Wish
 from actors.messages import ToSummarizer
 from actors.summarizer import prepared_brief
 from actors.supervision import Crashed, guard
-from actors.switch import TransferOrder, Transfers, Wish
 from actors.turn.events import PutThroughFailed
 from agents.brief import Brief
 

@@ -12,9 +12,9 @@ import orjson
 
 from actors import facts
 from actors.journal import Entry
-from actors.packed import PackedList
-from actors.reply import Reply
-from actors.usage import Meter
+from actors.line.reply import Reply
+from actors.record.packed import PackedList
+from actors.record.usage import Meter
 from store.records import (
     TRANSFERRING,
     AgentStint,

@@ -2,7 +2,7 @@
 
 `FunctionRunner` runs each function call as a child of its session and posts the answer. To hand the call on, to put the
 caller through and to end the call are functions too: whether that may be now is the turn's to say, which answers the
-model in words where it may not. What a function is, and how it runs, is in `actors/function_calls.py`.
+model in words where it may not. What a function is, and how it runs, is in `actors/session/function_calls.py`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from actors.desk import Desk
+from actors.endings.transfer import NOBODY
 from actors.errors import AgentUnavailable
 from actors.facts import (
     ArgumentsForgiven,
@@ -21,11 +22,18 @@ from actors.facts import (
     GoodbyeStarted,
     HandoffAsked,
 )
-from actors.function_calls import SPEAK_NOW, Failed, FunctionResult, broken_off, error_text, lacks_consent, run_function
+from actors.line.reply import Voice
+from actors.line.switch import Wish
 from actors.messages import AskHandoff, HandoffRefused, WithdrawHandoff
-from actors.reply import Voice
-from actors.switch import Wish
-from actors.transfer import NOBODY
+from actors.session.function_calls import (
+    SPEAK_NOW,
+    Failed,
+    FunctionResult,
+    broken_off,
+    error_text,
+    lacks_consent,
+    run_function,
+)
 from actors.turn.events import (
     EndWanted,
     Event,

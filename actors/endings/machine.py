@@ -1,8 +1,9 @@
 """What the call does when not a person but a recording has picked up, or a call screen.
 
 `AnsweringMachine` is told Twilio's verdicts (`AnsweredBy`: Twilio reference, section 5.1). A verdict may be wrong, and
-late, and knows only people and machines; so the words on the line are judged as well (`actors/callee.py`). A person is
-left to the agent, a call screen hears who calls and why, and a machine is hung up on, or left a message after its beep.
+late, and knows only people and machines; so the words on the line are judged as well (`actors/endings/callee.py`). A
+person is left to the agent, a call screen hears who calls and why, and a machine is hung up on, or left a message after
+its beep.
 It owns no task; the attendant runs `wait_beep` if it is told to. The message is the call's last sentence; until the
 beep nothing of the agent is heard.
 """
@@ -10,8 +11,8 @@ beep nothing of the agent is heard.
 import attrs
 import trio
 
-from actors.callee import Callee, judge
 from actors.desk import Desk
+from actors.endings.callee import Callee, judge
 from actors.facts import CallScreened, MachineDetected
 from actors.turn.events import BeepHeard, CloseAsked, RemarkMade
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from actors.reel import Reel
+from actors.line.reel import Reel
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
 
 KEPT_FRAMES = 1500

@@ -1,7 +1,7 @@
 """Takes what the outside world wants of a running call, and sees to it.
 
-`attend` reads the call's own mailbox (`actors/intercom.py`) for as long as the conversation lasts. It speaks to nobody
-itself: how the call closes is the turn's to say.
+`attend` reads the call's own mailbox (`actors/endings/intercom.py`) for as long as the conversation lasts. It speaks to
+nobody itself: `Turn` decides how the call closes.
 """
 
 from typing import assert_never
@@ -9,8 +9,8 @@ from typing import assert_never
 import trio
 
 from actors.desk import Desk
+from actors.endings.machine import AnsweringMachine
 from actors.facts import StreamFailed
-from actors.machine import AnsweringMachine
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from actors.turn.events import CloseAsked
 

@@ -18,7 +18,7 @@ import trio
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyStarted, ReplyText
 from actors.journal import Journal
 from actors.line.aside import Aside
-from actors.reply import Reply, Voice
+from actors.line.reply import Reply, Voice
 from actors.ticks import Sleeper
 from actors.turn.values import Gate
 from protocol.audio import BYTES_PER_SECOND

@@ -2,7 +2,7 @@
 
 `Conversation` is the live transcript: the caller's confirmed turns, the agents' replies as far as they were *heard*,
 the functions that were answered, and the facts these recorded. Sessions write to it, Supervisor and Summarizer read.
-It keeps no audio and owns no task. What was said a while ago is kept compressed (`actors/packed.py`).
+It keeps no audio and owns no task. What was said a while ago is kept compressed (`actors/record/packed.py`).
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from actors.packed import PackedList
-from actors.reply import Reply
+from actors.line.reply import Reply
+from actors.record.packed import PackedList
 from agents.brief import Turn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 

@@ -13,7 +13,6 @@ from typing import TypeAlias, assert_never
 import attrs
 import trio
 
-from actors.agent_wire import AgentWire
 from actors.desk import Desk
 from actors.errors import AgentUnavailable
 from actors.facts import (
@@ -25,14 +24,14 @@ from actors.facts import (
     UserStartedSpeaking,
     WarningReported,
 )
-from actors.function_runner import FunctionRunner
-from actors.keypad import masked
-from actors.latency import LatencyMeter
+from actors.line.keypad import masked
+from actors.line.reply import Voice
+from actors.line.tape import TapeReader
 from actors.messages import RefreshBrief, Spent
-from actors.opening import Opening
-from actors.reply import Voice
-from actors.session.turn_driver import ForSession
-from actors.tape import TapeReader
+from actors.record.latency import LatencyMeter
+from actors.session.function_runner import FunctionRunner
+from actors.session.opening import Opening
+from actors.session.wire import AgentWire
 from actors.turn.effects import (
     AnswerFunction,
     FreeTape,
@@ -55,6 +54,7 @@ from actors.turn.events import (
     ThinkingSlow,
 )
 from actors.turn.values import Phase, SpeechKind, VoiceState
+from actors.turn_driver import ForSession
 from agents.announcing import announced
 from agents.spec import AgentSpec
 from protocol import deepgram

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import attrs
 import orjson
 
-from actors.conversation import CallerTurn, Conversation, Heard, Past
-from actors.ledger import SWITCHBOARD
+from actors.line.ledger import SWITCHBOARD
+from actors.record.conversation import CallerTurn, Conversation, Heard, Past
 from agents.brief import BRIEF_NAMES, CALLER, Brief, Turn, local_extract
 from protocol.deepgram import CompletedCall
 from store.records import CallRecord, FunctionRecord

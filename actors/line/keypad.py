@@ -5,7 +5,7 @@ has followed for a while. `#` finishes it at once. Keys are often secrets (a PIN
 which, since they ask for them, and journal and record only how many (`CallPolicy.keep_digits`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
@@ -13,8 +13,7 @@ import trio
 from actors.facts import DigitPressed, KeysPressed
 from actors.journal import Journal
 from actors.policy import CallPolicy
-from actors.session.turn_driver import TurnDriver
-from actors.turn.events import KeyPressed, KeysEntered
+from actors.turn.events import Event, KeyPressed, KeysEntered
 
 KEYS = frozenset("0123456789*#ABCD")
 LONGEST_ENTRY = 32
@@ -22,11 +21,15 @@ LONGEST_ENTRY = 32
 
 @attrs.define(eq=False)
 class Keypad:
-    """One call's. `has_person`: a caller who presses the key for a person can be put through."""
+    """The keys of one call. `has_person`: a caller who presses the key for a person can be put through.
+
+    `put` tells `Turn`; `has_room` asks whether it will tell the agents one more entry.
+    """
 
     journal: Journal
     policy: CallPolicy
-    turn: TurnDriver
+    put: Callable[[Event], None]
+    has_room: Callable[[str], bool]
     has_person: bool = False
     _typed: str = attrs.field(default="", init=False)
     _pressed_at: float = attrs.field(default=0.0, init=False)
@@ -40,7 +43,7 @@ class Keypad:
         self._pressed_at = trio.current_time()
         if key != "#" or not self._typed:
             self._typed += key
-        self.turn.put(KeyPressed())
+        self.put(KeyPressed())
         if key == "#" or len(self._typed) >= LONGEST_ENTRY:
             self._finish()
         self._pressed.set()
@@ -60,10 +63,10 @@ class Keypad:
 
     def _finish(self) -> None:
         entry, self._typed = self._typed, ""
-        is_taken = self.turn.turn.has_room_for(entry)
+        is_taken = self.has_room(entry)
         self.journal.note(KeysPressed(len(entry), taken=is_taken))
         if is_taken:
-            self.turn.put(KeysEntered(entry, self.has_person and entry == self.policy.human_digit))
+            self.put(KeysEntered(entry, self.has_person and entry == self.policy.human_digit))
 
 
 def masked(entries: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from actors.journal import Entry
-from actors.recording import Recording
+from actors.record.recording import Recording
 from store.json_text import json_text
 from store.private import open_private, own_folder, write_private
 from store.records import CallRecord, TurnRecord, record_as_json

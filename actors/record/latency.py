@@ -9,7 +9,7 @@ import attrs
 
 from actors.facts import LatencyReported
 from actors.journal import Journal
-from actors.reply import Voice
+from actors.line.reply import Voice
 from protocol.deepgram import LatencyReport
 
 
