@@ -23,7 +23,7 @@ def test_every_comment_that_announces_a_quote_has_one() -> None:
 def test_the_handoff_is_told_with_the_code_that_does_it() -> None:
     told = " ".join(quote.what for page, quote in QUOTES if page == "docs/handoff.md")
 
-    for file in ("handoff", "floor", "function_runner", "supervision"):
+    for file in ("handoff", "floor", "session/function_runner", "supervision"):
         assert f"actors/{file}.py" in told
 
 
