@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from actors import facts
-from actors.tape import KEPT_FRAMES
+from actors.line.tape import KEPT_FRAMES
 from protocol.audio import FRAME_SECONDS
 from protocol.deepgram import SettingsApplied
 from simulators.deepgram.brain import words_of

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Final
 
 from actors import facts
-from actors.ledger import SWITCHBOARD
+from actors.line.ledger import SWITCHBOARD
 from simulators.deepgram.log import Closed, Connected, FaultInjected, TurnAnswered
 from simulators.twilio.log import BufferCleared
 from testkit.heard import every_word_is_heard_once

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from actors import facts
-from actors.ledger import SWITCHBOARD
+from actors.line.ledger import SWITCHBOARD
 from testkit.witness import Witnessed, ended, spoken_lines
 
 

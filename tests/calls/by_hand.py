@@ -19,8 +19,8 @@ from trio_websocket import ConnectionClosed
 from actors.call import CallPlan, CallServices, run_call
 from actors.facts import Fact
 from actors.journal import Entry
+from actors.line.switch import Transfers
 from actors.policy import CallPolicy
-from actors.switch import Transfers
 from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND, silence
 from protocol.deepgram import AgentAudio, AgentAudioDone, ConversationText, ServerMessage, UserStartedSpeaking

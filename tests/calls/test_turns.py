@@ -11,8 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from actors.facts import CallerSilent, FunctionWithdrawn, ReplyEnded, SessionCrashed, SessionRestarting, TurnHeard
+from actors.line.switch import TransferOrder
 from actors.policy import CallPolicy
-from actors.switch import TransferOrder
 from agents.roster import Roster
 from protocol.deepgram import (
     AgentAudioDone,
