@@ -14,7 +14,7 @@ hypercorn's master sends SIGTERM to every other worker as soon as the first one 
 itself. So a worker that drains takes no notice of it: only a second Ctrl-C hurries.
 
 A handler that ignores its cancellation, or waits for a thread, has been abandoned by its call
-(`actors/function_calls.py`) and would keep the process. `leave_handlers` ends the process without it, last of all.
+(`actors/session/function_calls.py`) and would keep the process. `leave_handlers` ends the process without it, last of all.
 """
 
 import os
@@ -32,8 +32,8 @@ import trio
 from hypercorn.utils import ShutdownError
 
 from actors.call import CallServices
-from actors.function_calls import HANDLER_TASK
 from actors.messages import CloseCall
+from actors.session.function_calls import HANDLER_TASK
 from web.calls.slots import Slots
 
 LEAVE_SECONDS = 2.0
