@@ -14,7 +14,8 @@ hypercorn's master sends SIGTERM to every other worker as soon as the first one 
 itself. So a worker that drains takes no notice of it: only a second Ctrl-C hurries.
 
 A handler that ignores its cancellation, or waits for a thread, has been abandoned by its call
-(`actors/session/function_calls.py`) and would keep the process. `leave_handlers` ends the process without it, last of all.
+(`actors/session/function_calls.py`) and would keep the process. `leave_handlers` ends the process without it, last of
+all.
 """
 
 import os
