@@ -1,7 +1,7 @@
 """How the text of a setting becomes its value.
 
 Each of these takes what somebody has written and returns what it means, or raises `ValueError` with what was wanted, in
-words that go on after "which is not". They read nothing and know no setting by name.
+words that go on after "which is not". They know no setting by name, and read nothing but the file of prices.
 """
 
 import math
@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from protocol.phone_numbers import is_phone_number
+from store.prices import Prices, read_prices
 
 LONGEST_SENTENCE = 500
 _PRIVATE_ZONES = (
@@ -184,6 +185,17 @@ def _has_port_or_none(url: str) -> bool:
 
 def folder(value: str) -> Path | None:
     return None if value.lower() == "none" else Path(value)
+
+
+def prices(value: str) -> Prices | None:
+    if not value:
+        return None
+    try:
+        return read_prices(Path(value).read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ValueError(f"a file that can be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise ValueError(f"a table of prices: {exc}") from exc
 
 
 def yes_or_no(value: str) -> bool:

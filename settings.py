@@ -31,6 +31,7 @@ from setting_values import (
     origin,
     phone_key,
     phone_number,
+    prices,
     records_url,
     seconds,
     seconds_or_off,
@@ -41,6 +42,7 @@ from setting_values import (
     why_unreachable,
     yes_or_no,
 )
+from store.prices import Prices
 
 __all__ = [
     "Settings",
@@ -262,6 +264,13 @@ DATABASE_URL = Variable(
     "sqlite:///switchboard.db",
     secret=True,
 )
+PRICES = Variable(
+    "PRICES",
+    "a TOML file with what you pay, from which the console shows what a call costs",
+    "prices.toml",
+    prices,
+    "",
+)
 
 
 VARIABLES: tuple[Variable[object], ...] = (
@@ -315,6 +324,7 @@ class Settings(ModelSettings):
     drain_timeout: float
     recordings_dir: Path | None
     database_url: str = attrs.field(repr=False)
+    prices: Prices | None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":

@@ -33,6 +33,7 @@ from web.routes.media import MediaStreams, RunCall
 from web.routes.problems import Misrouted
 from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
+from web.routes.views import CallViews
 from web.worker.watchdog import Watchdog
 
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -86,7 +87,9 @@ def create_app(
         HealthRoutes(context),
     ):
         app.register_blueprint(routes.blueprint())
-    console = Console.of(context, voice)
+    views = CallViews.of(context)
+    app.register_blueprint(views.blueprint())
+    console = Console.of(context, views, voice)
     console.install(app)
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)

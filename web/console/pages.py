@@ -4,6 +4,7 @@ Every request has passed the gate (`web.console.session`). A page is a view of r
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import attrs
 import structlog
@@ -11,13 +12,19 @@ from quart import Blueprint, Response, jsonify, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
+from store.records import CallRecord, RecordError, encode_record
+from web.calls.call_files import RECORDING
 from web.calls.context import AppContext
+from web.console.afterwards import headline, money, retold
 from web.console.english import OUTCOMES, TEXT
 from web.console.files import read_files, static_file
 from web.console.lists import PAGE, asked_by, live_rows, row_of
 from web.console.phone import CallerVoice, PhoneRoutes
 from web.console.rendering import prepare, render
 from web.console.session import Gate
+from web.routes.views import CallViews, no_such
+
+CALLS = "/console/calls"
 
 _log = structlog.stdlib.get_logger()
 
@@ -27,14 +34,15 @@ class Console:
     """The pages of one application."""
 
     context: AppContext
+    views: CallViews
     gate: Gate
     phone: PhoneRoutes
 
     @classmethod
-    def of(cls, context: AppContext, voice: CallerVoice | None = None) -> "Console":
+    def of(cls, context: AppContext, views: CallViews, voice: CallerVoice | None = None) -> "Console":
         """Return the pages of one application; `voice` says what is typed on its phone."""
         gate = Gate.of(context)
-        return cls(context, gate, PhoneRoutes(context, gate, voice))
+        return cls(context, views, gate, PhoneRoutes(context, gate, voice))
 
     def install(self, app: QuartTrio) -> None:
         """Register the routes, and what templates need."""
@@ -51,6 +59,10 @@ class Console:
         routes.get("/")(self.calls)
         routes.get("/console/live")(self.live)
         self.phone.add_to(routes)
+        routes.get(f"{CALLS}/<name>")(self.call)
+        routes.get(f"{CALLS}/<name>/record.json")(self.record)
+        routes.post(f"{CALLS}/<name>/erase")(self.erase)
+        self.views.add_to(routes, CALLS)
         routes.before_request(self.gate.refuse_strangers)
         routes.after_request(self.gate.dress)
         routes.errorhandler(OSError)(self.cannot_look_up)
@@ -76,6 +88,54 @@ class Console:
 
     def _live(self, shows_numbers: bool) -> list[Mapping[str, object]]:
         return live_rows(self.context.live_calls.newest(), shows_numbers=shows_numbers)
+
+    async def call(self, name: str) -> ResponseReturnValue:
+        """Show one call."""
+        call_sid = await self.views.call_sid(name)
+        try:
+            record = await self.context.services.records.get(call_sid)
+        except RecordError as exc:
+            return await self._message(500, TEXT["unreadable"], str(exc))
+        if record is None:
+            return await self._message(404, TEXT["not_found"], TEXT["not_found_hint"])
+        return await self._afterwards(record)
+
+    async def _afterwards(self, record: CallRecord) -> str:
+        files, shows_numbers = self.views.files, request.args.get("numbers") == "shown"
+        entries = await files.journal(record.call_sid)
+        shown = await files.in_thread(partial(retold, record, entries)) if entries else retold(record, entries)
+        return await render(
+            "call.html",
+            record=record,
+            head=headline(record, shows_numbers=shows_numbers),
+            shows_numbers=shows_numbers,
+            has_recording=await files.has(record.call_sid, RECORDING),
+            money=money(record, self.context.settings.prices),
+            **shown,
+        )
+
+    async def record(self, name: str) -> ResponseReturnValue:
+        """Send the record of a call."""
+        call_sid = await self.views.call_sid(name)
+        record = await self.context.services.records.get(call_sid)
+        if record is None:
+            return no_such("record")
+        headers = {"Content-Disposition": f'attachment; filename="{call_sid}.json"'}
+        return Response(encode_record(record), 200, content_type="application/json", headers=headers)
+
+    async def erase(self, name: str) -> ResponseReturnValue:
+        """Erase a call: its record and its files."""
+        call_sid = await self.views.call_sid(name)
+        call = self.context.live_calls.find(name)
+        if call is not None and call.live:
+            return await self._message(409, TEXT["erase"], TEXT["erase_live"])
+        await self.context.services.records.erase(call_sid)
+        await self.views.files.erase(call_sid)
+        _log.info("call_erased", call_sid=call_sid, by="operator")
+        return Response("", 303, headers={"Location": "/"})
+
+    async def _message(self, status: int, heading: str, message: str) -> ResponseReturnValue:
+        return Response(await render("message.html", heading=heading, message=message), status)
 
     @staticmethod
     async def cannot_look_up(exc: OSError) -> ResponseReturnValue:

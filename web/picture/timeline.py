@@ -4,7 +4,7 @@ Owns how a `Score` looks. It reads a journal and returns a standalone SVG docume
 every word escaped. It never fails on a strange journal; what it does not know it leaves out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from web.picture.drawing import draw_stave
 from web.picture.facts import JournalEntry
@@ -34,6 +34,22 @@ def render_timeline(entries: Sequence[JournalEntry], *, title: str) -> str:
         draw_stave(pen, score, stave, last=index == len(staves) - 1)
     _draw_footer(pen, score, bottom + 24)
     return document(pen)
+
+
+def time_map(entries: Sequence[JournalEntry]) -> Mapping[str, object]:
+    """Say where each second of the call stands in its picture: for a cursor that moves over it.
+
+    `staves` are start and end in seconds, then top, height, left and right in the picture's own pixels.
+    """
+    staves = laid_out(read_score(entries), HEADER_HEIGHT)
+    last = staves[-1]
+    return {
+        "width": last.scale.width,
+        "height": last.top + last.height + FOOTER_HEIGHT,
+        "staves": [
+            [round(value, 3) for value in (s.start, s.end, s.top, s.height, s.x(s.start), s.x(s.end))] for s in staves
+        ],
+    }
 
 
 def synopsis(score: Score) -> str:

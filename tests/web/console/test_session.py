@@ -7,7 +7,7 @@ import pytest
 from trio.testing import MockClock
 
 from tests.web.console.visitors import CONSOLE, Visitor, signed_in, target_of
-from tests.web.fakes import API_TOKEN, ORIGIN, at_home, exchange, settings
+from tests.web.fakes import API_TOKEN, ORIGIN, at_home, exchange, record, settings
 from web.console.session import CSRF_FIELD, LIFETIME, Sessions, is_own_request, local_path
 
 HERE = "http://127.0.0.1:8000"
@@ -17,6 +17,7 @@ HERE = "http://127.0.0.1:8000"
 async def test_a_console_route_answers(route: tuple[str, str], autojump_clock: MockClock) -> None:
     method, target = route[0], target_of(route[1])
     there = exchange()
+    await there.records.save(record())
     right = signed_in(there)
     name, value = next(iter(right.cookies.items()))
     wrong = Visitor(there, {name: f"{value[:-1]}{'0' if value[-1] != '0' else '1'}"}, csrf=right.csrf)

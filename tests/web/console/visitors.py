@@ -16,6 +16,12 @@ Row: TypeAlias = tuple[int, int, int, int]
 CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/"): (401, 401, 200, 200),
     ("GET", "/console/live"): (401, 401, 200, 200),
+    ("GET", "/console/calls/<name>"): (401, 401, 200, 200),
+    ("GET", "/console/calls/<name>/record.json"): (401, 401, 200, 200),
+    ("GET", "/console/calls/<name>/recording"): (401, 401, 404, 404),
+    ("GET", "/console/calls/<name>/timeline.svg"): (401, 401, 404, 404),
+    ("GET", "/console/calls/<name>/journal"): (401, 401, 404, 404),
+    ("POST", "/console/calls/<name>/erase"): (401, 401, 403, 303),
     ("GET", "/console/sign-in"): (200, 200, 200, 200),
     ("POST", "/console/sign-in"): (401, 401, 401, 401),
     ("POST", "/console/sign-out"): (401, 401, 403, 303),

@@ -1,0 +1,200 @@
+"""One call afterwards: what its page shows of record, journal and recording, and what is gone once it is erased."""
+
+from pathlib import Path
+
+import attrs
+import orjson
+import pytest
+
+from protocol.audio import write_wav_header
+from settings import SettingsError
+from store.memory import MemoryRecords
+from store.prices import costs_of, read_prices
+from store.records import CallRecord, FunctionRecord, HandoffRecord, TurnRecord, Usage
+from tests.demo.sample import sample_journal
+from tests.web.console.visitors import Visitor, signed_in
+from tests.web.fakes import CALL_SID, Exchange, context_of, exchange, record, settings
+from web.calls.live_calls import KnownCall
+from web.console.afterwards import retold
+from web.console.english import TEXT
+
+HOSTILE = "</script><script>alert(1)</script>\"'><svg onload=alert(1)>{{ 7 * 7 }}"
+PAGE = f"/console/calls/{CALL_SID}"
+
+
+def whole_call(text: str = "Hello") -> CallRecord:
+    return record(
+        transcript=(
+            TurnRecord(1.0, "qualifier", f"{text} there, this was cut.", f"{text} there,", 1.25, 0.2, 0.7, 0.35),
+            TurnRecord(5.0, "caller", f"{text} you."),
+        ),
+        handoffs=(HandoffRecord("qualifier", "advisor", 9.0, 0.81, "groq", text, {text: text}),),
+        functions=(FunctionRecord(7.0, "qualifier", "look_up", {"who": text}, {"found": text}, ok=False),),
+        faults=(f"session_crashed: {text}",),
+        facts={text: text},
+        usage=Usage({"qualifier": 90.0}, 2000, 3),
+    )
+
+
+def write_files(folder: Path) -> None:
+    (folder / CALL_SID).mkdir(parents=True)
+    lines = b"".join(orjson.dumps(entry) + b"\n" for entry in sample_journal())
+    (folder / CALL_SID / "journal.jsonl").write_bytes(lines + b'{"seq": 9, "at": 3, "ev')
+    (folder / CALL_SID / "call.wav").write_bytes(write_wav_header(16_000) + bytes(16_000))
+
+
+async def with_files(folder: Path, kept: CallRecord | None = None) -> Visitor:
+    records = MemoryRecords()
+    await records.save(kept or whole_call())
+    write_files(folder)
+    return signed_in(exchange(records=records, RECORDINGS_DIR=str(folder)))
+
+
+async def test_the_page_shows_what_was_said_and_what_was_heard(tmp_path: Path) -> None:
+    page = (await (await with_files(tmp_path)).ask("GET", PAGE)).text
+
+    assert "Hello there, <del>this was cut.</del>" in page
+    assert "1.25 s" in page
+    assert "STT 0.20 s, LLM 0.70 s, TTS 0.35 s" in " ".join(page.split())
+    assert "session_crashed: Hello" in page
+    assert "look_up" in page
+    assert "<dt>Hello</dt><dd>Hello</dd>" in page
+
+
+async def test_what_a_caller_says_is_text_and_never_markup(tmp_path: Path) -> None:
+    visitor = await with_files(tmp_path, whole_call(HOSTILE))
+    page = (await visitor.ask("GET", PAGE)).text
+
+    assert page.count("&lt;svg onload") >= 8
+    assert "<svg onload" not in page
+    assert "<script>alert" not in page
+    assert "{{ 7 * 7 }}" in page
+
+
+async def test_the_picture_the_recording_and_the_journal_are_served_to_pages_and_to_programs(tmp_path: Path) -> None:
+    visitor = await with_files(tmp_path)
+    for name, kind in {
+        "timeline.svg": "image/svg+xml",
+        "recording": "audio/wav",
+        "journal": "application/x-ndjson",
+    }.items():
+        of_page = await visitor.ask("GET", f"{PAGE}/{name}")
+        of_program = await visitor.there.operator("GET", f"/calls/{CALL_SID}/{name}")
+
+        assert (of_page.status_code, of_page.headers["content-type"].split(";")[0]) == (200, kind)
+        assert of_page.content == of_program.content
+
+
+async def test_a_player_may_ask_for_a_part_of_the_recording(tmp_path: Path) -> None:
+    visitor = await with_files(tmp_path)
+    visitor.headers["Range"] = "bytes=100-199"
+    answer = await visitor.ask("GET", f"{PAGE}/recording")
+
+    assert (answer.status_code, len(answer.content)) == (206, 100)
+    assert answer.headers["content-range"] == "bytes 100-199/16044"
+
+
+async def test_a_picture_may_use_its_own_style_and_nothing_else(tmp_path: Path) -> None:
+    answer = await (await with_files(tmp_path)).ask("GET", f"{PAGE}/timeline.svg")
+    policy = answer.headers["content-security-policy"]
+
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "style-src 'sha256-" in policy
+
+
+async def test_what_is_erased_is_gone_from_records_and_disk(tmp_path: Path) -> None:
+    visitor = await with_files(tmp_path)
+    page = await visitor.ask("GET", PAGE)
+    answer = await visitor.send(f"{PAGE}/erase", sure="yes")
+
+    assert TEXT["erase_sure"] in page.text
+    assert answer.status_code == 303
+    assert not (tmp_path / CALL_SID).exists()
+    assert [(await visitor.ask("GET", target)).status_code for target in (PAGE, f"{PAGE}/recording")] == [404, 404]
+
+
+async def test_a_call_that_goes_on_is_not_erased() -> None:
+    there = exchange()
+    await there.records.save(record())
+    context_of(there).live_calls.add(KnownCall("order", "inbound", "", "", "in-progress", CALL_SID))
+    answer = await signed_in(there).send(f"{PAGE}/erase", sure="yes")
+
+    assert answer.status_code == 409
+    assert await there.records.get(CALL_SID) is not None
+
+
+@pytest.mark.parametrize("name", ["..", "%2e%2e", ".hidden", "CA1%2f..", "x" * 80])
+async def test_no_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
+    visitor = await with_files(tmp_path / "recordings")
+    (tmp_path / "journal.jsonl").write_text('{"event": "call_ended"}\n')
+    (tmp_path / "call.wav").write_bytes(b"x")
+    for view in ("journal", "recording", "timeline.svg", "erase"):
+        target = f"/console/calls/{name}/{view}"
+        answer = await (visitor.send(target) if view == "erase" else visitor.ask("GET", target))
+        assert answer.status_code in {303, 404, 405}
+
+    assert (tmp_path / "call.wav").exists()
+    assert (tmp_path / "recordings").exists()
+
+
+async def test_a_turn_is_heard_from_where_it_begins(tmp_path: Path) -> None:
+    journal = sample_journal()
+    heard = [entry for entry in journal if entry["event"] == "turn_heard"]
+    transcript = tuple(TurnRecord(float(str(one["at"])), "caller", str(one["text"])) for one in heard)
+    turns = retold(record(transcript=transcript), journal)["turns"]
+    spoken = [float(str(entry["start"])) for entry in journal if entry["event"] == "caller_spoke"]
+
+    assert isinstance(turns, list)
+    assert len(turns) > 2
+    assert all(turn.start in spoken and turn.start < turn.at for turn in turns)
+
+
+# Money
+
+
+TABLE = 'currency = "EUR"\nline_inbound_minute = 0.01\nagent_minute = 0.08\nspeech_1000_characters = 0.03\n'
+
+
+async def test_costs_are_what_the_operators_table_says(tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text(TABLE)
+    there = exchange(PRICES=str(tmp_path / "prices.toml"))
+    await there.records.save(attrs.evolve(whole_call(), duration=61.0))
+    page = (await signed_in(there).ask("GET", PAGE)).text
+
+    assert "0.2000 EUR" in page
+    assert TEXT["no_prices"] not in page
+
+
+async def test_without_a_table_nothing_is_invented() -> None:
+    there: Exchange = exchange()
+    await there.records.save(whole_call())
+
+    assert TEXT["no_prices"] in (await signed_in(there).ask("GET", PAGE)).text
+
+
+def test_a_part_without_a_price_is_left_out() -> None:
+    costs = costs_of(attrs.evolve(whole_call(), duration=61.0), read_prices(TABLE))
+
+    assert costs == pytest.approx({"line": 0.02, "agents": 0.12, "speech": 0.06})
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ("line_inbound_minute = 1", "currency is missing"),
+        (TABLE + "agents = 1", "agents is none of"),
+        (TABLE + 'brief = "1"', "brief is no price"),
+        (TABLE + "brief = -1", "brief is no price"),
+        (TABLE + "brief = nan", "brief is no price"),
+        (TABLE + "brief = true", "brief is no price"),
+        ("currency =", "table of prices"),
+        (None, "can be read"),
+    ],
+)
+def test_a_table_that_is_none_is_told_when_the_server_starts(table: str | None, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    if table is not None:
+        path.write_text(table)
+    with pytest.raises(SettingsError, match=why):
+        settings(PRICES=str(path))

@@ -1,0 +1,117 @@
+"""What the page of a call that is over shows, read off its record and its journal.
+
+`retold` makes plain values of both, in one thread: a long call takes some hundred milliseconds. It decides nothing
+about the call, and a call without a journal (nothing is recorded, or the files are gone) has no picture.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+import orjson
+
+from store.prices import Prices, costs_of
+from store.records import CallRecord, FunctionRecord, HandoffRecord, TurnRecord
+from web.console.english import TEXT
+from web.console.lists import number, shown_duration, shown_time
+from web.picture.facts import JournalEntry, arguments_text, result_text
+from web.picture.score import read_score
+from web.picture.speech import Speech
+from web.picture.timeline import synopsis, time_map
+
+_EARLY = 1.5
+"""The words of an agent are noted when its reply begins; sound begins about then."""
+
+
+@attrs.frozen
+class ShownTurn:
+    """One turn of the transcript; `start` is where to listen to it."""
+
+    at: float
+    start: float
+    speaker: str
+    text: str
+    heard: str = ""
+    unheard: str = ""
+    latency: float | None = None
+    parts: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def when(self) -> str:
+        """Its place in the call, as people write it."""
+        return shown_moment(self.start)
+
+
+def shown_moment(seconds: float) -> str:
+    """Return a moment of the call, to the tenth of a second."""
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def retold(record: CallRecord, entries: Sequence[JournalEntry]) -> Mapping[str, object]:
+    """Return what the page shows, apart from money and files."""
+    score = read_score(entries) if entries else None
+    return {
+        "picture": orjson.dumps(time_map(entries)).decode() if entries else "",
+        "synopsis": synopsis(score) if score is not None else "",
+        "turns": list(_turns(record.transcript, score.speech if score is not None else ())),
+        "handoffs": [_handoff(one) for one in record.handoffs],
+        "functions": [_function(one) for one in record.functions],
+        "slowest": max((turn.latency or 0.0 for turn in record.transcript), default=0.0),
+    }
+
+
+def headline(record: CallRecord, *, shows_numbers: bool) -> Mapping[str, object]:
+    """Return what stands above everything else."""
+    return {
+        "caller": number(record.caller, whole=shows_numbers),
+        "line": number(record.line, whole=shows_numbers),
+        "started": shown_time(record.started_at),
+        "duration": shown_duration(record.duration),
+        "agents": " → ".join(stint.agent for stint in record.agents),
+    }
+
+
+def money(record: CallRecord, prices: Prices | None) -> Mapping[str, object] | None:
+    """Return the costs of a call as they are shown; None without a table of prices."""
+    if prices is None:
+        return None
+    parts = costs_of(record, prices)
+    rows = [(TEXT[f"cost_{name}"], f"{cost:.4f} {prices.currency}") for name, cost in parts.items()]
+    return {"rows": rows, "total": f"{sum(parts.values()):.4f} {prices.currency}"}
+
+
+def _turns(transcript: Sequence[TurnRecord], speech: Sequence[Speech]) -> Iterator[ShownTurn]:
+    since = 0.0
+    for turn in transcript:
+        start = _start_of(turn, since, speech)
+        if turn.speaker == "caller":
+            since = turn.at
+            yield ShownTurn(turn.at, start, turn.speaker, turn.text)
+            continue
+        parts = tuple((name, part) for name in ("stt", "llm", "tts") if (part := getattr(turn, name)) is not None)
+        unheard = turn.text.removeprefix(turn.heard).strip() if turn.heard != turn.text else ""
+        yield ShownTurn(turn.at, start, turn.speaker, turn.text, turn.heard, unheard, turn.latency, parts)
+
+
+def _start_of(turn: TurnRecord, since: float, speech: Sequence[Speech]) -> float:
+    """Return where a turn begins to sound: a caller's was heard before it was noted, an agent's follows."""
+    own = (span.start for span in speech if span.speaker == turn.speaker)
+    if turn.speaker == "caller":
+        return min((start for start in own if since <= start < turn.at), default=max(since, turn.at - 3.0))
+    return min((start for start in own if start >= turn.at - _EARLY), default=turn.at)
+
+
+def _handoff(handoff: HandoffRecord) -> Mapping[str, object]:
+    gap = TEXT["never_heard"] if handoff.gap is None else f"{handoff.gap:.2f} s"
+    return {**attrs.asdict(handoff), "when": shown_moment(handoff.asked_at), "gap": gap}
+
+
+def _function(function: FunctionRecord) -> Mapping[str, object]:
+    return {
+        "at": function.at,
+        "when": shown_moment(function.at),
+        "agent": function.agent,
+        "name": function.name,
+        "arguments": arguments_text(function.arguments),
+        "result": result_text(function.result),
+        "ok": function.ok,
+    }

@@ -1,0 +1,108 @@
+"""What is kept of a call, as files to look at and to hear: picture, recording, journal.
+
+`CallViews` answers for API clients (`/calls/{name}/…`, with the bearer token) and for the console alike. A name is our
+id of an order or Twilio's CallSid.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from functools import partial
+from hashlib import sha256
+
+import attrs
+from quart import Blueprint, Response, request, send_file
+from quart.typing import ResponseReturnValue
+
+from web.calls.call_files import JOURNAL, RECORDING, CallFiles
+from web.calls.context import AppContext
+from web.picture.facts import JournalEntry
+from web.picture.palette import stylesheet
+from web.picture.timeline import render_timeline
+from web.routes.problems import problem
+from web.routes.well_formed import is_name
+
+PICTURE_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(stylesheet().encode()).digest()).decode()}';"
+    " frame-ancestors 'none'"
+)
+"""A picture has one style sheet, which is known, and nothing else that a browser would run or fetch."""
+
+
+@attrs.frozen
+class CallViews:
+    """The views of one application's calls."""
+
+    context: AppContext
+    files: CallFiles
+
+    @classmethod
+    def of(cls, context: AppContext) -> "CallViews":
+        """Return the views of an application."""
+        return cls(context, CallFiles(context.settings.recordings_dir))
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes for API clients."""
+        routes = Blueprint("views", __name__, url_prefix="/calls")
+        self.add_to(routes, "")
+        routes.before_request(self.refuse_malformed)
+        routes.errorhandler(OSError)(self.cannot_read)
+        return routes
+
+    def add_to(self, routes: Blueprint, prefix: str) -> None:
+        """Add the views to routes, below a prefix."""
+        routes.get(f"{prefix}/<name>/recording")(self.recording)
+        routes.get(f"{prefix}/<name>/timeline.svg")(self.timeline)
+        routes.get(f"{prefix}/<name>/journal")(self.journal)
+
+    async def refuse_malformed(self) -> Response | None:
+        """Answer 404 to a name that no call can have."""
+        return None if is_name((request.view_args or {}).get("name", "-")) else no_such("call")
+
+    @staticmethod
+    async def cannot_read(exc: OSError) -> Response:
+        """Answer 503 while the disk cannot be read."""
+        response = problem(503, f"the files of this call cannot be read now: {exc.strerror}", fix="Try again later.")
+        response.headers["Retry-After"] = "10"
+        return response
+
+    async def call_sid(self, name: str) -> str:
+        """Return the CallSid of a call by either name; the name itself where nobody knows another."""
+        call = self.context.live_calls.find(name)
+        if call is not None:
+            return call.call_sid or call.id
+        return await self.context.admissions.recall_placed(name) or name
+
+    async def recording(self, name: str) -> ResponseReturnValue:
+        """Send the recording, or the part of it that a player asks for."""
+        call_sid = await self.call_sid(name)
+        path = self.files.path(call_sid, RECORDING)
+        if path is None or not await self.files.has(call_sid, RECORDING):
+            return no_such("recording")
+        return await send_file(path, mimetype="audio/wav", conditional=True, cache_timeout=0)
+
+    async def timeline(self, name: str) -> ResponseReturnValue:
+        """Draw the picture."""
+        call_sid = await self.call_sid(name)
+        entries = await self.files.journal(call_sid)
+        if not entries:
+            return no_such("journal")
+        picture = await self.files.in_thread(partial(_drawn, entries, call_sid))
+        return Response(picture, 200, content_type="image/svg+xml", headers={"Content-Security-Policy": PICTURE_POLICY})
+
+    async def journal(self, name: str) -> ResponseReturnValue:
+        """Send the journal, a JSON object a line."""
+        call_sid = await self.call_sid(name)
+        lines = await self.files.read(call_sid, JOURNAL)
+        if lines is None:
+            return no_such("journal")
+        headers = {"Content-Disposition": f'attachment; filename="{call_sid}.jsonl"'}
+        return Response(lines, 200, content_type="application/x-ndjson", headers=headers)
+
+
+def _drawn(entries: Sequence[JournalEntry], call_sid: str) -> str:
+    return render_timeline(entries, title=call_sid)
+
+
+def no_such(what: str) -> Response:
+    """Answer that there is none of this call."""
+    return problem(404, f"no {what} of this name is kept here", fix="Use a call of GET /calls; see RECORDINGS_DIR.")
