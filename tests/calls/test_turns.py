@@ -238,6 +238,7 @@ async def test_a_question_into_the_goodbye_is_answered_and_the_goodbye_said_agai
             await call.over.wait()
 
         assert not was_cut_off
+        assert '"ended": false' in call.far.said(FunctionCallResponse)[0].content
         assert call.phone.heard(1) == 2.0
         assert call.phone.heard(2) == 2.0
         assert call.line.asked[0][0] == "hang_up"
