@@ -415,7 +415,9 @@ def check() -> None:
 
 @commands.command(cls=ListsScenarios)
 def demo(
-    scenario: ScenarioOption = "sale",
+    scenario: Annotated[
+        str, typer.Option(help="A shipped scenario (listed below), or a TOML file; the roster's own if unset.")
+    ] = "",
     speed: Annotated[
         float, typer.Option(help="Playback speed, as a multiple of real time.")
     ] = 8.0,  # as demo.options says; importing it here would cost every command its start-up
@@ -428,7 +430,11 @@ def demo(
     from demo.options import DemoOptions
     from demo.run import main as run_demo
 
-    raise typer.Exit(run_demo(DemoOptions(scenario=scenario, speed=speed, out=folder, fault=tuple(fault or ()))))
+    try:
+        environ = environment()
+    except SettingsError as exc:
+        _fail(str(exc), 2)
+    raise typer.Exit(run_demo(DemoOptions(scenario, speed, folder, tuple(fault or ()), environ)))
 
 
 def main() -> None:

@@ -5,6 +5,9 @@ passed over (`web/clients/offered.py` asks). Here are the variables, and what is
 how their texts become values is in `model_values`, and nothing here asks anybody.
 """
 
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+
 import attrs
 
 from model_values import (
@@ -26,18 +29,23 @@ from model_values import (
     think_fallback,
 )
 from setting_reader import Reading, Variable
-from setting_values import http_url, key, optional, text, yes_or_no
+from setting_values import agent_sources, http_url, key, optional, text, yes_or_no
 
 AURA_SLOWEST = 0.7
 USUAL_EOT_THRESHOLD = 0.7
 
-QUALIFIER_VOICE_MODEL = Variable(
-    "QUALIFIER_VOICE_MODEL", "the qualifier's voice", "aura-2-mars-en", text, "aura-2-mars-en"
+AGENTS = Variable(
+    "AGENTS",
+    "the agents: a package (acme.agents), a folder (./acme) or a file, or several with commas between them; agents are"
+    " those that come with the program",
+    "acme.agents",
+    agent_sources,
+    "agents",
 )
-ADVISOR_VOICE_MODEL = Variable(
-    "ADVISOR_VOICE_MODEL", "the advisor's voice", "aura-2-thalia-en", text, "aura-2-thalia-en"
-)
-CLOSER_VOICE_MODEL = Variable("CLOSER_VOICE_MODEL", "the closer's voice", "aura-2-vesta-en", text, "aura-2-vesta-en")
+VOICE = "_VOICE_MODEL"
+"""How the setting of an agent's voice ends; it begins with the agent's name in capitals."""
+REFERENCE_VOICES = ("QUALIFIER_VOICE_MODEL", "ADVISOR_VOICE_MODEL", "CLOSER_VOICE_MODEL")
+"""Names of the reference app: they are no mistake where there is no such agent."""
 SPEAK_FALLBACK = Variable(
     "SPEAK_FALLBACK",
     "voices for when an agent's own fails, the best first, from another vendor if possible: voices of Deepgram's, or"
@@ -177,9 +185,9 @@ MODEL_VARIABLES: tuple[Variable[object], ...] = tuple(
 class ModelSettings:
     """Which models and voices are wanted. Field names are the variables' in lower case."""
 
-    qualifier_voice_model: str
-    advisor_voice_model: str
-    closer_voice_model: str
+    agents: tuple[str, ...]
+    voices: Mapping[str, str]
+    """By the name of the agent."""
     speak_fallback: tuple[str, ...]
     speak_speed: float | None
     listen_model: str
@@ -208,12 +216,37 @@ class ModelSettings:
         return self.summary_api_key or self.groq_api_key
 
 
+def voices_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the voices of agents by the agents' names; which agents there are, the roster knows."""
+    named = {name.removesuffix(VOICE).lower(): voice.strip() for name, voice in environ.items() if name.endswith(VOICE)}
+    return {name: voice for name, voice in named.items() if name and voice}
+
+
+def misspelt_voices(voices: Collection[str], agents: Collection[str]) -> tuple[str, ...]:
+    """Tell which voices are for an agent that there is not, a line for each; names of the reference app are none."""
+    known = tuple(f"{name.upper()}{VOICE}" for name in agents)
+    given = sorted({f"{name.upper()}{VOICE}" for name in voices} - {*known, *REFERENCE_VOICES})
+    return tuple(_no_agent(name, known) for name in given)
+
+
+def _no_agent(name: str, known: Sequence[str]) -> str:
+    near = next(iter(difflib.get_close_matches(name, known, 1, 0.8)), "")
+    meant = f"Did you mean {near}?" if near else f"There are {', '.join(known)}."
+    return f"{name} is no setting: there is no such agent. {meant}"
+
+
 def check_models(chosen: ModelSettings, read: Reading) -> None:
     """Refuse what is wrong only beside another setting; what is malformed reads as None, and was refused."""
     _check_think(chosen, read)
     _check_listen(chosen, read)
-    voices = (QUALIFIER_VOICE_MODEL, ADVISOR_VOICE_MODEL, CLOSER_VOICE_MODEL)
-    slow = [each.name for each in voices if read.given(each).startswith("aura-") or not read.given(each)]
+    _check_speed(chosen, read)
+
+
+def _check_speed(chosen: ModelSettings, read: Reading) -> None:
+    """Refuse a speed that an Aura voice does not have; the voices of a roster of one's own are known later."""
+    usual = dict.fromkeys(REFERENCE_VOICES, "aura-") if chosen.agents == (AGENTS.default,) else {}
+    voices = usual | {f"{name.upper()}{VOICE}": voice for name, voice in chosen.voices.items()}
+    slow = [name for name, voice in voices.items() if voice.startswith("aura-")]
     if chosen.speak_speed is not None and chosen.speak_speed < AURA_SLOWEST and slow:
         read.refuse(SPEAK_SPEED, f"SPEAK_SPEED is {chosen.speak_speed:g}, too slow for the Aura voice of {slow[0]}.")
 

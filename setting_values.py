@@ -5,6 +5,7 @@ words that go on after "which is not". They know no setting by name, and read no
 """
 
 import math
+import os
 import re
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -196,6 +197,15 @@ def prices(value: str) -> Prices | None:
         raise ValueError(f"a file that can be read: {exc.strerror}") from exc
     except ValueError as exc:
         raise ValueError(f"a table of prices: {exc}") from exc
+
+
+def agent_sources(value: str) -> tuple[str, ...]:
+    """Read packages, folders and files with commas between them; which of them are there is seen later."""
+    sources = tuple(filter(None, map(str.strip, value.split(","))))
+    named = (one for one in sources if not (one.startswith((".", "~")) or one.endswith(".py") or os.sep in one))
+    if not sources or not all(part.isidentifier() for one in named for part in one.split(".")):
+        raise ValueError("the name of a package, such as acme.agents, or a path that begins with ./ or /")
+    return sources
 
 
 def yes_or_no(value: str) -> bool:

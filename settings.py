@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 from dotenv import dotenv_values
 
-from model_settings import MODEL_VARIABLES, ModelSettings, check_models
+from model_settings import AGENTS, MODEL_VARIABLES, REFERENCE_VOICES, VOICE, ModelSettings, check_models, voices_in
 from protocol.phone_numbers import is_phone_number
 from setting_reader import Reading, SettingsError, Variable, misspelt, read_one
 from setting_values import (
@@ -289,7 +289,10 @@ def _host(url: str | None) -> str:
 
 def unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Tell which names in an environment look like settings of ours and are not, a line for each."""
-    return misspelt(environ, {variable.name for variable in VARIABLES}, OURS)
+    voices = {name for name in environ if name.endswith(VOICE)}
+    if environ.get(AGENTS.name, "").strip() in ("", AGENTS.default):
+        voices &= set(REFERENCE_VOICES)  # of other agents the roster knows: `misspelt_voices`
+    return misspelt(environ, {*(variable.name for variable in VARIABLES), *REFERENCE_VOICES, *voices}, OURS)
 
 
 @attrs.frozen(kw_only=True)
@@ -334,7 +337,7 @@ class Settings(ModelSettings):
         """
         read = Reading(environ)
         values = {variable.name.lower(): read(variable) for variable in VARIABLES}
-        settings = cls(**values)  # type: ignore[arg-type]
+        settings = cls(**values, voices=voices_in(environ))  # type: ignore[arg-type]
         settings._check_together(read)
         if read.problems:
             raise SettingsError((*read.problems, *unknown_names(environ)))

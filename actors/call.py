@@ -25,7 +25,7 @@ nothing of the call is left but its record. Its own errors stay here, logged; on
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -108,6 +108,10 @@ class CallPlan:
     voicemail: str | None = None
     longest: float = math.inf
     resumption: Resumption | None = None
+    agents: str = ""
+    """Which agent begins, or which source of AGENTS; empty leaves it to the roster."""
+    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    """What the order says of the call, for functions and the record."""
 
 
 @attrs.frozen
@@ -193,7 +197,7 @@ class Call:
         """Lay the desk for a call; nothing runs yet."""
         earlier, elapsed = plan.resumption, plan.resumption.elapsed if plan.resumption else 0.0
         started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
-        book = RecordBuilder(plan.caller, plan.line, started, earlier.record if earlier else None)
+        book = RecordBuilder(plan.caller, plan.line, started, earlier.record if earlier else None, plan.metadata)
         scribe = services.scribe(plan.call_sid, elapsed)
         readers = [book.read, services.observe] + ([scribe.read] if scribe else [])
         journal = Journal.read_by(readers, elapsed)
@@ -224,7 +228,7 @@ class Call:
             else CallStarted(plan.call_sid, plan.stream_sid, plan.direction)
         )
         desk, services = self.desk, self.services
-        summarizer = Summarizer(desk, services.roster, services.ask_brief, desk.mail.summarizer)
+        summarizer = Summarizer(desk, self.roster, services.ask_brief, desk.mail.summarizer)
         with desk.mail.closing(), services.intercom.open(plan.call_sid) as mailbox:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope)
@@ -259,11 +263,16 @@ class Call:
         return ended
 
     @property
+    def roster(self) -> Roster:
+        """The agents, and first the one that begins this call."""
+        return self.services.roster.beginning(self.plan.direction, self.plan.line, self.plan.agents)
+
+    @property
     def _longest(self) -> float:
         return min(self.services.policy.longest_call, self.plan.longest)
 
     def _machine(self) -> AnsweringMachine:
-        message, roster = self.plan.voicemail, self.services.roster
+        message, roster = self.plan.voicemail, self.roster
         first = roster.agents.get(roster.first)
         introduction = first.introduction or first.greeting_with(self.plan.context) if first is not None else ""
         return AnsweringMachine(self.desk, self.services.policy.voicemail if message is None else message, introduction)
@@ -273,7 +282,7 @@ class Call:
         form = SettingsForm(plan.call_sid, services.voice_agent, plan.direction)
         return Supervisor(
             desk=desk,
-            roster=services.roster,
+            roster=self.roster,
             floor=Floor(desk, services.connect),
             openings=Openings(form, desk.tape, desk.conversation, desk.policy, plan.resumption),
             rng=services.rng,

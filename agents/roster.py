@@ -1,69 +1,56 @@
-"""The exchange's directory: which agents there are, who answers first, and proof that no caller gets stuck.
+"""The roster: which agents there are, which of them begins a call, and proof that no caller gets stuck.
 
-Owns the list of shipped agents and every check that can be made before a call. It reads modules by name (each has its
-`AgentSpec` in `AGENT`) and never touches a call. What is wrong is reported together as one `RosterError`, each problem
-with its file and field.
+Owns every check of the agents together that can be made before a call; `agents/loading.py` finds and imports them. It
+never touches a call. What is wrong is reported together as one `RosterError`, each problem with its file and field.
 """
 
-import importlib
-import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import ModuleType
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import attrs
 
+from agents import ROSTER
 from agents.brief import brief_schema
 from agents.checks import problems_of_agent
+from agents.extras import NOTHING_MORE, Extras, extras_of
 from agents.functions import handoff_to_next_agent
-from agents.spec import AgentSpec
+from agents.loading import Named, Problem, RosterError, Source, agents_of, import_roster, load_agent, refuse
+from agents.spec import INBOUND, AgentSpec
 from protocol.fields import JSON
 
-ROSTER: Final = (
-    "agents.qualifier",
-    "agents.advisor",
-    "agents.closer",
-)
+__all__ = ["ROSTER", "SHIPPED", "Problem", "Roster", "RosterError", "default_roster", "load_roster", "roster_from"]
 
-_LOADING_ERRORS: Final = (
-    *(ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError),
-    *(LookupError, ArithmeticError, RuntimeError, OSError, AssertionError),
-)
-"""Errors that a mistake in an agent's module raises when it is imported."""
-
-Source: TypeAlias = str | ModuleType | AgentSpec
-
-
-@attrs.frozen
-class Problem:
-    """One thing that is wrong with an agent, and where to mend it."""
-
-    file: str
-    field: str
-    text: str
-
-    def __str__(self) -> str:
-        """Write it as one line of a report."""
-        return f"{self.file}: {self.field}: {self.text}"
-
-
-class RosterError(Exception):
-    """The roster cannot take calls; `problems` says everything that must be mended."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        """Write one line for each problem."""
-        self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+SHIPPED: Final = ("agents",)
+"""Where the shipped agents are, as AGENTS names them."""
 
 
 @attrs.frozen
 class Roster:
-    """Checked agents by name, and who answers first."""
+    """Checked agents by name, and which of them begins a call.
+
+    `first` begins the calls that no other agent begins; `entries` names the first agent of each source of AGENTS.
+    """
 
     agents: Mapping[str, AgentSpec]
     first: str
+    extras: Extras = NOTHING_MORE
+    entries: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+    def beginning(self, direction: str, line: str, chosen: str = "") -> "Roster":
+        """Return the roster of one call: its order says which agent is the first, or the called number does."""
+        inbound = self.extras.inbound
+        called = inbound.get(line) or inbound.get("") if direction == INBOUND else ""
+        return attrs.evolve(self, first=self.entry(chosen) or called or self.first)
+
+    @property
+    def beginners(self) -> frozenset[str]:
+        """The names by which an order may choose the agent that begins."""
+        return frozenset({*self.agents, *self.entries})
+
+    def entry(self, chosen: str) -> str:
+        """Return the agent that an order means, by its name or by its source; empty if there is none."""
+        return self.entries.get(chosen) or (chosen if chosen in self.agents else "")
 
     @property
     def brief_schema(self) -> Mapping[str, JSON]:
@@ -74,8 +61,29 @@ class Roster:
 
 
 def default_roster(*, voices: Mapping[str, str] | None = None, human: bool = False) -> Roster:
-    """Load the shipped agents; `voices` changes voices by agent name, an empty voice changes nothing."""
-    return load_roster(ROSTER, voices=voices, human=human)
+    """Load the shipped agents; `voices` changes voices by agent name, an empty voice changes nothing.
+
+    *Raises* `RosterError`, also for a voice of an agent that there is not.
+    """
+    roster = roster_from(SHIPPED, voices=voices, human=human)
+    unknown = (name for name in voices or {} if name not in roster.agents)
+    refuse(Problem("voices", name, "there is no agent of this name") for name in unknown)
+    return roster
+
+
+def roster_from(sources: Sequence[str], *, voices: Mapping[str, str] | None = None, human: bool = False) -> Roster:
+    """Load and check the agents of every source of AGENTS; the first agent of each may begin calls.
+
+    A voice of an agent that there is not changes nothing.
+
+    *Raises* `RosterError`.
+    """
+    modules = {source: import_roster(source) for source in dict.fromkeys(sources)}
+    listed = {source: agents_of(module) for source, module in modules.items()}
+    loaded = [named for each in listed.values() for named in each]
+    extras = extras_of(modules.values(), {agent.name for agent, _ in loaded})
+    entries = {source: each[0][0].name for source, each in listed.items() if each}
+    return _checked(loaded, "", voices or {}, human=human, extras=extras, entries=entries)
 
 
 def load_roster(
@@ -87,62 +95,35 @@ def load_roster(
 
     *Raises* `RosterError`.
     """
-    loaded = [_load(source) for source in sources]
-    _refuse(_repeated(loaded))
+    return _checked([load_agent(source) for source in sources], first, voices or {}, human=human)
+
+
+def _checked(
+    loaded: Sequence[Named],
+    first: str,
+    voices: Mapping[str, str],
+    *,
+    human: bool,
+    extras: Extras = NOTHING_MORE,
+    entries: Mapping[str, str] | None = None,
+) -> Roster:
+    refuse(_repeated(loaded))
     files = {agent.name: file for agent, file in loaded}
-    agents = _voiced(_joined({agent.name: agent for agent, _ in loaded}, files), voices or {})
+    agents = _voiced(_joined({agent.name: agent for agent, _ in loaded}, files), voices)
     if human:
         agents = {name: agent.with_human() if agent.offers_human else agent for name, agent in agents.items()}
     begins = first or next(iter(agents), "")
-    _refuse(
+    refuse(
         Problem(files[name], field, text)
         for name, agent in agents.items()
         for field, text in problems_of_agent(agent, names=frozenset(agents), human=human)
     )
-    _refuse(_problems_of_graph(agents, files, begins))
-    return Roster(agents=agents, first=begins)
+    roster = Roster(agents=agents, first=begins, extras=extras, entries=entries or {})
+    refuse(_problems_of_graph(roster, files))
+    return roster
 
 
-def _load(source: Source) -> tuple[AgentSpec, str]:
-    if isinstance(source, AgentSpec):
-        return source, f"agent {source.name!r}"
-    try:
-        module = importlib.import_module(source) if isinstance(source, str) else source
-    except _LOADING_ERRORS as error:
-        raise RosterError([_not_loaded(str(source), error)]) from error
-    agent: object = getattr(module, "AGENT", None)
-    if not isinstance(agent, AgentSpec):
-        raise RosterError([Problem(_file_of(module), "AGENT", "the module has no AgentSpec of this name")])
-    return agent, _file_of(module)
-
-
-def _not_loaded(name: str, error: Exception) -> Problem:
-    """Say where the module could not be loaded: the file and line of its own mistake, where there is one."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return Problem(_in_project(error.filename), f"line {error.lineno}", f"syntax error: {error.msg}")
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    what = f"{type(error).__name__}: {error}"
-    if "importlib" in place.filename:  # the module itself was not found
-        return Problem(name, "import", f"cannot be imported: {what}")
-    return Problem(_in_project(place.filename), f"line {place.lineno}", f"cannot be imported: {what}")
-
-
-def _file_of(module: ModuleType) -> str:
-    """Name the file as an editor opened on the project would."""
-    return _in_project(getattr(module, "__file__", None) or f"{module.__name__}.py")
-
-
-def _in_project(file: str) -> str:
-    path, root = Path(file), Path(__file__).parent.parent
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-
-
-def _refuse(problems: Iterable[Problem]) -> None:
-    if found := list(problems):
-        raise RosterError(found)
-
-
-def _repeated(loaded: Sequence[tuple[AgentSpec, str]]) -> Iterator[Problem]:
+def _repeated(loaded: Sequence[Named]) -> Iterator[Problem]:
     counts = Counter(agent.name for agent, _ in loaded)
     seen: dict[str, str] = {}
     for agent, file in loaded:
@@ -167,17 +148,18 @@ def _joined(agents: Mapping[str, AgentSpec], files: Mapping[str, str]) -> dict[s
 
 
 def _voiced(agents: Mapping[str, AgentSpec], voices: Mapping[str, str]) -> dict[str, AgentSpec]:
-    _refuse(Problem("voices", name, "there is no agent of this name") for name in voices if name not in agents)
     return {name: attrs.evolve(agent, voice=voices.get(name) or agent.voice) for name, agent in agents.items()}
 
 
-def _problems_of_graph(agents: Mapping[str, AgentSpec], files: Mapping[str, str], first: str) -> Iterator[Problem]:
+def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[Problem]:
+    agents, first = roster.agents, roster.first
     if first not in agents:
         yield Problem("roster", "first", f"there is no agent {first!r}" if agents else "the roster has no agents")
         return
-    reached = _closure({first}, {name: agent.hands_to for name, agent in agents.items()})
+    begin = {first, *roster.extras.inbound.values(), *roster.entries.values()}
+    reached = _closure(begin, {name: agent.hands_to for name, agent in agents.items()})
     for name in agents.keys() - reached:
-        yield Problem(files[name], "name", f"no agent hands to {name!r} and it is not the first: it is never reached")
+        yield Problem(files[name], "name", f"no agent hands to {name!r} and it begins no call: it is never reached")
     callers: dict[str, list[str]] = {name: [] for name in agents}
     for name, agent in agents.items():
         for target in agent.hands_to:

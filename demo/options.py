@@ -4,15 +4,18 @@
 the files go. Whatever is wrong is one `OptionsError` that says what to write instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
+from agents.roster import Roster, roster_from
+from model_settings import AGENTS, VOICE, voices_in
+from setting_reader import read_one
 from simulators.faults import FaultError, parse_fault
 from simulators.scenario import Scenario, ScenarioError, load_scenario
 
-DEFAULT_SCENARIO = "sale"
+SHIPPED_SCENARIO = "sale"
 DEFAULT_SPEED = 8.0
 DEFAULT_OUT = Path("switchboard-demo")
 SLOWEST, FASTEST = 0.1, 50.0
@@ -24,12 +27,13 @@ class OptionsError(Exception):
 
 @attrs.frozen
 class DemoOptions:
-    """The words as they were given."""
+    """The words as they were given; an empty scenario is the roster's own. `environ` says which agents there are."""
 
-    scenario: str = DEFAULT_SCENARIO
+    scenario: str = ""
     speed: float = DEFAULT_SPEED
     out: Path = DEFAULT_OUT
     fault: Sequence[str] = ()
+    environ: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, eq=False)
 
 
 @attrs.frozen
@@ -39,6 +43,9 @@ class Rehearsal:
     scenario: Scenario
     speed: float
     out: Path
+    roster: Roster
+    changes: Mapping[str, str] = attrs.field(repr=False)
+    """Settings of the agents; nothing else of the user's environment is read."""
 
     @property
     def faulty(self) -> bool:
@@ -49,17 +56,29 @@ class Rehearsal:
 def read_options(options: DemoOptions) -> Rehearsal:
     """Check everything that can be checked beforehand; nothing is written.
 
-    *Raises* `OptionsError`.
+    *Raises* `OptionsError`, `SettingsError`, and `RosterError` for agents that cannot be loaded.
     """
     if not SLOWEST <= options.speed <= FASTEST:
         wanted = f"a number from {SLOWEST:g} to {FASTEST:g} (1 is real time)"
         raise OptionsError(f"--speed is {options.speed:g}; give {wanted}")
-    return Rehearsal(_scenario(options), options.speed, _folder(options.out))
+    out, environ = _folder(options.out), options.environ
+    roster = roster_from(read_one(environ, AGENTS), voices=voices_in(environ), human=True)
+    changes = {name: value for name, value in environ.items() if name == AGENTS.name or name.endswith(VOICE)}
+    return Rehearsal(_scenario(options, roster), options.speed, out, roster, changes | roster.extras.env(environ))
 
 
-def _scenario(options: DemoOptions) -> Scenario:
+def _usual_scenario(roster: Roster) -> str | Path:
+    if roster.extras.demo is not None:
+        return Path(roster.extras.demo.scenario)
+    if "agents" not in roster.entries:
+        wanted = "give --scenario FILE.toml, or write DEMO = Demo(scenario='booking.toml') in the roster"
+        raise OptionsError(f"these agents have no scenario of their own: {wanted}")
+    return SHIPPED_SCENARIO
+
+
+def _scenario(options: DemoOptions, roster: Roster) -> Scenario:
     try:
-        scenario = load_scenario(options.scenario)
+        scenario = load_scenario(options.scenario or _usual_scenario(roster))
         faults = tuple(parse_fault(line) for line in options.fault)
     except (ScenarioError, FaultError) as exc:
         raise OptionsError(str(exc)) from exc

@@ -103,7 +103,7 @@ async def _perform(rehearsal: Rehearsal, console: Console) -> int:
     except OSError as exc:
         _tell(console, f"The demo failed: it cannot write to {out}: {exc.strerror}", "red")
         return FAILED
-    await warm_up(scenario)
+    await warm_up(scenario, rehearsal.roster)
     with tempfile.TemporaryDirectory(prefix=".recording-", dir=out) as recordings:
         audience = Audience(console)
         try:
@@ -120,7 +120,12 @@ async def _play(rehearsal: Rehearsal, recordings: Path, audience: "Audience") ->
     budget = min(max(4.0, rehearsal.speed), 60.0)
     with audience.view:
         async with open_stage(
-            rehearsal.scenario, recordings, audience.observe, silence_budget=budget, overhear=audience.overhear
+            rehearsal.scenario,
+            recordings,
+            audience.observe,
+            silence_budget=budget,
+            overhear=audience.overhear,
+            changes=rehearsal.changes,
         ) as stage:
             call = await _place_call(stage, rehearsal.scenario)
             audience.watch(call)

@@ -7,21 +7,20 @@ Nothing here changes what is said or asked in the call, and no fault plan counts
 import httpx
 
 from actors.policy import CallPolicy
-from agents.roster import default_roster
+from agents.roster import Roster
 from simulators.scenario import Scenario
 from simulators.speech import synthesise
 from web.clients.briefs import BriefClient
 
 
-async def warm_up(scenario: Scenario) -> None:
+async def warm_up(scenario: Scenario, roster: Roster) -> None:
     """Do everything that only the first call of a process has to wait for."""
-    rehearse_speech(scenario)
+    rehearse_speech(scenario, roster)
     await rehearse_brief()
 
 
-def rehearse_speech(scenario: Scenario) -> None:
+def rehearse_speech(scenario: Scenario, roster: Roster) -> None:
     """Synthesise what will be said; the synthesiser keeps it."""
-    roster = default_roster()
     voices = {name: spec.voice for name, spec in roster.agents.items()}
     synthesise(roster.agents[roster.first].greeting_with(None), voices[roster.first])
     for voice in voices.values():

@@ -160,6 +160,8 @@ class CallRecord:
     why: str = ""
     """Why a call was never answered, in plain words, where its outcome alone does not say."""
     usage: Usage = attrs.field(factory=Usage)
+    metadata: Mapping[str, object] = attrs.field(factory=dict)
+    """What the order of the call said of it, unread by us."""
 
 
 @attrs.frozen

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 import settings
+from model_settings import REFERENCE_VOICES, misspelt_voices
 from model_values import ThinkEndpoint
 from settings import (
     Settings,
@@ -428,6 +429,44 @@ def test_a_name_in_a_family_of_ours_is_told_even_if_it_is_like_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "sources"),
+    [
+        ("", ("agents",)),
+        ("acme.agents", ("acme.agents",)),
+        (" ./acme , /srv/sales.py,shop", ("./acme", "/srv/sales.py", "shop")),
+    ],
+)
+def test_agents_are_packages_folders_and_files(value: str, sources: tuple[str, ...]) -> None:
+    assert read(AGENTS=value).agents == sources
+
+
+@pytest.mark.parametrize("value", ["acme agents", "acme-agents", ",", "acme..agents"])
+def test_what_names_no_agents_is_refused(value: str) -> None:
+    (problem,) = problems(AGENTS=value)
+
+    assert "which is not the name of a package, such as acme.agents, or a path" in problem
+
+
+def test_each_agent_of_any_roster_has_a_setting_of_its_voice() -> None:
+    chosen = read(FRONT_DESK_VOICE_MODEL=" aura-2-luna-en ", CLOSER_VOICE_MODEL="aura-2-vesta-en", X_VOICE_MODEL="")
+
+    assert chosen.voices == {"front_desk": "aura-2-luna-en", "closer": "aura-2-vesta-en"}
+
+
+def test_a_voice_for_nobody_is_told_unless_the_reference_app_has_it() -> None:
+    told = misspelt_voices(["front_dsk", "qualifier", "boss"], ["front_desk", "bookings"])
+
+    assert [line.partition(" is no setting")[0] for line in told] == ["BOSS_VOICE_MODEL", "FRONT_DSK_VOICE_MODEL"]
+    assert "There are FRONT_DESK_VOICE_MODEL, BOOKINGS_VOICE_MODEL." in told[0]
+    assert "Did you mean FRONT_DESK_VOICE_MODEL?" in told[1]
+
+
+@pytest.mark.parametrize("name", ["ADVISER_VOICE_MODEL", "BOOKINGS_VOICE_MODEL"])
+def test_a_voice_of_ones_own_roster_is_no_slip_of_one_of_the_reference_app(name: str) -> None:
+    assert unknown_names({name: "x", "AGENTS": "acme.agents"}) == ()
+
+
+@pytest.mark.parametrize(
     "name", ["PATH", "HOME", "DATABASE_PASSWORD", "PORT", "HOST", "TWILIO_EDGE", "OPENAI_API_KEY", "KUBERNETES_PORT"]
 )
 def test_names_of_others_are_left_alone(name: str) -> None:
@@ -444,14 +483,14 @@ def test_a_setting_that_is_missing_because_it_is_misspelt_is_told_with_it() -> N
 
 
 def test_every_variable_has_its_field() -> None:
-    assert {variable.name.lower() for variable in VARIABLES} == set(attrs.fields_dict(Settings))
+    assert {*(variable.name.lower() for variable in VARIABLES), "voices"} == set(attrs.fields_dict(Settings))
 
 
 def test_the_example_file_names_every_variable_with_its_example() -> None:
     lines = EXAMPLE.read_text().splitlines()
     written = {line.lstrip("# ").partition("=")[0] for line in lines if "=" in line}
 
-    assert written == {variable.name for variable in VARIABLES}
+    assert written == {*(variable.name for variable in VARIABLES), *REFERENCE_VOICES}
 
 
 def test_the_example_file_is_a_working_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ from actors.journal import Entry, ignore
 from actors.policy import CallPolicy, SummaryMode
 from actors.session.settings_form import Offered, VoiceAgentOptions
 from actors.supervision import Crashed, guard
-from agents.roster import Roster, default_roster
+from agents.roster import SHIPPED, Roster, roster_from
+from model_settings import misspelt_voices
 from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
 from store.calls import CallRecords
@@ -66,16 +67,11 @@ class Opened:
 
 
 def roster_of(settings: Settings) -> Roster:
-    """Load the shipped agents with the voices of the settings, and see whether their options can work.
+    """Load the agents that AGENTS names with the voices of the settings, and see whether their options can work.
 
     Raises: `RosterError`.
     """
-    voices = {
-        "qualifier": settings.qualifier_voice_model,
-        "advisor": settings.advisor_voice_model,
-        "closer": settings.closer_voice_model,
-    }
-    roster = default_roster(voices=voices, human=bool(settings.person))
+    roster = roster_from(settings.agents, voices=settings.voices, human=bool(settings.person))
     refuse_options(roster, VoiceAgentOptions(options_of(settings)))
     return roster
 
@@ -247,6 +243,9 @@ def transfers_of(settings: Settings, roster: Roster, line: Line, tokens: TokenSt
 async def open_services(settings: Settings, *, observe: Callable[[Entry], None] = ignore) -> AsyncIterator[Opened]:
     """Open what calls and routes need, for as long as the `async with` lasts."""
     roster = roster_of(settings)
+    if settings.agents != SHIPPED:  # of those, `unknown_names` tells
+        for told in misspelt_voices(settings.voices, roster.agents):
+            _log.warning("setting_unknown", says=told)
     if settings.recordings_dir is not None:
         make_folder(settings.recordings_dir, "RECORDINGS_DIR")
     rng = random.Random()

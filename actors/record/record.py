@@ -42,6 +42,8 @@ class RecordBuilder:
     started_at: str
     earlier: CallRecord | None = None
     """What the record of this call says so far, if it has had a stream before this one."""
+    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    """What the order of the call says of it."""
     _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
     _end: facts.CallEnded | None = None
     _now: float = 0.0
@@ -145,6 +147,7 @@ class RecordBuilder:
             facts=dict(self._facts),
             answered_by=self._answered_by,
             usage=self._meter.total(end.duration),
+            metadata=self.metadata or (self.earlier.metadata if self.earlier else {}),
         )
 
     def _on_floor_taken(self, agent: str, at: float) -> None:

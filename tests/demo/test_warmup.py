@@ -2,6 +2,7 @@
 
 from trio.testing import MockClock
 
+from agents.roster import default_roster
 from demo.warmup import rehearse_speech, warm_up
 from simulators.scenario import load_scenario
 from simulators.speech import synthesise
@@ -10,7 +11,7 @@ from simulators.speech import synthesise
 def test_lines_of_the_scenario_are_synthesised_once() -> None:
     scenario = load_scenario("sale")
 
-    rehearse_speech(scenario)
+    rehearse_speech(scenario, default_roster())
 
     first = scenario.caller.lines[0].says or ""
     assert synthesise(first, scenario.caller.voice) is synthesise(first, scenario.caller.voice)
@@ -19,6 +20,6 @@ def test_lines_of_the_scenario_are_synthesised_once() -> None:
 async def test_warming_up_needs_no_network_and_no_time(autojump_clock: MockClock) -> None:
     began = autojump_clock.current_time()
 
-    await warm_up(load_scenario("busy_caller"))
+    await warm_up(load_scenario("busy_caller"), default_roster())
 
     assert autojump_clock.current_time() == began

@@ -105,7 +105,7 @@ async def everybody_calls(folder: Path) -> dict[str, CallRecord]:
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CallRecord]:
-    rehearse_speech(EVERYBODY)
+    rehearse_speech(EVERYBODY, default_roster())
     voice = default_roster().agents["qualifier"].voice
     for sentence in (*SENTENCES, VOICEMAIL, *EVERYBODY.agents["qualifier"].fallback):
         synthesise(sentence, voice)

@@ -196,7 +196,7 @@ class Exchange:
 
 def services(line: FakeLine, records: MemoryRecords) -> CallServices:
     """What a call is given, with no agent in it."""
-    roster = Roster(agents={}, first="")
+    roster = Roster(agents={}, first="", entries={"acme.sales": "seller"})
     return CallServices(roster=roster, connect=no_agent, ask_brief=None, line=line, records=records)
 
 

@@ -48,7 +48,7 @@ VALUES = [
     "", "0", "-1", "1e9", "ringing", "in-progress", "completed", "busy", "machine_start", "human", "no-answer", LEAD,
     LINE, CALL_SID, "CA" + "z" * 32, "\x00", "ü☎\u202e", "'\"<>&;--", "{}", "x" * 5000, "../../etc/passwd",
 ]  # fmt: skip
-ORDER_FIELDS = ["to", "context", "machine_detection", "time_limit", "record", "surprise"]
+ORDER_FIELDS = ["to", "context", "machine_detection", "time_limit", "record", "agents", "metadata", "surprise"]
 JSON_VALUES: list[object] = [
     None, True, False, 0, -1, 10**30, 1.5, "", LEAD, "off", "voicemail", [], {}, {"name": "John"}, [[[]]], "ü\x00",
 ]  # fmt: skip

@@ -87,6 +87,18 @@ async def test_what_was_ordered_with_the_call_is_its_plan(
     assert (there.calls.plans[0].voicemail, there.calls.plans[0].longest) == (voicemail, 60)
 
 
+async def test_agents_and_metadata_of_an_order_reach_the_call(autojump_clock: MockClock) -> None:
+    there, metadata = exchange(), {"order": "A-17", "lines": [1, {"is": None}]}
+    order = {"to": LEAD, "agents": "acme.sales", "metadata": metadata}
+    placed = (await there.operator("POST", "/calls", order)).json()
+    form = voice_form(placed["call_sid"], outbound=True)
+    token = token_in((await there.twilio(f"/twilio/voice?order={placed['id']}", form)).text)
+
+    await Peer().starts(token, call_sid=form["CallSid"]).says("hello").visit(there.app)
+
+    assert (there.calls.plans[0].agents, there.calls.plans[0].metadata) == ("acme.sales", metadata)
+
+
 async def test_an_unsigned_upgrade_is_denied_before_it_is_accepted(autojump_clock: MockClock) -> None:
     there = exchange()
     peer = Peer(signature="").starts(await token_of(there))

@@ -41,6 +41,8 @@ class Admission:
     context: Mapping[str, str] = attrs.field(factory=dict)
     voicemail: str | None = None
     time_limit: int | None = None
+    agents: str = ""
+    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
     resumes: bool = False
     """Whether the call goes on from its record."""
     again: bool = False

@@ -6,7 +6,7 @@ cannot be taken back. All mistakes are reported at once in `OrderError`, each wi
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 
 import attrs
@@ -18,8 +18,9 @@ from settings import Settings
 from web.clients.twilio import CallOptions
 
 CONTEXT_FIELDS = tuple(field.name for field in attrs.fields(Brief) if field.name != "recent")
-FIELDS = ("to", "context", "machine_detection", "time_limit", "record")
+FIELDS = ("to", "context", "machine_detection", "time_limit", "record", "agents", "metadata")
 LONGEST = 1000
+LARGEST_METADATA, DEEPEST_METADATA = 4096, 8
 
 
 SHORTEST_CALL = 30
@@ -62,6 +63,8 @@ class Order:
     on_machine: OnMachine = OnMachine.HANG_UP
     time_limit: int | None = None
     record: bool = False
+    agents: str = ""
+    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
     @property
     def options(self) -> CallOptions:
@@ -76,7 +79,7 @@ class Order:
     def note(self) -> "OrderNote":
         """What its call needs to know of it."""
         voicemail = None if self.on_machine is OnMachine.VOICEMAIL else ""
-        return OrderNote(self.context, voicemail, self.time_limit)
+        return OrderNote(self.context, voicemail, self.time_limit, self.agents, self.metadata)
 
 
 @attrs.frozen
@@ -89,6 +92,8 @@ class OrderNote:
     context: Mapping[str, str] = attrs.field(factory=dict)
     voicemail: str | None = None
     time_limit: int | None = None
+    agents: str = ""
+    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
 
 def _unknown_fields(given: Mapping[str, object], known: tuple[str, ...], prefix: str) -> Iterator[Problem]:
@@ -137,7 +142,33 @@ def _limit_problems(given: Mapping[str, object], settings: Settings) -> Iterator
         yield Problem("time_limit", f"is not a number of seconds from {SHORTEST_CALL} to {most}", fix)
 
 
-def _problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+def _agents_problems(given: Mapping[str, object], first_agents: Collection[str]) -> Iterator[Problem]:
+    chosen = given.get("agents", "")
+    if "agents" in given and (not isinstance(chosen, str) or chosen not in first_agents):
+        names = ", ".join(sorted(first_agents))
+        yield Problem("agents", "is no agent that there is", f"Write the agent that begins the call: {names}.")
+
+
+def _metadata_problems(metadata: object) -> Iterator[Problem]:
+    if not isinstance(metadata, dict):
+        yield Problem("metadata", "is not an object", 'Write {"order": "A-17"}.')
+    elif _depth(metadata) > DEEPEST_METADATA:
+        yield Problem("metadata", f"is more than {DEEPEST_METADATA} levels deep", "Write it flatter.")
+    elif len(orjson.dumps(metadata)) > LARGEST_METADATA:
+        yield Problem("metadata", f"takes more than {LARGEST_METADATA} bytes", "Write a key, and keep the rest.")
+
+
+def _depth(value: object) -> int:
+    """Count levels of lists and objects in one another, no further than too many."""
+    deepest, level = 0, [value]
+    while level and deepest <= DEEPEST_METADATA:
+        inner = [one for one in level if isinstance(one, dict | list)]
+        level = [each for one in inner for each in (one.values() if isinstance(one, dict) else one)]
+        deepest += bool(inner)
+    return deepest
+
+
+def _problems(given: Mapping[str, object], settings: Settings, first_agents: Collection[str]) -> Iterator[Problem]:
     yield from _unknown_fields(given, FIELDS, "")
     yield from _to_problems(given, settings)
     if "context" in given:
@@ -147,10 +178,14 @@ def _problems(given: Mapping[str, object], settings: Settings) -> Iterator[Probl
         yield from _limit_problems(given, settings)
     if not isinstance(given.get("record", False), bool):
         yield Problem("record", "is not true or false", "Write true for a recording at Twilio, or leave it out.")
+    yield from _agents_problems(given, first_agents)
+    yield from _metadata_problems(given.get("metadata", {}))
 
 
-def read_order(body: bytes, settings: Settings) -> Order:
+def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = ()) -> Order:
     """Read the body of POST /calls; an empty body asks for a call to `LEAD_PHONE_NUMBER`.
+
+    `first_agents` are the names by which an order may choose the agent that begins.
 
     Raises: `OrderError`.
     """
@@ -160,7 +195,7 @@ def read_order(body: bytes, settings: Settings) -> Order:
         raise OrderError((Problem("body", f"is not JSON: {exc}", 'Write {"to": "+15557650000"}.'),)) from exc
     if not isinstance(given, dict):
         raise OrderError((Problem("body", "is not an object", 'Write {"to": "+15557650000"}.'),))
-    problems = tuple(_problems(given, settings))
+    problems = tuple(_problems(given, settings, first_agents))
     if problems:
         raise OrderError(problems)
     context = {name: value for name, value in given.get("context", {}).items() if value}
@@ -172,4 +207,6 @@ def read_order(body: bytes, settings: Settings) -> Order:
         OnMachine(given.get("machine_detection", usual.value)),
         given.get("time_limit"),
         given.get("record", False),
+        given.get("agents", ""),
+        given.get("metadata", {}),
     )

@@ -16,6 +16,7 @@ from store.calls import CallRecords, RecordsUnavailable
 from store.records import NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
 from web.calls.admission import Admissions
 from web.calls.live_calls import KnownCall
+from web.calls.orders import OrderNote
 
 _CODES: Mapping[str, str] = {
     "10004": "the account's limit of concurrent calls was reached",
@@ -132,7 +133,7 @@ class Outcomes:
         if call.outcome or call.streamed or (status == "completed" and await self._is_streamed(name)):
             return
         call.status, call.outcome = status, outcome or _OUTCOMES[status]
-        stream_errors = await self._stream_errors(name)
+        stream_errors, note = await self._stream_errors(name), await self._note(call.id)
         record = CallRecord(
             call_sid=name,
             stream_sid="",
@@ -145,6 +146,7 @@ class Outcomes:
             answered_by=call.answered_by,
             why=stream_errors[-1] if stream_errors and call.outcome == NEVER_RAN else why,
             faults=tuple(map(stream_fault, stream_errors)),
+            metadata=note.metadata,
         )
         try:
             if not await self._is_kept(name):
@@ -158,6 +160,13 @@ class Outcomes:
         except OSError as exc:
             _log.error("stream_errors_not_known", call_sid=name, why=str(exc))
             return ()
+
+    async def _note(self, order: str) -> OrderNote:
+        try:
+            return await self.admissions.recall_order(order)
+        except OSError as exc:
+            _log.error("order_not_known", order=order, why=str(exc))
+            return OrderNote()
 
     async def _is_kept(self, name: str) -> bool:
         try:

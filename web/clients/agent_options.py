@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from actors.session.settings_form import SettingsForm, VoiceAgentOptions
 from agents.options import AgentOptions, ThinkModel
 from agents.roster import Problem, Roster, RosterError
+from model_settings import AURA_SLOWEST
 from protocol.deepgram import Endpoint
 from protocol.deepgram.rules import problems
 from settings import Settings
@@ -57,3 +58,7 @@ def _problems(roster: Roster, options: VoiceAgentOptions) -> Iterator[Problem]:
     for name, agent in roster.agents.items():
         for reason in problems(form.fresh(agent, None)):
             yield Problem(f"agent {name!r}", "options", reason)
+        speed = agent.options.over(options.defaults).speak_speed
+        if agent.voice.startswith("aura-") and speed is not None and speed < AURA_SLOWEST:
+            text = f"a speed of {speed:g} is too slow for the Aura voice {agent.voice}"
+            yield Problem(f"agent {name!r}", "voice", text)

@@ -144,7 +144,7 @@ class CallRoutes:
         """Place a call."""
         body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
         try:
-            order = read_order(body, self.context.settings)
+            order = read_order(body, self.context.settings, self.context.services.roster.beginners)
         except OrderError as exc:
             return problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
         given = request.headers.get("Idempotency-Key")

@@ -189,6 +189,8 @@ def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:
         context=Brief().with_facts(admitted.context) if admitted.context else None,
         voicemail=admitted.voicemail,
         longest=math.inf if admitted.time_limit is None else float(admitted.time_limit),
+        agents=admitted.agents,
+        metadata=admitted.metadata,
     )
 
 

@@ -1,0 +1,110 @@
+"""What a roster says besides its agents: module-level names, each read and checked when the roster is loaded.
+
+    AGENTS_INBOUND = {"+15551230000": "support", "": "reception"}   # the first agent, by the number that was called
+    ENV_PREFIX = "ACME_"                                            # settings that functions may read
+    DEMO = Demo(scenario="booking.toml", http=answer)               # what `switchboard demo` plays
+
+All of them may be left out. A name that looks like one of these and is not is a problem, as is a wrong value.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import attrs
+import httpx
+
+from agents.loading import Problem, file_of, refuse
+from agents.quoting import word_set
+from protocol.phone_numbers import is_phone_number
+
+_NAMES: Final = ("ROSTER", "AGENT", "AGENTS_INBOUND", "ENV_PREFIX", "DEMO")
+_PREFIX: Final = re.compile(r"[A-Z][A-Z0-9]+_([A-Z0-9]+_)*")
+_OURS: Final = word_set(
+    "agents api database deepgram drain fallback groq lead listen mip otel recordings speak summary think transfer "
+    "twilio voicemail"
+)
+"""Beginnings of the server's own settings: none of them is for functions."""
+
+
+@attrs.frozen
+class Demo:
+    """What `switchboard demo` plays with a roster: a scenario, by its path from the roster's file.
+
+    `http` answers what the functions ask of other services: a demo has no network.
+    """
+
+    scenario: str
+    http: Callable[[httpx.Request], httpx.Response] | None = None
+
+
+@attrs.frozen
+class Extras:
+    """What the sources of AGENTS say together."""
+
+    inbound: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    env_prefixes: tuple[str, ...] = ()
+    demo: Demo | None = None
+    """The first one; its path is absolute."""
+
+    def env(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the settings that functions may read."""
+        return {name: value for name, value in environ.items() if name.startswith(self.env_prefixes)}
+
+
+NOTHING_MORE: Final = Extras()
+
+
+def extras_of(modules: Collection[ModuleType], names: Collection[str]) -> Extras:
+    """Read what every roster says; `names` are the agents that there are. *Raises* `RosterError`."""
+    refuse(
+        Problem(file_of(module), field, text)
+        for module in modules
+        for field, text in (*_misspelt(module), *_problems(module, names))
+    )
+    said = [vars(module) for module in modules]
+    inbound: dict[str, str] = {}
+    for each in said:
+        inbound |= each.get("AGENTS_INBOUND", {})
+    demos = (_placed(module) for module in modules if "DEMO" in vars(module))
+    return Extras(inbound, tuple(each["ENV_PREFIX"] for each in said if "ENV_PREFIX" in each), next(demos, None))
+
+
+def _placed(module: ModuleType) -> Demo:
+    demo: Demo = vars(module)["DEMO"]
+    return attrs.evolve(demo, scenario=str(Path(module.__file__ or "").absolute().parent / demo.scenario))
+
+
+def _misspelt(module: ModuleType) -> Iterator[tuple[str, str]]:
+    strangers = (name for name in vars(module) if name not in _NAMES and not name.startswith("__"))
+    for name in strangers:
+        near = difflib.get_close_matches(name.upper(), _NAMES, 1, 0.85)
+        if near and name.isupper():
+            yield name, f"is nothing that a roster has: did you mean {near[0]}?"
+
+
+def _problems(module: ModuleType, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    said = vars(module)
+    for text in _problems_of_table(said.get("AGENTS_INBOUND", {}), names):
+        yield "AGENTS_INBOUND", text
+    prefix = said.get("ENV_PREFIX", "ACME_")
+    if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
+        yield "ENV_PREFIX", f"{prefix!r} is no prefix of settings: write capitals and an underscore, such as 'ACME_'"
+    elif prefix.partition("_")[0].lower() in _OURS:
+        yield "ENV_PREFIX", f"{prefix!r} would give the server's own settings to functions: choose another one"
+    if "DEMO" in said and not isinstance(said["DEMO"], Demo):
+        yield "DEMO", "is no Demo: write Demo(scenario='booking.toml')"
+
+
+def _problems_of_table(table: object, names: Collection[str]) -> Iterator[str]:
+    if not isinstance(table, Mapping):
+        yield "is no table: write called numbers and agents, such as {'+15551230000': 'front_desk'}"
+        return
+    for number, name in table.items():
+        if number != "" and not (isinstance(number, str) and is_phone_number(number)):
+            yield f"{number!r} is not a phone number: write + and 7 to 15 digits, or '' for every other number"
+        if not isinstance(name, str) or name not in names:
+            yield f"there is no agent {name!r}; there are {', '.join(sorted(names))}"

@@ -1,0 +1,205 @@
+"""Finds the agents that AGENTS names: a package on the path, a folder, or a file.
+
+A roster is a module (most often the `__init__.py` of a package) with `ROSTER`: its agents, each an `AgentSpec`, a
+module, or the name of a module that has an `AgentSpec` in `AGENT`; a name that begins with a dot stands in the roster's
+own package. Owns the import of what users have written, and says of each mistake in it in which file and line it is.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TypeAlias
+
+import attrs
+
+from agents.spec import AgentSpec
+
+Source: TypeAlias = str | ModuleType | AgentSpec
+Named: TypeAlias = tuple[AgentSpec, str]
+"""An agent, and the file to mend it in."""
+
+
+@attrs.frozen
+class Problem:
+    """One thing that is wrong with an agent, and where to mend it."""
+
+    file: str
+    field: str
+    text: str
+
+    def __str__(self) -> str:
+        """Write it as one line of a report."""
+        return f"{self.file}: {self.field}: {self.text}"
+
+
+class RosterError(Exception):
+    """The roster cannot take calls; `problems` says everything that must be mended."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        """Write one line for each problem."""
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise `RosterError` if there is any problem."""
+    if found := list(problems):
+        raise RosterError(found)
+
+
+def import_roster(source: str) -> ModuleType:
+    """Import what AGENTS names: a package (`acme.agents`), a folder (`./acme`), or a file (`./acme.py`).
+
+    *Raises* `RosterError`.
+    """
+    if not is_path(source):
+        _look_in(Path.cwd())
+        return import_module(source)
+    path = Path(source).expanduser().absolute()
+    file = _file_at(path, source)
+    package, top = _package_of(file)
+    _look_in(package, first=True)
+    _refuse_taken(top, package, source)
+    return import_module(".".join(_parts(file, package)))
+
+
+def is_path(source: str) -> bool:
+    """Say whether a source is a folder or a file, and no name of a package."""
+    return source.startswith((".", "~")) or source.endswith(".py") or os.sep in source
+
+
+def _file_at(path: Path, source: str) -> Path:
+    """Find the file that a path means: itself, or a package in this folder."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise RosterError([Problem("AGENTS", source, f"there is no folder or file {path}")])
+    places = (path, path / "agents", path / path.name / "agents", path / path.name)
+    found = (place / "__init__.py" for place in places if (place / "__init__.py").is_file())
+    inner = next((file for file in found if _names_agents(file)), None)
+    if inner is None:
+        wanted = "in its __init__.py, list the agents as ROSTER = ('.front_desk', '.bookings')"
+        raise RosterError([Problem("AGENTS", source, f"there is no roster in {path}: {wanted}")])
+    return inner
+
+
+def _names_agents(file: Path) -> bool:
+    text = file.read_text("utf-8", errors="replace")
+    return "ROSTER" in text or "AGENT" in text
+
+
+def _package_of(file: Path) -> tuple[Path, str]:
+    """Return the folder from which a file is imported, and the name it begins with."""
+    top = file.parent if file.name == "__init__.py" else file
+    while (top.parent / "__init__.py").is_file():
+        top = top.parent
+    return top.parent, top.stem
+
+
+def _parts(file: Path, folder: Path) -> tuple[str, ...]:
+    parts = file.relative_to(folder).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def _look_in(folder: Path, *, first: bool = False) -> None:
+    """Let packages of this folder be imported: before those that are installed, or after them."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0 if first else len(sys.path), str(folder))
+
+
+def _refuse_taken(name: str, folder: Path, source: str) -> None:
+    """Refuse a package whose name another one has already: Python would import that one."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    origin = Path(spec.origin) if spec is not None and spec.origin else None
+    if origin is not None and not origin.is_relative_to(folder.resolve()) and not origin.is_relative_to(folder):
+        fix = f"rename the folder or file {name!r}: Python has another package of this name, {origin}"
+        raise RosterError([Problem("AGENTS", source, fix)])
+
+
+def import_module(name: str) -> ModuleType:
+    """Import a module of a roster by its name. *Raises* `RosterError`, with file and line, and nothing else."""
+    with _Told(name):
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+
+@attrs.frozen
+class _Told:
+    """Tells what a user's module raises when it is imported, whatever that is, by file and line."""
+
+    name: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
+        if isinstance(error, Exception | SystemExit):
+            raise RosterError([not_loaded(self.name, error)]) from error
+
+
+def not_loaded(name: str, error: BaseException) -> Problem:
+    """Say where a module could not be loaded: the file and line of its own mistake, where there is one."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return Problem(in_project(error.filename), f"line {error.lineno}", f"syntax error: {error.msg}")
+    what = f"{type(error).__name__}: {error}"
+    places = [
+        place
+        for place in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in place.filename and place.filename != __file__
+    ]
+    if not places:  # the module itself was not found
+        return Problem(name, "import", f"cannot be imported: {what}")
+    place = next((place for place in reversed(places) if _is_users(place.filename)), places[-1])
+    return Problem(in_project(place.filename), f"line {place.lineno}", f"cannot be imported: {what}")
+
+
+def _is_users(file: str) -> bool:
+    """Say whether a file is the user's own, and no library's and none of ours."""
+    libraries = (Path(os.__file__).parent, Path(__file__).parent.parent)
+    return "site-packages" not in Path(file).parts and not any(map(Path(file).is_relative_to, libraries))
+
+
+def file_of(module: ModuleType) -> str:
+    """Name the file as an editor opened on the project would."""
+    return in_project(getattr(module, "__file__", None) or f"{module.__name__}.py")
+
+
+def in_project(file: str) -> str:
+    """Write a path from the folder of the project, ours or the user's; from the root, where it is in neither."""
+    path = Path(file)
+    roots = (Path(__file__).parent.parent, Path.cwd())
+    return next((str(path.relative_to(root)) for root in roots if path.is_relative_to(root)), str(path))
+
+
+def agents_of(module: ModuleType) -> list[Named]:
+    """Return the agents that a roster lists. *Raises* `RosterError`."""
+    listed: object = vars(module).get("ROSTER")
+    if listed is None and isinstance(vars(module).get("AGENT"), AgentSpec):
+        return [load_agent(module)]
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, str | ModuleType | AgentSpec) for one in listed):
+        wanted = "list the agents, such as ROSTER = ('.front_desk', '.bookings')"
+        why = "is missing" if listed is None else "is no list of agents"
+        raise RosterError([Problem(file_of(module), "ROSTER", f"{why}: {wanted}")])
+    return [load_agent(one, module) for one in listed]
+
+
+def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
+    """Load one agent: a spec, a module, or a module's name. *Raises* `RosterError`."""
+    if isinstance(source, AgentSpec):
+        return source, f"agent {source.name!r}" if roster is None else file_of(roster)
+    package = roster.__package__ if roster is not None else None
+    if isinstance(source, str) and source.startswith(".") and package:
+        source = f"{package}{source}"
+    module = import_module(source) if isinstance(source, str) else source
+    agent: object = getattr(module, "AGENT", None)
+    if not isinstance(agent, AgentSpec):
+        raise RosterError([Problem(file_of(module), "AGENT", "the module has no AgentSpec of this name")])
+    return agent, file_of(module)
