@@ -273,9 +273,8 @@ PRICES = Variable(
 )
 
 
-VARIABLES: tuple[Variable[object], ...] = (
-    *MODEL_VARIABLES,
-    *(each for each in list(vars().values()) if isinstance(each, Variable)),
+VARIABLES: tuple[Variable[object], ...] = tuple(
+    dict.fromkeys((*MODEL_VARIABLES, *(each for each in list(vars().values()) if isinstance(each, Variable))))
 )
 """All of them; `Settings` has a field for each."""
 
