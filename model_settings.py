@@ -224,15 +224,15 @@ def voices_in(environ: Mapping[str, str]) -> dict[str, str]:
 
 def misspelt_voices(voices: Collection[str], agents: Collection[str]) -> tuple[str, ...]:
     """Tell which voices are for an agent that there is not, a line for each; names of the reference app are none."""
-    known = tuple(f"{name.upper()}{VOICE}" for name in agents)
-    given = sorted({f"{name.upper()}{VOICE}" for name in voices} - {*known, *REFERENCE_VOICES})
-    return tuple(_no_agent(name, known) for name in given)
+    strangers = sorted({f"{name.upper()}{VOICE}" for name in voices if name not in agents} - {*REFERENCE_VOICES})
+    return tuple(_no_agent(name, tuple(agents)) for name in strangers)
 
 
-def _no_agent(name: str, known: Sequence[str]) -> str:
-    near = next(iter(difflib.get_close_matches(name, known, 1, 0.8)), "")
-    meant = f"Did you mean {near}?" if near else f"There are {', '.join(known)}."
-    return f"{name} is no setting: there is no such agent. {meant}"
+def _no_agent(setting: str, agents: Sequence[str]) -> str:
+    near = difflib.get_close_matches(setting.removesuffix(VOICE).lower(), agents, 1)
+    there = [f"{name.upper()}{VOICE}" for name in near or agents]
+    meant = f"Did you mean {there[0]}?" if near else f"There are {', '.join(there)}."
+    return f"{setting} is no setting: there is no such agent. {meant}"
 
 
 def check_models(chosen: ModelSettings, read: Reading) -> None:
