@@ -28,12 +28,14 @@ class BriefUnavailable(CallError):
     """The language model gave no usable Brief; the local extract takes its place.
 
     `lasting` is true where the next request would fail for the same reason: no model is left that may be asked.
+    `requests` is how many were made.
     """
 
-    def __init__(self, reason: str, *, lasting: bool = False) -> None:
+    def __init__(self, reason: str, *, lasting: bool = False, requests: int = 1) -> None:
         super().__init__(reason)
         self.reason = reason
         self.lasting = lasting
+        self.requests = requests
 
 
 class NoRestartLeft(CallError):

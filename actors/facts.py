@@ -225,6 +225,11 @@ class SummaryWritten:
 
     reader: str
     took: float
+    requests: int = 1
+    """To the API; a model that is refused makes it more than one."""
+    tokens_in: int = 0
+    """As the API counts them; 0 where it does not say."""
+    tokens_out: int = 0
 
 
 @attrs.frozen
@@ -234,6 +239,9 @@ class SummaryFailed:
     reader: str
     took: float
     why: str
+    requests: int = 1
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 @attrs.frozen

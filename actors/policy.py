@@ -17,7 +17,7 @@ class SummaryMode(Enum):
     """When the Summarizer asks for a Brief."""
 
     EAGER = "eager"
-    """After every turn of the caller, so that at a handoff only the last exchange is missing."""
+    """Ahead of time, when the caller has said something new, so that at a handoff only the last words are missing."""
     ON_HANDOFF = "on_handoff"
     """Once, when the handoff is asked for."""
 
@@ -38,6 +38,10 @@ class CallPolicy:
     restarts: RestartPolicy = attrs.field(factory=RestartPolicy)
     summary_mode: SummaryMode = SummaryMode.EAGER
     summary_deadline: float = 3.0
+    brief_words: int = 10
+    """New words of the caller that are worth another Brief ahead of time; the first one is asked for at once."""
+    brief_gap: float = 6.0
+    """Between two Briefs for the same agent, at least."""
     goodbye_onset: float = 1.0
     """For a goodbye to begin, when the function call has overtaken its audio."""
     goodbye_audio: float = 8.0

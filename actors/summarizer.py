@@ -1,13 +1,16 @@
 """Writes the note that the next agent gets: asks Groq for the Brief, ahead of time if it may.
 
 `Summarizer` answers every `WriteBrief`, whatever Groq does: a failure is a value here, never an exception in the call,
-and the local extract takes the Brief's place. In eager mode it refreshes the Brief after each turn of the caller, one
-request at a time, so that a handoff finds it ready and adds only what has been said since, word for word.
+and the local extract takes the Brief's place. In eager mode it asks ahead, so that a handoff finds a Brief ready: after
+the caller's first turn to an agent that can hand over, and then when the caller has said enough that is new
+(`CallPolicy.brief_words`), never twice within `CallPolicy.brief_gap` seconds. A handoff adds what was said since, word
+for word, and what plain patterns find in it.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeAlias, assert_never
+from typing import Self, TypeAlias, assert_never
 
 import attrs
 import trio
@@ -17,11 +20,44 @@ from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
 from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
 from actors.policy import SummaryMode
-from agents.brief import Brief, BriefRefused, local_extract
+from agents.brief import CALLER, Brief, BriefRefused, local_extract
 from agents.roster import Roster
 
 AskBrief: TypeAlias = Callable[[list[dict[str, str]]], Awaitable[str]]
-"""Asks a language model: chat messages in, its text out. *Raises* `BriefUnavailable`."""
+"""Asks a language model: chat messages in, its text out (a `BriefText`, where the cost is known).
+
+*Raises* `BriefUnavailable`.
+"""
+
+
+@attrs.frozen
+class BriefCost:
+    """What a Brief has cost: requests to the API, and tokens as the API counts them; 0 where it does not say."""
+
+    requests: int = 1
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class BriefText(str):
+    """What a language model wrote, with what that took: a plain text says one request, and nothing of tokens."""
+
+    __slots__ = ("cost",)
+    cost: BriefCost
+
+    def __new__(cls, text: str, cost: BriefCost) -> Self:
+        """Attach the cost to the text."""
+        told = super().__new__(cls, text)
+        told.cost = cost
+        return told
+
+
+@attrs.frozen
+class _Asked:
+    """When the model was asked last, and how much of the conversation it saw."""
+
+    at: float
+    seen: int
 
 
 @attrs.frozen
@@ -42,15 +78,13 @@ class Summarizer:
     mailbox: trio.MemoryReceiveChannel[ToSummarizer]
     _wanted: str = attrs.field(default="", init=False)
     _due: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _settled: trio.Event = attrs.field(init=False)
+    _asked: dict[str, _Asked] = attrs.field(factory=dict, init=False)
+    _writing: dict[str, trio.Event] = attrs.field(factory=dict, init=False)
+    """The readers whose Brief is being written, each with the end of it."""
     _written: dict[str, _Written] = attrs.field(factory=dict, init=False)
     _failure: str = attrs.field(default="", init=False)
     _given_up: bool = attrs.field(default=False, init=False)
     """No model is left that may be asked: this call asks no more."""
-
-    def __attrs_post_init__(self) -> None:
-        self._settled = trio.Event()
-        self._settled.set()
 
     async def run(self) -> None:
         """Serve the mailbox until everyone who might write to it is gone."""
@@ -68,53 +102,83 @@ class Summarizer:
             nursery.cancel_scope.cancel(reason="mailbox closed")
 
     def _want(self, reader: str) -> None:
-        if self.desk.policy.summary_mode is SummaryMode.EAGER and self.ask is not None and not self._given_up:
+        if self.desk.policy.summary_mode is SummaryMode.EAGER:
             self._wanted = reader
-            self._settled = trio.Event() if self._settled.is_set() else self._settled
             self._due.set()
 
     async def _work_ahead(self) -> None:
+        """Write one Brief at a time, each when it may be asked for; a wish for another reader takes its place."""
         while True:
             await self._due.wait()
-            self._due = trio.Event()
-            await self._write(self._wanted)
-            if not self._due.is_set():
-                self._settled.set()
+            while self._due.is_set():
+                self._due = trio.Event()
+                with trio.move_on_at(self._may_ask_at(self._wanted)):
+                    await self._due.wait()
+            if self._is_worth_asking(self._wanted):
+                await self._write(self._wanted)
+
+    def _may_ask_at(self, reader: str) -> float:
+        asked = self._asked.get(reader)
+        return asked.at + self.desk.policy.brief_gap if asked is not None else -math.inf
+
+    def _is_worth_asking(self, reader: str) -> bool:
+        """Whether the caller has said enough that no Brief for this reader has seen."""
+        written = self._written.get(reader)
+        news = self.desk.conversation.turns(written.seen if written is not None else 0)
+        words = sum(len(turn.text.split()) for turn in news if turn.speaker == CALLER)
+        is_able = self.ask is not None and not self._given_up and reader not in self._writing
+        return is_able and words >= (self.desk.policy.brief_words if written is not None else 1)
 
     async def _write(self, reader: str) -> None:
         """Ask for one Brief, within the deadline; keep it, or why there is none."""
         conversation, began = self.desk.conversation, trio.current_time()
-        seen = conversation.length
+        asked = self._asked[reader] = _Asked(began, conversation.length)
+        over = self._writing[reader] = trio.Event()
         messages = self.roster.agents[reader].brief_messages(conversation.turns(), conversation.facts)
         self.desk.journal.note(SummaryStarted(reader))
+        cost = BriefCost()
         try:
             with trio.fail_after(self.desk.policy.summary_deadline):
-                brief = self.roster.agents[reader].read_brief(await self._ask(messages))
-        except (BriefUnavailable, BriefRefused) as failed:
-            self._failure = str(failed)
-            self._given_up = isinstance(failed, BriefUnavailable) and failed.lasting
+                text = await self._ask(messages)
+            cost = text.cost if isinstance(text, BriefText) else cost
+            self._written[reader] = _Written(self.roster.agents[reader].read_brief(text), asked.seen)
+            self._failure = ""
+        except BriefUnavailable as failed:
+            self._failure, self._given_up, cost = str(failed), failed.lasting, BriefCost(failed.requests)
+        except BriefRefused as refused:
+            self._failure = str(refused)
         except trio.TooSlowError:
             self._failure = f"no answer within {self.desk.policy.summary_deadline:g} s"
-        else:
-            self._failure = ""
-            self._written[reader] = _Written(brief, seen)
+        finally:
+            del self._writing[reader]
+            over.set()
         took = round(trio.current_time() - began, 6)
+        spent = attrs.astuple(cost)
         failure = self._failure
-        self.desk.journal.note(SummaryFailed(reader, took, failure) if failure else SummaryWritten(reader, took))
+        self.desk.journal.note(
+            SummaryFailed(reader, took, failure, *spent) if failure else SummaryWritten(reader, took, *spent)
+        )
 
     async def _ask(self, messages: list[dict[str, str]]) -> str:
         if self.ask is None:
-            raise BriefUnavailable("no language model is configured")
+            raise BriefUnavailable("no language model is configured", requests=0)
         return await self.ask(messages)
 
     async def _answer(self, asked: WriteBrief) -> None:
         if asked.reader not in self._written:
-            if not self._settled.is_set() and not self._failure:  # a model that failed just now is not waited for again
-                await self._settled.wait()
-            elif self.desk.policy.summary_mode is SummaryMode.ON_HANDOFF and not self._given_up:
+            if (over := self._writing.get(asked.reader)) is not None:
+                if not self._failure:  # a model that failed just now is not waited for again
+                    await over.wait()
+            elif self._is_worth_waiting(asked.reader):
                 await self._write(asked.reader)
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the handoff is over: late, or withdrawn
             asked.reply_to.send_nowait(self._prepared_for(asked.reader))
+
+    def _is_worth_waiting(self, reader: str) -> bool:
+        """Whether a handoff should wait for a Brief that nobody has begun to write: eager, one that is about to be."""
+        if self.desk.policy.summary_mode is SummaryMode.ON_HANDOFF:
+            return not self._given_up
+        return reader == self._wanted and reader not in self._asked and self._is_worth_asking(reader)
 
     def _prepared_for(self, reader: str) -> PreparedBrief:
         conversation = self.desk.conversation
@@ -123,7 +187,8 @@ class Summarizer:
             extract = local_extract(conversation.turns(), conversation.facts)
             return PreparedBrief(extract, "extract", self._failure or "nothing was summarised yet")
         recent = conversation.turns(written.seen)
-        return PreparedBrief(written.brief.with_facts(conversation.facts).with_recent(recent), "groq")
+        brief = written.brief.with_gaps_filled(local_extract(recent, {})).with_facts(conversation.facts)
+        return PreparedBrief(brief.with_recent(recent), "groq")
 
 
 async def prepared_brief(desk: Desk, summarizer: trio.MemorySendChannel[ToSummarizer], reader: str) -> PreparedBrief:

@@ -112,6 +112,11 @@ class Brief:
         """Add the last turns word for word."""
         return attrs.evolve(self, recent=tuple(turns[-RECENT_TURNS:]))
 
+    def with_gaps_filled(self, newer: "Brief") -> "Brief":
+        """Take from what was found in newer words the entries that are empty here."""
+        empty = (name for name in _LASTING if not getattr(self, name))
+        return attrs.evolve(self, recent=self.recent, **{name: getattr(newer, name) for name in empty})
+
     def with_facts(self, facts: Mapping[str, str]) -> "Brief":
         """Let what functions recorded, the newest last, overrule what was understood, and add the rest of it."""
         known = {name: value for name, value in facts.items() if value and not _says_nothing(name, value)}

@@ -131,6 +131,10 @@ class Usage:
     """That the agents were given a voice for, heard or not."""
     summaries: int = 0
     """Requests to the language model that writes Briefs."""
+    summary_tokens_in: int = 0
+    """Tokens that it read for them, as its API counts; 0 where it does not say."""
+    summary_tokens_out: int = 0
+    """Tokens that it wrote."""
 
 
 @attrs.frozen

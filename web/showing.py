@@ -104,7 +104,9 @@ def _floor(record: CallRecord) -> Iterator[str]:
 def _usage(record: CallRecord) -> str:
     used = record.usage
     agents = ", ".join(f"{agent} {seconds:.0f} s" for agent, seconds in used.agent_seconds.items()) or "no agent"
-    words = f"{used.spoken_characters} characters spoken; {used.summaries} summaries"
+    tokens = used.summary_tokens_in + used.summary_tokens_out
+    summaries = f"{used.summaries} summaries" + (f" ({tokens} tokens)" if tokens else "")
+    words = f"{used.spoken_characters} characters spoken; {summaries}"
     return f"used: line {record.duration:.0f} s; {agents}; {words}"
 
 

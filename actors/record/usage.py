@@ -1,6 +1,6 @@
 """What a call has used of what is paid for, read off the Journal.
 
-Deepgram bills by the minute a session is connected, and synthesis by the character; Groq by the request. `Meter` counts
+Deepgram bills by the minute a session is connected, and synthesis by the character; an LLM by the token. `Meter` counts
 these for one call as its facts come in. It raises nothing, owns nothing, and knows no prices.
 """
 
@@ -20,6 +20,8 @@ class Meter:
     _seconds: dict[str, float] = attrs.field(factory=dict, init=False)
     _characters: int = attrs.field(default=0, init=False)
     _summaries: int = attrs.field(default=0, init=False)
+    _tokens_in: int = attrs.field(default=0, init=False)
+    _tokens_out: int = attrs.field(default=0, init=False)
 
     def read(self, entry: Entry) -> None:
         """Take the next entry of the Journal."""
@@ -35,6 +37,10 @@ class Meter:
                 self._characters += len(text)
             case facts.SummaryStarted():
                 self._summaries += 1
+            case facts.SummaryWritten() | facts.SummaryFailed() as told:
+                self._summaries += told.requests - 1
+                self._tokens_in += told.tokens_in
+                self._tokens_out += told.tokens_out
             case _:
                 """Free."""
 
@@ -48,6 +54,8 @@ class Meter:
             agent_seconds=seconds,
             spoken_characters=self.earlier.spoken_characters + self._characters,
             summaries=self.earlier.summaries + self._summaries,
+            summary_tokens_in=self.earlier.summary_tokens_in + self._tokens_in,
+            summary_tokens_out=self.earlier.summary_tokens_out + self._tokens_out,
         )
 
     def _close(self, number: int, at: float) -> None:

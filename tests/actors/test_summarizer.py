@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import attrs
 import orjson
@@ -14,10 +15,13 @@ from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
 from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy, SummaryMode
-from actors.summarizer import Summarizer
+from actors.summarizer import BriefCost, BriefText, Summarizer
 from tests.actors.fakes import PATIENCE, ROSTER, Watched
 
 ON_HANDOFF = CallPolicy(summary_mode=SummaryMode.ON_HANDOFF)
+GAP = CallPolicy().brief_gap
+NEWS = " ".join(["word"] * CallPolicy().brief_words)
+"""As much as is worth another Brief."""
 
 
 @attrs.define(eq=False)
@@ -51,6 +55,7 @@ class Scene:
     watched: Watched
     model: Model
     address: trio.MemorySendChannel[ToSummarizer]
+    summarizer: Summarizer
     over: trio.Event = attrs.field(factory=trio.Event)
 
     async def hear(self, text: str) -> None:
@@ -78,7 +83,7 @@ async def a_summarizer(
     model = Model(deque(answers or [written("A summary.")]), takes)
     address, mailbox = trio.open_memory_channel[ToSummarizer](8)
     summarizer = Summarizer(watched.desk, ROSTER, model.ask if is_there else None, mailbox)
-    scene = Scene(watched, model, address)
+    scene = Scene(watched, model, address, summarizer)
 
     async def run() -> None:
         await summarizer.run()
@@ -134,13 +139,13 @@ async def test_turns_that_come_while_a_brief_is_written_are_one_more_request_and
 ) -> None:
     async with a_summarizer(takes=1.0) as scene:
         for number in range(6):
-            await scene.hear(f"Sentence {number}.")
-        await trio.sleep(5)
+            await scene.hear(f"Sentence {number}, {NEWS}.")
+        await trio.sleep(3 * GAP)
 
         assert len(scene.model.asked) == 2
         assert scene.model.most_running == 1
-        assert "Sentence 5." in scene.model.asked[1]
-        assert "Sentence 1." not in scene.model.asked[0]
+        assert "Sentence 5," in scene.model.asked[1]
+        assert "Sentence 1," not in scene.model.asked[0]
 
 
 async def test_who_asks_before_the_first_brief_is_written_gets_it_when_it_is(autojump_clock: MockClock) -> None:
@@ -164,16 +169,139 @@ async def test_who_asks_before_anything_was_said_gets_an_extract_at_once(autojum
 async def test_an_older_brief_is_given_while_a_newer_one_is_being_written(autojump_clock: MockClock) -> None:
     async with a_summarizer(written("Old."), written("New."), takes=1.0) as scene:
         await scene.hear("One.")
-        await trio.sleep(1.5)
-        await scene.hear("Two.")
+        await trio.sleep(GAP + 0.5)
+        await scene.hear(NEWS)
         during = await scene.ask()
         at = trio.current_time()
         await trio.sleep(1.5)
         after = await scene.ask()
 
-        assert (during.brief.summary, [turn.text for turn in during.brief.recent]) == ("Old.", ["Two."])
-        assert at == pytest.approx(1.5)
+        assert (during.brief.summary, [turn.text for turn in during.brief.recent]) == ("Old.", [NEWS])
+        assert at == pytest.approx(GAP + 0.5)
         assert (after.brief.summary, after.brief.recent) == ("New.", ())
+
+
+# How often it is worth its price
+
+
+async def ask_with_turns(scene: Scene, *turns: str, every: float = 2 * GAP) -> int:
+    """Let the caller have these turns; return how many requests that took."""
+    for text in turns:
+        await scene.hear(text)
+        await trio.sleep(every)
+    return len(scene.model.asked)
+
+
+async def test_a_word_or_two_is_no_reason_to_ask_again(autojump_clock: MockClock) -> None:
+    async with a_summarizer() as scene:
+        assert await ask_with_turns(scene, "I want a pension.", "Yes.", "Uh-huh.", "", "Okay then.", "Sure.") == 1
+
+
+@pytest.mark.parametrize("turns", [(NEWS,), ("word",) * CallPolicy().brief_words])
+async def test_enough_new_words_are_whether_in_one_turn_or_in_many(
+    turns: tuple[str, ...], autojump_clock: MockClock
+) -> None:
+    async with a_summarizer() as scene:
+        assert await ask_with_turns(scene, "I want a pension.", *turns[:-1]) == 1
+        assert await ask_with_turns(scene, turns[-1]) == 2
+
+
+@pytest.mark.parametrize("every", [0.0, 0.5, 1.0, GAP / 2])
+async def test_the_model_is_never_asked_twice_within_the_gap(every: float, autojump_clock: MockClock) -> None:
+    asked_at: list[float] = []
+    async with a_summarizer() as scene:
+        real = scene.model.ask
+
+        async def noting(messages: list[dict[str, str]]) -> str:
+            asked_at.append(trio.current_time())
+            return await real(messages)
+
+        scene.summarizer.ask = noting
+        await ask_with_turns(scene, *[NEWS] * 40, every=every)
+        await trio.sleep(3 * GAP)
+
+    assert len(asked_at) >= 2
+    assert min(later - earlier for earlier, later in pairwise(asked_at)) >= GAP - 1e-6
+
+
+async def test_what_was_said_within_the_gap_is_summarised_when_it_is_over(autojump_clock: MockClock) -> None:
+    async with a_summarizer(written("Old."), written("New.")) as scene:
+        await ask_with_turns(scene, "I want a pension.", NEWS, every=0.5)
+        assert len(scene.model.asked) == 1
+        await trio.sleep(GAP)
+
+        assert (await scene.ask()).brief.summary == "New."
+
+
+async def test_the_brief_for_another_agent_waits_for_no_gap(autojump_clock: MockClock) -> None:
+    async with a_summarizer() as scene:
+        await ask_with_turns(scene, "I want a pension.", NEWS, every=0.1)
+        await scene.address.send(RefreshBrief("first"))
+        await wait_all_tasks_blocked()
+
+        assert [fact.reader for fact in scene.watched.facts(SummaryStarted)] == ["second", "first"]
+
+
+async def test_an_agent_that_nobody_expected_gets_an_extract_at_once(autojump_clock: MockClock) -> None:
+    async with a_summarizer(takes=0.5) as scene:
+        await ask_with_turns(scene, "I want a pension.", every=1.0)
+        began = trio.current_time()
+        prepared = await scene.ask("first")
+
+        assert trio.current_time() == began
+        assert prepared.source == "extract"
+
+
+@pytest.mark.parametrize(
+    ("said", "entry", "found"),
+    [
+        ("My name is Ada.", "name", "Ada"),
+        ("I'm over in Denver.", "location", "Denver"),
+        ("I'm interested in a pension.", "need", "pension"),
+    ],
+)
+async def test_what_the_caller_has_said_since_the_brief_fills_its_gaps(
+    said: str, entry: str, found: str, autojump_clock: MockClock
+) -> None:
+    async with a_summarizer(written("Calls."), written("Calls.", **{entry: "something else"})) as scene:
+        await ask_with_turns(scene, "Hello there.")
+        await scene.hear(said)
+        prepared = await scene.ask()
+
+        assert len(scene.model.asked) == 1
+        assert getattr(prepared.brief, entry) == found
+        assert [turn.text for turn in prepared.brief.recent] == [said]
+
+
+async def test_what_the_model_has_understood_is_not_overruled_by_a_pattern(autojump_clock: MockClock) -> None:
+    async with a_summarizer(written("Calls.", name="Ada")) as scene:
+        await ask_with_turns(scene, "I am Ada.")
+        await scene.hear("My name is Bob.")
+
+        assert (await scene.ask()).brief.name == "Ada"
+
+
+async def test_the_journal_says_what_a_brief_has_cost(autojump_clock: MockClock) -> None:
+    answers = (
+        BriefText(written("Calls."), BriefCost(2, 700, 90)),
+        BriefText("no Brief", BriefCost(1, 800, 3)),
+        BriefUnavailable("HTTP 503", requests=3),
+    )
+    async with a_summarizer(*answers) as scene:
+        await ask_with_turns(scene, "Hello there.", NEWS, NEWS)
+
+        assert scene.watched.facts(SummaryWritten) == [SummaryWritten("second", 0.0, 2, 700, 90)]
+        assert [(one.requests, one.tokens_in, one.tokens_out) for one in scene.watched.facts(SummaryFailed)] == [
+            (1, 800, 3),
+            (3, 0, 0),
+        ]
+
+
+async def test_a_server_without_a_model_has_made_no_request(autojump_clock: MockClock) -> None:
+    async with a_summarizer(is_there=False, policy=ON_HANDOFF) as scene:
+        await scene.ask()
+
+        assert [fact.requests for fact in scene.watched.facts(SummaryFailed)] == [0]
 
 
 # When the model does not help
@@ -225,16 +353,19 @@ async def test_a_model_that_failed_just_now_is_not_waited_for_again(autojump_clo
 async def test_a_failure_does_not_spoil_the_brief_that_there_is(autojump_clock: MockClock) -> None:
     async with a_summarizer(written("Good."), BriefUnavailable("HTTP 500")) as scene:
         await scene.hear("One.")
-        await scene.hear("Two.")
+        await trio.sleep(GAP)
+        await scene.hear(NEWS)
         prepared = await scene.ask()
 
+        assert len(scene.model.asked) == 2
         assert (prepared.source, prepared.brief.summary) == ("groq", "Good.")
-        assert [turn.text for turn in prepared.brief.recent] == ["Two."]
+        assert [turn.text for turn in prepared.brief.recent] == [NEWS]
 
 
 async def test_the_next_turn_tries_again(autojump_clock: MockClock) -> None:
     async with a_summarizer(BriefUnavailable("HTTP 500"), written("Good.")) as scene:
         await scene.hear("One.")
+        await trio.sleep(GAP)
         await scene.hear("Two.")
         prepared = await scene.ask()
 
@@ -333,6 +464,7 @@ async def test_when_no_model_is_left_none_is_asked_again_in_this_call(autojump_c
 async def test_what_passes_is_asked_again_after_the_next_turn(autojump_clock: MockClock) -> None:
     async with a_summarizer(BriefUnavailable("HTTP 503"), written("Wants a pension.")) as scene:
         await scene.hear("I want a pension.")
+        await trio.sleep(GAP)
         await scene.hear("And soon.")
 
         assert (len(scene.model.asked), (await scene.ask()).source) == (2, "groq")

@@ -60,3 +60,19 @@ def test_words_given_a_voice_and_summaries_asked_for_are_counted() -> None:
     )  # fmt: skip
 
     assert usage == Usage({"advisor": 1.0}, 10, 2)
+
+
+def test_requests_and_tokens_of_briefs_are_counted_also_of_those_that_failed() -> None:
+    usage = used(
+        9.0,
+        (1.0, facts.SummaryStarted("closer")),
+        (2.0, facts.SummaryWritten("closer", 1.0, 2, 700, 90)),
+        (3.0, facts.SummaryStarted("closer")),
+        (4.0, facts.SummaryFailed("closer", 1.0, "HTTP 503", 3)),
+        (5.0, facts.SummaryStarted("closer")),
+        (5.0, facts.SummaryFailed("closer", 0.0, "no language model is configured", 0)),
+        (6.0, facts.SummaryStarted("closer")),
+        earlier=Usage(summaries=1, summary_tokens_in=100, summary_tokens_out=10),
+    )
+
+    assert usage == Usage(summaries=1 + 2 + 3 + 0 + 1, summary_tokens_in=800, summary_tokens_out=100)

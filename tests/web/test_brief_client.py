@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.errors import BriefUnavailable
+from actors.summarizer import BriefCost
 from agents.brief import BRIEF_SCHEMA
 from simulators.faults import parse_fault
 from simulators.groq import GroqSimulator
@@ -113,6 +114,26 @@ def test_a_model_that_reasons_is_asked_to_be_quick_and_has_room(
     assert cast("int", body["max_completion_tokens"]) >= 1500
 
 
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 812, "completion_tokens": 96, "total_tokens": 908}, (812, 96)),
+        ({"prompt_tokens": 812}, (812, 0)),
+        ({"prompt_tokens": "812", "completion_tokens": None}, (0, 0)),
+        ({"prompt_tokens": True, "completion_tokens": -3}, (0, 0)),
+        (None, (0, 0)),
+        ([], (0, 0)),
+        ("many", (0, 0)),
+    ],
+)
+async def test_an_answer_says_what_it_has_cost_if_the_api_does(
+    usage: object, tokens: tuple[int, int], autojump_clock: MockClock
+) -> None:
+    told = await asking(httpx.Response(200, json={**GOOD, "usage": usage}), [])  # type: ignore[misc]
+
+    assert told.cost == BriefCost(1, *tokens)
+
+
 def test_an_answer_that_ran_dry_says_so() -> None:
     empty = {"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}
 
@@ -144,6 +165,13 @@ async def ask_often(client: BriefClient, times: int = 5) -> list[BriefUnavailabl
 
 
 JSON_MESSAGES = [{"role": "user", "content": "Write JSON."}]
+
+
+async def test_a_request_to_a_model_that_is_refused_counts_too(autojump_clock: MockClock) -> None:
+    async with two_models("model_not_found on request 1") as (client, _):
+        assert (await client.ask(JSON_MESSAGES)).cost.requests == 2
+    async with two_models("model_not_found") as (client, _):
+        assert [failed.requests for failed in await ask_often(client)] == [2, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from actors.errors import BriefUnavailable
+from actors.summarizer import BriefCost, BriefText
 from agents.brief import BRIEF_SCHEMA
 from protocol.fields import JSON
 
@@ -121,29 +122,31 @@ class BriefClient:
         now = trio.current_time()
         return tuple(model for model in known or self.models if self._aside.get(model, (now, None))[0] <= now)
 
-    async def ask(self, messages: Sequence[Mapping[str, str]]) -> str:
+    async def ask(self, messages: Sequence[Mapping[str, str]]) -> BriefText:
         """Return what the best model wrote that can be had.
 
         Raises: `BriefUnavailable`; it is lasting when no model is left.
         """
+        requests = 0
         while (model := next(iter(self.best()), None)) is not None:
-            answer = await self._post(model, messages)
+            requests += 1
+            answer = await self._post(model, messages, requests)
             if answer.is_success:
-                return _said(answer.content)
+                return _said(answer.content, requests)
             refusal = Refusal.of(answer)
             if not refusal.seconds_aside:
-                raise BriefUnavailable(str(refusal))
+                raise BriefUnavailable(str(refusal), requests=requests)
             self._put_aside(model, refusal)
         left = "; ".join(f"{model}: {refusal}" for model, (_, refusal) in self._aside.items())
-        raise BriefUnavailable(f"no model is left ({left})", lasting=True)
+        raise BriefUnavailable(f"no model is left ({left})", lasting=True, requests=requests)
 
-    async def _post(self, model: str, messages: Sequence[Mapping[str, str]]) -> httpx.Response:
+    async def _post(self, model: str, messages: Sequence[Mapping[str, str]], number: int) -> httpx.Response:
         body = orjson.dumps(request_for(model, messages, self.schema))
         headers = {**self.headers, "Content-Type": "application/json"}
         try:
             return await self.http.post(f"{self.url}/chat/completions", content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise BriefUnavailable(type(exc).__name__) from exc
+            raise BriefUnavailable(type(exc).__name__, requests=number) from exc
 
     def _put_aside(self, model: str, refusal: Refusal) -> None:
         until = trio.current_time() + refusal.seconds_aside
@@ -163,12 +166,20 @@ class BriefClient:
             )
 
 
-def _said(answer: bytes) -> str:
+def _said(answer: bytes, requests: int) -> BriefText:
     try:
-        choice = orjson.loads(answer)["choices"][0]
+        told = orjson.loads(answer)
+        choice = told["choices"][0]
         said, why = choice["message"]["content"], choice.get("finish_reason")
     except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as exc:
-        raise BriefUnavailable("the answer has no message in it") from exc
+        raise BriefUnavailable("the answer has no message in it", requests=requests) from exc
     if not isinstance(said, str) or not said.strip():
-        raise BriefUnavailable(f"the answer is empty ({why})" if why else "the answer is empty")
-    return said
+        raise BriefUnavailable(f"the answer is empty ({why})" if why else "the answer is empty", requests=requests)
+    return BriefText(said, _cost(told.get("usage"), requests))
+
+
+def _cost(usage: JSON, requests: int) -> BriefCost:
+    """Read the tokens of an answer; what is no count is 0."""
+    told = usage if isinstance(usage, dict) else {}
+    counts = (told.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    return BriefCost(requests, *(count if type(count) is int and count > 0 else 0 for count in counts))
