@@ -1,1 +1,94 @@
-"""The testkit's plugin for pytest, found by its entry point: no conftest is needed."""
+"""The testkit's plugin for pytest, found by its entry point: no conftest is needed.
+
+An `async def` test that no other plugin runs is run in trio, under the mock clock, with a deadline. With
+`--calls-report FILE`, every call of a failed test is drawn in one HTML file: picture, transcript, audio. The testkit
+itself is imported when a test has imported it: pytest starts as fast as without it.
+"""
+# ruff: noqa: PLC0415 - see above
+
+import inspect
+import sys
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+LONGEST: Final = 86_400.0
+"""Seconds of the mock clock after which a test is given up: a deadlock jumps straight to it."""
+_OTHERS: Final = ("trio", "asyncio", "anyio")
+"""Marks of the plugins that run async tests themselves."""
+_SECTION: Final = "switchboard_calls"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("switchboard", "calls played by the testkit")
+    group.addoption("--calls-report", metavar="FILE", help="draw every call of a failed test in this HTML file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect what is drawn, in the process that writes the file."""
+    if config.getoption("--calls-report") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(CallsReport(Path(config.getoption("--calls-report"))), "switchboard-report")
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an async test that nobody else runs."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj) or any(map(pyfuncitem.get_closest_marker, _OTHERS)):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    run_virtually(partial(pyfuncitem.obj, **arguments))
+    return True
+
+
+def run_virtually(test: Any) -> None:  # noqa: ANN401 - a coroutine function of whatever arguments
+    """Run a coroutine function in trio under a mock clock of its own."""
+    import trio
+    from trio.testing import MockClock
+
+    async def main() -> None:
+        with trio.fail_after(LONGEST):
+            await test()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Draw the calls that a failed test has played; the drawings travel with its report, also between processes."""
+    report = yield
+    module = sys.modules.get("testkit.played_call")
+    if report.when == "call" and module is not None:
+        calls, module.PLAYED[:] = list(module.PLAYED), []
+        if report.failed and item.config.getoption("--calls-report"):
+            from testkit.report import draw_call
+
+            drawn = [draw_call(call) for call in calls if call.entries]
+            report.user_properties.append((_SECTION, "".join(drawn)))
+    return report
+
+
+class CallsReport:
+    """Writes the HTML file when all tests are done."""
+
+    def __init__(self, path: Path) -> None:
+        """Remember where to."""
+        self.path, self.failed = path, list[tuple[str, str, str]]()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a failed test's drawings, and keep them out of JUnit's file."""
+        for name, drawn in [each for each in report.user_properties if each[0] == _SECTION]:
+            report.user_properties.remove((name, drawn))
+            self.failed.append((report.nodeid, str(report.longrepr), str(drawn)))
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the file, also where nothing has failed."""
+        from testkit.report import write_report
+
+        write_report(self.path, self.failed)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say where it is."""
+        terminalreporter.write_line(f"calls of {len(self.failed)} failed tests: {self.path}")

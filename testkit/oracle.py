@@ -99,7 +99,8 @@ def goodbyes_are_heard(played: Witnessed) -> Iterator[str]:
     if not played.facts(facts.GoodbyeStarted) or played.the_record.outcome == "caller_hung_up":
         return
     if not any(fact.complete for fact in played.facts(facts.GoodbyeHeard)):
-        yield "the goodbye was begun, and not heard to its end"
+        at = played.times(facts.GoodbyeStarted)[-1]
+        yield f"the goodbye was begun at {at:.2f} s, and not heard to its end"
     for reply in played.facts(facts.ReplyEnded)[-1:]:
         if reply.text != reply.heard:
             yield f"of the last words, {reply.text!r}, only {reply.heard!r} were heard"

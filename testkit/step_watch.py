@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -17,7 +18,8 @@ import trio
 
 LOOK_EVERY: Final = 0.05
 """Seconds of real time between two looks at a step."""
-_LIBRARIES: Final = ("site-packages", "lib/python", "testkit/", "<frozen")
+_HERE: Final = Path(__file__).parent
+_LIBRARIES: Final = ("site-packages", "lib/python", "<frozen")
 
 
 @attrs.define(eq=False)
@@ -74,11 +76,10 @@ class StepWatch(trio.abc.Instrument):
 
 
 def _place_of(frame: FrameType) -> str:
-    """Name the innermost line that is nobody's library; the innermost of all where there is none."""
-    innermost, outer = frame, frame
-    while any(part in outer.f_code.co_filename for part in _LIBRARIES):
-        if outer.f_back is None:
-            outer = innermost
-            break
-        outer = outer.f_back
-    return f"{outer.f_code.co_filename}:{outer.f_lineno}"
+    """Name the innermost line that is no library's; the innermost of all where there is none below the testkit."""
+    place: FrameType | None = frame
+    while place is not None and any(part in place.f_code.co_filename for part in _LIBRARIES):
+        place = place.f_back
+    if place is None or Path(place.f_code.co_filename).parent == _HERE:
+        place = frame
+    return f"{place.f_code.co_filename}:{place.f_lineno}"

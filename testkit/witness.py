@@ -42,10 +42,12 @@ class WitnessedRecords(MemoryRecords):
 
     saves: int = attrs.field(default=0, init=False)
     at_work: list[str] = attrs.field(factory=list, init=False)
+    root: trio.lowlevel.Task | None = attrs.field(default=None, init=False)
+    """The task that plays the call; None: the main one."""
 
     async def save(self, record: CallRecord) -> None:
         self.saves += 1
-        self.at_work += [name for name in task_names() if not name.startswith(_NOT_OF_THE_CALL)]
+        self.at_work += [name for name in task_names(self.root) if not name.startswith(_NOT_OF_THE_CALL)]
         await super().save(record)
 
 
@@ -60,12 +62,16 @@ _NOT_OF_THE_CALL = (
 """Tasks of the far ends, of the test, and the one that asks the store."""
 
 
-def task_names() -> Iterator[str]:
-    """Name every task below the main one."""
-    task = trio.lowlevel.current_task()
-    while task.parent_nursery is not None and task.parent_nursery.parent_task.parent_nursery is not None:
+def task_names(root: trio.lowlevel.Task | None = None) -> Iterator[str]:
+    """Name every task below a task, or below the main one."""
+    task = root or trio.lowlevel.current_task()
+    while root is None and task.parent_nursery is not None and _is_below_main(task.parent_nursery.parent_task):
         task = task.parent_nursery.parent_task
     return (below.name for below in _descendants(task))
+
+
+def _is_below_main(task: trio.lowlevel.Task) -> bool:
+    return task.parent_nursery is not None
 
 
 def _descendants(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:

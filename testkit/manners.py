@@ -1,0 +1,208 @@
+"""What an agent owes a caller, in any roster: consent before a handoff, a goodbye, an answer, and no fact lost.
+
+The promises of the oracle are the server's; these four are the roster's: its prompts, functions and handlers. Each rule
+reads what a call has left behind and yields a sentence for what is wrong. Words are judged in English; a roster in
+another language excuses "consent" and "answer".
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import pairwise
+from typing import Final
+
+import orjson
+
+from actors import facts
+from actors.ledger import SWITCHBOARD
+from simulators.deepgram.brain import words_of
+from simulators.deepgram.log import Received
+from testkit.played_call import PlayedCall
+from testkit.witness import started
+
+_YES: Final = re.compile(
+    r"\b(yes|yeah|yep|yup|sure|ok|okay|alright|all right|please|of course|go ahead|absolutely|definitely|certainly|"
+    r"gladly|fine|great|perfect|lets|let us|do that|sounds (good|great|sensible|fine|right)|id like|would like|"
+    r"id love|would love|happy to|that works|why not|do it)\b"
+)
+_NO: Final = re.compile(
+    r"^(no|nope|nah|never)\b|\b(no thanks?|no thank you|not (now|today|yet|interested|really|at the moment)|"
+    r"rather not|(dont|do not|wont|will not) (want|wish|need|like|put|pass|transfer|connect)|id prefer not)\b"
+)
+_AFTER_ALL: Final = re.compile(r"\b(yes|actually|after all|on second thoughts?|changed my mind)\b")
+_ASKS: Final = re.compile(
+    r"\b(talk|speak|chat) (to|with)\b|\b(put|pass|hand|transfer|connect) (me|us)\b|\bget me\b|"
+    r"\b(see|reach) (a|an|the|your)\b"
+)
+_HOLD: Final = re.compile(
+    r"\b((just )?(one|a) (moment|second|minute|sec)|hold on|hang on|bear with me|please (hold|wait)|"
+    r"let me (just )?(check|look|see|find out|have a look|look (that|it) up)|give me (a|one) (moment|second|minute)|"
+    r"im (just )?(checking|looking)|(i will|ill) (check|look)|still (checking|looking)|for you|"
+    r"please|okay|ok|sure|all right|right|of course|certainly|thanks|thank you|that|it up|now)\b"
+)
+_FIRST_WORDS: Final = 5
+"""So much of a long fact is looked for: a Brief shortens what is long."""
+
+
+def find_bad_manners(call: PlayedCall, *, excused: Collection[str] = ()) -> list[str]:
+    """Return a sentence for each rule that is broken, with the time."""
+    if call.record is None:
+        return []
+    return [f"{name}: {broken}" for name, find in RULES.items() if name not in excused for broken in find(call)]
+
+
+def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
+    """Whoever is handed on has said yes to it, or asked for it, in the last turn before."""
+    said, heard_at = "", 0.0
+    for entry in call.entries:
+        match entry.fact:
+            case facts.TurnHeard(text=text):
+                said, heard_at = text, entry.at
+            case facts.HandoffAsked(agent=agent, to=to):
+                if not said:
+                    yield f"{agent} handed the call to {to} at {entry.at:.2f} s, and the caller had said nothing"
+                elif not agrees(said):
+                    yield (
+                        f"{agent} handed the call to {to} at {entry.at:.2f} s without the caller's consent: their last "
+                        f"words, at {heard_at:.2f} s, were {said!r}"
+                    )
+            case facts.HandoffCommitted():
+                said = ""
+            case _:
+                pass
+
+
+def agrees(said: str) -> bool:
+    """Say whether these words agree to an offer, or ask for somebody."""
+    words = " ".join(words_of(said))
+    if _NO.search(words) and not _AFTER_ALL.search(words):
+        return False
+    return bool(_YES.search(words) or _ASKS.search(words) or _AFTER_ALL.search(words))
+
+
+def goodbyes_are_said(call: PlayedCall) -> Iterator[str]:
+    """An agent that ends the call has said something since the caller's last words, and the caller has heard it."""
+    if call.outcome in {"caller_hung_up", "no_agent", "line_dead"}:
+        return
+    started_at = call.times(facts.GoodbyeStarted)[-1:]
+    for entry in call.entries:
+        if entry.at not in started_at or not isinstance(entry.fact, facts.GoodbyeStarted):
+            continue
+        since = max([0.0, *(at for at in call.times(facts.TurnHeard) if at <= entry.at)])
+        last = [heard for at, _, heard in _replies(call) if at >= since - 0.01]
+        if not any(last):
+            yield f"{entry.fact.agent} ended the call at {entry.at:.2f} s, and the caller heard no goodbye"
+
+
+def turns_are_answered(call: PlayedCall) -> Iterator[str]:
+    """What the caller has said is answered by more than a filler."""
+    turns = [(entry.at, entry.fact.text) for entry in call.entries if isinstance(entry.fact, facts.TurnHeard)]
+    over = call.the_record.duration
+    for (at, text), (until, after) in pairwise([*turns, (over, "")]):
+        replies = [heard for begun, _, heard in _replies(call) if at <= begun < until and heard]
+        is_cut = not after and call.outcome in {"caller_hung_up", "no_agent", "line_dead"} and until - at < _FAIR
+        if replies and not is_cut and all(map(is_filler, replies)):
+            then = f"they spoke again at {until:.2f} s" if after else f"the call ended at {until:.2f} s"
+            yield f"the caller said {text!r} at {at:.2f} s, and {replies[-1]!r} was all the answer until {then}"
+
+
+_FAIR: Final = 6.0
+"""Seconds that a caller who hangs up must have given the agent."""
+
+
+def is_filler(reply: str) -> bool:
+    """Say whether a reply says nothing but that the caller should wait."""
+    words = " ".join(words_of(reply))
+    return "" == _HOLD.sub("", words).strip()
+
+
+def _replies(call: PlayedCall) -> Iterator[tuple[float, str, str]]:
+    """Yield every reply, those of the switchboard too: when it was first heard, by whom, and what was heard of it."""
+    spoken = {fact.generation: fact.start for fact in reversed(call.facts(facts.AgentSpoke))}
+    for entry in call.entries:
+        if isinstance(entry.fact, facts.ReplyEnded):
+            fact = entry.fact
+            filler = call.policy.filler if fact.agent == SWITCHBOARD else ""
+            yield spoken.get(fact.generation, entry.at), fact.agent, fact.heard or filler
+
+
+def no_fact_is_lost(call: PlayedCall) -> Iterator[str]:
+    """What an agent has written down, or has told the caller from a function, the next agent is told."""
+    known: dict[str, str] = {}
+    asked_at = 0.0
+    for entry in call.entries:
+        match entry.fact:
+            case facts.FunctionAnswered(ok=True) as answered:
+                known |= dict(_known_from(call, answered, entry.at))
+            case facts.HandoffAsked():
+                asked_at = entry.at
+            case facts.HandoffCommitted(to=to):
+                told = f" {_told(call, asked_at, entry.at)} "
+                for value, where in known.items():
+                    if f" {' '.join(words_of(value)[:_FIRST_WORDS])} " not in told:
+                        yield f"{to} took the call over at {entry.at:.2f} s and was not told {value!r}, {where}"
+            case _:
+                pass
+
+
+def _known_from(call: PlayedCall, answered: facts.FunctionAnswered, at: float) -> Iterator[tuple[str, str]]:
+    spec = call.roster.agents[answered.agent].function(answered.name)
+    if spec is None or not spec.acts:
+        return
+    for name, value in answered.facts.items():
+        yield value, f"which {answered.name} had recorded as {name!r} at {at:.2f} s"
+    advice = "return it in the facts of the Answer"
+    for name, value in _scalars(_arguments_of(call, answered.number)):
+        yield value, f"which {answered.agent} had given to {answered.name} as {name!r} at {at:.2f} s: {advice}"
+    if answered.facts:  # the handler says what of its answer is to be kept
+        return
+    heard = " ".join(words_of(" ".join(text for _, _, text in _replies(call))))
+    for name, value in _scalars(answered.result):
+        if " ".join(words_of(value)) in heard:
+            yield value, f"which {answered.name} had answered as {name!r} at {at:.2f} s: {advice}"
+
+
+def _arguments_of(call: PlayedCall, number: int) -> str:
+    return next((fact.arguments for fact in call.facts(facts.FunctionCalled) if fact.number == number), "")
+
+
+def _scalars(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the words and the longer numbers of a JSON object, however deep, with their keys."""
+    try:
+        yield from _leaves("", orjson.loads(text or "{}"))
+    except orjson.JSONDecodeError:
+        return
+
+
+def _leaves(key: str, value: object) -> Iterator[tuple[str, str]]:
+    match value:
+        case bool() | None:
+            pass
+        case dict():
+            for name, inner in value.items():
+                yield from _leaves(str(name), inner)
+        case list():
+            for inner in value:
+                yield from _leaves(key, inner)
+        case _:
+            if len("".join(words_of(str(value)))) >= _SHORTEST:
+                yield key, str(value)
+
+
+_SHORTEST: Final = 3
+
+
+def _told(call: PlayedCall, since: float, until: float) -> str:
+    """Return the words of every message that a service was sent around a handoff, its Settings above all."""
+    assert call.exchange is not None
+    begun = started(call)
+    sent = (entry for entry in call.exchange.log.of(Received) if since - 0.01 <= entry.at - begun <= until + 1.0)
+    return " ".join(word for entry in sent for word in words_of(str(entry.message).replace("\\n", " ")))
+
+
+RULES: Final[Mapping[str, Callable[[PlayedCall], Iterator[str]]]] = {
+    "consent": handoffs_have_consent,
+    "goodbye": goodbyes_are_said,
+    "answer": turns_are_answered,
+    "facts": no_fact_is_lost,
+}
+"""By the names under which a call is excused from them."""

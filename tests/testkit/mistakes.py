@@ -1,0 +1,62 @@
+"""A roster with five planted mistakes, each in a part of its own, and the same without them."""
+
+import time
+
+import attrs
+import trio
+
+from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
+from agents.roster import Roster, load_roster
+from agents.spec import AgentSpec
+from testkit import answers, calls, conversation, says
+
+
+@attrs.frozen
+class Order:
+    """What the model gives to `look_up`."""
+
+    number: str = ""
+
+
+async def look_up(arguments: Order, context: CallContext) -> Outcome:
+    await trio.sleep(0.4)
+    return Answer({"state": "on its way"}, {"order": arguments.number})
+
+
+async def look_up_and_block(arguments: Order, context: CallContext) -> Outcome:
+    time.sleep(0.3)  # noqa: ASYNC251 - the mistake
+    return Answer({"state": "on its way"}, {"order": arguments.number})
+
+
+async def look_up_and_forget(arguments: Order, context: CallContext) -> Outcome:
+    await trio.sleep(0.4)
+    return Answer({"state": "on its way"})
+
+
+def roster(handler: object = look_up) -> Roster:
+    find = FunctionSpec("look_up", "Finds an order.", Order, handler)  # type: ignore[arg-type]
+    desk = (find, handoff_to_next_agent("returns"), END_CONVERSATION)
+    return load_roster(
+        [
+            AgentSpec("desk", "desk", "You are the desk.", "Acme, good morning.", "aura-2-mars-en", desk, ("returns",)),
+            AgentSpec(
+                "returns", "returns", "You take things back.", "Returns here.", "aura-2-thalia-en", (END_CONVERSATION,)
+            ),
+        ]
+    )
+
+
+PLEASE, NO, WHERE, BYE = "Yes please.", "No, I would rather not.", "Where is my order A one seven?", "Goodbye."
+LOOKS = answers(
+    "desk", "Let me look.", calls=calls("look_up", number="A-1744"), then="It is on its way. Shall I pass you on?"
+)
+HANDS_ON = calls("handoff_to_next_agent", reason="wants to send it back")
+ENDS = calls("end_conversation", reason="task_complete")
+TAKES_BACK = (says(BYE), answers("returns", "Thank you. Goodbye.", calls=ENDS))
+
+GOOD = conversation(says(WHERE), LOOKS, says(PLEASE), answers("desk", calls=HANDS_ON), *TAKES_BACK)
+NO_CONSENT = conversation(says(WHERE), LOOKS, says(NO), answers("desk", calls=HANDS_ON), *TAKES_BACK)
+NO_GOODBYE = conversation(says(WHERE), LOOKS, says(NO), answers("desk", calls=ENDS))
+ONLY_A_FILLER = conversation(
+    says(WHERE), answers("desk", "One moment, please."), says(BYE), answers("desk", "Goodbye.", calls=ENDS)
+)

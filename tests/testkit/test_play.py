@@ -1,0 +1,240 @@
+"""What `play` sees by itself, and what a test can expect of a played call."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+import trio
+from trio.testing import MockClock
+
+from agents.functions import Answer, CallContext, Outcome, blocking
+from agents.roster import default_roster
+from simulators.scenario import Scenario, ScenarioError, shipped_scenarios
+from testkit import (
+    CannotPlay,
+    ExpectationFailed,
+    PlayedCall,
+    PromiseBroken,
+    answer,
+    answers,
+    conversation,
+    fails,
+    hangs_up,
+    play,
+    refuses,
+    says,
+)
+from testkit.functions import Double, NoSuchFunction
+from testkit.manners import agrees, is_filler
+from tests.testkit import mistakes
+from tests.testkit.mistakes import GOOD, NO_CONSENT, NO_GOODBYE, ONLY_A_FILLER, Order, roster
+
+
+@pytest.mark.parametrize("scenario", [name for name in shipped_scenarios() if name != "long_call"])
+async def test_a_shipped_call_keeps_every_promise(autojump_clock: MockClock, scenario: str) -> None:
+    call = await play(default_roster(), scenario)
+
+    assert [] == call.broken
+
+
+@pytest.mark.parametrize(
+    ("handler", "scenario", "sentence"),
+    [
+        (
+            mistakes.look_up,
+            NO_CONSENT,
+            r"consent: desk handed the call to returns at \d+\.\d\d s without .* 'No, I would",
+        ),
+        (mistakes.look_up, NO_GOODBYE, r"5: the goodbye was begun at \d+\.\d\d s, and not heard"),
+        (mistakes.look_up, ONLY_A_FILLER, r"answer: the caller said 'Where is .*' at \d+\.\d\d s, and 'One moment"),
+        (
+            mistakes.look_up_and_block,
+            GOOD,
+            r"13: .* look_up blocked .* from \d+\.\d\d s of the call, in .*mistakes.py:",
+        ),
+        (mistakes.look_up_and_forget, GOOD, r"facts: returns .* at \d+\.\d\d s and was not told 'A-1744'"),
+    ],
+    ids=["handoff without consent", "goodbye cut", "filler only", "blocking handler", "fact lost"],
+)
+async def test_a_planted_mistake_is_told_with_its_time(
+    autojump_clock: MockClock, handler: Double, scenario: Scenario, sentence: str
+) -> None:
+    with pytest.raises(PromiseBroken, match=sentence):
+        await play(roster(handler), scenario)
+
+
+async def test_the_same_roster_without_the_mistakes_breaks_nothing(autojump_clock: MockClock) -> None:
+    call = await play(roster(), GOOD)
+
+    (
+        call.expect_agents("desk", "returns")
+        .expect_handoff("returns", after_turn=2, before_turn=3)
+        .expect_called("look_up", number="A-1744")
+        .expect_called("look_up", times=1)
+        .expect_not_called("look_up", number="B-2")
+        .expect_heard("it is on its way", by="desk")
+        .expect_not_heard("nobody is free")
+        .expect_said("yes please")
+        .expect_outcome("completed")
+        .expect_restarts(0)
+        .expect_brief("returns", order="A-1744", reason="wants to send it back")
+        .expect_silence_below(2.0)
+    )
+    assert 0.2 < call.gap("returns") < 1.5
+    assert 0.5 < call.longest_silence < 2.0
+
+
+async def test_an_expectation_that_fails_shows_the_transcript_and_points_at_the_place(
+    autojump_clock: MockClock,
+) -> None:
+    call = await play(roster(), GOOD)
+
+    failing: list[tuple[Callable[[], PlayedCall], str]] = [
+        (lambda: call.expect_handoff("returns", before_turn=2), "hands the call to returns"),
+        (call.expect_no_handoff, "hands the call to returns"),
+        (lambda: call.expect_called("look_up", number="7"), "calls look_up"),
+        (lambda: call.expect_not_called("look_up"), "calls look_up"),
+        (lambda: call.expect_not_heard("on its way"), "It is on its way"),
+        (lambda: call.expect_outcome("no_agent"), "over: completed"),
+    ]
+    for expect, place in failing:
+        with pytest.raises(ExpectationFailed) as failed:
+            expect()
+        (marked,) = [line for line in str(failed.value).splitlines() if line.startswith(">>")]
+        assert place in marked, failed.value
+
+
+@pytest.mark.parametrize(
+    "expectation",
+    [
+        lambda call: call.expect_agents("desk"),
+        lambda call: call.expect_agents("desk", "returns", "desk"),
+        lambda call: call.expect_handoff("desk"),
+        lambda call: call.expect_handoff("returns", after_turn=3),
+        lambda call: call.expect_called("nothing"),
+        lambda call: call.expect_called("look_up", times=2),
+        lambda call: call.expect_heard("on its way", by="returns"),
+        lambda call: call.expect_said("no"),
+        lambda call: call.expect_restarts(1),
+        lambda call: call.expect_brief("returns", order="B-2"),
+        lambda call: call.expect_brief("desk", order="A-1744"),
+        lambda call: call.expect_silence_below(0.1),
+        lambda call: call.gap("desk"),
+    ],
+)
+async def test_every_expectation_can_fail(autojump_clock: MockClock, expectation: object) -> None:
+    call = await play(roster(), GOOD)
+
+    assert callable(expectation)
+    with pytest.raises(ExpectationFailed, match="over: completed"):
+        expectation(call)
+
+
+async def test_a_double_takes_the_place_of_a_handler_by_name(autojump_clock: MockClock) -> None:
+    functions = {"look_up": answer({"state": "lost"}, {"order": "A-1744"}, after=0.2)}
+
+    call = await play(roster(fails(AssertionError("the real one"))), GOOD, functions=functions)
+
+    assert call.calls[0].result == '{"state":"lost"}'
+
+
+async def test_a_double_for_a_function_that_there_is_not_is_refused(autojump_clock: MockClock) -> None:
+    with pytest.raises(NoSuchFunction, match=r"no agent has 'look_uo'; there are .*desk\.look_up"):
+        await play(roster(), GOOD, functions={"look_uo": answer("")})
+
+
+@pytest.mark.parametrize("double", [refuses("the number has six digits"), fails(httpx.ConnectError("no route"))])
+async def test_a_double_that_fails_is_told_to_the_model(autojump_clock: MockClock, double: Double) -> None:
+    call = await play(roster(), GOOD, functions={"desk.look_up": double}, excused={"answer": "no words for it"})
+
+    assert call.calls[0].ok is False
+
+
+async def test_a_handler_in_a_thread_is_waited_for(autojump_clock: MockClock) -> None:
+    """The mock clock does not know of threads: it would jump to the function's deadline at once."""
+
+    @blocking
+    def look_up(arguments: Order, context: CallContext) -> Outcome:
+        sum(range(3_000_000))
+        return Answer({"state": "here"}, {"order": arguments.number})
+
+    call = await play(roster(look_up), GOOD)
+
+    assert call.calls[0].ok
+
+
+async def test_a_fault_is_survived_and_a_word_not_lost(autojump_clock: MockClock) -> None:
+    call = await play(roster(), GOOD, ["deepgram: drop after 4 s"])
+
+    call.expect_restarts(1).expect_called("look_up", times=1).expect_said("Where is my order A one seven?")
+
+
+async def test_play_on_the_real_clock_is_refused() -> None:
+    with pytest.raises(CannotPlay, match="mock clock"):
+        await play(roster(), GOOD)
+
+
+async def test_what_a_call_cannot_keep_is_excused_with_a_reason(autojump_clock: MockClock) -> None:
+    call = await play(roster(), NO_CONSENT, excused={"consent": "the desk hands on whoever calls"})
+
+    call.expect_handoff("returns")
+
+
+async def test_a_caller_who_hangs_up_ends_the_call(autojump_clock: MockClock) -> None:
+    scenario = conversation(says("Hello."), answers("desk", "How can I help you today?"), hangs_up(after=2.0))
+
+    call = await play(roster(), scenario)
+
+    call.expect_outcome("caller_hung_up").expect_no_handoff()
+
+
+def test_an_answer_to_nothing_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="the caller has said nothing"):
+        conversation(answers("desk", "Hello?"))
+    with pytest.raises(ScenarioError, match="says nothing and calls nothing"):
+        answers("desk")
+
+
+@pytest.mark.parametrize(
+    ("said", "is_consent"),
+    [
+        ("Yes, please.", True),
+        ("Sure, why not.", True),
+        ("Hold on. Actually, could I talk to the advisor now after all?", True),
+        ("Can you put me through to billing?", True),
+        ("Yes, a proper consultation sounds sensible.", True),
+        ("No, not today. I would rather have a call back.", False),
+        ("No, please don't.", False),
+        ("I'd rather not.", False),
+        ("I do not want to be transferred.", False),
+        ("My name is Ann.", False),
+        ("What is that?", False),
+        ("No, nothing else. Yes, put me through.", True),
+    ],
+)
+def test_words_agree_to_a_handoff_or_do_not(said: str, is_consent: bool) -> None:
+    assert is_consent is agrees(said)
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_it"),
+    [
+        ("One moment, please.", True),
+        ("Let me check that for you.", True),
+        ("Sure, just a second.", True),
+        ("Okay, bear with me. I'm checking.", True),
+        ("One moment, it is on its way.", False),
+        ("Thank you, John.", False),
+        ("We open at nine.", False),
+    ],
+)
+def test_a_reply_that_only_asks_to_wait_is_a_filler(reply: str, is_it: bool) -> None:
+    assert is_it is is_filler(reply)
+
+
+async def test_time_in_a_call_is_the_mock_clocks(autojump_clock: MockClock) -> None:
+    began = trio.current_time()
+
+    call = await play(roster(), GOOD)
+
+    assert call.the_record.duration == pytest.approx(trio.current_time() - began, abs=3.0)

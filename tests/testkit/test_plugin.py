@@ -1,0 +1,81 @@
+"""The plugin in a project of somebody else's: no conftest, no settings, no pytest-trio."""
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+TESTS = """
+import pytest, trio
+from testkit import answers, calls, conversation, play, says
+from tests.testkit.mistakes import GOOD, NO_CONSENT, roster
+
+@pytest.fixture
+def desk():
+    return roster()
+
+async def test_good(desk):
+    call = await play(desk, GOOD)
+    call.expect_agents("desk", "returns")
+
+@pytest.mark.parametrize("seconds", [1.0, 3600.0])
+async def test_time_is_virtual(seconds):
+    began = trio.current_time()
+    await trio.sleep(seconds)
+    assert trio.current_time() - began == seconds
+
+async def test_deadlock():
+    await trio.sleep_forever()
+
+async def test_bad(desk):
+    await play(desk, NO_CONSENT)
+
+async def test_expectation(desk):
+    (await play(desk, GOOD)).expect_heard("<b>never</b>")
+
+def test_plain():
+    pass
+"""
+
+
+def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_calls.py").write_text(TESTS)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:trio", "-p", "no:hypothesispytest", *options]
+    root = Path(__file__).parent.parent.parent
+    environ = {"PYTHONPATH": str(root), "PATH": ""}
+    return subprocess.run(  # noqa: S603 - the interpreter of this test
+        command, check=False, cwd=folder, env=environ, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["one process", "xdist"])
+def test_async_tests_run_under_the_mock_clock_and_failed_calls_are_drawn(
+    tmp_path: Path, processes: tuple[str, ...]
+) -> None:
+    ran = run_pytest(tmp_path, "--calls-report", "calls.html", "--junitxml", "junit.xml", *processes)
+
+    assert "3 failed, 4 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert "calls of 3 failed tests: calls.html" in ran.stdout
+    assert "handed the call to returns" in ran.stdout
+    page = (tmp_path / "calls.html").read_text()
+    assert 2 == page.count("<section>") == page.count("data:audio/wav;base64,")
+    assert "without the caller&#x27;s consent" in page
+    assert "&lt;b&gt;never&lt;/b&gt;" in page
+    assert "<b>never" not in page
+    junit = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - pytest has written it
+    assert [case.get("name") for case in junit.iter("testcase") if case.find("failure") is not None] == [
+        "test_deadlock", "test_bad", "test_expectation",
+    ]  # fmt: skip
+    assert not list(junit.iter("property"))
+
+
+def test_without_the_option_nothing_is_written(tmp_path: Path) -> None:
+    ran = run_pytest(tmp_path, "-k", "good or plain")
+
+    assert "2 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert not list(tmp_path.glob("*.html"))
