@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from actors import facts
-from actors.ledger import SWITCHBOARD
+from actors.line.ledger import SWITCHBOARD
 from simulators.deepgram.brain import words_of
 from simulators.deepgram.log import Received
 from testkit.played_call import PlayedCall
