@@ -1,4 +1,4 @@
-"""The `switchboard` command: serve, call, calls, show, check, simulate, demo.
+"""The `switchboard` command: serve, call, calls, show, check, simulate, demo, talk.
 
 Each command reads what it needs, calls one coroutine, prints, and says with its exit status how it went: 0 well, 1 not,
 2 asked wrongly. Commands that serve import half of this program; they import it when they are run, so that asking for
@@ -435,6 +435,22 @@ def demo(
     except SettingsError as exc:
         _fail(str(exc), 2)
     raise typer.Exit(run_demo(DemoOptions(scenario, speed, folder, tuple(fault or ()), environ)))
+
+
+@commands.command(cls=ListsScenarios)
+def talk(
+    scenario: Annotated[str, typer.Option(help="Without a key: a scenario listed below, or a file.")] = "sale",
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=_LAST_PORT, help="LEAD_SERVER_PORT if unset, or a free one."),
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Talk to the agents in the browser: with DEEPGRAM_API_KEY by voice, without it by typing."""
+    from demo.talk import TalkOptions
+    from demo.talk import main as run_talk
+
+    raise typer.Exit(run_talk(TalkOptions(scenario, port, browser)))
 
 
 def main() -> None:

@@ -55,9 +55,14 @@ class Keys:
 class Door:
     """A port of this machine, taken before anybody is told where it is; whoever serves it owns the socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.bind((HOST, 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError:
+            listener.close()
+            raise
         self.url = f"http://{HOST}:{listener.getsockname()[1]}"
         self._descriptor = listener.detach()
         self.bind = f"fd://{self._descriptor}"
@@ -102,9 +107,9 @@ async def open_stage(
         serve = partial(serve_deepgram, scenario, host=HOST, faults=faults, api_key=keys.deepgram, knobs=deepgram_knobs)
         deepgram: ServedAt = await simulators.start(serve)
         speak = SpeakSimulator(keys.deepgram)
-        await simulators.start(_serve, speak, _config(Config(), speak_door))
+        await simulators.start(serve_app, speak, configured(Config(), speak_door))
         groq = GroqSimulator(scenario.faults, api_key=keys.groq)
-        await simulators.start(_serve, groq, _config(Config(), groq_door))
+        await simulators.start(serve_app, groq, configured(Config(), groq_door))
         twilio = TwilioSimulator(
             scenario,
             webhooks,
@@ -114,7 +119,7 @@ async def open_stage(
             observe=overhear,
         )
         await simulators.start(twilio.run)
-        await simulators.start(_serve, twilio, _config(Config(), twilio_door))
+        await simulators.start(serve_app, twilio, configured(Config(), twilio_door))
         settings = demo_settings(
             keys,
             deepgram,
@@ -178,7 +183,7 @@ async def _serving(
     settings: Settings, door: Door, observe: Callable[[Entry], None]
 ) -> AsyncIterator[trio.MemorySendChannel[int]]:
     send, signals = trio.open_memory_channel[int](2)
-    config = _config(server_config(settings), door)
+    config = configured(server_config(settings), door)
     with send, signals:
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(serve_until, signals, settings, config, observe=observe))
@@ -187,13 +192,15 @@ async def _serving(
                 send.send_nowait(SIGTERM)
 
 
-async def _serve(app: App, config: Config, *, task_status: trio.TaskStatus[list[str]]) -> None:
+async def serve_app(app: App, config: Config, *, task_status: trio.TaskStatus[list[str]]) -> None:
+    """Serve a simulator until cancelled."""
     await hypercorn_serve(
         cast("Framework", app), config, shutdown_trigger=trio.sleep_forever, mode="asgi", task_status=task_status
     )
 
 
-def _config(config: Config, door: Door) -> Config:
+def configured(config: Config, door: Door) -> Config:
+    """Have a server listen on a port that was taken, and never close a connection that is idle."""
     config.bind = [door.bind]
     config.loglevel = "ERROR"
     config.keep_alive_timeout = NEVER_SECONDS

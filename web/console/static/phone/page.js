@@ -72,6 +72,7 @@ function hear(news) {
 function opened() {
   began = Date.now();
   say("connected");
+  for (const line of document.querySelectorAll(".said")) line.classList.remove("said");
   inCall(true);
   (typed ? document.querySelector(".line") : find("hang-up")).focus();
 }
@@ -157,7 +158,12 @@ find("type")?.addEventListener("submit", (event) => {
   speak(find("sentence").value);
   find("sentence").value = "";
 });
-for (const line of document.querySelectorAll(".line")) line.addEventListener("click", () => speak(line.textContent));
+for (const line of document.querySelectorAll(".line")) {
+  line.addEventListener("click", () => {
+    line.classList.add("said");
+    speak(line.textContent);
+  });
+}
 for (const key of document.querySelectorAll(".key")) key.addEventListener("click", () => press(key.dataset.digit));
 document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
   const writes = target.matches("input, select, textarea") || ctrlKey || metaKey || altKey;

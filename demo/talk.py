@@ -1,0 +1,209 @@
+"""`switchboard talk`: a server for the phone in the browser, on this machine, and its page opened.
+
+With a Deepgram key it is the real service; nothing else is needed, for no telephone network has a part in it. Without
+one it is typed: Deepgram and Groq are simulated here, the visitor chooses a sentence or writes one, and the page plays
+it down the line. `main` is the command from its options to its exit status; Ctrl-C ends the server as SIGTERM does.
+"""
+
+import os
+import secrets
+import signal
+import sys
+import webbrowser
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import attrs
+import trio
+from hypercorn.config import Config
+from rich.console import Console
+
+from actors.supervision import root_cause
+from agents.roster import RosterError
+from demo.stage import HOST, Door, Keys, configured, serve_app
+from demo.warmup import warm_up
+from settings import LEAD_SERVER_PORT, Settings, SettingsError, environment, read_one
+from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
+from simulators.groq import GroqSimulator
+from simulators.scenario import Scenario, ScenarioError, load_scenario
+from simulators.speech import SpeechError
+from simulators.vocabulary import Vocabulary
+from web.console.phone import SpeechFailed
+from web.services import roster_of
+from web.serving import serve_until, server_config
+from web.worker.draining import leave_handlers
+from web.worker.logs import configure_logs
+from web.worker.memory import freeze_gc
+
+PAGE = "/console/phone"
+KEY = "DEEPGRAM_API_KEY"
+NOBODYS_LINE = "+15550009999"
+NOWHERE = f"http://{HOST}:9"
+"""In place of Twilio: the port of "discard". No call of a page asks it for anything."""
+SUCCEEDED, FAILED, MISUSED = 0, 1, 2
+
+
+@attrs.frozen
+class TalkOptions:
+    """The words as they were given. `port` is None for the one of the settings, or a free one if that is taken."""
+
+    scenario: str = "sale"
+    port: int | None = None
+    opens_browser: bool = True
+
+
+@attrs.frozen
+class TypedVoice:
+    """Says what visitors type, in the voice of the scenario's caller, so that the simulated Deepgram understands it."""
+
+    vocabulary: Vocabulary
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The caller's lines, in the order of the conversation."""
+        return self.vocabulary.lines
+
+    async def say(self, text: str) -> bytes:
+        """Return a sentence as telephone audio.
+
+        Raises: `SpeechFailed`.
+        """
+        try:
+            utterance = await trio.to_thread.run_sync(self.vocabulary.synthesise, text)
+        except SpeechError as exc:
+            raise SpeechFailed(str(exc)) from exc
+        if not utterance.words:
+            raise SpeechFailed("there is no word in it")
+        self.vocabulary.add(utterance)
+        return utterance.audio
+
+
+def talk_settings(environ: Mapping[str, str], url: str, simulated: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of a server that only a browser on this machine calls.
+
+    What the environment says of Twilio, of telephone numbers and of the public address has no say in it, for a first
+    `.env` often has placeholders there. `simulated` leads to the simulated services.
+
+    Raises: `SettingsError`.
+    """
+    of_the_network = {
+        "TWILIO_ACCOUNT_SID": Keys().twilio_account,
+        "TWILIO_AUTH_TOKEN": secrets.token_hex(16),  # also what the page's sessions are signed with
+        "TWILIO_PHONE_NUMBER": NOBODYS_LINE,
+        "TWILIO_API_URL": NOWHERE,
+        "LEAD_PHONE_NUMBER": "",
+        "FALLBACK_PHONE_NUMBER": "",
+        "TRANSFER_PHONE_NUMBER": "",
+        "LEAD_SERVER_HOST": HOST,
+        "LEAD_SERVER_EXTERNAL_URL": url,
+        "API_TOKEN": "",
+        "DRAIN_TIMEOUT": "0",
+    }
+    return Settings.from_environ({**environ, **of_the_network, **(simulated or {})})
+
+
+def main(options: TalkOptions, console: Console | None = None) -> int:
+    """Serve until Ctrl-C; return the exit status."""
+    console = console or Console(highlight=False)
+    status, problem = FAILED, ""
+    try:
+        trio.run(_until_stopped, options, environment(), console)
+        status = SUCCEEDED
+    except* (SettingsError, ScenarioError) as group:
+        status, problem = MISUSED, str(root_cause(group))
+    except* (RosterError, SpeechError, OSError) as group:
+        problem = f"Cannot talk: {root_cause(group)}"
+    if problem:
+        console.print(problem, style="red", markup=False, soft_wrap=True)
+    return status
+
+
+async def _until_stopped(options: TalkOptions, environ: Mapping[str, str], console: Console) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        await Talk(options, environ, console, signals).run()
+    leave_handlers()
+
+
+@attrs.frozen
+class Talk:
+    """One run of the command. The first of `signals` ends it; calls that go on hear a closing sentence."""
+
+    options: TalkOptions
+    environ: Mapping[str, str]
+    console: Console
+    signals: AsyncIterator[int]
+
+    async def run(self) -> None:
+        """Serve the phone.
+
+        Raises: `SettingsError`, `ScenarioError`, `SpeechError`, `RosterError`, or `OSError` for a port that is taken.
+        """
+        scenario = load_scenario(self.options.scenario)
+        door = _door(self.options, self.environ)
+        if self.environ.get(KEY, "").strip():
+            await self._serve(talk_settings(self.environ, door.url), door, None)
+            return
+        self._tell(f"No {KEY}: the services are simulated, and you type what the caller of “{scenario.name}” says.")
+        async with simulated_services(scenario) as (vocabulary, simulated):
+            settings = talk_settings(self.environ, door.url, simulated)
+            await warm_up(scenario, roster_of(settings))
+            await self._serve(settings, door, TypedVoice(vocabulary))
+
+    async def _serve(self, settings: Settings, door: Door, voice: TypedVoice | None) -> None:
+        configure_logs(settings.secrets())
+        freeze_gc()
+        config = server_config(settings)
+        config.bind = [door.bind]
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve_until, self.signals, settings, config, voice=voice))
+            url = door.url + PAGE
+            is_opened = self.options.opens_browser and await trio.to_thread.run_sync(open_browser, url)
+            self._tell(f"The phone {'is open in your browser' if is_opened else 'waits for a browser here'}: {url}")
+            self._tell("Ctrl-C ends it.")
+
+    def _tell(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
+
+
+def _door(options: TalkOptions, environ: Mapping[str, str]) -> Door:
+    """Take the port that was asked for; else the one of the settings, or any other if that is taken."""
+    if options.port is not None:
+        return Door(options.port)
+    try:
+        return Door(read_one(environ, LEAD_SERVER_PORT))
+    except OSError:
+        return Door()
+
+
+@asynccontextmanager
+async def simulated_services(scenario: Scenario) -> AsyncIterator[tuple[Vocabulary, Mapping[str, str]]]:
+    """Simulate Deepgram and Groq; yield what their caller may say, and the settings that lead to them."""
+    keys, speak_door, groq_door = Keys(), Door(), Door()
+    vocabulary = await trio.to_thread.run_sync(Vocabulary.of, scenario)
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_deepgram, scenario, host=HOST, api_key=keys.deepgram, make_hearing=vocabulary.hearing)
+        deepgram: ServedAt = await nursery.start(serve)
+        speak, groq = SpeakSimulator(keys.deepgram), GroqSimulator(scenario.faults, api_key=keys.groq)
+        await nursery.start(serve_app, speak, configured(Config(), speak_door))
+        await nursery.start(serve_app, groq, configured(Config(), groq_door))
+        yield (
+            vocabulary,
+            {
+                KEY: keys.deepgram,
+                "DEEPGRAM_AGENT_URL": deepgram.url,
+                "DEEPGRAM_SPEAK_URL": f"{speak_door.url}/v1/speak",
+                "GROQ_API_KEY": keys.groq,
+                "GROQ_BASE_URL": groq_door.url,
+                "SUMMARY_URL": "",
+                "SUMMARY_API_KEY": "",
+            },
+        )
+        nursery.cancel_scope.cancel(reason="the talk is over")
+
+
+def open_browser(url: str) -> bool:
+    """Open a page in a graphical browser; False where there is none: one in a terminal has no sound."""
+    of_a_screen = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    has_screen = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, of_a_screen))
+    return has_screen and webbrowser.open(url)

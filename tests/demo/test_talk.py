@@ -1,0 +1,114 @@
+"""`switchboard talk`: which settings it takes, what it can say, and where it listens."""
+
+import socket
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from demo import talk
+from demo.stage import HOST, Door
+from demo.talk import TalkOptions, TypedVoice, open_browser, talk_settings
+from protocol.audio import FRAME_BYTES, silence
+from settings import SettingsError
+from simulators.hearing import SpeechEnded
+from simulators.scenario import load_scenario
+from simulators.vocabulary import Vocabulary
+from web.console.phone import SpeechFailed
+
+URL = "http://127.0.0.1:8123"
+ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
+    "nothing else": {},
+    "the placeholders of .env.example": {
+        "TWILIO_ACCOUNT_SID": "AC...",
+        "TWILIO_AUTH_TOKEN": "...",
+        "TWILIO_PHONE_NUMBER": "+1...",
+        "LEAD_SERVER_EXTERNAL_URL": "https://the-address-of-the-tunnel",
+    },
+    "a whole one": {
+        "TWILIO_ACCOUNT_SID": "AC0123456789abcdef0123456789abcdef",
+        "TWILIO_AUTH_TOKEN": "0123456789abcdef",
+        "TWILIO_PHONE_NUMBER": "+15551230000",
+        "LEAD_SERVER_EXTERNAL_URL": "https://agent.example.com",
+        "LEAD_SERVER_HOST": "0.0.0.0",  # noqa: S104 - as one writes it
+        "LEAD_PHONE_NUMBER": "+15551230000",
+        "TRANSFER_PHONE_NUMBER": "nobody",
+        "API_TOKEN": "secret",
+        "GROQ_API_KEY": "gsk_1",
+    },
+}
+
+
+@pytest.mark.parametrize("case", ENVIRONMENTS)
+def test_a_deepgram_key_is_enough(case: str) -> None:
+    settings = talk_settings({"DEEPGRAM_API_KEY": "0123abcd", **ENVIRONMENTS[case]}, URL)
+
+    assert (settings.deepgram_api_key, settings.deepgram_agent_url) == (
+        "0123abcd",
+        "wss://agent.deepgram.com/v1/agent/converse",
+    )
+    assert (settings.lead_server_host, settings.lead_server_external_url, settings.api_token) == (HOST, URL, None)
+    assert settings.twilio_api_url == talk.NOWHERE
+    assert settings.person == ""
+
+
+def test_what_is_wrong_elsewhere_is_told() -> None:
+    with pytest.raises(SettingsError, match="SILENCE_BUDGET"):
+        talk_settings({"DEEPGRAM_API_KEY": "0123abcd", "SILENCE_BUDGET": "soon"}, URL)
+
+
+def test_two_talks_sign_their_sessions_with_different_keys() -> None:
+    one, other = (talk_settings({"DEEPGRAM_API_KEY": "0123abcd"}, URL) for _ in range(2))
+
+    assert one.twilio_auth_token != other.twilio_auth_token
+
+
+async def test_what_is_typed_is_said_and_understood() -> None:
+    vocabulary = Vocabulary.of(load_scenario("goes_silent"))
+    voice, hearing = TypedVoice(vocabulary), vocabulary.hearing(0.3)
+    assert voice.lines == vocabulary.lines
+
+    for text in (vocabulary.lines[0], "Elephants drink huge amounts of water.", "Elephants drink."):
+        audio = await voice.say(text)
+        assert len(audio) % FRAME_BYTES == 0
+        heard = hearing.hear(audio + silence(40))
+        assert [event.text for event in heard if isinstance(event, SpeechEnded)] == [text]
+
+
+async def test_what_is_typed_twice_is_learnt_once() -> None:
+    vocabulary = Vocabulary.of(load_scenario("goes_silent"))
+    before = len(vocabulary.utterances)
+
+    assert await TypedVoice(vocabulary).say("Hello there.") == await TypedVoice(vocabulary).say("Hello there.")
+    assert len(vocabulary.utterances) == before + 1
+
+
+@pytest.mark.parametrize("text", ["...", "!", "—"])
+async def test_a_sentence_without_a_word_cannot_be_said(text: str) -> None:
+    with pytest.raises(SpeechFailed):
+        await TypedVoice(Vocabulary.of(load_scenario("goes_silent"))).say(text)
+
+
+def test_a_port_that_is_taken_gives_way_to_a_free_one_unless_it_was_asked_for() -> None:
+    taken = Door()
+    with socket.socket(fileno=int(taken.bind.removeprefix("fd://"))) as listener:
+        listener.listen()
+        port = taken.url.rpartition(":")[2]
+        other = talk._door(TalkOptions(), {"LEAD_SERVER_PORT": port})
+        assert other.url != taken.url
+        with pytest.raises(OSError, match="use"):
+            talk._door(TalkOptions(port=int(port)), {})
+    other.close()
+
+
+@pytest.mark.skipif(sys.platform in {"darwin", "win32"}, reason="there is always a screen")
+def test_where_there_is_no_screen_no_browser_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)  # type: ignore[func-returns-value]
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert not open_browser(URL)
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    assert open_browser(URL)
+    assert opened == [URL]
