@@ -75,8 +75,8 @@ class Switchboard:
                 if multiprocessing.parent_process() is not None:
                     tell_of_workers(sys.argv)  # hypercorn's, of which this is one
                 limit_our_listeners()
-                install(Connections.beside(settings.max_calls, descriptors_allowed()))
-                slots = Slots(settings.max_calls)
+                install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
+                slots = Slots(settings.calls_per_worker, opened.fleet)
                 self._running = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots)
                 stack.callback(self._rest)
                 last_words = partial(close_calls, opened.services)

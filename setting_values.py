@@ -233,6 +233,11 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def whole_or_none(low: int, high: int) -> Callable[[str], int | None]:
+    parse = whole(low, high)
+    return lambda value: parse(value) if value else None
+
+
 def number(low: float, high: float, what: str = "a number") -> Callable[[str], float]:
     wanted = f"{what} from {low:g} to {high:g}"
 

@@ -39,6 +39,7 @@ from setting_values import (
     spoken,
     text,
     whole,
+    whole_or_none,
     why_unreachable,
     yes_or_no,
 )
@@ -173,10 +174,24 @@ API_TOKEN = Variable(
     "",
     secret=True,
 )
-MAX_CALLS = Variable("MAX_CALLS", "how many calls one worker carries at once", "50", whole(1, 10_000), "50")
+MAX_CALLS = Variable(
+    "MAX_CALLS",
+    "how many calls are carried at once: by all workers that share a PostgreSQL, else by each worker",
+    "50",
+    whole(1, 100_000),
+    "50",
+)
+MAX_CALLS_PER_WORKER = Variable(
+    "MAX_CALLS_PER_WORKER",
+    "how many calls one worker carries at once, where MAX_CALLS is for several; MAX_CALLS where it is not set",
+    "50",
+    whole_or_none(1, 10_000),
+    "",
+)
 CALLS_PER_SECOND = Variable(
     "CALLS_PER_SECOND",
-    "how many calls one worker places in a second; more wait their turn here, for Twilio would ring them much later",
+    "how many calls are placed in a second, by all workers that share a PostgreSQL or else by each worker; more wait"
+    " their turn here, for Twilio would ring them much later",
     "1",
     number(0.01, 100),
     "1",
@@ -311,6 +326,7 @@ class Settings(ModelSettings):
     lead_phone_number: str | None
     api_token: str | None = attrs.field(repr=False)
     max_calls: int
+    max_calls_per_worker: int | None
     calls_per_second: float
     summary_mode: SummaryMode
     summary_deadline: float
@@ -356,6 +372,11 @@ class Settings(ModelSettings):
         for variable in (LEAD_PHONE_NUMBER, FALLBACK_PHONE_NUMBER, TRANSFER_PHONE_NUMBER):
             if ours and getattr(self, variable.name.lower()) == ours:
                 read.refuse(variable, f"{variable.name} is our own line, TWILIO_PHONE_NUMBER.")
+
+    @property
+    def calls_per_worker(self) -> int:
+        """Return how many calls one worker carries at once."""
+        return min(self.max_calls, self.max_calls_per_worker or self.max_calls)
 
     @property
     def person(self) -> str:

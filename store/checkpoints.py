@@ -28,6 +28,8 @@ SoFar: TypeAlias = Callable[[], RunningRecord | None]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+Note: TypeAlias = Callable[[str, RunningRecord], None]
+"""Takes what the record of a call would say now, by its CallSid."""
 
 LAST_ROUND_SECONDS = 1.0
 THREADS = 4
@@ -36,6 +38,22 @@ _log = structlog.stdlib.get_logger()
 
 def _own_log(checkpoints: "Checkpoints") -> RunningLog:
     return RunningLog(checkpoints.folder, uuid.uuid4().hex)
+
+
+def unnoted(_call_sid: str, _running: RunningRecord) -> None:
+    """Note nothing."""
+
+
+async def keep_news(records: CallRecords, record: CallRecord) -> bool:
+    """Keep the record of a call that was cut, unless what is kept knows more; return whether it was kept.
+
+    Raises: `OSError`, `ValueError`.
+    """
+    known = await records.get(record.call_sid)
+    is_news = known is None or known.duration < record.duration
+    if is_news:
+        await records.save(_in_order(record))
+    return is_news
 
 
 @attrs.define(eq=False)
@@ -47,6 +65,8 @@ class Checkpoints:
     every: float = 0.5
     """Seconds between two rounds."""
     adopt_every: float = 30.0
+    note: Note = unnoted
+    """Told of each change as well: the notes that other machines read (`store/fleet/`)."""
     _own: RunningLog = attrs.field(default=attrs.Factory(_own_log, takes_self=True), init=False)
     _calls: dict[str, SoFar] = attrs.field(factory=dict, init=False)
     _running: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
@@ -85,6 +105,8 @@ class Checkpoints:
         """Write down what is new of each call, and take out what is over."""
         news = {sid: record for sid, so_far in self._calls.items() if (record := so_far()) is not None}
         self._running |= news
+        for call_sid, running in news.items():
+            self.note(call_sid, running)
         if not (news or self._is_one_over or self._failing or self._own.is_stale):
             return
         was_failing, self._failing, self._is_one_over = self._failing, True, False
@@ -125,20 +147,13 @@ class Checkpoints:
         kept, refused = 0, list(found.refused)
         for record in found.records:
             try:
-                kept += await self._keep(_in_order(record))
+                kept += await keep_news(self.records, record)
             except ValueError as exc:
                 refused.append(f"{record.call_sid}: {exc}")
         for why in refused:
             _log.error("checkpoint_refused", log=left.name, why=why)
         await self._in_thread(partial(left.remove, refused=bool(refused)))
         return kept
-
-    async def _keep(self, record: CallRecord) -> bool:
-        known = await self.records.get(record.call_sid)
-        is_news = known is None or known.duration < record.duration
-        if is_news:
-            await self.records.save(record)
-        return is_news
 
     async def _in_thread(self, do: Callable[[*Ts], T], *args: *Ts) -> T:
         return await trio.to_thread.run_sync(partial(do, *args), limiter=self._threads, abandon_on_cancel=True)

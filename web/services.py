@@ -29,12 +29,19 @@ from model_settings import misspelt_voices
 from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
 from store.calls import CallRecords
-from store.checkpoints import Checkpoints
+from store.checkpoints import Checkpoints, keep_news
 from store.files import FileRecords
+from store.fleet.driver import Database
+from store.fleet.memory import MemoryFleet
+from store.fleet.postgres import PostgresFleet
+from store.fleet.shared import Fleet
+from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.private import make_folders
+from store.records import CallRecord
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
+from web.calls.commands import Commands
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore, TokenStore
 from web.calls.transfers import TwilioTransfers
 from web.clients.agent_options import options_of, refuse_options
@@ -64,6 +71,7 @@ class Opened:
     services: CallServices
     line: Line
     tokens: TokenStore
+    fleet: Fleet
 
 
 def roster_of(settings: Settings) -> Roster:
@@ -217,8 +225,32 @@ async def asking(
         nursery.cancel_scope.cancel(reason="the server has closed")
 
 
+def fleet_of(settings: Settings) -> tuple[Fleet, TokenStore]:
+    """Return what workers share, and where tokens are kept: a PostgreSQL, else this process and a folder."""
+    if not settings.database_url.startswith("postgres"):
+        return MemoryFleet(settings.max_calls), token_store_of(settings)
+    database = Database(settings.database_url)
+    return PostgresFleet(database, settings.max_calls), DatabaseTokens(database)
+
+
+@asynccontextmanager
+async def sharing(fleet: Fleet, commands: Commands, records: CallRecords) -> AsyncIterator[None]:
+    """Share with the other workers in the background, for as long as the `async with` lasts."""
+
+    async def adopt(record: CallRecord) -> None:
+        try:
+            await keep_news(records, record)
+        except ValueError as exc:
+            _log.error("cut_call_refused", call_sid=record.call_sid, why=str(exc))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_keep_running, partial(fleet.run, commands.hear, adopt), "fleet_crashed")
+        yield
+        nursery.cancel_scope.cancel(reason="the server has closed")
+
+
 def token_store_of(settings: Settings) -> TokenStore:
-    """Return a token store that every worker sees, if there is a folder for it."""
+    """Return a token store that every worker of this machine sees, if there is a folder for it."""
     if settings.recordings_dir is None:
         return MemoryTokenStore()
     return SharedTokenStore(settings.recordings_dir / ".pending")
@@ -253,7 +285,10 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
     records = records_of(settings)
     if isinstance(records, FileRecords):
         make_folder(records.folder, "DATABASE_URL")
+    fleet, tokens = fleet_of(settings)
     checkpoints = checkpoints_of(records)
+    if checkpoints is not None:
+        checkpoints.note = fleet.note
     clips, voices = ClipBook(), voices_of(roster)
     voice_agent, refusals = VoiceAgentOptions(options_of(settings)), Refusals(observe)
     async with (
@@ -270,7 +305,6 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng
         )
         line = TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, client)
-        tokens = token_store_of(settings)
         services = CallServices(
             roster=roster,
             connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),
@@ -287,7 +321,8 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             checkpoints=checkpoints,
             writer=writer,
         )
-        yield Opened(services, line, tokens)
+        async with sharing(fleet, Commands(services.intercom, fleet), records):
+            yield Opened(services, line, tokens, fleet)
 
 
 def brief_client_of(settings: Settings, http: httpx.AsyncClient) -> BriefClient | None:

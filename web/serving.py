@@ -66,9 +66,9 @@ async def serve_until(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until the first of `signals`, and then until the drain is over; the second one cuts it short."""
-    install(Connections.beside(settings.max_calls, descriptors_allowed()))
-    slots = Slots(settings.max_calls)
+    install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
     async with open_services(settings, observe=observe) as opened:
+        slots = Slots(settings.calls_per_worker, opened.fleet)
         app = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots, voice=voice)
         last_words = partial(close_calls, opened.services)
         closing_time = partial(wait_drained, signals, slots, settings.drain_timeout, last_words)

@@ -24,6 +24,11 @@ class MemoryFleet:
     _next_turn: float = attrs.field(default=0.0, init=False)
 
     @property
+    def is_away(self) -> bool:
+        """Return False: it is here."""
+        return False
+
+    @property
     def _is_room(self) -> bool:
         now = trio.current_time()
         self._lapses = {key: at for key, at in self._lapses.items() if at > now}

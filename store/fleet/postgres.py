@@ -79,14 +79,19 @@ class PostgresFleet:
     _readmitted: dict[str, float] = attrs.field(factory=dict, init=False)
     _notes: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
     _changed: set[str] = attrs.field(factory=set, init=False)
-    _base: int = attrs.field(default=0, init=False)
-    """How many calls this worker may hold by itself."""
+    _base: int = attrs.field(default=attrs.Factory(lambda self: self.max_calls, takes_self=True), init=False)
+    """How many calls this worker may hold by itself; all of them, while it has never reached the database."""
     _workers: int = attrs.field(default=1, init=False)
     _beating_since: float = attrs.field(default=math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
     _next_turn: float = attrs.field(default=0.0, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
     _is_up: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing is shared now."""
+        return self.state is State.AWAY
 
     # Slots
 

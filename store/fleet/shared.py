@@ -53,6 +53,11 @@ Adopt: TypeAlias = Callable[[CallRecord], Awaitable[None]]
 class Fleet(Protocol):
     """What the workers of one account share, as one of them sees it."""
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the database is away: nothing is shared until it is back."""
+        ...
+
     async def reserve(self, key: str, seconds: float) -> bool:
         """Keep a slot for the call `key` for a while; a second time, prolong that. False when every slot is taken.
 

@@ -27,7 +27,9 @@ fresh AS (UPDATE slots SET key = %(key)s, worker = %(worker)s, since = clock_tim
     WHERE slot = ({_FREE} AND NOT EXISTS (SELECT FROM known) LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING slot)
 SELECT slot FROM known UNION ALL SELECT slot FROM fresh"""  # noqa: S608 - constants
 
-ADMIT = f"""WITH known AS (UPDATE slots SET worker = %(worker)s, lapses = NULL WHERE key = %(key)s RETURNING slot),
+ADMIT = f"""WITH before AS (DELETE FROM live_calls WHERE call_sid = %(call_sid)s AND key <> %(key)s RETURNING key),
+vacated AS (UPDATE slots SET {_EMPTY} FROM before WHERE slots.key = before.key),
+known AS (UPDATE slots SET worker = %(worker)s, lapses = NULL WHERE key = %(key)s RETURNING slot),
 fresh AS (UPDATE slots SET key = %(key)s, worker = %(worker)s, since = clock_timestamp(), lapses = NULL
     WHERE slot = ({_FREE} AND NOT EXISTS (SELECT FROM known) LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING slot),
 got AS (SELECT slot FROM known UNION ALL SELECT slot FROM fresh)
@@ -100,7 +102,8 @@ alive AS (DELETE FROM cut_calls USING mine WHERE cut_calls.call_sid = mine.call_
 INSERT INTO live_calls (key, call_sid, worker, about, slotless)
     SELECT mine.key, mine.call_sid, %(worker)s, mine.about,
         NOT EXISTS (SELECT FROM slots WHERE slots.key = mine.key AND slots.lapses IS NULL)
-    FROM mine ON CONFLICT (key) DO NOTHING"""
+    FROM mine WHERE NOT EXISTS (SELECT FROM live_calls l WHERE l.call_sid = mine.call_sid AND l.worker <> %(worker)s)
+    ON CONFLICT (key) DO NOTHING"""
 """Tell which calls run here: those that the database does not know run beyond the cap until they get a slot."""
 
 TURN = """UPDATE account SET next_turn = greatest(next_turn, clock_timestamp()) + %(gap)s * interval '1 second'

@@ -90,7 +90,10 @@ class Admissions:
         """Use a token up, whether or not it turns out to be this call's, and this visitor's."""
         if not token:
             return Refusal("no token")
-        kept = await self.tokens.take(f"token {token}")
+        try:
+            kept = await self.tokens.take(f"token {token}")
+        except OSError as exc:
+            return Refusal(f"its token cannot be looked up now: {exc}")
         if kept is None:
             return Refusal("unknown, used or expired token")
         admission = Admission(**orjson.loads(kept))

@@ -8,7 +8,10 @@ import attrs
 from actors.call import CallServices
 from actors.journal import Entry
 from settings import Settings
+from store.fleet.memory import MemoryFleet
+from store.fleet.shared import Fleet
 from web.calls.admission import Admissions
+from web.calls.commands import Commands
 from web.calls.counts import Counts
 from web.calls.ending import Announced
 from web.calls.live_calls import LiveCalls
@@ -32,6 +35,7 @@ class AppContext:
     admissions: Admissions
     signatures: TwilioSignatures
     slots: Slots
+    commands: Commands
     live_calls: LiveCalls
     counts: Counts
     pace: Pace
@@ -41,6 +45,11 @@ class AppContext:
     streams: Streams = attrs.field(factory=Streams)
     rate_limits: RateLimits = attrs.field(factory=RateLimits)
     pending_streams: PendingStreams = attrs.field(factory=PendingStreams)
+
+    @property
+    def fleet(self) -> Fleet:
+        """Return what this worker shares with others."""
+        return self.slots.fleet
 
 
 def build_context(
@@ -52,7 +61,7 @@ def build_context(
     slots: Slots | None = None,
 ) -> AppContext:
     """Build the state of one application; tokens are kept in this worker's memory unless a store is given."""
-    slots = slots or Slots(settings.max_calls)
+    slots = slots or Slots(settings.calls_per_worker, MemoryFleet(settings.max_calls))
     live_calls, counts, observe = LiveCalls(), Counts(slots), services.observe
     announced, admissions = Announced(services.records, live_calls, counts), Admissions(tokens or MemoryTokenStore())
 
@@ -67,9 +76,10 @@ def build_context(
         admissions=admissions,
         signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),
         slots=slots,
+        commands=Commands(services.intercom, slots.fleet),
         live_calls=live_calls,
         counts=counts,
-        pace=Pace(settings.calls_per_second),
+        pace=Pace(settings.calls_per_second, slots.fleet),
         outcomes=Outcomes(announced, admissions),
         announced=announced,
         verdicts=Verdicts(admissions, services.intercom),

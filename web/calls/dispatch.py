@@ -86,6 +86,7 @@ class Lack(Enum):
     DRAINING = "draining"
     FULL = "full"
     QUEUE = "queue"
+    DATABASE = "database"
 
 
 @attrs.frozen
@@ -156,16 +157,35 @@ class Dispatcher:
         await context.admissions.note_order(call_id, order.note, ORDER_SECONDS)
         if (none := self.no_line()) is not None:
             return none
-        context.slots.reserve(call_id, context.pace.wait + RING_SECONDS)
+        moment = await self._claim(call_id)
+        if isinstance(moment, NoLine):
+            return moment
         call = context.live_calls.add(KnownCall(call_id, "outbound", order.to, order.line, "queued"))
         self._told[call_id] = new.note_placed
-        moment = context.pace.claim()
         wait = moment - trio.current_time()
         if wait <= 0:
             return call, await self._place(call, order)
         self._waiting[call_id] = trio.CancelScope(), moment
         self._later(partial(self._place_at, moment, call, order))
         return call, Waiting(wait)
+
+    async def _claim(self, call_id: str) -> float | NoLine:
+        """Claim a slot and a turn for an order, and return when its turn is. Cancellation: claims no slot."""
+        slots, pace = self.context.slots, self.context.pace
+        if not await slots.let_in(call_id, pace.wait + RING_SECONDS):
+            return NoLine(Lack.FULL, BUSY_SECONDS)
+        is_claimed = False
+        try:
+            moment = await pace.claim(LONGEST_WAIT)
+            if moment is None:
+                return NoLine(Lack.QUEUE, BUSY_SECONDS)
+            if moment > trio.current_time():
+                await slots.let_in(call_id, moment - trio.current_time() + RING_SECONDS)
+            is_claimed = True
+            return moment
+        finally:
+            if not is_claimed:
+                slots.release(call_id)
 
     async def take_unless_ringing(
         self, order: Order, new: NewOrder
@@ -204,6 +224,8 @@ class Dispatcher:
         slots, wait = self.context.slots, self.context.pace.wait
         if slots.draining:
             return NoLine(Lack.DRAINING, BUSY_SECONDS)
+        if slots.fleet.is_away:
+            return NoLine(Lack.DATABASE, BUSY_SECONDS)
         if wait > LONGEST_WAIT:
             return NoLine(Lack.QUEUE, wait - LONGEST_WAIT)
         return None if slots.accepting else NoLine(Lack.FULL, BUSY_SECONDS)

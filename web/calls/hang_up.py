@@ -1,8 +1,8 @@
 """An operator's end of a call: at once, or with a goodbye that is heard.
 
-`HangUp` tells the call, where it runs here, so that its record says who ended it, and its agent can say the last
-sentence. A call that another worker carries is reached by the network alone: Twilio says the sentence then. It raises
-what the line does.
+`HangUp` tells the call, on whichever worker it runs, so that its record says who ended it, and its agent can say the
+last sentence. A call that cannot be told (its worker shares no database with this one) is reached by the network alone:
+Twilio says the sentence then. It raises what the line does.
 """
 
 import attrs
@@ -27,7 +27,7 @@ class HangUp:
 
         Raises: `LineError`.
         """
-        self.context.services.intercom.tell(call_sid, EndCallNow(BY_OPERATOR))
+        await self.context.commands.tell(call_sid, EndCallNow(BY_OPERATOR))
         if not is_page_call(self.context.live_calls.find(call_sid)):
             await self.context.line.hang_up(call_sid)
         return "completed"
@@ -38,7 +38,7 @@ class HangUp:
         Raises: `LineError`.
         """
         context = self.context
-        if context.services.intercom.tell(call_sid, CloseCall(BY_OPERATOR)):
+        if await context.commands.tell(call_sid, CloseCall(BY_OPERATOR)):
             return "in-progress"
         if is_page_call(context.live_calls.find(call_sid)) or await context.line.status_of(call_sid) != "in-progress":
             return await self.at_once(call_sid)  # nobody has picked up yet

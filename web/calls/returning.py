@@ -106,7 +106,7 @@ class Returns:
         """Put an error of a stream into the record of its call: by the call, while it runs, else here."""
         if not await self.context.admissions.note_stream_error(call_sid, stream_sid, why):
             return
-        if self.context.services.intercom.tell(call_sid, NoteStreamError(why)):
+        if await self.context.commands.tell(call_sid, NoteStreamError(why)):
             return
         await self.context.streams.settle(call_sid, SETTLE_SECONDS)
         record = await self.record_of(call_sid)

@@ -3,15 +3,20 @@
 A slot is a context manager, so it cannot leak. A call on its way (placed and ringing, or sent to the media stream and
 not there yet) holds a *reservation* instead: it counts like a call, and lapses by itself. `Slots` never fails, and
 waits only for the last call to end. While draining, no new reservation is given; calls that have one, of any worker,
-are still let in. `Pace` owns no task; its caller waits for the moment it has claimed.
+are still let in. What is taken here is taken of the account as well (`store/fleet/`): `let_in` and `carry` ask for
+both, `reserve` and `take` count this worker's calls only. `Pace` owns no task; its caller waits for the moment it has
+claimed.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import attrs
 import trio
+
+from store.fleet.memory import MemoryFleet
+from store.fleet.shared import Fleet, LiveCall
 
 
 @attrs.define
@@ -19,6 +24,8 @@ class Slots:
     """The capacity of one worker."""
 
     capacity: int
+    fleet: Fleet = attrs.field(default=attrs.Factory(lambda self: MemoryFleet(self.capacity), takes_self=True))
+    """The slots of the account."""
     draining: bool = attrs.field(default=False, init=False)
     _taken: set[str] = attrs.field(factory=set, init=False)
     _reserved: dict[str, float] = attrs.field(factory=dict, init=False)
@@ -57,14 +64,48 @@ class Slots:
             self._reserved[key] = trio.current_time() + seconds
         return True
 
+    async def let_in(self, key: str, seconds: float) -> bool:
+        """Keep room for call `key` for a while, here and in the account. Cancellation: none is kept."""
+        if not self.reserve(key, seconds):
+            await trio.lowlevel.checkpoint()
+            return False
+        is_let_in = False
+        try:
+            is_let_in = await self.fleet.reserve(key, seconds)
+        finally:
+            if not is_let_in:
+                self.release(key)
+        return is_let_in
+
     def readmit(self, key: str, seconds: float) -> None:
         """Keep room for a call that was carried already, and may come back: it is never turned away."""
         self._reserved[key] = trio.current_time() + seconds
+        if key not in self._taken:
+            self.fleet.readmit(key, seconds)
 
     def release(self, key: str) -> None:
-        """Give up a reservation; nothing happens when there is none."""
+        """Give up a reservation, whichever worker has given it; nothing happens when there is none."""
+        if key and key not in self._taken:
+            self.fleet.free(key)
         if self._reserved.pop(key, None) is not None:
             self._announce()
+
+    @asynccontextmanager
+    async def carry(self, call: LiveCall, *, over: bool = False) -> AsyncIterator[bool]:
+        """Hold a slot for a call, here and in the account; `over`: one that was carried before, and is let in.
+
+        Yields False, and holds nothing, when there is no room or when this call has a slot already.
+        """
+        with self.take(call.key) as held:
+            if not held:
+                yield False
+                return
+            try:
+                yield await self.fleet.admit(call, over=over)
+            finally:
+                self.fleet.free(call.key)
+                if (until := self._reserved.get(call.key)) is not None:
+                    self.fleet.readmit(call.key, until - trio.current_time())
 
     @contextmanager
     def take(self, key: str) -> Iterator[bool]:
@@ -88,6 +129,7 @@ class Slots:
         """Let no new call in from now on."""
         self.draining = True
         self._drains.set()
+        self.fleet.drain()
 
     async def wait_draining(self) -> None:
         """Wait until no new call is let in any more."""
@@ -113,21 +155,26 @@ class Slots:
 
 @attrs.define
 class Pace:
-    """Places so many calls a second, evenly: Twilio accepts faster orders too, and rings them minutes later.
+    """How fast the calls of the account are placed.
 
-    https://support.twilio.com/hc/en-us/articles/223180028
+    Twilio takes what comes faster too, and rings it minutes later:
+    https://support.twilio.com/hc/en-us/articles/223180028.
     """
 
     per_second: float
+    fleet: Fleet
     _next: float = attrs.field(default=-math.inf, init=False)
 
     @property
     def wait(self) -> float:
-        """Seconds until a call that is ordered now could be placed."""
+        """Seconds until a call that is ordered now could be placed, as far as is known here."""
         return max(0.0, self._next - trio.current_time())
 
-    def claim(self) -> float:
-        """Take the next free moment, and return it."""
-        moment = trio.current_time() + self.wait
-        self._next = moment + 1 / self.per_second
+    async def claim(self, longest: float) -> float | None:
+        """Take the next free moment of the account, and return it; None if it is farther away than `longest`."""
+        wait = await self.fleet.claim_turn(self.per_second, longest)
+        if wait is None:
+            return None
+        moment = trio.current_time() + wait
+        self._next = max(self._next, moment + 1 / self.per_second)
         return moment

@@ -4,7 +4,7 @@ The filters live in the address, so a list can be kept as a bookmark. A filter t
 form and asks for nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -88,7 +88,7 @@ def row_of(summary: CallSummary, *, shows_numbers: bool) -> Mapping[str, object]
     }
 
 
-def live_rows(calls: Iterator[KnownCall], *, shows_numbers: bool) -> list[Mapping[str, object]]:
+def live_rows(calls: Sequence[KnownCall], *, shows_numbers: bool) -> list[Mapping[str, object]]:
     """Return the rows of the calls that go on now, newest first."""
     return [
         {

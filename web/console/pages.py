@@ -14,6 +14,7 @@ from quart_trio import QuartTrio
 
 from store.records import CallRecord, RecordError, encode_record
 from web.calls.call_files import RECORDING
+from web.calls.commands import everywhere
 from web.calls.context import AppContext
 from web.console.afterwards import headline, money, retold
 from web.console.english import OUTCOMES, TEXT
@@ -75,7 +76,7 @@ class Console:
         return await render(
             "calls.html",
             asked=asked,
-            live=self._live(asked.shows_numbers),
+            live=await self._live(asked.shows_numbers),
             rows=[row_of(summary, shows_numbers=asked.shows_numbers) for summary in found[:PAGE]],
             older=asked.older(found[PAGE - 1]) if len(found) > PAGE else "",
             outcomes=OUTCOMES,
@@ -83,11 +84,11 @@ class Console:
 
     async def live(self) -> ResponseReturnValue:
         """Give the calls that go on now to the list's module."""
-        response: Response = jsonify({"calls": self._live(request.args.get("numbers") == "shown")})
+        response: Response = jsonify({"calls": await self._live(request.args.get("numbers") == "shown")})
         return response
 
-    def _live(self, shows_numbers: bool) -> list[Mapping[str, object]]:
-        return live_rows(self.context.live_calls.newest(), shows_numbers=shows_numbers)
+    async def _live(self, shows_numbers: bool) -> list[Mapping[str, object]]:
+        return live_rows(await everywhere(self.context.live_calls, self.context.fleet), shows_numbers=shows_numbers)
 
     async def call(self, name: str) -> ResponseReturnValue:
         """Show one call."""

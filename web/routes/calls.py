@@ -17,6 +17,7 @@ from quart import Blueprint, Response, jsonify, request
 from protocol.twilio import FINAL_STATUSES
 from settings import TransferMode
 from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
+from web.calls.commands import everywhere, find_elsewhere
 from web.calls.context import AppContext
 from web.calls.dispatch import (
     AlreadyRinging,
@@ -44,8 +45,11 @@ RETRY_AFTER = "10"
 _NO_LINE: Mapping[Lack, str] = {
     Lack.DRAINING: "the server is being shut down",
     Lack.FULL: "every line is taken",
+    Lack.DATABASE: "the database is away, and an order could be lost",
     Lack.QUEUE: "more than a minute of orders wait already",
 }
+
+_AWAY = frozenset({Lack.DRAINING, Lack.DATABASE})
 
 _log = structlog.stdlib.get_logger()
 
@@ -195,7 +199,7 @@ class CallRoutes:
         if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
             return problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
         limit = int(text)
-        live = [_as_json(call) for call in self.context.live_calls.newest() if call.live]
+        live = [_as_json(call) for call in await everywhere(self.context.live_calls, self.context.fleet)]
         records = await self.context.services.records.list(limit)
         ended = [{"status": _status(record), **record_as_json(record)} for record in records]
         for record in ended:
@@ -214,6 +218,7 @@ class CallRoutes:
         if record is not None:
             over = {"status": _status(record), "outcome": record.outcome}
             return _shown(name, call_sid, call, {**over, "record": record_as_json(record)})
+        call = call or await find_elsewhere(name, self.context.fleet)
         status = await self._ask_status(call_sid) if call is None or call.stale else None
         if call is None:
             return (
@@ -279,7 +284,7 @@ class CallRoutes:
 
     def _no_free_line(self, none: NoLine) -> Response:
         self.context.counts.refused(none.lack.value)
-        response = problem(503 if none.lack is Lack.DRAINING else 429, _NO_LINE[none.lack], fix="Try again later.")
+        response = problem(503 if none.lack in _AWAY else 429, _NO_LINE[none.lack], fix="Try again later.")
         response.headers["Retry-After"] = str(math.ceil(none.seconds))
         return response
 

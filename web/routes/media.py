@@ -14,6 +14,7 @@ parent: `await run_call(…)` and nothing else. Whatever `run_call` raises is th
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import attrs
@@ -36,6 +37,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
+from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
 from web.calls import page_calls
 from web.calls.admission import Admission, Refusal
@@ -132,7 +134,7 @@ class MediaStreams:
             return
         if admitted.resumes:  # Twilio has left the stream before this one, if we do not know it yet
             await self.context.streams.end(started.call_sid, SETTLE_SECONDS)
-        with self.context.slots.take(admitted.key) as held:
+        async with self.context.slots.carry(_live(started, admitted), over=admitted.resumes) as held:
             if held:
                 await (self._carry_page if visitor else self._carry)(socket, started, admitted)
                 return
@@ -143,7 +145,7 @@ class MediaStreams:
         if admitted.resumes:
             await context.admissions.note_resumed(call_sid)
             context.announced.parked_calls.leave(call_sid)
-        if admitted.resumes and (record := await Returns(context).record_of(call_sid)) is not None:
+        if admitted.resumes and (record := await self._left(call_sid)) is not None:
             plan = attrs.evolve(plan, resumption=Resumption(record, admitted.unreached))
         context.live_calls.streaming(call_sid)
         await context.admissions.note_streamed(call_sid)
@@ -173,10 +175,26 @@ class MediaStreams:
         finally:
             page_calls.end(context, call_sid)
 
+    async def _left(self, call_sid: str) -> CallRecord | None:
+        """Return what an earlier stream of the call has left: its record, or the last note of a worker that died."""
+        return await Returns(self.context).record_of(call_sid) or await self.context.fleet.noted(call_sid)
+
     async def _refuse(self, socket: OpenSocket, refusal: Refusal, code: int) -> None:
         self.context.counts.refused("stream")
         _log.warning("stream_refused", why=refusal.why)
         await socket.aclose(code)
+
+
+def _live(started: StreamStarted, admitted: Admission) -> LiveCall:
+    return LiveCall(
+        key=admitted.key,
+        call_sid=started.call_sid,
+        stream_sid=started.stream_sid,
+        direction=admitted.direction,
+        caller=admitted.caller,
+        line=admitted.line,
+        started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
 
 
 def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:

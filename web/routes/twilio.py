@@ -91,7 +91,7 @@ class TwilioRoutes:
         if await self._is_streamed(call_sid):  # our number's fallback URL, a redirect back, a repetition
             return xml(await Returns(self.context).take_back(form, again=True))
         arrival = arrival_of(form, order)
-        if not self.context.slots.reserve(arrival.key, ARRIVAL_SECONDS):
+        if not await self.context.slots.let_in(arrival.key, ARRIVAL_SECONDS):
             return self._turn_away(call_sid)
         self._show(arrival, form.get("CallStatus", ""), order)
         note = await self._note_of(order, call_sid)
@@ -123,7 +123,7 @@ class TwilioRoutes:
         if call is not None:
             call.answered_by = answered_by
         _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
-        if not self.context.services.intercom.tell(call_sid, MachineAnswered(answered_by)):
+        if not await self.context.commands.tell(call_sid, MachineAnswered(answered_by)):
             await self.context.admissions.note_verdict(call_sid, answered_by)  # its stream may be late, or elsewhere
         return Response("", 204)
 
@@ -171,7 +171,7 @@ class TwilioRoutes:
 
     async def _note_ended(self, call_sid: str) -> None:
         """Take in that Twilio says of a call that it is over: tell it, wherever it runs."""
-        self.context.services.intercom.tell(call_sid, NoteCallOver())
+        await self.context.commands.tell(call_sid, NoteCallOver())
         if call_sid:
             await self.context.admissions.note_ended(call_sid)
 
@@ -191,7 +191,11 @@ class TwilioRoutes:
         if order and live_calls.find(order) is None:
             await admissions.note_placed(order, call_sid, ORDER_SECONDS)
         live_calls.name(order, call_sid)
-        return await admissions.recall_order(order)
+        try:
+            return await admissions.recall_order(order)
+        except OSError as exc:
+            _log.error("order_not_known", call_sid=call_sid, id=order, why=str(exc))
+            return OrderNote()
 
     async def _conclude(self, form: MultiDict[str, str], order: str) -> None:
         arrival, status = arrival_of(form, order), form["CallStatus"]
