@@ -12,7 +12,7 @@ import attrs
 import orjson
 import structlog
 
-from actors.intercom import Intercom
+from actors.endings.intercom import Intercom
 from actors.messages import ToCall
 from store.fleet.shared import Command, Fleet, LiveCall
 from web.calls.live_calls import KnownCall, LiveCalls
