@@ -139,12 +139,21 @@ class CallerSpoke:
 
 @attrs.frozen
 class BargeIn:
-    """The caller spoke over a reply, and the rest of it was dropped."""
+    """The caller was heard over a reply, and the rest of it was cut: `ReplyResumed` follows if it was a noise."""
 
     agent: str
     generation: int
     heard_seconds: float
     dropped_seconds: float
+
+
+@attrs.frozen
+class ReplyResumed:
+    """Nobody had spoken: what was cut of a reply, so many seconds so far, is played after all."""
+
+    agent: str
+    generation: int
+    seconds: float
 
 
 @attrs.frozen
@@ -517,6 +526,7 @@ Fact: TypeAlias = (
     | AgentSpoke
     | CallerSpoke
     | BargeIn
+    | ReplyResumed
     | FunctionCalled
     | FunctionAnswered
     | FunctionWithdrawn

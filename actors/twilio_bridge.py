@@ -16,7 +16,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.desk import Desk
 from actors.facts import CallerHungUp, CallerSpoke, FrameRefused, Unrecognised
-from actors.line.ledger import SendAudio, SendClear, SendMark, Work
+from actors.line.ledger import SendAudio, SendClear, SendMarkAlone, Work
 from actors.line.line_watch import LineWatch
 from protocol import twilio
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced
@@ -179,7 +179,7 @@ class TwilioBridge:
             case SendAudio(audio=audio, mark=mark):
                 media = twilio.encode_media(self.stream_sid, audio)
                 return (media,) if mark is None else (media, twilio.encode_mark(self.stream_sid, mark))
-            case SendMark(mark=mark):
+            case SendMarkAlone(mark=mark):
                 return (twilio.encode_mark(self.stream_sid, mark),)
             case SendClear():
                 return (twilio.encode_clear(self.stream_sid),)

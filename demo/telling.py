@@ -88,6 +88,7 @@ _LINES: Mapping[str, tuple[str, Tone, str, str]] = {
     "handoff_failed": ("{agent}", Tone.TROUBLE, "✗", "keeps the floor: {to} could not start ({why})"),
     "handoff_gap": ("{agent}", Tone.HANDOFF, "⇄", "first audio {gap:ms} after the handoff was asked for"),
     "handoff_withdrawn": ("{agent}", Tone.TROUBLE, "✗", "keeps the floor: the handoff to {to} was withdrawn"),
+    "reply_resumed": ("{agent}", Tone.STEP, "▸", "goes on: nobody had spoken"),
     "reply_text": ("{agent}", Tone.AGENT, "", "{text}"),
     "restarts_exhausted": ("{agent}", Tone.TROUBLE, "✗", "does not start again: {error}"),
     "session_crashed": ("{agent}", Tone.TROUBLE, "✗", "crashed: {error}"),

@@ -1,7 +1,7 @@
 """What was cut and may still be played: the unheard rest of the agent's replies.
 
-Plain bookkeeping for the Ledger, in bytes. `Aside` keeps the audio of replies between a cut and the decision whether
-the caller really spoke. It owns no task and no clock.
+Plain bookkeeping for the Ledger, in bytes. `AsideAudio` keeps audio between a cut and the decision whether the caller
+really spoke. It owns no task and no clock.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from actors.line.reply import Reply
 
 
 @attrs.define(eq=False)
-class Aside:
+class AsideAudio:
     """The audio that was set aside, in the order in which it is to be played."""
 
     size: int = 0

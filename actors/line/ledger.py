@@ -15,10 +15,10 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyStarted, ReplyText
+from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyResumed, ReplyStarted, ReplyText
 from actors.journal import Journal
-from actors.line.aside import Aside
-from actors.line.reply import Reply, Voice
+from actors.line.aside import AsideAudio
+from actors.line.reply import Piece, Reply, Voice
 from actors.ticks import Sleeper
 from actors.turn.values import Gate
 from protocol.audio import BYTES_PER_SECOND
@@ -42,7 +42,7 @@ class SendAudio:
 
 
 @attrs.frozen
-class SendMark:
+class SendMarkAlone:
     """Work for the bridge: a mark behind audio that was sent without one."""
 
     mark: str
@@ -53,23 +53,7 @@ class SendClear:
     """Work for the bridge: drop what is buffered at Twilio."""
 
 
-Work: TypeAlias = SendAudio | SendMark | SendClear
-
-
-@attrs.define
-class _Piece:
-    reply: Reply
-    audio: bytes
-    start: float
-    stop: float
-
-    def played(self, now: float) -> int:
-        """Return how many of its bytes the caller has heard by now, by our clock."""
-        share = (now - self.start) / max(self.stop - self.start, 1e-9)
-        return round(min(1.0, max(0.0, share)) * len(self.audio))
-
-    def unplayed(self, now: float) -> bytes:
-        return self.audio[self.played(now) :]
+Work: TypeAlias = SendAudio | SendMarkAlone | SendClear
 
 
 def _unrecorded(_start: float, _audio: bytes) -> None:
@@ -97,8 +81,8 @@ class Ledger:
     generation: int = 0
     _queue: deque[tuple[Reply, bytes]] = attrs.field(factory=deque, init=False)
     _queued: int = attrs.field(default=0, init=False)
-    _aside: Aside = attrs.field(factory=Aside, init=False)
-    _out: deque[_Piece] = attrs.field(factory=deque, init=False)
+    _aside: AsideAudio = attrs.field(factory=AsideAudio, init=False)
+    _out: deque[Piece] = attrs.field(factory=deque, init=False)
     _marks: dict[str, int] = attrs.field(factory=dict, init=False)
     _flushed: set[str] = attrs.field(factory=set, init=False)
     _marked: int = attrs.field(default=0, init=False)
@@ -205,7 +189,9 @@ class Ledger:
                 return
         left = self._play_until(now)
         if unheard:
-            self._note_barge_in(now, unheard)
+            speaking = next((piece.reply for piece in self._out if piece.stop > now), None) or self._queue[0][0]
+            heard = round(_seconds(speaking.played), 3)
+            self.journal.note(BargeIn(speaking.agent, speaking.generation, heard, round(unheard, 3)))
         self._clear_due = self._clear_due or self._play_end > now
         unplayed, unsent = [(piece.reply, piece.unplayed(now)) for piece in self._out], [*self._queue]
         self._queue.clear()
@@ -229,6 +215,8 @@ class Ledger:
             self._start(reply)
         self._queue.extend(pieces)
         for reply in replies:
+            rest = sum(len(audio) for of, audio in pieces if of is reply)
+            self.journal.note(ReplyResumed(reply.agent, reply.generation, round(_seconds(rest), 3)))
             self._settle(reply)
         self._wake()
         return replies
@@ -238,7 +226,7 @@ class Ledger:
         self.dropped += self._aside.size - self._aside.sent
         replies, _ = self._aside.take()
         for reply in replies:
-            if not reply.ended.is_set():
+            if not reply.is_over:
                 reply.cut = True
                 self._end(reply)
         if replies:
@@ -258,11 +246,6 @@ class Ledger:
                 self.dropped += len(audio)
 
     # What the caller hears
-
-    @property
-    def quiet_since(self) -> float:
-        """When (trio time) the last audio sent was played, or will have been."""
-        return self._play_end
 
     @property
     def quiet_at(self) -> float:
@@ -292,18 +275,19 @@ class Ledger:
         replies = [piece.reply for piece in self._out] + [reply for reply, _ in self._queue] + self._aside.replies
         if self.floor is not None and self.floor.reply is not None:
             replies.append(self.floor.reply)
-        return list({reply.generation: reply for reply in replies if not reply.ended.is_set()}.values())
-
-    def _note_barge_in(self, now: float, unheard: float) -> None:
-        speaking = next((piece.reply for piece in self._out if piece.stop > now), None) or self._queue[0][0]
-        heard = round(_seconds(speaking.played), 3)
-        self.journal.note(BargeIn(speaking.agent, speaking.generation, heard, round(unheard, 3)))
+        return list({reply.generation: reply for reply in replies if not reply.is_over}.values())
 
     def close(self) -> None:
         """End the book: what was not heard by now will not be."""
         self.forget()
         now = trio.current_time()
-        self._cut_short(self._play_until(now), now)
+        left = self._play_until(now)
+        self._reset(now)
+        for reply in left:
+            reply.cut = not (reply.whole and 0 < reply.received <= reply.played)
+            reply.cut_spoken(now)
+            self._end(reply)
+        self._wake()
 
     def mark_reached(self, name: str) -> None:
         """Take an echoed mark. Unknown names, and marks that a `clear` has flushed, prove nothing."""
@@ -342,7 +326,7 @@ class Ledger:
         if self._queue and now >= self._play_end - self._wanted_lead():
             return self._send_piece(now)
         if self.sent > self._marked and not self._queue and (self._is_quiet() or now >= self._play_end):
-            return SendMark(self._new_mark())
+            return SendMarkAlone(self._new_mark())
         return None
 
     def _look_again(self) -> float:
@@ -368,7 +352,7 @@ class Ledger:
         start = max(now, self._play_end)
         self._play_end = start + _seconds(len(audio))
         self.sent += len(audio)
-        self._out.append(_Piece(reply, audio, start, self._play_end))
+        self._out.append(Piece(reply, audio, start, self._play_end))
         reply.add_spoken(start, self._play_end)
         self._note_gap(reply, now)
         return SendAudio(audio, self._new_mark() if self.sent - self._marked >= _MARK_EVERY else None)
@@ -419,17 +403,9 @@ class Ledger:
                 self._heard(piece, piece.audio[:played])
             left[piece.reply.generation] = piece.reply
         left |= {reply.generation: reply for reply, _ in self._queue}
-        if self.floor is not None and self.floor.reply is not None and not self.floor.reply.ended.is_set():
+        if self.floor is not None and self.floor.reply is not None and not self.floor.reply.is_over:
             left[self.floor.reply.generation] = self.floor.reply
         return list(left.values())
-
-    def _cut_short(self, replies: list[Reply], now: float) -> None:
-        self._reset(now)
-        for reply in replies:
-            reply.cut = not (reply.whole and 0 < reply.received <= reply.played)
-            reply.cut_spoken(now)
-            self._end(reply)
-        self._wake()
 
     def _reset(self, now: float) -> None:
         self.dropped += self._queued
@@ -441,12 +417,12 @@ class Ledger:
         self._confirmed = self._marked = self.sent
         self._play_end = min(self._play_end, now)
 
-    def _heard(self, piece: _Piece, audio: bytes) -> None:
+    def _heard(self, piece: Piece, audio: bytes) -> None:
         piece.reply.played += len(audio)
         self.on_heard(piece.start - self.journal.started, audio)
 
     def _settle(self, reply: Reply) -> None:
-        if (reply.whole or reply.closed) and reply.played >= reply.received and not reply.ended.is_set():
+        if (reply.whole or reply.closed) and reply.played >= reply.received and not reply.is_over:
             self._end(reply)
 
     def _end(self, reply: Reply) -> None:

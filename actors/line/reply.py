@@ -4,15 +4,11 @@ Plain bookkeeping for the Ledger, in bytes of mu-law audio (8,000 a second). It 
 """
 
 import attrs
-import trio
 
 from protocol.audio import BYTES_PER_SECOND
 
 _BYTES_PER_CHARACTER = BYTES_PER_SECOND / 15
 """Speech runs at some fifteen characters a second: used only for a sentence whose audio never arrived in full."""
-_ENDED = trio.Event()
-_ENDED.set()
-"""What has ended is in the transcript for as long as the call is: one event does for all of it."""
 
 
 @attrs.define(eq=False)
@@ -43,7 +39,8 @@ class Reply:
     """No more audio will be taken for it."""
     cut: bool = False
     """The rest of it was dropped."""
-    ended: trio.Event = attrs.field(factory=trio.Event)
+    is_over: bool = False
+    """It was played to its end, or cut for good: nothing more becomes of it."""
     spoken: list[tuple[float, float]] = attrs.field(factory=list)
     """When the caller heard it (trio time); more than one interval if the audio arrived too slowly."""
     _sentences: list[tuple[str, int]] = attrs.field(factory=list)
@@ -64,10 +61,10 @@ class Reply:
         self._sentences.append((text, (self.received if at is None else at) if self._sentences else 0))
 
     def end(self) -> list[tuple[float, float]]:
-        """Wake whoever waits for its end; return when it was heard, which nobody else will ask."""
+        """End it; return when it was heard, which is not kept."""
         self.closed = True
-        self.ended.set()
-        spoken, self.spoken, self.ended = self.spoken, [], _ENDED
+        self.is_over = True
+        spoken, self.spoken = self.spoken, []
         return spoken
 
     def add_spoken(self, start: float, stop: float) -> None:
@@ -107,3 +104,21 @@ class Reply:
                 heard.pop()
                 break
         return " ".join(heard)
+
+
+@attrs.define
+class Piece:
+    """Audio of a reply that was sent to the line: it is played from `start` to `stop` (trio time), by our clock."""
+
+    reply: Reply
+    audio: bytes
+    start: float
+    stop: float
+
+    def played(self, now: float) -> int:
+        """Return how many of its bytes the caller has heard by now, by our clock."""
+        share = (now - self.start) / max(self.stop - self.start, 1e-9)
+        return round(min(1.0, max(0.0, share)) * len(self.audio))
+
+    def unplayed(self, now: float) -> bytes:
+        return self.audio[self.played(now) :]

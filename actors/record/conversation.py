@@ -236,7 +236,7 @@ def _past(said: Said) -> Past:
 
 
 def _is_over(said: Said) -> bool:
-    return not isinstance(said, Reply) or said.ended.is_set()
+    return not isinstance(said, Reply) or said.is_over
 
 
 def _as_history(said: Past) -> tuple[HistoryText | HistoryCalls, ...]:

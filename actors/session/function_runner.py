@@ -54,7 +54,7 @@ _LATEST_TRANSCRIPT = 5.0
 _ENDED = '{"ended": true}'
 
 
-class Session(Protocol):
+class SpeakingSession(Protocol):
     """What the functions of a session need of it."""
 
     number: int
@@ -103,7 +103,7 @@ class FunctionRunner:
 
     desk: Desk
     agent: AgentSpec
-    session: Session
+    session: SpeakingSession
     post: Callable[[FunctionCallResponse], None]
     children: trio.Nursery
     _running: dict[str, Running] = attrs.field(factory=dict, init=False)

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyStarted, ReplyText
 from actors.journal import Journal
 from actors.line import ledger as module
-from actors.line.ledger import Ledger, SendAudio, SendClear, SendMark, Work
+from actors.line.ledger import Ledger, SendAudio, SendClear, SendMarkAlone, Work
 from actors.line.reply import Reply, Voice
 from tests.actors.notebook import Notebook, ledger_with, speech
 from tests.examples import EXAMPLES
@@ -35,7 +35,7 @@ def audio_in(work: list[tuple[float, Work]]) -> bytes:
 
 
 def marks_in(work: list[tuple[float, Work]]) -> list[str]:
-    marks = [one.mark for _, one in work if isinstance(one, SendAudio | SendMark)]
+    marks = [one.mark for _, one in work if isinstance(one, SendAudio | SendMarkAlone)]
     return [mark for mark in marks if mark is not None]
 
 
@@ -90,7 +90,7 @@ async def test_a_mark_goes_behind_every_fifth_of_a_second_and_behind_the_end(aut
     work = await sent_within(ledger, 5.0)
 
     assert [one.mark for _, one in work if isinstance(one, SendAudio)] == [None, "m200", None, "m400", None]
-    assert [one for _, one in work[5:]] == [SendMark("m500")]
+    assert [one for _, one in work[5:]] == [SendMarkAlone("m500")]
 
 
 async def test_audio_that_stops_coming_is_marked_when_it_has_been_played(autojump_clock: MockClock) -> None:
@@ -99,7 +99,7 @@ async def test_audio_that_stops_coming_is_marked_when_it_has_been_played(autojum
 
     work = await sent_within(ledger, 5.0)
 
-    assert [(at, type(one)) for at, one in work] == [(0.0, SendAudio), (pytest.approx(0.15), SendMark)]
+    assert [(at, type(one)) for at, one in work] == [(0.0, SendAudio), (pytest.approx(0.15), SendMarkAlone)]
 
 
 async def test_the_end_of_a_reply_is_marked_as_soon_as_it_is_known(autojump_clock: MockClock) -> None:
@@ -109,7 +109,7 @@ async def test_the_end_of_a_reply_is_marked_as_soon_as_it_is_known(autojump_cloc
 
     ledger.audio_done(voice)
 
-    assert await sent_within(ledger, 5.0) == [(0.01, SendMark("m150"))]
+    assert await sent_within(ledger, 5.0) == [(0.01, SendMarkAlone("m150"))]
 
 
 async def test_no_two_marks_have_one_name(autojump_clock: MockClock) -> None:
@@ -685,7 +685,7 @@ class Play:
             assert reply.text.split()[: len(heard)] == heard
         ended = Counter(fact.generation for fact in self.notebook.of(ReplyEnded))
         assert all(count == 1 for count in ended.values())
-        assert set(ended) == {number for number, reply in self.replies.items() if reply.ended.is_set()}
+        assert set(ended) == {number for number, reply in self.replies.items() if reply.is_over}
 
     def check_the_end(self) -> None:
         ended = self.notebook.of(ReplyEnded)
