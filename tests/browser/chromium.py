@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import trio
-from playwright.sync_api import Browser, Page, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 T = TypeVar("T")
 
@@ -34,8 +36,10 @@ def needs_chromium() -> pytest.MarkDecorator:
 
 
 @contextmanager
-def open_browser(args: Sequence[str] = (ALLOWED,), sound: Path | None = None) -> Iterator[Browser]:
+def open_browser(args: Sequence[str] = (ALLOWED,), sound: Path | None = None) -> "Iterator[Browser]":
     """Start Chromium; `sound` is what the microphone hears, once."""
+    from playwright.sync_api import sync_playwright  # 0.3 s, and only where a browser is opened
+
     microphone = (f"--use-file-for-fake-audio-capture={sound}%noloop",) if sound is not None else ()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=PROGRAM, args=[*_ALWAYS, *args, *microphone])
@@ -45,7 +49,7 @@ def open_browser(args: Sequence[str] = (ALLOWED,), sound: Path | None = None) ->
             browser.close()
 
 
-def watch(page: Page) -> list[str]:
+def watch(page: "Page") -> list[str]:
     """Collect what goes wrong on a page: errors, and what the policy forbids."""
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -53,7 +57,7 @@ def watch(page: Page) -> list[str]:
     return troubles
 
 
-def wait_until(page: Page, condition: Callable[[], bool], seconds: float = SECONDS) -> float:
+def wait_until(page: "Page", condition: Callable[[], bool], seconds: float = SECONDS) -> float:
     """Wait until something holds; return how long that took.
 
     Playwright's own wait for a function would have the page evaluate text, which the policy forbids.

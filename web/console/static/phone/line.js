@@ -13,11 +13,12 @@ let socket, ports, streamSid = "";
 let sequence = 0, chunk = 0, captured = 0, dropped = 0, peak = 0;
 let said = []; // frames that are said in place of the microphone's
 
+const isOpen = () => socket?.readyState === WebSocket.OPEN;
 const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
 function send(event, body) {
-  if (socket?.readyState !== WebSocket.OPEN) return;
+  if (!isOpen()) return;
   sequence += 1;
   socket.send(JSON.stringify({ event, sequenceNumber: String(sequence), ...body, streamSid }));
 }
@@ -45,11 +46,12 @@ function receive({ event, media, mark }) {
 }
 
 function onFrame({ frame, peak: loudest }) {
+  if (!isOpen()) return;
   const words = said.shift();
   captured += 1;
   peak = Math.max(peak, loudest);
   if (words) ports.echo.postMessage({ audio: words });
-  if (socket?.bufferedAmount >= BACKLOG) {
+  if (socket.bufferedAmount >= BACKLOG) {
     dropped += 1;
     if (dropped === STALLED) postMessage({ stalled: true });
   } else sendFrame(words ?? frame);

@@ -75,7 +75,7 @@ class Play extends AudioWorkletProcessor {
   takeSample(bytes) {
     const sample = DECODED[bytes[this.at++]] * (this.fade > 0 ? this.fade-- / FADE : 1);
     this.waiting -= 1;
-    this.tail = this.resampler.half;
+    this.tail = this.resampler.taps;
     if (this.at === bytes.length) {
       this.queue.shift();
       this.at = 0;
