@@ -13,12 +13,13 @@ from typing import Final, Literal, TypeAlias, TypedDict
 
 import attrs
 
-Target: TypeAlias = Literal["deepgram", "twilio", "groq"]
+Target: TypeAlias = Literal["deepgram", "twilio", "groq", "line"]
 Kind: TypeAlias = Literal[
     "refuse connect", "drop", "silent drop", "stall", "mute", "garbage", "error", "close", "slow settings",
     "slow think", "slow tts", "drip", "jitter", "stop without close", "close without stop", "stalled reader",
     "duplicate start", "bad frames", "429", "500", "hang", "slow", "refused", "no upgrade", "no welcome", "no media",
     "cancel call", "odd messages", "model_not_found", "model_decommissioned", "json_validate_failed",
+    "loss", "noise", "clipping", "echo", "cough", "two people",
 ]  # fmt: skip
 
 FOREVER: Final = 1_000_000
@@ -40,7 +41,7 @@ class Fault:
     seconds: float = 0.0
     """How slow, or how much jitter."""
     number: int = 0
-    """HTTP status of a refusal, close code, how many bad frames."""
+    """HTTP status of a refusal, close code, how many bad frames, per cent of lost ones, dB of a bad line."""
     code: str = ""
     """Deepgram's error code."""
     first: int = 1
@@ -109,6 +110,10 @@ def _read_bad_frames(match: re.Match[str]) -> _Changes:
     return {"number": int(match["n"] or 1)}
 
 
+def _read_number(match: re.Match[str]) -> _Changes:
+    return {"number": int(match["n"])}
+
+
 _REFUSE_WORDS: Final = rf"refuse connect (?P<n>[1-9]\d*)(?: with (?P<status>{'|'.join(map(str, _REFUSALS))}))?"
 _CLOSE_WORDS: Final = rf"close (?P<code>{'|'.join(map(str, _CLOSES))})"
 
@@ -150,6 +155,12 @@ FORMS: Final = (
     Form("groq", "slow", f"slow {_SECONDS}", "slow 2 s", _REQUEST, read=_read_seconds),
     Form("groq", "drip", "drip", "drip", _REQUEST),
     Form("groq", "refused", "refused", "refused", _REQUEST),
+    Form("line", "loss", r"loss (?P<n>\d{1,2}) ?%", "loss 5 %", read=_read_number),
+    Form("line", "noise", r"noise (?P<n>\d{1,2}) ?dB", "noise 30 dB", read=_read_number),
+    Form("line", "clipping", r"clipping (?P<n>\d{1,2}) ?dB", "clipping 9 dB", read=_read_number),
+    Form("line", "echo", r"echo (?P<n>\d{1,2}) ?dB", "echo 30 dB", read=_read_number),
+    Form("line", "cough", "cough", "cough after 5 s", frozenset({"after"})),
+    Form("line", "two people", "two people", "two people after 5 s", frozenset({"after"})),
 )  # fmt: skip
 
 _MODIFIERS: Final[Mapping[str, re.Pattern[str]]] = {

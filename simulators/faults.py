@@ -38,6 +38,15 @@ twilio:
     duplicate start               `start` is sent twice
     bad frames 3                  three unreadable text frames between the media frames
 
+line: (the caller's sound itself, on every media stream)
+
+    loss 5 %                      this share of the caller's frames never arrives
+    noise 30 dB                   a hiss, so much softer than a voice
+    clipping 9 dB                 peaks are cut, so much above the loudness of a voice
+    echo 30 dB                    the agents' sound comes back, so much softer, 200 ms later
+    cough after 5 s               somebody coughs, 5 s after `start`
+    two people after 5 s          somebody else in the room says a sentence
+
 groq: (`on request K`, `times N` = N requests in a row; otherwise every request)
 
     429                           HTTP 429 with retry-after
@@ -60,6 +69,7 @@ from typing import Final, Literal, TypeAlias, cast
 import attrs
 
 from simulators.fault_lines import FOREVER, FORMS, Fault, FaultError, Kind, Target, parse_fault, parse_faults
+from simulators.line_faults import LineFaults
 
 __all__ = [
     "FOREVER", "FORMS", "ConnectionFaults", "Fault", "FaultError", "FaultPlan", "GroqAnswer", "Kind", "RequestFaults",
@@ -113,6 +123,7 @@ class TwilioFaults:
     no_media_after: float | None = None
     duplicate_start: bool = False
     bad_frames: int = 0
+    line: LineFaults = attrs.field(factory=LineFaults)
 
 
 @attrs.frozen
@@ -173,6 +184,21 @@ class FaultPlan:
             no_media_after=None if mute is None else mute.after or 0.0,
             duplicate_start="duplicate start" in faults,
             bad_frames=0 if bad is None else bad.number,
+            line=self._line,
+        )
+
+    @property
+    def _line(self) -> LineFaults:
+        """What is wrong with the sound of every line."""
+        faults = self.of("line")
+        numbers = {fault.kind: float(fault.number) for fault in faults}
+        return LineFaults(
+            loss=numbers.get("loss", 0.0) / 100,
+            noise=numbers.get("noise"),
+            clipping=numbers.get("clipping"),
+            echo=numbers.get("echo"),
+            coughs=tuple(fault.after or 0.0 for fault in faults if fault.kind == "cough"),
+            others=tuple(fault.after or 0.0 for fault in faults if fault.kind == "two people"),
         )
 
     def groq(self) -> RequestFaults:

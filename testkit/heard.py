@@ -45,8 +45,11 @@ def _transcript_is_what_was_said(played: Witnessed) -> Iterator[str]:
     deaf, forgotten = deaf_from(played), max([0.0, *played.times(facts.FloorTaken)]) - KEPT_FRAMES * FRAME_SECONDS
     surely: list[str] = []
     perhaps: list[str] = []
+    is_clean = played.caller is not None and played.caller.faults.line.is_clean  # a bad line swallows words
     for line in spoken_lines(played):
-        (surely if forgotten < line.at and line.until <= deaf and not perhaps else perhaps).extend(words_of(line.text))
+        (surely if forgotten < line.at and line.until <= deaf and is_clean and not perhaps else perhaps).extend(
+            words_of(line.text)
+        )
     heard = words_of(" ".join(played.said_by_caller()))
     if heard[: len(surely)] != surely:
         yield f"the caller said {' '.join(surely)!r} before {deaf:.2f} s, and {' '.join(heard)!r} was heard"

@@ -88,8 +88,15 @@ def _nothing_after_clear(played: Witnessed) -> Iterator[str]:
     for at in cleared:
         following = min((time for time in begun if time >= at), default=math.inf)
         for start, end in played.caller.played:
-            if max(start, at + 0.02) < min(end, following - 0.02):
+            again = max(start, at + 0.02)
+            if again < min(end, following - 0.02) and not _was_a_noise(played, at, again):
                 yield f"after the clear at {at:.2f} s the caller heard something at {start:.2f} s, of nothing new"
+
+
+def _was_a_noise(played: Witnessed, cleared: float, again: float) -> bool:
+    """Say whether the reply was cut by a sound that nobody understood: then it goes on, and nothing is lost."""
+    begun = [at for at in played.times(facts.UserStartedSpeaking) if cleared - 1.0 <= at <= cleared + 0.02]
+    return bool(begun) and not any(cleared <= at <= again for at in played.times(facts.TurnHeard))
 
 
 # 5

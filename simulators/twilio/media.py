@@ -14,7 +14,7 @@ import attrs
 import trio
 import trio_websocket
 
-from protocol.audio import FRAME_SECONDS
+from protocol.audio import FRAME_BYTES, FRAME_SECONDS
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import (
     ClearBuffer,
@@ -29,6 +29,7 @@ from protocol.twilio import (
 )
 from protocol.wire import WebSocket
 from simulators.faults import FaultPlan, TwilioFaults
+from simulators.line_faults import BadLine
 from simulators.memory import MemoryWebSocket
 from simulators.scenario import Scenario
 from simulators.twilio.caller import CallerAct, CallerTurns, GoesOn, HangsUp, KeepsSilent, PressesKey, StartsLine
@@ -84,6 +85,7 @@ class MediaCaller:
     """Frames of this stream, sent or not."""
     _playout: Playout = attrs.field(init=False)
     _frames: FrameWriter = attrs.field(init=False)
+    _line: BadLine | None = attrs.field(default=None, init=False)
     _origin: float = attrs.field(default=0.0, init=False)
     _how: str = attrs.field(default="", init=False)
     _ended_at: float = attrs.field(default=0.0, init=False)
@@ -121,6 +123,7 @@ class MediaCaller:
         self.recording.level(self._origin)
         self._playout = Playout(self.recording)
         self._frames = FrameWriter(self.identity)
+        self._line = None if self.faults.line.is_clean else BadLine(self.faults.line, self._agents_at)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             nursery.start_soon(self._echo_marks)
@@ -177,13 +180,15 @@ class MediaCaller:
 
     async def _speak(self, due: float) -> None:
         """Send one bundle; what else the caller does has its place between the frames."""
-        frames, left = list[bytes](), self.heard.caller
+        frames, left, line = list[bytes](), self.heard.caller, self._line
         for at in (due + number * FRAME_SECONDS for number in range(self.bundle)):
             act = self.turns.step(self.heard.agents_voiced(at))
             if not isinstance(act, KeepsSilent | GoesOn):
                 await self._send_media(frames)
                 await self._notice(act, at)
             frame = act.frame if isinstance(act, StartsLine | GoesOn) else SILENT_FRAME
+            if line is not None:
+                frame = line.carry(frame, at - self._origin)
             frames.append(frame)
             left += frame
             self._said += 1
@@ -193,6 +198,12 @@ class MediaCaller:
             if self._how:
                 break
         await self._send_media(frames)
+
+    def _agents_at(self, seconds: float) -> bytes:
+        """Return a frame of what the agents' sound was, so many seconds into the stream."""
+        begin = self.heard.position(self._origin + seconds)
+        heard = bytes(self.heard.agents[begin : begin + FRAME_BYTES]) if begin >= 0 else b""
+        return heard.ljust(FRAME_BYTES, SILENT_FRAME[:1])
 
     async def _send_media(self, frames: list[bytes]) -> None:
         """Send what has come together, and take it away."""

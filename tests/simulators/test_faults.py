@@ -124,7 +124,7 @@ def test_no_faults_are_no_faults() -> None:
         ("deepgram: dorp after 8 s", "did you mean 'deepgram: drop after 8 s'"),
         ("drop after 8 s", "begins with no service"),
         ("drop after 8 s", "did you mean 'deepgram: drop after 8 s'"),
-        ("deepgarm: drop after 8 s", "write one of 'deepgram', 'twilio', 'groq'"),
+        ("deepgarm: drop after 8 s", "write one of 'deepgram', 'twilio', 'groq', 'line'"),
         ("", "begins with no service"),
         ("groq: 429 after 3 s", "'429' takes no 'after'; it takes 'on request', 'times'"),
         ("twilio: jitter 60 ms times 2", "takes no 'times'; it takes nothing"),
