@@ -188,8 +188,8 @@ class Call:
     bridge: TwilioBridge
     book: RecordBuilder
     scribe: Scribe | None
-    _outcome: str = ""
-    _noted: int = 0
+    _outcome: str = attrs.field(default="", init=False)
+    _noted: int = attrs.field(default=0, init=False)
     """How many entries the Journal had when the call was last written down."""
 
     @classmethod

@@ -1,6 +1,6 @@
 """The agents' side of the line: what was sent to the caller, what was heard, and what never will be.
 
-`Ledger` queues the audio of whoever holds the floor, hands it to the bridge with a lead of some hundred milliseconds,
+`Ledger` queues the audio of the session on the floor, hands it to the bridge with a lead of some hundred milliseconds,
 and follows the marks that Twilio echoes. An echoed mark proves playback only if no `clear` came between (`clear` echoes
 all pending marks: Twilio reference, section 1.6), so a flush moves them to a set of their own. Each reply is a
 generation of its own; audio of one that was flushed, or of a voice without the floor, has no way in. It owns no task;
@@ -71,14 +71,14 @@ class Ledger:
     """Seconds of audio in one message once the lead is there."""
     on_heard: Callable[[float, bytes], None] = _unrecorded
     """Called with audio that was played, and the second of the call at which it began."""
-    floor: Voice | None = None
-    gate: Gate = Gate.OPEN
-    received: int = 0
-    sent: int = 0
+    floor: Voice | None = attrs.field(default=None, init=False)
+    gate: Gate = attrs.field(default=Gate.OPEN, init=False)
+    received: int = attrs.field(default=0, init=False)
+    sent: int = attrs.field(default=0, init=False)
     """Bytes sent to the line; what is resumed after a cut is sent a second time, and counted in `resent` too."""
-    resent: int = 0
-    dropped: int = 0
-    generation: int = 0
+    resent: int = attrs.field(default=0, init=False)
+    dropped: int = attrs.field(default=0, init=False)
+    generation: int = attrs.field(default=0, init=False)
     _queue: deque[tuple[Reply, bytes]] = attrs.field(factory=deque, init=False)
     _queued: int = attrs.field(default=0, init=False)
     _aside: AsideAudio = attrs.field(factory=AsideAudio, init=False)
@@ -112,7 +112,7 @@ class Ledger:
         self.end_reply(voice)
 
     def announce(self, audio: bytes, text: str) -> None:
-        """Queue a few words of the switchboard's own, whoever has the floor."""
+        """Queue a few words of the switchboard's own, also while no session has the floor."""
         reply = self._reply_of(Voice(SWITCHBOARD))
         self._start(reply)
         reply.add_text(text)

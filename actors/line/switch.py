@@ -45,9 +45,9 @@ class Wish:
     wanted: TransferToHuman
     call: FunctionCall | None = None
     number: int = 0
-    since: float = attrs.field(factory=trio.current_time)
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    allowed: trio.Event = attrs.field(factory=trio.Event)
+    since: float = attrs.field(factory=trio.current_time, init=False)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    allowed: trio.Event = attrs.field(factory=trio.Event, init=False)
     _refused: trio.Event = attrs.field(factory=trio.Event, init=False)
     _why: str = attrs.field(default="", init=False)
 

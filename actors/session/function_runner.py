@@ -75,17 +75,17 @@ class Running:
     request: int
     """Which `FunctionCallRequest` of the session it came with."""
     call: FunctionCall
-    began: float = attrs.field(factory=trio.current_time)
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    refusal: str | None = None
+    began: float = attrs.field(factory=trio.current_time, init=False)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    refusal: str | None = attrs.field(default=None, init=False)
     """What the turn had the model answered instead of doing what it asked for."""
-    is_posted: bool = False
+    is_posted: bool = attrs.field(default=False, init=False)
     """The model has had its answer."""
-    is_withdrawn: bool = False
-    answer: str | None = None
-    decided: trio.Event = attrs.field(factory=trio.Event)
+    is_withdrawn: bool = attrs.field(default=False, init=False)
+    answer: str | None = attrs.field(default=None, init=False)
+    decided: trio.Event = attrs.field(factory=trio.Event, init=False)
     """The turn knows what it asks for, or it has asked for nothing."""
-    ended: trio.Event = attrs.field(factory=trio.Event)
+    ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
     def id(self) -> str:
