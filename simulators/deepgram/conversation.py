@@ -38,11 +38,11 @@ from protocol.deepgram import (
 )
 from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import Configuration
+from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.ear import Ear, EarEvent, TurnEnded, TurnSuspected, UserBegan
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
 from simulators.deepgram.mouth import Mouth, Utterance
-from simulators.deepgram.pen import ConnectionLog
 from simulators.deepgram.thinker import HeardTurn, Thinker, history_of
 from simulators.deepgram.updates import Updates
 

@@ -15,8 +15,8 @@ from wsproto.frame_protocol import CloseReason
 
 from protocol.deepgram import AgentServerDialogue, ErrorReported, HistoryCalls, HistoryText, ServerMessage, ServerState
 from protocol.wire import WebSocket
+from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.knobs import DeepgramKnobs
-from simulators.deepgram.pen import ConnectionLog
 
 GOODBYE_SECONDS = 1.0
 ABNORMAL_CLOSURE = 1006

@@ -30,6 +30,7 @@ from protocol.wire import WebSocket
 from simulators.deepgram.brain import Brain, identify
 from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import Configuration, configure
+from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.conversation import Conversation
 from simulators.deepgram.ear import MakeHearing, make_ear
 from simulators.deepgram.knobs import DeepgramKnobs
@@ -37,7 +38,6 @@ from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver
 from simulators.deepgram.log import ExchangeLog
 from simulators.deepgram.models import NOT_AVAILABLE, asks_for_retired
 from simulators.deepgram.mouth import Mouth
-from simulators.deepgram.pen import ConnectionLog
 from simulators.deepgram.thinker import Thinker
 from simulators.deepgram.updates import Updates
 from simulators.faults import ConnectionFaults, FaultPlan, Step
@@ -300,7 +300,7 @@ async def converse(
     """
     knobs = knobs or DeepgramKnobs()
     plan = FaultPlan(scenario.faults) if faults is None else faults
-    pen = ConnectionLog(log or ExchangeLog(), connection)
+    connection_log = ConnectionLog(log or ExchangeLog(), connection)
     rng = Random(f"{knobs.seed}/{connection}")
 
     async def close_rudely() -> None:
@@ -309,12 +309,12 @@ async def converse(
     line = Line(
         socket,
         knobs,
-        pen,
+        connection_log,
         rng,
         drop or close_rudely,
         AgentServerDialogue(strict=knobs.strict_start, any_flux_version=knobs.any_flux_version),
     )
-    pen.connected()
+    connection_log.connected()
     stalled = False
     try:
         await Session(
@@ -322,7 +322,7 @@ async def converse(
             scenario,
             knobs,
             plan.for_connection(connection),
-            pen,
+            connection_log,
             line,
             rng,
             make_hearing or hearing_of(scenario),
@@ -330,18 +330,18 @@ async def converse(
     except* SessionOver:
         pass
     except* ConnectionClosed as closed:
-        _note_closing(pen, closed)
+        _note_closing(connection_log, closed)
     except* Stalled:
         stalled = True
     finally:
-        pen.flush()
+        connection_log.flush()
     if stalled:
         await trio.sleep_forever()
 
 
-def _note_closing(pen: ConnectionLog, group: BaseExceptionGroup[ConnectionClosed]) -> None:
+def _note_closing(connection_log: ConnectionLog, group: BaseExceptionGroup[ConnectionClosed]) -> None:
     first: BaseException = group
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
     reason = first.reason if isinstance(first, ConnectionClosed) else None
-    pen.closed(reason.code if reason else ABNORMAL_CLOSURE, "client")
+    connection_log.closed(reason.code if reason else ABNORMAL_CLOSURE, "client")

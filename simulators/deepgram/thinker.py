@@ -23,10 +23,10 @@ from protocol.deepgram import (
 )
 from simulators.deepgram.brain import DEFAULT_APOLOGY, Answer, Brain
 from simulators.deepgram.calls import OpenCall, OpenCalls, any_failed
+from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
 from simulators.deepgram.mouth import Mouth, Utterance
-from simulators.deepgram.pen import ConnectionLog
 from simulators.faults import ConnectionFaults
 from simulators.scenario import ScriptedCall, ScriptedTurn
 

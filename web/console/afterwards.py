@@ -13,8 +13,8 @@ from store.prices import Prices, costs_of
 from store.records import CallRecord, FunctionRecord, HandoffRecord, TurnRecord
 from web.console.english import TEXT
 from web.console.lists import number, shown_duration, shown_time
+from web.picture.chart import read_chart
 from web.picture.facts import JournalEntry, arguments_text, result_text
-from web.picture.score import read_score
 from web.picture.speech import Speech
 from web.picture.timeline import synopsis, time_map
 
@@ -48,11 +48,11 @@ def shown_moment(seconds: float) -> str:
 
 def retold(record: CallRecord, entries: Sequence[JournalEntry]) -> Mapping[str, object]:
     """Return what the page shows, apart from money and files."""
-    score = read_score(entries) if entries else None
+    chart = read_chart(entries) if entries else None
     return {
         "picture": orjson.dumps(time_map(entries)).decode() if entries else "",
-        "synopsis": synopsis(score) if score is not None else "",
-        "turns": list(_turns(record.transcript, score.speech if score is not None else ())),
+        "synopsis": synopsis(chart) if chart is not None else "",
+        "turns": list(_turns(record.transcript, chart.speech if chart is not None else ())),
         "handoffs": [_handoff(one) for one in record.handoffs],
         "functions": [_function(one) for one in record.functions],
         "slowest": max((turn.latency or 0.0 for turn in record.transcript), default=0.0),

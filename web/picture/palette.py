@@ -29,8 +29,8 @@ AGENT_TONES = (
 _PAPER = (
     # class, property, light, dark
     ("paper", "fill", "#fdfcfa", "#14171d"),
-    ("stave", "fill", "#ffffff", "#1a1e26"),
-    ("stave", "stroke", "#e7e3db", "#2a303b"),
+    ("band", "fill", "#ffffff", "#1a1e26"),
+    ("band", "stroke", "#e7e3db", "#2a303b"),
     ("grid", "stroke", "#efece6", "#252b35"),
     ("grid5", "stroke", "#ddd8ce", "#343c49"),
     ("ink", "fill", "#1c2230", "#eef1f6"),

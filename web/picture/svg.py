@@ -1,4 +1,4 @@
-"""Pen and paper: SVG elements with everything escaped, and words that fit where they are written.
+"""Canvas and paper: SVG elements with everything escaped, and words that fit where they are written.
 
 Owns the XML tree while it is drawn. The tree is built by the standard library, so no text of a caller or an agent can
 leave its element; characters that XML has no place for are replaced.
@@ -62,57 +62,57 @@ def _character_width(character: str) -> float:
 
 
 @attrs.frozen
-class Pen:
+class Canvas:
     """Draws into one element of the tree; coordinates are rounded to a hundredth of a pixel."""
 
     element: ET.Element
 
-    def draw(self, tag: str, style: str = "", **attributes: str | float) -> "Pen":
+    def draw(self, tag: str, style: str = "", **attributes: str | float) -> "Canvas":
         """Add an element; `_` in an attribute's name stands for `-`."""
         written = {name.replace("_", "-"): _written(value) for name, value in attributes.items()}
         if style:
             written["class"] = style
-        return Pen(ET.SubElement(self.element, tag, written))
+        return Canvas(ET.SubElement(self.element, tag, written))
 
-    def group(self, style: str = "", **attributes: str | float) -> "Pen":
+    def group(self, style: str = "", **attributes: str | float) -> "Canvas":
         """Open a group and draw into it."""
         return self.draw("g", style, **attributes)
 
-    def titled(self, title: str) -> "Pen":
+    def titled(self, title: str) -> "Canvas":
         """Give this element a tooltip."""
         ET.SubElement(self.element, "title").text = printable(title)
         return self
 
-    def write(self, words: str, style: str, **attributes: str | float) -> "Pen":
+    def write(self, words: str, style: str, **attributes: str | float) -> "Canvas":
         """Write one line of text."""
-        pen = self.draw("text", style, **attributes)
-        pen.element.text = printable(words)
-        return pen
+        canvas = self.draw("text", style, **attributes)
+        canvas.element.text = printable(words)
+        return canvas
 
     def span(self, words: str, style: str) -> None:
         """Write on in this line of text, in another style."""
         ET.SubElement(self.element, "tspan", {"class": style}).text = printable(words)
 
-    def line(self, style: str, start: Sequence[float], end: Sequence[float]) -> "Pen":
+    def line(self, style: str, start: Sequence[float], end: Sequence[float]) -> "Canvas":
         """Draw a straight line."""
         return self.draw("line", style, x1=start[0], y1=start[1], x2=end[0], y2=end[1])
 
-    def box(self, style: str, x: float, y: float, width: float, height: float, *, r: float = 0.0) -> "Pen":
+    def box(self, style: str, x: float, y: float, width: float, height: float, *, r: float = 0.0) -> "Canvas":
         """Draw a rectangle, never narrower than one pixel."""
         return self.draw("rect", style, x=x, y=y, width=max(width, 1.0), height=height, rx=r)
 
 
-def paper(width: float, height: float, **attributes: str) -> Pen:
+def paper(width: float, height: float, **attributes: str) -> Canvas:
     """Take a sheet of paper of this size."""
     across, down = _written(width), _written(height)
     size = {"width": across, "height": down, "viewBox": f"0 0 {across} {down}"}
     named = {name.replace("_", "-"): value for name, value in attributes.items()}
-    return Pen(ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, **named}))
+    return Canvas(ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, **named}))
 
 
-def document(pen: Pen) -> str:
+def document(canvas: Canvas) -> str:
     """Write the whole sheet as a standalone document."""
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(pen.element, encoding="unicode") + "\n"
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(canvas.element, encoding="unicode") + "\n"
 
 
 def _written(value: str | float) -> str:

@@ -6,8 +6,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.demo.sample import JournalWriter, sample_journal
-from web.picture.score import read_score
-from web.picture.staves import GUTTER, MARGIN
+from web.picture.bands import GUTTER, MARGIN
+from web.picture.chart import read_chart
 from web.picture.timeline import render_timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -229,15 +229,15 @@ def test_a_session_ends_with_its_stream_and_another_begins_with_the_next() -> No
     call.starts("qualifier")
     call.note("transfer_asked", after=3.0, agent="qualifier", reason="cross", notes="")
     call.note("call_parked", after=0.5, duration=4.0, frames={})
-    parked = read_score(call.entries)
+    parked = read_chart(call.entries)
     call.note("call_resumed", after=5.0, stream_sid="MZ2", unreached="busy")
     call.starts("qualifier")
     call.note("call_ended", after=4.0, outcome="completed", duration=14.0, frames={})
-    first, second = read_score(call.entries).sessions
+    first, second = read_chart(call.entries).sessions
 
     assert parked.outcome == "put through to a person"
     assert first.ended < second.connecting < second.ended
-    assert read_score(call.entries).outcome == "completed"
+    assert read_chart(call.entries).outcome == "completed"
 
 
 def test_no_label_stands_over_a_lanes_name() -> None:

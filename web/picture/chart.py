@@ -1,6 +1,6 @@
-"""A call as a score: who spoke, when and what, which sessions were open, what was called and what went wrong.
+"""A call as a chart: who spoke, when and what, which sessions were open, what was called and what went wrong.
 
-`read_score` turns the journal's facts into the spans and moments that a picture is made of. It draws nothing and
+`read_chart` turns the journal's facts into the spans and moments that a picture is made of. It draws nothing and
 knows no coordinates: everything is in seconds since the call started. Facts it does not know are left out.
 """
 
@@ -105,7 +105,7 @@ class Summary:
 
 
 @attrs.frozen
-class Score:
+class Chart:
     """A whole call, ready to be drawn."""
 
     duration: float
@@ -119,14 +119,14 @@ class Score:
     marks: tuple[Mark, ...]
 
 
-def read_score(entries: Sequence[JournalEntry]) -> Score:
+def read_chart(entries: Sequence[JournalEntry]) -> Chart:
     """Read the journal of one call, whole or cut anywhere."""
     speech = (*caller_speech(entries), *agent_speech(entries))
     ended = next(named(entries[::-1], "call_ended", "call_parked"), {})
     latest = max((at(entry) for entry in entries), default=0.0)
     duration = max(latest, number(ended, "duration"), *(span.end for span in speech), 0.0)
     handoffs = tuple(read_handoffs(entries, duration))
-    return Score(
+    return Chart(
         duration=duration,
         outcome="put through to a person" if text(ended, "event") == "call_parked" else text(ended, "outcome"),
         agents=agents_in_order(entries),

@@ -1,14 +1,14 @@
-"""Where a call is broken into staves, and where everything stands on one.
+"""Where a call is broken into bands, and where everything stands on one.
 
 A long call is written like music: row under row, all to the same scale, broken where nobody speaks and no handoff is
-under way if there is such a moment. A stave shows only the lanes on which something happens in it.
+under way if there is such a moment. A band shows only the lanes on which something happens in it.
 """
 
 from collections.abc import Iterator, Sequence
 
 import attrs
 
-from web.picture.score import CALLER, LINE, SUMMARIZER, SWITCHBOARD, FunctionFlag, Score
+from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, FunctionFlag
 from web.picture.svg import ELLIPSIS, MONO_ADVANCE
 
 GUTTER = 104.0
@@ -34,7 +34,7 @@ FLAG_ROOM_SECONDS = 3.5
 
 @attrs.frozen
 class Scale:
-    """How much of a call one stave holds, and how large it is written."""
+    """How much of a call one band holds, and how large it is written."""
 
     seconds: float
     pixels_per_second: float
@@ -61,7 +61,7 @@ class PlacedFlag:
 
 @attrs.frozen
 class Lane:
-    """One lane of one stave: its top and height, and the rows of flags under its rail."""
+    """One lane of one band: its top and height, and the rows of flags under its rail."""
 
     name: str
     top: float
@@ -75,7 +75,7 @@ class Lane:
 
 
 @attrs.frozen
-class Stave:
+class Band:
     """One row of the picture."""
 
     start: float
@@ -86,20 +86,20 @@ class Stave:
     scale: Scale
 
     def x(self, when: float) -> float:
-        """Say where a moment stands; one outside this stave stands at its edge."""
+        """Say where a moment stands; one outside this band stands at its edge."""
         inside = min(max(when, self.start), self.end)
         return MARGIN + GUTTER + (inside - self.start) * self.scale.pixels_per_second
 
     def shows(self, start: float, end: float) -> bool:
-        """Say whether a span can be seen on this stave."""
+        """Say whether a span can be seen on this band."""
         return start < self.end and end > self.start
 
     def holds(self, when: float, *, last: bool) -> bool:
-        """Say whether a moment belongs to this stave and no other."""
+        """Say whether a moment belongs to this band and no other."""
         return self.start <= when < self.end or (last and when >= self.end)
 
     def lane(self, name: str) -> Lane | None:
-        """Find a lane, if this stave shows it."""
+        """Find a lane, if this band shows it."""
         return next((lane for lane in self.lanes if lane.name == name), None)
 
 
@@ -113,23 +113,23 @@ def _filled(scale: Scale, spans: Sequence[tuple[float, float]]) -> Scale:
     return attrs.evolve(scale, seconds=max(longest, scale.seconds * SHORTEST))
 
 
-def laid_out(score: Score, top: float) -> tuple[Stave, ...]:
+def laid_out(chart: Chart, top: float) -> tuple[Band, ...]:
     """Lay out the whole call under `top`."""
-    scale = scale_for(score.duration)
-    staves = []
-    spans = list(_breaks(score, scale.seconds))
+    scale = scale_for(chart.duration)
+    bands = []
+    spans = list(_breaks(chart, scale.seconds))
     scale = _filled(scale, spans)
     for start, end in spans:
-        lanes = tuple(_lanes(score, Stave(start, end, top, 0.0, (), scale), last=end == spans[-1][1]))
+        lanes = tuple(_lanes(chart, Band(start, end, top, 0.0, (), scale), last=end == spans[-1][1]))
         height = lanes[-1].top + lanes[-1].height + LANE_GAP - top
-        staves.append(Stave(start, end, top, height, lanes, scale))
+        bands.append(Band(start, end, top, height, lanes, scale))
         top += height + STAVE_GAP
-    return tuple(staves)
+    return tuple(bands)
 
 
-def _breaks(score: Score, longest: float) -> Iterator[tuple[float, float]]:
-    spacious, tight = _quiet(score, FLAG_ROOM_SECONDS), _quiet(score, QUIET_SECONDS)
-    start, end = 0.0, max(score.duration, 1.0)
+def _breaks(chart: Chart, longest: float) -> Iterator[tuple[float, float]]:
+    spacious, tight = _quiet(chart, FLAG_ROOM_SECONDS), _quiet(chart, QUIET_SECONDS)
+    start, end = 0.0, max(chart.duration, 1.0)
     while end - start > longest:
         choices = ((spacious, SHORTEST), (tight, SHORTEST), (spacious, SHORTEST / 2), (tight, SHORTEST / 2))
         stop = start + longest
@@ -143,50 +143,50 @@ def _breaks(score: Score, longest: float) -> Iterator[tuple[float, float]]:
     yield start, end
 
 
-def _quiet(score: Score, room: float) -> list[float]:
-    busy = list(_busy(score, room))
+def _quiet(chart: Chart, room: float) -> list[float]:
+    busy = list(_busy(chart, room))
     edges = [end for _, end in busy] + [start - QUIET_SECONDS for start, _ in busy]
     return [when for when in edges if not any(start < when < end for start, end in busy)]
 
 
-def _busy(score: Score, room: float) -> Iterator[tuple[float, float]]:
-    yield from ((span.start, span.end + QUIET_SECONDS) for span in score.speech)
-    yield from ((handoff.asked - room, handoff.landed + 1.0) for handoff in score.handoffs)
-    yield from ((mark.at - QUIET_SECONDS, mark.at + QUIET_SECONDS) for mark in score.marks)
-    yield from ((flag.at - QUIET_SECONDS, flag.at + QUIET_SECONDS) for flag in score.flags)
+def _busy(chart: Chart, room: float) -> Iterator[tuple[float, float]]:
+    yield from ((span.start, span.end + QUIET_SECONDS) for span in chart.speech)
+    yield from ((handoff.asked - room, handoff.landed + 1.0) for handoff in chart.handoffs)
+    yield from ((mark.at - QUIET_SECONDS, mark.at + QUIET_SECONDS) for mark in chart.marks)
+    yield from ((flag.at - QUIET_SECONDS, flag.at + QUIET_SECONDS) for flag in chart.flags)
 
 
-def _lanes(score: Score, bare: Stave, *, last: bool) -> Iterator[Lane]:
+def _lanes(chart: Chart, bare: Band, *, last: bool) -> Iterator[Lane]:
     top = bare.top + AXIS_HEIGHT
     yield Lane(CALLER, top, SPEECH_HEIGHT)
     top += SPEECH_HEIGHT + LANE_GAP
     yield Lane(LINE, top, LINE_HEIGHT)
     top += LINE_HEIGHT + LANE_GAP
-    for agent in score.agents:
-        if _present(score, agent, bare):
-            own = [flag for flag in score.flags if flag.agent == agent and bare.holds(flag.at, last=last)]
+    for agent in chart.agents:
+        if _present(chart, agent, bare):
+            own = [flag for flag in chart.flags if flag.agent == agent and bare.holds(flag.at, last=last)]
             flags = tuple(_placed(own, bare))
             rows = max((flag.row + 1 for flag in flags), default=0)
             lane = Lane(agent, top, SPEECH_HEIGHT + RAIL_HEIGHT + rows * FLAG_HEIGHT, flags)
             yield lane
             top += lane.height + LANE_GAP
-    if any(speech.speaker == SWITCHBOARD and bare.shows(speech.start, speech.end) for speech in score.speech):
+    if any(speech.speaker == SWITCHBOARD and bare.shows(speech.start, speech.end) for speech in chart.speech):
         yield Lane(SWITCHBOARD, top, CLIP_HEIGHT)
         top += CLIP_HEIGHT + LANE_GAP
-    if any(bare.shows(summary.start, summary.end) for summary in score.summaries):
+    if any(bare.shows(summary.start, summary.end) for summary in chart.summaries):
         yield Lane(SUMMARIZER, top, SUMMARIZER_HEIGHT)
 
 
-def _present(score: Score, agent: str, bare: Stave) -> bool:
-    sessions = any(s.agent == agent and bare.shows(s.connecting, s.ended) for s in score.sessions)
-    return sessions or any(s.speaker == agent and bare.shows(s.start, s.end) for s in score.speech)
+def _present(chart: Chart, agent: str, bare: Band) -> bool:
+    sessions = any(s.agent == agent and bare.shows(s.connecting, s.ended) for s in chart.sessions)
+    return sessions or any(s.speaker == agent and bare.shows(s.start, s.end) for s in chart.speech)
 
 
-def _placed(flags: Sequence[FunctionFlag], stave: Stave) -> Iterator[PlacedFlag]:
+def _placed(flags: Sequence[FunctionFlag], band: Band) -> Iterator[PlacedFlag]:
     taken: list[list[tuple[float, float]]] = []
     for flag in flags:
-        x = stave.x(flag.at)
-        to_left, to_right = x - stave.x(stave.start), stave.scale.width - MARGIN - x
+        x = band.x(flag.at)
+        to_left, to_right = x - band.x(band.start), band.scale.width - MARGIN - x
         prefers_left = to_right < LEAST_FLAG_WIDTH or flag.name.startswith("handoff")  # to the right goes its arrow
         leftwards = prefers_left and to_left >= LEAST_FLAG_WIDTH  # further left are the names of the lanes
         label = _flag_label(flag, (to_left if leftwards else to_right) - FLAG_PADDING)

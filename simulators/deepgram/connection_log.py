@@ -1,4 +1,4 @@
-"""One connection's pen: it writes that connection's entries on the exchange's log sheet.
+"""The log of one simulated connection: its entries, stamped, in the log of the simulated service.
 
 `ConnectionLog` stamps entries with the time and the connection's number, and adds up audio between two other entries
 so that a frame costs next to nothing. It never raises.
@@ -47,7 +47,7 @@ class _Run:
 
 @attrs.define
 class ConnectionLog:
-    """One connection's pen: stamps entries with the time and the connection's number, and adds up its audio."""
+    """One connection's connection_log: stamps entries with the time and the connection's number, and adds up its audio."""
 
     sheet: ExchangeLog
     connection: int
