@@ -47,7 +47,7 @@ class _Run:
 
 @attrs.define
 class ConnectionLog:
-    """One connection's connection_log: stamps entries with the time and the connection's number, and adds up its audio."""
+    """Stamps the entries of one connection with the time and its number, and adds up its audio."""
 
     sheet: ExchangeLog
     connection: int
