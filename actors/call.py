@@ -58,6 +58,7 @@ from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
 from actors.record.resumption import Resumption
 from actors.record.scribe import Scribe, scribe_threads
+from actors.record.watching import CallUnderWay, CallWatch, Watch, each_of, unwatched
 from actors.session.agent_session import Connect
 from actors.session.opening import Openings
 from actors.session.settings_form import SettingsForm, VoiceAgentOptions
@@ -138,6 +139,7 @@ class CallServices:
     """Those that write the calls' files."""
     writer: str = ""
     """The name under which they do."""
+    watch: Watch = unwatched
 
     def scribe(self, call_sid: str, begins_at: float) -> Scribe | None:
         """Return a call's own, or None where nothing is recorded."""
@@ -188,6 +190,7 @@ class Call:
     bridge: TwilioBridge
     book: RecordBuilder
     scribe: Scribe | None
+    watch: CallWatch | None = None
     _outcome: str = attrs.field(default="", init=False)
     _noted: int = attrs.field(default=0, init=False)
     """How many entries the Journal had when the call was last written down."""
@@ -199,12 +202,20 @@ class Call:
         started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
         book = RecordBuilder(plan.caller, plan.line, started, earlier.record if earlier else None, plan.metadata)
         scribe = services.scribe(plan.call_sid, elapsed)
-        readers = [book.read, services.observe] + ([scribe.read] if scribe else [])
+        watch = services.watch(plan.call_sid)
+        readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         journal = Journal.read_by(readers, elapsed)
         ledger = Ledger(journal)
         tape = Tape()
+        on_audio, on_heard = list[Callable[[bytes], None]](), list[Callable[[float, bytes], None]]()
         if scribe is not None:
-            ledger.on_heard = scribe.recording.put_heard
+            on_audio.append(scribe.recording.caller.put)
+            on_heard.append(scribe.recording.put_heard)
+        if watch is not None:
+            on_audio.append(watch.hear_caller)
+            on_heard.append(watch.hear_agents)
+        if on_heard:
+            ledger.on_heard = each_of(on_heard)
         desk = Desk(
             call_sid=plan.call_sid,
             journal=journal,
@@ -216,12 +227,14 @@ class Call:
             activity=VoiceActivity(last=elapsed),
             switch=Switch(plan.call_sid, services.transfers, services.policy.human_digit),
         )
-        on_audio = scribe.recording.caller.put if scribe is not None else None
-        return cls(plan, services, desk, TwilioBridge(desk, media, plan.stream_sid, on_audio), book, scribe)
+        bridge = TwilioBridge(desk, media, plan.stream_sid, each_of(on_audio) if on_audio else None)
+        return cls(plan, services, desk, bridge, book, scribe, watch)
 
     async def carry(self) -> str:
         """Run the actors until the call is over; return its outcome."""
         plan, resumption = self.plan, self.plan.resumption
+        if self.watch is not None:
+            self.watch.begin(CallUnderWay(self.desk.journal, self.desk.turn.turn, trio.lowlevel.current_task()))
         self.desk.journal.note(
             CallResumed(plan.stream_sid, resumption.unreached)
             if resumption is not None
@@ -231,8 +244,8 @@ class Call:
         summarizer = Summarizer(desk, self.roster, services.ask_brief, desk.mail.summarizer)
         with desk.mail.closing(), services.intercom.open(plan.call_sid) as mailbox:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._run_bridge, nursery.cancel_scope)
-                nursery.start_soon(desk.turn.run)
+                nursery.start_soon(self._run_bridge, nursery.cancel_scope, name="bridge")
+                nursery.start_soon(desk.turn.run, name="turn")
                 for name, run in (
                     ("summarizer", summarizer.run),
                     ("scribe", self.scribe.run if self.scribe is not None else None),
@@ -242,7 +255,7 @@ class Call:
                     ("transfers", partial(mind_transfers, desk, desk.mail.to_summarizer)),
                 ):
                     if run is not None:
-                        nursery.start_soon(self._run_expendable, name, run)
+                        nursery.start_soon(self._run_expendable, name, run, name=name)
                 await self._conclude(await self._converse())
                 nursery.cancel_scope.cancel(reason="call over")
         return self._outcome

@@ -502,6 +502,18 @@ class ActorCrashed:
 
 
 @attrs.frozen
+class ListeningStarted:
+    """An operator listens in to the call."""
+
+
+@attrs.frozen
+class ListeningEnded:
+    """They have listened for so many seconds."""
+
+    seconds: float
+
+
+@attrs.frozen
 class CallEnded:
     """The call is over. `frames` counts what passed in both directions, in 20 ms frames."""
 
@@ -565,5 +577,7 @@ Fact: TypeAlias = (
     | FrameRefused
     | StreamFailed
     | ActorCrashed
+    | ListeningStarted
+    | ListeningEnded
     | CallEnded
 )

@@ -67,6 +67,7 @@ class RecordBuilder:
     _facts: dict[str, str] = attrs.field(factory=dict)
     _frames: FrameCounts = attrs.field(factory=FrameCounts)
     _answered_by: str = ""
+    _listeners: int = 0
     _meter: Meter = attrs.field(factory=Meter)
     _is_parted: bool = False
     """Whether there was a time without agents since the last one had the floor."""
@@ -81,13 +82,14 @@ class RecordBuilder:
             for turn in earlier.transcript:
                 self._turns.append(turn)
             self._transfers, self._facts = list(earlier.transfers), dict(earlier.facts)
-            self._answered_by = earlier.answered_by
+            self._answered_by, self._listeners = earlier.answered_by, earlier.listeners
             self._meter = Meter(earlier.usage)
 
     def read(self, entry: Entry) -> None:
         """Take the next entry of the Journal."""
         self._now = at = round(entry.at, 3)
         self._meter.read(entry)
+        self._listeners += isinstance(entry.fact, facts.ListeningStarted)
         match entry.fact:
             case facts.CallStarted() as call:
                 self._call = call
@@ -146,6 +148,7 @@ class RecordBuilder:
             transfers=tuple(self._transfers),
             facts=dict(self._facts),
             answered_by=self._answered_by,
+            listeners=self._listeners,
             usage=self._meter.total(end.duration),
             metadata=self.metadata or (self.earlier.metadata if self.earlier else {}),
         )

@@ -38,6 +38,8 @@ BEARER: Mapping[tuple[str, str], Row] = {
     ("GET", "/calls/<name>/recording"): (401, 401, 404),
     ("GET", "/calls/<name>/timeline.svg"): (401, 401, 404),
     ("GET", "/calls/<name>/journal"): (401, 401, 404),
+    ("GET", "/calls/<name>/events"): (401, 401, 404),
+    ("GET", "/calls/<name>/audio"): (401, 401, 404),
     ("GET", "/metrics"): (401, 401, 200),
     ("GET", "/healthz"): (200, 200, 200),
     ("GET", "/readyz"): (200, 200, 200),

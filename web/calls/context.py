@@ -21,6 +21,7 @@ from web.calls.slots import Pace, Slots
 from web.calls.streams import Streams
 from web.calls.token_store import MemoryTokenStore, TokenStore
 from web.calls.verdicts import Verdicts
+from web.calls.watching import WatchedCalls
 from web.clients.signatures import TwilioSignatures
 from web.clients.twilio import Line
 
@@ -45,6 +46,7 @@ class AppContext:
     streams: Streams = attrs.field(factory=Streams)
     rate_limits: RateLimits = attrs.field(factory=RateLimits)
     pending_streams: PendingStreams = attrs.field(factory=PendingStreams)
+    watched: WatchedCalls = attrs.field(factory=WatchedCalls)
 
     @property
     def fleet(self) -> Fleet:
@@ -65,6 +67,8 @@ def build_context(
     live_calls, counts, observe = LiveCalls(), Counts(slots), services.observe
     announced, admissions = Announced(services.records, live_calls, counts), Admissions(tokens or MemoryTokenStore())
 
+    watched = WatchedCalls()
+
     def seen(entry: Entry) -> None:
         counts.observe(entry)
         observe(entry)
@@ -72,7 +76,7 @@ def build_context(
     return AppContext(
         settings=settings,
         line=line,
-        services=attrs.evolve(services, records=announced, observe=seen),
+        services=attrs.evolve(services, records=announced, observe=seen, watch=watched.watch),
         admissions=admissions,
         signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),
         slots=slots,
@@ -83,4 +87,5 @@ def build_context(
         outcomes=Outcomes(announced, admissions),
         announced=announced,
         verdicts=Verdicts(admissions, services.intercom),
+        watched=watched,
     )

@@ -12,14 +12,16 @@ from quart import Blueprint, Response, jsonify, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
+from store.json_text import json_text
 from store.records import CallRecord, RecordError, encode_record
 from web.calls.call_files import RECORDING
 from web.calls.commands import everywhere
 from web.calls.context import AppContext
+from web.calls.live_calls import KnownCall
 from web.console.afterwards import headline, money, retold
-from web.console.english import OUTCOMES, TEXT
+from web.console.english import LIVE, OUTCOMES, TEXT
 from web.console.files import read_files, static_file
-from web.console.lists import PAGE, asked_by, live_rows, row_of
+from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import CallerVoice, PhoneRoutes
 from web.console.rendering import prepare, render
 from web.console.session import Gate
@@ -93,6 +95,9 @@ class Console:
     async def call(self, name: str) -> ResponseReturnValue:
         """Show one call."""
         call_sid = await self.views.call_sid(name)
+        known, watched = self.context.live_calls.find(name), self.context.watched.find(call_sid)
+        if (watched is not None and watched.now is not None) or (known is not None and known.rings):
+            return await self._under_way(call_sid, known)
         try:
             record = await self.context.services.records.get(call_sid)
         except RecordError as exc:
@@ -100,6 +105,23 @@ class Console:
         if record is None:
             return await self._message(404, TEXT["not_found"], TEXT["not_found_hint"])
         return await self._afterwards(record)
+
+    async def _under_way(self, call_sid: str, known: KnownCall | None) -> str:
+        shows_numbers, policy = request.args.get("numbers") == "shown", self.context.services.policy
+        deadlines = {
+            "silence": policy.silence_budget,
+            "brief": policy.summary_deadline,
+            "start": policy.handoff_start * policy.handoff_attempts,
+        }
+        return await render(
+            "live.html",
+            call_sid=call_sid,
+            known=known,
+            caller=number(known.caller if known is not None else "", whole=shows_numbers),
+            shows_numbers=shows_numbers,
+            deadlines=json_text(deadlines).decode().strip(),
+            words=json_text(LIVE).decode().strip(),
+        )
 
     async def _afterwards(self, record: CallRecord) -> str:
         files, shows_numbers = self.views.files, request.args.get("numbers") == "shown"

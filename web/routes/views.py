@@ -15,12 +15,15 @@ from quart.typing import ResponseReturnValue
 
 from web.calls.call_files import JOURNAL, RECORDING, CallFiles
 from web.calls.context import AppContext
+from web.calls.watching import WatchedCalls
 from web.picture.facts import JournalEntry
 from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
 from web.routes.problems import problem
+from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream
 from web.routes.well_formed import is_name
 
+LONGEST_ID = 100
 PICTURE_POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(stylesheet().encode()).digest()).decode()}';"
     " frame-ancestors 'none'"
@@ -34,11 +37,12 @@ class CallViews:
 
     context: AppContext
     files: CallFiles
+    watched: WatchedCalls
 
     @classmethod
     def of(cls, context: AppContext) -> "CallViews":
         """Return the views of an application."""
-        return cls(context, CallFiles(context.settings.recordings_dir))
+        return cls(context, CallFiles(context.settings.recordings_dir), context.watched)
 
     def blueprint(self) -> Blueprint:
         """Return the routes for API clients."""
@@ -53,6 +57,8 @@ class CallViews:
         routes.get(f"{prefix}/<name>/recording")(self.recording)
         routes.get(f"{prefix}/<name>/timeline.svg")(self.timeline)
         routes.get(f"{prefix}/<name>/journal")(self.journal)
+        routes.get(f"{prefix}/<name>/events")(self.events)
+        routes.get(f"{prefix}/<name>/audio")(self.audio)
 
     async def refuse_malformed(self) -> Response | None:
         """Answer 404 to a name that no call can have."""
@@ -97,6 +103,34 @@ class CallViews:
             return no_such("journal")
         headers = {"Content-Disposition": f'attachment; filename="{call_sid}.jsonl"'}
         return Response(lines, 200, content_type="application/x-ndjson", headers=headers)
+
+    async def events(self, name: str) -> ResponseReturnValue:
+        """Send the journal as it goes on, as server-sent events."""
+        call_sid, since = await self.call_sid(name), request.headers.get("Last-Event-ID", "")[:LONGEST_ID]
+        call = self.watched.find(call_sid)
+        if self.watched.watchers >= MOST_WATCHERS:
+            return problem(503, "too many watch already", fix="Close other pages, or try again later.")
+        if call is not None:
+            return _lasting(EventStream(call, since), "text/event-stream")
+        if await self.files.has(call_sid, JOURNAL):
+            return _lasting(DiskStream(self.files, call_sid, since), "text/event-stream")
+        return no_such("journal")
+
+    async def audio(self, name: str) -> ResponseReturnValue:
+        """Send both sides of a call that goes on here, as it goes on."""
+        call = self.watched.find(await self.call_sid(name))
+        if self.watched.watchers >= MOST_WATCHERS:
+            return problem(503, "too many watch already", fix="Close other pages, or try again later.")
+        if call is None or call.now is None:
+            return problem(404, "no call of this name goes on here", fix="Listen while the call lasts.")
+        return _lasting(ListenStream(call), "application/octet-stream")
+
+
+def _lasting(stream: Stream, content_type: str) -> Response:
+    headers = {"X-Accel-Buffering": "no"}  # nginx would keep it to itself
+    response = Response(stream, 200, headers=headers, content_type=content_type)
+    response.timeout = None
+    return response
 
 
 def _drawn(entries: Sequence[JournalEntry], call_sid: str) -> str:

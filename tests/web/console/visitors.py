@@ -21,6 +21,8 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/console/calls/<name>/recording"): (401, 401, 404, 404),
     ("GET", "/console/calls/<name>/timeline.svg"): (401, 401, 404, 404),
     ("GET", "/console/calls/<name>/journal"): (401, 401, 404, 404),
+    ("GET", "/console/calls/<name>/events"): (401, 401, 404, 404),
+    ("GET", "/console/calls/<name>/audio"): (401, 401, 404, 404),
     ("POST", "/console/calls/<name>/erase"): (401, 401, 403, 303),
     ("GET", "/console/sign-in"): (200, 200, 200, 200),
     ("POST", "/console/sign-in"): (401, 401, 401, 401),

@@ -1,0 +1,62 @@
+"""Where somebody may watch a call: each fact, both sides of its audio, its turn and the tree of its tasks.
+
+The call tells a `CallWatch` and waits for none: every method returns at once, keeps a bounded amount, and raises
+nothing. `CallServices.watch` makes one for each call; by default nobody watches.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, Protocol, TypeAlias
+
+import attrs
+import trio
+
+from actors.journal import Entry, Journal
+from actors.turn.machine import Turn
+
+P = ParamSpec("P")
+
+
+@attrs.frozen
+class CallUnderWay:
+    """What may be looked at while a call lasts: its journal, its turn, and the task at the root of its tree."""
+
+    journal: Journal
+    turn: Turn
+    task: trio.lowlevel.Task
+
+
+class CallWatch(Protocol):
+    """Watches one call."""
+
+    def begin(self, call: CallUnderWay) -> None:
+        """The call begins, or goes on with another stream."""
+        ...
+
+    def read(self, entry: Entry) -> None:
+        """A fact was noted."""
+        ...
+
+    def hear_caller(self, audio: bytes) -> None:
+        """The caller's line has sent audio."""
+        ...
+
+    def hear_agents(self, start: float, audio: bytes) -> None:
+        """The caller has heard audio of the agents from second `start` of the call on."""
+        ...
+
+
+Watch: TypeAlias = Callable[[str], CallWatch | None]
+
+
+def unwatched(_: str) -> None:
+    """Watch no call."""
+
+
+def each_of(taps: Sequence[Callable[P, None]]) -> Callable[P, None]:
+    """Return what calls all of them, in their order."""
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        for tap in taps:
+            tap(*args, **kwargs)
+
+    return taps[0] if len(taps) == 1 else call

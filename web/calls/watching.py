@@ -1,0 +1,214 @@
+"""The calls of this worker as they can be watched: a log of each one's facts, its levels, its tasks, its audio.
+
+`WatchedCalls` has one `WatchedCall` a call that goes on, and the last few that are over. The call writes to it and
+never waits; a watcher reads at its own pace, by index, and has no buffer here: one that stops reading costs nothing.
+Older entries are packed, and what no longer fits is forgotten, oldest first. Levels are measured while somebody
+watches, audio is kept while somebody listens.
+"""
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import attrs
+import trio
+
+from actors.facts import CallEnded, CallParked, ListeningEnded, ListeningStarted
+from actors.journal import Entry
+from actors.record.watching import CallUnderWay
+from protocol.audio import BYTES_PER_SECOND, SILENCE
+from store.json_text import json_text
+
+PACKED = 256
+"""Entries in a block."""
+MOST_BLOCKS = 400
+"""Some 100,000 entries: a conversation of ten hours."""
+REMEMBERED = 20
+"""Calls that are over."""
+KEPT_SECONDS = 4.0
+"""Of audio, while somebody listens."""
+_LOUDNESS = bytes(0x7F - (value & 0x7F) for value in range(256))
+"""Of a µ-law byte: 0 is silence, 127 the loudest, about a third of a decibel a step (ITU-T G.711)."""
+
+
+@attrs.define
+class Track:
+    """The last seconds of one side, by byte of the call."""
+
+    end: int = 0
+    _audio: bytearray = attrs.field(factory=bytearray)
+
+    def put(self, start: int, audio: bytes) -> None:
+        """Add audio that begins at byte `start`; what lies between is silence."""
+        kept = int(KEPT_SECONDS * BYTES_PER_SECOND)
+        gap = min(max(0, start - self.end), kept)
+        self._audio += bytes([SILENCE]) * gap + audio
+        self.end = max(start, self.end) + len(audio)
+        del self._audio[: max(0, len(self._audio) - kept)]
+
+    def cut(self, start: int, size: int) -> bytes:
+        """Return so many bytes from byte `start` on; what is not there is silence."""
+        first = start - (self.end - len(self._audio))
+        before = min(size, max(0, -first))
+        found = bytes(self._audio[max(0, first) : max(0, first + size)])
+        return (bytes([SILENCE]) * before + found).ljust(size, bytes([SILENCE]))[:size]
+
+
+@attrs.define(eq=False)
+class WatchedCall:
+    """One call. The call itself writes, in the same thread as all who read."""
+
+    call_sid: str
+    epoch: str = ""
+    """This log of the call, as against one of another process: indexes are of one epoch."""
+    over: bool = False
+    first: int = 0
+    """The index of the oldest entry that is left."""
+    count: int = 0
+    watchers: int = 0
+    listeners: int = 0
+    changed: trio.Event = attrs.field(factory=trio.Event)
+    _blocks: list[bytes] = attrs.field(factory=list)
+    _recent: list[bytes] = attrs.field(factory=list)
+    _call: CallUnderWay | None = None
+    _loudest: list[int] = attrs.field(factory=lambda: [0, 0])
+    _caller: Track = attrs.field(factory=Track)
+    _agents: Track = attrs.field(factory=Track)
+
+    def begin(self, call: CallUnderWay) -> None:
+        """Take the call, or its next stream."""
+        self._call, self.over = call, False
+
+    def read(self, entry: Entry) -> None:
+        """Add an entry."""
+        self._recent.append(json_text(entry.as_json()))
+        self.count += 1
+        if len(self._recent) == 2 * PACKED:
+            block, self._recent = self._recent[:PACKED], self._recent[PACKED:]
+            self._blocks.append(zlib.compress(b"".join(block), 1))
+            if len(self._blocks) > MOST_BLOCKS:
+                del self._blocks[0]
+                self.first += PACKED
+        if isinstance(entry.fact, CallEnded | CallParked):
+            self.over = isinstance(entry.fact, CallEnded)
+            self._call = None
+        self.changed.set()
+        self.changed = trio.Event()
+
+    def hear_caller(self, audio: bytes) -> None:
+        """Measure the caller's audio, and keep it for listeners."""
+        if self.watchers:
+            self._loudest[0] = max(self._loudest[0], max(audio.translate(_LOUDNESS), default=0))
+        if self.listeners and self._call is not None:
+            now = round(self._call.journal.now * BYTES_PER_SECOND)
+            behind = now - len(audio) - self._caller.end
+            self._caller.put(self._caller.end if abs(behind) < BYTES_PER_SECOND // 5 else now - len(audio), audio)
+
+    def hear_agents(self, start: float, audio: bytes) -> None:
+        """Measure the agents' audio, and keep it for listeners."""
+        if self.watchers:
+            self._loudest[1] = max(self._loudest[1], max(audio.translate(_LOUDNESS), default=0))
+        if self.listeners:
+            self._agents.put(round(start * BYTES_PER_SECOND), audio)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Count a watcher for as long as the `with` lasts."""
+        self.watchers += 1
+        try:
+            yield
+        finally:
+            self.watchers -= 1
+
+    @contextmanager
+    def listened(self) -> Iterator[None]:
+        """Count a listener for as long as the `with` lasts, and note it in the call's journal."""
+        began = trio.current_time()
+        self.listeners += 1
+        if self._call is not None:
+            self._call.journal.note(ListeningStarted())
+        try:
+            yield
+        finally:
+            self.listeners -= 1
+            if self._call is not None:
+                self._call.journal.note(ListeningEnded(round(trio.current_time() - began, 3)))
+
+    def lines(self, index: int) -> Sequence[bytes]:
+        """Return entries from an index on: those of one block, or all recent ones."""
+        block, inside = divmod(index - self.first, PACKED)
+        if block < len(self._blocks):
+            return zlib.decompress(self._blocks[block]).splitlines(keepends=True)[inside:]
+        return self._recent[index - self.first - len(self._blocks) * PACKED :]
+
+    def audio(self, start: int, size: int) -> tuple[bytes, bytes]:
+        """Return both sides, from byte `start` of the call on."""
+        return self._caller.cut(start, size), self._agents.cut(start, size)
+
+    @property
+    def now(self) -> float | None:
+        """Seconds since the call started; None while it has no stream."""
+        return self._call.journal.now if self._call is not None else None
+
+    def moment(self) -> dict[str, object]:
+        """Return what is true now and no fact: time, levels since last asked, whose turn it is, the silence."""
+        loudest, self._loudest = self._loudest, [0, 0]
+        if self._call is None:
+            return {"levels": [0, 0]}
+        turn = self._call.turn
+        silent = trio.current_time() - turn.silent_since
+        return {
+            "at": round(self._call.journal.now, 3),
+            "levels": loudest,
+            "turn": [part.name.lower() for part in (turn.caller, turn.voice, turn.debt, turn.phase)],
+            "silent": round(silent, 2) if 0 <= silent < 3600 else None,
+        }
+
+    def tasks(self) -> list[tuple[int, str]]:
+        """Return the tree of the call's tasks, as trio knows it: depth and name, top down."""
+        return list(_tree(self._call.task, 0)) if self._call is not None else []
+
+
+def _tree(task: trio.lowlevel.Task, depth: int) -> Iterator[tuple[int, str]]:
+    if depth == 0:
+        yield 0, "call"
+    for nursery in task.child_nurseries:
+        for child in sorted(nursery.child_tasks, key=lambda one: one.name):
+            yield depth + 1, _short(child.name)
+            yield from _tree(child, depth + 1)
+
+
+def _short(name: str) -> str:
+    """Return a task's name without its module: `AgentSession.run`."""
+    parts = [part for part in name.replace(".<locals>", "").split(".") if part]
+    return ".".join(part.lstrip("_") for part in parts[-2:]) if len(parts) > 1 else name
+
+
+@attrs.define(eq=False)
+class WatchedCalls:
+    """Those of one worker, by CallSid."""
+
+    _calls: OrderedDict[str, WatchedCall] = attrs.field(factory=OrderedDict)
+    _made: int = 0
+
+    def watch(self, call_sid: str) -> WatchedCall:
+        """Return the log of a call, which a call's next stream goes on with."""
+        found = self._calls.pop(call_sid, None)
+        if found is None:
+            self._made += 1
+            found = WatchedCall(call_sid, f"w{trio.current_time():.3f}.{self._made}".replace(".", "_"))
+        self._calls[call_sid] = found
+        over = [name for name, call in self._calls.items() if call.over]
+        for name in over[: max(0, len(over) - REMEMBERED)]:
+            del self._calls[name]
+        return found
+
+    @property
+    def watchers(self) -> int:
+        """How many watch or listen now."""
+        return sum(call.watchers + call.listeners for call in self._calls.values())
+
+    def find(self, call_sid: str) -> WatchedCall | None:
+        """Return a call that goes on here, or went on here lately."""
+        return self._calls.get(call_sid)

@@ -1,0 +1,195 @@
+// One call as it goes on: its journal, event by event, becomes what the page shows. The browser keeps the last id, and
+// sends it when the connection was lost; the server goes on behind it, or says `reset`.
+import { Listener } from "./listen.js";
+
+const call = document.getElementById("call");
+const words = JSON.parse(call.dataset.words);
+const deadlines = JSON.parse(call.dataset.deadlines);
+const MOST_ROWS = 300;
+const byId = (id) => document.getElementById(id);
+const say = (text) => { byId("connection").textContent = text; };
+
+let state = null;
+function begin() {
+  state = { sessions: new Map(), replies: new Map(), handoff: null };
+  for (const id of ["words", "handoff", "troubles", "journal"]) byId(id).replaceChildren();
+  byId("no-handoff").hidden = byId("no-troubles").hidden = false;
+  byId("floor").textContent = words.vacant;
+}
+
+function shown(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+}
+
+function add(list, text, className = "") {
+  const item = document.createElement("li");
+  item.className = className;
+  item.textContent = text;
+  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  list.append(item);
+  while (list.children.length > MOST_ROWS) list.firstChild.remove();
+  if (atEnd) list.scrollTop = list.scrollHeight;
+  return item;
+}
+
+function addWords(fact, speaker, text) {
+  const item = add(byId("words"), "", speaker === "caller" ? "caller" : "agent");
+  const who = document.createElement("b");
+  who.textContent = `${shown(fact.at)} ${speaker === "caller" ? words.caller : speaker}: `;
+  const what = document.createElement("span");
+  what.textContent = text;
+  item.append(who, what);
+  return what;
+}
+
+function trouble(fact, text) {
+  byId("no-troubles").hidden = true;
+  add(byId("troubles"), `${shown(fact.at)} ${text}`);
+}
+
+function step(fact, text, deadline = 0) {
+  byId("no-handoff").hidden = true;
+  const since = state.handoff === null ? 0 : fact.at - state.handoff;
+  const within = deadline ? ` (${words.within} ${deadline} s)` : "";
+  add(byId("handoff"), `+${since.toFixed(2)} s ${text}${within}`);
+}
+
+function replyOf(fact) {
+  const key = `${fact.agent}/${fact.generation}`;
+  if (!state.replies.has(key)) state.replies.set(key, { node: addWords(fact, fact.agent, ""), text: "" });
+  return state.replies.get(key);
+}
+
+const inHandoff = () => state.handoff !== null;
+
+// What each fact of the journal changes; facts that are not here are in the journal's list only.
+const ON = {
+  session_connecting(fact) {
+    state.sessions.set(fact.incarnation, fact.why);
+    if (fact.why === "handoff") step(fact, `${words.session_connecting}: ${fact.agent}`, deadlines.start);
+  },
+  session_ready(fact) {
+    if (inHandoff()) step(fact, `${words.session_ready}: ${fact.agent}`);
+  },
+  session_failed(fact) {
+    if (inHandoff()) step(fact, `${words.session_failed}: ${fact.error}`);
+    trouble(fact, `${fact.agent}: ${fact.error}`);
+  },
+  floor_taken(fact) {
+    const why = words[state.sessions.get(fact.incarnation)] ?? "";
+    byId("floor").textContent = `${fact.agent} ${words.holds}, ${words.since} ${shown(fact.at)}: ${why}.`;
+  },
+  floor_left(fact) {
+    byId("floor").textContent = `${words.vacant} (${fact.agent}: ${fact.reason})`;
+  },
+  turn_heard(fact) { addWords(fact, "caller", fact.text); },
+  reply_text(fact) {
+    const reply = replyOf(fact);
+    reply.text = `${reply.text} ${fact.text}`.trim();
+    reply.node.textContent = reply.text;
+  },
+  reply_ended(fact) {
+    const reply = replyOf(fact);
+    if (fact.complete || fact.heard === fact.text) return;
+    const unheard = document.createElement("del");
+    unheard.textContent = fact.text.startsWith(fact.heard) ? fact.text.slice(fact.heard.length) : fact.text;
+    unheard.title = words.not_heard;
+    reply.node.replaceChildren(fact.heard, " ", unheard, ` (${words.not_heard})`);
+  },
+  barge_in(fact) { add(byId("words"), `${shown(fact.at)} ${words.barge_in}`, "note"); },
+  handoff_asked(fact) {
+    state.handoff = fact.at;
+    byId("handoff").replaceChildren();
+    step(fact, `${fact.agent} → ${fact.to} ${words.asked}: ${fact.reason}`);
+  },
+  summary_started(fact) { if (inHandoff()) step(fact, words.brief_asked, deadlines.brief); },
+  summary_failed(fact) { if (inHandoff()) step(fact, `${words.brief_failed}: ${fact.why}`); },
+  brief_ready(fact) { if (inHandoff()) step(fact, `${words.brief_ready}: ${fact.source}`); },
+  handoff_committed(fact) { step(fact, words.committed); },
+  handoff_gap(fact) {
+    step(fact, `${words.gap} ${fact.gap.toFixed(2)} s`);
+    state.handoff = null;
+  },
+  handoff_failed(fact) {
+    step(fact, `${words.failed}: ${fact.why}`);
+    trouble(fact, `${fact.agent} → ${fact.to}: ${fact.why}`);
+    state.handoff = null;
+  },
+  handoff_withdrawn(fact) {
+    step(fact, words.withdrawn);
+    state.handoff = null;
+  },
+  session_crashed(fact) { trouble(fact, `${fact.agent} ${words.crashed}: ${fact.error}`); },
+  session_restarting(fact) {
+    trouble(fact, `${fact.agent} ${words.restarting} ${fact.delay.toFixed(2)} s: ${fact.why}`);
+  },
+  restarts_exhausted(fact) { trouble(fact, `${fact.agent}: ${words.exhausted}: ${fact.error}`); },
+  actor_crashed(fact) { trouble(fact, `${fact.actor} ${words.crashed}: ${fact.error}`); },
+  silence_met(fact) {
+    trouble(fact, `${fact.agent}: ${words.silent} ${fact.seconds.toFixed(1)} s, ${words.filled_by} ${fact.filled_by}`);
+  },
+  listening_started(fact) { add(byId("words"), `${shown(fact.at)} ${words.listening}`, "note"); },
+  listening_ended(fact) { add(byId("words"), `${shown(fact.at)} ${words.listening_ended}`, "note"); },
+};
+
+function onFact(fact) {
+  if (Object.hasOwn(ON, fact.event)) ON[fact.event](fact);
+  const { seq, at, event, ...rest } = fact;
+  add(byId("journal"), `${at.toFixed(2)} ${event} ${JSON.stringify(rest)}`);
+}
+
+function turnText([caller, voice, debt, phase]) {
+  if (caller === "heard") return words.caller_heard;
+  if (voice === "coming") return words.coming;
+  return phase === "conversing" ? words[debt] : phase.replaceAll("_", " ");
+}
+
+function onNow(now) {
+  if (now.at !== undefined) byId("clock").textContent = shown(now.at);
+  [byId("level-caller").value, byId("level-agents").value] = now.levels;
+  if (now.turn) byId("turn").textContent = turnText(now.turn);
+  const silent = now.turn?.[2] === "owed" && now.silent !== null ? now.silent : 0;
+  byId("silence").max = deadlines.silence;
+  byId("silence").value = silent;
+  byId("silence-text").textContent = `${silent.toFixed(1)} s / ${deadlines.silence} s`;
+  if (now.tasks) showTasks(now.tasks);
+}
+
+function showTasks(tasks) {
+  const items = tasks.map(([depth, name]) => {
+    const item = document.createElement("li");
+    item.className = `depth-${Math.min(depth, 6)}`;
+    item.textContent = name;
+    return item;
+  });
+  byId("tasks").replaceChildren(...items);
+}
+
+function connect() {
+  const events = new EventSource(`${call.dataset.base}/events`);
+  events.addEventListener("open", () => say(words.connected));
+  events.addEventListener("reset", begin);
+  events.addEventListener("fact", (event) => onFact(JSON.parse(event.data)));
+  events.addEventListener("now", (event) => onNow(JSON.parse(event.data)));
+  events.addEventListener("missing", (event) => add(byId("journal"), `${JSON.parse(event.data).count} ${words.missing}`));
+  events.addEventListener("over", () => {
+    events.close();
+    listener.stop();
+    say(words.over);
+    setTimeout(() => location.reload(), 1500);
+  });
+  events.addEventListener("error", () => {
+    say(events.readyState === EventSource.CLOSED ? words.ringing : words.lost);
+    if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 3000);
+  });
+}
+
+const button = byId("listen");
+const listener = new Listener(`${call.dataset.base}/audio`, (on) => {
+  button.setAttribute("aria-pressed", String(on));
+  button.textContent = on ? words.stop_listening : words.listen;
+});
+button.addEventListener("click", () => listener.toggle());
+begin();
+say(words.connecting);
+connect();
