@@ -293,6 +293,11 @@ VARIABLES: tuple[Variable[object], ...] = tuple(
 )
 """All of them; `Settings` has a field for each."""
 
+_SECRET_WORDS = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"})
+"""A setting of whatever name that has one of these in it is a secret of somebody's."""
+_SHORTEST = 8
+"""A shorter one would strike out words of every day."""
+
 OURS = ("LISTEN_", "SPEAK_", "SUMMARY_", "THINK_")
 """Beginnings of names that nobody else uses."""
 
@@ -313,6 +318,8 @@ def unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:
 class Settings(ModelSettings):
     """Every setting of the server, checked. Field names are the variables' in lower case."""
 
+    environ: Mapping[str, str] = attrs.field(repr=False)
+    """All that was read from, for the settings of a roster's own functions."""
     deepgram_api_key: str = attrs.field(repr=False)
     deepgram_agent_url: str
     deepgram_speak_url: str
@@ -352,7 +359,7 @@ class Settings(ModelSettings):
         """
         read = Reading(environ)
         values = {variable.name.lower(): read(variable) for variable in VARIABLES}
-        settings = cls(**values, voices=voices_in(environ))  # type: ignore[arg-type]
+        settings = cls(**values, voices=voices_in(environ), environ=environ)  # type: ignore[arg-type]
         settings._check_together(read)
         if read.problems:
             raise SettingsError((*read.problems, *unknown_names(environ)))
@@ -390,4 +397,6 @@ class Settings(ModelSettings):
         headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()
         keys = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.twilio_auth_token, self.api_token)
         kept = (*keys, *passwords, *headers, *(header.rpartition(" ")[2] for header in headers))
-        return tuple(secret for secret in kept if secret)
+        named = (value.strip() for name, value in self.environ.items() if _SECRET_WORDS & {*name.upper().split("_")})
+        theirs = (value for value in named if len(value) >= _SHORTEST)
+        return tuple(dict.fromkeys(secret for secret in (*kept, *theirs) if secret))

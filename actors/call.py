@@ -34,6 +34,7 @@ from random import Random
 from typing import Protocol, TypeAlias, assert_never
 
 import attrs
+import httpx
 import structlog
 import trio
 
@@ -68,6 +69,7 @@ from actors.supervisor import NoAgentLeft, Supervisor
 from actors.turn_driver import ClosingLeft, Finished
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
 from agents.brief import Brief
+from agents.context import CallContext
 from agents.roster import Roster
 from protocol.audio import FRAME_BYTES
 from protocol.wire import PacedWebSocket
@@ -140,6 +142,26 @@ class CallServices:
     writer: str = ""
     """The name under which they do."""
     watch: Watch = unwatched
+
+    env: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    """Settings for functions."""
+    http: httpx.AsyncClient | None = None
+    """For what functions ask of others."""
+
+    def context(self, plan: CallPlan) -> CallContext:
+        """Return what functions may know of a call, and use."""
+        metadata = plan.metadata or (plan.resumption.record.metadata if plan.resumption is not None else {})
+        return CallContext(
+            plan.call_sid,
+            "",
+            stream_sid=plan.stream_sid,
+            caller=plan.caller,
+            line=plan.line,
+            direction=plan.direction,
+            metadata=metadata,
+            env=self.env,
+            http=self.http,
+        )
 
     def scribe(self, call_sid: str, begins_at: float) -> Scribe | None:
         """Return a call's own, or None where nothing is recorded."""
@@ -223,6 +245,7 @@ class Call:
             ledger=ledger,
             conversation=earlier.conversation() if earlier else Conversation(),
             policy=services.policy,
+            context=services.context(plan),
             clips=services.clips,
             activity=VoiceActivity(last=elapsed),
             switch=Switch(plan.call_sid, services.transfers, services.policy.human_digit),

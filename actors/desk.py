@@ -19,6 +19,7 @@ from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
 from actors.turn.machine import Turn
 from actors.turn_driver import TurnDriver
+from agents.context import CallContext
 
 
 def _driver_of(desk: "Desk") -> TurnDriver:
@@ -41,6 +42,8 @@ class Desk:
     ledger: Ledger
     conversation: Conversation
     policy: CallPolicy
+    context: CallContext = attrs.field(factory=lambda: CallContext("", ""))
+    """What functions may know of the call; for each of them it is filled in."""
     clips: Clips = attrs.field(factory=ClipBook)
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     switch: Switch = attrs.field(factory=Switch)

@@ -13,6 +13,7 @@ schema is the author's bug (`SchemaRefused`, found when the roster is loaded); J
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date, time
 from enum import Enum
 from typing import Annotated, TypeVar, get_args, get_origin
 
@@ -94,7 +95,10 @@ def schema_of(arguments: type) -> dict[str, JSON]:
 
     *Raises* `SchemaRefused` for a class or a field that has no such form.
     """
-    described = _arguments(arguments)
+    return _schema(_arguments(arguments))
+
+
+def _schema(described: Sequence[_Argument]) -> dict[str, JSON]:
     return {
         "type": "object",
         "properties": {each.name: each.schema() for each in described},
@@ -170,25 +174,91 @@ def _object(text: str) -> Mapping[str, JSON]:
     return value
 
 
-def _arguments(arguments: type) -> tuple[_Argument, ...]:
+@attrs.frozen
+class Nested:
+    """A value of an argument class inside of another one."""
+
+    arguments: type
+    inside: tuple[_Argument, ...]
+
+    def schema(self) -> dict[str, JSON]:
+        return _schema(self.inside)
+
+    def read(self, value: JSON) -> object:
+        if not isinstance(value, Mapping):
+            wanted = _names({each.name: each for each in self.inside})
+            raise Unfit(f"must be an object with {wanted}, not {kind(value)}")
+        known = {each.name for each in self.inside}
+        problems = [f"`{name}` is not a part of it" for name in value if name not in known]
+        values: dict[str, object] = {}
+        for each in self.inside:
+            try:
+                values.update(each.taken(value.get(each.name)))
+            except Unfit as unfit:
+                problems.append(f"`{each.name}` {unfit}")
+        if problems:
+            raise Unfit(f"is not right: {'; '.join(problems)}")
+        try:
+            made: object = self.arguments(**values)
+        except (ValueError, TypeError) as refusal:
+            raise Unfit(f"is not right: {refusal}") from refusal
+        return made
+
+
+def json_of(value: object) -> JSON:
+    """Write arguments as the JSON that the model could have sent for them."""
+    match value:
+        case Enum():
+            plain: JSON = value.value
+        case date() | time():
+            plain = value.isoformat()
+        case list() | tuple():
+            plain = [json_of(each) for each in value]
+        case str() | int() | float() | None:
+            plain = value
+        case _:
+            plain = {name: json_of(getattr(value, field)) for name, field in _fields(type(value)).items()}
+    return plain
+
+
+def json_names(arguments: type) -> frozenset[str]:
+    """Return the names of the arguments, as the model knows them."""
+    return frozenset(_fields(arguments))
+
+
+def _fields(arguments: type) -> Mapping[str, str]:
+    """Return the attributes of an argument class, by the names that the model knows."""
+    if not attrs.has(arguments):
+        return {}
+    return {str(field.alias): field.name for field in attrs.fields(arguments) if field.init}
+
+
+def _arguments(arguments: type, outer: tuple[type, ...] = ()) -> tuple[_Argument, ...]:
     if not attrs.has(arguments):
         raise SchemaRefused("", f"{arguments.__name__} is not an attrs class")
+    if arguments in outer:
+        raise SchemaRefused("", f"{arguments.__name__} contains itself")
     try:
         fields = attrs.fields(attrs.resolve_types(arguments, include_extras=True))
     except NameError as error:
         raise SchemaRefused("", f"an annotation cannot be resolved: {error}") from error
     sent = (field for field in fields if field.init)
-    return tuple(_argument(field.alias or "", field.type, required=field.default is attrs.NOTHING) for field in sent)
+    inner = (*outer, arguments)
+    return tuple(
+        _argument(field.alias or "", field.type, inner, required=field.default is attrs.NOTHING) for field in sent
+    )
 
 
-def _argument(name: str, annotation: object, *, required: bool) -> _Argument:
+def _argument(name: str, annotation: object, outer: tuple[type, ...], *, required: bool) -> _Argument:
     marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     plain = get_args(annotation)[0] if marks else annotation
     limits = next((mark for mark in marks if isinstance(mark, Between)), None)
     try:
-        sort = kind_of(plain, limits)
+        sort = kind_of(plain, limits, lambda inner: Nested(inner, _arguments(inner, outer)))
     except Unfit as unfit:
         raise SchemaRefused(name, str(unfit)) from unfit
+    except SchemaRefused as refused:  # of a class inside
+        raise SchemaRefused(f"{name}.{refused.field}".rstrip("."), refused.problem) from refused
     description = " ".join(mark for mark in marks if isinstance(mark, str))
     extra = {key: value for mark in marks if isinstance(mark, SchemaKeys) for key, value in mark.keys.items()}
     return _Argument(name, sort, required, description, extra)

@@ -9,13 +9,27 @@ from collections.abc import Callable, Coroutine
 from functools import partial, wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
+import attrs
 import trio
+
+from agents.context import CallContext
 
 THREADS: Final = 40
 """Of one function: abandoned ones count until they end, and a further call waits for one until its deadline."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _for_thread(argument: Any) -> Any:  # noqa: ANN401 - whatever a handler takes
+    """Let a handler in a thread speak on the call, which lives in trio's thread."""
+    if not isinstance(argument, CallContext):
+        return argument
+
+    def say(sentence: str) -> None:
+        trio.from_thread.run_sync(argument.say, sentence)
+
+    return attrs.evolve(argument, say=say)
 
 
 def blocking(handler: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -35,7 +49,7 @@ def blocking(handler: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         except LookupError:
             limiter = trio.CapacityLimiter(THREADS)
             threads.set(limiter)
-        work = partial(handler, *args, **kwargs)
+        work = partial(handler, *map(_for_thread, args), **kwargs)
         return await trio.to_thread.run_sync(
             work, limiter=limiter, abandon_on_cancel=True, thread_name=f"handler {name}"
         )

@@ -34,11 +34,17 @@ _OURS: Final = word_set(
 class Demo:
     """What `switchboard demo` plays with a roster: a scenario, by its path from the roster's file.
 
-    `http` answers what the functions ask of other services: a demo has no network.
+    `http` answers what the functions ask of other services, and `env` are their settings where no others are given: a
+    demo has no network, and neither has a test.
     """
 
     scenario: str
     http: Callable[[httpx.Request], httpx.Response] | None = None
+    env: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+    def client(self) -> httpx.AsyncClient | None:
+        """Return the client of functions in a test; None where nothing answers."""
+        return httpx.AsyncClient(transport=httpx.MockTransport(self.http)) if self.http is not None else None
 
 
 @attrs.frozen

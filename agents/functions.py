@@ -14,6 +14,7 @@ import orjson
 
 from agents.arguments import ArgumentsRefused, SchemaRefused, Strictness, read_odd_arguments, schema_of
 from agents.blocking import blocking
+from agents.context import CallContext
 from agents.kinds import Between, SchemaKeys
 from protocol.deepgram import FunctionDefinition
 from protocol.fields import JSON
@@ -31,6 +32,7 @@ __all__ = [
     "Between",
     "CallContext",
     "EndCall",
+    "FunctionFailed",
     "FunctionSpec",
     "HandOff",
     "Handler",
@@ -58,20 +60,21 @@ GOODBYES: Final = (
 """How an agent says that the call is over."""
 
 
-@attrs.frozen
-class CallContext:
-    """What a handler may know of the call it runs in; `facts` is what functions recorded so far."""
+class FunctionFailed(Exception):
+    """Raised by a handler that cannot do its work: the sentence is told to the model, and `cause` to the journal."""
 
-    call_sid: str
-    agent: str
-    facts: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    def __init__(self, says: str, cause: str = "") -> None:
+        """Keep what the model is told apart from what only the author wants to know."""
+        super().__init__(says)
+        self.says = says
+        self.cause = cause
 
 
 @attrs.frozen
 class Answer:
-    """The call goes on: `content` is told to the model, `facts` are kept for the Brief."""
+    """The call goes on: `content` is told to the model, as JSON or as it is; `facts` are kept for the Brief."""
 
-    content: Mapping[str, JSON] | str
+    content: JSON
     facts: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def text(self) -> str:

@@ -1,13 +1,16 @@
 """The sorts of value that a model may send with a function call, and how strictly each is read.
 
-Owns the closed list of kinds: words, numbers, yes or no, one of a few words, and a list of these. Each writes itself as
+Owns the closed list of kinds: words, numbers, yes or no, one of a few words, dates,
+members of an enum, and a list of these. Each writes itself as
 JSON Schema and reads the model's value. A value that does not fit is `Unfit`, whose message completes the sentence that
 begins with the argument's name; so is a type that no kind stands for.
 """
 
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time
+from enum import Enum
 from typing import Final, Literal, Protocol, Union, get_args, get_origin
 
 import attrs
@@ -127,18 +130,64 @@ class Choice:
 
 
 @attrs.frozen
+class Member:
+    """One member of an enum, by its value; texts in whatever case."""
+
+    enum: type[Enum]
+
+    def schema(self) -> dict[str, JSON]:
+        kinds = {type(each.value) for each in self.enum}
+        return {"type": "string" if kinds == {str} else "integer", "enum": [each.value for each in self.enum]}
+
+    def read(self, value: JSON) -> Enum:
+        said = _folded(value)
+        for each in self.enum:
+            if said == _folded(each.value):
+                return each
+        raise Unfit(f"must be one of {', '.join(str(each.value) for each in self.enum)}; not {_shown(value)}")
+
+
+@attrs.frozen
+class Moment:
+    """A date, a time, or both, in ISO 8601."""
+
+    kind: type[date | time]
+
+    def schema(self) -> dict[str, JSON]:
+        return {"type": "string", "format": _MOMENTS[self.kind][0]}
+
+    def read(self, value: JSON) -> date | time:
+        said = value.strip() if isinstance(value, str) else ""
+        if self.kind is datetime and len(said) <= len("2027-03-24"):
+            said = ""  # a date alone is no midnight
+        try:
+            return self.kind.fromisoformat(said)
+        except ValueError:
+            wanted = f"must be {_MOMENTS[self.kind][1]}, not {_shown(value)}; never guess it"
+            raise Unfit(wanted) from None
+
+
+_MOMENTS: Final[Mapping[type[date | time], tuple[str, str]]] = {
+    datetime: ("date-time", "a date with a time, such as 2027-03-24T15:30"),
+    date: ("date", "a date, such as 2027-03-24"),
+    time: ("time", "a time, such as 15:30"),
+}
+
+
+@attrs.frozen
 class Several:
     """A list of one kind."""
 
     each: Kind
+    container: type[list[object] | tuple[object, ...]] = tuple
 
     def schema(self) -> dict[str, JSON]:
         return {"type": "array", "items": self.each.schema()}
 
-    def read(self, value: JSON) -> tuple[object, ...]:
+    def read(self, value: JSON) -> list[object] | tuple[object, ...]:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise Unfit(f"must be a list, not {_shown(value)}")
-        return tuple(self.each.read(one) for one in value)
+        return self.container(self.each.read(one) for one in value)
 
 
 def words_of(value: JSON) -> str:
@@ -147,8 +196,8 @@ def words_of(value: JSON) -> str:
     return text.strip()[:TEXT_LIMIT]
 
 
-def kind_of(annotation: object, limits: Between | None) -> Kind:
-    """Find the kind that stands for a type. *Raises* `Unfit`."""
+def kind_of(annotation: object, limits: Between | None, nested: Callable[[type], Kind]) -> Kind:
+    """Find the kind that stands for a type; `nested` makes one of an argument class. *Raises* `Unfit`."""
     if annotation is int or annotation is float:
         return Numeric(whole=annotation is int, limits=limits)
     if limits:
@@ -157,17 +206,41 @@ def kind_of(annotation: object, limits: Between | None) -> Kind:
         return Text()
     if annotation is bool:
         return YesNo()
-    return _composed(get_origin(annotation), get_args(annotation))
+    if isinstance(annotation, type) and (plain := _plain(annotation, nested)) is not None:
+        return plain
+    return _composed(get_origin(annotation), get_args(annotation), nested)
 
 
-def _composed(origin: object, inner: tuple[object, ...]) -> Kind:
+def _plain(annotation: type, nested: Callable[[type], Kind]) -> Kind | None:
+    """Find the kind of a class: of one of Python's own, or of the user's."""
+    if annotation in _MOMENTS:
+        return Moment(annotation)
+    if attrs.has(annotation):
+        return nested(annotation)
+    if issubclass(annotation, Enum):
+        if {type(each.value) for each in annotation} not in ({str}, {int}):
+            raise Unfit(f"has members of {annotation.__name__} that are not all texts, or all whole numbers")
+        return Member(annotation)
+    return None
+
+
+def _composed(origin: object, inner: tuple[object, ...], nested: Callable[[type], Kind]) -> Kind:
     if origin is Literal and all(isinstance(each, str) for each in inner):
         return Choice(tuple(str(each) for each in inner))
     if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
-        return Several(kind_of(inner[0], None))
+        return Several(kind_of(inner[0], None, nested))
+    if origin is list:
+        return Several(kind_of(inner[0], None, nested), list)
     if origin in (Union, types.UnionType) and len(inner) == 2 and types.NoneType in inner:
-        return kind_of(inner[inner[0] is types.NoneType], None)
-    raise Unfit("must be str, int, float, bool, a Literal of words, a tuple[X, ...] or X | None of these")
+        return kind_of(inner[inner[0] is types.NoneType], None, nested)
+    raise Unfit(
+        "must be str, int, float, bool, date, time, datetime, an Enum, an attrs class, a Literal of words, "
+        "a tuple[X, ...], a list[X] or X | None of these"
+    )
+
+
+def _folded(value: object) -> object:
+    return value.strip().casefold() if isinstance(value, str) else value if type(value) is int else None
 
 
 def _shown(value: JSON) -> str:

@@ -64,7 +64,10 @@ def read_options(options: DemoOptions) -> Rehearsal:
     out, environ = _folder(options.out), options.environ
     roster = roster_from(read_one(environ, AGENTS), voices=voices_in(environ), human=True)
     changes = {name: value for name, value in environ.items() if name == AGENTS.name or name.endswith(VOICE)}
-    return Rehearsal(_scenario(options, roster), options.speed, out, roster, changes | roster.extras.env(environ))
+    demo = roster.extras.demo
+    usual = demo.env if demo is not None else {}
+    changes |= roster.extras.env({**usual, **environ})
+    return Rehearsal(_scenario(options, roster), options.speed, out, roster, changes)
 
 
 def _usual_scenario(roster: Roster) -> str | Path:

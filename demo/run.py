@@ -117,7 +117,7 @@ async def _perform(rehearsal: Rehearsal, console: Console) -> int:
 
 async def _play(rehearsal: Rehearsal, recordings: Path, audience: "Audience") -> SimulatedCall:
     # A fast clock turns a moment of this machine's into seconds of the caller's, and nobody should apologise for it.
-    budget = min(max(4.0, rehearsal.speed), 60.0)
+    budget, demo = min(max(4.0, rehearsal.speed), 60.0), rehearsal.roster.extras.demo
     with audience.view:
         async with open_stage(
             rehearsal.scenario,
@@ -126,6 +126,7 @@ async def _play(rehearsal: Rehearsal, recordings: Path, audience: "Audience") ->
             silence_budget=budget,
             overhear=audience.overhear,
             changes=rehearsal.changes,
+            answers=demo.http if demo is not None else None,
         ) as stage:
             call = await _place_call(stage, rehearsal.scenario)
             audience.watch(call)

@@ -94,12 +94,13 @@ async def open_stage(
     silence_budget: float = 4.0,
     overhear: Callable[[str, LogEntry], None] | None = None,
     changes: Mapping[str, str] | None = None,
+    answers: Callable[[httpx.Request], httpx.Response] | None = None,
     twilio_knobs: TwilioKnobs | None = None,
     deepgram_knobs: DeepgramKnobs | None = None,
 ) -> AsyncIterator[Stage]:
     """Start the world, and end it in order when the block is left. `silence_budget` is in the demo's seconds.
 
-    `changes` are settings by name, over those of a demo.
+    `changes` are settings by name, over those of a demo. `answers` is what functions hear of the services they ask.
     """
     keys, faults = Keys(), FaultPlan(scenario.faults)
     speak_door, groq_door, twilio_door, server_door = Door(), Door(), Door(), Door()
@@ -133,7 +134,7 @@ async def open_stage(
             changes=changes,
         )
         async with (
-            _serving(settings, server_door, observe) as signals,
+            _serving(settings, server_door, observe, answers) as signals,
             _patient_client(keys, server_door.url) as operator,
         ):
             yield Stage(twilio, operator, settings, signals)
@@ -180,13 +181,18 @@ def demo_settings(
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, door: Door, observe: Callable[[Entry], None]
+    settings: Settings,
+    door: Door,
+    observe: Callable[[Entry], None],
+    answers: Callable[[httpx.Request], httpx.Response] | None,
 ) -> AsyncIterator[trio.MemorySendChannel[int]]:
     send, signals = trio.open_memory_channel[int](2)
     config = configured(server_config(settings), door)
+    functions = httpx.MockTransport(answers) if answers is not None else None
     with send, signals:
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(serve_until, signals, settings, config, observe=observe))
+            serve = partial(serve_until, signals, settings, config, observe=observe, functions=functions)
+            await nursery.start(serve)
             yield send
             with suppress(trio.WouldBlock, trio.BrokenResourceError):  # it has been told often enough
                 send.send_nowait(SIGTERM)

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import TypeVar
@@ -23,6 +23,7 @@ from actors.line.switch import Transfers
 from actors.policy import CallPolicy
 from actors.record.resumption import Resumption
 from actors.summarizer import AskBrief
+from agents.extras import Demo
 from agents.roster import Roster, default_roster
 from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.wire import WebSocket
@@ -152,12 +153,16 @@ async def play(
     identity: StreamIdentity | None = None,
     checkpoints: Checkpoints | None = None,
     direction: str = "outbound",
+    env: Mapping[str, str] | None = None,
+    http: httpx.AsyncClient | None = None,
+    metadata: Mapping[str, object] | None = None,
 ) -> Played:
     """Play a scenario through `run_call` until both sides are done; `meanwhile` is what the outside world does.
 
     Audio travels in bundles (80 ms of the caller's, 160 ms of the service's) unless told otherwise: it makes a call
     cheaper, and its timing coarser. The sockets are `prompt`, as real ones are.
     """
+    demo = (roster.extras.demo if roster is not None else None) or Demo("")
     script = load_scenario(scenario) if isinstance(scenario, str) else scenario
     planned = (*script.faults, *map(parse_fault, faults))
     plan = FaultPlan(planned)
@@ -195,6 +200,8 @@ async def play(
             transfers=transfers,
             rng=Random(seed),
             checkpoints=checkpoints,
+            env=env if env is not None else demo.env,
+            http=http or demo.client(),
         )
         await nursery.start(hang_on)
         started = await answer_start(ours)
@@ -208,6 +215,7 @@ async def play(
                 voicemail=voicemail,
                 resumption=resumption,
                 longest=longest,
+                metadata=metadata or {},
             )
             done.record = await run_call(ours, plan_of_call, services)
         finally:

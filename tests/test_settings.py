@@ -453,6 +453,24 @@ def test_each_agent_of_any_roster_has_a_setting_of_its_voice() -> None:
     assert chosen.voices == {"front_desk": "aura-2-luna-en", "closer": "aura-2-vesta-en"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("ACME_API_KEY", "acme-hidden-key", True),
+        ("ACME_TOKEN", "acme-hidden-token", True),
+        ("SHOP_DB_PASSWORD", "correct horse", True),
+        ("ACME_TOKEN", "short", False),
+        ("ACME_URL", "https://shop.example.com", False),
+        ("LISTEN_KEYTERMS", "Roth IRA, annuity", False),
+    ],
+)
+def test_secrets_of_functions_are_struck_out_of_the_log(name: str, value: str, is_secret: bool) -> None:
+    chosen = read(**{name: value})
+
+    assert (value in chosen.secrets()) == is_secret
+    assert "environ" not in repr(chosen)
+
+
 def test_a_voice_for_nobody_is_told_unless_the_reference_app_has_it() -> None:
     told = misspelt_voices(["front_dsk", "qualifier", "boss"], ["front_desk", "bookings"])
 
@@ -483,7 +501,7 @@ def test_a_setting_that_is_missing_because_it_is_misspelt_is_told_with_it() -> N
 
 
 def test_every_variable_has_its_field() -> None:
-    assert {*(variable.name.lower() for variable in VARIABLES), "voices"} == set(attrs.fields_dict(Settings))
+    assert {*(variable.name.lower() for variable in VARIABLES), "voices", "environ"} == set(attrs.fields_dict(Settings))
 
 
 def test_the_example_file_names_every_variable_with_its_example() -> None:

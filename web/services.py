@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 from tempfile import TemporaryFile
 
 import attrs
@@ -56,6 +57,10 @@ from web.worker.memory import find_trim, trim_memory
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60.0)
+
+FUNCTION_TIMEOUT = httpx.Timeout(5.0, connect=3.0)
+FUNCTION_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
+"""Of the client for functions: connections of their own, so that a slow service keeps none from Twilio."""
 
 LAST_RECORDS_SECONDS = 2.0
 """For the database to take what the last calls left; what it does not take waits for the next start."""
@@ -271,9 +276,24 @@ def transfers_of(settings: Settings, roster: Roster, line: Line, tokens: TokenSt
     )
 
 
+def function_client(context: SSLContext, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    """Return the client that functions share; `transport` takes the place of the network, as in a demo."""
+    if transport is not None:
+        return httpx.AsyncClient(transport=transport, timeout=FUNCTION_TIMEOUT, trust_env=False)
+    return httpx.AsyncClient(verify=context, timeout=FUNCTION_TIMEOUT, limits=FUNCTION_LIMITS)
+
+
 @asynccontextmanager
-async def open_services(settings: Settings, *, observe: Callable[[Entry], None] = ignore) -> AsyncIterator[Opened]:
-    """Open what calls and routes need, for as long as the `async with` lasts."""
+async def open_services(
+    settings: Settings,
+    *,
+    observe: Callable[[Entry], None] = ignore,
+    functions: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Opened]:
+    """Open what calls and routes need, for as long as the `async with` lasts.
+
+    `functions` is the network of the functions that ask other services, where it is not the real one.
+    """
     roster = roster_of(settings)
     if settings.agents != SHIPPED:  # of those, `unknown_names` tells
         for told in misspelt_voices(settings.voices, roster.agents):
@@ -298,6 +318,7 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
         writing(records),
         checkpointing(checkpoints),
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
+        function_client(context, functions) as theirs,
         fetching(clips, voices, settings, http),
         asking(settings, roster, voice_agent.offered, http, refusals) as briefs,
     ):
@@ -320,6 +341,8 @@ async def open_services(settings: Settings, *, observe: Callable[[Entry], None] 
             rng=rng,
             checkpoints=checkpoints,
             writer=writer,
+            env=roster.extras.env(settings.environ),
+            http=theirs,
         )
         async with sharing(fleet, Commands(services.intercom, fleet), records):
             yield Opened(services, line, tokens, fleet)

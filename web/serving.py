@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+import httpx
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve as hypercorn_serve
@@ -63,11 +64,12 @@ async def serve_until(
     *,
     observe: Callable[[Entry], None] = ignore,
     voice: CallerVoice | None = None,
+    functions: httpx.AsyncBaseTransport | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until the first of `signals`, and then until the drain is over; the second one cuts it short."""
     install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
-    async with open_services(settings, observe=observe) as opened:
+    async with open_services(settings, observe=observe, functions=functions) as opened:
         slots = Slots(settings.calls_per_worker, opened.fleet)
         app = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots, voice=voice)
         last_words = partial(close_calls, opened.services)

@@ -26,6 +26,7 @@ from agents.functions import (
     ArgumentsRefused,
     CallContext,
     EndCall,
+    FunctionFailed,
     FunctionSpec,
     HandOff,
     Outcome,
@@ -40,6 +41,9 @@ ABANDON_SECONDS = 1.0
 
 HANDLER_TASK = "handler of "
 """How the names of handlers' tasks begin."""
+
+LONGEST_REASON = 500
+"""Characters of a handler's own sentence to the model."""
 
 log = structlog.stdlib.get_logger()
 
@@ -205,6 +209,8 @@ class _Work:
 
     def _failed(self, crashed: Crashed) -> Failed:
         """Say what went wrong: in the handler, or after it had done what it does."""
+        if isinstance(crashed.error, FunctionFailed):
+            return Failed(crashed.error.says[:LONGEST_REASON], crashed.error.cause)
         name, cause = self.spec.name, str(crashed.error) if isinstance(crashed.error, Unfit) else crashed.reason
         if not self._has_returned:
             return _did_not_work(self.spec, cause)

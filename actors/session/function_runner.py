@@ -42,6 +42,7 @@ from actors.turn.events import (
     FunctionsAsked,
     HandoffDenied,
     HandoffWanted,
+    RemarkMade,
     TransferWanted,
 )
 from actors.turn.values import CallerState
@@ -260,10 +261,18 @@ class FunctionRunner:
         spec = self.agent.function(call.name)
         if spec is not None and spec.acts:
             conversation.begin_function(call.name, call.arguments, self.session.number)
-        context = CallContext(self.desk.call_sid, self.agent.name, dict(conversation.facts))
-        result = await run_function(self.agent, call, context, note_forgiven)
+        result = await run_function(self.agent, call, self._context_of(asked), note_forgiven)
         conversation.end_function(call.name, call.arguments)
         return result
+
+    def _context_of(self, asked: Running) -> CallContext:
+        def say(sentence: str) -> None:
+            if not asked.ended.is_set():
+                self.desk.turn.put(RemarkMade(sentence, for_wait=True))
+
+        desk = self.desk
+        facts = dict(desk.conversation.facts)
+        return attrs.evolve(desk.context, call_sid=desk.call_sid, agent=self.agent.name, facts=facts, say=say)
 
     async def _refused(self, call: FunctionCall, result: FunctionResult) -> Failed | None:
         """Refuse what the caller has not agreed to: once what they are saying just now has been transcribed."""

@@ -111,7 +111,7 @@ def fill_silence(state: TurnState) -> None:
     elif not is_alive:
         state.restart("it gives no sign of life")
     else:
-        state.fill(state.next_filler())
+        state.fill(state.words_for_wait())
 
 
 def clip_silence(state: TurnState) -> None:

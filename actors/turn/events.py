@@ -191,9 +191,13 @@ class PutThroughFailed:
 
 @attrs.frozen
 class RemarkMade:
-    """A sentence is to be said in the next pause: the warning before the longest call, or an operator's words."""
+    """A sentence is to be said in the next pause: the warning before the longest call, or an operator's words.
+
+    `for_wait`: it is a function's, and said instead of the next filler, if the function is at work then.
+    """
 
     text: str
+    for_wait: bool = False
 
 
 @attrs.frozen

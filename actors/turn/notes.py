@@ -212,6 +212,8 @@ def _note_wish(state: TurnState, event: Recognised) -> None:
             if state.has_room_for(keys):
                 state.keys.append(keys)
                 state.wants_person = wants_person and state.keys == [keys]
+        case RemarkMade(text=text, for_wait=True):
+            state.own_filler = text
         case RemarkMade(text=text):
             state.remark, state.at.remark = text, state.now
         case CloseAsked() if state.closing is None:
@@ -224,6 +226,7 @@ def _note_function(state: TurnState, event: Recognised) -> None:
     match event:
         case FunctionsAsked(ids=ids):
             state.at.alive = state.at.wanted = state.now
+            state.own_filler = state.own_filler if state.running else ""
             state.running.update(ids)
             state.announced = ""
         case FunctionDone(id=call_id):

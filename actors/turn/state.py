@@ -127,6 +127,8 @@ class TurnState:
     unfilled: float | None = None
     """Since when the silence has lasted for which a filler was asked, and which nothing has ended."""
     fillers_said: int = 0
+    own_filler: str = ""
+    """What a function that takes long wants to be said instead of a filler."""
     times_asked: int = 0
     """How often the caller was asked whether they are there, since they last spoke or pressed a key."""
 
@@ -327,6 +329,11 @@ class TurnState:
         """Return another filler than the last one."""
         self.fillers_said += 1
         return self.policy.fillers[(self.fillers_said - 1) % len(self.policy.fillers)]
+
+    def words_for_wait(self) -> str:
+        """Return what the agent says while the caller waits: a function's own words, once, or a filler."""
+        own, self.own_filler = self.own_filler if self.running else "", ""
+        return own or self.next_filler()
 
     def answer_function(self, call_id: str, text: str) -> None:
         """Answer a function that asks for what cannot be had, or no longer."""

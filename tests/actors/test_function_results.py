@@ -129,9 +129,17 @@ async def test_what_cannot_be_sent_is_told_to_the_model_and_named_in_the_journal
     assert len(result.cause) < 500
 
 
-@pytest.mark.parametrize("content", [b"{}", 5, None, ["a"], {"a"}, HALF, "x" * 20_000, "é" * 10_000, Endless()])
-async def test_a_content_that_is_no_mapping_and_no_text_is_refused(content: object) -> None:
+@pytest.mark.parametrize("content", [b"{}", {"a"}, HALF, ["a", {1}], "x" * 20_000, "é" * 10_000, Endless()])
+async def test_a_content_that_is_no_json_is_refused(content: object) -> None:
     assert isinstance(await returned(Answer(cast("str", content))), Failed)
+
+
+@pytest.mark.parametrize(("content", "told"), [(5, "5"), (None, "null"), (["a", 1.5], '["a",1.5]'), (False, "false")])
+async def test_a_content_may_be_any_json(content: JSON, told: str) -> None:
+    result = await returned(Answer(content))
+
+    assert isinstance(result, Answer)
+    assert result.text() == told
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,177 @@
+"""A function that asks an HTTP service, as data: `http_function(name, description, url, …)`.
+
+Arguments take the places of `{blanks}` in the path and the query of the URL, escaped; those without a blank are sent as
+the query of a GET, or as the JSON body of everything else. Blanks in capitals, in the URL and in headers, are settings
+(`CallContext.env`). No argument can change the scheme, the host or the folder that is asked, and no redirect is
+followed. What goes wrong is told to the model in a sentence; nothing is asked twice.
+"""
+
+import re
+from collections.abc import Mapping
+from string import Formatter
+from typing import Final, Literal, TypeAlias, cast
+from urllib.parse import quote, urlsplit
+
+import attrs
+import httpx
+import orjson
+import trio
+
+from agents.arguments import json_names, json_of
+from agents.context import CallContext
+from agents.functions import Answer, FunctionFailed, FunctionSpec, Outcome
+from protocol.fields import JSON
+
+Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+LARGEST_RESPONSE: Final = 65_536
+LONGEST_TEXT: Final = 4_000
+_ENV: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+_ORIGIN: Final = re.compile(r"https?://[^/?#{}@\s]+(?=[/?]|$)|\{[A-Z][A-Z0-9_]*\}(?=[/?]|$)")
+
+
+@attrs.frozen
+class _Request:
+    """How one function asks its service."""
+
+    name: str
+    url: str
+    method: Method
+    headers: Mapping[str, str]
+    timeout: float
+    facts: Mapping[str, str]
+
+    async def __call__(self, arguments: object, context: CallContext) -> Outcome:
+        """Ask, and tell the model what the service answered. *Raises* `FunctionFailed`."""
+        sent = {name: value for name, value in _object(json_of(arguments)).items() if value is not None}
+        url = self._filled(self.url, sent, context)
+        headers = {name: self._filled(value, {}, context) for name, value in self.headers.items()}
+        rest = {name: value for name, value in sent.items() if name not in _blanks(self.url)}
+        content = _read(*await self._ask(url, headers, rest, context.http))
+        told = content if isinstance(content, dict) else {}
+        facts = {fact: str(told[key]) for fact, key in self.facts.items() if told.get(key) not in (None, "")}
+        return Answer(content, facts)
+
+    async def _ask(
+        self, url: str, headers: Mapping[str, str], rest: Mapping[str, JSON], http: httpx.AsyncClient
+    ) -> tuple[bytes, str]:
+        if self.method == "GET":
+            query = {name: _as_text(value) for name, value in rest.items()}
+            request = http.build_request(self.method, httpx.URL(url).copy_merge_params(query), headers=headers)
+        else:
+            request = http.build_request(self.method, url, headers=headers, json=dict(rest) if rest else None)
+        try:
+            with trio.fail_after(self.timeout):
+                return await self._send(request, http)
+        except trio.TooSlowError as exc:
+            raise FunctionFailed(f"The service of {self.name} did not answer within {self.timeout:g} s.") from exc
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise FunctionFailed(f"The service of {self.name} cannot be reached.", type(exc).__name__) from exc
+
+    async def _send(self, request: httpx.Request, http: httpx.AsyncClient) -> tuple[bytes, str]:
+        response = await http.send(request, stream=True, follow_redirects=False)
+        try:
+            if not response.is_success:
+                why = f"{response.status_code} {response.reason_phrase}".rstrip()
+                raise FunctionFailed(f"The service of {self.name} answered {why}.")
+            body = b""
+            async for chunk in response.aiter_bytes():
+                if len(body) <= LARGEST_RESPONSE:
+                    body += chunk
+        finally:
+            await response.aclose()
+        if len(body) > LARGEST_RESPONSE:
+            raise FunctionFailed(f"The service of {self.name} answered more than can be told.")
+        return body, response.headers.get("content-type", "")
+
+    def _filled(self, template: str, sent: Mapping[str, JSON], context: CallContext) -> str:
+        values = {name: _escaped(name, value, template) for name, value in sent.items() if name in _blanks(template)}
+        for name in _blanks(template):
+            if _ENV.fullmatch(name):
+                if not context.env.get(name):
+                    raise FunctionFailed(f"{self.name} is not set up.", f"the setting {name} is missing")
+                values[name] = context.env[name].rstrip("/")
+            elif name not in values:
+                raise FunctionFailed(f"{self.name} cannot be done without `{name}`.")
+        return template.format(**values)
+
+
+def http_function(
+    name: str,
+    description: str,
+    url: str,
+    *,
+    arguments: type[object],
+    method: Method = "GET",
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 5.0,
+    facts: Mapping[str, str] | None = None,
+    defer_until_eot: bool | None = None,
+) -> FunctionSpec:
+    """Make a function of an agent that asks an HTTP service; `timeout` is in seconds.
+
+    `facts` names the facts to keep for the next agents, each by its key in the service's answer. What is not a GET
+    cannot be taken back: it waits for the end of the caller's turn unless `defer_until_eot` says otherwise.
+
+    *Raises* `ValueError` for a URL whose scheme or host an argument could change, or blanks that are no arguments.
+    """
+    _refuse_url(url, arguments)
+    for value in (headers or {}).values():
+        if odd := [blank for blank in _blanks(value) if not _ENV.fullmatch(blank)]:
+            raise ValueError(f"headers: {{{odd[0]}}} is no setting: no argument is sent in a header")
+    request = _Request(name, url, method, dict(headers or {}), timeout, dict(facts or {}))
+    return FunctionSpec(
+        name=name,
+        description=description,
+        arguments=arguments,
+        handler=request,
+        defer_until_eot=method != "GET" if defer_until_eot is None else defer_until_eot,
+        deadline=timeout + 1.0,
+    )
+
+
+def _refuse_url(url: str, arguments: type[object]) -> None:
+    origin = _ORIGIN.match(url)
+    if origin is None:
+        wanted = "begin with https://HOST/ or {A_SETTING}/, and put blanks for arguments behind the host"
+        raise ValueError(f"url: {url!r}: {wanted}")
+    if not origin[0].startswith("{") and not urlsplit(origin[0]).hostname:
+        raise ValueError(f"url: {url!r} has no host")
+    known = json_names(arguments)
+    for blank in _blanks(url):
+        if not _ENV.fullmatch(blank) and blank not in known:
+            raise ValueError(f"url: {{{blank}}} is no argument of {arguments.__name__}")
+
+
+def _blanks(template: str) -> tuple[str, ...]:
+    return tuple(name for _, name, _, _ in Formatter().parse(template) if name is not None)
+
+
+def _escaped(name: str, value: JSON, template: str) -> str:
+    text = _as_text(value)
+    in_path = f"{{{name}}}" in template.partition("?")[0]
+    if in_path and text.strip(".") == "":
+        raise FunctionFailed(f"`{name}` cannot be {text!r}.")
+    return quote(text, safe="")
+
+
+def _as_text(value: JSON) -> str:
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def _object(value: JSON) -> Mapping[str, JSON]:
+    return cast("Mapping[str, JSON]", value)
+
+
+def _read(body: bytes, content_type: str) -> JSON:
+    if not body.strip():
+        return {"done": True}
+    try:
+        value: JSON = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        if content_type.startswith("text/plain"):
+            return body.decode(errors="replace")[:LONGEST_TEXT]
+        raise FunctionFailed("The service answered something that cannot be read.", content_type) from exc
+    return value

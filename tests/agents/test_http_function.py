@@ -1,0 +1,198 @@
+"""A function that asks an HTTP service: arguments go where they belong, and what goes wrong is told to the model."""
+
+from datetime import date
+from enum import Enum
+
+import attrs
+import httpx
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+
+from agents.context import CallContext
+from agents.functions import Answer, FunctionFailed, FunctionSpec
+from agents.http_function import http_function
+
+
+class Size(Enum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+@attrs.frozen
+class Order:
+    number: str
+    size: Size = Size.SMALL
+    day: date | None = None
+
+
+def order(url: str = "https://shop.test/orders/{number}", **changes: object) -> FunctionSpec:
+    return http_function("find_order", "Finds an order.", url, arguments=Order, **changes)  # type: ignore[arg-type]
+
+
+@attrs.define
+class Service:
+    """Notes what it is asked, and answers this."""
+
+    answer: httpx.Response = attrs.field(factory=lambda: httpx.Response(200, json={"state": "sent"}))
+    asked: list[httpx.Request] = attrs.field(factory=list)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return self.answer
+
+
+async def ask(spec: FunctionSpec, sent: dict[str, object], service: Service, **env: str) -> object:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as http:
+        outcome = await spec.handler(
+            spec.parse(orjson.dumps(sent).decode()), CallContext("CA1", "desk", env=env, http=http)
+        )
+    assert isinstance(outcome, Answer)
+    return outcome.content
+
+
+async def failure(spec: FunctionSpec, sent: dict[str, object], service: Service, **env: str) -> str:
+    with pytest.raises(FunctionFailed) as failed:
+        await ask(spec, sent, service, **env)
+    return failed.value.says
+
+
+async def test_arguments_take_their_places_and_the_rest_is_the_query(autojump_clock: MockClock) -> None:
+    service = Service()
+
+    content = await ask(order(), {"number": "A 17/b?c", "day": "2027-03-24"}, service)
+
+    assert content == {"state": "sent"}
+    assert str(service.asked[0].url) == "https://shop.test/orders/A%2017%2Fb%3Fc?size=small&day=2027-03-24"
+
+
+async def test_what_is_no_get_sends_json_and_waits_for_the_end_of_the_turn(
+    autojump_clock: MockClock,
+) -> None:
+    service, spec = Service(), order(method="POST")
+
+    await ask(spec, {"number": "A17", "size": "LARGE"}, service)
+
+    assert (service.asked[0].method, orjson.loads(service.asked[0].content)) == ("POST", {"size": "large"})
+    assert spec.defer_until_eot
+    assert not order().defer_until_eot
+
+
+async def test_settings_fill_the_address_and_the_headers(autojump_clock: MockClock) -> None:
+    service = Service()
+    spec = order("{SHOP_URL}/orders/{number}", headers={"Authorization": "Bearer {SHOP_KEY}"})
+
+    await ask(spec, {"number": "A17"}, service, SHOP_URL="https://shop.test/v1/", SHOP_KEY="s3cret")
+
+    assert service.asked[0].url.path == "/v1/orders/A17"
+    assert service.asked[0].headers["authorization"] == "Bearer s3cret"
+    assert await failure(spec, {"number": "A17"}, service, SHOP_KEY="s3cret") == "find_order is not set up."
+
+
+ODD_NUMBERS = [
+    *("..", ".", "...", "../../admin", "@evil.test", "//evil.test", "\\evil.test", ":80@evil.test/", "%2e%2e"),
+    *("a\r\nX: y", "?x=1", "#x", "{SHOP_KEY}"),
+]
+
+
+@pytest.mark.parametrize("number", ODD_NUMBERS)
+async def test_no_argument_changes_the_host_or_the_folder_that_is_asked(number: str, autojump_clock: MockClock) -> None:
+    service = Service()
+    with trio.move_on_after(1):
+        try:
+            await ask(order(), {"number": number}, service)
+        except FunctionFailed:
+            assert service.asked == []
+
+    for request in service.asked:
+        assert request.url.host == "shop.test"
+        assert request.url.raw_path.partition(b"?")[0].startswith(b"/orders/")
+        assert request.url.raw_path.partition(b"?")[0].count(b"/") == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://{number}.shop.test/", "begin with https://HOST/"),
+        ("https://shop.test{number}", "begin with https://HOST/"),
+        ("{number}://shop.test/", "begin with https://HOST/"),
+        ("{SHOP_URL}{number}", "begin with https://HOST/"),
+        ("https://{number}@shop.test/", "begin with https://HOST/"),
+        ("ftp://shop.test/", "begin with https://HOST/"),
+        ("/orders/{number}", "begin with https://HOST/"),
+        ("https://shop.test/{nmber}", "{nmber} is no argument of Order"),
+    ],
+)
+def test_an_address_that_an_argument_could_change_is_refused(url: str, told: str) -> None:
+    with pytest.raises(ValueError, match="url: ") as refused:
+        order(url)
+
+    assert told in str(refused.value)
+
+
+def test_no_argument_is_sent_in_a_header() -> None:
+    with pytest.raises(ValueError, match=r"headers: \{number\} is no setting"):
+        order(headers={"X-Order": "{number}"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (httpx.Response(404), "The service of find_order answered 404 Not Found."),
+        (httpx.Response(503), "The service of find_order answered 503 Service Unavailable."),
+        (
+            httpx.Response(302, headers={"Location": "http://10.0.0.1/"}),
+            "The service of find_order answered 302 Found.",
+        ),
+        (httpx.Response(200, html="<p>hi"), "The service answered something that cannot be read."),
+        (httpx.Response(200, content=b"1" * 70_000), "The service of find_order answered more than can be told."),
+    ],
+)
+async def test_what_goes_wrong_is_told_to_the_model(
+    answer: httpx.Response, told: str, autojump_clock: MockClock
+) -> None:
+    service = Service(answer)
+
+    assert await failure(order(), {"number": "A17"}, service) == told
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "content"),
+    [
+        (httpx.Response(200, json=[1, 2]), [1, 2]),
+        (httpx.Response(200, text="null"), None),
+        (httpx.Response(204), {"done": True}),
+        (httpx.Response(200, text="on its way"), "on its way"),
+    ],
+)
+async def test_any_json_is_an_answer(answer: httpx.Response, content: object, autojump_clock: MockClock) -> None:
+    assert await ask(order(), {"number": "A17"}, Service(answer)) == content
+
+
+async def test_a_service_that_is_slow_or_away_is_told(autojump_clock: MockClock) -> None:
+    async def hang(_: httpx.Request) -> httpx.Response:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    spec = order(timeout=2.0)
+    for answers, told in ((hang, "did not answer within 2 s"), (refuse, "cannot be reached")):
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as http:
+            with pytest.raises(FunctionFailed, match=told):
+                await spec.handler(Order("A17"), CallContext("CA1", "desk", http=http))
+
+    assert trio.current_time() < 2.1
+
+
+async def test_facts_are_kept_by_the_keys_of_the_answer(autojump_clock: MockClock) -> None:
+    service = Service(httpx.Response(200, json={"state": "sent", "day": None, "count": 2}))
+    spec = order(facts={"order_state": "state", "day": "day", "boxes": "count", "more": "nothing"})
+    async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as http:
+        outcome = await spec.handler(Order("A17"), CallContext("CA1", "desk", http=http))
+
+    assert isinstance(outcome, Answer)
+    assert outcome.facts == {"order_state": "sent", "boxes": "2"}
