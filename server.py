@@ -29,7 +29,7 @@ from web.app import create_app
 from web.calls.slots import Slots
 from web.services import Opened, open_services
 from web.sockets.connections import Connections, descriptors_allowed
-from web.sockets.pull_server import install
+from web.sockets.versions import install
 from web.sockets.write_limits import limit_our_listeners
 from web.worker.draining import close_calls, draining, leave_handlers
 from web.worker.logs import configure_logs

@@ -21,7 +21,7 @@ from web.calls.slots import Slots
 from web.console.phone import CallerVoice
 from web.services import open_services
 from web.sockets.connections import Connections, descriptors_allowed
-from web.sockets.pull_server import MAX_MESSAGE_BYTES, install
+from web.sockets.versions import MAX_MESSAGE_BYTES, install
 from web.sockets.write_limits import LimitedConfig
 from web.worker.draining import close_calls, leave_handlers, wait_drained
 from web.worker.memory import freeze_gc

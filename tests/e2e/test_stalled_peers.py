@@ -32,7 +32,7 @@ from web.services import open_services
 from web.serving import server_config
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import CLOSE_SECONDS, OpenSocket
-from web.sockets.pull_server import install
+from web.sockets.versions import install
 
 SLACK = 4.0
 """Two fifths of a second of this machine's, if nothing else is said."""

@@ -1,21 +1,30 @@
-"""A whole call with TLS on every leg, under a throw-away authority: wss to Deepgram, https and wss from Twilio."""
+"""A whole call with TLS on every leg, under a throw-away authority: wss to Deepgram, https and wss from Twilio.
+
+It is played with the frame layer, and without it: on a hypercorn or a trio-websocket of another version than the one
+that the layer was written for, and over HTTP/2.
+"""
 
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeAlias, cast
 
+import attrs
 import httpx
 import pytest
 import trio
 import trustme
 from hypercorn.config import Config
 from hypercorn.trio import serve
-from hypercorn.typing import Framework
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Framework, WebsocketScope
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from demo.stage import Door
+from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
 from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.faults import FaultPlan
@@ -26,11 +35,17 @@ from simulators.twilio.dialling import dial_stream
 from simulators.twilio.knobs import TwilioKnobs
 from store.calls import CallRecords
 from store.records import CallRecord
+from tests.e2e.http2 import dial_http2
 from web.app import create_app
+from web.clients.deepgram import open_socket
 from web.services import open_services
 from web.serving import server_config
+from web.sockets.asgi_events import accept
+from web.sockets.open_socket import Carrier
+from web.sockets.versions import HYPERCORN, TRIO_WEBSOCKET, WRITTEN_FOR, install
 
 SCENARIO = load_scenario(Path(__file__).parent / "short.toml")
+Dial: TypeAlias = Callable[..., AbstractAsyncContextManager[WebSocket]]
 ACCOUNT, TOKEN, OPERATOR = "AC" + "0" * 32, "0" * 32, "operator"
 
 
@@ -88,15 +103,73 @@ def settings_for(deepgram: str, urls: Sequence[str], recordings: Path) -> Settin
     )
 
 
-def test_a_call_completes_with_tls_on_every_leg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    authority = Authority(tmp_path)
+@attrs.frozen
+class Case:
+    """Which libraries are of another version, and how Twilio's stream comes."""
+
+    unknown: tuple[str, ...] = ()
+    dial: Dial = dial_stream
+    http_version: str = "1.1"
+    carrier: str = "FrameStream"
+    agents: str = "OpenSocket"
+
+
+CASES = {
+    "as it is": Case(),
+    "others": Case((HYPERCORN, TRIO_WEBSOCKET), carrier="AsgiEvents", agents="PlainSocket"),
+    "another hypercorn": Case((HYPERCORN,), carrier="AsgiEvents"),
+    "another hypercorn, over HTTP/2": Case((HYPERCORN,), dial_http2, "2", carrier="AsgiEvents"),
+    "our connection, over HTTP/2": Case((), dial_http2, "2", carrier="AsgiEvents"),
+    "another trio-websocket": Case((TRIO_WEBSOCKET,), agents="PlainSocket"),
+}
+DEFAULT = frozenset({"as it is", "others"})
+
+
+@attrs.define
+class Seen:
+    """What carried the messages of the call: to the caller by HTTP version and kind, and to each agent by kind."""
+
+    caller: set[tuple[str, str]] = attrs.field(factory=set)
+    agents: set[str] = attrs.field(factory=set)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in DEFAULT else pytest.mark.slow) for name in CASES]
+)
+def test_a_call_completes_with_tls_on_every_leg(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, case, seen = Authority(tmp_path), CASES[name], Seen()
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.root))
+    monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
+    monkeypatch.setattr("web.sockets.versions.WRITTEN_FOR", {**WRITTEN_FOR, **dict.fromkeys(case.unknown, "0.0.1")})
+    watch(seen, monkeypatch)
 
-    record = trio.run(call_over_tls, authority, tmp_path / "recordings", clock=MockClock(rate=5))
+    with capture_logs() as lines:
+        record = trio.run(call_over_tls, authority, tmp_path / "recordings", case, clock=MockClock(rate=5))
 
+    told = [line["library"] for line in lines if line["event"] == "library_not_known"]
+    assert sorted(told) == sorted(case.unknown)
+    assert seen == Seen({(case.http_version, case.carrier)}, {case.agents})
     assert record is not None
     assert record.outcome == "completed"
     assert ["No, thank you."] == [turn.text for turn in record.transcript if turn.speaker == "caller"]
+
+
+def watch(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Note what carries the call's messages."""
+
+    async def accepted(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Carrier:
+        carrier = await accept(scope, receive, send)
+        seen.caller.add((scope["http_version"], type(carrier).__name__))
+        return carrier
+
+    @asynccontextmanager
+    async def opened(*args: Any) -> AsyncIterator[PacedWebSocket]:  # noqa: ANN401 - as it is called
+        async with open_socket(*args) as socket:
+            seen.agents.add(type(socket).__name__)
+            yield socket
+
+    monkeypatch.setattr("web.routes.media.accept", accepted)
+    monkeypatch.setattr("web.clients.deepgram.open_socket", opened)
 
 
 async def wait_record(records: CallRecords, call_sid: str) -> CallRecord | None:
@@ -108,7 +181,7 @@ async def wait_record(records: CallRecords, call_sid: str) -> CallRecord | None:
     return None
 
 
-async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | None:
+async def call_over_tls(authority: Authority, recordings: Path, case: Case) -> CallRecord | None:
     speak_door, groq_door, twilio_door, server_door = doors = [Door() for _ in range(4)]
     urls = [door.url.replace("http://", "https://") for door in doors]
     closing = trio.Event()
@@ -126,7 +199,7 @@ async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | 
             ACCOUNT,
             TOKEN,
             TwilioKnobs(requires_wss=True),
-            dial=partial(dial_stream, ssl_context=authority.client()),
+            dial=partial(case.dial, ssl_context=authority.client()),
         )
         await far.start(twilio.run)
         await far.start(serve_app, twilio, authority.config(Config(), twilio_door), closing.wait)
@@ -136,7 +209,10 @@ async def call_over_tls(authority: Authority, recordings: Path) -> CallRecord | 
         settings = settings_for(deepgram.url, urls, recordings)
         async with open_services(settings) as opened:
             app = create_app(settings, opened.services, opened.line, tokens=opened.tokens)
-            await near.start(serve_app, app, authority.config(server_config(settings), server_door), closing.wait)
+            config = server_config(settings)
+            config.alpn_protocols = ["h2", "http/1.1"]
+            install()
+            await near.start(serve_app, app, authority.config(config, server_door), closing.wait)
             answer = await http.post(
                 f"{urls[3]}/calls", json={"to": "+15551230000"}, headers={"Authorization": f"Bearer {OPERATOR}"}
             )

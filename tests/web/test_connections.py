@@ -23,7 +23,7 @@ from web.sockets.connections import (
     descriptors_allowed,
     room_beside,
 )
-from web.sockets.pull_server import install
+from web.sockets.versions import install
 
 
 @attrs.define(eq=False)

@@ -6,11 +6,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import cast
 
+import hypercorn.trio.run
 import pytest
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Event, RawData
 from hypercorn.trio import serve
+from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import (
     AppWrapper,
@@ -26,11 +28,13 @@ from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
 from protocol import frames
+from protocol.wire import PacedWebSocket
 from web.clients.deepgram import open_socket
 from web.sockets.asgi_events import accept
 from web.sockets.connections import Connections, vouch
 from web.sockets.open_socket import OpenSocket
-from web.sockets.pull_server import MAX_MESSAGE_BYTES, PullServer
+from web.sockets.pull_server import PullServer
+from web.sockets.versions import MAX_MESSAGE_BYTES, install
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -63,7 +67,7 @@ async def serving(
         closing.set()
 
 
-def dial(port: int) -> AbstractAsyncContextManager[OpenSocket]:
+def dial(port: int) -> AbstractAsyncContextManager[PacedWebSocket]:
     return open_socket(f"ws://127.0.0.1:{port}/", [], ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
@@ -397,3 +401,35 @@ async def upgraded(port: int, headers: bytes = b"", refusing: bytes = b"never") 
     assert head.startswith(b"HTTP/1.1 101")
     assert refusing not in head
     return stream
+
+
+async def test_another_version_of_hypercorn_keeps_its_own_connection_and_its_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("web.sockets.versions._installed", lambda _: "0.19.0")
+    async with serving(echo, monkeypatch) as port:
+        monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
+        with capture_logs() as lines:
+            install()
+        async with dial(port) as peer:
+            for message in ("text", b"binary", "", "x" * 1000):
+                await peer.send_message(message)
+                assert await peer.get_message() == message
+            await peer.send_message("close")
+            with pytest.raises(ConnectionClosed) as gone:
+                await peer.get_message()
+
+    assert [(line["event"], line["library"], line["installed"]) for line in lines] == [
+        ("library_not_known", "hypercorn", "0.19.0")
+    ]
+    assert gone.value.reason is not None
+    assert (gone.value.reason.code, gone.value.reason.reason) == (4001, "as you wish")
+
+
+def test_the_version_of_hypercorn_we_know_has_our_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
+    with capture_logs() as lines:
+        install()
+
+    assert hypercorn.trio.run.TCPServer is not TCPServer  # type: ignore[attr-defined]
+    assert lines == []

@@ -14,15 +14,19 @@ import httpx
 import orjson
 import pytest
 import trio
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ResponseReceived
 from hypercorn.config import Config, Sockets
 from hypercorn.trio import serve as hypercorn_serve
+from hypercorn.trio.tcp_server import TCPServer
 from trio.testing import MockClock, wait_all_tasks_blocked
 from twilio.request_validator import RequestValidator
 
 from actors.call import CallPlan
 from actors.errors import AgentUnavailable
 from actors.messages import CloseCall
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket, WebSocket
 from store.memory import MemoryRecords
 from tests.web.fakes import (
     AUTH_TOKEN,
@@ -40,7 +44,7 @@ from web import serving
 from web.calls.slots import Slots
 from web.clients.deepgram import open_socket
 from web.serving import server_config
-from web.sockets.open_socket import OpenSocket
+from web.sockets.versions import install
 from web.sockets.write_limits import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
 from web.worker.draining import close_calls, wait_drained
 
@@ -60,13 +64,13 @@ async def listening(there: Exchange, port: int = 0) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def stream(at: str, signature: str = SIGNATURE) -> AsyncIterator[OpenSocket]:
+async def stream(at: str, signature: str = SIGNATURE) -> AsyncIterator[PacedWebSocket]:
     headers = [(b"x-twilio-signature", signature.encode())]
     async with open_socket(f"ws://{at}/twilio", headers, ssl.create_default_context()) as media:
         yield media
 
 
-async def start(media: OpenSocket, token: str) -> None:
+async def start(media: PacedWebSocket, token: str) -> None:
     started = {
         "accountSid": "AC" + "0" * 32,
         "callSid": CALL_SID,
@@ -104,6 +108,25 @@ async def test_an_unsigned_upgrade_gets_403() -> None:
                 pass
 
     assert there.calls.plans == []
+
+
+@pytest.mark.parametrize(("installed", "status"), [("0.18.0", ""), ("0.19.0", "505")])
+async def test_http2_without_tls_is_not_spoken(installed: str, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
+    monkeypatch.setattr("web.sockets.versions._installed", lambda _: installed)
+    install()
+    client, answer = H2Connection(H2Configuration(client_side=True)), ""
+    client.initiate_connection()
+    client.send_headers(
+        1, [(":method", "GET"), (":path", "/healthz"), (":scheme", "http"), (":authority", "x")], end_stream=True
+    )
+    async with listening(exchange()) as at, await trio.open_tcp_stream("127.0.0.1", int(at.split(":")[1])) as stream:
+        await stream.send_all(client.data_to_send())
+        while not answer and (data := await stream.receive_some()):
+            heads = [event for event in client.receive_data(bytes(data)) if isinstance(event, ResponseReceived)]
+            answer = dict(heads[0].headers or [])[b":status"].decode() if heads else ""
+
+    assert answer == status
 
 
 async def test_webhooks_are_answered_beside_a_running_call() -> None:

@@ -1,13 +1,14 @@
-"""Dialling an agent: opens one Voice Agent WebSocket at Deepgram, and says in our words why it could not.
+"""Client for Deepgram's Voice Agent API: opens one WebSocket for each agent, and says in our words why it could not.
 
 `voice_agent_connector` returns the `connect` of `CallServices`. All connections share one TLS context, because
 building one costs 25 ms of CPU and half a megabyte. Third-party failures to connect become `AgentUnavailable` here
 and nowhere else; once the socket is open, what its user raises passes through untouched and alone.
 
-The stream is opened here and not by trio-websocket: its `open_websocket` (0.12.2) waits for its whole timeout when
-the peer hangs up in the middle of the upgrade or when the TLS handshake fails, and calls both a timeout. Five seconds
-are more than a caller should wait in silence. And once it has upgraded the stream, trio-websocket is let go: its reader
-task, its queue and wsproto's event objects are most of what a message would cost.
+trio-websocket opens every connection, on a stream that is dialled here: its `open_websocket` (0.12.2) waits for its
+whole timeout when the peer hangs up in the middle of the upgrade or when the TLS handshake fails, and calls both a
+timeout; five seconds are more than a caller should wait in silence. Once the stream is upgraded, a `FrameStream` reads
+it if the version is the one we know: trio-websocket's reader task, its queue and wsproto's event objects are most of
+what a message would cost. With any other version, its own connection is used as it comes (`web.sockets.versions`).
 """
 
 import ssl
@@ -18,13 +19,20 @@ from urllib.parse import urlsplit
 
 import attrs
 import trio
-from trio_websocket import ConnectionRejected, HandshakeError, wrap_client_stream
+from trio_websocket import (
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    wrap_client_stream,
+)
 
 from actors.errors import AgentUnavailable
+from actors.supervision import root_cause
 from protocol.frames import FrameReader
 from protocol.wire import PacedWebSocket
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
+from web.sockets.versions import TRIO_WEBSOCKET, is_known, tell_unknown
 
 CONNECT_SECONDS = 5.0
 DISCONNECT_SECONDS = 2.0
@@ -93,21 +101,22 @@ class _Address:
         return host if self.port in {80, 443} else f"{host}:{self.port}"
 
 
-def _unavailable(trouble: BaseException) -> AgentUnavailable:
+def _unavailable(trouble: Exception) -> AgentUnavailable:
     if isinstance(trouble, ConnectionRejected):
         status = trouble.status_code
         return AgentUnavailable(f"HTTP {status}", retryable=status in PASSING_STATUSES, is_busy=status == TOO_MANY)
     if isinstance(trouble, trio.TooSlowError):
         return AgentUnavailable(f"no answer within {CONNECT_SECONDS:g} s")
-    cause = _leaf(trouble.__cause__ or trouble)  # trio has a group of every address it tried
+    tried = trouble.__cause__  # trio has a group of every address it tried
+    cause = root_cause(tried if isinstance(tried, Exception) else trouble)
     unmendable = isinstance(cause, ssl.SSLCertVerificationError)
     return AgentUnavailable(f"{type(cause).__name__}: {cause}", retryable=not unmendable)
 
 
-def _leaf(group: BaseException) -> BaseException:
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    return group
+def _trouble(group: BaseExceptionGroup) -> AgentUnavailable | None:
+    """Return what ended the library's nursery, in our words; None if it was only a cancellation."""
+    trouble = group.split(trio.Cancelled)[1]
+    return _unavailable(root_cause(trouble)) if isinstance(trouble, ExceptionGroup) else None
 
 
 async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
@@ -149,34 +158,33 @@ async def _upgrade(
     try:
         async with trio.open_nursery() as library:
             library.start_soon(_say_when_gone, handshake)
-            with trio.fail_at(deadline):
-                await wrap_client_stream(
-                    library,
-                    handshake,  # type: ignore[arg-type]  # any stream will do: it looks at sockets for its repr only
-                    address.header,
-                    address.resource,
-                    extra_headers=headers,
-                )
+            await _wrap(library, handshake, address, headers, deadline)
             library.cancel_scope.cancel(reason="upgraded")
     except BaseExceptionGroup as group:
-        trouble = group.split(trio.Cancelled)[1]
-        if trouble is None:
+        if (trouble := _trouble(group)) is None:
             raise
-        raise _unavailable(_leaf(trouble)) from group
+        raise trouble from group
     reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
     return OpenSocket(FrameStream(stream, reader, handshake.rest or b""))
 
 
-@asynccontextmanager
-async def open_socket(
+def open_socket(
     url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
-) -> AsyncIterator[OpenSocket]:
+) -> AbstractAsyncContextManager[PacedWebSocket]:
     """Open one WebSocket for as long as the `async with` lasts.
 
     Raises: entering raises `AgentUnavailable`, within `CONNECT_SECONDS`.
 
     Closes: leaving says goodbye and waits `DISCONNECT_SECONDS` for the answer; a cancelled one hangs up.
     """
+    opens = _open_fast if is_known(TRIO_WEBSOCKET) else _open_plain
+    return opens(url, headers, ssl_context)
+
+
+@asynccontextmanager
+async def _open_fast(
+    url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
+) -> AsyncIterator[PacedWebSocket]:
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
     async with _dialled(address, ssl_context, deadline) as stream:
         socket = await _upgrade(stream, address, headers, deadline)
@@ -187,8 +195,85 @@ async def open_socket(
                 await socket.aclose()
 
 
+@attrs.frozen
+class PlainSocket:
+    """trio-websocket's own connection, which neither hurries nor waits for more."""
+
+    _connection: WebSocketConnection
+
+    async def get_message(self) -> str | bytes:
+        """Return the next message. *Raises* `ConnectionClosed`."""
+        return await self._connection.get_message()
+
+    async def get_messages(self) -> list[str | bytes]:
+        """Return the next message alone. *Raises* `ConnectionClosed`."""
+        return [await self._connection.get_message()]
+
+    async def send_message(self, message: str | bytes) -> None:
+        """Send one message. *Raises* `ConnectionClosed`."""
+        await self._connection.send_message(message)
+
+    def send_nowait(self, *_messages: str | bytes) -> bool:
+        """Send nothing: the library always waits."""
+        return False
+
+    def gather(self, _seconds: float, /) -> None:
+        """Do nothing: the library reads when it likes."""
+
+    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
+        """Close, with a code for the peer; harmless on a closed connection."""
+        await self._connection.aclose(code, reason)
+
+
+@asynccontextmanager
+async def _open_plain(
+    url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
+) -> AsyncIterator[PacedWebSocket]:
+    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
+    failed: BaseException | None = None
+    async with _dialled(address, ssl_context, deadline) as stream:
+        try:
+            async with trio.open_nursery() as library:
+                connection = await _wrap(library, stream, address, headers, deadline)
+                try:
+                    yield PlainSocket(connection)
+                except BaseException as exc:
+                    failed = exc
+                    raise
+                finally:
+                    with trio.move_on_after(DISCONNECT_SECONDS):
+                        await connection.aclose()
+                library.cancel_scope.cancel(reason="closed")
+        except BaseExceptionGroup as group:
+            if isinstance(failed, Exception):
+                raise failed from failed.__cause__  # alone, and not in the nursery's group
+            if (trouble := _trouble(group)) is None:
+                raise
+            raise trouble from group
+
+
+async def _wrap(
+    library: trio.Nursery,
+    stream: trio.abc.Stream,
+    address: _Address,
+    headers: list[tuple[bytes, bytes]],
+    deadline: float,
+) -> WebSocketConnection:
+    """Upgrade a stream; its reader is a task of `library`."""
+    with trio.fail_at(deadline):
+        return await wrap_client_stream(
+            library,
+            stream,  # type: ignore[arg-type]  # any stream will do: it looks at sockets for its repr only
+            address.header,
+            address.resource,
+            extra_headers=headers,
+            max_message_size=MAX_MESSAGE_BYTES,
+        )
+
+
 def voice_agent_connector(
     url: str, api_key: str, ssl_context: ssl.SSLContext
 ) -> Callable[[], AbstractAsyncContextManager[PacedWebSocket]]:
     """Return a function that opens one Voice Agent socket, as `open_socket` does."""
+    tell_unknown(TRIO_WEBSOCKET)
     return partial(open_socket, url, [(b"Authorization", b"Token " + api_key.encode())], ssl_context)

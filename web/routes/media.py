@@ -45,14 +45,21 @@ from web.calls.context import AppContext
 from web.calls.returning import SETTLE_SECONDS, Returns
 from web.clients.signatures import SIGNATURE
 from web.routes.well_formed import is_call_sid, is_stream_sid
-from web.sockets.asgi_events import accept, headers_of, target_of
+from web.sockets.asgi_events import (
+    POLICY_VIOLATION,
+    accept,
+    headers_of,
+    is_clear_http2,
+    refuse_http2,
+    target_of,
+)
 from web.sockets.open_socket import OpenSocket
 
 PATH = "/twilio"
 START_SECONDS = 5.0
 RETURN_SECONDS = 90.0
 """For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
-NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER = 1000, 1008, 1013
+NORMAL, TRY_AGAIN_LATER = 1000, 1013
 LONGEST_SID = 34
 LONGEST_PATH = 200
 
@@ -76,6 +83,9 @@ class MediaStreams:
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one ASGI connection."""
+        if scope["type"] != "lifespan" and is_clear_http2(scope):  # our own connection has ended it before
+            await refuse_http2(scope, receive, send)
+            return
         if scope["type"] == "websocket":
             gate = self._signed_by_twilio if scope["path"] == PATH else self.gates.get(scope["path"])
             if gate is not None:

@@ -11,6 +11,8 @@ import attrs
 from hypercorn.typing import (
     ASGIReceiveCallable,
     ASGISendCallable,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
     WebsocketAcceptEvent,
     WebsocketCloseEvent,
     WebsocketReceiveEvent,
@@ -22,6 +24,7 @@ from hypercorn.typing import (
 from protocol.frames import NO_STATUS, Close
 from web.sockets.open_socket import Carrier
 
+POLICY_VIOLATION = 1008
 CARRIER = "switchboard.carrier"
 """The ASGI extension of a server that carries messages without events: `{"accept": take an accept event to it}`."""
 
@@ -36,6 +39,21 @@ def target_of(scope: WWWScope) -> str:
 def headers_of(scope: WWWScope) -> dict[str, str]:
     """Return the headers of a request by their names in lower case; of repeated ones, the last."""
     return {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
+
+
+def is_clear_http2(scope: WWWScope) -> bool:
+    """Whether a request came over HTTP/2 without TLS, where a connection has no time limits."""
+    return scope["http_version"] == "2" and scope["scheme"] in {"http", "ws"}
+
+
+async def refuse_http2(scope: WWWScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Answer 505, and a WebSocket with the refusal of its server."""
+    await receive()
+    if scope["type"] == "websocket":
+        await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
+        return
+    await send(HTTPResponseStartEvent(type="http.response.start", status=505, headers=[]))
+    await send(HTTPResponseBodyEvent(type="http.response.body", body=b"", more_body=False))
 
 
 async def accept(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Carrier:

@@ -12,7 +12,8 @@ Three more things are not hypercorn's. A connection on which no application runs
 that is a deadline of its reader, and no task which the end of a request could cancel. HTTP/2 without TLS is not spoken.
 And `web.sockets.connections` says how many connections there may be.
 
-`install` puts it in place, whoever starts the server: our own command, or hypercorn's.
+`web.sockets.versions` puts it in place when our own command or hypercorn's starts the server, and leaves hypercorn's
+connection where it is if hypercorn is of another version.
 """
 
 import math
@@ -43,11 +44,10 @@ from hypercorn.typing import (
 from actors.supervision import Crashed, guard
 from protocol.frames import FrameReader
 from web.sockets.asgi_events import CARRIER
-from web.sockets.connections import VOUCHER, Connections, count_accept_errors
+from web.sockets.connections import VOUCHER, Connections
 from web.sockets.frame_stream import FrameStream
+from web.sockets.versions import MAX_MESSAGE_BYTES
 
-MAX_MESSAGE_BYTES = 64 * 1024
-"""Twilio's frames are about 400 bytes. hypercorn's own limit, unless it is told another, is 16 MB."""
 CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
 
@@ -210,9 +210,8 @@ class PullServer(TCPServer):
         await trio.aclose_forcefully(self.stream)
 
 
-def install(connections: Connections | None = None) -> None:
+def put_in_place(connections: Connections) -> None:
     """Have every connection that hypercorn's trio worker accepts from now on served so, and be one of `connections`."""
-    count_accept_errors()
     # the name that its worker looks up, which it imported and does not export
-    served = partial(PullServer, connections=connections or Connections())
+    served = partial(PullServer, connections=connections)
     hypercorn.trio.run.TCPServer = served  # type: ignore[assignment,attr-defined]
