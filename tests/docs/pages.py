@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
     "docs/design.md",
     "docs/handoff.md",
     "docs/performance.md",
