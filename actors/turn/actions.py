@@ -106,10 +106,10 @@ def fill_silence(state: TurnState) -> None:
     is_first = last < at.waiting
     is_alive = is_first or bool(state.running) or at.alive >= last
     is_worn = not state.running and state.now >= at.waiting + state.policy.think_patience
-    if is_worn:
-        state.restart("it thinks for too long")
-    elif not is_alive:
+    if not is_alive:
         state.restart("it gives no sign of life")
+    elif is_worn:
+        state.restart("it thinks for too long")
     else:
         state.fill(state.words_for_wait())
 
