@@ -207,6 +207,13 @@ SUMMARY_DEADLINE = Variable("SUMMARY_DEADLINE", "how long a handoff waits for th
 SILENCE_BUDGET = Variable(
     "SILENCE_BUDGET", "the longest silence a caller meets when it is the agents' turn", "4", seconds(1, 60), "4"
 )
+THINK_PATIENCE = Variable(
+    "THINK_PATIENCE",
+    "how long an answer is waited for, with fillers, as long as the service gives signs of life",
+    "20",
+    seconds(5, 120),
+    "20",
+)
 CALLER_SILENCE = Variable(
     "CALLER_SILENCE",
     "how long a caller may be silent in their turn before they are asked whether they are there; twice, then the call"
@@ -338,6 +345,7 @@ class Settings(ModelSettings):
     summary_mode: SummaryMode
     summary_deadline: float
     silence_budget: float
+    think_patience: float
     caller_silence: float
     max_call_seconds: float
     human_digit: str | None

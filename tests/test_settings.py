@@ -135,6 +135,7 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("SUMMARY_DEADLINE", "nan"),
         ("SUMMARY_DEADLINE", "soon"),
         ("SILENCE_BUDGET", "0"),
+        ("THINK_PATIENCE", "1"),
         ("DRAIN_TIMEOUT", "inf"),
         ("DATABASE_URL", "switchboard.db"),
         ("DATABASE_URL", "sqlite://"),

@@ -167,6 +167,7 @@ def policy_of(settings: Settings) -> CallPolicy:
     return CallPolicy(
         silence_budget=budget,
         filler_lead=min(CallPolicy().filler_lead, budget / 4),
+        think_patience=settings.think_patience,
         summary_mode=SummaryMode(settings.summary_mode.value),
         summary_deadline=settings.summary_deadline,
         voicemail=settings.voicemail_message,

@@ -118,11 +118,13 @@ def test_the_deadlines_of_a_call_are_the_settings() -> None:
             MAX_CALL_SECONDS="600",
             HUMAN_DIGIT="0",
             KEEP_DIGITS="yes",
+            THINK_PATIENCE="30",
         )
     )
 
     assert (policy.summary_mode, policy.summary_deadline) == (SummaryMode.ON_HANDOFF, 1.5)
     assert (policy.caller_silence, policy.longest_call) == (7.0, 600.0)
+    assert policy.think_patience == 30.0
     assert (policy.human_digit, policy.keep_digits) == ("0", True)
     assert (policy.fallback_number, policy.voicemail) == ("+15559870000", "Please call us back.")
     assert policy.our_number == settings().twilio_phone_number
