@@ -42,6 +42,7 @@ from actors.turn.machine import Turn
 from actors.turn.values import Phase, SpeechKind
 from agents.spec import AgentSpec
 
+_REST = 0.01
 SHORTEST_WORD = 0.4
 """Seconds of voice: what is shorter may be a noise that the service rightly says nothing about."""
 
@@ -168,6 +169,8 @@ class TurnDriver:
                 await self._changed.wait()
             if waiting.cancelled_caught:
                 self.put(Played() if trio.current_time() >= self._played_at() else TimePassed())
+                if self.turn.deadline() <= trio.current_time():
+                    await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
 
     def _played_at(self) -> float:
         """Return when the caller has heard everything: by our clock, and of last words by the line's own word."""

@@ -1,0 +1,152 @@
+"""The driver alone: when it tells the turn what, and what it does at once."""
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.facts import CallClosing, SilenceMet
+from actors.line.reply import Voice
+from actors.policy import CallPolicy
+from actors.turn.effects import Effect
+from actors.turn.events import AudioBegan, CloseAsked, Event, FloorGiven
+from actors.turn.machine import Turn
+from actors.turn.values import Debt, Gate, TurnPolicy
+from actors.turn_driver import ClosingLeft, ForSession, TurnDriver
+from agents.spec import AgentSpec
+from tests.actors.fakes import ROSTER, Watched, words
+
+POLICY = CallPolicy()
+
+
+@attrs.define(eq=False)
+class Speaker:
+    """A session that does nothing but note what it is to do."""
+
+    agent: AgentSpec = attrs.field(factory=lambda: ROSTER.agents["first"])
+    last_heard: float = 0.0
+    reads_tape: bool = True
+    performed: list[ForSession] = attrs.field(factory=list)
+
+    def perform(self, effect: ForSession) -> None:
+        self.performed.append(effect)
+
+    def conclude(self) -> None:
+        """Nothing was asked for."""
+
+
+def driver() -> tuple[Watched, TurnDriver, Speaker]:
+    """Make a driver whose floor is held by the first agent, and which nobody runs yet."""
+    watched, speaker = Watched(), Speaker()
+    turn = watched.desk.turn
+    turn.session, turn.speaker = speaker, speaker.agent
+    return watched, turn, speaker
+
+
+class CountingTurn(Turn):
+    """A turn that keeps what it was told."""
+
+    def __init__(self, policy: TurnPolicy, now: float) -> None:
+        super().__init__(policy, now)
+        self.events: list[Event] = []
+
+    def on(self, event: Event, now: float) -> list[Effect]:
+        self.events.append(event)
+        return super().on(event, now)
+
+
+class StuckTurn(CountingTurn):
+    """A turn of which something is due at once, for ever."""
+
+    def deadline(self) -> float:
+        return 0.0
+
+
+async def test_the_gate_follows_each_event_in_its_own_step(autojump_clock: MockClock) -> None:
+    watched, turn, _ = driver()
+    before = watched.desk.ledger.gate
+
+    turn.put(FloorGiven(owes=True))
+    given = watched.desk.ledger.gate
+    turn.put(CloseAsked("drained", "Leave a message.", waits_for_beep=True))
+
+    assert (before, given, watched.desk.ledger.gate) == (Gate.OPEN, Gate.OPEN, Gate.SHUT)
+    assert watched.facts(CallClosing) == [CallClosing("drained")]
+
+
+async def test_frames_behind_the_first_are_no_events(autojump_clock: MockClock) -> None:
+    watched, turn, speaker = driver()
+    turn.turn = counted = CountingTurn(POLICY.for_turn, trio.current_time())
+    turn.put(FloorGiven(owes=True))
+    voice = Voice(speaker.agent.name)
+    watched.desk.ledger.grant(voice)
+    for _ in range(50):
+        turn.put_audio(voice, words(0.02).data)
+
+    assert [type(event) for event in counted.events] == [FloorGiven, AudioBegan]
+    assert watched.desk.ledger.unplayed == pytest.approx(1.0)
+
+
+async def test_audio_without_the_floor_is_no_event(autojump_clock: MockClock) -> None:
+    watched, turn, _ = driver()
+    turn.put(FloorGiven(owes=True))
+    turn.put_audio(Voice("another"), words(1).data)
+
+    assert not turn.turn.sounding
+    assert watched.desk.ledger.dropped == 8000
+
+
+async def test_time_is_told_when_it_has_come_and_what_an_effect_reports_is_taken_after_it(
+    autojump_clock: MockClock,
+) -> None:
+    """There is no clip: a filler is over as soon as it is asked for, and the next one follows a budget later."""
+    watched, turn, _ = driver()
+    turn.session = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn.run)
+        turn.put(FloorGiven(owes=True))
+        await trio.sleep(2 * POLICY.silence_budget + 0.5)
+        nursery.cancel_scope.cancel()
+
+    assert watched.times(SilenceMet) == [POLICY.silence_budget, 2 * POLICY.silence_budget]
+    assert {fact.filled_by for fact in watched.facts(SilenceMet)} == {"nothing"}
+
+
+async def test_a_turn_that_is_stuck_does_not_keep_the_other_calls_waiting(autojump_clock: MockClock) -> None:
+    _, turn, _ = driver()
+    turn.turn = stuck = StuckTurn(POLICY.for_turn, trio.current_time())
+    with trio.move_on_after(1.0):
+        await turn.run()
+
+    assert 50 <= len(stuck.events) <= 110
+
+
+@pytest.mark.parametrize(
+    ("seconds", "heard_before", "reads", "owed"),
+    [(0.5, True, True, True), (0.3, True, True, False), (0.5, False, True, False), (0.5, True, False, False)],
+    ids=["deaf", "too short for a word", "the service has said something since", "it does not listen"],
+)
+async def test_a_caller_whom_the_service_does_not_hear_is_owed_an_answer(
+    seconds: float, heard_before: bool, reads: bool, owed: bool, autojump_clock: MockClock
+) -> None:
+    watched, turn, speaker = driver()
+    turn.put(FloorGiven(owes=False))
+    await trio.sleep(10)
+    now = watched.desk.journal.now
+    speaker.last_heard, speaker.reads_tape = trio.current_time() - (5 if heard_before else 0), reads
+    turn.put_voice(is_voiced=True, spoke=None)
+    turn.put_voice(is_voiced=False, spoke=(now - 0.4 - seconds, now - 0.4))
+
+    assert (turn.turn.debt is Debt.OWED) is owed
+
+
+async def test_where_nobody_says_the_last_sentence_the_line_has_to(autojump_clock: MockClock) -> None:
+    _, turn, _ = driver()
+    turn.session = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn.run)
+        turn.put(CloseAsked("drained", "Goodbye."))
+        assert await turn.wait_concluded() == ClosingLeft("drained", "Goodbye.")
+        nursery.cancel_scope.cancel()
+
+    assert trio.current_time() == POLICY.closing
