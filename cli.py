@@ -32,6 +32,7 @@ from settings import (
     read_one,
     unknown_names,
 )
+from starter.command import new
 from store.records import UNANSWERED
 from web.clients.operator import Operator, OperatorError, Shown
 from web.worker.logs import configure_logs
@@ -451,6 +452,9 @@ def talk(
     from demo.talk import main as run_talk
 
     raise typer.Exit(run_talk(TalkOptions(scenario, port, browser)))
+
+
+commands.command()(new)
 
 
 def main() -> None:

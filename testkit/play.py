@@ -5,7 +5,6 @@ of it. `play` owns no expectation of one scenario: those are methods of the `Pla
 """
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Final, TypeAlias
@@ -16,7 +15,7 @@ from trio.testing import MockClock
 
 from actors.clips import ClipBook
 from actors.policy import CallPolicy
-from agents.roster import Roster, load_roster
+from agents.roster import Roster, load_roster, roster_from
 from agents.spec import OUTBOUND, AgentSpec
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import Scenario, load_scenario
@@ -102,12 +101,12 @@ def judge(call: PlayedCall, excused: Excused) -> None:
 
 
 def roster_of(roster: RosterLike) -> Roster:
-    """Load a roster: the name of a package with `ROSTER`, such a module, or a list of agents."""
+    """Load a roster: as AGENTS names it, a module with `ROSTER`, or a list of agents."""
     if isinstance(roster, Roster):
         return roster
-    module = import_module(roster) if isinstance(roster, str) else roster
-    sources: Sequence[str | ModuleType | AgentSpec] = module.ROSTER if isinstance(module, ModuleType) else module
-    return load_roster(sources)
+    if isinstance(roster, str):
+        return roster_from([roster])
+    return roster_from([roster.__name__]) if isinstance(roster, ModuleType) else load_roster(roster)
 
 
 def filler_clips(roster: Roster, policy: CallPolicy) -> ClipBook:

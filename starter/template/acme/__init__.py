@@ -1,0 +1,1 @@
+"""Phone agents of Acme."""

@@ -1,0 +1,15 @@
+"""The agents of Acme; the first one answers."""
+
+from acme.slots import stand_in
+from agents.extras import Demo
+
+ROSTER = (
+    ".front_desk",
+    ".planner",
+)
+
+ENV_PREFIX = "ACME_"
+"""Settings that begin like this are for functions, as `context.env`."""
+
+DEMO = Demo(scenario="../scenarios/delivery.toml", http=stand_in, env={"ACME_URL": "https://slots.example.com"})
+"""What `switchboard demo` plays, and what answers the functions there and in tests."""
