@@ -7,7 +7,7 @@ Facts: https://www.twilio.com/docs/voice/api/call-resource.
 """
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 from functools import partial
@@ -16,18 +16,15 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from simulators.faults import TwilioFaults
 from simulators.scenario import Answers, Human
 from simulators.twilio.caller import CallerTurns
-from simulators.twilio.dialling import DialStream
-from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.exchange import Exchange
 from simulators.twilio.log import CallLog, StatusReached
 from simulators.twilio.media import StreamSummary
 from simulators.twilio.orders import CallChange, CallOrder
 from simulators.twilio.performance import Document, Performance
 from simulators.twilio.playout import HeardRecording
 from simulators.twilio.twiml import Verb
-from simulators.twilio.webhooks import WebhookSender
 
 
 class CallStatus(enum.Enum):
@@ -65,19 +62,6 @@ UNANSWERED: Mapping[Answers, tuple[CallStatus, str]] = {
 Reports: TypeAlias = trio.MemorySendChannel[Mapping[str, str]]
 
 HANG_UP = Document("<Response><Hangup/></Response>")
-
-
-@attrs.frozen
-class Exchange:
-    """What all calls of one simulator share."""
-
-    account_sid: str
-    webhooks: WebhookSender
-    dial: DialStream
-    knobs: TwilioKnobs
-    faults: TwilioFaults
-    now: Callable[[], datetime]
-    new_sid: Callable[[str], str]
 
 
 @attrs.define(eq=False)

@@ -1,4 +1,4 @@
-"""Whoever a call is put through to: their phone rings, somebody whispers who is calling, and they are connected or not.
+"""The person that a call is put through to: the phone rings, a whisper says who calls, they are connected or not.
 
 `HumanLeg` owns one child call of a `<Dial>`, from the first ring to the hang-up. The TwiML at the `url` of `<Number>`
 is acted out on it before the two are connected: what is said there the caller does not hear, a key pressed goes to the
@@ -7,7 +7,7 @@ does wrong there costs the leg.
 Facts: https://www.twilio.com/docs/voice/twiml/number#attributes-url, https://www.twilio.com/docs/voice/twiml/dial#action.
 """
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import attrs
 import trio
@@ -15,12 +15,10 @@ import trio
 from protocol.audio import BYTES_PER_SECOND
 from simulators.scenario import Human
 from simulators.speech import synthesise
+from simulators.twilio.exchange import OngoingCall
 from simulators.twilio.log import PersonActed, VerbExecuted, WarningRaised
 from simulators.twilio.playout import HeardRecording, Playout
 from simulators.twilio.twiml import Dial, Gather, Hangup, Pause, Redirect, Reject, Say, TwimlError, Verb, parse_twiml
-
-if TYPE_CHECKING:
-    from simulators.twilio.calls import SimulatedCall
 
 DEFAULT_VOICE = "twilio-say"
 
@@ -50,7 +48,7 @@ Next: TypeAlias = Declined | Went | Page
 class HumanLeg:
     """One person's side of a `<Dial>`; `run` it once."""
 
-    call: "SimulatedCall"
+    call: OngoingCall
     verb: Dial
     sid: str = attrs.field(init=False)
     how: str = attrs.field(default="no-answer", init=False)

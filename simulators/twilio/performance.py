@@ -6,7 +6,7 @@ the old document never run. A document that cannot be had or read is Twilio's "a
 Facts: https://www.twilio.com/docs/voice/twiml/connect, https://www.twilio.com/docs/voice/twiml/stream.
 """
 
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 from urllib.parse import urlsplit
 
 import attrs
@@ -14,6 +14,7 @@ import trio
 
 from simulators.speech import synthesise
 from simulators.twilio.dialling import StreamError
+from simulators.twilio.exchange import OngoingCall
 from simulators.twilio.frames import StreamIdentity
 from simulators.twilio.human import DEFAULT_VOICE, HumanLeg
 from simulators.twilio.log import CallerHungUp, VerbExecuted, WarningRaised
@@ -35,9 +36,6 @@ from simulators.twilio.twiml import (
     Verb,
     parse_twiml,
 )
-
-if TYPE_CHECKING:
-    from simulators.twilio.calls import SimulatedCall
 
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 
@@ -70,7 +68,7 @@ Outcome: TypeAlias = Document | CallOver | NextVerb
 class Performance:
     """What one call executes."""
 
-    call: "SimulatedCall"
+    call: OngoingCall
     media: MediaCaller | None = None
     caller_gone: bool = False
     """The caller hung up: nothing can be executed any more."""

@@ -23,8 +23,9 @@ from simulators.asgi import Message, Receive, Request, Response, Send, answer_sc
 from simulators.faults import Fault, FaultPlan
 from simulators.scenario import Caller, Scenario
 from simulators.twilio.caller import CallerTurns
-from simulators.twilio.calls import CallStatus, Exchange, SimulatedCall
+from simulators.twilio.calls import CallStatus, SimulatedCall
 from simulators.twilio.dialling import DialStream, dial_stream
+from simulators.twilio.exchange import Exchange
 from simulators.twilio.knobs import TwilioKnobs
 from simulators.twilio.log import CallLog, LogEntry, as_json, ignore
 from simulators.twilio.orders import ApiError, CallOrder, read_change, read_order
