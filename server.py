@@ -1,4 +1,4 @@
-"""The exchange as ASGI servers find it: `hypercorn -k trio server:app`.
+"""The application for an ASGI server of your choice: `hypercorn -k trio server:app`.
 
 `app` reads nothing until the server says that it starts. Then it reads the settings (the environment, and `.env`
 beside it), opens what it needs, and is the web application until the server says that it stops. Told to stop, each
@@ -10,7 +10,6 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 
 import attrs
 import structlog
@@ -25,13 +24,9 @@ from quart_trio import QuartTrio
 
 from agents.roster import RosterError
 from settings import Settings, SettingsError, environment, unknown_names
-from web.app import create_app
-from web.calls.slots import Slots
-from web.services import Opened, open_services
-from web.sockets.connections import Connections, descriptors_allowed
-from web.sockets.versions import install
+from web.serving import Started, started
 from web.sockets.write_limits import limit_our_listeners
-from web.worker.draining import close_calls, draining, leave_handlers
+from web.worker.draining import draining, leave_handlers
 from web.worker.logs import configure_logs
 from web.worker.memory import freeze_gc
 
@@ -39,7 +34,7 @@ _log = structlog.stdlib.get_logger()
 
 
 def tell_of_workers(argv: Sequence[str]) -> None:
-    """Log what several workers of one hypercorn are not: kept going when one of them dies."""
+    """Warn that hypercorn does not replace a worker that dies, if it was started with several."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-w", "--workers", default="1")
     workers = parser.parse_known_args(argv[1:])[0].workers
@@ -68,19 +63,17 @@ class Switchboard:
         async with AsyncExitStack() as stack:
             stack.callback(leave_handlers)  # when all else is closed
             try:
-                settings, opened = await self._open(stack)
+                settings, ready = await self._start(stack)
             except (SettingsError, RosterError, OSError) as exc:
                 problem = str(exc)
             else:
                 if multiprocessing.parent_process() is not None:
                     tell_of_workers(sys.argv)  # hypercorn's, of which this is one
                 limit_our_listeners()
-                install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
-                slots = Slots(settings.calls_per_worker, opened.fleet)
-                self._running = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots)
-                stack.callback(self._rest)
-                last_words = partial(close_calls, opened.services)
-                await stack.enter_async_context(draining(slots, settings.drain_timeout, last_words))
+                self._running = ready.app
+                stack.callback(self._stop)
+                drain = draining(ready.slots, settings.drain_timeout, ready.close_calls)
+                await stack.enter_async_context(drain)
                 freeze_gc()
                 await self._running(scope, receive, send)
                 return
@@ -89,15 +82,15 @@ class Switchboard:
         await send(LifespanStartupFailedEvent(type="lifespan.startup.failed", message=problem))
 
     @staticmethod
-    async def _open(stack: AsyncExitStack) -> tuple[Settings, Opened]:
+    async def _start(stack: AsyncExitStack) -> tuple[Settings, Started]:
         environ = environment()
         settings = Settings.from_environ(environ)
         configure_logs(settings.secrets())
         for line in unknown_names(environ):
             _log.warning("setting_unknown", says=line)
-        return settings, await stack.enter_async_context(open_services(settings))
+        return settings, await stack.enter_async_context(started(settings))
 
-    def _rest(self) -> None:
+    def _stop(self) -> None:
         self._running = None
 
 

@@ -1,4 +1,4 @@
-"""What one worker keeps open while it serves: one TLS context, one pool of connections, and the clients on them.
+"""The clients, stores and background tasks that one worker keeps open while it serves.
 
 `open_services` turns settings into the `CallServices` of `run_call` and the `Line` of the routes. It owns the pool, the
 task that hands records to the database and the one that fetches the clips, and ends them; it opens no call. It fails
@@ -7,7 +7,7 @@ that is away is no failure, and neither is a service that gives no clips.
 """
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,6 @@ from actors.clips import ClipBook
 from actors.journal import Entry, ignore
 from actors.policy import CallPolicy, SummaryMode
 from actors.session.settings_form import Offered, VoiceAgentOptions
-from actors.supervision import Crashed, guard
 from agents.roster import SHIPPED, Roster, roster_from
 from model_settings import misspelt_voices
 from protocol.deepgram.settings import CARTESIA
@@ -52,6 +51,7 @@ from web.clients.deepgram import voice_agent_connector
 from web.clients.offered import Refusals, keep_asking, wanted_of
 from web.clients.resolver import Resolver, resolving
 from web.clients.twilio import Line, TwilioLine, twilio_client
+from web.worker.background import in_background, keep_running, unharmed
 from web.worker.left_recordings import joining
 from web.worker.memory import find_trim, trim_memory
 
@@ -64,7 +64,6 @@ FUNCTION_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20
 
 LAST_RECORDS_SECONDS = 2.0
 """For the database to take what the last calls left; what it does not take waits for the next start."""
-WRITER_REST_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger()
 
@@ -127,14 +126,11 @@ def checkpoints_of(records: CallRecords) -> Checkpoints | None:
             return None
 
 
-@asynccontextmanager
-async def checkpointing(checkpoints: Checkpoints | None) -> AsyncIterator[None]:
+def checkpointing(checkpoints: Checkpoints | None) -> AbstractAsyncContextManager[None]:
     """Write checkpoints in the background, for as long as the `async with` lasts."""
-    async with trio.open_nursery() as nursery:
-        if checkpoints is not None:
-            nursery.start_soon(_keep_running, checkpoints.run, "checkpoints_crashed")
-        yield
-        nursery.cancel_scope.cancel(reason="the server has closed")
+    if checkpoints is None:
+        return nullcontext()
+    return in_background(partial(keep_running, checkpoints.run, "checkpoints_crashed"))
 
 
 def writing(records: CallRecords) -> AbstractAsyncContextManager[None]:
@@ -144,21 +140,10 @@ def writing(records: CallRecords) -> AbstractAsyncContextManager[None]:
 
 @asynccontextmanager
 async def _writing(records: SpillingRecords) -> AsyncIterator[None]:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_keep_running, records.run, "records_writer_crashed")
+    async with in_background(partial(keep_running, records.run, "records_writer_crashed")):
         yield
         with trio.move_on_after(LAST_RECORDS_SECONDS):
             await records.wait_offered()
-        nursery.cancel_scope.cancel(reason="the server has closed")
-
-
-async def _keep_running(run: Callable[[], Awaitable[None]], crashed: str) -> None:
-    """Start a writer again if it crashes: nobody planned for that, and no call may end by it."""
-    while True:
-        ended = await guard(run)
-        if isinstance(ended, Crashed):
-            _log.error(crashed, error=ended.reason)
-        await trio.sleep(WRITER_REST_SECONDS)
 
 
 def policy_of(settings: Settings) -> CallPolicy:
@@ -192,26 +177,15 @@ def speech_client_of(settings: Settings, http: httpx.AsyncClient) -> SpeechClien
     return SpeechClient(settings.deepgram_speak_url, settings.deepgram_api_key, http, speed, opts_out)
 
 
-@asynccontextmanager
-async def fetching(
+def fetching(
     book: ClipBook, voices: Sequence[str], settings: Settings, http: httpx.AsyncClient
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """Fetch the clips in the background, for as long as the `async with` lasts."""
 
     async def fetch() -> None:
         await keep_fetching(book, voices, CallPolicy().filler, speech_client_of(settings, http))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_unharmed, fetch, "clips_crashed")
-        yield
-        nursery.cancel_scope.cancel(reason="the server has closed")
-
-
-async def _unharmed(run: Callable[[], Awaitable[None]], crashed: str) -> None:
-    """Let no bug in what runs beside the calls end the server: calls do without it."""
-    ended = await guard(run)
-    if isinstance(ended, Crashed):
-        _log.error(crashed, error=ended.reason)
+    return in_background(partial(unharmed, fetch, "clips_crashed"))
 
 
 @asynccontextmanager
@@ -225,10 +199,8 @@ async def asking(
     else:
         _log.warning("groq_not_configured", brief="made from the facts of the call")
     ask = partial(keep_asking, settings, wanted_of(settings, roster), offered, briefs, http, refusals=refusals)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_unharmed, ask, "models_crashed")
+    async with in_background(partial(unharmed, ask, "models_crashed")):
         yield briefs
-        nursery.cancel_scope.cancel(reason="the server has closed")
 
 
 def fleet_of(settings: Settings) -> tuple[Fleet, TokenStore]:
@@ -239,8 +211,7 @@ def fleet_of(settings: Settings) -> tuple[Fleet, TokenStore]:
     return PostgresFleet(database, settings.max_calls), DatabaseTokens(database)
 
 
-@asynccontextmanager
-async def sharing(fleet: Fleet, commands: Commands, records: CallRecords) -> AsyncIterator[None]:
+def sharing(fleet: Fleet, commands: Commands, records: CallRecords) -> AbstractAsyncContextManager[None]:
     """Share with the other workers in the background, for as long as the `async with` lasts."""
 
     async def adopt(record: CallRecord) -> None:
@@ -249,10 +220,7 @@ async def sharing(fleet: Fleet, commands: Commands, records: CallRecords) -> Asy
         except ValueError as exc:
             _log.error("cut_call_refused", call_sid=record.call_sid, why=str(exc))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_keep_running, partial(fleet.run, commands.hear, adopt), "fleet_crashed")
-        yield
-        nursery.cancel_scope.cancel(reason="the server has closed")
+    return in_background(partial(keep_running, partial(fleet.run, commands.hear, adopt), "fleet_crashed"))
 
 
 def token_store_of(settings: Settings) -> TokenStore:

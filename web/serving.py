@@ -1,4 +1,4 @@
-"""Serving one exchange until it is told to stop, and then until its last caller has left.
+"""Serve the application until the process is told to stop, and then until the last call is over.
 
 `serve` owns the server's sockets and its signals: SIGTERM or SIGINT begins the drain (`web.worker.draining`), a second
 one hurries it. When the drain is over the server closes, and what is left is cancelled, records and all.
@@ -7,12 +7,15 @@ one hurries it. When the drain is over the server closes, and what is left is ca
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
+import attrs
 import httpx
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve as hypercorn_serve
+from quart_trio import QuartTrio
 
 from actors.journal import Entry, ignore
 from settings import Settings
@@ -44,6 +47,34 @@ def server_config(settings: Settings) -> LimitedConfig:
     return config
 
 
+@attrs.frozen
+class Started:
+    """An application that can be served, and what its drain needs."""
+
+    app: QuartTrio
+    slots: Slots
+    close_calls: Callable[[], float]
+
+
+@asynccontextmanager
+async def started(
+    settings: Settings,
+    *,
+    observe: Callable[[Entry], None] = ignore,
+    voice: CallerVoice | None = None,
+    functions: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Started]:
+    """Open the services and build the application on them, for as long as the `async with` lasts.
+
+    Raises: `RosterError`; `OSError` for a folder that cannot be written to.
+    """
+    async with open_services(settings, observe=observe, functions=functions) as opened:
+        install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
+        slots = Slots(settings.calls_per_worker, opened.fleet)
+        app = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots, voice=voice)
+        yield Started(app, slots, partial(close_calls, opened.services))
+
+
 async def serve(
     settings: Settings,
     *,
@@ -68,10 +99,6 @@ async def serve_until(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until the first of `signals`, and then until the drain is over; the second one cuts it short."""
-    install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
-    async with open_services(settings, observe=observe, functions=functions) as opened:
-        slots = Slots(settings.calls_per_worker, opened.fleet)
-        app = create_app(settings, opened.services, opened.line, tokens=opened.tokens, slots=slots, voice=voice)
-        last_words = partial(close_calls, opened.services)
-        closing_time = partial(wait_drained, signals, slots, settings.drain_timeout, last_words)
-        await hypercorn_serve(app, config, shutdown_trigger=closing_time, task_status=task_status, mode="asgi")
+    async with started(settings, observe=observe, voice=voice, functions=functions) as ready:
+        drained = partial(wait_drained, signals, ready.slots, settings.drain_timeout, ready.close_calls)
+        await hypercorn_serve(ready.app, config, shutdown_trigger=drained, task_status=task_status, mode="asgi")

@@ -19,6 +19,7 @@ import trio
 from actors.record.recording import alone_in, finish_left, is_left, writer_of
 from store.private import own_folder
 from store.process_lock import ProcessLock
+from web.worker.background import in_background
 
 EVERY_SECONDS = 5.0
 QUIET_SECONDS = 15.0
@@ -132,10 +133,8 @@ async def joining(folder: Path | None) -> AsyncIterator[str]:
     left = LeftRecordings(folder)
     left.hold()
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(left.run)
+        async with in_background(left.run):
             yield left.writer
-            nursery.cancel_scope.cancel(reason="the server has closed")
     finally:
         with suppress(OSError):
             left.let_go()

@@ -9,10 +9,13 @@ minute as in its first.
 import ctypes
 import gc
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import trio
+
+from web.worker.background import in_background
 
 TRIM_SECONDS = 10.0
 
@@ -28,14 +31,9 @@ def find_trim() -> Callable[[int], int] | None:
     return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
-@asynccontextmanager
-async def trim_memory(trim: Callable[[int], int] | None) -> AsyncIterator[None]:
+def trim_memory(trim: Callable[[int], int] | None) -> AbstractAsyncContextManager[None]:
     """Return free memory to the system now and then, for as long as the `async with` lasts."""
-    async with trio.open_nursery() as nursery:
-        if trim is not None:
-            nursery.start_soon(_keep_trimming, trim)
-        yield
-        nursery.cancel_scope.cancel(reason="the server has closed")
+    return in_background(trim and partial(_keep_trimming, trim))
 
 
 async def _keep_trimming(trim: Callable[[int], int]) -> None:
