@@ -95,6 +95,7 @@ TEXT: Mapping[str, str] = {
     "none": "None.",
     "unknown": "unknown",
     "facts": "Recorded facts",
+    "metadata": "Metadata of the order",
     "usage": "Usage",
     "used_line": "Phone line",
     "used_agent": "Voice agent:",

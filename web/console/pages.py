@@ -49,13 +49,13 @@ class Console:
 
     def install(self, app: QuartTrio) -> None:
         """Register the routes, and what templates need."""
-        prepare(app)
+        prepare()
         read_files()
         app.register_blueprint(self.blueprint())
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
-        routes = Blueprint("console", __name__, template_folder="templates")
+        routes = Blueprint("console", __name__)
         routes.get("/console/static/<path:filename>")(static_file)
         routes.add_url_rule("/console/sign-in", "sign_in", self.gate.sign_in, methods=["GET", "POST"])
         routes.post("/console/sign-out")(self.gate.sign_out)
@@ -118,6 +118,7 @@ class Console:
             call_sid=call_sid,
             known=known,
             caller=number(known.caller if known is not None else "", whole=shows_numbers),
+            line=number(known.line if known is not None else "", whole=shows_numbers),
             shows_numbers=shows_numbers,
             deadlines=json_text(deadlines).decode().strip(),
             words=json_text(LIVE).decode().strip(),

@@ -7,13 +7,13 @@ const map = picture ? JSON.parse(picture.dataset.map) : null;
 const turns = [...document.querySelectorAll(".turn")];
 let marked = null;
 
-function staveAt(seconds) {
-  return map.staves.find(([start, end]) => seconds >= start && seconds < end) ?? map.staves.at(-1);
+function bandAt(seconds) {
+  return map.bands.find(([start, end]) => seconds >= start && seconds < end) ?? map.bands.at(-1);
 }
 
 function moveCursor(seconds) {
   if (!map) return;
-  const [start, end, top, height, left, right] = staveAt(seconds);
+  const [start, end, top, height, left, right] = bandAt(seconds);
   const part = Math.min(1, Math.max(0, (seconds - start) / (end - start)));
   cursor.hidden = false;
   cursor.style.left = `${(100 * (left + part * (right - left))) / map.width}%`;
@@ -50,9 +50,9 @@ function secondsAt(event) {
   const box = picture.getBoundingClientRect();
   const x = ((event.clientX - box.left) / box.width) * map.width;
   const y = ((event.clientY - box.top) / box.height) * map.height;
-  const stave = map.staves.find(([, , top, height]) => y >= top && y <= top + height);
-  if (!stave) return null;
-  const [start, end, , , left, right] = stave;
+  const band = map.bands.find(([, , top, height]) => y >= top && y <= top + height);
+  if (!band) return null;
+  const [start, end, , , left, right] = band;
   return x < left ? null : start + Math.min(1, (x - left) / (right - left)) * (end - start);
 }
 

@@ -22,7 +22,7 @@ function shown(seconds) {
 }
 
 function add(list, text, className = "") {
-  const item = document.createElement("li");
+  const item = document.createElement(list.classList.contains("log") ? "div" : "li");
   item.className = className;
   item.textContent = text;
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
