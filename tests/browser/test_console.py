@@ -157,8 +157,12 @@ def opened(browser: "Browser", console: Console, name: str, *, width: int = 1600
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
     page.goto(console.origin + PAGES[name])
     if name == "live":
-        wait_until(page, lambda: page.locator("#words > div").count() > 0 and page.locator("#tasks li").count() > 0)
+        wait_live(page)
     return page
+
+
+def wait_live(page: "Page") -> None:
+    wait_until(page, lambda: page.locator("#words > div").count() > 0 and page.locator("#tasks li").count() > 3)
 
 
 def requests_of(page: "Page") -> list[str]:
@@ -201,7 +205,7 @@ async def test_pages_fit_are_accessible_and_ask_nobody_else(width: str, dark: bo
                     troubles = watch(page)
                     page.goto(console.origin + target)
                     if name == "live":
-                        wait_until(page, lambda page=page: page.locator("#tasks li").count() > 3)
+                        wait_live(page)
                     shoot(page, f"{name}-{width}-{'dark' if dark else 'light'}")
 
                     assert troubles == [], name
