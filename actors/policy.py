@@ -78,6 +78,8 @@ class CallPolicy:
     """How many times real time a backlog of caller audio is sent."""
     stride: float = 0.08
     """The most that agent audio may gather before it is read; so long what the service says with it may wait, too."""
+    hold: float = 0.02
+    """The most that a piece of agent audio waits for the next one where it comes no faster than it is spoken."""
     apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
     closing: float = 5.0
     """For the last sentence of a call that the switchboard ends to begin; past it, Twilio says it."""
@@ -153,6 +155,12 @@ class CallPolicy:
         """For a call that is told to close to be over, whatever fails."""
         return self.closing + 2 * self.goodbye_onset + self.goodbye_audio + self.goodbye_grace + self.hang_up
 
-    def stride_for(self, unplayed: float) -> float:
-        """Return how long agent audio may gather while the caller has so much left to hear: a quarter of it."""
-        return min(self.stride, unplayed / 4) if unplayed >= _SCARCE else 0.0
+    def stride_for(self, unplayed: float, piece: float = math.inf) -> float:
+        """Return how long agent audio may gather while the caller has so much left to hear: a quarter of it.
+
+        With nothing left it is read as it comes, unless it flows on and on in pieces of so many seconds. Then what
+        comes within `hold` seconds of a piece comes with it: this is what it adds to what the caller hears.
+        """
+        if unplayed >= _SCARCE:
+            return min(self.stride, unplayed / 4)
+        return self.hold + piece if piece <= self.hold else 0.0

@@ -21,7 +21,7 @@ def next_tick(moment: float) -> int:
     return math.ceil((moment - _ROUNDING) / TICK_SECONDS)
 
 
-def _moment_of(tick: int) -> float:
+def _moment_of(tick: float) -> float:
     return tick * TICK_SECONDS + 2 * _ROUNDING
 
 
@@ -30,16 +30,21 @@ class Sleeper:
     """One who sleeps to a tick, which others may move meanwhile. Sleeps in one task at a time."""
 
     _task: trio.lowlevel.Task | None = None
-    _tick: int | None = None
+    _tick: float | None = None
     """None: until it is moved."""
 
-    async def sleep_until(self, moment: float) -> None:
+    async def sleep_until(self, moment: float, *, is_exact: bool = False) -> None:
         """Sleep until the first tick after a moment that is not past yet, or for ever if that is `math.inf`.
 
+        `is_exact`: until the moment itself, which costs a turn of the clock that nobody else shares.
         *Cancellation* costs nobody else anything.
         """
         self._task = trio.lowlevel.current_task()
-        self._park(max(moment, trio.current_time() + 2 * _ROUNDING))
+        moment = max(moment, trio.current_time() + 2 * _ROUNDING)
+        if is_exact:
+            self._park_at(moment / TICK_SECONDS)
+        else:
+            self._park(moment)
         try:
             await trio.lowlevel.wait_task_rescheduled(self._abort)
         finally:
@@ -63,9 +68,12 @@ class Sleeper:
             self._task = None
 
     def _park(self, moment: float) -> None:
-        self._tick = None if moment == math.inf else next_tick(moment)
-        if self._tick is not None:
-            _clock().add(self, self._tick)
+        self._park_at(None if moment == math.inf else next_tick(moment))
+
+    def _park_at(self, tick: float | None) -> None:
+        self._tick = tick
+        if tick is not None:
+            _clock().add(self, tick)
 
     def _leave(self) -> None:
         if self._tick is not None:
@@ -79,11 +87,11 @@ class Sleeper:
 
 @attrs.define(eq=False)
 class _Clock:
-    _sleepers: dict[int, set[Sleeper]] = attrs.field(factory=dict)
+    _sleepers: dict[float, set[Sleeper]] = attrs.field(factory=dict)
     _nap: trio.CancelScope | None = None
     """In which the one that sleeps for all does so; None while nobody sleeps."""
 
-    def add(self, sleeper: Sleeper, tick: int) -> None:
+    def add(self, sleeper: Sleeper, tick: float) -> None:
         self._sleepers.setdefault(tick, set()).add(sleeper)
         if self._nap is None:
             self._nap = trio.CancelScope()
@@ -91,7 +99,7 @@ class _Clock:
         elif self._nap.deadline > _moment_of(tick):
             self._nap.deadline = _moment_of(tick)
 
-    def remove(self, sleeper: Sleeper, tick: int) -> None:
+    def remove(self, sleeper: Sleeper, tick: float) -> None:
         sleepers = self._sleepers.get(tick, set())
         sleepers.discard(sleeper)
         if not sleepers:

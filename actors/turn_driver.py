@@ -46,6 +46,9 @@ _REST = 0.01
 SHORTEST_WORD = 0.4
 """Seconds of voice: what is shorter may be a noise that the service rightly says nothing about."""
 
+_NO_LEAD = 0.15
+"""Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""
+
 ForSession: TypeAlias = SayAsAgent | TellAsCaller | HoldTape | FreeTape | AnswerFunction | RestartSession | RenewSession
 """The effects that the session on the floor performs."""
 
@@ -164,13 +167,22 @@ class TurnDriver:
 
     async def run(self) -> None:
         """Tell `Turn` when its time has come, and when the line has gone quiet. Runs until it is cancelled."""
+        late = 0.0
         while True:
-            with trio.move_on_at(min(self.turn.deadline(), self._played_at())) as waiting:
+            with trio.move_on_at(min(self.turn.deadline(), self._played_at() + late)) as waiting:
                 await self._changed.wait()
-            if waiting.cancelled_caught:
-                self.put(Played() if trio.current_time() >= self._played_at() else TimePassed())
-                if self.turn.deadline() <= trio.current_time():
-                    await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
+            if not waiting.cancelled_caught:
+                continue
+            now = trio.current_time()
+            if now >= self._played_at() + late:
+                late = 0.0
+                self.put(Played())
+            elif now >= self.turn.deadline():
+                self.put(TimePassed())
+            else:  # more audio has come meanwhile, and no faster than it is played
+                late = _NO_LEAD
+            if self.turn.deadline() <= trio.current_time():
+                await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
 
     def _played_at(self) -> float:
         """Return when the caller has heard everything: by our clock, and of last words by the line's own word."""

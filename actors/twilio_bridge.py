@@ -156,12 +156,27 @@ class TwilioBridge:
 
     async def _write(self) -> None:
         ledger = self.desk.ledger
+        ledger.send_due = self._send_due
         try:
             while True:
                 if unsent := self._send_nowait(await ledger.next_work()):
                     await self._send_later(unsent)
         except ConnectionClosed:
-            """The reader meets the same end, after what the caller said last."""
+            pass  # the reader meets the same end, after what the caller said last
+
+    def _send_due(self) -> None:
+        """Send what is due, in the turn of the session that brings it; what there is no room for waits for `_write`."""
+        try:
+            while not self._is_waiting and (work := self.desk.ledger.work_now()) is not None:
+                if self._send_nowait(work):
+                    self.desk.ledger.put_back(work)
+                    return
+        except ConnectionClosed:
+            pass  # the reader meets it too, and it is none of the session's business
+
+    @property
+    def _is_waiting(self) -> bool:
+        return self._watch.sending_since < math.inf
 
     def _send_nowait(self, work: Work) -> tuple[str, ...]:
         """Return what there was no room for; nothing stays in the frame of a writer that waits."""

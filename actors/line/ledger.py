@@ -28,6 +28,8 @@ LONGEST_QUEUE = 300 * BYTES_PER_SECOND
 SWITCHBOARD = "switchboard"
 """Who speaks where no agent does."""
 _MARK_EVERY = BYTES_PER_SECOND // 5
+_PAUSE = 0.1
+"""Seconds for which the line must be quiet before an unfinished reply, which has had marks, is given one more."""
 _STARVED = 0.1
 _SCRAP = BYTES_PER_SECOND // 10
 """A tenth of a second: less is worth a message only while the caller has no more than that left to hear."""
@@ -60,6 +62,10 @@ def _unrecorded(_start: float, _audio: bytes) -> None:
     """Keep no recording."""
 
 
+def _later() -> None:
+    """Send nothing at once."""
+
+
 @attrs.define
 class Ledger:
     """One call's outgoing audio. What is not called `wait_…` or `next_work` is synchronous and never blocks."""
@@ -71,6 +77,8 @@ class Ledger:
     """Seconds of audio in one message once the lead is there."""
     on_heard: Callable[[float, bytes], None] = _unrecorded
     """Called with audio that was played, and the second of the call at which it began."""
+    send_due: Callable[[], None] = attrs.field(default=_later, init=False)
+    """Sends what `work_now` returns, in the turn of the session that brings audio, if it can at once."""
     floor: Voice | None = attrs.field(default=None, init=False)
     gate: Gate = attrs.field(default=Gate.OPEN, init=False)
     received: int = attrs.field(default=0, init=False)
@@ -89,6 +97,7 @@ class Ledger:
     _confirmed: int = attrs.field(default=0, init=False)
     _play_end: float = attrs.field(default=-math.inf, init=False)
     _clear_due: bool = attrs.field(default=False, init=False)
+    _put_back: Work | None = attrs.field(default=None, init=False)
     _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
     """The bridge, until it has to look again."""
     _promised: Voice | None = attrs.field(default=None, init=False)
@@ -142,7 +151,9 @@ class Ledger:
         before, self._queued = self._queued, self._queued + len(audio)
         self._queue.append((reply, audio))
         if not before or before < _SCRAP <= self._queued:  # else the bridge knows already when to look again
-            self._nap.move(self._look_again())
+            if self._look_again() <= trio.current_time():
+                self.send_due()  # waking a task costs more than all of it
+            self._wake()
         return True
 
     def add_text(self, voice: Voice, text: str) -> Reply | None:
@@ -310,33 +321,49 @@ class Ledger:
 
     # What the bridge sends
 
+    def work_now(self) -> Work | None:
+        """Return the next thing to send to the line, if it is due."""
+        return self._work_at(trio.current_time())
+
+    def put_back(self, work: Work) -> None:
+        """Take back work that could not be sent at once: it is the next there is."""
+        self._put_back = work
+        self._wake()
+
     async def next_work(self) -> Work:
         """Wait for the next thing to send to the line."""
         while True:
             now = trio.current_time()
-            work = self._work_at(now)
-            if work is not None:
+            if (work := self._work_at(now)) is not None:
                 return work
             await self._nap.sleep_until(self._look_again())
 
     def _work_at(self, now: float) -> Work | None:
+        if self._put_back is not None:
+            work, self._put_back = self._put_back, None
+            return work
         if self._clear_due:
             self._clear_due = False
             return SendClear()
         if self._queue and now >= self._play_end - self._wanted_lead():
             return self._send_piece(now)
-        if self.sent > self._marked and not self._queue and (self._is_quiet() or now >= self._play_end):
+        if self.sent > self._marked and not self._queue and (self._is_quiet() or now >= self._mark_due()):
             return SendMarkAlone(self._new_mark())
         return None
 
     def _look_again(self) -> float:
-        if self._clear_due:
+        if self._clear_due or self._put_back is not None:
             return -math.inf
         if self._queue:
             return self._play_end - self._wanted_lead()
         if self.sent > self._marked:
-            return -math.inf if self._is_quiet() else self._play_end
+            return -math.inf if self._is_quiet() else self._mark_due()
         return math.inf
+
+    def _mark_due(self) -> float:
+        """When what was sent without a mark gets one, unless more audio comes; with no lead, it always does."""
+        has_marks = bool(self._out) and self._out[-1].reply.received > _MARK_EVERY
+        return self._play_end + (_PAUSE if has_marks else 0.0)
 
     def _wanted_lead(self) -> float:
         """How much the caller must have left to hear for the queue to wait: little, as long as it is a scrap itself."""

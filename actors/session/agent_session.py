@@ -181,7 +181,7 @@ class AgentSession:
 
     async def _listen(self, wire: AgentWire, reader: TapeReader, runner: FunctionRunner) -> None:
         while True:
-            wire.gather(self.desk.policy.stride_for(self.desk.ledger.unplayed))
+            wire.gather(self.desk.policy.stride_for(self.desk.ledger.unplayed, wire.flow.piece))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
                     self.desk.turn.put_audio(self.voice, data)

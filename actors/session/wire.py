@@ -5,6 +5,7 @@ the service's `Error` into `AgentUnavailable`; a frame that cannot be read is a 
 the socket closes it.
 """
 
+import math
 from typing import TypeVar
 
 import attrs
@@ -12,8 +13,10 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
+from protocol.audio import BYTES_PER_SECOND
 from protocol.deepgram import (
     MODEL_SLIPS,
+    AgentAudio,
     AgentDialogue,
     CallerAudio,
     ClientMessage,
@@ -26,6 +29,38 @@ from protocol.errors import LocalProtocolError
 from protocol.wire import PacedWebSocket
 
 M = TypeVar("M")
+_FLOWING = BYTES_PER_SECOND // 5
+"""Bytes after which audio flows; until then every piece is read as it comes."""
+_PAUSE = 0.1
+"""Seconds without audio, after which it does not flow any more."""
+
+
+@attrs.define
+class Flow:
+    """How an agent's audio comes: whether without a pause, and in what pieces.
+
+    Where two pieces are read together, and the second one is late, it is read as it comes: the next two are then
+    counted from it.
+    """
+
+    _size: int = 0
+    """Bytes since the last pause."""
+    _piece: int = 0
+    """Of the shortest piece since then."""
+    _at: float = -math.inf
+    _waits_for_two: bool = False
+
+    def note(self, size: int, now: float) -> None:
+        """Take the audio of one read."""
+        if now > self._at + _PAUSE:
+            self._size, self._piece = 0, size
+        self._at, self._size, self._piece = now, self._size + size, min(self._piece, size)
+        self._waits_for_two = not self._waits_for_two or size >= 2 * self._piece
+
+    @property
+    def piece(self) -> float:
+        """Seconds of a piece of audio that has flowed for a while; infinite if the next one is not to be waited for."""
+        return self._piece / BYTES_PER_SECOND if self._waits_for_two and self._size >= _FLOWING else math.inf
 
 
 @attrs.define
@@ -37,6 +72,7 @@ class AgentWire:
     dialogue: AgentDialogue = attrs.field(factory=AgentDialogue)
     last_heard: float = attrs.field(factory=trio.current_time)
     """When (trio time) the service last said anything."""
+    flow: Flow = attrs.field(factory=Flow, init=False)
 
     async def receive(self) -> ServerMessage:
         """Wait for the next message.
@@ -53,6 +89,8 @@ class AgentWire:
         message = self.dialogue.receive(frame)
         if isinstance(message, ErrorReported):
             raise _unavailable(message, is_conversing=was is DialogueState.CONVERSING)
+        if isinstance(message, AgentAudio):
+            self.flow.note(len(message.data), self.last_heard)
         return message
 
     def gather(self, seconds: float) -> None:

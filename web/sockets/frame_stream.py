@@ -8,18 +8,21 @@ gone: code 1006.
 Asking the kernel and waking a task cost more than all that is done for a frame, so whoever can wait says so: `gather`.
 """
 
+import math
 import os
 
 import attrs
 import trio
 
-from actors.ticks import TICK_SECONDS, Sleeper, next_tick
+from actors.ticks import TICK_SECONDS, Sleeper
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
 
 _MOST_AT_ONCE = 2**14
 _ROUNDING = 1e-6
+_EXACT = 0.05
+"""Seconds: a shorter stride is kept to the moment; rounded up to ticks, it would be half as long again."""
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -41,8 +44,8 @@ class FrameStream:
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
     _stride: float = attrs.field(default=0.0, init=False)
-    _last_read: int = attrs.field(default=-10_000, init=False)
-    """On which tick that was: the next one, if we were woken by the peer."""
+    _last_read: float = attrs.field(default=-10_000, init=False)
+    """On which tick that was, or between which two, if we were woken by the peer."""
 
     # What the peer says
 
@@ -96,16 +99,17 @@ class FrameStream:
         if self._come_already:
             already, self._come_already = self._come_already, b""
             return already
-        ticks = int(self._stride / TICK_SECONDS + _ROUNDING)
-        due = self._last_read + ticks
+        is_exact = 0.0 < self._stride < _EXACT
+        ticks = self._stride / TICK_SECONDS if is_exact else int(self._stride / TICK_SECONDS + _ROUNDING)
+        due = (self._last_read if is_exact else math.ceil(self._last_read)) + ticks
         if ticks and due * TICK_SECONDS > trio.current_time():
-            await self._sleeper.sleep_until(due * TICK_SECONDS)
+            await self._sleeper.sleep_until(due * TICK_SECONDS, is_exact=is_exact)
             self._last_read = due
             come = _read_nowait(self._socket) if self._socket is not None else None
             if come is not None:
                 return come
         waited_for = await self._wait_data()
-        self._last_read = next_tick(trio.current_time())
+        self._last_read = trio.current_time() / TICK_SECONDS - _ROUNDING
         return waited_for
 
     async def _wait_data(self) -> bytes | bytearray:

@@ -1,0 +1,145 @@
+"""Agents whose audio comes no faster than it is spoken: what a call costs then, in turns of its tasks."""
+
+import base64
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
+import attrs
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.call import CallPlan, CallServices, run_call
+from actors.policy import CallPolicy
+from agents.roster import load_roster
+from protocol.audio import FRAME_BYTES
+from protocol.frames import FrameReader
+from store.memory import MemoryRecords
+from tests.actors.fakes import agent
+from tests.web.fakes import FakeLine
+from web.sockets.frame_stream import FrameStream
+from web.sockets.open_socket import OpenSocket
+
+SECONDS = 2.0
+FRAME_SECONDS = 0.02
+LIMIT = 2**20
+
+
+@attrs.define(eq=False)
+class Turns(trio.abc.Instrument):
+    """Counts the turns of a call's own tasks by the function that each runs."""
+
+    counts: Counter[str] = attrs.field(factory=Counter)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task.name.startswith("actors.") and not task.name.endswith("_sleep_for_all"):  # the clock is all calls'
+            self.counts[task.name.rpartition(".")[2]] += 1
+
+
+@asynccontextmanager
+async def sockets() -> AsyncIterator[tuple[OpenSocket, FrameStream]]:
+    """Open our end of a WebSocket over real sockets, and the far end."""
+    one, other = trio.socket.socketpair()
+    async with trio.SocketStream(one) as ours, trio.SocketStream(other) as theirs:
+        yield (
+            OpenSocket(FrameStream(ours, FrameReader(masked=False, limit=LIMIT, joins_binary=True))),
+            FrameStream(theirs, FrameReader(masked=True, limit=LIMIT)),
+        )
+
+
+async def speak_as_the_service(far: FrameStream, arrived: list[float]) -> None:
+    """Accept a session and speak without a pause, at real time, in pieces of 20 ms that are up to half a ms late."""
+    jitter = Random(0)
+    await far.send('{"type":"Welcome","request_id":"r"}')
+    await far.receive()
+    await far.send('{"type":"SettingsApplied"}')
+    begins = trio.current_time()
+    for number in range(round(SECONDS / FRAME_SECONDS)):
+        await trio.sleep_until(begins + number * FRAME_SECONDS + jitter.uniform(0.0, 0.0005))
+        arrived.append(trio.current_time())
+        await far.send(number.to_bytes(2) * (FRAME_BYTES // 2))
+
+
+async def echo_as_the_network(far: FrameStream, heard: dict[int, float], messages: Counter[str]) -> None:
+    """Echo each mark at once, and note when each piece of audio came."""
+    while isinstance(said := await far.receive(), str):
+        message = orjson.loads(said)
+        messages[message["event"]] += 1
+        if message["event"] == "mark":
+            await far.send(orjson.dumps(message).decode())
+        elif message["event"] == "media":
+            audio = base64.b64decode(message["media"]["payload"])
+            for start in range(0, len(audio), FRAME_BYTES):
+                heard.setdefault(int.from_bytes(audio[start : start + 2]), trio.current_time())
+
+
+@attrs.frozen
+class NoLead:
+    """What a second of such audio has come to."""
+
+    turns: Counter[str]
+    messages: Counter[str]
+    late: list[float]
+    """How much later than the service sent it each piece came to the caller, from the third tenth of a second on."""
+
+
+async def no_lead(policy: CallPolicy | None = None) -> NoLead:
+    """Carry a call whose agent speaks at real time, over real sockets; look at one second of it."""
+    arrived, heard = list[float](), dict[int, float]()
+    turns, messages = Turns(), Counter[str]()
+    async with sockets() as (media, network), sockets() as (session, service), trio.open_nursery() as nursery:
+
+        @asynccontextmanager
+        async def connect() -> AsyncIterator[OpenSocket]:
+            yield session
+
+        services = CallServices(
+            roster=load_roster([agent("first")]),
+            connect=connect,
+            ask_brief=None,
+            line=FakeLine(),
+            records=MemoryRecords(),
+            policy=policy or CallPolicy(),
+        )
+        nursery.start_soon(speak_as_the_service, service, arrived)
+        nursery.start_soon(echo_as_the_network, network, heard, messages)
+        nursery.start_soon(run_call, media, CallPlan("CA1", "MZ1", "inbound"), services)
+        await trio.sleep(0.5)
+        messages.clear()
+        trio.lowlevel.add_instrument(turns)
+        await trio.sleep(1.0)
+        trio.lowlevel.remove_instrument(turns)
+        found = Counter(messages)
+        await trio.sleep(1.0)
+        nursery.cancel_scope.cancel(reason="enough")
+    return NoLead(turns.counts, found, [heard[number] - at for number, at in enumerate(arrived)])
+
+
+async def test_a_second_of_audio_takes_a_quarter_of_the_turns_it_took(autojump_clock: MockClock) -> None:
+    """It took 160: one of the session, one of the bridge's writer and one of the turn's driver for each piece."""
+    found = await no_lead()
+
+    assert sum(found.turns.values()) <= 40
+    assert found.messages["media"] <= 28
+    assert found.messages["mark"] <= 6
+
+
+async def test_no_piece_is_held_back_for_longer_than_the_next_one_takes_to_come(autojump_clock: MockClock) -> None:
+    found = await no_lead()
+
+    assert len(found.late) == round(SECONDS / FRAME_SECONDS)
+    assert max(found.late) <= CallPolicy().hold + 0.001
+    assert max(found.late[:10]) == 0.0
+
+
+@pytest.mark.parametrize("hold", [0.0, 0.01])
+async def test_a_piece_that_would_have_to_wait_longer_is_sent_as_it_comes(
+    hold: float, autojump_clock: MockClock
+) -> None:
+    found = await no_lead(CallPolicy(hold=hold))
+
+    assert max(found.late) == 0.0
+    assert found.turns["_write"] == 0
