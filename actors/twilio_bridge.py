@@ -16,8 +16,8 @@ from trio_websocket import ConnectionClosed
 
 from actors.desk import Desk
 from actors.facts import CallerHungUp, CallerSpoke, FrameRefused, Unrecognised
-from actors.line.ledger import SendAudio, SendClear, SendMarkAlone, Work
 from actors.line.line_watch import LineWatch
+from actors.line.reply import SendAudio, SendClear, SendMarkAlone, Work
 from protocol import twilio
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced
 from protocol.errors import RemoteProtocolError

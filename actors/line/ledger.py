@@ -10,7 +10,6 @@ generation of its own; audio of one that was flushed, or of a voice without the 
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
 
 import attrs
 import trio
@@ -18,7 +17,7 @@ import trio
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyResumed, ReplyStarted, ReplyText
 from actors.journal import Journal
 from actors.line.aside import AsideAudio
-from actors.line.reply import Piece, Reply, Voice
+from actors.line.reply import Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
 from actors.ticks import Sleeper
 from actors.turn.values import Gate
 from protocol.audio import BYTES_PER_SECOND
@@ -33,29 +32,6 @@ _PAUSE = 0.1
 _STARVED = 0.1
 _SCRAP = BYTES_PER_SECOND // 10
 """A tenth of a second: less is worth a message only while the caller has no more than that left to hear."""
-
-
-@attrs.frozen
-class SendAudio:
-    """Work for the bridge: audio, and the name of the mark to send behind it, if any."""
-
-    audio: bytes
-    mark: str | None
-
-
-@attrs.frozen
-class SendMarkAlone:
-    """Work for the bridge: a mark behind audio that was sent without one."""
-
-    mark: str
-
-
-@attrs.frozen
-class SendClear:
-    """Work for the bridge: drop what is buffered at Twilio."""
-
-
-Work: TypeAlias = SendAudio | SendMarkAlone | SendClear
 
 
 def _unrecorded(_start: float, _audio: bytes) -> None:

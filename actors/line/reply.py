@@ -3,6 +3,8 @@
 Plain bookkeeping for the Ledger, in bytes of mu-law audio (8,000 a second). It owns no task and no clock.
 """
 
+from typing import TypeAlias
+
 import attrs
 
 from protocol.audio import BYTES_PER_SECOND
@@ -122,3 +124,26 @@ class Piece:
 
     def unplayed(self, now: float) -> bytes:
         return self.audio[self.played(now) :]
+
+
+@attrs.frozen
+class SendAudio:
+    """Work for the bridge: audio, and the name of the mark to send behind it, if any."""
+
+    audio: bytes
+    mark: str | None
+
+
+@attrs.frozen
+class SendMarkAlone:
+    """Work for the bridge: a mark behind audio that was sent without one."""
+
+    mark: str
+
+
+@attrs.frozen
+class SendClear:
+    """Work for the bridge: drop what is buffered at Twilio."""
+
+
+Work: TypeAlias = SendAudio | SendMarkAlone | SendClear

@@ -14,7 +14,8 @@ from trio_websocket import ConnectionClosed
 from actors.desk import Desk
 from actors.facts import Fact
 from actors.journal import Entry, Journal
-from actors.line.ledger import Ledger, SendAudio, SendClear
+from actors.line.ledger import Ledger
+from actors.line.reply import SendAudio, SendClear
 from actors.line.tape import Tape
 from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy

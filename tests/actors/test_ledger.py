@@ -14,8 +14,8 @@ from trio.testing import MockClock
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyStarted, ReplyText
 from actors.journal import Journal
 from actors.line import ledger as module
-from actors.line.ledger import Ledger, SendAudio, SendClear, SendMarkAlone, Work
-from actors.line.reply import Reply, Voice
+from actors.line.ledger import Ledger
+from actors.line.reply import Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
 from tests.actors.notebook import Notebook, ledger_with, speech
 from tests.examples import EXAMPLES
 

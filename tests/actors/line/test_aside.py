@@ -9,8 +9,8 @@ from trio.testing import MockClock
 
 from actors.facts import AgentSpoke, BargeIn, ReplyEnded
 from actors.journal import Journal
-from actors.line.ledger import Ledger, SendAudio, SendClear
-from actors.line.reply import Voice
+from actors.line.ledger import Ledger
+from actors.line.reply import SendAudio, SendClear, Voice
 from actors.turn.values import Gate
 from tests.actors.notebook import Notebook, ledger_with, speech
 from tests.examples import EXAMPLES
