@@ -25,6 +25,7 @@ from demo.stage import HOST, Door, Keys, configured, serve_app
 from demo.warmup import warm_up
 from settings import LEAD_SERVER_PORT, Settings, SettingsError, environment, read_one
 from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
+from simulators.deepgram.ear import MakeHearing
 from simulators.groq import GroqSimulator
 from simulators.scenario import Scenario, ScenarioError, load_scenario
 from simulators.speech import SpeechError
@@ -177,12 +178,19 @@ def _door(options: TalkOptions, environ: Mapping[str, str]) -> Door:
 
 
 @asynccontextmanager
-async def simulated_services(scenario: Scenario) -> AsyncIterator[tuple[Vocabulary, Mapping[str, str]]]:
-    """Simulate Deepgram and Groq; yield what their caller may say, and the settings that lead to them."""
+async def simulated_services(
+    scenario: Scenario, make_hearing: MakeHearing | None = None
+) -> AsyncIterator[tuple[Vocabulary, Mapping[str, str]]]:
+    """Simulate Deepgram and Groq; yield what their caller may say, and the settings that lead to them.
+
+    `make_hearing` makes what understands the caller, if that is not to be the vocabulary, byte for byte.
+    """
     keys, speak_door, groq_door = Keys(), Door(), Door()
     vocabulary = await trio.to_thread.run_sync(Vocabulary.of, scenario)
     async with trio.open_nursery() as nursery:
-        serve = partial(serve_deepgram, scenario, host=HOST, api_key=keys.deepgram, make_hearing=vocabulary.hearing)
+        serve = partial(
+            serve_deepgram, scenario, host=HOST, api_key=keys.deepgram, make_hearing=make_hearing or vocabulary.hearing
+        )
         deepgram: ServedAt = await nursery.start(serve)
         speak, groq = SpeakSimulator(keys.deepgram), GroqSimulator(scenario.faults, api_key=keys.groq)
         await nursery.start(serve_app, speak, configured(Config(), speak_door))

@@ -6,8 +6,8 @@ in truth. Page and server share the machine's clock.
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -92,6 +92,11 @@ class Bench:
         await self._send(encode_clear(self._stream_sid))
         self.sent.append((time.time(), "clear"))
 
+    async def drop(self) -> None:
+        """Break the call off, as no call ends by itself."""
+        assert self._media is not None
+        await self._media.aclose(1011)
+
     def of(self, event: str) -> list[tuple[float, Message]]:
         """Return what came of one kind."""
         return [(at, message) for at, message in self.came if message["event"] == event]
@@ -114,19 +119,25 @@ async def idle(bench: Bench) -> None:
     await trio.sleep_forever()
 
 
+@contextmanager
+def tapped() -> Iterator[None]:
+    """Have servers of this process serve the tap, too."""
+    files = cast("dict[str, StaticFile]", read_files())
+    files["phone/tap.js"] = StaticFile(TAP.read_bytes(), "text/javascript", "tap")
+    try:
+        yield
+    finally:
+        del files["phone/tap.js"]
+
+
 @asynccontextmanager
 async def on_the_bench(bench: Bench, **changes: str) -> AsyncIterator[str]:
     """Serve the phone with this call behind it; yield the origin."""
-    files = cast("dict[str, StaticFile]", read_files())
-    files["phone/tap.js"] = StaticFile(TAP.read_bytes(), "text/javascript", "tap")
-    there = exchange(
-        line=None, calls=None, tokens=None, records=None, voice=None, run_call=bench, **{**HERE, **changes}
-    )
-    try:
+    whole = {**HERE, **changes}
+    there = exchange(line=None, calls=None, tokens=None, records=None, voice=None, run_call=bench, **whole)
+    with tapped():
         async with listening(there) as at:
             yield f"http://{at}"
-    finally:
-        del files["phone/tap.js"]
 
 
 def begin(page: "Page", origin: str, *, typed: bool = False, constraints: Mapping[str, bool] | None = None) -> None:

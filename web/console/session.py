@@ -37,6 +37,8 @@ PAGE_HEADERS = {
         " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
         " require-trusted-types-for 'script'; trusted-types line"
     ),
+    # without a referrer at all, a browser names no origin with a form either
+    "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
     "Cross-Origin-Opener-Policy": "same-origin",
 }

@@ -10,6 +10,7 @@ const DECAY = 0.7; // of a level, each time it is shown
 
 let phone = null; // the call there is
 let began = 0;
+let leaving = false; // whether we have hung up
 const levels = { mine: 0, theirs: 0 };
 
 const word = (name) => words.querySelector(`[data-word="${CSS.escape(name)}"]`)?.textContent ?? name;
@@ -71,6 +72,7 @@ function hear(news) {
 
 function opened() {
   began = Date.now();
+  leaving = false;
   say("connected");
   for (const line of document.querySelectorAll(".said")) line.classList.remove("said");
   inCall(true);
@@ -78,11 +80,11 @@ function opened() {
 }
 
 async function closed(code, reason) {
-  const left = phone;
+  const left = phone, known = reason && words.querySelector(`[data-word="${CSS.escape(reason)}"]`);
   phone = null;
   inCall(false);
   await left?.close();
-  say(reason && words.querySelector(`[data-word="${CSS.escape(reason)}"]`) ? reason : ENDS[code] ?? "line_lost");
+  say(leaving ? "caller_hung_up" : known ? reason : ENDS[code] ?? "line_lost");
   find("call").focus();
 }
 
@@ -144,7 +146,10 @@ async function changeMicrophone() {
 }
 
 find("call").addEventListener("click", start);
-find("hang-up").addEventListener("click", () => phone?.hangUp());
+find("hang-up").addEventListener("click", () => {
+  leaving = true;
+  phone?.hangUp();
+});
 find("mute")?.addEventListener("click", ({ currentTarget: button }) => {
   const muted = button.getAttribute("aria-pressed") !== "true";
   button.setAttribute("aria-pressed", String(muted));
