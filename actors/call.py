@@ -145,6 +145,8 @@ class CallServices:
 
     env: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     """Settings for functions."""
+    ask_json: AskBrief | None = None
+    """Asks the same language model for any JSON object, after a call."""
     http: httpx.AsyncClient | None = None
     """For what functions ask of others."""
 

@@ -224,7 +224,7 @@ def brief_prompt(
     schema = orjson.dumps(brief_schema(added or {})).decode()
     system = _INSTRUCTIONS.format(reader=neutral(reader, 40), focus=focus or _FOCUS, schema=schema)
     recorded = [f"- {neutral(name, 40)}: {quoted(value, 240)}" for name, value in facts.items() if value]
-    material = ["Recorded by functions:", *(recorded or ["- nothing"]), "", "Transcript:", *_transcript(turns)]
+    material = ["Recorded by functions:", *(recorded or ["- nothing"]), "", "Transcript:", *transcript_lines(turns)]
     return [{"role": "system", "content": system}, {"role": "user", "content": "\n".join(material)}]
 
 
@@ -258,7 +258,7 @@ def _summary_of(known: Brief) -> str:
     return f"{known.name or 'The customer'}{where}{wants}." if known.name or where or wants else ""
 
 
-def _transcript(turns: Sequence[Turn]) -> list[str]:
+def transcript_lines(turns: Sequence[Turn]) -> list[str]:
     """Write the turns as lines, oldest dropped first when a call has become very long."""
     lines: list[str] = []
     room = TRANSCRIPT_LIMIT

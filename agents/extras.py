@@ -3,13 +3,16 @@
     AGENTS_INBOUND = {"+15551230000": "support", "": "reception"}   # the first agent, by the number that was called
     ENV_PREFIX = "ACME_"                                            # settings that functions may read
     DEMO = Demo(scenario="booking.toml", http=answer)               # what `switchboard demo` plays
+    EXTRACT = Outcome                                               # an attrs class, filled in after each call
+    async def on_call_ended(record): ...                            # run when a call is over and its record is kept
 
 All of them may be left out. A name that looks like one of these and is not is a problem, as is a wrong value.
 """
 
 import difflib
+import inspect
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -17,11 +20,12 @@ from typing import Final
 import attrs
 import httpx
 
+from agents.arguments import SchemaRefused, schema_of
 from agents.loading import Problem, file_of, refuse
 from agents.quoting import word_set
 from protocol.phone_numbers import is_phone_number
 
-_NAMES: Final = ("ROSTER", "AGENT", "AGENTS_INBOUND", "ENV_PREFIX", "DEMO")
+_NAMES: Final = ("ROSTER", "AGENT", "AGENTS_INBOUND", "ENV_PREFIX", "DEMO", "EXTRACT", "on_call_ended")
 _PREFIX: Final = re.compile(r"[A-Z][A-Z0-9]+_([A-Z0-9]+_)*")
 _OURS: Final = word_set(
     "agents api database deepgram drain fallback groq lead listen mip otel recordings speak summary think transfer "
@@ -55,6 +59,8 @@ class Extras:
     env_prefixes: tuple[str, ...] = ()
     demo: Demo | None = None
     """The first one; its path is absolute."""
+    extract: type | None = None
+    hooks: tuple[Callable[..., Awaitable[object]], ...] = ()
 
     def env(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the settings that functions may read."""
@@ -76,7 +82,13 @@ def extras_of(modules: Collection[ModuleType], names: Collection[str]) -> Extras
     for each in said:
         inbound |= each.get("AGENTS_INBOUND", {})
     demos = (_placed(module) for module in modules if "DEMO" in vars(module))
-    return Extras(inbound, tuple(each["ENV_PREFIX"] for each in said if "ENV_PREFIX" in each), next(demos, None))
+    return Extras(
+        inbound,
+        tuple(each["ENV_PREFIX"] for each in said if "ENV_PREFIX" in each),
+        next(demos, None),
+        next((each["EXTRACT"] for each in said if "EXTRACT" in each), None),
+        tuple(each["on_call_ended"] for each in said if "on_call_ended" in each),
+    )
 
 
 def _placed(module: ModuleType) -> Demo:
@@ -87,8 +99,8 @@ def _placed(module: ModuleType) -> Demo:
 def _misspelt(module: ModuleType) -> Iterator[tuple[str, str]]:
     strangers = (name for name in vars(module) if name not in _NAMES and not name.startswith("__"))
     for name in strangers:
-        near = difflib.get_close_matches(name.upper(), _NAMES, 1, 0.85)
-        if near and name.isupper():
+        near = difflib.get_close_matches(name.upper() if name.isupper() else name, _NAMES, 1, 0.85)
+        if near and near[0] != name and (name.isupper() or near[0].islower()):
             yield name, f"is nothing that a roster has: did you mean {near[0]}?"
 
 
@@ -101,8 +113,26 @@ def _problems(module: ModuleType, names: Collection[str]) -> Iterator[tuple[str,
         yield "ENV_PREFIX", f"{prefix!r} is no prefix of settings: write capitals and an underscore, such as 'ACME_'"
     elif prefix.partition("_")[0].lower() in _OURS:
         yield "ENV_PREFIX", f"{prefix!r} would give the server's own settings to functions: choose another one"
+    if "EXTRACT" in said:
+        for text in _problems_of_extract(said["EXTRACT"]):
+            yield "EXTRACT", text
+    if "on_call_ended" in said and not inspect.iscoroutinefunction(said["on_call_ended"]):
+        yield (
+            "on_call_ended",
+            "is no async function: write async def on_call_ended(record), or use blocking()",
+        )
     if "DEMO" in said and not isinstance(said["DEMO"], Demo):
         yield "DEMO", "is no Demo: write Demo(scenario='booking.toml')"
+
+
+def _problems_of_extract(wanted: object) -> Iterator[str]:
+    if not isinstance(wanted, type):
+        yield "is no class: write an attrs class, as for the arguments of a function"
+        return
+    try:
+        schema_of(wanted)
+    except SchemaRefused as refused:
+        yield str(refused)
 
 
 def _problems_of_table(table: object, names: Collection[str]) -> Iterator[str]:

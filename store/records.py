@@ -166,6 +166,8 @@ class CallRecord:
     usage: Usage = attrs.field(factory=Usage)
     metadata: Mapping[str, object] = attrs.field(factory=dict)
     """What the order of the call said of it, unread by us."""
+    extracted: Mapping[str, object] = attrs.field(factory=dict)
+    """What the roster wanted to know of the call (`EXTRACT`), as a language model has filled it in afterwards."""
     listeners: int = 0
     """How often an operator has listened in while it lasted."""
 

@@ -97,7 +97,8 @@ def create_app(
     Credentials(context).guard(app)
     watchdog = Watchdog(context.counts.blocked)
     follow = (FollowUp(context).run, NoShows(context).run, context.verdicts.run, context.counts.watch_lag, watchdog.run)
-    served = BackgroundTasks(app.asgi_app, (dispatcher.run, *follow))
+    app.after_serving(context.after_calls.finish)
+    served = BackgroundTasks(app.asgi_app, (dispatcher.run, context.after_calls.run, *follow))
     gates = {PHONE_STREAM: console.phone.admits}
     # Quart's own hook for middleware
     app.asgi_app = MediaStreams(served, context, run_call, gates)  # type: ignore[method-assign]

@@ -312,6 +312,7 @@ async def open_services(
             writer=writer,
             env=roster.extras.env(settings.environ),
             http=theirs,
+            ask_json=partial(briefs.ask, schema={}) if briefs is not None else None,
         )
         async with sharing(fleet, Commands(services.intercom, fleet), records):
             yield Opened(services, line, tokens, fleet)

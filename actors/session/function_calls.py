@@ -143,7 +143,7 @@ async def run_function(
     arguments, forgiven = ended
     if forgiven:
         on_forgiven(forgiven)
-    return await _run_handler(spec, arguments, context)
+    return await run_handler(spec, arguments, context)
 
 
 def _did_not_work(spec: FunctionSpec, cause: str) -> Failed:
@@ -159,7 +159,8 @@ def broken_off(name: str) -> Failed:
     )
 
 
-async def _run_handler(spec: FunctionSpec, arguments: object, context: CallContext) -> FunctionResult:
+async def run_handler(spec: FunctionSpec, arguments: object, context: CallContext) -> FunctionResult:
+    """Run a handler within its deadline, whatever it does. Never raises but when it is cancelled."""
     work = _Work(spec, arguments, context)
     trio.lowlevel.spawn_system_task(work.run, name=f"{HANDLER_TASK}{spec.name}", context=copy_context())
     try:

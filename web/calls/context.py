@@ -11,6 +11,7 @@ from settings import Settings
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
 from web.calls.admission import Admissions
+from web.calls.after_call import AfterCalls
 from web.calls.commands import Commands
 from web.calls.counts import Counts
 from web.calls.ending import Announced
@@ -42,6 +43,7 @@ class AppContext:
     pace: Pace
     outcomes: Outcomes
     announced: Announced
+    after_calls: AfterCalls
     verdicts: Verdicts
     streams: Streams = attrs.field(factory=Streams)
     rate_limits: RateLimits = attrs.field(factory=RateLimits)
@@ -65,7 +67,9 @@ def build_context(
     """Build the state of one application; tokens are kept in this worker's memory unless a store is given."""
     slots = slots or Slots(settings.calls_per_worker, MemoryFleet(settings.max_calls))
     live_calls, counts, observe = LiveCalls(), Counts(slots), services.observe
-    announced, admissions = Announced(services.records, live_calls, counts), Admissions(tokens or MemoryTokenStore())
+    after = AfterCalls(services.roster.extras, services.ask_json, services.records)
+    announced = Announced(services.records, live_calls, counts, ended=after.put)
+    admissions = Admissions(tokens or MemoryTokenStore())
 
     watched = WatchedCalls()
 
@@ -86,6 +90,7 @@ def build_context(
         pace=Pace(settings.calls_per_second, slots.fleet),
         outcomes=Outcomes(announced, admissions),
         announced=announced,
+        after_calls=after,
         verdicts=Verdicts(admissions, services.intercom),
         watched=watched,
     )

@@ -117,6 +117,10 @@ def _announce(record: CallRecord) -> None:
     )
 
 
+def forget(_: CallRecord) -> None:
+    """Stand where nobody wants to know."""
+
+
 @attrs.frozen
 class Announced:
     """Call records that are announced when they are saved; of a call that may come back, when that is settled."""
@@ -125,9 +129,12 @@ class Announced:
     live_calls: LiveCalls
     counts: Counts
     parked_calls: ParkedCalls = attrs.field(factory=ParkedCalls)
+    ended: Callable[[CallRecord], None] = forget
+    """Is told of each call that is over, once its record is kept."""
 
     async def save(self, record: CallRecord) -> None:
         """Announce a record and keep it."""
+        is_over = record.outcome not in {TRANSFERRING, *LOST}
         if record.outcome == TRANSFERRING:
             _log.info("call_parked", call_sid=record.call_sid, duration=round(record.duration, 3))
             self.parked_calls.park(record)
@@ -139,7 +146,11 @@ class Announced:
             self.parked_calls.leave(record.call_sid)
             self._end(record)
         self.announce_overdue()
-        await self.kept_in.save(record)
+        try:
+            await self.kept_in.save(record)
+        finally:
+            if is_over:
+                self.ended(record)
 
     def over(self, call_sid: str) -> bool:
         """Announce a call that has lost its stream: it does not come back. False if none of this name is waited for."""
@@ -148,6 +159,7 @@ class Announced:
             return False
         self.parked_calls.leave(call_sid)
         self._end(record)
+        self.ended(record)
         return True
 
     def close(self) -> None:
@@ -163,6 +175,7 @@ class Announced:
         """Announce the calls that never came back, and were not heard of again."""
         for record in self.parked_calls.take_overdue():
             self._end(record)
+            self.ended(record)
 
     def _end(self, record: CallRecord) -> None:
         _announce(record)

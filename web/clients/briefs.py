@@ -40,7 +40,7 @@ _log = structlog.stdlib.get_logger()
 
 def response_format(model: str, schema: Mapping[str, JSON] = BRIEF_SCHEMA) -> dict[str, JSON]:
     """Return the strongest promise of JSON that this model can give."""
-    if _SCHEMAS.match(_bare(model)):
+    if schema and _SCHEMAS.match(_bare(model)):
         return {"type": "json_schema", "json_schema": {"name": "brief", "schema": dict(schema), "strict": True}}
     return {"type": "json_object"}
 
@@ -122,15 +122,17 @@ class BriefClient:
         now = trio.current_time()
         return tuple(model for model in known or self.models if self._aside.get(model, (now, None))[0] <= now)
 
-    async def ask(self, messages: Sequence[Mapping[str, str]]) -> BriefText:
-        """Return what the best model wrote that can be had.
+    async def ask(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, JSON] | None = None) -> BriefText:
+        """Return what the best model wrote that can be had: by the schema of a Brief, or by this one.
+
+        An empty schema allows any object.
 
         Raises: `BriefUnavailable`; it is lasting when no model is left.
         """
         requests = 0
         while (model := next(iter(self.best()), None)) is not None:
             requests += 1
-            answer = await self._post(model, messages, requests)
+            answer = await self._post(model, messages, requests, self.schema if schema is None else schema)
             if answer.is_success:
                 return _said(answer.content, requests)
             refusal = Refusal.of(answer)
@@ -140,8 +142,10 @@ class BriefClient:
         left = "; ".join(f"{model}: {refusal}" for model, (_, refusal) in self._aside.items())
         raise BriefUnavailable(f"no model is left ({left})", lasting=True, requests=requests)
 
-    async def _post(self, model: str, messages: Sequence[Mapping[str, str]], number: int) -> httpx.Response:
-        body = orjson.dumps(request_for(model, messages, self.schema))
+    async def _post(
+        self, model: str, messages: Sequence[Mapping[str, str]], number: int, schema: Mapping[str, JSON]
+    ) -> httpx.Response:
+        body = orjson.dumps(request_for(model, messages, schema))
         headers = {**self.headers, "Content-Type": "application/json"}
         try:
             return await self.http.post(f"{self.url}/chat/completions", content=body, headers=headers)

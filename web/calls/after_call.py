@@ -1,0 +1,131 @@
+"""What a roster does with a call that is over: a form is filled in (`EXTRACT`), and its `on_call_ended` is run.
+
+`AfterCalls` takes each record once, when the end of its call is announced and the record is kept. It asks the language
+model that writes Briefs once for the form, checks the answer, and keeps it in the record; then it runs the hooks, each
+within its deadline. Nothing that goes wrong here costs a record or a call: it is logged.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import attrs
+import structlog
+import trio
+
+from actors.errors import BriefUnavailable
+from actors.session.function_calls import Failed, run_handler
+from actors.summarizer import AskBrief
+from actors.supervision import Crashed, guard
+from agents.arguments import ArgumentsRefused
+from agents.extraction import extraction_messages, read_extraction
+from agents.extras import Extras
+from agents.functions import Answer, CallContext, FunctionSpec, Outcome
+from agents.quoting import Turn
+from store.calls import CallRecords
+from store.records import CallRecord
+
+EXTRACT_SECONDS: Final = 20.0
+HOOK_SECONDS: Final = 30.0
+LAST_SECONDS: Final = 5.0
+"""For what is still to be done when the server closes."""
+PLACES: Final = 1000
+AT_ONCE: Final = 8
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class _Ended:
+    """The only argument of a hook."""
+
+    record: CallRecord
+
+
+@attrs.define(eq=False)
+class AfterCalls:
+    """One worker's. `ask` is None where there is no language model: no form is filled in then."""
+
+    extras: Extras
+    ask: AskBrief | None
+    records: CallRecords
+    _ended: list[CallRecord] = attrs.field(factory=list, init=False)
+    _under_way: int = attrs.field(default=0, init=False)
+    _news: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def put(self, record: CallRecord) -> None:
+        """Take the record of a call that is over, if the roster wants to know."""
+        if not self.extras.hooks and self.extras.extract is None:
+            return
+        if len(self._ended) >= PLACES:
+            _log.error("after_call_dropped", call_sid=record.call_sid, why=f"{PLACES} calls wait already")
+            return
+        self._ended.append(record)
+        self._tell()
+
+    async def run(self) -> None:
+        """See to one call after the other, some of them at once, for as long as the server is there."""
+        limiter = trio.CapacityLimiter(AT_ONCE)
+        async with trio.open_nursery() as nursery:
+            while True:
+                while self._ended:
+                    await limiter.acquire_on_behalf_of(place := object())
+                    record = self._ended.pop(0)
+                    self._under_way += 1
+                    nursery.start_soon(self._see_to, record, partial(limiter.release_on_behalf_of, place))
+                await self._news.wait()
+
+    async def finish(self) -> None:
+        """Wait until nothing is left to do, within `LAST_SECONDS`."""
+        with trio.move_on_after(LAST_SECONDS) as waiting:
+            while self._ended or self._under_way:
+                await self._news.wait()
+        if waiting.cancelled_caught:
+            _log.error("after_calls_left", calls=len(self._ended) + self._under_way)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    async def _see_to(self, record: CallRecord, done: Callable[[], None]) -> None:
+        try:
+            ended = await guard(partial(self._extract, record))
+            if isinstance(ended, Crashed):
+                _log.error("extraction_failed", call_sid=record.call_sid, why=ended.reason)
+            for hook in self.extras.hooks:
+                await _run_hook(hook, record if isinstance(ended, Crashed) else ended)
+        finally:
+            self._under_way -= 1
+            done()
+            self._tell()
+
+    async def _extract(self, record: CallRecord) -> CallRecord:
+        """Have the form filled in, and keep it; return the record with it."""
+        wanted, ask = self.extras.extract, self.ask
+        if wanted is None or ask is None or not record.transcript:
+            return record
+        turns = [Turn(turn.speaker, turn.heard) for turn in record.transcript if turn.heard]
+        try:
+            with trio.fail_after(EXTRACT_SECONDS):
+                text = await ask(extraction_messages(wanted, turns, record.facts))
+            extracted = dict(read_extraction(wanted, text))
+        except (BriefUnavailable, ArgumentsRefused, trio.TooSlowError) as failed:
+            why = str(failed) or f"no answer within {EXTRACT_SECONDS:g} s"
+            _log.warning("extraction_failed", call_sid=record.call_sid, why=why[:300])
+            return record
+        latest = await self.records.get(record.call_sid)
+        if latest is not None:  # else it was erased meanwhile, or could not be kept
+            await self.records.save(attrs.evolve(latest, extracted=extracted))
+        return attrs.evolve(latest or record, extracted=extracted)
+
+
+async def _run_hook(hook: Callable[[CallRecord], Awaitable[object]], record: CallRecord) -> None:
+    async def handler(_: object, __: CallContext) -> Outcome:
+        await hook(record)
+        return Answer(None)
+
+    spec = FunctionSpec("on_call_ended", "Runs when a call is over.", _Ended, handler, deadline=HOOK_SECONDS)
+    result = await run_handler(spec, _Ended(record), CallContext(record.call_sid, ""))
+    if isinstance(result, Failed):
+        why = result.cause if result.cause != "deadline" else f"it took longer than {HOOK_SECONDS:g} s"
+        _log.error("on_call_ended_failed", call_sid=record.call_sid, why=why)
