@@ -61,7 +61,7 @@ _LAST_PORT = 65535
 
 
 class ListsScenarios(TyperCommand):
-    """A command whose help ends with the scenarios and faults there are."""
+    """A command whose help ends with the lists of scenarios and faults."""
 
     @property
     def epilog(self) -> str | None:
@@ -183,7 +183,7 @@ def serve(
 
 
 async def _call_from_here(settings: Settings, address: str, number: str | None) -> None:
-    """Order a call from the server of this process and follow it; what goes wrong is told, and the server goes on."""
+    """Order a call from the server of this process and follow it; a failure is printed, and the server goes on."""
     headers = {"Authorization": f"Bearer {settings.api_token}"} if settings.api_token else {}
     try:
         await _follow_call(httpx.AsyncClient(base_url=address, headers=headers, timeout=30), number, {}, {})
@@ -393,7 +393,7 @@ def simulate(  # noqa: PLR0917 - one for each option
 
 @commands.command()
 def check() -> None:
-    """Try every line in and out of the switchboard, without placing a call."""
+    """Check every service in both directions, without placing a call."""
     from agents.roster import RosterError
     from web.checkup import Finding, check_everything
 

@@ -1,4 +1,4 @@
-"""The settings of models and voices: what hears, what thinks, what speaks, and what writes the Brief.
+"""Settings of models and voices: speech-to-text, LLMs, text-to-speech, and the LLM that writes the Brief.
 
 Every name of a model is a preference: a setting takes several, the best first, and what the account does not offer is
 passed over (`web/clients/offered.py` asks). Here are the variables, and what is wrong with them only beside each other;
@@ -183,7 +183,7 @@ MODEL_VARIABLES: tuple[Variable[object], ...] = tuple(
 
 @attrs.frozen(kw_only=True)
 class ModelSettings:
-    """Which models and voices are wanted. Field names are the variables' in lower case."""
+    """Models and voices in order of preference. Field names are the variables' in lower case."""
 
     agents: tuple[str, ...]
     voices: Mapping[str, str]
@@ -212,7 +212,7 @@ class ModelSettings:
 
     @property
     def summary_key(self) -> str | None:
-        """Return the key that is sent with what is asked for a Brief."""
+        """Return the API key for requests of a Brief."""
         return self.summary_api_key or self.groq_api_key
 
 

@@ -1,4 +1,4 @@
-"""How the text of a setting of models and voices becomes its value: lists of names, providers, an endpoint, a speed.
+"""Readers for settings of models and voices: lists of names, providers, an endpoint, a speed.
 
 As in `setting_values`, each of these takes what somebody has written and returns what it means, or raises `ValueError`
 with what was wanted, in words that go on after "which is not".

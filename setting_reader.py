@@ -1,4 +1,4 @@
-"""How settings are read from an environment: one `Variable` for each, and every problem reported at once.
+"""Reading of settings from an environment: one `Variable` for each, and every problem reported at once.
 
 `Reading` reads variables from a mapping and collects what is wrong; `SettingsError` tells all of it. `misspelt` finds
 names in the mapping that look like one of ours and are not. Nothing here knows a setting by name.
@@ -64,7 +64,7 @@ class Reading:
             return self.refuse(variable, f"{variable.name} is {value} {wanted}.")
 
     def given(self, variable: Variable[T]) -> str:
-        """Return what somebody has written; empty where nobody has."""
+        """Return the text of a variable; empty where it is not set."""
         return self.environ.get(variable.name, "").strip()
 
     def refuse(self, variable: Variable[T], problem: str) -> T:

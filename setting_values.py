@@ -1,4 +1,4 @@
-"""How the text of a setting becomes its value.
+"""Readers for the texts of settings.
 
 Each of these takes what somebody has written and returns what it means, or raises `ValueError` with what was wanted, in
 words that go on after "which is not". They know no setting by name, and read nothing but the file of prices.

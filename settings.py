@@ -67,7 +67,7 @@ class SummaryMode(Enum):
 
 
 class TransferMode(Enum):
-    """How a caller is put through to a person."""
+    """Kind of a transfer to a person."""
 
     WARM = "warm"
     COLD = "cold"
@@ -255,7 +255,7 @@ FALLBACK_PHONE_NUMBER = Variable(
 )
 TRANSFER_PHONE_NUMBER = Variable(
     "TRANSFER_PHONE_NUMBER",
-    "the person to whom callers are put through who ask for one; FALLBACK_PHONE_NUMBER where it is not set",
+    "number of the person for callers who ask for one; FALLBACK_PHONE_NUMBER where it is not set",
     "+15559870000",
     optional(phone_number),
     "",
@@ -395,11 +395,11 @@ class Settings(ModelSettings):
 
     @property
     def person(self) -> str:
-        """Return whom a caller is put through to; empty where there is nobody."""
+        """Return the number of the person for transfers; empty where there is none."""
         return self.transfer_phone_number or self.fallback_phone_number or ""
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what must never be seen, for logs to strike out."""
+        """Return the secrets, for logs to strike out."""
         password = urlsplit(self.database_url).password
         passwords = (password, unquote(password)) if password else ()
         headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()

@@ -1,4 +1,4 @@
-"""What the simulated HTTP services share: a request read whole, a response sent whole, and a way to serve an app.
+"""HTTP for the simulated services: a request read whole, a response sent whole, and a way to serve an app.
 
 No framework: the simulators must run under hypercorn on a real port and under `httpx.ASGITransport` in memory, and
 nothing else. A websocket scope is refused; lifespan is acknowledged.

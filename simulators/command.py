@@ -29,7 +29,7 @@ class SimulateError(Exception):
 
 @attrs.frozen(kw_only=True)
 class SimulateOptions:
-    """What one simulator is to be like; a field that is a flag is the flag's name."""
+    """Options of one simulator; a field that is a flag has the flag's name."""
 
     service: Service
     port: int = 0

@@ -1,4 +1,4 @@
-"""What a careful reader would note down from a transcript found in a prompt, and nothing that is not in it.
+"""Extraction of facts from a transcript in a prompt, as a careful reader does it: nothing that is not in it.
 
 Pure functions from the text of chat messages to the entries of a note. They stand in for a language model: every value
 is taken from a line of the transcript or from a recorded fact, and an entry nobody spoke of stays empty.

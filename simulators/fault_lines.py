@@ -1,4 +1,4 @@
-"""How a fault is written: one line, a service, what goes wrong, and when.
+"""Grammar of faults: one line names a service, what goes wrong, and when.
 
 The forms are listed in `simulators.faults`. `parse_fault` reads a line by a table of forms; a line that none of them
 fits is a `FaultError`, which offers the nearest.

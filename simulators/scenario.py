@@ -1,4 +1,4 @@
-"""What everybody says in a simulated call.
+"""Scenarios: what the caller, the agents and the person say in a simulated call.
 
 A scenario is a TOML file: the caller's lines and when they are said, each agent's answers and function calls, and
 the faults. This module reads and checks the file; it plays nothing, and matches nothing that was heard. A file that
@@ -85,7 +85,7 @@ class CallerLine:
 
 @attrs.frozen
 class Caller:
-    """Who is on the phone."""
+    """The caller."""
 
     voice: str = "caller-1"
     number: str = "+15551230000"
@@ -119,7 +119,7 @@ class Human:
 
 @attrs.frozen
 class Scenario:
-    """One conversation: the caller, the agents' brains, whoever else may be asked for, and what goes wrong."""
+    """One conversation: the caller, the agents' scripts, the person they may ask for, and what goes wrong."""
 
     name: str
     description: str
@@ -237,7 +237,7 @@ def _human(table: Table) -> Human:
         raise table.wrong("presses", f'is {human.presses!r}; write one key, 0 to 9, * or #, or "nothing"')
     for key in ("presses", "hangs_up_after", "says", "talks"):
         if key in table.content and answers != "human":
-            raise table.wrong(key, 'is what somebody does who has answered; leave it out, or write answers = "human"')
+            raise table.wrong(key, 'needs somebody who answers; leave it out, or write answers = "human"')
     return human
 
 

@@ -1,4 +1,4 @@
-"""What a call costs, by a table of prices that the operator keeps; there is none unless they write one.
+"""Costs of a call, by a table of prices that the operator writes; without one there are none.
 
 `read_prices` reads the table, `costs_of` multiplies. Prices change and differ by contract, so none stands in the code.
 """

@@ -1,4 +1,4 @@
-"""What is kept of a call once the line is free: one `CallRecord`, whatever way the call ended.
+"""The record of a call: one `CallRecord`, whatever way the call ended.
 
 These are values: nothing here reads a clock, a disk or a socket. `record_as_json` and `record_from_json` are each
 other's inverse; a record written by a newer version reads back without the fields this version does not know.
@@ -139,7 +139,7 @@ class Usage:
 
 @attrs.frozen
 class CallRecord:
-    """A whole call: who spoke with whom, what was said and done, how it ended."""
+    """A whole call: its parties, what was said and done, how it ended."""
 
     call_sid: str
     stream_sid: str

@@ -2,7 +2,7 @@
 
 `SpillingRecords` puts a record into its folder, wakes its writer, and waits a moment for the database to have it; a
 database that is locked, full, slow or absent costs that moment once, and nothing while it lasts. The writer (`run`,
-one in each process) sends what waits in the folder, oldest first, whoever put it there: this process, another worker,
+one in each process) sends what waits in the folder, oldest first, from any process: this one, another worker,
 or one that was killed. What the database refuses it tries again, ever less often. If the folder fails too, records
 wait in memory, the newest `SpillPolicy.in_memory` of them. None of it reaches the call: the log says it.
 """

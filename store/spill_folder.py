@@ -1,9 +1,9 @@
-"""Where records wait that the database has not taken yet: one file each, oldest first by name.
+"""Records that the database has not taken yet: one file each, oldest first by name.
 
-`SpillFolder` is a queue that outlives the process and is shared by the workers of a machine: whoever sends a record
-removes its file, and a file that another worker was quicker to remove is no error. A file the database will never take
-is set aside as `.refused` for a person to look at. Everything here blocks and is called in a thread. Errors of the
-disk are the caller's `OSError`; a file that is no record is `RecordError`.
+`SpillFolder` is a queue that outlives the process and is shared by the workers of a machine: the worker that sends a
+record removes its file, and a file that another worker was quicker to remove is no error. A file the database will
+never take is set aside as `.refused` for a person to look at. Everything here blocks and is called in a
+thread. Errors of the disk are the caller's `OSError`; a file that is no record is `RecordError`.
 """
 
 import time

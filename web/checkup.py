@@ -1,4 +1,4 @@
-"""A walk around the exchange before the first call: does every line out of it answer, and does Twilio's way in work?
+"""Checks before the first call: does every service answer, and can Twilio reach us?
 
 Each check asks one service one harmless question and answers with a `Finding`; none places a call, and none raises
 for what it finds. Those of Twilio's side are in `web/twilio_checks.py`.
@@ -87,7 +87,7 @@ _SESSION_FIXES = (
     ("403", "Check DEEPGRAM_API_KEY: it may not use the Voice Agent API."),
     ("404", "Check DEEPGRAM_AGENT_URL."),
 )
-"""What to mend, by a word of the reason for which a session was refused."""
+"""Fixes, by a word in the reason of a refused session."""
 
 
 def _session_fix(refused: AgentUnavailable) -> str:

@@ -1,4 +1,4 @@
-"""Twilio's side, looked at before the first call: where the calls of our number go, and whether they can come in.
+"""Checks of Twilio's side before the first call: where the calls of our number go, and whether they can reach us.
 
 Nothing is changed at Twilio, and no call is placed. The way in is tried as Twilio takes it: an upgrade and a webhook at
 the public address, signed with our own auth token, and once each unsigned, which must be refused.
@@ -30,7 +30,7 @@ Problem: TypeAlias = tuple[str, str]
 
 @attrs.frozen
 class Finding:
-    """What a check found; `fix` is empty when there is nothing to do."""
+    """The result of a check; `fix` is empty when there is nothing to do."""
 
     subject: str
     well: bool
@@ -140,7 +140,7 @@ async def _upgrade(url: str, headers: list[tuple[bytes, bytes]], context: ssl.SS
 
 
 async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
-    """Knock at our public address as Twilio does, and once as a stranger."""
+    """Ask our public address as Twilio does, and once without a signature."""
     subject = "Public address"
     url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + PATH
     signature = RequestValidator(settings.twilio_auth_token).compute_signature(url, {})

@@ -1,4 +1,4 @@
-"""What a scripted agent answers when it hears something.
+"""Answers of a scripted agent: the turn of the scenario that fits best to what it heard.
 
 `Brain` plays the language model: it finds the turn of the scenario that fits the caller's words, remembers which turns
 were used, and picks the conversation up from replayed history. It is pure: no time, no wire, no randomness.
@@ -51,7 +51,7 @@ def identify(scenario: Scenario, tags: Sequence[str], prompt: str) -> ScriptedAg
 
 @attrs.frozen
 class Answer:
-    """What to say and call; `number` is the index of the scripted turn, None for a fallback line."""
+    """An answer: words and function calls; `number` is the index of the scripted turn, None for a fallback line."""
 
     heard: str
     turn: ScriptedTurn

@@ -1,4 +1,4 @@
-"""What a client's `Settings` ask for, as far as the simulator cares.
+"""A client's `Settings`, as far as the simulator uses them.
 
 `configure` reads the Settings tree once, with the service's defaults filled in; `UpdateThink` and `UpdateSpeak` are
 read by the same rules. Pure: refusing bad settings is the protocol's business and done before.
@@ -25,7 +25,7 @@ TELEPHONE_SAMPLE_RATE = 8000
 
 @attrs.frozen
 class Mind:
-    """What `agent.think` asks for; replaced as a whole by `UpdateThink`."""
+    """The `agent.think` of a session; replaced as a whole by `UpdateThink`."""
 
     prompt: str = ""
     functions: Mapping[str, Declared] = attrs.field(factory=dict)
@@ -35,7 +35,7 @@ class Mind:
 
 @attrs.frozen
 class Voice:
-    """What `agent.speak` asks for."""
+    """The `agent.speak` of a session."""
 
     name: str = DEFAULT_VOICE
     entries: int = 1

@@ -1,4 +1,4 @@
-"""One configured session: ear, mind and voice, and what each message of the client does to them.
+"""One configured session: it hears, thinks and speaks, and obeys each message of the client.
 
 `Conversation` exists from the moment the Settings were read. Its `hear` and `receive` are called by the reader, one
 message at a time; they never wait for anything but the socket. It raises `SessionOver` through the line when a message
@@ -51,7 +51,7 @@ STT_LATENCY = 0.02
 
 @attrs.define(eq=False)
 class Conversation:
-    """What one session hears, thinks and says."""
+    """Hearing, thinking and speaking of one session."""
 
     _line: Line
     _knobs: DeepgramKnobs

@@ -1,4 +1,4 @@
-"""What kind of audio a session speaks, translated to and from the µ-law 8 kHz of the scenario.
+"""Audio formats of a session, converted from and to the µ-law 8 kHz of the scenario.
 
 Pure functions over bytes. Only encodings that need no codec are supported: µ-law, and 16-bit linear at a multiple of
 8 kHz (samples are dropped or repeated, so what was made from telephone audio comes back as exactly that).

@@ -1,4 +1,4 @@
-"""How this Deepgram behaves today: its delays, habits and bad habits, as numbers and switches.
+"""Behaviour of the simulated Deepgram: its delays and faults, as numbers and switches.
 
 `DeepgramKnobs` is frozen and holds no state. Every default is what the hosted service was seen to do
 in 2026; every other value is something a client must survive.

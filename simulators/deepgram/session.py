@@ -2,7 +2,7 @@
 
 `converse` serves one connection: it says `Welcome`, reads the Settings, answers them, and then reads the client's
 messages while the mind thinks, the mouth speaks and three clocks run (idleness, the length of the session, the
-faults). The nursery in it owns all of that. It returns when the connection is over, whoever ended it; a client that
+faults). The nursery in it owns all of that. It returns when the connection is over; a client that
 breaks the protocol gets the service's `Error` and a closed socket, never an exception here.
 """
 
@@ -296,7 +296,7 @@ async def converse(
 
     `make_hearing` makes what understands the caller, if that is to be more than the scenario's lines, byte for byte.
     `drop` loses the TCP connection without a close frame; without it, a dropped connection is closed with 1011.
-    *Cancellation* leaves the socket to whoever opened it.
+    *Cancellation* leaves the socket to its owner.
     """
     knobs = knobs or DeepgramKnobs()
     plan = FaultPlan(scenario.faults) if faults is None else faults

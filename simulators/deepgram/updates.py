@@ -1,4 +1,4 @@
-"""What a client changes while the session runs: prompt, model, voice, recogniser.
+"""Updates by a client while the session runs: prompt, model, voice, recogniser.
 
 `Updates` applies each change at once and acknowledges it after the service's own time. It answers every update with
 one acknowledgement, except that several of the recogniser's may share one. It refuses nothing: bad values are the

@@ -1,4 +1,4 @@
-"""How the simulator reaches the server's media socket: a signed WebSocket upgrade, and Twilio's code when it fails.
+"""Dialling of the server's media socket: a signed WebSocket upgrade, and Twilio's code when it fails.
 
 `DialStream` is the shape of it, so that tests can put an in-memory socket there. `dial_stream` is the real one. A
 refusal is `StreamError` with the code that Twilio's debugger would show.

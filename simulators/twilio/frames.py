@@ -33,7 +33,7 @@ BAD_FRAMES = (
 
 @attrs.frozen
 class StreamIdentity:
-    """Who is on the stream: what `start` says."""
+    """The ids and parameters that `start` names."""
 
     account_sid: str = "AC" + "0" * 32
     call_sid: str = "CA" + "0" * 32

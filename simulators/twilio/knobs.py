@@ -49,6 +49,6 @@ class TwilioKnobs:
 
     @property
     def human(self) -> Human:
-        """Whoever a number in `<Dial>` reaches."""
+        """The person whom a number in `<Dial>` reaches."""
         answers: HumanAnswers = "human" if self.dialled_answers == "answered" else self.dialled_answers
         return Human(answers, self.dialled_rings, talks=self.dialled_talks)

@@ -1,6 +1,6 @@
 """The operator's log sheet of one simulated call: what was said, pressed, echoed, flushed and refused, and when.
 
-It owns the entries (frozen, stamped with `trio.current_time()` by whoever writes them) and the sheet they are put on.
+It owns the entries (frozen, stamped with `trio.current_time()` by their writer) and the sheet they are put on.
 It never decides anything and never raises. Audio frames are not logged: the recording holds them.
 """
 

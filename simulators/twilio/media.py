@@ -51,7 +51,7 @@ from simulators.twilio.playout import HeardRecording, Playout
 
 @attrs.frozen
 class StreamSummary:
-    """How one media stream went."""
+    """Summary of one media stream."""
 
     how: str
     """`hung up` (the caller), `stopped` (Twilio: the call was redirected or completed), `closed` (the server)."""
@@ -115,7 +115,7 @@ class MediaCaller:
     async def run(self) -> StreamSummary:
         """Live through the whole stream and say how it went.
 
-        *Closes* the socket at the end of the stream. *Cancellation* leaves that to whoever opened it.
+        *Closes* the socket at the end of the stream. *Cancellation* leaves that to its owner.
         """
         self._origin = trio.current_time()
         if self.recording is None:

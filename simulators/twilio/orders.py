@@ -1,4 +1,4 @@
-"""What a REST client may ask of the Calls resource, checked as Twilio checks it.
+"""Requests to the Calls resource, checked as Twilio checks them.
 
 `read_order` turns the form of `POST Calls.json` into a frozen `CallOrder` or raises `ApiError` with Twilio's code and
 HTTP status; `read_change` does the same for `POST Calls/{sid}.json`. Nothing is placed or changed here.
@@ -42,7 +42,7 @@ class ApiError(Exception):
 
 @attrs.frozen
 class CallOrder:
-    """One call to place: who, what to run, whom to tell."""
+    """One call to place: numbers, TwiML to run, callbacks."""
 
     to: str
     from_: str

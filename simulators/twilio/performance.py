@@ -66,7 +66,7 @@ Outcome: TypeAlias = Document | CallOver | NextVerb
 
 @attrs.define(eq=False)
 class Performance:
-    """What one call executes."""
+    """The TwiML of one call, verb by verb."""
 
     call: OngoingCall
     media: MediaCaller | None = None

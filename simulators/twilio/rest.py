@@ -67,7 +67,7 @@ class TwilioSimulator:
     faults: tuple[Fault, ...] | None = None
     """Instead of the scenario's."""
     callers: Mapping[str, Caller] = attrs.field(factory=dict)
-    """Who answers at a number, or calls from it, where that is not the scenario's caller."""
+    """The person at a number, where that is not the scenario's caller."""
     dial: DialStream = dial_stream
     observe: Callable[[str, LogEntry], None] | None = None
     """Sees every log entry with its call's SID; must not block."""

@@ -27,7 +27,7 @@ def is_web(url: str) -> bool:
 
 @attrs.frozen
 class WebhookAnswer:
-    """What the server answered; status 0 means nothing did."""
+    """The server's answer; status 0 means that there was none."""
 
     status: int
     text: str

@@ -134,7 +134,7 @@ def test_an_empty_scenario_is_a_caller_who_says_nothing() -> None:
         ("[human]\npresses = '12'", "human.presses is '12'; write one key, 0 to 9, * or #, or \"nothing\""),
         ("[human]\nrings = 3", "human.rings is not a key that is known here"),
         ("[human]\nafter = 'soon'", "human.after is 'soon'; write seconds as a number"),
-        ("[human]\nanswers = 'busy'\ntalks = 3", "human.talks is what somebody does who has answered; leave it out"),
+        ("[human]\nanswers = 'busy'\ntalks = 3", "human.talks needs somebody who answers; leave it out"),
         ("faults = ['deepgram: dorp']", "faults fault 'deepgram: dorp': deepgram has no fault 'dorp'; did you mean"),
     ],
 )

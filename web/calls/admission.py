@@ -1,4 +1,4 @@
-"""The ticket of a media stream: minted for one call when Twilio asks what to do, redeemed once when its stream starts.
+"""Tokens of media streams: minted for one call when Twilio asks what to do, redeemed once when its stream starts.
 
 A signed upgrade proves that it is Twilio, not that it is this call now: a signature has no time in it and can be
 replayed. So the TwiML carries a token; it opens one stream, of the one CallSid of the signed webhook, within a minute.
@@ -31,7 +31,7 @@ NEWS_SECONDS = 60.0
 
 @attrs.frozen
 class Admission:
-    """What is known of a call when its stream may start."""
+    """A call whose stream may start, as far as it is known."""
 
     call_sid: str
     direction: str
@@ -48,13 +48,13 @@ class Admission:
     again: bool = False
     """Whether its stream takes the place of a lost one."""
     unreached: str = ""
-    """Why the person did not take it to whom it was put through, in Twilio's words."""
+    """Why the person did not take the transferred call, in Twilio's words."""
     visitor: str = ""
     """The session of the visitor from whose page the call comes; empty for a call from Twilio."""
 
 
 def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
-    """Read who calls whom; the key is the one under which a line may have been reserved already."""
+    """Read caller and callee from a signed webhook. The key is the one of its reservation, if there is one."""
     outbound = form.get("Direction", "inbound").startswith("outbound")
     ours, theirs = ("From", "To") if outbound else ("To", "From")
     call_sid = form.get("CallSid", "")
@@ -69,7 +69,7 @@ def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
 
 @attrs.frozen
 class Refusal:
-    """Why a stream may not start."""
+    """A stream may not start, and why."""
 
     why: str
 
@@ -144,11 +144,11 @@ class Admissions:
         return errors
 
     async def note_verdict(self, call_sid: str, answered_by: str) -> None:
-        """Keep who has answered a call, for the worker that carries it."""
+        """Keep Twilio's `AnsweredBy` of a call, for the worker that carries it."""
         await self.tokens.put(f"verdict {call_sid}", answered_by.encode(), NEWS_SECONDS)
 
     async def recall_verdict(self, call_sid: str) -> str | None:
-        """Return who has answered a call, as another worker has heard; None when it has not."""
+        """Return Twilio's `AnsweredBy` as another worker has received it; None when it has not."""
         kept = await self.tokens.peek(f"verdict {call_sid}")
         return kept.decode() if kept is not None else None
 

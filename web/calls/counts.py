@@ -1,4 +1,4 @@
-"""What this worker has counted since it started, as Prometheus reads it.
+"""Metrics of this worker since it started, in Prometheus' format.
 
 `Counts` owns a registry of its own and the numbers in it; it never blocks and never fails. The rest of `web/` tells it
 what happened: each fact of a journal as it is noted, each call when it is over, each request when it is answered. No
@@ -25,7 +25,7 @@ _REQUESTS = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0)
 
 
 class Counts:
-    """The numbers of one worker, whose capacity is in `slots`."""
+    """The metrics of one worker; `slots` has its capacity."""
 
     def __init__(self, slots: Slots) -> None:
         self._registry = registry = CollectorRegistry()

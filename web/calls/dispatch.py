@@ -1,7 +1,7 @@
-"""The operator's desk behind the counter: orders wait their turn, are placed once, and are followed to an outcome.
+"""Orders of calls: each waits its turn, is placed once, and is followed to an outcome.
 
 `Dispatcher` owns what happens to an order between `POST /calls` and the first news of its call. Nothing is ever placed
-twice: a creation whose fate is unknown (no answer from Twilio, or whoever asked has gone meanwhile) is looked for by
+twice: a creation whose fate is unknown (no answer from Twilio, or the client has gone meanwhile) is looked for by
 our own id, which every webhook of the call carries, and then in Twilio's list, before it is said to have failed. `run`
 does this and whatever else takes time; it ends by being cancelled, and raises nothing that Twilio or the database does.
 
@@ -117,7 +117,7 @@ def new_order_id() -> str:
 
 @attrs.frozen
 class NewOrder:
-    """What an order is known by, and who is told the CallSid of its call once that is known."""
+    """The id of a new order, and the function that is told the CallSid of its call once that is known."""
 
     order_id: str = attrs.field(factory=new_order_id)
     note_placed: Callable[[str], Awaitable[None]] = forget
@@ -125,7 +125,7 @@ class NewOrder:
 
 @attrs.define(eq=False)
 class Dispatcher:
-    """One worker's."""
+    """Places the orders of one worker."""
 
     context: AppContext
     _jobs: trio.MemorySendChannel[Job] = attrs.field(init=False)
@@ -135,7 +135,7 @@ class Dispatcher:
     _ordered: set[str] = attrs.field(factory=set, init=False)
     """Numbers whose orders are being taken."""
     _told: dict[str, Callable[[str], Awaitable[None]]] = attrs.field(factory=dict, init=False)
-    """Who is told, for each order that is not placed yet."""
+    """The function that is told the CallSid, for each order that is not placed yet."""
 
     def __attrs_post_init__(self) -> None:
         self._jobs, self._to_do = trio.open_memory_channel[Job](_JOBS)
@@ -153,7 +153,7 @@ class Dispatcher:
         call_id = new.order_id
         if (none := self.no_line()) is not None:
             return none
-        # before anything is claimed: whoever orders may hang up meanwhile, which cancels this
+        # before anything is claimed: the client may hang up meanwhile, which cancels this
         await context.admissions.note_order(call_id, order.note, ORDER_SECONDS)
         if (none := self.no_line()) is not None:
             return none
@@ -258,7 +258,7 @@ class Dispatcher:
                 return InDoubt(exc.reason)
             await self._conclude(call, "failed", _refusal(exc))
             return Refused(exc)
-        finally:  # also when whoever ordered has hung up, which cancels this
+        finally:  # also when the client has hung up, which cancels this
             if not answered:
                 self._later(partial(self._find_out, call, since))
         await self._note_placed(call, call_sid)
@@ -267,7 +267,7 @@ class Dispatcher:
     async def _note_placed(self, call: KnownCall, call_sid: str) -> None:
         self.context.live_calls.name(call.id, call_sid)
         _log.info("call_placed", call_sid=call_sid, id=call.id)
-        self._later(partial(self._see_through, call))  # first: whoever ordered may hang up meanwhile
+        self._later(partial(self._see_through, call))  # first: the client may hang up meanwhile
         await self.context.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
         await self._tell(call)
 

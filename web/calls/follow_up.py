@@ -1,6 +1,6 @@
 """Follow-up of calls that may come back, and of callers who never reached our media stream.
 
-`FollowUp` asks Twilio about calls that were put through and of whose end no webhook tells, so that their records get an
+`FollowUp` asks Twilio about calls that were put through if no webhook reports their end, so that their records get an
 outcome; also about those that a stopped server left so. It finds what another worker has heard in the token store.
 `run` ends by being cancelled, and then announces what is left; it raises nothing that Twilio, the database or a folder
 raises. `NoShows` gives a record to each call that came in and never opened its stream.

@@ -1,4 +1,4 @@
-"""An operator's end of a call: at once, or with a goodbye that is heard.
+"""Hang-up by an operator: at once, or with a goodbye that is heard.
 
 `HangUp` tells the call, on whichever worker it runs, so that its record says who ended it, and its agent can say the
 last sentence. A call that cannot be told (its worker shares no database with this one) is reached by the network alone:

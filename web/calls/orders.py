@@ -1,4 +1,4 @@
-"""What an operator may ask for: a call to somebody, with what is already known of them.
+"""Orders of calls, as the API for operators takes them: read, checked, and kept until the call is here.
 
 `read_order` reads the body of POST /calls, strictly: a misspelt field is an error and not silently ignored, for a call
 cannot be taken back. All mistakes are reported at once in `OrderError`, each with its field and how to mend it.
@@ -29,7 +29,7 @@ _SPARE_SECONDS = 120
 
 
 class OnMachine(Enum):
-    """What is done when an answering machine picks up."""
+    """Behaviour when an answering machine picks up."""
 
     OFF = "off"
     HANG_UP = "hang_up"
@@ -55,7 +55,7 @@ class OrderError(Exception):
 
 @attrs.frozen
 class Order:
-    """A call to place: to whom, from which of our lines, and what is known of them."""
+    """A call to place: callee, our number, and facts that are known already."""
 
     to: str
     line: str
@@ -68,7 +68,7 @@ class Order:
 
     @property
     def options(self) -> CallOptions:
-        """What Twilio is told of it."""
+        """The options for Twilio."""
         return CallOptions(
             detects_machines=self.on_machine is not OnMachine.OFF,
             time_limit=None if self.time_limit is None else self.time_limit + _SPARE_SECONDS,
@@ -77,14 +77,14 @@ class Order:
 
     @property
     def note(self) -> "OrderNote":
-        """What its call needs to know of it."""
+        """The part of it that its call needs."""
         voicemail = None if self.on_machine is OnMachine.VOICEMAIL else ""
         return OrderNote(self.context, voicemail, self.time_limit, self.agents, self.metadata)
 
 
 @attrs.frozen
 class OrderNote:
-    """What is kept of an order until its call is here.
+    """The part of an order that is kept until its call is here.
 
     `voicemail` is what an answering machine is told; None is as the settings say, and "" hangs up on it.
     """

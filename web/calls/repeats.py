@@ -1,4 +1,4 @@
-"""Orders that a client repeats because it heard no answer: with the same `Idempotency-Key` one call is placed.
+"""Repeated orders: with the same `Idempotency-Key`, one call is placed however often a client asks.
 
 `RepeatedOrders` remembers for a day which order a key stands for, in the `TokenStore`, so that other workers of the
 machine, and the next start, know it too. An order that was refused, or that nobody began to place, frees its key.
@@ -49,7 +49,7 @@ class OrderKey:
 
     @classmethod
     def of(cls, key: str, token: str, body: bytes) -> "OrderKey":
-        """Make the key of an order whose body was read without mistakes."""
+        """Make the key of an order. Its body has been checked."""
         plain = orjson.dumps(orjson.loads(body or b"{}"), option=orjson.OPT_SORT_KEYS)
         return cls(f"idempotency {_digest(token.encode())} {key}", _digest(plain))
 
@@ -60,7 +60,7 @@ def _digest(content: bytes) -> str:
 
 @attrs.frozen
 class _Kept:
-    """What lies under a key."""
+    """The entry in the token store for one key."""
 
     digest: str
     order_id: str
@@ -81,7 +81,7 @@ class _Request:
 
 @attrs.define(eq=False)
 class RepeatedOrders:
-    """One worker's."""
+    """Takes each keyed order once, on any worker."""
 
     context: AppContext
     _running: dict[str, _Request] = attrs.field(factory=dict, init=False)

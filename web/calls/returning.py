@@ -1,4 +1,4 @@
-"""A call whose stream is over, or whose person is: taken back by an agent, or said of in its record how it ended.
+"""Calls after their stream or their transfer: an agent takes them back, or their record says how they ended.
 
 `Returns` is what the webhooks that follow a stream have in common. A call goes on from its record, so any worker can
 take it back, whether or not it had it before. Asked twice (Twilio may repeat a webhook), it answers the same.
@@ -28,7 +28,7 @@ STREAM_PATH = "/twilio"
 ARRIVAL_SECONDS = 10.0
 """From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
 SETTLE_SECONDS = 5.0
-"""For a call here whose stream is over to save its record."""
+"""For a call here to save its record after its stream is over."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -40,7 +40,7 @@ def person_token(call_sid: str) -> str:
 
 @attrs.frozen
 class Returns:
-    """What follows a stream."""
+    """Takes calls back, and amends the records of calls that do not come back."""
 
     context: AppContext
 

@@ -111,7 +111,7 @@ class Slots:
     def take(self, key: str) -> Iterator[bool]:
         """Hold a slot for call `key`, in place of its reservation, which another worker may have given.
 
-        So whoever comes is let in while there is room, draining or not: they have shown a ticket. Yields False, and
+        A caller with a token is let in while there is room, draining or not. Yields False, and
         holds nothing, when there is no room or when this call has a slot already.
         """
         reserved = self._reserved.pop(key, None) is not None

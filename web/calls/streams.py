@@ -1,7 +1,7 @@
-"""The media streams of one worker, by call: who Twilio says is gone can be told so, and waited for.
+"""Media streams of one worker, by call: one that Twilio reports as over is ended here, and can be waited for.
 
 A socket can be dead for a long time before we know it, while Twilio has given it up already. `Streams` owns no task and
-decides nothing; whoever carries a stream does it inside of `carry`.
+decides nothing; a stream is carried inside of `carry`.
 """
 
 from collections.abc import Iterator, Sequence

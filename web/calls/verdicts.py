@@ -1,7 +1,7 @@
-"""Verdicts of answering machine detection that reached another worker than the call's, or came before its stream.
+"""Answering machine detection: verdicts that reached another worker, or came before the call's stream.
 
-Twilio tells one worker who has answered, and that worker leaves the verdict in the token store (`Admissions`) if it
-does not carry the call. `Verdicts` looks for the verdicts of this worker's calls, as long as one may come. It raises
+Twilio sends `AnsweredBy` to one worker, which leaves it in the token store (`Admissions`) if it does not carry the
+call. `Verdicts` looks for the verdicts of this worker's calls, as long as one may come. It raises
 nothing.
 """
 
@@ -26,7 +26,7 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.define(eq=False)
 class Verdicts:
-    """Those of one worker's calls."""
+    """The verdicts that one worker's calls still wait for."""
 
     admissions: Admissions
     intercom: Intercom
@@ -50,7 +50,7 @@ class Verdicts:
                 _log.error("verdicts_not_looked_for", error=looked.reason)
 
     async def look(self) -> None:
-        """Tell each call whose verdict lies here."""
+        """Tell each call its verdict, if there is one."""
         now = trio.current_time()
         for call_sid, until in list(self._expected.items()):
             verdict = await self.admissions.recall_verdict(call_sid)

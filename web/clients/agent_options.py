@@ -1,4 +1,4 @@
-"""What the settings say about models and voices, as options of the agents; and whether a service can take them.
+"""Options of the agents from the settings of models and voices, and a check that a service can take them.
 
 `options_of` makes the options that every agent begins with. `refuse_options` opens nothing: it writes the Settings of
 each agent and reads them by the service's own rules, so that what cannot work is told before the first call.

@@ -69,7 +69,7 @@ def _bare(model: str) -> str:
 
 @attrs.frozen
 class Refusal:
-    """What the API answered instead of a Brief."""
+    """The API's answer instead of a Brief."""
 
     status: int
     code: str

@@ -1,4 +1,4 @@
-"""Clips of the filler for a silence: fetched once in the voice of each agent, from Deepgram's text-to-speech API.
+"""Client for Deepgram's text-to-speech API: fetches the filler for a silence once in the voice of each agent.
 
 `fetch_clips` fills a `ClipBook`, all voices side by side. It owns no connection, keeps nobody waiting, and never raises
 for what the service does: a voice that could not be fetched is logged and left out, and the switchboard does without
@@ -40,7 +40,7 @@ def speak_url(url: str, voice: str) -> str:
 
 
 class ClipRefused(Exception):
-    """What came is no clip; the message says why."""
+    """The answer is no clip; the message says why."""
 
 
 async def keep_fetching(book: ClipBook, voices: Sequence[str], text: str, speech: "SpeechClient") -> None:

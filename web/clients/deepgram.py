@@ -46,14 +46,14 @@ _TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError
 
 
 class _Handshake(trio.abc.Stream):
-    """A stream as far as the end of a successful upgrade, for whoever makes it; it lets others know of a hang-up."""
+    """A stream up to the end of a successful upgrade; `hung_up` is set when the peer goes away before it."""
 
     def __init__(self, inner: trio.abc.Stream) -> None:
         self._inner = inner
         self._head = b""
         self.hung_up = trio.Event()
         self.rest: bytes | None = None
-        """What has come behind the upgrade, once there was one."""
+        """The bytes behind the upgrade's answer; None until there is one."""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._inner.send_all(data)

@@ -1,4 +1,4 @@
-"""What the services offer: asks Deepgram and the API that writes Briefs for their LLMs, and says which are missing.
+"""Models that the services offer: asks Deepgram and the API that writes Briefs, and says which are missing.
 
 `keep_asking` runs beside the calls: it asks when the server starts and every ten minutes after that, tells once what is
 missing and what is used instead, and lets the Settings of the next sessions and the next Briefs know. It keeps nobody

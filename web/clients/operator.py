@@ -1,4 +1,4 @@
-"""The operator's end of the line: asks a running switchboard to place, show and list calls.
+"""Client of a running switchboard, for the command line: place, show and list calls.
 
 `Operator` speaks to `/calls` of one server over an httpx client it was given. Whatever goes wrong is `OperatorError`,
 in words for the person at the keyboard, with what to do about it.
@@ -46,7 +46,7 @@ def _why(response: httpx.Response) -> str:
 
 @attrs.frozen
 class Operator:
-    """One operator at one server."""
+    """A client of one server's `/calls`."""
 
     http: httpx.AsyncClient
 

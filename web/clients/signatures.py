@@ -1,6 +1,6 @@
-"""Proof that a request is Twilio's: its signature, checked against the one public address we gave Twilio.
+"""Twilio's signatures: a request is checked against the one public address that we gave Twilio.
 
-`TwilioSignatures` fails closed: a missing header, an unknown algorithm, a body nobody vouched for, an unreadable URL
+`TwilioSignatures` fails closed: a missing header, an unknown algorithm, an unsigned body, an unreadable URL
 are all "no". It never looks at the host or scheme the server sees, for behind a proxy they are not what Twilio
 signed. It says nothing about freshness: a signature has no time in it, so streams also carry a single-use token
 (`web.calls.admission`).

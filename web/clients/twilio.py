@@ -1,4 +1,4 @@
-"""Twilio's switchroom, reached by its REST API: place a call, hang one up, send one elsewhere.
+"""Client for Twilio's REST API: place a call, hang one up, send one elsewhere.
 
 `TwilioLine` speaks through the official SDK on a small httpx transport, because the SDK's own asynchronous client
 needs asyncio. It owns no connection: the httpx client is the server's. A request is repeated only when Twilio says it
@@ -62,7 +62,7 @@ class LineError(CallError):
 
 @attrs.frozen
 class CallOptions:
-    """How a call is placed: whether machines are told from people, its longest (seconds), a recording at Twilio."""
+    """Options of a placed call: machine detection, longest duration (seconds), recording at Twilio."""
 
     detects_machines: bool = True
     time_limit: int | None = None
@@ -88,7 +88,7 @@ PLAIN_CALL = CallOptions()
 
 
 class Line(Protocol):
-    """What the routes ask of the telephone network."""
+    """The telephone network, as routes and calls use it."""
 
     async def place_call(self, to: str, order: str, options: CallOptions = PLAIN_CALL) -> str:
         """Call somebody; return the CallSid."""

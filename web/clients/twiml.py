@@ -1,4 +1,4 @@
-"""What Twilio is told to do with a call: the few TwiML documents of this server, made by Twilio's own builder.
+"""TwiML documents of this server, made by Twilio's own builder.
 
 Pure: values in, XML text out. Words for the caller are plain spoken English. A document after `<Connect>` always ends
 in `<Hangup/>`: a `<Pause>` there leaves the caller on a dead line.

@@ -1,4 +1,4 @@
-"""The operator's desk: place a call, see the calls, read one, hang one up.
+"""The API for operators: place a call, list calls, read one, hang one up.
 
 Every request shows the bearer token (`web.routes.credentials`). Errors are JSON, say which field is wrong and what to
 write instead, and all of them at once. What Twilio refuses is 502, with Twilio's code.

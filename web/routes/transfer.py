@@ -1,4 +1,4 @@
-"""Twilio's door for calls that are put through: what the person is told, whether they took it, and how it ended.
+"""Twilio's webhooks for transfers to a person: the whisper, the key that accepts the call, and how it ended.
 
 All of it is signed. The whisper and the key are asked for on the person's own call; which caller it is about stands in
 the address, which is part of what is signed. What a caller said is spoken to the person, and logged nowhere.
@@ -38,9 +38,9 @@ class TransferRoutes:
     def blueprint(self) -> Blueprint:
         """Return the routes."""
         routes = Blueprint("transfer", __name__, url_prefix="/twilio")
-        door = TwilioRoutes(self.context)
-        routes.before_request(door.refuse_unsigned)
-        routes.before_request(door.refuse_malformed)
+        checks = TwilioRoutes(self.context)
+        routes.before_request(checks.refuse_unsigned)
+        routes.before_request(checks.refuse_malformed)
         routes.post("/whisper")(self.whisper)
         routes.post("/accepted")(self.accepted)
         routes.post("/dialled")(self.dialled)
@@ -56,7 +56,7 @@ class TransferRoutes:
         return xml(twiml.whisper(origin, call_sid, words.decode() if words is not None else A_CALLER))
 
     async def accepted(self) -> Response:
-        """Connect the person who has pressed the key, and nobody else."""
+        """Connect the person if they have pressed the key."""
         call_sid, digits = request.args.get("call", ""), (await request.form).get("Digits", "")
         taken = digits == TAKES
         _log.info("transfer_answered", call_sid=call_sid, taken=taken)

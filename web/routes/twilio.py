@@ -1,6 +1,6 @@
-"""Twilio's door: the webhooks that say a call is here, how it goes, and what to do when our stream is over.
+"""Twilio's webhooks: a call is here, how it goes, and what to do when our stream is over.
 
-Nothing is believed before the signature is: an unsigned request gets 403 and no reason. Unknown fields are Twilio's
+An unsigned request gets 403 and no reason. Unknown fields are Twilio's
 right to send. A webhook never waits for anything but the token store; Twilio gives up on a voice webhook after 15
 seconds.
 """
@@ -116,7 +116,7 @@ class TwilioRoutes:
         return Response("", 204)
 
     async def amd(self) -> Response:
-        """Tell the call who has answered, whichever worker carries it."""
+        """Tell the call whether a person or a machine has answered, on any worker."""
         form = await request.form
         call_sid, answered_by = form.get("CallSid", ""), form.get("AnsweredBy", "")
         call = self.context.live_calls.find(call_sid)
@@ -186,7 +186,7 @@ class TwilioRoutes:
             return False
 
     async def _note_of(self, order: str, call_sid: str) -> OrderNote:
-        """Return what is known of an order, whose call has this CallSid: its own worker may not know that yet."""
+        """Return the note of an order. Its worker may not know the CallSid of its call yet, and learns it here."""
         admissions, live_calls = self.context.admissions, self.context.live_calls
         if order and live_calls.find(order) is None:
             await admissions.note_placed(order, call_sid, ORDER_SECONDS)

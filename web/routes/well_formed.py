@@ -1,4 +1,4 @@
-"""Ids and counts as the door lets them in: that Twilio signed a request does not say that they are well-formed.
+"""Checks of ids and counts in signed requests: a signature does not say that they are well-formed.
 
 What comes in is kept under these ids, in folders and in rows, and counted by these counts.
 """

@@ -1,4 +1,4 @@
-"""An ASGI WebSocket as a carrier of messages: what was asked for, how it is accepted, and its events.
+"""ASGI WebSockets: the requested target, how one is accepted, and its events as messages.
 
 `AsgiEvents` turns the server's events into messages and back; it keeps nothing, and waits for nobody but the server.
 Where the server offers to carry messages without events, as `web.sockets.pull_server` does, `accept` takes the offer.

@@ -57,7 +57,7 @@ VOUCHER = "switchboard.voucher"
 
 
 def vouch(scope: WWWScope) -> None:
-    """Say that a request has shown a credential: its connection is no stranger's."""
+    """Note that a request has shown a credential: its connection is closed last where there are too many."""
     voucher = (scope.get("extensions") or {}).get(VOUCHER)  # ASGI does not require them
     if voucher is not None:
         voucher["vouch"]()
@@ -124,7 +124,7 @@ class Connections:
         return len(self._open) < self.most or self._displace(list(self._open))
 
     def _displace(self, connections: list[Connection]) -> bool:
-        """Have the first of these leave that waits, strangers before others; False if none waits."""
+        """Close the first connection that waits, one without a credential before others; False if none waits."""
         self._tell()
         waiting = [connection for connection in connections if connection.waits]
         if not waiting:

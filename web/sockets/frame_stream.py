@@ -1,11 +1,12 @@
-"""The frames of an open WebSocket, on a stream that was upgraded: Deepgram's, or a caller's.
+"""WebSocket frames on a stream that was upgraded: Deepgram's, or a caller's.
 
 `FrameStream` takes over where the opening handshake ends, at either end of it. It reads in the task that asks,
 everything that has come at once: there is no reader task and no queue. It answers pings and the peer's close, writes
 what it is given at once, and never closes the stream, which is its owner's. A stream that breaks is a peer that is
 gone: code 1006.
 
-Asking the kernel and waking a task cost more than all that is done for a frame, so whoever can wait says so: `gather`.
+Asking the kernel and waking a task cost more than all that is done for a frame, so a reader that can wait calls
+`gather`.
 """
 
 import math
@@ -33,13 +34,13 @@ class FrameStream:
     _stream: trio.abc.Stream
     _reader: FrameReader
     _come_already: bytes = b""
-    """What has been read of the stream before, and is part of it."""
+    """Bytes of the stream that the handshake has read already."""
     _socket: trio.socket.SocketType | None = attrs.field(
         default=attrs.Factory(lambda self: _bare_socket(self._stream), takes_self=True), init=False
     )
     _gone: Close | None = attrs.field(default=None, init=False)
     _mute: bool = attrs.field(default=False, init=False)
-    """We have said our close, or the stream has broken: what we said now would be noise."""
+    """We have sent our close, or the stream has broken: nothing may be sent any more."""
     _unsent: bytes = attrs.field(default=b"", init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
@@ -47,7 +48,7 @@ class FrameStream:
     _last_read: float = attrs.field(default=-10_000, init=False)
     """On which tick that was, or between which two, if we were woken by the peer."""
 
-    # What the peer says
+    # Reading
 
     async def receive(self) -> str | bytes | Close:
         """Return the next message, or how the peer ended. It waits for the peer only if no message is at hand."""
@@ -121,7 +122,7 @@ class FrameStream:
             if data is not None:
                 return data
 
-    # What we say
+    # Writing
 
     def send_nowait(self, *messages: str | bytes) -> bool:
         """Send messages in one piece; False, and nothing is sent, if there is no room for them now."""

@@ -1,4 +1,4 @@
-"""An open WebSocket as the actors use it, whoever carries its messages: what a call's socket is, at both its ends.
+"""An open WebSocket as the actors use it, for the caller's end of a call and the agents' end.
 
 `OpenSocket` behaves as `trio_websocket.WebSocketConnection` does: whole messages, `ConnectionClosed` once it is over,
 `aclose` as often as one likes. Messages go straight from their carrier to the reader: no task and no channel in
@@ -17,7 +17,7 @@ CLOSE_SECONDS = 2.0
 
 
 class Carrier(Protocol):
-    """Whoever has the connection."""
+    """The connection below: it carries whole messages."""
 
     async def receive(self) -> str | bytes | Close:
         """Return the next message, or how the peer ended: then again and again."""
@@ -49,7 +49,7 @@ class OpenSocket:
     """One WebSocket, with one reader at a time.
 
     Closes: `aclose` sends the close frame, then reads on until the peer's arrives or `CLOSE_SECONDS` have passed,
-    so that whoever reads for us is never left waiting for somebody to take its next message. A read that is in
+    so that the carrier is never left waiting for somebody to take its next message. A read that is in
     progress does that part, and ends with `ConnectionClosed`.
     """
 

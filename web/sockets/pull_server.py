@@ -65,7 +65,7 @@ class NoTimer(TrioSingleTask):
 
 
 class WrongProtocol(Exception):
-    """The peer speaks what we do not."""
+    """The peer speaks a protocol that we do not speak."""
 
 
 class PullServer(TCPServer):
@@ -131,7 +131,7 @@ class PullServer(TCPServer):
         sync_spawn: Callable[..., object],
         call_soon: Callable[..., object],
     ) -> None:
-        """Be the application to hypercorn: the application, with an offer to those that know what to do with it."""
+        """Call the application, and offer it the stream by ASGI extensions."""
         over = trio.Event()
         if scope["type"] != "lifespan":
             scope["extensions"][VOUCHER] = {"vouch": self._vouch}
@@ -154,7 +154,7 @@ class PullServer(TCPServer):
         return trio.current_time() + self.config.keep_alive_timeout
 
     async def _accept(self, send: ASGISendCallable, over: trio.Event, accepting: WebsocketAcceptEvent) -> FrameStream:
-        """Accept, and take the stream from hypercorn, for which all is over then."""
+        """Accept, and take the stream from hypercorn; for hypercorn the WebSocket is over then."""
         self._application_over = over
         self._connections.release(self)
         stream = cast("H11Protocol", self.protocol.protocol).stream
@@ -199,7 +199,7 @@ class PullServer(TCPServer):
                 self._reader.cancel(reason="the server closes")
 
     async def _close(self) -> None:
-        """Close, though whoever asks is cancelled: a framework is, that has answered before it has read all.
+        """Close, even if the asking task is cancelled: a framework that answers before it has read all cancels it.
 
         hypercorn's own stops at its first checkpoint then, and leaves the connection open until the peer closes it. Nor
         does it wait for a task that is writing, whose error would end the server.

@@ -1,4 +1,4 @@
-"""A limit on how long a peer may leave our words unread, set where it can be: on the listening sockets.
+"""Write limits: how long a peer may leave data unread, set on the listening sockets.
 
 hypercorn shields its writes from cancellation, so a peer that stops reading would hold a call, its slot and the drain
 for as long as it likes. TCP_USER_TIMEOUT makes the kernel give such a connection up, a full send window included;

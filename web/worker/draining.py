@@ -78,7 +78,7 @@ async def _hurry(signals: AsyncIterator[int], waiting: trio.CancelScope) -> None
 
 @attrs.define(eq=False)
 class Closing:
-    """When one worker of plain hypercorn closes: told by hypercorn or by a signal, and done when it is drained."""
+    """The drain of one worker of plain hypercorn: begun by hypercorn or by a signal."""
 
     drained: trio.Event = attrs.field(factory=trio.Event, init=False)
     _send: trio.MemorySendChannel[int] = attrs.field(init=False)
@@ -94,7 +94,7 @@ class Closing:
             self.told(signal.SIGTERM)
 
     def told(self, number: int) -> None:
-        """Take a signal; whoever has heard enough of them takes no more."""
+        """Take a signal; more than two change nothing."""
         self._begun = True
         if self._send.statistics().current_buffer_used < 2:
             self._send.send_nowait(number)
@@ -157,7 +157,7 @@ async def draining(slots: Slots, seconds: float, close_calls: Callable[[], float
 
 
 def handlers_at_work() -> list[str]:
-    """Return the names of the tasks of handlers that are at work."""
+    """Return the task names of running handlers."""
     root = trio.lowlevel.current_root_task()
     nurseries = [] if root is None else root.child_nurseries
     return sorted(
@@ -166,7 +166,7 @@ def handlers_at_work() -> list[str]:
 
 
 def leave_handlers() -> None:
-    """End the process soon, though there are handlers at work; do nothing if there are none. Call it last."""
+    """End the process soon if handlers still run; do nothing if none does. Call it last."""
     if not (left := handlers_at_work()):
         return
     _log.error("handlers_left", tasks=left, why="they go on although they were cancelled; the process ends")

@@ -1,8 +1,8 @@
-"""Recordings that a killed process has left in the middle: each becomes `call.wav`, at the next start.
+"""Unfinished recordings of a killed process: each becomes `call.wav` at the next start.
 
 `LeftRecordings` holds a lock in the recordings folder for as long as this process lives, and the tracks of its calls
-name it. Tracks whose process is dead are joined: at the start, and soon after another worker has died. Where no note
-says whose they are (an older version), nobody has written to them for `QUIET_SECONDS` first. No call waits for any of
+name it. Tracks whose process is dead are joined: at the start, and soon after another worker has died. Tracks without a
+note (of an older version) are joined when nobody has written to them for `QUIET_SECONDS`. No call waits for any of
 it, and a disk that fails costs a line in the log.
 """
 
@@ -58,7 +58,7 @@ class LeftRecordings:
             _log.warning("recordings_not_locked", folder=str(self.folder), why="the file system has no locks")
 
     def let_go(self) -> None:
-        """Leave nothing behind."""
+        """Remove our lock."""
         self._own.path.unlink(missing_ok=True)
         self._own.let_go()
 
@@ -94,7 +94,7 @@ class LeftRecordings:
         return (ProcessLock(path) for path in sorted(self.locks.glob("*.lock")) if path.name not in mine)
 
     def _look_through(self, dead: frozenset[str]) -> tuple[int, int]:
-        """Return how many recordings were joined, and how many may still be written to by nobody knows whom."""
+        """Return how many recordings were joined, and how many without a note may still be written to."""
         found = young = 0
         for folder in self.folder.iterdir():
             if folder.is_dir() and is_left(folder):

@@ -1,4 +1,4 @@
-"""The exchange's log: one JSON object a line, or coloured text on a terminal, with nothing in it that is not ours.
+"""Logging: one JSON object a line, or coloured text on a terminal, with secrets and phone numbers masked.
 
 `configure_logs` sets structlog up once per process, and has what libraries log come out the same way. A masking step
 runs last, on every event: phone numbers lose all but their last two digits, and known secrets are struck out wherever
@@ -33,7 +33,7 @@ _NUMBERS = re.compile(
     """,
     re.VERBOSE,
 )
-"""What looks like a phone number, and what only looks as if it did."""
+"""Phone numbers, and texts that only look like one."""
 STRUCK_OUT = "***"
 _AMERICAN = re.compile(r"(?<![0-9])\(?[2-9][0-9]{2}\D{1,2}[0-9]{3}\D[0-9]{2}([0-9]{2})(?![0-9])")
 _FEWEST_GROUPED, _MOST = 9, 17

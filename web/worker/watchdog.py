@@ -1,4 +1,4 @@
-"""Reports what blocks the event loop, with the line that does, while it still does.
+"""Watchdog of the event loop: reports the line that blocks it, while it still does.
 
 One blocking call in a handler freezes every call of the worker. `Watchdog.run` has trio say when it begins to run tasks
 and when it waits again, which costs two readings of a clock a turn of the loop, and looks from a thread of its own how
@@ -40,7 +40,7 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.frozen
 class Suspect:
-    """What the loop's thread was seen to do: where, in words of its own code, and for which function of an agent."""
+    """The stack of a blocked event loop: the line, and the function of an agent that runs it."""
 
     at: str = ""
     handler: str = ""
