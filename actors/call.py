@@ -84,7 +84,7 @@ _LONGEST_LAST_WORD = 3.0
 
 
 class PhoneLine(Protocol):
-    """What a call may ask of the telephone network. Either may raise; the call ends all the same."""
+    """The requests of a call to the telephone network. Either may raise; the call ends all the same."""
 
     async def hang_up(self, call_sid: str) -> None:
         """End the call; a call that is over already is no error."""
@@ -95,7 +95,7 @@ class PhoneLine(Protocol):
 
 @attrs.frozen
 class CallPlan:
-    """Who is on the line. `caller` and `line` (our number) are E.164, or empty; `context` is what is known already.
+    """The parties of a call. `caller` and `line` (our number) are E.164, or empty; `context` is what is known already.
 
     `voicemail` is what to say to an answering machine: "" hangs up on it, None is as the policy says. `longest` is the
     longest that this conversation may take, in seconds, if that is less than the policy's. `resumption` is what the
@@ -114,12 +114,12 @@ class CallPlan:
     agents: str = ""
     """Which agent begins, or which source of AGENTS; empty leaves it to the roster."""
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
-    """What the order says of the call, for functions and the record."""
+    """The order's own data, for functions and the record."""
 
 
 @attrs.frozen
 class CallServices:
-    """What every call of this switchboard uses. Whoever made it closes what needs closing."""
+    """Everything that all calls of this server share. The code that makes it closes what needs closing."""
 
     roster: Roster
     connect: Connect
@@ -136,7 +136,7 @@ class CallServices:
     """How a call is put through to a person; None where there is nobody."""
     rng: Random = attrs.field(factory=Random)
     checkpoints: Checkpoints | None = None
-    """Where a call is written down while it lasts, so that it has a record if this process is killed."""
+    """The log of running calls: a call has a record even if this process is killed."""
     threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
     """Those that write the calls' files."""
     writer: str = ""
@@ -174,7 +174,7 @@ class CallServices:
 async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
     """Carry one call from its `start` message to its record.
 
-    *Closes* nothing of `media`: whoever accepted the socket closes it.
+    *Closes* nothing of `media`: the code that accepted the socket closes it.
     *Cancellation* ends the call; the record is saved, within `CallPolicy.settle`.
     """
     call = Call.of(media, plan, services)

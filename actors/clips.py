@@ -1,7 +1,7 @@
-"""What the switchboard can say without an agent: short clips of speech, made beforehand.
+"""Short clips of speech, made beforehand, for moments in which no agent can speak.
 
 A `ClipBook` holds the filler in the voice of each agent, so that a silence can be filled in a familiar voice while no
-session is alive. It is filled by whoever owns it (the web layer fetches, once a voice); looking one up never waits.
+session is alive. The web layer fills it, once a voice; looking one up never waits.
 """
 
 from typing import Protocol
@@ -10,7 +10,7 @@ import attrs
 
 
 class Clips(Protocol):
-    """Where clips are looked up."""
+    """Looks up clips by voice."""
 
     def get(self, voice: str) -> bytes | None:
         """Return the filler as mu-law 8 kHz audio in this voice, or None."""

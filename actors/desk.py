@@ -1,4 +1,4 @@
-"""What the actors of one call share: its tape, its ledger, its conversation, its journal, its deadlines, its turn.
+"""The state that the actors of one call share: tape, ledger, conversation, journal, deadlines, turn.
 
 One `Desk` a call, made by the call and handed down. The shared structures have one writer each (the bridge writes the
 tape; the session on the floor writes ledger and conversation; the driver tells `Turn`), so no lock is needed.
@@ -43,7 +43,7 @@ class Desk:
     conversation: Conversation
     policy: CallPolicy
     context: CallContext = attrs.field(factory=lambda: CallContext("", ""))
-    """What functions may know of the call; for each of them it is filled in."""
+    """The call as functions see it; completed for each function call."""
     clips: Clips = attrs.field(factory=ClipBook)
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     switch: Switch = attrs.field(factory=Switch)

@@ -1,4 +1,4 @@
-"""What can go wrong with a call that is not the other side's protocol (that is `protocol.errors`).
+"""Errors of a call, besides those of the other side's protocol (`protocol.errors`).
 
 Third-party exceptions are translated into these once, at the edge that owns the third party.
 """

@@ -1,4 +1,4 @@
-"""What can be said of a call: every fact the Journal knows, one frozen value each.
+"""The facts of a call: every kind of journal entry, one frozen value each.
 
 Past tense, plain fields, JSON as they stand. Times are seconds; `at` is the Journal's, not the fact's. Phone numbers
 are never facts; words are, and stay out of the logs (promise 10).
@@ -85,7 +85,7 @@ class TurnHeard:
 
 @attrs.frozen
 class TurnCutOff:
-    """A handoff cut the caller off after these words: the turn is heard again, whole, by whoever has the floor next."""
+    """A handoff cut the caller off after these words: the next session on the floor hears the whole turn again."""
 
     agent: str
     text: str
@@ -179,7 +179,7 @@ class FunctionAnswered:
     ok: bool
     took: float
     facts: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    """What it recorded."""
+    """The facts that the function recorded."""
     number: int = attrs.field(default=0, eq=False)
     """Which `FunctionCalled` this answers."""
 
@@ -355,7 +355,7 @@ class GoodbyeHeard:
 
 @attrs.frozen
 class MachineDetected:
-    """Twilio says who has answered, in its words; `believed` unless it was a person after all."""
+    """Twilio's verdict on the party that answered, in its words; `believed` unless it was a person after all."""
 
     verdict: str
     believed: bool
@@ -368,7 +368,7 @@ class CallScreened:
 
 @attrs.frozen
 class CallClosing:
-    """The switchboard ends the call, for this outcome: whoever has the floor is to say the last sentence."""
+    """The switchboard ends the call, for this outcome: the session on the floor is to say the last sentence."""
 
     outcome: str
 

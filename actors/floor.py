@@ -50,7 +50,7 @@ class Seat:
 
 @attrs.frozen
 class Relief:
-    """What a handoff ends: the session that holds the floor until then, and what it has asked for."""
+    """The session that leaves the floor in a handoff, and its request."""
 
     holder: Seat
     asked: AskHandoff

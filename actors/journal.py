@@ -2,7 +2,7 @@
 
 `Journal` stamps facts with the call's own time and passes each entry to its readers, in order, at once. It keeps
 nothing itself: transcript, record, live view and file are its readers. A reader is called synchronously and must not
-block; what it raises is the fault of whoever added it and ends the call, so readers that may fail (the Scribe's file)
+block; an exception of a reader ends the call, so readers that may fail (the Scribe's file)
 put a mailbox between.
 """
 
@@ -52,7 +52,7 @@ def ignore(_: Entry) -> None:
 
 @attrs.define
 class Journal:
-    """One call's ordered facts. Created at the start of the call, inside trio."""
+    """The facts of one call, in order. Created at the start of the call, inside trio."""
 
     _readers: tuple[Reader, ...] = ()
     started: float = attrs.field(factory=trio.current_time)

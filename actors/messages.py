@@ -1,4 +1,4 @@
-"""What the actors of a call say to each other: one closed union for each mailbox.
+"""The messages between the actors of a call: one closed union for each mailbox.
 
 They stand here rather than beside their readers because sessions, Supervisor and Summarizer write to one another.
 """
@@ -154,7 +154,7 @@ class Mailboxes:
     to_summarizer: trio.MemorySendChannel[ToSummarizer]
     summarizer: trio.MemoryReceiveChannel[ToSummarizer]
     early: list[ToSupervisor] = attrs.field(factory=list)
-    """What the Supervisor has received and not yet read: it came from a session that was to have the floor soon."""
+    """Messages for the Supervisor that came early: from a session that was to have the floor soon."""
 
     @classmethod
     def open(cls) -> "Mailboxes":

@@ -65,7 +65,7 @@ class CallPolicy:
     filler_lead: float = 1.0
     """The agent is asked for a filler this much earlier; what it has not begun by then a clip says."""
     filler: str = "One moment, please."
-    """What the caller hears first in such a silence; clips say nothing else."""
+    """The words that the caller hears first in such a silence; clips say nothing else."""
     more_fillers: tuple[str, ...] = ("I am still looking.", "Just a little longer, please.")
     """Then, one after the other."""
     think_patience: float = 20.0
@@ -102,29 +102,29 @@ class CallPolicy:
     human_digit: str = ""
     """The key that asks for a person, if any (HUMAN_DIGIT)."""
     putting_through: str = "One moment, I will put you through."
-    """What they hear then, where there is a person."""
+    """The words they hear then, where there is a person."""
     machine_quiet: float = 2.5
     """Of a machine's line, before its greeting is taken to be over, where Twilio does not say so."""
     machine_greeting: float = 30.0
     """The longest greeting that is waited for."""
     voicemail: str = ""
-    """What is said to a machine; it is hung up on if empty."""
+    """The message for an answering machine; empty hangs up on it."""
     closing_sentence: str = "I am sorry, we have to end this call now. Please call us again. Goodbye."
     dead_line: float = 10.0
     """For the next frame of the caller's, for the line to take what it is sent, and for a mark to come back."""
     put_through: float = 5.0
     """For Twilio's REST API to take a transfer to a person, and for the stream to end."""
     unreached: str = "I am sorry, nobody could take the call just now. Shall I have somebody call you back?"
-    """What an agent says that takes a caller back."""
+    """The words of an agent that takes a caller back."""
     reconnected: str = "I am sorry, I lost you for a moment. Where were we?"
     our_number: str = ""
-    """The number that whoever we dial is shown."""
+    """The number that a person we dial is shown."""
     fallback_number: str = ""
-    """Where a call goes that no agent can carry on; hung up if empty."""
+    """The number for calls that no agent can carry on; empty hangs up."""
 
     @property
     def fillers(self) -> tuple[str, ...]:
-        """What is said in a silence, in this order, again and again."""
+        """The words for a silence, in this order, again and again."""
         return (self.filler, *self.more_fillers)
 
     @property

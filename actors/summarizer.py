@@ -32,7 +32,7 @@ AskBrief: TypeAlias = Callable[[list[dict[str, str]]], Awaitable[str]]
 
 @attrs.frozen
 class BriefCost:
-    """What a Brief has cost: requests to the API, and tokens as the API counts them; 0 where it does not say."""
+    """The cost of a Brief: requests to the API, and tokens as the API counts them; 0 where it does not say."""
 
     requests: int = 1
     tokens_in: int = 0
@@ -40,7 +40,7 @@ class BriefCost:
 
 
 class BriefText(str):
-    """What a language model wrote, with what that took: a plain text says one request, and nothing of tokens."""
+    """The text of a language model and its cost: a plain text counts as one request without tokens."""
 
     __slots__ = ("cost",)
     cost: BriefCost
@@ -70,7 +70,7 @@ class _Written:
 
 @attrs.define(eq=False)
 class Summarizer:
-    """One call's summarizer. `ask` is None where there is no language model: every Brief is an extract then."""
+    """The Summarizer of one call. `ask` is None where there is no language model: every Brief is an extract then."""
 
     desk: Desk
     roster: Roster

@@ -1,4 +1,4 @@
-"""Who has the floor: seats the first agent of a call, hands over to the next ones, restarts what crashes.
+"""Gives the floor to the first agent of a call, hands over to the next ones, and restarts sessions that crash.
 
 `Supervisor` owns every session task of a call, in one nursery that lives as long as the conversation. Its loop is one
 turn for each thing a session reports: a handoff asked for, a crash, its age. Crashes arrive as values
@@ -34,7 +34,7 @@ class NoAgentLeft:
 
 @attrs.define(eq=False)
 class Supervisor:
-    """One call's supervisor. `run` it once, inside the call nursery. `context` is what is known before the call."""
+    """The Supervisor of one call. `run` it once, inside the call nursery. `context` is known before the call."""
 
     desk: Desk
     roster: Roster

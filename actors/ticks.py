@@ -1,8 +1,8 @@
-"""One clock for all calls: whoever can be woken a few milliseconds late sleeps to a tick, together with others.
+"""One clock for all calls: tasks that can be woken a few milliseconds late sleep to a common tick.
 
 A sleep of trio's own is a cancel scope that expires, with all that cancelling costs; there would be dozens a second for
 each call. Here one task sleeps for all, in one scope, and the others are parked. When the scope expires, it does not
-take the exception: it wakes whoever is due on the spot, so that they run in that very turn of the scheduler. It is a
+take the exception: it wakes the tasks that are due at once, so that they run in that very scheduler turn. It is a
 system task of trio's, there is one in a run, and it ends when nobody sleeps any more.
 """
 
@@ -13,7 +13,7 @@ import trio
 
 TICK_SECONDS = 0.01
 _ROUNDING = 1e-9
-"""Seconds: a tick is over for whoever waits for its very moment, whatever floating point makes of it."""
+"""Seconds: tolerance for floating point in the moment of a tick."""
 
 
 def next_tick(moment: float) -> int:

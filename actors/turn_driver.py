@@ -54,7 +54,7 @@ ForSession: TypeAlias = SayAsAgent | TellAsCaller | HoldTape | FreeTape | Answer
 
 
 class SessionOnFloor(Protocol):
-    """What the driver needs of a session."""
+    """The session as the driver sees it."""
 
     @property
     def agent(self) -> AgentSpec: ...
@@ -94,12 +94,12 @@ Conclusion: TypeAlias = Finished | ClosingLeft
 
 
 _LAST_WORDS = frozenset({Phase.TRANSFERRING, Phase.ENDING, Phase.CLOSING})
-"""What is said in these phases is heard to its last word."""
+"""The words of these phases are heard to the last one."""
 
 
 @attrs.define(eq=False)
 class TurnDriver:
-    """One call's."""
+    """The driver of one call."""
 
     turn: Turn
     ledger: Ledger

@@ -1,4 +1,4 @@
-"""One caller's socket.
+"""The Media Streams socket of one caller.
 
 `TwilioBridge` owns the Media Streams connection from `start` to its end and is the only one to write to it. It puts
 the caller's audio on the tape and sends what the ledger has for the caller. It outlives every agent, never restarts,
@@ -35,7 +35,7 @@ _REFUSALS_IN_A_ROW = 250
 class TwilioBridge:
     """The bridge of one call. The socket is handed over right after its `start` message; `run` it once.
 
-    *Closes* nothing: the socket is closed by whoever accepted it.
+    *Closes* nothing: the code that accepted the socket closes it.
     """
 
     desk: Desk

@@ -1,4 +1,4 @@
-"""Who answers the telephone: every agent as data, the functions they have, and the Brief they leave each other.
+"""Agents as data: prompts, greetings, voices and functions, and the Brief that one leaves the next.
 
 This package is also the shipped roster, an example: `AGENTS=agents` is the default. Nothing is imported until a roster
 is loaded.

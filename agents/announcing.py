@@ -2,7 +2,7 @@
 
 A model may say "I'll put you through" and call nothing: words alone do nothing. `announced` reads what an agent has
 said and finds the functions whose phrases (`FunctionSpec.announced_by`) stand in it. An offer, a question, a condition
-and a refusal announce nothing. Pure functions; whoever reminds the model is in `actors/`.
+and a refusal announce nothing. Pure functions; `actors/turn/` reminds the model.
 """
 
 import re

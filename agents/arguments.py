@@ -1,4 +1,4 @@
-"""What a model may say when it asks for a function: one attrs class, read in both directions.
+"""The arguments of a function: one attrs class, read as a schema and as a validator.
 
 Owns the link between an argument class and the wire: `schema_of` writes the class as the JSON Schema that the model
 sees, `read_arguments` reads the model's JSON back into the class. Both use the same `Kind`, so what is offered and what

@@ -42,7 +42,7 @@ CLOSES: Final = "</brief>"
 
 
 class BriefRefused(Exception):
-    """What the language model wrote is not a Brief."""
+    """The language model's text is not a Brief."""
 
 
 def _entry(label: str, says: str, limit: int = 160) -> str:
@@ -57,9 +57,9 @@ def _handed(label: str, limit: int) -> str:
 
 @attrs.frozen
 class Brief:
-    """What is known about the customer; a field is empty when it was not said.
+    """The facts known about the customer; a field is empty when it was not said.
 
-    `recent` is the last turns word for word: those that whoever wrote the summary has not seen, or all that there is.
+    `recent` is the last turns word for word: those that the writer of the summary has not seen, or all that there is.
     `reason` and `notes` are the outgoing agent's own words. `recorded` are the facts of functions that have no entry of
     their own, the newest first; `added` are the entries that the reader's own roster asks for.
     """
@@ -157,7 +157,7 @@ _HANDED: Final = tuple(field for field in attrs.fields(Brief) if "label" in fiel
 BRIEF_NAMES: Final = tuple(field.name for field in _FIELDS)
 _HAS_A_PLACE: Final = frozenset({*BRIEF_NAMES, HANDOFF_REASON, HANDOFF_NOTES})
 _LASTING: Final = ("name", "location", "need", "timeline", "preferences")
-"""What an agent was told stays true for the next one, as long as nothing newer is known."""
+"""Entries that stay true for the next agent, as long as nothing newer is known."""
 
 
 def _label(name: str) -> str:

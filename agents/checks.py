@@ -1,4 +1,4 @@
-"""What must be true of one agent before it may answer a telephone.
+"""Checks on one agent before it may answer a telephone.
 
 Owns the checks that need nothing but the agent and the names of the others; circles and unreachable agents are the
 roster's. It never raises: every problem is yielded as a field and a sentence, for the roster to report with the file.
@@ -71,7 +71,7 @@ def _greeting(field: str, greeting: str) -> Found:
     for blank in {blank for line in lines for blank in line} - _BLANKS:
         yield field, f"{{{blank}}} is not a blank; there are {', '.join(sorted(_BLANKS))}"
     if not lines or lines[-1]:
-        yield field, "needs a last line without blanks, for a customer of whom nothing is known"
+        yield field, "needs a last line without blanks, for a customer about whom nothing is known"
 
 
 def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:

@@ -1,4 +1,4 @@
-"""What a handler may know of the call it runs in, and what it may use.
+"""The call as a handler sees it: its facts, settings, and an HTTP client.
 
 A `CallContext` is made for each function call: who is on the line, what is known, the settings of the roster's own
 prefix, a shared HTTP client, and a way to say a sentence while the caller waits. It holds nothing to close.

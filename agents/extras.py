@@ -1,4 +1,4 @@
-"""What a roster says besides its agents: module-level names, each read and checked when the roster is loaded.
+"""The extras of a roster: module-level names besides its agents, read and checked when it is loaded.
 
     AGENTS_INBOUND = {"+15551230000": "support", "": "reception"}   # the first agent, by the number that was called
     ENV_PREFIX = "ACME_"                                            # settings that functions may read
@@ -36,7 +36,7 @@ _OURS: Final = word_set(
 
 @attrs.frozen
 class Demo:
-    """What `switchboard demo` plays with a roster: a scenario, by its path from the roster's file.
+    """The scenario that `switchboard demo` plays with a roster, by its path from the roster's file.
 
     `http` answers what the functions ask of other services, and `env` are their settings where no others are given: a
     demo has no network, and neither has a test.
@@ -53,7 +53,7 @@ class Demo:
 
 @attrs.frozen
 class Extras:
-    """What the sources of AGENTS say together."""
+    """The extras of all sources of AGENTS together."""
 
     inbound: Mapping[str, str] = attrs.field(factory=dict[str, str])
     env_prefixes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What an agent can do besides talking: hand the call on, end it, note something down.
+"""The functions of an agent: hand the call on, end it, note something down.
 
 Owns `FunctionSpec` (a function as data), the closed union of what a function may come to (`Outcome`), and the functions
 of the shipped roster. A function never touches the call: it returns what should happen, and the Supervisor does it. Bad
@@ -92,7 +92,7 @@ class HandOff:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What the Brief should know of it."""
+        """The facts for the Brief."""
         return _said(handoff_reason=self.reason, handoff_notes=self.notes)
 
 
@@ -104,7 +104,7 @@ class EndCall:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What the record should know of it."""
+        """The facts for the record."""
         return {"end_reason": self.reason}
 
 
@@ -118,7 +118,7 @@ class TransferToHuman:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What the record should know of it."""
+        """The facts for the record."""
         return _said(transfer_reason=self.reason, transfer_notes=self.notes)
 
 

@@ -24,7 +24,7 @@ class ThinkModel:
 
 @attrs.frozen(kw_only=True)
 class AgentOptions:
-    """What can be chosen for each agent; None leaves the choice to the server.
+    """The options of an agent; None leaves the choice to the server.
 
     `think` and `speak_fallback` are in the order of preference. An option that the chosen model does not have (an end
     of turn for Nova, a reasoning mode for anthropic) is not sent.

@@ -22,7 +22,7 @@ from protocol.fields import JSON
 __all__ = ["ROSTER", "SHIPPED", "Problem", "Roster", "RosterError", "default_roster", "load_roster", "roster_from"]
 
 SHIPPED: Final = ("agents",)
-"""Where the shipped agents are, as AGENTS names them."""
+"""The package of the shipped agents, as AGENTS names it."""
 
 
 @attrs.frozen

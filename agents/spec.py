@@ -73,7 +73,7 @@ class AgentSpec:
     offers_human: bool = attrs.field(default=False, kw_only=True)
     options: AgentOptions = attrs.field(default=AS_THE_SERVER, kw_only=True)
     introduction: str = attrs.field(default="", kw_only=True)
-    """Who calls and why, in one sentence, for a call screen that asks; the greeting is said where it is empty."""
+    """The caller and the reason in one sentence, for a call screen; empty says the greeting."""
 
     def function(self, name: str) -> FunctionSpec | None:
         """Find a function by the name the model used; None if this agent has no such function."""
@@ -87,7 +87,7 @@ class AgentSpec:
         return attrs.evolve(self, prompt=prompt, inbound_prompt=inbound, functions=functions)
 
     def prompt_with(self, brief: Brief | None, direction: str = "") -> str:
-        """Write the prompt for one call: who has called whom, and the Brief last and marked as information."""
+        """Write the prompt for one call: with its direction, and with the Brief last, marked as information."""
         known = brief or Brief()
         task = self.inbound_prompt if direction == INBOUND and self.inbound_prompt else self.prompt
         prompt = "\n\n".join(filter(None, (task.rstrip(), _DIRECTIONS.get(direction, ""))))

@@ -1,4 +1,4 @@
-"""What is said on each wire, and in which order: Twilio Media Streams and Deepgram Voice Agent, without any I/O.
+"""Codecs and dialogues of Twilio Media Streams and Deepgram Voice Agent, without any I/O.
 
 Codecs turn frames into values and back; dialogues hold one table of states each. Nothing here sleeps, logs or connects:
 `actors/` owns the sockets, `simulators/` plays the other half.

@@ -14,7 +14,7 @@ import orjson
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 
 JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | bool | None"
-"""What a JSON text can hold."""
+"""A JSON value."""
 
 Fields: TypeAlias = Mapping[str, JSON]
 """One JSON object."""

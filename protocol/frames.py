@@ -2,7 +2,7 @@
 
 `FrameReader` cuts everything that has come into messages; `message_frame` and its neighbours write. Both ends of a
 connection are here because they differ in one bit: what a client sends is masked. Nothing here answers a ping, closes
-or waits: that is for whoever owns the connection. There are no extensions, so none may have been agreed on.
+or waits: that is for the owner of the connection. There are no extensions, so none may have been agreed on.
 
 What the peer does wrong is a `RemoteProtocolError`; its `code` is the close code that says so.
 """
@@ -65,7 +65,7 @@ class FrameReader:
     joins_binary: bool = False
     """Whether binary messages that come together are as good as one: audio in pieces is."""
     arrived: deque[Received] = attrs.field(factory=deque, init=False)
-    """What has been read and not been taken yet."""
+    """Messages that were read and have not been taken yet."""
     _rest: bytearray = attrs.field(factory=bytearray, init=False)
     _wanted: int = attrs.field(default=0, init=False)
     _begun: int = attrs.field(default=0, init=False)

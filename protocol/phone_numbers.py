@@ -16,7 +16,7 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _SEPARATORS: Final = str.maketrans("", "", " -.()\u00a0")
 _KEYS: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
 _SPELLED: Final = ("anonymous", "restricted", "blocked", "unknown", "unavailable", "private")
-"""What a network shows for a withheld number, also as digits: +266696687 is ANONYMOUS."""
+"""The words that networks show for a withheld number, also as digits: +266696687 is ANONYMOUS."""
 _WITHHELD_NUMBERS: Final = frozenset(word.translate(_KEYS) for word in _SPELLED)
 _WITHHELD_WORDS: Final = frozenset({
     *_SPELLED,

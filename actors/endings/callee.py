@@ -1,4 +1,4 @@
-"""Who has picked up, judged by their words: a person, an answering machine, or somebody who asks who is calling.
+"""Judges by the words on the line who has picked up: a person, an answering machine, or a call screen.
 
 A call screen (a phone's, a network's, an assistant's) asks for name and reason and puts the call through, or does not.
 Answering machine detection takes it for a machine. Pure, and English: other words are no evidence.
@@ -16,7 +16,7 @@ LONGEST_ANSWER: Final = 12
 
 
 class Callee(Enum):
-    """Who has picked up."""
+    """The party that has picked up."""
 
     PERSON = "person"
     MACHINE = "machine"
@@ -88,7 +88,7 @@ def is_answer(text: str) -> bool:
 
 
 def judge(turns: Sequence[Turn], answers: Sequence[str]) -> Callee | None:
-    """Say who has picked up, from what was said and from what came after an agent was heard out; None: not to tell."""
+    """Judge by the words so far, and by those after an agent was heard out; None where they do not tell."""
     if any(map(is_answer, answers)):
         return Callee.PERSON
     heard = " ".join(turn.text for turn in turns if turn.speaker == CALLER)

@@ -1,4 +1,4 @@
-"""What Twilio says, and does, with a call that no agent carries on: TwiML for its end, made by Twilio's own builder."""
+"""Builds the TwiML for the end of a call that no agent can carry on."""
 
 from twilio.twiml.voice_response import Dial, VoiceResponse
 
@@ -8,7 +8,7 @@ RING_SECONDS = 20
 def say_and_end(words: str, *, dial: str = "", line: str = "") -> str:
     """Say something, then dial a number if there is one, from our own `line`, and end the call.
 
-    Without a line the caller's own number would be shown, and whoever is dialled may refuse one that is withheld
+    Without a line the caller's own number would be shown, and the person dialled may refuse one that is withheld
     (https://www.twilio.com/docs/api/errors/13214).
     """
     response = VoiceResponse()

@@ -1,4 +1,4 @@
-"""What the call does when not a person but a recording has picked up, or a call screen.
+"""Deals with answering machines and call screens.
 
 `AnsweringMachine` is told Twilio's verdicts (`AnsweredBy`: Twilio reference, section 5.1). A verdict may be wrong, and
 late, and knows only people and machines; so the words on the line are judged as well (`actors/endings/callee.py`). A
@@ -26,7 +26,7 @@ _FIRST_WORD = 10.0
 
 @attrs.define(eq=False)
 class AnsweringMachine:
-    """One call's. Without a `message` it hangs up. `introduction` says who calls and why, in one sentence."""
+    """Without a `message` it hangs up. `introduction` says who calls and why, in one sentence."""
 
     desk: Desk
     message: str
@@ -36,7 +36,7 @@ class AnsweringMachine:
     _beep: trio.Event | None = attrs.field(default=None, init=False)
     _listening: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _found: Callee | None = attrs.field(default=None, init=False)
-    """Who it was found to be."""
+    """The party that was found to have picked up."""
 
     def told(self, verdict: str) -> trio.Event | None:
         """Take a verdict: `human`, `machine_start`, one of `machine_end_…`, `fax`; any other is no evidence.

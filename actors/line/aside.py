@@ -1,4 +1,4 @@
-"""What was cut and may still be played: the unheard rest of the agent's replies.
+"""The unheard rest of replies that were cut, kept in case it is played after all.
 
 Plain bookkeeping for the Ledger, in bytes. `AsideAudio` keeps audio between a cut and the decision whether the caller
 really spoke. It owns no task and no clock.

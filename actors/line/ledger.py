@@ -25,7 +25,7 @@ from protocol.audio import BYTES_PER_SECOND
 LONGEST_QUEUE = 300 * BYTES_PER_SECOND
 """Five minutes unsent: half of what Twilio itself would buffer (error 31931)."""
 SWITCHBOARD = "switchboard"
-"""Who speaks where no agent does."""
+"""The name of the speaker where no agent speaks."""
 _MARK_EVERY = BYTES_PER_SECOND // 5
 _PAUSE = 0.1
 """Seconds for which the line must be quiet before an unfinished reply, which has had marks, is given one more."""
@@ -44,7 +44,7 @@ def _later() -> None:
 
 @attrs.define
 class Ledger:
-    """One call's outgoing audio. What is not called `wait_…` or `next_work` is synchronous and never blocks."""
+    """The outgoing audio of one call. All but `wait_…` and `next_work` is synchronous and never blocks."""
 
     journal: Journal
     lead: float = 0.4

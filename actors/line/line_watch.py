@@ -20,7 +20,7 @@ _LOOKS = 4
 
 @attrs.define(eq=False)
 class LineWatch:
-    """One line's. Times are trio's."""
+    """Watches one line. Times are trio's."""
 
     ledger: Ledger
     limit: float

@@ -25,7 +25,7 @@ class Voice:
 
 @attrs.define(eq=False)
 class Reply:
-    """What an agent says between two turns of the caller."""
+    """The words and audio of an agent between two turns of the caller."""
 
     agent: str
     generation: int

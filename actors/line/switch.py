@@ -1,4 +1,4 @@
-"""One call's way to a person: whether there is one, and whether the call is just being put through.
+"""The way of a call to a person: whether there is one, and whether the call is just being put through.
 
 `Switch` stands on the desk. A function or a key wants a person; `Turn` allows it once the caller has heard so, and the
 call's own task (`actors/endings/transfer.py`) asks the line. A stream that ends while the line was asked is not a
@@ -22,7 +22,7 @@ _DONE = '{"put_through": true}'
 
 @attrs.frozen
 class TransferOrder:
-    """What a person is brought to the line for: why, what they should know, and their `number` if not the usual one."""
+    """A request for a person: why, what they should know, and their `number` if not the usual one."""
 
     reason: str
     notes: str
@@ -69,7 +69,7 @@ class Wish:
 
 @attrs.define(eq=False)
 class Switch:
-    """One call's. Without `transfers` there is no person."""
+    """The transfers of one call. Without `transfers` there is no person."""
 
     call_sid: str = ""
     transfers: Transfers | None = None

@@ -63,7 +63,7 @@ class Tape:
         return self._delivered
 
     def frames_due(self, chunk_frames: int) -> int:
-        """Return how many frames are missing for whoever reads in such chunks, by what was waited for last."""
+        """Return how many frames are missing for a reader of such chunks, by what was waited for last."""
         return (self._awaited - self.end) % chunk_frames or chunk_frames
 
     def append(self, audio: bytes, *, voiced: bool = True) -> None:
@@ -172,7 +172,7 @@ def _later(_: bytes) -> bool:
 
 @attrs.define(eq=False)
 class TapeReader:
-    """One session's ear: the tape from `cursor` on, in chunks, and silence while the ear is held.
+    """Reads the tape for one session: from `cursor` on, in chunks, and silence while it is held.
 
     A backlog comes at `rate` times real time, then live. `hold` and `resume` are what a handoff does to the outgoing
     session: it must not hear what belongs to the next agent, and its line must not fall silent either
@@ -266,7 +266,7 @@ class TapeReader:
         return False
 
     def _look(self) -> None:
-        """Deliver what is complete, in the turn of whoever put it on tape: waking a task costs more than all of it."""
+        """Deliver complete chunks in the step in which they were put on tape: waking a task would cost more."""
         tape, now, is_heard = self.tape, trio.current_time(), False
         is_live = tape.end - self.cursor < _BACKLOG_CHUNKS * self.chunk_frames and now >= self._due
         if is_live and self._released is None:

@@ -14,7 +14,7 @@ BREATH = 0.4
 
 @attrs.define(eq=False)
 class VoiceActivity:
-    """One caller's. Times are on whatever clock `hear` is given."""
+    """The voice activity of one caller. Times are on the clock that `hear` is given."""
 
     began: float | None = None
     last: float = 0.0

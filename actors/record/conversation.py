@@ -1,4 +1,4 @@
-"""What has been said on this call so far, as the next agent or a restarted one must be told.
+"""The conversation so far, as the next agent or a restarted one must be told.
 
 `Conversation` is the live transcript: the caller's confirmed turns, the agents' replies as far as they were *heard*,
 the functions that were answered, and the facts these recorded. Sessions write to it, Supervisor and Summarizer read.
@@ -33,9 +33,9 @@ class Heard:
 
     agent: str
     text: str
-    """What the caller heard of it."""
+    """The words that the caller heard."""
     told: str
-    """What the model is told that it said: the whole of it, if its last mark was merely not waited for."""
+    """The words that the model is told it said: all, if only its last mark was not waited for."""
     is_said: bool
     """Whether it was said to its end, or broken off: not so if its session left in the middle."""
     is_complete: bool
@@ -61,9 +61,9 @@ class Conversation:
     """The words of one call, in order."""
 
     facts: dict[str, str] = attrs.field(factory=dict)
-    """What the functions recorded (agents' vocabulary: name, need, next_step, …)."""
+    """The facts that functions recorded (agents' vocabulary: name, need, next_step, …)."""
     last_reply: Reply | None = None
-    """What an agent said last."""
+    """The last reply of an agent."""
     is_with_machine: bool = False
     """Whether Twilio says that an answering machine has picked up."""
     caller_turns: int = 0
@@ -73,12 +73,12 @@ class Conversation:
     functions_in_turn: int = 0
     """How many of them since the caller's last turn."""
     done: set[str] = attrs.field(factory=set)
-    """The functions that have been done on this call, whoever called them: to speak of one is no announcement."""
+    """The functions that any agent of this call has called: to speak of one is no announcement."""
     _turns_handed_on: int = 0
     """How many turns the caller had had when the call was last handed on."""
     _said: PackedList[Said] = attrs.field(factory=_nothing_said)
     _answers: dict[tuple[str, str], str] = attrs.field(factory=dict)
-    """What the functions of the caller's last turn were answered."""
+    """The answers to the functions of the caller's last turn."""
     _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
     """The functions of the caller's last turn whose handlers are at work, or were when their session (seat) ended."""
 

@@ -15,7 +15,7 @@ from protocol.deepgram import LatencyReport
 
 @attrs.define(eq=False)
 class LatencyMeter:
-    """One session's measurements of the answer that is under way."""
+    """The latencies of the answer that is under way, in one session."""
 
     journal: Journal
     voice: Voice

@@ -44,7 +44,7 @@ class PackedList(Generic[T]):
 
     @property
     def packed(self) -> tuple[bytes, ...]:
-        """What is compressed, from the oldest on."""
+        """The compressed items, from the oldest on."""
         return (*self.volumes, *self.blocks)
 
     def append(self, item: T) -> None:

@@ -41,9 +41,9 @@ class RecordBuilder:
     line: str
     started_at: str
     earlier: CallRecord | None = None
-    """What the record of this call says so far, if it has had a stream before this one."""
+    """The record so far, if the call has had a stream before this one."""
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
-    """What the order of the call says of it."""
+    """The data of the order."""
     _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
     _end: facts.CallEnded | None = None
     _now: float = 0.0
@@ -53,10 +53,10 @@ class RecordBuilder:
     _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
     _turns: PackedList[TurnRecord] = attrs.field(factory=lambda: PackedList(pack_turns, unpack_turns))
     _cut_off: list[TurnRecord] = attrs.field(factory=list)
-    """What was heard of turns that a handoff cut off: of use only if nobody hears them again."""
+    """The heard part of turns that a handoff cut off: of use only if no session hears them again."""
     _reply_began: dict[int, tuple[float, float | None]] = attrs.field(factory=dict)
     _latencies: dict[int, facts.LatencyReported] = attrs.field(factory=dict)
-    """What Deepgram has reported of replies that are under way, by their generation."""
+    """Deepgram's latency reports on replies that are under way, by their generation."""
     _speech_began: float | None = None
     _asked_at: float | None = None
     _restarts: int = 0

@@ -57,7 +57,7 @@ class Track:
 
 @attrs.define
 class Recording:
-    """One call's recording, below `folder`, which must exist."""
+    """The recording of one call, below `folder`, which must exist."""
 
     folder: Path
     begins_at: float = 0.0

@@ -1,4 +1,4 @@
-"""What a call goes on from when it has a second stream: its own record so far.
+"""Resumes a call on a second stream, from its own record so far.
 
 A call gets one when it comes back from a person who could not be reached, or after its stream was lost by a fault of
 ours. `Resumption` reads the record as the agents must be told it; any worker can, and after a restart of the process
@@ -30,7 +30,7 @@ class Resumption:
 
     @property
     def agent(self) -> str:
-        """Who had the floor; empty if nobody ever did."""
+        """The agent that had the floor; empty if none ever did."""
         return self.record.agents[-1].agent if self.record.agents else ""
 
     @property
@@ -50,7 +50,7 @@ class Resumption:
 
     @property
     def brief(self) -> Brief:
-        """What the agent was told when it took the floor, or what can be gathered of what was said before."""
+        """The Brief of that agent, or an extract of the words before it."""
         record, taken = self.record, self._took_floor
         before = tuple(Turn(turn.speaker, turn.heard or turn.text) for turn in record.transcript if turn.at < taken)
         told = next((one.brief for one in reversed(record.handoffs) if one.to_agent == self.agent and one.brief), None)

@@ -34,7 +34,7 @@ def scribe_threads() -> trio.CapacityLimiter:
 
 @attrs.define(eq=False)
 class Scribe:
-    """One call's scribe. *Closes* its files after every write: there is nothing to leak."""
+    """The scribe of one call. *Closes* its files after every write: there is nothing to leak."""
 
     folder: Path
     begins_at: float = 0.0
@@ -46,7 +46,7 @@ class Scribe:
     _lines: list[bytes] = attrs.field(factory=list, init=False)
     _missing: int = attrs.field(default=0, init=False)
     _refused: list[bytes] = attrs.field(factory=list, init=False)
-    """What the disk has not taken: written before whatever comes next. Only whoever has the disk touches it."""
+    """Data that the disk has not taken: written before anything newer, by the one task that writes."""
     _has_begun: bool = attrs.field(default=False, init=False)
     _disk: Lock = attrs.field(factory=Lock, init=False)
     """One write after the other: a call that ends does not wait for a disk that hangs, but its last write does."""

@@ -1,4 +1,4 @@
-"""What a call has used of what is paid for, read off the Journal.
+"""The paid services that a call has used, read off the Journal.
 
 Deepgram bills by the minute a session is connected, and synthesis by the character; an LLM by the token. `Meter` counts
 these for one call as its facts come in. It raises nothing, owns nothing, and knows no prices.

@@ -1,4 +1,4 @@
-"""Where somebody may watch a call: each fact, both sides of its audio, its turn and the tree of its tasks.
+"""Lets the console watch a call: each fact, both sides of its audio, its turn and the tree of its tasks.
 
 The call tells a `CallWatch` and waits for none: every method returns at once, keeps a bounded amount, and raises
 nothing. `CallServices.watch` makes one for each call; by default nobody watches.
@@ -18,7 +18,7 @@ P = ParamSpec("P")
 
 @attrs.frozen
 class CallUnderWay:
-    """What may be looked at while a call lasts: its journal, its turn, and the task at the root of its tree."""
+    """A call as a watcher sees it: its journal, its turn, and the task at the root of its tree."""
 
     journal: Journal
     turn: Turn

@@ -97,7 +97,7 @@ _UNHEARD_SINCE: Final = (
 def lacks_consent(name: str, result: FunctionResult, conversation: Conversation) -> Failed | None:
     """Refuse to end the call, or to hand it on, before the caller has said anything; None if nothing is against it.
 
-    The call is not handed on again before they have said something to whoever has it now. An answering machine need
+    The call is not handed on again before they have spoken to the agent that has it now. An answering machine need
     not say anything to be hung up on.
     """
     if not isinstance(result, HandOff | EndCall | TransferToHuman):

@@ -93,7 +93,7 @@ def _short(where: str, value: object) -> str:
 
 @attrs.define
 class _Room:
-    """What is left of the room for one value, in characters; each value takes one at least."""
+    """The room left for one value, in characters; each value takes one at least."""
 
     left: int = LARGEST_ANSWER
 

@@ -1,4 +1,4 @@
-"""What the model of one session wants done, carried out while the conversation goes on.
+"""Runs the functions that the model of one session calls, while the conversation goes on.
 
 `FunctionRunner` runs each function call as a child of its session and posts the answer. To hand the call on, to put the
 caller through and to end the call are functions too: whether that may be now is the turn's to say, which answers the
@@ -56,7 +56,7 @@ _ENDED = '{"ended": true}'
 
 
 class SpeakingSession(Protocol):
-    """What the functions of a session need of it."""
+    """The session as its functions see it."""
 
     number: int
     voice: Voice
@@ -79,7 +79,7 @@ class Running:
     began: float = attrs.field(factory=trio.current_time, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     refusal: str | None = attrs.field(default=None, init=False)
-    """What the turn had the model answered instead of doing what it asked for."""
+    """The answer that `Turn` gave the model instead of doing what it asked for."""
     is_posted: bool = attrs.field(default=False, init=False)
     """The model has had its answer."""
     is_withdrawn: bool = attrs.field(default=False, init=False)
@@ -100,7 +100,7 @@ class Running:
 
 @attrs.define(eq=False)
 class FunctionRunner:
-    """One session's. `post` sends without waiting; `children` is the session's nursery."""
+    """The functions of one session. `post` sends without waiting; `children` is the session's nursery."""
 
     desk: Desk
     agent: AgentSpec

@@ -22,7 +22,7 @@ from protocol.deepgram import Settings
 
 @attrs.define(eq=False)
 class Tenure:
-    """One agent's time on the call, through all its incarnations."""
+    """An agent's time on the call, through all its sessions."""
 
     agent: AgentSpec
     budget: RestartBudget
@@ -56,7 +56,7 @@ class Opening:
 
 @attrs.frozen
 class Openings:
-    """One call's. `resumption` is what the call goes on from, if this is not its first stream."""
+    """Makes the openings of one call. `resumption` is set if this is not its first stream."""
 
     form: SettingsForm
     tape: Tape

@@ -30,7 +30,7 @@ DEFAULTS = AgentOptions(
 
 @attrs.define(eq=False)
 class Offered:
-    """What the account may use, as the service has told it; `think` is None for as long as it has not.
+    """The models that the account may use, as the service has told; `think` is None until it has.
 
     Pairs of provider and model; the provider is empty where the service did not say it as we do.
     """
@@ -51,7 +51,7 @@ class Offered:
 
 @attrs.frozen
 class VoiceAgentOptions:
-    """What every agent of this server is like that does not say otherwise, and what there is to choose from."""
+    """The defaults for agents that set no options, and the models there are to choose from."""
 
     defaults: AgentOptions = DEFAULTS
     offered: Offered = attrs.field(factory=Offered)

@@ -65,7 +65,7 @@ class Flow:
 
 @attrs.define
 class AgentWire:
-    """One session's end of the wire. Sending is safe from several tasks; receiving is one task's."""
+    """The socket of one session. Sending is safe from several tasks; receiving is one task's."""
 
     socket: PacedWebSocket
     send_stall: float
@@ -107,7 +107,7 @@ class AgentWire:
     def put_audio(self, chunk: bytes) -> bool:
         """Send caller audio if that is possible at once; what stands against it, `send` will say.
 
-        It is called in the turn of whoever brings the audio, who must not learn of this session's `Error` before the
+        It runs in the step of the task that brings the audio, which must not meet this session's `Error` before the
         session itself does.
         """
         try:

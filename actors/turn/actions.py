@@ -1,4 +1,4 @@
-"""What the rules do, and the tables where it is the same: steps of more than one verb."""
+"""Actions of rules and tables that take more than one step."""
 
 from actors.turn.effects import HoldTape, PutThrough, RenewSession, SayByLine, TellReason
 from actors.turn.events import CloseAsked
@@ -10,7 +10,7 @@ SILENT = "caller_silent"
 
 
 def false_start(state: TurnState, _: object = None) -> None:
-    """What was taken for speech was none: go on with what it cut, or have the lost turn answered."""
+    """The speech was none: resume the reply that it cut, or have the lost turn answered."""
     state.caller = CallerState.QUIET
     if state.voice is VoiceState.CUT:
         state.voice = VoiceState.IDLE

@@ -1,4 +1,4 @@
-"""What `Turn` wants done: requests to the driver, to be performed in order, none of them awaited.
+"""The effects of `Turn`: requests to the driver, performed in order, none of them awaited.
 
 Each effect that takes time is ended by an event, and by a rule where that event does not come. Who performs one notes
 its facts in the journal.

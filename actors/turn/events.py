@@ -1,4 +1,4 @@
-"""What `Turn` is told: facts, each by the part of the call that knows it first.
+"""The events of `Turn`: facts, each told by the part of the call that knows it first.
 
 An event is taken in the scheduler step in which its message was read, so that the gate is right for the next frame of
 audio. Only the session on the floor, or the one that is handing over, sends the events of the first two groups.
@@ -296,7 +296,7 @@ Event: TypeAlias = (
     | CloseAsked
     | TimePassed
 )
-"""What the driver sends."""
+"""The events that the driver sends."""
 Recognised: TypeAlias = (
     Event
     | ToldEchoed
@@ -308,4 +308,4 @@ Recognised: TypeAlias = (
     | EndCancelled
     | TransferCancelled
 )
-"""What the tables look up."""
+"""The events that the tables look up."""

@@ -68,7 +68,7 @@ class Turn:
 
     @property
     def gate(self) -> Gate:
-        """What becomes of the agent's audio from now on. The driver copies it after each event."""
+        """Whether the agent's audio is heard, set aside or dropped. The driver copies it after each event."""
         return self._state.gate
 
     @property
@@ -115,7 +115,7 @@ class Turn:
 
     @property
     def outstanding(self) -> SayAsAgent | None:
-        """What the service was asked to say, and has neither begun nor refused."""
+        """The injection that the service has neither begun nor refused."""
         return self._state.outstanding
 
     @property
@@ -130,7 +130,7 @@ class Turn:
 
     @property
     def voice(self) -> VoiceState:
-        """What the agent's service sends."""
+        """The state of the agent's audio, as the service sends it."""
         return self._state.voice
 
     @property
@@ -140,12 +140,12 @@ class Turn:
 
     @property
     def phase(self) -> Phase:
-        """What the call is doing."""
+        """The phase of the call."""
         return self._state.phase
 
     @property
     def policy(self) -> TurnPolicy:
-        """What turn-taking is decided by."""
+        """The numbers and words of turn-taking."""
         return self._state.policy
 
     @property

@@ -1,4 +1,4 @@
-"""What each event is, and what it leaves behind in whatever state the call is.
+"""Recognises events, and notes what each leaves behind in any state of the call.
 
 `recognise` is pure: the service's messages have no ids, so an echo, the beginning of a sentence that was asked for, or
 a goodbye that is withdrawn look like any other message. Text is compared with what is outstanding, and with nothing

@@ -1,4 +1,4 @@
-"""What time does: a list of rules in order of priority.
+"""The rules of time, in order of priority.
 
 A rule is due when the phase is one of its phases, all of its conditions hold, and its time has come. What it does ends
 the condition, or moves the clock that it counts from. A rule also ends each effect whose event does not come.
@@ -23,7 +23,7 @@ class Condition:
 
 @attrs.frozen
 class Rule:
-    """What happens when nothing happens."""
+    """An action that becomes due when no event comes."""
 
     name: str
     phases: frozenset[Phase]

@@ -1,4 +1,4 @@
-"""What `Turn` knows of the call, and the verbs that rows and rules are made of.
+"""The state of `Turn`, and the verbs that rows and rules are made of.
 
 Everything here is written by `tables.py`, `rules.py` and the notes in `machine.py`, and by nobody else. Each clock is
 moved by one verb, or one note: half of the faults of turn-taking are clocks that an event has moved that should not.
@@ -81,7 +81,7 @@ class Clocks:
 
 @attrs.frozen
 class Aside:
-    """What was cut and is kept. `was_coming`: more of it was to come; `is_wanted`: a false start brings it back."""
+    """A reply that was cut and is kept. `was_coming`: more was to come; `is_wanted`: a false start brings it back."""
 
     was_coming: bool
     is_wanted: bool
@@ -109,7 +109,7 @@ class TurnState:
     is_torn: bool = False
     """The reply that goes on was cut before all of it had come."""
     is_resumed: bool = False
-    """What sounds was cut before."""
+    """The reply that sounds was cut before, and resumed."""
 
     # What the agent says
     kind: SpeechKind = SpeechKind.ANSWER
@@ -119,7 +119,7 @@ class TurnState:
     has_spoken: bool = False
     """The agent has said something of its own accord since the caller, or a function, spoke."""
     outstanding: SayAsAgent | None = None
-    """What the service was asked to say, and has neither begun nor refused."""
+    """The injection that the service has neither begun nor refused."""
     rest: str = ""
     """The rest of the last such sentence that it has begun."""
     late_filler: str = ""
@@ -128,7 +128,7 @@ class TurnState:
     """Since when the silence has lasted for which a filler was asked, and which nothing has ended."""
     fillers_said: int = 0
     own_filler: str = ""
-    """What a function that takes long wants to be said instead of a filler."""
+    """The words of a slow function, said instead of a filler."""
     times_asked: int = 0
     """How often the caller was asked whether they are there, since they last spoke or pressed a key."""
 
@@ -170,7 +170,7 @@ class TurnState:
 
     @property
     def gate(self) -> Gate:
-        """What becomes of the agent's audio."""
+        """Whether the agent's audio is heard, set aside or dropped."""
         if self.phase in (Phase.HUSHED, Phase.OVER) or self.is_closing_sent:
             return Gate.SHUT
         if self.voice in (VoiceState.ABSENT, VoiceState.LATE):

@@ -1,4 +1,4 @@
-"""What an event does: one table for each of the four parts, a line for an event, a column for a state.
+"""The tables of events: one for each of the four parts, a line for an event, a column for a state.
 
 Each table is total over its states; an event that it does not name changes nothing in it. A cell holds rows in order,
 and the first whose guard holds is taken. `docs/turns.md` shows the same tables.

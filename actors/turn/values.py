@@ -14,7 +14,7 @@ class CallerState(Enum):
 
 
 class VoiceState(Enum):
-    """What the agent's service sends. Whether any of it still sounds on the line is another matter."""
+    """The agent's audio as the service sends it. Whether any of it still sounds on the line is another matter."""
 
     ABSENT = auto()
     """No session may be heard: one connects, restarts or hands over."""
@@ -35,7 +35,7 @@ class Debt(Enum):
 
 
 class Phase(Enum):
-    """What the call is doing."""
+    """The phases of a call."""
 
     CONVERSING = auto()
     HANDING_OVER = auto()
@@ -54,7 +54,7 @@ class Phase(Enum):
 
 
 class Gate(Enum):
-    """What becomes of the agent's audio as it arrives."""
+    """The fate of the agent's audio as it arrives."""
 
     OPEN = auto()
     ASIDE = auto()

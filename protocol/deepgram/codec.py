@@ -242,4 +242,4 @@ _IGNORED: Mapping[str, Callable[[Fields], ServerMessage]] = {
     "FrustrationDetected": _read_frustration,
     "__customFromThinkProvider": lambda message: CustomFromThinkProvider(message.get("content")),
 }
-"""What a client does not act on."""
+"""Messages that a client does not act on."""

@@ -13,7 +13,7 @@ Refusal: TypeAlias = Literal[
     "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS",
     "SETTINGS_ALREADY_APPLIED",
 ]
-"""What the service answers to a client message it will not take."""
+"""Codes of errors with which the service refuses a client message."""
 
 RETRYABLE_ERRORS: frozenset[str] = frozenset(
     {

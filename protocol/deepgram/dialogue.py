@@ -74,7 +74,7 @@ _IGNORED: frozenset[Report] = _REPORTS - {
     UserStartedSpeaking,
     Welcome,
 }
-"""What a client does not act on, or only by going on: it may come at any time."""
+"""Messages that may come at any time: a client does not act on them, or only goes on."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""What has been said and done in a conversation, in the one shape that serves twice.
+"""The history of a conversation, in one shape for Settings and for History messages.
 
 The service reports history as it happens, and takes the very same JSON back in `agent.context.messages` when a new
 session is to know what went before (https://developers.deepgram.com/docs/voice-agent-history).

@@ -1,4 +1,4 @@
-"""What is said on a Voice Agent socket, in both directions.
+"""The messages of a Voice Agent socket, in both directions.
 
 Values only, one class a message, with the fields of the wire; `codec` and `strict` put them on the wire, `dialogue`
 says when they may be said. Binary frames are audio and have classes too, so that one union covers each direction.

@@ -1,4 +1,4 @@
-"""What the service finds wrong with settings that have the right shape: INVALID_SETTINGS, one reason at a time.
+"""The service's rules for settings of the right shape: INVALID_SETTINGS, one reason at a time.
 
 For the simulator. Each rule is a generator of reasons over one part of the tree; `check` raises the first. What only
 the account decides (which models exist, who is enrolled in early access) is not here. Sources: https://
@@ -36,7 +36,7 @@ FLUX_VOICE_RATES: Mapping[str, frozenset[int]] = {
 NEEDS_ENDPOINT = frozenset({"groq", "aws_bedrock"})
 VOICE_NEEDS_ENDPOINT = frozenset({"open_ai", "eleven_labs", "aws_polly"})
 DEFAULT_VOICE = SpeakProvider("deepgram", "flux-kit-en", "v2")
-"""What the service speaks with when `agent.speak` is omitted."""
+"""The voice of the service when `agent.speak` is omitted."""
 
 
 def check(message: ClientMessage) -> None:

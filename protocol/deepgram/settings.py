@@ -79,7 +79,7 @@ class ListenProvider:
 
 @attrs.frozen
 class Listen:
-    """Who recognises the caller's speech."""
+    """The speech-to-text provider."""
 
     provider: ListenProvider
 
@@ -142,7 +142,7 @@ class SpeakProvider:
 
 @attrs.frozen
 class Speak:
-    """Who speaks for the agent."""
+    """The text-to-speech provider."""
 
     provider: SpeakProvider
     endpoint: Endpoint | None = None
@@ -170,7 +170,7 @@ class ThinkLive:
 
 @attrs.frozen
 class Context:
-    """What was said before this session."""
+    """The conversation before this session."""
 
     messages: tuple[History, ...] = ()
 
@@ -208,7 +208,7 @@ class Settings:
 
 
 TELEPHONE = Audio(AudioInput("mulaw", SAMPLE_RATE), AudioOutput("mulaw", SAMPLE_RATE, container="none"))
-"""What Twilio speaks, so that nothing is transcoded on the way."""
+"""Twilio's audio format, so that nothing is transcoded on the way."""
 
 
 FLUENT_FLUX = "flux-general-multi"

@@ -1,4 +1,4 @@
-"""What is said on a Media Streams socket: events from Twilio, and the three commands it takes.
+"""The messages of a Media Streams socket: events from Twilio, and the three commands it takes.
 
 Values only. The shapes are those of https://www.twilio.com/docs/voice/media-streams/websocket-messages, checked
 against captures; `codec` puts them on the wire, `dialogue` says when they may be said.
