@@ -73,7 +73,7 @@ class WatchedBench(Bench):
 
 
 def _measure(kind: str, calls: int, seconds: float, folder: Path) -> tuple[Run, Watchers]:
-    load = Load(calls, seconds, turn_every=4.0, handoffs=False)
+    load = Load(calls, seconds, handoffs=False)
     with bench(server_of("ours", folder), load, Cores.split(), folder) as it:
         watchers = Watchers(it.port, KINDS[kind])
         run = WatchedBench(**attrs.asdict(it, recurse=False), watchers=watchers).measure()

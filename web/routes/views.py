@@ -84,7 +84,9 @@ class CallViews:
         path = self.files.path(call_sid, RECORDING)
         if path is None or not await self.files.has(call_sid, RECORDING):
             return no_such("recording")
-        return await send_file(path, mimetype="audio/wav", conditional=True, cache_timeout=0)
+        response = await send_file(path, mimetype="audio/wav", conditional=True)
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     async def timeline(self, name: str) -> ResponseReturnValue:
         """Draw the picture."""

@@ -83,6 +83,7 @@ async def test_the_picture_the_recording_and_the_journal_are_served_to_pages_and
 
         assert (of_page.status_code, of_page.headers["content-type"].split(";")[0]) == (200, kind)
         assert of_page.content == of_program.content
+        assert of_page.headers["cache-control"] == "no-store"
 
 
 async def test_a_player_may_ask_for_a_part_of_the_recording(tmp_path: Path) -> None:

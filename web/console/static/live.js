@@ -25,7 +25,7 @@ function add(list, text, className = "") {
   const item = document.createElement(list.classList.contains("log") ? "div" : "li");
   item.className = className;
   item.textContent = text;
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 120;
   list.append(item);
   while (list.children.length > MOST_ROWS) list.firstChild.remove();
   if (atEnd) list.scrollTop = list.scrollHeight;
@@ -49,7 +49,7 @@ function trouble(fact, text) {
 
 function step(fact, text, deadline = 0) {
   byId("no-handoff").hidden = true;
-  const since = state.handoff === null ? 0 : fact.at - state.handoff;
+  const since = state.handoff === null ? 0 : Math.max(0, fact.at - state.handoff);
   const within = deadline ? ` (${words.within} ${deadline} s)` : "";
   add(byId("handoff"), `+${since.toFixed(2)} s ${text}${within}`);
 }
