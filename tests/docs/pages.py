@@ -24,6 +24,7 @@ PAGES = (
     "docs/design.md",
     "docs/handoff.md",
     "docs/performance.md",
+    "docs/phone.md",
     "docs/supervision.md",
     "docs/simulators.md",
     "docs/testing.md",

@@ -67,6 +67,7 @@ def test_every_setting_that_is_named_exists(page: str) -> None:
         "NON_EXISTENT_FUNCTION_CALLED",
         "TCP_USER_TIMEOUT",
         "FAULT_SEARCH",
+        "REQUIRE_CHROMIUM",
     }
 
     assert {*assigned, *named} - the_settings() - not_settings == set()
