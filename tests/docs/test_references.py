@@ -7,13 +7,10 @@ from functools import cache
 import pytest
 import typer.core
 import typer.main
-from quart_trio import QuartTrio
 
 from cli import commands
 from tests.docs.pages import PAGES, ROOT, fenced, headings, page_text, prose
-from web.routes.calls import CallRoutes
-from web.routes.health import HealthRoutes
-from web.routes.twilio import TwilioRoutes
+from tests.web.fakes import exchange
 
 LINK = re.compile(r"\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 CODE = re.compile(r"`([^`\n]+)`")
@@ -75,10 +72,7 @@ def test_every_setting_that_is_named_exists(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_route_that_is_named_is_served(page: str) -> None:
-    app = QuartTrio("routes only")
-    for routes in (TwilioRoutes(None), CallRoutes(None, None, None), HealthRoutes(None)):  # type: ignore[arg-type] # none is asked
-        app.register_blueprint(routes.blueprint())
-    served = {re.sub(r"<\w+>", "{}", rule.rule) for rule in app.url_map.iter_rules()}
+    served = {re.sub(r"<\w+>", "{}", rule.rule) for rule in exchange().app.url_map.iter_rules()}
 
     assert {re.sub(r"{\w+}", "{}", route) for route in ROUTE.findall(page_text(page))} <= served
 
