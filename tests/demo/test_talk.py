@@ -1,14 +1,20 @@
 """`switchboard talk`: which settings it takes, what it can say, and where it listens."""
 
+import re
 import socket
 import sys
 from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
 
+import httpx
 import pytest
+import trio
+from rich.console import Console
 
 from demo import talk
 from demo.stage import HOST, Door
-from demo.talk import TalkOptions, TypedVoice, open_browser, talk_settings
+from demo.talk import Talk, TalkOptions, TypedVoice, open_browser, talk_settings
 from protocol.audio import FRAME_BYTES, silence
 from settings import SettingsError
 from simulators.hearing import SpeechEnded
@@ -99,6 +105,46 @@ def test_a_port_that_is_taken_gives_way_to_a_free_one_unless_it_was_asked_for() 
         with pytest.raises(OSError, match="use"):
             talk._door(TalkOptions(port=int(port)), {})
     other.close()
+
+
+class Screen(StringIO):
+    """What is told; `all_told` when it is the last line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all_told = trio.Event()
+
+    def write(self, text: str, /) -> int:
+        if "Ctrl-C" in text:
+            self.all_told.set()
+        return super().write(text)
+
+
+async def test_with_a_key_the_page_has_a_microphone_and_nothing_is_simulated(tmp_path: Path) -> None:
+    environ = {
+        "DEEPGRAM_API_KEY": "0123abcd",
+        "DEEPGRAM_AGENT_URL": "ws://127.0.0.1:9/v1/agent/converse",
+        "DEEPGRAM_SPEAK_URL": "http://127.0.0.1:9/v1/speak",
+        "RECORDINGS_DIR": "none",
+        "DATABASE_URL": "memory:",
+    }
+    screen = Screen()
+    send, signals = trio.open_memory_channel[int](1)
+    with send, signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                Talk(TalkOptions(port=0, opens_browser=False), environ, Console(file=screen, width=200), signals).run
+            )
+            await screen.all_told.wait()
+            text = screen.getvalue()
+            (address,) = re.findall(r"http://\S+", text)
+            async with httpx.AsyncClient(trust_env=False) as client:
+                page = (await client.get(address)).text
+            send.send_nowait(2)
+
+    assert "simulated" not in text
+    assert 'id="microphone"' in page
+    assert 'id="sentence"' not in page
 
 
 @pytest.mark.skipif(sys.platform in {"darwin", "win32"}, reason="there is always a screen")

@@ -197,7 +197,7 @@ PHONE: Mapping[str, str] = {
     "clock": "Length of the call",
     "you": "You",
     "agent": "Agent",
-    "watch": "Watch this call",
+    "watch": "Watch this call (in another tab)",
     "say_title": "Say something",
     "say_hint": "The agents are simulated: they know these sentences, and go on with their script after any other.",
     "own_sentence": "A sentence of your own",
