@@ -11,6 +11,7 @@ from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.policy import CallPolicy
 from actors.supervision import Crashed, RestartBudget
 from agents.functions import END_CONVERSATION
+from settings import VARIABLES
 from simulators import faults as faults_module
 from simulators.fault_lines import FORMS, Form
 from simulators.scenario import load_scenario, shipped_scenarios
@@ -167,4 +168,26 @@ def _seconds(seconds: float) -> str:
     return f"{round(seconds, 3):g} s"
 
 
-BLOCKS: Mapping[str, Callable[[], str]] = {"silence": silence, "faults": faults, "scenarios": scenarios}
+def settings() -> str:
+    """Write the table of settings."""
+    rows = [
+        (
+            f"`{each.name}`",
+            each.purpose.replace("|", "/"),
+            "required" if each.default is None else _default(each.default),
+        )
+        for each in sorted(VARIABLES, key=lambda each: each.name)
+    ]
+    return _table(("setting", "what it is", "left out"), rows)
+
+
+def _default(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "silence": silence,
+    "faults": faults,
+    "scenarios": scenarios,
+    "settings": settings,
+}

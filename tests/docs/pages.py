@@ -27,6 +27,7 @@ PAGES = (
     "docs/phone.md",
     "docs/supervision.md",
     "docs/simulators.md",
+    "docs/settings.md",
     "docs/testing.md",
     "docs/lesson/four-handoffs.md",
     "docs/lesson/sweep.md",
