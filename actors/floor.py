@@ -86,7 +86,7 @@ class Floor:
         seat.began = trio.current_time()
         try:
             with trio.fail_after(deadline):
-                await sessions.start(self._occupy, seat, relief)
+                await sessions.start(self._occupy, seat, relief, name=f"session {seat.number}: {seat.agent}")
         except AgentUnavailable as error:
             raise self._failed(seat, error) from error
         except RemoteProtocolError as error:

@@ -22,6 +22,7 @@ from actors.journal import Entry
 from actors.line.switch import Transfers
 from actors.policy import CallPolicy
 from actors.record.resumption import Resumption
+from actors.record.watching import Watch, unwatched
 from actors.summarizer import AskBrief
 from agents.extras import Demo
 from agents.roster import Roster, default_roster
@@ -152,6 +153,7 @@ async def play(
     turns: CallerTurns | None = None,
     identity: StreamIdentity | None = None,
     checkpoints: Checkpoints | None = None,
+    watch: Watch = unwatched,
     direction: str = "outbound",
     env: Mapping[str, str] | None = None,
     http: httpx.AsyncClient | None = None,
@@ -200,6 +202,7 @@ async def play(
             transfers=transfers,
             rng=Random(seed),
             checkpoints=checkpoints,
+            watch=watch,
             env=env if env is not None else demo.env,
             http=http or demo.client(),
         )

@@ -20,7 +20,7 @@ from web.picture.facts import JournalEntry
 T = TypeVar("T")
 
 THREADS = 4
-JOURNAL, RECORDING = "journal.jsonl", "call.wav"
+JOURNAL, RECORDING, RECORD = "journal.jsonl", "call.wav", "record.json"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 

@@ -181,6 +181,8 @@ def _tree(task: trio.lowlevel.Task, depth: int) -> Iterator[tuple[int, str]]:
 
 def _short(name: str) -> str:
     """Return a task's name without its module: `AgentSession.run`."""
+    if " " in name:
+        return name
     parts = [part for part in name.replace(".<locals>", "").split(".") if part]
     return ".".join(part.lstrip("_") for part in parts[-2:]) if len(parts) > 1 else name
 

@@ -178,6 +178,7 @@ LIVE: Mapping[str, str] = {
     "listening": "An operator listens in.",
     "listening_ended": "An operator has stopped listening.",
     "missing": "entries are not kept any more",
+    "not_here": "This call cannot be heard from here: another worker carries it, or it is over.",
 }
 """What the module of the live page says."""
 

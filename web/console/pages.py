@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 
 from store.json_text import json_text
 from store.records import CallRecord, RecordError, encode_record
-from web.calls.call_files import RECORDING
+from web.calls.call_files import JOURNAL, RECORD, RECORDING
 from web.calls.commands import everywhere
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
@@ -102,9 +102,22 @@ class Console:
             record = await self.context.services.records.get(call_sid)
         except RecordError as exc:
             return await self._message(500, TEXT["unreadable"], str(exc))
+        if record is None and await self._goes_on_elsewhere(call_sid):
+            return await self._under_way(call_sid, known)
         if record is None:
             return await self._message(404, TEXT["not_found"], TEXT["not_found_hint"])
         return await self._afterwards(record)
+
+    async def _goes_on_elsewhere(self, call_sid: str) -> bool:
+        """Tell whether another worker writes the journal of a call: its record comes when the call is over."""
+        files = self.views.files
+        return await files.has(call_sid, JOURNAL) and not await files.has(call_sid, RECORD)
+
+    async def _is_kept(self, call_sid: str) -> bool:
+        try:
+            return await self.context.services.records.get(call_sid) is not None
+        except RecordError:
+            return True  # though nobody can read it
 
     async def _under_way(self, call_sid: str, known: KnownCall | None) -> str:
         shows_numbers, policy = request.args.get("numbers") == "shown", self.context.services.policy
@@ -150,8 +163,9 @@ class Console:
     async def erase(self, name: str) -> ResponseReturnValue:
         """Erase a call: its record and its files."""
         call_sid = await self.views.call_sid(name)
-        call = self.context.live_calls.find(name)
-        if call is not None and call.live:
+        known, watched = self.context.live_calls.find(name), self.context.watched.find(call_sid)
+        is_live = (known is not None and known.live) or (watched is not None and watched.now is not None)
+        if is_live or (await self._goes_on_elsewhere(call_sid) and not await self._is_kept(call_sid)):
             return await self._message(409, TEXT["erase"], TEXT["erase_live"])
         await self.context.services.records.erase(call_sid)
         await self.views.files.erase(call_sid)

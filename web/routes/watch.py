@@ -21,7 +21,7 @@ import trio
 from quart.wrappers.response import ResponseBody
 
 from protocol.audio import BYTES_PER_SECOND
-from web.calls.call_files import JOURNAL, CallFiles
+from web.calls.call_files import JOURNAL, RECORD, CallFiles
 from web.calls.watching import WatchedCall
 
 STALL_SECONDS = 10.0
@@ -32,7 +32,6 @@ POLL_SECONDS = 1.0
 LAG = 0.6
 """How far behind the call a listener is: what the caller has heard is known when it was played."""
 STEP = 0.1
-RECORD = "record.json"
 DISK = "disk"
 MOST_WATCHERS = 200
 """Of all calls of a worker: each costs a connection and some messages a second."""

@@ -125,6 +125,17 @@ async def test_a_call_that_goes_on_is_not_erased() -> None:
     assert await there.records.get(CALL_SID) is not None
 
 
+async def test_a_call_of_another_worker_is_shown_as_it_goes_on_and_is_not_erased(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    visitor = signed_in(exchange(RECORDINGS_DIR=str(tmp_path)))
+    page = await visitor.ask("GET", PAGE)
+    answer = await visitor.send(f"{PAGE}/erase", sure="yes")
+
+    assert 'id="handoff"' in page.text
+    assert answer.status_code == 409
+    assert (tmp_path / CALL_SID / "journal.jsonl").exists()
+
+
 @pytest.mark.parametrize("name", ["..", "%2e%2e", ".hidden", "CA1%2f..", "x" * 80])
 async def test_no_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
     visitor = await with_files(tmp_path / "recordings")

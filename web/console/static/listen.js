@@ -11,9 +11,10 @@ const LINEAR = Float32Array.from({ length: 256 }, (_, byte) => {
 });
 
 export class Listener {
-  constructor(address, onChange) {
+  constructor(address, onChange, onRefused) {
     this.address = address;
     this.onChange = onChange;
+    this.onRefused = onRefused;
     this.abort = null;
   }
 
@@ -34,7 +35,8 @@ export class Listener {
     this.onChange(true);
     try {
       const answer = await fetch(this.address, { signal: abort.signal });
-      if (answer.ok) await this.play(answer.body.getReader(), context);
+      if (!answer.ok) this.onRefused();
+      else await this.play(answer.body.getReader(), context);
     } catch { /* stopped, or the connection is lost: the button says so */ }
     context.close();
     if (this.abort === abort) this.stop();
