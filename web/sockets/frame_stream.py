@@ -19,6 +19,7 @@ from actors.ticks import TICK_SECONDS, Sleeper
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
+from web.sockets.tls import Tls, socket_below
 
 _MOST_AT_ONCE = 2**14
 _ROUNDING = 1e-6
@@ -35,9 +36,8 @@ class FrameStream:
     _reader: FrameReader
     _come_already: bytes = b""
     """Bytes of the stream that the handshake has read already."""
-    _socket: trio.socket.SocketType | None = attrs.field(
-        default=attrs.Factory(lambda self: _bare_socket(self._stream), takes_self=True), init=False
-    )
+    _socket: trio.socket.SocketType | None = attrs.field(init=False)
+    _tls: Tls | None = attrs.field(init=False)
     _gone: Close | None = attrs.field(default=None, init=False)
     _mute: bool = attrs.field(default=False, init=False)
     """We have sent our close, or the stream has broken: nothing may be sent any more."""
@@ -47,6 +47,12 @@ class FrameStream:
     _stride: float = attrs.field(default=0.0, init=False)
     _last_read: float = attrs.field(default=-10_000, init=False)
     """On which tick that was, or between which two, if we were woken by the peer."""
+
+    def __attrs_post_init__(self) -> None:
+        self._socket = socket_below(self._stream)
+        self._tls = Tls.of(self._stream) if self._socket is not None else None
+        if self._tls is not None:
+            self._come_already += self._tls.opened(b"")
 
     # Reading
 
@@ -100,14 +106,15 @@ class FrameStream:
         if self._come_already:
             already, self._come_already = self._come_already, b""
             return already
+        if self._tls is not None and self._tls.is_over:
+            return b""
         is_exact = 0.0 < self._stride < _EXACT
         ticks = self._stride / TICK_SECONDS if is_exact else int(self._stride / TICK_SECONDS + _ROUNDING)
         due = (self._last_read if is_exact else math.ceil(self._last_read)) + ticks
-        if ticks and due * TICK_SECONDS > trio.current_time():
+        if ticks and self._socket is not None and due * TICK_SECONDS > trio.current_time():
             await self._sleeper.sleep_until(due * TICK_SECONDS, is_exact=is_exact)
             self._last_read = due
-            come = _read_nowait(self._socket) if self._socket is not None else None
-            if come is not None:
+            if (come := self._read_nowait(self._socket)) is not None:
                 return come
         waited_for = await self._wait_data()
         self._last_read = trio.current_time() / TICK_SECONDS - _ROUNDING
@@ -118,9 +125,20 @@ class FrameStream:
             return await self._stream.receive_some(_MOST_AT_ONCE)
         while True:
             await trio.lowlevel.wait_readable(self._socket)
-            data = _read_nowait(self._socket)
-            if data is not None:
+            if (data := self._read_nowait(self._socket)) is not None:
                 return data
+
+    def _read_nowait(self, socket: trio.socket.SocketType) -> bytes | None:
+        """Return what has come, b"" if nothing more will, and None if nothing has come yet."""
+        try:
+            data = os.read(socket.fileno(), _MOST_AT_ONCE)
+        except BlockingIOError:
+            return None
+        if self._tls is None or not data:
+            return data
+        opened = self._tls.opened(data)
+        self._write_nowait(b"")  # what TLS itself has to say to that
+        return opened if opened or self._tls.is_over else None
 
     # Writing
 
@@ -146,22 +164,27 @@ class FrameStream:
             return True
         if self._socket is None or self._unsent or self._sending.locked():
             return False
+        is_sealed = self._tls is not None
         try:
-            written = os.write(self._socket.fileno(), data)
-        except BlockingIOError:
-            return False
+            data = self._sealed(data)
+            written = _write_some(self._socket, data)
         except OSError:
             self._mute = True  # the reader meets the same end, after what the peer has said last
             return True
-        self._unsent = data[written:]
+        if not written and not is_sealed:
+            return False
+        self._unsent = data[written:]  # a record that was sealed cannot be taken back
         return True
+
+    def _sealed(self, data: bytes) -> bytes:
+        return data if self._tls is None else self._tls.sealed(data)
 
     async def _write(self, data: bytes) -> None:
         later = b"" if self._write_nowait(data) else data
         if later or self._unsent:
             async with self._sending:
-                self._unsent += later
                 try:
+                    self._unsent += self._sealed(later)
                     await self._write_unsent()
                 except _BROKEN:
                     self._mute = True
@@ -184,19 +207,8 @@ class FrameStream:
             self._mute = self._mute or not is_whole  # nobody knows how much of it was sent
 
 
-def _read_nowait(socket: trio.socket.SocketType) -> bytes | None:
-    try:
-        return os.read(socket.fileno(), _MOST_AT_ONCE)
-    except BlockingIOError:
-        return None
-
-
 def _write_some(socket: trio.socket.SocketType, data: bytes) -> int:
     try:
         return os.write(socket.fileno(), data)
     except BlockingIOError:
         return 0
-
-
-def _bare_socket(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
-    return stream.socket if isinstance(stream, trio.SocketStream) else None

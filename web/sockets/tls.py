@@ -1,0 +1,64 @@
+"""TLS without a turn of the scheduler: what came is opened, and what goes is sealed, in memory.
+
+`trio.SSLStream` makes the handshake. Then it gives one record for each read, takes a checkpoint and a lock for each
+write, and an agent's audio comes as a record for every 20 ms. `Tls` takes over its TLS object and leaves the reading
+and writing of the socket to whoever has it. It knows more of `trio.SSLStream` than trio promises, so it is used with
+the version that it was written for only.
+"""
+
+import ssl
+
+import attrs
+import trio
+
+_MOST_AT_ONCE = 2**14
+WRITTEN_FOR = "0.35.0"
+"""With another version of trio the stream is read record by record, and what comes does not gather."""
+
+
+def is_known() -> bool:
+    """Whether trio has the version that this was written for."""
+    return trio.__version__ == WRITTEN_FOR
+
+
+@attrs.define(eq=False)
+class Tls:
+    """One connection's TLS, after its handshake. `ssl.SSLError`, an `OSError`, is the peer's fault."""
+
+    _object: ssl.SSLObject
+    _incoming: ssl.MemoryBIO
+    _outgoing: ssl.MemoryBIO
+    is_over: bool = attrs.field(default=False, init=False)
+    """Whether the peer has said that nothing more will come."""
+
+    @classmethod
+    def of(cls, stream: trio.abc.Stream) -> "Tls | None":
+        """Take over a stream after its handshake; None if it has no TLS, or one that is not known."""
+        if isinstance(stream, trio.SSLStream) and is_known():
+            return cls(stream._ssl_object, stream._incoming, stream._outgoing)
+        return None
+
+    def opened(self, data: bytes | bytearray) -> bytes:
+        """Return what is in the records that are complete now."""
+        self._incoming.write(data)
+        parts = list[bytes]()
+        try:
+            while part := self._object.read(_MOST_AT_ONCE):
+                parts.append(part)
+            self.is_over = True
+        except ssl.SSLWantReadError:
+            pass  # that is all
+        return b"".join(parts)
+
+    def sealed(self, data: bytes) -> bytes:
+        """Return records of these bytes, behind what TLS itself has to say."""
+        if data:
+            self._object.write(data)
+        return self._outgoing.read()
+
+
+def socket_below(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
+    """Return the socket that carries a stream, if we can read and write it ourselves."""
+    if isinstance(stream, trio.SSLStream) and is_known():
+        stream = stream.transport_stream
+    return stream.socket if isinstance(stream, trio.SocketStream) else None
