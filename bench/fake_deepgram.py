@@ -1,11 +1,14 @@
-"""A Voice Agent service that only makes load, and a Groq that only takes its time: `python -m bench.fake_deepgram`.
+"""A Voice Agent service that only makes load, and a Groq that only takes its time.
 
 Every session speaks replies of four seconds in 20 ms pieces at twice real time, as Deepgram does: two seconds of
 sending, two of silence, so the caller's line is never empty and the average is 50 frames a second. It dates what it
-says and what it hears. When the benchmark asks for handoffs, a session says so instead of its next reply.
+says and what it hears. `python -m bench.fake_deepgram CHAIN KEY`: the files of its certificate. When the benchmark
+asks for handoffs, a session says so instead of its next reply.
 """
 
 import itertools
+import ssl
+import sys
 from collections.abc import Callable
 
 import attrs
@@ -26,7 +29,8 @@ GREETING_SECONDS = 1.0
 """What the next agent of a handoff says first."""
 FIRST_WORD_SECONDS = 0.2
 """What the first agent says while calls are set up, so that nobody has to wonder whether it is there."""
-PACE = 2.0
+PACES = {"burst": 2.0, "no lead": 1.0}
+"""How many times real time the audio comes: with no lead, the caller never has anything buffered."""
 THINKING_SECONDS = 0.5
 """From the caller's turn to the function call that answers it."""
 
@@ -77,6 +81,7 @@ class Service:
     asks_aloud: bool = False
     """Whether an agent still speaks when it asks for a handoff."""
     habit: Habit | None = None
+    pace: float = PACES["burst"]
     turns: int = 0
     replayed: int = 0
 
@@ -217,7 +222,7 @@ class Session(WSListener):
                 service.spoken[number] += span.span.holds(now)
             self._transport.send(WSMsgType.BINARY, frame(Tag(self.number, reply, next(self._frames), now)))
             service.late.append(now - due)
-            due, left = due + FRAME_SECONDS / PACE, left - 1
+            due, left = due + FRAME_SECONDS / service.pace, left - 1
         if left:
             self.call_at(due, self._piece, reply, due, left)
         else:
@@ -251,16 +256,19 @@ def _handoff_in(settings: dict[str, object]) -> str:
     return next((name for name in names if name.startswith("handoff")), "")
 
 
-async def main() -> None:
+async def main(chain: str, key: str) -> None:
     """Serve until the benchmark closes the pipe."""
-    service = Service()
-    server = await ws_create_server(service.open, "127.0.0.1", 0)
-    groq_port = await serve_groq()
-    answer({"deepgram": server.sockets[0].getsockname()[1], "groq": groq_port})
+    service, context = Service(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain, key)
+    clear = await ws_create_server(service.open, "127.0.0.1", 0)
+    tls = await ws_create_server(service.open, "127.0.0.1", 0, ssl=context)
+    ports = {"deepgram": clear, "deepgram_tls": tls}
+    answer({name: server.sockets[0].getsockname()[1] for name, server in ports.items()} | {"groq": await serve_groq()})
     async for order in orders():
         match order["do"]:
             case "talk":
                 service.habit = Habit.of(float(str(order["turn_every"])))
+                service.pace = PACES[str(order["regime"])]
                 service.talk(float(str(order["at"])))
             case "measure":
                 service.book.open(cattrs.structure(order["spans"], list[Span]))
@@ -280,4 +288,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(main(*sys.argv[1:]))

@@ -72,6 +72,8 @@ class Network:
     spoken: list[int] = attrs.field(factory=list)
     late: list[float] = attrs.field(factory=list)
     habit: Habit | None = None
+    has_lead: bool = True
+    """Whether marks are echoed when they are played; else at once, as if nothing were buffered."""
 
     async def dial(self, port: int, *, is_relay: bool) -> None:
         """Place one call and wait until its stream is open."""
@@ -231,7 +233,8 @@ class Caller(WSListener):
                 page.add(now - tag.sent, self._playout.added(tag, now, page))
 
     def _mark(self, name: str, now: float) -> None:
-        timer = clock.call_at(max(now, self._play_end), self._echo)
+        played = max(now, self._play_end) if self.network.has_lead else now
+        timer = clock.call_at(played, self._echo)
         self._marks.append((name, timer))
 
     def _echo(self) -> None:
@@ -296,6 +299,7 @@ async def main() -> None:
                 for _ in range(int(str(order["calls"]))):
                     await network.dial(int(str(order["port"])), is_relay=bool(order["is_relay"]))
             case "talk":
+                network.has_lead = order["regime"] == "burst"
                 network.talk(float(str(order["at"])), float(str(order["turn_every"])))
             case "measure":
                 network.book.open(cattrs.structure(order["spans"], list[Span]))

@@ -27,14 +27,18 @@ def draw(rounds: Sequence[Round], path: Path) -> None:
 
 
 def _servers(rounds: Sequence[Round]) -> list[str]:
-    return list(dict.fromkeys(each.run.server for each in rounds))
+    return list(dict.fromkeys(_name(each.run) for each in rounds))
+
+
+def _name(run: Run) -> str:
+    return f"{run.server}, {run.regime}"
 
 
 def _lines(axes: Axes, rounds: Sequence[Round], title: str, of: Callable[[Run], float]) -> None:
     for server in _servers(rounds):
-        calls = sorted({each.run.calls for each in rounds if each.run.server == server})
+        calls = sorted({each.run.calls for each in rounds if _name(each.run) == server})
         values = [
-            median(of(each.run) for each in rounds if (each.run.server, each.run.calls) == (server, number))
+            median(of(each.run) for each in rounds if (_name(each.run), each.run.calls) == (server, number))
             for number in calls
         ]
         axes.plot(calls, values, marker="o", label=server)
@@ -46,7 +50,7 @@ def _lines(axes: Axes, rounds: Sequence[Round], title: str, of: Callable[[Run], 
 def _curves(axes: Axes, rounds: Sequence[Round], title: str, of: Callable[[Run], tuple[float, ...]]) -> None:
     most = max(each.run.calls for each in rounds)
     for server in _servers(rounds):
-        curves = [of(each.run) for each in rounds if each.run.server == server and each.run.calls == most]
+        curves = [of(each.run) for each in rounds if _name(each.run) == server and each.run.calls == most]
         curves = [curve for curve in curves if curve]
         if curves:
             values = [max(0.01, median(curve[percent] for curve in curves)) for percent in range(101)]

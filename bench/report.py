@@ -11,8 +11,15 @@ import attrs
 
 from bench.run import Handed, Run, Way
 
-PROMISES = {"asyncio": 0.6, "picows": 2.0}
-"""The most CPU the subject may use, as a multiple of a yardstick's, at `PROMISED_CALLS`."""
+PROMISES = {
+    ("ours", "asyncio-wav", "burst"): 0.6,
+    ("ours", "picows", "burst"): 2.0,
+    ("ours", "asyncio-wav", "no lead"): 0.9,
+    ("ours", "picows", "no lead"): 2.8,
+    ("bare", "asyncio", "burst"): 0.5,
+    ("bare", "picows", "burst"): 1.6,
+}
+"""The most CPU that a server may use, as a multiple of a yardstick's, in a regime, at `PROMISED_CALLS`."""
 PROMISED_CALLS = (25, 50)
 BUSY_LOAD = 0.7
 WAITING = 0.05
@@ -32,6 +39,7 @@ class Ratio:
 
     subject: str
     against: str
+    regime: str
     calls: int
     ratio: float
     lowest: float
@@ -42,7 +50,8 @@ class Ratio:
     @property
     def promised(self) -> float | None:
         """The most it may be, if anything was promised."""
-        return PROMISES.get(self.against) if self.subject == "ours" and self.calls in PROMISED_CALLS else None
+        known = PROMISES.get((self.subject, self.against, self.regime))
+        return known if self.calls in PROMISED_CALLS else None
 
     @property
     def holds(self) -> bool:
@@ -53,7 +62,7 @@ class Ratio:
 def ratios(rounds: Sequence[Round], subject: str) -> list[Ratio]:
     """Compare the subject to every other server, round by round."""
     found = []
-    for server, calls in _groups(rounds):
+    for server, regime, calls in _groups(rounds):
         pairs = [
             (ours.run, theirs.run)
             for ours in rounds
@@ -61,16 +70,17 @@ def ratios(rounds: Sequence[Round], subject: str) -> list[Ratio]:
             if ours.number == theirs.number
             and (ours.run.server, theirs.run.server) == (subject, server)
             and ours.run.calls == theirs.run.calls == calls
+            and ours.run.regime == theirs.run.regime == regime
         ]
         if server != subject and pairs:
             each = [ours.cpu_ms / max(theirs.cpu_ms, 1e-9) for ours, theirs in pairs]
             user = median(ours.user_ms / max(theirs.user_ms, 1e-9) for ours, theirs in pairs)
-            found.append(Ratio(subject, server, calls, median(each), min(each), max(each), user))
-    return sorted(found, key=lambda ratio: (ratio.against, ratio.calls))
+            found.append(Ratio(subject, server, regime, calls, median(each), min(each), max(each), user))
+    return sorted(found, key=lambda ratio: (ratio.regime, ratio.against, ratio.calls))
 
 
-def _groups(rounds: Iterable[Round]) -> list[tuple[str, int]]:
-    return list(dict.fromkeys((each.run.server, each.run.calls) for each in rounds))
+def _groups(rounds: Iterable[Round]) -> list[tuple[str, str, int]]:
+    return list(dict.fromkeys((each.run.server, each.run.regime, each.run.calls) for each in rounds))
 
 
 def _number(values: Iterable[float | None], digits: int) -> str:
@@ -113,11 +123,11 @@ def _handoff(runs: Sequence[Run]) -> tuple[str, str, str, str]:
 
 
 COST = (
-    *("server", "calls", "CPU ms", "user", "set-up CPU ms", "MB idle + call", "messages/s to caller"),
+    *("server", "regime", "calls", "CPU ms", "user", "set-up CPU ms", "MB idle + call", "messages/s to caller"),
     *("handoff CPU ms", "load CPU ms", "load busy", "server waited", "others' cores"),
 )
 QUALITY = (
-    *("server", "calls", "to caller: added p50/95/99 ms", "raw p50/99", "lost/dup/disorder", "gaps"),
+    *("server", "regime", "calls", "to caller: added p50/95/99 ms", "raw p50/99", "lost/dup/disorder", "gaps"),
     *("to agent: net p50/95/99 ms", "raw p50/99", "lost/dup/disorder"),
     *("handoff gap p50/99 ms", "unheard", "heard again"),
 )
@@ -126,6 +136,7 @@ QUALITY = (
 def _cost(runs: Sequence[Run]) -> tuple[str, ...]:
     return (
         runs[0].server,
+        runs[0].regime,
         str(runs[0].calls),
         _number((run.cpu_ms for run in runs), 2),
         _number((run.user_ms for run in runs), 2),
@@ -144,6 +155,7 @@ def _quality(runs: Sequence[Run]) -> tuple[str, ...]:
     gap, unheard, replayed, _ = _handoff(runs)
     return (
         runs[0].server,
+        runs[0].regime,
         str(runs[0].calls),
         _curve(runs, lambda run: run.to_caller.net_ms, 50, 95, 99),
         _curve(runs, lambda run: run.to_caller.raw_ms, 50, 99),
@@ -171,7 +183,7 @@ def _doubts(rounds: Sequence[Round]) -> list[str]:
     """Say what makes a run hard to believe."""
     said = []
     for each in rounds:
-        run, where = each.run, f"{each.run.server}, {each.run.calls} calls, round {each.number}"
+        run, where = each.run, f"{each.run.server}, {each.run.regime}, {each.run.calls} calls, round {each.number}"
         if run.load_busy > BUSY_LOAD:
             said.append(f"{where}: the generators used {run.load_busy:.0%} of their cores; latencies are theirs")
         if run.server_waited > WAITING:
@@ -186,9 +198,12 @@ def _doubts(rounds: Sequence[Round]) -> list[str]:
 
 def as_text(rounds: Sequence[Round], subject: str) -> str:
     """Write the whole report."""
-    groups = [[each.run for each in rounds if (each.run.server, each.run.calls) == group] for group in _groups(rounds)]
+    groups = [
+        [each.run for each in rounds if (each.run.server, each.run.regime, each.run.calls) == group]
+        for group in _groups(rounds)
+    ]
     parts = [_table(COST, [_cost(runs) for runs in groups]), _table(QUALITY, [_quality(runs) for runs in groups])]
-    lines = [_ratio_line(ratio) for ratio in ratios(rounds, subject)]
+    lines = [_ratio_line(ratio) for one in dict.fromkeys((subject, "bare")) for ratio in ratios(rounds, one)]
     doubts = [f"! {doubt}" for doubt in _doubts(rounds)]
     return "\n\n".join([*parts, *(["\n".join(lines)] if lines else []), *(["\n".join(doubts)] if doubts else [])])
 
@@ -196,6 +211,6 @@ def as_text(rounds: Sequence[Round], subject: str) -> str:
 def _ratio_line(ratio: Ratio) -> str:
     promised = "" if ratio.promised is None else f", at most {ratio.promised}: {'kept' if ratio.holds else 'BROKEN'}"
     return (
-        f"{ratio.subject} / {ratio.against}, {ratio.calls} calls: {ratio.ratio:.2f} of the CPU "
+        f"{ratio.subject} / {ratio.against}, {ratio.regime}, {ratio.calls} calls: {ratio.ratio:.2f} of the CPU "
         f"({ratio.lowest:.2f}–{ratio.highest:.2f}), {ratio.user_ratio:.2f} of the user share{promised}"
     )

@@ -21,6 +21,7 @@ from bench.frames import FRAME_SECONDS
 from bench.processes import Cores, Usage, busy_ms, free_port, resident_mb, running, usage, wait_listening
 from bench.servers import ROOT, Server, Services
 from bench.tally import PageReport, Span, curve_ms
+from simulators.tls import certificate
 
 WARM_UP = 5.0
 """More than one reply: every agent is talking by then."""
@@ -41,7 +42,8 @@ class Load:
     turn_every: float = 0.0
     """Seconds between two turns of each caller, who speaks for half of them; 0: all the time, and no turn ends."""
     handoffs: bool = True
-    record: bool = False
+    regime: str = "burst"
+    """`burst`: agents speak at twice real time, marks come when played; `no lead`: at real time, marks come at once."""
     asks_aloud: bool = False
     """Whether agents still speak when they ask for a handoff."""
 
@@ -86,6 +88,7 @@ class Run:
     """What one run has found. Milliseconds of CPU are per second of one call, unless they say otherwise."""
 
     server: str
+    regime: str
     calls: int
     seconds: float
     cpu_ms: float
@@ -145,6 +148,7 @@ class Bench:
         calls, seconds = self.load.calls, self.load.seconds
         return Run(
             server=self.server.name,
+            regime=self.load.regime,
             calls=calls,
             seconds=seconds,
             cpu_ms=used.total_ms / calls / seconds,
@@ -189,7 +193,7 @@ class Bench:
             spans.append(Span(spans[0].ends, spans[0].ends + HANDOFFS))
         for generator in (self.twilio, self.deepgram):
             generator.ask("measure", bool, spans=spans)
-            generator.ask("talk", bool, at=starts, turn_every=self.load.turn_every)
+            generator.ask("talk", bool, at=starts, turn_every=self.load.turn_every, regime=self.load.regime)
         return spans
 
     def _usage_of(self, span: Span) -> tuple[Usage, float, float]:
@@ -266,18 +270,23 @@ def bench(server: Server, load: Load, cores: Cores, scratch: Path) -> Iterator[B
     """Start the generators and the server, and end them."""
     log = scratch / "load.log"
     with ExitStack() as stack:
+        files = stack.enter_context(certificate(scratch))
         remotes = []
-        for name in ("deepgram", "twilio"):
-            command = [sys.executable, "-m", f"bench.fake_{name}"]
+        for name, keys in (("deepgram", (str(files.chain), str(files.key))), ("twilio", ())):
+            command = [sys.executable, "-m", f"bench.fake_{name}", *keys]
             process = stack.enter_context(running(command, cores=cores.load, cwd=ROOT, log=log))
             remotes.append(Remote(process))
         ports = remotes[0].hear(dict[str, int])
         remotes[1].hear(bool)
         port = free_port()
         services = Services(
-            port, f"ws://127.0.0.1:{ports['deepgram']}/v1/agent/converse", f"http://127.0.0.1:{ports['groq']}"
+            port,
+            f"ws://127.0.0.1:{ports['deepgram']}/v1/agent/converse",
+            f"http://127.0.0.1:{ports['groq']}",
+            f"wss://127.0.0.1:{ports['deepgram_tls']}/v1/agent/converse",
+            str(files.authority),
+            str(scratch),
         )
-        recordings = str(scratch / "recordings") if load.record else "none"
         server_log = scratch / "server.log"
         process = stack.enter_context(
             running(
@@ -285,7 +294,7 @@ def bench(server: Server, load: Load, cores: Cores, scratch: Path) -> Iterator[B
                 cores=cores.server,
                 cwd=server.folder,
                 log=server_log,
-                environ=server.environ(services, recordings),
+                environ=server.environ(services),
             )
         )
         wait_listening(port, process, server_log)

@@ -112,9 +112,9 @@ def world(scratch: Path) -> Iterator[World]:
         services = Services(
             port, f"ws://127.0.0.1:{ports['deepgram']}/v1/agent/converse", f"http://127.0.0.1:{ports['groq']}"
         )
-        server = server_of("ours", scratch)
+        server = server_of("bare", scratch)
         environ = {
-            **server.environ(services, "none"),
+            **server.environ(services),
             "TWILIO_API_URL": f"http://127.0.0.1:{rest}",
             "DATABASE_URL": f"sqlite:///{database}",
         }
