@@ -37,7 +37,8 @@ CREATE TABLE workers (
     started timestamptz NOT NULL DEFAULT clock_timestamp(),
     beat timestamptz NOT NULL DEFAULT clock_timestamp(),
     draining boolean NOT NULL DEFAULT false,
-    calls integer NOT NULL DEFAULT 0
+    calls integer NOT NULL DEFAULT 0,
+    allowance integer NOT NULL DEFAULT 0  -- how many more calls it may let in by itself, should the database go away
 ) WITH (fillfactor = 50);
 
 CREATE TABLE account (

@@ -8,10 +8,11 @@ what it holds with what the database says, so that a lost answer costs seconds. 
      ▲                                                                            │
      └──────────────────────── no answer within `PATIENCE` ───────────────────────┘
 
-While it is not UP, the worker lets calls in by itself: as many as it held, and its part of what was free, at its last
-beat; while RETURNING only in place of those that end. A worker that was declared dead meanwhile (it slept, or was cut
-off) is refused by the database under its old name, takes a new one, and reports its calls; those for which there is no
-slot run on, and nobody new is let in until there is. Nobody is declared dead by one who has not beaten for that long.
+While it is AWAY, the worker lets calls in by itself: as many as it held, and its part of what was free, at its last
+beat. While RETURNING it leaves free what workers that have not reported yet may have given away. A worker that was
+declared dead meanwhile (it slept, or was cut off) is refused by the database under its old name, takes a new one, and
+reports its calls; those for which there is no slot run on, and nobody new is let in until there is. A worker declares
+others dead only after it has beaten for that long itself.
 """
 
 import math
@@ -39,7 +40,7 @@ COMPARE_SECONDS = 6.0
 KNOCK_SECONDS = 0.5
 """Between two tries to reach a database that is away."""
 RETURN_SECONDS = 2.5
-"""How long an admission waits for the other workers to have reported, when the database has just come back."""
+"""How long an admission for which there is no room waits for the database, or for the other workers, to come back."""
 LOCKED_SECONDS = (0.003, 0.006)
 """After these, "full" is asked again: a slot that is locked at this moment looks taken."""
 
@@ -66,6 +67,7 @@ class PostgresFleet:
     database: Database
     max_calls: int
     worker: str = attrs.field(factory=fresh_name)
+    patience: float = RETURN_SECONDS
     state: State = attrs.field(default=State.AWAY, init=False)
     _is_known: bool = attrs.field(default=False, init=False)
     """Whether the database knows this worker by its name, as far as is known here."""
@@ -86,7 +88,8 @@ class PostgresFleet:
     _compared: float = attrs.field(default=-math.inf, init=False)
     _next_turn: float = attrs.field(default=0.0, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _is_up: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _beaten: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set by the next beat that is answered."""
 
     @property
     def is_away(self) -> bool:
@@ -129,23 +132,32 @@ class PostgresFleet:
         self._wake.set()
 
     async def _let_in(self, key: str, sql: str, more: Arguments, *, is_known: bool) -> bool:
-        if self.state is not State.UP:
-            with trio.move_on_after(RETURN_SECONDS if self.state is State.RETURNING else 0):
-                await self._is_up.wait()
         self._coming[key] = self._coming.get(key, 0) + 1
         self._freed.discard(key)
         try:
-            if self.state is State.UP:
-                return await self._ask_in(sql, {"key": key, "worker": self.worker, **more})
-        except FleetUnavailable:
-            self._fall_back()
-        except psycopg.IntegrityError:  # declared dead
-            self._is_known = False
-            self._fall_back()
+            with trio.move_on_after(self.patience):
+                while not await self._let_in_once(key, sql, more, is_known=is_known):
+                    if self.state is State.UP:
+                        return False
+                    await self._beaten.wait()
+                return True
+            return False
         finally:
             self._coming[key] -= 1
             if not self._coming[key]:
                 del self._coming[key]
+
+    async def _let_in_once(self, key: str, sql: str, more: Arguments, *, is_known: bool) -> bool:
+        """Ask the database, if it is there; without it, count what this worker may hold by itself."""
+        if self.state is not State.AWAY:
+            careful = self.state is State.RETURNING
+            try:
+                return await self._ask_in(sql, {"key": key, "worker": self.worker, "careful": careful, **more})
+            except FleetUnavailable:
+                self._fall_back()
+            except psycopg.IntegrityError:  # declared dead
+                self._is_known = False
+                self._fall_back()
         return is_known or key in self._calls or self._held < self._base
 
     async def _ask_in(self, sql: str, arguments: Arguments) -> bool:
@@ -283,9 +295,9 @@ class PostgresFleet:
         if self.state is not State.UP or now - self._compared > COMPARE_SECONDS:
             await self._compare()
         await self._give_up()
-        is_known, free, workers, late, is_restarted = (await self._send_beat())[0]
-        self._is_known = bool(is_known)
-        if not is_known:
+        allowance, workers, late, is_restarted = (await self._send_beat())[0]
+        self._is_known = allowance is not None
+        if not self._is_known:
             raise FleetUnavailable("this worker was declared dead")
         self._beating_since = min(self._beating_since, now)
         self._workers = workers
@@ -293,9 +305,11 @@ class PostgresFleet:
         others_missing = late > 0 and (self._was_up or is_restarted or late == workers - 1)
         if self.state is not State.UP and patient and others_missing:
             self.state, self._base = State.RETURNING, self._held
-            return
-        await self._become_up()
-        self._base = self._held + free // max(1, workers)
+        else:
+            await self._become_up()
+            self._base = self._held + allowance
+        self._beaten.set()
+        self._beaten = trio.Event()
         if not patient:
             await self.reap()
 
@@ -321,7 +335,6 @@ class PostgresFleet:
         _log.info("fleet_joined", worker=self.worker, workers=self._workers, calls=len(self._calls))
         self._changed |= self._notes.keys()  # a crash of the database has emptied them
         self.state, self._was_up = State.UP, True
-        self._is_up.set()
         await self._compare()  # what was let in here since the last one
         self._readmitted |= self._lapses
         await self._give_up()
@@ -329,7 +342,6 @@ class PostgresFleet:
     def _fall_back(self) -> None:
         if self.state is State.UP:
             _log.warning("fleet_left", worker=self.worker, calls=len(self._calls), may_hold=self._base)
-            self._is_up = trio.Event()
         self.state, self._beating_since = State.AWAY, math.inf
 
     async def _enrol(self) -> None:
@@ -381,7 +393,8 @@ class PostgresFleet:
 
     async def _ask_again(self, key: str, seconds: float) -> None:
         try:
-            await self._ask_once(statements.RESERVE, {"key": key, "worker": self.worker, "seconds": seconds})
+            reserve = {"key": key, "worker": self.worker, "seconds": seconds, "careful": False}
+            await self._ask_once(statements.RESERVE, reserve)
         except psycopg.IntegrityError as exc:
             self._is_known = False
             raise FleetUnavailable("this worker was declared dead") from exc

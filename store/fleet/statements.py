@@ -7,7 +7,10 @@ taken, so "full" is asked again. A worker that was declared dead is refused by t
 
 _FREE = """SELECT slot FROM slots
     WHERE key IS NULL AND slot <= (SELECT max_calls FROM account)
-    AND NOT EXISTS (SELECT FROM live_calls WHERE slotless)"""
+    AND NOT EXISTS (SELECT FROM live_calls WHERE slotless)
+    AND (NOT %(careful)s OR (SELECT count(*) FROM slots WHERE key IS NULL) >
+        (SELECT coalesce(sum(allowance), 0) FROM workers WHERE beat < clock_timestamp() - interval '3 s'))"""
+"""A free slot. `careful`: only beyond those that workers which have not reported yet may have given away."""
 _EMPTY = "key = NULL, worker = NULL, since = NULL, lapses = NULL"
 _SECONDS = "%(seconds)s * interval '1 second'"
 
@@ -58,13 +61,13 @@ UPDATE slots SET {_EMPTY} WHERE key = ANY(%(keys)s) AND (worker = %(worker)s OR 
 
 NOTED = "SELECT note FROM call_notes WHERE call_sid = %(call_sid)s"
 
-BEAT = """WITH beaten AS (UPDATE workers SET beat = clock_timestamp(), calls = %(calls)s, draining = %(draining)s
-    WHERE worker = %(worker)s RETURNING 1),
+BEAT = """WITH beaten AS (UPDATE workers SET beat = clock_timestamp(), calls = %(calls)s, draining = %(draining)s,
+    allowance = (SELECT count(*) FROM slots WHERE key IS NULL AND slot <= (SELECT max_calls FROM account))
+        / (SELECT count(*) FROM workers)
+    WHERE worker = %(worker)s RETURNING allowance),
 noted AS (INSERT INTO call_notes (call_sid, note) SELECT * FROM unnest(%(sids)s::text[], %(notes)s::text[])
     WHERE EXISTS (SELECT FROM beaten) ON CONFLICT (call_sid) DO UPDATE SET note = excluded.note)
-SELECT (SELECT count(*) FROM beaten),
-    (SELECT count(*) FROM slots WHERE key IS NULL AND slot <= (SELECT max_calls FROM account)),
-    (SELECT count(*) FROM workers),
+SELECT (SELECT allowance FROM beaten), (SELECT count(*) FROM workers),
     (SELECT count(*) FROM workers WHERE worker <> %(worker)s AND beat < clock_timestamp() - interval '3 s'),
     pg_postmaster_start_time() > clock_timestamp() - interval '14 s'"""
 

@@ -35,7 +35,7 @@ class Workers:
 
     async def join(self, max_calls: int, worker: str = "w1") -> PostgresFleet:
         """A worker that the database knows."""
-        fleet = PostgresFleet(self.database(), max_calls, worker)
+        fleet = PostgresFleet(self.database(), max_calls, worker, patience=0.05)
         await fleet.beat()
         return fleet
 

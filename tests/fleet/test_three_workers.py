@@ -1,0 +1,199 @@
+"""One call on three workers: its webhook on one, its stream on another, and an operator at the third."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import attrs
+import pytest
+import trio
+
+from actors.call import CallPlan, CallServices
+from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
+from protocol.wire import PacedWebSocket
+from store.checkpoints import keep_news
+from store.fleet.postgres import PostgresFleet
+from store.fleet.tokens import DatabaseTokens
+from store.memory import MemoryRecords
+from store.records import CallRecord
+from tests.store.fleets import Workers, hidden
+from tests.web.fakes import CALL_SID, OTHER_CALL_SID, Exchange, FakeLine, Peer, exchange, record, voice_form
+from tests.web.test_media import token_in, token_of
+from web.calls.commands import Commands, read, written
+from web.calls.slots import Slots
+
+Ask: TypeAlias = Callable[[Exchange], Awaitable[object]]
+
+
+@attrs.define
+class Attentive:
+    """Stands in for `run_call`: hears what the call is told, until that ends it."""
+
+    heard: list[ToCall] = attrs.field(factory=list)
+    news: trio.Event = attrs.field(factory=trio.Event)
+
+    async def __call__(self, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
+        outcome = "completed"
+        with services.intercom.open(plan.call_sid) as mailbox:
+            await media.send_message("here")
+            async for message in mailbox:
+                self.heard.append(message)
+                self.news.set()
+                if isinstance(message, EndCallNow | CloseCall):
+                    outcome = message.outcome
+                    break
+        left = record(plan.call_sid, outcome=outcome)
+        await services.records.save(left)
+        return left
+
+
+@attrs.frozen
+class Account:
+    """Three workers of one account, with one telephone network and one store of records."""
+
+    workers: Sequence[Exchange]
+    fleets: Sequence[PostgresFleet]
+    call: Attentive
+
+
+@asynccontextmanager
+async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
+    line, records, call, fleets, exchanges = FakeLine(), MemoryRecords(), Attentive(), list[PostgresFleet](), []
+
+    async def adopt(left: CallRecord) -> None:
+        await keep_news(records, left)
+
+    for name in "abc":
+        fleet = await workers.join(int(changes.get("MAX_CALLS", "50")), name)
+        tokens = DatabaseTokens(fleet.database)
+        slots = Slots(50, fleet)
+        there = exchange(
+            line=line,
+            calls=None,
+            tokens=tokens,
+            records=records,
+            voice=None,
+            run_call=call,
+            slots=slots,
+            **changes,
+        )
+        exchanges.append(there)
+        fleets.append(fleet)
+    async with trio.open_nursery() as nursery:
+        for fleet, there in zip(fleets, exchanges, strict=True):
+            hear = Commands(there.intercom, fleet).hear
+            nursery.start_soon(fleet.run, hear, adopt)
+        yield Account(exchanges, fleets, call)
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def carried(account: Account) -> AsyncIterator[Peer]:
+    """Have the webhook on the first worker and the stream on the second, for as long as the `async with` lasts."""
+    peer = Peer().starts(await token_of(account.workers[0]))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.visit, account.workers[1].app)
+        with trio.fail_after(5):
+            while "send" not in peer.said:
+                await peer.changed.wait()
+        yield peer
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_call_whose_webhook_stream_and_end_are_on_three_workers(workers: Workers) -> None:
+    async with three(workers) as account, carried(account) as peer:
+        a, _, c = account.workers
+        listed = (await c.operator("GET", "/calls")).json()["calls"]
+        shown = (await c.operator("GET", f"/calls/{CALL_SID}")).json()
+        ended = await c.operator("DELETE", f"/calls/{CALL_SID}")
+        with trio.fail_after(5):
+            while not any(said.startswith("close") for said in peer.said):  # noqa: ASYNC110 - far away
+                await trio.sleep(0.01)
+        afterwards = (await a.operator("GET", f"/calls/{CALL_SID}")).json()
+
+    assert [(call["call_sid"], call["status"]) for call in listed] == [(CALL_SID, "in-progress")]
+    assert (shown["status"], shown["direction"], ended.status_code) == ("in-progress", "inbound", 202)
+    assert account.call.heard == [EndCallNow("ended_by_operator")]
+    assert (afterwards["outcome"], afterwards["record"]["call_sid"]) == ("ended_by_operator", CALL_SID)
+
+
+ASKED: dict[str, tuple[Ask, ToCall]] = {
+    "goodbye": (
+        lambda there: there.operator("DELETE", f"/calls/{CALL_SID}?goodbye=yes"),
+        CloseCall("ended_by_operator"),
+    ),
+    "machine": (
+        lambda there: there.twilio("/twilio/amd", {"CallSid": CALL_SID, "AnsweredBy": "machine_start"}),
+        MachineAnswered("machine_start"),
+    ),
+    "over": (
+        lambda there: there.twilio("/twilio/status", {"CallSid": CALL_SID, "CallStatus": "completed"}),
+        NoteCallOver(),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+async def test_what_one_worker_is_asked_of_a_call_its_own_worker_hears(workers: Workers, what: str) -> None:
+    ask, message = ASKED[what]
+    async with three(workers) as account, carried(account):
+        await ask(account.workers[2])
+        with trio.fail_after(5):
+            await account.call.news.wait()
+
+    assert account.call.heard == [message]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [CloseCall("drained"), EndCallNow("x"), MachineAnswered("human"), NoteCallOver(), NoteStreamError("31921")],
+    ids=lambda message: type(message).__name__,
+)
+def test_every_message_to_a_call_is_read_as_it_was_written(message: ToCall) -> None:
+    assert read(written(message)) == message
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{}", '{"kind": "Sing"}', '{"kind": "CloseCall"}', '{"kind": "NoteCallOver", "x": 1}']
+)
+def test_a_message_of_another_version_is_refused(body: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read(body)
+
+
+async def test_the_cap_is_the_accounts(workers: Workers) -> None:
+    async with three(workers, MAX_CALLS="1") as account:
+        first = await account.workers[0].twilio("/twilio/voice", voice_form())
+        second = await account.workers[1].twilio("/twilio/voice", voice_form(OTHER_CALL_SID))
+        await account.workers[2].twilio("/twilio/status", {"CallSid": CALL_SID, "CallStatus": "completed"})
+        await account.fleets[2].beat()
+        third = await account.workers[1].twilio("/twilio/voice", voice_form(OTHER_CALL_SID))
+
+    assert ["<Stream" in answer.text for answer in (first, second, third)] == [True, False, True]
+
+
+async def test_orders_of_all_workers_keep_the_accounts_pace(workers: Workers) -> None:
+    async with three(workers, CALLS_PER_SECOND="0.1") as account:
+        orders = [
+            (await there.operator("POST", "/calls", {"to": f"+1555765000{number}"})).json()
+            for number, there in enumerate(account.workers)
+        ]
+
+    assert [round(order.get("starts_in", 0), -1) for order in orders] == [0, 10, 20]
+
+
+async def test_without_the_database_a_call_comes_in_on_one_worker_and_no_order_is_taken(workers: Workers) -> None:
+    async with three(workers) as account:
+        a = account.workers[0]
+        with hidden(account.fleets[0].database):
+            answer = await a.twilio("/twilio/voice", voice_form())
+            order = await a.operator("POST", "/calls", {"to": "+15557650001"})
+            peer = Peer().starts(token_in(answer.text)).leaves()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(peer.visit, a.app)
+                with trio.fail_after(5):
+                    while "send" not in peer.said:
+                        await peer.changed.wait()
+                nursery.cancel_scope.cancel()
+
+    assert (order.status_code, order.headers["Retry-After"]) == (503, "10")
