@@ -46,8 +46,8 @@ async def _listen_on(database: Database, name: Callable[[], str], news: trio.Mem
         if not database.is_away:
             try:
                 await _listen_as(database, name, news)
-            except (psycopg.Error, OSError, trio.TooSlowError) as exc:
-                _log.info("listening_lost", why=type(exc).__name__)
+            except* (psycopg.Error, OSError, trio.TooSlowError) as lost:
+                _log.info("listening_lost", why=[type(exc).__name__ for exc in lost.exceptions])
         await trio.sleep(LOOK_SECONDS)
 
 

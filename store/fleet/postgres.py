@@ -21,6 +21,7 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from enum import Enum
 
 import attrs
@@ -83,6 +84,8 @@ class PostgresFleet:
     _changed: set[str] = attrs.field(factory=set, init=False)
     _base: int = attrs.field(default=attrs.Factory(lambda self: self.max_calls, takes_self=True), init=False)
     """How many calls this worker may hold by itself; all of them, while it has never reached the database."""
+    left_at: datetime | None = attrs.field(default=None, init=False)
+    """When this worker was last UP, by the database's clock."""
     _workers: int = attrs.field(default=1, init=False)
     _beating_since: float = attrs.field(default=math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
@@ -134,14 +137,14 @@ class PostgresFleet:
     async def _let_in(self, key: str, sql: str, more: Arguments, *, is_known: bool) -> bool:
         self._coming[key] = self._coming.get(key, 0) + 1
         self._freed.discard(key)
+        deadline = trio.current_time() + self.patience
         try:
-            with trio.move_on_after(self.patience):
-                while not await self._let_in_once(key, sql, more, is_known=is_known):
-                    if self.state is State.UP:
-                        return False
+            while not await self._let_in_once(key, sql, more, is_known=is_known):
+                if self.state is State.UP or trio.current_time() >= deadline:
+                    return False
+                with trio.move_on_at(deadline):
                     await self._beaten.wait()
-                return True
-            return False
+            return True
         finally:
             self._coming[key] -= 1
             if not self._coming[key]:
@@ -152,7 +155,9 @@ class PostgresFleet:
         if self.state is not State.AWAY:
             careful = self.state is State.RETURNING
             try:
-                return await self._ask_in(sql, {"key": key, "worker": self.worker, "careful": careful, **more})
+                return await self._ask_in(
+                    sql, {"key": key, "worker": self.worker, "careful": careful, "left": self.left_at, **more}
+                )
             except FleetUnavailable:
                 self._fall_back()
             except psycopg.IntegrityError:  # declared dead
@@ -240,20 +245,27 @@ class PostgresFleet:
 
     async def run(self, listener: Listener, adopt: Adopt) -> None:
         """Beat, compare, listen and close what dead workers held, until cancelled; then leave."""
+        self._is_known, self.state = False, State.AWAY  # also after a crash of this task
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(hear_on, self.database, lambda: self.worker, listener)
-                nursery.start_soon(self._adopt_on, adopt)
+                nursery.start_soon(self._serve, listener, adopt)
                 await self._beat_on()
         finally:
             with trio.move_on_after(1, shield=True):
                 await self._leave()
             self.database.close()
 
+    async def _serve(self, listener: Listener, adopt: Adopt) -> None:
+        """Hear and adopt, once there are tables."""
+        await self._beaten.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hear_on, self.database, lambda: self.worker, listener)
+            nursery.start_soon(self._adopt_on, adopt)
+
     async def _leave(self) -> None:
         try:
             await self.database.ask(statements.LEAVE, {"worker": self.worker})
-        except (FleetUnavailable, psycopg.IntegrityError) as exc:
+        except (FleetUnavailable, psycopg.Error) as exc:
             _log.warning("worker_not_signed_off", why=str(exc))
 
     async def _beat_on(self) -> None:
@@ -295,7 +307,7 @@ class PostgresFleet:
         if self.state is not State.UP or now - self._compared > COMPARE_SECONDS:
             await self._compare()
         await self._give_up()
-        allowance, workers, late, is_restarted = (await self._send_beat())[0]
+        allowance, workers, late, beaten_at, is_restarted = (await self._send_beat())[0]
         self._is_known = allowance is not None
         if not self._is_known:
             raise FleetUnavailable("this worker was declared dead")
@@ -308,6 +320,7 @@ class PostgresFleet:
         else:
             await self._become_up()
             self._base = self._held + allowance
+            self.left_at = beaten_at
         self._beaten.set()
         self._beaten = trio.Event()
         if not patient:
@@ -318,6 +331,7 @@ class PostgresFleet:
         notes = {sid: encode_running(self._notes[sid]).decode() for sid in changed}
         arguments: Mapping[str, object] = {
             "worker": self.worker,
+            "left": self.left_at if self.state is not State.UP else None,
             "calls": len(self._calls),
             "draining": self._is_draining,
             "sids": list(notes),
@@ -393,7 +407,8 @@ class PostgresFleet:
 
     async def _ask_again(self, key: str, seconds: float) -> None:
         try:
-            reserve = {"key": key, "worker": self.worker, "seconds": seconds, "careful": False}
+            reserve: dict[str, object] = {"key": key, "worker": self.worker, "seconds": seconds}
+            reserve |= {"careful": False, "left": None}
             await self._ask_once(statements.RESERVE, reserve)
         except psycopg.IntegrityError as exc:
             self._is_known = False

@@ -46,6 +46,12 @@ class Command:
 
 
 Listener: TypeAlias = Callable[[Command], None]
+
+
+def ignore(_command: Command) -> None:
+    """Hear nothing: no call here can be told anything."""
+
+
 Adopt: TypeAlias = Callable[[CallRecord], Awaitable[None]]
 """Keeps the record of a call that a dead worker has cut. Raises: `OSError` when another try may succeed."""
 

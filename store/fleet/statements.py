@@ -5,11 +5,19 @@ taken, so "full" is asked again. A worker that was declared dead is refused by t
 `now()` would be the transaction's start: only `clock_timestamp()` decides.
 """
 
-_FREE = """SELECT slot FROM slots
+_LATE = """beat < clock_timestamp() - interval '3 s' AND beat > coalesce(%(left)s::timestamptz,
+    CASE WHEN EXISTS (SELECT FROM workers w
+        WHERE w.worker <> %(worker)s AND w.beat > clock_timestamp() - interval '3 s')
+    THEN pg_postmaster_start_time() ELSE '-infinity' END) - interval '3 s'"""
+"""A worker that has not reported since the database is back, and was there before.
+
+It was, if it was when this one lost the database (`left`), or for a new one: when the database was stopped.
+"""
+_FREE = f"""SELECT slot FROM slots
     WHERE key IS NULL AND slot <= (SELECT max_calls FROM account)
     AND NOT EXISTS (SELECT FROM live_calls WHERE slotless)
     AND (NOT %(careful)s OR (SELECT count(*) FROM slots WHERE key IS NULL) >
-        (SELECT coalesce(sum(allowance), 0) FROM workers WHERE beat < clock_timestamp() - interval '3 s'))"""
+        (SELECT coalesce(sum(allowance), 0) FROM workers WHERE {_LATE}))"""  # noqa: S608 - constants
 """A free slot. `careful`: only beyond those that workers which have not reported yet may have given away."""
 _EMPTY = "key = NULL, worker = NULL, since = NULL, lapses = NULL"
 _SECONDS = "%(seconds)s * interval '1 second'"
@@ -46,7 +54,8 @@ INSERT INTO live_calls (key, call_sid, worker, about, slotless)
 LAPSE = f"""UPDATE slots SET {_EMPTY} WHERE slot IN
     (SELECT slot FROM slots WHERE lapses < clock_timestamp() FOR UPDATE SKIP LOCKED)"""  # noqa: S608 - constants
 
-SEAT = """WITH need AS (SELECT key, worker, row_number() OVER () AS place FROM live_calls WHERE slotless),
+SEAT = """WITH need AS (SELECT key, worker, row_number() OVER () AS place FROM live_calls
+    WHERE slotless AND NOT EXISTS (SELECT FROM slots WHERE slots.key = live_calls.key)),
 free AS (SELECT slot, row_number() OVER () AS place FROM (SELECT slot FROM slots
     WHERE key IS NULL AND slot <= (SELECT max_calls FROM account) ORDER BY slot
     LIMIT (SELECT count(*) FROM need) FOR UPDATE SKIP LOCKED) AS unlocked),
@@ -61,15 +70,15 @@ UPDATE slots SET {_EMPTY} WHERE key = ANY(%(keys)s) AND (worker = %(worker)s OR 
 
 NOTED = "SELECT note FROM call_notes WHERE call_sid = %(call_sid)s"
 
-BEAT = """WITH beaten AS (UPDATE workers SET beat = clock_timestamp(), calls = %(calls)s, draining = %(draining)s,
+BEAT = f"""WITH beaten AS (UPDATE workers SET beat = clock_timestamp(), calls = %(calls)s, draining = %(draining)s,
     allowance = (SELECT count(*) FROM slots WHERE key IS NULL AND slot <= (SELECT max_calls FROM account))
         / (SELECT count(*) FROM workers)
     WHERE worker = %(worker)s RETURNING allowance),
 noted AS (INSERT INTO call_notes (call_sid, note) SELECT * FROM unnest(%(sids)s::text[], %(notes)s::text[])
     WHERE EXISTS (SELECT FROM beaten) ON CONFLICT (call_sid) DO UPDATE SET note = excluded.note)
 SELECT (SELECT allowance FROM beaten), (SELECT count(*) FROM workers),
-    (SELECT count(*) FROM workers WHERE worker <> %(worker)s AND beat < clock_timestamp() - interval '3 s'),
-    pg_postmaster_start_time() > clock_timestamp() - interval '14 s'"""
+    (SELECT count(*) FROM workers WHERE worker <> %(worker)s AND {_LATE}), clock_timestamp(),
+    pg_postmaster_start_time() > clock_timestamp() - interval '14 s'"""  # noqa: S608 - constants
 
 REAP = f"""WITH dead AS MATERIALIZED (SELECT worker, beat FROM workers
     WHERE beat < clock_timestamp() - %(dead)s * interval '1 second' AND worker <> %(worker)s
@@ -101,10 +110,12 @@ UNHOLD = f"""UPDATE slots SET {_EMPTY}
     WHERE worker = %(worker)s AND lapses IS NULL AND key <> ALL(%(known)s)"""  # noqa: S608 - constants
 REPORT = """WITH mine AS (SELECT * FROM unnest(%(keys)s::text[], %(sids)s::text[], %(abouts)s::text[])
     AS m (key, call_sid, about)),
-alive AS (DELETE FROM cut_calls USING mine WHERE cut_calls.call_sid = mine.call_sid)
+alive AS (DELETE FROM cut_calls USING mine WHERE cut_calls.call_sid = mine.call_sid),
+come AS (UPDATE slots SET worker = %(worker)s, lapses = NULL FROM mine
+    WHERE slots.key = mine.key AND slots.lapses IS NOT NULL)
 INSERT INTO live_calls (key, call_sid, worker, about, slotless)
     SELECT mine.key, mine.call_sid, %(worker)s, mine.about,
-        NOT EXISTS (SELECT FROM slots WHERE slots.key = mine.key AND slots.lapses IS NULL)
+        NOT EXISTS (SELECT FROM slots WHERE slots.key = mine.key)
     FROM mine WHERE NOT EXISTS (SELECT FROM live_calls l WHERE l.call_sid = mine.call_sid AND l.worker <> %(worker)s)
     ON CONFLICT (key) DO NOTHING"""
 """Tell which calls run here: those that the database does not know run beyond the cap until they get a slot."""

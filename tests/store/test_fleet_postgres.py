@@ -1,5 +1,7 @@
 """What only many workers do: carry each other's calls, die, sleep, and lose their database."""
 
+from datetime import timedelta
+
 import psycopg
 import pytest
 import trio
@@ -7,7 +9,7 @@ import trio
 from store.fleet.commands import hear, hear_on
 from store.fleet.driver import Database
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
-from store.fleet.postgres import State, adopt_cut
+from store.fleet.postgres import PostgresFleet, State, adopt_cut
 from store.fleet.shared import Command, FleetUnavailable
 from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
@@ -177,10 +179,24 @@ async def test_back_again_what_was_let_in_is_reported_and_what_ended_is_freed(wo
     assert [await other.admit(call(f"CA{n}")) for n in range(5, 10)] == [True] * 4 + [False]
 
 
+async def test_a_call_let_in_without_the_database_has_the_slot_that_was_kept_for_it(workers: Workers) -> None:
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    await other.reserve("CA1", 60)
+    with hidden(one.database):
+        assert await one.admit(call("CA1"))
+
+    await one.beat()
+
+    assert execute(workers.url, "SELECT worker, lapses FROM slots WHERE key = 'CA1'") == [("one", None)]
+    assert await other.admit(call("CA2"))
+
+
 async def test_a_worker_that_comes_back_first_lets_nobody_in_before_the_others_have_reported(workers: Workers) -> None:
     first, last = await workers.join(4, "first"), await workers.join(4, "last")
     with hidden(first.database):
         assert await first.admit(call("CA1"))
+    assert first.left_at is not None
+    first.left_at -= timedelta(seconds=5)
     execute(workers.url, "UPDATE workers SET beat = beat - interval '5 s'")
 
     await first.beat()
@@ -265,6 +281,22 @@ async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Work
     one.free(FULL.call_sid)
     await one.beat()
     assert await other.noted(FULL.call_sid) is None
+
+
+async def test_a_worker_hears_nothing_before_there_are_tables_and_everything_when_there_are(workers: Workers) -> None:
+    fleet, heard = PostgresFleet(workers.database(), 2, "first"), list[Command]()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fleet.run, heard.append, MemoryRecords().save)
+        with trio.fail_after(5):
+            while fleet.state is State.AWAY:  # noqa: ASYNC110 - far away
+                await trio.sleep(0.01)
+            execute(workers.url, "INSERT INTO commands (worker, call_sid, body) VALUES ('first', 'CA1', '{}')")
+            while not heard:  # noqa: ASYNC110 - far away
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+
+    assert execute(workers.url, "SELECT * FROM workers") == []
 
 
 async def test_a_token_left_with_one_worker_is_taken_once_by_any(workers: Workers) -> None:

@@ -55,6 +55,25 @@ class Cluster:
         """Where it is reached."""
         return f"postgresql://switchboard@/postgres?host={self.folder}"
 
+    @property
+    def options(self) -> str:
+        """How it is started."""
+        return f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        base = str(self.folder / "base")
+        self.run(_program("pg_ctl"), "-D", base, "-w", "-t", str(START_SECONDS), "-o", self.options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it."""
+        self.run(_program("pg_ctl"), "-D", str(self.folder / "base"), "-w", "-m", mode, "stop")
+
+    def restart(self) -> None:
+        """Stop it at once, as a crash does, and start it again."""
+        self.stop()
+        self.start()
+
     def run(self, *command: str) -> None:
         """Run a server program as the server's user."""
         log = self.folder / "log"
@@ -81,7 +100,7 @@ def throw_away_postgres() -> Iterator[Cluster]:
 
     Raises: `PostgresMissing`; `PostgresFailed`.
     """
-    initdb, pg_ctl, user = _program("initdb"), _program("pg_ctl"), _user()
+    initdb, user = _program("initdb"), _user()
     # not below pytest's folder: a socket's path has 107 bytes at most, and that folder is closed to other users
     folder = Path(tempfile.mkdtemp(prefix="switchboard-pg-"))
     cluster = Cluster(folder, user)
@@ -90,11 +109,10 @@ def throw_away_postgres() -> Iterator[Cluster]:
         if user is not None:
             shutil.chown(folder, user)
         cluster.run(initdb, "-D", base, "-U", "switchboard", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-        cluster.run(pg_ctl, "-D", base, "-w", "-t", str(START_SECONDS), "-o", options, "start")
+        cluster.start()
         try:
             yield cluster
         finally:
-            cluster.run(pg_ctl, "-D", base, "-w", "-m", "immediate", "stop")
+            cluster.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,271 @@
+"""Do the promises of the shared state hold while a worker is killed, one drained, and PostgreSQL restarted?
+
+    uv run python -m bench.fleet_chaos [--seeds 20] [--first 1] [--calls 60]
+
+Each run starts a PostgreSQL and three workers (`bench.fleet_worker`), and plays a network in front of them: calls come
+in at random, the webhook of each goes to one worker that is ready and its stream to another. Meanwhile, at moments that
+the seed chooses, one worker is killed with SIGKILL (another is started in its place, as a supervisor would), one is
+drained, and the database is restarted. The database is looked at each 50 ms. Checked: slots and running calls are never
+more than the cap; a call is turned away only while all slots were taken; each call that was let in has exactly one
+record, `completed` if it ended, `cut` if its worker was killed; in the end nothing is held. Exits with 1 if not.
+"""
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import attrs
+import psycopg
+
+from tests.store.throw_away_postgres import Cluster, throw_away_postgres
+
+CAP = 16
+LOOK_SECONDS = 0.05
+ARRIVALS_SECONDS = 24.0
+PATIENCE = 45.0
+_HELD = """SELECT (SELECT count(*) FROM slots WHERE key IS NOT NULL AND (lapses IS NULL OR lapses > clock_timestamp())),
+    (SELECT count(*) FROM live_calls)"""
+
+
+@attrs.define(eq=False)
+class Process:
+    """One worker process, and what it has said."""
+
+    name: str
+    url: str
+    folder: Path
+    lines: "list[tuple[float, str, str]]" = attrs.field(factory=list)
+    is_ready: bool = True
+    process: "subprocess.Popen[str]" = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        command = [sys.executable, "-m", "bench.fleet_worker", self.url, self.name, str(self.folder), str(CAP)]
+        with (self.folder / f"{self.name}.log").open("w") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own program
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
+            )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            what, _, call_sid = line.strip().partition(" ")
+            if what in {"yes", "no", "in", "full", "out", "drained"}:
+                self.lines.append((time.monotonic(), what, call_sid))
+
+    def tell(self, line: str) -> bool:
+        """Say something to it; False if it is gone."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(line + "\n")
+        except OSError:
+            return False
+        return True
+
+
+@attrs.define(eq=False)
+class Watch:
+    """Looks at the database each 50 ms."""
+
+    url: str
+    looks: "list[tuple[float, int, int]]" = attrs.field(factory=list)
+    over: threading.Event = attrs.field(factory=threading.Event)
+
+    def run(self) -> None:
+        """Look, until `over`."""
+        while not self.over.is_set():
+            try:
+                with psycopg.connect(self.url, autocommit=True, connect_timeout=1) as connection:
+                    while not self.over.is_set():
+                        slots, calls = connection.execute(_HELD).fetchone() or (0, 0)
+                        self.looks.append((time.monotonic(), slots, calls))
+                        time.sleep(LOOK_SECONDS)
+            except psycopg.Error:
+                time.sleep(LOOK_SECONDS)
+
+    def most(self) -> int:
+        """Return the most slots or calls that were seen."""
+        return max((max(slots, calls) for _, slots, calls in self.looks), default=0)
+
+    def was_full(self, began: float, ended: float) -> bool:
+        """Whether all slots were taken at some moment of this time, as far as was seen; or nothing could be seen."""
+        seen = [slots for at, slots, _ in self.looks if began - 0.1 <= at <= ended + 0.1]
+        return not seen or max(seen) >= CAP
+
+
+@attrs.define(eq=False)
+class Run:
+    """One seeded run."""
+
+    seed: int
+    calls: int
+    cluster: Cluster
+    folder: Path
+    rng: random.Random = attrs.field(init=False)
+    started: list[Process] = attrs.field(factory=list)
+    asked: dict[str, float] = attrs.field(factory=dict)
+    problems: list[str] = attrs.field(factory=list)
+    killed: str = ""
+    killed_at: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+
+    def start(self) -> Process:
+        """Start a worker."""
+        self.started.append(Process(f"w{len(self.started) + 1}", self.cluster.url, self.folder))
+        return self.started[-1]
+
+    def play(self) -> str:
+        """Play the run; return a line about it."""
+        for _ in range(3):
+            self.start()
+        self._wait_joined(3)
+        watch = Watch(self.cluster.url)
+        threading.Thread(target=watch.run, daemon=True).start()
+        began = time.monotonic()
+        self._arrive(began)
+        self._settle(watch)
+        watch.over.set()
+        summary = self._judge(watch)
+        for one in self.started:
+            one.process.kill()
+            one.process.wait()
+        return summary
+
+    def _wait_joined(self, workers: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                with psycopg.connect(self.cluster.url, autocommit=True) as connection:
+                    found = connection.execute("SELECT count(*) FROM workers").fetchone()
+                    if found is not None and found[0] >= workers:
+                        return
+            except psycopg.Error:
+                time.sleep(0.2)
+            time.sleep(0.1)
+        raise TimeoutError("the workers did not join")
+
+    def _arrive(self, began: float) -> None:
+        """Have calls come in, and the three blows fall."""
+        arrivals = sorted(self.rng.uniform(0, ARRIVALS_SECONDS) for _ in range(self.calls))
+        blows = [
+            (self.rng.uniform(2, ARRIVALS_SECONDS - 4), self.kill),
+            (self.rng.uniform(2, ARRIVALS_SECONDS - 4), self.drain),
+            (self.rng.uniform(2, ARRIVALS_SECONDS - 4), self.restart),
+        ]
+        due = sorted([*blows, *((at, self.call) for at in arrivals)], key=lambda one: one[0])
+        for at, do in due:
+            while time.monotonic() < began + at:
+                time.sleep(0.005)
+                self._connect()
+            do()
+
+    def kill(self) -> None:
+        """Kill a worker, and start another."""
+        victim = self.rng.choice([one for one in self.started if one.is_ready])
+        victim.is_ready = False
+        victim.process.send_signal(signal.SIGKILL)
+        victim.process.wait()
+        self.killed, self.killed_at = victim.name, time.monotonic()
+        self.start()
+
+    def drain(self) -> None:
+        """Drain a worker, and start another."""
+        leaver = self.rng.choice([one for one in self.started if one.is_ready])
+        leaver.is_ready = False
+        leaver.tell("drain")
+        self.start()
+
+    def restart(self) -> None:
+        """Restart the database, while calls go on coming in."""
+        threading.Thread(target=self.cluster.restart, daemon=True).start()
+
+    def call(self) -> None:
+        """Let a call come in."""
+        call_sid = f"CA{self.seed:04d}{len(self.asked):028d}"
+        self.asked[call_sid] = time.monotonic()
+        self.rng.choice([one for one in self.started if one.is_ready]).tell(f"voice {call_sid}")
+
+    def _connect(self) -> None:
+        """Open the streams of calls whose webhooks were answered."""
+        for one in self.started:
+            for at, what, call_sid in list(one.lines):
+                if what == "yes":
+                    one.lines.remove((at, what, call_sid))
+                    one.lines.append((at, "let in", call_sid))
+                    ready = [other for other in self.started if other.is_ready]
+                    self.rng.choice(ready).tell(f"stream {call_sid} {self.rng.uniform(1, 6):.3f}")
+
+    def _settle(self, watch: Watch) -> None:
+        """Wait until every call is over, and what the dead worker held is closed."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            self._connect()
+            time.sleep(0.05)
+            if time.monotonic() > self.killed_at + 15 and watch.looks and watch.looks[-1][1:] == (0, 0):
+                break
+        time.sleep(3)
+
+    def _said(self, what: str) -> dict[str, tuple[float, str]]:
+        return {sid: (at, one.name) for one in self.started for at, said, sid in one.lines if said == what}
+
+    def _judge(self, watch: Watch) -> str:
+        with psycopg.connect(self.cluster.url) as connection:
+            rows = connection.execute("SELECT call_sid, record FROM calls").fetchall()
+            held = connection.execute(_HELD).fetchone()
+        outcomes = {sid: "completed" if '"completed"' in record else "cut" for sid, record in rows}
+        carried, ended = self._said("in"), self._said("out")
+        refused = {**self._said("no"), **self._said("full")}
+        for sid, (at, name) in carried.items():
+            wanted = "completed" if sid in ended else "cut"
+            if sid not in ended and name != self.killed:
+                self.problems.append(f"{sid} was lost by {name}, which lived")
+            if outcomes.get(sid) != wanted:
+                self.problems.append(f"{sid}: {outcomes.get(sid, 'no record')} instead of {wanted} (in at {at:.1f})")
+        self.problems += [f"{sid} has a record and was never carried" for sid in outcomes if sid not in carried]
+        unjust = [sid for sid, (at, _) in refused.items() if not watch.was_full(self.asked[sid], at)]
+        self.problems += [f"{sid} was turned away, and there was room" for sid in unjust]
+        if watch.most() > CAP:
+            self.problems.append(f"{watch.most()} calls at once")
+        if held != (0, 0):
+            self.problems.append(f"held in the end: {held}")
+        counts = {kind: list(outcomes.values()).count(kind) for kind in ("completed", "cut")}
+        lost = len(self.asked) - len(carried) - len(refused)
+        return (
+            f"seed {self.seed}: {len(self.asked)} calls, {len(carried)} let in, {len(refused)} turned away, "
+            f"{lost} unanswered by the killed worker; records {counts}; most at once {watch.most()} of {CAP} "
+            f"in {len(watch.looks)} looks; {len(self.problems)} problems"
+        )
+
+
+def main() -> int:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--calls", type=int, default=60)
+    parser.add_argument("--logs", type=Path, help="keep what the workers log in this folder")
+    asked = parser.parse_args()
+    wrong = 0
+    for seed in range(asked.first, asked.first + asked.seeds):
+        with throw_away_postgres() as cluster, tempfile.TemporaryDirectory() as folder:
+            kept = Path(folder) if asked.logs is None else asked.logs / str(seed)
+            kept.mkdir(parents=True, exist_ok=True)
+            run = Run(seed, asked.calls, cluster, kept)
+            print(run.play(), flush=True)
+            for problem in run.problems:
+                print(f"  NOT: {problem}", flush=True)
+            wrong += bool(run.problems)
+    print(f"{asked.seeds - wrong} of {asked.seeds} runs as promised")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
