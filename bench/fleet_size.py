@@ -3,7 +3,7 @@
     uv run python -m bench.fleet_size [--calls 10000] [--workers 50] [--seconds 20]
 
 Starts a PostgreSQL of its own, fills it with live calls of simulated workers, and has them beat as `PostgresFleet`
-does: each 2 s one statement with the notes of a quarter of its calls (1,000 bytes each). Meanwhile calls come and end at
+does: each 2 s one statement with the notes of a quarter of its calls (of 1,000 bytes). Meanwhile calls come and end at
 56 a second (10,000 calls of three minutes), tokens are left and taken for each, and 50 commands a second go to 30
 workers that listen. All of it by the statements and the driver of `store/fleet/`, in this one process. Prints p50, p99
 and the longest of each in milliseconds, and PostgreSQL's processor time and write-ahead log.
