@@ -98,6 +98,9 @@ async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
         nursery.start_soon(records.run)
         nursery.start_soon(partial(worker.fleet.run, ignore, adopt))
         nursery.start_soon(worker.listen, nursery)
+        while worker.fleet.is_away:  # noqa: ASYNC110 - as a readiness probe asks
+            await trio.sleep(0.05)
+        said("ready")
         await worker.drained.wait()
         await trio.sleep(0.5)
         said("drained")

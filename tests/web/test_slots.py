@@ -4,6 +4,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from store.fleet.memory import MemoryFleet
+from store.fleet.shared import LiveCall
 from web.calls.slots import Slots
 
 
@@ -117,3 +119,74 @@ async def test_draining_ends_with_the_last_call(autojump_clock: MockClock) -> No
         await slots.wait_empty()
 
     assert trio.current_time() - began == 7
+
+
+def live(key: str) -> LiveCall:
+    return LiveCall(key, key)
+
+
+async def test_the_account_may_be_full_while_this_worker_has_room(autojump_clock: MockClock) -> None:
+    account = MemoryFleet(1)
+    one, other = Slots(5, account), Slots(5, account)
+
+    assert await one.let_in("a", 10)
+    assert not await other.let_in("b", 10)
+    async with other.carry(live("c")) as held:
+        assert (held, other.free) == (False, 4)
+    assert (one.free, other.free) == (4, 5)
+
+
+async def test_a_worker_may_be_full_while_the_account_has_room(autojump_clock: MockClock) -> None:
+    account = MemoryFleet(9)
+    slots = Slots(1, account)
+
+    async with slots.carry(live("a")) as held:
+        assert held
+        assert not await slots.let_in("b", 10)
+    assert [call.key for call in await account.live()] == []
+
+
+async def test_a_slot_kept_by_one_worker_is_carried_by_another(autojump_clock: MockClock) -> None:
+    account = MemoryFleet(1)
+    webhook, stream = Slots(5, account), Slots(5, account)
+    await webhook.let_in("a", 10)
+
+    async with stream.carry(live("a")) as held:
+        assert held
+        assert [call.key for call in await account.live()] == ["a"]
+    await trio.sleep(11)
+    assert await webhook.let_in("b", 10)
+
+
+async def test_a_webhook_that_is_cancelled_keeps_no_slot(autojump_clock: MockClock) -> None:
+    account = MemoryFleet(1)
+    slots = Slots(1, account)
+    with trio.CancelScope() as gone:
+        gone.cancel()
+        await slots.let_in("a", 60)
+
+    assert gone.cancelled_caught
+    assert await slots.let_in("b", 10)
+
+
+async def test_a_call_that_may_come_back_keeps_its_slot_in_the_account(autojump_clock: MockClock) -> None:
+    account = MemoryFleet(1)
+    slots = Slots(1, account)
+    async with slots.carry(live("a")):
+        slots.readmit("a", 60)
+
+    assert not await Slots(5, account).let_in("b", 10)
+    async with slots.carry(live("a"), over=True) as held:
+        assert held
+
+
+async def test_news_that_a_call_is_over_does_not_free_the_slot_on_which_it_runs(
+    autojump_clock: MockClock,
+) -> None:
+    account = MemoryFleet(1)
+    slots = Slots(1, account)
+
+    async with slots.carry(live("a")):
+        slots.release("a")
+        assert not await Slots(5, account).let_in("b", 10)
+    assert await Slots(5, account).let_in("b", 10)
