@@ -70,8 +70,10 @@ class Size:
 
     def database(self) -> Database:
         """Open the connections of one worker, or of several."""
-        self.databases.append(Database(self.cluster.url))
-        return self.databases[-1]
+        database = Database(self.cluster.url)
+        database.is_ready = True
+        self.databases.append(database)
+        return database
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

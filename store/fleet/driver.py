@@ -150,6 +150,8 @@ class Database:
     conninfo: str = attrs.field(converter=conninfo_of, on_setattr=attrs.setters.NO_OP, alias="url", repr=False)
     is_away: bool = attrs.field(default=False, init=False)
     """Whether the last statement had no answer; until `ask(knocking=True)` has one, others fail at once."""
+    is_ready: bool = attrs.field(default=False, init=False)
+    """Whether there are tables, as far as is known: until then, only `ask(knocking=True)` asks."""
     _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
     _few: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CONNECTIONS), init=False)
 
@@ -158,8 +160,8 @@ class Database:
 
         Raises: `FleetUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint.
         """
-        if self.is_away and not knocking:
-            raise FleetUnavailable("the database is away")
+        if not knocking and (self.is_away or not self.is_ready):
+            raise FleetUnavailable("the database is away" if self.is_away else "its tables are not made yet")
         try:
             with trio.fail_after(PATIENCE):
                 rows = await self._ask(sql, arguments)

@@ -132,6 +132,7 @@ async def migrate(database: Database, steps: Sequence[Migration] = MIGRATIONS, p
     if oldest > program:
         why = f"its tables are of step {number}, for programs from {oldest} on; this one is {program}"
         raise FleetUnavailable(f"the database was made ready by a newer switchboard: {why}. Update this one.")
+    database.is_ready = True
     return number
 
 

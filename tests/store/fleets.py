@@ -29,9 +29,11 @@ class Workers:
     opened: list[Database] = attrs.field(factory=list)
 
     def database(self) -> Database:
-        """Connections of a worker."""
-        self.opened.append(Database(self.url))
-        return self.opened[-1]
+        """Connections of a worker, on tables that are there."""
+        database = Database(self.url)
+        database.is_ready = True
+        self.opened.append(database)
+        return database
 
     async def join(self, max_calls: int, worker: str = "w1") -> PostgresFleet:
         """A worker that the database knows."""

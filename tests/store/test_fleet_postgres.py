@@ -327,6 +327,15 @@ async def test_tokens_expire_are_replaced_and_are_claimed_once(workers: Workers)
     assert await tokens.peek("old") == b"3"
 
 
+async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Workers) -> None:
+    tokens = DatabaseTokens(Database(workers.url))
+    await tokens.put("mine", b"1", 60)
+
+    assert await tokens.take("mine") == b"1"
+    with pytest.raises(FleetUnavailable, match="not made yet"):
+        await tokens.peek("mine")
+
+
 async def test_without_the_database_a_worker_finds_its_own_tokens_and_cannot_say_of_others() -> None:
     tokens = DatabaseTokens(Database(AWAY))
     await tokens.put("mine", b"1", 60)
