@@ -17,8 +17,20 @@ from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.store.fleets import Workers, hidden
-from tests.web.fakes import CALL_SID, OTHER_CALL_SID, Exchange, FakeLine, Peer, exchange, record, voice_form
+from tests.web.fakes import (
+    CALL_SID,
+    OTHER_CALL_SID,
+    Exchange,
+    FakeCalls,
+    FakeLine,
+    Peer,
+    record,
+    services,
+    settings,
+    voice_form,
+)
 from tests.web.test_media import token_in, token_of
+from web.app import create_app
 from web.calls.commands import Commands, read, written
 from web.calls.slots import Slots
 
@@ -67,16 +79,9 @@ async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
         fleet = await workers.join(int(changes.get("MAX_CALLS", "50")), name)
         tokens = DatabaseTokens(fleet.database)
         slots = Slots(50, fleet)
-        there = exchange(
-            line=line,
-            calls=None,
-            tokens=tokens,
-            records=records,
-            voice=None,
-            run_call=call,
-            slots=slots,
-            **changes,
-        )
+        chosen, offered = settings(**changes), services(line, records)
+        app = create_app(chosen, offered, line, tokens=tokens, slots=slots, run_call=call)
+        there = Exchange(app, line, FakeCalls(), records, slots, chosen, offered.intercom)
         exchanges.append(there)
         fleets.append(fleet)
     async with trio.open_nursery() as nursery:

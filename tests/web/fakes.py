@@ -208,13 +208,12 @@ def exchange(
     records: MemoryRecords | None = None,
     voice: CallerVoice | None = None,
     run_call: RunCall | None = None,
-    slots: Slots | None = None,
     **changes: str,
 ) -> Exchange:
     """Build an application on fakes, with changed settings by variable name."""
     chosen = settings(**changes)
     line, calls, records = line or FakeLine(), calls or FakeCalls(), records or MemoryRecords()
-    slots = slots or Slots(chosen.max_calls)
+    slots = Slots(chosen.max_calls)
     offered = services(line, records)
     app = create_app(chosen, offered, line, tokens=tokens, slots=slots, run_call=run_call or calls, voice=voice)
     return Exchange(app, line, calls, records, slots, chosen, offered.intercom)
@@ -223,7 +222,7 @@ def exchange(
 def at_home(**changes: str) -> Exchange:
     """Build an application that is alone with simulators on this machine, without a token."""
     whole = {**HERE, **changes}
-    return exchange(line=None, calls=None, tokens=None, records=None, voice=None, run_call=None, slots=None, **whole)
+    return exchange(line=None, calls=None, tokens=None, records=None, voice=None, run_call=None, **whole)
 
 
 def voice_form(call_sid: str = CALL_SID, *, outbound: bool = False, **more: str) -> dict[str, str]:
