@@ -78,6 +78,8 @@ class PostgresFleet:
     _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
     _coming: dict[str, int] = attrs.field(factory=dict, init=False)
     """Keys that are being let in: the database may know them before we do."""
+    _unreported: set[str] = attrs.field(factory=set, init=False)
+    """Keys that were let in by this worker alone, since it was UP."""
     _freed: set[str] = attrs.field(factory=set, init=False)
     _readmitted: dict[str, float] = attrs.field(factory=dict, init=False)
     _notes: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
@@ -163,7 +165,10 @@ class PostgresFleet:
             except psycopg.IntegrityError:  # declared dead
                 self._is_known = False
                 self._fall_back()
-        return is_known or key in self._calls or self._held < self._base
+        if is_known or key in self._calls or self._held < self._base:
+            self._unreported.add(key)
+            return True
+        return False
 
     async def _ask_in(self, sql: str, arguments: Arguments) -> bool:
         """Ask for a slot; where there seems to be none, once more after those that have lapsed are free."""
@@ -350,7 +355,8 @@ class PostgresFleet:
         self._changed |= self._notes.keys()  # a crash of the database has emptied them
         self.state, self._was_up = State.UP, True
         await self._compare()  # what was let in here since the last one
-        self._readmitted |= self._lapses
+        self._readmitted |= {key: at for key, at in self._lapses.items() if key in self._unreported}
+        self._unreported.clear()
         await self._give_up()
 
     def _fall_back(self) -> None:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import attrs
+import psycopg
 import pytest
 import trio
 
@@ -33,6 +34,11 @@ from tests.web.test_media import token_in, token_of
 from web.app import create_app
 from web.calls.commands import Commands, read, written
 from web.calls.slots import Slots
+
+PATIENCE = 20.0
+_END_ALL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+)
 
 Ask: TypeAlias = Callable[[Exchange], Awaitable[object]]
 
@@ -76,7 +82,7 @@ async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
         await keep_news(records, left)
 
     for name in "abc":
-        fleet = await workers.join(int(changes.get("MAX_CALLS", "50")), name)
+        fleet = PostgresFleet(workers.database(), int(changes.get("MAX_CALLS", "50")), name)
         tokens = DatabaseTokens(fleet.database)
         slots = Slots(50, fleet)
         chosen, offered = settings(**changes), services(line, records)
@@ -88,6 +94,9 @@ async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
         for fleet, there in zip(fleets, exchanges, strict=True):
             hear = Commands(there.intercom, fleet).hear
             nursery.start_soon(fleet.run, hear, adopt)
+        with trio.fail_after(PATIENCE):
+            while any(fleet.is_away for fleet in fleets):  # noqa: ASYNC110 - far away
+                await trio.sleep(0.01)
         yield Account(exchanges, fleets, call)
         nursery.cancel_scope.cancel()
 
@@ -98,7 +107,7 @@ async def carried(account: Account) -> AsyncIterator[Peer]:
     peer = Peer().starts(await token_of(account.workers[0]))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(peer.visit, account.workers[1].app)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while "send" not in peer.said:
                 await peer.changed.wait()
         yield peer
@@ -111,7 +120,7 @@ async def test_a_call_whose_webhook_stream_and_end_are_on_three_workers(workers:
         listed = (await c.operator("GET", "/calls")).json()["calls"]
         shown = (await c.operator("GET", f"/calls/{CALL_SID}")).json()
         ended = await c.operator("DELETE", f"/calls/{CALL_SID}")
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while not any(said.startswith("close") for said in peer.said):  # noqa: ASYNC110 - far away
                 await trio.sleep(0.01)
         afterwards = (await a.operator("GET", f"/calls/{CALL_SID}")).json()
@@ -143,7 +152,7 @@ async def test_what_one_worker_is_asked_of_a_call_its_own_worker_hears(workers: 
     ask, message = ASKED[what]
     async with three(workers) as account, carried(account):
         await ask(account.workers[2])
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await account.call.news.wait()
 
     assert account.call.heard == [message]
@@ -191,12 +200,17 @@ async def test_without_the_database_a_call_comes_in_on_one_worker_and_no_order_i
     async with three(workers) as account:
         a = account.workers[0]
         with hidden(account.fleets[0].database):
+            with psycopg.connect(workers.url, autocommit=True) as connection:
+                connection.execute(_END_ALL)
+            with trio.fail_after(PATIENCE):
+                while not account.fleets[0].is_away:  # noqa: ASYNC110 - far away
+                    await trio.sleep(0.01)
             answer = await a.twilio("/twilio/voice", voice_form())
             order = await a.operator("POST", "/calls", {"to": "+15557650001"})
             peer = Peer().starts(token_in(answer.text)).leaves()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(peer.visit, a.app)
-                with trio.fail_after(5):
+                with trio.fail_after(PATIENCE):
                     while "send" not in peer.said:
                         await peer.changed.wait()
                 nursery.cancel_scope.cancel()

@@ -191,6 +191,21 @@ async def test_a_call_let_in_without_the_database_has_the_slot_that_was_kept_for
     assert await other.admit(call("CA2"))
 
 
+async def test_a_slot_kept_before_the_database_was_lost_is_not_kept_again(workers: Workers) -> None:
+    """Its call may have run elsewhere, and ended."""
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    await one.reserve("CA1", 60)
+    await other.admit(call("CA1"))
+    other.free("CA1")
+    await other.beat()
+    with hidden(one.database), pytest.raises(FleetUnavailable):
+        await one.beat()
+
+    await one.beat()
+
+    assert execute(workers.url, "SELECT key FROM slots WHERE key IS NOT NULL") == []
+
+
 async def test_a_worker_that_comes_back_first_lets_nobody_in_before_the_others_have_reported(workers: Workers) -> None:
     first, last = await workers.join(4, "first"), await workers.join(4, "last")
     with hidden(first.database):
