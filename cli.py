@@ -21,6 +21,7 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from actors.supervision import root_cause
+from cli_testing import replay
 from setting_values import http_url
 from settings import (
     API_TOKEN,
@@ -455,6 +456,7 @@ def talk(
 
 
 commands.command()(new)
+commands.command()(replay)
 
 
 def main() -> None:

@@ -53,6 +53,8 @@ class ScriptedTurn:
     """Called right after `then`."""
     on_error: tuple[str, ...] = ()
     """Said instead of `then` when a call was answered with an error."""
+    slow: float = 0.0
+    """So many seconds more than usual the model takes for it."""
 
 
 @attrs.frozen
@@ -80,7 +82,7 @@ class CallerLine:
     """Seconds."""
     hangs_up: bool = False
     after: float | None = None
-    """Hang up this many seconds after the previous line ended, whatever the agents do."""
+    """Done this many seconds after the previous line ended, whatever the agents do; in a file, of a hang-up only."""
 
 
 @attrs.frozen
@@ -284,6 +286,7 @@ def _turn(table: Table) -> ScriptedTurn:
         then=table.texts("then"),
         then_calls=tuple(map(_call, table.tables("then_calls"))),
         on_error=table.texts("on_error"),
+        slow=table.seconds("slow", 0.0),
     )
     table.done()
     if not turn.says and not turn.calls:

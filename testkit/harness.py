@@ -158,6 +158,7 @@ async def play(
     env: Mapping[str, str] | None = None,
     http: httpx.AsyncClient | None = None,
     metadata: Mapping[str, object] | None = None,
+    ask_brief: AskBrief | None = None,
 ) -> Played:
     """Play a scenario through `run_call` until both sides are done; `meanwhile` is what the outside world does.
 
@@ -192,7 +193,7 @@ async def play(
         services = CallServices(
             roster=roster or default_roster(),
             connect=exchange.connect,
-            ask_brief=ask,
+            ask_brief=ask_brief or ask,
             line=done.line,
             records=done.records,
             policy=policy or CallPolicy(),

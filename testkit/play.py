@@ -101,7 +101,10 @@ def judge(call: PlayedCall, excused: Excused) -> None:
 
 
 def roster_of(roster: RosterLike) -> Roster:
-    """Load a roster: as AGENTS names it, a module with `ROSTER`, or a list of agents."""
+    """Load a roster: as AGENTS names it, a module with `ROSTER`, or a list of agents.
+
+    *Raises* `RosterError`.
+    """
     if isinstance(roster, Roster):
         return roster
     if isinstance(roster, str):

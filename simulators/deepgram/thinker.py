@@ -112,7 +112,7 @@ class Thinker:
         self._answer = self.brain.answer(heard)
         self._log.answered(self.brain.agent.name, heard, self._answer.number)
         script = self._answer.turn
-        await self._think()
+        await self._think(script.slow)
         calls, made = script.calls, list[OpenCall]()
         if not turn.confirmed.is_set():
             made = await self._request([call for call in calls if not self._is_deferred(call)])
@@ -141,9 +141,9 @@ class Thinker:
         await self._think()
         self._say(script.on_error or (DEFAULT_APOLOGY,))
 
-    async def _think(self) -> None:
+    async def _think(self, longer: float = 0.0) -> None:
         """Take the model's time, and complain about it as the service does: every five seconds, never fatally."""
-        left, waited = self._knobs.think + self._faults.think_delay, 0.0
+        left, waited = self._knobs.think + self._faults.think_delay + longer, 0.0
         while left > self._knobs.slow_think_every:
             await trio.sleep(self._knobs.slow_think_every)
             left -= self._knobs.slow_think_every

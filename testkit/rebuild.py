@@ -1,0 +1,433 @@
+"""A recorded call as a scenario: what the caller said and when, what the agents answered, and what failed.
+
+`rebuild` reads a journal and returns everything that a call like it is played from. It guesses nothing silently: what
+a journal cannot give is in `notes`.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+import attrs
+import orjson
+
+from actors import facts
+from actors.journal import Entry
+from actors.policy import CallPolicy
+from protocol.audio import BYTES_PER_SECOND
+from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
+from simulators.speech import VOICES, synthesise
+from testkit.recording import Recording
+
+USUAL_START: Final = 0.165
+"""Seconds from connecting to SettingsApplied, and …"""
+USUAL_ANSWER: Final = 0.5
+"""… from a turn to its answer, in the simulated service."""
+USUAL_THOUGHT: Final = 0.4
+"""The part of it before a function is called."""
+WITH_A_CALL: Final = 0.35
+"""So soon after a function call, words belong to the call, and not to its answer."""
+AN_AGE: Final = 6.0
+"""A session that has not answered a turn for so long has fallen silent."""
+NOTICEABLE: Final = 0.06
+CUT_AT: Final = 0.1
+"""A reply that ended so shortly before the caller spoke was cut by them."""
+A_BREATH: Final = 0.15
+"""The ends of a reply are quiet: a pause between two is so much longer for who listens."""
+ONSET: Final = 0.02
+"""The first frame of a line is quiet: a voice is noticed so much later."""
+_BY_THE_SERVICE: Final = ("closed (", "RemoteProtocolError", "HTTP", "has read nothing", "_")
+_ONE_UTTERANCE: Final = 0.8
+_REFUSALS: Final = ("401", "404", "429", "503")
+_CLOSES: Final = ("1000", "1005", "1011")
+
+
+@attrs.frozen
+class RecordedAnswer:
+    """What a function was asked, and what it answered, after so many seconds."""
+
+    arguments: Mapping[str, facts.JSON]
+    result: str
+    ok: bool
+    took: float
+    facts: Mapping[str, str]
+
+
+@attrs.frozen
+class Rebuilt:
+    """What a recorded call is played from."""
+
+    scenario: Scenario
+    faults: tuple[str, ...]
+    direction: str
+    answers: Mapping[tuple[str, str], tuple[RecordedAnswer, ...]]
+    """What the functions of each agent answered, in order."""
+    briefs: Mapping[str, Mapping[str, str]]
+    """The Brief that the language model wrote for each reader."""
+    notes: tuple[str, ...]
+    """What the journal does not tell."""
+
+
+def rebuild(recording: Recording, policy: CallPolicy) -> Rebuilt:
+    """Make a scenario of a recorded call."""
+    entries, notes = recording.entries, list(recording.unknown)
+    started = next(entry.fact for entry in entries if isinstance(entry.fact, facts.CallStarted))
+    ended = next(entry.fact for entry in reversed(entries) if isinstance(entry.fact, facts.CallEnded))
+    said = _utterances(entries, notes)
+    voice = min(VOICES, key=lambda name: sum(abs(one.end - one.start - length_of(one.text, name)) for one in said))
+    lines = tuple(_caller_lines(entries, said, voice, notes))
+    caller = Caller(voice=voice, hangs_up=False, patience=600.0, lines=lines)
+    scenario = Scenario(
+        name=f"replay of {started.call_sid}",
+        description="A recorded call.",
+        caller=caller,
+        agents=_agents(entries, policy),
+        ends=ended.outcome,
+    )
+    return Rebuilt(
+        scenario=scenario,
+        faults=tuple(_without_doubt([*_mute(entries), *_faults(entries)])),
+        direction=started.direction,
+        answers=_answers(entries),
+        briefs=_briefs(entries),
+        notes=tuple(notes),
+    )
+
+
+# The caller
+
+
+def length_of(text: str, voice: str) -> float:
+    """Return how long the sound of a text lasts, from the first word to the last."""
+    words = synthesise(text, voice).words
+    return (words[-1].end_byte - words[0].start_byte) / BYTES_PER_SECOND if words else 0.0
+
+
+@attrs.frozen
+class _Said:
+    text: str
+    start: float
+    end: float
+
+
+def _caller_lines(
+    entries: Sequence[Entry], said: Sequence[_Said], voice: str, notes: list[str]
+) -> Iterator[CallerLine]:
+    agents, left_off = _agents_audible(entries), 0.0
+    deeds: list[tuple[float, _Said | str]] = [*((one.start, one) for one in said), *_keys(entries, notes)]
+    for at, deed in sorted(deeds, key=lambda each: each[0]):
+        cue = _cue(at, left_off, agents)
+        if isinstance(deed, str):
+            yield attrs.evolve(cue, digits=deed)
+            left_off = at
+        else:
+            yield attrs.evolve(cue, says=deed.text)
+            left_off = at + synthesise(deed.text, voice).seconds
+    if (hung_up := _hung_up(entries)) is not None:
+        yield CallerLine(hangs_up=True, after=max(0.0, round(hung_up - left_off, 3)))
+
+
+def _keys(entries: Sequence[Entry], notes: list[str]) -> Iterator[tuple[float, str]]:
+    for entry in entries:
+        if isinstance(entry.fact, facts.DigitPressed):
+            if not entry.fact.digit:
+                notes.append(f"the key pressed at {entry.at:.2f} s is not kept (KEEP_DIGITS): 0 is pressed")
+            yield entry.at, entry.fact.digit or "0"
+
+
+def _hung_up(entries: Sequence[Entry]) -> float | None:
+    """Return when the caller hung up, if that ended the call."""
+    left = (e.at for e in entries if isinstance(e.fact, facts.CallerHungUp) and e.fact.how in {"stop", "disconnect"})
+    outcomes = [entry.fact.outcome for entry in entries if isinstance(entry.fact, facts.CallEnded)]
+    return next(left, None) if outcomes[-1:] == ["caller_hung_up"] else None
+
+
+def _cue(at: float, since: float, agents: Sequence[tuple[float, float]]) -> CallerLine:
+    """Say when a line is due: in the pause behind an answer, else so long after the line before."""
+    heard = [(start, end) for start, end in agents if end > since and start < at]
+    pause = at - heard[-1][1] if heard else 0.0
+    gaps = [later - earlier for (_, earlier), (later, _) in pairwise(heard)]
+    is_answered = bool(heard) and heard[0][0] >= since
+    if is_answered and pause > CUT_AT and not any(gap > pause - A_BREATH for gap in gaps):
+        return CallerLine(pause=round(pause, 3))
+    return CallerLine(after=max(0.0, round(at - since - (0.0 if since else ONSET), 3)))
+
+
+def _utterances(entries: Sequence[Entry], notes: list[str]) -> list[_Said]:
+    """Put the words that were understood to the stretches of sound in which they were said."""
+    sounds = list[tuple[float, float]]()
+    for fact in sorted((e.fact for e in entries if isinstance(e.fact, facts.CallerSpoke)), key=lambda each: each.start):
+        if sounds and fact.start - sounds[-1][1] < _ONE_UTTERANCE:
+            sounds[-1] = (sounds[-1][0], max(fact.end, sounds[-1][1]))
+        else:
+            sounds.append((fact.start, fact.end))
+    turns = [(entry.at, entry.fact.text) for entry in entries if isinstance(entry.fact, facts.TurnHeard)]
+    said, free = list[_Said](), list(sounds)
+    for number, (at, text) in enumerate(turns):
+        before = [sound for sound in free if sound[0] < at]
+        left = len(turns) - number - 1
+        chosen = before[0] if before and (len(free) <= left + 1 or len(before) == 1) else _likeliest(before, text)
+        if chosen is None:
+            length = synthesise(text, "caller-1").seconds
+            said.append(_Said(text, at - length, at))
+            continue
+        notes += [f"a sound at {sound[0]:.2f} s, which nobody understood" for sound in free[: free.index(chosen)]]
+        free = free[free.index(chosen) + 1 :]
+        said.append(_Said(text, *chosen))
+    notes += [f"a sound at {start:.2f} s, which nobody understood" for start, _ in free]
+    return said
+
+
+def _likeliest(sounds: Sequence[tuple[float, float]], text: str) -> tuple[float, float] | None:
+    length = synthesise(text, "caller-1").seconds
+    return min(sounds, key=lambda sound: abs(sound[1] - sound[0] - length), default=None)
+
+
+def _agents_audible(entries: Sequence[Entry]) -> list[tuple[float, float]]:
+    spoke = sorted((e.fact.start, e.fact.end) for e in entries if isinstance(e.fact, facts.AgentSpoke))
+    joined = list[tuple[float, float]]()
+    for start, end in spoke:
+        if joined and start - joined[-1][1] < 0.05:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+# The agents
+
+
+@attrs.define
+class _Turn:
+    """What was answered to one turn of the caller's, as it is read."""
+
+    agent: str
+    hears: str
+    at: float
+    said: dict[str, list[str]] = attrs.field(factory=lambda: {"says": [], "then": [], "on_error": []})
+    calls: list[ScriptedCall] = attrs.field(factory=list)
+    then_calls: list[ScriptedCall] = attrs.field(factory=list)
+    answered: int = 0
+    failed: bool = False
+    ready: float | None = None
+    """When the first word of it came."""
+    since: float = 0.0
+    """From when the session thought about it."""
+    called_at: float = 0.0
+    generation: int | None = None
+    """Of the reply that was said with the functions."""
+    unasked: list[str] = attrs.field(factory=list)
+    """What was said besides: to a reminder of the switchboard's, which the journal does not have."""
+
+    def read(self, entry: Entry, ours: Collection[str]) -> None:
+        """Take what the agent did next; `ours` is what the switchboard has it say."""
+        match entry.fact:
+            case facts.FloorTaken() if self.ready is None:
+                self.since = entry.at
+            case facts.FloorTaken():
+                self.generation = None
+            case facts.ReplyText(text=text, generation=generation) if text not in ours:
+                self.add_text(text, entry.at, generation)
+            case facts.FunctionCalled(name=name, arguments=arguments):
+                self.add_call(ScriptedCall(name, _json(arguments)), entry.at)
+            case facts.FunctionAnswered(ok=ok):
+                self.answered, self.failed = self.answered + 1, self.failed or not ok
+            case facts.HandoffFailed():
+                self.failed = True
+            case _:
+                pass
+
+    def add_text(self, text: str, at: float, generation: int) -> None:
+        """Add a sentence where it belongs: to the functions, or behind what they have answered."""
+        if any(text in sentences for sentences in self.said.values()):
+            return
+        is_done = bool(self.calls) and self.answered >= len(self.calls)
+        if self.generation is None or (self.calls and not is_done):
+            with_calls = not is_done or at - self.called_at < WITH_A_CALL
+            self.generation = generation if with_calls else -1
+        if not self.calls and generation != self.generation:
+            self.unasked.append(text)
+            return
+        place = "says" if generation == self.generation else "on_error" if self.failed else "then"
+        self.said[place].append(text)
+        self.ready = at if self.ready is None else self.ready
+
+    def add_call(self, call: ScriptedCall, at: float) -> None:
+        """Add a function call, unless a restarted session asks for it again."""
+        if call in self.calls or call in self.then_calls:
+            return
+        behind = bool(self.said["then"]) or bool(self.calls and self.answered >= len(self.calls))
+        (self.then_calls if behind else self.calls).append(call)
+        self.called_at = at
+        self.ready = at if self.ready is None else self.ready
+
+    def scripted(self) -> ScriptedTurn | None:
+        """Write it as a turn of a scenario; None if nothing was answered."""
+        if not self.said["says"] and not self.calls:
+            return None
+        usual = USUAL_ANSWER if self.said["says"] else USUAL_THOUGHT
+        slow = (self.ready or 0.0) - max(self.since, self.at) - usual
+        return ScriptedTurn(
+            hears=self.hears,
+            says=tuple(self.said["says"]),
+            calls=tuple(self.calls),
+            then=tuple(self.said["then"]),
+            then_calls=tuple(self.then_calls),
+            on_error=tuple(self.said["on_error"]),
+            slow=round(slow, 3) if slow > NOTICEABLE else 0.0,
+        )
+
+
+def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedAgent]:
+    ours, turns = frozenset(_sentences_of(policy)), list[_Turn]()
+    for entry in entries:
+        if isinstance(entry.fact, facts.TurnHeard):
+            turns.append(_Turn(entry.fact.agent, entry.fact.text, entry.at))
+        elif turns and getattr(entry.fact, "agent", "") == turns[-1].agent:
+            turns[-1].read(entry, ours)
+    scripts: dict[str, list[ScriptedTurn]] = {}
+    for turn in turns:
+        if (scripted := turn.scripted()) is not None:
+            scripts.setdefault(turn.agent, []).append(scripted)
+    names = [entry.fact.agent for entry in entries if isinstance(entry.fact, facts.SessionConnecting)]
+    unasked = {name: tuple(text for turn in turns if turn.agent == name for text in turn.unasked) for name in names}
+    return {name: ScriptedAgent(name, "", tuple(scripts.get(name, ())), unasked[name]) for name in unasked}
+
+
+def _sentences_of(policy: CallPolicy) -> Iterator[str]:
+    """Yield what the switchboard has agents say."""
+    for field in attrs.fields(CallPolicy):
+        value = getattr(policy, field.name)
+        for text in [value] if isinstance(value, str) else value if isinstance(value, tuple) else []:
+            if isinstance(text, str):
+                yield text
+                yield from (part.strip() for part in re.split(r"(?<=[.?!])\s+", text))
+
+
+def _json(arguments: str) -> Mapping[str, facts.JSON]:
+    try:
+        read = orjson.loads(arguments or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+# What failed
+
+
+def _faults(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield a fault line for each session that failed, was slow to start, or was lost."""
+    connection, ready, alive = 0, dict[int, tuple[int, float]](), dict[int, float]()
+    of_incarnation, agents = dict[int, int](), dict[int, str]()
+    for entry in entries:
+        match entry.fact:
+            case facts.SessionConnecting(agent=agent, incarnation=incarnation):
+                connection += 1
+                of_incarnation[incarnation], agents[incarnation] = connection, agent
+            case facts.SessionFailed(incarnation=incarnation, error=error):
+                yield _failure(of_incarnation.get(incarnation, connection), error)
+            case facts.SessionReady(incarnation=incarnation, took=took):
+                number = of_incarnation[incarnation]
+                ready[incarnation] = (number, entry.at)
+                if took - USUAL_START > NOTICEABLE:
+                    yield f"deepgram: slow settings {took - USUAL_START:.3f} s on connection {number}"
+            case facts.SessionCrashed(incarnation=incarnation, error=error) if incarnation in ready:
+                number, began = ready[incarnation]
+                sign = alive.get(incarnation, began)
+                yield from _loss(number, error, max(0.0, entry.at - began), max(0.0, sign - began))
+            case _:
+                pass
+        if ready and _is_sign_of_life(entry.fact) and getattr(entry.fact, "agent", "") == agents[max(ready)]:
+            alive[max(ready)] = entry.at
+
+
+def _without_doubt(lines: Sequence[str]) -> Iterator[str]:
+    """Leave out that a session fell silent where it is said that it had gone mute."""
+    mute = {line.rpartition(" on ")[2] for line in lines if "mute" in line}
+    for line in lines:
+        if "silent drop" not in line or line.rpartition(" on ")[2] not in mute:
+            yield line
+
+
+def _mute(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield a fault line for each session that has heard a turn and never said or did anything again."""
+    connection, ready, heard, agent = 0, 0.0, 0.0, ""
+    for entry in (*entries, Entry(0, entries[-1].at, facts.SessionConnecting("", 0, "over"))):
+        match entry.fact:
+            case facts.TurnHeard() if not heard:
+                heard = entry.at
+            case facts.ReplyText(agent=speaks) | facts.FunctionCalled(agent=speaks) if speaks == agent:
+                heard = 0.0
+            case facts.SessionCrashed() | facts.SessionConnecting(why="over") if heard:
+                if entry.at - heard > AN_AGE:
+                    yield f"deepgram: mute after {heard - ready + 0.01:.3f} s on connection {connection}"
+                heard = 0.0
+            case facts.SessionConnecting(agent=connecting):
+                connection, agent = connection + 1, connecting
+            case facts.SessionReady():
+                ready, heard = entry.at, 0.0
+            case _:
+                pass
+
+
+def _failure(connection: int, error: str) -> str:
+    if found := re.search(r"HTTP (\d{3})", error):
+        status = found.group(1) if found.group(1) in _REFUSALS else "503"
+        return f"deepgram: refuse connect {connection} with {status} times 1"
+    if found := re.search(r"\b([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)\b", error):
+        return f"deepgram: error {found.group(1)} on connection {connection}"
+    if "not ready" in error:
+        return f"deepgram: slow settings 60 s on connection {connection}"
+    return f"deepgram: drop on connection {connection}"
+
+
+def _loss(connection: int, error: str, at: float, sign: float) -> Iterator[str]:
+    where = f"after {at:.3f} s on connection {connection}"
+    if "sign of life" in error:
+        yield f"deepgram: silent drop after {sign + 0.02:.3f} s on connection {connection}"
+    elif not any(word in error for word in _BY_THE_SERVICE):
+        return  # our own giving up, which comes again where its reason does
+    elif "RemoteProtocolError" in error:
+        yield f"deepgram: garbage {where}"
+    elif found := re.search(r"\b([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)\b", error):
+        yield f"deepgram: error {found.group(1)} {where}"
+    elif (found := re.search(r"code (\d{4})", error)) and found.group(1) in _CLOSES:
+        yield f"deepgram: close {found.group(1)} {where}"
+    else:
+        yield f"deepgram: drop {where}"
+
+
+def _is_sign_of_life(fact: facts.Fact) -> bool:
+    return isinstance(
+        fact,
+        facts.UserStartedSpeaking
+        | facts.TurnHeard
+        | facts.ReplyStarted
+        | facts.ReplyText
+        | facts.FunctionCalled
+        | facts.LatencyReported
+        | facts.WarningReported
+        | facts.FloorTaken,
+    )
+
+
+# Functions and Briefs
+
+
+def _answers(entries: Sequence[Entry]) -> dict[tuple[str, str], tuple[RecordedAnswer, ...]]:
+    called = {e.fact.number: _json(e.fact.arguments) for e in entries if isinstance(e.fact, facts.FunctionCalled)}
+    found: dict[tuple[str, str], tuple[RecordedAnswer, ...]] = {}
+    for entry in entries:
+        if isinstance(fact := entry.fact, facts.FunctionAnswered):
+            one = RecordedAnswer(called.get(fact.number, {}), fact.result, fact.ok, fact.took, fact.facts)
+            found[fact.agent, fact.name] = (*found.get((fact.agent, fact.name), ()), one)
+    return found
+
+
+def _briefs(entries: Sequence[Entry]) -> dict[str, Mapping[str, str]]:
+    return {
+        entry.fact.reader: entry.fact.brief
+        for entry in entries
+        if isinstance(entry.fact, facts.BriefReady) and entry.fact.source == "groq"
+    }

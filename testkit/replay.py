@@ -1,0 +1,214 @@
+"""Play a recorded call again, and say what is the same.
+
+`replay` plays what `rebuild` has made of a journal with a roster, its functions answering as they did then. `compare`
+names every difference in agents, handoffs, words, functions and outcome; times may differ.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+import attrs
+import orjson
+import structlog
+import trio
+
+from actors import facts
+from actors.errors import BriefUnavailable
+from actors.facts import JSON
+from actors.journal import Entry
+from actors.policy import CallPolicy
+from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
+from agents.roster import Roster
+from simulators.deepgram import DeepgramKnobs
+from testkit import harness
+from testkit.functions import Double, with_doubles
+from testkit.play import LONGEST, SLICE_MS, filler_clips
+from testkit.played_call import PlayedCall
+from testkit.rebuild import Rebuilt, RecordedAnswer, rebuild
+from testkit.recording import Recording, ReplayRefused
+
+
+@attrs.frozen
+class Replayed:
+    """A call played again: what was recorded, what came of it now, and where they differ."""
+
+    rebuilt: Rebuilt
+    call: PlayedCall
+    differences: tuple[str, ...]
+
+
+async def replay(
+    recording: Recording, roster: Roster, policy: CallPolicy | None = None, *, bundle: int = 1
+) -> Replayed:
+    """Play a recorded call with a roster, on the mock clock.
+
+    *Raises* `ReplayRefused` for a call of agents that the roster does not have.
+    """
+    policy = policy or CallPolicy()
+    rebuilt = rebuild(recording, policy)
+    strangers = [name for name in rebuilt.scenario.agents if name not in roster.agents]
+    if strangers:
+        raise ReplayRefused(f"the roster has no agent {', '.join(strangers)}: the call was of another one")
+    agents = with_doubles(attrs.evolve(roster, first=_first(recording.entries)), _doubles(rebuilt, roster))
+    call = PlayedCall(script=rebuilt.scenario, policy=policy, roster=agents, bundle=bundle, slice_ms=SLICE_MS)
+    with structlog.testing.capture_logs(), trio.fail_after(LONGEST):
+        await harness.play(
+            rebuilt.scenario,
+            rebuilt.faults,
+            roster=agents,
+            policy=policy,
+            knobs=DeepgramKnobs(slice_ms=SLICE_MS),
+            bundle=bundle,
+            clips=filler_clips(agents, policy),
+            played=call,
+            direction=rebuilt.direction,
+            ask_brief=_recorded_briefs(rebuilt.briefs),
+        )
+    return Replayed(rebuilt, call, tuple(compare(recording.entries, call.entries)))
+
+
+def _first(entries: Sequence[Entry]) -> str:
+    return next(entry.fact.agent for entry in entries if isinstance(entry.fact, facts.SessionConnecting))
+
+
+def _recorded_briefs(briefs: Mapping[str, Mapping[str, str]]) -> Any:  # noqa: ANN401 - an AskBrief
+    async def ask(messages: list[dict[str, str]]) -> str:
+        await trio.sleep(0.3)
+        asked = messages[0]["content"]
+        found = (brief for reader, brief in briefs.items() if f"Reader: the {reader}." in asked)
+        brief = next(found, None)
+        if brief is None:
+            raise BriefUnavailable("the recorded call had none of a language model")
+        return orjson.dumps({"summary": "As recorded.", **brief}).decode()
+
+    return ask
+
+
+def _doubles(rebuilt: Rebuilt, roster: Roster) -> dict[str, Double]:
+    """Have every function that acts answer as it did; handing over and ending are done by the real ones."""
+    doubles = {}
+    for (agent, name), answered in rebuilt.answers.items():
+        spec = roster.agents[agent].function(name)
+        if spec is not None and spec.acts:
+            doubles[f"{agent}.{name}"] = _as_recorded(list(answered))
+    return doubles
+
+
+def _as_recorded(left: list[RecordedAnswer]) -> Double:
+    async def double(arguments: Any, context: CallContext) -> Outcome:  # noqa: ANN401, ARG001 - of whatever class
+        given = attrs.asdict(arguments)
+        asked = [one for one in left if all(given.get(name) == value for name, value in one.arguments.items())]
+        one = (asked or left)[0]
+        if len(left) > 1:
+            left.remove(one)
+        await trio.sleep(one.took)
+        if not one.ok:
+            raise ArgumentsRefused(one.result)
+        return Answer(_content(one.result), dict(one.facts))
+
+    return double
+
+
+def _content(result: str) -> Mapping[str, JSON] | str:
+    try:
+        read = orjson.loads(result)
+    except orjson.JSONDecodeError:
+        return result
+    return read if isinstance(read, dict) else result
+
+
+# What is the same
+
+
+_TOLD: Final = 5
+"""Steps that are shown on either side of a difference."""
+
+
+def compare(then: Sequence[Entry], now: Sequence[Entry]) -> Iterator[str]:
+    """Yield each difference between two calls, as a sentence."""
+    for what, of in VIEWS.items():
+        before, after = of(then), of(now)
+        if before != after:
+            both = enumerate(zip(before, after, strict=False))
+            place = next((number for number, (one, other) in both if one != other), min(len(before), len(after)))
+            yield f"{what}: {_around(before, place)} then, {_around(after, place)} now"
+
+
+def _around(steps: Sequence[str], place: int) -> str:
+    shown = steps[max(0, place - _TOLD) : place + _TOLD]
+    return repr(" ".join(shown)) if place < len(steps) else f"nothing after {' '.join(shown)!r}"
+
+
+def _agents(entries: Sequence[Entry]) -> list[str]:
+    names = [entry.fact.agent for entry in entries if isinstance(entry.fact, facts.FloorTaken)]
+    return [name for number, name in enumerate(names) if number == 0 or names[number - 1] != name]
+
+
+def _handoffs(entries: Sequence[Entry]) -> list[str]:
+    return [f"{e.fact.agent} to {e.fact.to}" for e in entries if isinstance(e.fact, facts.HandoffCommitted)]
+
+
+def _caller_words(entries: Sequence[Entry]) -> list[str]:
+    return [entry.fact.text for entry in entries if isinstance(entry.fact, facts.TurnHeard)]
+
+
+def _agent_words(entries: Sequence[Entry]) -> list[str]:
+    """Return what the caller heard, word by word, and from whom."""
+    heard = [(e.fact.agent, e.fact.heard) for e in entries if isinstance(e.fact, facts.ReplyEnded) and e.fact.heard]
+    return [word for agent, texts in groupby(heard, key=itemgetter(0)) for word in [f"{agent}:", *_words(texts)]]
+
+
+def _words(texts: Iterable[tuple[str, str]]) -> list[str]:
+    return [word for _, text in texts for word in text.split()]
+
+
+def _functions(entries: Sequence[Entry]) -> list[str]:
+    return [f"{e.fact.name} {e.fact.arguments}" for e in entries if isinstance(e.fact, facts.FunctionCalled)]
+
+
+def _outcome(entries: Sequence[Entry]) -> list[str]:
+    return [entry.fact.outcome for entry in entries if isinstance(entry.fact, facts.CallEnded)]
+
+
+_SESSIONS: Final = (
+    facts.SessionConnecting
+    | facts.SessionFailed
+    | facts.SessionCrashed
+    | facts.RestartsExhausted
+    | facts.HandoffAsked
+    | facts.HandoffFailed
+    | facts.GoodbyeStarted
+    | facts.GoodbyeHeard
+)
+
+
+def _course(entries: Sequence[Entry]) -> list[str]:
+    """Return the journal but for times and sounds: sessions, handoffs, restarts, the goodbye."""
+    return [f"{e.event} {getattr(e.fact, 'agent', '')}".strip() for e in entries if isinstance(e.fact, _SESSIONS)]
+
+
+VIEWS: Final = {
+    "agents": _agents,
+    "handoffs": _handoffs,
+    "caller": _caller_words,
+    "words": _agent_words,
+    "functions": _functions,
+    "outcome": _outcome,
+    "journal": _course,
+}
+
+
+def report(replayed: Replayed) -> Iterator[str]:
+    """Yield the lines that `switchboard replay` prints."""
+    yield replayed.call.transcript.text()
+    yield ""
+    for note in replayed.rebuilt.notes:
+        yield f"The journal does not tell: {note}"
+    for fault in replayed.rebuilt.faults:
+        yield f"Played with: {fault}"
+    for difference in replayed.differences:
+        yield f"Differs: {difference}"
+    if not replayed.differences:
+        yield "The same agents, handoffs, words, functions and outcome; the same journal but for times."

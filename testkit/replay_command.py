@@ -1,0 +1,31 @@
+"""`switchboard replay`: from the name of a recorded call to the lines that are printed."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import trio
+from trio.testing import MockClock
+
+from agents.roster import default_roster
+from settings import RECORDINGS_DIR, read_one
+from testkit.play import roster_of
+from testkit.recording import anonymise, find_journal, read_journal
+from testkit.replay import replay, report
+
+
+def replay_call(
+    name: str, agents: str, anonymous: Path | None, environ: Mapping[str, str]
+) -> tuple[Sequence[str], bool]:
+    """Play a call again; return what to print, and whether it was the same.
+
+    *Raises* `ReplayRefused`, `RosterError` and `SettingsError`.
+    """
+    folder: Path | None = read_one(environ, RECORDINGS_DIR)
+    text = find_journal(name, folder).read_text(encoding="utf-8")
+    if anonymous is not None:
+        text = anonymise(text)
+        anonymous.write_text(text, encoding="utf-8")
+    roster = roster_of(agents) if agents else default_roster()
+    replayed = trio.run(partial(replay, read_journal(text), roster), clock=MockClock(autojump_threshold=0))
+    return list(report(replayed)), not replayed.differences

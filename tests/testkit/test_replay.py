@@ -1,0 +1,182 @@
+"""A recorded call, played again."""
+
+from functools import partial
+from pathlib import Path
+
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+from typer.testing import CliRunner
+
+from actors.policy import CallPolicy
+from agents.roster import default_roster
+from cli import commands
+from simulators.deepgram import DeepgramKnobs
+from simulators.scenario import shipped_scenarios
+from testkit import harness
+from testkit.play import filler_clips
+from testkit.rebuild import rebuild
+from testkit.recording import ReplayRefused, anonymise, read_journal
+from testkit.replay import Replayed, compare, replay
+from tests.testkit.mistakes import GOOD, roster
+
+FAULTS = (
+    "",
+    "deepgram: drop after 8 s",
+    "deepgram: error INTERNAL_SERVER_ERROR after 6 s",
+    "deepgram: garbage after 12 s",
+    "deepgram: close 1011 after 15 s",
+    "deepgram: refuse connect 2 times 1",
+    "deepgram: slow settings 2 s on connection 2",
+    "deepgram: slow think 2 s",
+    "groq: hang",
+)
+LINE = '{"seq":0,"at":0.0,"event":"call_started","call_sid":"CA1","stream_sid":"MZ1","direction":"inbound"}'
+END = '{"seq":9,"at":3.0,"event":"call_ended","outcome":"completed","duration":3.0,"frames":{}}'
+
+
+def whole(**entry: object) -> str:
+    """Write a journal with one entry between the first and the last."""
+    return f"{LINE}\n{orjson.dumps({'seq': 1, 'at': 1.5, **entry}).decode()}\n{END}"
+
+
+async def record(scenario: str, fault: str = "") -> str:
+    """Play a call as a server records it, frame by frame, and return its journal."""
+    agents, policy = default_roster(), CallPolicy()
+    played = await harness.play(
+        scenario,
+        [fault] if fault else [],
+        roster=agents,
+        policy=policy,
+        bundle=1,
+        knobs=DeepgramKnobs(slice_ms=160),
+        clips=filler_clips(agents, policy),
+    )
+    return "\n".join(orjson.dumps(entry.as_json()).decode() for entry in played.entries)
+
+
+@pytest.fixture(scope="module", name="journal")
+def _journal() -> str:
+    return trio.run(record, "busy_caller", clock=MockClock(autojump_threshold=0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("scenario", [name for name in shipped_scenarios() if name != "long_call"])
+def test_a_shipped_call_plays_the_same_again(scenario: str, fault: str) -> None:
+    async def again() -> Replayed:
+        return await replay(read_journal(await record(scenario, fault)), default_roster())
+
+    replayed = trio.run(again, clock=MockClock(autojump_threshold=0))
+
+    assert () == replayed.differences
+
+
+def test_a_call_plays_the_same_again(journal: str) -> None:
+    replayed = trio.run(partial(replay, read_journal(journal), default_roster()), clock=MockClock(autojump_threshold=0))
+
+    assert () == replayed.differences
+
+
+def test_every_difference_is_told() -> None:
+    async def two() -> list[str]:
+        one = await harness.play(GOOD, roster=roster(), bundle=10)
+        other = await harness.play(GOOD, ["deepgram: refuse connect 2"], roster=roster(), bundle=10)
+        return list(compare(one.entries, other.entries))
+
+    told = trio.run(two, clock=MockClock(autojump_threshold=0))
+
+    assert {"agents", "handoffs", "words", "journal"} <= {line.partition(":")[0] for line in told}
+    assert any("returns" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "does not begin with call_started"),
+        ("not json", "line 1 of the journal is not JSON"),
+        ('{"event": "call_started"}', "has no seq, at and event"),
+        (LINE, "does not end with call_ended"),
+        (END, "does not begin with call_started"),
+        (whole(event="turn_heard", text="Hello."), "turn_heard has no 'agent': an older"),
+        (whole(event="turn_heard", agent="a", words="Hello."), "turn_heard has no 'text': an older"),
+        (whole(event="caller_spoke", start="soon", end=2.0), "line 2 .* caller_spoke"),
+        (whole(event="call_parked", duration=2.0, frames={}), "more than one media"),
+    ],
+)
+def test_a_journal_that_cannot_be_played_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ReplayRefused, match=why):
+        read_journal(text)
+
+
+def test_a_message_that_is_unknown_is_told() -> None:
+    recording = read_journal(whole(event="moon_rose", phase="full"))
+
+    assert ("line 2: 'moon_rose' at 1.5 s is no message of this version",) == recording.unknown
+
+
+def test_sounds_that_nobody_understood_and_keys_that_are_not_kept_are_told() -> None:
+    sound = '{"seq":1,"at":2.0,"event":"caller_spoke","start":1.0,"end":1.5}'
+    key = '{"seq":2,"at":2.2,"event":"digit_pressed","digit":""}'
+
+    rebuilt = rebuild(read_journal(f"{LINE}\n{sound}\n{key}\n{END}"), CallPolicy())
+
+    assert "a sound at 1.00 s, which nobody understood" in rebuilt.notes
+    assert "the key pressed at 2.20 s is not kept (KEEP_DIGITS): 0 is pressed" in rebuilt.notes
+    assert [line.digits for line in rebuilt.scenario.caller.lines] == ["0"]
+
+
+async def test_a_call_of_other_agents_is_refused(autojump_clock: MockClock, journal: str) -> None:
+    with pytest.raises(ReplayRefused, match="the roster has no agent qualifier"):
+        await replay(read_journal(journal), roster())
+
+
+SAID = (
+    "My name is Maria Lopez.",
+    "This is Maria, my number is +1 555 123 4567.",
+    "It is five five five one two three four.",
+    "Write to maria.lopez@mail.example.org, please.",
+    "I owe 4,250 dollars on card 4111-1111-1111-1111.",
+)
+
+
+def test_names_and_numbers_are_replaced_the_same_by_the_same() -> None:
+    turns = [{"seq": n, "at": n, "event": "turn_heard", "agent": "a", "text": said} for n, said in enumerate(SAID)]
+    brief = {"name": "Maria Lopez", "summary": "Maria called."}
+    entries = [*turns, {"seq": 9, "at": 9.0, "event": "brief_ready", "reader": "b", "brief": brief}]
+
+    text = anonymise("\n".join(orjson.dumps(entry).decode() for entry in entries))
+
+    for secret in ("Maria", "maria", "Lopez", "lopez", "4567", "4111", "five one two"):
+        assert secret not in text
+    assert "My name is Robin Example." in text
+    assert "Robin called." in text
+    assert "turn_heard" in text
+
+
+def test_anonymous_ids_and_times_stay() -> None:
+    line = LINE.replace('"seq":0,"at":0.0', '"seq":12345,"at":12.3456').replace("CA1", "CA12345678")
+
+    assert orjson.loads(anonymise(line)) == orjson.loads(line)
+
+
+def test_the_command_plays_a_call_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: str) -> None:
+    (tmp_path / "CA7").mkdir()
+    (tmp_path / "CA7" / "journal.jsonl").write_text(journal)
+    monkeypatch.setenv("RECORDINGS_DIR", str(tmp_path))
+
+    ran = CliRunner().invoke(commands, ["replay", "CA7", "--anonymise", str(tmp_path / "anonymous.jsonl")])
+
+    assert 0 == ran.exit_code, ran.output
+    assert "The same agents, handoffs, words" in ran.output
+    assert (tmp_path / "anonymous.jsonl").exists()
+
+
+def test_the_command_refuses_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECORDINGS_DIR", str(tmp_path))
+
+    ran = CliRunner().invoke(commands, ["replay", "CA8"])
+
+    assert 2 == ran.exit_code
+    assert "there is no journal of this call" in ran.output
