@@ -21,7 +21,7 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from actors.supervision import root_cause
-from cli_testing import replay
+from cli_testing import probe, replay
 from setting_values import http_url
 from settings import (
     API_TOKEN,
@@ -457,6 +457,7 @@ def talk(
 
 commands.command()(new)
 commands.command()(replay)
+commands.command()(probe)
 
 
 def main() -> None:

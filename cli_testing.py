@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from actors.supervision import root_cause
 from settings import SettingsError, environment
 
 out = Console(highlight=False)
@@ -44,3 +45,39 @@ def replay(
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
     raise typer.Exit(0 if is_same else 1)
+
+
+def probe(  # noqa: PLR0917 - one for each option
+    cases: Annotated[
+        list[Path] | None,
+        typer.Option("--cases", help="A TOML file of cases, if not the shipped; may be repeated."),
+    ] = None,
+    roster: Annotated[
+        str, typer.Option("--agents", metavar="SOURCE", help="The agents, if not the shipped ones.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="LLM model; PROBE_MODEL if unset.")] = "",
+    runs: Annotated[int, typer.Option(min=1, max=100, help="Answers to each case: k of pass^k.")] = 5,
+    cassettes: Annotated[Path, typer.Option(help="Folder in which answers are kept.")] = Path("cassettes"),
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing: judge what is kept, as CI does.")] = False,
+    price: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="IN OUT", help="Price of a million tokens, in and out.")
+    ] = None,
+) -> None:
+    """Ask an LLM (PROBE_URL) whether it does what the prompts say, and count how surely."""
+    from agents.roster import RosterError
+    from simulators.toml_reader import ScenarioError
+    from testkit.probe.asking import ProbeError
+    from testkit.probe.cassettes import CassetteError
+    from testkit.probe.command import Probe, probe_agents
+
+    asked = Probe(tuple(cases or ()), roster, model, runs, cassettes, offline, price)
+    problem, lines, is_good = "", list[str](), False
+    try:
+        lines, is_good = probe_agents(asked, environment(), lambda line: err.print(line, markup=False, soft_wrap=True))
+    except* (ProbeError, RosterError, ScenarioError, CassetteError) as group:
+        problem = str(root_cause(group))
+    if problem:
+        _fail(problem)
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+    raise typer.Exit(0 if is_good else 1)

@@ -1,0 +1,74 @@
+"""`switchboard probe`: from its options to the lines that are printed."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+import httpx
+import trio
+
+from agents.roster import Roster, default_roster
+from testkit.play import roster_of
+from testkit.probe.asking import ProbeError, Prober
+from testkit.probe.cases import Case, load_cases
+from testkit.probe.cassettes import Cassettes
+from testkit.probe.verdict import Price, judge_all, report
+
+SHIPPED_CASES: Final = Path(__file__).with_name("shipped.toml")
+DEADLINE: Final = 60.0
+_TELLS_EVERY: Final = 10
+
+
+@attrs.frozen
+class Probe:
+    """What is to be asked."""
+
+    cases: tuple[Path, ...]
+    agents: str
+    model: str
+    runs: int
+    cassettes: Path
+    offline: bool
+    price: tuple[float, float] | None
+
+
+def probe_agents(probe: Probe, environ: Mapping[str, str], tell: Callable[[str], None]) -> tuple[list[str], bool]:
+    """Ask what is not kept yet, and judge; return what to print, and whether everything was right.
+
+    *Raises* `RosterError`, `ScenarioError`, `CassetteError`, and groups of `ProbeError`.
+    """
+    roster = roster_of(probe.agents) if probe.agents else default_roster()
+    cases = load_cases(probe.cases or (SHIPPED_CASES,), roster)
+    model = probe.model or environ.get("PROBE_MODEL", "")
+    if not model:
+        raise ProbeError("no model: give --model, or set PROBE_MODEL")
+    cassettes = Cassettes(probe.cassettes)
+    if not probe.offline:
+        trio.run(_ask, probe, cases, roster, model, environ, tell)
+    judged = judge_all(cases, roster, model, cassettes, probe.runs)
+    price = None if probe.price is None else Price(*probe.price)
+    lines = list(report(judged, cassettes, model, probe.runs, price))
+    return lines, all(not each.wrong and not each.stale for each in judged)
+
+
+async def _ask(  # noqa: PLR0917 - what trio.run passes on
+    probe: Probe,
+    cases: list[Case],
+    roster: Roster,
+    model: str,
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
+) -> None:
+    url = environ.get("PROBE_URL", "")
+    if not url.startswith(("http://", "https://")):
+        raise ProbeError("no endpoint: set PROBE_URL, such as https://api.openai.com/v1; or give --offline")
+
+    def progress(done: int, of: int) -> None:
+        if of and (done % _TELLS_EVERY == 0 or done == of):
+            tell(f"{done} of {of} answers")
+
+    key = environ.get("PROBE_API_KEY", "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with httpx.AsyncClient(base_url=f"{url.rstrip('/')}/", headers=headers, timeout=DEADLINE) as http:
+        await Prober(http, roster, model, Cassettes(probe.cassettes), probe.runs, progress=progress).ask(cases)
