@@ -80,9 +80,9 @@ def money(record: CallRecord, prices: Prices | None) -> Mapping[str, object] | N
 
 
 def _turns(transcript: Sequence[TurnRecord], speech: Sequence[Speech]) -> Iterator[ShownTurn]:
-    since = 0.0
+    since, before = 0.0, -1.0
     for turn in transcript:
-        start = _start_of(turn, since, speech)
+        start = before = _start_of(turn, since, before, speech)
         if turn.speaker == "caller":
             since = turn.at
             yield ShownTurn(turn.at, start, turn.speaker, turn.text)
@@ -92,12 +92,15 @@ def _turns(transcript: Sequence[TurnRecord], speech: Sequence[Speech]) -> Iterat
         yield ShownTurn(turn.at, start, turn.speaker, turn.text, turn.heard, unheard, turn.latency, parts)
 
 
-def _start_of(turn: TurnRecord, since: float, speech: Sequence[Speech]) -> float:
-    """Return where a turn begins to sound: a caller's was heard before it was noted, an agent's follows."""
+def _start_of(turn: TurnRecord, since: float, before: float, speech: Sequence[Speech]) -> float:
+    """Return where a turn begins to sound: a caller's was heard before it was noted, an agent's follows.
+
+    No two turns begin `before` or at the same sound.
+    """
     own = (span.start for span in speech if span.speaker == turn.speaker)
     if turn.speaker == "caller":
         return min((start for start in own if since <= start < turn.at), default=max(since, turn.at - 3.0))
-    return min((start for start in own if start >= turn.at - _EARLY), default=turn.at)
+    return min((start for start in own if start >= turn.at - _EARLY and start > before), default=max(turn.at, before))
 
 
 def _handoff(handoff: HandoffRecord) -> Mapping[str, object]:

@@ -162,6 +162,19 @@ async def test_a_turn_is_heard_from_where_it_begins(tmp_path: Path) -> None:
     assert all(turn.start in spoken and turn.start < turn.at for turn in turns)
 
 
+def test_two_turns_of_an_agent_are_heard_from_two_places() -> None:
+    spoken = {"event": "agent_spoke", "agent": "closer"}
+    journal = [
+        {**spoken, "at": 2.0, "generation": 1, "start": 1.0, "end": 2.0},
+        {**spoken, "at": 3.5, "generation": 2, "start": 2.5, "end": 3.5},
+    ]
+    transcript = (TurnRecord(0.9, "closer", "Thank you.", "Thank you."), TurnRecord(1.2, "closer", "Bye.", "Bye."))
+    turns = retold(record(transcript=transcript), journal)["turns"]
+
+    assert isinstance(turns, list)
+    assert [turn.start for turn in turns] == [1.0, 2.5]
+
+
 # Money
 
 
