@@ -53,6 +53,9 @@ ServerOption = Annotated[
     typer.Option("--server", metavar="URL", help="The switchboard to ask; LEAD_SERVER_EXTERNAL_URL if unset."),
 ]
 ScenarioOption = Annotated[str, typer.Option(help="A shipped scenario (listed below), or a TOML file.")]
+OwnScenarioOption = Annotated[
+    str, typer.Option(help="A shipped scenario (listed below), or a TOML file; the agents' own if unset.")
+]
 FaultOption = Annotated[
     list[str] | None, typer.Option("--fault", metavar="LINE", help="A fault, such as 'deepgram: drop after 8 s'.")
 ]
@@ -417,9 +420,7 @@ def check() -> None:
 
 @commands.command(cls=ListsScenarios)
 def demo(
-    scenario: Annotated[
-        str, typer.Option(help="A shipped scenario (listed below), or a TOML file; the roster's own if unset.")
-    ] = "",
+    scenario: OwnScenarioOption = "",
     speed: Annotated[
         float, typer.Option(help="Playback speed, as a multiple of real time.")
     ] = 8.0,  # as demo.options says; importing it here would cost every command its start-up
@@ -441,7 +442,7 @@ def demo(
 
 @commands.command(cls=ListsScenarios)
 def talk(
-    scenario: Annotated[str, typer.Option(help="Without a key: a scenario listed below, or a file.")] = "sale",
+    scenario: OwnScenarioOption = "",
     port: Annotated[
         int | None,
         typer.Option(min=0, max=_LAST_PORT, help="LEAD_SERVER_PORT if unset, or a free one."),

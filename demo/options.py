@@ -70,7 +70,8 @@ def read_options(options: DemoOptions) -> Rehearsal:
     return Rehearsal(_scenario(options, roster), options.speed, out, roster, changes)
 
 
-def _usual_scenario(roster: Roster) -> str | Path:
+def usual_scenario(roster: Roster) -> str | Path:
+    """Return the scenario that fits these agents. *Raises* `OptionsError`."""
     if roster.extras.demo is not None:
         return Path(roster.extras.demo.scenario)
     if "agents" not in roster.entries:
@@ -81,7 +82,7 @@ def _usual_scenario(roster: Roster) -> str | Path:
 
 def _scenario(options: DemoOptions, roster: Roster) -> Scenario:
     try:
-        scenario = load_scenario(options.scenario or _usual_scenario(roster))
+        scenario = load_scenario(options.scenario or usual_scenario(roster))
         faults = tuple(parse_fault(line) for line in options.fault)
     except (ScenarioError, FaultError) as exc:
         raise OptionsError(str(exc)) from exc

@@ -15,14 +15,18 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import attrs
+import httpx
 import trio
 from hypercorn.config import Config
 from rich.console import Console
 
 from actors.supervision import root_cause
-from agents.roster import RosterError
+from agents.extras import Demo
+from agents.roster import RosterError, roster_from
+from demo.options import OptionsError, usual_scenario
 from demo.stage import HOST, Door, Keys, configured, serve_app
 from demo.warmup import warm_up
+from model_settings import AGENTS
 from settings import LEAD_SERVER_PORT, Settings, SettingsError, environment, read_one
 from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.deepgram.ear import MakeHearing
@@ -49,7 +53,8 @@ SUCCEEDED, FAILED, MISUSED = 0, 1, 2
 class TalkOptions:
     """The words as they were given. `port` is None for the one of the settings, or a free one if that is taken."""
 
-    scenario: str = "sale"
+    scenario: str = ""
+    """Of a caller who types; the agents' own where it is empty."""
     port: int | None = None
     opens_browser: bool = True
 
@@ -111,7 +116,7 @@ def main(options: TalkOptions, console: Console | None = None) -> int:
     try:
         trio.run(_until_stopped, options, environment(), console)
         status = SUCCEEDED
-    except* (SettingsError, ScenarioError) as group:
+    except* (SettingsError, ScenarioError, OptionsError) as group:
         status, problem = MISUSED, str(root_cause(group))
     except* (RosterError, SpeechError, OSError) as group:
         problem = f"Cannot talk: {root_cause(group)}"
@@ -138,26 +143,38 @@ class Talk:
     async def run(self) -> None:
         """Serve the phone.
 
-        Raises: `SettingsError`, `ScenarioError`, `SpeechError`, `RosterError`, or `OSError` for a port that is taken.
+        Raises: `SettingsError`, `ScenarioError`, `OptionsError`, `SpeechError`, `RosterError`, or `OSError` for a port
+        that is taken.
         """
-        scenario = load_scenario(self.options.scenario)
+        given, is_typed = self.options.scenario, not self.environ.get(KEY, "").strip()
+        roster = roster_from(read_one(self.environ, AGENTS), human=True)
+        scenario = load_scenario(given or usual_scenario(roster)) if given or is_typed else None
         door = _door(self.options, self.environ)
-        if self.environ.get(KEY, "").strip():
+        if scenario is None or not is_typed:
             await self._serve(talk_settings(self.environ, door.url), door, None)
             return
+        demo = roster.extras.demo or Demo("")
+        functions = httpx.MockTransport(demo.http) if demo.http is not None else None
         self._tell(f"No {KEY}: the services are simulated, and you type what the caller of “{scenario.name}” says.")
         async with simulated_services(scenario) as (vocabulary, simulated):
-            settings = talk_settings(self.environ, door.url, simulated)
+            settings = talk_settings({**roster.extras.env(demo.env), **self.environ}, door.url, simulated)
             await warm_up(scenario, roster_of(settings))
-            await self._serve(settings, door, TypedVoice(vocabulary))
+            await self._serve(settings, door, TypedVoice(vocabulary), functions)
 
-    async def _serve(self, settings: Settings, door: Door, voice: TypedVoice | None) -> None:
+    async def _serve(
+        self,
+        settings: Settings,
+        door: Door,
+        voice: TypedVoice | None,
+        functions: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         configure_logs(settings.secrets())
         freeze_gc()
         config = server_config(settings)
         config.bind = [door.bind]
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(serve_until, self.signals, settings, config, voice=voice))
+            serve = partial(serve_until, self.signals, settings, config, voice=voice, functions=functions)
+            await nursery.start(serve)
             url = door.url + PAGE
             is_opened = self.options.opens_browser and await trio.to_thread.run_sync(open_browser, url)
             self._tell(f"The phone {'is open in your browser' if is_opened else 'waits for a browser here'}: {url}")

@@ -15,8 +15,9 @@ import attrs
 from rich.console import Console
 
 ROOT = Path(__file__).parent.parent
-COPIED = ("actors", "agents", "demo", "protocol", "simulators", "store", "tests", "web")
+COPIED = ("actors", "agents", "demo", "protocol", "simulators", "starter", "store", "testkit", "tests", "web")
 FILES = (
+    "pytest_switchboard.py",
     "cli.py",
     "server.py",
     "model_settings.py",
