@@ -44,6 +44,8 @@ def _logs_as_they_were() -> Iterator[None]:
 VIRTUAL_DAY = 86_400.0
 """Under `autojump_clock` a deadlock jumps straight to it."""
 REAL_LIMIT = 60.0
+SLOW_LIMIT = 300.0
+"""For what is marked slow: a browser on a busy machine."""
 FAST_RATE = 10.0
 """Seconds of `fast_clock` (`tests/e2e`) in a real one."""
 
@@ -99,7 +101,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 if clock not in parameters:
                     raise pytest.UsageError(f"{item.nodeid} must itself ask for {clock}")
             fast = FAST_RATE if "fast_clock" in parameters else 1.0
-            item.obj = with_deadline(item.obj, VIRTUAL_DAY if "autojump_clock" in parameters else REAL_LIMIT * fast)
+            real = SLOW_LIMIT if item.get_closest_marker("slow") else REAL_LIMIT
+            item.obj = with_deadline(item.obj, VIRTUAL_DAY if "autojump_clock" in parameters else real * fast)
 
 
 def pytest_collection_finish() -> None:

@@ -26,7 +26,7 @@ _ALWAYS = ("--no-sandbox", "--use-fake-device-for-media-stream")  # its sandbox 
 ALLOWED = "--use-fake-ui-for-media-stream"
 """Whoever asks for the microphone gets it."""
 REFUSED = "--deny-permission-prompts"
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def needs_chromium() -> pytest.MarkDecorator:

@@ -239,6 +239,7 @@ PHONE_TOLD: Mapping[str, str] = {
     "draining": "The server is being shut down.",
     "server_failed": "The server did not answer as it should. Its log says why.",
     "signed_out": "You are signed out. Reload the page.",
+    "cannot_call": "This browser cannot make the call. Reload the page; a browser of 2023 or later is needed.",
     "cannot_say": "This sentence cannot be said.",
     "insecure": "Browsers give no microphone to this address: open the page by https://, or by http://localhost.",
     "microphone_refused": "The microphone was refused. Allow it beside the address, and call again.",

@@ -1,4 +1,4 @@
-// The phone's page: what is pressed, and what is shown of the call. Its words are in the page (`data-word`).
+// The phone's page: what is pressed, and what is shown of the call. Its words are in the page (`PHONE_TOLD` in web/console/english.py).
 
 import { Refused, call, microphone } from "./phone.js";
 
@@ -6,6 +6,7 @@ const find = (id) => document.querySelector(`#${id}`);
 const root = find("phone"), typed = "typed" in root.dataset;
 const words = find("words").content;
 const TALKING = [...document.querySelectorAll(".key, .line, #mute, #sentence, #say")];
+const GOOD_NEWS = 5000; // ms for which it stays
 const DECAY = 0.7; // of a level, each time it is shown
 
 let phone = null; // the call there is
@@ -16,6 +17,10 @@ const levels = { mine: 0, theirs: 0 };
 const word = (name) => words.querySelector(`[data-word="${CSS.escape(name)}"]`)?.textContent ?? name;
 const say = (name) => { find("status").textContent = word(name); };
 const warn = (name) => { find("notice").textContent = name ? word(name) : ""; };
+const cheer = (name) => {
+  warn(name);
+  setTimeout(() => { if (find("notice").textContent === word(name)) warn(""); }, GOOD_NEWS);
+};
 
 /** Post to the server; a refusal comes back as the name of its sentence. */
 async function post(path, body = {}) {
@@ -47,10 +52,10 @@ async function start() {
   try {
     phone = await call({ url, ticket, typed, ...chosen, tell: hear });
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
     find("call").disabled = false;
     say("ready");
-    warn(error.word);
+    warn(error instanceof Refused ? error.word : "cannot_call");
+    if (!(error instanceof Refused)) throw error;
   }
   await listDevices();
 }
@@ -60,7 +65,7 @@ const NEWS = {
   level: ({ level }) => show("mine", typed ? 0 : level),
   said: ({ said }) => show("mine", said),
   theirs: ({ theirs }) => show("theirs", theirs),
-  stalled: ({ stalled }) => warn(stalled ? "stalled" : "line_back"),
+  stalled: ({ stalled }) => (stalled ? warn("stalled") : cheer("line_back")),
   context: ({ context }) => warn(context === "running" ? "" : "interrupted"),
   word: ({ word: name }) => warn(name),
 };
@@ -175,7 +180,7 @@ document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey })
   if (phone && !writes && /^[0-9*#]$/.test(key)) press(key);
 });
 addEventListener("offline", () => warn("no_network"));
-addEventListener("online", () => warn(phone ? "line_back" : ""));
+addEventListener("online", () => (phone ? cheer("line_back") : warn("")));
 navigator.mediaDevices?.addEventListener("devicechange", listDevices);
 setInterval(() => {
   if (!phone) return;
