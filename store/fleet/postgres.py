@@ -41,7 +41,10 @@ COMPARE_SECONDS = 6.0
 KNOCK_SECONDS = 0.5
 """Between two tries to reach a database that is away."""
 RETURN_SECONDS = 2.5
-"""How long an admission for which there is no room waits for the database, or for the other workers, to come back."""
+"""How long an admission waits for a database that has just gone, and for room where others have not reported yet.
+
+A restart of PostgreSQL takes a second or two: meanwhile nobody has to be let in by the worker alone.
+"""
 LOCKED_SECONDS = (0.003, 0.006)
 """After these, "full" is asked again: a slot that is locked at this moment looks taken."""
 
@@ -90,6 +93,7 @@ class PostgresFleet:
     """When this worker was last UP, by the database's clock."""
     _workers: int = attrs.field(default=1, init=False)
     _beating_since: float = attrs.field(default=math.inf, init=False)
+    _away_since: float = attrs.field(default=-math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
     _next_turn: float = attrs.field(default=0.0, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -165,10 +169,19 @@ class PostgresFleet:
             except psycopg.IntegrityError:  # declared dead
                 self._is_known = False
                 self._fall_back()
-        if is_known or key in self._calls or self._held < self._base:
+        is_ours = is_known or key in self._calls
+        if not is_ours and await self._wait_back():
+            return await self._let_in_once(key, sql, more, is_known=is_known)
+        if is_ours or self._held < self._base:
             self._unreported.add(key)
             return True
         return False
+
+    async def _wait_back(self) -> bool:
+        """Wait for a database that has just gone: it may only be restarted. Return whether it is back."""
+        with trio.move_on_at(self._away_since + self.patience):
+            await self._beaten.wait()
+        return self.state is not State.AWAY
 
     async def _ask_in(self, sql: str, arguments: Arguments) -> bool:
         """Ask for a slot; where there seems to be none, once more after those that have lapsed are free."""
@@ -360,6 +373,8 @@ class PostgresFleet:
         await self._give_up()
 
     def _fall_back(self) -> None:
+        if self.state is not State.AWAY:
+            self._away_since = trio.current_time()
         if self.state is State.UP:
             _log.warning("fleet_left", worker=self.worker, calls=len(self._calls), may_hold=self._base)
         self.state, self._beating_since = State.AWAY, math.inf

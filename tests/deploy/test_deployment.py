@@ -63,7 +63,7 @@ async def test_the_probes_and_the_metric_are_there(manifest: Mapping[str, Any], 
 
     assert statuses == [200, 200]
     assert f"\n{metric['metric']['name']} " in metrics
-    assert float(metric["target"]["averageValue"]) < float(_environment(pod)["MAX_CALLS"])
+    assert float(metric["target"]["averageValue"]) < float(_environment(pod)["MAX_CALLS_PER_WORKER"])
 
 
 def test_what_is_installed_is_the_program_whole_and_nothing_else() -> None:
