@@ -9,8 +9,6 @@ from typing import TypeAlias
 
 import attrs
 
-JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
-
 
 @attrs.frozen
 class CallStarted:

@@ -13,7 +13,8 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from actors.facts import JSON, Fact
+from actors.facts import Fact
+from protocol.fields import JSON
 
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 _EVENTS: dict[type[object], str] = {}

@@ -4,7 +4,7 @@ No framework: the simulators must run under hypercorn on a real port and under `
 nothing else. A websocket scope is refused; lifespan is acknowledged.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl
 
@@ -15,13 +15,13 @@ import orjson
 import trio
 from hypercorn.typing import Framework
 
+from protocol.fields import JSON
 from simulators.tls import Certificate
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
-JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
 
 @attrs.frozen

@@ -12,7 +12,8 @@ import attrs
 import orjson
 import trio
 
-from simulators.asgi import JSON, Message, Receive, Request, Response, Send, answer_scope, json_response
+from protocol.fields import JSON
+from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response
 
 _ROLES: Final = ("system", "user", "assistant", "tool", "developer")
 

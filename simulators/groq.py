@@ -19,7 +19,8 @@ import httpx
 import orjson
 import trio
 
-from simulators.asgi import JSON, Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
+from protocol.fields import JSON
+from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
 from simulators.extraction import ENTRIES, extract
 from simulators.faults import Fault, FaultPlan
 from simulators.tls import Certificate

@@ -15,9 +15,10 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 
 import attrs
 
+from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
 from simulators.faults import Fault, FaultError, parse_fault
-from simulators.toml_reader import JSON, ScenarioError, Table, nearest
+from simulators.toml_reader import ScenarioError, Table, nearest
 
 __all__ = [
     "Answers", "Caller", "CallerLine", "Human", "HumanAnswers", "Scenario", "ScenarioError", "ScriptedAgent",

@@ -7,12 +7,12 @@ Every complaint is a `ScenarioError` that names the file, the key as it would be
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import attrs
 
-JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
+from protocol.fields import JSON
 
 _TOP: Final = ("name", "description", "faults")
 

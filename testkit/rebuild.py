@@ -16,6 +16,7 @@ from actors import facts
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from protocol.audio import BYTES_PER_SECOND
+from protocol.fields import JSON
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
 from simulators.speech import VOICES, synthesise
 from testkit.recording import Recording
@@ -47,7 +48,7 @@ _CLOSES: Final = ("1000", "1005", "1011")
 class RecordedAnswer:
     """What a function was asked, and what it answered, after so many seconds."""
 
-    arguments: Mapping[str, facts.JSON]
+    arguments: Mapping[str, JSON]
     result: str
     ok: bool
     took: float
@@ -305,7 +306,7 @@ def _sentences_of(policy: CallPolicy) -> Iterator[str]:
                 yield from (part.strip() for part in re.split(r"(?<=[.?!])\s+", text))
 
 
-def _json(arguments: str) -> Mapping[str, facts.JSON]:
+def _json(arguments: str) -> Mapping[str, JSON]:
     try:
         read = orjson.loads(arguments or "{}")
     except orjson.JSONDecodeError:

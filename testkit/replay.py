@@ -16,11 +16,11 @@ import trio
 
 from actors import facts
 from actors.errors import BriefUnavailable
-from actors.facts import JSON
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
 from agents.roster import Roster
+from protocol.fields import JSON
 from simulators.deepgram import DeepgramKnobs
 from testkit import harness
 from testkit.functions import Double, with_doubles

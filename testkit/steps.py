@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 import attrs
 
+from protocol.fields import JSON
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
-from simulators.toml_reader import JSON, ScenarioError
+from simulators.toml_reader import ScenarioError
 
 __all__ = ["answers", "calls", "conversation", "hangs_up", "presses", "says", "waits"]
 

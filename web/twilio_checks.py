@@ -154,12 +154,12 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
         return Finding(
             subject, well=False, says=f"{url}: an unsigned upgrade got {stranger}", fix="Is this our server?"
         )
-    if (refused := await _knock(settings, context)) is not None:
+    if (refused := await _ask_webhooks(settings, context)) is not None:
         return refused
     return Finding(subject, well=True, says="takes signed upgrades and refuses others", fix=_port_fix(settings))
 
 
-async def _knock(settings: Settings, context: ssl.SSLContext) -> Finding | None:
+async def _ask_webhooks(settings: Settings, context: ssl.SSLContext) -> Finding | None:
     """Post to our webhooks, unsigned and signed; return what is wrong with the answers, if anything is."""
     origin, token = settings.lead_server_external_url, settings.twilio_auth_token
     voice, stream, form = f"{origin}/twilio/voice", f"{origin}/twilio/stream", {"StreamEvent": "check"}

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from urllib.parse import urlencode
 
+from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
-from simulators.asgi import JSON, Request
+from simulators.asgi import Request
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.orders import ApiError
 

@@ -16,7 +16,8 @@ import orjson
 from agents.brief import BRIEF_NAMES, Brief
 from agents.roster import Roster
 from agents.spec import OUTBOUND, AgentSpec
-from simulators.toml_reader import JSON, ScenarioError, Table, nearest
+from protocol.fields import JSON
+from simulators.toml_reader import ScenarioError, Table, nearest
 
 Expect: TypeAlias = Literal["must", "must not yet", "must never"]
 

@@ -437,7 +437,7 @@ async def test_a_public_address_on_another_port_is_warned_about(
             """The webhooks answer as they should."""
 
         monkeypatch.setattr("web.twilio_checks._upgrade", upgrade)
-        monkeypatch.setattr("web.twilio_checks._knock", knock)
+        monkeypatch.setattr("web.twilio_checks._ask_webhooks", knock)
         chosen = settings(LEAD_SERVER_EXTERNAL_URL=origin)
         findings.append(await check_way_in(chosen, ssl.create_default_context()))
 

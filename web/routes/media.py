@@ -89,7 +89,7 @@ class MediaStreams:
         if scope["type"] == "websocket":
             gate = self._signed_by_twilio if scope["path"] == PATH else self.gates.get(scope["path"])
             if gate is not None:
-                await self._knock(gate(scope), scope, receive, send)
+                await self._upgrade(gate(scope), scope, receive, send)
                 return
             self._tell_misrouted(scope)
         await self.application(scope, receive, send)
@@ -112,7 +112,7 @@ class MediaStreams:
             path = scope["path"][:LONGEST_PATH]
             _log.warning("request_misrouted", method="WEBSOCKET", path=path, status=404, fix=fix)
 
-    async def _knock(
+    async def _upgrade(
         self, visitor: str | Refusal, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         await receive()
