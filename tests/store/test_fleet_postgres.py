@@ -5,6 +5,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from store.fleet.commands import hear, hear_on
 from store.fleet.driver import Database
@@ -158,6 +159,28 @@ async def test_without_the_database_a_worker_lets_in_its_part_of_what_was_free(w
 
     assert let_in == [True, True, False, False, False]
     assert one.state is State.AWAY
+
+
+async def test_a_new_call_waits_for_a_database_that_is_only_restarted(workers: Workers) -> None:
+    """It is let in by the database, and not by this worker alone: so there is one cap, and no guess at it."""
+    fleet = PostgresFleet(workers.database(), 2, "w1", patience=20)
+    await fleet.beat()
+    let_in: list[bool] = []
+
+    async def come() -> None:
+        let_in.append(await fleet.admit(call("CA1")))
+
+    async with trio.open_nursery() as nursery:
+        with hidden(fleet.database):
+            nursery.start_soon(come)
+            with trio.fail_after(10):
+                while fleet.state is not State.AWAY:  # noqa: ASYNC110 - far away
+                    await trio.sleep(0.01)
+            await wait_all_tasks_blocked()
+        assert let_in == []
+        await fleet.beat()
+
+    assert (let_in, [one.key for one in await fleet.live()]) == ([True], ["CA1"])
 
 
 async def test_back_again_what_was_let_in_is_reported_and_what_ended_is_freed(workers: Workers) -> None:
