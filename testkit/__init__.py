@@ -8,9 +8,11 @@ from testkit.functions import answer, ends_call, fails, hands_off, refuses
 from testkit.play import CannotPlay, play
 from testkit.played_call import Called, Handoff, PlayedCall
 from testkit.steps import answers, calls, conversation, hangs_up, presses, says, waits
+from testkit.sweeps import PlannedCall, Struck, every_fault, every_step
 from testkit.transcript import ExpectationFailed, PromiseBroken
 
 __all__ = [
-    "Called", "CannotPlay", "ExpectationFailed", "Handoff", "PlayedCall", "PromiseBroken", "answer", "answers", "calls",
-    "conversation", "ends_call", "fails", "hands_off", "hangs_up", "play", "presses", "refuses", "says", "waits",
+    "Called", "CannotPlay", "ExpectationFailed", "Handoff", "PlannedCall", "PlayedCall", "PromiseBroken", "Struck",
+    "answer", "answers", "calls", "conversation", "ends_call", "every_fault", "every_step", "fails", "hands_off",
+    "hangs_up", "play", "presses", "refuses", "says", "waits",
 ]  # fmt: skip

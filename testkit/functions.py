@@ -33,6 +33,8 @@ class FunctionRun:
     agent: str
     name: str
     arguments: str
+    acts: bool = True
+    """Whether it does something itself, and does not merely say what becomes of the call."""
 
 
 @attrs.frozen
@@ -122,7 +124,9 @@ def watched(roster: Roster, runs: list[FunctionRun], blocks: list[Blocked]) -> R
     def observed(agent: str, spec: FunctionSpec) -> FunctionSpec:
         async def handler(arguments: object, context: CallContext) -> Outcome:
             at = trio.current_time() - began
-            runs.append(FunctionRun(at, agent, spec.name, orjson.dumps(_plain(arguments), default=str).decode()))
+            runs.append(
+                FunctionRun(at, agent, spec.name, orjson.dumps(_plain(arguments), default=str).decode(), spec.acts)
+            )
             watch = StepWatch(trio.lowlevel.current_task())
             try:
                 with watch.watching(), _threads_in_real_time(spec.handler):

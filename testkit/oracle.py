@@ -194,7 +194,7 @@ def effects_happen_once(played: Witnessed) -> Iterator[str]:
             *played.script.agents[agent].turns[turn].then_calls,
         )
     )
-    for name, times in Counter(run.name for run in played.runs).items():
+    for name, times in Counter(run.name for run in played.runs if run.acts).items():
         if times > asked[name]:
             yield f"{name} was done {times} times, and asked for {asked[name]} times"
 
