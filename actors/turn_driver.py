@@ -167,20 +167,21 @@ class TurnDriver:
 
     async def run(self) -> None:
         """Tell `Turn` when its time has come, and when the line has gone quiet. Runs until it is cancelled."""
-        late = 0.0
+        has_no_lead = False
         while True:
+            late = _NO_LEAD if has_no_lead and not self.ledger.is_whole else 0.0
             with trio.move_on_at(min(self.turn.deadline(), self._played_at() + late)) as waiting:
                 await self._changed.wait()
             if not waiting.cancelled_caught:
                 continue
             now = trio.current_time()
             if now >= self._played_at() + late:
-                late = 0.0
+                has_no_lead = False
                 self.put(Played())
             elif now >= self.turn.deadline():
                 self.put(TimePassed())
             else:  # more audio has come meanwhile, and no faster than it is played
-                late = _NO_LEAD
+                has_no_lead = True
             if self.turn.deadline() <= trio.current_time():
                 await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
 

@@ -323,7 +323,7 @@ class Ledger:
             return SendClear()
         if self._queue and now >= self._play_end - self._wanted_lead():
             return self._send_piece(now)
-        if self.sent > self._marked and not self._queue and (self._is_quiet() or now >= self._mark_due()):
+        if self.sent > self._marked and not self._queue and (self.is_whole or now >= self._mark_due()):
             return SendMarkAlone(self._new_mark())
         return None
 
@@ -333,7 +333,7 @@ class Ledger:
         if self._queue:
             return self._play_end - self._wanted_lead()
         if self.sent > self._marked:
-            return -math.inf if self._is_quiet() else self._mark_due()
+            return -math.inf if self.is_whole else self._mark_due()
         return math.inf
 
     def _mark_due(self) -> float:
@@ -346,7 +346,8 @@ class Ledger:
         is_scrap = self._queued < _SCRAP and not (self._queue[-1][0].whole or self._queue[-1][0].closed)
         return _STARVED if is_scrap else self.lead
 
-    def _is_quiet(self) -> bool:
+    @property
+    def is_whole(self) -> bool:
         """Whether the last reply sent is known to have no more audio."""
         return not self._out or self._out[-1].reply.whole or self._out[-1].reply.closed
 
