@@ -75,7 +75,7 @@ def recorded_calls() -> Iterator[ParameterSet]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scenario", "fault"), recorded_calls())
+@pytest.mark.parametrize(("scenario", "fault"), list(recorded_calls()))
 def test_a_shipped_call_plays_the_same_again(scenario: str, fault: str) -> None:
     async def again() -> Replayed:
         return await replay(read_journal(await record(scenario, fault)), default_roster())
