@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.gate import LEAST_NOISE, verdict
+from bench.verdict import LEAST_NOISE, verdict
 
 
 @pytest.mark.parametrize("theirs", [(2.0, 2.2, 2.0), (2.0, 1.8, 1.8), (4.0, 4.0, 4.4)])
