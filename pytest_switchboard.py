@@ -30,8 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Collect what is drawn, in the process that writes the file."""
-    if config.getoption("--calls-report") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(CallsReport(Path(config.getoption("--calls-report"))), "switchboard-report")
+    report = config.getoption("--calls-report")
+    if report and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(CallsReport(Path(report)), "switchboard-report")
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

@@ -62,10 +62,12 @@ class SessionOnFloor(Protocol):
     @property
     def last_heard(self) -> float:
         """When (trio time) its service last sent anything."""
+        ...
 
     @property
     def reads_tape(self) -> bool:
         """Whether it listens to the caller."""
+        ...
 
     def perform(self, effect: ForSession) -> None:
         """Do what `Turn` wants of the session, without waiting for it."""

@@ -33,7 +33,7 @@ class CallContext:
     direction: str = attrs.field(default="", kw_only=True)
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object], kw_only=True)
     env: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True, repr=False)
-    _http: httpx.AsyncClient | None = attrs.field(default=None, kw_only=True, repr=False)
+    _http: httpx.AsyncClient | None = attrs.field(default=None, kw_only=True, repr=False, alias="http")
     _say: Callable[[str], None] = attrs.field(default=say_nothing, kw_only=True, repr=False)
 
     @property

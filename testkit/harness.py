@@ -56,7 +56,7 @@ class LineLog:
         self.asked.append(("hang_up", call_sid))
         self.stop()
 
-    async def redirect(self, _call_sid: str, twiml: str) -> None:
+    async def redirect(self, call_sid: str, twiml: str) -> None:  # noqa: ARG002 - as `PhoneLine` names it
         await trio.sleep(0.05)
         self.asked.append(("redirect", twiml))
         self.stop()

@@ -30,10 +30,12 @@ class Slots(Protocol):
     @property
     def capacity(self) -> int:
         """Return how many calls there may be."""
+        ...
 
     @property
     def taken(self) -> int:
         """Return how many there are."""
+        ...
 
 
 @attrs.define
@@ -87,7 +89,7 @@ class Witnessed(Played):
 
     script: Scenario = attrs.field(kw_only=True)
     policy: CallPolicy = attrs.field(kw_only=True)
-    records: WitnessedRecords = attrs.field(factory=WitnessedRecords)
+    records: WitnessedRecords = attrs.field(factory=WitnessedRecords)  # pyright: ignore[reportIncompatibleVariableOverride]  # never reassigned
     logs: Sequence[MutableMapping[str, Any]] = ()
     escaped: BaseException | None = None
     """What came out of the call though nothing may."""
