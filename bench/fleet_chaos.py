@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -46,6 +47,7 @@ class Process:
     is_ready: bool = False
     is_leaving: bool = False
     process: "subprocess.Popen[str]" = attrs.field(init=False)
+    _reader: threading.Thread = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         command = [sys.executable, "-m", "bench.fleet_worker", self.url, self.name, str(self.folder), str(CAP)]
@@ -53,7 +55,18 @@ class Process:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
             )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def close(self) -> None:
+        """Kill it, and close what led to it."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # what is left in its buffer reaches nobody
+                    pipe.close()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -150,8 +163,7 @@ class Run:
         watch.over.set()
         summary = self._judge(watch)
         for one in self.started:
-            one.process.kill()
-            one.process.wait()
+            one.close()
         return summary
 
     def _wait_joined(self, workers: int) -> None:
