@@ -44,7 +44,7 @@ from agents.spec import AgentSpec
 
 _REST = 0.01
 SHORTEST_WORD = 0.4
-"""Seconds of voice: what is shorter may be a noise that the service rightly says nothing about."""
+"""Seconds of voice: anything shorter may be a noise, about which the service rightly says nothing."""
 
 _NO_LEAD = 0.15
 """Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""

@@ -1,7 +1,7 @@
 """The note that one agent leaves for the next: who is calling, what they want, what was agreed.
 
 Owns `Brief`, the request that asks a language model for one, the check of what comes back, and the local extract that
-takes its place. Whoever writes the summary, a Brief always holds the outgoing agent's reason and notes and every fact
+takes its place. With any summary, a Brief always holds the outgoing agent's reason and notes and every fact
 that functions recorded (`completed`). Everything in a Brief began as somebody's words, so it is shown as quoted
 information between marks that it cannot contain. A reply that is no Brief is `BriefRefused`; the local extract never
 fails.
