@@ -235,7 +235,7 @@ def _print_end(shown: Shown) -> int:
     if record["outcome"] in UNANSWERED:
         out.print(f"{record['outcome']}: {record['why']}", markup=False, soft_wrap=True)
         return 1
-    agents = ", ".join(str(stint["agent"]) for stint in record["agents"])
+    agents = ", ".join(str(period["agent"]) for period in record["agents"])
     out.print(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
     for turn in record["transcript"]:
         out.print(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}", markup=False, soft_wrap=True)

@@ -1,27 +1,8 @@
 """One call: the nursery in which its actors live, and the boundary at which its trouble ends.
 
-`run_call` makes the desk and the mailboxes, starts bridge, Summarizer and Scribe, and runs the Supervisor in the body
-of the nursery. The bridge's end is the call's end; the conversation's end is too. Whatever happens, when it returns
-nothing of the call is left but its record. Its own errors stay here, logged; only cancellation passes through.
-
-    call nursery
-    ├── TwilioBridge            until the caller's side ends the stream: then the call is over
-    │    ├── reader, writer     of the media stream
-    │    └── line watch         gives up a line that is dead, or that Twilio says is over
-    ├── TurnDriver              tells the turn that time has passed, or that all has been heard
-    ├── Summarizer              a crash costs the Brief
-    ├── Scribe                  a crash costs the files
-    ├── attendant               takes orders from outside, and waits for a machine's beep
-    ├── keypad                  finishes entries
-    ├── call length             warns, and closes
-    ├── transfers               asks the line for a person
-    └── (the body) the conversation, until the turn or the Supervisor ends it
-         └── Supervisor
-              ├── AgentSession  one, or two while a handoff is prepared
-              │    ├── caller's audio, keep-alive, outbox
-              │    ├── listener
-              │    └── one task a function call
-              └── Handoff       while one is prepared: watches the mailbox, and fetches the Brief
+`run_call` makes the shared state and the mailboxes, starts bridge, Summarizer and Scribe, and runs the Supervisor in
+the body of the nursery. The bridge's end is the call's end; the conversation's end is too. Whatever happens, when it
+returns nothing of the call is left but its record. Its own errors stay here, logged; only cancellation passes through.
 """
 
 import math
@@ -38,8 +19,8 @@ import httpx
 import structlog
 import trio
 
+from actors.call_state import CallState
 from actors.clips import ClipBook, Clips
-from actors.desk import Desk
 from actors.endings.attendant import attend
 from actors.endings.call_length import mind_length
 from actors.endings.intercom import Intercom
@@ -191,7 +172,7 @@ async def _run_to_its_record(call: "Call") -> CallRecord:
     except* Exception as crashes:
         outcome = "crashed"
         log.exception("call_crashed")
-        call.desk.journal.note(ActorCrashed("call", describe(root_cause(crashes))))
+        call.state.journal.note(ActorCrashed("call", describe(root_cause(crashes))))
     finally:
         try:
             call.close(outcome)
@@ -210,7 +191,7 @@ class Call:
 
     plan: CallPlan
     services: CallServices
-    desk: Desk
+    state: CallState
     bridge: TwilioBridge
     book: RecordBuilder
     scribe: Scribe | None
@@ -221,7 +202,7 @@ class Call:
 
     @classmethod
     def of(cls, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> "Call":
-        """Lay the desk for a call; nothing runs yet."""
+        """Make the shared state of a call; nothing runs yet."""
         earlier, elapsed = plan.resumption, plan.resumption.elapsed if plan.resumption else 0.0
         started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
         book = RecordBuilder(plan.caller, plan.line, started, earlier.record if earlier else None, plan.metadata)
@@ -240,7 +221,7 @@ class Call:
             on_heard.append(watch.hear_agents)
         if on_heard:
             ledger.on_heard = each_of(on_heard)
-        desk = Desk(
+        state = CallState(
             call_sid=plan.call_sid,
             journal=journal,
             tape=tape,
@@ -252,32 +233,32 @@ class Call:
             activity=VoiceActivity(last=elapsed),
             switch=Switch(plan.call_sid, services.transfers, services.policy.human_digit),
         )
-        bridge = TwilioBridge(desk, media, plan.stream_sid, each_of(on_audio) if on_audio else None)
-        return cls(plan, services, desk, bridge, book, scribe, watch)
+        bridge = TwilioBridge(state, media, plan.stream_sid, each_of(on_audio) if on_audio else None)
+        return cls(plan, services, state, bridge, book, scribe, watch)
 
     async def carry(self) -> str:
         """Run the actors until the call is over; return its outcome."""
         plan, resumption = self.plan, self.plan.resumption
         if self.watch is not None:
-            self.watch.begin(CallUnderWay(self.desk.journal, self.desk.turn.turn, trio.lowlevel.current_task()))
-        self.desk.journal.note(
+            self.watch.begin(CallUnderWay(self.state.journal, self.state.turn.turn, trio.lowlevel.current_task()))
+        self.state.journal.note(
             CallResumed(plan.stream_sid, resumption.unreached)
             if resumption is not None
             else CallStarted(plan.call_sid, plan.stream_sid, plan.direction)
         )
-        desk, services = self.desk, self.services
-        summarizer = Summarizer(desk, self.roster, services.ask_brief, desk.mail.summarizer)
-        with desk.mail.closing(), services.intercom.open(plan.call_sid) as mailbox:
+        state, services = self.state, self.services
+        summarizer = Summarizer(state, self.roster, services.ask_brief, state.mail.summarizer)
+        with state.mail.closing(), services.intercom.open(plan.call_sid) as mailbox:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope, name="bridge")
-                nursery.start_soon(desk.turn.run, name="turn")
+                nursery.start_soon(state.turn.run, name="turn")
                 for name, run in (
                     ("summarizer", summarizer.run),
                     ("scribe", self.scribe.run if self.scribe is not None else None),
-                    ("attendant", partial(attend, desk, self._machine(), mailbox)),
-                    ("keypad", desk.keypad.collect),
-                    ("call length", partial(mind_length, desk, self._longest)),
-                    ("transfers", partial(mind_transfers, desk, desk.mail.to_summarizer)),
+                    ("attendant", partial(attend, state, self._machine(), mailbox)),
+                    ("keypad", state.keypad.collect),
+                    ("call length", partial(mind_length, state, self._longest)),
+                    ("transfers", partial(mind_transfers, state, state.mail.to_summarizer)),
                 ):
                     if run is not None:
                         nursery.start_soon(self._run_expendable, name, run, name=name)
@@ -291,7 +272,7 @@ class Call:
 
         async def wait_concluded() -> None:
             nonlocal ended
-            ended = await self.desk.turn.wait_concluded()
+            ended = await self.state.turn.wait_concluded()
             nursery.cancel_scope.cancel(reason="conversation over")
 
         async with trio.open_nursery() as nursery:
@@ -313,16 +294,18 @@ class Call:
         message, roster = self.plan.voicemail, self.roster
         first = roster.agents.get(roster.first)
         introduction = first.introduction or first.greeting_with(self.plan.context) if first is not None else ""
-        return AnsweringMachine(self.desk, self.services.policy.voicemail if message is None else message, introduction)
+        return AnsweringMachine(
+            self.state, self.services.policy.voicemail if message is None else message, introduction
+        )
 
     def _supervisor(self) -> Supervisor:
-        desk, plan, services = self.desk, self.plan, self.services
+        state, plan, services = self.state, self.plan, self.services
         form = SettingsForm(plan.call_sid, services.voice_agent, plan.direction)
         return Supervisor(
-            desk=desk,
+            state=state,
             roster=self.roster,
-            floor=Floor(desk, services.connect),
-            openings=Openings(form, desk.tape, desk.conversation, desk.policy, plan.resumption),
+            floor=Floor(state, services.connect),
+            openings=Openings(form, state.tape, state.conversation, state.policy, plan.resumption),
             rng=services.rng,
             context=plan.context,
         )
@@ -330,7 +313,7 @@ class Call:
     async def _run_bridge(self, call: trio.CancelScope) -> None:
         left = await self.bridge.run()
         gone = "line_dead" if left.how in DEATHS else "caller_hung_up"
-        is_with_person = self.desk.switch.underway is not None and left.how != CALL_OVER
+        is_with_person = self.state.switch.underway is not None and left.how != CALL_OVER
         self._end_as(TRANSFERRING if is_with_person else gone)
         call.cancel(reason=f"{self._outcome} ({left.how})")
 
@@ -338,7 +321,7 @@ class Call:
         ended = await guard(run)
         if isinstance(ended, Crashed):
             log.error("actor_crashed", actor=name, error=ended.reason)
-            self.desk.journal.note(ActorCrashed(name, ended.reason))
+            self.state.journal.note(ActorCrashed(name, ended.reason))
 
     async def _conclude(self, outcome: ConversationOutcome) -> None:
         match outcome:
@@ -350,7 +333,7 @@ class Call:
                 await self._redirect(say_and_end(sentence))
             case NoAgentLeft():
                 self._end_as("no_agent")
-                await trio.sleep(min(self.desk.ledger.unplayed, _LONGEST_LAST_WORD))
+                await trio.sleep(min(self.state.ledger.unplayed, _LONGEST_LAST_WORD))
                 policy = self.services.policy
                 await self._redirect(say_and_end(policy.apology, dial=policy.fallback_number, line=policy.our_number))
             case _:
@@ -366,42 +349,42 @@ class Call:
             answered = await guard(ask)
         if isinstance(answered, Crashed):
             log.error("line_failed", asked=what, error=answered.reason)
-            self.desk.journal.note(ActorCrashed(f"line ({what})", answered.reason))
+            self.state.journal.note(ActorCrashed(f"line ({what})", answered.reason))
 
     def _end_as(self, outcome: str) -> None:
         self._outcome = self._outcome or outcome
 
     def close(self, outcome: str) -> None:
         """Note the end."""
-        desk = self.desk
-        desk.ledger.close()
+        state = self.state
+        state.ledger.close()
         frames = self._frames()
-        duration = round(desk.journal.now, 3)
+        duration = round(state.journal.now, 3)
         if outcome != TRANSFERRING:
-            desk.journal.note(CallEnded(outcome, duration, frames))
+            state.journal.note(CallEnded(outcome, duration, frames))
             return
-        if (answered := desk.switch.answered()) is not None:
-            desk.journal.note(answered)
-        desk.journal.note(CallParked(duration, frames))
+        if (answered := state.switch.answered()) is not None:
+            state.journal.note(answered)
+        state.journal.note(CallParked(duration, frames))
 
     def _frames(self) -> dict[str, int]:
-        desk = self.desk
+        state = self.state
         return {
             "caller_in": self.bridge.frames_in,
-            "caller_sent": desk.tape.delivered,
-            "unheard": desk.tape.lost,
-            "agent_in": desk.ledger.received // FRAME_BYTES,
-            "agent_sent": desk.ledger.sent // FRAME_BYTES,
-            "dropped": desk.ledger.dropped // FRAME_BYTES,
+            "caller_sent": state.tape.delivered,
+            "unheard": state.tape.lost,
+            "agent_in": state.ledger.received // FRAME_BYTES,
+            "agent_sent": state.ledger.sent // FRAME_BYTES,
+            "dropped": state.ledger.dropped // FRAME_BYTES,
         }
 
     def so_far(self) -> RunningRecord | None:
         """Return what is to be kept of the call if it is cut now; None if nothing was said or done since last asked."""
-        under_way = self.desk.ledger.under_way
-        noted, self._noted = self._noted, self.desk.journal.count
+        under_way = self.state.ledger.under_way
+        noted, self._noted = self._noted, self.state.journal.count
         if noted == self._noted and not under_way:
             return None
-        return self.book.so_far(round(self.desk.journal.now, 3), self._frames(), under_way)
+        return self.book.so_far(round(self.state.journal.now, 3), self._frames(), under_way)
 
     async def save(self, record: CallRecord) -> None:
         """Keep the record, and write the files; neither can keep the other from happening."""

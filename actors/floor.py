@@ -1,9 +1,9 @@
 """The floor: which session speaks for the agents, and how it comes to it and leaves it.
 
-A `Seat` is one session with the scope that ends it. `Floor.start` brings a session up as a child of its starter, and
-moves it to the conversation's nursery in the step in which it is ready (that is what `trio.Nursery.start` does): before
-it, a starter that gives up takes the session with it; after it, the session has the floor and outlives its starter.
-The commit of a handoff is `Floor._take`. It decides nothing; the Supervisor does.
+A `LiveSession` is one session with the scope that ends it. `Floor.start` brings a session up as a child of its starter,
+and moves it to the conversation's nursery in the step in which it is ready (that is what `trio.Nursery.start` does):
+before it, a starter that gives up takes the session with it; after it, the session has the floor and outlives its
+starter. The commit of a handoff is `Floor._take`. It decides nothing; the Supervisor does.
 """
 
 import math
@@ -12,13 +12,13 @@ from typing import assert_never
 import attrs
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, FunctionAnswered, HandoffCommitted, SessionConnecting, SessionFailed
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, Spent
 from actors.session.agent_session import AgentSession, Connect
 from actors.session.function_calls import json_text
-from actors.session.opening import Opening, Tenure
+from actors.session.opening import AgentOnCall, Opening
 from actors.supervision import Crashed, contain
 from actors.turn.events import FloorGiven, FloorVacated
 from actors.turn.values import Debt
@@ -26,11 +26,11 @@ from protocol.errors import RemoteProtocolError
 
 
 @attrs.define(eq=False)
-class Seat:
+class LiveSession:
     """One session, and what it takes to end it."""
 
     number: int
-    tenure: Tenure
+    on_call: AgentOnCall
     session: AgentSession
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     began: float = math.inf
@@ -45,103 +45,103 @@ class Seat:
 
     @property
     def agent(self) -> str:
-        return self.tenure.agent.name
+        return self.on_call.agent.name
 
 
 @attrs.frozen
-class Relief:
+class FloorChange:
     """The session that leaves the floor in a handoff, and its request."""
 
-    holder: Seat
+    holder: LiveSession
     asked: AskHandoff
 
-    def answered(self, seat: Seat, took: float) -> FunctionAnswered:
+    def answered(self, live: LiveSession, took: float) -> FunctionAnswered:
         """Return how its function is answered: in the journal alone, since its session is gone."""
-        asked, result = self.asked, json_text({"handed_off_to": seat.agent})
+        asked, result = self.asked, json_text({"handed_off_to": live.agent})
         return FunctionAnswered(self.holder.agent, asked.call_id, asked.name, result, True, took, number=asked.number)
 
 
 @attrs.define(eq=False)
 class Floor:
-    """Seats sessions for one call."""
+    """Starts the sessions of one call and ends them."""
 
-    desk: Desk
+    state: CallState
     connect: Connect
-    _seats: int = attrs.field(default=0, init=False)
+    _count: int = attrs.field(default=0, init=False)
 
-    def new_seat(self, tenure: Tenure, opening: Opening) -> Seat:
+    def new_session(self, on_call: AgentOnCall, opening: Opening) -> LiveSession:
         """Make a session that nobody runs yet."""
-        self._seats += 1
-        session = AgentSession(self.desk, tenure.agent, self._seats, opening, self.connect)
-        return Seat(self._seats, tenure, session)
+        self._count += 1
+        session = AgentSession(self.state, on_call.agent, self._count, opening, self.connect)
+        return LiveSession(self._count, on_call, session)
 
     async def start(
-        self, sessions: trio.Nursery, seat: Seat, why: str, deadline: float, relief: Relief | None = None
+        self, sessions: trio.Nursery, live: LiveSession, why: str, deadline: float, change: FloorChange | None = None
     ) -> None:
-        """Bring a session up and onto the floor, within `deadline` seconds; `relief` says who leaves it in that step.
+        """Bring a session up and onto the floor, within `deadline` seconds; `change` says who leaves it in that step.
 
         *Raises* `AgentUnavailable` when the session could not be made ready in time.
         """
-        self.desk.journal.note(SessionConnecting(seat.agent, seat.number, why))
-        seat.began = trio.current_time()
+        self.state.journal.note(SessionConnecting(live.agent, live.number, why))
+        live.began = trio.current_time()
         try:
             with trio.fail_after(deadline):
-                await sessions.start(self._occupy, seat, relief, name=f"session {seat.number}: {seat.agent}")
+                await sessions.start(self._hold, live, change, name=f"session {live.number}: {live.agent}")
         except AgentUnavailable as error:
-            raise self._failed(seat, error) from error
+            raise self._failed(live, error) from error
         except RemoteProtocolError as error:
-            raise self._failed(seat, AgentUnavailable(str(error))) from error
+            raise self._failed(live, AgentUnavailable(str(error))) from error
         except trio.TooSlowError as error:
-            raise self._failed(seat, AgentUnavailable(f"not ready within {deadline:g} s")) from error
+            raise self._failed(live, AgentUnavailable(f"not ready within {deadline:g} s")) from error
 
-    async def _occupy(self, seat: Seat, relief: Relief | None, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _hold(self, live: LiveSession, change: FloorChange | None, *, task_status: trio.TaskStatus[None]) -> None:
         def ready() -> None:
             if trio.current_effective_deadline() == -math.inf:
                 return  # the starter has given up: `started` would not move us, so the floor must not move either
-            self._take(seat, relief)
+            self._take(live, change)
             task_status.started()
 
-        with seat.scope:
-            outcome = await contain(seat.session.run, ready)
+        with live.scope:
+            outcome = await contain(live.session.run, ready)
             match outcome:
                 case Crashed():
-                    await self.desk.mail.to_supervisor.send(SessionLost(seat.number, outcome))
+                    await self.state.mail.to_supervisor.send(SessionLost(live.number, outcome))
                 case Spent():
-                    await self.desk.mail.to_supervisor.send(SessionRunOut(seat.number))
+                    await self.state.mail.to_supervisor.send(SessionRunOut(live.number))
                 case _:
                     assert_never(outcome)
 
-    def _take(self, seat: Seat, relief: Relief | None) -> None:
+    def _take(self, live: LiveSession, change: FloorChange | None) -> None:
         """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""
-        desk = self.desk
-        if relief is not None:
-            took = round(trio.current_time() - relief.asked.at, 6)
-            desk.journal.note(relief.answered(seat, took))
-            desk.journal.note(HandoffCommitted(relief.holder.agent, seat.agent, took))
-            desk.conversation.hand_on()
-            self.leave(relief.holder, "handed off")
-        seat.since = trio.current_time()
-        desk.ledger.grant(seat.session.voice)
-        desk.turn.session, desk.turn.speaker = seat.session, seat.tenure.agent
-        desk.journal.note(FloorTaken(seat.agent, seat.number, seat.session.cursor))
-        opening = seat.session.opening
-        desk.turn.put(FloorGiven(opening.owes, opening.ask or ""))
+        state = self.state
+        if change is not None:
+            took = round(trio.current_time() - change.asked.at, 6)
+            state.journal.note(change.answered(live, took))
+            state.journal.note(HandoffCommitted(change.holder.agent, live.agent, took))
+            state.conversation.hand_on()
+            self.leave(change.holder, "handed off")
+        live.since = trio.current_time()
+        state.ledger.grant(live.session.voice)
+        state.turn.session, state.turn.speaker = live.session, live.on_call.agent
+        state.journal.note(FloorTaken(live.agent, live.number, live.session.cursor))
+        opening = live.session.opening
+        state.turn.put(FloorGiven(opening.owes, opening.ask or ""))
 
-    def leave(self, seat: Seat, reason: str) -> None:
-        """Take the floor from a seat and end its session; what it has said so far is played out."""
-        self.desk.ledger.withhold(seat.session.voice)
-        self.desk.journal.note(FloorLeft(seat.agent, seat.number, reason))
-        self.desk.turn.session = None
-        self.desk.turn.put(FloorVacated())
-        seat.scope.cancel(reason=reason)
+    def leave(self, live: LiveSession, reason: str) -> None:
+        """Take the floor from a session and end it; what it has said so far is played out."""
+        self.state.ledger.withhold(live.session.voice)
+        self.state.journal.note(FloorLeft(live.agent, live.number, reason))
+        self.state.turn.session = None
+        self.state.turn.put(FloorVacated())
+        live.scope.cancel(reason=reason)
 
-    def unproven(self, seat: Seat) -> float:
+    def unproven(self, live: LiveSession) -> float:
         """Return how long a session has been at work, or on its way to it, without any proof that it is of use."""
-        if seat.session.has_acted:
+        if live.session.has_acted:
             return 0.0
-        is_awaited = self.desk.turn.turn.debt is Debt.OWED
-        return (trio.current_time() if is_awaited else seat.since) - seat.began
+        is_awaited = self.state.turn.turn.debt is Debt.OWED
+        return (trio.current_time() if is_awaited else live.since) - live.began
 
-    def _failed(self, seat: Seat, error: AgentUnavailable) -> AgentUnavailable:
-        self.desk.journal.note(SessionFailed(seat.agent, seat.number, error.reason, error.retryable))
+    def _failed(self, live: LiveSession, error: AgentUnavailable) -> AgentUnavailable:
+        self.state.journal.note(SessionFailed(live.agent, live.number, error.reason, error.retryable))
         return AgentUnavailable(error.reason, retryable=error.retryable, is_busy=error.is_busy)

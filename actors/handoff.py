@@ -12,12 +12,12 @@ from typing import TypeAlias, assert_never
 import attrs
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.errors import AgentUnavailable
 from actors.facts import BriefReady, HandoffFailed, HandoffWithdrawn, SessionCrashed
-from actors.floor import Floor, Relief, Seat
+from actors.floor import Floor, FloorChange, LiveSession
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, WithdrawHandoff
-from actors.session.opening import Openings, Tenure
+from actors.session.opening import AgentOnCall, Openings
 from actors.summarizer import prepared_brief
 from actors.supervision import Crashed
 
@@ -26,7 +26,7 @@ from actors.supervision import Crashed
 class Brought:
     """The next agent has the floor."""
 
-    seat: Seat
+    live: LiveSession
 
 
 @attrs.frozen
@@ -46,18 +46,18 @@ HandoffOutcome: TypeAlias = Brought | Kept | Lost
 
 @attrs.define(eq=False)
 class Handoff:
-    """One turn of the Supervisor's loop: `relief` asks for the agent of `tenure`. `run` it once."""
+    """One turn of the Supervisor's loop: `change` asks for the agent of `on_call`. `run` it once."""
 
-    desk: Desk
+    state: CallState
     floor: Floor
     openings: Openings
     rng: Random
-    relief: Relief
-    tenure: Tenure
+    change: FloorChange
+    on_call: AgentOnCall
     _briefed: trio.Event = attrs.field(factory=trio.Event, init=False)
     _why: str = attrs.field(default="", init=False)
     _crash: Crashed | None = attrs.field(default=None, init=False)
-    _seat: Seat | None = attrs.field(default=None, init=False)
+    _live: LiveSession | None = attrs.field(default=None, init=False)
     """The session that was tried last."""
 
     async def run(self, sessions: trio.Nursery) -> HandoffOutcome:
@@ -67,14 +67,14 @@ class Handoff:
             turn.start_soon(self._get_brief)
             await self._try_successors(sessions)
             turn.cancel_scope.cancel(reason="handoff decided")
-        holder, asked = self.relief.holder, self.relief.asked
-        if self._seat is not None and self._seat.has_taken_floor:
+        holder, asked = self.change.holder, self.change.asked
+        if self._live is not None and self._live.has_taken_floor:
             if self._crash is not None:  # nobody will restart it, but it is a fault of the call
                 crash = self._crash
-                self.desk.journal.note(SessionCrashed(holder.agent, holder.number, crash.reason, crash.is_retryable))
-            return Brought(self._seat)
+                self.state.journal.note(SessionCrashed(holder.agent, holder.number, crash.reason, crash.is_retryable))
+            return Brought(self._live)
         if self._why:
-            self.desk.journal.note(HandoffFailed(holder.agent, asked.to, self._why))
+            self.state.journal.note(HandoffFailed(holder.agent, asked.to, self._why))
         if self._crash is not None:
             return Lost(self._crash)
         if self._why:
@@ -84,12 +84,12 @@ class Handoff:
     # The next session
 
     async def _try_successors(self, sessions: trio.Nursery) -> None:
-        policy, failures, asked, session = self.desk.policy, 0, self.relief.asked, self.relief.holder.session
+        policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder.session
         while failures < policy.handoff_attempts:
-            opening = self.openings.after_handoff(self.tenure, self._briefed, lambda: session.cursor, asked.at)
-            self._seat = seat = self.floor.new_seat(self.tenure, opening)
+            opening = self.openings.after_handoff(self.on_call, self._briefed, lambda: session.cursor, asked.at)
+            self._live = live = self.floor.new_session(self.on_call, opening)
             try:
-                await self.floor.start(sessions, seat, "handoff", self._deadline, self.relief)
+                await self.floor.start(sessions, live, "handoff", self._deadline, self.change)
             except AgentUnavailable as unavailable:
                 self._why = unavailable.reason
                 has_time = trio.current_time() < asked.at + policy.busy_patience
@@ -105,26 +105,26 @@ class Handoff:
     @property
     def _deadline(self) -> float:
         """For one attempt: never less than the Brief may take, and a second for the Settings behind it."""
-        policy = self.desk.policy
+        policy = self.state.policy
         return max(policy.handoff_start, policy.summary_deadline + 1.0)
 
     # Meanwhile
 
     async def _get_brief(self) -> None:
         """Have a Brief ready when the next session is welcomed."""
-        began, reader = trio.current_time(), self.relief.asked.to
-        prepared = await prepared_brief(self.desk, self.desk.mail.to_summarizer, reader)
+        began, reader = trio.current_time(), self.change.asked.to
+        prepared = await prepared_brief(self.state, self.state.mail.to_summarizer, reader)
         took = round(trio.current_time() - began, 6)
-        conversation, before = self.desk.conversation, self.relief.holder.tenure.brief
-        self.tenure.brief = brief = prepared.brief.completed(conversation.turns(), conversation.facts, before)
-        self.desk.journal.note(BriefReady(reader, prepared.source, took, prepared.why, brief.filled()))
+        conversation, before = self.state.conversation, self.change.holder.on_call.brief
+        self.on_call.brief = brief = prepared.brief.completed(conversation.turns(), conversation.facts, before)
+        self.state.journal.note(BriefReady(reader, prepared.source, took, prepared.why, brief.filled()))
         self._briefed.set()
 
     async def _watch(self, turn: trio.CancelScope) -> None:
-        mail, holder = self.desk.mail, self.relief.holder
+        mail, holder = self.state.mail, self.change.holder
         while True:
             message = await mail.supervisor.receive()
-            if message.seat != holder.number:
+            if message.session != holder.number:
                 mail.early.append(message)
                 continue
             match message:
@@ -140,8 +140,8 @@ class Handoff:
                     assert_never(message)
 
     def _on_withdrawn(self, number: int, turn: trio.CancelScope) -> None:
-        asked = self.relief.asked
+        asked = self.change.asked
         if number == asked.number:  # not one that was refused before
-            self.desk.journal.note(HandoffWithdrawn(self.relief.holder.agent, asked.to))
+            self.state.journal.note(HandoffWithdrawn(self.change.holder.agent, asked.to))
             self._why = ""
             turn.cancel(reason="handoff withdrawn")

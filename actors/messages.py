@@ -67,7 +67,7 @@ class HandoffRefused:
 class AskHandoff:
     """From the session on the floor at t0 (`at`, trio time): it has stopped speaking and listening."""
 
-    seat: int
+    session: int
     call_id: str
     name: str
     to: str
@@ -89,7 +89,7 @@ class AskHandoff:
 class WithdrawHandoff:
     """From the same session, when the service has cancelled the function call."""
 
-    seat: int
+    session: int
     number: int
 
 
@@ -102,14 +102,14 @@ class Spent:
 class SessionRunOut:
     """From the task of a session, when it is spent."""
 
-    seat: int
+    session: int
 
 
 @attrs.frozen
 class SessionLost:
     """From the task of a session, when it has crashed."""
 
-    seat: int
+    session: int
     crash: Crashed
 
 
@@ -167,9 +167,9 @@ class Mailboxes:
         with self.to_supervisor, self.supervisor, self.to_summarizer, self.summarizer:
             yield
 
-    async def next_from(self, seat: int) -> ToSupervisor:
+    async def next_from(self, session: int) -> ToSupervisor:
         """Wait for what a session reports to the Supervisor; the others are out of the conversation."""
         while True:
             message = self.early.pop(0) if self.early else await self.supervisor.receive()
-            if message.seat == seat:
+            if message.session == session:
                 return message

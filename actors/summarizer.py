@@ -15,7 +15,7 @@ from typing import Self, TypeAlias, assert_never
 import attrs
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
 from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
@@ -72,7 +72,7 @@ class _Written:
 class Summarizer:
     """The Summarizer of one call. `ask` is None where there is no language model: every Brief is an extract then."""
 
-    desk: Desk
+    state: CallState
     roster: Roster
     ask: AskBrief | None
     mailbox: trio.MemoryReceiveChannel[ToSummarizer]
@@ -102,7 +102,7 @@ class Summarizer:
             nursery.cancel_scope.cancel(reason="mailbox closed")
 
     def _want(self, reader: str) -> None:
-        if self.desk.policy.summary_mode is SummaryMode.EAGER:
+        if self.state.policy.summary_mode is SummaryMode.EAGER:
             self._wanted = reader
             self._due.set()
 
@@ -119,26 +119,26 @@ class Summarizer:
 
     def _may_ask_at(self, reader: str) -> float:
         asked = self._asked.get(reader)
-        return asked.at + self.desk.policy.brief_gap if asked is not None else -math.inf
+        return asked.at + self.state.policy.brief_gap if asked is not None else -math.inf
 
     def _is_worth_asking(self, reader: str) -> bool:
         """Whether the caller has said enough that no Brief for this reader has seen."""
         written = self._written.get(reader)
-        news = self.desk.conversation.turns(written.seen if written is not None else 0)
+        news = self.state.conversation.turns(written.seen if written is not None else 0)
         words = sum(len(turn.text.split()) for turn in news if turn.speaker == CALLER)
         is_able = self.ask is not None and not self._given_up and reader not in self._writing
-        return is_able and words >= (self.desk.policy.brief_words if written is not None else 1)
+        return is_able and words >= (self.state.policy.brief_words if written is not None else 1)
 
     async def _write(self, reader: str) -> None:
         """Ask for one Brief, within the deadline; keep it, or why there is none."""
-        conversation, began = self.desk.conversation, trio.current_time()
+        conversation, began = self.state.conversation, trio.current_time()
         asked = self._asked[reader] = _Asked(began, conversation.length)
         over = self._writing[reader] = trio.Event()
         messages = self.roster.agents[reader].brief_messages(conversation.turns(), conversation.facts)
-        self.desk.journal.note(SummaryStarted(reader))
+        self.state.journal.note(SummaryStarted(reader))
         cost = BriefCost()
         try:
-            with trio.fail_after(self.desk.policy.summary_deadline):
+            with trio.fail_after(self.state.policy.summary_deadline):
                 text = await self._ask(messages)
             cost = text.cost if isinstance(text, BriefText) else cost
             self._written[reader] = _Written(self.roster.agents[reader].read_brief(text), asked.seen)
@@ -148,14 +148,14 @@ class Summarizer:
         except BriefRefused as refused:
             self._failure = str(refused)
         except trio.TooSlowError:
-            self._failure = f"no answer within {self.desk.policy.summary_deadline:g} s"
+            self._failure = f"no answer within {self.state.policy.summary_deadline:g} s"
         finally:
             del self._writing[reader]
             over.set()
         took = round(trio.current_time() - began, 6)
         spent = attrs.astuple(cost)
         failure = self._failure
-        self.desk.journal.note(
+        self.state.journal.note(
             SummaryFailed(reader, took, failure, *spent) if failure else SummaryWritten(reader, took, *spent)
         )
 
@@ -176,12 +176,12 @@ class Summarizer:
 
     def _is_worth_waiting(self, reader: str) -> bool:
         """Whether a handoff should wait for a Brief that nobody has begun to write: eager, one that is about to be."""
-        if self.desk.policy.summary_mode is SummaryMode.ON_HANDOFF:
+        if self.state.policy.summary_mode is SummaryMode.ON_HANDOFF:
             return not self._given_up
         return reader == self._wanted and reader not in self._asked and self._is_worth_asking(reader)
 
     def _prepared_for(self, reader: str) -> PreparedBrief:
-        conversation = self.desk.conversation
+        conversation = self.state.conversation
         written = self._written.get(reader)
         if written is None:
             extract = local_extract(conversation.turns(), conversation.facts)
@@ -191,11 +191,13 @@ class Summarizer:
         return PreparedBrief(brief.with_recent(recent), "groq")
 
 
-async def prepared_brief(desk: Desk, summarizer: trio.MemorySendChannel[ToSummarizer], reader: str) -> PreparedBrief:
+async def prepared_brief(
+    state: CallState, summarizer: trio.MemorySendChannel[ToSummarizer], reader: str
+) -> PreparedBrief:
     """Get a Brief for `reader` within its deadline: the Summarizer's, or our own extract."""
-    conversation, why = desk.conversation, "no answer within the deadline"
+    conversation, why = state.conversation, "no answer within the deadline"
     send, receive = trio.open_memory_channel[PreparedBrief](1)
-    with send, receive, trio.move_on_after(desk.policy.summary_deadline):
+    with send, receive, trio.move_on_after(state.policy.summary_deadline):
         try:
             await summarizer.send(WriteBrief(reader, send))
             return await receive.receive()

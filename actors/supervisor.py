@@ -13,13 +13,13 @@ from typing import assert_never
 import attrs
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.facts import RestartsExhausted, SessionCrashed, SessionRestarting
-from actors.floor import Floor, Relief, Seat
+from actors.floor import Floor, FloorChange, LiveSession
 from actors.handoff import Brought, Handoff, Kept, Lost
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, ToSupervisor, WithdrawHandoff
-from actors.session.opening import Opening, Openings, Tenure
+from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.supervision import Crashed, RestartBudget, RestartTotal
 from agents.brief import Brief
 from agents.roster import Roster
@@ -36,122 +36,122 @@ class NoAgentLeft:
 class Supervisor:
     """The Supervisor of one call. `run` it once, inside the call nursery. `context` is known before the call."""
 
-    desk: Desk
+    state: CallState
     roster: Roster
     floor: Floor
     openings: Openings
     rng: Random
     context: Brief | None = None
     _total: RestartTotal = attrs.field(
-        default=attrs.Factory(lambda one: RestartTotal(one.desk.policy.restarts), takes_self=True), init=False
+        default=attrs.Factory(lambda one: RestartTotal(one.state.policy.restarts), takes_self=True), init=False
     )
 
     async def run(self) -> NoAgentLeft:
-        """Seat one agent after the other, until none is left."""
+        """Start one agent after the other, until none is left."""
         async with trio.open_nursery() as sessions:
             try:
-                seat = await self._seat_first(sessions)
+                live = await self._start_first(sessions)
                 while True:
-                    message = await self.desk.mail.next_from(seat.number)
-                    seat = await self._on_message(message, sessions, seat)
+                    message = await self.state.mail.next_from(live.number)
+                    live = await self._on_message(message, sessions, live)
             except NoRestartLeft as exhausted:
                 left = NoAgentLeft(str(exhausted))
             sessions.cancel_scope.cancel(reason="no agent is left")
         return left
 
-    async def _on_message(self, message: ToSupervisor, sessions: trio.Nursery, holder: Seat) -> Seat:
+    async def _on_message(self, message: ToSupervisor, sessions: trio.Nursery, holder: LiveSession) -> LiveSession:
         match message:
             case SessionRunOut():
                 return await self._renew(sessions, holder)
             case SessionLost(crash=crash):
                 return await self._recover(sessions, holder, crash)
             case AskHandoff():
-                return await self._hand_off(sessions, Relief(holder, message))
+                return await self._hand_off(sessions, FloorChange(holder, message))
             case WithdrawHandoff():  # of a handoff that was decided before
                 return holder
             case _:
                 assert_never(message)
 
-    async def _hand_off(self, sessions: trio.Nursery, relief: Relief) -> Seat:
-        successor = self.roster.agents.get(relief.asked.to)
+    async def _hand_off(self, sessions: trio.Nursery, change: FloorChange) -> LiveSession:
+        successor = self.roster.agents.get(change.asked.to)
         if successor is None:
-            relief.asked.refuse(f"There is no agent {relief.asked.to!r}.")
-            return relief.holder
-        tenure = Tenure(successor, self._new_budget())
-        outcome = await Handoff(self.desk, self.floor, self.openings, self.rng, relief, tenure).run(sessions)
+            change.asked.refuse(f"There is no agent {change.asked.to!r}.")
+            return change.holder
+        on_call = AgentOnCall(successor, self._new_budget())
+        outcome = await Handoff(self.state, self.floor, self.openings, self.rng, change, on_call).run(sessions)
         match outcome:
-            case Brought(seat=seat):
-                return seat
+            case Brought(live=live):
+                return live
             case Kept():
-                return relief.holder
+                return change.holder
             case Lost(crash=crash):
-                return await self._recover(sessions, relief.holder, crash)
+                return await self._recover(sessions, change.holder, crash)
             case _:
                 assert_never(outcome)
 
     # The first session, and every restart
 
-    async def _seat_first(self, sessions: trio.Nursery) -> Seat:
+    async def _start_first(self, sessions: trio.Nursery) -> LiveSession:
         before, openings = self.openings.resumption, self.openings
         if before is not None and before.agent in self.roster.agents:
             agent = self.roster.agents[before.agent]
-            tenure = Tenure(agent, self._new_budget(), before.brief, before.since, self.desk.conversation.length)
-            return await self._seat_within_budget(
-                sessions, tenure, "return", lambda: openings.after_return(tenure, before)
+            on_call = AgentOnCall(agent, self._new_budget(), before.brief, before.since, self.state.conversation.length)
+            return await self._start_within_budget(
+                sessions, on_call, "return", lambda: openings.after_return(on_call, before)
             )
-        tenure = Tenure(self.roster.agents[self.roster.first], self._new_budget(), self.context)
-        return await self._seat_within_budget(sessions, tenure, "first", lambda: openings.greeting(tenure))
+        on_call = AgentOnCall(self.roster.agents[self.roster.first], self._new_budget(), self.context)
+        return await self._start_within_budget(sessions, on_call, "first", lambda: openings.greeting(on_call))
 
-    async def _recover(self, sessions: trio.Nursery, lost: Seat, crash: Crashed) -> Seat:
+    async def _recover(self, sessions: trio.Nursery, lost: LiveSession, crash: Crashed) -> LiveSession:
         """Go on without a session that has crashed: with another one, unless all has been said."""
-        self.desk.journal.note(SessionCrashed(lost.agent, lost.number, crash.reason, crash.is_retryable))
+        self.state.journal.note(SessionCrashed(lost.agent, lost.number, crash.reason, crash.is_retryable))
         unproven, cursor = self.floor.unproven(lost), lost.session.cursor
         self.floor.leave(lost, "crashed")
-        if self.desk.turn.turn.is_ending:
+        if self.state.turn.turn.is_ending:
             await trio.sleep_forever()  # the call ends when the goodbye has been heard
-        lost.tenure.budget.stand_still(unproven)  # one mute session after the other must not outlive its period
-        await self._back_off(lost.tenure, crash)
-        return await self._seat_within_budget(
+        lost.on_call.budget.stand_still(unproven)  # one mute session after the other must not outlive its period
+        await self._back_off(lost.on_call, crash)
+        return await self._start_within_budget(
             sessions,
-            lost.tenure,
+            lost.on_call,
             "restart",
-            lambda: self.openings.after_loss(lost.tenure, cursor, asks_again=crash.is_slip),
+            lambda: self.openings.after_loss(lost.on_call, cursor, asks_again=crash.is_slip),
         )
 
-    async def _renew(self, sessions: trio.Nursery, spent: Seat) -> Seat:
+    async def _renew(self, sessions: trio.Nursery, spent: LiveSession) -> LiveSession:
         self.floor.leave(spent, "renewed")
         cursor = spent.session.cursor
-        return await self._seat_within_budget(
-            sessions, spent.tenure, "renewal", lambda: self.openings.after_loss(spent.tenure, cursor)
+        return await self._start_within_budget(
+            sessions, spent.on_call, "renewal", lambda: self.openings.after_loss(spent.on_call, cursor)
         )
 
-    async def _seat_within_budget(
-        self, sessions: trio.Nursery, tenure: Tenure, why: str, opening: Callable[[], Opening]
-    ) -> Seat:
-        waits_until = trio.current_time() + self.desk.policy.busy_patience
-        self.desk.turn.speaker = tenure.agent
+    async def _start_within_budget(
+        self, sessions: trio.Nursery, on_call: AgentOnCall, why: str, opening: Callable[[], Opening]
+    ) -> LiveSession:
+        waits_until = trio.current_time() + self.state.policy.busy_patience
+        self.state.turn.speaker = on_call.agent
         while True:
-            seat = self.floor.new_seat(tenure, opening())
+            live = self.floor.new_session(on_call, opening())
             try:
-                await self.floor.start(sessions, seat, why, self.desk.policy.session_start)
+                await self.floor.start(sessions, live, why, self.state.policy.session_start)
             except AgentUnavailable as unavailable:
-                tenure.budget.stand_still(trio.current_time() - seat.began)
+                on_call.budget.stand_still(trio.current_time() - live.began)
                 if unavailable.is_busy and trio.current_time() < waits_until:
-                    await trio.sleep(self.desk.policy.busy_retry)
+                    await trio.sleep(self.state.policy.busy_retry)
                 else:
-                    await self._back_off(tenure, Crashed(unavailable))
+                    await self._back_off(on_call, Crashed(unavailable))
             else:
-                return seat
+                return live
 
-    async def _back_off(self, tenure: Tenure, crash: Crashed) -> None:
-        name = tenure.agent.name
+    async def _back_off(self, on_call: AgentOnCall, crash: Crashed) -> None:
+        name = on_call.agent.name
         try:
-            delay = tenure.budget.spend(crash)
+            delay = on_call.budget.spend(crash)
         except NoRestartLeft:
-            self.desk.journal.note(RestartsExhausted(name, crash.reason))
+            self.state.journal.note(RestartsExhausted(name, crash.reason))
             raise
-        self.desk.journal.note(SessionRestarting(name, round(delay, 6), crash.reason))
+        self.state.journal.note(SessionRestarting(name, round(delay, 6), crash.reason))
         await trio.sleep(delay)
 
     def _new_budget(self) -> RestartBudget:
-        return RestartBudget(self.desk.policy.restarts, self.rng, self._total)
+        return RestartBudget(self.state.policy.restarts, self.rng, self._total)

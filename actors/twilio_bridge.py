@@ -14,7 +14,7 @@ import attrs
 import trio
 from trio_websocket import ConnectionClosed
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.facts import CallerHungUp, CallerSpoke, FrameRefused, Unrecognised
 from actors.line.line_watch import LineWatch
 from actors.line.reply import SendAudio, SendClear, SendMarkAlone, Work
@@ -38,7 +38,7 @@ class TwilioBridge:
     *Closes* nothing: the code that accepted the socket closes it.
     """
 
-    desk: Desk
+    state: CallState
     socket: PacedWebSocket
     stream_sid: str
     on_audio: Callable[[bytes], None] | None = None
@@ -48,7 +48,7 @@ class TwilioBridge:
     _refused_in_a_row: int = attrs.field(default=0, init=False)
     _unrecognised: set[str] = attrs.field(factory=set, init=False)
     _watch: LineWatch = attrs.field(
-        default=attrs.Factory(lambda self: LineWatch(self.desk.ledger, self.desk.policy.dead_line), takes_self=True),
+        default=attrs.Factory(lambda self: LineWatch(self.state.ledger, self.state.policy.dead_line), takes_self=True),
         init=False,
     )
 
@@ -69,16 +69,16 @@ class TwilioBridge:
                 nursery.cancel_scope.cancel(reason="stream over")
         if left is None:
             left = CallerHungUp(self._watch.died_of or CALL_OVER)
-        self._note_speech(self.desk.activity.end())
-        if self.desk.switch.underway is None or left.how == CALL_OVER:  # else the line has the caller
-            self.desk.journal.note(left)
+        self._note_speech(self.state.activity.end())
+        if self.state.switch.underway is None or left.how == CALL_OVER:  # else the line has the caller
+            self.state.journal.note(left)
         return left
 
     async def _give_up(self, stream: trio.CancelScope) -> None:
         stream.cancel(reason=f"line dead: {await self._watch.wait_dead()}")
 
     async def _leave(self, stream: trio.CancelScope) -> None:
-        await self.desk.over.wait()
+        await self.state.over.wait()
         stream.cancel(reason="Twilio says that the call is over")
 
     async def _read(self) -> CallerHungUp:
@@ -117,22 +117,22 @@ class TwilioBridge:
         audio, voiced = b"".join(payloads), any(map(is_voiced, payloads))
         self.bytes_in += len(audio)
         self._watch.heard = trio.current_time()
-        self.desk.tape.append(audio, voiced=voiced)
-        due = self.desk.tape.frames_due(self.desk.policy.chunk_frames)
+        self.state.tape.append(audio, voiced=voiced)
+        due = self.state.tape.frames_due(self.state.policy.chunk_frames)
         self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice
         if self.on_audio is not None:
             self.on_audio(audio)
-        spoke = self.desk.activity.hear(voiced=voiced, now=self.desk.journal.now)
+        spoke = self.state.activity.hear(voiced=voiced, now=self.state.journal.now)
         self._note_speech(spoke)
-        self.desk.turn.put_voice(is_voiced=voiced, spoke=spoke)
+        self.state.turn.put_voice(is_voiced=voiced, spoke=spoke)
 
     def _on_event(self, event: FromTwilio) -> None:
         match event:
             case twilio.MarkReached(name=name):
-                self.desk.ledger.mark_reached(name)
-                self.desk.turn.wake_for_mark()
+                self.state.ledger.mark_reached(name)
+                self.state.turn.wake_for_mark()
             case twilio.DigitPressed(digit=digit):
-                self.desk.keypad.press(digit)
+                self.state.keypad.press(digit)
             case twilio.Unrecognised(event=name):
                 self._on_unrecognised(name)
             case _:
@@ -142,20 +142,20 @@ class TwilioBridge:
         """Note an event that we do not know, once: it may come with every frame."""
         if name not in self._unrecognised and len(self._unrecognised) < _NOTED_REFUSALS:
             self._unrecognised.add(name)
-            self.desk.journal.note(Unrecognised("twilio", name))
+            self.state.journal.note(Unrecognised("twilio", name))
 
     def _on_refused(self, refused: RemoteProtocolError) -> None:
         self.refused += 1
         self._refused_in_a_row += 1
         if self.refused <= _NOTED_REFUSALS:
-            self.desk.journal.note(FrameRefused("twilio", str(refused)))
+            self.state.journal.note(FrameRefused("twilio", str(refused)))
 
     def _note_speech(self, spoke: tuple[float, float] | None) -> None:
         if spoke is not None:
-            self.desk.journal.note(CallerSpoke(*spoke))
+            self.state.journal.note(CallerSpoke(*spoke))
 
     async def _write(self) -> None:
-        ledger = self.desk.ledger
+        ledger = self.state.ledger
         ledger.send_due = self._send_due
         try:
             while True:
@@ -167,9 +167,9 @@ class TwilioBridge:
     def _send_due(self) -> None:
         """Send what is due, in the turn of the session that brings it; what there is no room for waits for `_write`."""
         try:
-            while not self._is_waiting and (work := self.desk.ledger.work_now()) is not None:
+            while not self._is_waiting and (work := self.state.ledger.work_now()) is not None:
                 if self._send_nowait(work):
-                    self.desk.ledger.put_back(work)
+                    self.state.ledger.put_back(work)
                     return
         except ConnectionClosed:
             pass  # the reader meets it too, and it is none of the session's business

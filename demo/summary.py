@@ -56,10 +56,10 @@ def _headline(record: Mapping[str, object]) -> Text:
 
 def _agents(record: Mapping[str, object]) -> Table:
     table = _table("agent", "on the line", "restarts")
-    for stint in rows(record, "agents"):
-        span = f"{number(stint, 'started'):.1f}–{number(stint, 'ended'):.1f} s"
-        table.add_row(Text(text(stint, "agent")), span, f"{number(stint, 'restarts'):.0f}")
-    counted = sum(int(number(stint, "restarts")) for stint in rows(record, "agents"))
+    for period in rows(record, "agents"):
+        span = f"{number(period, 'started'):.1f}–{number(period, 'ended'):.1f} s"
+        table.add_row(Text(text(period, "agent")), span, f"{number(period, 'restarts'):.0f}")
+    counted = sum(int(number(period, "restarts")) for period in rows(record, "agents"))
     if (others := int(number(record, "restarts")) - counted) > 0:
         table.add_row(Text("an agent that never had the floor"), "", str(others))
     return table

@@ -55,7 +55,7 @@ def heard_words(record: Mapping[str, object]) -> tuple[str, ...]:
 
 def agents(record: Mapping[str, object]) -> tuple[str, ...]:
     """List the agents who held the floor, each once, in order."""
-    return tuple(dict.fromkeys(text(stint, "agent") for stint in rows(record, "agents")))
+    return tuple(dict.fromkeys(text(period, "agent") for period in rows(record, "agents")))
 
 
 def words(sentences: Iterable[str]) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class RecordError(ValueError):
 
 
 @attrs.frozen
-class AgentStint:
+class AgentPeriod:
     """One agent's time on the floor, in seconds since the call started."""
 
     agent: str
@@ -149,7 +149,7 @@ class CallRecord:
     started_at: str
     duration: float
     outcome: str
-    agents: tuple[AgentStint, ...] = ()
+    agents: tuple[AgentPeriod, ...] = ()
     handoffs: tuple[HandoffRecord, ...] = ()
     functions: tuple[FunctionRecord, ...] = ()
     transcript: tuple[TurnRecord, ...] = ()

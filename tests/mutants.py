@@ -255,7 +255,7 @@ MUTANTS = (
         11,
         "a function's effect happens once: a session that is lost while it is at work is forgotten",
         "actors/record/conversation.py",
-        "return self._at_work.get((name, arguments), seat) != seat",
+        "return self._at_work.get((name, arguments), session) != session",
         "return False",
         ("tests/calls/test_handlers.py",),
     ),

@@ -21,7 +21,7 @@ from simulators.deepgram import DeepgramKnobs, ServedAt
 from simulators.fault_lines import FORMS
 from simulators.scenario import shipped_scenarios
 from simulators.twilio import TwilioKnobs
-from store.records import AgentStint, HandoffRecord, TurnRecord
+from store.records import AgentPeriod, HandoffRecord, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, ORIGIN, Exchange, client_of, exchange, record
 from web.checkup import Finding
 from web.clients.operator import Operator, OperatorError
@@ -63,7 +63,7 @@ def ending(there: Exchange, *, talked: bool) -> Callable[[str, str, CallOptions]
         await there.twilio(f"/twilio/status?order={order}", {**about, "CallStatus": "ringing"})
         if talked:
             words = (TurnRecord(1.0, "qualifier", "Hello [red]John[/red]."), TurnRecord(2.0, "caller", "Hi."))
-            await there.records.save(record(agents=(AgentStint("qualifier", 0, 12),), transcript=words))
+            await there.records.save(record(agents=(AgentPeriod("qualifier", 0, 12),), transcript=words))
         over = {**about, "CallStatus": "completed" if talked else "busy", "SequenceNumber": "3"}
         await there.twilio(f"/twilio/status?order={order}", over)
         return CALL_SID
@@ -104,7 +104,7 @@ def test_what_is_known_is_written_as_name_and_value(about: str, there: Exchange)
 
 
 def test_calls_are_listed_with_their_numbers_masked(there: Exchange) -> None:
-    trio.run(there.records.save, record(agents=(AgentStint("qualifier", 0, 12),)))
+    trio.run(there.records.save, record(agents=(AgentPeriod("qualifier", 0, 12),)))
 
     done = run("calls")
 
@@ -114,8 +114,8 @@ def test_calls_are_listed_with_their_numbers_masked(there: Exchange) -> None:
 
 
 def test_a_list_cuts_nothing_off(there: Exchange) -> None:
-    stints = tuple(AgentStint(agent, 0, 12) for agent in ("qualifier", "advisor", "closer"))
-    trio.run(there.records.save, record(outcome="transfer_unknown", agents=stints))
+    periods = tuple(AgentPeriod(agent, 0, 12) for agent in ("qualifier", "advisor", "closer"))
+    trio.run(there.records.save, record(outcome="transfer_unknown", agents=periods))
 
     done = run("calls")
 
@@ -429,7 +429,7 @@ def test_asking_for_nothing_shows_what_there_is(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_list_for_a_narrow_terminal_fits_and_cuts_no_word() -> None:
-    stints = [{"agent": agent} for agent in ("qualifier", "advisor", "closer")]
+    periods = [{"agent": agent} for agent in ("qualifier", "advisor", "closer")]
     call = {
         "call_sid": CALL_SID,
         "direction": "outbound",
@@ -438,7 +438,7 @@ def test_a_list_for_a_narrow_terminal_fits_and_cuts_no_word() -> None:
         "outcome": "transfer_unknown",
         "started_at": "2026-11-28T05:36:00.000+00:00",
         "duration": 1799.6,
-        "agents": stints,
+        "agents": periods,
     }
 
     written = list(call_lines([call], 80))

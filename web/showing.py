@@ -61,7 +61,7 @@ _HEADINGS = ("started", "call", "caller", "state", "s", "agents")
 
 def _row(call: Mapping[str, object]) -> tuple[str, ...]:
     started = str(call.get("started_at") or call.get("created_at") or "")
-    duration, stints = call.get("duration"), call.get("agents")
+    duration, periods = call.get("duration"), call.get("agents")
     arrow = "->" if call["direction"] == "outbound" else "<-"
     return (
         started[5:16].replace("T", " "),
@@ -69,7 +69,7 @@ def _row(call: Mapping[str, object]) -> tuple[str, ...]:
         f"{arrow} {mask(str(call['caller'])) or 'unknown'}",
         str(call.get("outcome") or call["status"]),
         f"{duration:.0f}" if isinstance(duration, int | float) else "",
-        ", ".join(str(stint["agent"]) for stint in stints) if isinstance(stints, list) else "",
+        ", ".join(str(period["agent"]) for period in periods) if isinstance(periods, list) else "",
     )
 
 
@@ -85,11 +85,11 @@ def _section(heading: str, rows: list[str]) -> Iterator[str]:
 
 
 def _floor(record: CallRecord) -> Iterator[str]:
-    stints = []
-    for stint in record.agents:
-        restarts = f", restarts: {stint.restarts}" if stint.restarts else ""
-        stints.append(f"  {stint.started:7.1f}  {stint.agent} until {stint.ended:.1f}{restarts}")
-    yield from _section("agents", stints)
+    periods = []
+    for period in record.agents:
+        restarts = f", restarts: {period.restarts}" if period.restarts else ""
+        periods.append(f"  {period.started:7.1f}  {period.agent} until {period.ended:.1f}{restarts}")
+    yield from _section("agents", periods)
     handoffs = []
     for handoff in record.handoffs:
         gap = f"{handoff.gap:.2f} s of silence" if handoff.gap is not None else "never heard"

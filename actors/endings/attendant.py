@@ -8,29 +8,29 @@ from typing import assert_never
 
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.endings.machine import AnsweringMachine
 from actors.facts import StreamFailed
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from actors.turn.events import CloseAsked
 
 
-async def attend(desk: Desk, machine: AnsweringMachine, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
+async def attend(state: CallState, machine: AnsweringMachine, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
     """See to each message, in order."""
     async with trio.open_nursery() as nursery:
         async for message in mailbox:
             match message:
                 case CloseCall(outcome=outcome):
-                    desk.turn.put(CloseAsked(outcome, desk.policy.closing_sentence))
+                    state.turn.put(CloseAsked(outcome, state.policy.closing_sentence))
                 case EndCallNow(outcome=outcome):
-                    desk.turn.put(CloseAsked(outcome))
+                    state.turn.put(CloseAsked(outcome))
                 case MachineAnswered(verdict=verdict):
                     if (beep := machine.told(verdict)) is not None:
                         nursery.start_soon(machine.wait_beep, beep)
                 case NoteCallOver():
-                    desk.over.set()
+                    state.over.set()
                 case NoteStreamError(why=why):
-                    desk.journal.note(StreamFailed(why))
+                    state.journal.note(StreamFailed(why))
                 case _:
                     assert_never(message)
         nursery.cancel_scope.cancel(reason="no more messages")

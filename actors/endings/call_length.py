@@ -6,17 +6,17 @@ next pause, the second to end the call.
 
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.turn.events import CloseAsked, RemarkMade
 
 OUTCOME = "max_length"
 
 
-async def mind_length(desk: Desk, longest: float) -> None:
+async def mind_length(state: CallState, longest: float) -> None:
     """End the call when it has lasted `longest` seconds; it is warned before unless it is shorter than the warning."""
-    policy, started = desk.policy, desk.journal.started
+    policy, started = state.policy, state.journal.started
     if longest > policy.length_notice:
         await trio.sleep_until(started + longest - policy.length_notice)
-        desk.turn.put(RemarkMade(policy.length_warning))
+        state.turn.put(RemarkMade(policy.length_warning))
     await trio.sleep_until(started + longest)
-    desk.turn.put(CloseAsked(OUTCOME, policy.length_goodbye))
+    state.turn.put(CloseAsked(OUTCOME, policy.length_goodbye))

@@ -11,7 +11,7 @@ beep nothing of the agent is heard.
 import attrs
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.endings.callee import Callee, judge
 from actors.facts import CallScreened, MachineDetected
 from actors.turn.events import BeepHeard, CloseAsked, RemarkMade
@@ -28,7 +28,7 @@ _FIRST_WORD = 10.0
 class AnsweringMachine:
     """Without a `message` it hangs up. `introduction` says who calls and why, in one sentence."""
 
-    desk: Desk
+    state: CallState
     message: str
     introduction: str = ""
     _is_person: bool = attrs.field(default=False, init=False)
@@ -48,10 +48,10 @@ class AnsweringMachine:
         if is_over and self._beep is not None:
             self._end_greeting(self._beep)
             return None
-        self.desk.conversation.is_with_machine = is_machine
+        self.state.conversation.is_with_machine = is_machine
         self._is_person = self._is_person or verdict == "human"
-        believed = is_machine and not self.desk.turn.turn.is_closing and self._who() is not Callee.PERSON
-        self.desk.journal.note(MachineDetected(verdict, believed))
+        believed = is_machine and not self.state.turn.turn.is_closing and self._who() is not Callee.PERSON
+        self.state.journal.note(MachineDetected(verdict, believed))
         if not believed:
             return None
         if verdict == "fax":
@@ -70,7 +70,7 @@ class AnsweringMachine:
         (Twilio gives one verdict a call: with `MachineDetection=Enable` when the greeting begins, with
         `DetectMessageEnd` when it is over.)
         """
-        limit = trio.current_time() + self.desk.policy.machine_greeting
+        limit = trio.current_time() + self.state.policy.machine_greeting
         with trio.move_on_at(limit), self._listening:
             await self._listen()
         match self._settle(beep):
@@ -85,10 +85,10 @@ class AnsweringMachine:
 
     async def _listen(self) -> None:
         """Wait until their words say who it is, or the line has been quiet for a while: less, behind other words."""
-        conversation, policy, told_at = self.desk.conversation, self.desk.policy, trio.current_time()
+        conversation, policy, told_at = self.state.conversation, self.state.policy, trio.current_time()
         while self._who() is None:
             due = self._quiet_for(_BETWEEN_SENTENCES if conversation.is_caller_heard else policy.machine_quiet)
-            if not (self.desk.activity.last or conversation.is_caller_heard):
+            if not (self.state.activity.last or conversation.is_caller_heard):
                 due = max(due, told_at + _FIRST_WORD)
             if trio.current_time() >= due:
                 return
@@ -97,17 +97,17 @@ class AnsweringMachine:
 
     async def _wait_quiet(self) -> None:
         while True:
-            quiet_at = self._quiet_for(self.desk.policy.machine_quiet)
+            quiet_at = self._quiet_for(self.state.policy.machine_quiet)
             if trio.current_time() >= quiet_at:
                 return
             await trio.sleep_until(quiet_at)
 
     def _quiet_for(self, seconds: float) -> float:
         """Return when the line will have been quiet for so long, if nothing more is heard on it."""
-        return self.desk.journal.started + self.desk.activity.last + seconds
+        return self.state.journal.started + self.state.activity.last + seconds
 
     def _who(self) -> Callee | None:
-        conversation = self.desk.conversation
+        conversation = self.state.conversation
         return Callee.PERSON if self._is_person else judge(conversation.turns(), conversation.answers())
 
     def _end_greeting(self, beep: trio.Event) -> None:
@@ -121,9 +121,9 @@ class AnsweringMachine:
             return self._found
         self._found = self._who() or Callee.MACHINE
         if self._found is not Callee.MACHINE:
-            self.desk.conversation.is_with_machine = False
+            self.state.conversation.is_with_machine = False
         elif self.message:
-            self.desk.turn.put(CloseAsked(MESSAGE_LEFT, self.message, waits_for_beep=True))
+            self.state.turn.put(CloseAsked(MESSAGE_LEFT, self.message, waits_for_beep=True))
         else:
             beep.set()  # there is nothing to say after it
             self._hang_up()
@@ -131,21 +131,21 @@ class AnsweringMachine:
 
     async def _introduce(self) -> None:
         """Have the agent say who calls and why, unless it has done so by itself; then it waits, as for any caller."""
-        self.desk.journal.note(CallScreened())
-        before = self.desk.conversation.last_reply
-        await trio.sleep(self.desk.policy.machine_quiet)
-        reply = self.desk.conversation.last_reply
+        self.state.journal.note(CallScreened())
+        before = self.state.conversation.last_reply
+        await trio.sleep(self.state.policy.machine_quiet)
+        reply = self.state.conversation.last_reply
         said = reply.text if reply is not None and reply is not before else ""
         if not names_in(self.introduction) & set(said.replace(",", " ").replace(".", " ").split()):
-            self.desk.turn.put(RemarkMade(self.introduction))
+            self.state.turn.put(RemarkMade(self.introduction))
 
     def _hang_up(self) -> None:
-        self.desk.turn.put(CloseAsked(HUNG_UP))
+        self.state.turn.put(CloseAsked(HUNG_UP))
 
     def _hear(self, beep: trio.Event) -> None:
         if not beep.is_set():
             beep.set()
-            self.desk.turn.put(BeepHeard())
+            self.state.turn.put(BeepHeard())
 
 
 def names_in(sentence: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ layer: the call is parked, as its record, and may come back with another stream 
 
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.facts import TransferAsked, TransferFailed
 from actors.line.switch import TransferOrder, Transfers, Wish
 from actors.messages import ToSummarizer
@@ -20,40 +20,40 @@ NOBODY = "There is no person who could be reached. Tell the customer, and go on 
 REFUSED = "Nobody could be reached: the line did not put the call through. Tell the customer, and go on yourself."
 
 
-async def mind_transfers(desk: Desk, summarizer: trio.MemorySendChannel[ToSummarizer]) -> None:
+async def mind_transfers(state: CallState, summarizer: trio.MemorySendChannel[ToSummarizer]) -> None:
     """Carry out each wish for a person that `Turn` allows, until it is cancelled. If it crashes, there is nobody."""
-    ended = await guard(lambda: _carry_out_wishes(desk, summarizer))
+    ended = await guard(lambda: _carry_out_wishes(state, summarizer))
     if isinstance(ended, Crashed):
-        desk.switch.give_up(NOBODY)
-        desk.turn.put(PutThroughFailed(NOBODY))
+        state.switch.give_up(NOBODY)
+        state.turn.put(PutThroughFailed(NOBODY))
         raise ended.error
 
 
-async def _carry_out_wishes(desk: Desk, summarizer: trio.MemorySendChannel[ToSummarizer]) -> None:
-    switch = desk.switch
+async def _carry_out_wishes(state: CallState, summarizer: trio.MemorySendChannel[ToSummarizer]) -> None:
+    switch = state.switch
     while switch.transfers is not None:
         wish = await switch.next_wish()
         with wish.scope:
-            await _put_through(desk, switch.transfers, wish, summarizer)
+            await _put_through(state, switch.transfers, wish, summarizer)
         switch.drop(wish)
 
 
 async def _put_through(
-    desk: Desk, transfers: Transfers, wish: Wish, summarizer: trio.MemorySendChannel[ToSummarizer]
+    state: CallState, transfers: Transfers, wish: Wish, summarizer: trio.MemorySendChannel[ToSummarizer]
 ) -> None:
-    wanted, brief, conversation = wish.wanted, Brief(), desk.conversation
+    wanted, brief, conversation = wish.wanted, Brief(), state.conversation
 
     async def write_brief() -> None:
         nonlocal brief
-        prepared = await prepared_brief(desk, summarizer, next(iter(wish.agent.hands_to), wish.agent.name))
+        prepared = await prepared_brief(state, summarizer, next(iter(wish.agent.hands_to), wish.agent.name))
         brief = prepared.brief.completed(conversation.turns(), conversation.facts)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(write_brief)
         await wish.allowed.wait()
-    desk.journal.note(TransferAsked(wish.agent.name, wanted.reason, wanted.notes))
+    state.journal.note(TransferAsked(wish.agent.name, wanted.reason, wanted.notes))
     order = TransferOrder(wanted.reason, wanted.notes, wanted.number, brief)
-    why = await desk.switch.throw(transfers, order, wish, desk.policy.put_through)
-    desk.journal.note(TransferFailed(wish.agent.name, why))
-    desk.turn.put(PutThroughFailed(REFUSED))
+    why = await state.switch.throw(transfers, order, wish, state.policy.put_through)
+    state.journal.note(TransferFailed(wish.agent.name, why))
+    state.turn.put(PutThroughFailed(REFUSED))
     wish.refuse(REFUSED)

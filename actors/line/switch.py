@@ -1,8 +1,8 @@
 """The way of a call to a person: whether there is one, and whether the call is just being put through.
 
-`Switch` stands on the desk. A function or a key wants a person; `Turn` allows it once the caller has heard so, and the
-call's own task (`actors/endings/transfer.py`) asks the line. A stream that ends while the line was asked is not a
-hang-up (Twilio sends the same `stop` for both: its reference, section 1.7). It speaks to nobody.
+`Switch` is part of the call's shared state. A function or a key wants a person; `Turn` allows it once the caller has
+heard so, and the call's own task (`actors/endings/transfer.py`) asks the line. A stream that ends while the line was
+asked is not a hang-up (Twilio sends the same `stop` for both: its reference, section 1.7). It speaks to nobody.
 """
 
 from typing import Protocol

@@ -80,7 +80,7 @@ class Conversation:
     _answers: dict[tuple[str, str], str] = attrs.field(factory=dict)
     """The answers to the functions of the caller's last turn."""
     _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
-    """The functions of the caller's last turn whose handlers are at work, or were when their session (seat) ended."""
+    """The functions of the caller's last turn whose handlers are at work, or were when their session ended."""
 
     _caller_spoke: trio.Event = attrs.field(factory=trio.Event, init=False, eq=False)
 
@@ -139,17 +139,17 @@ class Conversation:
         """
         return self._answers.get((name, arguments))
 
-    def begin_function(self, name: str, arguments: str, seat: int) -> None:
-        """Note that a handler begins its work for the session in this seat."""
-        self._at_work[name, arguments] = seat
+    def begin_function(self, name: str, arguments: str, session: int) -> None:
+        """Note that a handler begins its work for this session."""
+        self._at_work[name, arguments] = session
 
     def end_function(self, name: str, arguments: str) -> None:
         """Note that the handler is done, or not wanted any more."""
         self._at_work.pop((name, arguments), None)
 
-    def is_broken_off(self, name: str, arguments: str, seat: int) -> bool:
+    def is_broken_off(self, name: str, arguments: str, session: int) -> bool:
         """Say whether an earlier session has left this very call, in this very turn, while its handler was at work."""
-        return self._at_work.get((name, arguments), seat) != seat
+        return self._at_work.get((name, arguments), session) != session
 
     def unanswered(self, since: int = 0) -> str | None:
         """Return the caller's last turn, if no agent has answered it (or was interrupted answering); else None."""

@@ -17,7 +17,7 @@ from actors.record.packed import PackedList
 from actors.record.usage import Meter
 from store.records import (
     TRANSFERRING,
-    AgentStint,
+    AgentPeriod,
     CallRecord,
     FrameCounts,
     FunctionRecord,
@@ -48,7 +48,7 @@ class RecordBuilder:
     _end: facts.CallEnded | None = None
     _now: float = 0.0
     _held: bool = False
-    _agents: list[AgentStint] = attrs.field(factory=list)
+    _agents: list[AgentPeriod] = attrs.field(factory=list)
     _handoffs: list[HandoffRecord] = attrs.field(factory=list)
     _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
     _turns: PackedList[TurnRecord] = attrs.field(factory=lambda: PackedList(pack_turns, unpack_turns))
@@ -161,7 +161,7 @@ class RecordBuilder:
             self._agents[-1] = attrs.evolve(last, ended=at)
         else:
             early, self._early_restarts = self._early_restarts, 0
-            self._agents.append(AgentStint(agent, at, at, restarts=early))
+            self._agents.append(AgentPeriod(agent, at, at, restarts=early))
 
     def _on_restarting(self, agent: str) -> None:
         """Count a restart of the call, and of the agent; one that has not had the floor yet has it counted later."""

@@ -81,10 +81,10 @@ class Resumption:
     @property
     def _took_floor(self) -> float:
         began = 0.0
-        for stint in reversed(self.record.agents):
-            if stint.agent != self.agent:
+        for period in reversed(self.record.agents):
+            if period.agent != self.agent:
                 break
-            began = stint.started
+            began = period.started
         return began
 
     def _said(self) -> list[tuple[float, Past]]:

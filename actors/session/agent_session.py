@@ -13,7 +13,7 @@ from typing import TypeAlias, assert_never
 import attrs
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.errors import AgentUnavailable
 from actors.facts import (
     SessionReady,
@@ -71,7 +71,7 @@ _SLOW = frozenset({"SLOW_THINK_REQUEST", "SLOW_SPEAK_REQUEST"})
 class AgentSession:
     """One incarnation of one agent. `run` it once."""
 
-    desk: Desk
+    state: CallState
     agent: AgentSpec
     number: int
     opening: Opening
@@ -90,7 +90,7 @@ class AgentSession:
 
     def __attrs_post_init__(self) -> None:
         self.voice = Voice(self.agent.name, self.opening.promised_at)
-        self._latency = LatencyMeter(self.desk.journal, self.voice)
+        self._latency = LatencyMeter(self.state.journal, self.voice)
         self._outbox, self._posted = trio.open_memory_channel[ClientMessage](_OUTBOX)
 
     @property
@@ -114,7 +114,7 @@ class AgentSession:
         *Raises* `AgentUnavailable` or `RemoteProtocolError`, alone before `ready` and in a group after it.
         *Cancellation* is how the floor is taken away.
         """
-        began, policy = trio.current_time(), self.desk.policy
+        began, policy = trio.current_time(), self.state.policy
         with self._outbox, self._posted:
             async with self.connect() as socket:
                 self._wire = wire = AgentWire(socket, policy.send_stall)
@@ -122,9 +122,9 @@ class AgentSession:
                 await wire.send(await self.opening.settings())
                 await wire.receive_until(deepgram.SettingsApplied)
                 took = round(trio.current_time() - began, 6)
-                self.desk.journal.note(SessionReady(self.agent.name, self.number, welcome.request_id, took))
+                self.state.journal.note(SessionReady(self.agent.name, self.number, welcome.request_id, took))
                 self._reader = reader = TapeReader(
-                    self.desk.tape,
+                    self.state.tape,
                     self.opening.start(),
                     policy.chunk_frames,
                     policy.replay_rate,
@@ -135,13 +135,13 @@ class AgentSession:
                 return Spent()
 
     def _read_tape(self, wire: AgentWire) -> TapeReader:
-        policy, start = self.desk.policy, self.opening.start()
-        return TapeReader(self.desk.tape, start, policy.chunk_frames, policy.replay_rate, deliver=wire.put_audio)
+        policy, start = self.state.policy, self.opening.start()
+        return TapeReader(self.state.tape, start, policy.chunk_frames, policy.replay_rate, deliver=wire.put_audio)
 
     async def _converse(self, wire: AgentWire, reader: TapeReader) -> None:
         async with trio.open_nursery() as nursery:
             self._runner = runner = FunctionRunner(
-                desk=self.desk, agent=self.agent, session=self, post=self._post, children=nursery
+                state=self.state, agent=self.agent, session=self, post=self._post, children=nursery
             )
             nursery.start_soon(self._pump_caller, wire, reader)
             nursery.start_soon(self._keep_alive, wire)
@@ -158,7 +158,7 @@ class AgentSession:
 
     async def _keep_alive(self, wire: AgentWire) -> None:
         while True:
-            await trio.sleep(self.desk.policy.keep_alive)
+            await trio.sleep(self.state.policy.keep_alive)
             await wire.send(KeepAlive())
 
     async def _send_posted(self, wire: AgentWire) -> None:
@@ -181,10 +181,10 @@ class AgentSession:
 
     async def _listen(self, wire: AgentWire, reader: TapeReader, runner: FunctionRunner) -> None:
         while True:
-            wire.gather(self.desk.policy.stride_for(self.desk.ledger.unplayed, wire.flow.piece))
+            wire.gather(self.state.policy.stride_for(self.state.ledger.unplayed, wire.flow.piece))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
-                    self.desk.turn.put_audio(self.voice, data)
+                    self.state.turn.put_audio(self.voice, data)
                 case deepgram.ConversationText(role="user", content=text):
                     self._on_caller_turn(text, reader)
                 case deepgram.ConversationText(role="assistant", content=text):
@@ -198,13 +198,13 @@ class AgentSession:
 
     def put(self, event: Event) -> None:
         """Tell the turn, as long as this session has the floor."""
-        if self.desk.turn.session is self:
-            self.desk.turn.put(event)
+        if self.state.turn.session is self:
+            self.state.turn.put(event)
 
     def _on_event(self, message: deepgram.ServerMessage) -> None:
         match message:
             case deepgram.UserStartedSpeaking():
-                self.desk.journal.note(UserStartedSpeaking(self.agent.name))
+                self.state.journal.note(UserStartedSpeaking(self.agent.name))
                 if self._reader is not None and not self._reader.is_behind:  # else the caller spoke long ago
                     self.put(CallerStartedSpeaking())
             case deepgram.AgentAudioDone():
@@ -219,17 +219,17 @@ class AgentSession:
             case deepgram.WarningReported(code=code, description=description):
                 self._on_warning(code, description)
             case deepgram.InjectionRefused(message=why):
-                self.desk.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
+                self.state.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
                 self.put(SayRefused())
             case deepgram.LatencyReport():
                 self._latency.take(message)
             case deepgram.Unrecognised(type=name):
-                self.desk.journal.note(Unrecognised("deepgram", name))
+                self.state.journal.note(Unrecognised("deepgram", name))
             case _:
                 pass  # acknowledgements, and history, the twin of what has been noted already
 
     def _on_warning(self, code: str, description: str) -> None:
-        self.desk.journal.note(WarningReported(self.agent.name, code, description))
+        self.state.journal.note(WarningReported(self.agent.name, code, description))
         if code == "MAXIMUM_SESSION_LENGTH_APPROACHING":
             self.put(SessionAged())
         elif code in _SLOW:
@@ -237,17 +237,17 @@ class AgentSession:
 
     def _on_audio_done(self) -> None:
         self._latency.close()
-        if self.desk.turn.turn.voice is not VoiceState.CUT:  # else it was interrupted, and more may have been meant
-            self.desk.ledger.audio_done(self.voice)
+        if self.state.turn.turn.voice is not VoiceState.CUT:  # else it was interrupted, and more may have been meant
+            self.state.ledger.audio_done(self.voice)
         self.put(AudioDone())
 
     def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
         self._latency.close()
-        turn = self.desk.turn.turn
+        turn = self.state.turn.turn
         if text.strip() and text.strip() == turn.told.strip():  # the echo of what we have told the service ourselves
             self.put(CallerSaid(text))
         elif not reader.confirm():
-            self.desk.journal.note(TurnCutOff(self.agent.name, text))
+            self.state.journal.note(TurnCutOff(self.agent.name, text))
             self.put(NothingUnderstood())
         elif not text.strip():
             self.put(NothingUnderstood())
@@ -255,23 +255,23 @@ class AgentSession:
             self._note_turn(text, text)
             self.put(CallerSaid(text))
         if turn.phase is not Phase.CLOSING:  # the last sentence goes on
-            self.desk.ledger.end_reply(self.voice)
+            self.state.ledger.end_reply(self.voice)
 
     def _note_turn(self, text: str, shown: str) -> None:
-        self.desk.conversation.add_caller(text)
-        self.desk.journal.note(TurnHeard(self.agent.name, shown))
+        self.state.conversation.add_caller(text)
+        self.state.journal.note(TurnHeard(self.agent.name, shown))
         for name in self.agent.hands_to[:1]:
             with suppress(trio.BrokenResourceError, trio.WouldBlock):  # it costs the Brief, not the session
-                self.desk.mail.to_summarizer.send_nowait(RefreshBrief(name))
+                self.state.mail.to_summarizer.send_nowait(RefreshBrief(name))
 
     def _on_agent_text(self, text: str) -> None:
-        done = self.desk.conversation.done
+        done = self.state.conversation.done
         promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
         self.put(AgentSaid(text, next(promised, "")))
-        reply = self.desk.ledger.add_text(self.voice, text)
-        if reply is not None and self.desk.turn.turn.kind is not SpeechKind.FILLER:
+        reply = self.state.ledger.add_text(self.voice, text)
+        if reply is not None and self.state.turn.turn.kind is not SpeechKind.FILLER:
             self.has_acted = True
-            self.desk.conversation.add_reply(reply)
+            self.state.conversation.add_reply(reply)
 
     # What the turn wants
 
@@ -289,7 +289,7 @@ class AgentSession:
             case RestartSession(why=why):
                 self._fail(f"{self.agent.name}: {why}")
             case RenewSession():
-                self.desk.journal.note(SessionSpent(self.agent.name, self.number))
+                self.state.journal.note(SessionSpent(self.agent.name, self.number))
                 self._over.set()
             case _:
                 assert_never(effect)
@@ -311,5 +311,5 @@ class AgentSession:
 
     def _tell(self, effect: TellAsCaller) -> None:
         if effect.keys:  # else it is no turn of the caller's
-            self._note_turn(effect.text, effect.text if self.desk.policy.keep_digits else masked(effect.keys))
+            self._note_turn(effect.text, effect.text if self.state.policy.keep_digits else masked(effect.keys))
         self._post(InjectUserMessage(effect.text))

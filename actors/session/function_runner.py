@@ -11,7 +11,7 @@ from typing import Protocol
 import attrs
 import trio
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.endings.transfer import NOBODY
 from actors.errors import AgentUnavailable
 from actors.facts import (
@@ -102,7 +102,7 @@ class Running:
 class FunctionRunner:
     """The functions of one session. `post` sends without waiting; `children` is the session's nursery."""
 
-    desk: Desk
+    state: CallState
     agent: AgentSpec
     session: SpeakingSession
     post: Callable[[FunctionCallResponse], None]
@@ -121,7 +121,7 @@ class FunctionRunner:
 
         *Raises* `AgentUnavailable` when the model calls one function after the other, and does not speak.
         """
-        if not self.desk.turn.turn.runs_functions:
+        if not self.state.turn.turn.runs_functions:
             return
         self._requests += 1
         asked = [self._note_asked(call) for call in calls if call.client_side and not self._is_resent(call)]
@@ -136,9 +136,9 @@ class FunctionRunner:
         return call.id != "" and any(one.call == call and one.request < self._requests for one in asked)
 
     def _note_asked(self, call: FunctionCall) -> tuple[Running, bool]:
-        conversation = self.desk.conversation
+        conversation = self.state.conversation
         asked = Running(conversation.count_function(), self._requests, call)
-        self.desk.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments, asked.number))
+        self.state.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments, asked.number))
         is_one_too_many = self._is_one_too_many(call)
         if is_one_too_many and self._told_to_speak == conversation.caller_turns:
             raise AgentUnavailable(
@@ -150,9 +150,9 @@ class FunctionRunner:
 
     def _is_one_too_many(self, call: FunctionCall) -> bool:
         """Whether the model has called too many functions since the caller's last turn; it may always end the call."""
-        conversation, spec = self.desk.conversation, self.agent.function(call.name)
+        conversation, spec = self.state.conversation, self.agent.function(call.name)
         may_end = spec is not None and spec.ends_call and conversation.is_caller_heard
-        return conversation.functions_in_turn > self.desk.policy.functions_per_turn and not may_end
+        return conversation.functions_in_turn > self.state.policy.functions_per_turn and not may_end
 
     def withdraw(self, calls: Sequence[CancelledCall]) -> None:
         """Cancel what the service does not want any more."""
@@ -211,10 +211,10 @@ class FunctionRunner:
                 self._close(asked, None)
                 self._note_withdrawal(asked)
             if isinstance(result, HandOff):
-                await self.desk.mail.to_supervisor.send(WithdrawHandoff(self.session.number, asked.number))
+                await self.state.mail.to_supervisor.send(WithdrawHandoff(self.session.number, asked.number))
             return
         if is_one_too_many:
-            self._told_to_speak = self.desk.conversation.caller_turns
+            self._told_to_speak = self.state.conversation.caller_turns
         self._finish(asked, result, answer)
 
     async def _wait_for_earlier_decisions(self, asked: Running) -> None:
@@ -237,7 +237,7 @@ class FunctionRunner:
                 return result.text()
 
     async def _result_of(self, asked: Running) -> FunctionResult:
-        call, conversation = asked.call, self.desk.conversation
+        call, conversation = asked.call, self.state.conversation
         twins = (one for one in self._running.values() if one.is_asked_again(call, asked.request))
         twin = next(twins, None)
         if twin is not None:  # the model asks for what is being done: it is done once, and answered twice
@@ -252,11 +252,11 @@ class FunctionRunner:
         return await self._refused(call, result) or result
 
     async def _run(self, asked: Running) -> FunctionResult:
-        call, conversation = asked.call, self.desk.conversation
+        call, conversation = asked.call, self.state.conversation
 
         def note_forgiven(problems: Sequence[str]) -> None:
             forgiven = ArgumentsForgiven(self.agent.name, call.id, call.name, asked.number, tuple(problems))
-            self.desk.journal.note(forgiven)
+            self.state.journal.note(forgiven)
 
         spec = self.agent.function(call.name)
         if spec is not None and spec.acts:
@@ -268,15 +268,15 @@ class FunctionRunner:
     def _context_of(self, asked: Running) -> CallContext:
         def say(sentence: str) -> None:
             if not asked.ended.is_set():
-                self.desk.turn.put(RemarkMade(sentence, for_wait=True))
+                self.state.turn.put(RemarkMade(sentence, for_wait=True))
 
-        desk = self.desk
-        facts = dict(desk.conversation.facts)
-        return attrs.evolve(desk.context, call_sid=desk.call_sid, agent=self.agent.name, facts=facts, say=say)
+        state = self.state
+        facts = dict(state.conversation.facts)
+        return attrs.evolve(state.context, call_sid=state.call_sid, agent=self.agent.name, facts=facts, say=say)
 
     async def _refused(self, call: FunctionCall, result: FunctionResult) -> Failed | None:
         """Refuse what the caller has not agreed to: once what they are saying just now has been transcribed."""
-        conversation, turn = self.desk.conversation, self.desk.turn
+        conversation, turn = self.state.conversation, self.state.turn
         if lacks_consent(call.name, result, conversation) is not None:
             with trio.move_on_after(_LATEST_TRANSCRIPT):
                 while turn.turn.caller is CallerState.HEARD:
@@ -311,18 +311,18 @@ class FunctionRunner:
         facts = result.facts if isinstance(result, Answer | EndCall) and ok else {}
         done = CompletedCall(call.id, call.name, True, call.arguments, answer, call.thought_signature)
         is_done = ok or (isinstance(result, Failed) and result.is_done)
-        self.desk.conversation.add_function(done, facts, repeatable=not is_done)
+        self.state.conversation.add_function(done, facts, repeatable=not is_done)
         if isinstance(result, Failed) and result.cause:
             content = f"{answer} ({result.cause})"
         took = round(trio.current_time() - asked.began, 6)
-        self.desk.journal.note(
+        self.state.journal.note(
             FunctionAnswered(self.agent.name, call.id, call.name, content, ok, took, facts, asked.number)
         )
 
     def _note_withdrawal(self, asked: Running) -> None:
         call = asked.call
-        self.desk.conversation.end_function(call.name, call.arguments)  # asked for again, it is another call
-        self.desk.journal.note(FunctionWithdrawn(self.agent.name, call.id, call.name, asked.number))
+        self.state.conversation.end_function(call.name, call.arguments)  # asked for again, it is another call
+        self.state.journal.note(FunctionWithdrawn(self.agent.name, call.id, call.name, asked.number))
 
     # Handing the call on, putting the caller through, and ending the call
 
@@ -332,14 +332,14 @@ class FunctionRunner:
         if asked.refusal is not None:
             return asked.refusal
         now, offset = trio.current_time(), self.session.cursor
-        self.desk.ledger.end_reply(self.session.voice)
-        self.desk.conversation.record({"handoff_reason": "", "handoff_notes": "", **handoff.facts})
-        self.desk.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset))
+        self.state.ledger.end_reply(self.session.voice)
+        self.state.conversation.record({"handoff_reason": "", "handoff_notes": "", **handoff.facts})
+        self.state.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset))
         answer, answered = trio.open_memory_channel[HandoffRefused](1)
         with answer, answered:
-            await self.desk.mail.to_supervisor.send(
+            await self.state.mail.to_supervisor.send(
                 AskHandoff(
-                    seat=self.session.number,
+                    session=self.session.number,
                     call_id=asked.call.id,
                     name=asked.call.name,
                     to=handoff.to,
@@ -357,20 +357,20 @@ class FunctionRunner:
 
     async def _put_through(self, asked: Running, wanted: TransferToHuman) -> str:
         """Have the caller hear that they are put through, and the line asked. To be told why not is the only answer."""
-        if self.desk.switch.transfers is None:
+        if self.state.switch.transfers is None:
             return error_text(NOBODY)
         self._decide(asked, TransferWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal
-        wish = self.desk.switch.want(Wish(self.agent, wanted, asked.call, asked.number))
+        wish = self.state.switch.want(Wish(self.agent, wanted, asked.call, asked.number))
         return error_text(await wish.wait_refused())
 
     def _end_conversation(self, asked: Running, end: EndCall) -> str | None:
         """Have the caller hear the goodbye, which may be on its way still, or not yet asked for."""
         self._decide(asked, EndWanted(asked.id, end.reason))
-        if self.desk.turn.turn.ending != asked.id:
+        if self.state.turn.turn.ending != asked.id:
             return asked.refusal
-        self.desk.journal.note(GoodbyeStarted(self.agent.name, end.reason))
+        self.state.journal.note(GoodbyeStarted(self.agent.name, end.reason))
         self._end = (asked, end)
         if asked.refusal is not None:  # it has not said a word yet
             self._post_answer(asked, asked.refusal)

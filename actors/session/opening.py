@@ -21,7 +21,7 @@ from protocol.deepgram import Settings
 
 
 @attrs.define(eq=False)
-class Tenure:
+class AgentOnCall:
     """An agent's time on the call, through all its sessions."""
 
     agent: AgentSpec
@@ -64,54 +64,54 @@ class Openings:
     policy: CallPolicy
     resumption: Resumption | None = None
 
-    def greeting(self, tenure: Tenure, start: int = 0) -> Opening:
+    def greeting(self, on_call: AgentOnCall, start: int = 0) -> Opening:
         """Open the first session of an agent's, or one that had not got beyond its greeting."""
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            return self.form.fresh(tenure.agent, tenure.brief)
+            return self.form.fresh(on_call.agent, on_call.brief)
 
         return Opening(settings, lambda: self.tape.resume_point(start))
 
     def after_handoff(
-        self, tenure: Tenure, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
+        self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
     ) -> Opening:
         """Open the next agent's session, once its Brief is there; `cursor` is where the last one stopped reading."""
 
         async def settings() -> Settings:
             await briefed.wait()
-            tenure.since = self.conversation.length
-            return self.form.fresh(tenure.agent, tenure.brief)
+            on_call.since = self.conversation.length
+            return self.form.fresh(on_call.agent, on_call.brief)
 
         return Opening(settings, lambda: self.tape.resume_point(cursor()), promised_at=promised_at)
 
-    def after_loss(self, tenure: Tenure, cursor: int, *, asks_again: bool = False) -> Opening:
+    def after_loss(self, on_call: AgentOnCall, cursor: int, *, asks_again: bool = False) -> Opening:
         """Go on where the lost session broke off; if it had not got beyond its greeting, greet again.
 
         `asks_again`: the caller's last turn is put to the model again, whatever it said before it went wrong.
         """
         conversation = self.conversation
-        if self.resumption is not None and tenure.returned and not conversation.is_opened(tenure.returned):
-            return self.after_return(tenure, self.resumption, cursor)
-        if not conversation.is_opened(tenure.since):
-            return self.greeting(tenure, cursor)
+        if self.resumption is not None and on_call.returned and not conversation.is_opened(on_call.returned):
+            return self.after_return(on_call, self.resumption, cursor)
+        if not conversation.is_opened(on_call.since):
+            return self.greeting(on_call, cursor)
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            history = conversation.history(tenure.since, asks_again=asks_again)
-            return self.form.resumed(tenure.agent, tenure.brief, history)
+            history = conversation.history(on_call.since, asks_again=asks_again)
+            return self.form.resumed(on_call.agent, on_call.brief, history)
 
-        asked = conversation.last_turn(tenure.since) if asks_again else conversation.unanswered(tenure.since)
+        asked = conversation.last_turn(on_call.since) if asks_again else conversation.unanswered(on_call.since)
         return Opening(settings, lambda: self.tape.resume_point(cursor), asked, greets=False)
 
-    def after_return(self, tenure: Tenure, before: Resumption, start: int = 0) -> Opening:
+    def after_return(self, on_call: AgentOnCall, before: Resumption, start: int = 0) -> Opening:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""
         conversation, policy = self.conversation, self.policy
-        unanswered = None if before.unreached else conversation.unanswered(tenure.since)
+        unanswered = None if before.unreached else conversation.unanswered(on_call.since)
         word = policy.unreached if before.unreached else "" if unanswered else policy.reconnected
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            return self.form.resumed(tenure.agent, tenure.brief, conversation.history(tenure.since), word)
+            return self.form.resumed(on_call.agent, on_call.brief, conversation.history(on_call.since), word)
 
         return Opening(settings, lambda: self.tape.resume_point(start), unanswered, greets=bool(word))

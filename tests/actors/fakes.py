@@ -1,4 +1,4 @@
-"""The far ends of the actors, played by hand: the voice agent service, the telephone line, the desk between them."""
+"""The far ends of the actors, played by hand: the voice agent service, the telephone line, and the state between."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.facts import Fact
 from actors.journal import Entry, Journal
 from actors.line.ledger import Ledger
@@ -141,18 +141,18 @@ class FirstChoice(Random):
 
 @attrs.define(eq=False)
 class Watched:
-    """A desk, and every fact noted on it."""
+    """The shared state of a call, and every fact noted on it."""
 
     policy: CallPolicy = attrs.field(factory=CallPolicy)
     caller_turns: int = 0
     """How many turns the caller has had before the test begins."""
     entries: list[Entry] = attrs.field(factory=list)
-    desk: Desk = attrs.field(init=False)
+    state: CallState = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         journal = Journal.read_by([self.entries.append])
         talk = Conversation(caller_turns=self.caller_turns)
-        self.desk = Desk(CALL_SID, journal, Tape(), Ledger(journal), talk, self.policy)
+        self.state = CallState(CALL_SID, journal, Tape(), Ledger(journal), talk, self.policy)
 
     def facts(self, kind: type[F]) -> list[F]:
         return facts_in(self.entries, kind)
@@ -312,7 +312,7 @@ class Service:
                 await self._rang.wait()
         return self._ringing.popleft()
 
-    async def seat(self) -> FarEnd:
+    async def live(self) -> FarEnd:
         """The same, up to where the session has the floor."""
         far = await self.answer()
         await far.apply_settings()

@@ -1,4 +1,4 @@
-"""One session alone: the service on one side, the desk on the other, and the mailboxes of Supervisor and Summarizer."""
+"""One session alone: the service on one side, the call's state and the mailboxes on the other."""
 
 import math
 from collections.abc import AsyncIterator
@@ -100,21 +100,21 @@ class Scene:
 
     @property
     def supervisor(self) -> trio.MemoryReceiveChannel[ToSupervisor]:
-        return self.watched.desk.mail.supervisor
+        return self.watched.state.mail.supervisor
 
     @property
     def summarizer(self) -> trio.MemoryReceiveChannel[ToSummarizer]:
-        return self.watched.desk.mail.summarizer
+        return self.watched.state.mail.summarizer
 
     async def run(self) -> None:
         self.outcome = await contain(self.session.run, self._take_floor)
         self.over.set()
 
     def _take_floor(self) -> None:
-        desk, opening = self.watched.desk, self.session.opening
-        desk.ledger.grant(self.session.voice)
-        desk.turn.session, desk.turn.speaker = self.session, self.session.agent
-        desk.turn.put(FloorGiven(opening.owes, opening.ask or ""))
+        state, opening = self.watched.state, self.session.opening
+        state.ledger.grant(self.session.voice)
+        state.turn.session, state.turn.speaker = self.session, self.session.agent
+        state.turn.put(FloorGiven(opening.owes, opening.ask or ""))
 
     async def ended(self) -> Spent | Crashed:
         with trio.fail_after(PATIENCE):
@@ -124,18 +124,18 @@ class Scene:
 
     async def concluded(self) -> Conclusion:
         with trio.fail_after(PATIENCE):
-            return await self.watched.desk.turn.wait_concluded()
+            return await self.watched.state.turn.wait_concluded()
 
     async def settle(self) -> None:
         await wait_all_tasks_blocked()
 
     def begin_voice(self) -> None:
         """Let the caller's line become loud."""
-        self.watched.desk.turn.put(VoiceBegan())
+        self.watched.state.turn.put(VoiceBegan())
 
     def end_voice(self) -> None:
         """Let it fall silent."""
-        self.watched.desk.turn.put(VoiceEnded(trio.current_time()))
+        self.watched.state.turn.put(VoiceEnded(trio.current_time()))
 
     async def asked_handoff(self) -> AskHandoff:
         with trio.fail_after(PATIENCE):
@@ -156,8 +156,8 @@ def set_scene(policy: CallPolicy | None = None, *, ask: str | None = None, deaf:
         await trio.lowlevel.checkpoint()
         return SettingsForm("CA1").fresh(agent, None)
 
-    session = AgentSession(watched.desk, agent, 1, Opening(settings, lambda: 0, ask), service.connect)
-    line = Line(watched.desk.ledger, watched.desk.turn, deaf)
+    session = AgentSession(watched.state, agent, 1, Opening(settings, lambda: 0, ask), service.connect)
+    line = Line(watched.state.ledger, watched.state.turn, deaf)
     return Scene(watched, line, session, service)
 
 
@@ -170,8 +170,8 @@ async def on_the_floor(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.run)
         nursery.start_soon(scene.line.run)
-        nursery.start_soon(scene.watched.desk.turn.run)
-        scene.far = await scene.service.seat()
+        nursery.start_soon(scene.watched.state.turn.run)
+        scene.far = await scene.service.live()
         yield scene
         nursery.cancel_scope.cancel(reason="end of the test")
 
@@ -197,18 +197,18 @@ async def test_a_session_is_ready_when_its_settings_are_applied_and_says_how_lon
         await trio.sleep(0.5)
 
         assert scene.watched.facts(SessionReady) == []
-        assert scene.watched.desk.ledger.floor is None
+        assert scene.watched.state.ledger.floor is None
         await far.say(SettingsApplied())
         await scene.settle()
         assert [SessionReady("first", 1, "request-7", 0.75)] == scene.watched.facts(SessionReady)
-        assert scene.watched.desk.ledger.floor is scene.session.voice
+        assert scene.watched.state.ledger.floor is scene.session.voice
         assert settings.agent is not None
         nursery.cancel_scope.cancel()
 
 
 async def test_nothing_but_the_settings_is_said_before_they_are_applied(autojump_clock: MockClock) -> None:
     scene = set_scene()
-    scene.watched.desk.tape.append(speech(8))
+    scene.watched.state.tape.append(speech(8))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.run)
         far = await scene.service.answer()
@@ -279,11 +279,11 @@ async def test_an_error_instead_of_settings_applied_is_raised_as_it_is(
 async def test_the_caller_is_heard_from_the_frame_on_that_the_opening_says(autojump_clock: MockClock) -> None:
     scene = set_scene()
     scene.session.opening = attrs.evolve(scene.session.opening, start=lambda: 4)
-    scene.watched.desk.tape.append(speech(12))
+    scene.watched.state.tape.append(speech(12))
     assert scene.session.cursor == 4
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.run)
-        far = await scene.service.seat()
+        far = await scene.service.live()
         sent = await far.hear_audio(8)
         cursor = scene.session.cursor
         nursery.cancel_scope.cancel()
@@ -315,28 +315,28 @@ async def test_a_turn_of_the_caller_is_noted_committed_and_passed_on_to_the_summ
     autojump_clock: MockClock,
 ) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.tape.append(speech(8) + silence(12))
+        scene.watched.state.tape.append(speech(8) + silence(12))
         await scene.far.hear_audio(20)
         await scene.far.take_turn("I need a pension.")
         await scene.settle()
 
         assert [UserStartedSpeaking("first")] == scene.watched.facts(UserStartedSpeaking)
         assert [TurnHeard("first", "I need a pension.")] == scene.watched.facts(TurnHeard)
-        assert scene.watched.desk.tape.committed == 20
+        assert scene.watched.state.tape.committed == 20
         assert scene.summarizer.receive_nowait() == RefreshBrief("second")
-        assert [(turn.speaker, turn.text) for turn in scene.watched.desk.conversation.turns()] == [
+        assert [(turn.speaker, turn.text) for turn in scene.watched.state.conversation.turns()] == [
             ("caller", "I need a pension.")
         ]
 
 
 async def test_an_empty_turn_is_committed_but_is_no_turn(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.tape.append(speech(4) + silence(12))
+        scene.watched.state.tape.append(speech(4) + silence(12))
         await scene.far.hear_audio(16)
         await scene.far.say(heard("  "))
         await scene.settle()
 
-        assert scene.watched.desk.tape.committed == 16
+        assert scene.watched.state.tape.committed == 16
         assert scene.watched.facts(TurnHeard) == []
         assert scene.summarizer.statistics().current_buffer_used == 0
 
@@ -346,7 +346,7 @@ async def test_an_agent_without_successors_wants_no_brief(autojump_clock: MockCl
     scene.session.agent = ROSTER.agents["second"]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.run)
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.take_turn("Hello.")
         await scene.settle()
         nursery.cancel_scope.cancel()
@@ -374,7 +374,7 @@ async def test_what_the_agent_says_is_played_and_heard(autojump_clock: MockClock
         assert [ReplyEnded("first", 1, "Hello there.", "Hello there.", complete=True)] == scene.watched.facts(
             ReplyEnded
         )
-        assert [(turn.speaker, turn.text) for turn in scene.watched.desk.conversation.turns()] == [
+        assert [(turn.speaker, turn.text) for turn in scene.watched.state.conversation.turns()] == [
             ("first", "Hello there.")
         ]
 
@@ -411,12 +411,12 @@ async def test_the_first_words_of_a_reply_are_not_gathered_as_the_last_ones_were
 async def test_a_turn_asked_again_is_put_to_the_model_and_its_echo_is_no_new_turn(autojump_clock: MockClock) -> None:
     async with on_the_floor(ask="What does it cost?") as scene:
         asked = await scene.far.hear(InjectUserMessage)
-        scene.watched.desk.tape.append(speech(8))
+        scene.watched.state.tape.append(speech(8))
         await scene.far.hear_audio(8)
         await scene.far.say(heard("What does it cost?"))
         await scene.settle()
         echoed = scene.watched.facts(TurnHeard)
-        committed = scene.watched.desk.tape.committed
+        committed = scene.watched.state.tape.committed
         await scene.far.take_turn("What does it cost?")
         await scene.settle()
 
@@ -487,10 +487,10 @@ async def test_a_caller_who_spoke_long_ago_waits_though_the_service_hears_them_b
     """4 s of the caller's are heard again, and then the service falls silent: that is no turn of the caller's now."""
     async with trio.open_nursery() as nursery:
         scene = set_scene()
-        scene.watched.desk.tape.append(speech(200))
+        scene.watched.state.tape.append(speech(200))
         nursery.start_soon(scene.run)
-        nursery.start_soon(scene.watched.desk.turn.run)
-        far = await scene.service.seat()
+        nursery.start_soon(scene.watched.state.turn.run)
+        far = await scene.service.live()
         await far.say(SpeechStarted())
         ended = await scene.ended()
         nursery.cancel_scope.cancel(reason="end of the test")
@@ -510,7 +510,7 @@ async def test_a_function_is_answered_with_what_it_found_and_its_facts_are_kept(
 
         assert response == FunctionCallResponse("id-look_up", "look_up", '{"found":true}')
         assert trio.current_time() == pytest.approx(1)
-        assert scene.watched.desk.conversation.facts == {"need": "a pension"}
+        assert scene.watched.state.conversation.facts == {"need": "a pension"}
         assert [FunctionCalled("first", "id-look_up", "look_up", "{}")] == scene.watched.facts(FunctionCalled)
         answered = FunctionAnswered(
             "first", "id-look_up", "look_up", '{"found":true}', ok=True, took=1.0, facts={"need": "a pension"}
@@ -615,7 +615,7 @@ async def test_echoes_and_history_change_nothing(autojump_clock: MockClock) -> N
         )
         await scene.far.hear_for(3)
 
-        assert scene.watched.desk.conversation.length == 0
+        assert scene.watched.state.conversation.length == 0
         assert [type(entry.fact) for entry in scene.watched.entries] == [SessionReady, LatencyReported]
         assert scene.far.said(FunctionCallResponse) == []
 
@@ -653,7 +653,7 @@ async def test_a_cancelled_function_is_not_answered(autojump_clock: MockClock) -
 
         assert scene.far.said(FunctionCallResponse) == []
         assert [FunctionWithdrawn("first", "id-look_up", "look_up")] == scene.watched.facts(FunctionWithdrawn)
-        assert scene.watched.desk.conversation.facts == {}
+        assert scene.watched.state.conversation.facts == {}
 
 
 def cancelled(*names: str) -> FunctionCallCancelled:
@@ -667,11 +667,11 @@ async def test_asking_for_a_handoff_silences_and_deafens_the_agent_and_withholds
     autojump_clock: MockClock,
 ) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.tape.append(speech(8))
+        scene.watched.state.tape.append(speech(8))
         await scene.far.hear_audio(8)
         await scene.far.say(HAND_OFF)
         asked = await scene.asked_handoff()
-        scene.watched.desk.tape.append(speech(40, first=8))
+        scene.watched.state.tape.append(speech(40, first=8))
         await scene.far.say(words(1), says("One moment."))
         await scene.far.hear_for(2)
 
@@ -688,7 +688,7 @@ async def test_asking_for_a_handoff_silences_and_deafens_the_agent_and_withholds
         assert set(held) == {SILENCE}
         assert scene.line.played == 0
         assert scene.far.said(FunctionCallResponse) == []
-        assert scene.watched.desk.conversation.facts["handoff_reason"] == "asked for it"
+        assert scene.watched.state.conversation.facts["handoff_reason"] == "asked for it"
 
 
 async def test_what_the_caller_is_hearing_already_plays_out(autojump_clock: MockClock) -> None:
@@ -704,11 +704,11 @@ async def test_a_refused_handoff_is_answered_with_an_error_and_the_agent_goes_on
     autojump_clock: MockClock,
 ) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.tape.append(speech(8))
+        scene.watched.state.tape.append(speech(8))
         await scene.far.hear_audio(8)
         await scene.far.say(HAND_OFF)
         asked = await scene.asked_handoff()
-        scene.watched.desk.tape.append(speech(8, first=8))
+        scene.watched.state.tape.append(speech(8, first=8))
         await trio.sleep(0.5)
         asked.reply_to.send_nowait(HandoffRefused("Nobody there."))
         response = await scene.far.hear(FunctionCallResponse)
@@ -725,11 +725,11 @@ async def test_a_cancelled_handoff_is_withdrawn_and_the_agent_goes_on_where_it_s
     autojump_clock: MockClock,
 ) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.tape.append(speech(8))
+        scene.watched.state.tape.append(speech(8))
         await scene.far.hear_audio(8)
         await scene.far.say(HAND_OFF)
         await scene.asked_handoff()
-        scene.watched.desk.tape.append(speech(8, first=8))
+        scene.watched.state.tape.append(speech(8, first=8))
         await trio.sleep(0.5)
         await scene.far.say(SpeechStarted(), cancelled("handoff_to_next_agent"))
         withdrawn = await scene.supervisor.receive()
@@ -745,7 +745,7 @@ async def test_a_cancelled_handoff_is_withdrawn_and_the_agent_goes_on_where_it_s
 
 async def hand_off_while_heard(scene: Scene, audio: bytes, text: str) -> None:
     """Have the caller speak, the agent ask for a handoff, and the service transcribe them only then."""
-    scene.watched.desk.tape.append(audio)
+    scene.watched.state.tape.append(audio)
     await scene.far.hear_audio(len(audio) // len(speech(1)))
     await scene.far.say(HAND_OFF)
     await scene.asked_handoff()
@@ -758,8 +758,8 @@ async def test_a_turn_that_a_handoff_cuts_off_is_nobodys(autojump_clock: MockClo
         await hand_off_while_heard(scene, speech(8), "When")
 
         assert [TurnCutOff("first", "When")] == scene.watched.facts(TurnCutOff)
-        assert scene.watched.desk.conversation.turns() == ()
-        assert scene.watched.desk.tape.resume_point(scene.session.cursor) == 0
+        assert scene.watched.state.conversation.turns() == ()
+        assert scene.watched.state.tape.resume_point(scene.session.cursor) == 0
 
 
 async def test_a_turn_that_was_over_when_the_handoff_was_asked_for_counts(autojump_clock: MockClock) -> None:
@@ -767,16 +767,16 @@ async def test_a_turn_that_was_over_when_the_handoff_was_asked_for_counts(autoju
         await hand_off_while_heard(scene, speech(8) + silence(12), "Yes please.")
 
         assert [TurnHeard("first", "Yes please.")] == scene.watched.facts(TurnHeard)
-        assert scene.watched.desk.tape.resume_point(scene.session.cursor) == 20
+        assert scene.watched.state.tape.resume_point(scene.session.cursor) == 20
 
 
 async def test_an_agent_that_goes_on_hears_the_turn_again_that_its_handoff_cut_off(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.tape.append(speech(8))
+        scene.watched.state.tape.append(speech(8))
         await scene.far.hear_audio(8)
         await scene.far.say(HAND_OFF)
         asked = await scene.asked_handoff()
-        scene.watched.desk.tape.append(speech(8, first=8))
+        scene.watched.state.tape.append(speech(8, first=8))
         await scene.far.say(heard("When"))
         await scene.settle()
         asked.reply_to.send_nowait(HandoffRefused("Nobody there."))
@@ -798,11 +798,11 @@ async def test_a_second_handoff_refused_does_not_undo_the_first(autojump_clock: 
         second = await scene.asked_handoff()
         second.reply_to.send_nowait(HandoffRefused("A handoff is under way already."))
         await scene.far.hear(FunctionCallResponse)
-        scene.watched.desk.tape.append(speech(8))
+        scene.watched.state.tape.append(speech(8))
         await scene.far.say(words(1), says("Still here."))
         await scene.far.hear_for(2)
 
-        assert scene.watched.desk.ledger.gate is Gate.SHUT
+        assert scene.watched.state.ledger.gate is Gate.SHUT
         assert scene.session.cursor == 0
         assert scene.line.played == 0
 
@@ -819,7 +819,7 @@ async def test_when_the_first_of_two_handoffs_is_refused_as_well_the_agent_goes_
         first.reply_to.send_nowait(HandoffRefused("Nobody there."))
         await scene.far.hear(FunctionCallResponse)
 
-        assert scene.watched.desk.ledger.floor is scene.session.voice
+        assert scene.watched.state.ledger.floor is scene.session.voice
 
 
 # Ending it
@@ -1057,7 +1057,7 @@ async def test_taking_the_floor_away_ends_functions_and_socket(autojump_clock: M
 
 
 async def _cancel_during_a_function(scene: Scene, floor: trio.CancelScope) -> None:
-    far = await scene.service.seat()
+    far = await scene.service.live()
     await far.say(calls("dawdle"), HAND_OFF)
     await scene.settle()
     floor.cancel()

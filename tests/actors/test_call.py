@@ -179,7 +179,7 @@ class Scene:
 
     async def say_goodbye(self) -> None:
         """Let the first agent say goodbye for a second, and end the conversation."""
-        far = await self.service.seat()
+        far = await self.service.live()
         await far.take_turn("That was all.")
         await far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
 
@@ -222,7 +222,7 @@ async def a_call(
 )
 async def test_an_agent_is_told_who_has_called_whom(direction: str, says: str, autojump_clock: MockClock) -> None:
     async with a_call(plan=attrs.evolve(PLAN, direction=direction)) as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
 
         assert says in str(far.settings)
 
@@ -249,7 +249,7 @@ async def test_a_call_whose_agent_ends_it_is_hung_up_and_complete(autojump_clock
 async def test_what_is_known_beforehand_is_told_to_the_first_agent(autojump_clock: MockClock) -> None:
     plan = attrs.evolve(PLAN, context=Brief(summary="An old friend of the house."))
     async with a_call(plan=plan) as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
 
         assert "An old friend of the house." in str(far.settings)
 
@@ -298,7 +298,7 @@ async def test_a_stop_that_our_hanging_up_causes_leaves_the_call_completed(
 @pytest.mark.parametrize("how", ["stop", "disconnect", "both"])
 async def test_a_caller_who_hangs_up_ends_the_call_at_once(how: str, autojump_clock: MockClock) -> None:
     async with a_call() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("Hello there.", 4)
         await trio.sleep(1)
         if how != "disconnect":
@@ -324,7 +324,7 @@ async def test_a_caller_who_hangs_up_before_anybody_answers_leaves_nothing_behin
 
 async def test_a_caller_who_hangs_up_during_a_handoff_leaves_no_session_behind(autojump_clock: MockClock) -> None:
     async with a_call() as scene:
-        first = await scene.service.seat()
+        first = await scene.service.live()
         await first.say(heard("Yes."), HAND_OFF)
         await scene.service.answer()
         await scene.phone.stop()
@@ -336,7 +336,7 @@ async def test_a_caller_who_hangs_up_during_a_handoff_leaves_no_session_behind(a
 
 async def test_a_line_that_is_dead_ends_the_call_and_the_record_says_so(autojump_clock: MockClock) -> None:
     async with a_call() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("Hello there.", 1)
         record = await scene.ended()
 
@@ -376,7 +376,7 @@ async def test_when_no_agent_is_left_the_call_goes_to_the_fallback_number(autoju
 async def test_the_apology_waits_for_what_the_caller_is_hearing(autojump_clock: MockClock) -> None:
     """2 s are left of what the agent said when it is lost for good."""
     async with a_call() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("Hello there.", 3)
         await trio.sleep(1)
         scene.service.refusals.append(AgentUnavailable("HTTP 401", retryable=False))
@@ -388,7 +388,7 @@ async def test_the_apology_waits_for_what_the_caller_is_hearing(autojump_clock: 
 
 async def test_the_apology_does_not_wait_for_a_long_speech(autojump_clock: MockClock) -> None:
     async with a_call() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("Hello there.", 60)
         await trio.sleep(1)
         scene.service.refusals.append(AgentUnavailable("HTTP 401", retryable=False))
@@ -416,14 +416,14 @@ def test_what_the_network_says_is_safe_to_write_into_xml() -> None:
 
 async def test_a_summarizer_that_crashes_costs_the_brief_and_never_the_call(autojump_clock: MockClock) -> None:
     async with a_call(ask_brief=a_bug) as scene:
-        first = await scene.service.seat()
+        first = await scene.service.live()
         await first.take_turn("I want a pension.")
         await wait_all_tasks_blocked()
         await first.take_turn("Still there?")
         await first.greet("Yes.")
         await trio.sleep(2)
         await first.say(heard("Then put me through."), HAND_OFF)
-        second = await scene.service.seat()
+        second = await scene.service.live()
         await second.greet("Goodbye.")
         await second.say(END)
         record = await scene.ended()
@@ -438,7 +438,7 @@ async def test_a_summarizer_that_crashes_costs_the_brief_and_never_the_call(auto
 async def test_a_scribe_that_crashes_costs_the_files_and_never_the_call(tmp_path: Path) -> None:
     (tmp_path / "full").write_text("no folder")
     async with a_call(CallPolicy(goodbye_onset=0.01), recordings=tmp_path / "full") as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await trio.sleep(0.1)
         await far.say(heard("That was all."), words(0.1), says("Goodbye."), AgentAudioDone(), END)
         record = await scene.ended()
@@ -483,14 +483,14 @@ async def test_a_bug_in_the_call_ends_it_with_a_record_and_goes_no_further(
 
 async def test_a_cancelled_call_leaves_a_record(autojump_clock: MockClock) -> None:
     async with a_call() as scene:
-        await scene.service.seat()
+        await scene.service.live()
         scene.scope.cancel(reason="server stops")
         record = await scene.ended()
 
         assert scene.scope.cancelled_caught
         assert scene.returned is None
         assert record.outcome == "cut"
-        assert [stint.agent for stint in record.agents] == ["first"]
+        assert [period.agent for period in record.agents] == ["first"]
 
 
 async def test_a_store_that_fails_hurts_nobody(
@@ -498,7 +498,7 @@ async def test_a_store_that_fails_hurts_nobody(
 ) -> None:
     async with a_call() as scene:
         scene.records.act = fail
-        await scene.service.seat()
+        await scene.service.live()
         await scene.phone.stop()
         await scene.wait_over()
 
@@ -515,7 +515,7 @@ async def test_a_store_that_fails_once_is_asked_once_more(autojump_clock: MockCl
             await fail()
 
         scene.records.act = fail_once
-        await scene.service.seat()
+        await scene.service.live()
         await scene.phone.stop()
 
         assert (await scene.ended()).outcome == "caller_hung_up"
@@ -527,7 +527,7 @@ async def test_a_store_that_does_not_answer_is_given_up_at_its_deadline(
 ) -> None:
     async with a_call(CallPolicy(settle=2.0)) as scene:
         scene.records.act = trio.sleep_forever
-        await scene.service.seat()
+        await scene.service.live()
         await trio.sleep(1)
         if cancelled:
             scene.scope.cancel()
@@ -542,7 +542,7 @@ async def test_a_store_that_does_not_answer_is_given_up_at_its_deadline(
 async def test_the_files_are_written_though_the_store_does_not_answer(tmp_path: Path) -> None:
     async with a_call(CallPolicy(settle=0.5), recordings=tmp_path) as scene:
         scene.records.act = trio.sleep_forever
-        await scene.service.seat()
+        await scene.service.live()
         await scene.phone.stop()
         await scene.wait_over()
 
@@ -551,7 +551,7 @@ async def test_the_files_are_written_though_the_store_does_not_answer(tmp_path: 
 
 async def test_a_recorded_call_leaves_its_files(tmp_path: Path) -> None:
     async with a_call(recordings=tmp_path) as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await scene.phone.say(MediaArrived(speech(50), None))
         await far.say(words(0.3), says("Hello."), AgentAudioDone())
         await trio.sleep(0.4)
@@ -568,7 +568,7 @@ async def test_a_recorded_call_leaves_its_files(tmp_path: Path) -> None:
 
 async def test_every_fact_is_observed_in_order_and_the_frames_are_counted(autojump_clock: MockClock) -> None:
     async with a_call() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await scene.phone.say(MediaArrived(speech(1), None))
         await scene.phone.say(MediaArrived(speech(1), None))
         await far.greet("Hello there.", 1)

@@ -18,9 +18,9 @@ POLICY = CallPolicy()
 
 async def test_a_call_is_warned_and_then_closed(autojump_clock: MockClock) -> None:
     watched = Watched()
-    turn = watched.desk.turn.turn
+    turn = watched.state.turn.turn
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mind_length, watched.desk, 300.0)
+        nursery.start_soon(mind_length, watched.state, 300.0)
         await trio.sleep(300 - POLICY.length_notice - 0.01)
         before = turn.remark
         await trio.sleep(0.02)
@@ -33,17 +33,17 @@ async def test_a_call_is_warned_and_then_closed(autojump_clock: MockClock) -> No
 
 
 async def test_a_call_shorter_than_the_notice_is_closed_without_one(autojump_clock: MockClock) -> None:
-    turn = (watched := Watched()).desk.turn.turn
-    await mind_length(watched.desk, 30.0)
+    turn = (watched := Watched()).state.turn.turn
+    await mind_length(watched.state, 30.0)
 
     assert turn.remark == ""
     assert turn.closing is not None
 
 
 async def test_a_call_may_last_for_ever(autojump_clock: MockClock) -> None:
-    turn = (watched := Watched()).desk.turn.turn
+    turn = (watched := Watched()).state.turn.turn
     with trio.move_on_after(10_000) as waiting:
-        await mind_length(watched.desk, math.inf)
+        await mind_length(watched.state, math.inf)
 
     assert waiting.cancelled_caught
     assert (turn.remark, turn.closing) == ("", None)
@@ -53,7 +53,7 @@ async def test_the_warning_waits_for_a_pause(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.greet(seconds=4.0)
         began = trio.current_time()
-        scene.watched.desk.turn.put(RemarkMade("One minute left."))
+        scene.watched.state.turn.put(RemarkMade("One minute left."))
         line = await scene.far.hear(InjectAgentMessage)
         took = trio.current_time() - began
         await scene.far.say(words(1), says("One minute left."), AgentAudioDone())
@@ -61,14 +61,14 @@ async def test_the_warning_waits_for_a_pause(autojump_clock: MockClock) -> None:
 
         assert line == InjectAgentMessage("One minute left.", "queue")
         assert took == pytest.approx(4, abs=0.1)
-        assert scene.watched.desk.turn.turn.remark == ""
+        assert scene.watched.state.turn.turn.remark == ""
 
 
 async def test_where_there_is_no_pause_it_is_said_all_the_same(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.greet(seconds=60.0)
         began = trio.current_time()
-        scene.watched.desk.turn.put(RemarkMade("One minute left."))
+        scene.watched.state.turn.put(RemarkMade("One minute left."))
         await scene.far.hear(InjectAgentMessage)
 
     assert trio.current_time() - began == pytest.approx(10, abs=0.1)

@@ -44,7 +44,7 @@ async def test_a_silent_caller_is_asked_twice_and_then_said_goodbye_to(autojump_
         await ask_once(scene)
         await ask_once(scene)
         goodbye = await asked(scene)
-        at = scene.watched.desk.journal.now
+        at = scene.watched.state.journal.now
         await scene.far.say(words(3), says(POLICY.silent_goodbye), AgentAudioDone())
         ended = await scene.concluded()
 
@@ -188,7 +188,7 @@ async def test_a_key_is_as_good_as_a_word(autojump_clock: MockClock) -> None:
     async with on_the_floor(UNHURRIED) as scene:
         await scene.far.greet(seconds=GREETING)
         await ask_once(scene)
-        scene.watched.desk.turn.put(KeysEntered("1"))
+        scene.watched.state.turn.put(KeysEntered("1"))
         await scene.settle()
         await scene.far.say(words(1), says("Thank you."), AgentAudioDone())
         await ask_once(scene)
@@ -201,7 +201,7 @@ async def test_who_types_slowly_is_not_interrupted(autojump_clock: MockClock) ->
         await scene.far.greet(seconds=GREETING)
         for _ in range(6):
             await trio.sleep(2.4)
-            scene.watched.desk.keypad.press("1")
+            scene.watched.state.keypad.press("1")
 
         assert scene.far.said(InjectAgentMessage) == []
         assert times(scene) == []

@@ -38,7 +38,7 @@ async def test_the_last_sentence_is_heard_to_its_end_and_ends_the_session(autoju
         await scene.far.greet()
         await trio.sleep(2)
         began = trio.current_time()
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         assert await hear_line(scene) == InjectAgentMessage(CLOSING.sentence, "queue")
         await say_line(scene)
         ended = await scene.concluded()
@@ -54,7 +54,7 @@ async def test_it_waits_for_what_the_agent_is_saying(autojump_clock: MockClock) 
         await scene.far.greet(seconds=2.0)
         await scene.settle()
         began = trio.current_time()
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         await hear_line(scene)
 
     assert trio.current_time() - began == pytest.approx(2, abs=0.1)
@@ -62,8 +62,8 @@ async def test_it_waits_for_what_the_agent_is_saying(autojump_clock: MockClock) 
 
 async def closing_begins(scene: Scene) -> float:
     """Say nothing more; return how long after this moment the agent turns to the last sentence."""
-    began = scene.watched.desk.journal.now
-    scene.watched.desk.turn.put(CLOSING)
+    began = scene.watched.state.journal.now
+    scene.watched.state.turn.put(CLOSING)
     await scene.far.hear_for(POLICY.closing)
     return scene.watched.times(GoodbyeStarted)[0] - began
 
@@ -121,7 +121,7 @@ async def test_an_agent_that_says_goodbye_already_is_let_finish(autojump_clock: 
     async with on_the_floor() as scene:
         await scene.far.say(words(3), says("Goodbye, Ada."), AgentAudioDone(), END)
         await scene.settle()
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         ended = await scene.concluded()
         await scene.far.hear_for(1)
 
@@ -135,7 +135,7 @@ async def test_an_agent_that_goes_on_and_on_is_interrupted(autojump_clock: MockC
         await scene.far.say(words(60), says("I could tell you a lot about pensions."))
         await scene.settle()
         began = trio.current_time()
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         line = await hear_line(scene)
         took = trio.current_time() - began
         await say_line(scene)
@@ -151,7 +151,7 @@ async def test_where_the_service_refuses_it_is_said_all_the_same(autojump_clock:
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         await hear_line(scene)
         await scene.far.say(InjectionRefused("The user is speaking."))
         again = await hear_line(scene)
@@ -165,10 +165,10 @@ async def test_who_speaks_over_it_is_not_heard_and_does_not_cut_it(autojump_cloc
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         await hear_line(scene)
         scene.far.audio.clear()
-        scene.watched.desk.tape.append(speech(100))
+        scene.watched.state.tape.append(speech(100))
         await scene.far.say(words(3), says(CLOSING.sentence), UserStartedSpeaking(), AgentAudioDone())
         await scene.far.hear_for(2)
         await scene.concluded()
@@ -184,7 +184,7 @@ async def test_a_handoff_that_is_under_way_is_waited_for(autojump_clock: MockClo
         await trio.sleep(2)
         await scene.far.say(HAND_OFF)
         await scene.asked_handoff()
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         await scene.far.hear_for(60)
 
     assert scene.far.said(InjectAgentMessage) == []
@@ -196,7 +196,7 @@ async def test_a_service_that_takes_a_breath_is_heard_to_its_last_sentence(autoj
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         await hear_line(scene)
         await scene.far.say(words(2), says(first), AgentAudioDone())
         await trio.sleep(0.5)
@@ -212,7 +212,7 @@ async def test_nothing_is_heard_behind_it(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         await hear_line(scene)
         await scene.far.say(words(1), says(CLOSING.sentence), heard("And then there is"), words(2), AgentAudioDone())
         await scene.far.say(HAND_OFF, words(2), says("Let me see."), AgentAudioDone())
@@ -233,9 +233,9 @@ async def left_unsaid(closing: CloseAsked) -> tuple[Watched, Conclusion, float]:
     """Close a call in which no agent is; return how it ended, and after how long."""
     watched, began = Watched(), trio.current_time()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watched.desk.turn.run)
-        watched.desk.turn.put(closing)
-        conclusion = await watched.desk.turn.wait_concluded()
+        nursery.start_soon(watched.state.turn.run)
+        watched.state.turn.put(closing)
+        conclusion = await watched.state.turn.wait_concluded()
         nursery.cancel_scope.cancel()
     return watched, conclusion, trio.current_time() - began
 
@@ -252,7 +252,7 @@ async def test_an_agent_that_has_begun_is_given_the_time_of_a_goodbye(autojump_c
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
-        scene.watched.desk.turn.put(CLOSING)
+        scene.watched.state.turn.put(CLOSING)
         await hear_line(scene)
         await trio.sleep(0.5)
         began = trio.current_time()
@@ -278,10 +278,10 @@ async def test_without_a_last_sentence_the_call_ends_at_once(autojump_clock: Moc
 
 async def test_a_call_is_closed_once(autojump_clock: MockClock) -> None:
     watched = Watched()
-    watched.desk.turn.put(CLOSING)
-    watched.desk.turn.put(attrs.evolve(CLOSING, outcome="other"))
+    watched.state.turn.put(CLOSING)
+    watched.state.turn.put(attrs.evolve(CLOSING, outcome="other"))
 
-    assert watched.desk.turn.turn.closing == CLOSING
+    assert watched.state.turn.turn.closing == CLOSING
     assert watched.facts(CallClosing) == [CallClosing("drained")]
 
 
@@ -291,10 +291,10 @@ async def closing_after(watched: Watched, message: ToCall) -> CloseAsked | None:
     with intercom.open("CA1") as mailbox:
         intercom.tell("CA1", message)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(attend, watched.desk, AnsweringMachine(watched.desk, ""), mailbox)
+            nursery.start_soon(attend, watched.state, AnsweringMachine(watched.state, ""), mailbox)
             await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
-    return watched.desk.turn.turn.closing
+    return watched.state.turn.turn.closing
 
 
 async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) -> None:

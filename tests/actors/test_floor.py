@@ -11,9 +11,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
-from actors.floor import Floor, Relief, Seat
+from actors.floor import Floor, FloorChange, LiveSession
 from actors.messages import AskHandoff, HandoffRefused, SessionLost, SessionRunOut, ToSupervisor
-from actors.session.opening import Opening, Tenure
+from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
 from actors.turn_driver import Finished
@@ -32,17 +32,17 @@ class Scene:
     mailbox: trio.MemoryReceiveChannel[ToSupervisor]
     sessions: trio.Nursery
 
-    def new_seat(self, name: str = "first", start: int = 0) -> Seat:
+    def new_session(self, name: str = "first", start: int = 0) -> LiveSession:
         agent = ROSTER.agents[name]
-        tenure = Tenure(agent, RestartBudget(RestartPolicy(), Random(0)))
-        return self.floor.new_seat(tenure, Opening(lambda: fresh(agent), lambda: start))
+        on_call = AgentOnCall(agent, RestartBudget(RestartPolicy(), Random(0)))
+        return self.floor.new_session(on_call, Opening(lambda: fresh(agent), lambda: start))
 
-    async def seat(self, name: str = "first", relief: Relief | None = None) -> tuple[Seat, FarEnd]:
-        seat = self.new_seat(name)
+    async def live(self, name: str = "first", change: FloorChange | None = None) -> tuple[LiveSession, FarEnd]:
+        live = self.new_session(name)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.floor.start, self.sessions, seat, "first", 5.0, relief)
-            far = await self.service.seat()
-        return seat, far
+            nursery.start_soon(self.floor.start, self.sessions, live, "first", 5.0, change)
+            far = await self.service.live()
+        return live, far
 
 
 async def fresh(agent: AgentSpec) -> Settings:
@@ -53,48 +53,48 @@ async def fresh(agent: AgentSpec) -> Settings:
 @asynccontextmanager
 async def an_empty_floor() -> AsyncIterator[Scene]:
     watched, service = Watched(caller_turns=1), Service()
-    floor = Floor(watched.desk, service.connect)
+    floor = Floor(watched.state, service.connect)
     async with trio.open_nursery() as sessions:
-        sessions.start_soon(Line(watched.desk.ledger, watched.desk.turn).run)
-        sessions.start_soon(watched.desk.turn.run)
-        yield Scene(watched, service, floor, watched.desk.mail.supervisor, sessions)
+        sessions.start_soon(Line(watched.state.ledger, watched.state.turn).run)
+        sessions.start_soon(watched.state.turn.run)
+        yield Scene(watched, service, floor, watched.state.mail.supervisor, sessions)
         sessions.cancel_scope.cancel(reason="end of the test")
 
 
 async def test_a_session_that_is_ready_has_the_floor(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
-        seat, _ = await scene.seat()
+        live, _ = await scene.live()
 
-        assert scene.watched.desk.ledger.floor is seat.session.voice
+        assert scene.watched.state.ledger.floor is live.session.voice
         assert [SessionConnecting("first", 1, "first")] == scene.watched.facts(SessionConnecting)
         assert [FloorTaken("first", 1, 0)] == scene.watched.facts(FloorTaken)
 
 
 async def test_the_journal_says_from_which_frame_on_the_new_holder_listens(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
-        scene.watched.desk.tape.append(speech(10))
-        seat = scene.new_seat(start=7)
-        scene.sessions.start_soon(scene.floor.start, scene.sessions, seat, "restart", 5.0)
-        await scene.service.seat()
+        scene.watched.state.tape.append(speech(10))
+        live = scene.new_session(start=7)
+        scene.sessions.start_soon(scene.floor.start, scene.sessions, live, "restart", 5.0)
+        await scene.service.live()
 
         assert [FloorTaken("first", 1, 7)] == scene.watched.facts(FloorTaken)
 
 
-async def test_seats_are_numbered_in_order(autojump_clock: MockClock) -> None:
+async def test_sessions_are_numbered_in_order(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
-        assert [scene.new_seat().number, scene.new_seat("second").number] == [1, 2]
+        assert [scene.new_session().number, scene.new_session("second").number] == [1, 2]
 
 
 async def test_whoever_had_the_floor_leaves_it_in_the_step_in_which_the_next_one_takes_it(
     autojump_clock: MockClock,
 ) -> None:
     async with an_empty_floor() as scene:
-        old, old_far = await scene.seat()
+        old, old_far = await scene.live()
         reply_to, _ = trio.open_memory_channel[HandoffRefused](1)
         asked = AskHandoff(1, "id", "handoff_to_next_agent", "second", "", "", trio.current_time(), 0, reply_to)
-        new, _ = await scene.seat("second", Relief(old, asked))
+        new, _ = await scene.live("second", FloorChange(old, asked))
 
-        assert scene.watched.desk.ledger.floor is new.session.voice
+        assert scene.watched.state.ledger.floor is new.session.voice
         assert [FloorLeft("first", 1, "handed off")] == scene.watched.facts(FloorLeft)
         assert scene.watched.times(FloorLeft) == scene.watched.times(FloorTaken)[1:]
         assert scene.service.open == 1
@@ -102,15 +102,15 @@ async def test_whoever_had_the_floor_leaves_it_in_the_step_in_which_the_next_one
         assert scene.mailbox.statistics().current_buffer_used == 0
 
 
-async def test_what_a_seat_has_said_when_it_leaves_is_played_out_and_nothing_more_of_it(
+async def test_what_a_session_has_said_when_it_leaves_the_floor_is_played_out_and_nothing_more_of_it(
     autojump_clock: MockClock,
 ) -> None:
     async with an_empty_floor() as scene:
-        seat, far = await scene.seat()
+        live, far = await scene.live()
         await far.say(words(2), says("I will put you through."), AgentAudioDone())
         await wait_all_tasks_blocked()
-        scene.floor.leave(seat, "handed off")
-        more = scene.watched.desk.ledger.put(seat.session.voice, words(1).data)
+        scene.floor.leave(live, "handed off")
+        more = scene.watched.state.ledger.put(live.session.voice, words(1).data)
         await trio.sleep(3)
 
         assert not more
@@ -122,7 +122,7 @@ async def test_a_session_that_is_not_ready_in_time_is_gone_with_its_socket(
     welcomed: bool, autojump_clock: MockClock
 ) -> None:
     async with an_empty_floor() as scene:
-        seat = scene.new_seat()
+        live = scene.new_session()
 
         async def stay_mute() -> None:
             far = await scene.service.answer()
@@ -131,7 +131,7 @@ async def test_a_session_that_is_not_ready_in_time_is_gone_with_its_socket(
 
         scene.sessions.start_soon(stay_mute)
         with pytest.raises(AgentUnavailable, match="not ready within 4 s") as raised:
-            await scene.floor.start(scene.sessions, seat, "first", 4.0)
+            await scene.floor.start(scene.sessions, live, "first", 4.0)
 
         assert trio.current_time() == pytest.approx(4)
         assert raised.value.retryable
@@ -146,7 +146,7 @@ async def test_a_refused_connection_says_whether_it_is_worth_another_try(autojum
     async with an_empty_floor() as scene:
         scene.service.refusals.append(AgentUnavailable("HTTP 401", retryable=False))
         with pytest.raises(AgentUnavailable, match="HTTP 401") as raised:
-            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0)
+            await scene.floor.start(scene.sessions, scene.new_session(), "first", 4.0)
 
         assert not raised.value.retryable
         assert [SessionFailed("first", 1, "HTTP 401", retryable=False)] == scene.watched.facts(SessionFailed)
@@ -161,7 +161,7 @@ async def test_garbage_before_the_session_is_ready_is_an_unavailable_agent(autoj
 
         scene.sessions.start_soon(talk_nonsense)
         with pytest.raises(AgentUnavailable) as raised:
-            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0)
+            await scene.floor.start(scene.sessions, scene.new_session(), "first", 4.0)
 
         assert raised.value.retryable
         assert scene.service.open == 0
@@ -182,21 +182,21 @@ async def test_a_session_that_gets_ready_when_its_starter_has_just_given_up_does
                 starter.cancel()
 
             scene.sessions.start_soon(apply_and_give_up)
-            await scene.floor.start(scene.sessions, scene.new_seat(), "handoff", 4.0)
+            await scene.floor.start(scene.sessions, scene.new_session(), "handoff", 4.0)
         await wait_all_tasks_blocked()
 
         assert starter.cancelled_caught
         assert len(scene.watched.facts(SessionReady)) == 1
         assert scene.watched.facts(FloorTaken) == []
-        assert scene.watched.desk.ledger.floor is None
+        assert scene.watched.state.ledger.floor is None
         assert scene.service.open == 0
 
 
 async def test_a_session_on_the_floor_outlives_its_starter(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
         async with trio.open_nursery() as turn:
-            turn.start_soon(scene.floor.start, scene.sessions, scene.new_seat(), "handoff", 4.0)
-            far = await scene.service.seat()
+            turn.start_soon(scene.floor.start, scene.sessions, scene.new_session(), "handoff", 4.0)
+            far = await scene.service.live()
             turn.cancel_scope.cancel()
         await far.greet("Still here.")
         await trio.sleep(10)
@@ -207,28 +207,28 @@ async def test_a_session_on_the_floor_outlives_its_starter(autojump_clock: MockC
 
 async def test_a_crash_on_the_floor_is_reported_and_hurts_nobody(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
-        _, far = await scene.seat()
+        _, far = await scene.live()
         far.socket.drop()
         message = await scene.mailbox.receive()
 
         assert isinstance(message, SessionLost)
-        assert message.seat == 1
+        assert message.session == 1
         assert "closed" in message.crash.reason
         assert scene.service.open == 0
 
 
 async def test_the_end_of_the_conversation_is_the_turns_to_say(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
-        _, far = await scene.seat()
+        _, far = await scene.live()
         await far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
 
-        assert await scene.watched.desk.turn.wait_concluded() == Finished("completed", "task_complete")
+        assert await scene.watched.state.turn.wait_concluded() == Finished("completed", "task_complete")
         assert scene.mailbox.statistics().current_buffer_used == 0
 
 
 async def test_a_session_that_has_become_old_is_reported(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
-        _, far = await scene.seat()
+        _, far = await scene.live()
         await far.greet("Hello there.")
         await trio.sleep(2)
         await far.say(WarningReported("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
@@ -240,7 +240,7 @@ async def test_that_the_service_is_busy_is_passed_on(autojump_clock: MockClock) 
     async with an_empty_floor() as scene:
         scene.service.refusals.append(AgentUnavailable("HTTP 429", is_busy=True))
         with pytest.raises(AgentUnavailable) as raised:
-            await scene.floor.start(scene.sessions, scene.new_seat(), "first", 4.0)
+            await scene.floor.start(scene.sessions, scene.new_session(), "first", 4.0)
 
         assert raised.value.is_busy
 
@@ -248,8 +248,8 @@ async def test_that_the_service_is_busy_is_passed_on(autojump_clock: MockClock) 
 async def test_the_gap_of_a_handoff_is_counted_from_the_promise(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
         agent = ROSTER.agents["second"]
-        tenure = Tenure(agent, RestartBudget(RestartPolicy(), Random(0)))
-        seat = scene.floor.new_seat(tenure, Opening(lambda: fresh(agent), lambda: 0, promised_at=0.0))
+        on_call = AgentOnCall(agent, RestartBudget(RestartPolicy(), Random(0)))
+        live = scene.floor.new_session(on_call, Opening(lambda: fresh(agent), lambda: 0, promised_at=0.0))
 
-        assert seat.agent == "second"
-        assert seat.session.voice.gap_from == 0.0
+        assert live.agent == "second"
+        assert live.session.voice.gap_from == 0.0

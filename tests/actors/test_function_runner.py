@@ -147,7 +147,7 @@ async def test_a_model_that_was_told_to_speak_and_does_goes_on(autojump_clock: M
 
 async def test_a_restarted_session_has_no_more_functions_than_the_turn_had_left(autojump_clock: MockClock) -> None:
     async with on_the_floor(CallPolicy(functions_per_turn=8)) as scene:
-        scene.watched.desk.conversation.functions_in_turn = 8
+        scene.watched.state.conversation.functions_in_turn = 8
         await scene.far.say(FunctionCallRequest((count("x"),)))
         response = await scene.far.hear(FunctionCallResponse)
 
@@ -181,7 +181,7 @@ async def test_nothing_is_done_before_the_caller_has_said_a_word_and_the_model_i
     asked: FunctionCallRequest, autojump_clock: MockClock
 ) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.conversation.caller_turns = 0
+        scene.watched.state.conversation.caller_turns = 0
         await scene.far.greet("Hello there.")
         await scene.far.say(asked)
         response = await scene.far.hear(FunctionCallResponse)
@@ -194,7 +194,7 @@ async def test_nothing_is_done_before_the_caller_has_said_a_word_and_the_model_i
 
 async def test_a_function_that_comes_before_the_callers_words_waits_for_them(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.conversation.caller_turns = 0
+        scene.watched.state.conversation.caller_turns = 0
         await scene.far.say(UserStartedSpeaking(), HAND_OFF)
         await trio.sleep(1)
         await scene.far.say(heard("Yes, put me through."))
@@ -205,12 +205,12 @@ async def test_a_function_that_comes_before_the_callers_words_waits_for_them(aut
 
 async def test_a_noise_that_is_never_transcribed_is_no_consent(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.conversation.caller_turns = 0
+        scene.watched.state.conversation.caller_turns = 0
         await scene.far.say(UserStartedSpeaking(), HAND_OFF)
         response = await scene.far.hear(FunctionCallResponse)
 
         assert "has not said anything yet" in str(answer(response)["error"])
-        assert trio.current_time() == pytest.approx(scene.watched.desk.turn.turn.policy.false_start)
+        assert trio.current_time() == pytest.approx(scene.watched.state.turn.turn.policy.false_start)
 
 
 async def test_what_was_odd_about_a_reason_is_in_the_journal(autojump_clock: MockClock) -> None:

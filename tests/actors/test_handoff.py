@@ -23,11 +23,11 @@ from actors.facts import (
     SessionConnecting,
     SessionFailed,
 )
-from actors.floor import Floor, Relief, Seat
+from actors.floor import Floor, FloorChange, LiveSession
 from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost
 from actors.messages import AskHandoff, HandoffRefused, SessionRunOut, ToSupervisor, WithdrawHandoff
 from actors.policy import CallPolicy
-from actors.session.opening import Opening, Openings, Tenure
+from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartBudget, RestartPolicy
 from protocol.audio import silence
@@ -84,7 +84,7 @@ class Scene:
 
     async def run(self) -> None:
         self.outcome = await self.handoff.run(self.sessions)
-        self.took = trio.current_time() - self.handoff.relief.asked.at
+        self.took = trio.current_time() - self.handoff.change.asked.at
         self.over.set()
 
     async def decided(self) -> HandoffOutcome:
@@ -94,17 +94,19 @@ class Scene:
         return self.outcome
 
 
-async def seat_first(watched: Watched, service: Service, floor: Floor, sessions: trio.Nursery) -> tuple[Seat, FarEnd]:
+async def start_first(
+    watched: Watched, service: Service, floor: Floor, sessions: trio.Nursery
+) -> tuple[LiveSession, FarEnd]:
     agent = ROSTER.agents["first"]
 
     async def settings() -> Settings:
         await trio.lowlevel.checkpoint()
         return SettingsForm("CA1").fresh(agent, None)
 
-    tenure = Tenure(agent, RestartBudget(RestartPolicy(), Random(0)))
-    seat = floor.new_seat(tenure, Opening(settings, lambda: 0))
-    sessions.start_soon(floor.start, sessions, seat, "first", 5.0)
-    return seat, await service.seat()
+    on_call = AgentOnCall(agent, RestartBudget(RestartPolicy(), Random(0)))
+    live = floor.new_session(on_call, Opening(settings, lambda: 0))
+    sessions.start_soon(floor.start, sessions, live, "first", 5.0)
+    return live, await service.live()
 
 
 @asynccontextmanager
@@ -118,29 +120,29 @@ async def a_handoff_asked_for(
 ) -> AsyncIterator[Scene]:
     """It is asked for at frame 20, when the caller has said "Yes, please."; with None nobody writes a Brief."""
     watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
-    desk = watched.desk
-    floor, clerk = Floor(desk, service.connect), Clerk(desk.mail.summarizer, brief_takes or 0.0)
+    state = watched.state
+    floor, clerk = Floor(state, service.connect), Clerk(state.mail.summarizer, brief_takes or 0.0)
     async with trio.open_nursery() as sessions:
-        sessions.start_soon(Line(desk.ledger, desk.turn).run)
-        sessions.start_soon(desk.turn.run)
+        sessions.start_soon(Line(state.ledger, state.turn).run)
+        sessions.start_soon(state.turn.run)
         if brief_takes is None:
-            desk.mail.summarizer.close()
+            state.mail.summarizer.close()
         else:
             sessions.start_soon(clerk.run)
-        seat, first = await seat_first(watched, service, floor, sessions)
-        watched.desk.tape.append(speech(8) + silence(12))
+        live, first = await start_first(watched, service, floor, sessions)
+        watched.state.tape.append(speech(8) + silence(12))
         await first.hear_audio(20)
         await first.take_turn("Yes, please.")
         first.audio.clear()
         service.refusals.extend(refusals)
-        watched.desk.conversation.record(facts or {})
+        watched.state.conversation.record(facts or {})
         await first.say(request)
-        asked = await desk.mail.supervisor.receive()
+        asked = await state.mail.supervisor.receive()
         assert isinstance(asked, AskHandoff)
-        tenure = Tenure(ROSTER.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
-        openings = Openings(SettingsForm("CA1"), desk.tape, desk.conversation, desk.policy)
-        handoff = Handoff(desk, floor, openings, FirstChoice(), Relief(seat, asked), tenure)
-        scene = Scene(watched, service, floor, handoff, first, clerk, sessions, desk.mail.to_supervisor)
+        on_call = AgentOnCall(ROSTER.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
+        openings = Openings(SettingsForm("CA1"), state.tape, state.conversation, state.policy)
+        handoff = Handoff(state, floor, openings, FirstChoice(), FloorChange(live, asked), on_call)
+        scene = Scene(watched, service, floor, handoff, first, clerk, sessions, state.mail.to_supervisor)
         sessions.start_soon(scene.run)
         yield scene
         sessions.cancel_scope.cancel(reason="end of the test")
@@ -151,15 +153,15 @@ async def a_handoff_asked_for(
 
 async def test_the_next_agent_gets_the_brief_the_floor_and_the_caller_from_t0(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for() as scene:
-        scene.watched.desk.tape.append(speech(8))
-        second = await scene.service.seat()
+        scene.watched.state.tape.append(speech(8))
+        second = await scene.service.live()
         outcome = await scene.decided()
         await second.hear_audio(8)
         await scene.first.hear_for(1)
 
         assert isinstance(outcome, Brought)
-        assert outcome.seat.agent == "second"
-        assert scene.watched.desk.ledger.floor is outcome.seat.session.voice
+        assert outcome.live.agent == "second"
+        assert scene.watched.state.ledger.floor is outcome.live.session.voice
         assert "Ada wants a pension." in str(second.settings)
         assert scene.clerk.asked == ["second"]
         assert bytes(second.audio) == speech(8)
@@ -168,7 +170,7 @@ async def test_the_next_agent_gets_the_brief_the_floor_and_the_caller_from_t0(au
 
 async def test_the_old_agent_is_never_answered_and_its_socket_is_gone(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for() as scene:
-        await scene.service.seat()
+        await scene.service.live()
         await scene.decided()
         await wait_all_tasks_blocked()
 
@@ -187,7 +189,7 @@ async def test_connecting_and_the_brief_take_as_long_as_the_longer_of_them(autoj
         second = await scene.service.answer()
         await second.say(Welcome("request"))
         await second.hear(Settings)
-        asked_after = trio.current_time() - scene.handoff.relief.asked.at
+        asked_after = trio.current_time() - scene.handoff.change.asked.at
         await trio.sleep(0.25)
         await second.say(SettingsApplied())
         await scene.decided()
@@ -203,8 +205,8 @@ async def test_connecting_and_the_brief_take_as_long_as_the_longer_of_them(autoj
 
 async def test_a_brief_that_does_not_come_in_time_is_extracted_from_what_was_said(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for(CallPolicy(summary_deadline=1.5), brief_takes=100) as scene:
-        scene.watched.desk.conversation.facts["need"] = "a mortgage"
-        second = await scene.service.seat()
+        scene.watched.state.conversation.facts["need"] = "a mortgage"
+        second = await scene.service.live()
         await scene.decided()
 
         assert scene.took == pytest.approx(1.5)
@@ -217,7 +219,7 @@ async def test_a_brief_that_does_not_come_in_time_is_extracted_from_what_was_sai
 
 async def test_a_dead_summarizer_costs_the_brief_and_not_the_handoff(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for(brief_takes=None) as scene:
-        second = await scene.service.seat()
+        second = await scene.service.live()
         outcome = await scene.decided()
 
         assert isinstance(outcome, Brought)
@@ -228,7 +230,7 @@ async def test_a_dead_summarizer_costs_the_brief_and_not_the_handoff(autojump_cl
 
 async def test_a_failed_attempt_is_followed_by_a_second_one(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for(refusals=(AgentUnavailable("HTTP 503"),)) as scene:
-        await scene.service.seat()
+        await scene.service.live()
         outcome = await scene.decided()
 
         assert isinstance(outcome, Brought)
@@ -246,7 +248,7 @@ async def test_when_no_attempt_succeeds_the_old_agent_is_told_and_goes_on(autoju
         outcome = await scene.decided()
         response = await scene.first.hear(FunctionCallResponse)
         await scene.first.greet("Then I will help you myself.")
-        scene.watched.desk.tape.append(speech(8))
+        scene.watched.state.tape.append(speech(8))
         await scene.first.hear_for(3)
 
         assert outcome == Kept()
@@ -284,7 +286,7 @@ async def test_as_many_attempts_are_made_as_the_policy_says(autojump_clock: Mock
 async def test_a_service_without_room_is_waited_for_and_that_is_no_failed_attempt(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for(CallPolicy(busy_patience=10.0, busy_retry=1.0), refusals=(BUSY,) * 5) as scene:
         await trio.sleep(4.5)
-        await scene.service.seat()
+        await scene.service.live()
         outcome = await scene.decided()
 
         assert isinstance(outcome, Brought)
@@ -308,7 +310,7 @@ async def test_a_handoff_withdrawn_leaves_nothing_of_the_successor(autojump_cloc
         second = await scene.service.answer()
         await second.say(Welcome("request"))
         await trio.sleep(0.5)
-        scene.watched.desk.tape.append(speech(8))
+        scene.watched.state.tape.append(speech(8))
         await scene.first.say(UserStartedSpeaking(), CANCELLED, heard("Wait, what does it cost?"))
         outcome = await scene.decided()
         await scene.first.greet("Nothing.")
@@ -340,7 +342,7 @@ async def test_what_the_outgoing_agent_says_and_every_fact_is_in_a_brief_that_wa
     """The Clerk's Brief is from before: it knows of neither, and has a name that nobody has said."""
     asked = calls("handoff_to_next_agent", arguments='{"reason": "wants a pension now", "notes": "in a hurry"}')
     async with a_handoff_asked_for(request=asked, facts={"budget": "small", "name": "n/a"}) as scene:
-        second = await scene.service.seat()
+        second = await scene.service.live()
         await scene.decided()
 
         prompt = str(second.settings)
@@ -352,7 +354,7 @@ async def test_what_the_outgoing_agent_says_and_every_fact_is_in_a_brief_that_wa
 async def test_a_withdrawal_of_some_earlier_handoff_changes_nothing(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for() as scene:
         await scene.supervisor.send(WithdrawHandoff(1, 99))
-        await scene.service.seat()
+        await scene.service.live()
 
         assert isinstance(await scene.decided(), Brought)
 
@@ -362,7 +364,7 @@ async def test_a_second_handoff_meanwhile_is_refused_and_the_first_goes_on(autoj
         again = attrs.evolve(HAND_OFF.functions[0], id="again", arguments='{"reason": "really"}')
         await scene.first.say(attrs.evolve(HAND_OFF, functions=(again,)))
         response = await scene.first.hear(FunctionCallResponse)
-        await scene.service.seat()
+        await scene.service.live()
         outcome = await scene.decided()
 
         assert response.id == "again"
@@ -377,9 +379,9 @@ async def test_when_the_old_session_crashes_its_successor_comes_all_the_same(aut
     async with a_handoff_asked_for(brief_takes=1.0) as scene:
         scene.first.socket.drop()
         await trio.sleep(0.5)
-        second = await scene.service.seat()
+        second = await scene.service.live()
         outcome = await scene.decided()
-        scene.watched.desk.tape.append(speech(8))
+        scene.watched.state.tape.append(speech(8))
         await second.hear_audio(8)
 
         assert isinstance(outcome, Brought)
@@ -429,10 +431,10 @@ async def test_what_the_next_session_reports_early_is_kept_for_the_supervisor(au
     async with a_handoff_asked_for() as scene:
         await scene.supervisor.send(WithdrawHandoff(2, 7))
         await wait_all_tasks_blocked()
-        await scene.service.seat()
+        await scene.service.live()
         await scene.decided()
 
-        assert scene.watched.desk.mail.early == [WithdrawHandoff(2, 7)]
+        assert scene.watched.state.mail.early == [WithdrawHandoff(2, 7)]
 
 
 async def test_a_caller_who_hangs_up_during_a_handoff_leaves_no_session_behind(autojump_clock: MockClock) -> None:

@@ -22,14 +22,14 @@ async def typed(keys: str, every: float) -> tuple[list[str], float]:
     """Press keys at this pace; return the entries they made, and how long after the last key they were over."""
     watched = Watched()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watched.desk.keypad.collect)
+        nursery.start_soon(watched.state.keypad.collect)
         for key in keys:
             await trio.sleep(every)
-            watched.desk.keypad.press(key)
+            watched.state.keypad.press(key)
         await trio.sleep(PAUSE + 1)
         nursery.cancel_scope.cancel()
     pressed, finished = watched.times(DigitPressed), watched.times(KeysPressed)
-    return list(watched.desk.turn.turn.keys), finished[-1] - pressed[-1]
+    return list(watched.state.turn.turn.keys), finished[-1] - pressed[-1]
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ async def test_an_entry_is_over_after_a_pause_or_at_the_hash(
 async def test_no_more_keys_wait_than_anybody_types(autojump_clock: MockClock) -> None:
     watched = Watched()
     for _ in range(MOST // 2 + 3):
-        watched.desk.keypad.press("1")
-        watched.desk.keypad.press("#")
+        watched.state.keypad.press("1")
+        watched.state.keypad.press("#")
 
-    waiting = watched.desk.turn.turn.keys
+    waiting = watched.state.turn.turn.keys
     assert sum(map(len, waiting)) == len(waiting) <= MOST
     assert {KeysPressed(1, taken=True)} == set(watched.facts(KeysPressed))
 
@@ -69,9 +69,9 @@ async def test_no_more_keys_wait_than_anybody_types(autojump_clock: MockClock) -
 async def test_keys_that_nobody_takes_are_counted_as_lost(autojump_clock: MockClock) -> None:
     watched = Watched()
     for _ in range(MOST + 1):
-        watched.desk.turn.put(KeysEntered("1"))
-    watched.desk.keypad.press("1")
-    watched.desk.keypad.press("#")
+        watched.state.turn.put(KeysEntered("1"))
+    watched.state.keypad.press("1")
+    watched.state.keypad.press("#")
 
     assert watched.facts(KeysPressed) == [KeysPressed(1, taken=False)]
 
@@ -99,11 +99,11 @@ async def test_the_agent_is_told_once_and_answers(autojump_clock: MockClock) -> 
         await scene.far.greet()
         await trio.sleep(2)
         for key in "12#":
-            scene.watched.desk.keypad.press(key)
+            scene.watched.state.keypad.press(key)
         assert await scene.far.hear(InjectUserMessage) == InjectUserMessage(ONE_TWO)
         await scene.far.say(SpeechStarted(), heard(ONE_TWO), words(1), says("Thank you."), AgentAudioDone())
         await scene.settle()
-        turns = [(turn.speaker, turn.text) for turn in scene.watched.desk.conversation.turns()]
+        turns = [(turn.speaker, turn.text) for turn in scene.watched.state.conversation.turns()]
 
         assert turns[:2] == [("first", "Hello there."), ("caller", ONE_TWO)]
         assert len([turn for turn in turns if turn[0] == "caller"]) == 1
@@ -116,8 +116,8 @@ async def test_an_answer_is_waited_for_from_the_last_key_on(autojump_clock: Mock
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(9)
-        scene.watched.desk.keypad.press("1")
-        scene.watched.desk.keypad.press("#")
+        scene.watched.state.keypad.press("1")
+        scene.watched.state.keypad.press("#")
         await scene.far.hear_for(2.9)
         soon = list(scene.far.said(InjectAgentMessage))
         await scene.far.hear_for(0.2)
@@ -130,7 +130,7 @@ async def test_which_keys_they_were_is_kept_only_where_that_is_wanted(autojump_c
         await scene.far.greet()
         await trio.sleep(2)
         for key in "12#":
-            scene.watched.desk.keypad.press(key)
+            scene.watched.state.keypad.press(key)
         await scene.far.hear(InjectUserMessage)
 
     assert scene.watched.facts(TurnHeard) == [TurnHeard("first", ONE_TWO)]
@@ -142,7 +142,7 @@ async def test_otherwise_no_fact_names_a_key(autojump_clock: MockClock) -> None:
         await scene.far.greet()
         await trio.sleep(2)
         for key in "97#":
-            scene.watched.desk.keypad.press(key)
+            scene.watched.state.keypad.press(key)
         await scene.far.hear(InjectUserMessage)
 
     noted = [str(entry.fact) for entry in scene.watched.entries if "97" in str(entry.fact) or "9 7" in str(entry.fact)]
@@ -153,7 +153,7 @@ async def test_otherwise_no_fact_names_a_key(autojump_clock: MockClock) -> None:
 async def test_keys_wait_until_the_greeting_was_heard(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         began = trio.current_time()
-        scene.watched.desk.turn.put(KeysEntered("12"))
+        scene.watched.state.turn.put(KeysEntered("12"))
         await scene.far.greet(seconds=3.0)
         await scene.far.hear(InjectUserMessage)
 
@@ -167,9 +167,9 @@ async def test_an_agent_that_is_handing_over_is_told_nothing(autojump_clock: Moc
         await trio.sleep(2)
         await scene.far.say(HAND_OFF)
         await scene.asked_handoff()
-        scene.watched.desk.keypad.press("1")
-        scene.watched.desk.keypad.press("#")
+        scene.watched.state.keypad.press("1")
+        scene.watched.state.keypad.press("#")
         await scene.far.hear_for(5)
 
         assert scene.far.said(InjectUserMessage) == []
-        assert scene.watched.desk.turn.turn.keys == ("1",)
+        assert scene.watched.state.turn.turn.keys == ("1",)

@@ -24,7 +24,7 @@ WHOLE = LatencyReported(
 
 def reported(*reports: LatencyReport, closes: bool = False) -> list[LatencyReported]:
     watched = Watched()
-    meter = LatencyMeter(watched.desk.journal, Voice("first", reply=Reply("first", 3, 0.0)))
+    meter = LatencyMeter(watched.state.journal, Voice("first", reply=Reply("first", 3, 0.0)))
     for report in reports:
         meter.take(report)
     if closes:

@@ -32,14 +32,14 @@ async def play(machine: AnsweringMachine, verdict: str) -> None:
 
 
 def closing_of(watched: Watched) -> str:
-    closing = watched.desk.turn.turn.closing
+    closing = watched.state.turn.turn.closing
     return closing.outcome if closing is not None else ""
 
 
 @pytest.mark.parametrize("verdict", ["human", "unknown", "", "machine", "something new"])
 async def test_whatever_is_not_a_machine_is_a_person(verdict: str, autojump_clock: MockClock) -> None:
     watched = Watched()
-    AnsweringMachine(watched.desk, MESSAGE).told(verdict)
+    AnsweringMachine(watched.state, MESSAGE).told(verdict)
 
     assert closing_of(watched) == ""
     assert watched.facts(MachineDetected) == [MachineDetected(verdict, believed=False)]
@@ -48,9 +48,9 @@ async def test_whatever_is_not_a_machine_is_a_person(verdict: str, autojump_cloc
 @pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
 async def test_a_machine_is_hung_up_on_where_there_is_nothing_to_say(verdict: str, autojump_clock: MockClock) -> None:
     watched = Watched()
-    await play(AnsweringMachine(watched.desk, ""), verdict)
+    await play(AnsweringMachine(watched.state, ""), verdict)
 
-    assert watched.desk.turn.turn.closing == CloseAsked("machine")
+    assert watched.state.turn.turn.closing == CloseAsked("machine")
 
 
 @pytest.mark.parametrize("message", ["", MESSAGE])
@@ -58,17 +58,17 @@ async def test_a_machine_whose_words_are_known_is_not_listened_to_for_longer(
     message: str, autojump_clock: MockClock
 ) -> None:
     watched = Watched()
-    watched.desk.conversation.add_caller("You have reached Ada.")
-    AnsweringMachine(watched.desk, message).told("machine_start")
+    watched.state.conversation.add_caller("You have reached Ada.")
+    AnsweringMachine(watched.state, message).told("machine_start")
 
     assert closing_of(watched) == ("voicemail_left" if message else "machine")
 
 
 async def test_a_fax_is_left_no_message(autojump_clock: MockClock) -> None:
     watched = Watched()
-    AnsweringMachine(watched.desk, MESSAGE).told("fax")
+    AnsweringMachine(watched.state, MESSAGE).told("fax")
 
-    assert watched.desk.turn.turn.closing == CloseAsked("machine")
+    assert watched.state.turn.turn.closing == CloseAsked("machine")
 
 
 @pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
@@ -76,9 +76,9 @@ async def test_a_person_who_has_answered_an_agent_is_never_taken_for_a_machine(
     verdict: str, autojump_clock: MockClock
 ) -> None:
     watched = Watched()
-    watched.desk.conversation.add_reply(whole())
-    watched.desk.conversation.add_caller("Yes, I have a minute.")
-    AnsweringMachine(watched.desk, MESSAGE).told(verdict)
+    watched.state.conversation.add_reply(whole())
+    watched.state.conversation.add_caller("Yes, I have a minute.")
+    AnsweringMachine(watched.state, MESSAGE).told(verdict)
 
     assert closing_of(watched) == ""
 
@@ -92,17 +92,17 @@ async def test_words_are_no_person_unless_they_answer_an_agent(
     """A greeting is words, too, and a long one is transcribed before Twilio says what it is."""
     watched, answers = Watched(), greeting == "heard out" and words == "Hello?"
     if greeting != "none":
-        watched.desk.conversation.add_reply(whole(complete=greeting == "heard out"))
+        watched.state.conversation.add_reply(whole(complete=greeting == "heard out"))
     if words:
-        watched.desk.conversation.add_caller(words)
-    await play(AnsweringMachine(watched.desk, MESSAGE), verdict)
+        watched.state.conversation.add_caller(words)
+    await play(AnsweringMachine(watched.state, MESSAGE), verdict)
 
     assert closing_of(watched) == ("" if answers else "voicemail_left")
 
 
 async def test_whom_twilio_has_called_a_person_is_no_machine_later(autojump_clock: MockClock) -> None:
     watched = Watched()
-    machine = AnsweringMachine(watched.desk, MESSAGE)
+    machine = AnsweringMachine(watched.state, MESSAGE)
     machine.told("human")
     machine.told("machine_start")
 
@@ -113,14 +113,14 @@ async def test_a_person_who_answers_while_a_machine_is_listened_for_is_left_to_t
     autojump_clock: MockClock,
 ) -> None:
     watched = Watched()
-    machine = AnsweringMachine(watched.desk, MESSAGE)
-    watched.desk.conversation.add_reply(whole())
+    machine = AnsweringMachine(watched.state, MESSAGE)
+    watched.state.conversation.add_reply(whole())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(play, machine, "machine_start")
         await trio.sleep(1)
-        watched.desk.conversation.add_caller("Yes, I have a minute.")
+        watched.state.conversation.add_caller("Yes, I have a minute.")
 
-    assert (closing_of(watched), watched.desk.conversation.is_with_machine) == ("", False)
+    assert (closing_of(watched), watched.state.conversation.is_with_machine) == ("", False)
 
 
 SCREEN = "Please say your name and why you are calling."
@@ -134,16 +134,16 @@ async def test_a_call_screen_hears_who_calls_and_why(
     words: str, verdict: str, message: str, autojump_clock: MockClock
 ) -> None:
     watched = Watched()
-    machine = AnsweringMachine(watched.desk, message, INTRODUCTION)
+    machine = AnsweringMachine(watched.state, message, INTRODUCTION)
     if words == "before the verdict" or verdict != "machine_start":
-        watched.desk.conversation.add_caller(SCREEN)
+        watched.state.conversation.add_caller(SCREEN)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(play, machine, verdict)
         await trio.sleep(1)
         if words == "after it" and verdict == "machine_start":
-            watched.desk.conversation.add_caller(SCREEN)
+            watched.state.conversation.add_caller(SCREEN)
 
-    assert (closing_of(watched), watched.desk.turn.turn.remark) == ("", INTRODUCTION)
+    assert (closing_of(watched), watched.state.turn.turn.remark) == ("", INTRODUCTION)
     assert len(watched.facts(CallScreened)) == 1
 
 
@@ -152,23 +152,23 @@ async def test_an_agent_that_says_who_calls_by_itself_is_not_made_to_say_it_agai
     said: str, remark: str, autojump_clock: MockClock
 ) -> None:
     watched = Watched()
-    watched.desk.conversation.add_caller(SCREEN)
+    watched.state.conversation.add_caller(SCREEN)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(play, AnsweringMachine(watched.desk, "", INTRODUCTION), "machine_start")
+        nursery.start_soon(play, AnsweringMachine(watched.state, "", INTRODUCTION), "machine_start")
         await trio.sleep(1)
         reply = whole()
         reply.add_text(said)
-        watched.desk.conversation.add_reply(reply)
+        watched.state.conversation.add_reply(reply)
 
-    assert watched.desk.turn.turn.remark == remark
+    assert watched.state.turn.turn.remark == remark
 
 
 async def test_the_beep_is_waited_for(autojump_clock: MockClock) -> None:
     watched = Watched()
-    machine = AnsweringMachine(watched.desk, MESSAGE)
-    watched.desk.conversation.add_caller("You have reached Ada.")
+    machine = AnsweringMachine(watched.state, MESSAGE)
+    watched.state.conversation.add_caller("You have reached Ada.")
     machine.told("machine_start")
-    turn = watched.desk.turn.turn
+    turn = watched.state.turn.turn
 
     assert (turn.closing, turn.phase) == (CloseAsked("voicemail_left", MESSAGE, waits_for_beep=True), Phase.HUSHED)
     machine.told("machine_end_beep")
@@ -177,7 +177,7 @@ async def test_the_beep_is_waited_for(autojump_clock: MockClock) -> None:
 
 async def test_where_nobody_tells_of_the_beep_a_quiet_line_does(autojump_clock: MockClock) -> None:
     watched, began = Watched(), trio.current_time()
-    machine, activity = AnsweringMachine(watched.desk, MESSAGE), watched.desk.activity
+    machine, activity = AnsweringMachine(watched.state, MESSAGE), watched.state.activity
     async with trio.open_nursery() as nursery:
         await trio.sleep(3)
         activity.hear(voiced=True, now=3.0)
@@ -188,7 +188,7 @@ async def test_where_nobody_tells_of_the_beep_a_quiet_line_does(autojump_clock: 
         activity.hear(voiced=True, now=5.0)
 
     assert trio.current_time() - began == pytest.approx(5 + POLICY.machine_quiet, abs=0.1)
-    assert watched.desk.turn.turn.phase is Phase.CLOSING
+    assert watched.state.turn.turn.phase is Phase.CLOSING
     assert beep.is_set()
 
 
@@ -196,22 +196,22 @@ async def test_a_line_on_which_nobody_has_spoken_yet_has_not_become_quiet(autoju
     """A call screen may wait until our greeting is over."""
     watched = Watched()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(play, AnsweringMachine(watched.desk, MESSAGE, INTRODUCTION), "machine_start")
+        nursery.start_soon(play, AnsweringMachine(watched.state, MESSAGE, INTRODUCTION), "machine_start")
         await trio.sleep(7)
-        watched.desk.activity.hear(voiced=True, now=7.0)
+        watched.state.activity.hear(voiced=True, now=7.0)
         await trio.sleep(2)
-        watched.desk.conversation.add_caller(SCREEN)
+        watched.state.conversation.add_caller(SCREEN)
 
-    assert (closing_of(watched), watched.desk.turn.turn.remark) == ("", INTRODUCTION)
+    assert (closing_of(watched), watched.state.turn.turn.remark) == ("", INTRODUCTION)
 
 
 async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clock: MockClock) -> None:
     watched, began = Watched(), trio.current_time()
-    machine = AnsweringMachine(watched.desk, MESSAGE)
+    machine = AnsweringMachine(watched.state, MESSAGE)
 
     async def music() -> None:
         while True:
-            watched.desk.activity.hear(voiced=True, now=watched.desk.journal.now)
+            watched.state.activity.hear(voiced=True, now=watched.state.journal.now)
             await trio.sleep(1)
 
     beep = machine.told("machine_start")
@@ -225,16 +225,16 @@ async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clo
 
 
 async def test_there_is_no_beep_to_wait_for_where_no_message_is_left(autojump_clock: MockClock) -> None:
-    assert AnsweringMachine(Watched().desk, "").told("machine_end_beep") is None
-    assert AnsweringMachine(Watched().desk, MESSAGE).told("fax") is None
-    assert AnsweringMachine(Watched().desk, MESSAGE).told("human") is None
-    assert AnsweringMachine(Watched().desk, MESSAGE).told("machine_end_beep") is None
+    assert AnsweringMachine(Watched().state, "").told("machine_end_beep") is None
+    assert AnsweringMachine(Watched().state, MESSAGE).told("fax") is None
+    assert AnsweringMachine(Watched().state, MESSAGE).told("human") is None
+    assert AnsweringMachine(Watched().state, MESSAGE).told("machine_end_beep") is None
 
 
 async def test_a_call_that_is_ending_already_is_left_alone(autojump_clock: MockClock) -> None:
     watched = Watched()
-    watched.desk.turn.put(CloseAsked("drained", "Goodbye."))
-    AnsweringMachine(watched.desk, MESSAGE).told("machine_start")
+    watched.state.turn.put(CloseAsked("drained", "Goodbye."))
+    AnsweringMachine(watched.state, MESSAGE).told("machine_start")
 
     assert closing_of(watched) == "drained"
 
@@ -243,8 +243,8 @@ async def test_nothing_of_the_agent_is_heard_before_the_beep_and_the_message_is_
     autojump_clock: MockClock,
 ) -> None:
     async with on_the_floor() as scene:
-        scene.watched.desk.conversation.caller_turns = 0
-        machine = AnsweringMachine(scene.watched.desk, MESSAGE)
+        scene.watched.state.conversation.caller_turns = 0
+        machine = AnsweringMachine(scene.watched.state, MESSAGE)
         await scene.far.say(words(4), says("Hello, this is Alex."))
         await scene.far.say(heard("You have reached Ada"))
         await trio.sleep(2)

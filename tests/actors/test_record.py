@@ -10,7 +10,7 @@ from actors.journal import Entry
 from actors.line.reply import Reply
 from actors.record.record import RecordBuilder
 from store.records import (
-    AgentStint,
+    AgentPeriod,
     CallRecord,
     FrameCounts,
     FunctionRecord,
@@ -33,7 +33,7 @@ def record_of(*noted: tuple[float, Fact]) -> CallRecord:
     return builder.record()
 
 
-def stints(*noted: tuple[float, Fact]) -> Sequence[AgentStint]:
+def periods(*noted: tuple[float, Fact]) -> Sequence[AgentPeriod]:
     return record_of(*noted).agents
 
 
@@ -87,45 +87,45 @@ def test_a_call_without_an_end_was_cut_at_the_last_thing_known() -> None:
 
 
 def test_each_agent_has_its_time_on_the_floor() -> None:
-    assert stints(
+    assert periods(
         (1.0, facts.FloorTaken("qualifier", 1, 0)),
         (9.0, facts.FloorLeft("qualifier", 1, "handed off")),
         (9.0, facts.FloorTaken("advisor", 2, 400)),
         (20.0, facts.CallEnded("caller_hung_up", 20.0, {})),
-    ) == (AgentStint("qualifier", 1.0, 9.0), AgentStint("advisor", 9.0, 20.0))
+    ) == (AgentPeriod("qualifier", 1.0, 9.0), AgentPeriod("advisor", 9.0, 20.0))
 
 
 def test_a_session_that_was_renewed_counts_as_no_restart() -> None:
-    assert stints(
+    assert periods(
         (1.0, facts.FloorTaken("qualifier", 1, 0)),
         (3.0, facts.FloorLeft("qualifier", 1, "spent")),
         (3.5, facts.FloorTaken("qualifier", 2, 120)),
         (8.0, facts.CallEnded("completed", 8.0, {})),
-    ) == (AgentStint("qualifier", 1.0, 8.0, restarts=0),)
+    ) == (AgentPeriod("qualifier", 1.0, 8.0, restarts=0),)
 
 
 def test_restarts_before_the_floor_was_taken_are_the_agents_too() -> None:
-    assert stints(
+    assert periods(
         (0.5, facts.SessionRestarting("qualifier", 0.1, "refused")),
         (0.7, facts.SessionRestarting("qualifier", 0.1, "refused")),
         (1.0, facts.FloorTaken("qualifier", 3, 0)),
         (8.0, facts.CallEnded("completed", 8.0, {})),
-    ) == (AgentStint("qualifier", 1.0, 8.0, restarts=2),)
+    ) == (AgentPeriod("qualifier", 1.0, 8.0, restarts=2),)
 
 
-def test_an_agent_that_was_restarted_has_one_stint() -> None:
-    assert stints(
+def test_an_agent_that_was_restarted_has_one_period() -> None:
+    assert periods(
         (1.0, facts.FloorTaken("qualifier", 1, 0)),
         (3.0, facts.FloorLeft("qualifier", 1, "crashed")),
         (3.1, facts.SessionRestarting("qualifier", 0.1, "crashed")),
         (3.5, facts.FloorTaken("qualifier", 2, 120)),
         (8.0, facts.FloorLeft("qualifier", 2, "crashed")),
         (20.0, facts.CallEnded("no_agent", 20.0, {})),
-    ) == (AgentStint("qualifier", 1.0, 8.0, restarts=1),)
+    ) == (AgentPeriod("qualifier", 1.0, 8.0, restarts=1),)
 
 
 def test_a_floor_nobody_had_cannot_be_left() -> None:
-    assert stints((1.0, facts.FloorLeft("qualifier", 1, "crashed"))) == ()
+    assert periods((1.0, facts.FloorLeft("qualifier", 1, "crashed"))) == ()
 
 
 def test_restarts_are_counted() -> None:
@@ -347,7 +347,7 @@ def test_a_second_stream_is_written_into_the_same_record() -> None:
     record = builder.record()
 
     assert (record.call_sid, record.stream_sid, record.outcome, record.duration) == ("CA1", "MZ1", "completed", 12.0)
-    assert record.agents == (AgentStint("qualifier", 1.0, 5.0), AgentStint("qualifier", 9.5, 12.0))
+    assert record.agents == (AgentPeriod("qualifier", 1.0, 5.0), AgentPeriod("qualifier", 9.5, 12.0))
     assert [turn.text for turn in record.transcript] == ["A person, please.", "Call me back then."]
     assert ([one.name for one in record.functions], record.facts) == (["look_up"], {"need": "a pension"})
     assert record.frames.caller_in == 300
@@ -366,9 +366,9 @@ def test_a_call_that_goes_on_has_a_record_of_what_is_being_said() -> None:
     later = builder.so_far(4.0, {"caller_in": 200}, []).record
 
     assert (record.outcome, record.duration, record.frames.caller_in) == ("cut", 3.0, 150)
-    assert record.agents == (AgentStint("advisor", 1.0, 3.0),)
+    assert record.agents == (AgentPeriod("advisor", 1.0, 3.0),)
     assert record.transcript == (TurnRecord(2.0, "advisor", "one two three four", "one two"),)
-    assert later.agents == (AgentStint("advisor", 1.0, 4.0),)
+    assert later.agents == (AgentPeriod("advisor", 1.0, 4.0),)
     assert later.transcript == ()
 
 

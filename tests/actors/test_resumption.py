@@ -6,7 +6,7 @@ import attrs
 
 from actors.record.resumption import Resumption
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
-from store.records import AgentStint, CallRecord, FunctionRecord, HandoffRecord, TransferRecord, TurnRecord
+from store.records import AgentPeriod, CallRecord, FunctionRecord, HandoffRecord, TransferRecord, TurnRecord
 
 RECORD = CallRecord(
     call_sid="CA1",
@@ -17,7 +17,11 @@ RECORD = CallRecord(
     started_at="2026-11-22T09:00:00.000+00:00",
     duration=30.0,
     outcome="transferring",
-    agents=(AgentStint("qualifier", 1.0, 10.0), AgentStint("advisor", 10.0, 20.0), AgentStint("advisor", 22.0, 30.0)),
+    agents=(
+        AgentPeriod("qualifier", 1.0, 10.0),
+        AgentPeriod("advisor", 10.0, 20.0),
+        AgentPeriod("advisor", 22.0, 30.0),
+    ),
     handoffs=(HandoffRecord("qualifier", "advisor", 9.0, brief={"summary": "Ada wants a pension.", "name": "Ada"}),),
     functions=(
         FunctionRecord(

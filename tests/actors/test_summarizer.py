@@ -1,4 +1,4 @@
-"""The Summarizer alone: a mailbox, a conversation on the desk, and a language model that does what the test says."""
+"""The Summarizer alone: a mailbox, a conversation, and a language model that does what the test says."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ class Scene:
 
     async def hear(self, text: str) -> None:
         """Let the caller say something, as a session would report it."""
-        self.watched.desk.conversation.add_caller(text)
+        self.watched.state.conversation.add_caller(text)
         await self.address.send(RefreshBrief("second"))
         await wait_all_tasks_blocked()
 
@@ -82,7 +82,7 @@ async def a_summarizer(
     watched = Watched(policy or CallPolicy())
     model = Model(deque(answers or [written("A summary.")]), takes)
     address, mailbox = trio.open_memory_channel[ToSummarizer](8)
-    summarizer = Summarizer(watched.desk, ROSTER, model.ask if is_there else None, mailbox)
+    summarizer = Summarizer(watched.state, ROSTER, model.ask if is_there else None, mailbox)
     scene = Scene(watched, model, address, summarizer)
 
     async def run() -> None:
@@ -128,7 +128,7 @@ async def test_what_was_said_since_the_brief_is_added_word_for_word(autojump_clo
 async def test_what_functions_recorded_overrules_what_was_understood(autojump_clock: MockClock) -> None:
     async with a_summarizer(written("Wants something.", need="a mortgage")) as scene:
         await scene.hear("I want a pension.")
-        scene.watched.desk.conversation.facts["need"] = "a pension"
+        scene.watched.state.conversation.facts["need"] = "a pension"
         prepared = await scene.ask()
 
         assert prepared.brief.need == "a pension"
@@ -319,7 +319,7 @@ async def test_a_model_that_fails_costs_the_brief_and_the_extract_says_why(
     answer: str | Exception, why: str, autojump_clock: MockClock
 ) -> None:
     async with a_summarizer(answer) as scene:
-        scene.watched.desk.conversation.facts["need"] = "a pension"
+        scene.watched.state.conversation.facts["need"] = "a pension"
         await scene.hear("I want a pension.")
         prepared = await scene.ask()
 
@@ -427,7 +427,7 @@ async def test_nobody_is_hurt_when_the_handoff_is_over_before_its_brief_is_writt
 ) -> None:
     async with a_summarizer(takes=1.0, policy=policy) as scene:
         send, receive = trio.open_memory_channel[PreparedBrief](1)
-        scene.watched.desk.conversation.add_caller("One.")
+        scene.watched.state.conversation.add_caller("One.")
         await scene.address.send(RefreshBrief("second"))
         await scene.address.send(WriteBrief("second", send))
         await trio.sleep(0.5)

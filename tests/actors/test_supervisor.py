@@ -1,4 +1,4 @@
-"""The Supervisor alone: who is seated when sessions crash, hand over and end, and what the next one is told."""
+"""The Supervisor alone: who is first_session when sessions crash, hand over and end, and what the next one is told."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -88,7 +88,7 @@ class Scene:
         self.over.set()
 
     async def _wait_concluded(self, conversation: trio.CancelScope) -> None:
-        self.outcome = await self.watched.desk.turn.wait_concluded()
+        self.outcome = await self.watched.state.turn.wait_concluded()
         conversation.cancel(reason="conversation over")
 
     async def ended(self) -> Conclusion | NoAgentLeft:
@@ -102,7 +102,7 @@ class Scene:
         far.socket.drop()
 
     @property
-    def seated(self) -> list[str]:
+    def first_session(self) -> list[str]:
         return [fact.agent for fact in self.watched.facts(FloorTaken)]
 
 
@@ -119,14 +119,14 @@ async def a_conversation(
 ) -> AsyncIterator[Scene]:
     watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
     service.refusals.extend(refusals)
-    desk = watched.desk
-    clerk, floor = Clerk(desk.mail.summarizer), Floor(desk, service.connect)
-    openings = Openings(SettingsForm("CA1"), desk.tape, desk.conversation, desk.policy)
-    supervisor = Supervisor(desk, roster, floor, openings, FirstChoice(), context)
-    scene = Scene(watched, service, supervisor, desk.mail.to_supervisor, clerk)
+    state = watched.state
+    clerk, floor = Clerk(state.mail.summarizer), Floor(state, service.connect)
+    openings = Openings(SettingsForm("CA1"), state.tape, state.conversation, state.policy)
+    supervisor = Supervisor(state, roster, floor, openings, FirstChoice(), context)
+    scene = Scene(watched, service, supervisor, state.mail.to_supervisor, clerk)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Line(desk.ledger, desk.turn).run)
-        nursery.start_soon(desk.turn.run)
+        nursery.start_soon(Line(state.ledger, state.turn).run)
+        nursery.start_soon(state.turn.run)
         nursery.start_soon(clerk.run)
         nursery.start_soon(scene.run)
         yield scene
@@ -154,9 +154,9 @@ def history_of(far: FarEnd) -> list[tuple[str, str]]:
 # The plain conversation
 
 
-async def test_the_first_agent_is_seated_and_greets_and_its_end_is_the_end(autojump_clock: MockClock) -> None:
+async def test_the_first_agent_takes_the_floor_and_greets_and_its_end_is_the_end(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("Goodbye.")
         await far.say(END)
         outcome = await scene.ended()
@@ -169,7 +169,7 @@ async def test_the_first_agent_is_seated_and_greets_and_its_end_is_the_end(autoj
 
 async def test_what_is_known_of_the_customer_is_told_to_the_first_agent(autojump_clock: MockClock) -> None:
     async with a_conversation(context=Brief(summary="An old friend of the house.")) as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
 
         assert "An old friend of the house." in str(far.settings)
 
@@ -179,7 +179,7 @@ async def test_a_cancelled_conversation_leaves_no_session_behind(autojump_clock:
     with trio.CancelScope() as call:
         async with a_conversation() as scene:
             service = scene.service
-            await service.seat()
+            await service.live()
             call.cancel(reason="caller hung up")
 
     assert service is not None
@@ -193,14 +193,14 @@ async def test_a_restarted_agent_goes_on_with_what_was_said_and_does_not_greet_a
     autojump_clock: MockClock,
 ) -> None:
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("I am the first.")
         await trio.sleep(2)
         await far.take_turn("What does it cost?")
         await far.say(words(1), says("Ten pounds."), AgentAudioDone())
         await trio.sleep(2)
         await scene.crash(far)
-        again = await scene.service.seat()
+        again = await scene.service.live()
         await again.hear_for(3)
 
         assert greeting_of(again) is None
@@ -210,20 +210,20 @@ async def test_a_restarted_agent_goes_on_with_what_was_said_and_does_not_greet_a
             ("assistant", "Ten pounds."),
         ]
         assert again.said(InjectUserMessage) == []
-        assert scene.seated == ["first", "first"]
+        assert scene.first_session == ["first", "first"]
 
 
 async def test_a_turn_that_was_not_answered_is_asked_again_and_is_no_new_turn(autojump_clock: MockClock) -> None:
     """Of the reply to it 1 s was heard before the crash: that beginning is not told, and the question is asked."""
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("I am the first.")
         await trio.sleep(2)
         await far.take_turn("What does it cost?")
         await far.say(words(1), says("Well, ten"))
         await trio.sleep(1)
         await scene.crash(far)
-        again = await scene.service.seat()
+        again = await scene.service.live()
         asked = await again.hear(InjectUserMessage)
         await again.say(heard("What does it cost?"), words(1), says("Ten pounds."), AgentAudioDone())
         await trio.sleep(2)
@@ -236,12 +236,12 @@ async def test_a_turn_that_was_not_answered_is_asked_again_and_is_no_new_turn(au
 
 async def test_what_the_caller_interrupted_is_told_as_far_as_it_was_heard(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("One two three four five six seven eight.", 4)
         await trio.sleep(2)
         await far.say(UserStartedSpeaking())
         await scene.crash(far)
-        again = await scene.service.seat()
+        again = await scene.service.live()
 
         assert history_of(again) == [("assistant", "One two three four")]
         assert greeting_of(again) is None
@@ -252,11 +252,11 @@ async def test_an_agent_that_had_not_got_beyond_its_greeting_greets_again(
     seconds_heard: float, autojump_clock: MockClock
 ) -> None:
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.say(words(4), says("I am the first."))
         await trio.sleep(seconds_heard)
         await scene.crash(far)
-        again = await scene.service.seat()
+        again = await scene.service.live()
 
         assert greeting_of(again) == "I am the first."
         assert history_of(again) == []
@@ -265,8 +265,8 @@ async def test_an_agent_that_had_not_got_beyond_its_greeting_greets_again(
 async def test_only_what_nobody_has_transcribed_is_heard_again(autojump_clock: MockClock) -> None:
     """Eight frames are transcribed, twelve are breath, eight were sent to the session that crashed, eight to nobody."""
     async with a_conversation() as scene:
-        far = await scene.service.seat()
-        tape = scene.watched.desk.tape
+        far = await scene.service.live()
+        tape = scene.watched.state.tape
         tape.append(speech(8) + silence(12))
         await far.hear_audio(20)
         await far.take_turn("Hello.")
@@ -274,7 +274,7 @@ async def test_only_what_nobody_has_transcribed_is_heard_again(autojump_clock: M
         await far.hear_audio(28)
         await scene.crash(far)
         tape.append(speech(8, first=16))
-        again = await scene.service.seat()
+        again = await scene.service.live()
 
         assert await again.hear_audio(16) == speech(16, first=8)
         assert scene.watched.facts(FloorTaken)[-1].offset == 20
@@ -316,14 +316,14 @@ async def test_an_error_that_a_retry_cannot_mend_is_not_retried(autojump_clock: 
 
 async def test_after_a_slip_of_the_models_its_turn_is_asked_again(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("I am the first.")
         await trio.sleep(2)
         await far.take_turn("What do I owe?")
         await far.greet("Let me see.")
         await trio.sleep(2)
         await far.say(ErrorReported("NON_EXISTENT_FUNCTION_CALLED", "fly"))
-        again = await scene.service.seat()
+        again = await scene.service.live()
         asked = await again.hear(InjectUserMessage)
 
         assert asked.content == "What do I owe?"
@@ -332,11 +332,11 @@ async def test_after_a_slip_of_the_models_its_turn_is_asked_again(autojump_clock
 
 async def test_a_model_that_slips_again_and_again_spends_the_restart_budget(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.take_turn("What do I owe?")
-        for seats_left in (2, 1, 0):
+        for sessions_left in (2, 1, 0):
             await far.say(ErrorReported("NON_EXISTENT_FUNCTION_CALLED", "fly"))
-            far = await scene.service.seat() if seats_left else far
+            far = await scene.service.live() if sessions_left else far
         outcome = await scene.ended()
 
         assert isinstance(outcome, NoAgentLeft)
@@ -345,23 +345,23 @@ async def test_a_model_that_slips_again_and_again_spends_the_restart_budget(auto
 
 async def test_two_agents_that_hand_to_each_other_need_the_caller_in_between(autojump_clock: MockClock) -> None:
     async with a_conversation(roster=CIRCLE) as scene:
-        first = await scene.service.seat()
+        first = await scene.service.live()
         await first.say(HAND_OFF)
-        second = await scene.service.seat()
+        second = await scene.service.live()
         await second.greet("I am the second.")
         await second.say(HAND_OFF)
         refused = await second.hear(FunctionCallResponse)
         await second.say(heard("Back to the first, please."), HAND_OFF)
-        await scene.service.seat()
+        await scene.service.live()
 
         assert "has not said anything since" in refused.content
-        assert scene.seated == ["first", "second", "first"]
+        assert scene.first_session == ["first", "second", "first"]
 
 
 async def test_crashes_on_the_floor_spend_the_same_budget(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
         for _ in range(3):
-            await scene.crash(await scene.service.seat())
+            await scene.crash(await scene.service.live())
         outcome = await scene.ended()
 
         assert isinstance(outcome, NoAgentLeft)
@@ -370,7 +370,7 @@ async def test_crashes_on_the_floor_spend_the_same_budget(autojump_clock: MockCl
 
 async def test_an_error_on_the_floor_that_cannot_be_mended_ends_it(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.say(ErrorReported("USER_AUDIO_FORMAT", "no mulaw"))
         outcome = await scene.ended()
 
@@ -379,7 +379,7 @@ async def test_an_error_on_the_floor_that_cannot_be_mended_ends_it(autojump_cloc
 
 
 async def crash_after_a_greeting(scene: Scene, seconds: float) -> None:
-    far = await scene.service.seat()
+    far = await scene.service.live()
     await far.greet("Good morning.", 1)
     await trio.sleep(seconds)
     await scene.crash(far)
@@ -390,10 +390,10 @@ async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockCl
     async with a_conversation(CallPolicy(silence_budget=1e6)) as scene:
         for _ in range(10):
             await crash_after_a_greeting(scene, 61)
-        await scene.service.seat()
+        await scene.service.live()
 
         assert scene.outcome is None
-        assert scene.seated == ["first"] * 11
+        assert scene.first_session == ["first"] * 11
 
 
 async def test_a_service_that_drops_each_session_after_some_words_has_an_end(autojump_clock: MockClock) -> None:
@@ -404,7 +404,7 @@ async def test_a_service_that_drops_each_session_after_some_words_has_an_end(aut
         outcome = await scene.ended()
 
         assert isinstance(outcome, NoAgentLeft)
-        assert scene.seated == ["first"] * 7
+        assert scene.first_session == ["first"] * 7
         assert trio.current_time() == pytest.approx(7 * 11 + 6 * 0.1)
 
 
@@ -431,20 +431,20 @@ async def test_sessions_that_start_slowly_and_are_lost_without_a_word_have_an_en
 async def test_the_restarts_of_all_agents_are_counted_together(autojump_clock: MockClock) -> None:
     policy = CallPolicy(restarts=RestartPolicy(total=3))
     async with a_conversation(policy) as scene:
-        await scene.crash(await scene.service.seat())
-        await scene.crash(await scene.service.seat())
+        await scene.crash(await scene.service.live())
+        await scene.crash(await scene.service.live())
         _, second = await hand_over(scene)
         await scene.crash(second)
-        await scene.crash(await scene.service.seat())
+        await scene.crash(await scene.service.live())
         outcome = await scene.ended()
 
         assert isinstance(outcome, NoAgentLeft)
-        assert scene.seated == ["first"] * 3 + ["second"] * 2
+        assert scene.first_session == ["first"] * 3 + ["second"] * 2
 
 
 async def test_a_service_without_room_is_waited_for_without_a_restart(autojump_clock: MockClock) -> None:
     async with a_conversation(CallPolicy(busy_patience=10.0, busy_retry=1.0), refusals=(BUSY,) * 5) as scene:
-        await scene.service.seat()
+        await scene.service.live()
 
         assert scene.service.attempts == 6
         assert trio.current_time() == pytest.approx(5)
@@ -463,13 +463,13 @@ async def test_a_service_that_never_has_room_is_given_up_when_patience_and_budge
 
 async def test_a_session_that_has_become_old_is_renewed_in_a_pause_and_goes_on(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.greet("I am the first.")
         await trio.sleep(2)
         await far.say(WarningReported("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
-        again = await scene.service.seat()
+        again = await scene.service.live()
 
-        assert scene.seated == ["first", "first"]
+        assert scene.first_session == ["first", "first"]
         assert greeting_of(again) is None
         assert history_of(again) == [("assistant", "I am the first.")]
         assert [fact.why for fact in scene.watched.facts(SessionConnecting)] == ["first", "renewal"]
@@ -482,12 +482,12 @@ async def test_a_session_that_has_become_old_is_renewed_in_a_pause_and_goes_on(a
 
 async def hand_over(scene: Scene) -> tuple[FarEnd, FarEnd]:
     """Let the first agent talk a little, and hand the call to the second."""
-    first = await scene.service.seat()
+    first = await scene.service.live()
     await first.greet("I am the first.")
     await trio.sleep(2)
     await first.take_turn("I want the second.")
     await first.say(HAND_OFF)
-    second = await scene.service.seat()
+    second = await scene.service.live()
     return first, second
 
 
@@ -499,7 +499,7 @@ async def test_after_a_handoff_the_next_agent_has_the_conversation(autojump_cloc
         outcome = await scene.ended()
 
         assert outcome == Finished("completed", "task_complete")
-        assert scene.seated == ["first", "second"]
+        assert scene.first_session == ["first", "second"]
         assert "Ada wants a pension." in str(second.settings)
         assert first.socket.closed is not None
         assert scene.watched.facts(SessionCrashed) == []
@@ -513,9 +513,9 @@ async def test_a_successor_that_crashes_is_restarted_with_its_brief_and_only_its
         await second.greet("I am the second.")
         await trio.sleep(2)
         await scene.crash(second)
-        again = await scene.service.seat()
+        again = await scene.service.live()
 
-        assert scene.seated == ["first", "second", "second"]
+        assert scene.first_session == ["first", "second", "second"]
         assert history_of(again) == [("assistant", "I am the second.")]
         assert greeting_of(again) is None
         assert "Ada wants a pension." in str(again.settings)
@@ -527,43 +527,43 @@ async def test_a_successor_that_crashes_before_it_has_greeted_greets_the_custome
     async with a_conversation() as scene:
         _, second = await hand_over(scene)
         await scene.crash(second)
-        again = await scene.service.seat()
+        again = await scene.service.live()
 
         assert greeting_of(again) == "I am the second."
         assert again.said(InjectUserMessage) == []
 
 
-async def test_a_successor_that_crashes_in_the_very_step_of_its_seating_is_restarted(
+async def test_a_successor_that_crashes_in_the_very_step_in_which_it_takes_the_floor_is_restarted(
     autojump_clock: MockClock,
 ) -> None:
     async with a_conversation() as scene:
-        first = await scene.service.seat()
+        first = await scene.service.live()
         await first.say(HAND_OFF)
         second = await scene.service.answer()
         await second.say(Welcome("request"))
         await second.hear(Settings)
         second.say_nowait(SettingsApplied())
         second.say_nowait(ErrorReported("INTERNAL_SERVER_ERROR", "sorry"))
-        await scene.service.seat()
+        await scene.service.live()
 
-        assert scene.seated == ["first", "second", "second"]
+        assert scene.first_session == ["first", "second", "second"]
 
 
 async def test_every_agent_has_a_budget_of_its_own(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
-        await scene.crash(await scene.service.seat())
-        await scene.crash(await scene.service.seat())
+        await scene.crash(await scene.service.live())
+        await scene.crash(await scene.service.live())
         _, second = await hand_over(scene)
         await scene.crash(second)
-        await scene.crash(await scene.service.seat())
-        await scene.service.seat()
+        await scene.crash(await scene.service.live())
+        await scene.service.live()
 
-        assert scene.seated == ["first"] * 3 + ["second"] * 3
+        assert scene.first_session == ["first"] * 3 + ["second"] * 3
 
 
 async def test_a_handoff_that_fails_leaves_the_old_agent_its_floor(autojump_clock: MockClock) -> None:
     async with a_conversation(refusals=(None, DOWN, DOWN)) as scene:
-        first = await scene.service.seat()
+        first = await scene.service.live()
         await first.say(HAND_OFF)
         response = await first.hear(FunctionCallResponse)
         await first.greet("Then I will do it. Goodbye.")
@@ -572,30 +572,30 @@ async def test_a_handoff_that_fails_leaves_the_old_agent_its_floor(autojump_cloc
 
         assert "cannot be reached" in response.content
         assert outcome == Finished("completed", "task_complete")
-        assert scene.seated == ["first"]
+        assert scene.first_session == ["first"]
 
 
 async def test_when_the_old_session_crashes_and_no_successor_comes_the_old_agent_is_restarted(
     autojump_clock: MockClock,
 ) -> None:
     async with a_conversation(refusals=(None, DOWN, DOWN)) as scene:
-        first = await scene.service.seat()
+        first = await scene.service.live()
         await first.greet("I am the first.")
         await trio.sleep(2)
         await first.take_turn("I want the second.")
         await first.say(HAND_OFF)
         await scene.crash(first)
-        again = await scene.service.seat()
+        again = await scene.service.live()
         asked = await again.hear(InjectUserMessage)
 
-        assert scene.seated == ["first", "first"]
+        assert scene.first_session == ["first", "first"]
         assert asked.content == "I want the second."
         assert [HandoffFailed("first", "second", "HTTP 503")] == scene.watched.facts(HandoffFailed)
 
 
 async def test_of_an_end_and_a_handoff_in_one_breath_the_first_holds(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
-        first = await scene.service.seat()
+        first = await scene.service.live()
         await first.greet("Goodbye.")
         await first.say(END, HAND_OFF)
         refused = await first.hear(FunctionCallResponse)
@@ -610,7 +610,7 @@ async def test_a_handoff_to_an_agent_that_is_not_there_is_refused(autojump_clock
     first = ROSTER.agents["first"]
     lost = attrs.evolve(first, functions=(*first.functions, handoff_to_next_agent("nobody", name="handoff_to_nobody")))
     async with a_conversation(roster=Roster({"first": lost}, "first")) as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await far.say(calls("handoff_to_nobody", arguments='{"reason": "asked for it"}'))
         response = await far.hear(FunctionCallResponse)
         await far.greet("I am still here.")
@@ -622,22 +622,22 @@ async def test_a_handoff_to_an_agent_that_is_not_there_is_refused(autojump_clock
 
 async def test_a_handoff_can_be_asked_for_again_after_it_was_refused(autojump_clock: MockClock) -> None:
     async with a_conversation(refusals=(None, DOWN, DOWN)) as scene:
-        first = await scene.service.seat()
+        first = await scene.service.live()
         await first.say(HAND_OFF)
         await first.hear(FunctionCallResponse)
         await first.say(heard("Try again."), HAND_OFF)
-        await scene.service.seat()
+        await scene.service.live()
 
-        assert scene.seated == ["first", "second"]
+        assert scene.first_session == ["first", "second"]
 
 
 async def test_late_messages_of_what_is_decided_change_nothing(autojump_clock: MockClock) -> None:
     async with a_conversation() as scene:
-        far = await scene.service.seat()
+        far = await scene.service.live()
         await scene.address.send(WithdrawHandoff(1, 7))
         await scene.address.send(WithdrawHandoff(7, 7))
         await far.greet("Goodbye.")
         await far.say(END)
 
         assert await scene.ended() == Finished("completed", "task_complete")
-        assert scene.seated == ["first"]
+        assert scene.first_session == ["first"]

@@ -5,7 +5,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.endings.transfer import REFUSED, mind_transfers
 from actors.facts import TransferAsked, TransferFailed
 from actors.journal import Entry, Journal
@@ -38,20 +38,20 @@ class Line:
         raise OSError("away")
 
 
-def desk_with(line: Line | None, entries: list[Entry]) -> Desk:
+def state_with(line: Line | None, entries: list[Entry]) -> CallState:
     journal = Journal.read_by([entries.append])
-    desk = Desk("CA1", journal, Tape(), Ledger(journal), Conversation(), POLICY, switch=Switch("CA1", line))
-    desk.conversation.add_caller("My name is Ada.")
-    return desk
+    state = CallState("CA1", journal, Tape(), Ledger(journal), Conversation(), POLICY, switch=Switch("CA1", line))
+    state.conversation.add_caller("My name is Ada.")
+    return state
 
 
-async def transfer(desk: Desk, send: trio.MemorySendChannel[ToSummarizer]) -> str:
+async def transfer(state: CallState, send: trio.MemorySendChannel[ToSummarizer]) -> str:
     """Want a person, let the caller hear so for a second, and wait for the refusal."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mind_transfers, desk, send)
-        wish = desk.switch.want(Wish(AGENT, WANTED, CALL, number=1))
+        nursery.start_soon(mind_transfers, state, send)
+        wish = state.switch.want(Wish(AGENT, WANTED, CALL, number=1))
         await trio.sleep(1.0)
-        desk.switch.allow(wish.id)
+        state.switch.allow(wish.id)
         why = await wish.wait_refused()
         nursery.cancel_scope.cancel()
     return why
@@ -70,7 +70,7 @@ async def test_the_person_is_told_what_the_summarizer_knows(autojump_clock: Mock
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(summarise)
-        why = await transfer(desk_with(line, entries), send)
+        why = await transfer(state_with(line, entries), send)
 
     ((at, order),) = line.asked
     assert (why, order) == (REFUSED, TransferOrder("asked", "cross", "", Brief(name="Ada", need="a pension")))
@@ -86,7 +86,7 @@ async def test_a_summarizer_that_does_not_answer_costs_its_deadline_and_no_more(
     send, mailbox = trio.open_memory_channel[ToSummarizer](8)
     if crashed:
         mailbox.close()
-    await transfer(desk_with(line, []), send)
+    await transfer(state_with(line, []), send)
 
     ((asked_at, order),) = line.asked
     assert order.brief.name == "Ada"
@@ -96,10 +96,10 @@ async def test_a_summarizer_that_does_not_answer_costs_its_deadline_and_no_more(
 async def test_a_crash_leaves_nobody_waiting_for_a_person(autojump_clock: MockClock) -> None:
     """A mistake of ours in the transfer costs the transfer, and every later one (C23)."""
     send, mailbox = trio.open_memory_channel[ToSummarizer](8)
-    desk = desk_with(Line(), [])
+    state = state_with(Line(), [])
     send.close()  # the Brief cannot be asked for
     with mailbox, pytest.RaisesGroup(trio.ClosedResourceError, flatten_subgroups=True):
-        await transfer(desk, send)
+        await transfer(state, send)
 
-    assert desk.switch.transfers is None
-    assert desk.switch.underway is None
+    assert state.switch.transfers is None
+    assert state.switch.underway is None

@@ -38,7 +38,7 @@ class Speaker:
 def driver() -> tuple[Watched, TurnDriver, Speaker]:
     """Make a driver whose floor is held by the first agent, and which nobody runs yet."""
     watched, speaker = Watched(), Speaker()
-    turn = watched.desk.turn
+    turn = watched.state.turn
     turn.session, turn.speaker = speaker, speaker.agent
     return watched, turn, speaker
 
@@ -64,13 +64,13 @@ class StuckTurn(CountingTurn):
 
 async def test_the_gate_follows_each_event_in_its_own_step(autojump_clock: MockClock) -> None:
     watched, turn, _ = driver()
-    before = watched.desk.ledger.gate
+    before = watched.state.ledger.gate
 
     turn.put(FloorGiven(owes=True))
-    given = watched.desk.ledger.gate
+    given = watched.state.ledger.gate
     turn.put(CloseAsked("drained", "Leave a message.", waits_for_beep=True))
 
-    assert (before, given, watched.desk.ledger.gate) == (Gate.OPEN, Gate.OPEN, Gate.SHUT)
+    assert (before, given, watched.state.ledger.gate) == (Gate.OPEN, Gate.OPEN, Gate.SHUT)
     assert watched.facts(CallClosing) == [CallClosing("drained")]
 
 
@@ -79,12 +79,12 @@ async def test_frames_behind_the_first_are_no_events(autojump_clock: MockClock) 
     turn.turn = counted = CountingTurn(POLICY.for_turn, trio.current_time())
     turn.put(FloorGiven(owes=True))
     voice = Voice(speaker.agent.name)
-    watched.desk.ledger.grant(voice)
+    watched.state.ledger.grant(voice)
     for _ in range(50):
         turn.put_audio(voice, words(0.02).data)
 
     assert [type(event) for event in counted.events] == [FloorGiven, AudioBegan]
-    assert watched.desk.ledger.unplayed == pytest.approx(1.0)
+    assert watched.state.ledger.unplayed == pytest.approx(1.0)
 
 
 async def test_audio_without_the_floor_is_no_event(autojump_clock: MockClock) -> None:
@@ -93,7 +93,7 @@ async def test_audio_without_the_floor_is_no_event(autojump_clock: MockClock) ->
     turn.put_audio(Voice("another"), words(1).data)
 
     assert not turn.turn.sounding
-    assert watched.desk.ledger.dropped == 8000
+    assert watched.state.ledger.dropped == 8000
 
 
 async def test_time_is_told_when_it_has_come_and_what_an_effect_reports_is_taken_after_it(
@@ -132,7 +132,7 @@ async def test_a_caller_whom_the_service_does_not_hear_is_owed_an_answer(
     watched, turn, speaker = driver()
     turn.put(FloorGiven(owes=False))
     await trio.sleep(10)
-    now = watched.desk.journal.now
+    now = watched.state.journal.now
     speaker.last_heard, speaker.reads_tape = trio.current_time() - (5 if heard_before else 0), reads
     turn.put_voice(is_voiced=True, spoke=None)
     turn.put_voice(is_voiced=False, spoke=(now - 0.4 - seconds, now - 0.4))

@@ -90,8 +90,8 @@ async def a_stream(*, buffer: int = 1024) -> AsyncIterator[Scene]:
     watched = Watched()
     ours, theirs = memory_websocket_pair(buffer)
     voice = Voice("first")
-    watched.desk.ledger.grant(voice)
-    scene = Scene(watched, TwilioBridge(watched.desk, ours, STREAM_SID), theirs, voice)
+    watched.state.ledger.grant(voice)
+    scene = Scene(watched, TwilioBridge(watched.state, ours, STREAM_SID), theirs, voice)
     scene.bridge.on_audio = scene.recorded.extend
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.run)
@@ -107,7 +107,7 @@ async def test_the_callers_audio_is_put_on_tape_and_on_record_in_order(autojump_
         await scene.speak(speech(20))
         await wait_all_tasks_blocked()
 
-        assert scene.watched.desk.tape.read(0, 99) == speech(20)
+        assert scene.watched.state.tape.read(0, 99) == speech(20)
         assert bytes(scene.recorded) == speech(20)
         assert scene.bridge.frames_in == 20
 
@@ -118,7 +118,7 @@ async def test_the_stream_is_read_once_a_chunk_and_at_once_while_one_frame_is_mi
     async with a_stream() as scene:
         socket, strides = scene.bridge.socket, []
         assert isinstance(socket, MemoryWebSocket)
-        reader = TapeReader(scene.watched.desk.tape, 2)
+        reader = TapeReader(scene.watched.state.tape, 2)
 
         async def listen() -> None:
             while True:
@@ -146,7 +146,7 @@ async def test_what_comes_together_is_heard_in_one_piece_and_nothing_of_it_is_lo
         )
 
         assert await scene.hung_up() == CallerHungUp("stop")
-        assert scene.watched.desk.tape.read(0, 99) == bytes(scene.recorded) == one + two
+        assert scene.watched.state.tape.read(0, 99) == bytes(scene.recorded) == one + two
         assert (scene.bridge.frames_in, scene.bridge.refused) == (5, 2)
         noted = [type(entry.fact) for entry in scene.watched.entries]
         assert noted == [DigitPressed, FrameRefused, FrameRefused, CallerSpoke, CallerHungUp]
@@ -154,7 +154,7 @@ async def test_what_comes_together_is_heard_in_one_piece_and_nothing_of_it_is_lo
 
 async def test_one_frame_of_voice_among_silence_is_noticed(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
-        tape = scene.watched.desk.tape
+        tape = scene.watched.state.tape
         await scene.say_at_once(*[MediaArrived(frame, None) for frame in (silence(1), speech(1, 1), silence(1))])
         for _ in range(10):
             await scene.say_at_once(*[MediaArrived(silence(1), None)] * 10)
@@ -168,7 +168,7 @@ async def test_audio_is_taken_without_a_recording_as_well(autojump_clock: MockCl
         await scene.speak(speech(3))
         await wait_all_tasks_blocked()
 
-        assert scene.watched.desk.tape.end == 3
+        assert scene.watched.state.tape.end == 3
 
 
 async def test_when_the_caller_spoke_is_noted_without_the_pauses_of_a_breath(autojump_clock: MockClock) -> None:
@@ -195,7 +195,7 @@ def test_a_line_that_never_carries_voice_has_no_speech() -> None:
 
 async def test_audio_of_the_agent_is_sent_with_marks_that_come_back(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
-        ledger = scene.watched.desk.ledger
+        ledger = scene.watched.state.ledger
         ledger.put(scene.voice, words(0.3).data)
         ledger.audio_done(scene.voice)
         media, mark = await scene.hear(), await scene.hear()
@@ -210,7 +210,7 @@ async def test_audio_of_the_agent_is_sent_with_marks_that_come_back(autojump_clo
 
 async def test_audio_too_short_for_a_mark_gets_one_when_its_end_is_known(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
-        ledger = scene.watched.desk.ledger
+        ledger = scene.watched.state.ledger
         ledger.put(scene.voice, words(0.15).data)
         before = await scene.hear_all()
         ledger.audio_done(scene.voice)
@@ -222,7 +222,7 @@ async def test_audio_too_short_for_a_mark_gets_one_when_its_end_is_known(autojum
 
 async def test_a_barge_in_clears_what_twilio_has_buffered(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
-        ledger = scene.watched.desk.ledger
+        ledger = scene.watched.state.ledger
         ledger.put(scene.voice, words(3).data)
         await trio.sleep(0.2)
         await scene.hear_all()
@@ -236,14 +236,14 @@ async def test_a_barge_in_clears_what_twilio_has_buffered(autojump_clock: MockCl
 
 async def test_a_peer_that_stops_reading_does_not_keep_the_caller_from_being_heard(autojump_clock: MockClock) -> None:
     async with a_stream(buffer=1) as scene:
-        ledger = scene.watched.desk.ledger
+        ledger = scene.watched.state.ledger
         for _ in range(20):
             ledger.put(scene.voice, words(1).data)
         await scene.speak(speech(50))
         await scene.say(StreamStopped(CALL_SID))
 
         assert await scene.hung_up() == CallerHungUp("stop")
-        assert scene.watched.desk.tape.end == 50
+        assert scene.watched.state.tape.end == 50
 
 
 # Everything else
@@ -277,7 +277,7 @@ async def test_what_twilio_says_twice_changes_nothing(autojump_clock: MockClock)
         await scene.speak(speech(1))
         await wait_all_tasks_blocked()
 
-        assert scene.watched.desk.tape.end == 1
+        assert scene.watched.state.tape.end == 1
         assert not scene.over.is_set()
 
 
@@ -290,7 +290,7 @@ async def test_malformed_frames_are_passed_over_and_the_first_ten_are_noted(auto
 
         assert scene.bridge.refused == 30
         assert len(scene.watched.facts(FrameRefused)) == 10
-        assert scene.watched.desk.tape.end == 30
+        assert scene.watched.state.tape.end == 30
 
 
 async def test_a_socket_that_sends_nothing_but_nonsense_is_given_up(autojump_clock: MockClock) -> None:
@@ -314,12 +314,12 @@ async def test_a_stop_is_the_end(autojump_clock: MockClock) -> None:
 
 async def test_a_socket_that_is_gone_is_the_end_after_what_the_caller_said_last(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
-        scene.watched.desk.ledger.put(scene.voice, words(5).data)
+        scene.watched.state.ledger.put(scene.voice, words(5).data)
         await scene.say(MediaArrived(speech(4), None))
         scene.socket.drop()
 
         assert await scene.hung_up() == CallerHungUp("disconnect")
-        assert scene.watched.desk.tape.end == 4
+        assert scene.watched.state.tape.end == 4
 
 
 async def test_the_bridge_leaves_the_socket_to_whoever_accepted_it(autojump_clock: MockClock) -> None:
@@ -334,7 +334,7 @@ async def test_the_bridge_leaves_the_socket_to_whoever_accepted_it(autojump_cloc
 async def test_agents_may_go_on_speaking_to_a_socket_that_is_gone(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
         await scene.bridge.socket.aclose()
-        scene.watched.desk.ledger.put(scene.voice, words(5).data)
+        scene.watched.state.ledger.put(scene.voice, words(5).data)
         with pytest.raises(ConnectionClosed):
             await scene.hear()
 
@@ -362,7 +362,7 @@ async def test_a_stream_that_takes_nothing_for_ten_seconds_is_dead(autojump_cloc
     async with a_stream(buffer=1) as scene, trio.open_nursery() as nursery:
         nursery.start_soon(scene.speak, silence(50 * 30))
         await trio.sleep(3)
-        scene.watched.desk.ledger.put(scene.voice, words(5).data)
+        scene.watched.state.ledger.put(scene.voice, words(5).data)
 
         assert await scene.hung_up() == CallerHungUp("reads nothing")
         assert trio.current_time() == pytest.approx(13.0)
@@ -374,7 +374,7 @@ async def test_a_stream_that_echoes_no_mark_for_ten_seconds_is_dead(autojump_clo
     async with a_stream() as scene, trio.open_nursery() as nursery:
         nursery.start_soon(scene.speak, silence(50 * 30))
         await trio.sleep(3)
-        scene.watched.desk.ledger.put(scene.voice, words(1).data)
+        scene.watched.state.ledger.put(scene.voice, words(1).data)
 
         assert await scene.hung_up() == CallerHungUp("plays nothing")
         assert trio.current_time() == pytest.approx(3 + 10, abs=3)
@@ -401,7 +401,7 @@ async def test_a_line_that_is_slow_to_play_is_alive(autojump_clock: MockClock) -
     """Each mark comes back after nine seconds."""
     async with a_stream() as scene, trio.open_nursery() as nursery:
         nursery.start_soon(scene.speak, silence(50 * 60))
-        scene.watched.desk.ledger.put(scene.voice, words(8).data)
+        scene.watched.state.ledger.put(scene.voice, words(8).data)
 
         async def echo() -> None:
             while True:

@@ -21,7 +21,7 @@ from actors.journal import event_name
 from protocol.audio import write_wav_header
 from store.memory import MemoryRecords
 from store.records import (
-    AgentStint,
+    AgentPeriod,
     CallRecord,
     FunctionRecord,
     HandoffRecord,
@@ -83,7 +83,7 @@ def sample_record(call_sid: str = CALL_SID, text: str = "") -> CallRecord:
         call_sid,
         transcript=tuple(turns_of(sample_journal(), text)),
         duration=95.0,
-        agents=(AgentStint("qualifier", 0, 40), AgentStint("advisor", 40, 70, 1), AgentStint("closer", 70, 95)),
+        agents=(AgentPeriod("qualifier", 0, 40), AgentPeriod("advisor", 40, 70, 1), AgentPeriod("closer", 70, 95)),
         restarts=1,
         handoffs=(
             HandoffRecord("qualifier", "advisor", 38.0, 0.84, "groq", f"agreed{text}", {"needs": f"a loan{text}"}),

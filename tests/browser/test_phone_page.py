@@ -208,7 +208,7 @@ async def test_a_reload_ends_the_call_and_leaves_a_record(tmp_path: Path) -> Non
 
     (record,) = there.records()
     assert (record.outcome, record.caller) == ("caller_hung_up", "client:page")
-    assert [stint.agent for stint in record.agents] == ["qualifier"]
+    assert [period.agent for period in record.agents] == ["qualifier"]
     assert record.faults == ()
 
 

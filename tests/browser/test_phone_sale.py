@@ -97,7 +97,7 @@ async def sell(cleaned: bool, tmp_path: Path) -> None:
 
     (record,) = there.records()
     said = [turn.text for turn in record.transcript if turn.speaker == "caller"]
-    assert [stint.agent for stint in record.agents] == ["qualifier", "advisor", "closer"]
+    assert [period.agent for period in record.agents] == ["qualifier", "advisor", "closer"]
     assert said == [line.says for line in scenario.caller.lines]
     assert (record.outcome, record.caller, record.direction) == ("completed", "client:page", "inbound")
     assert told == "The call is over."

@@ -197,7 +197,7 @@ async def a_call(
         call.line.stop = lambda: nursery.start_soon(call.phone.hang_up)
         nursery.start_soon(call.phone.run)
         nursery.start_soon(carry)
-        call.far = await call.service.seat()
+        call.far = await call.service.live()
         yield call
         await call.phone.hang_up()
         with trio.fail_after(30):

@@ -199,7 +199,7 @@ def test_a_session_that_has_died_is_replaced_and_the_sale_goes_on(fault: str) ->
     played = call(PATIENT, fault)
 
     assert played.facts(facts.SessionCrashed)
-    assert ["qualifier", "advisor"] == [stint.agent for stint in played.the_record.agents][:2]
+    assert ["qualifier", "advisor"] == [period.agent for period in played.the_record.agents][:2]
 
 
 @pytest.mark.parametrize("fault", ["deepgram: slow think 6 s", "deepgram: slow tts 6 s"])
@@ -207,7 +207,7 @@ def test_a_slow_service_is_borne_with_to_the_end_of_the_sale(fault: str) -> None
     played = call(PATIENT, fault)
 
     assert ("completed", 0) == (played.the_record.outcome, played.the_record.restarts)
-    assert ["qualifier", "advisor", "closer"] == [stint.agent for stint in played.the_record.agents]
+    assert ["qualifier", "advisor", "closer"] == [period.agent for period in played.the_record.agents]
 
 
 @pytest.mark.parametrize("fault", ["deepgram: slow tts 6 s", "deepgram: mute after 8 s"])

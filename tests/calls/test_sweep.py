@@ -199,6 +199,6 @@ def test_a_call_nobody_touches_completes() -> None:
 
     (record,) = world.records._kept.values()
     assert record.outcome == "completed"
-    assert ["first", "second"] == [stint.agent for stint in record.agents]
+    assert ["first", "second"] == [period.agent for period in record.agents]
     assert record.restarts == 1
     assert ["hang_up"] == world.line.asked

@@ -17,7 +17,7 @@ from agents.spec import AgentSpec
 from protocol.deepgram import Settings
 from simulators.scenario import load_scenario
 from simulators.twilio.caller import CallerTurns
-from store.records import AgentStint, TransferRecord, TurnRecord
+from store.records import AgentPeriod, TransferRecord, TurnRecord
 from testkit.harness import Played, play
 
 SCENARIO = load_scenario(Path(__file__).with_name("human.toml"))
@@ -124,7 +124,7 @@ async def test_an_agent_takes_the_caller_back_with_the_conversation_intact(
     assert heard[:2] == ["Hello, how can I help?", SENTENCE]
     assert POLICY.unreached in heard
     assert [turn.at for turn in record.transcript] == sorted(turn.at for turn in record.transcript)
-    assert [stint.agent for stint in record.agents] == ["first", "first"]
+    assert [period.agent for period in record.agents] == ["first", "first"]
     assert record.frames.caller_in > before.the_record.frames.caller_in
     assert record.facts["end_reason"] == "customer_request"
     assert played.facts(facts.SilenceMet) == [], "nobody has waited since the beginning of the call"
@@ -144,7 +144,7 @@ async def test_an_agent_is_told_what_was_said_since_it_took_the_floor(autojump_c
     record = before.the_record
     earlier = attrs.evolve(
         record,
-        agents=(AgentStint("zero", 0.0, 0.05), attrs.evolve(record.agents[0], started=0.1)),
+        agents=(AgentPeriod("zero", 0.0, 0.05), attrs.evolve(record.agents[0], started=0.1)),
         transcript=(TurnRecord(0.02, "zero", "Once upon a time.", "Once upon a time."), *record.transcript),
     )
     played = await taken_back(Resumption(earlier, "busy"), turns)

@@ -38,7 +38,7 @@ def functions(played: Played) -> list[tuple[str, dict[str, object]]]:
 
 
 def agents(played: Played) -> list[str]:
-    return [stint.agent for stint in played.the_record.agents]
+    return [period.agent for period in played.the_record.agents]
 
 
 def told(played: Played) -> list[dict[str, object]]:

@@ -53,7 +53,7 @@ def test_the_demo_leaves_a_record_of_agents_functions_and_handoffs(sale: Path) -
     record = orjson.loads((sale / "record.json").read_bytes())
     functions = {function["name"]: function for function in record["functions"]}
 
-    assert ["qualifier", "advisor", "closer"] == [stint["agent"] for stint in record["agents"]]
+    assert ["qualifier", "advisor", "closer"] == [period["agent"] for period in record["agents"]]
     assert functions["record_satisfaction"]["arguments"] == {"rating": 5}
     assert functions["schedule_followup"]["result"]["recorded"] is True
     assert functions["end_conversation"]["ok"]

@@ -50,5 +50,5 @@ async def test_nobody_takes_it_and_the_agent_takes_the_caller_back(
         "A person, please.",
         "All right, goodbye.",
     ]
-    assert [stint.agent for stint in record.agents] == ["qualifier", "qualifier"]
+    assert [period.agent for period in record.agents] == ["qualifier", "qualifier"]
     assert (len(line.facts(facts.CallParked)), len(line.facts(facts.CallEnded))) == (1, 1)

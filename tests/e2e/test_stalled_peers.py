@@ -69,10 +69,10 @@ async def test_a_line_that_stalls_is_left(speaks: bool, died_of: set[str], after
 
     async def carry(stream: trio.SocketStream) -> None:
         voice = Voice("first")
-        watched.desk.ledger.grant(voice)
-        watched.desk.ledger.put(voice, words(60).data)
+        watched.state.ledger.grant(voice)
+        watched.state.ledger.put(voice, words(60).data)
         socket = OpenSocket(FrameStream(stream, FrameReader(masked=True, limit=2**16)))
-        left = await TwilioBridge(watched.desk, socket, STREAM_SID).run()
+        left = await TwilioBridge(watched.state, socket, STREAM_SID).run()
         await socket.aclose()
         ends.append((left, trio.current_time() - began))
 

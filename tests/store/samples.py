@@ -2,7 +2,7 @@
 
 import attrs
 
-from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord, Usage
+from store.records import AgentPeriod, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord, Usage
 
 FULL = CallRecord(
     call_sid="CA" + "1" * 32,
@@ -13,7 +13,7 @@ FULL = CallRecord(
     started_at="2026-11-22T09:00:00.000+00:00",
     duration=61.25,
     outcome="completed",
-    agents=(AgentStint("qualifier", 0.0, 30.5, 1), AgentStint("advisor", 30.5, 61.0)),
+    agents=(AgentPeriod("qualifier", 0.0, 30.5, 1), AgentPeriod("advisor", 30.5, 61.0)),
     handoffs=(HandoffRecord("qualifier", "advisor", 30.0, 0.75, "groq"), HandoffRecord("advisor", "closer", 60.0)),
     functions=(
         FunctionRecord(29.9, "qualifier", "handoff_to_next_agent", {"reason": "yes"}, {"status": "done"}, ok=True),

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.memory import MemoryRecords
-from store.records import AgentStint, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord
+from store.records import AgentPeriod, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord
 from tests.web.fakes import CALL_SID, LEAD, record
 from web.calls.counts import Counts
 from web.calls.ending import Announced
@@ -13,7 +13,7 @@ from web.calls.live_calls import LiveCalls
 from web.calls.slots import Slots
 
 ENDED = record(
-    agents=(AgentStint("qualifier", 0, 5), AgentStint("advisor", 5, 12)),
+    agents=(AgentPeriod("qualifier", 0, 5), AgentPeriod("advisor", 5, 12)),
     handoffs=(HandoffRecord("qualifier", "advisor", 4.5, 0.75, "groq"),),
     functions=(FunctionRecord(4.5, "qualifier", "handoff_to_next_agent", {"reason": "secret words"}, "ok", ok=True),),
     transcript=(TurnRecord(1.0, "caller", "secret words"),),

@@ -105,7 +105,7 @@ def _announce(record: CallRecord) -> None:
         direction=record.direction,
         outcome=record.outcome,
         duration=round(record.duration, 3),
-        agents=[stint.agent for stint in record.agents],
+        agents=[period.agent for period in record.agents],
         handoffs=len(record.handoffs),
         longest_handoff_gap=round(max(gaps), 3) if gaps else None,
         functions=[function.name for function in record.functions],

@@ -66,7 +66,7 @@ def headline(record: CallRecord, *, shows_numbers: bool) -> Mapping[str, object]
         "line": number(record.line, whole=shows_numbers),
         "started": shown_time(record.started_at),
         "duration": shown_duration(record.duration),
-        "agents": " → ".join(stint.agent for stint in record.agents),
+        "agents": " → ".join(period.agent for period in record.agents),
     }
 
 

@@ -16,7 +16,7 @@ async def test_a_caller_with_an_invoice_is_handed_to_billing(autojump_clock: Moc
 
     call = await play(BILLING, roster=roster)
 
-    assert [stint.agent for stint in call.the_record.agents] == ["qualifier", "billing"]
+    assert [period.agent for period in call.the_record.agents] == ["qualifier", "billing"]
     assert [line.says for line in BILLING.caller.lines] == call.said_by_caller()
     assert call.the_record.outcome == "completed"
 

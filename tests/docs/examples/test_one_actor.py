@@ -3,7 +3,7 @@
 import trio
 from trio.testing import MockClock
 
-from actors.desk import Desk
+from actors.call_state import CallState
 from actors.journal import Journal
 from actors.line.ledger import Ledger
 from actors.line.tape import Tape
@@ -21,13 +21,13 @@ async def a_model_that_hangs(_messages: list[dict[str, str]]) -> str:
 
 async def test_a_language_model_that_hangs_costs_its_deadline_and_no_more(autojump_clock: MockClock) -> None:
     journal = Journal()
-    desk = Desk("CA1", journal, Tape(), Ledger(journal), Conversation(), CallPolicy(summary_deadline=3.0))
-    desk.conversation.add_caller("My name is John and I want to retire.")
+    state = CallState("CA1", journal, Tape(), Ledger(journal), Conversation(), CallPolicy(summary_deadline=3.0))
+    state.conversation.add_caller("My name is John and I want to retire.")
     to_summarizer, mailbox = trio.open_memory_channel[ToSummarizer](8)
     reply_to, replies = trio.open_memory_channel[PreparedBrief](1)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Summarizer(desk, default_roster(), a_model_that_hangs, mailbox).run)
+        nursery.start_soon(Summarizer(state, default_roster(), a_model_that_hangs, mailbox).run)
         with to_summarizer:  # closing the mailbox is how an actor is told to stop
             await to_summarizer.send(RefreshBrief("advisor"))
             await to_summarizer.send(WriteBrief("advisor", reply_to))

@@ -1,7 +1,7 @@
 """The state that the actors of one call share: tape, ledger, conversation, journal, deadlines, turn.
 
-One `Desk` a call, made by the call and handed down. The shared structures have one writer each (the bridge writes the
-tape; the session on the floor writes ledger and conversation; the driver tells `Turn`), so no lock is needed.
+One `CallState` a call, made by the call and handed down. The shared structures have one writer each, so no lock is
+needed: the bridge writes the tape, the session on the floor writes ledger and conversation, the driver tells `Turn`.
 """
 
 import attrs
@@ -22,18 +22,18 @@ from actors.turn_driver import TurnDriver
 from agents.context import CallContext
 
 
-def _driver_of(desk: "Desk") -> TurnDriver:
-    turn = Turn(desk.policy.for_turn, trio.current_time())
-    return TurnDriver(turn, desk.ledger, desk.journal, desk.conversation, desk.clips, desk.switch)
+def _driver_of(state: "CallState") -> TurnDriver:
+    turn = Turn(state.policy.for_turn, trio.current_time())
+    return TurnDriver(turn, state.ledger, state.journal, state.conversation, state.clips, state.switch)
 
 
-def _keypad_of(desk: "Desk") -> Keypad:
-    has_person = desk.switch.transfers is not None
-    return Keypad(desk.journal, desk.policy, desk.turn.put, desk.turn.turn.has_room_for, has_person)
+def _keypad_of(state: "CallState") -> Keypad:
+    has_person = state.switch.transfers is not None
+    return Keypad(state.journal, state.policy, state.turn.put, state.turn.turn.has_room_for, has_person)
 
 
 @attrs.frozen
-class Desk:
+class CallState:
     """The shared state of one call."""
 
     call_sid: str
