@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from importlib import import_module
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteOperationalError
@@ -22,6 +23,7 @@ import attrs
 import structlog
 import trio
 from sqlalchemy import (
+    TEXT,
     Column,
     ColumnElement,
     Connection,
@@ -43,9 +45,6 @@ from sqlalchemy import (
     text,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import TEXT as POSTGRES_TEXT
-from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -74,7 +73,7 @@ _SCHEMA_LOCK = 0x53574348
 
 _log = structlog.stdlib.get_logger()
 
-_label = String().with_variant(POSTGRES_TEXT(collation="C"), "postgresql")
+_label = String().with_variant(TEXT(collation="C"), "postgresql")
 """Compared byte by byte in both, which puts ISO 8601 in the order of time; a locale's order may not."""
 
 METADATA = MetaData()
@@ -116,10 +115,6 @@ _POSTGRES_PATIENCE: Mapping[str, object] = {
 }
 _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 """Whatever driver a URL names: others need another event loop."""
-_INSERT: Mapping[str, Callable[[Table], SqliteInsert | PostgresInsert]] = {
-    "sqlite": SqliteInsert,
-    "postgresql": PostgresInsert,
-}
 
 
 def _parse_url(url: str) -> URL:
@@ -337,7 +332,7 @@ class SqlRecords:
 
     @staticmethod
     def _put(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
-        insert = _INSERT[connection.dialect.name](table).values(row)
+        insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table).values(row)
         replaced = {name: insert.excluded[name] for name in row if name != "call_sid"}
         connection.execute(insert.on_conflict_do_update(index_elements=[table.c.call_sid], set_=replaced))
 

@@ -38,7 +38,7 @@ from web.clients.offered import (
     summary_setting,
     wanted_of,
 )
-from web.clients.twilio import twilio_client
+from web.clients.twilio_api import TwilioApi
 from web.services import brief_client_of, make_folder, records_of, roster_of, speech_client_of, voices_of
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
@@ -248,13 +248,13 @@ async def check_everything(settings: Settings) -> Sequence[Finding]:
     context = httpx.create_ssl_context()
     connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
     async with httpx.AsyncClient(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
-        client = twilio_client(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http)
+        api = TwilioApi(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http)
         nursery.start_soon(note, "Deepgram", partial(check_session, connect, settings, http))
         nursery.start_soon(note, "Think models", partial(check_think_models, settings, http))
         nursery.start_soon(note, "Fillers", partial(check_fillers, settings, http))
         nursery.start_soon(note, "Records", partial(check_records, settings))
         nursery.start_soon(note, "Groq", partial(check_groq, settings, http))
-        nursery.start_soon(note, "Twilio", partial(check_twilio, settings, client))
+        nursery.start_soon(note, "Twilio", partial(check_twilio, settings, api))
         nursery.start_soon(note, "Public address", partial(check_way_in, settings, context))
         nursery.start_soon(note, "Certificate", partial(check_certificate, settings, context))
         nursery.start_soon(note, "Clock", partial(check_clock, settings, http))

@@ -31,11 +31,8 @@ from settings import Settings, TransferMode
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints, keep_news
 from store.files import FileRecords
-from store.fleet.driver import Database
 from store.fleet.memory import MemoryFleet
-from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import Fleet
-from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.private import make_folders
 from store.records import CallRecord
@@ -50,7 +47,8 @@ from web.clients.clips import SpeechClient, keep_fetching
 from web.clients.deepgram import voice_agent_connector
 from web.clients.offered import Refusals, keep_asking, wanted_of
 from web.clients.resolver import Resolver, resolving
-from web.clients.twilio import Line, TwilioLine, twilio_client
+from web.clients.twilio import Line, TwilioLine
+from web.clients.twilio_api import TwilioApi
 from web.worker.background import in_background, keep_running, unharmed
 from web.worker.left_recordings import joining
 from web.worker.memory import find_trim, trim_memory
@@ -207,6 +205,11 @@ def fleet_of(settings: Settings) -> tuple[Fleet, TokenStore]:
     """Return what workers share, and where tokens are kept: a PostgreSQL, else this process and a folder."""
     if not settings.database_url.startswith("postgres"):
         return MemoryFleet(settings.max_calls), token_store_of(settings)
+    # psycopg and its libraries are 9 MB, which one process with SQLite does without
+    from store.fleet.driver import Database  # noqa: PLC0415
+    from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
+    from store.fleet.tokens import DatabaseTokens  # noqa: PLC0415
+
     database = Database(settings.database_url)
     return PostgresFleet(database, settings.max_calls), DatabaseTokens(database)
 
@@ -291,10 +294,8 @@ async def open_services(
         fetching(clips, voices, settings, http),
         asking(settings, roster, voice_agent.offered, http, refusals) as briefs,
     ):
-        client = twilio_client(
-            settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng
-        )
-        line = TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, client)
+        api = TwilioApi(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng)
+        line = TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, api)
         services = CallServices(
             roster=roster,
             connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),

@@ -6,21 +6,18 @@ the public address, signed with our own auth token, and once each unsigned, whic
 
 import ssl
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias, cast
+from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import attrs
 import httpx
-from twilio.base.exceptions import TwilioException
 from twilio.request_validator import RequestValidator
-from twilio.rest import Client
-from twilio.rest.api.v2010.account.incoming_phone_number import IncomingPhoneNumberInstance
 
 from actors.errors import AgentUnavailable
 from settings import Settings
 from web.clients.deepgram import open_socket
 from web.clients.signatures import SIGNATURE, TwilioSignatures
-from web.clients.twilio import refusal_of
+from web.clients.twilio_api import LineError, Resource, TwilioApi
 from web.routes.media import PATH
 
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80}
@@ -38,31 +35,30 @@ class Finding:
     fix: str = ""
 
 
-async def check_twilio(settings: Settings, client: Client) -> Finding:
+async def check_twilio(settings: Settings, api: TwilioApi) -> Finding:
     """Look our number up in the account, and where its calls go."""
     subject = "Twilio"
     try:
-        numbers = await client.incoming_phone_numbers.list_async(phone_number=settings.twilio_phone_number, limit=1)
-    except (TwilioException, httpx.HTTPError, ValueError) as exc:
-        refused = refusal_of(exc, writes=False)
+        query: Mapping[str, str | int] = {"PhoneNumber": settings.twilio_phone_number, "PageSize": 1}
+        numbers = (await api.get("/IncomingPhoneNumbers.json", query)).get("incoming_phone_numbers")
+    except LineError as refused:
         fix = refused.fix or "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_API_URL."
         return Finding(subject, well=False, says=refused.reason, fix=fix)
     if not numbers:
         fix = "Buy it, or set TWILIO_PHONE_NUMBER to a number of this account."
         return Finding(subject, well=False, says="the account does not have our number", fix=fix)
-    can = cast("Mapping[str, bool]", numbers[0].capabilities or {})  # the SDK says that it is a text
-    if not can.get("voice", True):
+    if not (numbers[0].get("capabilities") or {}).get("voice", True):
         fix = "Set TWILIO_PHONE_NUMBER to a number that can do voice."
         return Finding(subject, well=False, says="our number takes messages only, and no calls", fix=fix)
-    return await _inbound(numbers[0], f"{settings.lead_server_external_url}/twilio/voice", client)
+    return await _inbound(numbers[0], f"{settings.lead_server_external_url}/twilio/voice", api)
 
 
-async def _inbound(number: IncomingPhoneNumberInstance, ours: str, client: Client) -> Finding:
+async def _inbound(number: Resource, ours: str, api: TwilioApi) -> Finding:
     """Say whether the calls of our number come here: several of its fields decide that, one over the other."""
-    subject, url = "Twilio", str(number.voice_url or "")
-    app = await _application_problem(str(number.voice_application_sid or ""), ours, client)
+    subject, url = "Twilio", str(number.get("voice_url") or "")
+    app = await _application_problem(str(number.get("voice_application_sid") or ""), ours, api)
     problems = [*_number_problems(number, ours), *([app] if app is not None else [])]
-    has_app = bool(number.voice_application_sid)
+    has_app = bool(number.get("voice_application_sid"))
     is_meant = (has_app and app is None) or _host_of(url) == _host_of(ours)
     if not (has_app or _is_same(url, ours)):
         fix = f"For inbound calls, set the number's voice webhook to {ours} (POST)."
@@ -76,35 +72,39 @@ async def _inbound(number: IncomingPhoneNumberInstance, ours: str, client: Clien
     return Finding(subject, well=False, says=f"has our number, but inbound calls do not come here: {what}", fix=fix)
 
 
-def _number_problems(number: IncomingPhoneNumberInstance, ours: str) -> Iterator[Problem]:
-    if number.trunk_sid:
+def _number_problems(number: Resource, ours: str) -> Iterator[Problem]:
+    if number.get("trunk_sid"):
         fix = "Take the number off its SIP trunk: it asks no voice webhook while it has one."
-        yield f"it is on a SIP trunk (trunk_sid {number.trunk_sid})", fix
-    if number.voice_receive_mode == "fax":
+        yield f"it is on a SIP trunk (trunk_sid {number['trunk_sid']})", fix
+    if number.get("voice_receive_mode") == "fax":
         yield "it receives faxes (voice_receive_mode)", "Set the number to receive voice calls."
     webhooks = (
-        ("voice webhook", "" if number.voice_application_sid else number.voice_url, number.voice_method),
-        ("fallback webhook", number.voice_fallback_url, number.voice_fallback_method),
-        ("status callback", number.status_callback, number.status_callback_method),
+        ("voice webhook", "voice_url", "voice_method"),
+        ("fallback webhook", "voice_fallback_url", "voice_fallback_method"),
+        ("status callback", "status_callback", "status_callback_method"),
     )
-    for what, url, method in webhooks:
+    for what, url_field, method_field in webhooks:
+        url, method = number.get(url_field), number.get(method_field)
+        if url_field == "voice_url" and number.get("voice_application_sid"):
+            continue  # the application decides
         if _host_of(str(url or "")) == _host_of(ours) and str(method or "POST").upper() != "POST":
             yield f"its {what} is asked with {method}, not POST", f"Set the number's {what} to HTTP POST."
 
 
-async def _application_problem(sid: str, ours: str, client: Client) -> Problem | None:
+async def _application_problem(sid: str, ours: str, api: TwilioApi) -> Problem | None:
     """Return what is wrong with the TwiML app of a number, which decides over the number's own webhook."""
     if not sid:
         return None
     fix = f"Remove the TwiML app from the number, or set the app's voice URL to {ours} (POST)."
     try:
-        app = await client.applications(sid).fetch_async()
-    except (TwilioException, httpx.HTTPError, ValueError):
+        app = await api.get(f"/Applications/{sid}.json")
+    except LineError:
         return f"its calls go to a TwiML app (voice_application_sid {sid}) that cannot be looked up", fix
-    if not _is_same(str(app.voice_url or ""), ours):
+    if not _is_same(str(app.get("voice_url") or ""), ours):
         return f"its calls go to a TwiML app (voice_application_sid {sid}) with another voice URL", fix
-    if str(app.voice_method or "POST").upper() != "POST":
-        return f"its TwiML app ({sid}) asks its voice URL with {app.voice_method}", "Set the app's method to HTTP POST."
+    if str(app.get("voice_method") or "POST").upper() != "POST":
+        what = f"its TwiML app ({sid}) asks its voice URL with {app['voice_method']}"
+        return what, "Set the app's method to HTTP POST."
     return None
 
 

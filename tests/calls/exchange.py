@@ -37,7 +37,8 @@ from tests.web.fakes import ORIGIN, client_of, settings
 from web.app import create_app
 from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore
-from web.clients.twilio import TwilioLine, twilio_client
+from web.clients.twilio import TwilioLine
+from web.clients.twilio_api import TwilioApi
 from web.services import transfers_of
 
 T = TypeVar("T")
@@ -214,10 +215,10 @@ async def open_switchboard(
                 dial=trouble.dial(door.dial),
             )
             async with httpx.AsyncClient(transport=httpx.ASGITransport(trouble.rest(twilio))) as rest:
-                client = twilio_client(
+                api = TwilioApi(
                     chosen.twilio_account_sid, chosen.twilio_auth_token, "http://api.twilio.test", rest, rng
                 )
-                line = TwilioLine(chosen.twilio_phone_number, chosen.lead_server_external_url, client)
+                line = TwilioLine(chosen.twilio_phone_number, chosen.lead_server_external_url, api)
                 services = CallServices(
                     roster=roster,
                     connect=deepgram.connect,

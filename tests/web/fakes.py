@@ -26,7 +26,8 @@ from web.app import create_app
 from web.calls.context import AppContext
 from web.calls.slots import Slots
 from web.calls.token_store import TokenStore
-from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
+from web.clients.twilio import PLAIN_CALL, CallOptions
+from web.clients.twilio_api import LineError
 from web.console.phone import CallerVoice
 from web.routes.media import MediaStreams, RunCall
 

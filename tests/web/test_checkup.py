@@ -35,7 +35,7 @@ from web.checkup import (
     check_way_in,
     first_settings,
 )
-from web.clients.twilio import twilio_client
+from web.clients.twilio_api import TwilioApi
 
 
 class Agent:
@@ -367,9 +367,9 @@ def numbers(*urls: str, voice: bool = True) -> httpx.Response:
 async def test_twilio_is_found_as_it_is(
     answer: httpx.Response | Exception, well: bool, fix: str, autojump_clock: MockClock
 ) -> None:
-    client = twilio_client("AC" + "0" * 32, "token", "http://twilio.test", http(answer))
+    api = TwilioApi("AC" + "0" * 32, "token", "http://twilio.test", http(answer))
 
-    finding = await check_twilio(settings(), client)
+    finding = await check_twilio(settings(), api)
 
     assert (finding.well, fix in finding.fix) == (well, True)
 
@@ -381,8 +381,8 @@ async def test_the_simulated_twilio_is_found_to_have_our_number(autojump_clock: 
     async with httpx.AsyncClient() as unused:
         simulated = TwilioSimulator(plot, unused, chosen.twilio_account_sid, chosen.twilio_auth_token, knobs)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(simulated)) as http:
-            client = twilio_client(chosen.twilio_account_sid, chosen.twilio_auth_token, "http://twilio.test", http)
-            finding = await check_twilio(chosen, client)
+            api = TwilioApi(chosen.twilio_account_sid, chosen.twilio_auth_token, "http://twilio.test", http)
+            finding = await check_twilio(chosen, api)
 
     assert finding == Finding("Twilio", well=True, says="has our number, and sends its calls here")
 

@@ -27,7 +27,7 @@ from web.calls.dispatch import (
 )
 from web.calls.orders import Order
 from web.calls.token_store import MemoryTokenStore
-from web.clients.twilio import LineError
+from web.clients.twilio_api import LineError
 
 ORDER = Order(LEAD, LINE, {})
 SILENT = LineError("Twilio did not answer (ReadTimeout)", maybe_done=True)

@@ -16,7 +16,7 @@ from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, LOST_SECONDS
 from web.calls.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
 from web.calls.token_store import MemoryTokenStore
-from web.clients.twilio import LineError
+from web.clients.twilio_api import LineError
 from web.routes.media import MediaStreams
 
 PUT_THROUGH = record(outcome="transferring", transfers=(TransferRecord("qualifier", 9.0, "wants a person"),))

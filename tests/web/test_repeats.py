@@ -12,7 +12,8 @@ from trio.testing import MockClock
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, Exchange, FakeLine, exchange, voice_form
 from web.calls.repeats import OrderKey
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore
-from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
+from web.clients.twilio import PLAIN_CALL, CallOptions
+from web.clients.twilio_api import LineError
 
 OTHER_LEAD = "+15557650001"
 KEY = "4f1c8a0e-order-17"

@@ -16,7 +16,8 @@ from store.memory import MemoryRecords
 from store.records import CallRecord, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, LINE, FakeLine, at_home, client_of, exchange, record, voice_form
 from web.calls.token_store import MemoryTokenStore
-from web.clients.twilio import CallOptions, LineError
+from web.clients.twilio import CallOptions
+from web.clients.twilio_api import LineError
 
 OTHER_LEAD = "+15557650001"
 

@@ -28,7 +28,7 @@ from tests.web.fakes import (
 from web.calls.returning import Returns
 from web.calls.token_store import MemoryTokenStore
 from web.calls.transfers import TwilioTransfers, whispered
-from web.clients.twilio import LineError
+from web.clients.twilio_api import LineError
 
 PERSON = "+15559870000"
 PATHS = ["/twilio/whisper", "/twilio/accepted", "/twilio/dialled"]

@@ -1,4 +1,4 @@
-"""The REST API through the official SDK: what is sent, what is sent again, and in which words a refusal comes back."""
+"""The REST API: what is sent, what is sent again, and in which words a refusal comes back."""
 
 import random
 import subprocess
@@ -13,7 +13,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from web.clients.twilio import CallOptions, LineError, TwilioLine, twilio_client
+from web.clients.twilio import CallOptions, TwilioLine
+from web.clients.twilio_api import LineError, TwilioApi
 
 ACCOUNT = "AC" + "0" * 32
 CALL = "CA" + "1" * 32
@@ -49,8 +50,8 @@ class Api:
 
     def line(self) -> TwilioLine:
         http = httpx.AsyncClient(transport=httpx.MockTransport(self))
-        client = twilio_client(ACCOUNT, "token", "http://twilio.test:8125", http, random.Random(7))
-        return TwilioLine("+15551230000", "https://agent.example.com", client)
+        api = TwilioApi(ACCOUNT, "token", "http://twilio.test:8125", http, random.Random(7))
+        return TwilioLine("+15551230000", "https://agent.example.com", api)
 
 
 def api(*answers: Answer) -> Api:
@@ -230,8 +231,9 @@ async def test_a_request_can_be_cancelled(autojump_clock: MockClock) -> None:
     assert patience.cancelled_caught
 
 
-def test_the_sdks_own_asynchronous_client_is_never_imported() -> None:
-    program = "import sys, web.clients.twilio; sys.exit('aiohttp' in sys.modules)"
+def test_a_server_is_imported_without_what_it_does_not_use() -> None:
+    """Each of these is megabytes of a process that does not use it."""
+    program = "import sys, server; sys.exit(bool({'aiohttp', 'requests', 'twilio.rest', 'psycopg'} & set(sys.modules)))"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603 - our own words
 

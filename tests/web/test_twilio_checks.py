@@ -17,7 +17,7 @@ from settings import Settings
 from tests.web.fakes import Exchange, at_home, context_of, settings
 from tests.web.test_checkup import free_port
 from tests.web.test_serving import listening
-from web.clients.twilio import twilio_client
+from web.clients.twilio_api import TwilioApi
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 OURS = "https://agent.example.com/twilio/voice"
@@ -50,7 +50,7 @@ async def found(number: Mapping[str, object], app: Mapping[str, object] | None =
         return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
-        return await check_twilio(settings(), twilio_client("AC" + "0" * 32, "token", "http://twilio.test", http))
+        return await check_twilio(settings(), TwilioApi("AC" + "0" * 32, "token", "http://twilio.test", http))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.orders import Order
 from web.calls.outcomes import why
-from web.clients.twilio import LineError
+from web.clients.twilio_api import LineError
 
 RING_SECONDS = 150.0
 """The longest that a call may be on its way: 60 s of ringing, and the network's own delays."""

@@ -21,7 +21,7 @@ from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, ParkedCall
 from web.calls.live_calls import KnownCall
 from web.calls.returning import ANSWERED, TRANSFERRED, UNHEARD, Returns
-from web.clients.twilio import LineError
+from web.clients.twilio_api import LineError
 
 LOOK_SECONDS = 5.0
 FIRST_ASK = 120.0

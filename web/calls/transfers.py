@@ -11,7 +11,8 @@ from agents.quoting import neutral
 from web.calls.returning import person_token
 from web.calls.token_store import TokenStore
 from web.clients import twiml
-from web.clients.twilio import Line, LineError
+from web.clients.twilio import Line
+from web.clients.twilio_api import LineError
 
 KEPT_SECONDS = 120.0
 """From the redirect to the last thing that the person may ask for."""

@@ -36,7 +36,7 @@ from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderError, read_order
 from web.calls.repeats import LONGEST_KEY, Answer, OrderKey, OtherOrder, Repeated, RepeatedOrders
 from web.calls.returning import Returns
-from web.clients.twilio import LineError
+from web.clients.twilio_api import LineError
 from web.routes.problems import problem
 from web.routes.well_formed import is_call_sid, is_name
 

@@ -1,0 +1,133 @@
+"""One request to Twilio's REST API: what is sent, what is sent again, and what a refusal says.
+
+`TwilioApi` owns no connection: the httpx client is the server's, with its deadline. A request is repeated only when
+Twilio says it never looked at it (429), for there is no idempotency key and a second call to the same person cannot be
+taken back. Everything Twilio refuses becomes `LineError`, with its code and what to do about it.
+
+The official SDK is the oracle of the tests. It is not used here: it needs 90 modules and 12 MB for five requests, and
+its asynchronous client needs asyncio.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+import httpx
+import trio
+
+from actors.errors import CallError
+
+ATTEMPTS = 4
+LONGEST_PAUSE = 5.0
+Form: TypeAlias = Mapping[str, str | Sequence[str]]
+Resource: TypeAlias = Mapping[str, Any]
+"""A resource as Twilio's OpenAPI document has it: a JSON object."""
+
+_FIXES: Mapping[int, str] = {
+    20003: "Check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (and TWILIO_API_URL, if the account is in another region).",
+    10004: "The account's limit of concurrent calls is reached; wait, or raise it in the Twilio console.",
+    21205: "LEAD_SERVER_EXTERNAL_URL must be an address that Twilio can reach.",
+    21210: "TWILIO_PHONE_NUMBER must be a number of this account, or a verified caller id.",
+    21211: "Give the number to call in E.164, and not our own.",
+    21212: "TWILIO_PHONE_NUMBER is not usable as a caller id.",
+    21214: "This number cannot be reached.",
+    21215: "Enable the country under Voice > Geographic permissions in the Twilio console.",
+    21216: "Twilio blocks this call; the account may need an approved customer profile.",
+    21217: "Check the number to call: it does not look like one.",
+    21219: "A trial account can only call verified numbers.",
+}
+
+
+class LineError(CallError):
+    """Twilio did not do what it was asked; `code` is Twilio's (0 when it did not answer)."""
+
+    def __init__(self, reason: str, *, code: int = 0, fix: str = "", maybe_done: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+        self.fix = fix
+        self.maybe_done = maybe_done
+
+
+@attrs.frozen
+class TwilioApi:
+    """The resources of one account. Paths are below it: `/Calls.json`.
+
+    Each request raises `LineError`; when it is `maybe_done`, Twilio may have done what a POST asked.
+    """
+
+    account_sid: str
+    auth_token: str = attrs.field(repr=False)
+    url: str
+    http: httpx.AsyncClient
+    rng: random.Random = attrs.field(factory=random.Random)
+
+    async def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Resource:
+        """Return a resource, or a page of a list."""
+        return await self._ask("GET", path, query, None)
+
+    async def post(self, path: str, form: Form, *, may_repeat: bool = False) -> Resource:
+        """Make or change a resource; return it. One that `may_repeat` is never `maybe_done`: asking again is safe."""
+        return await self._ask("POST", path, None, form, may_repeat=may_repeat)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        form: Form | None,
+        *,
+        may_repeat: bool = False,
+    ) -> Resource:
+        writes = form is not None and not may_repeat
+        url = f"{self.url}/2010-04-01/Accounts/{self.account_sid}{path}"
+        request = self.http.build_request(method, url, params=query, data=form)
+        try:
+            response = await self._send(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
+            raise LineError("Twilio cannot be reached", fix="Check the network and TWILIO_API_URL.") from exc
+        except httpx.HTTPError as exc:
+            raise LineError(f"Twilio did not answer ({type(exc).__name__})", maybe_done=writes) from exc
+        if not response.is_success:
+            raise refusal_of(response, writes=writes)
+        try:
+            found = response.json()
+        except ValueError as exc:
+            raise LineError("Twilio answered with something that is not JSON", maybe_done=writes) from exc
+        if not isinstance(found, dict):
+            raise LineError("Twilio answered with JSON that is no object", maybe_done=writes)
+        return found
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, again while Twilio answers 429."""
+        auth = httpx.BasicAuth(self.account_sid, self.auth_token)
+        response = await self.http.send(request, auth=auth)
+        for attempt in range(1, ATTEMPTS):
+            if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                break
+            await trio.sleep(self._pause(response, attempt))
+            response = await self.http.send(request, auth=auth)
+        return response
+
+    def _pause(self, response: httpx.Response, attempt: int) -> float:
+        try:
+            asked = float(response.headers.get("retry-after", ""))
+        except ValueError:
+            asked = self.rng.uniform(0, 0.25 * 2**attempt)
+        return min(max(asked, 0.0), LONGEST_PAUSE)
+
+
+def refusal_of(response: httpx.Response, *, writes: bool) -> LineError:
+    """Return what an answer that is no success says, in Twilio's older form (`message`) or as RFC 9457 has it."""
+    status = response.status_code
+    try:
+        told = response.json()
+    except ValueError:
+        told = None
+    fields = told if isinstance(told, dict) else {}
+    code = fields.get("code")
+    code = code if isinstance(code, int) else status
+    said = fields.get("message") or fields.get("detail") or fields.get("title")
+    reason = str(said) if said else f"Twilio answered HTTP {status}"
+    return LineError(reason, code=code, fix=_FIXES.get(code, ""), maybe_done=writes and status >= 500)
