@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
+from actors.policy import OnMachine
 from actors.supervision import root_cause
 from cli_testing import probe, replay
 from setting_values import http_url
@@ -82,14 +83,6 @@ class ListsScenarios(TyperCommand):
     @epilog.setter
     def epilog(self, value: str | None) -> None:
         pass  # typer sets it from the decorator
-
-
-class OnMachine(Enum):
-    """What to do when an answering machine picks up."""
-
-    OFF = "off"
-    HANG_UP = "hang_up"
-    VOICEMAIL = "voicemail"
 
 
 class Service(Enum):

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 from dotenv import dotenv_values
 
+from actors.policy import SummaryMode
 from model_settings import AGENTS, MODEL_VARIABLES, REFERENCE_VOICES, VOICE, ModelSettings, check_models, voices_in
 from protocol.phone_numbers import is_phone_number
 from setting_reader import Reading, SettingsError, Variable, misspelt, read_one
@@ -48,7 +49,6 @@ from store.prices import Prices
 __all__ = [
     "Settings",
     "SettingsError",
-    "SummaryMode",
     "TransferMode",
     "Variable",
     "environment",
@@ -57,13 +57,6 @@ __all__ = [
     "read_one",
     "unknown_names",
 ]
-
-
-class SummaryMode(Enum):
-    """When the Brief for the next agent is asked for."""
-
-    EAGER = "eager"
-    ON_HANDOFF = "on_handoff"
 
 
 class TransferMode(Enum):

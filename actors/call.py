@@ -61,7 +61,6 @@ from store.records import TRANSFERRING, CallRecord, RunningRecord
 log = structlog.stdlib.get_logger()
 
 ConversationOutcome: TypeAlias = Finished | ClosingLeft | NoAgentLeft
-_LONGEST_LAST_WORD = 3.0
 
 
 class PhoneLine(Protocol):
@@ -156,7 +155,7 @@ async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices
     """Carry one call from its `start` message to its record.
 
     *Closes* nothing of `media`: the code that accepted the socket closes it.
-    *Cancellation* ends the call; the record is saved, within `CallPolicy.settle`.
+    *Cancellation* ends the call; the record is saved, within `Deadlines.settle`.
     """
     call = Call.of(media, plan, services)
     checkpoints = services.checkpoints
@@ -165,7 +164,7 @@ async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices
 
 
 async def _run_to_its_record(call: "Call") -> CallRecord:
-    plan, services = call.plan, call.services
+    plan, settle = call.plan, call.services.policy.deadlines.settle
     outcome = "cut"
     try:
         outcome = await call.carry()
@@ -178,10 +177,10 @@ async def _run_to_its_record(call: "Call") -> CallRecord:
             call.close(outcome)
         finally:  # an observer that raises costs the call, and not its record
             record = call.book.record()
-            with trio.move_on_after(services.policy.settle, shield=True) as settling:
+            with trio.move_on_after(settle, shield=True) as settling:
                 await call.save(record)
         if settling.cancelled_caught:
-            log.error("record_not_saved", call_sid=plan.call_sid, why=f"not done in {services.policy.settle:g} s")
+            log.error("record_not_saved", call_sid=plan.call_sid, why=f"not done in {settle:g} s")
     return record
 
 
@@ -288,14 +287,14 @@ class Call:
 
     @property
     def _longest(self) -> float:
-        return min(self.services.policy.longest_call, self.plan.longest)
+        return min(self.services.policy.deadlines.longest_call, self.plan.longest)
 
     def _machine(self) -> AnsweringMachine:
         message, roster = self.plan.voicemail, self.roster
         first = roster.agents.get(roster.first)
         introduction = first.introduction or first.greeting_with(self.plan.context) if first is not None else ""
         return AnsweringMachine(
-            self.state, self.services.policy.voicemail if message is None else message, introduction
+            self.state, self.services.policy.wording.voicemail if message is None else message, introduction
         )
 
     def _supervisor(self) -> Supervisor:
@@ -333,9 +332,10 @@ class Call:
                 await self._redirect(say_and_end(sentence))
             case NoAgentLeft():
                 self._end_as("no_agent")
-                await trio.sleep(min(self.state.ledger.unplayed, _LONGEST_LAST_WORD))
                 policy = self.services.policy
-                await self._redirect(say_and_end(policy.apology, dial=policy.fallback_number, line=policy.our_number))
+                await trio.sleep(min(self.state.ledger.unplayed, policy.deadlines.last_word))
+                apology = policy.wording.apology
+                await self._redirect(say_and_end(apology, dial=policy.fallback_number, line=policy.our_number))
             case _:
                 assert_never(outcome)
 
@@ -344,8 +344,9 @@ class Call:
 
     async def _ask_line(self, what: str, ask: Callable[[], Awaitable[None]]) -> None:
         """Ask the telephone network; if it fails, closing the stream ends the call (`<Hangup/>` follows it)."""
-        answered: Crashed | None = Crashed(TimeoutError(f"no answer within {self.services.policy.hang_up:g} s"))
-        with trio.move_on_after(self.services.policy.hang_up):
+        longest = self.services.policy.deadlines.hang_up
+        answered: Crashed | None = Crashed(TimeoutError(f"no answer within {longest:g} s"))
+        with trio.move_on_after(longest):
             answered = await guard(ask)
         if isinstance(answered, Crashed):
             log.error("line_failed", asked=what, error=answered.reason)

@@ -23,7 +23,7 @@ from agents.context import CallContext
 
 
 def _driver_of(state: "CallState") -> TurnDriver:
-    turn = Turn(state.policy.for_turn, trio.current_time())
+    turn = Turn(state.policy, trio.current_time())
     return TurnDriver(turn, state.ledger, state.journal, state.conversation, state.clips, state.switch)
 
 

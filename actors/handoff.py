@@ -85,19 +85,19 @@ class Handoff:
 
     async def _try_successors(self, sessions: trio.Nursery) -> None:
         policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder.session
-        while failures < policy.handoff_attempts:
+        while failures < policy.numbers.handoff_attempts:
             opening = self.openings.after_handoff(self.on_call, self._briefed, lambda: session.cursor, asked.at)
             self._live = live = self.floor.new_session(self.on_call, opening)
             try:
                 await self.floor.start(sessions, live, "handoff", self._deadline, self.change)
             except AgentUnavailable as unavailable:
                 self._why = unavailable.reason
-                has_time = trio.current_time() < asked.at + policy.busy_patience
+                has_time = trio.current_time() < asked.at + policy.deadlines.busy_patience
                 if unavailable.is_busy and has_time:
-                    await trio.sleep(policy.busy_retry)
+                    await trio.sleep(policy.deadlines.busy_retry)
                     continue
-                failures += 1 if unavailable.retryable else policy.handoff_attempts
-                if failures < policy.handoff_attempts:
+                failures += 1 if unavailable.retryable else policy.numbers.handoff_attempts
+                if failures < policy.numbers.handoff_attempts:
                     await trio.sleep(self.rng.uniform(0, policy.restarts.first_delay))
             else:
                 return
@@ -106,7 +106,7 @@ class Handoff:
     def _deadline(self) -> float:
         """For one attempt: never less than the Brief may take, and a second for the Settings behind it."""
         policy = self.state.policy
-        return max(policy.handoff_start, policy.summary_deadline + 1.0)
+        return max(policy.deadlines.handoff_start, policy.deadlines.summary + 1.0)
 
     # Meanwhile
 

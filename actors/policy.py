@@ -1,7 +1,7 @@
-"""How long this switchboard waits for what, and how often it tries again. Seconds throughout.
+"""The deadlines, the words and the numbers of one call: how long it waits for what, what it says, how often it tries.
 
-One frozen value for a call; every deadline in `actors/` is one of these. Their sum is the silence a caller can meet:
-`docs/supervision.md` adds it up.
+One frozen value for a call, which every actor and the turn read. `docs/supervision.md` adds up the silence that a
+caller can meet. Seconds throughout.
 """
 
 import math
@@ -9,8 +9,8 @@ from enum import Enum
 
 import attrs
 
-from actors.supervision import RestartPolicy
-from actors.turn.values import TurnPolicy
+_SCARCE = 0.1
+"""Seconds of audio left to hear, below which every piece is waited for."""
 
 
 class SummaryMode(Enum):
@@ -22,133 +22,139 @@ class SummaryMode(Enum):
     """Once, when the handoff is asked for."""
 
 
-_SCARCE = 0.1
-"""Seconds of audio left to hear, below which every piece is waited for."""
+class OnMachine(Enum):
+    """What to do when an answering machine picks up."""
+
+    OFF = "off"
+    """Nothing: it is not found out."""
+    HANG_UP = "hang_up"
+    VOICEMAIL = "voicemail"
 
 
 @attrs.frozen
-class CallPolicy:
-    """The deadlines and budgets of one call."""
+class RestartPolicy:
+    """At most `intensity` restarts of an agent within `period` seconds, each after a full-jitter delay.
 
+    And at most `total` restarts within `total_period` seconds of all agents of a call together.
+    """
+
+    intensity: int = 2
+    period: float = 10.0
+    total: int = 6
+    total_period: float = 300.0
+    first_delay: float = 0.1
+    longest_delay: float = 2.0
+
+
+@attrs.frozen
+class Deadlines:
+    """How long a call waits for what.
+
+    Raises: `ValueError` for a `silence_budget` that would leave a caller in silence.
+    """
+
+    # The service
     session_start: float = 5.0
     """From connecting to SettingsApplied, for the first session and for a restart."""
     handoff_start: float = 4.0
     """The same for the next agent of a handoff, each attempt."""
-    handoff_attempts: int = 2
-    restarts: RestartPolicy = attrs.field(factory=RestartPolicy)
-    summary_mode: SummaryMode = SummaryMode.EAGER
-    summary_deadline: float = 3.0
-    brief_words: int = 10
-    """New words of the caller that are worth another Brief ahead of time; the first one is asked for at once."""
-    brief_gap: float = 6.0
-    """Between two Briefs for the same agent, at least."""
-    goodbye_onset: float = 1.0
-    """For a goodbye to begin, when the function call has overtaken its audio."""
-    goodbye_audio: float = 8.0
-    """From the end of the conversation until the service has sent the whole goodbye; longer while it keeps coming."""
-    goodbye_grace: float = 2.0
-    """Beyond the audio that is left to play, for its mark to come back."""
-    hang_up: float = 3.0
-    """For Twilio's REST API to end the call, or to take the apology."""
-    settle: float = 2.0
-    """For the call record and the recording to be written; shielded."""
-    keep_alive: float = 4.0
-    """Between KeepAlives. Deepgram closes after about 10 s without a message (its reference, section 7)."""
     busy_patience: float = 4.0
     """For a place at the service, when it has none (HTTP 429) …"""
     busy_retry: float = 0.5
     """… asking again after so long."""
-    functions_per_turn: int = 8
-    """Function calls of the model between two turns of the caller; beyond them it is told to speak, then restarted."""
+    keep_alive: float = 4.0
+    """Between KeepAlives. Deepgram closes after about 10 s without a message (its reference, section 7)."""
+    send_stall: float = 5.0
+    """For one message to leave for Deepgram; a peer that stops reading is a crashed session."""
+    think_patience: float = 20.0
+    """For an answer of a session that gives signs of life (THINK_PATIENCE)."""
+    audio_done_grace: float = 1.5
+    """For AgentAudioDone, after the last audio was played."""
+    latest_transcript: float = 5.0
+    """For a transcript after the last voice: Flux ends a turn by then (`eot_timeout_ms`) …"""
+    false_start: float = 2.5
+    """… and where a reply was cut or an answer is owed."""
+    echo: float = 4.0
+    """For what the service was told as the caller's words to come back as their turn."""
+
+    # The Brief
+    summary: float = 3.0
+    """For the Brief, at a handoff or a transfer (SUMMARY_DEADLINE)."""
+    brief_gap: float = 6.0
+    """Between two Briefs for the same agent, at least."""
+
+    # The caller's silence, and the agents'
     silence_budget: float = 4.0
     """The longest silence a caller meets when it is the agents' turn (SILENCE_BUDGET)."""
     filler_lead: float = 1.0
     """The agent is asked for a filler this much earlier; what it has not begun by then a clip says."""
-    filler: str = "One moment, please."
-    """The words that the caller hears first in such a silence; clips say nothing else."""
-    more_fillers: tuple[str, ...] = ("I am still looking.", "Just a little longer, please.")
-    """Then, one after the other."""
-    think_patience: float = 20.0
-    """For an answer of a session that gives signs of life (THINK_PATIENCE)."""
-    send_stall: float = 5.0
-    """For one message to leave for Deepgram; a peer that stops reading is a crashed session."""
-    chunk_frames: int = 4
-    """20 ms frames of caller audio in one message to Deepgram: Flux likes 80 ms."""
-    replay_rate: float = 4.0
-    """How many times real time a backlog of caller audio is sent."""
+    caller_silence: float = 10.0
+    """The longest silence of the caller's when it is their turn (CALLER_SILENCE); infinite: for ever."""
+    longest_turn: float = 60.0
+    """Of the caller, on a line that stays loud: then they are asked whether they are there."""
+    remind_after: float = 3.0
+    """After the pause in which an announced function was not called."""
+    remark_within: float = 10.0
+    """A remark waits no longer for a pause."""
+    digit_pause: float = 2.5
+    """After a key, for the next one of the same entry."""
+
+    # The line
     stride: float = 0.08
     """The most that agent audio may gather before it is read; so long what the service says with it may wait, too."""
     hold: float = 0.02
     """The most that a piece of agent audio waits for the next one where it comes no faster than it is spoken."""
-    apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
+    starved: float = 2.0
+    """For the caller's audio, before silence stands in for it."""
+    dead_line: float = 10.0
+    """For the next frame of the caller's, for the line to take what it is sent, and for a mark to come back."""
+    machine_quiet: float = 2.5
+    """Of a machine's line, before its greeting is taken to be over, where Twilio does not say so …"""
+    machine_breath: float = 1.0
+    """… and where its greeting has been heard: between two sentences of it."""
+    first_word: float = 10.0
+    """For the first word of somebody Twilio takes for a machine, whose line is silent."""
+    machine_greeting: float = 30.0
+    """The longest greeting that is waited for."""
+
+    # The end
+    goodbye_onset: float = 1.0
+    """For a goodbye to begin, or to go on, when all that was sent has been played."""
+    goodbye_audio: float = 8.0
+    """From the end of the conversation until the service has sent the whole goodbye; longer while it keeps coming."""
+    goodbye_grace: float = 2.0
+    """Beyond the audio that is left to play, for its mark to come back, or for a caller's voice to end."""
+    farewell_noise: float = 5.0
+    """For a line to become quiet behind the agent's goodbye, where the service hears nobody."""
     closing: float = 5.0
     """For the last sentence of a call that the switchboard ends to begin; past it, Twilio says it."""
-    caller_silence: float = 10.0
-    """The longest silence of the caller's when it is their turn (CALLER_SILENCE); infinite: for ever."""
-    silent_asks: int = 2
-    """How often they are asked before the call ends."""
-    still_there: str = "Are you still there?"
-    silent_goodbye: str = "I cannot hear you, so I will end the call here. Please call us again. Goodbye."
+    hang_up: float = 3.0
+    """For Twilio's REST API to end the call, or to take the apology."""
+    put_through: float = 5.0
+    """For Twilio's REST API to take a transfer to a person, and for the stream to end."""
+    last_word: float = 3.0
+    """For what an agent has said to be played, before Twilio says the apology."""
+    settle: float = 2.0
+    """For the call record and the recording to be written; shielded."""
     longest_call: float = math.inf
     """For the conversation (MAX_CALL_SECONDS); infinite: for ever."""
     length_notice: float = 60.0
     """The caller is warned this much before."""
-    length_warning: str = "I should tell you that we have about one minute left on this call."
-    length_goodbye: str = "I am sorry, our time on this call is over. Please call us again. Goodbye."
-    digit_pause: float = 2.5
-    """After a key, for the next one of the same entry."""
-    keep_digits: bool = False
-    """Whether journal and record say which keys were pressed (KEEP_DIGITS)."""
-    human_digit: str = ""
-    """The key that asks for a person, if any (HUMAN_DIGIT)."""
-    putting_through: str = "One moment, I will put you through."
-    """The words they hear then, where there is a person."""
-    machine_quiet: float = 2.5
-    """Of a machine's line, before its greeting is taken to be over, where Twilio does not say so."""
-    machine_greeting: float = 30.0
-    """The longest greeting that is waited for."""
-    voicemail: str = ""
-    """The message for an answering machine; empty hangs up on it."""
-    closing_sentence: str = "I am sorry, we have to end this call now. Please call us again. Goodbye."
-    dead_line: float = 10.0
-    """For the next frame of the caller's, for the line to take what it is sent, and for a mark to come back."""
-    put_through: float = 5.0
-    """For Twilio's REST API to take a transfer to a person, and for the stream to end."""
-    unreached: str = "I am sorry, nobody could take the call just now. Shall I have somebody call you back?"
-    """The words of an agent that takes a caller back."""
-    reconnected: str = "I am sorry, I lost you for a moment. Where were we?"
-    our_number: str = ""
-    """The number that a person we dial is shown."""
-    fallback_number: str = ""
-    """The number for calls that no agent can carry on; empty hangs up."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would leave a caller in silence."""
+        if not self.filler_lead < self.silence_budget < math.inf:
+            raise ValueError("silence_budget: must be finite, and longer than filler_lead")
 
     @property
-    def fillers(self) -> tuple[str, ...]:
-        """The words for a silence, in this order, again and again."""
-        return (self.filler, *self.more_fillers)
+    def beep(self) -> float:
+        """For the beep of an answering machine."""
+        return 2 * self.machine_greeting
 
     @property
-    def for_turn(self) -> TurnPolicy:
-        """The part of it that turn-taking is decided by."""
-        return TurnPolicy(
-            silence_budget=self.silence_budget,
-            filler_lead=self.filler_lead,
-            think_patience=self.think_patience,
-            caller_silence=self.caller_silence,
-            silent_asks=self.silent_asks,
-            goodbye_onset=self.goodbye_onset,
-            goodbye_audio=self.goodbye_audio,
-            goodbye_grace=self.goodbye_grace,
-            closing_within=self.closing,
-            beep_within=2 * self.machine_greeting,
-            digit_pause=self.digit_pause,
-            put_through=self.summary_deadline + self.put_through + 1.0,
-            human_digit=self.human_digit,
-            fillers=self.fillers,
-            still_there=self.still_there,
-            silent_goodbye=self.silent_goodbye,
-            putting_through=self.putting_through,
-        )
+    def transfer(self) -> float:
+        """For the line to put a caller through, or to say that it cannot: the Brief is waited for as well."""
+        return self.summary + self.put_through + 1.0
 
     @property
     def longest_closing(self) -> float:
@@ -164,3 +170,95 @@ class CallPolicy:
         if unplayed >= _SCARCE:
             return min(self.stride, unplayed / 4)
         return self.hold + piece if piece <= self.hold else 0.0
+
+
+@attrs.frozen
+class Wording:
+    """What the switchboard says to the caller, and tells the LLM, of its own accord.
+
+    Raises: `ValueError` where there is no sentence for a silence.
+    """
+
+    fillers: tuple[str, ...] = ("One moment, please.", "I am still looking.", "Just a little longer, please.")
+    """Said in turn, so that a caller who waits does not hear the same one twice running."""
+    still_there: str = "Are you still there?"
+    silent_goodbye: str = "I cannot hear you, so I will end the call here. Please call us again. Goodbye."
+    length_warning: str = "I should tell you that we have about one minute left on this call."
+    length_goodbye: str = "I am sorry, our time on this call is over. Please call us again. Goodbye."
+    closing: str = "I am sorry, we have to end this call now. Please call us again. Goodbye."
+    """Of a call that a drain or an operator ends."""
+    apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
+    """Of a call that no agent can carry on."""
+    putting_through: str = "One moment, I will put you through."
+    """To a caller who pressed the key for a person, where there is one."""
+    unreached: str = "I am sorry, nobody could take the call just now. Shall I have somebody call you back?"
+    """The words of an agent that takes a caller back."""
+    reconnected: str = "I am sorry, I lost you for a moment. Where were we?"
+    voicemail: str = ""
+    """The message for an answering machine; empty hangs up on it."""
+
+    # To the LLM
+    ask_goodbye: str = (
+        '{"ok": true, "next": "Say goodbye now, in one short sentence. The call ends when you have said it."}'
+    )
+    """It has ended the conversation without a word."""
+    reopened: str = (
+        '{"ended": false, "next": "The caller has spoken again. Answer, say goodbye, and end the conversation again."}'
+    )
+    refused: str = '{"error": "Something else is under way already. If it fails, go on with the caller."}'
+    go_on: str = "(A noise has interrupted you. Go on where you stopped.)"
+    reminder: str = "(You have announced {function} and have not called it. Call it now, or tell the caller why not.)"
+    unanswered: str = "Nobody could be reached: the line does not answer. Tell the caller, and go on yourself."
+    """Of a transfer."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would leave a caller in silence."""
+        if not self.fillers:
+            raise ValueError("fillers: name at least one sentence for a silence")
+
+    @property
+    def filler(self) -> str:
+        """The first words in a silence, which the clips say."""
+        return self.fillers[0]
+
+
+@attrs.frozen
+class Numbers:
+    """How many, how often and how fast."""
+
+    handoff_attempts: int = 2
+    brief_words: int = 10
+    """New words of the caller that are worth another Brief ahead of time; the first one is asked for at once."""
+    functions_per_turn: int = 8
+    """Function calls of the LLM between two turns of the caller; beyond them it is told to speak, then restarted."""
+    chunk_frames: int = 4
+    """20 ms frames of caller audio in one message to Deepgram: Flux likes 80 ms."""
+    replay_rate: float = 4.0
+    """How many times real time a backlog of caller audio is sent."""
+    silent_asks: int = 2
+    """How often a silent caller is asked before the call ends."""
+    reopenings: int = 2
+    """How often a caller's words bring a conversation back that the agent has ended."""
+    slowest_speech: float = 10.0
+    """Characters a second."""
+    most_keys: int = 64
+    """Waiting to be told at once: nobody types more than that in the time of a handoff."""
+
+
+@attrs.frozen
+class CallPolicy:
+    """How one call behaves."""
+
+    deadlines: Deadlines = attrs.field(factory=Deadlines)
+    wording: Wording = attrs.field(factory=Wording)
+    numbers: Numbers = attrs.field(factory=Numbers)
+    restarts: RestartPolicy = attrs.field(factory=RestartPolicy)
+    summary_mode: SummaryMode = SummaryMode.EAGER
+    keep_digits: bool = False
+    """Whether journal and record say which keys were pressed (KEEP_DIGITS)."""
+    human_digit: str = ""
+    """The key that asks for a person, if any (HUMAN_DIGIT)."""
+    our_number: str = ""
+    """The number that a person we dial is shown."""
+    fallback_number: str = ""
+    """The number for calls that no agent can carry on; empty hangs up."""

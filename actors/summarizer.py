@@ -3,7 +3,7 @@
 `Summarizer` answers every `WriteBrief`, whatever Groq does: a failure is a value here, never an exception in the call,
 and the local extract takes the Brief's place. In eager mode it asks ahead, so that a handoff finds a Brief ready: after
 the caller's first turn to an agent that can hand over, and then when the caller has said enough that is new
-(`CallPolicy.brief_words`), never twice within `CallPolicy.brief_gap` seconds. A handoff adds what was said since, word
+(`Numbers.brief_words`), never twice within `Deadlines.brief_gap` seconds. A handoff adds what was said since, word
 for word, and what plain patterns find in it.
 """
 
@@ -119,7 +119,7 @@ class Summarizer:
 
     def _may_ask_at(self, reader: str) -> float:
         asked = self._asked.get(reader)
-        return asked.at + self.state.policy.brief_gap if asked is not None else -math.inf
+        return asked.at + self.state.policy.deadlines.brief_gap if asked is not None else -math.inf
 
     def _is_worth_asking(self, reader: str) -> bool:
         """Whether the caller has said enough that no Brief for this reader has seen."""
@@ -127,7 +127,7 @@ class Summarizer:
         news = self.state.conversation.turns(written.seen if written is not None else 0)
         words = sum(len(turn.text.split()) for turn in news if turn.speaker == CALLER)
         is_able = self.ask is not None and not self._given_up and reader not in self._writing
-        return is_able and words >= (self.state.policy.brief_words if written is not None else 1)
+        return is_able and words >= (self.state.policy.numbers.brief_words if written is not None else 1)
 
     async def _write(self, reader: str) -> None:
         """Ask for one Brief, within the deadline; keep it, or why there is none."""
@@ -138,7 +138,7 @@ class Summarizer:
         self.state.journal.note(SummaryStarted(reader))
         cost = BriefCost()
         try:
-            with trio.fail_after(self.state.policy.summary_deadline):
+            with trio.fail_after(self.state.policy.deadlines.summary):
                 text = await self._ask(messages)
             cost = text.cost if isinstance(text, BriefText) else cost
             self._written[reader] = _Written(self.roster.agents[reader].read_brief(text), asked.seen)
@@ -148,7 +148,7 @@ class Summarizer:
         except BriefRefused as refused:
             self._failure = str(refused)
         except trio.TooSlowError:
-            self._failure = f"no answer within {self.state.policy.summary_deadline:g} s"
+            self._failure = f"no answer within {self.state.policy.deadlines.summary:g} s"
         finally:
             del self._writing[reader]
             over.set()
@@ -197,7 +197,7 @@ async def prepared_brief(
     """Get a Brief for `reader` within its deadline: the Summarizer's, or our own extract."""
     conversation, why = state.conversation, "no answer within the deadline"
     send, receive = trio.open_memory_channel[PreparedBrief](1)
-    with send, receive, trio.move_on_after(state.policy.summary_deadline):
+    with send, receive, trio.move_on_after(state.policy.deadlines.summary):
         try:
             await summarizer.send(WriteBrief(reader, send))
             return await receive.receive()

@@ -13,6 +13,7 @@ import structlog
 import trio
 
 from actors.errors import AgentUnavailable, NoRestartLeft
+from actors.policy import RestartPolicy
 from protocol.errors import RemoteProtocolError
 
 log = structlog.stdlib.get_logger()
@@ -20,21 +21,6 @@ log = structlog.stdlib.get_logger()
 T = TypeVar("T")
 
 _LONGEST_REASON = 500
-
-
-@attrs.frozen
-class RestartPolicy:
-    """At most `intensity` restarts of an agent within `period` seconds, each after a full-jitter delay.
-
-    And at most `total` restarts within `total_period` seconds of all agents of a call together.
-    """
-
-    intensity: int = 2
-    period: float = 10.0
-    total: int = 6
-    total_period: float = 300.0
-    first_delay: float = 0.1
-    longest_delay: float = 2.0
 
 
 @attrs.frozen

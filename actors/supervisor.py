@@ -128,16 +128,16 @@ class Supervisor:
     async def _start_within_budget(
         self, sessions: trio.Nursery, on_call: AgentOnCall, why: str, opening: Callable[[], Opening]
     ) -> LiveSession:
-        waits_until = trio.current_time() + self.state.policy.busy_patience
+        waits_until = trio.current_time() + self.state.policy.deadlines.busy_patience
         self.state.turn.speaker = on_call.agent
         while True:
             live = self.floor.new_session(on_call, opening())
             try:
-                await self.floor.start(sessions, live, why, self.state.policy.session_start)
+                await self.floor.start(sessions, live, why, self.state.policy.deadlines.session_start)
             except AgentUnavailable as unavailable:
                 on_call.budget.stand_still(trio.current_time() - live.began)
                 if unavailable.is_busy and trio.current_time() < waits_until:
-                    await trio.sleep(self.state.policy.busy_retry)
+                    await trio.sleep(self.state.policy.deadlines.busy_retry)
                 else:
                     await self._back_off(on_call, Crashed(unavailable))
             else:

@@ -191,7 +191,8 @@ class TurnDriver:
         """Return when the caller has heard everything: by our clock, and of last words by the line's own word."""
         if not self.turn.sounding:
             return math.inf
-        late = self.turn.policy.goodbye_grace if self.turn.phase in _LAST_WORDS and self.ledger.oldest_mark else 0.0
+        awaits_mark = self.turn.phase in _LAST_WORDS and self.ledger.oldest_mark
+        late = self.turn.policy.deadlines.goodbye_grace if awaits_mark else 0.0
         return self.ledger.quiet_at + late
 
     async def wait_change(self) -> None:
@@ -243,7 +244,7 @@ class TurnDriver:
         if clip is None:
             self.put(Played())
         else:
-            self.ledger.announce(clip, self.turn.policy.fillers[0])
+            self.ledger.announce(clip, self.turn.policy.wording.filler)
 
     def _perform_by_session(self, effect: ForSession) -> None:
         if isinstance(effect, SayAsAgent):

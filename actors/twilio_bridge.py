@@ -48,7 +48,9 @@ class TwilioBridge:
     _refused_in_a_row: int = attrs.field(default=0, init=False)
     _unrecognised: set[str] = attrs.field(factory=set, init=False)
     _watch: LineWatch = attrs.field(
-        default=attrs.Factory(lambda self: LineWatch(self.state.ledger, self.state.policy.dead_line), takes_self=True),
+        default=attrs.Factory(
+            lambda self: LineWatch(self.state.ledger, self.state.policy.deadlines.dead_line), takes_self=True
+        ),
         init=False,
     )
 
@@ -118,7 +120,7 @@ class TwilioBridge:
         self.bytes_in += len(audio)
         self._watch.heard = trio.current_time()
         self.state.tape.append(audio, voiced=voiced)
-        due = self.state.tape.frames_due(self.state.policy.chunk_frames)
+        due = self.state.tape.frames_due(self.state.policy.numbers.chunk_frames)
         self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice
         if self.on_audio is not None:
             self.on_audio(audio)

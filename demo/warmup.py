@@ -24,8 +24,8 @@ def rehearse_speech(scenario: Scenario, roster: Roster) -> None:
     voices = {name: spec.voice for name, spec in roster.agents.items()}
     synthesise(roster.agents[roster.first].greeting_with(None), voices[roster.first])
     for voice in voices.values():
-        synthesise(CallPolicy().filler, voice)
-        synthesise(CallPolicy().unreached, voice)
+        synthesise(CallPolicy().wording.filler, voice)
+        synthesise(CallPolicy().wording.unreached, voice)
     rehearse_person(scenario)
     for line in scenario.caller.lines:
         if line.says is not None:

@@ -92,7 +92,7 @@ def _listened(played: Witnessed, since: float, offset: int, until: float) -> flo
             case _:
                 pass
     read = offset * FRAME_SECONDS
-    return read if is_held else min(until, read + (until - since) * played.policy.replay_rate)
+    return read if is_held else min(until, read + (until - since) * played.policy.numbers.replay_rate)
 
 
 def _conversing(played: Witnessed) -> list[int]:

@@ -121,7 +121,7 @@ def _replies(call: PlayedCall) -> Iterator[tuple[float, str, str]]:
     for entry in call.entries:
         if isinstance(entry.fact, facts.ReplyEnded):
             fact = entry.fact
-            filler = call.policy.filler if fact.agent == SWITCHBOARD else ""
+            filler = call.policy.wording.filler if fact.agent == SWITCHBOARD else ""
             yield spoken.get(fact.generation, entry.at), fact.agent, fact.heard or filler
 
 

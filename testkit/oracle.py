@@ -149,9 +149,9 @@ def it_ends_in_time(played: Witnessed) -> Iterator[str]:
     """A caller who says nothing more may keep the line, and is asked; what we make them wait may not add up."""
     assert played.caller is not None
     last = max([0.0, *(line.until for line in spoken_lines(played)), *(end for _, end in played.caller.played)])
-    until = min(ended(played), last + played.policy.silence_budget + played.policy.hang_up)
+    until = min(ended(played), last + played.policy.deadlines.silence_budget + played.policy.deadlines.hang_up)
     if played.the_record.outcome == "caller_silent":
-        until = min(until, *played.times(facts.CallerSilent)[-1 - played.policy.silent_asks :])
+        until = min(until, *played.times(facts.CallerSilent)[-1 - played.policy.numbers.silent_asks :])
     if until > played.longest:
         yield f"the call lasted {ended(played):.1f} s, until {until:.1f} s with somebody speaking or waiting"
 

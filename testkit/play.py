@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.clips import ClipBook
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Numbers
 from agents.roster import Roster, load_roster, roster_from
 from agents.spec import OUTBOUND, AgentSpec
 from simulators.deepgram import DeepgramKnobs
@@ -67,7 +67,7 @@ async def play(
         raise CannotPlay("play() needs trio's mock clock: with pytest-trio, let the test ask for autojump_clock")
     script = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     agents = with_doubles(roster_of(roster), functions or {})
-    policy = policy or CallPolicy(chunk_frames=BUNDLE)
+    policy = policy or CallPolicy(numbers=Numbers(chunk_frames=BUNDLE))
     knobs = knobs or DeepgramKnobs(slice_ms=SLICE_MS)
     call = PlayedCall(script=script, policy=policy, roster=agents, bundle=BUNDLE, slice_ms=knobs.slice_ms)
     call.records.root = trio.lowlevel.current_task()
@@ -116,5 +116,5 @@ def filler_clips(roster: Roster, policy: CallPolicy) -> ClipBook:
     """Make the clips that the server would have fetched: the filler, in every agent's voice."""
     clips = ClipBook()
     for voice in {agent.voice for agent in roster.agents.values()}:
-        clips.put(voice, synthesise(policy.filler, voice).audio)
+        clips.put(voice, synthesise(policy.wording.filler, voice).audio)
     return clips

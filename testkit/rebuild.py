@@ -298,8 +298,7 @@ def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedA
 
 def _sentences_of(policy: CallPolicy) -> Iterator[str]:
     """Yield what the switchboard has agents say."""
-    for field in attrs.fields(CallPolicy):
-        value = getattr(policy, field.name)
+    for value in attrs.astuple(policy.wording):
         for text in [value] if isinstance(value, str) else value if isinstance(value, tuple) else []:
             if isinstance(text, str):
                 yield text

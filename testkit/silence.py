@@ -11,7 +11,7 @@ from testkit.witness import Witnessed, ended, spoken_lines
 def no_long_silence(played: Witnessed) -> Iterator[str]:
     """The agents' turn begins with the call, and when the caller has spoken; it ends with a reply that is no filler."""
     assert played.caller is not None
-    longest = played.policy.silence_budget + played.slack + played.caller.faults.jitter
+    longest = played.policy.deadlines.silence_budget + played.slack + played.caller.faults.jitter
     for start, end in silences(played):
         if end - start > longest:
             yield f"the caller waited in silence from {start:.2f} to {end:.2f} s"
@@ -54,7 +54,8 @@ def _turns(played: Witnessed) -> Iterator[tuple[float, str]]:
     for fact in played.facts(facts.ReplyEnded):
         at = spoken.get(fact.generation, math.inf)
         is_goodbye = any(begun <= at <= over for begun, over in goodbyes)
-        if at < math.inf and not is_goodbye and fact.text not in played.policy.fillers and fact.agent != SWITCHBOARD:
+        is_filler = fact.text in played.policy.wording.fillers or fact.agent == SWITCHBOARD
+        if at < math.inf and not is_goodbye and not is_filler:
             yield at, "agent speaks"
     for entry in played.entries:
         match entry.fact:

@@ -95,8 +95,8 @@ MUTANTS = (
         4,
         "no long silence: nobody minds it",
         "actors/turn/due.py",
-        "return state.silent_since + state.policy.silence_budget - state.policy.filler_lead",
-        "return state.silent_since + state.policy.silence_budget * 100",
+        "return state.silent_since + state.deadlines.silence_budget - state.deadlines.filler_lead",
+        "return state.silent_since + state.deadlines.silence_budget * 100",
         ("tests/calls/test_silence.py",),
     ),
     Mutant(
@@ -135,8 +135,8 @@ MUTANTS = (
         6,
         "every call leaves a record: saving it is not shielded",
         "actors/call.py",
-        "with trio.move_on_after(services.policy.settle, shield=True) as settling:",
-        "with trio.move_on_after(services.policy.settle) as settling:",
+        "with trio.move_on_after(services.policy.deadlines.settle, shield=True) as settling:",
+        "with trio.move_on_after(services.policy.deadlines.settle) as settling:",
         ("tests/calls/test_sweep.py",),
     ),
     Mutant(

@@ -8,12 +8,12 @@ import attrs
 import pytest
 
 import settings
+from actors.policy import SummaryMode
 from model_settings import REFERENCE_VOICES, misspelt_voices
 from model_values import ThinkEndpoint
 from settings import (
     Settings,
     SettingsError,
-    SummaryMode,
     environment,
     is_loopback,
     is_phone_number,

@@ -122,7 +122,7 @@ async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
     speech = speech_client_of(settings, http)
     for voice in voices_of(roster_of(settings)):
         try:
-            await speech.speak(voice, CallPolicy().filler)
+            await speech.speak(voice, CallPolicy().wording.filler)
         except ClipRefused as exc:
             fix = "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the voices (*_VOICE_MODEL)."
             return Finding(subject, well=False, says=f"{voice}: {exc}", fix=fix)

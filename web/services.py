@@ -22,7 +22,7 @@ import trio
 from actors.call import CallServices
 from actors.clips import ClipBook
 from actors.journal import Entry, ignore
-from actors.policy import CallPolicy, SummaryMode
+from actors.policy import CallPolicy, Deadlines, Wording
 from actors.session.settings_form import Offered, VoiceAgentOptions
 from agents.roster import SHIPPED, Roster, roster_from
 from model_settings import misspelt_voices
@@ -148,18 +148,20 @@ def policy_of(settings: Settings) -> CallPolicy:
     """Return the deadlines of a call."""
     budget = settings.silence_budget
     return CallPolicy(
-        silence_budget=budget,
-        filler_lead=min(CallPolicy().filler_lead, budget / 4),
-        think_patience=settings.think_patience,
-        summary_mode=SummaryMode(settings.summary_mode.value),
-        summary_deadline=settings.summary_deadline,
-        voicemail=settings.voicemail_message,
-        caller_silence=settings.caller_silence,
-        longest_call=settings.max_call_seconds,
+        summary_mode=settings.summary_mode,
         human_digit=settings.human_digit or "",
         keep_digits=settings.keep_digits,
         our_number=settings.twilio_phone_number,
         fallback_number=settings.fallback_phone_number or "",
+        deadlines=Deadlines(
+            silence_budget=budget,
+            filler_lead=min(CallPolicy().deadlines.filler_lead, budget / 4),
+            think_patience=settings.think_patience,
+            summary=settings.summary_deadline,
+            caller_silence=settings.caller_silence,
+            longest_call=settings.max_call_seconds,
+        ),
+        wording=Wording(voicemail=settings.voicemail_message),
     )
 
 
@@ -181,7 +183,7 @@ def fetching(
     """Fetch the clips in the background, for as long as the `async with` lasts."""
 
     async def fetch() -> None:
-        await keep_fetching(book, voices, CallPolicy().filler, speech_client_of(settings, http))
+        await keep_fetching(book, voices, CallPolicy().wording.filler, speech_client_of(settings, http))
 
     return in_background(partial(unharmed, fetch, "clips_crashed"))
 

@@ -21,7 +21,7 @@ async def attend(state: CallState, machine: AnsweringMachine, mailbox: trio.Memo
         async for message in mailbox:
             match message:
                 case CloseCall(outcome=outcome):
-                    state.turn.put(CloseAsked(outcome, state.policy.closing_sentence))
+                    state.turn.put(CloseAsked(outcome, state.policy.wording.closing))
                 case EndCallNow(outcome=outcome):
                     state.turn.put(CloseAsked(outcome))
                 case MachineAnswered(verdict=verdict):

@@ -15,8 +15,8 @@ OUTCOME = "max_length"
 async def mind_length(state: CallState, longest: float) -> None:
     """End the call when it has lasted `longest` seconds; it is warned before unless it is shorter than the warning."""
     policy, started = state.policy, state.journal.started
-    if longest > policy.length_notice:
-        await trio.sleep_until(started + longest - policy.length_notice)
-        state.turn.put(RemarkMade(policy.length_warning))
+    if longest > policy.deadlines.length_notice:
+        await trio.sleep_until(started + longest - policy.deadlines.length_notice)
+        state.turn.put(RemarkMade(policy.wording.length_warning))
     await trio.sleep_until(started + longest)
-    state.turn.put(CloseAsked(OUTCOME, policy.length_goodbye))
+    state.turn.put(CloseAsked(OUTCOME, policy.wording.length_goodbye))

@@ -2,7 +2,7 @@
 
 from twilio.twiml.voice_response import Dial, VoiceResponse
 
-RING_SECONDS = 20
+DIAL_SECONDS = 20
 
 
 def say_and_end(words: str, *, dial: str = "", line: str = "") -> str:
@@ -14,7 +14,7 @@ def say_and_end(words: str, *, dial: str = "", line: str = "") -> str:
     response = VoiceResponse()
     response.say(words)
     if dial:
-        dialling = Dial(caller_id=line or None, timeout=RING_SECONDS)
+        dialling = Dial(caller_id=line or None, timeout=DIAL_SECONDS)
         dialling.number(dial)
         response.append(dialling)
     response.hangup()

@@ -18,10 +18,6 @@ from actors.turn.events import BeepHeard, CloseAsked, RemarkMade
 
 HUNG_UP, MESSAGE_LEFT = "machine", "voicemail_left"
 """Outcomes of the call."""
-_BETWEEN_SENTENCES = 1.0
-"""Seconds: a recording goes on sooner."""
-_FIRST_WORD = 10.0
-"""Seconds from the verdict: a line on which nobody has said anything yet is not one that has become quiet."""
 
 
 @attrs.define(eq=False)
@@ -70,7 +66,7 @@ class AnsweringMachine:
         (Twilio gives one verdict a call: with `MachineDetection=Enable` when the greeting begins, with
         `DetectMessageEnd` when it is over.)
         """
-        limit = trio.current_time() + self.state.policy.machine_greeting
+        limit = trio.current_time() + self.state.policy.deadlines.machine_greeting
         with trio.move_on_at(limit), self._listening:
             await self._listen()
         match self._settle(beep):
@@ -85,11 +81,12 @@ class AnsweringMachine:
 
     async def _listen(self) -> None:
         """Wait until their words say who it is, or the line has been quiet for a while: less, behind other words."""
-        conversation, policy, told_at = self.state.conversation, self.state.policy, trio.current_time()
+        conversation, told_at = self.state.conversation, trio.current_time()
+        deadlines = self.state.policy.deadlines
         while self._who() is None:
-            due = self._quiet_for(_BETWEEN_SENTENCES if conversation.is_caller_heard else policy.machine_quiet)
+            due = self._quiet_for(deadlines.machine_breath if conversation.is_caller_heard else deadlines.machine_quiet)
             if not (self.state.activity.last or conversation.is_caller_heard):
-                due = max(due, told_at + _FIRST_WORD)
+                due = max(due, told_at + deadlines.first_word)
             if trio.current_time() >= due:
                 return
             with trio.move_on_at(due):
@@ -97,7 +94,7 @@ class AnsweringMachine:
 
     async def _wait_quiet(self) -> None:
         while True:
-            quiet_at = self._quiet_for(self.state.policy.machine_quiet)
+            quiet_at = self._quiet_for(self.state.policy.deadlines.machine_quiet)
             if trio.current_time() >= quiet_at:
                 return
             await trio.sleep_until(quiet_at)
@@ -133,7 +130,7 @@ class AnsweringMachine:
         """Have the agent say who calls and why, unless it has done so by itself; then it waits, as for any caller."""
         self.state.journal.note(CallScreened())
         before = self.state.conversation.last_reply
-        await trio.sleep(self.state.policy.machine_quiet)
+        await trio.sleep(self.state.policy.deadlines.machine_quiet)
         reply = self.state.conversation.last_reply
         said = reply.text if reply is not None and reply is not before else ""
         if not names_in(self.introduction) & set(said.replace(",", " ").replace(".", " ").split()):

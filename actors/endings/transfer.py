@@ -53,7 +53,7 @@ async def _put_through(
         await wish.allowed.wait()
     state.journal.note(TransferAsked(wish.agent.name, wanted.reason, wanted.notes))
     order = TransferOrder(wanted.reason, wanted.notes, wanted.number, brief)
-    why = await state.switch.throw(transfers, order, wish, state.policy.put_through)
+    why = await state.switch.throw(transfers, order, wish, state.policy.deadlines.put_through)
     state.journal.note(TransferFailed(wish.agent.name, why))
     state.turn.put(PutThroughFailed(REFUSED))
     wish.refuse(REFUSED)

@@ -52,7 +52,7 @@ class Keypad:
     async def collect(self) -> None:
         """Finish each entry when no further key has come in time. Runs until it is cancelled."""
         while True:
-            due = self._pressed_at + self.policy.digit_pause
+            due = self._pressed_at + self.policy.deadlines.digit_pause
             if not self._typed:
                 await self._pressed.wait()
             elif trio.current_time() >= due:

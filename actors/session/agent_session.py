@@ -117,7 +117,7 @@ class AgentSession:
         began, policy = trio.current_time(), self.state.policy
         with self._outbox, self._posted:
             async with self.connect() as socket:
-                self._wire = wire = AgentWire(socket, policy.send_stall)
+                self._wire = wire = AgentWire(socket, policy.deadlines.send_stall)
                 welcome = await wire.receive_until(deepgram.Welcome)
                 await wire.send(await self.opening.settings())
                 await wire.receive_until(deepgram.SettingsApplied)
@@ -126,8 +126,8 @@ class AgentSession:
                 self._reader = reader = TapeReader(
                     self.state.tape,
                     self.opening.start(),
-                    policy.chunk_frames,
-                    policy.replay_rate,
+                    policy.numbers.chunk_frames,
+                    policy.numbers.replay_rate,
                     deliver=wire.put_audio,
                 )
                 ready()
@@ -136,7 +136,9 @@ class AgentSession:
 
     def _read_tape(self, wire: AgentWire) -> TapeReader:
         policy, start = self.state.policy, self.opening.start()
-        return TapeReader(self.state.tape, start, policy.chunk_frames, policy.replay_rate, deliver=wire.put_audio)
+        return TapeReader(
+            self.state.tape, start, policy.numbers.chunk_frames, policy.numbers.replay_rate, deliver=wire.put_audio
+        )
 
     async def _converse(self, wire: AgentWire, reader: TapeReader) -> None:
         async with trio.open_nursery() as nursery:
@@ -158,7 +160,7 @@ class AgentSession:
 
     async def _keep_alive(self, wire: AgentWire) -> None:
         while True:
-            await trio.sleep(self.state.policy.keep_alive)
+            await trio.sleep(self.state.policy.deadlines.keep_alive)
             await wire.send(KeepAlive())
 
     async def _send_posted(self, wire: AgentWire) -> None:
@@ -181,7 +183,7 @@ class AgentSession:
 
     async def _listen(self, wire: AgentWire, reader: TapeReader, runner: FunctionRunner) -> None:
         while True:
-            wire.gather(self.state.policy.stride_for(self.state.ledger.unplayed, wire.flow.piece))
+            wire.gather(self.state.policy.deadlines.stride_for(self.state.ledger.unplayed, wire.flow.piece))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
                     self.state.turn.put_audio(self.voice, data)

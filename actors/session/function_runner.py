@@ -50,8 +50,6 @@ from agents.functions import Answer, CallContext, EndCall, HandOff, TransferToHu
 from agents.spec import AgentSpec
 from protocol.deepgram import CancelledCall, CompletedCall, FunctionCall, FunctionCallResponse
 
-_LATEST_TRANSCRIPT = 5.0
-"""For the transcript of what the caller is saying: a function call may come before it (Deepgram reference, 6.3)."""
 _ENDED = '{"ended": true}'
 
 
@@ -152,7 +150,7 @@ class FunctionRunner:
         """Whether the model has called too many functions since the caller's last turn; it may always end the call."""
         conversation, spec = self.state.conversation, self.agent.function(call.name)
         may_end = spec is not None and spec.ends_call and conversation.is_caller_heard
-        return conversation.functions_in_turn > self.state.policy.functions_per_turn and not may_end
+        return conversation.functions_in_turn > self.state.policy.numbers.functions_per_turn and not may_end
 
     def withdraw(self, calls: Sequence[CancelledCall]) -> None:
         """Cancel what the service does not want any more."""
@@ -275,10 +273,13 @@ class FunctionRunner:
         return attrs.evolve(state.context, call_sid=state.call_sid, agent=self.agent.name, facts=facts, say=say)
 
     async def _refused(self, call: FunctionCall, result: FunctionResult) -> Failed | None:
-        """Refuse what the caller has not agreed to: once what they are saying just now has been transcribed."""
+        """Refuse what the caller has not agreed to: once what they are saying just now has been transcribed.
+
+        (A function call may come before the transcript of the caller's words: Deepgram reference, 6.3.)
+        """
         conversation, turn = self.state.conversation, self.state.turn
         if lacks_consent(call.name, result, conversation) is not None:
-            with trio.move_on_after(_LATEST_TRANSCRIPT):
+            with trio.move_on_after(self.state.policy.deadlines.latest_transcript):
                 while turn.turn.caller is CallerState.HEARD:
                     await turn.wait_change()
         return lacks_consent(call.name, result, conversation)

@@ -108,7 +108,7 @@ class Openings:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""
         conversation, policy = self.conversation, self.policy
         unanswered = None if before.unreached else conversation.unanswered(on_call.since)
-        word = policy.unreached if before.unreached else "" if unanswered else policy.reconnected
+        word = policy.wording.unreached if before.unreached else "" if unanswered else policy.wording.reconnected
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()

@@ -77,7 +77,7 @@ def start_closing(state: TurnState) -> None:
 
 def probe(state: TurnState) -> None:
     state.at.asked = state.now
-    state.say(SpeechKind.QUESTION, state.policy.still_there)
+    state.say(SpeechKind.QUESTION, state.wording.still_there)
 
 
 def end_reply(state: TurnState) -> None:
@@ -87,7 +87,7 @@ def end_reply(state: TurnState) -> None:
     if state.is_torn and state.kind is SpeechKind.ANSWER and state.phase is Phase.CONVERSING and not state.told:
         state.is_torn = False
         state.owe(state.now)
-        state.tell(state.policy.go_on, TellReason.GO_ON)
+        state.tell(state.wording.go_on, TellReason.GO_ON)
     elif state.is_answered:
         state.settle()
 
@@ -105,7 +105,7 @@ def fill_silence(state: TurnState) -> None:
     at, last = state.at, max(state.at.filler, state.at.clip)
     is_first = last < at.waiting
     is_alive = is_first or bool(state.running) or at.alive >= last
-    is_worn = not state.running and state.now >= at.waiting + state.policy.think_patience
+    is_worn = not state.running and state.now >= at.waiting + state.deadlines.think_patience
     if not is_alive:
         state.restart("it gives no sign of life")
     elif is_worn:
@@ -161,9 +161,9 @@ def give_up_transfer(state: TurnState) -> None:
     state.phase = Phase.CONVERSING
     state.wait_anew()
     if state.transfer is None:
-        state.why_no_person = state.policy.unanswered
+        state.why_no_person = state.wording.unanswered
     else:
-        state.answer_function(state.transfer, state.policy.unanswered)
+        state.answer_function(state.transfer, state.wording.unanswered)
         state.transfer = None
 
 
@@ -171,7 +171,7 @@ def announce_transfer(state: TurnState) -> None:
     state.phase, state.at.transfer = Phase.TRANSFERRING, state.now
     if state.sounding:
         state.drop()
-    state.say(SpeechKind.TRANSFER, state.policy.putting_through, interrupts=True)
+    state.say(SpeechKind.TRANSFER, state.wording.putting_through, interrupts=True)
 
 
 def tell_keys(state: TurnState) -> None:
@@ -197,13 +197,13 @@ def renew(state: TurnState) -> None:
 def remind(state: TurnState) -> None:
     function, state.announced, state.is_reminded = state.announced, "", True
     state.owe(state.now)
-    state.tell(state.policy.reminder.format(function=function), TellReason.REMINDER)
+    state.tell(state.wording.reminder.format(function=function), TellReason.REMINDER)
 
 
 def ask_caller(state: TurnState) -> None:
-    if state.times_asked >= state.policy.silent_asks:
-        state.closing, state.at.close_asked = CloseAsked(SILENT, state.policy.silent_goodbye), state.now
+    if state.times_asked >= state.numbers.silent_asks:
+        state.closing, state.at.close_asked = CloseAsked(SILENT, state.wording.silent_goodbye), state.now
         return
     state.at.asked = state.now
     silence = state.now - state.callers_turn_since
-    state.say(SpeechKind.QUESTION, state.policy.still_there, silence=silence)
+    state.say(SpeechKind.QUESTION, state.wording.still_there, silence=silence)

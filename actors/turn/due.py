@@ -10,136 +10,136 @@ def at_once(_: TurnState) -> float:
 
 
 def closing_limit(state: TurnState) -> float:
-    """Wish + `closing_within`; once it has begun, + the length of the sentence."""
-    policy, at = state.policy, state.at
+    """Wish + `closing`; once it has begun, + the length of the sentence."""
+    deadlines, at = state.deadlines, state.at
     sentence = state.closing.sentence if state.closing is not None else ""
-    spoken = max(policy.goodbye_audio, len(sentence) / policy.slowest_speech)
-    longest = 2 * policy.goodbye_onset + spoken + policy.goodbye_grace
+    spoken = max(deadlines.goodbye_audio, len(sentence) / state.numbers.slowest_speech)
+    longest = 2 * deadlines.goodbye_onset + spoken + deadlines.goodbye_grace
     if state.has_closing_begun:
         return at.closing_begun + longest
     if state.phase is Phase.ENDING:  # the agent's own goodbye ends the call
-        return at.close_asked + policy.closing_within + longest
+        return at.close_asked + deadlines.closing + longest
     if state.phase is Phase.CLOSING and state.closing is not None and state.closing.waits_for_beep:
-        return at.closing + policy.closing_within
-    return at.close_asked + policy.closing_within
+        return at.closing + deadlines.closing
+    return at.close_asked + deadlines.closing
 
 
 def beep_limit(state: TurnState) -> float:
-    """Wish + `beep_within`."""
-    return state.at.close_asked + state.policy.beep_within
+    """Wish + `beep`."""
+    return state.at.close_asked + state.deadlines.beep
 
 
 def pause_or_half_the_limit(state: TurnState) -> float:
-    """In a pause; else wish + `closing_within` / 2."""
-    return AT_ONCE if state.is_pause else state.at.close_asked + state.policy.closing_within / 2
+    """In a pause; else wish + `closing` / 2."""
+    return AT_ONCE if state.is_pause else state.at.close_asked + state.deadlines.closing / 2
 
 
 def onset_of_closing(state: TurnState) -> float:
     """When it is refused; else asked for + `goodbye_onset`."""
-    return AT_ONCE if state.outstanding is None else state.at.closing + state.policy.goodbye_onset
+    return AT_ONCE if state.outstanding is None else state.at.closing + state.deadlines.goodbye_onset
 
 
 def end_of_false_start(state: TurnState) -> float:
     """Last heard + `false_start` if something is aside or owed, else + `latest_transcript`."""
     someone_waits = state.aside is not None or state.debt is Debt.OWED
-    wait = state.policy.false_start if someone_waits else state.policy.latest_transcript
+    wait = state.deadlines.false_start if someone_waits else state.deadlines.latest_transcript
     return max(state.at.heard, state.at.voiced) + wait
 
 
 def end_of_cut(state: TurnState) -> float:
     """Line quiet, or told, + `false_start`."""
-    return max(state.at.quiet, state.at.told) + state.policy.false_start
+    return max(state.at.quiet, state.at.told) + state.deadlines.false_start
 
 
 def end_of_longest_turn(state: TurnState) -> float:
     """Last heard, asked or refused + `longest_turn`."""
-    return max(state.at.heard, state.at.asked, state.at.refused) + state.policy.longest_turn
+    return max(state.at.heard, state.at.asked, state.at.refused) + state.deadlines.longest_turn
 
 
 def end_of_reply(state: TurnState) -> float:
     """Played + `audio_done_grace`; words without audio: said + `silence_budget`."""
     if state.at.quiet >= state.at.said:
-        return max(state.at.quiet, state.at.said) + state.policy.audio_done_grace
-    return state.at.said + state.policy.silence_budget
+        return max(state.at.quiet, state.at.said) + state.deadlines.audio_done_grace
+    return state.at.said + state.deadlines.silence_budget
 
 
 def end_of_echo(state: TurnState) -> float:
     """Told + `echo`."""
-    return state.at.told + state.policy.echo
+    return state.at.told + state.deadlines.echo
 
 
 def filler_time(state: TurnState) -> float:
     """Silence + `silence_budget` - `filler_lead`."""
-    return state.silent_since + state.policy.silence_budget - state.policy.filler_lead
+    return state.silent_since + state.deadlines.silence_budget - state.deadlines.filler_lead
 
 
 def clip_time(state: TurnState) -> float:
     """Silence + `silence_budget`."""
-    return state.silent_since + state.policy.silence_budget
+    return state.silent_since + state.deadlines.silence_budget
 
 
 def vacancy_time(state: TurnState) -> float:
     """Last sound + `silence_budget`, and session lost + `filler_lead`: a restart is shorter."""
-    return max(state.last_sound + state.policy.silence_budget, state.at.vacated + state.policy.filler_lead)
+    return max(state.last_sound + state.deadlines.silence_budget, state.at.vacated + state.deadlines.filler_lead)
 
 
 def onset_of_injection(state: TurnState) -> float:
     """Asked for + `silence_budget`."""
-    return state.at.outstanding + state.policy.silence_budget
+    return state.at.outstanding + state.deadlines.silence_budget
 
 
 def nobody_speaks_since(state: TurnState, longest_noise: float) -> float:
     """Return when nobody speaks any more, by the service and by the line, or when that is waited for no longer."""
     since = max(state.at.quiet, state.at.ending, state.at.closing)
     if state.caller is CallerState.HEARD:
-        return max(since, state.at.heard) + state.policy.longest_turn
+        return max(since, state.at.heard) + state.deadlines.longest_turn
     return since + longest_noise if state.is_loud else AT_ONCE
 
 
 def end_of_closing(state: TurnState) -> float:
     """Played (+ `goodbye_onset` between two sentences), and the line is quiet, or `goodbye_grace` later."""
-    breath = state.policy.goodbye_onset if state.rest else 0.0  # between two sentences
-    return max(state.at.quiet + breath, nobody_speaks_since(state, state.policy.goodbye_grace))
+    breath = state.deadlines.goodbye_onset if state.rest else 0.0  # between two sentences
+    return max(state.at.quiet + breath, nobody_speaks_since(state, state.deadlines.goodbye_grace))
 
 
 def end_of_goodbye(state: TurnState) -> float:
     """Played, received + `goodbye_onset`, and nobody speaks: `longest_turn` at most, a noise `farewell_noise`."""
-    sent = max(state.at.done, state.at.ending) + state.policy.goodbye_onset
-    return max(state.at.quiet, sent, nobody_speaks_since(state, state.policy.farewell_noise))
+    sent = max(state.at.done, state.at.ending) + state.deadlines.goodbye_onset
+    return max(state.at.quiet, sent, nobody_speaks_since(state, state.deadlines.farewell_noise))
 
 
 def end_without_goodbye(state: TurnState) -> float:
     """Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks."""
-    last = max(state.at.ending + state.policy.goodbye_grace, state.at.said) + state.policy.goodbye_audio
-    return max(last, nobody_speaks_since(state, state.policy.farewell_noise))
+    last = max(state.at.ending + state.deadlines.goodbye_grace, state.at.said) + state.deadlines.goodbye_audio
+    return max(last, nobody_speaks_since(state, state.deadlines.farewell_noise))
 
 
 def end_of_announcement(state: TurnState) -> float:
     """Played, and received + `goodbye_onset`."""
-    return max(state.at.quiet, max(state.at.done, state.at.transfer) + state.policy.goodbye_onset)
+    return max(state.at.quiet, max(state.at.done, state.at.transfer) + state.deadlines.goodbye_onset)
 
 
 def end_without_announcement(state: TurnState) -> float:
     """Wanted, or played, + 2 `goodbye_onset`."""
-    return max(state.at.transfer, state.at.quiet) + 2 * state.policy.goodbye_onset
+    return max(state.at.transfer, state.at.quiet) + 2 * state.deadlines.goodbye_onset
 
 
 def end_of_putting_through(state: TurnState) -> float:
-    """Line asked + `put_through`."""
-    return state.at.putting_through + state.policy.put_through
+    """Line asked + `transfer`."""
+    return state.at.putting_through + state.deadlines.transfer
 
 
 def pause_or_its_limit(state: TurnState) -> float:
     """In a pause; else made, or refused, + `remark_within`."""
-    return AT_ONCE if state.is_pause else max(state.at.remark, state.at.refused) + state.policy.remark_within
+    return AT_ONCE if state.is_pause else max(state.at.remark, state.at.refused) + state.deadlines.remark_within
 
 
 def end_of_deed(state: TurnState) -> float:
     """Pause + `remind_after`."""
-    return max(state.at.quiet, state.at.settled) + state.policy.remind_after
+    return max(state.at.quiet, state.at.settled) + state.deadlines.remind_after
 
 
 def end_of_callers_silence(state: TurnState) -> float:
     """Their turn, asked or refused + `caller_silence`; a key + `digit_pause`."""
     silent = max(state.callers_turn_since, state.at.asked, state.at.refused)
-    return max(silent + state.policy.caller_silence, state.at.key + state.policy.digit_pause)
+    return max(silent + state.deadlines.caller_silence, state.at.key + state.deadlines.digit_pause)

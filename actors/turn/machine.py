@@ -7,13 +7,14 @@ and again, until none is due. One `Turn` lives as long as the call: a restart or
 
 import math
 
+from actors.policy import CallPolicy
 from actors.turn.effects import Effect, SayAsAgent
 from actors.turn.events import CloseAsked, Event
 from actors.turn.notes import note, recognise
 from actors.turn.rules import RULES_IN
 from actors.turn.state import TurnState
 from actors.turn.tables import TABLES
-from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, TurnPolicy, VoiceState
+from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
 _MOST_RULES_AT_ONCE = 20
 """More than can be due together: a rule that does not undo its own condition costs a call time, and not its life."""
@@ -22,9 +23,9 @@ _MOST_RULES_AT_ONCE = 20
 class Turn:
     """Whose turn it is on one call."""
 
-    def __init__(self, policy: TurnPolicy, now: float) -> None:
+    def __init__(self, policy: CallPolicy, now: float) -> None:
         """Begin at the start of the call, when no session is there yet."""
-        self._state = TurnState(policy, now=now)
+        self._state = TurnState(policy, policy.deadlines, policy.wording, policy.numbers, now=now)
         self._state.at.quiet = self._state.at.vacated = now
         self._fire_rules()
 
@@ -144,8 +145,8 @@ class Turn:
         return self._state.phase
 
     @property
-    def policy(self) -> TurnPolicy:
-        """The numbers and words of turn-taking."""
+    def policy(self) -> CallPolicy:
+        """The deadlines and words of the call."""
         return self._state.policy
 
     @property

@@ -8,6 +8,7 @@ import math
 
 import attrs
 
+from actors.policy import CallPolicy, Deadlines, Numbers, Wording
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
@@ -23,7 +24,7 @@ from actors.turn.effects import (
     TellReason,
 )
 from actors.turn.events import CloseAsked, EndWanted
-from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, TurnPolicy, VoiceState
+from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
 NEVER = math.inf
 AT_ONCE = -math.inf
@@ -91,7 +92,10 @@ class Aside:
 class TurnState:
     """All of it."""
 
-    policy: TurnPolicy
+    policy: CallPolicy
+    deadlines: Deadlines
+    wording: Wording
+    numbers: Numbers
     caller: CallerState = CallerState.QUIET
     voice: VoiceState = VoiceState.ABSENT
     debt: Debt = Debt.SETTLED
@@ -185,7 +189,7 @@ class TurnState:
             and self.voice is VoiceState.IDLE
             and self.caller is CallerState.QUIET
             and not (self.sounding or self.is_loud or self.running or self.outstanding or self.told)
-            and self.now >= self.at.key + self.policy.digit_pause
+            and self.now >= self.at.key + self.deadlines.digit_pause
         )
 
     @property
@@ -222,7 +226,7 @@ class TurnState:
 
     def has_room_for(self, keys: str) -> bool:
         """Whether an entry of keys can wait with the others."""
-        return sum(map(len, self.keys)) + len(keys) <= self.policy.most_keys
+        return sum(map(len, self.keys)) + len(keys) <= self.numbers.most_keys
 
     # Verbs
 
@@ -252,7 +256,7 @@ class TurnState:
 
     def owe_answer(self) -> None:
         """Have the caller wait for an answer to their words, since the last of them that the line has carried."""
-        at, is_recent = self.at, self.now <= self.at.voiced + self.policy.latest_transcript
+        at, is_recent = self.at, self.now <= self.at.voiced + self.deadlines.latest_transcript
         self.owes_since_speech = self.is_loud
         at.owed = max(at.voiced, at.heard) if is_recent and not self.is_loud else self.now
         at.waiting = min(at.waiting, self.now)
@@ -328,7 +332,7 @@ class TurnState:
     def next_filler(self) -> str:
         """Return another filler than the last one."""
         self.fillers_said += 1
-        return self.policy.fillers[(self.fillers_said - 1) % len(self.policy.fillers)]
+        return self.wording.fillers[(self.fillers_said - 1) % len(self.wording.fillers)]
 
     def words_for_wait(self) -> str:
         """Return what the agent says while the caller waits: a function's own words, once, or a filler."""

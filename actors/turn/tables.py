@@ -157,7 +157,7 @@ def it_leaves_something(state: TurnState, _: FloorVacated) -> bool:
 
 
 def the_call_may_go_on(state: TurnState, _: CallerSaid) -> bool:
-    return state.times_reopened < state.policy.reopenings and state.closing is None
+    return state.times_reopened < state.numbers.reopenings and state.closing is None
 
 
 # Actions
@@ -240,7 +240,7 @@ def hold_tape(state: TurnState, _: Recognised) -> None:
 
 def refuse(state: TurnState, event: HandoffWanted | TransferWanted | EndWanted) -> None:
     """Two decisions in one request: the first holds."""
-    state.answer_function(event.id, state.policy.refused)
+    state.answer_function(event.id, state.wording.refused)
 
 
 def start_transfer(state: TurnState, event: TransferWanted) -> None:
@@ -258,14 +258,14 @@ def fail_transfer(state: TurnState, event: PutThroughFailed) -> None:
 def start_ending(state: TurnState, event: EndWanted) -> None:
     state.end, state.at.ending = event, state.now
     if not state.has_spoken:
-        state.answer_function(event.id, state.policy.ask_goodbye)
+        state.answer_function(event.id, state.wording.ask_goodbye)
 
 
 def reopen(state: TurnState, _: CallerSaid) -> None:
     """The caller has spoken after the goodbye: it is answered, and the agent ends the conversation anew."""
     state.times_reopened += 1
     if state.end is not None:
-        state.answer_function(state.end.id, state.policy.reopened)
+        state.answer_function(state.end.id, state.wording.reopened)
     state.end = None
 
 

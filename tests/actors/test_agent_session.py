@@ -31,7 +31,7 @@ from actors.facts import (
     WarningReported,
 )
 from actors.messages import AskHandoff, HandoffRefused, RefreshBrief, Spent, ToSummarizer, ToSupervisor, WithdrawHandoff
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines
 from actors.session.agent_session import AgentSession
 from actors.session.opening import Opening
 from actors.session.settings_form import SettingsForm
@@ -293,7 +293,7 @@ async def test_the_caller_is_heard_from_the_frame_on_that_the_opening_says(autoj
 
 
 async def test_the_line_to_the_service_never_falls_silent(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(silence_budget=1e6, caller_silence=math.inf)) as scene:
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(silence_budget=1e6, caller_silence=math.inf))) as scene:
         await scene.far.hear_for(21)
 
         assert len(scene.far.said(KeepAlive)) == 5
@@ -301,7 +301,7 @@ async def test_the_line_to_the_service_never_falls_silent(autojump_clock: MockCl
 
 
 async def test_a_peer_that_stops_reading_is_a_crash_after_the_stall_deadline(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(send_stall=3.0, keep_alive=0.001)) as scene:
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(send_stall=3.0, keep_alive=0.001))) as scene:
         outcome = await scene.ended()
 
     assert isinstance(outcome, Crashed)
@@ -382,7 +382,7 @@ async def test_what_the_agent_says_is_played_and_heard(autojump_clock: MockClock
 async def test_agent_audio_may_gather_for_a_quarter_of_what_the_caller_has_left_to_hear(
     autojump_clock: MockClock,
 ) -> None:
-    async with on_the_floor(CallPolicy(stride=0.06)) as scene:
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(stride=0.06))) as scene:
         strides = []
         for seconds in (0.02, 0.1, 0.4):
             await scene.far.say(words(seconds))
@@ -397,7 +397,7 @@ async def test_agent_audio_may_gather_for_a_quarter_of_what_the_caller_has_left_
 
 
 async def test_the_first_words_of_a_reply_are_not_gathered_as_the_last_ones_were(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(stride=0.06)) as scene:
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(stride=0.06))) as scene:
         await scene.far.say(words(1))
         await trio.sleep(0.1)
         during = scene.far.stride
@@ -874,7 +874,7 @@ async def test_an_agent_that_ends_without_a_goodbye_is_asked_to_say_one(autojump
 
 
 async def test_a_goodbye_that_never_comes_does_not_keep_the_call_open(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(silence_budget=4.0)) as scene:
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(silence_budget=4.0))) as scene:
         await scene.far.say(heard("Bye."), END)
         outcome = await scene.concluded()
 
@@ -944,7 +944,7 @@ async def test_a_goodbye_cancelled_by_the_service_is_cut_and_the_conversation_go
 
 async def test_a_goodbye_that_is_cancelled_while_it_is_being_asked_for_cuts_no_frame(autojump_clock: MockClock) -> None:
     """The service does not read for 3 s; half a frame would be the last thing it could read."""
-    async with on_the_floor(CallPolicy(keep_alive=0.001)) as scene:
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(keep_alive=0.001))) as scene:
         await trio.sleep(2)
         await scene.far.say(heard("Bye."), END)
         await trio.sleep(0.5)

@@ -18,7 +18,7 @@ from actors.endings.last_words import say_and_end
 from actors.errors import AgentUnavailable
 from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded
 from actors.journal import Entry
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines, Wording
 from agents.brief import Brief
 from protocol.audio import BYTES_PER_SECOND
 from protocol.deepgram import AgentAudioDone
@@ -265,7 +265,7 @@ async def test_a_line_that_cannot_hang_up_does_not_keep_the_call(autojump_clock:
 
 
 async def test_a_line_that_does_not_answer_is_given_up_at_its_deadline(autojump_clock: MockClock) -> None:
-    async with a_call(CallPolicy(hang_up=3.0)) as scene:
+    async with a_call(CallPolicy(deadlines=Deadlines(hang_up=3.0))) as scene:
         scene.line.act = trio.sleep_forever
         await scene.say_goodbye()
         record = await scene.ended()
@@ -352,7 +352,7 @@ BUSY = AgentUnavailable("HTTP 503")
 
 
 async def test_when_no_agent_is_left_the_caller_is_told_so_by_somebody_else(autojump_clock: MockClock) -> None:
-    async with a_call(CallPolicy(apology="So sorry."), refusals=(BUSY,) * 3) as scene:
+    async with a_call(CallPolicy(wording=Wording(apology="So sorry.")), refusals=(BUSY,) * 3) as scene:
         record = await scene.ended()
 
         ((what, twiml),) = scene.line.asked
@@ -437,7 +437,7 @@ async def test_a_summarizer_that_crashes_costs_the_brief_and_never_the_call(auto
 
 async def test_a_scribe_that_crashes_costs_the_files_and_never_the_call(tmp_path: Path) -> None:
     (tmp_path / "full").write_text("no folder")
-    async with a_call(CallPolicy(goodbye_onset=0.01), recordings=tmp_path / "full") as scene:
+    async with a_call(CallPolicy(deadlines=Deadlines(goodbye_onset=0.01)), recordings=tmp_path / "full") as scene:
         far = await scene.service.live()
         await trio.sleep(0.1)
         await far.say(heard("That was all."), words(0.1), says("Goodbye."), AgentAudioDone(), END)
@@ -525,7 +525,7 @@ async def test_a_store_that_fails_once_is_asked_once_more(autojump_clock: MockCl
 async def test_a_store_that_does_not_answer_is_given_up_at_its_deadline(
     cancelled: bool, logged: list[structlog.typing.EventDict], autojump_clock: MockClock
 ) -> None:
-    async with a_call(CallPolicy(settle=2.0)) as scene:
+    async with a_call(CallPolicy(deadlines=Deadlines(settle=2.0))) as scene:
         scene.records.act = trio.sleep_forever
         await scene.service.live()
         await trio.sleep(1)
@@ -540,7 +540,7 @@ async def test_a_store_that_does_not_answer_is_given_up_at_its_deadline(
 
 
 async def test_the_files_are_written_though_the_store_does_not_answer(tmp_path: Path) -> None:
-    async with a_call(CallPolicy(settle=0.5), recordings=tmp_path) as scene:
+    async with a_call(CallPolicy(deadlines=Deadlines(settle=0.5)), recordings=tmp_path) as scene:
         scene.records.act = trio.sleep_forever
         await scene.service.live()
         await scene.phone.stop()

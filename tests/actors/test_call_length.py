@@ -21,15 +21,15 @@ async def test_a_call_is_warned_and_then_closed(autojump_clock: MockClock) -> No
     turn = watched.state.turn.turn
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mind_length, watched.state, 300.0)
-        await trio.sleep(300 - POLICY.length_notice - 0.01)
+        await trio.sleep(300 - POLICY.deadlines.length_notice - 0.01)
         before = turn.remark
         await trio.sleep(0.02)
         after, closing = turn.remark, turn.closing
         began = trio.current_time()
 
-    assert (before, after, closing) == ("", POLICY.length_warning, None)
-    assert turn.closing == CloseAsked("max_length", POLICY.length_goodbye)
-    assert trio.current_time() - began == pytest.approx(POLICY.length_notice, abs=0.02)
+    assert (before, after, closing) == ("", POLICY.wording.length_warning, None)
+    assert turn.closing == CloseAsked("max_length", POLICY.wording.length_goodbye)
+    assert trio.current_time() - began == pytest.approx(POLICY.deadlines.length_notice, abs=0.02)
 
 
 async def test_a_call_shorter_than_the_notice_is_closed_without_one(autojump_clock: MockClock) -> None:

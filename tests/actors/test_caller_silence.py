@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.facts import CallClosing, CallerSilent
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines
 from actors.supervision import Crashed
 from actors.turn.events import KeysEntered
 from actors.turn_driver import Finished
@@ -16,11 +16,11 @@ from tests.actors.fakes import HAND_OFF, calls, heard, says, words
 from tests.actors.test_agent_session import Scene, on_the_floor
 
 POLICY = CallPolicy()
-UNHURRIED = CallPolicy(silence_budget=1e6)
+UNHURRIED = CallPolicy(deadlines=Deadlines(silence_budget=1e6))
 """The other silence, the agent's, is `tests/actors/test_agent_session.py`'s."""
-WAIT = POLICY.caller_silence
+WAIT = POLICY.deadlines.caller_silence
 GREETING = 1.0
-QUESTION = POLICY.still_there
+QUESTION = POLICY.wording.still_there
 
 
 async def asked(scene: Scene) -> InjectAgentMessage:
@@ -45,14 +45,14 @@ async def test_a_silent_caller_is_asked_twice_and_then_said_goodbye_to(autojump_
         await ask_once(scene)
         goodbye = await asked(scene)
         at = scene.watched.state.journal.now
-        await scene.far.say(words(3), says(POLICY.silent_goodbye), AgentAudioDone())
+        await scene.far.say(words(3), says(POLICY.wording.silent_goodbye), AgentAudioDone())
         ended = await scene.concluded()
 
-    assert goodbye.message == POLICY.silent_goodbye
+    assert goodbye.message == POLICY.wording.silent_goodbye
     assert ended == Finished("caller_silent")
     assert [*times(scene), at] == pytest.approx([GREETING + WAIT, 1.5 + 2 * WAIT, 2.0 + 3 * WAIT], abs=0.05)
     assert [(fact.asked, fact.seconds) for fact in scene.watched.facts(CallerSilent)] == [(1, WAIT), (2, WAIT)]
-    assert scene.replies == ["Hello there.", QUESTION, QUESTION, POLICY.silent_goodbye]
+    assert scene.replies == ["Hello there.", QUESTION, QUESTION, POLICY.wording.silent_goodbye]
 
 
 async def test_an_agent_that_does_not_even_say_the_question_is_gone(autojump_clock: MockClock) -> None:
@@ -64,7 +64,7 @@ async def test_an_agent_that_does_not_even_say_the_question_is_gone(autojump_clo
 
     assert isinstance(ended, Crashed)
     assert "it does not say what it is asked to" in ended.reason
-    assert at == pytest.approx(GREETING + WAIT + POLICY.silence_budget, abs=0.05)
+    assert at == pytest.approx(GREETING + WAIT + POLICY.deadlines.silence_budget, abs=0.05)
     assert len(times(scene)) == 1
 
 
@@ -220,7 +220,7 @@ async def test_nobody_is_asked_while_a_function_runs_or_a_handoff_is_prepared(
     request_: object, autojump_clock: MockClock
 ) -> None:
     """Even if a noise has made it the caller's turn meanwhile."""
-    async with on_the_floor(CallPolicy(silence_budget=1e6, caller_silence=2.0)) as scene:
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(silence_budget=1e6, caller_silence=2.0))) as scene:
         await scene.far.greet(seconds=GREETING)
         await scene.far.say(request_, UserStartedSpeaking(), heard(" "))  # type: ignore[arg-type]
         await scene.far.hear_for(4.9)
@@ -243,7 +243,7 @@ async def test_a_question_that_is_refused_is_not_asked_at_once_again_and_does_no
 
 
 async def test_it_can_be_turned_off(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(caller_silence=math.inf)) as scene:
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(caller_silence=math.inf))) as scene:
         await scene.far.greet(seconds=GREETING)
         await scene.far.hear_for(1000)
 

@@ -64,7 +64,7 @@ async def closing_begins(scene: Scene) -> float:
     """Say nothing more; return how long after this moment the agent turns to the last sentence."""
     began = scene.watched.state.journal.now
     scene.watched.state.turn.put(CLOSING)
-    await scene.far.hear_for(POLICY.closing)
+    await scene.far.hear_for(POLICY.deadlines.closing)
     return scene.watched.times(GoodbyeStarted)[0] - began
 
 
@@ -142,8 +142,8 @@ async def test_an_agent_that_goes_on_and_on_is_interrupted(autojump_clock: MockC
         await scene.concluded()
 
     assert line.behavior == "interrupt"
-    assert took == pytest.approx(POLICY.closing / 2)
-    assert trio.current_time() - began == pytest.approx(POLICY.closing / 2 + 3, abs=0.1)
+    assert took == pytest.approx(POLICY.deadlines.closing / 2)
+    assert trio.current_time() - began == pytest.approx(POLICY.deadlines.closing / 2 + 3, abs=0.1)
     assert scene.replies[-1] == CLOSING.sentence
 
 
@@ -243,7 +243,7 @@ async def left_unsaid(closing: CloseAsked) -> tuple[Watched, Conclusion, float]:
 async def test_where_no_agent_says_it_in_time_the_line_has_to(autojump_clock: MockClock) -> None:
     watched, conclusion, took = await left_unsaid(CLOSING)
 
-    assert (conclusion, took) == (ClosingLeft("drained", CLOSING.sentence), POLICY.closing)
+    assert (conclusion, took) == (ClosingLeft("drained", CLOSING.sentence), POLICY.deadlines.closing)
     assert watched.facts(CallClosing) == [CallClosing("drained")]
     assert watched.facts(ClosingUnsaid) == [ClosingUnsaid("drained")]
 
@@ -259,7 +259,7 @@ async def test_an_agent_that_has_begun_is_given_the_time_of_a_goodbye(autojump_c
         await scene.far.say(words(60), says("We have to end this call now."))
         assert await scene.concluded() == ClosingLeft("drained", CLOSING.sentence)
 
-    spoken = POLICY.longest_closing - POLICY.closing - POLICY.hang_up
+    spoken = POLICY.deadlines.longest_closing - POLICY.deadlines.closing - POLICY.deadlines.hang_up
     assert trio.current_time() - began == pytest.approx(spoken, abs=0.1)
 
 
@@ -267,7 +267,7 @@ async def test_a_message_whose_beep_never_comes_is_given_up(autojump_clock: Mock
     _, conclusion, took = await left_unsaid(attrs.evolve(CLOSING, waits_for_beep=True))
 
     assert conclusion == ClosingLeft("drained", CLOSING.sentence)
-    assert took == 2 * POLICY.machine_greeting + POLICY.closing
+    assert took == 2 * POLICY.deadlines.machine_greeting + POLICY.deadlines.closing
 
 
 async def test_without_a_last_sentence_the_call_ends_at_once(autojump_clock: MockClock) -> None:
@@ -300,7 +300,7 @@ async def closing_after(watched: Watched, message: ToCall) -> CloseAsked | None:
 async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) -> None:
     watched = Watched()
 
-    assert await closing_after(watched, CloseCall("drained")) == CloseAsked("drained", POLICY.closing_sentence)
+    assert await closing_after(watched, CloseCall("drained")) == CloseAsked("drained", POLICY.wording.closing)
     assert watched.facts(ReplyEnded) == []
 
 

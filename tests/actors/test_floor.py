@@ -13,9 +13,10 @@ from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.messages import AskHandoff, HandoffRefused, SessionLost, SessionRunOut, ToSupervisor
+from actors.policy import RestartPolicy
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import SettingsForm
-from actors.supervision import RestartBudget, RestartPolicy
+from actors.supervision import RestartBudget
 from actors.turn_driver import Finished
 from agents.spec import AgentSpec
 from protocol.deepgram import AgentAudioDone, Settings, SettingsApplied, WarningReported, Welcome

@@ -6,7 +6,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.facts import ArgumentsForgiven, FunctionAnswered, FunctionCalled, FunctionWithdrawn, HandoffAsked
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Numbers
 from actors.supervision import Crashed
 from actors.turn_driver import Finished
 from protocol.deepgram import (
@@ -111,7 +111,7 @@ async def loop(scene: Scene, most: int) -> list[FunctionCallResponse]:
 async def test_a_model_that_only_calls_functions_is_told_to_speak_and_then_restarted(
     limit: int, autojump_clock: MockClock
 ) -> None:
-    async with on_the_floor(CallPolicy(functions_per_turn=limit)) as scene:
+    async with on_the_floor(CallPolicy(numbers=Numbers(functions_per_turn=limit))) as scene:
         await scene.far.take_turn("Look it up.")
         responses = await loop(scene, limit + 1)
         await scene.far.say(FunctionCallRequest((count("once more"),)))
@@ -126,7 +126,7 @@ async def test_a_model_that_only_calls_functions_is_told_to_speak_and_then_resta
 
 
 async def test_a_turn_of_the_caller_gives_the_model_its_functions_back(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(functions_per_turn=2)) as scene:
+    async with on_the_floor(CallPolicy(numbers=Numbers(functions_per_turn=2))) as scene:
         for _ in range(4):
             await scene.far.take_turn("Look it up.")
             responses = await loop(scene, 2)
@@ -135,7 +135,7 @@ async def test_a_turn_of_the_caller_gives_the_model_its_functions_back(autojump_
 
 
 async def test_a_model_that_was_told_to_speak_and_does_goes_on(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(functions_per_turn=2)) as scene:
+    async with on_the_floor(CallPolicy(numbers=Numbers(functions_per_turn=2))) as scene:
         await scene.far.take_turn("Look it up.")
         await loop(scene, 3)
         await scene.far.greet("I have not found it.")
@@ -146,7 +146,7 @@ async def test_a_model_that_was_told_to_speak_and_does_goes_on(autojump_clock: M
 
 
 async def test_a_restarted_session_has_no_more_functions_than_the_turn_had_left(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(functions_per_turn=8)) as scene:
+    async with on_the_floor(CallPolicy(numbers=Numbers(functions_per_turn=8))) as scene:
         scene.watched.state.conversation.functions_in_turn = 8
         await scene.far.say(FunctionCallRequest((count("x"),)))
         response = await scene.far.hear(FunctionCallResponse)
@@ -156,7 +156,7 @@ async def test_a_restarted_session_has_no_more_functions_than_the_turn_had_left(
 
 async def test_one_large_request_is_answered_whole_before_the_model_is_restarted(autojump_clock: MockClock) -> None:
     request = FunctionCallRequest(tuple(count("x" * number, f"call_{number}") for number in range(1, 13)))
-    async with on_the_floor(CallPolicy(functions_per_turn=8)) as scene:
+    async with on_the_floor(CallPolicy(numbers=Numbers(functions_per_turn=8))) as scene:
         await scene.far.say(request)
         responses = await answers(scene.far, 12)
 
@@ -165,7 +165,7 @@ async def test_one_large_request_is_answered_whole_before_the_model_is_restarted
 
 
 async def test_a_goodbye_is_never_one_function_too_many(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(functions_per_turn=1)) as scene:
+    async with on_the_floor(CallPolicy(numbers=Numbers(functions_per_turn=1))) as scene:
         await scene.far.take_turn("That was all.")
         await loop(scene, 2)
         await scene.far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
@@ -210,7 +210,7 @@ async def test_a_noise_that_is_never_transcribed_is_no_consent(autojump_clock: M
         response = await scene.far.hear(FunctionCallResponse)
 
         assert "has not said anything yet" in str(answer(response)["error"])
-        assert trio.current_time() == pytest.approx(scene.watched.state.turn.turn.policy.false_start)
+        assert trio.current_time() == pytest.approx(scene.watched.state.turn.turn.policy.deadlines.false_start)
 
 
 async def test_what_was_odd_about_a_reason_is_in_the_journal(autojump_clock: MockClock) -> None:

@@ -26,10 +26,10 @@ from actors.facts import (
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost
 from actors.messages import AskHandoff, HandoffRefused, SessionRunOut, ToSupervisor, WithdrawHandoff
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines, Numbers, RestartPolicy
 from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.session.settings_form import SettingsForm
-from actors.supervision import RestartBudget, RestartPolicy
+from actors.supervision import RestartBudget
 from protocol.audio import silence
 from protocol.deepgram import (
     CancelledCall,
@@ -204,7 +204,7 @@ async def test_connecting_and_the_brief_take_as_long_as_the_longer_of_them(autoj
 
 
 async def test_a_brief_that_does_not_come_in_time_is_extracted_from_what_was_said(autojump_clock: MockClock) -> None:
-    async with a_handoff_asked_for(CallPolicy(summary_deadline=1.5), brief_takes=100) as scene:
+    async with a_handoff_asked_for(CallPolicy(deadlines=Deadlines(summary=1.5)), brief_takes=100) as scene:
         scene.watched.state.conversation.facts["need"] = "a mortgage"
         second = await scene.service.live()
         await scene.decided()
@@ -276,7 +276,7 @@ async def test_an_error_that_a_retry_cannot_mend_skips_the_second_attempt(autoju
 
 async def test_as_many_attempts_are_made_as_the_policy_says(autojump_clock: MockClock) -> None:
     async with a_handoff_asked_for(
-        CallPolicy(handoff_attempts=3), refusals=tuple(AgentUnavailable("busy") for _ in range(9))
+        CallPolicy(numbers=Numbers(handoff_attempts=3)), refusals=tuple(AgentUnavailable("busy") for _ in range(9))
     ) as scene:
         await scene.decided()
 
@@ -284,7 +284,9 @@ async def test_as_many_attempts_are_made_as_the_policy_says(autojump_clock: Mock
 
 
 async def test_a_service_without_room_is_waited_for_and_that_is_no_failed_attempt(autojump_clock: MockClock) -> None:
-    async with a_handoff_asked_for(CallPolicy(busy_patience=10.0, busy_retry=1.0), refusals=(BUSY,) * 5) as scene:
+    async with a_handoff_asked_for(
+        CallPolicy(deadlines=Deadlines(busy_patience=10.0, busy_retry=1.0)), refusals=(BUSY,) * 5
+    ) as scene:
         await trio.sleep(4.5)
         await scene.service.live()
         outcome = await scene.decided()
@@ -295,7 +297,9 @@ async def test_a_service_without_room_is_waited_for_and_that_is_no_failed_attemp
 
 async def test_a_service_that_never_has_room_is_given_up(autojump_clock: MockClock) -> None:
     """Tries at 0 to 3 s are patience; those at 3 and 3.1 s are attempts."""
-    async with a_handoff_asked_for(CallPolicy(busy_patience=3.0, busy_retry=1.0), refusals=(BUSY,) * 50) as scene:
+    async with a_handoff_asked_for(
+        CallPolicy(deadlines=Deadlines(busy_patience=3.0, busy_retry=1.0)), refusals=(BUSY,) * 50
+    ) as scene:
         outcome = await scene.decided()
 
         assert outcome == Kept()

@@ -14,7 +14,7 @@ from protocol.deepgram import UserStartedSpeaking as SpeechStarted
 from tests.actors.fakes import HAND_OFF, Watched, heard, says, words
 from tests.actors.test_agent_session import on_the_floor
 
-PAUSE, MOST = CallPolicy().digit_pause, CallPolicy().for_turn.most_keys
+PAUSE, MOST = CallPolicy().deadlines.digit_pause, CallPolicy().numbers.most_keys
 ONE_TWO = "The caller pressed 1 2 on the keypad."
 
 

@@ -187,7 +187,7 @@ async def test_where_nobody_tells_of_the_beep_a_quiet_line_does(autojump_clock: 
         await trio.sleep(2)
         activity.hear(voiced=True, now=5.0)
 
-    assert trio.current_time() - began == pytest.approx(5 + POLICY.machine_quiet, abs=0.1)
+    assert trio.current_time() - began == pytest.approx(5 + POLICY.deadlines.machine_quiet, abs=0.1)
     assert watched.state.turn.turn.phase is Phase.CLOSING
     assert beep.is_set()
 
@@ -221,7 +221,7 @@ async def test_a_greeting_without_an_end_is_not_waited_for_for_ever(autojump_clo
         await machine.wait_beep(beep)
         nursery.cancel_scope.cancel()
 
-    assert trio.current_time() - began == POLICY.machine_greeting
+    assert trio.current_time() - began == POLICY.deadlines.machine_greeting
 
 
 async def test_there_is_no_beep_to_wait_for_where_no_message_is_left(autojump_clock: MockClock) -> None:

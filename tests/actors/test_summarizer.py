@@ -19,8 +19,8 @@ from actors.summarizer import BriefCost, BriefText, Summarizer
 from tests.actors.fakes import PATIENCE, ROSTER, Watched
 
 ON_HANDOFF = CallPolicy(summary_mode=SummaryMode.ON_HANDOFF)
-GAP = CallPolicy().brief_gap
-NEWS = " ".join(["word"] * CallPolicy().brief_words)
+GAP = CallPolicy().deadlines.brief_gap
+NEWS = " ".join(["word"] * CallPolicy().numbers.brief_words)
 """As much as is worth another Brief."""
 
 
@@ -197,7 +197,7 @@ async def test_a_word_or_two_is_no_reason_to_ask_again(autojump_clock: MockClock
         assert await ask_with_turns(scene, "I want a pension.", "Yes.", "Uh-huh.", "", "Okay then.", "Sure.") == 1
 
 
-@pytest.mark.parametrize("turns", [(NEWS,), ("word",) * CallPolicy().brief_words])
+@pytest.mark.parametrize("turns", [(NEWS,), ("word",) * CallPolicy().numbers.brief_words])
 async def test_enough_new_words_are_whether_in_one_turn_or_in_many(
     turns: tuple[str, ...], autojump_clock: MockClock
 ) -> None:

@@ -8,10 +8,10 @@ import trio
 from trio.testing import MockClock
 
 from actors.errors import AgentUnavailable, NoRestartLeft
+from actors.policy import RestartPolicy
 from actors.supervision import (
     Crashed,
     RestartBudget,
-    RestartPolicy,
     RestartTotal,
     contain,
     describe,

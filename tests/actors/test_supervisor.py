@@ -22,10 +22,9 @@ from actors.facts import (
 )
 from actors.floor import Floor
 from actors.messages import ToSupervisor, WithdrawHandoff
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines, RestartPolicy
 from actors.session.opening import Openings
 from actors.session.settings_form import SettingsForm
-from actors.supervision import RestartPolicy
 from actors.supervisor import NoAgentLeft, Supervisor
 from actors.turn_driver import Conclusion, Finished
 from agents.brief import Brief
@@ -297,7 +296,7 @@ async def test_restarts_wait_longer_each_time_and_the_third_crash_in_a_row_is_th
 
 async def test_a_session_that_never_gets_ready_costs_its_deadline_and_a_restart(autojump_clock: MockClock) -> None:
     """Three times 5 s, and 0.3 s between."""
-    async with a_conversation(CallPolicy(session_start=5.0)) as scene:
+    async with a_conversation(CallPolicy(deadlines=Deadlines(session_start=5.0))) as scene:
         outcome = await scene.ended()
 
         assert outcome == NoAgentLeft("AgentUnavailable: not ready within 5 s")
@@ -387,7 +386,7 @@ async def crash_after_a_greeting(scene: Scene, seconds: float) -> None:
 
 async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockClock) -> None:
     """One a minute: no more than five are within five minutes."""
-    async with a_conversation(CallPolicy(silence_budget=1e6)) as scene:
+    async with a_conversation(CallPolicy(deadlines=Deadlines(silence_budget=1e6))) as scene:
         for _ in range(10):
             await crash_after_a_greeting(scene, 61)
         await scene.service.live()
@@ -398,7 +397,7 @@ async def test_crashes_far_apart_never_exhaust_the_budget(autojump_clock: MockCl
 
 async def test_a_service_that_drops_each_session_after_some_words_has_an_end(autojump_clock: MockClock) -> None:
     """11 s a session, so the budget of 2 in 10 s is never spent: seven sessions, 0.1 s between them, and no more."""
-    async with a_conversation(CallPolicy(silence_budget=1e6)) as scene:
+    async with a_conversation(CallPolicy(deadlines=Deadlines(silence_budget=1e6))) as scene:
         for _ in range(7):
             await crash_after_a_greeting(scene, 11)
         outcome = await scene.ended()
@@ -413,7 +412,7 @@ async def test_sessions_that_start_slowly_and_are_lost_without_a_word_have_an_en
     is_owed: bool, autojump_clock: MockClock
 ) -> None:
     """4.9 s each, with a budget of 2 in 9.5 s: 9.8 s of starting are no proof of anything, whoever's turn it is."""
-    policy = CallPolicy(restarts=RestartPolicy(period=9.5, total=50), silence_budget=1e6)
+    policy = CallPolicy(restarts=RestartPolicy(period=9.5, total=50), deadlines=Deadlines(silence_budget=1e6))
     async with a_conversation(policy) as scene:
         if not is_owed:
             await crash_after_a_greeting(scene, 20)
@@ -443,7 +442,9 @@ async def test_the_restarts_of_all_agents_are_counted_together(autojump_clock: M
 
 
 async def test_a_service_without_room_is_waited_for_without_a_restart(autojump_clock: MockClock) -> None:
-    async with a_conversation(CallPolicy(busy_patience=10.0, busy_retry=1.0), refusals=(BUSY,) * 5) as scene:
+    async with a_conversation(
+        CallPolicy(deadlines=Deadlines(busy_patience=10.0, busy_retry=1.0)), refusals=(BUSY,) * 5
+    ) as scene:
         await scene.service.live()
 
         assert scene.service.attempts == 6
@@ -454,7 +455,9 @@ async def test_a_service_without_room_is_waited_for_without_a_restart(autojump_c
 async def test_a_service_that_never_has_room_is_given_up_when_patience_and_budget_are_spent(
     autojump_clock: MockClock,
 ) -> None:
-    async with a_conversation(CallPolicy(busy_patience=3.0, busy_retry=1.0), refusals=(BUSY,) * 50) as scene:
+    async with a_conversation(
+        CallPolicy(deadlines=Deadlines(busy_patience=3.0, busy_retry=1.0)), refusals=(BUSY,) * 50
+    ) as scene:
         outcome = await scene.ended()
 
         assert isinstance(outcome, NoAgentLeft)

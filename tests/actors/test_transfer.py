@@ -13,7 +13,7 @@ from actors.line.ledger import Ledger
 from actors.line.switch import Switch, TransferOrder, Wish
 from actors.line.tape import Tape
 from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines
 from actors.record.conversation import Conversation
 from agents.brief import Brief
 from agents.functions import END_CONVERSATION, TransferToHuman
@@ -23,7 +23,7 @@ from protocol.deepgram import FunctionCall
 AGENT = AgentSpec("first", "first", "You are it.", "Hello.", "aura-2-thalia-en", (END_CONVERSATION,), ("second",))
 WANTED = TransferToHuman("asked", "cross")
 CALL = FunctionCall("f1", "transfer_to_human", "{}", True)
-POLICY = CallPolicy(summary_deadline=2.0)
+POLICY = CallPolicy(deadlines=Deadlines(summary=2.0))
 
 
 @attrs.define

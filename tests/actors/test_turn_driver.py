@@ -11,7 +11,7 @@ from actors.policy import CallPolicy
 from actors.turn.effects import Effect
 from actors.turn.events import AudioBegan, CloseAsked, Event, FloorGiven
 from actors.turn.machine import Turn
-from actors.turn.values import Debt, Gate, TurnPolicy
+from actors.turn.values import Debt, Gate
 from actors.turn_driver import ClosingLeft, ForSession, TurnDriver
 from agents.spec import AgentSpec
 from tests.actors.fakes import ROSTER, Watched, words
@@ -46,7 +46,7 @@ def driver() -> tuple[Watched, TurnDriver, Speaker]:
 class CountingTurn(Turn):
     """A turn that keeps what it was told."""
 
-    def __init__(self, policy: TurnPolicy, now: float) -> None:
+    def __init__(self, policy: CallPolicy, now: float) -> None:
         super().__init__(policy, now)
         self.events: list[Event] = []
 
@@ -76,7 +76,7 @@ async def test_the_gate_follows_each_event_in_its_own_step(autojump_clock: MockC
 
 async def test_frames_behind_the_first_are_no_events(autojump_clock: MockClock) -> None:
     watched, turn, speaker = driver()
-    turn.turn = counted = CountingTurn(POLICY.for_turn, trio.current_time())
+    turn.turn = counted = CountingTurn(POLICY, trio.current_time())
     turn.put(FloorGiven(owes=True))
     voice = Voice(speaker.agent.name)
     watched.state.ledger.grant(voice)
@@ -105,16 +105,16 @@ async def test_time_is_told_when_it_has_come_and_what_an_effect_reports_is_taken
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turn.run)
         turn.put(FloorGiven(owes=True))
-        await trio.sleep(2 * POLICY.silence_budget + 0.5)
+        await trio.sleep(2 * POLICY.deadlines.silence_budget + 0.5)
         nursery.cancel_scope.cancel()
 
-    assert watched.times(SilenceMet) == [POLICY.silence_budget, 2 * POLICY.silence_budget]
+    assert watched.times(SilenceMet) == [POLICY.deadlines.silence_budget, 2 * POLICY.deadlines.silence_budget]
     assert {fact.filled_by for fact in watched.facts(SilenceMet)} == {"nothing"}
 
 
 async def test_a_turn_that_is_stuck_does_not_keep_the_other_calls_waiting(autojump_clock: MockClock) -> None:
     _, turn, _ = driver()
-    turn.turn = stuck = StuckTurn(POLICY.for_turn, trio.current_time())
+    turn.turn = stuck = StuckTurn(POLICY, trio.current_time())
     with trio.move_on_after(1.0):
         await turn.run()
 
@@ -149,4 +149,4 @@ async def test_where_nobody_says_the_last_sentence_the_line_has_to(autojump_cloc
         assert await turn.wait_concluded() == ClosingLeft("drained", "Goodbye.")
         nursery.cancel_scope.cancel()
 
-    assert trio.current_time() == POLICY.closing
+    assert trio.current_time() == POLICY.deadlines.closing

@@ -12,7 +12,7 @@ from actors.policy import CallPolicy
 from testkit.harness import Played, play
 
 POLICY = CallPolicy()
-SENTENCE = POLICY.closing_sentence
+SENTENCE = POLICY.wording.closing
 
 
 def close_after(seconds: float) -> Callable[[Played], Awaitable[None]]:
@@ -35,7 +35,7 @@ async def test_a_closing_call_ends_with_the_closing_sentence(at: float, autojump
     record = played.the_record
     assert record.outcome == "drained"
     assert played.heard_of_agents()[-1].endswith(SENTENCE)
-    assert record.duration < at + POLICY.longest_closing
+    assert record.duration < at + POLICY.deadlines.longest_closing
     assert [asked for asked, _ in played.line.asked] == ["hang_up"]
 
 
@@ -43,7 +43,7 @@ async def test_it_takes_no_longer_than_a_pause_and_the_sentence(autojump_clock: 
     played = await play(meanwhile=close_after(20))
 
     said = played.times(facts.GoodbyeStarted)[-1]
-    assert said - 20 <= POLICY.closing / 2
+    assert said - 20 <= POLICY.deadlines.closing / 2
     assert played.the_record.duration - said < 7
 
 
@@ -54,7 +54,7 @@ async def test_where_no_agent_can_say_it_the_telephone_network_does(fault: str, 
     ((asked, twiml),) = played.line.asked
     assert (played.the_record.outcome, asked) == ("drained", "redirect")
     assert f"<Say>{SENTENCE}</Say><Hangup/>" in twiml.replace(" />", "/>")
-    assert played.the_record.duration < 10 + POLICY.closing + 1
+    assert played.the_record.duration < 10 + POLICY.deadlines.closing + 1
 
 
 async def test_a_session_that_is_lost_in_its_last_sentence_leaves_it_to_the_next(autojump_clock: MockClock) -> None:

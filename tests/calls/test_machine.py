@@ -10,12 +10,12 @@ from trio.testing import MockClock
 
 from actors import facts
 from actors.messages import MachineAnswered
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Wording
 from simulators.scenario import parse_scenario
 from testkit.harness import Played, play
 
 MESSAGE = "Hello, this is Alex from Acme. You asked us to call. Please call us back when it suits you. Goodbye."
-POLICY = CallPolicy(voicemail=MESSAGE)
+POLICY = CallPolicy(wording=Wording(voicemail=MESSAGE))
 MACHINE = parse_scenario("""
 [caller]
 hangs_up = false
@@ -102,7 +102,7 @@ async def test_where_no_agent_can_leave_it_the_telephone_network_does(autojump_c
 
 
 async def test_a_call_may_have_a_message_of_its_own(autojump_clock: MockClock) -> None:
-    mine = attrs.evolve(POLICY, voicemail="")
+    mine = attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, voicemail=""))
     played = await play(MACHINE, policy=mine, voicemail=MESSAGE, meanwhile=tell((7.0, "machine_end_beep")))
 
     assert played.heard_of_agents()[-1] == MESSAGE
@@ -134,7 +134,11 @@ says = ["Never."]
 async def test_a_greeting_that_is_transcribed_before_the_verdict_is_no_person(
     at: float, message: str, outcome: str, autojump_clock: MockClock
 ) -> None:
-    played = await play(EARLY, policy=attrs.evolve(POLICY, voicemail=message), meanwhile=tell((at, "machine_start")))
+    played = await play(
+        EARLY,
+        policy=attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, voicemail=message)),
+        meanwhile=tell((at, "machine_start")),
+    )
 
     assert played.times(facts.TurnHeard)[0] < at
     assert played.the_record.outcome == outcome
@@ -171,7 +175,11 @@ calls = [{ name = "end_conversation", arguments = { reason = "customer_goodbye" 
 async def test_a_call_screen_is_told_who_calls_and_the_call_goes_on(
     verdict: str, message: str, autojump_clock: MockClock
 ) -> None:
-    played = await play(SCREENED, policy=attrs.evolve(POLICY, voicemail=message), meanwhile=tell((1.0, verdict)))
+    played = await play(
+        SCREENED,
+        policy=attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, voicemail=message)),
+        meanwhile=tell((1.0, verdict)),
+    )
 
     heard = played.heard_of_agents()
     assert played.the_record.outcome == "completed"

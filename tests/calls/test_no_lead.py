@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.call import CallPlan, CallServices, run_call
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines
 from agents.roster import load_roster
 from protocol.audio import FRAME_BYTES
 from protocol.frames import FrameReader
@@ -131,7 +131,7 @@ async def test_no_piece_is_held_back_for_longer_than_the_next_one_takes_to_come(
     found = await no_lead()
 
     assert len(found.late) == round(SECONDS / FRAME_SECONDS)
-    assert max(found.late) <= CallPolicy().hold + 0.001
+    assert max(found.late) <= CallPolicy().deadlines.hold + 0.001
     assert max(found.late[:10]) == 0.0
 
 
@@ -139,7 +139,7 @@ async def test_no_piece_is_held_back_for_longer_than_the_next_one_takes_to_come(
 async def test_a_piece_that_would_have_to_wait_longer_is_sent_as_it_comes(
     hold: float, autojump_clock: MockClock
 ) -> None:
-    found = await no_lead(CallPolicy(hold=hold))
+    found = await no_lead(CallPolicy(deadlines=Deadlines(hold=hold)))
 
     assert max(found.late) == 0.0
     assert found.turns["_write"] == 0

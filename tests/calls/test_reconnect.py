@@ -76,7 +76,7 @@ async def test_a_call_that_crashed_goes_on_where_it_was(autojump_clock: MockCloc
         record = await there.record_of(call)
 
     assert (record.outcome, there.slots.free) == ("completed", 1)
-    assert heard(record) == [FIRST.greeting, "We open at nine.", POLICY.reconnected, "Goodbye."]
+    assert heard(record) == [FIRST.greeting, "We open at nine.", POLICY.wording.reconnected, "Goodbye."]
     assert said(record) == ["When do you open?", "Thank you, goodbye."]
     assert "call crashed: RuntimeError: a bug" in record.faults
     assert len(there.streams) == 2
@@ -96,7 +96,7 @@ async def test_a_stream_that_is_cut_is_connected_again_and_nothing_is_asked_twic
 
 
 async def test_it_is_connected_again_once_and_then_the_line_apologises(autojump_clock: MockClock) -> None:
-    twice = Bug((FIRST.greeting, POLICY.reconnected))
+    twice = Bug((FIRST.greeting, POLICY.wording.reconnected))
     async with open_switchboard(
         SCENARIO, ROSTER, MAX_CALLS="1", FALLBACK_PHONE_NUMBER="+15559870000", observe=twice
     ) as there:
@@ -163,7 +163,7 @@ async def test_a_caller_who_hangs_up_is_counted_as_soon_as_twilio_says_so(autoju
 async def test_a_call_whose_second_stream_is_lost_too_is_counted_when_the_line_has_apologised(
     autojump_clock: MockClock,
 ) -> None:
-    twice = Bug((FIRST.greeting, POLICY.reconnected))
+    twice = Bug((FIRST.greeting, POLICY.wording.reconnected))
     async with open_switchboard(SCENARIO, ROSTER, observe=twice) as there:
         await call_in(there)
         counted = await ended_as(there)

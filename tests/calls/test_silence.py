@@ -26,7 +26,7 @@ from testkit.harness import Played, play
 
 POLICY = CallPolicy()
 ROSTER = default_roster()
-FILLER = POLICY.filler
+FILLER = POLICY.wording.filler
 TOLERANCE = 0.1
 """Seconds: the first audio of a filler that the agent is asked for, and whole frames."""
 LONGEST_CALL = 400.0
@@ -38,7 +38,7 @@ PATIENT = attrs.evolve(
     caller=attrs.evolve(
         HASTY.caller,
         patience=60.0,
-        lines=tuple(attrs.evolve(line, pause=2 * POLICY.silence_budget) for line in HASTY.caller.lines),
+        lines=tuple(attrs.evolve(line, pause=2 * POLICY.deadlines.silence_budget) for line in HASTY.caller.lines),
     ),
 )
 CALLERS = {"hasty": HASTY, "patient": PATIENT}
@@ -95,7 +95,7 @@ def sounds(played: Played) -> list[Sound]:
     assert caller is not None
     zero = caller.heard.started_at
     lines = [Sound(line.at - zero, line.until - zero, "caller") for line in caller.log.of(LineSpoken)]
-    fillers = {reply.generation for reply in played.facts(facts.ReplyEnded) if reply.text in POLICY.fillers}
+    fillers = {reply.generation for reply in played.facts(facts.ReplyEnded) if reply.text in POLICY.wording.fillers}
     filled = [(spoke.start, spoke.end) for spoke in played.facts(facts.AgentSpoke) if spoke.generation in fillers]
     heard = [piece for start, end in caller.played for piece in _cut(start, end, filled)]
     return sorted([*lines, *heard, *_end(played)])
@@ -143,7 +143,7 @@ def played(request: pytest.FixtureRequest, caller: Scenario) -> Played:
 
 def test_no_silence_is_longer_than_the_budget(played: Played) -> None:
     assert waits(played)
-    assert [] == [wait for wait in waits(played) if wait[1] - wait[0] > POLICY.silence_budget + TOLERANCE]
+    assert [] == [wait for wait in waits(played) if wait[1] - wait[0] > POLICY.deadlines.silence_budget + TOLERANCE]
 
 
 def test_every_call_ends_in_words(played: Played) -> None:
@@ -183,7 +183,7 @@ def test_where_none_is_a_clip_does(fault: str, caller: Scenario) -> None:
     (first, *_) = call(caller, fault).facts(facts.SilenceMet)
 
     assert first.filled_by == "clip"
-    assert pytest.approx(POLICY.silence_budget, abs=TOLERANCE) == first.seconds
+    assert pytest.approx(POLICY.deadlines.silence_budget, abs=TOLERANCE) == first.seconds
 
 
 def test_without_clips_the_caller_is_told_by_the_line() -> None:
@@ -226,4 +226,6 @@ def test_a_model_that_never_answers_ends_in_the_apology() -> None:
     assert played.the_record.outcome == "no_agent"
     assert played.times(facts.SilenceMet)[0] < played.times(facts.SessionRestarting)[0]
     sessions = 1 + POLICY.restarts.intensity
-    assert played.the_record.duration - turn < sessions * (POLICY.think_patience + POLICY.silence_budget)
+    assert played.the_record.duration - turn < sessions * (
+        POLICY.deadlines.think_patience + POLICY.deadlines.silence_budget
+    )

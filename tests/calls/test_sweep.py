@@ -187,7 +187,7 @@ def test_a_call_that_is_told_to_close_at_whatever_step_is_over_in_time() -> None
 
         assert (world.service.open_sockets, world.slots) == (0, 0), f"step {at}"
         assert record.outcome in ({"drained", "completed"} if world.told == [True] else {"completed"}), f"step {at}"
-        assert all(record.duration - since <= CallPolicy().longest_closing for since in closed), f"step {at}"
+        assert all(record.duration - since <= CallPolicy().deadlines.longest_closing for since in closed), f"step {at}"
         outcomes.add(record.outcome)
         at += STRIDE
     assert outcomes == {"drained", "completed"}

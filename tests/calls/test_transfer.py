@@ -122,7 +122,7 @@ async def test_an_agent_takes_the_caller_back_with_the_conversation_intact(
     assert ["I want a real person.", "Yes, call me back."] == played.said_by_caller()
     heard = played.heard_of_agents()
     assert heard[:2] == ["Hello, how can I help?", SENTENCE]
-    assert POLICY.unreached in heard
+    assert POLICY.wording.unreached in heard
     assert [turn.at for turn in record.transcript] == sorted(turn.at for turn in record.transcript)
     assert [period.agent for period in record.agents] == ["first", "first"]
     assert record.frames.caller_in > before.the_record.frames.caller_in
@@ -167,7 +167,7 @@ async def test_a_stream_that_was_lost_goes_on_with_the_turn_nobody_answered(auto
 
     assert SENTENCE in again.heard_of_agents()[1:]
     assert again.said_by_caller().count("I want a real person.") == 1
-    assert POLICY.reconnected not in again.heard_of_agents()
+    assert POLICY.wording.reconnected not in again.heard_of_agents()
 
 
 async def test_a_stream_that_was_lost_while_the_caller_was_to_speak_goes_on_with_a_word(
@@ -178,4 +178,4 @@ async def test_a_stream_that_was_lost_while_the_caller_was_to_speak_goes_on_with
 
     again = await taken_back(Resumption(cut), CallerTurns(SCENARIO.caller))
 
-    assert again.heard_of_agents()[:2] == ["Hello, how can I help?", POLICY.reconnected]
+    assert again.heard_of_agents()[:2] == ["Hello, how can I help?", POLICY.wording.reconnected]

@@ -31,9 +31,9 @@ from tests.actors.fakes import END, HAND_OFF, ROSTER, calls
 from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
 
 POLICY = CallPolicy()
-BUDGET = POLICY.silence_budget + 0.2
+BUDGET = POLICY.deadlines.silence_budget + 0.2
 """And what this coarse world may be late by."""
-FILLER = POLICY.filler
+FILLER = POLICY.wording.filler
 SLOW = WarningReported("SLOW_THINK_REQUEST", "We have now waited 5 seconds for a think response.")
 WITHDRAWN = FunctionCallCancelled((CancelledCall("id-end_conversation", "end_conversation"),))
 
@@ -104,7 +104,7 @@ async def test_a_noise_takes_nothing_of_a_reply_away(
         await call.far.hear_for(9)
 
         assert call.phone.heard(1) == pytest.approx(4.0, abs=0.05)
-        assert max(call.phone.silences(began, began + 4.0 + POLICY.silence_budget)) <= BUDGET
+        assert max(call.phone.silences(began, began + 4.0 + POLICY.deadlines.silence_budget)) <= BUDGET
         assert call.facts(CallerSilent) == []
 
 
@@ -209,7 +209,7 @@ async def test_nobody_is_told_that_they_cannot_be_heard_while_they_speak(
         await call.far.hear_for(3)
 
         assert not was_hung_up_on(call)
-        assert POLICY.silent_goodbye not in said_for(call)
+        assert POLICY.wording.silent_goodbye not in said_for(call)
         assert call.phone.heard(1) == pytest.approx(1.0, abs=0.05)
 
 
@@ -285,7 +285,7 @@ async def test_a_reply_without_an_end_is_over_when_it_has_been_played(autojump_c
 # Row C17, the model's own words
 
 
-@pytest.mark.parametrize("words", [FILLER, POLICY.still_there, POLICY.silent_goodbye])
+@pytest.mark.parametrize("words", [FILLER, POLICY.wording.still_there, POLICY.wording.silent_goodbye])
 async def test_what_the_model_says_itself_is_heard_whatever_its_words(words: str, autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()
@@ -297,7 +297,7 @@ async def test_what_the_model_says_itself_is_heard_whatever_its_words(words: str
         assert words in [ended.heard for ended in call.facts(ReplyEnded)]
 
 
-@pytest.mark.parametrize("words", [FILLER, POLICY.still_there])
+@pytest.mark.parametrize("words", [FILLER, POLICY.wording.still_there])
 async def test_the_same_goes_for_a_second_reply(words: str, autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()

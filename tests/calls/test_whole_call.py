@@ -188,7 +188,9 @@ def test_sockets_that_take_everything_at_once_carry_the_same_call(faults: list[s
     assert SAID == prompt.said_by_caller() == played.said_by_caller()
     assert prompt.the_record.outcome == "completed"
     one, other = prompt.the_record.frames, played.the_record.frames
-    assert abs(one.caller_sent - other.caller_sent) <= CallPolicy().chunk_frames, "the last chunk may meet the hang-up"
+    assert abs(one.caller_sent - other.caller_sent) <= CallPolicy().numbers.chunk_frames, (
+        "the last chunk may meet the hang-up"
+    )
     assert attrs.evolve(one, caller_sent=0) == attrs.evolve(other, caller_sent=0)
     assert one.unheard == 0
 

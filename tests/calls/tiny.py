@@ -17,7 +17,7 @@ from trio_websocket import ConnectionClosed
 from actors.call import CallPlan, CallServices, run_call
 from actors.endings.intercom import Intercom
 from actors.journal import Entry
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import load_roster
 from agents.spec import AgentSpec
@@ -211,7 +211,7 @@ class TinyWorld:
             ask_brief=tiny_brief,
             line=self.line,
             records=self.records,
-            policy=CallPolicy(goodbye_onset=0.05),
+            policy=CallPolicy(deadlines=Deadlines(goodbye_onset=0.05)),
             observe=self.entries.append,
             intercom=self.intercom,
             rng=Random(0),

@@ -37,7 +37,13 @@ def test_a_pod_may_take_longer_to_stop_than_its_calls_take_to_end(pod: Mapping[s
     container = pod["containers"][0]
     chosen = Settings.from_environ({**ENVIRON, **_environment(pod)})
     pre_stop = float(container["lifecycle"]["preStop"]["exec"]["command"][1])
-    needed = pre_stop + chosen.drain_timeout + CallPolicy().longest_closing + GRACE_SECONDS + CallPolicy().settle
+    needed = (
+        pre_stop
+        + chosen.drain_timeout
+        + CallPolicy().deadlines.longest_closing
+        + GRACE_SECONDS
+        + CallPolicy().deadlines.settle
+    )
 
     assert needed < pod["terminationGracePeriodSeconds"]
 

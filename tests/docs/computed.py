@@ -43,9 +43,9 @@ def until_budget_is_spent(policy: CallPolicy, *, stands_still: bool = True) -> f
                 await trio.sleep(budget.spend(Crashed(AgentUnavailable("not ready"))))
             except NoRestartLeft:
                 return trio.current_time() - began
-            await trio.sleep(policy.session_start)
+            await trio.sleep(policy.deadlines.session_start)
             if stands_still:
-                budget.stand_still(policy.session_start)
+                budget.stand_still(policy.deadlines.session_start)
         return None
 
     return trio.run(fail_until_spent, clock=MockClock(autojump_threshold=0))
@@ -53,7 +53,7 @@ def until_budget_is_spent(policy: CallPolicy, *, stands_still: bool = True) -> f
 
 def restart_sum(policy: CallPolicy) -> float:
     """Return what the restarts of one budget last at most, were the period no matter."""
-    return delay_sum(policy) + policy.restarts.intensity * policy.session_start
+    return delay_sum(policy) + policy.restarts.intensity * policy.deadlines.session_start
 
 
 def delay_sum(policy: CallPolicy) -> float:
@@ -64,26 +64,32 @@ def delay_sum(policy: CallPolicy) -> float:
 
 def handoff_sum(policy: CallPolicy) -> float:
     """Return how long a handoff that fails keeps the caller waiting."""
-    attempt = max(policy.handoff_start, policy.summary_deadline + 1)
-    return policy.handoff_attempts * attempt + (policy.handoff_attempts - 1) * policy.restarts.first_delay
+    attempt = max(policy.deadlines.handoff_start, policy.deadlines.summary + 1)
+    return (
+        policy.numbers.handoff_attempts * attempt + (policy.numbers.handoff_attempts - 1) * policy.restarts.first_delay
+    )
 
 
 def mute_sum(policy: CallPolicy) -> float:
     """Return how long a session that says nothing keeps the floor, without the filler in between."""
-    return policy.silence_budget + policy.silence_budget - policy.filler_lead
+    return policy.deadlines.silence_budget + policy.deadlines.silence_budget - policy.deadlines.filler_lead
 
 
 def silence() -> str:
     """Write the table of silences."""
     policy = CallPolicy()
+    waits = policy.deadlines
     spent, restarts = until_budget_is_spent(policy), policy.restarts
     assert spent is not None, "a budget that is never spent is a caller who waits for ever"
-    apology, unopened = spent + policy.hang_up, policy.session_start + spent + policy.hang_up
+    apology, unopened = (
+        spent + waits.hang_up,
+        waits.session_start + spent + waits.hang_up,
+    )
     rows = [
         ("it is the agents' turn and nobody speaks; then a filler", "`silence_budget`",
-         _seconds(policy.silence_budget)),
+         _seconds(waits.silence_budget)),
         ("the session on the floor is lost, one restart helps", "`restarts.first_delay` + `session_start`",
-         _seconds(restarts.first_delay + policy.session_start)),
+         _seconds(restarts.first_delay + waits.session_start)),
         ("... the last restart of the budget helps", "the same for each restart, the delay doubling",
          _seconds(restart_sum(policy))),
         ("... none helps; then the apology", "the line before + `hang_up`", _seconds(apology)),
@@ -93,37 +99,37 @@ def silence() -> str:
          _seconds(unopened)),
         ("each session speaks, and is lost less often than its budget forbids; the silences until the apology",
          "`restarts.total` × (`first_delay` doubled + `session_start`) + `hang_up`, all together, with words between",
-         _seconds(restarts.total * (2 * restarts.first_delay + policy.session_start) + policy.hang_up)),
+         _seconds(restarts.total * (2 * restarts.first_delay + waits.session_start) + waits.hang_up)),
         ("a session says nothing, whatever is asked of it; then it is restarted",
          "2 × `silence_budget` - `filler_lead`, and the filler", _seconds(mute_sum(policy))),
         ("... and so does each that comes after it; then the apology",
          "that for each of them + the delays between + `hang_up`; and what their starts take",
-         _seconds((restarts.intensity + 1) * mute_sum(policy) + delay_sum(policy) + policy.hang_up)),
+         _seconds((restarts.intensity + 1) * mute_sum(policy) + delay_sum(policy) + waits.hang_up)),
         ("the service has no room (HTTP 429); then the attempts above begin to count",
-         "`busy_patience` + `busy_retry`", _seconds(policy.busy_patience + policy.busy_retry)),
+         "`busy_patience` + `busy_retry`", _seconds(waits.busy_patience + waits.busy_retry)),
         ("the service refuses for good (bad key, `INVALID_SETTINGS`); then the apology", "`hang_up`",
-         _seconds(policy.hang_up)),
+         _seconds(waits.hang_up)),
         ("a handoff fails; then the old agent goes on",
-         "`handoff_attempts` × `handoff_start` (or `summary_deadline` + 1 s, if longer), with `first_delay` between",
+         "`handoff_attempts` × `handoff_start` (or `summary` + 1 s, if longer), with `first_delay` between",
          _seconds(handoff_sum(policy))),
         ("... and the old session is lost meanwhile", "the line before + one restart",
-         _seconds(handoff_sum(policy) + restarts.first_delay + policy.session_start)),
-        ("the Brief does not come (part of the handoff's own time)", "`summary_deadline`",
-         _seconds(policy.summary_deadline)),
+         _seconds(handoff_sum(policy) + restarts.first_delay + waits.session_start)),
+        ("the Brief does not come (part of the handoff's own time)", "`summary`",
+         _seconds(waits.summary)),
         ("Deepgram has stopped reading, and every buffer between is full", "`send_stall`, then a restart",
-         _seconds(policy.send_stall + restarts.first_delay + policy.session_start)),
+         _seconds(waits.send_stall + restarts.first_delay + waits.session_start)),
         ("a function of the agent hangs", "its `deadline`, with fillers meanwhile; this is the default",
          _seconds(END_CONVERSATION.deadline)),
         ("the agent ends the call and never says goodbye", "`goodbye_audio` + `hang_up`",
-         _seconds(policy.goodbye_audio + policy.hang_up)),
+         _seconds(waits.goodbye_audio + waits.hang_up)),
         ("the goodbye was heard and its mark never comes back", "`goodbye_onset` + `goodbye_grace` + `hang_up`",
-         _seconds(policy.goodbye_onset + policy.goodbye_grace + policy.hang_up)),
+         _seconds(waits.goodbye_onset + waits.goodbye_grace + waits.hang_up)),
         ("a call is to end, and no agent says the last sentence; then Twilio does", "`closing` + `hang_up`",
-         _seconds(policy.closing + policy.hang_up)),
+         _seconds(waits.closing + waits.hang_up)),
         ("... an agent begins it and never finishes; then the call is ended", "`longest_closing`",
-         _seconds(policy.longest_closing)),
+         _seconds(waits.longest_closing)),
         ("Twilio does not put a caller through who has heard that it does; then the agent goes on",
-         "`goodbye_onset` + `put_through`", _seconds(policy.goodbye_onset + policy.put_through)),
+         "`goodbye_onset` + `put_through`", _seconds(waits.goodbye_onset + waits.put_through)),
     ]  # fmt: skip
     return _table(("what happens", "the caller waits at most for", "with the defaults"), rows)
 

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from actors import facts
 from actors.line.ledger import Ledger
 from actors.line.tape import KEPT_FRAMES
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines
 from actors.ticks import TICK_SECONDS
 from demo.options import DEFAULT_SPEED
 from protocol.audio import FRAME_SECONDS
@@ -39,7 +39,7 @@ def test_the_budget_is_described_as_it_is() -> None:
 
 @pytest.mark.parametrize("session_start", [0.1, 4.0, 5.0, 60.0])
 def test_a_budget_is_spent_after_the_sum_of_its_restarts_however_long_a_start_takes(session_start: float) -> None:
-    policy = CallPolicy(session_start=session_start)
+    policy = CallPolicy(deadlines=Deadlines(session_start=session_start))
 
     assert until_budget_is_spent(policy) == pytest.approx(restart_sum(policy))
 
@@ -70,16 +70,16 @@ def test_the_benchmarks_promises_are_quoted_as_they_are_made() -> None:
 
 
 def test_the_hold_is_described_as_it_is() -> None:
-    assert f"the first waits {CallPolicy().hold * 1000:g} ms" in page_text("docs/performance.md")
+    assert f"the first waits {CallPolicy().deadlines.hold * 1000:g} ms" in page_text("docs/performance.md")
 
 
 def test_the_strides_are_described_as_they_are() -> None:
     policy, page = CallPolicy(), page_text("docs/performance.md")
 
-    assert f"{policy.chunk_frames * FRAME_SECONDS * 1000:g} ms apart" in page
-    assert f"{policy.stride * 1000:g} ms at most" in page
+    assert f"{policy.numbers.chunk_frames * FRAME_SECONDS * 1000:g} ms apart" in page
+    assert f"{policy.deadlines.stride * 1000:g} ms at most" in page
     assert f"one clock of {TICK_SECONDS * 1000:g} ms" in page
-    assert policy.stride_for(0.3) < policy.stride <= policy.stride_for(0.32)
+    assert policy.deadlines.stride_for(0.3) < policy.deadlines.stride <= policy.deadlines.stride_for(0.32)
     assert f"the tape keeps {KEPT_FRAMES * FRAME_SECONDS:g} s at most" in page.lower()
 
 

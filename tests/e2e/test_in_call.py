@@ -23,7 +23,12 @@ from tests.e2e.line import Line, open_line
 
 RATE = 10.0
 POLICY = CallPolicy()
-SENTENCES = (POLICY.still_there, POLICY.silent_goodbye, POLICY.length_goodbye, POLICY.closing_sentence)
+SENTENCES = (
+    POLICY.wording.still_there,
+    POLICY.wording.silent_goodbye,
+    POLICY.wording.length_goodbye,
+    POLICY.wording.closing,
+)
 VOICEMAIL = "This is Alex from Acme. Please call us back."
 
 AGENT = """
@@ -114,7 +119,11 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CallRecord]:
 
 def test_a_silent_caller_is_asked_twice_and_said_goodbye_to(records: dict[str, CallRecord]) -> None:
     assert records[SILENT].outcome == "caller_silent"
-    assert heard(records[SILENT])[-3:] == [POLICY.still_there, POLICY.still_there, POLICY.silent_goodbye]
+    assert heard(records[SILENT])[-3:] == [
+        POLICY.wording.still_there,
+        POLICY.wording.still_there,
+        POLICY.wording.silent_goodbye,
+    ]
 
 
 def test_keys_are_told_to_the_agent_and_not_to_the_record(records: dict[str, CallRecord]) -> None:
@@ -127,7 +136,7 @@ def test_keys_are_told_to_the_agent_and_not_to_the_record(records: dict[str, Cal
 
 def test_the_longest_call_hears_its_goodbye(records: dict[str, CallRecord]) -> None:
     assert records[TALKATIVE].outcome == "max_length"
-    assert heard(records[TALKATIVE])[-1] == POLICY.length_goodbye
+    assert heard(records[TALKATIVE])[-1] == POLICY.wording.length_goodbye
 
 
 def test_a_machine_is_left_the_message(records: dict[str, CallRecord]) -> None:
@@ -137,7 +146,7 @@ def test_a_machine_is_left_the_message(records: dict[str, CallRecord]) -> None:
 
 def test_the_end_of_the_drain_is_a_closing_sentence(records: dict[str, CallRecord]) -> None:
     assert records["drained"].outcome == "drained"
-    assert heard(records["drained"])[-1] == POLICY.closing_sentence
+    assert heard(records["drained"])[-1] == POLICY.wording.closing
 
 
 async def test_a_machine_is_hung_up_on_where_there_is_no_message(fast_clock: MockClock, tmp_path: Path) -> None:

@@ -34,5 +34,5 @@ async def test_an_operator_ends_a_call_at_once_or_with_a_goodbye(
         record = await line.record_of(call)
     heard = [turn.heard for turn in record.transcript if turn.speaker != "caller"]
     assert (answer.status_code, record.outcome) == (202, "ended_by_operator")
-    assert (CallPolicy().closing_sentence in heard) == is_said
+    assert (CallPolicy().wording.closing in heard) == is_said
     assert 'switchboard_calls_ended_total{direction="inbound",outcome="ended_by_operator"} 1.0' in counted

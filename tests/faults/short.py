@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from actors import facts
 from actors.clips import ClipBook
-from actors.policy import CallPolicy, SummaryMode
+from actors.policy import CallPolicy, Numbers, SummaryMode
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import load_roster
 from agents.spec import AgentSpec
@@ -28,7 +28,7 @@ from web.calls.slots import Slots
 
 SHORT = load_scenario(Path(__file__).with_name("short.toml"))
 BUNDLE = 10
-POLICY = CallPolicy(summary_mode=SummaryMode.ON_HANDOFF, chunk_frames=BUNDLE)
+POLICY = CallPolicy(summary_mode=SummaryMode.ON_HANDOFF, numbers=Numbers(chunk_frames=BUNDLE))
 """The Brief is asked for at the handoff, so that there is a moment before it."""
 KNOBS = DeepgramKnobs(slice_ms=200)
 LONGEST = 300.0
@@ -70,7 +70,7 @@ def filler_clips() -> ClipBook:
     """Make the clips that the web layer would have fetched."""
     clips = ClipBook()
     for agent in ROSTER.agents.values():
-        clips.put(agent.voice, synthesise(POLICY.filler, agent.voice).audio)
+        clips.put(agent.voice, synthesise(POLICY.wording.filler, agent.voice).audio)
     return clips
 
 

@@ -76,7 +76,7 @@ def play_what_was_cleared(played: Witnessed) -> None:
 def keep_the_caller_waiting(played: Witnessed) -> None:
     assert played.caller is not None
     del played.caller._playout._intervals[1:5]
-    played.policy = attrs.evolve(played.policy, silence_budget=3.0)
+    played.policy = attrs.evolve(played.policy, deadlines=attrs.evolve(played.policy.deadlines, silence_budget=3.0))
 
 
 def cut_the_goodbye(played: Witnessed) -> None:

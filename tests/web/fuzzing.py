@@ -28,7 +28,7 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 from actors.call import CallPlan, CallServices, run_call
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines
 from protocol.wire import PacedWebSocket
 from store.records import CallRecord
 from tests.calls.tiny import ROSTER, TinyService, tiny_brief
@@ -174,7 +174,7 @@ class RealCalls(FakeCalls):
 
     async def __call__(self, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
         self.plans.append(plan)
-        brisk = CallPolicy(goodbye_onset=0.05, hang_up=0.5, silence_budget=2.0)
+        brisk = CallPolicy(deadlines=Deadlines(goodbye_onset=0.05, hang_up=0.5, silence_budget=2.0))
         connect = TinyService().connect
         real = attrs.evolve(services, roster=ROSTER, connect=connect, ask_brief=tiny_brief, policy=brisk, rng=Random(0))
         return await run_call(media, plan, real)

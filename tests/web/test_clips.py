@@ -241,7 +241,7 @@ async def test_the_services_are_open_before_the_first_clip_is_there(monkeypatch:
         assert (before, opened.services.clips.get(MARS)) == (None, SPEECH)
         assert (studio.given["url"], studio.given["api_key"]) == (URL, "deepgram-key")
         assert studio.given["voices"] == tuple(agent.voice for agent in opened.services.roster.agents.values())
-        assert studio.given["text"] == opened.services.policy.filler
+        assert studio.given["text"] == opened.services.policy.wording.filler
 
 
 async def test_services_that_close_do_not_wait_for_clips(monkeypatch: pytest.MonkeyPatch) -> None:

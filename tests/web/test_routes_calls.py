@@ -425,7 +425,7 @@ async def test_twilio_says_goodbye_for_a_call_of_another_worker_that_was_answere
 
     assert bool(there.line.hung_up) == hung_up
     said = [twiml.partition("<Say>")[2].partition("<")[0] for _, twiml in there.line.redirected]
-    assert said == ([] if hung_up else [CallPolicy().closing_sentence])
+    assert said == ([] if hung_up else [CallPolicy().wording.closing])
 
 
 async def test_a_goodbye_that_is_neither_yes_nor_no_is_refused(autojump_clock: MockClock) -> None:

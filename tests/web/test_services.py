@@ -122,11 +122,11 @@ def test_the_deadlines_of_a_call_are_the_settings() -> None:
         )
     )
 
-    assert (policy.summary_mode, policy.summary_deadline) == (SummaryMode.ON_HANDOFF, 1.5)
-    assert (policy.caller_silence, policy.longest_call) == (7.0, 600.0)
-    assert policy.think_patience == 30.0
+    assert (policy.summary_mode, policy.deadlines.summary) == (SummaryMode.ON_HANDOFF, 1.5)
+    assert (policy.deadlines.caller_silence, policy.deadlines.longest_call) == (7.0, 600.0)
+    assert policy.deadlines.think_patience == 30.0
     assert (policy.human_digit, policy.keep_digits) == ("0", True)
-    assert (policy.fallback_number, policy.voicemail) == ("+15559870000", "Please call us back.")
+    assert (policy.fallback_number, policy.wording.voicemail) == ("+15559870000", "Please call us back.")
     assert policy.our_number == settings().twilio_phone_number
 
 
@@ -134,7 +134,7 @@ def test_the_deadlines_of_a_call_are_the_settings() -> None:
 def test_a_filler_is_asked_for_in_time_and_not_at_once(budget: str, lead: float) -> None:
     policy = policy_of(settings(SILENCE_BUDGET=budget))
 
-    assert (policy.silence_budget, policy.filler_lead) == (float(budget), lead)
+    assert (policy.deadlines.silence_budget, policy.deadlines.filler_lead) == (float(budget), lead)
 
 
 def test_agents_speak_with_the_voices_of_the_settings() -> None:

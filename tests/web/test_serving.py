@@ -248,7 +248,7 @@ async def test_every_running_call_is_asked_to_close_at_the_end_of_the_drain(auto
         seconds = close_calls(offered)
 
         assert [first.receive_nowait(), second.receive_nowait()] == 2 * [CloseCall("drained")]
-    assert seconds == offered.policy.longest_closing
+    assert seconds == offered.policy.deadlines.longest_closing
 
 
 async def test_serving_ends_with_a_signal_and_the_collector_spares_what_stays_until_then() -> None:

@@ -42,5 +42,5 @@ class HangUp:
             return "in-progress"
         if is_page_call(context.live_calls.find(call_sid)) or await context.line.status_of(call_sid) != "in-progress":
             return await self.at_once(call_sid)  # nobody has picked up yet
-        await context.line.redirect(call_sid, say_and_end(context.services.policy.closing_sentence))
+        await context.line.redirect(call_sid, say_and_end(context.services.policy.wording.closing))
         return "in-progress"

@@ -7,11 +7,11 @@ cannot be taken back. All mistakes are reported at once in `OrderError`, each wi
 import difflib
 import math
 from collections.abc import Collection, Iterator, Mapping
-from enum import Enum
 
 import attrs
 import orjson
 
+from actors.policy import OnMachine
 from agents.brief import Brief
 from protocol.phone_numbers import is_phone_number
 from settings import Settings
@@ -26,14 +26,6 @@ LARGEST_METADATA, DEEPEST_METADATA = 4096, 8
 SHORTEST_CALL = 30
 _SPARE_SECONDS = 120
 """Twilio's own limit lies so far behind ours, which has a warning and a goodbye."""
-
-
-class OnMachine(Enum):
-    """Behaviour when an answering machine picks up."""
-
-    OFF = "off"
-    HANG_UP = "hang_up"
-    VOICEMAIL = "voicemail"
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
-from actors.endings.last_words import RING_SECONDS, say_and_end
+from actors.endings.last_words import DIAL_SECONDS, say_and_end
 
 BUSY = "Thank you for calling. All of our lines are busy at the moment. Please try again in a few minutes. Goodbye."
 CLOSING = "Thank you for calling. We cannot take a new call right now. Please try again in a few minutes. Goodbye."
@@ -43,7 +43,7 @@ def apologise(fallback: str | None, line: str) -> str:
 def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool) -> str:
     """Dial a person from our line; `whispers` has them hear who is calling first, and take the call by a key."""
     response = VoiceResponse()
-    dial = Dial(action=f"{origin}/twilio/dialled", answer_on_bridge=True, caller_id=line or None, timeout=RING_SECONDS)
+    dial = Dial(action=f"{origin}/twilio/dialled", answer_on_bridge=True, caller_id=line or None, timeout=DIAL_SECONDS)
     if whispers:
         dial.number(number, url=f"{origin}/twilio/whisper?call={call_sid}")
     else:

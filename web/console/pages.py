@@ -122,9 +122,9 @@ class Console:
     async def _under_way(self, call_sid: str, known: KnownCall | None) -> str:
         shows_numbers, policy = request.args.get("numbers") == "shown", self.context.services.policy
         deadlines = {
-            "silence": policy.silence_budget,
-            "brief": policy.summary_deadline,
-            "start": policy.handoff_start * policy.handoff_attempts,
+            "silence": policy.deadlines.silence_budget,
+            "brief": policy.deadlines.summary,
+            "start": policy.deadlines.handoff_start * policy.numbers.handoff_attempts,
         }
         return await render(
             "live.html",

@@ -68,7 +68,7 @@ async def wait_drained(
 def close_calls(services: CallServices) -> float:
     """Ask every running call to close; return how long that may take."""
     services.intercom.tell_all(CloseCall("drained"))
-    return services.policy.longest_closing
+    return services.policy.deadlines.longest_closing
 
 
 async def _hurry(signals: AsyncIterator[int], waiting: trio.CancelScope) -> None:

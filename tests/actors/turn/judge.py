@@ -48,11 +48,11 @@ TOLERANCE = 0.02
 """Seconds: of promise 4."""
 UNCERTAIN = 5.5
 """Seconds: for a transcript, an echo or the end of a reply that never come."""
-LONGEST_WAIT = POLICY.think_patience + 25.0
-LONGEST_ENDING = POLICY.longest_turn + 40.0
+LONGEST_WAIT = POLICY.deadlines.think_patience + 25.0
+LONGEST_ENDING = POLICY.deadlines.longest_turn + 40.0
 LONGEST_TRANSFER = 15.0
 """Seconds until the line is asked for a person."""
-LONGEST_GOODBYE = 2 * POLICY.goodbye_onset + POLICY.goodbye_audio + POLICY.goodbye_grace
+LONGEST_GOODBYE = 2 * POLICY.deadlines.goodbye_onset + POLICY.deadlines.goodbye_audio + POLICY.deadlines.goodbye_grace
 
 
 @attrs.define(eq=False)
@@ -137,9 +137,9 @@ class Judge:
 
     def _close(self, event: CloseAsked, now: float) -> None:
         self.closing = event
-        spoken = max(LONGEST_GOODBYE, len(event.sentence) / POLICY.slowest_speech)
-        beep = POLICY.beep_within + UNCERTAIN if event.waits_for_beep else 0.0
-        self.over_by = now + POLICY.closing_within + spoken + beep + TOLERANCE if event.sentence else now
+        spoken = max(LONGEST_GOODBYE, len(event.sentence) / POLICY.numbers.slowest_speech)
+        beep = POLICY.deadlines.beep + UNCERTAIN if event.waits_for_beep else 0.0
+        self.over_by = now + POLICY.deadlines.closing + spoken + beep + TOLERANCE if event.sentence else now
         self.waiting_since = self.transfer_by = math.inf
 
     def _take_speech(self, event: SayRefused | AgentSaid | CallerSaid) -> None:
@@ -196,7 +196,7 @@ class Judge:
             case AnswerFunction(id=call_id, text=text):
                 self._answer(call_id, text)
             case PutThrough():
-                self.progress, self.transfer_by = now, now + POLICY.put_through + UNCERTAIN
+                self.progress, self.transfer_by = now, now + POLICY.deadlines.transfer + UNCERTAIN
             case EndConversation() | SayByLine():
                 self.over_by = self.end_by = math.inf
             case _:
@@ -214,12 +214,14 @@ class Judge:
     def _say(self, effect: SayAsAgent, now: float) -> None:
         if effect.kind is SpeechKind.FILLER:
             twice = self.outstanding is not None and self.outstanding.kind is SpeechKind.FILLER
-            assert not twice or now >= self.asked_at + POLICY.silence_budget, "two fillers are asked for at once"
+            assert not twice or now >= self.asked_at + POLICY.deadlines.silence_budget, (
+                "two fillers are asked for at once"
+            )
         if effect.kind is SpeechKind.REMARK:
             self.remark = ""
         if effect.kind is SpeechKind.CLOSING:
             self.waiting_since = math.inf
-            self.over_by = min(self.over_by, now + POLICY.closing_within + LONGEST_GOODBYE + TOLERANCE)
+            self.over_by = min(self.over_by, now + POLICY.deadlines.closing + LONGEST_GOODBYE + TOLERANCE)
         if effect.kind is SpeechKind.TRANSFER:
             self.transfer, self.transfer_by = "", now + LONGEST_TRANSFER
         self.outstanding, self.asked_at = effect, now
@@ -237,9 +239,9 @@ class Judge:
             self.outstanding = None  # the clip has overtaken it
 
     def _answer(self, call_id: str, text: str) -> None:
-        if call_id == self.end and text in {POLICY.refused, POLICY.reopened}:
+        if call_id == self.end and text in {POLICY.wording.refused, POLICY.wording.reopened}:
             self.end, self.end_by = "", math.inf
-        if call_id == self.transfer and text in {POLICY.refused, POLICY.unanswered}:
+        if call_id == self.transfer and text in {POLICY.wording.refused, POLICY.wording.unanswered}:
             self.transfer, self.transfer_by = None, math.inf
 
     # What is true
@@ -273,8 +275,10 @@ class Judge:
 
     def hung_up(self, now: float, line_end: float, *, loud: bool, heard: bool) -> None:
         """The agent has ended the call."""
-        assert not heard or now >= self.heard_since + POLICY.longest_turn, "hung up on a caller who is heard"
-        assert not loud or now >= line_end + POLICY.farewell_noise - TOLERANCE, "hung up on a caller who speaks"
+        assert not heard or now >= self.heard_since + POLICY.deadlines.longest_turn, "hung up on a caller who is heard"
+        assert not loud or now >= line_end + POLICY.deadlines.farewell_noise - TOLERANCE, (
+            "hung up on a caller who speaks"
+        )
 
     # What must hold at each moment
 
@@ -292,13 +296,13 @@ class Judge:
         if not self.is_waiting or speaks or self.closing is not None or self.end:
             return
         since = max(self.waiting_since, line_end, self.last_noise, self.last_clip)
-        assert now - since <= POLICY.silence_budget + TOLERANCE, f"a silence of {now - since:.2f} s"
+        assert now - since <= POLICY.deadlines.silence_budget + TOLERANCE, f"a silence of {now - since:.2f} s"
         if not self.functions:
             assert now - self.progress <= LONGEST_WAIT, "the caller waits, and nothing comes of it"
 
     def _look_at_pause(self, now: float, line_end: float, *, quiet: bool) -> None:
-        says = self.outstanding is not None and now < self.asked_at + POLICY.silence_budget
-        tells = self.told != "" and now < self.told_at + POLICY.echo
+        says = self.outstanding is not None and now < self.asked_at + POLICY.deadlines.silence_budget
+        tells = self.told != "" and now < self.told_at + POLICY.deadlines.echo
         busy = says or tells or self.is_waiting or self.functions or self.end or self.transfer is not None
         if busy or not quiet or self.closing is not None:
             self.pause_since = math.inf
@@ -308,4 +312,4 @@ class Judge:
             assert not self.keys, "keys wait in a pause"
             assert not self.remark, "a remark waits in a pause"
             assert not self.is_aged, "an old session waits in a pause"
-        assert now <= self.pause_since + POLICY.caller_silence + UNCERTAIN, "nobody asks a silent caller"
+        assert now <= self.pause_since + POLICY.deadlines.caller_silence + UNCERTAIN, "nobody asks a silent caller"

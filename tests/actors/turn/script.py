@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import attrs
 
+from actors.policy import CallPolicy, Wording
 from actors.turn.effects import Effect, NoteSilence, PlayClip, SayAsAgent
 from actors.turn.events import (
     AgentSaid,
@@ -22,25 +23,27 @@ from actors.turn.events import (
 )
 from actors.turn.machine import Turn
 from actors.turn.state import TurnState
-from actors.turn.values import Debt, SpeechKind, TurnPolicy, VoiceState
+from actors.turn.values import Debt, SpeechKind, VoiceState
 
 Step: TypeAlias = tuple[float, Event]
 Seen: TypeAlias = list[tuple[float, Effect]]
 
-POLICY = TurnPolicy(
-    fillers=("One moment, please.", "I am still looking.", "Just a little longer."), silent_goodbye="Goodbye."
+POLICY = CallPolicy(
+    wording=Wording(
+        fillers=("One moment, please.", "I am still looking.", "Just a little longer."), silent_goodbye="Goodbye."
+    )
 )
-FIRST, SECOND, THIRD = POLICY.fillers
-ASK = POLICY.still_there
+FIRST, SECOND, THIRD = POLICY.wording.fillers
+ASK = POLICY.wording.still_there
 LONGEST_STEP = 500
 
 
-def new_turn(policy: TurnPolicy = POLICY) -> Turn:
+def new_turn(policy: CallPolicy = POLICY) -> Turn:
     """A call that has just begun: no session is there."""
     return Turn(policy, 0.0)
 
 
-def on_floor(policy: TurnPolicy = POLICY) -> Turn:
+def on_floor(policy: CallPolicy = POLICY) -> Turn:
     """A call in the caller's turn: the session owes nothing."""
     turn = new_turn(policy)
     turn.on(FloorGiven(owes=False), 0.0)

@@ -59,7 +59,7 @@ from tests.actors.turn.script import (
     without_notes,
 )
 
-REMINDER = POLICY.reminder.format(function="end_call")
+REMINDER = POLICY.wording.reminder.format(function="end_call")
 
 
 def test_c1_a_withdrawn_goodbye_does_not_end_the_call() -> None:
@@ -121,7 +121,7 @@ def test_c2_a_reply_that_was_still_coming_goes_on_and_is_asked_for_if_it_does_no
         (7.5, Played()),
     ]
     got = play(turn, script, 9.5)
-    assert got == [(4, Cut()), (6.5, Resume()), (9.0, TellAsCaller(POLICY.go_on, TellReason.GO_ON))]
+    assert got == [(4, Cut()), (6.5, Resume()), (9.0, TellAsCaller(POLICY.wording.go_on, TellReason.GO_ON))]
 
 
 def test_c2_an_empty_transcript_resumes_at_once() -> None:
@@ -249,7 +249,7 @@ def test_c13_a_caller_who_speaks_over_the_goodbye_is_waited_for_and_answered() -
     ]
     script += [*reply(10.5, "Ninety. Goodbye!"), (11.1, EndWanted("e2", "done"))]
     assert play(turn, script, 16) == [
-        (9.6, AnswerFunction("e", POLICY.reopened)),
+        (9.6, AnswerFunction("e", POLICY.wording.reopened)),
         (12.5, EndConversation("completed", "done", heard=True)),
     ]
 
@@ -328,7 +328,7 @@ def test_c19_an_end_during_a_handoff_is_refused_and_the_agent_goes_on() -> None:
         (4, FunctionDone("h")),
     ]
     got = [effect for _, effect in play(turn, script + reply(4.8, "I will help you myself."), 12)]
-    assert got == [HoldTape(), AnswerFunction("e", POLICY.refused), FreeTape()]
+    assert got == [HoldTape(), AnswerFunction("e", POLICY.wording.refused), FreeTape()]
     assert turn.phase is Phase.CONVERSING
 
 
@@ -371,6 +371,6 @@ def test_c23_a_transfer_outlives_the_session_and_its_failure_is_told_to_the_next
 def test_c23_a_function_that_waits_for_a_line_that_does_not_answer_is_answered() -> None:
     script: list[Step] = [*reply(3, "I put you through.", sent=0.4, played=1), (3.3, TransferWanted("t"))]
 
-    seen = play(on_floor(), script, 11)
+    seen = play(on_floor(), script, 14)
 
-    assert (round(4.4 + POLICY.put_through, 3), AnswerFunction("t", POLICY.unanswered)) in seen
+    assert (round(4.4 + POLICY.deadlines.transfer, 3), AnswerFunction("t", POLICY.wording.unanswered)) in seen

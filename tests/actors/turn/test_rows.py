@@ -28,7 +28,7 @@ from actors.turn.state import Aside, TurnState
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
 from tests.actors.turn.script import FIRST, POLICY, prepared_turn
 
-REFUSED = POLICY.refused
+REFUSED = POLICY.wording.refused
 KEPT = Aside(was_coming=False, is_wanted=True)
 SAID = SayAsAgent(SpeechKind.REMARK, "x")
 ASKED = SayAsAgent(SpeechKind.QUESTION, "x")
@@ -151,7 +151,7 @@ OTHER_CASES: dict[str, Case] = {
         {"debt": Debt.SETTLED, "phase": Phase.TRANSFERRING}, []),
     "a transfer without a word leaves the debt": ({"debt": OWED}, [TransferWanted("t")], {"debt": OWED}, []),
     "an end without a word leaves the debt": (
-        {"debt": OWED}, [END], {"debt": OWED, "phase": ENDING}, [AnswerFunction("e", POLICY.ask_goodbye)]),
+        {"debt": OWED}, [END], {"debt": OWED, "phase": ENDING}, [AnswerFunction("e", POLICY.wording.ask_goodbye)]),
     "a transfer during a goodbye is refused": (
         {"phase": ENDING}, [TransferWanted("t")], {"phase": ENDING}, [AnswerFunction("t", REFUSED)]),
     "a handoff during a goodbye is refused, and the goodbye goes on": (

@@ -183,7 +183,7 @@ def test_an_agent_that_ends_without_a_word_is_asked_for_a_goodbye() -> None:
     turn = on_floor()
     script: list[Step] = [*caller_says(1), (3, EndWanted("e", "done")), *reply(4, "Goodbye.")]
     assert play(turn, script, 9) == [
-        (3, AnswerFunction("e", POLICY.ask_goodbye)),
+        (3, AnswerFunction("e", POLICY.wording.ask_goodbye)),
         (6, EndConversation("completed", "done", heard=True)),
     ]
 
@@ -192,7 +192,7 @@ def test_a_goodbye_that_never_comes_is_filled_and_ends_the_call() -> None:
     turn = on_floor()
     script: list[Step] = [*caller_says(1), (3, EndWanted("e", "done")), (7.2, Played()), (12.4, Played())]
     assert play(turn, script, 30) == [
-        (3, AnswerFunction("e", POLICY.ask_goodbye)),
+        (3, AnswerFunction("e", POLICY.wording.ask_goodbye)),
         (6, clip(FIRST)),
         (11.2, clip(SECOND)),
         (13, EndConversation("completed", "done", heard=False)),
@@ -202,12 +202,12 @@ def test_a_goodbye_that_never_comes_is_filled_and_ends_the_call() -> None:
 def test_a_caller_who_is_silent_is_asked_twice_and_then_said_goodbye_to() -> None:
     turn = on_floor()
     ask = ASK
-    script = reply(1) + reply(13.5, ask) + reply(26, ask) + reply(38.5, POLICY.silent_goodbye)
+    script = reply(1) + reply(13.5, ask) + reply(26, ask) + reply(38.5, POLICY.wording.silent_goodbye)
     assert play(turn, script, 45) == [
         (13, question_asked()),
         (25.5, question_asked()),
         (38.0, HoldTape()),
-        (38.0, SayAsAgent(SpeechKind.CLOSING, POLICY.silent_goodbye)),
+        (38.0, SayAsAgent(SpeechKind.CLOSING, POLICY.wording.silent_goodbye)),
         (40.5, EndConversation("caller_silent", "", heard=True)),
     ]
 
@@ -253,11 +253,11 @@ def test_a_key_for_a_person_puts_the_caller_through() -> None:
     turn = on_floor()
     script: list[Step] = [
         (3, KeysEntered("0", wants_person=True)),
-        *reply(3.4, POLICY.putting_through),
+        *reply(3.4, POLICY.wording.putting_through),
         (8, PutThroughFailed("nobody")),
     ]
     assert play(turn, script, 8.3) == [
-        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.putting_through, interrupts=True)),
+        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)),
         (5.4, PutThrough("")),
         (8, TellAsCaller(f"{describe_keys(('0',))} nobody", TellReason.KEYS, ("0",))),
     ]
@@ -265,7 +265,7 @@ def test_a_key_for_a_person_puts_the_caller_through() -> None:
 
 def test_a_mute_service_does_not_keep_the_caller_from_the_person() -> None:
     assert play(on_floor(), [(3, KeysEntered("0", wants_person=True))], 6) == [
-        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.putting_through, interrupts=True)),
+        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)),
         (5, PutThrough("")),
     ]
 
@@ -469,13 +469,13 @@ def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
             (7, FloorGiven(owes=False)),
             *reply(7.5, "Hello."),
         ],
-        12.1,
+        15.1,
     )
     assert got[:2] == [
-        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.putting_through, interrupts=True)),
+        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)),
         (5, PutThrough("")),
     ]
     assert (turn.phase, got[-1]) == (
         Phase.CONVERSING,
-        (11, TellAsCaller(f"{describe_keys(('0',))} {POLICY.unanswered}", TellReason.KEYS, ("0",))),
+        (14, TellAsCaller(f"{describe_keys(('0',))} {POLICY.wording.unanswered}", TellReason.KEYS, ("0",))),
     )

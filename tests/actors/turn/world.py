@@ -366,7 +366,7 @@ class World:
         """A function wants a handoff, an end, or a transfer; the service may withdraw it."""
         rng = self.rng
         self.judge.function_ends(event.id)
-        if AnswerFunction(event.id, POLICY.refused) in self.feed(event) or not self.turn.runs_functions:
+        if AnswerFunction(event.id, POLICY.wording.refused) in self.feed(event) or not self.turn.runs_functions:
             return
         if isinstance(event, HandoffWanted):
             self.handing_over = True
@@ -419,7 +419,7 @@ class World:
             return
         self.judge.words_come(reply.text, reply.is_answer and sending == self.sending, self.turn.gate, self.now)
         self.feed(AgentSaid(reply.text, reply.announces))
-        if self.turn.gate is Gate.SHUT and reply.text in POLICY.fillers:
+        if self.turn.gate is Gate.SHUT and reply.text in POLICY.wording.fillers:
             reply.is_late_filler = True
 
     def send_frame(self, reply: Reply, left: float, sending: int, late: int = 0) -> None:

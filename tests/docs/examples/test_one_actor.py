@@ -8,7 +8,7 @@ from actors.journal import Journal
 from actors.line.ledger import Ledger
 from actors.line.tape import Tape
 from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines
 from actors.record.conversation import Conversation
 from actors.summarizer import Summarizer
 from agents.roster import default_roster
@@ -21,7 +21,9 @@ async def a_model_that_hangs(_messages: list[dict[str, str]]) -> str:
 
 async def test_a_language_model_that_hangs_costs_its_deadline_and_no_more(autojump_clock: MockClock) -> None:
     journal = Journal()
-    state = CallState("CA1", journal, Tape(), Ledger(journal), Conversation(), CallPolicy(summary_deadline=3.0))
+    state = CallState(
+        "CA1", journal, Tape(), Ledger(journal), Conversation(), CallPolicy(deadlines=Deadlines(summary=3.0))
+    )
     state.conversation.add_caller("My name is John and I want to retire.")
     to_summarizer, mailbox = trio.open_memory_channel[ToSummarizer](8)
     reply_to, replies = trio.open_memory_channel[PreparedBrief](1)

@@ -11,10 +11,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.facts import CallEnded, CallStarted, ReplyText
 from actors.journal import Journal
+from actors.policy import CallPolicy
 from actors.record.record import RecordBuilder
 from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
-from actors.turn.values import TurnPolicy
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import API_TOKEN, CALL_SID, Exchange, context_of, exchange
 from web.calls.call_files import CallFiles
@@ -34,7 +34,7 @@ class Running:
     @classmethod
     def of(cls, watch: WatchedCall) -> "Running":
         journal = Journal.read_by([watch.read])
-        turn = Turn(TurnPolicy(), trio.current_time())
+        turn = Turn(CallPolicy(), trio.current_time())
         watch.begin(CallUnderWay(journal, turn, trio.lowlevel.current_task()))
         return cls(watch, journal)
 
