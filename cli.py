@@ -341,6 +341,12 @@ def simulate(  # noqa: PLR0917 - one for each option
     cancel_any_call: Annotated[
         bool, typer.Option("--cancel-any-call", help="Deepgram: a caller who speaks cancels deferred functions too.")
     ] = False,
+    forget_on_update: Annotated[
+        bool, typer.Option("--forget-on-update", help="Deepgram: UpdateThink forgets the conversation so far.")
+    ] = False,
+    no_force_end_turn: Annotated[
+        bool, typer.Option("--no-force-end-turn", help="Deepgram: does not know ForceEndTurn, as older deployments.")
+    ] = False,
     plaintext_streams: Annotated[
         bool, typer.Option("--plaintext-streams", help="Twilio: open wss:// streams as ws://.")
     ] = False,
@@ -371,6 +377,8 @@ def simulate(  # noqa: PLR0917 - one for each option
         no_latency_reports=no_latency_reports,
         any_flux_version=any_flux_version,
         cancel_any_call=cancel_any_call,
+        forget_on_update=forget_on_update,
+        no_force_end_turn=no_force_end_turn,
         plaintext_streams=plaintext_streams,
         retire=tuple(retire or ()),
         offer=tuple(offer or ()),

@@ -13,7 +13,7 @@ from agents.arguments import SchemaRefused
 from agents.brief import BRIEF_NAMES, largest_brief
 from agents.functions import FunctionSpec
 from agents.quoting import word_set
-from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentSpec, blanks_of
+from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentSpec, SoftEdge, blanks_of
 from protocol.fields import JSON
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -28,6 +28,12 @@ _NO_HUMAN: Final = (
     "nobody can be reached: set TRANSFER_PHONE_NUMBER (or FALLBACK_PHONE_NUMBER), give transfer_to_human a number, or "
     "write offers_human=True instead, which leaves it out where there is nobody"
 )
+
+_FIXED: Final = (
+    *("listen_model", "listen_language", "listen_keyterms", "eot_threshold", "eager_eot_threshold", "eot_timeout_ms"),
+    "mip_opt_out",
+)
+"""The options of a session that no update changes at once: UpdateListen may take many seconds."""
 
 Found = Iterator[tuple[str, str]]
 
@@ -75,18 +81,34 @@ def _greeting(field: str, greeting: str) -> Found:
 
 
 def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:
-    for target in agent.hands_to:
-        if target not in names:
-            yield "hands_to", f"there is no agent {target!r}; there are {', '.join(sorted(names))}"
-        if target == agent.name:
-            yield "hands_to", "an agent cannot hand the call to itself"
+    yield from _targets(agent, names)
     led = {function.leads_to for function in agent.functions if function.leads_to}
     for target in sorted(led - set(agent.hands_to)):
         yield "functions", f"a function leads to {target!r}, which is not in hands_to"
     for target in sorted(set(agent.hands_to) - led):
-        yield "functions", f"no function leads to {target!r} of hands_to: add handoff_to_next_agent({target!r})"
+        yield "functions", f"no function leads to {target!r} of hands_to: add handoff_to_next_agent({str(target)!r})"
     if not agent.hands_to and not any(function.ends_call for function in agent.functions):
         yield "functions", "the agent can neither end the call nor hand it on: add END_CONVERSATION"
+
+
+def _targets(agent: AgentSpec, names: frozenset[str]) -> Found:
+    for target in dict.fromkeys(agent.hands_to):
+        if target not in names:
+            yield "hands_to", f"there is no agent {target!r}; there are {', '.join(sorted(names))}"
+        if target == agent.name:
+            yield "hands_to", "an agent cannot hand the call to itself"
+        if agent.hands_to.count(target) > 1:
+            name = repr(str(target))
+            yield "hands_to", f"{name} is there more than once: write it plain or as soft({name})"
+
+
+def problems_of_soft_edges(agent: AgentSpec, agents: Mapping[str, AgentSpec]) -> Iterator[str]:
+    """Yield what a session cannot change while it is open, for each agent that is to take it over."""
+    for target in (edge for edge in agent.hands_to if isinstance(edge, SoftEdge)):
+        ours, theirs = agent.options, agents[target].options
+        differing = [name for name in _FIXED if getattr(ours, name) != getattr(theirs, name)]
+        if differing:
+            yield f"{target!r}: {', '.join(differing)} cannot change on one session: write {str(target)!r}, or the same"
 
 
 def _functions(agent: AgentSpec) -> Found:

@@ -12,11 +12,11 @@ import attrs
 
 from agents import ROSTER
 from agents.brief import brief_schema
-from agents.checks import problems_of_agent
+from agents.checks import problems_of_agent, problems_of_soft_edges
 from agents.extras import NOTHING_MORE, Extras, extras_of
 from agents.functions import handoff_to_next_agent
 from agents.loading import Named, Problem, RosterError, Source, agents_of, import_roster, load_agent, refuse
-from agents.spec import INBOUND, AgentSpec
+from agents.spec import INBOUND, AgentSpec, SoftEdge
 from protocol.fields import JSON
 
 __all__ = ["ROSTER", "SHIPPED", "Problem", "Roster", "RosterError", "default_roster", "load_roster", "roster_from"]
@@ -118,6 +118,11 @@ def _checked(
         for name, agent in agents.items()
         for field, text in problems_of_agent(agent, names=frozenset(agents), human=human)
     )
+    refuse(
+        Problem(files[name], "hands_to", text)
+        for name in agents
+        for text in problems_of_soft_edges(agents[name], agents)
+    )
     roster = Roster(agents=agents, first=begins, extras=extras, entries=entries or {})
     refuse(_problems_of_graph(roster, files))
     return roster
@@ -140,10 +145,8 @@ def _joined(agents: Mapping[str, AgentSpec], files: Mapping[str, str]) -> dict[s
             if host not in joined:
                 raise RosterError([Problem(files[guest.name], "joins_from", f"there is no agent {host!r}")])
             function = handoff_to_next_agent(guest.name, name=f"handoff_to_{guest.name}", when=when)
-            known = joined[host]
-            joined[host] = attrs.evolve(
-                known, functions=(*known.functions, function), hands_to=(*known.hands_to, guest.name)
-            )
+            known, edge = joined[host], SoftEdge(guest.name) if isinstance(host, SoftEdge) else guest.name
+            joined[host] = attrs.evolve(known, functions=(*known.functions, function), hands_to=(*known.hands_to, edge))
     return joined
 
 

@@ -45,17 +45,36 @@ for. If nobody could be reached, the customer comes back to you and has been tol
 them, and go on as you would have."""
 
 
+class SoftEdge(str):
+    """The name of an agent that takes the call over on the session that is open (`soft`)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Write it as a roster does."""
+        return f"soft({str.__repr__(self)})"
+
+
+def soft(agent: str) -> SoftEdge:
+    """Name an agent in `hands_to` that takes the call over softly: on the same session, with all of its conversation.
+
+    A plain name is handed over to the hard way: a session of its own, which knows what the Brief says.
+    """
+    return SoftEdge(agent)
+
+
 @attrs.frozen
 class AgentSpec:
-    """One agent; `hands_to` names the agents it may hand the call to, the usual one first.
+    """One agent; `hands_to` names the agents it may hand the call to, the usual one first; `soft` marks a name.
 
     `greeting` is one or more lines, the best first: the first line whose blanks (`{name}`, `{topic}`) can all be
     filled is spoken, so the last line has none. `inbound_prompt` and `inbound_greeting` take the place of `prompt` and
     `greeting` where the customer has called us; an agent that has none says the same in both directions. `briefing` is
     what this agent's Brief should dwell on, and `brief_entries` are entries that it has besides the usual ones, each
     with what it says. `joins_from` lets an agent join a roster without a change to the others: who should hand the call
-    here, and when. `offers_human` gives the agent `transfer_to_human` wherever a person can be reached; without one it
-    does without. `options` are the models and the manner of this agent, where they are not the server's.
+    here (softly, for a name marked so), and when. `offers_human` gives the agent `transfer_to_human` wherever a person
+    can be reached; without one it does without. `options` are the models and the manner of this agent, where they are
+    not the server's.
     """
 
     name: str
@@ -79,6 +98,10 @@ class AgentSpec:
         """Find a function by the name the model used; None if this agent has no such function."""
         return next((each for each in self.functions if each.name == name), None)
 
+    def hands_softly_to(self, name: str) -> bool:
+        """Say whether the agent of this name takes the call over on the same session."""
+        return any(isinstance(edge, SoftEdge) and edge == name for edge in self.hands_to)
+
     def with_human(self) -> "AgentSpec":
         """Add the function that puts a call through, and when to use it."""
         functions = (*self.functions, transfer_to_human())
@@ -86,11 +109,14 @@ class AgentSpec:
         prompt = f"{self.prompt.rstrip()}\n\n{_HUMAN_NOTE}"
         return attrs.evolve(self, prompt=prompt, inbound_prompt=inbound, functions=functions)
 
+    def task(self, direction: str = "") -> str:
+        """Return the prompt as the agent's author wrote it, for calls of this direction."""
+        return (self.inbound_prompt if direction == INBOUND and self.inbound_prompt else self.prompt).rstrip()
+
     def prompt_with(self, brief: Brief | None, direction: str = "") -> str:
         """Write the prompt for one call: with its direction, and with the Brief last, marked as information."""
         known = brief or Brief()
-        task = self.inbound_prompt if direction == INBOUND and self.inbound_prompt else self.prompt
-        prompt = "\n\n".join(filter(None, (task.rstrip(), _DIRECTIONS.get(direction, ""))))
+        prompt = "\n\n".join(filter(None, (self.task(direction), _DIRECTIONS.get(direction, ""))))
         return f"{prompt}\n\n{BRIEF_HEADING}\n\n{_BRIEF_NOTE}\n\n{known.as_text()}\n"
 
     def greeting_with(self, brief: Brief | None, direction: str = "") -> str:

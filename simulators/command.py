@@ -40,6 +40,8 @@ class SimulateOptions:
     no_latency_reports: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
     any_flux_version: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
     cancel_any_call: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
+    forget_on_update: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
+    no_force_end_turn: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
     plaintext_streams: bool = attrs.field(default=False, metadata={"of": ("twilio",)})
     retire: tuple[str, ...] = attrs.field(default=(), metadata={"of": ("deepgram", "groq")})
     offer: tuple[str, ...] = attrs.field(default=(), metadata={"of": ("groq",)})
@@ -75,6 +77,8 @@ class _Simulation:
             sends_latency_reports=not options.no_latency_reports,
             any_flux_version=options.any_flux_version,
             cancels_deferred_calls=options.cancel_any_call,
+            think_keeps_history=not options.forget_on_update,
+            takes_force_end_turn=not options.no_force_end_turn,
             retired=frozenset(options.retire),
         )
         context = self.certificate.server_context() if self.certificate else None

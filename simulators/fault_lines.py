@@ -19,7 +19,7 @@ Kind: TypeAlias = Literal[
     "slow think", "slow tts", "drip", "jitter", "stop without close", "close without stop", "stalled reader",
     "duplicate start", "bad frames", "429", "500", "hang", "slow", "refused", "no upgrade", "no welcome", "no media",
     "cancel call", "odd messages", "model_not_found", "model_decommissioned", "json_validate_failed",
-    "loss", "noise", "clipping", "echo", "cough", "two people",
+    "loss", "noise", "clipping", "echo", "cough", "two people", "no ack", "slow ack", "refuse update", "drop at update",
 ]  # fmt: skip
 
 FOREVER: Final = 1_000_000
@@ -43,7 +43,7 @@ class Fault:
     number: int = 0
     """HTTP status of a refusal, close code, how many bad frames, per cent of lost ones, dB of a bad line."""
     code: str = ""
-    """Deepgram's error code."""
+    """Deepgram's error code, or which of its updates: think, speak, prompt or listen."""
     first: int = 1
     """The first connection or request that is hit."""
     times: int = FOREVER
@@ -114,6 +114,11 @@ def _read_number(match: re.Match[str]) -> _Changes:
     return {"number": int(match["n"])}
 
 
+def _read_update(match: re.Match[str]) -> _Changes:
+    return {"code": match["which"]}
+
+
+_UPDATE: Final = r"(?P<which>think|speak|prompt|listen)"
 _REFUSE_WORDS: Final = rf"refuse connect (?P<n>[1-9]\d*)(?: with (?P<status>{'|'.join(map(str, _REFUSALS))}))?"
 _CLOSE_WORDS: Final = rf"close (?P<code>{'|'.join(map(str, _CLOSES))})"
 
@@ -137,6 +142,13 @@ FORMS: Final = (
     Form("deepgram", "drip", "drip", "drip", _CONNECTION),
     Form("deepgram", "cancel call", f"cancel call {_SECONDS}", "cancel call 1 s", _CONNECTION, once=True,
          read=_read_seconds),
+    Form("deepgram", "no ack", f"no ack {_UPDATE}", "no ack think", _CONNECTION, read=_read_update),
+    Form("deepgram", "slow ack", f"slow ack {_UPDATE} {_SECONDS}", "slow ack think 2 s", _CONNECTION,
+         read=lambda match: _read_update(match) | _read_seconds(match)),
+    Form("deepgram", "refuse update", f"refuse update {_UPDATE}", "refuse update think", _CONNECTION,
+         read=_read_update),
+    Form("deepgram", "drop at update", f"drop at update {_UPDATE}", "drop at update speak", _CONNECTION,
+         read=_read_update),
     Form("twilio", "jitter", r"jitter (?P<amount>\d+)(?: ?(?P<unit>ms))?", "jitter 60 ms",
           read=lambda match: {"seconds": int(match["amount"]) / 1000}),
     Form("twilio", "stop without close", "stop without close", "stop without close"),

@@ -24,9 +24,13 @@ deepgram: (N-th connection: `on connection K`, `every connection`, `times N` = N
     slow tts 1 s                  the first audio of each reply comes 1 s late
     drip                          agent audio comes at half of real time
     cancel call 1 s               the first function call still open after 1 s is cancelled, deferred or not
+    no ack think                  UpdateThink is done and never acknowledged; also speak, prompt, listen
+    slow ack think 2 s            it is done at once, and acknowledged 2 s late
+    refuse update think           it is answered by an Error INVALID_SETTINGS, then close
+    drop at update speak          TCP drop when UpdateSpeak comes, which is between ThinkUpdated and SpeakUpdated
 
-Without `after`, the fault comes in place of SettingsApplied (`mute`: right after it). `slow ...` and `drip` hit
-every connection, the others only the first one, unless the line says which.
+Without `after`, the fault comes in place of SettingsApplied (`mute`: right after it). `slow ...`, `drip` and those of
+updates hit every connection, the others only the first one, unless the line says which.
 
 twilio:
 
@@ -63,7 +67,7 @@ groq: (`on request K`, `times N` = N requests in a row; otherwise every request)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias, cast
 
 import attrs
@@ -73,7 +77,7 @@ from simulators.line_faults import LineFaults
 
 __all__ = [
     "FOREVER", "FORMS", "ConnectionFaults", "Fault", "FaultError", "FaultPlan", "GroqAnswer", "Kind", "RequestFaults",
-    "Step", "StepKind", "Target", "TwilioFaults", "parse_fault", "parse_faults",
+    "Step", "StepKind", "Target", "TwilioFaults", "UpdateFault", "parse_fault", "parse_faults",
 ]  # fmt: skip
 
 GroqAnswer: TypeAlias = Literal[
@@ -94,6 +98,14 @@ class Step:
 
 
 @attrs.frozen
+class UpdateFault:
+    """What is wrong with one kind of update: first the delay, then what comes instead of its acknowledgement."""
+
+    delay: float = 0.0
+    instead: Literal["", "no ack", "refuse update", "drop at update"] = ""
+
+
+@attrs.frozen
 class ConnectionFaults:
     """What is wrong with one Deepgram connection."""
 
@@ -109,6 +121,8 @@ class ConnectionFaults:
     """The first function call that is open for so long is cancelled, whether its function is deferred or not."""
     steps: tuple[Step, ...] = ()
     """In order of time, those in place of SettingsApplied first."""
+    updates: Mapping[str, UpdateFault] = attrs.field(factory=dict[str, UpdateFault])
+    """By the kind of update: think, speak, prompt or listen."""
 
 
 @attrs.frozen
@@ -168,6 +182,7 @@ class FaultPlan:
             drip=any(fault.kind == "drip" for fault in hits),
             cancels_after=min((fault.seconds for fault in hits if fault.kind == "cancel call"), default=None),
             steps=tuple(sorted(steps, key=lambda step: -1.0 if step.after is None else step.after)),
+            updates=_updates(hits),
         )
 
     @property
@@ -213,8 +228,20 @@ class FaultPlan:
         return RequestFaults(delay=_delay(hits, "slow"), answer=answers[0] if answers else None)
 
 
+_INSTEAD: Final = ("no ack", "refuse update", "drop at update")
 _STEPS: Final = frozenset({"drop", "silent drop", "stall", "mute", "garbage", "odd messages", "error", "close"})
 
 
 def _delay(faults: Iterable[Fault], kind: Kind) -> float:
     return sum(fault.seconds for fault in faults if fault.kind == kind)
+
+
+def _updates(hits: Iterable[Fault]) -> dict[str, UpdateFault]:
+    updates: dict[str, UpdateFault] = {}
+    for fault in hits:
+        known = updates.get(fault.code, UpdateFault())
+        if fault.kind == "slow ack":
+            updates[fault.code] = attrs.evolve(known, delay=known.delay + fault.seconds)
+        elif fault.kind in _INSTEAD:
+            updates[fault.code] = attrs.evolve(known, instead=fault.kind)
+    return updates

@@ -292,6 +292,8 @@ def test_the_simulated_number_sends_its_calls_to_the_server_of_the_settings(monk
         ("--no-latency-reports", DeepgramKnobs(sends_latency_reports=False)),
         ("--any-flux-version", DeepgramKnobs(any_flux_version=True)),
         ("--cancel-any-call", DeepgramKnobs(cancels_deferred_calls=True)),
+        ("--forget-on-update", DeepgramKnobs(think_keeps_history=False)),
+        ("--no-force-end-turn", DeepgramKnobs(takes_force_end_turn=False)),
         ("--plaintext-streams", TwilioKnobs(voice_url=f"{ORIGIN}/twilio/voice", dials_plaintext=True)),
     ],
 )

@@ -113,7 +113,7 @@ class Conversation:
             case ForceEndTurn():
                 await self._on_turn_forced()
             case UpdatePrompt() | UpdateThink() | UpdateSpeak() | UpdateListen() | UpdateThinkLive():
-                self._updates.apply(message, nursery)
+                await self._updates.apply(message, nursery)
             case KeepAlive() | CustomToThinkProvider() | Settings() | CallerAudio():
                 pass
             case _:
@@ -179,6 +179,8 @@ class Conversation:
             self._thinker.put(turn)
 
     async def _on_turn_forced(self) -> None:
+        if not self._knobs.takes_force_end_turn:
+            await self._line.fail("UNPARSABLE_CLIENT_MESSAGE", "ForceEndTurn is no message of this deployment")
         if not self._updates.flux:
             description = "ForceEndTurn needs a Flux recogniser"
             await self._line.send(WarningReported(code="FORCE_END_TURN_UNSUPPORTED", description=description))

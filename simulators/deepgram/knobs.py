@@ -75,6 +75,10 @@ class DeepgramKnobs:
     """Those of `defer_until_eot` functions too: the manual (voice-agent-function-call-cancelled) makes no exception."""
     cancel_after: Seconds = attrs.field(default=0.0, validator=ge(0))
     """From `UserStartedSpeaking` to `FunctionCallCancelled`; calls that are answered in between are not cancelled."""
+    think_keeps_history: bool = True
+    """The conversation survives `UpdateThink`; the manual does not say. False: open calls are forgotten with it."""
+    takes_force_end_turn: bool = True
+    """False: an older deployment, which ends the session over a `ForceEndTurn` (the Java SDK's migration notes)."""
     echoes_function_responses: bool = True
     answers_replayed_user: bool = True
     """History that ends with the user's words is answered at once."""

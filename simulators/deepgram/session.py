@@ -190,7 +190,18 @@ class Session:
             self._line, mouth, calls, self._knobs, self._faults, self._log, brain, configuration.mind.entries
         )
         ear = make_ear(self._make_hearing, configuration.input, self._knobs)
-        updates = Updates(self._line, self._knobs, self._scenario, ear, mouth, thinker, calls, flux=configuration.flux)
+        updates = Updates(
+            self._line,
+            self._knobs,
+            self._faults,
+            self._log,
+            self._scenario,
+            ear,
+            mouth,
+            thinker,
+            calls,
+            flux=configuration.flux,
+        )
         return Conversation(
             self._line,
             self._knobs,

@@ -21,14 +21,14 @@ from protocol.deepgram import (
     LatencyReport,
     WarningReported,
 )
-from simulators.deepgram.brain import DEFAULT_APOLOGY, Answer, Brain
+from simulators.deepgram.brain import DEFAULT_APOLOGY, DEFAULT_FALLBACK, Answer, Brain
 from simulators.deepgram.calls import OpenCall, OpenCalls, any_failed
 from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
 from simulators.deepgram.mouth import Mouth, Utterance
 from simulators.faults import ConnectionFaults
-from simulators.scenario import ScriptedCall, ScriptedTurn
+from simulators.scenario import ScriptedAgent, ScriptedCall, ScriptedTurn
 
 SERVER_SIDE_ANSWER = '{"ok":true}'
 
@@ -95,6 +95,18 @@ class Thinker:
         self._scope.cancel(reason="the user spoke")
         return voided
 
+    def change_brain(self, brain: Brain) -> None:
+        """Have another agent think from here on, also about the function calls that are open."""
+        self.brain, self._answer = brain, None
+
+    def forget(self) -> None:
+        """Forget the conversation so far: nobody waits for the answer of an open call any more."""
+        self._turns.clear()
+        self._unanswered = ""
+        if self._scope is not None:
+            self._calls.void(deferred_too=True)
+            self._scope.cancel(reason="the conversation is forgotten")
+
     async def run(self) -> None:
         """Answer turns until cancelled."""
         while True:
@@ -109,6 +121,7 @@ class Thinker:
     async def _respond(self, turn: HeardTurn) -> None:
         heard = f"{self._unanswered} {turn.text}".strip()
         self._unanswered, self._silent = "", True
+        agent = self.brain.agent
         self._answer = self.brain.answer(heard)
         self._log.answered(self.brain.agent.name, heard, self._answer.number)
         script = self._answer.turn
@@ -121,12 +134,15 @@ class Thinker:
         await self._report_thought(turn, script)
         self._say(script.says, turn)
         made += await self._request(calls)
-        await self._follow_up(script, made)
+        await self._follow_up(script, made, agent)
 
-    async def _follow_up(self, script: ScriptedTurn, calls: Sequence[OpenCall]) -> None:
-        """Go on when the functions have answered."""
+    async def _follow_up(self, script: ScriptedTurn, calls: Sequence[OpenCall], agent: ScriptedAgent) -> None:
+        """Go on when the functions have answered. If it is another agent that thinks now, it speaks for itself."""
         await self._calls.wait_settled(calls)
-        if any_failed(calls):
+        if self.brain.agent is not agent:
+            await self._think()
+            self._say(self.brain.agent.fallback or (DEFAULT_FALLBACK,))
+        elif any_failed(calls):
             await self._apologise(script)
         elif script.then or script.then_calls:
             if calls:

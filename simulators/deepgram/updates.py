@@ -1,9 +1,11 @@
 """Updates by a client while the session runs: prompt, model, voice, recogniser.
 
 `Updates` applies each change at once and acknowledges it after the service's own time. It answers every update with
-one acknowledgement, except that several of the recogniser's may share one. It refuses nothing: bad values are the
-protocol's business and never get here.
+one acknowledgement, except that several of the recogniser's may share one, and where a fault says otherwise. Bad
+values are the protocol's business and never get here.
 """
+
+from typing import assert_never
 
 import attrs
 import trio
@@ -24,12 +26,17 @@ from protocol.deepgram import (
 from simulators.deepgram.brain import Brain
 from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import is_flux, mind_of, voice_of
+from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.ear import Ear
 from simulators.deepgram.knobs import DeepgramKnobs
-from simulators.deepgram.line import Line
+from simulators.deepgram.line import ABNORMAL_CLOSURE, Line
 from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.thinker import Thinker
+from simulators.faults import ConnectionFaults, UpdateFault
 from simulators.scenario import Scenario
+
+REFUSED = "Invalid agent.{} settings - model not available"
+NO_FAULT = UpdateFault()
 
 
 @attrs.define(eq=False)
@@ -38,6 +45,8 @@ class Updates:
 
     _line: Line
     _knobs: DeepgramKnobs
+    _faults: ConnectionFaults
+    _log: ConnectionLog
     _scenario: Scenario
     _ear: Ear
     _mouth: Mouth
@@ -48,31 +57,51 @@ class Updates:
     _quiet: trio.Event = attrs.field(factory=trio.Event, init=False)
     _listen_ack_due: bool = attrs.field(default=False, init=False)
 
-    def apply(
+    async def apply(
         self,
         update: UpdatePrompt | UpdateThink | UpdateSpeak | UpdateListen | UpdateThinkLive,
         nursery: trio.Nursery,
     ) -> None:
-        """Make a change, and acknowledge it later."""
+        """Make a change, and acknowledge it later; a fault may end the session instead."""
         match update:
             case UpdatePrompt():
-                nursery.start_soon(self._acknowledge, PromptUpdated())
+                await self._take("prompt", PromptUpdated(), nursery)
             case UpdateThink(think=think):
+                await self._take("think", ThinkUpdated(), nursery)
                 mind = mind_of(think)
                 self._calls.declared, self._thinker.entries = mind.functions, mind.entries
                 self._change_agent(mind.prompt)
-                nursery.start_soon(self._acknowledge, ThinkUpdated())
             case UpdateSpeak(speak=speak):
+                await self._take("speak", SpeakUpdated(), nursery)
                 voice = voice_of(speak)
                 self._mouth.voice, self._mouth.speak_entries = voice.name, voice.entries
-                nursery.start_soon(self._acknowledge, SpeakUpdated())
             case UpdateThinkLive():
-                nursery.start_soon(self._acknowledge, ThinkLiveUpdated())
+                nursery.start_soon(self._acknowledge, ThinkLiveUpdated(), 0.0)
             case UpdateListen(listen=listen):
                 self.flux = is_flux(listen)
-                if not self._listen_ack_due:
-                    self._listen_ack_due = True
-                    nursery.start_soon(self._acknowledge_listening)
+                await self._take("listen", None, nursery)
+            case _:
+                assert_never(update)
+
+    async def _take(self, kind: str, ack: ServerMessage | None, nursery: trio.Nursery) -> None:
+        """Have an update acknowledged as its fault says; None: as the recogniser's are.
+
+        *Raises* `SessionOver`.
+        """
+        fault = self._faults.updates.get(kind, NO_FAULT)
+        if fault.instead:
+            self._log.fault(f"{fault.instead} {kind}")
+        if fault.instead == "drop at update":
+            await self._line.close(ABNORMAL_CLOSURE, f"drop at update {kind} by a fault")
+        if fault.instead == "refuse update":
+            await self._line.fail("INVALID_SETTINGS", REFUSED.format(kind))
+        if fault.instead == "no ack":
+            return
+        if ack is not None:
+            nursery.start_soon(self._acknowledge, ack, fault.delay)
+        elif not self._listen_ack_due:
+            self._listen_ack_due = True
+            nursery.start_soon(self._acknowledge_listening, fault.delay)
 
     def speech_ended(self) -> None:
         """Let acknowledgements go that waited for the user to finish."""
@@ -83,15 +112,17 @@ class Updates:
         """Play another agent of the scenario from here on, if the new prompt is another's."""
         agent = self._scenario.agent_for((), prompt)
         if agent is not None and agent.name != self._thinker.brain.agent.name:
-            self._thinker.brain = Brain(agent)
+            self._thinker.change_brain(Brain(agent))
+        if not self._knobs.think_keeps_history:
+            self._thinker.forget()
 
-    async def _acknowledge(self, ack: ServerMessage) -> None:
-        await trio.sleep(self._knobs.update_ack)
+    async def _acknowledge(self, ack: ServerMessage, delay: float) -> None:
+        await trio.sleep(self._knobs.update_ack + delay)
         await self._line.send(ack)
 
-    async def _acknowledge_listening(self) -> None:
+    async def _acknowledge_listening(self, delay: float) -> None:
         """Ack after the current speech was processed; updates until then share the ack, as was seen live."""
-        await trio.sleep(self._knobs.listen_ack)
+        await trio.sleep(self._knobs.listen_ack + delay)
         if self._ear.speaking:
             await self._quiet.wait()
         self._listen_ack_due = False

@@ -19,8 +19,9 @@ from agents.functions import (
     handoff_to_next_agent,
     transfer_to_human,
 )
+from agents.options import AgentOptions
 from agents.roster import ROSTER, RosterError, default_roster, load_roster
-from agents.spec import AgentSpec
+from agents.spec import AgentSpec, soft
 
 ALONE = AgentSpec(
     name="alone",
@@ -291,3 +292,54 @@ def test_a_mistake_in_an_agents_module_is_told_with_its_line(
 
     with pytest.raises(RosterError, match=told):
         load_roster(["agent_with_a_mistake"])
+
+
+# Soft edges
+
+
+def test_an_edge_is_soft_where_it_says_so() -> None:
+    roster = load_roster([agent("one", to=(soft("two"), "three")), agent("two", ends=True), agent("three", ends=True)])
+    one = roster.agents["one"]
+
+    assert one.hands_to == ("two", "three")
+    assert [one.hands_softly_to(name) for name in ("two", "three", "four")] == [True, False, False]
+
+
+def test_an_agent_may_join_softly() -> None:
+    guest = attrs.evolve(agent("guest", ends=True), joins_from={soft("alone"): "they ask for it"})
+    host = load_roster([ALONE, guest]).agents["alone"]
+
+    assert host.hands_softly_to("guest")
+    assert host.function("handoff_to_guest") is not None
+
+
+def test_a_soft_edge_leads_to_an_agent_that_there_is() -> None:
+    assert "hands_to: there is no agent soft('nobody'); there are one" in refusal(agent("one", to=(soft("nobody"),)))
+
+
+def test_an_edge_is_soft_or_hard_and_not_both() -> None:
+    one = attrs.evolve(agent("one", to=("two",)), hands_to=("two", soft("two")))
+
+    assert refusal(one, agent("two", ends=True)) == (
+        "agent 'one': hands_to: 'two' is there more than once: write it plain or as soft('two')"
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [AgentOptions(listen_model="nova-3"), AgentOptions(listen_keyterms=("Acme",)), AgentOptions(mip_opt_out=True)],
+)
+def test_two_agents_on_one_session_listen_alike(options: AgentOptions) -> None:
+    two = attrs.evolve(agent("two", ends=True), options=options)
+    (name,) = (name for name, value in attrs.asdict(options).items() if value is not None)
+
+    assert refusal(agent("one", to=(soft("two"),)), two) == (
+        f"agent 'one': hands_to: soft('two'): {name} cannot change on one session: write 'two', or the same"
+    )
+    assert load_roster([agent("one", to=("two",)), two])
+
+
+def test_two_agents_on_one_session_may_think_and_speak_as_they_like() -> None:
+    two = attrs.evolve(agent("two", ends=True), options=AgentOptions(temperature=0.2, speak_speed=1.1))
+
+    assert load_roster([agent("one", to=(soft("two"),)), two])

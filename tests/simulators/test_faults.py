@@ -4,7 +4,17 @@ import pytest
 
 from simulators import faults
 from simulators.fault_lines import Form
-from simulators.faults import FOREVER, FORMS, ConnectionFaults, Fault, FaultError, FaultPlan, Step, parse_fault
+from simulators.faults import (
+    FOREVER,
+    FORMS,
+    ConnectionFaults,
+    Fault,
+    FaultError,
+    FaultPlan,
+    Step,
+    UpdateFault,
+    parse_fault,
+)
 
 
 def plan(*lines: str) -> FaultPlan:
@@ -54,12 +64,29 @@ def test_modifiers_may_stand_in_any_order() -> None:
         ("drip", [1, 2, 3, 4]),
         ("no upgrade", [1]),
         ("no welcome on connection 2 times 2", [2, 3]),
+        ("no ack think", [1, 2, 3, 4]),
+        ("drop at update speak on connection 2", [2]),
     ],
 )
 def test_a_deepgram_fault_hits_the_connections_it_says(line: str, hit: list[int]) -> None:
     faulty = plan(f"deepgram: {line}")
 
     assert [nth for nth in range(1, 5) if faulty.for_connection(nth) != ConnectionFaults()] == hit
+
+
+def test_each_kind_of_update_has_its_own_faults() -> None:
+    faulty = plan(
+        "deepgram: slow ack think 2 s",
+        "deepgram: refuse update think",
+        "deepgram: slow ack speak 300 ms",
+        "deepgram: no ack listen",
+    )
+
+    assert faulty.for_connection(1).updates == {
+        "think": UpdateFault(2.0, "refuse update"),
+        "speak": UpdateFault(0.3),
+        "listen": UpdateFault(instead="no ack"),
+    }
 
 
 def test_a_connection_gets_all_its_faults_in_order_of_time() -> None:

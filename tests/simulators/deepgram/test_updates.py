@@ -7,7 +7,11 @@ from protocol.deepgram import (
     ConversationText,
     CustomToThinkProvider,
     EndOfTurn,
+    ErrorReported,
+    ForceEndTurn,
     FunctionCallRequest,
+    FunctionCallResponse,
+    InjectAgentMessage,
     InjectUserMessage,
     KeepAlive,
     ListenUpdated,
@@ -23,6 +27,9 @@ from protocol.deepgram import (
     UserStartedSpeaking,
 )
 from protocol.deepgram.settings import Think, ThinkLive, ThinkLiveProvider, ThinkProvider, listen_with, speak_with
+from simulators.deepgram import DeepgramKnobs
+from simulators.deepgram.brain import DEFAULT_FALLBACK
+from simulators.deepgram.log import Closed, FaultInjected, ResponseIgnored
 from simulators.speech import synthesise
 from tests.simulators.deepgram.client import calling, settings_for
 
@@ -126,6 +133,113 @@ async def test_changing_to_nova_ends_the_ends_of_turns(autojump_clock: MockClock
         await client.wait_for(AgentAudioDone)
 
         assert client.all(EndOfTurn) == []
+
+
+# A change of agents, in the middle of a function call
+
+ADVISOR = UpdateThink(Think(OPEN_AI, "You are the advisor."))
+ASKED = InjectUserMessage("yes please")
+WELCOME = InjectAgentMessage("I am the advisor, hello.", "interrupt")
+
+
+@pytest.mark.parametrize("keeps_history", [True, False])
+async def test_another_agent_takes_over_while_a_function_is_open(
+    keeps_history: bool, autojump_clock: MockClock
+) -> None:
+    knobs = DeepgramKnobs(think_keeps_history=keeps_history)
+    async with calling(NO_GREETING, knobs=knobs) as client:
+        client.answer = lambda _: None
+        await client.send(ASKED)
+        request = await client.wait_for(FunctionCallRequest)
+        for update, ack in ((ADVISOR, ThinkUpdated), (UpdateSpeak(speak_with("aura-2-thalia-en")), SpeakUpdated)):
+            await client.send(update)
+            await client.wait_for(ack)
+        call = request.functions[0]
+        await client.send(FunctionCallResponse(call.id, call.name, '{"handed_off_to":"advisor"}'))
+        await client.send(WELCOME)
+        await client.wait_for(AgentAudioDone)
+        client.say(FIRST_LINE)
+        await client.wait_for(AgentAudioDone, 2)
+
+        said = b"".join(data for _, data in client.audio)
+        texts = [WELCOME.message, "I am the advisor."]
+        assert client.texts("assistant") == texts
+        assert said == b"".join(synthesise(text, "aura-2-thalia-en").audio for text in texts)
+        assert len(client.log.of(ResponseIgnored)) == (0 if keeps_history else 1)
+
+
+async def test_an_agent_that_took_over_answers_the_function_unless_it_is_told_what_to_say(
+    autojump_clock: MockClock,
+) -> None:
+    async with calling(NO_GREETING) as client:
+        client.answer = lambda _: None
+        await client.send(ASKED)
+        call = (await client.wait_for(FunctionCallRequest)).functions[0]
+        await client.send(ADVISOR)
+        await client.send(FunctionCallResponse(call.id, call.name, '{"handed_off_to":"advisor"}'))
+        await client.wait_for(AgentAudioDone)
+
+        assert client.texts("assistant") == [DEFAULT_FALLBACK]
+
+
+# Faults
+
+
+async def test_an_update_that_is_never_acknowledged_is_done_all_the_same(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, faults=["no ack think"]) as client:
+        await client.send(ADVISOR)
+        client.say(FIRST_LINE)
+        await client.wait_for(AgentAudioDone)
+
+        assert client.texts("assistant") == ["I am the advisor."]
+        assert client.all(ThinkUpdated) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "update", "ack", "after"),
+    [
+        ("slow ack think 2 s", ADVISOR, ThinkUpdated, 2.22),
+        ("slow ack prompt 2 s", UpdatePrompt("Be brief."), PromptUpdated, 2.22),
+        ("slow ack listen 2 s", LISTEN, ListenUpdated, 2.25),
+    ],
+)
+async def test_an_update_is_acknowledged_late(
+    fault: str,
+    update: UpdateThink | UpdatePrompt | UpdateListen,
+    ack: type[ThinkUpdated | PromptUpdated | ListenUpdated],
+    after: float,
+    autojump_clock: MockClock,
+) -> None:
+    async with calling(NO_GREETING, faults=[fault]) as client:
+        sent = trio.current_time()
+        await client.send(update)
+        await client.wait_for(ack)
+
+        assert client.times(ack) == [pytest.approx(sent + after)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "errors", "code"),
+    [("refuse update speak", ["INVALID_SETTINGS"], 1000), ("drop at update speak", [], 1006)],
+)
+async def test_an_update_ends_the_session(fault: str, errors: list[str], code: int, autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, faults=[fault], streams=False) as client:
+        await client.send(ADVISOR)
+        await client.wait_for(ThinkUpdated)
+        await client.send(UpdateSpeak(speak_with("aura-2-thalia-en")))
+        await client.closed.wait()
+
+        assert [error.code for error in client.all(ErrorReported)] == errors
+        assert [closed.code for closed in client.log.of(Closed)] == [code]
+        assert [injected.fault for injected in client.log.of(FaultInjected)] == [fault]
+
+
+async def test_an_older_deployment_does_not_know_that_a_turn_can_be_ended(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING, knobs=DeepgramKnobs(takes_force_end_turn=False), streams=False) as client:
+        await client.send(ForceEndTurn())
+        await client.closed.wait()
+
+        assert [error.code for error in client.all(ErrorReported)] == ["UNPARSABLE_CLIENT_MESSAGE"]
 
 
 @pytest.mark.parametrize("message", [KeepAlive(), CustomToThinkProvider({"a": 1})])
