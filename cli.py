@@ -6,38 +6,29 @@ a list of calls does not take two seconds.
 """
 # ruff: noqa: PLC0415 - see above: measured, `switchboard calls` starts in a third of the time
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
-import orjson
 import trio
 import typer
-from rich.console import Console
 from typer.core import TyperCommand
 
-from actors.policy import OnMachine
 from actors.supervision import root_cause
+from cli_calls import call, calls, follow_call, show
+from cli_shared import err, fail, out, settings_here
 from cli_testing import probe, replay
-from setting_values import http_url
-from settings import (
-    API_TOKEN,
-    LEAD_SERVER_EXTERNAL_URL,
-    LEAD_SERVER_PORT,
-    Settings,
-    SettingsError,
-    environment,
-    read_one,
-    unknown_names,
-)
+from settings import Settings, SettingsError, environment
 from starter.command import new
-from store.records import UNANSWERED
-from web.clients.operator import Operator, OperatorError, Shown
+from web.clients.operator import OperatorError
 from web.worker.logs import configure_logs
+
+if TYPE_CHECKING:
+    from simulators.command import SimulateOptions
 
 commands = typer.Typer(
     name="switchboard",
@@ -46,13 +37,6 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-ServerOption = Annotated[
-    str | None,
-    typer.Option("--server", metavar="URL", help="The switchboard to ask; LEAD_SERVER_EXTERNAL_URL if unset."),
-]
 ScenarioOption = Annotated[str, typer.Option(help="A shipped scenario (listed below), or a TOML file.")]
 OwnScenarioOption = Annotated[
     str, typer.Option(help="A shipped scenario (listed below), or a TOML file; the agents' own if unset.")
@@ -60,7 +44,6 @@ OwnScenarioOption = Annotated[
 FaultOption = Annotated[
     list[str] | None, typer.Option("--fault", metavar="LINE", help="A fault, such as 'deepgram: drop after 8 s'.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print what the server answered, as JSON.")]
 
 _LAST_PORT = 65535
 
@@ -93,43 +76,6 @@ class Service(Enum):
     GROQ = "groq"
 
 
-def _fail(message: str, status: int = 1) -> NoReturn:
-    err.print(message, style="red", markup=False, soft_wrap=True)
-    raise typer.Exit(status)
-
-
-def _settings() -> Settings:
-    try:
-        environ = environment()
-        settings = Settings.from_environ(environ)
-    except SettingsError as exc:
-        _fail(str(exc), 2)
-    for line in unknown_names(environ):
-        err.print(line, style="yellow", markup=False, soft_wrap=True)
-    return settings
-
-
-def _client(server: str | None) -> httpx.AsyncClient:
-    """Return a client of the server that is meant."""
-    try:
-        token = read_one(environment(), API_TOKEN)
-        url = http_url(server) if server else _usual_server(token)
-    except SettingsError as exc:
-        _fail(str(exc), 2)
-    except ValueError as wanted:
-        _fail(f"--server {server} is not {wanted}.", 2)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
-
-
-def _usual_server(token: str | None) -> str:
-    """Return where the server of these settings is; without a token, only the one on this machine serves us."""
-    found = environment()
-    if token and found.get(LEAD_SERVER_EXTERNAL_URL.name, "").strip():
-        return read_one(found, LEAD_SERVER_EXTERNAL_URL)
-    return f"http://127.0.0.1:{read_one(found, LEAD_SERVER_PORT)}"
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         out.print(f"switchboard {version('switchboard-voice')}")
@@ -159,8 +105,8 @@ def serve(
     from web.serving import serve as serve_calls
 
     if number is not None and not call_too:
-        _fail(f"To call {number}, write: switchboard serve --call {number}", 2)
-    settings = _settings()
+        fail(f"To call {number}, write: switchboard serve --call {number}", 2)
+    settings = settings_here()
     configure_logs(settings.secrets())
 
     async def run() -> None:
@@ -176,148 +122,17 @@ def serve(
     except* (OSError, RosterError) as group:
         problem = f"Cannot serve: {root_cause(group)}"
     if problem:
-        _fail(problem)
+        fail(problem)
 
 
 async def _call_from_here(settings: Settings, address: str, number: str | None) -> None:
     """Order a call from the server of this process and follow it; a failure is printed, and the server goes on."""
     headers = {"Authorization": f"Bearer {settings.api_token}"} if settings.api_token else {}
     try:
-        await _follow_call(httpx.AsyncClient(base_url=address, headers=headers, timeout=30), number, {}, {})
+        await follow_call(httpx.AsyncClient(base_url=address, headers=headers, timeout=30), number, {}, {})
     except OperatorError as exc:
         err.print(str(exc), style="red", markup=False, soft_wrap=True)
     err.print("The server goes on; Ctrl-C ends it.")
-
-
-def _context(pairs: Sequence[str]) -> Mapping[str, str]:
-    context = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            _fail(f'--about {pair} is not NAME=VALUE: --about name=John --about need="retirement planning"', 2)
-        context[name.strip()] = value.strip()
-    return context
-
-
-async def _follow_call(
-    client: httpx.AsyncClient, number: str | None, context: Mapping[str, str], options: Mapping[str, object]
-) -> int:
-    async with client:
-        operator = Operator(client)
-        placed = await operator.place(number, context, **options)
-        out.print(_ordered(placed))
-        shown: Shown = placed
-        async for shown in operator.follow(str(placed["id"])):
-            out.print(f"  {shown['status']}")
-        return _print_end(shown)
-
-
-def _ordered(placed: Shown) -> str:
-    if placed.get("starts_in"):
-        return f"Ordered {placed['id']}; it is placed in {placed['starts_in']} s"
-    if placed.get("in_doubt"):
-        return f"Ordered {placed['id']}: {placed['in_doubt']}"
-    return f"Placed {placed['call_sid']}"
-
-
-def _print_end(shown: Shown) -> int:
-    record = shown.get("record")
-    if not isinstance(record, Mapping):
-        out.print("Nobody spoke with an agent; there is no record.")
-        return 1
-    if record["outcome"] in UNANSWERED:
-        out.print(f"{record['outcome']}: {record['why']}", markup=False, soft_wrap=True)
-        return 1
-    agents = ", ".join(str(period["agent"]) for period in record["agents"])
-    out.print(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
-    for turn in record["transcript"]:
-        out.print(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}", markup=False, soft_wrap=True)
-    return 0
-
-
-@commands.command()
-def call(  # noqa: PLR0917 - one for each option
-    number: Annotated[str | None, typer.Argument(metavar="[NUMBER]", help="E.164; LEAD_PHONE_NUMBER if unset.")] = None,
-    server: ServerOption = None,
-    about: Annotated[
-        list[str] | None, typer.Option("--about", metavar="NAME=VALUE", help="What is known: name, need, location, …")
-    ] = None,
-    machine: Annotated[
-        OnMachine | None, typer.Option(help="What to do about answering machines; as the settings say if unset.")
-    ] = None,
-    time_limit: Annotated[int | None, typer.Option(metavar="SECONDS", help="The longest it may take.")] = None,
-    record: Annotated[
-        bool, typer.Option("--record", help="Have Twilio record it, each side on its own channel.")
-    ] = False,
-) -> None:
-    """Call somebody, and tell how it goes until the call is over."""
-    options = {
-        "machine_detection": machine.value if machine is not None else None,
-        "time_limit": time_limit,
-        "record": record or None,
-    }
-    try:
-        status = trio.run(_follow_call, _client(server), number, _context(about or ()), options)
-    except OperatorError as exc:
-        _fail(str(exc))
-    raise typer.Exit(status)
-
-
-async def _recent(client: httpx.AsyncClient, limit: int) -> Sequence[Shown]:
-    async with client:
-        return await Operator(client).recent(limit)
-
-
-@commands.command()
-def calls(
-    server: ServerOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many calls.")] = 20,
-    as_json: JsonOption = False,
-) -> None:
-    """List live and recent calls."""
-    from web.showing import call_lines
-
-    client = _client(server)
-    try:
-        shown = trio.run(_recent, client, limit)
-    except OperatorError as exc:
-        _fail(str(exc))
-    if as_json:
-        _print_json(shown)
-        return
-    width = out.width if out.is_terminal else None
-    for line in call_lines(shown, width) if shown else [f"No calls known to the worker at {client.base_url}."]:
-        out.print(line, markup=False, soft_wrap=True)
-
-
-def _print_json(shown: object) -> None:
-    out.print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
-
-
-async def _one(client: httpx.AsyncClient, name: str) -> Shown:
-    async with client:
-        return await Operator(client).show(name)
-
-
-@commands.command()
-def show(
-    name: Annotated[str, typer.Argument(metavar="ID", help="A call's id or SID, as `switchboard calls` lists it.")],
-    server: ServerOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show one call: its agents, handoffs, Briefs, functions, facts, and every word."""
-    from store.records import RecordError
-    from web.showing import lines
-
-    try:
-        shown = trio.run(_one, _client(server), name)
-        if as_json:
-            _print_json(shown)
-            return
-        for line in lines(shown):
-            out.print(line, markup=False, soft_wrap=True)
-    except (OperatorError, RecordError) as exc:
-        _fail(str(exc))
 
 
 @commands.command(cls=ListsScenarios)
@@ -360,40 +175,46 @@ def simulate(  # noqa: PLR0917 - one for each option
     ] = None,
 ) -> None:
     """Simulate Deepgram, Twilio or Groq on a port, until Ctrl-C; prints the settings that lead there."""
-    from simulators.command import SimulateError, SimulateOptions
-    from simulators.command import simulate as serve_simulator
+    from simulators.command import SimulateOptions
+
+    _simulate(
+        SimulateOptions(
+            service=service.value,
+            port=port,
+            scenario=scenario,
+            faults=tuple(fault or ()),
+            tls=tls,
+            no_end_of_turn=no_end_of_turn,
+            no_latency_reports=no_latency_reports,
+            any_flux_version=any_flux_version,
+            cancel_any_call=cancel_any_call,
+            forget_on_update=forget_on_update,
+            no_force_end_turn=no_force_end_turn,
+            plaintext_streams=plaintext_streams,
+            retire=tuple(retire or ()),
+            offer=tuple(offer or ()),
+        )
+    )
+
+
+def _simulate(options: "SimulateOptions") -> None:
+    from simulators.command import SimulateError, serve_simulator
     from simulators.faults import FaultError
     from simulators.scenario import ScenarioError
     from simulators.speech import SpeechError
     from simulators.tls import TlsError
 
-    options = SimulateOptions(
-        service=service.value,
-        port=port,
-        scenario=scenario,
-        faults=tuple(fault or ()),
-        tls=tls,
-        no_end_of_turn=no_end_of_turn,
-        no_latency_reports=no_latency_reports,
-        any_flux_version=any_flux_version,
-        cancel_any_call=cancel_any_call,
-        forget_on_update=forget_on_update,
-        no_force_end_turn=no_force_end_turn,
-        plaintext_streams=plaintext_streams,
-        retire=tuple(retire or ()),
-        offer=tuple(offer or ()),
-    )
     problem, status = "", 0
     try:
         trio.run(serve_simulator, options, environment(), partial(out.print, soft_wrap=True))
     except* (SimulateError, TlsError, FaultError, ScenarioError, SpeechError) as group:
         problem, status = str(root_cause(group)), 2
     except* OSError as group:
-        problem, status = f"Cannot listen on port {port}: {root_cause(group)}", 1
+        problem, status = f"Cannot listen on port {options.port}: {root_cause(group)}", 1
     except* KeyboardInterrupt:
         err.print("stopped")
     if problem:
-        _fail(problem, status)
+        fail(problem, status)
 
 
 @commands.command()
@@ -405,11 +226,11 @@ def check() -> None:
     findings: Sequence[Finding] = ()
     problem = ""
     try:
-        findings = trio.run(check_everything, _settings())
+        findings = trio.run(check_everything, settings_here())
     except* RosterError as group:
         problem = f"Cannot check: {root_cause(group)}"
     if problem:
-        _fail(problem)
+        fail(problem)
     for finding in findings:
         out.print(
             f"{'ok ' if finding.well else 'NOT'}  {finding.subject}: {finding.says}", markup=False, soft_wrap=True
@@ -437,7 +258,7 @@ def demo(
     try:
         environ = environment()
     except SettingsError as exc:
-        _fail(str(exc), 2)
+        fail(str(exc), 2)
     raise typer.Exit(run_demo(DemoOptions(scenario, speed, folder, tuple(fault or ()), environ)))
 
 
@@ -457,6 +278,9 @@ def talk(
     raise typer.Exit(run_talk(TalkOptions(scenario, port, browser)))
 
 
+commands.command()(call)
+commands.command()(calls)
+commands.command()(show)
 commands.command()(new)
 commands.command()(replay)
 commands.command()(probe)

@@ -5,21 +5,13 @@ As in `cli.py`, each command imports what it needs when it is run.
 # ruff: noqa: PLC0415 - see above
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from actors.supervision import root_cause
+from cli_shared import err, fail, out
 from settings import SettingsError, environment
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-
-def _fail(message: str, status: int = 2) -> NoReturn:
-    err.print(message, style="red", markup=False, soft_wrap=True)
-    raise typer.Exit(status)
 
 
 def replay(
@@ -41,7 +33,7 @@ def replay(
     try:
         lines, is_same = replay_call(name, roster, anonymise, environment())
     except (ReplayRefused, RosterError, SettingsError) as exc:
-        _fail(str(exc))
+        fail(str(exc), 2)
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
     raise typer.Exit(0 if is_same else 1)
@@ -77,7 +69,7 @@ def probe(  # noqa: PLR0917 - one for each option
     except* (ProbeError, RosterError, ScenarioError, CassetteError) as group:
         problem = str(root_cause(group))
     if problem:
-        _fail(problem)
+        fail(problem, 2)
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
     raise typer.Exit(0 if is_good else 1)

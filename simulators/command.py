@@ -111,7 +111,7 @@ class _Simulation:
         self.say(f"GROQ_BASE_URL={self.origin(bound)}")
 
 
-async def simulate(options: SimulateOptions, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+async def serve_simulator(options: SimulateOptions, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
     """Serve as the options say until cancelled; `say` is given a line for each setting that leads there.
 
     *Raises* `SimulateError`, `ScenarioError`, `FaultError` or `TlsError`, and `OSError` for a port that is taken.

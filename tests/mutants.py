@@ -19,6 +19,9 @@ COPIED = ("actors", "agents", "demo", "protocol", "simulators", "starter", "stor
 FILES = (
     "pytest_switchboard.py",
     "cli.py",
+    "cli_calls.py",
+    "cli_shared.py",
+    "cli_testing.py",
     "server.py",
     "model_settings.py",
     "model_values.py",

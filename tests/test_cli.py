@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from typer.testing import CliRunner, Result
 
 import cli
+import cli_shared
 from agents.roster import Problem, RosterError
 from demo.options import DemoOptions
 from settings import Settings, environment
@@ -47,7 +48,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Exchange:
         reached.headers["Authorization"] = f"Bearer {API_TOKEN}"
         return reached
 
-    monkeypatch.setattr("cli._client", client)
+    monkeypatch.setattr("cli_calls.client_of", client)
     return there
 
 
@@ -164,7 +165,7 @@ def test_the_server_that_is_meant_is_asked(
 ) -> None:
     monkeypatch.setenv("API_TOKEN", token)
 
-    client = cli._client(server)
+    client = cli_shared.client_of(server)
 
     assert (str(client.base_url).rstrip("/"), client.headers.get("authorization")) == (url, sends)
 
@@ -505,7 +506,7 @@ def test_serving_can_call_at_once(given: tuple[str, ...], number: str | None, mo
         return 0
 
     monkeypatch.setattr("web.serving.serve", _listen)
-    monkeypatch.setattr("cli._follow_call", follow)
+    monkeypatch.setattr("cli.follow_call", follow)
     done = run("serve", "--call", *given)
 
     assert (done.exit_code, "Ctrl-C" in done.output) == (0, True)
@@ -518,7 +519,7 @@ def test_a_call_that_cannot_be_ordered_does_not_end_the_server(monkeypatch: pyte
         raise OperatorError("LEAD_PHONE_NUMBER is not set.")
 
     monkeypatch.setattr("web.serving.serve", _listen)
-    monkeypatch.setattr("cli._follow_call", follow)
+    monkeypatch.setattr("cli.follow_call", follow)
     done = run("serve", "--call")
 
     assert (done.exit_code, "LEAD_PHONE_NUMBER is not set." in done.output) == (0, True)

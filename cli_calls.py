@@ -1,0 +1,144 @@
+"""The commands of `switchboard` that ask a running server about its calls: call, calls, show."""
+# ruff: noqa: PLC0415 - as in cli.py
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import httpx
+import orjson
+import trio
+import typer
+
+from actors.policy import OnMachine
+from cli_shared import JsonOption, ServerOption, client_of, fail, out
+from store.records import UNANSWERED
+from web.clients.operator import Operator, OperatorError, Shown
+
+
+def _context(pairs: Sequence[str]) -> Mapping[str, str]:
+    context = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            fail(f'--about {pair} is not NAME=VALUE: --about name=John --about need="retirement planning"', 2)
+        context[name.strip()] = value.strip()
+    return context
+
+
+async def follow_call(
+    client: httpx.AsyncClient, number: str | None, context: Mapping[str, str], options: Mapping[str, object]
+) -> int:
+    """Order a call, print how it goes until it is over, and return the status to end with. Closes the client."""
+    async with client:
+        operator = Operator(client)
+        placed = await operator.place(number, context, **options)
+        out.print(_ordered(placed))
+        shown: Shown = placed
+        async for shown in operator.follow(str(placed["id"])):
+            out.print(f"  {shown['status']}")
+        return _print_end(shown)
+
+
+def _ordered(placed: Shown) -> str:
+    if placed.get("starts_in"):
+        return f"Ordered {placed['id']}; it is placed in {placed['starts_in']} s"
+    if placed.get("in_doubt"):
+        return f"Ordered {placed['id']}: {placed['in_doubt']}"
+    return f"Placed {placed['call_sid']}"
+
+
+def _print_end(shown: Shown) -> int:
+    record = shown.get("record")
+    if not isinstance(record, Mapping):
+        out.print("Nobody spoke with an agent; there is no record.")
+        return 1
+    if record["outcome"] in UNANSWERED:
+        out.print(f"{record['outcome']}: {record['why']}", markup=False, soft_wrap=True)
+        return 1
+    agents = ", ".join(str(period["agent"]) for period in record["agents"])
+    out.print(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
+    for turn in record["transcript"]:
+        out.print(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}", markup=False, soft_wrap=True)
+    return 0
+
+
+def call(  # noqa: PLR0917 - one for each option
+    number: Annotated[str | None, typer.Argument(metavar="[NUMBER]", help="E.164; LEAD_PHONE_NUMBER if unset.")] = None,
+    server: ServerOption = None,
+    about: Annotated[
+        list[str] | None, typer.Option("--about", metavar="NAME=VALUE", help="What is known: name, need, location, …")
+    ] = None,
+    machine: Annotated[
+        OnMachine | None, typer.Option(help="What to do about answering machines; as the settings say if unset.")
+    ] = None,
+    time_limit: Annotated[int | None, typer.Option(metavar="SECONDS", help="The longest it may take.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Have Twilio record it, each side on its own channel.")
+    ] = False,
+) -> None:
+    """Call somebody, and tell how it goes until the call is over."""
+    options = {
+        "machine_detection": machine.value if machine is not None else None,
+        "time_limit": time_limit,
+        "record": record or None,
+    }
+    try:
+        status = trio.run(follow_call, client_of(server), number, _context(about or ()), options)
+    except OperatorError as exc:
+        fail(str(exc))
+    raise typer.Exit(status)
+
+
+async def _recent(client: httpx.AsyncClient, limit: int) -> Sequence[Shown]:
+    async with client:
+        return await Operator(client).recent(limit)
+
+
+def calls(
+    server: ServerOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many calls.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List live and recent calls."""
+    from web.showing import call_lines
+
+    client = client_of(server)
+    try:
+        shown = trio.run(_recent, client, limit)
+    except OperatorError as exc:
+        fail(str(exc))
+    if as_json:
+        _print_json(shown)
+        return
+    width = out.width if out.is_terminal else None
+    for line in call_lines(shown, width) if shown else [f"No calls known to the worker at {client.base_url}."]:
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def _print_json(shown: object) -> None:
+    out.print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
+
+
+async def _one(client: httpx.AsyncClient, name: str) -> Shown:
+    async with client:
+        return await Operator(client).show(name)
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="A call's id or SID, as `switchboard calls` lists it.")],
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one call: its agents, handoffs, Briefs, functions, facts, and every word."""
+    from store.records import RecordError
+    from web.showing import lines
+
+    try:
+        shown = trio.run(_one, client_of(server), name)
+        if as_json:
+            _print_json(shown)
+            return
+        for line in lines(shown):
+            out.print(line, markup=False, soft_wrap=True)
+    except (OperatorError, RecordError) as exc:
+        fail(str(exc))

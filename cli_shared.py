@@ -1,0 +1,67 @@
+"""The two consoles of the command line, its settings, and its client of a running server."""
+
+from typing import Annotated, NoReturn
+
+import httpx
+import typer
+from rich.console import Console
+
+from setting_values import http_url
+from settings import (
+    API_TOKEN,
+    LEAD_SERVER_EXTERNAL_URL,
+    LEAD_SERVER_PORT,
+    Settings,
+    SettingsError,
+    environment,
+    read_one,
+    unknown_names,
+)
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="The switchboard to ask; LEAD_SERVER_EXTERNAL_URL if unset."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print what the server answered, as JSON.")]
+
+
+def fail(message: str, status: int = 1) -> NoReturn:
+    """Print a message in red and end with this status."""
+    err.print(message, style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(status)
+
+
+def settings_here() -> Settings:
+    """Return the settings of this environment; end the command with what is wrong, if anything is."""
+    try:
+        environ = environment()
+        settings = Settings.from_environ(environ)
+    except SettingsError as exc:
+        fail(str(exc), 2)
+    for line in unknown_names(environ):
+        err.print(line, style="yellow", markup=False, soft_wrap=True)
+    return settings
+
+
+def client_of(server: str | None) -> httpx.AsyncClient:
+    """Return a client of the server that is meant."""
+    try:
+        token = read_one(environment(), API_TOKEN)
+        url = http_url(server) if server else _usual_server(token)
+    except SettingsError as exc:
+        fail(str(exc), 2)
+    except ValueError as wanted:
+        fail(f"--server {server} is not {wanted}.", 2)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
+
+
+def _usual_server(token: str | None) -> str:
+    """Return where the server of these settings is; without a token, only the one on this machine serves us."""
+    found = environment()
+    if token and found.get(LEAD_SERVER_EXTERNAL_URL.name, "").strip():
+        return read_one(found, LEAD_SERVER_EXTERNAL_URL)
+    return f"http://127.0.0.1:{read_one(found, LEAD_SERVER_PORT)}"
