@@ -6,8 +6,8 @@ returns nothing of the call is left but its record. Its own errors stay here, lo
 """
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import trio
 
 from actors.call_state import CallState
 from actors.clips import ClipBook, Clips
-from actors.endings.attendant import attend
+from actors.endings.attendant import Attendant
 from actors.endings.call_length import mind_length
 from actors.endings.intercom import Intercom
 from actors.endings.last_words import say_and_end
@@ -35,6 +35,8 @@ from actors.line.line_watch import DEATHS
 from actors.line.switch import Switch, Transfers
 from actors.line.tape import Tape
 from actors.line.voice_activity import VoiceActivity
+from actors.messages import ToCall
+from actors.operator.command_runner import CommandRunner
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
@@ -232,6 +234,7 @@ class Call:
             activity=VoiceActivity(last=elapsed),
             switch=Switch(plan.call_sid, services.transfers, services.policy.human_digit),
         )
+        state.commands.recall(earlier.record.commands if earlier else ())
         bridge = TwilioBridge(state, media, plan.stream_sid, each_of(on_audio) if on_audio else None)
         return cls(plan, services, state, bridge, book, scribe, watch)
 
@@ -247,14 +250,14 @@ class Call:
         )
         state, services = self.state, self.services
         summarizer = Summarizer(state, self.roster, services.ask_brief, state.mail.summarizer)
-        with state.mail.closing(), services.intercom.open(plan.call_sid) as mailbox:
+        with state.mail.closing(), services.intercom.open(plan.call_sid) as mailbox, self._all_read(mailbox):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope, name="bridge")
                 nursery.start_soon(state.turn.run, name="turn")
                 for name, run in (
                     ("summarizer", summarizer.run),
                     ("scribe", self.scribe.run if self.scribe is not None else None),
-                    ("attendant", partial(attend, state, self._machine(), mailbox)),
+                    ("attendant", partial(Attendant(state, self._machine(), CommandRunner(state)).attend, mailbox)),
                     ("keypad", state.keypad.collect),
                     ("call length", partial(mind_length, state, self._longest)),
                     ("transfers", partial(mind_transfers, state, state.mail.to_summarizer)),
@@ -285,6 +288,16 @@ class Call:
         """The agents, and first the one that begins this call."""
         return self.services.roster.beginning(self.plan.direction, self.plan.line, self.plan.agents)
 
+    @contextmanager
+    def _all_read(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[None]:
+        """Leave no command of an operator's unread: each is noted, and answered."""
+        try:
+            yield
+        finally:
+            with suppress(trio.WouldBlock):
+                while True:
+                    self.state.commands.take_unread(mailbox.receive_nowait())
+
     @property
     def _longest(self) -> float:
         return min(self.services.policy.deadlines.longest_call, self.plan.longest)
@@ -299,7 +312,7 @@ class Call:
 
     def _supervisor(self) -> Supervisor:
         state, plan, services = self.state, self.plan, self.services
-        form = SettingsForm(plan.call_sid, services.voice_agent, plan.direction)
+        form = SettingsForm(plan.call_sid, services.voice_agent, plan.direction, state.amendments)
         return Supervisor(
             state=state,
             roster=self.roster,
@@ -361,6 +374,7 @@ class Call:
         state.ledger.close()
         frames = self._frames()
         duration = round(state.journal.now, 3)
+        state.commands.close()
         if outcome != TRANSFERRING:
             state.journal.note(CallEnded(outcome, duration, frames))
             return

@@ -7,7 +7,9 @@ needed: the bridge writes the tape, the session on the floor writes ledger and c
 import attrs
 import trio
 
+from actors.amendments import Amendments
 from actors.clips import ClipBook, Clips
+from actors.commands import CommandBook
 from actors.journal import Journal
 from actors.line.keypad import Keypad
 from actors.line.ledger import Ledger
@@ -25,6 +27,10 @@ from agents.context import CallContext
 def _driver_of(state: "CallState") -> TurnDriver:
     turn = Turn(state.policy, trio.current_time())
     return TurnDriver(turn, state.ledger, state.journal, state.conversation, state.clips, state.switch)
+
+
+def _book_of(state: "CallState") -> CommandBook:
+    return CommandBook(state.journal)
 
 
 def _keypad_of(state: "CallState") -> Keypad:
@@ -50,5 +56,9 @@ class CallState:
     mail: Mailboxes = attrs.field(factory=Mailboxes.open)
     over: trio.Event = attrs.field(factory=trio.Event)
     """Set once Twilio says that the call is over: its stream need not be waited for."""
+    amendments: Amendments = attrs.field(factory=Amendments)
+    """What an operator has changed of the prompts."""
+    commands: CommandBook = attrs.field(default=attrs.Factory(_book_of, takes_self=True))
+    """What an operator has asked for, and what became of it."""
     turn: TurnDriver = attrs.field(default=attrs.Factory(_driver_of, takes_self=True))
     keypad: Keypad = attrs.field(default=attrs.Factory(_keypad_of, takes_self=True))

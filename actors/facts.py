@@ -512,6 +512,21 @@ class ListeningEnded:
 
 
 @attrs.frozen
+class CommandAnswered:
+    """An operator's command was decided, `took` seconds after it came. `outcome`: done, refused, failed or over."""
+
+    id: str
+    by: str
+    """Who has asked."""
+    command: str
+    outcome: str
+    why: str
+    took: float
+    fields: Mapping[str, str]
+    """What was asked, without phone numbers."""
+
+
+@attrs.frozen
 class CallEnded:
     """The call is over. `frames` counts what passed in both directions, in 20 ms frames."""
 
@@ -577,5 +592,6 @@ Fact: TypeAlias = (
     | ActorCrashed
     | ListeningStarted
     | ListeningEnded
+    | CommandAnswered
     | CallEnded
 )

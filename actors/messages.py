@@ -10,6 +10,7 @@ from typing import TypeAlias
 import attrs
 import trio
 
+from actors.commands import CommandGiven
 from actors.supervision import Crashed
 from agents.brief import Brief
 
@@ -51,7 +52,7 @@ class NoteStreamError:
     why: str
 
 
-ToCall: TypeAlias = CloseCall | EndCallNow | MachineAnswered | NoteCallOver | NoteStreamError
+ToCall: TypeAlias = CloseCall | EndCallNow | MachineAnswered | NoteCallOver | NoteStreamError | CommandGiven
 
 # To the Supervisor
 

@@ -69,6 +69,14 @@ class SessionOnFloor(Protocol):
         """Whether it listens to the caller."""
         ...
 
+    @property
+    def amended(self) -> int:
+        """Which version of the operator's amendments its service has."""
+        ...
+
+    def amend(self) -> None:
+        """Tell the service the newest amendments, if it was not told them."""
+
     def perform(self, effect: ForSession) -> None:
         """Do what `Turn` wants of the session, without waiting for it."""
 
@@ -198,6 +206,11 @@ class TurnDriver:
     async def wait_change(self) -> None:
         """Wait until something has been told to `Turn`."""
         await self._changed.wait()
+
+    def amend(self) -> None:
+        """Tell the session on the floor of the newest amendments; one that takes it later looks by itself."""
+        if self.session is not None:
+            self.session.amend()
 
     async def wait_concluded(self) -> Conclusion:
         """Wait until the conversation is over."""

@@ -80,6 +80,19 @@ class TransferRecord:
 
 
 @attrs.frozen
+class CommandRecord:
+    """One command of an operator's, decided at second `at`. `fields` are what was asked, without phone numbers."""
+
+    at: float
+    id: str
+    by: str
+    command: str
+    outcome: str
+    why: str = ""
+    fields: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
 class FunctionRecord:
     """One function an agent called, with what it was answered."""
 
@@ -170,6 +183,8 @@ class CallRecord:
     """What the roster wanted to know of the call (`EXTRACT`), as a language model has filled it in afterwards."""
     listeners: int = 0
     """How often an operator has listened in while it lasted."""
+    commands: tuple[CommandRecord, ...] = ()
+    """What an operator has asked of the call while it lasted, and what became of it."""
 
 
 @attrs.frozen

@@ -279,6 +279,22 @@ MUTANTS = (
         ("tests/web/test_repeats.py",),
     ),
     Mutant(
+        11,
+        "an operator's command is carried out once: one that was decided is taken for new",
+        "actors/commands.py",
+        "if (decided := self._decided.get(command.id)) is not None:",
+        "if (decided := None) is not None:",
+        ("tests/actors/test_commands.py",),
+    ),
+    Mutant(
+        11,
+        "every command of an operator's is answered: the end of the call leaves some undecided",
+        "actors/call.py",
+        "        state.commands.close()\n",
+        "",
+        ("tests/calls/test_operator_sweep.py",),
+    ),
+    Mutant(
         6,
         "a call keeps its record: one that comes back begins anew",
         "web/routes/twilio.py",

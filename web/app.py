@@ -30,6 +30,7 @@ from web.routes.calls import CallRoutes
 from web.routes.credentials import Credentials
 from web.routes.health import HealthRoutes, count_requests
 from web.routes.media import MediaStreams, RunCall
+from web.routes.operating import OperatorRoutes
 from web.routes.problems import Misrouted
 from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
@@ -89,7 +90,9 @@ def create_app(
         app.register_blueprint(routes.blueprint())
     views = CallViews.of(context)
     app.register_blueprint(views.blueprint())
-    console = Console.of(context, views, voice)
+    operating = OperatorRoutes(context, views)
+    app.register_blueprint(operating.blueprint())
+    console = Console.of(context, views, operating, voice)
     console.install(app)
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)

@@ -1,36 +1,53 @@
 """Takes what the outside world wants of a running call, and sees to it.
 
-`attend` reads the call's own mailbox (`actors/endings/intercom.py`) for as long as the conversation lasts. It speaks to
-nobody itself: `Turn` decides how the call closes.
+`Attendant` reads the call's own mailbox (`actors/endings/intercom.py`) for as long as the conversation lasts. It speaks
+to nobody itself: `Turn` decides how the call closes, and an operator's commands are carried out in `actors/operator/`.
 """
 
 from typing import assert_never
 
+import attrs
 import trio
 
 from actors.call_state import CallState
+from actors.commands import CommandGiven, name_of
 from actors.endings.machine import AnsweringMachine
 from actors.facts import StreamFailed
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
+from actors.operator.command_runner import CommandRunner
 from actors.turn.events import CloseAsked
 
 
-async def attend(state: CallState, machine: AnsweringMachine, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
-    """See to each message, in order."""
-    async with trio.open_nursery() as nursery:
-        async for message in mailbox:
-            match message:
-                case CloseCall(outcome=outcome):
-                    state.turn.put(CloseAsked(outcome, state.policy.wording.closing))
-                case EndCallNow(outcome=outcome):
-                    state.turn.put(CloseAsked(outcome))
-                case MachineAnswered(verdict=verdict):
-                    if (beep := machine.told(verdict)) is not None:
-                        nursery.start_soon(machine.wait_beep, beep)
-                case NoteCallOver():
-                    state.over.set()
-                case NoteStreamError(why=why):
-                    state.journal.note(StreamFailed(why))
-                case _:
-                    assert_never(message)
-        nursery.cancel_scope.cancel(reason="no more messages")
+@attrs.frozen
+class Attendant:
+    """The reader of one call's mailbox."""
+
+    state: CallState
+    machine: AnsweringMachine
+    runner: CommandRunner
+
+    async def attend(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
+        """See to each message, in order."""
+        async with trio.open_nursery() as nursery:
+            async for message in mailbox:
+                self._see_to(message, nursery)
+            nursery.cancel_scope.cancel(reason="no more messages")
+
+    def _see_to(self, message: ToCall, nursery: trio.Nursery) -> None:
+        state = self.state
+        match message:
+            case CloseCall(outcome=outcome) | EndCallNow(outcome=outcome):
+                sentence = state.policy.wording.closing if isinstance(message, CloseCall) else ""
+                state.turn.put(CloseAsked(outcome, sentence))
+            case MachineAnswered(verdict=verdict):
+                if (beep := self.machine.told(verdict)) is not None:
+                    nursery.start_soon(self.machine.wait_beep, beep)
+            case NoteCallOver():
+                state.over.set()
+            case NoteStreamError(why=why):
+                state.journal.note(StreamFailed(why))
+            case CommandGiven(command=command):
+                if state.commands.take(message):
+                    nursery.start_soon(self.runner.carry_out, command, name=f"command {name_of(command.action)}")
+            case _:
+                assert_never(message)

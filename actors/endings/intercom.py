@@ -6,12 +6,13 @@ and its teller learns so.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import attrs
 import structlog
 import trio
 
+from actors.commands import Answer
 from actors.messages import ToCall
 
 MAILBOX = 8
@@ -24,6 +25,8 @@ class Intercom:
     """The running calls of one worker."""
 
     _calls: dict[str, trio.MemorySendChannel[ToCall]] = attrs.field(factory=dict, init=False)
+    _expected: dict[str, trio.MemorySendChannel[Answer]] = attrs.field(factory=dict, init=False)
+    """Answers of calls on other workers that somebody waits for, by token."""
 
     @contextmanager
     def open(self, call_sid: str) -> Iterator[trio.MemoryReceiveChannel[ToCall]]:
@@ -48,6 +51,24 @@ class Intercom:
             log.warning("call_not_told", call_sid=call_sid, what=type(message).__name__)
             return False
         return True
+
+    @contextmanager
+    def expecting(self, token: str) -> Iterator[trio.MemoryReceiveChannel[Answer]]:
+        """Take the answer of a call on another worker, which comes under this token, as long as the `with` lasts."""
+        send, receive = trio.open_memory_channel[Answer](1)
+        with send, receive:
+            self._expected[token] = send
+            try:
+                yield receive
+            finally:
+                del self._expected[token]
+
+    def answer(self, token: str, answer: Answer) -> None:
+        """Pass on an answer; one that nobody waits for any more, or that comes twice, is dropped."""
+        expected = self._expected.get(token)
+        if expected is not None:
+            with suppress(trio.WouldBlock):
+                expected.send_nowait(answer)
 
     def tell_all(self, message: ToCall) -> int:
         """Tell every call something; return how many were told."""

@@ -19,6 +19,7 @@ from store.records import (
     TRANSFERRING,
     AgentPeriod,
     CallRecord,
+    CommandRecord,
     FrameCounts,
     FunctionRecord,
     HandoffRecord,
@@ -68,6 +69,7 @@ class RecordBuilder:
     _frames: FrameCounts = attrs.field(factory=FrameCounts)
     _answered_by: str = ""
     _listeners: int = 0
+    _commands: list[CommandRecord] = attrs.field(factory=list)
     _meter: Meter = attrs.field(factory=Meter)
     _is_parted: bool = False
     """Whether there was a time without agents since the last one had the floor."""
@@ -83,13 +85,13 @@ class RecordBuilder:
                 self._turns.append(turn)
             self._transfers, self._facts = list(earlier.transfers), dict(earlier.facts)
             self._answered_by, self._listeners = earlier.answered_by, earlier.listeners
+            self._commands = list(earlier.commands)
             self._meter = Meter(earlier.usage)
 
     def read(self, entry: Entry) -> None:
         """Take the next entry of the Journal."""
         self._now = at = round(entry.at, 3)
         self._meter.read(entry)
-        self._listeners += isinstance(entry.fact, facts.ListeningStarted)
         match entry.fact:
             case facts.CallStarted() as call:
                 self._call = call
@@ -109,6 +111,7 @@ class RecordBuilder:
                 self._on_transfer(other, at)
                 self._on_words(other, at)
                 self._on_fault(other)
+                self._on_operator(other, at)
 
     def record(self) -> CallRecord:
         """Return the record as it stands: of a call that has no end yet, it says so."""
@@ -149,6 +152,7 @@ class RecordBuilder:
             facts=dict(self._facts),
             answered_by=self._answered_by,
             listeners=self._listeners,
+            commands=tuple(self._commands),
             usage=self._meter.total(end.duration),
             metadata=self.metadata or (self.earlier.metadata if self.earlier else {}),
         )
@@ -249,6 +253,16 @@ class RecordBuilder:
                     self._end_transfer(unreached)
             case _:
                 """Not about a person, or a second stream."""
+
+    def _on_operator(self, fact: facts.Fact, at: float) -> None:
+        match fact:
+            case facts.ListeningStarted():
+                self._listeners += 1
+            case facts.CommandAnswered(id=command_id, by=by, command=command):
+                told = fact.outcome, fact.why, fact.fields
+                self._commands.append(CommandRecord(at, command_id, by, command, *told))
+            case _:
+                """Nothing that an operator has done."""
 
     def _end_transfer(self, outcome: str) -> None:
         self._transfers[-1:] = [attrs.evolve(one, outcome=outcome) for one in self._transfers[-1:]]

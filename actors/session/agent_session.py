@@ -6,6 +6,7 @@ never decides who holds the floor. What it cannot go on with it raises; it retur
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeAlias, assert_never
@@ -58,7 +59,16 @@ from actors.turn_driver import ForSession
 from agents.announcing import announced
 from agents.spec import AgentSpec
 from protocol import deepgram
-from protocol.deepgram import CallerAudio, ClientMessage, InjectAgentMessage, InjectUserMessage, KeepAlive
+from protocol.deepgram import (
+    CallerAudio,
+    ClientMessage,
+    InjectAgentMessage,
+    InjectUserMessage,
+    KeepAlive,
+    Settings,
+    Think,
+    UpdateThink,
+)
 from protocol.wire import PacedWebSocket
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
@@ -87,6 +97,12 @@ class AgentSession:
     _latency: LatencyMeter = attrs.field(init=False)
     _over: trio.Event = attrs.field(factory=trio.Event, init=False)
     _failure: AgentUnavailable | None = attrs.field(default=None, init=False)
+    amended: int = attrs.field(default=0, init=False)
+    """Which version of the operator's amendments the service has."""
+    _think: tuple[Think, ...] = attrs.field(default=(), init=False)
+    """The models with their functions, as the Settings named them."""
+    _amending: deque[int] = attrs.field(factory=deque, init=False)
+    """The versions that it was told of and has not acknowledged."""
 
     def __attrs_post_init__(self) -> None:
         self.voice = Voice(self.agent.name, self.opening.promised_at)
@@ -119,7 +135,7 @@ class AgentSession:
             async with self.connect() as socket:
                 self._wire = wire = AgentWire(socket, policy.deadlines.send_stall)
                 welcome = await wire.receive_until(deepgram.Welcome)
-                await wire.send(await self.opening.settings())
+                await wire.send(await self._settings())
                 await wire.receive_until(deepgram.SettingsApplied)
                 took = round(trio.current_time() - began, 6)
                 self.state.journal.note(SessionReady(self.agent.name, self.number, welcome.request_id, took))
@@ -133,6 +149,12 @@ class AgentSession:
                 ready()
                 await self._converse(wire, reader)
                 return Spent()
+
+    async def _settings(self) -> Settings:
+        settings = await self.opening.settings()
+        self.amended = self.state.amendments.version  # no step lies between the writing of the prompt and this one
+        self._think = () if isinstance(settings.agent, str) else settings.agent.think
+        return settings
 
     def _read_tape(self, wire: AgentWire) -> TapeReader:
         policy, start = self.state.policy, self.opening.start()
@@ -149,6 +171,7 @@ class AgentSession:
             nursery.start_soon(self._keep_alive, wire)
             nursery.start_soon(self._listen, wire, reader, runner)
             nursery.start_soon(self._send_posted, wire)
+            self.amend()  # with what has changed since the Settings
             await self._over.wait()
             if self._failure is not None:
                 raise self._failure
@@ -223,6 +246,9 @@ class AgentSession:
             case deepgram.InjectionRefused(message=why):
                 self.state.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
                 self.put(SayRefused())
+            case deepgram.ThinkUpdated() if self._amending:
+                self.amended = self._amending.popleft()
+                self.state.turn.wake()
             case deepgram.LatencyReport():
                 self._latency.take(message)
             case deepgram.Unrecognised(type=name):
@@ -295,6 +321,13 @@ class AgentSession:
                 self._over.set()
             case _:
                 assert_never(effect)
+
+    def amend(self) -> None:
+        """Tell the service the newest amendments, if it was not told them."""
+        version, told = self.state.amendments.version, self._amending[-1] if self._amending else self.amended
+        if version > told and self._runner is not None and (prompt := self.opening.prompt()):
+            self._amending.append(version)
+            self._post(UpdateThink(tuple(attrs.evolve(each, prompt=prompt) for each in self._think)))
 
     def _hold_tape(self, *, is_held: bool) -> None:
         if self._reader is not None and is_held:

@@ -47,6 +47,8 @@ class Opening:
     ask: str | None = None
     greets: bool = True
     promised_at: float | None = None
+    prompt: Callable[[], str] = str
+    """Writes the agent's prompt anew, with what an operator has changed meanwhile; empty: it cannot be changed."""
 
     @property
     def owes(self) -> bool:
@@ -71,7 +73,7 @@ class Openings:
             await trio.lowlevel.checkpoint()
             return self.form.fresh(on_call.agent, on_call.brief)
 
-        return Opening(settings, lambda: self.tape.resume_point(start))
+        return Opening(settings, lambda: self.tape.resume_point(start), prompt=self._prompt_of(on_call))
 
     def after_handoff(
         self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
@@ -83,7 +85,12 @@ class Openings:
             on_call.since = self.conversation.length
             return self.form.fresh(on_call.agent, on_call.brief)
 
-        return Opening(settings, lambda: self.tape.resume_point(cursor()), promised_at=promised_at)
+        return Opening(
+            settings,
+            lambda: self.tape.resume_point(cursor()),
+            promised_at=promised_at,
+            prompt=self._prompt_of(on_call),
+        )
 
     def after_loss(self, on_call: AgentOnCall, cursor: int, *, asks_again: bool = False) -> Opening:
         """Go on where the lost session broke off; if it had not got beyond its greeting, greet again.
@@ -102,7 +109,8 @@ class Openings:
             return self.form.resumed(on_call.agent, on_call.brief, history)
 
         asked = conversation.last_turn(on_call.since) if asks_again else conversation.unanswered(on_call.since)
-        return Opening(settings, lambda: self.tape.resume_point(cursor), asked, greets=False)
+        prompt = self._prompt_of(on_call)
+        return Opening(settings, lambda: self.tape.resume_point(cursor), asked, greets=False, prompt=prompt)
 
     def after_return(self, on_call: AgentOnCall, before: Resumption, start: int = 0) -> Opening:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""
@@ -114,4 +122,14 @@ class Openings:
             await trio.lowlevel.checkpoint()
             return self.form.resumed(on_call.agent, on_call.brief, conversation.history(on_call.since), word)
 
-        return Opening(settings, lambda: self.tape.resume_point(start), unanswered, greets=bool(word))
+        prompt = self._prompt_of(on_call)
+        return Opening(settings, lambda: self.tape.resume_point(start), unanswered, greets=bool(word), prompt=prompt)
+
+    def _prompt_of(self, on_call: AgentOnCall) -> Callable[[], str]:
+        """Return what writes the agent's prompt anew: with the last words, should the service forget its history."""
+
+        def prompt() -> str:
+            brief = (on_call.brief or Brief()).with_recent(self.conversation.turns())
+            return self.form.prompt(on_call.agent, brief)
+
+        return prompt

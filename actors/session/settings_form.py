@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from actors.amendments import Amendments
 from agents.brief import Brief
 from agents.options import AgentOptions, ThinkModel
 from agents.spec import AgentSpec
@@ -65,6 +66,8 @@ class SettingsForm:
     options: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
     direction: str = ""
     """Of the call: inbound or outbound; empty says nothing to the agents."""
+    amendments: Amendments = attrs.field(factory=Amendments)
+    """What an operator has changed of the prompts."""
 
     def fresh(self, agent: AgentSpec, brief: Brief | None) -> Settings:
         """For an agent who greets a caller it has not spoken to."""
@@ -76,6 +79,10 @@ class SettingsForm:
         """For an agent who goes on where its last session broke off: no greeting, but perhaps a word about it."""
         return self._filled(agent, brief, word, history)
 
+    def prompt(self, agent: AgentSpec, brief: Brief | None) -> str:
+        """Write an agent's prompt as it is now."""
+        return self.amendments.amended(agent).prompt_with(brief, self.direction)
+
     def _filled(
         self,
         agent: AgentSpec,
@@ -85,7 +92,7 @@ class SettingsForm:
     ) -> Settings:
         chosen = agent.options.over(self.options.defaults)
         return build_settings(
-            prompt=agent.prompt_with(brief, self.direction),
+            prompt=self.prompt(agent, brief),
             listen=listen_with(
                 chosen.listen_model or "",
                 language=chosen.listen_language or (),

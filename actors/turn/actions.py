@@ -184,8 +184,8 @@ def tell_keys(state: TurnState) -> None:
 
 
 def say_remark(state: TurnState) -> None:
-    text, state.remark = state.remark, ""
-    state.say(SpeechKind.REMARK, text)
+    text, remark_id, state.remark, state.remark_id = state.remark, state.remark_id, "", ""
+    state.say(SpeechKind.REMARK, text, remark_id=remark_id)
 
 
 def renew(state: TurnState) -> None:

@@ -36,6 +36,8 @@ class SayAsAgent:
     text: str
     interrupts: bool = False
     silence: float = 0.0
+    id: str = ""
+    """Of an operator's sentence (`RemarkMade.id`)."""
 
 
 @attrs.frozen

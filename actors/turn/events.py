@@ -198,6 +198,8 @@ class RemarkMade:
 
     text: str
     for_wait: bool = False
+    id: str = ""
+    """Of an operator's sentence; one that is not begun comes back under its id, or is lost with its session."""
 
 
 @attrs.frozen

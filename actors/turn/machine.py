@@ -159,6 +159,15 @@ class Turn:
         """The sentence that waits for a pause; empty if none does."""
         return self._state.remark
 
+    def awaits_remark(self, remark_id: str) -> bool:
+        """Whether an operator's sentence waits for a pause, or for the service to begin it."""
+        outstanding = self._state.outstanding
+        return self._state.remark_id == remark_id or (outstanding is not None and outstanding.id == remark_id)
+
+    def has_begun_remark(self, remark_id: str) -> bool:
+        """Whether an operator's sentence is the last one that the caller has heard an agent begin."""
+        return self._state.remark_begun == remark_id
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The entries on the keypad that wait to be told to an agent."""

@@ -160,7 +160,10 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
 
 
 def _note_injection(state: TurnState, kind: SpeechKind, rest: str) -> None:
+    begun = state.outstanding
     state.at.said, state.rest, state.outstanding = state.now, rest, None
+    if begun is not None and begun.id and state.is_audible:
+        state.remark_begun = begun.id
     if not state.has_own_words:
         state.kind = kind
     if kind is SpeechKind.FILLER:
@@ -184,7 +187,7 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
             if refused is not None and not refused.interrupts:
                 state.outstanding = None
                 if refused.kind is SpeechKind.REMARK and not state.remark:
-                    state.remark = refused.text
+                    state.remark, state.remark_id = refused.text, refused.id
         case _:
             pass  # of another group
 
@@ -214,8 +217,8 @@ def _note_wish(state: TurnState, event: Recognised) -> None:
                 state.wants_person = wants_person and state.keys == [keys]
         case RemarkMade(text=text, for_wait=True):
             state.own_filler = text
-        case RemarkMade(text=text):
-            state.remark, state.at.remark = text, state.now
+        case RemarkMade(text=text, id=remark_id):
+            state.remark, state.remark_id, state.at.remark = text, remark_id, state.now
         case CloseAsked() if state.closing is None:
             state.closing, state.at.close_asked = event, state.now
         case _:

@@ -163,6 +163,10 @@ class TurnState:
     wants_person: bool = False
     why_no_person: str = ""
     remark: str = ""
+    remark_id: str = ""
+    """Of the remark that waits, if it is an operator's."""
+    remark_begun: str = ""
+    """The id of the last one that an agent was heard to begin."""
     closing: CloseAsked | None = None
     is_insisting: bool = False
     """The last sentence was asked for by an interruption."""
@@ -234,11 +238,13 @@ class TurnState:
         """Have these performed, after what was emitted before."""
         self.effects.extend(effects)
 
-    def say(self, kind: SpeechKind, text: str, *, interrupts: bool = False, silence: float = 0.0) -> None:
+    def say(
+        self, kind: SpeechKind, text: str, *, interrupts: bool = False, silence: float = 0.0, remark_id: str = ""
+    ) -> None:
         """Ask the service to say something; what it is still to send of a cut reply is heard no more."""
         if self.voice in (VoiceState.CUT, VoiceState.LATE):
             self.voice = VoiceState.IDLE
-        self.outstanding, self.rest = SayAsAgent(kind, text, interrupts, silence), ""
+        self.outstanding, self.rest = SayAsAgent(kind, text, interrupts, silence, remark_id), ""
         self.at.outstanding = self.now
         self.emit(self.outstanding)
 

@@ -8,7 +8,7 @@ import trio
 
 from store.fleet import statements
 from store.fleet.driver import Database, listen
-from store.fleet.shared import Command, FleetUnavailable, Listener
+from store.fleet.shared import Command, FleetUnavailable, Later, Listener
 
 LOOK_SECONDS = 1.0
 
@@ -24,19 +24,25 @@ async def hear_on(database: Database, name: Callable[[], str], listener: Listene
             with trio.move_on_after(LOOK_SECONDS):
                 await announced.receive()
             try:
-                await hear(database, name(), listener)
+                await hear(database, name(), listener, nursery.start_soon)
             except FleetUnavailable:
                 continue  # the beat finds out, and tells
 
 
-async def hear(database: Database, worker: str, listener: Listener) -> int:
+def _not_now(_later: Later) -> None:
+    """Leave what takes time undone."""
+
+
+async def hear(database: Database, worker: str, listener: Listener, start: Callable[[Later], object] = _not_now) -> int:
     """Take the commands for a worker's calls and pass them on; return how many there were.
 
-    Raises: `FleetUnavailable`.
+    `start` is given what takes time about them. Raises: `FleetUnavailable`.
     """
     heard = await database.ask(statements.HEAR, {"worker": worker})
     for call_sid, body in heard:
-        listener(Command(call_sid, body))
+        later = listener(Command(call_sid, body))
+        if later is not None:
+            start(later)
     return len(heard)
 
 

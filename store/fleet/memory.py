@@ -93,6 +93,16 @@ class MemoryFleet:
         await trio.lowlevel.checkpoint()
         return False
 
+    @property
+    def worker(self) -> str:
+        """Return no name: nobody else is there to use it."""
+        return ""
+
+    async def answer(self, worker: str, body: str) -> bool:  # noqa: ARG002 - the interface
+        """Return False: there is no other worker."""
+        await trio.lowlevel.checkpoint()
+        return False
+
     def drain(self) -> None:
         """Nothing: there is nobody to know."""
 

@@ -255,6 +255,14 @@ class PostgresFleet:
             return False
         return bool(told)
 
+    async def answer(self, worker: str, body: str) -> bool:
+        """Send something to a worker itself. False if it is not there any more."""
+        try:
+            told = await self.database.ask(statements.ANSWER, {"worker": worker, "body": body, "dead": DEAD_SECONDS})
+        except FleetUnavailable:
+            return False
+        return bool(told)
+
     def drain(self) -> None:
         """Tell that this worker lets nobody new in."""
         self._is_draining = True

@@ -45,7 +45,9 @@ class Command:
     body: str
 
 
-Listener: TypeAlias = Callable[[Command], None]
+Later: TypeAlias = Callable[[], Awaitable[None]]
+Listener: TypeAlias = Callable[[Command], Later | None]
+"""Takes a command at once, and returns what takes time about it: it is run beside the hearing of others."""
 
 
 def ignore(_command: Command) -> None:
@@ -107,6 +109,18 @@ class Fleet(Protocol):
 
     async def tell(self, name: str, body: str) -> bool:
         """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to.
+
+        Without the database: False.
+        """
+        ...
+
+    @property
+    def worker(self) -> str:
+        """The name by which another worker can answer this one; empty where there are no others."""
+        ...
+
+    async def answer(self, worker: str, body: str) -> bool:
+        """Send something to a worker itself, as a command to no call. False if it is not there any more.
 
         Without the database: False.
         """

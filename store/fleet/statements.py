@@ -132,5 +132,8 @@ TELL = """WITH called AS (SELECT call_sid, worker FROM live_calls JOIN workers U
 told AS (INSERT INTO commands (worker, call_sid, body) SELECT worker, call_sid, %(body)s FROM called
     RETURNING id, worker)
 SELECT pg_notify('worker ' || worker, id::text) FROM told"""
+ANSWER = """WITH told AS (INSERT INTO commands (worker, call_sid, body) SELECT worker, '', %(body)s FROM workers
+    WHERE worker = %(worker)s AND beat > clock_timestamp() - %(dead)s * interval '1 second' RETURNING id, worker)
+SELECT pg_notify('worker ' || worker, id::text) FROM told"""
 HEAR = """WITH heard AS (DELETE FROM commands WHERE worker = %(worker)s RETURNING id, call_sid, body)
 SELECT call_sid, body FROM heard ORDER BY id"""

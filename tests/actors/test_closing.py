@@ -5,11 +5,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.endings.attendant import attend
+from actors.endings.attendant import Attendant
 from actors.endings.intercom import Intercom
 from actors.endings.machine import AnsweringMachine
 from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, GoodbyeStarted, ReplyEnded
 from actors.messages import CloseCall, EndCallNow, ToCall
+from actors.operator.command_runner import CommandRunner
 from actors.policy import CallPolicy
 from actors.turn.events import CloseAsked
 from actors.turn_driver import ClosingLeft, Conclusion, Finished
@@ -291,7 +292,8 @@ async def closing_after(watched: Watched, message: ToCall) -> CloseAsked | None:
     with intercom.open("CA1") as mailbox:
         intercom.tell("CA1", message)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(attend, watched.state, AnsweringMachine(watched.state, ""), mailbox)
+            state = watched.state
+            nursery.start_soon(Attendant(state, AnsweringMachine(state, ""), CommandRunner(state)).attend, mailbox)
             await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
     return watched.state.turn.turn.closing

@@ -26,6 +26,7 @@ class Speaker:
     agent: AgentSpec = attrs.field(factory=lambda: ROSTER.agents["first"])
     last_heard: float = 0.0
     reads_tape: bool = True
+    amended: int = 0
     performed: list[ForSession] = attrs.field(factory=list)
 
     def perform(self, effect: ForSession) -> None:
@@ -33,6 +34,9 @@ class Speaker:
 
     def conclude(self) -> None:
         """Nothing was asked for."""
+
+    def amend(self) -> None:
+        """Know what there is to know."""
 
 
 def driver() -> tuple[Watched, TurnDriver, Speaker]:

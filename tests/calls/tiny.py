@@ -29,6 +29,8 @@ from store.memory import MemoryRecords
 CALL_SID = "CA" + "1" * 32
 STREAM_SID = "MZ" + "1" * 32
 CALL_TASK = "the call"
+SENTENCE = "We will call you back."
+"""The sentence that an operator has the agents say."""
 SPEECH = bytes([0x20]) * FRAME_BYTES
 
 
@@ -121,6 +123,15 @@ class TinyService:
             message = await socket.get_message()
             if wanted in (message if isinstance(message, bytes) else message.encode()):
                 return
+            if isinstance(message, str):
+                await self._obey(socket, orjson.loads(message))
+
+    async def _obey(self, socket: WebSocket, message: dict[str, str]) -> None:
+        """Do what only an operator's commands ask for."""
+        if message["type"] == "UpdateThink":
+            await socket.send_message(_text(type="ThinkUpdated"))
+        elif message["type"] == "InjectAgentMessage" and message["message"] == SENTENCE:
+            await self._say(socket, SENTENCE)
 
 
 @attrs.define(eq=False)

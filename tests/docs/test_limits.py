@@ -19,7 +19,7 @@ def _unused(word: str, *places: str) -> Callable[[], bool]:
     return unused
 
 
-LIMITS: tuple[tuple[str, Callable[[], bool]], ...] = (("**Soft handoff**", _unused("UpdateThink", "actors", "agents")),)
+LIMITS: tuple[tuple[str, Callable[[], bool]], ...] = (("**Soft handoff**", _unused("UpdateSpeak", "actors", "agents")),)
 
 
 @pytest.mark.parametrize(("claim", "still_missing"), LIMITS, ids=[claim for claim, _ in LIMITS])

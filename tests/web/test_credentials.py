@@ -12,6 +12,7 @@ import pytest
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from trio.testing import MockClock
 
+from actors.commands import KINDS
 from tests.web.console.visitors import CONSOLE
 from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, Exchange, Peer, at_home, exchange, voice_form
 from web.routes.credentials import is_token
@@ -40,6 +41,7 @@ BEARER: Mapping[tuple[str, str], Row] = {
     ("GET", "/calls/<name>/journal"): (401, 401, 404),
     ("GET", "/calls/<name>/events"): (401, 401, 404),
     ("GET", "/calls/<name>/audio"): (401, 401, 404),
+    **{("POST", f"/calls/<name>/{command}"): (401, 401, 400) for command in KINDS},
     ("GET", "/metrics"): (401, 401, 200),
     ("GET", "/healthz"): (200, 200, 200),
     ("GET", "/readyz"): (200, 200, 200),

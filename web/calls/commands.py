@@ -1,25 +1,48 @@
-"""Running calls, whichever worker carries them: seen, and told something.
+"""Running calls, whichever worker carries them: seen, told something, and asked by an operator to do something.
 
 `Commands.tell` tells a call here by the intercom, and a call elsewhere by the fleet: its worker hears it at once, or
-within a second where a notification is lost. A command of a newer server that this one does not know is logged and does
-nothing.
+within a second where a notification is lost. `Commands.ask` does the same with an operator's command, and waits for the
+answer, which comes back the same way. A message of a newer server that this one does not know is logged and does
+nothing; a command that it does not know is refused.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from functools import partial
+from typing import TypeAlias, get_args
 
 import attrs
 import orjson
 import structlog
+import trio
 
+from actors.commands import KINDS, Answer, Command, CommandGiven, Outcome, name_of, refused
 from actors.endings.intercom import Intercom
 from actors.messages import ToCall
-from store.fleet.shared import Command, Fleet, LiveCall
+from store.fleet import shared
+from store.fleet.shared import Fleet, Later, LiveCall
 from web.calls.live_calls import KnownCall, LiveCalls
 
-_KINDS: Mapping[str, type[ToCall]] = {kind.__name__: kind for kind in get_args(ToCall)}
+ANSWER_SECONDS = 60.0
+"""For a call to decide a command: longer than any command of `actors/operator/` takes."""
+
+_KINDS: Mapping[str, type[ToCall]] = {kind.__name__: kind for kind in get_args(ToCall) if kind is not CommandGiven}
+_ASKED, _ANSWERED = "AskCommand", "AnswerCommand"
 
 _log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class Pending:
+    """The call has the command and has not decided it: asked again under the same id, it tells."""
+
+
+@attrs.frozen
+class NotHere:
+    """No call of this name goes on, as far as is known."""
+
+
+Asked: TypeAlias = Answer | Pending | NotHere
 
 
 def written(message: ToCall) -> str:
@@ -37,6 +60,34 @@ def read(body: str) -> ToCall:
         return _KINDS[fields.pop("kind")](**fields)
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"no message that this version knows: {exc}") from exc
+
+
+@attrs.frozen
+class Letter:
+    """A command on its way to another worker: `worker` waits for the answer under `token`."""
+
+    command: Command
+    worker: str
+    token: str
+
+    def written(self) -> str:
+        """Write it down."""
+        command = self.command
+        plain = {"id": command.id, "by": command.by, "do": name_of(command.action)}
+        return orjson.dumps(
+            {"kind": _ASKED, **plain, "fields": attrs.asdict(command.action), "from": self.worker, "token": self.token}
+        ).decode()
+
+    @classmethod
+    def read(cls, fields: Mapping[str, object]) -> "Letter | Answer":
+        """Read a command; the answer where this version does not know it."""
+        try:
+            given = {str(name): value for name, value in dict(fields["fields"]).items()}  # type: ignore[call-overload]
+            action = KINDS[str(fields["do"])](**given)
+            command = Command(str(fields["id"]), str(fields["by"]), action)
+            return cls(command, str(fields["from"]), str(fields["token"]))
+        except (KeyError, TypeError, ValueError):
+            return refused("the worker that carries the call has another version, and does not know this command")
 
 
 async def everywhere(live_calls: LiveCalls, fleet: Fleet) -> Sequence[KnownCall]:
@@ -66,7 +117,7 @@ def _known(call: LiveCall) -> KnownCall:
 
 @attrs.frozen
 class Commands:
-    """Tells calls something."""
+    """Tells calls something, and asks them."""
 
     intercom: Intercom
     fleet: Fleet
@@ -77,12 +128,76 @@ class Commands:
             return True
         return bool(call_sid) and await self.fleet.tell(call_sid, written(message))
 
-    def hear(self, command: Command) -> None:
-        """Take what another worker wants of a call here."""
+    async def ask(self, call_sid: str, command: Command, within: float = ANSWER_SECONDS) -> Asked:
+        """Give a call an operator's command, and wait for the answer.
+
+        Cancellation: the command is carried out all the same.
+        """
+        here = await self._ask_here(call_sid, command, within)
+        return await self._ask_elsewhere(call_sid, command, within) if isinstance(here, NotHere) else here
+
+    async def _ask_here(self, call_sid: str, command: Command, within: float) -> Asked:
+        send, receive = trio.open_memory_channel[Answer](1)
+        with send, receive:
+            if not self.intercom.tell(call_sid, CommandGiven(command, send)):
+                return NotHere()
+            with trio.move_on_after(within):
+                return await receive.receive()
+        return Pending()
+
+    async def _ask_elsewhere(self, call_sid: str, command: Command, within: float) -> Asked:
+        letter = Letter(command, self.fleet.worker, secrets.token_hex(8))
+        with self.intercom.expecting(letter.token) as answered:
+            if not (call_sid and await self.fleet.tell(call_sid, letter.written())):
+                return NotHere()
+            with trio.move_on_after(within):
+                return await answered.receive()
+        return Pending()
+
+    def hear(self, heard: shared.Command) -> Later | None:
+        """Take what another worker wants of a call here, or has to answer."""
         try:
-            message = read(command.body)
+            fields = orjson.loads(heard.body)
+        except orjson.JSONDecodeError:
+            fields = {}
+        kind = fields.get("kind") if isinstance(fields, dict) else None
+        if kind == _ASKED:
+            return partial(self._answer, heard.call_sid, fields)
+        if kind == _ANSWERED:
+            self._take_answer(fields)
+        else:
+            self._pass_on(heard)
+        return None
+
+    def _pass_on(self, heard: shared.Command) -> None:
+        try:
+            message = read(heard.body)
         except ValueError as exc:
-            _log.warning("command_unknown", call_sid=command.call_sid, why=str(exc))
+            _log.warning("command_unknown", call_sid=heard.call_sid, why=str(exc))
             return
-        if not self.intercom.tell(command.call_sid, message):
-            _log.info("command_too_late", call_sid=command.call_sid, what=type(message).__name__)
+        if not self.intercom.tell(heard.call_sid, message):
+            _log.info("command_too_late", call_sid=heard.call_sid, what=type(message).__name__)
+
+    async def _answer(self, call_sid: str, fields: Mapping[str, object]) -> None:
+        """Carry out a command that came from another worker, and answer it."""
+        letter = Letter.read(fields)
+        answer = (
+            letter if isinstance(letter, Answer) else await self._ask_here(call_sid, letter.command, ANSWER_SECONDS)
+        )
+        if isinstance(answer, NotHere):
+            answer = Answer(Outcome.OVER, "the call ended first")
+        if isinstance(answer, Answer):
+            plain = {
+                "kind": _ANSWERED,
+                "token": fields.get("token"),
+                "outcome": answer.outcome.value,
+                "why": answer.why,
+            }
+            await self.fleet.answer(str(fields.get("from")), orjson.dumps(plain).decode())
+
+    def _take_answer(self, fields: Mapping[str, object]) -> None:
+        try:
+            answer = Answer(Outcome(fields.get("outcome")), str(fields.get("why", "")))
+        except ValueError:
+            answer = Answer(Outcome.FAILED, f"another version answered: {fields.get('outcome')}")
+        self.intercom.answer(str(fields.get("token")), answer)

@@ -88,7 +88,8 @@ class OrderNote:
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
 
-def _unknown_fields(given: Mapping[str, object], known: tuple[str, ...], prefix: str) -> Iterator[Problem]:
+def unknown_fields(given: Mapping[str, object], known: tuple[str, ...], prefix: str) -> Iterator[Problem]:
+    """Go through the fields that are none, each with the one that may be meant."""
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -100,7 +101,7 @@ def _context_problems(context: object) -> Iterator[Problem]:
     if not isinstance(context, dict):
         yield Problem("context", "is not an object", 'Write {"name": "John", "need": "retirement planning"}.')
         return
-    yield from _unknown_fields(context, CONTEXT_FIELDS, "context.")
+    yield from unknown_fields(context, CONTEXT_FIELDS, "context.")
     for name, value in context.items():
         if name in CONTEXT_FIELDS and (not isinstance(value, str) or len(value) > LONGEST):
             yield Problem(f"context.{name}", f"is not a text of at most {LONGEST} characters", "Write a short text.")
@@ -161,7 +162,7 @@ def _depth(value: object) -> int:
 
 
 def _problems(given: Mapping[str, object], settings: Settings, first_agents: Collection[str]) -> Iterator[Problem]:
-    yield from _unknown_fields(given, FIELDS, "")
+    yield from unknown_fields(given, FIELDS, "")
     yield from _to_problems(given, settings)
     if "context" in given:
         yield from _context_problems(given["context"])

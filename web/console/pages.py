@@ -24,7 +24,8 @@ from web.console.files import read_files, static_file
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import CallerVoice, PhoneRoutes
 from web.console.rendering import prepare, render
-from web.console.session import Gate
+from web.console.session import Gate, current_session
+from web.routes.operating import OperatorRoutes
 from web.routes.views import CallViews, no_such
 
 CALLS = "/console/calls"
@@ -38,14 +39,17 @@ class Console:
 
     context: AppContext
     views: CallViews
+    operating: OperatorRoutes
     gate: Gate
     phone: PhoneRoutes
 
     @classmethod
-    def of(cls, context: AppContext, views: CallViews, voice: CallerVoice | None = None) -> "Console":
+    def of(
+        cls, context: AppContext, views: CallViews, operating: OperatorRoutes, voice: CallerVoice | None = None
+    ) -> "Console":
         """Return the pages of one application; `voice` says what is typed on its phone."""
         gate = Gate.of(context)
-        return cls(context, views, gate, PhoneRoutes(context, gate, voice))
+        return cls(context, views, operating, gate, PhoneRoutes(context, gate, voice))
 
     def install(self, app: QuartTrio) -> None:
         """Register the routes, and what templates need."""
@@ -66,6 +70,7 @@ class Console:
         routes.get(f"{CALLS}/<name>/record.json")(self.record)
         routes.post(f"{CALLS}/<name>/erase")(self.erase)
         self.views.add_to(routes, CALLS)
+        self.operating.add_to(routes, CALLS, lambda: f"console {current_session().id[:8]}")
         routes.before_request(self.gate.refuse_strangers)
         routes.after_request(self.gate.dress)
         routes.errorhandler(OSError)(self.cannot_look_up)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import attrs
 import httpx
 
+from actors.commands import KINDS
 from tests.web.fakes import CALL_SID, ORIGIN, Exchange
 from web.console.session import CSRF_FIELD, Sessions
 
@@ -24,6 +25,7 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/console/calls/<name>/events"): (401, 401, 404, 404),
     ("GET", "/console/calls/<name>/audio"): (401, 401, 404, 404),
     ("POST", "/console/calls/<name>/erase"): (401, 401, 403, 303),
+    **{("POST", f"/console/calls/<name>/{command}"): (401, 401, 403, 400) for command in KINDS},
     ("GET", "/console/sign-in"): (200, 200, 200, 200),
     ("POST", "/console/sign-in"): (401, 401, 401, 401),
     ("POST", "/console/sign-out"): (401, 401, 403, 303),

@@ -1,0 +1,61 @@
+"""What an operator has changed of the agents' prompts, for the rest of one call.
+
+`Amendments` is part of the call's shared state. Settings of new sessions are written with it, and the session on the
+floor is told of each change (`UpdateThink`), so that a restart, a handoff or a second look loses nothing. It owns no
+task and raises nothing.
+"""
+
+from typing import Final
+
+import attrs
+
+from agents.spec import PROMPT_LIMIT, AgentSpec
+
+NOTES_HEADING: Final = "## From the operator of this call"
+_NOTE: Final = """\
+A colleague who follows this call has told you what stands below. The customer has not said it and does not know of it.
+Use it from your next answer on, and do not say that you were told."""
+_SPARE: Final = 4_000
+"""Characters, for the Brief and the direction."""
+
+
+@attrs.define(eq=False)
+class Amendments:
+    """The notes and the prompts of an operator; `version` counts the changes."""
+
+    version: int = attrs.field(default=0, init=False)
+    _notes: list[str] = attrs.field(factory=list, init=False)
+    _prompts: dict[str, str] = attrs.field(factory=dict, init=False)
+    """By agent."""
+
+    def add_note(self, text: str) -> int:
+        """Add a fact that every agent of the call is to know; return the new version."""
+        self._notes.append(text)
+        self.version += 1
+        return self.version
+
+    def change_prompt(self, agent: str, prompt: str) -> int:
+        """Put a prompt in the place of an agent's own; return the new version."""
+        self._prompts[agent] = prompt
+        self.version += 1
+        return self.version
+
+    def has_room_for(self, agent: AgentSpec, *, note: str = "", prompt: str = "") -> bool:
+        """Whether an agent's prompt is short enough for the service with this note, or this prompt."""
+        draft = Amendments()
+        draft._notes, draft._prompts = [*self._notes, *filter(None, [note])], dict(self._prompts)
+        if prompt:
+            draft._prompts[agent.name] = prompt
+        amended = draft.amended(agent)
+        return max(len(amended.prompt), len(amended.inbound_prompt)) <= PROMPT_LIMIT - _SPARE
+
+    def amended(self, agent: AgentSpec) -> AgentSpec:
+        """Return an agent with the changes."""
+        changed = self._prompts.get(agent.name)
+        if changed is not None:
+            agent = attrs.evolve(agent, prompt=changed, inbound_prompt="")
+        if not self._notes:
+            return agent
+        notes = "\n".join([NOTES_HEADING, _NOTE, "", *(f"- {note}" for note in self._notes)])
+        inbound = f"{agent.inbound_prompt.rstrip()}\n\n{notes}" if agent.inbound_prompt else ""
+        return attrs.evolve(agent, prompt=f"{agent.prompt.rstrip()}\n\n{notes}", inbound_prompt=inbound)

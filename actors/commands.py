@@ -1,0 +1,204 @@
+"""What an operator may ask of a call that goes on, and what became of it.
+
+A `Command` comes through the call's own mailbox (`actors/endings/intercom.py`) and has an id of the operator's, under
+which it is carried out once, however often it is sent. `CommandBook` is part of the call's shared state: it knows every
+command of the call, notes each in the journal when it is decided, and answers everyone who has sent it. A command that
+is undecided when the call ends is decided by that. It owns no task, carries nothing out (`actors/operator/` does) and
+raises nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from enum import Enum
+from typing import Final, TypeAlias, get_args
+
+import attrs
+import trio
+
+from actors.facts import CommandAnswered
+from actors.journal import Journal
+from store.records import CommandRecord
+
+MOST_COMMANDS: Final = 1000
+"""Of one call."""
+MOST_UNDECIDED: Final = 50
+
+
+@attrs.frozen
+class Say:
+    """Say a sentence in the voice of the agent on the floor, in the next pause."""
+
+    text: str
+
+
+@attrs.frozen
+class Whisper:
+    """Tell the agents a fact: in their prompt, not as the caller's words. It holds for the rest of the call."""
+
+    text: str
+
+
+Action: TypeAlias = Say | Whisper
+KINDS: Final[Mapping[str, type[Action]]] = {"say": Say, "whisper": Whisper}
+"""By the name under which operators, the journal and other workers know them."""
+_NAMES: Final = {kind: name for name, kind in KINDS.items()}
+assert set(_NAMES) == set(get_args(Action))  # noqa: S101 - a kind without a name could not be asked for
+
+
+def name_of(action: Action) -> str:
+    """Return the name of a kind of command."""
+    return _NAMES[type(action)]
+
+
+@attrs.frozen
+class Command:
+    """One command. `id` is the operator's, `by` says who has asked."""
+
+    id: str
+    by: str
+    action: Action
+
+
+class Outcome(Enum):
+    """What became of a command."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    """It cannot be carried out now, or at all; nothing was done."""
+    FAILED = "failed"
+    """It was tried."""
+    OVER = "over"
+    """The call ended first."""
+
+
+@attrs.frozen
+class Answer:
+    """The answer to a command; `why` is in words, and empty where it is done."""
+
+    outcome: Outcome
+    why: str = ""
+
+
+DONE: Final = Answer(Outcome.DONE)
+OVER: Final = Answer(Outcome.OVER, "the call ended first")
+_OTHER: Final = Answer(Outcome.REFUSED, "this id stands for another command of this call")
+_TOO_MANY: Final = Answer(Outcome.REFUSED, f"{MOST_UNDECIDED} commands of this call are not decided yet")
+_FULL: Final = Answer(Outcome.REFUSED, f"{MOST_COMMANDS} commands were given to this call already")
+
+
+def refused(why: str) -> Answer:
+    """Return the answer that nothing was done."""
+    return Answer(Outcome.REFUSED, why)
+
+
+def failed(why: str) -> Answer:
+    """Return the answer that it was tried."""
+    return Answer(Outcome.FAILED, why)
+
+
+ReplyTo: TypeAlias = trio.MemorySendChannel[Answer]
+
+
+@attrs.frozen(eq=False)
+class CommandGiven:
+    """From an operator: carry this out, and answer on `reply_to`, which has room for one and is closed by the asker."""
+
+    command: Command
+    reply_to: ReplyTo
+
+
+def fields_of(action: Action) -> dict[str, str]:
+    """Return what a journal may have of a command: everything but phone numbers."""
+    return {name: str(value) for name, value in attrs.asdict(action).items() if value and name != "number"}
+
+
+@attrs.frozen
+class Wanted:
+    """What was asked for under an id, as far as it is kept."""
+
+    name: str
+    fields: Mapping[str, str]
+
+    @classmethod
+    def of(cls, command: Command) -> "Wanted":
+        """Return what a command asks for."""
+        return cls(name_of(command.action), fields_of(command.action))
+
+
+def answer_of(record: CommandRecord) -> Answer:
+    """Return what a record says became of a command; an outcome of another version is one that failed."""
+    known = {outcome.value: outcome for outcome in Outcome}
+    return Answer(known.get(record.outcome, Outcome.FAILED), record.why)
+
+
+@attrs.define(eq=False)
+class Undecided:
+    """A command that is being carried out, and who waits for its answer."""
+
+    command: Command
+    waiting: list[ReplyTo]
+    since: float = attrs.field(factory=trio.current_time)
+
+
+@attrs.define(eq=False)
+class CommandBook:
+    """The commands of one call."""
+
+    journal: Journal
+    _undecided: dict[str, Undecided] = attrs.field(factory=dict, init=False)
+    _decided: dict[str, tuple[Wanted, Answer]] = attrs.field(factory=dict, init=False)
+
+    def recall(self, earlier: Iterable[CommandRecord]) -> None:
+        """Remember what became of the commands on an earlier stream of the call."""
+        for one in earlier:
+            self._decided[one.id] = Wanted(one.command, one.fields), answer_of(one)
+
+    def take(self, given: CommandGiven) -> bool:
+        """Take a command; True if it is new and is to be carried out. One that is known is answered as it was."""
+        command, known = given.command, self._undecided.get(given.command.id)
+        if (answer := self._answer_at_once(command, known)) is not None:
+            self._reply((given.reply_to,), answer)
+        elif known is not None:
+            known.waiting.append(given.reply_to)
+        else:
+            self._undecided[command.id] = Undecided(command, [given.reply_to])
+            return True
+        return False
+
+    def _answer_at_once(self, command: Command, known: Undecided | None) -> Answer | None:
+        wanted = Wanted.of(command)
+        if (decided := self._decided.get(command.id)) is not None:
+            return decided[1] if decided[0] == wanted else _OTHER
+        if known is not None:
+            return None if Wanted.of(known.command) == wanted else _OTHER
+        if len(self._decided) >= MOST_COMMANDS:
+            return _FULL
+        return _TOO_MANY if len(self._undecided) >= MOST_UNDECIDED else None
+
+    def decide(self, command_id: str, answer: Answer) -> None:
+        """Note what became of a command, and tell all who wait for it; the first decision holds."""
+        undecided = self._undecided.pop(command_id, None)
+        if undecided is None:
+            return
+        command, wanted = undecided.command, Wanted.of(undecided.command)
+        self._decided[command_id] = wanted, answer
+        took = round(trio.current_time() - undecided.since, 6)
+        told = answer.outcome.value, answer.why
+        self.journal.note(CommandAnswered(command.id, command.by, wanted.name, *told, took, wanted.fields))
+        self._reply(undecided.waiting, answer)
+
+    def close(self, answer: Answer = OVER) -> None:
+        """Decide everything that is left: the call is over."""
+        for command_id in list(self._undecided):
+            self.decide(command_id, answer)
+
+    def take_unread(self, message: object) -> None:
+        """Take a message that nobody has read: if it is a command, the end of the call decides it."""
+        if isinstance(message, CommandGiven):
+            self.take(message)
+
+    @staticmethod
+    def _reply(waiting: Iterable[ReplyTo], answer: Answer) -> None:
+        for reply_to in waiting:
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.WouldBlock):  # nobody waits any more
+                reply_to.send_nowait(answer)

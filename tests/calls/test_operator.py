@@ -1,0 +1,195 @@
+"""An operator's hands on a whole call between simulators: what each command does, and that it is noted once."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors import facts
+from actors.commands import DONE, Action, Answer, Command, CommandGiven, Outcome, Say, Whisper
+from protocol.deepgram import InjectAgentMessage, InjectUserMessage, Settings, UpdateThink
+from testkit.harness import Played, play
+from tests.faults.short import KNOBS, POLICY, ROSTER, SHORT
+
+Meanwhile: TypeAlias = Callable[["Operated"], Awaitable[None]]
+
+
+@attrs.define
+class Operated(Played):
+    """A played call with somebody who gives it commands."""
+
+    answers: list[Answer] = attrs.field(factory=list)
+    _given: int = 0
+
+    async def ask(self, action: Action, command_id: str = "") -> Answer:
+        """Give the call a command, and wait for the answer."""
+        self._given += 1
+        send, receive = trio.open_memory_channel[Answer](1)
+        with send, receive:
+            told = self.intercom.tell(self.call_sid, CommandGiven(self._named(action, command_id), send))
+            assert told
+            answer = await receive.receive()
+        self.answers.append(answer)
+        return answer
+
+    def _named(self, action: Action, command_id: str) -> Command:
+        return Command(command_id or f"k{self._given}", "ana", action)
+
+    @property
+    def noted(self) -> Sequence[tuple[str, str]]:
+        return [(one.command, one.outcome) for one in self.facts(facts.CommandAnswered)]
+
+
+async def operate(meanwhile: Meanwhile, faults: Sequence[str] = (), **options: object) -> Operated:
+    """Play the short call, with what somebody does about it."""
+    played = Operated()
+
+    async def act(_: Played) -> None:
+        await meanwhile(played)
+
+    usual = {"scenario": SHORT, "policy": POLICY, "knobs": KNOBS, "roster": ROSTER, "bundle": 10}
+    await play(faults=faults, played=played, meanwhile=act, **{**usual, **options})  # type: ignore[arg-type]
+    return played
+
+
+SENTENCE = "A colleague will call you tomorrow."
+
+
+async def test_a_sentence_is_said_in_the_voice_of_the_agent_in_the_next_pause(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(Say(SENTENCE))
+
+    played = await operate(act)
+    said = [turn for turn in played.the_record.transcript if SENTENCE in turn.text]
+
+    assert played.answers == [DONE]
+    assert [(turn.speaker, turn.heard) for turn in said] == [("first", SENTENCE)]
+    assert played.noted == [("say", "done")]
+    assert [(one.by, one.command, one.fields) for one in played.the_record.commands] == [
+        ("ana", "say", {"text": SENTENCE})
+    ]
+    assert played.the_record.outcome == "completed"
+
+
+async def test_two_sentences_are_both_said(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        async with trio.open_nursery() as nursery:
+            for text in (SENTENCE, "We are sorry."):
+                nursery.start_soon(played.ask, Say(text), text.replace(" ", "_"))
+
+    played = await operate(act)
+    heard = " ".join(played.heard_of_agents())
+
+    assert played.answers == [DONE, DONE]
+    assert (heard.count(SENTENCE), heard.count("We are sorry.")) == (1, 1)
+
+
+async def test_a_sentence_that_is_sent_twice_is_said_once(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(played.ask, Say(SENTENCE), "the key")
+            nursery.start_soon(played.ask, Say(SENTENCE), "the key")
+        await played.ask(Say(SENTENCE), "the key")
+
+    played = await operate(act)
+
+    assert played.answers == [DONE] * 3
+    assert played.noted == [("say", "done")]
+    assert " ".join(played.heard_of_agents()).count(SENTENCE) == 1
+
+
+async def test_a_sentence_outlives_the_session_that_was_to_say_it(autojump_clock: MockClock) -> None:
+    """The session drops while the sentence waits for a pause: the next one says it, once."""
+
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.ReplyStarted)
+        await played.ask(Say(SENTENCE))
+
+    played = await operate(act, ["deepgram: drop after 0.6 s"])
+
+    assert played.facts(facts.SessionCrashed)
+    assert played.answers == [DONE]
+    assert " ".join(played.heard_of_agents()).count(SENTENCE) == 1
+
+
+async def test_a_sentence_on_a_call_that_is_being_ended_is_refused(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.GoodbyeStarted)
+        await played.ask(Say(SENTENCE))
+
+    played = await operate(act)
+
+    assert [answer.outcome for answer in played.answers] == [Outcome.REFUSED]
+    assert played.noted == [("say", "refused")]
+
+
+async def test_a_call_that_ends_first_is_an_answer(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        assert played.caller is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(played.ask, Say(SENTENCE))
+            await trio.sleep(0.01)
+            played.caller.stop()
+
+    played = await operate(act)
+
+    assert [answer.outcome for answer in played.answers] == [Outcome.OVER]
+    assert played.noted == [("say", "over")]
+    assert [entry.event for entry in played.entries][-1] == "call_ended"
+
+
+FACT = "The parcel was delivered this morning."
+
+
+async def test_a_whispered_fact_is_in_the_prompt_and_not_in_the_callers_mouth(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(Whisper(FACT))
+
+    played = await operate(act)
+    assert played.exchange is not None
+    (update,) = played.exchange.log.received(UpdateThink)
+    prompt, functions = update.think[0].prompt or "", [one.name for one in update.think[0].functions]
+
+    assert played.answers == [DONE]
+    assert prompt.startswith("You are the first.")
+    assert FACT in prompt
+    assert functions == [function.name for function in ROSTER.agents["first"].functions]
+    assert not [one for one in played.exchange.log.received(InjectUserMessage) if FACT in one.content]
+    assert not [one for one in played.exchange.log.received(InjectAgentMessage) if FACT in one.message]
+    assert played.the_record.outcome == "completed"
+
+
+async def test_every_later_session_knows_a_whispered_fact(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(Whisper(FACT))
+
+    played = await operate(act)
+    assert played.exchange is not None
+    known = [FACT in str(settings) for settings in played.exchange.log.received(Settings)]
+
+    assert known == [False, True]
+
+
+@pytest.mark.parametrize("after", [0.3, 2.0])
+async def test_a_fact_that_a_session_was_lost_with_is_known_to_the_next_one(
+    after: float, autojump_clock: MockClock
+) -> None:
+    async def act(played: Operated) -> None:
+        await trio.sleep(after)
+        await played.ask(Whisper(FACT))
+
+    played = await operate(act, [f"deepgram: drop after {after:.1f} s"])
+    assert played.exchange is not None
+
+    assert played.facts(facts.SessionCrashed)
+    assert played.answers == [DONE]
+    assert FACT in str(played.exchange.log.received(Settings)[1])

@@ -1,0 +1,113 @@
+"""Every command of an operator's, given at every scheduler step of a call: one journal entry, one answer, nothing left.
+
+The call is `tiny`. A command comes at the n-th step; in half of the runs the caller hangs up some steps later, while it
+is carried out. By default a sample of the steps is played, and all of them with FAULT_MATRIX=full.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+
+import attrs
+import pytest
+import structlog
+import trio
+
+from actors.commands import Action, Answer, Command, CommandGiven, Outcome, Say, Whisper
+from actors.facts import CommandAnswered
+from tests.calls.test_sweep import FEWEST_STEPS, strike_world
+from tests.calls.tiny import CALL_SID, SENTENCE, TinyWorld
+from tests.examples import FULL
+
+ACTIONS: Mapping[str, Action] = {
+    "say": Say(SENTENCE),
+    "whisper": Whisper("The parcel was delivered."),
+}
+STRIDE = 1 if FULL else 41
+"""Coprime to what the calls repeat; the first step is another one for each command."""
+HANG_UP_AFTER = (0, 7)
+"""So many steps after the command the caller hangs up."""
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> Iterator[None]:
+    with structlog.testing.capture_logs():
+        yield
+
+
+@attrs.define(eq=False)
+class Asker:
+    """Gives one command to a call, twice under one id, and keeps what is answered."""
+
+    world: TinyWorld
+    command: Command
+    told: list[bool] = attrs.field(factory=list)
+    channels: list[tuple[trio.MemorySendChannel[Answer], trio.MemoryReceiveChannel[Answer]]] = attrs.field(factory=list)
+
+    def give(self) -> None:
+        for _ in range(2):
+            channel = trio.open_memory_channel[Answer](2)
+            self.channels.append(channel)
+            self.told.append(self.world.intercom.tell(CALL_SID, CommandGiven(self.command, channel[0])))
+
+    @property
+    def answers(self) -> list[list[Answer]]:
+        found = []
+        for _, receive in self.channels:
+            found.append([receive.receive_nowait() for _ in range(receive.statistics().current_buffer_used)])
+        return found
+
+
+@attrs.define(eq=False)
+class LaterBlow(trio.abc.Instrument):
+    """Has the caller hang up so many steps of any task later."""
+
+    world: TinyWorld
+    steps: int
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.steps -= 1
+        if self.steps == 0:
+            assert self.world.caller is not None
+            self.world.caller.say_stop()
+
+
+def give_at(at: int, action: Action, hang_up_after: int) -> tuple[TinyWorld, Asker, bool]:
+    """Play a call that is given a command at a step; say whether there was such a step."""
+    askers = list[Asker]()
+
+    def blow(world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
+        askers.append(Asker(world, Command("k1", "ana", action)))
+
+        def give(_task: trio.lowlevel.Task) -> None:
+            askers[0].give()
+            if hang_up_after:
+                trio.lowlevel.add_instrument(LaterBlow(world, hang_up_after))
+
+        return give
+
+    world, strike = strike_world(at, blow)
+    assert strike.failure is None
+    return world, askers[0], strike.struck
+
+
+@pytest.mark.parametrize("hang_up_after", HANG_UP_AFTER)
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_command_at_any_step_is_noted_once_and_answered_once(name: str, hang_up_after: int) -> None:
+    outcomes, last = set[Outcome](), 0
+    for at in count(1 + len(name) + 3 * hang_up_after, STRIDE):
+        world, asker, struck = give_at(at, ACTIONS[name], hang_up_after)
+        if not struck:
+            break
+        last = at
+        told, noted = all(asker.told), [one for one in world.entries if isinstance(one.fact, CommandAnswered)]
+        answers = asker.answers
+
+        assert (world.service.open_sockets, world.slots) == (0, 0), f"step {at}"
+        assert len(noted) == told, f"step {at}"
+        assert [len(each) for each in answers] == [told, told], f"step {at}"
+        assert [entry.event for entry in world.entries][-1] == "call_ended", f"step {at}"
+        (record,) = world.records._kept.values()
+        assert [one.id for one in record.commands] == ["k1"] * told, f"step {at}"
+        outcomes.update(answer.outcome for each in answers for answer in each)
+    assert last > FEWEST_STEPS - STRIDE
+    assert Outcome.OVER in outcomes if hang_up_after else Outcome.DONE in outcomes

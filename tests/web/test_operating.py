@@ -1,0 +1,166 @@
+"""Commands from outside: what a request may say, and what is answered, wherever the call runs and however it ends."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+import orjson
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.commands import DONE, OVER, Action, Answer, Command, CommandGiven, Say, Whisper, failed, refused
+from store.records import CommandRecord
+from tests.web.console.visitors import signed_in
+from tests.web.fakes import CALL_SID, Exchange, exchange, record
+from web.calls.commands import ANSWER_SECONDS
+from web.calls.operating import LONGEST_BY, LONGEST_FACT, LONGEST_SENTENCE, read_action
+from web.calls.orders import OrderError
+
+SENTENCE = "We will call you back."
+
+
+@asynccontextmanager
+async def running(there: Exchange, *answers: Answer | None) -> AsyncIterator[list[Command]]:
+    """Have a call of this application go on, which answers commands so; None: not yet."""
+    given, left = list[Command](), list(answers)
+
+    async def attend(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with there.intercom.open(CALL_SID) as mailbox:
+            task_status.started()
+            async for message in mailbox:
+                assert isinstance(message, CommandGiven)
+                given.append(message.command)
+                if (answer := left.pop(0)) is not None:
+                    message.reply_to.send_nowait(answer)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(attend)
+        yield given
+        nursery.cancel_scope.cancel()
+
+
+WELL: Sequence[tuple[str, dict[str, object], Action]] = [
+    ("say", {"text": f"  {SENTENCE}\n"}, Say(SENTENCE)),
+    ("say", {"text": "x" * LONGEST_SENTENCE, "by": "ana"}, Say("x" * LONGEST_SENTENCE)),
+    ("whisper", {"text": "x" * LONGEST_FACT}, Whisper("x" * LONGEST_FACT)),
+]
+WRONG: Sequence[tuple[str, object, list[str]]] = [
+    ("say", {}, ["text"]),
+    ("say", {"text": " "}, ["text"]),
+    ("say", {"text": 7}, ["text"]),
+    ("say", {"text": "x" * (LONGEST_SENTENCE + 1)}, ["text"]),
+    ("say", {"txt": SENTENCE}, ["txt", "text"]),
+    ("say", {"text": SENTENCE, "by": "x" * (LONGEST_BY + 1)}, ["by"]),
+    ("say", {"text": SENTENCE, "by": "ana\n"}, ["by"]),
+    ("say", [], ["body"]),
+    ("whisper", {"text": "x" * (LONGEST_FACT + 1), "by": 7}, ["text", "by"]),
+]
+
+
+@pytest.mark.parametrize(("name", "body", "action"), WELL)
+def test_a_body_that_is_right_is_read(name: str, body: dict[str, object], action: Action) -> None:
+    assert read_action(name, orjson.dumps(body)) == (action, body.get("by", ""))
+
+
+@pytest.mark.parametrize(("name", "body", "fields"), WRONG)
+def test_every_mistake_is_named_with_its_fix(name: str, body: object, fields: list[str]) -> None:
+    with pytest.raises(OrderError) as refusal:
+        read_action(name, orjson.dumps(body))
+
+    assert [one.field for one in refusal.value.problems] == fields
+    assert all(one.problem and one.fix for one in refusal.value.problems)
+
+
+def test_a_body_that_is_no_json_is_a_mistake_too() -> None:
+    with pytest.raises(OrderError):
+        read_action("say", b"{")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "outcome"),
+    [(DONE, 200, "done"), (OVER, 200, "over"), (refused("no"), 409, "refused"), (failed("mute"), 502, "failed")],
+)
+async def test_a_command_is_answered_with_what_became_of_it(
+    answer: Answer, status: int, outcome: str, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    async with running(there, answer) as given:
+        told = await there.operator("POST", f"/calls/{CALL_SID}/say", {"text": SENTENCE, "by": "ana"})
+
+    assert (told.status_code, told.json()["outcome"], told.json()["why"]) == (status, outcome, answer.why)
+    assert given == [Command(told.json()["command_id"], "api: ana", Say(SENTENCE))]
+    assert told.json()["command"] == "say"
+
+
+async def test_a_command_has_the_id_of_its_key(autojump_clock: MockClock) -> None:
+    there = exchange()
+    async with running(there, DONE) as given, there.client() as client:
+        headers = {"Authorization": "Bearer a-long-random-text", "Idempotency-Key": "key-1"}
+        await client.post(f"/calls/{CALL_SID}/say", json={"text": SENTENCE}, headers=headers)
+        bad = await client.post(
+            f"/calls/{CALL_SID}/say", json={"text": "x"}, headers={**headers, "Idempotency-Key": "a b"}
+        )
+
+    assert [command.id for command in given] == ["key-1"]
+    assert (bad.status_code, bad.json()["field"]) == (400, "Idempotency-Key")
+
+
+async def test_a_command_that_is_not_decided_in_time_is_pending(autojump_clock: MockClock) -> None:
+    there = exchange()
+    async with running(there, None):
+        began = trio.current_time()
+        told = await there.operator("POST", f"/calls/{CALL_SID}/say", {"text": SENTENCE})
+
+    assert (told.status_code, told.json()["outcome"]) == (202, "pending")
+    assert trio.current_time() - began == pytest.approx(ANSWER_SECONDS)
+
+
+async def test_a_page_asks_in_the_name_of_its_session(autojump_clock: MockClock) -> None:
+    there = exchange()
+    visitor = signed_in(there)
+    async with running(there, DONE) as given, visitor.client() as client:
+        told = await client.post(
+            f"/console/calls/{CALL_SID}/say", json={"text": SENTENCE}, headers={"X-CSRF-Token": visitor.csrf}
+        )
+
+    assert told.json()["outcome"] == "done"
+    assert [command.by.partition(" ")[0] for command in given] == ["console"]
+
+
+async def test_no_such_call(autojump_clock: MockClock) -> None:
+    told = await exchange().operator("POST", f"/calls/{CALL_SID}/say", {"text": SENTENCE})
+
+    assert told.status_code == 404
+
+
+async def test_a_call_that_is_over_is_an_answer(autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.records.save(record())
+    told = await there.operator("POST", f"/calls/{CALL_SID}/say", {"text": SENTENCE})
+
+    assert (told.status_code, told.json()["outcome"]) == (200, "over")
+
+
+async def test_a_command_that_a_call_had_before_it_ended_is_answered_as_it_was(autojump_clock: MockClock) -> None:
+    there = exchange()
+    kept = CommandRecord(3.0, "key-1", "api", "say", "failed", "mute", {"text": SENTENCE})
+    await there.records.save(attrs.evolve(record(), commands=(kept,)))
+    async with there.client() as client:
+        headers = {"Authorization": "Bearer a-long-random-text", "Idempotency-Key": "key-1"}
+        same = await client.post(f"/calls/{CALL_SID}/say", json={"text": SENTENCE}, headers=headers)
+        other = await client.post(f"/calls/{CALL_SID}/say", json={"text": "Hello."}, headers=headers)
+
+    assert (same.json()["outcome"], same.json()["why"]) == ("failed", "mute")
+    assert other.json()["outcome"] == "over"
+
+
+async def test_what_is_said_is_in_no_log(autojump_clock: MockClock) -> None:
+    there = exchange()
+    with capture_logs() as logs:
+        async with running(there, DONE):
+            await there.operator("POST", f"/calls/{CALL_SID}/say", {"text": SENTENCE})
+
+    assert [log["answer"] for log in logs if log["event"] == "call_commanded"] == ["done"]
+    assert SENTENCE not in str(logs)

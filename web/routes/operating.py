@@ -1,0 +1,107 @@
+"""What an operator does to a call that goes on: one route a command, for API clients and for the console's page.
+
+`POST /calls/{name}/say` and its siblings give a command to the call, and answer with what became of it. With an
+`Idempotency-Key` a command is carried out once, however often it is sent. 200: it is done, or the call ended first;
+202: the call has not decided it yet; 409: it was refused; 502: it was tried and failed.
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, TypeAlias
+
+import attrs
+import structlog
+from quart import Blueprint, Response, jsonify, request
+from quart.typing import ResponseReturnValue
+
+from actors.commands import KINDS, OVER, Answer, Command, Outcome
+from web.calls.commands import NotHere, Pending
+from web.calls.context import AppContext
+from web.calls.operating import Operating, read_action
+from web.calls.orders import OrderError
+from web.calls.repeats import LONGEST_KEY
+from web.routes.problems import problem
+from web.routes.views import CallViews
+
+_STATUS: Final[Mapping[Outcome, int]] = {
+    Outcome.DONE: 200,
+    Outcome.OVER: 200,
+    Outcome.REFUSED: 409,
+    Outcome.FAILED: 502,
+}
+
+_log = structlog.stdlib.get_logger()
+
+WhoAsks: TypeAlias = Callable[[], str]
+"""Says by which way in a command comes: "api", or a session of the console."""
+
+
+@attrs.frozen
+class OperatorRoutes:
+    """The commands of one application's calls."""
+
+    context: AppContext
+    views: CallViews
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes for API clients."""
+        routes = Blueprint("operating", __name__, url_prefix="/calls")
+        self.add_to(routes, "", lambda: "api")
+        routes.before_request(self.views.refuse_malformed)
+        routes.errorhandler(OSError)(self.views.cannot_read)
+        return routes
+
+    def add_to(self, routes: Blueprint, prefix: str, who: WhoAsks) -> None:
+        """Add a route for each command, below a prefix."""
+        for command in KINDS:
+            routes.add_url_rule(
+                f"{prefix}/<name>/{command}",
+                f"command_{command}",
+                partial(self.command, command, who),
+                methods=["POST"],
+            )
+
+    async def command(self, command: str, who: WhoAsks, name: str) -> ResponseReturnValue:
+        """Carry out one command."""
+        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", key) is None:
+            wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
+            return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
+        try:
+            action, by = read_action(command, body)
+        except OrderError as exc:
+            return problem(400, "the command has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
+        call_sid = await self.views.call_sid(name)
+        given = Command(key or secrets.token_hex(8), f"{who()}: {by}" if by else who(), action)
+        answer = await Operating(self.context).ask(call_sid, given)
+        if isinstance(answer, NotHere) and (known := self.context.live_calls.find(name)) is not None and known.over:
+            answer = OVER
+        shown = {"id": name, "call_sid": call_sid, "command": command, "command_id": given.id}
+        _log.info("call_commanded", call_sid=call_sid, command=command, by=given.by, answer=_word(answer))
+        return self._not_here(name) if isinstance(answer, NotHere) else _answered(answer, shown)
+
+    def _not_here(self, name: str) -> Response:
+        call = self.context.live_calls.find(name)
+        if call is None:
+            return problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")
+        return problem(409, f"the call is not with an agent: {call.outcome or call.status}", fix="Try again later.")
+
+
+def _word(answer: Answer | Pending | NotHere) -> str:
+    return answer.outcome.value if isinstance(answer, Answer) else "pending" if isinstance(answer, Pending) else "none"
+
+
+def _answered(answer: Answer | Pending, shown: Mapping[str, object]) -> Response:
+    if isinstance(answer, Pending):
+        response: Response = jsonify({**shown, "outcome": "pending"})
+        response.status_code = 202
+        return response
+    told = {**shown, "outcome": answer.outcome.value, "why": answer.why}
+    status = _STATUS[answer.outcome]
+    if status == 200:
+        done: Response = jsonify(told)
+        return done
+    return problem(status, answer.why, **told, fix="See how the call goes, and ask again under a new key.")
