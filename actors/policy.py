@@ -117,6 +117,12 @@ class Deadlines:
     machine_greeting: float = 30.0
     """The longest greeting that is waited for."""
 
+    # An operator's commands
+    amended: float = 15.0
+    """For the service to acknowledge a changed prompt, or for a session that has it to take the floor."""
+    remark_begun: float = 45.0
+    """For a sentence to begin: it waits for a pause, may be refused while the caller speaks, and outlives a session."""
+
     # The end
     goodbye_onset: float = 1.0
     """For a goodbye to begin, or to go on, when all that was sent has been played."""

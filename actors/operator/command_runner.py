@@ -19,10 +19,6 @@ from actors.supervision import Crashed, guard
 from actors.turn.events import RemarkMade
 from actors.turn.values import Phase
 
-AMEND_SECONDS: Final = 15.0
-"""For the service to acknowledge a prompt, or for a session that has it to take the floor."""
-BEGIN_SECONDS: Final = 45.0
-"""For a sentence to be begun: it waits for a pause, may be refused while the caller speaks, and outlives a session."""
 _TRIES: Final = 3
 
 log = structlog.stdlib.get_logger()
@@ -60,24 +56,33 @@ class CommandRunner:
 
     async def _say(self, text: str, command_id: str) -> Answer:
         """Have the agent on the floor say a sentence; it is done when the agent has begun, and the caller hears it."""
-        turn = self.state.turn.turn
-        answer = failed(f"nobody has begun to say it within {BEGIN_SECONDS:g} s")
-        with trio.move_on_after(BEGIN_SECONDS):
+        turn, limit = self.state.turn.turn, self.state.policy.deadlines.remark_begun
+        with trio.move_on_after(limit):
             async with self._saying:
                 for _ in range(_TRIES):
-                    await self._wait_until(lambda: not turn.remark or turn.is_closing)
-                    if turn.is_closing or turn.phase is Phase.ENDING:
-                        return refused("the call is being ended")
-                    session = self.state.turn.session
-                    self.state.turn.put(RemarkMade(text, id=command_id))
-                    while turn.awaits_remark(command_id):
-                        session = self.state.turn.session or session
-                        await self.state.turn.wait_change()
-                    if turn.has_begun_remark(command_id):
-                        return DONE
-                    if session is self.state.turn.session and not turn.remark:  # else it was lost with its session
-                        return failed("the service was asked to say it, and has not begun")
-        return answer
+                    answer = await self._try_to_say(text, command_id)
+                    if answer is not None:
+                        return answer
+        if turn.awaits_remark(command_id) and turn.remark == text:
+            self.state.turn.put(RemarkMade(""))  # it is not to come after the answer
+        return failed(f"no agent has begun to say it within {limit:g} s")
+
+    async def _try_to_say(self, text: str, command_id: str) -> Answer | None:
+        """Return what became of the sentence; None if it was lost, with its session or to another remark."""
+        driver = self.state.turn
+        turn = driver.turn
+        await self._wait_until(lambda: not turn.remark or turn.is_closing)
+        if turn.is_closing or turn.phase is Phase.ENDING:
+            return refused("the call is being ended")
+        session = driver.session
+        driver.put(RemarkMade(text, id=command_id))
+        while turn.awaits_remark(command_id):
+            session = driver.session or session
+            await driver.wait_change()
+        if turn.has_begun_remark(command_id):
+            return DONE
+        is_lost = session is not driver.session or turn.remark != ""
+        return None if is_lost else failed("the service was asked to say it, and has not begun in time")
 
     async def _whisper(self, text: str) -> Answer:
         """Tell the agents a fact; it is done when the session on the floor has it in its prompt."""
@@ -87,12 +92,12 @@ class CommandRunner:
         return await self._wait_amended(self.state.amendments.add_note(text))
 
     async def _wait_amended(self, version: int) -> Answer:
-        driver = self.state.turn
+        driver, limit = self.state.turn, self.state.policy.deadlines.amended
         driver.amend()
-        with trio.move_on_after(AMEND_SECONDS):
+        with trio.move_on_after(limit):
             await self._wait_until(lambda: driver.session is not None and driver.session.amended >= version)
             return DONE
-        return failed(f"no session has acknowledged it within {AMEND_SECONDS:g} s; the next one has it")
+        return failed(f"no session has acknowledged it within {limit:g} s; the next one has it")
 
     async def _wait_until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds that can only change with an event of the turn."""
