@@ -161,7 +161,7 @@ class Size:
             for worker in range(LISTENERS):
                 send, receive = trio.open_memory_channel[str](1000)
                 receivers.append(receive)
-                nursery.start_soon(listen, database.conninfo, f"worker w{worker}", send)
+                nursery.start_soon(listen, database.conninfo, f"worker w{worker}", send.send_nowait)
                 nursery.start_soon(self.hear, f"w{worker}", receive, database, sent)
             await trio.sleep(1)
             number = 0

@@ -351,6 +351,14 @@ MUTANTS = (
         ("tests/web/test_connections.py",),
     ),
     Mutant(
+        8,
+        "a watcher that takes nothing is dropped: its worker is sent more all the same",
+        "web/routes/watch_elsewhere.py",
+        "                    await link.wait_room()  # no longer than the stream waits for its peer\n",
+        "",
+        ("tests/web/console/test_watching_elsewhere.py",),
+    ),
+    Mutant(
         10,
         "no transcript in the log: a database's error repeats what was to be written",
         "store/sql.py",

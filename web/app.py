@@ -101,7 +101,7 @@ def create_app(
     watchdog = Watchdog(context.counts.blocked)
     follow = (FollowUp(context).run, NoShows(context).run, context.verdicts.run, context.counts.watch_lag, watchdog.run)
     app.after_serving(context.after_calls.finish)
-    served = BackgroundTasks(app.asgi_app, (dispatcher.run, context.after_calls.run, *follow))
+    served = BackgroundTasks(app.asgi_app, (dispatcher.run, context.after_calls.run, views.elsewhere.run, *follow))
     gates = {PHONE_STREAM: console.phone.admits}
     # Quart's own hook for middleware
     app.asgi_app = MediaStreams(served, context, run_call, gates)  # type: ignore[method-assign]

@@ -1,6 +1,11 @@
-"""Commands to calls on other workers: rows that NOTIFY announces, read at once, and each second all the same."""
+"""What comes from other workers, by NOTIFY on a channel of this worker's.
+
+Commands to calls are rows that NOTIFY announces: they are read at once, and each second all the same. What is posted is
+the notification itself, and is lost where nobody listens.
+"""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 import structlog
@@ -8,18 +13,27 @@ import trio
 
 from store.fleet import statements
 from store.fleet.driver import Database, listen
-from store.fleet.shared import Command, FleetUnavailable, Later, Listener
+from store.fleet.shared import Command, FleetUnavailable, Inbox, Later, Listener, ignore_post
 
 LOOK_SECONDS = 1.0
+_POSTED = "post "
 
 _log = structlog.stdlib.get_logger()
 
 
-async def hear_on(database: Database, name: Callable[[], str], listener: Listener) -> None:
+async def hear_on(database: Database, name: Callable[[], str], listener: Listener, inbox: Inbox = ignore_post) -> None:
     """Pass on what comes for this worker, until cancelled."""
-    news, announced = trio.open_memory_channel[str](1)
+    news, announced = trio.open_memory_channel[None](1)
+
+    def tell(text: str) -> None:
+        if text.startswith(_POSTED):
+            inbox(text.removeprefix(_POSTED))
+            return
+        with suppress(trio.WouldBlock):  # the table is read soon, and all of it then
+            news.send_nowait(None)
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_listen_on, database, name, news)
+        nursery.start_soon(_listen_on, database, name, tell)
         while True:
             with trio.move_on_after(LOOK_SECONDS):
                 await announced.receive()
@@ -46,18 +60,18 @@ async def hear(database: Database, worker: str, listener: Listener, start: Calla
     return len(heard)
 
 
-async def _listen_on(database: Database, name: Callable[[], str], news: trio.MemorySendChannel[str]) -> None:
+async def _listen_on(database: Database, name: Callable[[], str], tell: Callable[[str], None]) -> None:
     """Listen again after each loss, and when the worker has a new name."""
     while True:
         if not database.is_away:
             try:
-                await _listen_as(database, name, news)
+                await _listen_as(database, name, tell)
             except* (psycopg.Error, OSError, trio.TooSlowError) as lost:
                 _log.info("listening_lost", why=[type(exc).__name__ for exc in lost.exceptions])
         await trio.sleep(LOOK_SECONDS)
 
 
-async def _listen_as(database: Database, name: Callable[[], str], news: trio.MemorySendChannel[str]) -> None:
+async def _listen_as(database: Database, name: Callable[[], str], tell: Callable[[str], None]) -> None:
     worker = name()
     async with trio.open_nursery() as nursery:
 
@@ -68,6 +82,6 @@ async def _listen_as(database: Database, name: Callable[[], str], news: trio.Mem
 
         nursery.start_soon(until_renamed)
         try:
-            await listen(database.conninfo, f"worker {worker}", news)
+            await listen(database.conninfo, f"worker {worker}", tell)
         finally:
             nursery.cancel_scope.cancel(reason="the listening is over")

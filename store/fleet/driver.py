@@ -8,8 +8,8 @@ takes longer than `PATIENCE`, closes its connection; it may have been carried ou
 """
 
 import ipaddress
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar, cast
 
 import attrs
@@ -214,8 +214,8 @@ class Database:
         self._drop_idle()
 
 
-async def listen(conninfo: str, channel: str, news: trio.MemorySendChannel[str]) -> None:
-    """Send on `news` what is notified on a channel, and "" once it is listened to, until cancelled.
+async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> None:
+    """Tell what is notified on a channel, and "" once it is listened to, until cancelled.
 
     Raises: `psycopg.OperationalError`, `OSError` when the server has gone.
     """
@@ -223,13 +223,11 @@ async def listen(conninfo: str, channel: str, news: trio.MemorySendChannel[str])
         connection = await TrioConnection.open(conninfo)
     try:
         await connection.execute(f'LISTEN "{channel}"'.encode())
-        tell = ""
+        tell("")
         while True:
-            with suppress(trio.WouldBlock):  # the table is read soon, and all of it then
-                news.send_nowait(tell)
             await wait_readable(connection.pgconn.socket)
             connection.pgconn.consume_input()
             while (notified := connection.pgconn.notifies()) is not None:
-                tell = notified.extra.decode()
+                tell(notified.extra.decode())
     finally:
         connection.pgconn.finish()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from store.fleet.shared import Adopt, Listener, LiveCall
+from store.fleet.shared import Adopt, Inbox, Listener, LiveCall
 from store.records import CallRecord, RunningRecord
 
 
@@ -87,6 +87,19 @@ class MemoryFleet:
         """Return the running calls, newest first."""
         await trio.lowlevel.checkpoint()
         return list(reversed(self._calls.values()))
+
+    async def find(self, name: str) -> LiveCall | None:
+        """Return a running call by key or CallSid."""
+        await trio.lowlevel.checkpoint()
+        return next((call for call in self._calls.values() if name in {call.key, call.call_sid}), None)
+
+    async def post(self, worker: str, body: str) -> bool:  # noqa: ARG002 - the interface
+        """Return False: there is no other worker."""
+        await trio.lowlevel.checkpoint()
+        return False
+
+    def on_post(self, inbox: Inbox) -> None:
+        """Nothing: nobody posts."""
 
     async def tell(self, name: str, body: str) -> bool:  # noqa: ARG002 - the interface
         """Return False: no call runs anywhere else."""

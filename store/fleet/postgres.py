@@ -34,7 +34,16 @@ from store.fleet import statements
 from store.fleet.commands import hear_on
 from store.fleet.driver import Arguments, Database, Rows
 from store.fleet.migrations import migrate
-from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, Adopt, FleetUnavailable, Listener, LiveCall
+from store.fleet.shared import (
+    BEAT_SECONDS,
+    DEAD_SECONDS,
+    Adopt,
+    FleetUnavailable,
+    Inbox,
+    Listener,
+    LiveCall,
+    ignore_post,
+)
 from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
 
 COMPARE_SECONDS = 6.0
@@ -96,6 +105,7 @@ class PostgresFleet:
     _away_since: float = attrs.field(default=-math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
     _next_turn: float = attrs.field(default=0.0, init=False)
+    _inbox: Inbox = attrs.field(default=ignore_post, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
     _beaten: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set by the next beat that is answered."""
@@ -247,6 +257,30 @@ class PostgresFleet:
             return [attrs.evolve(call, worker=self.worker) for call in reversed(self._calls.values())]
         return [LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows]
 
+    async def find(self, name: str) -> LiveCall | None:
+        """Return a running call by key or CallSid, whichever worker carries it; without the database one of ours."""
+        try:
+            rows = await self.database.ask(statements.FIND, {"name": name})
+        except FleetUnavailable:
+            ours = (call for call in self._calls.values() if name in {call.key, call.call_sid})
+            return next((attrs.evolve(call, worker=self.worker) for call in ours), None)
+        return next((LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows), None)
+
+    async def post(self, worker: str, body: str) -> bool:
+        """Send a worker a message that arrives at once or never; False without the database."""
+        try:
+            await self.database.ask(statements.POST, {"worker": worker, "body": body})
+        except FleetUnavailable:
+            return False
+        return True
+
+    def _take_post(self, body: str) -> None:
+        self._inbox(body)
+
+    def on_post(self, inbox: Inbox) -> None:
+        """Have `inbox` take what other workers post from now on."""
+        self._inbox = inbox
+
     async def tell(self, name: str, body: str) -> bool:
         """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to."""
         try:
@@ -285,7 +319,7 @@ class PostgresFleet:
         """Hear and adopt, once there are tables."""
         await self._beaten.wait()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(hear_on, self.database, lambda: self.worker, listener)
+            nursery.start_soon(hear_on, self.database, lambda: self.worker, listener, self._take_post)
             nursery.start_soon(self._adopt_on, adopt)
 
     async def _leave(self) -> None:

@@ -48,10 +48,19 @@ class Command:
 Later: TypeAlias = Callable[[], Awaitable[None]]
 Listener: TypeAlias = Callable[[Command], Later | None]
 """Takes a command at once, and returns what takes time about it: it is run beside the hearing of others."""
+Inbox: TypeAlias = Callable[[str], None]
+"""Takes a message that another worker has posted; it returns at once."""
+
+LONGEST_POST = 7900
+"""Bytes of one message: PostgreSQL notifies of fewer than 8,000."""
 
 
 def ignore(_command: Command) -> None:
     """Hear nothing: no call here can be told anything."""
+
+
+def ignore_post(_body: str) -> None:
+    """Drop what others post."""
 
 
 Adopt: TypeAlias = Callable[[CallRecord], Awaitable[None]]
@@ -105,6 +114,22 @@ class Fleet(Protocol):
 
     async def live(self) -> Sequence[LiveCall]:
         """Return the running calls of all workers, newest first; without the database those of this worker."""
+        ...
+
+    async def find(self, name: str) -> LiveCall | None:
+        """Return a running call by key or CallSid, whichever worker carries it; without the database one of ours."""
+        ...
+
+    async def post(self, worker: str, body: str) -> bool:
+        """Send a worker a message that arrives at once or never; False without the database.
+
+        `body` has no null character, and at most `LONGEST_POST` bytes. Messages of one worker to another arrive in
+        their order. None arrives while the other is not listening, as behind PgBouncer in transaction mode.
+        """
+        ...
+
+    def on_post(self, inbox: Inbox) -> None:
+        """Have `inbox` take what other workers post from now on."""
         ...
 
     async def tell(self, name: str, body: str) -> bool:

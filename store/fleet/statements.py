@@ -124,6 +124,8 @@ TURN = """UPDATE account SET next_turn = greatest(next_turn, clock_timestamp()) 
     WHERE next_turn < clock_timestamp() + %(longest)s * interval '1 second'
     RETURNING extract(epoch FROM next_turn - %(gap)s * interval '1 second' - clock_timestamp())"""
 
+FIND = """SELECT about, worker FROM live_calls WHERE key = %(name)s OR call_sid = %(name)s
+    ORDER BY since DESC LIMIT 1"""
 LIVE = "SELECT about, worker FROM live_calls ORDER BY since DESC LIMIT 1000"
 
 TELL = """WITH called AS (SELECT call_sid, worker FROM live_calls JOIN workers USING (worker)
@@ -135,5 +137,7 @@ SELECT pg_notify('worker ' || worker, id::text) FROM told"""
 ANSWER = """WITH told AS (INSERT INTO commands (worker, call_sid, body) SELECT worker, '', %(body)s FROM workers
     WHERE worker = %(worker)s AND beat > clock_timestamp() - %(dead)s * interval '1 second' RETURNING id, worker)
 SELECT pg_notify('worker ' || worker, id::text) FROM told"""
+POST = "SELECT pg_notify('worker ' || %(worker)s, 'post ' || %(body)s)"
+"""A message itself, and no row: who does not listen at this moment does not get it."""
 HEAR = """WITH heard AS (DELETE FROM commands WHERE worker = %(worker)s RETURNING id, call_sid, body)
 SELECT call_sid, body FROM heard ORDER BY id"""

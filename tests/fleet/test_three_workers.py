@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import attrs
 import psycopg
@@ -18,6 +18,8 @@ from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.store.fleets import Workers, hidden
+from tests.web.console.test_watching import Running, parsed, words
+from tests.web.console.visitors import signed_in
 from tests.web.fakes import (
     CALL_SID,
     OTHER_CALL_SID,
@@ -25,15 +27,18 @@ from tests.web.fakes import (
     FakeCalls,
     FakeLine,
     Peer,
+    context_of,
     record,
     services,
     settings,
     voice_form,
 )
 from tests.web.test_media import token_in, token_of
-from web.app import create_app
+from web.app import BackgroundTasks, create_app
 from web.calls.commands import Commands, read, written
 from web.calls.slots import Slots
+from web.routes.media import MediaStreams
+from web.routes.watch_elsewhere import CallsElsewhere
 
 PATIENCE = 20.0
 _END_ALL = (
@@ -156,6 +161,38 @@ async def test_what_one_worker_is_asked_of_a_call_its_own_worker_hears(workers: 
             await account.call.news.wait()
 
     assert account.call.heard == [message]
+
+
+async def test_a_page_of_one_worker_shows_a_call_of_another_as_it_goes_on(workers: Workers) -> None:
+    async with three(workers) as account, carried(account), trio.open_nursery() as nursery:
+        for there in account.workers:
+            (runs,) = (run for run in tasks_of(there) if isinstance(getattr(run, "__self__", None), CallsElsewhere))
+            nursery.start_soon(runs)
+        call = Running.of(context_of(account.workers[1]).watched.watch(CALL_SID))
+        call.says("Hello", "there")
+        page = await signed_in(account.workers[2]).ask("GET", f"/console/calls/{CALL_SID}")
+        nursery.start_soon(end_when_watched, call)
+        with trio.fail_after(PATIENCE):
+            answer = await signed_in(account.workers[2]).ask("GET", f"/console/calls/{CALL_SID}/events")
+        nursery.cancel_scope.cancel()
+
+    assert 'data-worker="b"' in page.text
+    assert words(parsed(answer.content)) == ["Hello", "there", "again"]
+    assert [event.name for event in parsed(answer.content)][-1] == "over"
+
+
+async def end_when_watched(call: Running) -> None:
+    while not call.watch.watchers:  # noqa: ASYNC110 - far away
+        await trio.sleep(0.01)
+    call.says("again")
+    call.ends()
+
+
+def tasks_of(there: Exchange) -> Sequence[Callable[[], Awaitable[None]]]:
+    """Return the background tasks of an application, which run while it is served."""
+    served = cast("MediaStreams", there.app.asgi_app).application
+    assert isinstance(served, BackgroundTasks)
+    return served.runs
 
 
 @pytest.mark.parametrize(

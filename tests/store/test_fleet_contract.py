@@ -113,6 +113,16 @@ async def test_running_calls_are_listed_newest_first(fleet: Fleet) -> None:
     assert [(one.key, one.call_sid) for one in await fleet.live()] == [("CA2", "CA2"), ("OR1", "CA1")]
 
 
+@pytest.mark.parametrize(("name", "found"), [("OR1", "CA1"), ("CA1", "CA1"), ("CA2", "CA2"), ("CA3", ""), ("", "")])
+async def test_a_running_call_is_found_by_either_name(fleet: Fleet, name: str, found: str) -> None:
+    await fleet.admit(call("OR1", call_sid="CA1", caller="+15550000001"))
+    await fleet.admit(call("CA2"))
+    await fleet.reserve("CA3", 60)
+    call_found = await fleet.find(name)
+
+    assert (call_found.call_sid if call_found is not None else "") == found
+
+
 async def test_a_call_that_runs_nowhere_is_not_told(fleet: Fleet) -> None:
     assert not await fleet.tell("CA1", "{}")
 

@@ -11,7 +11,7 @@ from store.fleet.commands import hear, hear_on
 from store.fleet.driver import Database
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet, State, adopt_cut
-from store.fleet.shared import Command, FleetUnavailable
+from store.fleet.shared import LONGEST_POST, Command, FleetUnavailable, ignore
 from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.records import RunningRecord
@@ -307,6 +307,38 @@ async def test_a_command_is_heard_at_once_or_after_a_second(workers: Workers, is
         with trio.fail_after(0.5 if is_notified else 1.5):
             await heard.wait()
         nursery.cancel_scope.cancel()
+
+
+async def test_what_is_posted_arrives_in_its_order_and_at_its_worker_only(workers: Workers) -> None:
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    sent = ["", "first", "null", "post 1", "it's 100 %s", "é" * (LONGEST_POST // 2)]
+    came, all_here = list[str](), trio.Event()
+
+    def take(body: str) -> None:
+        came.append(body)
+        if len(came) == len(sent):
+            all_here.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hear_on, other.database, lambda: "other", ignore, take)
+        await wait_listening(workers.url)
+        for body in sent:
+            assert await one.post("other", body)
+        assert await one.post("third", "for somebody else")
+        with trio.fail_after(1.5):
+            await all_here.wait()
+        nursery.cancel_scope.cancel()
+
+    assert came == sent
+
+
+async def test_without_the_database_nothing_is_posted_and_only_our_own_calls_are_found(workers: Workers) -> None:
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    await one.admit(call("CA1"))
+    await other.admit(call("CA2"))
+    with hidden(one.database):
+        assert not await one.post("other", "x")
+        assert [await one.find(name) for name in ("CA1", "CA2")] == [call("CA1", worker="one"), None]
 
 
 async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Workers) -> None:

@@ -99,7 +99,8 @@ async def everywhere(live_calls: LiveCalls, fleet: Fleet) -> Sequence[KnownCall]
 
 async def find_elsewhere(name: str, fleet: Fleet) -> KnownCall | None:
     """Return a call that runs on any worker, by our id or by Twilio's."""
-    return next((_known(call) for call in await fleet.live() if name in {call.key, call.call_sid}), None)
+    call = await fleet.find(name)
+    return _known(call) if call is not None else None
 
 
 def _known(call: LiveCall) -> KnownCall:

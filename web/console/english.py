@@ -135,6 +135,7 @@ TEXT: Mapping[str, str] = {
     "tasks": "Tasks of the call",
     "journal": "Journal",
     "connection": "Connection",
+    "carried_by": "carried by worker",
 }
 
 LIVE: Mapping[str, str] = {
@@ -178,7 +179,8 @@ LIVE: Mapping[str, str] = {
     "listening": "An operator listens in.",
     "listening_ended": "An operator has stopped listening.",
     "missing": "entries are not kept any more",
-    "not_here": "This call cannot be heard from here: another worker carries it, or it is over.",
+    "not_here": "This call cannot be heard: it is over, or its worker does not answer.",
+    "out_of_reach": "This worker carries the call, and does not answer; trying again:",
 }
 """What the module of the live page says."""
 

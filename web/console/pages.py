@@ -15,7 +15,7 @@ from quart_trio import QuartTrio
 from store.json_text import json_text
 from store.records import CallRecord, RecordError, encode_record
 from web.calls.call_files import JOURNAL, RECORD, RECORDING
-from web.calls.commands import everywhere
+from web.calls.commands import everywhere, find_elsewhere
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.console.afterwards import headline, money, retold
@@ -103,6 +103,8 @@ class Console:
         known, watched = self.context.live_calls.find(name), self.context.watched.find(call_sid)
         if (watched is not None and watched.now is not None) or (known is not None and known.rings):
             return await self._under_way(call_sid, known)
+        if worker := await self.views.carried_elsewhere(call_sid):
+            return await self._under_way(call_sid, await find_elsewhere(call_sid, self.context.fleet), worker)
         try:
             record = await self.context.services.records.get(call_sid)
         except RecordError as exc:
@@ -124,7 +126,7 @@ class Console:
         except RecordError:
             return True  # though nobody can read it
 
-    async def _under_way(self, call_sid: str, known: KnownCall | None) -> str:
+    async def _under_way(self, call_sid: str, known: KnownCall | None, worker: str = "") -> str:
         shows_numbers, policy = request.args.get("numbers") == "shown", self.context.services.policy
         deadlines = {
             "silence": policy.deadlines.silence_budget,
@@ -135,6 +137,7 @@ class Console:
             "live.html",
             call_sid=call_sid,
             known=known,
+            worker=worker,
             caller=number(known.caller if known is not None else "", whole=shows_numbers),
             line=number(known.line if known is not None else "", whole=shows_numbers),
             shows_numbers=shows_numbers,
@@ -170,6 +173,7 @@ class Console:
         call_sid = await self.views.call_sid(name)
         known, watched = self.context.live_calls.find(name), self.context.watched.find(call_sid)
         is_live = (known is not None and known.live) or (watched is not None and watched.now is not None)
+        is_live = is_live or bool(await self.views.carried_elsewhere(call_sid))
         if is_live or (await self._goes_on_elsewhere(call_sid) and not await self._is_kept(call_sid)):
             return await self._message(409, TEXT["erase"], TEXT["erase_live"])
         await self.context.services.records.erase(call_sid)

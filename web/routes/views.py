@@ -21,6 +21,7 @@ from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
 from web.routes.problems import problem
 from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream
+from web.routes.watch_elsewhere import AUDIO, EVENTS, CallsElsewhere, RemoteStream
 from web.routes.well_formed import is_name
 
 LONGEST_ID = 100
@@ -38,11 +39,13 @@ class CallViews:
     context: AppContext
     files: CallFiles
     watched: WatchedCalls
+    elsewhere: CallsElsewhere
 
     @classmethod
     def of(cls, context: AppContext) -> "CallViews":
         """Return the views of an application."""
-        return cls(context, CallFiles(context.settings.recordings_dir), context.watched)
+        elsewhere = CallsElsewhere(context.fleet, context.watched)
+        return cls(context, CallFiles(context.settings.recordings_dir), context.watched, elsewhere)
 
     def blueprint(self) -> Blueprint:
         """Return the routes for API clients."""
@@ -109,23 +112,55 @@ class CallViews:
     async def events(self, name: str) -> ResponseReturnValue:
         """Send the journal as it goes on, as server-sent events."""
         call_sid, since = await self.call_sid(name), request.headers.get("Last-Event-ID", "")[:LONGEST_ID]
-        call = self.watched.find(call_sid)
-        if self.watched.watchers >= MOST_WATCHERS:
-            return problem(503, "too many watch already", fix="Close other pages, or try again later.")
-        if call is not None:
-            return _lasting(EventStream(call, since), "text/event-stream")
+        if self._are_too_many:
+            return _too_many()
+        worker, call = await self.carried_elsewhere(call_sid), self.watched.find(call_sid)
+        if worker:
+            found = await self.elsewhere.watch(worker, call_sid, EVENTS, since)
+            if isinstance(found, RemoteStream):
+                return _lasting(found, "text/event-stream")
+        elif call is not None:
+            return _lasting(EventStream(call, since, partial(self.carried_elsewhere, call_sid)), "text/event-stream")
         if await self.files.has(call_sid, JOURNAL):
             return _lasting(DiskStream(self.files, call_sid, since), "text/event-stream")
-        return no_such("journal")
+        return _out_of_reach(worker) if worker else no_such("journal")
 
     async def audio(self, name: str) -> ResponseReturnValue:
-        """Send both sides of a call that goes on here, as it goes on."""
-        call = self.watched.find(await self.call_sid(name))
-        if self.watched.watchers >= MOST_WATCHERS:
-            return problem(503, "too many watch already", fix="Close other pages, or try again later.")
+        """Send both sides of a call that goes on, as it goes on."""
+        call_sid = await self.call_sid(name)
+        if self._are_too_many:
+            return _too_many()
+        worker, call = await self.carried_elsewhere(call_sid), self.watched.find(call_sid)
+        if worker:
+            found = await self.elsewhere.watch(worker, call_sid, AUDIO)
+            if isinstance(found, RemoteStream):
+                return _lasting(found, "application/octet-stream")
+            return _out_of_reach(worker)
         if call is None or call.now is None:
-            return problem(404, "no call of this name goes on here", fix="Listen while the call lasts.")
+            return problem(404, "no call of this name goes on", fix="Listen while the call lasts.")
         return _lasting(ListenStream(call), "application/octet-stream")
+
+    async def carried_elsewhere(self, call_sid: str) -> str:
+        """Return the name of the worker that carries a call, if it is another than this one; else ""."""
+        here = self.watched.find(call_sid)
+        if here is not None and (here.now is not None or here.over):
+            return ""
+        call = await self.context.fleet.find(call_sid)
+        return call.worker if call is not None and call.worker != self.context.fleet.worker else ""
+
+    @property
+    def _are_too_many(self) -> bool:
+        return self.watched.watchers + self.elsewhere.watchers >= MOST_WATCHERS
+
+
+def _too_many() -> Response:
+    return problem(503, "too many watch already", fix="Close other pages, or try again later.")
+
+
+def _out_of_reach(worker: str) -> Response:
+    response = problem(503, f"worker {worker} carries this call, and does not answer", fix="Try again in some seconds.")
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 def _lasting(stream: Stream, content_type: str) -> Response:

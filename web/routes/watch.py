@@ -10,7 +10,7 @@ id: levels, whose turn it is, the silence, the tree of tasks when it has changed
 A watcher that takes nothing for `STALL_SECONDS` is dropped. Nothing here is waited for by the call.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Self
@@ -32,6 +32,7 @@ POLL_SECONDS = 1.0
 LAG = 0.6
 """How far behind the call a listener is: what the caller has heard is known when it was played."""
 STEP = 0.1
+LOOK_SECONDS = 5.0
 DISK = "disk"
 MOST_WATCHERS = 200
 """Of all calls of a worker: each costs a connection and some messages a second."""
@@ -72,6 +73,11 @@ class Stream(ResponseBody):
         return part
 
 
+async def here() -> str:
+    """Know no other worker."""
+    return ""
+
+
 def event_of(name: str, value: object, identity: str = "") -> bytes:
     """Write an event; its JSON has no line ends, so no field of it can begin another."""
     head = f"id: {identity}\n" if identity else ""
@@ -99,8 +105,11 @@ class EventStream(Stream):
 
     call: WatchedCall
     last_event_id: str = ""
+    find_worker: Callable[[], Awaitable[str]] = here
+    """Tells which other worker carries the call, once it has no stream here."""
     _index: int | None = attrs.field(default=None, init=False)
     _tick_at: float = attrs.field(default=0.0, init=False)
+    _look_at: float = attrs.field(default=0.0, init=False)
     _told: list[tuple[int, str]] = attrs.field(factory=list, init=False)
     _is_done: bool = attrs.field(default=False, init=False)
 
@@ -111,13 +120,14 @@ class EventStream(Stream):
         if self._index is None:
             return self._greet()
         while not self._is_done:
+            if trio.current_time() >= self._tick_at and not self.call.over:
+                self._is_done = await self._has_moved()
+                return self._now()
             if self._index < self.call.count:
                 return self._catch_up()
             if self.call.over:
                 self._is_done = True
                 return event_of("over", {})
-            if trio.current_time() >= self._tick_at:
-                return self._now()
             with trio.move_on_at(self._tick_at):
                 await self.call.changed.wait()
         return None
@@ -135,6 +145,13 @@ class EventStream(Stream):
         lines = list(self.call.lines(index))
         self._index = index + len(lines)
         return missing + _entries(self.call.epoch, index, lines)
+
+    async def _has_moved(self) -> bool:
+        """Look every few seconds whether a call without a stream has one at another worker: the client asks again."""
+        if self.call.now is not None or trio.current_time() < self._look_at:
+            return False
+        self._look_at = trio.current_time() + LOOK_SECONDS
+        return bool(await self.find_worker())
 
     def _now(self) -> bytes:
         self._tick_at = trio.current_time() + TICK

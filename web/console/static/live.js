@@ -179,7 +179,8 @@ function connect() {
     setTimeout(() => location.reload(), 1500);
   });
   events.addEventListener("error", () => {
-    say(events.readyState === EventSource.CLOSED ? words.ringing : words.lost);
+    const { worker } = call.dataset, closed = worker ? `${words.out_of_reach} ${worker}` : words.ringing;
+    say(events.readyState === EventSource.CLOSED ? closed : words.lost);
     if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 3000);
   });
 }

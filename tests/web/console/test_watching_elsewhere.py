@@ -1,0 +1,399 @@
+"""Watching a call of another worker: the same as at its own, each entry once, and the call waits for nobody."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.facts import CallParked
+from actors.record.record import RecordBuilder
+from store.fleet.memory import MemoryFleet
+from store.fleet.shared import LONGEST_POST, Inbox, LiveCall
+from store.memory import MemoryRecords
+from tests.web.console.test_watching import ALL, Event, Running, is_over, parsed, words
+from tests.web.console.visitors import signed_in
+from tests.web.fakes import CALL_SID, Exchange, FakeCalls, FakeLine, context_of, services, settings
+from web.app import create_app
+from web.calls.slots import Slots
+from web.calls.watching import WatchedCalls
+from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream
+from web.routes.watch_elsewhere import (
+    ANSWER_SECONDS,
+    AUDIO,
+    EVENTS,
+    MANY,
+    NONE,
+    QUIET_SECONDS,
+    WINDOW,
+    CallsElsewhere,
+    RemoteStream,
+)
+
+DELAY = 0.02
+
+
+def delivered(_: dict[str, object]) -> bool:
+    return True
+
+
+@attrs.define(eq=False)
+class Joined(MemoryFleet):
+    """One worker of an account, whose messages take some milliseconds; `passes` says which of them arrive."""
+
+    name: str = ""
+    others: dict[str, "Joined"] = attrs.field(factory=dict)
+    passes: Callable[[dict[str, object]], bool] = delivered
+    sizes: list[int] = attrs.field(factory=list)
+    inbox: Inbox = print
+    is_down: bool = False
+
+    @property
+    def worker(self) -> str:
+        return self.name
+
+    async def find(self, name: str) -> LiveCall | None:
+        for fleet in self.others.values():
+            if (found := await MemoryFleet.find(fleet, name)) is not None:
+                return attrs.evolve(found, worker=fleet.name)
+        return None
+
+    async def post(self, worker: str, body: str) -> bool:
+        if self.is_down:
+            return False
+        await trio.sleep(DELAY)
+        self.sizes.append(len(body.encode()))
+        if worker in self.others and self.passes(orjson.loads(body)):
+            self.others[worker].inbox(body)
+        return True
+
+    def on_post(self, inbox: Inbox) -> None:
+        self.inbox = inbox
+
+
+def two_fleets() -> tuple[Joined, Joined]:
+    page, call = Joined(10, "page"), Joined(10, "call")
+    page.others = call.others = {"page": page, "call": call}
+    return page, call
+
+
+@attrs.frozen
+class Account:
+    """The worker of a page, and the worker of a call."""
+
+    page: CallsElsewhere
+    fleet: Joined
+    theirs: Joined
+    call: Running
+
+    async def watch(self, what: str = EVENTS, since: str = "") -> RemoteStream:
+        found = await self.page.watch("call", CALL_SID, what, since)
+        assert isinstance(found, RemoteStream), found
+        return found
+
+
+@asynccontextmanager
+async def account() -> AsyncIterator[Account]:
+    ours, theirs = two_fleets()
+    calls = WatchedCalls()
+    page, far = CallsElsewhere(ours, WatchedCalls()), CallsElsewhere(theirs, calls)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(page.run)
+        nursery.start_soon(far.run)
+        yield Account(page, ours, theirs, Running.of(calls.watch(CALL_SID)))
+        nursery.cancel_scope.cancel()
+
+
+async def read(stream: RemoteStream | EventStream, until: Callable[[list[Event]], bool]) -> list[Event]:
+    """Read until enough has come, and leave; a message may hold parts of events."""
+    rest, events = b"", list[Event]()
+    async with stream:
+        async for part in stream:
+            whole, end, rest = (rest + part).rpartition(b"\n\n")
+            events += parsed(whole + end)
+            if until(events):
+                break
+    return events
+
+
+def facts(events: list[Event]) -> list[Event]:
+    return [event for event in events if event.id]
+
+
+async def test_a_page_gets_what_a_page_at_the_calls_own_worker_gets(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        far, near = list[Event](), list[Event]()
+
+        async def watch_far() -> None:
+            far.extend(await read(await there.watch(), is_over))
+
+        async def watch_near() -> None:
+            near.extend(await read(EventStream(there.call.watch), is_over))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_far)
+            nursery.start_soon(watch_near)
+            for index in range(0, len(ALL), 20):
+                there.call.says(*ALL[index : index + 20])
+                await trio.sleep(0.1)
+            there.call.ends()
+
+        assert facts(far) == facts(near)
+        assert words(far) == ALL
+        assert len([event for event in far if event.name == "now"]) > 10
+        assert max(there.theirs.sizes + there.fleet.sizes) <= LONGEST_POST
+
+
+async def test_a_lost_message_ends_the_answer_and_the_next_one_goes_on_without_a_gap(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        there.call.says(*ALL[:50])
+        there.theirs.passes = lambda message: message.get("n") != 3
+        first = list[Event]()
+
+        async def watch() -> None:
+            first.extend(await read(await there.watch(), lambda _: False))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            for word in ALL[50:100]:
+                there.call.says(word)
+                await trio.sleep(0.05)
+        there.theirs.passes = delivered
+        there.call.ends()
+        second = await read(await there.watch(since=facts(first)[-1].id), is_over)
+
+        assert 50 <= len(words(first)) < 100
+        assert words(first) + words(second) == ALL[:100]
+        assert "reset" not in [event.name for event in second]
+
+
+async def test_a_watcher_that_takes_nothing_is_dropped_and_the_call_does_not_notice(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        began = trio.current_time()
+        async with await there.watch() as stream:
+            assert await anext(stream)
+            while True:
+                before = trio.current_time()
+                there.call.says(*ALL[:100])
+                assert trio.current_time() == before
+                await trio.sleep(0.25)
+        await trio.sleep(5 * DELAY)
+
+        assert trio.current_time() - began == pytest.approx(STALL_SECONDS, abs=0.5)
+        assert there.call.watch.watchers == 0
+        assert len(there.theirs.sizes) <= WINDOW + 2
+
+
+async def test_a_page_that_leaves_is_gone_at_the_call_at_once(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        await read(await there.watch(), lambda events: len(events) > 3)
+        await trio.sleep(5 * DELAY)
+
+        assert there.call.watch.watchers == 0
+        assert there.page.watchers == 0
+
+
+async def test_a_worker_that_dies_with_its_pages_is_noticed(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        async with await there.watch() as stream:
+            assert await anext(stream)
+            there.fleet.passes = lambda _: False
+        await trio.sleep(WINDOW * 0.25 + STALL_SECONDS + 1)
+
+        assert there.call.watch.watchers == 0
+
+
+async def test_a_worker_that_dies_with_its_call_ends_the_answer(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        async with await there.watch() as stream:
+            assert await anext(stream)
+            there.theirs.passes = lambda _: False
+            began = trio.current_time()
+            assert [part async for part in stream] == []
+            assert trio.current_time() - began <= QUIET_SECONDS + 1
+
+        assert there.page.watchers == 0
+
+
+async def test_a_listener_elsewhere_hears_both_sides_and_is_noted(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        book = RecordBuilder("", "", "")
+        there.call.journal._readers = (there.call.watch.read, book.read)
+        far, near = bytearray(), bytearray()
+
+        async def speak() -> None:
+            for index in range(250):
+                there.call.watch.hear_caller(bytes([index]) * 160)
+                there.call.watch.hear_agents(5 + index / 50, bytes([255 - index]) * 160)
+                await trio.sleep(0.02)
+            there.call.ends()
+
+        async def listen_far() -> None:
+            async with await there.watch(AUDIO) as stream:
+                async for part in stream:
+                    far.extend(part)
+
+        async def listen_near() -> None:
+            async with ListenStream(there.call.watch) as stream:
+                async for part in stream:
+                    near.extend(part)
+
+        await trio.sleep(5)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen_near)
+            nursery.start_soon(listen_far)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(speak)
+
+        for side in (0, 800):
+            few, most = (b"".join(both[at : at + 800] for at in range(side, len(both), 1600)) for both in (far, near))
+            assert len(few) > 30_000
+            assert few[4000:-1600] in most
+        assert book.record().listeners == 2
+
+
+@pytest.mark.parametrize("why", [NONE, MANY])
+async def test_a_worker_that_cannot_says_why_at_once(why: str, autojump_clock: MockClock) -> None:
+    async with account() as there:
+        there.call.watch.watchers = MOST_WATCHERS if why == MANY else 0
+        began = trio.current_time()
+
+        assert await there.page.watch("call", "no such call" if why == NONE else CALL_SID, EVENTS) == why
+        assert trio.current_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "", "[]", "{}", "null", "{", '{"ask": 1}', '{"id": "x", "n": 0, "piece": "?"}', '{"id": "x", "end": "over"}',
+        '{"id": "x", "taken": "all"}', '{"ask": "money", "id": "x", "to": "call", "call": "c", "since": ""}',
+    ],
+)  # fmt: skip
+async def test_a_post_of_another_version_does_nothing(body: str, autojump_clock: MockClock) -> None:
+    async with account() as there:
+        there.page.take(body)
+        await trio.sleep(1)
+
+        assert there.page.watchers == 0
+
+
+@pytest.mark.parametrize("piece", ["?", "A", "é", "AAAA", "////"])
+async def test_a_piece_that_is_none_ends_the_answer(piece: str, autojump_clock: MockClock) -> None:
+    async with account() as there, await there.watch() as stream:
+        there.fleet.inbox(orjson.dumps({"id": stream.id, "n": 1, "piece": piece}).decode())
+        while await anext(stream, b""):
+            pass
+
+        assert trio.current_time() < 2
+
+
+# Pages
+
+
+@asynccontextmanager
+async def pages(**changes: str) -> AsyncIterator[tuple[Exchange, Exchange]]:
+    """Whole applications: the first has the page, the second the call."""
+    whole, records = list[Exchange](), MemoryRecords()
+    async with trio.open_nursery() as nursery:
+        for fleet in two_fleets():
+            line, chosen, slots = FakeLine(), settings(**changes), Slots(10, fleet)
+            offered = services(line, records)
+            app = create_app(chosen, offered, line, slots=slots, run_call=FakeCalls())
+            whole.append(Exchange(app, line, FakeCalls(), records, slots, chosen, offered.intercom))
+            inbox = fleet.inbox
+            nursery.start_soon(inbox.__self__.run)  # type: ignore[attr-defined]  # as the application's lifespan does
+        await whole[1].slots.fleet.admit(LiveCall("order", CALL_SID, direction="inbound", caller="+15557650000"))
+        yield whole[0], whole[1]
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_page_of_any_worker_shows_the_call_and_its_events(autojump_clock: MockClock) -> None:
+    async with pages() as (here, there):
+        call = Running.of(context_of(there).watched.watch(CALL_SID))
+        call.says("Hello", "there")
+        page = await signed_in(here).ask("GET", f"/console/calls/{CALL_SID}")
+        call.ends()
+        answers = [
+            await signed_in(here).ask("GET", f"/console/calls/{CALL_SID}/events"),
+            await here.operator("GET", f"/calls/{CALL_SID}/events"),
+        ]
+
+    assert 'data-worker="call"' in page.text
+    for answer in answers:
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert words(parsed(answer.content)) == ["Hello", "there"]
+
+
+async def test_a_call_of_another_worker_is_listened_to(autojump_clock: MockClock) -> None:
+    async with pages() as (here, there):
+        call = Running.of(context_of(there).watched.watch(CALL_SID))
+        async with trio.open_nursery() as nursery:
+
+            async def end() -> None:
+                await trio.sleep(3)
+                call.ends()
+
+            nursery.start_soon(end)
+            answer = await signed_in(here).ask("GET", f"/console/calls/{CALL_SID}/audio")
+
+    assert len(answer.content) >= 16_000
+
+
+@pytest.mark.parametrize("view", ["events", "audio"])
+async def test_a_worker_that_does_not_answer_is_named(view: str, autojump_clock: MockClock) -> None:
+    async with pages() as (here, there):
+        cast_fleet(there).passes = lambda _: False
+        began = trio.current_time()
+        answer = await here.operator("GET", f"/calls/{CALL_SID}/{view}")
+
+    assert answer.status_code == 503
+    assert "worker call carries this call" in answer.text
+    assert trio.current_time() - began <= ANSWER_SECONDS + 1
+
+
+async def test_without_the_database_the_journal_on_a_disk_that_both_have_is_read(tmp_path: Path) -> None:
+    (tmp_path / CALL_SID).mkdir()
+    (tmp_path / CALL_SID / "journal.jsonl").write_text('{"seq":0,"at":0,"event":"reply_text","text":"Hello"}\n')
+    (tmp_path / CALL_SID / "record.json").write_text("{}")
+    async with pages(RECORDINGS_DIR=str(tmp_path)) as (here, _):
+        cast_fleet(here).is_down = True
+        answer = await here.operator("GET", f"/calls/{CALL_SID}/events")
+
+    assert words(parsed(answer.content)) == ["Hello"]
+
+
+async def test_a_call_that_left_and_came_back_at_another_worker_is_followed_there(autojump_clock: MockClock) -> None:
+    """As after a transfer: the log here has no end, and gets no more entries."""
+    async with pages() as (here, there):
+        left = Running.of(context_of(here).watched.watch(CALL_SID))
+        left.journal.note(CallParked(60.0, {}))
+        back = Running.of(context_of(there).watched.watch(CALL_SID))
+        back.says("Hello again")
+
+        async def carried() -> str:
+            return "call" if trio.current_time() > 8 else ""
+
+        before = await read(EventStream(left.watch, "", carried), lambda _: False)
+        back.ends()
+        after = await here.operator("GET", f"/calls/{CALL_SID}/events")
+
+    assert 8 < trio.current_time() < 15
+    assert [event.name for event in facts(before)] == ["fact"]
+    assert words(parsed(after.content)) == ["Hello again"]
+
+
+async def test_a_call_that_goes_on_at_another_worker_is_not_erased(autojump_clock: MockClock) -> None:
+    async with pages() as (here, _):
+        answer = await signed_in(here).send(f"/console/calls/{CALL_SID}/erase", sure="yes")
+
+    assert answer.status_code == 409
+
+
+def cast_fleet(there: Exchange) -> Joined:
+    fleet = there.slots.fleet
+    assert isinstance(fleet, Joined)
+    return fleet

@@ -1,0 +1,302 @@
+"""Watching a call that another worker carries: its events and its audio, as messages between the two workers.
+
+The worker with the page asks the worker with the call, which reads the call as for a page of its own (`EventStream`,
+`ListenStream`), compresses what comes and posts it in numbered pieces. It has at most `WINDOW` pieces on their way: the
+other says how many it has taken. A message that is lost (a gap in the numbers, or no sound for `QUIET_SECONDS`) ends
+the answer to the browser, which comes back with its `Last-Event-ID`. A watcher that takes nothing is dropped on both
+sides as one here is; the call waits for none.
+
+    page ─▶ worker of the page ──ask, taken, left──▶ worker of the call
+                              ◀──piece …, end──────
+"""
+
+import zlib
+from base64 import b64decode, b64encode
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from secrets import token_hex
+from typing import TypeAlias
+
+import attrs
+import orjson
+import structlog
+import trio
+
+from actors.supervision import Crashed, guard
+from store.fleet.shared import Fleet
+from web.calls.watching import WatchedCalls
+from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream, Stream
+
+ANSWER_SECONDS = 3.0
+"""For the first piece: then the other worker is of an older version, or hears no notification."""
+QUIET_SECONDS = 5.0
+"""A call that goes on tells four times a second that it does."""
+WINDOW = 16
+PIECE_BYTES = 5700
+"""Of compressed stream, before base64: a post has 7,900 bytes at most."""
+REST_SECONDS = 0.1
+"""Between two posts of facts: what comes meanwhile goes together."""
+EVENTS, AUDIO = "events", "audio"
+OVER, NONE, MANY, STALLED, LOST = "over", "none", "many", "stalled", "lost"
+"""Why a stream ends."""
+
+Message: TypeAlias = Mapping[str, object]
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class Ask:
+    """One watcher's wish: `what` of a call, sent to worker `to` under `id`; `since` is a `Last-Event-ID`."""
+
+    id: str
+    to: str
+    call: str
+    what: str
+    since: str = ""
+
+
+@attrs.frozen
+class Left:
+    """A watcher here has left the stream `id` of a worker."""
+
+    worker: str
+    id: str
+
+
+@attrs.define(eq=False)
+class _Reading:
+    """What has come of a call elsewhere, and was not taken yet."""
+
+    began: float = attrs.field(factory=trio.current_time)
+    is_read: bool = False
+    ended: str = ""
+    _expected: int = 0
+    _pieces: deque[bytes] = attrs.field(factory=deque)
+    _changed: trio.Event = attrs.field(factory=trio.Event)
+
+    def take(self, message: Message) -> None:
+        """Take the next piece, or the end; a piece that is not the next one is the end, too."""
+        match message:
+            case {"n": int(number), "piece": str(piece)} if not self.ended:
+                is_next = number == self._expected and len(self._pieces) <= WINDOW
+                self._expected += 1
+                if is_next and (packed := _decoded(piece)) is not None:
+                    self._pieces.append(packed)
+                else:
+                    self.ended = LOST
+            case {"end": str(why)}:
+                self.ended = self.ended or why
+            case _:
+                pass  # of another version
+        self._changed.set()
+
+    async def wait_any(self) -> bool:
+        """Wait for a piece, or for the end; return whether there is a piece."""
+        while not self._pieces and not self.ended:
+            self._changed = trio.Event()
+            await self._changed.wait()
+        return bool(self._pieces)
+
+    def pop(self) -> bytes:
+        """Take the oldest piece."""
+        return self._pieces.popleft()
+
+
+@attrs.define(eq=False)
+class _Sending:
+    """What goes to one watcher elsewhere."""
+
+    sent: int = 0
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _taken: int = 0
+    _changed: trio.Event = attrs.field(factory=trio.Event)
+
+    def take(self, message: Message) -> None:
+        """Learn how many pieces were taken, or that the watcher has left."""
+        match message:
+            case {"taken": int(taken)}:
+                self._taken = max(self._taken, taken)
+                self._changed.set()
+            case {"left": True}:
+                self.scope.cancel(reason="the watcher has left")
+            case _:
+                pass  # of another version
+
+    async def wait_room(self) -> None:
+        """Wait until another piece may be sent."""
+        while self.sent - self._taken >= WINDOW:
+            self._changed = trio.Event()
+            await self._changed.wait()
+
+
+@attrs.define
+class RemoteStream(Stream):
+    """The events or the audio of a call that another worker carries."""
+
+    elsewhere: "CallsElsewhere"
+    worker: str
+    id: str
+    _reading: _Reading
+    _taken: int = attrs.field(default=0, init=False)
+    _unpack: "zlib._Decompress" = attrs.field(factory=zlib.decompressobj, init=False)
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        self._reading.is_read = True
+        try:
+            yield
+        finally:
+            self.elsewhere.leave(self.worker, self.id)
+
+    async def _next(self) -> bytes | None:
+        with trio.move_on_after(QUIET_SECONDS):
+            while await self._reading.wait_any():
+                self._taken += 1
+                try:
+                    part = self._unpack.decompress(self._reading.pop())
+                except zlib.error:
+                    return None
+                if self._taken % (WINDOW // 2) == 0:
+                    await self.elsewhere.say(self.worker, {"id": self.id, "taken": self._taken})
+                if part:
+                    return part
+        return None
+
+
+@attrs.define(eq=False)
+class CallsElsewhere:
+    """Watches calls of other workers for pages here, and sends calls of this worker to pages elsewhere."""
+
+    fleet: Fleet
+    watched: WatchedCalls
+    _reading: dict[str, _Reading] = attrs.field(factory=dict, init=False)
+    _sending: dict[str, _Sending] = attrs.field(factory=dict, init=False)
+    _todo: trio.MemorySendChannel[Ask | Left] = attrs.field(init=False)
+    _todos: trio.MemoryReceiveChannel[Ask | Left] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._todo, self._todos = trio.open_memory_channel[Ask | Left](2 * MOST_WATCHERS)
+        self.fleet.on_post(self.take)
+
+    @property
+    def watchers(self) -> int:
+        """How many pages here watch calls of other workers."""
+        return len(self._reading)
+
+    async def watch(self, worker: str, call: str, what: str, since: str = "") -> RemoteStream | str:
+        """Return a stream of a call that another worker carries, or why there is none."""
+        self._forget_unread()
+        ask = Ask(token_hex(8), self.fleet.worker, call, what, since)
+        reading = self._reading[ask.id] = _Reading()
+        is_there = False
+        try:
+            if await self.say(worker, {"ask": what, **attrs.asdict(ask)}):
+                with trio.move_on_after(ANSWER_SECONDS):
+                    is_there = await reading.wait_any()
+        finally:
+            if not is_there:
+                self.leave(worker, ask.id)
+        return RemoteStream(self, worker, ask.id, reading) if is_there else reading.ended or "no answer"
+
+    def leave(self, worker: str, name: str) -> None:
+        """Want no more of a stream; its worker is told soon."""
+        if self._reading.pop(name, None) is not None:
+            with suppress(trio.WouldBlock):  # it finds out by itself that nothing is taken
+                self._todo.send_nowait(Left(worker, name))
+
+    def _forget_unread(self) -> None:
+        """Forget streams whose browser had gone before the answer began."""
+        before = trio.current_time() - STALL_SECONDS
+        for name in [name for name, one in self._reading.items() if not one.is_read and one.began < before]:
+            del self._reading[name]
+
+    async def say(self, worker: str, message: Message) -> bool:
+        """Post a message; False where the database is away."""
+        return await self.fleet.post(worker, orjson.dumps(message).decode())
+
+    def take(self, body: str) -> None:
+        """Take what another worker has posted; what this version does not know is logged, and does nothing."""
+        try:
+            message = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            message = None
+        match message:
+            case {"ask": str(what), "id": str(name), "to": str(to), "call": str(call), "since": str(since)}:
+                with suppress(trio.WouldBlock):  # the page asks again
+                    self._todo.send_nowait(Ask(name, to, call, what, since))
+            case {"id": str(name)}:
+                end = self._reading.get(name) or self._sending.get(name)
+                if end is not None:
+                    end.take(message)
+            case _:
+                _log.warning("post_unknown", excerpt=body[:80])
+
+    async def run(self) -> None:
+        """Send calls of this worker to watchers elsewhere, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            async for todo in self._todos:
+                work = partial(self._send, todo) if isinstance(todo, Ask) else partial(self._say_left, todo)
+                nursery.start_soon(_unharmed, work)
+
+    async def _say_left(self, left: Left) -> None:
+        await self.say(left.worker, {"id": left.id, "left": True})
+
+    async def _send(self, ask: Ask) -> None:
+        stream = self._stream_for(ask)
+        if isinstance(stream, str):
+            await self.say(ask.to, {"id": ask.id, "end": stream})
+            return
+        link = self._sending[ask.id] = _Sending()
+        why = NONE
+        try:
+            with link.scope:
+                why = await self._pump(stream, ask, link)
+        finally:
+            del self._sending[ask.id]
+        await self.say(ask.to, {"id": ask.id, "end": why})
+
+    def _stream_for(self, ask: Ask) -> Stream | str:
+        call = self.watched.find(ask.call)
+        if call is None or (ask.what == AUDIO and call.now is None):
+            return NONE
+        if self.watched.watchers >= MOST_WATCHERS:
+            return MANY
+        return EventStream(call, ask.since) if ask.what == EVENTS else ListenStream(call)
+
+    async def _pump(self, stream: Stream, ask: Ask, link: _Sending) -> str:
+        pack = zlib.compressobj(1)
+        async with stream:
+            async for part in stream:
+                packed = pack.compress(part) + pack.flush(zlib.Z_SYNC_FLUSH)
+                for piece in batched_bytes(packed):
+                    await link.wait_room()  # no longer than the stream waits for its peer
+                    message = {"id": ask.id, "n": link.sent, "piece": b64encode(piece).decode()}
+                    if not await self.say(ask.to, message):
+                        return NONE
+                    link.sent += 1
+                if ask.what == EVENTS:
+                    await trio.sleep(REST_SECONDS)
+            return OVER
+        return STALLED
+
+
+def batched_bytes(text: bytes) -> Iterator[bytes]:
+    """Cut a text in pieces that fit in a post each."""
+    return (text[at : at + PIECE_BYTES] for at in range(0, len(text), PIECE_BYTES))
+
+
+def _decoded(piece: str) -> bytes | None:
+    try:
+        return b64decode(piece, validate=True)
+    except ValueError:
+        return None
+
+
+async def _unharmed(work: Callable[[], Awaitable[None]]) -> None:
+    """Run the work for one watcher; its crash is nobody else's."""
+    ended = await guard(work)
+    if isinstance(ended, Crashed):
+        _log.error("watching_crashed", error=ended.reason)
