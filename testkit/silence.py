@@ -2,14 +2,20 @@
 
 import math
 from collections.abc import Iterator
+from typing import Final
 
 from actors import facts
 from actors.line.ledger import SWITCHBOARD
+from simulators.deepgram.log import FaultInjected
+from testkit.heard import holder_at
 from testkit.witness import Witnessed, ended, spoken_lines
 
 
 def no_long_silence(played: Witnessed) -> Iterator[str]:
-    """The agents' turn begins with the call, and when the caller has spoken; it ends with a reply that is no filler."""
+    """The agents' turn begins with the call, and when the caller has spoken; it ends with a reply that is no filler.
+
+    A reply that the service breaks off without a word is still the agents' turn.
+    """
     assert played.caller is not None
     longest = played.policy.deadlines.silence_budget + played.slack + played.caller.faults.jitter
     for start, end in silences(played):
@@ -57,6 +63,7 @@ def _turns(played: Witnessed) -> Iterator[tuple[float, str]]:
         is_filler = fact.text in played.policy.wording.fillers or fact.agent == SWITCHBOARD
         if at < math.inf and not is_goodbye and not is_filler:
             yield at, "agent speaks"
+    yield from ((at, "owes") for at in _broken_off(played))
     for entry in played.entries:
         match entry.fact:
             case facts.FunctionAnswered(result=result) if "ended" not in result:
@@ -67,6 +74,23 @@ def _turns(played: Witnessed) -> Iterator[tuple[float, str]]:
                 yield entry.at, "goodbye heard"
             case _:
                 pass
+
+
+_SILENTLY: Final = frozenset({"silent drop", "stall", "mute"})
+
+
+def _broken_off(played: Witnessed) -> Iterator[float]:
+    """Yield when a reply stopped that the service has neither ended nor been interrupted in, having fallen silent."""
+    assert played.exchange is not None
+    fell_silent = {entry.connection for entry in played.exchange.log.of(FaultInjected) if entry.fault in _SILENTLY}
+    began = {e.fact.generation: e.at for e in played.entries if isinstance(e.fact, facts.ReplyStarted)}
+    cut = {fact.generation for fact in played.facts(facts.BargeIn)}
+    heard = {fact.generation: fact.end for fact in played.facts(facts.AgentSpoke)}
+    for fact in played.facts(facts.ReplyEnded):
+        number = fact.generation
+        is_left = not fact.complete and number in heard and number not in cut and fact.agent != SWITCHBOARD
+        if is_left and holder_at(played, began[number]) in fell_silent:
+            yield heard[number]
 
 
 def _goodbyes(played: Witnessed) -> Iterator[tuple[float, float]]:

@@ -40,8 +40,8 @@ class StepWatch(trio.abc.Instrument):
         """Watch from the present step of the task on."""
         looker = threading.Thread(target=self._look, name="step watch", daemon=True)
         trio.lowlevel.add_instrument(self)
+        looker.start()  # which waits for the thread: no step of the task's
         self.before_task_step(self.task)
-        looker.start()
         try:
             yield
         finally:

@@ -152,12 +152,18 @@ class Conversation:
         return self._at_work.get((name, arguments), session) != session
 
     def unanswered(self, since: int = 0) -> str | None:
-        """Return the caller's last turn, if no agent has answered it (or was interrupted answering); else None."""
+        """Return the caller's last turn, if no agent has answered it (or was interrupted answering); else None.
+
+        Words that were said with a function do not answer it: what the function has answered is still to be told.
+        """
+        has_function = False
         for said in islice(self._said.newest_first(), max(0, self.length - since)):
             match _past(said):
                 case CallerTurn(text=text):
                     return text
-                case Heard(is_said=True):
+                case CompletedCall():
+                    has_function = True
+                case Heard(is_said=True) if not has_function:
                     return None
                 case _:
                     continue
@@ -216,13 +222,14 @@ class Conversation:
         """How many things were said: a bookmark for `turns`."""
         return len(self._said)
 
-    def history(self, since: int = 0, *, asks_again: bool = False) -> tuple[HistoryText | HistoryCalls, ...]:
-        """Return what was said for `agent.context.messages`, without an unanswered last turn and its half answer.
+    def history(self, since: int = 0, *, asks_again: bool | None = None) -> tuple[HistoryText | HistoryCalls, ...]:
+        """Return what was said for `agent.context.messages`, without a last turn that is asked again, and its answer.
 
-        `asks_again`: the last turn is put to the model again, whatever was said after it.
+        `asks_again` says whether the last turn is put to the model again; None: if it is unanswered.
         """
         said = self._since(since)
-        if (self.last_turn(since) if asks_again else self.unanswered(since)) is not None:
+        asks_again = self.unanswered(since) is not None if asks_again is None else asks_again
+        if asks_again and self.last_turn(since) is not None:
             last = max(index for index, one in enumerate(said) if isinstance(one, CallerTurn))
             said = said[:last] + [one for one in said[last:] if isinstance(one, CompletedCall)]
         return tuple(message for one in said for message in _as_history(one))

@@ -103,12 +103,13 @@ class Openings:
         if not conversation.is_opened(on_call.since):
             return self.greeting(on_call, cursor)
 
+        asked = conversation.last_turn(on_call.since) if asks_again else conversation.unanswered(on_call.since)
+
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            history = conversation.history(on_call.since, asks_again=asks_again)
+            history = conversation.history(on_call.since, asks_again=asked is not None)
             return self.form.resumed(on_call.agent, on_call.brief, history)
 
-        asked = conversation.last_turn(on_call.since) if asks_again else conversation.unanswered(on_call.since)
         prompt = self._prompt_of(on_call)
         return Opening(settings, lambda: self.tape.resume_point(cursor), asked, greets=False, prompt=prompt)
 
@@ -120,7 +121,8 @@ class Openings:
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            return self.form.resumed(on_call.agent, on_call.brief, conversation.history(on_call.since), word)
+            history = conversation.history(on_call.since, asks_again=unanswered is not None)
+            return self.form.resumed(on_call.agent, on_call.brief, history, word)
 
         prompt = self._prompt_of(on_call)
         return Opening(settings, lambda: self.tape.resume_point(start), unanswered, greets=bool(word), prompt=prompt)

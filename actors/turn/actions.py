@@ -18,7 +18,7 @@ def false_start(state: TurnState, _: object = None) -> None:
         state.resume(state.aside)
         return
     state.forget()
-    if state.debt is Debt.OWED and not (state.sounding or state.running or state.told):
+    if state.debt is Debt.OWED and not (state.sounding or state.running or state.told or state.is_unended):
         ask_turn_again(state)
 
 
@@ -89,7 +89,17 @@ def end_reply(state: TurnState) -> None:
         state.owe(state.now)
         state.tell(state.wording.go_on, TellReason.GO_ON)
     elif state.is_answered:
+        _end_unended(state)
+
+
+def _end_unended(state: TurnState) -> None:
+    """The caller has been answered, or has been left in the middle of it: which, the next silence shows."""
+    if state.withholds_end or state.phase is not Phase.CONVERSING:
         state.settle()
+        return
+    state.is_unended = True
+    state.owe(state.at.quiet)
+    state.at.waiting = state.now
 
 
 def expect_no_echo(state: TurnState) -> None:
@@ -110,6 +120,8 @@ def fill_silence(state: TurnState) -> None:
         state.restart("it gives no sign of life")
     elif is_worn:
         state.restart("it thinks for too long")
+    elif state.is_unended:
+        state.ask_for_life()
     else:
         state.fill(state.words_for_wait())
 

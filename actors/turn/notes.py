@@ -96,8 +96,10 @@ def _recognise_refused(state: TurnState, event: FunctionCancelled | HandoffDenie
 def note(state: TurnState, event: Recognised) -> None:
     """Write down what an event leaves behind, whatever the state."""
     match event:
-        case CallerStartedSpeaking() | CallerSaid() | ToldEchoed() | ToldHeard() | VoiceBegan() | VoiceEnded():
+        case CallerStartedSpeaking() | CallerSaid() | ToldEchoed() | ToldHeard():
             _note_caller(state, event)
+        case VoiceBegan() | VoiceEnded():
+            _note_voice(state, event)
         case AudioBegan() | AgentSaid() | InjectionBegan() | InjectionWentOn() | LateFillerBegan():
             _note_speech(state, event)
         case ThinkingBegan() | ThinkingSlow():
@@ -118,26 +120,42 @@ def _note_caller(state: TurnState, event: Recognised) -> None:
             state.unfilled = None
         case CallerSaid(text=text):
             state.last_turn, state.times_asked = text, 0
+            state.is_unended = False
             state.has_spoken, state.announced, state.is_reminded = False, "", False
             state.unfilled, state.rest, state.at.wanted = None, "", state.now
         case ToldEchoed():
             state.told, state.has_spoken, state.at.wanted = "", False, state.now
         case ToldHeard():
             state.is_told_heard = True
+        case _:
+            pass  # of another group
+
+
+def _note_voice(state: TurnState, event: VoiceBegan | VoiceEnded) -> None:
+    match event:
         case VoiceBegan():
             state.is_loud, state.at.voiced = True, state.now
-        case VoiceEnded(at=at):
+        case VoiceEnded(at=at, deaf=deaf):
             state.is_loud, state.at.voiced = False, at
             if state.owes_since_speech:  # the transcript came before the end of the word was certain
                 state.at.owed, state.owes_since_speech = at, False
-        case _:
-            pass  # of another group
+            if deaf:
+                _note_deaf(state, at)
+
+
+def _note_deaf(state: TurnState, at: float) -> None:
+    """The caller has spoken to a service that is lost: what it said before does not answer that."""
+    state.at.wanted = max(state.at.wanted, at)
+    if state.is_unended:  # they wait since then, and not since the reply stopped
+        state.is_unended, state.at.owed = False, at
+        state.wait_anew()
 
 
 def _note_speech(state: TurnState, event: Recognised) -> None:
     state.at.alive = state.now
     if state.voice in (VoiceState.IDLE, VoiceState.LATE):  # a new reply
         state.kind, state.has_own_words, state.is_torn = SpeechKind.ANSWER, False, False
+        state.withholds_end, state.is_unended = state.withholds_end or state.is_unended, False
     match event:
         case AudioBegan() if state.gate is Gate.OPEN:
             state.sounding = True
@@ -178,6 +196,7 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
     match event:
         case AudioDone():
             state.at.done = state.now
+            state.withholds_end = state.is_unended = False
             state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
         case Played() if state.sounding:
             state.fall_quiet()
@@ -194,8 +213,9 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
 
 def _note_session(state: TurnState, event: Recognised) -> None:
     match event:
-        case FloorGiven():
+        case FloorGiven(owes=owes, ask=ask):
             state.at.given = state.at.wanted = state.now
+            state.is_unended = state.is_unended and not (owes or ask)  # else it has nothing of its own to say
             state.wait_anew()
         case FloorVacated():
             state.is_aged = False
@@ -231,7 +251,7 @@ def _note_function(state: TurnState, event: Recognised) -> None:
             state.at.alive = state.at.wanted = state.now
             state.own_filler = state.own_filler if state.running else ""
             state.running.update(ids)
-            state.announced = ""
+            state.announced, state.is_unended = "", False
         case FunctionDone(id=call_id):
             state.running.discard(call_id)
             state.at.alive = state.at.wanted = state.now

@@ -114,6 +114,10 @@ class TurnState:
     """The reply that goes on was cut before all of it had come."""
     is_resumed: bool = False
     """The reply that sounds was cut before, and resumed."""
+    is_unended: bool = False
+    """The last reply has stopped and AgentAudioDone has not come: it is over, or the service has broken it off."""
+    withholds_end: bool = False
+    """The service went on after such a reply: its AgentAudioDone is missing, and nothing else."""
 
     # What the agent says
     kind: SpeechKind = SpeechKind.ANSWER
@@ -199,7 +203,10 @@ class TurnState:
     @property
     def silent_since(self) -> float:
         """Since when the caller waits and hears nothing. A clip without audio ends a silence like one with."""
-        return max(self.at.owed, self.at.quiet, self.at.clip)
+        silent = max(self.at.owed, self.at.quiet, self.at.clip)
+        if not self.is_unended:
+            return silent
+        return math.inf if self.is_loud else max(silent, self.at.voiced)  # it may be the caller's turn
 
     @property
     def last_sound(self) -> float:
@@ -327,6 +334,11 @@ class TurnState:
         """Ask the agent for a filler."""
         self.unfilled, self.at.filler = self.silent_since, self.now
         self.say(SpeechKind.FILLER, text, silence=self.now - self.silent_since)
+
+    def ask_for_life(self) -> None:
+        """Ask the caller whether they are there: they hear it, unless the service has broken its reply off."""
+        self.unfilled, self.at.filler, self.at.asked = self.silent_since, self.now, self.now
+        self.say(SpeechKind.QUESTION, self.wording.still_there)
 
     def play_clip(self, text: str, silence: float) -> None:
         """Have the line play a filler."""

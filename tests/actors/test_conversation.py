@@ -75,6 +75,10 @@ def test_a_turn_is_unanswered_until_a_reply_to_it_was_heard_or_interrupted() -> 
     assert conversation("Hello.").unanswered() == "Hello."
     assert conversation("Hello.", CALL).unanswered() == "Hello."
     assert conversation("Hello.", half_said("qualifier", "Good morning.")).unanswered() == "Hello."
+    looked = conversation("Hello.", said("qualifier", "Let me see."), CALL)
+    assert looked.unanswered() == "Hello."
+    looked.add_reply(said("qualifier", "Yes."))
+    assert looked.unanswered() is None
     assert conversation("Hello.", said("qualifier", "Good morning.")).unanswered() is None
     assert conversation("Hello.", said("qualifier", "Good morning.", heard=0.5)).unanswered() is None
     assert conversation().unanswered() is None

@@ -46,7 +46,7 @@ RECORD = CallRecord(
 
 def test_the_agent_who_had_the_floor_is_told_what_was_heard_since_it_took_it() -> None:
     resumption = Resumption(RECORD, "no-answer")
-    history = resumption.conversation().history(resumption.since)
+    history = resumption.conversation().history(resumption.since, asks_again=False)
 
     nobody = "Nobody could be reached (no-answer). The customer is with you again, and has been told so."
     done = CompletedCall("earlier-2", "transfer_to_human", True, '{"reason":"asked"}', f'{{"error":"{nobody}"}}')

@@ -34,7 +34,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from tests.actors.turn.script import FIRST, SECOND, Step, caller_says, filler, on_floor, reply
+from tests.actors.turn.script import ASK, FIRST, SECOND, Step, caller_says, filler, on_floor, reply
 
 BEGIN, END = "<!-- cases: begin -->", "<!-- cases: end -->"
 
@@ -138,9 +138,22 @@ CASES: dict[str, Case] = {
     ),
     "C16": Case(
         "AgentAudioDone never comes",
-        "What was said and played, and is followed by nothing, ends the turn after a grace; no filler follows.",
-        [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("On Tuesday.")), (5, Played())],
-        16.5,
+        "What was said and played, and is followed by nothing, may have been broken off: the caller is asked, "
+        "once in a call of such a service. No filler follows.",
+        [
+            *caller_says(1),
+            (3, AudioBegan()),
+            (3.1, AgentSaid("On Tuesday.")),
+            (5, Played()),
+            (8.1, AudioBegan()),
+            (8.12, AgentSaid(ASK)),
+            (9.5, Played()),
+            *caller_says(12),
+            (15, AudioBegan()),
+            (15.1, AgentSaid("At nine.")),
+            (16, Played()),
+        ],
+        27,
     ),
     "C17": Case(
         "The model itself says the words of a filler",

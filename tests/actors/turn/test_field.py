@@ -304,9 +304,10 @@ def test_c14_a_function_that_was_announced_and_called_is_not() -> None:
 def test_c16_a_reply_that_was_played_ends_the_turn_without_audio_done() -> None:
     turn = on_floor()
     script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("On Tuesday.")), (5, Played())]
-    assert play(turn, script, 14.9) == []
+    asked: list[Step] = [(8.1, AudioBegan()), (8.12, AgentSaid(ASK)), (9.5, Played())]
+    assert without_notes(play(turn, [*script, *asked], 20.9)) == [(8, question_asked(0.0))]
     assert turn.debt is Debt.SETTLED
-    assert play(turn, [], 17) == [(16.5, question_asked())]
+    assert play(turn, [], 22) == [(21, question_asked())]
 
 
 def test_c17_a_model_that_says_the_fillers_words_is_heard() -> None:
