@@ -102,7 +102,7 @@ def serve(
 ) -> None:
     """Serve calls until SIGTERM or Ctrl-C, then let the running ones end."""
     from agents.roster import RosterError
-    from web.serving import serve as serve_calls
+    from web.serving import serve_calls
 
     if number is not None and not call_too:
         fail(f"To call {number}, write: switchboard serve --call {number}", 2)
@@ -252,14 +252,14 @@ def demo(
     fault: FaultOption = None,
 ) -> None:
     """Hear a whole call with no account, no key and no network."""
+    from demo import run
     from demo.options import DemoOptions
-    from demo.run import main as run_demo
 
     try:
         environ = environment()
     except SettingsError as exc:
         fail(str(exc), 2)
-    raise typer.Exit(run_demo(DemoOptions(scenario, speed, folder, tuple(fault or ()), environ)))
+    raise typer.Exit(run.main(DemoOptions(scenario, speed, folder, tuple(fault or ()), environ)))
 
 
 @commands.command(cls=ListsScenarios)
@@ -272,10 +272,9 @@ def talk(
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
     """Talk to the agents in the browser: with DEEPGRAM_API_KEY by voice, without it by typing."""
-    from demo.talk import TalkOptions
-    from demo.talk import main as run_talk
+    from demo.talk import TalkOptions, serve_talk
 
-    raise typer.Exit(run_talk(TalkOptions(scenario, port, browser)))
+    raise typer.Exit(serve_talk(TalkOptions(scenario, port, browser)))
 
 
 commands.command()(call)

@@ -17,7 +17,7 @@ from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, FunctionAnswered, HandoffCommitted, SessionConnecting, SessionFailed
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, Spent
 from actors.session.agent_session import AgentSession, Connect
-from actors.session.function_calls import json_text
+from actors.session.function_calls import answer_text
 from actors.session.opening import AgentOnCall, Opening
 from actors.supervision import Crashed, contain
 from actors.turn.events import FloorGiven, FloorVacated
@@ -57,7 +57,7 @@ class FloorChange:
 
     def answered(self, live: LiveSession, took: float) -> FunctionAnswered:
         """Return how its function is answered: in the journal alone, since its session is gone."""
-        asked, result = self.asked, json_text({"handed_off_to": live.agent})
+        asked, result = self.asked, answer_text({"handed_off_to": live.agent})
         return FunctionAnswered(self.holder.agent, asked.call_id, asked.name, result, True, took, number=asked.number)
 
 

@@ -44,7 +44,7 @@ class Entry:
         return {"seq": self.seq, "at": round(self.at, 6), "event": self.event, **attrs.asdict(self.fact)}
 
 
-Reader: TypeAlias = Callable[[Entry], None]
+JournalReader: TypeAlias = Callable[[Entry], None]
 
 
 def ignore(_: Entry) -> None:
@@ -55,12 +55,12 @@ def ignore(_: Entry) -> None:
 class Journal:
     """The facts of one call, in order. Created at the start of the call, inside trio."""
 
-    _readers: tuple[Reader, ...] = ()
+    _readers: tuple[JournalReader, ...] = ()
     started: float = attrs.field(factory=trio.current_time)
     _count: int = 0
 
     @classmethod
-    def read_by(cls, readers: Iterable[Reader], elapsed: float = 0.0) -> "Journal":
+    def read_by(cls, readers: Iterable[JournalReader], elapsed: float = 0.0) -> "Journal":
         """Begin one; of a call that started some seconds ago, if it has had a stream before."""
         return cls(tuple(readers), trio.current_time() - elapsed)
 

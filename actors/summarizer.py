@@ -61,7 +61,7 @@ class _Asked:
 
 
 @attrs.frozen
-class _Written:
+class _WrittenBrief:
     """A Brief, and how much of the conversation it has seen."""
 
     brief: Brief
@@ -81,7 +81,7 @@ class Summarizer:
     _asked: dict[str, _Asked] = attrs.field(factory=dict, init=False)
     _writing: dict[str, trio.Event] = attrs.field(factory=dict, init=False)
     """The readers whose Brief is being written, each with the end of it."""
-    _written: dict[str, _Written] = attrs.field(factory=dict, init=False)
+    _written: dict[str, _WrittenBrief] = attrs.field(factory=dict, init=False)
     _failure: str = attrs.field(default="", init=False)
     _given_up: bool = attrs.field(default=False, init=False)
     """No model is left that may be asked: this call asks no more."""
@@ -141,7 +141,7 @@ class Summarizer:
             with trio.fail_after(self.state.policy.deadlines.summary):
                 text = await self._ask(messages)
             cost = text.cost if isinstance(text, BriefText) else cost
-            self._written[reader] = _Written(self.roster.agents[reader].read_brief(text), asked.seen)
+            self._written[reader] = _WrittenBrief(self.roster.agents[reader].read_brief(text), asked.seen)
             self._failure = ""
         except BriefUnavailable as failed:
             self._failure, self._given_up, cost = str(failed), failed.lasting, BriefCost(failed.requests)

@@ -148,9 +148,9 @@ def _as_failure_to_start(cause: Exception) -> Exception:
 
 def root_cause(error: Exception) -> Exception:
     """Return the exception that a group was raised for: the first leaf, what we know by name before what we do not."""
-    leaves = list(_leaves(error))
-    known = [leaf for leaf in leaves if isinstance(leaf, AgentUnavailable | RemoteProtocolError)]
-    return (known or leaves)[0]
+    found = [leaf for leaf in leaves(error) if isinstance(leaf, Exception)]
+    known = [leaf for leaf in found if isinstance(leaf, AgentUnavailable | RemoteProtocolError)]
+    return (known or found)[0]
 
 
 def describe(error: BaseException) -> str:
@@ -160,7 +160,8 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
-def _leaves(error: Exception) -> list[Exception]:
-    if isinstance(error, ExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return what is in a group, and in the groups in it; an exception that is no group is its own leaf."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
     return [error]

@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias, assert_never
 
 import attrs
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.clips import Clips
 from actors.facts import CallClosing, CallerSilent, ClosingUnsaid, GoodbyeHeard, GoodbyeStarted, SilenceMet
@@ -126,7 +127,7 @@ class TurnDriver:
     _says_goodbye: bool = attrs.field(default=False, init=False)
     _inbox: deque[Event] = attrs.field(factory=deque, init=False)
     _is_taking: bool = attrs.field(default=False, init=False)
-    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     # Events
 
@@ -167,8 +168,7 @@ class TurnDriver:
 
     def wake(self) -> None:
         """Have `run` look again when something is due."""
-        self._changed.set()
-        self._changed = trio.Event()
+        self._changed.unpark_all()
 
     def wake_for_mark(self) -> None:
         """Have `run` look again if the line's own word counts."""
@@ -181,7 +181,7 @@ class TurnDriver:
         while True:
             late = _NO_LEAD if has_no_lead and not self.ledger.is_whole else 0.0
             with trio.move_on_at(min(self.turn.deadline(), self._played_at() + late)) as waiting:
-                await self._changed.wait()
+                await self._changed.park()
             if not waiting.cancelled_caught:
                 continue
             now = trio.current_time()
@@ -205,7 +205,7 @@ class TurnDriver:
 
     async def wait_change(self) -> None:
         """Wait until something has been told to `Turn`."""
-        await self._changed.wait()
+        await self._changed.park()
 
     def amend(self) -> None:
         """Tell the session on the floor of the newest amendments; one that takes it later looks by itself."""

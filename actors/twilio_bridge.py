@@ -133,9 +133,9 @@ class TwilioBridge:
             case twilio.MarkReached(name=name):
                 self.state.ledger.mark_reached(name)
                 self.state.turn.wake_for_mark()
-            case twilio.DigitPressed(digit=digit):
+            case twilio.DtmfReceived(digit=digit):
                 self.state.keypad.press(digit)
-            case twilio.Unrecognised(event=name):
+            case twilio.UnknownEvent(event=name):
                 self._on_unrecognised(name)
             case _:
                 """`connected` or a second `start`: nothing that this stream does not know."""

@@ -20,7 +20,7 @@ from typing import Annotated, TypeVar, get_args, get_origin
 import attrs
 import orjson
 
-from agents.kinds import Between, Choice, Kind, SchemaKeys, Text, Unfit, kind_of, words_of
+from agents.kinds import Between, Choice, Kind, SchemaKeys, Text, UnfitValue, kind_of, words_of
 from protocol.fields import JSON, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
@@ -75,14 +75,14 @@ class _Argument:
         return {**self.kind.schema(), "description": self.description, **self.extra}
 
     def taken(self, value: JSON) -> Mapping[str, object]:
-        """Read what was sent; an optional argument that is null or blank was not sent. *Raises* `Unfit`."""
+        """Read what was sent; an optional argument that is null or blank was not sent. *Raises* `UnfitValue`."""
         if value is None and self.required:
-            raise Unfit(f"is missing: {self.description or 'it is required'}")
+            raise UnfitValue(f"is missing: {self.description or 'it is required'}")
         if value is None or (value == "" and not self.required):
             return {}
         result = self.kind.read(value)
         if self.required and result in ("", ()):
-            raise Unfit("must not be empty")
+            raise UnfitValue("must not be empty")
         return {self.name: result}
 
     @property
@@ -133,7 +133,7 @@ def read_odd_arguments(
     for name, each in described.items():
         try:
             values.update(each.taken(sent.get(name)))
-        except Unfit as unfit:
+        except UnfitValue as unfit:
             if forgives and (each.is_words or not each.required):
                 values.update({name: words_of(sent.get(name))} if each.is_words else {})
                 forgiven.append(f"`{name}` {unfit}.")
@@ -187,21 +187,21 @@ class Nested:
     def read(self, value: JSON) -> object:
         if not isinstance(value, Mapping):
             wanted = _names({each.name: each for each in self.inside})
-            raise Unfit(f"must be an object with {wanted}, not {kind(value)}")
+            raise UnfitValue(f"must be an object with {wanted}, not {kind(value)}")
         known = {each.name for each in self.inside}
         problems = [f"`{name}` is not a part of it" for name in value if name not in known]
         values: dict[str, object] = {}
         for each in self.inside:
             try:
                 values.update(each.taken(value.get(each.name)))
-            except Unfit as unfit:
+            except UnfitValue as unfit:
                 problems.append(f"`{each.name}` {unfit}")
         if problems:
-            raise Unfit(f"is not right: {'; '.join(problems)}")
+            raise UnfitValue(f"is not right: {'; '.join(problems)}")
         try:
             made: object = self.arguments(**values)
         except (ValueError, TypeError) as refusal:
-            raise Unfit(f"is not right: {refusal}") from refusal
+            raise UnfitValue(f"is not right: {refusal}") from refusal
         return made
 
 
@@ -255,7 +255,7 @@ def _argument(name: str, annotation: object, outer: tuple[type, ...], *, require
     limits = next((mark for mark in marks if isinstance(mark, Between)), None)
     try:
         sort = kind_of(plain, limits, lambda inner: Nested(inner, _arguments(inner, outer)))
-    except Unfit as unfit:
+    except UnfitValue as unfit:
         raise SchemaRefused(name, str(unfit)) from unfit
     except SchemaRefused as refused:  # of a class inside
         raise SchemaRefused(f"{name}.{refused.field}".rstrip("."), refused.problem) from refused

@@ -14,7 +14,7 @@ import attrs
 import orjson
 
 from agents.hearsay import said_name, said_need, said_place, said_timeline
-from agents.quoting import CALLER, Turn, neutral, quoted
+from agents.quoting import CALLER, SpokenTurn, neutral, quoted
 from agents.unknown import heard_name, is_no_name, is_unknown
 from protocol.fields import JSON
 
@@ -24,7 +24,7 @@ __all__ = [
     "CALLER",
     "Brief",
     "BriefRefused",
-    "Turn",
+    "SpokenTurn",
     "brief_prompt",
     "brief_schema",
     "largest_brief",
@@ -76,7 +76,7 @@ class Brief:
     )
     engagement: str = _entry("Engagement", "how interested they sound: a few words, from what they said")
     next_step: str = _entry("Agreed next step", "what was agreed with the customer, if anything", 240)
-    recent: tuple[Turn, ...] = ()
+    recent: tuple[SpokenTurn, ...] = ()
     reason: str = _handed("Why the call was handed to you", 500)
     notes: str = _handed("Notes of the colleague who handed it to you", 1000)
     recorded: tuple[tuple[str, str], ...] = ()
@@ -108,7 +108,7 @@ class Brief:
         names = (*(field.name for field in _HANDED), *BRIEF_NAMES)
         return {name: text for name in names if (text := getattr(self, name))} | dict(self.added) | dict(self.recorded)
 
-    def with_recent(self, turns: Sequence[Turn]) -> "Brief":
+    def with_recent(self, turns: Sequence[SpokenTurn]) -> "Brief":
         """Add the last turns word for word."""
         return attrs.evolve(self, recent=tuple(turns[-RECENT_TURNS:]))
 
@@ -129,7 +129,9 @@ class Brief:
         brief = attrs.evolve(self, recorded=tuple(recorded.items()), added=added)
         return attrs.evolve(brief, recent=brief.recent, recorded=brief.recorded, added=brief.added, **entries)
 
-    def completed(self, turns: Sequence[Turn], facts: Mapping[str, str], before: "Brief | None" = None) -> "Brief":
+    def completed(
+        self, turns: Sequence[SpokenTurn], facts: Mapping[str, str], before: "Brief | None" = None
+    ) -> "Brief":
         """Return the Brief with everything that must be in it, and without a name that nobody has said.
 
         `turns` is all that was said, and `before` the Brief that the outgoing agent had.
@@ -172,7 +174,7 @@ def largest_brief(added: Sequence[str] = ()) -> Brief:
     """Return a Brief as long as one can be, with these entries of the reader's own."""
     return Brief(
         **{field.name: "m" * field.metadata["limit"] for field in (*_FIELDS, *_HANDED)},
-        recent=(Turn("m" * 40, "m" * TURN_LIMIT),) * RECENT_TURNS,
+        recent=(SpokenTurn("m" * 40, "m" * TURN_LIMIT),) * RECENT_TURNS,
         recorded=(("m" * 40, "m" * 240),) * (RECORDED_LIMIT // 290),
         added=tuple((name, "m" * 240) for name in added),
     )
@@ -211,7 +213,7 @@ _FOCUS: Final = "who the customer is, what they want, how urgent it is, and what
 
 def brief_prompt(
     reader: str,
-    turns: Sequence[Turn],
+    turns: Sequence[SpokenTurn],
     facts: Mapping[str, str],
     *,
     focus: str = "",
@@ -242,7 +244,7 @@ def parse_brief(text: str, added: Mapping[str, str] | None = None) -> Brief:
     return brief
 
 
-def local_extract(turns: Sequence[Turn], facts: Mapping[str, str]) -> Brief:
+def local_extract(turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> Brief:
     """Make the best Brief that needs nobody's help: recorded facts, plain patterns, the last turns word for word."""
     heard = Brief(
         name=said_name(turns), location=said_place(turns), need=said_need(turns), timeline=said_timeline(turns)
@@ -258,7 +260,7 @@ def _summary_of(known: Brief) -> str:
     return f"{known.name or 'The customer'}{where}{wants}." if known.name or where or wants else ""
 
 
-def transcript_lines(turns: Sequence[Turn]) -> list[str]:
+def transcript_lines(turns: Sequence[SpokenTurn]) -> list[str]:
     """Write the turns as lines, oldest dropped first when a call has become very long."""
     lines: list[str] = []
     room = TRANSCRIPT_LIMIT

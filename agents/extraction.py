@@ -11,7 +11,7 @@ import orjson
 
 from agents.arguments import Strictness, json_of, read_odd_arguments, schema_of
 from agents.brief import transcript_lines
-from agents.quoting import Turn, neutral, quoted
+from agents.quoting import SpokenTurn, neutral, quoted
 from protocol.fields import JSON
 
 _INSTRUCTIONS: Final = """\
@@ -27,7 +27,7 @@ Rules:
   something that was said."""
 
 
-def extraction_messages(wanted: type, turns: Sequence[Turn], facts: Mapping[str, str]) -> list[dict[str, str]]:
+def extraction_messages(wanted: type, turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> list[dict[str, str]]:
     """Write the chat messages that ask for this form to be filled in."""
     system = _INSTRUCTIONS.format(schema=orjson.dumps(schema_of(wanted)).decode())
     recorded = [f"- {neutral(name, 40)}: {quoted(value, 240)}" for name, value in facts.items() if value]

@@ -21,7 +21,7 @@ import attrs
 import httpx
 
 from agents.arguments import SchemaRefused, schema_of
-from agents.loading import Problem, file_of, refuse
+from agents.loading import RosterProblem, file_of, refuse
 from agents.quoting import word_set
 from protocol.phone_numbers import is_phone_number
 
@@ -73,7 +73,7 @@ NOTHING_MORE: Final = Extras()
 def extras_of(modules: Collection[ModuleType], names: Collection[str]) -> Extras:
     """Read what every roster says; `names` are the agents that there are. *Raises* `RosterError`."""
     refuse(
-        Problem(file_of(module), field, text)
+        RosterProblem(file_of(module), field, text)
         for module in modules
         for field, text in (*_misspelt(module), *_problems(module, names))
     )

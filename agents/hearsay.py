@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from agents.quoting import CALLER, Turn, word_set
+from agents.quoting import CALLER, SpokenTurn, word_set
 from agents.unknown import is_no_name
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
@@ -76,28 +76,28 @@ _SMALL: Final = word_set("of de la van von der del di da los las")
 _LEADING: Final = word_set("some a an the my our little bit of getting about maybe with")
 
 
-def said_name(turns: Sequence[Turn]) -> str:
+def said_name(turns: Sequence[SpokenTurn]) -> str:
     """Find the name by which the caller last introduced themselves."""
     return _last(_name_in(sentence, asked) for asked, sentence in _sentences(turns))
 
 
-def said_place(turns: Sequence[Turn]) -> str:
+def said_place(turns: Sequence[SpokenTurn]) -> str:
     """Find where the caller last said they are."""
     return _last(_place_in(sentence, asked) for asked, sentence in _sentences(turns))
 
 
-def said_need(turns: Sequence[Turn]) -> str:
+def said_need(turns: Sequence[SpokenTurn]) -> str:
     """Find what the caller first said they want help with."""
     return _first(_need_in(sentence, asked) for asked, sentence in _sentences(turns))
 
 
-def said_timeline(turns: Sequence[Turn]) -> str:
+def said_timeline(turns: Sequence[SpokenTurn]) -> str:
     """Find the last expression of time by which the caller wants something."""
     found = (_TIMELINE.search(sentence) for _, sentence in _sentences(turns) if not _DENIES.search(sentence))
     return _last(match[0].strip() for match in found if match)
 
 
-def _sentences(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
+def _sentences(turns: Sequence[SpokenTurn]) -> Iterator[tuple[str, str]]:
     """Pair every sentence of the caller with the question that it may answer."""
     asked = ""
     for turn in turns:

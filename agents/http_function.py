@@ -31,7 +31,7 @@ _ORIGIN: Final = re.compile(r"https?://[^/?#{}@\s]+(?=[/?]|$)|\{[A-Z][A-Z0-9_]*\
 
 
 @attrs.frozen
-class _Request:
+class _HttpRequest:
     """How one function asks its service."""
 
     name: str
@@ -119,7 +119,7 @@ def http_function(
     for value in (headers or {}).values():
         if odd := [blank for blank in _blanks(value) if not _ENV.fullmatch(blank)]:
             raise ValueError(f"headers: {{{odd[0]}}} is no setting: no argument is sent in a header")
-    request = _Request(name, url, method, dict(headers or {}), timeout, dict(facts or {}))
+    request = _HttpRequest(name, url, method, dict(headers or {}), timeout, dict(facts or {}))
     return FunctionSpec(
         name=name,
         description=description,

@@ -1,9 +1,8 @@
 """The sorts of value that a model may send with a function call, and how strictly each is read.
 
-Owns the closed list of kinds: words, numbers, yes or no, one of a few words, dates,
-members of an enum, and a list of these. Each writes itself as
-JSON Schema and reads the model's value. A value that does not fit is `Unfit`, whose message completes the sentence that
-begins with the argument's name; so is a type that no kind stands for.
+Owns the closed list of kinds: words, numbers, yes or no, one of a few words, dates, members of an enum, and a list of
+these. Each writes itself as JSON Schema and reads the LLM's value. A value that does not fit is `UnfitValue`: its
+message completes the sentence that begins with the argument's name. So is a type that no kind stands for.
 """
 
 import re
@@ -23,7 +22,7 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,15}(\.0+)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 
 
-class Unfit(ValueError):
+class UnfitValue(ValueError):
     """One value does not fit its kind; the message completes the sentence "`field` ..."."""
 
 
@@ -58,9 +57,9 @@ class Text:
 
     def read(self, value: JSON) -> str:
         if not isinstance(value, str):
-            raise Unfit(f"must be text, not {_shown(value)}")
+            raise UnfitValue(f"must be text, not {_shown(value)}")
         if len(value) > TEXT_LIMIT:
-            raise Unfit(f"must be at most {TEXT_LIMIT} characters; send the short version")
+            raise UnfitValue(f"must be at most {TEXT_LIMIT} characters; send the short version")
         return value.strip()
 
 
@@ -80,7 +79,7 @@ class Numeric:
     def read(self, value: JSON) -> int | float:
         number = self._exact(value)
         if number is None or (self.limits and not self.limits.minimum <= number <= self.limits.maximum):
-            raise Unfit(f"must be {self._wanted()} written in digits, not {_shown(value)}; never guess it")
+            raise UnfitValue(f"must be {self._wanted()} written in digits, not {_shown(value)}; never guess it")
         return number
 
     def _exact(self, value: JSON) -> int | float | None:
@@ -109,7 +108,7 @@ class YesNo:
         if isinstance(value, str):
             value = {"true": True, "false": False}.get(value.strip().casefold(), value)
         if not isinstance(value, bool):
-            raise Unfit(f"must be true or false, not {_shown(value)}")
+            raise UnfitValue(f"must be true or false, not {_shown(value)}")
         return value
 
 
@@ -126,7 +125,7 @@ class Choice:
         for each in self.values:
             if isinstance(value, str) and value.strip().casefold() == each.casefold():
                 return each
-        raise Unfit(f"must be one of {', '.join(self.values)}; not {_shown(value)}")
+        raise UnfitValue(f"must be one of {', '.join(self.values)}; not {_shown(value)}")
 
 
 @attrs.frozen
@@ -144,7 +143,7 @@ class Member:
         for each in self.enum:
             if said == _folded(each.value):
                 return each
-        raise Unfit(f"must be one of {', '.join(str(each.value) for each in self.enum)}; not {_shown(value)}")
+        raise UnfitValue(f"must be one of {', '.join(str(each.value) for each in self.enum)}; not {_shown(value)}")
 
 
 @attrs.frozen
@@ -164,7 +163,7 @@ class Moment:
             return self.kind.fromisoformat(said)
         except ValueError:
             wanted = f"must be {_MOMENTS[self.kind][1]}, not {_shown(value)}; never guess it"
-            raise Unfit(wanted) from None
+            raise UnfitValue(wanted) from None
 
 
 _MOMENTS: Final[Mapping[type[date | time], tuple[str, str]]] = {
@@ -186,7 +185,7 @@ class Several:
 
     def read(self, value: JSON) -> list[object] | tuple[object, ...]:
         if isinstance(value, str) or not isinstance(value, Sequence):
-            raise Unfit(f"must be a list, not {_shown(value)}")
+            raise UnfitValue(f"must be a list, not {_shown(value)}")
         return self.container(self.each.read(one) for one in value)
 
 
@@ -197,11 +196,11 @@ def words_of(value: JSON) -> str:
 
 
 def kind_of(annotation: object, limits: Between | None, nested: Callable[[type], Kind]) -> Kind:
-    """Find the kind that stands for a type; `nested` makes one of an argument class. *Raises* `Unfit`."""
+    """Find the kind that stands for a type; `nested` makes one of an argument class. *Raises* `UnfitValue`."""
     if annotation is int or annotation is float:
         return Numeric(whole=annotation is int, limits=limits)
     if limits:
-        raise Unfit("has limits but is not a number")
+        raise UnfitValue("has limits but is not a number")
     if annotation is str:
         return Text()
     if annotation is bool:
@@ -219,7 +218,7 @@ def _plain(annotation: type, nested: Callable[[type], Kind]) -> Kind | None:
         return nested(annotation)
     if issubclass(annotation, Enum):
         if {type(each.value) for each in annotation} not in ({str}, {int}):
-            raise Unfit(f"has members of {annotation.__name__} that are not all texts, or all whole numbers")
+            raise UnfitValue(f"has members of {annotation.__name__} that are not all texts, or all whole numbers")
         return Member(annotation)
     return None
 
@@ -233,7 +232,7 @@ def _composed(origin: object, inner: tuple[object, ...], nested: Callable[[type]
         return Several(kind_of(inner[0], None, nested), list)
     if origin in (Union, types.UnionType) and len(inner) == 2 and types.NoneType in inner:
         return kind_of(inner[inner[0] is types.NoneType], None, nested)
-    raise Unfit(
+    raise UnfitValue(
         "must be str, int, float, bool, date, time, datetime, an Enum, an attrs class, a Literal of words, "
         "a tuple[X, ...], a list[X] or X | None of these"
     )

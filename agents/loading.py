@@ -25,7 +25,7 @@ Named: TypeAlias = tuple[AgentSpec, str]
 
 
 @attrs.frozen
-class Problem:
+class RosterProblem:
     """One thing that is wrong with an agent, and where to mend it."""
 
     file: str
@@ -40,13 +40,13 @@ class Problem:
 class RosterError(Exception):
     """The roster cannot take calls; `problems` says everything that must be mended."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[RosterProblem]) -> None:
         """Write one line for each problem."""
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
 
-def refuse(problems: Iterable[Problem]) -> None:
+def refuse(problems: Iterable[RosterProblem]) -> None:
     """Raise `RosterError` if there is any problem."""
     if found := list(problems):
         raise RosterError(found)
@@ -78,13 +78,13 @@ def _file_at(path: Path, source: str) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise RosterError([Problem("AGENTS", source, f"there is no folder or file {path}")])
+        raise RosterError([RosterProblem("AGENTS", source, f"there is no folder or file {path}")])
     places = (path, path / "agents", path / path.name / "agents", path / path.name)
     found = (place / "__init__.py" for place in places if (place / "__init__.py").is_file())
     inner = next((file for file in found if _names_agents(file)), None)
     if inner is None:
         wanted = "in its __init__.py, list the agents as ROSTER = ('.front_desk', '.bookings')"
-        raise RosterError([Problem("AGENTS", source, f"there is no roster in {path}: {wanted}")])
+        raise RosterError([RosterProblem("AGENTS", source, f"there is no roster in {path}: {wanted}")])
     return inner
 
 
@@ -121,7 +121,7 @@ def _refuse_taken(name: str, folder: Path, source: str) -> None:
     origin = Path(spec.origin) if spec is not None and spec.origin else None
     if origin is not None and not origin.is_relative_to(folder.resolve()) and not origin.is_relative_to(folder):
         fix = f"rename the folder or file {name!r}: Python has another package of this name, {origin}"
-        raise RosterError([Problem("AGENTS", source, fix)])
+        raise RosterError([RosterProblem("AGENTS", source, fix)])
 
 
 def import_module(name: str) -> ModuleType:
@@ -145,10 +145,10 @@ class _Told:
             raise RosterError([not_loaded(self.name, error)]) from error
 
 
-def not_loaded(name: str, error: BaseException) -> Problem:
+def not_loaded(name: str, error: BaseException) -> RosterProblem:
     """Say where a module could not be loaded: the file and line of its own mistake, where there is one."""
     if isinstance(error, SyntaxError) and error.filename:
-        return Problem(in_project(error.filename), f"line {error.lineno}", f"syntax error: {error.msg}")
+        return RosterProblem(in_project(error.filename), f"line {error.lineno}", f"syntax error: {error.msg}")
     what = f"{type(error).__name__}: {error}"
     places = [
         place
@@ -156,9 +156,9 @@ def not_loaded(name: str, error: BaseException) -> Problem:
         if "importlib" not in place.filename and place.filename != __file__
     ]
     if not places:  # the module itself was not found
-        return Problem(name, "import", f"cannot be imported: {what}")
+        return RosterProblem(name, "import", f"cannot be imported: {what}")
     place = next((place for place in reversed(places) if _is_users(place.filename)), places[-1])
-    return Problem(in_project(place.filename), f"line {place.lineno}", f"cannot be imported: {what}")
+    return RosterProblem(in_project(place.filename), f"line {place.lineno}", f"cannot be imported: {what}")
 
 
 def _is_users(file: str) -> bool:
@@ -187,7 +187,7 @@ def agents_of(module: ModuleType) -> list[Named]:
     if not isinstance(listed, list | tuple) or not all(isinstance(one, str | ModuleType | AgentSpec) for one in listed):
         wanted = "list the agents, such as ROSTER = ('.front_desk', '.bookings')"
         why = "is missing" if listed is None else "is no list of agents"
-        raise RosterError([Problem(file_of(module), "ROSTER", f"{why}: {wanted}")])
+        raise RosterError([RosterProblem(file_of(module), "ROSTER", f"{why}: {wanted}")])
     return [load_agent(one, module) for one in listed]
 
 
@@ -201,5 +201,5 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
     module = import_module(source) if isinstance(source, str) else source
     agent: object = getattr(module, "AGENT", None)
     if not isinstance(agent, AgentSpec):
-        raise RosterError([Problem(file_of(module), "AGENT", "the module has no AgentSpec of this name")])
+        raise RosterError([RosterProblem(file_of(module), "AGENT", "the module has no AgentSpec of this name")])
     return agent, file_of(module)

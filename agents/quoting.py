@@ -1,8 +1,8 @@
 """Other people's words, made safe to repeat to a language model.
 
-Owns `Turn` (one thing said on the line) and the one way in which anything a caller said enters a prompt: `neutral` and
-`quoted`. It never judges what the words mean; it takes away what could act as structure (line breaks, headings, fences,
-tags, quotation marks, invisible characters). Nothing here raises.
+Owns `SpokenTurn` (one thing said on the line) and the one way in which anything a caller said enters a prompt:
+`neutral` and `quoted`. It never judges what the words mean; it takes away what could act as structure (line breaks,
+headings, fences, tags, quotation marks, invisible characters). Nothing here raises.
 """
 
 import re
@@ -18,7 +18,7 @@ _RULES: Final = re.compile(r"-{2,}|_{2,}")
 
 
 @attrs.frozen
-class Turn:
+class SpokenTurn:
     """One finished turn as it was heard; `speaker` is `CALLER` or the name of an agent."""
 
     speaker: str

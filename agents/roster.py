@@ -15,11 +15,20 @@ from agents.brief import brief_schema
 from agents.checks import problems_of_agent, problems_of_soft_edges
 from agents.extras import NOTHING_MORE, Extras, extras_of
 from agents.functions import handoff_to_next_agent
-from agents.loading import Named, Problem, RosterError, Source, agents_of, import_roster, load_agent, refuse
+from agents.loading import Named, RosterError, RosterProblem, Source, agents_of, import_roster, load_agent, refuse
 from agents.spec import INBOUND, AgentSpec, SoftEdge
 from protocol.fields import JSON
 
-__all__ = ["ROSTER", "SHIPPED", "Problem", "Roster", "RosterError", "default_roster", "load_roster", "roster_from"]
+__all__ = [
+    "ROSTER",
+    "SHIPPED",
+    "Roster",
+    "RosterError",
+    "RosterProblem",
+    "default_roster",
+    "load_roster",
+    "roster_from",
+]
 
 SHIPPED: Final = ("agents",)
 """The package of the shipped agents, as AGENTS names it."""
@@ -67,7 +76,7 @@ def default_roster(*, voices: Mapping[str, str] | None = None, human: bool = Fal
     """
     roster = roster_from(SHIPPED, voices=voices, human=human)
     unknown = (name for name in voices or {} if name not in roster.agents)
-    refuse(Problem("voices", name, "there is no agent of this name") for name in unknown)
+    refuse(RosterProblem("voices", name, "there is no agent of this name") for name in unknown)
     return roster
 
 
@@ -114,12 +123,12 @@ def _checked(
         agents = {name: agent.with_human() if agent.offers_human else agent for name, agent in agents.items()}
     begins = first or next(iter(agents), "")
     refuse(
-        Problem(files[name], field, text)
+        RosterProblem(files[name], field, text)
         for name, agent in agents.items()
         for field, text in problems_of_agent(agent, names=frozenset(agents), human=human)
     )
     refuse(
-        Problem(files[name], "hands_to", text)
+        RosterProblem(files[name], "hands_to", text)
         for name in agents
         for text in problems_of_soft_edges(agents[name], agents)
     )
@@ -128,12 +137,12 @@ def _checked(
     return roster
 
 
-def _repeated(loaded: Sequence[Named]) -> Iterator[Problem]:
+def _repeated(loaded: Sequence[Named]) -> Iterator[RosterProblem]:
     counts = Counter(agent.name for agent, _ in loaded)
     seen: dict[str, str] = {}
     for agent, file in loaded:
         if counts[agent.name] > 1 and agent.name in seen:
-            yield Problem(file, "name", f"{agent.name!r} is the name of another agent, in {seen[agent.name]}")
+            yield RosterProblem(file, "name", f"{agent.name!r} is the name of another agent, in {seen[agent.name]}")
         seen.setdefault(agent.name, file)
 
 
@@ -143,7 +152,7 @@ def _joined(agents: Mapping[str, AgentSpec], files: Mapping[str, str]) -> dict[s
     for guest in agents.values():
         for host, when in guest.joins_from.items():
             if host not in joined:
-                raise RosterError([Problem(files[guest.name], "joins_from", f"there is no agent {host!r}")])
+                raise RosterError([RosterProblem(files[guest.name], "joins_from", f"there is no agent {host!r}")])
             function = handoff_to_next_agent(guest.name, name=f"handoff_to_{guest.name}", when=when)
             known, edge = joined[host], SoftEdge(guest.name) if isinstance(host, SoftEdge) else guest.name
             joined[host] = attrs.evolve(known, functions=(*known.functions, function), hands_to=(*known.hands_to, edge))
@@ -154,15 +163,17 @@ def _voiced(agents: Mapping[str, AgentSpec], voices: Mapping[str, str]) -> dict[
     return {name: attrs.evolve(agent, voice=voices.get(name) or agent.voice) for name, agent in agents.items()}
 
 
-def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[Problem]:
+def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[RosterProblem]:
     agents, first = roster.agents, roster.first
     if first not in agents:
-        yield Problem("roster", "first", f"there is no agent {first!r}" if agents else "the roster has no agents")
+        yield RosterProblem("roster", "first", f"there is no agent {first!r}" if agents else "the roster has no agents")
         return
     begin = {first, *roster.extras.inbound.values(), *roster.entries.values()}
     reached = _closure(begin, {name: agent.hands_to for name, agent in agents.items()})
     for name in agents.keys() - reached:
-        yield Problem(files[name], "name", f"no agent hands to {name!r} and it begins no call: it is never reached")
+        yield RosterProblem(
+            files[name], "name", f"no agent hands to {name!r} and it begins no call: it is never reached"
+        )
     callers: dict[str, list[str]] = {name: [] for name in agents}
     for name, agent in agents.items():
         for target in agent.hands_to:
@@ -170,7 +181,7 @@ def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[Pro
     ending = _closure({name for name, agent in agents.items() if any(f.ends_call for f in agent.functions)}, callers)
     for name in (name for name in agents if name not in ending):
         circle = " -> ".join([name, *agents[name].hands_to])
-        yield Problem(files[name], "hands_to", f"{circle}: nobody in this circle can end the call")
+        yield RosterProblem(files[name], "hands_to", f"{circle}: nobody in this circle can end the call")
 
 
 def _closure(start: set[str], edges: Mapping[str, Sequence[str]]) -> set[str]:

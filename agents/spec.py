@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from agents.brief import Brief, Turn, brief_prompt, parse_brief
+from agents.brief import Brief, SpokenTurn, brief_prompt, parse_brief
 from agents.functions import FunctionSpec, transfer_to_human
 from agents.options import AS_THE_SERVER, AgentOptions
 from agents.quoting import neutral, word_set
@@ -127,7 +127,7 @@ class AgentSpec:
         sayable = (line for line in lines if all(blanks.get(blank) for blank in blanks_of(line)))
         return next((line.format(**blanks) for line in sayable), "")
 
-    def brief_messages(self, turns: Sequence[Turn], facts: Mapping[str, str]) -> list[dict[str, str]]:
+    def brief_messages(self, turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> list[dict[str, str]]:
         """Write the chat messages that ask for a Brief for this agent."""
         return brief_prompt(self.name, turns, facts, focus=self.briefing, added=self.brief_entries)
 

@@ -109,7 +109,7 @@ def talk_settings(environ: Mapping[str, str], url: str, simulated: Mapping[str, 
     return Settings.from_environ({**environ, **of_the_network, **(simulated or {})})
 
 
-def main(options: TalkOptions, console: Console | None = None) -> int:
+def serve_talk(options: TalkOptions, console: Console | None = None) -> int:
     """Serve until Ctrl-C; return the exit status."""
     console = console or Console(highlight=False)
     status, problem = FAILED, ""

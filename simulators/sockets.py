@@ -105,13 +105,14 @@ async def _host(*, task_status: trio.TaskStatus[Reader]) -> None:
             task_status.started(reader)
             await trio.sleep_forever()
     except* PEER_ERRORS as group:
-        errors = _leaves(group)
+        errors = leaves(group)
     if reader is not None:
         reader.end(errors)
 
 
-def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    """Return what is in a group, and in the groups in it."""
     found: list[Exception] = []
     for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found

@@ -42,14 +42,14 @@ class Found:
 
 
 @attrs.frozen
-class _Written:
+class _LoggedCall:
     """What the log says of a call, and how many of its turns no later line has to repeat: those that are packed."""
 
     running: RunningRecord
     settled: int
 
     @classmethod
-    def beside(cls, before: "_Written | None", running: RunningRecord) -> "tuple[_Written, bytes]":
+    def beside(cls, before: "_LoggedCall | None", running: RunningRecord) -> "tuple[_LoggedCall, bytes]":
         """Return what the log says with one more line, and this line."""
         after, packed = 0, running.packed
         if before is not None and packed[: len(before.running.packed)] == before.running.packed:
@@ -73,7 +73,7 @@ class RunningLog:
     """The last round that was begun."""
     _file: IO[bytes] | None = attrs.field(default=None, init=False)
     """Open while the log says what it should: a write that fails closes it, and the next round rewrites the log."""
-    _written: dict[str, _Written] = attrs.field(factory=dict, init=False)
+    _written: dict[str, _LoggedCall] = attrs.field(factory=dict, init=False)
     _size: int = attrs.field(default=0, init=False)
     _room: int = attrs.field(default=0, init=False)
     _over_since: float | None = attrs.field(default=None, init=False)
@@ -140,7 +140,7 @@ class RunningLog:
     def _append(self, file: IO[bytes], running: Mapping[str, RunningRecord]) -> None:
         over = self._written.keys() - running.keys()
         changed = {call_sid: one for call_sid, one in running.items() if not self._says(call_sid, one)}
-        lines = {sid: _Written.beside(self._written.get(sid), one) for sid, one in changed.items()}
+        lines = {sid: _LoggedCall.beside(self._written.get(sid), one) for sid, one in changed.items()}
         self._write(file, [*(json_text({"over": sid}) for sid in over), *(line for _, line in lines.values())])
         kept = {sid: written for sid, written in self._written.items() if sid not in over}
         self._written = kept | {sid: written for sid, (written, _) in lines.items()}
@@ -153,7 +153,7 @@ class RunningLog:
 
     def _rewrite(self, running: Mapping[str, RunningRecord]) -> None:
         self._close()
-        lines = {sid: _Written.beside(None, one) for sid, one in running.items()}
+        lines = {sid: _LoggedCall.beside(None, one) for sid, one in running.items()}
         self._file, self._size = open_private(self._part, "wb"), 0
         self._write(self._file, [line for _, line in lines.values()])
         self._part.replace(self.path)  # and not synced: it is a process that dies, not the machine

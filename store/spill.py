@@ -16,6 +16,7 @@ from typing import TypeVar, TypeVarTuple
 import attrs
 import structlog
 import trio
+from trio.lowlevel import ParkingLot
 
 from store.calls import CallRecords, RecordsUnavailable
 from store.records import CallRecord, RecordError
@@ -69,7 +70,7 @@ class SpillingRecords:
     _rounds_begun: int = attrs.field(default=0, init=False)
     _rounds_over: int = attrs.field(default=0, init=False)
     _news: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
-    _round_over: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
+    _round_over: ParkingLot = attrs.field(factory=ParkingLot, init=False, repr=False)
 
     @property
     def in_memory(self) -> int:
@@ -131,7 +132,7 @@ class SpillingRecords:
         self._news.set()
         begun = self._rounds_begun
         while self._flowing and self._rounds_over <= begun:
-            await self._round_over.wait()
+            await self._round_over.park()
 
     async def run(self) -> None:
         """Hand what waits to the database, and what comes, until cancelled."""
@@ -161,8 +162,7 @@ class SpillingRecords:
             _log.info("records_caught_up")
         self._flowing = flowing
         self._rounds_over = self._rounds_begun
-        self._round_over.set()
-        self._round_over = trio.Event()
+        self._round_over.unpark_all()
 
     async def _write_down(self, record: CallRecord) -> None:
         why = "the disk did not answer in time"

@@ -12,6 +12,7 @@ from typing import TypeVar
 import attrs
 import httpx
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.call import CallPlan, CallServices, run_call
 from actors.clips import ClipBook, Clips
@@ -75,17 +76,16 @@ class Played:
     exchange: DeepgramExchange | None = None
     intercom: Intercom = attrs.field(factory=Intercom)
     call_sid: str = ""
-    _noted: trio.Event = attrs.field(factory=trio.Event)
+    _noted: ParkingLot = attrs.field(factory=ParkingLot)
 
     def note(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self._noted.set()
-        self._noted = trio.Event()
+        self._noted.unpark_all()
 
     async def wait_fact(self, kind: type[Fact]) -> None:
         """Wait until there is a fact of this kind."""
         while not self.facts(kind):
-            await self._noted.wait()
+            await self._noted.park()
 
     def facts(self, kind: type[F]) -> list[F]:
         return [entry.fact for entry in self.entries if isinstance(entry.fact, kind)]

@@ -89,7 +89,7 @@ MUTANTS = (
     Mutant(
         3,
         "what was cut and comes back is heard once: it begins anew",
-        "actors/line/ledger.py",
+        "actors/line/reply.py",
         "return self.audio[self.played(now) :]",
         "return self.audio",
         ("tests/actors/line/test_aside.py",),
@@ -106,8 +106,8 @@ MUTANTS = (
         4,
         "the clock of the turn runs: nobody tells it that time has passed",
         "actors/turn_driver.py",
-        "with trio.move_on_at(min(self.turn.deadline(), self._played_at())) as waiting:",
-        "with trio.move_on_at(self._played_at()) as waiting:",
+        "with trio.move_on_at(min(self.turn.deadline(), self._played_at() + late)) as waiting:",
+        "with trio.move_on_at(self._played_at() + late) as waiting:",
         ("tests/calls/test_silence.py",),
     ),
     Mutant(
@@ -138,8 +138,8 @@ MUTANTS = (
         6,
         "every call leaves a record: saving it is not shielded",
         "actors/call.py",
-        "with trio.move_on_after(services.policy.deadlines.settle, shield=True) as settling:",
-        "with trio.move_on_after(services.policy.deadlines.settle) as settling:",
+        "with trio.move_on_after(settle, shield=True) as settling:",
+        "with trio.move_on_after(settle) as settling:",
         ("tests/calls/test_sweep.py",),
     ),
     Mutant(

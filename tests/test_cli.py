@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 import cli_shared
-from agents.roster import Problem, RosterError
+from agents.roster import RosterError, RosterProblem
 from demo.options import DemoOptions
 from settings import Settings, environment
 from simulators.deepgram import DeepgramKnobs, ServedAt
@@ -211,7 +211,7 @@ def test_serving_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
         await trio.lowlevel.checkpoint()
         task_status.started(["http://127.0.0.1:8000"])
 
-    monkeypatch.setattr("web.serving.serve", serve)
+    monkeypatch.setattr("web.serving.serve_calls", serve)
     done = run("serve")
 
     assert (done.exit_code, "http://127.0.0.1:8000" in done.output) == (0, True)
@@ -224,7 +224,7 @@ def test_a_server_that_cannot_start_says_why(error: Exception, monkeypatch: pyte
         await trio.lowlevel.checkpoint()
         raise error
 
-    monkeypatch.setattr("web.serving.serve", serve)
+    monkeypatch.setattr("web.serving.serve_calls", serve)
     done = run("serve")
 
     assert (done.exit_code, "Cannot serve" in done.output) == (1, True)
@@ -401,7 +401,7 @@ def test_a_setting_that_is_misspelt_is_told_by_every_command_that_reads_settings
 
 def test_a_check_of_agents_that_cannot_take_calls_says_what_is_wrong_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Settings) -> None:
-        raise RosterError([Problem("agents/billing.py", "voice", "is empty")])
+        raise RosterError([RosterProblem("agents/billing.py", "voice", "is empty")])
 
     monkeypatch.setattr("web.checkup.roster_of", broken)
     done = run("check")
@@ -505,7 +505,7 @@ def test_serving_can_call_at_once(given: tuple[str, ...], number: str | None, mo
         ordered.append((str(client.base_url).rstrip("/"), to, client.headers.get("authorization")))
         return 0
 
-    monkeypatch.setattr("web.serving.serve", _listen)
+    monkeypatch.setattr("web.serving.serve_calls", _listen)
     monkeypatch.setattr("cli.follow_call", follow)
     done = run("serve", "--call", *given)
 
@@ -518,7 +518,7 @@ def test_a_call_that_cannot_be_ordered_does_not_end_the_server(monkeypatch: pyte
         await client.aclose()
         raise OperatorError("LEAD_PHONE_NUMBER is not set.")
 
-    monkeypatch.setattr("web.serving.serve", _listen)
+    monkeypatch.setattr("web.serving.serve_calls", _listen)
     monkeypatch.setattr("cli.follow_call", follow)
     done = run("serve", "--call")
 

@@ -5,7 +5,6 @@ parts (see `web.services`) and serves the application with an ASGI server that r
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
 
 import attrs
 import trio
@@ -24,12 +23,11 @@ from web.calls.slots import Slots
 from web.calls.token_store import TokenStore
 from web.clients.twilio import Line
 from web.console.pages import Console
-from web.console.phone import STREAM_PATH as PHONE_STREAM
-from web.console.phone import CallerVoice
+from web.console.phone import PHONE_STREAM, CallerVoice
 from web.routes.calls import CallRoutes
 from web.routes.credentials import Credentials
 from web.routes.health import HealthRoutes, count_requests
-from web.routes.media import MediaStreams, RunCall
+from web.routes.media import Application, MediaStreams, RunCall
 from web.routes.operating import OperatorRoutes
 from web.routes.problems import Misrouted
 from web.routes.transfer import TransferRoutes
@@ -37,7 +35,6 @@ from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
 from web.worker.watchdog import Watchdog
 
-Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
 """For a request's body to be there, once its headers are: Twilio's forms come at once."""

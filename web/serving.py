@@ -1,7 +1,7 @@
 """Serve the application until the process is told to stop, and then until the last call is over.
 
-`serve` owns the server's sockets and its signals: SIGTERM or SIGINT begins the drain (`web.worker.draining`), a second
-one hurries it. When the drain is over the server closes, and what is left is cancelled, records and all.
+`serve_calls` owns the server's sockets and its signals: SIGTERM or SIGINT begins the drain (`web.worker.draining`), a
+second one hurries it. When the drain is over the server closes, and what is left is cancelled, records and all.
 """
 
 import logging
@@ -75,7 +75,7 @@ async def started(
         yield Started(app, slots, partial(close_calls, opened.services))
 
 
-async def serve(
+async def serve_calls(
     settings: Settings,
     *,
     observe: Callable[[Entry], None] = ignore,

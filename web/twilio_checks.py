@@ -21,7 +21,7 @@ from web.clients.twilio_api import LineError, Resource, TwilioApi
 from web.routes.media import PATH
 
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80}
-Problem: TypeAlias = tuple[str, str]
+NumberProblem: TypeAlias = tuple[str, str]
 """What is wrong, and how it is mended."""
 
 
@@ -72,7 +72,7 @@ async def _inbound(number: Resource, ours: str, api: TwilioApi) -> Finding:
     return Finding(subject, well=False, says=f"has our number, but inbound calls do not come here: {what}", fix=fix)
 
 
-def _number_problems(number: Resource, ours: str) -> Iterator[Problem]:
+def _number_problems(number: Resource, ours: str) -> Iterator[NumberProblem]:
     if number.get("trunk_sid"):
         fix = "Take the number off its SIP trunk: it asks no voice webhook while it has one."
         yield f"it is on a SIP trunk (trunk_sid {number['trunk_sid']})", fix
@@ -91,7 +91,7 @@ def _number_problems(number: Resource, ours: str) -> Iterator[Problem]:
             yield f"its {what} is asked with {method}, not POST", f"Set the number's {what} to HTTP POST."
 
 
-async def _application_problem(sid: str, ours: str, api: TwilioApi) -> Problem | None:
+async def _application_problem(sid: str, ours: str, api: TwilioApi) -> NumberProblem | None:
     """Return what is wrong with the TwiML app of a number, which decides over the number's own webhook."""
     if not sid:
         return None

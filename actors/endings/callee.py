@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from agents.brief import CALLER, Turn
+from agents.brief import CALLER, SpokenTurn
 
 LONGEST_ANSWER: Final = 12
 """Words. A greeting that was recorded is longer; so may an answer be, and then it is no proof."""
@@ -87,7 +87,7 @@ def is_answer(text: str) -> bool:
     return 0 < len(text.split()) <= LONGEST_ANSWER and not is_greeting(text)
 
 
-def judge(turns: Sequence[Turn], answers: Sequence[str]) -> Callee | None:
+def judge(turns: Sequence[SpokenTurn], answers: Sequence[str]) -> Callee | None:
     """Judge by the words so far, and by those after an agent was heard out; None where they do not tell."""
     if any(map(is_answer, answers)):
         return Callee.PERSON

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.facts import DigitPressed, KeysPressed
 from actors.journal import Journal
@@ -33,7 +34,7 @@ class Keypad:
     has_person: bool = False
     _typed: str = attrs.field(default="", init=False)
     _pressed_at: float = attrs.field(default=0.0, init=False)
-    _pressed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _pressed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def press(self, key: str) -> None:
         """Take a key; anything else is passed over."""
@@ -46,20 +47,19 @@ class Keypad:
         self.put(KeyPressed())
         if key == "#" or len(self._typed) >= LONGEST_ENTRY:
             self._finish()
-        self._pressed.set()
-        self._pressed = trio.Event()
+        self._pressed.unpark_all()
 
     async def collect(self) -> None:
         """Finish each entry when no further key has come in time. Runs until it is cancelled."""
         while True:
             due = self._pressed_at + self.policy.deadlines.digit_pause
             if not self._typed:
-                await self._pressed.wait()
+                await self._pressed.park()
             elif trio.current_time() >= due:
                 self._finish()
             else:
                 with trio.move_on_at(due):
-                    await self._pressed.wait()
+                    await self._pressed.park()
 
     def _finish(self) -> None:
         entry, self._typed = self._typed, ""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import attrs
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.facts import FunctionAnswered
 from actors.supervision import Crashed, guard
@@ -77,15 +78,14 @@ class Switch:
     underway: Wish | None = None
     """A transfer that the line was asked for, and has not refused."""
     _wish: Wish | None = attrs.field(default=None, init=False)
-    _wished: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _wished: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def want(self, wish: Wish) -> Wish:
         """Want a person; what was wanted before, and not allowed yet, is not wanted any more."""
         if self._wish is not None:
             self._wish.scope.cancel(reason="another transfer is wanted")
         self._wish = wish
-        self._wished.set()
-        self._wished = trio.Event()
+        self._wished.unpark_all()
         return wish
 
     def want_by_key(self, agent: AgentSpec) -> None:
@@ -100,7 +100,7 @@ class Switch:
     async def next_wish(self) -> Wish:
         """Wait until a person is wanted."""
         while self._wish is None or self._wish.scope.cancel_called:
-            await self._wished.wait()
+            await self._wished.park()
         return self._wish
 
     def drop(self, wish: Wish) -> None:

@@ -12,11 +12,11 @@ from itertools import islice
 from typing import TypeAlias
 
 import attrs
-import trio
+from trio.lowlevel import ParkingLot
 
 from actors.line.reply import Reply
 from actors.record.packed import PackedList
-from agents.brief import Turn
+from agents.brief import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 
 
@@ -82,7 +82,7 @@ class Conversation:
     _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
     """The functions of the caller's last turn whose handlers are at work, or were when their session ended."""
 
-    _caller_spoke: trio.Event = attrs.field(factory=trio.Event, init=False, eq=False)
+    _caller_spoke: ParkingLot = attrs.field(factory=ParkingLot, init=False, eq=False)
 
     def recall(self, past: Past) -> None:
         """Note what was said or done on an earlier stream of the call."""
@@ -95,12 +95,11 @@ class Conversation:
         self._at_work.clear()
         self.functions_in_turn = 0
         self.caller_turns += 1
-        self._caller_spoke.set()
-        self._caller_spoke = trio.Event()
+        self._caller_spoke.unpark_all()
 
     async def wait_caller(self) -> None:
         """Wait for the caller's next turn."""
-        await self._caller_spoke.wait()
+        await self._caller_spoke.park()
 
     def hand_on(self) -> None:
         """Note that the next agent, or a person, has the caller now."""
@@ -204,15 +203,15 @@ class Conversation:
             isinstance(said, CallerTurn) or (isinstance(said, Heard) and said.is_said) for said in self._since(since)
         )
 
-    def turns(self, since: int = 0) -> tuple[Turn, ...]:
+    def turns(self, since: int = 0) -> tuple[SpokenTurn, ...]:
         """Return the turns as spoken and heard, from the `since`-th thing said on."""
-        found: list[Turn] = []
+        found: list[SpokenTurn] = []
         for said in self._since(since):
             match said:
                 case CallerTurn(text=text):
-                    found.append(Turn("caller", text))
+                    found.append(SpokenTurn("caller", text))
                 case Heard(agent=agent, text=text) if text:
-                    found.append(Turn(agent, text))
+                    found.append(SpokenTurn(agent, text))
                 case _:
                     continue
         return tuple(found)

@@ -28,7 +28,7 @@ _LONGEST = 86_400.0
 
 
 @attrs.define
-class Track:
+class RecordingTrack:
     """One side, as far as it was not written yet."""
 
     path: Path
@@ -62,12 +62,12 @@ class Recording:
     folder: Path
     begins_at: float = 0.0
     """The second of the call at which this recording begins: before it, `call.wav` is there already."""
-    caller: Track = attrs.field(init=False)
-    agents: Track = attrs.field(init=False)
+    caller: RecordingTrack = attrs.field(init=False)
+    agents: RecordingTrack = attrs.field(init=False)
     _is_finished: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.caller, self.agents = (Track(self.folder / name) for name in _TRACKS)
+        self.caller, self.agents = (RecordingTrack(self.folder / name) for name in _TRACKS)
 
     def put_heard(self, start: float, audio: bytes) -> None:
         """Add what the caller heard of the agents from second `start` of the call on."""

@@ -13,7 +13,7 @@ import orjson
 
 from actors.line.ledger import SWITCHBOARD
 from actors.record.conversation import CallerTurn, Conversation, Heard, Past
-from agents.brief import BRIEF_NAMES, CALLER, Brief, Turn, local_extract
+from agents.brief import BRIEF_NAMES, CALLER, Brief, SpokenTurn, local_extract
 from protocol.deepgram import CompletedCall
 from store.records import CallRecord, FunctionRecord
 
@@ -52,7 +52,9 @@ class Resumption:
     def brief(self) -> Brief:
         """The Brief of that agent, or an extract of the words before it."""
         record, taken = self.record, self._took_floor
-        before = tuple(Turn(turn.speaker, turn.heard or turn.text) for turn in record.transcript if turn.at < taken)
+        before = tuple(
+            SpokenTurn(turn.speaker, turn.heard or turn.text) for turn in record.transcript if turn.at < taken
+        )
         told = next((one.brief for one in reversed(record.handoffs) if one.to_agent == self.agent and one.brief), None)
         if told is None:
             return local_extract(before, record.facts)

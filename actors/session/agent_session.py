@@ -241,7 +241,7 @@ class AgentSession:
 
     def _on_remark(self, message: deepgram.ServerMessage) -> None:
         match message:
-            case deepgram.WarningReported(code=code, description=description):
+            case deepgram.ServiceWarning(code=code, description=description):
                 self._on_warning(code, description)
             case deepgram.InjectionRefused(message=why):
                 self.state.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
@@ -251,7 +251,7 @@ class AgentSession:
                 self.state.turn.wake()
             case deepgram.LatencyReport():
                 self._latency.take(message)
-            case deepgram.Unrecognised(type=name):
+            case deepgram.UnknownMessage(type=name):
                 self.state.journal.note(Unrecognised("deepgram", name))
             case _:
                 pass  # acknowledgements, and history, the twin of what has been noted already

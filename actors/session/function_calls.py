@@ -19,8 +19,8 @@ import structlog
 import trio
 
 from actors.record.conversation import Conversation
-from actors.session.function_results import Unfit, checked
-from actors.supervision import Crashed, describe, guard
+from actors.session.function_results import UnfitOutcome, checked
+from actors.supervision import Crashed, describe, guard, leaves
 from agents.functions import (
     Answer,
     ArgumentsRefused,
@@ -34,7 +34,7 @@ from agents.functions import (
 )
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
-from store.json_text import json_text as any_json
+from store.json_text import json_text
 
 ABANDON_SECONDS = 1.0
 """How long a handler may go on after it was cancelled, for its own cleaning up."""
@@ -72,12 +72,12 @@ FunctionResult: TypeAlias = Answer | HandOff | EndCall | TransferToHuman | Faile
 
 def error_text(error: str) -> str:
     """Write an error as the content of a `FunctionCallResponse`, which has no flag for one (reference, section 9)."""
-    return json_text({"error": error})
+    return answer_text({"error": error})
 
 
-def json_text(content: Mapping[str, str | bool]) -> str:
+def answer_text(content: Mapping[str, str | bool]) -> str:
     """Write the content of an answer, whatever is in it."""
-    return any_json(dict(content)).decode().rstrip("\n")
+    return json_text(dict(content)).decode().rstrip("\n")
 
 
 SPEAK_NOW: Final = (
@@ -212,7 +212,7 @@ class _Work:
         """Say what went wrong: in the handler, or after it had done what it does."""
         if isinstance(crashed.error, FunctionFailed):
             return Failed(crashed.error.says[:LONGEST_REASON], crashed.error.cause)
-        name, cause = self.spec.name, str(crashed.error) if isinstance(crashed.error, Unfit) else crashed.reason
+        name, cause = self.spec.name, str(crashed.error) if isinstance(crashed.error, UnfitOutcome) else crashed.reason
         if not self._has_returned:
             return _did_not_work(self.spec, cause)
         what = f"{name} was done, but what it returned cannot be told"
@@ -228,15 +228,9 @@ def _translated(error: BaseException) -> BaseException:
     cancelled, own = error.split(trio.Cancelled)
     if own is None or isinstance(own, ExceptionGroup):
         return error
-    why = describe(_leaf(own))
+    why = describe(leaves(own)[0])
     log.warning("handler_quit", error=why)
     return HandlerQuit(why) if cancelled is None else cancelled
-
-
-def _leaf(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def handler_in(frame: FrameType | None) -> str:

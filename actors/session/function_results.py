@@ -1,8 +1,8 @@
 """Checks what a handler returned, before anything is done with it.
 
 `checked` copies an outcome into plain values: JSON of a bounded size for the model, short texts for the facts, nothing
-that a record or a socket cannot take. What does not fit is `Unfit`; its message names the field and the fix, for the
-author of the handler. A handler may return sub-classes, cycles or endless mappings: the copy reads no further than
+that a record or a socket cannot take. What does not fit is `UnfitOutcome`; its message names the field and the fix, for
+the author of the handler. A handler may return sub-classes, cycles or endless mappings: the copy reads no further than
 there is room for.
 """
 
@@ -29,12 +29,12 @@ _INT64 = 1 << 63
 T = TypeVar("T", HandOff, EndCall, TransferToHuman)
 
 
-class Unfit(Exception):
+class UnfitOutcome(Exception):
     """This is no outcome, or there is something in it that cannot be sent or kept."""
 
 
 def checked(outcome: object) -> Outcome:
-    """Return a plain copy of what a handler returned. *Raises* `Unfit`."""
+    """Return a plain copy of what a handler returned. *Raises* `UnfitOutcome`."""
     match outcome:
         case Answer(content=content, facts=facts):
             return Answer(_content(content), _facts(facts))
@@ -46,10 +46,10 @@ def checked(outcome: object) -> Outcome:
             return _texts(TransferToHuman, outcome)
         case CoroutineType():
             outcome.close()
-            raise Unfit("the handler returned a coroutine: await it")
+            raise UnfitOutcome("the handler returned a coroutine: await it")
         case _:
             kinds = "no Answer, HandOff, EndCall or TransferToHuman"
-            raise Unfit(f"the handler returned {type(outcome).__name__}, which is {kinds}")
+            raise UnfitOutcome(f"the handler returned {type(outcome).__name__}, which is {kinds}")
 
 
 def _content(content: object) -> JSON:
@@ -66,16 +66,16 @@ def _content(content: object) -> JSON:
 def _measure(text: bytes) -> None:
     if len(text) > LARGEST_ANSWER:
         room = f"content takes {len(text):,} bytes, of {LARGEST_ANSWER:,}"
-        raise Unfit(f"{room}: return what the model is to say, no more")
+        raise UnfitOutcome(f"{room}: return what the model is to say, no more")
 
 
 def _facts(facts: object) -> Mapping[str, str]:
     if not isinstance(facts, Mapping):
-        raise Unfit(f"facts is {_a(facts)}: return a mapping of names to texts")
+        raise UnfitOutcome(f"facts is {_a(facts)}: return a mapping of names to texts")
     plain: dict[str, str] = {}
     for name, value in facts.items():
         if len(plain) == MOST_FACTS:
-            raise Unfit(f"facts has more than {MOST_FACTS} names: keep what the next agent has to know")
+            raise UnfitOutcome(f"facts has more than {MOST_FACTS} names: keep what the next agent has to know")
         plain[_short("the name of a fact", name)] = _short(f"facts[{_excerpt(name)}]", value)
     return plain
 
@@ -87,7 +87,7 @@ def _texts(kind: type[T], outcome: T) -> T:
 
 def _short(where: str, value: object) -> str:
     if not isinstance(value, str):
-        raise Unfit(f"{where} is {_a(value)}: write it as text")
+        raise UnfitOutcome(f"{where} is {_a(value)}: write it as text")
     return _Room(LONGEST_TEXT).text(where, value)
 
 
@@ -113,14 +113,14 @@ class _Room:
                 self.take(where, 1)
                 return [self.value(f"{where}[{index}]", one, _below(where, depth)) for index, one in enumerate(value)]
             case _:
-                raise Unfit(f"{where} is {_a(value)}, which JSON has no form for: write it as text or as a number")
+                raise UnfitOutcome(f"{where} is {_a(value)}, which JSON cannot say: write it as text or as a number")
 
     def mapping(self, where: str, value: Mapping[object, object], depth: int) -> dict[str, JSON]:
         self.take(where, 1)
         plain: dict[str, JSON] = {}
         for name, inner in value.items():
             if not isinstance(name, str):
-                raise Unfit(f"{where} has the key {_excerpt(name)}, {_a(name)}: write keys as text")
+                raise UnfitOutcome(f"{where} has the key {_excerpt(name)}, {_a(name)}: write keys as text")
             key = self.text(f"a key of {where}", name)
             plain[key] = self.value(f"{where}[{_excerpt(key)}]", inner, _below(where, depth))
         return plain
@@ -129,28 +129,28 @@ class _Room:
         self.take(where, len(value) + 1)
         plain = str.__str__(value)  # of a sub-class, too
         if not plain.isascii() and any("\ud800" <= letter <= "\udfff" for letter in plain):
-            raise Unfit(f'{where} has half a surrogate pair in it: read it with errors="replace"')
+            raise UnfitOutcome(f'{where} has half a surrogate pair in it: read it with errors="replace"')
         return plain
 
     def take(self, where: str, size: int) -> None:
         self.left -= size
         if self.left < 0:
-            raise Unfit(f"there is no room for {where[:80]}: return what the model is to say, no more")
+            raise UnfitOutcome(f"there is no room for {where[:80]}: return what the model is to say, no more")
 
 
 def _below(where: str, depth: int) -> int:
     if depth == 0:
-        raise Unfit(f"{where[:80]} is {DEEPEST} levels deep, or a cycle: return something flatter")
+        raise UnfitOutcome(f"{where[:80]} is {DEEPEST} levels deep, or a cycle: return something flatter")
     return depth - 1
 
 
 def _number(where: str, value: float) -> float:
     if isinstance(value, int):
         if not -_INT64 <= value < 2 * _INT64:
-            raise Unfit(f"{where} has more than 64 bits: write it as text")
+            raise UnfitOutcome(f"{where} has more than 64 bits: write it as text")
         return int.__int__(value)
     if not math.isfinite(value):
-        raise Unfit(f"{where} is {float.__repr__(value)}, which JSON has no form for: leave it out, or write a text")
+        raise UnfitOutcome(f"{where} is {float.__repr__(value)}, which JSON cannot say: leave it out, or write a text")
     return float.__float__(value)
 
 

@@ -1,8 +1,8 @@
 """Voice Agent frames to values and back: our half, which forgives, and writing for both.
 
-`decode_server` reads what the service sends: an unknown type is `Unrecognised`, an unknown field is ignored, an
+`decode_server` reads what the service sends: an unknown type is `UnknownMessage`, an unknown field is ignored, an
 optional one may be missing or null. Only what a client acts on is validated: a message that a client ignores is
-`Unrecognised` if it cannot be read, and a field that it only notes is empty. What cannot be read at all is a
+`UnknownMessage` if it cannot be read, and a field that it only notes is empty. What cannot be read at all is a
 `RemoteProtocolError`. Writing is one rule for every message: the wire has the names of the fields, and a field left at
 its default is not sent.
 """
@@ -35,9 +35,9 @@ from protocol.deepgram.messages import (
     InjectionRefused,
     LatencyReport,
     ServerMessage,
-    Unrecognised,
+    ServiceWarning,
+    UnknownMessage,
     UpdateThinkLive,
-    WarningReported,
     Welcome,
 )
 from protocol.errors import RemoteProtocolError
@@ -49,7 +49,7 @@ OTHER_NAMES: Mapping[type, str] = {
     HistoryText: "History",
     HistoryCalls: "History",
     ErrorReported: "Error",
-    WarningReported: "Warning",
+    ServiceWarning: "Warning",
     UpdateThinkLive: "UpdateThink_Live",
     CustomToThinkProvider: "__customToThinkProvider",
     CustomFromThinkProvider: "__customFromThinkProvider",
@@ -66,17 +66,17 @@ def decode_server(frame: Frame) -> ServerMessage:
     message = fields.load_object_leniently(frame)
     name = message.get("type")
     if not isinstance(name, str):
-        return Unrecognised("", message)
+        return UnknownMessage("", message)
     read = _READERS.get(name)
     if read is not None:
         return read(message)
     ignored = _IGNORED.get(name)
     if ignored is None:
-        return Unrecognised(name, message)
+        return UnknownMessage(name, message)
     try:
         return ignored(message)
     except RemoteProtocolError:
-        return Unrecognised(name, message)
+        return UnknownMessage(name, message)
 
 
 def encode_client(message: ClientMessage) -> Frame:
@@ -89,7 +89,7 @@ def encode_server(message: ServerMessage) -> Frame:
     match message:
         case AgentAudio(data=data):
             return data
-        case Unrecognised(raw=raw):
+        case UnknownMessage(raw=raw):
             return fields.dump(raw)
         case ConversationText(conversational_behavior=behavior):  # "always sent" since September 2026
             return fields.dump({**as_json(message), "conversational_behavior": behavior})
@@ -223,7 +223,7 @@ _READERS: Mapping[str, Callable[[Fields], ServerMessage]] = {
     "FunctionCallCancelled": _read_function_call_cancelled,
     "InjectionRefused": lambda message: InjectionRefused(fields.words_or_nothing(message, "message")),
     "Error": lambda message: ErrorReported(*_code_and_description(message)),
-    "Warning": lambda message: WarningReported(*_code_and_description(message)),
+    "Warning": lambda message: ServiceWarning(*_code_and_description(message)),
     "SettingsApplied": _bare(messages.SettingsApplied),
     "UserStartedSpeaking": _bare(messages.UserStartedSpeaking),
     "AgentAudioDone": _bare(messages.AgentAudioDone),

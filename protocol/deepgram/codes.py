@@ -6,7 +6,7 @@ turn must be put to the model again. Source: https://developers.deepgram.com/doc
 
 from typing import Literal, TypeAlias
 
-Refusal: TypeAlias = Literal[
+RefusalCode: TypeAlias = Literal[
     "UNPARSABLE_CLIENT_MESSAGE",
     "INVALID_SETTINGS",
     "INVALID_AGENT_ID",

@@ -13,7 +13,7 @@ from typing import Generic, TypeAlias, TypeVar, get_args
 import attrs
 
 from protocol.deepgram.codec import Frame, decode_server, encode_client, encode_server
-from protocol.deepgram.codes import Refusal
+from protocol.deepgram.codes import RefusalCode
 from protocol.deepgram.messages import (
     AgentAudio,
     ClientMessage,
@@ -24,10 +24,10 @@ from protocol.deepgram.messages import (
     KeepAlive,
     LatencyReport,
     ServerMessage,
+    ServiceWarning,
     SettingsApplied,
-    Unrecognised,
+    UnknownMessage,
     UserStartedSpeaking,
-    WarningReported,
     Welcome,
 )
 from protocol.deepgram.settings import Settings
@@ -63,7 +63,7 @@ Report: TypeAlias = type[ServerMessage]
 
 _REQUESTS: frozenset[Request] = frozenset(get_args(ClientMessage))
 _REPORTS: frozenset[Report] = frozenset(get_args(ServerMessage))
-_ANYTIME: frozenset[Report] = frozenset({WarningReported, LatencyReport, Unrecognised})
+_ANYTIME: frozenset[Report] = frozenset({ServiceWarning, LatencyReport, UnknownMessage})
 _IGNORED: frozenset[Report] = _REPORTS - {
     AgentAudio,
     ConversationText,
@@ -213,7 +213,7 @@ class AgentServerDialogue:
         message = decode_client(frame, any_flux_version=self.any_flux_version)
         following = SERVER_TRANSITIONS[self.state].requests.get(type(message))
         if following is None or (self.strict and self._is_hasty(message)):
-            code: Refusal = "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS"
+            code: RefusalCode = "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS"
             if isinstance(message, Settings) and self.state is not ServerState.OPENING:
                 code = "SETTINGS_ALREADY_APPLIED"
             raise RemoteProtocolError.about(frame, f"{type(message).__name__} while {self.state.name}", code=code)

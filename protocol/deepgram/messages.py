@@ -294,7 +294,7 @@ class ErrorReported:
 
 
 @attrs.frozen
-class WarningReported:
+class ServiceWarning:
     """The service: wire type "Warning". The session goes on."""
 
     code: str
@@ -302,7 +302,7 @@ class WarningReported:
 
 
 @attrs.frozen
-class Unrecognised:
+class UnknownMessage:
     """The service, some day: a type this program does not know. It never ends a call."""
 
     type: str
@@ -334,6 +334,6 @@ ServerMessage: TypeAlias = (
     | FrustrationDetected
     | CustomFromThinkProvider
     | ErrorReported
-    | WarningReported
-    | Unrecognised
+    | ServiceWarning
+    | UnknownMessage
 )

@@ -28,7 +28,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, Fields
 
 T = TypeVar("T")
-Reader: TypeAlias = Callable[[JSON], object]
+ReadValue: TypeAlias = Callable[[JSON], object]
 
 UNPARSABLE: Literal["UNPARSABLE_CLIENT_MESSAGE"] = "UNPARSABLE_CLIENT_MESSAGE"
 
@@ -118,7 +118,7 @@ def _read(kind: type[T], value: JSON) -> T:
     return kind(**read)
 
 
-def _at(place: str, reader: Reader, value: JSON) -> object:
+def _at(place: str, reader: ReadValue, value: JSON) -> object:
     try:
         return reader(value)
     except RemoteProtocolError as error:
@@ -175,7 +175,7 @@ def _chain(kind: type, value: JSON) -> object:
     return _each(partial(_read, kind), value) if isinstance(value, list) else (_read(kind, value),)
 
 
-def _each(reader: Reader, value: JSON) -> tuple[object, ...]:
+def _each(reader: ReadValue, value: JSON) -> tuple[object, ...]:
     if not isinstance(value, list):
         raise _wanted("an array", value)
     return tuple(reader(item) for item in value)
@@ -230,7 +230,7 @@ _MESSAGES: Mapping[str, type[ClientMessage]] = {
     OTHER_NAMES.get(kind, kind.__name__): kind for kind in get_args(ClientMessage) if kind is not CallerAudio
 }
 
-_READERS: Mapping[object, Reader] = {
+_READERS: Mapping[object, ReadValue] = {
     str: _text,
     int: _whole,
     float: _number,
@@ -266,7 +266,7 @@ _READERS: Mapping[object, Reader] = {
 """How to read a field, by its annotation; `X | None` is read as X."""
 
 
-def _reader(annotation: object) -> Reader:
+def _reader(annotation: object) -> ReadValue:
     if annotation in _READERS:
         return _READERS[annotation]
     (plain,) = (kind for kind in get_args(annotation) if kind is not NoneType)

@@ -15,7 +15,7 @@ from protocol.twilio.dialogue import TRANSITIONS, MediaStreamDialogue, PhoneNetw
 from protocol.twilio.messages import (
     FINAL_STATUSES,
     ClearBuffer,
-    DigitPressed,
+    DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
@@ -26,7 +26,7 @@ from protocol.twilio.messages import (
     StreamStarted,
     StreamStopped,
     ToTwilio,
-    Unrecognised,
+    UnknownEvent,
 )
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "TRANSITIONS",
     "UNDECODABLE",
     "ClearBuffer",
-    "DigitPressed",
+    "DtmfReceived",
     "FromTwilio",
     "MarkReached",
     "MediaArrived",
@@ -50,7 +50,7 @@ __all__ = [
     "StreamState",
     "StreamStopped",
     "ToTwilio",
-    "Unrecognised",
+    "UnknownEvent",
     "decode",
     "decode_command",
     "encode_clear",

@@ -17,7 +17,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, Fields
 from protocol.twilio.messages import (
     ClearBuffer,
-    DigitPressed,
+    DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
@@ -28,7 +28,7 @@ from protocol.twilio.messages import (
     StreamStarted,
     StreamStopped,
     ToTwilio,
-    Unrecognised,
+    UnknownEvent,
 )
 
 MAX_MEDIA_BYTES = 16_000
@@ -54,10 +54,10 @@ def decode_addressed(frame: str | bytes) -> tuple[FromTwilio, str]:
     message = fields.load_object(frame)
     event = message.get("event")
     if not isinstance(event, str):
-        return Unrecognised("", message), ""
+        return UnknownEvent("", message), ""
     read = _READERS.get(event)
     if read is None:
-        return Unrecognised(event, message), ""
+        return UnknownEvent(event, message), ""
     return read(message), fields.text_or(message, "streamSid", "")
 
 
@@ -108,10 +108,10 @@ def _read_start(message: Fields) -> StreamStarted:
     )
 
 
-def _read_media(message: Fields) -> MediaArrived | Unrecognised:
+def _read_media(message: Fields) -> MediaArrived | UnknownEvent:
     media = fields.child(message, "media")
     if fields.text_or(media, "track", "inbound") != "inbound":
-        return Unrecognised("media", message)
+        return UnknownEvent("media", message)
     timestamp = fields.measurement(media, "timestamp")
     return MediaArrived(_payload(media), None if timestamp is None or abs(timestamp) > fields.EXACT else int(timestamp))
 
@@ -126,8 +126,8 @@ def _payload(media: Fields) -> bytes:
         raise RemoteProtocolError("payload: not base64", encoded) from error
 
 
-def _read_digit(message: Fields) -> DigitPressed:
-    return DigitPressed(fields.text(fields.child(message, "dtmf"), "digit"))
+def _read_digit(message: Fields) -> DtmfReceived:
+    return DtmfReceived(fields.text(fields.child(message, "dtmf"), "digit"))
 
 
 def _read_mark(message: Fields) -> MarkReached:
@@ -218,13 +218,13 @@ def encode_event(event: FromTwilio, *, sequence: int, stream_sid: str, chunk: in
             body = {"event": "start", "sequenceNumber": str(sequence), "start": _start(event), "streamSid": stream_sid}
         case MediaArrived(payload=payload, timestamp_ms=timestamp):
             return _encode_media_event(stream_sid, sequence, chunk, timestamp or 0, payload)
-        case DigitPressed(digit=digit):
+        case DtmfReceived(digit=digit):
             body = {"event": "dtmf", **head, "dtmf": {"track": "inbound_track", "digit": digit}}
         case MarkReached(name=name):
             body = {"event": "mark", **head, "mark": {"name": name}}
         case StreamStopped(call_sid=call_sid):
             body = {"event": "stop", **head, "stop": {"accountSid": account_sid, "callSid": call_sid}}
-        case Unrecognised(raw=raw):
+        case UnknownEvent(raw=raw):
             body = dict(raw)
         case _:
             assert_never(event)

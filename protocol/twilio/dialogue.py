@@ -21,7 +21,7 @@ from protocol.twilio.codec import (
     sliced_media,
 )
 from protocol.twilio.messages import (
-    DigitPressed,
+    DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
@@ -29,7 +29,7 @@ from protocol.twilio.messages import (
     StreamStarted,
     StreamStopped,
     ToTwilio,
-    Unrecognised,
+    UnknownEvent,
 )
 
 
@@ -49,26 +49,26 @@ TRANSITIONS: Transitions = {
         StreamConnected: StreamState.AWAITING_START,
         StreamStarted: StreamState.STREAMING,
         StreamStopped: StreamState.STOPPED,
-        Unrecognised: StreamState.AWAITING_CONNECTED,
+        UnknownEvent: StreamState.AWAITING_CONNECTED,
     },
     StreamState.AWAITING_START: {
         StreamConnected: StreamState.AWAITING_START,
         StreamStarted: StreamState.STREAMING,
         StreamStopped: StreamState.STOPPED,
-        Unrecognised: StreamState.AWAITING_START,
+        UnknownEvent: StreamState.AWAITING_START,
     },
     StreamState.STREAMING: {
         StreamConnected: StreamState.STREAMING,
         StreamStarted: StreamState.STREAMING,
         MediaArrived: StreamState.STREAMING,
-        DigitPressed: StreamState.STREAMING,
+        DtmfReceived: StreamState.STREAMING,
         MarkReached: StreamState.STREAMING,
         StreamStopped: StreamState.STOPPED,
-        Unrecognised: StreamState.STREAMING,
+        UnknownEvent: StreamState.STREAMING,
     },
     StreamState.STOPPED: {
         StreamStopped: StreamState.STOPPED,
-        Unrecognised: StreamState.STOPPED,
+        UnknownEvent: StreamState.STOPPED,
     },
 }
 
@@ -88,7 +88,7 @@ class MediaStreamDialogue:
     def receive(self, frame: str | bytes) -> FromTwilio:
         """Read the next frame and move on.
 
-        A second `start` for the same stream is handed back as `Unrecognised`: it must neither end the call nor rebind
+        A second `start` for the same stream is handed back as `UnknownEvent`: it must neither end the call nor rebind
         it. Raises `RemoteProtocolError`, with nothing changed, for a frame that cannot be read, belongs to another
         stream, or comes before `start` or after `stop`.
         """
@@ -107,9 +107,9 @@ class MediaStreamDialogue:
         self.state = following
         return event
 
-    def _bind(self, event: StreamStarted) -> StreamStarted | Unrecognised:
+    def _bind(self, event: StreamStarted) -> StreamStarted | UnknownEvent:
         if self.stream_sid:
-            return Unrecognised("start", {"event": "start", "streamSid": event.stream_sid})
+            return UnknownEvent("start", {"event": "start", "streamSid": event.stream_sid})
         self.stream_sid = event.stream_sid
         self._media_tail = media_tail(event.stream_sid)
         return event

@@ -58,7 +58,7 @@ class MediaArrived:
 
 
 @attrs.frozen
-class DigitPressed:
+class DtmfReceived:
     """Twilio, once a key."""
 
     digit: str
@@ -79,7 +79,7 @@ class StreamStopped:
 
 
 @attrs.frozen
-class Unrecognised:
+class UnknownEvent:
     """Twilio, some day: an event this program does not know or has no use for. It never ends a call."""
 
     event: str
@@ -87,7 +87,7 @@ class Unrecognised:
 
 
 FromTwilio: TypeAlias = (
-    StreamConnected | StreamStarted | MediaArrived | DigitPressed | MarkReached | StreamStopped | Unrecognised
+    StreamConnected | StreamStarted | MediaArrived | DtmfReceived | MarkReached | StreamStopped | UnknownEvent
 )
 
 

@@ -13,6 +13,7 @@ from string import ascii_letters, digits
 import attrs
 import orjson
 import trio
+from trio.lowlevel import ParkingLot
 
 from protocol.deepgram import CancelledCall, FunctionCall
 from simulators.scenario import ScriptedCall
@@ -60,7 +61,7 @@ class OpenCalls:
     _rng: Random
     declared: Mapping[str, Declared] = attrs.field(factory=dict)
     _open: dict[str, OpenCall] = attrs.field(factory=dict, init=False)
-    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def make(self, scripted: ScriptedCall) -> OpenCall | None:
         """Open one scripted call; None if no such function was declared."""
@@ -104,18 +105,17 @@ class OpenCalls:
         while True:
             first = min((opened.asked_at for opened in self._open.values()), default=math.inf)
             with trio.move_on_at(first + seconds) as patience:
-                await self._changed.wait()
+                await self._changed.park()
             if patience.cancelled_caught:
                 return
 
     async def wait_settled(self, calls: Collection[OpenCall]) -> None:
         """Wait until each of these is answered or void."""
         while not all(opened.settled for opened in calls):
-            await self._changed.wait()
+            await self._changed.park()
 
     def _notify(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+        self._changed.unpark_all()
 
 
 def any_failed(calls: Sequence[OpenCall]) -> bool:

@@ -27,6 +27,7 @@ from protocol.deepgram import (
     InjectUserMessage,
     KeepAlive,
     LatencyReport,
+    ServiceWarning,
     Settings,
     UpdateListen,
     UpdatePrompt,
@@ -34,7 +35,6 @@ from protocol.deepgram import (
     UpdateThink,
     UpdateThinkLive,
     UserStartedSpeaking,
-    WarningReported,
 )
 from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import Configuration
@@ -183,7 +183,7 @@ class Conversation:
             await self._line.fail("UNPARSABLE_CLIENT_MESSAGE", "ForceEndTurn is no message of this deployment")
         if not self._updates.flux:
             description = "ForceEndTurn needs a Flux recogniser"
-            await self._line.send(WarningReported(code="FORCE_END_TURN_UNSUPPORTED", description=description))
+            await self._line.send(ServiceWarning(code="FORCE_END_TURN_UNSUPPORTED", description=description))
             return
         for event in self._ear.force_end():
             if isinstance(event, TurnEnded) and event.text:
@@ -215,7 +215,7 @@ class Conversation:
             return
         code = f"INJECT_AGENT_MESSAGE_DURING_{who}_SPEECH"
         description = f"inject agent message during {who.lower()} speech"
-        await self._line.send(WarningReported(code=code, description=description))
+        await self._line.send(ServiceWarning(code=code, description=description))
 
     async def _on_function_answered(self, response: FunctionCallResponse) -> None:
         opened = self._calls.answer(response.id, response.content)

@@ -10,6 +10,7 @@ from random import Random
 
 import attrs
 import trio
+from trio.lowlevel import ParkingLot
 
 from protocol.deepgram import (
     AgentAudioDone,
@@ -17,7 +18,7 @@ from protocol.deepgram import (
     ConversationText,
     HistoryText,
     LatencyReport,
-    WarningReported,
+    ServiceWarning,
 )
 from simulators.deepgram.formats import AudioFormat
 from simulators.deepgram.knobs import DeepgramKnobs
@@ -61,7 +62,7 @@ class Mouth:
     """How many entries `agent.speak` has: fallbacks to fail over to."""
     muted: bool = False
     _queue: deque[Utterance] = attrs.field(factory=deque, init=False)
-    _work: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _work: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     @property
     def busy(self) -> bool:
@@ -72,7 +73,7 @@ class Mouth:
         """Hand text to the synthesiser; it is spoken after what is already queued."""
         if utterance.sentences and not self.muted:
             self._queue.append(utterance)
-            self._work.set()
+            self._work.unpark_all()
 
     def cut_off(self) -> Utterance | None:
         """Say no more; return the utterance that was being said, if any of it had been sent."""
@@ -95,8 +96,7 @@ class Mouth:
         """Speak until cancelled."""
         while True:
             while not self._queue:  # what was to be said may have been cut off again before this task runs
-                self._work = trio.Event()
-                await self._work.wait()
+                await self._work.park()
             utterance = self._queue[0]
             await self._speak(utterance)
             if not utterance.cut.is_set():
@@ -157,7 +157,7 @@ class Mouth:
 
     async def _fail_over(self) -> None:
         for _ in range(min(self._knobs.speak_failures, self.speak_entries)):
-            await self._line.send(WarningReported(code="SPEAK_REQUEST_FAILED", description="speak request failed"))
+            await self._line.send(ServiceWarning(code="SPEAK_REQUEST_FAILED", description="speak request failed"))
         if not self.output.supported:
             await self._line.fail("FAILED_TO_SPEAK", f"this simulator cannot speak {self.output.encoding}")
         if self._knobs.speak_failures >= self.speak_entries:

@@ -20,9 +20,9 @@ from protocol.deepgram import (
     ClientMessage,
     KeepAlive,
     ServerState,
+    ServiceWarning,
     Settings,
     SettingsApplied,
-    WarningReported,
     Welcome,
 )
 from protocol.errors import RemoteProtocolError
@@ -43,6 +43,7 @@ from simulators.deepgram.updates import Updates
 from simulators.faults import ConnectionFaults, FaultPlan, Step
 from simulators.hearing import Recogniser
 from simulators.scenario import Scenario
+from simulators.sockets import leaves
 from simulators.speech import Utterance, synthesise
 
 ODD_MESSAGES = (
@@ -233,7 +234,7 @@ class Session:
             return
         await self._line.send(SettingsApplied())
         if self._configuration.mind.prompt_too_long:
-            await self._line.send(WarningReported("PROMPT_TOO_LONG", "the prompt was cut after 25,000 characters"))
+            await self._line.send(ServiceWarning("PROMPT_TOO_LONG", "the prompt was cut after 25,000 characters"))
         later = [step for step in self._faults.steps if step.after is not None]
         nursery.start_soon(self._act_out_later, later)
         if not any(step.kind == "mute" and not step.after for step in later):
@@ -287,7 +288,7 @@ class Session:
         opened = trio.current_time()
         await trio.sleep_until(opened + self._knobs.session_warning)
         approaching = "the session will soon have reached its maximum length"
-        await self._line.send(WarningReported("MAXIMUM_SESSION_LENGTH_APPROACHING", approaching))
+        await self._line.send(ServiceWarning("MAXIMUM_SESSION_LENGTH_APPROACHING", approaching))
         await trio.sleep_until(opened + self._knobs.session_limit)
         await self._line.fail("MAXIMUM_SESSION_LENGTH_REACHED", "the session has reached its maximum length")
 
@@ -351,8 +352,6 @@ async def converse(
 
 
 def _note_closing(connection_log: ConnectionLog, group: BaseExceptionGroup[ConnectionClosed]) -> None:
-    first: BaseException = group
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
+    first = leaves(group)[0]
     reason = first.reason if isinstance(first, ConnectionClosed) else None
     connection_log.closed(reason.code if reason else ABNORMAL_CLOSURE, "client")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 import trio
+from trio.lowlevel import ParkingLot
 
 from protocol.deepgram import (
     AgentThinking,
@@ -19,7 +20,7 @@ from protocol.deepgram import (
     FunctionCallResponse,
     HistoryCalls,
     LatencyReport,
-    WarningReported,
+    ServiceWarning,
 )
 from simulators.deepgram.brain import DEFAULT_APOLOGY, DEFAULT_FALLBACK, Answer, Brain
 from simulators.deepgram.calls import OpenCall, OpenCalls, any_failed
@@ -57,7 +58,7 @@ class Thinker:
     """How many entries `agent.think` has: fallbacks to fail over to."""
     muted: bool = False
     _turns: deque[HeardTurn] = attrs.field(factory=deque, init=False)
-    _work: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _work: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     _turn: HeardTurn | None = attrs.field(default=None, init=False)
     _answer: Answer | None = attrs.field(default=None, init=False)
     _scope: trio.CancelScope | None = attrs.field(default=None, init=False)
@@ -74,7 +75,7 @@ class Thinker:
         """Have a turn answered, after those before it."""
         if not self.muted:
             self._turns.append(turn)
-            self._work.set()
+            self._work.unpark_all()
 
     def interrupt(self, *, keeps_calls: bool = False, voids_all: bool = False) -> tuple[CancelledCall, ...]:
         """Stop answering because the user speaks; return the calls this makes void.
@@ -111,8 +112,7 @@ class Thinker:
         """Answer turns until cancelled."""
         while True:
             while not self._turns:
-                self._work = trio.Event()
-                await self._work.wait()
+                await self._work.park()
             self._turn = self._turns.popleft()
             with trio.CancelScope() as self._scope:
                 await self._respond(self._turn)
@@ -165,10 +165,10 @@ class Thinker:
             left -= self._knobs.slow_think_every
             waited += self._knobs.slow_think_every
             complaint = f"We have now waited {waited:g} seconds for a think response."
-            await self._line.send(WarningReported(code="SLOW_THINK_REQUEST", description=complaint))
+            await self._line.send(ServiceWarning(code="SLOW_THINK_REQUEST", description=complaint))
         await trio.sleep(left)
         for _ in range(min(self._knobs.think_failures, self.entries)):
-            await self._line.send(WarningReported(code="THINK_REQUEST_FAILED", description="think request failed"))
+            await self._line.send(ServiceWarning(code="THINK_REQUEST_FAILED", description="think request failed"))
         if self._knobs.think_failures >= self.entries:
             await self._line.fail("FAILED_TO_THINK", "every think provider failed")
 

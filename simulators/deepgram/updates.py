@@ -9,6 +9,7 @@ from typing import assert_never
 
 import attrs
 import trio
+from trio.lowlevel import ParkingLot
 
 from protocol.deepgram import (
     ListenUpdated,
@@ -54,7 +55,7 @@ class Updates:
     _calls: OpenCalls
     flux: bool
     """Whether the recogniser is Flux now."""
-    _quiet: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _quiet: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     _listen_ack_due: bool = attrs.field(default=False, init=False)
 
     async def apply(
@@ -105,8 +106,7 @@ class Updates:
 
     def speech_ended(self) -> None:
         """Let acknowledgements go that waited for the user to finish."""
-        self._quiet.set()
-        self._quiet = trio.Event()
+        self._quiet.unpark_all()
 
     def _change_agent(self, prompt: str) -> None:
         """Play another agent of the scenario from here on, if the new prompt is another's."""
@@ -124,6 +124,6 @@ class Updates:
         """Ack after the current speech was processed; updates until then share the ack, as was seen live."""
         await trio.sleep(self._knobs.listen_ack + delay)
         if self._ear.speaking:
-            await self._quiet.wait()
+            await self._quiet.park()
         self._listen_ack_due = False
         await self._line.send(ListenUpdated())

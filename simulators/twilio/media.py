@@ -18,7 +18,7 @@ from protocol.audio import FRAME_BYTES, FRAME_SECONDS
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import (
     ClearBuffer,
-    DigitPressed,
+    DtmfReceived,
     MarkReached,
     SendMark,
     SendMedia,
@@ -241,7 +241,7 @@ class MediaCaller:
                 self.log.put(LineSpoken(due, text, due + frames * FRAME_SECONDS))
             case PressesKey(digit=digit):
                 self.log.put(DigitSent(due, digit))
-                await self._send(self._frames.event(DigitPressed(digit)))
+                await self._send(self._frames.event(DtmfReceived(digit)))
             case HangsUp():
                 self.log.put(CallerHungUp(due))
                 self._end("hung up")

@@ -29,6 +29,7 @@ import orjson
 import psycopg
 import structlog
 import trio
+from trio.lowlevel import ParkingLot
 
 from store.fleet import statements
 from store.fleet.commands import hear_on
@@ -107,7 +108,7 @@ class PostgresFleet:
     _next_turn: float = attrs.field(default=0.0, init=False)
     _inbox: Inbox = attrs.field(default=ignore_post, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _beaten: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _beaten: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     """Set by the next beat that is answered."""
 
     @property
@@ -159,7 +160,7 @@ class PostgresFleet:
                 if self.state is State.UP or trio.current_time() >= deadline:
                     return False
                 with trio.move_on_at(deadline):
-                    await self._beaten.wait()
+                    await self._beaten.park()
             return True
         finally:
             self._coming[key] -= 1
@@ -190,7 +191,7 @@ class PostgresFleet:
     async def _wait_back(self) -> bool:
         """Wait for a database that has just gone: it may only be restarted. Return whether it is back."""
         with trio.move_on_at(self._away_since + self.patience):
-            await self._beaten.wait()
+            await self._beaten.park()
         return self.state is not State.AWAY
 
     async def _ask_in(self, sql: str, arguments: Arguments) -> bool:
@@ -317,7 +318,7 @@ class PostgresFleet:
 
     async def _serve(self, listener: Listener, adopt: Adopt) -> None:
         """Hear and adopt, once there are tables."""
-        await self._beaten.wait()
+        await self._beaten.park()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hear_on, self.database, lambda: self.worker, listener, self._take_post)
             nursery.start_soon(self._adopt_on, adopt)
@@ -381,8 +382,7 @@ class PostgresFleet:
             await self._become_up()
             self._base = self._held + allowance
             self.left_at = beaten_at
-        self._beaten.set()
-        self._beaten = trio.Event()
+        self._beaten.unpark_all()
         if not patient:
             await self.reap()
 

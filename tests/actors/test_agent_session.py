@@ -56,15 +56,13 @@ from protocol.deepgram import (
     KeepAlive,
     LatencyReport,
     ServerMessage,
+    ServiceWarning,
     Settings,
     SettingsApplied,
     Welcome,
 )
 from protocol.deepgram import (
     UserStartedSpeaking as SpeechStarted,
-)
-from protocol.deepgram import (
-    WarningReported as Warned,
 )
 from protocol.errors import RemoteProtocolError
 from tests.actors.fakes import (
@@ -622,7 +620,7 @@ async def test_echoes_and_history_change_nothing(autojump_clock: MockClock) -> N
 
 async def test_remarks_of_the_service_are_noted(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
-        await scene.far.say(Warned("SLOW_THINK_REQUEST", "5 seconds"), InjectionRefused("busy"))
+        await scene.far.say(ServiceWarning("SLOW_THINK_REQUEST", "5 seconds"), InjectionRefused("busy"))
         await scene.far.say_text('{"type": "Novelty"}')
         await scene.settle()
 
@@ -959,7 +957,7 @@ async def test_a_goodbye_that_is_cancelled_while_it_is_being_asked_for_cuts_no_f
 # Growing old
 
 
-AGED = Warned("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left")
+AGED = ServiceWarning("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left")
 
 
 async def test_a_session_that_is_old_leaves_when_it_is_the_callers_turn_and_nobody_speaks(

@@ -16,7 +16,7 @@ from protocol.deepgram import (
     DialogueState,
     KeepAlive,
     SettingsApplied,
-    Unrecognised,
+    UnknownMessage,
     Welcome,
     encode_server,
 )
@@ -64,14 +64,14 @@ async def test_messages_are_what_their_frames_say(autojump_clock: MockClock) -> 
     await service.send_message('{"type": "SomethingNew"}')
 
     assert await session.receive() == AgentAudio(b"\xff\xff")
-    assert isinstance(await session.receive(), Unrecognised)
+    assert isinstance(await session.receive(), UnknownMessage)
 
 
 async def test_waiting_for_one_message_passes_over_the_others(autojump_clock: MockClock) -> None:
     session, service = wire(DialogueState.APPLYING)
     for frame in (
         b"\xff",
-        encode_server(Unrecognised("SomethingNew", {"type": "SomethingNew"})),
+        encode_server(UnknownMessage("SomethingNew", {"type": "SomethingNew"})),
         '{"type": "SettingsApplied"}',
     ):
         await service.send_message(frame)

@@ -3,7 +3,7 @@
 import pytest
 
 from actors.endings.callee import Callee, asks_who_calls, is_answer, is_greeting, judge
-from agents.brief import Turn
+from agents.brief import SpokenTurn
 
 SCREENS = [
     "Please say your name and why you are calling.",
@@ -39,34 +39,34 @@ PEOPLE = ["Hello?", "Yes, I have a minute.", "Sure, go ahead.", "No, I'm driving
 @pytest.mark.parametrize("text", SCREENS)
 def test_a_call_screen_asks_who_calls(text: str) -> None:
     assert asks_who_calls(text)
-    assert judge([Turn("caller", text)], []) is Callee.SCREENER
+    assert judge([SpokenTurn("caller", text)], []) is Callee.SCREENER
 
 
 @pytest.mark.parametrize("text", GREETINGS)
 def test_a_recording_does_not_ask_and_does_not_answer(text: str) -> None:
     assert (is_greeting(text), asks_who_calls(text), is_answer(text)) == (True, False, False)
-    assert judge([Turn("caller", text)], [text]) is Callee.MACHINE
+    assert judge([SpokenTurn("caller", text)], [text]) is Callee.MACHINE
 
 
 @pytest.mark.parametrize("text", PEOPLE)
 def test_a_person_answers_in_a_few_words(text: str) -> None:
     assert (is_greeting(text), asks_who_calls(text), is_answer(text)) == (False, False, True)
-    assert judge([Turn("caller", text)], [text]) is Callee.PERSON
-    assert judge([Turn("caller", text)], []) is None  # a greeting is words, too
+    assert judge([SpokenTurn("caller", text)], [text]) is Callee.PERSON
+    assert judge([SpokenTurn("caller", text)], []) is None  # a greeting is words, too
 
 
 def test_what_takes_more_words_is_no_proof_of_a_person() -> None:
     long = "well " * 13
 
-    assert judge([Turn("caller", long)], [long]) is None
+    assert judge([SpokenTurn("caller", long)], [long]) is None
     assert not is_answer("")
 
 
 def test_what_a_call_screen_asks_may_come_in_several_turns() -> None:
     turns = [
-        Turn("caller", "Hi, you have reached Ada."),
-        Turn("qualifier", "Hello, this is Alex, who is calling"),
-        Turn("caller", "Before I try to connect you, say your name."),
+        SpokenTurn("caller", "Hi, you have reached Ada."),
+        SpokenTurn("qualifier", "Hello, this is Alex, who is calling"),
+        SpokenTurn("caller", "Before I try to connect you, say your name."),
     ]
 
     assert judge(turns[:2], []) is Callee.MACHINE

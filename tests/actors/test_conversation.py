@@ -3,7 +3,7 @@
 from actors.line.reply import Reply
 from actors.record.conversation import Conversation
 from actors.record.packed import BLOCK
-from agents.brief import Turn
+from agents.brief import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 from tests.actors.notebook import said
 
@@ -36,17 +36,17 @@ def test_turns_are_what_the_caller_said_and_what_the_caller_heard() -> None:
     )
 
     assert talk.turns() == (
-        Turn("qualifier", "Good morning."),
-        Turn("caller", "Hello."),
-        Turn("qualifier", "one two"),
-        Turn("caller", "Stop."),
+        SpokenTurn("qualifier", "Good morning."),
+        SpokenTurn("caller", "Hello."),
+        SpokenTurn("qualifier", "one two"),
+        SpokenTurn("caller", "Stop."),
     )
 
 
 def test_what_nobody_heard_was_not_said() -> None:
     talk = conversation("Hello.", said("qualifier", "Never heard.", heard=0.0))
 
-    assert talk.turns() == (Turn("caller", "Hello."),)
+    assert talk.turns() == (SpokenTurn("caller", "Hello."),)
     assert talk.history() == (HistoryText("user", "Hello."),)
 
 
@@ -55,7 +55,7 @@ def test_a_bookmark_divides_what_one_agent_said_from_what_the_next_says() -> Non
     bookmark = talk.length
     talk.add_caller("Who are you?")
 
-    assert talk.turns(bookmark) == (Turn("caller", "Who are you?"),)
+    assert talk.turns(bookmark) == (SpokenTurn("caller", "Who are you?"),)
     assert talk.history(bookmark) == ()  # it is unanswered
     assert talk.length == bookmark + 1
 
@@ -186,7 +186,7 @@ def test_a_reply_is_not_packed_before_it_is_over() -> None:
     late.end()
     talk.add_caller("And more.")
 
-    assert talk.turns()[:2] == (Turn("qualifier", "one two"), Turn("caller", "More."))
+    assert talk.turns()[:2] == (SpokenTurn("qualifier", "one two"), SpokenTurn("caller", "More."))
     assert len(talk._said.blocks) == 1
 
 

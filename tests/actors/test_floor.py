@@ -19,7 +19,7 @@ from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartBudget
 from actors.turn_driver import Finished
 from agents.spec import AgentSpec
-from protocol.deepgram import AgentAudioDone, Settings, SettingsApplied, WarningReported, Welcome
+from protocol.deepgram import AgentAudioDone, ServiceWarning, Settings, SettingsApplied, Welcome
 from tests.actors.fakes import END, ROSTER, FarEnd, Line, Service, Watched, says, speech, words
 
 
@@ -232,7 +232,7 @@ async def test_a_session_that_has_become_old_is_reported(autojump_clock: MockClo
         _, far = await scene.live()
         await far.greet("Hello there.")
         await trio.sleep(2)
-        await far.say(WarningReported("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
+        await far.say(ServiceWarning("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
 
         assert await scene.mailbox.receive() == SessionRunOut(1)
 

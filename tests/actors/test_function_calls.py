@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.record.conversation import Conversation
-from actors.session.function_calls import Failed, FunctionResult, error_text, json_text, lacks_consent, run_function
+from actors.session.function_calls import Failed, FunctionResult, answer_text, error_text, lacks_consent, run_function
 from agents.functions import (
     END_CONVERSATION,
     RECORD_SATISFACTION,
@@ -254,5 +254,5 @@ async def test_a_function_call_that_is_cancelled_gives_no_answer(autojump_clock:
 
 
 def test_answers_and_errors_are_written_as_json_text() -> None:
-    assert json_text({"ok": True, "next": "Grüße"}) == '{"ok":true,"next":"Grüße"}'
+    assert answer_text({"ok": True, "next": "Grüße"}) == '{"ok":true,"next":"Grüße"}'
     assert orjson.loads(error_text('say "no"')) == {"error": 'say "no"'}

@@ -20,7 +20,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.session.function_calls import ABANDON_SECONDS, Failed, FunctionResult, run_function
-from actors.session.function_results import LARGEST_ANSWER, LONGEST_TEXT, Unfit, checked
+from actors.session.function_results import LARGEST_ANSWER, LONGEST_TEXT, UnfitOutcome, checked
 from agents.functions import Answer, CallContext, EndCall, FunctionSpec, HandOff, Outcome, TransferToHuman
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
@@ -209,7 +209,7 @@ async def test_a_coroutine_that_nobody_awaited_is_closed() -> None:
 def test_what_is_checked_is_bounded() -> None:
     assert checked(Answer("x" * (LARGEST_ANSWER - 1))) == Answer("x" * (LARGEST_ANSWER - 1))
     assert checked(EndCall("x" * (LONGEST_TEXT - 1))) == EndCall("x" * (LONGEST_TEXT - 1))
-    with pytest.raises(Unfit, match="room"):
+    with pytest.raises(UnfitOutcome, match="room"):
         checked(Answer("x" * (LARGEST_ANSWER + 1)))
 
 

@@ -3,7 +3,7 @@
 import wave
 from pathlib import Path
 
-from actors.record.recording import Recording, Track
+from actors.record.recording import Recording, RecordingTrack
 from protocol.audio import SILENCE, ulaw_to_linear
 from tests.actors.notebook import speech
 
@@ -20,7 +20,7 @@ def sides(path: Path) -> tuple[bytes, bytes]:
 
 
 def test_audio_is_put_behind_what_is_there() -> None:
-    track = Track(Path("unused"))
+    track = RecordingTrack(Path("unused"))
     track.put(b"abc")
     track.put(b"def")
 
@@ -28,7 +28,7 @@ def test_audio_is_put_behind_what_is_there() -> None:
 
 
 def test_a_pause_before_audio_is_silence() -> None:
-    track = Track(Path("unused"))
+    track = RecordingTrack(Path("unused"))
     track.put(b"abc", start=2)
     track.put(b"d", start=8)
 
@@ -36,7 +36,7 @@ def test_a_pause_before_audio_is_silence() -> None:
 
 
 def test_audio_never_overwrites_what_came_before() -> None:
-    track = Track(Path("unused"))
+    track = RecordingTrack(Path("unused"))
     track.put(b"abc")
     track.put(b"d", start=1)
 

@@ -38,10 +38,10 @@ from protocol.deepgram import (
     FunctionCallResponse,
     HistoryText,
     InjectUserMessage,
+    ServiceWarning,
     Settings,
     SettingsApplied,
     UserStartedSpeaking,
-    WarningReported,
     Welcome,
 )
 from tests.actors.fakes import (
@@ -469,7 +469,7 @@ async def test_a_session_that_has_become_old_is_renewed_in_a_pause_and_goes_on(a
         far = await scene.service.live()
         await far.greet("I am the first.")
         await trio.sleep(2)
-        await far.say(WarningReported("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
+        await far.say(ServiceWarning("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
         again = await scene.service.live()
 
         assert scene.first_session == ["first", "first"]

@@ -17,6 +17,7 @@ from actors.twilio_bridge import TwilioBridge
 from protocol.audio import silence
 from protocol.twilio import (
     ClearBuffer,
+    DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
@@ -28,7 +29,6 @@ from protocol.twilio import (
     decode_command,
     encode_event,
 )
-from protocol.twilio import DigitPressed as Dtmf
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from tests.actors.fakes import CALL_SID, PATIENCE, STREAM_SID, Watched, speech, words
 
@@ -141,7 +141,7 @@ async def test_what_comes_together_is_heard_in_one_piece_and_nothing_of_it_is_lo
     async with a_stream() as scene:
         one, two = speech(3, 1), speech(2, 2)
         await scene.say_at_once(
-            *(MediaArrived(one, None), Dtmf("7"), "nonsense"),
+            *(MediaArrived(one, None), DtmfReceived("7"), "nonsense"),
             *(MediaArrived(two, None), StreamStopped(CALL_SID), MediaArrived(speech(9), None)),
         )
 
@@ -251,7 +251,7 @@ async def test_a_peer_that_stops_reading_does_not_keep_the_caller_from_being_hea
 
 async def test_keys_and_novelties_are_noted(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
-        await scene.say(Dtmf("5"))
+        await scene.say(DtmfReceived("5"))
         await scene.socket.send_message('{"event": "novelty", "streamSid": "' + STREAM_SID + '"}')
         await wait_all_tasks_blocked()
 
@@ -348,9 +348,9 @@ async def test_a_stream_that_brings_no_frame_for_ten_seconds_is_dead(autojump_cl
     """Its other events do not count: frames are what a line carries."""
     async with a_stream() as scene:
         await scene.speak(speech(50))
-        await scene.say(Dtmf("1"))
+        await scene.say(DtmfReceived("1"))
         await trio.sleep(9)
-        await scene.say(Dtmf("2"))
+        await scene.say(DtmfReceived("2"))
 
         assert await scene.hung_up() == CallerHungUp("no media")
         assert trio.current_time() == pytest.approx(1.0 - 0.02 + 10.0)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.brief import BRIEF_SCHEMA, Brief, BriefRefused, Turn, brief_prompt, local_extract, parse_brief
+from agents.brief import BRIEF_SCHEMA, Brief, BriefRefused, SpokenTurn, brief_prompt, local_extract, parse_brief
 
 ENTRIES = {
     "summary": "John Smith from Seattle wants to plan his retirement.",
@@ -17,16 +17,16 @@ ENTRIES = {
 }
 WHOLE = Brief(recent=(), recorded=(), added=(), **ENTRIES)
 CALL = [
-    Turn("qualifier", "You asked us to call, is now a good time?"),
-    Turn("caller", "Sure, I have a few minutes."),
-    Turn("qualifier", "Thanks. Who am I speaking with?"),
-    Turn("caller", "John Smith."),
-    Turn("qualifier", "And where are you based?"),
-    Turn("caller", "I'm in Seattle."),
-    Turn("qualifier", "What were you hoping to get help with?"),
-    Turn("caller", "Mostly retirement planning. I'd like to retire by sixty."),
-    Turn("qualifier", "Our advisor could talk to you right now. Would you like that?"),
-    Turn("caller", "Yes please."),
+    SpokenTurn("qualifier", "You asked us to call, is now a good time?"),
+    SpokenTurn("caller", "Sure, I have a few minutes."),
+    SpokenTurn("qualifier", "Thanks. Who am I speaking with?"),
+    SpokenTurn("caller", "John Smith."),
+    SpokenTurn("qualifier", "And where are you based?"),
+    SpokenTurn("caller", "I'm in Seattle."),
+    SpokenTurn("qualifier", "What were you hoping to get help with?"),
+    SpokenTurn("caller", "Mostly retirement planning. I'd like to retire by sixty."),
+    SpokenTurn("qualifier", "Our advisor could talk to you right now. Would you like that?"),
+    SpokenTurn("caller", "Yes please."),
 ]
 
 
@@ -153,7 +153,7 @@ def test_a_request_about_nothing_says_so() -> None:
 
 
 def test_a_very_long_call_loses_its_beginning_from_the_request_first() -> None:
-    turns = [Turn("caller", f"{number} " + "word " * 70) for number in range(200)]
+    turns = [SpokenTurn("caller", f"{number} " + "word " * 70) for number in range(200)]
 
     _, user = brief_prompt("advisor", turns, {})
 
@@ -193,7 +193,7 @@ def test_an_extract_of_nothing_is_empty() -> None:
 
 
 def test_an_extract_without_a_name_speaks_of_the_customer() -> None:
-    brief = local_extract([Turn("caller", "I'm in Seattle.")], {})
+    brief = local_extract([SpokenTurn("caller", "I'm in Seattle.")], {})
 
     assert brief.summary == "The customer in Seattle."
 
@@ -272,7 +272,7 @@ def test_where_there_are_too_many_facts_the_newest_are_kept() -> None:
     ],
 )
 def test_a_name_is_kept_only_as_far_as_the_caller_said_it(name: str, said: str, kept: str) -> None:
-    turns = [Turn("qualifier", f"Am I speaking with {name}?"), Turn("caller", said)]
+    turns = [SpokenTurn("qualifier", f"Am I speaking with {name}?"), SpokenTurn("caller", said)]
 
     assert Brief(name=name).completed(turns, {}).name == kept
 
@@ -303,7 +303,7 @@ def test_a_roster_can_add_entries() -> None:
 
 def test_a_brief_is_written_as_one_quoted_line_an_entry() -> None:
     brief = Brief(name="John Smith", need="retirement planning").with_recent(
-        [Turn("caller", "Yes."), Turn("caller", " ")]
+        [SpokenTurn("caller", "Yes."), SpokenTurn("caller", " ")]
     )
 
     assert brief.as_text() == (

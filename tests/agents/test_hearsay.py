@@ -3,15 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.hearsay import said_name, said_need, said_place, said_timeline
-from agents.quoting import Turn
+from agents.quoting import SpokenTurn
 
 NAME = "Thanks, I'll keep it short. Who am I speaking with?"
 PLACE = "And where are you based?"
 NEED = "What were you hoping to get help with?"
 
 
-def asked(question: str, answer: str) -> list[Turn]:
-    return [Turn("qualifier", question), Turn("caller", answer)]
+def asked(question: str, answer: str) -> list[SpokenTurn]:
+    return [SpokenTurn("qualifier", question), SpokenTurn("caller", answer)]
 
 
 @pytest.mark.parametrize(
@@ -139,15 +139,17 @@ def test_the_first_need_is_the_topic() -> None:
 
 
 def test_what_an_agent_says_is_never_taken_for_the_caller() -> None:
-    turns = [Turn("qualifier", "My name is Alex, I'm in Dallas, and I can help with loans next week.")]
+    turns = [SpokenTurn("qualifier", "My name is Alex, I'm in Dallas, and I can help with loans next week.")]
 
     assert (said_name(turns), said_place(turns), said_need(turns), said_timeline(turns)) == ("", "", "", "")
 
 
 @given(
-    st.lists(st.builds(Turn, st.sampled_from(["caller", "advisor"]), st.text() | st.sampled_from([NAME, PLACE, NEED])))
+    st.lists(
+        st.builds(SpokenTurn, st.sampled_from(["caller", "advisor"]), st.text() | st.sampled_from([NAME, PLACE, NEED]))
+    )
 )
-def test_no_words_can_break_the_extract(turns: list[Turn]) -> None:
+def test_no_words_can_break_the_extract(turns: list[SpokenTurn]) -> None:
     said = " ".join(turn.text for turn in turns)
 
     assert len(said_name(turns)) <= len(said) + 1

@@ -3,7 +3,7 @@ import unicodedata
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.brief import Brief, Turn, brief_prompt, largest_brief
+from agents.brief import Brief, SpokenTurn, brief_prompt, largest_brief
 from agents.qualifier import AGENT
 from agents.quoting import STRUCTURE, neutral, quoted
 from agents.spec import BRIEF_HEADING
@@ -52,7 +52,11 @@ def test_no_text_can_close_its_quotation_marks(text: str) -> None:
 @example(*HOSTILE[:3])
 def test_no_caller_text_can_leave_the_brief_section_of_a_prompt(said: str, name: str, summary: str) -> None:
     brief = Brief(
-        summary=summary, name=name, need=said, next_step=said, recent=(Turn("caller", said), Turn(name, said))
+        summary=summary,
+        name=name,
+        need=said,
+        next_step=said,
+        recent=(SpokenTurn("caller", said), SpokenTurn(name, said)),
     )
 
     prompt = AGENT.prompt_with(brief)
@@ -68,9 +72,12 @@ def test_no_caller_text_can_leave_the_brief_section_of_a_prompt(said: str, name:
 
 
 @given(
-    st.lists(st.builds(Turn, st.sampled_from(["caller", "qualifier"]), anything)), st.dictionaries(anything, anything)
+    st.lists(st.builds(SpokenTurn, st.sampled_from(["caller", "qualifier"]), anything)),
+    st.dictionaries(anything, anything),
 )
-def test_no_caller_text_can_leave_the_transcript_of_a_brief_request(turns: list[Turn], facts: dict[str, str]) -> None:
+def test_no_caller_text_can_leave_the_transcript_of_a_brief_request(
+    turns: list[SpokenTurn], facts: dict[str, str]
+) -> None:
     system, user = brief_prompt("advisor", turns, facts)
 
     assert system == brief_prompt("advisor", (), {})[0]
@@ -95,7 +102,7 @@ def test_a_long_text_is_cut_and_says_so() -> None:
 
 def test_the_largest_brief_is_as_large_as_any_can_be() -> None:
     longest = Brief(summary="x" * 5000, name="x" * 5000, need="x" * 5000).with_recent(
-        [Turn("a" * 500, "x" * 5000)] * 50
+        [SpokenTurn("a" * 500, "x" * 5000)] * 50
     )
 
     assert len(longest.as_text()) < len(largest_brief().as_text())

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.advisor import AGENT as ADVISOR
-from agents.brief import Brief, Turn
+from agents.brief import Brief, SpokenTurn
 from agents.spec import BRIEF_HEADING, spoken_name, spoken_topic
 
 SPEC = attrs.evolve(
@@ -34,7 +34,9 @@ def test_an_agent_without_a_sayable_greeting_waits_to_be_spoken_to() -> None:
 
 
 def test_the_prompt_ends_with_the_brief_marked_as_information() -> None:
-    prompt = SPEC.prompt_with(Brief(name="John", recent=(Turn("qualifier", "Shall I?"), Turn("caller", "Yes."))))
+    prompt = SPEC.prompt_with(
+        Brief(name="John", recent=(SpokenTurn("qualifier", "Shall I?"), SpokenTurn("caller", "Yes.")))
+    )
 
     task, _, section = prompt.partition(f"\n\n{BRIEF_HEADING}\n\n")
     assert task == "You help."

@@ -25,7 +25,7 @@ from protocol.deepgram import (
     InjectionRefused,
     InjectUserMessage,
     ServerMessage,
-    WarningReported,
+    ServiceWarning,
 )
 from tests.actors.fakes import END, HAND_OFF, ROSTER, calls
 from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
@@ -34,7 +34,7 @@ POLICY = CallPolicy()
 BUDGET = POLICY.deadlines.silence_budget + 0.2
 """And what this coarse world may be late by."""
 FILLER = POLICY.wording.filler
-SLOW = WarningReported("SLOW_THINK_REQUEST", "We have now waited 5 seconds for a think response.")
+SLOW = ServiceWarning("SLOW_THINK_REQUEST", "We have now waited 5 seconds for a think response.")
 WITHDRAWN = FunctionCallCancelled((CancelledCall("id-end_conversation", "end_conversation"),))
 
 

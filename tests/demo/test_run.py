@@ -9,7 +9,7 @@ import trio
 from rich.console import Console
 from trio.testing import MockClock
 
-from agents.roster import Problem, RosterError
+from agents.roster import RosterError, RosterProblem
 from demo.options import DemoOptions
 from demo.run import FAILED, keep, main, run_demo
 from demo.stage import HOST, LINE, Door, Keys, demo_settings
@@ -118,7 +118,7 @@ async def test_folder_that_cannot_be_made_is_said_plainly(autojump_clock: MockCl
 @pytest.mark.parametrize(
     "error",
     [
-        RosterError([Problem("agents/advisor.py", "line 82", "syntax error: invalid syntax")]),
+        RosterError([RosterProblem("agents/advisor.py", "line 82", "syntax error: invalid syntax")]),
         SpeechError("espeak-ng is not installed"),
         OSError(98, "Address already in use"),
         SettingsError(("MAX_CALLS is missing.",)),

@@ -8,7 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from agents.brief import brief_prompt
-from agents.quoting import Turn
+from agents.quoting import SpokenTurn
 from protocol.deepgram import (
     AgentAudio,
     CallerAudio,
@@ -16,7 +16,7 @@ from protocol.deepgram import (
     CustomFromThinkProvider,
     FrustrationDetected,
     ServerMessage,
-    Unrecognised,
+    UnknownMessage,
 )
 from protocol.deepgram.codec import OTHER_NAMES
 from simulators.groq import GroqSimulator
@@ -25,7 +25,7 @@ from tests.interop.messages import Sent, client_messages, service_messages
 from tests.interop.oracle import SPECS, Difference, Oracle, Source, asyncapi_oracle, groq_oracle, sdk_oracle
 from web.clients.briefs import request_for
 
-NEVER_SAID = {AgentAudio, CustomFromThinkProvider, FrustrationDetected, Unrecognised}
+NEVER_SAID = {AgentAudio, CustomFromThinkProvider, FrustrationDetected, UnknownMessage}
 """What the simulated service never says as text: early access, and what it does not know."""
 
 with_specs = pytest.mark.skipif(not SPECS.is_dir(), reason="the official specs are not beside the repository")
@@ -69,7 +69,7 @@ async def test_groqs_sdk_knows_every_request_and_answer(autojump_clock: MockCloc
     oracle, found = groq_oracle(), set[Difference]()
     transport = httpx.ASGITransport(GroqSimulator())
     bearer = {"authorization": "Bearer gsk_any"}
-    messages = brief_prompt("advisor", [Turn("customer", "I am John.")], {})
+    messages = brief_prompt("advisor", [SpokenTurn("customer", "I am John.")], {})
     async with httpx.AsyncClient(transport=transport, base_url="http://groq.invalid/openai/v1", headers=bearer) as http:
         for model in ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "llama-3.3-70b-versatile", "gpt-5-mini"):
             body = request_for(model, messages)

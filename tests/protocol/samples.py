@@ -82,8 +82,8 @@ REPORTS: Mapping[type[ServerMessage], ServerMessage] = {
         deepgram.FrustrationDetected(2, True),
         deepgram.CustomFromThinkProvider(None),
         deepgram.ErrorReported("FAILED_TO_THINK", "think failed"),
-        deepgram.WarningReported("SLOW_THINK_REQUEST", "We have now waited 5 seconds for a think response."),
-        deepgram.Unrecognised("Novelty", {"type": "Novelty", "n": 1}),
+        deepgram.ServiceWarning("SLOW_THINK_REQUEST", "We have now waited 5 seconds for a think response."),
+        deepgram.UnknownMessage("Novelty", {"type": "Novelty", "n": 1}),
     )
 }
 

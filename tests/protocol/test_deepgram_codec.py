@@ -19,8 +19,8 @@ from protocol.deepgram import (
     InjectionRefused,
     LatencyReport,
     ServerMessage,
-    Unrecognised,
-    WarningReported,
+    ServiceWarning,
+    UnknownMessage,
     decode_client,
     decode_server,
     encode_client,
@@ -104,14 +104,14 @@ def test_latencies_may_come_as_text_and_nonsense_is_no_latency() -> None:
     [
         ({"type": "Error"}, ErrorReported("", "")),
         ({"type": "Error", "code": "X", "description": None}, ErrorReported("X", "")),
-        ({"type": "Warning", "code": "X"}, WarningReported("X", "")),
+        ({"type": "Warning", "code": "X"}, ServiceWarning("X", "")),
         ({"type": "InjectionRefused"}, InjectionRefused("")),
         ({"type": "EndOfTurn"}, deepgram.EndOfTurn("")),
         ({"type": "FrustrationDetected"}, deepgram.FrustrationDetected(1, False)),
         ({"type": "FrustrationDetected", "count": "3"}, deepgram.FrustrationDetected(3, False)),
         ({"type": "FunctionCallResponse", "name": "f", "content": "x"}, deepgram.FunctionCallResponse("", "f", "x")),
         ({"type": "History", "function_calls": []}, HistoryCalls(())),
-        ({"type": 5}, Unrecognised("", {"type": 5})),
+        ({"type": 5}, UnknownMessage("", {"type": 5})),
     ],
     ids=str,
 )
@@ -157,8 +157,8 @@ def test_what_is_ignored_is_not_validated(name: str, shape: object) -> None:
 @pytest.mark.parametrize(
     ("message", "ignored", "read"),
     [
-        ({"type": "Warning"}, "code", WarningReported),
-        ({"type": "Warning", "code": "X"}, "description", WarningReported),
+        ({"type": "Warning"}, "code", ServiceWarning),
+        ({"type": "Warning", "code": "X"}, "description", ServiceWarning),
         ({"type": "Error"}, "code", ErrorReported),
         ({"type": "Error", "code": "X"}, "description", ErrorReported),
         ({"type": "InjectionRefused"}, "message", InjectionRefused),

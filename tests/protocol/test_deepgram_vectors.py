@@ -10,7 +10,7 @@ from protocol.deepgram import (
     DialogueState,
     LatencyReport,
     Settings,
-    Unrecognised,
+    UnknownMessage,
     decode_client,
     decode_server,
     encode_client,
@@ -40,7 +40,7 @@ def test_every_server_vector_is_understood_or_passed_over(vector: Vector) -> Non
     message = decode_server(vector.frame)
 
     if vector.type in NOT_OURS:
-        assert message == Unrecognised(vector.type.removeprefix("None"), vector.message)
+        assert message == UnknownMessage(vector.type.removeprefix("None"), vector.message)
     else:
         assert wire_type(message) == vector.type
 

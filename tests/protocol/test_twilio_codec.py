@@ -17,7 +17,7 @@ from protocol.twilio import (
     StreamConnected,
     StreamStarted,
     StreamStopped,
-    Unrecognised,
+    UnknownEvent,
     decode,
     decode_command,
     encode_event,
@@ -85,10 +85,10 @@ EVENTS: list[FromTwilio] = [
     StreamStarted("MZ1", "CA1", media_format=MediaFormat("audio/l16", 16000, 2)),
     MediaArrived(b"\xff" * 160, 155),
     MediaArrived(b"", 0),
-    twilio.DigitPressed("#"),
+    twilio.DtmfReceived("#"),
     MarkReached("größe-Ω"),
     StreamStopped("CA1"),
-    Unrecognised("heartbeat", {"event": "heartbeat", "n": 1}),
+    UnknownEvent("heartbeat", {"event": "heartbeat", "n": 1}),
 ]
 
 

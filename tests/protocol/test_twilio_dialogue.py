@@ -9,7 +9,7 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.twilio import (
     TRANSITIONS,
     ClearBuffer,
-    DigitPressed,
+    DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
@@ -22,7 +22,7 @@ from protocol.twilio import (
     StreamState,
     StreamStopped,
     ToTwilio,
-    Unrecognised,
+    UnknownEvent,
     encode_event,
 )
 from tests.protocol.strategies import STATEFUL
@@ -32,10 +32,10 @@ EVENTS: dict[type[FromTwilio], FromTwilio] = {
     StreamConnected: StreamConnected(),
     StreamStarted: StreamStarted(SID, "CA1"),
     MediaArrived: MediaArrived(b"\xff" * 160, 155),
-    DigitPressed: DigitPressed("5"),
+    DtmfReceived: DtmfReceived("5"),
     MarkReached: MarkReached("greeting"),
     StreamStopped: StreamStopped("CA1"),
-    Unrecognised: Unrecognised("novelty", {"event": "novelty"}),
+    UnknownEvent: UnknownEvent("novelty", {"event": "novelty"}),
 }
 
 
@@ -47,7 +47,7 @@ def test_a_call_from_first_frame_to_last() -> None:
     dialogue = MediaStreamDialogue()
     states = []
 
-    for kind in (StreamConnected, StreamStarted, MediaArrived, MarkReached, DigitPressed, StreamStopped):
+    for kind in (StreamConnected, StreamStarted, MediaArrived, MarkReached, DtmfReceived, StreamStopped):
         assert dialogue.receive(frame_of(kind)) == EVENTS[kind]
         states.append(dialogue.state)
 
@@ -82,7 +82,7 @@ def test_a_start_for_another_stream_is_refused_and_the_call_goes_on() -> None:
 def test_a_frame_without_an_address_is_for_the_only_stream_there_is() -> None:
     dialogue = MediaStreamDialogue(StreamState.STREAMING, SID)
 
-    assert dialogue.receive('{"event":"dtmf","dtmf":{"digit":"5"}}') == DigitPressed("5")
+    assert dialogue.receive('{"event":"dtmf","dtmf":{"digit":"5"}}') == DtmfReceived("5")
 
 
 def test_the_network_numbers_what_it_says() -> None:
@@ -136,7 +136,7 @@ class BothEnds(RuleBasedStateMachine):
         heard = self.ours.receive(frame)
 
         if isinstance(said, StreamStarted) and self.started:
-            assert isinstance(heard, Unrecognised)
+            assert isinstance(heard, UnknownEvent)
         else:
             assert heard == said
         self.started |= isinstance(said, StreamStarted)

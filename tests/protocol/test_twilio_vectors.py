@@ -6,7 +6,7 @@ import pytest
 
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import (
-    DigitPressed,
+    DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
@@ -18,7 +18,7 @@ from protocol.twilio import (
     StreamState,
     StreamStopped,
     ToTwilio,
-    Unrecognised,
+    UnknownEvent,
     decode,
     decode_command,
     encode_event,
@@ -32,10 +32,10 @@ UNDERSTOOD: dict[str, type[FromTwilio]] = {
     "v002": StreamConnected,
     **dict.fromkeys(["v004", "v007", "v011", "v012", "v016", "v017", "v018"], StreamStarted),
     **dict.fromkeys(["v022", "v023", "v025", "v027", "v028", "v033", "v040", "v042", "v059"], MediaArrived),
-    **dict.fromkeys(["v043", "v044", "v045"], DigitPressed),
+    **dict.fromkeys(["v043", "v044", "v045"], DtmfReceived),
     **dict.fromkeys(["v052", "v053", "v054", "v056"], MarkReached),
     "v058": StreamStopped,
-    **dict.fromkeys(["v024", "v060", "v061", "v062", "v063"], Unrecognised),
+    **dict.fromkeys(["v024", "v060", "v061", "v062", "v063"], UnknownEvent),
 }
 
 DROPPED: dict[str, str] = {
@@ -137,7 +137,7 @@ def test_a_second_start_does_not_rebind_the_call() -> None:
 
     event = dialogue.receive(VECTORS["v018"].frame)
 
-    assert isinstance(event, Unrecognised)
+    assert isinstance(event, UnknownEvent)
     assert event.event == "start"
 
 

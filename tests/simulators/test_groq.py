@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from agents.brief import Turn, brief_prompt, parse_brief
+from agents.brief import SpokenTurn, brief_prompt, parse_brief
 from simulators.extraction import extract, read_lines
 from simulators.faults import parse_fault
 from simulators.groq import MODELS, GroqSimulator
@@ -126,12 +126,12 @@ async def test_an_answer_has_the_shape_of_a_chat_completion(autojump_clock: Mock
 
 async def test_it_writes_the_brief_that_the_summarizer_asks_for(autojump_clock: MockClock) -> None:
     turns = (
-        Turn("qualifier", "May I have your name?"),
-        Turn("caller", "It's John Smith."),
-        Turn("qualifier", "Where are you calling from?"),
-        Turn("caller", "Seattle."),
-        Turn("qualifier", "What can we help you with?"),
-        Turn("caller", "Retirement planning."),
+        SpokenTurn("qualifier", "May I have your name?"),
+        SpokenTurn("caller", "It's John Smith."),
+        SpokenTurn("qualifier", "Where are you calling from?"),
+        SpokenTurn("caller", "Seattle."),
+        SpokenTurn("qualifier", "What can we help you with?"),
+        SpokenTurn("caller", "Retirement planning."),
     )
     messages = brief_prompt("advisor", turns, {"handoff_reason": "agreed"})
 

@@ -255,7 +255,7 @@ async def test_serving_ends_with_a_signal_and_the_collector_spares_what_stays_un
     spared = gc.get_freeze_count()
     chosen = settings(LEAD_SERVER_PORT="0", DATABASE_URL="memory:")
     async with trio.open_nursery() as nursery:
-        (address,) = await nursery.start(partial(serving.serve, chosen))
+        (address,) = await nursery.start(partial(serving.serve_calls, chosen))
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"{address}/readyz")).json()["ready"]
         assert gc.get_freeze_count() > spared

@@ -68,7 +68,7 @@ def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
 
 
 @attrs.frozen
-class Refusal:
+class NotAdmitted:
     """A stream may not start, and why."""
 
     why: str
@@ -86,21 +86,21 @@ class Admissions:
         await self.tokens.put(f"token {token}", orjson.dumps(attrs.asdict(admission)), TOKEN_SECONDS)
         return token
 
-    async def redeem(self, token: str, call_sid: str, visitor: str = "") -> Admission | Refusal:
+    async def redeem(self, token: str, call_sid: str, visitor: str = "") -> Admission | NotAdmitted:
         """Use a token up, whether or not it turns out to be this call's, and this visitor's."""
         if not token:
-            return Refusal("no token")
+            return NotAdmitted("no token")
         try:
             kept = await self.tokens.take(f"token {token}")
         except OSError as exc:
-            return Refusal(f"its token cannot be looked up now: {exc}")
+            return NotAdmitted(f"its token cannot be looked up now: {exc}")
         if kept is None:
-            return Refusal("unknown, used or expired token")
+            return NotAdmitted("unknown, used or expired token")
         admission = Admission(**orjson.loads(kept))
         if not hmac.compare_digest(admission.call_sid.encode(), call_sid.encode()):
-            return Refusal("token of another call")
+            return NotAdmitted("token of another call")
         if not hmac.compare_digest(admission.visitor.encode(), visitor.encode()):
-            return Refusal("token of another visitor")
+            return NotAdmitted("token of another visitor")
         return admission
 
     async def note_order(self, order: str, note: OrderNote, seconds: float) -> None:

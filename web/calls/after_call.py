@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 import structlog
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.errors import BriefUnavailable
 from actors.session.function_calls import Failed, run_handler
@@ -21,7 +22,7 @@ from agents.arguments import ArgumentsRefused
 from agents.extraction import extraction_messages, read_extraction
 from agents.extras import Extras
 from agents.functions import Answer, CallContext, FunctionSpec, Outcome
-from agents.quoting import Turn
+from agents.quoting import SpokenTurn
 from store.calls import CallRecords
 from store.records import CallRecord
 
@@ -51,7 +52,7 @@ class AfterCalls:
     records: CallRecords
     _ended: list[CallRecord] = attrs.field(factory=list, init=False)
     _under_way: int = attrs.field(default=0, init=False)
-    _news: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _news: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def put(self, record: CallRecord) -> None:
         """Take the record of a call that is over, if the roster wants to know."""
@@ -73,19 +74,18 @@ class AfterCalls:
                     record = self._ended.pop(0)
                     self._under_way += 1
                     nursery.start_soon(self._see_to, record, partial(limiter.release_on_behalf_of, place))
-                await self._news.wait()
+                await self._news.park()
 
     async def finish(self) -> None:
         """Wait until nothing is left to do, within `LAST_SECONDS`."""
         with trio.move_on_after(LAST_SECONDS) as waiting:
             while self._ended or self._under_way:
-                await self._news.wait()
+                await self._news.park()
         if waiting.cancelled_caught:
             _log.error("after_calls_left", calls=len(self._ended) + self._under_way)
 
     def _tell(self) -> None:
-        self._news.set()
-        self._news = trio.Event()
+        self._news.unpark_all()
 
     async def _see_to(self, record: CallRecord, done: Callable[[], None]) -> None:
         try:
@@ -104,7 +104,7 @@ class AfterCalls:
         wanted, ask = self.extras.extract, self.ask
         if wanted is None or ask is None or not record.transcript:
             return record
-        turns = [Turn(turn.speaker, turn.heard) for turn in record.transcript if turn.heard]
+        turns = [SpokenTurn(turn.speaker, turn.heard) for turn in record.transcript if turn.heard]
         try:
             with trio.fail_after(EXTRACT_SECONDS):
                 text = await ask(extraction_messages(wanted, turns, record.facts))

@@ -15,13 +15,13 @@ from actors.commands import KINDS, OVER, Action, Answer, Command, Say, Wanted, W
 from store.records import CallRecord, RecordError
 from web.calls.commands import Asked, NotHere, Pending
 from web.calls.context import AppContext
-from web.calls.orders import OrderError, Problem, unknown_fields
+from web.calls.orders import OrderError, OrderProblem, unknown_fields
 
 LONGEST_SENTENCE: Final = 500
 LONGEST_FACT: Final = 1000
 LONGEST_BY: Final = 100
 
-Check: TypeAlias = Callable[[Mapping[str, object]], Iterator[Problem]]
+Check: TypeAlias = Callable[[Mapping[str, object]], Iterator[OrderProblem]]
 
 
 @attrs.frozen
@@ -34,12 +34,12 @@ class Form:
 
 
 def _text(field: str, longest: int, example: str) -> Check:
-    def problems(given: Mapping[str, object]) -> Iterator[Problem]:
+    def problems(given: Mapping[str, object]) -> Iterator[OrderProblem]:
         text = given.get(field)
         if not isinstance(text, str) or not text.strip():
-            yield Problem(field, "is missing" if field not in given else "is not a text", f'Write "{example}".')
+            yield OrderProblem(field, "is missing" if field not in given else "is not a text", f'Write "{example}".')
         elif len(text) > longest:
-            yield Problem(field, f"is longer than {longest} characters", "Write it shorter.")
+            yield OrderProblem(field, f"is longer than {longest} characters", "Write it shorter.")
 
     return problems
 
@@ -60,10 +60,10 @@ FORMS: Final[Mapping[str, Form]] = {
 assert FORMS.keys() == KINDS.keys()  # noqa: S101 - a command that nobody can ask for
 
 
-def _by_problems(given: Mapping[str, object]) -> Iterator[Problem]:
+def _by_problems(given: Mapping[str, object]) -> Iterator[OrderProblem]:
     by = given.get("by", "")
     if not isinstance(by, str) or len(by) > LONGEST_BY or not (by or "-").isprintable():
-        yield Problem("by", f"is not a name of at most {LONGEST_BY} characters", 'Write "ana", or leave it out.')
+        yield OrderProblem("by", f"is not a name of at most {LONGEST_BY} characters", 'Write "ana", or leave it out.')
 
 
 def read_action(name: str, body: bytes) -> tuple[Action, str]:
@@ -75,9 +75,9 @@ def read_action(name: str, body: bytes) -> tuple[Action, str]:
     try:
         given = orjson.loads(body) if body.strip() else {}
     except orjson.JSONDecodeError as exc:
-        raise OrderError((Problem("body", f"is not JSON: {exc}", "Write a JSON object."),)) from exc
+        raise OrderError((OrderProblem("body", f"is not JSON: {exc}", "Write a JSON object."),)) from exc
     if not isinstance(given, dict):
-        raise OrderError((Problem("body", "is not an object", "Write a JSON object."),))
+        raise OrderError((OrderProblem("body", "is not an object", "Write a JSON object."),))
     known = (*form.fields, "by")
     problems = (*unknown_fields(given, known, ""), *form.problems(given), *_by_problems(given))
     if problems:

@@ -29,7 +29,7 @@ _SPARE_SECONDS = 120
 
 
 @attrs.frozen
-class Problem:
+class OrderProblem:
     """One mistake in an order."""
 
     field: str
@@ -40,7 +40,7 @@ class Problem:
 class OrderError(Exception):
     """The order cannot be carried out as it is written."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[OrderProblem, ...]) -> None:
         super().__init__("; ".join(f"{one.field}: {one.problem}" for one in problems))
         self.problems = problems
 
@@ -88,67 +88,71 @@ class OrderNote:
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
 
-def unknown_fields(given: Mapping[str, object], known: tuple[str, ...], prefix: str) -> Iterator[Problem]:
+def unknown_fields(given: Mapping[str, object], known: tuple[str, ...], prefix: str) -> Iterator[OrderProblem]:
     """Go through the fields that are none, each with the one that may be meant."""
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             fix = f"Did you mean {near[0]}?" if near else f"Leave it out; the fields are {', '.join(known)}."
-            yield Problem(prefix + name, "is not a field", fix)
+            yield OrderProblem(prefix + name, "is not a field", fix)
 
 
-def _context_problems(context: object) -> Iterator[Problem]:
+def _context_problems(context: object) -> Iterator[OrderProblem]:
     if not isinstance(context, dict):
-        yield Problem("context", "is not an object", 'Write {"name": "John", "need": "retirement planning"}.')
+        yield OrderProblem("context", "is not an object", 'Write {"name": "John", "need": "retirement planning"}.')
         return
     yield from unknown_fields(context, CONTEXT_FIELDS, "context.")
     for name, value in context.items():
         if name in CONTEXT_FIELDS and (not isinstance(value, str) or len(value) > LONGEST):
-            yield Problem(f"context.{name}", f"is not a text of at most {LONGEST} characters", "Write a short text.")
+            yield OrderProblem(
+                f"context.{name}", f"is not a text of at most {LONGEST} characters", "Write a short text."
+            )
 
 
-def _to_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+def _to_problems(given: Mapping[str, object], settings: Settings) -> Iterator[OrderProblem]:
     to = given.get("to", settings.lead_phone_number)
     if to is None and "to" not in given:
-        yield Problem("to", "is missing", "Give the number to call in E.164, or set LEAD_PHONE_NUMBER.")
+        yield OrderProblem("to", "is missing", "Give the number to call in E.164, or set LEAD_PHONE_NUMBER.")
     elif not isinstance(to, str) or not is_phone_number(to):
-        yield Problem("to", "is not a phone number in E.164", 'Write + and 7 to 15 digits: "+15557650000".')
+        yield OrderProblem("to", "is not a phone number in E.164", 'Write + and 7 to 15 digits: "+15557650000".')
     elif to == settings.twilio_phone_number:
-        yield Problem("to", "is our own number", "Give the number of the person to call.")
+        yield OrderProblem("to", "is our own number", "Give the number of the person to call.")
 
 
-def _machine_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+def _machine_problems(given: Mapping[str, object], settings: Settings) -> Iterator[OrderProblem]:
     wanted = given.get("machine_detection", OnMachine.OFF.value)
     choices = [one.value for one in OnMachine]
     if wanted not in choices:
-        yield Problem("machine_detection", f"is not one of {', '.join(choices)}", "Write one of them, or leave it out.")
+        yield OrderProblem(
+            "machine_detection", f"is not one of {', '.join(choices)}", "Write one of them, or leave it out."
+        )
     elif wanted == OnMachine.VOICEMAIL.value and not settings.voicemail_message:
-        yield Problem("machine_detection", "needs a message to leave", "Set VOICEMAIL_MESSAGE, or write hang_up.")
+        yield OrderProblem("machine_detection", "needs a message to leave", "Set VOICEMAIL_MESSAGE, or write hang_up.")
 
 
-def _limit_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Problem]:
+def _limit_problems(given: Mapping[str, object], settings: Settings) -> Iterator[OrderProblem]:
     limit, longest = given["time_limit"], settings.max_call_seconds
     most = 7000 if math.isinf(longest) else int(longest)
     if isinstance(limit, bool) or not isinstance(limit, int) or not SHORTEST_CALL <= limit <= most:
         allowed = "" if math.isinf(longest) else "; MAX_CALL_SECONDS allows no more"
         fix = f"Write a whole number from {SHORTEST_CALL} to {most}, or leave it out{allowed}."
-        yield Problem("time_limit", f"is not a number of seconds from {SHORTEST_CALL} to {most}", fix)
+        yield OrderProblem("time_limit", f"is not a number of seconds from {SHORTEST_CALL} to {most}", fix)
 
 
-def _agents_problems(given: Mapping[str, object], first_agents: Collection[str]) -> Iterator[Problem]:
+def _agents_problems(given: Mapping[str, object], first_agents: Collection[str]) -> Iterator[OrderProblem]:
     chosen = given.get("agents", "")
     if "agents" in given and (not isinstance(chosen, str) or chosen not in first_agents):
         names = ", ".join(sorted(first_agents))
-        yield Problem("agents", "is no agent that there is", f"Write the agent that begins the call: {names}.")
+        yield OrderProblem("agents", "is no agent that there is", f"Write the agent that begins the call: {names}.")
 
 
-def _metadata_problems(metadata: object) -> Iterator[Problem]:
+def _metadata_problems(metadata: object) -> Iterator[OrderProblem]:
     if not isinstance(metadata, dict):
-        yield Problem("metadata", "is not an object", 'Write {"order": "A-17"}.')
+        yield OrderProblem("metadata", "is not an object", 'Write {"order": "A-17"}.')
     elif _depth(metadata) > DEEPEST_METADATA:
-        yield Problem("metadata", f"is more than {DEEPEST_METADATA} levels deep", "Write it flatter.")
+        yield OrderProblem("metadata", f"is more than {DEEPEST_METADATA} levels deep", "Write it flatter.")
     elif len(orjson.dumps(metadata)) > LARGEST_METADATA:
-        yield Problem("metadata", f"takes more than {LARGEST_METADATA} bytes", "Write a key, and keep the rest.")
+        yield OrderProblem("metadata", f"takes more than {LARGEST_METADATA} bytes", "Write a key, and keep the rest.")
 
 
 def _depth(value: object) -> int:
@@ -161,7 +165,7 @@ def _depth(value: object) -> int:
     return deepest
 
 
-def _problems(given: Mapping[str, object], settings: Settings, first_agents: Collection[str]) -> Iterator[Problem]:
+def _problems(given: Mapping[str, object], settings: Settings, first_agents: Collection[str]) -> Iterator[OrderProblem]:
     yield from unknown_fields(given, FIELDS, "")
     yield from _to_problems(given, settings)
     if "context" in given:
@@ -170,7 +174,7 @@ def _problems(given: Mapping[str, object], settings: Settings, first_agents: Col
     if "time_limit" in given:
         yield from _limit_problems(given, settings)
     if not isinstance(given.get("record", False), bool):
-        yield Problem("record", "is not true or false", "Write true for a recording at Twilio, or leave it out.")
+        yield OrderProblem("record", "is not true or false", "Write true for a recording at Twilio, or leave it out.")
     yield from _agents_problems(given, first_agents)
     yield from _metadata_problems(given.get("metadata", {}))
 
@@ -185,9 +189,9 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
     try:
         given = orjson.loads(body) if body.strip() else {}
     except orjson.JSONDecodeError as exc:
-        raise OrderError((Problem("body", f"is not JSON: {exc}", 'Write {"to": "+15557650000"}.'),)) from exc
+        raise OrderError((OrderProblem("body", f"is not JSON: {exc}", 'Write {"to": "+15557650000"}.'),)) from exc
     if not isinstance(given, dict):
-        raise OrderError((Problem("body", "is not an object", 'Write {"to": "+15557650000"}.'),))
+        raise OrderError((OrderProblem("body", "is not an object", 'Write {"to": "+15557650000"}.'),))
     problems = tuple(_problems(given, settings, first_agents))
     if problems:
         raise OrderError(problems)

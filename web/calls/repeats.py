@@ -37,7 +37,7 @@ class OtherOrder:
     """The key stands for another order."""
 
 
-Answer: TypeAlias = tuple[KnownCall, Taken] | NoLine | AlreadyRinging | Repeated | OtherOrder
+OrderAnswer: TypeAlias = tuple[KnownCall, Taken] | NoLine | AlreadyRinging | Repeated | OtherOrder
 
 
 @attrs.frozen
@@ -71,11 +71,11 @@ class _Kept:
 
 
 @attrs.define(eq=False)
-class _Request:
+class _OpenRequest:
     """A request that is being answered."""
 
     digest: str
-    answer: Answer | None = None
+    answer: OrderAnswer | None = None
     over: trio.Event = attrs.field(factory=trio.Event)
 
 
@@ -84,13 +84,13 @@ class RepeatedOrders:
     """Takes each keyed order once, on any worker."""
 
     context: AppContext
-    _running: dict[str, _Request] = attrs.field(factory=dict, init=False)
+    _running: dict[str, _OpenRequest] = attrs.field(factory=dict, init=False)
 
     @property
     def _tokens(self) -> TokenStore:
         return self.context.admissions.tokens
 
-    async def once(self, key: OrderKey, take: Callable[[NewOrder], Awaitable[Answer]]) -> Answer:
+    async def once(self, key: OrderKey, take: Callable[[NewOrder], Awaitable[OrderAnswer]]) -> OrderAnswer:
         """Take an order, unless its key is known: then tell what became of it.
 
         Raises: `OSError` when it cannot be found out whether the key is known.
@@ -99,7 +99,7 @@ class RepeatedOrders:
             await earlier.over.wait()
             if earlier.digest == key.digest and earlier.answer is not None:
                 return earlier.answer
-        request = self._running[key.name] = _Request(key.digest)
+        request = self._running[key.name] = _OpenRequest(key.digest)
         try:
             request.answer = await self._first(key, take)
         finally:
@@ -107,7 +107,7 @@ class RepeatedOrders:
             request.over.set()
         return request.answer
 
-    async def _first(self, key: OrderKey, take: Callable[[NewOrder], Awaitable[Answer]]) -> Answer:
+    async def _first(self, key: OrderKey, take: Callable[[NewOrder], Awaitable[OrderAnswer]]) -> OrderAnswer:
         kept = _Kept(key.digest, new_order_id())
         while (found := await self._tokens.claim(key.name, kept.dump(), KEPT_SECONDS)) is not None:
             earlier = _Kept(**orjson.loads(found))

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import attrs
 import trio
+from trio.lowlevel import ParkingLot
 
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet, LiveCall
@@ -29,7 +30,7 @@ class Slots:
     draining: bool = attrs.field(default=False, init=False)
     _taken: set[str] = attrs.field(factory=set, init=False)
     _reserved: dict[str, float] = attrs.field(factory=dict, init=False)
-    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     _drains: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
@@ -140,12 +141,11 @@ class Slots:
         self._lapse()
         while self._taken or self._reserved:
             with trio.move_on_at(min(self._reserved.values(), default=math.inf)):
-                await self._changed.wait()
+                await self._changed.park()
             self._lapse()
 
     def _announce(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+        self._changed.unpark_all()
 
     def _lapse(self) -> None:
         now = trio.current_time()

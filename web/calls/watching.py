@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import attrs
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.facts import CallEnded, CallParked, ListeningEnded, ListeningStarted
 from actors.journal import Entry
@@ -33,7 +34,7 @@ _LOUDNESS = bytes(0x7F - (value & 0x7F) for value in range(256))
 
 
 @attrs.define
-class Track:
+class RecentAudio:
     """The last seconds of one side, by byte of the call."""
 
     end: int = 0
@@ -68,13 +69,13 @@ class WatchedCall:
     count: int = 0
     watchers: int = 0
     listeners: int = 0
-    changed: trio.Event = attrs.field(factory=trio.Event)
+    changed: ParkingLot = attrs.field(factory=ParkingLot)
     _blocks: list[bytes] = attrs.field(factory=list)
     _recent: list[bytes] = attrs.field(factory=list)
     _call: CallUnderWay | None = None
     _loudest: list[int] = attrs.field(factory=lambda: [0, 0])
-    _caller: Track = attrs.field(factory=Track)
-    _agents: Track = attrs.field(factory=Track)
+    _caller: RecentAudio = attrs.field(factory=RecentAudio)
+    _agents: RecentAudio = attrs.field(factory=RecentAudio)
 
     def begin(self, call: CallUnderWay) -> None:
         """Take the call, or its next stream."""
@@ -93,8 +94,7 @@ class WatchedCall:
         if isinstance(entry.fact, CallEnded | CallParked):
             self.over = isinstance(entry.fact, CallEnded)
             self._call = None
-        self.changed.set()
-        self.changed = trio.Event()
+        self.changed.unpark_all()
 
     def hear_caller(self, audio: bytes) -> None:
         """Measure the caller's audio, and keep it for listeners."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from actors.session.settings_form import SettingsForm, VoiceAgentOptions
 from agents.options import AgentOptions, ThinkModel
-from agents.roster import Problem, Roster, RosterError
+from agents.roster import Roster, RosterError, RosterProblem
 from model_settings import AURA_SLOWEST
 from protocol.deepgram import Endpoint
 from protocol.deepgram.rules import problems
@@ -53,12 +53,12 @@ def refuse_options(roster: Roster, options: VoiceAgentOptions) -> None:
         raise RosterError(found)
 
 
-def _problems(roster: Roster, options: VoiceAgentOptions) -> Iterator[Problem]:
+def _problems(roster: Roster, options: VoiceAgentOptions) -> Iterator[RosterProblem]:
     form = SettingsForm("check", options)
     for name, agent in roster.agents.items():
         for reason in problems(form.fresh(agent, None)):
-            yield Problem(f"agent {name!r}", "options", reason)
+            yield RosterProblem(f"agent {name!r}", "options", reason)
         speed = agent.options.over(options.defaults).speak_speed
         if agent.voice.startswith("aura-") and speed is not None and speed < AURA_SLOWEST:
             text = f"a speed of {speed:g} is too slow for the Aura voice {agent.voice}"
-            yield Problem(f"agent {name!r}", "voice", text)
+            yield RosterProblem(f"agent {name!r}", "voice", text)

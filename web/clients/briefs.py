@@ -68,7 +68,7 @@ def _bare(model: str) -> str:
 
 
 @attrs.frozen
-class Refusal:
+class BriefRefusal:
     """The API's answer instead of a Brief."""
 
     status: int
@@ -76,7 +76,7 @@ class Refusal:
     message: str
 
     @classmethod
-    def of(cls, answer: httpx.Response) -> "Refusal":
+    def of(cls, answer: httpx.Response) -> "BriefRefusal":
         """Read an error in OpenAI's shape, or in none."""
         try:
             error = orjson.loads(answer.content)["error"]
@@ -108,7 +108,7 @@ class BriefClient:
     offered: frozenset[str] | None = None
     schema: Mapping[str, JSON] = attrs.field(default=BRIEF_SCHEMA, kw_only=True)
     """Of a Brief with every entry that any agent of the roster asks for."""
-    _aside: dict[str, tuple[float, Refusal]] = attrs.field(factory=dict, init=False)
+    _aside: dict[str, tuple[float, BriefRefusal]] = attrs.field(factory=dict, init=False)
     _told: set[tuple[str, str]] = attrs.field(factory=set, init=False)
 
     @property
@@ -135,7 +135,7 @@ class BriefClient:
             answer = await self._post(model, messages, requests, self.schema if schema is None else schema)
             if answer.is_success:
                 return _said(answer.content, requests)
-            refusal = Refusal.of(answer)
+            refusal = BriefRefusal.of(answer)
             if not refusal.seconds_aside:
                 raise BriefUnavailable(str(refusal), requests=requests)
             self._put_aside(model, refusal)
@@ -152,7 +152,7 @@ class BriefClient:
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise BriefUnavailable(type(exc).__name__, requests=number) from exc
 
-    def _put_aside(self, model: str, refusal: Refusal) -> None:
+    def _put_aside(self, model: str, refusal: BriefRefusal) -> None:
         until = trio.current_time() + refusal.seconds_aside
         is_ours = refusal.status in _KEY_REFUSED and not refusal.code.startswith("model_")
         for each in self.models if is_ours else (model,):

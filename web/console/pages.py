@@ -24,7 +24,7 @@ from web.console.files import read_files, static_file
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import CallerVoice, PhoneRoutes
 from web.console.rendering import prepare, render
-from web.console.session import Gate, current_session
+from web.console.session import SignInCheck, current_session
 from web.routes.operating import OperatorRoutes
 from web.routes.views import CallViews, no_such
 
@@ -40,7 +40,7 @@ class Console:
     context: AppContext
     views: CallViews
     operating: OperatorRoutes
-    gate: Gate
+    gate: SignInCheck
     phone: PhoneRoutes
 
     @classmethod
@@ -48,7 +48,7 @@ class Console:
         cls, context: AppContext, views: CallViews, operating: OperatorRoutes, voice: CallerVoice | None = None
     ) -> "Console":
         """Return the pages of one application; `voice` says what is typed on its phone."""
-        gate = Gate.of(context)
+        gate = SignInCheck.of(context)
         return cls(context, views, operating, gate, PhoneRoutes(context, gate, voice))
 
     def install(self, app: QuartTrio) -> None:

@@ -18,16 +18,16 @@ from hypercorn.typing import WebsocketScope
 from quart import Blueprint, Response, jsonify, request
 from quart.typing import ResponseReturnValue
 
-from web.calls.admission import Refusal
+from web.calls.admission import NotAdmitted
 from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
 from web.console.english import PHONE, PHONE_KEYS, PHONE_TOLD
 from web.console.rendering import render
-from web.console.session import Gate, current_session, is_here, is_own_request
+from web.console.session import SignInCheck, current_session, is_here, is_own_request
 from web.routes.problems import problem
 from web.sockets.asgi_events import headers_of
 
-STREAM_PATH = "/phone"
+PHONE_STREAM = "/phone"
 ARRIVAL_SECONDS = 10.0
 """From the token to the stream's `start`: a line is kept free for so long."""
 LONGEST_SENTENCE = 300
@@ -61,7 +61,7 @@ class PhoneRoutes:
     """The phone of one application."""
 
     context: AppContext
-    gate: Gate
+    gate: SignInCheck
     voice: CallerVoice | None = None
 
     def add_to(self, routes: Blueprint) -> None:
@@ -70,7 +70,7 @@ class PhoneRoutes:
         routes.post("/console/phone/token")(self.token)
         routes.post("/console/phone/say")(self.say)
 
-    def admits(self, scope: WebsocketScope) -> str | Refusal:
+    def admits(self, scope: WebsocketScope) -> str | NotAdmitted:
         """Say which session's page asks for a stream, or why it gets none."""
         headers = headers_of(scope)
         refusal = self._why_refused(scope, headers)
@@ -80,7 +80,7 @@ class PhoneRoutes:
         client = scope.get("client")
         self.context.counts.refused("no_session")
         self.context.rate_limits.refuse(client[0] if client else "")
-        return Refusal(refusal or "no session of the console")
+        return NotAdmitted(refusal or "no session of the console")
 
     def _why_refused(self, scope: WebsocketScope, headers: Mapping[str, str]) -> str:
         host = headers.get("host", "")
@@ -101,7 +101,7 @@ class PhoneRoutes:
             keys=KEYS,
             lines=lines,
             longest=LONGEST_SENTENCE,
-            stream=STREAM_PATH,
+            stream=PHONE_STREAM,
         )
 
     async def token(self) -> Response:

@@ -2,8 +2,9 @@
 
 A session is a signed cookie and nothing else: every worker can check it, none keeps it. It is signed with a key derived
 from the API token, so a new `API_TOKEN` ends all sessions. `Sessions` makes and reads cookies, and knows no request;
-`Gate` decides about requests. Without an `API_TOKEN` (server, public address and Twilio all on this machine) there is
-no sign-in: a browser on this machine that opens the console itself gets a session, a page of another site gets none.
+`SignInCheck` decides about requests. Without an `API_TOKEN` (server, public address and Twilio all on this machine)
+there is no sign-in: a browser on this machine that opens the console itself gets a session, a page of another site
+gets none.
 """
 
 import hmac
@@ -48,7 +49,7 @@ _LONGEST_COOKIE = 300
 
 
 @attrs.frozen
-class Session:
+class OperatorSession:
     """One sign-in of one browser. `csrf` proves that a request comes from one of our pages."""
 
     id: str
@@ -81,16 +82,16 @@ class Sessions:
         stamped = f"{secrets.token_urlsafe(18)}.{int(self.now())}"
         return f"{stamped}.{self._signed('session', stamped)}"
 
-    def read(self, value: str) -> Session | None:
+    def read(self, value: str) -> OperatorSession | None:
         """Return the session of a cookie's value; None if it is not ours, or too old."""
         stamped, _, signature = value.rpartition(".")
         session_id, _, issued = stamped.partition(".")
         is_ours = hmac.compare_digest(signature.encode(), self._signed("session", stamped).encode())
         if len(value) > _LONGEST_COOKIE or not is_ours or not 0 <= self.now() - int(issued) < LIFETIME:
             return None
-        return Session(session_id, self._signed("csrf", session_id))
+        return OperatorSession(session_id, self._signed("csrf", session_id))
 
-    def of_header(self, cookies: str) -> Session | None:
+    def of_header(self, cookies: str) -> OperatorSession | None:
         """Return the session that a `Cookie` header shows: for a WebSocket, which is no request of the framework's."""
         try:
             found = SimpleCookie(cookies).get(self.cookie)
@@ -114,9 +115,9 @@ class Sessions:
         return hmac.new(self.key, f"{what}\0{text}".encode(), sha256).hexdigest()
 
 
-def current_session() -> Session:
+def current_session() -> OperatorSession:
     """Return the session of the request under way; the gate lets no console request in without one."""
-    session: Session = g.console_session
+    session: OperatorSession = g.console_session
     return session
 
 
@@ -142,14 +143,14 @@ def local_path(wanted: str) -> str:
 
 
 @attrs.frozen
-class Gate:
+class SignInCheck:
     """Lets signed-in operators in; everyone else gets the form."""
 
     context: AppContext
     sessions: Sessions
 
     @classmethod
-    def of(cls, context: AppContext) -> "Gate":
+    def of(cls, context: AppContext) -> "SignInCheck":
         """Return the gate of an application."""
         return cls(context, Sessions.of(context.settings))
 
@@ -169,7 +170,7 @@ class Gate:
             return problem(403, "the request shows no CSRF token", fix="Reload the page and try again.")
         return None
 
-    def _of_this_machine(self, session: Session | None) -> Session | None:
+    def _of_this_machine(self, session: OperatorSession | None) -> OperatorSession | None:
         """Return the session where there is no token; a browser on this machine that has none gets one."""
         here = is_here(request.scope.get("client"), request.host)
         if not here or not is_own_request(request.headers, request.host):
@@ -179,7 +180,7 @@ class Gate:
             session = self.sessions.read(g.console_cookie)
         return session
 
-    async def _shows_csrf(self, session: Session) -> bool:
+    async def _shows_csrf(self, session: OperatorSession) -> bool:
         given = request.headers.get(CSRF_HEADER) or (await request.form).get(CSRF_FIELD, "")
         return is_token(given, session.csrf)
 

@@ -39,7 +39,7 @@ class MarkKind(enum.Enum):
 
 
 @attrs.frozen
-class Session:
+class SessionSpan:
     """One session of an agent: when it began to connect, was ready, held the floor and was over."""
 
     agent: str
@@ -81,7 +81,7 @@ class Mark:
 
 
 @attrs.frozen
-class Handoff:
+class HandoffSpan:
     """From the moment it was asked for to the next agent's first audio, or to its failure."""
 
     origin: str
@@ -112,9 +112,9 @@ class Chart:
     outcome: str
     agents: tuple[str, ...]
     speech: tuple[Speech, ...]
-    sessions: tuple[Session, ...]
+    sessions: tuple[SessionSpan, ...]
     flags: tuple[FunctionFlag, ...]
-    handoffs: tuple[Handoff, ...]
+    handoffs: tuple[HandoffSpan, ...]
     summaries: tuple[Summary, ...]
     marks: tuple[Mark, ...]
 
@@ -145,7 +145,7 @@ def agents_in_order(entries: Iterable[JournalEntry]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name not in {"", SWITCHBOARD}))
 
 
-def read_handoffs(entries: Sequence[JournalEntry], duration: float) -> Iterable[Handoff]:
+def read_handoffs(entries: Sequence[JournalEntry], duration: float) -> Iterable[HandoffSpan]:
     """Read every handoff that was asked for, with the gap that the caller met."""
     for index, asked in enumerate(entries):
         if event(asked) == "handoff_asked":
@@ -157,7 +157,7 @@ def _until_next_asked(entries: Sequence[JournalEntry]) -> Sequence[JournalEntry]
     return entries[:stop]
 
 
-def _handoff(asked: JournalEntry, following: Sequence[JournalEntry], duration: float) -> Handoff:
+def _handoff(asked: JournalEntry, following: Sequence[JournalEntry], duration: float) -> HandoffSpan:
     committed = next(named(following, "handoff_committed"), None)
     refused = next(named(following, "handoff_failed", "handoff_withdrawn"), None)
     measured = next(named(following, "handoff_gap"), None)
@@ -168,7 +168,7 @@ def _handoff(asked: JournalEntry, following: Sequence[JournalEntry], duration: f
     if committed is None:
         failure = "withdrawn" if refused and event(refused) == "handoff_withdrawn" else text(refused or {}, "why")
         failure = failure or "never committed"
-    return Handoff(
+    return HandoffSpan(
         origin=text(asked, "agent"),
         target=text(asked, "to"),
         asked=at(asked),
@@ -179,7 +179,7 @@ def _handoff(asked: JournalEntry, following: Sequence[JournalEntry], duration: f
     )
 
 
-def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[Session]:
+def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[SessionSpan]:
     for index, connecting in enumerate(entries):
         if event(connecting) != "session_connecting":
             continue
@@ -188,7 +188,7 @@ def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[Sess
         ready = next(named(own, "session_ready"), None)
         floor = next(named(own, "floor_taken"), None)
         over = next(named(own, *SESSION_ENDS), None)
-        yield Session(
+        yield SessionSpan(
             agent=agent,
             incarnation=incarnation,
             connecting=at(connecting),

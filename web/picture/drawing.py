@@ -1,7 +1,7 @@
 """One band of the picture: its axis, its lanes, and the arrows between them."""
 
 from web.picture.bands import GUTTER, LINE_HEIGHT, MARGIN, RAIL_HEIGHT, SPEECH_HEIGHT, Band, Lane, PlacedFlag
-from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, Handoff, Mark, MarkKind, Session
+from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, HandoffSpan, Mark, MarkKind, SessionSpan
 from web.picture.glyphs import draw_mark
 from web.picture.palette import tone_class
 from web.picture.speech import Speech
@@ -140,7 +140,7 @@ def _draw_torn_edge(canvas: Canvas, x: float, top: float, height: float) -> None
     canvas.draw("path", "alarmline line", d=f"M{x + 1.2:.2f} {top:.2f}{teeth}")
 
 
-def _draw_session(canvas: Canvas, chart: Chart, band: Band, session: Session) -> None:
+def _draw_session(canvas: Canvas, chart: Chart, band: Band, session: SessionSpan) -> None:
     lane = band.lane(session.agent)
     if lane is None or not band.shows(session.connecting, session.ended):
         return
@@ -157,7 +157,7 @@ def _draw_session(canvas: Canvas, chart: Chart, band: Band, session: Session) ->
         group.box(f"{style}fill", band.x(floor), y - 3, band.x(session.ended) - band.x(floor), 6, r=3)
 
 
-def _told(session: Session) -> str:
+def _told(session: SessionSpan) -> str:
     lines = [f"{session.agent}, session {session.incarnation} of the call ({session.why})"]
     lines.append(f"connecting at {session.connecting:.2f} s")
     if session.ready is not None:
@@ -198,7 +198,7 @@ def _draw_verdict(canvas: Canvas, ok: bool | None, x: float, y: float) -> None:
         canvas.draw("path", "alarmline line thick", d=cross, stroke_linecap="round")
 
 
-def _draw_handoff(canvas: Canvas, chart: Chart, band: Band, handoff: Handoff) -> None:
+def _draw_handoff(canvas: Canvas, chart: Chart, band: Band, handoff: HandoffSpan) -> None:
     origin, target = band.lane(handoff.origin), band.lane(handoff.target)
     if origin is None or not band.holds(handoff.asked, last=handoff.asked >= chart.duration):
         return
@@ -219,7 +219,7 @@ def _curve(x0: float, y0: float, x1: float, y1: float) -> str:
     return f"M{x0:.2f} {y0:.2f} C{x0:.2f} {middle:.2f} {x1:.2f} {middle:.2f} {x1:.2f} {y1:.2f}"
 
 
-def _draw_gap(canvas: Canvas, handoff: Handoff, x: float, y: float, style: str) -> None:
+def _draw_gap(canvas: Canvas, handoff: HandoffSpan, x: float, y: float, style: str) -> None:
     if handoff.failure:
         words = f"refused: {handoff.failure}"
     else:
@@ -230,7 +230,7 @@ def _draw_gap(canvas: Canvas, handoff: Handoff, x: float, y: float, style: str) 
     canvas.write(words, "ink bold middle", x=x + 7 + width / 2, y=y + 3.7)
 
 
-def _told_handoff(handoff: Handoff) -> str:
+def _told_handoff(handoff: HandoffSpan) -> str:
     told = f"{handoff.asked:.2f} s: {handoff.origin} hands over to {handoff.target}: {handoff.reason}"
     if handoff.failure:
         return f"{told}\nfailed: {handoff.failure}"

@@ -34,7 +34,7 @@ from web.calls.dispatch import (
 from web.calls.hang_up import BY_OPERATOR, HangUp
 from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderError, read_order
-from web.calls.repeats import LONGEST_KEY, Answer, OrderKey, OtherOrder, Repeated, RepeatedOrders
+from web.calls.repeats import LONGEST_KEY, OrderAnswer, OrderKey, OtherOrder, Repeated, RepeatedOrders
 from web.calls.returning import Returns
 from web.clients.twilio_api import LineError
 from web.routes.problems import problem
@@ -160,7 +160,7 @@ class CallRoutes:
         key = OrderKey.of(given, request.headers.get("authorization", ""), body)
         return await self._answer(await self.repeats.once(key, partial(self.dispatcher.take_unless_ringing, order)))
 
-    async def _answer(self, answer: Answer) -> Response:
+    async def _answer(self, answer: OrderAnswer) -> Response:
         match answer:
             case NoLine():
                 return self._no_free_line(answer)

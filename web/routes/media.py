@@ -40,7 +40,7 @@ from protocol.wire import PacedWebSocket
 from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
 from web.calls import page_calls
-from web.calls.admission import Admission, Refusal
+from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
 from web.calls.returning import SETTLE_SECONDS, Returns
 from web.clients.signatures import SIGNATURE
@@ -65,7 +65,7 @@ LONGEST_PATH = 200
 
 RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
-Gate: TypeAlias = Callable[[WebsocketScope], str | Refusal]
+IdentifyVisitor: TypeAlias = Callable[[WebsocketScope], str | NotAdmitted]
 """Says who asks for a stream: the session of a visitor, "" for Twilio, or why nobody may."""
 
 _log = structlog.stdlib.get_logger()
@@ -78,7 +78,7 @@ class MediaStreams:
     application: Application
     context: AppContext
     run_call: RunCall
-    gates: Mapping[str, Gate] = attrs.field(factory=dict)
+    gates: Mapping[str, IdentifyVisitor] = attrs.field(factory=dict)
     """By route; the one of Twilio's streams is always there."""
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -94,12 +94,12 @@ class MediaStreams:
             self._tell_misrouted(scope)
         await self.application(scope, receive, send)
 
-    def _signed_by_twilio(self, scope: WebsocketScope) -> str | Refusal:
+    def _signed_by_twilio(self, scope: WebsocketScope) -> str | NotAdmitted:
         headers = headers_of(scope)
         if self.context.signatures.accepts_upgrade(target_of(scope), headers):
             return ""
         self.context.counts.refused("unsigned_upgrade")
-        return Refusal("not signed by Twilio for our public address")
+        return NotAdmitted("not signed by Twilio for our public address")
 
     def _tell_misrouted(self, scope: WebsocketScope) -> None:
         """Log an upgrade that Twilio meant for us, or nearly, with the address that it should have had."""
@@ -113,10 +113,10 @@ class MediaStreams:
             _log.warning("request_misrouted", method="WEBSOCKET", path=path, status=404, fix=fix)
 
     async def _upgrade(
-        self, visitor: str | Refusal, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+        self, visitor: str | NotAdmitted, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         await receive()
-        if isinstance(visitor, Refusal):
+        if isinstance(visitor, NotAdmitted):
             _log.warning("upgrade_refused", why=visitor.why)
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return
@@ -131,15 +131,15 @@ class MediaStreams:
 
     async def _serve(self, socket: OpenSocket, visitor: str) -> None:
         with self.context.pending_streams.hold() as is_room:
-            started = await _wait_start(socket) if is_room else Refusal("too many streams have not started yet")
-        if isinstance(started, Refusal):
+            started = await _wait_start(socket) if is_room else NotAdmitted("too many streams have not started yet")
+        if isinstance(started, NotAdmitted):
             await self._refuse(socket, started, POLICY_VIOLATION)
             return
         if not (is_call_sid(started.call_sid) and is_stream_sid(started.stream_sid)):
-            await self._refuse(socket, Refusal("malformed ids"), POLICY_VIOLATION)
+            await self._refuse(socket, NotAdmitted("malformed ids"), POLICY_VIOLATION)
             return
         admitted = await self.context.admissions.redeem(started.parameters.get("token", ""), started.call_sid, visitor)
-        if isinstance(admitted, Refusal):
+        if isinstance(admitted, NotAdmitted):
             await self._refuse(socket, admitted, POLICY_VIOLATION)
             return
         if admitted.resumes:  # Twilio has left the stream before this one, if we do not know it yet
@@ -148,7 +148,7 @@ class MediaStreams:
             if held:
                 await (self._carry_page if visitor else self._carry)(socket, started, admitted)
                 return
-        await self._refuse(socket, Refusal("no free line"), TRY_AGAIN_LATER)
+        await self._refuse(socket, NotAdmitted("no free line"), TRY_AGAIN_LATER)
 
     async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         plan, call_sid, context = _plan(started, admitted), started.call_sid, self.context
@@ -189,7 +189,7 @@ class MediaStreams:
         """Return what an earlier stream of the call has left: its record, or the last note of a worker that died."""
         return await Returns(self.context).record_of(call_sid) or await self.context.fleet.noted(call_sid)
 
-    async def _refuse(self, socket: OpenSocket, refusal: Refusal, code: int) -> None:
+    async def _refuse(self, socket: OpenSocket, refusal: NotAdmitted, code: int) -> None:
         self.context.counts.refused("stream")
         _log.warning("stream_refused", why=refusal.why)
         await socket.aclose(code)
@@ -222,24 +222,24 @@ def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:
     )
 
 
-async def _wait_start(socket: PacedWebSocket) -> StreamStarted | Refusal:
+async def _wait_start(socket: PacedWebSocket) -> StreamStarted | NotAdmitted:
     """Read up to and with `start`. A peer that is late or gone is refused; a frame nobody can read is passed over."""
     refused = _RefusedFrames()
     try:
         with trio.move_on_after(START_SECONDS):
             return await _read_start(socket, refused)
-        return Refusal("did not start in time")
+        return NotAdmitted("did not start in time")
     finally:
         refused.log()
 
 
-async def _read_start(socket: PacedWebSocket, refused: "_RefusedFrames") -> StreamStarted | Refusal:
+async def _read_start(socket: PacedWebSocket, refused: "_RefusedFrames") -> StreamStarted | NotAdmitted:
     dialogue = MediaStreamDialogue()
     while True:
         try:
             frame = await socket.get_message()
         except ConnectionClosed:
-            return Refusal("closed before it started")
+            return NotAdmitted("closed before it started")
         try:
             event = dialogue.receive(frame)
         except RemoteProtocolError as exc:
@@ -247,7 +247,7 @@ async def _read_start(socket: PacedWebSocket, refused: "_RefusedFrames") -> Stre
             continue
         if isinstance(event, StreamStarted):
             refused.stream_sid = event.stream_sid
-            return event if event.media_format.is_telephone else Refusal(f"unknown audio: {event.media_format}")
+            return event if event.media_format.is_telephone else NotAdmitted(f"unknown audio: {event.media_format}")
 
 
 @attrs.define

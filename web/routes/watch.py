@@ -129,7 +129,7 @@ class EventStream(Stream):
                 self._is_done = True
                 return event_of("over", {})
             with trio.move_on_at(self._tick_at):
-                await self.call.changed.wait()
+                await self.call.changed.park()
         return None
 
     def _greet(self) -> bytes:

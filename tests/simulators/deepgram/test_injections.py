@@ -13,8 +13,8 @@ from protocol.deepgram import (
     InjectAgentMessage,
     InjectionRefused,
     InjectUserMessage,
+    ServiceWarning,
     UserStartedSpeaking,
-    WarningReported,
 )
 from simulators.deepgram import DeepgramKnobs
 from simulators.speech import synthesise
@@ -86,7 +86,7 @@ async def test_a_refused_injection_may_be_a_warning_instead(speaker: str, code: 
         client.say(FIRST_LINE)
         await client.wait_for(UserStartedSpeaking if speaker == "user" else EndOfTurn)
         await client.send(InjectAgentMessage(INJECTED))
-        warning = await client.wait_for(WarningReported)
+        warning = await client.wait_for(ServiceWarning)
 
         assert warning.code == f"INJECT_AGENT_MESSAGE_DURING_{code}_SPEECH"
 
@@ -161,6 +161,6 @@ async def test_forcing_the_end_of_no_turn_does_nothing(autojump_clock: MockClock
 async def test_only_flux_can_be_forced(autojump_clock: MockClock) -> None:
     async with calling(settings_for(greeting=None, listen_model="nova-3")) as client:
         await client.send(ForceEndTurn())
-        warning = await client.wait_for(WarningReported)
+        warning = await client.wait_for(ServiceWarning)
 
         assert warning.code == "FORCE_END_TURN_UNSUPPORTED"

@@ -14,8 +14,8 @@ from protocol.deepgram import (
     InjectUserMessage,
     KeepAlive,
     LatencyReport,
+    ServiceWarning,
     SettingsApplied,
-    WarningReported,
     decode_server,
 )
 from protocol.deepgram.settings import Speak, SpeakProvider, Think, ThinkProvider
@@ -86,8 +86,8 @@ async def test_a_session_is_warned_and_ended_by_its_length(autojump_clock: MockC
     async with calling(NO_GREETING, knobs=DeepgramKnobs(session_warning=115, session_limit=120)) as client:
         await client.closed.wait()
 
-        assert [warning.code for warning in client.all(WarningReported)] == ["MAXIMUM_SESSION_LENGTH_APPROACHING"]
-        assert client.times(WarningReported) == [pytest.approx(115)]
+        assert [warning.code for warning in client.all(ServiceWarning)] == ["MAXIMUM_SESSION_LENGTH_APPROACHING"]
+        assert client.times(ServiceWarning) == [pytest.approx(115)]
         assert [error.code for error in client.all(ErrorReported)] == ["MAXIMUM_SESSION_LENGTH_REACHED"]
         assert client.times(ErrorReported) == [pytest.approx(120)]
 
@@ -98,8 +98,8 @@ async def test_a_slow_model_is_complained_about_every_five_seconds(autojump_cloc
         await client.wait_for(AgentAudioDone)
 
         ended = client.times(EndOfTurn)[0]
-        assert client.times(WarningReported) == [pytest.approx(ended + 5), pytest.approx(ended + 10)]
-        assert [warning.description for warning in client.all(WarningReported)] == [
+        assert client.times(ServiceWarning) == [pytest.approx(ended + 5), pytest.approx(ended + 10)]
+        assert [warning.description for warning in client.all(ServiceWarning)] == [
             "We have now waited 5 seconds for a think response.",
             "We have now waited 10 seconds for a think response.",
         ]
@@ -130,7 +130,7 @@ async def test_failing_providers_are_warnings_until_the_last_one(
             await client.closed.wait()
 
         failures = max(knobs.think_failures, knobs.speak_failures)
-        assert [report.code for report in client.all(WarningReported)] == [warning] * failures
+        assert [report.code for report in client.all(ServiceWarning)] == [warning] * failures
         assert [report.code for report in client.all(ErrorReported)] == ([error] if error else [])
 
 
@@ -153,7 +153,7 @@ async def test_a_prompt_that_is_too_long_is_a_warning(
     async with calling(attrs.evolve(NO_GREETING, agent=attrs.evolve(NO_GREETING.agent, think=(think,)))) as client:
         await trio.sleep(1)
 
-        assert [report.code for report in client.all(WarningReported)] == warnings
+        assert [report.code for report in client.all(ServiceWarning)] == warnings
 
 
 @attrs.frozen

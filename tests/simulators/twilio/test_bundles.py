@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from protocol.audio import FRAME_BYTES
-from protocol.twilio import DigitPressed, MediaArrived
+from protocol.twilio import DtmfReceived, MediaArrived
 from simulators.memory import memory_websocket_pair
 from simulators.scenario import CallerLine
 from simulators.twilio.media import MediaCaller, StreamSummary
@@ -28,7 +28,7 @@ def places(server: Server) -> tuple[bytes, list[int]]:
     for _, event in server.arrived:
         if isinstance(event, MediaArrived):
             audio += event.payload
-        elif isinstance(event, DigitPressed):
+        elif isinstance(event, DtmfReceived):
             pressed.append(len(audio))
     return bytes(audio), pressed
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import (
-    DigitPressed,
+    DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
@@ -146,7 +146,7 @@ async def test_numbers_are_strings_that_count_as_twilios_do(autojump_clock: Mock
     writer = FrameWriter(StreamIdentity(stream_sid=SID))
     start = orjson.loads(writer.start())
     media = [orjson.loads(writer.media(SILENT_FRAME)) for _ in range(2)]
-    digit = orjson.loads(writer.event(DigitPressed("5")))
+    digit = orjson.loads(writer.event(DtmfReceived("5")))
 
     assert start["sequenceNumber"] == "1"
     assert start["start"]["mediaFormat"] == {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
@@ -235,7 +235,7 @@ async def test_a_clear_at_the_instant_a_mark_is_reached_counts_it_as_played(auto
 async def test_keys_arrive_as_dtmf(autojump_clock: MockClock) -> None:
     call = await lived(scenario(CallerLine(digits="1#"), hang_up_after(1.0), patience=2.0))
 
-    assert [event for _, event in call.server.of(DigitPressed)] == [DigitPressed("1"), DigitPressed("#")]
+    assert [event for _, event in call.server.of(DtmfReceived)] == [DtmfReceived("1"), DtmfReceived("#")]
     assert [entry.digit for entry in call.caller.log.of(DigitSent)] == ["1", "#"]
 
 

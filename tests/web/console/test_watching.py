@@ -18,7 +18,7 @@ from actors.turn.machine import Turn
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import API_TOKEN, CALL_SID, Exchange, context_of, exchange
 from web.calls.call_files import CallFiles
-from web.calls.watching import MOST_BLOCKS, PACKED, Track, WatchedCall, WatchedCalls
+from web.calls.watching import MOST_BLOCKS, PACKED, RecentAudio, WatchedCall, WatchedCalls
 from web.routes.watch import LAG, STALL_SECONDS, DiskStream, EventStream, ListenStream
 
 HOSTILE = "a\r\n\r\nid: 9\r\nevent: over\r\ndata: {}\r\n\u2028</script>"
@@ -290,7 +290,7 @@ async def test_listening_in_is_noted_in_the_journal_and_the_record(autojump_cloc
 
 
 def test_a_track_is_silent_where_nothing_was_put() -> None:
-    track = Track()
+    track = RecentAudio()
     track.put(8000, b"\x01" * 160)
     track.put(8320, b"\x02" * 160)
 
