@@ -45,9 +45,9 @@ VIRTUAL_DAY = 86_400.0
 """Under `autojump_clock` a deadlock jumps straight to it."""
 REAL_LIMIT = 60.0
 SLOW_LIMIT = 300.0
-"""For what is marked slow: a browser on a busy machine."""
-FAST_RATE = 10.0
-"""Seconds of `fast_clock` (`tests/e2e`) in a real one."""
+"""For what is marked `slow` or `real_time`: a browser on a busy machine."""
+FAST_RATE = float(os.environ.get("FAST_RATE", "10"))
+"""Seconds of `fast_clock` (`tests/e2e`) in a real one; fewer on a machine that does not keep up."""
 
 
 def with_deadline(
@@ -101,7 +101,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 if clock not in parameters:
                     raise pytest.UsageError(f"{item.nodeid} must itself ask for {clock}")
             fast = FAST_RATE if "fast_clock" in parameters else 1.0
-            real = SLOW_LIMIT if item.get_closest_marker("slow") else REAL_LIMIT
+            patient = item.get_closest_marker("slow") or item.get_closest_marker("real_time")
+            real = SLOW_LIMIT if patient else REAL_LIMIT
             item.obj = with_deadline(item.obj, VIRTUAL_DAY if "autojump_clock" in parameters else real * fast)
 
 

@@ -131,7 +131,7 @@ async def test_a_signal_of_its_own_drains_a_worker(number: int, environ: Mapping
 async def test_a_second_ctrl_c_hurries_a_worker(environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     slots = Slots(9)
     monkeypatch.setattr("web.serving.Slots", lambda *_: slots)
-    with trio.fail_after(5), slots.take("call"):
+    with trio.fail_after(20), slots.take("call"):
         async with under_hypercorn(trio.Event()):
             signal.raise_signal(signal.SIGINT)
             await slots.wait_draining()

@@ -69,6 +69,11 @@ def wait_until(page: "Page", condition: Callable[[], bool], seconds: float = SEC
     return time.monotonic() - began
 
 
+def wait_text(page: "Page", selector: str, text: str) -> None:
+    """Wait until an element reads so: a page shows what comes of an action a moment after it."""
+    wait_until(page, lambda: page.inner_text(selector) == text)
+
+
 async def visit(drive: Callable[[], T]) -> T:
     """Run a visit in a thread of its own."""
     return await trio.to_thread.run_sync(partial(drive), abandon_on_cancel=True)

@@ -30,6 +30,10 @@ class Talking:
     folder: Path
     entries: list[Entry] = attrs.field(factory=list)
 
+    def noted(self, event: str) -> int:
+        """Return how often something of this name has happened."""
+        return sum(entry.event == event for entry in tuple(self.entries))
+
     def records(self) -> list[CallRecord]:
         """Return the records that are kept."""
         found = sorted(self.folder.glob("CA*/record.json"), key=os.path.getmtime)

@@ -19,7 +19,7 @@ from protocol.twilio.codec import media_tail, sliced_media
 from tests.browser.chromium import ALLOWED, needs_chromium, open_browser, visit, wait_until, watch
 from tests.browser.lab import Bench, Heard, begin, idle, on_the_bench
 
-pytestmark = [pytest.mark.slow, needs_chromium()]
+pytestmark = [pytest.mark.real_time, needs_chromium()]
 
 PLAYS = "--autoplay-policy=no-user-gesture-required"
 RAW = {"echoCancellation": False, "noiseSuppression": False, "autoGainControl": False}

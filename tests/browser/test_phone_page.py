@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.browser.chromium import ALLOWED, REFUSED, needs_chromium, open_browser, visit, wait_until, watch
+from tests.browser.chromium import ALLOWED, REFUSED, needs_chromium, open_browser, visit, wait_text, wait_until, watch
 from tests.browser.lab import PAGE, Bench, idle, on_the_bench
 from tests.browser.talking import talking
 from tests.web.fakes import API_TOKEN
@@ -16,7 +16,7 @@ from web.console.english import PHONE, PHONE_TOLD
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.slow, needs_chromium()]
+pytestmark = [pytest.mark.real_time, needs_chromium()]
 
 
 async def on_page(
@@ -38,7 +38,7 @@ async def on_page(
 
 def connect(page: "Page") -> None:
     page.click("#call")
-    wait_until(page, lambda: page.inner_text("#status") == PHONE_TOLD["connected"])
+    wait_text(page, "#status", PHONE_TOLD["connected"])
 
 
 async def test_one_click_calls_and_one_hangs_up() -> None:
@@ -48,9 +48,8 @@ async def test_one_click_calls_and_one_hangs_up() -> None:
         connect(page)
         wait_until(page, lambda: len(bench.of("media")) > 20)
         page.click("#hang-up")
-        wait_until(page, lambda: page.inner_text("#status") == PHONE_TOLD["caller_hung_up"])
-        assert page.is_visible("#call")
-        assert not page.is_visible("#hang-up")
+        wait_text(page, "#status", PHONE_TOLD["caller_hung_up"])
+        wait_until(page, lambda: page.is_visible("#call") and not page.is_visible("#hang-up"))
 
     await on_page(bench, use)
     assert bench.came[-1][1]["event"] == "stop"
@@ -62,14 +61,14 @@ async def test_the_keyboard_does_all() -> None:
     def use(page: "Page") -> None:
         page.focus("#call")
         page.keyboard.press("Enter")
-        wait_until(page, lambda: page.inner_text("#status") == PHONE_TOLD["connected"])
+        wait_text(page, "#status", PHONE_TOLD["connected"])
         wait_until(page, lambda: page.evaluate("document.activeElement.id") == "hang-up")
         for key in ("1", "#", "Control+2", "*"):
             page.keyboard.press(key)
         page.keyboard.press("Tab")
         page.keyboard.press("Space")
-        assert page.get_attribute("#mute", "aria-pressed") == "true"
-        assert page.inner_text("#status") == PHONE_TOLD["muted"]
+        wait_until(page, lambda: page.get_attribute("#mute", "aria-pressed") == "true")
+        wait_text(page, "#status", PHONE_TOLD["muted"])
         page.keyboard.press("Shift+Tab")
         page.keyboard.press("Enter")
         wait_until(page, bench.over.is_set)
@@ -92,7 +91,7 @@ async def test_a_screen_reader_finds_names_roles_and_news() -> None:
             ("group", PHONE["keypad"]),
         ):
             assert page.get_by_role(role, name=name, exact=True).count() == 1, (role, name)  # type: ignore[arg-type]
-        assert page.get_by_role("status").inner_text() == PHONE["ready"]
+        wait_until(page, lambda: page.get_by_role("status").inner_text() == PHONE["ready"])
 
     await on_page(Bench(idle), use)
 
@@ -100,8 +99,8 @@ async def test_a_screen_reader_finds_names_roles_and_news() -> None:
 async def test_a_refused_microphone_is_told() -> None:
     def use(page: "Page") -> None:
         page.click("#call")
-        wait_until(page, lambda: page.inner_text("#notice") == PHONE_TOLD["microphone_refused"])
-        assert page.is_enabled("#call")
+        wait_text(page, "#notice", PHONE_TOLD["microphone_refused"])
+        wait_until(page, lambda: page.is_enabled("#call"))
 
     await on_page(Bench(idle), use, [REFUSED])
 
@@ -114,7 +113,7 @@ async def test_a_missing_microphone_is_told() -> None:
             }"""
         )
         page.click("#call")
-        wait_until(page, lambda: page.inner_text("#notice") == PHONE_TOLD["no_microphone"])
+        wait_text(page, "#notice", PHONE_TOLD["no_microphone"])
 
     await on_page(Bench(idle), use)
 
@@ -129,10 +128,11 @@ async def test_a_page_without_https_is_told_that_there_is_no_microphone() -> Non
                 page.fill("#token", API_TOKEN)
                 page.keyboard.press("Enter")
                 wait_until(page, lambda: page.locator("#notice").count() == 1)
-                assert page.inner_text("#notice") == PHONE_TOLD["insecure"]
+                wait_text(page, "#notice", PHONE_TOLD["insecure"])
+                page.evaluate("document.querySelector('#notice').textContent = ''")
                 page.click("#call")
+                wait_text(page, "#notice", PHONE_TOLD["insecure"])
                 wait_until(page, lambda: page.is_enabled("#call"))
-                assert page.inner_text("#notice") == PHONE_TOLD["insecure"]
 
         await visit(drive)
 
@@ -148,7 +148,7 @@ async def test_a_full_switchboard_is_told() -> None:
                 connect(first)
                 second.goto(origin + PAGE)
                 second.click("#call")
-                wait_until(second, lambda: second.inner_text("#notice") == PHONE_TOLD["full"])
+                wait_text(second, "#notice", PHONE_TOLD["full"])
                 first.click("#hang-up")
                 wait_until(first, bench.over.is_set)
 
@@ -159,33 +159,24 @@ async def test_a_network_that_is_lost_and_back_is_told() -> None:
     def use(page: "Page") -> None:
         connect(page)
         page.context.set_offline(True)
-        wait_until(page, lambda: page.inner_text("#notice") == PHONE_TOLD["no_network"])
+        wait_text(page, "#notice", PHONE_TOLD["no_network"])
         page.context.set_offline(False)
-        wait_until(page, lambda: page.inner_text("#notice") == PHONE_TOLD["line_back"])
+        wait_text(page, "#notice", PHONE_TOLD["line_back"])
 
     await on_page(Bench(idle), use)
 
 
 async def test_a_line_that_breaks_is_told_and_one_can_call_again() -> None:
     bench = Bench(idle)
-    broken: list[bool] = []
-
-    async def breaks(_: Bench) -> None:
-        await trio.sleep(1)
-        if not broken:
-            broken.append(True)
-            await bench.drop()
-        await trio.sleep_forever()
-
-    bench.conduct = breaks
 
     def use(page: "Page") -> None:
         connect(page)
-        wait_until(page, lambda: page.inner_text("#status") == PHONE_TOLD["line_lost"])
+        wait_until(page, lambda: len(bench.of("media")) > 0)
+        trio.from_thread.run(bench.drop)
+        wait_text(page, "#status", PHONE_TOLD["line_lost"])
         connect(page)
-        page.wait_for_timeout(500)
         page.click("#hang-up")
-        wait_until(page, lambda: page.inner_text("#status") == PHONE_TOLD["caller_hung_up"])
+        wait_text(page, "#status", PHONE_TOLD["caller_hung_up"])
 
     await on_page(bench, use)
 
@@ -199,10 +190,10 @@ async def test_a_reload_ends_the_call_and_leaves_a_record(tmp_path: Path) -> Non
                 page = browser.new_page()
                 page.goto(there.origin + PAGE)
                 connect(page)
-                page.wait_for_timeout(1500)
+                wait_until(page, lambda: there.noted("reply_started") == 1)
                 page.reload()
                 wait_until(page, lambda: len(there.records()) == 1)
-                assert page.inner_text("#status") == PHONE["ready_typed"]
+                wait_text(page, "#status", PHONE["ready_typed"])
 
         await visit(drive)
 
@@ -225,10 +216,10 @@ async def test_what_is_typed_is_answered_and_cuts_the_agent_off(tmp_path: Path) 
                 wait_until(page, lambda: page.evaluate("document.querySelector('#theirs').value") > 0.3)
                 page.locator(".line").first.click()
                 wait_until(page, lambda: page.evaluate("document.querySelector('#mine').value") > 0.3)
-                page.wait_for_timeout(7500)
+                wait_until(page, lambda: there.noted("reply_ended") == 2)
                 page.fill("#sentence", "<img src=x onerror=alert(1)> Who am I speaking with?")
                 page.keyboard.press("Enter")
-                page.wait_for_timeout(6000)
+                wait_until(page, lambda: there.noted("turn_heard") == 2)
                 page.click("#hang-up")
                 wait_until(page, lambda: len(there.records()) == 1)
                 assert troubles == []

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chromium import needs_chromium, open_browser, visit, wait_until, watch
+from tests.browser.chromium import needs_chromium, open_browser, visit, wait_text, wait_until, watch
 from tests.browser.lab import PAGE, Heard, begin, tapped
 from tests.browser.talking import talking
 from web.console.english import PHONE_TOLD
 
-pytestmark = [pytest.mark.slow, needs_chromium()]
+pytestmark = [pytest.mark.real_time, needs_chromium()]
 
 PLAYS = "--autoplay-policy=no-user-gesture-required"
 TRIES = 3
@@ -80,7 +80,7 @@ def test_a_newcomers_first_sentence_is_answered_within_a_minute(tmp_path: Path) 
                 troubles = watch(page)
                 page.goto(address_told(server))
                 page.click("#call")
-                wait_until(page, lambda: page.inner_text("#status") == PHONE_TOLD["connected"])
+                wait_text(page, "#status", PHONE_TOLD["connected"])
                 page.wait_for_timeout(500)
                 page.fill("#sentence", "I would like some help with retirement planning.")
                 page.keyboard.press("Enter")

@@ -16,6 +16,8 @@ from agents.spec import AgentSpec
 from tests.e2e.line import open_line
 from tests.faults.short import ROSTER, SHORT, NoArguments
 
+pytestmark = pytest.mark.real_time
+
 BLOCKS = 5.0
 
 
@@ -27,7 +29,6 @@ def roster_with(look_up: FunctionSpec) -> Roster:
     return load_roster([changed(agent) for agent in ROSTER.agents.values()])
 
 
-@pytest.mark.slow
 async def test_five_seconds_of_sleep_are_reported_within_one_and_the_function_runs_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

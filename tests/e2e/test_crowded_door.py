@@ -61,6 +61,7 @@ async def a_crowd(port: int, size: int, *, again: float) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel(reason="the crowd leaves")
 
 
+@pytest.mark.real_time
 async def test_a_crowd_keeps_no_call_from_its_end(
     tmp_path: Path, fast_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,13 +13,14 @@ from demo.options import DemoOptions
 from demo.run import main
 from protocol.audio import is_voiced, linear_to_ulaw
 from simulators.scenario import load_scenario
+from tests.conftest import FAST_RATE
 
-SPEED = 10.0
+pytestmark = pytest.mark.real_time
 
 
 def demo(out: Path, scenario: str, *faults: str) -> tuple[int, str]:
     said = io.StringIO()
-    status = main(DemoOptions(scenario, SPEED, out, faults), Console(file=said, width=160))
+    status = main(DemoOptions(scenario, FAST_RATE, out, faults), Console(file=said, width=160))
     return status, said.getvalue()
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.e2e.line import SHORT, open_line
 
+pytestmark = pytest.mark.real_time
+
 CALLS = 45
 FILES = {"call.wav", "journal.jsonl", "record.json", "transcript.json"}
 NOWHERE = {
@@ -38,7 +40,6 @@ def black_hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sequence[str]]:
     over.set()
 
 
-@pytest.mark.slow
 async def test_without_dns_twilio_is_answered_and_every_call_has_its_files(
     black_hole: Sequence[str], tmp_path: Path
 ) -> None:

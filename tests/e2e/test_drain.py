@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import attrs
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -11,6 +12,8 @@ from simulators.scenario import Scenario
 from simulators.twilio.log import StreamOpened, VerbExecuted
 from tests.e2e.line import SHORT, Line, open_line
 from web.clients.twiml import CLOSING
+
+pytestmark = pytest.mark.real_time
 
 _SAYS_NOTHING = attrs.evolve(SHORT.caller.lines[0], pause=300.0, barge_in=None)
 SILENT = attrs.evolve(SHORT, caller=attrs.evolve(SHORT.caller, patience=300.0, lines=(_SAYS_NOTHING,)))

@@ -19,9 +19,11 @@ from simulators.scenario import Caller, parse_scenario
 from simulators.speech import synthesise
 from simulators.twilio import SimulatedCall, TwilioKnobs
 from store.records import CallRecord
+from tests.conftest import FAST_RATE
 from tests.e2e.line import Line, open_line
 
-RATE = 10.0
+pytestmark = pytest.mark.real_time
+
 POLICY = CallPolicy()
 SENTENCES = (
     POLICY.wording.still_there,
@@ -114,7 +116,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CallRecord]:
     voice = default_roster().agents["qualifier"].voice
     for sentence in (*SENTENCES, VOICEMAIL, *EVERYBODY.agents["qualifier"].fallback):
         synthesise(sentence, voice)
-    return trio.run(everybody_calls, tmp_path_factory.mktemp("calls"), clock=MockClock(rate=RATE))
+    return trio.run(everybody_calls, tmp_path_factory.mktemp("calls"), clock=MockClock(rate=FAST_RATE))
 
 
 def test_a_silent_caller_is_asked_twice_and_said_goodbye_to(records: dict[str, CallRecord]) -> None:

@@ -9,6 +9,8 @@ from actors.policy import CallPolicy
 from tests.e2e.line import open_line
 from tests.e2e.test_drain import SILENT, wait_carried
 
+pytestmark = pytest.mark.real_time
+
 
 async def test_a_call_that_comes_in_is_carried_to_its_goodbye(tmp_path: Path, fast_clock: MockClock) -> None:
     async with open_line(tmp_path) as line:

@@ -22,7 +22,7 @@ from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, ORIGIN, conte
 from tests.web.test_credentials import BEARER, SIGNED
 from tests.web.test_serving import listening
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.real_time
 CONFIG = """
 daemon off;
 pid {folder}/nginx.pid;

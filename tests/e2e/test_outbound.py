@@ -14,6 +14,8 @@ from simulators.twilio.log import StreamOpened, VerbExecuted, WebhookAnswered
 from tests.e2e.line import Line, open_line
 from web.clients.twiml import BUSY
 
+pytestmark = pytest.mark.real_time
+
 FREELY = "100"
 """Calls a second."""
 

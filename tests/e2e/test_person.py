@@ -12,6 +12,8 @@ from simulators.twilio import PersonActed, SimulatedCall
 from store.records import CallRecord
 from tests.e2e.line import Line, open_line
 
+pytestmark = pytest.mark.real_time
+
 SCENARIO = load_scenario(Path(__file__).with_name("person.toml"))
 TAKES = Human(after=1.0, talks=1.0)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+pytestmark = pytest.mark.real_time
+
 SCENARIO = Path(__file__).parent / "short.toml"
 ROOT = Path(__file__).parent.parent.parent
 SCRIPTS = Path(sys.executable).parent

@@ -34,6 +34,8 @@ from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import CLOSE_SECONDS, OpenSocket
 from web.sockets.versions import install
 
+pytestmark = pytest.mark.real_time
+
 SLACK = 4.0
 """Two fifths of a second of this machine's, if nothing else is said."""
 Talk = Callable[[trio.SocketStream], Awaitable[None]]

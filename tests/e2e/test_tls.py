@@ -35,6 +35,7 @@ from simulators.twilio.dialling import dial_stream
 from simulators.twilio.knobs import TwilioKnobs
 from store.calls import CallRecords
 from store.records import CallRecord
+from tests.conftest import FAST_RATE
 from tests.e2e.http2 import dial_http2
 from web.app import create_app
 from web.clients.deepgram import open_socket
@@ -43,6 +44,8 @@ from web.serving import server_config
 from web.sockets.asgi_events import accept
 from web.sockets.open_socket import Carrier
 from web.sockets.versions import HYPERCORN, TRIO_WEBSOCKET, WRITTEN_FOR, install
+
+pytestmark = pytest.mark.real_time
 
 SCENARIO = load_scenario(Path(__file__).parent / "short.toml")
 Dial: TypeAlias = Callable[..., AbstractAsyncContextManager[WebSocket]]
@@ -122,7 +125,6 @@ CASES = {
     "our connection, over HTTP/2": Case((), dial_http2, "2", carrier="AsgiEvents"),
     "another trio-websocket": Case((TRIO_WEBSOCKET,), agents="PlainSocket"),
 }
-DEFAULT = frozenset({"as it is", "others"})
 
 
 @attrs.define
@@ -133,9 +135,7 @@ class Seen:
     agents: set[str] = attrs.field(factory=set)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in DEFAULT else pytest.mark.slow) for name in CASES]
-)
+@pytest.mark.parametrize("name", CASES)
 def test_a_call_completes_with_tls_on_every_leg(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority, case, seen = Authority(tmp_path), CASES[name], Seen()
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.root))
@@ -144,7 +144,7 @@ def test_a_call_completes_with_tls_on_every_leg(name: str, tmp_path: Path, monke
     watch(seen, monkeypatch)
 
     with capture_logs() as lines:
-        record = trio.run(call_over_tls, authority, tmp_path / "recordings", case, clock=MockClock(rate=5))
+        record = trio.run(call_over_tls, authority, tmp_path / "recordings", case, clock=MockClock(rate=FAST_RATE / 2))
 
     told = [line["library"] for line in lines if line["event"] == "library_not_known"]
     assert sorted(told) == sorted(case.unknown)

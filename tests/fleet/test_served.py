@@ -9,7 +9,7 @@ from tests.e2e.line import open_line
 from tests.store.fleets import Workers
 
 
-@pytest.mark.slow
+@pytest.mark.real_time
 async def test_a_server_joins_carries_a_call_and_leaves_nothing_but_its_record(
     workers: Workers, tmp_path: Path
 ) -> None:

@@ -40,6 +40,8 @@ from web.calls.slots import Slots
 from web.routes.media import MediaStreams
 from web.routes.watch_elsewhere import CallsElsewhere
 
+pytestmark = pytest.mark.real_time
+
 PATIENCE = 20.0
 _END_ALL = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"

@@ -12,6 +12,8 @@ from simulators.deepgram import DeepgramKnobs, ExchangeLog, serve_deepgram
 from simulators.deepgram.log import Closed, Rejected
 from tests.simulators.deepgram.client import GREETING, reply_seconds, small_scenario
 
+pytestmark = pytest.mark.real_time
+
 ROOT = Path(__file__).parents[2]
 KEY = "interop-key"
 LINES = ("Sure, I have a few minutes.", "I would give it a five.")

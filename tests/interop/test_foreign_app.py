@@ -55,7 +55,7 @@ async def simulated(service: str, scenario: Path) -> AsyncIterator[dict[str, str
         nursery.cancel_scope.cancel(reason="test over")
 
 
-@pytest.mark.slow
+@pytest.mark.real_time
 async def test_a_program_of_the_official_clients_holds_a_whole_call(tmp_path: Path) -> None:
     scenario = tmp_path / "foreign.toml"
     scenario.write_text(SCENARIO)

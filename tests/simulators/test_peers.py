@@ -37,7 +37,7 @@ NOT_ACCEPTED = [
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
 ]
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 Misbehaviour = Callable[[trio.SocketStream], Awaitable[None]]
 

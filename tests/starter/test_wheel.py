@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UV = shutil.which("uv") or ""
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not UV, reason="needs uv, which builds the wheel")]
+pytestmark = [pytest.mark.real_time, pytest.mark.skipif(not UV, reason="needs uv, which builds the wheel")]
 SHIPPED = "{'agents.qualifier', 'agents.advisor', 'agents.closer', 'agents.company'}"
 
 

@@ -93,6 +93,7 @@ async def test_a_refused_record_waits_in_the_folder_and_is_found_there(folder: P
     assert len(waiting(folder)) == 1
 
 
+@pytest.mark.real_time
 async def test_a_refusing_database_is_not_waited_for(folder: Path, nursery: trio.Nursery) -> None:
     records = SpillingRecords(Database(unwell=LOCKED), folder, BRISK)
     nursery.start_soon(records.run)
@@ -104,6 +105,7 @@ async def test_a_refusing_database_is_not_waited_for(folder: Path, nursery: trio
     assert trio.current_time() - began < BRISK.save
 
 
+@pytest.mark.real_time
 async def test_a_mute_database_costs_one_deadline_and_then_nothing(folder: Path, nursery: trio.Nursery) -> None:
     records = SpillingRecords(Database(mute=True), folder, attrs.evolve(BRISK, save=0.1, attempt=0.05))
     nursery.start_soon(records.run)
@@ -272,6 +274,7 @@ async def test_a_save_that_is_cancelled_keeps_its_record(folder: Path) -> None:
     assert await records.get(FULL.call_sid) == FULL
 
 
+@pytest.mark.real_time
 async def test_a_locked_sqlite_delays_nothing_and_has_the_record_when_it_is_free(tmp_path: Path) -> None:
     database = SqlRecords(f"sqlite:///{tmp_path}/calls.db?timeout=0.01")
     await database.save(at(1))
@@ -295,6 +298,7 @@ async def say_nothing(_: trio.SocketStream) -> None:
     await trio.sleep_forever()
 
 
+@pytest.mark.real_time
 async def test_a_server_that_accepts_and_says_nothing_delays_nothing(folder: Path, nursery: trio.Nursery) -> None:
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     nursery.start_soon(partial(trio.serve_listeners, say_nothing, [listener]))
@@ -356,6 +360,7 @@ def test_the_writer_waits_ever_longer_up_to_a_limit() -> None:
     assert max(delays) <= 30.0
 
 
+@pytest.mark.real_time
 async def test_a_writer_that_has_stopped_is_not_waited_for(folder: Path) -> None:
     records = SpillingRecords(Database(), folder, BRISK)
     async with trio.open_nursery() as nursery:

@@ -120,7 +120,7 @@ async def test_a_locked_database_can_still_be_read(file: Path) -> None:
 
 
 async def test_a_save_that_waits_for_a_lock_can_be_cancelled(file: Path) -> None:
-    records = SqlRecords(f"sqlite:///{file}?timeout=0.5")
+    records = SqlRecords(f"sqlite:///{file}?timeout=2")
     await records.save(at(1))
 
     with locked(file):
@@ -256,7 +256,7 @@ async def test_calls_of_a_version_without_summaries_are_found_too(url: str) -> N
     assert list(found) == [summary_of(at(minute)) for minute in (2, 1, 0)]
 
 
-@pytest.mark.slow
+@pytest.mark.real_time
 async def test_a_page_of_a_hundred_thousand_calls_takes_no_time(file: Path) -> None:
     records = SqlRecords(f"sqlite:///{file}")
     await records.save(FULL)

@@ -79,6 +79,7 @@ async def test_lines_and_tasks_are_read_when_asked(autojump_clock: MockClock) ->
     assert value(counts, "process_open_fds") > 3
 
 
+@pytest.mark.real_time
 async def test_a_loop_that_is_held_up_is_seen_to_be_late() -> None:
     counts = Counts(Slots(5))
     async with trio.open_nursery() as nursery:

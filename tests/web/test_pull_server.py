@@ -112,7 +112,7 @@ async def test_messages_go_both_ways_and_the_application_closes(monkeypatch: pyt
 
 async def test_the_peers_close_is_answered_and_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(echo, monkeypatch) as port, dial(port) as peer:
-        with trio.fail_after(1):
+        with trio.fail_after(10):
             await peer.aclose(4002)
 
     assert ENDS == [4002]
@@ -221,6 +221,7 @@ async def test_a_connection_that_is_open_when_the_server_closes_is_cut(monkeypat
     await stream.aclose()
 
 
+@pytest.mark.real_time
 async def test_what_is_no_websocket_is_hypercorns_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": [], "trailers": False})
@@ -267,6 +268,7 @@ IDLE = {
 
 
 @pytest.mark.parametrize("said", IDLE.values(), ids=IDLE)
+@pytest.mark.real_time
 async def test_a_connection_that_waits_for_its_peer_leaves_for_a_new_one(
     said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +283,7 @@ async def test_a_connection_that_waits_for_its_peer_leaves_for_a_new_one(
         assert [await is_closed(stream) for stream in waiting] == [True, False]
 
 
+@pytest.mark.real_time
 async def test_a_connection_that_has_shown_a_credential_leaves_last(monkeypatch: pytest.MonkeyPatch) -> None:
     async def vouching(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         assert scope["type"] == "http"
@@ -296,6 +299,7 @@ async def test_a_connection_that_has_shown_a_credential_leaves_last(monkeypatch:
         assert await has_answer(known)
 
 
+@pytest.mark.real_time
 async def test_a_request_that_is_being_answered_is_not_cut_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = trio.Event()
 
@@ -324,6 +328,7 @@ async def test_a_call_is_no_longer_one_of_the_connections(monkeypatch: pytest.Mo
         assert await peer.get_message() == "still here"
 
 
+@pytest.mark.real_time
 async def test_idle_connections_do_not_hold_a_server_that_closes(monkeypatch: pytest.MonkeyPatch) -> None:
     async with AsyncExitStack() as stack:
         async with serving(answer, monkeypatch) as port:
@@ -336,6 +341,7 @@ async def test_idle_connections_do_not_hold_a_server_that_closes(monkeypatch: py
         assert trio.current_time() - closing_at < 0.09  # hypercorn cuts what is left after 0.1 s
 
 
+@pytest.mark.real_time
 async def test_a_connection_that_crashes_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two tasks that write at once are the crash that has been seen: hypercorn's server ended with it."""
 

@@ -110,6 +110,7 @@ async def test_an_unsigned_upgrade_gets_403() -> None:
     assert there.calls.plans == []
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize(("installed", "status"), [("0.18.0", ""), ("0.19.0", "505")])
 async def test_http2_without_tls_is_not_spoken(installed: str, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)

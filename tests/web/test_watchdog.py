@@ -22,6 +22,8 @@ from web.worker.watchdog import BLOCKED_SECONDS, Watchdog
 Lines = list[MutableMapping[str, Any]]
 BLOCKS = 0.6
 
+pytestmark = pytest.mark.real_time
+
 
 @attrs.frozen
 class NoArguments:
