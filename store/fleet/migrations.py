@@ -12,6 +12,7 @@ import attrs
 
 from store.fleet.driver import Database
 from store.fleet.shared import FleetUnavailable
+from store.orders import schema as orders
 
 PROGRAM = 1
 """The number of this program: higher than that of every program before it that knows fewer steps."""
@@ -97,6 +98,7 @@ CREATE TABLE commands (
 CREATE INDEX commands_worker ON commands (worker, id);
 """,
     ),
+    Migration(2, ";\n".join((*orders.STEP_1, ""))),
 )
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"

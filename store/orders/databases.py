@@ -1,0 +1,195 @@
+"""The two databases that keep orders, as one interface: a statement in, its rows out.
+
+Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}` and `{rows}` for what the two
+databases say differently. Each is one transaction. On PostgreSQL the time is the server's; on SQLite it is `now`.
+"""
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+import psycopg
+import trio
+
+from store.orders.schema import SQLITE_STEPS
+from store.private import keep_private, narrow_file
+
+Arguments = Mapping[str, object]
+Rows = Sequence[Sequence[object]]
+
+BUSY_SECONDS = 2.0
+"""How long a statement waits for another process that writes."""
+IN_MEMORY = ":memory:"
+
+
+class Conflict(Exception):
+    """A statement met a constraint: somebody else was faster."""
+
+
+class OrdersUnavailable(OSError):
+    """The database did not take a statement; the message says why."""
+
+
+class AsksPostgres(Protocol):
+    """A PostgreSQL with the tables of the fleet (`store.fleet.driver.Database`)."""
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        """Run one statement and return its rows.
+
+        Raises: `FleetUnavailable`; `psycopg.IntegrityError`.
+        """
+        ...
+
+
+class OrderDatabase(Protocol):
+    """A database with the tables of orders."""
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        """Run one statement, as one transaction, and return its rows.
+
+        Raises: `OSError` when another try may succeed; `Conflict`.
+
+        Cancellation: the statement may have been carried out.
+        """
+        ...
+
+
+@lru_cache(maxsize=200)
+def _for_postgres(sql: str) -> str:
+    plain = sql.format(
+        now="extract(epoch FROM clock_timestamp())::double precision",
+        skip="FOR UPDATE SKIP LOCKED",
+        texts="SELECT json_array_elements_text(CAST(:texts AS json))",
+        rows="json_array_elements(CAST(:rows AS json)) AS listed (value)",
+    )
+    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", plain)
+
+
+@lru_cache(maxsize=200)
+def _for_sqlite(sql: str) -> str:
+    return sql.format(now=":now", skip="", texts="SELECT value FROM json_each(:texts)", rows="json_each(:rows)")
+
+
+@attrs.frozen
+class PostgresOrders:
+    """Orders in the PostgreSQL that workers share; the fleet makes the tables."""
+
+    database: AsksPostgres
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        """Run one statement, as one transaction, and return its rows.
+
+        Raises: `FleetUnavailable`; `Conflict`.
+        """
+        try:
+            return await self.database.ask(_for_postgres(sql), arguments)
+        except psycopg.IntegrityError as exc:
+            raise Conflict(str(exc)) from exc
+
+
+def moving_wall() -> Callable[[], float]:
+    """Return a clock that begins as the wall's and moves with trio's: under a virtual clock it is virtual too."""
+    began: list[float] = []
+
+    def now() -> float:
+        if not began:
+            began.append(time.time() - trio.current_time())
+        return began[0] + trio.current_time()
+
+    return now
+
+
+def _clock(file: str) -> Callable[[], float]:
+    return moving_wall() if file == IN_MEMORY else time.time
+
+
+@attrs.define(eq=False)
+class SqliteOrders:
+    """Orders in a file of SQLite, or in this process's memory.
+
+    Closes: `close` closes the connection; the next statement opens it again.
+    """
+
+    file: str = IN_MEMORY
+    now: Callable[[], float] = attrs.field(default=attrs.Factory(lambda self: _clock(self.file), takes_self=True))
+    _connection: sqlite3.Connection | None = attrs.field(default=None, init=False)
+    _one: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        """Run one statement, as one transaction, and return its rows; in a thread, unless it is in memory.
+
+        Raises: `OrdersUnavailable`; `Conflict`.
+        """
+        given = {"now": self.now(), **arguments}
+        if self.file == IN_MEMORY:
+            await trio.lowlevel.checkpoint()
+            return self._ask(_for_sqlite(sql), given)
+        return await trio.to_thread.run_sync(
+            self._ask, _for_sqlite(sql), given, limiter=self._threads, abandon_on_cancel=True
+        )
+
+    def _ask(self, sql: str, given: Arguments) -> Rows:
+        with self._one:
+            try:
+                return (self._connection or self._open()).execute(sql, given).fetchall()
+            except sqlite3.IntegrityError as exc:
+                raise Conflict(str(exc)) from exc
+            except (sqlite3.Error, OSError) as exc:
+                self._close()
+                raise OrdersUnavailable(f"{self.file}: {exc}") from exc
+
+    def _open(self) -> sqlite3.Connection:
+        if self.file != IN_MEMORY:
+            keep_private(Path(self.file))
+        connection = sqlite3.connect(
+            self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=200
+        )
+        self._connection = connection
+        if self.file != IN_MEMORY:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")  # an order that was answered is on the disk
+            for suffix in ("-wal", "-shm"):
+                narrow_file(Path(self.file + suffix))
+        _make_tables(connection)
+        return connection
+
+    def _close(self) -> None:
+        if self._connection is not None and self.file != IN_MEMORY:  # what is in memory would be gone
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._one:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    """Make what is missing, one step at a time, under SQLite's own lock."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
+        ((made,),) = connection.execute("SELECT coalesce(max(number), 0) FROM orders_schema")
+        _refuse_newer(made)
+        for number, step in enumerate(SQLITE_STEPS[made:], made + 1):
+            for statement in step:
+                connection.execute(statement)
+            connection.execute("INSERT INTO orders_schema VALUES (?)", (number,))
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _refuse_newer(made: int) -> None:
+    if made > len(SQLITE_STEPS):
+        raise OrdersUnavailable("its tables of orders were made by a newer switchboard. Update this one.")

@@ -1,0 +1,244 @@
+"""The queue of orders: each is kept before it is answered, placed once, and known until its call is over.
+
+`OrderQueue` has the transitions of an order (see `schema`), each a single statement. A worker *leases* an order while
+it looks after it: nobody else takes it meanwhile, and somebody else does when the lease has run out. It owns no task
+and asks Twilio nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, cast
+
+import attrs
+import orjson
+
+from store.orders import statements
+from store.orders.databases import Conflict, OrderDatabase
+
+History: TypeAlias = Mapping[str, object]
+"""What is kept of one attempt to reach a number of a campaign."""
+
+KEPT_SECONDS = 86_400.0
+"""For so long an order is known after its call is over."""
+LOOKS = 2
+"""So often Twilio's list must lack a call before it is asked for again."""
+
+
+def _body(text: str) -> Mapping[str, object]:
+    body: Mapping[str, object] = orjson.loads(text)
+    return body
+
+
+def _zones(text: str) -> Sequence[str]:
+    return tuple(filter(None, text.split(",")))
+
+
+def _lines(text: str) -> Sequence[History]:
+    return tuple(orjson.loads(line) for line in text.splitlines())
+
+
+@attrs.frozen
+class KeptOrder:
+    """An order as it is kept; `call_sid` is empty while Twilio has not told it."""
+
+    order_id: str
+    number: str
+    body: Mapping[str, object] = attrs.field(converter=_body)
+    state: str
+    worker: str
+    is_late: bool = attrs.field(converter=bool)
+    """Whether it must not be placed any more."""
+    created: float
+    asked: float | None
+    looks: int
+    call_sid: str
+    digest: str
+    outcome: str
+    why: str
+    campaign: str
+    line: int
+    attempt: int
+    zones: Sequence[str] = attrs.field(converter=_zones)
+    history: Sequence[History] = attrs.field(converter=_lines)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is done for it."""
+        return self.state == "over"
+
+
+@attrs.frozen
+class NewOrder:
+    """An order to keep. `key` is the client's for it, and `digest` tells it from another under the same key."""
+
+    order_id: str
+    number: str
+    body: Mapping[str, object]
+    key: str = ""
+    digest: str = ""
+
+
+@attrs.frozen
+class SameKey:
+    """The client's key stands for this order."""
+
+    order: KeptOrder
+
+
+@attrs.frozen
+class DoNotCall:
+    """The number is on the do-not-call list."""
+
+
+Put: TypeAlias = KeptOrder | SameKey | DoNotCall
+
+
+@attrs.frozen
+class RefusedNumber:
+    """An entry of the do-not-call list; `since` in seconds since 1970."""
+
+    number: str
+    since: float
+    why: str
+
+
+@attrs.frozen
+class OrderQueue:
+    """The orders in one database, and the numbers that must not be called. Every method raises `OSError`."""
+
+    database: OrderDatabase
+
+    async def put(self, new: NewOrder, worker: str, *, lease: float, latest: float) -> Put:
+        """Keep an order that `worker` looks after for `lease` seconds; nobody places it later than in `latest`."""
+        if new.key:
+            await self._ask(statements.FREE_OLD_KEY, repeat_key=new.key, seconds=KEPT_SECONDS)
+        more = {"worker": worker, "lease": lease, "latest": latest, "repeat_key": new.key or None, "digest": new.digest}
+        plain = {"order_id": new.order_id, "number": new.number, "body": orjson.dumps(new.body).decode()}
+        found = await self._one(statements.PUT, **plain, **more)
+        if found is not None:
+            return found
+        earlier = await self.by_key(new.key)
+        return DoNotCall() if earlier is None else SameKey(earlier)
+
+    async def find(self, name: str) -> KeptOrder | None:
+        """Return an order by its id or its CallSid."""
+        return await self._one(statements.FIND, name=name)
+
+    async def by_key(self, key: str) -> KeptOrder | None:
+        """Return the order that a client's key stands for."""
+        return await self._one(statements.BY_KEY, repeat_key=key, seconds=KEPT_SECONDS) if key else None
+
+    async def free_key(self, order_id: str) -> None:
+        """Let a client use the key of an order again."""
+        await self._ask(statements.FREE_KEY, order_id=order_id)
+
+    async def drop(self, order_id: str, worker: str) -> None:
+        """Forget an order that was not taken after all."""
+        await self._ask(statements.DROP, order_id=order_id, worker=worker)
+
+    async def hold(self, order_id: str, worker: str, seconds: float) -> bool:
+        """Go on looking after an order for so long; False if another worker does."""
+        return await self._did(statements.HOLD, order_id=order_id, worker=worker, seconds=seconds)
+
+    async def leave(self, order_id: str, worker: str) -> None:
+        """Leave an order that waits to any other worker."""
+        await self._ask(statements.LEAVE, order_id=order_id, worker=worker)
+
+    async def take(self, worker: str, lease: float) -> KeptOrder | None:
+        """Look after the next order that nobody looks after; None when there is none."""
+        return await self._one(statements.TAKE, worker=worker, lease=lease)
+
+    async def next_due(self) -> float | None:
+        """Return in how many seconds an order must be looked after; None when there is none."""
+        ((seconds,),) = await self._ask(statements.NEXT)
+        return cast("float | None", seconds)
+
+    async def ask(self, order_id: str, worker: str, settle: float) -> bool:
+        """Note that Twilio is about to be asked for the call; False when it must not be asked now.
+
+        What came of it is looked for after `settle` seconds, unless it is noted before.
+        """
+        return await self._did(statements.ASK, order_id=order_id, worker=worker, settle=settle)
+
+    async def unask(self, order_id: str, worker: str) -> bool:
+        """Note that Twilio was not asked, or certainly did not take it."""
+        return await self._did(statements.UNASKED, order_id=order_id, worker=worker)
+
+    async def placed(self, order_id: str, call_sid: str, seconds: float) -> KeptOrder | None:
+        """Note the call of an order, and look after it again in so many seconds; return the order as it is now."""
+        try:
+            placed = await self._one(statements.PLACED, order_id=order_id, call_sid=call_sid, seconds=seconds)
+        except Conflict:  # the call is another order's
+            placed = None
+        return placed or await self.find(order_id)
+
+    async def again(self, order_id: str, worker: str) -> bool:
+        """Let an order wait again that Twilio's list has lacked often enough; False if it must be looked for again."""
+        return await self._did(statements.AGAIN, order_id=order_id, worker=worker, looks=LOOKS)
+
+    async def over(
+        self, order_id: str, outcome: str, why: str = "", history: Mapping[str, object] | None = None
+    ) -> bool:
+        """Note how an order has ended; False if that is known already."""
+        ended = {"order_id": order_id, "outcome": outcome, "why": why, "history": _line(history)}
+        return await self._did(statements.OVER, **ended)
+
+    async def once_more(self, order: KeptOrder, next_id: str, seconds: float, history: History, why: str = "") -> bool:
+        """Let a number of a campaign wait for another attempt, under a new id; False if that is settled already."""
+        again = {"next_id": next_id, "seconds": seconds, "history": _line(history), "why": why}
+        outcome = history.get("outcome", "")
+        return await self._did(statements.ONCE_MORE, order_id=order.order_id, outcome=outcome, **again)
+
+    async def cancel(self, order_id: str, why: str) -> bool:
+        """Call off an order that still waits; False when it does not."""
+        return await self._did(statements.CANCEL, order_id=order_id, outcome="canceled", why=why)
+
+    async def known(self, call_sids: Sequence[str], order_id: str) -> frozenset[str]:
+        """Return which of these calls belong to other orders."""
+        rows = await self._ask(statements.KNOWN, texts=orjson.dumps(call_sids).decode(), order_id=order_id)
+        return frozenset(str(call_sid) for (call_sid,) in rows)
+
+    async def erase(self, name: str) -> None:
+        """Forget the orders of a number, or one by its id or CallSid; the do-not-call list keeps the number."""
+        await self._ask(statements.ERASE, name=name)
+
+    async def prune(self) -> None:
+        """Forget single orders that were over a day ago."""
+        await self._ask(statements.PRUNE, seconds=KEPT_SECONDS)
+
+    # The do-not-call list
+
+    async def refuse_number(self, number: str, why: str) -> None:
+        """Put a number on the do-not-call list."""
+        await self._ask(statements.REFUSE_NUMBER, number=number, why=why)
+
+    async def allow_number(self, number: str) -> bool:
+        """Take a number from the list; False if it was not on it."""
+        return await self._did(statements.ALLOW_NUMBER, number=number)
+
+    async def refused_number(self, number: str) -> RefusedNumber | None:
+        """Return the entry of a number; None when it may be called."""
+        rows = await self._ask(statements.REFUSED_NUMBER, number=number)
+        return RefusedNumber(number, *rows[0]) if rows else None  # type: ignore[arg-type]
+
+    async def refused_numbers(self, after: str = "", most: int = 1000) -> Sequence[RefusedNumber]:
+        """Return entries of the list, in order, from behind a number."""
+        rows = await self._ask(statements.REFUSED_NUMBERS, after=after, most=most)
+        return [RefusedNumber(*row) for row in rows]  # type: ignore[arg-type]
+
+    async def _one(self, sql: str, **arguments: object) -> KeptOrder | None:
+        rows = await self._ask(sql, **arguments)
+        return KeptOrder(*rows[0]) if rows else None  # type: ignore[arg-type]
+
+    async def _did(self, sql: str, **arguments: object) -> bool:
+        try:
+            return bool(await self._ask(sql, **arguments))
+        except Conflict:
+            return False
+
+    async def _ask(self, sql: str, **arguments: object) -> Sequence[Sequence[object]]:
+        return await self.database.ask(sql, arguments)
+
+
+def _line(history: History | None) -> str:
+    """Return one line of an order's history, as JSON."""
+    return "" if history is None else orjson.dumps(history, option=orjson.OPT_APPEND_NEWLINE).decode()

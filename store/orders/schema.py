@@ -1,0 +1,61 @@
+"""The tables of orders, for SQLite and PostgreSQL alike. Times are seconds since 1970, by the database's clock.
+
+    waiting ──(a worker asks)──▶ asking ──(Twilio has it)──▶ placed ──▶ over
+       ▲                           │
+       └──(not in Twilio's list)───┘
+
+`due` is when a worker must look after an order again: nobody does before, so a worker that is busy with one moves it on
+(a lease), and one that dies leaves it to the next. A campaign's number waits with `due` at `NEVER` until a worker takes
+it, not before `not_before`; a further attempt is the same row under a new `order_id`.
+"""
+
+from collections.abc import Sequence
+
+NEVER = 1e15
+
+STEP_1: Sequence[str] = (
+    """
+CREATE TABLE orders (
+    order_id text PRIMARY KEY,
+    number text NOT NULL,
+    body text NOT NULL,
+    state text NOT NULL CHECK (state IN ('waiting', 'asking', 'placed', 'over')),
+    worker text NOT NULL,
+    due double precision NOT NULL,
+    latest double precision NOT NULL,
+    created double precision NOT NULL,
+    asked double precision,
+    looks integer NOT NULL DEFAULT 0,
+    call_sid text UNIQUE,
+    repeat_key text UNIQUE,
+    digest text NOT NULL DEFAULT '',
+    outcome text NOT NULL DEFAULT '',
+    why text NOT NULL DEFAULT '',
+    ended double precision,
+    campaign text NOT NULL DEFAULT '',
+    line integer NOT NULL DEFAULT 0,
+    attempt integer NOT NULL DEFAULT 1,
+    not_before double precision NOT NULL DEFAULT 0,
+    zones text NOT NULL DEFAULT '',
+    history text NOT NULL DEFAULT ''
+)""",
+    "CREATE INDEX orders_due ON orders (due) WHERE state <> 'over'",
+    "CREATE INDEX orders_number ON orders (number)",
+    "CREATE UNIQUE INDEX orders_one_doubt ON orders (number) WHERE state = 'asking'",
+    "CREATE INDEX orders_contacts ON orders (campaign, not_before) WHERE state = 'waiting' AND campaign <> ''",
+    "CREATE INDEX orders_of_campaign ON orders (campaign, line) WHERE campaign <> ''",
+    "CREATE TABLE do_not_call (number text PRIMARY KEY, since double precision NOT NULL, why text NOT NULL)",
+    """
+CREATE TABLE campaigns (
+    campaign text PRIMARY KEY,
+    name text NOT NULL,
+    state text NOT NULL CHECK (state IN ('running', 'paused', 'canceled')),
+    rules text NOT NULL,
+    created double precision NOT NULL,
+    why text NOT NULL DEFAULT '',
+    next_turn double precision NOT NULL DEFAULT 0
+)""",
+)
+
+SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1,)
+"""By number, from 1 on: forward only."""
