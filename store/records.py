@@ -21,11 +21,15 @@ TRANSFERRING = "transferring"
 NEVER_RAN = "never_ran"
 """The outcome of a call that was answered, and on which no media stream of ours ever ran."""
 
+DO_NOT_CALL = "do_not_call"
+"""The outcome of an order whose number is on the do-not-call list."""
+
 UNANSWERED = {
     "busy": "busy",
     "no_answer": "no-answer",
     "failed": "failed",
     "canceled": "canceled",
+    DO_NOT_CALL: "canceled",
     "unknown": "failed",
     NEVER_RAN: "completed",
 }

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from actors.call import CallServices, run_call
 from settings import Settings
+from store.orders.queue import OrderQueue
 from web.calls.context import build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.follow_up import FollowUp, NoShows
@@ -21,6 +22,7 @@ from web.calls.rate_limits import harden
 from web.calls.repeats import RepeatedOrders
 from web.calls.slots import Slots
 from web.calls.token_store import TokenStore
+from web.calls.unfinished import UnfinishedOrders
 from web.clients.twilio import Line
 from web.console.pages import Console
 from web.console.phone import PHONE_STREAM, CallerVoice
@@ -66,6 +68,7 @@ def create_app(
     *,
     tokens: TokenStore | None = None,
     slots: Slots | None = None,
+    orders: OrderQueue | None = None,
     run_call: RunCall = run_call,
     voice: CallerVoice | None = None,
 ) -> QuartTrio:
@@ -73,7 +76,7 @@ def create_app(
 
     `voice` says what is typed on the phone's page, where that is how visitors speak.
     """
-    context = build_context(settings, services, line, tokens=tokens, slots=slots)
+    context = build_context(settings, services, line, tokens=tokens, slots=slots, orders=orders)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
@@ -98,7 +101,8 @@ def create_app(
     watchdog = Watchdog(context.counts.blocked)
     follow = (FollowUp(context).run, NoShows(context).run, context.verdicts.run, context.counts.watch_lag, watchdog.run)
     app.after_serving(context.after_calls.finish)
-    served = BackgroundTasks(app.asgi_app, (dispatcher.run, context.after_calls.run, views.elsewhere.run, *follow))
+    ordering = (dispatcher.run, UnfinishedOrders(context, dispatcher).run, context.outcomes.ends.run)
+    served = BackgroundTasks(app.asgi_app, (*ordering, context.after_calls.run, views.elsewhere.run, *follow))
     gates = {PHONE_STREAM: console.phone.admits}
     # Quart's own hook for middleware
     app.asgi_app = MediaStreams(served, context, run_call, gates)  # type: ignore[method-assign]

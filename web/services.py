@@ -34,6 +34,8 @@ from store.files import FileRecords
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
+from store.orders.databases import IN_MEMORY, OrderDatabase, SqliteOrders
+from store.orders.queue import OrderQueue
 from store.private import make_folders
 from store.records import CallRecord
 from store.spill import SpillingRecords
@@ -74,6 +76,7 @@ class Opened:
     line: Line
     tokens: TokenStore
     fleet: Fleet
+    orders: OrderQueue
 
 
 def roster_of(settings: Settings) -> Roster:
@@ -203,17 +206,29 @@ async def asking(
         yield briefs
 
 
-def fleet_of(settings: Settings) -> tuple[Fleet, TokenStore]:
-    """Return what workers share, and where tokens are kept: a PostgreSQL, else this process and a folder."""
+def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStore, OrderDatabase]:
+    """Return what workers share, and where tokens and orders are kept: a PostgreSQL, else this process and its disk."""
     if not settings.database_url.startswith("postgres"):
-        return MemoryFleet(settings.max_calls), token_store_of(settings)
+        return MemoryFleet(settings.max_calls), token_store_of(settings), SqliteOrders(file_of_orders(records))
     # psycopg and its libraries are 9 MB, which one process with SQLite does without
     from store.fleet.driver import Database  # noqa: PLC0415
     from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
     from store.fleet.tokens import DatabaseTokens  # noqa: PLC0415
+    from store.orders.postgres import PostgresOrders  # noqa: PLC0415
 
     database = Database(settings.database_url)
-    return PostgresFleet(database, settings.max_calls), DatabaseTokens(database)
+    return PostgresFleet(database, settings.max_calls), DatabaseTokens(database), PostgresOrders(database)
+
+
+def file_of_orders(records: CallRecords) -> str:
+    """Return the file of SQLite that keeps orders: the one of the records, or one beside them."""
+    match records:
+        case SpillingRecords(inner=SqlRecords(file=str(file))):
+            return file
+        case FileRecords(folder=folder):
+            return str(folder / ".orders.db")
+        case _:
+            return IN_MEMORY
 
 
 def sharing(fleet: Fleet, commands: Commands, records: CallRecords) -> AbstractAsyncContextManager[None]:
@@ -279,7 +294,7 @@ async def open_services(
     records = records_of(settings)
     if isinstance(records, FileRecords):
         make_folder(records.folder, "DATABASE_URL")
-    fleet, tokens = fleet_of(settings)
+    fleet, tokens, orders = fleet_of(settings, records)
     checkpoints = checkpoints_of(records)
     if checkpoints is not None:
         checkpoints.note = fleet.note
@@ -318,7 +333,7 @@ async def open_services(
             ask_json=partial(briefs.ask, schema={}) if briefs is not None else None,
         )
         async with sharing(fleet, Commands(services.intercom, fleet), records):
-            yield Opened(services, line, tokens, fleet)
+            yield Opened(services, line, tokens, fleet, OrderQueue(orders))
 
 
 def brief_client_of(settings: Settings, http: httpx.AsyncClient) -> BriefClient | None:

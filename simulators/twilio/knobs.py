@@ -44,6 +44,8 @@ class TwilioKnobs:
     """What becomes of `POST Calls.json`: `unanswered` places the call and never says so, `lost` does neither."""
     creation_takes: float = 0.0
     """Before a creation is answered; the call is placed by then."""
+    listed_after: float = 0.0
+    """Until a call that was placed is in the list of calls."""
     bundle: int = 1
     """Frames in a media message; see `MediaCaller`."""
 

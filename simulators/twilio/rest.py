@@ -168,7 +168,7 @@ class TwilioSimulator:
             case "POST", "":
                 return self._create(request)
             case "GET", "":
-                return json_response(200, render_calls(tuple(self.calls.values())[::-1], request, self.account_sid))
+                return json_response(200, render_calls(self._listed(), request, self.account_sid))
             case "POST", sid:
                 return self._update(self._find(sid, request), request)
             case "GET", sid:
@@ -178,6 +178,10 @@ class TwilioSimulator:
                 return Response(204, b"")
             case _:
                 raise ApiError(20004, "Method not allowed", 405)
+
+    def _listed(self) -> tuple[SimulatedCall, ...]:
+        latest = self.now() - timedelta(seconds=self.knobs.listed_after)
+        return tuple(call for call in self.calls.values() if call.created <= latest)[::-1]
 
     def _list_numbers(self, request: Request) -> Response:
         knobs, since = self.knobs, self._epoch[0] if self._epoch is not None else self.now()

@@ -1,10 +1,10 @@
 """The two databases that keep orders, as one interface: a statement in, its rows out.
 
 Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}` and `{rows}` for what the two
-databases say differently. Each is one transaction. On PostgreSQL the time is the server's; on SQLite it is `now`.
+databases say differently. Each is one transaction. On PostgreSQL (`store.orders.postgres`) the time is the server's; on
+SQLite it is `now`.
 """
 
-import re
 import sqlite3
 import threading
 import time
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 import attrs
-import psycopg
 import trio
 
 from store.orders.schema import SQLITE_STEPS
@@ -36,17 +35,6 @@ class OrdersUnavailable(OSError):
     """The database did not take a statement; the message says why."""
 
 
-class AsksPostgres(Protocol):
-    """A PostgreSQL with the tables of the fleet (`store.fleet.driver.Database`)."""
-
-    async def ask(self, sql: str, arguments: Arguments) -> Rows:
-        """Run one statement and return its rows.
-
-        Raises: `FleetUnavailable`; `psycopg.IntegrityError`.
-        """
-        ...
-
-
 class OrderDatabase(Protocol):
     """A database with the tables of orders."""
 
@@ -61,36 +49,8 @@ class OrderDatabase(Protocol):
 
 
 @lru_cache(maxsize=200)
-def _for_postgres(sql: str) -> str:
-    plain = sql.format(
-        now="extract(epoch FROM clock_timestamp())::double precision",
-        skip="FOR UPDATE SKIP LOCKED",
-        texts="SELECT json_array_elements_text(CAST(:texts AS json))",
-        rows="json_array_elements(CAST(:rows AS json)) AS listed (value)",
-    )
-    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", plain)
-
-
-@lru_cache(maxsize=200)
 def _for_sqlite(sql: str) -> str:
     return sql.format(now=":now", skip="", texts="SELECT value FROM json_each(:texts)", rows="json_each(:rows)")
-
-
-@attrs.frozen
-class PostgresOrders:
-    """Orders in the PostgreSQL that workers share; the fleet makes the tables."""
-
-    database: AsksPostgres
-
-    async def ask(self, sql: str, arguments: Arguments) -> Rows:
-        """Run one statement, as one transaction, and return its rows.
-
-        Raises: `FleetUnavailable`; `Conflict`.
-        """
-        try:
-            return await self.database.ask(_for_postgres(sql), arguments)
-        except psycopg.IntegrityError as exc:
-            raise Conflict(str(exc)) from exc
 
 
 def moving_wall() -> Callable[[], float]:

@@ -7,8 +7,8 @@ one writes at a time.
 from store.orders.schema import NEVER
 
 FIELDS = (
-    "order_id, number, body, state, worker, CASE WHEN latest < {now} THEN 1 ELSE 0 END, created, asked, looks, coalesce(call_sid, ''), digest, outcome,"
-    " why, campaign, line, attempt, zones, history"
+    "order_id, number, body, state, worker, CASE WHEN latest < {now} THEN 1 ELSE 0 END, created, asked, looks,"
+    " coalesce(call_sid, ''), digest, outcome, why, campaign, line, attempt, zones, history"
 )
 _MINE = "order_id = :order_id AND worker = :worker"
 

@@ -155,7 +155,8 @@ async def served(folder: Path, *kept: CallRecord, entries: Entries | None = None
     prices = folder / "prices.toml"
     prices.write_text('currency = "USD"\nline_inbound_minute = 0.0085\nagent_minute = 0.08\nbrief = 0.0004\n')
     changes = {**HERE, "RECORDINGS_DIR": str(folder), "PRICES": str(prices)}
-    there = exchange(line=None, calls=None, tokens=None, records=records, voice=None, run_call=None, **changes)
+    nothing = {"line": None, "calls": None, "tokens": None, "orders": None, "voice": None, "run_call": None}
+    there = exchange(records=records, **nothing, **changes)  # type: ignore[arg-type]
     context = context_of(there)
     context.live_calls.add(KnownCall("order", "inbound", LEAD, "+15551230000", "in-progress", OTHER_CALL_SID))
     async with listening(there) as at, trio.open_nursery() as nursery:

@@ -26,6 +26,7 @@ from tests.calls.exchange import Asgi, Switchboard, Trouble, open_switchboard
 from tests.faults.short import LONGEST, POLICY, ROSTER, SHORT
 from tests.web.fakes import API_TOKEN, LEAD, client_of, voice_form
 from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS
+from web.calls.placing import LATEST_SECONDS
 from web.routes.media import START_SECONDS
 
 Act: TypeAlias = Callable[[Switchboard], Awaitable[None]]
@@ -51,14 +52,16 @@ def ring(act: Act, trouble: Trouble | None = None, answers: Answers = "human") -
     rung, script = Rung(), attrs.evolve(SHORT, caller=attrs.evolve(SHORT.caller, answers=answers))
 
     async def main() -> None:
-        with trio.fail_after(LONGEST + OVERDUE_SECONDS):
+        with trio.fail_after(LATEST_SECONDS + LONGEST + OVERDUE_SECONDS):
             async with open_switchboard(script, ROSTER, policy=POLICY, trouble=trouble) as there:
-                async with _at_work(there.app):
+                async with at_work(there.app):
                     await act(there)
                     began = trio.current_time()
-                    with trio.move_on_after(LONGEST):
+                    with trio.move_on_after(LATEST_SECONDS + 60.0):
                         await there.slots.wait_empty()
                         rung.freed_after = trio.current_time() - began
+                        while not await there.records.list():  # noqa: ASYNC110 - it may come from a task of the application's
+                            await trio.sleep(5)
                     await trio.sleep(OVERDUE_SECONDS + NO_SHOW_LOOK_SECONDS)
                 rung.is_free = there.slots.free == there.slots.capacity
                 rung.records = list(await there.records.list())
@@ -91,7 +94,7 @@ def check_rung(rung: Rung, held: float, outcome: str) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def _at_work(app: QuartTrio) -> AsyncIterator[None]:
+async def at_work(app: QuartTrio) -> AsyncIterator[None]:
     """Keep the application's own tasks running, as a server does."""
     up = trio.Event()
 

@@ -10,15 +10,15 @@ from simulators.twilio import TwilioKnobs
 from store.records import CallRecord
 from tests.calls.exchange import Trouble
 from tests.faults import ringing
-from tests.faults.ringing import REST_SECONDS, Act, Rung, check_rung, ring
-from web.calls.dispatch import DOUBT_SECONDS, RING_SECONDS
+from tests.faults.ringing import Act, Rung, check_rung, ring
+from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, RING_SECONDS
 from web.calls.returning import ARRIVAL_SECONDS
 
 KNOBS = TwilioKnobs(bundle=10)
 FAIR = Trouble(KNOBS)
 MOMENT = 0.1
-IN_DOUBT = DOUBT_SECONDS + 4 * REST_SECONDS + 4 * 5.0
-"""Twilio's list is asked for four times, with pauses."""
+IN_DOUBT = RING_SECONDS
+"""The call may ring as long as that; whether there is one is being found out for longer."""
 STREAMS = {
     "no stream ever comes": Trouble(KNOBS, ringing.no_stream),
     "the stream is not signed": Trouble(KNOBS, ringing.unsigned),
@@ -73,7 +73,12 @@ CASES = [
     went_out("REST is out of order", "unknown", rest(TwilioKnobs(bundle=10, outage=503)), held=IN_DOUBT),
     went_out("REST refuses everything", "failed", rest(TwilioKnobs(bundle=10, outage=403))),
     went_out("REST never answers", "unknown", Trouble(KNOBS, rest=ringing.mute), held=IN_DOUBT),
-    went_out("the order is lost", "failed", rest(TwilioKnobs(bundle=10, creations="lost")), held=DOUBT_SECONDS),
+    went_out(
+        "the order is lost",
+        "failed",
+        rest(TwilioKnobs(bundle=10, creations="lost")),
+        held=LATEST_SECONDS + 2 * BUSY_SECONDS,
+    ),
     went_out("the order is taken, and not answered", "completed", rest(TwilioKnobs(bundle=10, creations="unanswered"))),
     answered("busy", "busy"),
     answered("no-answer", "no_answer"),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from store.orders.databases import IN_MEMORY, PostgresOrders, SqliteOrders
+from store.orders.databases import IN_MEMORY, SqliteOrders
+from store.orders.postgres import PostgresOrders
 from store.orders.queue import DoNotCall, KeptOrder, NewOrder, OrderQueue, RefusedNumber, SameKey
 from tests.store.fleets import Workers
 

@@ -21,6 +21,7 @@ from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
 from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
+from store.orders.queue import OrderQueue
 from store.records import CallRecord
 from web.app import create_app
 from web.calls.context import AppContext
@@ -206,6 +207,7 @@ def exchange(
     line: FakeLine | None = None,
     calls: FakeCalls | None = None,
     tokens: TokenStore | None = None,
+    orders: OrderQueue | None = None,
     records: MemoryRecords | None = None,
     voice: CallerVoice | None = None,
     run_call: RunCall | None = None,
@@ -216,14 +218,15 @@ def exchange(
     line, calls, records = line or FakeLine(), calls or FakeCalls(), records or MemoryRecords()
     slots = Slots(chosen.max_calls)
     offered = services(line, records)
-    app = create_app(chosen, offered, line, tokens=tokens, slots=slots, run_call=run_call or calls, voice=voice)
+    run = run_call or calls
+    app = create_app(chosen, offered, line, tokens=tokens, orders=orders, slots=slots, run_call=run, voice=voice)
     return Exchange(app, line, calls, records, slots, chosen, offered.intercom)
 
 
 def at_home(**changes: str) -> Exchange:
     """Build an application that is alone with simulators on this machine, without a token."""
     whole = {**HERE, **changes}
-    return exchange(line=None, calls=None, tokens=None, records=None, voice=None, run_call=None, **whole)
+    return exchange(line=None, calls=None, tokens=None, orders=None, records=None, voice=None, run_call=None, **whole)
 
 
 def voice_form(call_sid: str = CALL_SID, *, outbound: bool = False, **more: str) -> dict[str, str]:

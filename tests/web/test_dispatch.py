@@ -9,24 +9,15 @@ import trio
 from trio.testing import MockClock
 
 from store.memory import MemoryRecords
+from store.orders.queue import KeptOrder
 from tests.web.fakes import LEAD, LINE, FakeLine, services, settings
+from web.calls.answers import InDoubt, Lack, NoLine, Placed, Refused, Waiting
 from web.calls.context import AppContext, build_context
-from web.calls.dispatch import (
-    DOUBT_SECONDS,
-    LONGEST_WAIT,
-    LOOK_SECONDS,
-    ORDER_SECONDS,
-    RING_SECONDS,
-    Dispatcher,
-    InDoubt,
-    Lack,
-    NoLine,
-    Placed,
-    Refused,
-    Waiting,
-)
+from web.calls.dispatch import LONGEST_WAIT, Dispatcher
 from web.calls.orders import Order
+from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
 from web.calls.token_store import MemoryTokenStore
+from web.calls.unfinished import NOT_THERE, UnfinishedOrders
 from web.clients.twilio_api import LineError
 
 ORDER = Order(LEAD, LINE, {})
@@ -41,6 +32,13 @@ class World:
     line: FakeLine
     records: MemoryRecords
 
+    async def order(self) -> KeptOrder:
+        """The order there is."""
+        (call,) = self.context.live_calls.newest()
+        order = await self.context.orders.find(call.id)
+        assert order is not None
+        return order
+
     async def kept(self) -> list[tuple[str, str]]:
         return [(record.outcome, record.why) for record in await self.records.list()]
 
@@ -54,6 +52,7 @@ async def world(
     dispatcher = Dispatcher(context)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(dispatcher.run)
+        nursery.start_soon(UnfinishedOrders(context, dispatcher).run)
         yield World(context, dispatcher, line, records)
         nursery.cancel_scope.cancel()
 
@@ -87,7 +86,7 @@ class Answering(FakeLine):
 
 async def taken_in(there: World) -> tuple[str, object]:
     taken = await there.dispatcher.take(ORDER)
-    assert not isinstance(taken, NoLine)
+    assert isinstance(taken, tuple)
     return taken[0].id, taken[1]
 
 
@@ -116,15 +115,16 @@ async def test_an_order_that_waits_counts_as_a_call(autojump_clock: MockClock) -
     assert [isinstance(one, NoLine) for one in taken] == [False, False, True]
 
 
-async def test_orders_that_wait_when_the_server_drains_are_called_off(autojump_clock: MockClock) -> None:
+async def test_orders_that_wait_when_the_server_drains_are_left_to_others(autojump_clock: MockClock) -> None:
     async with world(CALLS_PER_SECOND="0.1") as there:
         for _ in range(3):
             await there.dispatcher.take(ORDER)
         there.context.slots.drain()
         await trio.sleep(60)
 
-        assert len(there.line.placed) == 1
-        assert await there.kept() == 2 * [("canceled", "the server was shut down before its turn")]
+        left = [await there.context.orders.take("another worker", 60) for _ in range(3)]
+        assert (len(there.line.placed), await there.kept()) == (1, [])
+        assert [order is not None and order.state for order in left] == ["waiting", "waiting", False]
 
 
 async def test_what_twilio_refuses_at_its_turn_is_an_outcome(autojump_clock: MockClock) -> None:
@@ -142,40 +142,75 @@ async def test_a_call_in_doubt_is_found_by_a_webhook_with_our_id(autojump_clock:
     async with world(Answering(SILENT)) as there:
         call, how = await taken_in(there)
         await trio.sleep(1)
-        there.context.live_calls.name(call, SID)
-        await trio.sleep(DOUBT_SECONDS + 1)
+        await there.context.orders.placed(call, SID, 60)  # as its webhook does, on whichever worker
+        await trio.sleep(SETTLE_SECONDS + 1)
 
-        assert (isinstance(how, InDoubt), await there.kept()) == (True, [])
-        assert await there.context.admissions.recall_placed(call) == SID
-
-
-async def test_a_call_in_doubt_is_found_by_what_another_worker_heard(autojump_clock: MockClock) -> None:
-    async with world(Answering(SILENT)) as there:
-        call, _ = await taken_in(there)
-        await there.context.admissions.note_placed(call, SID, 60)
-        await trio.sleep(2)
-
+        assert (isinstance(how, InDoubt), await there.kept(), there.line.placed) == (True, [], [])
         assert there.context.live_calls.find(SID) is there.context.live_calls.find(call)
 
 
 @pytest.mark.parametrize(
-    ("listed", "fails", "outcome"),
-    [([SID], 0, ""), ([SID], 2, ""), ([], 0, "failed"), ([SID, "CA2"], 0, "unknown"), ([SID], 9, "unknown")],
+    ("listed", "fails", "seconds", "outcome"),
+    [
+        ([SID], 0, SETTLE_SECONDS + 5, ""),
+        ([SID], 2, SETTLE_SECONDS + 2 * BUSY_SECONDS + 9, ""),
+        ([], 0, LATEST_SECONDS + 60, "failed"),
+        ([SID, "CA2"], 0, SETTLE_SECONDS + 5, "unknown"),
+        ([SID], 999, LATEST_SECONDS + 60, "unknown"),
+    ],
     ids=["listed", "listed at last", "not listed", "two of them", "no list to be had"],
 )
 async def test_a_call_in_doubt_of_which_nothing_is_heard_is_looked_up(
-    listed: list[str], fails: int, outcome: str, autojump_clock: MockClock
+    listed: list[str], fails: int, seconds: float, outcome: str, autojump_clock: MockClock
 ) -> None:
     async with world(Answering(SILENT, listed=listed, lists_after=fails)) as there:
         call, _ = await taken_in(there)
-        await trio.sleep(DOUBT_SECONDS + 30)
+        await trio.sleep(seconds)
 
         assert [one for one, _ in await there.kept()] == ([outcome] if outcome else [])
         known = there.context.live_calls.find(call)
         assert known is not None
         assert known.call_sid == ("" if outcome else SID)
         assert there.context.slots.free == there.context.slots.capacity - (not outcome)
+        assert (await there.order()).outcome == outcome
     assert there.line.placed == []
+
+
+async def test_a_call_in_doubt_that_twilio_does_not_have_is_placed_again_after_two_looks(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(Answering(SILENT)) as there:
+        call, _ = await taken_in(there)
+        there.line.refusal = None
+        await trio.sleep(SETTLE_SECONDS + 5)
+        once = list(there.line.placed)
+        await trio.sleep(BUSY_SECONDS + 5)
+
+        assert (once, there.line.placed) == ([], [(LEAD, call)])
+        assert (await there.order()).state == "placed"
+
+
+async def test_a_process_that_was_stopped_for_too_long_does_not_ask_any_more(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        times = iter([0.0, 6.0])
+        there.dispatcher.placing = attrs.evolve(there.dispatcher.placing, clock=lambda: next(times, 6.0))
+        _, how = await taken_in(there)
+        asked = list(there.line.placed)
+        await trio.sleep(BUSY_SECONDS + 5)
+
+        assert (how, asked, len(there.line.placed)) == (Waiting(LOOK_SECONDS), [], 1)
+
+
+async def test_an_order_that_twilio_cannot_be_reached_for_waits_again_at_its_turn(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await there.dispatcher.take(ORDER)
+        there.line.refusal = LineError("Twilio cannot be reached")
+        await there.dispatcher.take(attrs.evolve(ORDER, to="+15557650001"))
+        await trio.sleep(5)
+        there.line.refusal = None
+        await trio.sleep(BUSY_SECONDS + 5)
+
+        assert ([to for to, _ in there.line.placed], await there.kept()) == ([LEAD, "+15557650001"], [])
 
 
 async def test_a_call_that_is_known_already_is_not_taken_for_the_one_in_doubt(autojump_clock: MockClock) -> None:
@@ -184,9 +219,10 @@ async def test_a_call_that_is_known_already_is_not_taken_for_the_one_in_doubt(au
         there.line.refusal, there.line.listed = SILENT, [f"CA{1:032x}"]
         await trio.sleep(2)
         await there.dispatcher.take(ORDER)
-        await trio.sleep(DOUBT_SECONDS + 10)
+        await trio.sleep(LATEST_SECONDS + 60)
 
-        assert await there.kept() == [("failed", "Twilio did not answer, and has no such call")]
+        assert ("failed", NOT_THERE) in await there.kept()
+        assert len(there.line.placed) == 1
 
 
 async def test_an_order_whose_operator_hangs_up_meanwhile_is_found_out_about(autojump_clock: MockClock) -> None:
@@ -198,7 +234,7 @@ async def test_an_order_whose_operator_hangs_up_meanwhile_is_found_out_about(aut
     async with world(Slow(listed=[SID])) as there:
         with trio.move_on_after(1):
             await there.dispatcher.take(ORDER)
-        await trio.sleep(DOUBT_SECONDS + 10)
+        await trio.sleep(SETTLE_SECONDS + 10)
 
         assert there.context.live_calls.find(SID) is not None
 

@@ -7,10 +7,13 @@ from trio.testing import MockClock
 
 from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
+from store.orders.databases import SqliteOrders
+from store.orders.queue import OrderQueue
 from store.records import CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE
 from web.calls.admission import Admissions
 from web.calls.live_calls import KnownCall
+from web.calls.order_ends import OrderEnds
 from web.calls.outcomes import Outcomes
 from web.calls.token_store import MemoryTokenStore
 
@@ -44,13 +47,17 @@ class Full(MemoryRecords):
         raise OSError("disk full")
 
 
+def outcomes_in(records: MemoryRecords) -> Outcomes:
+    return Outcomes(records, Admissions(MemoryTokenStore()), OrderEnds(OrderQueue(SqliteOrders())))
+
+
 def a_call() -> KnownCall:
     return KnownCall("OR1", "outbound", LEAD, LINE, "ringing", CALL_SID)
 
 
 async def test_two_who_tell_at_once_make_one_record(autojump_clock: MockClock) -> None:
     records, call = Slow(), a_call()
-    outcomes = Outcomes(records, Admissions(MemoryTokenStore()))
+    outcomes = outcomes_in(records)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(outcomes.conclude, call, "busy", "the line was engaged")
         nursery.start_soon(outcomes.conclude, call, "busy", "the line was engaged")
@@ -61,14 +68,14 @@ async def test_two_who_tell_at_once_make_one_record(autojump_clock: MockClock) -
 async def test_a_record_that_another_worker_has_kept_stays(autojump_clock: MockClock) -> None:
     records = Slow()
     for _ in range(2):
-        await Outcomes(records, Admissions(MemoryTokenStore())).conclude(a_call(), "busy", "the line was engaged")
+        await outcomes_in(records).conclude(a_call(), "busy", "the line was engaged")
 
     assert records.saves == 1
 
 
 async def test_an_outcome_is_kept_while_the_database_cannot_be_asked(autojump_clock: MockClock) -> None:
     records = Away()
-    await Outcomes(records, Admissions(MemoryTokenStore())).conclude(a_call(), "busy", "the line was engaged")
+    await outcomes_in(records).conclude(a_call(), "busy", "the line was engaged")
 
     assert [record.outcome for record in await records.list()] == ["busy"]
 
@@ -76,7 +83,7 @@ async def test_an_outcome_is_kept_while_the_database_cannot_be_asked(autojump_cl
 async def test_an_outcome_that_cannot_be_kept_is_logged(autojump_clock: MockClock) -> None:
     call = a_call()
     with capture_logs() as lines:
-        await Outcomes(Full(), Admissions(MemoryTokenStore())).conclude(call, "busy", "the line was engaged")
+        await outcomes_in(Full()).conclude(call, "busy", "the line was engaged")
 
     assert (call.status, call.outcome) == ("busy", "busy")
     assert [(line["event"], line["outcome"]) for line in lines] == [("outcome_not_kept", "busy")]

@@ -13,9 +13,22 @@ from actors.messages import CloseCall, EndCallNow
 from actors.policy import CallPolicy
 from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
+from store.orders.databases import OrdersUnavailable, Rows, SqliteOrders
+from store.orders.queue import OrderQueue
 from store.records import CallRecord, TurnRecord
-from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, LINE, FakeLine, at_home, client_of, exchange, record, voice_form
-from web.calls.token_store import MemoryTokenStore
+from tests.web.fakes import (
+    API_TOKEN,
+    CALL_SID,
+    LEAD,
+    LINE,
+    FakeLine,
+    at_home,
+    client_of,
+    context_of,
+    exchange,
+    record,
+    voice_form,
+)
 from web.clients.twilio import CallOptions
 from web.clients.twilio_api import LineError
 
@@ -210,6 +223,48 @@ async def test_an_order_behind_another_is_told_when_its_turn_is(autojump_clock: 
     assert (answer.status_code, answer.json()["starts_in"], len(there.line.placed)) == (202, 2.0, 1)
 
 
+async def test_an_order_to_a_number_on_the_do_not_call_list_is_refused(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="1")
+    await context_of(there).orders.refuse_number(LEAD, "asked for it")
+
+    answer = await there.operator("POST", "/calls", {"to": LEAD})
+
+    assert (answer.status_code, answer.json()["field"], there.line.placed) == (403, "to", [])
+    assert there.slots.accepting
+
+
+@attrs.define
+class Gone:
+    """A database of orders that is away."""
+
+    async def ask(self, sql: str, arguments: object) -> Rows:
+        raise OrdersUnavailable("calls.db: database is locked")
+
+
+async def test_an_order_that_cannot_be_kept_is_not_taken(autojump_clock: MockClock) -> None:
+    there = exchange(orders=OrderQueue(Gone()), MAX_CALLS="1")
+
+    answer = await there.operator("POST", "/calls", {"to": LEAD})
+
+    assert (answer.status_code, "retry-after" in answer.headers, there.line.placed) == (503, True, [])
+    assert there.slots.accepting
+
+
+async def test_an_order_is_shown_by_a_process_that_never_saw_it(autojump_clock: MockClock) -> None:
+    orders = OrderQueue(SqliteOrders())
+    first = exchange(orders=orders, MAX_CALLS="2", CALLS_PER_SECOND="0.05")
+    await first.operator("POST", "/calls", {"to": LEAD})
+    waiting = (await first.operator("POST", "/calls", {"to": OTHER_LEAD})).json()
+    later = exchange(orders=orders)
+
+    shown = (await later.operator("GET", f"/calls/{waiting['id']}")).json()
+    called_off = await later.operator("DELETE", f"/calls/{waiting['id']}")
+    after = (await later.operator("GET", f"/calls/{waiting['id']}")).json()
+
+    assert (shown["status"], shown["caller"], called_off.status_code) == ("queued", OTHER_LEAD, 202)
+    assert (after["status"], after["outcome"]) == ("canceled", "canceled")
+
+
 async def test_an_order_that_waits_is_called_off_by_our_name_for_it(autojump_clock: MockClock) -> None:
     there = exchange(MAX_CALLS="2", CALLS_PER_SECOND="0.5")
     await there.operator("POST", "/calls", {"to": LEAD})
@@ -343,13 +398,11 @@ async def test_a_call_of_another_worker_is_known_by_what_twilio_says(autojump_cl
     assert shown == {"id": CALL_SID, "call_sid": CALL_SID, "status": "ringing", "record": None}
 
 
-async def test_workers_that_share_their_pigeonholes_know_each_others_orders(
-    autojump_clock: MockClock,
-) -> None:
-    tokens = MemoryTokenStore()
+async def test_workers_that_share_their_orders_know_each_others(autojump_clock: MockClock) -> None:
+    orders = OrderQueue(SqliteOrders())
     first, second = (
-        exchange(tokens=tokens),
-        exchange(tokens=tokens, line=FakeLine(statuses={f"CA{1:032x}": "in-progress"})),
+        exchange(orders=orders),
+        exchange(orders=orders, line=FakeLine(statuses={f"CA{1:032x}": "in-progress"})),
     )
     placed = (await first.operator("POST", "/calls", {"to": LEAD})).json()
 

@@ -1,5 +1,6 @@
 """What Twilio is told at its door, and what becomes of what it says there."""
 
+import attrs
 import pytest
 import trio
 from structlog.testing import capture_logs
@@ -16,6 +17,7 @@ from tests.web.fakes import (
     STREAM_SID,
     Away,
     Exchange,
+    FakeLine,
     Peer,
     context_of,
     exchange,
@@ -26,6 +28,7 @@ from web.calls.admission import Admissions
 from web.calls.follow_up import NoShows
 from web.calls.outcomes import why_stream
 from web.calls.token_store import MemoryTokenStore
+from web.clients.twilio import PLAIN_CALL, CallOptions
 
 PATHS = ["/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after"]
 
@@ -131,13 +134,47 @@ async def test_the_progress_of_a_call_is_shown(autojump_clock: MockClock) -> Non
     assert (await there.operator("GET", f"/calls/{placed['id']}")).json()["status"] == "ringing"
 
 
+@attrs.define
+class Slow(FakeLine):
+    """A telephone network whose answer takes its time."""
+
+    async def place_call(self, to: str, order: str, options: CallOptions = PLAIN_CALL) -> str:
+        await trio.sleep(5)
+        return await super().place_call(to, order, options)
+
+
 async def test_progress_that_overtakes_the_answer_of_the_rest_api_is_not_lost(autojump_clock: MockClock) -> None:
+    there, first = exchange(line=Slow()), f"CA{1:032x}"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(there.operator, "POST", "/calls", {"to": LEAD})
+        await trio.sleep(1)
+        (call,) = context_of(there).live_calls.newest()
+        early = form(CallSid=first, CallStatus="ringing", SequenceNumber="1")
+        await there.twilio(f"/twilio/status?order={call.id}", early)
+
+    assert (await there.operator("GET", f"/calls/{first}")).json()["status"] == "ringing"
+
+
+async def test_a_second_call_of_an_order_is_hung_up_and_a_late_first_one_is_not(autojump_clock: MockClock) -> None:
     there = exchange()
     placed = (await there.operator("POST", "/calls", {"to": LEAD})).json()
-    early = form(CallSid=OTHER_CALL_SID, CallStatus="ringing", SequenceNumber="1")
-    await there.twilio(f"/twilio/status?order={placed['id']}", early)
+    target = f"/twilio/voice?order={placed['id']}"
 
-    assert (await there.operator("GET", f"/calls/{OTHER_CALL_SID}")).json()["status"] == "ringing"
+    second = await there.twilio(target, voice_form(OTHER_CALL_SID, outbound=True))
+    first = await there.twilio(target, voice_form(placed["call_sid"], outbound=True))
+
+    assert ("<Hangup" in second.text, "<Stream" in first.text) == (True, True)
+
+
+async def test_the_call_of_an_order_that_was_called_off_is_hung_up(autojump_clock: MockClock) -> None:
+    there = exchange(MAX_CALLS="2", CALLS_PER_SECOND="0.05")
+    await there.operator("POST", "/calls", {"to": LEAD})
+    waiting = (await there.operator("POST", "/calls", {"to": "+15557650001"})).json()
+    await there.operator("DELETE", f"/calls/{waiting['id']}")
+
+    late = await there.twilio(f"/twilio/voice?order={waiting['id']}", voice_form(OTHER_CALL_SID, outbound=True))
+
+    assert "<Hangup" in late.text
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", "completed"])

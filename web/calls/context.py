@@ -10,12 +10,16 @@ from actors.journal import Entry
 from settings import Settings
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
+from store.orders.databases import SqliteOrders
+from store.orders.queue import OrderQueue
+from store.records import CallRecord
 from web.calls.admission import Admissions
 from web.calls.after_call import AfterCalls
 from web.calls.commands import Commands
 from web.calls.counts import Counts
 from web.calls.ending import Announced
 from web.calls.live_calls import LiveCalls
+from web.calls.order_ends import OrderEnds
 from web.calls.outcomes import Outcomes
 from web.calls.rate_limits import PendingStreams, RateLimits
 from web.calls.slots import Pace, Slots
@@ -45,6 +49,7 @@ class AppContext:
     announced: Announced
     after_calls: AfterCalls
     verdicts: Verdicts
+    orders: OrderQueue
     streams: Streams = attrs.field(factory=Streams)
     rate_limits: RateLimits = attrs.field(factory=RateLimits)
     pending_streams: PendingStreams = attrs.field(factory=PendingStreams)
@@ -63,12 +68,20 @@ def build_context(
     *,
     tokens: TokenStore | None = None,
     slots: Slots | None = None,
+    orders: OrderQueue | None = None,
 ) -> AppContext:
-    """Build the state of one application; tokens are kept in this worker's memory unless a store is given."""
+    """Build the state of one application; tokens and orders are kept in this worker's memory where none are given."""
     slots = slots or Slots(settings.calls_per_worker, MemoryFleet(settings.max_calls))
     live_calls, counts, observe = LiveCalls(), Counts(slots), services.observe
     after = AfterCalls(services.roster.extras, services.ask_json, services.records)
-    announced = Announced(services.records, live_calls, counts, ended=after.put)
+    orders = orders or OrderQueue(SqliteOrders())
+    ends = OrderEnds(orders)
+
+    def ended(record: CallRecord) -> None:
+        after.put(record)
+        ends.put(record)
+
+    announced = Announced(services.records, live_calls, counts, ended=ended)
     admissions = Admissions(tokens or MemoryTokenStore())
 
     watched = WatchedCalls()
@@ -88,9 +101,10 @@ def build_context(
         live_calls=live_calls,
         counts=counts,
         pace=Pace(settings.calls_per_second, slots.fleet),
-        outcomes=Outcomes(announced, admissions),
+        outcomes=Outcomes(announced, admissions, ends),
         announced=announced,
         after_calls=after,
         verdicts=Verdicts(admissions, services.intercom),
+        orders=orders,
         watched=watched,
     )

@@ -207,3 +207,15 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
         given.get("agents", ""),
         given.get("metadata", {}),
     )
+
+
+def written_order(order: Order) -> dict[str, object]:
+    """Return an order as it is kept."""
+    return {**attrs.asdict(order), "on_machine": order.on_machine.value}
+
+
+def kept_order(plain: Mapping[str, object]) -> Order:
+    """Read an order as it was kept; fields of a newer version are passed over."""
+    known = {field.name for field in attrs.fields(Order)}
+    fields = {name: value for name, value in plain.items() if name in known}
+    return Order(**{**fields, "on_machine": OnMachine(fields["on_machine"])})  # type: ignore[arg-type]

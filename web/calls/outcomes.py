@@ -13,9 +13,10 @@ import attrs
 import structlog
 
 from store.calls import CallRecords, RecordsUnavailable
-from store.records import NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
+from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
 from web.calls.admission import Admissions
 from web.calls.live_calls import KnownCall
+from web.calls.order_ends import HowEnded, OrderEnds
 from web.calls.orders import OrderNote
 
 _CODES: Mapping[str, str] = {
@@ -87,7 +88,9 @@ _STREAM_CODES: Mapping[str, str] = {
 """https://www.twilio.com/docs/api/errors, from 31900 on."""
 _STREAM_CODE = re.compile(r"(?<!\d)31\d{3}(?!\d)")
 _LONGEST = 200
-_OUTCOMES: Mapping[str, str] = {status: outcome for outcome, status in UNANSWERED.items() if outcome != "unknown"}
+_OURS = frozenset({"unknown", DO_NOT_CALL})
+"""Outcomes that are not Twilio's."""
+_OUTCOMES: Mapping[str, str] = {status: outcome for outcome, status in UNANSWERED.items() if outcome not in _OURS}
 _log = structlog.stdlib.get_logger()
 
 
@@ -126,6 +129,7 @@ class Outcomes:
 
     records: CallRecords
     admissions: Admissions
+    ends: OrderEnds
 
     async def conclude(self, call: KnownCall, status: str, why: str, *, outcome: str = "") -> None:
         """Keep how a call ended, unless it has had a stream, or a record. `status` is Twilio's."""
@@ -153,6 +157,8 @@ class Outcomes:
                 await self.records.save(record)
         except (RecordError, OSError) as exc:
             _log.error("outcome_not_kept", call_sid=name, outcome=record.outcome, why=str(exc))
+        if call.direction == "outbound":
+            await self.ends.note(call.id, HowEnded.of(record))
 
     async def _stream_errors(self, name: str) -> tuple[str, ...]:
         try:

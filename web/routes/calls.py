@@ -14,27 +14,17 @@ import attrs
 import structlog
 from quart import Blueprint, Response, jsonify, request
 
-from protocol.twilio import FINAL_STATUSES
 from settings import TransferMode
+from store.orders.queue import DoNotCall, KeptOrder, SameKey
 from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
+from web.calls.answers import AlreadyRinging, InDoubt, Lack, NoLine, OrderAnswer, Placed, Refused, Taken, Waiting
 from web.calls.commands import everywhere, find_elsewhere
 from web.calls.context import AppContext
-from web.calls.dispatch import (
-    AlreadyRinging,
-    Dispatcher,
-    InDoubt,
-    Lack,
-    NewOrder,
-    NoLine,
-    Placed,
-    Refused,
-    Taken,
-    Waiting,
-)
+from web.calls.dispatch import Dispatcher
 from web.calls.hang_up import BY_OPERATOR, HangUp
 from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderError, read_order
-from web.calls.repeats import LONGEST_KEY, OrderAnswer, OrderKey, OtherOrder, Repeated, RepeatedOrders
+from web.calls.repeats import LONGEST_KEY, RepeatedOrders, key_of
 from web.calls.returning import Returns
 from web.clients.twilio_api import LineError
 from web.routes.problems import problem
@@ -85,7 +75,7 @@ def _status(record: CallRecord) -> str:
 
 
 def _taken(call: KnownCall, taken: Taken) -> Response:
-    """Answer an order that was taken: 201 when its call is placed, 202 while that is to come or in doubt."""
+    """OrderAnswer an order that was taken: 201 when its call is placed, 202 while that is to come or in doubt."""
     told: dict[str, object] = {"id": call.id, "call_sid": call.call_sid, "status": call.status}
     match taken:
         case Placed():
@@ -103,6 +93,11 @@ def _taken(call: KnownCall, taken: Taken) -> Response:
     response.status_code = status
     response.headers["Location"] = f"/calls/{call.id}"
     return response
+
+
+def _status_of(order: KeptOrder) -> str:
+    """Return how an order goes, in Twilio's words."""
+    return UNANSWERED.get(order.outcome, "completed") if order.is_over else "queued"
 
 
 def _already_ringing(call: KnownCall | None) -> Response:
@@ -133,12 +128,12 @@ class CallRoutes:
         return routes
 
     async def refuse_malformed(self) -> Response | None:
-        """Answer 404 to a name that no call can have."""
+        """OrderAnswer 404 to a name that no call can have."""
         return None if is_name((request.view_args or {}).get("name", "-")) else self._unknown()
 
     @staticmethod
     async def cannot_look_up(exc: OSError) -> Response:
-        """Answer 503 while database or disk is away: calls go on, only their records cannot be read."""
+        """OrderAnswer 503 while database or disk is away: calls go on, only their records cannot be read."""
         _log.warning("records_unavailable", why=f"{type(exc).__name__}: {exc}")
         response = problem(503, "the records cannot be read now; calls are not affected", fix="Try again later.")
         response.headers["Retry-After"] = RETRY_AFTER
@@ -153,12 +148,16 @@ class CallRoutes:
             return problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
         given = request.headers.get("Idempotency-Key")
         if given is None:
-            return await self._answer(await self.dispatcher.take_unless_ringing(order, NewOrder()))
+            return await self._answer(await self.dispatcher.take_unless_ringing(order))
         if re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", given) is None:
             wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
             return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
-        key = OrderKey.of(given, request.headers.get("authorization", ""), body)
-        return await self._answer(await self.repeats.once(key, partial(self.dispatcher.take_unless_ringing, order)))
+        key = key_of(given, request.headers.get("authorization", ""), body)
+        answer = await self.repeats.once(key, partial(self.dispatcher.take_unless_ringing, order))
+        if isinstance(answer, SameKey) and answer.order.digest != key.digest:
+            fix = "Take a new key for a new order, and repeat an order word for word."
+            return problem(422, "the Idempotency-Key stands for another order", field="Idempotency-Key", fix=fix)
+        return await self._answer(answer)
 
     async def _answer(self, answer: OrderAnswer) -> Response:
         match answer:
@@ -167,26 +166,29 @@ class CallRoutes:
             case AlreadyRinging():
                 self.context.counts.refused("ringing")
                 return _already_ringing(answer.call)
-            case Repeated():
-                return await self._repeated(answer)
-            case OtherOrder():
-                fix = "Take a new key for a new order, and repeat an order word for word."
-                return problem(422, "the Idempotency-Key stands for another order", field="Idempotency-Key", fix=fix)
+            case SameKey(order=order):
+                return await self._repeated(order)
+            case DoNotCall():
+                self.context.counts.refused("do_not_call")
+                fix = "Take it off the list only where the person has asked to be called: DELETE /do-not-call/{number}."
+                return problem(403, "the number is on the do-not-call list", field="to", fix=fix)
             case (call, taken):
                 return _taken(call, taken)
             case _:
                 assert_never(answer)
 
-    async def _repeated(self, answer: Repeated) -> Response:
-        """Answer with the first order: as it goes now, wherever it was taken."""
-        name, call = answer.order_id, self.context.live_calls.find(answer.order_id)
-        known = await self.context.admissions.recall_placed(name) or answer.call_sid
-        call_sid, starts_in = (call.call_sid if call is not None else "") or known, self.dispatcher.turn_of(name)
-        status = call.status if call is not None else await self._ask_status(call_sid) or "queued"
+    async def _repeated(self, order: KeptOrder) -> Response:
+        """OrderAnswer with the first order: as it goes now, wherever it was taken."""
+        name, call = order.order_id, self.context.live_calls.find(order.order_id)
+        call_sid, starts_in = (
+            order.call_sid or (call.call_sid if call is not None else ""),
+            self.dispatcher.turn_of(name),
+        )
+        status = call.status if call is not None else await self._ask_status(call_sid) or _status_of(order)
         told: dict[str, object] = {"id": name, "call_sid": call_sid, "status": status}
         if starts_in is not None:
             told["starts_in"] = round(starts_in, 1)
-        elif not call_sid and status not in FINAL_STATUSES:
+        elif order.state == "asking":
             told["in_doubt"] = "whether the call was placed is being found out"
         response: Response = jsonify(told)
         response.status_code = 201 if call_sid else 202
@@ -221,12 +223,19 @@ class CallRoutes:
         call = call or await find_elsewhere(name, self.context.fleet)
         status = await self._ask_status(call_sid) if call is None or call.stale else None
         if call is None:
-            return (
-                self._unknown() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
-            )
+            return await self._shown_elsewhere(name, call_sid, status)
         if status is not None:
             self._take_in(call, status)
         return _shown(name, call_sid, call, {"record": None})
+
+    async def _shown_elsewhere(self, name: str, call_sid: str, status: str | None) -> Response:
+        """Show a call that no worker carries: as Twilio tells of it, or as its order is kept."""
+        order = await self.context.orders.find(name)
+        if order is not None:
+            call = self.dispatcher.shown(order)
+            more = {"outcome": order.outcome, "why": order.why} if order.is_over else {}
+            return _shown(name, order.call_sid, call, {"status": status or _status_of(order), "record": None, **more})
+        return self._unknown() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
 
     async def hung_up(self, name: str) -> Response:
         """Hang a call up: at once, or after a goodbye."""
@@ -234,7 +243,8 @@ class CallRoutes:
         if goodbye not in {"yes", "no"}:
             return problem(400, "goodbye is not yes or no", field="goodbye", fix="goodbye=yes")
         call_sid, call = await self._call_sid(name), self.context.live_calls.find(name)
-        if call is not None and await self.dispatcher.call_off(call, "called off by the operator"):
+        if not call_sid.startswith("CA") and await self.dispatcher.call_off(name, "called off by the operator"):
+            call = self.context.live_calls.find(name)
             return _accepted(name, call_sid, call, "canceled")
         if not is_call_sid(call_sid):
             return self._unknown() if call is None else self._without_sid(name, call)
@@ -254,7 +264,7 @@ class CallRoutes:
 
     @staticmethod
     def _without_sid(name: str, call: KnownCall) -> Response:
-        """Answer that there is nothing to hang up: the order failed, or nobody knows yet whether it was placed."""
+        """OrderAnswer that there is nothing to hang up: the order failed, or nobody knows yet whether it was placed."""
         if call.over:
             return _accepted(name, "", call, call.status)
         response = problem(409, "whether the call was placed is being found out", fix="Try again in some seconds.")
@@ -266,7 +276,10 @@ class CallRoutes:
         call = self.context.live_calls.find(name)
         if call is not None:
             return call.call_sid or call.id
-        return await self.context.admissions.recall_placed(name) or name
+        if is_call_sid(name):
+            return name
+        order = await self.context.orders.find(name)
+        return (order.call_sid if order is not None else "") or name
 
     def _take_in(self, call: KnownCall, status: str) -> None:
         self.context.live_calls.refreshed(call, status)

@@ -15,11 +15,11 @@ from actors.messages import MachineAnswered, NoteCallOver
 from protocol.twilio import FINAL_STATUSES
 from web.calls.admission import Admission, arrival_of
 from web.calls.context import AppContext
-from web.calls.dispatch import ORDER_SECONDS
 from web.calls.ending import LOST
 from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderNote
 from web.calls.outcomes import why, why_stream
+from web.calls.placing import ORDER_SECONDS, PLACED_SECONDS
 from web.calls.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
 from web.clients import twiml
 from web.routes.well_formed import count_of, malformed
@@ -90,6 +90,9 @@ class TwilioRoutes:
             return xml(twiml.nothing())
         if await self._is_streamed(call_sid):  # our number's fallback URL, a redirect back, a repetition
             return xml(await Returns(self.context).take_back(form, again=True))
+        if not await self._is_its_call(order, call_sid):
+            _log.warning("call_of_no_order", call_sid=call_sid, id=order, why="its order has another call, or is over")
+            return xml(twiml.hang_up())
         arrival = arrival_of(form, order)
         if not await self.context.slots.let_in(arrival.key, ARRIVAL_SECONDS):
             return self._turn_away(call_sid)
@@ -104,7 +107,8 @@ class TwilioRoutes:
         form = await request.form
         order, call_sid, status = request.args.get("order", ""), form.get("CallSid", ""), form.get("CallStatus", "")
         sequence = form.get("SequenceNumber", "")
-        await self._note_of(order, call_sid)
+        if await self._is_its_call(order, call_sid):
+            await self._note_of(order, call_sid)
         self.context.live_calls.progress(call_sid, status, count_of(sequence))
         if status in FINAL_STATUSES:
             self.context.slots.release(order)
@@ -184,6 +188,21 @@ class TwilioRoutes:
         except OSError as exc:
             _log.error("stream_not_known", call_sid=call_sid, why=str(exc))
             return False
+
+    async def _is_its_call(self, order: str, call_sid: str) -> bool:
+        """Note the call of an order, on whichever worker; False if the order has another call, or has ended without.
+
+        Twilio has no key by which it would refuse a second creation: this is the last guard against a second call.
+        """
+        call = self.context.live_calls.find(order) if order else None
+        if not order or (call is not None and call.call_sid == call_sid):
+            return True
+        try:
+            kept = await self.context.orders.placed(order, call_sid, PLACED_SECONDS)
+        except OSError as exc:
+            _log.warning("order_not_known", call_sid=call_sid, id=order, why=str(exc))
+            return True
+        return kept is None or kept.call_sid == call_sid
 
     async def _note_of(self, order: str, call_sid: str) -> OrderNote:
         """Return the note of an order. Its worker may not know the CallSid of its call yet, and learns it here."""

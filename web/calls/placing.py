@@ -1,0 +1,206 @@
+"""Placing the call of an order: Twilio is asked once, and what it does not answer is followed up.
+
+`Placing` notes an order as *asking* before it asks Twilio, and is the only place that asks. A process may die at any
+step: the order is *waiting* then and was not asked for, or *asking*, and is looked for by `web/calls/unfinished.py`
+once nobody can be asking any more (`SETTLE_SECONDS`). It owns no task; what takes time is handed to `later`.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeAlias
+
+import attrs
+import structlog
+import trio
+
+from protocol.twilio import FINAL_STATUSES
+from store.orders.queue import KeptOrder
+from store.records import DO_NOT_CALL
+from web.calls.answers import InDoubt, Placed, Refused, Taken, Waiting
+from web.calls.context import AppContext
+from web.calls.live_calls import KnownCall
+from web.calls.orders import Order
+from web.calls.outcomes import why
+from web.clients.twilio_api import LineError
+
+RING_SECONDS = 150.0
+"""The longest that a call may be on its way: 60 s of ringing, and the network's own delays."""
+ORDER_SECONDS = 900.0
+"""Above one call a second Twilio queues; what is known of the lead must outlive that."""
+LATEST_SECONDS = 900.0
+"""An order that nobody could place in so long fails: who orders calls wants them soon."""
+PLACE_SECONDS = 15.0
+"""For Twilio to take a call, with all that is repeated on the way."""
+SEND_SECONDS = 5.0
+"""From noting that Twilio is asked to asking: a process that was stopped for longer must not ask any more."""
+SETTLE_SECONDS = 35.0
+"""From asking to looking for the call in Twilio's list: `SEND_SECONDS`, `PLACE_SECONDS`, and the list's own delay."""
+LOOK_SECONDS = 5.0
+"""Between looks whether another worker carries a call: its line here is kept for nothing then."""
+FOUND_SECONDS = 2.0
+"""Between looks whether somebody has found the call of an order that is in doubt."""
+BUSY_SECONDS = 10.0
+"""Until an order that finds no line may be worth another try."""
+PLACED_SECONDS = RING_SECONDS + 30.0
+"""From placing a call to asking after it, where nothing was noted of its end."""
+NEVER_TOLD = "no agent ever heard of the call, and Twilio does not tell how it ended"
+
+_log = structlog.stdlib.get_logger()
+
+Job: TypeAlias = Callable[[], Awaitable[None]]
+
+
+def clock_awake() -> float:
+    """Return the time of a clock that goes on while the machine is suspended, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+@attrs.frozen(eq=False)
+class Placing:
+    """Asks Twilio for the calls of one worker's orders."""
+
+    context: AppContext
+    worker: str
+    later: Callable[[Job], None]
+    clock: Callable[[], float] = clock_awake
+
+    async def place(self, call: KnownCall, order: Order, *, is_patient: bool = False) -> Taken:
+        """Ask Twilio for the call, once; `is_patient`: where Twilio cannot be reached, let the order wait again."""
+        if not await self._may_ask(call):
+            return Waiting(LOOK_SECONDS)
+        is_told = False
+        try:
+            with trio.fail_after(PLACE_SECONDS):
+                call_sid = await self.context.line.place_call(order.to, call.id, order.options)
+            is_told = True
+        except trio.TooSlowError:
+            return InDoubt("Twilio did not answer in time")
+        except LineError as exc:
+            is_told = not exc.maybe_done
+            _log.warning("call_not_placed", id=call.id, why=exc.reason, code=exc.code, maybe_placed=exc.maybe_done)
+            return await self._refused(call, exc, is_patient=is_patient) if is_told else InDoubt(exc.reason)
+        finally:  # also when the client has hung up, which cancels this
+            if not is_told:
+                self.later(partial(self._wait_found, call))
+        await self.note_placed(call, call_sid)
+        return Placed()
+
+    async def _refused(self, call: KnownCall, exc: LineError, *, is_patient: bool) -> Taken:
+        if is_patient and not exc.code and await self._unask(call):
+            return Waiting(BUSY_SECONDS)
+        await self.conclude(call, "failed", _refusal(exc))
+        return Refused(exc)
+
+    async def _may_ask(self, call: KnownCall) -> bool:
+        """Note that Twilio is about to be asked for a call; False where it must not be, now or at all."""
+        began = self.clock()
+        try:
+            if not await self.context.orders.ask(call.id, self.worker, SETTLE_SECONDS):
+                await self._take_in_why_not(call)
+                return False
+        except OSError as exc:
+            _log.warning("call_not_asked_for", id=call.id, why=str(exc))
+            return False
+        if self.clock() - began > SEND_SECONDS:
+            _log.warning("call_not_asked_for", id=call.id, why="this process was stopped for too long")
+            await self._unask(call)
+            return False
+        return True
+
+    async def _take_in_why_not(self, call: KnownCall) -> None:
+        order = await self.context.orders.find(call.id)
+        if order is None or order.is_over:
+            self.context.slots.release(call.id)
+            call.status, call.outcome = "canceled", order.outcome if order is not None else "canceled"
+        elif order.worker != self.worker or order.state != "waiting":
+            call.elsewhere = True
+        elif await self.context.orders.refused_number(order.number) is not None:
+            await self.conclude(call, "canceled", "the number is on the do-not-call list", outcome=DO_NOT_CALL)
+        else:
+            await self.put_off(call, LOOK_SECONDS)
+
+    async def _unask(self, call: KnownCall) -> bool:
+        """Let an order wait again that Twilio has certainly not taken; False if another worker looks after it."""
+        try:
+            is_ours = await self.context.orders.unask(call.id, self.worker)
+        except OSError:
+            return True  # it is looked for in Twilio's list, in vain, and then waits again
+        if is_ours:
+            await self.put_off(call, BUSY_SECONDS)
+        return is_ours
+
+    async def put_off(self, call: KnownCall, seconds: float) -> None:
+        """Have somebody look after an order in so many seconds; it takes no slot meanwhile."""
+        self.context.slots.release(call.id)
+        with suppress(OSError):
+            await self.context.orders.hold(call.id, self.worker, seconds)
+
+    async def note_placed(self, call: KnownCall, call_sid: str) -> None:
+        """Note that Twilio has the call of an order, and follow it."""
+        self.context.live_calls.name(call.id, call_sid)
+        _log.info("call_placed", call_sid=call_sid, id=call.id)
+        self.later(partial(self._see_through, call))  # first: the client may hang up meanwhile
+        try:
+            await self.context.orders.placed(call.id, call_sid, PLACED_SECONDS)
+        except OSError as exc:
+            _log.warning("call_placed_not_noted", id=call.id, call_sid=call_sid, why=str(exc))
+        await self.context.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
+
+    async def _wait_found(self, call: KnownCall) -> None:
+        """Wait until a webhook, or whoever looks for it, has found the call of an order, and show it."""
+        until = trio.current_time() + LATEST_SECONDS
+        while not call.call_sid and not call.over and trio.current_time() < until:
+            await trio.sleep(FOUND_SECONDS)
+            order = await self._found(call)
+            if order is not None and order.call_sid and not call.call_sid:
+                _log.info("call_found", call_sid=order.call_sid, id=call.id)
+                await self.note_placed(call, order.call_sid)
+
+    async def _found(self, call: KnownCall) -> KeptOrder | None:
+        try:
+            return await self.context.orders.find(call.id)
+        except OSError:
+            return None
+
+    async def _see_through(self, call: KnownCall) -> None:
+        """Give the line back if another worker carries the call; ask after one of which nothing is heard any more.
+
+        One of which Twilio does not tell either, or only that it goes on without us, is given up.
+        """
+        until = trio.current_time() + ORDER_SECONDS
+        while trio.current_time() < until:
+            if await self._is_heard_of(call):
+                return
+            try:
+                status = await self.context.line.status_of(call.call_sid) or "failed"
+            except LineError as exc:
+                _log.warning("status_not_known", call_sid=call.call_sid, why=exc.reason, code=exc.code)
+            else:
+                self.context.live_calls.refreshed(call, status)
+                if status in FINAL_STATUSES:
+                    await self.conclude(call, status, why(status, {}))
+        if call.live and not call.streamed:
+            await self.conclude(call, "failed", NEVER_TOLD, outcome="unknown")
+
+    async def _is_heard_of(self, call: KnownCall) -> bool:
+        with trio.move_on_after(RING_SECONDS):
+            while not call.over and not call.streamed:
+                if await self.context.admissions.is_streamed(call.call_sid):
+                    self.context.live_calls.carried_elsewhere(call.call_sid)
+                    self.context.slots.release(call.id)
+                    return True
+                await trio.sleep(LOOK_SECONDS)
+            return True
+        return False
+
+    async def conclude(self, call: KnownCall, status: str, reason: str, *, outcome: str = "") -> None:
+        """Note how an order ended of which no agent has a record."""
+        self.context.slots.release(call.id)
+        await self.context.outcomes.conclude(call, status, reason, outcome=outcome)
+
+
+def _refusal(exc: LineError) -> str:
+    code = f" (Twilio {exc.code})" if exc.code else ""
+    return f"Twilio refused the call: {exc.reason.rstrip('.')}{code}. {exc.fix}".strip()

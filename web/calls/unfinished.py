@@ -1,0 +1,183 @@
+"""Orders that nobody looks after: of a worker that died, of a doubt, of a call of which nothing was heard.
+
+`UnfinishedOrders` takes one after the other from the queue, where its lease has run out, and brings it further. One
+that waits is placed. One for which Twilio was asked is looked for in Twilio's list, by its number and our other orders,
+and waits again when the list has lacked it twice. A call that was placed is asked after. It stops taking when the
+worker drains. What fails is tried again by whichever worker looks next; nothing is raised.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import attrs
+import structlog
+import trio
+
+from actors.supervision import Crashed, guard
+from protocol.twilio import FINAL_STATUSES
+from store.orders.queue import KeptOrder
+from store.records import TRANSFERRING, RecordError
+from web.calls.answers import NoLine
+from web.calls.commands import find_elsewhere
+from web.calls.context import AppContext
+from web.calls.dispatch import LEASE_SECONDS, Dispatcher
+from web.calls.live_calls import KnownCall
+from web.calls.order_ends import HowEnded
+from web.calls.orders import kept_order
+from web.calls.outcomes import why
+from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS
+from web.clients.twilio_api import LineError
+
+LOOK_SECONDS = 2.0
+"""Between looks for orders that another worker has left."""
+ASK_SECONDS = 60.0
+"""Between questions how a call goes of which nothing is heard."""
+PRUNE_SECONDS = 3600.0
+AT_ONCE = 20
+CLOCK_SKEW = timedelta(seconds=5)
+LATE = "nobody could place the call within 15 minutes"
+NOT_TOLD = "Twilio did not answer, and its list does not tell whether the call was made"
+NOT_THERE = "Twilio did not answer, and has no such call"
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.define(eq=False)
+class UnfinishedOrders:
+    """Looks after what is left in the queue, for one worker."""
+
+    context: AppContext
+    dispatcher: Dispatcher
+    _pruned: float = attrs.field(default=0.0, init=False)
+
+    @property
+    def _worker(self) -> str:
+        return self.dispatcher.worker
+
+    async def run(self) -> None:
+        """Look after orders until cancelled, or until the worker drains."""
+        limiter = trio.CapacityLimiter(AT_ONCE)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._stop_when_draining, nursery.cancel_scope)
+            while True:
+                async with limiter:
+                    pass  # somebody is free to look after it
+                order = await self._take()
+                if order is None:
+                    await trio.sleep(LOOK_SECONDS)
+                else:
+                    nursery.start_soon(self._look_after, order, limiter)
+
+    async def _stop_when_draining(self, scope: trio.CancelScope) -> None:
+        await self.context.slots.wait_draining()
+        scope.cancel(reason="the worker drains")
+
+    async def _take(self) -> KeptOrder | None:
+        try:
+            if trio.current_time() > self._pruned + PRUNE_SECONDS:
+                self._pruned = trio.current_time()
+                await self.context.orders.prune()
+            return await self.context.orders.take(self._worker, LEASE_SECONDS)
+        except OSError as exc:
+            _log.debug("orders_away", why=str(exc))
+            return None
+
+    async def _look_after(self, order: KeptOrder, limiter: trio.CapacityLimiter) -> None:
+        async with limiter:
+            ended = await guard(partial(self.look_after, order))
+        if isinstance(ended, Crashed):
+            _log.error("order_crashed", id=order.order_id, error=ended.reason)
+
+    async def look_after(self, order: KeptOrder) -> None:
+        """Bring an order further that this worker has taken.
+
+        Raises: `OSError`; another worker tries again.
+        """
+        if self.dispatcher.turn_of(order.order_id) is not None:
+            return  # its own task has it, and was late
+        match order.state:
+            case "waiting":
+                await self.place(order)
+            case "asking":
+                await self._find_out(order)
+            case _:
+                await self._ask_after(order)
+
+    async def place(self, order: KeptOrder, late: str = LATE) -> None:
+        """Have the call of an order placed when it is its turn, or put off where there is no line."""
+        call = self.dispatcher.shown(order)
+        if order.is_late:
+            await self.dispatcher.placing.conclude(call, "failed", late)
+            return
+        none = self.dispatcher.no_line()
+        if none is None:
+            await self.context.admissions.note_order(order.order_id, kept_order(order.body).note, ORDER_SECONDS)
+            moment = await self.dispatcher.claim(order.order_id)
+            if not isinstance(moment, NoLine):
+                call = self.context.live_calls.add(call)
+                await self.dispatcher.wait_turn(call, kept_order(order.body), moment)
+                return
+            none = moment
+        await self.context.orders.hold(order.order_id, self._worker, min(none.seconds, BUSY_SECONDS))
+
+    async def _find_out(self, order: KeptOrder) -> None:
+        """Look for the call of an order in Twilio's list, and have it placed when it is not there."""
+        call, found = self.dispatcher.shown(order), await self._listed(order)
+        if found is None and not order.is_late:
+            await self.context.orders.hold(order.order_id, self._worker, BUSY_SECONDS)
+        elif found is None or len(found) > 1:
+            await self.dispatcher.placing.conclude(call, "failed", NOT_TOLD, outcome="unknown")
+        elif found:
+            _log.info("call_found", call_sid=found[0], id=order.order_id)
+            await self.dispatcher.placing.note_placed(self.context.live_calls.add(call), found[0])
+        elif await self.context.orders.again(order.order_id, self._worker):
+            await self.place(order, NOT_THERE)
+        else:
+            await self.context.orders.hold(order.order_id, self._worker, BUSY_SECONDS)
+
+    async def _listed(self, order: KeptOrder) -> Sequence[str] | None:
+        """Return the calls that may be this order's: to its number, since it was asked for, of no other order."""
+        since = datetime.fromtimestamp(order.asked or order.created, UTC) - CLOCK_SKEW
+        try:
+            listed = await self.context.line.calls_to(order.number, since)
+        except LineError as exc:
+            _log.warning("calls_not_listed", id=order.order_id, why=exc.reason)
+            return None
+        known = await self.context.orders.known(listed, order.order_id)
+        return [call_sid for call_sid in listed if call_sid not in known]
+
+    async def _ask_after(self, order: KeptOrder) -> None:
+        """Find out how a call went whose end nobody has noted."""
+        record = await self._record_of(order.call_sid)
+        if record is not None:
+            await self.context.outcomes.ends.note(order.order_id, record)
+            return
+        call, status = self.dispatcher.shown(order), None
+        if not await self._runs(call):
+            status = await self._status_of(order)
+        if status in FINAL_STATUSES:
+            await self.dispatcher.placing.conclude(call, status, why(status, {}))
+            ended = HowEnded("unknown", why=NEVER_TOLD)  # it had a stream, and its record was lost
+            if order.is_late:
+                await self.context.outcomes.ends.note(order.order_id, ended)
+        await self.context.orders.hold(order.order_id, self._worker, ASK_SECONDS)
+
+    async def _record_of(self, call_sid: str) -> HowEnded | None:
+        try:
+            record = await self.context.services.records.get(call_sid)
+        except RecordError:
+            return None
+        return None if record is None or record.outcome == TRANSFERRING else HowEnded.of(record)
+
+    async def _runs(self, call: KnownCall) -> bool:
+        if call.streamed and not call.over:
+            return True
+        return await find_elsewhere(call.call_sid, self.context.fleet) is not None
+
+    async def _status_of(self, order: KeptOrder) -> str:
+        try:
+            return await self.context.line.status_of(order.call_sid) or "failed"
+        except LineError as exc:
+            _log.warning("status_not_known", call_sid=order.call_sid, why=exc.reason, code=exc.code)
+            return ""
