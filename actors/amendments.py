@@ -28,24 +28,20 @@ class Amendments:
     _prompts: dict[str, str] = attrs.field(factory=dict, init=False)
     """By agent."""
 
-    def add_note(self, text: str) -> int:
-        """Add a fact that every agent of the call is to know; return the new version."""
-        self._notes.append(text)
-        self.version += 1
-        return self.version
-
-    def change_prompt(self, agent: str, prompt: str) -> int:
-        """Put a prompt in the place of an agent's own; return the new version."""
-        self._prompts[agent] = prompt
+    def amend(self, agent: str, *, note: str = "", prompt: str = "") -> int:
+        """Add a note for every agent, or put a prompt in the place of an agent's own; return the new version."""
+        if note:
+            self._notes.append(note)
+        if prompt:
+            self._prompts[agent] = prompt
         self.version += 1
         return self.version
 
     def has_room_for(self, agent: AgentSpec, *, note: str = "", prompt: str = "") -> bool:
         """Whether an agent's prompt is short enough for the service with this note, or this prompt."""
         draft = Amendments()
-        draft._notes, draft._prompts = [*self._notes, *filter(None, [note])], dict(self._prompts)
-        if prompt:
-            draft._prompts[agent.name] = prompt
+        draft._notes, draft._prompts = list(self._notes), dict(self._prompts)
+        draft.amend(agent.name, note=note, prompt=prompt)
         amended = draft.amended(agent)
         return max(len(amended.prompt), len(amended.inbound_prompt)) <= PROMPT_LIMIT - _SPARE
 

@@ -21,6 +21,7 @@ import trio
 
 from actors.call_state import CallState
 from actors.clips import ClipBook, Clips
+from actors.commands import DONE
 from actors.endings.attendant import Attendant
 from actors.endings.call_length import mind_length
 from actors.endings.intercom import Intercom
@@ -116,6 +117,8 @@ class CallServices:
     intercom: Intercom = attrs.field(factory=Intercom)
     transfers: Transfers | None = None
     """How a call is put through to a person; None where there is nobody."""
+    operator_transfers: Transfers | None = None
+    """How an operator puts a call through to any number; None where no telephone network is behind the calls."""
     rng: Random = attrs.field(factory=Random)
     checkpoints: Checkpoints | None = None
     """The log of running calls: a call has a record even if this process is killed."""
@@ -232,7 +235,7 @@ class Call:
             context=services.context(plan),
             clips=services.clips,
             activity=VoiceActivity(last=elapsed),
-            switch=Switch(plan.call_sid, services.transfers, services.policy.human_digit),
+            switch=Switch(plan.call_sid, services.transfers, services.policy.human_digit, services.operator_transfers),
         )
         state.commands.recall(earlier.record.commands if earlier else ())
         bridge = TwilioBridge(state, media, plan.stream_sid, each_of(on_audio) if on_audio else None)
@@ -257,7 +260,15 @@ class Call:
                 for name, run in (
                     ("summarizer", summarizer.run),
                     ("scribe", self.scribe.run if self.scribe is not None else None),
-                    ("attendant", partial(Attendant(state, self._machine(), CommandRunner(state)).attend, mailbox)),
+                    (
+                        "attendant",
+                        partial(
+                            Attendant(
+                                state, self._machine(), CommandRunner(state, frozenset(self.roster.agents))
+                            ).attend,
+                            mailbox,
+                        ),
+                    ),
                     ("keypad", state.keypad.collect),
                     ("call length", partial(mind_length, state, self._longest)),
                     ("transfers", partial(mind_transfers, state, state.mail.to_summarizer)),
@@ -301,6 +312,10 @@ class Call:
     @property
     def _longest(self) -> float:
         return min(self.services.policy.deadlines.longest_call, self.plan.longest)
+
+    def _attendant(self) -> Attendant:
+        runner = CommandRunner(self.state, frozenset(self.roster.agents))
+        return Attendant(self.state, self._machine(), runner)
 
     def _machine(self) -> AnsweringMachine:
         message, roster = self.plan.voicemail, self.roster
@@ -374,6 +389,8 @@ class Call:
         state.ledger.close()
         frames = self._frames()
         duration = round(state.journal.now, 3)
+        if outcome == TRANSFERRING and (ordered := state.switch.ordered) is not None:
+            state.commands.decide(ordered.command_id, DONE)
         state.commands.close()
         if outcome != TRANSFERRING:
             state.journal.note(CallEnded(outcome, duration, frames))

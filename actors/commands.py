@@ -38,8 +38,45 @@ class Whisper:
     text: str
 
 
-Action: TypeAlias = Say | Whisper
-KINDS: Final[Mapping[str, type[Action]]] = {"say": Say, "whisper": Whisper}
+@attrs.frozen
+class ChangePrompt:
+    """Put another prompt in the place of the floor's agent's own, for the rest of the call."""
+
+    text: str
+
+
+@attrs.frozen
+class HandoffTo:
+    """Hand the call to any agent of the roster, with a Brief that has this reason and these notes."""
+
+    to: str
+    reason: str = ""
+    notes: str = ""
+
+
+@attrs.frozen
+class RestartAgent:
+    """Open another session for the agent on the floor; it goes on with what was said."""
+
+
+@attrs.frozen
+class TransferTo:
+    """Put the caller through to a person: at this number (E.164), or at the usual one."""
+
+    number: str = ""
+    reason: str = ""
+    notes: str = ""
+
+
+Action: TypeAlias = Say | Whisper | ChangePrompt | HandoffTo | RestartAgent | TransferTo
+KINDS: Final[Mapping[str, type[Action]]] = {
+    "say": Say,
+    "whisper": Whisper,
+    "prompt": ChangePrompt,
+    "handoff": HandoffTo,
+    "restart": RestartAgent,
+    "transfer": TransferTo,
+}
 """By the name under which operators, the journal and other workers know them."""
 _NAMES: Final = {kind: name for name, kind in KINDS.items()}
 assert set(_NAMES) == set(get_args(Action))  # noqa: S101 - a kind without a name could not be asked for

@@ -116,8 +116,10 @@ class Floor:
         state = self.state
         if change is not None:
             took = round(trio.current_time() - change.asked.at, 6)
-            state.journal.note(change.answered(live, took))
+            if change.asked.name:  # else no function waits: an operator has asked
+                state.journal.note(change.answered(live, took))
             state.journal.note(HandoffCommitted(change.holder.agent, live.agent, took))
+            change.asked.taken.set()
             state.conversation.hand_on()
             self.leave(change.holder, "handed off")
         live.since = trio.current_time()

@@ -66,7 +66,10 @@ class HandoffRefused:
 
 @attrs.frozen(eq=False)
 class AskHandoff:
-    """From the session on the floor at t0 (`at`, trio time): it has stopped speaking and listening."""
+    """From the session on the floor at t0 (`at`, trio time): it has stopped speaking and listening.
+
+    An operator asks in the place of the session, without the `name` of a function.
+    """
 
     session: int
     call_id: str
@@ -79,6 +82,8 @@ class AskHandoff:
     reply_to: trio.MemorySendChannel[HandoffRefused]
     number: int = 0
     """Our own number of the function call (`FunctionCalled.number`)."""
+    taken: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the next agent has the floor."""
 
     def refuse(self, why: str) -> None:
         """Leave the floor where it is; a session that is gone meanwhile is not told."""
@@ -174,3 +179,5 @@ class Mailboxes:
             message = self.early.pop(0) if self.early else await self.supervisor.receive()
             if message.session == session:
                 return message
+            if isinstance(message, AskHandoff):
+                message.refuse("The session that was to hand over was lost.")

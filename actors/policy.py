@@ -120,6 +120,8 @@ class Deadlines:
     # An operator's commands
     amended: float = 15.0
     """For the service to acknowledge a changed prompt, or for a session that has it to take the floor."""
+    restarted: float = 30.0
+    """For another session to take the floor."""
     remark_begun: float = 45.0
     """For a sentence to begin: it waits for a pause, may be refused while the caller speaks, and outlives a session."""
 

@@ -85,6 +85,7 @@ class Supervisor:
             case Kept():
                 return change.holder
             case Lost(crash=crash):
+                change.asked.refuse("The session that was to hand over was lost, and no other agent came.")
                 return await self._recover(sessions, change.holder, crash)
             case _:
                 assert_never(outcome)

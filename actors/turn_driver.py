@@ -61,6 +61,17 @@ class SessionOnFloor(Protocol):
     def agent(self) -> AgentSpec: ...
 
     @property
+    def number(self) -> int: ...
+
+    @property
+    def voice(self) -> Voice: ...
+
+    @property
+    def cursor(self) -> int:
+        """The first frame of the tape that it has not been sent."""
+        ...
+
+    @property
     def last_heard(self) -> float:
         """When (trio time) its service last sent anything."""
         ...
@@ -269,8 +280,8 @@ class TurnDriver:
         match effect.kind:
             case SpeechKind.QUESTION if effect.silence > 0.0:  # else it is a probe into a loud line
                 self.journal.note(CallerSilent(self._name, round(effect.silence, 3), self.turn.times_asked + 1))
-            case SpeechKind.TRANSFER if self.speaker is not None:  # a key has asked for a person
-                self.switch.want_by_key(self.speaker)
+            case SpeechKind.TRANSFER if self.speaker is not None:  # a key, or an operator, has asked for a person
+                self.switch.want_announced(self.speaker)
             case SpeechKind.CLOSING if not self._says_goodbye and self.turn.closing is not None:
                 self._says_goodbye = True
                 self.journal.note(GoodbyeStarted(self._name, self.turn.closing.outcome))

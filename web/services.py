@@ -250,11 +250,8 @@ def token_store_of(settings: Settings) -> TokenStore:
     return SharedTokenStore(settings.recordings_dir / ".pending")
 
 
-def transfers_of(settings: Settings, roster: Roster, line: Line, tokens: TokenStore) -> TwilioTransfers | None:
-    """Return the way to a person, if there is one: of the settings, or a function's own."""
-    functions = [function for agent in roster.agents.values() for function in agent.functions]
-    if not settings.person and not any(function.human for function in functions):
-        return None
+def transfers_of(settings: Settings, line: Line, tokens: TokenStore) -> TwilioTransfers:
+    """Return the way to a person: of the settings, a function's own, or an operator's."""
     return TwilioTransfers(
         line=line,
         tokens=tokens,
@@ -263,6 +260,12 @@ def transfers_of(settings: Settings, roster: Roster, line: Line, tokens: TokenSt
         number=settings.person,
         whispers=settings.transfer_mode is TransferMode.WARM,
     )
+
+
+def has_person(settings: Settings, roster: Roster) -> bool:
+    """Whether agents and keys can reach a person: the settings' own, or a function's."""
+    functions = [function for agent in roster.agents.values() for function in agent.functions]
+    return bool(settings.person) or any(function.human for function in functions)
 
 
 def function_client(context: SSLContext, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
@@ -313,6 +316,7 @@ async def open_services(
     ):
         api = TwilioApi(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng)
         line = TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, api)
+        transfers = transfers_of(settings, line, tokens)
         services = CallServices(
             roster=roster,
             connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),
@@ -324,7 +328,8 @@ async def open_services(
             recordings=settings.recordings_dir,
             observe=refusals.notice,
             clips=clips,
-            transfers=transfers_of(settings, roster, line, tokens),
+            transfers=transfers if has_person(settings, roster) else None,
+            operator_transfers=transfers,
             rng=rng,
             checkpoints=checkpoints,
             writer=writer,

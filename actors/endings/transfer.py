@@ -31,10 +31,15 @@ async def mind_transfers(state: CallState, summarizer: trio.MemorySendChannel[To
 
 async def _carry_out_wishes(state: CallState, summarizer: trio.MemorySendChannel[ToSummarizer]) -> None:
     switch = state.switch
-    while switch.transfers is not None:
+    while True:
         wish = await switch.next_wish()
-        with wish.scope:
-            await _put_through(state, switch.transfers, wish, summarizer)
+        way = wish.way or switch.transfers
+        if way is None:
+            wish.refuse(NOBODY)
+            state.turn.put(PutThroughFailed(NOBODY))
+        else:
+            with wish.scope:
+                await _put_through(state, way, wish, summarizer)
         switch.drop(wish)
 
 
@@ -54,6 +59,7 @@ async def _put_through(
     state.journal.note(TransferAsked(wish.agent.name, wanted.reason, wanted.notes))
     order = TransferOrder(wanted.reason, wanted.notes, wanted.number, brief)
     why = await state.switch.throw(transfers, order, wish, state.policy.deadlines.put_through)
+    wish.cause = why
     state.journal.note(TransferFailed(wish.agent.name, why))
     state.turn.put(PutThroughFailed(REFUSED))
     wish.refuse(REFUSED)

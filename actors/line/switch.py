@@ -40,12 +40,18 @@ class Transfers(Protocol):
 
 @attrs.define(eq=False)
 class Wish:
-    """A person is wanted: by a function of this agent's or, without a `call`, by a key. `number` is ours."""
+    """A person is wanted: by a function of this agent's or, without a `call`, by a key or an operator.
+
+    `number` is our own of the call. `way` is the line's way to that person, where it is not the usual one.
+    """
 
     agent: AgentSpec
     wanted: TransferToHuman
     call: FunctionCall | None = None
     number: int = 0
+    way: Transfers | None = None
+    cause: str = attrs.field(default="", init=False)
+    """Why the line did not do it, in its own words."""
     since: float = attrs.field(factory=trio.current_time, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     allowed: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -69,12 +75,23 @@ class Wish:
 
 
 @attrs.define(eq=False)
+class OrderedPerson:
+    """A person that an operator wants, by this command. `wish` is there once the caller is told."""
+
+    command_id: str
+    wanted: TransferToHuman
+    wish: Wish | None = None
+
+
+@attrs.define(eq=False)
 class Switch:
-    """The transfers of one call. Without `transfers` there is no person."""
+    """The transfers of one call. Without `transfers` there is no person; `by_operator` is an operator's way to one."""
 
     call_sid: str = ""
     transfers: Transfers | None = None
     human_digit: str = ""
+    by_operator: Transfers | None = None
+    ordered: OrderedPerson | None = attrs.field(default=None, init=False)
     underway: Wish | None = None
     """A transfer that the line was asked for, and has not refused."""
     _wish: Wish | None = attrs.field(default=None, init=False)
@@ -84,13 +101,17 @@ class Switch:
         """Want a person; what was wanted before, and not allowed yet, is not wanted any more."""
         if self._wish is not None:
             self._wish.scope.cancel(reason="another transfer is wanted")
+            self._wish.refuse("another transfer is wanted")
         self._wish = wish
         self._wished.unpark_all()
         return wish
 
-    def want_by_key(self, agent: AgentSpec) -> None:
-        """Want a person because the caller has pressed the key for one."""
-        self.want(Wish(agent, TransferToHuman(f"The caller pressed {self.human_digit} for a person")))
+    def want_announced(self, agent: AgentSpec) -> None:
+        """Want the person that the caller is being told of: an operator has ordered it, or a key was pressed."""
+        if self.ordered is not None:
+            self.ordered.wish = self.want(Wish(agent, self.ordered.wanted, way=self.by_operator))
+        else:
+            self.want(Wish(agent, TransferToHuman(f"The caller pressed {self.human_digit} for a person")))
 
     def allow(self, wish_id: str) -> None:
         """Have the line asked: the caller has heard that they are put through."""
@@ -110,7 +131,7 @@ class Switch:
 
     def give_up(self, why: str) -> None:
         """Have no person any more: what is wanted now is refused, and what is wanted later too."""
-        self.transfers = self.underway = None
+        self.transfers = self.by_operator = self.underway = None
         if self._wish is not None:
             self._wish.refuse(why)
 

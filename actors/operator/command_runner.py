@@ -5,7 +5,6 @@ asks them, and waits for what follows. Every wait has a limit. What crashes is a
 it, and the book answers what is left.
 """
 
-from collections.abc import Callable
 from typing import Final, assert_never
 
 import attrs
@@ -13,8 +12,22 @@ import structlog
 import trio
 
 from actors.call_state import CallState
-from actors.commands import DONE, Action, Answer, Command, Say, Whisper, failed, refused
+from actors.commands import (
+    DONE,
+    Action,
+    Answer,
+    ChangePrompt,
+    Command,
+    HandoffTo,
+    RestartAgent,
+    Say,
+    TransferTo,
+    Whisper,
+    failed,
+    refused,
+)
 from actors.facts import ActorCrashed
+from actors.operator.moves import hand_off, restart, transfer, wait_until
 from actors.supervision import Crashed, guard
 from actors.turn.events import RemarkMade
 from actors.turn.values import Phase
@@ -29,6 +42,8 @@ class CommandRunner:
     """Carries out the commands of one call."""
 
     state: CallState
+    agents: frozenset[str] = frozenset()
+    """The agents of the roster."""
     _saying: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     """Sentences are said one after the other."""
 
@@ -47,8 +62,14 @@ class CommandRunner:
         match action:
             case Say(text=text):
                 return await self._say(text, command_id)
-            case Whisper(text=text):
-                return await self._whisper(text)
+            case Whisper() | ChangePrompt():
+                return await self._amend(action)
+            case HandoffTo():
+                return await hand_off(self.state, action, command_id, self.agents)
+            case RestartAgent():
+                return await restart(self.state)
+            case TransferTo():
+                return await transfer(self.state, action, command_id)
             case _:
                 assert_never(action)
 
@@ -71,7 +92,7 @@ class CommandRunner:
         """Return what became of the sentence; None if it was lost, with its session or to another remark."""
         driver = self.state.turn
         turn = driver.turn
-        await self._wait_until(lambda: not turn.remark or turn.is_closing)
+        await wait_until(driver, lambda: not turn.remark or turn.is_closing)
         if turn.is_closing or turn.phase is Phase.ENDING:
             return refused("the call is being ended")
         session = driver.session
@@ -84,22 +105,20 @@ class CommandRunner:
         is_lost = session is not driver.session or turn.remark != ""
         return None if is_lost else failed("the service was asked to say it, and has not begun in time")
 
-    async def _whisper(self, text: str) -> Answer:
-        """Tell the agents a fact; it is done when the session on the floor has it in its prompt."""
-        agent = self.state.turn.speaker
-        if agent is not None and not self.state.amendments.has_room_for(agent, note=text):
+    async def _amend(self, action: Whisper | ChangePrompt) -> Answer:
+        """Change what the agents are told; it is done when the session on the floor has it in its prompt."""
+        agent, amendments = self.state.turn.speaker, self.state.amendments
+        if agent is None:
+            return refused("no agent has the floor yet")
+        note, prompt = (action.text, "") if isinstance(action, Whisper) else ("", action.text)
+        if not amendments.has_room_for(agent, note=note, prompt=prompt):
             return refused("the prompt is too long with it: the service would cut it")
-        return await self._wait_amended(self.state.amendments.add_note(text))
+        return await self._wait_amended(amendments.amend(agent.name, note=note, prompt=prompt))
 
     async def _wait_amended(self, version: int) -> Answer:
         driver, limit = self.state.turn, self.state.policy.deadlines.amended
         driver.amend()
         with trio.move_on_after(limit):
-            await self._wait_until(lambda: driver.session is not None and driver.session.amended >= version)
+            await wait_until(driver, lambda: driver.session is not None and driver.session.amended >= version)
             return DONE
         return failed(f"no session has acknowledged it within {limit:g} s; the next one has it")
-
-    async def _wait_until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds that can only change with an event of the turn."""
-        while not holds():
-            await self.state.turn.wait_change()

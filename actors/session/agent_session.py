@@ -316,8 +316,9 @@ class AgentSession:
                 self._answer_function(call_id, text)
             case RestartSession(why=why):
                 self._fail(f"{self.agent.name}: {why}")
-            case RenewSession():
-                self.state.journal.note(SessionSpent(self.agent.name, self.number))
+            case RenewSession(is_old=is_old):
+                if is_old:
+                    self.state.journal.note(SessionSpent(self.agent.name, self.number))
                 self._over.set()
             case _:
                 assert_never(effect)

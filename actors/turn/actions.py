@@ -190,6 +190,7 @@ def tell_keys(state: TurnState) -> None:
     keys, why = tuple(state.keys), state.why_no_person
     parts = [describe_keys(keys, state.policy.human_digit)] if keys else []
     state.keys, state.wants_person, state.why_no_person = [], False, ""
+    state.is_person_ordered = False
     state.has_spoken, state.last_turn = False, ""
     state.owe(state.now)
     state.tell(" ".join([*parts, why]).strip(), TellReason.KEYS, keys)
@@ -204,6 +205,12 @@ def renew(state: TurnState) -> None:
     state.is_aged = False
     state.lose_session()
     state.emit(RenewSession())
+
+
+def restart_for_operator(state: TurnState, _: object = None) -> None:
+    if state.voice is not VoiceState.ABSENT:
+        state.lose_session()
+        state.emit(RenewSession(is_old=False))
 
 
 def remind(state: TurnState) -> None:

@@ -123,7 +123,9 @@ class RestartSession:
 
 @attrs.frozen
 class RenewSession:
-    """End the session on the floor, which is old. Ends with `FloorVacated` and `FloorGiven`."""
+    """End the session on the floor, which is old, or not `is_old`. Ends with `FloorVacated` and `FloorGiven`."""
+
+    is_old: bool = True
 
 
 @attrs.frozen

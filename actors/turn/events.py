@@ -203,6 +203,18 @@ class RemarkMade:
 
 
 @attrs.frozen
+class RestartWanted:
+    """An operator wants another session for the agent on the floor; it changes nothing unless they converse."""
+
+
+@attrs.frozen
+class PersonWanted:
+    """An operator wants the caller put through to a person, as a key would; or, not `wanted`, no longer."""
+
+    wanted: bool = True
+
+
+@attrs.frozen
 class CloseAsked:
     """The call is to end with this outcome and this last sentence; at once without a sentence.
 
@@ -295,6 +307,8 @@ Event: TypeAlias = (
     | BeepHeard
     | PutThroughFailed
     | RemarkMade
+    | RestartWanted
+    | PersonWanted
     | CloseAsked
     | TimePassed
 )

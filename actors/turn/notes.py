@@ -30,6 +30,7 @@ from actors.turn.events import (
     KeyPressed,
     KeysEntered,
     LateFillerBegan,
+    PersonWanted,
     Played,
     Recognised,
     RemarkMade,
@@ -108,7 +109,7 @@ def note(state: TurnState, event: Recognised) -> None:
             _note_end_of_speech(state, event)
         case FloorGiven() | FloorVacated() | SessionAged():
             _note_session(state, event)
-        case KeyPressed() | KeysEntered() | RemarkMade() | CloseAsked():
+        case KeyPressed() | KeysEntered() | RemarkMade() | PersonWanted() | CloseAsked():
             _note_wish(state, event)
         case _:
             _note_function(state, event)
@@ -239,6 +240,8 @@ def _note_wish(state: TurnState, event: Recognised) -> None:
             state.own_filler = text
         case RemarkMade(text=text, id=remark_id):
             state.remark, state.remark_id, state.at.remark = text, remark_id, state.now
+        case PersonWanted(wanted=wanted):
+            state.is_person_ordered = wanted
         case CloseAsked() if state.closing is None:
             state.closing, state.at.close_asked = event, state.now
         case _:

@@ -71,7 +71,9 @@ NO_FUNCTION_RUNS = Condition("no function runs", lambda state: not state.running
 THIS_SILENCE_IS_UNFILLED = Condition("this silence is unfilled", lambda state: state.at.filler < state.silent_since)
 THE_OPENING_IS_DUE = Condition("the opening is due", lambda state: not state.is_opened)
 THE_OPENING_WAS_HEARD = Condition("the opening was heard", lambda state: state.is_opened)
-A_PERSON_IS_WANTED = Condition("a person is wanted", lambda state: state.wants_person and not state.why_no_person)
+A_PERSON_IS_WANTED = Condition(
+    "a person is wanted", lambda state: (state.wants_person or state.is_person_ordered) and not state.why_no_person
+)
 KEYS_WAIT = Condition("keys wait", lambda state: bool(state.keys) or state.why_no_person != "")
 THEY_MAY_BE_TOLD = Condition(
     "the opening was heard, or a transfer has failed", lambda state: state.is_opened or state.why_no_person != ""

@@ -165,6 +165,8 @@ class TurnState:
     """The session's first words were heard, or it owes none."""
     keys: list[str] = attrs.field(factory=list)
     wants_person: bool = False
+    is_person_ordered: bool = False
+    """An operator wants the caller put through."""
     why_no_person: str = ""
     remark: str = ""
     remark_id: str = ""

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from actors.turn.actions import false_start, say_closing
+from actors.turn.actions import false_start, restart_for_operator, say_closing
 from actors.turn.effects import FreeTape, HoldTape, TellReason
 from actors.turn.events import (
     AgentSaid,
@@ -32,6 +32,7 @@ from actors.turn.events import (
     NothingUnderstood,
     PutThroughFailed,
     Recognised,
+    RestartWanted,
     SayRefused,
     ThinkingBegan,
     ToldEchoed,
@@ -343,6 +344,7 @@ PHASE = table("phase", Phase, {
     FloorGiven: (STAY, to(CONVERSING), STAY, STAY, STAY, do(hold_tape), do(hold_tape, say_closing), STAY),
     FloorVacated: (STAY, STAY, to(CONVERSING), STAY, to(CONVERSING, when=it_leaves_something), STAY, STAY, STAY),
     BeepHeard: (STAY, STAY, STAY, STAY, STAY, to(CLOSING, say_closing), STAY, STAY),
+    RestartWanted: (do(restart_for_operator), STAY, STAY, STAY, STAY, STAY, STAY, STAY),
 })  # fmt: skip
 
 TABLES = (CALLER, VOICE, DEBT, PHASE)

@@ -25,7 +25,7 @@ from actors.facts import (
 )
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost
-from actors.messages import AskHandoff, HandoffRefused, SessionRunOut, ToSupervisor, WithdrawHandoff
+from actors.messages import AskHandoff, HandoffRefused, Mailboxes, SessionRunOut, ToSupervisor, WithdrawHandoff
 from actors.policy import CallPolicy, Deadlines, Numbers, RestartPolicy
 from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.session.settings_form import SettingsForm
@@ -459,3 +459,14 @@ def test_a_session_that_is_gone_is_not_told(closed: str) -> None:
     (send if closed == "send" else receive).close()
 
     AskHandoff(1, "id", "handoff_to_next_agent", "second", "", "", 0.0, 0, send).refuse("no")
+
+
+async def test_a_request_for_a_session_that_has_lost_the_floor_is_refused() -> None:
+    """An operator has asked in the moment in which the session was lost."""
+    mail = Mailboxes.open()
+    send, receive = trio.open_memory_channel[HandoffRefused](1)
+    mail.to_supervisor.send_nowait(AskHandoff(1, "k1", "", "second", "", "", 0.0, 0, send))
+    mail.to_supervisor.send_nowait(SessionRunOut(2))
+
+    assert await mail.next_from(2) == SessionRunOut(2)
+    assert receive.receive_nowait().why

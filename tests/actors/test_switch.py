@@ -72,7 +72,7 @@ async def test_it_is_under_way_once_the_line_is_asked_and_answers_the_function(
 async def test_what_is_wanted_later_takes_the_place_of_what_was_not_allowed_yet(autojump_clock: MockClock) -> None:
     switch = Switch("CA1", Line(1.0), "0")
     first = switch.want(wish())
-    switch.want_by_key(ROSTER.agents["second"])
+    switch.want_announced(ROSTER.agents["second"])
     by_key = await switch.next_wish()
     switch.allow(first.id)
     before = by_key.allowed.is_set()

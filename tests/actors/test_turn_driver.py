@@ -26,6 +26,9 @@ class Speaker:
     agent: AgentSpec = attrs.field(factory=lambda: ROSTER.agents["first"])
     last_heard: float = 0.0
     reads_tape: bool = True
+    number: int = 1
+    cursor: int = 0
+    voice: Voice = attrs.field(factory=lambda: Voice("first"))
     amended: int = 0
     performed: list[ForSession] = attrs.field(factory=list)
 

@@ -39,7 +39,7 @@ from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import TwilioLine
 from web.clients.twilio_api import TwilioApi
-from web.services import transfers_of
+from web.services import has_person, transfers_of
 
 T = TypeVar("T")
 Asgi: TypeAlias = Callable[..., Awaitable[None]]
@@ -219,6 +219,7 @@ async def open_switchboard(
                     chosen.twilio_account_sid, chosen.twilio_auth_token, "http://api.twilio.test", rest, rng
                 )
                 line = TwilioLine(chosen.twilio_phone_number, chosen.lead_server_external_url, api)
+                transfers = transfers_of(chosen, line, tokens)
                 services = CallServices(
                     roster=roster,
                     connect=deepgram.connect,
@@ -227,7 +228,8 @@ async def open_switchboard(
                     records=records,
                     policy=policy or CallPolicy(),
                     observe=note,
-                    transfers=transfers_of(chosen, roster, line, tokens),
+                    transfers=transfers if has_person(chosen, roster) else None,
+                    operator_transfers=transfers,
                     rng=rng,
                 )
                 door.app = app = create_app(chosen, services, line, tokens=tokens, slots=slots)

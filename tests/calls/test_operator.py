@@ -9,9 +9,23 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.commands import DONE, Action, Answer, Command, CommandGiven, Outcome, Say, Whisper
+from actors.commands import (
+    DONE,
+    Action,
+    Answer,
+    ChangePrompt,
+    Command,
+    CommandGiven,
+    HandoffTo,
+    Outcome,
+    RestartAgent,
+    Say,
+    TransferTo,
+    Whisper,
+)
 from protocol.deepgram import InjectAgentMessage, InjectUserMessage, Settings, UpdateThink
 from testkit.harness import Played, play
+from tests.calls.test_transfer import FakeTransfers
 from tests.faults.short import KNOBS, POLICY, ROSTER, SHORT
 
 Meanwhile: TypeAlias = Callable[["Operated"], Awaitable[None]]
@@ -45,7 +59,8 @@ class Operated(Played):
 
 async def operate(meanwhile: Meanwhile, faults: Sequence[str] = (), **options: object) -> Operated:
     """Play the short call, with what somebody does about it."""
-    played = Operated()
+    played = options.pop("played", None) or Operated()
+    assert isinstance(played, Operated)
 
     async def act(_: Played) -> None:
         await meanwhile(played)
@@ -193,3 +208,177 @@ async def test_a_fact_that_a_session_was_lost_with_is_known_to_the_next_one(
     assert played.facts(facts.SessionCrashed)
     assert played.answers == [DONE]
     assert FACT in str(played.exchange.log.received(Settings)[1])
+
+
+PROMPT = "You are the first. Say nothing but yes and no."
+
+
+async def test_a_prompt_that_is_changed_stays_for_the_rest_of_the_call(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(ChangePrompt(PROMPT))
+        await played.ask(RestartAgent())
+
+    played = await operate(act)
+    assert played.exchange is not None
+    (update,), settings = played.exchange.log.received(UpdateThink), played.exchange.log.received(Settings)
+
+    assert played.answers == [DONE, DONE]
+    assert (update.think[0].prompt or "").startswith(PROMPT)
+    assert [PROMPT in str(each) for each in settings] == [False, True, False]
+    assert played.the_record.outcome == "completed"
+
+
+async def test_a_prompt_that_is_too_long_is_refused(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(ChangePrompt("x" * 24_000))
+
+    played = await operate(act)
+
+    assert [answer.outcome for answer in played.answers] == [Outcome.REFUSED]
+
+
+async def test_a_service_that_does_not_acknowledge_is_told_of(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(Whisper(FACT))
+
+    played = await operate(act, knobs=attrs.evolve(KNOBS, update_ack=1000.0))
+
+    assert [answer.outcome for answer in played.answers] == [Outcome.DONE], "the next agent's session knows it"
+    assert played.facts(facts.CommandAnswered)[0].took > 1.0
+
+
+async def test_an_operator_hands_the_call_to_another_agent(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(HandoffTo("second", "is angry", "has called twice"))
+
+    played = await operate(act)
+    (handoff,) = played.the_record.handoffs
+
+    assert played.answers == [DONE]
+    assert [period.agent for period in played.the_record.agents] == ["first", "second"]
+    assert (handoff.cause, handoff.brief["reason"], handoff.brief["notes"]) == ("is angry",) * 2 + ("has called twice",)
+    assert played.facts(facts.HandoffAsked)[0].agent == "first"
+    assert [one for one in played.facts(facts.FunctionAnswered) if not one.name] == []
+    assert (played.the_record.outcome, played.the_record.frames.unheard) == ("completed", 0)
+
+
+async def test_a_handoff_that_nobody_takes_leaves_the_agent_on_the_floor(autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(HandoffTo("second"))
+
+    played = await operate(act, ["deepgram: refuse connect 2 times 2"])
+
+    assert [answer.outcome for answer in played.answers] == [Outcome.FAILED]
+    assert played.facts(facts.HandoffFailed)
+    assert played.the_record.outcome == "completed"
+
+
+@pytest.mark.parametrize("to", ["nobody", "first"])
+async def test_a_handoff_to_nobody_else_is_refused(to: str, autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(HandoffTo(to))
+
+    played = await operate(act)
+
+    assert [answer.outcome for answer in played.answers] == [Outcome.REFUSED]
+    assert len(played.facts(facts.HandoffAsked)) == 1, "the model's own, later"
+
+
+@pytest.mark.parametrize("action", [HandoffTo("second"), RestartAgent(), TransferTo("+15550001111")])
+async def test_nothing_is_moved_while_a_handoff_is_under_way(action: Action, autojump_clock: MockClock) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.HandoffAsked)
+        await played.ask(action)
+
+    played = await operate(act, operator_transfers=FakeTransfers(Played()))
+
+    assert [(answer.outcome, answer.why) for answer in played.answers] == [(Outcome.REFUSED, "a handoff is under way")]
+    assert played.the_record.outcome == "completed"
+
+
+async def test_a_session_that_is_lost_in_the_handoff_is_an_answer_and_the_call_goes_on(
+    autojump_clock: MockClock,
+) -> None:
+    """Both sessions are lost: the first one with the request, the second before it is ready."""
+
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(HandoffTo("second"))
+
+    whole = await operate(hands_off)
+    at = whole.times(facts.TurnHeard)[0] - whole.times(facts.SessionReady)[0] + 0.02
+    played = await operate(act, [f"deepgram: drop after {at:.3f} s", "deepgram: refuse connect 2 times 2"])
+
+    assert played.facts(facts.SessionCrashed)
+    assert [answer.outcome for answer in played.answers] == [Outcome.FAILED]
+    assert played.noted == [("handoff", "failed")]
+    assert played.the_record.outcome == "completed"
+
+
+async def hands_off(_: Operated) -> None:
+    """Leave the call alone."""
+
+
+@pytest.mark.parametrize("when", [facts.TurnHeard, facts.FunctionCalled, facts.ReplyStarted])
+async def test_a_session_that_is_restarted_goes_on_where_it_was(
+    when: type[facts.Fact], autojump_clock: MockClock
+) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(when)
+        await played.ask(RestartAgent())
+
+    played = await operate(act)
+
+    assert played.answers == [DONE]
+    assert [fact.why for fact in played.facts(facts.SessionConnecting)] == ["first", "renewal", "handoff"]
+    assert played.facts(facts.SessionSpent) == []
+    assert played.facts(facts.SessionRestarting) == [], "it is no crash, and costs no restart"
+    assert played.said_by_caller() == [line.says for line in SHORT.caller.lines]
+    assert (played.the_record.outcome, played.the_record.frames.unheard) == ("completed", 0)
+
+
+async def test_an_operator_puts_the_caller_through_to_any_number(autojump_clock: MockClock) -> None:
+    """The caller hears so first; the stream ends with the transfer, and that is the answer."""
+
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.ReplyEnded)
+        await played.ask(TransferTo("+15550001111", "is angry"))
+
+    played = Operated()
+    transfers = FakeTransfers(played)
+    await operate(act, played=played, operator_transfers=transfers)
+    ((_, order),) = transfers.asked
+
+    assert (order.number, order.reason) == ("+15550001111", "is angry")
+    assert played.answers == [DONE]
+    assert played.heard_of_agents()[-1] == POLICY.wording.putting_through
+    assert played.the_record.outcome == "transferring"
+    assert "+15550001111" not in str(played.entries)
+
+
+@pytest.mark.parametrize(
+    ("transfers", "number", "outcome"),
+    [
+        (None, "+15550001111", Outcome.REFUSED),
+        (FakeTransfers(Played()), "", Outcome.REFUSED),
+        (FakeTransfers(Played(), refusal=OSError("no line")), "+15550001111", Outcome.FAILED),
+    ],
+    ids=["no network", "no number", "refused"],
+)
+async def test_where_nobody_can_be_reached_the_agent_goes_on(
+    transfers: FakeTransfers | None, number: str, outcome: Outcome, autojump_clock: MockClock
+) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.ReplyEnded)
+        await played.ask(TransferTo(number))
+
+    played = await operate(act, operator_transfers=transfers)
+
+    assert [answer.outcome for answer in played.answers] == [outcome]
+    assert played.the_record.outcome == "completed"

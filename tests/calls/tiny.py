@@ -31,6 +31,7 @@ STREAM_SID = "MZ" + "1" * 32
 CALL_TASK = "the call"
 SENTENCE = "We will call you back."
 """The sentence that an operator has the agents say."""
+PUTTING_THROUGH = CallPolicy().wording.putting_through
 SPEECH = bytes([0x20]) * FRAME_BYTES
 
 
@@ -95,7 +96,7 @@ class TinyService:
     async def _serve(self, socket: MemoryWebSocket, connection: int) -> None:
         with suppress(ConnectionClosed):
             await socket.send_message(_text(type="Welcome", request_id=str(connection)))
-            await self._wait(socket, b'"Settings"')
+            is_first = b"You are the first." in await self._wait(socket, b'"Settings"')
             await socket.send_message(_text(type="SettingsApplied"))
             await self._say(socket, f"Greeting {connection}.")
             await self._wait(socket, SPEECH)
@@ -106,7 +107,7 @@ class TinyService:
             await socket.send_message(_text(type="ConversationText", role="user", content=f"Words {connection}."))
             await socket.send_message(_call("look_up"))
             await self._wait(socket, b"FunctionCallResponse")
-            if connection == 2:
+            if is_first:
                 await socket.send_message(_call("handoff_to_next_agent", reason="asked"))
             else:
                 await self._say(socket, "Goodbye.")
@@ -118,11 +119,11 @@ class TinyService:
         await socket.send_message(_text(type="ConversationText", role="assistant", content=text))
         await socket.send_message(_text(type="AgentAudioDone"))
 
-    async def _wait(self, socket: WebSocket, wanted: bytes) -> None:
+    async def _wait(self, socket: WebSocket, wanted: bytes) -> bytes:
         while True:
             message = await socket.get_message()
-            if wanted in (message if isinstance(message, bytes) else message.encode()):
-                return
+            if wanted in (content := message if isinstance(message, bytes) else message.encode()):
+                return content
             if isinstance(message, str):
                 await self._obey(socket, orjson.loads(message))
 
@@ -130,8 +131,8 @@ class TinyService:
         """Do what only an operator's commands ask for."""
         if message["type"] == "UpdateThink":
             await socket.send_message(_text(type="ThinkUpdated"))
-        elif message["type"] == "InjectAgentMessage" and message["message"] == SENTENCE:
-            await self._say(socket, SENTENCE)
+        elif message["type"] == "InjectAgentMessage" and message["message"] in {SENTENCE, PUTTING_THROUGH}:
+            await self._say(socket, message["message"])
 
 
 @attrs.define(eq=False)

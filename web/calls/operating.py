@@ -5,13 +5,28 @@
 was never there. It raises what the records do.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, TypeAlias
 
 import attrs
 import orjson
 
-from actors.commands import KINDS, OVER, Action, Answer, Command, Say, Wanted, Whisper, answer_of
+from actors.commands import (
+    KINDS,
+    OVER,
+    Action,
+    Answer,
+    ChangePrompt,
+    Command,
+    HandoffTo,
+    RestartAgent,
+    Say,
+    TransferTo,
+    Wanted,
+    Whisper,
+    answer_of,
+)
+from protocol.phone_numbers import is_phone_number
 from store.records import CallRecord, RecordError
 from web.calls.commands import Asked, NotHere, Pending
 from web.calls.context import AppContext
@@ -19,9 +34,11 @@ from web.calls.orders import OrderError, OrderProblem, unknown_fields
 
 LONGEST_SENTENCE: Final = 500
 LONGEST_FACT: Final = 1000
+LONGEST_PROMPT: Final = 20_000
 LONGEST_BY: Final = 100
 
-Check: TypeAlias = Callable[[Mapping[str, object]], Iterator[OrderProblem]]
+Check: TypeAlias = Callable[[Mapping[str, object], Collection[str]], Iterator[OrderProblem]]
+"""Goes through what is wrong with a body; the second argument are the agents of the roster."""
 
 
 @attrs.frozen
@@ -29,14 +46,14 @@ class Form:
     """The body of one kind of command: its fields, what is wrong with them, and what it asks for."""
 
     fields: tuple[str, ...]
-    problems: Check
+    checks: tuple[Check, ...]
     action: Callable[[Mapping[str, str]], Action]
 
 
-def _text(field: str, longest: int, example: str) -> Check:
-    def problems(given: Mapping[str, object]) -> Iterator[OrderProblem]:
-        text = given.get(field)
-        if not isinstance(text, str) or not text.strip():
+def _text(field: str, longest: int, example: str, *, is_needed: bool = True) -> Check:
+    def problems(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
+        text = given.get(field, "")
+        if not isinstance(text, str) or (is_needed and not text.strip()):
             yield OrderProblem(field, "is missing" if field not in given else "is not a text", f'Write "{example}".')
         elif len(text) > longest:
             yield OrderProblem(field, f"is longer than {longest} characters", "Write it shorter.")
@@ -44,16 +61,53 @@ def _text(field: str, longest: int, example: str) -> Check:
     return problems
 
 
+def _agent(given: Mapping[str, object], agents: Collection[str]) -> Iterator[OrderProblem]:
+    if given.get("to") not in agents:
+        wrong = "is missing" if "to" not in given else "is no agent that there is"
+        yield OrderProblem("to", wrong, f"Write one of {', '.join(sorted(agents))}.")
+
+
+def _number(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
+    number = given.get("number", "")
+    if not isinstance(number, str) or (number and not is_phone_number(number)):
+        fix = 'Write + and 7 to 15 digits: "+15557650000"; or leave it out for the usual person.'
+        yield OrderProblem("number", "is not a phone number in E.164", fix)
+
+
+_REASON: Final = _text("reason", LONGEST_FACT, "wants to cancel", is_needed=False)
+_NOTES: Final = _text("notes", LONGEST_FACT, "has called twice", is_needed=False)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
 FORMS: Final[Mapping[str, Form]] = {
     "say": Form(
         ("text",),
-        _text("text", LONGEST_SENTENCE, "We will call you back within the hour."),
-        lambda given: Say(" ".join(given["text"].split())),
+        (_text("text", LONGEST_SENTENCE, "We will call you back within the hour."),),
+        lambda given: Say(_line(given["text"])),
     ),
     "whisper": Form(
         ("text",),
-        _text("text", LONGEST_FACT, "The order was delivered this morning."),
-        lambda given: Whisper(" ".join(given["text"].split())),
+        (_text("text", LONGEST_FACT, "The order was delivered this morning."),),
+        lambda given: Whisper(_line(given["text"])),
+    ),
+    "prompt": Form(
+        ("text",),
+        (_text("text", LONGEST_PROMPT, "You are Alex. Only take the customer's address, and say goodbye."),),
+        lambda given: ChangePrompt(given["text"].strip()),
+    ),
+    "handoff": Form(
+        ("to", "reason", "notes"),
+        (_agent, _REASON, _NOTES),
+        lambda given: HandoffTo(given["to"], _line(given["reason"]), _line(given["notes"])),
+    ),
+    "restart": Form((), (), lambda _: RestartAgent()),
+    "transfer": Form(
+        ("number", "reason", "notes"),
+        (_number, _REASON, _NOTES),
+        lambda given: TransferTo(given["number"], _line(given["reason"]), _line(given["notes"])),
     ),
 }
 """By the command's name; every kind there is has one."""
@@ -66,7 +120,7 @@ def _by_problems(given: Mapping[str, object]) -> Iterator[OrderProblem]:
         yield OrderProblem("by", f"is not a name of at most {LONGEST_BY} characters", 'Write "ana", or leave it out.')
 
 
-def read_action(name: str, body: bytes) -> tuple[Action, str]:
+def read_action(name: str, body: bytes, agents: Collection[str] = ()) -> tuple[Action, str]:
     """Read the body of a request for a command; return what it asks for, and who says to ask.
 
     Raises: `OrderError`, with every mistake.
@@ -79,7 +133,8 @@ def read_action(name: str, body: bytes) -> tuple[Action, str]:
     if not isinstance(given, dict):
         raise OrderError((OrderProblem("body", "is not an object", "Write a JSON object."),))
     known = (*form.fields, "by")
-    problems = (*unknown_fields(given, known, ""), *form.problems(given), *_by_problems(given))
+    found = (problem for check in form.checks for problem in check(given, agents))
+    problems = (*unknown_fields(given, known, ""), *found, *_by_problems(given))
     if problems:
         raise OrderError(problems)
     texts = {field: str(given.get(field, "")) for field in form.fields}

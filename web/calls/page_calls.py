@@ -47,7 +47,7 @@ class PageLine:
 
 def services_for_page(services: CallServices) -> CallServices:
     """Return what a call from a page is given: no network to ask, and nobody to be put through to."""
-    return attrs.evolve(services, line=PageLine(), transfers=None)
+    return attrs.evolve(services, line=PageLine(), transfers=None, operator_transfers=None)
 
 
 def begin(context: AppContext, call_sid: str) -> None:

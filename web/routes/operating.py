@@ -71,7 +71,7 @@ class OperatorRoutes:
             wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
             return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
         try:
-            action, by = read_action(command, body)
+            action, by = read_action(command, body, self.context.services.roster.agents)
         except OrderError as exc:
             return problem(400, "the command has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
         call_sid = await self.views.call_sid(name)

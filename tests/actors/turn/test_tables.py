@@ -22,6 +22,7 @@ ONLY_NOTED = {
     events.KeyPressed,
     events.KeysEntered,
     events.RemarkMade,
+    events.PersonWanted,
     events.CloseAsked,
     events.InjectionWentOn,
     events.HandoffDenied,

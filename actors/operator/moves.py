@@ -1,0 +1,147 @@
+"""The commands that move a call: to another agent, to another session of the same one, to a person.
+
+Each asks the part of the call that decides it (the Supervisor, `Turn`, the line), as an agent's function would, and
+waits for what follows. Nothing here is undone when the call ends meanwhile: the call's book answers then.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import trio
+
+from actors.call_state import CallState
+from actors.commands import DONE, Answer, HandoffTo, TransferTo, failed, refused
+from actors.facts import HandoffAsked
+from actors.line.switch import OrderedPerson
+from actors.messages import AskHandoff, HandoffRefused
+from actors.turn.events import HandoffDenied, HandoffWanted, PersonWanted, RestartWanted
+from actors.turn.values import Phase
+from actors.turn_driver import SessionOnFloor, TurnDriver
+from agents.functions import TransferToHuman
+
+BY_OPERATOR: Final = "An operator has asked for it."
+_BUSY: Final[Mapping[Phase, str]] = {
+    Phase.HANDING_OVER: "a handoff is under way",
+    Phase.TRANSFERRING: "the caller is being put through",
+    Phase.PUTTING_THROUGH: "the caller is being put through",
+    Phase.ENDING: "the call is being ended",
+    Phase.HUSHED: "a message is left on an answering machine",
+    Phase.CLOSING: "the call is being ended",
+    Phase.OVER: "the call is over",
+}
+
+
+def session_to_move(driver: TurnDriver) -> SessionOnFloor | Answer:
+    """Return the session on the floor of a call that converses; the refusal where there is none, or it does not."""
+    if driver.turn.is_closing:
+        return refused("the call is being ended")
+    if (why := _BUSY.get(driver.turn.phase)) is not None:
+        return refused(why)
+    return driver.session or refused("no agent has the floor just now")
+
+
+async def wait_until(driver: TurnDriver, holds: Callable[[], bool]) -> None:
+    """Wait until something holds that can only change with an event of the turn."""
+    while not holds():
+        await driver.wait_change()
+
+
+async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents: frozenset[str]) -> Answer:
+    """Hand the call to an agent; it is done when that agent has the floor, and nothing has changed if it fails."""
+    if wanted.to not in agents:
+        return refused(f"there is no agent {wanted.to!r}; there are {', '.join(sorted(agents))}")
+    session = session_to_move(state.turn)
+    if isinstance(session, Answer):
+        return session
+    if session.agent.name == wanted.to:
+        return refused(f"{wanted.to} has the floor already")
+    send, answered = trio.open_memory_channel[HandoffRefused](1)
+    with send, answered:
+        asked = AskHandoff(
+            session=session.number,
+            call_id=command_id,
+            name="",
+            to=wanted.to,
+            reason=wanted.reason or BY_OPERATOR,
+            notes=wanted.notes,
+            at=trio.current_time(),
+            offset=session.cursor,
+            reply_to=send,
+        )
+        _hold(state, session, asked)
+        await state.mail.to_supervisor.send(asked)
+        why = await _wait_decided(asked, answered)
+    if why is None:
+        return DONE
+    if state.turn.session is session:
+        state.turn.put(HandoffDenied(_id_of(asked)))
+    return failed(why)
+
+
+def _id_of(asked: AskHandoff) -> str:
+    """Return its name for the turn, which is no function's."""
+    return f"operator {asked.call_id}"
+
+
+def _hold(state: CallState, session: SessionOnFloor, asked: AskHandoff) -> None:
+    """Have the agent heard no further, as its own function would, and note t0."""
+    state.turn.put(HandoffWanted(_id_of(asked)))
+    state.ledger.end_reply(session.voice)
+    state.conversation.record({"handoff_reason": asked.reason, "handoff_notes": asked.notes})
+    state.journal.note(HandoffAsked(session.agent.name, asked.to, asked.reason, asked.notes, asked.offset))
+
+
+async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[HandoffRefused]) -> str | None:
+    """Return why there was no handoff; None if there was."""
+    why: str | None = None
+
+    async def wait_refused() -> None:
+        nonlocal why
+        why = (await answered.receive()).why
+        nursery.cancel_scope.cancel(reason="refused")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait_refused)
+        await asked.taken.wait()
+        nursery.cancel_scope.cancel(reason="the next agent has the floor")
+    return why
+
+
+async def restart(state: CallState) -> Answer:
+    """Open another session for the agent on the floor; it is done when that has the floor, and goes on."""
+    driver, limit = state.turn, state.policy.deadlines.restarted
+    session = session_to_move(driver)
+    if isinstance(session, Answer):
+        return session
+    driver.put(RestartWanted())
+    with trio.move_on_after(limit):
+        await wait_until(driver, lambda: driver.session is not None and driver.session is not session)
+        return DONE
+    return failed(f"no session has taken the floor within {limit:g} s")
+
+
+async def transfer(state: CallState, wanted: TransferTo, command_id: str) -> Answer:
+    """Tell the caller that they are put through, and ask the line for the person.
+
+    Where the line does it, the stream ends, and the call's end says that it is done (`actors/call.py`).
+    """
+    switch, driver = state.switch, state.turn
+    if switch.by_operator is None:
+        return refused("no telephone network is behind this call")
+    if not wanted.number and switch.transfers is None:
+        return refused("no number is given, and none is set: TRANSFER_PHONE_NUMBER")
+    busy = session_to_move(driver)
+    if switch.ordered is not None or isinstance(busy, Answer):
+        return busy if isinstance(busy, Answer) else refused("another transfer is under way")
+    person = TransferToHuman(wanted.reason or BY_OPERATOR, wanted.notes, number=wanted.number)
+    ordered = switch.ordered = OrderedPerson(command_id, person)
+    driver.put(PersonWanted())
+    with trio.move_on_after(state.policy.deadlines.remark_begun):
+        await wait_until(driver, lambda: ordered.wish is not None or driver.turn.is_closing)
+    if (wish := ordered.wish) is None:
+        driver.put(PersonWanted(wanted=False))
+        switch.ordered = None
+        return failed("no agent could tell the caller that they are put through")
+    await wish.wait_refused()
+    switch.ordered = None
+    return failed(wish.cause or "another transfer took its place")
