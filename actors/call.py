@@ -22,8 +22,7 @@ import trio
 from actors.call_state import CallState
 from actors.clips import ClipBook, Clips
 from actors.commands import DONE
-from actors.endings.attendant import Attendant
-from actors.endings.call_length import mind_length
+from actors.endings.attendant import Attendant, mind_length
 from actors.endings.intercom import Intercom
 from actors.endings.last_words import say_and_end
 from actors.endings.machine import AnsweringMachine
@@ -32,10 +31,9 @@ from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallS
 from actors.floor import Floor
 from actors.journal import Entry, Journal, ignore
 from actors.line.ledger import Ledger
-from actors.line.line_watch import DEATHS
+from actors.line.line_watch import DEATHS, VoiceActivity
 from actors.line.switch import Switch, Transfers
 from actors.line.tape import Tape
-from actors.line.voice_activity import VoiceActivity
 from actors.messages import ToCall
 from actors.operator.command_runner import CommandRunner
 from actors.policy import CallPolicy

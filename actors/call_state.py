@@ -13,9 +13,9 @@ from actors.commands import CommandBook
 from actors.journal import Journal
 from actors.line.keypad import Keypad
 from actors.line.ledger import Ledger
+from actors.line.line_watch import VoiceActivity
 from actors.line.switch import Switch
 from actors.line.tape import Tape
-from actors.line.voice_activity import VoiceActivity
 from actors.messages import Mailboxes
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation

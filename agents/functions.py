@@ -13,8 +13,7 @@ import attrs
 import orjson
 
 from agents.arguments import ArgumentsRefused, SchemaRefused, Strictness, read_odd_arguments, schema_of
-from agents.blocking import blocking
-from agents.context import CallContext
+from agents.context import CallContext, blocking
 from agents.kinds import Between, SchemaKeys
 from protocol.deepgram import FunctionDefinition
 from protocol.fields import JSON

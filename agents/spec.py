@@ -2,6 +2,7 @@
 
 Owns `AgentSpec` and the two texts that are made from it for one call: the prompt with the Brief under a heading of its
 own, and the greeting by name and topic. It never checks itself: the roster does, and after that nothing here raises.
+`AgentOptions` say how it listens, thinks and speaks: what an agent leaves open, the server decides.
 """
 
 import re
@@ -13,9 +14,53 @@ import attrs
 
 from agents.brief import Brief, SpokenTurn, brief_prompt, parse_brief
 from agents.functions import FunctionSpec, transfer_to_human
-from agents.options import AS_THE_SERVER, AgentOptions
 from agents.quoting import neutral, word_set
 from agents.unknown import is_no_name, is_unknown, plain_words
+from protocol.deepgram import Endpoint
+
+
+@attrs.frozen
+class ThinkModel:
+    """One language model; `endpoint` is where Deepgram reaches it, if not at the provider it has itself."""
+
+    provider: str
+    name: str
+    endpoint: Endpoint | None = None
+
+    def __str__(self) -> str:
+        """Write it as THINK_FALLBACK does."""
+        return f"{self.provider}/{self.name}"
+
+
+@attrs.frozen(kw_only=True)
+class AgentOptions:
+    """The options of an agent; None leaves the choice to the server.
+
+    `think` and `speak_fallback` are in the order of preference. An option that the chosen model does not have (an end
+    of turn for Nova, a reasoning mode for anthropic) is not sent.
+    """
+
+    listen_model: str | None = None
+    listen_language: tuple[str, ...] | None = None
+    listen_keyterms: tuple[str, ...] | None = None
+    eot_threshold: float | None = None
+    eager_eot_threshold: float | None = None
+    eot_timeout_ms: int | None = None
+    think: tuple[ThinkModel, ...] | None = None
+    temperature: float | None = None
+    reasoning_mode: str | None = None
+    speak_fallback: tuple[str, ...] | None = None
+    speak_speed: float | None = None
+    mip_opt_out: bool | None = None
+
+    def over(self, others: "AgentOptions") -> "AgentOptions":
+        """Return these options, with those of `others` where these leave the choice open."""
+        chosen = {name: value for name in attrs.fields_dict(AgentOptions) if (value := getattr(self, name)) is not None}
+        return attrs.evolve(others, **chosen)
+
+
+AS_THE_SERVER = AgentOptions()
+
 
 PROMPT_LIMIT: Final = (
     25_000  # longer prompts are cut by managed models: developers.deepgram.com/docs/voice-agent-settings

@@ -29,7 +29,7 @@ from simulators.deepgram import DeepgramKnobs, ServedAt, SpeakSimulator, serve_d
 from simulators.faults import FaultPlan
 from simulators.groq import GroqSimulator
 from simulators.scenario import Scenario
-from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import LogEntry
 from simulators.twilio.rest import TwilioSimulator
 from web.serving import serve_until, server_config

@@ -3,13 +3,19 @@
 A file that exists with wider permissions is narrowed when it is written to, if it is ours. `write_whole` writes a file
 whole or not at all: under another name, renamed when the disk has it; a crash leaves the old content, and at worst a
 hidden file beside it. All of it blocks, and raises `OSError` as `open` and `mkdir` do.
+
+A `ProcessLock` lasts as long as its process, however that ends: the kernel lets go of it. A lock file whose lock can be
+had was left by a process that is dead, in whatever container it ran.
 """
 
+import fcntl
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+
+import attrs
 
 FOLDER = 0o700
 FILE = 0o600
@@ -85,3 +91,47 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:  # a cancelled thread or a full disk: no half file stays, and whatever it is goes on
         temporary.unlink(missing_ok=True)
         raise
+
+
+@attrs.define(eq=False)
+class ProcessLock:
+    """One lock file. All of it blocks."""
+
+    path: Path
+    _descriptor: int | None = attrs.field(default=None, init=False)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether we have it."""
+        return self._descriptor is not None
+
+    def hold(self, *, new: bool) -> bool:
+        """Take the lock; False if somebody else has it, or it is gone."""
+        if self.is_held:
+            return True
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | (os.O_CREAT if new else 0), 0o600)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def is_anybodys(self) -> bool:
+        """Say whether a living process has it, us included."""
+        if self.is_held:
+            return True
+        if self.hold(new=False):
+            self.let_go()
+            return False
+        return self.path.exists()
+
+    def let_go(self) -> None:
+        """Let go of the lock."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

@@ -23,8 +23,7 @@ import attrs
 import orjson
 
 from store.json_text import json_text
-from store.private import open_private, own_folder
-from store.process_lock import ProcessLock
+from store.private import ProcessLock, open_private, own_folder
 from store.records import CallRecord, RecordError, RunningRecord, encode_running, record_from_json, unpack_turns
 
 ROOM_BYTES = 128 * 1024

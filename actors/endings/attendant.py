@@ -1,7 +1,8 @@
-"""Takes what the outside world wants of a running call, and sees to it.
+"""Sees to what ends a call from outside: orders in its mailbox, and the longest that it may take.
 
-`Attendant` reads the call's own mailbox (`actors/endings/intercom.py`) for as long as the conversation lasts. It speaks
-to nobody itself: `Turn` decides how the call closes, and an operator's commands are carried out in `actors/operator/`.
+`Attendant` reads the call's own mailbox (`actors/endings/intercom.py`) for as long as the conversation lasts.
+`mind_length` waits for the end of the longest call. Neither speaks to anybody: `Turn` decides how the call closes, and
+an operator's commands are carried out in `actors/operator/`.
 """
 
 from typing import assert_never
@@ -15,7 +16,7 @@ from actors.endings.machine import AnsweringMachine
 from actors.facts import StreamFailed
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from actors.operator.command_runner import CommandRunner
-from actors.turn.events import CloseAsked
+from actors.turn.events import CloseAsked, RemarkMade
 
 
 @attrs.frozen
@@ -51,3 +52,16 @@ class Attendant:
                     nursery.start_soon(self.runner.carry_out, command, name=f"command {name_of(command.action)}")
             case _:
                 assert_never(message)
+
+
+OUTCOME = "max_length"
+
+
+async def mind_length(state: CallState, longest: float) -> None:
+    """End the call when it has lasted `longest` seconds; it is warned before unless it is shorter than the warning."""
+    policy, started = state.policy, state.journal.started
+    if longest > policy.deadlines.length_notice:
+        await trio.sleep_until(started + longest - policy.deadlines.length_notice)
+        state.turn.put(RemarkMade(policy.wording.length_warning))
+    await trio.sleep_until(started + longest)
+    state.turn.put(CloseAsked(OUTCOME, policy.wording.length_goodbye))

@@ -1,8 +1,12 @@
-"""A caller's line that is dead and does not say so (promise 8).
+"""What the caller's line shows besides words: whether it carries voice, and whether it is dead.
 
-A media stream always carries the caller's frames, takes what it is sent, and echoes each mark once it was played. A
-line that fails in one of these for so long is given up by `wait_dead`. It touches neither the socket nor the call: the
-bridge tells it what it sees, and ends the stream.
+`VoiceActivity` goes by loudness alone: the bridge tells it of every frame. It draws the caller's speech in the
+timeline, and is a second source for whether somebody speaks.
+
+`LineWatch` finds a line that is dead and does not say so (promise 8). A media stream always carries the caller's
+frames, takes what it is sent, and echoes each mark once it was played. A line that fails in one of these for so long
+is given up by `wait_dead`. It touches neither the socket nor the call: the bridge tells it what it sees, and ends the
+stream.
 """
 
 import math
@@ -11,6 +15,7 @@ import attrs
 import trio
 
 from actors.line.ledger import Ledger
+from protocol.audio import FRAME_SECONDS
 
 NO_MEDIA, READS_NOTHING, PLAYS_NOTHING = "no media", "reads nothing", "plays nothing"
 DEATHS = frozenset({NO_MEDIA, READS_NOTHING, PLAYS_NOTHING})
@@ -57,3 +62,31 @@ class LineWatch:
         mark = self.ledger.oldest_mark
         if mark != self._mark:
             self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
+
+
+BREATH = 0.4
+"""Seconds: a shorter pause does not end an interval of speech."""
+
+
+@attrs.define(eq=False)
+class VoiceActivity:
+    """The voice activity of one caller. Times are on the clock that `hear` is given."""
+
+    began: float | None = None
+    last: float = 0.0
+
+    def hear(self, *, voiced: bool, now: float) -> tuple[float, float] | None:
+        """Take the next frame; return an interval of speech when it is over."""
+        if voiced:
+            self.began = now if self.began is None else self.began
+            self.last = now + FRAME_SECONDS
+        elif self.began is not None and now - self.last >= BREATH:
+            return self.end()
+        return None
+
+    def end(self) -> tuple[float, float] | None:
+        """Return the interval that is under way, if any, and begin anew."""
+        began, self.began = self.began, None
+        if began is None:
+            return None
+        return round(began, 3), round(self.last, 3)

@@ -29,7 +29,7 @@ from actors.line.keypad import masked
 from actors.line.reply import Voice
 from actors.line.tape import TapeReader
 from actors.messages import RefreshBrief, Spent
-from actors.record.latency import LatencyMeter
+from actors.record.usage import LatencyMeter
 from actors.session.function_runner import FunctionRunner
 from actors.session.opening import Opening
 from actors.session.wire import AgentWire

@@ -10,8 +10,7 @@ import attrs
 
 from actors.amendments import Amendments
 from agents.brief import Brief
-from agents.options import AgentOptions, ThinkModel
-from agents.spec import AgentSpec
+from agents.spec import AgentOptions, AgentSpec, ThinkModel
 from protocol.deepgram import (
     HistoryCalls,
     HistoryText,

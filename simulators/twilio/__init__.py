@@ -3,8 +3,8 @@
 from simulators.twilio.caller import CallerTurns, Manners
 from simulators.twilio.calls import CallStatus, SimulatedCall
 from simulators.twilio.dialling import DialStream, StreamError, dial_stream
+from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.frames import StreamIdentity
-from simulators.twilio.knobs import TwilioKnobs
 from simulators.twilio.log import (
     BufferCleared,
     CallerHungUp,

@@ -25,8 +25,7 @@ from simulators.scenario import Caller, Scenario
 from simulators.twilio.caller import CallerTurns
 from simulators.twilio.calls import CallStatus, SimulatedCall
 from simulators.twilio.dialling import DialStream, dial_stream
-from simulators.twilio.exchange import Exchange
-from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.exchange import Exchange, TwilioKnobs
 from simulators.twilio.log import CallLog, LogEntry, as_json, ignore
 from simulators.twilio.orders import ApiError, CallOrder, read_change, read_order
 from simulators.twilio.resources import DEFAULT_NUMBER, render_call, render_calls, render_numbers

@@ -17,7 +17,7 @@ from simulators.faults import Fault
 from simulators.scenario import Scenario
 from simulators.tls import Certificate
 from simulators.twilio.dialling import dial_stream
-from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import LogEntry
 from simulators.twilio.rest import TwilioSimulator
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.endings.call_length import mind_length
+from actors.endings.attendant import mind_length
 from actors.policy import CallPolicy
 from actors.turn.events import CloseAsked, RemarkMade
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage

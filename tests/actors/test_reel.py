@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.line.reel import BLOCK_BYTES, Reel
+from actors.line.tape import BLOCK_BYTES, Reel
 
 SIZES = st.integers(0, 700) | st.integers(BLOCK_BYTES - 3, BLOCK_BYTES + 3) | st.integers(0, 3 * BLOCK_BYTES)
 ACTS = st.lists(st.tuples(st.sampled_from(["append", "forget", "cut"]), SIZES, SIZES), max_size=40)

@@ -9,9 +9,8 @@ import pytest
 
 from actors.session.settings_form import DEFAULTS, Offered, SettingsForm, VoiceAgentOptions
 from agents.brief import Brief
-from agents.options import AgentOptions, ThinkModel
 from agents.roster import default_roster
-from agents.spec import AgentSpec
+from agents.spec import AgentOptions, AgentSpec, ThinkModel
 from protocol.deepgram import AgentSettings, CompletedCall, Endpoint, HistoryCalls, HistoryText, Settings, encode_client
 from protocol.deepgram.strict import decode_client
 

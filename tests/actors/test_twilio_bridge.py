@@ -10,9 +10,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 from actors.facts import CallerHungUp, CallerSpoke, DigitPressed, FrameRefused, ReplyEnded, Unrecognised
+from actors.line.line_watch import VoiceActivity
 from actors.line.reply import Voice
 from actors.line.tape import TapeReader
-from actors.line.voice_activity import VoiceActivity
 from actors.twilio_bridge import TwilioBridge
 from protocol.audio import silence
 from protocol.twilio import (

@@ -1,6 +1,6 @@
 """When the caller's line carries voice."""
 
-from actors.line.voice_activity import BREATH, VoiceActivity
+from actors.line.line_watch import BREATH, VoiceActivity
 from protocol.audio import FRAME_SECONDS
 
 

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.session.function_calls import ABANDON_SECONDS, Failed, FunctionResult, run_function
-from agents.blocking import THREADS
+from agents.context import THREADS
 from agents.functions import Answer, CallContext, FunctionSpec, Outcome, blocking
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall

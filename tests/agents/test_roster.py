@@ -19,9 +19,8 @@ from agents.functions import (
     handoff_to_next_agent,
     transfer_to_human,
 )
-from agents.options import AgentOptions
 from agents.roster import ROSTER, RosterError, default_roster, load_roster
-from agents.spec import AgentSpec, soft
+from agents.spec import AgentOptions, AgentSpec, soft
 
 ALONE = AgentSpec(
     name="alone",

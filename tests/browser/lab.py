@@ -22,7 +22,7 @@ from protocol.wire import PacedWebSocket
 from store.records import CallRecord
 from tests.web.fakes import HERE, exchange, record
 from tests.web.test_serving import listening
-from web.console.files import StaticFile, read_files
+from web.console.rendering import StaticFile, read_files
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -32,7 +32,7 @@ from simulators.groq import GroqSimulator
 from simulators.scenario import load_scenario
 from simulators.twilio import TwilioSimulator
 from simulators.twilio.dialling import dial_stream
-from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from store.calls import CallRecords
 from store.records import CallRecord
 from tests.conftest import FAST_RATE

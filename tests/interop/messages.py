@@ -12,9 +12,8 @@ from trio_websocket import ConnectionClosed
 
 from actors.session.settings_form import DEFAULTS, SettingsForm, VoiceAgentOptions
 from agents.brief import Brief
-from agents.options import AgentOptions, ThinkModel
 from agents.roster import default_roster
-from agents.spec import AgentSpec
+from agents.spec import AgentOptions, AgentSpec, ThinkModel
 from protocol.deepgram import (
     ClientMessage,
     CompletedCall,

@@ -15,8 +15,8 @@ from trio.testing import MockClock
 from actors.facts import SessionCrashed, SessionFailed
 from actors.journal import Entry
 from actors.session.settings_form import Offered, SettingsForm, VoiceAgentOptions
-from agents.options import AgentOptions, ThinkModel
 from agents.roster import Roster, RosterError, default_roster
+from agents.spec import AgentOptions, ThinkModel
 from protocol.deepgram import AgentSettings
 from tests.web.fakes import settings
 from web.clients.agent_options import options_of, refuse_options

@@ -11,10 +11,9 @@ from actors.messages import MachineAnswered
 from protocol.wire import WebSocket
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, Peer, exchange, voice_form
 from tests.web.test_media import token_in
-from web.calls.admission import Admissions
+from web.calls.admission import EXPECTED_SECONDS, LOOK_SECONDS, Admissions, Verdicts
 from web.calls.context import AppContext
 from web.calls.token_store import MemoryTokenStore, TokenStore
-from web.calls.verdicts import EXPECTED_SECONDS, LOOK_SECONDS, Verdicts
 from web.routes.media import MediaStreams
 
 

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from tests.web.fakes import CALL_SID, STREAM_SID, Peer, context_of, exchange, record, voice_form
-from web.routes.well_formed import count_of
+from web.routes.problems import count_of
 
 BAD_IDS = ["../../x", "CA" + "1" * 31, "CA" + "1" * 33, "CA" + "g" * 32, CALL_SID + "\n", "MZ" + "1" * 32, "x" * 9000]
 WEBHOOKS = [

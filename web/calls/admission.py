@@ -4,18 +4,27 @@ A signed upgrade proves that it is Twilio, not that it is this call now: a signa
 replayed. So the TwiML carries a token; it opens one stream, of the one CallSid of the signed webhook, within a minute.
 What a stream needs to know of its call (who called whom, what is known of the lead) is kept here and travels neither
 in the TwiML nor in a URL. `redeem` answers a refusal as a value; it never raises for what the other side sent.
+
+`Verdicts` looks for the verdicts of answering machine detection that another worker got, or that came before the call's
+stream: Twilio sends `AnsweredBy` to one worker, which leaves it in the token store.
 """
 
 import hmac
 import math
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import attrs
 import orjson
+import structlog
+import trio
 from werkzeug.datastructures import MultiDict
 
+from actors.endings.intercom import Intercom
+from actors.messages import MachineAnswered
+from actors.supervision import Crashed, guard
 from protocol.phone_numbers import identity_of
 from web.calls.orders import OrderNote
 from web.calls.token_store import TokenStore
@@ -180,3 +189,45 @@ class Admissions:
     async def is_streamed(self, call_sid: str) -> bool:
         """Whether a call of ours has had its stream."""
         return await self.tokens.peek(f"streamed {call_sid}") is not None
+
+
+LOOK_SECONDS = 1.0
+EXPECTED_SECONDS = 60.0
+"""Twilio's detection takes 30 s at most, and begins when the call is answered."""
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.define(eq=False)
+class Verdicts:
+    """The verdicts that one worker's calls still wait for."""
+
+    admissions: Admissions
+    intercom: Intercom
+    _expected: dict[str, float] = attrs.field(factory=dict, init=False)
+
+    @contextmanager
+    def expecting(self, call_sid: str) -> Iterator[None]:
+        """Look for the verdict of a call that is carried here, for as long as the `with` lasts."""
+        self._expected[call_sid] = trio.current_time() + EXPECTED_SECONDS
+        try:
+            yield
+        finally:
+            self._expected.pop(call_sid, None)
+
+    async def run(self) -> None:
+        """Look for verdicts, until cancelled."""
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            looked = await guard(self.look)
+            if isinstance(looked, Crashed):
+                _log.error("verdicts_not_looked_for", error=looked.reason)
+
+    async def look(self) -> None:
+        """Tell each call its verdict, if there is one."""
+        now = trio.current_time()
+        for call_sid, until in list(self._expected.items()):
+            verdict = await self.admissions.recall_verdict(call_sid)
+            is_told = verdict is not None and self.intercom.tell(call_sid, MachineAnswered(verdict))
+            if is_told or until <= now:
+                self._expected.pop(call_sid, None)

@@ -19,8 +19,7 @@ from actors.session.function_calls import Failed, run_handler
 from actors.summarizer import AskBrief
 from actors.supervision import Crashed, guard
 from agents.arguments import ArgumentsRefused
-from agents.extraction import extraction_messages, read_extraction
-from agents.extras import Extras
+from agents.extras import Extras, extraction_messages, read_extraction
 from agents.functions import Answer, CallContext, FunctionSpec, Outcome
 from agents.quoting import SpokenTurn
 from store.calls import CallRecords

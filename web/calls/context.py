@@ -13,7 +13,7 @@ from store.fleet.shared import Fleet
 from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from store.records import CallRecord
-from web.calls.admission import Admissions
+from web.calls.admission import Admissions, Verdicts
 from web.calls.after_call import AfterCalls
 from web.calls.commands import Commands
 from web.calls.counts import Counts
@@ -25,7 +25,6 @@ from web.calls.rate_limits import PendingStreams, RateLimits
 from web.calls.slots import Pace, Slots
 from web.calls.streams import Streams
 from web.calls.token_store import MemoryTokenStore, TokenStore
-from web.calls.verdicts import Verdicts
 from web.calls.watching import WatchedCalls
 from web.clients.signatures import TwilioSignatures
 from web.clients.twilio import Line

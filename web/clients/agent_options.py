@@ -7,8 +7,8 @@ each agent and reads them by the service's own rules, so that what cannot work i
 from collections.abc import Iterator
 
 from actors.session.settings_form import SettingsForm, VoiceAgentOptions
-from agents.options import AgentOptions, ThinkModel
 from agents.roster import Roster, RosterError, RosterProblem
+from agents.spec import AgentOptions, ThinkModel
 from model_settings import AURA_SLOWEST
 from protocol.deepgram import Endpoint
 from protocol.deepgram.rules import problems

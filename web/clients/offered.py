@@ -19,8 +19,8 @@ import trio
 from actors.facts import SessionCrashed, SessionFailed
 from actors.journal import Entry, ignore
 from actors.session.settings_form import Offered
-from agents.options import ThinkModel
 from agents.roster import Roster
+from agents.spec import ThinkModel
 from settings import Settings
 from web.clients.agent_options import options_of
 from web.clients.briefs import BriefClient

@@ -20,10 +20,9 @@ from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.console.afterwards import headline, money, retold
 from web.console.english import LIVE, OUTCOMES, TEXT
-from web.console.files import read_files, static_file
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import CallerVoice, PhoneRoutes
-from web.console.rendering import prepare, render
+from web.console.rendering import prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
 from web.routes.operating import OperatorRoutes
 from web.routes.views import CallViews, no_such

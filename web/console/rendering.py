@@ -1,17 +1,25 @@
-"""How a page is made of its template: with the English texts, the session, and nothing of the framework's.
+"""Pages made of their templates, and the files that they load: styles, modules, worklets.
 
 The framework would compile a template when it is first asked for, which blocks the loop of every call for a quarter of
 a second, and run a function of its own in a thread for each page. `prepare` compiles all of them before anything is
 served, once a process. A long page is made in pieces, between which the calls go on.
+
+Files are read once, and served from memory: the framework would open one in a thread for each request. A browser asks
+again each time, and gets 304 while the file is what it has.
 """
 
+from collections.abc import Mapping
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 
+import attrs
 import trio
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from quart import g
+from quart import Response, g, request
 
 from web.console.english import TEXT
+from web.routes.problems import problem
 
 _PIECES = 200
 """Of a page, made in one go: less than a millisecond."""
@@ -36,3 +44,44 @@ async def render(template: str, **context: object) -> str:
         if len(pieces) % _PIECES == 0:
             await trio.lowlevel.checkpoint()
     return "".join(pieces)
+
+
+FOLDER = Path(__file__).parent / "static"
+TYPES: Mapping[str, str] = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+@attrs.frozen
+class StaticFile:
+    """One file, as it is sent."""
+
+    content: bytes
+    content_type: str
+    etag: str
+
+
+@cache
+def read_files(folder: Path = FOLDER) -> Mapping[str, StaticFile]:
+    """Read the files below a folder, by their paths in it. Blocks."""
+    found: dict[str, StaticFile] = {}
+    for path in folder.rglob("*"):
+        if path.suffix in TYPES:
+            content = path.read_bytes()
+            found[path.relative_to(folder).as_posix()] = StaticFile(
+                content, TYPES[path.suffix], sha256(content).hexdigest()[:32]
+            )
+    return found
+
+
+async def static_file(filename: str) -> Response:
+    """Send a file, or say that the browser has it."""
+    file = read_files().get(filename)
+    if file is None:
+        return problem(404, "no such file", fix="Reload the page.")
+    headers = {"ETag": f'"{file.etag}"', "Cache-Control": "no-cache"}
+    if file.etag in request.if_none_match:
+        return Response("", 304, headers=headers)
+    return Response(file.content, 200, headers=headers, content_type=file.content_type)

@@ -27,8 +27,7 @@ from web.calls.orders import OrderError, read_order
 from web.calls.repeats import LONGEST_KEY, RepeatedOrders, key_of
 from web.calls.returning import Returns
 from web.clients.twilio_api import LineError
-from web.routes.problems import problem
-from web.routes.well_formed import is_call_sid, is_name
+from web.routes.problems import is_call_sid, is_name, problem
 
 RETRY_AFTER = "10"
 

@@ -44,7 +44,7 @@ from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
 from web.calls.returning import SETTLE_SECONDS, Returns
 from web.clients.signatures import SIGNATURE
-from web.routes.well_formed import is_call_sid, is_stream_sid
+from web.routes.problems import is_call_sid, is_stream_sid
 from web.sockets.asgi_events import (
     POLICY_VIOLATION,
     accept,

@@ -18,8 +18,8 @@ from web.calls.outcomes import why
 from web.calls.returning import ANSWERED, TRANSFERRED, Returns, person_token
 from web.calls.transfers import A_CALLER
 from web.clients import twiml
+from web.routes.problems import count_of
 from web.routes.twilio import TwilioRoutes, xml
-from web.routes.well_formed import count_of
 
 TAKES = "1"
 _CONNECTED = frozenset({"completed", "answered"})

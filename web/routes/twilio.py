@@ -22,7 +22,7 @@ from web.calls.outcomes import why, why_stream
 from web.calls.placing import ORDER_SECONDS, PLACED_SECONDS
 from web.calls.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
 from web.clients import twiml
-from web.routes.well_formed import count_of, malformed
+from web.routes.problems import count_of, malformed
 from web.sockets.asgi_events import target_of
 from web.sockets.connections import vouch
 

@@ -19,10 +19,9 @@ from web.calls.watching import WatchedCalls
 from web.picture.facts import JournalEntry
 from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
-from web.routes.problems import problem
+from web.routes.problems import is_name, problem
 from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream
 from web.routes.watch_elsewhere import AUDIO, EVENTS, CallsElsewhere, RemoteStream
-from web.routes.well_formed import is_name
 
 LONGEST_ID = 100
 PICTURE_POLICY = (

@@ -17,8 +17,7 @@ import structlog
 import trio
 
 from actors.record.recording import alone_in, finish_left, is_left, writer_of
-from store.private import own_folder
-from store.process_lock import ProcessLock
+from store.private import ProcessLock, own_folder
 from web.worker.background import in_background
 
 EVERY_SECONDS = 5.0

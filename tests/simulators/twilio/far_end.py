@@ -18,7 +18,7 @@ from simulators.memory import memory_websocket_pair
 from simulators.scenario import Answers, Caller, CallerLine, Human, Scenario
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.dialling import Headers, StreamError
-from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.rest import TwilioSimulator
 
 ORIGIN = "https://agent.example.com"

@@ -10,7 +10,7 @@ from twilio.request_validator import RequestValidator
 from simulators.scenario import Answers, CallerLine
 from simulators.speech import synthesise
 from simulators.twilio.calls import SimulatedCall
-from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import StreamClosed, VerbExecuted, WarningRaised
 from simulators.twilio.performance import APPLICATION_ERROR
 from tests.simulators.twilio.far_end import (

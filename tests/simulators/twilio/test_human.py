@@ -8,7 +8,7 @@ from protocol.wire import WebSocket
 from simulators.scenario import CallerLine, Human
 from simulators.speech import synthesise
 from simulators.twilio.calls import SimulatedCall
-from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import LineSpoken, PersonActed, StreamOpened, VerbExecuted, WarningRaised
 from tests.simulators.twilio.far_end import ORIGIN, STREAM, FarEnd, greet_and_listen, keep_open, line_open, plot
 

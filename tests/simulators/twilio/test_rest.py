@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from simulators.twilio.knobs import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.rest import TwilioSimulator
 from tests.simulators.twilio.far_end import ACCOUNT, ORIGIN, STREAM, TOKEN, FarEnd, greet_and_listen, line_open, plot
 

@@ -18,8 +18,8 @@ from tests.web.fakes import STREAM_SID, Exchange, FakeCalls, Peer, at_home, cont
 from web.calls.page_calls import PAGE_CALLER, PageLine
 from web.calls.token_store import MemoryTokenStore
 from web.console.english import PHONE_TOLD
-from web.console.files import read_files
 from web.console.phone import LONGEST_SENTENCE, SpeechFailed
+from web.console.rendering import read_files
 
 ORIGIN = "https://agent.example.com"
 HOST = "agent.example.com"
