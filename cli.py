@@ -20,6 +20,7 @@ from typer.core import TyperCommand
 
 from actors.supervision import root_cause
 from cli_calls import call, calls, follow_call, show
+from cli_people import export, forget, kept
 from cli_shared import err, fail, out, settings_here
 from cli_testing import probe, replay
 from settings import Settings, SettingsError, environment
@@ -283,6 +284,9 @@ commands.command()(show)
 commands.command()(new)
 commands.command()(replay)
 commands.command()(probe)
+commands.command()(kept)
+commands.command()(export)
+commands.command()(forget)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ and another try may succeed; an unknown call is `None`, not an error.
 from collections.abc import Sequence
 from typing import Protocol
 
+from store.erasing import Subject
 from store.records import CallRecord
 from store.search import CallQuery, CallSummary
 
@@ -54,5 +55,19 @@ class CallRecords(Protocol):
         """Forget one call; one that is not kept is no error.
 
         Raises: `OSError`.
+        """
+        ...
+
+    async def mentioning(self, subject: Subject) -> Sequence[str]:
+        """Return the CallSids of the records that mention somebody, whoever called.
+
+        Raises: `OSError`.
+        """
+        ...
+
+    async def overwrite(self) -> None:
+        """Leave no byte of what was erased where it was, as far as that is the store's to do.
+
+        Raises: `OSError` when another try may succeed.
         """
         ...

@@ -20,6 +20,7 @@ import structlog
 import trio
 
 from store.calls import CallRecords
+from store.erasing import Subject, files_with, remove_all
 from store.records import CallRecord, RunningRecord
 from store.running_log import RunningLog, left_by_others
 
@@ -33,6 +34,8 @@ Note: TypeAlias = Callable[[str, RunningRecord], None]
 
 LAST_ROUND_SECONDS = 1.0
 THREADS = 4
+_NOBODYS = frozenset({".refused", ".part"})
+"""Files that no process goes on with, once they are there to be found."""
 _log = structlog.stdlib.get_logger()
 
 
@@ -117,6 +120,20 @@ class Checkpoints:
         except OSError as exc:
             if not was_failing:
                 _log.warning("checkpoints_not_written", why=f"{type(exc).__name__}: {exc}", calls=len(self._calls))
+
+    async def erase(self, subject: Subject) -> int:
+        """Leave nothing in the folder of a call that is over: take in what dead processes left, and tidy our own log.
+
+        Return how many files mentioned it. Those of other living processes do so for half a minute after the call.
+
+        Raises: `OSError`.
+        """
+        await self.adopt()
+        found = await self._in_thread(files_with, self.folder, subject)
+        self._rounds += 1
+        await self._in_thread(self._own.tidy, self._rounds, dict(self._running))
+        await self._in_thread(remove_all, [path for path in found if path.suffix in _NOBODYS])
+        return len(found)
 
     async def _adopt_on(self) -> None:
         while True:

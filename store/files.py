@@ -18,6 +18,7 @@ import attrs
 import structlog
 import trio
 
+from store.erasing import Subject
 from store.private import write_whole
 from store.records import CallRecord, RecordError, decode_record, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
@@ -55,6 +56,15 @@ def _newest(folder: Path, limit: int) -> Sequence[CallRecord]:
         if record is not None:
             found.append(record)
     return sorted(found, key=lambda record: record.started_at, reverse=True)
+
+
+def _mentioning(folder: Path, subject: Subject) -> Sequence[str]:
+    found = list[str]()
+    for path in folder.glob(f"*/{RECORD}"):
+        with suppress(FileNotFoundError):  # it was erased in between
+            if subject.is_in(path.read_text("utf-8", "replace")):
+                found.append(path.parent.name)
+    return found
 
 
 def _summaries(folder: Path, known: dict[Path, tuple[int, CallSummary]]) -> list[CallSummary]:
@@ -121,6 +131,14 @@ class FileRecords:
         path = self._path(call_sid)
         if path is not None:
             await self._in_thread(partial(path.unlink, missing_ok=True))
+
+    async def mentioning(self, subject: Subject) -> Sequence[str]:
+        """Return the CallSids of the records that mention somebody."""
+        return await self._in_thread(partial(_mentioning, self.folder, subject))
+
+    async def overwrite(self) -> None:
+        """Nothing: a file that is removed is gone, as far as the file system makes it so."""
+        await trio.lowlevel.checkpoint()
 
     def _search(self, query: CallQuery) -> Sequence[CallSummary]:
         with self._scanning:

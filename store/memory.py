@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from store.records import CallRecord
+from store.erasing import Subject
+from store.records import CallRecord, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
 
 
@@ -47,3 +48,12 @@ class MemoryRecords:
         """Forget one call."""
         await trio.lowlevel.checkpoint()
         self._kept.pop(call_sid, None)
+
+    async def mentioning(self, subject: Subject) -> Sequence[str]:
+        """Return the CallSids of the records that mention somebody."""
+        await trio.lowlevel.checkpoint()
+        return [sid for sid, record in self._kept.items() if subject.is_in(encode_record(record).decode())]
+
+    async def overwrite(self) -> None:
+        """Nothing: memory keeps nothing of what was erased."""
+        await trio.lowlevel.checkpoint()

@@ -12,6 +12,7 @@ blocks, and raises `OSError`.
     <folder>/<process>/          as before there was a log: one <call_sid>.json a call; read, never written
 """
 
+import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -113,6 +114,13 @@ class RunningLog:
             if number > self._last:
                 self._last = number
                 self._update(running)
+
+    def tidy(self, number: int, running: Mapping[str, RunningRecord]) -> None:
+        """Do as `update`, and leave no word of a call that is over, however short ago."""
+        with self._writing:
+            self._over_since = -math.inf
+            self._last = max(self._last, number)
+            self._update(running)
 
     def _update(self, running: Mapping[str, RunningRecord]) -> None:
         if not running:

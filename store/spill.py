@@ -7,6 +7,7 @@ or one that was killed. What the database refuses it tries again, ever less ofte
 wait in memory, the newest `SpillPolicy.in_memory` of them. None of it reaches the call: the log says it.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,8 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from store.calls import CallRecords, RecordsUnavailable
-from store.records import CallRecord, RecordError
+from store.erasing import Subject
+from store.records import CallRecord, RecordError, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
 from store.spill_folder import SpillFolder
 
@@ -125,7 +127,25 @@ class SpillingRecords:
         """
         self._in_memory.pop(call_sid, None)
         await self._on_disk(self.folder.erase, call_sid)
+        with trio.move_on_after(self.policy.attempt):
+            await self.wait_offered()  # the writer may have read the file before it was removed, and save it still
         await self._within_attempt(partial(self.inner.erase, call_sid))
+
+    async def mentioning(self, subject: Subject) -> Sequence[str]:
+        """Return the CallSids of the records that mention somebody, wherever they are.
+
+        Raises: `OSError`.
+        """
+        waiting = [*self._in_memory.values(), *await self._on_disk(self.folder.newest, sys.maxsize)]
+        found = [record.call_sid for record in waiting if subject.is_in(encode_record(record).decode())]
+        return list(dict.fromkeys([*found, *await self.inner.mentioning(subject)]))
+
+    async def overwrite(self) -> None:
+        """Have the database leave no byte of what was erased.
+
+        Raises: `OSError`.
+        """
+        await self.inner.overwrite()
 
     async def wait_offered(self) -> None:
         """Wait until the database was offered everything saved so far; not at all while it refuses or nobody writes."""

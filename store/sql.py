@@ -40,7 +40,9 @@ from sqlalchemy import (
     create_engine,
     event,
     exists,
+    false,
     inspect,
+    or_,
     select,
     text,
     tuple_,
@@ -49,6 +51,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from store.calls import RecordsUnavailable
+from store.erasing import Subject, overwrite_erased
 from store.private import keep_private, narrow_file
 from store.records import CallRecord, RecordError, decode_record, encode_record
 from store.search import CallQuery, CallSummary, summary_of
@@ -142,6 +145,7 @@ def _ready_sqlite(connection: SqliteConnection, _: object) -> None:
                 raise
             time.sleep(0.01)
         else:
+            connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten with zeros
             return
 
 
@@ -312,6 +316,21 @@ class SqlRecords:
         if _can_be_key(call_sid):
             await self._ask(lambda: self._erase(call_sid))
 
+    async def mentioning(self, subject: Subject) -> Sequence[str]:
+        """Return the CallSids of the records that mention somebody. Reads whole records: it takes its time.
+
+        Raises: `RecordsUnavailable`.
+        """
+        return await self._ask(lambda: self._mentioning(subject))
+
+    async def overwrite(self) -> None:
+        """Leave no byte of what was erased in an SQLite file, nor in the log beside it.
+
+        Raises: `OSError`: it is busy, and another try may succeed.
+        """
+        if (file := self.file) is not None:
+            await self._ask(lambda: overwrite_erased(file))
+
     async def _ask(self, ask: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(self._asked, ask, limiter=self._threads, abandon_on_cancel=True)
 
@@ -340,6 +359,12 @@ class SqlRecords:
         with self._writing() as connection:
             for table in (CALLS, SUMMARIES):
                 connection.execute(table.delete().where(table.c.call_sid == call_sid))
+
+    def _mentioning(self, subject: Subject) -> Sequence[str]:
+        is_hinted = or_(false(), *(CALLS.c.record.contains(hint, autoescape=True) for hint in subject.hints))
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(CALLS.c.call_sid, CALLS.c.record).where(is_hinted))
+            return [row.call_sid for row in rows if subject.is_in(row.record)]
 
     def _search(self, query: CallQuery) -> Sequence[CallSummary]:
         self._summarise_older(time.monotonic() + SUMMARISING_SECONDS)

@@ -20,6 +20,7 @@ FILES = (
     "pytest_switchboard.py",
     "cli.py",
     "cli_calls.py",
+    "cli_people.py",
     "cli_shared.py",
     "cli_testing.py",
     "server.py",
@@ -421,6 +422,30 @@ MUTANTS = (
         "if took >= SUSPECT_SECONDS and self._is_due(since, took):",
         "if took < 0:",
         ("tests/web/test_watchdog.py",),
+    ),
+    Mutant(
+        14,
+        "what is forgotten is gone: deleted rows stay in the free pages of the database",
+        "store/erasing.py",
+        'connection.execute("VACUUM")',
+        'connection.execute("SELECT 1")',
+        ("tests/store/test_forgetting.py",),
+    ),
+    Mutant(
+        14,
+        "what is forgotten is gone: it stays in the write-ahead log",
+        "store/erasing.py",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "PRAGMA wal_checkpoint(PASSIVE)",
+        ("tests/store/test_forgetting.py",),
+    ),
+    Mutant(
+        14,
+        "what is forgotten is gone: what a dead process has left comes to light too late",
+        "web/calls/forgetting.py",
+        "subject = attrs.evolve(subject, calls=subject.calls | found.calls)",
+        "assert found",
+        ("tests/store/test_forgetting.py",),
     ),
 )
 

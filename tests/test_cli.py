@@ -1,6 +1,7 @@
 """The command line asks, prints, and says with its exit status how it went."""
 
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from simulators.deepgram import DeepgramKnobs, ServedAt
 from simulators.fault_lines import FORMS
 from simulators.scenario import shipped_scenarios
 from simulators.twilio import TwilioKnobs
-from store.records import AgentPeriod, HandoffRecord, TurnRecord
+from store.records import AgentPeriod, CallRecord, HandoffRecord, TurnRecord
 from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, ORIGIN, Exchange, client_of, exchange, record
 from web.checkup import Finding
 from web.clients.operator import Operator, OperatorError
@@ -49,6 +50,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Exchange:
         return reached
 
     monkeypatch.setattr("cli_calls.client_of", client)
+    monkeypatch.setattr("cli_people.client_of", client)
     return there
 
 
@@ -552,3 +554,32 @@ def test_a_dotenv_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("\ufeffSWITCHBOARD_PROBE=5\n".encode())
 
     assert environment()["SWITCHBOARD_PROBE"] == "5"
+
+
+def keep(there: Exchange, *records: CallRecord) -> None:
+    async def save() -> None:
+        for one in records:
+            await there.records.save(one)
+
+    trio.run(save)
+
+
+def test_what_is_kept_of_a_person_is_listed_exported_and_forgotten(there: Exchange, tmp_path: Path) -> None:
+    keep(there, record(), record("CA" + "2" * 32, caller="+15558880000", why=f"asked for {LEAD}"))
+    listed, exported = run("kept", LEAD), run("export", LEAD, "--out", str(tmp_path / "kept.zip"))
+    forgotten, again = run("forget", LEAD, "--yes"), run("kept", LEAD)
+
+    assert listed.output.splitlines() == [f"{CALL_SID}, record", f"CA{'2' * 32}, somebody else's call: mentions it"]
+    assert zipfile.ZipFile(tmp_path / "kept.zip").namelist() == [f"{CALL_SID}/record.json"]
+    assert (tmp_path / "kept.zip").stat().st_mode & 0o777 == 0o600
+    assert json.loads(forgotten.output[forgotten.output.index("{\n") :])["erased"]["records"] == 2
+    assert (exported.exit_code, forgotten.exit_code, again.output) == (0, 0, "Nothing is kept.\n")
+
+
+def test_nobody_is_forgotten_by_a_slip(there: Exchange) -> None:
+    keep(there, record())
+    asked, unknown = run("forget", LEAD), run("forget", "CA" + "9" * 32, "--yes")
+
+    assert (asked.exit_code, unknown.exit_code) == (1, 1)
+    assert "nothing of this name is kept" in unknown.output
+    assert run("kept", LEAD).output.startswith(CALL_SID)

@@ -4,7 +4,7 @@
 parts (see `web.services`) and serves the application with an ASGI server that runs on trio.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 import trio
@@ -18,6 +18,7 @@ from store.orders.queue import OrderQueue
 from web.calls.context import build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.follow_up import FollowUp, NoShows
+from web.calls.forgetting import Place
 from web.calls.rate_limits import harden
 from web.calls.repeats import RepeatedOrders
 from web.calls.slots import Slots
@@ -31,6 +32,7 @@ from web.routes.credentials import Credentials
 from web.routes.health import HealthRoutes, count_requests
 from web.routes.media import Application, MediaStreams, RunCall
 from web.routes.operating import OperatorRoutes
+from web.routes.people import PeopleRoutes
 from web.routes.problems import Misrouted
 from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
@@ -69,14 +71,17 @@ def create_app(
     tokens: TokenStore | None = None,
     slots: Slots | None = None,
     orders: OrderQueue | None = None,
+    places: Mapping[str, Place] | None = None,
     run_call: RunCall = run_call,
     voice: CallerVoice | None = None,
 ) -> QuartTrio:
     """Return the application. The drain shares `slots`; a media stream is given to `run_call`.
 
+    `places` are those, by name, in which something of a call may lie beside records, files and tokens.
+
     `voice` says what is typed on the phone's page, where that is how visitors speak.
     """
-    context = build_context(settings, services, line, tokens=tokens, slots=slots, orders=orders)
+    context = build_context(settings, services, line, tokens=tokens, slots=slots, orders=orders, places=places)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
@@ -90,6 +95,7 @@ def create_app(
         app.register_blueprint(routes.blueprint())
     views = CallViews.of(context)
     app.register_blueprint(views.blueprint())
+    app.register_blueprint(PeopleRoutes(context, views).blueprint())
     operating = OperatorRoutes(context, views)
     app.register_blueprint(operating.blueprint())
     console = Console.of(context, views, operating, voice)

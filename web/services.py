@@ -7,7 +7,7 @@ that is away is no failure, and neither is a service that gives no clips.
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,7 @@ from store.records import CallRecord
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from web.calls.commands import Commands
+from web.calls.forgetting import LeftFiles, Place
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore, TokenStore
 from web.calls.transfers import TwilioTransfers
 from web.clients.agent_options import options_of, refuse_options
@@ -77,6 +78,18 @@ class Opened:
     tokens: TokenStore
     fleet: Fleet
     orders: OrderQueue
+    places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
+    """Where else something of a call may lie."""
+
+
+def places_of(records: CallRecords, checkpoints: Checkpoints | None) -> Mapping[str, Place]:
+    """Return where something of a call may lie, beside its record, its files, and what workers share."""
+    places: dict[str, Place] = {}
+    if checkpoints is not None:
+        places["running"] = checkpoints
+    if isinstance(records, SpillingRecords):
+        places["waiting"] = LeftFiles(records.folder.path)
+    return places
 
 
 def roster_of(settings: Settings) -> Roster:
@@ -338,7 +351,7 @@ async def open_services(
             ask_json=partial(briefs.ask, schema={}) if briefs is not None else None,
         )
         async with sharing(fleet, Commands(services.intercom, fleet), records):
-            yield Opened(services, line, tokens, fleet, OrderQueue(orders))
+            yield Opened(services, line, tokens, fleet, OrderQueue(orders), places_of(records, checkpoints))
 
 
 def brief_client_of(settings: Settings, http: httpx.AsyncClient) -> BriefClient | None:

@@ -71,7 +71,7 @@ async def started(
     async with open_services(settings, observe=observe, functions=functions) as opened:
         install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
         slots = Slots(settings.calls_per_worker, opened.fleet)
-        on_stores = partial(create_app, tokens=opened.tokens, slots=slots, orders=opened.orders)
+        on_stores = partial(create_app, tokens=opened.tokens, slots=slots, orders=opened.orders, places=opened.places)
         app = on_stores(settings, opened.services, opened.line, voice=voice)
         yield Started(app, slots, partial(close_calls, opened.services))
 

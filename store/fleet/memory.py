@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
+from store.erasing import Subject
 from store.fleet.shared import Adopt, Inbox, Listener, LiveCall
 from store.records import CallRecord, RunningRecord
 
@@ -115,6 +116,11 @@ class MemoryFleet:
         """Return False: there is no other worker."""
         await trio.lowlevel.checkpoint()
         return False
+
+    async def erase(self, subject: Subject) -> int:  # noqa: ARG002 - the interface
+        """Return 0: there are no notes."""
+        await trio.lowlevel.checkpoint()
+        return 0
 
     def drain(self) -> None:
         """Nothing: there is nobody to know."""

@@ -31,9 +31,11 @@ import structlog
 import trio
 from trio.lowlevel import ParkingLot
 
+from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.commands import hear_on
 from store.fleet.driver import Arguments, Database, Rows
+from store.fleet.erasing import erase_rows
 from store.fleet.migrations import migrate
 from store.fleet.shared import (
     BEAT_SECONDS,
@@ -97,6 +99,7 @@ class PostgresFleet:
     _readmitted: dict[str, float] = attrs.field(factory=dict, init=False)
     _notes: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
     _changed: set[str] = attrs.field(factory=set, init=False)
+    _noting: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _base: int = attrs.field(default=attrs.Factory(lambda self: self.max_calls, takes_self=True), init=False)
     """How many calls this worker may hold by itself; all of them, while it has never reached the database."""
     left_at: datetime | None = attrs.field(default=None, init=False)
@@ -298,6 +301,13 @@ class PostgresFleet:
             return False
         return bool(told)
 
+    async def erase(self, subject: Subject) -> int:
+        """Forget the notes of calls that are over and that mention somebody; return how many calls that were."""
+        async with self._noting:  # a beat that is on its way would bring a note back
+            for call_sid in subject.calls:
+                self._notes.pop(call_sid, None)
+            return await erase_rows(self.database, subject)
+
     def drain(self) -> None:
         """Tell that this worker lets nobody new in."""
         self._is_draining = True
@@ -368,7 +378,8 @@ class PostgresFleet:
         if self.state is not State.UP or now - self._compared > COMPARE_SECONDS:
             await self._compare()
         await self._give_up()
-        allowance, workers, late, beaten_at, is_restarted = (await self._send_beat())[0]
+        async with self._noting:
+            allowance, workers, late, beaten_at, is_restarted = (await self._send_beat())[0]
         self._is_known = allowance is not None
         if not self._is_known:
             raise FleetUnavailable("this worker was declared dead")

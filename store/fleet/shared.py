@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
+from store.erasing import Subject
 from store.records import CallRecord, RunningRecord
 
 BEAT_SECONDS = 2.0
@@ -148,6 +149,13 @@ class Fleet(Protocol):
         """Send something to a worker itself, as a command to no call. False if it is not there any more.
 
         Without the database: False.
+        """
+        ...
+
+    async def erase(self, subject: Subject) -> int:
+        """Forget the notes of calls that are over and that mention somebody; return how many calls that were.
+
+        Raises: `FleetUnavailable`.
         """
         ...
 

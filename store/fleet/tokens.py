@@ -15,6 +15,7 @@ from contextlib import suppress
 import attrs
 import trio
 
+from store.erasing import Subject
 from store.fleet.driver import Database, Rows
 from store.fleet.shared import FleetUnavailable
 
@@ -27,6 +28,8 @@ _PUT = """INSERT INTO tokens (name, content, expires)
 _CLAIM = f"{_PUT} WHERE tokens.expires <= clock_timestamp() RETURNING 1"
 _PEEK = "SELECT content FROM tokens WHERE name = %(name)s AND expires > clock_timestamp()"
 _TAKE = "DELETE FROM tokens WHERE name = %(name)s AND expires > clock_timestamp() RETURNING content"
+_ALL = "SELECT name, content FROM tokens"
+_ERASE = "DELETE FROM tokens WHERE name = ANY(%(names)s) OR expires < clock_timestamp()"
 _SWEEP = "DELETE FROM tokens WHERE expires < clock_timestamp()"
 
 
@@ -53,6 +56,17 @@ class OwnTokens:
         found = self.peek(name)
         self._kept.pop(name, None)
         return found
+
+    def erase(self, subject: Subject) -> int:
+        """Forget what mentions somebody; return how many texts that were."""
+        found = [name for name, (_, content) in self._kept.items() if subject.is_in(_text(content))]
+        for name in found:
+            del self._kept[name]
+        return len(found)
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")
 
 
 @attrs.define(eq=False)
@@ -103,6 +117,16 @@ class DatabaseTokens:
         """
         own = self._own.take(name)
         return own if own is not None else self._content(await self._ask(_TAKE, name))
+
+    async def erase(self, subject: Subject) -> int:
+        """Forget what mentions somebody, and what has expired; return how many texts mentioned them.
+
+        Raises: `FleetUnavailable`.
+        """
+        kept = await self.database.ask(_ALL)
+        names = [name for name, content in kept if subject.is_in(_text(bytes(content)))]
+        await self.database.ask(_ERASE, {"names": names})
+        return len(names) + self._own.erase(subject)
 
     async def _ask(self, sql: str, name: str, **more: object) -> Rows:
         named: Mapping[str, object] = {"name": hashlib.sha256(name.encode()).digest(), **more}

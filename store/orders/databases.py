@@ -16,6 +16,7 @@ from typing import Protocol
 import attrs
 import trio
 
+from store.erasing import overwrite_erased
 from store.orders.schema import SQLITE_STEPS
 from store.private import keep_private, narrow_file
 
@@ -95,6 +96,13 @@ class SqliteOrders:
             self._ask, _for_sqlite(sql), given, limiter=self._threads, abandon_on_cancel=True
         )
 
+    async def overwrite(self) -> None:
+        """Leave no byte of deleted rows in the file, nor in the log beside it. Raises: `OSError`."""
+        if self.file == IN_MEMORY:
+            await trio.lowlevel.checkpoint()
+            return
+        await trio.to_thread.run_sync(overwrite_erased, self.file, limiter=self._threads, abandon_on_cancel=True)
+
     def _ask(self, sql: str, given: Arguments) -> Rows:
         with self._one:
             try:
@@ -114,6 +122,7 @@ class SqliteOrders:
         self._connection = connection
         if self.file != IN_MEMORY:
             connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA secure_delete=ON")
             connection.execute("PRAGMA synchronous=FULL")  # an order that was answered is on the disk
             for suffix in ("-wal", "-shm"):
                 narrow_file(Path(self.file + suffix))

@@ -12,7 +12,7 @@ import attrs
 import orjson
 
 from store.orders import statements
-from store.orders.databases import Conflict, OrderDatabase
+from store.orders.databases import Conflict, OrderDatabase, SqliteOrders
 
 History: TypeAlias = Mapping[str, object]
 """What is kept of one attempt to reach a number of a campaign."""
@@ -197,9 +197,12 @@ class OrderQueue:
         rows = await self._ask(statements.KNOWN, texts=orjson.dumps(call_sids).decode(), order_id=order_id)
         return frozenset(str(call_sid) for (call_sid,) in rows)
 
-    async def erase(self, name: str) -> None:
+    async def erase(self, name: str) -> int:
         """Forget the orders of a number, or one by its id or CallSid; the do-not-call list keeps the number."""
-        await self._ask(statements.ERASE, name=name)
+        erased = len(await self._ask(statements.ERASE, name=name))
+        if erased and isinstance(self.database, SqliteOrders):
+            await self.database.overwrite()
+        return erased
 
     async def prune(self) -> None:
         """Forget single orders that were over a day ago."""

@@ -112,14 +112,16 @@ class Admissions:
             return NotAdmitted("token of another visitor")
         return admission
 
-    async def note_order(self, order: str, note: OrderNote, seconds: float) -> None:
-        """Keep what the call that was ordered needs to know."""
-        await self.tokens.put(f"order {order}", orjson.dumps(attrs.asdict(note)), seconds)
+    async def note_order(self, order: str, note: OrderNote, seconds: float, to: str = "") -> None:
+        """Keep what the call that was ordered needs to know; by `to`, its number, it is found to be erased."""
+        await self.tokens.put(f"order {order}", orjson.dumps({**attrs.asdict(note), "to": to}), seconds)
 
     async def recall_order(self, order: str) -> OrderNote:
         """Return what was noted with an order; nothing when it is unknown."""
         kept = await self.tokens.peek(f"order {order}") if order else None
-        return OrderNote(**orjson.loads(kept)) if kept is not None else OrderNote()
+        noted = orjson.loads(kept) if kept is not None else {}
+        noted.pop("to", None)
+        return OrderNote(**noted)
 
     async def note_placed(self, order: str, call_sid: str, seconds: float) -> None:
         """Keep under which CallSid an order was carried out, for whichever worker is asked about it."""

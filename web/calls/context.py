@@ -3,6 +3,8 @@
 `AppContext` owns no connection and no task. `build_context` is the one place that says which part gets which setting.
 """
 
+from collections.abc import Mapping
+
 import attrs
 
 from actors.call import CallServices
@@ -15,9 +17,11 @@ from store.orders.queue import OrderQueue
 from store.records import CallRecord
 from web.calls.admission import Admissions, Verdicts
 from web.calls.after_call import AfterCalls
+from web.calls.call_files import CallFiles
 from web.calls.commands import Commands
 from web.calls.counts import Counts
 from web.calls.ending import Announced
+from web.calls.forgetting import Forgetting, KeptOrders, Place
 from web.calls.live_calls import LiveCalls
 from web.calls.order_ends import OrderEnds
 from web.calls.outcomes import Outcomes
@@ -49,6 +53,7 @@ class AppContext:
     after_calls: AfterCalls
     verdicts: Verdicts
     orders: OrderQueue
+    forgetting: Forgetting
     streams: Streams = attrs.field(factory=Streams)
     rate_limits: RateLimits = attrs.field(factory=RateLimits)
     pending_streams: PendingStreams = attrs.field(factory=PendingStreams)
@@ -68,6 +73,7 @@ def build_context(
     tokens: TokenStore | None = None,
     slots: Slots | None = None,
     orders: OrderQueue | None = None,
+    places: Mapping[str, Place] | None = None,
 ) -> AppContext:
     """Build the state of one application; tokens and orders are kept in this worker's memory where none are given."""
     slots = slots or Slots(settings.calls_per_worker, MemoryFleet(settings.max_calls))
@@ -81,9 +87,19 @@ def build_context(
         ends.put(record)
 
     announced = Announced(services.records, live_calls, counts, ended=ended)
-    admissions = Admissions(tokens or MemoryTokenStore())
+    tokens = tokens or MemoryTokenStore()
+    admissions = Admissions(tokens)
 
     watched = WatchedCalls()
+    forgetting = Forgetting(
+        records=services.records,
+        files=CallFiles(settings.recordings_dir),
+        fleet=slots.fleet,
+        live_calls=live_calls,
+        parked_calls=announced.parked_calls,
+        watched=watched,
+        places={"notes": tokens, "fleet": slots.fleet, "orders": KeptOrders(orders), **(places or {})},
+    )
 
     def seen(entry: Entry) -> None:
         counts.observe(entry)
@@ -105,5 +121,6 @@ def build_context(
         after_calls=after,
         verdicts=Verdicts(admissions, services.intercom),
         orders=orders,
+        forgetting=forgetting,
         watched=watched,
     )

@@ -80,7 +80,7 @@ class Dispatcher:
             return none
         call_id = new_order_id()
         # before anything is kept: the client may hang up meanwhile, which cancels this
-        await self.context.admissions.note_order(call_id, order.note, ORDER_SECONDS)
+        await self.context.admissions.note_order(call_id, order.note, ORDER_SECONDS, order.to)
         kept = self.no_line() or await self._keep(order, call_id, key)
         if not isinstance(kept, KeptOrder):
             return kept

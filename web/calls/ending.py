@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from store.calls import CallRecords
+from store.erasing import Subject
 from store.records import TRANSFERRING, CallRecord
 from store.search import CallQuery, CallSummary
 from web.calls.counts import Counts
@@ -197,3 +198,11 @@ class Announced:
     async def erase(self, call_sid: str) -> None:
         """Forget one call."""
         await self.kept_in.erase(call_sid)
+
+    async def mentioning(self, subject: Subject) -> Sequence[str]:
+        """Return the CallSids of the records that mention somebody."""
+        return await self.kept_in.mentioning(subject)
+
+    async def overwrite(self) -> None:
+        """Have the store leave no byte of what was erased."""
+        await self.kept_in.overwrite()

@@ -21,6 +21,7 @@ import attrs
 import structlog
 import trio
 
+from store.erasing import Subject, files_with
 from store.private import own_folder
 
 T = TypeVar("T")
@@ -52,6 +53,10 @@ class TokenStore(Protocol):
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
+        ...
+
+    async def erase(self, subject: Subject) -> int:
+        """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
         ...
 
 
@@ -87,6 +92,15 @@ class MemoryTokenStore:
         """Return what lies under `name`, to one taker only."""
         await trio.lowlevel.checkpoint()
         return self._fresh(self._kept.pop(name, None))
+
+    async def erase(self, subject: Subject) -> int:
+        """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
+        await trio.lowlevel.checkpoint()
+        now = self.now()
+        found = [key for key, (_, content) in self._kept.items() if subject.is_in(content.decode("utf-8", "replace"))]
+        for key in [*found, *(key for key, (expires, _) in self._kept.items() if expires <= now)]:
+            self._kept.pop(key, None)
+        return len(found)
 
     def _fresh(self, found: tuple[float, bytes] | None) -> bytes | None:
         return found[1] if found is not None and found[0] > self.now() else None
@@ -154,6 +168,13 @@ class SharedTokenStore:
         own = await self._own.take(name)
         return own if own is not None else await self._in_thread(self._take, self._path(name))
 
+    async def erase(self, subject: Subject) -> int:
+        """Forget what mentions somebody, and what has expired; return how many texts mentioned them.
+
+        Raises: `OSError`.
+        """
+        return await self._own.erase(subject) + await self._in_thread(self._erase, subject)
+
     async def _in_thread(self, do: Callable[[*Ts], T], *args: *Ts) -> T:
         with trio.move_on_after(DISK_SECONDS):
             return await trio.to_thread.run_sync(partial(do, *args), limiter=self._threads, abandon_on_cancel=True)
@@ -203,6 +224,14 @@ class SharedTokenStore:
                     path.unlink(missing_ok=True)
             except FileNotFoundError:
                 continue
+
+    def _erase(self, subject: Subject) -> int:
+        if not self.folder.exists():
+            return 0
+        found, now = files_with(self.folder, subject), self.now()
+        for path in {*found, *(path for path in self.folder.iterdir() if path.stat().st_mtime <= now)}:
+            path.unlink(missing_ok=True)
+        return len(found)
 
     def _read(self, path: Path) -> bytes | None:
         try:

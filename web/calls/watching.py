@@ -214,3 +214,9 @@ class WatchedCalls:
     def find(self, call_sid: str) -> WatchedCall | None:
         """Return a call that goes on here, or went on here lately."""
         return self._calls.get(call_sid)
+
+    def forget(self, call_sid: str) -> None:
+        """Forget a call that is over; one that goes on stays."""
+        call = self._calls.get(call_sid)
+        if call is not None and call.now is None:
+            del self._calls[call_sid]

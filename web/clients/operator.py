@@ -12,6 +12,7 @@ import attrs
 import httpx
 import trio
 
+from protocol.phone_numbers import is_phone_number
 from protocol.twilio import FINAL_STATUSES
 
 Shown: TypeAlias = Mapping[str, object]
@@ -42,6 +43,10 @@ def _why(response: httpx.Response) -> str:
     code = f" (Twilio {answer['code']})" if answer.get("code") else ""
     lines = [f"{answer['error']}{code}.", *texts(answer.get("problems")), str(answer.get("fix") or "")]
     return "\n".join(line for line in lines if line)
+
+
+def _named(name: str) -> Mapping[str, object]:
+    return {"number": name} if is_phone_number(name) else {"call": name}
 
 
 @attrs.frozen
@@ -77,6 +82,35 @@ class Operator:
         answer = await self._ask("GET", f"/calls?limit={limit}")
         return cast("Sequence[Shown]", answer.get("calls", ()))
 
+    async def kept(self, name: str) -> Shown:
+        """Return what is kept of a number, or of a call.
+
+        Raises: `OperatorError`.
+        """
+        return await self._ask("POST", "/kept", _named(name))
+
+    async def forget(self, name: str) -> Shown:
+        """Erase what is kept of a number, or of a call; return the proof.
+
+        Raises: `OperatorError`.
+        """
+        return await self._ask("POST", "/forget", _named(name))
+
+    async def export(self, name: str) -> AsyncIterator[bytes]:
+        """Go through the ZIP file of what is kept of a number, or of a call.
+
+        Raises: `OperatorError`.
+        """
+        try:
+            async with self.http.stream("POST", "/export", json=_named(name)) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise OperatorError(_why(response))
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+        except httpx.TransportError as exc:
+            raise self._unreached(exc) from exc
+
     async def follow(self, name: str) -> AsyncIterator[Shown]:
         """Go through the states of a call as they change, the last one with its record if it left one.
 
@@ -108,13 +142,14 @@ class Operator:
         try:
             response = await self.http.request(method, target, json=order)
         except httpx.TransportError as exc:
-            raise OperatorError(
-                f"No answer from {self.http.base_url} ({type(exc).__name__}).\n"
-                "Is the server running? Start it with: switchboard serve"
-            ) from exc
+            raise self._unreached(exc) from exc
         if response.is_error:
             raise OperatorError(_why(response))
         try:
             return cast("Shown", response.json())
         except ValueError as exc:
             raise OperatorError(_why(response)) from exc
+
+    def _unreached(self, exc: httpx.TransportError) -> OperatorError:
+        fix = "Is the server running? Start it with: switchboard serve"
+        return OperatorError(f"No answer from {self.http.base_url} ({type(exc).__name__}).\n{fix}")

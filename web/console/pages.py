@@ -17,6 +17,7 @@ from store.records import CallRecord, RecordError, encode_record
 from web.calls.call_files import JOURNAL, RECORD, RECORDING
 from web.calls.commands import everywhere, find_elsewhere
 from web.calls.context import AppContext
+from web.calls.forgetting import GoesOn
 from web.calls.live_calls import KnownCall
 from web.console.afterwards import headline, money, retold
 from web.console.english import LIVE, OUTCOMES, TEXT
@@ -119,12 +120,6 @@ class Console:
         files = self.views.files
         return await files.has(call_sid, JOURNAL) and not await files.has(call_sid, RECORD)
 
-    async def _is_kept(self, call_sid: str) -> bool:
-        try:
-            return await self.context.services.records.get(call_sid) is not None
-        except RecordError:
-            return True  # though nobody can read it
-
     async def _under_way(self, call_sid: str, known: KnownCall | None, worker: str = "") -> str:
         shows_numbers, policy = request.args.get("numbers") == "shown", self.context.services.policy
         deadlines = {
@@ -168,16 +163,12 @@ class Console:
         return Response(encode_record(record), 200, content_type="application/json", headers=headers)
 
     async def erase(self, name: str) -> ResponseReturnValue:
-        """Erase a call: its record and its files."""
-        call_sid = await self.views.call_sid(name)
-        known, watched = self.context.live_calls.find(name), self.context.watched.find(call_sid)
-        is_live = (known is not None and known.live) or (watched is not None and watched.now is not None)
-        is_live = is_live or bool(await self.views.carried_elsewhere(call_sid))
-        if is_live or (await self._goes_on_elsewhere(call_sid) and not await self._is_kept(call_sid)):
+        """Erase a call, wherever something of it lies."""
+        call_sid, forgetting = await self.views.call_sid(name), self.context.forgetting
+        try:
+            await forgetting.erase(call_sid, await forgetting.subject(call_sid))
+        except GoesOn:
             return await self._message(409, TEXT["erase"], TEXT["erase_live"])
-        await self.context.services.records.erase(call_sid)
-        await self.views.files.erase(call_sid)
-        _log.info("call_erased", call_sid=call_sid, by="operator")
         return Response("", 303, headers={"Location": "/"})
 
     async def _message(self, status: int, heading: str, message: str) -> ResponseReturnValue:

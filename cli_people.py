@@ -1,0 +1,88 @@
+"""The commands of `switchboard` for what is kept of a person: kept, export, forget.
+
+As in `cli.py`, each command imports what it needs when it is run.
+"""
+# ruff: noqa: PLC0415 - see above
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+import httpx
+import orjson
+import trio
+import typer
+
+from cli_shared import ServerOption, client_of, fail, out
+
+T = TypeVar("T")
+
+NameArgument = Annotated[str, typer.Argument(metavar="NUMBER|CALL", help="A number in E.164, or a call's id or SID.")]
+
+
+def _ask(server: str | None, ask: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+    from web.clients.operator import OperatorError
+
+    client = client_of(server)
+
+    async def within() -> T:
+        async with client:
+            return await ask(client)
+
+    try:
+        return trio.run(within)
+    except OperatorError as exc:
+        fail(str(exc))
+
+
+def _print(line: str) -> None:
+    out.print(line, markup=False, soft_wrap=True)
+
+
+def kept(name: NameArgument, server: ServerOption = None) -> None:
+    """List what is kept of a person or of a call."""
+    from web.clients.operator import Operator
+
+    found = _ask(server, lambda client: Operator(client).kept(name))
+    calls = cast("Sequence[Mapping[str, Any]]", found["calls"])
+    for call in calls:
+        _print(", ".join([str(call["call_sid"]), *(["record"] if call["record"] else []), *call["files"]]))
+    for other in cast("Sequence[str]", found["mentioned_in"]):
+        _print(f"{other}, somebody else's call: mentions it")
+    if not calls and not found["mentioned_in"]:
+        _print("Nothing is kept.")
+
+
+def export(
+    name: NameArgument,
+    file: Annotated[Path, typer.Option("--out", help="Where the ZIP file goes.")] = Path("kept.zip"),
+    server: ServerOption = None,
+) -> None:
+    """Write everything that is kept of a person or of a call into a ZIP file."""
+    from store.private import open_private
+    from web.clients.operator import Operator
+
+    async def write(client: httpx.AsyncClient) -> None:
+        with open_private(file, "wb") as target:
+            async for chunk in Operator(client).export(name):
+                target.write(chunk)
+
+    _ask(server, write)
+    _print(f"Written to {file}.")
+
+
+def forget(
+    name: NameArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Erase everything that is kept of a person or of a call, for good, and print the proof."""
+    from web.clients.operator import Operator
+
+    if not yes:
+        typer.confirm(f"Erase everything that is kept of {name}?", abort=True)
+    proof = _ask(server, lambda client: Operator(client).forget(name))
+    _print(orjson.dumps(proof, option=orjson.OPT_INDENT_2).decode())
+    if proof["left"]:
+        _print("Something is left that another process is at work on. Repeat it in a minute.")
+        raise typer.Exit(1)

@@ -1,0 +1,296 @@
+"""What is forgotten is searched for, byte by byte: in the database, folders, logs, and whatever waits in between."""
+
+import hashlib
+import hmac
+import logging
+import sqlite3
+import zipfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import attrs
+import httpx
+import psycopg
+import pytest
+import trio
+
+from actors.facts import FunctionAnswered, TurnHeard
+from actors.journal import Journal
+from actors.record.scribe import Scribe
+from store.checkpoints import Checkpoints
+from store.erasing import ERASED, Subject
+from store.orders.queue import NewOrder
+from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
+from store.running_log import RunningLog
+from store.spill import SpillingRecords
+from tests.web.fakes import API_TOKEN, LEAD, LINE, client_of, context_of, exchange, record, settings
+from web.app import create_app
+from web.calls.admission import Admission
+from web.calls.context import AppContext
+from web.calls.live_calls import KnownCall
+from web.calls.orders import OrderNote
+from web.calls.slots import Slots
+from web.services import Opened, open_services
+from web.worker.logs import configure_logs
+
+NAME = "Wilhelmina Quux"
+CALLS = [f"CA{number:032x}" for number in (0xA1, 0xA2)]
+CUT = "CA" + "c" * 32
+OTHER = "CA" + "f" * 32
+PERSON = [LEAD, LEAD[1:], LEAD[2:], "(555) 765-0000", "555-765-0000", NAME, NAME.split()[1]]
+SPELLINGS = [*PERSON, *CALLS, CUT]
+"""In a log there are CallSids, and no persons."""
+
+
+def of_hers(call_sid: str, **changes: object) -> CallRecord:
+    """A record that has her name and number wherever a record can have one."""
+    whole: dict[str, object] = {
+        "transcript": (TurnRecord(1.0, "caller", f"I am {NAME}, call 555-765-0000.", NAME),),
+        "functions": (FunctionRecord(2.0, "qualifier", "note", {"name": NAME, "phone": 15557650000}, NAME, ok=True),),
+        "handoffs": (HandoffRecord("qualifier", "advisor", 3.0, 0.5, "groq", "yes", {"name": NAME}),),
+        "facts": {"name": NAME, "phone": LEAD},
+        "metadata": {"customer": NAME},
+        "extracted": {"name": NAME},
+    }
+    return record(call_sid, **{**whole, **changes})
+
+
+def somebody_elses() -> CallRecord:
+    """A record of another caller, who mentions her number in two spellings."""
+    turns = (TurnRecord(1.0, "caller", "My sister is at (555) 765-0000, or 15557650000."),)
+    return record(OTHER, caller="+15558880000", transcript=turns, facts={"need": "pensions"})
+
+
+@attrs.frozen
+class There:
+    """A server without a socket."""
+
+    context: AppContext
+    client: httpx.AsyncClient
+    opened: Opened | None = None
+
+    async def ask(self, target: str, **body: str) -> httpx.Response:
+        return await self.client.post(target, json=body, headers={"Authorization": f"Bearer {API_TOKEN}"})
+
+
+@asynccontextmanager
+async def whole(folder: Path, url: str) -> AsyncIterator[There]:
+    """A server with all of its services."""
+    chosen = settings(RECORDINGS_DIR=str(folder / "recordings"), DATABASE_URL=url)
+    async with open_services(chosen) as opened:
+        slots = Slots(chosen.max_calls, opened.fleet)
+        stores = partial(create_app, slots=slots, tokens=opened.tokens, orders=opened.orders, places=opened.places)
+        app = stores(chosen, opened.services, opened.line)
+        context: AppContext = app.asgi_app.context  # type: ignore[attr-defined]
+        async with client_of(app) as client:
+            while opened.fleet.is_away:  # noqa: ASYNC110 - a few milliseconds until a PostgreSQL has its tables
+                await trio.sleep(0.01)
+            yield There(context, client, opened)
+
+
+@asynccontextmanager
+async def small(folder: Path) -> AsyncIterator[There]:
+    """Routes, records in memory, and files."""
+    there = exchange(RECORDINGS_DIR=str(folder / "recordings"))
+    async with client_of(there.app) as client:
+        yield There(context_of(there), client)
+
+
+async def leave_traces(there: There, folder: Path) -> None:
+    """Leave something of two calls of hers, and of a stranger's, wherever it may be."""
+    records, recordings = there.context.services.records, folder / "recordings"
+    for call_sid in CALLS:
+        await records.save(attrs.evolve(of_hers(call_sid), transcript=()))
+        await records.save(of_hers(call_sid))  # what it replaces is to be overwritten, too
+        await write_files(recordings / call_sid, of_hers(call_sid))
+    await records.save(somebody_elses())
+    await write_files(recordings / OTHER, somebody_elses())
+    await there.context.admissions.mint(Admission(CALLS[0], "inbound", LEAD, LINE, CALLS[0], {"name": NAME}))
+    await there.context.admissions.note_order("OR1", OrderNote({"name": NAME}), 900, LEAD)
+    there.context.live_calls.add(KnownCall("OR1", "outbound", LEAD, LINE, "completed", CALLS[1]))
+    await there.context.orders.put(NewOrder("OR1", LEAD, {"context": {"name": NAME}}), "w1", lease=0, latest=0)
+    if there.opened is not None:
+        leave_waiting(there.opened)
+        await leave_running(there.opened)
+
+
+def leave_waiting(opened: Opened) -> None:
+    """Leave a record that the database has refused, and one that was half written when the process died."""
+    if isinstance(opened.services.records, SpillingRecords):
+        spill = opened.services.records.folder.path
+        spill.mkdir(exist_ok=True)
+        (spill / f"00000000000000000001-{CALLS[0]}.refused").write_bytes(encode_record(of_hers(CALLS[0])))
+        (spill / ".00000000000000000002.json.x").write_bytes(encode_record(of_hers(CALLS[0])))
+
+
+async def write_files(folder: Path, record: CallRecord) -> None:
+    scribe = Scribe(folder)
+    journal = Journal.read_by([scribe.read])
+    for turn in record.transcript:
+        journal.note(TurnHeard("qualifier", turn.text))
+    journal.note(FunctionAnswered("qualifier", "f1", "note", "{}", ok=True, took=0.1, facts=record.facts))
+    await scribe.finish(record)
+
+
+async def leave_running(opened: Opened) -> None:
+    """Leave a call that is just over in our own log of running calls, and one that a dead process has cut."""
+    checkpoints = opened.services.checkpoints
+    assert isinstance(checkpoints, Checkpoints)
+    so_far = RunningRecord(of_hers(CALLS[0]))
+    with (
+        checkpoints.keeping(CALLS[0], lambda: so_far),
+        checkpoints.keeping(OTHER, lambda: RunningRecord(record(OTHER, caller="+15558880000"))),
+    ):
+        await checkpoints.write()
+    dead = RunningLog(checkpoints.folder, "0123")
+    dead.update(1, {CUT: RunningRecord(of_hers(CUT, outcome="cut"))})
+    dead.let_go()
+    (checkpoints.folder / "4567.refused").write_text(f"not JSON: {NAME} {LEAD}")
+
+
+def everything_on(folder: Path) -> bytes:
+    return b"".join(str(path).encode() + path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def everything_in(url: str) -> bytes:
+    """Return every row of every table."""
+    with psycopg.connect(url) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        rows = [connection.execute(f"SELECT t::text FROM {name} t").fetchall() for (name,) in names]  # noqa: S608
+        tokens = connection.execute("SELECT content FROM tokens").fetchall()
+    return repr(rows).encode() + b"".join(bytes(content) for (content,) in tokens)
+
+
+@pytest.fixture(params=["sqlite", "files", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return str(request.getfixturevalue("workers").url)
+    return f"sqlite:///{tmp_path}/calls.db" if request.param == "sqlite" else f"file:{tmp_path}/calls"
+
+
+def search(url: str, folder: Path) -> bytes:
+    return everything_on(folder) + (everything_in(url) if url.startswith("postgres") else b"")
+
+
+def leave_old_pages(file: Path) -> Callable[[], object]:
+    """Leave her name in free pages, as an older version has; stay connected, as another worker is: the log stays."""
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("PRAGMA secure_delete=OFF")
+    other.execute("CREATE TABLE old (words TEXT)")
+    other.executemany("INSERT INTO old VALUES (?)", [(f"{NAME} {LEAD} " * 300,)] * 20)
+    other.execute("DELETE FROM old")
+    return other.close
+
+
+async def test_no_byte_of_a_number_or_a_name_is_left(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = StringIO()
+    configure_logs(level=logging.DEBUG, stream=log)
+    async with whole(tmp_path, url) as there:
+        await leave_traces(there, tmp_path)
+        request.addfinalizer(leave_old_pages(tmp_path / "calls.db") if url.startswith("sqlite") else int)
+        before = search(url, tmp_path)
+        answer = await there.ask("/forget", number=LEAD)
+        after, logged = search(url, tmp_path), log.getvalue()
+        again = await there.ask("/kept", number=LEAD)
+
+    proof = answer.json()
+    assert [text for text in SPELLINGS if text.encode() not in before] == []
+    assert (answer.status_code, proof.get("left")) == (200, {}), answer.text
+    assert [text for text in SPELLINGS if text.encode() in after] == []
+    assert [text for text in PERSON if text in logged] == []
+    assert again.json() == {"calls": [], "mentioned_in": []}
+    assert [text for text in SPELLINGS if text in answer.text] == []
+    assert proof["digest"] == hmac.new(bytes.fromhex(proof["key"]), LEAD.encode(), hashlib.sha256).hexdigest()
+
+
+async def test_a_call_of_somebody_else_loses_the_number_and_nothing_else(tmp_path: Path) -> None:
+    async with small(tmp_path) as there:
+        await leave_traces(there, tmp_path)
+        await there.ask("/forget", number=LEAD)
+        kept = await there.context.services.records.get(OTHER)
+
+    assert kept is not None
+    assert kept.transcript[0].text == f"My sister is at {ERASED}, or {ERASED}."
+    assert kept == attrs.evolve(somebody_elses(), transcript=kept.transcript)
+    assert (tmp_path / "recordings" / OTHER / "call.wav").exists()
+    assert ERASED in (tmp_path / "recordings" / OTHER / "journal.jsonl").read_text()
+
+
+async def test_one_call_is_forgotten_by_its_name_and_the_others_are_not(tmp_path: Path) -> None:
+    async with small(tmp_path) as there:
+        await leave_traces(there, tmp_path)
+        answer = await there.ask("/forget", call="OR1")
+        kept = (await there.ask("/kept", number=LEAD)).json()
+
+    assert answer.json()["left"] == {}
+    assert {call["call_sid"] for call in kept["calls"]} == {CALLS[0]}
+    assert CALLS[1].encode() not in everything_on(tmp_path)
+
+
+async def test_everything_of_a_person_is_exported(tmp_path: Path) -> None:
+    async with small(tmp_path) as there:
+        await leave_traces(there, tmp_path)
+        answer = await there.ask("/export", number=LEAD)
+
+    with zipfile.ZipFile(BytesIO(answer.content)) as whole:
+        names = set(whole.namelist())
+        text = whole.read(f"{CALLS[0]}/record.json").decode()
+    files = {"record.json", "journal.jsonl", "transcript.json", "call.wav"}
+    assert names == {f"{call}/{file}" for call in CALLS for file in files}
+    assert NAME in text
+
+
+async def test_who_has_a_call_that_goes_on_is_not_forgotten(tmp_path: Path) -> None:
+    async with small(tmp_path) as there:
+        await leave_traces(there, tmp_path)
+        there.context.live_calls.add(KnownCall("OR9", "outbound", LEAD, LINE, "in-progress", CUT))
+        answer = await there.ask("/forget", number=LEAD)
+
+    assert (answer.status_code, answer.json()["call_sid"]) == (409, CUT)
+    assert NAME.encode() in everything_on(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"number": "5557650000"}, {"call": "../x"}, {"number": LEAD, "call": "x"}], ids=str
+)
+async def test_what_names_nobody_erases_nothing(body: dict[str, str], tmp_path: Path) -> None:
+    async with small(tmp_path) as there:
+        await there.context.services.records.save(of_hers(CALLS[0]))
+        answers = [await there.ask(target, **body) for target in ("/forget", "/export", "/kept")]
+
+        assert [answer.status_code for answer in answers] == [400, 400, 400]
+        assert await there.context.services.records.get(CALLS[0]) is not None
+
+
+async def test_a_short_name_of_a_call_is_looked_for_nowhere(tmp_path: Path) -> None:
+    async with small(tmp_path) as there:
+        await there.context.services.records.save(of_hers(CALLS[0]))
+        answer = await there.ask("/forget", call="a")
+
+        assert answer.status_code == 404
+        assert await there.context.services.records.get(CALLS[0]) == of_hers(CALLS[0])
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "is_in"),
+    [
+        (LEAD, "+15557650000", True),
+        (LEAD, "1-555-765-0000", True),
+        (LEAD, "(555) 765 0000", True),
+        (LEAD, "sip:15557650000@example.com", True),
+        (LEAD, "%2B15557650000", True),
+        (LEAD, "+155576500001", False),
+        (LEAD, "915557650000", False),
+        (LEAD, "CA15557650000", False),
+        ("+493012345678", "+49 30 1234-5678", True),
+        ("+493012345678", "0049 3012345678", True),
+    ],
+)
+def test_a_number_is_found_however_it_is_written(number: str, text: str, is_in: bool) -> None:
+    assert Subject(number).is_in(f"call {text}.") == is_in

@@ -1,0 +1,283 @@
+"""What is kept of a person, by number or by call: listed, exported, and erased for good.
+
+`Forgetting` knows every place in which something of a call may lie: records, files, and `Place`s that others add (notes
+between requests, checkpoints, what could not be sent). It erases in all of them, searches all of them again, and
+returns an `Erasure`: what was erased, and what is left, by counts alone. A record or a journal of somebody else that
+mentions the number keeps everything but the number. A call that goes on is not erased, and nobody who has one.
+"""
+
+import hashlib
+import hmac
+import secrets
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Protocol
+
+import attrs
+import structlog
+import trio
+
+from protocol.phone_numbers import is_phone_number
+from store.calls import CallRecords
+from store.erasing import AUDIO, Subject, files_with, remove_all, scrub
+from store.fleet.shared import Fleet
+from store.orders.queue import OrderQueue
+from store.records import TRANSFERRING, RecordError, encode_record, record_as_json, record_from_json
+from web.calls.call_files import JOURNAL, RECORD, CallFiles
+from web.calls.ending import ParkedCalls
+from web.calls.live_calls import LiveCalls
+from web.calls.watching import WatchedCalls
+
+_PASSES = 2
+"""After the first one: the last one that finds nothing is the proof."""
+_log = structlog.stdlib.get_logger()
+
+
+class Place(Protocol):
+    """Somewhere in which texts of a call may lie."""
+
+    async def erase(self, subject: Subject) -> int:
+        """Erase what mentions it, and return how many things that were; `OSError` when another try may succeed."""
+        ...
+
+
+class GoesOn(Exception):
+    """A call goes on now; `call_sid` says which."""
+
+    def __init__(self, call_sid: str) -> None:
+        super().__init__(f"the call {call_sid} goes on")
+        self.call_sid = call_sid
+
+
+@attrs.frozen
+class Erasure:
+    """Proof of an erasure that does not say of whom: `digest` is made of the name with `key`, which is kept nowhere."""
+
+    id: str
+    at: str
+    key: str
+    digest: str
+    erased: Mapping[str, int]
+    left: Mapping[str, int]
+    """What a second search still found, by place: empty when it is done."""
+
+    @classmethod
+    def of(cls, name: str, erased: Mapping[str, int], left: Mapping[str, int]) -> "Erasure":
+        """Make the proof, with a key of its own."""
+        key = secrets.token_hex(32)
+        digest = hmac.new(bytes.fromhex(key), name.encode(), hashlib.sha256).hexdigest()
+        found = {place: count for place, count in left.items() if count}
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(f"ER{secrets.token_hex(12)}", at, key, digest, erased, found)
+
+
+@attrs.frozen
+class LeftFiles:
+    """A folder of a queue: what waits in it is the queue's, and what was set aside or left half written is nobody's."""
+
+    folder: Path
+
+    async def erase(self, subject: Subject) -> int:
+        """Remove the files that nobody goes on with; return how many files mention it."""
+        return await trio.to_thread.run_sync(self._erase, subject)
+
+    def _erase(self, subject: Subject) -> int:
+        found = files_with(self.folder, subject)
+        remove_all([path for path in found if path.suffix == ".refused" or path.name.startswith(".")])
+        return len(found)
+
+
+@attrs.frozen
+class KeptOrders:
+    """The queue of orders, and a campaign's contacts in it."""
+
+    orders: OrderQueue
+
+    async def erase(self, subject: Subject) -> int:
+        """Forget the orders of a number, or of calls; return how many."""
+        names = (*([subject.number] if subject.number else ()), *sorted(subject.calls))
+        return sum([await self.orders.erase(name) for name in names])
+
+
+@attrs.frozen
+class Forgetting:
+    """One worker's."""
+
+    records: CallRecords
+    files: CallFiles
+    fleet: Fleet
+    live_calls: LiveCalls
+    parked_calls: ParkedCalls
+    watched: WatchedCalls
+    places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
+
+    async def subject(self, name: str) -> Subject:
+        """Return what goes with a number, or with a CallSid.
+
+        Raises: `OSError`.
+        """
+        if not is_phone_number(name):
+            return Subject(calls=frozenset([name]))
+        mentioning = await self._mentioning(Subject(name))
+        return Subject(name, frozenset([sid for sid in mentioning if await self._is_of(sid, name)]))
+
+    async def _mentioning(self, subject: Subject) -> Sequence[str]:
+        return await self.records.mentioning(subject)
+
+    async def _is_of(self, call_sid: str, number: str) -> bool:
+        try:
+            record = await self.records.get(call_sid)
+        except RecordError:
+            return True  # nobody can read whose it is
+        return record is not None and record.caller == number
+
+    async def kept(self, subject: Subject) -> Mapping[str, object]:
+        """Return what is kept: the person's calls with the names of their files, and whose records mention them.
+
+        Raises: `OSError`.
+        """
+        found = {sid: await self._names(sid) for sid in sorted(subject.calls)}
+        calls = [
+            {"call_sid": sid, "record": await self._has_record(sid), "files": files} for sid, files in found.items()
+        ]
+        others = sorted({*await self._mentioning(subject)} - subject.calls)
+        return {"calls": [call for call in calls if call["record"] or call["files"]], "mentioned_in": others}
+
+    async def _has_record(self, call_sid: str) -> bool:
+        try:
+            return await self.records.get(call_sid) is not None
+        except RecordError:
+            return True
+
+    async def export(self, subject: Subject) -> IO[bytes]:
+        """Return a ZIP file of every record, journal and recording of the person's calls; the caller closes it.
+
+        Raises: `OSError`; `RecordError`.
+        """
+        records = {sid: await self.records.get(sid) for sid in sorted(subject.calls)}
+        texts = {sid: encode_record(record) for sid, record in records.items() if record is not None}
+        return await self.files.in_thread(partial(_packed, self.files, subject, texts))
+
+    async def erase(self, name: str, subject: Subject, *, overwrites: bool = True) -> Erasure:
+        """Erase everything of a subject; `overwrites` the database's free pages as well, which takes longer.
+
+        Raises: `GoesOn`; `OSError`: do it again, what is erased already is no matter.
+        """
+        await self._refuse_live(subject)
+        erased, left = Counter[str](), await self._erase_all(subject)
+        for _ in range(_PASSES):
+            erased += Counter(left)
+            found = await self.subject(name)  # a call that a dead process had cut may have come to light
+            subject = attrs.evolve(subject, calls=subject.calls | found.calls)
+            left = await self._erase_all(subject)
+            if not any(left.values()):
+                break
+        if overwrites:
+            await self.records.overwrite()
+        proof = Erasure.of(name, dict(erased), left)
+        _log.info(
+            "person_erased" if subject.number else "call_erased", id=proof.id, erased=proof.erased, left=proof.left
+        )
+        return proof
+
+    async def _refuse_live(self, subject: Subject) -> None:
+        """Raise where a call goes on, on this worker or on another."""
+        here = [call for call in self.live_calls.newest() if call.live]
+        going = [(call.call_sid or call.id, call.caller) for call in here]
+        going += [(call.call_sid, call.caller) for call in await self.fleet.live()]
+        parked = (one.record for one in self.parked_calls.all() if one.record.outcome == TRANSFERRING)
+        going += [(record.call_sid, record.caller) for record in parked]
+        for call_sid, caller in going:
+            if call_sid in subject.calls or (subject.number and caller == subject.number):
+                raise GoesOn(call_sid)
+        for call_sid in subject.calls:
+            if await self._goes_on(call_sid):
+                raise GoesOn(call_sid)
+
+    async def _goes_on(self, call_sid: str) -> bool:
+        watched = self.watched.find(call_sid)
+        if (watched is not None and watched.now is not None) or await self.fleet.find(call_sid) is not None:
+            return True
+        is_written = await self.files.has(call_sid, JOURNAL) and not await self.files.has(call_sid, RECORD)
+        return is_written and not await self._has_record(call_sid)
+
+    async def _erase_all(self, subject: Subject) -> dict[str, int]:
+        self._forget_here(subject)
+        found = {"records": await self._erase_records(subject), "files": await self._erase_files(subject)}
+        for name, place in self.places.items():
+            found[name] = await place.erase(subject)
+        return found
+
+    def _forget_here(self, subject: Subject) -> None:
+        """Forget what this worker remembers of calls that are over."""
+        for call in list(self.live_calls.newest()):
+            is_theirs = bool(subject.number) and call.caller == subject.number
+            if is_theirs or {call.call_sid, call.id} & subject.calls:
+                self.live_calls.remove(call.id)
+        for call_sid in subject.calls:
+            self.watched.forget(call_sid)
+            self.parked_calls.leave(call_sid)
+
+    async def _erase_records(self, subject: Subject) -> int:
+        mentioning = await self._mentioning(subject)
+        for call_sid in {*(mentioning if subject.number else ()), *subject.calls}:
+            try:
+                record = None if call_sid in subject.calls else await self.records.get(call_sid)
+            except RecordError:
+                record = None
+            await self.records.erase(call_sid)
+            if record is not None and subject.number:
+                await self.records.save(record_from_json(subject.scrubbed_value(record_as_json(record))))
+        return len(mentioning)
+
+    async def _erase_files(self, subject: Subject) -> int:
+        count = 0
+        for call_sid in subject.calls:
+            count += len(await self._names(call_sid))
+            await self.files.erase(call_sid)
+        if subject.number and self.files.folder is not None:
+            count += await self.files.in_thread(partial(_scrub_files, self.files.folder, subject))
+        return count
+
+    async def _names(self, call_sid: str) -> list[str]:
+        if self.files.path(call_sid, "") is None:
+            return []
+        return await self.files.in_thread(partial(_names, self.files, call_sid))
+
+
+def _names(files: CallFiles, call_sid: str) -> list[str]:
+    folder = files.path(call_sid, "")
+    return sorted(path.name for path in folder.iterdir()) if folder is not None and folder.is_dir() else []
+
+
+def _scrub_files(folder: Path, subject: Subject) -> int:
+    """Take the mentions out of the files of other calls that are over."""
+    folders = [one for one in folder.iterdir() if (one / RECORD).exists()] if folder.is_dir() else []
+    found = [path for one in folders for path in files_with(one, subject)]
+    for path in found:
+        scrub(path, subject)
+    return len(found)
+
+
+def _members(files: CallFiles, subject: Subject) -> Iterator[tuple[str, str]]:
+    for call_sid in sorted(subject.calls):
+        yield from ((call_sid, name) for name in _names(files, call_sid) if not name.startswith("."))
+
+
+def _packed(files: CallFiles, subject: Subject, records: Mapping[str, bytes]) -> IO[bytes]:
+    packed = TemporaryFile()  # noqa: SIM115 - whoever asked for it closes it
+    with zipfile.ZipFile(packed, "w") as whole:
+        for call_sid, text in records.items():
+            whole.writestr(f"{call_sid}/{RECORD}", text, zipfile.ZIP_DEFLATED)
+        for call_sid, name in _members(files, subject):
+            path = files.path(call_sid, name)
+            if path is not None and not (name == RECORD and call_sid in records):
+                method = zipfile.ZIP_STORED if path.suffix in AUDIO else zipfile.ZIP_DEFLATED
+                whole.write(path, f"{call_sid}/{name}", method)
+    packed.seek(0)
+    return packed

@@ -1,0 +1,118 @@
+"""The API for what is kept of a person: list it, export it, erase it.
+
+Number or call is in the body and not in the address, which proxies write down. Every request shows the bearer token.
+"""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import IO
+
+import attrs
+import orjson
+import structlog
+from quart import Blueprint, Response, jsonify, request
+
+from protocol.phone_numbers import is_phone_number
+from store.erasing import Subject
+from web.calls.context import AppContext
+from web.calls.forgetting import Forgetting, GoesOn
+from web.routes.problems import is_name, problem
+from web.routes.views import CallViews
+
+_CHUNK = 256 * 1024
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.frozen
+class PeopleRoutes:
+    """The routes of one application."""
+
+    context: AppContext
+    views: CallViews
+
+    @property
+    def forgetting(self) -> Forgetting:
+        """What does it."""
+        return self.context.forgetting
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        routes = Blueprint("people", __name__)
+        routes.post("/kept")(self.kept)
+        routes.post("/export")(self.export)
+        routes.post("/forget")(self.forget)
+        routes.errorhandler(OSError)(self.cannot_reach)
+        return routes
+
+    @staticmethod
+    async def cannot_reach(exc: OSError) -> Response:
+        """Answer 503 while database or disk is away, or busy: nothing is lost by asking again."""
+        _log.warning("kept_unavailable", why=f"{type(exc).__name__}: {exc}")
+        response = problem(503, "not all of it could be reached now", fix="Ask again: what is done stays done.")
+        response.headers["Retry-After"] = "10"
+        return response
+
+    async def kept(self) -> Response:
+        """List what is kept."""
+        name = await self._name()
+        if isinstance(name, Response):
+            return name
+        response: Response = jsonify(await self.forgetting.kept(await self.forgetting.subject(name)))
+        return response
+
+    async def export(self) -> Response:
+        """Send all of it as a ZIP file."""
+        name = await self._name()
+        if isinstance(name, Response):
+            return name
+        subject = await self.forgetting.subject(name)
+        if not await self._is_anything(subject):
+            return self._nothing()
+        packed = await self.forgetting.export(subject)
+        headers = {"Content-Disposition": 'attachment; filename="kept.zip"'}
+        return Response(self._sent(packed), 200, headers=headers, content_type="application/zip")
+
+    async def forget(self) -> Response:
+        """Erase all of it, and answer with the proof."""
+        name = await self._name()
+        if isinstance(name, Response):
+            return name
+        subject = await self.forgetting.subject(name)
+        if not subject.number and not await self._is_anything(subject):
+            return self._nothing()
+        try:
+            proof = await self.forgetting.erase(name, subject)
+        except GoesOn as exc:
+            fix = f"Wait until it is over, or hang it up: DELETE /calls/{exc.call_sid}."
+            return problem(409, "a call goes on now", call_sid=exc.call_sid, fix=fix)
+        response: Response = jsonify(attrs.asdict(proof))
+        return response
+
+    async def _is_anything(self, subject: Subject) -> bool:
+        kept = await self.forgetting.kept(subject)
+        return bool(kept["calls"] or kept["mentioned_in"])
+
+    async def _name(self) -> str | Response:
+        """Read whose it is: a number, or a call by either of its names."""
+        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+        try:
+            given = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            given = None
+        match given:
+            case {"number": str(number), **others} if is_phone_number(number) and not others:
+                return number
+            case {"call": str(call), **others} if is_name(call) and not others:
+                return await self.views.call_sid(call)
+            case _:
+                fix = 'Write {"number": "+15557650000"} or {"call": "CA…"}.'
+                return problem(400, "the body names neither a number in E.164 nor a call", fix=fix)
+
+    async def _sent(self, packed: IO[bytes]) -> AsyncIterator[bytes]:
+        with packed:
+            while chunk := await self.forgetting.files.in_thread(partial(packed.read, _CHUNK)):
+                yield chunk
+
+    @staticmethod
+    def _nothing() -> Response:
+        return problem(404, "nothing of this name is kept", fix="Use a call of GET /calls.")
