@@ -17,12 +17,8 @@ others dead only after it has beaten for that long itself.
 
 import math
 import random
-import secrets
-import socket
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
-from enum import Enum
 
 import attrs
 import orjson
@@ -34,6 +30,7 @@ from trio.lowlevel import ParkingLot
 from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.commands import hear_on
+from store.fleet.cut_calls import adopt_on, close_dead
 from store.fleet.driver import Arguments, Database, Rows
 from store.fleet.erasing import erase_rows
 from store.fleet.migrations import migrate
@@ -45,8 +42,11 @@ from store.fleet.shared import (
     Inbox,
     Listener,
     LiveCall,
+    State,
+    fresh_name,
     ignore_post,
 )
+from store.fleet.slot_requests import about_of, ask_for_slot, ask_once, seat
 from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
 
 COMPARE_SECONDS = 6.0
@@ -57,23 +57,7 @@ RETURN_SECONDS = 2.5
 
 A restart of PostgreSQL takes a second or two: meanwhile nobody has to be let in by the worker alone.
 """
-LOCKED_SECONDS = (0.003, 0.006)
-"""After these, "full" is asked again: a slot that is locked at this moment looks taken."""
-
 _log = structlog.stdlib.get_logger()
-
-
-class State(Enum):
-    """How this worker stands with the database."""
-
-    AWAY = "away"
-    RETURNING = "returning"
-    UP = "up"
-
-
-def fresh_name() -> str:
-    """Return a name that no worker has had: of this machine, to be recognised in a list."""
-    return f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"
 
 
 @attrs.define(eq=False)
@@ -136,7 +120,7 @@ class PostgresFleet:
 
     async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
         """Let a call in on the slot of its key, else on a free one; `over`: also without one."""
-        more = {"call_sid": call.call_sid, "about": _about(call), "over": over}
+        more = {"call_sid": call.call_sid, "about": about_of(call), "over": over}
         if not await self._let_in(call.key, statements.ADMIT, more, is_known=over or call.key in self._lapses):
             return False
         self._lapses.pop(call.key, None)
@@ -175,8 +159,10 @@ class PostgresFleet:
         if self.state is not State.AWAY:
             careful = self.state is State.RETURNING
             try:
-                return await self._ask_in(
-                    sql, {"key": key, "worker": self.worker, "careful": careful, "left": self.left_at, **more}
+                return await ask_for_slot(
+                    self.database,
+                    sql,
+                    {"key": key, "worker": self.worker, "careful": careful, "left": self.left_at, **more},
                 )
             except FleetUnavailable:
                 self._fall_back()
@@ -196,24 +182,6 @@ class PostgresFleet:
         with trio.move_on_at(self._away_since + self.patience):
             await self._beaten.park()
         return self.state is not State.AWAY
-
-    async def _ask_in(self, sql: str, arguments: Arguments) -> bool:
-        """Ask for a slot; where there seems to be none, once more after those that have lapsed are free."""
-        if await self._ask_once(sql, arguments):
-            return True
-        await self.database.ask(statements.LAPSE)
-        await self._seat()
-        for pause in LOCKED_SECONDS:
-            if await self._ask_once(sql, arguments):
-                return True
-            await trio.sleep(pause)
-        return await self._ask_once(sql, arguments)
-
-    async def _ask_once(self, sql: str, arguments: Arguments) -> bool:
-        try:
-            return bool(await self.database.ask(sql, arguments))
-        except psycopg.errors.UniqueViolation:  # the same call was let in by another request at this moment
-            return bool(await self.database.ask(sql, arguments))
 
     @property
     def _held(self) -> int:
@@ -272,34 +240,29 @@ class PostgresFleet:
 
     async def post(self, worker: str, body: str) -> bool:
         """Send a worker a message that arrives at once or never; False without the database."""
-        try:
-            await self.database.ask(statements.POST, {"worker": worker, "body": body})
-        except FleetUnavailable:
-            return False
-        return True
-
-    def _take_post(self, body: str) -> None:
-        self._inbox(body)
+        return await self._reaches(statements.POST, {"worker": worker, "body": body})
 
     def on_post(self, inbox: Inbox) -> None:
         """Have `inbox` take what other workers post from now on."""
         self._inbox = inbox
 
+    def _take_post(self, body: str) -> None:
+        self._inbox(body)
+
     async def tell(self, name: str, body: str) -> bool:
         """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to."""
-        try:
-            told = await self.database.ask(statements.TELL, {"name": name, "body": body, "dead": DEAD_SECONDS})
-        except FleetUnavailable:
-            return False
-        return bool(told)
+        return await self._reaches(statements.TELL, {"name": name, "body": body, "dead": DEAD_SECONDS})
 
     async def answer(self, worker: str, body: str) -> bool:
         """Send something to a worker itself. False if it is not there any more."""
+        return await self._reaches(statements.ANSWER, {"worker": worker, "body": body, "dead": DEAD_SECONDS})
+
+    async def _reaches(self, sql: str, message: Arguments) -> bool:
+        """Send a message; False where the statement finds nobody for it, and without the database."""
         try:
-            told = await self.database.ask(statements.ANSWER, {"worker": worker, "body": body, "dead": DEAD_SECONDS})
+            return bool(await self.database.ask(sql, message))
         except FleetUnavailable:
             return False
-        return bool(told)
 
     async def erase(self, subject: Subject) -> int:
         """Forget the notes of calls that are over and that mention somebody; return how many calls that were."""
@@ -331,7 +294,7 @@ class PostgresFleet:
         await self._beaten.park()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hear_on, self.database, lambda: self.worker, listener, self._take_post)
-            nursery.start_soon(self._adopt_on, adopt)
+            nursery.start_soon(adopt_on, self.database, adopt)
 
     async def _leave(self) -> None:
         try:
@@ -452,7 +415,7 @@ class PostgresFleet:
             "worker": self.worker,
             "keys": [call.key for call in calls],
             "sids": [call.call_sid for call in calls],
-            "abouts": [_about(call) for call in calls],
+            "abouts": [about_of(call) for call in calls],
         }
         try:
             await self.database.ask(statements.FORGET, mine, knocking=True)
@@ -462,7 +425,7 @@ class PostgresFleet:
         except psycopg.IntegrityError as exc:  # declared dead in between
             self._is_known = False
             raise FleetUnavailable("this worker was declared dead") from exc
-        await self._seat()
+        await seat(self.database)
         self._compared = trio.current_time()
 
     async def _give_up(self) -> None:
@@ -472,7 +435,7 @@ class PostgresFleet:
             await self.database.ask(statements.FREE, {"worker": self.worker, "keys": freed}, knocking=True)
             self._freed.difference_update(freed)
             await self.database.ask(statements.SHRINK)
-            await self._seat()
+            await seat(self.database)
         for key, at in list(readmitted.items()):
             seconds = at - trio.current_time()
             if seconds > 0 and key not in self._calls:
@@ -483,75 +446,14 @@ class PostgresFleet:
         try:
             reserve: dict[str, object] = {"key": key, "worker": self.worker, "seconds": seconds}
             reserve |= {"careful": False, "left": None}
-            await self._ask_once(statements.RESERVE, reserve)
+            await ask_once(self.database, statements.RESERVE, reserve)
         except psycopg.IntegrityError as exc:
             self._is_known = False
             raise FleetUnavailable("this worker was declared dead") from exc
-
-    async def _seat(self) -> None:
-        with suppress(psycopg.IntegrityError):  # another worker has seated the same call at this moment
-            await self.database.ask(statements.SEAT)
 
     async def reap(self) -> None:
         """Close what dead workers held.
 
         Raises: `FleetUnavailable`.
         """
-        while True:
-            try:
-                dead = {"worker": self.worker, "dead": DEAD_SECONDS}
-                ((worker, cut),) = await self.database.ask(statements.REAP, dead)
-            except psycopg.IntegrityError:
-                return  # it was letting somebody in at this moment: the next beat sees that call
-            if worker is None:
-                return
-            _log.warning("worker_found_dead", worker=worker, calls=cut)
-
-    async def _adopt_on(self, adopt: Adopt) -> None:
-        while True:
-            await trio.sleep(BEAT_SECONDS)
-            try:
-                await adopt_cut(self.database, adopt)
-            except OSError as exc:
-                if not isinstance(exc, FleetUnavailable):
-                    _log.warning("cut_calls_not_kept", why=str(exc))
-
-
-async def adopt_cut(database: Database, adopt: Adopt) -> int:
-    """Keep the records of calls that dead workers have cut; return how many.
-
-    One is kept again where a worker dies between the two steps: under its CallSid, as it was.
-
-    Raises: `OSError`; what was not kept waits.
-    """
-    kept = 0
-    while rows := await database.ask(statements.CUT):
-        for call_sid, about, note in rows:
-            await adopt(record_of(orjson.loads(about), note))
-            await database.ask(statements.KEPT, {"call_sid": call_sid})
-            kept += 1
-    return kept
-
-
-def record_of(about: Mapping[str, str], note: str | None) -> CallRecord:
-    """Return the record of a call that was cut: its last note, or what is known without one."""
-    if note is not None:
-        try:
-            return decode_record(note.encode())
-        except RecordError as exc:
-            _log.error("note_refused", call_sid=about["call_sid"], why=str(exc))
-    return CallRecord(
-        call_sid=about["call_sid"],
-        stream_sid=about["stream_sid"],
-        direction=about["direction"],
-        caller=about["caller"],
-        line=about["line"],
-        started_at=about["started_at"],
-        duration=0.0,
-        outcome="cut",
-    )
-
-
-def _about(call: LiveCall) -> str:
-    plain = attrs.asdict(call, filter=lambda field, _: field.name != "worker")
-    return orjson.dumps(plain).decode()
+        await close_dead(self.database, self.worker)

@@ -6,7 +6,10 @@ way holds a slot that lapses by itself; a running call holds it until it ends, o
 fails because a database is away: each says below what it does instead.
 """
 
+import secrets
+import socket
 from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
 from typing import Protocol, TypeAlias
 
 import attrs
@@ -166,3 +169,16 @@ class Fleet(Protocol):
     async def run(self, listener: Listener, adopt: Adopt) -> None:
         """Share, until cancelled: tell `listener` what comes for calls here, and `adopt` what dead workers have cut."""
         ...
+
+
+class State(Enum):
+    """How this worker stands with the database."""
+
+    AWAY = "away"
+    RETURNING = "returning"
+    UP = "up"
+
+
+def fresh_name() -> str:
+    """Return a name that no worker has had: of this machine, to be recognised in a list."""
+    return f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"

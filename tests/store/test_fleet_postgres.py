@@ -8,10 +8,11 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from store.fleet.commands import hear, hear_on
+from store.fleet.cut_calls import adopt_cut
 from store.fleet.driver import Database
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
-from store.fleet.postgres import PostgresFleet, State, adopt_cut
-from store.fleet.shared import LONGEST_POST, Command, FleetUnavailable, ignore
+from store.fleet.postgres import PostgresFleet
+from store.fleet.shared import LONGEST_POST, Command, FleetUnavailable, State, ignore
 from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.records import RunningRecord

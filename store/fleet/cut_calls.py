@@ -1,0 +1,79 @@
+"""Calls that dead workers have cut: they are closed, and their records kept.
+
+A dead worker is closed by whichever other one finds it first. What its calls leave behind is kept by any of them.
+"""
+
+from collections.abc import Mapping
+
+import orjson
+import psycopg
+import structlog
+import trio
+
+from store.fleet import statements
+from store.fleet.driver import Database
+from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, Adopt, FleetUnavailable
+from store.records import CallRecord, RecordError, decode_record
+
+_log = structlog.stdlib.get_logger()
+
+
+async def close_dead(database: Database, worker: str) -> None:
+    """Close what dead workers held; `worker` is us.
+
+    Raises: `FleetUnavailable`.
+    """
+    while True:
+        try:
+            ((dead, cut),) = await database.ask(statements.REAP, {"worker": worker, "dead": DEAD_SECONDS})
+        except psycopg.IntegrityError:
+            return  # it was letting somebody in at this moment: the next beat sees that call
+        if dead is None:
+            return
+        _log.warning("worker_found_dead", worker=dead, calls=cut)
+
+
+async def adopt_on(database: Database, adopt: Adopt) -> None:
+    """Keep the records of calls that were cut, every beat, until cancelled."""
+    while True:
+        await trio.sleep(BEAT_SECONDS)
+        try:
+            await adopt_cut(database, adopt)
+        except OSError as exc:
+            if not isinstance(exc, FleetUnavailable):
+                _log.warning("cut_calls_not_kept", why=str(exc))
+
+
+async def adopt_cut(database: Database, adopt: Adopt) -> int:
+    """Keep the records of calls that dead workers have cut; return how many.
+
+    One is kept again where a worker dies between the two steps: under its CallSid, as it was.
+
+    Raises: `OSError`; what was not kept waits.
+    """
+    kept = 0
+    while rows := await database.ask(statements.CUT):
+        for call_sid, about, note in rows:
+            await adopt(_record_of(orjson.loads(about), note))
+            await database.ask(statements.KEPT, {"call_sid": call_sid})
+            kept += 1
+    return kept
+
+
+def _record_of(about: Mapping[str, str], note: str | None) -> CallRecord:
+    """Return the record of a call that was cut: its last note, or what is known without one."""
+    if note is not None:
+        try:
+            return decode_record(note.encode())
+        except RecordError as exc:
+            _log.error("note_refused", call_sid=about["call_sid"], why=str(exc))
+    return CallRecord(
+        call_sid=about["call_sid"],
+        stream_sid=about["stream_sid"],
+        direction=about["direction"],
+        caller=about["caller"],
+        line=about["line"],
+        started_at=about["started_at"],
+        duration=0.0,
+        outcome="cut",
+    )
