@@ -1,12 +1,26 @@
-"""How much of it all is played by default, and all of it where CI plays (`FAULT_MATRIX=full`).
+"""How much of it all is played by default, and all of it where CI plays (`FAULT_MATRIX=full`, and what is `slow`).
 
 Hypothesis draws the same examples in each run, where a test does not say otherwise.
 """
 
 import os
+from collections.abc import Sequence
 
+import pytest
 from hypothesis import settings
 
 FULL = os.environ.get("FAULT_MATRIX") == "full"
-EXAMPLES = 100 if FULL else 15
+EXAMPLES = 100 if FULL else 10
 DRAWN = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+STRIDE = 1 if FULL else 9
+"""Through the steps of a call, where something happens at each."""
+
+
+def one_in(share: int, cases: Sequence[object]) -> list[object]:
+    """Return the cases as parameters, of which all but the first of each `share` are slow."""
+    return [case if index % share == 0 else _slow(case) for index, case in enumerate(cases)]
+
+
+def _slow(case: object) -> object:
+    values = case if isinstance(case, tuple) else (case,)
+    return pytest.param(*values, marks=pytest.mark.slow)

@@ -191,6 +191,7 @@ def test_several_workers_of_one_hypercorn_are_told_what_to_run_instead(options: 
     assert not warns or "supervisor" in logs[0]["fix"]
 
 
+@pytest.mark.slow
 def test_importing_it_needs_no_settings(tmp_path: Path) -> None:
     where = {"PATH": "", "PYTHONPATH": str(Path(__file__).parents[1])}
 

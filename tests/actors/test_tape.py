@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.line.tape import KEPT_FRAMES, Tape, TapeReader
 from protocol.audio import FRAME_BYTES, is_voiced, silence
 from tests.actors.notebook import frame
+from tests.examples import EXAMPLES, FULL
 
 SLACK = 50
 
@@ -170,6 +171,7 @@ def test_silence_that_nobody_has_read_is_kept() -> None:
     assert tape.read(0, 500) == frames(range(500))
 
 
+@settings(max_examples=EXAMPLES if FULL else 3)
 @given(
     st.lists(st.tuples(st.sampled_from(".#"), st.integers(1, 120)), max_size=12),
     st.sets(st.integers(0, 700), max_size=4),
@@ -744,5 +746,5 @@ class TapeInUse(RuleBasedStateMachine):
 
 TestTapeInUse = TapeInUse.TestCase
 TestTapeInUse.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True, database=None
+    max_examples=60 if FULL else 15, stateful_step_count=40, deadline=None, derandomize=True, database=None
 )

@@ -13,6 +13,7 @@ from actors.messages import MachineAnswered
 from actors.policy import CallPolicy, Wording
 from simulators.scenario import parse_scenario
 from testkit.harness import Played, play
+from tests.examples import one_in
 
 MESSAGE = "Hello, this is Alex from Acme. You asked us to call. Please call us back when it suits you. Goodbye."
 POLICY = CallPolicy(wording=Wording(voicemail=MESSAGE))
@@ -85,7 +86,7 @@ async def test_without_a_message_a_machine_is_hung_up_on(verdict: str, autojump_
     assert [asked for asked, _ in played.line.asked] == ["hang_up"]
 
 
-@pytest.mark.parametrize("verdict", ["machine_start", "machine_end_silence", "unknown", "human"])
+@pytest.mark.parametrize("verdict", one_in(4, ["machine_start", "machine_end_silence", "unknown", "human"]))
 async def test_a_late_verdict_never_interrupts_a_person_who_has_spoken(verdict: str, autojump_clock: MockClock) -> None:
     played = await play("busy_caller", policy=POLICY, meanwhile=tell((12.0, verdict)))
 
@@ -130,7 +131,7 @@ says = ["Never."]
 
 
 @pytest.mark.parametrize(("message", "outcome"), [(MESSAGE, "voicemail_left"), ("", "machine")])
-@pytest.mark.parametrize("at", [3.5, 5.0, 8.0])
+@pytest.mark.parametrize("at", one_in(3, [3.5, 5.0, 8.0]))
 async def test_a_greeting_that_is_transcribed_before_the_verdict_is_no_person(
     at: float, message: str, outcome: str, autojump_clock: MockClock
 ) -> None:

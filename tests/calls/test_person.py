@@ -16,6 +16,7 @@ from simulators.scenario import Human, Scenario, load_scenario
 from simulators.twilio import PersonActed, SimulatedCall, TwilioKnobs, VerbExecuted, WarningRaised, WebhookAnswered
 from store.records import CallRecord
 from tests.calls.exchange import Switchboard, Trouble, open_switchboard
+from tests.examples import one_in
 from tests.web.fakes import API_TOKEN, client_of
 
 SCENARIO = load_scenario(Path(__file__).with_name("human.toml"))
@@ -104,7 +105,7 @@ async def test_nobody_takes_it_and_the_agent_takes_the_caller_back(
 
 
 @pytest.mark.parametrize("mode", ["cold", "warm"])
-@pytest.mark.parametrize("after", [0.0, 3.0, 6.0, 9.0])
+@pytest.mark.parametrize("after", one_in(2, [0.0, 3.0, 6.0, 9.0]))
 async def test_a_caller_who_hangs_up_during_a_transfer_leaves_nothing_behind(
     after: float, mode: str, autojump_clock: MockClock
 ) -> None:

@@ -23,6 +23,7 @@ from simulators.scenario import Scenario, load_scenario
 from simulators.speech import synthesise
 from simulators.twilio import LineSpoken
 from testkit.harness import Played, play
+from tests.examples import one_in
 
 POLICY = CallPolicy()
 ROSTER = default_roster()
@@ -131,12 +132,12 @@ def waits(played: Played) -> list[tuple[float, float, str]]:
     return silences
 
 
-@pytest.fixture(scope="module", params=CALLERS)
+@pytest.fixture(scope="module", params=one_in(2, list(CALLERS)))
 def caller(request: pytest.FixtureRequest) -> Scenario:
     return CALLERS[request.param]
 
 
-@pytest.fixture(scope="module", params=FAULTS)
+@pytest.fixture(scope="module", params=one_in(2, FAULTS))
 def played(request: pytest.FixtureRequest, caller: Scenario) -> Played:
     return call(caller, request.param)
 

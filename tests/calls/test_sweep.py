@@ -6,6 +6,7 @@ of the call's own tasks and strikes at the n-th; n runs from the first step unti
 
 import inspect
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import TypeAlias
 
 import attrs
@@ -19,9 +20,10 @@ from actors.messages import CloseCall
 from actors.policy import CallPolicy
 from actors.ticks import sleeping
 from tests.calls.tiny import CALL_SID, CALL_TASK, TinyService, TinyWorld
+from tests.examples import FULL, STRIDE
 
 MakeBlow: TypeAlias = Callable[[TinyWorld, trio.CancelScope], Callable[[trio.lowlevel.Task], None]]
-STRIDE = 7
+CLOSING_STRIDE = 7 if FULL else 23
 """Through the steps that differ in nothing but what the call is doing."""
 FEWEST_STEPS = 100
 """A sweep shorter than this has not seen a whole call."""
@@ -148,14 +150,15 @@ def prompt_world() -> TinyWorld:
     return TinyWorld(TinyService(is_prompt=True))
 
 
-@pytest.mark.parametrize("blow", [cancel, drop_socket, say_stop, stop_and_drop, throw])
+BLOWS = (cancel, drop_socket, say_stop, stop_and_drop, throw)
+
+
+@pytest.mark.parametrize("blow", BLOWS)
 def test_whatever_happens_at_whatever_step_nothing_is_left_but_the_record(
     blow: MakeBlow,
 ) -> None:
     """Half of the blows fall on calls whose sockets take everything at once, half where each message is a step."""
-    at = 0
-    while True:
-        at += 1
+    for at in count(1 + BLOWS.index(blow) % STRIDE, STRIDE):
         world, strike = strike_world(at, blow, prompt_world if blow in {drop_socket, say_stop} else TinyWorld)
         assert strike.failure is None
         if not strike.struck:
@@ -189,7 +192,7 @@ def test_a_call_that_is_told_to_close_at_whatever_step_is_over_in_time() -> None
         assert record.outcome in ({"drained", "completed"} if world.told == [True] else {"completed"}), f"step {at}"
         assert all(record.duration - since <= CallPolicy().deadlines.longest_closing for since in closed), f"step {at}"
         outcomes.add(record.outcome)
-        at += STRIDE
+        at += CLOSING_STRIDE
     assert outcomes == {"drained", "completed"}
     assert at > FEWEST_STEPS
 

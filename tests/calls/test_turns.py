@@ -29,6 +29,7 @@ from protocol.deepgram import (
 )
 from tests.actors.fakes import END, HAND_OFF, ROSTER, calls
 from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
+from tests.examples import one_in
 
 POLICY = CallPolicy()
 BUDGET = POLICY.deadlines.silence_budget + 0.2
@@ -58,7 +59,7 @@ async def say_what_is_asked(call: HandCall, seconds: float) -> None:
 # Row C1, the goodbye is taken back
 
 
-@pytest.mark.parametrize("later", [0.1, 2.0])
+@pytest.mark.parametrize("later", one_in(2, [0.1, 2.0]))
 @pytest.mark.parametrize("played", [0.5, 1.5])
 async def test_a_goodbye_that_is_withdrawn_is_no_end(played: float, later: float, autojump_clock: MockClock) -> None:
     async with a_call() as call:
@@ -86,7 +87,7 @@ NO_TRANSCRIPT: dict[str, list[ServerMessage]] = {
 
 
 @pytest.mark.parametrize("follows", NO_TRANSCRIPT.values(), ids=NO_TRANSCRIPT)
-@pytest.mark.parametrize("at", [0.3, 2.5])
+@pytest.mark.parametrize("at", one_in(2, [2.5, 0.3]))
 @pytest.mark.parametrize("is_whole", [True, False], ids=["all sent", "half sent"])
 async def test_a_noise_takes_nothing_of_a_reply_away(
     is_whole: bool, at: float, follows: list[ServerMessage], autojump_clock: MockClock
@@ -154,7 +155,7 @@ async def test_after_a_restart_the_echo_of_the_turn_asked_again_cuts_nothing(aut
 
 
 @pytest.mark.parametrize("warns", [True, False])
-@pytest.mark.parametrize("seconds", [8.0, 15.0])
+@pytest.mark.parametrize("seconds", one_in(2, [8.0, 15.0]))
 async def test_a_slow_answer_is_filled_and_waited_for(seconds: float, warns: bool, autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()
@@ -184,7 +185,7 @@ async def test_a_slow_answer_is_filled_and_waited_for(seconds: float, warns: boo
 # Row C7, a long story
 
 
-@pytest.mark.parametrize("seconds", [40, 85, 150])
+@pytest.mark.parametrize("seconds", one_in(3, [40, 85, 150]))
 async def test_nobody_is_told_that_they_cannot_be_heard_while_they_speak(
     seconds: int, autojump_clock: MockClock
 ) -> None:

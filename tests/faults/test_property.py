@@ -78,7 +78,7 @@ def cannot_keep(played: Witnessed) -> set[int]:
 
 
 @settings(
-    max_examples=SEARCHED or (80 if os.environ.get("FAULT_MATRIX") == "full" else 20),
+    max_examples=SEARCHED or (80 if os.environ.get("FAULT_MATRIX") == "full" else 8),
     deadline=None,
     derandomize=not SEARCHED,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],

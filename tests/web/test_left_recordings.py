@@ -83,6 +83,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_lets_go_of_its_recordings(here: LeftRecordings) -> None:
     ended = subprocess.run([sys.executable, "-c", KILLED, str(here.folder)], cwd=ROOT, check=False)  # noqa: S603
 

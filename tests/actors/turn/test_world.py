@@ -3,8 +3,9 @@
 import pytest
 
 from tests.actors.turn.world import play_world
+from tests.examples import FULL
 
-CALLS = 2000
+CALLS = 2000 if FULL else 300
 BLOCK = 100
 
 

@@ -469,6 +469,7 @@ class TaskSteps(trio.abc.Instrument):
         self.count += 1
 
 
+@pytest.mark.slow
 async def test_a_frame_costs_two_steps_here_and_one_in_the_server(autojump_clock: MockClock) -> None:
     here, there = memory_websocket_pair()
     caller = MediaCaller.of(scenario(hang_up_after(180.0)), here)
