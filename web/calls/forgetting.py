@@ -81,10 +81,11 @@ class LeftFiles:
     """A folder of a queue: what waits in it is the queue's, and what was set aside or left half written is nobody's."""
 
     folder: Path
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), eq=False)
 
     async def erase(self, subject: Subject) -> int:
         """Remove the files that nobody goes on with; return how many files mention it."""
-        return await trio.to_thread.run_sync(self._erase, subject)
+        return await trio.to_thread.run_sync(self._erase, subject, limiter=self._threads)
 
     def _erase(self, subject: Subject) -> int:
         found = files_with(self.folder, subject)
