@@ -28,7 +28,7 @@ from actors.summarizer import AskBrief
 from agents.extras import Demo
 from agents.roster import Roster, default_roster
 from protocol.twilio import MediaStreamDialogue, StreamStarted
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket, WebSocket
 from simulators.deepgram import DeepgramExchange, DeepgramKnobs
 from simulators.faults import Fault, FaultPlan, parse_fault
 from simulators.groq import GroqSimulator
@@ -169,28 +169,20 @@ async def play(
     demo = (roster.extras.demo if roster is not None else None) or Demo("")
     script = load_scenario(scenario) if isinstance(scenario, str) else scenario
     planned = (*script.faults, *map(parse_fault, faults))
-    plan = FaultPlan(planned)
-    done = played or Played()
+    plan, done = FaultPlan(planned), played or Played()
     ours, theirs = memory_websocket_pair()
     ours.is_prompt = prompt
-    caller = done.caller = MediaCaller(
+    done.caller = MediaCaller(
         theirs,
         turns or CallerTurns(script.caller),
         identity or StreamIdentity(),
         faults=plan.twilio,
         bundle=bundle,
     )
-    done.line.stop = caller.stop
-    exchange = DeepgramExchange(
+    exchange = done.exchange = DeepgramExchange(
         script, knobs=knobs or DeepgramKnobs(slice_ms=160), faults=plan, refuse=unavailable, wire=wire, prompt=prompt
     )
-    done.exchange = exchange
-
-    async def hang_on(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        task_status.started()
-        done.summary = await caller.run()
-
-    async with exchange, groq_simulator(planned, groq_latency) as ask, trio.open_nursery() as nursery:
+    async with exchange, groq_simulator(planned, groq_latency) as ask:
         services = CallServices(
             roster=roster or default_roster(),
             connect=exchange.connect,
@@ -209,22 +201,43 @@ async def play(
             env=env if env is not None else demo.env,
             http=http or demo.client(),
         )
+        plan_of_call = CallPlan(
+            call_sid="",
+            stream_sid="",
+            direction=direction,
+            voicemail=voicemail,
+            resumption=resumption,
+            longest=longest,
+            metadata=metadata or {},
+        )
+        await _carry(done, ours, plan_of_call, services, meanwhile)
+    return done
+
+
+async def _carry(
+    done: Played,
+    ours: PacedWebSocket,
+    plan: CallPlan,
+    services: CallServices,
+    meanwhile: Callable[[Played], Awaitable[None]],
+) -> None:
+    """Have the caller on the line, and run the call of their stream until both sides are done. Closes `ours`."""
+    assert done.caller is not None
+    caller = done.caller
+    done.line.stop = caller.stop
+
+    async def hang_on(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        done.summary = await caller.run()
+
+    async with trio.open_nursery() as nursery:
         await nursery.start(hang_on)
         started = await answer_start(ours)
         done.call_sid = started.call_sid
         nursery.start_soon(meanwhile, done)
         try:
-            plan_of_call = CallPlan(
-                call_sid=started.call_sid,
-                stream_sid=started.stream_sid,
-                direction=direction,
-                voicemail=voicemail,
-                resumption=resumption,
-                longest=longest,
-                metadata=metadata or {},
-            )
-            done.record = await run_call(ours, plan_of_call, services)
+            plan = attrs.evolve(plan, call_sid=started.call_sid, stream_sid=started.stream_sid)
+            done.record = await run_call(ours, plan, services)
         finally:
             with trio.move_on_after(2, shield=True):
                 await ours.aclose()
-    return done

@@ -23,6 +23,7 @@ from actors.call import CallServices
 from actors.clips import ClipBook
 from actors.journal import Entry, ignore
 from actors.policy import CallPolicy, Deadlines, Wording
+from actors.session.agent_session import Connect
 from actors.session.settings_form import Offered, VoiceAgentOptions
 from agents.roster import SHIPPED, Roster, roster_from
 from model_settings import misspelt_voices
@@ -80,16 +81,6 @@ class Opened:
     orders: OrderQueue
     places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
     """Where else something of a call may lie."""
-
-
-def places_of(records: CallRecords, checkpoints: Checkpoints | None) -> Mapping[str, Place]:
-    """Return where something of a call may lie, beside its record, its files, and what workers share."""
-    places: dict[str, Place] = {}
-    if checkpoints is not None:
-        places["running"] = checkpoints
-    if isinstance(records, SpillingRecords):
-        places["waiting"] = LeftFiles(records.folder.path)
-    return places
 
 
 def roster_of(settings: Settings) -> Roster:
@@ -288,6 +279,44 @@ def function_client(context: SSLContext, transport: httpx.AsyncBaseTransport | N
     return httpx.AsyncClient(verify=context, timeout=FUNCTION_TIMEOUT, limits=FUNCTION_LIMITS)
 
 
+@attrs.frozen
+class _Kept:
+    """Where calls are kept, while they last and afterwards, and what the workers share."""
+
+    records: CallRecords
+    checkpoints: Checkpoints | None
+    fleet: Fleet
+    tokens: TokenStore
+    orders: OrderDatabase
+
+    @classmethod
+    def of(cls, settings: Settings) -> "_Kept":
+        """Decide it by the settings, and make the folders. Blocks.
+
+        Raises: `OSError`, with the setting that names a folder.
+        """
+        if settings.recordings_dir is not None:
+            make_folder(settings.recordings_dir, "RECORDINGS_DIR")
+        records = records_of(settings)
+        if isinstance(records, FileRecords):
+            make_folder(records.folder, "DATABASE_URL")
+        fleet, tokens, orders = fleet_of(settings, records)
+        checkpoints = checkpoints_of(records)
+        if checkpoints is not None:
+            checkpoints.note = fleet.note
+        return cls(records, checkpoints, fleet, tokens, orders)
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """Where something of a call may lie, beside its record, its files, and what workers share."""
+        places: dict[str, Place] = {}
+        if self.checkpoints is not None:
+            places["running"] = self.checkpoints
+        if isinstance(self.records, SpillingRecords):
+            places["waiting"] = LeftFiles(self.records.folder.path)
+        return places
+
+
 @asynccontextmanager
 async def open_services(
     settings: Settings,
@@ -299,59 +328,64 @@ async def open_services(
 
     `functions` is the network of the functions that ask other services, where it is not the real one.
     """
-    roster = roster_of(settings)
+    roster, kept = roster_of(settings), _Kept.of(settings)
     if settings.agents != SHIPPED:  # of those, `unknown_names` tells
         for told in misspelt_voices(settings.voices, roster.agents):
             _log.warning("setting_unknown", says=told)
-    if settings.recordings_dir is not None:
-        make_folder(settings.recordings_dir, "RECORDINGS_DIR")
-    rng = random.Random()
-    context = httpx.create_ssl_context()
-    records = records_of(settings)
-    if isinstance(records, FileRecords):
-        make_folder(records.folder, "DATABASE_URL")
-    fleet, tokens, orders = fleet_of(settings, records)
-    checkpoints = checkpoints_of(records)
-    if checkpoints is not None:
-        checkpoints.note = fleet.note
-    clips, voices = ClipBook(), voices_of(roster)
-    voice_agent, refusals = VoiceAgentOptions(options_of(settings)), Refusals(observe)
+    context, rng = httpx.create_ssl_context(), random.Random()
+    clips, voice_agent, refusals = ClipBook(), VoiceAgentOptions(options_of(settings)), Refusals(observe)
     async with (
         joining(settings.recordings_dir) as writer,
         resolving(Resolver()),
         trim_memory(find_trim()),
-        writing(records),
-        checkpointing(checkpoints),
+        writing(kept.records),
+        checkpointing(kept.checkpoints),
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
         function_client(context, functions) as theirs,
-        fetching(clips, voices, settings, http),
+        fetching(clips, voices_of(roster), settings, http),
         asking(settings, roster, voice_agent.offered, http, refusals) as briefs,
     ):
         api = TwilioApi(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng)
         line = TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, api)
-        transfers = transfers_of(settings, line, tokens)
-        services = CallServices(
-            roster=roster,
-            connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),
-            ask_brief=briefs.ask if briefs is not None else None,
-            line=line,
-            records=records,
-            policy=policy_of(settings),
+        connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
+        services = attrs.evolve(
+            _services_of(settings, roster, kept, line, connect=connect, briefs=briefs),
             voice_agent=voice_agent,
-            recordings=settings.recordings_dir,
             observe=refusals.notice,
             clips=clips,
-            transfers=transfers if has_person(settings, roster) else None,
-            operator_transfers=transfers,
             rng=rng,
-            checkpoints=checkpoints,
             writer=writer,
-            env=roster.extras.env(settings.environ),
             http=theirs,
-            ask_json=partial(briefs.ask, schema={}) if briefs is not None else None,
         )
-        async with sharing(fleet, Commands(services.intercom, fleet), records):
-            yield Opened(services, line, tokens, fleet, OrderQueue(orders), places_of(records, checkpoints))
+        async with sharing(kept.fleet, Commands(services.intercom, kept.fleet), kept.records):
+            yield Opened(services, line, kept.tokens, kept.fleet, OrderQueue(kept.orders), kept.places)
+
+
+def _services_of(
+    settings: Settings,
+    roster: Roster,
+    kept: _Kept,
+    line: TwilioLine,
+    *,
+    connect: Connect,
+    briefs: BriefClient | None,
+) -> CallServices:
+    """Return what a call needs, as far as settings and roster decide it."""
+    transfers = transfers_of(settings, line, kept.tokens)
+    return CallServices(
+        roster=roster,
+        connect=connect,
+        ask_brief=briefs.ask if briefs is not None else None,
+        line=line,
+        records=kept.records,
+        policy=policy_of(settings),
+        recordings=settings.recordings_dir,
+        transfers=transfers if has_person(settings, roster) else None,
+        operator_transfers=transfers,
+        checkpoints=kept.checkpoints,
+        env=roster.extras.env(settings.environ),
+        ask_json=partial(briefs.ask, schema={}) if briefs is not None else None,
+    )
 
 
 def brief_client_of(settings: Settings, http: httpx.AsyncClient) -> BriefClient | None:
