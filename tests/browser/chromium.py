@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PROGRAM = shutil.which("chromium")
-_ALWAYS = ("--no-sandbox", "--use-fake-device-for-media-stream")  # its sandbox wants more than a container may do
+_ALWAYS = ("--no-sandbox",)  # its sandbox wants more than a container may do
+_DEVICES = "--use-fake-device-for-media-stream"
 ALLOWED = "--use-fake-ui-for-media-stream"
 """Whoever asks for the microphone gets it."""
 REFUSED = "--deny-permission-prompts"
@@ -36,13 +37,16 @@ def needs_chromium() -> pytest.MarkDecorator:
 
 
 @contextmanager
-def open_browser(args: Sequence[str] = (ALLOWED,), sound: Path | None = None) -> "Iterator[Browser]":
+def open_browser(
+    args: Sequence[str] = (ALLOWED,), sound: Path | None = None, *, has_devices: bool = True
+) -> "Iterator[Browser]":
     """Start Chromium; `sound` is what the microphone hears, once."""
     from playwright.sync_api import sync_playwright  # 0.3 s, and only where a browser is opened
 
+    devices = (_DEVICES,) if has_devices else ()
     microphone = (f"--use-file-for-fake-audio-capture={sound}%noloop",) if sound is not None else ()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAM, args=[*_ALWAYS, *args, *microphone])
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=[*_ALWAYS, *devices, *args, *microphone])
         try:
             yield browser
         finally:

@@ -7,6 +7,8 @@ const root = find("phone"), typed = "typed" in root.dataset;
 const words = find("words").content;
 const TALKING = [...document.querySelectorAll(".key, .line, #mute, #sentence, #say")];
 const GOOD_NEWS = 5000; // ms for which it stays
+const PULSE = 1500; // ms between two small requests while a call goes on, and for one of them
+const MISSED = 2; // of them in a row: the network stalls
 const DECAY = 0.7; // of a level, each time it is shown
 
 let phone = null; // the call there is
@@ -150,6 +152,19 @@ async function changeMicrophone() {
   }
 }
 
+// Browser and kernel take in many seconds of sound before a network that stalls is felt on the line itself.
+let missed = 0;
+async function feelPulse() {
+  const before = phone ? missed : 0;
+  if (phone) {
+    const asked = fetch(import.meta.url, { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(PULSE) });
+    missed = await asked.then(() => 0, () => before + 1);
+  }
+  if (phone && before < MISSED && missed === MISSED) hear({ stalled: true });
+  if (phone && before >= MISSED && missed === 0) hear({ stalled: false });
+  setTimeout(feelPulse, PULSE);
+}
+
 find("call").addEventListener("click", start);
 find("hang-up").addEventListener("click", () => {
   leaving = true;
@@ -188,5 +203,6 @@ setInterval(() => {
   find("clock").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }, 500);
 
+feelPulse();
 if (!isSecureContext) warn("insecure");
 listDevices();
