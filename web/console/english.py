@@ -34,7 +34,7 @@ TEXT: Mapping[str, str] = {
     "only_troubled": "With restarts or faults",
     "only_transferred": "With a transfer",
     "apply": "Apply",
-    "clear": "Clear filters",
+    "clear_filters": "Clear filters",
     "show_numbers": "Show numbers",
     "mask_numbers": "Mask numbers",
     "started": "Started (UTC)",

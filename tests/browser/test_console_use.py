@@ -1,0 +1,310 @@
+"""The console in use, in Chromium: filters and pages, the keyboard, what is empty or away, and a line that breaks."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import trio
+
+from actors.facts import ReplyText
+from store.calls import RecordsUnavailable
+from store.memory import MemoryRecords
+from store.search import CallQuery, CallSummary
+from tests.browser.chromium import needs_chromium, open_browser, visit, wait_until, watch
+from tests.browser.network import network_to
+from tests.browser.test_console import PAGES, many_records, requests_of, sample_record, served, violations, wait_live
+from tests.demo.sample import sample_journal
+from tests.web.fakes import API_TOKEN, CALL_SID, HERE, LEAD, context_of, exchange
+from tests.web.test_serving import listening
+from web.calls.live_calls import KnownCall
+from web.console.english import LIVE, TEXT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.slow, needs_chromium()]
+
+SOUNDS = "--autoplay-policy=no-user-gesture-required"
+LOOKS = [(360, True), (1600, False)]
+
+
+def asked(page: "Page") -> dict[str, str]:
+    """Return the filters in the address, without those that ask for nothing."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def rows(page: "Page") -> int:
+    return page.locator("table.calls tbody tr").count()
+
+
+def until_all(page: "Page") -> None:
+    """Wait for all rows: those of `many_records`, and the call that goes on, which leaves one when it does not talk."""
+    wait_until(page, lambda: rows(page) in {30, 31})
+
+
+async def test_filters_live_in_the_address_and_lead_back(tmp_path: Path) -> None:
+    async with served(tmp_path, *many_records()) as console:
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                troubles = watch(page)
+                page.goto(console.origin)
+                until_all(page)
+                page.select_option("[name=direction]", "outbound")
+                page.fill("[name=outcome]", "completed")
+                page.keyboard.press("Enter")
+                wait_until(page, lambda: 0 < rows(page) < 10)
+                some = rows(page)
+                assert asked(page) == {"direction": "outbound", "outcome": "completed"}
+
+                page.reload()
+                wait_until(page, lambda: rows(page) == some)
+                assert page.input_value("[name=outcome]") == "completed"
+                page.get_by_role("link", name=TEXT["show_numbers"]).click()
+                wait_until(page, lambda: page.get_by_text("+1555765").count() == some)
+                assert asked(page) == {"direction": "outbound", "outcome": "completed", "numbers": "shown"}
+
+                page.go_back()
+                page.go_back()
+                until_all(page)
+                page.fill("[name=q]", "nobody has this")
+                page.keyboard.press("Enter")
+                wait_until(page, lambda: page.get_by_text(TEXT["no_match"]).count() == 1)
+                page.get_by_role("link", name=TEXT["clear_filters"]).click()
+                until_all(page)
+                page.locator("a.outcome", has_text="busy").first.click()
+                wait_until(page, lambda: asked(page) == {"outcome": "busy"})
+                assert set(page.locator("a.outcome").all_inner_texts()) == {"busy"}
+                assert troubles == []
+
+        await visit(drive)
+
+
+async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) -> None:
+    async with served(tmp_path) as console:
+        known = context_of(console.there).live_calls
+
+        def come() -> None:
+            known.add(KnownCall("new", "outbound", LEAD, "+15551230000", "in-progress", CALL_SID))
+
+        def go() -> None:
+            for call in list(known.newest()):
+                known.remove(call.id)
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(console.origin)
+                wait_until(page, lambda: page.locator("ul.live li").count() == 1)
+                trio.from_thread.run_sync(come)
+                wait_until(page, lambda: page.locator("ul.live li").count() == 2)
+                assert LEAD not in page.content()
+                trio.from_thread.run_sync(go)
+                wait_until(page, lambda: page.get_by_text(TEXT["no_live"]).is_visible())
+
+        await visit(drive)
+
+
+class Away(MemoryRecords):
+    """A database that cannot be read, once it is away."""
+
+    is_away = False
+
+    async def search(self, query: CallQuery) -> list[CallSummary]:
+        if self.is_away:
+            raise RecordsUnavailable("away")
+        return list(await super().search(query))
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+async def test_what_is_empty_wrong_or_away_is_said_on_pages_for_everybody(width: int, dark: bool) -> None:
+    records = Away()
+    changes = {**HERE, "API_TOKEN": API_TOKEN}
+    there = exchange(line=None, calls=None, tokens=None, records=records, voice=None, run_call=None, **changes)
+    async with listening(there) as at:
+
+        def drive() -> None:
+            with open_browser() as browser:
+                scheme = "dark" if dark else "light"
+                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+                urls = requests_of(page)
+
+                def says(text: str) -> None:
+                    wait_until(page, page.get_by_text(text).first.is_visible)
+                    assert violations(page) == [], text
+                    assert page.evaluate("document.documentElement.scrollWidth") <= width, text
+
+                page.goto(f"http://{at}/?q=sale")
+                says(TEXT["token_hint"])
+                page.fill("#token", "wrong")
+                page.keyboard.press("Enter")
+                says(TEXT["token_wrong"])
+                page.fill("#token", API_TOKEN)
+                page.keyboard.press("Enter")
+                says(TEXT["no_match"])
+                page.goto(f"http://{at}/")
+                says(TEXT["no_calls"])
+                page.goto(f"http://{at}/?since=yesterday")
+                says(TEXT["date_wrong"])
+                page.goto(f"http://{at}/console/calls/{CALL_SID}")
+                says(TEXT["not_found_hint"])
+                records.is_away = True
+                page.goto(f"http://{at}/")
+                says(TEXT["records_away"])
+                records.is_away = False
+                page.get_by_role("link", name=TEXT["back_to_list"]).click()
+                says(TEXT["no_calls"])
+                page.get_by_role("button", name=TEXT["sign_out"]).click()
+                says(TEXT["token_hint"])
+                assert [url for url in urls if not url.startswith(f"http://{at}/")] == []
+
+        await visit(drive)
+
+
+def focused(page: "Page") -> str:
+    """Return what has the focus, as somebody who sees the page would call it."""
+    name: str = page.evaluate(
+        "(document.activeElement.innerText || document.activeElement.ariaLabel || document.activeElement.id).trim()"
+    )
+    return name
+
+
+def tab_to(page: "Page", name: str) -> None:
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if focused(page) == name:
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline != "none", f"{name} does not show that it has the focus"
+            return
+    raise AssertionError(f"no Tab leads to {name}")
+
+
+async def test_the_keyboard_leads_from_the_list_to_a_turn_that_is_heard(tmp_path: Path) -> None:
+    async with served(tmp_path, sample_record()) as console:
+
+        def drive() -> None:
+            with open_browser([SOUNDS]) as browser:
+                page = browser.new_page()
+                troubles = watch(page)
+                page.goto(console.origin)
+                tab_to(page, TEXT["skip"])
+                page.keyboard.press("Enter")
+                assert page.evaluate("document.activeElement.id") == "main"
+                tab_to(page, "2026-11-22 09:00:00")
+                page.keyboard.press("Enter")
+                wait_until(page, lambda: page.locator(".turn").count() > 3)
+                turn = page.locator(".turn").nth(2)
+                tab_to(page, turn.locator("button").inner_text())
+                page.keyboard.press("Enter")
+                wait_until(page, lambda: turn.get_attribute("aria-current") == "true")
+                wait_until(page, lambda: page.evaluate("!document.getElementById('audio').paused"))
+                assert troubles == []
+
+        await visit(drive)
+
+
+async def test_one_side_alone_is_heard_and_the_picture_leads_to_its_moment(tmp_path: Path) -> None:
+    time = "document.getElementById('audio').currentTime"
+    async with served(tmp_path, sample_record()) as console:
+
+        def drive() -> None:
+            with open_browser([SOUNDS]) as browser:
+                page = browser.new_page(viewport={"width": 1600, "height": 900})
+                troubles = watch(page)
+                page.goto(console.origin + PAGES["after"])
+                for side in ("caller", "agents", "both"):
+                    page.select_option("#channels", side)
+                box = page.locator("#picture").bounding_box()
+                assert box is not None
+                page.locator("#picture").click(position={"x": box["width"] * 0.5, "y": 130})
+                wait_until(page, lambda: page.evaluate(time) > 1)
+                page.evaluate("document.getElementById('audio').pause()")
+                wait_until(page, lambda: page.locator("#cursor").is_visible())
+                cursor = page.locator("#cursor").bounding_box()
+                assert cursor is not None
+                assert cursor["x"] - box["x"] == pytest.approx(box["width"] * 0.5, abs=60)
+                marked = page.locator(".turn[aria-current]")
+                assert float(marked.get_attribute("data-start") or "nan") <= page.evaluate(time) + 0.1
+                assert troubles == []
+
+        await visit(drive)
+
+
+async def test_a_call_is_erased_after_a_second_thought(tmp_path: Path) -> None:
+    async with served(tmp_path, sample_record()) as console:
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(console.origin + PAGES["after"])
+                page.locator("summary", has_text=TEXT["erase"]).click()
+                page.get_by_role("button", name=TEXT["erase"]).click()
+                assert page.url.endswith(PAGES["after"])  # the box is not ticked
+                page.get_by_label(TEXT["erase_sure"]).check()
+                page.get_by_role("button", name=TEXT["erase"]).click()
+                wait_until(page, lambda: page.get_by_text(TEXT["no_calls"]).is_visible())
+
+        await visit(drive)
+
+    assert not (tmp_path / CALL_SID).exists()
+
+
+async def test_a_live_page_whose_line_breaks_goes_on_without_a_gap_or_a_repetition(tmp_path: Path) -> None:
+    async with served(tmp_path) as console, network_to(console.origin) as network:
+        console.replay(sample_journal()[:20])
+
+        def say(text: str) -> None:
+            console.call.journal.note(ReplyText("qualifier", 99, text))
+
+        def drive() -> list[str]:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(network.origin + PAGES["live"])
+                wait_live(page)
+                trio.from_thread.run_sync(say, "one")
+                wait_until(page, lambda: page.get_by_text("99: one").count() + page.get_by_text("one").count() > 0)
+                trio.from_thread.run(network.cut)
+                trio.from_thread.run_sync(say, "two")
+                wait_until(page, lambda: page.inner_text("#connection") == LIVE["lost"])
+                trio.from_thread.run_sync(say, "three")
+                wait_until(page, lambda: page.inner_text("#connection") == LIVE["connected"])
+                trio.from_thread.run_sync(say, "four")
+                wait_until(page, lambda: "four" in page.inner_text("#words"))
+                return page.locator("#journal > div").all_inner_texts()
+
+        journal = await visit(drive)
+
+    said = [line for line in journal if '"generation":99' in line]
+    assert ["one", "two", "three", "four"] == [line.rpartition('"text":"')[2].rstrip('"}') for line in said]
+    assert len(journal) == 20 + 4
+
+
+async def test_the_live_page_is_worked_by_keys_and_read_by_screen_readers(tmp_path: Path) -> None:
+    async with served(tmp_path) as console:
+        console.replay(sample_journal()[:40])
+
+        def drive() -> None:
+            with open_browser([SOUNDS]) as browser:
+                page = browser.new_page()
+                page.goto(console.origin + PAGES["live"])
+                wait_live(page)
+                for role, name in (
+                    ("log", "words"),
+                    ("region", "floor"),
+                    ("region", "handoff"),
+                    ("region", "troubles"),
+                ):
+                    assert page.get_by_role(role, name=TEXT[name], exact=True).count() == 1, name  # type: ignore[arg-type]
+                for name in ("silence", "level_caller", "level_agents"):
+                    assert page.get_by_role("meter", name=TEXT[name]).count() == 1, name
+                assert page.get_by_role("status").count() >= 2
+                tab_to(page, LIVE["listen"])
+                page.keyboard.press("Space")
+                wait_until(page, lambda: page.inner_text("#listen") == LIVE["stop_listening"])
+                wait_until(page, lambda: console.call.watch.listeners == 1)
+                page.keyboard.press("Space")
+                wait_until(page, lambda: console.call.watch.listeners == 0)
+
+        await visit(drive)
