@@ -121,8 +121,12 @@ class Away(MemoryRecords):
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
 async def test_what_is_empty_wrong_or_away_is_said_on_pages_for_everybody(width: int, dark: bool) -> None:
     records = Away()
-    changes = {**HERE, "API_TOKEN": API_TOKEN}
-    there = exchange(line=None, calls=None, tokens=None, records=records, voice=None, run_call=None, **changes)
+    there = exchange(
+        records=records,
+        LEAD_SERVER_EXTERNAL_URL=HERE["LEAD_SERVER_EXTERNAL_URL"],
+        TWILIO_API_URL=HERE["TWILIO_API_URL"],
+        API_TOKEN=API_TOKEN,
+    )
     async with listening(there) as at:
 
         def drive() -> None:
