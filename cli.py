@@ -1,4 +1,4 @@
-"""The `switchboard` command: serve, call, calls, show, check, simulate, demo, talk.
+"""The `switchboard` command: serve, call, calls, show, live and its commands, check, simulate, demo, talk.
 
 Each command reads what it needs, calls one coroutine, prints, and says with its exit status how it went: 0 well, 1 not,
 2 asked wrongly. Commands that serve import half of this program; they import it when they are run, so that asking for
@@ -21,6 +21,7 @@ from typer.core import TyperCommand
 from actors.supervision import root_cause
 from cli_calls import call, calls, follow_call, show
 from cli_people import export, forget, kept
+from cli_live import COMMANDS
 from cli_shared import err, fail, out, settings_here
 from cli_testing import probe, replay
 from settings import Settings, SettingsError, environment
@@ -281,6 +282,8 @@ def talk(
 commands.command()(call)
 commands.command()(calls)
 commands.command()(show)
+for command_on_a_call in COMMANDS:
+    commands.command()(command_on_a_call)
 commands.command()(new)
 commands.command()(replay)
 commands.command()(probe)

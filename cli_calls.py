@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import httpx
-import orjson
 import trio
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import JsonOption, ServerOption, client_of, fail, out
+from cli_shared import JsonOption, ServerOption, client_of, fail, out, print_json
 from store.records import UNANSWERED
 from web.clients.operator import Operator, OperatorError, Shown
 
@@ -108,15 +107,11 @@ def calls(
     except OperatorError as exc:
         fail(str(exc))
     if as_json:
-        _print_json(shown)
+        print_json(shown)
         return
     width = out.width if out.is_terminal else None
     for line in call_lines(shown, width) if shown else [f"No calls known to the worker at {client.base_url}."]:
         out.print(line, markup=False, soft_wrap=True)
-
-
-def _print_json(shown: object) -> None:
-    out.print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
 
 
 async def _one(client: httpx.AsyncClient, name: str) -> Shown:
@@ -136,7 +131,7 @@ def show(
     try:
         shown = trio.run(_one, client_of(server), name)
         if as_json:
-            _print_json(shown)
+            print_json(shown)
             return
         for line in lines(shown):
             out.print(line, markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from typing import Annotated, NoReturn
 
 import httpx
+import orjson
 import typer
 from rich.console import Console
 
@@ -57,6 +58,11 @@ def client_of(server: str | None) -> httpx.AsyncClient:
         fail(f"--server {server} is not {wanted}.", 2)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
+
+
+def print_json(shown: object) -> None:
+    """Print what a server answered."""
+    out.print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
 
 
 def _usual_server(token: str | None) -> str:

@@ -21,6 +21,7 @@ FILES = (
     "cli.py",
     "cli_calls.py",
     "cli_people.py",
+    "cli_live.py",
     "cli_shared.py",
     "cli_testing.py",
     "server.py",

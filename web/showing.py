@@ -7,6 +7,7 @@ Both only turn what a server shows into text. A call that is not over has no rec
 from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
+from rich.markup import escape
 
 from store.records import UNANSWERED, CallRecord, FunctionRecord, TurnRecord, record_from_json
 from web.worker.logs import mask
@@ -70,6 +71,19 @@ def _row(call: Mapping[str, object]) -> tuple[str, ...]:
         str(call.get("outcome") or call["status"]),
         f"{duration:.0f}" if isinstance(duration, int | float) else "",
         ", ".join(str(period["agent"]) for period in periods) if isinstance(periods, list) else "",
+    )
+
+
+def live_row(call: Mapping[str, object]) -> tuple[str, ...]:
+    """Write a call that goes on: its name, its caller's masked number, the floor, its seconds, the last words."""
+    arrow = "->" if call.get("direction") == "outbound" else "<-"
+    seconds, words = call.get("seconds"), str(call.get("last_words") or "")
+    return (
+        escape(str(call.get("call_sid") or call.get("id"))),
+        escape(f"{arrow} {mask(str(call.get('caller') or '')) or 'unknown'}"),
+        escape(str(call.get("floor") or call.get("status") or "")),
+        f"{seconds:.0f}" if isinstance(seconds, int | float) else "",
+        escape(f"{call.get('speaker')}: {words}" if words else ""),
     )
 
 

@@ -4,6 +4,7 @@ import orjson
 import trio
 from trio.testing import MockClock
 
+from actors.facts import ReplyText
 from testkit.harness import Played, play
 from web.calls.watching import WatchedCall, WatchedCalls
 
@@ -23,7 +24,7 @@ async def test_a_watcher_sees_a_whole_call_and_its_tasks(autojump_clock: MockClo
         (call,) = calls._calls.values()
         with call.watched(), call.listened():
             while call.now is not None:
-                trees.add(tuple(name for _, name in call.tasks()))
+                trees.add(tuple(name for _, name in call.task_names()))
                 whose = call.moment().get("turn")
                 turns.update(whose if isinstance(whose, list) else ())
                 for side in call.audio(round((call.now - 0.7) * 8000), 800):
@@ -42,3 +43,5 @@ async def test_a_watcher_sees_a_whole_call_and_its_tasks(autojump_clock: MockClo
     assert len(sound) > 10
     assert played.the_record.listeners == 1
     assert call.tasks() == []
+    assert call.task_names() == []
+    assert call.last_words == ("closer", played.facts(ReplyText)[-1].text)

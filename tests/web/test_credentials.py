@@ -41,6 +41,7 @@ BEARER: Mapping[tuple[str, str], Row] = {
     ("GET", "/calls/<name>/journal"): (401, 401, 404),
     ("GET", "/calls/<name>/events"): (401, 401, 404),
     ("GET", "/calls/<name>/audio"): (401, 401, 404),
+    ("GET", "/calls/<name>/tasks"): (401, 401, 404),
     **{("POST", f"/calls/<name>/{command}"): (401, 401, 400) for command in KINDS},
     ("POST", "/kept"): (401, 401, 400),
     ("POST", "/export"): (401, 401, 400),

@@ -11,12 +11,19 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.commands import DONE, OVER, Action, Answer, Command, CommandGiven, Say, Whisper, failed, refused
+from actors.facts import Fact, FloorTaken, ReplyText, TurnHeard
+from actors.journal import Entry, Journal
+from actors.policy import CallPolicy
+from actors.record.watching import CallUnderWay
+from actors.turn.machine import Turn
 from store.records import CommandRecord
 from tests.web.console.visitors import signed_in
-from tests.web.fakes import CALL_SID, Exchange, exchange, record
+from tests.web.fakes import CALL_SID, OTHER_CALL_SID, Exchange, context_of, exchange, record
 from web.calls.commands import ANSWER_SECONDS
+from web.calls.live_calls import KnownCall
 from web.calls.operating import LONGEST_BY, LONGEST_FACT, LONGEST_SENTENCE, read_action
 from web.calls.orders import OrderError
+from web.calls.shown_live import LONGEST_WORDS
 
 SENTENCE = "We will call you back."
 
@@ -164,3 +171,25 @@ async def test_what_is_said_is_in_no_log(autojump_clock: MockClock) -> None:
 
     assert [log["answer"] for log in logs if log["event"] == "call_commanded"] == ["done"]
     assert SENTENCE not in str(logs)
+
+
+async def test_the_calls_that_go_on_are_listed_with_floor_seconds_and_last_words(autojump_clock: MockClock) -> None:
+    """One is carried here and is read off its log, one is ringing."""
+    there = exchange()
+    context = context_of(there)
+    for name, status in ((CALL_SID, "in-progress"), (OTHER_CALL_SID, "ringing")):
+        context.live_calls.add(KnownCall(name, "inbound", "+15557650000", "", status, name))
+    journal = Journal()
+    watched = context.watched.watch(CALL_SID)
+    watched.begin(CallUnderWay(journal, Turn(CallPolicy(), 0.0), trio.lowlevel.current_task()))
+    for number, fact in enumerate(
+        (FloorTaken("advisor", 1, 0), ReplyText("advisor", 1, "Hi."), TurnHeard("advisor", "x" * 300))
+    ):
+        watched.read(Entry(number, 0.0, fact))
+    await trio.sleep(7)
+    calls = {one["call_sid"]: one for one in (await there.operator("GET", "/calls?live=yes")).json()["calls"]}
+
+    shown = calls[CALL_SID]
+    assert (shown["floor"], shown["seconds"], shown["speaker"]) == ("advisor", 7.0, "caller")
+    assert shown["last_words"] == "x" * LONGEST_WORDS
+    assert (calls[OTHER_CALL_SID]["floor"], calls[OTHER_CALL_SID]["status"]) == ("", "ringing")

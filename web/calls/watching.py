@@ -15,11 +15,23 @@ import attrs
 import trio
 from trio.lowlevel import ParkingLot
 
-from actors.facts import CallEnded, CallParked, ListeningEnded, ListeningStarted
+from actors.facts import (
+    CallEnded,
+    CallParked,
+    Fact,
+    FloorLeft,
+    FloorTaken,
+    ListeningEnded,
+    ListeningStarted,
+    ReplyText,
+    TurnHeard,
+)
 from actors.journal import Entry
 from actors.record.watching import CallUnderWay
+from agents.brief import CALLER
 from protocol.audio import BYTES_PER_SECOND, SILENCE
 from store.json_text import json_text
+from web.calls.task_tree import TaskNode, names_of, tree_of
 
 PACKED = 256
 """Entries in a block."""
@@ -69,6 +81,10 @@ class WatchedCall:
     count: int = 0
     watchers: int = 0
     listeners: int = 0
+    floor: str = ""
+    """The agent that has the floor now."""
+    last_words: tuple[str, str] = ("", "")
+    """Who spoke last, and what they said."""
     changed: ParkingLot = attrs.field(factory=ParkingLot)
     _blocks: list[bytes] = attrs.field(factory=list)
     _recent: list[bytes] = attrs.field(factory=list)
@@ -91,10 +107,24 @@ class WatchedCall:
             if len(self._blocks) > MOST_BLOCKS:
                 del self._blocks[0]
                 self.first += PACKED
-        if isinstance(entry.fact, CallEnded | CallParked):
-            self.over = isinstance(entry.fact, CallEnded)
-            self._call = None
+        self._note(entry.fact)
         self.changed.unpark_all()
+
+    def _note(self, fact: Fact) -> None:
+        match fact:
+            case FloorTaken(agent=agent):
+                self.floor = agent
+            case FloorLeft():
+                self.floor = ""
+            case TurnHeard(text=text):
+                self.last_words = CALLER, text
+            case ReplyText(agent=agent, text=text):
+                self.last_words = agent, text
+            case CallEnded() | CallParked():
+                self.over = isinstance(fact, CallEnded)
+                self._call = None
+            case _:
+                pass  # it is in the log
 
     def hear_caller(self, audio: bytes) -> None:
         """Measure the caller's audio, and keep it for listeners."""
@@ -165,26 +195,13 @@ class WatchedCall:
             "silent": round(silent, 2) if 0 <= silent < 3600 else None,
         }
 
-    def tasks(self) -> list[tuple[int, str]]:
-        """Return the tree of the call's tasks, as trio knows it: depth and name, top down."""
-        return list(_tree(self._call.task, 0)) if self._call is not None else []
+    def task_names(self) -> list[tuple[int, str]]:
+        """Return the same without what they wait for, which costs a fifth."""
+        return list(names_of(self._call.task)) if self._call is not None else []
 
-
-def _tree(task: trio.lowlevel.Task, depth: int) -> Iterator[tuple[int, str]]:
-    if depth == 0:
-        yield 0, "call"
-    for nursery in task.child_nurseries:
-        for child in sorted(nursery.child_tasks, key=lambda one: one.name):
-            yield depth + 1, _short(child.name)
-            yield from _tree(child, depth + 1)
-
-
-def _short(name: str) -> str:
-    """Return a task's name without its module: `AgentSession.run`."""
-    if " " in name:
-        return name
-    parts = [part for part in name.replace(".<locals>", "").split(".") if part]
-    return ".".join(part.lstrip("_") for part in parts[-2:]) if len(parts) > 1 else name
+    def tasks(self) -> list[TaskNode]:
+        """Return the tree of the call's tasks, as trio knows it: top down, with what each waits for."""
+        return list(tree_of(self._call.task)) if self._call is not None else []
 
 
 @attrs.define(eq=False)

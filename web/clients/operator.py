@@ -18,6 +18,8 @@ from protocol.twilio import FINAL_STATUSES
 Shown: TypeAlias = Mapping[str, object]
 
 POLL_SECONDS = 1.0
+COMMAND_SECONDS = 70.0
+"""For a command: the server answers within a minute."""
 RECORD_SECONDS = 10.0
 """How long after the end of a call its record may take to appear."""
 
@@ -111,6 +113,23 @@ class Operator:
         except httpx.TransportError as exc:
             raise self._unreached(exc) from exc
 
+    async def live(self) -> Sequence[Shown]:
+        """Return the calls that go on, newest first: who has the floor, for how long, and the last words.
+
+        Raises: `OperatorError`.
+        """
+        answer = await self._ask("GET", "/calls?live=yes&limit=500")
+        return cast("Sequence[Shown]", answer.get("calls", ()))
+
+    async def command(self, name: str, command: str, fields: Mapping[str, str], key: str | None = None) -> Shown:
+        """Give a call a command, under a key of its own if there is one; return what became of it.
+
+        Raises: `OperatorError`, also where it was refused or has failed.
+        """
+        given = {field: text for field, text in fields.items() if text}
+        headers = {"Idempotency-Key": key} if key is not None else {}
+        return await self._ask("POST", f"/calls/{quote(name, safe='')}/{command}", given, headers, COMMAND_SECONDS)
+
     async def follow(self, name: str) -> AsyncIterator[Shown]:
         """Go through the states of a call as they change, the last one with its record if it left one.
 
@@ -138,9 +157,17 @@ class Operator:
                 shown = await self.show(name)
         return shown
 
-    async def _ask(self, method: str, target: str, order: Mapping[str, object] | None = None) -> Shown:
+    async def _ask(
+        self,
+        method: str,
+        target: str,
+        order: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        within: float | None = None,
+    ) -> Shown:
+        timeout = self.http.timeout if within is None else within
         try:
-            response = await self.http.request(method, target, json=order)
+            response = await self.http.request(method, target, json=order, headers=headers, timeout=timeout)
         except httpx.TransportError as exc:
             raise self._unreached(exc) from exc
         if response.is_error:

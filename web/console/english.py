@@ -179,10 +179,38 @@ LIVE: Mapping[str, str] = {
     "listening": "An operator listens in.",
     "listening_ended": "An operator has stopped listening.",
     "missing": "entries are not kept any more",
+    "waits_for": "waits for",
+    "operator": "An operator",
     "not_here": "This call cannot be heard: it is over, or its worker does not answer.",
     "out_of_reach": "This worker carries the call, and does not answer; trying again:",
 }
 """What the module of the live page says."""
+
+OPERATE: Mapping[str, str] = {
+    "title": "Commands",
+    "hint": "Each is carried out once, and noted in the call's journal with your session.",
+    "say": "Say",
+    "say_text": "A sentence in the agent's voice",
+    "whisper": "Whisper",
+    "whisper_text": "A fact for the agents; the caller does not hear it",
+    "handoff": "Hand off",
+    "handoff_to": "To",
+    "handoff_reason": "Reason",
+    "transfer": "Transfer",
+    "transfer_number": "Number (empty: the usual person)",
+    "transfer_reason": "Reason",
+    "prompt": "Change the prompt",
+    "prompt_text": "The prompt of the agent on the floor, for the rest of the call",
+    "restart": "Restart the session",
+    "asking": "asked …",
+    "done": "done",
+    "refused": "refused",
+    "failed": "failed",
+    "over": "the call is over",
+    "pending": "not decided yet",
+    "lost": "no answer from the server; it may have been done: see the journal",
+}
+"""The texts of the commands on the live page."""
 
 OUTCOMES = (
     "completed", "caller_hung_up", "line_dead", "no_agent", "crashed", "cut", "ended_by_operator", "transferring",

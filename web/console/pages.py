@@ -20,7 +20,7 @@ from web.calls.context import AppContext
 from web.calls.forgetting import GoesOn
 from web.calls.live_calls import KnownCall
 from web.console.afterwards import headline, money, retold
-from web.console.english import LIVE, OUTCOMES, TEXT
+from web.console.english import LIVE, OPERATE, OUTCOMES, TEXT
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import CallerVoice, PhoneRoutes
 from web.console.rendering import prepare, read_files, render, static_file
@@ -137,6 +137,9 @@ class Console:
             shows_numbers=shows_numbers,
             deadlines=json_text(deadlines).decode().strip(),
             words=json_text(LIVE).decode().strip(),
+            o=OPERATE,
+            operate_words=json_text(OPERATE).decode().strip(),
+            agents=list(self.context.services.roster.agents),
         )
 
     async def _afterwards(self, record: CallRecord) -> str:

@@ -26,6 +26,7 @@ from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderError, read_order
 from web.calls.repeats import LONGEST_KEY, RepeatedOrders, key_of
 from web.calls.returning import Returns
+from web.calls.shown_live import shown_live
 from web.clients.twilio_api import LineError
 from web.routes.problems import is_call_sid, is_name, problem
 
@@ -200,7 +201,11 @@ class CallRoutes:
         if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
             return problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
         limit = int(text)
-        live = [_as_json(call) for call in await everywhere(self.context.live_calls, self.context.fleet)]
+        calls = await everywhere(self.context.live_calls, self.context.fleet)
+        if request.args.get("live", "no") == "yes":
+            going_on: Response = jsonify({"calls": await shown_live(calls[:limit], self.context)})
+            return going_on
+        live = [_as_json(call) for call in calls]
         records = await self.context.services.records.list(limit)
         ended = [{"status": _status(record), **record_as_json(record)} for record in records]
         for record in ended:

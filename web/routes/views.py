@@ -10,7 +10,7 @@ from functools import partial
 from hashlib import sha256
 
 import attrs
-from quart import Blueprint, Response, request, send_file
+from quart import Blueprint, Response, jsonify, request, send_file
 from quart.typing import ResponseReturnValue
 
 from web.calls.call_files import JOURNAL, RECORDING, CallFiles
@@ -61,6 +61,7 @@ class CallViews:
         routes.get(f"{prefix}/<name>/journal")(self.journal)
         routes.get(f"{prefix}/<name>/events")(self.events)
         routes.get(f"{prefix}/<name>/audio")(self.audio)
+        routes.get(f"{prefix}/<name>/tasks")(self.tasks)
 
     async def refuse_malformed(self) -> Response | None:
         """Answer 404 to a name that no call can have."""
@@ -123,6 +124,18 @@ class CallViews:
         if await self.files.has(call_sid, JOURNAL):
             return _lasting(DiskStream(self.files, call_sid, since), "text/event-stream")
         return _out_of_reach(worker) if worker else no_such("journal")
+
+    async def tasks(self, name: str) -> ResponseReturnValue:
+        """Show the tree of a call's tasks, and what each waits for."""
+        call_sid = await self.call_sid(name)
+        call = self.watched.find(call_sid)
+        if call is None or call.now is None:
+            if await self.carried_elsewhere(call_sid):
+                fix = f"Read it in the `now` events of GET /calls/{name}/events."
+                return problem(409, "another worker carries this call", fix=fix)
+            return problem(404, "no call of this name goes on", fix="Ask while the call lasts.")
+        response: Response = jsonify({"call_sid": call_sid, "tasks": [attrs.asdict(node) for node in call.tasks()]})
+        return response
 
     async def audio(self, name: str) -> ResponseReturnValue:
         """Send both sides of a call that goes on, as it goes on."""

@@ -10,6 +10,7 @@ id: levels, whose turn it is, the silence, the tree of tasks when it has changed
 A watcher that takes nothing for `STALL_SECONDS` is dropped. Nothing here is waited for by the call.
 """
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
@@ -27,6 +28,8 @@ from web.calls.watching import WatchedCall
 STALL_SECONDS = 10.0
 TICK = 0.25
 """Between `now` events."""
+TREE_SECONDS = 2.0
+"""Between two trees with the same tasks: what they wait for has changed."""
 POLL_SECONDS = 1.0
 """Between looks at a journal that another worker writes: its Scribe writes once a second."""
 LAG = 0.6
@@ -111,6 +114,8 @@ class EventStream(Stream):
     _tick_at: float = attrs.field(default=0.0, init=False)
     _look_at: float = attrs.field(default=0.0, init=False)
     _told: list[tuple[int, str]] = attrs.field(factory=list, init=False)
+    """The tasks that the client knows of."""
+    _told_at: float = attrs.field(default=-math.inf, init=False)
     _is_done: bool = attrs.field(default=False, init=False)
 
     def _hold(self) -> AbstractContextManager[None]:
@@ -155,9 +160,10 @@ class EventStream(Stream):
 
     def _now(self) -> bytes:
         self._tick_at = trio.current_time() + TICK
-        moment, tasks = self.call.moment(), self.call.tasks()
-        if tasks != self._told:
-            moment["tasks"] = self._told = tasks
+        moment, names = self.call.moment(), self.call.task_names()
+        if names != self._told or trio.current_time() >= self._told_at + TREE_SECONDS:
+            self._told, self._told_at = names, trio.current_time()
+            moment["tasks"] = [attrs.astuple(node) for node in self.call.tasks()]
         return event_of("now", moment)
 
 

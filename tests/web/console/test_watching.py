@@ -160,8 +160,7 @@ async def test_the_tree_of_the_tasks_and_whose_turn_it_is_are_told(autojump_cloc
         nursery.cancel_scope.cancel()
 
     assert isinstance(now.data, dict)
-    assert [0, "call"] in now.data["tasks"]
-    assert [1, "bridge"] in now.data["tasks"]
+    assert [[0, "call"], [1, "bridge"]] == [task[:2] for task in now.data["tasks"]]
     assert now.data["turn"] == ["quiet", "absent", "settled", "conversing"]
 
 

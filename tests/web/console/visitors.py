@@ -24,6 +24,7 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/console/calls/<name>/journal"): (401, 401, 404, 404),
     ("GET", "/console/calls/<name>/events"): (401, 401, 404, 404),
     ("GET", "/console/calls/<name>/audio"): (401, 401, 404, 404),
+    ("GET", "/console/calls/<name>/tasks"): (401, 401, 404, 404),
     ("POST", "/console/calls/<name>/erase"): (401, 401, 403, 303),
     **{("POST", f"/console/calls/<name>/{command}"): (401, 401, 403, 400) for command in KINDS},
     ("GET", "/console/sign-in"): (200, 200, 200, 200),

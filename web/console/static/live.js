@@ -128,6 +128,10 @@ const ON = {
   silence_met(fact) {
     trouble(fact, `${fact.agent}: ${words.silent} ${fact.seconds.toFixed(1)} s, ${words.filled_by} ${fact.filled_by}`);
   },
+  command_answered(fact) {
+    const asked = Object.values(fact.fields).join(" · ");
+    add(byId("words"), `${shown(fact.at)} ${words.operator} (${fact.by}): ${fact.command} ${asked} — ${fact.outcome} ${fact.why}`, "note");
+  },
   listening_started(fact) { add(byId("words"), `${shown(fact.at)} ${words.listening}`, "note"); },
   listening_ended(fact) { add(byId("words"), `${shown(fact.at)} ${words.listening_ended}`, "note"); },
 };
@@ -156,10 +160,14 @@ function onNow(now) {
 }
 
 function showTasks(tasks) {
-  const items = tasks.map(([depth, name]) => {
+  const items = tasks.map(([depth, name, waitsFor, at]) => {
     const item = document.createElement("li");
     item.className = `depth-${Math.min(depth, 6)}`;
-    item.textContent = name;
+    const waits = document.createElement("span");
+    waits.className = "soft";
+    waits.textContent = ` ${words.waits_for} ${waitsFor}`;
+    waits.title = at;
+    item.append(name, waits);
     return item;
   });
   byId("tasks").replaceChildren(...items);

@@ -1,0 +1,150 @@
+"""The commands of `switchboard` for calls that go on: live, say, whisper, prompt, handoff, restart, transfer."""
+# ruff: noqa: PLC0415 - as in cli.py
+
+import getpass
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import trio
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from cli_shared import JsonOption, ServerOption, client_of, fail, out, print_json
+from web.clients.operator import Operator, OperatorError, Shown
+
+REFRESH_SECONDS = 1.0
+
+NameArgument = Annotated[str, typer.Argument(metavar="ID", help="A call's id or SID, as `switchboard live` lists it.")]
+KeyOption = Annotated[
+    str | None, typer.Option("--key", help="The command's own id: sent again with it, it is not done again.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; for the next one to have the call.")]
+NotesOption = Annotated[str, typer.Option("--notes", help="What else they should know.")]
+
+
+def live(
+    server: ServerOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Print the table once, and end.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the calls that go on: who has the floor, for how long, and the last words. Ctrl-C ends it."""
+    try:
+        trio.run(_watch, client_of(server), once or as_json or not out.is_terminal, as_json)
+    except OperatorError as exc:
+        fail(str(exc))
+    except KeyboardInterrupt:
+        return
+
+
+async def _watch(client: httpx.AsyncClient, is_once: bool, as_json: bool) -> None:
+    async with client:
+        operator = Operator(client)
+        calls = await operator.live()
+        if as_json:
+            print_json(calls)
+        elif is_once:
+            out.print(_table(calls))
+        else:
+            await _refresh(operator, calls)
+
+
+async def _refresh(operator: Operator, calls: Sequence[Shown]) -> None:
+    with Live(_table(calls), console=out, auto_refresh=False) as shown:
+        while True:
+            await trio.sleep(REFRESH_SECONDS)
+            shown.update(_table(await operator.live()), refresh=True)
+
+
+def _table(calls: Sequence[Shown]) -> Table:
+    """Write the calls as a table, their numbers masked; without a call, its title says so."""
+    from web.showing import live_row
+
+    table = Table(title=None if calls else "No call goes on.", box=None, pad_edge=False)
+    for heading, is_right in (("call", False), ("caller", False), ("floor", False), ("s", True), ("last words", False)):
+        table.add_column(heading, justify="right" if is_right else "left", overflow="fold")
+    for call in calls:
+        table.add_row(*live_row(call))
+    return table
+
+
+def _command(name: str, command: str, server: str | None, key: str | None, **fields: str) -> None:
+    """Give a call a command, print what became of it, and end with 1 if it was not done."""
+
+    async def ask(client: httpx.AsyncClient) -> Shown:
+        async with client:
+            return await Operator(client).command(name, command, {**fields, "by": getpass.getuser()}, key)
+
+    try:
+        answer = trio.run(ask, client_of(server))
+    except OperatorError as exc:
+        fail(str(exc))
+    why = f": {answer['why']}" if answer.get("why") else ""
+    out.print(f"{answer['outcome']}{why}", markup=False, soft_wrap=True)
+    raise typer.Exit(0 if answer["outcome"] == "done" else 1)
+
+
+def say(
+    name: NameArgument,
+    text: Annotated[str, typer.Argument(help="The sentence.")],
+    server: ServerOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Have the agent on a call say a sentence, in its own voice, in the next pause."""
+    _command(name, "say", server, key, text=text)
+
+
+def whisper(
+    name: NameArgument,
+    text: Annotated[str, typer.Argument(help="The fact.")],
+    server: ServerOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Tell the agents of a call a fact, which the caller does not hear."""
+    _command(name, "whisper", server, key, text=text)
+
+
+def prompt(
+    name: NameArgument,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The prompt, a text file.")],
+    server: ServerOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Give the agent on a call another prompt, for the rest of the call."""
+    _command(name, "prompt", server, key, text=file.read_text(encoding="utf-8"))
+
+
+def handoff(  # noqa: PLR0917 - one for each option
+    name: NameArgument,
+    to: Annotated[str, typer.Argument(metavar="AGENT", help="An agent of the roster.")],
+    reason: ReasonOption = "",
+    notes: NotesOption = "",
+    server: ServerOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Hand a call to another agent."""
+    _command(name, "handoff", server, key, to=to, reason=reason, notes=notes)
+
+
+def restart(name: NameArgument, server: ServerOption = None, key: KeyOption = None) -> None:
+    """Open another session for the agent on a call; it goes on with what was said."""
+    _command(name, "restart", server, key)
+
+
+def transfer(  # noqa: PLR0917 - one for each option
+    name: NameArgument,
+    number: Annotated[
+        str, typer.Argument(metavar="[NUMBER]", help="E.164; TRANSFER_PHONE_NUMBER of the server if unset.")
+    ] = "",
+    reason: ReasonOption = "",
+    notes: NotesOption = "",
+    server: ServerOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Put the caller through to a person; the caller hears so first."""
+    _command(name, "transfer", server, key, number=number, reason=reason, notes=notes)
+
+
+COMMANDS = (live, say, whisper, prompt, handoff, restart, transfer)

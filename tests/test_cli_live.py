@@ -1,0 +1,123 @@
+"""The commands for calls that go on: what they send, what they print, and with which status they end."""
+
+import json
+from pathlib import Path
+
+import attrs
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+import cli
+import cli_live
+from actors.commands import KINDS
+from tests.web.fakes import CALL_SID, ENVIRON, LEAD
+from web.calls.operating import read_action
+
+
+@attrs.define
+class Server:
+    """A server that answers every request so."""
+
+    status: int = 200
+    answer: object = attrs.field(factory=lambda: {"outcome": "done", "why": ""})
+    asked: list[httpx.Request] = attrs.field(factory=list)
+
+    def client(self, _: str | None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self.respond), base_url="http://server.test")
+
+    def respond(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return httpx.Response(self.status, json=self.answer)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
+    monkeypatch.chdir(tmp_path)
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("getpass.getuser", lambda: "ana")
+    server = Server()
+    monkeypatch.setattr("cli_live.client_of", server.client)
+    return server
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.commands, arguments)
+
+
+GIVEN: dict[str, tuple[list[str], dict[str, str]]] = {
+    "say": (["We will call you."], {"text": "We will call you."}),
+    "whisper": (["It was delivered."], {"text": "It was delivered."}),
+    "prompt": (["prompt.txt"], {"text": "You are Alex."}),
+    "handoff": (["advisor", "--reason", "is angry"], {"to": "advisor", "reason": "is angry"}),
+    "restart": ([], {}),
+    "transfer": ([LEAD, "--notes", "called twice"], {"number": LEAD, "notes": "called twice"}),
+}
+
+
+def test_there_is_a_command_for_everything_that_an_operator_can_do() -> None:
+    assert GIVEN.keys() == KINDS.keys() <= {command.__name__.replace("_", "-") for command in cli_live.COMMANDS}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_command_is_sent_as_the_server_reads_it(name: str, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("You are Alex.")
+    arguments, fields = GIVEN[name]
+
+    done = run(name, CALL_SID, *arguments, "--key", "k1")
+    (request,) = server.asked
+
+    assert (done.exit_code, done.output) == (0, "done\n")
+    assert (request.method, request.url.path) == ("POST", f"/calls/{CALL_SID}/{name}")
+    assert (request.headers["Idempotency-Key"], json.loads(request.content)) == ("k1", {**fields, "by": "ana"})
+    assert read_action(name, request.content, ["advisor"])
+
+
+def test_a_command_that_was_not_done_ends_with_1(server: Server) -> None:
+    server.answer = {"outcome": "over", "why": "the call ended first"}
+    done = run("restart", CALL_SID)
+
+    assert (done.exit_code, done.output) == (1, "over: the call ended first\n")
+
+
+def test_a_command_that_was_refused_says_why(server: Server) -> None:
+    server.status, server.answer = 409, {"error": "a handoff is under way", "outcome": "refused", "fix": "Ask again."}
+    done = run("restart", CALL_SID)
+
+    assert (done.exit_code, done.output) == (1, "a handoff is under way.\nAsk again.\n")
+
+
+LIVE = {
+    "calls": [
+        {"call_sid": CALL_SID, "direction": "inbound", "caller": LEAD, "status": "in-progress", "floor": "advisor",
+         "seconds": 61.2, "speaker": "caller", "last_words": "I [b]want[/b] to know."},
+        {"id": "OR1", "call_sid": "", "direction": "outbound", "caller": "", "status": "ringing", "floor": "",
+         "seconds": 2.0, "speaker": "", "last_words": ""},
+    ]
+}  # fmt: skip
+
+
+def test_the_calls_that_go_on_are_a_table(server: Server) -> None:
+    server.answer = LIVE
+    done = run("live", "--once")
+    text = " ".join(done.output.split())
+
+    assert done.exit_code == 0
+    assert "61" in text
+    assert "advisor" in text
+    assert "[b]want[/b]" in text
+    assert "ringing" in text
+    assert LEAD not in text
+
+
+def test_without_a_call_the_table_says_so(server: Server) -> None:
+    server.answer = {"calls": []}
+
+    assert "No call goes on." in run("live").output
+
+
+def test_the_table_can_be_had_as_json(server: Server) -> None:
+    server.answer = LIVE
+
+    assert json.loads(run("live", "--json").output) == LIVE["calls"]
