@@ -20,8 +20,8 @@ from typer.core import TyperCommand
 
 from actors.supervision import root_cause
 from cli_calls import call, calls, follow_call, show
-from cli_people import export, forget, kept
 from cli_live import COMMANDS
+from cli_people import export, forget, kept
 from cli_shared import err, fail, out, settings_here
 from cli_testing import probe, replay
 from settings import Settings, SettingsError, environment

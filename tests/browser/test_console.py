@@ -16,6 +16,7 @@ import orjson
 import pytest
 import trio
 
+from actors.commands import DONE, Command, CommandGiven, RestartAgent, Say, refused
 from actors.facts import Fact
 from actors.journal import event_name
 from protocol.audio import write_wav_header
@@ -265,6 +266,44 @@ async def test_a_live_page_shows_what_happens_and_turns_into_the_page_afterwards
                 return page.inner_text("h1")
 
         assert "2026-11-22" in await visit(drive)
+
+
+async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> None:
+    """A sentence is sent once, in the session's name; the page tells what became of it."""
+    given = list[Command]()
+    async with served(tmp_path, sample_record()) as console:
+        console.replay(sample_journal()[:20])
+
+        async def attend(task_status: trio.TaskStatus[None]) -> None:
+            with console.there.intercom.open(OTHER_CALL_SID) as mailbox:
+                task_status.started()
+                async for message in mailbox:
+                    assert isinstance(message, CommandGiven)
+                    given.append(message.command)
+                    answer = DONE if isinstance(message.command.action, Say) else refused("a handoff is under way")
+                    message.reply_to.send_nowait(answer)
+
+        def drive() -> list[str]:
+            with open_browser() as browser:
+                page = opened(browser, console, "live")
+                told = list[str]()
+                for command, fills in (("say", "We will call you back."), ("restart", "")):
+                    form = page.locator(f"form[data-command={command}]")
+                    if fills:
+                        form.locator("input").fill(fills)
+                    form.locator("button").click()
+                    wait_until(page, lambda: page.inner_text("#command-answer").count("…") == 0)
+                    told.append(page.inner_text("#command-answer"))
+                return told
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(attend)
+            told = await visit(drive)
+            nursery.cancel_scope.cancel()
+
+    assert told == ["Say: done", "Restart the session: refused — a handoff is under way"]
+    assert [command.action for command in given] == [Say("We will call you back."), RestartAgent()]
+    assert all(command.by.startswith("console ") for command in given)
 
 
 async def test_the_cursor_goes_through_picture_and_transcript_together(tmp_path: Path) -> None:

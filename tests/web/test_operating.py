@@ -182,9 +182,12 @@ async def test_the_calls_that_go_on_are_listed_with_floor_seconds_and_last_words
     journal = Journal()
     watched = context.watched.watch(CALL_SID)
     watched.begin(CallUnderWay(journal, Turn(CallPolicy(), 0.0), trio.lowlevel.current_task()))
-    for number, fact in enumerate(
-        (FloorTaken("advisor", 1, 0), ReplyText("advisor", 1, "Hi."), TurnHeard("advisor", "x" * 300))
-    ):
+    said: Sequence[Fact] = (
+        FloorTaken("advisor", 1, 0),
+        ReplyText("advisor", 1, "Hi."),
+        TurnHeard("advisor", "x" * 300),
+    )
+    for number, fact in enumerate(said):
         watched.read(Entry(number, 0.0, fact))
     await trio.sleep(7)
     calls = {one["call_sid"]: one for one in (await there.operator("GET", "/calls?live=yes")).json()["calls"]}
