@@ -18,6 +18,7 @@ async def wait_for_event(event: trio.Event) -> None:
 async def hold_a_nursery() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.sleep, 10, name="a sleeper")
+        nursery.start_soon(trio.sleep, 10, name="another one")
 
 
 async def test_the_tree_says_what_each_task_waits_for(autojump_clock: MockClock) -> None:
@@ -41,9 +42,10 @@ async def test_the_tree_says_what_each_task_waits_for(autojump_clock: MockClock)
     assert [(node.depth, node.name, node.waits_for) for node in found[1:]] == [
         (1, "test_task_tree.hold_a_nursery", CHILDREN),
         (2, "a sleeper", "sleep"),
+        (2, "another one", "sleep"),
         (1, "test_task_tree.wait_for_event", "Event.wait in wait_for_event"),
         (1, "test_task_tree.wait_for_news", "MemoryReceiveChannel.receive in wait_for_news"),
     ]
-    assert [node.at.partition(":")[0] for node in found[1:]] == [__name__, "", __name__, __name__]
+    assert [node.at.partition(":")[0] for node in found[1:]] == [__name__, "", "", __name__, __name__]
     assert (found[0].depth, found[0].name) == (0, "call")
     assert names == [(node.depth, node.name) for node in found]
