@@ -17,7 +17,8 @@ import attrs
 from dotenv import dotenv_values
 
 from actors.policy import SummaryMode
-from model_settings import AGENTS, MODEL_VARIABLES, REFERENCE_VOICES, VOICE, ModelSettings, check_models, voices_in
+from keeping_settings import KEEPING_VARIABLES, REDACT, KeepingSettings
+from model_settings import AGENTS, MODEL_VARIABLES, REFERENCE_VOICES, VOICE, check_models, voices_in
 from protocol.phone_numbers import is_phone_number
 from setting_reader import Reading, SettingsError, Variable, misspelt, read_one
 from setting_values import (
@@ -289,7 +290,9 @@ PRICES = Variable(
 
 
 VARIABLES: tuple[Variable[object], ...] = tuple(
-    dict.fromkeys((*MODEL_VARIABLES, *(each for each in list(vars().values()) if isinstance(each, Variable))))
+    dict.fromkeys(
+        (*MODEL_VARIABLES, *KEEPING_VARIABLES, *(each for each in list(vars().values()) if isinstance(each, Variable)))
+    )
 )
 """All of them; `Settings` has a field for each."""
 
@@ -315,7 +318,7 @@ def unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 @attrs.frozen(kw_only=True)
-class Settings(ModelSettings):
+class Settings(KeepingSettings):
     """Every setting of the server, checked. Field names are the variables' in lower case."""
 
     environ: Mapping[str, str] = attrs.field(repr=False)
@@ -376,6 +379,8 @@ class Settings(ModelSettings):
         if why is not None and theirs and why_unreachable(theirs) is None:
             told = f'LEAD_SERVER_EXTERNAL_URL is "{self.lead_server_external_url}", and Twilio cannot call it: {public}'
             read.refuse(LEAD_SERVER_EXTERNAL_URL, f"{told} {why}. For a simulated Twilio, set TWILIO_API_URL, too.")
+        if self.keep_digits and self.redact is not None and self.redact.rules:
+            read.refuse(REDACT, "REDACT leaves numbers out, and KEEP_DIGITS writes down each key.")
         ours = self.twilio_phone_number
         for variable in (LEAD_PHONE_NUMBER, FALLBACK_PHONE_NUMBER, TRANSFER_PHONE_NUMBER):
             if ours and getattr(self, variable.name.lower()) == ours:

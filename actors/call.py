@@ -58,6 +58,7 @@ from protocol.wire import PacedWebSocket
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints
 from store.records import TRANSFERRING, CallRecord, RunningRecord
+from store.redaction import WHOLE, Redaction
 
 log = structlog.stdlib.get_logger()
 
@@ -120,6 +121,7 @@ class CallServices:
     rng: Random = attrs.field(factory=Random)
     checkpoints: Checkpoints | None = None
     """The log of running calls: a call has a record even if this process is killed."""
+    redaction: Redaction = WHOLE
     threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
     """Those that write the calls' files."""
     writer: str = ""
@@ -207,11 +209,12 @@ class Call:
         """Make the shared state of a call; nothing runs yet."""
         earlier, elapsed = plan.resumption, plan.resumption.elapsed if plan.resumption else 0.0
         started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
-        book = RecordBuilder(plan.caller, plan.line, started, earlier.record if earlier else None, plan.metadata)
+        before = earlier.record if earlier else None
+        book = RecordBuilder(plan.caller, plan.line, started, before, plan.metadata, services.redaction)
         scribe = services.scribe(plan.call_sid, elapsed)
         watch = services.watch(plan.call_sid)
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
-        journal = Journal.read_by(readers, elapsed)
+        journal = Journal.read_by(readers, elapsed, services.redaction)
         ledger = Ledger(journal)
         tape = Tape()
         on_audio, on_heard = list[Callable[[bytes], None]](), list[Callable[[float, bytes], None]]()

@@ -15,6 +15,7 @@ import trio
 
 from actors.facts import Fact
 from protocol.fields import JSON
+from store.redaction import WHOLE, Redaction
 
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 _EVENTS: dict[type[object], str] = {}
@@ -51,18 +52,35 @@ def ignore(_: Entry) -> None:
     """Read nothing: the default where nobody watches a call."""
 
 
+_WORDY = frozenset({
+    *("text", "heard", "arguments", "result", "facts", "reason", "notes", "brief"),
+    *("why", "error", "description", "problems", "fields"),
+})  # fmt: skip
+"""The fields of facts in which there may be words of the call."""
+
+
+def _redacted(fact: Fact, redaction: Redaction) -> Fact:
+    if not redaction.rules:
+        return fact
+    words = {name: value for name, value in attrs.asdict(fact, recurse=False).items() if name in _WORDY}
+    # a value keeps its type, which mypy cannot see
+    return attrs.evolve(fact, **{name: redaction.value(value) for name, value in words.items()})  # type: ignore[arg-type]
+
+
 @attrs.define
 class Journal:
     """The facts of one call, in order. Created at the start of the call, inside trio."""
 
     _readers: tuple[JournalReader, ...] = ()
     started: float = attrs.field(factory=trio.current_time)
+    redaction: Redaction = WHOLE
+    """What of the words is not written down."""
     _count: int = 0
 
     @classmethod
-    def read_by(cls, readers: Iterable[JournalReader], elapsed: float = 0.0) -> "Journal":
+    def read_by(cls, readers: Iterable[JournalReader], elapsed: float = 0.0, redaction: Redaction = WHOLE) -> "Journal":
         """Begin one; of a call that started some seconds ago, if it has had a stream before."""
-        return cls(tuple(readers), trio.current_time() - elapsed)
+        return cls(tuple(readers), trio.current_time() - elapsed, redaction)
 
     @property
     def now(self) -> float:
@@ -76,7 +94,7 @@ class Journal:
 
     def note(self, fact: Fact) -> None:
         """Enter a fact, stamped with the present moment."""
-        entry = Entry(self._count, self.now, fact)
+        entry = Entry(self._count, self.now, _redacted(fact, self.redaction))
         self._count += 1
         for read in self._readers:
             read(entry)

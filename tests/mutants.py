@@ -25,6 +25,7 @@ FILES = (
     "cli_shared.py",
     "cli_testing.py",
     "server.py",
+    "keeping_settings.py",
     "model_settings.py",
     "model_values.py",
     "setting_reader.py",
@@ -423,6 +424,14 @@ MUTANTS = (
         "if took >= SUSPECT_SECONDS and self._is_due(since, took):",
         "if took < 0:",
         ("tests/web/test_watchdog.py",),
+    ),
+    Mutant(
+        14,
+        "what is kept is gone after RETENTION_DAYS: records stay",
+        "web/worker/retention.py",
+        "await self.records.erase(summary.call_sid)",
+        "await self.records.get(summary.call_sid)",
+        ("tests/web/test_retention.py",),
     ),
     Mutant(
         14,

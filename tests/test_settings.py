@@ -548,3 +548,19 @@ def test_loopback_is_known_by_name_and_number(host: str, local: bool) -> None:
 @pytest.mark.parametrize("text", ["+266696687x", "anonymous", "", "15551230000", "+1555123000\n", "+१२३४५६७८"])
 def test_what_is_not_a_phone_number_is_told_apart(text: str) -> None:
     assert not is_phone_number(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RETENTION_DAYS", wrong) for wrong in ("forever", "0", "audio=x", "video=3")] + [("REDACT", "names")],
+)
+def test_what_is_kept_is_read_strictly(name: str, value: str) -> None:
+    (problem,) = problems(**{name: value})
+
+    assert problem.startswith(f'{name} is "{value}", which is not')
+
+
+def test_keys_are_not_written_down_where_numbers_are_left_out() -> None:
+    (problem,) = problems(REDACT="cards, numbers", KEEP_DIGITS="yes")
+
+    assert problem.startswith("REDACT leaves numbers out, and KEEP_DIGITS writes down each key.")

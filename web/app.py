@@ -37,6 +37,7 @@ from web.routes.problems import Misrouted
 from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
+from web.worker.retention import Removal
 from web.worker.watchdog import Watchdog
 
 MAX_BODY_BYTES = 64 * 1024
@@ -105,7 +106,9 @@ def create_app(
     count_requests(app, context.counts)
     Credentials(context).guard(app)
     watchdog = Watchdog(context.counts.blocked)
-    follow = (FollowUp(context).run, NoShows(context).run, context.verdicts.run, context.counts.watch_lag, watchdog.run)
+    follow = [FollowUp(context).run, NoShows(context).run, context.verdicts.run, context.counts.watch_lag, watchdog.run]
+    if settings.retention_days.ends:
+        follow.append(Removal.of(context).run)
     app.after_serving(context.after_calls.finish)
     ordering = (dispatcher.run, UnfinishedOrders(context, dispatcher).run, context.outcomes.ends.run)
     served = BackgroundTasks(app.asgi_app, (*ordering, context.after_calls.run, views.elsewhere.run, *follow))

@@ -380,6 +380,7 @@ def _services_of(
         records=kept.records,
         policy=policy_of(settings),
         recordings=settings.recordings_dir,
+        redaction=settings.redact,
         transfers=transfers if has_person(settings, roster) else None,
         operator_transfers=transfers,
         checkpoints=kept.checkpoints,

@@ -30,6 +30,7 @@ from store.records import (
     stream_fault,
     unpack_turns,
 )
+from store.redaction import WHOLE, Redaction
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ class RecordBuilder:
     """The record so far, if the call has had a stream before this one."""
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
     """The data of the order."""
+    redaction: Redaction = WHOLE
+    """What is left out of replies that are under way; the Journal has left it out of all others."""
     _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
     _end: facts.CallEnded | None = None
     _now: float = 0.0
@@ -125,7 +128,8 @@ class RecordBuilder:
 
     def _unfinished(self, reply: Reply) -> TurnRecord:
         began_at, latency = self._reply_began.get(reply.generation, (reply.at, None))
-        turn = TurnRecord(round(began_at, 3), reply.agent, reply.text, reply.heard_text(), latency)
+        text, heard = self.redaction.text(reply.text), self.redaction.text(reply.heard_text())
+        turn = TurnRecord(round(began_at, 3), reply.agent, text, heard, latency)
         return _with_parts(turn, self._latencies.get(reply.generation))
 
     def _as_of(self, end: facts.CallEnded, turns: list[TurnRecord]) -> CallRecord:

@@ -15,6 +15,8 @@ import attrs
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from store.redaction import CARDS
+
 _LEFT, _RIGHT = r"(?:(?<![A-Za-z0-9+])(?<![0-9]\.)|(?<=%[0-9A-Fa-f]{2}))", r"(?![A-Za-z0-9]|\.[0-9])"
 _FREE = r"(?:(?<![\w+])|(?<=%[0-9A-Fa-f]{2}))"
 _PLUS = r"\+|%2B|%2b"
@@ -94,7 +96,7 @@ class Masking:
         if isinstance(value, str):
             for secret in self.secrets:
                 value = value.replace(secret, STRUCK_OUT)
-            return mask(value if len(value) <= LONGEST else f"{value[:LONGEST]}…")
+            return CARDS.text(mask(value if len(value) <= LONGEST else f"{value[:LONGEST]}…"))
         if isinstance(value, Mapping):
             return {self._masked(key): self._masked(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):

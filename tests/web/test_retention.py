@@ -1,0 +1,129 @@
+"""What is older than RETENTION_DAYS is gone, each kind in its time, and what is younger is not."""
+
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from store.files import FileRecords
+from store.memory import MemoryRecords
+from store.records import CallRecord, FunctionRecord, TurnRecord
+from store.retention import Retention, without_words
+from store.search import CallQuery, CallSummary
+from tests.web.fakes import exchange, record, settings
+from web.calls.call_files import CallFiles
+from web.worker.retention import EVERY_SECONDS, Removal
+
+DAYS = (0.5, 3.0, 20.0)
+"""The ages of three calls."""
+SIDS = [f"CA{index:032}" for index in range(len(DAYS))]
+
+
+def aged(call_sid: str, days: float) -> CallRecord:
+    started = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
+    turns, functions = (
+        (TurnRecord(1.0, "caller", "I am John."),),
+        (FunctionRecord(1, "a", "f", {"n": 1}, "x", ok=True),),
+    )
+    return record(call_sid, started_at=started, transcript=turns, functions=functions, facts={"name": "John"})
+
+
+def write_files(folder: Path) -> None:
+    for call_sid, days in zip(SIDS, DAYS, strict=True):
+        (folder / call_sid).mkdir(parents=True)
+        for name in ("call.wav", "journal.jsonl", "transcript.json", "record.json"):
+            (folder / call_sid / name).write_text("{}")
+            moment = time.time() - days * 86_400
+            os.utime(folder / call_sid / name, (moment, moment))
+
+
+def names(folder: Path) -> dict[str, list[str]]:
+    return {call.name: sorted(path.name for path in call.iterdir()) for call in sorted(folder.iterdir())}
+
+
+async def test_each_kind_goes_in_its_time(tmp_path: Path) -> None:
+    records, kept = MemoryRecords(), [aged(call_sid, days) for call_sid, days in zip(SIDS, DAYS, strict=True)]
+    for one in kept:
+        await records.save(one)
+    write_files(tmp_path)
+    await Removal(Retention(audio=1, transcripts=2, records=10), records, CallFiles(tmp_path)).look()
+
+    assert [await records.get(call_sid) for call_sid in SIDS] == [kept[0], without_words(kept[1]), None]
+    assert names(tmp_path) == {SIDS[0]: ["call.wav", "journal.jsonl", "record.json", "transcript.json"]}
+
+
+async def test_audio_alone_goes_and_words_stay(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    await Removal(Retention(audio=1), MemoryRecords(), CallFiles(tmp_path)).look()
+
+    assert [len(left) for left in names(tmp_path).values()] == [4, 3, 3]
+
+
+async def test_where_records_are_files_they_lose_their_words_and_stay(tmp_path: Path) -> None:
+    records, old = FileRecords(tmp_path), aged(SIDS[2], DAYS[2])
+    write_files(tmp_path)
+    for call_sid in SIDS[:2]:
+        await records.erase(call_sid)
+    await records.save(old)
+    await Removal(Retention(transcripts=2), records, CallFiles(tmp_path), is_record_here=True).look()
+
+    assert await records.get(SIDS[2]) == without_words(old)
+    assert names(tmp_path)[SIDS[2]] == ["call.wav", "record.json"]
+
+
+async def test_many_pages_of_old_calls_go_and_no_word_is_removed_twice() -> None:
+    records = MemoryRecords(capacity=2000)
+    for index in range(1100):
+        await records.save(aged(f"CA{index:032}", 5 + index / 1000))
+    removal = Removal(Retention(transcripts=2), records, CallFiles(None))
+
+    assert [await removal._remove_words(), await removal._remove_words()] == [1100, 0]
+
+
+async def test_a_database_that_is_away_is_asked_again_in_an_hour(autojump_clock: MockClock) -> None:
+    asked = list[float]()
+
+    @attrs.define
+    class Away(MemoryRecords):
+        async def search(self, query: CallQuery) -> Sequence[CallSummary]:
+            asked.append(trio.current_time())
+            raise OSError("away")
+
+    with trio.move_on_after(2.5 * EVERY_SECONDS):
+        await Removal(Retention(records=1), Away(), CallFiles(None)).run()
+
+    assert [at - asked[0] for at in asked] == [0, EVERY_SECONDS, 2 * EVERY_SECONDS]
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("off", Retention()),
+        ("30", Retention(30, 30, 30)),
+        ("audio=7 transcripts=30 records=365", Retention(7, 30, 365)),
+        ("audio=7,records=off", Retention(audio=7)),
+    ],
+)
+def test_days_are_one_number_or_one_for_each_kind(given: str, read: Retention) -> None:
+    assert settings(RETENTION_DAYS=given).retention_days == read
+
+
+async def test_a_server_with_retention_removes_and_one_without_does_not(tmp_path: Path) -> None:
+    for given, left in (("off", 1), ("1", 0)):
+        there = exchange(RETENTION_DAYS=given)
+        await there.records.save(aged(SIDS[1], 3))
+        async with there.app.test_app():
+            await trio.sleep(0.01)
+
+        assert len(await there.records.list()) == left
+
+
+def test_nothing_that_was_said_is_in_a_record_without_words() -> None:
+    assert "John" in repr(aged(SIDS[0], 1))
+    assert "John" not in repr(without_words(aged(SIDS[0], 1)))

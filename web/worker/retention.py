@@ -1,0 +1,129 @@
+"""Removal of what is older than `RETENTION_DAYS`: audio, words and records, each in its time.
+
+Every worker looks each hour; what another one has removed is no matter. Audio and words on the disk go by the age of
+their files, records by the start of their calls: with a record goes everything of its call. Errors of disk or database
+are logged, and the next hour finds what is left.
+"""
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import attrs
+import structlog
+import trio
+
+from actors.supervision import Crashed, guard
+from store.calls import CallRecords
+from store.records import RecordError
+from store.retention import Retention, days_ago, without_words
+from store.search import MOST, CallQuery, CallSummary
+from web.calls.call_files import JOURNAL, RECORD, RECORDING, CallFiles
+from web.calls.context import AppContext
+
+EVERY_SECONDS = 3600.0
+TRANSCRIPT = "transcript.json"
+
+_log = structlog.stdlib.get_logger()
+
+
+@attrs.define(eq=False)
+class Removal:
+    """One worker's. `is_record_here`: the files `record.json` are the records themselves, and no copies."""
+
+    retention: Retention
+    records: CallRecords
+    files: CallFiles
+    is_record_here: bool = False
+    _worded_since: str = attrs.field(default="", init=False)
+    """Calls that started before are without words, as far as this process has seen to it."""
+
+    @classmethod
+    def of(cls, context: AppContext) -> "Removal":
+        """Return the one of an application."""
+        settings, files = context.settings, CallFiles(context.settings.recordings_dir)
+        is_record_here = str(settings.recordings_dir) == settings.database_url.removeprefix("file:").removeprefix("//")
+        return cls(settings.retention_days, context.announced.kept_in, files, is_record_here)
+
+    async def run(self) -> None:
+        """Look now and each hour, until cancelled."""
+        while True:
+            ended = await guard(self.look)
+            if isinstance(ended, Crashed):
+                _log.error("retention_failed", error=ended.reason)
+            await trio.sleep(EVERY_SECONDS)
+
+    async def look(self) -> None:
+        """Remove what is too old.
+
+        Raises: `OSError`.
+        """
+        removed = {
+            "records": await self._remove_records(),
+            "transcripts": await self._remove_words(),
+            "files": await self._remove_files(),
+        }
+        if any(removed.values()):
+            _log.info("retention_kept", removed=removed)
+
+    async def _remove_records(self) -> int:
+        count = 0
+        async for summary in self._older(self.retention.records):
+            await self.records.erase(summary.call_sid)
+            await self.files.erase(summary.call_sid)
+            count += 1
+        return count
+
+    async def _remove_words(self) -> int:
+        count, until = 0, self._until(self.retention.transcripts)
+        async for summary in self._older(self.retention.transcripts, self._worded_since):
+            with suppress(RecordError):  # nobody can read it; with its record it goes
+                record = await self.records.get(summary.call_sid)
+                if record is not None and record != (bare := without_words(record)):
+                    await self.records.save(bare)
+                    count += 1
+        self._worded_since = until
+        return count
+
+    @staticmethod
+    def _until(days: float) -> str:
+        return days_ago(days).isoformat(timespec="milliseconds") if days < math.inf else ""
+
+    async def _older(self, days: float, since: str = "") -> AsyncIterator[CallSummary]:
+        """Go through the calls that are too old, the newest of them first."""
+        if days == math.inf:
+            return
+        query = CallQuery(since=since, until=self._until(days), limit=MOST)
+        while found := await self.records.search(query):
+            for summary in found:
+                yield summary
+            query = attrs.evolve(query, before=found[-1].key)
+
+    async def _remove_files(self) -> int:
+        folder, kept = self.files.folder, self.retention
+        if folder is None:
+            return 0
+        words = (JOURNAL, TRANSCRIPT, *([] if self.is_record_here else [RECORD]))
+        names = dict.fromkeys(words, min(kept.transcripts, kept.records)) | {RECORDING: min(kept.audio, kept.records)}
+        return await self.files.in_thread(partial(_remove_old, folder, names))
+
+
+def _remove_old(folder: Path, names: dict[str, float]) -> int:
+    """Remove files of these names that are older than so many days, and folders that are empty then."""
+    count = 0
+    for call in [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]:
+        for name, days in names.items():
+            count += days < math.inf and _remove_if_older(call / name, days_ago(days).timestamp())
+        if count and not any(call.iterdir()):
+            call.rmdir()
+    return count
+
+
+def _remove_if_older(path: Path, moment: float) -> bool:
+    with suppress(FileNotFoundError):
+        if path.stat().st_mtime < moment:
+            path.unlink()
+            return True
+    return False
