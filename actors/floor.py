@@ -3,7 +3,8 @@
 A `LiveSession` is one session with the scope that ends it. `Floor.start` brings a session up as a child of its starter,
 and moves it to the conversation's nursery in the step in which it is ready (that is what `trio.Nursery.start` does):
 before it, a starter that gives up takes the session with it; after it, the session has the floor and outlives its
-starter. The commit of a handoff is `Floor._take`. It decides nothing; the Supervisor does.
+starter. The commit of a handoff is `Floor._take`, that of a soft one `Floor.change_agent`. It decides nothing; the
+Supervisor does.
 """
 
 import math
@@ -14,11 +15,20 @@ import trio
 
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable
-from actors.facts import FloorLeft, FloorTaken, FunctionAnswered, HandoffCommitted, SessionConnecting, SessionFailed
+from actors.facts import (
+    FloorLeft,
+    FloorTaken,
+    FunctionAnswered,
+    HandoffCommitted,
+    HandoffKind,
+    SessionConnecting,
+    SessionFailed,
+)
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, Spent
 from actors.session.agent_session import AgentSession, Connect
 from actors.session.function_calls import answer_text
 from actors.session.opening import AgentOnCall, Opening
+from actors.session.settings_form import Takeover
 from actors.supervision import Crashed, contain
 from actors.turn.events import FloorGiven, FloorVacated
 from actors.turn.values import Debt
@@ -113,29 +123,48 @@ class Floor:
 
     def _take(self, live: LiveSession, change: FloorChange | None) -> None:
         """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""
-        state = self.state
         if change is not None:
-            took = round(trio.current_time() - change.asked.at, 6)
-            if change.asked.name:  # else no function waits: an operator has asked
-                state.journal.note(change.answered(live, took))
-            state.journal.note(HandoffCommitted(change.holder.agent, live.agent, took))
-            change.asked.taken.set()
-            state.conversation.hand_on()
+            self._commit(change, live, "hard")
             self.leave(change.holder, "handed off")
+        opening = live.session.opening
+        self._give(live, FloorGiven(opening.owes, opening.ask or ""))
+
+    def change_agent(self, change: FloorChange, on_call: AgentOnCall, takeover: Takeover) -> LiveSession:
+        """Move the floor to another agent on the same session, all in one scheduler step as well."""
+        holder = change.holder
+        live = LiveSession(holder.number, on_call, holder.session, holder.scope, began=trio.current_time())
+        self._commit(change, live, "soft")
+        self._part(holder, "handed off softly")
+        holder.session.become(on_call.agent, takeover, change.asked)
+        self._give(live, FloorGiven(owes=True, greeting=takeover.greeting))
+        return live
+
+    def _commit(self, change: FloorChange, live: LiveSession, how: HandoffKind) -> None:
+        took = round(trio.current_time() - change.asked.at, 6)
+        if change.asked.name:  # else no function waits: an operator has asked
+            self.state.journal.note(change.answered(live, took))
+        self.state.journal.note(HandoffCommitted(change.holder.agent, live.agent, took, how))
+        change.asked.taken.set()
+        self.state.conversation.hand_on()
+
+    def _give(self, live: LiveSession, given: FloorGiven) -> None:
+        state = self.state
         live.since = trio.current_time()
         state.ledger.grant(live.session.voice)
         state.turn.session, state.turn.speaker = live.session, live.on_call.agent
         state.journal.note(FloorTaken(live.agent, live.number, live.session.cursor))
-        opening = live.session.opening
-        state.turn.put(FloorGiven(opening.owes, opening.ask or ""))
+        state.turn.put(given)
 
     def leave(self, live: LiveSession, reason: str) -> None:
         """Take the floor from a session and end it; what it has said so far is played out."""
+        self._part(live, reason)
+        live.scope.cancel(reason=reason)
+
+    def _part(self, live: LiveSession, reason: str) -> None:
         self.state.ledger.withhold(live.session.voice)
         self.state.journal.note(FloorLeft(live.agent, live.number, reason))
         self.state.turn.session = None
         self.state.turn.put(FloorVacated())
-        live.scope.cancel(reason=reason)
 
     def unproven(self, live: LiveSession) -> float:
         """Return how long a session has been at work, or on its way to it, without any proof that it is of use."""

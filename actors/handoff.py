@@ -1,9 +1,11 @@
 """One handoff, from the moment it is asked for to the moment it is decided.
 
 `Handoff` owns the nursery in which, side by side, the next session connects, the Brief is fetched and the mailbox is
-watched. It ends in one of three ways: the next agent has the floor (`Brought`), the old one keeps it (`Kept`), or the
-old one was lost meanwhile and no other came (`Lost`). However it ends, what it started is gone or belongs to the
-conversation; a caller who hangs up cancels it like everything else. The commit is in `actors/floor.py`.
+watched. Where a soft handoff is wanted it is tried first (`actors/soft_handoff.py`). It ends in one of four ways: the
+next agent has the floor (`Brought`), the old one keeps it (`Kept`), the old one was lost meanwhile and no other came
+(`Lost`), or the old one is to go on and its session was half changed (`HalfChanged`). However it ends, what it started
+is gone or belongs to the conversation; a caller who hangs up cancels it like everything else. The commit is in
+`actors/floor.py`.
 """
 
 from random import Random
@@ -14,12 +16,15 @@ import trio
 
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable
-from actors.facts import BriefReady, HandoffFailed, HandoffWithdrawn, SessionCrashed
+from actors.facts import BriefReady, FunctionAnswered, HandoffFailed, HandoffWithdrawn, SessionCrashed
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, WithdrawHandoff
+from actors.session.function_calls import error_text
 from actors.session.opening import AgentOnCall, Openings
+from actors.soft_handoff import SoftHandoff
 from actors.summarizer import prepared_brief
 from actors.supervision import Crashed
+from protocol.deepgram import CompletedCall
 
 
 @attrs.frozen
@@ -36,12 +41,21 @@ class Kept:
 
 @attrs.frozen
 class Lost:
-    """No agent has the floor: the old session crashed before a new one was ready."""
+    """No agent has the floor: the old session was lost before a new one was ready.
+
+    `is_answered`: the function that asked has been answered, for a session that goes on.
+    """
 
     crash: Crashed
+    is_answered: bool = False
 
 
-HandoffOutcome: TypeAlias = Brought | Kept | Lost
+@attrs.frozen
+class HalfChanged:
+    """The handoff was withdrawn while the session was becoming the next agent's: the old agent needs another one."""
+
+
+HandoffOutcome: TypeAlias = Brought | Kept | Lost | HalfChanged
 
 
 @attrs.define(eq=False)
@@ -59,14 +73,22 @@ class Handoff:
     _crash: Crashed | None = attrs.field(default=None, init=False)
     _live: LiveSession | None = attrs.field(default=None, init=False)
     """The session that was tried last."""
+    _soft: SoftHandoff | None = attrs.field(default=None, init=False)
+    _soft_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _is_over: bool = attrs.field(default=False, init=False)
+    """The next agent has the session on which the handoff was asked for: what that reports is no concern of ours."""
 
     async def run(self, sessions: trio.Nursery) -> HandoffOutcome:
         """Bring the next agent to the floor, or leave it where it is."""
         async with trio.open_nursery() as turn:
             turn.start_soon(self._watch, turn.cancel_scope)
             turn.start_soon(self._get_brief)
-            await self._try_successors(sessions)
+            if not await self._try_softly():
+                await self._try_successors(sessions)
             turn.cancel_scope.cancel(reason="handoff decided")
+        return self._outcome()
+
+    def _outcome(self) -> HandoffOutcome:
         holder, asked = self.change.holder, self.change.asked
         if self._live is not None and self._live.has_taken_floor:
             if self._crash is not None:  # nobody will restart it, but it is a fault of the call
@@ -75,11 +97,50 @@ class Handoff:
             return Brought(self._live)
         if self._why:
             self.state.journal.note(HandoffFailed(holder.agent, asked.to, self._why))
+        unreached = f"The {asked.to} cannot be reached. Tell the customer, and go on yourself."
+        if self._soft is not None and self._soft.has_begun:
+            return self._without_session(unreached)
         if self._crash is not None:
             return Lost(self._crash)
         if self._why:
-            asked.refuse(f"The {asked.to} cannot be reached. Tell the customer, and go on yourself.")
+            asked.refuse(unreached)
         return Kept()
+
+    def _without_session(self, unreached: str) -> HandoffOutcome:
+        """Have the old agent go on with another session: its own was half changed, and may be lost as well."""
+        if not self._why and self._crash is None:
+            return HalfChanged()
+        if self._why and self.change.asked.name:  # else no function waits: an operator has asked
+            self._note_refused(unreached)
+        lost = self._crash.reason if self._crash is not None else "the session was half changed"
+        # whatever was wrong with an update, the old Settings were good: it may be retried
+        return Lost(Crashed(AgentUnavailable(lost)), is_answered=self._why != "" and self.change.asked.name != "")
+
+    def _note_refused(self, why: str) -> None:
+        """Answer the function in the old agent's history: a session that asks again is told this at once."""
+        asked, answer = self.change.asked, error_text(why)
+        took = round(trio.current_time() - asked.at, 6)
+        call = CompletedCall(asked.call_id, asked.name, True, asked.arguments, answer)
+        self.state.conversation.add_function(call, {})
+        self.state.journal.note(
+            FunctionAnswered(
+                self.change.holder.agent, asked.call_id, asked.name, answer, False, took, number=asked.number
+            )
+        )
+
+    # The session that is open
+
+    async def _try_softly(self) -> bool:
+        """Have the next agent take over on the session that is open, where that is wanted and can be."""
+        if self.change.asked.how != "soft" or self._crash is not None:
+            return False
+        self._soft = soft = SoftHandoff(self.state, self.floor, self.openings, self.change, self.on_call)
+        with self._soft_scope:
+            self._live = await soft.run(self._briefed)
+        if self._soft_scope.cancelled_caught:
+            soft.note_given_up("the session is lost")
+        self._is_over = self._live is not None
+        return self._is_over
 
     # The next session
 
@@ -124,7 +185,7 @@ class Handoff:
         mail, holder = self.state.mail, self.change.holder
         while True:
             message = await mail.supervisor.receive()
-            if message.session != holder.number:
+            if message.session != holder.number or self._is_over:
                 mail.early.append(message)
                 continue
             match message:
@@ -133,11 +194,15 @@ class Handoff:
                 case AskHandoff():
                     message.refuse("A handoff is under way already.")
                 case SessionLost(crash=crash):
-                    self._crash = crash
+                    self._on_lost(crash)
                 case SessionRunOut():
-                    self._crash = Crashed(AgentUnavailable("the session has run out"))
+                    self._on_lost(Crashed(AgentUnavailable("the session has run out")))
                 case _:
                     assert_never(message)
+
+    def _on_lost(self, crash: Crashed) -> None:
+        self._crash = crash
+        self._soft_scope.cancel(reason="the session is lost")
 
     def _on_withdrawn(self, number: int, turn: trio.CancelScope) -> None:
         asked = self.change.asked

@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from actors.commands import CommandGiven
+from actors.facts import HandoffKind
 from actors.supervision import Crashed
 from agents.brief import Brief
 
@@ -84,6 +85,9 @@ class AskHandoff:
     """Our own number of the function call (`FunctionCalled.number`)."""
     taken: trio.Event = attrs.field(factory=trio.Event)
     """Set when the next agent has the floor."""
+    arguments: str = ""
+    how: HandoffKind = "hard"
+    """`soft`: on the session that is open, if that can be."""
 
     def refuse(self, why: str) -> None:
         """Leave the floor where it is; a session that is gone meanwhile is not told."""

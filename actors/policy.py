@@ -58,6 +58,8 @@ class Deadlines:
     """From connecting to SettingsApplied, for the first session and for a restart."""
     handoff_start: float = 4.0
     """The same for the next agent of a handoff, each attempt."""
+    soft_step: float = 1.0
+    """For each step of a soft handoff: the service is quiet, and acknowledges an update."""
     busy_patience: float = 4.0
     """For a place at the service, when it has none (HTTP 429) …"""
     busy_retry: float = 0.5
@@ -216,6 +218,10 @@ class Wording:
     refused: str = '{"error": "Something else is under way already. If it fails, go on with the caller."}'
     go_on: str = "(A noise has interrupted you. Go on where you stopped.)"
     reminder: str = "(You have announced {function} and have not called it. Call it now, or tell the caller why not.)"
+    handed_over: str = (
+        '{{"handed_off_to": "{agent}", "next": "You are this agent now. Your greeting is being said: say no more."}}'
+    )
+    """The session goes on as another agent's."""
     unanswered: str = "Nobody could be reached: the line does not answer. Tell the caller, and go on yourself."
     """Of a transfer."""
 

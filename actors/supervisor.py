@@ -17,7 +17,7 @@ from actors.call_state import CallState
 from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.facts import RestartsExhausted, SessionCrashed, SessionRestarting
 from actors.floor import Floor, FloorChange, LiveSession
-from actors.handoff import Brought, Handoff, Kept, Lost
+from actors.handoff import Brought, HalfChanged, Handoff, Kept, Lost
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, ToSupervisor, WithdrawHandoff
 from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.supervision import Crashed, RestartBudget, RestartTotal
@@ -84,9 +84,12 @@ class Supervisor:
                 return live
             case Kept():
                 return change.holder
-            case Lost(crash=crash):
-                change.asked.refuse("The session that was to hand over was lost, and no other agent came.")
+            case Lost(crash=crash, is_answered=is_answered):
+                if not is_answered:
+                    change.asked.refuse("The session that was to hand over was lost, and no other agent came.")
                 return await self._recover(sessions, change.holder, crash)
+            case HalfChanged():
+                return await self._renew(sessions, change.holder, "half changed")
             case _:
                 assert_never(outcome)
 
@@ -119,8 +122,8 @@ class Supervisor:
             lambda: self.openings.after_loss(lost.on_call, cursor, asks_again=crash.is_slip),
         )
 
-    async def _renew(self, sessions: trio.Nursery, spent: LiveSession) -> LiveSession:
-        self.floor.leave(spent, "renewed")
+    async def _renew(self, sessions: trio.Nursery, spent: LiveSession, why: str = "renewed") -> LiveSession:
+        self.floor.leave(spent, why)
         cursor = spent.session.cursor
         return await self._start_within_budget(
             sessions, spent.on_call, "renewal", lambda: self.openings.after_loss(spent.on_call, cursor)

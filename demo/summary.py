@@ -71,13 +71,18 @@ def _handoffs(record: Mapping[str, object], entries: Sequence[JournalEntry]) -> 
         reader, gap = text(handoff, "to_agent"), handoff.get("gap")
         brief = _brief(entries, reader, number(handoff, "asked_at"))
         table.add_row(
-            Text(f"{text(handoff, 'from_agent')} → {reader}"),
+            Text(f"{text(handoff, 'from_agent')} → {reader}" + _how(handoff)),
             f"{number(handoff, 'asked_at'):.1f} s",
             "never" if gap is None else milliseconds(number(handoff, "gap")),
             text(handoff, "brief_source") or "none",
             "" if brief is None else milliseconds(number(brief, "took")),
         )
     return table
+
+
+def _how(handoff: Mapping[str, object]) -> str:
+    how = text(handoff, "how")
+    return f" ({how})" if how not in {"", "hard"} else ""
 
 
 def _brief(entries: Iterable[JournalEntry], reader: str, asked: float) -> JournalEntry | None:

@@ -84,7 +84,7 @@ _LINES: Mapping[str, tuple[str, Tone, str, str]] = {
     "function_withdrawn": ("{agent}", Tone.TROUBLE, "✗", "{name} was withdrawn by the service"),
     "goodbye_started": ("{agent}", Tone.END, "◇", "says goodbye ({reason})"),
     "handoff_asked": ("{agent}", Tone.HANDOFF, "⇄", "hands over to {to}: {reason}"),
-    "handoff_committed": ("{to}", Tone.HANDOFF, "⇄", "takes over from {agent} after {took:ms}"),
+    "soft_handoff_given_up": ("{agent}", Tone.HANDOFF, "⇄", "does not become {to} on its own session: {why}"),
     "handoff_failed": ("{agent}", Tone.TROUBLE, "✗", "keeps the floor: {to} could not start ({why})"),
     "handoff_gap": ("{agent}", Tone.HANDOFF, "⇄", "first audio {gap:ms} after the handoff was asked for"),
     "handoff_withdrawn": ("{agent}", Tone.TROUBLE, "✗", "keeps the floor: the handoff to {to} was withdrawn"),
@@ -143,6 +143,12 @@ def _brief_ready(entry: JournalEntry) -> Line:
     return Line("summarizer", Tone.HANDOFF, words + why, "✎")
 
 
+def _handoff_committed(entry: JournalEntry) -> Line:
+    softly = " softly" if text(entry, "how") == "soft" else ""
+    words = f"takes over{softly} from {text(entry, 'agent')} after {milliseconds(number(entry, 'took'))}"
+    return Line(text(entry, "to"), Tone.HANDOFF, words, "⇄")
+
+
 def _goodbye_heard(entry: JournalEntry) -> Line:
     words = "the goodbye was heard to its last word" if flag(entry, "complete") else "the goodbye was heard in part"
     return Line(text(entry, "agent"), Tone.END, words, "◆")
@@ -193,6 +199,7 @@ _VARYING: Mapping[str, Callable[[JournalEntry], Line | None]] = {
     "function_answered": _function_answered,
     "function_called": _function_called,
     "goodbye_heard": _goodbye_heard,
+    "handoff_committed": _handoff_committed,
     "machine_detected": _machine_detected,
     "reply_ended": _reply_ended,
     "session_connecting": _connecting,

@@ -68,6 +68,10 @@ class HandoffRecord:
     """Why, in the model's words."""
     brief: Mapping[str, str] = attrs.field(factory=dict)
     """What the next agent was told."""
+    how: str = ""
+    """How it was done: hard (a session of its own) or soft (on the one that was open); empty if it was not."""
+    took: float | None = None
+    """Seconds until the next agent had the floor."""
 
 
 @attrs.frozen

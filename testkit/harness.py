@@ -75,6 +75,8 @@ class Played:
     caller: MediaCaller | None = None
     exchange: DeepgramExchange | None = None
     intercom: Intercom = attrs.field(factory=Intercom)
+    voices: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """Of each agent of the roster."""
     call_sid: str = ""
     _noted: ParkingLot = attrs.field(factory=ParkingLot)
 
@@ -127,6 +129,17 @@ async def groq_simulator(faults: Sequence[Fault], latency: float) -> AsyncIterat
         yield BriefClient("http://groq.test/openai/v1", "gsk_test", ("openai/gpt-oss-120b",), http).ask
 
 
+def with_prompts(script: Scenario, roster: Roster, direction: str) -> Scenario:
+    """Let the scripted agents be known by their prompts too: an agent that takes a session over sends no tag."""
+    marked = {
+        name: attrs.evolve(agent, prompt_contains=roster.agents[name].task(direction))
+        if name in roster.agents and not agent.prompt_contains
+        else agent
+        for name, agent in script.agents.items()
+    }
+    return attrs.evolve(script, agents=marked)
+
+
 async def hear_nothing(_played: Played) -> None:
     """The outside world leaves the call alone."""
 
@@ -166,10 +179,12 @@ async def play(
     Audio travels in bundles (80 ms of the caller's, 160 ms of the service's) unless told otherwise: it makes a call
     cheaper, and its timing coarser. The sockets are `prompt`, as real ones are.
     """
-    demo = (roster.extras.demo if roster is not None else None) or Demo("")
     script = load_scenario(scenario) if isinstance(scenario, str) else scenario
+    roster = roster or default_roster()
+    demo, script = roster.extras.demo or Demo(""), with_prompts(script, roster, direction)
     planned = (*script.faults, *map(parse_fault, faults))
     plan, done = FaultPlan(planned), played or Played()
+    done.voices = {name: agent.voice for name, agent in roster.agents.items()}
     ours, theirs = memory_websocket_pair()
     ours.is_prompt = prompt
     done.caller = MediaCaller(
@@ -184,7 +199,7 @@ async def play(
     )
     async with exchange, groq_simulator(planned, groq_latency) as ask:
         services = CallServices(
-            roster=roster or default_roster(),
+            roster=roster,
             connect=exchange.connect,
             ask_brief=ask_brief or ask,
             line=done.line,

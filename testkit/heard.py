@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from actors import facts
 from actors.line.tape import KEPT_FRAMES
 from protocol.audio import FRAME_SECONDS
-from protocol.deepgram import SettingsApplied
 from simulators.deepgram.brain import words_of
-from simulators.deepgram.log import Closed, FaultInjected, Sent
+from simulators.deepgram.log import Closed, FaultInjected
 from testkit.witness import Witnessed, ended, spoken_lines, started
 
 
@@ -71,12 +70,14 @@ def deaf_from(played: Witnessed) -> float:
     assert played.exchange is not None
     log, begin = played.exchange.log, started(played)
     over = min([ended(played), *played.times(facts.GoodbyeStarted)[-1:]])
-    furthest = 0.0
-    for connection, taken in zip(_conversing(played), played.facts(facts.FloorTaken), strict=False):
-        since = next(entry.at for entry in log.of(Sent, connection) if isinstance(entry.message, SettingsApplied))
-        ends = [entry.at for kind in (Closed, FaultInjected) for entry in log.of(kind, connection)]
+    furthest, connections = 0.0, connections_by_session(played)
+    for entry in played.entries:
+        if not isinstance(entry.fact, facts.FloorTaken):
+            continue
+        connection, since, offset = connections[entry.fact.incarnation], entry.at, entry.fact.offset
+        ends = [end.at for kind in (Closed, FaultInjected) for end in log.of(kind, connection)]
         until = min([over, *(at - begin for at in ends)])
-        furthest = max(furthest, _listened(played, since - begin, taken.offset, until) - played.hearing)
+        furthest = max(furthest, _listened(played, since, offset, until) - played.hearing)
     return furthest
 
 
@@ -95,15 +96,17 @@ def _listened(played: Witnessed, since: float, offset: int, until: float) -> flo
     return read if is_held else min(until, read + (until - since) * played.policy.numbers.replay_rate)
 
 
-def _conversing(played: Witnessed) -> list[int]:
-    """Return the connections that took the floor, in order."""
-    assert played.exchange is not None
-    taken = {entry.fact.incarnation for entry in played.entries if isinstance(entry.fact, facts.FloorTaken)}
-    connecting = [entry.fact for entry in played.entries if isinstance(entry.fact, facts.SessionConnecting)]
-    return [number for number, fact in enumerate(connecting, 1) if fact.incarnation in taken]
+def connections_by_session(played: Witnessed) -> dict[int, int]:
+    """Return the connection of each session, by the session's number."""
+    return {fact.incarnation: number for number, fact in enumerate(played.facts(facts.SessionConnecting), 1)}
 
 
 def holder_at(played: Witnessed, at: float) -> int:
     """Return the connection whose session had the floor last, at some second of the call; 0 if none ever had."""
-    taken = zip(_conversing(played), played.times(facts.FloorTaken), strict=False)
-    return max([0, *(connection for connection, since in taken if since <= at)])
+    connections = connections_by_session(played)
+    taken = [
+        entry.fact.incarnation
+        for entry in played.entries
+        if isinstance(entry.fact, facts.FloorTaken) and entry.at <= at
+    ]
+    return max([0, *(connections[incarnation] for incarnation in taken)])

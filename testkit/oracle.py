@@ -23,6 +23,7 @@ from simulators.deepgram.log import Closed, Connected, FaultInjected, TurnAnswer
 from simulators.twilio.log import BufferCleared
 from testkit.heard import every_word_is_heard_once
 from testkit.silence import no_long_silence
+from testkit.voices import words_are_in_their_voice
 from testkit.witness import Witnessed, ended, spoken_lines, started
 
 BAD_OUTCOMES: Final = frozenset({"", "crashed", "cut"})
@@ -79,6 +80,7 @@ def one_voice_at_a_time(played: Witnessed) -> Iterator[str]:
             case _:
                 pass
     yield from _nothing_after_clear(played)
+    yield from words_are_in_their_voice(played)
 
 
 def _nothing_after_clear(played: Witnessed) -> Iterator[str]:

@@ -33,6 +33,8 @@ class Handoff:
     to: str
     at: float
     turn: int
+    how: str = "hard"
+    """Hard or soft."""
 
 
 @attrs.frozen
@@ -90,8 +92,8 @@ class PlayedCall(Witnessed):
                     turn += 1
                 case facts.HandoffAsked():
                     asked = turn
-                case facts.HandoffCommitted(agent=agent, to=to):
-                    found.append(Handoff(agent, to, entry.at, asked))
+                case facts.HandoffCommitted(agent=agent, to=to, how=how):
+                    found.append(Handoff(agent, to, entry.at, asked, how))
                 case _:
                     pass
         return found

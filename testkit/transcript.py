@@ -105,8 +105,11 @@ def _done(fact: facts.Fact) -> Iterator[tuple[str, str]]:
             yield agent, f"[calls {name} {arguments}]"
         case facts.FunctionAnswered(agent=agent, name=name, result=result, ok=ok):
             yield agent, f"[{name} {'answers' if ok else 'fails'}: {result}]"
-        case facts.HandoffCommitted(agent=agent, to=to, took=took):
-            yield agent, f"[hands the call to {to}, {took:.1f} s after asking for it]"
+        case facts.HandoffCommitted(agent=agent, to=to, took=took, how=how):
+            way = "" if how == "hard" else f" ({how})"
+            yield agent, f"[hands the call to {to}{way}, {took:.1f} s after asking for it]"
+        case facts.SoftHandoffGivenUp(to=to, why=why, agent=agent):
+            yield agent, f"[does not become {to} on its session: {why}]"
         case facts.HandoffFailed(agent=agent, to=to, why=why):
             yield agent, f"[cannot hand the call to {to}: {why}]"
         case facts.SessionCrashed(agent=agent, error=error):

@@ -108,7 +108,8 @@ def _floor(record: CallRecord) -> Iterator[str]:
     for handoff in record.handoffs:
         gap = f"{handoff.gap:.2f} s of silence" if handoff.gap is not None else "never heard"
         brief = f", brief from {handoff.brief_source}" if handoff.brief_source else ""
-        handoffs.append(f"  {handoff.asked_at:7.1f}  {handoff.from_agent} to {handoff.to_agent}: {gap}{brief}")
+        how = f" ({handoff.how})" if handoff.how else ""
+        handoffs.append(f"  {handoff.asked_at:7.1f}  {handoff.from_agent} to {handoff.to_agent}{how}: {gap}{brief}")
         if handoff.cause:
             handoffs.append(f"           because: {handoff.cause}")
         handoffs.extend(f"           {name}: {value}" for name, value in handoff.brief.items())

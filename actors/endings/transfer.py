@@ -50,7 +50,7 @@ async def _put_through(
 
     async def write_brief() -> None:
         nonlocal brief
-        prepared = await prepared_brief(state, summarizer, next(iter(wish.agent.hands_to), wish.agent.name))
+        prepared = await prepared_brief(state, summarizer, str(next(iter(wish.agent.hands_to), wish.agent.name)))
         brief = prepared.brief.completed(conversation.turns(), conversation.facts)
 
     async with trio.open_nursery() as nursery:

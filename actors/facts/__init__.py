@@ -34,7 +34,9 @@ from actors.facts.handoff import (
     HandoffCommitted,
     HandoffFailed,
     HandoffGap,
+    HandoffKind,
     HandoffWithdrawn,
+    SoftHandoffGivenUp,
     SummaryFailed,
     SummaryStarted,
     SummaryWritten,
@@ -102,6 +104,7 @@ __all__ = [
     "HandoffCommitted",
     "HandoffFailed",
     "HandoffGap",
+    "HandoffKind",
     "HandoffWithdrawn",
     "KeysPressed",
     "LatencyReported",
@@ -120,6 +123,7 @@ __all__ = [
     "SessionRestarting",
     "SessionSpent",
     "SilenceMet",
+    "SoftHandoffGivenUp",
     "StreamFailed",
     "SummaryFailed",
     "SummaryStarted",
@@ -160,6 +164,7 @@ Fact: TypeAlias = (
     | SummaryFailed
     | BriefReady
     | HandoffAsked
+    | SoftHandoffGivenUp
     | HandoffCommitted
     | HandoffGap
     | HandoffFailed

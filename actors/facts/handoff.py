@@ -1,8 +1,12 @@
 """Facts of what is passed on: Briefs, handoffs to another agent, transfers to a person, parked calls."""
 
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 import attrs
+
+HandoffKind: TypeAlias = Literal["hard", "soft"]
+"""How the next agent comes to the floor: with a session of its own, or on the one that is open."""
 
 
 @attrs.frozen
@@ -51,30 +55,44 @@ class BriefReady:
 
 @attrs.frozen
 class HandoffAsked:
-    """t0 of a handoff. `offset` is the first caller frame the asking session was not sent."""
+    """t0 of a handoff. `offset` is the first caller frame the asking session was not sent; `how` it is to be done."""
 
     agent: str
     to: str
     reason: str
     notes: str
     offset: int
+    how: HandoffKind = "hard"
 
 
 @attrs.frozen
-class HandoffCommitted:
-    """The next agent has the floor, `took` seconds after t0."""
+class SoftHandoffGivenUp:
+    """The next agent needs a session of its own, `took` seconds after t0: `step` (an update, or empty) failed."""
 
     agent: str
     to: str
+    step: str
+    why: str
     took: float
 
 
 @attrs.frozen
+class HandoffCommitted:
+    """The next agent has the floor, `took` seconds after t0; `how` it was done."""
+
+    agent: str
+    to: str
+    took: float
+    how: HandoffKind = "hard"
+
+
+@attrs.frozen
 class HandoffGap:
-    """The first audio of the next agent left for the caller `gap` seconds after t0."""
+    """The first audio of the next agent left for the caller `gap` seconds after t0; `how` it took over."""
 
     agent: str
     gap: float
+    how: HandoffKind = "hard"
 
 
 @attrs.frozen

@@ -383,7 +383,7 @@ class Ledger:
     def _note_gap(self, reply: Reply, now: float) -> None:
         voice = self._promised
         if voice is not None and voice.reply is reply and voice.gap_from is not None:
-            self.journal.note(HandoffGap(voice.agent, round(now - voice.gap_from, 6)))
+            self.journal.note(HandoffGap(voice.agent, round(now - voice.gap_from, 6), voice.how))
             self._promised = voice.gap_from = None
 
     # Bookkeeping

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import attrs
 
+from actors.facts import HandoffKind
 from protocol.audio import BYTES_PER_SECOND
 
 _BYTES_PER_CHARACTER = BYTES_PER_SECOND / 15
@@ -21,6 +22,8 @@ class Voice:
     gap_from: float | None = None
     """When the caller was promised this voice (t0 of a handoff, trio time); None when nobody waits for it."""
     reply: "Reply | None" = None
+    how: HandoffKind = "hard"
+    """The kind of that handoff."""
 
 
 @attrs.define(eq=False)

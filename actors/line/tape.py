@@ -260,6 +260,11 @@ class TapeReader:
         """Whether the ear hears silence instead of the caller."""
         return self._released is not None
 
+    @property
+    def has_cut(self) -> bool:
+        """Whether `hold` came while the caller spoke."""
+        return self.is_held and self._has_cut
+
     def hold(self) -> int:
         """Stop reading; return the offset of the first frame that has not been read."""
         if self._released is None:

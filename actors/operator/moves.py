@@ -11,7 +11,7 @@ import trio
 
 from actors.call_state import CallState
 from actors.commands import DONE, Answer, HandoffTo, TransferTo, failed, refused
-from actors.facts import HandoffAsked
+from actors.facts import HandoffAsked, HandoffKind
 from actors.line.switch import OrderedPerson
 from actors.messages import AskHandoff, HandoffRefused
 from actors.turn.events import HandoffDenied, HandoffWanted, PersonWanted, RestartWanted
@@ -55,6 +55,7 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
         return session
     if session.agent.name == wanted.to:
         return refused(f"{wanted.to} has the floor already")
+    how: HandoffKind = "soft" if session.agent.hands_softly_to(wanted.to) else "hard"
     send, answered = trio.open_memory_channel[HandoffRefused](1)
     with send, answered:
         asked = AskHandoff(
@@ -67,6 +68,7 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
             at=trio.current_time(),
             offset=session.cursor,
             reply_to=send,
+            how=how,
         )
         _hold(state, session, asked)
         await state.mail.to_supervisor.send(asked)
@@ -88,7 +90,7 @@ def _hold(state: CallState, session: SessionOnFloor, asked: AskHandoff) -> None:
     state.turn.put(HandoffWanted(_id_of(asked)))
     state.ledger.end_reply(session.voice)
     state.conversation.record({"handoff_reason": asked.reason, "handoff_notes": asked.notes})
-    state.journal.note(HandoffAsked(session.agent.name, asked.to, asked.reason, asked.notes, asked.offset))
+    state.journal.note(HandoffAsked(session.agent.name, asked.to, asked.reason, asked.notes, asked.offset, asked.how))
 
 
 async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[HandoffRefused]) -> str | None:

@@ -236,8 +236,8 @@ class RecordBuilder:
                 self._handoffs[-1] = attrs.evolve(self._handoffs[-1], brief_source=source, brief=brief)
             case facts.HandoffGap(gap=gap):
                 self._handoffs[-1] = attrs.evolve(self._handoffs[-1], gap=gap)
-            case _:
-                """Committed: the floor tells it."""
+            case facts.HandoffCommitted(took=took, how=how):
+                self._handoffs[-1] = attrs.evolve(self._handoffs[-1], took=took, how=how)
 
     def _on_transfer(self, fact: facts.Fact, at: float) -> None:
         match fact:
@@ -271,14 +271,23 @@ class RecordBuilder:
     def _end_transfer(self, outcome: str) -> None:
         self._transfers[-1:] = [attrs.evolve(one, outcome=outcome) for one in self._transfers[-1:]]
 
+    def _on_handoff_fault(self, fact: facts.HandoffFailed | facts.SoftHandoffGivenUp) -> None:
+        match fact:
+            case facts.HandoffFailed(agent=agent, to=to, why=why):
+                self._faults.append(f"handoff from {agent} to {to} failed: {why}")
+            case facts.SoftHandoffGivenUp(agent=agent, to=to, step=step, why=why) if step:
+                self._faults.append(f"{agent} could not become {to} on its session: {step}: {why}")
+            case _:
+                """Nothing had been tried."""
+
     def _on_fault(self, fact: facts.Fact) -> None:
         match fact:
             case facts.SessionCrashed(agent=agent, error=error):
                 self._faults.append(f"{agent} crashed: {error}")
             case facts.SessionFailed(agent=agent, error=error):
                 self._faults.append(f"{agent} could not start: {error}")
-            case facts.HandoffFailed(agent=agent, to=to, why=why):
-                self._faults.append(f"handoff from {agent} to {to} failed: {why}")
+            case facts.HandoffFailed() | facts.SoftHandoffGivenUp():
+                self._on_handoff_fault(fact)
             case facts.SummaryFailed(reader=reader, why=why):
                 self._faults.append(f"no summary for {reader}: {why}")
             case facts.ActorCrashed(actor=actor, error=error):

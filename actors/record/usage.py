@@ -33,8 +33,11 @@ class Meter:
     def read(self, entry: Entry) -> None:
         """Take the next entry of the Journal."""
         match entry.fact:
-            case facts.SessionConnecting(agent=agent, incarnation=number):
-                self._open[number] = agent, entry.at
+            case (
+                facts.SessionConnecting(agent=agent, incarnation=number)
+                | facts.FloorTaken(agent=agent, incarnation=number)
+            ):
+                self._open.setdefault(number, (agent, entry.at))  # a soft handoff connects nothing
             case facts.SessionFailed(incarnation=number) | facts.FloorLeft(incarnation=number):
                 self._close(number, entry.at)
             case facts.HandoffFailed(to=agent) | facts.HandoffWithdrawn(to=agent):

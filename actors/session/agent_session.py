@@ -28,10 +28,12 @@ from actors.facts import (
 from actors.line.keypad import masked
 from actors.line.reply import Voice
 from actors.line.tape import TapeReader
-from actors.messages import RefreshBrief, Spent
+from actors.messages import AskHandoff, RefreshBrief, Spent
 from actors.record.usage import LatencyMeter
 from actors.session.function_runner import FunctionRunner
 from actors.session.opening import Opening
+from actors.session.service_activity import ServiceActivity
+from actors.session.settings_form import Takeover
 from actors.session.wire import AgentWire
 from actors.turn.effects import (
     AnswerFunction,
@@ -88,7 +90,10 @@ class AgentSession:
     connect: Connect
     voice: Voice = attrs.field(init=False)
     has_acted: bool = attrs.field(default=False, init=False)
-    """Whether it has ever said or done anything."""
+    """Whether its agent has ever said or done anything."""
+    service: ServiceActivity = attrs.field(factory=ServiceActivity, init=False)
+    is_changing: bool = attrs.field(default=False, init=False)
+    """Whether it is becoming another agent's: it is neither the one's nor the other's."""
     _wire: AgentWire | None = attrs.field(default=None, init=False)
     _reader: TapeReader | None = attrs.field(default=None, init=False)
     _runner: FunctionRunner | None = attrs.field(default=None, init=False)
@@ -164,12 +169,12 @@ class AgentSession:
 
     async def _converse(self, wire: AgentWire, reader: TapeReader) -> None:
         async with trio.open_nursery() as nursery:
-            self._runner = runner = FunctionRunner(
-                state=self.state, agent=self.agent, session=self, post=self._post, children=nursery
+            self._runner = FunctionRunner(
+                state=self.state, agent=self.agent, session=self, post=self.post, children=nursery
             )
             nursery.start_soon(self._pump_caller, wire, reader)
             nursery.start_soon(self._keep_alive, wire)
-            nursery.start_soon(self._listen, wire, reader, runner)
+            nursery.start_soon(self._listen, wire, reader)
             nursery.start_soon(self._send_posted, wire)
             self.amend()  # with what has changed since the Settings
             await self._over.wait()
@@ -190,7 +195,8 @@ class AgentSession:
         async for message in self._posted:
             await wire.send(message)
 
-    def _post(self, message: ClientMessage) -> None:
+    def post(self, message: ClientMessage) -> None:
+        """Send a message behind those that wait; nothing here waits."""
         try:
             self._outbox.send_nowait(message)
         except trio.WouldBlock:
@@ -204,22 +210,30 @@ class AgentSession:
 
     # What the service says
 
-    async def _listen(self, wire: AgentWire, reader: TapeReader, runner: FunctionRunner) -> None:
+    async def _listen(self, wire: AgentWire, reader: TapeReader) -> None:
         while True:
             wire.gather(self.state.policy.deadlines.stride_for(self.state.ledger.unplayed, wire.flow.piece))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
+                    self.service.is_speaking = True
                     self.state.turn.put_audio(self.voice, data)
                 case deepgram.ConversationText(role="user", content=text):
                     self._on_caller_turn(text, reader)
                 case deepgram.ConversationText(role="assistant", content=text):
                     self._on_agent_text(text)
-                case deepgram.FunctionCallRequest(functions=calls):
-                    runner.start(calls)
-                case deepgram.FunctionCallCancelled(functions=calls):
-                    runner.withdraw(calls)
+                case deepgram.FunctionCallRequest() | deepgram.FunctionCallCancelled() as message:
+                    self._on_functions(message)
                 case message:
                     self._on_event(message)
+
+    def _on_functions(self, message: deepgram.FunctionCallRequest | deepgram.FunctionCallCancelled) -> None:
+        match message:
+            case _ if self._runner is None:
+                pass  # the session is over
+            case deepgram.FunctionCallRequest(functions=calls):
+                self._runner.start(calls)
+            case deepgram.FunctionCallCancelled(functions=cancelled):
+                self._runner.withdraw(cancelled)
 
     def put(self, event: Event) -> None:
         """Tell the turn, as long as this session has the floor."""
@@ -229,6 +243,7 @@ class AgentSession:
     def _on_event(self, message: deepgram.ServerMessage) -> None:
         match message:
             case deepgram.UserStartedSpeaking():
+                self.service.note_caller()
                 self.state.journal.note(UserStartedSpeaking(self.agent.name))
                 if self._reader is not None and not self._reader.is_behind:  # else the caller spoke long ago
                     self.put(CallerStartedSpeaking())
@@ -251,10 +266,12 @@ class AgentSession:
                 self.state.turn.wake()
             case deepgram.LatencyReport():
                 self._latency.take(message)
+            case deepgram.ThinkUpdated() | deepgram.SpeakUpdated():
+                self.service.note_acknowledged(type(message))
             case deepgram.UnknownMessage(type=name):
                 self.state.journal.note(Unrecognised("deepgram", name))
             case _:
-                pass  # acknowledgements, and history, the twin of what has been noted already
+                pass  # other acknowledgements, and history, the twin of what has been noted already
 
     def _on_warning(self, code: str, description: str) -> None:
         self.state.journal.note(WarningReported(self.agent.name, code, description))
@@ -264,12 +281,14 @@ class AgentSession:
             self.put(ThinkingSlow())
 
     def _on_audio_done(self) -> None:
+        self.service.note_done()
         self._latency.close()
         if self.state.turn.turn.voice is not VoiceState.CUT:  # else it was interrupted, and more may have been meant
             self.state.ledger.audio_done(self.voice)
         self.put(AudioDone())
 
     def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
+        self.service.note_caller(is_turn=True)
         self._latency.close()
         turn = self.state.turn.turn
         if text.strip() and text.strip() == turn.told.strip():  # the echo of what we have told the service ourselves
@@ -290,9 +309,10 @@ class AgentSession:
         self.state.journal.note(TurnHeard(self.agent.name, shown))
         for name in self.agent.hands_to[:1]:
             with suppress(trio.BrokenResourceError, trio.WouldBlock):  # it costs the Brief, not the session
-                self.state.mail.to_summarizer.send_nowait(RefreshBrief(name))
+                self.state.mail.to_summarizer.send_nowait(RefreshBrief(str(name)))
 
     def _on_agent_text(self, text: str) -> None:
+        self.service.is_speaking = True
         done = self.state.conversation.done
         promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
         self.put(AgentSaid(text, next(promised, "")))
@@ -301,13 +321,40 @@ class AgentSession:
             self.has_acted = True
             self.state.conversation.add_reply(reply)
 
+    # A soft handoff
+
+    def why_not_another(self, number: int) -> str:
+        """Say why another agent cannot take this session over at this function call's request; empty if it can."""
+        if self._runner is None or not self._runner.is_alone(number):
+            return "other functions are at work, or this one is withdrawn"
+        if self._reader is None or self._reader.has_cut or self.service.has_heard:
+            return "the service has heard the caller begin"
+        if self._amending:
+            return "an operator has changed the prompt just now"
+        return "the session is old" if self.state.turn.turn.is_aged else ""
+
+    def become(self, agent: AgentSpec, takeover: Takeover, asked: AskHandoff) -> None:
+        """Be another agent's from here on: its voice, its functions, and the caller's words since it was asked for."""
+        if self._runner is None or self._reader is None:
+            return  # the session is over
+        self._runner.hand_over(asked.number, self.state.policy.wording.handed_over.format(agent=agent.name))
+        self.agent, self.has_acted, self.is_changing = agent, False, False
+        self.opening = attrs.evolve(self.opening, prompt=takeover.prompt)
+        self._think, self.amended = takeover.think.think, takeover.amended
+        self.voice = Voice(agent.name, asked.at, how="soft")
+        self._latency = LatencyMeter(self.state.journal, self.voice)
+        self._runner = attrs.evolve(self._runner, agent=agent)
+        self._reader.resume()
+        self.amend()  # with what has changed meanwhile
+        self.state.turn.wake()
+
     # What the turn wants
 
     def perform(self, effect: ForSession) -> None:
         """Do what the turn wants of this session; nothing here waits."""
         match effect:
             case SayAsAgent(text=text, interrupts=interrupts):
-                self._post(InjectAgentMessage(text, "interrupt" if interrupts else "queue"))
+                self.post(InjectAgentMessage(text, "interrupt" if interrupts else "queue"))
             case TellAsCaller():
                 self._tell(effect)
             case HoldTape() | FreeTape():
@@ -325,13 +372,17 @@ class AgentSession:
 
     def amend(self) -> None:
         """Tell the service the newest amendments, if it was not told them."""
+        if self.is_changing:
+            return  # its prompt is about to be another agent's
         version, told = self.state.amendments.version, self._amending[-1] if self._amending else self.amended
         if version > told and self._runner is not None and (prompt := self.opening.prompt()):
             self._amending.append(version)
-            self._post(UpdateThink(tuple(attrs.evolve(each, prompt=prompt) for each in self._think)))
+            self.post(UpdateThink(tuple(attrs.evolve(each, prompt=prompt) for each in self._think)))
 
     def _hold_tape(self, *, is_held: bool) -> None:
         if self._reader is not None and is_held:
+            if not self._reader.is_held:
+                self.service.note_held()
             self._reader.hold()
         elif self._reader is not None:
             self._reader.resume()
@@ -348,4 +399,4 @@ class AgentSession:
     def _tell(self, effect: TellAsCaller) -> None:
         if effect.keys:  # else it is no turn of the caller's
             self._note_turn(effect.text, effect.text if self.state.policy.keep_digits else masked(effect.keys))
-        self._post(InjectUserMessage(effect.text))
+        self.post(InjectUserMessage(effect.text))

@@ -21,6 +21,7 @@ from actors.facts import (
     FunctionWithdrawn,
     GoodbyeStarted,
     HandoffAsked,
+    HandoffKind,
 )
 from actors.line.reply import Voice
 from actors.line.switch import Wish
@@ -189,6 +190,22 @@ class FunctionRunner:
             self._close(asked, _ENDED)
             self._note_answer(asked, end, _ENDED)
 
+    # A soft handoff: the model goes on as another agent
+
+    def is_alone(self, number: int) -> bool:
+        """Say whether the model waits for this call, and for no other; 0: for none, since an operator has asked."""
+        waiting = [(one.number, one.is_withdrawn) for one in self._running.values()]
+        return waiting == ([(number, False)] if number else [])
+
+    def hand_over(self, number: int, answer: str) -> None:
+        """Answer the function that has handed the call on: it was the last one of this agent's."""
+        asked = self._running.get(str(number))
+        if asked is None:
+            return  # an operator has asked
+        self._close(asked, answer)
+        self._post_answer(asked, answer)
+        asked.scope.cancel(reason="handed off")
+
     # One call
 
     async def _carry_out(self, asked: Running, is_one_too_many: bool) -> None:
@@ -200,8 +217,8 @@ class FunctionRunner:
             if isinstance(result, HandOff | TransferToHuman | EndCall):
                 await self._wait_for_earlier_decisions(asked)
             answer = await self._answer_to(asked, result)
-        if self._end is not None and asked is self._end[0]:
-            return  # the turn ends it, with the call or with words
+        if asked.ended.is_set() or (self._end is not None and asked is self._end[0]):
+            return  # it was handed over; or the turn ends it, with the call or with words
         if answer is None and not asked.is_withdrawn:
             answer = asked.refusal
         if answer is None or (asked.is_withdrawn and not isinstance(result, Answer | Failed)):
@@ -333,9 +350,10 @@ class FunctionRunner:
         if asked.refusal is not None:
             return asked.refusal
         now, offset = trio.current_time(), self.session.cursor
+        how: HandoffKind = "soft" if self.agent.hands_softly_to(handoff.to) else "hard"
         self.state.ledger.end_reply(self.session.voice)
         self.state.conversation.record({"handoff_reason": "", "handoff_notes": "", **handoff.facts})
-        self.state.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset))
+        self.state.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset, how))
         answer, answered = trio.open_memory_channel[HandoffRefused](1)
         with answer, answered:
             await self.state.mail.to_supervisor.send(
@@ -350,6 +368,8 @@ class FunctionRunner:
                     offset=offset,
                     reply_to=answer,
                     number=asked.number,
+                    arguments=asked.call.arguments,
+                    how=how,
                 )
             )
             refused = await answered.receive()

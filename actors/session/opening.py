@@ -13,7 +13,7 @@ from actors.line.tape import Tape
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
 from actors.record.resumption import Resumption
-from actors.session.settings_form import SettingsForm
+from actors.session.settings_form import SettingsForm, Takeover
 from actors.supervision import RestartBudget
 from agents.brief import Brief
 from agents.spec import AgentSpec
@@ -91,6 +91,11 @@ class Openings:
             promised_at=promised_at,
             prompt=self._prompt_of(on_call),
         )
+
+    def takeover(self, on_call: AgentOnCall) -> Takeover:
+        """Return what makes the session that is open this agent's, which has its Brief."""
+        taken_over = self.form.taken_over(on_call.agent, on_call.brief)
+        return attrs.evolve(taken_over, prompt=self._prompt_of(on_call))
 
     def after_loss(self, on_call: AgentOnCall, cursor: int, *, asks_again: bool = False) -> Opening:
         """Go on where the lost session broke off; if it had not got beyond its greeting, greet again.

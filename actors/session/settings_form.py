@@ -4,7 +4,7 @@
 the account offers. It makes values and does nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
@@ -15,10 +15,15 @@ from protocol.deepgram import (
     HistoryCalls,
     HistoryText,
     Settings,
+    Speak,
+    Think,
+    UpdateSpeak,
+    UpdateThink,
     build_settings,
     listen_with,
     speak_with,
     think_with,
+    with_prompt,
 )
 
 DEFAULTS = AgentOptions(
@@ -58,6 +63,20 @@ class VoiceAgentOptions:
 
 
 @attrs.frozen
+class Takeover:
+    """What makes an open session another agent's, in this order: its mind, its voice, its first words.
+
+    `amended` is the version of the operator's amendments in it; `prompt` writes the prompt anew, with later ones.
+    """
+
+    think: UpdateThink
+    speak: UpdateSpeak
+    greeting: str
+    amended: int = 0
+    prompt: Callable[[], str] = str
+
+
+@attrs.frozen
 class SettingsForm:
     """Writes Settings for the sessions of one call."""
 
@@ -82,6 +101,33 @@ class SettingsForm:
         """Write an agent's prompt as it is now."""
         return self.amendments.amended(agent).prompt_with(brief, self.direction)
 
+    def taken_over(self, agent: AgentSpec, brief: Brief | None) -> Takeover:
+        """For an agent that greets a caller on a session that another agent has opened."""
+        chosen, greeting = self._chosen(agent), agent.greeting_with(brief, self.direction)
+        functions = [function.definition() for function in agent.functions]
+        think = with_prompt(self._think(chosen), self.prompt(agent, brief), functions)
+        speak = self._speak(agent, chosen)
+        return Takeover(UpdateThink(think), UpdateSpeak(speak), greeting, self.amendments.version)
+
+    def _chosen(self, agent: AgentSpec) -> AgentOptions:
+        return agent.options.over(self.options.defaults)
+
+    def _think(self, chosen: AgentOptions) -> tuple[Think, ...]:
+        return tuple(
+            think_with(
+                model.provider,
+                model.name,
+                endpoint=model.endpoint,
+                temperature=chosen.temperature,
+                reasoning_mode=chosen.reasoning_mode,
+            )
+            for model in self.options.offered.best(chosen.think or ())
+        )
+
+    def _speak(self, agent: AgentSpec, chosen: AgentOptions) -> tuple[Speak, ...]:
+        voices = dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
+        return tuple(speak_with(voice, chosen.speak_speed) for voice in voices)
+
     def _filled(
         self,
         agent: AgentSpec,
@@ -89,7 +135,7 @@ class SettingsForm:
         greeting: str | None,
         history: Sequence[HistoryText | HistoryCalls],
     ) -> Settings:
-        chosen = agent.options.over(self.options.defaults)
+        chosen = self._chosen(agent)
         return build_settings(
             prompt=self.prompt(agent, brief),
             listen=listen_with(
@@ -100,20 +146,8 @@ class SettingsForm:
                 eager_eot_threshold=chosen.eager_eot_threshold,
                 eot_timeout_ms=chosen.eot_timeout_ms,
             ),
-            think=[
-                think_with(
-                    model.provider,
-                    model.name,
-                    endpoint=model.endpoint,
-                    temperature=chosen.temperature,
-                    reasoning_mode=chosen.reasoning_mode,
-                )
-                for model in self.options.offered.best(chosen.think or ())
-            ],
-            speak=[
-                speak_with(voice, chosen.speak_speed)
-                for voice in dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
-            ],
+            think=self._think(chosen),
+            speak=self._speak(agent, chosen),
             functions=[function.definition() for function in agent.functions],
             greeting=greeting or None,
             context=history,

@@ -141,14 +141,14 @@ def clip_vacancy(state: TurnState) -> None:
 
 
 def expire_injection(state: TurnState) -> None:
-    """Give up what was not begun. A session that does not ask a silent caller is gone itself."""
+    """Give up what was not begun. A session that does not greet, or does not ask a silent caller, is gone itself."""
     lost, state.outstanding = state.outstanding, None
     if lost is None:
         return
     has_spoken = state.caller is CallerState.HEARD or state.at.wanted > state.at.outstanding
     if lost.kind is SpeechKind.FILLER:
         state.late_filler = lost.text
-    elif lost.kind is SpeechKind.QUESTION and not has_spoken:
+    elif lost.kind is SpeechKind.GREETING or (lost.kind is SpeechKind.QUESTION and not has_spoken):
         state.restart("it does not say what it is asked to")
 
 

@@ -86,6 +86,11 @@ class Turn:
         return self._state.phase is Phase.ENDING and self._state.debt is Debt.SETTLED
 
     @property
+    def is_aged(self) -> bool:
+        """Whether the session on the floor nears the longest that the service allows."""
+        return self._state.is_aged
+
+    @property
     def ending(self) -> str:
         """The function that has ended the conversation, if one has; what else wanted to end it was refused."""
         return self._state.end.id if self._state.end is not None else ""

@@ -185,6 +185,9 @@ def _note_injection(state: TurnState, kind: SpeechKind, rest: str) -> None:
         state.remark_begun = begun.id
     if not state.has_own_words:
         state.kind = kind
+    if kind is SpeechKind.GREETING:
+        state.kind, state.has_own_words, state.has_spoken = SpeechKind.ANSWER, True, True
+        state.at.answered = state.now
     if kind is SpeechKind.FILLER:
         state.late_filler = ""
     if kind is SpeechKind.QUESTION:

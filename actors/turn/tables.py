@@ -174,6 +174,8 @@ def take_floor(state: TurnState, event: FloorGiven) -> None:
     if event.ask and state.phase is Phase.CONVERSING:
         state.last_turn = ""
         state.tell(event.ask, TellReason.TURN_AGAIN)
+    if event.greeting and state.phase is Phase.CONVERSING:
+        state.say(SpeechKind.GREETING, event.greeting, interrupts=True)
 
 
 def leave_floor(state: TurnState, _: Recognised) -> None:

@@ -65,6 +65,8 @@ class SpeechKind(Enum):
 
     ANSWER = auto()
     """Of its own accord."""
+    GREETING = auto()
+    """The first words of an agent that has taken a session over. Once they have begun they are an answer."""
     FILLER = auto()
     QUESTION = auto()
     """Whether the caller is still there."""

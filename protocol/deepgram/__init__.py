@@ -95,6 +95,7 @@ from protocol.deepgram.settings import (
     listen_with,
     speak_with,
     think_with,
+    with_prompt,
 )
 from protocol.deepgram.strict import (
     decode_client,
@@ -186,4 +187,5 @@ __all__ = [
     "listen_with",
     "speak_with",
     "think_with",
+    "with_prompt",
 ]

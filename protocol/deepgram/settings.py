@@ -258,7 +258,7 @@ def think_with(
 ) -> Think:
     """Order a language model, with the options that its provider takes; without a mode it reasons as little as it can.
 
-    The prompt and the functions are `build_settings`' to fill in.
+    `with_prompt` fills in the prompt and the functions.
     """
     limit = TEMPERATURE_LIMITS.get(provider, HIGHEST_TEMPERATURE)
     chosen = ThinkProvider(
@@ -268,6 +268,11 @@ def think_with(
         reasoning_mode=_reasoning(provider, model, reasoning_mode),
     )
     return Think(chosen, endpoint=endpoint)
+
+
+def with_prompt(think: Sequence[Think], prompt: str, functions: Sequence[FunctionDefinition]) -> tuple[Think, ...]:
+    """Give each model of a fallback chain the prompt and the functions of an agent."""
+    return tuple(attrs.evolve(each, prompt=prompt, functions=tuple(functions)) for each in think)
 
 
 def _reasoning(provider: str, model: str, wanted: str | None) -> str | None:
@@ -315,7 +320,7 @@ def build_settings(
     agent = AgentSettings(
         context=Context(tuple(context)) if context else None,
         listen=listen,
-        think=tuple(attrs.evolve(each, prompt=prompt, functions=tuple(functions)) for each in think),
+        think=with_prompt(think, prompt, functions),
         speak=tuple(speak),
         greeting=greeting or None,
     )

@@ -12,7 +12,7 @@ from actors import facts
 from actors.journal import Entry, event_name
 
 FACTS: tuple[type[attrs.AttrsInstance], ...] = get_args(facts.Fact)
-SAMPLES: dict[object, object] = {str: "x", int: 1, float: 0.5, bool: True}
+SAMPLES: dict[object, object] = {str: "x", int: 1, float: 0.5, bool: True, facts.HandoffKind: "soft"}
 
 
 def sample(kind: type[attrs.AttrsInstance]) -> facts.Fact:

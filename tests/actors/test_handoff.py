@@ -1,9 +1,5 @@
 """One handoff alone: a holder that has asked for it, somebody in the Summarizer's place, and the service."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from random import Random
-
 import attrs
 import orjson
 import pytest
@@ -23,19 +19,14 @@ from actors.facts import (
     SessionConnecting,
     SessionFailed,
 )
-from actors.floor import Floor, FloorChange, LiveSession
-from actors.handoff import Brought, Handoff, HandoffOutcome, Kept, Lost
-from actors.messages import AskHandoff, HandoffRefused, Mailboxes, SessionRunOut, ToSupervisor, WithdrawHandoff
-from actors.policy import CallPolicy, Deadlines, Numbers, RestartPolicy
-from actors.session.opening import AgentOnCall, Opening, Openings
-from actors.session.settings_form import SettingsForm
-from actors.supervision import RestartBudget
+from actors.handoff import Brought, Kept, Lost
+from actors.messages import AskHandoff, HandoffRefused, Mailboxes, SessionRunOut, WithdrawHandoff
+from actors.policy import CallPolicy, Deadlines, Numbers
 from protocol.audio import silence
 from protocol.deepgram import (
     CancelledCall,
     ErrorReported,
     FunctionCallCancelled,
-    FunctionCallRequest,
     FunctionCallResponse,
     Settings,
     SettingsApplied,
@@ -45,107 +36,17 @@ from protocol.deepgram import (
 from tests.actors.fakes import (
     END,
     HAND_OFF,
-    PATIENCE,
-    ROSTER,
-    Clerk,
-    FarEnd,
-    FirstChoice,
-    Line,
-    Service,
-    Watched,
     calls,
     heard,
     says,
     speech,
     words,
 )
+from tests.actors.handing_over import a_handoff_asked_for
 
 BUSY = AgentUnavailable("HTTP 429", is_busy=True)
 CANCELLED = FunctionCallCancelled((CancelledCall("id-handoff_to_next_agent", "handoff_to_next_agent"),))
 UNREACHABLE = "The second cannot be reached. Tell the customer, and go on yourself."
-
-
-@attrs.define(eq=False)
-class Scene:
-    """The first agent has the floor, and has asked for the second."""
-
-    watched: Watched
-    service: Service
-    floor: Floor
-    handoff: Handoff
-    first: FarEnd
-    clerk: Clerk
-    sessions: trio.Nursery
-    supervisor: trio.MemorySendChannel[ToSupervisor]
-    outcome: HandoffOutcome | None = None
-    took: float = 0.0
-    """Seconds from t0 until it was decided."""
-    over: trio.Event = attrs.field(factory=trio.Event)
-
-    async def run(self) -> None:
-        self.outcome = await self.handoff.run(self.sessions)
-        self.took = trio.current_time() - self.handoff.change.asked.at
-        self.over.set()
-
-    async def decided(self) -> HandoffOutcome:
-        with trio.fail_after(PATIENCE):
-            await self.over.wait()
-        assert self.outcome is not None
-        return self.outcome
-
-
-async def start_first(
-    watched: Watched, service: Service, floor: Floor, sessions: trio.Nursery
-) -> tuple[LiveSession, FarEnd]:
-    agent = ROSTER.agents["first"]
-
-    async def settings() -> Settings:
-        await trio.lowlevel.checkpoint()
-        return SettingsForm("CA1").fresh(agent, None)
-
-    on_call = AgentOnCall(agent, RestartBudget(RestartPolicy(), Random(0)))
-    live = floor.new_session(on_call, Opening(settings, lambda: 0))
-    sessions.start_soon(floor.start, sessions, live, "first", 5.0)
-    return live, await service.live()
-
-
-@asynccontextmanager
-async def a_handoff_asked_for(
-    policy: CallPolicy | None = None,
-    *,
-    brief_takes: float | None = 0.0,
-    refusals: tuple[Exception | None, ...] = (),
-    request: FunctionCallRequest = HAND_OFF,
-    facts: Mapping[str, str] | None = None,
-) -> AsyncIterator[Scene]:
-    """It is asked for at frame 20, when the caller has said "Yes, please."; with None nobody writes a Brief."""
-    watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
-    state = watched.state
-    floor, clerk = Floor(state, service.connect), Clerk(state.mail.summarizer, brief_takes or 0.0)
-    async with trio.open_nursery() as sessions:
-        sessions.start_soon(Line(state.ledger, state.turn).run)
-        sessions.start_soon(state.turn.run)
-        if brief_takes is None:
-            state.mail.summarizer.close()
-        else:
-            sessions.start_soon(clerk.run)
-        live, first = await start_first(watched, service, floor, sessions)
-        watched.state.tape.append(speech(8) + silence(12))
-        await first.hear_audio(20)
-        await first.take_turn("Yes, please.")
-        first.audio.clear()
-        service.refusals.extend(refusals)
-        watched.state.conversation.record(facts or {})
-        await first.say(request)
-        asked = await state.mail.supervisor.receive()
-        assert isinstance(asked, AskHandoff)
-        on_call = AgentOnCall(ROSTER.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
-        openings = Openings(SettingsForm("CA1"), state.tape, state.conversation, state.policy)
-        handoff = Handoff(state, floor, openings, FirstChoice(), FloorChange(live, asked), on_call)
-        scene = Scene(watched, service, floor, handoff, first, clerk, sessions, state.mail.to_supervisor)
-        sessions.start_soon(scene.run)
-        yield scene
-        sessions.cancel_scope.cancel(reason="end of the test")
 
 
 # It succeeds

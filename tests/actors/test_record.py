@@ -145,7 +145,7 @@ def test_a_handoff_is_recorded_with_its_gap_and_the_source_of_its_brief() -> Non
     )
 
     assert record.handoffs == (
-        HandoffRecord("qualifier", "advisor", 5.0, 0.9, "groq", "agreed"),
+        HandoffRecord("qualifier", "advisor", 5.0, 0.9, "groq", "agreed", how="hard", took=0.6),
         HandoffRecord("advisor", "closer", 9.0, cause="agreed"),
     )
     assert record.faults == ("handoff from advisor to closer failed: no answer",)

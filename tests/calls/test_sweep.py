@@ -173,6 +173,49 @@ def test_whatever_happens_at_whatever_step_nothing_is_left_but_the_record(
     assert at > FEWEST_STEPS
 
 
+def soft_world() -> TinyWorld:
+    return TinyWorld(TinyService(is_soft=True))
+
+
+def soft_prompt_world() -> TinyWorld:
+    return TinyWorld(TinyService(is_soft=True, is_prompt=True))
+
+
+IN_THE_SOFT_HANDOFF = range(95, 150)
+"""The steps from just before it is asked for until behind the greeting."""
+
+
+@pytest.mark.parametrize("blow", [cancel, drop_socket, throw])
+def test_whatever_happens_in_a_soft_handoff_nothing_is_left_but_the_record(blow: MakeBlow) -> None:
+    """A record has the first agent alone, or both."""
+    make = soft_prompt_world if blow is drop_socket else soft_world
+    agents = {strike_softly(at, blow, make) for at in IN_THE_SOFT_HANDOFF[::3]}
+
+    assert agents == {("first",), ("first", "second")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blow", [cancel, drop_socket, say_stop, stop_and_drop, throw])
+@pytest.mark.parametrize("make", [soft_world, soft_prompt_world])
+def test_the_same_at_every_step_of_the_call(blow: MakeBlow, make: Callable[[], TinyWorld]) -> None:
+    at = 1
+    while strike_softly(at, blow, make) is not None:
+        at += 1
+    assert at > FEWEST_STEPS
+
+
+def strike_softly(at: int, blow: MakeBlow, make: Callable[[], TinyWorld]) -> tuple[str, ...] | None:
+    """Strike a call with a soft handoff; return the agents in its record, or None if it was over before."""
+    world, strike = strike_world(at, blow, make)
+    assert strike.failure is None
+    (record,) = world.records._kept.values()
+
+    assert (world.service.open_sockets, world.slots) == (0, 0), f"step {at}"
+    assert record.outcome, f"step {at}"
+    assert [entry.event for entry in world.entries][-1] == "call_ended", f"step {at}"
+    return tuple(period.agent for period in record.agents) if strike.struck else None
+
+
 def close_call(world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
     return lambda _task: world.told.append(world.intercom.tell(CALL_SID, CloseCall("drained")))
 

@@ -20,8 +20,8 @@ from actors.journal import Entry
 from actors.policy import CallPolicy, Deadlines
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import load_roster
-from agents.spec import AgentSpec
-from protocol.audio import FRAME_BYTES
+from agents.spec import AgentSpec, soft
+from protocol.audio import FRAME_BYTES, silence
 from protocol.wire import PacedWebSocket, WebSocket
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from store.memory import MemoryRecords
@@ -33,6 +33,7 @@ SENTENCE = "We will call you back."
 """The sentence that an operator has the agents say."""
 PUTTING_THROUGH = CallPolicy().wording.putting_through
 SPEECH = bytes([0x20]) * FRAME_BYTES
+SILENCE = silence(4)
 
 
 @attrs.frozen
@@ -52,12 +53,10 @@ def _agent(name: str, functions: tuple[FunctionSpec, ...], hands_to: tuple[str, 
     return AgentSpec(name, name, f"You are the {name}.", f"I am the {name}.", "aura-2-thalia-en", functions, hands_to)
 
 
-ROSTER = load_roster(
-    [
-        _agent("first", (LOOK_UP, handoff_to_next_agent("second"), END_CONVERSATION), ("second",)),
-        _agent("second", (LOOK_UP, END_CONVERSATION)),
-    ]
-)
+SECOND = _agent("second", (LOOK_UP, END_CONVERSATION))
+_FIRST_DOES = (LOOK_UP, handoff_to_next_agent("second"), END_CONVERSATION)
+ROSTER = load_roster([_agent("first", _FIRST_DOES, ("second",)), SECOND])
+SOFT = load_roster([_agent("first", _FIRST_DOES, (soft("second"),)), SECOND])
 
 
 def _text(**message: object) -> str:
@@ -77,6 +76,10 @@ class TinyService:
     connections: int = 0
     is_prompt: bool = False
     """Whether a call's sockets take at once what there is room for, as real ones do."""
+    is_soft: bool = False
+    """Whether the second session becomes the second agent's."""
+    caller: "TinyCaller | None" = None
+    """Falls silent for a soft handoff: nobody takes over a session in the middle of a turn."""
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[PacedWebSocket]:
@@ -94,6 +97,8 @@ class TinyService:
                 nursery.cancel_scope.cancel()
 
     async def _serve(self, socket: MemoryWebSocket, connection: int) -> None:
+        if self.caller is not None:
+            self.caller.is_silent = False
         with suppress(ConnectionClosed):
             await socket.send_message(_text(type="Welcome", request_id=str(connection)))
             is_first = b"You are the first." in await self._wait(socket, b'"Settings"')
@@ -103,16 +108,34 @@ class TinyService:
             if connection == 1:
                 socket.drop()
                 return
-            await socket.send_message(_text(type="UserStartedSpeaking"))
-            await socket.send_message(_text(type="ConversationText", role="user", content=f"Words {connection}."))
-            await socket.send_message(_call("look_up"))
-            await self._wait(socket, b"FunctionCallResponse")
+            await self._take_turn(socket, f"Words {connection}.", hands_over=is_first)
             if is_first:
                 await socket.send_message(_call("handoff_to_next_agent", reason="asked"))
-            else:
+                if self.is_soft:
+                    await self._change_agent(socket)
+                    await self._take_turn(socket, "More words.")
+            if not is_first or self.is_soft:
                 await self._say(socket, "Goodbye.")
                 await socket.send_message(_call("end_conversation", reason="task_complete"))
             await self._wait(socket, b"never")
+
+    async def _take_turn(self, socket: MemoryWebSocket, text: str, *, hands_over: bool = False) -> None:
+        if self.is_soft and self.caller is not None:
+            self.caller.is_silent = hands_over
+            for _ in range(3):
+                await self._wait(socket, SILENCE if self.caller.is_silent else SPEECH)
+        await socket.send_message(_text(type="UserStartedSpeaking"))
+        await socket.send_message(_text(type="ConversationText", role="user", content=text))
+        await socket.send_message(_call("look_up"))
+        await self._wait(socket, b"FunctionCallResponse")
+
+    async def _change_agent(self, socket: MemoryWebSocket) -> None:
+        await self._wait(socket, b'"UpdateThink"')
+        await socket.send_message(_text(type="ThinkUpdated"))
+        await self._wait(socket, b'"UpdateSpeak"')
+        await socket.send_message(_text(type="SpeakUpdated"))
+        await self._wait(socket, b'"InjectAgentMessage"')
+        await self._say(socket, "I am the second.")
 
     async def _say(self, socket: WebSocket, text: str) -> None:
         await socket.send_message(bytes(4 * FRAME_BYTES))
@@ -141,6 +164,7 @@ class TinyCaller:
 
     socket: MemoryWebSocket
     said: int = 0
+    is_silent: bool = False
     _stopping: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> None:
@@ -150,7 +174,7 @@ class TinyCaller:
             with suppress(ConnectionClosed):
                 while True:
                     await trio.sleep(0.08)
-                    await self.socket.send_message(self._media(4 * SPEECH))
+                    await self.socket.send_message(self._media(silence(4) if self.is_silent else 4 * SPEECH))
             nursery.cancel_scope.cancel()
 
     def say_stop(self) -> None:
@@ -216,9 +240,9 @@ class TinyWorld:
         """Carry one call, in a slot, as the web layer does. The call is the task of this name."""
         ours, theirs = memory_websocket_pair()
         ours.is_prompt = self.service.is_prompt
-        self.caller = TinyCaller(theirs)
+        self.caller = self.service.caller = TinyCaller(theirs)
         services = CallServices(
-            roster=ROSTER,
+            roster=SOFT if self.service.is_soft else ROSTER,
             connect=self.service.connect,
             ask_brief=tiny_brief,
             line=self.line,

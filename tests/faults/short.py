@@ -17,8 +17,8 @@ from actors import facts
 from actors.clips import ClipBook
 from actors.policy import CallPolicy, Numbers, SummaryMode
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
-from agents.roster import load_roster
-from agents.spec import AgentSpec
+from agents.roster import Roster, load_roster
+from agents.spec import AgentSpec, soft
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import synthesise
@@ -65,6 +65,10 @@ ROSTER = load_roster(
 )
 
 
+SOFT = load_roster([attrs.evolve(ROSTER.agents["first"], hands_to=(soft("second"),)), ROSTER.agents["second"]])
+"""The same two agents, on one session."""
+
+
 @cache
 def filler_clips() -> ClipBook:
     """Make the clips that the web layer would have fetched."""
@@ -84,6 +88,7 @@ def throw(
     seed: int = 0,
     order: int = 0,
     prompt: bool = True,
+    roster: Roster = ROSTER,
 ) -> Witnessed:
     """Play the short call with faults; `stop_at`: the caller hangs up after so many seconds.
 
@@ -108,7 +113,7 @@ def throw(
                         faults,
                         policy=policy,
                         knobs=knobs,
-                        roster=ROSTER,
+                        roster=roster,
                         seed=seed,
                         bundle=BUNDLE,
                         prompt=prompt,
@@ -126,6 +131,15 @@ def throw(
     return done
 
 
+SOFT_PHASES = (
+    "soft handoff before the Brief",
+    "UpdateThink sent",
+    "UpdateSpeak sent",
+    "greeting asked for",
+    "second greeting",
+    "caller speaking to the second softly",
+)
+"""The phases of a soft handoff, and of the session behind it."""
 PHASES = (
     "connecting",
     "greeting",
@@ -206,6 +220,27 @@ def moments() -> Mapping[str, Moment]:
     return met
 
 
+@cache
+def soft_moments() -> Mapping[str, Moment]:
+    """Return the same of a soft handoff."""
+    played = throw(roster=SOFT)
+    (ready,) = played.times(facts.SessionReady)
+    (asked,), (briefed,) = played.times(facts.HandoffAsked), played.times(facts.BriefReady)
+    (committed,), spoken = played.times(facts.HandoffCommitted), played.facts(facts.CallerSpoke)[2]
+    greeted = next(fact.start for fact in played.facts(facts.AgentSpoke) if fact.agent == "second")
+    at = (
+        (asked + briefed) / 2,
+        briefed + KNOBS.update_ack / 2,
+        briefed + KNOBS.update_ack * 3 / 2,
+        (committed + greeted) / 2,
+        greeted + 0.3,
+        (spoken.start + spoken.end) / 2,
+    )
+    return {phase: Moment(each, 1, each - ready) for phase, each in zip(SOFT_PHASES, at, strict=True)}
+
+
 def timed(line: str) -> str:
     """Put the time of a phase where a fault line names it in braces."""
+    if any(f"{{{phase}" in line for phase in SOFT_PHASES):
+        return line.format_map(soft_moments())
     return line.format_map(moments())

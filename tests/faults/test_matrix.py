@@ -11,8 +11,21 @@ import attrs
 import pytest
 
 from actors.policy import CallPolicy, SummaryMode
+from agents.roster import Roster
+from simulators.deepgram import DeepgramKnobs
 from testkit.oracle import check
-from tests.faults.short import PHASES, POLICY, moments, throw, timed
+from tests.faults.short import (
+    KNOBS,
+    PHASES,
+    POLICY,
+    ROSTER,
+    SOFT,
+    SOFT_PHASES,
+    moments,
+    soft_moments,
+    throw,
+    timed,
+)
 
 STEPS = (
     "drop",
@@ -66,6 +79,8 @@ class Case:
     faults: tuple[str, ...] = ()
     stop_while: str | None = None
     policy: CallPolicy = POLICY
+    roster: Roster = ROSTER
+    knobs: DeepgramKnobs = KNOBS
 
     def __str__(self) -> str:
         return self.name
@@ -154,8 +169,45 @@ def from_the_summarizer() -> Iterator[Case]:
                 yield Case(name, (f"groq: {fault}{which}",), policy=policy)
 
 
+def softly() -> Iterator[Case]:
+    """The same on one session: in each step of a soft handoff, and behind it."""
+    for row, step in enumerate((*STEPS, "hang-up", "stop without close", "close without stop")):
+        for column, phase in enumerate(SOFT_PHASES):
+            if not is_played(row, 6 * column):
+                continue
+            name = f"{step} while {phase}"
+            if row < len(STEPS):
+                yield Case(name, (f"deepgram: {step}{{{phase}}}",), roster=SOFT)
+            else:
+                faults = () if step == "hang-up" else (f"twilio: {step}",)
+                yield Case(name, faults, stop_while=phase, roster=SOFT)
+
+
+def updates() -> Iterator[Case]:
+    """What can become of an update, alone and where no other session can be had; with the history kept or lost."""
+    faults = [
+        fault.format(update)
+        for update in ("think", "speak")
+        for fault in ("no ack {}", "slow ack {} 0.5 s", "slow ack {} 2 s", "refuse update {}", "drop at update {}")
+    ]
+    faults += [f"cancel call {seconds} s" for seconds in (0.7, 0.85, 1.05)]
+    beside: dict[str, tuple[str, ...]] = {
+        "": (),
+        ", nobody else": ("deepgram: refuse connect 2",),
+        ", nobody else for a while": ("deepgram: refuse connect 2 times 2",),
+    }
+    for row, fault in enumerate(faults):
+        for column, (words, others) in enumerate(beside.items()):
+            for forgets in (False, True):
+                if is_played(row, 8 * column + 4 * forgets):
+                    knobs = attrs.evolve(KNOBS, think_keeps_history=not forgets)
+                    name = f"{fault}{words}{', forgetful' if forgets else ''}"
+                    yield Case(name, (f"deepgram: {fault}", *others), roster=SOFT, knobs=knobs)
+
+
 CASES = [
     Case("nothing goes wrong"),
+    Case("nothing goes wrong, softly", roster=SOFT),
     *in_each_phase(),
     *again_and_again(),
     *slow(),
@@ -164,13 +216,17 @@ CASES = [
     *cancelled(),
     *from_the_phone(),
     *from_the_summarizer(),
+    *softly(),
+    *updates(),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_whatever_goes_wrong_the_promises_are_kept(case: Case) -> None:
-    stop_at = None if case.stop_while is None else moments()[case.stop_while].at
-    played = throw([timed(fault) for fault in case.faults], policy=case.policy, stop_at=stop_at)
+    met = soft_moments() if case.roster is SOFT else moments()
+    stop_at = None if case.stop_while is None else met[case.stop_while].at
+    faults = [timed(fault) for fault in case.faults]
+    played = throw(faults, policy=case.policy, stop_at=stop_at, roster=case.roster, knobs=case.knobs)
 
     assert [] == check(played, excused=case.excused)
     assert " while " not in case.name or case.name not in EXCUSED or check(played), "this excuse is not needed any more"

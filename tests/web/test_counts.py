@@ -45,7 +45,8 @@ async def test_an_ended_call_is_counted(autojump_clock: MockClock) -> None:
 @pytest.mark.parametrize(
     ("fact", "series"),
     [
-        (facts.HandoffGap("advisor", 0.75), 'switchboard_handoff_gap_seconds_bucket{le="1.0"}'),
+        (facts.HandoffGap("advisor", 0.75, "soft"), 'switchboard_handoff_gap_seconds_bucket{how="soft",le="1.0"}'),
+        (facts.HandoffGap("advisor", 0.75), 'switchboard_handoff_gap_seconds_bucket{how="hard",le="1.0"}'),
         (facts.SessionRestarting("advisor", 0.1, "dropped"), "switchboard_agent_restarts_total"),
         (facts.SummaryWritten("advisor", 0.4), 'switchboard_briefs_total{outcome="written"}'),
         (facts.SummaryFailed("advisor", 3.0, "429"), 'switchboard_briefs_total{outcome="failed"}'),

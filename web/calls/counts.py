@@ -69,7 +69,8 @@ class Counts:
     def _count_sessions(self, registry: CollectorRegistry) -> None:
         self._gaps = Histogram(
             "switchboard_handoff_gap_seconds",
-            "Silence the caller heard at a handoff.",
+            "Silence the caller heard at a handoff, by how it was done (hard, soft).",
+            ("how",),
             buckets=_GAPS,
             registry=registry,
         )
@@ -126,8 +127,8 @@ class Counts:
     def observe(self, entry: Entry) -> None:
         """Count what stands in a call's journal."""
         match entry.fact:
-            case facts.HandoffGap(gap=gap):
-                self._gaps.observe(gap)
+            case facts.HandoffGap(gap=gap, how=how):
+                self._gaps.labels(how).observe(gap)
             case facts.SessionRestarting():
                 self._restarts.inc()
             case facts.SummaryWritten():

@@ -91,6 +91,10 @@ class HandoffSpan:
     gap: float | None
     reason: str
     failure: str = ""
+    how: str = ""
+    """Soft, or empty for the usual way."""
+    given_up: str = ""
+    """Why it was not done softly, where that was wanted."""
 
 
 @attrs.frozen
@@ -131,7 +135,7 @@ def read_chart(entries: Sequence[JournalEntry]) -> Chart:
         outcome="put through to a person" if text(ended, "event") == "call_parked" else text(ended, "outcome"),
         agents=agents_in_order(entries),
         speech=speech,
-        sessions=tuple(_sessions(entries, duration)),
+        sessions=(*_sessions(entries, duration), *_taken_over(entries, duration)),
         flags=tuple(_flags(entries)),
         handoffs=handoffs,
         summaries=tuple(_summaries(entries)),
@@ -176,6 +180,8 @@ def _handoff(asked: JournalEntry, following: Sequence[JournalEntry], duration: f
         gap=gap,
         reason=text(asked, "reason"),
         failure=failure,
+        how=text(committed or {}, "how").replace("hard", ""),
+        given_up=text(next(named(following, "soft_handoff_given_up"), {}), "why"),
     )
 
 
@@ -196,8 +202,33 @@ def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[Sess
             floor=None if floor is None else at(floor),
             ended=duration if over is None else at(over),
             why=text(connecting, "why"),
-            ending="" if over is None else text(over, "reason") or text(over, "error") or text(over, "why"),
+            ending=_ending(over),
         )
+
+
+def _taken_over(entries: Sequence[JournalEntry], duration: float) -> Iterable[SessionSpan]:
+    """Read the time of each agent on a session that another one has opened."""
+    for index, committed in enumerate(entries):
+        if event(committed) != "handoff_committed" or text(committed, "how") != "soft":
+            continue
+        following = _stream_of(entries[index + 1 :])
+        taken = next((entry for entry in named(following, "floor_taken")), committed)
+        agent, incarnation = text(committed, "to"), int(number(taken, "incarnation"))
+        over = next(named([entry for entry in following if _belongs(entry, agent, incarnation)], *SESSION_ENDS), None)
+        yield SessionSpan(
+            agent=agent,
+            incarnation=incarnation,
+            connecting=at(committed),
+            ready=at(committed),
+            floor=at(committed),
+            ended=duration if over is None else at(over),
+            why="soft handoff",
+            ending=_ending(over),
+        )
+
+
+def _ending(over: JournalEntry | None) -> str:
+    return "" if over is None else text(over, "reason") or text(over, "error") or text(over, "why")
 
 
 def _stream_of(entries: Sequence[JournalEntry]) -> Sequence[JournalEntry]:

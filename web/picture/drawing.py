@@ -224,6 +224,7 @@ def _draw_gap(canvas: Canvas, handoff: HandoffSpan, x: float, y: float, style: s
         words = f"refused: {handoff.failure}"
     else:
         words = "handoff" if handoff.gap is None else f"{handoff.gap * 1000:.0f} ms"
+        words += f", {handoff.how}" if handoff.how else ""
     words = fitted(words, 260, TEXT_SIZE)
     width = text_width(words, TEXT_SIZE) * BOLDER + 14
     canvas.box(f"pill {style}", x + 7, y - 8, width, 16, r=8)
@@ -232,6 +233,7 @@ def _draw_gap(canvas: Canvas, handoff: HandoffSpan, x: float, y: float, style: s
 
 def _told_handoff(handoff: HandoffSpan) -> str:
     told = f"{handoff.asked:.2f} s: {handoff.origin} hands over to {handoff.target}: {handoff.reason}"
+    told += f"\nnot softly: {handoff.given_up}" if handoff.given_up else ""
     if handoff.failure:
         return f"{told}\nfailed: {handoff.failure}"
     return told if handoff.gap is None else f"{told}\nfirst audio after {handoff.gap * 1000:.0f} ms"

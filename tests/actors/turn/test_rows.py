@@ -178,6 +178,9 @@ OTHER_CASES: dict[str, Case] = {
     "a session that comes while a message waits holds the tape as well": (
         {"phase": Phase.HUSHED, "closing": CloseAsked("ended", "x", waits_for_beep=True)}, [FloorGiven(owes=False)],
         {"phase": Phase.HUSHED}, [HoldTape()]),
+    "a session that comes for the last sentence does not greet": (
+        {"phase": Phase.CLOSING, "closing": CloseAsked("ended", "x")}, [FloorGiven(owes=True, greeting="I am Bob.")],
+        {"phase": Phase.CLOSING}, [HoldTape(), SayAsAgent(SpeechKind.CLOSING, "x", interrupts=True)]),
     "a transfer that fails too late is not told": (
         {}, [PutThroughFailed("nobody")], {"phase": Phase.CONVERSING}, []),
     "a second beep changes nothing": (

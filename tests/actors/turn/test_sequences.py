@@ -11,6 +11,7 @@ from actors.turn.effects import (
     PutThrough,
     RenewSession,
     RestartSession,
+    Resume,
     SayAsAgent,
     SayByLine,
     TellAsCaller,
@@ -71,6 +72,39 @@ def test_a_greeting_is_heard_and_then_it_is_the_callers_turn() -> None:
     turn = new_turn()
     assert play(turn, [(0, FloorGiven(owes=True)), *reply(0.5, "Hello, this is Ann.")], 5) == []
     assert (turn.debt, turn.voice, state_of(turn).is_pause) == (Debt.SETTLED, VoiceState.IDLE, True)
+
+
+def test_an_agent_that_takes_a_session_over_is_told_what_to_say_first() -> None:
+    turn = on_floor()
+    greeting = SayAsAgent(SpeechKind.GREETING, "I am Bob.", interrupts=True)
+    script: list[Step] = [
+        *caller_says(1),
+        (3, FunctionsAsked(("h",))),
+        (3, HandoffWanted("h")),
+        (3.5, FloorVacated()),
+        (3.5, FloorGiven(owes=True, greeting="I am Bob.")),
+        *reply(3.7, "I am Bob."),
+    ]
+    assert play(turn, script, 8) == [(3, HoldTape()), (3.5, greeting)]
+    assert (turn.debt, turn.kind, turn.outstanding) == (Debt.SETTLED, SpeechKind.ANSWER, None)
+
+
+def test_a_greeting_that_is_not_begun_is_the_end_of_its_session() -> None:
+    script: list[Step] = [(1, FloorGiven(owes=True, greeting="I am Bob."))]
+    seen = play(on_floor(), script, 6)
+    assert RestartSession("it does not say what it is asked to") in [effect for _, effect in seen]
+    assert [at for at, effect in seen if isinstance(effect, RestartSession)] == [5]
+
+
+def test_a_greeting_that_a_noise_interrupts_goes_on() -> None:
+    turn = on_floor()
+    script: list[Step] = [
+        (1, FloorGiven(owes=True, greeting="I am Bob.")),
+        (1.1, AudioBegan()),
+        (1.1, AgentSaid("I am Bob.")),
+        (1.5, CallerStartedSpeaking()),
+    ]
+    assert (Resume() in [effect for _, effect in play(turn, script, 5)]) is True
 
 
 def test_a_turn_is_answered() -> None:

@@ -1,0 +1,61 @@
+"""What the service of one session is doing, as far as it has said so: speaking, hearing the caller, acknowledging.
+
+`ServiceActivity` is written by the session as it reads messages. A soft handoff reads it: no other agent may take the
+session over while the service still says something of its own, or is about to answer what it has heard.
+"""
+
+import attrs
+import trio
+
+from protocol.deepgram import ServerMessage
+
+
+@attrs.define(eq=False)
+class ServiceActivity:
+    """The service of one session."""
+
+    is_speaking: bool = attrs.field(default=False, init=False)
+    """It has sent audio or words, and neither their end nor a turn of the caller's since."""
+    _has_heard: bool = attrs.field(default=False, init=False)
+    _acknowledged: list[type[ServerMessage]] = attrs.field(factory=list[type[ServerMessage]], init=False)
+    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether it has heard the caller since the tape was held: it will answer that."""
+        return self._has_heard
+
+    def note_held(self) -> None:
+        """Take note that it is sent silence from here on."""
+        self._has_heard = False
+
+    def note_caller(self, *, is_turn: bool = False) -> None:
+        """Take note that it hears the caller; their turn is the end of what it was saying."""
+        self._has_heard = True
+        self.is_speaking = self.is_speaking and not is_turn
+        self._change()
+
+    def note_done(self) -> None:
+        """Take note that it has sent all of what it was saying."""
+        self.is_speaking = False
+        self._change()
+
+    def note_acknowledged(self, kind: type[ServerMessage]) -> None:
+        """Take note that an update took."""
+        self._acknowledged.append(kind)
+        self._change()
+
+    async def wait_quiet(self) -> None:
+        """Wait until it says nothing, or hears the caller."""
+        while self.is_speaking and not self._has_heard:
+            await self._changed.wait()
+
+    async def wait_acknowledged(self, kind: type[ServerMessage]) -> None:
+        """Wait for the acknowledgement of an update; each counts once."""
+        while kind not in self._acknowledged:
+            await self._changed.wait()
+        self._acknowledged.remove(kind)
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

@@ -1,0 +1,97 @@
+"""A soft handoff: the session that is open becomes the next agent's, step by step.
+
+`SoftHandoff` has the service take over the next agent's mind (UpdateThink) and then its voice (UpdateSpeak), each
+within a deadline; the floor changes hands when both are acknowledged. Before the first step the old voice loses the
+line, so nothing of the session is heard until it is the next agent's. What cannot be done so is told, never raised:
+then the next agent gets a session of its own, and one that was half changed is never heard again.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+
+import attrs
+import trio
+
+from actors.call_state import CallState
+from actors.facts import SoftHandoffGivenUp
+from actors.floor import Floor, FloorChange, LiveSession
+from actors.session.opening import AgentOnCall, Openings
+from protocol.deepgram import ServerMessage, SpeakUpdated, ThinkUpdated, UpdateSpeak, UpdateThink
+
+
+@attrs.define(eq=False)
+class SoftHandoff:
+    """One attempt: `change` asks for the agent of `on_call`. `run` it once."""
+
+    state: CallState
+    floor: Floor
+    openings: Openings
+    change: FloorChange
+    on_call: AgentOnCall
+    has_begun: bool = attrs.field(default=False, init=False)
+    """Whether the session may be another one than the old agent's."""
+    _step: str = attrs.field(default="", init=False)
+
+    async def run(self, briefed: trio.Event) -> LiveSession | None:
+        """Return the next agent, who has the floor; None if it has to be brought in another way."""
+        try:
+            return await self._take_over(briefed)
+        except _GivenUp as given_up:
+            self.note_given_up(str(given_up))
+            return None
+
+    def note_given_up(self, why: str) -> None:
+        """Note that the next agent gets a session of its own."""
+        holder, asked = self.change.holder, self.change.asked
+        took = round(trio.current_time() - asked.at, 6)
+        self.state.journal.note(SoftHandoffGivenUp(holder.agent, asked.to, self._step, why, took))
+
+    async def _take_over(self, briefed: trio.Event) -> LiveSession:
+        self._check()
+        await briefed.wait()
+        takeover = self.openings.takeover(self.on_call)
+        await self._change_by(takeover.think, ThinkUpdated)
+        await self._change_by(takeover.speak, SpeakUpdated)
+        await self._within("the service does not become quiet", self.change.holder.session.service.wait_quiet)
+        self._check()
+        if trio.current_effective_deadline() == -math.inf:
+            await trio.sleep_forever()  # the handoff has been withdrawn in this very step
+        self.on_call.since = self.state.conversation.length
+        return self.floor.change_agent(self.change, self.on_call, takeover)
+
+    async def _change_by(self, update: UpdateThink | UpdateSpeak, acknowledged: type[ServerMessage]) -> None:
+        """Send an update to a service that is quiet, and wait until it took.
+
+        *Raises* `_GivenUp`.
+        """
+        session, self._step = self.change.holder.session, type(update).__name__
+
+        async def send() -> None:
+            await session.service.wait_quiet()
+            self._check()
+            self._begin()
+            session.post(update)
+            await session.service.wait_acknowledged(acknowledged)
+
+        await self._within("it is not acknowledged", send)
+
+    async def _within(self, why: str, step: Callable[[], Awaitable[None]]) -> None:
+        longest = self.state.policy.deadlines.soft_step
+        with trio.move_on_after(longest) as patience:
+            await step()
+        if patience.cancelled_caught:
+            raise _GivenUp(f"{why} within {longest:g} s")
+
+    def _begin(self) -> None:
+        """Take the line from the old voice: what it has said so far is played out, and nothing more of it is heard."""
+        if not self.has_begun:
+            self.has_begun = self.change.holder.session.is_changing = True
+            self.state.ledger.withhold(self.change.holder.session.voice)
+
+    def _check(self) -> None:
+        if why := self.change.holder.session.why_not_another(self.change.asked.number):
+            raise _GivenUp(why)
+
+
+class _GivenUp(Exception):
+    """The session cannot be the next agent's; the message says why."""
