@@ -104,7 +104,7 @@ def note(state: TurnState, event: Recognised) -> None:
         case AudioBegan() | AgentSaid() | InjectionBegan() | InjectionWentOn() | LateFillerBegan():
             _note_speech(state, event)
         case ThinkingBegan() | ThinkingSlow():
-            state.at.alive = state.now
+            _note_thinking(state, event)
         case AudioDone() | Played() | SayRefused():
             _note_end_of_speech(state, event)
         case FloorGiven() | FloorVacated() | SessionAged():
@@ -150,6 +150,11 @@ def _note_deaf(state: TurnState, at: float) -> None:
     if state.is_unended:  # they wait since then, and not since the reply stopped
         state.is_unended, state.at.owed = False, at
         state.wait_anew()
+
+
+def _note_thinking(state: TurnState, event: ThinkingBegan | ThinkingSlow) -> None:
+    if isinstance(event, ThinkingSlow) or not state.has_lost_voice:  # else it hears the caller, and nobody hears it
+        state.at.alive = state.now
 
 
 def _note_speech(state: TurnState, event: Recognised) -> None:

@@ -294,6 +294,11 @@ class TurnState:
         self.at.settled, self.at.waiting = self.now, math.inf
         self.overtake_filler()
 
+    @property
+    def has_lost_voice(self) -> bool:
+        """The service has neither said nor refused the last filler, and has said nothing else since."""
+        return bool(self.late_filler) and self.at.alive <= self.at.filler
+
     def overtake_filler(self) -> None:
         """Want no more the filler that is outstanding, if one is."""
         if self.outstanding is not None and self.outstanding.kind is SpeechKind.FILLER:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import attrs
 import pytest
 
+from actors import facts
 from actors.policy import CallPolicy, SummaryMode
 from agents.roster import Roster
 from simulators.deepgram import DeepgramKnobs
@@ -230,3 +231,13 @@ def test_whatever_goes_wrong_the_promises_are_kept(case: Case) -> None:
 
     assert [] == check(played, excused=case.excused)
     assert " while " not in case.name or case.name not in EXCUSED or check(played), "this excuse is not needed any more"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", ["greeting", "caller speaking", "function running"])
+def test_a_service_that_falls_mute_is_found_out_though_the_caller_goes_on(phase: str) -> None:
+    played = throw([timed(f"deepgram: mute{{{phase}}}")])
+
+    assert played.the_record.outcome == "completed"
+    (at,) = played.times(facts.SessionRestarting)
+    assert at - moments()[phase].at < 14

@@ -101,6 +101,20 @@ CASES: dict[str, Case] = {
         ],
         16,
     ),
+    "C4, mute": Case(
+        "A service that hears the caller, and says nothing",
+        "It has neither said nor refused the filler. From then on what it hears is no sign of life, so it is given up "
+        "in the next silence, although the caller has asked again. A service that refuses, or reports slow thinking, "
+        "is waited for.",
+        [
+            *caller_says(1),
+            (2.6, ThinkingBegan()),
+            (7.3, Played()),
+            *caller_says(8, "Hello?"),
+            (9.6, ThinkingBegan()),
+        ],
+        12.5,
+    ),
     "C7": Case(
         "The caller speaks for 85 seconds",
         "The probe after a minute is refused, which proves that the service hears them; nobody is hung up on.",

@@ -22,6 +22,7 @@ from actors.turn.events import (
     CallerSaid,
     CallerStartedSpeaking,
     EndWanted,
+    Event,
     FloorGiven,
     FloorVacated,
     FunctionCancelled,
@@ -199,6 +200,34 @@ def test_c4_slow_and_alive_is_waited_for_with_varied_fillers(warned: bool) -> No
         (9.5, filler_asked(SECOND)),
         (14, filler_asked(THIRD)),
     ]
+
+
+def test_c4_a_service_that_hears_and_says_nothing_is_given_up_though_the_caller_speaks_again() -> None:
+    """What it hears is no sign of life, once it has neither said nor refused the filler that it was asked for."""
+    turn = on_floor()
+    script: list[Step] = [
+        *caller_says(1),
+        (2.6, ThinkingBegan()),
+        (7.3, Played()),
+        *caller_says(8, "Hello?"),
+        (9.6, ThinkingBegan()),
+    ]
+
+    assert without_notes(play(turn, script, 12.5)) == [
+        (5, filler_asked(FIRST)),
+        (6, clip()),
+        (12, RestartSession("it gives no sign of life")),
+    ]
+
+
+@pytest.mark.parametrize("sign", [AudioBegan(), AgentSaid("I am looking."), SayRefused(), ThinkingSlow()])
+def test_c4_a_service_that_gives_another_sign_is_waited_for(sign: Event) -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (2.6, ThinkingBegan()), (7, sign), (7.3, Played())]
+
+    seen = play(turn, [*script, *caller_says(8, "Hello?"), (9.6, ThinkingBegan())], 13)
+
+    assert not [effect for _, effect in seen if isinstance(effect, RestartSession)]
 
 
 def test_c4_patience_with_thinking_ends() -> None:
