@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import attrs
 import httpx
@@ -43,6 +43,7 @@ from store.records import CallRecord
 from web.clients.briefs import BriefClient
 
 F = TypeVar("F")
+GROQ_KEY: Final = "gsk_test"
 
 
 @attrs.define
@@ -78,6 +79,8 @@ class Played:
     voices: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """Of each agent of the roster."""
     call_sid: str = ""
+    faults: tuple[Fault, ...] = ()
+    """What went wrong on purpose."""
     _noted: ParkingLot = attrs.field(factory=ParkingLot)
 
     def note(self, entry: Entry) -> None:
@@ -126,7 +129,7 @@ async def answer_start(socket: WebSocket) -> StreamStarted:
 async def groq_simulator(faults: Sequence[Fault], latency: float) -> AsyncIterator[AskBrief]:
     app = GroqSimulator(faults, latency=latency)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app)) as http:
-        yield BriefClient("http://groq.test/openai/v1", "gsk_test", ("openai/gpt-oss-120b",), http).ask
+        yield BriefClient("http://groq.test/openai/v1", GROQ_KEY, ("openai/gpt-oss-120b",), http).ask
 
 
 def with_prompts(script: Scenario, roster: Roster, direction: str) -> Scenario:
@@ -185,6 +188,7 @@ async def play(
     planned = (*script.faults, *map(parse_fault, faults))
     plan, done = FaultPlan(planned), played or Played()
     done.voices = {name: agent.voice for name, agent in roster.agents.items()}
+    done.faults = planned
     ours, theirs = memory_websocket_pair()
     ours.is_prompt = prompt
     done.caller = MediaCaller(

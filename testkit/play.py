@@ -21,6 +21,7 @@ from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import synthesise
 from testkit import harness
+from testkit.excuses import excused_by_faults
 from testkit.functions import Double, watched, with_doubles
 from testkit.manners import find_bad_manners
 from testkit.oracle import check
@@ -94,7 +95,7 @@ async def play(
 def judge(call: PlayedCall, excused: Excused) -> None:
     """Raise `PromiseBroken` if a promise, or the manners of a call, are broken and not excused."""
     numbers = {name for name in excused if isinstance(name, int)}
-    words = {name for name in excused if isinstance(name, str)}
+    words = {name for name in (*excused, *excused_by_faults(call)) if isinstance(name, str)}
     call.broken = [*check(call, excused=numbers), *find_bad_manners(call, excused=words)]
     if call.broken:
         raise PromiseBroken(call.broken, call.transcript)

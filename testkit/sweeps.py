@@ -29,12 +29,6 @@ WHOLE: Final = (
     *("deepgram: slow tts 2 s", "groq: 429", "groq: 500", "groq: hang", "groq: garbage"),
     *("twilio: jitter 60 ms", "twilio: duplicate start", "twilio: bad frames 3"),
 )
-_UNSAID: Final[Mapping[int | str, str]] = {
-    5: "the service is lost, and what it has not sent nobody can hear",
-    "goodbye": "the same",
-    "answer": "the same",
-    "consent": "the caller may have spoken again before a late answer to their yes",
-}
 
 
 @attrs.frozen(eq=False)
@@ -73,14 +67,12 @@ class Struck:
         if self.blow is not None:
             return await self._leave(self.blow)
         if self.share is None:
-            return await self.call.play(self.what, excused=_UNSAID)
+            return await self.call.play(self.what)
         whole = await self.call.play()
         at = self.share * whole.the_record.duration
         ready = [entry.at for entry in whole.entries if isinstance(entry.fact, facts.SessionReady) and entry.at <= at]
         after, connection = at - (ready[-1] if ready else 0.0), max(1, len(ready))
-        return await self.call.play(
-            f"deepgram: {self.what} after {after:.3f} s on connection {connection}", excused=_UNSAID
-        )
+        return await self.call.play(f"deepgram: {self.what} after {after:.3f} s on connection {connection}")
 
     async def _leave(self, blow: Blow) -> PlayedCall:
         count = Striker(None, blow)
@@ -88,7 +80,7 @@ class Struck:
             await self.call.play()
         striker = Striker(max(1, round((self.share or 0.0) * count.steps)), blow)
         with striker.striking():
-            return await self.call.play(excused=_UNSAID)
+            return await self.call.play()
 
 
 @attrs.define(eq=False)

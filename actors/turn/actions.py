@@ -97,9 +97,7 @@ def _end_unended(state: TurnState) -> None:
     if state.withholds_end or state.phase is not Phase.CONVERSING:
         state.settle()
         return
-    state.is_unended = True
-    state.owe(state.at.quiet)
-    state.at.waiting = state.now
+    state.doubt(state.at.quiet)
 
 
 def expect_no_echo(state: TurnState) -> None:
@@ -149,6 +147,8 @@ def expire_injection(state: TurnState) -> None:
     if lost.kind is SpeechKind.FILLER:
         state.late_filler = lost.text
     elif lost.kind is SpeechKind.GREETING or (lost.kind is SpeechKind.QUESTION and not has_spoken):
+        if lost.kind is SpeechKind.QUESTION:
+            state.doubt(state.at.outstanding)  # the next session asks it
         state.restart("it does not say what it is asked to")
 
 

@@ -1,6 +1,6 @@
 """When each rule is due, by the clocks of the call: the first line of each function is shown in `docs/turns.md`."""
 
-from actors.turn.state import AT_ONCE, TurnState
+from actors.turn.state import AT_ONCE, NEVER, TurnState
 from actors.turn.values import CallerState, Debt, Phase
 
 
@@ -10,7 +10,7 @@ def at_once(_: TurnState) -> float:
 
 
 def closing_limit(state: TurnState) -> float:
-    """Wish + `closing`; once it has begun, + the length of the sentence."""
+    """Wish + `closing`, silence + `silence_budget`; once it has begun, + the length of the sentence."""
     deadlines, at = state.deadlines, state.at
     sentence = state.closing.sentence if state.closing is not None else ""
     spoken = max(deadlines.goodbye_audio, len(sentence) / state.numbers.slowest_speech)
@@ -21,7 +21,10 @@ def closing_limit(state: TurnState) -> float:
         return at.close_asked + deadlines.closing + longest
     if state.phase is Phase.CLOSING and state.closing is not None and state.closing.waits_for_beep:
         return at.closing + deadlines.closing
-    return at.close_asked + deadlines.closing
+    silence = NEVER
+    if state.phase is Phase.CLOSING and state.caller is CallerState.QUIET and not (state.sounding or state.is_loud):
+        silence = max(at.close_asked, at.quiet, at.voiced, at.heard) + deadlines.silence_budget
+    return min(at.close_asked + deadlines.closing, silence)
 
 
 def beep_limit(state: TurnState) -> float:

@@ -223,8 +223,10 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
 def _note_session(state: TurnState, event: Recognised) -> None:
     match event:
         case FloorGiven(owes=owes, ask=ask):
-            state.at.given = state.at.wanted = state.now
-            state.is_unended = state.is_unended and not (owes or ask)  # else it has nothing of its own to say
+            state.at.given = state.now
+            state.is_unended = state.is_unended and not (owes or ask)
+            if not state.is_unended:  # else the session has nothing of its own to say
+                state.at.wanted = state.now
             state.wait_anew()
         case FloorVacated():
             state.is_aged = False

@@ -342,6 +342,13 @@ class TurnState:
         self.unfilled, self.at.filler = self.silent_since, self.now
         self.say(SpeechKind.FILLER, text, silence=self.now - self.silent_since)
 
+    def doubt(self, since: float) -> None:
+        """Owe nothing but a word: the caller has been answered, and whether the service is there is not known."""
+        self.is_unended = True
+        self.at.wanted = min(self.at.wanted, self.at.answered)
+        self.owe(since)
+        self.at.waiting = self.now
+
     def ask_for_life(self) -> None:
         """Ask the caller whether they are there: they hear it, unless the service has broken its reply off."""
         self.unfilled, self.at.filler, self.at.asked = self.silent_since, self.now, self.now

@@ -4,7 +4,6 @@ import pytest
 
 from testkit.oracle import check
 from tests.faults.short import throw
-from tests.faults.test_property import cannot_keep
 
 
 @pytest.mark.parametrize(
@@ -27,4 +26,4 @@ from tests.faults.test_property import cannot_keep
 def test_what_was_broken_once_is_kept(faults: tuple[str, ...], seed: int, stop_at: float | None) -> None:
     played = throw(faults, seed=seed, order=seed, stop_at=stop_at, prompt=False)
 
-    assert [] == check(played, excused=cannot_keep(played))
+    assert [] == check(played)

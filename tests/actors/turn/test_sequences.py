@@ -261,6 +261,7 @@ def test_an_agent_that_does_not_say_the_question_is_restarted() -> None:
     assert play(on_floor(), [], 14) == [
         (10, question_asked()),
         (14, RestartSession("it does not say what it is asked to")),
+        (14, clip()),
     ]
 
 

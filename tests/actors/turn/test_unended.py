@@ -145,3 +145,17 @@ def test_a_question_that_stops_is_asked_by_the_next_session() -> None:
 
     assert without_notes(lost) == [(13, question_asked()), (17, question_asked(0.0)), (18, clip()), (21, GIVES_UP)]
     assert effects_of(got) == [question_asked(0.0)]
+
+
+def test_a_question_that_is_not_said_is_asked_by_the_next_session_and_then_nothing_is_owed() -> None:
+    """A session that has gone mute must not hold a silent caller's call for ever."""
+    turn = on_floor()
+    lost = play(turn, [], 14.1)
+    next_one: list[Step] = [(14.2, FloorVacated()), (14.5, FloorGiven(owes=False)), (15.2, Played())]
+    next_one += reply(18.3, ASK, played=1)
+
+    got = play(turn, next_one, 29)
+
+    assert lost == [(10, question_asked()), (14, GIVES_UP), (14, clip())]
+    assert without_notes(got) == [(18.2, question_asked(0.0))]
+    assert turn.debt is Debt.SETTLED

@@ -1,0 +1,89 @@
+"""Promise 3 of the oracle: one voice at a time, none of it after `clear`, and no words robbed that nothing has cut."""
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+
+from actors import facts
+from actors.line.ledger import SWITCHBOARD
+from simulators.twilio.log import BufferCleared, DigitSent
+from testkit.voices import words_are_in_their_voice
+from testkit.witness import Witnessed, ended, spoken_lines, started
+
+_AROUND = 1.0
+"""Seconds by which a voice is noticed late, at most."""
+_DECIDED = 0.5
+"""Seconds beyond `false_start` by which it is decided what becomes of a cut."""
+
+
+def one_voice_at_a_time(played: Witnessed) -> Iterator[str]:
+    spoke = sorted((fact.start, fact.end, fact.agent) for fact in played.facts(facts.AgentSpoke))
+    for (_, end, one), (start, _, other) in pairwise(spoke):
+        if start < end - 0.01:
+            yield f"{one} spoke until {end:.2f} s, and {other} from {start:.2f} s"
+    holder = ""
+    for entry in played.entries:
+        match entry.fact:
+            case facts.FloorTaken(agent=agent):
+                if holder:
+                    yield f"{agent} took the floor from {holder}, who had not left it, at {entry.at:.2f} s"
+                holder = agent
+            case facts.FloorLeft():
+                holder = ""
+            case facts.ReplyStarted(agent=agent) if agent not in {holder, SWITCHBOARD}:
+                yield f"{agent} spoke without the floor at {entry.at:.2f} s"
+            case _:
+                pass
+    yield from _nothing_after_clear(played)
+    yield from _nobody_is_robbed(played)
+    yield from words_are_in_their_voice(played)
+
+
+def _nothing_after_clear(played: Witnessed) -> Iterator[str]:
+    assert played.caller is not None
+    cleared = [entry.at - started(played) for entry in played.caller.log.of(BufferCleared)]
+    begun = played.times(facts.ReplyStarted)
+    for at in cleared:
+        following = min((time for time in begun if time >= at), default=math.inf)
+        for start, end in played.caller.played:
+            again = max(start, at + 0.02)
+            if again < min(end, following - 0.02) and not _is_resumed(played, at, again):
+                yield f"after the clear at {at:.2f} s the caller heard something at {start:.2f} s, of nothing new"
+
+
+def _is_resumed(played: Witnessed, cleared: float, again: float) -> bool:
+    """Say whether a reply goes on that a sound has cut, of which nobody has understood a word."""
+    resumed = any(cleared <= at <= again for at in played.times(facts.ReplyResumed))
+    understood = any(cleared <= at <= again for at in played.times(facts.TurnHeard))
+    return resumed and not understood and not _somebody_spoke(played, cleared, again)
+
+
+def _somebody_spoke(played: Witnessed, since: float, until: float) -> bool:
+    """Say whether the caller said something then, or pressed a key: the truth, as their phone knows it."""
+    assert played.caller is not None
+    keys = [entry.at - started(played) for entry in played.caller.log.of(DigitSent)]
+    return any(line.at <= until and line.until >= since - _AROUND for line in spoken_lines(played)) or any(
+        since - _AROUND <= at <= until for at in keys
+    )
+
+
+def _nobody_is_robbed(played: Witnessed) -> Iterator[str]:
+    """A reply that a mere sound has cut is played on."""
+    heard, resumed = played.times(facts.UserStartedSpeaking), list[tuple[float, int]]()
+    resumed += [
+        (entry.at, entry.fact.generation) for entry in played.entries if isinstance(entry.fact, facts.ReplyResumed)
+    ]
+    left = [*played.times(facts.FloorLeft), ended(played)]
+    begun = {entry.fact.generation: entry.at for entry in played.entries if isinstance(entry.fact, facts.ReplyStarted)}
+    for entry in played.entries:
+        if not isinstance(entry.fact, facts.BargeIn) or not any(entry.at - 0.05 <= at <= entry.at for at in heard):
+            continue
+        at, cut = entry.at, entry.fact
+        decided = at + played.policy.deadlines.false_start + _DECIDED
+        is_over = any(begun[cut.generation] <= gone <= decided for gone in left)  # it is asked for again, or broken off
+        is_played_on = any(at <= back and generation == cut.generation for back, generation in resumed)
+        if not (is_over or is_played_on or _somebody_spoke(played, at, decided)):
+            yield (
+                f"{cut.agent} was cut at {at:.2f} s, when the caller had said nothing, and the last "
+                f"{cut.dropped_seconds:.2f} s were never heard"
+            )
