@@ -20,6 +20,7 @@ from typer.core import TyperCommand
 
 from actors.supervision import root_cause
 from cli_calls import call, calls, follow_call, show
+from cli_campaigns import campaign, do_not_call
 from cli_live import COMMANDS
 from cli_people import export, forget, kept
 from cli_shared import err, fail, out, settings_here
@@ -279,6 +280,8 @@ def talk(
     raise typer.Exit(serve_talk(TalkOptions(scenario, port, browser)))
 
 
+commands.add_typer(campaign, name="campaign")
+commands.add_typer(do_not_call, name="do-not-call")
 commands.command()(call)
 commands.command()(calls)
 commands.command()(show)

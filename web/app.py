@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from actors.call import CallServices, run_call
 from settings import Settings
 from store.orders.queue import OrderQueue
+from web.calls.campaign_runner import CampaignRunner
 from web.calls.context import build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.follow_up import FollowUp, NoShows
@@ -28,8 +29,11 @@ from web.clients.twilio import Line
 from web.console.pages import Console
 from web.console.phone import PHONE_STREAM, CallerVoice
 from web.routes.calls import CallRoutes
+from web.routes.campaigns import LARGEST_BODY, CampaignRoutes
 from web.routes.credentials import Credentials
+from web.routes.do_not_call import DoNotCallRoutes
 from web.routes.health import HealthRoutes, count_requests
+from web.routes.large_bodies import request_class
 from web.routes.media import Application, MediaStreams, RunCall
 from web.routes.operating import OperatorRoutes
 from web.routes.people import PeopleRoutes
@@ -85,12 +89,16 @@ def create_app(
     context = build_context(settings, services, line, tokens=tokens, slots=slots, orders=orders, places=places)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
+    credentials = Credentials(context)
+    app.request_class = request_class({"/campaigns"}, LARGEST_BODY, credentials.admits)
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     for routes in (
         TwilioRoutes(context),
         TransferRoutes(context),
         CallRoutes(context, dispatcher, RepeatedOrders(context)),
+        CampaignRoutes(context),
+        DoNotCallRoutes(context),
         HealthRoutes(context),
     ):
         app.register_blueprint(routes.blueprint())
@@ -104,13 +112,15 @@ def create_app(
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)
     count_requests(app, context.counts)
-    Credentials(context).guard(app)
+    credentials.guard(app)
     watchdog = Watchdog(context.counts.blocked)
     follow = [FollowUp(context).run, NoShows(context).run, context.verdicts.run, context.counts.watch_lag, watchdog.run]
     if settings.retention_days.ends:
         follow.append(Removal.of(context).run)
     app.after_serving(context.after_calls.finish)
-    ordering = (dispatcher.run, UnfinishedOrders(context, dispatcher).run, context.outcomes.ends.run)
+    unfinished = UnfinishedOrders(context, dispatcher)
+    campaigns = CampaignRunner(context, dispatcher, unfinished)
+    ordering = (dispatcher.run, unfinished.run, context.outcomes.ends.run, campaigns.run)
     served = BackgroundTasks(app.asgi_app, (*ordering, context.after_calls.run, views.elsewhere.run, *follow))
     gates = {PHONE_STREAM: console.phone.admits}
     # Quart's own hook for middleware

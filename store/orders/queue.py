@@ -204,6 +204,11 @@ class OrderQueue:
             await self.database.overwrite()
         return erased
 
+    async def now(self) -> float:
+        """Return the time by the database's clock, in seconds since 1970."""
+        ((seconds,),) = await self._ask(statements.NOW)
+        return cast("float", seconds)
+
     async def prune(self) -> None:
         """Forget single orders that were over a day ago."""
         await self._ask(statements.PRUNE, seconds=KEPT_SECONDS)

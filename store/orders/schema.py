@@ -57,5 +57,7 @@ CREATE TABLE campaigns (
 )""",
 )
 
-SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1,)
+STEP_2: Sequence[str] = ("CREATE UNIQUE INDEX campaigns_name ON campaigns (name)",)
+
+SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2)
 """By number, from 1 on: forward only."""

@@ -57,6 +57,7 @@ ONCE_MORE = f"""UPDATE orders SET state = 'waiting', order_id = :next_id, call_s
     outcome = :outcome, why = :why, not_before = {{now}} + :seconds, due = {NEVER}, latest = {NEVER},
     history = history || CAST(:history AS text) WHERE order_id = :order_id AND state <> 'over' RETURNING 1"""  # noqa: S608
 
+NOW = "SELECT {now}"
 KNOWN = "SELECT call_sid FROM orders WHERE call_sid IN ({texts}) AND order_id <> :order_id"
 ERASE = "DELETE FROM orders WHERE number = :name OR order_id = :name OR call_sid = :name RETURNING 1"
 PRUNE = "DELETE FROM orders WHERE state = 'over' AND campaign = '' AND ended < {now} - :seconds"

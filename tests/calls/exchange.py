@@ -137,7 +137,7 @@ class _Stream:
 
 
 @attrs.define
-class _Door:
+class Door:
     """The media sockets of an application, without a network."""
 
     server: trio.Nursery
@@ -199,7 +199,7 @@ async def open_switchboard(
     deepgram = DeepgramExchange(scenario, knobs=knobs, faults=faults, refuse=unavailable, prompt=True)
     records, slots, tokens = MemoryRecords(), Slots(chosen.max_calls), MemoryTokenStore(now=trio.current_time)
     async with deepgram, trio.open_nursery() as simulators, trio.open_nursery() as server:
-        door = _Door(server)
+        door = Door(server)
 
         async def to_app(scope: Scope, receive: object, send: object) -> None:
             assert door.app is not None

@@ -22,6 +22,7 @@ from store.fleet.memory import MemoryFleet
 from store.memory import MemoryRecords
 from store.orders.databases import Arguments, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
+from tests.calls.exchange import Door
 from tests.faults.ringing import at_work
 from tests.faults.short import SHORT
 from tests.web.fakes import API_TOKEN, LEAD, FakeCalls, FakeLine, client_of, services, settings
@@ -29,6 +30,7 @@ from web.app import create_app
 from web.calls.slots import Slots
 from web.clients.twilio import PLAIN_CALL, CallOptions, TwilioLine
 from web.clients.twilio_api import TwilioApi
+from web.routes.media import RunCall
 
 T = TypeVar("T")
 KNOBS = TwilioKnobs(ringing_after=0.2, answered_after=0.5)
@@ -101,7 +103,8 @@ class World(httpx.AsyncBaseTransport):
     changes: Mapping[str, str] = attrs.field(factory=dict)
     database: SqliteOrders = attrs.field(factory=SqliteOrders)
     records: MemoryRecords = attrs.field(factory=MemoryRecords)
-    calls: FakeCalls = attrs.field(factory=FakeCalls)
+    calls: RunCall = attrs.field(factory=FakeCalls)
+    door: Door = attrs.field(init=False)
     twilio: TwilioSimulator = attrs.field(init=False)
     rest: httpx.AsyncClient = attrs.field(init=False)
     client: httpx.AsyncClient = attrs.field(init=False)
@@ -113,7 +116,10 @@ class World(httpx.AsyncBaseTransport):
         chosen = settings(**self.changes)
         async with trio.open_nursery() as nursery, httpx.AsyncClient(transport=self, timeout=600) as webhooks:
             account, token = chosen.twilio_account_sid, chosen.twilio_auth_token
-            self.twilio = TwilioSimulator(scenario, webhooks, account, token, self.knobs, callers=callers)
+            self.door = Door(nursery)
+            self.twilio = TwilioSimulator(
+                scenario, webhooks, account, token, self.knobs, callers=callers, dial=self.door.dial
+            )
             await nursery.start(self.twilio.run)
             async with httpx.AsyncClient(transport=httpx.ASGITransport(self.twilio)) as self.rest:
                 yield self
@@ -143,6 +149,7 @@ class World(httpx.AsyncBaseTransport):
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._die, scope)
+                self.door.app = app
                 self.living = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
                 self.client = client_of(app)
                 async with at_work(app):

@@ -46,6 +46,15 @@ BEARER: Mapping[tuple[str, str], Row] = {
     ("POST", "/kept"): (401, 401, 400),
     ("POST", "/export"): (401, 401, 400),
     ("POST", "/forget"): (401, 401, 400),
+    ("POST", "/campaigns"): (401, 401, 400),
+    ("GET", "/campaigns"): (401, 401, 200),
+    ("GET", "/campaigns/<name>"): (401, 401, 404),
+    ("GET", "/campaigns/<name>/export"): (401, 401, 404),
+    **{("POST", f"/campaigns/<name>/{command}"): (401, 401, 404) for command in ("pause", "resume", "cancel")},
+    ("GET", "/do-not-call"): (401, 401, 200),
+    ("GET", "/do-not-call/<number>"): (401, 401, 404),
+    ("PUT", "/do-not-call/<number>"): (401, 401, 200),
+    ("DELETE", "/do-not-call/<number>"): (401, 401, 404),
     ("GET", "/metrics"): (401, 401, 200),
     ("GET", "/healthz"): (200, 200, 200),
     ("GET", "/readyz"): (200, 200, 200),
@@ -73,7 +82,7 @@ async def test_a_signed_route_answers(route: tuple[str, str], autojump_clock: Mo
 @pytest.mark.parametrize("route", BEARER, ids=" ".join)
 async def test_any_other_route_answers(route: tuple[str, str], autojump_clock: MockClock) -> None:
     there, (method, rule) = exchange(), route
-    target, body = rule.replace("<name>", CALL_SID), orjson.dumps({"to": LEAD})
+    target, body = rule.replace("<name>", CALL_SID).replace("<number>", LEAD), orjson.dumps({"to": LEAD})
     answers = [await there.operator(method, target, body, token=token) for token in ("", "wrong", API_TOKEN)]
 
     assert tuple(answer.status_code for answer in answers) == BEARER[route]

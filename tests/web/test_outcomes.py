@@ -12,6 +12,7 @@ from store.orders.queue import OrderQueue
 from store.records import CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE
 from web.calls.admission import Admissions
+from web.calls.campaigns import settle
 from web.calls.live_calls import KnownCall
 from web.calls.order_ends import OrderEnds
 from web.calls.outcomes import Outcomes
@@ -48,7 +49,7 @@ class Full(MemoryRecords):
 
 
 def outcomes_in(records: MemoryRecords) -> Outcomes:
-    return Outcomes(records, Admissions(MemoryTokenStore()), OrderEnds(OrderQueue(SqliteOrders())))
+    return Outcomes(records, Admissions(MemoryTokenStore()), OrderEnds(OrderQueue(SqliteOrders()), settle))
 
 
 def a_call() -> KnownCall:

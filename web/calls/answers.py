@@ -1,5 +1,6 @@
 """What becomes of an order that a client gives: values, from the dispatcher to the routes."""
 
+import secrets
 from enum import Enum
 from typing import TypeAlias
 
@@ -62,6 +63,11 @@ class AlreadyRinging:
 
     call: KnownCall | None
     """None while another request is ordering it."""
+
+
+def new_order_id() -> str:
+    """Return an id for an order that nobody has, or can guess."""
+    return f"OR{secrets.token_hex(12)}"
 
 
 @attrs.frozen

@@ -12,12 +12,14 @@ from actors.journal import Entry
 from settings import Settings
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
+from store.orders.campaigns import CampaignStore
 from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from store.records import CallRecord
 from web.calls.admission import Admissions, Verdicts
 from web.calls.after_call import AfterCalls
 from web.calls.call_files import CallFiles
+from web.calls.campaigns import settle
 from web.calls.commands import Commands
 from web.calls.counts import Counts
 from web.calls.ending import Announced
@@ -60,6 +62,11 @@ class AppContext:
     watched: WatchedCalls = attrs.field(factory=WatchedCalls)
 
     @property
+    def campaigns(self) -> CampaignStore:
+        """Return the campaigns, which are kept with the orders."""
+        return CampaignStore(self.orders.database)
+
+    @property
     def fleet(self) -> Fleet:
         """Return what this worker shares with others."""
         return self.slots.fleet
@@ -80,7 +87,7 @@ def build_context(
     live_calls, counts, observe = LiveCalls(), Counts(slots), services.observe
     after = AfterCalls(services.roster.extras, services.ask_json, services.records)
     orders = orders or OrderQueue(SqliteOrders())
-    ends = OrderEnds(orders)
+    ends = OrderEnds(orders, settle)
 
     def ended(record: CallRecord) -> None:
         after.put(record)

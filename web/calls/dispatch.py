@@ -22,7 +22,7 @@ import trio
 
 from actors.supervision import Crashed, guard
 from store.orders.queue import KeptOrder, NewOrder, Put
-from web.calls.answers import NO_KEY, AlreadyRinging, ClientKey, Lack, NoLine, OrderAnswer, Waiting
+from web.calls.answers import NO_KEY, AlreadyRinging, ClientKey, Lack, NoLine, OrderAnswer, Waiting, new_order_id
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.orders import Order, written_order
@@ -37,11 +37,6 @@ _LEAVE_SECONDS = 2.0
 _JOBS = 1000
 
 _log = structlog.stdlib.get_logger()
-
-
-def new_order_id() -> str:
-    """Return an id for an order that nobody has, or can guess."""
-    return f"OR{secrets.token_hex(12)}"
 
 
 def new_worker_id() -> str:

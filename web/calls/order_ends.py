@@ -33,17 +33,12 @@ class HowEnded:
         return cls(record.outcome, record.answered_by, record.why)
 
 
-async def over_at_once(orders: OrderQueue, order: KeptOrder, ended: HowEnded) -> None:
-    """End an order that is called once."""
-    await orders.over(order.order_id, ended.outcome, ended.why)
-
-
 @attrs.define(eq=False)
 class OrderEnds:
     """Where the ends of the orders of one worker are noted; `settle` decides whether there is another attempt."""
 
     orders: OrderQueue
-    settle: Callable[[OrderQueue, KeptOrder, HowEnded], Awaitable[None]] = over_at_once
+    settle: Callable[[OrderQueue, KeptOrder, HowEnded], Awaitable[None]]
     _records: trio.MemorySendChannel[CallRecord] = attrs.field(init=False)
     _to_note: trio.MemoryReceiveChannel[CallRecord] = attrs.field(init=False)
 

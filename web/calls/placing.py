@@ -45,6 +45,10 @@ BUSY_SECONDS = 10.0
 """Until an order that finds no line may be worth another try."""
 PLACED_SECONDS = RING_SECONDS + 30.0
 """From placing a call to asking after it, where nothing was noted of its end."""
+OF_THE_ACCOUNT = frozenset({20003, 21205, 21210, 21212})
+"""Refusals that are no fault of the number: credentials, our address, our own number."""
+PASSING = frozenset({0, 10004})
+"""Refusals that pass: Twilio cannot be reached, and too many calls at once."""
 NEVER_TOLD = "no agent ever heard of the call, and Twilio does not tell how it ended"
 
 _log = structlog.stdlib.get_logger()
@@ -88,10 +92,20 @@ class Placing:
         return Placed()
 
     async def _refused(self, call: KnownCall, exc: LineError, *, is_patient: bool) -> Taken:
-        if is_patient and not exc.code and await self._unask(call):
+        if exc.code in OF_THE_ACCOUNT and await self._pause_campaign(call, exc):
+            await self._unask(call)
+            return Refused(exc)
+        if is_patient and exc.code in PASSING and await self._unask(call):
             return Waiting(BUSY_SECONDS)
         await self.conclude(call, "failed", _refusal(exc))
         return Refused(exc)
+
+    async def _pause_campaign(self, call: KnownCall, exc: LineError) -> bool:
+        """Pause the campaign of an order: all its other numbers would be refused as well."""
+        try:
+            return await self.context.campaigns.pause_of(call.id, _refusal(exc))
+        except OSError:
+            return False
 
     async def _may_ask(self, call: KnownCall) -> bool:
         """Note that Twilio is about to be asked for a call; False where it must not be, now or at all."""

@@ -97,6 +97,8 @@ class UnfinishedOrders:
         if self.dispatcher.turn_of(order.order_id) is not None:
             return  # its own task has it, and was late
         match order.state:
+            case "waiting" if order.campaign:  # whoever took it has died, or may not call it now
+                await self._put_back(order, 0.0)
             case "waiting":
                 await self.place(order)
             case "asking":
@@ -107,6 +109,9 @@ class UnfinishedOrders:
     async def place(self, order: KeptOrder, late: str = LATE) -> None:
         """Have the call of an order placed when it is its turn, or put off where there is no line."""
         call = self.dispatcher.shown(order)
+        if order.is_late and order.campaign:
+            await self._put_back(order, 0.0)
+            return
         if order.is_late:
             await self.dispatcher.placing.conclude(call, "failed", late)
             return
@@ -119,7 +124,14 @@ class UnfinishedOrders:
                 await self.dispatcher.wait_turn(call, kept_order(order.body), moment)
                 return
             none = moment
+        if order.campaign:
+            await self._put_back(order, none.seconds)
+            return
         await self.context.orders.hold(order.order_id, self._worker, min(none.seconds, BUSY_SECONDS))
+
+    async def _put_back(self, order: KeptOrder, seconds: float) -> None:
+        """Let the number of a campaign wait until the campaign takes it again."""
+        await self.context.campaigns.put_back(order.order_id, self._worker, seconds)
 
     async def _find_out(self, order: KeptOrder) -> None:
         """Look for the call of an order in Twilio's list, and have it placed when it is not there."""

@@ -32,10 +32,16 @@ def texts(value: object) -> list[str]:
     """Return the lines that explain a refusal."""
     if not isinstance(value, list):
         return []
-    return [f"{one.get('field')} {one.get('problem')}. {one.get('fix')}" for one in value if isinstance(one, dict)]
+    return [_explained(one) for one in value if isinstance(one, dict)]
 
 
-def _why(response: httpx.Response) -> str:
+def _explained(one: Mapping[str, object]) -> str:
+    line = f"line {one['line']}: " if "line" in one else ""
+    return f"{line}{one.get('field')} {one.get('problem')}. {one.get('fix')}"
+
+
+def why_refused(response: httpx.Response) -> str:
+    """Explain a refusal, in the server's words."""
     try:
         answer = response.json()
     except ValueError:
@@ -107,7 +113,7 @@ class Operator:
             async with self.http.stream("POST", "/export", json=_named(name)) as response:
                 if response.is_error:
                     await response.aread()
-                    raise OperatorError(_why(response))
+                    raise OperatorError(why_refused(response))
                 async for chunk in response.aiter_bytes():
                     yield chunk
         except httpx.TransportError as exc:
@@ -171,11 +177,11 @@ class Operator:
         except httpx.TransportError as exc:
             raise self._unreached(exc) from exc
         if response.is_error:
-            raise OperatorError(_why(response))
+            raise OperatorError(why_refused(response))
         try:
             return cast("Shown", response.json())
         except ValueError as exc:
-            raise OperatorError(_why(response)) from exc
+            raise OperatorError(why_refused(response)) from exc
 
     def _unreached(self, exc: httpx.TransportError) -> OperatorError:
         fix = "Is the server running? Start it with: switchboard serve"

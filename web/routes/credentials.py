@@ -52,17 +52,22 @@ class Credentials:
         """Ask for the token on every route of `app` that is not exempt."""
         app.before_request(self.refuse_strangers)
 
+    def admits(self, authorization: str) -> bool:
+        """Tell whether a header shows the token, or none is needed."""
+        expected = self.context.settings.api_token
+        scheme, _, given = authorization.partition(" ")
+        return expected is None or (scheme.lower() == "bearer" and is_token(given.strip(), expected))
+
     async def refuse_strangers(self) -> Response | None:
         """Answer 401 to a request without the token; a request without a route gets its 404 or 405."""
         if request.url_rule is None or request.blueprint in SIGNED | SIGNED_IN or request.endpoint in OPEN:
             return None
         expected = self.context.settings.api_token
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if expected is None:
             if _from_this_machine():
                 return None
             refusal = problem(401, "without an API_TOKEN, only this machine is served", fix="Set API_TOKEN.")
-        elif scheme.lower() == "bearer" and is_token(given.strip(), expected):
+        elif self.admits(request.headers.get("authorization", "")):
             vouch(request.scope)
             return None
         else:

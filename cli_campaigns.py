@@ -1,0 +1,246 @@
+"""The commands of `switchboard` for campaigns and the do-not-call list: campaign, do-not-call."""
+# ruff: noqa: PLC0415 - as in cli.py
+
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, TypeVar, cast
+
+import httpx
+import orjson
+import trio
+import typer
+
+from actors.policy import OnMachine
+from cli_shared import JsonOption, ServerOption, client_of, fail, out
+from web.clients.campaign_client import CampaignClient
+from web.clients.operator import OperatorError, Shown
+
+T = TypeVar("T")
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")]
+NumberArgument = Annotated[str, typer.Argument(metavar="NUMBER", help="E.164: + and 7 to 15 digits.")]
+FOLLOW_SECONDS = 2.0
+_MINUTES = {"m": 1, "h": 60, "d": 1440}
+
+campaign = typer.Typer(help="Call many numbers of a CSV file, by rules.", no_args_is_help=True)
+do_not_call = typer.Typer(help="The numbers that no order calls.", no_args_is_help=True)
+
+
+class ExportFormat(Enum):
+    """Form of the results."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def _ask(server: str | None, do: Callable[[CampaignClient], Awaitable[T]]) -> T:
+    """Ask a server something; end the command with what is wrong, if anything is."""
+
+    async def ask() -> T:
+        client: httpx.AsyncClient = client_of(server)
+        async with client:
+            return await do(CampaignClient(client))
+
+    try:
+        return trio.run(ask)
+    except OperatorError as exc:
+        fail(str(exc))
+
+
+def _retry(rules: Sequence[str]) -> Mapping[str, object] | None:
+    """Read rules such as busy=2x15m."""
+    retry = {}
+    for rule in rules:
+        found = re.fullmatch(r"([a-z_]+)=(\d+)(?:x(\d+)([mhd]))?", rule.strip())
+        if found is None or (found[3] is None and found[2] != "0"):
+            fail(f"--retry {rule} is not OUTCOME=TIMESxTIME: --retry busy=2x15m --retry machine=1x4h", 2)
+        minutes = int(found[3]) * _MINUTES[found[4]] if found[3] else 1
+        retry[found[1]] = {"times": int(found[2]), "minutes": minutes}
+    return retry or None
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except OSError as exc:
+        fail(f"{file} cannot be read: {exc.strerror}.", 2)
+    except UnicodeDecodeError:
+        fail(f"{file} is not UTF-8. Save it as CSV in UTF-8.", 2)
+
+
+@campaign.command()
+def create(  # noqa: PLR0917 - one for each option
+    name: NameArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV: a column to, and name, need, … as columns.")],
+    server: ServerOption = None,
+    hours: Annotated[str | None, typer.Option(help="By the callee's clock; 09:00-20:00 if unset.")] = None,
+    days: Annotated[str | None, typer.Option(help="Days of the week; mon-fri if unset.")] = None,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE", help="busy=2x15m, once for each: no_answer, machine, voicemail, failed. Replaces the usual."
+        ),
+    ] = None,
+    most_calls: Annotated[int | None, typer.Option(help="Calls to one number; 3 if unset.")] = None,
+    per_minute: Annotated[float | None, typer.Option(help="Calls begun in a minute; 60 if unset.")] = None,
+    at_once: Annotated[int | None, typer.Option(help="Calls at once; half of MAX_CALLS if unset.")] = None,
+    machine: Annotated[OnMachine | None, typer.Option(help="What to do about answering machines.")] = None,
+    time_limit: Annotated[int | None, typer.Option(metavar="SECONDS", help="The longest a call may take.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Have Twilio record the calls.")] = False,
+    paused: Annotated[bool, typer.Option("--paused", help="Do not begin before `campaign resume`.")] = False,
+) -> None:
+    """Make a campaign of a file, and begin to call: all of its numbers are taken, or none."""
+    given: dict[str, object] = {"name": name, "csv": _text_of(file), "hours": hours, "days": days}
+    given |= {"retry": _retry(retry or ()), "most_calls": most_calls, "per_minute": per_minute, "at_once": at_once}
+    given |= {"machine_detection": machine.value if machine is not None else None, "time_limit": time_limit}
+    given |= {"record": record or None, "paused": paused or None}
+    written = {key: value for key, value in given.items() if value is not None}
+    _print(_ask(server, lambda client: client.create(written)))
+
+
+@campaign.command("list")
+def list_campaigns(server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """List the campaigns, newest first."""
+    shown = _ask(server, lambda client: client.campaigns())
+    if as_json:
+        _print_json(shown)
+        return
+    for one in shown:
+        _print(one)
+    if not shown:
+        out.print("No campaigns.")
+
+
+@campaign.command()
+def status(
+    name: NameArgument,
+    server: ServerOption = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on showing it until it is done.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how a campaign goes: a bar, the time left at its pace, and outcomes."""
+    if follow:
+        _ask(server, lambda client: _follow(client, name))
+        return
+    shown = _ask(server, lambda client: client.campaign(name))
+    if as_json:
+        _print_json(shown)
+    else:
+        _print(shown)
+
+
+async def _follow(client: CampaignClient, name: str) -> None:
+    """Redraw the bar until every number is done."""
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=out, auto_refresh=False) as live:
+        while True:
+            shown = await client.campaign(name)
+            live.update(Text("\n".join(lines_of(shown))), refresh=True)
+            progress = cast("Mapping[str, int]", shown["progress"])
+            if progress["done"] == progress["numbers"]:
+                return
+            await trio.sleep(FOLLOW_SECONDS)
+
+
+def _turned(command: str, name: str, server: str | None) -> None:
+    _print(_ask(server, lambda client: client.turn(name, command)))
+
+
+@campaign.command()
+def pause(name: NameArgument, server: ServerOption = None) -> None:
+    """Let no further call begin; those under way go on."""
+    _turned("pause", name, server)
+
+
+@campaign.command()
+def resume(name: NameArgument, server: ServerOption = None) -> None:
+    """Go on calling."""
+    _turned("resume", name, server)
+
+
+@campaign.command()
+def cancel(name: NameArgument, server: ServerOption = None) -> None:
+    """Call off what waits, for good; calls under way go on."""
+    _turned("cancel", name, server)
+
+
+@campaign.command()
+def export(
+    name: NameArgument,
+    server: ServerOption = None,
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="csv: the last call of each number; jsonl: whole records.")
+    ] = ExportFormat.CSV,
+    to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Printed if unset.")] = None,
+) -> None:
+    """Give the results: a line for each number, with records and extracted fields."""
+    text = _ask(server, lambda client: client.export(name, form.value))
+    if to is None:
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        to.write_bytes(text)
+    except OSError as exc:
+        fail(f"{to} cannot be written: {exc.strerror}.")
+    out.print(f"Wrote {to}")
+
+
+@do_not_call.command()
+def add(
+    number: NumberArgument,
+    server: ServerOption = None,
+    why: Annotated[str, typer.Option(help="Kept with the number.")] = "",
+) -> None:
+    """Put a number on the list: no order calls it from now on."""
+    _ask(server, lambda client: client.refuse_number(number, why))
+    out.print(f"{number} is not called any more.")
+
+
+@do_not_call.command()
+def remove(number: NumberArgument, server: ServerOption = None) -> None:
+    """Take a number from the list."""
+    _ask(server, lambda client: client.allow_number(number))
+    out.print(f"{number} may be called.")
+
+
+@do_not_call.command("list")
+def list_numbers(server: ServerOption = None) -> None:
+    """List the numbers, in order."""
+    for entry in _ask(server, lambda client: client.refused_numbers()):
+        out.print(f"{entry['number']}  {entry['why']}".rstrip(), markup=False, soft_wrap=True)
+
+
+def lines_of(shown: Shown, width: int = 30) -> list[str]:
+    """Return what is printed of a campaign."""
+    progress = cast("Mapping[str, int]", shown["progress"])
+    filled = round(width * progress["done"] / max(progress["numbers"], 1))
+    bar = "█" * filled + "░" * (width - filled)
+    head = f"{shown['name']}  {shown['state']}" + (f": {shown['why']}" if shown.get("why") else "")
+    counts = f"{bar} {progress['done']} of {progress['numbers']} numbers, {progress['calls']} calls"
+    if progress["calling"]:
+        counts += f", {progress['calling']} under way"
+    eta = cast("float | None", progress.get("eta_seconds"))
+    left = [f"About {_time(eta)} of calls left, without the hours in which nobody is called."] if eta else []
+    outcomes = cast("Mapping[str, int]", progress["outcomes"])
+    told = [", ".join(f"{outcome} {count}" for outcome, count in outcomes.items())] if outcomes else []
+    return [head, counts, *left, *told]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _print(shown: Shown) -> None:
+    for line in lines_of(shown):
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def _print_json(shown: object) -> None:
+    out.print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)

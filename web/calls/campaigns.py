@@ -1,0 +1,156 @@
+"""The rules of a campaign: hours, pace, and how often a number is tried again after which outcome.
+
+`read_rules` reads what an operator gives, strictly. `settle` decides, when a call of an order is over, whether its
+number waits for another attempt: it is the one place that counts attempts, and notes the decision in the same statement
+as the end of the call, so that no attempt is made twice or left out.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, cast
+
+import attrs
+
+from store.orders.campaigns import CampaignStore
+from store.orders.queue import KeptOrder, OrderQueue
+from web.calls.answers import new_order_id
+from web.calls.calling_hours import CallingHours
+from web.calls.order_ends import HowEnded
+from web.calls.orders import OrderProblem, unknown_fields
+
+KINDS: Final[Mapping[str, str]] = {
+    "busy": "busy",
+    "no_answer": "no_answer",
+    "machine": "machine",
+    "voicemail_left": "voicemail",
+    "failed": "failed",
+}
+"""For each outcome after which a number may be called again, the name of its rule."""
+RETRIES = tuple(dict.fromkeys(KINDS.values()))
+FIELDS = ("hours", "days", "retry", "most_calls", "per_minute", "at_once")
+MOST_TIMES, MOST_MINUTES, MOST_CALLS, MOST_PER_MINUTE = 10, 14 * 24 * 60, 20, 6000.0
+
+
+@attrs.frozen
+class RetryRule:
+    """So many further attempts after an outcome, each so many minutes later at the earliest."""
+
+    times: int
+    minutes: float
+
+
+USUAL: Final[Mapping[str, RetryRule]] = {
+    "busy": RetryRule(2, 15),
+    "no_answer": RetryRule(2, 240),
+    "machine": RetryRule(1, 240),
+}
+
+
+@attrs.frozen
+class CampaignRules:
+    """How the numbers of a campaign are called."""
+
+    hours: CallingHours = attrs.field(factory=CallingHours)
+    retry: Mapping[str, RetryRule] = attrs.field(factory=lambda: USUAL)
+    most_calls: int = 3
+    """To one number, whatever their outcomes."""
+    per_minute: float = 60.0
+    at_once: int = 1
+
+    @property
+    def gap(self) -> float:
+        """Seconds from one call to the next."""
+        return 60.0 / self.per_minute
+
+    def written(self) -> dict[str, object]:
+        """Return the rules as `read_rules` reads them."""
+        hours, days = self.hours.written()
+        retry = {kind: attrs.asdict(rule) for kind, rule in self.retry.items()}
+        plain = {name: getattr(self, name) for name in ("most_calls", "per_minute", "at_once")}
+        return {"hours": hours, "days": days, "retry": retry, **plain}
+
+
+def rules_of(kept: Mapping[str, object], at_once: int = 1) -> CampaignRules:
+    """Read rules that were checked."""
+    usual = CampaignRules(at_once=at_once)
+    hours, days = usual.hours.written()
+    retry = cast("Mapping[str, Mapping[str, float]] | None", kept.get("retry"))
+    given = {kind: RetryRule(int(one["times"]), one["minutes"]) for kind, one in (retry or {}).items()}
+    return CampaignRules(
+        CallingHours.read(str(kept.get("hours", hours)), str(kept.get("days", days))),
+        USUAL if retry is None else given,
+        **{name: kept.get(name, getattr(usual, name)) for name in ("most_calls", "per_minute", "at_once")},  # type: ignore[arg-type]
+    )
+
+
+def read_rules(given: Mapping[str, object], at_once: int) -> tuple[CampaignRules | None, tuple[OrderProblem, ...]]:
+    """Read the rules in a request, with the usual ones for what is left out; `at_once` where it says nothing."""
+    problems = tuple(_problems(given))
+    return (None, problems) if problems else (rules_of(given, at_once), ())
+
+
+def _problems(given: Mapping[str, object]) -> Iterator[OrderProblem]:
+    hours, days = CallingHours().written()
+    try:
+        CallingHours.read(str(given.get("hours", hours)), str(given.get("days", days)))
+    except ValueError as wanted:
+        yield OrderProblem("hours" if "hours as" in str(wanted) else "days", "is not understood", f"Write {wanted}.")
+    yield from _number_problems(given, "most_calls", MOST_CALLS, whole=True)
+    yield from _number_problems(given, "at_once", 100_000, whole=True)
+    yield from _number_problems(given, "per_minute", MOST_PER_MINUTE, whole=False)
+    retry = given.get("retry", {})
+    if not isinstance(retry, dict):
+        yield OrderProblem("retry", "is not an object", 'Write {"busy": {"times": 2, "minutes": 15}}.')
+        return
+    yield from unknown_fields(retry, RETRIES, "retry.")
+    for kind in RETRIES:
+        if kind in retry:
+            yield from _retry_problems(f"retry.{kind}", retry[kind])
+
+
+def _retry_problems(field: str, rule: object) -> Iterator[OrderProblem]:
+    if not isinstance(rule, dict) or set(rule) != {"times", "minutes"}:
+        yield OrderProblem(field, "is not times and minutes", 'Write {"times": 2, "minutes": 15}.')
+        return
+    if not _is_number(rule["times"], MOST_TIMES, least=0) or not isinstance(rule["times"], int):
+        yield OrderProblem(f"{field}.times", f"is not a whole number from 0 to {MOST_TIMES}", "Write 2.")
+    if not _is_number(rule["minutes"], MOST_MINUTES, least=1):
+        yield OrderProblem(f"{field}.minutes", f"is not a number from 1 to {MOST_MINUTES}, two weeks", "Write 15.")
+
+
+def _number_problems(given: Mapping[str, object], name: str, most: float, *, whole: bool) -> Iterator[OrderProblem]:
+    value = given.get(name, 1)
+    if not _is_number(value, most, least=1 if whole else 0.01) or (whole and not isinstance(value, int)):
+        kind, least = ("whole number", 1) if whole else ("number", 0.01)
+        yield OrderProblem(name, f"is not a {kind} from {least} to {most:g}", "Write a number, or leave it out.")
+
+
+def _is_number(value: object, most: float, *, least: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+async def settle(orders: OrderQueue, order: KeptOrder, ended: HowEnded) -> None:
+    """End an order, or let the number of a campaign wait for the next attempt that its rules allow.
+
+    Raises: `OSError`.
+    """
+    if not order.campaign:
+        await orders.over(order.order_id, ended.outcome, ended.why)
+        return
+    history = {"id": order.order_id, "call_sid": order.call_sid, "outcome": ended.outcome}
+    campaign = await CampaignStore(orders.database).find(order.campaign)
+    rules = None if campaign is None or campaign.state == "canceled" else rules_of(campaign.rules)
+    rule = None if rules is None else _next_rule(rules, order, ended.outcome)
+    if rules is None or rule is None:
+        await orders.over(order.order_id, ended.outcome, ended.why, history)
+        return
+    now = await orders.now()
+    opening = rules.hours.opening(now + rule.minutes * 60, order.zones)
+    await orders.once_more(order, new_order_id(), (opening or now) - now, history, ended.why)
+
+
+def _next_rule(rules: CampaignRules, order: KeptOrder, outcome: str) -> RetryRule | None:
+    """Return the rule by which a number is called again after this outcome; None when it is not."""
+    kind = KINDS.get(outcome, "")
+    had = sum(KINDS.get(str(one.get("outcome"))) == kind for one in order.history)
+    rule = rules.retry.get(kind)
+    return rule if rule is not None and had < rule.times and order.attempt < rules.most_calls else None

@@ -1,0 +1,227 @@
+"""The numbers of a campaign, read from CSV: all of them or none, with every bad line named.
+
+The first line names the columns: `to`, the fields of a Brief (`name`, `need`, …), `time_zone`, `agents`, and
+`metadata.` with a name of your own. Each line is checked as an order is; its number must be one that can be dialled,
+and be within the calling hours at some time of the week wherever its callee may be. Ten thousand lines take seconds:
+`read_patiently` lets other tasks run in between.
+"""
+
+import csv
+import difflib
+import io
+import sys
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import cast
+
+import attrs
+import orjson
+import trio
+
+from settings import Settings
+from store.orders.campaigns import NewContact
+from web.calls.answers import new_order_id
+from web.calls.calling_hours import CallingHours, is_zone
+from web.calls.orders import CONTEXT_FIELDS, OrderError, read_order, written_order
+
+COLUMNS = ("to", *CONTEXT_FIELDS, "time_zone", "agents")
+METADATA = "metadata."
+MOST_NUMBERS = 10_000
+MOST_PROBLEMS = 1000
+LINES_AT_ONCE = 10
+"""Some milliseconds: audio goes out each 20."""
+_LONGEST_FIELD = 5000
+
+
+@attrs.frozen
+class LineProblem:
+    """One mistake in the file; line 1 has the columns."""
+
+    line: int
+    field: str
+    problem: str
+    fix: str
+
+
+class ContactsError(Exception):
+    """The file cannot be used as it is: every mistake, `MOST_PROBLEMS` of them at most."""
+
+    def __init__(self, problems: Sequence[LineProblem]) -> None:
+        super().__init__(f"{len(problems)} mistakes, the first in line {problems[0].line}: {problems[0].problem}")
+        self.problems = tuple(problems)
+
+
+@attrs.frozen
+class ContactReader:
+    """Reads files for one campaign. `options` are fields of every order; `now` is in seconds since 1970."""
+
+    settings: Settings
+    first_agents: Collection[str]
+    hours: CallingHours
+    options: Mapping[str, object]
+    now: float
+    campaign: str = ""
+    """Its name, which the records of its calls have in their metadata, with the line of the file."""
+
+    def read(self, text: str) -> Sequence[NewContact]:
+        """Read a whole file.
+
+        Raises: `ContactsError`.
+        """
+        reading = self._reading(text)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as done:
+                return cast("Sequence[NewContact]", done.value)
+
+    async def read_patiently(self, text: str) -> Sequence[NewContact]:
+        """Read a whole file, and let calls go on meanwhile.
+
+        Raises: `ContactsError`.
+        """
+        if "phonenumbers" not in sys.modules:
+            await trio.to_thread.run_sync(import_module, "phonenumbers", abandon_on_cancel=True)
+        reading = self._reading(text)
+        while True:
+            await trio.lowlevel.checkpoint()
+            try:
+                for _ in range(LINES_AT_ONCE):
+                    next(reading)
+            except StopIteration as done:
+                return cast("Sequence[NewContact]", done.value)
+
+    def _reading(self, text: str) -> Generator[None, None, Sequence[NewContact]]:
+        """Read one line after the other, with a pause after each."""
+        found, problems, seen, count = list[NewContact](), list[LineProblem](), dict[str, int](), 0
+        try:
+            rows = _rows(text)
+            columns = [name.strip() for name in next(rows, (1, []))[1]]
+            problems += _column_problems(columns)
+            while not problems or problems[0].line > 1:
+                line, row = next(rows, (0, []))
+                if not line or len(problems) >= MOST_PROBLEMS or count > MOST_NUMBERS:
+                    break
+                count += 1
+                read = list(self._line(line, columns, row, seen))
+                problems += [one for one in read if isinstance(one, LineProblem)]
+                found += [one for one in read if isinstance(one, NewContact)]
+                yield
+        except csv.Error as exc:
+            raise ContactsError([LineProblem(1, "csv", f"is not CSV: {exc}", _WHOLE_FIX)]) from exc
+        problems = [*_count_problems(count), *problems] if not problems or problems[0].line > 1 else problems
+        if problems:
+            raise ContactsError(problems[:MOST_PROBLEMS])
+        return found
+
+    def _line(
+        self, line: int, columns: Sequence[str], row: Sequence[str], seen: dict[str, int]
+    ) -> Iterator[NewContact | LineProblem]:
+        if len(row) != len(columns):
+            problem = f"has {len(row)} fields, and there are {len(columns)} columns"
+            yield LineProblem(line, "line", problem, 'Write commas for empty fields, and "…" around one with commas.')
+            return
+        fields = {name: value.strip() for name, value in zip(columns, row, strict=True) if value.strip()}
+        problems = [*self._order_problems(line, fields), *_twice(line, fields, seen)]
+        if not problems:
+            zones = _zones_of(fields)
+            opening = self.hours.opening(self.now, zones) if zones else None
+            problems = list(_zone_problems(line, fields, zones, opening))
+            if opening is not None and not problems:
+                body = written_order(read_order(self._body(line, fields), self.settings, self.first_agents))
+                yield NewContact(new_order_id(), line, fields["to"], zones, max(opening, 0.0), body)
+        yield from problems
+
+    def _body(self, line: int, fields: Mapping[str, str]) -> bytes:
+        own = {name.removeprefix(METADATA): text for name, text in fields.items() if name.startswith(METADATA)}
+        metadata = {"campaign": self.campaign, "line": line, **own}
+        context = {name: text for name, text in fields.items() if name in CONTEXT_FIELDS}
+        more = {"agents": fields["agents"]} if "agents" in fields else {}
+        order = {"to": fields.get("to", ""), "context": context, "metadata": metadata, **self.options, **more}
+        return orjson.dumps(order)
+
+    def _order_problems(self, line: int, fields: Mapping[str, str]) -> Iterator[LineProblem]:
+        try:
+            read_order(self._body(line, fields), self.settings, self.first_agents)
+        except OrderError as exc:
+            for one in exc.problems:
+                yield LineProblem(line, one.field.removeprefix("context."), one.problem, one.fix)
+        else:
+            if not _is_possible(fields["to"]):
+                fix = "Check it: too short, too long, or of no country."
+                yield LineProblem(line, "to", "is not a number that can be dialled", fix)
+
+
+_WHOLE_FIX = 'Save it as CSV in UTF-8, with commas: the first line "to,name,need", the next "+12125550123,John,".'
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Go through the lines that are not empty, with their numbers."""
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    for row in reader:
+        if any(field.strip() for field in row):
+            yield reader.line_num, row
+        if any(len(field) > _LONGEST_FIELD for field in row):
+            raise csv.Error(f"line {reader.line_num} has a field of more than {_LONGEST_FIELD} characters")
+
+
+def _column_problems(names: Sequence[str]) -> Iterator[LineProblem]:
+    if not names:
+        yield LineProblem(1, "csv", "is empty", _WHOLE_FIX)
+        return
+    for name in names:
+        if name not in COLUMNS and not (name.startswith(METADATA) and len(name) > len(METADATA)):
+            near = difflib.get_close_matches(name.lower(), COLUMNS, 1)
+            fix = f"Did you mean {near[0]}?" if near else f"The columns are {', '.join(COLUMNS)}, {METADATA}NAME."
+            yield LineProblem(1, name or "column", "is not a column", fix)
+        if names.count(name) > 1:
+            yield LineProblem(1, name, "is there more than once", "Leave one of them out.")
+    if "to" not in names:
+        yield LineProblem(1, "to", "is missing", "Name the column with the numbers to: to,name,need.")
+
+
+def _count_problems(count: int) -> Iterator[LineProblem]:
+    if count == 0:
+        yield LineProblem(1, "csv", "has no numbers", _WHOLE_FIX)
+    elif count > MOST_NUMBERS:
+        fix = f"Write {MOST_NUMBERS} numbers at most; make several campaigns of more."
+        yield LineProblem(1, "csv", f"has more than {MOST_NUMBERS} numbers", fix)
+
+
+def _twice(line: int, fields: Mapping[str, str], seen: dict[str, int]) -> Iterator[LineProblem]:
+    number = fields.get("to", "")
+    if number in seen:
+        yield LineProblem(line, "to", f"is also in line {seen[number]}", "Leave one of the two lines out.")
+    elif number:
+        seen[number] = line
+
+
+def _zone_problems(
+    line: int, fields: Mapping[str, str], zones: Sequence[str], opening: float | None
+) -> Iterator[LineProblem]:
+    if "time_zone" in fields and not is_zone(fields["time_zone"]):
+        yield LineProblem(line, "time_zone", "is not a time zone", "Write a name such as America/New_York.")
+    elif not zones:
+        yield LineProblem(line, "to", "does not tell a time zone", "Add a column time_zone, such as America/New_York.")
+    elif opening is None:
+        problem = f"may be in {len(zones)} time zones, and is never within the hours in all of them"
+        yield LineProblem(line, "to", problem, "Add a column time_zone, such as America/New_York.")
+
+
+def _zones_of(fields: Mapping[str, str]) -> Sequence[str]:
+    """Return the time zones in which a callee may be."""
+    if (given := fields.get("time_zone")) is not None:
+        return (given,) if is_zone(given) else ()
+    # 1 MB and a fifth of a second, which a server without campaigns does without
+    from phonenumbers import parse, timezone  # noqa: PLC0415
+
+    return tuple(zone for zone in timezone.time_zones_for_number(parse(fields["to"])) if is_zone(zone))
+
+
+def _is_possible(number: str) -> bool:
+    from phonenumbers import NumberParseException, is_possible_number, parse  # noqa: PLC0415
+
+    try:
+        return is_possible_number(parse(number))
+    except NumberParseException:
+        return False

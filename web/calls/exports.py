@@ -1,0 +1,127 @@
+"""How a campaign goes, and its results: a line for each number, with its calls and their records."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import attrs
+import orjson
+
+from agents.extras import Extras
+from store.calls import CallRecords
+from store.orders.campaigns import Campaign, CampaignStore, Count
+from store.orders.queue import KeptOrder
+from store.records import DO_NOT_CALL, CallRecord, RecordError, record_as_json
+from web.calls.campaigns import rules_of
+from web.calls.orders import CONTEXT_FIELDS
+
+COLUMNS = ("line", "to", "state", "outcome", "calls", "call_sid", "started_at", "duration", "answered_by", "why")
+
+
+@attrs.frozen
+class Progress:
+    """How a campaign goes. `eta_seconds` is for calls at its own pace, without hours in which nobody may be called."""
+
+    numbers: int
+    done: int
+    calling: int
+    waiting: int
+    calls: int
+    outcomes: Mapping[str, int]
+    """Of the numbers that are done."""
+    eta_seconds: float | None
+
+
+def progress_of(campaign: Campaign, counts: Sequence[Count], now: float) -> Progress:
+    """Sum up how a campaign goes."""
+    outcomes, done, calling, waiting, calls = Counter[str](), 0, 0, 0, 0
+    for count in counts:
+        is_called = count.state != "waiting" and count.outcome != DO_NOT_CALL
+        calls += count.attempts if is_called else count.attempts - count.numbers
+        if count.state == "over":
+            done += count.numbers
+            outcomes[count.outcome] += count.numbers
+        elif count.is_under_way:
+            calling += count.numbers
+        else:
+            waiting += count.numbers
+    left = waiting + calling
+    each = max(rules_of(campaign.rules).gap, (now - campaign.created) / calls if calls else 0.0)
+    eta = None if campaign.state == "canceled" else round(left * each, 1)
+    return Progress(done + left, done, calling, waiting, calls, dict(sorted(outcomes.items())), eta)
+
+
+@attrs.frozen
+class Export:
+    """Reads results from the campaigns and the records."""
+
+    campaigns: CampaignStore
+    records: CallRecords
+    extras: Extras
+
+    async def csv(self, campaign: Campaign) -> AsyncIterator[bytes]:
+        """Go through the results as CSV: of each number's last call, with what was found out."""
+        extracted = [field.name for field in attrs.fields(self.extras.extract)] if self.extras.extract else []
+        found = (*(f"facts.{name}" for name in CONTEXT_FIELDS), *(f"extracted.{name}" for name in extracted))
+        yield _csv_line((*COLUMNS, *found))
+        async for order in self._orders(campaign):
+            calls = _calls(order)
+            record = await self._record(calls[-1]["call_sid"]) if calls else None
+            facts = [(record.facts if record is not None else {}).get(name, "") for name in CONTEXT_FIELDS]
+            fields = [(record.extracted if record is not None else {}).get(name, "") for name in extracted]
+            yield _csv_line((*_columns(order, record), *map(_cell, (*facts, *fields))))
+
+    async def jsonl(self, campaign: Campaign) -> AsyncIterator[bytes]:
+        """Go through the results as JSON, a line for each number, with the whole record of each of its calls."""
+        async for order in self._orders(campaign):
+            calls = [{**call, "record": await self._plain(call["call_sid"])} for call in _calls(order)]
+            plain = {"line": order.line, "to": order.number, "state": order.state, "outcome": order.outcome}
+            yield orjson.dumps({**plain, "why": order.why, "calls": calls}, option=orjson.OPT_APPEND_NEWLINE)
+
+    async def _orders(self, campaign: Campaign) -> AsyncIterator[KeptOrder]:
+        after = 0
+        while orders := await self.campaigns.contacts(campaign.campaign, after):
+            for order in orders:
+                yield order
+            after = orders[-1].line
+
+    async def _record(self, call_sid: str) -> CallRecord | None:
+        try:
+            return await self.records.get(call_sid)
+        except RecordError:
+            return None
+
+    async def _plain(self, call_sid: str) -> Mapping[str, object] | None:
+        record = await self._record(call_sid)
+        return None if record is None else record_as_json(record)
+
+
+def _calls(order: KeptOrder) -> Sequence[Mapping[str, str]]:
+    """Return the calls there have been to a number, with their outcomes, and the one under way."""
+    calls = [{"call_sid": str(one["call_sid"]), "outcome": str(one["outcome"])} for one in order.history]
+    under_way = [{"call_sid": order.call_sid, "outcome": ""}] if order.state == "placed" else []
+    return [call for call in (*calls, *under_way) if call["call_sid"]]
+
+
+def _columns(order: KeptOrder, record: CallRecord | None) -> Sequence[object]:
+    calls = _calls(order)
+    of_record = (record.started_at, round(record.duration, 1), record.answered_by) if record else ("", "", "")
+    last = calls[-1]["call_sid"] if calls else ""
+    return (order.line, order.number, order.state, order.outcome, len(calls), last, *of_record, order.why)
+
+
+def _cell(value: object) -> object:
+    return value if isinstance(value, str | int | float) else orjson.dumps(value).decode()
+
+
+def _csv_line(fields: Sequence[object]) -> bytes:
+    """Write a line; what a spreadsheet would take for a formula is text to it."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow([_harmless(field) for field in fields])
+    return text.getvalue().encode()
+
+
+def _harmless(field: object) -> object:
+    is_formula = isinstance(field, str) and field[:1] in {"=", "@", "\t", "-"}
+    return f"'{field}" if is_formula else field

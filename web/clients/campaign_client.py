@@ -1,0 +1,84 @@
+"""Client of a running switchboard's campaigns and do-not-call list, for the command line.
+
+Whatever goes wrong is `OperatorError`, in words for the person at the keyboard.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+from urllib.parse import quote
+
+import attrs
+import httpx
+
+from web.clients.operator import OperatorError, Shown, why_refused
+
+
+async def _ask(http: httpx.AsyncClient, method: str, target: str, content: object = None) -> httpx.Response:
+    """Ask a server something, with JSON or without a body.
+
+    Raises: `OperatorError`.
+    """
+    try:
+        response = await http.request(method, target, json=content)
+    except httpx.TransportError as exc:
+        raise OperatorError(
+            f"No answer from {http.base_url} ({type(exc).__name__}).\n"
+            "Is the server running? Start it with: switchboard serve"
+        ) from exc
+    if response.is_error:
+        raise OperatorError(why_refused(response))
+    return response
+
+
+def _json(response: httpx.Response) -> Shown:
+    try:
+        return cast("Shown", response.json())
+    except ValueError as exc:
+        raise OperatorError(why_refused(response)) from exc
+
+
+@attrs.frozen
+class CampaignClient:
+    """A client of one server's `/campaigns` and `/do-not-call`. Every method raises `OperatorError`."""
+
+    http: httpx.AsyncClient
+
+    async def create(self, given: Mapping[str, object]) -> Shown:
+        """Make a campaign."""
+        return _json(await _ask(self.http, "POST", "/campaigns", given))
+
+    async def campaigns(self) -> Sequence[Shown]:
+        """Return the newest campaigns, newest first."""
+        return cast("Sequence[Shown]", _json(await _ask(self.http, "GET", "/campaigns")).get("campaigns", ()))
+
+    async def campaign(self, name: str) -> Shown:
+        """Return one campaign, and how it goes."""
+        return _json(await _ask(self.http, "GET", f"/campaigns/{quote(name, safe='')}"))
+
+    async def turn(self, name: str, command: str) -> Shown:
+        """Pause a campaign, resume or cancel it."""
+        return _json(await _ask(self.http, "POST", f"/campaigns/{quote(name, safe='')}/{command}"))
+
+    async def export(self, name: str, form: str) -> bytes:
+        """Return the results of a campaign."""
+        return (await _ask(self.http, "GET", f"/campaigns/{quote(name, safe='')}/export?format={form}")).content
+
+    async def refuse_number(self, number: str, why: str) -> None:
+        """Put a number on the do-not-call list."""
+        await _ask(self.http, "PUT", f"/do-not-call/{quote(number, safe='')}?why={quote(why, safe='')}")
+
+    async def allow_number(self, number: str) -> None:
+        """Take a number from the do-not-call list."""
+        await _ask(self.http, "DELETE", f"/do-not-call/{quote(number, safe='')}")
+
+    async def refused_numbers(self) -> Sequence[Shown]:
+        """Return the do-not-call list."""
+        found, after = list[Shown](), ""
+        while page := await self._page(after):
+            found += page
+            after = str(page[-1]["number"])
+        return found
+
+    async def _page(self, after: str) -> Sequence[Shown]:
+        answer = _json(await _ask(self.http, "GET", f"/do-not-call?after={quote(after, safe='')}"))
+        return cast("Sequence[Shown]", answer["numbers"])

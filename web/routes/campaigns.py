@@ -1,0 +1,184 @@
+"""The API for campaigns: make one of a CSV, see how it goes, pause it, go on, cancel it, and take its results.
+
+Every request shows the bearer token. A campaign's name is its address and is used once, so that a request which is
+repeated makes no second one. Errors are JSON: each bad line with its field and how to mend it.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from functools import partial
+
+import attrs
+import orjson
+import structlog
+from quart import Blueprint, Response, jsonify, request
+
+from store.orders.campaigns import Campaign, NewContact
+from web.calls.campaigns import FIELDS as RULES
+from web.calls.campaigns import CampaignRules, read_rules
+from web.calls.contacts import ContactReader, ContactsError, LineProblem
+from web.calls.context import AppContext
+from web.calls.exports import Export, progress_of
+from web.calls.orders import OrderProblem, unknown_fields
+from web.routes.problems import problem
+
+OPTIONS = ("machine_detection", "time_limit", "record", "agents")
+FIELDS = ("name", "csv", "paused", *RULES, *OPTIONS)
+LARGEST_BODY = 5 * 1024 * 1024
+STATES: Mapping[str, str] = {"pause": "paused", "resume": "running", "cancel": "canceled"}
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+_FORMATS: Mapping[str, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+
+_log = structlog.stdlib.get_logger()
+
+
+class BadCampaignError(Exception):
+    """The campaign cannot be made as it is written."""
+
+    def __init__(self, problems: tuple[OrderProblem | LineProblem, ...]) -> None:
+        super().__init__("; ".join(f"{one.field}: {one.problem}" for one in problems))
+        self.problems = problems
+
+
+@attrs.frozen
+class CampaignRoutes:
+    """The routes of one application's campaigns."""
+
+    context: AppContext
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        routes = Blueprint("campaigns", __name__, url_prefix="/campaigns")
+        routes.post("")(self.create)
+        routes.get("")(self.listed)
+        routes.get("/<name>")(self.shown)
+        routes.get("/<name>/export")(self.export)
+        for command in STATES:
+            routes.add_url_rule(f"/<name>/{command}", command, partial(self.turn, command), methods=["POST"])
+        routes.errorhandler(OSError)(self.cannot_reach)
+        return routes
+
+    @staticmethod
+    async def cannot_reach(exc: OSError) -> Response:
+        """Answer 503 while the database is away."""
+        _log.warning("campaigns_unavailable", why=f"{type(exc).__name__}: {exc}")
+        response = problem(503, "the database cannot be reached now", fix="Try again later.")
+        response.headers["Retry-After"] = "10"
+        return response
+
+    async def create(self) -> Response:
+        """Make a campaign, with all its numbers or not at all."""
+        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+        try:
+            given = _read(body)
+            rules, contacts = await self._check(given)
+        except BadCampaignError as exc:
+            return problem(400, "the campaign has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
+        state, name = "paused" if given.get("paused") else "running", str(given["name"])
+        made = await self.context.campaigns.create(secrets.token_hex(12), name, contacts, rules.written(), state)
+        if made is None:
+            fix = f"GET /campaigns/{name} shows it."
+            return problem(409, "there is a campaign of this name", field="name", fix=fix)
+        _log.info("campaign_created", name=name, numbers=len(contacts), state=state)
+        response = jsonify(await self._told(made))
+        response.status_code, response.headers["Location"] = 201, f"/campaigns/{name}"
+        return response
+
+    async def _check(self, given: Mapping[str, object]) -> tuple[CampaignRules, tuple[NewContact, ...]]:
+        """Check rules and numbers; tell of the mistakes in both."""
+        rules, problems = read_rules(given, max(1, self.context.settings.max_calls // 2))
+        now = await self.context.orders.now()
+        reader = ContactReader(
+            settings=self.context.settings,
+            first_agents=self.context.services.roster.beginners,
+            hours=(rules or CampaignRules()).hours,
+            options={name: given[name] for name in OPTIONS if name in given},
+            now=now,
+            campaign=str(given["name"]),
+        )
+        bad: tuple[OrderProblem | LineProblem, ...] = problems
+        contacts: tuple[NewContact, ...] = ()
+        try:
+            contacts = tuple(await reader.read_patiently(str(given["csv"])))
+        except ContactsError as exc:
+            bad = (*bad, *exc.problems)
+        if bad or rules is None:
+            raise BadCampaignError(bad)
+        return rules, contacts
+
+    async def listed(self) -> Response:
+        """List the newest campaigns, newest first."""
+        told = [await self._told(campaign) for campaign in await self.context.campaigns.all()]
+        response: Response = jsonify({"campaigns": told})
+        return response
+
+    async def shown(self, name: str) -> Response:
+        """Show one campaign, and how it goes."""
+        campaign = await self.context.campaigns.find(name)
+        if campaign is None:
+            return _unknown()
+        response: Response = jsonify(await self._told(campaign))
+        return response
+
+    async def turn(self, command: str, name: str) -> Response:
+        """Pause a campaign, go on with it, or cancel it."""
+        campaign = await self.context.campaigns.find(name)
+        if campaign is None:
+            return _unknown()
+        turned = await self.context.campaigns.turn_to(campaign.campaign, STATES[command])
+        if turned is None and command != "cancel":
+            return problem(409, "the campaign was canceled", fix="Make a new one of the numbers that are left.")
+        _log.info("campaign_turned", name=campaign.name, state=STATES[command])
+        response: Response = jsonify(await self._told(turned or campaign))
+        return response
+
+    async def export(self, name: str) -> Response:
+        """Give the results: a line for each number of the file."""
+        wanted = request.args.get("format", "csv")
+        if wanted not in _FORMATS:
+            return problem(400, "format is not csv or jsonl", field="format", fix="format=csv")
+        campaign = await self.context.campaigns.find(name)
+        if campaign is None:
+            return _unknown()
+        export = Export(self.context.campaigns, self.context.services.records, self.context.services.roster.extras)
+        lines = export.csv(campaign) if wanted == "csv" else export.jsonl(campaign)
+        return Response(lines, content_type=_FORMATS[wanted])
+
+    async def _told(self, campaign: Campaign) -> dict[str, object]:
+        now = await self.context.orders.now()
+        progress = progress_of(campaign, await self.context.campaigns.counts(campaign.campaign), now)
+        plain = {"name": campaign.name, "state": campaign.state, "why": campaign.why, "rules": campaign.rules}
+        return {**plain, "created_at": campaign.created, "progress": attrs.asdict(progress)}
+
+
+def _unknown() -> Response:
+    return problem(404, "no such campaign", fix="GET /campaigns lists them.")
+
+
+def _read(body: bytes) -> dict[str, object]:
+    """Read the body of POST /campaigns.
+
+    Raises: `BadCampaignError`.
+    """
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise BadCampaignError((OrderProblem("body", f"is not JSON: {exc}", _EXAMPLE),)) from exc
+    if not isinstance(given, dict):
+        raise BadCampaignError((OrderProblem("body", "is not an object", _EXAMPLE),))
+    problems = list(unknown_fields(given, FIELDS, ""))
+    name = given.get("name")
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        fix = "Write 1 to 60 small letters, digits, dots and hyphens: spring-2027."
+        problems.append(OrderProblem("name", "is not the name of a campaign", fix))
+    if not isinstance(given.get("csv"), str):
+        problems.append(OrderProblem("csv", "is not a text", _EXAMPLE))
+    if not isinstance(given.get("paused", False), bool):
+        problems.append(OrderProblem("paused", "is not true or false", "Write true for one that begins later."))
+    if problems:
+        raise BadCampaignError(tuple(problems))
+    return given
+
+
+_EXAMPLE = 'Write {"name": "spring", "csv": "to,name\\n+12125550123,John\\n"}.'

@@ -1,0 +1,87 @@
+"""The do-not-call list: numbers that no order calls, whoever gives it.
+
+Every request shows the bearer token. A number that is put on the list is not called from that moment on: also orders
+that wait, and campaigns that run, ask the list in the statement that lets a call out.
+"""
+
+import attrs
+import structlog
+from quart import Blueprint, Response, jsonify, request
+
+from protocol.phone_numbers import is_phone_number
+from store.orders.queue import RefusedNumber
+from web.calls.context import AppContext
+from web.routes.problems import problem
+
+LONGEST_WHY = 200
+MOST = 1000
+
+_log = structlog.stdlib.get_logger()
+
+
+def _told(entry: RefusedNumber) -> dict[str, object]:
+    return {"number": entry.number, "since": entry.since, "why": entry.why}
+
+
+@attrs.frozen
+class DoNotCallRoutes:
+    """The routes of the list."""
+
+    context: AppContext
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        routes = Blueprint("do_not_call", __name__, url_prefix="/do-not-call")
+        routes.get("")(self.listed)
+        routes.get("/<number>")(self.shown)
+        routes.put("/<number>")(self.refuse)
+        routes.delete("/<number>")(self.allow)
+        routes.before_request(self.refuse_malformed)
+        routes.errorhandler(OSError)(self.cannot_reach)
+        return routes
+
+    async def refuse_malformed(self) -> Response | None:
+        """Answer 400 to what is no number."""
+        number = (request.view_args or {}).get("number", "+10000000")
+        if is_phone_number(number):
+            return None
+        return problem(400, "the number is not in E.164", field="number", fix="Write + and 7 to 15 digits.")
+
+    @staticmethod
+    async def cannot_reach(exc: OSError) -> Response:
+        """Answer 503 while the database is away."""
+        _log.warning("do_not_call_unavailable", why=f"{type(exc).__name__}: {exc}")
+        response = problem(503, "the database cannot be reached now: nothing was changed", fix="Try again later.")
+        response.headers["Retry-After"] = "10"
+        return response
+
+    async def listed(self) -> Response:
+        """List numbers, in order, from behind `after`."""
+        entries = await self.context.orders.refused_numbers(request.args.get("after", ""), MOST)
+        response: Response = jsonify({"numbers": [_told(entry) for entry in entries]})
+        return response
+
+    async def shown(self, number: str) -> Response:
+        """Show whether a number is on the list."""
+        entry = await self.context.orders.refused_number(number)
+        if entry is None:
+            return problem(404, "the number is not on the list", fix="PUT puts it there.")
+        response: Response = jsonify(_told(entry))
+        return response
+
+    async def refuse(self, number: str) -> Response:
+        """Put a number on the list; `why` is kept with it."""
+        why = request.args.get("why", "")
+        if len(why) > LONGEST_WHY:
+            told = f"why is longer than {LONGEST_WHY} characters"
+            return problem(400, told, field="why", fix="Write a short reason.")
+        await self.context.orders.refuse_number(number, why)
+        _log.info("number_refused")
+        return await self.shown(number)
+
+    async def allow(self, number: str) -> Response:
+        """Take a number from the list."""
+        if not await self.context.orders.allow_number(number):
+            return problem(404, "the number is not on the list", fix="GET /do-not-call lists what is.")
+        _log.info("number_allowed")
+        return Response("", 204)
