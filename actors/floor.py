@@ -32,6 +32,7 @@ from actors.session.settings_form import Takeover
 from actors.supervision import Crashed, contain
 from actors.turn.events import FloorGiven, FloorVacated
 from actors.turn.values import Debt
+from protocol.deepgram import CompletedCall
 from protocol.errors import RemoteProtocolError
 
 
@@ -65,6 +66,11 @@ class FloorChange:
     holder: LiveSession
     asked: AskHandoff
 
+    def passed_on(self, live: LiveSession) -> CompletedCall | None:
+        """Return its function as the old agent is to remember it; None if an operator has asked."""
+        asked, result = self.asked, answer_text({"handed_off_to": live.agent})
+        return CompletedCall(asked.call_id, asked.name, True, asked.arguments, result) if asked.name else None
+
     def answered(self, live: LiveSession, took: float) -> FunctionAnswered:
         """Return how its function is answered: in the journal alone, since its session is gone."""
         asked, result = self.asked, answer_text({"handed_off_to": live.agent})
@@ -82,7 +88,8 @@ class Floor:
     def new_session(self, on_call: AgentOnCall, opening: Opening) -> LiveSession:
         """Make a session that nobody runs yet."""
         self._count += 1
-        session = AgentSession(self.state, on_call.agent, self._count, opening, self.connect)
+        before = on_call.before.agent.name if on_call.before is not None else ""
+        session = AgentSession(self.state, on_call.agent, self._count, opening, self.connect, before)
         return LiveSession(self._count, on_call, session)
 
     async def start(
@@ -124,7 +131,7 @@ class Floor:
     def _take(self, live: LiveSession, change: FloorChange | None) -> None:
         """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""
         if change is not None:
-            self._commit(change, live, "hard")
+            self._commit(change, live, "back" if change.asked.how == "back" else "hard")
             self.leave(change.holder, "handed off")
         opening = live.session.opening
         self._give(live, FloorGiven(opening.owes, opening.ask or ""))
@@ -136,6 +143,7 @@ class Floor:
         self._commit(change, live, "soft")
         self._part(holder, "handed off softly")
         holder.session.become(on_call.agent, takeover, change.asked)
+        holder.session.before = holder.agent
         self._give(live, FloorGiven(owes=True, greeting=takeover.greeting))
         return live
 

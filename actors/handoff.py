@@ -147,7 +147,8 @@ class Handoff:
     async def _try_successors(self, sessions: trio.Nursery) -> None:
         policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder.session
         while failures < policy.numbers.handoff_attempts:
-            opening = self.openings.after_handoff(self.on_call, self._briefed, lambda: session.cursor, asked.at)
+            opened = self.openings.after_handback if asked.how == "back" else self.openings.after_handoff
+            opening = opened(self.on_call, self._briefed, lambda: session.cursor, asked.at)
             self._live = live = self.floor.new_session(self.on_call, opening)
             try:
                 await self.floor.start(sessions, live, "handoff", self._deadline, self.change)

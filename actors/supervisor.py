@@ -19,6 +19,7 @@ from actors.facts import RestartsExhausted, SessionCrashed, SessionRestarting
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.handoff import Brought, HalfChanged, Handoff, Kept, Lost
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, ToSupervisor, WithdrawHandoff
+from actors.record.resumption import Resumption
 from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.supervision import Crashed, RestartBudget, RestartTotal
 from agents.brief import Brief
@@ -73,14 +74,14 @@ class Supervisor:
                 assert_never(message)
 
     async def _hand_off(self, sessions: trio.Nursery, change: FloorChange) -> LiveSession:
-        successor = self.roster.agents.get(change.asked.to)
-        if successor is None:
+        on_call = self._successor(change)
+        if on_call is None:
             change.asked.refuse(f"There is no agent {change.asked.to!r}.")
             return change.holder
-        on_call = AgentOnCall(successor, self._new_budget())
         outcome = await Handoff(self.state, self.floor, self.openings, self.rng, change, on_call).run(sessions)
         match outcome:
             case Brought(live=live):
+                change.holder.on_call.passed_on = change.passed_on(live)
                 return live
             case Kept():
                 return change.holder
@@ -93,18 +94,35 @@ class Supervisor:
             case _:
                 assert_never(outcome)
 
+    def _successor(self, change: FloorChange) -> AgentOnCall | None:
+        asked, holder = change.asked, change.holder.on_call
+        if asked.how == "back":
+            before = holder.before
+            return before.taken_back(holder) if before is not None and before.agent.name == asked.to else None
+        agent = self.roster.agents.get(asked.to)
+        return AgentOnCall(agent, self._new_budget(), before=holder) if agent is not None else None
+
     # The first session, and every restart
 
     async def _start_first(self, sessions: trio.Nursery) -> LiveSession:
         before, openings = self.openings.resumption, self.openings
         if before is not None and before.agent in self.roster.agents:
             agent = self.roster.agents[before.agent]
-            on_call = AgentOnCall(agent, self._new_budget(), before.brief, before.since, self.state.conversation.length)
+            length, waiting = self.state.conversation.length, self._recalled(before)
+            on_call = AgentOnCall(agent, self._new_budget(), before.brief, before.since, length, waiting)
             return await self._start_within_budget(
                 sessions, on_call, "return", lambda: openings.after_return(on_call, before)
             )
         on_call = AgentOnCall(self.roster.agents[self.roster.first], self._new_budget(), self.context)
         return await self._start_within_budget(sessions, on_call, "first", lambda: openings.greeting(on_call))
+
+    def _recalled(self, before: Resumption) -> AgentOnCall | None:
+        """Return the agent that the call can be handed back to, on its second stream."""
+        waiting: AgentOnCall | None = None
+        for name, since in before.handed_on_by:
+            if (agent := self.roster.agents.get(name)) is not None:
+                waiting = AgentOnCall(agent, self._new_budget(), since=since, before=waiting)
+        return waiting
 
     async def _recover(self, sessions: trio.Nursery, lost: LiveSession, crash: Crashed) -> LiveSession:
         """Go on without a session that has crashed: with another one, unless all has been said."""

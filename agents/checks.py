@@ -87,7 +87,7 @@ def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:
         yield "functions", f"a function leads to {target!r}, which is not in hands_to"
     for target in sorted(set(agent.hands_to) - led):
         yield "functions", f"no function leads to {target!r} of hands_to: add handoff_to_next_agent({str(target)!r})"
-    if not agent.hands_to and not any(function.ends_call for function in agent.functions):
+    if not agent.hands_to and not any(one.ends_call or one.leads_back for one in agent.functions):
         yield "functions", "the agent can neither end the call nor hand it on: add END_CONVERSATION"
 
 

@@ -40,6 +40,8 @@ class CallContext:
     line: str = attrs.field(default="", kw_only=True)
     direction: str = attrs.field(default="", kw_only=True)
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object], kw_only=True)
+    before: str = attrs.field(default="", kw_only=True)
+    """The agent that handed the call to this one; empty if none did."""
     env: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True, repr=False)
     _http: httpx.AsyncClient | None = attrs.field(default=None, kw_only=True, repr=False, alias="http")
     _say: Callable[[str], None] = attrs.field(default=say_nothing, kw_only=True, repr=False)

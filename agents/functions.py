@@ -40,6 +40,7 @@ __all__ = [
     "SchemaRefused",
     "TransferToHuman",
     "blocking",
+    "hand_back",
     "handoff_to_next_agent",
     "no_handler",
     "transfer_to_human",
@@ -52,6 +53,11 @@ PASSING_ON: Final = (
     *("bring them in", "bring in our", "bring in an", "bring in the", "get them on the line"),
 )
 """How an agent says that somebody else is about to have the caller."""
+PASSING_BACK: Final = (
+    *("put you back", "putting you back", "hand you back", "handing you back", "pass you back", "passing you back"),
+    *("take you back to", "bring you back to", "get them back on the line"),
+)
+"""How an agent says that the caller goes back to the one before."""
 GOODBYES: Final = (
     *("goodbye", "good bye", "bye", "have a good day", "have a great day", "have a nice day", "end the call"),
     *("have a good evening", "have a good one", "hang up now", "ending the call"),
@@ -83,11 +89,12 @@ class Answer:
 
 @attrs.frozen
 class HandOff:
-    """Another agent should take the call."""
+    """Another agent should take the call; `back`: the one that handed it over, which goes on with its conversation."""
 
     to: str
     reason: str
     notes: str = ""
+    back: bool = False
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -134,9 +141,10 @@ async def no_handler(arguments: object, context: CallContext) -> Outcome:
 class FunctionSpec:
     """One function of an agent, as data; `deadline` is in seconds.
 
-    `leads_to` names the agent to which the handler may return a `HandOff`, `ends_call` says that it may return an
-    `EndCall`: the roster proves with them that every call can end. `human` is there if it may return a
-    `TransferToHuman`: the person's number, or empty for the usual one, which there must be then.
+    `leads_to` names the agent to which the handler may return a `HandOff`, `leads_back` says that it may return one
+    that goes `back`, `ends_call` that it may return an `EndCall`: the roster proves with them that every call can end.
+    `human` is there if it may return a `TransferToHuman`: the person's number, or empty for the usual one, which there
+    must be then.
 
     `strict` refuses arguments that the class does not have, instead of leaving them out: by default what cannot be
     taken back (`defer_until_eot`) is strict. A function that ends the call or hands it on is not: it is done even if
@@ -151,6 +159,7 @@ class FunctionSpec:
     defer_until_eot: bool = False
     deadline: float = 10.0
     leads_to: str = attrs.field(default="", kw_only=True)
+    leads_back: bool = attrs.field(default=False, kw_only=True)
     ends_call: bool = attrs.field(default=False, kw_only=True)
     human: str | None = attrs.field(default=None, kw_only=True)
     announced_by: tuple[str, ...] = attrs.field(default=(), kw_only=True)
@@ -180,7 +189,7 @@ class FunctionSpec:
     @property
     def acts(self) -> bool:
         """Whether the handler does something itself, and does not merely say what is to become of the call."""
-        return not (self.leads_to or self.ends_call or self.human is not None)
+        return not (self.leads_to or self.leads_back or self.ends_call or self.human is not None)
 
     def has_handler(self) -> bool:
         """Say whether there is something that can be awaited."""
@@ -250,6 +259,27 @@ def handoff_to_next_agent(to: str, *, name: str = "handoff_to_next_agent", when:
         defer_until_eot=True,
         leads_to=to,
         announced_by=PASSING_ON,
+    )
+
+
+def hand_back(*, name: str = "hand_back", when: str = "") -> FunctionSpec:
+    """Make the function that hands the call back to the agent that had it before, whoever that was."""
+
+    async def give_back(arguments: HandoffArguments, context: CallContext) -> Outcome:
+        if not context.before:
+            return Answer({"error": "Nobody had the customer before you. Go on yourself."})
+        return HandOff(to=context.before, reason=arguments.reason, notes=arguments.notes, back=True)
+
+    situation = when or "your part is done, or the customer wants what the colleague before you was there for"
+    return FunctionSpec(
+        name=name,
+        description=f"Hands the call back to the colleague who had it before you. Call it when {situation}, in a turn "
+        "of its own with no words before or after it. In `notes` put what the customer said and what you have done.",
+        arguments=HandoffArguments,
+        handler=give_back,
+        defer_until_eot=True,
+        leads_back=True,
+        announced_by=PASSING_BACK,
     )
 
 

@@ -174,10 +174,12 @@ def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[Ros
         yield RosterProblem(
             files[name], "name", f"no agent hands to {name!r} and it begins no call: it is never reached"
         )
-    callers: dict[str, list[str]] = {name: [] for name in agents}
-    for name, agent in agents.items():
-        for target in agent.hands_to:
-            callers[target].append(name)
+    hosts = {name: [host for host, agent in agents.items() if name in agent.hands_to] for name in agents}
+    returning = {name for name, agent in agents.items() if any(function.leads_back for function in agent.functions)}
+    for name in sorted(returning):
+        if not hosts[name]:
+            yield RosterProblem(files[name], "functions", f"nobody hands to {name!r}: there is nobody to hand back to")
+    callers = {name: [*hosts[name], *(guest for guest in sorted(returning) if name in hosts[guest])] for name in agents}
     ending = _closure({name for name, agent in agents.items() if any(f.ends_call for f in agent.functions)}, callers)
     for name in (name for name in agents if name not in ending):
         circle = " -> ".join([name, *agents[name].hands_to])

@@ -136,6 +136,8 @@ class AgentSpec:
     joins_from: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True)
     offers_human: bool = attrs.field(default=False, kw_only=True)
     options: AgentOptions = attrs.field(default=AS_THE_SERVER, kw_only=True)
+    welcome_back: str = attrs.field(default="", kw_only=True)
+    """Its words to a caller who is handed back to it; empty leaves them to the server."""
     introduction: str = attrs.field(default="", kw_only=True)
     """The caller and the reason in one sentence, for a call screen; empty says the greeting."""
 
@@ -146,6 +148,11 @@ class AgentSpec:
     def hands_softly_to(self, name: str) -> bool:
         """Say whether the agent of this name takes the call over on the same session."""
         return any(isinstance(edge, SoftEdge) and edge == name for edge in self.hands_to)
+
+    def likely_readers(self, before: str) -> tuple[str, ...]:
+        """Name the agent that may soon need a Brief: the usual one, or the one that the call can be handed back to."""
+        leads_back = before != "" and any(function.leads_back for function in self.functions)
+        return self.hands_to[:1] or ((before,) if leads_back else ())
 
     def with_human(self) -> "AgentSpec":
         """Add the function that puts a call through, and when to use it."""

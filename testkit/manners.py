@@ -57,10 +57,10 @@ def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
         match entry.fact:
             case facts.TurnHeard(text=text):
                 said, heard_at = text, entry.at
-            case facts.HandoffAsked(agent=agent, to=to):
+            case facts.HandoffAsked(agent=agent, to=to, how=how):
                 if not said:
                     yield f"{agent} handed the call to {to} at {entry.at:.2f} s, and the caller had said nothing"
-                elif not agrees(said):
+                elif how != "back" and not agrees(said):
                     yield (
                         f"{agent} handed the call to {to} at {entry.at:.2f} s without the caller's consent: their last "
                         f"words, at {heard_at:.2f} s, were {said!r}"

@@ -5,8 +5,9 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-HandoffKind: TypeAlias = Literal["hard", "soft"]
-"""How the next agent comes to the floor: with a session of its own, or on the one that is open."""
+HandoffKind: TypeAlias = Literal["hard", "soft", "back"]
+"""How the next agent comes to the floor: with a session of its own, or on the one that is open; or it comes back to
+its own conversation, with a session that goes on with it."""
 
 
 @attrs.frozen

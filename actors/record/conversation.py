@@ -48,6 +48,15 @@ class Heard:
         return cls(reply.agent, heard, told, reply.whole or reply.cut, reply.complete)
 
 
+@attrs.frozen
+class Stretch:
+    """A part of what was said that is one agent's own conversation; `passing_on` is the function that ended it."""
+
+    start: int
+    stop: int
+    passing_on: CompletedCall | None = None
+
+
 Past: TypeAlias = CallerTurn | Heard | CompletedCall
 Said: TypeAlias = Past | Reply
 
@@ -221,17 +230,25 @@ class Conversation:
         """How many things were said: a bookmark for `turns`."""
         return len(self._said)
 
-    def history(self, since: int = 0, *, asks_again: bool | None = None) -> tuple[HistoryText | HistoryCalls, ...]:
+    def history(
+        self, since: int = 0, *, asks_again: bool | None = None, earlier: Sequence[Stretch] = ()
+    ) -> tuple[HistoryText | HistoryCalls, ...]:
         """Return what was said for `agent.context.messages`, without a last turn that is asked again, and its answer.
 
-        `asks_again` says whether the last turn is put to the model again; None: if it is unanswered.
+        `asks_again` says whether the last turn is put to the model again; None: if it is unanswered. `earlier` comes
+        before what was said since.
         """
         said = self._since(since)
         asks_again = self.unanswered(since) is not None if asks_again is None else asks_again
         if asks_again and self.last_turn(since) is not None:
             last = max(index for index, one in enumerate(said) if isinstance(one, CallerTurn))
             said = said[:last] + [one for one in said[last:] if isinstance(one, CompletedCall)]
-        return tuple(message for one in said for message in _as_history(one))
+        before = [one for stretch in earlier for one in self._within(stretch)]
+        return tuple(message for one in (*before, *said) for message in _as_history(one))
+
+    def _within(self, stretch: Stretch) -> list[Past]:
+        said = self._since(stretch.start)[: stretch.stop - stretch.start]
+        return said if stretch.passing_on is None else [*said, stretch.passing_on]
 
     def _since(self, index: int) -> list[Past]:
         return [_past(said) for said in self._said.since(index)]

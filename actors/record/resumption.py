@@ -49,6 +49,19 @@ class Resumption:
         return sum(at < self._took_floor for at, _ in self._said())
 
     @property
+    def handed_on_by(self) -> tuple[tuple[str, int], ...]:
+        """The agents that may get the call back, the last one last, each with how much had been said when it began."""
+        waiting = list[tuple[str, int]]()
+        for handoff in self.record.handoffs:
+            if handoff.how == "back":
+                waiting = waiting[:-1]
+            elif handoff.how:
+                periods = (one.started for one in self.record.agents if one.agent == handoff.from_agent)
+                began = max((start for start in periods if start <= handoff.asked_at), default=0.0)
+                waiting.append((handoff.from_agent, sum(at < began for at, _ in self._said())))
+        return tuple(waiting)
+
+    @property
     def brief(self) -> Brief:
         """The Brief of that agent, or an extract of the words before it."""
         record, taken = self.record, self._took_floor

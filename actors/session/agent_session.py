@@ -88,6 +88,8 @@ class AgentSession:
     number: int
     opening: Opening
     connect: Connect
+    before: str = ""
+    """The agent that handed the call to this one; empty if none did."""
     voice: Voice = attrs.field(init=False)
     has_acted: bool = attrs.field(default=False, init=False)
     """Whether its agent has ever said or done anything."""
@@ -110,7 +112,7 @@ class AgentSession:
     """The versions that it was told of and has not acknowledged."""
 
     def __attrs_post_init__(self) -> None:
-        self.voice = Voice(self.agent.name, self.opening.promised_at)
+        self.voice = Voice(self.agent.name, self.opening.promised_at, how=self.opening.how)
         self._latency = LatencyMeter(self.state.journal, self.voice)
         self._outbox, self._posted = trio.open_memory_channel[ClientMessage](_OUTBOX)
 
@@ -307,7 +309,7 @@ class AgentSession:
     def _note_turn(self, text: str, shown: str) -> None:
         self.state.conversation.add_caller(text)
         self.state.journal.note(TurnHeard(self.agent.name, shown))
-        for name in self.agent.hands_to[:1]:
+        for name in self.agent.likely_readers(self.before):
             with suppress(trio.BrokenResourceError, trio.WouldBlock):  # it costs the Brief, not the session
                 self.state.mail.to_summarizer.send_nowait(RefreshBrief(str(name)))
 

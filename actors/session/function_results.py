@@ -26,7 +26,7 @@ DEEPEST = 32
 """Levels of lists and mappings in one another."""
 _INT64 = 1 << 63
 
-T = TypeVar("T", HandOff, EndCall, TransferToHuman)
+T = TypeVar("T", EndCall, TransferToHuman)
 
 
 class UnfitOutcome(Exception):
@@ -38,8 +38,8 @@ def checked(outcome: object) -> Outcome:
     match outcome:
         case Answer(content=content, facts=facts):
             return Answer(_content(content), _facts(facts))
-        case HandOff():
-            return _texts(HandOff, outcome)
+        case HandOff(to=to, reason=reason, notes=notes, back=back):
+            return HandOff(_short("to", to), _short("reason", reason), _short("notes", notes), back is True)
         case EndCall():
             return _texts(EndCall, outcome)
         case TransferToHuman():

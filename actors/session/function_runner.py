@@ -58,6 +58,7 @@ class SpeakingSession(Protocol):
     """The session as its functions see it."""
 
     number: int
+    before: str
     voice: Voice
     has_acted: bool
 
@@ -287,7 +288,14 @@ class FunctionRunner:
 
         state = self.state
         facts = dict(state.conversation.facts)
-        return attrs.evolve(state.context, call_sid=state.call_sid, agent=self.agent.name, facts=facts, say=say)
+        return attrs.evolve(
+            state.context,
+            call_sid=state.call_sid,
+            agent=self.agent.name,
+            before=self.session.before,
+            facts=facts,
+            say=say,
+        )
 
     async def _refused(self, call: FunctionCall, result: FunctionResult) -> Failed | None:
         """Refuse what the caller has not agreed to: once what they are saying just now has been transcribed.
@@ -350,7 +358,7 @@ class FunctionRunner:
         if asked.refusal is not None:
             return asked.refusal
         now, offset = trio.current_time(), self.session.cursor
-        how: HandoffKind = "soft" if self.agent.hands_softly_to(handoff.to) else "hard"
+        how = _way_of(handoff, self.agent)
         self.state.ledger.end_reply(self.session.voice)
         self.state.conversation.record({"handoff_reason": "", "handoff_notes": "", **handoff.facts})
         self.state.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset, how))
@@ -397,3 +405,9 @@ class FunctionRunner:
             self._post_answer(asked, asked.refusal)
             asked.refusal = None
         return None
+
+
+def _way_of(handoff: HandOff, agent: AgentSpec) -> HandoffKind:
+    if handoff.back:
+        return "back"
+    return "soft" if agent.hands_softly_to(handoff.to) else "hard"

@@ -9,15 +9,16 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
+from actors.facts import HandoffKind
 from actors.line.tape import Tape
 from actors.policy import CallPolicy
-from actors.record.conversation import Conversation
+from actors.record.conversation import Conversation, Stretch
 from actors.record.resumption import Resumption
 from actors.session.settings_form import SettingsForm, Takeover
 from actors.supervision import RestartBudget
 from agents.brief import Brief
 from agents.spec import AgentSpec
-from protocol.deepgram import Settings
+from protocol.deepgram import CompletedCall, Settings
 
 
 @attrs.define(eq=False)
@@ -31,6 +32,22 @@ class AgentOnCall:
     """How much had been said when it took the floor: its own conversation begins there."""
     returned: int = 0
     """How much had been said when it took the caller back, on another stream; 0 if it has the call's first one."""
+    before: "AgentOnCall | None" = None
+    """The agent that handed the call to it."""
+    passed_on: CompletedCall | None = None
+    """The function by which it handed the call on."""
+    earlier: tuple[Stretch, ...] = ()
+    """Its own conversation before it handed the call on and got it back."""
+
+    @property
+    def began(self) -> int:
+        """How much had been said when it took the floor first."""
+        return self.earlier[0].start if self.earlier else self.since
+
+    def taken_back(self, other: "AgentOnCall") -> "AgentOnCall":
+        """Return the same agent, as it takes the call back from the one that it handed it to."""
+        stretch = Stretch(self.since, other.began, self.passed_on)
+        return attrs.evolve(self, brief=None, passed_on=None, earlier=(*self.earlier, stretch))
 
 
 @attrs.frozen
@@ -39,7 +56,8 @@ class Opening:
 
     `settings` is awaited once the service has welcomed us (at a handoff it waits for the Brief), `start` says from
     which frame of the tape to listen, and `ask` is a turn of the caller that the last session left unanswered.
-    `greets`: the agent has the first word. `promised_at`: t0 (trio time) of the handoff that this session answers.
+    `greets`: the agent has the first word. `promised_at`: t0 (trio time) of the handoff that this session answers, and
+    `how` its kind.
     """
 
     settings: Callable[[], Awaitable[Settings]]
@@ -49,6 +67,7 @@ class Opening:
     promised_at: float | None = None
     prompt: Callable[[], str] = str
     """Writes the agent's prompt anew, with what an operator has changed meanwhile; empty: it cannot be changed."""
+    how: HandoffKind = "hard"
 
     @property
     def owes(self) -> bool:
@@ -71,7 +90,7 @@ class Openings:
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            return self.form.fresh(on_call.agent, on_call.brief)
+            return self._handed_back(on_call) if on_call.earlier else self.form.fresh(on_call.agent, on_call.brief)
 
         return Opening(settings, lambda: self.tape.resume_point(start), prompt=self._prompt_of(on_call))
 
@@ -92,6 +111,29 @@ class Openings:
             prompt=self._prompt_of(on_call),
         )
 
+    def after_handback(
+        self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
+    ) -> Opening:
+        """Give an agent the caller back, once its Brief says what it has missed; it goes on with its conversation."""
+
+        async def settings() -> Settings:
+            await briefed.wait()
+            on_call.since = self.conversation.length
+            return self._handed_back(on_call)
+
+        return Opening(
+            settings,
+            lambda: self.tape.resume_point(cursor()),
+            promised_at=promised_at,
+            prompt=self._prompt_of(on_call),
+            how="back",
+        )
+
+    def _handed_back(self, on_call: AgentOnCall) -> Settings:
+        history = self.conversation.history(on_call.since, earlier=on_call.earlier)
+        word = on_call.agent.welcome_back or self.policy.wording.handed_back
+        return self.form.resumed(on_call.agent, on_call.brief, history, word)
+
     def takeover(self, on_call: AgentOnCall) -> Takeover:
         """Return what makes the session that is open this agent's, which has its Brief."""
         taken_over = self.form.taken_over(on_call.agent, on_call.brief)
@@ -106,13 +148,13 @@ class Openings:
         if self.resumption is not None and on_call.returned and not conversation.is_opened(on_call.returned):
             return self.after_return(on_call, self.resumption, cursor)
         if not conversation.is_opened(on_call.since):
-            return self.greeting(on_call, cursor)
+            return self.greeting(on_call, cursor)  # or its words for a caller who comes back
 
         asked = conversation.last_turn(on_call.since) if asks_again else conversation.unanswered(on_call.since)
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            history = conversation.history(on_call.since, asks_again=asked is not None)
+            history = conversation.history(on_call.since, asks_again=asked is not None, earlier=on_call.earlier)
             return self.form.resumed(on_call.agent, on_call.brief, history)
 
         prompt = self._prompt_of(on_call)

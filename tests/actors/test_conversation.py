@@ -1,7 +1,7 @@
 """What the next agent, or a restarted one, is told of the call so far."""
 
 from actors.line.reply import Reply
-from actors.record.conversation import Conversation
+from actors.record.conversation import Conversation, Stretch
 from actors.record.packed import BLOCK
 from agents.brief import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
@@ -196,3 +196,19 @@ def test_an_answer_holds_for_one_turn_of_the_caller() -> None:
     assert talk.earlier_answer(CALL.name, CALL.arguments) == CALL.response
     talk.add_caller("Five, I said.")
     assert talk.earlier_answer(CALL.name, CALL.arguments) is None
+
+
+def test_an_agents_own_conversation_has_a_hole_where_another_had_the_call() -> None:
+    conversation = Conversation()
+    for text in ("Hello.", "Yes please.", "To the other one.", "Back again."):
+        conversation.add_caller(text)
+    passed_on = CompletedCall("id", "handoff", True, "{}", "{}")
+
+    history = conversation.history(3, asks_again=False, earlier=(Stretch(0, 2, passed_on),))
+
+    assert history == (
+        HistoryText("user", "Hello."),
+        HistoryText("user", "Yes please."),
+        HistoryCalls((passed_on,)),
+        HistoryText("user", "Back again."),
+    )

@@ -92,3 +92,18 @@ def test_a_call_in_which_nobody_had_the_floor_has_no_agent() -> None:
     nothing = Resumption(attrs.evolve(RECORD, agents=(), transcript=(), functions=(), handoffs=()))
 
     assert (nothing.agent, nothing.since, nothing.conversation().history()) == ("", 0, ())
+
+
+def test_the_agents_that_handed_the_call_on_may_get_it_back_unless_they_have() -> None:
+    on = attrs.evolve(RECORD.handoffs[0], how="soft")
+    back = HandoffRecord("advisor", "qualifier", 19.0, how="back")
+    again = HandoffRecord("qualifier", "closer", 24.0, how="hard")
+    failed = HandoffRecord("closer", "nobody", 26.0)
+    periods = (*RECORD.agents[:2], AgentPeriod("qualifier", 20.0, 25.0), AgentPeriod("closer", 25.0, 30.0))
+
+    def waiting(*handoffs: HandoffRecord) -> tuple[tuple[str, int], ...]:
+        return Resumption(attrs.evolve(RECORD, handoffs=handoffs, agents=periods)).handed_on_by
+
+    assert waiting(on) == (("qualifier", 0),)
+    assert waiting(on, back) == ()
+    assert waiting(on, back, again, failed) == (("qualifier", 4),)

@@ -16,6 +16,7 @@ from agents.functions import (
     HandoffArguments,
     Outcome,
     SchemaKeys,
+    hand_back,
     handoff_to_next_agent,
     transfer_to_human,
 )
@@ -342,3 +343,27 @@ def test_two_agents_on_one_session_may_think_and_speak_as_they_like() -> None:
     two = attrs.evolve(agent("two", ends=True), options=AgentOptions(temperature=0.2, speak_speed=1.1))
 
     assert load_roster([agent("one", to=(soft("two"),)), two])
+
+
+# Back
+
+
+def test_an_agent_that_can_only_hand_back_is_no_dead_end() -> None:
+    guest = attrs.evolve(ALONE, name="guest", functions=(hand_back(),))
+    roster = load_roster([agent("host", to=("guest",), ends=True), guest])
+
+    assert roster.agents["guest"].likely_readers("host") == ("host",)
+    assert roster.agents["guest"].likely_readers("") == ()
+    assert roster.agents["host"].likely_readers("guest") == ("guest",)
+
+
+def test_two_agents_that_hand_the_call_to_and_fro_for_ever_are_a_circle() -> None:
+    guest = attrs.evolve(ALONE, name="guest", functions=(hand_back(),))
+
+    assert "nobody in this circle can end the call" in refusal(agent("host", to=("guest",)), guest)
+
+
+def test_an_agent_that_nobody_hands_to_can_hand_back_to_nobody() -> None:
+    first = attrs.evolve(ALONE, functions=(END_CONVERSATION, hand_back()))
+
+    assert refusal(first) == "agent 'alone': functions: nobody hands to 'alone': there is nobody to hand back to"
