@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from functools import wraps
-from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -77,23 +76,7 @@ def pytest_sessionstart() -> None:
     import_own_part_first(os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 
-def _spread(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Deal the files that wait more than they work out between the others, early: workers take turns at both."""
-    waiting = [list(file) for _, file in groupby((item for item in items if "e2e" in item.path.parts), _file)]
-    working = [list(file) for _, file in groupby((item for item in items if "e2e" not in item.path.parts), _file)]
-    files, step = list[list[pytest.Item]](), max(1, len(working) // (2 * len(waiting) or 1))
-    for index, file in enumerate(working):
-        files += [waiting.pop(0), file] if waiting and index % step == 0 else [file]
-    files += waiting
-    return [item for file in files for item in file]
-
-
-def _file(item: pytest.Item) -> Path:
-    return item.path
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items[:] = _spread(items)
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             parameters = inspect.signature(item.obj).parameters

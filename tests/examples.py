@@ -12,7 +12,7 @@ from hypothesis import settings
 FULL = os.environ.get("FAULT_MATRIX") == "full"
 EXAMPLES = 100 if FULL else 10
 DRAWN = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
-STRIDE = 1 if FULL else 9
+STRIDE = 1 if FULL else 13
 """Through the steps of a call, where something happens at each."""
 
 

@@ -7,7 +7,10 @@ from actors.policy import CallPolicy, Deadlines, SummaryMode
 from protocol.audio import FRAME_SECONDS
 
 POLICY = CallPolicy()
-NOBODY_WAITS = {"longest_call", "length_notice", "longest_turn", "machine_greeting", "think_patience"}
+NOBODY_WAITS = {
+    *("longest_call", "length_notice", "longest_turn", "machine_greeting", "think_patience"),
+    *("amended", "restarted", "remark_begun"),  # an operator waits, while the call goes on
+}
 """None of these is a silence that a caller meets."""
 DEADLINES = [
     field.name

@@ -144,16 +144,15 @@ IGNORED = ("History", "FunctionCallResponse", "LatencyReport", "AgentStartedSpea
 SHAPES: tuple[object, ...] = (None, 5, -1.5, True, "", "words", [], [7], [{}], {}, {"a": [None]})
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=repr)
 @pytest.mark.parametrize("name", [*IGNORED, "__customFromThinkProvider", "PromptUpdated", "Novelty"])
-def test_what_is_ignored_is_not_validated(name: str, shape: object) -> None:
+def test_what_is_ignored_is_not_validated(name: str) -> None:
     keys = ("role", "content", "function_calls", "id", "name", "count", "escalated", "tts_latency", "novelty")
-    for key in keys:
-        decode_server(json.dumps({"type": name, key: shape}))
-    decode_server(json.dumps({"type": name, **dict.fromkeys(keys, shape)}))
+    for shape in SHAPES:
+        for key in keys:
+            decode_server(json.dumps({"type": name, key: shape}))
+        decode_server(json.dumps({"type": name, **dict.fromkeys(keys, shape)}))
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=repr)
 @pytest.mark.parametrize(
     ("message", "ignored", "read"),
     [
@@ -173,19 +172,18 @@ def test_what_is_ignored_is_not_validated(name: str, shape: object) -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_field_that_is_only_noted_keeps_nothing_from_being_read(
-    message: dict[str, object], ignored: str, read: type[ServerMessage], shape: object
+    message: dict[str, object], ignored: str, read: type[ServerMessage]
 ) -> None:
-    assert isinstance(decode_server(json.dumps({**message, ignored: shape})), read)
+    for shape in SHAPES:
+        assert isinstance(decode_server(json.dumps({**message, ignored: shape})), read), shape
 
 
 @pytest.mark.parametrize("key", ["id", "thought_signature"])
-@pytest.mark.parametrize("shape", SHAPES, ids=repr)
-def test_a_function_call_needs_a_name_and_no_id(key: str, shape: object) -> None:
-    call = {"id": "1", "name": "f", key: shape}
+def test_a_function_call_needs_a_name_and_no_id(key: str) -> None:
+    for shape in SHAPES:
+        asked = {"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", key: shape}]}
 
-    assert isinstance(
-        decode_server(json.dumps({"type": "FunctionCallRequest", "functions": [call]})), FunctionCallRequest
-    )
+        assert isinstance(decode_server(json.dumps(asked)), FunctionCallRequest), shape
 
 
 @pytest.mark.parametrize(

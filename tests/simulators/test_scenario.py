@@ -215,6 +215,7 @@ def test_a_shipped_handoff_is_a_turn_without_words(shipped: Scenario) -> None:
     assert all(not turn.says and turn.on_error for turn in handoffs)
 
 
+@pytest.mark.slow
 def test_the_sale_is_a_demo_of_a_minute_or_two_and_the_long_call_of_three() -> None:
     voices = {"qualifier": "aura-2-mars-en", "advisor": "aura-2-thalia-en", "closer": "aura-2-vesta-en"}
 

@@ -334,6 +334,7 @@ def start(*arguments: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", KILLED, *map(str, arguments)], cwd=Path(__file__).parents[2])  # noqa: S603
 
 
+@pytest.mark.slow
 async def test_a_process_that_is_killed_while_it_saves_loses_nothing(folder: Path, nursery: trio.Nursery) -> None:
     file = folder.parent / "calls.db"
     with closing(sqlite3.connect(file, isolation_level=None)) as other:

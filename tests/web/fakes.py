@@ -23,6 +23,7 @@ from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.orders.queue import OrderQueue
 from store.records import CallRecord
+from tests.routes import compile_routes_once
 from web.app import create_app
 from web.calls.context import AppContext
 from web.calls.slots import Slots
@@ -31,6 +32,8 @@ from web.clients.twilio import PLAIN_CALL, CallOptions
 from web.clients.twilio_api import LineError
 from web.console.phone import CallerVoice
 from web.routes.media import MediaStreams, RunCall
+
+compile_routes_once()
 
 ORIGIN = "https://agent.example.com"
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"

@@ -231,6 +231,7 @@ async def test_a_request_can_be_cancelled(autojump_clock: MockClock) -> None:
     assert patience.cancelled_caught
 
 
+@pytest.mark.slow
 def test_a_server_is_imported_without_what_it_does_not_use() -> None:
     """Each of these is megabytes of a process that does not use it."""
     program = "import sys, server; sys.exit(bool({'aiohttp', 'requests', 'twilio.rest', 'psycopg'} & set(sys.modules)))"
