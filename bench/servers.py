@@ -21,6 +21,7 @@ import attrs
 
 from bench.fake_twilio import ACCOUNT, AUTH_TOKEN
 
+TOKEN = "bench-token-of-more-than-thirty-two-characters"  # noqa: S105 - of servers that live for a minute
 ROOT = Path(__file__).resolve().parent.parent
 OTHERS = ("bare", "plain", "asyncio", "asyncio-wav", "picows")
 _RELAYS = {
@@ -77,7 +78,7 @@ class Server:
             "TWILIO_API_URL": services.groq,
             "LEAD_SERVER_PORT": str(services.port),
             "LEAD_SERVER_EXTERNAL_URL": f"http://127.0.0.1:{services.port}",
-            "API_TOKEN": "bench-token-of-more-than-thirty-two-characters",
+            "API_TOKEN": TOKEN,
             "MAX_CALLS": "1000",
             "SUMMARY_MODE": "eager",
             "RECORDINGS_DIR": f"{folder}/recordings" if self.ships else "none",
