@@ -1,6 +1,7 @@
 """The console in Chromium: on a narrow and on a wide screen, light and dark, with nothing that a caller says executed.
 
-`SCREENSHOTS` names a folder for pictures of the pages; those in docs/console were made so.
+`SCREENSHOTS` names a folder for pictures of the pages; those in docs/console were made so, and those of the phone by
+`test_phone_accessible.py`.
 """
 
 import os
@@ -170,9 +171,18 @@ async def _carry(watch: WatchedCall, task_status: trio.TaskStatus[Running]) -> N
     """Have the tasks that a call has."""
     call = Running.of(watch)
     async with trio.open_nursery() as nursery:
-        for name in ("bridge", "turn", "summarizer", "scribe", "keypad", "AgentSession.run"):
+        nursery.start_soon(_sound, watch, name="bridge")
+        for name in ("turn", "summarizer", "scribe", "keypad", "AgentSession.run"):
             nursery.start_soon(trio.sleep_forever, name=name)
         task_status.started(call)
+
+
+async def _sound(watch: WatchedCall) -> None:
+    """Hear a caller who speaks, and an agent who is quieter."""
+    while True:
+        watch.hear_caller(b"\x8e" * 800)
+        watch.hear_agents(0.0, b"\xb4" * 800)
+        await trio.sleep(0.1)
 
 
 def opened(browser: "Browser", console: Console, name: str, *, width: int = 1600, dark: bool = False) -> "Page":

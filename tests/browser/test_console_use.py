@@ -23,7 +23,7 @@ from web.console.english import LIVE, TEXT
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.slow, needs_chromium()]
+pytestmark = [pytest.mark.real_time, needs_chromium()]
 
 SOUNDS = "--autoplay-policy=no-user-gesture-required"
 LOOKS = [(360, True), (1600, False)]
@@ -283,6 +283,42 @@ async def test_a_live_page_whose_line_breaks_goes_on_without_a_gap_or_a_repetiti
     said = [line for line in journal if '"generation":99' in line]
     assert ["one", "two", "three", "four"] == [line.rpartition('"text":"')[2].rstrip('"}') for line in said]
     assert len(journal) == 20 + 4
+
+
+async def test_the_words_stay_at_their_end_unless_their_reader_has_scrolled_back(tmp_path: Path) -> None:
+    distance = "(() => { const log = document.getElementById('words'); return %s; })()"
+    async with served(tmp_path) as console:
+        console.replay(sample_journal()[:60])
+
+        def say(text: str) -> None:
+            console.call.journal.note(ReplyText("advisor", 99, text))
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page(viewport={"width": 900, "height": 600})
+                page.goto(console.origin + PAGES["live"])
+                wait_live(page)
+
+                def to_end() -> float:
+                    left: float = page.evaluate(distance % "log.scrollHeight - log.scrollTop - log.clientHeight")
+                    return left
+
+                wait_until(page, lambda: abs(to_end()) < 2)
+                for _ in range(20):
+                    trio.from_thread.run_sync(
+                        say, "and a good many words more, which make the last of the replies long."
+                    )
+                wait_until(page, lambda: page.inner_text("#words").count("a good many words") == 20)
+                wait_until(page, lambda: abs(to_end()) < 2)
+
+                page.locator("#words").hover()
+                page.mouse.wheel(0, -10000)
+                wait_until(page, lambda: page.evaluate(distance % "log.scrollTop") == 0)
+                trio.from_thread.run_sync(say, "Still there?")
+                wait_until(page, lambda: "Still there?" in page.inner_text("#words"))
+                assert page.evaluate(distance % "log.scrollTop") == 0
+
+        await visit(drive)
 
 
 async def test_the_live_page_is_worked_by_keys_and_read_by_screen_readers(tmp_path: Path) -> None:

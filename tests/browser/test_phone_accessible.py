@@ -1,5 +1,6 @@
 """The phone's page in each of its states: accessible, no wider than the screen, asking its own server only."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,15 +12,17 @@ import trio
 from tests.browser.chromium import ALLOWED, needs_chromium, open_browser, visit, wait_until, watch
 from tests.browser.lab import PAGE, Bench, on_the_bench
 from tests.browser.talking import talking
-from tests.browser.test_console import requests_of, violations
+from tests.browser.test_console import requests_of, shoot, violations
 from web.console.english import PHONE, PHONE_TOLD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.slow, needs_chromium()]
+pytestmark = [pytest.mark.real_time, needs_chromium()]
 
 LOOKS = [(360, False), (360, True), (1600, False), (1600, True)]
+SOME = LOOKS if os.environ.get("SCREENSHOTS") else LOOKS[1:3]
+"""A page whose words differ and whose looks do not is looked at twice; for pictures of it four times."""
 
 
 def check(page: "Page", state: str) -> None:
@@ -84,7 +87,7 @@ async def test_the_phone_with_a_microphone_is_accessible_in_each_state(width: in
     await play(bench, states, width, dark)
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS[1:3])
+@pytest.mark.parametrize(("width", "dark"), SOME)
 async def test_the_phone_without_a_microphone_is_accessible(width: int, dark: bool) -> None:
     def states(page: "Page") -> Iterator[str]:
         page.click("#call")
@@ -109,7 +112,7 @@ async def play(
         await visit(drive)
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS[1:3])
+@pytest.mark.parametrize(("width", "dark"), SOME)
 async def test_the_typed_phone_is_accessible_in_each_state(width: int, dark: bool, tmp_path: Path) -> None:
     async with talking(tmp_path, typed=True) as there:
 
@@ -122,6 +125,8 @@ async def test_the_typed_phone_is_accessible_in_each_state(width: int, dark: boo
                 page.locator(".line").first.click()
                 wait_until(page, lambda: page.locator(".line.said").count() == 1)
                 check(page, "said")
+                wait_until(page, lambda: page.evaluate("document.querySelector('#mine').value") > 0.3)
+                shoot(page, f"phone-{width}-{'dark' if dark else 'light'}")
                 page.click("#hang-up")
                 wait_until(page, lambda: page.is_visible("#call"))
                 check(page, "over")

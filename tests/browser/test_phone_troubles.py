@@ -16,7 +16,7 @@ from web.console.english import PHONE_TOLD
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
 
-pytestmark = [pytest.mark.slow, needs_chromium()]
+pytestmark = [pytest.mark.real_time, needs_chromium()]
 
 SINKLESS = "AudioContext.prototype.setSinkId = async () => { throw new DOMException('none', 'NotFoundError'); }"
 CAPTURED = """

@@ -10,11 +10,11 @@ function row(call) {
   link.href = `/console/calls/${encodeURIComponent(call.name)}`;
   const dot = document.createElement("span");
   dot.className = "dot";
-  link.append(dot, ` ${call.caller}`);
+  link.textContent = call.caller;
   const about = document.createElement("span");
   about.className = "soft";
   about.textContent = ` ${call.direction} · ${call.status} · ${call.started}`;
-  item.append(link, about);
+  item.append(dot, " ", link, about);
   return item;
 }
 

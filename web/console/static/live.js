@@ -6,8 +6,18 @@ const call = document.getElementById("call");
 const words = JSON.parse(call.dataset.words);
 const deadlines = JSON.parse(call.dataset.deadlines);
 const MOST_ROWS = 300;
+const NEAR_END = 40; // pixels
 const byId = (id) => document.getElementById(id);
 const say = (text) => { byId("connection").textContent = text; };
+
+// A log stays at its end, unless its reader has scrolled back.
+function stayAtEnd(log) {
+  let stays = true;
+  log.addEventListener("scroll", () => { stays = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END; });
+  const follow = () => { if (stays) log.scrollTop = log.scrollHeight; };
+  new MutationObserver(follow).observe(log, { childList: true, subtree: true, characterData: true });
+}
+for (const id of ["words", "journal"]) stayAtEnd(byId(id));
 
 let state = null;
 function begin() {
@@ -25,10 +35,8 @@ function add(list, text, className = "") {
   const item = document.createElement(list.classList.contains("log") ? "div" : "li");
   item.className = className;
   item.textContent = text;
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 120;
   list.append(item);
   while (list.children.length > MOST_ROWS) list.firstChild.remove();
-  if (atEnd) list.scrollTop = list.scrollHeight;
   return item;
 }
 
