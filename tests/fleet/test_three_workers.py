@@ -1,15 +1,18 @@
 """One call on three workers: its webhook on one, its stream on another, and an operator at the third."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias, cast
 
 import attrs
+import orjson
 import psycopg
 import pytest
 import trio
 
 from actors.call import CallPlan, CallServices
+from actors.commands import DONE, Answer, Command, CommandGiven, Say, TransferTo, refused
+from actors.endings.intercom import Intercom
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from protocol.wire import PacedWebSocket
 from store.checkpoints import keep_news
@@ -35,7 +38,7 @@ from tests.web.fakes import (
 )
 from tests.web.test_media import token_in, token_of
 from web.app import BackgroundTasks, create_app
-from web.calls.commands import Commands, read, written
+from web.calls.commands import Commands, Letter, read, written
 from web.calls.slots import Slots
 from web.routes.media import MediaStreams
 from web.routes.watch_elsewhere import CallsElsewhere
@@ -56,6 +59,8 @@ class Attentive:
 
     heard: list[ToCall] = attrs.field(factory=list)
     news: trio.Event = attrs.field(factory=trio.Event)
+    refuses: bool = False
+    """Whether it refuses an operator's commands."""
 
     async def __call__(self, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
         outcome = "completed"
@@ -64,6 +69,8 @@ class Attentive:
             async for message in mailbox:
                 self.heard.append(message)
                 self.news.set()
+                if isinstance(message, CommandGiven):
+                    message.reply_to.send_nowait(refused("a handoff is under way") if self.refuses else DONE)
                 if isinstance(message, EndCallNow | CloseCall):
                     outcome = message.outcome
                     break
@@ -195,6 +202,51 @@ def tasks_of(there: Exchange) -> Sequence[Callable[[], Awaitable[None]]]:
     served = cast("MediaStreams", there.app.asgi_app).application
     assert isinstance(served, BackgroundTasks)
     return served.runs
+
+
+@pytest.mark.parametrize(("is_refused", "status"), [(False, 200), (True, 409)])
+async def test_a_command_given_to_one_worker_is_carried_out_and_answered_by_another(
+    is_refused: bool, status: int, workers: Workers
+) -> None:
+    async with three(workers) as account, carried(account):
+        account.call.refuses = is_refused
+        with trio.fail_after(PATIENCE):
+            answer = await account.workers[2].operator(
+                "POST", f"/calls/{CALL_SID}/transfer", {"number": "+15550001111", "reason": "is angry"}
+            )
+
+    (given,) = account.call.heard
+    assert isinstance(given, CommandGiven)
+    assert given.command == Command(answer.json()["command_id"], "api", TransferTo("+15550001111", "is angry"))
+    assert (answer.status_code, answer.json()["outcome"]) == (status, "refused" if is_refused else "done")
+
+
+async def test_a_command_to_a_call_that_has_ended_on_its_worker_says_so(workers: Workers) -> None:
+    async with three(workers) as account, carried(account):
+        there = account.workers[1].intercom
+        with trio.fail_after(PATIENCE), hidden_from(there, CALL_SID):
+            answer = await account.workers[2].operator("POST", f"/calls/{CALL_SID}/say", {"text": "Hello."})
+
+    assert (answer.status_code, answer.json()["outcome"]) == (200, "over")
+
+
+@contextmanager
+def hidden_from(intercom: Intercom, call_sid: str) -> Iterator[None]:
+    """Have a call be over for its own worker, which the database does not know yet."""
+    call = intercom._calls.pop(call_sid)
+    try:
+        yield
+    finally:
+        intercom._calls[call_sid] = call
+
+
+def test_a_command_that_this_version_does_not_know_is_refused() -> None:
+    fields = {"id": "k1", "by": "ana", "do": "sing", "fields": {}, "from": "w1", "token": "t"}
+    letter = Letter(Command("k1", "ana", Say("Hello.")), "w1", "t")
+
+    assert isinstance(Letter.read(fields), Answer)
+    assert isinstance(Letter.read({**fields, "do": "say", "fields": {"words": "Hello."}}), Answer)
+    assert Letter.read(orjson.loads(letter.written())) == letter
 
 
 @pytest.mark.parametrize(
