@@ -1,4 +1,4 @@
-"""The commands of `switchboard` for calls that go on: live, say, whisper, prompt, handoff, restart, transfer."""
+"""The commands of `switchboard` for calls that go on: live, and what is done to them."""
 # ruff: noqa: PLC0415 - as in cli.py
 
 import getpass
@@ -147,4 +147,21 @@ def transfer(  # noqa: PLR0917 - one for each option
     _command(name, "transfer", server, key, number=number, reason=reason, notes=notes)
 
 
-COMMANDS = (live, say, whisper, prompt, handoff, restart, transfer)
+def take_over(
+    name: NameArgument,
+    number: Annotated[
+        str, typer.Argument(metavar="[NUMBER]", help="Your telephone, E.164; TRANSFER_PHONE_NUMBER if unset.")
+    ] = "",
+    server: ServerOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Take a call over with your telephone; the agent has it back when you hang up."""
+    _command(name, "take-over", server, key, number=number)
+
+
+def give_back(name: NameArgument, server: ServerOption = None, key: KeyOption = None) -> None:
+    """Give a call that was taken over back to its agent."""
+    _command(name, "give-back", server, key)
+
+
+COMMANDS = (live, say, whisper, prompt, handoff, restart, transfer, take_over, give_back)

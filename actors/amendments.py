@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 
 from agents.spec import PROMPT_LIMIT, AgentSpec
+from store.records import CallRecord
 
 NOTES_HEADING: Final = "## From the operator of this call"
 _NOTE: Final = """\
@@ -17,6 +18,9 @@ A colleague who follows this call has told you what stands below. The customer h
 Use it from your next answer on, and do not say that you were told."""
 _SPARE: Final = 4_000
 """Characters, for the Brief and the direction."""
+
+
+_GIVEN_BACK: Final = "A colleague has talked with the customer meanwhile. You do not know what was said: ask."
 
 
 @attrs.define(eq=False)
@@ -36,6 +40,20 @@ class Amendments:
             self._prompts[agent] = prompt
         self.version += 1
         return self.version
+
+    def recall(self, record: CallRecord, *, is_given_back: bool) -> None:
+        """Take what was changed on earlier streams of the call, whose prompts know nothing of it."""
+        for one in record.commands:
+            text = one.fields.get("text", "")
+            agents = [period.agent for period in record.agents if period.started <= one.at]
+            if one.outcome not in {"done", "failed"}:  # "failed" holds from the next session on
+                continue
+            if one.command == "whisper":
+                self.amend("", note=text)
+            elif one.command == "prompt" and agents:
+                self.amend(agents[-1], prompt=text)
+        if is_given_back:
+            self.amend("", note=_GIVEN_BACK)
 
     def has_room_for(self, agent: AgentSpec, *, note: str = "", prompt: str = "") -> bool:
         """Whether an agent's prompt is short enough for the service with this note, or this prompt."""

@@ -238,7 +238,9 @@ class Call:
             activity=VoiceActivity(last=elapsed),
             switch=Switch(plan.call_sid, services.transfers, services.policy.human_digit, services.operator_transfers),
         )
-        state.commands.recall(earlier.record.commands if earlier else ())
+        if earlier is not None:
+            state.commands.recall(earlier.record.commands)
+            state.amendments.recall(earlier.record, is_given_back=earlier.is_given_back)
         bridge = TwilioBridge(state, media, plan.stream_sid, each_of(on_audio) if on_audio else None)
         return cls(plan, services, state, bridge, book, scribe, watch)
 
@@ -248,10 +250,12 @@ class Call:
         if self.watch is not None:
             self.watch.begin(CallUnderWay(self.state.journal, self.state.turn.turn, trio.lowlevel.current_task()))
         self.state.journal.note(
-            CallResumed(plan.stream_sid, resumption.unreached)
+            CallResumed(plan.stream_sid, resumption.unreached, resumption.is_given_back)
             if resumption is not None
             else CallStarted(plan.call_sid, plan.stream_sid, plan.direction)
         )
+        if resumption is not None and resumption.give_back is not None:
+            self.state.commands.note_done(resumption.give_back)
         state, services = self.state, self.services
         summarizer = Summarizer(state, self.roster, services.ask_brief, state.mail.summarizer)
         with state.mail.closing(), services.intercom.open(plan.call_sid) as mailbox, self._all_read(mailbox):

@@ -68,7 +68,22 @@ class TransferTo:
     notes: str = ""
 
 
-Action: TypeAlias = Say | Whisper | ChangePrompt | HandoffTo | RestartAgent | TransferTo
+@attrs.frozen
+class TakeOver:
+    """Put the caller through to the operator, and have the agent take them back when the operator hangs up.
+
+    The operator's telephone has this number (E.164), or is the usual person's.
+    """
+
+    number: str = ""
+
+
+@attrs.frozen
+class GiveBack:
+    """Have the agent take back the caller from the operator, who has taken the call over."""
+
+
+Action: TypeAlias = Say | Whisper | ChangePrompt | HandoffTo | RestartAgent | TransferTo | TakeOver | GiveBack
 KINDS: Final[Mapping[str, type[Action]]] = {
     "say": Say,
     "whisper": Whisper,
@@ -76,6 +91,8 @@ KINDS: Final[Mapping[str, type[Action]]] = {
     "handoff": HandoffTo,
     "restart": RestartAgent,
     "transfer": TransferTo,
+    "take-over": TakeOver,
+    "give-back": GiveBack,
 }
 """By the name under which operators, the journal and other workers know them."""
 _NAMES: Final = {kind: name for name, kind in KINDS.items()}
@@ -189,6 +206,11 @@ class CommandBook:
         """Remember what became of the commands on an earlier stream of the call."""
         for one in earlier:
             self._decided[one.id] = Wanted(one.command, one.fields), answer_of(one)
+
+    def note_done(self, command: Command) -> None:
+        """Note a command that was carried out while the call had no stream, and waits for its answer."""
+        self._undecided[command.id] = Undecided(command, [])
+        self.decide(command.id, DONE)
 
     def take(self, given: CommandGiven) -> bool:
         """Take a command; True if it is new and is to be carried out. One that is known is answered as it was."""

@@ -204,7 +204,7 @@ class Wording:
     unreached: str = "I am sorry, nobody could take the call just now. Shall I have somebody call you back?"
     """The words of an agent that takes a caller back."""
     handed_back: str = "Thanks for waiting, I am with you again. What else can I do for you?"
-    """The words of an agent that gets the caller back from the one it handed them to."""
+    """The words of an agent that gets the caller back: from the one it handed them to, or from an operator."""
     reconnected: str = "I am sorry, I lost you for a moment. Where were we?"
     voicemail: str = ""
     """The message for an answering machine; empty hangs up on it."""

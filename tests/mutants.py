@@ -347,6 +347,22 @@ MUTANTS = (
         ("tests/calls/test_operator.py",),
     ),
     Mutant(
+        11,
+        "a call that was taken over comes back: nobody remembers that it does",
+        "web/calls/transfers.py",
+        'await self.tokens.put(take_over_token(call_sid), b"", LONGEST_TALK)',
+        "pass",
+        ("tests/calls/test_take_over.py",),
+    ),
+    Mutant(
+        6,
+        "an agent that has its caller back knows what was whispered before: it is forgotten",
+        "actors/call.py",
+        "state.amendments.recall(earlier.record, is_given_back=earlier.is_given_back)",
+        "pass",
+        ("tests/calls/test_take_over.py",),
+    ),
+    Mutant(
         6,
         "a call keeps its record: one that comes back begins anew",
         "web/routes/twilio.py",

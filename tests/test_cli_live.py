@@ -52,6 +52,8 @@ GIVEN: dict[str, tuple[list[str], dict[str, str]]] = {
     "prompt": (["prompt.txt"], {"text": "You are Alex."}),
     "handoff": (["advisor", "--reason", "is angry"], {"to": "advisor", "reason": "is angry"}),
     "restart": ([], {}),
+    "take-over": ([LEAD], {"number": LEAD}),
+    "give-back": ([], {}),
     "transfer": ([LEAD, "--notes", "called twice"], {"number": LEAD, "notes": "called twice"}),
 }
 

@@ -57,7 +57,7 @@ async def _put_through(
         nursery.start_soon(write_brief)
         await wish.allowed.wait()
     state.journal.note(TransferAsked(wish.agent.name, wanted.reason, wanted.notes))
-    order = TransferOrder(wanted.reason, wanted.notes, wanted.number, brief)
+    order = TransferOrder(wanted.reason, wanted.notes, wanted.number, brief, wish.comes_back)
     why = await state.switch.throw(transfers, order, wish, state.policy.deadlines.put_through)
     wish.cause = why
     state.journal.note(TransferFailed(wish.agent.name, why))

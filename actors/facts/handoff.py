@@ -144,3 +144,5 @@ class CallResumed:
 
     stream_sid: str
     unreached: str = ""
+    given_back: bool = False
+    """An operator has had the caller meanwhile."""

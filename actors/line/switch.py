@@ -29,6 +29,8 @@ class TransferOrder:
     notes: str
     number: str
     brief: Brief
+    comes_back: bool = False
+    """The caller comes back when that person hangs up: an operator has taken the call over."""
 
 
 class Transfers(Protocol):
@@ -50,6 +52,7 @@ class Wish:
     call: FunctionCall | None = None
     number: int = 0
     way: Transfers | None = None
+    comes_back: bool = False
     cause: str = attrs.field(default="", init=False)
     """Why the line did not do it, in its own words."""
     since: float = attrs.field(factory=trio.current_time, init=False)
@@ -80,6 +83,7 @@ class OrderedPerson:
 
     command_id: str
     wanted: TransferToHuman
+    comes_back: bool = False
     wish: Wish | None = None
 
 
@@ -109,7 +113,9 @@ class Switch:
     def want_announced(self, agent: AgentSpec) -> None:
         """Want the person that the caller is being told of: an operator has ordered it, or a key was pressed."""
         if self.ordered is not None:
-            self.ordered.wish = self.want(Wish(agent, self.ordered.wanted, way=self.by_operator))
+            self.ordered.wish = self.want(
+                Wish(agent, self.ordered.wanted, way=self.by_operator, comes_back=self.ordered.comes_back)
+            )
         else:
             self.want(Wish(agent, TransferToHuman(f"The caller pressed {self.human_digit} for a person")))
 

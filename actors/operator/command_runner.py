@@ -18,9 +18,11 @@ from actors.commands import (
     Answer,
     ChangePrompt,
     Command,
+    GiveBack,
     HandoffTo,
     RestartAgent,
     Say,
+    TakeOver,
     TransferTo,
     Whisper,
     failed,
@@ -68,8 +70,10 @@ class CommandRunner:
                 return await hand_off(self.state, action, command_id, self.agents)
             case RestartAgent():
                 return await restart(self.state)
-            case TransferTo():
+            case TransferTo() | TakeOver():
                 return await transfer(self.state, action, command_id)
+            case GiveBack():
+                return refused("nobody has taken this call over")
             case _:
                 assert_never(action)
 

@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from actors.call_state import CallState
-from actors.commands import DONE, Answer, HandoffTo, TransferTo, failed, refused
+from actors.commands import DONE, Answer, HandoffTo, TakeOver, TransferTo, failed, refused
 from actors.facts import HandoffAsked, HandoffKind
 from actors.line.switch import OrderedPerson
 from actors.messages import AskHandoff, HandoffRefused
@@ -20,6 +20,7 @@ from actors.turn_driver import SessionOnFloor, TurnDriver
 from agents.functions import TransferToHuman
 
 BY_OPERATOR: Final = "An operator has asked for it."
+TAKEN_OVER: Final = "An operator takes the call over."
 _BUSY: Final[Mapping[Phase, str]] = {
     Phase.HANDING_OVER: "a handoff is under way",
     Phase.TRANSFERRING: "the caller is being put through",
@@ -122,8 +123,8 @@ async def restart(state: CallState) -> Answer:
     return failed(f"no session has taken the floor within {limit:g} s")
 
 
-async def transfer(state: CallState, wanted: TransferTo, command_id: str) -> Answer:
-    """Tell the caller that they are put through, and ask the line for the person.
+async def transfer(state: CallState, wanted: TransferTo | TakeOver, command_id: str) -> Answer:
+    """Tell the caller that they are put through, and ask the line for the person; of a take-over, for the operator.
 
     Where the line does it, the stream ends, and the call's end says that it is done (`actors/call.py`).
     """
@@ -135,8 +136,7 @@ async def transfer(state: CallState, wanted: TransferTo, command_id: str) -> Ans
     busy = session_to_move(driver)
     if switch.ordered is not None or isinstance(busy, Answer):
         return busy if isinstance(busy, Answer) else refused("another transfer is under way")
-    person = TransferToHuman(wanted.reason or BY_OPERATOR, wanted.notes, number=wanted.number)
-    ordered = switch.ordered = OrderedPerson(command_id, person)
+    ordered = switch.ordered = _ordered(wanted, command_id)
     driver.put(PersonWanted())
     with trio.move_on_after(state.policy.deadlines.remark_begun):
         await wait_until(driver, lambda: ordered.wish is not None or driver.turn.is_closing)
@@ -147,3 +147,10 @@ async def transfer(state: CallState, wanted: TransferTo, command_id: str) -> Ans
     await wish.wait_refused()
     switch.ordered = None
     return failed(wish.cause or "another transfer took its place")
+
+
+def _ordered(wanted: TransferTo | TakeOver, command_id: str) -> OrderedPerson:
+    if isinstance(wanted, TakeOver):
+        return OrderedPerson(command_id, TransferToHuman(TAKEN_OVER, number=wanted.number), comes_back=True)
+    person = TransferToHuman(wanted.reason or BY_OPERATOR, wanted.notes, number=wanted.number)
+    return OrderedPerson(command_id, person)

@@ -251,10 +251,10 @@ class RecordBuilder:
                 self._end_transfer("canceled")
             case facts.CallParked(duration=duration, frames=frames):
                 self._end = facts.CallEnded(TRANSFERRING, duration, frames)
-            case facts.CallResumed(unreached=unreached):
+            case facts.CallResumed(unreached=unreached, given_back=given_back):
                 self._is_parted = True
-                if unreached:
-                    self._end_transfer(unreached)
+                if unreached or given_back:
+                    self._end_transfer(unreached or "given back")
             case _:
                 """Not about a person, or a second stream."""
 

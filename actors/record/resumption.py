@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import attrs
 import orjson
 
+from actors.commands import Command
 from actors.line.ledger import SWITCHBOARD
 from actors.record.conversation import CallerTurn, Conversation, Heard, Past
 from agents.brief import BRIEF_NAMES, CALLER, Brief, SpokenTurn, local_extract
@@ -23,10 +24,15 @@ _UNREACHED = "Nobody could be reached ({why}). The customer is with you again, a
 
 @attrs.frozen
 class Resumption:
-    """A call as it was. `unreached` says how the person did not answer, in Twilio's words; empty for a lost stream."""
+    """A call as it was. `unreached` says how the person did not answer, in Twilio's words; empty for a lost stream.
+
+    `is_given_back`: an operator had taken it over, and has had it; by `give_back` if a command has ended that.
+    """
 
     record: CallRecord
     unreached: str = ""
+    is_given_back: bool = False
+    give_back: Command | None = None
 
     @property
     def agent(self) -> str:

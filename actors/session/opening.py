@@ -163,8 +163,10 @@ class Openings:
     def after_return(self, on_call: AgentOnCall, before: Resumption, start: int = 0) -> Opening:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""
         conversation, policy = self.conversation, self.policy
-        unanswered = None if before.unreached else conversation.unanswered(on_call.since)
-        word = policy.wording.unreached if before.unreached else "" if unanswered else policy.wording.reconnected
+        is_from_person = before.unreached or before.is_given_back
+        unanswered = None if is_from_person else conversation.unanswered(on_call.since)
+        after_person = policy.wording.unreached if before.unreached else policy.wording.handed_back
+        word = after_person if is_from_person else "" if unanswered else policy.wording.reconnected
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()

@@ -13,7 +13,7 @@ import hmac
 import math
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -58,6 +58,10 @@ class Admission:
     """Whether its stream takes the place of a lost one."""
     unreached: str = ""
     """Why the person did not take the transferred call, in Twilio's words."""
+    given_back: bool = False
+    """Whether an operator who had taken the call over gives it back …"""
+    give_back: Sequence[str] = ()
+    """… and the command that does it, if one does: its id, and who has asked."""
     visitor: str = ""
     """The session of the visitor from whose page the call comes; empty for a call from Twilio."""
 

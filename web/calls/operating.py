@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import attrs
 import orjson
+import trio
 
 from actors.commands import (
     KINDS,
@@ -18,23 +19,33 @@ from actors.commands import (
     Answer,
     ChangePrompt,
     Command,
+    GiveBack,
     HandoffTo,
     RestartAgent,
     Say,
+    TakeOver,
     TransferTo,
     Wanted,
     Whisper,
     answer_of,
+    failed,
+    refused,
 )
 from protocol.phone_numbers import is_phone_number
-from store.records import CallRecord, RecordError
+from store.records import TRANSFERRING, CallRecord, RecordError
 from web.calls.commands import Asked, NotHere, Pending
 from web.calls.context import AppContext
+from web.calls.ending import LONGEST_TALK
 from web.calls.orders import OrderError, OrderProblem, unknown_fields
+from web.calls.returning import Returns, give_back_token, take_over_token
+from web.clients.twilio_api import LineError
 
 LONGEST_SENTENCE: Final = 500
 LONGEST_FACT: Final = 1000
 LONGEST_PROMPT: Final = 20_000
+BACK_SECONDS: Final = 20.0
+"""For a call that is given back to have its next stream."""
+LOOK_SECONDS: Final = 0.25
 LONGEST_BY: Final = 100
 
 Check: TypeAlias = Callable[[Mapping[str, object], Collection[str]], Iterator[OrderProblem]]
@@ -109,6 +120,8 @@ FORMS: Final[Mapping[str, Form]] = {
         (_number, _REASON, _NOTES),
         lambda given: TransferTo(given["number"], _line(given["reason"]), _line(given["notes"])),
     ),
+    "take-over": Form(("number",), (_number,), lambda given: TakeOver(given["number"])),
+    "give-back": Form((), (), lambda _: GiveBack()),
 }
 """By the command's name; every kind there is has one."""
 assert FORMS.keys() == KINDS.keys()  # noqa: S101 - a command that nobody can ask for
@@ -156,7 +169,32 @@ class Operating:
         if not isinstance(asked, NotHere):
             return asked
         record = await self._record_of(call_sid)
+        if record is not None and record.outcome == TRANSFERRING and isinstance(command.action, GiveBack):
+            return await self._call_back(record, command)
         return asked if record is None else _afterwards(record, command)
+
+    async def _call_back(self, record: CallRecord, command: Command) -> Asked:
+        """Have the line connect a call that an operator has taken over; its next stream answers the command."""
+        context, call_sid = self.context, record.call_sid
+        tokens = context.admissions.tokens
+        if await tokens.take(take_over_token(call_sid)) is None:
+            return refused("nobody has taken this call over, or somebody gives it back already")
+        await tokens.take(f"transfer {call_sid}")
+        document = await Returns(context).call_back(record, command)
+        await tokens.put(give_back_token(call_sid), document.encode(), BACK_SECONDS)
+        try:
+            await context.line.redirect(call_sid, document)
+        except LineError as exc:
+            await tokens.take(give_back_token(call_sid))
+            await tokens.put(take_over_token(call_sid), b"", LONGEST_TALK)
+            return failed(f"the line did not connect the call: {exc.reason}")
+        with trio.move_on_after(BACK_SECONDS):
+            while True:
+                asked = await context.commands.ask(call_sid, command)
+                if not isinstance(asked, NotHere):
+                    return asked
+                await trio.sleep(LOOK_SECONDS)
+        return failed(f"the line was told, and no stream has come within {BACK_SECONDS:g} s")
 
     async def _record_of(self, call_sid: str) -> CallRecord | None:
         try:

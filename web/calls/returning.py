@@ -11,10 +11,11 @@ import attrs
 import structlog
 from werkzeug.datastructures import MultiDict
 
+from actors.commands import Command
 from actors.messages import NoteStreamError
 from store.calls import RecordsUnavailable
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
-from web.calls.admission import NEWS_SECONDS, arrival_of
+from web.calls.admission import NEWS_SECONDS, Admission, arrival_of
 from web.calls.context import AppContext
 from web.clients import twiml
 
@@ -33,6 +34,16 @@ SETTLE_SECONDS = 5.0
 _log = structlog.stdlib.get_logger()
 
 
+def take_over_token(call_sid: str) -> str:
+    """Name the token that tells that an operator has taken the call over: it comes back."""
+    return f"take-over {call_sid}"
+
+
+def give_back_token(call_sid: str) -> str:
+    """Name the token with the document that connects a call again which an operator gives back."""
+    return f"give-back {call_sid}"
+
+
 def person_token(call_sid: str) -> str:
     """Name the hole that tells how far a person has come: picked up (empty), or took the call at this time."""
     return f"person {call_sid}"
@@ -44,20 +55,29 @@ class Returns:
 
     context: AppContext
 
-    async def take_back(self, form: MultiDict[str, str], *, unreached: str = "", again: bool = False) -> str:
+    async def take_back(
+        self, form: MultiDict[str, str], *, unreached: str = "", again: bool = False, given_back: bool = False
+    ) -> str:
         """Connect the call to a new stream of ours, on which it goes on; return the TwiML.
 
-        `unreached` is why the person did not take it. A call that was ours is let in over any limit.
+        `unreached` is why the person did not take it; `given_back`: an operator had taken it over. A call that was ours
+        is let in over any limit.
         """
         arrival = arrival_of(form, "")
+        return await self._connect(attrs.evolve(arrival, again=again, unreached=unreached, given_back=given_back))
+
+    async def call_back(self, record: CallRecord, command: Command) -> str:
+        """Connect a call that an operator has taken over, and gives back by this command; return the TwiML."""
+        about = record.call_sid, record.direction, record.caller, record.line, record.call_sid
+        return await self._connect(Admission(*about, given_back=True, give_back=(command.id, command.by)))
+
+    async def _connect(self, arrival: Admission) -> str:
         call_sid = arrival.call_sid
         self.context.slots.readmit(call_sid, ARRIVAL_SECONDS)
-        token = await self.context.admissions.mint(
-            attrs.evolve(arrival, key=call_sid, resumes=True, again=again, unreached=unreached)
-        )
-        _log.info("call_taken_back", call_sid=call_sid, unreached=unreached)
+        token = await self.context.admissions.mint(attrs.evolve(arrival, key=call_sid, resumes=True))
+        _log.info("call_taken_back", call_sid=call_sid, unreached=arrival.unreached, given_back=arrival.given_back)
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
-        return twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}, again=again)
+        return twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}, again=arrival.again)
 
     async def conclude(self, call_sid: str, outcome: str, transfer: str, talked: float = 0.0) -> None:
         """Say in the record of a call that was put through what came of it.

@@ -8,7 +8,8 @@ import attrs
 
 from actors.line.switch import TransferOrder
 from agents.quoting import neutral
-from web.calls.returning import person_token
+from web.calls.ending import LONGEST_TALK
+from web.calls.returning import person_token, take_over_token
 from web.calls.token_store import TokenStore
 from web.clients import twiml
 from web.clients.twilio import Line
@@ -43,6 +44,12 @@ class TwilioTransfers:
     number: str = ""
     whispers: bool = True
 
+    async def _note_take_over(self, call_sid: str, order: TransferOrder) -> None:
+        if order.comes_back:
+            await self.tokens.put(take_over_token(call_sid), b"", LONGEST_TALK)
+        else:
+            await self.tokens.take(take_over_token(call_sid))  # of an earlier one
+
     async def put_through(self, call_sid: str, order: TransferOrder) -> None:
         """Have Twilio dial the person; it stops the call's stream.
 
@@ -51,7 +58,9 @@ class TwilioTransfers:
         number = order.number or self.number
         if not number:
             raise LineError("no person's number is known", fix="Set TRANSFER_PHONE_NUMBER.")
-        document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=self.whispers)
+        whispers = self.whispers and not order.comes_back  # an operator knows who it is
+        document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=whispers)
+        await self._note_take_over(call_sid, order)
         await self.tokens.take(person_token(call_sid))  # of an earlier transfer of this call
         await self.tokens.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
         await self.tokens.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)

@@ -31,6 +31,7 @@ from structlog.contextvars import bound_contextvars
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan, CallServices
+from actors.commands import Command, GiveBack
 from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
@@ -156,7 +157,7 @@ class MediaStreams:
             await context.admissions.note_resumed(call_sid)
             context.announced.parked_calls.leave(call_sid)
         if admitted.resumes and (record := await self._left(call_sid)) is not None:
-            plan = attrs.evolve(plan, resumption=Resumption(record, admitted.unreached))
+            plan = attrs.evolve(plan, resumption=_resumption(record, admitted))
         context.live_calls.streaming(call_sid)
         await context.admissions.note_streamed(call_sid)
         with (
@@ -205,6 +206,11 @@ def _live(started: StreamStarted, admitted: Admission) -> LiveCall:
         line=admitted.line,
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
+
+
+def _resumption(record: CallRecord, admitted: Admission) -> Resumption:
+    command = Command(admitted.give_back[0], admitted.give_back[1], GiveBack()) if admitted.give_back else None
+    return Resumption(record, admitted.unreached, admitted.given_back, command)
 
 
 def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:

@@ -15,7 +15,14 @@ from protocol.twilio import FINAL_STATUSES
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK
 from web.calls.outcomes import why
-from web.calls.returning import ANSWERED, TRANSFERRED, Returns, person_token
+from web.calls.returning import (
+    ANSWERED,
+    TRANSFERRED,
+    Returns,
+    give_back_token,
+    person_token,
+    take_over_token,
+)
 from web.calls.transfers import A_CALLER
 from web.clients import twiml
 from web.routes.problems import count_of
@@ -75,20 +82,26 @@ class TransferRoutes:
         call_sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
         if not call_sid:
             return Response("CallSid is missing", 400)
-        await self.context.admissions.tokens.take(f"transfer {call_sid}")
+        tokens = self.context.admissions.tokens
+        await tokens.take(f"transfer {call_sid}")
         _log.info("person_dialled", call_sid=call_sid, status=status, bridged=form.get("DialBridged"))
-        taken = await self.context.admissions.tokens.peek(person_token(call_sid))
-        if is_taken(form, taken):
+        if (given_back := await tokens.peek(give_back_token(call_sid))) is not None:
+            return xml(given_back.decode())
+        is_over = form.get("CallStatus", "") in FINAL_STATUSES
+        has_talked = is_taken(form, await tokens.peek(person_token(call_sid)))
+        comes_back = await tokens.take(take_over_token(call_sid)) is not None and not is_over
+        if has_talked and not comes_back:
             await returns.conclude(call_sid, TRANSFERRED, ANSWERED, float(count_of(form.get("DialCallDuration", ""))))
             return xml(twiml.hang_up())
-        if form.get("CallStatus", "") in FINAL_STATUSES:
+        if is_over:
             await self.context.admissions.note_ended(call_sid)
             await returns.conclude(call_sid, "caller_hung_up", status if status in _NOBODY_THERE else "canceled")
             return xml(twiml.nothing())
         if await self.context.admissions.is_ended(call_sid):  # a late repetition
             return xml(twiml.nothing())
         await self.context.streams.settle(call_sid, 5)
-        return xml(await returns.take_back(form, unreached=unreached(form)))
+        why = "" if has_talked else unreached(form)
+        return xml(await returns.take_back(form, unreached=why, given_back=has_talked))
 
 
 def is_taken(form: Mapping[str, str], taken: bytes | None) -> bool:
