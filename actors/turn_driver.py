@@ -24,6 +24,7 @@ from actors.turn.effects import (
     AnswerFunction,
     Cut,
     Effect,
+    EndCallersTurn,
     EndConversation,
     Forget,
     FreeTape,
@@ -50,7 +51,9 @@ SHORTEST_WORD = 0.4
 _NO_LEAD = 0.15
 """Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""
 
-ForSession: TypeAlias = SayAsAgent | TellAsCaller | HoldTape | FreeTape | AnswerFunction | RestartSession | RenewSession
+ForSession: TypeAlias = (
+    SayAsAgent | TellAsCaller | HoldTape | FreeTape | EndCallersTurn | AnswerFunction | RestartSession | RenewSession
+)
 """The effects that the session on the floor performs."""
 
 
@@ -132,6 +135,8 @@ class TurnDriver:
     session: SessionOnFloor | None = attrs.field(default=None, init=False)
     speaker: AgentSpec | None = attrs.field(default=None, init=False)
     """The agent whose turn it is, with or without a session: a clip has its voice."""
+    may_force_end: bool = attrs.field(default=True, init=False)
+    """Whether the service may be asked to end a turn of the caller's: no more, once a session was lost over it."""
     _conclusion: Conclusion | None = attrs.field(default=None, init=False)
     _concluded: trio.Event = attrs.field(factory=trio.Event, init=False)
     _is_closing: bool = attrs.field(default=False, init=False)

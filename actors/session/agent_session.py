@@ -37,6 +37,7 @@ from actors.session.settings_form import Takeover
 from actors.session.wire import AgentWire
 from actors.turn.effects import (
     AnswerFunction,
+    EndCallersTurn,
     FreeTape,
     HoldTape,
     RenewSession,
@@ -64,6 +65,7 @@ from protocol import deepgram
 from protocol.deepgram import (
     CallerAudio,
     ClientMessage,
+    ForceEndTurn,
     InjectAgentMessage,
     InjectUserMessage,
     KeepAlive,
@@ -108,6 +110,10 @@ class AgentSession:
     """Which version of the operator's amendments the service has."""
     _think: tuple[Think, ...] = attrs.field(default=(), init=False)
     """The models with their functions, as the Settings named them."""
+    _is_flux: bool = attrs.field(default=False, init=False)
+    """Whether its recogniser can be told that a turn is over."""
+    _forces_end: bool = attrs.field(default=False, init=False)
+    """It was told so, and nothing has come of it yet."""
     _amending: deque[int] = attrs.field(factory=deque, init=False)
     """The versions that it was told of and has not acknowledged."""
 
@@ -160,14 +166,10 @@ class AgentSession:
     async def _settings(self) -> Settings:
         settings = await self.opening.settings()
         self.amended = self.state.amendments.version  # no step lies between the writing of the prompt and this one
-        self._think = () if isinstance(settings.agent, str) else settings.agent.think
+        if not isinstance(settings.agent, str):
+            self._think = settings.agent.think
+            self._is_flux = settings.agent.listen is not None and settings.agent.listen.provider.version == "v2"
         return settings
-
-    def _read_tape(self, wire: AgentWire) -> TapeReader:
-        policy, start = self.state.policy, self.opening.start()
-        return TapeReader(
-            self.state.tape, start, policy.numbers.chunk_frames, policy.numbers.replay_rate, deliver=wire.put_audio
-        )
 
     async def _converse(self, wire: AgentWire, reader: TapeReader) -> None:
         async with trio.open_nursery() as nursery:
@@ -206,6 +208,12 @@ class AgentSession:
         except trio.BrokenResourceError:
             pass  # the session is over
 
+    def _end_callers_turn(self) -> None:
+        """Have the turn end; older deployments end the session over it, and are not asked again on this call."""
+        if self._is_flux and self.state.turn.may_force_end:
+            self._forces_end = True
+            self.post(ForceEndTurn())
+
     def _fail(self, why: str) -> None:
         self._failure = AgentUnavailable(why)
         self._over.set()
@@ -213,6 +221,13 @@ class AgentSession:
     # What the service says
 
     async def _listen(self, wire: AgentWire, reader: TapeReader) -> None:
+        try:
+            await self._read(wire, reader)
+        except AgentUnavailable:
+            self.state.turn.may_force_end &= not self._forces_end
+            raise
+
+    async def _read(self, wire: AgentWire, reader: TapeReader) -> None:
         while True:
             wire.gather(self.state.policy.deadlines.stride_for(self.state.ledger.unplayed, wire.flow.piece))
             match await wire.receive():
@@ -290,6 +305,7 @@ class AgentSession:
         self.put(AudioDone())
 
     def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
+        self._forces_end = False
         self.service.note_caller(is_turn=True)
         self._latency.close()
         turn = self.state.turn.turn
@@ -359,8 +375,8 @@ class AgentSession:
                 self.post(InjectAgentMessage(text, "interrupt" if interrupts else "queue"))
             case TellAsCaller():
                 self._tell(effect)
-            case HoldTape() | FreeTape():
-                self._hold_tape(is_held=isinstance(effect, HoldTape))
+            case HoldTape() | FreeTape() | EndCallersTurn():
+                self._perform_by_ear(effect)
             case AnswerFunction(id=call_id, text=text):
                 self._answer_function(call_id, text)
             case RestartSession(why=why):
@@ -381,13 +397,18 @@ class AgentSession:
             self._amending.append(version)
             self.post(UpdateThink(tuple(attrs.evolve(each, prompt=prompt) for each in self._think)))
 
-    def _hold_tape(self, *, is_held: bool) -> None:
-        if self._reader is not None and is_held:
-            if not self._reader.is_held:
-                self.service.note_held()
-            self._reader.hold()
-        elif self._reader is not None:
-            self._reader.resume()
+    def _perform_by_ear(self, effect: HoldTape | FreeTape | EndCallersTurn) -> None:
+        match effect:
+            case EndCallersTurn():
+                self._end_callers_turn()
+            case HoldTape() if self._reader is not None:
+                if not self._reader.is_held:
+                    self.service.note_held()
+                self._reader.hold()
+            case FreeTape() if self._reader is not None:
+                self._reader.resume()
+            case _:
+                pass  # nothing is read yet
 
     def _answer_function(self, call_id: str, text: str) -> None:
         if self._runner is not None:

@@ -97,6 +97,11 @@ class FreeTape:
 
 
 @attrs.frozen
+class EndCallersTurn:
+    """Have the service take the caller's turn for finished (ForceEndTurn), where it can. Ends with `CallerSaid`."""
+
+
+@attrs.frozen
 class AnswerFunction:
     """End this function without carrying it out further, and answer the model with these words. No event follows."""
 
@@ -155,6 +160,7 @@ Effect: TypeAlias = (
     | NoteSilence
     | HoldTape
     | FreeTape
+    | EndCallersTurn
     | AnswerFunction
     | PutThrough
     | RestartSession

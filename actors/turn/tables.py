@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from actors.turn.actions import false_start, restart_for_operator, say_closing
-from actors.turn.effects import FreeTape, HoldTape, TellReason
+from actors.turn.effects import EndCallersTurn, FreeTape, HoldTape, TellReason
 from actors.turn.events import (
     AgentSaid,
     AudioBegan,
@@ -28,6 +28,7 @@ from actors.turn.events import (
     HandoffEnded,
     HandoffWanted,
     InjectionBegan,
+    KeysEntered,
     LateFillerBegan,
     NothingUnderstood,
     PutThroughFailed,
@@ -145,6 +146,10 @@ def the_goodbye_is_not_under_way(state: TurnState, _: Recognised) -> bool:
     return state.phase is not Phase.ENDING
 
 
+def they_converse(state: TurnState, _: Recognised) -> bool:
+    return state.phase is Phase.CONVERSING
+
+
 def the_service_is_deaf(state: TurnState, event: VoiceEnded) -> bool:
     return event.deaf and state.phase is Phase.CONVERSING
 
@@ -162,6 +167,11 @@ def the_call_may_go_on(state: TurnState, _: CallerSaid) -> bool:
 
 
 # Actions
+
+
+def end_callers_turn(state: TurnState, _: Recognised) -> None:
+    """The keys are the end of it: what was said before them is to be understood before them."""
+    state.emit(EndCallersTurn())
 
 
 def hear(state: TurnState, _: Recognised) -> None:
@@ -284,6 +294,7 @@ CALLER = table("caller", CallerState, {
     InjectionBegan: (STAY, to(QUIET, when=nobody_is_spoken_over)),
     SayRefused: (to(HEARD, hear, when=the_refusal_proves_speech), STAY),
     FloorVacated: (STAY, to(QUIET)),
+    KeysEntered: (STAY, do(end_callers_turn, when=they_converse)),
 })  # fmt: skip
 
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState

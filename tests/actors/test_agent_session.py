@@ -36,17 +36,20 @@ from actors.session.agent_session import AgentSession
 from actors.session.opening import Opening
 from actors.session.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
-from actors.turn.events import FloorGiven, VoiceBegan, VoiceEnded
+from actors.turn.events import FloorGiven, KeysEntered, VoiceBegan, VoiceEnded
 from actors.turn.values import Gate
 from actors.turn_driver import Conclusion, Finished
+from agents.spec import AS_THE_SERVER, AgentOptions
 from protocol.audio import FRAME_BYTES, SILENCE, silence
 from protocol.deepgram import (
     AgentAudioDone,
     AgentThinking,
     CancelledCall,
+    ClientMessage,
     CompletedCall,
     EndOfTurn,
     ErrorReported,
+    ForceEndTurn,
     FunctionCallCancelled,
     FunctionCallResponse,
     HistoryCalls,
@@ -146,9 +149,15 @@ class Scene:
         return [fact.heard for fact in self.watched.facts(ReplyEnded)]
 
 
-def set_scene(policy: CallPolicy | None = None, *, ask: str | None = None, deaf: bool = False) -> Scene:
+def set_scene(
+    policy: CallPolicy | None = None,
+    *,
+    ask: str | None = None,
+    deaf: bool = False,
+    options: AgentOptions = AS_THE_SERVER,
+) -> Scene:
     watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
-    agent = ROSTER.agents["first"]
+    agent = attrs.evolve(ROSTER.agents["first"], options=options)
 
     async def settings() -> Settings:
         await trio.lowlevel.checkpoint()
@@ -161,10 +170,14 @@ def set_scene(policy: CallPolicy | None = None, *, ask: str | None = None, deaf:
 
 @asynccontextmanager
 async def on_the_floor(
-    policy: CallPolicy | None = None, *, ask: str | None = None, deaf: bool = False
+    policy: CallPolicy | None = None,
+    *,
+    ask: str | None = None,
+    deaf: bool = False,
+    options: AgentOptions = AS_THE_SERVER,
 ) -> AsyncIterator[Scene]:
     """Play a session that has the floor; whatever is left of it at the end of the test is cancelled."""
-    scene = set_scene(policy, ask=ask, deaf=deaf)
+    scene = set_scene(policy, ask=ask, deaf=deaf, options=options)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.run)
         nursery.start_soon(scene.line.run)
@@ -1059,3 +1072,43 @@ async def _cancel_during_a_function(scene: Scene, floor: trio.CancelScope) -> No
     await far.say(calls("dawdle"), HAND_OFF)
     await scene.settle()
     floor.cancel()
+
+
+# Keys end the turn that the service hears
+
+
+async def pressed_while_speaking(scene: Scene) -> list[type[ClientMessage]]:
+    await scene.far.greet()
+    await scene.far.say(SpeechStarted())
+    await trio.sleep(2)
+    scene.watched.state.turn.put(KeysEntered("42"))
+    await scene.far.hear(InjectUserMessage)
+    return [type(message) for message in scene.far.heard if isinstance(message, ForceEndTurn | InjectUserMessage)]
+
+
+async def test_what_was_said_before_the_keys_is_understood_before_them(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        told = await pressed_while_speaking(scene)
+
+        assert told == [ForceEndTurn, InjectUserMessage]
+
+
+async def test_a_recogniser_that_finds_no_ends_of_turns_is_not_told_one(autojump_clock: MockClock) -> None:
+    async with on_the_floor(options=AgentOptions(listen_model="nova-3")) as scene:
+        told = await pressed_while_speaking(scene)
+
+        assert told == [InjectUserMessage]
+
+
+@pytest.mark.parametrize("is_understood", [True, False])
+async def test_a_service_that_ends_the_session_over_it_is_not_told_again(
+    is_understood: bool, autojump_clock: MockClock
+) -> None:
+    async with on_the_floor() as scene:
+        await pressed_while_speaking(scene)
+        if is_understood:
+            await scene.far.say(heard("My number is"))
+        await scene.far.say(ErrorReported("UNPARSABLE_CLIENT_MESSAGE", "no such message"))
+        await scene.settle()
+
+        assert scene.watched.state.turn.may_force_end is is_understood

@@ -2,7 +2,17 @@
 
 import pytest
 
-from actors.turn.effects import AnswerFunction, Cut, Effect, Forget, HoldTape, SayAsAgent
+from actors.turn.effects import (
+    AnswerFunction,
+    Cut,
+    Effect,
+    EndCallersTurn,
+    Forget,
+    HoldTape,
+    SayAsAgent,
+    TellAsCaller,
+    TellReason,
+)
 from actors.turn.events import (
     AgentSaid,
     AudioBegan,
@@ -19,13 +29,14 @@ from actors.turn.events import (
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
+    KeysEntered,
     PutThroughFailed,
     SayRefused,
     TransferWanted,
     VoiceEnded,
 )
 from actors.turn.state import Aside, TurnState
-from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
+from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState, describe_keys
 from tests.actors.turn.script import FIRST, POLICY, prepared_turn
 
 REFUSED = POLICY.wording.refused
@@ -34,6 +45,7 @@ SAID = SayAsAgent(SpeechKind.REMARK, "x")
 ASKED = SayAsAgent(SpeechKind.QUESTION, "x")
 LAST = SayAsAgent(SpeechKind.CLOSING, "x")
 END = EndWanted("e", "done")
+PRESSED = TellAsCaller(describe_keys(("1",)), TellReason.KEYS, ("1",))
 HEARD = CallerState.HEARD
 IDLE, COMING, CUT, LATE = VoiceState.IDLE, VoiceState.COMING, VoiceState.CUT, VoiceState.LATE
 OWED = Debt.OWED
@@ -178,6 +190,13 @@ OTHER_CASES: dict[str, Case] = {
     "a session that comes while a message waits holds the tape as well": (
         {"phase": Phase.HUSHED, "closing": CloseAsked("ended", "x", waits_for_beep=True)}, [FloorGiven(owes=False)],
         {"phase": Phase.HUSHED}, [HoldTape()]),
+    "keys are the end of what the caller is saying": (
+        {"caller": HEARD}, [KeysEntered("1")], {"caller": HEARD}, [EndCallersTurn(), PRESSED]),
+    "keys end no turn of a caller who says nothing": (
+        {}, [KeysEntered("1")], {"caller": CallerState.QUIET}, [PRESSED]),
+    "keys end no turn where another agent is to have it": (
+        {"caller": HEARD, "phase": Phase.HANDING_OVER, "voice": VoiceState.ABSENT}, [KeysEntered("1")],
+        {"caller": HEARD}, []),
     "a session that comes for the last sentence does not greet": (
         {"phase": Phase.CLOSING, "closing": CloseAsked("ended", "x")}, [FloorGiven(owes=True, greeting="I am Bob.")],
         {"phase": Phase.CLOSING}, [HoldTape(), SayAsAgent(SpeechKind.CLOSING, "x", interrupts=True)]),

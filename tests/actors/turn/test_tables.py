@@ -20,7 +20,6 @@ ONLY_NOTED = {
     events.SessionAged,
     events.VoiceBegan,
     events.KeyPressed,
-    events.KeysEntered,
     events.RemarkMade,
     events.PersonWanted,
     events.CloseAsked,

@@ -11,6 +11,7 @@ from protocol.deepgram import (
     ForceEndTurn,
     FunctionCallRequest,
     FunctionCallResponse,
+    HistoryText,
     InjectAgentMessage,
     InjectUserMessage,
     KeepAlive,
@@ -232,6 +233,17 @@ async def test_an_update_ends_the_session(fault: str, errors: list[str], code: i
         assert [error.code for error in client.all(ErrorReported)] == errors
         assert [closed.code for closed in client.log.of(Closed)] == [code]
         assert [injected.fault for injected in client.log.of(FaultInjected)] == [fault]
+
+
+async def test_what_was_said_before_a_forced_end_is_understood_before_what_is_told(autojump_clock: MockClock) -> None:
+    async with calling(NO_GREETING) as client:
+        client.say(FIRST_LINE)
+        await client.wait_said()
+        await client.send(ForceEndTurn())
+        await client.send(InjectUserMessage("The caller pressed 4."))
+        await client.wait_for(HistoryText, 2)
+
+        assert client.texts("user") == [FIRST_LINE, "The caller pressed 4."]
 
 
 async def test_an_older_deployment_does_not_know_that_a_turn_can_be_ended(autojump_clock: MockClock) -> None:
