@@ -121,11 +121,12 @@ def handoff(  # noqa: PLR0917 - one for each option
     to: Annotated[str, typer.Argument(metavar="AGENT", help="An agent of the roster.")],
     reason: ReasonOption = "",
     notes: NotesOption = "",
+    how: Annotated[str, typer.Option(help="hard or soft; as the roster has it if unset.")] = "",
     server: ServerOption = None,
     key: KeyOption = None,
 ) -> None:
     """Hand a call to another agent."""
-    _command(name, "handoff", server, key, to=to, reason=reason, notes=notes)
+    _command(name, "handoff", server, key, to=to, reason=reason, notes=notes, how=how)
 
 
 def restart(name: NameArgument, server: ServerOption = None, key: KeyOption = None) -> None:

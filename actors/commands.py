@@ -47,11 +47,15 @@ class ChangePrompt:
 
 @attrs.frozen
 class HandoffTo:
-    """Hand the call to any agent of the roster, with a Brief that has this reason and these notes."""
+    """Hand the call to any agent of the roster, with a Brief that has this reason and these notes.
+
+    `how`: hard, or soft where the roster has a soft edge; empty: as the roster has it, else hard.
+    """
 
     to: str
     reason: str = ""
     notes: str = ""
+    how: str = ""
 
 
 @attrs.frozen

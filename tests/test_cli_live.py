@@ -50,7 +50,7 @@ GIVEN: dict[str, tuple[list[str], dict[str, str]]] = {
     "say": (["We will call you."], {"text": "We will call you."}),
     "whisper": (["It was delivered."], {"text": "It was delivered."}),
     "prompt": (["prompt.txt"], {"text": "You are Alex."}),
-    "handoff": (["advisor", "--reason", "is angry"], {"to": "advisor", "reason": "is angry"}),
+    "handoff": (["advisor", "--how", "hard"], {"to": "advisor", "how": "hard"}),
     "restart": ([], {}),
     "take-over": ([LEAD], {"number": LEAD}),
     "give-back": ([], {}),

@@ -56,7 +56,10 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
         return session
     if session.agent.name == wanted.to:
         return refused(f"{wanted.to} has the floor already")
-    how: HandoffKind = "soft" if session.agent.hands_softly_to(wanted.to) else "hard"
+    can_be_soft = session.agent.hands_softly_to(wanted.to)
+    if wanted.how == "soft" and not can_be_soft:
+        return refused(f"the roster has no soft edge from {session.agent.name} to {wanted.to}")
+    how: HandoffKind = "soft" if can_be_soft and wanted.how != "hard" else "hard"
     send, answered = trio.open_memory_channel[HandoffRefused](1)
     with send, answered:
         asked = AskHandoff(

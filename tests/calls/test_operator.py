@@ -23,10 +23,12 @@ from actors.commands import (
     TransferTo,
     Whisper,
 )
+from actors.operator.moves import BY_OPERATOR
+from agents.roster import Roster
 from protocol.deepgram import InjectAgentMessage, InjectUserMessage, Settings, UpdateThink
 from testkit.harness import Played, play
 from tests.calls.test_transfer import FakeTransfers
-from tests.faults.short import KNOBS, POLICY, ROSTER, SHORT
+from tests.faults.short import KNOBS, POLICY, ROSTER, SHORT, SOFT
 
 Meanwhile: TypeAlias = Callable[["Operated"], Awaitable[None]]
 
@@ -381,4 +383,25 @@ async def test_where_nobody_can_be_reached_the_agent_goes_on(
     played = await operate(act, operator_transfers=transfers)
 
     assert [answer.outcome for answer in played.answers] == [outcome]
+    assert played.the_record.outcome == "completed"
+
+
+@pytest.mark.parametrize(
+    ("roster", "how", "kind"),
+    [(SOFT, "", "soft"), (SOFT, "hard", "hard"), (ROSTER, "", "hard"), (ROSTER, "soft", None)],
+    ids=["a soft edge", "hard over a soft edge", "a hard edge", "soft without a soft edge"],
+)
+async def test_an_operator_may_choose_how_the_call_is_handed_over(
+    roster: Roster, how: str, kind: str | None, autojump_clock: MockClock
+) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(HandoffTo("second", how=how))
+
+    played = await operate(act, roster=roster)
+    asked = played.facts(facts.HandoffAsked)[0]
+
+    assert [answer.outcome for answer in played.answers] == [Outcome.DONE if kind else Outcome.REFUSED]
+    assert kind is None or (asked.reason, asked.how) == (BY_OPERATOR, kind)
+    assert [period.agent for period in played.the_record.agents] == ["first", "second"]
     assert played.the_record.outcome == "completed"

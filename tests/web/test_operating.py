@@ -10,7 +10,24 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.commands import DONE, OVER, Action, Answer, Command, CommandGiven, Say, Whisper, failed, refused
+from actors.commands import (
+    DONE,
+    OVER,
+    Action,
+    Answer,
+    ChangePrompt,
+    Command,
+    CommandGiven,
+    GiveBack,
+    HandoffTo,
+    RestartAgent,
+    Say,
+    TakeOver,
+    TransferTo,
+    Whisper,
+    failed,
+    refused,
+)
 from actors.facts import Fact, FloorTaken, ReplyText, TurnHeard
 from actors.journal import Entry, Journal
 from actors.policy import CallPolicy
@@ -18,10 +35,10 @@ from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
 from store.records import CommandRecord
 from tests.web.console.visitors import signed_in
-from tests.web.fakes import CALL_SID, OTHER_CALL_SID, Exchange, context_of, exchange, record
+from tests.web.fakes import CALL_SID, LEAD, OTHER_CALL_SID, Exchange, context_of, exchange, record
 from web.calls.commands import ANSWER_SECONDS
 from web.calls.live_calls import KnownCall
-from web.calls.operating import LONGEST_BY, LONGEST_FACT, LONGEST_SENTENCE, read_action
+from web.calls.operating import LONGEST_BY, LONGEST_FACT, LONGEST_PROMPT, LONGEST_SENTENCE, read_action
 from web.calls.orders import OrderError
 from web.calls.shown_live import LONGEST_WORDS
 
@@ -52,6 +69,12 @@ WELL: Sequence[tuple[str, dict[str, object], Action]] = [
     ("say", {"text": f"  {SENTENCE}\n"}, Say(SENTENCE)),
     ("say", {"text": "x" * LONGEST_SENTENCE, "by": "ana"}, Say("x" * LONGEST_SENTENCE)),
     ("whisper", {"text": "x" * LONGEST_FACT}, Whisper("x" * LONGEST_FACT)),
+    ("prompt", {"text": "Be brief.\n\nBe kind.\n"}, ChangePrompt("Be brief.\n\nBe kind.")),
+    ("handoff", {"to": "advisor", "how": "hard", "notes": " a\nb"}, HandoffTo("advisor", "", "a b", "hard")),
+    ("restart", {}, RestartAgent()),
+    ("transfer", {"number": LEAD, "reason": "is angry"}, TransferTo(LEAD, "is angry")),
+    ("take-over", {}, TakeOver()),
+    ("give-back", {"by": "ana"}, GiveBack()),
 ]
 WRONG: Sequence[tuple[str, object, list[str]]] = [
     ("say", {}, ["text"]),
@@ -63,18 +86,24 @@ WRONG: Sequence[tuple[str, object, list[str]]] = [
     ("say", {"text": SENTENCE, "by": "ana\n"}, ["by"]),
     ("say", [], ["body"]),
     ("whisper", {"text": "x" * (LONGEST_FACT + 1), "by": 7}, ["text", "by"]),
+    ("prompt", {"text": "x" * (LONGEST_PROMPT + 1)}, ["text"]),
+    ("handoff", {}, ["to"]),
+    ("handoff", {"to": "nobody", "how": "fast", "reason": 7}, ["to", "reason", "how"]),
+    ("restart", {"text": "now"}, ["text"]),
+    ("transfer", {"number": "5557650000"}, ["number"]),
+    ("take-over", {"number": 7}, ["number"]),
 ]
 
 
 @pytest.mark.parametrize(("name", "body", "action"), WELL)
 def test_a_body_that_is_right_is_read(name: str, body: dict[str, object], action: Action) -> None:
-    assert read_action(name, orjson.dumps(body)) == (action, body.get("by", ""))
+    assert read_action(name, orjson.dumps(body), ["advisor"]) == (action, body.get("by", ""))
 
 
 @pytest.mark.parametrize(("name", "body", "fields"), WRONG)
 def test_every_mistake_is_named_with_its_fix(name: str, body: object, fields: list[str]) -> None:
     with pytest.raises(OrderError) as refusal:
-        read_action(name, orjson.dumps(body))
+        read_action(name, orjson.dumps(body), ["advisor"])
 
     assert [one.field for one in refusal.value.problems] == fields
     assert all(one.problem and one.fix for one in refusal.value.problems)

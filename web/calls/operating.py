@@ -78,6 +78,11 @@ def _agent(given: Mapping[str, object], agents: Collection[str]) -> Iterator[Ord
         yield OrderProblem("to", wrong, f"Write one of {', '.join(sorted(agents))}.")
 
 
+def _how(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
+    if given.get("how", "") not in {"", "hard", "soft"}:
+        yield OrderProblem("how", "is not hard or soft", "Write one of them, or leave it out: as the roster has it.")
+
+
 def _number(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
     number = given.get("number", "")
     if not isinstance(number, str) or (number and not is_phone_number(number)):
@@ -110,9 +115,9 @@ FORMS: Final[Mapping[str, Form]] = {
         lambda given: ChangePrompt(given["text"].strip()),
     ),
     "handoff": Form(
-        ("to", "reason", "notes"),
-        (_agent, _REASON, _NOTES),
-        lambda given: HandoffTo(given["to"], _line(given["reason"]), _line(given["notes"])),
+        ("to", "reason", "notes", "how"),
+        (_agent, _REASON, _NOTES, _how),
+        lambda given: HandoffTo(given["to"], _line(given["reason"]), _line(given["notes"]), given["how"]),
     ),
     "restart": Form((), (), lambda _: RestartAgent()),
     "transfer": Form(
