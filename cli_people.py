@@ -1,4 +1,4 @@
-"""The commands of `switchboard` for what is kept of a person: kept, export, forget.
+"""The commands of `switchboard` for what is kept of a person, and told to others: kept, export, forget, webhooks.
 
 As in `cli.py`, each command imports what it needs when it is run.
 """
@@ -86,3 +86,21 @@ def forget(
     if proof["left"]:
         _print("Something is left that another process is at work on. Repeat it in a minute.")
         raise typer.Exit(1)
+
+
+def webhooks(
+    state: Annotated[str, typer.Option(help="dead, waiting or sent.")] = "dead",
+    resend: Annotated[
+        list[str] | None, typer.Option("--resend", metavar="ID", help="Send a dead one again; all for every one.")
+    ] = None,
+    server: ServerOption = None,
+) -> None:
+    """List webhooks that have not arrived for a day, or send them again."""
+    from web.clients.operator import Operator
+
+    if resend:
+        ids = [] if resend == ["all"] else resend
+        _print(f"{_ask(server, lambda client: Operator(client).resend(ids))} to be sent again.")
+        return
+    for one in _ask(server, lambda client: Operator(client).webhooks(state)):
+        _print("  ".join(str(one[name]) for name in ("id", "kind", "call_sid", "tries", "why")))

@@ -1,12 +1,14 @@
-"""Settings of what is kept of calls, for how long, and what of it is written down."""
+"""Settings of what is kept of calls, for how long, what of it is written down, and whose server is told of calls."""
 
+import base64
+import binascii
 import math
 
 import attrs
 
 from model_settings import ModelSettings
-from setting_reader import Variable
-from setting_values import number
+from setting_reader import Reading, Variable
+from setting_values import http_url, number, optional, yes_or_no
 from store.redaction import Redaction, Rule
 from store.retention import Retention
 
@@ -37,6 +39,21 @@ def redaction(value: str) -> Redaction:
         raise ValueError("cards, numbers, or none") from None
 
 
+def webhook_secrets(value: str) -> tuple[bytes, ...]:
+    """Read secrets of the Standard Webhooks convention, with commas between them."""
+    wanted = "whsec_ and 24 to 64 bytes in base64; several with commas between them"
+    secrets = list[bytes]()
+    for part in filter(None, value.replace(",", " ").split()):
+        try:
+            secret = base64.b64decode(part.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            raise ValueError(wanted) from None
+        if not (part.startswith("whsec_") and 24 <= len(secret) <= 64):
+            raise ValueError(wanted)
+        secrets.append(secret)
+    return tuple(secrets)
+
+
 RETENTION_DAYS = Variable(
     "RETENTION_DAYS",
     "days after which recordings, words (transcripts, journals, facts) and records are removed: one number for all of"
@@ -54,7 +71,48 @@ REDACT = Variable(
     "none",
 )
 
-KEEPING_VARIABLES: tuple[Variable[object], ...] = (RETENTION_DAYS, REDACT)
+CALL_WEBHOOK_URL = Variable(
+    "CALL_WEBHOOK_URL",
+    "the address of your server that is told when a call starts, is handed on, is put through to a person, and ends",
+    "https://example.com/calls",
+    optional(http_url),
+    "",
+)
+CALL_WEBHOOK_SECRET = Variable(
+    "CALL_WEBHOOK_SECRET",
+    "the secret that signs what CALL_WEBHOOK_URL is told; two with a comma between them while it is changed. Make one"
+    ' with: echo "whsec_$(openssl rand -base64 32)"',
+    "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
+    webhook_secrets,
+    "",
+    secret=True,
+)
+CALL_WEBHOOK_PRIVATE = Variable(
+    "CALL_WEBHOOK_PRIVATE",
+    "whether CALL_WEBHOOK_URL may be http, and lead to a private address: yes or no",
+    "no",
+    yes_or_no,
+    "no",
+)
+
+KEEPING_VARIABLES: tuple[Variable[object], ...] = (
+    RETENTION_DAYS,
+    REDACT,
+    CALL_WEBHOOK_URL,
+    CALL_WEBHOOK_SECRET,
+    CALL_WEBHOOK_PRIVATE,
+)
+
+
+def check_webhooks(settings: "KeepingSettings", read: Reading) -> None:
+    """Refuse an address without a secret, or one that everybody on the way can read."""
+    url = settings.call_webhook_url
+    if url is None:
+        return
+    if not settings.call_webhook_secret:
+        read.refuse(CALL_WEBHOOK_SECRET, "CALL_WEBHOOK_SECRET is missing, and CALL_WEBHOOK_URL is set.")
+    if url.startswith("http:") and not settings.call_webhook_private:
+        read.refuse(CALL_WEBHOOK_URL, f'CALL_WEBHOOK_URL is "{url}", which is not https.')
 
 
 @attrs.frozen(kw_only=True)
@@ -63,3 +121,6 @@ class KeepingSettings(ModelSettings):
 
     retention_days: Retention
     redact: Redaction
+    call_webhook_url: str | None
+    call_webhook_secret: tuple[bytes, ...] = attrs.field(repr=False)
+    call_webhook_private: bool

@@ -17,7 +17,7 @@ import attrs
 from dotenv import dotenv_values
 
 from actors.policy import SummaryMode
-from keeping_settings import KEEPING_VARIABLES, REDACT, KeepingSettings
+from keeping_settings import CALL_WEBHOOK_SECRET, KEEPING_VARIABLES, REDACT, KeepingSettings, check_webhooks
 from model_settings import AGENTS, MODEL_VARIABLES, REFERENCE_VOICES, VOICE, check_models, voices_in
 from protocol.phone_numbers import is_phone_number
 from setting_reader import Reading, SettingsError, Variable, misspelt, read_one
@@ -372,6 +372,7 @@ class Settings(KeepingSettings):
     def _check_together(self, read: Reading) -> None:
         """Refuse what is wrong only beside another setting; what is malformed reads as None, and was refused."""
         check_models(self, read)
+        check_webhooks(self, read)
         public, theirs = _host(self.lead_server_external_url), _host(self.twilio_api_url)
         if not self.api_token and not all(map(is_loopback, (public, theirs, self.lead_server_host or ""))):
             read.refuse(API_TOKEN, "API_TOKEN is missing.")
@@ -403,6 +404,8 @@ class Settings(KeepingSettings):
         headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()
         keys = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.twilio_auth_token, self.api_token)
         kept = (*keys, *passwords, *headers, *(header.rpartition(" ")[2] for header in headers))
+        signing = self.environ.get(CALL_WEBHOOK_SECRET.name, "").replace(",", " ").split()
+        kept = (*kept, *signing)
         named = (value.strip() for name, value in self.environ.items() if _SECRET_WORDS & {*name.upper().split("_")})
         theirs = (value for value in named if len(value) >= _SHORTEST)
         return tuple(dict.fromkeys(secret for secret in (*kept, *theirs) if secret))

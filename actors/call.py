@@ -29,7 +29,7 @@ from actors.endings.machine import AnsweringMachine
 from actors.endings.transfer import mind_transfers
 from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted
 from actors.floor import Floor
-from actors.journal import Entry, Journal, ignore
+from actors.journal import Entry, Journal, JournalReader, ignore
 from actors.line.ledger import Ledger
 from actors.line.line_watch import DEATHS, VoiceActivity
 from actors.line.switch import Switch, Transfers
@@ -127,6 +127,8 @@ class CallServices:
     writer: str = ""
     """The name under which they do."""
     watch: Watch = unwatched
+    followers: tuple[Callable[[CallPlan], JournalReader], ...] = ()
+    """Make what else reads the Journal of a call: it must neither block nor raise."""
 
     env: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     """Settings for functions."""
@@ -214,6 +216,7 @@ class Call:
         scribe = services.scribe(plan.call_sid, elapsed)
         watch = services.watch(plan.call_sid)
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
+        readers += [follow(plan) for follow in services.followers]
         journal = Journal.read_by(readers, elapsed, services.redaction)
         ledger = Ledger(journal)
         tape = Tape()

@@ -23,8 +23,21 @@ from simulators.deepgram import DeepgramKnobs, ServedAt
 from simulators.fault_lines import FORMS
 from simulators.scenario import shipped_scenarios
 from simulators.twilio import TwilioKnobs
+from store.outbox import event_id
 from store.records import AgentPeriod, CallRecord, HandoffRecord, TurnRecord
-from tests.web.fakes import API_TOKEN, CALL_SID, ENVIRON, LEAD, LINE, ORIGIN, Exchange, client_of, exchange, record
+from tests.web.fakes import (
+    API_TOKEN,
+    CALL_SID,
+    ENVIRON,
+    LEAD,
+    LINE,
+    ORIGIN,
+    Exchange,
+    client_of,
+    context_of,
+    exchange,
+    record,
+)
 from web.checkup import Finding
 from web.clients.operator import Operator, OperatorError
 from web.clients.twilio import CallOptions
@@ -583,3 +596,19 @@ def test_nobody_is_forgotten_by_a_slip(there: Exchange) -> None:
     assert (asked.exit_code, unknown.exit_code) == (1, 1)
     assert "nothing of this name is kept" in unknown.output
     assert run("kept", LEAD).output.startswith(CALL_SID)
+
+
+def test_webhooks_that_did_not_arrive_are_listed_and_sent_again(there: Exchange) -> None:
+    outbox = context_of(there).outbox
+
+    async def leave_a_dead_one() -> None:
+        await outbox.put(CALL_SID, "call.ended", 0, {})
+        event = await outbox.take(60)
+        assert event is not None
+        await outbox.failed(event, "HTTP 500", 90_000)
+
+    trio.run(leave_a_dead_one)
+    listed, resent, left = run("webhooks"), run("webhooks", "--resend", "all"), run("webhooks")
+
+    assert listed.output.split() == [event_id(CALL_SID, "call.ended", 0), "call.ended", CALL_SID, "1", "HTTP", "500"]
+    assert (resent.output, left.output) == ("1 to be sent again.\n", "")

@@ -564,3 +564,32 @@ def test_keys_are_not_written_down_where_numbers_are_left_out() -> None:
     (problem,) = problems(REDACT="cards, numbers", KEEP_DIGITS="yes")
 
     assert problem.startswith("REDACT leaves numbers out, and KEEP_DIGITS writes down each key.")
+
+
+HOOKS = {
+    "CALL_WEBHOOK_URL": "https://example.com/calls",
+    "CALL_WEBHOOK_SECRET": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"CALL_WEBHOOK_SECRET": ""}, "CALL_WEBHOOK_SECRET"),
+        ({"CALL_WEBHOOK_SECRET": "whsec_c2hvcnQ="}, "CALL_WEBHOOK_SECRET"),
+        ({"CALL_WEBHOOK_SECRET": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"}, "CALL_WEBHOOK_SECRET"),
+        ({"CALL_WEBHOOK_URL": "http://example.com"}, "CALL_WEBHOOK_URL"),
+        ({"CALL_WEBHOOK_URL": "example.com"}, "CALL_WEBHOOK_URL"),
+    ],
+)
+def test_a_webhook_that_would_not_be_safe_is_refused(changes: dict[str, str], name: str) -> None:
+    assert problems(**{**HOOKS, **changes})[0].startswith(name)
+
+
+def test_the_secrets_of_webhooks_are_several_and_seen_nowhere() -> None:
+    two = f"{HOOKS['CALL_WEBHOOK_SECRET']}, whsec_{'QUFB' * 8}"
+    chosen = read(**{**HOOKS, "CALL_WEBHOOK_SECRET": two})
+
+    assert chosen.call_webhook_secret == (b"012345678901234567890123", b"A" * 24)
+    assert {*two.split(", ")} <= {*chosen.secrets()}
+    assert "0123456789012" not in repr(chosen)

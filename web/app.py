@@ -5,6 +5,7 @@ parts (see `web.services`) and serves the application with an ASGI server that r
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import attrs
 import trio
@@ -25,6 +26,7 @@ from web.calls.repeats import RepeatedOrders
 from web.calls.slots import Slots
 from web.calls.token_store import TokenStore
 from web.calls.unfinished import UnfinishedOrders
+from web.calls.webhooks import PostWebhook
 from web.clients.twilio import Line
 from web.console.pages import Console
 from web.console.phone import PHONE_STREAM, CallerVoice
@@ -41,6 +43,8 @@ from web.routes.problems import Misrouted
 from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
+from web.routes.webhooks import WebhookRoutes
+from web.worker.background import keep_running
 from web.worker.retention import Removal
 from web.worker.watchdog import Watchdog
 
@@ -77,16 +81,19 @@ def create_app(
     slots: Slots | None = None,
     orders: OrderQueue | None = None,
     places: Mapping[str, Place] | None = None,
+    post_webhook: PostWebhook | None = None,
     run_call: RunCall = run_call,
     voice: CallerVoice | None = None,
 ) -> QuartTrio:
     """Return the application. The drain shares `slots`; a media stream is given to `run_call`.
 
-    `places` are those, by name, in which something of a call may lie beside records, files and tokens.
+    `places` are those, by name, in which something of a call may lie beside records, files and tokens; `post_webhook`
+    sends a message to the server at CALL_WEBHOOK_URL.
 
     `voice` says what is typed on the phone's page, where that is how visitors speak.
     """
-    context = build_context(settings, services, line, tokens=tokens, slots=slots, orders=orders, places=places)
+    on_stores = partial(build_context, tokens=tokens, slots=slots, orders=orders, places=places)
+    context = on_stores(settings, services, line, post_webhook=post_webhook)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
     credentials = Credentials(context)
@@ -105,6 +112,7 @@ def create_app(
     views = CallViews.of(context)
     app.register_blueprint(views.blueprint())
     app.register_blueprint(PeopleRoutes(context, views).blueprint())
+    app.register_blueprint(WebhookRoutes(context).blueprint())
     operating = OperatorRoutes(context, views)
     app.register_blueprint(operating.blueprint())
     console = Console.of(context, views, operating, voice)
@@ -117,6 +125,8 @@ def create_app(
     follow = [FollowUp(context).run, NoShows(context).run, context.verdicts.run, context.counts.watch_lag, watchdog.run]
     if settings.retention_days.ends:
         follow.append(Removal.of(context).run)
+    if context.webhooks is not None:
+        follow.append(partial(keep_running, context.webhooks.run, "webhooks_crashed"))
     app.after_serving(context.after_calls.finish)
     unfinished = UnfinishedOrders(context, dispatcher)
     campaigns = CampaignRunner(context, dispatcher, unfinished)

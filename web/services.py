@@ -45,6 +45,7 @@ from web.calls.commands import Commands
 from web.calls.forgetting import LeftFiles, Place
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore, TokenStore
 from web.calls.transfers import TwilioTransfers
+from web.calls.webhooks import PostWebhook
 from web.clients.agent_options import options_of, refuse_options
 from web.clients.briefs import GROQ_PATH, BriefClient
 from web.clients.clips import SpeechClient, keep_fetching
@@ -53,6 +54,7 @@ from web.clients.offered import Refusals, keep_asking, wanted_of
 from web.clients.resolver import Resolver, resolving
 from web.clients.twilio import Line, TwilioLine
 from web.clients.twilio_api import TwilioApi
+from web.clients.webhook import WebhookClient
 from web.worker.background import in_background, keep_running, unharmed
 from web.worker.left_recordings import joining
 from web.worker.memory import find_trim, trim_memory
@@ -81,6 +83,8 @@ class Opened:
     orders: OrderQueue
     places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
     """Where else something of a call may lie."""
+    post_webhook: PostWebhook | None = None
+    """Sends a message to the server at CALL_WEBHOOK_URL."""
 
 
 def roster_of(settings: Settings) -> Roster:
@@ -342,6 +346,7 @@ async def open_services(
         checkpointing(kept.checkpoints),
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
         function_client(context, functions) as theirs,
+        httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=FUNCTION_LIMITS, trust_env=False) as telling,
         fetching(clips, voices_of(roster), settings, http),
         asking(settings, roster, voice_agent.offered, http, refusals) as briefs,
     ):
@@ -358,7 +363,8 @@ async def open_services(
             http=theirs,
         )
         async with sharing(kept.fleet, Commands(services.intercom, kept.fleet), kept.records):
-            yield Opened(services, line, kept.tokens, kept.fleet, OrderQueue(kept.orders), kept.places)
+            post = webhook_client_of(settings, telling)
+            yield Opened(services, line, kept.tokens, kept.fleet, OrderQueue(kept.orders), kept.places, post)
 
 
 def _services_of(
@@ -387,6 +393,16 @@ def _services_of(
         env=roster.extras.env(settings.environ),
         ask_json=partial(briefs.ask, schema={}) if briefs is not None else None,
     )
+
+
+def webhook_client_of(settings: Settings, http: httpx.AsyncClient) -> PostWebhook | None:
+    """Return what sends webhooks; None where nobody is to be told."""
+    if settings.call_webhook_url is None:
+        return None
+    client = WebhookClient(
+        settings.call_webhook_url, settings.call_webhook_secret, http, allows_private=settings.call_webhook_private
+    )
+    return client.post
 
 
 def brief_client_of(settings: Settings, http: httpx.AsyncClient) -> BriefClient | None:

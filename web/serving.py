@@ -72,7 +72,7 @@ async def started(
         install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
         slots = Slots(settings.calls_per_worker, opened.fleet)
         on_stores = partial(create_app, tokens=opened.tokens, slots=slots, orders=opened.orders, places=opened.places)
-        app = on_stores(settings, opened.services, opened.line, voice=voice)
+        app = on_stores(settings, opened.services, opened.line, post_webhook=opened.post_webhook, voice=voice)
         yield Started(app, slots, partial(close_calls, opened.services))
 
 

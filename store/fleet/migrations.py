@@ -100,6 +100,7 @@ CREATE INDEX commands_worker ON commands (worker, id);
     ),
     Migration(2, ";\n".join((*orders.STEP_1, ""))),
     Migration(3, ";\n".join((*orders.STEP_2, ""))),
+    Migration(4, ";\n".join((*orders.STEP_3, ""))),
 )
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"

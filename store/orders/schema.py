@@ -59,5 +59,25 @@ CREATE TABLE campaigns (
 
 STEP_2: Sequence[str] = ("CREATE UNIQUE INDEX campaigns_name ON campaigns (name)",)
 
-SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2)
+STEP_3: Sequence[str] = (
+    """
+CREATE TABLE outbox (
+    id text PRIMARY KEY,
+    call_sid text NOT NULL,
+    kind text NOT NULL,
+    ordinal integer NOT NULL,
+    body text NOT NULL,
+    created double precision NOT NULL,
+    due double precision NOT NULL,
+    tries integer NOT NULL DEFAULT 0,
+    state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'dead')),
+    why text NOT NULL DEFAULT ''
+)""",
+    "CREATE INDEX outbox_due ON outbox (due) WHERE state = 'waiting'",
+    "CREATE INDEX outbox_call ON outbox (call_sid, ordinal)",
+    "CREATE INDEX outbox_created ON outbox (created)",
+)
+"""News of calls for others (`store/outbox.py`)."""
+
+SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3)
 """By number, from 1 on: forward only."""

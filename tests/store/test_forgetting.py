@@ -111,6 +111,7 @@ async def leave_traces(there: There, folder: Path) -> None:
     await there.context.admissions.mint(Admission(CALLS[0], "inbound", LEAD, LINE, CALLS[0], {"name": NAME}))
     await there.context.admissions.note_order("OR1", OrderNote({"name": NAME}), 900, LEAD)
     there.context.live_calls.add(KnownCall("OR1", "outbound", LEAD, LINE, "completed", CALLS[1]))
+    await there.context.outbox.put(CALLS[0], "call.ended", 1, {"caller": LEAD, "metadata": {"customer": NAME}})
     await there.context.orders.put(NewOrder("OR1", LEAD, {"context": {"name": NAME}}), "w1", lease=0, latest=0)
     if there.opened is not None:
         leave_waiting(there.opened)

@@ -55,6 +55,8 @@ BEARER: Mapping[tuple[str, str], Row] = {
     ("GET", "/do-not-call/<number>"): (401, 401, 404),
     ("PUT", "/do-not-call/<number>"): (401, 401, 200),
     ("DELETE", "/do-not-call/<number>"): (401, 401, 404),
+    ("GET", "/webhooks"): (401, 401, 200),
+    ("POST", "/webhooks/resend"): (401, 401, 400),
     ("GET", "/metrics"): (401, 401, 200),
     ("GET", "/healthz"): (200, 200, 200),
     ("GET", "/readyz"): (200, 200, 200),

@@ -15,6 +15,7 @@ from store.fleet.shared import Fleet
 from store.orders.campaigns import CampaignStore
 from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
+from store.outbox import Outbox
 from store.records import CallRecord
 from web.calls.admission import Admissions, Verdicts
 from web.calls.after_call import AfterCalls
@@ -32,6 +33,7 @@ from web.calls.slots import Pace, Slots
 from web.calls.streams import Streams
 from web.calls.token_store import MemoryTokenStore, TokenStore
 from web.calls.watching import WatchedCalls
+from web.calls.webhooks import PostWebhook, Webhooks
 from web.clients.signatures import TwilioSignatures
 from web.clients.twilio import Line
 
@@ -55,6 +57,8 @@ class AppContext:
     after_calls: AfterCalls
     verdicts: Verdicts
     orders: OrderQueue
+    outbox: Outbox
+    webhooks: Webhooks | None
     forgetting: Forgetting
     streams: Streams = attrs.field(factory=Streams)
     rate_limits: RateLimits = attrs.field(factory=RateLimits)
@@ -81,17 +85,24 @@ def build_context(
     slots: Slots | None = None,
     orders: OrderQueue | None = None,
     places: Mapping[str, Place] | None = None,
+    post_webhook: PostWebhook | None = None,
 ) -> AppContext:
-    """Build the state of one application; tokens and orders are kept in this worker's memory where none are given."""
+    """Build the state of one application; tokens and orders are kept in this worker's memory where none are given.
+
+    `post_webhook` sends a message to the server at CALL_WEBHOOK_URL, where there is one.
+    """
     slots = slots or Slots(settings.calls_per_worker, MemoryFleet(settings.max_calls))
     live_calls, counts, observe = LiveCalls(), Counts(slots), services.observe
     after = AfterCalls(services.roster.extras, services.ask_json, services.records)
     orders = orders or OrderQueue(SqliteOrders())
-    ends = OrderEnds(orders, settle)
+    ends, outbox = OrderEnds(orders, settle), Outbox(orders.database)
+    webhooks = Webhooks(outbox, services.records, post_webhook) if post_webhook is not None else None
 
     def ended(record: CallRecord) -> None:
         after.put(record)
         ends.put(record)
+        if webhooks is not None:
+            webhooks.ended(record)
 
     announced = Announced(services.records, live_calls, counts, ended=ended)
     tokens = tokens or MemoryTokenStore()
@@ -105,7 +116,13 @@ def build_context(
         live_calls=live_calls,
         parked_calls=announced.parked_calls,
         watched=watched,
-        places={"notes": tokens, "fleet": slots.fleet, "orders": KeptOrders(orders), **(places or {})},
+        places={
+            "notes": tokens,
+            "fleet": slots.fleet,
+            "orders": KeptOrders(orders),
+            "webhooks": outbox,
+            **(places or {}),
+        },
     )
 
     def seen(entry: Entry) -> None:
@@ -115,7 +132,13 @@ def build_context(
     return AppContext(
         settings=settings,
         line=line,
-        services=attrs.evolve(services, records=announced, observe=seen, watch=watched.watch),
+        services=attrs.evolve(
+            services,
+            records=announced,
+            observe=seen,
+            watch=watched.watch,
+            followers=(*services.followers, *([webhooks.reader] if webhooks is not None else [])),
+        ),
         admissions=admissions,
         signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),
         slots=slots,
@@ -128,6 +151,8 @@ def build_context(
         after_calls=after,
         verdicts=Verdicts(admissions, services.intercom),
         orders=orders,
+        outbox=outbox,
+        webhooks=webhooks,
         forgetting=forgetting,
         watched=watched,
     )

@@ -136,6 +136,20 @@ class Operator:
         headers = {"Idempotency-Key": key} if key is not None else {}
         return await self._ask("POST", f"/calls/{quote(name, safe='')}/{command}", given, headers, COMMAND_SECONDS)
 
+    async def webhooks(self, state: str) -> Sequence[Shown]:
+        """Return the newest webhooks in a state: dead, waiting or sent.
+
+        Raises: `OperatorError`.
+        """
+        return cast("Sequence[Shown]", (await self._ask("GET", f"/webhooks?state={state}"))["webhooks"])
+
+    async def resend(self, ids: Sequence[str]) -> int:
+        """Have dead webhooks sent again, all where no ids are given; return how many.
+
+        Raises: `OperatorError`.
+        """
+        return cast("int", (await self._ask("POST", "/webhooks/resend", {"ids": list(ids) or "all"}))["resent"])
+
     async def follow(self, name: str) -> AsyncIterator[Shown]:
         """Go through the states of a call as they change, the last one with its record if it left one.
 

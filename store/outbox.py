@@ -1,0 +1,132 @@
+"""News of calls on their way to somebody else's server: kept before they are sent, sent in the order of each call.
+
+    waiting ──(answered 2xx)──▶ sent (without its body; forgotten after two days)
+       └──(no such answer for a day)──▶ dead ──(resent)──▶ waiting
+
+A worker *leases* an event while it sends it; one that dies leaves it to the next. An event waits while an earlier one
+of its call does. Ids are made of call, kind and place, so the same news kept twice is one event. The rows are in the
+database that keeps orders (`store/orders/databases.py`); every method raises `OSError`.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+import orjson
+
+from store.erasing import Subject
+from store.orders.databases import OrderDatabase, SqliteOrders
+
+DAY: Final = 86_400.0
+KEPT_SECONDS: Final = 2 * DAY
+"""For so long it is known that an event was sent."""
+LAST: Final = 2**31 - 1
+"""The ordinal of a call's end."""
+
+_PUT = """INSERT INTO outbox (id, call_sid, kind, ordinal, body, created, due)
+    VALUES (:id, :call_sid, :kind, :ordinal, :body, {now}, {now}) ON CONFLICT DO NOTHING RETURNING 1"""
+_FIRST = """outbox o WHERE state = 'waiting' AND NOT EXISTS (
+    SELECT 1 FROM outbox e WHERE e.call_sid = o.call_sid AND e.state = 'waiting' AND e.ordinal < o.ordinal)"""
+"""The first one that waits of each call."""
+_TAKE = f"""UPDATE outbox SET due = {{now}} + :lease, tries = tries + 1 WHERE id = (
+    SELECT id FROM {_FIRST} AND due <= {{now}} ORDER BY due LIMIT 1 {{skip}})
+    RETURNING id, call_sid, kind, body, created, tries, state, why"""  # noqa: S608 - constants
+_NEXT = f"SELECT min(due) - {{now}} FROM {_FIRST}"  # noqa: S608 - constants
+_SENT = "UPDATE outbox SET state = 'sent', body = '', why = '' WHERE id = :id"
+_FAILED = """UPDATE outbox SET due = {now} + :seconds, why = :why,
+    state = CASE WHEN {now} + :seconds > created + :day THEN 'dead' ELSE 'waiting' END
+    WHERE id = :id AND state = 'waiting' RETURNING state"""
+_FIELDS = "id, call_sid, kind, '', created, tries, state, why"
+_LIST = f"SELECT {_FIELDS} FROM outbox WHERE state = :state ORDER BY created DESC LIMIT :most"  # noqa: S608 - constants
+_RESEND = """UPDATE outbox SET state = 'waiting', created = {now}, due = {now}, tries = 0
+    WHERE state = 'dead' AND (:every = 1 OR id IN ({texts})) RETURNING 1"""
+_PRUNE = "DELETE FROM outbox WHERE state = 'sent' AND created < {now} - :seconds"
+_KNOWN = "SELECT id FROM outbox WHERE id IN ({texts})"
+_SINCE = "SELECT min(created) FROM outbox"
+_BODIES = "SELECT id, call_sid, body FROM outbox"
+_ERASE = "DELETE FROM outbox WHERE id IN ({texts}) RETURNING 1"
+
+
+@attrs.frozen
+class Event:
+    """One piece of news. `created` is in seconds since 1970; `body` is JSON, and empty in lists."""
+
+    id: str
+    call_sid: str
+    kind: str
+    body: str
+    created: float = 0.0
+    tries: int = 0
+    state: str = "waiting"
+    why: str = ""
+    """What came of the last try."""
+
+
+def event_id(call_sid: str, kind: str, ordinal: int) -> str:
+    """Return the id of a call's event of this kind, at this place."""
+    return f"msg_{hashlib.sha256(f'{call_sid} {kind} {ordinal}'.encode()).hexdigest()[:27]}"
+
+
+@attrs.frozen
+class Outbox:
+    """The events in one database."""
+
+    database: OrderDatabase
+
+    async def put(self, call_sid: str, kind: str, ordinal: int, body: Mapping[str, object]) -> bool:
+        """Keep an event; False if it is known."""
+        event = {"id": event_id(call_sid, kind, ordinal), "call_sid": call_sid, "kind": kind, "ordinal": ordinal}
+        return bool(await self.database.ask(_PUT, {**event, "body": orjson.dumps(body).decode()}))
+
+    async def take(self, lease: float) -> Event | None:
+        """Take an event that may be sent now; nobody else takes it for `lease` seconds."""
+        rows = await self.database.ask(_TAKE, {"lease": lease})
+        return Event(*rows[0]) if rows else None  # type: ignore[arg-type]
+
+    async def next_due(self) -> float | None:
+        """Return in how many seconds an event may be sent; None when none waits."""
+        ((seconds,),) = await self.database.ask(_NEXT, {})
+        return seconds  # type: ignore[return-value]
+
+    async def sent(self, event: Event) -> None:
+        """Note that an event has arrived."""
+        await self.database.ask(_SENT, {"id": event.id})
+
+    async def failed(self, event: Event, why: str, seconds: float) -> bool:
+        """Let an event wait for another try in so many seconds; True if it has waited for a day, and is dead."""
+        rows = await self.database.ask(_FAILED, {"id": event.id, "why": why, "seconds": seconds, "day": DAY})
+        return rows[:1] == [("dead",)]
+
+    async def listed(self, state: str, most: int) -> Sequence[Event]:
+        """Return events in a state, the newest first."""
+        rows = await self.database.ask(_LIST, {"state": state, "most": most})
+        return [Event(*row) for row in rows]  # type: ignore[arg-type]
+
+    async def resend(self, ids: Sequence[str] | None) -> int:
+        """Let dead events wait again, all where `ids` is None; return how many."""
+        texts = orjson.dumps(list(ids or ())).decode()
+        return len(await self.database.ask(_RESEND, {"texts": texts, "every": int(ids is None)}))
+
+    async def prune(self) -> None:
+        """Forget what was sent two days ago."""
+        await self.database.ask(_PRUNE, {"seconds": KEPT_SECONDS})
+
+    async def unknown(self, ids: Sequence[str]) -> frozenset[str]:
+        """Return which of these events were never kept here."""
+        rows = await self.database.ask(_KNOWN, {"texts": orjson.dumps(ids).decode()})
+        return frozenset(ids) - {str(found) for (found,) in rows}
+
+    async def since(self) -> float | None:
+        """Return when the oldest event that is known was kept; None without any."""
+        ((created,),) = await self.database.ask(_SINCE, {})
+        return created  # type: ignore[return-value]
+
+    async def erase(self, subject: Subject) -> int:
+        """Forget the events of a person or of a call, sent or not; return how many."""
+        rows = await self.database.ask(_BODIES, {})
+        ids = [str(name) for name, sid, body in rows if str(sid) in subject.calls or subject.is_in(str(body))]
+        erased = len(await self.database.ask(_ERASE, {"texts": orjson.dumps(ids).decode()}))
+        if erased and isinstance(self.database, SqliteOrders):
+            await self.database.overwrite()
+        return erased

@@ -1,0 +1,244 @@
+"""News of calls for the server at `CALL_WEBHOOK_URL`: begun, handed on, put through to a person, ended.
+
+`Webhooks` takes facts of running calls and records of those that are over, keeps each as an event in the outbox, and
+sends what is there: at least once, in the order of each call, again and again for a day. No call waits for any of it.
+What was not kept because the database was away waits here; the end of a call that was lost with this process is found
+by its record. It raises nothing.
+"""
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
+
+import attrs
+import structlog
+import trio
+
+from actors import facts
+from actors.call import CallPlan
+from actors.journal import Entry, JournalReader
+from actors.supervision import Crashed, guard
+from store.calls import CallRecords
+from store.outbox import LAST, Event, Outbox, event_id
+from store.records import TRANSFERRING, CallRecord, RecordError
+from store.search import MOST, CallQuery, CallSummary
+
+STARTED, HANDOFF, TRANSFER, ENDED = "call.started", "handoff", "transfer", "call.ended"
+AT_ONCE: Final = 8
+LEASE_SECONDS: Final = 30.0
+"""More than a try may take."""
+LOOK_SECONDS: Final = 5.0
+"""Between looks for what other workers have left."""
+SWEEP_SECONDS: Final = 600.0
+"""Between looks for calls whose end nobody has told, and from the end of a call until it is looked for."""
+FIRST_DELAY, LONGEST_DELAY = 5.0, 4 * 3600.0
+PLACES: Final = 10_000
+
+PostWebhook: TypeAlias = Callable[[str, bytes], Awaitable[str]]
+"""Sends a message by its id; returns why it has not arrived, or nothing."""
+
+_log = structlog.stdlib.get_logger()
+
+
+def delay(tries: int) -> float:
+    """Return the wait after so many tries, in seconds: tripled each time, bounded, and not the same for all."""
+    longest = min(LONGEST_DELAY, FIRST_DELAY * 3 ** min(tries - 1, 20))
+    return random.uniform(0.8 * longest, longest)
+
+
+@attrs.frozen
+class News:
+    """An event that is to be kept."""
+
+    call_sid: str
+    kind: str
+    ordinal: int
+    body: Mapping[str, object]
+
+
+def news(call_sid: str, kind: str, ordinal: int, about: Mapping[str, object]) -> News:
+    """Make one of the present moment."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return News(call_sid, kind, ordinal, {"type": kind, "timestamp": now, "data": {"call_sid": call_sid, **about}})
+
+
+def news_of_end(record: CallRecord) -> News:
+    """Make the last one of a call. Nothing that was said is in it: the record has that."""
+    about: dict[str, object] = {
+        "direction": record.direction,
+        "caller": record.caller,
+        "line": record.line,
+        "started_at": record.started_at,
+        "duration": record.duration,
+        "outcome": record.outcome,
+        "why": record.why,
+        "answered_by": record.answered_by,
+        "agents": [period.agent for period in record.agents],
+        "handoffs": len(record.handoffs),
+        "transfers": [{"agent": one.agent, "outcome": one.outcome} for one in record.transfers],
+        "metadata": dict(record.metadata),
+    }
+    return news(record.call_sid, ENDED, LAST, about)
+
+
+@attrs.define
+class _Reader:
+    """Reads the Journal of one call. Ordinals are milliseconds of the call: its second stream goes on counting."""
+
+    plan: CallPlan
+    put: Callable[[News], None]
+    _last: int = attrs.field(default=-1, init=False)
+
+    def read(self, entry: Entry) -> None:
+        match entry.fact:
+            case facts.CallStarted():
+                self._tell(STARTED, entry, metadata=dict(self.plan.metadata))
+            case facts.HandoffCommitted(agent=agent, to=to):
+                self._tell(HANDOFF, entry, from_agent=agent, to_agent=to)
+            case facts.TransferAsked(agent=agent):
+                self._tell(TRANSFER, entry, agent=agent)
+            case _:
+                pass  # no news for others
+
+    def _tell(self, kind: str, entry: Entry, **about: object) -> None:
+        self._last = max(self._last + 1, round(entry.at * 1000))
+        plan = self.plan
+        parties = {"direction": plan.direction, "caller": plan.caller, "line": plan.line, "at": round(entry.at, 3)}
+        self.put(news(plan.call_sid, kind, self._last, {**parties, **about}))
+
+
+@attrs.define(eq=False)
+class Webhooks:
+    """One worker's."""
+
+    outbox: Outbox
+    records: CallRecords
+    post: PostWebhook
+    _put: trio.MemorySendChannel[News] = attrs.field(init=False)
+    _to_keep: trio.MemoryReceiveChannel[News] = attrs.field(init=False)
+    _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._put, self._to_keep = trio.open_memory_channel[News](PLACES)
+
+    def reader(self, plan: CallPlan) -> JournalReader:
+        """Return what reads the Journal of a call."""
+        return _Reader(plan, self.put).read
+
+    def ended(self, record: CallRecord) -> None:
+        """Take the record of a call that is over."""
+        self.put(news_of_end(record))
+
+    def put(self, news: News) -> None:
+        """Take news, to be kept soon."""
+        try:
+            self._put.send_nowait(news)
+        except trio.WouldBlock:
+            _log.error("webhook_lost", call_sid=news.call_sid, kind=news.kind, why="the database is away for too long")
+
+    async def run(self) -> None:
+        """Keep and send, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep)
+            nursery.start_soon(self._sweep_on)
+            await self._send_on(nursery, trio.CapacityLimiter(AT_ONCE))
+
+    async def _keep(self) -> None:
+        async for one in self._to_keep:
+            while True:
+                try:
+                    await self.outbox.put(one.call_sid, one.kind, one.ordinal, one.body)
+                    break
+                except OSError as exc:
+                    _log.warning("webhook_not_kept_yet", call_sid=one.call_sid, kind=one.kind, why=str(exc))
+                    await trio.sleep(1)
+            self._wake.set()
+
+    async def _send_on(self, nursery: trio.Nursery, places: trio.CapacityLimiter) -> None:
+        while True:
+            place = object()
+            await places.acquire_on_behalf_of(place)
+            event = await self._next()
+            nursery.start_soon(self._send, event, lambda place=place: places.release_on_behalf_of(place))
+
+    async def _next(self) -> Event:
+        """Wait for an event that may be sent."""
+        while True:
+            self._wake = trio.Event()
+            seconds = LOOK_SECONDS
+            try:
+                if (event := await self.outbox.take(LEASE_SECONDS)) is not None:
+                    return event
+                due = await self.outbox.next_due()
+                seconds = min(LOOK_SECONDS, max(0.05, due)) if due is not None else LOOK_SECONDS
+            except OSError as exc:
+                _log.debug("outbox_away", why=str(exc))
+            with trio.move_on_after(seconds):
+                await self._wake.wait()
+
+    async def _send(self, event: Event, done: Callable[[], None]) -> None:
+        try:
+            why = await self.post(event.id, event.body.encode())
+            await self._note(event, why)
+        except OSError as exc:  # it is sent again when its lease is over
+            _log.warning("webhook_not_noted", id=event.id, why=str(exc))
+        finally:
+            done()
+            self._wake.set()
+
+    async def _note(self, event: Event, why: str) -> None:
+        if not why:
+            await self.outbox.sent(event)
+            return
+        is_dead = await self.outbox.failed(event, why, delay(event.tries))
+        tell = _log.error if is_dead else _log.info
+        said = "webhook_dead" if is_dead else "webhook_failed"
+        tell(said, id=event.id, call_sid=event.call_sid, kind=event.kind, tries=event.tries, why=why)
+
+    async def _sweep_on(self) -> None:
+        while True:
+            await trio.sleep(SWEEP_SECONDS)
+            ended = await guard(self.sweep)
+            if isinstance(ended, Crashed):
+                _log.warning("webhooks_not_swept", why=ended.reason)
+
+    async def sweep(self) -> int:
+        """Find calls whose end was never kept, as when a process was killed, and keep it; return how many.
+
+        Raises: `OSError`.
+        """
+        await self.outbox.prune()
+        since = await self.outbox.since()
+        if since is None:
+            return 0
+        began = datetime.fromtimestamp(max(since, time.time() - 86_400), UTC).isoformat(timespec="milliseconds")
+        query, found = CallQuery(since=began, limit=MOST), 0
+        while summaries := await self.records.search(query):
+            found += await self._keep_missing([one for one in summaries if _is_long_over(one)])
+            query = attrs.evolve(query, before=summaries[-1].key)
+        return found
+
+    async def _keep_missing(self, summaries: list[CallSummary]) -> int:
+        ids = {event_id(one.call_sid, ENDED, LAST): one.call_sid for one in summaries}
+        count = 0
+        for missing in await self.outbox.unknown(list(ids)):
+            try:
+                record = await self.records.get(ids[missing])
+            except RecordError:
+                continue
+            if record is not None:
+                self.ended(record)
+                count += 1
+        return count
+
+
+def _is_long_over(summary: CallSummary) -> bool:
+    if summary.outcome == TRANSFERRING:
+        return False
+    try:
+        ended = datetime.fromisoformat(summary.started_at) + timedelta(seconds=summary.duration + SWEEP_SECONDS)
+    except ValueError:
+        return False
+    return ended < datetime.now(UTC)

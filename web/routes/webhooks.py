@@ -1,0 +1,71 @@
+"""The API for webhooks that have not arrived: list them, send them again."""
+
+import re
+
+import attrs
+import orjson
+from quart import Blueprint, Response, jsonify, request
+
+from store.outbox import Outbox
+from web.calls.context import AppContext
+from web.routes.problems import problem
+
+_STATES = ("dead", "waiting", "sent")
+MOST = 200
+
+
+@attrs.frozen
+class WebhookRoutes:
+    """The routes of one application."""
+
+    context: AppContext
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where they are kept."""
+        return self.context.outbox
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+        routes.get("")(self.listed)
+        routes.post("/resend")(self.resend)
+        routes.errorhandler(OSError)(self.cannot_reach)
+        return routes
+
+    @staticmethod
+    async def cannot_reach(_: OSError) -> Response:
+        """Answer 503 while the database is away."""
+        response = problem(503, "the outbox cannot be read now; nothing is lost", fix="Try again later.")
+        response.headers["Retry-After"] = "10"
+        return response
+
+    async def listed(self) -> Response:
+        """List the newest of them in one state: dead, unless another is asked for."""
+        state = request.args.get("state", "dead")
+        if state not in _STATES:
+            return problem(400, "state is none of dead, waiting, sent", field="state", fix="state=dead")
+        events = [attrs.asdict(event) for event in await self.outbox.listed(state, MOST)]
+        for event in events:
+            event.pop("body")
+        response: Response = jsonify({"webhooks": events})
+        return response
+
+    async def resend(self) -> Response:
+        """Let dead ones wait to be sent again."""
+        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+        try:
+            given = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            given = None
+        match given:
+            case {"ids": "all"}:
+                count = await self.outbox.resend(None)
+            case {"ids": [*ids]} if all(isinstance(one, str) and re.fullmatch(r"msg_[0-9a-f]{27}", one) for one in ids):
+                count = await self.outbox.resend(ids)
+            case _:
+                return problem(
+                    400, "the body names no webhooks", field="ids", fix='{"ids": ["msg_…"]} or {"ids": "all"}'
+                )
+        response: Response = jsonify({"resent": count})
+        return response
