@@ -19,14 +19,14 @@ from typing import Final, Protocol, TypeAlias
 
 import attrs
 
-from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, SILENCE
+from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, SILENCE, is_voiced
 from simulators.reading import Place, Reading, WordHeard, common_end, common_start
 from simulators.speech import QUIET, Utterance
 
 __all__ = ["Heard", "Hearing", "Recogniser", "SpeechEnded", "SpeechStarted", "WordHeard"]
 
 NOISE_BYTES: Final = 800
-"""100 ms of loud audio that nobody in the scenario says count as somebody speaking."""
+"""100 ms of audio as loud as a voice that nobody in the scenario says count as somebody speaking; a hiss does not."""
 
 _KEY: Final = 16
 _STRIDE: Final = 32
@@ -232,7 +232,7 @@ class Recogniser:
         self._words += (heard.word for heard in words)
 
     def _count_noise(self, audio: bytes) -> None:
-        if not _is_loud(audio):
+        if not is_voiced(audio):
             self._noise = max(0, self._noise - len(audio))
             return
         self._noise += len(audio)

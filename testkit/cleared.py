@@ -74,9 +74,13 @@ def _nobody_is_robbed(played: Witnessed) -> Iterator[str]:
         (entry.at, entry.fact.generation) for entry in played.entries if isinstance(entry.fact, facts.ReplyResumed)
     ]
     left = [*played.times(facts.FloorLeft), ended(played)]
+    ours = {*played.policy.wording.fillers, played.policy.wording.still_there}  # said again when it is quiet
+    texts = {fact.generation: fact.text for fact in played.facts(facts.ReplyText)}
     begun = {entry.fact.generation: entry.at for entry in played.entries if isinstance(entry.fact, facts.ReplyStarted)}
     for entry in played.entries:
         if not isinstance(entry.fact, facts.BargeIn) or not any(entry.at - 0.05 <= at <= entry.at for at in heard):
+            continue
+        if texts.get(entry.fact.generation) in ours:
             continue
         at, cut = entry.at, entry.fact
         decided = at + played.policy.deadlines.false_start + _DECIDED

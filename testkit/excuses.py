@@ -17,6 +17,7 @@ from testkit.witness import Witnessed
 
 _BREAKS: Final = ("drop", "silent drop", "stall", "mute", "garbage", "error", "close")
 _REFUSES: Final = ("refuse connect", "no upgrade", "no welcome", "slow settings")
+_BAD_LINE: Final = ("loss", "noise", "clipping", "echo", "cough", "two people")
 _SILENCES: Final = ("silent drop", "stall", "mute")
 
 
@@ -65,6 +66,12 @@ EXCUSES: Final = (
     Excuse(5, ("stalled reader",), "the phone takes no sound any more: no goodbye gets across"),
     Excuse(5, _SILENCES, "the service never sends the rest of the goodbye", silent_in_the_goodbye),
     Excuse(5, (*_BREAKS, *_REFUSES), "no agent can be reached: the line says goodbye", no_agent_was_left),
+    Excuse(3, ("echo", "two people", "noise"), "words that another sound drowns nobody can tell from a noise"),
+    Excuse(
+        6, ("echo", "noise"), "the service hears a voice in what is none: no agent gets to speak", no_agent_was_left
+    ),
+    Excuse("answer", _BAD_LINE, "words are lost on the line, and replies are cut by what is none"),
+    Excuse("consent", _BAD_LINE, "words are lost on the line"),
     Excuse("answer", _SILENCES, "the caller did not wait for another session", a_session_was_lost),
     Excuse("answer", _SILENCES, "the service never sends the rest of the goodbye", silent_in_the_goodbye),
     Excuse("answer", ("slow think",), "the caller did not wait for the answer"),

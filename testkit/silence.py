@@ -27,7 +27,9 @@ def silences(played: Witnessed) -> Iterator[tuple[float, float]]:
     """Yield when nothing was heard though it was the agents' turn."""
     assert played.caller is not None
     over = ended(played)
-    sounds = sorted([*((line.at, line.until) for line in spoken_lines(played)), *played.caller.played])
+    sounds = sorted(
+        [*((line.at, line.until) for line in spoken_lines(played)), *played.caller.played, *_noises(played)]
+    )
     for since, until in owed(played):
         quiet = since
         for start, end in sounds:
@@ -38,6 +40,14 @@ def silences(played: Witnessed) -> Iterator[tuple[float, float]]:
             quiet = max(quiet, end)
         if quiet < min(until, over):
             yield quiet, min([over, *(start for start, _ in sounds if start >= until - played.slack / 2)])
+
+
+def _noises(played: Witnessed) -> list[tuple[float, float]]:
+    """Return what else was as loud as a voice on a bad line: while somebody in the room speaks, nobody is silent."""
+    assert played.caller is not None
+    if played.caller.faults.line.is_clean:
+        return []
+    return [(fact.start, fact.end) for fact in played.facts(facts.CallerSpoke)]
 
 
 def owed(played: Witnessed) -> Iterator[tuple[float, float]]:

@@ -84,8 +84,8 @@ def end_reply(state: TurnState) -> None:
     """Take the reply for received; what a noise has cancelled of it is asked for."""
     state.voice = VoiceState.IDLE
     state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
-    if state.is_torn and state.kind is SpeechKind.ANSWER and state.phase is Phase.CONVERSING and not state.told:
-        state.is_torn = False
+    if state.may_be_urged:
+        state.is_torn, state.is_urged = False, True
         state.owe(state.now)
         state.tell(state.wording.go_on, TellReason.GO_ON)
     elif state.is_answered:

@@ -43,9 +43,12 @@ def onset_of_closing(state: TurnState) -> float:
 
 
 def end_of_false_start(state: TurnState) -> float:
-    """Last heard + `false_start` if something is aside or owed, else + `latest_transcript`."""
+    """Last heard + `false_start` if something is aside or owed, `silence_budget` at the end; or `latest_transcript`."""
+    deadlines = state.deadlines
     someone_waits = state.aside is not None or state.debt is Debt.OWED
-    wait = state.deadlines.false_start if someone_waits else state.deadlines.latest_transcript
+    wait = deadlines.false_start if someone_waits else deadlines.latest_transcript
+    if state.phase is Phase.ENDING:  # the caller waits for the end of the call
+        wait = min(wait, deadlines.silence_budget)
     return max(state.at.heard, state.at.voiced) + wait
 
 

@@ -122,7 +122,7 @@ def _note_caller(state: TurnState, event: Recognised) -> None:
         case CallerSaid(text=text):
             state.last_turn, state.times_asked = text, 0
             state.is_unended = False
-            state.has_spoken, state.announced, state.is_reminded = False, "", False
+            state.has_spoken, state.announced, state.is_reminded, state.is_urged = False, "", False, False
             state.unfilled, state.rest, state.at.wanted = None, "", state.now
         case ToldEchoed():
             state.told, state.has_spoken, state.at.wanted = "", False, state.now

@@ -159,6 +159,8 @@ class TurnState:
     announced: str = ""
     """A function that the agent has announced and not called."""
     is_reminded: bool = False
+    is_urged: bool = False
+    """It was told to go on with a torn reply: once a turn, for a line that echoes tears each of them."""
 
     # What waits to be told or said
     is_opened: bool = False
@@ -219,6 +221,12 @@ class TurnState:
     def callers_turn_since(self) -> float:
         """Since when it is the caller's turn, while nothing is owed and nothing sounds."""
         return max(self.at.given, self.at.settled, self.at.quiet)
+
+    @property
+    def may_be_urged(self) -> bool:
+        """Whether a reply that has ended was torn by a noise, and the agent may be told to go on with it."""
+        may_be = self.phase is Phase.CONVERSING and not (self.told or self.is_urged)
+        return may_be and self.is_torn and self.kind is SpeechKind.ANSWER
 
     @property
     def is_answered(self) -> bool:

@@ -293,7 +293,7 @@ def test_c13_a_noise_over_the_goodbye_delays_the_end_and_does_not_cut_it() -> No
         (4, CallerStartedSpeaking()),
         (5, Played()),
     ]
-    assert play(turn, script, 16) == [(9, EndConversation("completed", "done", heard=True))]
+    assert play(turn, script, 16) == [(8, EndConversation("completed", "done", heard=True))]
 
 
 def test_c13_a_line_that_is_loud_holds_the_end_for_a_while() -> None:
