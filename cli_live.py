@@ -30,7 +30,7 @@ def live(
     once: Annotated[bool, typer.Option("--once", help="Print the table once, and end.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the calls that go on: who has the floor, for how long, and the last words. Ctrl-C ends it."""
+    """Show the calls that go on: the agent on the floor, for how long, and the last words. Ctrl-C ends it."""
     try:
         trio.run(_watch, client_of(server), once or as_json or not out.is_terminal, as_json)
     except OperatorError as exc:

@@ -9,7 +9,7 @@ import attrs
 from model_settings import ModelSettings
 from setting_reader import Reading, Variable
 from setting_values import http_url, number, optional, yes_or_no
-from store.redaction import Redaction, Rule
+from store.redaction import Redaction, RedactionRule
 from store.retention import Retention
 
 LONGEST_DAYS = 36_500.0
@@ -34,7 +34,7 @@ def redaction(value: str) -> Redaction:
     """Read names of rules, or `none`."""
     names = value.lower().replace(",", " ").split()
     try:
-        return Redaction(frozenset() if names == ["none"] else frozenset(map(Rule, names)))
+        return Redaction(frozenset() if names == ["none"] else frozenset(map(RedactionRule, names)))
     except ValueError:
         raise ValueError("cards, numbers, or none") from None
 
@@ -117,7 +117,7 @@ def check_webhooks(settings: "KeepingSettings", read: Reading) -> None:
 
 @attrs.frozen(kw_only=True)
 class KeepingSettings(ModelSettings):
-    """What is kept. Field names are the variables' in lower case."""
+    """How long what is kept. Field names are the variables' in lower case."""
 
     retention_days: Retention
     redact: Redaction

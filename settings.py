@@ -257,7 +257,7 @@ TRANSFER_PHONE_NUMBER = Variable(
 TRANSFER_MODE = Variable(
     "TRANSFER_MODE",
     "how callers are put through: warm tells the person who is calling and asks for a key before they are connected,"
-    " cold connects whoever answers",
+    " cold connects them at once",
     "warm",
     _transfer_mode,
     "warm",

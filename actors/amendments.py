@@ -1,4 +1,4 @@
-"""What an operator has changed of the agents' prompts, for the rest of one call.
+"""An operator's changes to the agents' prompts, for the rest of one call.
 
 `Amendments` is part of the call's shared state. Settings of new sessions are written with it, and the session on the
 floor is told of each change (`UpdateThink`), so that a restart, a handoff or a second look loses nothing. It owns no

@@ -1,8 +1,8 @@
-"""What an operator may ask of a call that goes on, and what became of it.
+"""An operator's commands to a call that goes on, and their outcomes.
 
 A `Command` comes through the call's own mailbox (`actors/endings/intercom.py`) and has an id of the operator's, under
 which it is carried out once, however often it is sent. `CommandBook` is part of the call's shared state: it knows every
-command of the call, notes each in the journal when it is decided, and answers everyone who has sent it. A command that
+command of the call, notes each in the journal when it is decided, and answers everyone who sent it. A command that
 is undecided when the call ends is decided by that. It owns no task, carries nothing out (`actors/operator/` does) and
 raises nothing.
 """
@@ -110,7 +110,7 @@ def name_of(action: Action) -> str:
 
 @attrs.frozen
 class Command:
-    """One command. `id` is the operator's, `by` says who has asked."""
+    """One command. `id` is the operator's, `by` names the operator."""
 
     id: str
     by: str
@@ -118,7 +118,7 @@ class Command:
 
 
 class Outcome(Enum):
-    """What became of a command."""
+    """The outcome of a command."""
 
     DONE = "done"
     REFUSED = "refused"
@@ -130,31 +130,31 @@ class Outcome(Enum):
 
 
 @attrs.frozen
-class Answer:
+class CommandAnswer:
     """The answer to a command; `why` is in words, and empty where it is done."""
 
     outcome: Outcome
     why: str = ""
 
 
-DONE: Final = Answer(Outcome.DONE)
-OVER: Final = Answer(Outcome.OVER, "the call ended first")
-_OTHER: Final = Answer(Outcome.REFUSED, "this id stands for another command of this call")
-_TOO_MANY: Final = Answer(Outcome.REFUSED, f"{MOST_UNDECIDED} commands of this call are not decided yet")
-_FULL: Final = Answer(Outcome.REFUSED, f"{MOST_COMMANDS} commands were given to this call already")
+DONE: Final = CommandAnswer(Outcome.DONE)
+OVER: Final = CommandAnswer(Outcome.OVER, "the call ended first")
+_OTHER: Final = CommandAnswer(Outcome.REFUSED, "this id stands for another command of this call")
+_TOO_MANY: Final = CommandAnswer(Outcome.REFUSED, f"{MOST_UNDECIDED} commands of this call are not decided yet")
+_FULL: Final = CommandAnswer(Outcome.REFUSED, f"{MOST_COMMANDS} commands were given to this call already")
 
 
-def refused(why: str) -> Answer:
+def refused(why: str) -> CommandAnswer:
     """Return the answer that nothing was done."""
-    return Answer(Outcome.REFUSED, why)
+    return CommandAnswer(Outcome.REFUSED, why)
 
 
-def failed(why: str) -> Answer:
+def failed(why: str) -> CommandAnswer:
     """Return the answer that it was tried."""
-    return Answer(Outcome.FAILED, why)
+    return CommandAnswer(Outcome.FAILED, why)
 
 
-ReplyTo: TypeAlias = trio.MemorySendChannel[Answer]
+ReplyTo: TypeAlias = trio.MemorySendChannel[CommandAnswer]
 
 
 @attrs.frozen(eq=False)
@@ -172,7 +172,7 @@ def fields_of(action: Action) -> dict[str, str]:
 
 @attrs.frozen
 class Wanted:
-    """What was asked for under an id, as far as it is kept."""
+    """The part of a command that is kept under its id."""
 
     name: str
     fields: Mapping[str, str]
@@ -183,10 +183,10 @@ class Wanted:
         return cls(name_of(command.action), fields_of(command.action))
 
 
-def answer_of(record: CommandRecord) -> Answer:
+def answer_of(record: CommandRecord) -> CommandAnswer:
     """Return what a record says became of a command; an outcome of another version is one that failed."""
     known = {outcome.value: outcome for outcome in Outcome}
-    return Answer(known.get(record.outcome, Outcome.FAILED), record.why)
+    return CommandAnswer(known.get(record.outcome, Outcome.FAILED), record.why)
 
 
 @attrs.define(eq=False)
@@ -204,7 +204,7 @@ class CommandBook:
 
     journal: Journal
     _undecided: dict[str, Undecided] = attrs.field(factory=dict, init=False)
-    _decided: dict[str, tuple[Wanted, Answer]] = attrs.field(factory=dict, init=False)
+    _decided: dict[str, tuple[Wanted, CommandAnswer]] = attrs.field(factory=dict, init=False)
 
     def recall(self, earlier: Iterable[CommandRecord]) -> None:
         """Remember what became of the commands on an earlier stream of the call."""
@@ -228,7 +228,7 @@ class CommandBook:
             return True
         return False
 
-    def _answer_at_once(self, command: Command, known: Undecided | None) -> Answer | None:
+    def _answer_at_once(self, command: Command, known: Undecided | None) -> CommandAnswer | None:
         wanted = Wanted.of(command)
         if (decided := self._decided.get(command.id)) is not None:
             return decided[1] if decided[0] == wanted else _OTHER
@@ -238,7 +238,7 @@ class CommandBook:
             return _FULL
         return _TOO_MANY if len(self._undecided) >= MOST_UNDECIDED else None
 
-    def decide(self, command_id: str, answer: Answer) -> None:
+    def decide(self, command_id: str, answer: CommandAnswer) -> None:
         """Note what became of a command, and tell all who wait for it; the first decision holds."""
         undecided = self._undecided.pop(command_id, None)
         if undecided is None:
@@ -250,7 +250,7 @@ class CommandBook:
         self.journal.note(CommandAnswered(command.id, command.by, wanted.name, *told, took, wanted.fields))
         self._reply(undecided.waiting, answer)
 
-    def close(self, answer: Answer = OVER) -> None:
+    def close(self, answer: CommandAnswer = OVER) -> None:
         """Decide everything that is left: the call is over."""
         for command_id in list(self._undecided):
             self.decide(command_id, answer)
@@ -261,7 +261,7 @@ class CommandBook:
             self.take(message)
 
     @staticmethod
-    def _reply(waiting: Iterable[ReplyTo], answer: Answer) -> None:
+    def _reply(waiting: Iterable[ReplyTo], answer: CommandAnswer) -> None:
         for reply_to in waiting:
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.WouldBlock):  # nobody waits any more
                 reply_to.send_nowait(answer)

@@ -23,7 +23,7 @@ class SummaryMode(Enum):
 
 
 class OnMachine(Enum):
-    """What to do when an answering machine picks up."""
+    """The reaction to an answering machine that picks up."""
 
     OFF = "off"
     """Nothing: it is not found out."""
@@ -184,7 +184,7 @@ class Deadlines:
 
 @attrs.frozen
 class Wording:
-    """What the switchboard says to the caller, and tells the LLM, of its own accord.
+    """The sentences that the switchboard says to the caller, and tells the LLM, of its own accord.
 
     Raises: `ValueError` where there is no sentence for a silence.
     """

@@ -33,7 +33,7 @@ class SoftHandoff:
     _step: str = attrs.field(default="", init=False)
 
     async def run(self, briefed: trio.Event) -> LiveSession | None:
-        """Return the next agent, who has the floor; None if it has to be brought in another way."""
+        """Return the next agent, which has the floor; None if it has to be brought in another way."""
         try:
             return await self._take_over(briefed)
         except _GivenUp as given_up:

@@ -263,7 +263,7 @@ def handoff_to_next_agent(to: str, *, name: str = "handoff_to_next_agent", when:
 
 
 def hand_back(*, name: str = "hand_back", when: str = "") -> FunctionSpec:
-    """Make the function that hands the call back to the agent that had it before, whoever that was."""
+    """Make the function that hands the call back to the agent that had it before."""
 
     async def give_back(arguments: HandoffArguments, context: CallContext) -> Outcome:
         if not context.before:

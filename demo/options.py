@@ -1,4 +1,4 @@
-"""What is asked of the demo, checked before anything starts.
+"""The options of the demo, checked before anything starts.
 
 `read_options` turns words from a command line into a `Rehearsal`: the scenario with its faults, how fast, and where
 the files go. Whatever is wrong is one `OptionsError` that says what to write instead.

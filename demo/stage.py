@@ -53,7 +53,7 @@ class Keys:
 
 
 class Door:
-    """A port of this machine, taken before anybody is told where it is; whoever serves it owns the socket."""
+    """A port of this machine, taken before anybody is told where it is; the server that takes it owns the socket."""
 
     def __init__(self, port: int = 0) -> None:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

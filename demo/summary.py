@@ -1,4 +1,4 @@
-"""What came of the call, as tables: the agents in order, the handoffs, the functions, and the files that were kept."""
+"""The result of the call, as tables: the agents in order, the handoffs, the functions, and the files that were kept."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

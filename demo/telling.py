@@ -17,7 +17,7 @@ WORDS_BEFORE_THE_CUT = 5
 
 
 class Tone(enum.Enum):
-    """What kind of line it is, for its sign and colour."""
+    """The kind of a line, for its sign and colour."""
 
     CALLER = "caller"
     AGENT = "agent"

@@ -1,4 +1,4 @@
-"""What is done before the curtain: on a fast clock, time spent on it during the call would be heard as silence.
+"""Work done before the call: on a fast clock, time spent on it during the call would be heard as silence.
 
 Speech is synthesised, and the Groq client, which builds its types at its first request, makes one that goes nowhere.
 Nothing here changes what is said or asked in the call, and no fault plan counts it.

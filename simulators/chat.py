@@ -20,7 +20,7 @@ _ROLES: Final = ("system", "user", "assistant", "tool", "developer")
 
 @attrs.frozen
 class ChatAnswer:
-    """What the model answers: words, and functions with their arguments."""
+    """An answer of the LLM: words, and functions with their arguments."""
 
     text: str = ""
     calls: Sequence[tuple[str, Mapping[str, JSON] | str]] = ()

@@ -72,7 +72,7 @@ class Voice:
 
 @attrs.frozen
 class Speech:
-    """What came out: 16-bit native samples, and the words as (index of the first character, seconds)."""
+    """Synthesised audio: 16-bit native samples, and the words as (index of the first character, seconds)."""
 
     samples: bytes
     words: tuple[tuple[int, float], ...]

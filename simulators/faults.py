@@ -99,7 +99,7 @@ class Step:
 
 @attrs.frozen
 class UpdateFault:
-    """What is wrong with one kind of update: first the delay, then what comes instead of its acknowledgement."""
+    """Faults of one kind of update: first the delay, then what comes instead of its acknowledgement."""
 
     delay: float = 0.0
     instead: Literal["", "no ack", "refuse update", "drop at update"] = ""
@@ -107,7 +107,7 @@ class UpdateFault:
 
 @attrs.frozen
 class ConnectionFaults:
-    """What is wrong with one Deepgram connection."""
+    """Faults of one Deepgram connection."""
 
     refuse: int | None = None
     """HTTP status at the upgrade."""
@@ -127,7 +127,7 @@ class ConnectionFaults:
 
 @attrs.frozen
 class TwilioFaults:
-    """What is wrong with every media stream."""
+    """Faults of every media stream."""
 
     jitter: float = 0.0
     """Seconds."""
@@ -142,7 +142,7 @@ class TwilioFaults:
 
 @attrs.frozen
 class RequestFaults:
-    """What is wrong with one Groq request: first the delay, then the answer."""
+    """Faults of one Groq request: first the delay, then the answer."""
 
     delay: float = 0.0
     answer: GroqAnswer | None = None
@@ -187,7 +187,7 @@ class FaultPlan:
 
     @property
     def twilio(self) -> TwilioFaults:
-        """What is wrong with the media streams."""
+        """Faults of the media streams."""
         faults = {fault.kind: fault for fault in self.of("twilio")}
         stalled, mute = faults.get("stalled reader"), faults.get("no media")
         bad = faults.get("bad frames")
@@ -204,7 +204,7 @@ class FaultPlan:
 
     @property
     def _line(self) -> LineFaults:
-        """What is wrong with the sound of every line."""
+        """Faults of the sound of every line."""
         faults = self.of("line")
         numbers = {fault.kind: float(fault.number) for fault in faults}
         return LineFaults(

@@ -60,7 +60,7 @@ Heard: TypeAlias = SpeechStarted | WordHeard | SpeechEnded
 
 
 class Hearing(Protocol):
-    """What listens to one line."""
+    """Listens to one line."""
 
     def hear(self, audio: bytes) -> Sequence[Heard]:
         """Listen to the next audio, of any length, and return what was understood by its end."""

@@ -32,7 +32,7 @@ _LIMIT: Final = 32_000
 
 @attrs.frozen
 class LineFaults:
-    """What is wrong with the sound of a line. Seconds count from the `start` of the stream."""
+    """Faults of the sound of a line. Seconds count from the `start` of the stream."""
 
     loss: float = 0.0
     """The share of frames that never arrive."""

@@ -41,7 +41,7 @@ class ScriptedCall:
 
 @attrs.frozen
 class ScriptedTurn:
-    """What an agent answers to one thing it hears."""
+    """An agent's answer to one thing it hears."""
 
     hears: str
     says: tuple[str, ...] = ()

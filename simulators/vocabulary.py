@@ -1,4 +1,4 @@
-"""What the caller of a scenario may say when a person speaks for them: the scenario's lines, and any other sentence.
+"""Sentences of a scenario's caller, where a person speaks for them: the scenario's lines, and any other one.
 
 `Vocabulary` grows while calls run; sessions that listen by `hearing` understand at once what is added. It says all in
 the voice of the scenario's caller.

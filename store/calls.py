@@ -59,7 +59,7 @@ class CallRecords(Protocol):
         ...
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
-        """Return the CallSids of the records that mention somebody, whoever called.
+        """Return the CallSids of the records that mention somebody, also calls of others.
 
         Raises: `OSError`.
         """

@@ -1,4 +1,4 @@
-"""What is to be erased, where it is mentioned, and how it is overwritten.
+"""Names and numbers to erase: where they are mentioned, and how they are overwritten.
 
 `Subject` is a person by number, or calls by id; it finds every spelling of them in text and in bytes. `files_with`
 finds the files that mention one, `scrub` takes the mention out of a file that is otherwise somebody else's, and

@@ -144,7 +144,7 @@ class FrameCounts:
 
 @attrs.frozen
 class Usage:
-    """What the call has used of what is paid for; `CallRecord.duration` is the phone line's part."""
+    """Usage of paid services; `CallRecord.duration` is the phone line's part."""
 
     agent_seconds: Mapping[str, float] = attrs.field(factory=dict)
     """For each agent: how long its Voice Agent sessions were open, from the first attempt to connect."""
@@ -197,7 +197,7 @@ class CallRecord:
 
 @attrs.frozen
 class RunningRecord:
-    """What the record of a call under way would say: `packed` turns (`pack_turns`) come before those of the record."""
+    """The record of a call under way: `packed` turns (`pack_turns`) come before those of the record."""
 
     record: CallRecord
     packed: tuple[bytes, ...] = ()

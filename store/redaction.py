@@ -1,4 +1,4 @@
-"""What of the words of a call is not written down: payment cards, or every longer number.
+"""Leaves payment cards, or every longer number, out of the words of a call that are written down.
 
 `Redaction` replaces them in journal, transcript and record at the moment they are written; agents, functions and the
 next agent's Brief get the words as they were said. Digits may be written or spoken ("four two four two"), with spaces,
@@ -26,8 +26,8 @@ FEWEST = 4
 """Digits of a number that `NUMBERS` leaves out: those of a year, too."""
 
 
-class Rule(Enum):
-    """What is left out."""
+class RedactionRule(Enum):
+    """The numbers that are left out."""
 
     CARDS = "cards"
     NUMBERS = "numbers"
@@ -37,7 +37,7 @@ class Rule(Enum):
 class Redaction:
     """Some of the rules; without any, everything is written down as it is."""
 
-    rules: frozenset[Rule] = frozenset()
+    rules: frozenset[RedactionRule] = frozenset()
 
     def text(self, text: str) -> str:
         """Return a text without what the rules leave out."""
@@ -45,9 +45,9 @@ class Redaction:
 
     def _instead(self, found: re.Match[str]) -> str:
         digits = "".join(_WORDS.get(one.lower(), one) for one in _ONE.findall(found[0]))
-        if Rule.NUMBERS in self.rules and len(digits) >= FEWEST:
+        if RedactionRule.NUMBERS in self.rules and len(digits) >= FEWEST:
             return "[number]"
-        return "[card]" if Rule.CARDS in self.rules and _has_card(digits) else found[0]
+        return "[card]" if RedactionRule.CARDS in self.rules and _has_card(digits) else found[0]
 
     def value(self, value: object) -> object:
         """Return a plain value without it: texts, numbers, and what is in lists and objects."""
@@ -87,4 +87,4 @@ def _is_card(digits: str) -> bool:
 
 WHOLE = Redaction()
 """Everything is written down."""
-CARDS = Redaction(frozenset([Rule.CARDS]))
+CARDS = Redaction(frozenset([RedactionRule.CARDS]))

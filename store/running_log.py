@@ -35,7 +35,7 @@ OVER_SECONDS = 30.0
 
 @attrs.frozen
 class Found:
-    """What a dead process has left: the records of its calls, and why some of it is no record."""
+    """The calls that a dead process has left: the records of its calls, and why some of it is no record."""
 
     records: tuple[CallRecord, ...]
     refused: tuple[str, ...]
@@ -43,7 +43,7 @@ class Found:
 
 @attrs.frozen
 class _LoggedCall:
-    """What the log says of a call, and how many of its turns no later line has to repeat: those that are packed."""
+    """A call as the log has it, and how many of its turns no later line has to repeat: those that are packed."""
 
     running: RunningRecord
     settled: int

@@ -1,4 +1,4 @@
-"""What one lists calls by: a `CallSummary` of each record, and a `CallQuery` that says which of them, and from where.
+"""Lists of calls: a `CallSummary` of each record, and a `CallQuery` that says which of them, and from where.
 
 Pages are cut by key: `before` is where the last page has ended, so page 2,000 costs what page 1 does, and a call that
 ends in between moves nothing. These are values; stores without a database use `select` on what they have.
@@ -30,7 +30,7 @@ class CallSummary:
     transfers: int = 0
     faults: int = 0
     words: str = ""
-    """What is searched, in small letters: ids, numbers, agents, outcome, recorded facts; nothing that was spoken."""
+    """The text to search, in small letters: ids, numbers, agents, outcome, recorded facts; nothing that was spoken."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -60,7 +60,7 @@ class CallQuery:
 
     @property
     def words(self) -> Sequence[str]:
-        """What is searched for, word by word."""
+        """The words searched for."""
         return [_plain(word) for word in self.text.split()[:8] if _plain(word)]
 
 

@@ -66,7 +66,7 @@ class LineLog:
 
 @attrs.define
 class Played:
-    """What is left of a call when it is over."""
+    """The traces of a call that is over."""
 
     entries: list[Entry] = attrs.field(factory=list)
     records: MemoryRecords = attrs.field(factory=MemoryRecords)
@@ -104,7 +104,7 @@ class Played:
         return self.record
 
     def heard_of_agents(self) -> list[str]:
-        """What the caller heard, reply by reply."""
+        """The agents' words as the caller heard them, reply by reply."""
         return [turn.heard for turn in self.the_record.transcript if turn.speaker != "caller"]
 
     def said_by_caller(self) -> list[str]:

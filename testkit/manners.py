@@ -1,4 +1,4 @@
-"""What an agent owes a caller, in any roster: consent before a handoff, a goodbye, an answer, and no fact lost.
+"""An agent's manners, in any roster: consent before a handoff, a goodbye, an answer, and no fact lost.
 
 The promises of the oracle are the server's; these four are the roster's: its prompts, functions and handlers. Each rule
 reads what a call has left behind and yields a sentence for what is wrong. Words are judged in English; a roster in
@@ -51,7 +51,7 @@ def find_bad_manners(call: PlayedCall, *, excused: Collection[str] = ()) -> list
 
 
 def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
-    """Whoever is handed on has said yes to it, or asked for it, in the last turn before."""
+    """A caller who is handed on has said yes to it, or asked for it, in the last turn before."""
     said, heard_at = "", 0.0
     for entry in call.entries:
         match entry.fact:
@@ -94,7 +94,7 @@ def goodbyes_are_said(call: PlayedCall) -> Iterator[str]:
 
 
 def turns_are_answered(call: PlayedCall) -> Iterator[str]:
-    """What the caller has said is answered by more than a filler."""
+    """Each turn of the caller is answered by more than a filler."""
     turns = [(entry.at, entry.fact.text) for entry in call.entries if isinstance(entry.fact, facts.TurnHeard)]
     over = call.the_record.duration
     for (at, text), (until, after) in pairwise([*turns, (over, "")]):
@@ -126,7 +126,7 @@ def _replies(call: PlayedCall) -> Iterator[tuple[float, str, str]]:
 
 
 def no_fact_is_lost(call: PlayedCall) -> Iterator[str]:
-    """What an agent has written down, or has told the caller from a function, the next agent is told."""
+    """The next agent is told what an agent has written down, or has told the caller from a function."""
     known: dict[str, str] = {}
     asked_at = 0.0
     for entry in call.entries:

@@ -1,4 +1,4 @@
-"""What must be true of every call, whatever went wrong with it: the promises of the design, seen from outside.
+"""Checks that hold for every call, whatever went wrong with it: the promises of the design, seen from outside.
 
 `check` reads what a call has left behind (journal, record, the simulators' logs, the log lines) and returns each
 broken promise as a sentence. What a fault makes impossible stands in one table (`testkit.excuses`); anything else that
@@ -103,7 +103,7 @@ def no_secrets_in_the_logs(played: Witnessed) -> Iterator[str]:
 
 
 def effects_happen_once(played: Witnessed) -> Iterator[str]:
-    """What a restarted session is asked again is done no second time; what the model itself asks for again, is."""
+    """A restarted session that is asked again does nothing twice; what the LLM itself asks for again is done again."""
     assert played.exchange is not None
     asked = Counter(
         call.name

@@ -59,7 +59,7 @@ class PlayedCall(Witnessed):
 
     @property
     def transcript(self) -> Transcript:
-        """What was said and done, in order."""
+        """The words and acts of the call, in order."""
         return transcript_of(self.entries)
 
     @property

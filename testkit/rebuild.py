@@ -46,7 +46,7 @@ _CLOSES: Final = ("1000", "1005", "1011")
 
 @attrs.frozen
 class RecordedAnswer:
-    """What a function was asked, and what it answered, after so many seconds."""
+    """A function's arguments, and its answer after so many seconds."""
 
     arguments: Mapping[str, JSON]
     result: str
@@ -57,7 +57,7 @@ class RecordedAnswer:
 
 @attrs.frozen
 class Rebuilt:
-    """What a recorded call is played from."""
+    """The parts that a recorded call is played from."""
 
     scenario: Scenario
     faults: tuple[str, ...]
@@ -201,7 +201,7 @@ def _agents_audible(entries: Sequence[Entry]) -> list[tuple[float, float]]:
 
 @attrs.define
 class _Turn:
-    """What was answered to one turn of the caller's, as it is read."""
+    """The answer to one turn of the caller's, as it is read."""
 
     agent: str
     hears: str

@@ -18,7 +18,7 @@ __all__ = ["answers", "calls", "conversation", "hangs_up", "presses", "says", "w
 
 @attrs.frozen
 class AgentAnswer:
-    """What an agent answers to the caller's words before it."""
+    """An agent's answer to the caller's words before it."""
 
     agent: str
     turn: ScriptedTurn

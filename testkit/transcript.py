@@ -31,7 +31,7 @@ class Line:
 
 @attrs.frozen
 class Transcript:
-    """What was said and done in a call, in order."""
+    """The words and acts of a call, in order."""
 
     lines: tuple[Line, ...]
 

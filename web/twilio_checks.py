@@ -22,7 +22,7 @@ from web.routes.media import PATH
 
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80}
 NumberProblem: TypeAlias = tuple[str, str]
-"""What is wrong, and how it is mended."""
+"""A fault, and how it is mended."""
 
 
 @attrs.frozen

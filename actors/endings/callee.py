@@ -1,4 +1,4 @@
-"""Judges by the words on the line who has picked up: a person, an answering machine, or a call screen.
+"""Judges by the words on the line who picked up: a person, an answering machine, or a call screen.
 
 A call screen (a phone's, a network's, an assistant's) asks for name and reason and puts the call through, or does not.
 Answering machine detection takes it for a machine. Pure, and English: other words are no evidence.

@@ -1,6 +1,6 @@
 """How a running call is reached from outside of it: by its CallSid, through a mailbox that the call itself opens.
 
-`Intercom` is one worker's. Whoever wants something of a call (a webhook, an operator, the drain) tells it and goes on;
+`Intercom` is one worker's. A webhook, an operator or the drain tells it what they want of a call and goes on;
 what becomes of it is the call's business. It waits for nothing and never fails: a call that is not here is not told,
 and its teller learns so.
 """
@@ -12,7 +12,7 @@ import attrs
 import structlog
 import trio
 
-from actors.commands import Answer
+from actors.commands import CommandAnswer
 from actors.messages import ToCall
 
 MAILBOX = 8
@@ -25,7 +25,7 @@ class Intercom:
     """The running calls of one worker."""
 
     _calls: dict[str, trio.MemorySendChannel[ToCall]] = attrs.field(factory=dict, init=False)
-    _expected: dict[str, trio.MemorySendChannel[Answer]] = attrs.field(factory=dict, init=False)
+    _expected: dict[str, trio.MemorySendChannel[CommandAnswer]] = attrs.field(factory=dict, init=False)
     """Answers of calls on other workers that somebody waits for, by token."""
 
     @contextmanager
@@ -53,9 +53,9 @@ class Intercom:
         return True
 
     @contextmanager
-    def expecting(self, token: str) -> Iterator[trio.MemoryReceiveChannel[Answer]]:
+    def expecting(self, token: str) -> Iterator[trio.MemoryReceiveChannel[CommandAnswer]]:
         """Take the answer of a call on another worker, which comes under this token, as long as the `with` lasts."""
-        send, receive = trio.open_memory_channel[Answer](1)
+        send, receive = trio.open_memory_channel[CommandAnswer](1)
         with send, receive:
             self._expected[token] = send
             try:
@@ -63,7 +63,7 @@ class Intercom:
             finally:
                 del self._expected[token]
 
-    def answer(self, token: str, answer: Answer) -> None:
+    def answer(self, token: str, answer: CommandAnswer) -> None:
         """Pass on an answer; one that nobody waits for any more, or that comes twice, is dropped."""
         expected = self._expected.get(token)
         if expected is not None:

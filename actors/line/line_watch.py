@@ -1,4 +1,4 @@
-"""What the caller's line shows besides words: whether it carries voice, and whether it is dead.
+"""The signs of a caller's line besides words: voice on it, and whether it is dead.
 
 `VoiceActivity` goes by loudness alone: the bridge tells it of every frame. It draws the caller's speech in the
 timeline, and is a second source for whether somebody speaks.

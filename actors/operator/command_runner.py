@@ -15,9 +15,9 @@ from actors.call_state import CallState
 from actors.commands import (
     DONE,
     Action,
-    Answer,
     ChangePrompt,
     Command,
+    CommandAnswer,
     GiveBack,
     HandoffTo,
     RestartAgent,
@@ -60,7 +60,7 @@ class CommandRunner:
     async def _act(self, command: Command) -> None:
         self.state.commands.decide(command.id, await self._answer(command.action, command.id))
 
-    async def _answer(self, action: Action, command_id: str) -> Answer:
+    async def _answer(self, action: Action, command_id: str) -> CommandAnswer:
         match action:
             case Say(text=text):
                 return await self._say(text, command_id)
@@ -79,7 +79,7 @@ class CommandRunner:
 
     # Words
 
-    async def _say(self, text: str, command_id: str) -> Answer:
+    async def _say(self, text: str, command_id: str) -> CommandAnswer:
         """Have the agent on the floor say a sentence; it is done when the agent has begun, and the caller hears it."""
         turn, limit = self.state.turn.turn, self.state.policy.deadlines.remark_begun
         with trio.move_on_after(limit):
@@ -92,7 +92,7 @@ class CommandRunner:
             self.state.turn.put(RemarkMade(""))  # it is not to come after the answer
         return failed(f"no agent has begun to say it within {limit:g} s")
 
-    async def _try_to_say(self, text: str, command_id: str) -> Answer | None:
+    async def _try_to_say(self, text: str, command_id: str) -> CommandAnswer | None:
         """Return what became of the sentence; None if it was lost, with its session or to another remark."""
         driver = self.state.turn
         turn = driver.turn
@@ -109,7 +109,7 @@ class CommandRunner:
         is_lost = session is not driver.session or turn.remark != ""
         return None if is_lost else failed("the service was asked to say it, and has not begun in time")
 
-    async def _amend(self, action: Whisper | ChangePrompt) -> Answer:
+    async def _amend(self, action: Whisper | ChangePrompt) -> CommandAnswer:
         """Change what the agents are told; it is done when the session on the floor has it in its prompt."""
         agent, amendments = self.state.turn.speaker, self.state.amendments
         if agent is None:
@@ -119,7 +119,7 @@ class CommandRunner:
             return refused("the prompt is too long with it: the service would cut it")
         return await self._wait_amended(amendments.amend(agent.name, note=note, prompt=prompt))
 
-    async def _wait_amended(self, version: int) -> Answer:
+    async def _wait_amended(self, version: int) -> CommandAnswer:
         driver, limit = self.state.turn, self.state.policy.deadlines.amended
         driver.amend()
         with trio.move_on_after(limit):

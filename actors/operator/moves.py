@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from actors.call_state import CallState
-from actors.commands import DONE, Answer, HandoffTo, TakeOver, TransferTo, failed, refused
+from actors.commands import DONE, CommandAnswer, HandoffTo, TakeOver, TransferTo, failed, refused
 from actors.facts import HandoffAsked, HandoffKind
 from actors.line.switch import OrderedPerson
 from actors.messages import AskHandoff, HandoffRefused
@@ -32,7 +32,7 @@ _BUSY: Final[Mapping[Phase, str]] = {
 }
 
 
-def session_to_move(driver: TurnDriver) -> SessionOnFloor | Answer:
+def session_to_move(driver: TurnDriver) -> SessionOnFloor | CommandAnswer:
     """Return the session on the floor of a call that converses; the refusal where there is none, or it does not."""
     if driver.turn.is_closing:
         return refused("the call is being ended")
@@ -47,12 +47,12 @@ async def wait_until(driver: TurnDriver, holds: Callable[[], bool]) -> None:
         await driver.wait_change()
 
 
-async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents: frozenset[str]) -> Answer:
+async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents: frozenset[str]) -> CommandAnswer:
     """Hand the call to an agent; it is done when that agent has the floor, and nothing has changed if it fails."""
     if wanted.to not in agents:
         return refused(f"there is no agent {wanted.to!r}; there are {', '.join(sorted(agents))}")
     session = session_to_move(state.turn)
-    if isinstance(session, Answer):
+    if isinstance(session, CommandAnswer):
         return session
     if session.agent.name == wanted.to:
         return refused(f"{wanted.to} has the floor already")
@@ -113,11 +113,11 @@ async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[H
     return why
 
 
-async def restart(state: CallState) -> Answer:
+async def restart(state: CallState) -> CommandAnswer:
     """Open another session for the agent on the floor; it is done when that has the floor, and goes on."""
     driver, limit = state.turn, state.policy.deadlines.restarted
     session = session_to_move(driver)
-    if isinstance(session, Answer):
+    if isinstance(session, CommandAnswer):
         return session
     driver.put(RestartWanted())
     with trio.move_on_after(limit):
@@ -126,7 +126,7 @@ async def restart(state: CallState) -> Answer:
     return failed(f"no session has taken the floor within {limit:g} s")
 
 
-async def transfer(state: CallState, wanted: TransferTo | TakeOver, command_id: str) -> Answer:
+async def transfer(state: CallState, wanted: TransferTo | TakeOver, command_id: str) -> CommandAnswer:
     """Tell the caller that they are put through, and ask the line for the person; of a take-over, for the operator.
 
     Where the line does it, the stream ends, and the call's end says that it is done (`actors/call.py`).
@@ -137,8 +137,8 @@ async def transfer(state: CallState, wanted: TransferTo | TakeOver, command_id: 
     if not wanted.number and switch.transfers is None:
         return refused("no number is given, and none is set: TRANSFER_PHONE_NUMBER")
     busy = session_to_move(driver)
-    if switch.ordered is not None or isinstance(busy, Answer):
-        return busy if isinstance(busy, Answer) else refused("another transfer is under way")
+    if switch.ordered is not None or isinstance(busy, CommandAnswer):
+        return busy if isinstance(busy, CommandAnswer) else refused("another transfer is under way")
     ordered = switch.ordered = _ordered(wanted, command_id)
     driver.put(PersonWanted())
     with trio.move_on_after(state.policy.deadlines.remark_begun):

@@ -1,4 +1,4 @@
-"""What a call has used of paid services, and how fast they answered.
+"""Usage of paid services by a call, and how fast they answered.
 
 Read off the journal: Deepgram bills by the minute a session is connected, and synthesis by the character; an LLM by the
 token. `Meter` counts these for one call as its facts come in. It raises nothing, owns nothing, and knows no prices.

@@ -1,4 +1,4 @@
-"""What the service of one session is doing, as far as it has said so: speaking, hearing the caller, acknowledging.
+"""The activity of one session's service, as far as it has said so: speaking, hearing the caller, acknowledging.
 
 `ServiceActivity` is written by the session as it reads messages. A soft handoff reads it: no other agent may take the
 session over while the service still says something of its own, or is about to answer what it has heard.

@@ -64,7 +64,7 @@ class VoiceAgentOptions:
 
 @attrs.frozen
 class Takeover:
-    """What makes an open session another agent's, in this order: its mind, its voice, its first words.
+    """The messages that make an open session another agent's, in this order: its mind, its voice, its first words.
 
     `amended` is the version of the operator's amendments in it; `prompt` writes the prompt anew, with later ones.
     """

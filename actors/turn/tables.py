@@ -45,7 +45,7 @@ from actors.turn.events import (
 from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
 
-Action: TypeAlias = Callable[[TurnState, Any], None]
+RowAction: TypeAlias = Callable[[TurnState, Any], None]
 Guard: TypeAlias = Callable[[TurnState, Any], bool]
 
 
@@ -54,7 +54,7 @@ class Row:
     """The next state, if it is another one, and what is done; taken if the guard holds."""
 
     to: Enum | None = None
-    actions: tuple[Action, ...] = ()
+    actions: tuple[RowAction, ...] = ()
     guard: Guard | None = None
 
 
@@ -63,13 +63,13 @@ _NOTHING = Row()
 STAY: Cell = (_NOTHING,)
 
 
-def to(state: Enum | None, *actions: Action, when: Guard | None = None) -> Cell:
+def to(state: Enum | None, *actions: RowAction, when: Guard | None = None) -> Cell:
     """Return a cell of one change; where the guard does not hold, nothing changes."""
     row = Row(state, actions, when)
     return (row,) if when is None else (row, _NOTHING)
 
 
-def do(*actions: Action, when: Guard | None = None) -> Cell:
+def do(*actions: RowAction, when: Guard | None = None) -> Cell:
     """Return a cell that keeps the state."""
     return to(None, *actions, when=when)
 

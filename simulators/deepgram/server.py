@@ -40,7 +40,7 @@ class ServedAt:
 
     @property
     def origin(self) -> str:
-        """What a client is given as the service's base address."""
+        """The service's base address, as a client is given it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}"
 
@@ -52,7 +52,7 @@ class ServedAt:
 
 @attrs.define(eq=False)
 class VoiceAgentService:
-    """What all connections of one server share."""
+    """The parts that all connections of one server share."""
 
     _scenario: Scenario
     _knobs: DeepgramKnobs

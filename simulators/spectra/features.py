@@ -1,4 +1,4 @@
-"""What is compared: every 10 ms, how much of the sound is in each of 18 bands of a telephone's spectrum.
+"""Features to compare: every 10 ms, how much of the sound is in each of 18 bands of a telephone's spectrum.
 
 Pure functions over samples. The level is taken out, so that a distant microphone hears the same.
 """

@@ -26,7 +26,7 @@ NOBODY: Final = -1
 
 @attrs.frozen
 class Hop:
-    """What was heard in one hop: how like each row it is, what each row weighs, and its level (dB)."""
+    """One hop of the sound: how like each row it is, what each row weighs, and its level (dB)."""
 
     like: Floats
     weight: Floats

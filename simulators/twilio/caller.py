@@ -52,7 +52,7 @@ CallerAct: TypeAlias = KeepsSilent | StartsLine | GoesOn | PressesKey | HangsUp
 
 
 class Attention(enum.Enum):
-    """What the caller is doing."""
+    """The caller's activity."""
 
     LISTENING = enum.auto()
     SPEAKING = enum.auto()

@@ -72,7 +72,7 @@ class TwilioKnobs:
 
 @attrs.frozen
 class Exchange:
-    """What all calls of one simulator share."""
+    """The parts that all calls of one simulator share."""
 
     account_sid: str
     webhooks: WebhookSender

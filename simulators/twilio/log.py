@@ -71,7 +71,7 @@ class CallerHungUp:
 
 @attrs.frozen
 class WarningRaised:
-    """What Twilio's debugger would show: an error or warning code; schema violations once per stream."""
+    """An entry of Twilio's debugger: an error or warning code; schema violations once per stream."""
 
     at: float
     code: int

@@ -20,7 +20,7 @@ _QUIET = bytes([SILENCE])
 
 @attrs.define
 class HeardRecording:
-    """What was audible on the line: the caller on the left, the agents as the caller heard them on the right.
+    """The audio of the line: the caller on the left, the agents as the caller heard them on the right.
 
     Both are µ-law at 8 kHz on one time axis that begins at `started_at`. While audio is buffered, `agents` runs ahead
     of the present; `clear` and the end of the stream cut it back.

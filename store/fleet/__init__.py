@@ -1,4 +1,4 @@
-"""What the workers of one account share: slots, running calls, notes, tokens, the pace of orders, and commands.
+"""Shared by the workers of one account: slots, running calls, notes, tokens, the pace of orders, and commands.
 
 `Fleet` (`shared`) is the interface; `MemoryFleet` is one process by itself, `PostgresFleet` is many. Only `web/` and
 the command line use them; they know values and the database, and nothing of calls, agents or routes.

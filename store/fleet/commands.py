@@ -1,4 +1,4 @@
-"""What comes from other workers, by NOTIFY on a channel of this worker's.
+"""Messages from other workers, by NOTIFY on a channel of this worker's.
 
 Commands to calls are rows that NOTIFY announces: they are read at once, and each second all the same. What is posted is
 the notification itself, and is lost where nobody listens.
@@ -13,7 +13,7 @@ import trio
 
 from store.fleet import statements
 from store.fleet.driver import Database, listen
-from store.fleet.shared import Command, FleetUnavailable, Inbox, Later, Listener, ignore_post
+from store.fleet.shared import FleetUnavailable, Inbox, Later, Listener, WorkerMessage, ignore_post
 
 LOOK_SECONDS = 1.0
 _POSTED = "post "
@@ -54,7 +54,7 @@ async def hear(database: Database, worker: str, listener: Listener, start: Calla
     """
     heard = await database.ask(statements.HEAR, {"worker": worker})
     for call_sid, body in heard:
-        later = listener(Command(call_sid, body))
+        later = listener(WorkerMessage(call_sid, body))
         if later is not None:
             start(later)
     return len(heard)

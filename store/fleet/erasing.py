@@ -1,4 +1,4 @@
-"""What the fleet's tables keep of a call that is over: the last note of one that was cut, until its record is kept."""
+"""The fleet's tables about a call that is over: the last note of one that was cut, until its record is kept."""
 
 from store.erasing import Subject
 from store.fleet.driver import Database

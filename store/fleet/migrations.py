@@ -12,7 +12,7 @@ import attrs
 
 from store.fleet.driver import Database
 from store.fleet.shared import FleetUnavailable
-from store.orders import schema as orders
+from store.orders import schema
 
 PROGRAM = 1
 """The number of this program: higher than that of every program before it that knows fewer steps."""
@@ -98,9 +98,9 @@ CREATE TABLE commands (
 CREATE INDEX commands_worker ON commands (worker, id);
 """,
     ),
-    Migration(2, ";\n".join((*orders.STEP_1, ""))),
-    Migration(3, ";\n".join((*orders.STEP_2, ""))),
-    Migration(4, ";\n".join((*orders.STEP_3, ""))),
+    Migration(2, ";\n".join((*schema.STEP_1, ""))),
+    Migration(3, ";\n".join((*schema.STEP_2, ""))),
+    Migration(4, ";\n".join((*schema.STEP_3, ""))),
 )
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"

@@ -62,7 +62,7 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.define(eq=False)
 class PostgresFleet:
-    """What one worker shares with the others."""
+    """One worker's part of what the workers share."""
 
     database: Database
     max_calls: int

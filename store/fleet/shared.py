@@ -42,7 +42,7 @@ class LiveCall:
 
 
 @attrs.frozen
-class Command:
+class WorkerMessage:
     """Something that another worker wants of a call that runs here; `body` is JSON of the sender's."""
 
     call_sid: str
@@ -50,7 +50,7 @@ class Command:
 
 
 Later: TypeAlias = Callable[[], Awaitable[None]]
-Listener: TypeAlias = Callable[[Command], Later | None]
+Listener: TypeAlias = Callable[[WorkerMessage], Later | None]
 """Takes a command at once, and returns what takes time about it: it is run beside the hearing of others."""
 Inbox: TypeAlias = Callable[[str], None]
 """Takes a message that another worker has posted; it returns at once."""
@@ -59,7 +59,7 @@ LONGEST_POST = 7900
 """Bytes of one message: PostgreSQL notifies of fewer than 8,000."""
 
 
-def ignore(_command: Command) -> None:
+def ignore(_command: WorkerMessage) -> None:
     """Hear nothing: no call here can be told anything."""
 
 
@@ -72,7 +72,7 @@ Adopt: TypeAlias = Callable[[CallRecord], Awaitable[None]]
 
 
 class Fleet(Protocol):
-    """What the workers of one account share, as one of them sees it."""
+    """The state that the workers of one account share, as one of them sees it."""
 
     @property
     def is_away(self) -> bool:

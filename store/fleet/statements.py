@@ -94,7 +94,7 @@ freed AS (UPDATE slots SET {_EMPTY} FROM dead WHERE slots.worker = dead.worker),
 unheard AS (DELETE FROM commands USING dead WHERE commands.worker = dead.worker),
 buried AS (DELETE FROM workers USING dead WHERE workers.worker = dead.worker RETURNING workers.worker)
 SELECT (SELECT worker FROM buried), (SELECT count(*) FROM cut)"""  # noqa: S608 - constants
-"""Close what the longest dead worker held: whoever locks its row does it, and nobody else does it again."""
+"""Close what the longest dead worker held: the worker that locks its row does it, and no other does it again."""
 
 LEAVE = f"""WITH lost AS (DELETE FROM live_calls WHERE worker = %(worker)s RETURNING call_sid),
 notes AS (DELETE FROM call_notes USING lost WHERE call_notes.call_sid = lost.call_sid),

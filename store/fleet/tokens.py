@@ -35,7 +35,7 @@ _SWEEP = "DELETE FROM tokens WHERE expires < clock_timestamp()"
 
 @attrs.define
 class OwnTokens:
-    """What one worker keeps by itself."""
+    """The tokens that one worker keeps by itself."""
 
     _kept: dict[str, tuple[float, bytes]] = attrs.field(factory=dict, init=False, repr=False)
 

@@ -1,7 +1,7 @@
 """Campaigns: many numbers to be called by one set of rules. Each number is an order that waits.
 
 The numbers are kept before the campaign is: a campaign that is there has all of them, and one whose import was cut off
-is not there at all. Whoever runs a campaign takes a number (`take`), sees whether it may be called now (`turn`), and
+is not there at all. The dispatcher takes a number (`take`), sees whether it may be called now (`turn`), and
 has it placed as any other order, or puts it back. The rules are the caller's: they are kept as they were given.
 """
 

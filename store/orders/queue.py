@@ -14,8 +14,8 @@ import orjson
 from store.orders import statements
 from store.orders.databases import Conflict, OrderDatabase, SqliteOrders
 
-History: TypeAlias = Mapping[str, object]
-"""What is kept of one attempt to reach a number of a campaign."""
+OrderHistory: TypeAlias = Mapping[str, object]
+"""The record of one attempt to reach a number of a campaign."""
 
 KEPT_SECONDS = 86_400.0
 """For so long an order is known after its call is over."""
@@ -32,7 +32,7 @@ def _zones(text: str) -> Sequence[str]:
     return tuple(filter(None, text.split(",")))
 
 
-def _lines(text: str) -> Sequence[History]:
+def _lines(text: str) -> Sequence[OrderHistory]:
     return tuple(orjson.loads(line) for line in text.splitlines())
 
 
@@ -58,7 +58,7 @@ class KeptOrder:
     line: int
     attempt: int
     zones: Sequence[str] = attrs.field(converter=_zones)
-    history: Sequence[History] = attrs.field(converter=_lines)
+    history: Sequence[OrderHistory] = attrs.field(converter=_lines)
 
     @property
     def is_over(self) -> bool:
@@ -182,7 +182,9 @@ class OrderQueue:
         ended = {"order_id": order_id, "outcome": outcome, "why": why, "history": _line(history)}
         return await self._did(statements.OVER, **ended)
 
-    async def once_more(self, order: KeptOrder, next_id: str, seconds: float, history: History, why: str = "") -> bool:
+    async def once_more(
+        self, order: KeptOrder, next_id: str, seconds: float, history: OrderHistory, why: str = ""
+    ) -> bool:
         """Let a number of a campaign wait for another attempt, under a new id; False if that is settled already."""
         again = {"next_id": next_id, "seconds": seconds, "history": _line(history), "why": why}
         outcome = history.get("outcome", "")
@@ -247,6 +249,6 @@ class OrderQueue:
         return await self.database.ask(sql, arguments)
 
 
-def _line(history: History | None) -> str:
+def _line(history: OrderHistory | None) -> str:
     """Return one line of an order's history, as JSON."""
     return "" if history is None else orjson.dumps(history, option=orjson.OPT_APPEND_NEWLINE).decode()

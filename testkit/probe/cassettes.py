@@ -1,4 +1,4 @@
-"""What a model has answered, kept in files: one for each case and model, so that nothing is asked twice.
+"""Answers of an LLM, kept in files: one for each case and model, so that nothing is asked twice.
 
 A cassette is keyed by everything that was asked. Where the prompt, a function or the case has changed since, it is
 stale: it answers nothing any more, and says so. Runs are written one by one, so that an interrupted probe goes on.

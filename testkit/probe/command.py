@@ -22,7 +22,7 @@ _TELLS_EVERY: Final = 10
 
 @attrs.frozen
 class Probe:
-    """What is to be asked."""
+    """The questions of a probe."""
 
     cases: tuple[Path, ...]
     agents: str

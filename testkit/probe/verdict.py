@@ -1,4 +1,4 @@
-"""What came of a probe: each case with its failures, pass^k with its bounds, time and cost.
+"""The result of a probe: each case with its failures, pass^k with its bounds, time and cost.
 
 pass^k is how likely k answers in a row are all right. Of n answers of which c were right, C(c, k) / C(n, k) estimates
 it without bias (arXiv 2406.12045). The bounds are Wilson's, 95 %, over the cases: another set of cases like these would

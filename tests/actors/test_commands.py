@@ -10,8 +10,8 @@ from actors.commands import (
     MOST_COMMANDS,
     MOST_UNDECIDED,
     OVER,
-    Answer,
     Command,
+    CommandAnswer,
     CommandBook,
     CommandGiven,
     Outcome,
@@ -36,8 +36,8 @@ class Desk:
     def __attrs_post_init__(self) -> None:
         self.book = CommandBook(Journal.read_by([self.entries.append]))
 
-    def send(self, command: Command = SAY) -> tuple[bool, trio.MemoryReceiveChannel[Answer]]:
-        send, receive = trio.open_memory_channel[Answer](1)
+    def send(self, command: Command = SAY) -> tuple[bool, trio.MemoryReceiveChannel[CommandAnswer]]:
+        send, receive = trio.open_memory_channel[CommandAnswer](1)
         return self.book.take(CommandGiven(command, send)), receive
 
     @property
@@ -45,8 +45,8 @@ class Desk:
         return [entry.fact for entry in self.entries if isinstance(entry.fact, CommandAnswered)]
 
 
-def answer_on(receive: trio.MemoryReceiveChannel[Answer]) -> list[Answer]:
-    found = list[Answer]()
+def answer_on(receive: trio.MemoryReceiveChannel[CommandAnswer]) -> list[CommandAnswer]:
+    found = list[CommandAnswer]()
     try:
         while True:
             found.append(receive.receive_nowait())
@@ -105,7 +105,7 @@ async def test_an_id_of_another_command_is_refused(is_decided: bool) -> None:
 async def test_the_end_of_the_call_answers_what_is_left_and_what_nobody_has_read() -> None:
     there = Desk()
     _, read = there.send()
-    send, unread = trio.open_memory_channel[Answer](1)
+    send, unread = trio.open_memory_channel[CommandAnswer](1)
     there.book.take_unread(CommandGiven(attrs.evolve(SAY, id="k2"), send))
     there.book.take_unread("something else")
     there.book.close()

@@ -12,9 +12,9 @@ from actors import facts
 from actors.commands import (
     DONE,
     Action,
-    Answer,
     ChangePrompt,
     Command,
+    CommandAnswer,
     CommandGiven,
     HandoffTo,
     Outcome,
@@ -37,13 +37,13 @@ Meanwhile: TypeAlias = Callable[["Operated"], Awaitable[None]]
 class Operated(Played):
     """A played call with somebody who gives it commands."""
 
-    answers: list[Answer] = attrs.field(factory=list)
+    answers: list[CommandAnswer] = attrs.field(factory=list)
     _given: int = 0
 
-    async def ask(self, action: Action, command_id: str = "") -> Answer:
+    async def ask(self, action: Action, command_id: str = "") -> CommandAnswer:
         """Give the call a command, and wait for the answer."""
         self._given += 1
-        send, receive = trio.open_memory_channel[Answer](1)
+        send, receive = trio.open_memory_channel[CommandAnswer](1)
         with send, receive:
             told = self.intercom.tell(self.call_sid, CommandGiven(self._named(action, command_id), send))
             assert told

@@ -15,9 +15,9 @@ import trio
 from actors.commands import (
     KINDS,
     Action,
-    Answer,
     ChangePrompt,
     Command,
+    CommandAnswer,
     CommandGiven,
     GiveBack,
     HandoffTo,
@@ -64,16 +64,18 @@ class Asker:
     world: TinyWorld
     command: Command
     told: list[bool] = attrs.field(factory=list)
-    channels: list[tuple[trio.MemorySendChannel[Answer], trio.MemoryReceiveChannel[Answer]]] = attrs.field(factory=list)
+    channels: list[tuple[trio.MemorySendChannel[CommandAnswer], trio.MemoryReceiveChannel[CommandAnswer]]] = (
+        attrs.field(factory=list)
+    )
 
     def give(self) -> None:
         for _ in range(2):
-            channel = trio.open_memory_channel[Answer](2)
+            channel = trio.open_memory_channel[CommandAnswer](2)
             self.channels.append(channel)
             self.told.append(self.world.intercom.tell(CALL_SID, CommandGiven(self.command, channel[0])))
 
     @property
-    def answers(self) -> list[list[Answer]]:
+    def answers(self) -> list[list[CommandAnswer]]:
         found = []
         for _, receive in self.channels:
             found.append([receive.receive_nowait() for _ in range(receive.statistics().current_buffer_used)])

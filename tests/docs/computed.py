@@ -128,7 +128,7 @@ def silence() -> str:
          _seconds(waits.closing + waits.hang_up)),
         ("... an agent begins it and never finishes; then the call is ended", "`longest_closing`",
          _seconds(waits.longest_closing)),
-        ("Twilio does not put a caller through who has heard that it does; then the agent goes on",
+        ("Twilio does not put a caller through, after they heard that it does; then the agent goes on",
          "`goodbye_onset` + `put_through`", _seconds(waits.goodbye_onset + waits.put_through)),
     ]  # fmt: skip
     return _table(("what happens", "the caller waits at most for", "with the defaults"), rows)

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from actors.call import CallPlan, CallServices
-from actors.commands import DONE, Answer, Command, CommandGiven, Say, TransferTo, refused
+from actors.commands import DONE, Command, CommandAnswer, CommandGiven, Say, TransferTo, refused
 from actors.endings.intercom import Intercom
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from protocol.wire import PacedWebSocket
@@ -244,8 +244,8 @@ def test_a_command_that_this_version_does_not_know_is_refused() -> None:
     fields = {"id": "k1", "by": "ana", "do": "sing", "fields": {}, "from": "w1", "token": "t"}
     letter = Letter(Command("k1", "ana", Say("Hello.")), "w1", "t")
 
-    assert isinstance(Letter.read(fields), Answer)
-    assert isinstance(Letter.read({**fields, "do": "say", "fields": {"words": "Hello."}}), Answer)
+    assert isinstance(Letter.read(fields), CommandAnswer)
+    assert isinstance(Letter.read({**fields, "do": "say", "fields": {"words": "Hello."}}), CommandAnswer)
     assert Letter.read(orjson.loads(letter.written())) == letter
 
 

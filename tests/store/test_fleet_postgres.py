@@ -12,7 +12,7 @@ from store.fleet.cut_calls import adopt_cut
 from store.fleet.driver import Database
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
-from store.fleet.shared import LONGEST_POST, Command, FleetUnavailable, State, ignore
+from store.fleet.shared import LONGEST_POST, FleetUnavailable, State, WorkerMessage, ignore
 from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.records import RunningRecord
@@ -276,12 +276,12 @@ async def test_a_lost_answer_costs_no_slot(workers: Workers) -> None:
 async def test_a_command_reaches_the_call_on_its_worker(workers: Workers, name: str) -> None:
     one, other = await workers.join(2, "one"), await workers.join(2, "other")
     await other.admit(call("OR1", call_sid="CA1"))
-    heard: list[Command] = []
+    heard: list[WorkerMessage] = []
 
     assert await one.tell(name, '{"do": "hang up"}')
     assert await hear(one.database, one.worker, heard.append) == 0
     assert await hear(other.database, other.worker, heard.append) == 1
-    assert heard == [Command("CA1", '{"do": "hang up"}')]
+    assert heard == [WorkerMessage("CA1", '{"do": "hang up"}')]
 
 
 async def test_a_command_to_a_call_of_a_dead_worker_is_not_taken(workers: Workers) -> None:
@@ -356,7 +356,7 @@ async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Work
 
 
 async def test_a_worker_hears_nothing_before_there_are_tables_and_everything_when_there_are(workers: Workers) -> None:
-    fleet, heard = PostgresFleet(workers.database(), 2, "first"), list[Command]()
+    fleet, heard = PostgresFleet(workers.database(), 2, "first"), list[WorkerMessage]()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(fleet.run, heard.append, MemoryRecords().save)

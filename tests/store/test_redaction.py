@@ -2,9 +2,9 @@
 
 import pytest
 
-from store.redaction import CARDS, WHOLE, Redaction, Rule
+from store.redaction import CARDS, WHOLE, Redaction, RedactionRule
 
-NUMBERS = Redaction(frozenset([Rule.NUMBERS]))
+NUMBERS = Redaction(frozenset([RedactionRule.NUMBERS]))
 CARD = "4242 4242 4242 4242"
 SPOKEN = "four two four two, four two four two, four two four two, four two four two"
 

@@ -176,7 +176,7 @@ async def test_play_on_the_real_clock_is_refused() -> None:
 
 
 async def test_what_a_call_cannot_keep_is_excused_with_a_reason(autojump_clock: MockClock) -> None:
-    call = await play(roster(), NO_CONSENT, excused={"consent": "the desk hands on whoever calls"})
+    call = await play(roster(), NO_CONSENT, excused={"consent": "the desk hands every caller on"})
 
     call.expect_handoff("returns")
 

@@ -25,7 +25,7 @@ from web.clients.offered import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     Refusals,
-    Wanted,
+    WantedModels,
     ask_think_models,
     keep_asking,
     missing_think,
@@ -154,7 +154,7 @@ def test_when_nothing_that_is_wanted_is_offered_the_service_is_still_asked_for_i
     offered = Offered(frozenset({("google", "gemini-3.5-flash")}))
 
     assert offered.best([MINI, HAIKU]) == (MINI, HAIKU)
-    assert "nothing else is left" in missing_think([Wanted("THINK_MODEL", MINI)], offered)
+    assert "nothing else is left" in missing_think([WantedModels("THINK_MODEL", MINI)], offered)
 
 
 async def test_a_provider_that_is_spelled_in_another_way_is_known(autojump_clock: MockClock) -> None:

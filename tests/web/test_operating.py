@@ -14,9 +14,9 @@ from actors.commands import (
     DONE,
     OVER,
     Action,
-    Answer,
     ChangePrompt,
     Command,
+    CommandAnswer,
     CommandGiven,
     GiveBack,
     HandoffTo,
@@ -46,7 +46,7 @@ SENTENCE = "We will call you back."
 
 
 @asynccontextmanager
-async def running(there: Exchange, *answers: Answer | None) -> AsyncIterator[list[Command]]:
+async def running(there: Exchange, *answers: CommandAnswer | None) -> AsyncIterator[list[Command]]:
     """Have a call of this application go on, which answers commands so; None: not yet."""
     given, left = list[Command](), list(answers)
 
@@ -119,7 +119,7 @@ def test_a_body_that_is_no_json_is_a_mistake_too() -> None:
     [(DONE, 200, "done"), (OVER, 200, "over"), (refused("no"), 409, "refused"), (failed("mute"), 502, "failed")],
 )
 async def test_a_command_is_answered_with_what_became_of_it(
-    answer: Answer, status: int, outcome: str, autojump_clock: MockClock
+    answer: CommandAnswer, status: int, outcome: str, autojump_clock: MockClock
 ) -> None:
     there = exchange()
     async with running(there, answer) as given:

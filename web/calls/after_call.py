@@ -1,4 +1,4 @@
-"""What a roster does with a call that is over: a form is filled in (`EXTRACT`), and its `on_call_ended` is run.
+"""A roster's work on a call that is over: a form is filled in (`EXTRACT`), and its `on_call_ended` is run.
 
 `AfterCalls` takes each record once, when the end of its call is announced and the record is kept. It asks the language
 model that writes Briefs once for the form, checks the answer, and keeps it in the record; then it runs the hooks, each

@@ -1,4 +1,4 @@
-"""What becomes of an order that a client gives: values, from the dispatcher to the routes."""
+"""Answers to an order that a client gives: values, from the dispatcher to the routes."""
 
 import secrets
 from enum import Enum

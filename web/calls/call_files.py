@@ -1,4 +1,4 @@
-"""What lies on disk of one call, to be read: its journal and its recording, in one folder below RECORDINGS_DIR.
+"""Files of one call, to be read: its journal and its recording, in one folder below RECORDINGS_DIR.
 
 `CallFiles` reads and erases; the Scribe writes. Disk work runs in threads of its own. A journal that is cut in the
 middle of a line, or has lines that are none, is read as far as it can be; a call without files has none.

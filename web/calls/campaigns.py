@@ -26,7 +26,7 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """For each outcome after which a number may be called again, the name of its rule."""
 RETRIES = tuple(dict.fromkeys(KINDS.values()))
-FIELDS = ("hours", "days", "retry", "most_calls", "per_minute", "at_once")
+RULES = ("hours", "days", "retry", "most_calls", "per_minute", "at_once")
 MOST_TIMES, MOST_MINUTES, MOST_CALLS, MOST_PER_MINUTE = 10, 14 * 24 * 60, 20, 6000.0
 
 

@@ -16,7 +16,7 @@ import orjson
 import structlog
 import trio
 
-from actors.commands import KINDS, Answer, Command, CommandGiven, Outcome, name_of, refused
+from actors.commands import KINDS, Command, CommandAnswer, CommandGiven, Outcome, name_of, refused
 from actors.endings.intercom import Intercom
 from actors.messages import ToCall
 from store.fleet import shared
@@ -42,7 +42,7 @@ class NotHere:
     """No call of this name goes on, as far as is known."""
 
 
-Asked: TypeAlias = Answer | Pending | NotHere
+Asked: TypeAlias = CommandAnswer | Pending | NotHere
 
 
 def written(message: ToCall) -> str:
@@ -79,7 +79,7 @@ class Letter:
         ).decode()
 
     @classmethod
-    def read(cls, fields: Mapping[str, object]) -> "Letter | Answer":
+    def read(cls, fields: Mapping[str, object]) -> "Letter | CommandAnswer":
         """Read a command; the answer where this version does not know it."""
         try:
             given = {str(name): value for name, value in dict(fields["fields"]).items()}  # type: ignore[call-overload]
@@ -138,7 +138,7 @@ class Commands:
         return await self._ask_elsewhere(call_sid, command, within) if isinstance(here, NotHere) else here
 
     async def _ask_here(self, call_sid: str, command: Command, within: float) -> Asked:
-        send, receive = trio.open_memory_channel[Answer](1)
+        send, receive = trio.open_memory_channel[CommandAnswer](1)
         with send, receive:
             if not self.intercom.tell(call_sid, CommandGiven(command, send)):
                 return NotHere()
@@ -155,7 +155,7 @@ class Commands:
                 return await answered.receive()
         return Pending()
 
-    def hear(self, heard: shared.Command) -> Later | None:
+    def hear(self, heard: shared.WorkerMessage) -> Later | None:
         """Take what another worker wants of a call here, or has to answer."""
         try:
             fields = orjson.loads(heard.body)
@@ -170,7 +170,7 @@ class Commands:
             self._pass_on(heard)
         return None
 
-    def _pass_on(self, heard: shared.Command) -> None:
+    def _pass_on(self, heard: shared.WorkerMessage) -> None:
         try:
             message = read(heard.body)
         except ValueError as exc:
@@ -183,11 +183,13 @@ class Commands:
         """Carry out a command that came from another worker, and answer it."""
         letter = Letter.read(fields)
         answer = (
-            letter if isinstance(letter, Answer) else await self._ask_here(call_sid, letter.command, ANSWER_SECONDS)
+            letter
+            if isinstance(letter, CommandAnswer)
+            else await self._ask_here(call_sid, letter.command, ANSWER_SECONDS)
         )
         if isinstance(answer, NotHere):
-            answer = Answer(Outcome.OVER, "the call ended first")
-        if isinstance(answer, Answer):
+            answer = CommandAnswer(Outcome.OVER, "the call ended first")
+        if isinstance(answer, CommandAnswer):
             plain = {
                 "kind": _ANSWERED,
                 "token": fields.get("token"),
@@ -198,7 +200,7 @@ class Commands:
 
     def _take_answer(self, fields: Mapping[str, object]) -> None:
         try:
-            answer = Answer(Outcome(fields.get("outcome")), str(fields.get("why", "")))
+            answer = CommandAnswer(Outcome(fields.get("outcome")), str(fields.get("why", "")))
         except ValueError:
-            answer = Answer(Outcome.FAILED, f"another version answered: {fields.get('outcome')}")
+            answer = CommandAnswer(Outcome.FAILED, f"another version answered: {fields.get('outcome')}")
         self.intercom.answer(str(fields.get("token")), answer)

@@ -40,7 +40,7 @@ from web.clients.twilio import Line
 
 @attrs.frozen
 class AppContext:
-    """What routes and background tasks work with; `services.records` announces each record that is saved."""
+    """The parts that routes and background tasks share; `services.records` announces each record that is saved."""
 
     settings: Settings
     line: Line

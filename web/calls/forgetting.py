@@ -1,9 +1,9 @@
-"""What is kept of a person, by number or by call: listed, exported, and erased for good.
+"""Lists, exports and erases all that is kept of a person, by number or by call.
 
 `Forgetting` knows every place in which something of a call may lie: records, files, and `Place`s that others add (notes
 between requests, checkpoints, what could not be sent). It erases in all of them, searches all of them again, and
 returns an `Erasure`: what was erased, and what is left, by counts alone. A record or a journal of somebody else that
-mentions the number keeps everything but the number. A call that goes on is not erased, and nobody who has one.
+mentions the number keeps everything but the number. A call that goes on is not erased, nor is the person on it.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ class GoesOn(Exception):
 
 @attrs.frozen
 class Erasure:
-    """Proof of an erasure that does not say of whom: `digest` is made of the name with `key`, which is kept nowhere."""
+    """Proof of an erasure, without the name: `digest` is made of the name with `key`, which is kept nowhere."""
 
     id: str
     at: str
@@ -271,7 +271,7 @@ def _members(files: CallFiles, subject: Subject) -> Iterator[tuple[str, str]]:
 
 
 def _packed(files: CallFiles, subject: Subject, records: Mapping[str, bytes]) -> IO[bytes]:
-    packed = TemporaryFile()  # noqa: SIM115 - whoever asked for it closes it
+    packed = TemporaryFile()  # noqa: SIM115 - the caller of this function closes it
     with zipfile.ZipFile(packed, "w") as whole:
         for call_sid, text in records.items():
             whole.writestr(f"{call_sid}/{RECORD}", text, zipfile.ZIP_DEFLATED)

@@ -16,9 +16,9 @@ from actors.commands import (
     KINDS,
     OVER,
     Action,
-    Answer,
     ChangePrompt,
     Command,
+    CommandAnswer,
     GiveBack,
     HandoffTo,
     RestartAgent,
@@ -208,7 +208,7 @@ class Operating:
             return None
 
 
-def _afterwards(record: CallRecord, command: Command) -> Answer | Pending:
+def _afterwards(record: CallRecord, command: Command) -> CommandAnswer | Pending:
     """Answer for a call that is over: as it did itself, if it had this command."""
     wanted = Wanted.of(command)
     known = next((one for one in record.commands if one.id == command.id), None)

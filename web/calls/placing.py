@@ -163,7 +163,7 @@ class Placing:
         await self.context.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
 
     async def _wait_found(self, call: KnownCall) -> None:
-        """Wait until a webhook, or whoever looks for it, has found the call of an order, and show it."""
+        """Wait until a webhook, or a look at Twilio's list, has found the call of an order, and show it."""
         until = trio.current_time() + LATEST_SECONDS
         while not call.call_sid and not call.over and trio.current_time() < until:
             await trio.sleep(FOUND_SECONDS)

@@ -26,7 +26,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""What is served is for machines: no browser may keep it, frame it, run it, or guess what it is."""
+"""Our answers are for machines: no browser may keep one, frame it, run it, or guess its type."""
 
 
 @attrs.define

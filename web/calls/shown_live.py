@@ -1,4 +1,4 @@
-"""The calls that go on, as an operator's list shows them: who has the floor, for how long, and the last words.
+"""The calls that go on, as an operator's list shows them: the agent on the floor, for how long, and the last words.
 
 Of a call here that is what its log says (`WatchedCalls`). Of a call that another worker carries it is what its last
 note says, some seconds old: nothing where the database is away.

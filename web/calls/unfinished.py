@@ -97,7 +97,7 @@ class UnfinishedOrders:
         if self.dispatcher.turn_of(order.order_id) is not None:
             return  # its own task has it, and was late
         match order.state:
-            case "waiting" if order.campaign:  # whoever took it has died, or may not call it now
+            case "waiting" if order.campaign:  # the worker that took it has died, or may not call it now
                 await self._put_back(order, 0.0)
             case "waiting":
                 await self.place(order)

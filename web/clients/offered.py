@@ -43,20 +43,22 @@ class NotTold(Exception):
 
 
 @attrs.frozen
-class Wanted:
+class WantedModels:
     """A model, and what asks for it: a setting, or an agent."""
 
     setting: str
     model: ThinkModel
 
 
-def wanted_of(settings: Settings, roster: Roster) -> tuple[Wanted, ...]:
+def wanted_of(settings: Settings, roster: Roster) -> tuple[WantedModels, ...]:
     """List the LLMs that agents may think with, in the order of preference."""
     first = len(settings.think_model)
     ours = options_of(settings).think or ()
-    listed = [Wanted("THINK_MODEL" if place < first else "THINK_FALLBACK", model) for place, model in enumerate(ours)]
+    listed = [
+        WantedModels("THINK_MODEL" if place < first else "THINK_FALLBACK", model) for place, model in enumerate(ours)
+    ]
     theirs = [
-        Wanted(f"options of the agent {agent.name}", model)
+        WantedModels(f"options of the agent {agent.name}", model)
         for agent in roster.agents.values()
         for model in agent.options.think or ()
     ]
@@ -110,7 +112,7 @@ def _spelled(provider: object) -> str:
     return _SPELLED.get(re.sub("[^a-z]", "", str(provider).lower()), "")
 
 
-def missing_think(wanted: Iterable[Wanted], offered: Offered) -> str:
+def missing_think(wanted: Iterable[WantedModels], offered: Offered) -> str:
     """Say in one line which LLMs are not offered, and what is used instead; nothing if all are."""
     every = tuple(wanted)
     gone = [each for each in every if not offered.has(each.model)]
@@ -166,7 +168,7 @@ class Refusals:
 
 async def keep_asking(
     settings: Settings,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedModels],
     offered: Offered,
     client: BriefClient | None,
     http: httpx.AsyncClient,

@@ -120,7 +120,7 @@ class Operator:
             raise self._unreached(exc) from exc
 
     async def live(self) -> Sequence[Shown]:
-        """Return the calls that go on, newest first: who has the floor, for how long, and the last words.
+        """Return the calls that go on, newest first: the agent on the floor, for how long, and the last words.
 
         Raises: `OperatorError`.
         """

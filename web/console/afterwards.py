@@ -1,4 +1,4 @@
-"""What the page of a call that is over shows, read off its record and its journal.
+"""The page of a call that is over, read off its record and its journal.
 
 `retold` makes plain values of both, in one thread: a long call takes some hundred milliseconds. It decides nothing
 about the call, and a call without a journal (nothing is recorded, or the files are gone) has no picture.

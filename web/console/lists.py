@@ -1,4 +1,4 @@
-"""What the list of calls shows: the query that an address asks for, and the rows of a page.
+"""The list of calls: the query that an address asks for, and the rows of a page.
 
 The filters live in the address, so a list can be kept as a bookmark. A filter that cannot be read is told beside the
 form and asks for nothing.
@@ -21,8 +21,8 @@ FILTERS = ("q", "outcome", "direction", "since", "until", "troubled", "transferr
 
 
 @attrs.frozen
-class Asked:
-    """What an address asks for: the query, the filters as they were written, and what is wrong with them."""
+class ListAsked:
+    """A list as an address asks for it: the query, the filters as they were written, and what is wrong with them."""
 
     query: CallQuery
     given: Mapping[str, str]
@@ -48,7 +48,7 @@ class Asked:
         return self.address(before="~".join(last.key))
 
 
-def asked_by(arguments: Mapping[str, str]) -> Asked:
+def asked_by(arguments: Mapping[str, str]) -> ListAsked:
     """Read the query of an address."""
     given = {name: arguments.get(name, "").strip()[:_LONGEST] for name in FILTERS}
     given = {name: value for name, value in given.items() if value}
@@ -66,7 +66,7 @@ def asked_by(arguments: Mapping[str, str]) -> Asked:
         before=(started_at[:_LONGEST], call_sid[:_LONGEST]) if started_at else None,
         limit=PAGE + 1,
     )
-    return Asked(query, given, tuple(dict.fromkeys(problems)))
+    return ListAsked(query, given, tuple(dict.fromkeys(problems)))
 
 
 def _day(text: str, problems: list[str]) -> date | None:

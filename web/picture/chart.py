@@ -24,7 +24,7 @@ SESSION_ENDS = (
 
 
 class MarkKind(enum.Enum):
-    """What a glyph on the picture stands for; the value is its name in the legend."""
+    """The meaning of a glyph on the picture; the value is its name in the legend."""
 
     BARGE_IN = "barge-in"
     CRASH = "crash"

@@ -15,8 +15,7 @@ import structlog
 from quart import Blueprint, Response, jsonify, request
 
 from store.orders.campaigns import Campaign, NewContact
-from web.calls.campaigns import FIELDS as RULES
-from web.calls.campaigns import CampaignRules, read_rules
+from web.calls.campaigns import RULES, CampaignRules, read_rules
 from web.calls.contacts import ContactReader, ContactsError, LineProblem
 from web.calls.context import AppContext
 from web.calls.exports import Export, progress_of

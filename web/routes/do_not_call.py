@@ -1,4 +1,4 @@
-"""The do-not-call list: numbers that no order calls, whoever gives it.
+"""The do-not-call list: numbers that no order calls.
 
 Every request shows the bearer token. A number that is put on the list is not called from that moment on: also orders
 that wait, and campaigns that run, ask the list in the statement that lets a call out.

@@ -1,4 +1,4 @@
-"""What an operator does to a call that goes on: one route a command, for API clients and for the console's page.
+"""An operator's commands to a call that goes on: one route each, for API clients and for the console's page.
 
 `POST /calls/{name}/say` and its siblings give a command to the call, and answer with what became of it. With an
 `Idempotency-Key` a command is carried out once, however often it is sent. 200: it is done, or the call ended first;
@@ -16,7 +16,7 @@ import structlog
 from quart import Blueprint, Response, jsonify, request
 from quart.typing import ResponseReturnValue
 
-from actors.commands import KINDS, OVER, Answer, Command, Outcome
+from actors.commands import KINDS, OVER, Command, CommandAnswer, Outcome
 from web.calls.commands import NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.operating import Operating, read_action
@@ -90,11 +90,17 @@ class OperatorRoutes:
         return problem(409, f"the call is not with an agent: {call.outcome or call.status}", fix="Try again later.")
 
 
-def _word(answer: Answer | Pending | NotHere) -> str:
-    return answer.outcome.value if isinstance(answer, Answer) else "pending" if isinstance(answer, Pending) else "none"
+def _word(answer: CommandAnswer | Pending | NotHere) -> str:
+    return (
+        answer.outcome.value
+        if isinstance(answer, CommandAnswer)
+        else "pending"
+        if isinstance(answer, Pending)
+        else "none"
+    )
 
 
-def _answered(answer: Answer | Pending, shown: Mapping[str, object]) -> Response:
+def _answered(answer: CommandAnswer | Pending, shown: Mapping[str, object]) -> Response:
     if isinstance(answer, Pending):
         response: Response = jsonify({**shown, "outcome": "pending"})
         response.status_code = 202

@@ -32,7 +32,7 @@ class PeopleRoutes:
 
     @property
     def forgetting(self) -> Forgetting:
-        """What does it."""
+        """The way to erase."""
         return self.context.forgetting
 
     def blueprint(self) -> Blueprint:

@@ -1,4 +1,4 @@
-"""What is kept of a call, as files to look at and to hear: picture, recording, journal.
+"""The files of a call, to look at and to hear: picture, recording, journal.
 
 `CallViews` answers for API clients (`/calls/{name}/…`, with the bearer token) and for the console alike. A name is our
 id of an order or Twilio's CallSid.

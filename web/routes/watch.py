@@ -1,4 +1,4 @@
-"""A call as it goes on, for whoever watches: its journal as server-sent events, and its audio.
+"""A call as it goes on, for its watchers: its journal as server-sent events, and its audio.
 
 `EventStream` sends the entries of a journal, each with an id that says where it stands. A client that comes back with
 `Last-Event-ID` gets what follows, without a gap or a repetition; if its id is of another log (the call went on in
@@ -226,7 +226,7 @@ class ListenStream(Stream):
             ready = round((now - LAG) * BYTES_PER_SECOND)
             start = self._start if self._start is not None else max(0, ready)
             if ready - start >= size:
-                start = max(start, ready - BYTES_PER_SECOND)  # one who has fallen behind goes on where the call is
+                start = max(start, ready - BYTES_PER_SECOND)  # a watcher that is late goes on where the call is
                 self._start = start + size
                 return b"".join(self.call.audio(start, size))
             self._start = start

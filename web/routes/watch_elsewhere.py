@@ -68,7 +68,7 @@ class Left:
 
 @attrs.define(eq=False)
 class _Reading:
-    """What has come of a call elsewhere, and was not taken yet."""
+    """Events and audio of a call elsewhere, as far as they were not taken yet."""
 
     began: float = attrs.field(factory=trio.current_time)
     is_read: bool = False
@@ -107,7 +107,7 @@ class _Reading:
 
 @attrs.define(eq=False)
 class _Sending:
-    """What goes to one watcher elsewhere."""
+    """Events and audio for one watcher elsewhere."""
 
     sent: int = 0
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)

@@ -2,7 +2,7 @@
 
 `trio.SSLStream` makes the handshake. Then it gives one record for each read, takes a checkpoint and a lock for each
 write, and an agent's audio comes as a record for every 20 ms. `Tls` takes over its TLS object and leaves the reading
-and writing of the socket to whoever has it. It knows more of `trio.SSLStream` than trio promises, so it is used with
+and writing of the socket to its owner. It knows more of `trio.SSLStream` than trio promises, so it is used with
 the version that it was written for only.
 """
 

@@ -1,0 +1,34 @@
+"""Names in the product: one for one class, none that an import has to mend; and words that the prose does without."""
+
+import re
+from collections import Counter
+from functools import cache
+
+from tests.docs.pages import ROOT
+
+ROOMS = ("protocol", "agents", "actors", "web", "store")
+WIRE_NAMES = {"Settings", "UserStartedSpeaking"}
+"""Messages of Deepgram's keep its names. Ours beside them: the settings of the server, and the fact that one came."""
+CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
+ALIAS = re.compile(rf"^ *from (?:{'|'.join(ROOMS)})\b[^\n]* as \w+$", re.MULTILINE)
+RIDDLE = re.compile(r'"""What (?:is|are)\b|\bwhoever\b|\bof whom\b', re.IGNORECASE)
+
+
+@cache
+def texts() -> tuple[str, ...]:
+    files = [*ROOT.glob("*.py"), *(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))]
+    return tuple(file.read_text(encoding="utf-8") for file in files)
+
+
+def test_no_two_classes_of_the_product_share_a_name() -> None:
+    names = Counter(name for text in texts() for name in CLASS.findall(text))
+
+    assert {name for name, count in names.items() if count > 1} == WIRE_NAMES
+
+
+def test_no_import_renames_what_is_ours() -> None:
+    assert [] == [found for text in texts() for found in ALIAS.findall(text)]
+
+
+def test_docstrings_begin_with_a_subject_and_name_it() -> None:
+    assert [] == [line for text in texts() for line in text.splitlines() if RIDDLE.search(line)]
