@@ -321,6 +321,31 @@ async def test_the_words_stay_at_their_end_unless_their_reader_has_scrolled_back
         await visit(drive)
 
 
+async def test_the_live_page_shows_levels_tasks_restarts_and_the_steps_of_a_handoff(tmp_path: Path) -> None:
+    async with served(tmp_path) as console:
+        console.replay(sample_journal()[:60])
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(console.origin + PAGES["live"])
+                wait_live(page)
+                wait_until(page, lambda: min(meter(page, "level-caller"), meter(page, "level-agents")) > 10)
+                wait_until(page, lambda: LIVE["restarting"] in page.inner_text("#troubles"))
+                steps = page.inner_text("#handoff")
+                for step in ("asked", "brief_asked", "session_connecting", "session_ready", "committed", "gap"):
+                    assert LIVE[step] in steps, step
+                assert f"({LIVE['within']} " in steps
+                assert {"call", "bridge", "scribe"} <= set(page.inner_text("#tasks").split())
+
+        await visit(drive)
+
+
+def meter(page: "Page", name: str) -> float:
+    value: float = page.evaluate(f"document.getElementById('{name}').value")
+    return value
+
+
 async def test_the_live_page_is_worked_by_keys_and_read_by_screen_readers(tmp_path: Path) -> None:
     async with served(tmp_path) as console:
         console.replay(sample_journal()[:40])

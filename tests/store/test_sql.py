@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -14,10 +16,13 @@ import trio
 from sqlalchemy import Engine, NullPool, create_engine, event, text
 
 from store.calls import RecordsUnavailable
+from store.memory import MemoryRecords
 from store.records import RecordError, TurnRecord, encode_record
 from store.search import CallQuery, summary_of
 from store.sql import SUMMARIES, SqlRecords
 from tests.store.samples import FULL, at
+from tests.web.console.visitors import signed_in
+from tests.web.fakes import exchange
 
 SECRET = "my card number is four two four two"
 
@@ -261,15 +266,15 @@ async def test_a_page_of_a_hundred_thousand_calls_takes_no_time(file: Path) -> N
     records = SqlRecords(f"sqlite:///{file}")
     await records.save(FULL)
     record, start = encode_record(FULL).decode(), datetime(2026, 1, 1, tzinfo=UTC)
-    rows = list[dict[str, object]]()
+    summary = {**attrs.asdict(summary_of(FULL)), "agents": "qualifier"}
+    whens = [(start + timedelta(minutes=index)).isoformat(timespec="milliseconds") for index in range(100_000)]
+    calls = [(f"CA{index:032}", when, "completed", "outbound", 1.0, record) for index, when in enumerate(whens)]
     with closing(sqlite3.connect(file)) as other, other:
-        for index in range(100_000):
-            when = (start + timedelta(minutes=index)).isoformat(timespec="milliseconds")
-            row = attrs.evolve(FULL, call_sid=f"CA{index:032}", started_at=when, caller=f"+1555{index:07}")
-            summary = {**attrs.asdict(summary_of(row)), "agents": "qualifier"}
-            other.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)",
-                          (row.call_sid, when, "completed", "outbound", 1.0, record))  # fmt: skip
-            rows.append(summary)
+        other.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)", calls)
+    rows = [
+        {**summary, "call_sid": f"CA{index:032}", "started_at": when, "caller": f"+1555{index:07}"}
+        for index, when in enumerate(whens)
+    ]
     with create_engine(f"sqlite:///{file}", poolclass=NullPool).begin() as filled:
         filled.execute(SUMMARIES.insert(), rows)
     middle = CallQuery(before=((start + timedelta(minutes=50_000)).isoformat(timespec="milliseconds"), "CA"))
@@ -279,3 +284,11 @@ async def test_a_page_of_a_hundred_thousand_calls_takes_no_time(file: Path) -> N
         await records.search(query)
         took = time.monotonic() - began
         assert took < limit, query
+
+    visitor = signed_in(exchange(records=cast("MemoryRecords", records)))
+    for target in ("/", "/?q=qualifier", f"/?before={quote('~'.join(middle.before or ()))}"):
+        began = time.monotonic()
+        page = await visitor.ask("GET", target)
+        took = time.monotonic() - began
+        assert page.text.count('<th scope="row">') == 50, target
+        assert took < (0.2 if target == "/" else 1.0), target
