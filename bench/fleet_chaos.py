@@ -1,6 +1,6 @@
 """Do the promises of the shared state hold while a worker is killed, one drained, and PostgreSQL restarted?
 
-    uv run python -m bench.fleet_chaos [--seeds 20] [--first 1] [--calls 60]
+    uv run python -m bench.fleet_chaos [--seeds 20] [--first 1] [--calls 60] [--orders 30]
 
 Each run starts a PostgreSQL and three workers (`bench.fleet_worker`), and plays a network in front of them: calls come
 in at random, the webhook of each goes to one worker that is ready and its stream to another. Meanwhile, at moments that
@@ -9,6 +9,10 @@ drained, and the database is restarted. The database is looked at each 50 ms. Ch
 more than the cap; a call is turned away only while all slots were taken
 (or kept for what a worker that has not reported yet may have given away); each call that was let in has exactly one
 record, `completed` if it ended, `cut` if its worker was killed; in the end nothing is held. Exits with 1 if not.
+
+Orders come in, too, with a client's key, and a third of what Twilio (`bench.fleet_twilio`) answers is wrong. A client
+that got no answer, or was told that the database is away, asks another worker again with its key. Checked: an order
+that was taken has exactly one call, or was refused by Twilio; one that was not has none; each is over in the end.
 """
 
 import argparse
@@ -19,18 +23,24 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import attrs
 import psycopg
 
+from bench.fleet_twilio import FleetTwilio
 from tests.store.throw_away_postgres import Cluster, throw_away_postgres
 
 CAP = 16
 LOOK_SECONDS = 0.05
 ARRIVALS_SECONDS = 24.0
 PATIENCE = 45.0
+ORDER_PATIENCE = 240.0
+"""Besides, for orders that are in doubt, and for calls of which nobody is told."""
+_LEFT = "SELECT count(*) FROM orders WHERE state <> 'over'"
+_ORDERS = "SELECT order_id, state, outcome, coalesce(call_sid, '') FROM orders"
 _HELD = """SELECT (SELECT count(*) FROM slots WHERE key IS NOT NULL AND (lapses IS NULL OR lapses > clock_timestamp())),
     (SELECT count(*) FROM live_calls),
     (SELECT coalesce(sum(allowance), 0) FROM workers WHERE beat < clock_timestamp() - interval '3 s')"""
@@ -74,7 +84,7 @@ class Process:
             what, _, call_sid = line.strip().partition(" ")
             if what == "ready" and not self.is_leaving:
                 self.is_ready = True
-            if what in {"yes", "no", "in", "full", "out", "drained"}:
+            if what in {"yes", "no", "in", "full", "out", "drained", "taken", "none"}:
                 self.lines.append((time.monotonic(), what, call_sid))
 
     def tell(self, line: str) -> bool:
@@ -131,6 +141,7 @@ class Run:
 
     seed: int
     calls: int
+    orders: int
     cluster: Cluster
     folder: Path
     rng: random.Random = attrs.field(init=False)
@@ -141,9 +152,21 @@ class Run:
     problems: list[str] = attrs.field(factory=list)
     killed: str = ""
     killed_at: float = 0.0
+    keys: dict[str, str] = attrs.field(factory=dict)
+    """For each order that a client wants: the worker that was asked last."""
+    asked_at: dict[str, float] = attrs.field(factory=dict)
+    ended: list[tuple[float, str, str]] = attrs.field(factory=list)
+    """When which call of which order is over."""
+    twilio: FleetTwilio = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.rng, self.watch = random.Random(self.seed), Watch(self.cluster.url)
+        self.twilio = FleetTwilio(self.folder, random.Random(self.seed + 1), self._made)
+
+    def _made(self, order: str, call_sid: str) -> None:
+        """Have a call of an order end, from a thread of Twilio's; of a fifth of them nobody is told."""
+        if self.twilio.rng.random() < 0.8:
+            self.ended.append((time.monotonic() + self.twilio.rng.uniform(0.5, 3), order, call_sid))
 
     def start(self) -> Process:
         """Start a worker."""
@@ -152,6 +175,7 @@ class Run:
 
     def play(self) -> str:
         """Play the run; return a line about it."""
+        self.twilio.start()
         for _ in range(3):
             self.start()
         self._wait_joined(3)
@@ -162,6 +186,7 @@ class Run:
         self._settle(watch)
         watch.over.set()
         summary = self._judge(watch)
+        self.twilio.close()
         for one in self.started:
             one.close()
         return summary
@@ -181,7 +206,8 @@ class Run:
             (self.rng.uniform(2, ARRIVALS_SECONDS - 4), self.drain),
             (self.rng.uniform(2, ARRIVALS_SECONDS - 4), self.restart),
         ]
-        due = sorted([*blows, *((at, self.call) for at in arrivals)], key=lambda one: one[0])
+        orders = [(self.rng.uniform(0, ARRIVALS_SECONDS), self.order) for _ in range(self.orders)]
+        due = sorted([*blows, *orders, *((at, self.call) for at in arrivals)], key=lambda one: one[0])
         for at, do in due:
             while time.monotonic() < began + at:
                 time.sleep(0.005)
@@ -215,6 +241,38 @@ class Run:
         self.asked[call_sid] = time.monotonic()
         self._tell(call_sid, f"voice {call_sid}")
 
+    def order(self) -> None:
+        """Let a client order a call."""
+        self._ask_for(f"key{len(self.keys):04d}")
+
+    def _ask_for(self, key: str) -> None:
+        asked = self.rng.choice([one for one in self.started if one.is_ready])
+        self.keys[key], self.asked_at[key] = asked.name, time.monotonic()
+        asked.tell(f"order {key} +1212{5550000 + int(key[3:])}")
+
+    def _ask_again(self) -> None:
+        """Repeat what got no answer, or was told that the database is away; pass on what Twilio tells of calls."""
+        answers = self._answers()
+        for key, name in list(self.keys.items()):
+            told, waited = answers.get(key, ""), time.monotonic() - self.asked_at[key]
+            is_lost = not told and (name == self.killed or waited > 20)
+            if (is_lost or told in {"none database", "none draining"}) and waited > 2:
+                self._ask_for(key)
+        now, ready = time.monotonic(), [one for one in self.started if one.is_ready]
+        for at, order, call_sid in [one for one in list(self.ended) if one[0] <= now]:
+            self.ended.remove((at, order, call_sid))
+            self.rng.choice(ready).tell(f"called {order} {call_sid}")
+
+    def _answers(self) -> dict[str, str]:
+        """Return the last answer for each key: taken, and the order's id, or none, and why."""
+        said = sorted((at, what, rest) for one in self.started for at, what, rest in one.lines)
+        found: dict[str, str] = {}
+        for _, what, rest in said:
+            if what in {"taken", "none"}:
+                key, _, more = rest.partition(" ")
+                found[key] = f"{what} {more}"
+        return found
+
     def _tell(self, call_sid: str, line: str) -> None:
         """Ask a worker that is ready, as a load balancer does."""
         asked = self.rng.choice([one for one in self.started if one.is_ready])
@@ -222,7 +280,8 @@ class Run:
         asked.tell(line)
 
     def _connect(self) -> None:
-        """Open the streams of calls whose webhooks were answered."""
+        """Open the streams of calls whose webhooks were answered, and repeat what orders need."""
+        self._ask_again()
         for one in self.started:
             for at, what, call_sid in list(one.lines):
                 if what == "yes":
@@ -232,13 +291,39 @@ class Run:
 
     def _settle(self, watch: Watch) -> None:
         """Wait until every call is over, and what the dead worker held is closed."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE + (ORDER_PATIENCE if self.orders else 0)
         while time.monotonic() < deadline:
             self._connect()
             time.sleep(0.05)
-            if time.monotonic() > self.killed_at + 15 and watch.looks and watch.looks[-1][1:3] == (0, 0):
+            is_quiet = time.monotonic() > self.killed_at + 15 and watch.looks and watch.looks[-1][1:3] == (0, 0)
+            if is_quiet and not self._orders_left():
                 break
         time.sleep(3)
+
+    def _orders_left(self) -> int:
+        try:
+            with psycopg.connect(self.cluster.url, autocommit=True, connect_timeout=1) as connection:
+                return int((connection.execute(_LEFT).fetchone() or (1,))[0])
+        except psycopg.Error:
+            return 1
+
+    def _judge_orders(self) -> str:
+        """Look whether each order has the one call that it should have."""
+        with psycopg.connect(self.cluster.url) as connection:
+            kept = {row[0]: row[1:] for row in connection.execute(_ORDERS)}
+        answers = self._answers()
+        taken = {key: told.partition(" ")[2] for key, told in answers.items() if told.startswith("taken")}
+        for key, order in taken.items():
+            state, outcome, call_sid = kept.get(order, ("lost", "", ""))
+            made = self.twilio.made_for(order)
+            wanted = [] if outcome == "failed" else [call_sid]
+            if state != "over" or made != wanted:
+                self.problems.append(f"{key} ({order}) is {state} {outcome} with {call_sid}, and was called {made}")
+        strange = [call.order for call in self.twilio.calls if call.order not in taken.values()]
+        self.problems += [f"{order} was called, and is nobody's" for order in strange]
+        self.problems += [f"{key} was never answered" for key in self.keys if key not in answers]
+        outcomes = Counter(outcome for _, outcome, _ in kept.values())
+        return f"{len(self.keys)} orders, {len(taken)} taken, {len(self.twilio.calls)} calls {dict(outcomes)}"
 
     def _said(self, what: str) -> dict[str, tuple[float, str]]:
         return {sid: (at, one.name) for one in self.started for at, said, sid in one.lines if said == what}
@@ -269,11 +354,12 @@ class Run:
             self.problems.append(f"{watch.most()} calls at once")
         if held is None or held[:2] != (0, 0):
             self.problems.append(f"held in the end: {held}")
+        orders = self._judge_orders()
         counts = {kind: list(outcomes.values()).count(kind) for kind in ("completed", "cut")}
         return (
             f"seed {self.seed}: {len(self.asked)} calls, {len(carried)} let in, {len(refused)} turned away, "
             f"{len(unheard)} unanswered by the killed worker; records {counts}; most at once {watch.most()} of {CAP} "
-            f"in {len(watch.looks)} looks; {len(self.problems)} problems"
+            f"in {len(watch.looks)} looks; {orders}; {len(self.problems)} problems"
         )
 
 
@@ -283,6 +369,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--calls", type=int, default=60)
+    parser.add_argument("--orders", type=int, default=30)
     parser.add_argument("--logs", type=Path, help="keep what the workers log in this folder")
     asked = parser.parse_args()
     wrong = 0
@@ -290,7 +377,7 @@ def main() -> int:
         with throw_away_postgres() as cluster, tempfile.TemporaryDirectory() as folder:
             kept = Path(folder) if asked.logs is None else asked.logs / str(seed)
             kept.mkdir(parents=True, exist_ok=True)
-            run = Run(seed, asked.calls, cluster, kept)
+            run = Run(seed, asked.calls, asked.orders, cluster, kept)
             print(run.play(), flush=True)
             for problem in run.problems:
                 print(f"  NOT: {problem}", flush=True)

@@ -4,6 +4,8 @@ It reads orders from its input, a line each, and says what came of them:
 
     voice SID          a webhook: keep a slot            yes SID, or no SID
     stream SID SECONDS a stream: carry the call          in SID, or full SID; and out SID when its record is kept
+    order KEY NUMBER   POST /calls with a client's key   taken KEY ORDER, or none KEY and why it is not taken
+    called ORDER SID   a status callback: the call of an order is over, and was not answered
     drain              let nobody new in, and end when the last call is over
 """
 
@@ -16,13 +18,28 @@ import attrs
 import structlog
 import trio
 
+from bench.fleet_twilio import SocketLine
 from store.checkpoints import keep_news
 from store.fleet.driver import Database
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import LiveCall, ignore
+from store.fleet.tokens import DatabaseTokens
+from store.memory import MemoryRecords
+from store.orders.postgres import PostgresOrders
+from store.orders.queue import OrderQueue, SameKey
 from store.records import CallRecord, RunningRecord
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
+from tests.web.fakes import FakeLine, services, settings
+from web.calls.answers import ClientKey, NoLine
+from web.calls.context import AppContext, build_context
+from web.calls.dispatch import Dispatcher
+from web.calls.order_ends import HowEnded
+from web.calls.orders import Order
+from web.calls.placing import PLACED_SECONDS
+from web.calls.repeats import RepeatedOrders
+from web.calls.slots import Slots
+from web.calls.unfinished import UnfinishedOrders
 
 ARRIVAL_SECONDS = 10.0
 
@@ -38,6 +55,8 @@ class Worker:
 
     fleet: PostgresFleet
     records: SpillingRecords
+    context: AppContext
+    dispatcher: Dispatcher
     calls: int = 0
     drained: trio.Event = attrs.field(factory=trio.Event)
     is_draining: bool = False
@@ -64,6 +83,35 @@ class Worker:
         self.calls -= 1
         self.look()
 
+    async def order(self, key: str, number: str) -> None:
+        """Take an order."""
+        order = Order(number, "+15550009999", {})
+        repeats = RepeatedOrders(self.context)
+        try:
+            answer = await repeats.once(ClientKey(key, number), partial(self.dispatcher.take_unless_ringing, order))
+        except OSError:
+            said("none", key, "database")
+            return
+        match answer:
+            case NoLine(lack=lack):
+                said("none", key, lack.value)
+            case SameKey(order=kept):
+                said("taken", key, kept.order_id)
+            case (call, _):
+                said("taken", key, call.id)
+            case _:
+                said("none", key, type(answer).__name__)
+
+    async def called(self, order: str, call_sid: str) -> None:
+        """Hear that the call of an order is over: on whichever worker."""
+        try:
+            kept = await self.context.orders.placed(order, call_sid, PLACED_SECONDS)
+        except OSError:
+            return  # Twilio does not repeat it: it is asked after
+        if kept is not None and kept.call_sid == call_sid:
+            self.context.slots.release(order)
+            await self.context.outcomes.ends.note(order, HowEnded("busy"))
+
     def look(self) -> None:
         """See whether the drain is over."""
         if self.is_draining and not self.calls:
@@ -78,9 +126,13 @@ class Worker:
                     nursery.start_soon(self.voice, call_sid)
                 case ["stream", call_sid, seconds]:
                     nursery.start_soon(self.stream, call_sid, float(seconds))
+                case ["order", key, number]:
+                    nursery.start_soon(self.order, key, number)
+                case ["called", order, call_sid]:
+                    nursery.start_soon(self.called, order, call_sid)
                 case ["drain"]:
                     self.is_draining = True
-                    self.fleet.drain()
+                    self.context.slots.drain()
                     self.look()
                 case _:
                     said("unknown", line)
@@ -88,8 +140,18 @@ class Worker:
 
 async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
     """Work until drained, or killed."""
-    records = SpillingRecords(SqlRecords(url), folder / f"{name}.waiting")
-    worker = Worker(PostgresFleet(Database(url), max_calls, name), records)
+    records, database = SpillingRecords(SqlRecords(url), folder / f"{name}.waiting"), Database(url)
+    fleet, line = PostgresFleet(database, max_calls, name), SocketLine(str(folder / "twilio.sock"))
+    context = build_context(
+        settings(CALLS_PER_SECOND="20"),
+        services(FakeLine(), MemoryRecords()),
+        line,
+        tokens=DatabaseTokens(database),
+        slots=Slots(max_calls, fleet),
+        orders=OrderQueue(PostgresOrders(database)),
+    )
+    dispatcher = Dispatcher(context)
+    worker = Worker(fleet, records, context, dispatcher)
 
     async def adopt(record: CallRecord) -> None:
         await keep_news(records, record)
@@ -97,6 +159,8 @@ async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(records.run)
         nursery.start_soon(partial(worker.fleet.run, ignore, adopt))
+        nursery.start_soon(dispatcher.run)
+        nursery.start_soon(UnfinishedOrders(context, dispatcher).run)
         nursery.start_soon(worker.listen, nursery)
         while worker.fleet.is_away:  # noqa: ASYNC110 - as a readiness probe asks
             await trio.sleep(0.05)

@@ -8,14 +8,18 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from store.fleet.memory import MemoryFleet
 from store.memory import MemoryRecords
-from store.orders.queue import KeptOrder
+from store.orders import statements
+from store.orders.databases import Arguments, OrdersUnavailable, Rows, SqliteOrders
+from store.orders.queue import KeptOrder, OrderQueue
 from tests.web.fakes import LEAD, LINE, FakeLine, services, settings
 from web.calls.answers import InDoubt, Lack, NoLine, Placed, Refused, Waiting
 from web.calls.context import AppContext, build_context
 from web.calls.dispatch import LONGEST_WAIT, Dispatcher
 from web.calls.orders import Order
 from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
+from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore
 from web.calls.unfinished import NOT_THERE, UnfinishedOrders
 from web.clients.twilio_api import LineError
@@ -237,6 +241,31 @@ async def test_an_order_whose_operator_hangs_up_meanwhile_is_found_out_about(aut
         await trio.sleep(SETTLE_SECONDS + 10)
 
         assert there.context.live_calls.find(SID) is not None
+
+
+@attrs.define
+class NoDrop:
+    """A database that goes away before an order that finds no line is forgotten."""
+
+    database: SqliteOrders = attrs.field(factory=SqliteOrders)
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        if sql == statements.DROP:
+            raise OrdersUnavailable("away")
+        return await self.database.ask(sql, arguments)
+
+
+async def test_an_order_that_cannot_be_forgotten_is_not_said_to_be_refused(autojump_clock: MockClock) -> None:
+    line, slots = FakeLine(), Slots(2, MemoryFleet(1))  # the account's slot is taken by another worker's call
+    await slots.fleet.reserve("another", 60)
+    queue = OrderQueue(NoDrop())
+    dispatcher = Dispatcher(build_context(settings(), services(line, MemoryRecords()), line, slots=slots, orders=queue))
+
+    answer = await dispatcher.take(ORDER)
+
+    assert isinstance(answer, tuple)
+    assert isinstance(answer[1], Waiting)
+    assert await queue.find(answer[0].id) is not None
 
 
 @attrs.define

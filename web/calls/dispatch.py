@@ -82,6 +82,8 @@ class Dispatcher:
         moment = await self._claim_or_drop(call_id)
         if isinstance(moment, NoLine):
             return moment
+        if moment is None:  # it is kept, and cannot be forgotten now: somebody places it
+            return self.shown(kept), Waiting(LEASE_SECONDS)
         call = self.context.live_calls.add(KnownCall(call_id, "outbound", order.to, order.line, "queued"))
         wait = moment - trio.current_time()
         if wait <= 0:
@@ -97,16 +99,21 @@ class Dispatcher:
             _log.warning("order_not_kept", why=str(exc))
             return NoLine(Lack.DATABASE, BUSY_SECONDS)
 
-    async def _claim_or_drop(self, call_id: str) -> float | NoLine:
-        """Claim a slot and a turn, and forget the order where there are none. Cancellation: forgets it, too."""
+    async def _claim_or_drop(self, call_id: str) -> float | NoLine | None:
+        """Claim a slot and a turn, and forget the order where there are none; None where it could not be forgotten.
+
+        Cancellation: forgets it, too.
+        """
         moment: float | NoLine | None = None
+        is_dropped = False
         try:
             moment = await self.claim(call_id)
-            return moment
         finally:
             if not isinstance(moment, float):
                 with trio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(OSError):
                     await self.context.orders.drop(call_id, self.worker)
+                    is_dropped = True
+        return moment if is_dropped or isinstance(moment, float) else None
 
     async def claim(self, call_id: str) -> float | NoLine:
         """Claim a slot and a turn for an order, and return when its turn is. Cancellation: claims no slot."""
