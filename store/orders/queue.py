@@ -5,6 +5,7 @@ it looks after it: nobody else takes it meanwhile, and somebody else does when t
 and asks Twilio nothing.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 
@@ -13,6 +14,7 @@ import orjson
 
 from store.orders import statements
 from store.orders.databases import Conflict, OrderDatabase, SqliteOrders
+from store.orders.schema import NEVER
 
 OrderHistory: TypeAlias = Mapping[str, object]
 """The record of one attempt to reach a number of a campaign."""
@@ -211,9 +213,10 @@ class OrderQueue:
         ((seconds,),) = await self._ask(statements.NOW)
         return cast("float", seconds)
 
-    async def prune(self) -> None:
-        """Forget single orders that were over a day ago."""
-        await self._ask(statements.PRUNE, seconds=KEPT_SECONDS)
+    async def prune(self, campaigns: float = math.inf) -> None:
+        """Forget single orders that were over a day ago, and a campaign's that were over so many seconds ago."""
+        kept = min(campaigns, NEVER)
+        await self._ask(statements.PRUNE, single=KEPT_SECONDS, campaigns=kept)
 
     # The do-not-call list
 

@@ -60,7 +60,8 @@ ONCE_MORE = f"""UPDATE orders SET state = 'waiting', order_id = :next_id, call_s
 NOW = "SELECT {now}"
 KNOWN = "SELECT call_sid FROM orders WHERE call_sid IN ({texts}) AND order_id <> :order_id"
 ERASE = "DELETE FROM orders WHERE number = :name OR order_id = :name OR call_sid = :name RETURNING 1"
-PRUNE = "DELETE FROM orders WHERE state = 'over' AND campaign = '' AND ended < {now} - :seconds"
+PRUNE = """DELETE FROM orders WHERE state = 'over'
+    AND ended < {now} - CASE WHEN campaign = '' THEN CAST(:single AS double precision) ELSE :campaigns END"""
 
 REFUSE_NUMBER = """INSERT INTO do_not_call (number, since, why) VALUES (:number, {now}, :why)
     ON CONFLICT (number) DO UPDATE SET why = excluded.why"""

@@ -92,7 +92,7 @@ async def sweep(twist: Twist, stride: int) -> None:
 
 @pytest.mark.parametrize("twist", TWISTS[:1], ids=str)
 async def test_whenever_a_process_is_killed_its_order_is_placed_once(twist: Twist, autojump_clock: MockClock) -> None:
-    await sweep(twist, stride=3)
+    await sweep(twist, stride=4)
 
 
 @pytest.mark.slow

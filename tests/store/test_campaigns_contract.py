@@ -123,6 +123,21 @@ async def test_another_attempt_is_the_same_number_under_a_new_id(store: Campaign
     assert [(one.is_under_way, one.attempts) for one in await store.counts(campaign.campaign)] == [(True, 2)]
 
 
+async def test_numbers_that_are_over_are_removed_in_their_time(store: CampaignStore) -> None:
+    campaign, queue = await create(store), OrderQueue(store.database)
+    for name, age in (("OR1-0", 100), ("OR1-1", 50)):
+        await queue.over(name, "busy")
+        await store.database.ask(
+            "UPDATE orders SET ended = ended - :age WHERE order_id = :name", {"age": age, "name": name}
+        )
+
+    await queue.prune()
+    assert len(await store.contacts(campaign.campaign)) == 3
+    await queue.prune(campaigns=75)
+
+    assert [one.order_id for one in await store.contacts(campaign.campaign)] == ["OR1-1", "OR1-2"]
+
+
 async def test_a_campaign_is_paused_by_one_of_its_orders(store: CampaignStore) -> None:
     campaign = await create(store)
 

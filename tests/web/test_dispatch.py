@@ -18,7 +18,7 @@ from web.calls.answers import InDoubt, Lack, NoLine, Placed, Refused, Waiting
 from web.calls.context import AppContext, build_context
 from web.calls.dispatch import LONGEST_WAIT, Dispatcher
 from web.calls.orders import Order
-from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
+from web.calls.placing import BUSY_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
 from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore
 from web.calls.unfinished import NOT_THERE, UnfinishedOrders
@@ -27,6 +27,13 @@ from web.clients.twilio_api import LineError
 ORDER = Order(LEAD, LINE, {})
 SILENT = LineError("Twilio did not answer (ReadTimeout)", maybe_done=True)
 SID = "CA" + "1" * 32
+SOON = 150.0
+
+
+@pytest.fixture
+def late_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders fail after minutes that are not placed."""
+    monkeypatch.setattr("web.calls.dispatch.LATEST_SECONDS", SOON)
 
 
 @attrs.define
@@ -153,14 +160,15 @@ async def test_a_call_in_doubt_is_found_by_a_webhook_with_our_id(autojump_clock:
         assert there.context.live_calls.find(SID) is there.context.live_calls.find(call)
 
 
+@pytest.mark.usefixtures("late_soon")
 @pytest.mark.parametrize(
     ("listed", "fails", "seconds", "outcome"),
     [
         ([SID], 0, SETTLE_SECONDS + 5, ""),
         ([SID], 2, SETTLE_SECONDS + 2 * BUSY_SECONDS + 9, ""),
-        ([], 0, LATEST_SECONDS + 60, "failed"),
+        ([], 0, SOON + 60, "failed"),
         ([SID, "CA2"], 0, SETTLE_SECONDS + 5, "unknown"),
-        ([SID], 999, LATEST_SECONDS + 60, "unknown"),
+        ([SID], 999, SOON + 60, "unknown"),
     ],
     ids=["listed", "listed at last", "not listed", "two of them", "no list to be had"],
 )
@@ -217,13 +225,15 @@ async def test_an_order_that_twilio_cannot_be_reached_for_waits_again_at_its_tur
         assert ([to for to, _ in there.line.placed], await there.kept()) == ([LEAD, "+15557650001"], [])
 
 
-async def test_a_call_that_is_known_already_is_not_taken_for_the_one_in_doubt(autojump_clock: MockClock) -> None:
+async def test_a_call_that_is_known_already_is_not_taken_for_the_one_in_doubt(
+    autojump_clock: MockClock, late_soon: None
+) -> None:
     async with world(Answering()) as there:
         await there.dispatcher.take(ORDER)
         there.line.refusal, there.line.listed = SILENT, [f"CA{1:032x}"]
         await trio.sleep(2)
         await there.dispatcher.take(ORDER)
-        await trio.sleep(LATEST_SECONDS + 60)
+        await trio.sleep(SOON + 60)
 
         assert ("failed", NOT_THERE) in await there.kept()
         assert len(there.line.placed) == 1

@@ -163,7 +163,7 @@ async def test_a_second_call_of_an_order_is_hung_up_and_a_late_first_one_is_not(
     second = await there.twilio(target, voice_form(OTHER_CALL_SID, outbound=True))
     first = await there.twilio(target, voice_form(placed["call_sid"], outbound=True))
 
-    assert ("<Hangup" in second.text, "<Stream" in first.text) == (True, True)
+    assert ["<Stream" in answer.text for answer in (second, first)] == [False, True]
 
 
 async def test_the_call_of_an_order_that_was_called_off_is_hung_up(autojump_clock: MockClock) -> None:
@@ -174,7 +174,7 @@ async def test_the_call_of_an_order_that_was_called_off_is_hung_up(autojump_cloc
 
     late = await there.twilio(f"/twilio/voice?order={waiting['id']}", voice_form(OTHER_CALL_SID, outbound=True))
 
-    assert "<Hangup" in late.text
+    assert "<Stream" not in late.text
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", "completed"])

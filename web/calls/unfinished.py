@@ -34,6 +34,7 @@ LOOK_SECONDS = 2.0
 ASK_SECONDS = 60.0
 """Between questions how a call goes of which nothing is heard."""
 PRUNE_SECONDS = 3600.0
+DAY_SECONDS = 86_400.0
 AT_ONCE = 20
 CLOCK_SKEW = timedelta(seconds=5)
 LATE = "nobody could place the call within 15 minutes"
@@ -77,7 +78,7 @@ class UnfinishedOrders:
         try:
             if trio.current_time() > self._pruned + PRUNE_SECONDS:
                 self._pruned = trio.current_time()
-                await self.context.orders.prune()
+                await self.context.orders.prune(self.context.settings.retention_days.records * DAY_SECONDS)
             return await self.context.orders.take(self._worker, LEASE_SECONDS)
         except OSError as exc:
             _log.debug("orders_away", why=str(exc))
