@@ -99,6 +99,11 @@ class CallPlan:
     """The order's own data, for functions and the record."""
 
 
+def untraced(_call_sid: str) -> str:
+    """Name no trace."""
+    return ""
+
+
 @attrs.frozen
 class CallServices:
     """Everything that all calls of this server share. The code that makes it closes what needs closing."""
@@ -127,6 +132,8 @@ class CallServices:
     writer: str = ""
     """The name under which they do."""
     watch: Watch = unwatched
+    trace_id: Callable[[str], str] = untraced
+    """Names the trace of a call, by its CallSid; empty where there is none."""
     followers: tuple[Callable[[CallPlan], JournalReader], ...] = ()
     """Make what else reads the Journal of a call: it must neither block nor raise."""
 
@@ -213,6 +220,7 @@ class Call:
         started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
         before = earlier.record if earlier else None
         book = RecordBuilder(plan.caller, plan.line, started, before, plan.metadata, services.redaction)
+        book.trace_id = services.trace_id(plan.call_sid)
         scribe = services.scribe(plan.call_sid, elapsed)
         watch = services.watch(plan.call_sid)
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]

@@ -193,6 +193,8 @@ class CallRecord:
     """How often an operator has listened in while it lasted."""
     commands: tuple[CommandRecord, ...] = ()
     """What an operator has asked of the call while it lasted, and what became of it."""
+    trace_id: str = ""
+    """Of its OpenTelemetry trace; empty where calls are not traced."""
 
 
 @attrs.frozen

@@ -13,15 +13,16 @@ from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 from tempfile import TemporaryFile
+from typing import TypedDict
 
 import attrs
 import httpx
 import structlog
 import trio
 
-from actors.call import CallServices
+from actors.call import CallPlan, CallServices
 from actors.clips import ClipBook
-from actors.journal import Entry, ignore
+from actors.journal import Entry, JournalReader, ignore
 from actors.policy import CallPolicy, Deadlines, Wording
 from actors.session.agent_session import Connect
 from actors.session.settings_form import Offered, VoiceAgentOptions
@@ -347,6 +348,7 @@ async def open_services(
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
         function_client(context, functions) as theirs,
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=FUNCTION_LIMITS, trust_env=False) as telling,
+        tracing(settings) as traced,
         fetching(clips, voices_of(roster), settings, http),
         asking(settings, roster, voice_agent.offered, http, refusals) as briefs,
     ):
@@ -361,6 +363,7 @@ async def open_services(
             rng=rng,
             writer=writer,
             http=theirs,
+            **traced,
         )
         async with sharing(kept.fleet, Commands(services.intercom, kept.fleet), kept.records):
             post = webhook_client_of(settings, telling)
@@ -393,6 +396,38 @@ def _services_of(
         env=roster.extras.env(settings.environ),
         ask_json=partial(briefs.ask, schema={}) if briefs is not None else None,
     )
+
+
+def wants_traces(environ: Mapping[str, str]) -> bool:
+    """Tell whether the standard variables of OpenTelemetry name a collector of traces."""
+    is_off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return not is_off and any(environ.get(name, "").strip() for name in names)
+
+
+class _Traced(TypedDict, total=False):
+    """What a call needs to be traced."""
+
+    trace_id: Callable[[str], str]
+    followers: tuple[Callable[[CallPlan], JournalReader], ...]
+
+
+@asynccontextmanager
+async def tracing(settings: Settings) -> AsyncIterator[_Traced]:
+    """Send the traces of calls, if a collector is named, for as long as the `async with` lasts."""
+    if not wants_traces(settings.environ):
+        yield {}
+        return
+    try:  # its packages are an extra, and 20 MB
+        from web.calls.call_trace import CallTrace, Models  # noqa: PLC0415
+        from web.clients.tracing import Tracing, trace_id_of  # noqa: PLC0415
+    except ModuleNotFoundError as exc:
+        fix = "pip install 'switchboard-voice[otel]', or unset OTEL_EXPORTER_OTLP_ENDPOINT."
+        raise OSError(f"OpenTelemetry is not installed ({exc.name}): {fix}") from exc
+    traces = Tracing.of(settings.environ)
+    models = Models(settings.think_provider, settings.think_model[0])
+    async with traces.sending():
+        yield {"trace_id": trace_id_of, "followers": (lambda plan: CallTrace(plan, traces, models).read,)}
 
 
 def webhook_client_of(settings: Settings, http: httpx.AsyncClient) -> PostWebhook | None:

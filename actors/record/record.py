@@ -47,7 +47,8 @@ class RecordBuilder:
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
     """The data of the order."""
     redaction: Redaction = WHOLE
-    """The numbers left out of replies that are under way; the Journal has left it out of all others."""
+    """What is left out of replies that are under way; the Journal has left it out of all others."""
+    trace_id: str = ""
     _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
     _end: facts.CallEnded | None = None
     _now: float = 0.0
@@ -158,6 +159,7 @@ class RecordBuilder:
             listeners=self._listeners,
             commands=tuple(self._commands),
             usage=self._meter.total(end.duration),
+            trace_id=self.trace_id,
             metadata=self.metadata or (self.earlier.metadata if self.earlier else {}),
         )
 

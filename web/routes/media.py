@@ -161,7 +161,7 @@ class MediaStreams:
         context.live_calls.streaming(call_sid)
         await context.admissions.note_streamed(call_sid)
         with (
-            bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
+            bound_contextvars(**_logged(started, context.services)),
             context.streams.carry(call_sid, again=admitted.again),
             context.verdicts.expecting(call_sid) if plan.direction == "outbound" else nullcontext(),
         ):
@@ -178,7 +178,7 @@ class MediaStreams:
         services = page_calls.services_for_page(context.services)
         try:
             with (
-                bound_contextvars(call_sid=call_sid, stream_sid=started.stream_sid),
+                bound_contextvars(**_logged(started, context.services)),
                 context.streams.carry(call_sid),
             ):
                 record = await self.run_call(socket, _plan(started, admitted), services)
@@ -194,6 +194,13 @@ class MediaStreams:
         self.context.counts.refused("stream")
         _log.warning("stream_refused", why=refusal.why)
         await socket.aclose(code)
+
+
+def _logged(started: StreamStarted, services: CallServices) -> dict[str, str]:
+    """Return what stands in each line of the log that is of this call."""
+    trace_id = services.trace_id(started.call_sid)
+    named = {"call_sid": started.call_sid, "stream_sid": started.stream_sid}
+    return {**named, "trace_id": trace_id} if trace_id else named
 
 
 def _live(started: StreamStarted, admitted: Admission) -> LiveCall:
