@@ -1,4 +1,4 @@
-"""A call's trace arrives at an OTLP receiver as a tree of what happened, without what was said unless that is wanted."""
+"""A call is a trace at an OTLP receiver: a tree of what happened, without what was said unless that is wanted."""
 
 import threading
 import time
