@@ -26,6 +26,7 @@ from web.console.phone import CallerVoice, PhoneRoutes
 from web.console.rendering import prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
 from web.routes.operating import OperatorRoutes
+from web.routes.problems import is_name
 from web.routes.views import CallViews, no_such
 
 CALLS = "/console/calls"
@@ -72,9 +73,16 @@ class Console:
         self.views.add_to(routes, CALLS)
         self.operating.add_to(routes, CALLS, lambda: f"console {current_session().id[:8]}")
         routes.before_request(self.gate.refuse_strangers)
+        routes.before_request(self.refuse_malformed)
         routes.after_request(self.gate.dress)
         routes.errorhandler(OSError)(self.cannot_look_up)
         return routes
+
+    async def refuse_malformed(self) -> ResponseReturnValue | None:
+        """Answer 404 to a name that no call can have, before a database is asked for it."""
+        if is_name((request.view_args or {}).get("name", "-")):
+            return None
+        return await self._message(404, TEXT["not_found"], TEXT["not_found_hint"])
 
     async def calls(self) -> ResponseReturnValue:
         """Show the list of calls."""

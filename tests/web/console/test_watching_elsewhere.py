@@ -50,6 +50,7 @@ class Joined(MemoryFleet):
     passes: Callable[[dict[str, object]], bool] = delivered
     sizes: list[int] = attrs.field(factory=list)
     inbox: Inbox = print
+    asked: list[str] = attrs.field(factory=list)
     is_down: bool = False
 
     @property
@@ -57,6 +58,7 @@ class Joined(MemoryFleet):
         return self.name
 
     async def find(self, name: str) -> LiveCall | None:
+        self.asked.append(name)
         for fleet in self.others.values():
             if (found := await MemoryFleet.find(fleet, name)) is not None:
                 return attrs.evolve(found, worker=fleet.name)
@@ -326,6 +328,18 @@ async def test_the_page_of_any_worker_shows_the_call_and_its_events(autojump_clo
     for answer in answers:
         assert answer.headers["content-type"] == "text/event-stream"
         assert words(parsed(answer.content)) == ["Hello", "there"]
+
+
+@pytest.mark.parametrize("name", ["%00", "CA1%00", "%F0%9F%99%82", "x" * 300, "%27%20OR%201"])
+async def test_a_name_that_no_call_can_have_asks_no_other_worker(name: str, autojump_clock: MockClock) -> None:
+    """PostgreSQL refuses a null character, which would be our error and not the visitor's."""
+    async with pages() as (here, _):
+        answers = [
+            await signed_in(here).ask("GET", f"/console/calls/{name}{view}") for view in ("", "/events", "/audio")
+        ]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    assert cast_fleet(here).asked == []
 
 
 async def test_a_call_of_another_worker_is_listened_to(autojump_clock: MockClock) -> None:
