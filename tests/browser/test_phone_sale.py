@@ -3,7 +3,6 @@
 import wave
 from pathlib import Path
 
-import attrs
 import numpy as np
 import pytest
 import trio
@@ -11,13 +10,14 @@ import trio
 from protocol.audio import FRAME_SECONDS
 from simulators.deepgram.ear import MakeHearing
 from simulators.deepgram.session import utterances_of
-from simulators.scenario import Scenario, load_scenario
+from simulators.scenario import Scenario, load_scenario, parse_scenario
 from simulators.spectra.features import RATE, Floats, samples_of
 from simulators.spectra.recogniser import SpectralRecogniser
 from testkit.harness import play
 from tests.browser.chromium import ALLOWED, needs_chromium, open_browser, visit, wait_until, watch
 from tests.browser.lab import PAGE
 from tests.browser.talking import talking
+from tests.short_sale import SHORT_SALE
 
 pytestmark = [pytest.mark.real_time, needs_chromium()]
 
@@ -66,14 +66,11 @@ async def timed(scenario: Scenario) -> list[float]:
 
 
 SALE = load_scenario("sale")
-LINES = SALE.caller.lines
-IN_SHORT = attrs.evolve(SALE, caller=attrs.evolve(SALE.caller, lines=(LINES[0], LINES[4], LINES[7], LINES[10])))
-"""The same call without its questions: who is told of a handoff at once agrees to it at once."""
 
 
 @pytest.mark.parametrize(
     ("cleaned", "scenario"),
-    [(False, IN_SHORT), (True, SALE)],
+    [(False, parse_scenario(SHORT_SALE)), (True, SALE)],
     ids=["in short, as it is", "echo, noise and gain handled by the browser"],
 )
 def test_a_sale_by_microphone(cleaned: bool, scenario: Scenario, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ from trio.testing import MockClock
 from tests.e2e.line import open_line
 from tests.e2e.test_processes import ROOT, interrupt, running, simulators_of, wait_for
 from tests.e2e.test_stalled_peers import FORM, H2_PREFACE, H2_UPGRADE, JSON, LENGTH, ONE_REQUEST
+from tests.short_sale import SHORT_SALE
+
+pytestmark = pytest.mark.real_time
 
 WORST = (
     b"",
@@ -61,7 +64,6 @@ async def a_crowd(port: int, size: int, *, again: float) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel(reason="the crowd leaves")
 
 
-@pytest.mark.real_time
 async def test_a_crowd_keeps_no_call_from_its_end(
     tmp_path: Path, fast_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,11 +139,12 @@ async def calls_in_a_crowd(at: str) -> list[Mapping[str, object]]:
 @pytest.fixture
 def handing_off(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Settings of a server whose caller goes through all three agents."""
-    with simulators_of("sale", tmp_path) as environ:
+    scenario = tmp_path / "sale.toml"
+    scenario.write_text(SHORT_SALE, "utf-8")
+    with simulators_of(str(scenario), tmp_path) as environ:
         yield {**environ, "MAX_CALLS": "10"}
 
 
-@pytest.mark.slow
 def test_six_hundred_connections_for_a_minute_keep_no_call_from_its_handoffs(
     handing_off: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,17 +34,17 @@ DEAF = {
 }
 
 
-@pytest.mark.real_time
+@pytest.mark.slow
 @pytest.mark.parametrize("work", DEAF)
 def test_a_handler_that_does_not_listen_keeps_no_process(work: str) -> None:
     began = time.monotonic()
     program = [sys.executable, "-c", PROGRAM.format(work=DEAF[work])]
-    ended = subprocess.run(program, cwd=ROOT, check=False, capture_output=True, text=True, timeout=50)  # noqa: S603
+    ended = subprocess.run(program, cwd=ROOT, check=False, capture_output=True, text=True, timeout=200)  # noqa: S603
 
     assert ended.returncode == 0
     assert "['handler of deaf']" in ended.stdout.splitlines()
     assert "handlers_left" in ended.stdout
-    assert time.monotonic() - began < 0.1 + 1.0 + LEAVE_SECONDS + 15.0
+    assert time.monotonic() - began < 0.1 + 1.0 + LEAVE_SECONDS + 45.0
 
 
 async def test_where_no_handler_is_at_work_nothing_is_done() -> None:
