@@ -55,21 +55,23 @@ def call_sid(number: int) -> str:
 async def main(folder: Path) -> None:
     records = FileRecords(folder / "calls")
     checkpoints = Checkpoints(folder / "running", records)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(checkpoints.run)
-        for number in range(CALLS):
-            call = partial(
-                play,
-                SHORT,
-                roster=ROSTER,
-                policy=POLICY,
-                knobs=DeepgramKnobs(slice_ms=200),
-                bundle=10,
-                played=ToldPlayed(number=number),
-                identity=StreamIdentity(call_sid=call_sid(number)),
-                checkpoints=checkpoints,
-            )
-            nursery.start_soon(call)
+    async with trio.open_nursery() as background:
+        background.start_soon(checkpoints.run)
+        async with trio.open_nursery() as nursery:
+            for number in range(CALLS):
+                call = partial(
+                    play,
+                    SHORT,
+                    roster=ROSTER,
+                    policy=POLICY,
+                    knobs=DeepgramKnobs(slice_ms=200),
+                    bundle=10,
+                    played=ToldPlayed(number=number),
+                    identity=StreamIdentity(call_sid=call_sid(number)),
+                    checkpoints=checkpoints,
+                )
+                nursery.start_soon(call)
+        background.cancel_scope.cancel(reason="the calls are over, and nobody has killed this process")
 
 
 if __name__ == "__main__":

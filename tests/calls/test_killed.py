@@ -40,7 +40,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
     return folder, _killed_in_the_middle(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.real_time
 async def test_every_call_that_a_killed_process_cuts_has_a_record_that_says_so(killed: tuple[Path, Said]) -> None:
     folder, said = killed
     records = FileRecords(folder / "calls")
