@@ -53,6 +53,11 @@ class Amendments:
             elif one.command == "prompt" and agents:
                 self.amend(agents[-1], prompt=text)
         if is_given_back:
+            self.note_person()
+
+    def note_person(self) -> None:
+        """Have the agents know that an operator has talked with the caller."""
+        if _GIVEN_BACK not in self._notes:
             self.amend("", note=_GIVEN_BACK)
 
     def has_room_for(self, agent: AgentSpec, *, note: str = "", prompt: str = "") -> bool:

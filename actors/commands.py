@@ -10,7 +10,7 @@ raises nothing.
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
-from typing import Final, TypeAlias, get_args
+from typing import Final, Protocol, TypeAlias, get_args
 
 import attrs
 import trio
@@ -157,12 +157,21 @@ def failed(why: str) -> CommandAnswer:
 ReplyTo: TypeAlias = trio.MemorySendChannel[CommandAnswer]
 
 
+class PersonOnLine(Protocol):
+    """The page's phone of an operator (`actors/operator/person.py`)."""
+
+    def refuse(self, why: str) -> None:
+        """Say that the operator does not get the floor."""
+
+
 @attrs.frozen(eq=False)
 class CommandGiven:
     """From an operator: carry this out, and answer on `reply_to`, which has room for one and is closed by the asker."""
 
     command: Command
     reply_to: ReplyTo
+    phone: PersonOnLine | None = None
+    """The page's phone on which the operator takes the call over."""
 
 
 def fields_of(action: Action) -> dict[str, str]:

@@ -18,7 +18,7 @@ from actors.call_state import CallState
 from actors.errors import AgentUnavailable
 from actors.facts import BriefReady, FunctionAnswered, HandoffFailed, HandoffWithdrawn, SessionCrashed
 from actors.floor import Floor, FloorChange, LiveSession
-from actors.messages import AskHandoff, SessionLost, SessionRunOut, WithdrawHandoff
+from actors.messages import AskHandoff, SessionLost, SessionRunOut, TakeFloor, WithdrawHandoff
 from actors.session.function_calls import error_text
 from actors.session.opening import AgentOnCall, Openings
 from actors.soft_handoff import SoftHandoff
@@ -192,7 +192,7 @@ class Handoff:
             match message:
                 case WithdrawHandoff(number=number):
                     self._on_withdrawn(number, turn)
-                case AskHandoff():
+                case AskHandoff() | TakeFloor():
                     message.refuse("A handoff is under way already.")
                 case SessionLost(crash=crash):
                     self._on_lost(crash)

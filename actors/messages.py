@@ -3,7 +3,7 @@
 They stand here rather than beside their readers because sessions, Supervisor and Summarizer write to one another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
@@ -123,7 +123,20 @@ class SessionLost:
     crash: Crashed
 
 
-ToSupervisor: TypeAlias = AskHandoff | WithdrawHandoff | SessionRunOut | SessionLost
+@attrs.frozen(eq=False)
+class TakeFloor:
+    """For an operator, in the place of the session on the floor: a person has it as long as they `converse`.
+
+    That returns the first frame of the caller's that the person has not heard.
+    """
+
+    session: int
+    converse: Callable[[], Awaitable[int]]
+    refuse: Callable[[str], None]
+    """Leaves the floor where it is."""
+
+
+ToSupervisor: TypeAlias = AskHandoff | WithdrawHandoff | SessionRunOut | SessionLost | TakeFloor
 
 # To the Summarizer
 
@@ -183,5 +196,5 @@ class Mailboxes:
             message = self.early.pop(0) if self.early else await self.supervisor.receive()
             if message.session == session:
                 return message
-            if isinstance(message, AskHandoff):
+            if isinstance(message, AskHandoff | TakeFloor):
                 message.refuse("The session that was to hand over was lost.")

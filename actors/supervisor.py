@@ -18,7 +18,7 @@ from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.facts import RestartsExhausted, SessionCrashed, SessionRestarting
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.handoff import Brought, HalfChanged, Handoff, Kept, Lost
-from actors.messages import AskHandoff, SessionLost, SessionRunOut, ToSupervisor, WithdrawHandoff
+from actors.messages import AskHandoff, SessionLost, SessionRunOut, TakeFloor, ToSupervisor, WithdrawHandoff
 from actors.record.resumption import Resumption
 from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.supervision import Crashed, RestartBudget, RestartTotal
@@ -68,6 +68,8 @@ class Supervisor:
                 return await self._recover(sessions, holder, crash)
             case AskHandoff():
                 return await self._hand_off(sessions, FloorChange(holder, message))
+            case TakeFloor():
+                return await self._let_person_talk(sessions, holder, message)
             case WithdrawHandoff():  # of a handoff that was decided before
                 return holder
             case _:
@@ -101,6 +103,15 @@ class Supervisor:
             return before.taken_back(holder) if before is not None and before.agent.name == asked.to else None
         agent = self.roster.agents.get(asked.to)
         return AgentOnCall(agent, self._new_budget(), before=holder) if agent is not None else None
+
+    async def _let_person_talk(self, sessions: trio.Nursery, holder: LiveSession, taken: TakeFloor) -> LiveSession:
+        """Give the floor to an operator; when they give it back, the agent goes on, with what was said before."""
+        self.floor.leave(holder, "taken over")
+        cursor = await taken.converse()
+        on_call = holder.on_call
+        return await self._start_within_budget(
+            sessions, on_call, "return", lambda: self.openings.after_person(on_call, cursor)
+        )
 
     # The first session, and every restart
 

@@ -87,6 +87,10 @@ class TransferRecord:
     only that is known."""
 
 
+OPERATOR = "operator"
+"""The name under which an operator has the floor."""
+
+
 @attrs.frozen
 class CommandRecord:
     """One command of an operator's, decided at second `at`. `fields` are what was asked, without phone numbers."""

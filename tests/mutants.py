@@ -347,6 +347,14 @@ MUTANTS = (
         ("tests/calls/test_operator.py",),
     ),
     Mutant(
+        4,
+        "nobody is asked or filled while an operator has the caller: the turn does not know of it",
+        "actors/operator/command_runner.py",
+        "        self.state.turn.put(TakenOver())\n",
+        "",
+        ("tests/calls/test_on_the_phone.py",),
+    ),
+    Mutant(
         11,
         "a call that was taken over comes back: nobody remembers that it does",
         "web/calls/transfers.py",

@@ -49,7 +49,8 @@ class Attendant:
                 state.journal.note(StreamFailed(why))
             case CommandGiven(command=command):
                 if state.commands.take(message):
-                    nursery.start_soon(self.runner.carry_out, command, name=f"command {name_of(command.action)}")
+                    name = f"command {name_of(command.action)}"
+                    nursery.start_soon(self.runner.carry_out, command, message.phone, name=name)
             case _:
                 assert_never(message)
 

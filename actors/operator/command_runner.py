@@ -5,6 +5,7 @@ asks them, and waits for what follows. Every wait has a limit. What crashes is a
 it, and the book answers what is left.
 """
 
+from functools import partial
 from typing import Final, assert_never
 
 import attrs
@@ -20,6 +21,7 @@ from actors.commands import (
     CommandAnswer,
     GiveBack,
     HandoffTo,
+    PersonOnLine,
     RestartAgent,
     Say,
     TakeOver,
@@ -29,9 +31,11 @@ from actors.commands import (
     refused,
 )
 from actors.facts import ActorCrashed
-from actors.operator.moves import hand_off, restart, transfer, wait_until
+from actors.messages import TakeFloor
+from actors.operator.moves import hand_off, restart, session_to_move, transfer, wait_until
+from actors.operator.person import PersonOnPhone
 from actors.supervision import Crashed, guard
-from actors.turn.events import RemarkMade
+from actors.turn.events import RemarkMade, TakenOver
 from actors.turn.values import Phase
 
 _TRIES: Final = 3
@@ -48,17 +52,23 @@ class CommandRunner:
     """The agents of the roster."""
     _saying: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     """Sentences are said one after the other."""
+    _phone: PersonOnPhone | None = attrs.field(default=None, init=False)
+    """On which an operator has taken the call over last."""
 
-    async def carry_out(self, command: Command) -> None:
+    async def carry_out(self, command: Command, phone: PersonOnLine | None = None) -> None:
         """Carry out a command that is new, and answer it."""
-        ended = await guard(lambda: self._act(command))
+        ended = await guard(lambda: self._act(command, phone if isinstance(phone, PersonOnPhone) else None))
         if isinstance(ended, Crashed):
             log.error("actor_crashed", actor="operator", error=ended.reason)
             self.state.journal.note(ActorCrashed("operator", ended.reason))
             self.state.commands.decide(command.id, failed(f"it crashed: {ended.reason}"))
 
-    async def _act(self, command: Command) -> None:
-        self.state.commands.decide(command.id, await self._answer(command.action, command.id))
+    async def _act(self, command: Command, phone: PersonOnPhone | None) -> None:
+        if phone is not None:
+            answer = await self._take_over(phone)
+        else:
+            answer = await self._answer(command.action, command.id)
+        self.state.commands.decide(command.id, answer)
 
     async def _answer(self, action: Action, command_id: str) -> CommandAnswer:
         match action:
@@ -73,9 +83,37 @@ class CommandRunner:
             case TransferTo() | TakeOver():
                 return await transfer(self.state, action, command_id)
             case GiveBack():
-                return refused("nobody has taken this call over")
+                return await self._give_back()
             case _:
                 assert_never(action)
+
+    # The page's phone
+
+    async def _take_over(self, phone: PersonOnPhone) -> CommandAnswer:
+        """Give the floor to the operator; it is done when the caller and the operator hear one another."""
+        session = session_to_move(self.state.turn)
+        if isinstance(session, CommandAnswer):
+            phone.refuse(session.why)
+            return session
+        self.state.turn.put(TakenOver())
+        self.state.amendments.note_person()
+        self._phone = phone
+        taken = TakeFloor(session.number, partial(phone.converse, self.state), phone.refuse)
+        await self.state.mail.to_supervisor.send(taken)
+        await phone.began.wait()
+        return refused(phone.why_refused) if phone.why_refused else DONE
+
+    async def _give_back(self) -> CommandAnswer:
+        """Have the agent take the caller back; it is done when a session has the floor."""
+        driver, phone, limit = self.state.turn, self._phone, self.state.policy.deadlines.restarted
+        if phone is None or phone.over.is_set():
+            return refused("nobody has taken this call over")
+        phone.give_back()
+        with trio.move_on_after(limit):
+            await phone.over.wait()
+            await wait_until(driver, lambda: driver.session is not None)
+            return DONE
+        return failed(f"no session has taken the floor within {limit:g} s")
 
     # Words
 

@@ -29,6 +29,7 @@ _BUSY: Final[Mapping[Phase, str]] = {
     Phase.HUSHED: "a message is left on an answering machine",
     Phase.CLOSING: "the call is being ended",
     Phase.OVER: "the call is over",
+    Phase.TAKEN_OVER: "an operator has taken the call over",
 }
 
 

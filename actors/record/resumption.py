@@ -16,7 +16,7 @@ from actors.line.ledger import SWITCHBOARD
 from actors.record.conversation import CallerTurn, Conversation, Heard, Past
 from agents.brief import BRIEF_NAMES, CALLER, Brief, SpokenTurn, local_extract
 from protocol.deepgram import CompletedCall
-from store.records import CallRecord, FunctionRecord
+from store.records import OPERATOR, CallRecord, FunctionRecord
 
 _LONGEST = 86_400.0
 _UNREACHED = "Nobody could be reached ({why}). The customer is with you again, and has been told so."
@@ -37,7 +37,7 @@ class Resumption:
     @property
     def agent(self) -> str:
         """The agent that had the floor; empty if none ever did."""
-        return self.record.agents[-1].agent if self.record.agents else ""
+        return next((one.agent for one in reversed(self.record.agents) if one.agent != OPERATOR), "")
 
     @property
     def elapsed(self) -> float:

@@ -176,6 +176,16 @@ class Openings:
         prompt = self._prompt_of(on_call)
         return Opening(settings, lambda: self.tape.resume_point(start), unanswered, greets=bool(word), prompt=prompt)
 
+    def after_person(self, on_call: AgentOnCall, start: int) -> Opening:
+        """Take the caller back from an operator: with what was said before, and a word about it."""
+        conversation, word = self.conversation, self.policy.wording.handed_back
+
+        async def settings() -> Settings:
+            await trio.lowlevel.checkpoint()
+            return self.form.resumed(on_call.agent, on_call.brief, conversation.history(on_call.since), word)
+
+        return Opening(settings, lambda: self.tape.resume_point(start), prompt=self._prompt_of(on_call))
+
     def _prompt_of(self, on_call: AgentOnCall) -> Callable[[], str]:
         """Return what writes the agent's prompt anew: with the last words, should the service forget its history."""
 

@@ -212,6 +212,11 @@ class RestartWanted:
 
 
 @attrs.frozen
+class TakenOver:
+    """An operator takes the floor, in the place of the agent, as long as they converse. Ends with `FloorGiven`."""
+
+
+@attrs.frozen
 class PersonWanted:
     """An operator wants the caller put through to a person, as a key would; or, not `wanted`, no longer."""
 
@@ -312,6 +317,7 @@ Event: TypeAlias = (
     | PutThroughFailed
     | RemarkMade
     | RestartWanted
+    | TakenOver
     | PersonWanted
     | CloseAsked
     | TimePassed

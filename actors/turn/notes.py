@@ -223,6 +223,8 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
 def _note_session(state: TurnState, event: Recognised) -> None:
     match event:
         case FloorGiven(owes=owes, ask=ask):
+            if state.phase is Phase.TAKEN_OVER:  # the operator was the last to speak
+                state.at.quiet = state.now
             state.at.given = state.now
             state.is_unended = state.is_unended and not (owes or ask)
             if not state.is_unended:  # else the session has nothing of its own to say

@@ -118,7 +118,7 @@ RULES: tuple[Rule, ...] = (
     Rule("a message waits for the beep", _BEFORE_CLOSING, (THE_WORDS_WAIT_FOR_A_BEEP,), due.at_once, actions.hush),
     Rule(
         "the call closes unsaid",
-        _BEFORE_CLOSING | _CLOSING,
+        _BEFORE_CLOSING | _CLOSING | _in(Phase.TAKEN_OVER),
         (THE_CALL_IS_TO_CLOSE,),
         due.closing_limit,
         actions.close_unsaid,

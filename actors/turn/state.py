@@ -189,6 +189,8 @@ class TurnState:
         """Whether the agent's audio is heard, set aside or dropped."""
         if self.phase in (Phase.HUSHED, Phase.OVER) or self.is_closing_sent:
             return Gate.SHUT
+        if self.phase is Phase.TAKEN_OVER:
+            return Gate.OPEN
         if self.voice in (VoiceState.ABSENT, VoiceState.LATE):
             return Gate.SHUT
         return Gate.ASIDE if self.voice is VoiceState.CUT else Gate.OPEN

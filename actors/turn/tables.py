@@ -35,6 +35,7 @@ from actors.turn.events import (
     Recognised,
     RestartWanted,
     SayRefused,
+    TakenOver,
     ThinkingBegan,
     ToldEchoed,
     ToldHeard,
@@ -340,24 +341,28 @@ DEBT = table("debt", Debt, {
     AudioDone: (STAY, to(SETTLED, settle, when=it_is_answered)),
     TransferWanted: (STAY, to(SETTLED, settle, when=it_is_said_already)),
     EndWanted: (STAY, to(SETTLED, settle, when=it_is_said_already)),
+    TakenOver: (STAY, to(SETTLED, settle)),
 })  # fmt: skip
 
-CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER = Phase
+CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER = Phase
 _refuse = do(refuse)
 PHASE = table("phase", Phase, {
-    # CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER
-    HandoffWanted: (to(HANDING_OVER, hold), do(hold), _refuse, _refuse, _refuse, STAY, STAY, STAY),
-    HandoffEnded: (STAY, to(CONVERSING, free), STAY, STAY, STAY, STAY, STAY, STAY),
-    TransferWanted: (to(TRANSFERRING, start_transfer), _refuse, _refuse, _refuse, _refuse, STAY, STAY, STAY),
-    TransferCancelled: (STAY, STAY, to(CONVERSING), STAY, STAY, STAY, STAY, STAY),
-    PutThroughFailed: (STAY, STAY, STAY, to(CONVERSING, fail_transfer), STAY, STAY, STAY, STAY),
-    EndWanted: (to(ENDING, start_ending), _refuse, _refuse, _refuse, _refuse, STAY, STAY, STAY),
-    EndCancelled: (STAY, STAY, STAY, STAY, to(CONVERSING), STAY, STAY, STAY),
-    CallerSaid: (STAY, STAY, STAY, STAY, to(CONVERSING, reopen, when=the_call_may_go_on), STAY, STAY, STAY),
-    FloorGiven: (STAY, to(CONVERSING), STAY, STAY, STAY, do(hold_tape), do(hold_tape, say_closing), STAY),
-    FloorVacated: (STAY, STAY, to(CONVERSING), STAY, to(CONVERSING, when=it_leaves_something), STAY, STAY, STAY),
-    BeepHeard: (STAY, STAY, STAY, STAY, STAY, to(CLOSING, say_closing), STAY, STAY),
-    RestartWanted: (do(restart_for_operator), STAY, STAY, STAY, STAY, STAY, STAY, STAY),
+    # CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER
+    HandoffWanted: (to(HANDING_OVER, hold), do(hold), _refuse, _refuse, _refuse, STAY, STAY, STAY, STAY),
+    HandoffEnded: (STAY, to(CONVERSING, free), STAY, STAY, STAY, STAY, STAY, STAY, STAY),
+    TransferWanted: (to(TRANSFERRING, start_transfer), _refuse, _refuse, _refuse, _refuse, STAY, STAY, STAY, STAY),
+    TransferCancelled: (STAY, STAY, to(CONVERSING), STAY, STAY, STAY, STAY, STAY, STAY),
+    PutThroughFailed: (STAY, STAY, STAY, to(CONVERSING, fail_transfer), STAY, STAY, STAY, STAY, STAY),
+    EndWanted: (to(ENDING, start_ending), _refuse, _refuse, _refuse, _refuse, STAY, STAY, STAY, STAY),
+    EndCancelled: (STAY, STAY, STAY, STAY, to(CONVERSING), STAY, STAY, STAY, STAY),
+    CallerSaid: (STAY, STAY, STAY, STAY, to(CONVERSING, reopen, when=the_call_may_go_on), STAY, STAY, STAY, STAY),
+    FloorGiven: (
+        STAY, to(CONVERSING), STAY, STAY, STAY, do(hold_tape), do(hold_tape, say_closing), STAY, to(CONVERSING),
+    ),
+    FloorVacated: (STAY, STAY, to(CONVERSING), STAY, to(CONVERSING, when=it_leaves_something), STAY, STAY, STAY, STAY),
+    BeepHeard: (STAY, STAY, STAY, STAY, STAY, to(CLOSING, say_closing), STAY, STAY, STAY),
+    RestartWanted: (do(restart_for_operator), STAY, STAY, STAY, STAY, STAY, STAY, STAY, STAY),
+    TakenOver: (to(TAKEN_OVER), STAY, STAY, STAY, STAY, STAY, STAY, STAY, STAY),
 })  # fmt: skip
 
 TABLES = (CALLER, VOICE, DEBT, PHASE)

@@ -48,6 +48,8 @@ class Phase(Enum):
     CLOSING = auto()
     """The last sentence of a call that the switchboard ends is being said."""
     OVER = auto()
+    TAKEN_OVER = auto()
+    """An operator has the caller, and no agent: nothing is owed, asked or filled."""
 
 
 class Gate(Enum):

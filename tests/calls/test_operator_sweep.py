@@ -6,11 +6,13 @@ is carried out. By default a sample of the steps is played, and all of them with
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
+from typing import TYPE_CHECKING, cast
 
 import attrs
 import pytest
 import structlog
 import trio
+from trio_websocket import ConnectionClosed
 
 from actors.commands import (
     KINDS,
@@ -30,9 +32,13 @@ from actors.commands import (
 )
 from actors.facts import CommandAnswered
 from actors.line.switch import TransferOrder
+from actors.operator.person import PersonOnPhone
 from tests.calls.test_sweep import FEWEST_STEPS, strike_world
-from tests.calls.tiny import CALL_SID, SENTENCE, TinyWorld
+from tests.calls.tiny import CALL_SID, SENTENCE, STREAM_SID, TinyWorld
 from tests.examples import FULL
+
+if TYPE_CHECKING:
+    from protocol.wire import PacedWebSocket
 
 ACTIONS: Mapping[str, Action] = {
     "say": Say(SENTENCE),
@@ -45,6 +51,7 @@ ACTIONS: Mapping[str, Action] = {
     "give-back": GiveBack(),
 }
 assert ACTIONS.keys() == KINDS.keys()
+ON_PHONE = "take-over with the page's phone"
 STRIDE = 1 if FULL else 67
 """Coprime to what the calls repeat; the first step is another one for each command."""
 HANG_UP_AFTER = (0, 7)
@@ -57,12 +64,25 @@ def _plain_logs() -> Iterator[None]:
         yield
 
 
+class BriefSocket:
+    """The page's stream, of an operator who says nothing and leaves soon."""
+
+    async def get_messages(self) -> list[str | bytes]:
+        await trio.sleep(0.2)
+        raise ConnectionClosed(None)
+
+    async def send_message(self, _: str | bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+
 @attrs.define(eq=False)
 class Asker:
     """Gives one command to a call, twice under one id, and keeps what is answered."""
 
     world: TinyWorld
     command: Command
+    is_on_phone: bool = False
+    """Whether the operator takes the call over with the page's phone, and leaves it soon."""
     told: list[bool] = attrs.field(factory=list)
     channels: list[tuple[trio.MemorySendChannel[CommandAnswer], trio.MemoryReceiveChannel[CommandAnswer]]] = (
         attrs.field(factory=list)
@@ -72,7 +92,8 @@ class Asker:
         for _ in range(2):
             channel = trio.open_memory_channel[CommandAnswer](2)
             self.channels.append(channel)
-            self.told.append(self.world.intercom.tell(CALL_SID, CommandGiven(self.command, channel[0])))
+            phone = PersonOnPhone(cast("PacedWebSocket", BriefSocket()), STREAM_SID) if self.is_on_phone else None
+            self.told.append(self.world.intercom.tell(CALL_SID, CommandGiven(self.command, channel[0], phone)))
 
     @property
     def answers(self) -> list[list[CommandAnswer]]:
@@ -115,12 +136,12 @@ def operated_world() -> TinyWorld:
     return world
 
 
-def give_at(at: int, action: Action, hang_up_after: int) -> tuple[TinyWorld, Asker, bool]:
+def give_at(at: int, action: Action, hang_up_after: int, is_on_phone: bool) -> tuple[TinyWorld, Asker, bool]:
     """Play a call that is given a command at a step; say whether there was such a step."""
     askers = list[Asker]()
 
     def blow(world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowlevel.Task], None]:
-        askers.append(Asker(world, Command("k1", "ana", action)))
+        askers.append(Asker(world, Command("k1", "ana", action), is_on_phone))
 
         def give(_task: trio.lowlevel.Task) -> None:
             askers[0].give()
@@ -135,11 +156,11 @@ def give_at(at: int, action: Action, hang_up_after: int) -> tuple[TinyWorld, Ask
 
 
 @pytest.mark.parametrize("hang_up_after", HANG_UP_AFTER)
-@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize("name", [*ACTIONS, ON_PHONE])
 def test_a_command_at_any_step_is_noted_once_and_answered_once(name: str, hang_up_after: int) -> None:
     outcomes, last = set[Outcome](), 0
     for at in count(1 + len(name) + 3 * hang_up_after, STRIDE):
-        world, asker, struck = give_at(at, ACTIONS[name], hang_up_after)
+        world, asker, struck = give_at(at, ACTIONS.get(name, TakeOver()), hang_up_after, name == ON_PHONE)
         if not struck:
             break
         last = at

@@ -62,6 +62,8 @@ class Admission:
     """Whether an operator who had taken the call over gives it back …"""
     give_back: Sequence[str] = ()
     """… and the command that does it, if one does: its id, and who has asked."""
+    takes_over: str = ""
+    """The call that an operator takes over with this stream, which is no call of its own."""
     visitor: str = ""
     """The session of the visitor from whose page the call comes; empty for a call from Twilio."""
 

@@ -16,7 +16,7 @@ import orjson
 import structlog
 import trio
 
-from actors.commands import KINDS, Command, CommandAnswer, CommandGiven, Outcome, name_of, refused
+from actors.commands import KINDS, Command, CommandAnswer, CommandGiven, Outcome, PersonOnLine, name_of, refused
 from actors.endings.intercom import Intercom
 from actors.messages import ToCall
 from store.fleet import shared
@@ -134,13 +134,16 @@ class Commands:
 
         Cancellation: the command is carried out all the same.
         """
-        here = await self._ask_here(call_sid, command, within)
+        here = await self.ask_here(call_sid, command, within)
         return await self._ask_elsewhere(call_sid, command, within) if isinstance(here, NotHere) else here
 
-    async def _ask_here(self, call_sid: str, command: Command, within: float) -> Asked:
+    async def ask_here(
+        self, call_sid: str, command: Command, within: float = ANSWER_SECONDS, phone: PersonOnLine | None = None
+    ) -> Asked:
+        """Give a command to a call of this worker; `phone` is the page's, on which the operator takes it over."""
         send, receive = trio.open_memory_channel[CommandAnswer](1)
         with send, receive:
-            if not self.intercom.tell(call_sid, CommandGiven(command, send)):
+            if not self.intercom.tell(call_sid, CommandGiven(command, send, phone)):
                 return NotHere()
             with trio.move_on_after(within):
                 return await receive.receive()
@@ -182,11 +185,7 @@ class Commands:
     async def _answer(self, call_sid: str, fields: Mapping[str, object]) -> None:
         """Carry out a command that came from another worker, and answer it."""
         letter = Letter.read(fields)
-        answer = (
-            letter
-            if isinstance(letter, CommandAnswer)
-            else await self._ask_here(call_sid, letter.command, ANSWER_SECONDS)
-        )
+        answer = letter if isinstance(letter, CommandAnswer) else await self.ask_here(call_sid, letter.command, ANSWER_SECONDS)
         if isinstance(answer, NotHere):
             answer = CommandAnswer(Outcome.OVER, "the call ended first")
         if isinstance(answer, CommandAnswer):

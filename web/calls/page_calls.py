@@ -24,10 +24,10 @@ def is_page_call(call: KnownCall | None) -> bool:
     return call is not None and call.caller == PAGE_CALLER
 
 
-def new_admission(visitor: str) -> Admission:
-    """Return what is known of a new call from the page of this visitor."""
+def new_admission(visitor: str, takes_over: str = "") -> Admission:
+    """Return what is known of a new stream from the page of this visitor: a call, or the operator's side of one."""
     call_sid = f"CA{secrets.token_hex(16)}"
-    return Admission(call_sid, "inbound", PAGE_CALLER, "", key=call_sid, visitor=visitor)
+    return Admission(call_sid, "inbound", PAGE_CALLER, "", key=call_sid, visitor=visitor, takes_over=takes_over)
 
 
 def new_stream_sid() -> str:

@@ -22,7 +22,7 @@ from web.calls.live_calls import KnownCall
 from web.console.afterwards import headline, money, retold
 from web.console.english import LIVE, OPERATE, OUTCOMES, TEXT
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
-from web.console.phone import CallerVoice, PhoneRoutes
+from web.console.phone import PHONE_STREAM, CallerVoice, PhoneRoutes
 from web.console.rendering import prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
 from web.routes.operating import OperatorRoutes
@@ -146,6 +146,7 @@ class Console:
             deadlines=json_text(deadlines).decode().strip(),
             words=json_text(LIVE).decode().strip(),
             o=OPERATE,
+            stream=PHONE_STREAM,
             operate_words=json_text(OPERATE).decode().strip(),
             agents=list(self.context.services.roster.agents),
         )

@@ -18,10 +18,10 @@ from hypercorn.typing import WebsocketScope
 from quart import Blueprint, Response, jsonify, request
 from quart.typing import ResponseReturnValue
 
-from web.calls.admission import NotAdmitted
+from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
-from web.console.english import PHONE, PHONE_KEYS, PHONE_TOLD
+from web.console.english import OPERATE, PHONE, PHONE_KEYS, PHONE_TOLD
 from web.console.rendering import render
 from web.console.session import SignInCheck, current_session, is_here, is_own_request
 from web.routes.problems import problem
@@ -69,6 +69,7 @@ class PhoneRoutes:
         routes.get("/console/phone")(self.page)
         routes.post("/console/phone/token")(self.token)
         routes.post("/console/phone/say")(self.say)
+        routes.post("/console/calls/<name>/phone")(self.take_over)
 
     def admits(self, scope: WebsocketScope) -> str | NotAdmitted:
         """Say which session's page asks for a stream, or why it gets none."""
@@ -111,6 +112,19 @@ class PhoneRoutes:
             why = "draining" if slots.draining else "full"
             self.context.counts.refused(why)
             return problem(503, PHONE_TOLD[why], word=why, fix="Try again later.")
+        return await self._ticket(admission)
+
+    async def take_over(self, name: str) -> Response:
+        """Give what the page's phone takes a call over with, that this worker carries: ids, and a token, once."""
+        known = self.context.live_calls.find(name)
+        call_sid = known.call_sid or known.id if known is not None else name
+        watched = self.context.watched.find(call_sid)
+        if watched is None or watched.now is None:
+            fix = "Take it over by telephone, or ask the worker that carries it."
+            return problem(409, OPERATE["not_here"], word="not_here", fix=fix)
+        return await self._ticket(new_admission(current_session().id, takes_over=call_sid))
+
+    async def _ticket(self, admission: Admission) -> Response:
         token = await self.context.admissions.mint(admission)
         ids = {"accountSid": PAGE_ACCOUNT, "callSid": admission.call_sid, "streamSid": new_stream_sid()}
         response: Response = jsonify({**ids, "token": token})

@@ -31,7 +31,8 @@ from structlog.contextvars import bound_contextvars
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan, CallServices
-from actors.commands import Command, GiveBack
+from actors.commands import DONE, CommandAnswer, Command, GiveBack, TakeOver
+from actors.operator.person import PersonOnPhone
 from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
@@ -143,6 +144,9 @@ class MediaStreams:
         if isinstance(admitted, NotAdmitted):
             await self._refuse(socket, admitted, POLICY_VIOLATION)
             return
+        if admitted.takes_over:
+            await self._take_over(socket, started, admitted)
+            return
         if admitted.resumes:  # Twilio has left the stream before this one, if we do not know it yet
             await self.context.streams.end(started.call_sid, SETTLE_SECONDS)
         async with self.context.slots.carry(_live(started, admitted), over=admitted.resumes) as held:
@@ -185,6 +189,22 @@ class MediaStreams:
                 await socket.aclose(NORMAL, record.outcome)
         finally:
             page_calls.end(context, call_sid)
+
+    async def _take_over(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
+        """Put an operator's phone on the call that they take over, until it is given back, or over."""
+        phone = PersonOnPhone(socket, started.stream_sid)
+        command = Command(f"phone {started.call_sid}", f"console {admitted.visitor[:8]}", TakeOver())
+        try:
+            asked = await self.context.commands.ask_here(admitted.takes_over, command, phone=phone)
+            if asked == DONE:
+                await phone.over.wait()
+                await socket.aclose(NORMAL, "given_back")
+            else:
+                why = asked.why if isinstance(asked, CommandAnswer) else "this worker does not carry the call"
+                _log.info("take_over_refused", call_sid=admitted.takes_over, why=why)
+                await socket.aclose(NORMAL, "not_taken_over")
+        finally:
+            phone.give_back()
 
     async def _left(self, call_sid: str) -> CallRecord | None:
         """Return what an earlier stream of the call has left: its record, or the last note of a worker that died."""

@@ -9,6 +9,7 @@ from actors.turn.effects import (
     EndCallersTurn,
     Forget,
     HoldTape,
+    RenewSession,
     SayAsAgent,
     TellAsCaller,
     TellReason,
@@ -31,12 +32,14 @@ from actors.turn.events import (
     HandoffWanted,
     KeysEntered,
     PutThroughFailed,
+    RestartWanted,
     SayRefused,
+    TakenOver,
     TransferWanted,
     VoiceEnded,
 )
 from actors.turn.state import Aside, TurnState
-from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState, describe_keys
+from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
 from tests.actors.turn.script import FIRST, POLICY, prepared_turn
 
 REFUSED = POLICY.wording.refused
@@ -190,6 +193,19 @@ OTHER_CASES: dict[str, Case] = {
     "a session that comes while a message waits holds the tape as well": (
         {"phase": Phase.HUSHED, "closing": CloseAsked("ended", "x", waits_for_beep=True)}, [FloorGiven(owes=False)],
         {"phase": Phase.HUSHED}, [HoldTape()]),
+    "an operator's restart ends the session, which is not old": (
+        {}, [RestartWanted()], {"voice": VoiceState.ABSENT}, [RenewSession(is_old=False)]),
+    "an operator restarts nothing where no session is there": (
+        {"voice": VoiceState.ABSENT}, [RestartWanted()], {"phase": Phase.CONVERSING}, []),
+    "an operator restarts nothing during a handoff": (
+        {"phase": Phase.HANDING_OVER}, [RestartWanted()], {"phase": Phase.HANDING_OVER}, []),
+    "an operator who takes the call over owes nothing": (
+        {"debt": OWED}, [TakenOver()], {"debt": Debt.SETTLED, "phase": Phase.TAKEN_OVER}, []),
+    "an operator takes over no call that is being ended": (
+        {"phase": ENDING}, [TakenOver()], {"phase": ENDING}, []),
+    "an agent that has the call back from an operator converses": (
+        {"phase": Phase.TAKEN_OVER, "voice": VoiceState.ABSENT}, [FloorGiven(owes=False)],
+        {"phase": Phase.CONVERSING, "voice": IDLE}, []),
     "keys are the end of what the caller is saying": (
         {"caller": HEARD}, [KeysEntered("1")], {"caller": HEARD}, [EndCallersTurn(), PRESSED]),
     "keys end no turn of a caller who says nothing": (
@@ -219,3 +235,15 @@ def test_a_row(name: str) -> None:
 
     assert seen == effects
     assert {field: getattr(state, field) for field in becomes} == becomes
+
+
+def test_an_operator_on_the_floor_is_heard_though_no_session_is_there() -> None:
+    turn, _ = prepared_turn(phase=Phase.TAKEN_OVER, voice=VoiceState.ABSENT)
+
+    assert turn.gate is Gate.OPEN
+
+
+def test_the_silence_before_an_operator_gave_the_call_back_is_not_the_agents() -> None:
+    state, _ = after(FloorGiven(owes=True), phase=Phase.TAKEN_OVER, voice=VoiceState.ABSENT)
+
+    assert (state.debt, state.silent_since) == (OWED, 10.0)

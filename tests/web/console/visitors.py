@@ -33,6 +33,7 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/console/phone"): (401, 401, 200, 200),
     ("POST", "/console/phone/token"): (401, 401, 403, 200),
     ("POST", "/console/phone/say"): (401, 401, 403, 404),
+    ("POST", "/console/calls/<name>/phone"): (401, 401, 403, 409),
     ("GET", "/console/static/<path:filename>"): (200, 200, 200, 200),
 }
 

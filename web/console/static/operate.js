@@ -1,4 +1,7 @@
-// The commands of the live page: each form is sent as JSON under an id of its own, and what became of it is told.
+// The commands of the live page: each form is sent as JSON under an id of its own, and what became of it is told. The
+// button takes the call over with the phone of this page (phone/phone.js).
+import { call } from "./phone/phone.js";
+
 const section = document.getElementById("operate");
 const words = JSON.parse(section.dataset.words);
 const answer = document.getElementById("command-answer");
@@ -37,3 +40,45 @@ for (const form of section.querySelectorAll("form")) {
     }
   });
 }
+
+const talk = document.getElementById("talk");
+let phone = null; // while we talk with the caller
+
+async function ticket() {
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": section.dataset.csrf };
+  const response = await fetch(`${section.dataset.base}/phone`, { method: "POST", headers, body: "{}" });
+  const told = await response.json();
+  if (!response.ok) throw new Error(told.error);
+  return told;
+}
+
+function show(word) {
+  answer.textContent = words[word] ?? word;
+  talk.textContent = phone ? words.talk_end : words.talk;
+  talk.setAttribute("aria-pressed", String(phone !== null));
+}
+
+async function hear({ state, reason }) {
+  if (state === "open") show("talking");
+  if (state !== "closed") return;
+  const left = phone;
+  phone = null;
+  await left?.close();
+  show(reason || "given_back");
+}
+
+talk.addEventListener("click", async () => {
+  if (phone) {
+    phone.hangUp();
+    return;
+  }
+  talk.disabled = true;
+  try {
+    const url = new URL(talk.dataset.stream, location.href.replace(/^http/, "ws")).href;
+    phone = await call({ url, ticket, typed: false, tell: hear });
+  } catch (error) {
+    show(Object.hasOwn(words, error.word ?? "") ? error.word : error.message || "cannot_talk");
+  } finally {
+    talk.disabled = false;
+  }
+});
