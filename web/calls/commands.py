@@ -185,7 +185,11 @@ class Commands:
     async def _answer(self, call_sid: str, fields: Mapping[str, object]) -> None:
         """Carry out a command that came from another worker, and answer it."""
         letter = Letter.read(fields)
-        answer = letter if isinstance(letter, CommandAnswer) else await self.ask_here(call_sid, letter.command, ANSWER_SECONDS)
+        answer = (
+            letter
+            if isinstance(letter, CommandAnswer)
+            else await self.ask_here(call_sid, letter.command, ANSWER_SECONDS)
+        )
         if isinstance(answer, NotHere):
             answer = CommandAnswer(Outcome.OVER, "the call ended first")
         if isinstance(answer, CommandAnswer):

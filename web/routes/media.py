@@ -31,7 +31,7 @@ from structlog.contextvars import bound_contextvars
 from trio_websocket import ConnectionClosed
 
 from actors.call import CallPlan, CallServices
-from actors.commands import DONE, CommandAnswer, Command, GiveBack, TakeOver
+from actors.commands import DONE, Command, CommandAnswer, GiveBack, TakeOver
 from actors.operator.person import PersonOnPhone
 from actors.record.resumption import Resumption
 from agents.brief import Brief
