@@ -8,7 +8,7 @@ import attrs
 
 from model_settings import ModelSettings
 from setting_reader import Reading, Variable
-from setting_values import http_url, number, optional, yes_or_no
+from setting_values import http_url, number, optional, phone_number, spoken, yes_or_no
 from store.redaction import Redaction, RedactionRule
 from store.retention import Retention
 
@@ -37,6 +37,27 @@ def redaction(value: str) -> Redaction:
         return Redaction(frozenset() if names == ["none"] else frozenset(map(RedactionRule, names)))
     except ValueError:
         raise ValueError("cards, numbers, or none") from None
+
+
+@attrs.frozen
+class RecordedLines:
+    """The numbers of ours on which the audio of calls is recorded; None is all of them."""
+
+    numbers: frozenset[str] | None = None
+
+    def has(self, line: str) -> bool:
+        """Tell whether the audio of calls on a line is recorded."""
+        return self.numbers is None or line in self.numbers
+
+
+def recorded_lines(value: str) -> RecordedLines:
+    """Read `yes`, `no`, or our numbers with commas between them."""
+    if value.lower() in {"yes", "no"}:
+        return RecordedLines(None if value.lower() == "yes" else frozenset())
+    try:
+        return RecordedLines(frozenset(map(phone_number, value.replace(",", " ").split())))
+    except ValueError:
+        raise ValueError("yes, no, or numbers of ours in E.164 with commas between them") from None
 
 
 def webhook_secrets(value: str) -> tuple[bytes, ...]:
@@ -71,6 +92,20 @@ REDACT = Variable(
     "none",
 )
 
+RECORD_AUDIO = Variable(
+    "RECORD_AUDIO",
+    "whether the audio of calls is recorded, where RECORDINGS_DIR is a folder: yes, no, or on which of our numbers",
+    "+15551230000",
+    recorded_lines,
+    "yes",
+)
+RECORDING_NOTICE = Variable(
+    "RECORDING_NOTICE",
+    "sentence that Twilio says before anybody else, to callers whose audio is recorded; empty says nothing",
+    "This call is recorded.",
+    spoken,
+    "",
+)
 CALL_WEBHOOK_URL = Variable(
     "CALL_WEBHOOK_URL",
     "the address of your server that is told when a call starts, is handed on, is put through to a person, and ends",
@@ -98,6 +133,8 @@ CALL_WEBHOOK_PRIVATE = Variable(
 KEEPING_VARIABLES: tuple[Variable[object], ...] = (
     RETENTION_DAYS,
     REDACT,
+    RECORD_AUDIO,
+    RECORDING_NOTICE,
     CALL_WEBHOOK_URL,
     CALL_WEBHOOK_SECRET,
     CALL_WEBHOOK_PRIVATE,
@@ -121,6 +158,8 @@ class KeepingSettings(ModelSettings):
 
     retention_days: Retention
     redact: Redaction
+    record_audio: RecordedLines
+    recording_notice: str
     call_webhook_url: str | None
     call_webhook_secret: tuple[bytes, ...] = attrs.field(repr=False)
     call_webhook_private: bool

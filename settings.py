@@ -387,6 +387,11 @@ class Settings(KeepingSettings):
             if ours and getattr(self, variable.name.lower()) == ours:
                 read.refuse(variable, f"{variable.name} is our own line, TWILIO_PHONE_NUMBER.")
 
+    def notice_on(self, line: str) -> str:
+        """Return the sentence for callers on this number of ours, before their audio is recorded; empty for none."""
+        is_recorded = self.recordings_dir is not None and self.record_audio.has(line)
+        return self.recording_notice if is_recorded else ""
+
     @property
     def calls_per_worker(self) -> int:
         """Return how many calls one worker carries at once."""

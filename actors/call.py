@@ -99,6 +99,11 @@ class CallPlan:
     """The order's own data, for functions and the record."""
 
 
+def everywhere(_line: str) -> bool:
+    """Record the audio of every call."""
+    return True
+
+
 def untraced(_call_sid: str) -> str:
     """Name no trace."""
     return ""
@@ -126,6 +131,8 @@ class CallServices:
     rng: Random = attrs.field(factory=Random)
     checkpoints: Checkpoints | None = None
     """The log of running calls: a call has a record even if this process is killed."""
+    records_audio: Callable[[str], bool] = everywhere
+    """Whether the audio of calls on this number of ours is recorded."""
     redaction: Redaction = WHOLE
     threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
     """Those that write the calls' files."""
@@ -159,10 +166,12 @@ class CallServices:
             http=self.http,
         )
 
-    def scribe(self, call_sid: str, begins_at: float) -> Scribe | None:
+    def scribe(self, plan: CallPlan, begins_at: float) -> Scribe | None:
         """Return a call's own, or None where nothing is recorded."""
-        folder = self.recordings
-        return Scribe(folder / call_sid, begins_at, self.threads, self.writer) if folder is not None else None
+        folder, records_audio = self.recordings, self.records_audio(plan.line)
+        if folder is None:
+            return None
+        return Scribe(folder / plan.call_sid, begins_at, self.threads, self.writer, records_audio)
 
 
 async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
@@ -221,7 +230,7 @@ class Call:
         before = earlier.record if earlier else None
         book = RecordBuilder(plan.caller, plan.line, started, before, plan.metadata, services.redaction)
         book.trace_id = services.trace_id(plan.call_sid)
-        scribe = services.scribe(plan.call_sid, elapsed)
+        scribe = services.scribe(plan, elapsed)
         watch = services.watch(plan.call_sid)
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         readers += [follow(plan) for follow in services.followers]

@@ -593,3 +593,19 @@ def test_the_secrets_of_webhooks_are_several_and_seen_nowhere() -> None:
     assert chosen.call_webhook_secret == (b"012345678901234567890123", b"A" * 24)
     assert {*two.split(", ")} <= {*chosen.secrets()}
     assert "0123456789012" not in repr(chosen)
+
+
+@pytest.mark.parametrize(
+    ("given", "ours", "other"),
+    [
+        ("yes", True, True),
+        ("no", False, False),
+        ("+15551230000", True, False),
+        ("+15551230000,+15551230001", True, False),
+    ],
+)
+def test_audio_is_recorded_on_all_lines_on_none_or_on_some(given: str, ours: bool, other: bool) -> None:
+    lines = read(RECORD_AUDIO=given).record_audio
+
+    assert (lines.has("+15551230000"), lines.has("+15559990000")) == (ours, other)
+    assert problems(RECORD_AUDIO="maybe")[0].startswith("RECORD_AUDIO")

@@ -390,6 +390,7 @@ def _services_of(
         policy=policy_of(settings),
         recordings=settings.recordings_dir,
         redaction=settings.redact,
+        records_audio=settings.record_audio.has,
         transfers=transfers if has_person(settings, roster) else None,
         operator_transfers=transfers,
         checkpoints=kept.checkpoints,

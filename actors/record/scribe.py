@@ -42,6 +42,7 @@ class Scribe:
     threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
     writer: str = ""
     """This process, among those that write into the same recordings folder."""
+    records_audio: bool = True
     recording: Recording = attrs.field(init=False)
     _lines: list[bytes] = attrs.field(factory=list, init=False)
     _missing: int = attrs.field(default=0, init=False)
@@ -53,6 +54,8 @@ class Scribe:
 
     def __attrs_post_init__(self) -> None:
         self.recording = Recording(self.folder, self.begins_at)
+        if not self.records_audio:
+            self.recording.give_up()
 
     def read(self, entry: Entry) -> None:
         """Take an entry of the Journal, to be written soon."""
@@ -96,14 +99,15 @@ class Scribe:
         own_folder(self.folder)
         _append_whole(self.folder / "journal.jsonl", self._refused)
         self._refused.clear()
-        if not self._has_begun:
+        if self.records_audio and not self._has_begun:
             self.recording.begin(self.writer)
             self._has_begun = True
         self.recording.write(audio)
 
     def _finish(self, lines: list[bytes], audio: tuple[bytes, bytes], record: CallRecord) -> None:
         self._write(lines, audio)
-        self.recording.finish()
+        if self.records_audio:
+            self.recording.finish()
         _write_json(self.folder / "transcript.json", [_turn(turn) for turn in record.transcript])
         _write_json(self.folder / "record.json", record_as_json(record))
 

@@ -203,3 +203,18 @@ async def test_a_disk_that_hangs_does_not_keep_a_call_that_is_over(tmp_path: Pat
 
     assert settling.cancelled_caught
     assert took < 1.0
+
+
+async def test_where_audio_is_not_recorded_words_are(tmp_path: Path) -> None:
+    scribe = Scribe(tmp_path / "CA1", records_audio=False)
+    Journal.read_by([scribe.read]).note(DigitPressed("1"))
+    scribe.recording.caller.put(bytes(FRAME_BYTES))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scribe.run)
+        await trio.sleep(0.05)
+        scribe.recording.put_heard(0.1, bytes(FRAME_BYTES))
+        nursery.cancel_scope.cancel(reason="the call is over")
+    await scribe.finish(RECORD)
+
+    names = sorted(path.name for path in (tmp_path / "CA1").iterdir())
+    assert names == ["journal.jsonl", "record.json", "transcript.json"]

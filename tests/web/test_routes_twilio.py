@@ -1,5 +1,7 @@
 """What Twilio is told at its door, and what becomes of what it says there."""
 
+from pathlib import Path
+
 import attrs
 import pytest
 import trio
@@ -444,3 +446,25 @@ async def test_a_reservation_lapses_when_no_stream_comes(autojump_clock: MockClo
     await trio.sleep(31)
 
     assert there.slots.accepting
+
+
+async def test_callers_who_are_recorded_are_told_so_first(tmp_path: Path) -> None:
+    notice = "This call is recorded."
+    here = exchange(RECORDINGS_DIR=str(tmp_path), RECORDING_NOTICE=notice, RECORD_AUDIO=LINE)
+    elsewhere = exchange(RECORDINGS_DIR=str(tmp_path), RECORDING_NOTICE=notice, RECORD_AUDIO="+15559990000")
+    nowhere = exchange(RECORDINGS_DIR="none", RECORDING_NOTICE=notice)
+    told, untold, unrecorded = [
+        await there.twilio("/twilio/voice", voice_form()) for there in (here, elsewhere, nowhere)
+    ]
+
+    assert told.text.index(f"<Say>{notice}</Say>") < told.text.index("<Connect")
+    assert [answer.text for answer in others if "<Say>" in answer.text] == []
+
+
+async def test_a_caller_who_comes_back_is_not_told_again(tmp_path: Path) -> None:
+    there = exchange(RECORDINGS_DIR=str(tmp_path), RECORDING_NOTICE="This call is recorded.")
+    await context_of(there).admissions.note_streamed(CALL_SID)
+    again = await there.twilio("/twilio/voice", voice_form())
+
+    assert "<Connect" in again.text
+    assert "<Say>" not in again.text

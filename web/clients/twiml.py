@@ -19,12 +19,16 @@ KEY_SECONDS = 8
 PRESS = "Press 1 to take the call."
 
 
-def connect_stream(origin: str, socket_url: str, parameters: Mapping[str, str], *, again: bool = False) -> str:
+def connect_stream(
+    origin: str, socket_url: str, parameters: Mapping[str, str], *, again: bool = False, notice: str = ""
+) -> str:
     """Connect the call to our media stream; `action` and `statusCallback` go to `origin`.
 
-    `again` if the call has lost a stream before: `action` is told so.
+    `again` if the call has lost a stream before: `action` is told so. `notice` is said first, and to its end.
     """
     response = VoiceResponse()
+    if notice:
+        response.say(notice)
     connect = Connect(action=f"{origin}/twilio/after{'?again=1' if again else ''}")
     stream = Stream(url=socket_url, status_callback=f"{origin}/twilio/stream")
     for name, value in parameters.items():

@@ -30,6 +30,8 @@ FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut", "line_dead"})
 """Outcomes after which a caller who is still there is owed an apology."""
 RETURNS = LOST | {"never_ran"}
 """Outcomes after which a caller who is still there gets a second stream, once: it was the stream that ended."""
+LETTER_SECONDS = 0.1
+"""More than a letter of a sentence takes to be said: so much later comes the stream."""
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 _log = structlog.stdlib.get_logger()
@@ -94,13 +96,14 @@ class TwilioRoutes:
             _log.warning("call_of_no_order", call_sid=call_sid, id=order, why="its order has another call, or is over")
             return xml(twiml.hang_up())
         arrival = arrival_of(form, order)
-        if not await self.context.slots.let_in(arrival.key, ARRIVAL_SECONDS):
+        notice = self.context.settings.notice_on(arrival.line)
+        if not await self.context.slots.let_in(arrival.key, ARRIVAL_SECONDS + len(notice) * LETTER_SECONDS):
             return self._turn_away(call_sid)
         self._show(arrival, form.get("CallStatus", ""), order)
         note = await self._note_of(order, call_sid)
         token = await self.context.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note)))
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
-        return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}))
+        return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}, notice=notice))
 
     async def status(self) -> Response:
         """Take in how a call goes."""
