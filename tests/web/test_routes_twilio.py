@@ -453,9 +453,7 @@ async def test_callers_who_are_recorded_are_told_so_first(tmp_path: Path) -> Non
     here = exchange(RECORDINGS_DIR=str(tmp_path), RECORDING_NOTICE=notice, RECORD_AUDIO=LINE)
     elsewhere = exchange(RECORDINGS_DIR=str(tmp_path), RECORDING_NOTICE=notice, RECORD_AUDIO="+15559990000")
     nowhere = exchange(RECORDINGS_DIR="none", RECORDING_NOTICE=notice)
-    told, untold, unrecorded = [
-        await there.twilio("/twilio/voice", voice_form()) for there in (here, elsewhere, nowhere)
-    ]
+    told, *others = [await there.twilio("/twilio/voice", voice_form()) for there in (here, elsewhere, nowhere)]
 
     assert told.text.index(f"<Say>{notice}</Say>") < told.text.index("<Connect")
     assert [answer.text for answer in others if "<Say>" in answer.text] == []
