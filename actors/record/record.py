@@ -47,7 +47,7 @@ class RecordBuilder:
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
     """The data of the order."""
     redaction: Redaction = WHOLE
-    """What is left out of replies that are under way; the Journal has left it out of all others."""
+    """Applied to replies that are under way; the Journal has applied it to all others."""
     trace_id: str = ""
     _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
     _end: facts.CallEnded | None = None
