@@ -51,7 +51,7 @@ def gap(played: Witnessed) -> float:
 def test_the_figures_of_the_page_are_measured(how: str, fault: str, costs: float) -> None:
     played = finely(how, fault)
     overlaps = [end - start for (_, end), (start, _) in pairwise(spoken(played)) if start < end - 1e-3]
-    page = Path("docs/handoff.md").read_text(encoding="utf-8")
+    page = Path("docs/soft-handoff.md").read_text(encoding="utf-8")
 
     assert gap(played) == pytest.approx(costs, abs=0.03)
     assert f"| {gap(played) * 1000:.0f} ms | 0 | 0 ms | 0 |" in page

@@ -23,6 +23,7 @@ PAGES = (
     "docs/architecture.md",
     "docs/design.md",
     "docs/handoff.md",
+    "docs/soft-handoff.md",
     "docs/performance.md",
     "docs/phone.md",
     "docs/supervision.md",

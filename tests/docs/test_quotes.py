@@ -27,6 +27,10 @@ def test_the_handoff_is_told_with_the_code_that_does_it() -> None:
         assert f"actors/{file}.py" in told
 
 
+def test_the_handoff_can_be_read_in_ten_minutes() -> None:
+    assert len(page_text("docs/handoff.md").split()) < 2200
+
+
 def test_a_snippet_that_has_changed_is_found_and_brought_up_to_date() -> None:
     page = page_text("docs/handoff.md")
     quote = next(quotes_in(page))

@@ -38,6 +38,7 @@ from actors.turn.events import (
     Played,
     PutThroughFailed,
     RemarkMade,
+    RestartWanted,
     SayRefused,
     SessionAged,
     ThinkingBegan,
@@ -514,3 +515,12 @@ def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
         Phase.CONVERSING,
         (14, TellAsCaller(f"{describe_keys(('0',))} {POLICY.wording.unanswered}", TellReason.KEYS, ("0",))),
     )
+
+
+def test_an_operators_restart_is_done_while_the_agent_talks_with_the_caller() -> None:
+    renewed = RenewSession(is_old=False)
+    talking = [*reply(1, "Goodbye.", played=5), (2, RestartWanted())]
+    ending = [*talking[:-1], (1.6, EndWanted("e", "done")), (2, RestartWanted())]
+
+    assert (2, renewed) in play(on_floor(), talking, 2.1)
+    assert (2, renewed) not in play(on_floor(), ending, 2.1)
