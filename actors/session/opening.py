@@ -90,7 +90,7 @@ class Openings:
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            return self._handed_back(on_call) if on_call.earlier else self.form.fresh(on_call.agent, on_call.brief)
+            return self._first_words(on_call)
 
         return Opening(settings, lambda: self.tape.resume_point(start), prompt=self._prompt_of(on_call))
 
@@ -98,36 +98,32 @@ class Openings:
         self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
     ) -> Opening:
         """Open the next agent's session, once its Brief is there; `cursor` is where the last one stopped reading."""
-
-        async def settings() -> Settings:
-            await briefed.wait()
-            on_call.since = self.conversation.length
-            return self.form.fresh(on_call.agent, on_call.brief)
-
-        return Opening(
-            settings,
-            lambda: self.tape.resume_point(cursor()),
-            promised_at=promised_at,
-            prompt=self._prompt_of(on_call),
-        )
+        return self._promised(on_call, briefed, cursor, promised_at)
 
     def after_handback(
         self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
     ) -> Opening:
         """Give an agent the caller back, once its Brief says what it has missed; it goes on with its conversation."""
+        return attrs.evolve(self._promised(on_call, briefed, cursor, promised_at), how="back")
 
+    def _promised(
+        self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
+    ) -> Opening:
         async def settings() -> Settings:
             await briefed.wait()
             on_call.since = self.conversation.length
-            return self._handed_back(on_call)
+            return self._first_words(on_call)
 
         return Opening(
             settings,
             lambda: self.tape.resume_point(cursor()),
             promised_at=promised_at,
             prompt=self._prompt_of(on_call),
-            how="back",
         )
+
+    def _first_words(self, on_call: AgentOnCall) -> Settings:
+        """Have the agent greet the caller, or take them back into its own conversation."""
+        return self._handed_back(on_call) if on_call.earlier else self.form.fresh(on_call.agent, on_call.brief)
 
     def _handed_back(self, on_call: AgentOnCall) -> Settings:
         history = self.conversation.history(on_call.since, earlier=on_call.earlier)

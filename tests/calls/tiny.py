@@ -18,7 +18,15 @@ from actors.call import CallPlan, CallServices, run_call
 from actors.endings.intercom import Intercom
 from actors.journal import Entry
 from actors.policy import CallPolicy, Deadlines
-from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
+from agents.functions import (
+    END_CONVERSATION,
+    Answer,
+    CallContext,
+    FunctionSpec,
+    Outcome,
+    hand_back,
+    handoff_to_next_agent,
+)
 from agents.roster import load_roster
 from agents.spec import AgentSpec, soft
 from protocol.audio import FRAME_BYTES, silence
@@ -53,7 +61,7 @@ def _agent(name: str, functions: tuple[FunctionSpec, ...], hands_to: tuple[str, 
     return AgentSpec(name, name, f"You are the {name}.", f"I am the {name}.", "aura-2-thalia-en", functions, hands_to)
 
 
-SECOND = _agent("second", (LOOK_UP, END_CONVERSATION))
+SECOND = _agent("second", (LOOK_UP, hand_back(), END_CONVERSATION))
 _FIRST_DOES = (LOOK_UP, handoff_to_next_agent("second"), END_CONVERSATION)
 ROSTER = load_roster([_agent("first", _FIRST_DOES, ("second",)), SECOND])
 SOFT = load_roster([_agent("first", _FIRST_DOES, (soft("second"),)), SECOND])
@@ -78,6 +86,8 @@ class TinyService:
     """Whether a call's sockets take at once what there is room for, as real ones do."""
     is_soft: bool = False
     """Whether the second session becomes the second agent's."""
+    goes_back: bool = False
+    """Whether the second agent hands the call back, and the first one says goodbye."""
     caller: "TinyCaller | None" = None
     """Falls silent for a soft handoff: nobody takes over a session in the middle of a turn."""
 
@@ -101,22 +111,26 @@ class TinyService:
             self.caller.is_silent = False
         with suppress(ConnectionClosed):
             await socket.send_message(_text(type="Welcome", request_id=str(connection)))
-            is_first = b"You are the first." in await self._wait(socket, b'"Settings"')
+            settings = await self._wait(socket, b'"Settings"')
+            hands_over = b"You are the first." in settings and b"handed_off_to" not in settings
+            is_last = not hands_over and (not self.goes_back or b"You are the first." in settings)
             await socket.send_message(_text(type="SettingsApplied"))
             await self._say(socket, f"Greeting {connection}.")
             await self._wait(socket, SPEECH)
             if connection == 1:
                 socket.drop()
                 return
-            await self._take_turn(socket, f"Words {connection}.", hands_over=is_first)
-            if is_first:
+            await self._take_turn(socket, f"Words {connection}.", hands_over=hands_over)
+            if hands_over:
                 await socket.send_message(_call("handoff_to_next_agent", reason="asked"))
                 if self.is_soft:
                     await self._change_agent(socket)
                     await self._take_turn(socket, "More words.")
-            if not is_first or self.is_soft:
+            if is_last or (self.is_soft and not self.goes_back):
                 await self._say(socket, "Goodbye.")
                 await socket.send_message(_call("end_conversation", reason="task_complete"))
+            elif self.goes_back and (self.is_soft or not hands_over):
+                await socket.send_message(_call("hand_back", reason="done"))
             await self._wait(socket, b"never")
 
     async def _take_turn(self, socket: MemoryWebSocket, text: str, *, hands_over: bool = False) -> None:

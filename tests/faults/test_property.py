@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from testkit.oracle import check
-from tests.faults.short import throw
+from tests.faults.short import ROSTER, SOFT, throw
 
 SEARCHED = int(os.environ.get("FAULT_SEARCH", "0"))
 """How many calls to look through that nobody has played before; 0 plays those of the last run."""
@@ -31,6 +31,7 @@ STEPS = st.sampled_from(
     ]
 )
 SLOW = st.sampled_from(["settings", "think", "tts"])
+UPDATES = st.sampled_from(["think", "speak"])
 LATE = st.integers(1, 60).map(lambda tenths: tenths / 10)
 DEEPGRAM = st.one_of(
     st.builds("deepgram: {}{}".format, STEPS, CONNECTIONS),
@@ -38,6 +39,10 @@ DEEPGRAM = st.one_of(
     st.builds("deepgram: {} after {} s{}".format, STEPS, SECONDS, CONNECTIONS),
     st.builds("deepgram: slow {} {} s{}".format, SLOW, LATE, CONNECTIONS),
     st.builds("deepgram: {}{}".format, st.sampled_from(["drip", "no upgrade", "no welcome"]), CONNECTIONS),
+    st.builds("deepgram: slow ack {} {} s{}".format, UPDATES, LATE, CONNECTIONS),
+    st.builds(
+        "deepgram: {} {}{}".format, st.sampled_from(["no ack", "refuse update", "drop at update"]), UPDATES, CONNECTIONS
+    ),
     st.builds(
         "deepgram: refuse connect {} with {} times {}".format,
         st.integers(1, 3),
@@ -64,9 +69,11 @@ FAULTS = st.lists(st.one_of(DEEPGRAM, DEEPGRAM, DEEPGRAM, TWILIO, GROQ), min_siz
     faults=FAULTS,
     seed=st.integers(0, 999),
     stop_at=st.one_of(st.none(), st.none(), SECONDS),
+    is_soft=st.booleans(),
 )
-def test_no_few_faults_break_a_promise(faults: list[str], seed: int, stop_at: float | None) -> None:
-    played = throw(faults, seed=seed, order=seed, stop_at=stop_at, prompt=seed % 2 == 0)
+def test_no_few_faults_break_a_promise(faults: list[str], seed: int, stop_at: float | None, is_soft: bool) -> None:
+    roster = SOFT if is_soft else ROSTER
+    played = throw(faults, seed=seed, order=seed, stop_at=stop_at, prompt=seed % 2 == 0, roster=roster)
     for entry in played.entries:
         note(f"{entry.at:8.3f} {entry.fact}")
 
