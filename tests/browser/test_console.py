@@ -20,6 +20,7 @@ import trio
 from actors.commands import DONE, Command, CommandGiven, RestartAgent, Say, refused
 from actors.facts import Fact
 from actors.journal import event_name
+from actors.operator.person import PersonOnPhone
 from protocol.audio import write_wav_header
 from store.memory import MemoryRecords
 from store.records import (
@@ -276,6 +277,39 @@ async def test_a_live_page_shows_what_happens_and_turns_into_the_page_afterwards
                 return page.inner_text("h1")
 
         assert "2026-11-22" in await visit(drive)
+
+
+async def test_an_operator_talks_with_the_caller_on_the_phone_of_the_live_page(tmp_path: Path) -> None:
+    """Sound of the page's microphone reaches the call; when the call is given back, the page says so."""
+    heard = list[str | bytes]()
+    async with served(tmp_path, sample_record()) as console:
+        console.replay(sample_journal()[:20])
+
+        async def attend(task_status: trio.TaskStatus[None]) -> None:
+            with console.there.intercom.open(OTHER_CALL_SID) as mailbox:
+                task_status.started()
+                async for message in mailbox:
+                    assert isinstance(message, CommandGiven)
+                    assert isinstance(message.phone, PersonOnPhone)
+                    message.reply_to.send_nowait(DONE)
+                    while len(heard) < 20:
+                        heard.extend(await message.phone.socket.get_messages())
+                    message.phone.over.set()
+
+        def drive() -> tuple[str, str]:
+            with open_browser() as browser:
+                page = opened(browser, console, "live")
+                page.locator("#talk").click()
+                wait_until(page, lambda: page.inner_text("#command-answer").startswith("You are"))
+                return page.inner_text("#command-answer"), page.inner_text("#talk")
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(attend)
+            told = await visit(drive)
+            nursery.cancel_scope.cancel()
+
+    assert told == ("You are on the call no longer.", "Take over with this page's phone")
+    assert all('"event":"media"' in str(frame) for frame in heard)
 
 
 async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> None:
