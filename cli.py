@@ -22,7 +22,7 @@ from actors.supervision import root_cause
 from cli_calls import call, calls, follow_call, show
 from cli_campaigns import campaign, do_not_call
 from cli_live import COMMANDS
-from cli_people import export, forget, kept, webhooks
+from cli_people import export, forget, kept, migrate, webhooks
 from cli_shared import err, fail, out, settings_here
 from cli_testing import probe, replay
 from settings import Settings, SettingsError, environment
@@ -294,6 +294,7 @@ commands.command()(kept)
 commands.command()(export)
 commands.command()(forget)
 commands.command()(webhooks)
+commands.command()(migrate)
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""The commands of `switchboard` for what is kept of a person, and told to others: kept, export, forget, webhooks.
+"""The commands of `switchboard` for what is kept of a person, and told to others: kept, export, forget,
+webhooks; and for the tables that have it: migrate.
 
 As in `cli.py`, each command imports what it needs when it is run.
 """
@@ -104,3 +105,16 @@ def webhooks(
         return
     for one in _ask(server, lambda client: Operator(client).webhooks(state)):
         _print("  ".join(str(one[name]) for name in ("id", "kind", "call_sid", "tries", "why")))
+
+
+def migrate() -> None:
+    """Make the tables of DATABASE_URL, or change them for this version; workers do it themselves where they may."""
+    from settings import DATABASE_URL, SettingsError, environment, read_one
+    from web.worker.migrating import make_tables
+
+    try:
+        _print(trio.run(make_tables, read_one(environment(), DATABASE_URL)))
+    except (SettingsError, ValueError) as exc:
+        fail(str(exc), 2)
+    except OSError as exc:
+        fail(str(exc))

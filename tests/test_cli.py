@@ -612,3 +612,17 @@ def test_webhooks_that_did_not_arrive_are_listed_and_sent_again(there: Exchange)
 
     assert listed.output.split() == [event_id(CALL_SID, "call.ended", 0), "call.ended", CALL_SID, "1", "HTTP", "500"]
     assert (resent.output, left.output) == ("1 to be sent again.\n", "")
+
+
+def test_tables_are_made_before_a_worker_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/calls.db")
+    made, again = run("migrate"), run("migrate")
+    monkeypatch.setenv("DATABASE_URL", "memory:")
+
+    assert (made.exit_code, made.output, again.output) == (
+        0,
+        f"sqlite+pysqlite:///{tmp_path}/calls.db: ready\n",
+        made.output,
+    )
+    assert (tmp_path / "calls.db").exists()
+    assert run("migrate").exit_code == 2

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 import yaml
 
+import cli
 from actors.policy import CallPolicy
 from settings import Settings
-from tests.web.fakes import ENVIRON, exchange
+from tests.web.fakes import ENVIRON, context_of, exchange
 from web.serving import GRACE_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +93,49 @@ def test_the_container_copies_what_is_installed_and_does_not_run_as_root() -> No
     assert {line[1:] for line in ignored.splitlines() if line.startswith("!")} == wanted
     assert re.search(r"^USER switchboard$", dockerfile, re.MULTILINE)
     assert re.search(r'^CMD \["switchboard", "serve"\]$', dockerfile, re.MULTILINE)
+
+
+def _documents(name: str) -> dict[str, Any]:
+    return {document["kind"]: document for document in yaml.safe_load_all((ROOT / "deploy" / name).read_text())}
+
+
+PODS = "idle 10.0.0.1\\nbusy 10.0.0.2\\ndead 10.0.0.3\\n"
+
+
+async def test_pods_without_calls_are_scaled_down_first(tmp_path: Path) -> None:
+    """The script of the manifest, with programs that answer as kubectl and curl do."""
+    there = exchange()
+    answers = list[str]()
+    async with there.client() as client:
+        for key in ("one", "two"):
+            with context_of(there).slots.take(key):
+                answers.append((await client.get("/readyz")).text.strip())
+        idle = (await client.get("/readyz")).text.strip()
+    programs = {
+        "kubectl": f"""if [ "$1" = get ]; then printf "{PODS}"; else echo "$4 $5"; fi""",
+        "curl": f"""case "$4" in *10.0.0.1:*) echo '{idle}';; *10.0.0.2:*) echo '{answers[0]}';; esac""",
+    }
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    spec = _documents("kubernetes-scale-down.yaml")["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (script,) = spec["containers"][0]["args"]
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    ran = await trio.run_process(["/bin/sh", "-c", script], env=environ, capture_stdout=True)
+
+    cost = "controller.kubernetes.io/pod-deletion-cost"
+    assert ran.stdout.decode().splitlines() == [f"idle {cost}=0", f"busy {cost}=1", f"dead {cost}=0"]
+
+
+def test_what_asks_pods_for_their_calls_is_let_in() -> None:
+    label = _documents("kubernetes-scale-down.yaml")["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["metadata"]
+    ingress = _documents("kubernetes.yaml")["NetworkPolicy"]["spec"]["ingress"]
+
+    assert {"podSelector": {"matchLabels": label["labels"]}} in ingress[0]["from"]
+
+
+def test_the_job_runs_a_command_that_there_is() -> None:
+    container = _documents("kubernetes-migrate.yaml")["Job"]["spec"]["template"]["spec"]["containers"][0]
+
+    names = {command.callback.__name__ for command in cli.commands.registered_commands if command.callback is not None}
+    assert container["command"][1] in names
