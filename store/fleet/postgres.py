@@ -234,8 +234,7 @@ class PostgresFleet:
         try:
             rows = await self.database.ask(statements.FIND, {"name": name})
         except FleetUnavailable:
-            ours = (call for call in self._calls.values() if name in {call.key, call.call_sid})
-            return next((attrs.evolve(call, worker=self.worker) for call in ours), None)
+            return next((call for call in await self.live() if name in {call.key, call.call_sid}), None)
         return next((LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows), None)
 
     async def post(self, worker: str, body: str) -> bool:
@@ -245,9 +244,6 @@ class PostgresFleet:
     def on_post(self, inbox: Inbox) -> None:
         """Have `inbox` take what other workers post from now on."""
         self._inbox = inbox
-
-    def _take_post(self, body: str) -> None:
-        self._inbox(body)
 
     async def tell(self, name: str, body: str) -> bool:
         """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to."""
@@ -293,7 +289,8 @@ class PostgresFleet:
         """Hear and adopt, once there are tables."""
         await self._beaten.park()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(hear_on, self.database, lambda: self.worker, listener, self._take_post)
+            take = lambda body: self._inbox(body)  # noqa: E731, PLW0108 - the inbox may be set later
+            nursery.start_soon(hear_on, self.database, lambda: self.worker, listener, take)
             nursery.start_soon(adopt_on, self.database, adopt)
 
     async def _leave(self) -> None:
@@ -358,7 +355,7 @@ class PostgresFleet:
             self.left_at = beaten_at
         self._beaten.unpark_all()
         if not patient:
-            await self.reap()
+            await close_dead(self.database, self.worker)
 
     async def _send_beat(self) -> Rows:
         changed, self._changed = self._changed & self._notes.keys(), set()
@@ -450,10 +447,3 @@ class PostgresFleet:
         except psycopg.IntegrityError as exc:
             self._is_known = False
             raise FleetUnavailable("this worker was declared dead") from exc
-
-    async def reap(self) -> None:
-        """Close what dead workers held.
-
-        Raises: `FleetUnavailable`.
-        """
-        await close_dead(self.database, self.worker)

@@ -8,7 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from store.fleet.commands import hear, hear_on
-from store.fleet.cut_calls import adopt_cut
+from store.fleet.cut_calls import adopt_cut, close_dead
 from store.fleet.driver import Database
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
@@ -80,8 +80,8 @@ async def test_a_dead_workers_calls_are_closed_once_with_their_last_words_and_th
     records = MemoryRecords()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(first.reap)
-        nursery.start_soon(second.reap)
+        nursery.start_soon(close_dead, first.database, first.worker)
+        nursery.start_soon(close_dead, second.database, second.worker)
 
     assert [await adopt_cut(one.database, records.save) for one in (first, second)] == [2, 0]
     assert await records.get(FULL.call_sid) == FULL
@@ -95,7 +95,7 @@ async def test_a_worker_that_only_slept_takes_a_new_name_and_its_calls_run_on(wo
     slept, other = await workers.join(2, "slept"), await workers.join(2, "other")
     await slept.admit(call("CA1"))
     execute(workers.url, OLDER, "slept")
-    await other.reap()
+    await close_dead(other.database, other.worker)
 
     with pytest.raises(FleetUnavailable, match="declared dead"):
         await slept.beat()
@@ -110,7 +110,7 @@ async def test_calls_for_which_there_is_no_slot_after_a_sleep_run_on_and_nobody_
     slept, other = await workers.join(1, "slept"), await workers.join(1, "other")
     await slept.admit(call("CA1"))
     execute(workers.url, OLDER, "slept")
-    await other.reap()
+    await close_dead(other.database, other.worker)
     assert await other.admit(call("CA2"))
 
     with pytest.raises(FleetUnavailable):
@@ -129,7 +129,7 @@ async def test_calls_for_which_there_is_no_slot_after_a_sleep_run_on_and_nobody_
 async def test_a_dead_worker_lets_nobody_in_under_its_old_name(workers: Workers) -> None:
     dead, other = await workers.join(2, "dead"), await workers.join(2, "other")
     execute(workers.url, OLDER, "dead")
-    await other.reap()
+    await close_dead(other.database, other.worker)
 
     await dead.admit(call("CA1"))
 
