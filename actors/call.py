@@ -338,10 +338,6 @@ class Call:
     def _longest(self) -> float:
         return min(self.services.policy.deadlines.longest_call, self.plan.longest)
 
-    def _attendant(self) -> Attendant:
-        runner = CommandRunner(self.state, frozenset(self.roster.agents))
-        return Attendant(self.state, self._machine(), runner)
-
     def _machine(self) -> AnsweringMachine:
         message, roster = self.plan.voicemail, self.roster
         first = roster.agents.get(roster.first)

@@ -6,7 +6,6 @@ place. A turn is a turn of the caller's, counted from 1: "after turn 3" is any t
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final, Self
 
 import attrs
@@ -132,12 +131,6 @@ class PlayedCall(Witnessed):
         waits = [line.silent or max(line.pause, caller.patience) for line in caller.lines]
         heard = len(self.caller.heard.agents) / BYTES_PER_SECOND if self.caller is not None else 0.0
         return sum(said) + sum(waits) + heard
-
-    def write_audio(self, path: str | Path) -> Self:
-        """Write what was on the line as a WAV file: the caller on the left, the agents on the right."""
-        assert self.caller is not None
-        Path(path).write_bytes(self.caller.heard.wav())
-        return self
 
     # Expectations
 

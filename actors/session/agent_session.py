@@ -157,6 +157,7 @@ class AgentSession:
                     self.opening.start(),
                     policy.numbers.chunk_frames,
                     policy.numbers.replay_rate,
+                    policy.deadlines.starved,
                     deliver=wire.put_audio,
                 )
                 ready()

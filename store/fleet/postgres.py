@@ -53,10 +53,7 @@ COMPARE_SECONDS = 6.0
 KNOCK_SECONDS = 0.5
 """Between two tries to reach a database that is away."""
 RETURN_SECONDS = 2.5
-"""How long an admission waits for a database that has just gone, and for room where others have not reported yet.
-
-A restart of PostgreSQL takes a second or two: meanwhile nobody has to be let in by the worker alone.
-"""
+"""How long an admission waits for a database that has just gone (a restart takes a second or two), or for reports."""
 _log = structlog.stdlib.get_logger()
 
 
@@ -441,8 +438,7 @@ class PostgresFleet:
 
     async def _ask_again(self, key: str, seconds: float) -> None:
         try:
-            reserve: dict[str, object] = {"key": key, "worker": self.worker, "seconds": seconds}
-            reserve |= {"careful": False, "left": None}
+            reserve = {"key": key, "worker": self.worker, "seconds": seconds, "careful": False, "left": None}
             await ask_once(self.database, statements.RESERVE, reserve)
         except psycopg.IntegrityError as exc:
             self._is_known = False
