@@ -1,5 +1,6 @@
 """A whole call with every kind of handoff: softly to billing, back to the desk, the hard way to sales."""
 
+import os
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from simulators.scenario import load_scenario
 from testkit.harness import play
 from testkit.oracle import check
 from testkit.witness import Witnessed
+from tests.faults.short import filler_clips
 
 THREE = load_scenario(Path(__file__).with_name("three.toml"))
 KNOBS = DeepgramKnobs(slice_ms=200)
@@ -72,7 +74,8 @@ ROSTER = load_roster(
 @cache
 def play_three(*faults: str) -> Witnessed:
     done = Witnessed(script=THREE, policy=CallPolicy(), bundle=10)
-    again = partial(play, THREE, faults, roster=ROSTER, knobs=KNOBS, bundle=10, played=done)
+    clips = filler_clips(*(agent.voice for agent in ROSTER.agents.values()))
+    again = partial(play, THREE, faults, roster=ROSTER, knobs=KNOBS, bundle=10, played=done, clips=clips)
     trio.run(again, clock=MockClock(autojump_threshold=0))
     return done
 
@@ -174,3 +177,25 @@ def test_there_is_nobody_to_hand_back_to_in_a_call_that_an_agent_has_begun() -> 
     assert isinstance(alone, Answer)
     assert "Nobody had the customer before you" in alone.text()
     assert after_another == HandOff("desk", "noted", back=True)
+
+
+# Faults, while the call is handed back and behind it
+
+IS_FULL = os.environ.get("FAULT_MATRIX") == "full"
+FAULTS = [
+    f"{kind}{when}"
+    for kind in ("drop", "silent drop", "stall", "mute", "garbage", "error INTERNAL_SERVER_ERROR", "close 1011")
+    for when in (
+        " after 13.3 s on connection 1",
+        " after 13.45 s on connection 1",
+        " on connection 2",
+        " after 0.05 s on connection 2",
+        " after 2 s on connection 2",
+        " after 6 s on connection 2",
+    )
+] + ["slow settings 2 s", "no welcome on connection 2", "refuse connect 2 times 1", "refuse connect 2 times 3"]
+
+
+@pytest.mark.parametrize("fault", FAULTS if IS_FULL else FAULTS[3::24])
+def test_whatever_goes_wrong_on_the_way_back_the_promises_are_kept(fault: str) -> None:
+    assert check(play_three(f"deepgram: {fault}")) == []

@@ -70,11 +70,11 @@ SOFT = load_roster([attrs.evolve(ROSTER.agents["first"], hands_to=(soft("second"
 
 
 @cache
-def filler_clips() -> ClipBook:
+def filler_clips(*voices: str) -> ClipBook:
     """Make the clips that the web layer would have fetched."""
     clips = ClipBook()
-    for agent in ROSTER.agents.values():
-        clips.put(agent.voice, synthesise(POLICY.wording.filler, agent.voice).audio)
+    for voice in voices or [agent.voice for agent in ROSTER.agents.values()]:
+        clips.put(voice, synthesise(POLICY.wording.filler, voice).audio)
     return clips
 
 

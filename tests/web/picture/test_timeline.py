@@ -5,7 +5,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from actors import facts
+from testkit.witness import Witnessed
 from tests.demo.sample import JournalWriter, sample_journal
+from tests.faults.short import SOFT, throw
 from web.picture.bands import GUTTER, MARGIN
 from web.picture.chart import read_chart
 from web.picture.timeline import render_timeline
@@ -264,3 +267,29 @@ def test_no_box_of_speech_is_empty() -> None:
             if begins > 0 or not "".join(clips[0].itertext()).strip():
                 empty.append(boxes[0].attrib)
     assert empty == []
+
+
+def journal_of(played: Witnessed) -> list[dict[str, object]]:
+    return [dict(entry.as_json()) for entry in played.entries]
+
+
+def test_an_agent_that_takes_a_session_over_has_a_time_of_its_own_and_its_kind_is_told() -> None:
+    played = throw(roster=SOFT)
+    entries = journal_of(played)
+    chart, picture = read_chart(entries), drawn(entries)
+    first, second = chart.sessions
+
+    assert (first.agent, second.agent, second.why) == ("first", "second", "soft handoff")
+    assert (first.ended, second.floor) == (second.connecting, second.connecting)
+    assert second.ended == chart.duration
+    assert [(one.how, one.given_up) for one in chart.handoffs] == [("soft", "")]
+    assert f"{played.facts(facts.HandoffGap)[0].gap * 1000:.0f} ms, soft" in words(picture)
+
+
+def test_a_soft_handoff_that_was_given_up_says_why() -> None:
+    played = throw(["deepgram: no ack speak"], roster=SOFT)
+
+    assert "not softly: it is not acknowledged within 1 s" in tooltips(drawn(journal_of(played)))
+    assert played.the_record.faults == (
+        "first could not become second on its session: UpdateSpeak: it is not acknowledged within 1 s",
+    )
