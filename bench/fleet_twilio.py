@@ -52,7 +52,9 @@ class FleetTwilio:
     def start(self) -> None:
         """Listen, until `close`."""
         self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(self.folder / "twilio.sock"))
+        address = self.folder / "twilio.sock"
+        address.unlink(missing_ok=True)  # of a run before, whose folder is kept
+        self._server.bind(str(address))
         self._server.listen(200)
         threading.Thread(target=self._accept, daemon=True).start()
 
