@@ -41,7 +41,7 @@ from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
 from actors.record.resumption import Resumption
 from actors.record.scribe import Scribe, scribe_threads
-from actors.record.watching import CallUnderWay, CallWatch, Watch, each_of, unwatched
+from actors.record.watching import CallUnderWay, CallWatch, Watch, each_of, everywhere, untraced, unwatched
 from actors.session.agent_session import Connect
 from actors.session.opening import Openings
 from actors.session.settings_form import SettingsForm, VoiceAgentOptions
@@ -97,16 +97,6 @@ class CallPlan:
     """Which agent begins, or which source of AGENTS; empty leaves it to the roster."""
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
     """The order's own data, for functions and the record."""
-
-
-def everywhere(_line: str) -> bool:
-    """Record the audio of every call."""
-    return True
-
-
-def untraced(_call_sid: str) -> str:
-    """Name no trace."""
-    return ""
 
 
 @attrs.frozen

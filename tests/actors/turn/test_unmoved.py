@@ -15,6 +15,7 @@ from actors.turn.effects import (
     Forget,
     FreeTape,
     HoldTape,
+    RenewSession,
     Resume,
     SayAsAgent,
     TellAsCaller,
@@ -37,6 +38,7 @@ from actors.turn.events import (
     HandoffWanted,
     NothingUnderstood,
     PutThroughFailed,
+    RestartWanted,
     ThinkingBegan,
     TransferWanted,
     VoiceEnded,
@@ -98,6 +100,7 @@ UNMOVED: dict[str, dict[Event, str]] = {
         FloorGiven(owes=False): "CONVERSING TRANSFERRING PUTTING_THROUGH ENDING",
         FloorVacated(): "CONVERSING HANDING_OVER PUTTING_THROUGH HUSHED CLOSING",
         BeepHeard(): "CONVERSING HANDING_OVER TRANSFERRING PUTTING_THROUGH ENDING CLOSING",
+        RestartWanted(): "HANDING_OVER TRANSFERRING PUTTING_THROUGH ENDING HUSHED CLOSING",
     },
 }
 STATES: dict[str, type[Enum]] = {"caller": CallerState, "voice": VoiceState, "debt": Debt, "phase": Phase}
@@ -110,7 +113,7 @@ UNWANTED: dict[str, tuple[type[Effect], ...]] = {
     "caller": (Resume, TellAsCaller),
     "voice": (Cut, Resume, Forget, TellAsCaller),
     "debt": (),
-    "phase": (HoldTape, FreeTape, AnswerFunction, SayAsAgent),
+    "phase": (HoldTape, FreeTape, AnswerFunction, SayAsAgent, RenewSession),
 }
 
 
