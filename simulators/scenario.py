@@ -56,6 +56,8 @@ class ScriptedTurn:
     """Said instead of `then` when a call was answered with an error."""
     slow: float = 0.0
     """So many seconds more than usual the model takes for it."""
+    slow_then: float = 0.0
+    """The same, for what follows the answers of its calls."""
 
 
 @attrs.frozen
@@ -288,6 +290,7 @@ def _turn(table: Table) -> ScriptedTurn:
         then_calls=tuple(map(_call, table.tables("then_calls"))),
         on_error=table.texts("on_error"),
         slow=table.seconds("slow", 0.0),
+        slow_then=table.seconds("slow_then", 0.0),
     )
     table.done()
     if not turn.says and not turn.calls:

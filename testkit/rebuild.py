@@ -19,29 +19,24 @@ from protocol.audio import BYTES_PER_SECOND
 from protocol.fields import JSON
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
 from simulators.speech import VOICES, synthesise
+from testkit.recorded_faults import NOTICEABLE, recorded_faults
 from testkit.recording import Recording
 
-USUAL_START: Final = 0.165
-"""Seconds from connecting to SettingsApplied, and …"""
 USUAL_ANSWER: Final = 0.5
-"""… from a turn to its answer, in the simulated service."""
+"""Seconds from a turn to its answer, in the simulated service."""
 USUAL_THOUGHT: Final = 0.4
 """The part of it before a function is called."""
+NEVER: Final = 600.0
+"""Seconds: later than any call goes on."""
 WITH_A_CALL: Final = 0.35
 """So soon after a function call, words belong to the call, and not to its answer."""
-AN_AGE: Final = 6.0
-"""A session that has not answered a turn for so long has fallen silent."""
-NOTICEABLE: Final = 0.06
 CUT_AT: Final = 0.1
 """A reply that ended so shortly before the caller spoke was cut by them."""
 A_BREATH: Final = 0.15
 """The ends of a reply are quiet: a pause between two is so much longer for who listens."""
 ONSET: Final = 0.02
 """The first frame of a line is quiet: a voice is noticed so much later."""
-_BY_THE_SERVICE: Final = ("closed (", "RemoteProtocolError", "HTTP", "has read nothing", "_")
 _ONE_UTTERANCE: Final = 0.8
-_REFUSALS: Final = ("401", "404", "429", "503")
-_CLOSES: Final = ("1000", "1005", "1011")
 
 
 @attrs.frozen
@@ -88,7 +83,7 @@ def rebuild(recording: Recording, policy: CallPolicy) -> Rebuilt:
     )
     return Rebuilt(
         scenario=scenario,
-        faults=tuple(_without_doubt([*_mute(entries), *_faults(entries)])),
+        faults=tuple(recorded_faults(entries)),
         direction=started.direction,
         answers=_answers(entries),
         briefs=_briefs(entries),
@@ -211,6 +206,10 @@ class _Turn:
     then_calls: list[ScriptedCall] = attrs.field(factory=list)
     answered: int = 0
     failed: bool = False
+    done_at: float = 0.0
+    """When the last function was answered."""
+    then_at: float | None = None
+    """When the first of what followed came."""
     ready: float | None = None
     """When the first word of it came."""
     since: float = 0.0
@@ -218,7 +217,7 @@ class _Turn:
     called_at: float = 0.0
     generation: int | None = None
     """Of the reply that was said with the functions."""
-    unasked: list[str] = attrs.field(factory=list)
+    unasked: dict[int, str] = attrs.field(factory=dict[int, str])
     """What was said besides: to a reminder of the switchboard's, which the journal does not have."""
 
     def read(self, entry: Entry, ours: Collection[str]) -> None:
@@ -233,7 +232,7 @@ class _Turn:
             case facts.FunctionCalled(name=name, arguments=arguments):
                 self.add_call(ScriptedCall(name, _json(arguments)), entry.at)
             case facts.FunctionAnswered(ok=ok):
-                self.answered, self.failed = self.answered + 1, self.failed or not ok
+                self.answered, self.failed, self.done_at = self.answered + 1, self.failed or not ok, entry.at
             case facts.HandoffFailed():
                 self.failed = True
             case _:
@@ -248,10 +247,12 @@ class _Turn:
             with_calls = not is_done or at - self.called_at < WITH_A_CALL
             self.generation = generation if with_calls else -1
         if not self.calls and generation != self.generation:
-            self.unasked.append(text)
+            self.unasked[generation] = f"{self.unasked.get(generation, '')} {text}".strip()
             return
         place = "says" if generation == self.generation else "on_error" if self.failed else "then"
         self.said[place].append(text)
+        if place != "says" and self.then_at is None:
+            self.then_at = at
         self.ready = at if self.ready is None else self.ready
 
     def add_call(self, call: ScriptedCall, at: float) -> None:
@@ -277,7 +278,15 @@ class _Turn:
             then_calls=tuple(self.then_calls),
             on_error=tuple(self.said["on_error"]),
             slow=round(slow, 3) if slow > NOTICEABLE else 0.0,
+            slow_then=self._slow_then(),
         )
+
+    def _slow_then(self) -> float:
+        """Return how late the answer to the functions came; of a failed one, which none followed, it never does."""
+        if self.then_at is None:
+            return NEVER if self.failed else 0.0
+        late = self.then_at - self.done_at - USUAL_ANSWER
+        return round(late, 3) if late > NOTICEABLE else 0.0
 
 
 def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedAgent]:
@@ -292,7 +301,9 @@ def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedA
         if (scripted := turn.scripted()) is not None:
             scripts.setdefault(turn.agent, []).append(scripted)
     names = [entry.fact.agent for entry in entries if isinstance(entry.fact, facts.SessionConnecting)]
-    unasked = {name: tuple(text for turn in turns if turn.agent == name for text in turn.unasked) for name in names}
+    unasked = {
+        name: tuple(text for turn in turns if turn.agent == name for text in turn.unasked.values()) for name in names
+    }
     return {name: ScriptedAgent(name, "", tuple(scripts.get(name, ())), unasked[name]) for name in unasked}
 
 
@@ -311,105 +322,6 @@ def _json(arguments: str) -> Mapping[str, JSON]:
     except orjson.JSONDecodeError:
         return {}
     return read if isinstance(read, dict) else {}
-
-
-# What failed
-
-
-def _faults(entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield a fault line for each session that failed, was slow to start, or was lost."""
-    connection, ready, alive = 0, dict[int, tuple[int, float]](), dict[int, float]()
-    of_incarnation, agents = dict[int, int](), dict[int, str]()
-    for entry in entries:
-        match entry.fact:
-            case facts.SessionConnecting(agent=agent, incarnation=incarnation):
-                connection += 1
-                of_incarnation[incarnation], agents[incarnation] = connection, agent
-            case facts.SessionFailed(incarnation=incarnation, error=error):
-                yield _failure(of_incarnation.get(incarnation, connection), error)
-            case facts.SessionReady(incarnation=incarnation, took=took):
-                number = of_incarnation[incarnation]
-                ready[incarnation] = (number, entry.at)
-                if took - USUAL_START > NOTICEABLE:
-                    yield f"deepgram: slow settings {took - USUAL_START:.3f} s on connection {number}"
-            case facts.SessionCrashed(incarnation=incarnation, error=error) if incarnation in ready:
-                number, began = ready[incarnation]
-                sign = alive.get(incarnation, began)
-                yield from _loss(number, error, max(0.0, entry.at - began), max(0.0, sign - began))
-            case _:
-                pass
-        if ready and _is_sign_of_life(entry.fact) and getattr(entry.fact, "agent", "") == agents[max(ready)]:
-            alive[max(ready)] = entry.at
-
-
-def _without_doubt(lines: Sequence[str]) -> Iterator[str]:
-    """Leave out that a session fell silent where it is said that it had gone mute."""
-    mute = {line.rpartition(" on ")[2] for line in lines if "mute" in line}
-    for line in lines:
-        if "silent drop" not in line or line.rpartition(" on ")[2] not in mute:
-            yield line
-
-
-def _mute(entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield a fault line for each session that has heard a turn and never said or did anything again."""
-    connection, ready, heard, agent = 0, 0.0, 0.0, ""
-    for entry in (*entries, Entry(0, entries[-1].at, facts.SessionConnecting("", 0, "over"))):
-        match entry.fact:
-            case facts.TurnHeard() if not heard:
-                heard = entry.at
-            case facts.ReplyText(agent=speaks) | facts.FunctionCalled(agent=speaks) if speaks == agent:
-                heard = 0.0
-            case facts.SessionCrashed() | facts.SessionConnecting(why="over") if heard:
-                if entry.at - heard > AN_AGE:
-                    yield f"deepgram: mute after {heard - ready + 0.01:.3f} s on connection {connection}"
-                heard = 0.0
-            case facts.SessionConnecting(agent=connecting):
-                connection, agent = connection + 1, connecting
-            case facts.SessionReady():
-                ready, heard = entry.at, 0.0
-            case _:
-                pass
-
-
-def _failure(connection: int, error: str) -> str:
-    if found := re.search(r"HTTP (\d{3})", error):
-        status = found.group(1) if found.group(1) in _REFUSALS else "503"
-        return f"deepgram: refuse connect {connection} with {status} times 1"
-    if found := re.search(r"\b([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)\b", error):
-        return f"deepgram: error {found.group(1)} on connection {connection}"
-    if "not ready" in error:
-        return f"deepgram: slow settings 60 s on connection {connection}"
-    return f"deepgram: drop on connection {connection}"
-
-
-def _loss(connection: int, error: str, at: float, sign: float) -> Iterator[str]:
-    where = f"after {at:.3f} s on connection {connection}"
-    if "sign of life" in error:
-        yield f"deepgram: silent drop after {sign + 0.02:.3f} s on connection {connection}"
-    elif not any(word in error for word in _BY_THE_SERVICE):
-        return  # our own giving up, which comes again where its reason does
-    elif "RemoteProtocolError" in error:
-        yield f"deepgram: garbage {where}"
-    elif found := re.search(r"\b([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)\b", error):
-        yield f"deepgram: error {found.group(1)} {where}"
-    elif (found := re.search(r"code (\d{4})", error)) and found.group(1) in _CLOSES:
-        yield f"deepgram: close {found.group(1)} {where}"
-    else:
-        yield f"deepgram: drop {where}"
-
-
-def _is_sign_of_life(fact: facts.Fact) -> bool:
-    return isinstance(
-        fact,
-        facts.UserStartedSpeaking
-        | facts.TurnHeard
-        | facts.ReplyStarted
-        | facts.ReplyText
-        | facts.FunctionCalled
-        | facts.LatencyReported
-        | facts.WarningReported
-        | facts.FloorTaken,
-    )
 
 
 # Functions and Briefs

@@ -146,7 +146,7 @@ class Thinker:
             await self._apologise(script)
         elif script.then or script.then_calls:
             if calls:
-                await self._think()
+                await self._think(script.slow_then)
             self._say(script.then)
             more = await self._request(script.then_calls)
             await self._calls.wait_settled(more)
@@ -154,7 +154,7 @@ class Thinker:
                 await self._apologise(script)
 
     async def _apologise(self, script: ScriptedTurn) -> None:
-        await self._think()
+        await self._think(script.slow_then)
         self._say(script.on_error or (DEFAULT_APOLOGY,))
 
     async def _think(self, longer: float = 0.0) -> None:

@@ -1,13 +1,11 @@
 """A recorded call, played again."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import orjson
 import pytest
 import trio
-from _pytest.mark.structures import ParameterSet
 from trio.testing import MockClock
 from typer.testing import CliRunner
 
@@ -33,6 +31,8 @@ FAULTS = (
     "deepgram: slow settings 2 s on connection 2",
     "deepgram: slow think 2 s",
     "groq: hang",
+    "deepgram: mute after 8 s",
+    "deepgram: mute after 20 s",
 )
 LINE = '{"seq":0,"at":0.0,"event":"call_started","call_sid":"CA1","stream_sid":"MZ1","direction":"inbound"}'
 END = '{"seq":9,"at":3.0,"event":"call_ended","outcome":"completed","duration":3.0,"frames":{}}'
@@ -63,19 +63,11 @@ def _journal() -> str:
     return trio.run(record, "busy_caller", clock=MockClock(autojump_threshold=0))
 
 
-DIFFERS = {("barges_in", "deepgram: slow think 2 s"), ("rating_nine", "deepgram: slow think 2 s")}
-"""The words that are cut off, or the filler, differ: a caller speaks within a moment of a late answer."""
-
-
-def recorded_calls() -> Iterator[ParameterSet]:
-    for scenario in shipped_scenarios():
-        for fault in FAULTS if scenario != "long_call" else ():
-            marks = [pytest.mark.xfail(reason="differs in a word")] if (scenario, fault) in DIFFERS else []
-            yield pytest.param(scenario, fault, marks=marks)
+CALLS = [(name, fault) for name in shipped_scenarios() if name != "long_call" for fault in FAULTS]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scenario", "fault"), list(recorded_calls()))
+@pytest.mark.parametrize(("scenario", "fault"), CALLS)
 def test_a_shipped_call_plays_the_same_again(scenario: str, fault: str) -> None:
     async def again() -> Replayed:
         return await replay(read_journal(await record(scenario, fault)), default_roster())
