@@ -30,6 +30,7 @@ from web.calls.webhooks import PostWebhook
 from web.clients.twilio import Line
 from web.console.pages import Console
 from web.console.phone import PHONE_STREAM, CallerVoice
+from web.routes import openapi
 from web.routes.calls import CallRoutes
 from web.routes.campaigns import LARGEST_BODY, CampaignRoutes
 from web.routes.credentials import Credentials
@@ -113,6 +114,7 @@ def create_app(
     app.register_blueprint(views.blueprint())
     app.register_blueprint(PeopleRoutes(context, views).blueprint())
     app.register_blueprint(WebhookRoutes(context).blueprint())
+    app.register_blueprint(openapi.blueprint())
     operating = OperatorRoutes(context, views)
     app.register_blueprint(operating.blueprint())
     console = Console.of(context, views, operating, voice)

@@ -58,6 +58,7 @@ BEARER: Mapping[tuple[str, str], Row] = {
     ("GET", "/webhooks"): (401, 401, 200),
     ("POST", "/webhooks/resend"): (401, 401, 400),
     ("GET", "/metrics"): (401, 401, 200),
+    ("GET", "/openapi.json"): (200, 200, 200),
     ("GET", "/healthz"): (200, 200, 200),
     ("GET", "/readyz"): (200, 200, 200),
 }

@@ -22,8 +22,8 @@ SIGNED = frozenset({"twilio", "transfer"})
 """Blueprints whose requests Twilio signs; they refuse the others themselves."""
 SIGNED_IN = frozenset({"console"})
 """Blueprints for operators in a browser: `web.console.session` guards each of their routes."""
-OPEN = frozenset({"health.healthz", "health.readyz"})
-"""Endpoints that the platform asks without a credential: they say how the worker is, and nothing of its calls."""
+OPEN = frozenset({"health.healthz", "health.readyz", "openapi.openapi"})
+"""Endpoints without a credential: they say how the worker is, and what can be asked, and nothing of its calls."""
 _OF_A_BROWSER = ("origin", "sec-fetch-site")
 
 

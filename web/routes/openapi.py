@@ -1,0 +1,126 @@
+"""`GET /openapi.json`: what API clients may ask, as OpenAPI 3.1.
+
+The table has a line for each route that an operator's program may use; routes that Twilio signs, and the console's, are
+not for programs. A test holds it against the application's own routes: one that is added needs its line.
+"""
+
+import re
+from typing import Final
+
+import attrs
+from quart import Blueprint, Response, jsonify
+
+from protocol.fields import JSON
+
+NOT_FOR_PROGRAMS: Final = frozenset({"twilio", "transfer", "console"})
+"""Blueprints that Twilio signs its requests to, or that operators use in a browser."""
+
+
+@attrs.frozen
+class Operation:
+    """One route: its method and path, what it does, the statuses of success, and whether it takes a JSON body."""
+
+    method: str
+    path: str
+    does: str
+    answers: tuple[int, ...] = (200,)
+    takes_json: bool = False
+    kind: str = "application/json"
+    is_open: bool = False
+    """It needs no token."""
+    once: bool = False
+    """With an `Idempotency-Key` it is done once, however often it is sent."""
+
+
+def _command(name: str, does: str) -> Operation:
+    return Operation("POST", f"/calls/{{name}}/{name}", does, (200, 202), takes_json=True, once=True)
+
+
+OPERATIONS: Final = (
+    Operation("POST", "/calls", "Place a call.", (201, 202), takes_json=True, once=True),
+    Operation("GET", "/calls", "List live and recent calls, newest first."),
+    Operation("GET", "/calls/{name}", "Show one call, with its record once it is over."),
+    Operation("DELETE", "/calls/{name}", "Hang a call up: at once, or after a goodbye.", (202,)),
+    Operation("GET", "/calls/{name}/audio", "Send both sides of a call that goes on.", kind="application/octet-stream"),
+    Operation("GET", "/calls/{name}/events", "Send the journal as it goes on.", kind="text/event-stream"),
+    Operation("GET", "/calls/{name}/journal", "Send the journal, a JSON object a line.", kind="application/x-ndjson"),
+    Operation("GET", "/calls/{name}/recording", "Send the recording, or a part of it.", (200, 206), kind="audio/wav"),
+    Operation("GET", "/calls/{name}/tasks", "Show the tree of a call's tasks."),
+    Operation("GET", "/calls/{name}/timeline.svg", "Draw the call.", kind="image/svg+xml"),
+    _command("say", "Have the agent say a sentence."),
+    _command("whisper", "Tell the agent a fact; the caller does not hear it."),
+    _command("prompt", "Change the agent's prompt."),
+    _command("handoff", "Hand the call to another agent."),
+    _command("restart", "Restart the agent's session."),
+    _command("transfer", "Put the caller through to a number."),
+    _command("take-over", "Speak with the caller yourself."),
+    _command("give-back", "Give the caller back to the agent."),
+    Operation("POST", "/campaigns", "Make a campaign, with all its numbers or not at all.", (201,), takes_json=True),
+    Operation("GET", "/campaigns", "List the newest campaigns, newest first."),
+    Operation("GET", "/campaigns/{name}", "Show one campaign, and how it goes."),
+    Operation("POST", "/campaigns/{name}/pause", "Place no more calls of it for now."),
+    Operation("POST", "/campaigns/{name}/resume", "Go on with it."),
+    Operation("POST", "/campaigns/{name}/cancel", "End it."),
+    Operation("GET", "/campaigns/{name}/export", "Give the results: a line for each number.", kind="text/csv"),
+    Operation("GET", "/do-not-call", "List numbers, in order, from behind `after`."),
+    Operation("GET", "/do-not-call/{number}", "Show whether a number is on the list."),
+    Operation("PUT", "/do-not-call/{number}", "Put a number on the list.", (200,)),
+    Operation("DELETE", "/do-not-call/{number}", "Take a number from the list.", (204,)),
+    Operation("POST", "/kept", "List what is kept of a person, by call or by number.", takes_json=True),
+    Operation("POST", "/export", "Send all of it as a ZIP file.", takes_json=True, kind="application/zip"),
+    Operation("POST", "/forget", "Erase all of it, and answer with the proof.", takes_json=True),
+    Operation("GET", "/webhooks", "List the newest webhooks in one state."),
+    Operation("POST", "/webhooks/resend", "Let dead webhooks wait to be sent again.", takes_json=True),
+    Operation("GET", "/healthz", "Say that the worker answers.", is_open=True),
+    Operation("GET", "/readyz", "Say whether a new call would be let in.", (200, 503), is_open=True),
+    Operation("GET", "/metrics", "Render the counts.", kind="text/plain"),
+    Operation("GET", "/openapi.json", "Give this document.", is_open=True),
+)  # fmt: skip
+
+
+def document() -> dict[str, JSON]:
+    """Write the table as an OpenAPI 3.1 document."""
+    methods: dict[str, dict[str, JSON]] = {}
+    for one in OPERATIONS:
+        methods.setdefault(one.path, {})[one.method.lower()] = _described(one)
+    paths: dict[str, JSON] = dict(methods)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Switchboard", "version": "1", "description": "docs/operations.md explains it."},
+        "paths": paths,
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"token": []}],
+    }  # fmt: skip
+
+
+def _described(one: Operation) -> JSON:
+    named: list[JSON] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"\{(\w+)\}", one.path)
+    ]
+    key: JSON = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}
+    done: dict[str, JSON] = {str(status): {"description": "Done.", "content": {one.kind: {}}} for status in one.answers}
+    refused: JSON = {"description": "It was refused, and why.", "content": {"application/problem+json": {}}}
+    described: dict[str, JSON] = {
+        "summary": one.does,
+        "parameters": [*named, *([key] if one.once else [])],
+        "responses": {**done, "default": refused},
+    }
+    if one.takes_json:
+        described["requestBody"] = {"content": {"application/json": {"schema": {"type": "object"}}}}
+    if one.is_open:
+        described["security"] = []
+    return described
+
+
+def blueprint() -> Blueprint:
+    """Return the route."""
+    routes = Blueprint("openapi", __name__)
+    routes.get("/openapi.json")(openapi)
+    return routes
+
+
+async def openapi() -> Response:
+    """Give the document."""
+    response: Response = jsonify(document())
+    return response
