@@ -6,8 +6,8 @@ returns nothing of the call is left but its record. Its own errors stay here, lo
 """
 
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,6 @@ from actors.line.ledger import Ledger
 from actors.line.line_watch import DEATHS, VoiceActivity
 from actors.line.switch import Switch, Transfers
 from actors.line.tape import Tape
-from actors.messages import ToCall
 from actors.operator.command_runner import CommandRunner
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
@@ -268,7 +267,7 @@ class Call:
             self.state.commands.note_done(resumption.give_back)
         state, services = self.state, self.services
         summarizer = Summarizer(state, self.roster, services.ask_brief, state.mail.summarizer)
-        with state.mail.closing(), services.intercom.open(plan.call_sid) as mailbox, self._all_read(mailbox):
+        with state.mail.closing(), services.intercom.open(plan.call_sid) as mailbox, state.commands.reading(mailbox):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope, name="bridge")
                 nursery.start_soon(state.turn.run, name="turn")
@@ -313,16 +312,6 @@ class Call:
     def roster(self) -> Roster:
         """The agents, and first the one that begins this call."""
         return self.services.roster.beginning(self.plan.direction, self.plan.line, self.plan.agents)
-
-    @contextmanager
-    def _all_read(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[None]:
-        """Leave no command of an operator's unread: each is noted, and answered."""
-        try:
-            yield
-        finally:
-            with suppress(trio.WouldBlock):
-                while True:
-                    self.state.commands.take_unread(mailbox.receive_nowait())
 
     @property
     def _longest(self) -> float:

@@ -7,8 +7,8 @@ is undecided when the call ends is decided by that. It owns no task, carries not
 raises nothing.
 """
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Final, Protocol, TypeAlias, get_args
 
@@ -263,6 +263,16 @@ class CommandBook:
         """Decide everything that is left: the call is over."""
         for command_id in list(self._undecided):
             self.decide(command_id, answer)
+
+    @contextmanager
+    def reading(self, mailbox: trio.MemoryReceiveChannel[object]) -> Iterator[None]:
+        """Leave no command in a mailbox behind the `with`: each is noted, and answered."""
+        try:
+            yield
+        finally:
+            with suppress(trio.WouldBlock):
+                while True:
+                    self.take_unread(mailbox.receive_nowait())
 
     def take_unread(self, message: object) -> None:
         """Take a message that nobody has read: if it is a command, the end of the call decides it."""
