@@ -165,7 +165,7 @@ def everything_in(url: str) -> bytes:
     return repr(rows).encode() + b"".join(bytes(content) for (content,) in tokens)
 
 
-@pytest.fixture(params=["sqlite", "files", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("files", marks=pytest.mark.slow), "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("workers").url)
