@@ -142,10 +142,22 @@ class PlayedCall(Witnessed):
             raise self.failure(f"expected the agents {list(names)}; there were {self.agents}", place)
         return self
 
-    def expect_handoff(self, to: str, after_turn: int | None = None, before_turn: int | None = None) -> Self:
-        """Expect a handoff to this agent, asked for after that turn of the caller's, and before the other."""
-        found = [handoff for handoff in self.handoffs if handoff.to == to]
-        wanted = f"a handoff to {to}{_between(after_turn, before_turn)}"
+    def expect_handoff(
+        self,
+        to: str,
+        after_turn: int | None = None,
+        before_turn: int | None = None,
+        how: facts.HandoffKind | None = None,
+    ) -> Self:
+        """Expect a handoff to this agent, asked for after that turn of the caller's, and before the other.
+
+        `how`: hard, soft, or back.
+        """
+        every = [handoff for handoff in self.handoffs if handoff.to == to]
+        found = [handoff for handoff in every if how in (None, handoff.how)]
+        wanted = f"a {f'{how} ' if how else ''}handoff to {to}{_between(after_turn, before_turn)}"
+        if every and not found:
+            raise self.failure(f"expected {wanted}; it was {every[0].how}", every[0].at)
         if not found:
             raise self.failure(f"expected {wanted}; there was none to {to}")
         for handoff in found:

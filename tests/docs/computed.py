@@ -114,6 +114,8 @@ def silence() -> str:
          _seconds(handoff_sum(policy))),
         ("... and the old session is lost meanwhile", "the line before + one restart",
          _seconds(handoff_sum(policy) + restarts.first_delay + waits.session_start)),
+        ("a soft handoff is given up; then the hard one begins", "`summary` + 3 × `soft_step`",
+         _seconds(waits.summary + 3 * waits.soft_step)),
         ("the Brief does not come (part of the handoff's own time)", "`summary`",
          _seconds(waits.summary)),
         ("Deepgram has stopped reading, and every buffer between is full", "`send_stall`, then a restart",

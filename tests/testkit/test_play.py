@@ -69,7 +69,7 @@ async def test_the_same_roster_without_the_mistakes_breaks_nothing(autojump_cloc
 
     (
         call.expect_agents("desk", "returns")
-        .expect_handoff("returns", after_turn=2, before_turn=3)
+        .expect_handoff("returns", after_turn=2, before_turn=3, how="hard")
         .expect_called("look_up", number="A-1744")
         .expect_called("look_up", times=1)
         .expect_not_called("look_up", number="B-2")
@@ -117,6 +117,7 @@ def good() -> PlayedCall:
         lambda call: call.expect_agents("desk", "returns", "desk"),
         lambda call: call.expect_handoff("desk"),
         lambda call: call.expect_handoff("returns", after_turn=3),
+        lambda call: call.expect_handoff("returns", how="soft"),
         lambda call: call.expect_called("nothing"),
         lambda call: call.expect_called("look_up", times=2),
         lambda call: call.expect_heard("on its way", by="returns"),
