@@ -21,6 +21,8 @@ from store.orders.databases import OrderDatabase, SqliteOrders
 DAY: Final = 86_400.0
 KEPT_SECONDS: Final = 2 * DAY
 """For so long it is known that an event was sent."""
+DEAD_SECONDS: Final = 30 * DAY
+"""For so long an event that was given up can be sent again."""
 LAST: Final = 2**31 - 1
 """The ordinal of a call's end."""
 
@@ -41,7 +43,8 @@ _FIELDS = "id, call_sid, kind, '', created, tries, state, why"
 _LIST = f"SELECT {_FIELDS} FROM outbox WHERE state = :state ORDER BY created DESC LIMIT :most"  # noqa: S608 - constants
 _RESEND = """UPDATE outbox SET state = 'waiting', created = {now}, due = {now}, tries = 0
     WHERE state = 'dead' AND (:every = 1 OR id IN ({texts})) RETURNING 1"""
-_PRUNE = "DELETE FROM outbox WHERE state = 'sent' AND created < {now} - :seconds"
+_PRUNE = """DELETE FROM outbox
+    WHERE (state = 'sent' AND created < {now} - :sent) OR (state = 'dead' AND created < {now} - :dead)"""
 _KNOWN = "SELECT id FROM outbox WHERE id IN ({texts})"
 _SINCE = "SELECT min(created) FROM outbox"
 _BODIES = "SELECT id, call_sid, body FROM outbox"
@@ -109,8 +112,8 @@ class Outbox:
         return len(await self.database.ask(_RESEND, {"texts": texts, "every": int(ids is None)}))
 
     async def prune(self) -> None:
-        """Forget what was sent two days ago."""
-        await self.database.ask(_PRUNE, {"seconds": KEPT_SECONDS})
+        """Forget what was sent two days ago, and what was given up a month ago."""
+        await self.database.ask(_PRUNE, {"sent": KEPT_SECONDS, "dead": DEAD_SECONDS})
 
     async def unknown(self, ids: Sequence[str]) -> frozenset[str]:
         """Return which of these events were never kept here."""

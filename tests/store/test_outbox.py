@@ -117,3 +117,17 @@ async def test_news_of_a_person_are_erased(outbox: Outbox) -> None:
     assert await outbox.erase(Subject("+15557650000", frozenset([ONE]))) == 2
     assert (await taken(outbox)).call_sid == OTHER
     assert await outbox.erase(Subject(calls=frozenset([OTHER]))) == 1
+
+
+async def test_what_was_sent_is_forgotten_after_two_days_and_what_was_given_up_after_a_month(outbox: Outbox) -> None:
+    left = list[list[int]]()
+    for ordinal in (1, 2):
+        await put(outbox, ONE if ordinal == 1 else OTHER, ordinal)
+    await outbox.sent(await taken(outbox))
+    assert await outbox.failed(await taken(outbox), "HTTP 500", DAY + 1)
+    for days in (1.9, 0.2, 27.8, 0.2):
+        await outbox.database.ask("UPDATE outbox SET created = created - :seconds", {"seconds": days * DAY})
+        await outbox.prune()
+        left.append([len(await outbox.listed(state, 10)) for state in ("sent", "dead")])
+
+    assert left == [[1, 1], [0, 1], [0, 1], [0, 0]]
