@@ -57,8 +57,8 @@ def answer(content: Mapping[str, JSON] | str, facts: Mapping[str, str] | None = 
     return double
 
 
-def refuses(why: str) -> Double:
-    """Make a double that tells the model why it will not do this."""
+def refuses(*why: str) -> Double:
+    """Make a double that tells the model why it will not do this: a sentence for each thing that is wrong."""
 
     async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
         raise ArgumentsRefused(why)

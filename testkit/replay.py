@@ -105,10 +105,16 @@ def _as_recorded(left: list[RecordedAnswer]) -> Double:
             left.remove(one)
         await trio.sleep(one.took)
         if not one.ok:
-            raise ArgumentsRefused(one.result)
+            raise ArgumentsRefused(_problems(one.result))
         return Answer(_content(one.result), dict(one.facts))
 
     return double
+
+
+def _problems(result: str) -> Sequence[str]:
+    """Return what the model was told to mend."""
+    told = _content(result)
+    return [str(told["error"])] if isinstance(told, Mapping) and "error" in told else [result]
 
 
 def _content(result: str) -> Mapping[str, JSON] | str:

@@ -212,6 +212,8 @@ class _Work:
         """Say what went wrong: in the handler, or after it had done what it does."""
         if isinstance(crashed.error, FunctionFailed):
             return Failed(crashed.error.says[:LONGEST_REASON], crashed.error.cause)
+        if isinstance(crashed.error, ArgumentsRefused) and not self._has_returned:  # the handler's own check of them
+            return Failed(str(crashed.error)[:LONGEST_REASON])
         name, cause = self.spec.name, str(crashed.error) if isinstance(crashed.error, UnfitOutcome) else crashed.reason
         if not self._has_returned:
             return _did_not_work(self.spec, cause)

@@ -155,6 +155,14 @@ async def test_a_double_that_fails_is_told_to_the_model(autojump_clock: MockCloc
     assert call.calls[0].ok is False
 
 
+async def test_a_double_that_refuses_tells_the_model_each_problem(autojump_clock: MockClock) -> None:
+    double = refuses("The number has six digits.", "It begins with A.")
+
+    call = await play(roster(), GOOD, functions={"look_up": double}, excused={"answer": "no words for it"})
+
+    assert call.calls[0].result == '{"error":"The number has six digits. It begins with A."}'
+
+
 async def test_a_handler_in_a_thread_is_waited_for(autojump_clock: MockClock) -> None:
     """The mock clock does not know of threads: it would jump to the function's deadline at once."""
 
