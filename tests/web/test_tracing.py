@@ -1,5 +1,6 @@
 """A call is a trace at an OTLP receiver: a tree of what happened, without what was said unless that is wanted."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ from web.calls.call_trace import CallTrace, Models
 from web.clients.tracing import CAPTURE, Tracing, trace_id_of
 from web.services import tracing, wants_traces
 
+logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
+logging.getLogger("opentelemetry").propagate = False  # threads that are left say so after their test
 MODELS = Models("open_ai", "gpt-5.4-mini")
 
 

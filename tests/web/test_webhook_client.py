@@ -2,13 +2,16 @@
 
 import base64
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import attrs
 import httpx
 import pytest
 import trio
+import trustme
 from trio.testing import MockClock
 
 from web.clients.webhook import POST_SECONDS, WebhookClient, is_public, signature
@@ -157,3 +160,35 @@ async def test_a_receiver_that_does_not_answer_or_cannot_be_reached_is_a_text(au
 
     async with client(Receiver(refuses), [PUBLIC]) as (webhooks, _):
         assert await webhooks.post("msg_1", b"{}") == "ConnectError"
+
+
+@pytest.mark.parametrize(("certified", "why"), [("hooks.example.com", ""), ("other.example.com", "ConnectError")])
+async def test_by_tls_the_address_has_to_be_the_hosts(certified: str, why: str) -> None:
+    """By a socket: the connection goes to the address, and the certificate is checked against the name."""
+    authority, heard = trustme.CA(), list[bytes]()
+    serving, trusting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert(certified).configure_cert(serving)
+    authority.configure_trust(trusting)
+
+    async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        with suppress(trio.BrokenResourceError):
+            heard.append(bytes(await stream.receive_some(4096)))
+            await stream.send_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        served = partial(trio.serve_ssl_over_tcp, serve, 0, serving, host="127.0.0.1", https_compatible=True)
+        (listener, *_) = await nursery.start(served)
+        port = listener.transport_listener.socket.getsockname()[1]
+        names = Names(["127.0.0.1"])
+        before = trio.socket.set_custom_hostname_resolver(names)
+        try:
+            async with httpx.AsyncClient(verify=trusting, trust_env=False) as http:
+                url = f"https://hooks.example.com:{port}/calls"
+                found = await WebhookClient(url, [SECRET], http, allows_private=True).post("msg_1", b"{}")
+        finally:
+            trio.socket.set_custom_hostname_resolver(before)
+        nursery.cancel_scope.cancel(reason="asked")
+
+    assert found == why
+    assert [f"host: hooks.example.com:{port}".encode() in text.lower() for text in heard] == ([] if why else [True])
