@@ -181,7 +181,7 @@ def test_there_is_nobody_to_hand_back_to_in_a_call_that_an_agent_has_begun() -> 
 
 # Faults, while the call is handed back and behind it
 
-IS_FULL = os.environ.get("FAULT_MATRIX") == "full"
+IS_FULL = os.environ.get("FAULT_MATRIX") in {"full", "every"}
 FAULTS = [
     f"{kind}{when}"
     for kind in ("drop", "silent drop", "stall", "mute", "garbage", "error INTERNAL_SERVER_ERROR", "close 1011")

@@ -59,7 +59,7 @@ REFUSALS = tuple(
 LOST = "deepgram: drop{caller speaking}"
 EAGER = attrs.evolve(POLICY, summary_mode=SummaryMode.EAGER)
 REPEATED = ("drop", "silent drop", "stall", "mute", "garbage", "error INTERNAL_SERVER_ERROR", "error INVALID_SETTINGS")
-IS_FULL = os.environ.get("FAULT_MATRIX") == "full"
+IS_FULL = os.environ.get("FAULT_MATRIX") in {"full", "every"}
 
 
 @attrs.frozen

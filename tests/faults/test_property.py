@@ -59,7 +59,7 @@ FAULTS = st.lists(st.one_of(DEEPGRAM, DEEPGRAM, DEEPGRAM, TWILIO, GROQ), min_siz
 
 
 @settings(
-    max_examples=SEARCHED or (80 if os.environ.get("FAULT_MATRIX") == "full" else 8),
+    max_examples=SEARCHED or (80 if os.environ.get("FAULT_MATRIX") in {"full", "every"} else 8),
     deadline=None,
     derandomize=not SEARCHED,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
