@@ -17,7 +17,7 @@ from actors.call import CallServices, run_call
 from settings import Settings
 from store.orders.queue import OrderQueue
 from web.calls.campaign_runner import CampaignRunner
-from web.calls.context import build_context
+from web.calls.context import AppContext, build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.follow_up import FollowUp, NoShows
 from web.calls.forgetting import Place
@@ -73,6 +73,28 @@ class BackgroundTasks:
             nursery.cancel_scope.cancel(reason="the server has closed")
 
 
+def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[[], Awaitable[None]]]:
+    """Return what runs for as long as the application lives."""
+    unfinished = UnfinishedOrders(context, dispatcher)
+    tasks = [
+        dispatcher.run,
+        unfinished.run,
+        context.outcomes.ends.run,
+        CampaignRunner(context, dispatcher, unfinished).run,
+        context.after_calls.run,
+        FollowUp(context).run,
+        NoShows(context).run,
+        context.verdicts.run,
+        context.counts.watch_lag,
+        Watchdog(context.counts.blocked).run,
+    ]
+    if context.settings.retention_days.ends:
+        tasks.append(Removal.of(context).run)
+    if context.webhooks is not None:
+        tasks.append(partial(keep_running, context.webhooks.run, "webhooks_crashed"))
+    return tasks
+
+
 def create_app(
     settings: Settings,
     services: CallServices,
@@ -101,6 +123,8 @@ def create_app(
     app.request_class = request_class({"/campaigns"}, LARGEST_BODY, credentials.admits)
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
+    views = CallViews.of(context)
+    operating = OperatorRoutes(context, views)
     for routes in (
         TwilioRoutes(context),
         TransferRoutes(context),
@@ -108,32 +132,21 @@ def create_app(
         CampaignRoutes(context),
         DoNotCallRoutes(context),
         HealthRoutes(context),
+        views,
+        PeopleRoutes(context, views),
+        WebhookRoutes(context),
+        openapi,
+        operating,
     ):
         app.register_blueprint(routes.blueprint())
-    views = CallViews.of(context)
-    app.register_blueprint(views.blueprint())
-    app.register_blueprint(PeopleRoutes(context, views).blueprint())
-    app.register_blueprint(WebhookRoutes(context).blueprint())
-    app.register_blueprint(openapi.blueprint())
-    operating = OperatorRoutes(context, views)
-    app.register_blueprint(operating.blueprint())
     console = Console.of(context, views, operating, voice)
     console.install(app)
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)
     count_requests(app, context.counts)
     credentials.guard(app)
-    watchdog = Watchdog(context.counts.blocked)
-    follow = [FollowUp(context).run, NoShows(context).run, context.verdicts.run, context.counts.watch_lag, watchdog.run]
-    if settings.retention_days.ends:
-        follow.append(Removal.of(context).run)
-    if context.webhooks is not None:
-        follow.append(partial(keep_running, context.webhooks.run, "webhooks_crashed"))
     app.after_serving(context.after_calls.finish)
-    unfinished = UnfinishedOrders(context, dispatcher)
-    campaigns = CampaignRunner(context, dispatcher, unfinished)
-    ordering = (dispatcher.run, unfinished.run, context.outcomes.ends.run, campaigns.run)
-    served = BackgroundTasks(app.asgi_app, (*ordering, context.after_calls.run, views.elsewhere.run, *follow))
+    served = BackgroundTasks(app.asgi_app, (*_tasks_of(context, dispatcher), views.elsewhere.run))
     gates = {PHONE_STREAM: console.phone.admits}
     # Quart's own hook for middleware
     app.asgi_app = MediaStreams(served, context, run_call, gates)  # type: ignore[method-assign]

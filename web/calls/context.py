@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import attrs
 
 from actors.call import CallServices
-from actors.journal import Entry
+from actors.record.watching import each_of
 from settings import Settings
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
@@ -16,7 +16,6 @@ from store.orders.campaigns import CampaignStore
 from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from store.outbox import Outbox
-from store.records import CallRecord
 from web.calls.admission import Admissions, Verdicts
 from web.calls.after_call import AfterCalls
 from web.calls.call_files import CallFiles
@@ -92,50 +91,26 @@ def build_context(
     `post_webhook` sends a message to the server at CALL_WEBHOOK_URL, where there is one.
     """
     slots = slots or Slots(settings.calls_per_worker, MemoryFleet(settings.max_calls))
-    live_calls, counts, observe = LiveCalls(), Counts(slots), services.observe
+    live_calls, counts = LiveCalls(), Counts(slots)
     after = AfterCalls(services.roster.extras, services.ask_json, services.records)
     orders = orders or OrderQueue(SqliteOrders())
     ends, outbox = OrderEnds(orders, settle), Outbox(orders.database)
     webhooks = Webhooks(outbox, services.records, post_webhook) if post_webhook is not None else None
 
-    def ended(record: CallRecord) -> None:
-        after.put(record)
-        ends.put(record)
-        if webhooks is not None:
-            webhooks.ended(record)
-
-    announced = Announced(services.records, live_calls, counts, ended=ended)
+    ended = [after.put, ends.put, *([webhooks.ended] if webhooks is not None else [])]
+    announced = Announced(services.records, live_calls, counts, ended=each_of(ended))
     tokens = tokens or MemoryTokenStore()
     admissions = Admissions(tokens)
 
     watched = WatchedCalls()
-    forgetting = Forgetting(
-        records=services.records,
-        files=CallFiles(settings.recordings_dir),
-        fleet=slots.fleet,
-        live_calls=live_calls,
-        parked_calls=announced.parked_calls,
-        watched=watched,
-        places={
-            "notes": tokens,
-            "fleet": slots.fleet,
-            "orders": KeptOrders(orders),
-            "webhooks": outbox,
-            **(places or {}),
-        },
-    )
-
-    def seen(entry: Entry) -> None:
-        counts.observe(entry)
-        observe(entry)
-
+    ours: dict[str, Place] = {"notes": tokens, "fleet": slots.fleet, "orders": KeptOrders(orders), "webhooks": outbox}
     return AppContext(
         settings=settings,
         line=line,
         services=attrs.evolve(
             services,
             records=announced,
-            observe=seen,
+            observe=each_of([counts.observe, services.observe]),
             watch=watched.watch,
             followers=(*services.followers, *([webhooks.reader] if webhooks is not None else [])),
         ),
@@ -153,6 +128,14 @@ def build_context(
         orders=orders,
         outbox=outbox,
         webhooks=webhooks,
-        forgetting=forgetting,
+        forgetting=Forgetting(
+            records=services.records,
+            files=CallFiles(settings.recordings_dir),
+            fleet=slots.fleet,
+            live_calls=live_calls,
+            parked_calls=announced.parked_calls,
+            watched=watched,
+            places={**ours, **(places or {})},
+        ),
         watched=watched,
     )
