@@ -57,7 +57,7 @@ ENDED = CloseAsked("ended", "We have to stop here.")
 REMARK = SayAsAgent(SpeechKind.REMARK, "One minute left.")
 BEFORE_ENDING = [Phase.CONVERSING, Phase.HANDING_OVER, Phase.TRANSFERRING, Phase.PUTTING_THROUGH]
 BEFORE_CLOSING = [*BEFORE_ENDING, Phase.ENDING]
-ALWAYS = [*BEFORE_CLOSING, Phase.HUSHED, Phase.CLOSING]
+ALWAYS = [*BEFORE_CLOSING, Phase.HUSHED, Phase.CLOSING, Phase.TAKEN_OVER]
 
 
 def left_alone(seconds: float, **fields: object) -> Seen:
@@ -208,7 +208,7 @@ def test_a_message_waits_for_the_beep_in_any_phase(phase: Phase) -> None:
     assert turn.phase is Phase.HUSHED
 
 
-@pytest.mark.parametrize("phase", [*BEFORE_ENDING, Phase.CLOSING])
+@pytest.mark.parametrize("phase", [*BEFORE_ENDING, Phase.CLOSING, Phase.TAKEN_OVER])
 def test_a_call_that_cannot_say_its_last_words_has_the_line_say_them(phase: Phase) -> None:
     fields = {"phase": phase, "closing": ENDED, "voice": ABSENT, "debt": OWED, "transfer": "t", "sounding": True}
 
