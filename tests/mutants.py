@@ -214,7 +214,7 @@ MUTANTS = (
         6,
         "every call leaves a record: nobody looks for callers who never came",
         "web/app.py",
-        "NoShows(context).run, ",
+        "        NoShows(context).run,\n",
         "",
         ("tests/faults/test_ringing.py",),
     ),

@@ -10,6 +10,7 @@ import typer.main
 
 from cli import commands
 from tests.docs.pages import PAGES, ROOT, fenced, headings, page_text, prose
+from tests.mutants import MUTANTS
 from tests.web.fakes import exchange
 
 LINK = re.compile(r"\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
@@ -97,3 +98,10 @@ def test_every_command_line_is_understood(line: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_page_speaks_of_the_machine_it_was_written_on(page: str) -> None:
     assert ABSOLUTE.findall(page_text(page)) == []
+
+
+@pytest.mark.parametrize("file", sorted({mutant.file for mutant in MUTANTS}))
+def test_what_a_mutant_breaks_stands_in_its_file_once(file: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+
+    assert [] == [mutant.says for mutant in MUTANTS if mutant.file == file and text.count(mutant.old) != 1]
