@@ -81,7 +81,8 @@ class ContactReader:
         Raises: `ContactsError`.
         """
         if "phonenumbers" not in sys.modules:
-            await trio.to_thread.run_sync(import_module, "phonenumbers", abandon_on_cancel=True)
+            alone = trio.CapacityLimiter(1)  # an import that hangs keeps no other work waiting
+            await trio.to_thread.run_sync(import_module, "phonenumbers", limiter=alone, abandon_on_cancel=True)
         reading = self._reading(text)
         while True:
             await trio.lowlevel.checkpoint()
