@@ -85,4 +85,5 @@ class Tracing:
             yield
         finally:
             with trio.move_on_after(CLOSE_SECONDS, shield=True):
-                await trio.to_thread.run_sync(self.provider.shutdown, abandon_on_cancel=True)
+                alone = trio.CapacityLimiter(1)  # a collector that does not answer keeps no other work waiting
+                await trio.to_thread.run_sync(self.provider.shutdown, limiter=alone, abandon_on_cancel=True)
