@@ -12,9 +12,9 @@ from hypothesis import settings
 EVERY = os.environ.get("FAULT_MATRIX") == "every"
 """What takes minutes of a processor is played whole, too: by hand, before a release."""
 FULL = EVERY or os.environ.get("FAULT_MATRIX") == "full"
-EXAMPLES = 100 if FULL else 10
+EXAMPLES = 100 if FULL else 6
 DRAWN = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
-STRIDE = 1 if FULL else 13
+STRIDE = 1 if FULL else 19
 """Through the steps of a call, where something happens at each."""
 
 
