@@ -36,7 +36,9 @@ class ScriptedCall:
     """A function that an agent calls."""
 
     name: str
+    """Its name, as the agent has it."""
     arguments: Mapping[str, JSON] = attrs.field(factory=dict)
+    """What it is called with, by name."""
 
 
 @attrs.frozen
@@ -44,6 +46,7 @@ class ScriptedTurn:
     """An agent's answer to one thing it hears."""
 
     hears: str
+    """What the agent heard: the turn that is most like it is taken."""
     says: tuple[str, ...] = ()
     """Sentences, one ConversationText each."""
     calls: tuple[ScriptedCall, ...] = ()
@@ -65,8 +68,11 @@ class ScriptedAgent:
     """One agent's scripted brain."""
 
     name: str
+    """As the roster has it."""
     prompt_contains: str = ""
+    """Words of its prompt, by which it is known where its Settings have no tag `agent:NAME`."""
     turns: tuple[ScriptedTurn, ...] = ()
+    """Its answers."""
     fallback: tuple[str, ...] = ()
     """Said when something was heard that no turn answers."""
 
@@ -76,14 +82,17 @@ class CallerLine:
     """One thing the caller does: says, presses keys, keeps silent, or hangs up."""
 
     says: str | None = None
+    """The words."""
     pause: float = 0.6
     """Seconds of silence after the agents' speech before it is done."""
     barge_in: float | None = None
     """Instead of a pause: this many seconds after the agents' reply began."""
     digits: str | None = None
+    """Keys that are pressed: 0 to 9, * and #."""
     silent: float | None = None
-    """Seconds."""
+    """Seconds of silence."""
     hangs_up: bool = False
+    """The caller hangs up."""
     after: float | None = None
     """Done this many seconds after the previous line ended, whatever the agents do; in a file, of a hang-up only."""
 
@@ -93,13 +102,17 @@ class Caller:
     """The caller."""
 
     voice: str = "caller-1"
+    """Name of a synthesised voice."""
     number: str = "+15551230000"
+    """The caller's phone number."""
     patience: float = 8.0
     """Seconds of silence after which the next line is said anyway."""
     hangs_up: bool = True
     """Hangs up when the last line has been answered; false: waits for the agents to hang up."""
     answers: Answers = "human"
+    """Who picks up an outbound call, or why nobody does."""
     lines: tuple[CallerLine, ...] = ()
+    """What the caller does, in order."""
 
 
 @attrs.frozen
@@ -107,6 +120,7 @@ class Human:
     """The person to whom a call may be put through, and how long the caller waits for them. Times are seconds."""
 
     answers: HumanAnswers = "human"
+    """Whether they pick up, or why not."""
     after: float = 3.0
     """Of ringing, before anything is answered."""
     presses: str = "1"
@@ -120,6 +134,7 @@ class Human:
     caller_waits: float | None = None
     """The caller hangs up so long after being put through."""
     voice: str = "person-1"
+    """Name of a synthesised voice."""
 
 
 @attrs.frozen
@@ -127,12 +142,17 @@ class Scenario:
     """One conversation: the caller, the agents' scripts, the person they may ask for, and what goes wrong."""
 
     name: str
+    """What it is called."""
     description: str
+    """What happens, in a sentence."""
     caller: Caller
+    """The caller."""
     agents: Mapping[str, ScriptedAgent]
+    """The agents' scripts, by name."""
     faults: tuple[Fault, ...] = ()
+    """What goes wrong."""
     human: Human | None = None
-    """None where the scenario does not care: Twilio's knobs say how a dialled number answers."""
+    """Left out where the scenario does not care: Twilio's knobs say how a dialled number answers."""
     ends: str = "completed"
     """The outcome that the call should have."""
 

@@ -69,7 +69,8 @@ class HandoffRecord:
     brief: Mapping[str, str] = attrs.field(factory=dict)
     """What the next agent was told."""
     how: str = ""
-    """How it was done: hard (a session of its own) or soft (on the one that was open); empty if it was not."""
+    """How it was done: hard (a session of its own), soft (on the one that was open) or back (its own conversation goes
+    on); empty if it was not."""
     took: float | None = None
     """Seconds until the next agent had the floor."""
 

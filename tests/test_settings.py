@@ -19,6 +19,7 @@ from settings import (
     is_phone_number,
     unknown_names,
 )
+from testkit.probe.command import PROBE_VARIABLES
 
 REQUIRED: Mapping[str, str] = {
     "DEEPGRAM_API_KEY": "dg-secret-key",
@@ -509,7 +510,7 @@ def test_the_example_file_names_every_variable_with_its_example() -> None:
     lines = EXAMPLE.read_text().splitlines()
     written = {line.lstrip("# ").partition("=")[0] for line in lines if "=" in line}
 
-    assert written == {*(variable.name for variable in VARIABLES), *REFERENCE_VOICES}
+    assert written == {*(variable.name for variable in (*VARIABLES, *PROBE_VARIABLES)), *REFERENCE_VOICES}
 
 
 def test_the_example_file_is_a_working_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import httpx
 import trio
 
 from agents.roster import Roster, default_roster
+from setting_reader import Variable
 from testkit.play import roster_of
 from testkit.probe.asking import ProbeError, Prober
 from testkit.probe.cases import Case, load_cases
@@ -18,6 +19,27 @@ from testkit.probe.verdict import Price, judge_all, report
 SHIPPED_CASES: Final = Path(__file__).with_name("shipped.toml")
 DEADLINE: Final = 60.0
 _TELLS_EVERY: Final = 10
+
+PROBE_URL: Final = Variable(
+    "PROBE_URL",
+    "base URL of the OpenAI-compatible API that is asked; needed unless --offline is given",
+    "https://api.openai.com/v1",
+    str,
+    default="",
+)
+PROBE_API_KEY: Final = Variable(
+    "PROBE_API_KEY",
+    "the key for PROBE_URL; none is sent where it is not set",
+    "sk-0123abcd",
+    str,
+    default="",
+    secret=True,
+)
+PROBE_MODEL: Final = Variable(
+    "PROBE_MODEL", "LLM that is asked; needed unless --model is given", "gpt-5.4-mini", str, default=""
+)
+PROBE_VARIABLES: Final[tuple[Variable[str], ...]] = (PROBE_URL, PROBE_API_KEY, PROBE_MODEL)
+"""Settings of the probe alone: the server neither reads nor checks them."""
 
 
 @attrs.frozen
@@ -40,7 +62,7 @@ def probe_agents(probe: Probe, environ: Mapping[str, str], tell: Callable[[str],
     """
     roster = roster_of(probe.agents) if probe.agents else default_roster()
     cases = load_cases(probe.cases or (SHIPPED_CASES,), roster)
-    model = probe.model or environ.get("PROBE_MODEL", "")
+    model = probe.model or environ.get(PROBE_MODEL.name, "")
     if not model:
         raise ProbeError("no model: give --model, or set PROBE_MODEL")
     cassettes = Cassettes(probe.cassettes)
@@ -60,7 +82,7 @@ async def _ask(  # noqa: PLR0917 - what trio.run passes on
     environ: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> None:
-    url = environ.get("PROBE_URL", "")
+    url = environ.get(PROBE_URL.name, "")
     if not url.startswith(("http://", "https://")):
         raise ProbeError("no endpoint: set PROBE_URL, such as https://api.openai.com/v1; or give --offline")
 
@@ -68,7 +90,7 @@ async def _ask(  # noqa: PLR0917 - what trio.run passes on
         if of and (done % _TELLS_EVERY == 0 or done == of):
             tell(f"{done} of {of} answers")
 
-    key = environ.get("PROBE_API_KEY", "")
+    key = environ.get(PROBE_API_KEY.name, "")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with httpx.AsyncClient(base_url=f"{url.rstrip('/')}/", headers=headers, timeout=DEADLINE) as http:
         await Prober(http, roster, model, Cassettes(probe.cassettes), probe.runs, progress=progress).ask(cases)

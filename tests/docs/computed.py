@@ -11,10 +11,13 @@ from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.policy import CallPolicy
 from actors.supervision import Crashed, RestartBudget
 from agents.functions import END_CONVERSATION
+from setting_reader import Variable
 from settings import VARIABLES
 from simulators import faults as faults_module
 from simulators.fault_lines import FORMS, Form
 from simulators.scenario import load_scenario, shipped_scenarios
+from testkit.probe.command import PROBE_VARIABLES
+from tests.docs import references
 
 ENDLESS = 50
 """A budget that is not spent by so many restarts never is."""
@@ -178,13 +181,22 @@ def _seconds(seconds: float) -> str:
 
 def settings() -> str:
     """Write the table of settings."""
+    return _settings(sorted(VARIABLES, key=lambda each: each.name))
+
+
+def probe_settings() -> str:
+    """Write the table of what `switchboard probe` reads."""
+    return _settings(PROBE_VARIABLES)
+
+
+def _settings(variables: Sequence[Variable[object]]) -> str:
     rows = [
         (
             f"`{each.name}`",
             each.purpose.replace("|", "/"),
             "required" if each.default is None else _default(each.default),
         )
-        for each in sorted(VARIABLES, key=lambda each: each.name)
+        for each in variables
     ]
     return _table(("setting", "what it is", "left out"), rows)
 
@@ -198,4 +210,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "faults": faults,
     "scenarios": scenarios,
     "settings": settings,
+    "probe_settings": probe_settings,
+    "scenario_file": references.scenario_file,
+    "record": references.record,
+    "journal": references.journal,
 }

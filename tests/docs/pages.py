@@ -32,6 +32,9 @@ PAGES = (
     "docs/testing.md",
     "docs/lesson/four-handoffs.md",
     "docs/lesson/sweep.md",
+    "docs/reference/scenario.md",
+    "docs/reference/record.md",
+    "docs/reference/journal.md",
 )
 _QUOTE = re.compile(
     r"^<!-- (?P<kind>source|file): (?P<path>\S+)(?: (?P<name>\S+))? -->\n```\w+\n(?P<text>.*?)^```$"
