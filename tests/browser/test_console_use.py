@@ -63,7 +63,7 @@ async def test_filters_live_in_the_address_and_lead_back(tmp_path: Path) -> None
                 wait_until(page, lambda: rows(page) == some)
                 assert page.input_value("[name=outcome]") == "completed"
                 page.get_by_role("link", name=TEXT["show_numbers"]).click()
-                wait_until(page, lambda: page.get_by_text("+1555765").count() == some)
+                wait_until(page, lambda: page.locator("table.calls").get_by_text("+1555765").count() == some)
                 assert asked(page) == {"direction": "outbound", "outcome": "completed", "numbers": "shown"}
 
                 page.go_back()
