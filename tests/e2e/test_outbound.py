@@ -122,16 +122,6 @@ async def test_a_call_that_twilio_answers_too_late_is_carried_once(tmp_path: Pat
     assert (order.status_code, shown["outcome"], len(line.calls)) == (202, "busy", 1)
 
 
-async def test_a_call_that_twilio_never_got_is_said_to_have_failed(tmp_path: Path, fast_clock: MockClock) -> None:
-    async with open_line(tmp_path, twilio=TwilioKnobs(creations="lost"), MAX_CALLS="1") as line:
-        order = await line.order()
-        shown = await settled(line, order)
-        again = (await line.operator.get("/readyz")).status_code
-
-    assert (order.status_code, shown["outcome"], again, line.calls) == (202, "failed", 200, ())
-    assert "has no such call" in str(shown["record"])
-
-
 async def test_every_state_of_a_call_is_told_by_twilio_and_taken(tmp_path: Path, fast_clock: MockClock) -> None:
     async with open_line(tmp_path) as line:
         call = await line.call_out()
