@@ -21,7 +21,8 @@ from web.calls.orders import Order
 from web.calls.placing import BUSY_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
 from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore
-from web.calls.unfinished import NOT_THERE, UnfinishedOrders
+from web.calls.unfinished import LATE, NOT_THERE, UnfinishedOrders
+from web.clients.twilio import PLAIN_CALL, CallOptions
 from web.clients.twilio_api import LineError
 
 ORDER = Order(LEAD, LINE, {})
@@ -237,6 +238,40 @@ async def test_a_call_that_is_known_already_is_not_taken_for_the_one_in_doubt(
 
         assert ("failed", NOT_THERE) in await there.kept()
         assert len(there.line.placed) == 1
+
+
+async def test_a_waiting_order_that_nobody_can_place_is_said_to_have_failed(
+    autojump_clock: MockClock, late_soon: None
+) -> None:
+    async with world() as there:
+        await there.dispatcher.take(ORDER)
+        there.line.refusal = LineError("Twilio cannot be reached")
+        await there.dispatcher.take(attrs.evolve(ORDER, to="+15557650001"))
+        await trio.sleep(SOON + 60)
+
+        assert ("failed", LATE) in await there.kept()
+        assert [to for to, _ in there.line.placed] == [LEAD]
+
+
+@attrs.define
+class Losing(Answering):
+    """A line that loses each request for a call, and has none in its list."""
+
+    async def place_call(self, to: str, order: str, options: CallOptions = PLAIN_CALL) -> str:
+        await trio.lowlevel.checkpoint()
+        self.placed.append((to, order))
+        raise SILENT
+
+
+async def test_an_order_that_twilio_loses_each_time_is_asked_for_again_and_then_said_to_have_failed(
+    autojump_clock: MockClock, late_soon: None
+) -> None:
+    async with world(Losing()) as there:
+        await there.dispatcher.take(ORDER)
+        await trio.sleep(SOON + 120)
+
+        assert len(there.line.placed) > 1
+        assert await there.kept() == [("failed", NOT_THERE)]
 
 
 async def test_an_order_whose_operator_hangs_up_meanwhile_is_found_out_about(autojump_clock: MockClock) -> None:
