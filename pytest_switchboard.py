@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Generator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
     report = config.getoption("--calls-report")
     if report and not hasattr(config, "workerinput"):
         config.pluginmanager.register(CallsReport(Path(report)), "switchboard-report")
+
+
+def pytest_report_header() -> str | None:
+    """Say once that voices are hums."""
+    if find_spec("espeakng_loader") is not None:
+        return None
+    from simulators.hum import NOTICE
+
+    return NOTICE
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

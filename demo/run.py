@@ -31,6 +31,7 @@ from demo.telling import person_acted, whispered
 from demo.verdict import shortcomings, unanswered
 from demo.warmup import warm_up
 from settings import SettingsError
+from simulators.hum import NOTICE, ONLY_HUMS
 from simulators.scenario import Scenario
 from simulators.speech import SpeechError
 from simulators.twilio.calls import SimulatedCall
@@ -234,6 +235,8 @@ def _announce(rehearsal: Rehearsal, console: Console) -> None:
     _tell(console, f"{scenario.name}: {scenario.description}", "bold")
     pace = "in real time" if rehearsal.speed == 1 else f"at {rehearsal.speed:g} times real time"
     _tell(console, f"A call on this machine's loopback, {pace}.", "dim")
+    if ONLY_HUMS:
+        _tell(console, f"{NOTICE}.", "yellow")
     if rehearsal.speed > 1:
         _tell(console, "Times are the caller's: this machine's own work counts as many times over.", "dim")
     for fault in scenario.faults:

@@ -31,6 +31,7 @@ from settings import LEAD_SERVER_PORT, Settings, SettingsError, environment, rea
 from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.deepgram.ear import MakeHearing
 from simulators.groq import GroqSimulator
+from simulators.hum import NOTICE, ONLY_HUMS
 from simulators.scenario import Scenario, ScenarioError, load_scenario
 from simulators.speech import SpeechError
 from simulators.vocabulary import Vocabulary
@@ -156,6 +157,8 @@ class Talk:
         demo = roster.extras.demo or Demo("")
         functions = httpx.MockTransport(demo.http) if demo.http is not None else None
         self._tell(f"No {KEY}: the services are simulated, and you type what the caller of “{scenario.name}” says.")
+        if ONLY_HUMS:
+            self._tell(f"{NOTICE}.")
         async with simulated_services(scenario) as (vocabulary, simulated):
             settings = talk_settings({**roster.extras.env(demo.env), **self.environ}, door.url, simulated)
             await warm_up(scenario, roster_of(settings))

@@ -24,7 +24,8 @@ Switchboard is under the [MIT licence](../LICENSE). A production installation (`
 image) brings these packages. `psycopg` is LGPL: it is used as a library, unchanged, and can be replaced.
 
 espeak-ng, the speech synthesiser of the demo and of the simulators, is GPL-3.0-or-later. It is in the extra `demo`
-only, which `uv run` in a checkout has by default, and which neither the image nor a plain installation has.
+only, which `uv run` in a checkout has by default, and which neither the image nor a plain installation has: there the
+simulators' voices are hums.
 
 | package | version | licence |
 |---|---|---|

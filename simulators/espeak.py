@@ -3,7 +3,7 @@
 `speak` returns 16-bit samples and where each word begins. espeak-ng keeps the state of its generator, its echo and its
 noise from one utterance to the next, so that the same words come out differently; the library is therefore loaded
 afresh for every utterance (a few milliseconds) and its noise is seeded. One utterance at a time in a process, under a
-lock. A library that cannot be used is `SpeechError`.
+lock. A library that cannot be used is `SpeechError`; where it is not installed, `simulators.hum` takes its place.
 
 Constants and structures: https://github.com/espeak-ng/espeak-ng/blob/1.51/src/include/espeak-ng/speak_lib.h
 """
@@ -35,7 +35,7 @@ _SEED: Final = 1
 
 
 class SpeechError(Exception):
-    """espeak-ng cannot be loaded, or does not know a voice."""
+    """espeak-ng is installed and cannot be loaded, or does not know a voice."""
 
 
 class _Event(ctypes.Structure):
@@ -109,13 +109,7 @@ def _fresh_library() -> Iterator[ctypes.CDLL]:
 
 def _load() -> tuple[ctypes.CDLL, str]:
     """Load espeak-ng, from the package of the extra `demo`; return it with the folder of its voices."""
-    try:
-        loader = import_module("espeakng_loader")
-    except ImportError as missing:
-        raise SpeechError(
-            "The demo and the simulators speak with espeak-ng, which is not installed."
-            " Install it: pip install 'switchboard-voice[demo]'"
-        ) from missing
+    loader = import_module("espeakng_loader")
     try:
         return ctypes.CDLL(loader.get_library_path()), str(loader.get_data_path())
     except OSError as problem:

@@ -1,8 +1,8 @@
 """Everybody's voice in a simulated call, as it sounds on a phone.
 
 `synthesise` says a text in a named voice: µ-law at 8000 samples a second in whole frames, with the place of each
-word. The same text and voice give the same bytes in every process. It plays nothing. Errors are the synthesiser's
-`SpeechError`.
+word. The same text and voice give the same bytes in every process. It plays nothing. Without espeak-ng voices are hums.
+Errors are the synthesiser's `SpeechError`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import attrs
 
 from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, SILENCE, ulaw_to_linear
 from simulators.espeak import SAMPLE_RATE, Speech, SpeechError, Voice, speak
+from simulators.hum import ONLY_HUMS, hum
 
-__all__ = ["QUIET", "VOICES", "SpeechError", "Utterance", "Word", "synthesise", "voice_for"]
+__all__ = ["ONLY_HUMS", "QUIET", "VOICES", "SpeechError", "Utterance", "Word", "synthesise", "voice_for"]
 
 with warnings.catch_warnings():
     # Deprecated in 3.11 and 3.12, gone in 3.13, where the distribution `audioop-lts` provides it.
@@ -107,7 +108,7 @@ def say(text: str, voice: str) -> Utterance:
 
     *Raises* `SpeechError`.
     """
-    speech = speak(text, voice_for(voice))
+    speech = (hum if ONLY_HUMS else speak)(text, voice_for(voice))
     audio = _phone_audio(speech.samples)
     first, last = _voiced_span(audio)
     if first == last:

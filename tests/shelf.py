@@ -29,7 +29,7 @@ def share_speech() -> None:
     say = speech.say
 
     def shared(text: str, voice: str) -> speech.Utterance:
-        place = Path(folder, sha256(f"{voice}: {text}".encode()).hexdigest())
+        place = Path(folder, sha256(f"{speech.ONLY_HUMS} {voice}: {text}".encode()).hexdigest())
         if place.exists():
             said: speech.Utterance = pickle.loads(place.read_bytes())  # noqa: S301 - another worker of this run has written it
             return said

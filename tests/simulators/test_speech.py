@@ -4,15 +4,17 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 
 import espeakng_loader
 import pytest
 
-from protocol.audio import FRAME_BYTES, is_voiced, ulaw_to_linear
+from protocol.audio import FRAME_BYTES, is_voiced, silence, ulaw_to_linear
 from simulators import speech
 from simulators.espeak import Speech, SpeechError, Voice, speak
-from simulators.speech import QUIET, VOICES, synthesise, voice_for
+from simulators.hearing import Recogniser, SpeechEnded
+from simulators.speech import QUIET, VOICES, say, synthesise, voice_for
 
 LINES = (
     ("Sure, I have a few minutes.", "caller-1"),
@@ -23,27 +25,39 @@ LINES = (
 
 IN_ANOTHER_PROCESS = """
 import hashlib, json, sys
+from simulators import speech
 from simulators.speech import synthesise
-lines = json.loads(sys.argv[1])
+lines, speech.ONLY_HUMS = json.loads(sys.argv[1])
 print(json.dumps([hashlib.sha256(synthesise(*line).audio).hexdigest() for line in lines]))
 """
+
+
+@pytest.fixture(params=["espeak-ng", "hums"])
+def synthesiser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With espeak-ng, and as it is where that is not installed."""
+    monkeypatch.setattr(speech, "ONLY_HUMS", request.param == "hums")
+    synthesise.cache_clear()
+    yield
+    synthesise.cache_clear()
 
 
 def digest(text: str, voice: str) -> str:
     return hashlib.sha256(synthesise(text, voice).audio).hexdigest()
 
 
+@pytest.mark.usefixtures("synthesiser")
 def test_the_same_words_are_the_same_bytes_in_every_process_and_order() -> None:
     here = [digest(*line) for line in LINES]
 
     for order in (LINES[::-1], (*LINES[2:], *LINES[:2])):
         ran = subprocess.run(  # noqa: S603  # our own interpreter and a constant script
-            [sys.executable, "-W", "error", "-c", IN_ANOTHER_PROCESS, json.dumps(order)],
+            [sys.executable, "-W", "error", "-c", IN_ANOTHER_PROCESS, json.dumps((order, speech.ONLY_HUMS))],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert dict(zip(order, json.loads(ran.stdout), strict=True)) == dict(zip(LINES, here, strict=True))
 
 
+@pytest.mark.usefixtures("synthesiser")
 def test_what_was_said_before_does_not_matter() -> None:
     first = [synthesise.__wrapped__(*line) for line in LINES]
 
@@ -56,6 +70,7 @@ def test_an_utterance_is_said_once_and_kept() -> None:
     assert synthesise(*LINES[0]) is synthesise(*LINES[0])
 
 
+@pytest.mark.usefixtures("synthesiser")
 @pytest.mark.parametrize("voice", [*VOICES, "unknown"])
 def test_speech_is_whole_frames_clear_and_not_clipped(voice: str) -> None:
     utterance = synthesise("Sure, I am ready now.", voice)
@@ -70,6 +85,7 @@ def test_speech_is_whole_frames_clear_and_not_clipped(voice: str) -> None:
     assert any(map(is_voiced, frames[-8:]))
 
 
+@pytest.mark.usefixtures("synthesiser")
 def test_every_known_voice_is_another() -> None:
     assert len({digest("Yes.", voice) for voice in VOICES}) == len(VOICES)
 
@@ -79,6 +95,7 @@ def test_an_unknown_voice_is_always_the_same_one() -> None:
     assert len({voice_for(f"aura-2-voice{n}-en") for n in range(50)}) > 8
 
 
+@pytest.mark.usefixtures("synthesiser")
 @pytest.mark.parametrize(
     "text",
     [
@@ -111,6 +128,7 @@ def test_a_word_that_takes_no_time_goes_with_the_next(monkeypatch: pytest.Monkey
     assert [word.text for word in utterance.words] == ["Hello", "ahem there."]
 
 
+@pytest.mark.usefixtures("synthesiser")
 @pytest.mark.parametrize("text", ["", "   ", "..."])
 def test_a_text_without_words_is_no_audio(text: str) -> None:
     utterance = synthesise(text, "caller-1")
@@ -130,8 +148,10 @@ def test_a_library_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch
         speak("Hello.", Voice("en-us"))
 
 
-def test_an_installation_without_the_synthesiser_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "espeakng_loader", None)  # what an import of a missing package meets
+def test_a_hum_is_heard_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "ONLY_HUMS", True)
+    said = [say(text, "caller-1") for text in ("Yes please.", "Yes, please, at nine.", "No, thank you.", "Oh, a nine!")]
 
-    with pytest.raises(SpeechError, match=r"pip install 'switchboard-voice\[demo\]'"):
-        speak("Hello.", Voice("en-us"))
+    for one in said:
+        events = Recogniser(said).hear(one.audio + silence(50))
+        assert [event.text for event in events if isinstance(event, SpeechEnded)] == [one.text]

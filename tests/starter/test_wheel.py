@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.fixture(params=["with the extra demo", "without"])
+def voices(request: pytest.FixtureRequest, wheel: Path) -> Iterator[str]:
+    """Whether espeak-ng is installed; a module that is None in `sys.modules` cannot be imported or found."""
+    without = wheel / "sitecustomize.py"
+    if request.param == "without":
+        without.write_text("import sys\nsys.modules['espeakng_loader'] = sys.modules['trustme'] = None\n")
+    yield request.param
+    without.unlink(missing_ok=True)
+
+
 def run(wheel: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     environ |= {"PYTHONPATH": str(wheel), "PYTHONSAFEPATH": "1"}
@@ -33,10 +44,10 @@ def run(wheel: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=folder, env=environ, text=True, capture_output=True, check=False)  # noqa: S603
 
 
-def test_a_new_project_passes_its_tests_and_is_demonstrated(wheel: Path, tmp_path: Path) -> None:
+def test_a_new_project_passes_its_tests_and_is_demonstrated(wheel: Path, voices: str, tmp_path: Path) -> None:
     began = time.monotonic()
     made = run(wheel, tmp_path, "-m", "cli", "new", "acme")
-    tested = run(wheel, tmp_path / "acme", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
+    tested = run(wheel, tmp_path / "acme", "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist")
     took = time.monotonic() - began
     played = run(wheel, tmp_path / "acme", "-m", "cli", "demo", "--speed", "4")
 
@@ -44,6 +55,9 @@ def test_a_new_project_passes_its_tests_and_is_demonstrated(wheel: Path, tmp_pat
     assert "3 passed" in tested.stdout
     assert "The call went as its scenario says." in played.stdout
     assert played.returncode == 0
+    notice = "espeak-ng is not installed: voices are hums; pip install 'switchboard-voice[demo]'"
+    expected = 0 if voices == "with the extra demo" else 1
+    assert (tested.stdout.count(notice), played.stdout.count(notice)) == (expected, expected)
     assert took < 30  # 10 s on a machine that does nothing else
 
 
