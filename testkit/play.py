@@ -4,7 +4,7 @@ The real actors talk to simulated services under trio's mock clock; when the cal
 of it. `play` owns no expectation of one scenario: those are methods of the `PlayedCall` that it returns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Final, TypeAlias
@@ -16,15 +16,15 @@ from trio.testing import MockClock
 from actors.clips import ClipBook
 from actors.policy import CallPolicy, Numbers
 from agents.roster import Roster, load_roster, roster_from
-from agents.spec import OUTBOUND, AgentSpec
+from agents.spec import INBOUND, OUTBOUND, AgentSpec
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import synthesise
 from testkit import harness
 from testkit.excuses import excused_by_faults
 from testkit.functions import Double, watched, with_doubles
-from testkit.manners import find_bad_manners
-from testkit.oracle import check
+from testkit.manners import RULES, find_bad_manners
+from testkit.oracle import PROMISES, check
 from testkit.played_call import PLAYED, PlayedCall
 from testkit.transcript import PromiseBroken
 
@@ -36,6 +36,8 @@ BUNDLE: Final = 8
 SLICE_MS: Final = 160
 LONGEST: Final = 3600.0
 """Seconds of the mock clock after which a call is given up."""
+LINE: Final = "+15550009999"
+"""Our number, unless a test says another."""
 PATIENCE: Final = 60.0
 """Seconds beyond what is said that a call may take, whatever goes wrong."""
 
@@ -52,6 +54,10 @@ async def play(
     seed: int = 0,
     functions: Mapping[str, Double] | None = None,
     direction: str = OUTBOUND,
+    line: str = LINE,
+    agents: str = "",
+    metadata: Mapping[str, object] | None = None,
+    env: Mapping[str, str] | None = None,
     policy: CallPolicy | None = None,
     knobs: DeepgramKnobs | None = None,
     excused: Excused | None = None,
@@ -59,37 +65,54 @@ async def play(
     """Play a scenario with a roster, and check the promises.
 
     `functions` puts doubles in the place of handlers by name; the others are the roster's own. `faults` are lines such
-    as "deepgram: drop after 8 s". `excused` names what this call need not keep (a promise by its number, or "consent",
-    "goodbye", "answer", "facts"), each with the reason.
+    as "deepgram: drop after 8 s". `line` is our number, which `AGENTS_INBOUND` looks up; `agents` and `metadata` are
+    what an order has; `env` are settings of the functions, over those of the roster's `DEMO`. `excused` names what this
+    call need not keep (a promise by its number, or "consent", "goodbye", "answer", "facts"), each with the reason.
 
-    *Raises* `PromiseBroken` with a sentence for everything that is broken, and `CannotPlay` without the mock clock.
+    *Raises* `PromiseBroken` with a sentence for everything that is broken, and `CannotPlay` without the mock clock, and
+    for a name that there is not.
     """
     if not isinstance(trio.lowlevel.current_clock(), MockClock):
         raise CannotPlay("play() needs trio's mock clock: with pytest-trio, let the test ask for autojump_clock")
     script = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
-    agents = with_doubles(roster_of(roster), functions or {})
+    played = with_doubles(roster_of(roster), functions or {})
+    _refuse_unknown("direction", [direction], [INBOUND, OUTBOUND])
+    _refuse_unknown("agents", filter(None, [agents]), played.beginners)
+    _refuse_unknown("excused", excused or (), [*PROMISES, *RULES])
     policy = policy or CallPolicy(numbers=Numbers(chunk_frames=BUNDLE))
     knobs = knobs or DeepgramKnobs(slice_ms=SLICE_MS)
-    call = PlayedCall(script=script, policy=policy, roster=agents, bundle=BUNDLE, slice_ms=knobs.slice_ms)
+    call = PlayedCall(script=script, policy=policy, roster=played, bundle=BUNDLE, slice_ms=knobs.slice_ms)
     call.records.root = trio.lowlevel.current_task()
     PLAYED.append(call)
     with structlog.testing.capture_logs() as logs, trio.fail_after(LONGEST):
         await harness.play(
             script,
             faults,
-            roster=watched(agents, call.runs, call.blocks),
+            roster=watched(played, call.runs, call.blocks),
             policy=policy,
             knobs=knobs,
             seed=seed,
             bundle=BUNDLE,
-            clips=filler_clips(agents, policy),
+            clips=filler_clips(played, policy),
             played=call,
             direction=direction,
+            line=line,
+            agents=agents,
+            metadata=metadata,
+            env={**(demo.env if (demo := played.extras.demo) else {}), **(env or {})},
         )
     call.logs = logs
     call.longest = PATIENCE + call.expected_seconds
     judge(call, excused or {})
     return call
+
+
+def _refuse_unknown(argument: str, given: Iterable[int | str], known: Iterable[int | str]) -> None:
+    names = list(known)
+    for name in given:
+        if name not in names:
+            there_are = ", ".join(sorted(map(str, names)))
+            raise CannotPlay(f"play({argument}=…): there is no {name!r}; there are {there_are}")
 
 
 def judge(call: PlayedCall, excused: Excused) -> None:
@@ -102,14 +125,14 @@ def judge(call: PlayedCall, excused: Excused) -> None:
 
 
 def roster_of(roster: RosterLike) -> Roster:
-    """Load a roster: as AGENTS names it, a module with `ROSTER`, or a list of agents.
+    """Load a roster: as AGENTS names it (several with commas), a module with `ROSTER`, or a list of agents.
 
     *Raises* `RosterError`.
     """
     if isinstance(roster, Roster):
         return roster
     if isinstance(roster, str):
-        return roster_from([roster])
+        return roster_from([source for part in roster.split(",") if (source := part.strip())])
     return roster_from([roster.__name__]) if isinstance(roster, ModuleType) else load_roster(roster)
 
 

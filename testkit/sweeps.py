@@ -15,7 +15,7 @@ import trio
 from actors import facts
 from agents.spec import OUTBOUND
 from testkit.functions import Double
-from testkit.play import RosterLike, ScenarioLike, play
+from testkit.play import LINE, RosterLike, ScenarioLike, play
 from testkit.played_call import PLAYED, PlayedCall
 
 Blow: TypeAlias = Literal["hangs up", "drops the line"]
@@ -39,12 +39,15 @@ class PlannedCall:
     scenario: ScenarioLike
     functions: Mapping[str, Double] | None = None
     direction: str = OUTBOUND
+    line: str = LINE
+    agents: str = ""
+    metadata: Mapping[str, object] | None = None
+    env: Mapping[str, str] | None = None
 
     async def play(self, *faults: str, excused: Mapping[int | str, str] | None = None) -> PlayedCall:
         """Play it with these faults."""
-        return await play(
-            self.roster, self.scenario, faults, functions=self.functions, direction=self.direction, excused=excused
-        )
+        given = {field.name: getattr(self, field.name) for field in attrs.fields(PlannedCall)}
+        return await play(faults=faults, excused=excused, **given)
 
 
 @attrs.frozen

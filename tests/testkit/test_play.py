@@ -1,22 +1,28 @@
 """What `play` sees by itself, and what a test can expect of a played call."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import attrs
 import httpx
 import pytest
 import trio
 from trio.testing import MockClock
 
+from agents.extras import Extras
 from agents.functions import Answer, CallContext, Outcome, blocking
 from agents.roster import default_roster
 from simulators.scenario import Scenario, ScenarioError, shipped_scenarios
 from testkit import (
     CannotPlay,
     ExpectationFailed,
+    PlannedCall,
     PlayedCall,
     PromiseBroken,
     answer,
     answers,
+    calls,
     conversation,
     fails,
     hangs_up,
@@ -26,6 +32,7 @@ from testkit import (
 )
 from testkit.functions import Double, NoSuchFunction
 from testkit.manners import agrees, is_filler
+from testkit.play import roster_of
 from tests.examples import one_in
 from tests.testkit import mistakes
 from tests.testkit.mistakes import GOOD, NO_CONSENT, NO_GOODBYE, ONLY_A_FILLER, Order, roster
@@ -146,6 +153,50 @@ async def test_a_double_takes_the_place_of_a_handler_by_name(autojump_clock: Moc
 async def test_a_double_for_a_function_that_there_is_not_is_refused(autojump_clock: MockClock) -> None:
     with pytest.raises(NoSuchFunction, match=r"no agent has 'look_uo'; there are .*desk\.look_up"):
         await play(roster(), GOOD, functions={"look_uo": answer("")})
+
+
+async def test_a_handler_sees_the_order_of_the_call_and_its_parties(autojump_clock: MockClock) -> None:
+    """What an order says and which number is called decide who begins, as on the server."""
+    seen: list[CallContext] = []
+
+    async def look_up(arguments: Order, context: CallContext) -> Outcome:
+        seen.append(context)
+        return Answer({"state": "here"}, {"order": arguments.number})
+
+    inbound = Extras(inbound={"+15550001111": "returns"})
+    agents = attrs.evolve(roster(look_up), extras=inbound)
+    bye = conversation(
+        says("Hello."), answers("returns", "Goodbye.", calls=calls("end_conversation", reason="task_complete"))
+    )
+
+    await play(agents, GOOD, metadata={"crm": [17]}, env={"SHOP_URL": "https://shop.test"})
+    by_number = await play(agents, bye, direction="inbound", line="+15550001111")
+    by_order = await PlannedCall(agents, bye, agents="returns").play()
+
+    context = seen[0]
+    assert (context.caller, context.line) == ("+15551230000", "+15550009999")
+    assert (context.metadata, context.env) == ({"crm": [17]}, {"SHOP_URL": "https://shop.test"})
+    assert (by_number.agents, by_number.the_record.line, by_order.agents) == (["returns"], "+15550001111", ["returns"])
+
+
+def test_several_rosters_are_named_as_in_agents(tmp_path: Path) -> None:
+    file = tmp_path / "night_desk.py"
+    file.write_text("from tests.testkit.mistakes import roster\nAGENT = roster().agents['returns']\n")
+
+    assert roster_of(f"agents, {file}").entries == {"agents": "qualifier", str(file): "returns"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"agents": "retruns"}, "agents=….: there is no 'retruns'; there are desk, returns"),
+        ({"direction": "in"}, "direction=….: there is no 'in'; there are inbound, outbound"),
+        ({"excused": {"concent": "it hands on"}}, "excused=….: there is no 'concent'; there are .*, answer, consent"),
+    ],
+)
+async def test_a_name_that_there_is_not_is_refused(autojump_clock: MockClock, given: Any, told: str) -> None:  # noqa: ANN401
+    with pytest.raises(CannotPlay, match=told):
+        await play(roster(), GOOD, **given)
 
 
 @pytest.mark.parametrize("double", [refuses("the number has six digits"), fails(httpx.ConnectError("no route"))])
