@@ -57,7 +57,7 @@ from protocol.wire import PacedWebSocket
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints
 from store.records import TRANSFERRING, CallRecord, RunningRecord
-from store.redaction import WHOLE, Redaction
+from store.redaction import WHOLE, CallRedaction, Redaction
 
 log = structlog.stdlib.get_logger()
 
@@ -217,13 +217,14 @@ class Call:
         earlier, elapsed = plan.resumption, plan.resumption.elapsed if plan.resumption else 0.0
         started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
         before = earlier.record if earlier else None
-        book = RecordBuilder(plan.caller, plan.line, started, before, plan.metadata, services.redaction)
+        redaction = CallRedaction(services.redaction)
+        book = RecordBuilder(plan.caller, plan.line, started, before, plan.metadata, redaction)
         book.trace_id = services.trace_id(plan.call_sid)
         scribe = services.scribe(plan, elapsed)
         watch = services.watch(plan.call_sid)
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         readers += [follow(plan) for follow in services.followers]
-        journal = Journal.read_by(readers, elapsed, services.redaction)
+        journal = Journal.read_by(readers, elapsed, redaction)
         ledger = Ledger(journal)
         tape = Tape()
         on_audio, on_heard = list[Callable[[bytes], None]](), list[Callable[[float, bytes], None]]()

@@ -13,9 +13,9 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from actors.facts import Fact
+from actors.facts import Fact, ReplyText, TurnCutOff, TurnHeard
 from protocol.fields import JSON
-from store.redaction import WHOLE, Redaction
+from store.redaction import CallRedaction
 
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 _EVENTS: dict[type[object], str] = {}
@@ -59,9 +59,21 @@ _WORDY = frozenset({
 """The fields of facts in which there may be words of the call."""
 
 
-def _redacted(fact: Fact, redaction: Redaction) -> Fact:
-    if not redaction.rules:
+def _redacted(fact: Fact, redaction: CallRedaction) -> Fact:
+    if not redaction.rule.rules:
         return fact
+    match fact:
+        case TurnHeard(text=text):
+            return attrs.evolve(fact, text=redaction.turn(text))
+        case TurnCutOff(text=text):
+            return attrs.evolve(fact, text=redaction.unsure_turn(text))
+        case ReplyText(agent=agent, text=text):
+            return attrs.evolve(fact, text=redaction.sentence(agent, text))
+        case _:
+            return _without(fact, redaction)
+
+
+def _without(fact: Fact, redaction: CallRedaction) -> Fact:
     words = {name: value for name, value in attrs.asdict(fact, recurse=False).items() if name in _WORDY}
     # a value keeps its type, which mypy cannot see
     return attrs.evolve(fact, **{name: redaction.value(value) for name, value in words.items()})  # type: ignore[arg-type]
@@ -73,14 +85,16 @@ class Journal:
 
     _readers: tuple[JournalReader, ...] = ()
     started: float = attrs.field(factory=trio.current_time)
-    redaction: Redaction = WHOLE
+    redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """What of the words is not written down."""
     _count: int = 0
 
     @classmethod
-    def read_by(cls, readers: Iterable[JournalReader], elapsed: float = 0.0, redaction: Redaction = WHOLE) -> "Journal":
+    def read_by(
+        cls, readers: Iterable[JournalReader], elapsed: float = 0.0, redaction: CallRedaction | None = None
+    ) -> "Journal":
         """Begin one; of a call that started some seconds ago, if it has had a stream before."""
-        return cls(tuple(readers), trio.current_time() - elapsed, redaction)
+        return cls(tuple(readers), trio.current_time() - elapsed, redaction or CallRedaction())
 
     @property
     def now(self) -> float:

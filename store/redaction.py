@@ -2,7 +2,9 @@
 
 `Redaction` replaces them in journal, transcript and record at the moment they are written; agents, functions and the
 next agent's Brief get the words as they were said. Digits may be written or spoken ("four two four two"), with spaces,
-commas, dots and dashes between them. Values: nothing here reads a setting or a file.
+commas, dots and dashes between them. `CallRedaction` is one call's: there a number may be said over several turns. It
+holds nothing back: what may be the beginning of a number is left out at once, before anybody knows how it goes on.
+Nothing here reads a setting or a file.
 """
 
 import re
@@ -16,14 +18,24 @@ _WORDS: Mapping[str, str] = {
     "zero": "0", "oh": "0", "one": "1", "two": "2", "three": "3", "four": "4",
     "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
 }  # fmt: skip
-_DIGIT = rf"(?:[0-9]|\b(?:{'|'.join(_WORDS)})\b)"
-_RUN = re.compile(rf"(?<![\w.]){_DIGIT}(?:[\s,.\-()/]{{0,3}}{_DIGIT})+(?!\w)", re.IGNORECASE)
-_ONE = re.compile(_DIGIT, re.IGNORECASE)
+_TIMES: Mapping[str, int] = {"": 1, "double": 2, "triple": 3}
+_DIGIT = rf"(?:\b(?:double|triple)\s+)?(?:[0-9]|\b(?:{'|'.join(_WORDS)})\b)"
+_GAP = r"[\s,.\-()/]{0,3}"
+_RUN = re.compile(rf"(?<![\w.]){_DIGIT}(?:{_GAP}{_DIGIT})+(?!\w)", re.IGNORECASE)
+_PIECE = re.compile(rf"(?<![\w.]){_DIGIT}(?:{_GAP}{_DIGIT})*(?!\w)", re.IGNORECASE)
+"""Digits that may be some of a number's: a single one, too."""
+_PAUSE = re.compile(r"(?:[\W_]|\b(?:and|then|um|uh|er|so|ok|okay|yes|yeah)\b)*", re.IGNORECASE)
+"""What is no word beside digits."""
+_AMOUNT = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+_ONE = re.compile(rf"(?:(double|triple)\s+)?([0-9]|\b(?:{'|'.join(_WORDS)})\b)", re.IGNORECASE)
 _CARD_LENGTHS = range(13, 20)
 _MOST = 60
 """Digits in a row among which a card is looked for: two cards and a phone number."""
 FEWEST = 4
-"""Digits of a number that `NUMBERS` leaves out: those of a year, too."""
+"""Digits of a number that `NUMBERS` leaves out: those of a year, too; and from so many on the beginning of one."""
+PART = "[digits]"
+"""Stands for some of a number's digits."""
 
 
 class RedactionRule(Enum):
@@ -38,16 +50,23 @@ class Redaction:
     """Some of the rules; without any, everything is written down as it is."""
 
     rules: frozenset[RedactionRule] = frozenset()
+    parts: frozenset[str] = frozenset()
+    """Digits that a call has had left out: four of them are left out again, wherever they come."""
 
     def text(self, text: str) -> str:
         """Return a text without what the rules leave out."""
         return _RUN.sub(self._instead, text) if self.rules else text
 
     def _instead(self, found: re.Match[str]) -> str:
-        digits = "".join(_WORDS.get(one.lower(), one) for one in _ONE.findall(found[0]))
+        return self.mark(_digits(found[0])) or found[0]
+
+    def mark(self, digits: str) -> str:
+        """Return what stands instead of digits in a row; "" where they are written down."""
         if RedactionRule.NUMBERS in self.rules and len(digits) >= FEWEST:
             return "[number]"
-        return "[card]" if RedactionRule.CARDS in self.rules and _has_card(digits) else found[0]
+        if RedactionRule.CARDS in self.rules and _has_card(digits):
+            return "[card]"
+        return PART if len(digits) >= FEWEST and any(digits in one or one in digits for one in self.parts) else ""
 
     def value(self, value: object) -> object:
         """Return a plain value without it: texts, numbers, and what is in lists and objects."""
@@ -71,6 +90,79 @@ class Redaction:
             except orjson.JSONDecodeError:
                 return self.text(text)
         return self.text(text)
+
+
+@attrs.define
+class CallRedaction:
+    """What a rule leaves out of one call, where a number may come in parts: turn by turn, sentence by sentence.
+
+    Of what the caller says it leaves out any four digits that begin or end a turn, and all that go on with those
+    which the caller's last turn ended with. A year and an amount with commas are written down, if they stand alone.
+    """
+
+    rule: Redaction = attrs.field(factory=Redaction)
+    _begun: dict[str, str] = attrs.field(factory=dict)
+    """For each speaker: the digits with which the last words ended."""
+
+    def text(self, text: str) -> str:
+        """Return a text without it."""
+        return self.rule.text(text)
+
+    def value(self, value: object) -> object:
+        """Return a plain value without it."""
+        return self.rule.value(value)
+
+    def turn(self, text: str) -> str:
+        """Return what the caller has said, without it."""
+        return self._said(_CALLER, text)
+
+    def unsure_turn(self, text: str) -> str:
+        """Return what the caller has said, without it; the turn will come again, whole."""
+        begun, written = dict(self._begun), self._said(_CALLER, text)
+        self._begun = begun
+        return written
+
+    def sentence(self, agent: str, text: str) -> str:
+        """Return what an agent has said, without it."""
+        return self._said(f"agent {agent}", text)
+
+    def _said(self, speaker: str, text: str) -> str:
+        if not self.rule.rules:
+            return text
+        parts, start = list[str](), 0
+        begun, self._begun[speaker] = self._begun.get(speaker, ""), ""
+        if _PAUSE.fullmatch(text):
+            self._begun[speaker] = begun
+        for found in _PIECE.finditer(text):
+            is_last = _PAUSE.fullmatch(text, found.end()) is not None
+            is_first = _PAUSE.fullmatch(text, 0, found.start()) is not None
+            digits = _digits(found[0])
+            is_amount = _AMOUNT.fullmatch(found[0]) is not None
+            goes_on = bool(begun) and (is_first or (len(digits) >= FEWEST and not is_amount))
+            whole = (begun * goes_on + digits)[-_MOST:]
+            begins = (is_first or is_last) and not is_amount and not _YEAR.fullmatch(found[0])
+            is_part = speaker == _CALLER and (goes_on or begins)
+            parts += text[start : found.start()], self._left_out(found[0], whole, is_part=is_part)
+            start, begun = found.end(), ""
+            if is_last:
+                self._begun[speaker] = whole
+        return self.rule.text("".join(parts) + text[start:])
+
+    def _left_out(self, said: str, whole: str, *, is_part: bool) -> str:
+        """Return what is to be written of digits that make so much of a number with those before."""
+        mark = self.rule.mark(whole) or (PART if is_part and len(whole) >= FEWEST else "")
+        if not mark:
+            return said
+        others = {one for one in self.rule.parts if not whole.startswith(one)}
+        self.rule = attrs.evolve(self.rule, parts=frozenset({*others, whole}))
+        return mark
+
+
+_CALLER = "caller"
+
+
+def _digits(said: str) -> str:
+    return "".join(_WORDS.get(one.lower(), one) * _TIMES[times.lower()] for times, one in _ONE.findall(said))
 
 
 def _has_card(digits: str) -> bool:

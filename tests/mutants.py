@@ -524,6 +524,22 @@ MUTANTS = (
     ),
     Mutant(
         14,
+        "what is left out is written nowhere: a number that goes on in the next turn is a new one",
+        "store/redaction.py",
+        "self._begun[speaker] = whole",
+        'self._begun[speaker] = ""',
+        ("tests/store/test_redaction.py",),
+    ),
+    Mutant(
+        14,
+        "what is left out is written nowhere: an agent may repeat a part of it",
+        "store/redaction.py",
+        "self.rule = attrs.evolve(self.rule, parts=frozenset({*others, whole}))",
+        "assert others is not None",
+        ("tests/calls/test_redacted.py",),
+    ),
+    Mutant(
+        14,
         "what is forgotten is gone: deleted rows stay in the free pages of the database",
         "store/erasing.py",
         'connection.execute("VACUUM")',

@@ -30,7 +30,7 @@ from store.records import (
     stream_fault,
     unpack_turns,
 )
-from store.redaction import WHOLE, Redaction
+from store.redaction import CallRedaction
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class RecordBuilder:
     """The record so far, if the call has had a stream before this one."""
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
     """The data of the order."""
-    redaction: Redaction = WHOLE
+    redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """Applied to replies that are under way; the Journal has applied it to all others."""
     trace_id: str = ""
     _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))

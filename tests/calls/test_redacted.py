@@ -3,20 +3,25 @@
 from pathlib import Path
 
 import attrs
+import pytest
 import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.call import CallServices
+from actors.call import CallPlan, CallServices
 from actors.journal import Journal
 from actors.line.reply import Reply
 from actors.record.record import RecordBuilder
+from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
 from store.memory import MemoryRecords
 from store.records import RunningRecord, encode_record, encode_running
-from store.redaction import CARDS, Redaction
+from store.redaction import CARDS, CallRedaction, Redaction, RedactionRule
+from store.spill import SpillingRecords, SpillPolicy
 from tests.actors.notebook import Notebook
-from tests.calls.tiny import TinyWorld
+from tests.calls.tiny import CALL_SID, STREAM_SID, TinyWorld
+from tests.store.test_forgetting import everything_on
+from web.calls.webhooks import News, _Reader
 
 CARD = "4242 4242 4242 4242"
 
@@ -72,7 +77,7 @@ def test_a_fact_is_written_without_the_card_and_is_otherwise_the_same(autojump_c
     called = facts.FunctionCalled("advisor", "f1", "pay", f'{{"card": "{CARD}", "euros": 4}}', 3)
 
     async def note() -> None:
-        journal = Journal.read_by([notebook], redaction=CARDS)
+        journal = Journal.read_by([notebook], redaction=CallRedaction(CARDS))
         journal.note(facts.TurnHeard("advisor", f"It is {CARD}."))
         journal.note(called)
         await trio.lowlevel.checkpoint()
@@ -86,9 +91,62 @@ def test_a_fact_is_written_without_the_card_and_is_otherwise_the_same(autojump_c
 
 
 def test_a_reply_under_way_is_noted_without_the_card() -> None:
-    builder = RecordBuilder("", "", "", redaction=CARDS)
+    builder = RecordBuilder("", "", "", redaction=CallRedaction(CARDS))
     reply = Reply("advisor", 1, 2.0, received=16_000, played=16_000, whole=True)
     reply.add_text(f"You said {CARD}")
     running: RunningRecord = builder.so_far(3.0, {}, [reply])
 
     assert running.record.transcript[0].text == "You said [card]"
+
+
+NUMBERS = Redaction(frozenset([RedactionRule.NUMBERS]))
+SPLIT = (
+    facts.CallStarted(CALL_SID, STREAM_SID, "inbound"),
+    facts.TurnHeard("advisor", "It is four five three nine, 1488."),
+    facts.ReplyText("advisor", 1, "Four five three nine, 1488."),
+    facts.ReplyEnded(
+        "advisor", 1, "Four five three nine, 1488. Go on.", "Four five three nine, 1488. Go on.", complete=True
+    ),
+    facts.TurnCutOff("advisor", "Zero three four three"),
+    facts.TurnHeard("advisor", "Zero three four three"),
+    facts.FunctionCalled("advisor", "f1", "note", '{"card": "4539 1488 0343", "digits": 45391488}', 1),
+    facts.FunctionAnswered("advisor", "f1", "note", "45391488", ok=True, took=0.1, facts={"card": "4539"}, number=1),
+    facts.HandoffAsked("advisor", "qualifier", "a card, 4539 1488", "4539", 0),
+    facts.TransferAsked("advisor", "a card, 4539 1488", "4539"),
+    facts.TurnHeard("advisor", "6467."),
+)
+"""A card, said in three turns, with an agent that repeats the beginning of it, and writes it down."""
+SAID = ("four five three", "zero three four", "4539", "1488", "0343", "6467")
+
+
+def found_in(content: bytes) -> list[str]:
+    """Return what is there of the card that was said."""
+    return [text for text in SAID if text in content.decode().lower()]
+
+
+@pytest.mark.parametrize("rule", [CARDS, NUMBERS], ids=["cards", "numbers"])
+@pytest.mark.parametrize("died_after", [2, 5, len(SPLIT)])
+async def test_a_card_said_in_parts_is_nowhere_whenever_its_worker_dies(
+    died_after: int, rule: Redaction, tmp_path: Path
+) -> None:
+    redaction, told = CallRedaction(rule), list[News]()
+    book, scribe = RecordBuilder("", "", "", redaction=redaction), Scribe(tmp_path / CALL_SID)
+    followed = _Reader(CallPlan(CALL_SID, STREAM_SID, "inbound"), told.append)
+    journal = Journal.read_by([book.read, scribe.read, followed.read], redaction=redaction)
+    under_way = Reply("advisor", 1, 2.0, received=16_000, played=16_000, whole=True)
+    under_way.add_text("You said 4539 1488")
+    waiting = SpillingRecords(MemoryRecords(), tmp_path / "waiting", SpillPolicy(save=0.05))
+    lived, lives = (Checkpoints(tmp_path / "running", waiting) for _ in range(2))
+    with lived.keeping(CALL_SID, lambda: book.so_far(journal.now, {}, [under_way] * (journal.count > 1))):
+        for fact in SPLIT[:died_after]:
+            journal.note(fact)
+            await lived.write()
+        await scribe.finish(book.record())
+        running = everything_on(tmp_path)
+        lived._own.let_go()
+        await lives.adopt()
+
+    assert found_in(running) == []
+    assert found_in(everything_on(tmp_path)) == []
+    assert found_in(repr(told).encode()) == []
+    assert any((tmp_path / "waiting").iterdir())

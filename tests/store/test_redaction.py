@@ -2,7 +2,7 @@
 
 import pytest
 
-from store.redaction import CARDS, WHOLE, Redaction, RedactionRule
+from store.redaction import CARDS, WHOLE, CallRedaction, Redaction, RedactionRule
 
 NUMBERS = Redaction(frozenset([RedactionRule.NUMBERS]))
 CARD = "4242 4242 4242 4242"
@@ -22,6 +22,7 @@ SPOKEN = "four two four two, four two four two, four two four two, four two four
         ("Call +15557650000 in 2026.", "Call +15557650000 in 2026."),
         ("CA42424242424242424242424242424242", "CA42424242424242424242424242424242"),
         ("I am one of two.", "I am one of two."),
+        ("double four double two triple four two four two 4242 4242 4", "[card]"),
     ],
 )
 def test_cards_are_left_out(said: str, written: str) -> None:
@@ -50,3 +51,55 @@ def test_arguments_stay_json_and_keep_their_names() -> None:
 
 def test_without_a_rule_everything_is_written_down() -> None:
     assert WHOLE.value({"card": CARD}) == {"card": CARD}
+
+
+@pytest.mark.parametrize(
+    ("rule", "turns", "written"),
+    [
+        (CARDS, ["Four one one one.", "One one one one", "1111, 1111."], ["[digits].", "[digits]", "[card]."]),
+        (
+            CARDS,
+            ["It starts with 4111 1111", "and then", "11 11 11 11"],
+            ["It starts with [digits]", "and then", "[card]"],
+        ),
+        (
+            CARDS,
+            ["41", "11", "1111 is next", "Then it is 1111"],
+            ["41", "[digits]", "[digits] is next", "Then it is [digits]"],
+        ),
+        (CARDS, ["4111 is the first part.", "1111 the second"], ["[digits] is the first part.", "[digits] the second"]),
+        (
+            CARDS,
+            ["It ends with 4111.", "I think 1111 comes now"],
+            ["It ends with [digits].", "I think [digits] comes now"],
+        ),
+        (CARDS, ["double four one one"], ["[digits]"]),
+        (CARDS, ["I was born in 1970.", "I have 250,000."], ["I was born in 1970.", "I have 250,000."]),
+        (CARDS, ["1970", "1234 1234"], ["1970", "[digits]"]),
+        (CARDS, ["I had 12000 before it went.", "I am 45."], ["I had 12000 before it went.", "I am 45."]),
+        (NUMBERS, ["Five five five", "seven six five", "0000"], ["Five five five", "[number]", "[number]"]),
+        (NUMBERS, ["She is 45.", "It was 30 years ago."], ["She is 45.", "It was 30 years ago."]),
+        (WHOLE, ["4111", "1111"], ["4111", "1111"]),
+    ],
+)
+def test_a_number_in_parts_is_left_out_from_its_beginning(
+    rule: Redaction, turns: list[str], written: list[str]
+) -> None:
+    call = CallRedaction(rule)
+
+    assert [call.turn(text) for text in turns] == written
+
+
+def test_what_a_call_has_left_out_is_left_out_of_all_other_words_of_it() -> None:
+    call = CallRedaction(CARDS)
+    call.turn("It is four one one one, one two three four")
+
+    assert call.text("They said 4111 and 1112, in 2026.") == "They said [digits] and [digits], in 2026."
+    assert call.value({"card": 41111234, "year": 2026}) == {"card": "[digits]", "year": 2026}
+    assert [call.sentence("advisor", text) for text in ("Four one", "one one?")] == ["Four one", "[digits]?"]
+
+
+def test_a_turn_that_comes_again_counts_once() -> None:
+    call = CallRedaction(CARDS)
+
+    assert [call.unsure_turn("It is 41"), call.turn("It is 41"), call.turn("1")] == ["It is 41", "It is 41", "1"]

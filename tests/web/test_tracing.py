@@ -17,6 +17,8 @@ from trio.testing import MockClock
 from actors import facts
 from actors.call import CallPlan, CallServices
 from actors.journal import Journal
+from store.redaction import CARDS, CallRedaction
+from tests.calls.test_redacted import SPLIT, found_in
 from tests.calls.tiny import CALL_SID, TinyWorld
 from tests.web.fakes import LEAD, STREAM_SID, settings
 from web.calls.call_trace import CallTrace, Models
@@ -143,6 +145,24 @@ async def test_what_was_said_goes_along_where_it_is_asked_for(receiver: Receiver
     said = [attributes_of(span).get("gen_ai.input.messages", "") for span in receiver.spans]
 
     assert any("Words" in text for text in said)
+
+
+def test_a_card_said_in_parts_is_in_no_trace(receiver: Receiver) -> None:
+    traces = Tracing.of({**receiver.environ, CAPTURE: "span_only"})
+
+    async def note() -> None:
+        trace = CallTrace(CallPlan(CALL_SID, STREAM_SID, "inbound"), traces, MODELS)
+        journal = Journal.read_by([trace.read], redaction=CallRedaction(CARDS))
+        for fact in (*SPLIT, facts.CallEnded("completed", 9.0, {})):
+            journal.note(fact)
+        await trio.lowlevel.checkpoint()
+
+    trio.run(note, clock=MockClock(autojump_threshold=0))
+    traces.provider.shutdown()
+    said = " ".join(str(attributes_of(span)) for span in receiver.spans)
+
+    assert "[digits]" in said
+    assert found_in(said.encode()) == []
 
 
 def test_an_answer_has_its_parts_one_after_the_other(receiver: Receiver) -> None:
