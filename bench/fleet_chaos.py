@@ -7,15 +7,17 @@ in at random, the webhook of each goes to one worker that is ready and its strea
 the seed chooses, one worker is killed with SIGKILL (another is started in its place, as a supervisor would), one is
 drained, and the database is restarted. The database is looked at each 50 ms. Checked: slots and running calls are never
 more than the cap; a call is turned away only while all slots were taken
-(or kept for what a worker that has not reported yet may have given away); each call that was let in has exactly one
-record, `completed` if it ended, `cut` if its worker was killed; in the end nothing is held. Exits with 1 if not.
+(or kept for what a worker that has not reported yet may have given away); each call has exactly the record that
+`bench.fleet_verdict` allows; the drained worker leaves in order and the others live; in the end nothing is held, waits
+or is left, in the database and on the disk. Exits with 1 if not.
 
 Orders come in, too, with a client's key, and a third of what Twilio (`bench.fleet_twilio`) answers is wrong. A client
-that got no answer, or was told that the database is away, asks another worker again with its key. Checked: an order
-that was taken has exactly one call, or was refused by Twilio; one that was not has none; each is over in the end.
+that got no answer, or was told that there is no room or that the database is away, asks another worker again with its
+key. Checked: an order has exactly one call, or was refused by Twilio and has none; each is over in the end.
 """
 
 import argparse
+import json
 import random
 import signal
 import subprocess
@@ -31,6 +33,7 @@ import attrs
 import psycopg
 
 from bench.fleet_twilio import FleetTwilio
+from bench.fleet_verdict import STEPS, Kept, OrderEnd, Said, Story, judge_calls, judge_order
 from tests.store.throw_away_postgres import Cluster, throw_away_postgres
 
 CAP = 16
@@ -44,6 +47,11 @@ _ORDERS = "SELECT order_id, state, outcome, coalesce(call_sid, '') FROM orders"
 _HELD = """SELECT (SELECT count(*) FROM slots WHERE key IS NOT NULL AND (lapses IS NULL OR lapses > clock_timestamp())),
     (SELECT count(*) FROM live_calls),
     (SELECT coalesce(sum(allowance), 0) FROM workers WHERE beat < clock_timestamp() - interval '3 s')"""
+_REMNANTS = """SELECT (SELECT count(*) FROM slots WHERE key IS NOT NULL), (SELECT count(*) FROM live_calls),
+    (SELECT count(*) FROM cut_calls), (SELECT count(*) FROM call_notes), (SELECT count(*) FROM commands)"""
+_RECORDS = "SELECT call_sid, record FROM calls"
+_BLIND_SECONDS = 15.0
+"""After the restart nobody can see for so long at most whether there was room, or who has what of it."""
 
 
 @attrs.define(eq=False)
@@ -84,8 +92,13 @@ class Process:
             what, _, call_sid = line.strip().partition(" ")
             if what == "ready" and not self.is_leaving:
                 self.is_ready = True
-            if what in {"yes", "no", "in", "full", "out", "drained", "taken", "none"}:
+            if what in {*STEPS, "drained", "taken", "none"}:
                 self.lines.append((time.monotonic(), what, call_sid))
+
+    def hush(self) -> None:
+        """Say nothing more to it: a worker ends when it has read everything."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
 
     def tell(self, line: str) -> bool:
         """Say something to it; False if it is gone."""
@@ -123,16 +136,18 @@ class Watch:
         return max((max(slots, calls) for _, slots, calls, _ in self.looks), default=0)
 
     def was_full(self, began: float, ended: float) -> bool:
-        """Whether all slots were taken at some moment of this time, as far as was seen; or nothing could be seen.
+        """Whether all slots were taken at some moment of this time, as far as was seen.
 
-        After a restart, what a worker that has not reported may have given away counts as taken: it may be alive.
+        After the restart, what a worker that has not reported may have given away counts as taken: it may be alive.
+        While the database was away nobody could see it.
         """
+        is_blind = self.restarted_at < ended and began < self.restarted_at + _BLIND_SECONDS
         seen = [
-            slots + (kept if self.restarted_at < at < self.restarted_at + 15 else 0)
+            slots + (kept if self.restarted_at < at < self.restarted_at + _BLIND_SECONDS else 0)
             for at, slots, _, kept in self.looks
             if began - 0.1 <= at <= ended + 0.1
         ]
-        return not seen or max(seen) >= CAP
+        return is_blind if not seen else max(seen) >= CAP
 
 
 @attrs.define(eq=False)
@@ -149,8 +164,12 @@ class Run:
     started: list[Process] = attrs.field(factory=list)
     asked: dict[str, float] = attrs.field(factory=dict)
     asked_of: dict[str, list[str]] = attrs.field(factory=dict)
+    """For each call: whom its webhook asked, and then its stream."""
+    seconds: dict[str, float] = attrs.field(factory=dict)
+    """How long each call lasts whose stream was opened."""
     problems: list[str] = attrs.field(factory=list)
     killed: str = ""
+    drained: str = ""
     killed_at: float = 0.0
     keys: dict[str, str] = attrs.field(factory=dict)
     """For each order that a client wants: the worker that was asked last."""
@@ -227,7 +246,9 @@ class Run:
         """Drain a worker, and start another."""
         leaver = self.rng.choice([one for one in self.started if one.is_ready])
         leaver.is_ready, leaver.is_leaving = False, True
+        self.drained = leaver.name
         leaver.tell("drain")
+        leaver.hush()
         self.start()
 
     def restart(self) -> None:
@@ -256,7 +277,7 @@ class Run:
         for key, name in list(self.keys.items()):
             told, waited = answers.get(key, ""), time.monotonic() - self.asked_at[key]
             is_lost = not told and (name == self.killed or waited > 20)
-            if (is_lost or told in {"none database", "none draining"}) and waited > 2:
+            if (is_lost or told in {"none database", "none draining", "none full"}) and waited > 2:
                 self._ask_for(key)
         now, ready = time.monotonic(), [one for one in self.started if one.is_ready]
         for at, order, call_sid in [one for one in list(self.ended) if one[0] <= now]:
@@ -283,11 +304,10 @@ class Run:
         """Open the streams of calls whose webhooks were answered, and repeat what orders need."""
         self._ask_again()
         for one in self.started:
-            for at, what, call_sid in list(one.lines):
-                if what == "yes":
-                    one.lines.remove((at, what, call_sid))
-                    one.lines.append((at, "let in", call_sid))
-                    self._tell(call_sid, f"stream {call_sid} {self.rng.uniform(1, 6):.3f}")
+            for _, what, call_sid in list(one.lines):
+                if what == "yes" and call_sid not in self.seconds:
+                    self.seconds[call_sid] = round(self.rng.uniform(1, 6), 3)
+                    self._tell(call_sid, f"stream {call_sid} {self.seconds[call_sid]:.3f}")
 
     def _settle(self, watch: Watch) -> None:
         """Wait until every call is over, and what the dead worker held is closed."""
@@ -296,9 +316,22 @@ class Run:
             self._connect()
             time.sleep(0.05)
             is_quiet = time.monotonic() > self.killed_at + 15 and watch.looks and watch.looks[-1][1:3] == (0, 0)
-            if is_quiet and not self._orders_left():
+            if is_quiet and not self._orders_left() and not self._remnants():
                 break
         time.sleep(3)
+
+    def _remnants(self) -> list[str]:
+        """Return what is held, waits or was left of calls that are over, in the database and on the disk."""
+        try:
+            with psycopg.connect(self.cluster.url, autocommit=True, connect_timeout=1) as connection:
+                counts = connection.execute(_REMNANTS).fetchone() or ()
+        except psycopg.Error as exc:
+            return [str(exc)]
+        names = ("slots", "live_calls", "cut_calls", "call_notes", "commands")
+        files = [*(self.folder / "waiting").glob("*"), *(self.folder / "running").glob("*.jsonl")]
+        return [f"{count} {name}" for name, count in zip(names, counts, strict=True) if count] + [
+            str(path) for path in files
+        ]
 
     def _orders_left(self) -> int:
         try:
@@ -310,58 +343,67 @@ class Run:
     def _judge_orders(self) -> str:
         """Look whether each order has the one call that it should have."""
         with psycopg.connect(self.cluster.url) as connection:
-            kept = {row[0]: row[1:] for row in connection.execute(_ORDERS)}
+            kept = {row[0]: OrderEnd(*row[1:]) for row in connection.execute(_ORDERS)}
         answers = self._answers()
         taken = {key: told.partition(" ")[2] for key, told in answers.items() if told.startswith("taken")}
-        for key, order in taken.items():
-            state, outcome, call_sid = kept.get(order, ("lost", "", ""))
-            made = self.twilio.made_for(order)
-            wanted = [] if outcome == "failed" else [call_sid]
-            if state != "over" or made != wanted:
-                self.problems.append(f"{key} ({order}) is {state} {outcome} with {call_sid}, and was called {made}")
-        strange = [call.order for call in self.twilio.calls if call.order not in taken.values()]
-        self.problems += [f"{order} was called, and is nobody's" for order in strange]
-        self.problems += [f"{key} was never answered" for key in self.keys if key not in answers]
-        outcomes = Counter(outcome for _, outcome, _ in kept.values())
+        for order in {*taken.values(), *kept}:
+            tries = self.twilio.tried.get(order, [])
+            if wrong := judge_order(order, kept.get(order), self.twilio.made_for(order), tries):
+                self.problems.append(wrong)
+        known = {*taken.values()}
+        self.problems += [f"{order} is kept, and is nobody's" for order in kept.keys() - known]
+        self.problems += [
+            f"{call.order} was called, and is nobody's" for call in self.twilio.calls if call.order not in known
+        ]
+        self.problems += [f"{key} was not taken: {answers.get(key)}" for key in self.keys if key not in taken]
+        outcomes = Counter(end.outcome for end in kept.values())
         return f"{len(self.keys)} orders, {len(taken)} taken, {len(self.twilio.calls)} calls {dict(outcomes)}"
 
-    def _said(self, what: str) -> dict[str, tuple[float, str]]:
-        return {sid: (at, one.name) for one in self.started for at, said, sid in one.lines if said == what}
+    def _stories(self) -> list[Story]:
+        said = dict[str, list[Said]]()
+        for one in self.started:
+            for at, what, sid in list(one.lines):
+                if what in STEPS:
+                    said.setdefault(sid, []).append(Said(at, one.name, what))
+        return [
+            Story(
+                sid,
+                self.asked_of[sid][-1],
+                sid in self.seconds,
+                tuple(sorted(said.get(sid, []), key=lambda one: one.at)),
+            )
+            for sid in self.asked
+        ]
+
+    def _judge_workers(self) -> None:
+        for one in self.started:
+            status, is_over = one.process.poll(), any(what == "drained" for _, what, _ in one.lines)
+            wanted = {self.killed: (-signal.SIGKILL, False), self.drained: (0, True)}.get(one.name, (None, False))
+            if (status, is_over) != wanted:
+                self.problems.append(f"{one.name} ended with {status}" + " and said it was drained" * is_over)
 
     def _judge(self, watch: Watch) -> str:
+        kept = dict[str, list[Kept]]()
         with psycopg.connect(self.cluster.url) as connection:
-            rows = connection.execute("SELECT call_sid, record FROM calls").fetchall()
-            held = connection.execute(_HELD).fetchone()
-        outcomes = {sid: "completed" if '"completed"' in record else "cut" for sid, record in rows}
-        carried, ended = self._said("in"), self._said("out")
-        refused = {**self._said("no"), **self._said("full")}
-        for sid, (at, name) in carried.items():
-            # a worker that is killed when it has kept a record has not said so yet
-            wanted = {"completed"} if sid in ended else {"cut", "completed"}
-            if sid not in ended and name != self.killed:
-                self.problems.append(f"{sid} was lost by {name}, which lived")
-            if outcomes.get(sid) not in wanted:
-                told = f"{outcomes.get(sid, 'no record')} instead of {' or '.join(sorted(wanted))}"
-                self.problems.append(f"{sid}: {told} (in at {at:.1f})")
-        self.problems += [f"{sid} has a record and was never carried" for sid in outcomes if sid not in carried]
-        unheard = [sid for sid in self.asked if sid not in carried and sid not in refused]
-        self.problems += [
-            f"{sid} was never answered by {self.asked_of[sid]}"
-            for sid in unheard
-            if self.asked_of[sid][-1] != self.killed
-        ]
-        unjust = [sid for sid, (at, _) in refused.items() if not watch.was_full(self.asked[sid], at)]
+            for sid, text in connection.execute(_RECORDS):
+                record = json.loads(text)
+                kept.setdefault(sid, []).append(Kept(record["outcome"], record["duration"], record.get("why", "")))
+        stories = self._stories()
+        self.problems += judge_calls(stories, kept, self.seconds, self.killed, self.killed_at)
+        refused = {one.call_sid: one.last.at for one in stories if one.last.what in {"no", "full"}}
+        unjust = [sid for sid, at in refused.items() if not watch.was_full(self.asked[sid], at)]
         self.problems += [f"{sid} was turned away, and there was room" for sid in unjust]
         if watch.most() > CAP:
             self.problems.append(f"{watch.most()} calls at once")
-        if held is None or held[:2] != (0, 0):
-            self.problems.append(f"held in the end: {held}")
+        self.problems += [f"left in the end: {left}" for left in self._remnants()]
+        self._judge_workers()
         orders = self._judge_orders()
-        counts = {kind: list(outcomes.values()).count(kind) for kind in ("completed", "cut")}
+        ends = Counter(record.outcome for records in kept.values() for record in records)
+        silent = sum(not one.said or one.last.what == "yes" for one in stories)
         return (
-            f"seed {self.seed}: {len(self.asked)} calls, {len(carried)} let in, {len(refused)} turned away, "
-            f"{len(unheard)} unanswered by the killed worker; records {counts}; most at once {watch.most()} of {CAP} "
-            f"in {len(watch.looks)} looks; {orders}; {len(self.problems)} problems"
+            f"seed {self.seed}: {len(self.asked)} calls, {len(refused)} turned away, {silent} unanswered by the killed "
+            f"worker; records {dict(ends)}; most at once {watch.most()} of {CAP} in {len(watch.looks)} looks; "
+            f"{orders}; {len(self.problems)} problems"
         )
 
 

@@ -10,7 +10,6 @@ import random
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -45,7 +44,8 @@ class FleetTwilio:
     rng: random.Random
     tell: Callable[[str, str], None]
     calls: "list[MadeCall]" = attrs.field(factory=list)
-    how: "Counter[str]" = attrs.field(factory=Counter)
+    tried: "dict[str, list[str]]" = attrs.field(factory=dict)
+    """For each order: what was done with each try to create its call."""
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
     _server: socket.socket = attrs.field(init=False)
 
@@ -89,7 +89,7 @@ class FleetTwilio:
     def _create(self, asked: "dict[str, str]") -> "dict[str, object] | None":
         with self._lock:
             how = self.rng.choices(list(HOW), list(HOW.values()))[0]
-            self.how[how] += 1
+            self.tried.setdefault(asked["order"], []).append(how)
         match how:
             case "answers":
                 return {"sid": self._make(asked)}

@@ -3,13 +3,15 @@
 It reads orders from its input, a line each, and says what came of them:
 
     voice SID          a webhook: keep a slot            yes SID, or no SID
-    stream SID SECONDS a stream: carry the call          in SID, or full SID; and out SID when its record is kept
+    stream SID SECONDS a stream: carry the call          in SID, or full SID; saving SID; out SID: its record is kept
     order KEY NUMBER   POST /calls with a client's key   taken KEY ORDER, or none KEY and why it is not taken
     called ORDER SID   a status callback: the call of an order is over, and was not answered
     drain              let nobody new in, and end when the last call is over
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,8 @@ import structlog
 import trio
 
 from bench.fleet_twilio import SocketLine
-from store.checkpoints import keep_news
+from bench.fleet_verdict import WHY_CUT
+from store.checkpoints import Checkpoints, keep_news
 from store.fleet.driver import Database
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import LiveCall, ignore
@@ -42,6 +45,8 @@ from web.calls.slots import Slots
 from web.calls.unfinished import UnfinishedOrders
 
 ARRIVAL_SECONDS = 10.0
+ADOPT_SECONDS = 5.0
+"""Between two looks for what dead processes have left on the disk."""
 
 
 def said(*words: object) -> None:
@@ -55,33 +60,52 @@ class Worker:
 
     fleet: PostgresFleet
     records: SpillingRecords
+    checkpoints: Checkpoints
     context: AppContext
     dispatcher: Dispatcher
     calls: int = 0
     drained: trio.Event = attrs.field(factory=trio.Event)
     is_draining: bool = False
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Have a drain wait for what is done in the `with`."""
+        self.calls += 1
+        try:
+            yield
+        finally:
+            self.calls -= 1
+            self.look()
+
     async def voice(self, call_sid: str) -> None:
         """Answer a webhook."""
-        said("yes" if await self.fleet.reserve(call_sid, ARRIVAL_SECONDS) else "no", call_sid)
+        with self.at_work():
+            said("yes" if await self.fleet.reserve(call_sid, ARRIVAL_SECONDS) else "no", call_sid)
 
     async def stream(self, call_sid: str, seconds: float) -> None:
         """Carry a call."""
-        self.calls += 1
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         call = LiveCall(call_sid, call_sid, "MZ1", "inbound", "+15550000000", "+15550009999", now)
-        record = CallRecord(call_sid, "MZ1", "inbound", call.caller, call.line, now, 0.0, "cut", why="its worker died")
-        if await self.fleet.admit(call):
-            said("in", call_sid)
-            self.fleet.note(call_sid, RunningRecord(attrs.evolve(record, duration=seconds / 2)))
+        with self.at_work():
+            if await self.fleet.admit(call):
+                said("in", call_sid)
+                await self.carry(call, seconds)
+            else:
+                said("full", call_sid)
+
+    async def carry(self, call: LiveCall, seconds: float) -> None:
+        """Carry a call that was let in, and keep its record."""
+        sid = call.call_sid
+        record = CallRecord(
+            sid, "MZ1", "inbound", call.caller, call.line, call.started_at, seconds / 2, "cut", why=WHY_CUT
+        )
+        news = iter([RunningRecord(record)])
+        with self.checkpoints.keeping(sid, lambda: next(news, None)):
             await trio.sleep(seconds)
+            said("saving", sid)
             await self.records.save(attrs.evolve(record, outcome="completed", duration=seconds, why=""))
-            self.fleet.free(call_sid)
-            said("out", call_sid)
-        else:
-            said("full", call_sid)
-        self.calls -= 1
-        self.look()
+        self.fleet.free(sid)
+        said("out", sid)
 
     async def order(self, key: str, number: str) -> None:
         """Take an order."""
@@ -151,13 +175,15 @@ async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
         orders=OrderQueue(PostgresOrders(database)),
     )
     dispatcher = Dispatcher(context)
-    worker = Worker(fleet, records, context, dispatcher)
+    checkpoints = Checkpoints(folder / "running", records, adopt_every=ADOPT_SECONDS, note=fleet.note)
+    worker = Worker(fleet, records, checkpoints, context, dispatcher)
 
     async def adopt(record: CallRecord) -> None:
         await keep_news(records, record)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(records.run)
+        nursery.start_soon(checkpoints.run)
         nursery.start_soon(partial(worker.fleet.run, ignore, adopt))
         nursery.start_soon(dispatcher.run)
         nursery.start_soon(UnfinishedOrders(context, dispatcher).run)
