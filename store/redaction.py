@@ -25,7 +25,7 @@ _RUN = re.compile(rf"(?<![\w.]){_DIGIT}(?:{_GAP}{_DIGIT})+(?!\w)", re.IGNORECASE
 _PIECE = re.compile(rf"(?<![\w.]){_DIGIT}(?:{_GAP}{_DIGIT})*(?!\w)", re.IGNORECASE)
 """Digits that may be some of a number's: a single one, too."""
 _PAUSE = re.compile(r"(?:[\W_]|\b(?:and|then|um|uh|er|so|ok|okay|yes|yeah)\b)*", re.IGNORECASE)
-"""What is no word beside digits."""
+"""Anything that does not part digits: signs, and words that mean nothing."""
 _AMOUNT = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 _ONE = re.compile(rf"(?:(double|triple)\s+)?([0-9]|\b(?:{'|'.join(_WORDS)})\b)", re.IGNORECASE)
