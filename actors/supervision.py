@@ -155,13 +155,26 @@ def root_cause(error: Exception) -> Exception:
 
 def describe(error: BaseException) -> str:
     """Return one line about an exception, for journal and log, which take neither everything nor any length."""
-    said = str(error)[:_LONGEST_REASON].encode(errors="backslashreplace").decode()
+    said = text_of(error)[:_LONGEST_REASON].encode(errors="backslashreplace").decode()
     words = " ".join(said.split())
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
+def text_of(error: BaseException) -> str:
+    """Return what an exception says of itself. Raises nothing: the `__str__` of a handler's own one may."""
+    try:
+        return str.__str__(str(error))
+    except BaseException as broken:  # noqa: BLE001 - not even `SystemExit` may leave here
+        return f"(its text cannot be read: {type(broken).__name__})"
+
+
 def leaves(error: BaseException) -> list[BaseException]:
     """Return what is in a group, and in the groups in it; an exception that is no group is its own leaf."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
-    return [error]
+    found, left = list[BaseException](), [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseExceptionGroup):
+            left.extend(reversed(one.exceptions))
+        else:
+            found.append(one)
+    return found

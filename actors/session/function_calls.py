@@ -11,6 +11,7 @@ be left) is abandoned `ABANDON_SECONDS` later, and the log says so. No call wait
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
+from functools import partial
 from types import FrameType
 from typing import Final, TypeAlias
 
@@ -19,8 +20,8 @@ import structlog
 import trio
 
 from actors.record.conversation import Conversation
-from actors.session.function_results import UnfitOutcome, checked
-from actors.supervision import Crashed, describe, guard, leaves
+from actors.session.function_results import UnfitOutcome, checked, words_of_failure
+from actors.supervision import Crashed, describe, guard, leaves, text_of
 from agents.functions import (
     Answer,
     ArgumentsRefused,
@@ -194,7 +195,7 @@ class _Work:
         try:
             with self.scope:
                 ended = await guard(self._handle)
-                self.result = self._failed(ended) if isinstance(ended, Crashed) else ended
+                self.result = await self._failed(ended) if isinstance(ended, Crashed) else ended
         finally:
             self.over.set()
 
@@ -208,17 +209,26 @@ class _Work:
                 raise
             raise translated from error  # noqa: ASYNC104 - no Cancelled is lost in it
 
-    def _failed(self, crashed: Crashed) -> Failed:
-        """Say what went wrong: in the handler, or after it had done what it does."""
-        if isinstance(crashed.error, FunctionFailed):
-            return Failed(crashed.error.says[:LONGEST_REASON], crashed.error.cause)
-        if isinstance(crashed.error, ArgumentsRefused) and not self._has_returned:  # the handler's own check of them
-            return Failed(str(crashed.error)[:LONGEST_REASON])
-        name, cause = self.spec.name, str(crashed.error) if isinstance(crashed.error, UnfitOutcome) else crashed.reason
+    async def _failed(self, crashed: Crashed) -> Failed:
+        """Say what went wrong: in the handler, in its own words for that, or after it had done what it does."""
+        told = await guard(partial(self._own_words, crashed.error))
+        if isinstance(told, Failed):
+            return told
+        error = (told or crashed).error
+        name, cause = self.spec.name, text_of(error) if isinstance(error, UnfitOutcome) else describe(error)
         if not self._has_returned:
             return _did_not_work(self.spec, cause)
         what = f"{name} was done, but what it returned cannot be told"
         return Failed(f"{what}. Do not call it again for this; apologise briefly and go on.", cause, is_done=True)
+
+    async def _own_words(self, error: Exception) -> Failed | None:
+        """Return what the handler itself wants the model to be told. *Raises* what is wrong with its words."""
+        if isinstance(error, FunctionFailed):
+            says, cause = words_of_failure(error)
+            return Failed(says[:LONGEST_REASON], cause)
+        if isinstance(error, ArgumentsRefused) and not self._has_returned:  # the handler's own check of them
+            return Failed(text_of(error)[:LONGEST_REASON])
+        return None
 
 
 def _translated(error: BaseException) -> BaseException:

@@ -14,7 +14,8 @@ from typing import TypeVar
 import attrs
 import orjson
 
-from agents.functions import Answer, EndCall, HandOff, Outcome, TransferToHuman
+from actors.supervision import describe
+from agents.functions import Answer, EndCall, FunctionFailed, HandOff, Outcome, TransferToHuman
 from protocol.fields import JSON
 
 LARGEST_ANSWER = 16_384
@@ -50,6 +51,17 @@ def checked(outcome: object) -> Outcome:
         case _:
             kinds = "no Answer, HandOff, EndCall or TransferToHuman"
             raise UnfitOutcome(f"the handler returned {type(outcome).__name__}, which is {kinds}")
+
+
+def words_of_failure(failed: FunctionFailed) -> tuple[str, str]:
+    """Return what the model is to be told of a failure, and what its author. *Raises* `UnfitOutcome`."""
+    says, cause = failed.says, failed.cause
+    if not isinstance(says, str):
+        raise UnfitOutcome(f"FunctionFailed has {_a(says)} to say: write it as text")
+    if isinstance(cause, BaseException):
+        return str.__str__(says), describe(cause)
+    known = str.__str__(cause) if isinstance(cause, str) else f"({_a(cause)}: write the cause as text)"
+    return str.__str__(says), known[:LONGEST_TEXT]
 
 
 def _content(content: object) -> JSON:
@@ -156,7 +168,7 @@ def _number(where: str, value: float) -> float:
 
 def _a(value: object) -> str:
     kind = type(value).__name__
-    return f"an {kind}" if kind[0] in "aeiouAEIOU" else f"a {kind}"
+    return f"an {kind}" if kind[:1] in {*"aeiouAEIOU"} else f"a {kind}"
 
 
 def _excerpt(name: object) -> str:

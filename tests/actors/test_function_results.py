@@ -21,7 +21,16 @@ from trio.testing import MockClock
 
 from actors.session.function_calls import ABANDON_SECONDS, Failed, FunctionResult, run_function
 from actors.session.function_results import LARGEST_ANSWER, LONGEST_TEXT, UnfitOutcome, checked
-from agents.functions import Answer, CallContext, EndCall, FunctionSpec, HandOff, Outcome, TransferToHuman
+from agents.functions import (
+    Answer,
+    CallContext,
+    EndCall,
+    FunctionFailed,
+    FunctionSpec,
+    HandOff,
+    Outcome,
+    TransferToHuman,
+)
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
 from protocol.fields import JSON
@@ -217,11 +226,48 @@ class Odd(BaseException):
     """Not an `Exception`: what another framework cancels its tasks with."""
 
 
+class Mute(Exception):
+    """Says nothing: `str` of it raises."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("the connection that it names is closed")
+
+
+class Lying(Odd):
+    """Quits, and says no text."""
+
+    def __str__(self) -> str:
+        return cast("str", 5)
+
+
+class Shouting(Exception):
+    """Says a text that is none of Python's own."""
+
+    def __str__(self) -> str:
+        return Shouted("gone")
+
+
+class Wordless(FunctionFailed):
+    """Keeps no words."""
+
+    def __init__(self) -> None:
+        pass
+
+
+def in_groups(levels: int) -> ExceptionGroup[Exception]:
+    error: Exception = OSError("core")
+    for _ in range(levels):
+        error = ExceptionGroup("", [error])
+    return cast("ExceptionGroup[Exception]", error)
+
+
 RAISED: tuple[BaseException, ...] = (
     ValueError(HALF), ExceptionGroup("two", [OSError("a"), KeyError("b")]), SystemExit(3), KeyboardInterrupt(),
     GeneratorExit(), Odd("gone"), StopIteration(), StopAsyncIteration(), RecursionError(),
     MemoryError(), trio.TooSlowError(),
     BaseExceptionGroup("mixed", [SystemExit(1), ValueError("b")]), trio.WouldBlock(), trio.RunFinishedError(),
+    Mute(), Lying(), Shouting(), KeyError(Mute()), ExceptionGroup("a", [Mute()]), BaseExceptionGroup("b", [Lying()]),
+    in_groups(3_000), Wordless(), *(FunctionFailed(cast("str", odd)) for odd in (None, 5, {"a": 1}, ["a"], b"a")),
 )  # fmt: skip
 
 
@@ -236,6 +282,21 @@ async def test_whatever_a_handler_raises_only_its_function_fails(error: BaseExce
     assert isinstance(result, Failed)
     assert result.cause
     assert not result.is_done
+    assert "did not work" in orjson.loads(result.text())["error"]
+
+
+@pytest.mark.parametrize("cause", [5, None, ValueError("gone"), Mute(), object(), HALF, "x" * 10_000_000])
+async def test_what_a_handler_says_went_wrong_is_told_to_its_author_as_a_short_text(cause: object) -> None:
+    async def handler(arguments: NoArguments, context: CallContext) -> Outcome:
+        await trio.lowlevel.checkpoint()
+        raise FunctionFailed("The calendar is closed.", cast("str", cause))
+
+    result = await run(handler)
+
+    assert isinstance(result, Failed)
+    assert result.error == "The calendar is closed."
+    assert type(result.cause) is str
+    assert len(result.cause) <= LONGEST_TEXT
 
 
 @pytest.mark.parametrize(

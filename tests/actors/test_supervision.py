@@ -20,6 +20,14 @@ from actors.supervision import (
 )
 from protocol.errors import RemoteProtocolError
 
+
+class Mute(Exception):
+    """Ends the program where anybody asks what it says."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
 CRASH = Crashed(AgentUnavailable("closed"))
 
 
@@ -227,6 +235,7 @@ def test_the_root_cause_is_what_we_know_by_name_before_what_came_first() -> None
         (TimeoutError(), "TimeoutError"),
         (OSError("first\n  second\n"), "OSError: first second"),
         (ValueError("\n"), "ValueError"),
+        (Mute(), "Mute: (its text cannot be read: SystemExit)"),
     ],
 )
 def test_an_error_is_described_in_one_line(error: Exception, line: str) -> None:
