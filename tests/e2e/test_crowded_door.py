@@ -1,7 +1,8 @@
 """Connections that are held open without a credential keep no call from starting, running and handing off.
 
-Each peer does its worst again as soon as it is hung up on. The seconds of the first test are those of a fast clock, ten
-in a real one; the second one is the whole crowd for a whole minute, with the few descriptors of an old machine.
+Each peer does its worst again when it has been hung up on. The seconds of the first test are those of a fast clock, ten
+in a real one; the second one is the whole crowd for a whole minute, a hundred of it a second, with the few descriptors
+of an old machine.
 """
 
 import resource
@@ -42,24 +43,30 @@ def descriptors(process: int | str = "self") -> int:
     return len(list(Path(f"/proc/{process}/fd").iterdir()))
 
 
-async def do_its_worst(port: int, says: bytes, again: float) -> None:
-    """Connect, say it, and wait to be hung up on; then do it again."""
+async def do_its_worst(port: int, says: bytes, door: trio.Lock, every: float) -> None:
+    """Connect, say it, and wait to be hung up on; then do it again, when it is its turn at the door."""
     while True:
         with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            async with door:
+                await trio.sleep(every)
+                stream = await trio.open_tcp_stream("127.0.0.1", port)
+            async with stream:
                 await stream.send_all(says)
                 while await stream.receive_some():
                     """It is answered."""
-        await trio.sleep(again)
 
 
 @asynccontextmanager
-async def a_crowd(port: int, size: int, *, again: float) -> AsyncIterator[None]:
-    """Have so many peers at the door for as long as the `async with` lasts."""
+async def a_crowd(port: int, size: int, *, every: float) -> AsyncIterator[None]:
+    """Have so many peers at the door for as long as the `async with` lasts; one connects every so many seconds.
+
+    Who comes has so many seconds for each place there is, to be run and to send a request, before its place is taken.
+    """
+    door = trio.Lock()
     async with trio.open_nursery() as nursery:
         for _, says in zip(range(size), cycle(WORST), strict=False):
-            nursery.start_soon(do_its_worst, port, says, again)
-        await trio.sleep(1)
+            nursery.start_soon(do_its_worst, port, says, door, every)
+        await trio.sleep(size * every)
         yield
         nursery.cancel_scope.cancel(reason="the crowd leaves")
 
@@ -73,7 +80,7 @@ async def test_a_crowd_keeps_no_call_from_its_end(
     async with open_line(tmp_path) as line:
         port = int(line.stage.settings.lead_server_external_url.rpartition(":")[2])
         before = descriptors()
-        async with a_crowd(port, 120, again=10):
+        async with a_crowd(port, 120, every=0.05):
             held = descriptors()
             call = await line.call_out()
             record = await line.record_of(call)
@@ -128,7 +135,7 @@ def agents_of(record: Mapping[str, object]) -> list[object]:
 async def calls_in_a_crowd(at: str) -> list[Mapping[str, object]]:
     """Have six hundred at the door for a minute and until three calls are over; return the records."""
     records = list[Mapping[str, object]]()
-    async with a_crowd(int(at.rpartition(":")[2]), 600, again=1), trio.open_nursery() as nursery:
+    async with a_crowd(int(at.rpartition(":")[2]), 600, every=0.01), trio.open_nursery() as nursery:
         for _ in range(3):
             nursery.start_soon(call_out, at, records)
             await trio.sleep(5)

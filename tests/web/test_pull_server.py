@@ -1,5 +1,6 @@
 """hypercorn with our connection in it: the handshake is hypercorn's, the messages are read by who wants them."""
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -259,6 +260,15 @@ async def is_closed(stream: trio.SocketStream) -> bool:
     return False
 
 
+class Newcomer:
+    """A connection that has just come."""
+
+    waits, vouched = True, False
+
+    def leave(self) -> None:
+        pass
+
+
 IDLE = {
     "nothing": b"",
     "half a request": b"GET / HTTP/1.1\r\nHo",
@@ -316,6 +326,21 @@ async def test_a_request_that_is_being_answered_is_not_cut_for_a_new_one(monkeyp
         assert await is_closed(second)
         go_on.set()
         assert bytes(await first.receive_some()).startswith(b"HTTP/1.1 204")
+
+
+async def test_a_request_that_has_come_and_is_not_read_yet_is_not_cut_for_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections = Connections(most=4)
+    async with serving(answer, monkeypatch, connections=connections) as port, AsyncExitStack() as stack:
+        first, second = [await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port)) for _ in "ab"]
+        assert [await has_answer(first), await has_answer(second)] == [True, True]
+        await wait_all_tasks_blocked()
+        os.write(first.socket.fileno(), IDLE["one request"])  # in one step with the next line: nobody reads meanwhile
+        stack.enter_context(connections.hold(Newcomer(), "127.0.0.1"))
+
+        assert bytes(await first.receive_some()).startswith(b"HTTP/1.1 204")
+        assert await is_closed(second)
 
 
 async def test_a_call_is_no_longer_one_of_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,10 +126,10 @@ class Connections:
     def _displace(self, connections: list[Connection]) -> bool:
         """Close the first connection that waits, one without a credential before others; False if none waits."""
         self._tell()
-        waiting = [connection for connection in connections if connection.waits]
-        if not waiting:
+        strangers_first = sorted(connections, key=lambda connection: connection.vouched)
+        leaves = next((connection for connection in strangers_first if connection.waits), None)
+        if leaves is None:
             return False
-        leaves = next((connection for connection in waiting if not connection.vouched), waiting[0])
         self.release(leaves)
         leaves.leave()
         return True

@@ -17,6 +17,8 @@ connection where it is if hypercorn is of another version.
 """
 
 import math
+import select
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import cast
@@ -52,6 +54,17 @@ CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
 
 _log = structlog.stdlib.get_logger()
+
+
+def is_readable(descriptor: int) -> bool:
+    """Tell whether there is something to read from a socket, without waiting; -1 is a closed one."""
+    if descriptor < 0:
+        return False
+    if sys.platform == "win32":
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class NoTimer(TrioSingleTask):
@@ -100,18 +113,28 @@ class PullServer(TCPServer):
                 if isinstance(ended, Crashed):  # hypercorn would end the server, and every call with it
                     _log.error("connection_crashed", error=ended.reason)
 
+    @property
+    def _socket(self) -> trio.socket.SocketType:
+        transport = self.stream.transport_stream if isinstance(self.stream, trio.SSLStream) else self.stream
+        return transport.socket
+
     def _peer(self) -> str:
         """Return the peer's address; nothing for one that has none, or is gone already."""
-        transport = self.stream.transport_stream if isinstance(self.stream, trio.SSLStream) else self.stream
         try:
-            name: object = transport.socket.getpeername()
+            name: object = self._socket.getpeername()
         except OSError:
             return ""
         return str(name[0]) if isinstance(name, tuple) else ""
 
     @property
     def waits(self) -> bool:
-        """Whether only the peer can move this connection on: by a request, or by the rest of one."""
+        """Whether only the peer can move this connection on: by a request, or by the rest of one.
+
+        It cannot be so where bytes have come that were not read yet, as on a busy machine.
+        """
+        return self._expects_bytes() and not is_readable(self._socket.fileno())
+
+    def _expects_bytes(self) -> bool:
         if not self._reads:
             return True
         protocol = self.protocol.protocol
