@@ -164,8 +164,8 @@ def text_of(error: BaseException) -> str:
     """Return what an exception says of itself. Raises nothing: the `__str__` of a handler's own one may."""
     try:
         return str.__str__(str(error))
-    except BaseException as broken:  # noqa: BLE001 - not even `SystemExit` may leave here
-        return f"(its text cannot be read: {type(broken).__name__})"
+    except BaseException as broken:  # noqa: BLE001, ASYNC103 - not even `SystemExit` may leave here
+        return f"(its text cannot be read: {type(broken).__name__})"  # noqa: ASYNC104 - nothing was cancelled
 
 
 def leaves(error: BaseException) -> list[BaseException]:
