@@ -8,7 +8,7 @@ import attrs
 
 from model_settings import ModelSettings
 from setting_reader import Reading, Variable
-from setting_values import http_url, number, optional, phone_number, spoken, yes_or_no
+from setting_values import http_url, number, object_url, optional, phone_number, spoken, yes_or_no
 from store.redaction import Redaction, RedactionRule
 from store.retention import Retention
 
@@ -106,6 +106,14 @@ RECORDING_NOTICE = Variable(
     spoken,
     "",
 )
+RECORDINGS_URL = Variable(
+    "RECORDINGS_URL",
+    "object store that recordings are moved to after each call; empty leaves them in RECORDINGS_DIR. Needs the extra"
+    " `objects` and fsspec's driver for the store",
+    "s3://bucket/recordings",
+    optional(object_url),
+    "",
+)
 CALL_WEBHOOK_URL = Variable(
     "CALL_WEBHOOK_URL",
     "the address of your server that is told when a call starts, is handed on, is put through to a person, and ends",
@@ -135,6 +143,7 @@ KEEPING_VARIABLES: tuple[Variable[object], ...] = (
     REDACT,
     RECORD_AUDIO,
     RECORDING_NOTICE,
+    RECORDINGS_URL,
     CALL_WEBHOOK_URL,
     CALL_WEBHOOK_SECRET,
     CALL_WEBHOOK_PRIVATE,
@@ -160,6 +169,7 @@ class KeepingSettings(ModelSettings):
     redact: Redaction
     record_audio: RecordedLines
     recording_notice: str
+    recordings_url: str | None
     call_webhook_url: str | None
     call_webhook_secret: tuple[bytes, ...] = attrs.field(repr=False)
     call_webhook_private: bool

@@ -184,6 +184,13 @@ def _has_port_or_none(url: str) -> bool:
     return True
 
 
+def object_url(value: str) -> str:
+    """Check the address of an object store; credentials are its driver's own settings, and in no record."""
+    if re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s*?\[\]@]+", value) is None:
+        raise ValueError("an address of fsspec's without credentials in it: s3://BUCKET/FOLDER, gs://…, file:///FOLDER")
+    return value.rstrip("/")
+
+
 def folder(value: str) -> Path | None:
     return None if value.lower() == "none" else Path(value)
 

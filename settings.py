@@ -17,7 +17,14 @@ import attrs
 from dotenv import dotenv_values
 
 from actors.policy import SummaryMode
-from keeping_settings import CALL_WEBHOOK_SECRET, KEEPING_VARIABLES, REDACT, KeepingSettings, check_webhooks
+from keeping_settings import (
+    CALL_WEBHOOK_SECRET,
+    KEEPING_VARIABLES,
+    RECORDINGS_URL,
+    REDACT,
+    KeepingSettings,
+    check_webhooks,
+)
 from model_settings import AGENTS, MODEL_VARIABLES, REFERENCE_VOICES, VOICE, check_models, voices_in
 from protocol.phone_numbers import is_phone_number
 from setting_reader import Reading, SettingsError, Variable, misspelt, read_one
@@ -382,6 +389,8 @@ class Settings(KeepingSettings):
             read.refuse(LEAD_SERVER_EXTERNAL_URL, f"{told} {why}. For a simulated Twilio, set TWILIO_API_URL, too.")
         if self.keep_digits and self.redact is not None and self.redact.rules:
             read.refuse(REDACT, "REDACT leaves numbers out, and KEEP_DIGITS writes down each key.")
+        if self.recordings_url is not None and self.recordings_dir is None:
+            read.refuse(RECORDINGS_URL, "RECORDINGS_URL is set, and RECORDINGS_DIR is none: a recording grows there.")
         ours = self.twilio_phone_number
         for variable in (LEAD_PHONE_NUMBER, FALLBACK_PHONE_NUMBER, TRANSFER_PHONE_NUMBER):
             if ours and getattr(self, variable.name.lower()) == ours:

@@ -40,7 +40,7 @@ from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
 from actors.record.resumption import Resumption
 from actors.record.scribe import Scribe, scribe_threads
-from actors.record.watching import CallUnderWay, CallWatch, Watch, each_of, everywhere, untraced, unwatched
+from actors.record.watching import CallUnderWay, CallWatch, Watch, each_of, everywhere, kept_here, untraced, unwatched
 from actors.session.agent_session import Connect
 from actors.session.opening import Openings
 from actors.session.settings_form import SettingsForm, VoiceAgentOptions
@@ -130,6 +130,8 @@ class CallServices:
     watch: Watch = unwatched
     trace_id: Callable[[str], str] = untraced
     """Names the trace of a call, by its CallSid; empty where there is none."""
+    recording_at: Callable[[str], str] = kept_here
+    """Says where the audio of a call will be, by its CallSid; empty where it stays in `recordings`."""
     followers: tuple[Callable[[CallPlan], JournalReader], ...] = ()
     """Make what else reads the Journal of a call: it must neither block nor raise."""
 
@@ -221,6 +223,8 @@ class Call:
         book = RecordBuilder(plan.caller, plan.line, started, before, plan.metadata, redaction)
         book.trace_id = services.trace_id(plan.call_sid)
         scribe = services.scribe(plan, elapsed)
+        if scribe is not None and scribe.records_audio:
+            book.recording = services.recording_at(plan.call_sid)
         watch = services.watch(plan.call_sid)
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         readers += [follow(plan) for follow in services.followers]

@@ -200,6 +200,9 @@ class CallRecord:
     """What an operator has asked of the call while it lasted, and what became of it."""
     trace_id: str = ""
     """Of its OpenTelemetry trace; empty where calls are not traced."""
+    recording: str = ""
+    """Where its audio is in the object store (`RECORDINGS_URL`), soon after its end; empty where there is none, or no
+    audio was recorded. Until it is there it is in `RECORDINGS_DIR`, as all audio is without the setting."""
 
 
 @attrs.frozen

@@ -553,7 +553,9 @@ def test_what_is_not_a_phone_number_is_told_apart(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("RETENTION_DAYS", wrong) for wrong in ("forever", "0", "audio=x", "video=3")] + [("REDACT", "names")],
+    [("RETENTION_DAYS", wrong) for wrong in ("forever", "0", "audio=x", "video=3")]
+    + [("REDACT", "names")]
+    + [("RECORDINGS_URL", wrong) for wrong in ("/folder", "s3://", "ftp://me:secret@host/x", "s3://bucket/*")],
 )
 def test_what_is_kept_is_read_strictly(name: str, value: str) -> None:
     (problem,) = problems(**{name: value})
@@ -565,6 +567,13 @@ def test_keys_are_not_written_down_where_numbers_are_left_out() -> None:
     (problem,) = problems(REDACT="cards, numbers", KEEP_DIGITS="yes")
 
     assert problem.startswith("REDACT leaves numbers out, and KEEP_DIGITS writes down each key.")
+
+
+def test_a_recording_grows_in_a_folder_before_it_moves_to_the_store() -> None:
+    assert read(RECORDINGS_URL="s3://bucket/calls/").recordings_url == "s3://bucket/calls"
+    (problem,) = problems(RECORDINGS_URL="s3://bucket/calls", RECORDINGS_DIR="none")
+
+    assert problem.startswith("RECORDINGS_URL is set, and RECORDINGS_DIR is none")
 
 
 HOOKS = {

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from actors.call import CallServices, run_call
 from settings import Settings
+from store.objects import ObjectStore
 from store.orders.queue import OrderQueue
 from web.calls.campaign_runner import CampaignRunner
 from web.calls.context import AppContext, build_context
@@ -88,6 +89,8 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
         context.counts.watch_lag,
         Watchdog(context.counts.blocked).run,
     ]
+    if context.uploads is not None:
+        tasks.append(partial(keep_running, context.uploads.run, "uploads_crashed"))
     if context.settings.retention_days.ends:
         tasks.append(Removal.of(context).run)
     if context.webhooks is not None:
@@ -105,18 +108,19 @@ def create_app(
     orders: OrderQueue | None = None,
     places: Mapping[str, Place] | None = None,
     post_webhook: PostWebhook | None = None,
+    objects: ObjectStore | None = None,
     run_call: RunCall = run_call,
     voice: CallerVoice | None = None,
 ) -> QuartTrio:
     """Return the application. The drain shares `slots`; a media stream is given to `run_call`.
 
     `places` are those, by name, in which something of a call may lie beside records, files and tokens; `post_webhook`
-    sends a message to the server at CALL_WEBHOOK_URL.
+    sends a message to the server at CALL_WEBHOOK_URL; `objects` is the store at RECORDINGS_URL.
 
     `voice` says what is typed on the phone's page, where that is how visitors speak.
     """
     on_stores = partial(build_context, tokens=tokens, slots=slots, orders=orders, places=places)
-    context = on_stores(settings, services, line, post_webhook=post_webhook)
+    context = on_stores(settings, services, line, post_webhook=post_webhook, objects=objects)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
     credentials = Credentials(context)
@@ -146,6 +150,8 @@ def create_app(
     count_requests(app, context.counts)
     credentials.guard(app)
     app.after_serving(context.after_calls.finish)
+    if context.uploads is not None:
+        app.after_serving(context.uploads.finish)
     served = BackgroundTasks(app.asgi_app, (*_tasks_of(context, dispatcher), views.elsewhere.run))
     gates = {PHONE_STREAM: console.phone.admits}
     # Quart's own hook for middleware

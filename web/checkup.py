@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,7 +27,9 @@ from protocol.errors import RemoteProtocolError
 from settings import Settings
 from store.files import FileRecords
 from store.memory import MemoryRecords
+from store.objects import open_objects
 from store.spill import SpillingRecords
+from web.calls.call_files import CallFiles
 from web.clients.agent_options import options_of
 from web.clients.clips import ClipRefused
 from web.clients.deepgram import voice_agent_connector
@@ -50,6 +54,7 @@ __all__ = [
     "check_everything",
     "check_fillers",
     "check_groq",
+    "check_recordings",
     "check_records",
     "check_think_models",
     "check_token",
@@ -148,6 +153,24 @@ async def check_records(settings: Settings) -> Finding:
         fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk." if is_database else ""
         return Finding(subject, well=False, says=str(exc), fix=fix)
     return Finding(subject, well=True, says="the database answers")
+
+
+async def check_recordings(url: str) -> Finding:
+    """Write a few bytes to the object store, read them back, and remove them."""
+    subject = "Recordings"
+    try:
+        await CallFiles(None, open_objects(url)).in_store(partial(_try_out, url), CHECK_SECONDS)
+    except OSError as exc:
+        return Finding(subject, well=False, says=str(exc), fix="Check RECORDINGS_URL, and its driver's credentials.")
+    return Finding(subject, well=True, says=f"{url} keeps what it is sent")
+
+
+def _try_out(url: str) -> None:
+    objects = open_objects(url)
+    with NamedTemporaryFile() as file:
+        file.write(b"switchboard check")
+        file.flush()
+        objects.drop(objects.upload(Path(file.name), "check"))
 
 
 async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
@@ -253,6 +276,8 @@ async def check_everything(settings: Settings) -> Sequence[Finding]:
         nursery.start_soon(note, "Think models", partial(check_think_models, settings, http))
         nursery.start_soon(note, "Fillers", partial(check_fillers, settings, http))
         nursery.start_soon(note, "Records", partial(check_records, settings))
+        if settings.recordings_url is not None:
+            nursery.start_soon(note, "Recordings", partial(check_recordings, settings.recordings_url))
         nursery.start_soon(note, "Groq", partial(check_groq, settings, http))
         nursery.start_soon(note, "Twilio", partial(check_twilio, settings, api))
         nursery.start_soon(note, "Public address", partial(check_way_in, settings, context))

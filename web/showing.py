@@ -40,6 +40,8 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
         f"{frames.agent_in} from agents ({frames.agent_sent} sent on, {frames.dropped} dropped)"
     )
     yield _usage(record)
+    if record.recording:
+        yield f"recording: {record.recording}"
 
 
 def call_lines(calls: Sequence[Mapping[str, object]], width: int | None = None) -> Iterator[str]:

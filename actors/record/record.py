@@ -49,6 +49,8 @@ class RecordBuilder:
     redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """Applied to replies that are under way; the Journal has applied it to all others."""
     trace_id: str = ""
+    recording: str = ""
+    """Where the audio will be."""
     _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
     _end: facts.CallEnded | None = None
     _now: float = 0.0
@@ -160,6 +162,7 @@ class RecordBuilder:
             commands=tuple(self._commands),
             usage=self._meter.total(end.duration),
             trace_id=self.trace_id,
+            recording=self.recording,
             metadata=self.metadata or (self.earlier.metadata if self.earlier else {}),
         )
 

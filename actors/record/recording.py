@@ -166,6 +166,24 @@ def finish_left(folder: Path) -> float:
     return max(recording.caller.length, recording.agents.length) / BYTES_PER_SECOND
 
 
+def add_earlier(folder: Path, earlier: Path) -> None:
+    """Add to `call.wav` the recording of another stream of the call: each is silent where the other is not. Blocks.
+
+    Only `alone_in` the folder. Adding the same one again changes nothing.
+    """
+    whole, joined = folder / _WAV, folder / f".joined.{_WAV}"
+    length = max(whole.stat().st_size, earlier.stat().st_size) - _HEADER
+    with open_private(joined, "wb") as wav, whole.open("rb") as ours, earlier.open("rb") as theirs:
+        wav.write(write_wav_header(length))
+        ours.seek(_HEADER)
+        theirs.seek(_HEADER)
+        for start in range(0, length, _BLOCK):
+            size = min(_BLOCK, length - start)
+            samples = [int.from_bytes(side.read(size).ljust(size, b"\0")) for side in (ours, theirs)]  # 0 is silence
+            wav.write((samples[0] | samples[1]).to_bytes(size))
+    joined.replace(whole)
+
+
 def _note(folder: Path) -> tuple[str, float]:
     """Return who writes the tracks, and the second of the call at which they begin."""
     whole = folder / _WAV

@@ -70,3 +70,8 @@ def everywhere(_line: str) -> bool:
 def untraced(_call_sid: str) -> str:
     """Name no trace."""
     return ""
+
+
+def kept_here(_call_sid: str) -> str:
+    """Move no recording to an object store."""
+    return ""

@@ -206,6 +206,7 @@ async def a_call(
         records=records,
         policy=policy or CallPolicy(),
         recordings=recordings,
+        recording_at="s3://bucket/{}/call.wav".format,
         observe=entries.append,
         rng=rng or FirstChoice(),
     )
@@ -563,6 +564,7 @@ async def test_a_recorded_call_leaves_its_files(tmp_path: Path) -> None:
         assert kept == {"call.wav", "journal.jsonl", "record.json", "transcript.json"}
         assert (folder / "call.wav").stat().st_size == 44 + 4 * 50 * 160
         assert orjson.loads((folder / "record.json").read_bytes())["outcome"] == record.outcome
+        assert record.recording == f"s3://bucket/{CALL_SID}/call.wav"
         assert len((folder / "journal.jsonl").read_text().splitlines()) == len(scene.entries)
 
 

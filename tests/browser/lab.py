@@ -134,7 +134,9 @@ def tapped() -> Iterator[None]:
 async def on_the_bench(bench: Bench, **changes: str) -> AsyncIterator[str]:
     """Serve the phone with this call behind it; yield the origin."""
     whole = {**HERE, **changes}
-    there = exchange(line=None, calls=None, tokens=None, orders=None, records=None, voice=None, run_call=bench, **whole)
+    there = exchange(
+        line=None, calls=None, tokens=None, orders=None, records=None, voice=None, run_call=bench, objects=None, **whole
+    )
     with tapped():
         async with listening(there) as at:
             yield f"http://{at}"

@@ -22,6 +22,21 @@ async def test_a_call_that_comes_in_is_carried_to_its_goodbye(tmp_path: Path, fa
     assert [turn.text for turn in record.transcript if turn.speaker == "caller"] == ["No, thank you."]
 
 
+async def test_the_recording_of_a_call_is_in_the_object_store_when_it_is_over(
+    tmp_path: Path, fast_clock: MockClock
+) -> None:
+    url, folder = f"file://{tmp_path}/far/away", tmp_path / "here"
+    async with open_line(folder, RECORDINGS_URL=url) as line:
+        call = line.call_in()
+        await line.wait_over(call)
+        heard = await line.operator.get(f"/calls/{call.sid}/recording")
+
+    record = await line.record_of(call)
+    assert (heard.status_code, record.recording) == (200, f"{url}/{call.sid}/call.wav")
+    assert (tmp_path / "far/away" / call.sid / "call.wav").read_bytes() == heard.content
+    assert {path.name for path in (folder / call.sid).iterdir()} == {"journal.jsonl", "record.json", "transcript.json"}
+
+
 @pytest.mark.parametrize(("goodbye", "is_said"), [("no", False), ("yes", True)])
 async def test_an_operator_ends_a_call_at_once_or_with_a_goodbye(
     goodbye: str, is_said: bool, tmp_path: Path, fast_clock: MockClock

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias, cast
 
 import attrs
@@ -21,6 +22,7 @@ from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
 from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
+from store.objects import ObjectStore
 from store.orders.queue import OrderQueue
 from store.records import CallRecord
 from tests.routes import compile_routes_once
@@ -214,6 +216,7 @@ def exchange(
     records: MemoryRecords | None = None,
     voice: CallerVoice | None = None,
     run_call: RunCall | None = None,
+    objects: ObjectStore | None = None,
     **changes: str,
 ) -> Exchange:
     """Build an application on fakes, with changed settings by variable name."""
@@ -222,14 +225,17 @@ def exchange(
     slots = Slots(chosen.max_calls)
     offered = services(line, records)
     run = run_call or calls
-    app = create_app(chosen, offered, line, tokens=tokens, orders=orders, slots=slots, run_call=run, voice=voice)
+    on_stores = partial(create_app, tokens=tokens, orders=orders, slots=slots, objects=objects)
+    app = on_stores(chosen, offered, line, run_call=run, voice=voice)
     return Exchange(app, line, calls, records, slots, chosen, offered.intercom)
 
 
 def at_home(**changes: str) -> Exchange:
     """Build an application that is alone with simulators on this machine, without a token."""
     whole = {**HERE, **changes}
-    return exchange(line=None, calls=None, tokens=None, orders=None, records=None, voice=None, run_call=None, **whole)
+    return exchange(
+        line=None, calls=None, tokens=None, orders=None, records=None, voice=None, run_call=None, objects=None, **whole
+    )
 
 
 def voice_form(call_sid: str = CALL_SID, *, outbound: bool = False, **more: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ from web.checkup import (
     check_everything,
     check_fillers,
     check_groq,
+    check_recordings,
     check_records,
     check_session,
     check_think_models,
@@ -341,6 +342,17 @@ async def test_records_without_a_database_are_told(url: str, well: bool, says: s
     finding = await check_records(settings(DATABASE_URL=url.format(there=tmp_path)))
 
     assert (finding.well, says in finding.says) == (well, True)
+
+
+async def test_an_object_store_is_tried_out_and_left_as_it_was(tmp_path: Path) -> None:
+    urls = (f"file://{tmp_path}/there", f"file://{tmp_path}/file/there", "s3://bucket/there")
+    (tmp_path / "file").touch()
+    findings = [await check_recordings(url) for url in urls]
+
+    assert [finding.well for finding in findings] == [True, False, False]
+    assert "s3fs" in findings[2].says
+    assert all("RECORDINGS_URL" in finding.fix for finding in findings[1:])
+    assert list((tmp_path / "there" / "check").iterdir()) == []
 
 
 async def test_without_a_key_groq_is_not_asked(autojump_clock: MockClock) -> None:

@@ -39,6 +39,12 @@ def test_a_record_is_a_page() -> None:
     assert "".join(f"{line}\n" for line in lines({"record": record_as_json(FULL)})) == PAGE
 
 
+def test_a_recording_in_an_object_store_is_named() -> None:
+    stored = attrs.evolve(FULL, recording="s3://bucket/CA1/call.wav")
+
+    assert list(lines({"record": record_as_json(stored)}))[-1] == "recording: s3://bucket/CA1/call.wav"
+
+
 def test_what_did_not_happen_has_no_heading() -> None:
     empty = attrs.evolve(FULL, agents=(), handoffs=(), functions=(), transcript=(), faults=(), caller="")
 

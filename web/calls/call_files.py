@@ -1,7 +1,9 @@
 """Files of one call, to be read: its journal and its recording, in one folder below RECORDINGS_DIR.
 
-`CallFiles` reads and erases; the Scribe writes. Disk work runs in threads of its own. A journal that is cut in the
-middle of a line, or has lines that are none, is read as far as it can be; a call without files has none.
+`CallFiles` reads and erases; the Scribe writes. With RECORDINGS_URL a recording is in the folder until it is in the
+object store (`web.calls.uploads`), and is looked for in both. Work on the disk and work on the store run in threads of
+their own. A journal that is cut in the middle of a line, or has lines that are none, is read as far as it can be; a
+call without files has none.
 """
 
 import re
@@ -15,11 +17,16 @@ import attrs
 import orjson
 import trio
 
+from actors.record.recording import alone_in
+from actors.supervision import Crashed, guard
+from store.objects import ObjectStore, ObjectsUnavailable
 from web.picture.facts import JournalEntry
 
 T = TypeVar("T")
 
 THREADS = 4
+STORE_SECONDS = 10.0
+"""For an answer of the object store."""
 JOURNAL, RECORDING, RECORD = "journal.jsonl", "call.wav", "record.json"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -42,7 +49,10 @@ class CallFiles:
     """The files of the calls of one server; none where nothing is recorded."""
 
     folder: Path | None
+    objects: ObjectStore | None = None
+    """Where recordings are moved to."""
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False)
+    _asking: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False)
 
     async def journal(self, call_sid: str) -> Sequence[JournalEntry]:
         """Return the journal of a call, as far as it is written; empty where there is none.
@@ -60,18 +70,48 @@ class CallFiles:
         return await self.in_thread(partial(_read, path, start)) if path is not None else None
 
     async def has(self, call_sid: str, name: str) -> bool:
-        """Tell whether there is a file of this name of a call."""
+        """Tell whether there is a file of this name of a call, on the disk or in the object store.
+
+        Raises: `ObjectsUnavailable`.
+        """
+        return await self.is_here(call_sid, name) or (
+            name == RECORDING and await self.stored_bytes(call_sid) is not None
+        )
+
+    async def is_here(self, call_sid: str, name: str) -> bool:
+        """Tell whether there is a file of this name of a call on the disk."""
         path = self.path(call_sid, name)
         return path is not None and await self.in_thread(path.is_file)
 
-    async def erase(self, call_sid: str) -> None:
-        """Remove every file of a call.
+    async def stored_bytes(self, call_sid: str) -> int | None:
+        """Return how long the recording of a call is in the object store; None where it is not there.
+
+        Raises: `ObjectsUnavailable`.
+        """
+        if self.objects is None or self.path(call_sid, RECORDING) is None:
+            return None
+        return await self.in_store(partial(self.objects.size, call_sid))
+
+    async def names(self, call_sid: str) -> Sequence[str]:
+        """Return the names of all files of a call.
 
         Raises: `OSError`.
         """
         path = self.path(call_sid, "")
-        if path is not None and await self.in_thread(path.is_dir):
-            await self.in_thread(partial(shutil.rmtree, path))
+        found = set(await self.in_thread(partial(_names, path))) if path is not None else set[str]()
+        return sorted(found | ({RECORDING} if await self.stored_bytes(call_sid) is not None else set()))
+
+    async def erase(self, call_sid: str) -> None:
+        """Remove every file of a call; an upload that is under way leaves nothing behind.
+
+        Raises: `OSError`.
+        """
+        path = self.path(call_sid, "")
+        if path is None:
+            return
+        await self.in_thread(partial(_erase, path))
+        if self.objects is not None:
+            await self.in_store(partial(self.objects.erase, call_sid))
 
     def path(self, call_sid: str, name: str) -> Path | None:
         """Return where a file of a call is or would be; None where nothing is recorded, or no folder has this name."""
@@ -82,6 +122,29 @@ class CallFiles:
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do what blocks in one of the few threads for these files."""
         return await trio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
+
+    async def in_store(self, work: Callable[[], T], seconds: float = STORE_SECONDS) -> T:
+        """Ask the object store, which blocks, in one of the few threads for it.
+
+        Raises: `ObjectsUnavailable`, whatever its driver raises, and when it takes longer.
+        """
+        threads = partial(trio.to_thread.run_sync, work, limiter=self._asking, abandon_on_cancel=True)
+        with trio.move_on_after(seconds):
+            answer = await guard(threads)
+            if isinstance(answer, Crashed):
+                raise ObjectsUnavailable(f"the object store failed: {answer.reason}")
+            return answer
+        raise ObjectsUnavailable(f"the object store did not answer within {seconds:g} s")
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def _erase(folder: Path) -> None:
+    if folder.is_dir():
+        with alone_in(folder):  # no upload of it is being finished then
+            shutil.rmtree(folder)
 
 
 def _read(path: Path, start: int) -> bytes | None:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import attrs
 
 from actors.call import CallServices
-from actors.record.watching import each_of
+from actors.record.watching import each_of, kept_here
 from settings import Settings
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
+from store.objects import ObjectStore
 from store.orders.campaigns import CampaignStore
 from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
@@ -31,6 +32,7 @@ from web.calls.rate_limits import PendingStreams, RateLimits
 from web.calls.slots import Pace, Slots
 from web.calls.streams import Streams
 from web.calls.token_store import MemoryTokenStore, TokenStore
+from web.calls.uploads import Uploads
 from web.calls.watching import WatchedCalls
 from web.calls.webhooks import PostWebhook, Webhooks
 from web.clients.signatures import TwilioSignatures
@@ -58,6 +60,8 @@ class AppContext:
     orders: OrderQueue
     outbox: Outbox
     webhooks: Webhooks | None
+    files: CallFiles
+    uploads: Uploads | None
     forgetting: Forgetting
     streams: Streams = attrs.field(factory=Streams)
     rate_limits: RateLimits = attrs.field(factory=RateLimits)
@@ -85,10 +89,12 @@ def build_context(
     orders: OrderQueue | None = None,
     places: Mapping[str, Place] | None = None,
     post_webhook: PostWebhook | None = None,
+    objects: ObjectStore | None = None,
 ) -> AppContext:
     """Build the state of one application; tokens and orders are kept in this worker's memory where none are given.
 
-    `post_webhook` sends a message to the server at CALL_WEBHOOK_URL, where there is one.
+    `post_webhook` sends a message to the server at CALL_WEBHOOK_URL, where there is one; `objects` is the store at
+    RECORDINGS_URL.
     """
     slots = slots or Slots(settings.calls_per_worker, MemoryFleet(settings.max_calls))
     live_calls, counts = LiveCalls(), Counts(slots)
@@ -97,12 +103,15 @@ def build_context(
     ends, outbox = OrderEnds(orders, settle), Outbox(orders.database)
     webhooks = Webhooks(outbox, services.records, post_webhook) if post_webhook is not None else None
 
-    ended = [after.put, ends.put, *([webhooks.ended] if webhooks is not None else [])]
+    watched, files = WatchedCalls(), CallFiles(settings.recordings_dir, objects)
+    uploads = Uploads(files, objects) if objects is not None else None
+    ended = [after.put, ends.put]
+    ended += [webhooks.ended] if webhooks is not None else []
+    ended += [uploads.put] if uploads is not None else []
     announced = Announced(services.records, live_calls, counts, ended=each_of(ended))
     tokens = tokens or MemoryTokenStore()
     admissions = Admissions(tokens)
 
-    watched = WatchedCalls()
     ours: dict[str, Place] = {"notes": tokens, "fleet": slots.fleet, "orders": KeptOrders(orders), "webhooks": outbox}
     return AppContext(
         settings=settings,
@@ -112,6 +121,7 @@ def build_context(
             records=announced,
             observe=each_of([counts.observe, services.observe]),
             watch=watched.watch,
+            recording_at=objects.address if objects is not None else kept_here,
             followers=(*services.followers, *([webhooks.reader] if webhooks is not None else [])),
         ),
         admissions=admissions,
@@ -128,9 +138,11 @@ def build_context(
         orders=orders,
         outbox=outbox,
         webhooks=webhooks,
+        files=files,
+        uploads=uploads,
         forgetting=Forgetting(
             records=services.records,
-            files=CallFiles(settings.recordings_dir),
+            files=files,
             fleet=slots.fleet,
             live_calls=live_calls,
             parked_calls=announced.parked_calls,

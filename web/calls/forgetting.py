@@ -26,13 +26,16 @@ from protocol.phone_numbers import is_phone_number
 from store.calls import CallRecords
 from store.erasing import AUDIO, Subject, files_with, remove_all, scrub
 from store.fleet.shared import Fleet
+from store.objects import ObjectStore
 from store.orders.queue import OrderQueue
 from store.records import TRANSFERRING, RecordError, encode_record, record_as_json, record_from_json
-from web.calls.call_files import JOURNAL, RECORD, CallFiles
+from web.calls.call_files import JOURNAL, RECORD, RECORDING, CallFiles
 from web.calls.ending import ParkedCalls
 from web.calls.live_calls import LiveCalls
 from web.calls.watching import WatchedCalls
 
+EXPORT_SECONDS = 600.0
+"""For the recordings of one person to come from the object store."""
 _PASSES = 2
 """After the first one: the last one that finds nothing is the proof."""
 _log = structlog.stdlib.get_logger()
@@ -142,7 +145,7 @@ class Forgetting:
 
         Raises: `OSError`.
         """
-        found = {sid: await self._names(sid) for sid in sorted(subject.calls)}
+        found = {sid: await self.files.names(sid) for sid in sorted(subject.calls)}
         calls = [
             {"call_sid": sid, "record": await self._has_record(sid), "files": files} for sid, files in found.items()
         ]
@@ -162,7 +165,15 @@ class Forgetting:
         """
         records = {sid: await self.records.get(sid) for sid in sorted(subject.calls)}
         texts = {sid: encode_record(record) for sid, record in records.items() if record is not None}
-        return await self.files.in_thread(partial(_packed, self.files, subject, texts))
+        names = {sid: await self.files.names(sid) for sid in sorted(subject.calls)}
+        packed = await self.files.in_thread(partial(_packed, self.files, names, texts))
+        if self.files.objects is not None:
+            try:
+                await self.files.in_store(partial(_pack_stored, self.files.objects, names, packed), EXPORT_SECONDS)
+            except OSError:
+                packed.close()
+                raise
+        return packed
 
     async def erase(self, name: str, subject: Subject, *, overwrites: bool = True) -> Erasure:
         """Erase everything of a subject; `overwrites` the database's free pages as well, which takes longer.
@@ -239,21 +250,11 @@ class Forgetting:
     async def _erase_files(self, subject: Subject) -> int:
         count = 0
         for call_sid in subject.calls:
-            count += len(await self._names(call_sid))
+            count += len(await self.files.names(call_sid))
             await self.files.erase(call_sid)
         if subject.number and self.files.folder is not None:
             count += await self.files.in_thread(partial(_scrub_files, self.files.folder, subject))
         return count
-
-    async def _names(self, call_sid: str) -> list[str]:
-        if self.files.path(call_sid, "") is None:
-            return []
-        return await self.files.in_thread(partial(_names, self.files, call_sid))
-
-
-def _names(files: CallFiles, call_sid: str) -> list[str]:
-    folder = files.path(call_sid, "")
-    return sorted(path.name for path in folder.iterdir()) if folder is not None and folder.is_dir() else []
 
 
 def _scrub_files(folder: Path, subject: Subject) -> int:
@@ -265,20 +266,32 @@ def _scrub_files(folder: Path, subject: Subject) -> int:
     return len(found)
 
 
-def _members(files: CallFiles, subject: Subject) -> Iterator[tuple[str, str]]:
-    for call_sid in sorted(subject.calls):
-        yield from ((call_sid, name) for name in _names(files, call_sid) if not name.startswith("."))
-
-
-def _packed(files: CallFiles, subject: Subject, records: Mapping[str, bytes]) -> IO[bytes]:
+def _packed(files: CallFiles, names: Mapping[str, Sequence[str]], records: Mapping[str, bytes]) -> IO[bytes]:
+    """Pack records, and what is on the disk."""
     packed = TemporaryFile()  # noqa: SIM115 - the caller of this function closes it
     with zipfile.ZipFile(packed, "w") as whole:
         for call_sid, text in records.items():
             whole.writestr(f"{call_sid}/{RECORD}", text, zipfile.ZIP_DEFLATED)
-        for call_sid, name in _members(files, subject):
+        for call_sid, name in _members(names):
             path = files.path(call_sid, name)
-            if path is not None and not (name == RECORD and call_sid in records):
+            if path is not None and path.exists() and not (name == RECORD and call_sid in records):
                 method = zipfile.ZIP_STORED if path.suffix in AUDIO else zipfile.ZIP_DEFLATED
                 whole.write(path, f"{call_sid}/{name}", method)
     packed.seek(0)
     return packed
+
+
+def _pack_stored(objects: ObjectStore, names: Mapping[str, Sequence[str]], packed: IO[bytes]) -> None:
+    """Add the recordings that are in the object store."""
+    with zipfile.ZipFile(packed, "a") as whole:
+        for call_sid, name in _members(names):
+            member = f"{call_sid}/{name}"
+            if name == RECORDING and member not in whole.namelist():
+                with whole.open(member, "w", force_zip64=True) as audio:
+                    objects.copy(call_sid, audio)
+    packed.seek(0)
+
+
+def _members(names: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    for call_sid, found in names.items():
+        yield from ((call_sid, name) for name in found if not name.startswith("."))

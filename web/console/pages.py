@@ -13,6 +13,7 @@ from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
 from store.json_text import json_text
+from store.objects import ObjectsUnavailable
 from store.records import CallRecord, RecordError, encode_record
 from web.calls.call_files import JOURNAL, RECORD, RECORDING
 from web.calls.commands import everywhere, find_elsewhere
@@ -160,10 +161,16 @@ class Console:
             record=record,
             head=headline(record, shows_numbers=shows_numbers),
             shows_numbers=shows_numbers,
-            has_recording=await files.has(record.call_sid, RECORDING),
+            has_recording=await self._has_recording(record),
             money=money(record, self.context.settings.prices),
             **shown,
         )
+
+    async def _has_recording(self, record: CallRecord) -> bool:
+        try:
+            return await self.views.files.has(record.call_sid, RECORDING)
+        except ObjectsUnavailable:  # it may be back when somebody listens
+            return bool(record.recording)
 
     async def record(self, name: str) -> ResponseReturnValue:
         """Send the record of a call."""

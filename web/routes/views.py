@@ -20,6 +20,7 @@ from web.picture.facts import JournalEntry
 from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
 from web.routes.problems import is_name, problem
+from web.routes.stored_recording import stored_recording
 from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream
 from web.routes.watch_elsewhere import AUDIO, EVENTS, CallsElsewhere, RemoteStream
 
@@ -44,7 +45,7 @@ class CallViews:
     def of(cls, context: AppContext) -> "CallViews":
         """Return the views of an application."""
         elsewhere = CallsElsewhere(context.fleet, context.watched)
-        return cls(context, CallFiles(context.settings.recordings_dir), context.watched, elsewhere)
+        return cls(context, context.files, context.watched, elsewhere)
 
     def blueprint(self) -> Blueprint:
         """Return the routes for API clients."""
@@ -70,7 +71,8 @@ class CallViews:
     @staticmethod
     async def cannot_read(exc: OSError) -> Response:
         """Answer 503 while the disk cannot be read."""
-        response = problem(503, f"the files of this call cannot be read now: {exc.strerror}", fix="Try again later.")
+        why = exc.strerror or exc
+        response = problem(503, f"the files of this call cannot be read now: {why}", fix="Try again later.")
         response.headers["Retry-After"] = "10"
         return response
 
@@ -85,9 +87,12 @@ class CallViews:
         """Send the recording, or the part of it that a player asks for."""
         call_sid = await self.call_sid(name)
         path = self.files.path(call_sid, RECORDING)
-        if path is None or not await self.files.has(call_sid, RECORDING):
+        if path is not None and await self.files.is_here(call_sid, RECORDING):
+            response = await send_file(path, mimetype="audio/wav", conditional=True)
+        elif (size := await self.files.stored_bytes(call_sid)) is not None:
+            response = await stored_recording(self.files, call_sid, size)
+        else:
             return no_such("recording")
-        response = await send_file(path, mimetype="audio/wav", conditional=True)
         response.headers["Cache-Control"] = "no-store"
         return response
 

@@ -1,11 +1,12 @@
 """Removal of what is older than `RETENTION_DAYS`: audio, words and records, each in its time.
 
 Every worker looks each hour; what another one has removed is no matter. Audio and words on the disk go by the age of
-their files, records by the start of their calls: with a record goes everything of its call. Errors of disk or database
-are logged, and the next hour finds what is left.
+their files, audio in the object store by the age of its object, records by the start of their calls: with a record goes
+everything of its call. Errors of disk, store or database are logged, and the next hour finds what is left.
 """
 
 import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
@@ -24,6 +25,8 @@ from web.calls.call_files import JOURNAL, RECORD, RECORDING, CallFiles
 from web.calls.context import AppContext
 
 EVERY_SECONDS = 3600.0
+STORE_SECONDS = 600.0
+"""For the object store to list and remove what is too old."""
 TRANSCRIPT = "transcript.json"
 
 _log = structlog.stdlib.get_logger()
@@ -43,7 +46,7 @@ class Removal:
     @classmethod
     def of(cls, context: AppContext) -> "Removal":
         """Return the one of an application."""
-        settings, files = context.settings, CallFiles(context.settings.recordings_dir)
+        settings, files = context.settings, context.files
         is_record_here = str(settings.recordings_dir) == settings.database_url.removeprefix("file:").removeprefix("//")
         return cls(settings.retention_days, context.announced.kept_in, files, is_record_here)
 
@@ -64,6 +67,7 @@ class Removal:
             "records": await self._remove_records(),
             "transcripts": await self._remove_words(),
             "files": await self._remove_files(),
+            "objects": await self._remove_objects(),
         }
         if any(removed.values()):
             _log.info("retention_kept", removed=removed)
@@ -108,6 +112,13 @@ class Removal:
         words = (JOURNAL, TRANSCRIPT, *([] if self.is_record_here else [RECORD]))
         names = dict.fromkeys(words, min(kept.transcripts, kept.records)) | {RECORDING: min(kept.audio, kept.records)}
         return await self.files.in_thread(partial(_remove_old, folder, names))
+
+    async def _remove_objects(self) -> int:
+        objects, days = self.files.objects, min(self.retention.audio, self.retention.records)
+        if objects is None or days == math.inf:
+            return 0
+        work = partial(objects.erase_older, days_ago(days).timestamp(), time.time())
+        return await self.files.in_store(work, STORE_SECONDS)
 
 
 def _remove_old(folder: Path, names: dict[str, float]) -> int:
