@@ -82,7 +82,7 @@ class Deadlines:
     # The Brief
     summary: float = 3.0
     """For the Brief, at a handoff or a transfer (SUMMARY_DEADLINE)."""
-    brief_gap: float = 6.0
+    brief_gap: float = 10.0
     """Between two Briefs for the same agent, at least."""
 
     # The caller's silence, and the agents'
@@ -243,7 +243,7 @@ class Numbers:
     """How many, how often and how fast."""
 
     handoff_attempts: int = 2
-    brief_words: int = 10
+    brief_words: int = 20
     """New words of the caller that are worth another Brief ahead of time; the first one is asked for at once."""
     functions_per_turn: int = 8
     """Function calls of the LLM between two turns of the caller; beyond them it is told to speak, then restarted."""

@@ -21,7 +21,7 @@ def next_tick(moment: float) -> int:
     return math.ceil((moment - _ROUNDING) / TICK_SECONDS)
 
 
-def _moment_of(tick: float) -> float:
+def _moment_of(tick: int) -> float:
     return tick * TICK_SECONDS + 2 * _ROUNDING
 
 
@@ -30,8 +30,8 @@ class Sleeper:
     """One who sleeps to a tick, which others may move meanwhile. Sleeps in one task at a time."""
 
     _task: trio.lowlevel.Task | None = None
-    _tick: float | None = None
-    """None: until it is moved."""
+    _until: float = math.inf
+    _is_exact: bool = False
 
     async def sleep_until(self, moment: float, *, is_exact: bool = False) -> None:
         """Sleep until the first tick after a moment that is not past yet, or for ever if that is `math.inf`.
@@ -40,11 +40,8 @@ class Sleeper:
         *Cancellation* costs nobody else anything.
         """
         self._task = trio.lowlevel.current_task()
-        moment = max(moment, trio.current_time() + 2 * _ROUNDING)
-        if is_exact:
-            self._park_at(moment / TICK_SECONDS)
-        else:
-            self._park(moment)
+        self._is_exact = is_exact
+        self._park(max(moment, trio.current_time() + 2 * _ROUNDING))
         try:
             await trio.lowlevel.wait_task_rescheduled(self._abort)
         finally:
@@ -68,16 +65,13 @@ class Sleeper:
             self._task = None
 
     def _park(self, moment: float) -> None:
-        self._park_at(None if moment == math.inf else next_tick(moment))
-
-    def _park_at(self, tick: float | None) -> None:
-        self._tick = tick
-        if tick is not None:
-            _clock().add(self, tick)
+        self._until = moment if self._is_exact or moment == math.inf else _moment_of(next_tick(moment))
+        if self._until < math.inf:
+            _clock().add(self, self._until)
 
     def _leave(self) -> None:
-        if self._tick is not None:
-            _clock().remove(self, self._tick)
+        if self._until < math.inf:
+            _clock().remove(self, self._until)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._leave()
@@ -88,22 +82,23 @@ class Sleeper:
 @attrs.define(eq=False)
 class _Clock:
     _sleepers: dict[float, set[Sleeper]] = attrs.field(factory=dict)
+    """By the moment until which they sleep (trio time)."""
     _nap: trio.CancelScope | None = None
     """In which the one that sleeps for all does so; None while nobody sleeps."""
 
-    def add(self, sleeper: Sleeper, tick: float) -> None:
-        self._sleepers.setdefault(tick, set()).add(sleeper)
+    def add(self, sleeper: Sleeper, moment: float) -> None:
+        self._sleepers.setdefault(moment, set()).add(sleeper)
         if self._nap is None:
             self._nap = trio.CancelScope()
             trio.lowlevel.spawn_system_task(self._sleep_for_all)
-        elif self._nap.deadline > _moment_of(tick):
-            self._nap.deadline = _moment_of(tick)
+        elif self._nap.deadline > moment:
+            self._nap.deadline = moment
 
-    def remove(self, sleeper: Sleeper, tick: float) -> None:
-        sleepers = self._sleepers.get(tick, set())
+    def remove(self, sleeper: Sleeper, moment: float) -> None:
+        sleepers = self._sleepers.get(moment, set())
         sleepers.discard(sleeper)
         if not sleepers:
-            self._sleepers.pop(tick, None)
+            self._sleepers.pop(moment, None)
         if not self._sleepers and self._nap is not None:
             self._nap.deadline = -math.inf
 
@@ -118,15 +113,15 @@ class _Clock:
             return trio.lowlevel.Abort.FAILED
 
         while self._sleepers:
-            with trio.CancelScope(deadline=_moment_of(min(self._sleepers))) as nap:
+            with trio.CancelScope(deadline=min(self._sleepers)) as nap:
                 self._nap = nap
                 await trio.lowlevel.wait_task_rescheduled(strike)  # ends at once when the last one leaves
         self._nap = None
 
     def _wake_due(self) -> None:
         now = trio.current_time()
-        for tick in [tick for tick in self._sleepers if _moment_of(tick) <= now]:
-            for sleeper in self._sleepers.pop(tick):
+        for moment in [moment for moment in self._sleepers if moment <= now]:
+            for sleeper in self._sleepers.pop(moment):
                 sleeper.wake()
 
 

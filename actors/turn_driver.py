@@ -20,6 +20,7 @@ from actors.line.ledger import SWITCHBOARD, Ledger
 from actors.line.reply import Voice
 from actors.line.switch import Switch
 from actors.record.conversation import Conversation
+from actors.ticks import Sleeper
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
@@ -144,6 +145,10 @@ class TurnDriver:
     _inbox: deque[Event] = attrs.field(factory=deque, init=False)
     _is_taking: bool = attrs.field(default=False, init=False)
     _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
+    _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
+    _due: float = attrs.field(default=-math.inf, init=False)
+    """Until when `run` sleeps."""
+    _has_no_lead: bool = attrs.field(default=False, init=False)
 
     # Events
 
@@ -183,8 +188,11 @@ class TurnDriver:
             self.put(VoiceBegan())
 
     def wake(self) -> None:
-        """Have `run` look again when something is due."""
+        """Have `run` look when something is due now."""
         self._changed.unpark_all()
+        if (due := self._next_due()) != self._due:
+            self._due = due
+            self._sleeper.move(due)
 
     def wake_for_mark(self) -> None:
         """Have `run` look again if the line's own word counts."""
@@ -193,23 +201,26 @@ class TurnDriver:
 
     async def run(self) -> None:
         """Tell `Turn` when its time has come, and when the line has gone quiet. Runs until it is cancelled."""
-        has_no_lead = False
         while True:
-            late = _NO_LEAD if has_no_lead and not self.ledger.is_whole else 0.0
-            with trio.move_on_at(min(self.turn.deadline(), self._played_at() + late)) as waiting:
-                await self._changed.park()
-            if not waiting.cancelled_caught:
-                continue
+            self._due = due = self._next_due()
+            await self._sleeper.sleep_until(due, is_exact=True)
             now = trio.current_time()
-            if now >= self._played_at() + late:
-                has_no_lead = False
+            if now >= self._all_played_at():
+                self._has_no_lead = False
                 self.put(Played())
             elif now >= self.turn.deadline():
                 self.put(TimePassed())
-            else:  # more audio has come meanwhile, and no faster than it is played
-                has_no_lead = True
+            elif self._due == due:  # more audio has come meanwhile, and no faster than it is played
+                self._has_no_lead = True
             if self.turn.deadline() <= trio.current_time():
                 await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
+
+    def _next_due(self) -> float:
+        return min(self.turn.deadline(), self._all_played_at())
+
+    def _all_played_at(self) -> float:
+        late = _NO_LEAD if self._has_no_lead and not self.ledger.is_whole else 0.0
+        return self._played_at() + late
 
     def _played_at(self) -> float:
         """Return when the caller has heard everything: by our clock, and of last words by the line's own word."""

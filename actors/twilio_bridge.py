@@ -99,6 +99,10 @@ class TwilioBridge:
         heard: list[bytes] = []
         is_over = False
         for frame in frames:
+            if (audio := dialogue.audio_of(frame)) is not None:
+                heard.append(audio)
+                self._refused_in_a_row = 0
+                continue
             try:
                 event = dialogue.receive(frame)
             except RemoteProtocolError as refused:

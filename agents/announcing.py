@@ -6,7 +6,8 @@ and a refusal announce nothing. Pure functions; `actors/turn/` reminds the model
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from agents.functions import FunctionSpec
@@ -27,11 +28,17 @@ def announced(text: str, functions: Iterable[FunctionSpec]) -> tuple[FunctionSpe
     return tuple(
         function
         for function in functions
-        if any(_stands_in(plain_words(phrase), words) for phrase in function.announced_by for words in said)
+        if any(_stands_in(_words_of(phrase), words) for phrase in function.announced_by for words in said)
     )
 
 
-def _stands_in(phrase: Sequence[str], words: Sequence[str]) -> bool:
+@lru_cache(maxsize=1024)
+def _words_of(phrase: str) -> list[str]:
+    """Split a phrase, once: each reply of an agent is compared with all of them."""
+    return plain_words(phrase)
+
+
+def _stands_in(phrase: list[str], words: list[str]) -> bool:
     length = len(phrase)
     starts = range(len(words) - length + 1) if length else range(0)
-    return any(list(words[start : start + length]) == list(phrase) for start in starts)
+    return any(words[start : start + length] == phrase for start in starts)

@@ -15,6 +15,11 @@ import attrs
 
 from protocol.errors import RemoteProtocolError
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # a platform for which websockets has no compiled wheel
+    from websockets.utils import apply_mask
+
 PROTOCOL_ERROR, INVALID_DATA, TOO_BIG = 1002, 1007, 1009
 NO_STATUS, ABNORMAL = 1005, 1006
 
@@ -141,7 +146,7 @@ class FrameReader:
             self._wanted = end - start
             return None
         payload = data[body:end]
-        return first, mask(payload, data[body - 4 : body]) if self.masked else payload, end
+        return first, apply_mask(payload, data[body - 4 : body]) if self.masked else payload, end
 
     def _check(self, first: int, length: int) -> None:
         opcode = first & _OPCODE
@@ -204,13 +209,6 @@ def _control(first: int, payload: bytes) -> Ping | Pong | Close:
     return Close(code, _text(payload[2:]))
 
 
-def mask(payload: bytes, key: bytes) -> bytes:
-    """Mask or unmask a payload with a key of four bytes: one exclusive-or of two long integers, in C."""
-    size = len(payload)
-    keys = int.from_bytes((key * (size // 4 + 1))[:size], "little")
-    return (int.from_bytes(payload, "little") ^ keys).to_bytes(size, "little")
-
-
 def message_frame(message: str | bytes, *, masked: bool) -> bytes:
     """Write a message as one frame."""
     if isinstance(message, str):
@@ -242,7 +240,7 @@ def _frame(first: int, payload: bytes, masked: bool) -> bytes:
     if not masked:
         return head + payload
     key = _new_key()
-    return head + key + mask(payload, key)
+    return head + key + apply_mask(payload, key)
 
 
 _keys: list[bytes] = []

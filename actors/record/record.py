@@ -314,9 +314,11 @@ def _with_parts(turn: TurnRecord, parts: facts.LatencyReported | None) -> TurnRe
     return attrs.evolve(turn, stt=parts.stt_latency, llm=first, tts=parts.tts_latency)
 
 
+_COUNTS = tuple(field.name for field in attrs.fields(FrameCounts))
+
+
 def _sum(one: FrameCounts, other: FrameCounts) -> FrameCounts:
-    counts = attrs.asdict(other)
-    return FrameCounts(**{name: count + counts[name] for name, count in attrs.asdict(one).items()})
+    return FrameCounts(*(getattr(one, name) + getattr(other, name) for name in _COUNTS))
 
 
 def _arguments(text: str) -> dict[str, object]:

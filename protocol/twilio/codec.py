@@ -40,7 +40,7 @@ OFF_PROTOCOL = 31951  # https://www.twilio.com/docs/api/errors/31951: bad JSON, 
 _MAX_MEDIA_CHARACTERS = 4 * -(-MAX_MEDIA_BYTES // 3)
 _MEDIA_HEAD = re.compile(
     r'\{"event":"media","sequenceNumber":"[0-9]{1,15}",'
-    r'"media":\{"track":"inbound","chunk":"[0-9]{1,15}","timestamp":"([0-9]{1,15})","payload":"'
+    r'"media":\{"track":"inbound","chunk":"[0-9]{1,15}","timestamp":"[0-9]{1,15}","payload":"'
 )
 
 
@@ -66,8 +66,8 @@ def media_tail(stream_sid: str) -> str:
     return f'"}},"streamSid":{fields.dump(stream_sid)}}}'
 
 
-def sliced_media(frame: str | bytes, tail: str) -> MediaArrived | None:
-    """Cut a media frame of the captured shape apart; None sends every other frame the long way round.
+def sliced_media(frame: str | bytes, tail: str) -> bytes | None:
+    """Return the audio of a media frame of the captured shape; None sends every other frame the long way round.
 
     Head and tail are matched in full, and strict base64 lets no quote or backslash through: what is accepted here is
     JSON, with these keys, once each, and `decode` would make the same of it.
@@ -81,7 +81,7 @@ def sliced_media(frame: str | bytes, tail: str) -> MediaArrived | None:
     if not start <= end <= start + _MAX_MEDIA_CHARACTERS:
         return None
     try:
-        return MediaArrived(binascii.a2b_base64(frame[start:end], strict_mode=True), int(head[1]))
+        return binascii.a2b_base64(frame[start:end], strict_mode=True)
     except ValueError:
         return None
 

@@ -85,6 +85,10 @@ class MediaStreamDialogue:
     stream_sid: str = ""
     _media_tail: str = attrs.field(default=attrs.Factory(_tail_of, takes_self=True), init=False, repr=False, eq=False)
 
+    def audio_of(self, frame: str | bytes) -> bytes | None:
+        """Return the audio of a media frame of the captured shape; None: `receive` reads every other frame."""
+        return sliced_media(frame, self._media_tail) if self.state is StreamState.STREAMING else None
+
     def receive(self, frame: str | bytes) -> FromTwilio:
         """Read the next frame and move on.
 
@@ -92,8 +96,6 @@ class MediaStreamDialogue:
         it. Raises `RemoteProtocolError`, with nothing changed, for a frame that cannot be read, belongs to another
         stream, or comes before `start` or after `stop`.
         """
-        if self.state is StreamState.STREAMING and (media := sliced_media(frame, self._media_tail)):
-            return media
         event, addressed = decode_addressed(frame)
         following = TRANSITIONS[self.state].get(type(event))
         if following is None:

@@ -81,7 +81,7 @@ async def test_a_ping_is_answered_between_two_messages() -> None:
 
         assert await stream.receive() == "news"
         head = bytes(await theirs.receive_some())
-        assert (head[:2], frames.mask(head[6:], head[2:6])) == (b"\x8a\x84", b"here")
+        assert (head[:2], frames.apply_mask(head[6:], head[2:6])) == (b"\x8a\x84", b"here")
 
 
 async def test_the_peers_goodbye_comes_after_its_last_message_and_is_answered() -> None:
