@@ -43,11 +43,14 @@ class Tls:
         self._incoming.write(data)
         parts = list[bytes]()
         try:
-            while part := self._object.read(_MOST_AT_ONCE):
+            while self._incoming.pending or self._object.pending():
+                part = self._object.read(_MOST_AT_ONCE)
+                if not part:
+                    self.is_over = True
+                    break
                 parts.append(part)
-            self.is_over = True
         except ssl.SSLWantReadError:
-            pass  # that is all
+            pass  # the rest of a record has not come yet
         return b"".join(parts)
 
     def sealed(self, data: bytes) -> bytes:
