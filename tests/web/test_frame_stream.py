@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
+from websockets.utils import apply_mask
 
 from protocol import frames
 from protocol.frames import Close, FrameReader
@@ -81,7 +82,7 @@ async def test_a_ping_is_answered_between_two_messages() -> None:
 
         assert await stream.receive() == "news"
         head = bytes(await theirs.receive_some())
-        assert (head[:2], frames.apply_mask(head[6:], head[2:6])) == (b"\x8a\x84", b"here")
+        assert (head[:2], apply_mask(head[6:], head[2:6])) == (b"\x8a\x84", b"here")
 
 
 async def test_the_peers_goodbye_comes_after_its_last_message_and_is_answered() -> None:
