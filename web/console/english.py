@@ -210,7 +210,11 @@ OPERATE: Mapping[str, str] = {
     "talk_end": "Hang up, and give back",
     "given_back": "You are on the call no longer.",
     "not_taken_over": "You did not get the call: the journal says why.",
-    "not_here": "This worker does not carry the call.",
+    "not_here": "The call is not with an agent.",
+    "elsewhere": (
+        "Your voice would come to another worker than the call's: take over by telephone, or open this page at the"
+        " address of the worker that carries the call."
+    ),
     "cannot_talk": "This browser cannot talk: allow the microphone, and open the page by https:// or localhost.",
     "asking": "asked …",
     "done": "done",

@@ -120,9 +120,16 @@ class PhoneRoutes:
         call_sid = known.call_sid or known.id if known is not None else name
         watched = self.context.watched.find(call_sid)
         if watched is None or watched.now is None:
-            fix = "Take it over by telephone, or ask the worker that carries it."
-            return problem(409, OPERATE["not_here"], word="not_here", fix=fix)
+            return await self._not_here(call_sid)
         return await self._ticket(new_admission(current_session().id, takes_over=call_sid))
+
+    async def _not_here(self, call_sid: str) -> Response:
+        """Say who carries a call: the operator's audio goes to no other worker."""
+        call = await self.context.fleet.find(call_sid)
+        if call is None or call.worker == self.context.fleet.worker:
+            return problem(409, OPERATE["not_here"], word="not_here", fix="Ask while the call is with an agent.")
+        told, fix = f"worker {call.worker} carries this call", OPERATE["elsewhere"]
+        return problem(409, told, word="elsewhere", worker=call.worker, fix=fix)
 
     async def _ticket(self, admission: Admission) -> Response:
         token = await self.context.admissions.mint(admission)

@@ -43,6 +43,7 @@ from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
 from web.calls import page_calls
 from web.calls.admission import Admission, NotAdmitted
+from web.calls.commands import NotHere
 from web.calls.context import AppContext
 from web.calls.returning import SETTLE_SECONDS, Returns
 from web.clients.signatures import SIGNATURE
@@ -199,10 +200,11 @@ class MediaStreams:
             if asked == DONE:
                 await phone.over.wait()
                 await socket.aclose(NORMAL, "given_back")
-            else:
-                why = asked.why if isinstance(asked, CommandAnswer) else "this worker does not carry the call"
-                _log.info("take_over_refused", call_sid=admitted.takes_over, why=why)
-                await socket.aclose(NORMAL, "not_taken_over")
+                return
+            why = asked.why if isinstance(asked, CommandAnswer) else "this worker does not carry the call"
+            _log.info("take_over_refused", call_sid=admitted.takes_over, why=why)
+            is_elsewhere = isinstance(asked, NotHere) and await self.context.fleet.find(admitted.takes_over) is not None
+            await socket.aclose(NORMAL, "elsewhere" if is_elsewhere else "not_taken_over")
         finally:
             phone.give_back()
 

@@ -10,7 +10,8 @@ from functools import partial
 from hashlib import sha256
 
 import attrs
-from quart import Blueprint, Response, jsonify, request, send_file
+import orjson
+from quart import Blueprint, Response, request, send_file
 from quart.typing import ResponseReturnValue
 
 from web.calls.call_files import JOURNAL, RECORDING, CallFiles
@@ -21,7 +22,7 @@ from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
 from web.routes.problems import is_name, problem
 from web.routes.stored_recording import stored_recording
-from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream
+from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream, tree_text
 from web.routes.watch_elsewhere import AUDIO, EVENTS, CallsElsewhere, RemoteStream
 
 LONGEST_ID = 100
@@ -134,13 +135,16 @@ class CallViews:
         """Show the tree of a call's tasks, and what each waits for."""
         call_sid = await self.call_sid(name)
         call = self.watched.find(call_sid)
-        if call is None or call.now is None:
-            if await self.carried_elsewhere(call_sid):
-                fix = f"Read it in the `now` events of GET /calls/{name}/events."
-                return problem(409, "another worker carries this call", fix=fix)
+        if call is not None and call.now is not None:
+            tree: bytes | None = tree_text(call)
+        elif worker := await self.carried_elsewhere(call_sid):
+            tree = await self.elsewhere.tree(worker, call_sid)
+            if tree is None:
+                return _out_of_reach(worker)
+        else:
             return problem(404, "no call of this name goes on", fix="Ask while the call lasts.")
-        response: Response = jsonify({"call_sid": call_sid, "tasks": [attrs.asdict(node) for node in call.tasks()]})
-        return response
+        answer = orjson.dumps({"call_sid": call_sid, "tasks": orjson.Fragment(tree or b"[]")})
+        return Response(answer, 200, content_type="application/json")
 
     async def audio(self, name: str) -> ResponseReturnValue:
         """Send both sides of a call that goes on, as it goes on."""

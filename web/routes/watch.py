@@ -6,13 +6,14 @@ another worker, or is read from disk now), it is told to begin anew (`reset`). I
 id: levels, whose turn it is, the silence, the tree of tasks when it has changed. `over` is the last one.
 
 `ListenStream` sends both sides in steps of a tenth of a second, each first the caller, then the agents, µ-law.
+`TreeStream` sends the tree of tasks, once.
 
 A watcher that takes nothing for `STALL_SECONDS` is dropped. Nothing here is waited for by the call.
 """
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 from typing import Self
 
@@ -208,6 +209,26 @@ class DiskStream(Stream):
         self._index += len(lines)
         behind = max(0, min(self._skip - first, len(lines)))
         return _entries(DISK, first + behind, lines[behind:])
+
+
+@attrs.define
+class TreeStream(Stream):
+    """The tree of a call's tasks as it is now: a JSON array, and then the end."""
+
+    call: WatchedCall
+    _is_told: bool = attrs.field(default=False, init=False)
+
+    def _hold(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    async def _next(self) -> bytes | None:
+        is_told, self._is_told = self._is_told, True
+        return None if is_told else tree_text(self.call)
+
+
+def tree_text(call: WatchedCall) -> bytes:
+    """Write the tree of a call's tasks down."""
+    return orjson.dumps([attrs.asdict(node) for node in call.tasks()])
 
 
 @attrs.define

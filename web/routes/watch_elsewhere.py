@@ -1,10 +1,10 @@
-"""Watching a call that another worker carries: its events and its audio, as messages between the two workers.
+"""Watching a call that another worker carries: its events, audio and tasks, as messages between the two workers.
 
 The worker with the page asks the worker with the call, which reads the call as for a page of its own (`EventStream`,
-`ListenStream`), compresses what comes and posts it in numbered pieces. It has at most `WINDOW` pieces on their way: the
-other says how many it has taken. A message that is lost (a gap in the numbers, or no sound for `QUIET_SECONDS`) ends
-the answer to the browser, which comes back with its `Last-Event-ID`. A watcher that takes nothing is dropped on both
-sides as one here is; the call waits for none.
+`ListenStream`, `TreeStream`), compresses what comes and posts it in numbered pieces. It has at most `WINDOW` pieces on
+their way: the other says how many it has taken. A message that is lost (a gap in the numbers, or no sound for
+`QUIET_SECONDS`) ends the answer to the browser, which comes back with its `Last-Event-ID`. A watcher that takes nothing
+is dropped on both sides as one here is; the call waits for none.
 
     page ─▶ worker of the page ──ask, taken, left──▶ worker of the call
                               ◀──piece …, end──────
@@ -27,7 +27,7 @@ import trio
 from actors.supervision import Crashed, guard
 from store.fleet.shared import Fleet
 from web.calls.watching import WatchedCalls
-from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream, Stream
+from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream, Stream, TreeStream
 
 ANSWER_SECONDS = 3.0
 """For the first piece: then the other worker is of an older version, or hears no notification."""
@@ -38,7 +38,7 @@ PIECE_BYTES = 5700
 """Of compressed stream, before base64: a post has 7,900 bytes at most."""
 REST_SECONDS = 0.1
 """Between two posts of facts: what comes meanwhile goes together."""
-EVENTS, AUDIO = "events", "audio"
+EVENTS, AUDIO, TASKS = "events", "audio", "tasks"
 OVER, NONE, MANY, STALLED, LOST = "over", "none", "many", "stalled", "lost"
 """Why a stream ends."""
 
@@ -201,6 +201,16 @@ class CallsElsewhere:
                 self.leave(worker, ask.id)
         return RemoteStream(self, worker, ask.id, reading) if is_there else reading.ended or "no answer"
 
+    async def tree(self, worker: str, call: str) -> bytes | None:
+        """Return the tree of a call's tasks that another worker carries; None if it does not answer with one."""
+        text, found = b"", await self.watch(worker, call, TASKS)
+        if isinstance(found, RemoteStream):
+            with trio.move_on_after(ANSWER_SECONDS):
+                async with found:
+                    async for part in found:
+                        text += part
+        return text if text.startswith(b"[") and text.endswith(b"]") else None  # one of an older version sends audio
+
     def leave(self, worker: str, name: str) -> None:
         """Want no more of a stream; its worker is told soon."""
         if self._reading.pop(name, None) is not None:
@@ -260,11 +270,19 @@ class CallsElsewhere:
 
     def _stream_for(self, ask: Ask) -> Stream | str:
         call = self.watched.find(ask.call)
-        if call is None or (ask.what == AUDIO and call.now is None):
+        if call is None or (ask.what != EVENTS and call.now is None):
             return NONE
         if self.watched.watchers >= MOST_WATCHERS:
             return MANY
-        return EventStream(call, ask.since) if ask.what == EVENTS else ListenStream(call)
+        match ask.what:
+            case "events":
+                return EventStream(call, ask.since)
+            case "audio":
+                return ListenStream(call)
+            case "tasks":
+                return TreeStream(call)
+            case _:
+                return NONE
 
     async def _pump(self, stream: Stream, ask: Ask, link: _Sending) -> str:
         pack = zlib.compressobj(1)

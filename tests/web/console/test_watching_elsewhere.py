@@ -15,12 +15,15 @@ from actors.record.record import RecordBuilder
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import LONGEST_POST, Inbox, LiveCall
 from store.memory import MemoryRecords
+from tests.web.console.test_phone import started
 from tests.web.console.test_watching import ALL, Event, Running, is_over, parsed, words
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, FakeLine, context_of, services, settings
 from web.app import create_app
+from web.calls.page_calls import new_admission
 from web.calls.slots import Slots
 from web.calls.watching import WatchedCalls
+from web.console.session import Sessions
 from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream
 from web.routes.watch_elsewhere import (
     ANSWER_SECONDS,
@@ -357,7 +360,60 @@ async def test_a_call_of_another_worker_is_listened_to(autojump_clock: MockClock
     assert len(answer.content) >= 16_000
 
 
-@pytest.mark.parametrize("view", ["events", "audio"])
+async def test_the_tasks_of_a_call_of_another_worker_are_those_that_its_own_shows(autojump_clock: MockClock) -> None:
+    async with pages() as (here, there):
+        before = await here.operator("GET", f"/calls/{CALL_SID}/tasks")
+        call = Running.of(context_of(there).watched.watch(CALL_SID))
+        own, far = [await at.operator("GET", f"/calls/{CALL_SID}/tasks") for at in (there, here)]
+        shown = await signed_in(here).ask("GET", f"/console/calls/{CALL_SID}/tasks")
+        call.ends()
+
+    assert before.status_code == 503
+    assert far.json()["call_sid"] == CALL_SID
+    assert far.json()["tasks"][0]["name"] == "call"
+    assert far.json()["tasks"][0].keys() == own.json()["tasks"][0].keys()
+    assert len(far.json()["tasks"]) > 3
+    assert shown.json()["tasks"][0] == far.json()["tasks"][0]
+
+
+async def test_a_worker_that_sends_something_else_has_no_tree(autojump_clock: MockClock) -> None:
+    """One of an earlier version takes any other word for a wish to listen."""
+    async with account() as there:
+
+        def as_audio(message: dict[str, object]) -> bool:
+            if "ask" in message:
+                there.theirs.inbox(orjson.dumps({**message, "ask": AUDIO}).decode())
+            return "ask" not in message
+
+        there.fleet.passes = as_audio
+
+        assert await there.page.tree("call", CALL_SID) is None
+        await trio.sleep(STALL_SECONDS + 1)
+        assert (there.call.watch.listeners, there.page.watchers) == (0, 0)
+
+
+async def test_a_page_is_told_who_carries_the_call_that_its_phone_would_take_over(autojump_clock: MockClock) -> None:
+    async with pages() as (here, there):
+        Running.of(context_of(there).watched.watch(CALL_SID))
+        visitor = signed_in(here)
+        answer = await visitor.send(f"/console/calls/{CALL_SID}/phone")
+        ids = (await signed_in(there).send(f"/console/calls/{CALL_SID}/phone")).json()
+        sessions = Sessions.of(here.settings)
+        session = sessions.read(visitor.cookies[sessions.cookie])
+        assert session is not None
+        admission = new_admission(session.id, takes_over=CALL_SID)
+        token = await context_of(here).admissions.mint(admission)
+        peer = await started(visitor, {"token": token, "callSid": admission.call_sid}).visit(here.app)
+
+    told = answer.json()
+    assert (answer.status_code, told["word"], told["worker"]) == (409, "elsewhere", "call")
+    assert "by telephone" in told["fix"]
+    assert ids["token"]
+    assert peer.answers[-1]["type"] == "websocket.close"
+    assert peer.answers[-1]["reason"] == "elsewhere"
+
+
+@pytest.mark.parametrize("view", ["events", "audio", "tasks"])
 async def test_a_worker_that_does_not_answer_is_named(view: str, autojump_clock: MockClock) -> None:
     async with pages() as (here, there):
         cast_fleet(there).passes = lambda _: False

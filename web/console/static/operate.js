@@ -48,7 +48,7 @@ async function ticket() {
   const headers = { "Content-Type": "application/json", "X-CSRF-Token": section.dataset.csrf };
   const response = await fetch(`${section.dataset.base}/phone`, { method: "POST", headers, body: "{}" });
   const told = await response.json();
-  if (!response.ok) throw new Error(told.error);
+  if (!response.ok) throw new Error([told.error, told.fix].filter((text) => text).join(" — "));
   return told;
 }
 
