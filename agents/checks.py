@@ -4,6 +4,7 @@ Owns the checks that need nothing but the agent and the names of the others; cir
 roster's. It never raises: every problem is yielded as a field and a sentence, for the roster to report with the file.
 """
 
+import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Final
 
 from agents.arguments import SchemaRefused
 from agents.brief import BRIEF_NAMES, largest_brief
-from agents.functions import FunctionSpec
+from agents.functions import FunctionSpec, no_handler
 from agents.quoting import word_set
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentSpec, SoftEdge, blanks_of
 from protocol.fields import JSON
@@ -51,6 +52,7 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
     yield from _greeting("greeting", agent.greeting)
     if agent.inbound_greeting:
         yield from _greeting("inbound_greeting", agent.inbound_greeting)
+    yield from _options(agent)
     yield from _edges(agent, names)
     yield from _functions(agent)
     for function in agent.functions:
@@ -80,12 +82,29 @@ def _greeting(field: str, greeting: str) -> Found:
         yield field, "needs a last line without blanks, for a customer about whom nothing is known"
 
 
+_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "temperature": (0, 2),
+    "speak_speed": (0.5, 1.5),
+    "eot_threshold": (0.5, 1),
+    "eager_eot_threshold": (0.3, 0.9),
+    "eot_timeout_ms": (500, 10_000),
+}
+"""What Deepgram takes, as the settings of the same names."""
+
+
+def _options(agent: AgentSpec) -> Found:
+    for name, (least, most) in _RANGES.items():
+        value = getattr(agent.options, name)
+        if value is not None and not least <= value <= most:
+            yield f"options.{name}", f"is {value:g}; write a number from {least:g} to {most:g}"
+
+
 def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:
     yield from _targets(agent, names)
-    led = {function.leads_to for function in agent.functions if function.leads_to}
-    for target in sorted(led - set(agent.hands_to)):
+    led, unknown = {function.leads_to for function in agent.functions if function.leads_to}, {*agent.hands_to} - names
+    for target in sorted(led - set(agent.hands_to)) if not unknown else ():
         yield "functions", f"a function leads to {target!r}, which is not in hands_to"
-    for target in sorted(set(agent.hands_to) - led):
+    for target in sorted(set(agent.hands_to) - led - unknown):
         yield "functions", f"no function leads to {target!r} of hands_to: add handoff_to_next_agent({str(target)!r})"
     if not agent.hands_to and not any(one.ends_call or one.leads_back for one in agent.functions):
         yield "functions", "the agent can neither end the call nor hand it on: add END_CONVERSATION"
@@ -125,8 +144,7 @@ def _function(function: FunctionSpec) -> Found:
         yield "", "the name may have letters, digits, - and _, at most 64"
     if not function.description.strip():
         yield ".description", "is empty: it is how the model knows when to call"
-    if not function.has_handler():
-        yield ".handler", "there is no handler; give it an async function of (arguments, context)"
+    yield from _handler(function)
     if function.deadline <= 0:
         yield ".deadline", "must be more than 0 seconds"
     try:
@@ -136,6 +154,22 @@ def _function(function: FunctionSpec) -> Found:
         return
     for path, key in _refused_keys(parameters, ""):
         yield f".arguments{path}", f"{key!r} is not a JSON Schema key that Deepgram's strict parser takes: remove it"
+
+
+def _handler(function: FunctionSpec) -> Found:
+    handler = function.handler
+    example = f"async def {getattr(handler, '__name__', function.name)}(arguments, context)"
+    if handler is no_handler:
+        yield ".handler", f"there is no handler; write {example}, and give it here"
+    elif not function.has_handler():
+        yield ".handler", f"is no async function: write {example}, or put @blocking over it"
+    else:
+        signature = inspect.signature(handler)
+        try:
+            signature.bind(None, None)
+        except TypeError:
+            taken = ", ".join(signature.parameters)
+            yield ".handler", f"takes ({taken}), and is given two values: write {example}"
 
 
 def _refused_keys(schema: Mapping[str, JSON], path: str) -> Iterator[tuple[str, str]]:

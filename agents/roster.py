@@ -17,6 +17,7 @@ from agents.extras import NOTHING_MORE, Extras, extras_of
 from agents.functions import handoff_to_next_agent
 from agents.loading import Named, RosterError, RosterProblem, Source, agents_of, import_roster, load_agent, refuse
 from agents.spec import INBOUND, AgentSpec, SoftEdge
+from agents.spec_types import wrong_types
 from protocol.fields import JSON
 
 __all__ = [
@@ -116,6 +117,7 @@ def _checked(
     extras: Extras = NOTHING_MORE,
     entries: Mapping[str, str] | None = None,
 ) -> Roster:
+    refuse(RosterProblem(file, field, text) for agent, file in loaded for field, text in wrong_types(agent))
     refuse(_repeated(loaded))
     files = {agent.name: file for agent, file in loaded}
     agents = _voiced(_joined({agent.name: agent for agent, _ in loaded}, files), voices)
@@ -183,7 +185,9 @@ def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[Ros
     ending = _closure({name for name, agent in agents.items() if any(f.ends_call for f in agent.functions)}, callers)
     for name in (name for name in agents if name not in ending):
         circle = " -> ".join([name, *agents[name].hands_to])
-        yield RosterProblem(files[name], "hands_to", f"{circle}: nobody in this circle can end the call")
+        yield RosterProblem(
+            files[name], "hands_to", f"{circle}: nobody in this circle can end the call: add END_CONVERSATION"
+        )
 
 
 def _closure(start: set[str], edges: Mapping[str, Sequence[str]]) -> set[str]:

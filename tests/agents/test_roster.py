@@ -1,7 +1,7 @@
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import attrs
 import pytest
@@ -49,6 +49,10 @@ async def answer(arguments: HandoffArguments, context: CallContext) -> Outcome:
 
 
 def not_awaitable(arguments: HandoffArguments, context: CallContext) -> Outcome:
+    return Answer("ok")
+
+
+async def of_one_value(arguments: HandoffArguments) -> Outcome:
     return Answer("ok")
 
 
@@ -139,13 +143,26 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"greeting": "Hi {name."}, "greeting: cannot be read"),
         ({"functions": ()}, "functions: the agent can neither end the call nor hand it on"),
         ({"hands_to": ("nobody",)}, "hands_to: there is no agent 'nobody'; there are alone"),
-        ({"hands_to": ("nobody",)}, "functions: no function leads to 'nobody' of hands_to"),
+        ({"hands_to": ("alone",)}, "functions: no function leads to 'alone' of hands_to"),
         ({"hands_to": ("alone",)}, "hands_to: an agent cannot hand the call to itself"),
         (
             {"functions": (handoff_to_next_agent("x"), END_CONVERSATION)},
             "functions: a function leads to 'x', which is not",
         ),
         ({"functions": (END_CONVERSATION, END_CONVERSATION)}, "functions.end_conversation: is there 2 times"),
+        ({"options": AgentOptions(temperature=9.0)}, "options.temperature: is 9; write a number from 0 to 2"),
+        ({"options": AgentOptions(eot_timeout_ms=5)}, "options.eot_timeout_ms: is 5; write a number from 500 to 10000"),
+        ({"hands_to": "alone"}, "hands_to: is 'alone'; write hands_to=(…,), with the comma at its end"),
+        ({"functions": END_CONVERSATION}, "functions: is FunctionSpec end_conversation; write functions=(…,), with"),
+        ({"functions": [answer]}, "functions: has function answer in it; write FunctionSpec(…)"),
+        ({"voice": None}, "voice: is None; write some text in quotes"),
+        ({"offers_human": "no"}, "offers_human: is 'no'; write True or False"),
+        ({"brief_entries": ("floor",)}, "brief_entries: is ('floor',); write a dict of texts"),
+        ({"brief_entries": {"floor": 3}}, "brief_entries: is {'floor': 3}; write a dict of texts"),
+        ({"options": {"temperature": 1}}, "options: is {'temperature': 1}; write AgentOptions(…)"),
+        ({"options": AgentOptions(listen_keyterms=cast("Any", "Acme"))}, "options.listen_keyterms: is 'Acme'; write"),
+        ({"options": AgentOptions(eot_timeout_ms=cast("Any", True))}, "options.eot_timeout_ms: is True; write a whole"),
+        ({"options": AgentOptions(think=cast("Any", ("gpt",)))}, "options.think: has 'gpt' in it; write ThinkModel(…)"),
     ],
 )
 def test_an_agent_that_cannot_work_is_refused(changes: dict[str, object], problem: str) -> None:
@@ -181,7 +198,20 @@ FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
     ("function", "problem"),
     [
         (FunctionSpec("act", "Acts.", HandoffArguments), "functions.act.handler: there is no handler"),
-        (attrs.evolve(FUNCTION, handler=cast("Handler", not_awaitable)), "functions.act.handler: there is no handler"),
+        (
+            attrs.evolve(FUNCTION, handler=cast("Handler", not_awaitable)),
+            "functions.act.handler: is no async function: write async def not_awaitable(arguments, context), or put",
+        ),
+        (
+            attrs.evolve(FUNCTION, handler=of_one_value),
+            "functions.act.handler: takes (arguments), and is given two values: write async def of_one_value(",
+        ),
+        (
+            attrs.evolve(FUNCTION, handler=cast("Any", "act")),
+            "functions.act.handler: is 'act'; write an async function",
+        ),
+        (attrs.evolve(FUNCTION, deadline=cast("Any", "6")), "functions.act.deadline: is '6'; write a number"),
+        (attrs.evolve(FUNCTION, arguments=cast("Any", {})), "functions.act.arguments: is {}; write a class"),
         (attrs.evolve(FUNCTION, name="do it!"), "functions.do it!: the name may have letters"),
         (attrs.evolve(FUNCTION, description=" "), "functions.act.description: is empty"),
         (attrs.evolve(FUNCTION, deadline=0), "functions.act.deadline: must be more than 0 seconds"),
@@ -199,6 +229,12 @@ def test_a_function_that_cannot_work_is_refused(function: FunctionSpec, problem:
     assert f"agent 'alone': {problem}" in refusal(attrs.evolve(ALONE, functions=(function, END_CONVERSATION)))
 
 
+def test_a_name_that_leads_nowhere_is_told_once() -> None:
+    refused = refusal(attrs.evolve(agent("one", to=("two",)), hands_to=("tow",)), agent("two", ends=True))
+
+    assert refused == "agent 'one': hands_to: there is no agent 'tow'; there are one, two"
+
+
 def test_two_agents_of_one_name_are_refused() -> None:
     assert refusal(ALONE, ALONE) == "agent 'alone': name: 'alone' is the name of another agent, in agent 'alone'"
 
@@ -209,8 +245,8 @@ def test_a_circle_in_which_nobody_can_end_the_call_is_refused() -> None:
     )
 
     assert refused == (
-        "agent 'b': hands_to: b -> c: nobody in this circle can end the call\n"
-        "agent 'c': hands_to: c -> b: nobody in this circle can end the call"
+        "agent 'b': hands_to: b -> c: nobody in this circle can end the call: add END_CONVERSATION\n"
+        "agent 'c': hands_to: c -> b: nobody in this circle can end the call: add END_CONVERSATION"
     )
 
 

@@ -1,0 +1,102 @@
+"""Checks that each field of an agent is of its type, before anything else looks at it.
+
+The specs are plain attrs classes, which take whatever they are given: a comma that is missing, a name where a function
+belongs. `wrong_types` yields each such field, of the agent, its functions and its options, and what to write there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Any, Final, TypeAlias, Union, get_args, get_origin
+
+import attrs
+
+Hint: TypeAlias = Any
+"""A type, as it is written."""
+Hints: TypeAlias = tuple[Hint, ...]
+
+
+def wrong_types(spec: attrs.AttrsInstance, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each field whose value is not of its type, and what to write."""
+    for field in attrs.fields(type(spec)):
+        value, place = getattr(spec, field.name), f"{path}{field.name}"
+        if not _fits(value, field.type):
+            yield place, _problem(value, field.name, field.type)
+            continue
+        if attrs.has(type(value)):
+            yield from wrong_types(value, f"{place}.")
+        for inner in value if isinstance(value, tuple | list) else ():
+            if attrs.has(type(inner)):
+                yield from wrong_types(inner, f"{place}.{inner.name}.")
+
+
+def _fits(value: object, hint: Hint) -> bool:
+    fits = _FITS.get(get_origin(hint))
+    if fits is not None:
+        return fits(value, get_args(hint))
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _fits_any(value: object, hints: Hints) -> bool:
+    return any(_fits(value, each) for each in hints)
+
+
+def _fits_all(value: object, hints: Hints) -> bool:
+    return isinstance(value, tuple | list) and all(_fits(each, hints[0]) for each in value)
+
+
+def _fits_pairs(value: object, hints: Hints) -> bool:
+    return isinstance(value, Mapping) and all(
+        _fits(part, hint) for pair in value.items() for part, hint in zip(pair, hints, strict=True)
+    )
+
+
+_FITS: Mapping[Hint, Callable[[object, Hints], bool]] = {
+    Union: _fits_any,
+    UnionType: _fits_any,
+    tuple: _fits_all,
+    Mapping: _fits_pairs,
+    type: lambda value, _: isinstance(value, type),
+    Callable: lambda value, _: callable(value),
+}
+"""By what stands before the brackets of a type."""
+
+
+def _problem(value: object, name: str, hint: Hint) -> str:
+    origin: Hint = get_origin(hint)
+    if origin in (Union, UnionType):
+        hint = next(each for each in get_args(hint) if each is not NoneType)
+        origin = get_origin(hint)
+    if origin is tuple and isinstance(value, tuple | list):
+        inner = get_args(hint)[0]
+        odd = next(each for each in value if not _fits(each, inner))
+        return f"has {_shown(odd)} in it; write {_wanted(name, inner)}"
+    return f"is {_shown(value)}; write {_wanted(name, hint)}"
+
+
+def _wanted(name: str, hint: Hint) -> str:
+    origin: Hint = get_origin(hint)
+    if origin is tuple:
+        return f"{name}=(…,), with the comma at its end"
+    return _WANTED.get(origin or hint) or f"{hint.__name__}(…)"
+
+
+_WANTED: Mapping[Hint, str] = {
+    str: "some text in quotes",
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    Mapping: "a dict of texts",
+    Callable: "an async function",
+    type: "a class",
+}
+
+
+def _shown(value: object) -> str:
+    name = getattr(value, "name", None) or getattr(value, "__name__", None)
+    text = f"{type(value).__name__} {name}" if isinstance(name, str) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+_LONGEST: Final = 60
