@@ -20,6 +20,8 @@ LONGEST: Final = 86_400.0
 """Seconds of the mock clock after which a test is given up: a deadlock jumps straight to it."""
 _OTHERS: Final = ("trio", "asyncio", "anyio")
 """Marks of the plugins that run async tests themselves."""
+_TOLD_BY: Final = ("testkit", "simulators", "agents")
+"""Packages whose own errors say what to mend: an expectation, a promise, a scenario, a roster."""
 _SECTION: Final = "switchboard_calls"
 
 
@@ -67,8 +69,12 @@ def run_virtually(test: Any) -> None:  # noqa: ANN401 - a coroutine function of 
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Draw the calls that a failed test has played; the drawings travel with its report, also between processes."""
+    if call.excinfo is not None:
+        show_the_test_only(call.excinfo)
     report = yield
     module = sys.modules.get("testkit.played_call")
     if report.when == "call" and module is not None:
@@ -79,6 +85,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             drawn = [draw_call(call) for call in calls if call.entries]
             report.user_properties.append((_SECTION, "".join(drawn)))
     return report
+
+
+def show_the_test_only(error: pytest.ExceptionInfo[BaseException]) -> None:
+    """Hide the frames of the kit where it tells the author of a test something: it happened in their line."""
+    if not is_told(error):
+        return
+    kit = [Path(__file__).parent / name for name in (*_TOLD_BY, "actors")]
+    for entry in error.traceback:
+        if any(map(Path(entry.path).is_relative_to, kit)):
+            entry.frame.f_globals["__tracebackhide__"] = is_told
+    error.value.__cause__, error.value.__suppress_context__ = None, True
+
+
+def is_told(error: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Say whether an error is for the author of a test, and no mistake of the kit's."""
+    return type(error.value).__module__.partition(".")[0] in _TOLD_BY
 
 
 class CallsReport:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, cast, get_args
 
@@ -155,6 +155,16 @@ class Scenario:
     """Left out where the scenario does not care: Twilio's knobs say how a dialled number answers."""
     ends: str = "completed"
     """The outcome that the call should have."""
+
+    def check_agents(self, there_are: Collection[str]) -> None:
+        """Refuse a script for an agent that a roster does not have.
+
+        *Raises* `ScenarioError`.
+        """
+        for name in self.agents:
+            if name not in there_are:
+                hint = f"{nearest(name, there_are)}; there are {', '.join(there_are)}"
+                raise ScenarioError(f"{self.name}: agents.{name}: the roster has no such agent{hint}")
 
     def agent_for(self, tags: Iterable[str], prompt: str = "") -> ScriptedAgent | None:
         """Find the agent that a Settings message is for: by its tag `agent:<name>`, else by its prompt."""

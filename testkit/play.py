@@ -69,13 +69,14 @@ async def play(
     what an order has; `env` are settings of the functions, over those of the roster's `DEMO`. `excused` names what this
     call need not keep (a promise by its number, or "consent", "goodbye", "answer", "facts"), each with the reason.
 
-    *Raises* `PromiseBroken` with a sentence for everything that is broken, and `CannotPlay` without the mock clock, and
-    for a name that there is not.
+    *Raises* `PromiseBroken` with a sentence for everything that is broken, `CannotPlay` without the mock clock and for
+    a name that there is not, and `ScenarioError`.
     """
     if not isinstance(trio.lowlevel.current_clock(), MockClock):
         raise CannotPlay("play() needs trio's mock clock: with pytest-trio, let the test ask for autojump_clock")
     script = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     played = with_doubles(roster_of(roster), functions or {})
+    script.check_agents(played.agents)
     _refuse_unknown("direction", [direction], [INBOUND, OUTBOUND])
     _refuse_unknown("agents", filter(None, [agents]), played.beginners)
     _refuse_unknown("excused", excused or (), [*PROMISES, *RULES])

@@ -1,5 +1,6 @@
 """The plugin in a project of somebody else's: no conftest, no settings, no pytest-trio."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +43,8 @@ def test_plain():
 """
 
 
-def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    (folder / "test_calls.py").write_text(TESTS)
+def run_pytest(folder: Path, *options: str, tests: str = TESTS) -> subprocess.CompletedProcess[str]:
+    (folder / "test_calls.py").write_text(tests)
     (folder / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-p", "no:trio", "-p", "no:hypothesispytest", *options]
     root = Path(__file__).parent.parent.parent
@@ -72,6 +73,52 @@ def test_async_tests_run_under_the_mock_clock_and_failed_calls_are_drawn(
         "test_deadlock", "test_bad", "test_expectation",
     ]  # fmt: skip
     assert not list(junit.iter("property"))
+
+
+WRONG = """
+from pathlib import Path
+from testkit import answers, conversation, play, says
+from tests.testkit.mistakes import GOOD, roster
+
+async def test_scenario():
+    Path("call.toml").write_text("[caller]\\nhang_up = true\\n")
+    await play(roster(), "call.toml")
+
+async def test_agent():
+    await play(roster(), conversation(says("Hello."), answers("dsek", "Goodbye.")))
+
+async def test_roster():
+    await play("nowhere.agents", GOOD)
+
+async def test_fault():
+    await play(roster(), GOOD, ["deepgram: dorp after 8 s"])
+
+async def test_double():
+    await play(roster(), GOOD, functions={"lok_up": None})
+
+async def test_own_error():
+    async def handler(arguments, context):
+        pass
+    await handler()
+"""
+
+
+def test_a_mistake_in_a_test_is_told_at_the_line_of_the_test_and_nowhere_else(tmp_path: Path) -> None:
+    """What is wrong is the author's, and so is the place: no frame of the kit's own is shown."""
+    ran = run_pytest(tmp_path, "--tb=short", tests=WRONG)
+
+    assert "6 failed" in ran.stdout, ran.stdout + ran.stderr
+    places = [line for line in ran.stdout.splitlines() if re.match(r"\S+\.py:\d+: in", line)]
+    assert [place.split(":")[0] for place in places] == ["test_calls.py"] * 6
+    for told in (
+        "call.toml: caller.hang_up is not a key that is known here; did you mean 'hangs_up'?",
+        "conversation: agents.dsek: the roster has no such agent; did you mean 'desk'?; there are desk, returns",
+        "nowhere.agents: import: cannot be imported",
+        "'dorp'",
+        "no agent has 'lok_up'",
+        "TypeError",
+    ):
+        assert told in ran.stdout
 
 
 def test_without_the_option_nothing_is_written(tmp_path: Path) -> None:
