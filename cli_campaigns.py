@@ -15,7 +15,7 @@ import typer
 
 from actors.policy import OnMachine
 from cli_shared import JsonOption, ServerOption, client_of, fail, out
-from web.clients.campaign_client import CampaignClient
+from web.clients.campaign_client import CampaignClient, time_left
 from web.clients.operator import OperatorError, Shown
 
 T = TypeVar("T")
@@ -225,16 +225,10 @@ def lines_of(shown: Shown, width: int = 30) -> list[str]:
     if progress["calling"]:
         counts += f", {progress['calling']} under way"
     eta = cast("float | None", progress.get("eta_seconds"))
-    left = [f"About {_time(eta)} of calls left, without the hours in which nobody is called."] if eta else []
+    left = [f"About {time_left(eta)} of calls left, without the hours in which nobody is called."] if eta else []
     outcomes = cast("Mapping[str, int]", progress["outcomes"])
     told = [", ".join(f"{outcome} {count}" for outcome, count in outcomes.items())] if outcomes else []
     return [head, counts, *left, *told]
-
-
-def _time(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _print(shown: Shown) -> None:

@@ -23,6 +23,7 @@ from actors.journal import event_name
 from actors.operator.person import PersonOnPhone
 from protocol.audio import write_wav_header
 from store.memory import MemoryRecords
+from store.orders.campaigns import NewContact
 from store.records import (
     AgentPeriod,
     CallRecord,
@@ -37,6 +38,8 @@ from tests.demo.sample import sample_journal
 from tests.web.console.test_watching import Running
 from tests.web.fakes import CALL_SID, HERE, LEAD, OTHER_CALL_SID, Exchange, context_of, exchange, record
 from tests.web.test_serving import listening
+from web.calls.campaigns import CampaignRules
+from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.watching import WatchedCall
 
@@ -52,6 +55,7 @@ PAGES = {
     "list": "/",
     "after": f"/console/calls/{CALL_SID}",
     "live": f"/console/calls/{OTHER_CALL_SID}",
+    "campaigns": "/console/campaigns",
 }
 
 
@@ -135,6 +139,19 @@ def write_files(folder: Path, entries: Entries) -> None:
     (own / "call.wav").write_bytes(write_wav_header(len(sound)) + sound)
 
 
+async def make_campaigns(context: AppContext) -> None:
+    """Make one that runs, one that Twilio's refusal has paused, one that was canceled, and one that is over."""
+    for name, count, done in (("autumn", 50, 31), ("renewals", 30, 20), ("spring", 20, 6), ("survey", 12, 12)):
+        contacts = [NewContact(f"{name}-{n}", n + 1, f"+1212555{n:04}", (), 0.0, {}) for n in range(count)]
+        campaign = await context.campaigns.create(f"id-{name}", name, contacts, CampaignRules().written(), "running")
+        assert campaign is not None
+        for index in range(done):
+            outcome = ("completed", "completed", "no_answer", "busy", "machine", "voicemail_left")[index % 6]
+            await context.orders.over(f"{name}-{index}", outcome, "")
+    await context.campaigns.turn_to("id-renewals", "paused", "Twilio refuses our number: 21212")
+    await context.campaigns.turn_to("id-spring", "canceled")
+
+
 @attrs.frozen
 class Console:
     """A served console with a call that is over, and one that goes on."""
@@ -162,6 +179,7 @@ async def served(folder: Path, *kept: CallRecord, entries: Entries | None = None
     there = exchange(records=records, **nothing, **changes)  # type: ignore[arg-type]
     context = context_of(there)
     context.live_calls.add(KnownCall("order", "inbound", LEAD, "+15551230000", "in-progress", OTHER_CALL_SID))
+    await make_campaigns(context)
     async with listening(there) as at, trio.open_nursery() as nursery:
         call = await nursery.start(_carry, context.watched.watch(OTHER_CALL_SID))
         yield Console(there, f"http://{at}", call)

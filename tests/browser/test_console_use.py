@@ -373,3 +373,39 @@ async def test_the_live_page_is_worked_by_keys_and_read_by_screen_readers(tmp_pa
                 wait_until(page, lambda: console.call.watch.listeners == 0)
 
         await visit(drive)
+
+
+async def test_a_campaign_is_followed_paused_and_canceled_on_its_page(tmp_path: Path) -> None:
+    async with served(tmp_path) as console:
+        context = context_of(console.there)
+
+        async def call_one() -> None:
+            await context.orders.over("autumn-31", "completed", "")
+
+        async def state() -> str:
+            found = await context.campaigns.find("autumn")
+            return found.state if found is not None else ""
+
+        def drive() -> list[str]:
+            with open_browser() as browser:
+                page = browser.new_page()
+                troubles = watch(page)
+                page.goto(console.origin + PAGES["campaigns"])
+                card = page.locator("article[data-name=autumn]")
+                trio.from_thread.run(call_one)
+                wait_until(page, lambda: card.locator("progress").get_attribute("value") == "32")
+                assert card.locator("[data-facts]").inner_text().startswith("32 of 50 numbers")
+                seen = [card.get_attribute("data-state") or ""]
+                card.get_by_role("button", name="Pause").click()
+                wait_until(page, lambda: card.get_attribute("data-state") == "paused")
+                seen.append(trio.from_thread.run(state))
+                card.locator("summary").click()
+                card.locator("details button").click()  # without the tick it asks for one
+                assert trio.from_thread.run(state) == "paused"
+                card.locator("[name=sure]").check()
+                card.locator("details button").click()
+                wait_until(page, lambda: card.get_attribute("data-state") == "canceled")
+                assert troubles == []
+                return [*seen, trio.from_thread.run(state)]
+
+        assert await visit(drive) == ["running", "paused", "canceled"]

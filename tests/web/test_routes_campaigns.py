@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 
 import attrs
 import orjson
@@ -9,7 +10,7 @@ import phonenumbers  # noqa: F401 - it is imported in a thread, for which a virt
 import pytest
 from trio.testing import MockClock
 
-from store.orders.databases import OrdersUnavailable, Rows
+from store.orders.databases import OrdersUnavailable, Rows, SqliteOrders
 from store.orders.queue import OrderQueue
 from tests.web.fakes import LEAD, context_of, exchange, record
 from web.calls.campaigns import settle
@@ -170,6 +171,32 @@ class Gone:
 
     async def ask(self, sql: str, arguments: object) -> Rows:
         raise OrdersUnavailable("calls.db: database is locked")
+
+
+class Strict(SqliteOrders):
+    """A database that refuses null characters, as PostgreSQL does."""
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:
+        assert "\0" not in "".join(map(str, arguments.values()))
+        return await super().ask(sql, arguments)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        ("GET", "/campaigns/%00", 404),
+        ("GET", "/campaigns/spring%00/export", 404),
+        ("POST", "/campaigns/%00/pause", 404),
+        ("GET", "/do-not-call?after=%00", 200),
+        ("PUT", f"/do-not-call/{LEAD}?why=%00asked", 200),
+    ],
+)
+async def test_null_characters_are_no_error_of_ours(
+    method: str, target: str, status: int, autojump_clock: MockClock
+) -> None:
+    answer = await exchange(orders=OrderQueue(Strict())).operator(method, target)
+
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize("target", ["/campaigns", "/campaigns/spring", "/do-not-call", f"/do-not-call/{LEAD}"])

@@ -13,6 +13,13 @@ import httpx
 from web.clients.operator import OperatorError, Shown, why_refused
 
 
+def time_left(seconds: float) -> str:
+    """Return a length of time as people say it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 async def _ask(http: httpx.AsyncClient, method: str, target: str, content: object = None) -> httpx.Response:
     """Ask a server something, with JSON or without a body.
 

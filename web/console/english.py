@@ -11,6 +11,7 @@ TEXT: Mapping[str, str] = {
     "navigation": "Main",
     "calls": "Calls",
     "phone": "Phone",
+    "campaigns": "Campaigns",
     "sign_in": "Sign in",
     "sign_out": "Sign out",
     "token": "API token",
@@ -293,3 +294,28 @@ PHONE_TOLD: Mapping[str, str] = {
     "no_loudspeaker": "This loudspeaker cannot be used.",
 }
 """What the phone's page tells while it runs, by the names that its modules and the server use."""
+
+CAMPAIGNS: Mapping[str, str] = {
+    "title": "Campaigns",
+    "none": "No campaign has been made yet. Make one with: switchboard campaign create",
+    "of_numbers": "{done} of {numbers} numbers",
+    "calls": "{calls} calls",
+    "calling": "{calling} under way",
+    "left": "about {time} of calls left",
+    "rules": "{days} {hours} by the callee's clock; {pace} calls a minute; {most} to a number at most",
+    "made": "Made",
+    "outcomes": "Outcomes",
+    "state_running": "running",
+    "state_paused": "paused",
+    "state_canceled": "canceled",
+    "state_over": "over",
+    "pause": "Pause",
+    "resume": "Go on",
+    "cancel": "Cancel",
+    "cancel_hint": "Numbers that wait are not called any more, for good. Calls that are under way go on.",
+    "cancel_sure": "Yes, call no further number",
+    "download": "Results (CSV)",
+    "unknown": "There is no campaign of this name.",
+    "canceled_already": "The campaign was canceled. Make a new one of the numbers that are left.",
+}
+"""The page of campaigns."""

@@ -21,11 +21,13 @@ from web.calls.context import AppContext
 from web.calls.forgetting import GoesOn
 from web.calls.live_calls import KnownCall
 from web.console.afterwards import headline, money, retold
+from web.console.campaigns import CampaignPages
 from web.console.english import LIVE, OPERATE, OUTCOMES, TEXT
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import PHONE_STREAM, CallerVoice, PhoneRoutes
 from web.console.rendering import prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
+from web.routes.campaigns import CampaignRoutes
 from web.routes.operating import OperatorRoutes
 from web.routes.problems import is_name
 from web.routes.views import CallViews, no_such
@@ -44,14 +46,15 @@ class Console:
     operating: OperatorRoutes
     gate: SignInCheck
     phone: PhoneRoutes
+    campaigns: CampaignPages
 
     @classmethod
     def of(
         cls, context: AppContext, views: CallViews, operating: OperatorRoutes, voice: CallerVoice | None = None
     ) -> "Console":
         """Return the pages of one application; `voice` says what is typed on its phone."""
-        gate = SignInCheck.of(context)
-        return cls(context, views, operating, gate, PhoneRoutes(context, gate, voice))
+        gate, campaigns = SignInCheck.of(context), CampaignPages(CampaignRoutes(context))
+        return cls(context, views, operating, gate, PhoneRoutes(context, gate, voice), campaigns)
 
     def install(self, app: QuartTrio) -> None:
         """Register the routes, and what templates need."""
@@ -68,6 +71,7 @@ class Console:
         routes.get("/")(self.calls)
         routes.get("/console/live")(self.live)
         self.phone.add_to(routes)
+        self.campaigns.add_to(routes)
         routes.get(f"{CALLS}/<name>")(self.call)
         routes.get(f"{CALLS}/<name>/record.json")(self.record)
         routes.post(f"{CALLS}/<name>/erase")(self.erase)

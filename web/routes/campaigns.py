@@ -18,7 +18,7 @@ from store.orders.campaigns import Campaign, NewContact
 from web.calls.campaigns import RULES, CampaignRules, read_rules
 from web.calls.contacts import ContactReader, ContactsError, LineProblem
 from web.calls.context import AppContext
-from web.calls.exports import Export, progress_of
+from web.calls.exports import Export, Progress, progress_of
 from web.calls.orders import OrderProblem, unknown_fields
 from web.routes.problems import problem
 
@@ -112,9 +112,13 @@ class CampaignRoutes:
         response: Response = jsonify({"campaigns": told})
         return response
 
+    async def find(self, name: str) -> Campaign | None:
+        """Return a campaign; the database is not asked for a name that none can have."""
+        return await self.context.campaigns.find(name) if _NAME.fullmatch(name) is not None else None
+
     async def shown(self, name: str) -> Response:
         """Show one campaign, and how it goes."""
-        campaign = await self.context.campaigns.find(name)
+        campaign = await self.find(name)
         if campaign is None:
             return _unknown()
         response: Response = jsonify(await self._told(campaign))
@@ -122,31 +126,42 @@ class CampaignRoutes:
 
     async def turn(self, command: str, name: str) -> Response:
         """Pause a campaign, go on with it, or cancel it."""
-        campaign = await self.context.campaigns.find(name)
+        campaign = await self.find(name)
         if campaign is None:
             return _unknown()
+        turned = await self.turn_to(campaign, command)
+        if turned is None:
+            return problem(409, "the campaign was canceled", fix="Make a new one of the numbers that are left.")
+        response: Response = jsonify(await self._told(turned))
+        return response
+
+    async def turn_to(self, campaign: Campaign, command: str) -> Campaign | None:
+        """Do what a command says; None where the campaign was canceled, and is to be something else."""
         turned = await self.context.campaigns.turn_to(campaign.campaign, STATES[command])
         if turned is None and command != "cancel":
-            return problem(409, "the campaign was canceled", fix="Make a new one of the numbers that are left.")
+            return None
         _log.info("campaign_turned", name=campaign.name, state=STATES[command])
-        response: Response = jsonify(await self._told(turned or campaign))
-        return response
+        return turned or campaign
 
     async def export(self, name: str) -> Response:
         """Give the results: a line for each number of the file."""
         wanted = request.args.get("format", "csv")
         if wanted not in _FORMATS:
             return problem(400, "format is not csv or jsonl", field="format", fix="format=csv")
-        campaign = await self.context.campaigns.find(name)
+        campaign = await self.find(name)
         if campaign is None:
             return _unknown()
         export = Export(self.context.campaigns, self.context.services.records, self.context.services.roster.extras)
         lines = export.csv(campaign) if wanted == "csv" else export.jsonl(campaign)
         return Response(lines, content_type=_FORMATS[wanted])
 
-    async def _told(self, campaign: Campaign) -> dict[str, object]:
+    async def progress(self, campaign: Campaign) -> Progress:
+        """Return how a campaign goes."""
         now = await self.context.orders.now()
-        progress = progress_of(campaign, await self.context.campaigns.counts(campaign.campaign), now)
+        return progress_of(campaign, await self.context.campaigns.counts(campaign.campaign), now)
+
+    async def _told(self, campaign: Campaign) -> dict[str, object]:
+        progress = await self.progress(campaign)
         plain = {"name": campaign.name, "state": campaign.state, "why": campaign.why, "rules": campaign.rules}
         return {**plain, "created_at": campaign.created, "progress": attrs.asdict(progress)}
 

@@ -57,7 +57,7 @@ class DoNotCallRoutes:
 
     async def listed(self) -> Response:
         """List numbers, in order, from behind `after`."""
-        entries = await self.context.orders.refused_numbers(request.args.get("after", ""), MOST)
+        entries = await self.context.orders.refused_numbers(_argument("after"), MOST)
         response: Response = jsonify({"numbers": [_told(entry) for entry in entries]})
         return response
 
@@ -71,7 +71,7 @@ class DoNotCallRoutes:
 
     async def refuse(self, number: str) -> Response:
         """Put a number on the list; `why` is kept with it."""
-        why = request.args.get("why", "")
+        why = _argument("why")
         if len(why) > LONGEST_WHY:
             told = f"why is longer than {LONGEST_WHY} characters"
             return problem(400, told, field="why", fix="Write a short reason.")
@@ -85,3 +85,8 @@ class DoNotCallRoutes:
             return problem(404, "the number is not on the list", fix="GET /do-not-call lists what is.")
         _log.info("number_allowed")
         return Response("", 204)
+
+
+def _argument(name: str) -> str:
+    """Return an argument of the address, without null characters, which PostgreSQL refuses."""
+    return request.args.get(name, "").replace("\0", "")

@@ -27,6 +27,13 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/console/calls/<name>/tasks"): (401, 401, 404, 404),
     ("POST", "/console/calls/<name>/erase"): (401, 401, 403, 303),
     **{("POST", f"/console/calls/<name>/{command}"): (401, 401, 403, 400) for command in KINDS},
+    ("GET", "/console/campaigns"): (401, 401, 200, 200),
+    ("GET", "/console/campaigns/progress"): (401, 401, 200, 200),
+    ("GET", "/console/campaigns/<campaign>/export"): (401, 401, 404, 404),
+    **{
+        ("POST", f"/console/campaigns/<campaign>/{command}"): (401, 401, 403, 404)
+        for command in ("pause", "resume", "cancel")
+    },
     ("GET", "/console/sign-in"): (200, 200, 200, 200),
     ("POST", "/console/sign-in"): (401, 401, 401, 401),
     ("POST", "/console/sign-out"): (401, 401, 403, 303),
@@ -40,7 +47,7 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
 
 def target_of(rule: str) -> str:
     """Fill in what a rule leaves open."""
-    return rule.replace("<path:filename>", "console.css").replace("<name>", CALL_SID)
+    return rule.replace("<path:filename>", "console.css").replace("<name>", CALL_SID).replace("<campaign>", "spring")
 
 
 @attrs.define
