@@ -10,36 +10,52 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from agents.quoting import word_set
-
 _WORDS: Final = re.compile(r"[^\W_]+")
 _LETTERS: Final = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "'": "", "’": ""}
 )
 
-_NOTHING: Final = word_set(
+
+def plain_words(text: str) -> list[str]:
+    """Split a text into words, without case, accents, vowel signs and apostrophes."""
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS)
+    bare = "".join(each for each in unicodedata.normalize("NFKD", folded) if unicodedata.category(each)[0] != "M")
+    return _WORDS.findall(unicodedata.normalize("NFC", bare))
+
+
+def _plain_set(text: str) -> frozenset[str]:
+    """Read a list of words as `plain_words` gives them."""
+    return frozenset(plain_words(text))
+
+
+_NOTHING: Final = _plain_set(
     "unknown unk unspecified undefined undetermined unidentified unnamed unclear uncertain unsure undisclosed "
     "unavailable unstated anonymous nameless not no non none never nothing nobody noone null nil nan na tbd tba tbc "
     "pending blank empty missing withheld redacted hidden placeholder didnt doesnt dont wasnt hasnt havent isnt arent "
-    "wont wouldnt cant couldnt without rather prefer prefers preferred declined declines refused refuses undecided xxx "
+    "wont wouldnt cant couldnt without private blocked restricted confidential secret maybe possibly perhaps probably "
+    "rather prefer prefers preferred declined declines refused refuses undecided xxx "
     "unbekannt unklar keine kein nicht desconocido desconocida ninguno ninguna sin inconnu inconnue aucun aucune "
     "sconosciuto sconosciuta nessuno onbekend geen okand ukjent ukendt neznamy neznama nieznany nieznana tuntematon "
     "bilinmiyor bilinmeyen desconhecido desconhecida nao неизвестно неизвестен неизвестный неизвестная невідомо нет "
-    "άγνωστο αγνωστο αγνωστος 未知 不明 不详 未提供 匿名 미상 مجهول अज्ञात"
+    "не нет невідоме ні ohne sans niet ikke inte ingen yok belirtilmedi belirtilmemis brak neuvedeno neuveden "
+    "άγνωστο άγνωστος 未知 不明 不详 不詳 未提供 未告知 未定 匿名 無名 名無し 無し なし 没有 미상 없음 모름 "
+    "مجهول معروف अज्ञात नहीं noname"
 )
 """Each of these says that something is not there."""
 
-_NOTHING_MORE: Final = word_set(
+_NOTHING_MORE: Final = _plain_set(
     "said say mentioned mention specified specify provided provide stated state given give gave known know available "
     "disclosed disclose shared share captured recorded collected clear confirmed confirm determined determine decided "
     "obtained asked applicable identified identify found heard understood sure offered revealed reveal supplied "
     "answer answered response tell told set remain stay idea data here n a d "
     "angegeben bekannt angabe genannt proporcionado especificado dado conocido nombre fourni precise connu nom "
-    "fornito specificato noto informado fornecido opgegeven"
+    "fornito specificato noto informado fornecido opgegeven mencionado mencionada indicado indicada dit donne indique "
+    "communique detto indicato namen nombrado genoemd oppgitt oplyst angivet uppgivet bilgi указано указан указана "
+    "названо назвал назвала сообщил сообщила сказал сказала известно вказано відомо غير"
 )
 """With one of the words above, these say nothing more."""
 
-_FILLERS: Final = word_set(
+_FILLERS: Final = _plain_set(
     "the a an this that it its their his her our your of for to at by in on from with and or so far yet now still "
     "currently time moment point was is were are be been being has have had did do does would could can will they "
     "he she we you i customer customers caller callers user users client clients lead prospect person people someone "
@@ -48,19 +64,19 @@ _FILLERS: Final = word_set(
 )
 """These say nothing by themselves."""
 
-_ARTICLES: Final = word_set("the a an der die das ein eine el la los las un una le les une il lo gli het de")
-_TITLES: Final = word_set(
+_ARTICLES: Final = _plain_set("the a an der die das ein eine el la los las un una le les une il lo gli het de")
+_TITLES: Final = _plain_set(
     "mr mrs ms miss mister missus missis mx dr doctor prof professor sir madam maam lord lady dame reverend "
     "herr frau senor senora senorita monsieur madame mademoiselle signor signora signore pan pani"
 )
 _SAME_TITLES: Final = (
-    word_set("mr mister"),
-    word_set("mrs missus missis"),
-    word_set("ms miss"),
-    word_set("dr doctor"),
-    word_set("prof professor"),
+    _plain_set("mr mister"),
+    _plain_set("mrs missus missis"),
+    _plain_set("ms miss"),
+    _plain_set("dr doctor"),
+    _plain_set("prof professor"),
 )
-_NOBODY: Final = word_set(
+_NOBODY: Final = _plain_set(
     "customer caller user client guest lead prospect person people individual human member patient speaker respondent "
     "contact buyer visitor subscriber participant stranger consumer man woman boy girl gentleman ladies wife husband "
     "spouse partner mother father mom mum dad son daughter brother sister uncle aunt grandma grandpa grandmother "
@@ -68,15 +84,10 @@ _NOBODY: Final = word_set(
     "advisor adviser representative operator manager owner voicemail mailbox answerphone machine recording message "
     "beep robot bot computer ai name wrong number someone somebody anybody everybody anyone everyone myself himself "
     "herself yourself kunde kundin anrufer anruferin cliente klient klant kund usuario usuaria utilisateur benutzer "
-    "appelant chiamante"
+    "appelant chiamante yes yeah yep okay sure hello hi hey firstname lastname fullname forename username same above "
+    "ask test dummy demo spam scam klientka zakaznik zakaznice asiakas kunden kunder musteri isim клиент клиентка "
+    "абонент имя клієнт імя العميل عميل ग्राहक नाम 客户 客戶 顾客 顧客 お客様 名前 氏名 姓名 고객 고객님 이름"
 )
-
-
-def plain_words(text: str) -> list[str]:
-    """Split a text into words, without case, accents and apostrophes."""
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS)
-    bare = "".join(each for each in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(each))
-    return _WORDS.findall(bare)
 
 
 def is_unknown(text: str) -> bool:

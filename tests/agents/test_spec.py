@@ -130,6 +130,14 @@ def test_a_function_is_found_by_the_name_the_model_used() -> None:
         ("Desconocido", ""),
         ("Señor", ""),
         ("未知", ""),
+        *((word, "") for word in ("неизвестный", "Не указано", "Άγνωστος", "미상", "이름 없음", "अज्ञात", "غير معروف")),
+        *((word, "") for word in ("Клиент", "お客様", "名無し", "客户", "고객", "müşteri", "İsim yok", "ikke oppgitt")),
+        *(
+            (word, "")
+            for word in ("Firstname Lastname", "Private", "same as above", "maybe John", "Hello", "Test Test")
+        ),
+        ("Ян", "Ян"),
+        ("김민준", "김민준"),
         ("His wife", ""),
         ("李", "李"),
         ("José María", "José"),
