@@ -38,7 +38,7 @@ class FileSystem(Protocol):
 
     def open(self, path: str, mode: str, *, block_size: int) -> IO[bytes]: ...
     def info(self, path: str) -> Mapping[str, object]: ...
-    def cat_file(self, path: str, start: int, end: int) -> bytes: ...
+    def cat_file(self, path: str, *, start: int, end: int) -> bytes: ...
     def find(self, path: str, *, detail: bool) -> Mapping[str, Mapping[str, object]]: ...
     def modified(self, path: str) -> datetime: ...
     def mv(self, path1: str, path2: str) -> None: ...
@@ -69,7 +69,7 @@ class ObjectStore:
 
         Raises: `FileNotFoundError`.
         """
-        return self.system.cat_file(self._path(call_sid), start, end)
+        return self.system.cat_file(self._path(call_sid), start=start, end=end)
 
     def copy(self, call_sid: str, into: IO[bytes]) -> None:
         """Write a recording to a file.
@@ -158,7 +158,7 @@ class ObjectStore:
 
     def _blocks(self, path: str, size: int) -> Iterator[bytes]:
         for start in range(0, size, BLOCK):
-            yield self.system.cat_file(path, start, min(start + BLOCK, size))
+            yield self.system.cat_file(path, start=start, end=min(start + BLOCK, size))
 
     def _path(self, call_sid: str) -> str:
         return f"{self.root}/{call_sid}/{NAME}"
