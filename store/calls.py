@@ -65,8 +65,8 @@ class CallRecords(Protocol):
         """
         ...
 
-    async def overwrite(self) -> None:
-        """Leave no byte of what was erased where it was, as far as that is the store's to do.
+    async def overwrite(self) -> Sequence[str]:
+        """Leave no byte of what was erased where it was, as far as that is the store's to do; return where some stay.
 
         Raises: `OSError` when another try may succeed.
         """

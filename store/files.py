@@ -136,9 +136,10 @@ class FileRecords:
         """Return the CallSids of the records that mention somebody."""
         return await self._in_thread(partial(_mentioning, self.folder, subject))
 
-    async def overwrite(self) -> None:
+    async def overwrite(self) -> Sequence[str]:
         """Nothing: a file that is removed is gone, as far as the file system makes it so."""
         await trio.lowlevel.checkpoint()
+        return ()
 
     def _search(self, query: CallQuery) -> Sequence[CallSummary]:
         with self._scanning:

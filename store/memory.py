@@ -54,6 +54,7 @@ class MemoryRecords:
         await trio.lowlevel.checkpoint()
         return [sid for sid, record in self._kept.items() if subject.is_in(encode_record(record).decode())]
 
-    async def overwrite(self) -> None:
+    async def overwrite(self) -> Sequence[str]:
         """Nothing: memory keeps nothing of what was erased."""
         await trio.lowlevel.checkpoint()
+        return ()

@@ -140,12 +140,12 @@ class SpillingRecords:
         found = [record.call_sid for record in waiting if subject.is_in(encode_record(record).decode())]
         return list(dict.fromkeys([*found, *await self.inner.mentioning(subject)]))
 
-    async def overwrite(self) -> None:
-        """Have the database leave no byte of what was erased.
+    async def overwrite(self) -> Sequence[str]:
+        """Have the database leave no byte of what was erased; return where some stay.
 
         Raises: `OSError`.
         """
-        await self.inner.overwrite()
+        return await self.inner.overwrite()
 
     async def wait_offered(self) -> None:
         """Wait until the database was offered everything saved so far; not at all while it refuses or nobody writes."""

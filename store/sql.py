@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from importlib import import_module
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
-from sqlite3 import OperationalError as SqliteOperationalError
 from typing import Any, TypeVar
 
 import attrs
@@ -32,13 +30,10 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    NullPool,
     Row,
     String,
     Table,
     Text,
-    create_engine,
-    event,
     exists,
     false,
     inspect,
@@ -47,10 +42,10 @@ from sqlalchemy import (
     text,
     tuple_,
 )
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from store.calls import RecordsUnavailable
+from store.engines import engine_of
 from store.erasing import Subject, overwrite_erased
 from store.private import keep_private, narrow_file
 from store.records import CallRecord, RecordError, decode_record, encode_record
@@ -60,11 +55,6 @@ T = TypeVar("T")
 
 VERSION = 2
 """1 had no `call_summaries`: those of its calls are made when they are first searched."""
-BUSY_SECONDS = 2.0
-"""How long SQLite waits for another writer (its `busy_timeout`)."""
-STATEMENT_SECONDS = 5
-"""How long PostgreSQL may work on, or wait for, one statement."""
-CONNECT_SECONDS = 3
 THREADS = 4
 """Threads that a database which hangs can keep; the rest of the program does not notice."""
 SUMMARISING_SECONDS = 1.0
@@ -73,6 +63,9 @@ _LONGEST_SID = 255
 _LONGEST_LABEL = 64
 _SCHEMA_LOCK = 0x53574348
 """An arbitrary number: PostgreSQL's name for the lock under which one worker makes the tables."""
+
+_NOT_OURS = "42501"
+"""PostgreSQL's code where a table belongs to another role: `switchboard migrate` is run by it."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -110,68 +103,6 @@ SUMMARIES = Table(
     Index("call_summaries_direction", "direction", "started_at", "call_sid"),
 )
 SCHEMA = Table("switchboard_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
-_SQLITE_PATIENCE: Mapping[str, object] = {"timeout": BUSY_SECONDS, "isolation_level": None}
-_POSTGRES_PATIENCE: Mapping[str, object] = {
-    "application_name": "switchboard",
-    "connect_timeout": CONNECT_SECONDS,
-    "tcp_user_timeout": STATEMENT_SECONDS * 1000,
-}
-_DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
-"""Whatever driver a URL names: others need another event loop."""
-
-
-def _parse_url(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as exc:
-        raise ValueError("not a URL of a database: sqlite:///FILE or postgresql://USER@HOST/NAME") from exc
-    backend = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
-    if backend not in _DRIVERS:
-        raise ValueError(f"{backend} is not a database this store knows: sqlite or postgresql")
-    if backend == "sqlite" and not parsed.database:
-        raise ValueError("an SQLite database needs a file: sqlite:///FILE")
-    return parsed.set(drivername=_DRIVERS[backend])
-
-
-def _ready_sqlite(connection: SqliteConnection, _: object) -> None:
-    """Ask for the write-ahead log; a new file has to be turned over to it, and SQLite does not wait for that lock."""
-    (busy,) = connection.execute("PRAGMA busy_timeout").fetchone()
-    last_try = time.monotonic() + busy / 1000
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except SqliteOperationalError:
-            if time.monotonic() > last_try:
-                raise
-            time.sleep(0.01)
-        else:
-            connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten with zeros
-            return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # Python's own transactions begin too late for a schema: https://docs.python.org/3/library/sqlite3.html
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _begin_postgres(connection: Connection) -> None:
-    # not as a start-up option: PgBouncer refuses those
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
-
-
-def _open_engine(url: URL) -> Engine:
-    """Return an engine with our patience, except where the URL's own query says otherwise."""
-    sqlite = url.get_backend_name() == "sqlite"
-    patience = _SQLITE_PATIENCE if sqlite else _POSTGRES_PATIENCE
-    given = {name: value for name, value in patience.items() if name not in url.query}
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=given)
-    if sqlite:
-        event.listen(engine, "connect", _ready_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    else:
-        event.listen(engine, "begin", _begin_postgres)
-    return engine
 
 
 def _can_be_key(call_sid: str) -> bool:
@@ -242,10 +173,6 @@ def _words(error: SQLAlchemyError) -> str:
     return " ".join(str(said).split())
 
 
-def _open(url: str) -> Engine:
-    return _open_engine(_parse_url(url))
-
-
 @attrs.define(eq=False)
 class SqlRecords:
     """Call records in the database of a URL: `sqlite:///FILE` or `postgresql://…`. Nothing is opened until used.
@@ -255,7 +182,7 @@ class SqlRecords:
     Closes: nothing stays open between two uses.
     """
 
-    _engine: Engine = attrs.field(converter=_open, alias="url")
+    _engine: Engine = attrs.field(converter=engine_of, alias="url")
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
     _making: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _made: bool = attrs.field(default=False, init=False)
@@ -323,13 +250,20 @@ class SqlRecords:
         """
         return await self._ask(lambda: self._mentioning(subject))
 
-    async def overwrite(self) -> None:
-        """Leave no byte of what was erased in an SQLite file, nor in the log beside it.
+    async def overwrite(self) -> Sequence[str]:
+        """Leave no byte of what was erased in an SQLite file, nor in the log beside it; return where some stay.
+
+        In PostgreSQL's files some do: it may write over them from now on.
 
         Raises: `OSError`: it is busy, and another try may succeed.
         """
-        if (file := self.file) is not None:
-            await self._ask(lambda: overwrite_erased(file))
+        if (file := self.file) is None:
+            # SQLite does without psycopg
+            from store.postgres_pages import let_overwrite  # noqa: PLC0415
+
+            return await self._ask(lambda: let_overwrite(self._engine.url.render_as_string(hide_password=False)))
+        await self._ask(lambda: overwrite_erased(file))
+        return ()
 
     async def _ask(self, ask: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(self._asked, ask, limiter=self._threads, abandon_on_cancel=True)
@@ -410,8 +344,24 @@ class SqlRecords:
             if found > VERSION:
                 why = f"its tables are of version {found}, made by a newer switchboard; this one knows {VERSION}"
                 raise RecordsUnavailable(f"{self.name}: {why}")
+            self._take_no_samples()
             self._summarised = found == VERSION
             self._made = True
+
+    def _take_no_samples(self) -> None:
+        """Have PostgreSQL keep no samples of what is about a person, where the tables are ours to change."""
+        if self._engine.dialect.name != "postgresql":
+            return
+        # SQLite does without psycopg
+        from store.postgres_pages import unsampled  # noqa: PLC0415
+
+        try:
+            with self._writing() as connection:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
+                connection.exec_driver_sql(f"DO $step$ BEGIN {unsampled('calls', 'call_summaries')} END $step$")
+        except ProgrammingError as exc:
+            if getattr(exc.orig, "sqlstate", "") != _NOT_OURS:
+                raise
 
     def _keep_private(self) -> None:
         """Let nobody but its owner read the file of an SQLite database, nor what lies beside it, which follows suit."""

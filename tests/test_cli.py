@@ -589,6 +589,28 @@ def test_what_is_kept_of_a_person_is_listed_exported_and_forgotten(there: Exchan
     assert (exported.exit_code, forgotten.exit_code, again.output) == (0, 0, "Nothing is kept.\n")
 
 
+@pytest.mark.parametrize(("url", "is_vacuumed"), [("memory:", False), ("postgresql://x@/x", True)])
+def test_the_tables_of_a_postgresql_are_written_anew_where_that_is_asked_for(
+    url: str, is_vacuumed: bool, there: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vacuum(url: str, *, full: bool) -> dict[str, float]:
+        asked.append(url * full)
+        if len(asked) > 1:
+            raise OSError("lock timeout")
+        return {"calls": 0.5}
+
+    asked = list[str]()
+    monkeypatch.setattr("store.postgres_pages.vacuum", vacuum)
+    monkeypatch.setenv("DATABASE_URL", url)
+    keep(there, record())
+    done, busy = run("forget", LEAD, "--yes", "--vacuum"), run("forget", LEAD, "--yes", "--vacuum")
+
+    proof = json.loads(done.output[done.output.index("{\n") :])
+    assert (proof.get("vacuumed"), proof["not_erased"]) == ({"calls": 0.5} if is_vacuumed else None, [])
+    assert (done.exit_code, busy.exit_code) == (0, int(is_vacuumed))
+    assert ("lock timeout" in busy.output) is is_vacuumed
+
+
 def test_nobody_is_forgotten_by_a_slip(there: Exchange) -> None:
     keep(there, record())
     asked, unknown = run("forget", LEAD), run("forget", "CA" + "9" * 32, "--yes")

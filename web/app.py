@@ -121,6 +121,7 @@ def create_app(
     """
     on_stores = partial(build_context, tokens=tokens, slots=slots, orders=orders, places=places)
     context = on_stores(settings, services, line, post_webhook=post_webhook, objects=objects)
+    context.fleet.elsewhere.on_erase(context.forgetting.erase_here)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
     credentials = Credentials(context)

@@ -10,8 +10,21 @@ import attrs
 import trio
 
 from store.erasing import Subject
-from store.fleet.shared import Adopt, Inbox, Listener, LiveCall
+from store.fleet.shared import Adopt, Erase, ErasedElsewhere, Inbox, Listener, LiveCall
 from store.records import CallRecord, RunningRecord
+
+
+@attrs.frozen
+class NobodyElse:
+    """The other workers of a process by itself."""
+
+    def on_erase(self, erase: Erase) -> None:
+        """Nothing: nobody asks."""
+
+    async def erase(self, subject: Subject) -> ErasedElsewhere:  # noqa: ARG002 - the interface
+        """Return nothing: there is nobody."""
+        await trio.lowlevel.checkpoint()
+        return ErasedElsewhere()
 
 
 @attrs.define(eq=False)
@@ -19,6 +32,7 @@ class MemoryFleet:
     """The slots, calls and turns of one process."""
 
     max_calls: int
+    elsewhere: NobodyElse = attrs.field(factory=NobodyElse, init=False)
     _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
     """For each call on its way: when its slot lapses."""
     _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)

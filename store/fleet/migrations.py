@@ -13,6 +13,7 @@ import attrs
 from store.fleet.driver import Database
 from store.fleet.shared import FleetUnavailable
 from store.orders import schema
+from store.postgres_pages import PERSONAL, unsampled
 
 PROGRAM = 1
 """The number of this program: higher than that of every program before it that knows fewer steps."""
@@ -101,6 +102,7 @@ CREATE INDEX commands_worker ON commands (worker, id);
     Migration(2, ";\n".join((*schema.STEP_1, ""))),
     Migration(3, ";\n".join((*schema.STEP_2, ""))),
     Migration(4, ";\n".join((*schema.STEP_3, ""))),
+    Migration(5, unsampled(*(table for table in PERSONAL if table not in {"calls", "call_summaries"}))),
 )
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"

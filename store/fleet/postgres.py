@@ -32,7 +32,7 @@ from store.fleet import statements
 from store.fleet.commands import hear_on
 from store.fleet.cut_calls import adopt_on, close_dead
 from store.fleet.driver import Arguments, Database, Rows
-from store.fleet.erasing import erase_rows
+from store.fleet.erasing import OtherWorkers, erase_rows
 from store.fleet.migrations import migrate
 from store.fleet.shared import (
     BEAT_SECONDS,
@@ -66,6 +66,10 @@ class PostgresFleet:
     worker: str = attrs.field(factory=fresh_name)
     patience: float = RETURN_SECONDS
     state: State = attrs.field(default=State.AWAY, init=False)
+    elsewhere: OtherWorkers = attrs.field(
+        default=attrs.Factory(lambda self: OtherWorkers(self.database, lambda: self.worker), takes_self=True),
+        init=False,
+    )
     _is_known: bool = attrs.field(default=False, init=False)
     """Whether the database knows this worker by its name, as far as is known here."""
     _was_up: bool = attrs.field(default=False, init=False)
@@ -275,7 +279,7 @@ class PostgresFleet:
         self._is_known, self.state = False, State.AWAY  # also after a crash of this task
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._serve, listener, adopt)
+                nursery.start_soon(self._serve, self.elsewhere.heard_by(listener), adopt)
                 await self._beat_on()
         finally:
             with trio.move_on_after(1, shield=True):

@@ -71,8 +71,40 @@ Adopt: TypeAlias = Callable[[CallRecord], Awaitable[None]]
 """Keeps the record of a call that a dead worker has cut. Raises: `OSError` when another try may succeed."""
 
 
+Erase: TypeAlias = Callable[[Subject], Awaitable[int]]
+"""Erases what this worker has of somebody; returns how many things that were. Raises: `OSError`."""
+
+
+@attrs.frozen
+class ErasedElsewhere:
+    """What the other workers have erased: how many things, and how many workers did not answer."""
+
+    found: int = 0
+    silent: int = 0
+
+
+class Elsewhere(Protocol):
+    """What the other workers have on their own disks and in their memory."""
+
+    def on_erase(self, erase: Erase) -> None:
+        """Have `erase` do here what another worker asks for."""
+        ...
+
+    async def erase(self, subject: Subject) -> ErasedElsewhere:
+        """Have every other living worker erase what it has of somebody, and wait for their answers.
+
+        Raises: `FleetUnavailable`.
+        """
+        ...
+
+
 class Fleet(Protocol):
     """The state that the workers of one account share, as one of them sees it."""
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """The other workers' disks and memory."""
+        ...
 
     @property
     def is_away(self) -> bool:

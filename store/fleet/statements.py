@@ -98,7 +98,8 @@ SELECT (SELECT worker FROM buried), (SELECT count(*) FROM cut)"""  # noqa: S608 
 
 LEAVE = f"""WITH lost AS (DELETE FROM live_calls WHERE worker = %(worker)s RETURNING call_sid),
 notes AS (DELETE FROM call_notes USING lost WHERE call_notes.call_sid = lost.call_sid),
-freed AS (UPDATE slots SET {_EMPTY} WHERE worker = %(worker)s)
+freed AS (UPDATE slots SET {_EMPTY} WHERE worker = %(worker)s),
+unheard AS (DELETE FROM commands WHERE worker = %(worker)s)
 DELETE FROM workers WHERE worker = %(worker)s"""  # noqa: S608 - constants
 
 CUT = "SELECT call_sid, about, note FROM cut_calls ORDER BY died LIMIT 20"
@@ -137,6 +138,10 @@ SELECT pg_notify('worker ' || worker, id::text) FROM told"""
 ANSWER = """WITH told AS (INSERT INTO commands (worker, call_sid, body) SELECT worker, '', %(body)s FROM workers
     WHERE worker = %(worker)s AND beat > clock_timestamp() - %(dead)s * interval '1 second' RETURNING id, worker)
 SELECT pg_notify('worker ' || worker, id::text) FROM told"""
+TELL_OTHERS = """WITH told AS (INSERT INTO commands (worker, call_sid, body) SELECT worker, '', %(body)s FROM workers
+    WHERE worker <> %(worker)s AND beat > clock_timestamp() - %(dead)s * interval '1 second' RETURNING id, worker)
+SELECT pg_notify('worker ' || worker, id::text) FROM told"""
+UNTELL = "DELETE FROM commands WHERE body = %(body)s"
 POST = "SELECT pg_notify('worker ' || %(worker)s, 'post ' || %(body)s)"
 """A message itself, and no row: who does not listen at this moment does not get it."""
 HEAR = """WITH heard AS (DELETE FROM commands WHERE worker = %(worker)s RETURNING id, call_sid, body)

@@ -5,16 +5,18 @@ import hmac
 import logging
 import sqlite3
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
+from typing import TextIO
 
 import attrs
 import httpx
 import psycopg
 import pytest
+import structlog
 import trio
 
 from actors.facts import FunctionAnswered, TurnHeard
@@ -23,9 +25,12 @@ from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
 from store.erasing import ERASED, Subject
 from store.orders.queue import NewOrder
+from store.postgres_pages import FREE_SPACE, LOG, PERSONAL, unsampled, vacuum
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
 from store.running_log import RunningLog
 from store.spill import SpillingRecords
+from tests.store.fleets import Workers
+from tests.store.throw_away_postgres import Cluster
 from tests.web.fakes import API_TOKEN, LEAD, LINE, client_of, context_of, exchange, record, settings
 from web.app import create_app
 from web.calls.admission import Admission
@@ -186,18 +191,53 @@ def leave_old_pages(file: Path) -> Callable[[], object]:
     return other.close
 
 
+@attrs.define
+class Log:
+    """A server's log file, which is rotated by copying and emptying it."""
+
+    file: TextIO
+    rotated: str = ""
+
+    def rotate(self) -> None:
+        logging.getLogger("hypercorn.error").error("who is %s?", LEAD[1:])
+        try:
+            int(f"who is {LEAD[1:]}? {LEAD} (555) 765-0000")
+        except ValueError:
+            structlog.stdlib.get_logger().exception("failed", number=LEAD, said=["555-765-0000", {LEAD: "15557650000"}])
+        self.rotated += self.text()
+        self.file.truncate(0)
+
+    def text(self) -> str:
+        self.file.flush()
+        return self.rotated + Path(self.file.name).read_text()
+
+
+@pytest.fixture
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
+    """The log of a whole server, with everything that it can tell."""
+    before, root, hypercorn = structlog.get_config(), logging.getLogger(), logging.getLogger("hypercorn.error")
+    handlers = list(root.handlers), list(hypercorn.handlers)
+    hypercorn.handlers.clear()
+    with (tmp_path_factory.mktemp("logs") / "server.log").open("a") as file:
+        configure_logs(level=logging.DEBUG, stream=file)
+        yield Log(file)
+        structlog.configure(**before)
+        root.handlers[:], hypercorn.handlers[:] = handlers
+        hypercorn.propagate = True
+
+
 async def test_no_byte_of_a_number_or_a_name_is_left(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    log = StringIO()
-    configure_logs(level=logging.DEBUG, stream=log)
+    log = request.getfixturevalue("log")
     async with whole(tmp_path, url) as there:
         await leave_traces(there, tmp_path)
+        log.rotate()
         request.addfinalizer(leave_old_pages(tmp_path / "calls.db") if url.startswith("sqlite") else int)
         before = search(url, tmp_path)
         answer = await there.ask("/forget", number=LEAD)
-        after, logged = search(url, tmp_path), log.getvalue()
+        after, logged = search(url, tmp_path), log.text()
         again = await there.ask("/kept", number=LEAD)
 
     proof = answer.json()
@@ -205,9 +245,109 @@ async def test_no_byte_of_a_number_or_a_name_is_left(
     assert (answer.status_code, proof.get("left")) == (200, {}), answer.text
     assert [text for text in SPELLINGS if text.encode() in after] == []
     assert [text for text in PERSON if text in logged] == []
+    assert logged.count("who is ***00?") == 2  # our own line, and a library's
     assert again.json() == {"calls": [], "mentioned_in": []}
     assert [text for text in SPELLINGS if text in answer.text] == []
     assert proof["digest"] == hmac.new(bytes.fromhex(proof["key"]), LEAD.encode(), hashlib.sha256).hexdigest()
+
+
+def everything_in_files(cluster: Cluster) -> bytes:
+    """Return PostgreSQL's files, all but its write-ahead log, as they are when everything is written down."""
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+    folders = [one for one in (cluster.folder / "base").iterdir() if one.is_dir() and one.name != "pg_wal"]
+    return b"".join(path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.slow
+async def test_after_a_whole_vacuum_no_byte_is_left_in_files_of_postgresql_and_the_proof_says_what_is(
+    cluster: Cluster, workers: Workers, tmp_path: Path
+) -> None:
+    async with whole(tmp_path, workers.url) as there:
+        await leave_traces(there, tmp_path)
+        with psycopg.connect(workers.url, autocommit=True) as connection:
+            connection.execute("ANALYZE")
+        before = everything_in_files(cluster)
+        proof = (await there.ask("/forget", number=LEAD)).json()
+        after = everything_in_files(cluster)
+        took = await trio.to_thread.run_sync(partial(vacuum, workers.url, full=True))
+        again = (await there.ask("/forget", number=LEAD)).json()
+    last = everything_in_files(cluster)
+
+    assert [text for text in (LEAD, NAME, *CALLS) if text.encode() not in before] == []
+    assert proof["not_erased"] == [FREE_SPACE, LOG]
+    assert [text for text in (LEAD, NAME, *CALLS) if text.encode() in after], "the proof may say less"
+    assert [text for text in SPELLINGS if text.encode() in last] == []
+    assert took.keys() == {*PERSONAL, "pg_statistic"}
+    assert again["left"] == {}
+
+
+@pytest.mark.slow
+async def test_samples_that_postgresql_has_taken_are_gone_and_it_takes_no_more(workers: Workers) -> None:
+    with psycopg.connect(workers.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE calls (call_sid text PRIMARY KEY, record text)")
+        connection.execute('CREATE TABLE call_summaries (call_sid text, caller text COLLATE "C", words text)')
+        connection.execute("CREATE INDEX callers ON call_summaries (caller)")
+        connection.execute("CREATE VIEW operators AS SELECT words FROM call_summaries")
+        connection.execute("INSERT INTO call_summaries SELECT 'CA' || n, %s, 'w' FROM generate_series(1, 9) n", [LEAD])
+        files = "SELECT pg_relation_filepath('call_summaries'), pg_relation_filepath('callers')"
+        samples = "SELECT count(*) FROM pg_stats WHERE attname = 'caller'"
+        connection.execute("ANALYZE")
+        before, sampled = connection.execute(files).fetchone(), connection.execute(samples).fetchone()
+        for _ in range(2):
+            connection.execute(f"DO $step$ BEGIN {unsampled('calls', 'call_summaries')} END $step$".encode())
+            connection.execute("ANALYZE")
+            assert connection.execute(samples).fetchone() == (0,)
+        assert connection.execute(files).fetchone() == before
+        connection.execute("DROP VIEW operators")
+    assert sampled == (1,)
+
+
+@pytest.mark.slow
+async def test_a_vacuum_of_tables_that_are_in_use_or_away_says_so(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.postgres_pages.LOCK_SECONDS", 1)
+    with psycopg.connect(workers.url) as connection:
+        connection.execute("CREATE TABLE orders (number text)")
+        with pytest.raises(OSError, match="not vacuumed after none: connection"):
+            vacuum("postgresql://nobody@/none?host=/nowhere/at/all", full=True)
+        connection.commit()
+        connection.execute("LOCK TABLE orders")
+        with pytest.raises(OSError, match=r"not vacuumed after none: .*lock timeout"):
+            await trio.to_thread.run_sync(partial(vacuum, workers.url, full=True))
+
+
+@pytest.mark.slow
+async def test_what_another_worker_has_on_its_own_disk_is_gone_when_it_is_said_to_be(
+    workers: Workers, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    async with whole(here, workers.url) as asked, whole(there, workers.url) as other:
+        await leave_traces(other, there)
+        before = everything_on(there)
+        answer = await asked.ask("/forget", number=LEAD)
+        after = everything_on(there) + everything_in(workers.url)
+        known = [call.call_sid for call in other.context.live_calls.newest()]
+
+    assert [text for text in SPELLINGS if text.encode() not in before] == []
+    assert (answer.status_code, answer.json()["left"]) == (200, {})
+    assert [text for text in SPELLINGS if text.encode() in after] == []
+    assert known == []
+
+
+@pytest.mark.slow
+async def test_a_worker_that_does_not_answer_is_told_of(
+    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.fleet.erasing.ANSWER_SECONDS", 0.05)
+    silent = await workers.join(50, "silent")
+    async with whole(tmp_path, workers.url) as there:
+        answer = await there.ask("/forget", number=LEAD)
+        ((letters,),) = await silent.database.ask("SELECT count(*) FROM commands")
+
+    assert (answer.status_code, answer.json()["left"]) == (200, {"workers that do not answer": 1})
+    assert letters == 0
 
 
 async def test_a_call_of_somebody_else_loses_the_number_and_nothing_else(tmp_path: Path) -> None:

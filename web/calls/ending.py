@@ -203,6 +203,6 @@ class Announced:
         """Return the CallSids of the records that mention somebody."""
         return await self.kept_in.mentioning(subject)
 
-    async def overwrite(self) -> None:
-        """Have the store leave no byte of what was erased."""
-        await self.kept_in.overwrite()
+    async def overwrite(self) -> Sequence[str]:
+        """Have the store leave no byte of what was erased; return where some stay."""
+        return await self.kept_in.overwrite()

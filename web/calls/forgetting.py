@@ -38,6 +38,7 @@ EXPORT_SECONDS = 600.0
 """For the recordings of one person to come from the object store."""
 _PASSES = 2
 """After the first one: the last one that finds nothing is the proof."""
+SILENT = "workers that do not answer"
 _log = structlog.stdlib.get_logger()
 
 
@@ -68,6 +69,8 @@ class Erasure:
     erased: Mapping[str, int]
     left: Mapping[str, int]
     """What a second search still found, by place: empty when it is done."""
+    not_erased: tuple[str, ...] = ()
+    """Where bytes of it stay that no search of ours can find."""
 
     @classmethod
     def of(cls, name: str, erased: Mapping[str, int], left: Mapping[str, int]) -> "Erasure":
@@ -175,8 +178,8 @@ class Forgetting:
                 raise
         return packed
 
-    async def erase(self, name: str, subject: Subject, *, overwrites: bool = True) -> Erasure:
-        """Erase everything of a subject; `overwrites` the database's free pages as well, which takes longer.
+    async def erase(self, name: str, subject: Subject) -> Erasure:
+        """Erase everything of a subject, and overwrite it where that can be done.
 
         Raises: `GoesOn`; `OSError`: do it again, what is erased already is no matter.
         """
@@ -187,11 +190,11 @@ class Forgetting:
             found = await self.subject(name)  # a call that a dead process had cut may have come to light
             subject = attrs.evolve(subject, calls=subject.calls | found.calls)
             left = await self._erase_all(subject)
-            if not any(left.values()):
+            if not any(left.values()) or left.get(SILENT):
                 break
-        if overwrites:
-            await self.records.overwrite()
-        proof = Erasure.of(name, dict(erased), left)
+        not_erased = await self.records.overwrite()
+        del erased[SILENT]
+        proof = attrs.evolve(Erasure.of(name, dict(erased), left), not_erased=tuple(not_erased))
         _log.info(
             "person_erased" if subject.number else "call_erased", id=proof.id, erased=proof.erased, left=proof.left
         )
@@ -218,7 +221,19 @@ class Forgetting:
         is_written = await self.files.has(call_sid, JOURNAL) and not await self.files.has(call_sid, RECORD)
         return is_written and not await self._has_record(call_sid)
 
+    async def erase_here(self, subject: Subject) -> int:
+        """Erase what this worker has, for another one that asks; return how many things that were.
+
+        Raises: `OSError`.
+        """
+        return sum((await self._erase_own(subject)).values())
+
     async def _erase_all(self, subject: Subject) -> dict[str, int]:
+        found = await self._erase_own(subject)
+        others = await self.fleet.elsewhere.erase(subject)
+        return {**found, "other workers": others.found, SILENT: others.silent}
+
+    async def _erase_own(self, subject: Subject) -> dict[str, int]:
         self._forget_here(subject)
         found = {"records": await self._erase_records(subject), "files": await self._erase_files(subject)}
         for name, place in self.places.items():
