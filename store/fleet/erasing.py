@@ -1,4 +1,4 @@
-"""What is erased in the fleet: its own tables, and what the other workers have on their disks and in their memory.
+"""Erasing in the fleet: its own tables, and all that other workers have on their disks and in their memory.
 
 A worker that erases somebody asks every other one to do the same, by the rows in which commands come, and waits for
 their answers. A row has the number and the CallSids; it goes when it is read, and when the asking is over.
