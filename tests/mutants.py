@@ -501,7 +501,7 @@ MUTANTS = (
     Mutant(
         10,
         "no transcript in the log: a database's error repeats what was to be written",
-        "store/sql.py",
+        "store/engines.py",
         "hide_parameters=True",
         "hide_parameters=False",
         ("tests/store/test_sql.py",),
