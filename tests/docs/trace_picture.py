@@ -16,7 +16,7 @@ from web.calls.call_trace import CallTrace, Models
 from web.clients.tracing import Tracing
 
 TARGET = Path(__file__).parents[2] / "docs" / "trace.svg"
-ROW, LEFT, WIDTH = 17, 270, 640
+ROW, LEFT, WIDTH = 17, 290, 640
 COLOURS = {
     "call": "#57606a",
     "invoke_agent": "#0969da",
