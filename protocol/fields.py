@@ -22,6 +22,8 @@ Fields: TypeAlias = Mapping[str, JSON]
 EXACT = 2**53
 """JSON numbers beyond this are not exact, and no counter is."""
 
+_DIGITS_OF_64_BITS = 19
+
 _KINDS: Mapping[type, str] = {
     dict: "an object",
     list: "an array",
@@ -44,17 +46,31 @@ def load_object(frame: str | bytes) -> dict[str, JSON]:
 
 
 def load_object_leniently(frame: str | bytes) -> dict[str, JSON]:
-    """Read one JSON object from a peer whose JSON need not be JSON: NaN is null, half a character is U+FFFD."""
+    """Read one JSON object from a peer whose JSON need not be JSON.
+
+    NaN and a number beyond all measure are null, half a character is U+FFFD.
+    """
     try:
         return load_object(frame)
     except RemoteProtocolError:
         try:
-            value = _with_whole_characters(json.loads(frame, parse_constant=lambda _: None))
+            read = json.loads(frame, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
+            value = _with_whole_characters(read)
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise
         return cast("dict[str, JSON]", value)
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _whole(digits: str) -> int | float | None:
+    """Read a whole number as orjson does: as a float where 64 bits are too few."""
+    return int(digits) if len(digits) < _DIGITS_OF_64_BITS else _finite(digits)
 
 
 def _with_whole_characters(value: JSON) -> JSON:
@@ -137,7 +153,7 @@ def measurement(fields: Fields, key: str) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 

@@ -186,11 +186,29 @@ def test_a_function_call_needs_a_name_and_no_id(key: str) -> None:
         assert isinstance(decode_server(json.dumps(asked)), FunctionCallRequest), shape
 
 
+LONG = ["9" * 400, "-" + "9" * 400, "9" * 5000, "1e400"]
+
+
+@pytest.mark.parametrize("number", LONG)
+def test_a_number_beyond_all_measure_costs_no_session(number: str) -> None:
+    called = f'{{"type":"FunctionCallRequest","functions":[{{"name":"f","arguments":{{"n":{number}}}}}]}}'
+
+    assert decode_server(called) == FunctionCallRequest((FunctionCall("", "f", '{"n":null}', client_side=True),))
+    assert decode_server(f'{{"type":"Brand","new":{number}}}') == UnknownMessage(
+        "Brand", {"type": "Brand", "new": None}
+    )
+    assert decode_server(f'{{"type":"Brand","new":[NaN,{2**62},{2**64}]}}') == UnknownMessage(
+        "Brand", {"type": "Brand", "new": [None, 2**62, float(2**64)]}
+    )
+
+
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
         ('{"type":"LatencyReport","tts_latency":NaN}', LatencyReport()),
         ('{"type":"LatencyReport","tts_latency":-Infinity,"total_latency":0.5}', LatencyReport(total_latency=0.5)),
+        *((f'{{"type":"LatencyReport","tts_latency":{long}}}', LatencyReport()) for long in LONG),
+        *((f'{{"type":"UserStartedSpeaking","at":[{long}]}}', deepgram.UserStartedSpeaking()) for long in LONG),
         ('{"type":"UserStartedSpeaking","confidence":Infinity}', deepgram.UserStartedSpeaking()),
         (
             '{"type":"ConversationText","role":"assistant","content":"Fine \\ud83d"}',

@@ -83,6 +83,7 @@ def test_missing_and_null_are_the_same_where_a_field_is_optional(
         (0, 0.0),
         ("nan", None),
         ("inf", None),
+        (10**400, None),
         (True, None),
         ("x", None),
         ([], None),

@@ -103,6 +103,14 @@ async def test_nobody_makes_us_wait_longer_than_five_seconds(autojump_clock: Moc
     assert there.times[1] - there.times[0] == pytest.approx(5)
 
 
+@pytest.mark.parametrize("asked", ["nan", "-inf", "inf", "tomorrow", "9" * 5000])
+async def test_a_time_to_wait_that_is_none_is_not_waited_for(asked: str, autojump_clock: MockClock) -> None:
+    there = api(refusal(429, 20429, **{"Retry-After": asked}), httpx.Response(201, json=CREATED))
+    await there.line().place_call("+15557650000", "order")
+
+    assert 0 <= there.times[1] - there.times[0] <= 5
+
+
 async def test_four_refusals_are_enough(autojump_clock: MockClock) -> None:
     there = api(refusal(429, 20429))
 

@@ -8,6 +8,7 @@ The official SDK is the oracle of the tests. It is not used here: it needs 90 mo
 its asynchronous client needs asyncio.
 """
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -114,7 +115,9 @@ class TwilioApi:
         try:
             asked = float(response.headers.get("retry-after", ""))
         except ValueError:
-            asked = self.rng.uniform(0, 0.25 * 2**attempt)
+            asked = math.nan
+        if math.isnan(asked):
+            return self.rng.uniform(0, 0.25 * 2**attempt)
         return min(max(asked, 0.0), LONGEST_PAUSE)
 
 

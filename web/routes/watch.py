@@ -12,6 +12,7 @@ A watcher that takes nothing for `STALL_SECONDS` is dropped. Nothing here is wai
 """
 
 import math
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
@@ -100,7 +101,7 @@ def _place(last_event_id: str, epoch: str) -> int | None:
     given, _, index = last_event_id.rpartition(":")
     if not last_event_id:
         return 0
-    return int(index) + 1 if given == epoch and index.isascii() and index.isdigit() else None
+    return int(index) + 1 if given == epoch and re.fullmatch(r"[0-9]{1,9}", index) else None
 
 
 @attrs.define

@@ -120,7 +120,7 @@ async def test_a_watcher_reads_on_while_the_call_goes_on(autojump_clock: MockClo
     assert len([event for event in events if event.name == "now"]) > 10
 
 
-@pytest.mark.parametrize("last", ["w0:3", "disk:3", "w1:99999", "3", "w1:x", "w1:-1", "w1:²", ":"])
+@pytest.mark.parametrize("last", ["w0:3", "disk:3", "w1:99999", "3", "w1:x", "w1:-1", "w1:²", ":", "w1:" + "9" * 5000])
 async def test_an_id_of_another_log_begins_anew(last: str, autojump_clock: MockClock) -> None:
     call = Running.of(WatchedCall(CALL_SID, "w1"))
     call.says(*ALL[:5])
