@@ -13,7 +13,21 @@ import attrs
 
 CALLER: Final = "caller"
 STRUCTURE: Final = "#`<>{}[]|*~\\^="
-_TRANSLATION: Final = str.maketrans({**dict.fromkeys(STRUCTURE, " "), **dict.fromkeys('"“”„‟«»', "'")})
+
+
+class _Plain(dict[int, str]):
+    """A translation that learns: what no word is made of becomes a space."""
+
+    def __missing__(self, code: int) -> str:
+        each = chr(code)
+        plain = " " if unicodedata.category(each)[0] in "CZ" else each
+        if len(self) < _MOST_KNOWN:
+            self[code] = plain
+        return plain
+
+
+_MOST_KNOWN: Final = 5_000
+_PLAIN: Final = _Plain(str.maketrans({**dict.fromkeys(STRUCTURE, " "), **dict.fromkeys('"“”„‟«»', "'")}))
 _RULES: Final = re.compile(r"-{2,}|_{2,}")
 
 
@@ -32,8 +46,7 @@ class SpokenTurn:
 
 def neutral(text: str, limit: int) -> str:
     """Turn any text into one line of plain words of at most `limit` characters."""
-    plain = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in _compatible(text))
-    line = " ".join(_RULES.sub("-", plain.translate(_TRANSLATION)).split())
+    line = " ".join(_RULES.sub("-", _compatible(text).translate(_PLAIN)).split())
     return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
 
 

@@ -8,6 +8,7 @@ of its own, so that a test can say which of them was heard, and when.
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from math import ceil, inf
 from typing import TypeVar
 
 import attrs
@@ -34,6 +35,8 @@ F = TypeVar("F", bound=Fact)
 BUNDLE = 4
 """Frames in one message of the telephone's."""
 STARTED = UserStartedSpeaking()
+_ECHO = 0.01
+"""Seconds: when a mark comes back, rounded up."""
 
 
 def voice(tone: int, seconds: float) -> AgentAudio:
@@ -56,6 +59,7 @@ class Telephone:
     began: float = attrs.field(factory=trio.current_time)
     _pieces: list[tuple[float, bytes]] = attrs.field(factory=list)
     _marks: list[tuple[float, str]] = attrs.field(factory=list)
+    _marks_changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _play_end: float = 0.0
 
     @property
@@ -89,6 +93,7 @@ class Telephone:
                         self._play(b64decode(message["media"]["payload"]))
                     case "mark":
                         self._marks.append((max(self.now, self._play_end), message["mark"]["name"]))
+                        self._marks_changed.unpark_all()
                     case "clear":
                         self._clear()
                     case _:
@@ -97,7 +102,9 @@ class Telephone:
     async def _echo(self) -> None:
         with suppress(ConnectionClosed):
             while True:
-                await trio.sleep(0.01)
+                due = self.began + (ceil(self._marks[0][0] / _ECHO) + 1e-6) * _ECHO if self._marks else inf
+                with trio.move_on_at(due):
+                    await self._marks_changed.park()
                 while self._marks and self._marks[0][0] <= self.now:
                     await self._send("mark", mark={"name": self._marks.pop(0)[1]})
 
@@ -110,6 +117,7 @@ class Telephone:
         self._pieces = [(start, self._heard_of(start, audio)) for start, audio in self._pieces if start < self.now]
         self._play_end = min(self._play_end, self.now)
         self._marks = [(self.now, name) for _, name in self._marks]
+        self._marks_changed.unpark_all()
 
     def _heard_of(self, start: float, audio: bytes) -> bytes:
         return audio[: max(0, round((self.now - start) * BYTES_PER_SECOND))]
