@@ -14,8 +14,12 @@ EVERY = os.environ.get("FAULT_MATRIX") == "every"
 FULL = EVERY or os.environ.get("FAULT_MATRIX") == "full"
 EXAMPLES = 100 if FULL else 6
 DRAWN = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
-STRIDE = 1 if FULL else 19
+STRIDE = 1 if FULL else 29
 """Through the steps of a call, where something happens at each."""
+
+
+POSTGRES = pytest.param("postgres", marks=pytest.mark.slow)
+"""The parameter of a contract that several stores keep: a server's start and its discs are none of the moment's."""
 
 
 def one_in(share: int, cases: Sequence[object]) -> list[object]:

@@ -172,7 +172,7 @@ calls = [{ name = "end_conversation", arguments = { reason = "customer_goodbye" 
 
 
 @pytest.mark.parametrize("message", [MESSAGE, ""])
-@pytest.mark.parametrize("verdict", ["machine_start", "human", "unknown"])
+@pytest.mark.parametrize("verdict", one_in(3, ["machine_start", "human", "unknown"]))
 async def test_a_call_screen_is_told_who_calls_and_the_call_goes_on(
     verdict: str, message: str, autojump_clock: MockClock
 ) -> None:

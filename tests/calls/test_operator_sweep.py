@@ -36,7 +36,7 @@ from actors.line.switch import TransferOrder
 from actors.operator.person import PersonOnPhone
 from tests.calls.test_sweep import FEWEST_STEPS, strike_world
 from tests.calls.tiny import CALL_SID, SENTENCE, STREAM_SID, TinyWorld
-from tests.examples import EVERY, FULL
+from tests.examples import EVERY, FULL, one_in
 
 if TYPE_CHECKING:
     from protocol.wire import PacedWebSocket
@@ -157,7 +157,7 @@ def give_at(at: int, action: Action, hang_up_after: int, is_on_phone: bool) -> t
 
 
 @pytest.mark.parametrize("hang_up_after", HANG_UP_AFTER)
-@pytest.mark.parametrize("name", [*ACTIONS, ON_PHONE])
+@pytest.mark.parametrize("name", one_in(3, [*ACTIONS, ON_PHONE]))
 def test_a_command_at_any_step_is_noted_once_and_answered_once(name: str, hang_up_after: int) -> None:
     outcomes, last = set[Outcome](), 0
     for at in count(1 + len(name) + 3 * hang_up_after, STRIDE):

@@ -90,6 +90,7 @@ def test_the_lead_and_the_tape_are_described_as_they_are() -> None:
     assert f"{KEPT_FRAMES * FRAME_SECONDS:g} s" in page
 
 
+@pytest.mark.slow
 async def test_the_handoff_costs_in_virtual_time_what_the_pages_say(autojump_clock: MockClock) -> None:
     knobs = DeepgramKnobs()
     cost = knobs.welcome + knobs.settings_applied + knobs.greeting
@@ -101,6 +102,7 @@ async def test_the_handoff_costs_in_virtual_time_what_the_pages_say(autojump_clo
     assert f"{cost * 1000:.0f} ms" in page_text("docs/handoff.md")
 
 
+@pytest.mark.slow
 async def test_a_crash_costs_what_the_page_says(autojump_clock: MockClock) -> None:
     call = await play("sale", ["deepgram: drop after 8 s"])
 

@@ -15,7 +15,7 @@ from wsproto.events import Pong as TheirPong
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong, Received
-from tests.examples import EXAMPLES
+from tests.examples import EXAMPLES, FULL
 
 LIMIT = 100_000
 Story: TypeAlias = tuple[list[Received], int | None]
@@ -152,7 +152,7 @@ def test_text_that_is_not_utf8_is_refused_whole_or_in_pieces() -> None:
 
 
 @given(SIDES, st.lists(NEARLY, max_size=4).map(b"".join), CUTS)
-@settings(max_examples=3 * EXAMPLES)
+@settings(max_examples=2 * EXAMPLES if FULL else EXAMPLES)
 @example(ConnectionType.SERVER, b"\x82\x7e\x00\x05hello", [])
 @example(ConnectionType.SERVER, b"\x82\x7f\x80\0\0\0\0\0\0\0", [])
 @example(ConnectionType.SERVER, b"\x88\x02\x03\xed", [])

@@ -22,6 +22,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words], cwd=ROOT, text=True, capture_output=True, check=False)  # noqa: S603
 
 
+@pytest.mark.slow
 def test_the_agents_have_the_name_of_another_company() -> None:
     code = (
         "import tests.shipped.other_company as other\n"

@@ -8,10 +8,11 @@ from store.orders.campaigns import Campaign, CampaignStore, NewContact
 from store.orders.databases import IN_MEMORY, SqliteOrders
 from store.orders.postgres import PostgresOrders
 from store.orders.queue import KeptOrder, OrderQueue
+from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", POSTGRES])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[CampaignStore]:
     if request.param == "postgres":
         workers: Workers = request.getfixturevalue("workers")

@@ -31,6 +31,7 @@ from store.records import (
 from store.search import CallQuery, CallSummary, select, summary_of
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
+from tests.examples import POSTGRES
 from tests.store.samples import FULL, at
 
 OPENERS: Mapping[str, Callable[[Path], CallRecords]] = {
@@ -41,7 +42,7 @@ OPENERS: Mapping[str, Callable[[Path], CallRecords]] = {
 }
 
 
-@pytest.fixture(params=[*OPENERS, "postgres"])
+@pytest.fixture(params=[*OPENERS, POSTGRES])
 def records(request: pytest.FixtureRequest, tmp_path: Path) -> CallRecords:
     if request.param == "postgres":
         return SqlRecords(request.getfixturevalue("postgres"))

@@ -5,12 +5,13 @@ import trio
 
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
+from tests.examples import POSTGRES
 from tests.store.fleets import Workers, call, catch_up
 
 CAP = 3
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", POSTGRES])
 async def fleet(request: pytest.FixtureRequest) -> Fleet:
     if request.param == "memory":
         return MemoryFleet(CAP)

@@ -19,6 +19,7 @@ from store.records import RunningRecord
 from tests.store.fleets import Workers, call, hidden
 from tests.store.samples import FULL
 
+pytestmark = pytest.mark.slow
 AWAY = "postgresql://me@/calls?host=/nowhere/at/all"
 OLDER = "UPDATE workers SET beat = beat - interval '11 s' WHERE worker = %s"
 

@@ -29,6 +29,7 @@ from store.postgres_pages import FREE_SPACE, LOG, PERSONAL, unsampled, vacuum
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
 from store.running_log import RunningLog
 from store.spill import SpillingRecords
+from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 from tests.store.throw_away_postgres import Cluster
 from tests.web.fakes import API_TOKEN, LEAD, LINE, client_of, context_of, exchange, record, settings
@@ -170,7 +171,7 @@ def everything_in(url: str) -> bytes:
     return repr(rows).encode() + b"".join(bytes(content) for (content,) in tokens)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("files", marks=pytest.mark.slow), "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("files", marks=pytest.mark.slow), POSTGRES])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("workers").url)

@@ -9,13 +9,14 @@ import trio
 from store.orders.databases import IN_MEMORY, SqliteOrders
 from store.orders.postgres import PostgresOrders
 from store.orders.queue import DoNotCall, KeptOrder, NewOrder, OrderQueue, RefusedNumber, SameKey
+from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 
 LEAD = "+15557650000"
 SID = "CA" + "1" * 32
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", POSTGRES])
 async def queue(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OrderQueue]:
     if request.param == "postgres":
         workers: Workers = request.getfixturevalue("workers")

@@ -10,12 +10,13 @@ from store.erasing import Subject
 from store.orders.databases import IN_MEMORY, SqliteOrders
 from store.orders.postgres import PostgresOrders
 from store.outbox import DAY, LAST, Event, Outbox, event_id
+from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 
 ONE, OTHER = "CA" + "1" * 32, "CA" + "2" * 32
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", POSTGRES])
 async def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Outbox]:
     if request.param == "postgres":
         workers: Workers = request.getfixturevalue("workers")

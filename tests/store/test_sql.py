@@ -20,6 +20,7 @@ from store.memory import MemoryRecords
 from store.records import RecordError, TurnRecord, encode_record
 from store.search import CallQuery, summary_of
 from store.sql import SUMMARIES, SqlRecords
+from tests.examples import POSTGRES
 from tests.store.samples import FULL, at
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import exchange
@@ -66,7 +67,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "calls.db"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", POSTGRES])
 def url(request: pytest.FixtureRequest, file: Path) -> str:
     return request.getfixturevalue("postgres") if request.param == "postgres" else f"sqlite:///{file}"
 

@@ -5,6 +5,7 @@ from trio.testing import MockClock
 
 from agents.roster import default_roster
 from testkit import play
+from tests.examples import one_in
 from tests.testkit.mistakes import GOOD, roster
 
 LINES = (
@@ -18,7 +19,7 @@ LINES = (
 )
 
 
-@pytest.mark.parametrize("fault", LINES)
+@pytest.mark.parametrize("fault", one_in(3, LINES))
 async def test_a_call_on_a_bad_line_keeps_the_promises(autojump_clock: MockClock, fault: str) -> None:
     await play(roster(), GOOD, [f"line: {fault}"])
 

@@ -82,6 +82,7 @@ async def test_the_services_own_slowness_is_no_idleness(autojump_clock: MockCloc
         assert client.all(ErrorReported) == []
 
 
+@pytest.mark.slow
 async def test_a_session_is_warned_and_ended_by_its_length(autojump_clock: MockClock) -> None:
     async with calling(NO_GREETING, knobs=DeepgramKnobs(session_warning=115, session_limit=120)) as client:
         await client.closed.wait()
