@@ -42,7 +42,7 @@ from actors.turn.effects import (
 )
 from actors.turn.events import AudioBegan, Event, Played, TimePassed, VoiceBegan, VoiceEnded
 from actors.turn.machine import Turn
-from actors.turn.values import Phase, SpeechKind
+from actors.turn.values import Phase, SpeechKind, VoiceState
 from agents.spec import AgentSpec
 
 _REST = 0.01
@@ -172,6 +172,8 @@ class TurnDriver:
     def put_audio(self, voice: Voice, audio: bytes) -> None:
         """Take audio of the session on the floor; only the first frame that is news to `Turn` is an event."""
         if voice is self.ledger.floor and self.turn.is_audio_news:
+            if self.turn.voice is VoiceState.IDLE:
+                self.ledger.end_unended(voice)
             self.put(AudioBegan())
         self.ledger.put(voice, audio)
 

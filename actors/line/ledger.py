@@ -136,7 +136,9 @@ class Ledger:
         """Note a sentence of what this voice says; None if it has no floor, or it belongs to a cancelled reply."""
         if voice is not self.floor or self.gate is Gate.SHUT:
             return None
-        reply = self._reply_of(voice)
+        reply = voice.reply if voice.reply is not None and voice.reply.takes_late(text) else self._reply_of(voice)
+        if reply.repeats(text):
+            return reply
         if self.gate is Gate.ASIDE:
             self._aside.put_text(reply, text)
             return None
@@ -146,9 +148,9 @@ class Ledger:
         return reply
 
     def audio_done(self, voice: Voice) -> None:
-        """Note that the service has sent the last audio of the reply."""
+        """Note that the service has sent the last audio of the reply, if it has sent any."""
         reply = voice.reply
-        if reply is not None and not reply.closed:
+        if reply is not None and reply.received and not reply.closed:
             reply.whole = True
             self._settle(reply)
             self._wake()
@@ -160,6 +162,11 @@ class Ledger:
             reply.closed = True
             self._settle(reply)
             self._wake()
+
+    def end_unended(self, voice: Voice) -> None:
+        """End a reply whose end the service has not told, since another one begins."""
+        if voice.reply is not None and not voice.reply.whole:
+            self.end_reply(voice)
 
     # A cut, and what becomes of what it has set aside
 

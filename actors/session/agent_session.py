@@ -306,10 +306,12 @@ class AgentSession:
         self.put(AudioDone())
 
     def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
+        turn = self.state.turn.turn
+        if turn.repeats(text):
+            return  # the message has come twice
         self._forces_end = False
         self.service.note_caller(is_turn=True)
         self._latency.close()
-        turn = self.state.turn.turn
         if text.strip() and text.strip() == turn.told.strip():  # the echo of what we have told the service ourselves
             self.put(CallerSaid(text))
         elif not reader.confirm():

@@ -1,10 +1,12 @@
 """Actions of rules and tables that take more than one step."""
 
 from actors.turn.effects import HoldTape, PutThrough, RenewSession, SayByLine, TellReason
-from actors.turn.events import CloseAsked
+from actors.turn.events import CloseAsked, VoiceEnded
 from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState, describe_keys
 
+_DEAF_WORDS = 2
+"""So many words in a row that the service does not hear are its fault, and no noise."""
 SILENT = "caller_silent"
 """The outcome of a call whose caller does not answer."""
 
@@ -12,6 +14,7 @@ SILENT = "caller_silent"
 def false_start(state: TurnState, _: object = None) -> None:
     """The speech was none: resume the reply that it cut, or have the lost turn answered."""
     state.caller = CallerState.QUIET
+    state.wait_anew()  # nobody could speak into it
     if state.voice is VoiceState.CUT:
         state.voice = VoiceState.IDLE
     if state.aside is not None and state.aside.is_wanted:
@@ -27,6 +30,25 @@ def ask_turn_again(state: TurnState) -> None:
     if state.last_turn and state.phase is Phase.CONVERSING:
         text, state.last_turn = state.last_turn, ""
         state.tell(text, TellReason.TURN_AGAIN)  # which is owed already
+
+
+def doubt_hearing(state: TurnState, event: VoiceEnded) -> None:
+    """The caller has spoken to a service that does not hear them, or it was a noise: which, the next silence shows."""
+    state.deaf_words += 1
+    if state.is_waited_for and not state.is_unended:
+        return  # whether it answers what it has heard shows that it is there
+    state.at.owed = event.at  # they wait since then, and not since the reply stopped
+    state.doubt(event.at)
+    if state.deaf_words == _DEAF_WORDS and state.voice is not VoiceState.ABSENT:
+        state.restart("it does not hear the caller")
+
+
+def take_debt_over(state: TurnState) -> None:
+    """Have a session pay what the one before it has left, and that its Settings know nothing of."""
+    if state.last_turn:
+        ask_turn_again(state)
+    else:
+        state.doubt(state.last_sound)
 
 
 def say_closing(state: TurnState, _: object = None) -> None:
@@ -82,6 +104,7 @@ def probe(state: TurnState) -> None:
 
 def end_reply(state: TurnState) -> None:
     """Take the reply for received; what a noise has cancelled of it is asked for."""
+    state.take_back_unheard_words()
     state.voice = VoiceState.IDLE
     state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
     if state.may_be_urged:
@@ -94,7 +117,8 @@ def end_reply(state: TurnState) -> None:
 
 def _end_unended(state: TurnState) -> None:
     """The caller has been answered, or has been left in the middle of it: which, the next silence shows."""
-    if state.withholds_end or state.phase is not Phase.CONVERSING:
+    has_end = state.withholds_end or state.at.done >= state.at.said  # it is missing, or came before the audio
+    if has_end or state.phase is not Phase.CONVERSING:
         state.settle()
         return
     state.doubt(state.at.quiet)
@@ -110,14 +134,16 @@ def open_session(state: TurnState) -> None:
 
 def fill_silence(state: TurnState) -> None:
     """Ask for a filler, unless the session has given no sign of life since the last one, or all patience is spent."""
-    at, last = state.at, max(state.at.filler, state.at.clip)
-    is_first = last < at.waiting
-    is_alive = is_first or bool(state.running) or at.alive >= last
+    at = state.at
+    is_first = at.filler < at.waiting
+    is_alive = is_first or bool(state.running) or at.alive >= at.filler
     is_worn = not state.running and state.now >= at.waiting + state.deadlines.think_patience
     if not is_alive:
         state.restart("it gives no sign of life")
     elif is_worn:
         state.restart("it thinks for too long")
+    elif state.owes_deed and not is_first:
+        state.settle()  # the model will not do what it was reminded of, and the caller has asked for nothing else
     elif state.is_unended:
         state.ask_for_life()
     else:
@@ -166,7 +192,7 @@ def put_through(state: TurnState) -> None:
     state.phase, state.at.putting_through = Phase.PUTTING_THROUGH, state.now
     state.outstanding = None
     state.owe(max(state.last_sound, state.at.transfer))
-    state.emit(PutThrough(state.transfer or ""))
+    state.emit(PutThrough(state.wish))
 
 
 def give_up_transfer(state: TurnState) -> None:
@@ -180,7 +206,7 @@ def give_up_transfer(state: TurnState) -> None:
 
 
 def announce_transfer(state: TurnState) -> None:
-    state.phase, state.at.transfer = Phase.TRANSFERRING, state.now
+    state.phase, state.at.transfer, state.wish = Phase.TRANSFERRING, state.now, ""
     if state.sounding:
         state.drop()
     state.say(SpeechKind.TRANSFER, state.wording.putting_through, interrupts=True)
@@ -191,7 +217,7 @@ def tell_keys(state: TurnState) -> None:
     parts = [describe_keys(keys, state.policy.human_digit)] if keys else []
     state.keys, state.wants_person, state.why_no_person = [], False, ""
     state.is_person_ordered = False
-    state.has_spoken, state.last_turn = False, ""
+    state.has_spoken, state.last_turn, state.owes_deed = False, "", False
     state.owe(state.now)
     state.tell(" ".join([*parts, why]).strip(), TellReason.KEYS, keys)
 
@@ -215,7 +241,9 @@ def restart_for_operator(state: TurnState, _: object = None) -> None:
 
 def remind(state: TurnState) -> None:
     function, state.announced, state.is_reminded = state.announced, "", True
+    state.last_turn = ""  # it is answered
     state.owe(state.now)
+    state.owes_deed = True
     state.tell(state.wording.reminder.format(function=function), TellReason.REMINDER)
 
 

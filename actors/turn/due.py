@@ -63,9 +63,10 @@ def end_of_longest_turn(state: TurnState) -> float:
 
 
 def end_of_reply(state: TurnState) -> float:
-    """Played + `audio_done_grace`; words without audio: said + `silence_budget`."""
-    if state.at.quiet >= state.at.said:
-        return max(state.at.quiet, state.at.said) + state.deadlines.audio_done_grace
+    """Played, or ended without audio, + `audio_done_grace`; words without audio: said + `silence_budget`."""
+    last = max(state.at.quiet, state.at.done)
+    if last >= state.at.said:
+        return last + state.deadlines.audio_done_grace
     return state.at.said + state.deadlines.silence_budget
 
 
@@ -110,7 +111,7 @@ def end_of_closing(state: TurnState) -> float:
 
 def end_of_goodbye(state: TurnState) -> float:
     """Played, received + `goodbye_onset`, and nobody speaks: `longest_turn` at most, a noise `farewell_noise`."""
-    sent = max(state.at.done, state.at.ending) + state.deadlines.goodbye_onset
+    sent = max(state.at.done, state.at.ending, state.at.wanted) + state.deadlines.goodbye_onset
     return max(state.at.quiet, sent, nobody_speaks_since(state, state.deadlines.farewell_noise))
 
 

@@ -78,7 +78,7 @@ class Turn:
         state = self._state
         if state.gate is not Gate.OPEN:
             return False
-        return state.voice is VoiceState.IDLE or not state.sounding
+        return state.voice is VoiceState.IDLE or not (state.sounding and state.has_sound)
 
     @property
     def is_ending(self) -> bool:
@@ -123,6 +123,10 @@ class Turn:
     def outstanding(self) -> SayAsAgent | None:
         """The injection that the service has neither begun nor refused."""
         return self._state.outstanding
+
+    def repeats(self, text: str) -> bool:
+        """Whether these words of the caller's are the last ones, which the service sends a second time."""
+        return self._state.repeats(text)
 
     @property
     def sounding(self) -> bool:

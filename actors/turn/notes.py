@@ -53,8 +53,8 @@ from actors.turn.values import Debt, Gate, Phase, SpeechKind, VoiceState
 def recognise(state: TurnState, event: Event) -> Recognised:
     """Return what an event turns out to be."""
     match event:
-        case CallerSaid(text=text) if state.told and text.strip() == state.told.strip():
-            return ToldEchoed()
+        case CallerSaid():
+            return _recognise_turn(state, event)
         case CallerStartedSpeaking() if state.told and not (state.is_loud or state.is_told_heard):
             return ToldHeard()
         case AgentSaid():
@@ -69,6 +69,12 @@ def recognise(state: TurnState, event: Event) -> Recognised:
             return _recognise_refused(state, event)
         case _:
             return event
+
+
+def _recognise_turn(state: TurnState, event: CallerSaid) -> Recognised:
+    if state.told and event.text.strip() == state.told.strip():
+        return ToldEchoed()
+    return TimePassed() if state.repeats(event.text) else event
 
 
 def _recognise_words(state: TurnState, event: AgentSaid) -> Recognised:
@@ -118,11 +124,12 @@ def note(state: TurnState, event: Recognised) -> None:
 def _note_caller(state: TurnState, event: Recognised) -> None:
     match event:
         case CallerStartedSpeaking():
-            state.unfilled = None
+            state.unfilled, state.transcript, state.deaf_words = None, "", 0
         case CallerSaid(text=text):
-            state.last_turn, state.times_asked = text, 0
-            state.is_unended = False
-            state.has_spoken, state.announced, state.is_reminded, state.is_urged = False, "", False, False
+            state.last_turn, state.transcript, state.deaf_words, state.times_asked = text, text.strip(), 0, 0
+            state.is_unended = state.owes_deed = False
+            state.has_spoken = state.phase is Phase.ENDING and state.has_spoken and not state.may_be_reopened
+            state.announced, state.is_reminded, state.is_urged = "", False, False
             state.unfilled, state.rest, state.at.wanted = None, "", state.now
         case ToldEchoed():
             state.told, state.has_spoken, state.at.wanted = "", False, state.now
@@ -135,21 +142,11 @@ def _note_caller(state: TurnState, event: Recognised) -> None:
 def _note_voice(state: TurnState, event: VoiceBegan | VoiceEnded) -> None:
     match event:
         case VoiceBegan():
-            state.is_loud, state.at.voiced = True, state.now
-        case VoiceEnded(at=at, deaf=deaf):
+            state.is_loud, state.at.voiced, state.transcript = True, state.now, ""
+        case VoiceEnded(at=at):
             state.is_loud, state.at.voiced = False, at
             if state.owes_since_speech:  # the transcript came before the end of the word was certain
                 state.at.owed, state.owes_since_speech = at, False
-            if deaf:
-                _note_deaf(state, at)
-
-
-def _note_deaf(state: TurnState, at: float) -> None:
-    """The caller has spoken to a service that is lost: what it said before does not answer that."""
-    state.at.wanted = max(state.at.wanted, at)
-    if state.is_unended:  # they wait since then, and not since the reply stopped
-        state.is_unended, state.at.owed = False, at
-        state.wait_anew()
 
 
 def _note_thinking(state: TurnState, event: ThinkingBegan | ThinkingSlow) -> None:
@@ -160,12 +157,11 @@ def _note_thinking(state: TurnState, event: ThinkingBegan | ThinkingSlow) -> Non
 def _note_speech(state: TurnState, event: Recognised) -> None:
     state.at.alive = state.now
     if state.voice in (VoiceState.IDLE, VoiceState.LATE):  # a new reply
-        state.kind, state.has_own_words, state.is_torn = SpeechKind.ANSWER, False, False
+        state.kind, state.has_own_words, state.has_sound, state.is_torn = SpeechKind.ANSWER, False, False, False
         state.withholds_end, state.is_unended = state.withholds_end or state.is_unended, False
     match event:
         case AudioBegan() if state.gate is Gate.OPEN:
-            state.sounding = True
-            state.note_silence()
+            state.begin_sound()
         case AgentSaid(announces=announces):
             state.at.said, state.rest = state.now, ""
             state.overtake_filler()
@@ -205,12 +201,13 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
     match event:
         case AudioDone():
             state.at.done = state.now
+            state.take_words_for_granted()
             state.withholds_end = state.is_unended = False
             state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
         case Played() if state.sounding:
             state.fall_quiet()
         case SayRefused():
-            state.late_filler, state.at.refused = "", state.now
+            state.late_filler, state.at.refused, state.at.alive = "", state.now, state.now
             refused = state.outstanding
             if refused is not None and not refused.interrupts:
                 state.outstanding = None
@@ -225,7 +222,7 @@ def _note_session(state: TurnState, event: Recognised) -> None:
         case FloorGiven(owes=owes, ask=ask):
             if state.phase is Phase.TAKEN_OVER:  # the operator was the last to speak
                 state.at.quiet = state.now
-            state.at.given = state.now
+            state.at.given, state.transcript = state.now, ""
             state.is_unended = state.is_unended and not (owes or ask)
             if not state.is_unended:  # else the session has nothing of its own to say
                 state.at.wanted = state.now
@@ -266,7 +263,7 @@ def _note_function(state: TurnState, event: Recognised) -> None:
             state.at.alive = state.at.wanted = state.now
             state.own_filler = state.own_filler if state.running else ""
             state.running.update(ids)
-            state.announced, state.is_unended = "", False
+            state.announced, state.is_unended, state.owes_deed = "", False, False
         case FunctionDone(id=call_id):
             state.running.discard(call_id)
             state.at.alive = state.at.wanted = state.now

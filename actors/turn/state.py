@@ -53,6 +53,8 @@ class Clocks:
     settled: float = -math.inf
     said: float = -math.inf
     """The agent said something, of its own accord or because it was asked to."""
+    began: float = -math.inf
+    """The audio of the last reply began."""
     answered: float = -math.inf
     """The agent said something of its own accord."""
     done: float = -math.inf
@@ -124,6 +126,8 @@ class TurnState:
     """Of the reply that is coming, or was the last."""
     has_own_words: bool = False
     """It has words that the model chose."""
+    has_sound: bool = False
+    """It has audio."""
     has_spoken: bool = False
     """The agent has said something of its own accord since the caller, or a function, spoke."""
     outstanding: SayAsAgent | None = None
@@ -146,6 +150,12 @@ class TurnState:
     is_told_heard: bool = False
     last_turn: str = ""
     """The caller's last turn, if it can be asked again."""
+    transcript: str = ""
+    """The last words of the caller's, as long as neither the service nor the line has heard them speak again."""
+    deaf_words: int = 0
+    """How often the line has carried a word since the service last heard the caller."""
+    owes_deed: bool = False
+    """What is owed is a function that the agent has announced, and nothing else."""
     owes_since_speech: bool = False
     """The debt began with words of the caller's while the line was still loud."""
 
@@ -155,6 +165,8 @@ class TurnState:
     end: EndWanted | None = None
     transfer: str | None = None
     """The function that has asked for a person, and waits for the answer."""
+    wish: str = ""
+    """The function that has asked for a person, also when its session is gone; "" for a key."""
     times_reopened: int = 0
     announced: str = ""
     """A function that the agent has announced and not called."""
@@ -207,6 +219,11 @@ class TurnState:
         )
 
     @property
+    def is_waited_for(self) -> bool:
+        """Whether the caller waits for an agent, and has waited before this event."""
+        return self.at.waiting < math.inf
+
+    @property
     def silent_since(self) -> float:
         """Since when the caller waits and hears nothing. A clip without audio ends a silence like one with."""
         silent = max(self.at.owed, self.at.quiet, self.at.clip)
@@ -233,7 +250,7 @@ class TurnState:
     @property
     def is_answered(self) -> bool:
         """Whether the agent's last words came after what was asked last: words before a function do not answer it."""
-        return not self.running and self.at.answered >= self.at.wanted
+        return self.has_sound and not self.running and self.at.answered >= self.at.wanted
 
     @property
     def is_audible(self) -> bool:
@@ -246,6 +263,15 @@ class TurnState:
     def has_closing_begun(self) -> bool:
         """Whether the service says the last sentence of the call, or has said it."""
         return self.phase is Phase.CLOSING and self.at.closing_begun >= self.at.closing
+
+    @property
+    def may_be_reopened(self) -> bool:
+        """Whether the caller's words bring back a conversation that the agent has ended."""
+        return self.times_reopened < self.numbers.reopenings and self.closing is None
+
+    def repeats(self, text: str) -> bool:
+        """Whether the service sends a transcript again: nobody has spoken since."""
+        return bool(self.transcript) and text.strip() == self.transcript
 
     def has_room_for(self, keys: str) -> bool:
         """Whether an entry of keys can wait with the others."""
@@ -274,7 +300,7 @@ class TurnState:
 
     def owe(self, since: float) -> None:
         """Have the caller wait for an agent since then; one who waits already waits in the same silence."""
-        if self.at.waiting == math.inf:
+        if not self.is_waited_for:
             self.at.owed = since
             self.at.waiting = self.now
         self.debt = Debt.OWED
@@ -289,7 +315,7 @@ class TurnState:
 
     def wait_anew(self) -> None:
         """Begin to be patient anew: a session may speak that could not before, or its model has what it asked for."""
-        if self.at.waiting < math.inf:
+        if self.is_waited_for:
             self.at.waiting = self.now
 
     def note_silence(self) -> None:
@@ -298,9 +324,16 @@ class TurnState:
             self.emit(NoteSilence(self.now - self.unfilled))
             self.unfilled = None
 
+    def begin_sound(self) -> None:
+        """The caller hears the reply, or hears it again."""
+        self.sounding = True
+        if not self.has_sound:
+            self.has_sound, self.at.began = True, self.now
+        self.note_silence()
+
     def settle(self) -> None:
         """The caller waits for nothing; a filler that was asked for comes too late."""
-        self.debt, self.owes_since_speech, self.unfilled = Debt.SETTLED, False, None
+        self.debt, self.owes_since_speech, self.unfilled, self.owes_deed = Debt.SETTLED, False, None, False
         self.at.settled, self.at.waiting = self.now, math.inf
         self.overtake_filler()
 
@@ -358,6 +391,17 @@ class TurnState:
         self.at.wanted = min(self.at.wanted, self.at.answered)
         self.owe(since)
         self.at.waiting = self.now
+
+    def take_words_for_granted(self) -> None:
+        """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
+        is_injection = self.kind is not SpeechKind.ANSWER or self.outstanding is not None or self.late_filler
+        if self.voice is VoiceState.COMING and self.has_sound and not (self.has_own_words or is_injection):
+            self.at.answered, self.has_spoken = self.at.began, True
+
+    def take_back_unheard_words(self) -> None:
+        """Take words that came without any audio for unsaid."""
+        if self.voice is VoiceState.COMING and self.has_own_words and not self.has_sound:
+            self.at.answered, self.has_spoken = -math.inf, False
 
     def ask_for_life(self) -> None:
         """Ask the caller whether they are there: they hear it, unless the service has broken its reply off."""

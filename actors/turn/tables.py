@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from actors.turn.actions import false_start, restart_for_operator, say_closing
+from actors.turn.actions import doubt_hearing, false_start, restart_for_operator, say_closing, take_debt_over
 from actors.turn.effects import EndCallersTurn, FreeTape, HoldTape, TellReason
 from actors.turn.events import (
     AgentSaid,
@@ -108,8 +108,17 @@ def a_reply_may_be_cut(state: TurnState, _: Recognised) -> bool:
     return state.phase is Phase.CONVERSING
 
 
-def something_sounds(state: TurnState, _: Recognised) -> bool:
-    return state.phase is Phase.CONVERSING and state.sounding
+def a_start_may_cut_it(state: TurnState, _: Recognised) -> bool:
+    """What a false start has cut already is cut again only if the line, too, carries a voice."""
+    return state.phase is Phase.CONVERSING and (state.is_loud or not state.is_resumed)
+
+
+def something_sounds(state: TurnState, event: Recognised) -> bool:
+    return state.sounding and a_start_may_cut_it(state, event)
+
+
+def the_line_is_loud(state: TurnState, _: Recognised) -> bool:
+    return state.is_loud
 
 
 def a_resumed_reply_sounds(state: TurnState, _: Recognised) -> bool:
@@ -134,8 +143,22 @@ def words_are_audible(state: TurnState, _: Recognised) -> bool:
     return state.is_audible
 
 
+def it_has_sound(state: TurnState, _: AudioDone) -> bool:
+    """The end of the audio is not the end of a reply that has had none: it may have come first."""
+    return state.has_sound
+
+
 def it_is_answered(state: TurnState, _: AudioDone) -> bool:
-    return state.is_answered
+    """The agent's words are what the caller waits for, and not a person."""
+    return state.is_answered and state.phase is not Phase.PUTTING_THROUGH
+
+
+def it_is_to_be_answered(state: TurnState, _: CallerSaid) -> bool:
+    return state.phase is not Phase.ENDING or state.may_be_reopened
+
+
+def the_turn_can_be_asked_again(state: TurnState, _: Recognised) -> bool:
+    return state.last_turn != ""
 
 
 def it_is_said_already(state: TurnState, _: Recognised) -> bool:
@@ -164,7 +187,7 @@ def it_leaves_something(state: TurnState, _: FloorVacated) -> bool:
 
 
 def the_call_may_go_on(state: TurnState, _: CallerSaid) -> bool:
-    return state.times_reopened < state.numbers.reopenings and state.closing is None
+    return state.may_be_reopened
 
 
 # Actions
@@ -179,13 +202,21 @@ def hear(state: TurnState, _: Recognised) -> None:
     state.at.heard = state.now
 
 
+def wait_anew(state: TurnState, _: Recognised) -> None:
+    state.wait_anew()
+
+
 def take_floor(state: TurnState, event: FloorGiven) -> None:
     leave_floor(state, event)
     state.is_opened = not (event.owes or event.ask)
-    if event.ask and state.phase is Phase.CONVERSING:
+    if state.phase is not Phase.CONVERSING:
+        return
+    if event.ask:
         state.last_turn = ""
         state.tell(event.ask, TellReason.TURN_AGAIN)
-    if event.greeting and state.phase is Phase.CONVERSING:
+    elif state.debt is Debt.OWED and not (event.owes or state.is_unended):
+        take_debt_over(state)
+    if event.greeting:
         state.say(SpeechKind.GREETING, event.greeting, interrupts=True)
 
 
@@ -227,10 +258,6 @@ def owe(state: TurnState, _: Recognised) -> None:
     state.owe(state.now)
 
 
-def owe_since_the_word(state: TurnState, event: VoiceEnded) -> None:
-    state.owe(event.at)
-
-
 def owe_since_the_last_sound(state: TurnState, _: FloorGiven) -> None:
     state.owe(state.last_sound)
 
@@ -258,7 +285,7 @@ def refuse(state: TurnState, event: HandoffWanted | TransferWanted | EndWanted) 
 
 
 def start_transfer(state: TurnState, event: TransferWanted) -> None:
-    state.transfer, state.at.transfer = event.id, state.now
+    state.transfer, state.wish, state.at.transfer = event.id, event.id, state.now
 
 
 def fail_transfer(state: TurnState, event: PutThroughFailed) -> None:
@@ -288,11 +315,11 @@ def reopen(state: TurnState, _: CallerSaid) -> None:
 QUIET, HEARD = CallerState
 CALLER = table("caller", CallerState, {
     # QUIET, HEARD
-    CallerStartedSpeaking: (to(HEARD, hear), do(hear)),
+    CallerStartedSpeaking: (to(HEARD, hear), do(hear, when=the_line_is_loud)),
     CallerSaid: (STAY, to(QUIET)),
     NothingUnderstood: (STAY, to(QUIET, false_start)),
     AgentSaid: (STAY, to(QUIET, when=the_service_hears_nobody)),
-    InjectionBegan: (STAY, to(QUIET, when=nobody_is_spoken_over)),
+    InjectionBegan: (STAY, to(QUIET, wait_anew, when=nobody_is_spoken_over)),
     SayRefused: (to(HEARD, hear, when=the_refusal_proves_speech), STAY),
     FloorVacated: (STAY, to(QUIET)),
     KeysEntered: (STAY, do(end_callers_turn, when=they_converse)),
@@ -300,7 +327,7 @@ CALLER = table("caller", CallerState, {
 
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState
 _cut_what_sounds = do(set_aside, when=something_sounds)
-_cut_what_comes = to(CUT, set_aside_the_rest, when=a_reply_may_be_cut)
+_cut_what_comes = to(CUT, set_aside_the_rest, when=a_start_may_cut_it)
 _hand_over = to(ABSENT, forget, when=a_reply_may_be_cut)
 VOICE = table("voice", VoiceState, {
     # ABSENT, IDLE, COMING, CUT, LATE
@@ -312,7 +339,7 @@ VOICE = table("voice", VoiceState, {
     AgentSaid: (STAY, to(COMING, forget, when=words_are_audible), STAY, STAY, to(COMING)),
     InjectionBegan: (STAY, to(COMING, forget), STAY, STAY, to(COMING)),
     LateFillerBegan: (STAY, to(LATE), to(LATE), STAY, STAY),
-    AudioDone: (STAY, STAY, to(IDLE), STAY, to(IDLE)),
+    AudioDone: (STAY, STAY, to(IDLE, when=it_has_sound), STAY, to(IDLE)),
     CallerStartedSpeaking: (STAY, _cut_what_sounds, _cut_what_comes, STAY, STAY),
     ToldHeard: (STAY, _cut_what_sounds, _cut_what_comes, STAY, STAY),
     CallerSaid: (
@@ -332,12 +359,14 @@ VOICE = table("voice", VoiceState, {
 SETTLED, OWED = Debt
 DEBT = table("debt", Debt, {
     # SETTLED, OWED
-    CallerSaid: (to(OWED, owe_an_answer), do(owe_an_answer)),
+    CallerSaid: (to(OWED, owe_an_answer, when=it_is_to_be_answered), do(owe_an_answer)),
     ToldEchoed: (to(OWED, owe), STAY),
     FunctionsAsked: (to(OWED, owe, when=the_goodbye_is_not_under_way), STAY),
     FunctionDone: (to(OWED, owe, when=the_goodbye_is_not_under_way), STAY),
-    VoiceEnded: (to(OWED, owe_since_the_word, when=the_service_is_deaf), STAY),
+    VoiceEnded: (to(OWED, doubt_hearing, when=the_service_is_deaf), do(doubt_hearing, when=the_service_is_deaf)),
     FloorGiven: (to(OWED, owe_since_the_last_sound, when=the_session_owes_words), STAY),
+    EndCancelled: (to(OWED, owe, when=the_turn_can_be_asked_again), STAY),
+    TransferCancelled: (to(OWED, owe, when=the_turn_can_be_asked_again), STAY),
     AudioDone: (STAY, to(SETTLED, settle, when=it_is_answered)),
     TransferWanted: (STAY, to(SETTLED, settle, when=it_is_said_already)),
     EndWanted: (STAY, to(SETTLED, settle, when=it_is_said_already)),
@@ -346,6 +375,7 @@ DEBT = table("debt", Debt, {
 
 CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER = Phase
 _refuse = do(refuse)
+_leave = to(CONVERSING, when=it_leaves_something)
 PHASE = table("phase", Phase, {
     # CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER
     HandoffWanted: (to(HANDING_OVER, hold), do(hold), _refuse, _refuse, _refuse, STAY, STAY, STAY, STAY),
@@ -359,7 +389,7 @@ PHASE = table("phase", Phase, {
     FloorGiven: (
         STAY, to(CONVERSING), STAY, STAY, STAY, do(hold_tape), do(hold_tape, say_closing), STAY, to(CONVERSING),
     ),
-    FloorVacated: (STAY, STAY, to(CONVERSING), STAY, to(CONVERSING, when=it_leaves_something), STAY, STAY, STAY, STAY),
+    FloorVacated: (STAY, STAY, _leave, STAY, _leave, STAY, STAY, STAY, STAY),
     BeepHeard: (STAY, STAY, STAY, STAY, STAY, to(CLOSING, say_closing), STAY, STAY, STAY),
     RestartWanted: (do(restart_for_operator), STAY, STAY, STAY, STAY, STAY, STAY, STAY, STAY),
     TakenOver: (to(TAKEN_OVER), STAY, STAY, STAY, STAY, STAY, STAY, STAY, STAY),

@@ -175,8 +175,8 @@ OTHER_CASES: dict[str, Case] = {
     "a handoff is refused while the line is asked for a person": (
         {"phase": Phase.PUTTING_THROUGH}, [HandoffWanted("h")], {"phase": Phase.PUTTING_THROUGH},
         [AnswerFunction("h", REFUSED)]),
-    "a session lost before a transfer leaves it to the next": (
-        {"phase": Phase.TRANSFERRING}, [FloorVacated()], {"phase": Phase.CONVERSING}, []),
+    "a session lost before the sentence of a transfer leaves it to the next": (
+        {"phase": Phase.TRANSFERRING, "debt": OWED}, [FloorVacated()], {"phase": Phase.CONVERSING}, []),
     "a session lost before its goodbye leaves it to the next": (
         {"phase": ENDING, "debt": OWED}, [FloorVacated()], {"phase": Phase.CONVERSING}, []),
     "a session lost while the caller speaks over the goodbye leaves them to the next": (

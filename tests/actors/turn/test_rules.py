@@ -70,7 +70,8 @@ def left_alone(seconds: float, **fields: object) -> Seen:
 
 
 def test_speech_that_goes_on_is_no_false_start_yet() -> None:
-    script: list[Step] = [*reply(1, sent=0.5, played=9), (3, CallerStartedSpeaking()), (5, CallerStartedSpeaking())]
+    script: list[Step] = [*reply(1, sent=0.5, played=9), (3, CallerStartedSpeaking()), (3, VoiceBegan())]
+    script += [(5, CallerStartedSpeaking()), (5, VoiceEnded(4.9))]
 
     assert play(on_floor(), script, 7.5) == [(3, Cut()), (7.5, Resume())]
 

@@ -354,16 +354,6 @@ def test_a_silent_service_is_filled_by_a_clip_and_restarted() -> None:
     ]
 
 
-def test_a_deaf_service_owes_an_answer_since_the_last_word() -> None:
-    turn = on_floor()
-    script: list[Step] = [(5, VoiceBegan()), (6, VoiceEnded(6, deaf=True)), (10.8, Played())]
-    assert [e for _, e in play(turn, script, 14)] == [
-        filler_asked(FIRST),
-        clip(FIRST),
-        RestartSession("it gives no sign of life"),
-    ]
-
-
 def test_a_filler_that_comes_after_the_answer_is_dropped() -> None:
     turn = on_floor()
     script: list[Step] = [

@@ -74,10 +74,10 @@ def test_words_that_the_service_hears_settle_it() -> None:
 
 
 def test_the_caller_is_not_asked_while_they_speak_to_a_deaf_service() -> None:
-    """What they say is an answer to wait for, since its last word."""
+    """They wait since their last word."""
     got = seen((6, VoiceBegan()), (10, VoiceEnded(10, deaf=True)), until=14.5)
 
-    assert got == [(13, filler_asked()), (14, clip())]
+    assert got == [(13, question_asked(0.0)), (14, clip())]
 
 
 def test_a_word_to_a_deaf_service_counts_also_before_the_reply_is_given_up() -> None:
@@ -87,7 +87,7 @@ def test_a_word_to_a_deaf_service_counts_also_before_the_reply_is_given_up() -> 
     got = play(turn, [*caller_says(1), *STOPS, (5.2, VoiceBegan()), (6.3, VoiceEnded(6, deaf=True))], 9.5)
 
     assert turn.debt is Debt.OWED
-    assert without_notes(got) == [(8, filler_asked()), (9, clip())]
+    assert without_notes(got) == [(9, question_asked(0.0))]
 
 
 def test_a_noise_asks_no_turn_again() -> None:

@@ -42,7 +42,6 @@ from actors.turn.events import (
     TakenOver,
     ThinkingBegan,
     TransferWanted,
-    VoiceEnded,
 )
 from actors.turn.machine import Turn
 from actors.turn.state import Aside
@@ -83,7 +82,6 @@ UNMOVED: dict[str, dict[Event, str]] = {
         CallerSaid("told"): "OWED",
         FunctionsAsked(("f",)): "OWED",
         FunctionDone("f"): "OWED",
-        VoiceEnded(10.0, deaf=True): "OWED",
         FloorGiven(owes=True): "OWED",
         AudioDone(): "SETTLED",
         TransferWanted("t1"): "SETTLED",
@@ -136,14 +134,14 @@ def prepared(part: str, event: Event, name: str) -> Turn:
         setattr(state.at, clock.name, 10.0)
     state.at.waiting = 10.0
     setattr(state, *field_of(part, name))
-    state.debt = Debt.OWED if part == "caller" else state.debt
+    state.debt = Debt.OWED if part == "caller" or event == FloorVacated() else state.debt
     state.sounding = part != "caller"
     state.last_turn, state.end, state.transfer, state.handoffs = "y", EndWanted("e", "done"), "t", {"h0"}
     state.outstanding = SayAsAgent(SpeechKind.REMARK, "asked for") if event == AgentSaid("asked for") else None
     state.late_filler = "too late" if event == AgentSaid("too late") else ""
     state.told = "told" if event == CallerSaid("told") or part == "voice, told" else ""
     state.aside = KEPT if part.startswith("voice") else None
-    state.has_spoken = part == "debt"
+    state.has_spoken, state.has_sound = part == "debt", True
     return turn
 
 

@@ -1,0 +1,386 @@
+"""What is lost, or comes twice: messages, words, audio, and what a session has left that the next one is to pay."""
+
+import pytest
+
+from actors.turn.effects import (
+    Cut,
+    EndConversation,
+    Forget,
+    PutThrough,
+    RestartSession,
+    Resume,
+    TellAsCaller,
+    TellReason,
+)
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    CallerSaid,
+    CallerStartedSpeaking,
+    EndWanted,
+    Event,
+    FloorGiven,
+    FloorVacated,
+    FunctionCancelled,
+    FunctionsAsked,
+    KeysEntered,
+    Played,
+    PutThroughFailed,
+    SayRefused,
+    ThinkingBegan,
+    TransferWanted,
+    VoiceBegan,
+    VoiceEnded,
+)
+from actors.turn.values import Debt, Phase, SpeechKind
+from tests.actors.turn.script import (
+    ASK,
+    FIRST,
+    POLICY,
+    SECOND,
+    THIRD,
+    Seen,
+    Step,
+    caller_says,
+    clip,
+    effects_of,
+    filler,
+    filler_asked,
+    on_floor,
+    play,
+    prepared_turn,
+    question_asked,
+    reply,
+    state_of,
+    without_notes,
+)
+
+TURN = "When can you come?"
+TURN_AGAIN = TellAsCaller(TURN, TellReason.TURN_AGAIN)
+DOES_NOT_HEAR = RestartSession("it does not hear the caller")
+
+
+def seen(*steps: Step, until: float) -> Seen:
+    return without_notes(play(on_floor(), steps, until))
+
+
+# A transcript that comes twice
+
+
+def test_a_transcript_that_comes_twice_is_one_turn() -> None:
+    turn = on_floor()
+
+    assert play(turn, [*caller_says(1), *reply(3, sent=1.5, played=2), (4, CallerSaid(TURN))], 12) == []
+    assert turn.debt is Debt.SETTLED
+
+
+@pytest.mark.parametrize("sign", [CallerStartedSpeaking(), VoiceBegan(), FloorGiven(owes=False)])
+def test_the_same_words_are_another_turn_where_somebody_has_spoken(sign: Event) -> None:
+    turn = on_floor()
+
+    play(turn, [*caller_says(1), *reply(3), (6, sign), (7, CallerSaid(TURN))])
+
+    assert turn.debt is Debt.OWED
+
+
+# Words without audio, audio without words, and the end of the audio before all of it
+
+
+def test_words_that_have_no_audio_answer_nothing() -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (3, AgentSaid("On Tuesday.")), (3.1, AudioDone())]
+
+    assert without_notes(play(turn, [*script, *filler(5.3)], 10)) == [(5, filler_asked()), (9.5, filler_asked(SECOND))]
+    assert (turn.debt, state_of(turn).has_spoken) == (Debt.OWED, False)
+
+
+def test_audio_that_has_no_words_is_an_answer_once_it_was_received() -> None:
+    turn = on_floor()
+
+    assert play(turn, [*caller_says(1), (3, AudioBegan()), (3.5, AudioDone()), (5, Played())], 14.9) == []
+    assert (turn.debt, state_of(turn).has_spoken) == (Debt.SETTLED, True)
+
+
+def test_audio_without_words_is_no_answer_where_a_filler_was_asked_for() -> None:
+    script: list[Step] = [*caller_says(1), (5.5, AudioBegan()), (5.8, AudioDone()), (6.5, Played())]
+
+    assert seen(*script, until=9.6) == [(5, filler_asked()), (9.5, filler_asked(SECOND))]
+
+
+def test_audio_without_words_is_no_answer_where_a_filler_is_late() -> None:
+    script: list[Step] = [*caller_says(1), (6.1, Played()), (6.5, AudioBegan()), (6.8, AudioDone()), (7.5, Played())]
+
+    assert seen(*script, until=10.6) == [(5, filler_asked()), (6, clip()), (10.5, filler_asked(SECOND))]
+
+
+def test_audio_without_words_does_not_answer_what_was_asked_after_it() -> None:
+    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.2, FunctionsAsked(("f",))), (3.5, AudioDone())]
+
+    assert seen(*script, (4, Played()), until=7.5) == [(7, filler_asked())]
+
+
+def test_an_end_that_comes_before_the_audio_is_an_end() -> None:
+    turn = on_floor()
+    script: list[Step] = [(3, AgentSaid("On Tuesday.")), (3.1, AudioDone()), (3.2, AudioBegan()), (5, Played())]
+
+    assert play(turn, [*caller_says(1), *script], 14) == []
+    assert turn.debt is Debt.SETTLED
+
+
+def test_audio_is_news_until_the_reply_has_some() -> None:
+    turn = on_floor()
+    play(turn, [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("So.")), (3.3, AudioDone())])
+    play(turn, [(3.5, AgentSaid("On Tuesday."))])
+
+    assert (turn.sounding, turn.is_audio_news) == (True, True)
+    play(turn, [(3.6, AudioBegan())])
+    assert not turn.is_audio_news
+
+
+def test_words_that_come_behind_their_audio_are_no_other_reply() -> None:
+    assert seen(*caller_says(1), *reply(3), (5.5, AgentSaid("We have Tuesday.")), until=14.5) == []
+
+
+# A service that does not hear the caller, or a noise
+
+
+def coughs(at: float) -> list[Step]:
+    """Half a second of voice, or of a noise, of which the service has said nothing."""
+    return [(at, VoiceBegan()), (at + 0.9, VoiceEnded(at + 0.5, deaf=True))]
+
+
+def test_a_word_that_the_service_does_not_hear_is_asked_about_and_nothing_is_owed() -> None:
+    turn = on_floor()
+
+    assert without_notes(play(turn, [*coughs(5), *reply(8.8, ASK, played=1)], 19)) == [(8.5, question_asked(0.0))]
+    assert turn.debt is Debt.SETTLED
+
+
+def test_a_service_that_does_not_ask_about_it_is_restarted() -> None:
+    got = seen(*coughs(5), (11, Played()), until=13)
+
+    assert got == [
+        (8.5, question_asked(0.0)),
+        (9.5, clip()),
+        (12.5, RestartSession("it does not say what it is asked to")),
+    ]
+
+
+def test_a_second_word_that_it_does_not_hear_is_its_fault() -> None:
+    got = seen(*coughs(5), *reply(8.8, ASK, played=1), *coughs(11), *coughs(13), until=14)
+
+    assert got == [(8.5, question_asked(0.0)), (11.9, DOES_NOT_HEAR)]
+
+
+@pytest.mark.parametrize("sign", [CallerStartedSpeaking(), CallerSaid("Hello?")])
+def test_a_service_that_has_heard_the_caller_meanwhile_is_not_restarted(sign: Event) -> None:
+    heard: list[Step] = [(10.2, sign), *reply(10.4, "Yes?", played=0.5)]
+
+    assert DOES_NOT_HEAR not in effects_of(seen(*coughs(5), *reply(8.8, ASK, played=1), *heard, *coughs(18), until=20))
+
+
+def test_a_word_that_is_not_heard_while_an_answer_is_waited_for_changes_nothing() -> None:
+    assert seen(*caller_says(1), *coughs(3), *reply(4.5), until=16) == []
+
+
+@pytest.mark.parametrize(("deaf", "is_restarted"), [(True, True), (False, False)])
+def test_so_is_the_second_word_behind_a_reply_that_has_stopped(deaf: bool, is_restarted: bool) -> None:
+    words: list[Step] = [
+        step for at in (6.0, 7.5) for step in [(at, VoiceBegan()), (at + 1, VoiceEnded(at + 0.5, deaf))]
+    ]
+    stops: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("We have")), (4, Played())]
+
+    assert (DOES_NOT_HEAR in effects_of(seen(*caller_says(1), *stops, *words, until=9))) is is_restarted
+
+
+# What a session has left
+
+
+def lost(at: float) -> list[Step]:
+    """A session that is lost, and another one that knows nothing of a debt."""
+    return [(at, FloorVacated()), (at + 0.3, FloorGiven(owes=False))]
+
+
+def test_what_a_function_was_to_answer_is_asked_of_the_next_session() -> None:
+    """By what was said, the turn was answered: "Let me see." Its function was at work."""
+    script: list[Step] = [*caller_says(1), *reply(3, "Let me see."), (3.2, FunctionsAsked(("f",))), *lost(5)]
+
+    assert seen(*script, until=5.5) == [(5.3, TURN_AGAIN)]
+
+
+def test_a_session_that_was_told_what_to_ask_is_told_once() -> None:
+    script: list[Step] = [*caller_says(1), (3, FloorVacated()), (3.3, FloorGiven(owes=False, ask=TURN))]
+
+    assert seen(*script, until=4) == [(3.3, TURN_AGAIN)]
+
+
+def test_a_session_that_greets_is_asked_nothing() -> None:
+    assert seen(*caller_says(1), (3, FloorVacated()), (3.3, FloorGiven(owes=True)), until=4) == []
+
+
+def test_nothing_is_asked_while_the_line_is_asked_for_a_person() -> None:
+    turn, _ = prepared_turn(phase=Phase.PUTTING_THROUGH, debt=Debt.OWED, last_turn=TURN)
+
+    assert turn.on(FloorGiven(owes=False), 10.0) == []
+
+
+def test_a_debt_that_nobody_can_pay_is_a_word_to_the_caller() -> None:
+    turn, _ = prepared_turn(debt=Debt.OWED)
+
+    got = play(turn, [*lost(10.0), *reply(13.2, ASK, played=1)], 15)
+
+    assert without_notes(got) == [(13.0, question_asked(0.0))]
+    assert turn.debt is Debt.SETTLED
+
+
+# A reminder
+
+
+ANNOUNCED: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
+REMINDER = POLICY.wording.reminder.format(function="end_call")
+REMINDED = (8, TellAsCaller(REMINDER, TellReason.REMINDER))
+ECHO: Step = (8.1, CallerSaid(REMINDER))
+
+
+def test_a_reminder_that_the_model_ignores_costs_one_filler() -> None:
+    turn = on_floor()
+
+    got = without_notes(play(turn, [*ANNOUNCED, ECHO, *filler(11.3)], 26))
+
+    assert got == [REMINDED, (11, filler_asked()), (25.5, question_asked(10.0))]
+    assert turn.debt is Debt.SETTLED
+
+
+def test_a_noise_behind_a_reminder_asks_no_answered_turn_again() -> None:
+    got = seen(*ANNOUNCED, ECHO, (8.3, CallerStartedSpeaking()), until=10.9)
+
+    assert got == [REMINDED]
+
+
+@pytest.mark.parametrize("deed", [[(9.0, FunctionsAsked(("f",)))], caller_says(8.5), [(9.0, KeysEntered("1"))]])
+def test_what_is_asked_after_a_reminder_is_waited_for(deed: list[Step]) -> None:
+    turn = on_floor()
+
+    play(turn, [*ANNOUNCED, ECHO, *deed])
+
+    assert (turn.debt, state_of(turn).owes_deed) == (Debt.OWED, False)
+
+
+# Signs of life
+
+
+def test_a_refusal_is_a_sign_of_life() -> None:
+    refusals: list[Step] = [(5.1, SayRefused()), (6.2, Played()), (9.3, SayRefused()), (10.3, Played())]
+
+    assert seen(*caller_says(1), *refusals, until=13.3) == [
+        (5, filler_asked(FIRST)),
+        (6, clip(SECOND)),
+        (9.2, filler_asked(THIRD)),
+        (10.2, clip(FIRST)),
+        (13.3, filler_asked(SECOND)),
+    ]
+
+
+def test_a_sign_of_life_counts_though_a_clip_has_filled_the_silence() -> None:
+    script: list[Step] = [*caller_says(1), (5.5, AgentSaid("I am")), (6.2, Played())]
+
+    assert not [effect for effect in effects_of(seen(*script, until=9.5)) if isinstance(effect, RestartSession)]
+
+
+@pytest.mark.parametrize("end", [[(65, VoiceEnded(65))], [(63.3, AgentSaid(ASK))]], ids=["ends", "is asked into"])
+def test_a_noise_in_which_nobody_can_speak_uses_up_no_patience(end: list[Step]) -> None:
+    turn = on_floor()
+
+    play(turn, [*caller_says(1), (3, CallerStartedSpeaking()), (3, VoiceBegan()), *end], 68)
+
+    assert state_of(turn).at.waiting >= 63
+
+
+# Noises
+
+
+def test_a_service_that_hears_somebody_again_and_again_does_not_keep_a_reply_aside() -> None:
+    """The line carries no voice: a television, perhaps."""
+    noises: list[Step] = [(at, CallerStartedSpeaking()) for at in range(4, 12)]
+
+    assert seen(*caller_says(1), *reply(3, sent=0.5, played=20), *noises, until=12) == [(4, Cut()), (6.5, Resume())]
+
+
+def test_a_reply_that_goes_on_is_not_cut_again_by_a_start_alone() -> None:
+    noises: list[Step] = [(4, CallerStartedSpeaking()), (7, CallerStartedSpeaking())]
+    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("A long reply."))]
+
+    assert seen(*script, *noises, until=8) == [(4, Cut()), (6.5, Resume())]
+
+
+def test_a_reply_that_goes_on_is_cut_again_by_a_voice() -> None:
+    noises: list[Step] = [(4, CallerStartedSpeaking()), (7, VoiceBegan()), (7.1, CallerStartedSpeaking())]
+
+    got = seen(*caller_says(1), *reply(3, sent=0.5, played=20), *noises, until=8)
+
+    assert got == [(4, Cut()), (6.5, Resume()), (7.1, Cut())]
+
+
+# What is decided, and what a noise or a crash makes of it
+
+BYE: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", sent=0.3, played=2)]
+
+
+def test_the_last_goodbye_is_followed_by_a_breath_and_the_end() -> None:
+    """The caller has brought the conversation back as often as they may."""
+    turn = on_floor()
+    state_of(turn).times_reopened = POLICY.numbers.reopenings
+    script: list[Step] = [*BYE, (3.2, EndWanted("e", "done")), (4, CallerStartedSpeaking()), (5.5, CallerSaid("Bye."))]
+
+    assert play(turn, script, 12) == [(6.5, EndConversation("completed", "done", heard=True))]
+
+
+def test_a_goodbye_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
+    script: list[Step] = [
+        *BYE,
+        (3.2, EndWanted("e", "done")),
+        (4, CallerStartedSpeaking()),
+        (4.2, FunctionCancelled("e")),
+    ]
+
+    assert seen(*script, until=6.6) == [(4.2, Cut()), (4.2, Forget()), (6.5, TURN_AGAIN)]
+
+
+def test_a_transfer_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
+    script: list[Step] = [*BYE, (3.2, TransferWanted("t")), (4, CallerStartedSpeaking()), (4.2, FunctionCancelled("t"))]
+
+    assert seen(*script, until=6.6) == [(4.2, Cut()), (4.2, Forget()), (6.5, TURN_AGAIN)]
+
+
+@pytest.mark.parametrize("event", [FunctionCancelled("e"), FunctionCancelled("t")])
+def test_nothing_is_owed_where_the_turn_has_been_asked_again_already(event: FunctionCancelled) -> None:
+    phase = Phase.ENDING if event.id == "e" else Phase.TRANSFERRING
+    turn, state = prepared_turn(phase=phase, end=EndWanted("e", "done"), transfer="t")
+
+    turn.on(event, 10.0)
+
+    assert (state.phase, state.debt) == (Phase.CONVERSING, Debt.SETTLED)
+
+
+def test_a_transfer_outlives_the_session_that_has_announced_it() -> None:
+    turn = on_floor()
+    script: list[Step] = [*BYE, (3.2, TransferWanted("t")), *lost(4)]
+
+    assert play(turn, script, 5.1) == [(5.0, PutThrough("t"))]
+    assert TellAsCaller("engaged", TellReason.KEYS) in effects_of(play(turn, [(6.5, PutThroughFailed("engaged"))]))
+
+
+def test_a_key_is_not_put_through_under_the_name_of_an_earlier_function() -> None:
+    turn, state = prepared_turn(wish="t", keys=["0"], wants_person=True, is_opened=True)
+
+    assert PutThrough("") in effects_of(play(turn, [(10.0, ThinkingBegan()), (11.5, AgentSaid("x"))], 16))
+    assert state.kind is SpeechKind.ANSWER
+
+
+def test_words_while_the_line_is_asked_are_not_the_person() -> None:
+    turn, state = prepared_turn(phase=Phase.PUTTING_THROUGH, debt=Debt.OWED)
+
+    play(turn, reply(10, "All right.", played=1), 11.5)
+
+    assert state.debt is Debt.OWED

@@ -1,0 +1,156 @@
+"""Messages that are lost, come twice or come too early, in whole calls: real actors, two ends by hand.
+
+What the caller heard is read from the simulated telephone, and what is left from the record. The scripts of the turn
+alone are in `tests/actors/turn/test_lost.py`.
+"""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.facts import SessionCrashed, TurnHeard
+from actors.policy import CallPolicy
+from protocol.deepgram import (
+    AgentAudioDone,
+    CancelledCall,
+    ConversationText,
+    FunctionCallCancelled,
+    InjectAgentMessage,
+    InjectionRefused,
+    InjectUserMessage,
+    ServerMessage,
+)
+from tests.actors.fakes import END, calls
+from tests.calls.by_hand import HandCall, a_call, sentence, voice
+
+ASK = CallPolicy().wording.still_there
+FILLER = CallPolicy().wording.filler
+QUESTION = "What does it cost?"
+WORDS, DONE = ConversationText("assistant", "Ten pounds."), AgentAudioDone()
+
+
+def turns(call: HandCall) -> list[tuple[str, str]]:
+    """What the record says that an agent said behind the caller's first turn, and what was heard of it."""
+    said = call.ended.transcript
+    first = next(number for number, turn in enumerate(said) if turn.speaker == "caller")
+    return [(turn.text, turn.heard) for turn in said[first + 1 :]]
+
+
+ANSWERS: dict[str, list[ServerMessage]] = {
+    "the words come twice": [voice(1, 1.0), WORDS, WORDS, voice(1, 1.0), DONE],
+    "the words come again behind the end": [voice(1, 2.0), WORDS, DONE, WORDS],
+    "the words come behind the end": [voice(1, 2.0), DONE, WORDS],
+    "the end comes before the audio": [WORDS, DONE, voice(1, 2.0)],
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+async def test_an_answer_is_one_answer_in_whatever_order_it_comes(
+    answer: list[ServerMessage], autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(*answer)
+        await call.far.hear_for(6)
+
+    assert call.phone.heard(1) == 2.0
+    assert turns(call) == [("Ten pounds.", "Ten pounds.")]
+    assert call.far.said(InjectAgentMessage) == []
+
+
+async def test_words_without_audio_leave_nobody_in_silence(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(WORDS, DONE)
+        asked = await call.far.hear(InjectAgentMessage)
+        await call.far.say(*sentence(2, asked.message, 1.0))
+        await call.far.hear_for(1.5)
+
+    assert turns(call) == [("Ten pounds.", ""), (FILLER, FILLER)]
+
+
+async def test_a_reply_without_its_end_is_not_joined_by_the_next_sentence(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(*sentence(1, "Ten pounds.", 2.0, done=False))
+        asked = await call.far.hear(InjectAgentMessage)
+        await call.far.say(*sentence(2, asked.message, 1.0))
+        await call.far.hear_for(2)
+
+    assert turns(call) == [("Ten pounds.", "Ten pounds."), (ASK, ASK)]
+
+
+async def test_a_transcript_that_comes_twice_is_one_turn_of_the_record(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(*sentence(1, "Ten pounds.", 3.0, done=False), ConversationText("user", QUESTION), DONE)
+        await call.far.hear_for(8)
+
+        assert [fact.text for fact in call.facts(TurnHeard)] == [QUESTION]
+        assert call.phone.heard(1) == 3.0
+        assert call.far.said(InjectAgentMessage) == []
+
+
+async def test_a_cough_that_the_service_ignores_costs_one_question(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        call.phone.is_loud = True
+        await call.far.hear_for(0.6)
+        call.phone.is_loud = False
+        asked = await call.far.hear(InjectAgentMessage)
+        await call.far.say(*sentence(1, asked.message, 1.0))
+        await call.far.hear_for(4)
+
+        assert [line.message for line in call.far.said(InjectAgentMessage)] == [ASK]
+        assert call.facts(SessionCrashed) == []
+
+
+async def test_a_service_that_refuses_its_fillers_is_waited_for(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        for _ in range(3):
+            await call.far.hear(InjectAgentMessage)
+            await call.far.say(InjectionRefused("The agent is thinking."))
+        await call.far.say(*sentence(1, "Ten pounds.", 1.0))
+        await call.far.hear_for(2)
+
+        assert call.facts(SessionCrashed) == []
+        assert call.phone.heard(1) == 1.0
+
+
+async def test_a_crash_while_a_function_is_at_work_has_the_turn_asked_again(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Look it up.")
+        await call.far.say(*sentence(1, "Let me see.", 1.0), calls("dawdle"))
+        await call.far.hear_for(2)
+        call.far.socket.drop()
+        call.far = await call.service.live()
+        with trio.fail_after(1):
+            asked = await call.far.hear(InjectUserMessage)
+
+        assert asked.content == "Look it up."
+
+
+async def test_a_goodbye_that_a_noise_takes_back_is_said_again(autojump_clock: MockClock) -> None:
+    withdrawn = FunctionCallCancelled((CancelledCall("id-end_conversation", "end_conversation"),))
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*sentence(1, "Goodbye then.", 2.0), END)
+        await call.far.hear_for(0.5)
+        await call.speak("", 0.2, heard=False)
+        await call.far.say(withdrawn)
+        with trio.fail_after(3):
+            asked = await call.far.hear(InjectUserMessage)
+        await call.far.say(ConversationText("user", asked.content), *sentence(2, "Goodbye!", 1.0), END)
+        with trio.fail_after(4):
+            await call.over.wait()
+
+        assert asked.content == "That is all."
+        assert (call.phone.heard(2), call.ended.outcome) == (1.0, "completed")
