@@ -92,6 +92,8 @@ class Deadlines:
     """The agent is asked for a filler this much earlier; what it has not begun by then a clip says."""
     caller_silence: float = 10.0
     """The longest silence of the caller's when it is their turn (CALLER_SILENCE); infinite: for ever."""
+    shortest_word: float = 0.4
+    """Of voice on the caller's line: anything shorter may be a noise, about which the service rightly says nothing."""
     longest_turn: float = 60.0
     """Of the caller, on a line that stays loud: then they are asked whether they are there."""
     remind_after: float = 3.0

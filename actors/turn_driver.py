@@ -40,15 +40,12 @@ from actors.turn.effects import (
     SayByLine,
     TellAsCaller,
 )
-from actors.turn.events import AudioBegan, Event, Played, TimePassed, VoiceBegan, VoiceEnded
+from actors.turn.events import AudioBegan, CloseAsked, Event, Played, TimePassed, VoiceBegan, VoiceEnded
 from actors.turn.machine import Turn
 from actors.turn.values import Phase, SpeechKind, VoiceState
 from agents.spec import AgentSpec
 
 _REST = 0.01
-SHORTEST_WORD = 0.4
-"""Seconds of voice: anything shorter may be a noise, about which the service rightly says nothing."""
-
 _NO_LEAD = 0.15
 """Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""
 
@@ -140,7 +137,8 @@ class TurnDriver:
     """Whether the service may be asked to end a turn of the caller's: no more, once a session was lost over it."""
     _conclusion: Conclusion | None = attrs.field(default=None, init=False)
     _concluded: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _is_closing: bool = attrs.field(default=False, init=False)
+    _closing: CloseAsked | None = attrs.field(default=None, init=False)
+    """The closing that is noted."""
     _says_goodbye: bool = attrs.field(default=False, init=False)
     _inbox: deque[Event] = attrs.field(factory=deque, init=False)
     _is_taking: bool = attrs.field(default=False, init=False)
@@ -181,10 +179,8 @@ class TurnDriver:
         """Take how loud the caller's line is: it carries voice now, or `spoke` is an interval that is over."""
         if spoke is not None:
             start, end = (self.journal.started + at for at in spoke)
-            session = self.session
-            deaf = (
-                session is not None and end - start >= SHORTEST_WORD and session.last_heard < end and session.reads_tape
-            )
+            session, word = self.session, self.turn.policy.deadlines.shortest_word
+            deaf = session is not None and end - start >= word and session.last_heard < end and session.reads_tape
             self.put(VoiceEnded(end, deaf))
         elif is_voiced and not self.turn.is_loud:
             self.put(VoiceBegan())
@@ -322,7 +318,8 @@ class TurnDriver:
         self._concluded.set()
 
     def _note_closing(self) -> None:
-        closing = self.turn.closing
-        if closing is not None and not self._is_closing:
-            self._is_closing = True
-            self.journal.note(CallClosing(closing.outcome))
+        before, self._closing = self._closing, self.turn.closing
+        if self._closing is None:
+            self._says_goodbye = False
+        elif self._closing is not before:
+            self.journal.note(CallClosing(self._closing.outcome))

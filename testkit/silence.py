@@ -113,5 +113,7 @@ def _goodbyes(played: Witnessed) -> Iterator[tuple[float, float]]:
             case facts.GoodbyeHeard() | facts.FloorLeft() | facts.CallEnded() if begun < math.inf:
                 yield begun, entry.at
                 begun = math.inf
+            case facts.TurnHeard():
+                begun = math.inf  # the caller goes on
             case _:
                 pass

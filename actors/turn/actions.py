@@ -1,6 +1,6 @@
 """Actions of rules and tables that take more than one step."""
 
-from actors.turn.effects import HoldTape, PutThrough, RenewSession, SayByLine, TellReason
+from actors.turn.effects import FreeTape, HoldTape, PutThrough, RenewSession, SayByLine, TellReason
 from actors.turn.events import CloseAsked, VoiceEnded
 from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState, describe_keys
@@ -21,7 +21,8 @@ def false_start(state: TurnState, _: object = None) -> None:
         state.resume(state.aside)
         return
     state.forget()
-    if state.debt is Debt.OWED and not (state.sounding or state.running or state.told or state.is_unended):
+    is_promised = state.running or state.told or state.is_unended or state.at.result > state.at.heard
+    if state.debt is Debt.OWED and not (state.sounding or is_promised):
         ask_turn_again(state)
 
 
@@ -59,6 +60,21 @@ def say_closing(state: TurnState, _: object = None) -> None:
         state.drop()
     if state.voice is not VoiceState.ABSENT and state.closing is not None:
         state.say(SpeechKind.CLOSING, state.closing.sentence, interrupts=True)
+
+
+def stay(state: TurnState) -> None:
+    """Close no more: the caller is there after all. What they say is read from the tape."""
+    state.phase = Phase.CONVERSING
+    state.emit(FreeTape())
+    if state.outstanding is not None and state.outstanding.kind is SpeechKind.CLOSING:
+        state.outstanding = None
+    if state.voice is VoiceState.COMING:
+        state.voice = VoiceState.CUT
+        state.set_aside(was_coming=True, is_wanted=False)
+    elif state.sounding:
+        state.drop()
+    state.closing, state.may_stay, state.is_insisting, state.is_closing_sent, state.rest = None, False, False, False, ""
+    state.times_reopened, state.times_asked = state.times_reopened + 1, 0
 
 
 def end_without_words(state: TurnState) -> None:
@@ -249,7 +265,8 @@ def remind(state: TurnState) -> None:
 
 def ask_caller(state: TurnState) -> None:
     if state.times_asked >= state.numbers.silent_asks:
-        state.closing, state.at.close_asked = CloseAsked(SILENT, state.wording.silent_goodbye), state.now
+        state.close(CloseAsked(SILENT, state.wording.silent_goodbye))
+        state.may_stay = state.times_reopened < state.numbers.reopenings
         return
     state.at.asked = state.now
     silence = state.now - state.callers_turn_since

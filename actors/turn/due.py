@@ -1,12 +1,18 @@
 """When each rule is due, by the clocks of the call: the first line of each function is shown in `docs/turns.md`."""
 
-from actors.turn.state import AT_ONCE, NEVER, TurnState
+from actors.turn.clocks import AT_ONCE, NEVER
+from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Phase
 
 
 def at_once(_: TurnState) -> float:
     """At once."""
     return AT_ONCE
+
+
+def end_of_word(state: TurnState) -> float:
+    """Voice began + `shortest_word`."""
+    return state.at.voiced + state.deadlines.shortest_word
 
 
 def closing_limit(state: TurnState) -> float:

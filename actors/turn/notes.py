@@ -132,7 +132,8 @@ def _note_caller(state: TurnState, event: Recognised) -> None:
             state.announced, state.is_reminded, state.is_urged = "", False, False
             state.unfilled, state.rest, state.at.wanted = None, "", state.now
         case ToldEchoed():
-            state.told, state.has_spoken, state.at.wanted = "", False, state.now
+            state.told, state.at.wanted = "", state.now
+            state.has_spoken = state.has_spoken and state.owes_deed  # what was announced is said already
         case ToldHeard():
             state.is_told_heard = True
         case _:
@@ -166,9 +167,7 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
             state.at.said, state.rest = state.now, ""
             state.overtake_filler()
             if state.is_audible:
-                state.kind, state.has_own_words, state.has_spoken = SpeechKind.ANSWER, True, True
-                state.at.answered = state.now
-                state.announced = state.announced if state.is_reminded else announces or state.announced
+                _note_own_words(state, announces)
         case InjectionBegan(kind=kind, rest=rest):
             _note_injection(state, kind, rest)
         case InjectionWentOn(rest=rest):
@@ -177,6 +176,13 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
             state.at.said, state.late_filler = state.now, ""
         case _:
             pass  # of another group
+
+
+def _note_own_words(state: TurnState, announces: str) -> None:
+    state.kind, state.has_own_words, state.has_spoken = SpeechKind.ANSWER, True, True
+    state.at.answered = state.now
+    if state.phase is Phase.CONVERSING and not state.is_reminded:  # else it is being done
+        state.announced = announces or state.announced
 
 
 def _note_injection(state: TurnState, kind: SpeechKind, rest: str) -> None:
@@ -251,8 +257,8 @@ def _note_wish(state: TurnState, event: Recognised) -> None:
             state.remark, state.remark_id, state.at.remark = text, remark_id, state.now
         case PersonWanted(wanted=wanted):
             state.is_person_ordered = wanted
-        case CloseAsked() if state.closing is None:
-            state.closing, state.at.close_asked = event, state.now
+        case CloseAsked():
+            state.close(event)
         case _:
             pass  # of another group
 
@@ -266,7 +272,7 @@ def _note_function(state: TurnState, event: Recognised) -> None:
             state.announced, state.is_unended, state.owes_deed = "", False, False
         case FunctionDone(id=call_id):
             state.running.discard(call_id)
-            state.at.alive = state.at.wanted = state.now
+            state.at.alive = state.at.wanted = state.at.result = state.now
             state.wait_anew()
             if not state.running and state.phase is Phase.CONVERSING:
                 state.has_spoken = False  # what was said before the answer is no goodbye after it

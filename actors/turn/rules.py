@@ -9,7 +9,8 @@ from collections.abc import Callable
 import attrs
 
 from actors.turn import actions, due
-from actors.turn.state import NEVER, TurnState
+from actors.turn.clocks import NEVER
+from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
 
 
@@ -87,6 +88,10 @@ THE_CALL_IS_TO_GO_ON = Condition("the call is to go on", lambda state: state.clo
 THERE_ARE_NO_LAST_WORDS = Condition(
     "there are no last words", lambda state: state.closing is not None and not state.closing.sentence
 )
+IT_MAY_STAY = Condition("the call is to close for the caller's silence", lambda state: state.may_stay)
+THE_CALLER_SPEAKS = Condition(
+    "the caller begins to speak", lambda state: state.is_loud and state.at.voiced > state.at.close_asked
+)
 THE_WORDS_WAIT_FOR_A_BEEP = Condition(
     "the words wait for a beep", lambda state: state.closing is not None and state.closing.waits_for_beep
 )
@@ -115,6 +120,13 @@ _ALWAYS = frozenset(Phase) - {Phase.OVER}
 
 RULES: tuple[Rule, ...] = (
     Rule("a call ends without last words", _ALWAYS, (THERE_ARE_NO_LAST_WORDS,), due.at_once, actions.end_without_words),
+    Rule(
+        "the caller is there after all",
+        _CLOSING,
+        (IT_MAY_STAY, THE_CALLER_SPEAKS),
+        due.end_of_word,
+        actions.stay,
+    ),
     Rule("a message waits for the beep", _BEFORE_CLOSING, (THE_WORDS_WAIT_FOR_A_BEEP,), due.at_once, actions.hush),
     Rule(
         "the call closes unsaid",

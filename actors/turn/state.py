@@ -1,7 +1,6 @@
 """The state of `Turn`, and the verbs that rows and rules are made of.
 
-Everything here is written by `tables.py`, `rules.py` and the notes in `machine.py`, and by nobody else. Each clock is
-moved by one verb, or one note: half of the faults of turn-taking are clocks that an event has moved that should not.
+Everything here is written by `tables.py`, `actions.py` and `notes.py`, and by nobody else.
 """
 
 import math
@@ -9,6 +8,7 @@ import math
 import attrs
 
 from actors.policy import CallPolicy, Deadlines, Numbers, Wording
+from actors.turn.clocks import Clocks
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
@@ -25,61 +25,6 @@ from actors.turn.effects import (
 )
 from actors.turn.events import CloseAsked, EndWanted
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
-
-NEVER = math.inf
-AT_ONCE = -math.inf
-
-
-@attrs.define
-class Clocks:
-    """When each thing last happened; minus infinity: it has not."""
-
-    heard: float = -math.inf
-    """The service heard the caller begin, or proved that it hears them."""
-    voiced: float = -math.inf
-    """The line began, or ceased, to carry the caller's voice."""
-    key: float = -math.inf
-    """A key was pressed, of an entry that is not finished."""
-    quiet: float = -math.inf
-    """The last sound of ours ended."""
-    resumed: float = -math.inf
-    clip: float = -math.inf
-    wanted: float = -math.inf
-    """Something was asked of the agent: by the caller, or with the answer of a function."""
-    owed: float = -math.inf
-    """The silence began in which the caller waits."""
-    waiting: float = math.inf
-    """The caller began to wait for this answer; infinity: they do not."""
-    settled: float = -math.inf
-    said: float = -math.inf
-    """The agent said something, of its own accord or because it was asked to."""
-    began: float = -math.inf
-    """The audio of the last reply began."""
-    answered: float = -math.inf
-    """The agent said something of its own accord."""
-    done: float = -math.inf
-    """The last reply was received."""
-    alive: float = -math.inf
-    """The service showed that it works on an answer."""
-    outstanding: float = -math.inf
-    filler: float = -math.inf
-    asked: float = -math.inf
-    """The caller was asked whether they are there."""
-    refused: float = -math.inf
-    """The service refused to say something."""
-    told: float = -math.inf
-    given: float = -math.inf
-    """A session took the floor."""
-    vacated: float = -math.inf
-    """A session lost the floor."""
-    ending: float = -math.inf
-    transfer: float = -math.inf
-    putting_through: float = -math.inf
-    remark: float = -math.inf
-    close_asked: float = -math.inf
-    closing: float = -math.inf
-    """The last sentence was asked for."""
-    closing_begun: float = -math.inf
 
 
 @attrs.frozen
@@ -188,6 +133,8 @@ class TurnState:
     remark_begun: str = ""
     """The id of the last one that an agent was heard to begin."""
     closing: CloseAsked | None = None
+    may_stay: bool = False
+    """The call is to close for the caller's silence, and for nothing else."""
     is_insisting: bool = False
     """The last sentence was asked for by an interruption."""
     is_closing_sent: bool = False
@@ -424,6 +371,12 @@ class TurnState:
         """Return what the agent says while the caller waits: a function's own words, once, or a filler."""
         own, self.own_filler = self.own_filler if self.running else "", ""
         return own or self.next_filler()
+
+    def close(self, closing: CloseAsked) -> None:
+        """Have the call end so. The first wish of several holds; a second one keeps a silent caller from staying."""
+        self.may_stay = False
+        if self.closing is None:
+            self.closing, self.at.close_asked = closing, self.now
 
     def answer_function(self, call_id: str, text: str) -> None:
         """Answer a function that asks for what cannot be had, or no longer."""

@@ -19,7 +19,9 @@ from actors.turn.tables import STAY, TABLES, Cell, Row, Table
 from tests.actors.turn.survivors import SURVIVORS
 from tests.actors.turn.world import play_world
 
-SCRIPTS = ("test_sequences", "test_field", "test_rows", "test_rules", "test_unended", "test_unmoved", "test_lost")
+SCRIPTS = tuple(
+    f"test_{name}" for name in ["sequences", "field", "rows", "rules", "unended", "unmoved", "lost", "decided"]
+)
 show = partial(print, flush=True)
 CALLS = 150
 """Random calls for each mutant that the scripts have not noticed, and for each where they are counted alone."""

@@ -16,6 +16,7 @@ from actors.turn.events import (
     CallerStartedSpeaking,
     Event,
     FloorGiven,
+    FloorVacated,
     Played,
     TimePassed,
     VoiceBegan,
@@ -116,6 +117,11 @@ def without_notes(seen: Seen) -> Seen:
     return [(at, effect) for at, effect in seen if not isinstance(effect, NoteSilence)]
 
 
+def seen(*steps: Step, until: float) -> Seen:
+    """Play a script in a call that is in the caller's turn."""
+    return without_notes(play(on_floor(), steps, until))
+
+
 def state_of(turn: Turn) -> TurnState:
     """What the turn knows, for tests of what no effect shows."""
     return turn._state
@@ -133,6 +139,11 @@ def caller_says(at: float, text: str = "When can you come?", length: float = 1.0
         (at + length, VoiceEnded(at + length)),
         (at + length + wait, CallerSaid(text)),
     ]
+
+
+def lost(at: float) -> list[Step]:
+    """A session that is lost, and another one that knows nothing of a debt."""
+    return [(at, FloorVacated()), (at + 0.3, FloorGiven(owes=False))]
 
 
 def reply(

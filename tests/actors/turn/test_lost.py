@@ -4,9 +4,6 @@ import pytest
 
 from actors.turn.effects import (
     Cut,
-    EndConversation,
-    Forget,
-    PutThrough,
     RestartSession,
     Resume,
     TellAsCaller,
@@ -18,40 +15,36 @@ from actors.turn.events import (
     AudioDone,
     CallerSaid,
     CallerStartedSpeaking,
-    EndWanted,
     Event,
     FloorGiven,
     FloorVacated,
-    FunctionCancelled,
     FunctionsAsked,
     KeysEntered,
     Played,
-    PutThroughFailed,
     SayRefused,
-    ThinkingBegan,
-    TransferWanted,
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import Debt, Phase, SpeechKind
+from actors.turn.values import Debt, Phase
 from tests.actors.turn.script import (
     ASK,
     FIRST,
     POLICY,
     SECOND,
     THIRD,
-    Seen,
     Step,
     caller_says,
     clip,
     effects_of,
     filler,
     filler_asked,
+    lost,
     on_floor,
     play,
     prepared_turn,
     question_asked,
     reply,
+    seen,
     state_of,
     without_notes,
 )
@@ -59,10 +52,6 @@ from tests.actors.turn.script import (
 TURN = "When can you come?"
 TURN_AGAIN = TellAsCaller(TURN, TellReason.TURN_AGAIN)
 DOES_NOT_HEAR = RestartSession("it does not hear the caller")
-
-
-def seen(*steps: Step, until: float) -> Seen:
-    return without_notes(play(on_floor(), steps, until))
 
 
 # A transcript that comes twice
@@ -145,9 +134,9 @@ def test_words_that_come_behind_their_audio_are_no_other_reply() -> None:
 # A service that does not hear the caller, or a noise
 
 
-def coughs(at: float) -> list[Step]:
+def coughs(at: float, *, deaf: bool = True) -> list[Step]:
     """Half a second of voice, or of a noise, of which the service has said nothing."""
-    return [(at, VoiceBegan()), (at + 0.9, VoiceEnded(at + 0.5, deaf=True))]
+    return [(at, VoiceBegan()), (at + 0.9, VoiceEnded(at + 0.5, deaf))]
 
 
 def test_a_word_that_the_service_does_not_hear_is_asked_about_and_nothing_is_owed() -> None:
@@ -186,20 +175,13 @@ def test_a_word_that_is_not_heard_while_an_answer_is_waited_for_changes_nothing(
 
 @pytest.mark.parametrize(("deaf", "is_restarted"), [(True, True), (False, False)])
 def test_so_is_the_second_word_behind_a_reply_that_has_stopped(deaf: bool, is_restarted: bool) -> None:
-    words: list[Step] = [
-        step for at in (6.0, 7.5) for step in [(at, VoiceBegan()), (at + 1, VoiceEnded(at + 0.5, deaf))]
-    ]
+    words = [*coughs(6, deaf=deaf), *coughs(7.5, deaf=deaf)]
     stops: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("We have")), (4, Played())]
 
     assert (DOES_NOT_HEAR in effects_of(seen(*caller_says(1), *stops, *words, until=9))) is is_restarted
 
 
 # What a session has left
-
-
-def lost(at: float) -> list[Step]:
-    """A session that is lost, and another one that knows nothing of a debt."""
-    return [(at, FloorVacated()), (at + 0.3, FloorGiven(owes=False))]
 
 
 def test_what_a_function_was_to_answer_is_asked_of_the_next_session() -> None:
@@ -320,67 +302,3 @@ def test_a_reply_that_goes_on_is_cut_again_by_a_voice() -> None:
     got = seen(*caller_says(1), *reply(3, sent=0.5, played=20), *noises, until=8)
 
     assert got == [(4, Cut()), (6.5, Resume()), (7.1, Cut())]
-
-
-# What is decided, and what a noise or a crash makes of it
-
-BYE: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", sent=0.3, played=2)]
-
-
-def test_the_last_goodbye_is_followed_by_a_breath_and_the_end() -> None:
-    """The caller has brought the conversation back as often as they may."""
-    turn = on_floor()
-    state_of(turn).times_reopened = POLICY.numbers.reopenings
-    script: list[Step] = [*BYE, (3.2, EndWanted("e", "done")), (4, CallerStartedSpeaking()), (5.5, CallerSaid("Bye."))]
-
-    assert play(turn, script, 12) == [(6.5, EndConversation("completed", "done", heard=True))]
-
-
-def test_a_goodbye_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
-    script: list[Step] = [
-        *BYE,
-        (3.2, EndWanted("e", "done")),
-        (4, CallerStartedSpeaking()),
-        (4.2, FunctionCancelled("e")),
-    ]
-
-    assert seen(*script, until=6.6) == [(4.2, Cut()), (4.2, Forget()), (6.5, TURN_AGAIN)]
-
-
-def test_a_transfer_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
-    script: list[Step] = [*BYE, (3.2, TransferWanted("t")), (4, CallerStartedSpeaking()), (4.2, FunctionCancelled("t"))]
-
-    assert seen(*script, until=6.6) == [(4.2, Cut()), (4.2, Forget()), (6.5, TURN_AGAIN)]
-
-
-@pytest.mark.parametrize("event", [FunctionCancelled("e"), FunctionCancelled("t")])
-def test_nothing_is_owed_where_the_turn_has_been_asked_again_already(event: FunctionCancelled) -> None:
-    phase = Phase.ENDING if event.id == "e" else Phase.TRANSFERRING
-    turn, state = prepared_turn(phase=phase, end=EndWanted("e", "done"), transfer="t")
-
-    turn.on(event, 10.0)
-
-    assert (state.phase, state.debt) == (Phase.CONVERSING, Debt.SETTLED)
-
-
-def test_a_transfer_outlives_the_session_that_has_announced_it() -> None:
-    turn = on_floor()
-    script: list[Step] = [*BYE, (3.2, TransferWanted("t")), *lost(4)]
-
-    assert play(turn, script, 5.1) == [(5.0, PutThrough("t"))]
-    assert TellAsCaller("engaged", TellReason.KEYS) in effects_of(play(turn, [(6.5, PutThroughFailed("engaged"))]))
-
-
-def test_a_key_is_not_put_through_under_the_name_of_an_earlier_function() -> None:
-    turn, state = prepared_turn(wish="t", keys=["0"], wants_person=True, is_opened=True)
-
-    assert PutThrough("") in effects_of(play(turn, [(10.0, ThinkingBegan()), (11.5, AgentSaid("x"))], 16))
-    assert state.kind is SpeechKind.ANSWER
-
-
-def test_words_while_the_line_is_asked_are_not_the_person() -> None:
-    turn, state = prepared_turn(phase=Phase.PUTTING_THROUGH, debt=Debt.OWED)
-
-    play(turn, reply(10, "All right.", played=1), 11.5)
-
-    assert state.debt is Debt.OWED

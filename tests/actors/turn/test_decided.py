@@ -1,0 +1,212 @@
+"""What an agent, or the call, has decided: and what a noise, a word or a crash makes of it."""
+
+import pytest
+
+from actors.turn.effects import (
+    Cut,
+    EndConversation,
+    Forget,
+    FreeTape,
+    PutThrough,
+    TellAsCaller,
+    TellReason,
+)
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    CallerSaid,
+    CallerStartedSpeaking,
+    CloseAsked,
+    EndWanted,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    Played,
+    PutThroughFailed,
+    ThinkingBegan,
+    TransferWanted,
+    VoiceBegan,
+    VoiceEnded,
+)
+from actors.turn.values import Debt, Gate, Phase, SpeechKind
+from tests.actors.turn.script import (
+    ASK,
+    POLICY,
+    Step,
+    caller_says,
+    effects_of,
+    filler_asked,
+    lost,
+    on_floor,
+    play,
+    prepared_turn,
+    reply,
+    seen,
+    state_of,
+)
+
+TURN_AGAIN = TellAsCaller("When can you come?", TellReason.TURN_AGAIN)
+ANNOUNCED: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
+REMINDER = POLICY.wording.reminder.format(function="end_call")
+
+
+BYE: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", sent=0.3, played=2)]
+
+
+def test_the_last_goodbye_is_followed_by_a_breath_and_the_end() -> None:
+    """The caller has brought the conversation back as often as they may."""
+    turn = on_floor()
+    state_of(turn).times_reopened = POLICY.numbers.reopenings
+    script: list[Step] = [*BYE, (3.2, EndWanted("e", "done")), (4, CallerStartedSpeaking()), (5.5, CallerSaid("Bye."))]
+
+    assert play(turn, script, 12) == [(6.5, EndConversation("completed", "done", heard=True))]
+
+
+def test_a_goodbye_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
+    script: list[Step] = [
+        *BYE,
+        (3.2, EndWanted("e", "done")),
+        (4, CallerStartedSpeaking()),
+        (4.2, FunctionCancelled("e")),
+    ]
+
+    assert seen(*script, until=6.6) == [(4.2, Cut()), (4.2, Forget()), (6.5, TURN_AGAIN)]
+
+
+def test_a_transfer_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
+    script: list[Step] = [*BYE, (3.2, TransferWanted("t")), (4, CallerStartedSpeaking()), (4.2, FunctionCancelled("t"))]
+
+    assert seen(*script, until=6.6) == [(4.2, Cut()), (4.2, Forget()), (6.5, TURN_AGAIN)]
+
+
+@pytest.mark.parametrize("event", [FunctionCancelled("e"), FunctionCancelled("t")])
+def test_nothing_is_owed_where_the_turn_has_been_asked_again_already(event: FunctionCancelled) -> None:
+    phase = Phase.ENDING if event.id == "e" else Phase.TRANSFERRING
+    turn, state = prepared_turn(phase=phase, end=EndWanted("e", "done"), transfer="t")
+
+    turn.on(event, 10.0)
+
+    assert (state.phase, state.debt) == (Phase.CONVERSING, Debt.SETTLED)
+
+
+def test_a_transfer_outlives_the_session_that_has_announced_it() -> None:
+    turn = on_floor()
+    script: list[Step] = [*BYE, (3.2, TransferWanted("t")), *lost(4)]
+
+    assert play(turn, script, 5.1) == [(5.0, PutThrough("t"))]
+    assert TellAsCaller("engaged", TellReason.KEYS) in effects_of(play(turn, [(6.5, PutThroughFailed("engaged"))]))
+
+
+def test_a_key_is_not_put_through_under_the_name_of_an_earlier_function() -> None:
+    turn, state = prepared_turn(wish="t", keys=["0"], wants_person=True, is_opened=True)
+
+    assert PutThrough("") in effects_of(play(turn, [(10.0, ThinkingBegan()), (11.5, AgentSaid("x"))], 16))
+    assert state.kind is SpeechKind.ANSWER
+
+
+def test_words_while_the_line_is_asked_are_not_the_person() -> None:
+    turn, state = prepared_turn(phase=Phase.PUTTING_THROUGH, debt=Debt.OWED)
+
+    play(turn, reply(10, "All right.", played=1), 11.5)
+
+    assert state.debt is Debt.OWED
+
+
+# A caller who is there after all
+
+SILENT = POLICY.wording.silent_goodbye
+COMES: list[Step] = [*reply(10.2, ASK, played=1), *reply(21.4, ASK, played=1)]
+"""A silent caller, asked twice: the call is to close from second 32.4 on."""
+
+
+def closes(said: float = 0.3) -> list[Step]:
+    return [(32.4 + said, AudioBegan()), (32.5 + said, AgentSaid(SILENT))]
+
+
+@pytest.mark.parametrize("whole", [[], [(33.0, AudioDone())]], ids=["coming", "sent"])
+def test_a_caller_who_speaks_into_the_closing_is_not_hung_up_on(whole: list[Step]) -> None:
+    turn = on_floor()
+
+    got = play(turn, [*COMES, *closes(), *whole, (34, VoiceBegan()), (37, VoiceEnded(37))], 39)
+
+    assert (34.4, FreeTape()) in got
+    assert Cut() in effects_of(got)
+    assert not [effect for effect in effects_of(got) if isinstance(effect, EndConversation)]
+    assert (turn.phase, turn.closing, turn.times_asked) == (Phase.CONVERSING, None, 0)
+
+
+def test_the_rest_of_the_closing_is_not_heard_any_more() -> None:
+    turn = on_floor()
+    play(turn, [*COMES, *closes(), (33, VoiceBegan())], 33.5)
+
+    gates = [turn.gate]
+    assert play(turn, [(34, VoiceEnded(34)), (35, CallerSaid("Wait."))]) == [(35, Forget())]
+    assert [*gates, turn.gate] == [Gate.ASIDE, Gate.OPEN]
+
+
+def test_a_caller_who_speaks_before_the_closing_begins_is_not_said_goodbye_to() -> None:
+    turn = on_floor()
+    sent: list[Step] = [*COMES, (32.5, VoiceBegan())]
+
+    got = play(turn, sent, 36)
+
+    assert (32.9, FreeTape()) in got
+    assert (turn.outstanding, turn.closing) == (None, None)
+
+
+def test_a_short_noise_does_not_keep_the_call() -> None:
+    got = seen(
+        *COMES, *closes(), (33, VoiceBegan()), (33.35, VoiceEnded(33.3)), (35, AudioDone()), (36, Played()), until=40
+    )
+
+    assert got[-1] == (36, EndConversation("caller_silent", "", heard=True))
+
+
+def test_a_noise_that_was_there_before_does_not_keep_it() -> None:
+    script: list[Step] = [(5, VoiceBegan()), *COMES, *closes(2.8), (36, AudioDone()), (37, Played())]
+
+    assert seen(*script, until=42)[-1] == (39, EndConversation("caller_silent", "", heard=True))
+
+
+def test_a_call_that_is_to_close_for_another_reason_is_not_kept() -> None:
+    """An operator, or a drain, has asked for it meanwhile."""
+    turn = on_floor()
+    play(turn, [*COMES, *closes(), (33, CloseAsked("drained", "Goodbye.")), (34, VoiceBegan())], 35)
+
+    assert turn.phase is Phase.CLOSING
+
+
+def test_a_caller_is_not_kept_for_ever() -> None:
+    turn = on_floor()
+    state_of(turn).times_reopened = POLICY.numbers.reopenings
+    play(turn, [*COMES, *closes(), (34, VoiceBegan())], 35)
+
+    assert turn.phase is Phase.CLOSING
+
+
+# What was said is not asked for again
+
+
+def test_a_goodbye_that_was_announced_and_heard_is_not_said_again() -> None:
+    deed: list[Step] = [(8.6, FunctionsAsked(("e",))), (8.7, EndWanted("e", "done"))]
+
+    assert seen(*ANNOUNCED, (8.1, CallerSaid(REMINDER)), *deed, until=12) == [
+        (8, TellAsCaller(REMINDER, TellReason.REMINDER)),
+        (9.7, EndConversation("completed", "done", heard=True)),
+    ]
+
+
+def test_a_turn_is_not_asked_again_that_a_function_has_just_been_answered_for() -> None:
+    script: list[Step] = [*caller_says(1), (3, FunctionsAsked(("f",))), (3.2, CallerStartedSpeaking())]
+
+    assert seen(*script, (5, FunctionDone("f")), until=5.8) == [(5.7, filler_asked(silence=3.7))]
+
+
+def test_words_that_are_said_with_a_deed_announce_none() -> None:
+    turn = on_floor()
+    words = reply(3.5, "I put you through.", announces="handoff")
+
+    play(turn, [*caller_says(1), (3, FunctionsAsked(("t",))), (3, TransferWanted("t")), *words], 5)
+
+    assert state_of(turn).announced == ""
