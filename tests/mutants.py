@@ -190,8 +190,8 @@ MUTANTS = (
         5,
         "nobody is hung up on while speaking: words after the goodbye do not reach the turn",
         "actors/turn/tables.py",
-        "to(CONVERSING, reopen, when=the_call_may_go_on)",
-        "STAY",
+        "*to(CONVERSING, reopen, when=the_call_may_go_on)",
+        "*STAY",
         ("tests/calls/test_turns.py",),
     ),
     Mutant(

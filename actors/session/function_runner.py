@@ -177,9 +177,13 @@ class FunctionRunner:
         asked = self._running.get(call_id)
         if asked is None:
             return
+        is_end = self._end is not None and asked is self._end[0]
+        if is_end and self.state.turn.turn.ending == asked.id:  # it has not said a word yet
+            self._post_answer(asked, text)
+            return
         asked.refusal = text
         asked.scope.cancel(reason="the turn has answered it")
-        if self._end is not None and asked is self._end[0]:  # the conversation goes on
+        if is_end:  # the conversation goes on
             self._end = None
             self._finish(asked, None, text)
 

@@ -128,16 +128,23 @@ def _note_caller(state: TurnState, event: Recognised) -> None:
         case CallerSaid(text=text):
             state.last_turn, state.transcript, state.deaf_words, state.times_asked = text, text.strip(), 0, 0
             state.is_unended = state.owes_deed = False
-            state.has_spoken = state.phase is Phase.ENDING and state.has_spoken and not state.may_be_reopened
+            state.has_spoken = state.has_spoken and _keeps_goodbye(state)
             state.announced, state.is_reminded, state.is_urged = "", False, False
             state.unfilled, state.rest, state.at.wanted = None, "", state.now
         case ToldEchoed():
-            state.told, state.at.wanted = "", state.now
+            state.transcript, state.told, state.at.wanted = state.told.strip(), "", state.now
             state.has_spoken = state.has_spoken and state.owes_deed  # what was announced is said already
         case ToldHeard():
             state.is_told_heard = True
         case _:
             pass  # of another group
+
+
+def _keeps_goodbye(state: TurnState) -> bool:
+    """Whether the goodbye that was said stands, although the caller's words come after it."""
+    if state.ends_upon_words:
+        return state.has_answered_speech
+    return state.phase is Phase.ENDING and not state.may_be_reopened
 
 
 def _note_voice(state: TurnState, event: VoiceBegan | VoiceEnded) -> None:

@@ -100,7 +100,7 @@ class TurnState:
     deaf_words: int = 0
     """How often the line has carried a word since the service last heard the caller."""
     owes_deed: bool = False
-    """What is owed is a function that the agent has announced, and nothing else."""
+    """The caller waits for a function that the agent has announced, and for nothing else."""
     owes_since_speech: bool = False
     """The debt began with words of the caller's while the line was still loud."""
 
@@ -215,6 +215,23 @@ class TurnState:
     def may_be_reopened(self) -> bool:
         """Whether the caller's words bring back a conversation that the agent has ended."""
         return self.times_reopened < self.numbers.reopenings and self.closing is None
+
+    @property
+    def ends_upon_words(self) -> bool:
+        """Whether the words that come now are those upon which the agent has ended: a function may come before them.
+
+        (Deepgram reference, 6.3.) The caller had spoken for a word by then, and no longer than a breath since.
+        """
+        at, limits = self.at, self.deadlines
+        is_heard = self.phase is Phase.ENDING and self.caller is CallerState.HEARD
+        return (
+            is_heard and at.heard + limits.shortest_word <= at.ending and self.now <= at.ending + limits.goodbye_onset
+        )
+
+    @property
+    def has_answered_speech(self) -> bool:
+        """Whether the agent has said anything since the caller began to speak."""
+        return self.at.answered >= self.at.heard
 
     def repeats(self, text: str) -> bool:
         """Whether the service sends a transcript again: nobody has spoken since."""

@@ -154,6 +154,8 @@ def it_is_answered(state: TurnState, _: AudioDone) -> bool:
 
 
 def it_is_to_be_answered(state: TurnState, _: CallerSaid) -> bool:
+    if state.ends_upon_words:
+        return not state.has_answered_speech
     return state.phase is not Phase.ENDING or state.may_be_reopened
 
 
@@ -184,6 +186,10 @@ def the_session_owes_words(_: TurnState, event: FloorGiven) -> bool:
 
 def it_leaves_something(state: TurnState, _: FloorVacated) -> bool:
     return state.debt is Debt.OWED or state.caller is CallerState.HEARD
+
+
+def the_end_answers_them(state: TurnState, _: CallerSaid) -> bool:
+    return state.ends_upon_words
 
 
 def the_call_may_go_on(state: TurnState, _: CallerSaid) -> bool:
@@ -302,6 +308,12 @@ def start_ending(state: TurnState, event: EndWanted) -> None:
         state.answer_function(event.id, state.wording.ask_goodbye)
 
 
+def ask_goodbye(state: TurnState, _: CallerSaid) -> None:
+    """What was said before the caller spoke is no goodbye."""
+    if state.end is not None and not state.has_answered_speech:
+        state.answer_function(state.end.id, state.wording.ask_goodbye)
+
+
 def reopen(state: TurnState, _: CallerSaid) -> None:
     """The caller has spoken after the goodbye: it is answered, and the agent ends the conversation anew."""
     state.times_reopened += 1
@@ -375,6 +387,10 @@ DEBT = table("debt", Debt, {
 
 CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER = Phase
 _refuse = do(refuse)
+_said_into_the_end = (
+    Row(None, (ask_goodbye,), the_end_answers_them),
+    *to(CONVERSING, reopen, when=the_call_may_go_on),
+)
 _leave = to(CONVERSING, when=it_leaves_something)
 PHASE = table("phase", Phase, {
     # CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER
@@ -385,7 +401,7 @@ PHASE = table("phase", Phase, {
     PutThroughFailed: (STAY, STAY, STAY, to(CONVERSING, fail_transfer), STAY, STAY, STAY, STAY, STAY),
     EndWanted: (to(ENDING, start_ending), _refuse, _refuse, _refuse, _refuse, STAY, STAY, STAY, STAY),
     EndCancelled: (STAY, STAY, STAY, STAY, to(CONVERSING), STAY, STAY, STAY, STAY),
-    CallerSaid: (STAY, STAY, STAY, STAY, to(CONVERSING, reopen, when=the_call_may_go_on), STAY, STAY, STAY, STAY),
+    CallerSaid: (STAY, STAY, STAY, STAY, _said_into_the_end, STAY, STAY, STAY, STAY),
     FloorGiven: (
         STAY, to(CONVERSING), STAY, STAY, STAY, do(hold_tape), do(hold_tape, say_closing), STAY, to(CONVERSING),
     ),

@@ -178,3 +178,23 @@ async def test_a_caller_who_comes_back_in_the_last_sentence_is_heard_and_answere
     assert (call.phone.heard(2), call.ended.outcome) == (1.0, "caller_silent")
     assert [fact.outcome for fact in call.facts(CallClosing)] == ["caller_silent"] * 2
     assert len(call.facts(GoodbyeStarted)) == 2
+
+
+@pytest.mark.parametrize("goes_first", one_in(2, [False, True]), ids=["the end", "the goodbye"])
+async def test_an_end_before_the_words_that_it_answers_is_an_end(goes_first: bool, autojump_clock: MockClock) -> None:
+    goodbye = sentence(1, "Goodbye.", 1.0)
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(*sentence(2, "Ten pounds.", 1.0))
+        await call.far.hear_for(2)
+        await call.speak("", 0.8, heard=False)
+        await call.far.say(*(goodbye if goes_first else []), END)
+        await call.far.hear_for(0.1)
+        await call.far.say(ConversationText("user", "Thanks, goodbye."), *([] if goes_first else goodbye))
+        with trio.fail_after(4):
+            await call.over.wait()
+
+    assert call.phone.heard(1) == 1.0
+    assert [function.result for function in call.ended.functions] == [{"ended": True}]
+    assert ("completed", 1) == (call.ended.outcome, len(call.facts(GoodbyeStarted)))

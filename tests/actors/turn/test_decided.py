@@ -3,6 +3,7 @@
 import pytest
 
 from actors.turn.effects import (
+    AnswerFunction,
     Cut,
     EndConversation,
     Forget,
@@ -61,6 +62,54 @@ def test_the_last_goodbye_is_followed_by_a_breath_and_the_end() -> None:
     script: list[Step] = [*BYE, (3.2, EndWanted("e", "done")), (4, CallerStartedSpeaking()), (5.5, CallerSaid("Bye."))]
 
     assert play(turn, script, 12) == [(6.5, EndConversation("completed", "done", heard=True))]
+
+
+WORDS: list[Step] = [
+    *reply(1, "Ten pounds."),
+    (4, CallerStartedSpeaking()),
+    (4, VoiceBegan()),
+]
+"""The caller speaks behind a reply; their words are transcribed later than what the model does upon them."""
+END: Step = (5, EndWanted("e", "done"))
+
+
+def test_the_words_upon_which_the_agent_has_ended_may_come_behind_the_end() -> None:
+    script: list[Step] = [
+        *WORDS,
+        *reply(4.8, "Goodbye!", played=1),
+        END,
+        (5.3, VoiceEnded(4.9)),
+        (5.4, CallerSaid("Bye.")),
+    ]
+
+    assert seen(*script, until=9) == [(6.4, EndConversation("completed", "done", heard=True))]
+
+
+def test_the_goodbye_is_asked_for_that_does_not_come_before_them() -> None:
+    script: list[Step] = [
+        *WORDS,
+        END,
+        (5.3, VoiceEnded(4.9)),
+        (5.4, CallerSaid("Bye.")),
+        *reply(6, "Goodbye!", played=1),
+    ]
+
+    assert seen(*script, until=9) == [
+        (5.4, AnswerFunction("e", POLICY.wording.ask_goodbye)),
+        (7.5, EndConversation("completed", "done", heard=True)),
+    ]
+
+
+@pytest.mark.parametrize(("began", "said"), [(4.8, 5.4), (4.0, 6.2)], ids=["they have just begun", "they go on"])
+def test_other_words_are_answered(began: float, said: float) -> None:
+    script: list[Step] = [
+        *reply(1, "Goodbye!"),
+        (began, CallerStartedSpeaking()),
+        END,
+        (said, CallerSaid("And the price?")),
+    ]
+
+    assert seen(*script, until=7) == [(said, AnswerFunction("e", POLICY.wording.reopened))]
 
 
 def test_a_goodbye_that_a_noise_has_withdrawn_is_asked_for_again() -> None:

@@ -25,7 +25,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import Debt, Phase
+from actors.turn.values import Debt, Phase, describe_keys
 from tests.actors.turn.script import (
     ASK,
     FIRST,
@@ -61,6 +61,15 @@ def test_a_transcript_that_comes_twice_is_one_turn() -> None:
     turn = on_floor()
 
     assert play(turn, [*caller_says(1), *reply(3, sent=1.5, played=2), (4, CallerSaid(TURN))], 12) == []
+    assert turn.debt is Debt.SETTLED
+
+
+def test_an_echo_that_comes_twice_is_no_turn() -> None:
+    turn = on_floor()
+    script: list[Step] = [(1, KeysEntered("1")), (1.1, CallerSaid(describe_keys(("1",)))), *reply(2, sent=1.5)]
+
+    play(turn, [*script, (3, CallerSaid(describe_keys(("1",))))], 5)
+
     assert turn.debt is Debt.SETTLED
 
 
