@@ -136,7 +136,7 @@ class MemoryWebSocket:
 
         *Raises* `ConnectionClosed` when either end has closed, `ValueError` for anything but str and bytes.
         """
-        if not isinstance(message, str | bytes):
+        if not isinstance(message, (str, bytes)):
             raise ValueError("message must be str or bytes")  # noqa: TRY004  # as trio-websocket does
         pipe = self._outgoing
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -189,10 +189,10 @@ class MediaCaller:
         frames, left, line = list[bytes](), self.heard.caller, self._line
         for at in (due + number * FRAME_SECONDS for number in range(self.bundle)):
             act = self.turns.step(self.heard.agents_voiced(at))
-            if not isinstance(act, KeepsSilent | GoesOn):
+            if not isinstance(act, (KeepsSilent, GoesOn)):
                 await self._send_media(frames)
                 await self._notice(act, at)
-            frame = act.frame if isinstance(act, StartsLine | GoesOn) else SILENT_FRAME
+            frame = act.frame if isinstance(act, (StartsLine, GoesOn)) else SILENT_FRAME
             if line is not None:
                 frame = line.carry(frame, at - self._origin)
             frames.append(frame)
