@@ -562,6 +562,38 @@ MUTANTS = (
         "assert found",
         ("tests/store/test_forgetting.py",),
     ),
+    Mutant(
+        14,
+        "what is forgotten is gone: a recording in the object store stays",
+        "web/calls/call_files.py",
+        "await self.in_store(partial(self.objects.erase, call_sid))",
+        "pass",
+        ("tests/web/test_stored_recordings.py",),
+    ),
+    Mutant(
+        14,
+        "what is forgotten is gone: an upload that is being finished is not waited for",
+        "web/calls/call_files.py",
+        "with alone_in(folder):  # no upload of it is being finished then",
+        "if folder:",
+        ("tests/web/test_uploads.py",),
+    ),
+    Mutant(
+        6,
+        "a call keeps its recording: it goes though the object store has something else",
+        "store/objects.py",
+        "if back.digest() != sent.digest():",
+        "if not back:",
+        ("tests/store/test_objects.py",),
+    ),
+    Mutant(
+        6,
+        "a call keeps its recording: the second stream's takes the place of the first one's",
+        "web/calls/uploads.py",
+        "return is_ours and _add_what_is_there(objects, folder) and _move(objects, folder)",
+        "return is_ours and _move(objects, folder)",
+        ("tests/web/test_uploads.py",),
+    ),
 )
 
 

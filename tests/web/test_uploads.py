@@ -82,6 +82,22 @@ async def test_a_recording_moves_when_its_call_is_over(tmp_path: Path, autojump_
     assert [path.name for path in (tmp_path / "calls" / SID).iterdir()] == ["journal.jsonl"]
 
 
+async def test_a_server_that_closes_waits_for_a_recording_that_is_being_written(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    system, recording = FaultyObjects(), Recording(tmp_path / SID)
+    (tmp_path / SID).mkdir()
+    recording.caller.put(bytes(800))
+    recording.write(recording.take())
+    async with uploading(tmp_path, system) as uploads, trio.open_nursery() as nursery:
+        uploads.put(record(SID))
+        nursery.start_soon(uploads.finish)
+        await trio.sleep(1)
+        recording.finish()
+
+    assert set(system.kept) == {f"{SID}/{RECORDING}"}
+
+
 async def test_a_store_that_fails_is_asked_again_and_less_and_less_often(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

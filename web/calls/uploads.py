@@ -33,6 +33,8 @@ LAST_SECONDS = 5.0
 """For uploads that nothing has gone wrong with, when the server closes."""
 LOOK_SECONDS = 600.0
 FIRST_REST, LONGEST_REST = 10.0, 600.0
+GROWING_SECONDS = 2.0
+"""Between looks at a recording that is being written: the record of a call may be kept before it."""
 MOST = 10_000
 """Recordings to be remembered: more are found when they are looked for."""
 
@@ -125,9 +127,11 @@ class Uploads:
                 return
             why = ended.reason if isinstance(ended, Crashed) else ""
         why = f"not done within {SECONDS:g} s" if waiting.cancelled_caught else why
+        if not why:  # it is being written
+            self._add(call_sid, _Due(trio.current_time() + GROWING_SECONDS, due.failed))
+            return
         rest = min(LONGEST_REST, FIRST_REST * 2.0 ** min(due.failed, 10))
-        if why:
-            _log.error("recording_not_uploaded", call_sid=call_sid, why=why, again_in=rest)
+        _log.error("recording_not_uploaded", call_sid=call_sid, why=why, again_in=rest)
         self._add(call_sid, _Due(trio.current_time() + rest, due.failed + 1))
 
 
