@@ -310,7 +310,7 @@ CAMPAIGNS: Mapping[str, str] = {
     "state_canceled": "canceled",
     "state_over": "over",
     "pause": "Pause",
-    "resume": "Go on",
+    "resume": "Resume",
     "cancel": "Cancel",
     "cancel_hint": "Numbers that wait are not called any more, for good. Calls that are under way go on.",
     "cancel_sure": "Yes, call no further number",
