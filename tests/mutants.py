@@ -72,7 +72,7 @@ MUTANTS = (
         "actors/line/tape.py",
         "if self._released is not None and self._has_cut:",
         "if self._released is not None and self._has_cut and not self._has_cut:",
-        ("tests/faults/test_found.py",),
+        ("tests/actors/test_tape.py",),
     ),
     Mutant(
         3,
