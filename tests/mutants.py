@@ -36,6 +36,9 @@ FILES = (
     ".env.example",
 )
 
+PATIENCE_SECONDS = 1800
+"""For the tests of one mutant: the slowest of them take ten minutes on a busy machine."""
+
 
 @attrs.frozen
 class Mutant:
@@ -606,7 +609,7 @@ def copy_tree(folder: Path) -> None:
 
 def tests_pass(folder: Path, tests: Iterable[str]) -> bool:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-m", "", "-p", "no:cacheprovider", *tests]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)  # noqa: S603
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # noqa: S603
     if ran.returncode not in {0, 1}:
         raise SystemExit(f"{' '.join(command)} could not run:\n{ran.stdout}{ran.stderr}")
     return ran.returncode == 0

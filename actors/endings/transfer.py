@@ -5,6 +5,7 @@ allows it. When the line does it, the stream ends, and the call with it. What fo
 layer: the call is parked, as its record, and may come back with another stream (`actors/record/resumption.py`).
 """
 
+import attrs
 import trio
 
 from actors.call_state import CallState
@@ -57,9 +58,18 @@ async def _put_through(
         nursery.start_soon(write_brief)
         await wish.allowed.wait()
     state.journal.note(TransferAsked(wish.agent.name, wanted.reason, wanted.notes))
-    order = TransferOrder(wanted.reason, wanted.notes, wanted.number, brief, wish.comes_back)
+    order = _redacted(TransferOrder(wanted.reason, wanted.notes, wanted.number, brief, wish.comes_back), state)
     why = await state.switch.throw(transfers, order, wish, state.policy.deadlines.put_through)
     wish.cause = why
     state.journal.note(TransferFailed(wish.agent.name, why))
     state.turn.put(PutThroughFailed(REFUSED))
     wish.refuse(REFUSED)
+
+
+def _redacted(order: TransferOrder, state: CallState) -> TransferOrder:
+    """Leave out of the order's words what the call's rules leave out: they are kept until the person has heard them."""
+    redaction = state.journal.redaction
+    words = {name: text for name, text in attrs.asdict(order.brief, recurse=False).items() if isinstance(text, str)}
+    # only fields that are texts, which mypy cannot see
+    brief = attrs.evolve(order.brief, **{name: redaction.text(text) for name, text in words.items()})  # type: ignore[arg-type]
+    return attrs.evolve(order, reason=redaction.text(order.reason), notes=redaction.text(order.notes), brief=brief)

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from actors.call_state import CallState
 from actors.endings.transfer import REFUSED, mind_transfers
-from actors.facts import TransferAsked, TransferFailed
+from actors.facts import TransferAsked, TransferFailed, TurnHeard
 from actors.journal import Entry, Journal
 from actors.line.ledger import Ledger
 from actors.line.switch import Switch, TransferOrder, Wish
@@ -19,6 +19,7 @@ from agents.brief import Brief
 from agents.functions import END_CONVERSATION, TransferToHuman
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
+from store.redaction import CARDS, CallRedaction
 
 AGENT = AgentSpec("first", "first", "You are it.", "Hello.", "aura-2-thalia-en", (END_CONVERSATION,), ("second",))
 WANTED = TransferToHuman("asked", "cross")
@@ -45,11 +46,13 @@ def state_with(line: Line | None, entries: list[Entry]) -> CallState:
     return state
 
 
-async def transfer(state: CallState, send: trio.MemorySendChannel[ToSummarizer]) -> str:
+async def transfer(
+    state: CallState, send: trio.MemorySendChannel[ToSummarizer], wanted: TransferToHuman = WANTED
+) -> str:
     """Want a person, let the caller hear so for a second, and wait for the refusal."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mind_transfers, state, send)
-        wish = state.switch.want(Wish(AGENT, WANTED, CALL, number=1))
+        wish = state.switch.want(Wish(AGENT, wanted, CALL, number=1))
         await trio.sleep(1.0)
         state.switch.allow(wish.id)
         why = await wish.wait_refused()
@@ -76,6 +79,23 @@ async def test_the_person_is_told_what_the_summarizer_knows(autojump_clock: Mock
     assert (why, order) == (REFUSED, TransferOrder("asked", "cross", "", Brief(name="Ada", need="a pension")))
     assert at == pytest.approx(1.0), "the Brief is written while the sentence is heard"
     assert [type(entry.fact) for entry in entries] == [TransferAsked, TransferFailed]
+
+
+async def test_what_is_left_out_of_a_call_is_not_kept_for_the_person_either(autojump_clock: MockClock) -> None:
+    line = Line()
+    state = state_with(line, [])
+    state.journal.redaction = CallRedaction(CARDS)
+    for turn in ("I need to pay by 4539 1488.", "0343 6467."):
+        state.conversation.add_caller(turn)
+        state.journal.note(TurnHeard("first", turn))
+    send, mailbox = trio.open_memory_channel[ToSummarizer](8)
+    mailbox.close()
+    wanted = TransferToHuman("pays by 4539148803436467", "4539 1488 0343 6467")
+    await transfer(state, send, wanted)
+
+    ((_, order),) = line.asked
+    assert (order.reason, order.notes) == ("pays by [card]", "[card]")
+    assert (order.brief.name, order.brief.timeline) == ("Ada", "by [digits]")
 
 
 @pytest.mark.parametrize(("crashed", "at"), [(True, 1.0), (False, 2.0)])
