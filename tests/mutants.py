@@ -303,6 +303,14 @@ MUTANTS = (
     ),
     Mutant(
         6,
+        "every call leaves a record, whatever a handler raised: what it says must be a text",
+        "actors/session/function_calls.py",
+        "told = await guard(partial(self._own_words, crashed.error))",
+        "told = await self._own_words(crashed.error)",
+        ("tests/actors/test_function_results.py",),
+    ),
+    Mutant(
+        6,
         "every call leaves a record: what JSON has no form for costs it",
         "store/json_text.py",
         "return orjson.dumps(_Mender().mended(value, _DEEPEST), option=option)",
@@ -457,8 +465,8 @@ MUTANTS = (
         12,
         "nobody gets in without the token: any bearer does",
         "web/routes/credentials.py",
-        'return expected is None or (scheme.lower() == "bearer" and is_token(given.strip(), expected))',
-        'return expected is None or scheme.lower() == "bearer"',
+        "return expected is None or is_token(bearer_of(authorization), expected)",
+        'return expected is None or bearer_of(authorization) != ""',
         ("tests/web/test_credentials.py",),
     ),
     Mutant(

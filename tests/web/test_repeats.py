@@ -59,6 +59,21 @@ async def test_a_body_written_in_another_order_is_the_same_one(autojump_clock: M
     assert len(there.line.placed) == 1
 
 
+@pytest.mark.parametrize("body", [b"", b" ", b"\n", b" {}\n"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])
+async def test_an_order_of_the_usual_number_is_the_same_one_however_it_is_written(
+    body: bytes, scheme: str, autojump_clock: MockClock
+) -> None:
+    there = exchange(LEAD_PHONE_NUMBER=LEAD)
+    first = await order_again(there, {})
+    async with there.client() as client:
+        headers = {"Authorization": f"{scheme} {API_TOKEN}", "Idempotency-Key": KEY}
+        second = await client.post("/calls", content=body, headers=headers)
+
+    assert (second.status_code, second.json()) == (201, first.json())
+    assert len(there.line.placed) == 1
+
+
 @pytest.mark.parametrize("other", [{"to": OTHER_LEAD}, {"to": LEAD, "record": True}, {"to": LEAD, "time_limit": 60}])
 async def test_another_order_under_the_same_key_is_refused(other: object, autojump_clock: MockClock) -> None:
     there = exchange()

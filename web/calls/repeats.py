@@ -24,7 +24,7 @@ Take: TypeAlias = Callable[[ClientKey], Awaitable[OrderAnswer]]
 
 def key_of(key: str, token: str, body: bytes) -> ClientKey:
     """Make the key of an order. Its body has been checked."""
-    plain = orjson.dumps(orjson.loads(body or b"{}"), option=orjson.OPT_SORT_KEYS)
+    plain = orjson.dumps(orjson.loads(body.strip() or b"{}"), option=orjson.OPT_SORT_KEYS)
     return ClientKey(f"{_digest(token.encode())} {key}", _digest(plain))
 
 

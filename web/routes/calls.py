@@ -28,6 +28,7 @@ from web.calls.repeats import LONGEST_KEY, RepeatedOrders, key_of
 from web.calls.returning import Returns
 from web.calls.shown_live import shown_live
 from web.clients.twilio_api import LineError
+from web.routes.credentials import bearer_of
 from web.routes.problems import is_call_sid, is_name, problem
 
 RETRY_AFTER = "10"
@@ -152,7 +153,7 @@ class CallRoutes:
         if re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", given) is None:
             wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
             return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
-        key = key_of(given, request.headers.get("authorization", ""), body)
+        key = key_of(given, bearer_of(request.headers.get("authorization", "")), body)
         answer = await self.repeats.once(key, partial(self.dispatcher.take_unless_ringing, order))
         if isinstance(answer, SameKey) and answer.order.digest != key.digest:
             fix = "Take a new key for a new order, and repeat an order word for word."

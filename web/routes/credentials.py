@@ -42,6 +42,12 @@ def is_token(given: str, expected: str) -> bool:
     return hmac.compare_digest(sha256(given.encode()).digest(), sha256(expected.encode()).digest())
 
 
+def bearer_of(authorization: str) -> str:
+    """Return the token that a header shows, however its scheme is written; empty for another scheme."""
+    scheme, _, given = authorization.partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
 @attrs.frozen
 class Credentials:
     """Asks for the API token."""
@@ -55,8 +61,7 @@ class Credentials:
     def admits(self, authorization: str) -> bool:
         """Tell whether a header shows the token, or none is needed."""
         expected = self.context.settings.api_token
-        scheme, _, given = authorization.partition(" ")
-        return expected is None or (scheme.lower() == "bearer" and is_token(given.strip(), expected))
+        return expected is None or is_token(bearer_of(authorization), expected)
 
     async def refuse_strangers(self) -> Response | None:
         """Answer 401 to a request without the token; a request without a route gets its 404 or 405."""
