@@ -320,6 +320,30 @@ async def test_a_vacuum_of_tables_that_are_in_use_or_away_says_so(
 
 
 @pytest.mark.slow
+async def test_a_vacuum_of_somebody_elses_tables_says_so_and_one_of_our_own_needs_no_more_rights(
+    workers: Workers,
+) -> None:
+    with psycopg.connect(workers.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE app LOGIN")
+        connection.execute("CREATE TABLE orders (number text)")
+        connection.execute("CREATE TABLE slots (key text)")
+        try:
+            with pytest.raises(OSError, match="can see no table"):
+                vacuum(workers.url.replace("switchboard@", "app@"), full=True)
+            connection.execute("GRANT ALL ON SCHEMA public TO app")
+            connection.execute("ALTER TABLE orders OWNER TO app")
+            with pytest.raises(OSError, match=r"slots"):
+                vacuum(workers.url.replace("switchboard@", "app@"), full=True)
+            connection.execute("ALTER TABLE slots OWNER TO app")
+            took = vacuum(workers.url.replace("switchboard@", "app@"), full=True)
+        finally:
+            connection.execute("DROP OWNED BY app")
+            connection.execute("DROP ROLE app")
+
+    assert took.keys() == {"orders", "slots"}
+
+
+@pytest.mark.slow
 async def test_what_another_worker_has_on_its_own_disk_is_gone_when_it_is_said_to_be(
     workers: Workers, tmp_path: Path
 ) -> None:
