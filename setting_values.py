@@ -167,8 +167,10 @@ def records_url(value: str) -> str:
     """Check what a misspelt URL would only show when the first call is over; the rest is the database's to say."""
     kind, _, rest = value.partition(":")
     database = kind.partition("+")[0]
-    if value == "memory:" or (kind == "file" and rest):
+    if value == "memory:":
         return value
+    if kind == "file" and rest:
+        return f"file:{_path(rest.removeprefix('//'))}"
     if database == "sqlite" and rest.startswith("///") and rest.partition("?")[0].strip("/"):
         return value
     if database in {"postgresql", "postgres"} and rest.startswith("//") and _has_port_or_none(value):
@@ -192,14 +194,22 @@ def object_url(value: str) -> str:
 
 
 def folder(value: str) -> Path | None:
-    return None if value.lower() == "none" else Path(value)
+    return None if value.lower() == "none" else _path(value)
+
+
+def _path(value: str) -> Path:
+    """Read a path as a shell does: no shell reads a `.env`."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("a path: nobody's home has this name") from None
 
 
 def prices(value: str) -> Prices | None:
     if not value:
         return None
     try:
-        return read_prices(Path(value).read_text(encoding="utf-8"))
+        return read_prices(_path(value).read_text(encoding="utf-8"))
     except OSError as exc:
         raise ValueError(f"a file that can be read: {exc.strerror}") from exc
     except ValueError as exc:

@@ -278,6 +278,16 @@ def test_recordings_can_be_turned_off() -> None:
     assert (read().recordings_dir, read(RECORDINGS_DIR="none").recordings_dir) == (Path("recordings"), None)
 
 
+def test_a_folder_may_be_below_somebodys_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ana")
+
+    at_home = read(RECORDINGS_DIR="~/calls", DATABASE_URL="file:~/records")
+
+    assert (at_home.recordings_dir, at_home.database_url) == (Path("/home/ana/calls"), "file:/home/ana/records")
+    (problem,) = problems(RECORDINGS_DIR="~nobody-of-this-name/calls")
+    assert problem.startswith('RECORDINGS_DIR is "~nobody-of-this-name/calls", which is not a path')
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -61,7 +61,7 @@ def words_of_failure(failed: FunctionFailed) -> tuple[str, str]:
     if isinstance(cause, BaseException):
         return str.__str__(says), describe(cause)
     known = str.__str__(cause) if isinstance(cause, str) else f"({_a(cause)}: write the cause as text)"
-    return str.__str__(says), known[:LONGEST_TEXT]
+    return str.__str__(says), known[:LONGEST_TEXT].encode(errors="backslashreplace").decode()[:LONGEST_TEXT]
 
 
 def _content(content: object) -> JSON:

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 
 from actors.errors import BriefUnavailable
 from agents.extras import Extras
+from agents.functions import FunctionFailed
 from agents.kinds import Between
 from store.memory import MemoryRecords
 from store.records import CallRecord, TurnRecord, decode_record, encode_record
@@ -136,7 +137,12 @@ async def hangs_shielded() -> None:
         await trio.sleep(2 * HOOK_SECONDS)
 
 
-@pytest.mark.parametrize("work", [raises, quits, hangs, hangs_shielded])
+async def says_why() -> object:
+    await trio.lowlevel.checkpoint()
+    raise FunctionFailed("The CRM is away.")
+
+
+@pytest.mark.parametrize("work", [raises, quits, hangs, hangs_shielded, says_why])
 async def test_a_hook_that_misbehaves_costs_nothing_but_a_line_in_the_log(
     work: Callable[[], Awaitable[object]], autojump_clock: MockClock
 ) -> None:
@@ -153,7 +159,8 @@ async def test_a_hook_that_misbehaves_costs_nothing_but_a_line_in_the_log(
 
     assert await records.get(CALL_SID) == ENDED
     assert (hook.told, second.told) == ([ENDED], [ENDED])
-    assert [line["event"] for line in lines if line["event"] == "on_call_ended_failed"] == ["on_call_ended_failed"]
+    (told,) = [line for line in lines if line["event"] == "on_call_ended_failed"]
+    assert told["why"]
     await trio.sleep(HOOK_SECONDS)  # until the abandoned one is gone
 
 

@@ -126,5 +126,6 @@ async def _run_hook(hook: Callable[[CallRecord], Awaitable[object]], record: Cal
     spec = FunctionSpec("on_call_ended", "Runs when a call is over.", _Ended, handler, deadline=HOOK_SECONDS)
     result = await run_handler(spec, _Ended(record), CallContext(record.call_sid, ""))
     if isinstance(result, Failed):
-        why = result.cause if result.cause != "deadline" else f"it took longer than {HOOK_SECONDS:g} s"
+        why = result.cause or result.error
+        why = f"it took longer than {HOOK_SECONDS:g} s" if why == "deadline" else why
         _log.error("on_call_ended_failed", call_sid=record.call_sid, why=why)
