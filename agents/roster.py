@@ -63,6 +63,11 @@ class Roster:
         return self.entries.get(chosen) or (chosen if chosen in self.agents else "")
 
     @property
+    def functions(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of each agent's functions."""
+        return {name: tuple(function.name for function in agent.functions) for name, agent in self.agents.items()}
+
+    @property
     def brief_schema(self) -> Mapping[str, JSON]:
         """The JSON Schema of a Brief with every entry that any agent asks for."""
         return brief_schema(

@@ -83,7 +83,7 @@ def usual_scenario(roster: Roster) -> str | Path:
 def _scenario(options: DemoOptions, roster: Roster) -> Scenario:
     try:
         scenario = load_scenario(options.scenario or usual_scenario(roster))
-        scenario.check_agents(roster.agents)
+        scenario.check_agents(roster.functions)
         faults = tuple(parse_fault(line) for line in options.fault)
     except (ScenarioError, FaultError) as exc:
         raise OptionsError(str(exc)) from exc

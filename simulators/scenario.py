@@ -156,15 +156,21 @@ class Scenario:
     ends: str = "completed"
     """The outcome that the call should have."""
 
-    def check_agents(self, there_are: Collection[str]) -> None:
-        """Refuse a script for an agent that a roster does not have.
+    def check_agents(self, functions: Mapping[str, Collection[str]]) -> None:
+        """Refuse a script for an agent that a roster does not have, or calls of a function that this agent has not.
+
+        `functions` are the roster's, by agent. `transfer_to_human` an agent has only where a person can be reached.
 
         *Raises* `ScenarioError`.
         """
-        for name in self.agents:
-            if name not in there_are:
-                hint = f"{nearest(name, there_are)}; there are {', '.join(there_are)}"
-                raise ScenarioError(f"{self.name}: agents.{name}: the roster has no such agent{hint}")
+        for name, agent in self.agents.items():
+            if name not in functions:
+                raise ScenarioError(f"{self.name}: agents.{name}: the roster has no such agent{_hint(name, functions)}")
+            calls = (call.name for turn in agent.turns for call in (*turn.calls, *turn.then_calls))
+            for called in calls:
+                if called not in functions[name] and called != "transfer_to_human":
+                    told = f"it has no function {called!r}{_hint(called, functions[name])}"
+                    raise ScenarioError(f"{self.name}: agents.{name}: {told}")
 
     def agent_for(self, tags: Iterable[str], prompt: str = "") -> ScriptedAgent | None:
         """Find the agent that a Settings message is for: by its tag `agent:<name>`, else by its prompt."""
@@ -174,6 +180,10 @@ class Scenario:
                 return self.agents[name]
         marks = (agent for agent in self.agents.values() if agent.prompt_contains)
         return next((agent for agent in marks if agent.prompt_contains in prompt), None)
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    return f"{nearest(name, known)}; there are {', '.join(known)}"
 
 
 def shipped_scenarios() -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from testkit.witness import Witnessed, ended, spoken_lines, started
 
 NEVER_GOOD: Final = frozenset({"", "crashed", "cut"})
 """No fault of any far end makes these outcomes right."""
-_LEFT: Final = frozenset({"caller_hung_up", "line_dead"})
+LEFT: Final = frozenset({"caller_hung_up", "line_dead"})
 NOTICED: Final = 0.5
 """Seconds from the first sound of a voice until a line is known to carry one."""
 
@@ -36,7 +36,7 @@ def goodbyes_are_heard(played: Witnessed) -> Iterator[str]:
 
 
 def _nobody_is_hung_up_on(played: Witnessed) -> Iterator[str]:
-    if played.the_record.outcome in _LEFT or not played.line.asked:
+    if played.the_record.outcome in LEFT or not played.line.asked:
         return
     over = ended(played)
     for line in spoken_lines(played):

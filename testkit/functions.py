@@ -5,7 +5,8 @@ keeps the event loop to itself. `answer`, `refuses`, `fails`, `hands_off` and `e
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -14,9 +15,21 @@ import orjson
 import trio
 from trio.testing import MockClock
 
-from agents.functions import JSON, Answer, ArgumentsRefused, CallContext, EndCall, FunctionSpec, HandOff, Outcome
+from actors.session.function_results import UnfitOutcome, checked
+from actors.supervision import describe
+from agents.functions import (
+    JSON,
+    Answer,
+    ArgumentsRefused,
+    CallContext,
+    EndCall,
+    FunctionFailed,
+    FunctionSpec,
+    HandOff,
+    Outcome,
+)
 from agents.roster import Roster
-from testkit.step_watch import StepWatch
+from testkit.step_watch import StepWatch, place_in
 
 Double: TypeAlias = Callable[[Any, CallContext], Awaitable[Outcome]]
 
@@ -45,6 +58,16 @@ class Blocked:
     function: str
     seconds: float
     place: str
+
+
+@attrs.frozen
+class HandlerFailed:
+    """A handler of the roster's own had a mistake, at so many seconds of the call; `place` is the file and line."""
+
+    at: float
+    function: str
+    what: str
+    place: str = ""
 
 
 def answer(content: Mapping[str, JSON] | str, facts: Mapping[str, str] | None = None, *, after: float = 0.0) -> Double:
@@ -117,8 +140,17 @@ def names_of(agent: str, spec: FunctionSpec) -> tuple[str, str]:
     return f"{agent}.{spec.name}", spec.name
 
 
-def watched(roster: Roster, runs: list[FunctionRun], blocks: list[Blocked]) -> Roster:
-    """Have each handler's runs noted, from now on, and where it blocks the event loop."""
+def watched(
+    roster: Roster,
+    runs: list[FunctionRun],
+    blocks: list[Blocked],
+    failures: list[HandlerFailed],
+    doubles: Collection[str] = (),
+) -> Roster:
+    """Have each handler's runs noted, from now on, where it blocks the event loop, and what went wrong in it.
+
+    A double may fail: it was made for that.
+    """
     began = trio.current_time()
 
     def observed(agent: str, spec: FunctionSpec) -> FunctionSpec:
@@ -128,9 +160,13 @@ def watched(roster: Roster, runs: list[FunctionRun], blocks: list[Blocked]) -> R
                 FunctionRun(at, agent, spec.name, orjson.dumps(_plain(arguments), default=str).decode(), spec.acts)
             )
             watch = StepWatch(trio.lowlevel.current_task())
+            noted = [] if {*doubles} & {*names_of(agent, spec)} else failures
             try:
-                with watch.watching(), _threads_in_real_time(spec.handler):
-                    return await spec.handler(arguments, context)
+                with watch.watching(), _threads_in_real_time(spec.handler), _raising(at, spec.name, noted):
+                    outcome = await spec.handler(arguments, context)
+                if problem := _unfit(outcome):
+                    noted.append(HandlerFailed(at, spec.name, problem))
+                return outcome
             finally:
                 if watch.place:
                     blocks.append(Blocked(at, spec.name, watch.longest, watch.place))
@@ -138,6 +174,30 @@ def watched(roster: Roster, runs: list[FunctionRun], blocks: list[Blocked]) -> R
         return attrs.evolve(spec, handler=handler)
 
     return _with_functions(roster, observed)
+
+
+@contextmanager
+def _raising(at: float, function: str, failures: list[HandlerFailed]) -> Iterator[None]:
+    """Note what a handler raises that none should, and let it go on."""
+    noted = True
+    try:
+        yield
+        noted = False
+    except (FunctionFailed, ArgumentsRefused, trio.Cancelled):
+        noted = False
+        raise
+    finally:
+        error = sys.exception()
+        if noted and error is not None:
+            failures.append(HandlerFailed(at, function, f"it raised {describe(error)}", place_in(error.__traceback__)))
+
+
+def _unfit(outcome: object) -> str:
+    try:
+        checked(outcome)
+    except UnfitOutcome as unfit:
+        return str(unfit)
+    return ""
 
 
 def _plain(arguments: Any) -> object:  # noqa: ANN401 - whatever class a function has for its arguments

@@ -1,15 +1,16 @@
 """An agent's manners, in any roster: consent before a handoff, a goodbye, an answer, and no fact lost.
 
 The promises of the oracle are the server's; these four are the roster's: its prompts, functions and handlers. Each rule
-reads what a call has left behind and yields a sentence for what is wrong. Words are judged in English; a roster in
-another language excuses "consent" and "answer".
+reads what a call has left behind and yields a sentence for what is wrong; `testkit.roster_rules` has the others, and
+the table of all. Words are judged in English; a roster in another language excuses "consent" and "answer".
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
+import attrs
 import orjson
 
 from actors import facts
@@ -22,10 +23,12 @@ from testkit.witness import started
 _YES: Final = re.compile(
     r"\b(yes|yeah|yep|yup|sure|ok|okay|alright|all right|please|of course|go ahead|absolutely|definitely|certainly|"
     r"gladly|fine|great|perfect|lets|let us|do that|sounds (good|great|sensible|fine|right)|id like|would like|"
+    r"go on|by all means|correct|exactly|m+ ?h+m+|uh huh|if you must|appreciate (it|that)|"
     r"id love|would love|happy to|that works|why not|do it)\b"
 )
 _NO: Final = re.compile(
-    r"^(no|nope|nah|never)\b|\b(no thanks?|no thank you|not (now|today|yet|interested|really|at the moment)|"
+    r"^(no|nope|nah|never)\b|\b(no|nope)$|\b(no thanks?|no thank you|"
+    r"not (now|today|yet|interested|really|at the moment)|"
     r"rather not|(dont|do not|wont|will not) (want|wish|need|like|put|pass|transfer|connect)|id prefer not)\b"
 )
 _AFTER_ALL: Final = re.compile(r"\b(yes|actually|after all|on second thoughts?|changed my mind)\b")
@@ -36,18 +39,13 @@ _ASKS: Final = re.compile(
 _HOLD: Final = re.compile(
     r"\b((just )?(one|a) (moment|second|minute|sec)|hold on|hang on|bear with me|please (hold|wait)|"
     r"let me (just )?(check|look|see|find out|have a look|look (that|it) up)|give me (a|one) (moment|second|minute)|"
-    r"im (just )?(checking|looking)|(i will|ill) (check|look)|still (checking|looking)|for you|"
-    r"please|okay|ok|sure|all right|right|of course|certainly|thanks|thank you|that|it up|now)\b"
+    r"(im )?(just |still )?(checking|looking)( (for|into|at|up))?|(i will|ill) be (right |straight )?back|"
+    r"let me (just )?(find|get|pull|bring)|while i (check|look|find)|please wait|a (moment|second)|"
+    r"(i will|ill) (check|look)|for you|"
+    r"please|okay|ok|sure|all right|right|of course|certainly|thanks|thank you|that|this|it|up|now|then)\b"
 )
 _FIRST_WORDS: Final = 5
 """So much of a long fact is looked for: a Brief shortens what is long."""
-
-
-def find_bad_manners(call: PlayedCall, *, excused: Collection[str] = ()) -> list[str]:
-    """Return a sentence for each rule that is broken, with the time."""
-    if call.record is None:
-        return []
-    return [f"{name}: {broken}" for name, find in RULES.items() if name not in excused for broken in find(call)]
 
 
 def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
@@ -74,7 +72,8 @@ def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
 def agrees(said: str) -> bool:
     """Say whether these words agree to an offer, or ask for somebody."""
     words = " ".join(words_of(said))
-    if _NO.search(words) and not _AFTER_ALL.search(words):
+    refused = [found.start() for found in _NO.finditer(words)]
+    if refused and not _AFTER_ALL.search(words, refused[-1] + 1):
         return False
     return bool(_YES.search(words) or _ASKS.search(words) or _AFTER_ALL.search(words))
 
@@ -88,7 +87,7 @@ def goodbyes_are_said(call: PlayedCall) -> Iterator[str]:
         if entry.at not in started_at or not isinstance(entry.fact, facts.GoodbyeStarted):
             continue
         since = max([0.0, *(at for at in call.times(facts.TurnHeard) if at <= entry.at)])
-        last = [heard for at, _, heard in _replies(call) if at >= since - 0.01]
+        last = [heard for at, _, heard in replies(call) if at >= since - 0.01]
         if not any(last):
             yield f"{entry.fact.agent} ended the call at {entry.at:.2f} s, and the caller heard no goodbye"
 
@@ -98,14 +97,14 @@ def turns_are_answered(call: PlayedCall) -> Iterator[str]:
     turns = [(entry.at, entry.fact.text) for entry in call.entries if isinstance(entry.fact, facts.TurnHeard)]
     over = call.the_record.duration
     for (at, text), (until, after) in pairwise([*turns, (over, "")]):
-        replies = [heard for begun, _, heard in _replies(call) if at <= begun < until and heard]
-        is_cut = not after and call.outcome in {"caller_hung_up", "no_agent", "line_dead"} and until - at < _FAIR
-        if replies and not is_cut and all(map(is_filler, replies)):
+        answers = [heard for begun, _, heard in replies(call) if at <= begun < until and heard]
+        is_cut = not after and call.outcome in {"caller_hung_up", "no_agent", "line_dead"} and until - at < FAIR
+        if answers and not is_cut and all(map(is_filler, answers)):
             then = f"they spoke again at {until:.2f} s" if after else f"the call ended at {until:.2f} s"
-            yield f"the caller said {text!r} at {at:.2f} s, and {replies[-1]!r} was all the answer until {then}"
+            yield f"the caller said {text!r} at {at:.2f} s, and {answers[-1]!r} was all the answer until {then}"
 
 
-_FAIR: Final = 6.0
+FAIR: Final = 6.0
 """Seconds that a caller who hangs up must have given the agent."""
 
 
@@ -115,7 +114,7 @@ def is_filler(reply: str) -> bool:
     return "" == _HOLD.sub("", words).strip()
 
 
-def _replies(call: PlayedCall) -> Iterator[tuple[float, str, str]]:
+def replies(call: PlayedCall) -> Iterator[tuple[float, str, str]]:
     """Yield every reply, those of the switchboard too: when it was first heard, by whom, and what was heard of it."""
     spoken = {fact.generation: fact.start for fact in reversed(call.facts(facts.AgentSpoke))}
     for entry in call.entries:
@@ -127,38 +126,53 @@ def _replies(call: PlayedCall) -> Iterator[tuple[float, str, str]]:
 
 def no_fact_is_lost(call: PlayedCall) -> Iterator[str]:
     """The next agent is told what an agent has written down, or has told the caller from a function."""
-    known: dict[str, str] = {}
+    known: list[_Known] = []
     asked_at = 0.0
     for entry in call.entries:
         match entry.fact:
             case facts.FunctionAnswered(ok=True) as answered:
-                known |= dict(_known_from(call, answered, entry.at))
+                found = list(_known_from(call, answered, entry.at))
+                newer = {each.slot for each in found}
+                known = [each for each in known if each.slot not in newer] + found
             case facts.HandoffAsked():
                 asked_at = entry.at
             case facts.HandoffCommitted(to=to):
                 told = f" {_told(call, asked_at, entry.at)} "
-                for value, where in known.items():
-                    if f" {' '.join(words_of(value)[:_FIRST_WORDS])} " not in told:
-                        yield f"{to} took the call over at {entry.at:.2f} s and was not told {value!r}, {where}"
+                for each in known:
+                    if f" {' '.join(words_of(each.value)[:_FIRST_WORDS])} " not in told:
+                        where = f"{each.value!r}, {each.where}"
+                        yield f"{to} took the call over at {entry.at:.2f} s and was not told {where}"
             case _:
                 pass
 
 
-def _known_from(call: PlayedCall, answered: facts.FunctionAnswered, at: float) -> Iterator[tuple[str, str]]:
-    spec = call.roster.agents[answered.agent].function(answered.name)
+@attrs.frozen
+class _Known:
+    """A value that a function was given or has told; a later one in the same slot takes its place."""
+
+    slot: tuple[str, str, str]
+    value: str
+    where: str
+
+
+def _known_from(call: PlayedCall, answered: facts.FunctionAnswered, at: float) -> Iterator[_Known]:
+    function, agent = answered.name, answered.agent
+    spec = call.roster.agents[agent].function(function)
     if spec is None or not spec.acts:
         return
     for name, value in answered.facts.items():
-        yield value, f"which {answered.name} had recorded as {name!r} at {at:.2f} s"
+        yield _Known(("fact", "", name), value, f"which {function} had recorded as {name!r} at {at:.2f} s")
     advice = "return it in the facts of the Answer"
     for name, value in _scalars(_arguments_of(call, answered.number)):
-        yield value, f"which {answered.agent} had given to {answered.name} as {name!r} at {at:.2f} s: {advice}"
+        where = f"which {agent} had given to {function} as {name!r} at {at:.2f} s: {advice}"
+        yield _Known(("argument", function, name), value, where)
     if answered.facts:  # the handler says what of its answer is to be kept
         return
-    heard = " ".join(words_of(" ".join(text for _, _, text in _replies(call))))
+    heard = " ".join(words_of(" ".join(text for _, _, text in replies(call))))
     for name, value in _scalars(answered.result):
         if " ".join(words_of(value)) in heard:
-            yield value, f"which {answered.name} had answered as {name!r} at {at:.2f} s: {advice}"
+            where = f"which {function} had answered as {name!r} at {at:.2f} s: {advice}"
+            yield _Known(("answer", function, name), value, where)
 
 
 def _arguments_of(call: PlayedCall, number: int) -> str:
@@ -197,12 +211,3 @@ def _told(call: PlayedCall, since: float, until: float) -> str:
     begun = started(call)
     sent = (entry for entry in call.exchange.log.of(Received) if since - 0.01 <= entry.at - begun <= until + 1.0)
     return " ".join(word for entry in sent for word in words_of(str(entry.message).replace("\\n", " ")))
-
-
-RULES: Final[Mapping[str, Callable[[PlayedCall], Iterator[str]]]] = {
-    "consent": handoffs_have_consent,
-    "goodbye": goodbyes_are_said,
-    "answer": turns_are_answered,
-    "facts": no_fact_is_lost,
-}
-"""By the names under which a call is excused from them."""

@@ -23,9 +23,9 @@ from simulators.speech import synthesise
 from testkit import harness
 from testkit.excuses import excused_by_faults
 from testkit.functions import Double, watched, with_doubles
-from testkit.manners import RULES, find_bad_manners
 from testkit.oracle import PROMISES, check
 from testkit.played_call import PLAYED, PlayedCall
+from testkit.roster_rules import RULES, find_bad_manners
 from testkit.transcript import PromiseBroken
 
 RosterLike: TypeAlias = Roster | str | ModuleType | Sequence[str | ModuleType | AgentSpec]
@@ -76,20 +76,21 @@ async def play(
         raise CannotPlay("play() needs trio's mock clock: with pytest-trio, let the test ask for autojump_clock")
     script = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     played = with_doubles(roster_of(roster), functions or {})
-    script.check_agents(played.agents)
+    script.check_agents(played.functions)
     _refuse_unknown("direction", [direction], [INBOUND, OUTBOUND])
     _refuse_unknown("agents", filter(None, [agents]), played.beginners)
     _refuse_unknown("excused", excused or (), [*PROMISES, *RULES])
     policy = policy or CallPolicy(numbers=Numbers(chunk_frames=BUNDLE))
     knobs = knobs or DeepgramKnobs(slice_ms=SLICE_MS)
     call = PlayedCall(script=script, policy=policy, roster=played, bundle=BUNDLE, slice_ms=knobs.slice_ms)
+    call.env = {**(demo.env if (demo := played.extras.demo) else {}), **(env or {})}
     call.records.root = trio.lowlevel.current_task()
     PLAYED.append(call)
     with structlog.testing.capture_logs() as logs, trio.fail_after(LONGEST):
         await harness.play(
             script,
             faults,
-            roster=watched(played, call.runs, call.blocks),
+            roster=watched(played, call.runs, call.blocks, call.failures, functions or ()),
             policy=policy,
             knobs=knobs,
             seed=seed,
@@ -100,7 +101,7 @@ async def play(
             line=line,
             agents=agents,
             metadata=metadata,
-            env={**(demo.env if (demo := played.extras.demo) else {}), **(env or {})},
+            env=call.env,
         )
     call.logs = logs
     call.longest = PATIENCE + call.expected_seconds

@@ -1,7 +1,8 @@
 """Where a task keeps the event loop to itself: measured in real time, which a mock clock does not see.
 
-`StepWatch` times each step of one task. While a step lasts, a thread looks at what it is doing: a step counts as
-blocking when the thread has met it in the same line twice, so that a busy machine alone is no suspect.
+`StepWatch` times each step of one task, and of the tasks below it. While a step lasts, a thread looks at what it is
+doing: a step counts as blocking when the thread has met it in the same line twice, so that a busy machine alone is no
+suspect.
 """
 
 import sys
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Final
 
 import attrs
@@ -24,7 +25,10 @@ _LIBRARIES: Final = ("site-packages", "lib/python", "<frozen")
 
 @attrs.define(eq=False)
 class StepWatch(trio.abc.Instrument):
-    """Watches the steps of one task; `place` is where it blocked first, and `longest` the longest such step."""
+    """Watches the steps of a task and of the tasks below it.
+
+    `place` is where one blocked first, and `longest` the longest such step.
+    """
 
     task: trio.lowlevel.Task
     place: str = ""
@@ -52,15 +56,21 @@ class StepWatch(trio.abc.Instrument):
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Begin a step."""
-        if task is self.task:
+        if self._is_ours(task):
             self._since, self._suspect = time.perf_counter(), ""
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """End a step, and keep where it blocked."""
-        if task is self.task and self._since:
+        if self._since and self._is_ours(task):
             took, self._since = time.perf_counter() - self._since, 0.0
             if self._suspect:
                 self.place, self.longest = self.place or self._suspect, max(self.longest, took)
+
+    def _is_ours(self, task: trio.lowlevel.Task) -> bool:
+        above: trio.lowlevel.Task | None = task
+        while above is not None and above is not self.task:
+            above = above.parent_nursery.parent_task if above.parent_nursery is not None else None
+        return above is self.task
 
     def _look(self) -> None:
         seen: tuple[float, str] | None = None
@@ -73,6 +83,17 @@ class StepWatch(trio.abc.Instrument):
             if now == seen and since == self._since:
                 self._suspect = now[1]
             seen = now
+
+
+def place_in(trace: TracebackType | None) -> str:
+    """Name the line where something was raised: the innermost that is no library's, else the innermost."""
+    lines = []
+    while trace is not None:
+        lines.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    own = [line for line in lines if not any(part in line[0] for part in _LIBRARIES)]
+    file, number = (own or lines)[-1]
+    return f"{file}:{number}"
 
 
 def _place_of(frame: FrameType) -> str:

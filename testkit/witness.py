@@ -4,7 +4,7 @@
 kept. It judges nothing.
 """
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from simulators.speech import synthesise
 from simulators.twilio.log import LineSpoken, StreamOpened
 from store.memory import MemoryRecords
 from store.records import CallRecord
-from testkit.functions import Blocked, FunctionRun
+from testkit.functions import Blocked, FunctionRun, HandlerFailed
 from testkit.harness import Played
 
 
@@ -97,6 +97,10 @@ class Witnessed(Played):
     """What handlers did."""
     blocks: list[Blocked] = attrs.field(factory=list)
     """Where a handler blocked the event loop."""
+    failures: list[HandlerFailed] = attrs.field(factory=list)
+    """What went wrong in the roster's own handlers."""
+    env: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    """The settings of its functions."""
     slots: Slots | None = None
     """The call holds one of them where there is a server."""
     bundle: int = 10

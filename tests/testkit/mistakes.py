@@ -1,6 +1,7 @@
 """A roster with five planted mistakes, each in a part of its own, and the same without them."""
 
 import time
+from typing import cast
 
 import attrs
 import trio
@@ -33,6 +34,27 @@ async def look_up_and_forget(arguments: Order, context: CallContext) -> Outcome:
     return Answer({"state": "on its way"})
 
 
+async def look_up_and_block_below(arguments: Order, context: CallContext) -> Outcome:
+    async def block() -> None:
+        time.sleep(0.3)  # noqa: ASYNC251 - the mistake
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(block)
+    return Answer({"state": "on its way"}, {"order": arguments.number})
+
+
+async def look_up_and_raise(arguments: Order, context: CallContext) -> Outcome:
+    raise KeyError("order")
+
+
+async def look_up_and_say_nothing(arguments: Order, context: CallContext) -> Outcome:
+    return cast("Outcome", None)
+
+
+async def look_up_the_key(arguments: Order, context: CallContext) -> Outcome:
+    return Answer({"state": context.env["SHOP_API_KEY"]}, {"order": arguments.number})
+
+
 def roster(handler: object = look_up) -> Roster:
     find = FunctionSpec("look_up", "Finds an order.", Order, handler)  # type: ignore[arg-type]
     desk = (find, handoff_to_next_agent("returns"), END_CONVERSATION)
@@ -60,3 +82,13 @@ NO_GOODBYE = conversation(says(WHERE), LOOKS, says(NO), answers("desk", calls=EN
 ONLY_A_FILLER = conversation(
     says(WHERE), answers("desk", "One moment, please."), says(BYE), answers("desk", "Goodbye.", calls=ENDS)
 )
+
+NEVER_HANDS_ON = conversation(
+    says(WHERE), LOOKS, says(PLEASE), answers("desk", "I'll put you through now."), says("Hello?"),
+    answers("desk", "I'm sorry, nobody is there."), says(BYE), answers("desk", "Goodbye.", calls=ENDS),
+)  # fmt: skip
+NEVER_ENDS = conversation(says(WHERE), LOOKS, says(NO), answers("desk", "Thank you. Goodbye."))
+ANOTHER_NAME = conversation(
+    says("I am John Smith, and it is broken."), answers("desk", "I'm sorry, Peter. May I pass you on?"), says(PLEASE),
+    answers("desk", calls=HANDS_ON), *TAKES_BACK,
+)  # fmt: skip

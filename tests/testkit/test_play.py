@@ -35,7 +35,19 @@ from testkit.manners import agrees, is_filler
 from testkit.play import roster_of
 from tests.examples import one_in
 from tests.testkit import mistakes
-from tests.testkit.mistakes import GOOD, NO_CONSENT, NO_GOODBYE, ONLY_A_FILLER, Order, roster
+from tests.testkit.mistakes import (
+    GOOD,
+    HANDS_ON,
+    LOOKS,
+    NO_CONSENT,
+    NO_GOODBYE,
+    ONLY_A_FILLER,
+    PLEASE,
+    TAKES_BACK,
+    WHERE,
+    Order,
+    roster,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("scenario", one_in(4, [name for name in shipped_scenarios() if name != "long_call"]))
@@ -61,14 +73,67 @@ async def test_a_shipped_call_keeps_every_promise(autojump_clock: MockClock, sce
             r"13: .* look_up blocked .* from \d+\.\d\d s of the call, in .*mistakes.py:",
         ),
         (mistakes.look_up_and_forget, GOOD, r"facts: returns .* at \d+\.\d\d s and was not told 'A-1744'"),
+        (
+            mistakes.look_up_and_block_below,
+            GOOD,
+            r"13: .* look_up blocked .* from \d+\.\d\d s of the call, in .*mistakes.py:",
+        ),
+        (
+            mistakes.look_up_and_raise,
+            GOOD,
+            r"handler: .* look_up had a mistake at \d+\.\d\d s, in .*mistakes.py:\d+: .* KeyError",
+        ),
+        (
+            mistakes.look_up_and_say_nothing,
+            GOOD,
+            r"handler: .* look_up had a mistake at .* returned NoneType, which is no",
+        ),
+        (
+            mistakes.look_up_the_key,
+            GOOD,
+            r"secrets: look_up told the model the value of SHOP_API_KEY, called at \d+\.\d\d s",
+        ),
+        (
+            mistakes.look_up,
+            mistakes.NEVER_HANDS_ON,
+            r"announced: desk said \"I'll put you through now.\" at \d+\.\d\d s, and had",
+        ),
+        (
+            mistakes.look_up,
+            mistakes.NEVER_ENDS,
+            r"announced: desk said 'Thank you. Goodbye.' .* had called no end_conv",
+        ),
+        (mistakes.look_up, mistakes.ANOTHER_NAME, r"names: desk called the caller 'Peter' at \d+\.\d\d s, a name"),
     ],
-    ids=["handoff without consent", "goodbye cut", "filler only", "blocking handler", "fact lost"],
+    ids=[
+        *("handoff without consent", "goodbye cut", "filler only", "blocking handler", "fact lost", "blocking below"),
+        *("handler raises", "handler returns nothing", "secret", "never hands on", "never ends", "another name"),
+    ],
 )
 async def test_a_planted_mistake_is_told_with_its_time(
     autojump_clock: MockClock, handler: Double, scenario: Scenario, sentence: str
 ) -> None:
     with pytest.raises(PromiseBroken, match=sentence):
-        await play(roster(handler), scenario)
+        await play(roster(handler), scenario, env={"SHOP_API_KEY": "k-0123-abcd"})
+
+
+async def test_what_a_caller_corrects_is_no_fact_that_is_lost(autojump_clock: MockClock) -> None:
+    again = answers("desk", calls=calls("look_up", number="B-1800"), then="That one is here. Shall I pass you on?")
+    scenario = conversation(
+        *(
+            says(WHERE),
+            LOOKS,
+            says("Sorry, I meant another one."),
+            again,
+            says(PLEASE),
+            answers("desk", calls=HANDS_ON),
+        ),
+        *TAKES_BACK,
+    )
+
+    call = await play(roster(), scenario)
+
+    call.expect_brief("returns", order="B-1800")
 
 
 async def test_the_same_roster_without_the_mistakes_breaks_nothing(autojump_clock: MockClock) -> None:
@@ -274,6 +339,11 @@ def test_an_answer_to_nothing_is_refused() -> None:
         ("My name is Ann.", False),
         ("What is that?", False),
         ("No, nothing else. Yes, put me through.", True),
+        ("Yes, but not now.", False),
+        ("Actually, no.", False),
+        ("No, actually, yes.", True),
+        ("Mm-hmm.", True),
+        ("Go on then.", True),
     ],
 )
 def test_words_agree_to_a_handoff_or_do_not(said: str, is_consent: bool) -> None:
@@ -287,6 +357,11 @@ def test_words_agree_to_a_handoff_or_do_not(said: str, is_consent: bool) -> None
         ("Let me check that for you.", True),
         ("Sure, just a second.", True),
         ("Okay, bear with me. I'm checking.", True),
+        ("I'm looking into it.", True),
+        ("One moment while I look that up.", True),
+        ("I'll be right back.", True),
+        ("Let me get your name.", False),
+        ("Let me find that for you. It is in Leeds.", False),
         ("One moment, it is on its way.", False),
         ("Thank you, John.", False),
         ("We open at nine.", False),

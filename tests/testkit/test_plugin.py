@@ -77,7 +77,7 @@ def test_async_tests_run_under_the_mock_clock_and_failed_calls_are_drawn(
 
 WRONG = """
 from pathlib import Path
-from testkit import answers, conversation, play, says
+from testkit import answers, calls, conversation, play, says
 from tests.testkit.mistakes import GOOD, roster
 
 async def test_scenario():
@@ -86,6 +86,9 @@ async def test_scenario():
 
 async def test_agent():
     await play(roster(), conversation(says("Hello."), answers("dsek", "Goodbye.")))
+
+async def test_function():
+    await play(roster(), conversation(says("Hello."), answers("desk", calls=calls("look_pu"))))
 
 async def test_roster():
     await play("nowhere.agents", GOOD)
@@ -107,12 +110,13 @@ def test_a_mistake_in_a_test_is_told_at_the_line_of_the_test_and_nowhere_else(tm
     """What is wrong is the author's, and so is the place: no frame of the kit's own is shown."""
     ran = run_pytest(tmp_path, "--tb=short", tests=WRONG)
 
-    assert "6 failed" in ran.stdout, ran.stdout + ran.stderr
+    assert "7 failed" in ran.stdout, ran.stdout + ran.stderr
     places = [line for line in ran.stdout.splitlines() if re.match(r"\S+\.py:\d+: in", line)]
-    assert [place.split(":")[0] for place in places] == ["test_calls.py"] * 6
+    assert [place.split(":")[0] for place in places] == ["test_calls.py"] * 7
     for told in (
         "call.toml: caller.hang_up is not a key that is known here; did you mean 'hangs_up'?",
         "conversation: agents.dsek: the roster has no such agent; did you mean 'desk'?; there are desk, returns",
+        "conversation: agents.desk: it has no function 'look_pu'; did you mean 'look_up'?; there are look_up,",
         "nowhere.agents: import: cannot be imported",
         "'dorp'",
         "no agent has 'lok_up'",
