@@ -39,6 +39,7 @@ async def look_up_and_block_below(arguments: Order, context: CallContext) -> Out
         time.sleep(0.3)  # noqa: ASYNC251 - the mistake
 
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 0.1)
         nursery.start_soon(block)
     return Answer({"state": "on its way"}, {"order": arguments.number})
 
