@@ -36,7 +36,7 @@ async def look_up_and_forget(arguments: Order, context: CallContext) -> Outcome:
 
 async def look_up_and_block_below(arguments: Order, context: CallContext) -> Outcome:
     async def block() -> None:
-        time.sleep(0.3)  # noqa: ASYNC251 - the mistake
+        time.sleep(0.5)  # noqa: ASYNC251 - the mistake
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.sleep, 0.1)
