@@ -40,7 +40,7 @@ def doubt_hearing(state: TurnState, event: VoiceEnded) -> None:
         return  # whether it answers what it has heard shows that it is there
     state.at.owed = event.at  # they wait since then, and not since the reply stopped
     state.doubt(event.at)
-    if state.deaf_words == _DEAF_WORDS and state.voice is not VoiceState.ABSENT:
+    if state.deaf_words == _DEAF_WORDS:
         state.restart("it does not hear the caller")
 
 
@@ -120,7 +120,8 @@ def probe(state: TurnState) -> None:
 
 def end_reply(state: TurnState) -> None:
     """Take the reply for received; what a noise has cancelled of it is asked for."""
-    state.take_back_unheard_words()
+    if not state.has_sound:
+        state.unsay_words()
     state.voice = VoiceState.IDLE
     state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
     if state.may_be_urged:

@@ -24,6 +24,8 @@ class Clocks:
     """A key was pressed, of an entry that is not finished."""
     quiet: float = -math.inf
     """The last sound of ours ended."""
+    cut: float = -math.inf
+    """What sounded, or came, was cut: what was on its way may still come."""
     resumed: float = -math.inf
     clip: float = -math.inf
     wanted: float = -math.inf

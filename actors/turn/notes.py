@@ -175,6 +175,8 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
             state.overtake_filler()
             if state.is_audible:
                 _note_own_words(state, announces)
+            else:
+                state.has_missed_words = True
         case InjectionBegan(kind=kind, rest=rest):
             _note_injection(state, kind, rest)
         case InjectionWentOn(rest=rest):
@@ -186,7 +188,7 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
 
 
 def _note_own_words(state: TurnState, announces: str) -> None:
-    state.kind, state.has_own_words, state.has_spoken = SpeechKind.ANSWER, True, True
+    state.kind, state.has_own_words, state.has_spoken, state.sounds_wanted = SpeechKind.ANSWER, True, True, True
     state.at.answered = state.now
     if state.phase is Phase.CONVERSING and not state.is_reminded:  # else it is being done
         state.announced = announces or state.announced
@@ -194,6 +196,9 @@ def _note_own_words(state: TurnState, announces: str) -> None:
 
 def _note_injection(state: TurnState, kind: SpeechKind, rest: str) -> None:
     begun = state.outstanding
+    asked_at, began = state.at.outstanding, state.at.began if state.has_sound else math.inf
+    if state.at.answered <= asked_at <= began:
+        state.unsay_words()  # the audio behind them is not theirs
     state.at.said, state.rest, state.outstanding = state.now, rest, None
     if begun is not None and begun.id and state.is_audible:
         state.remark_begun = begun.id

@@ -73,6 +73,10 @@ class TurnState:
     """It has words that the model chose."""
     has_sound: bool = False
     """It has audio."""
+    has_missed_words: bool = False
+    """It has words that the caller was not to hear."""
+    sounds_wanted: bool = False
+    """Of what sounds, an answer is a part: if it is cut by a noise, all of it is wanted again."""
     has_spoken: bool = False
     """The agent has said something of its own accord since the caller, or a function, spoke."""
     outstanding: SayAsAgent | None = None
@@ -259,7 +263,7 @@ class TurnState:
 
     def tell(self, text: str, reason: TellReason, keys: tuple[str, ...] = ()) -> None:
         """Tell the service something as the caller's words."""
-        self.told, self.is_told_heard, self.at.told = text, False, self.now
+        self.told, self.is_told_heard, self.at.told, self.at.wanted = text, False, self.now, self.now
         self.emit(TellAsCaller(text, reason, keys))
 
     def owe(self, since: float) -> None:
@@ -315,11 +319,12 @@ class TurnState:
         """Nothing of ours sounds any more; what was resumed and had no sound has ended no silence."""
         if self.sounding and self.now > self.at.resumed:
             self.at.quiet = self.now
-        self.sounding = self.is_resumed = False
+        self.sounding = self.is_resumed = self.sounds_wanted = False
 
     def set_aside(self, *, was_coming: bool, is_wanted: bool) -> None:
         """Cut what sounds and what is still to come of it, and keep it."""
         self.forget()
+        self.at.cut = self.now
         self.aside = Aside(was_coming, is_wanted)
         self.emit(Cut())
         self.fall_quiet()
@@ -340,7 +345,7 @@ class TurnState:
         self.aside = None
         self.voice = VoiceState.COMING if aside.was_coming else VoiceState.IDLE
         self.is_torn = aside.was_coming
-        self.sounding = self.is_resumed = True
+        self.sounding = self.is_resumed = self.sounds_wanted = True
         self.at.resumed = self.now
         self.emit(Resume())
 
@@ -358,14 +363,15 @@ class TurnState:
 
     def take_words_for_granted(self) -> None:
         """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
-        is_injection = self.kind is not SpeechKind.ANSWER or self.outstanding is not None or self.late_filler
-        if self.voice is VoiceState.COMING and self.has_sound and not (self.has_own_words or is_injection):
+        has_words, self.has_missed_words = self.has_own_words or self.has_missed_words, False
+        is_other = max(self.at.outstanding, self.at.cut) >= self.at.wanted
+        if self.voice is VoiceState.COMING and self.has_sound and not (has_words or is_other):
             self.at.answered, self.has_spoken = self.at.began, True
 
-    def take_back_unheard_words(self) -> None:
+    def unsay_words(self) -> None:
         """Take words that came without any audio for unsaid."""
-        if self.voice is VoiceState.COMING and self.has_own_words and not self.has_sound:
-            self.at.answered, self.has_spoken = -math.inf, False
+        if self.has_own_words:
+            self.at.answered, self.has_spoken, self.has_own_words = -math.inf, False, False
 
     def ask_for_life(self) -> None:
         """Ask the caller whether they are there: they hear it, unless the service has broken its reply off."""

@@ -239,11 +239,11 @@ def forget(state: TurnState, _: Recognised) -> None:
 
 
 def set_aside_the_rest(state: TurnState, _: Recognised) -> None:
-    state.set_aside(was_coming=True, is_wanted=state.kind is SpeechKind.ANSWER)
+    state.set_aside(was_coming=True, is_wanted=state.kind is SpeechKind.ANSWER or state.sounds_wanted)
 
 
 def set_aside(state: TurnState, _: Recognised) -> None:
-    state.set_aside(was_coming=False, is_wanted=state.kind is SpeechKind.ANSWER)
+    state.set_aside(was_coming=False, is_wanted=state.kind is SpeechKind.ANSWER or state.sounds_wanted)
 
 
 def drop(state: TurnState, _: Recognised) -> None:

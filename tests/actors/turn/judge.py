@@ -13,6 +13,7 @@ from actors.turn.effects import (
     Effect,
     EndConversation,
     Forget,
+    FreeTape,
     PlayClip,
     PutThrough,
     RenewSession,
@@ -120,7 +121,9 @@ class Judge:
         if isinstance(event, FloorVacated):
             self.is_aged, self.end, self.end_by = False, "", math.inf
             self.transfer_by = math.inf
-        elif (event.owes or event.ask) and self.closing is None:
+        elif not (event.owes or event.ask):
+            self.waiting_since = math.inf  # nobody knows any more what they wait for
+        elif self.closing is None:
             self.wait(now, now)
 
     def _take_request(self, event: KeysEntered | RemarkMade | SessionAged | CloseAsked, now: float) -> None:
@@ -210,6 +213,8 @@ class Judge:
         elif isinstance(effect, Resume | Forget):
             assert self.is_cut, "nothing was cut"
             self.is_cut = False
+        elif isinstance(effect, FreeTape) and self.closing is None:  # a silent caller is there after all
+            self.over_by = math.inf
 
     def _say(self, effect: SayAsAgent, now: float) -> None:
         if effect.kind is SpeechKind.FILLER:

@@ -4,6 +4,7 @@ import pytest
 
 from actors.turn.effects import (
     Cut,
+    Forget,
     RestartSession,
     Resume,
     TellAsCaller,
@@ -18,14 +19,19 @@ from actors.turn.events import (
     Event,
     FloorGiven,
     FloorVacated,
+    FunctionDone,
     FunctionsAsked,
+    HandoffDenied,
+    HandoffWanted,
     KeysEntered,
     Played,
+    RemarkMade,
     SayRefused,
+    ThinkingBegan,
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import Debt, Phase, describe_keys
+from actors.turn.values import Debt, Phase, SpeechKind, describe_keys
 from tests.actors.turn.script import (
     ASK,
     FIRST,
@@ -116,6 +122,70 @@ def test_audio_without_words_does_not_answer_what_was_asked_after_it() -> None:
     script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.2, FunctionsAsked(("f",))), (3.5, AudioDone())]
 
     assert seen(*script, (4, Played()), until=7.5) == [(7, filler_asked())]
+
+
+@pytest.mark.parametrize("words_first", [False, True])
+def test_the_audio_of_a_filler_is_not_that_of_the_words_before_it(words_first: bool) -> None:
+    turn = on_floor()
+    began: list[Step] = [(5.52 if words_first else 5.5, AudioBegan()), (5.51, AgentSaid(FIRST)), (5.8, AudioDone())]
+
+    play(turn, [*caller_says(1), (4.5, AgentSaid("On Tuesday.")), *began, (6.5, Played())], 7)
+
+    assert (turn.debt, turn.kind) == (Debt.OWED, SpeechKind.FILLER)
+
+
+def test_what_is_left_of_a_reply_that_was_cut_is_no_answer() -> None:
+    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.1, FunctionsAsked(("f",))), (4, FunctionDone("f"))]
+    fragment: list[Step] = [
+        (4.1, CallerStartedSpeaking()),
+        (4.2, ThinkingBegan()),
+        (4.3, AudioBegan()),
+        (4.4, AudioDone()),
+    ]
+    turn = on_floor()
+
+    play(turn, [*script, *fragment, (4.4, AudioDone()), (4.5, Played())], 5)
+
+    assert turn.debt is Debt.OWED
+
+
+def test_what_is_left_of_a_reply_whose_words_were_not_to_be_heard_is_no_answer() -> None:
+    script: list[Step] = [
+        *caller_says(1),
+        (3, FunctionsAsked(("h",))),
+        (3, HandoffWanted("h")),
+        (3.5, AgentSaid("So.")),
+    ]
+    turn = on_floor()
+
+    play(turn, [*script, (4, HandoffDenied("h")), (4.1, AudioBegan()), (4.4, AudioDone()), (5, Played())], 6)
+
+    assert turn.debt is Debt.OWED
+
+
+def test_a_filler_does_not_answer_keys_whose_echo_is_lost() -> None:
+    turn = on_floor()
+
+    play(turn, [*reply(1), (5, KeysEntered("1")), *filler(8.3)], 11)
+
+    assert turn.debt is Debt.OWED
+
+
+def test_a_question_behind_an_answer_is_not_played_on() -> None:
+    script: list[Step] = [*caller_says(1), *reply(3), *reply(15.2, ASK), (15.8, CallerStartedSpeaking())]
+
+    assert effects_of(seen(*script, until=19)) == [question_asked(), Cut(), Forget()]
+
+
+REMARK: list[Step] = [(4, RemarkMade("So.")), (14.2, AudioBegan()), (14.3, AgentSaid("So."))]
+
+
+@pytest.mark.parametrize("done", [[], [(14.6, AudioDone())]], ids=["coming", "sent"])
+def test_an_answer_that_is_cut_together_with_what_was_said_behind_it_is_played_on(done: list[Step]) -> None:
+    noises: list[Step] = [(16, CallerStartedSpeaking()), (19, VoiceBegan()), (19.1, CallerStartedSpeaking())]
+    script: list[Step] = [*caller_says(1), *reply(3, played=25), *REMARK, *done, *noises, (19.3, VoiceEnded(19.2))]
+
+    assert effects_of(seen(*script, until=22))[-4:] == [Cut(), Resume(), Cut(), Resume()]
 
 
 def test_an_end_that_comes_before_the_audio_is_an_end() -> None:

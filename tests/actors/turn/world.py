@@ -84,6 +84,12 @@ class Reply:
     reasons: int = 0
     was_cut: bool = False
     is_late_filler: bool = False
+    is_wordless: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it can be known for an answer."""
+        return self.is_answer and not self.is_wordless
 
 
 @attrs.define(eq=False)
@@ -146,6 +152,8 @@ class World:
     handing_over: bool = False
     # The caller
     is_loud: bool = False
+    is_ignored: bool = False
+    """The service takes no notice of what makes the line loud: a cough, perhaps."""
     says_words: bool = False
     last_turn: str = ""
     is_held: bool = False
@@ -232,7 +240,7 @@ class World:
                 self.is_held, self.hears, self.says_words = True, False, False
                 self.reasons += 1
             case FreeTape():
-                self.is_held = False
+                self.is_held, self.is_leaving = False, self.judge.closing is not None
             case Cut():
                 self.line.cut(self.now)
             case Resume():
@@ -241,7 +249,7 @@ class World:
             case Forget():
                 went_on = isinstance(self.trace[-1][1], AudioBegan | AgentSaid | FunctionsAsked)
                 for _, reply in self.line.aside:
-                    reason = went_on or self.is_leaving or self.reasons > reply.reasons or not reply.is_answer
+                    reason = went_on or self.is_leaving or self.reasons > reply.reasons or not reply.is_known
                     assert reason, f"the caller is robbed of {reply.text!r}, which nothing has cut"
                 self.line.aside.clear()
 
@@ -318,6 +326,8 @@ class World:
         self.sending += 1
         self.silenced, self.is_unclear = self.sending, False
         self.feed(CallerSaid(text))
+        if self.rng.random() < 0.05:  # the message comes twice
+            self.feed(CallerSaid(text))
 
     def think(self) -> None:
         """The model thinks: quickly, slowly, or for ever."""
@@ -407,7 +417,14 @@ class World:
         if sending != self.sending or self.is_dead:
             return
         reply.reasons = self.reasons
-        if self.rng.random() < 0.2:
+        chance = self.rng.random()
+        if chance < 0.02:  # its words are lost
+            reply.is_wordless = True
+            self.send_frame(reply, reply.seconds, sending)
+        elif chance < 0.04 and reply.is_answer and self.now > self.judge.asked_at + 5.0:  # its audio is lost
+            self.feed(AgentSaid(reply.text, reply.announces))
+            self.later(0.05, self.feed, AudioDone())
+        elif chance < 0.2:
             self.say_words(reply, sending)
             self.later(0.02, self.send_frame, reply, reply.seconds, sending)
         else:
@@ -431,7 +448,13 @@ class World:
         if left > FRAME:
             self.later(0.1, self.send_frame, reply, left - FRAME, sending, late)
         elif self.rng.random() < 0.9:
-            self.later(0.01, self.feed, AudioDone())
+            self.later(0.01, self.end_audio, reply, sending)
+
+    def end_audio(self, reply: Reply, sending: int) -> None:
+        """End a reply. If its words are lost, the caller has heard them all the same."""
+        if reply.is_wordless:
+            self.judge.words_come(reply.text, reply.is_answer and sending == self.sending, self.turn.gate, self.now)
+        self.feed(AudioDone())
 
     def frame_comes(self, reply: Reply, *, is_late: bool) -> None:
         """Let it through, set it aside, or drop it, as the gate says."""
@@ -444,7 +467,8 @@ class World:
                 self.line.aside.append((FRAME, reply))
                 reply.was_cut = True
             case Gate.SHUT if reply.is_answer and self.is_there and not (self.handing_over or self.is_leaving):
-                assert self.reasons > reply.reasons, f"the caller is robbed of {reply.text!r}, which nothing has cut"
+                is_cut = self.reasons > reply.reasons or not reply.is_known
+                assert is_cut, f"the caller is robbed of {reply.text!r}, which nothing has cut"
             case _:
                 pass  # nobody is to hear it
 
@@ -462,6 +486,7 @@ class World:
             self.is_loud = True
             self.feed(VoiceBegan())
             self.later(length, self.caller_stops, session=False)
+        self.is_ignored = chance <= 0.08 and rng.random() < 0.5
         if chance > 0.08 and self.is_there and not (self.is_dead or self.is_held):
             self.says_words = chance < 0.7
             self.later(0.1, self.service_hears)
@@ -473,9 +498,9 @@ class World:
     def caller_stops(self) -> None:
         at = self.now - 0.4
         self.is_loud = False
-        deaf = self.is_dead and self.is_there and not self.is_held
-        self.feed(VoiceEnded(at, deaf))
-        self.judge.caller_stops(at, deaf=deaf)
+        is_listening = self.is_there and not self.is_held
+        self.feed(VoiceEnded(at, is_listening and (self.is_dead or self.is_ignored)))
+        self.judge.caller_stops(at, deaf=is_listening and self.is_dead)
 
     def service_hears(self) -> None:
         if self.is_dead or self.is_held:
