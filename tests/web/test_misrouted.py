@@ -1,6 +1,9 @@
 """A request that nearly reached a route is told in the log with the fix, and counted under that route."""
 
+from typing import cast
+
 import pytest
+from hypercorn.typing import WebsocketResponseStartEvent
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
@@ -91,6 +94,16 @@ async def test_a_stream_that_misses_its_route_is_told(
 
     fixes = [line["fix"] for line in logs if line["event"] == "request_misrouted"]
     assert [f"wss{ORIGIN.removeprefix('https')}/twilio;" in fix for fix in fixes] == ([True] if told else [])
+
+
+@pytest.mark.parametrize(("target", "status"), [("/elsewhere", 404), ("/twilio/", 404), ("/calls", 405), ("/", 400)])
+async def test_an_upgrade_of_no_socket_of_ours_is_refused_and_no_error(
+    target: str, status: int, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    peer = await Peer(target=target, signature="").leaves().visit(exchange().app)
+
+    assert cast("WebsocketResponseStartEvent", peer.answers[0])["status"] == status
+    assert caplog.records == []
 
 
 async def test_nobody_can_fill_the_log_with_them(autojump_clock: MockClock) -> None:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 import attrs
 import structlog
-from quart import Response, current_app, jsonify, request
+from quart import Response, current_app, has_request_context, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
@@ -90,8 +90,8 @@ class Misrouted:
     _allowance: RateLimits = attrs.field(factory=RateLimits, init=False)
 
     async def answer(self, exc: HTTPException) -> Response:
-        """Answer a refusal of the framework's."""
-        if exc.code in {404, 405} and request.url_rule is None:
+        """Answer a refusal of the framework's: of a request, or of an upgrade, which `MediaStreams` has told of."""
+        if exc.code in {404, 405} and has_request_context() and request.url_rule is None:
             self._tell(exc.code)
         return await refused(exc)
 
