@@ -6,6 +6,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.web.fakes import API_TOKEN, LEAD, LINE, Exchange, client_of, exchange, record
+from web.clients.campaign_client import CampaignClient
 from web.clients.operator import Operator, OperatorError
 from web.clients.twilio import CallOptions
 
@@ -109,3 +110,22 @@ async def test_a_server_that_is_not_there_is_told_with_what_to_do() -> None:
 async def test_something_else_than_a_switchboard_is_told(answer: httpx.Response) -> None:
     with pytest.raises(OperatorError, match="Is this a switchboard"):
         await answering(answer).recent(5)
+
+
+HALF = "caf\udce9"
+"""How a word in Latin-1 arrives from a terminal."""
+
+
+async def test_what_is_not_utf_8_is_said_to_be_so(autojump_clock: MockClock) -> None:
+    there = exchange()
+    asked = operator(there)
+    with pytest.raises(OperatorError, match="not UTF-8"):
+        await asked.place(LEAD, {"name": HALF})
+    with pytest.raises(OperatorError, match="not UTF-8"):
+        await asked.command("OR1", "say", {"text": HALF})
+    with pytest.raises(OperatorError, match="not UTF-8"):
+        [part async for part in asked.export(HALF)]
+    with pytest.raises(OperatorError, match="no such call"):
+        await asked.show(HALF)
+    with pytest.raises(OperatorError, match="not UTF-8"):
+        await CampaignClient(asked.http).create({"name": HALF})

@@ -5,12 +5,11 @@ Whatever goes wrong is `OperatorError`, in words for the person at the keyboard.
 
 from collections.abc import Mapping, Sequence
 from typing import cast
-from urllib.parse import quote
 
 import attrs
 import httpx
 
-from web.clients.operator import OperatorError, Shown, why_refused
+from web.clients.operator import NOT_UTF8, OperatorError, Shown, in_address, why_refused
 
 
 def time_left(seconds: float) -> str:
@@ -27,6 +26,8 @@ async def _ask(http: httpx.AsyncClient, method: str, target: str, content: objec
     """
     try:
         response = await http.request(method, target, json=content)
+    except UnicodeEncodeError as exc:
+        raise OperatorError(NOT_UTF8) from exc
     except httpx.TransportError as exc:
         raise OperatorError(
             f"No answer from {http.base_url} ({type(exc).__name__}).\n"
@@ -60,23 +61,23 @@ class CampaignClient:
 
     async def campaign(self, name: str) -> Shown:
         """Return one campaign, and how it goes."""
-        return _json(await _ask(self.http, "GET", f"/campaigns/{quote(name, safe='')}"))
+        return _json(await _ask(self.http, "GET", f"/campaigns/{in_address(name)}"))
 
     async def turn(self, name: str, command: str) -> Shown:
         """Pause a campaign, resume or cancel it."""
-        return _json(await _ask(self.http, "POST", f"/campaigns/{quote(name, safe='')}/{command}"))
+        return _json(await _ask(self.http, "POST", f"/campaigns/{in_address(name)}/{command}"))
 
     async def export(self, name: str, form: str) -> bytes:
         """Return the results of a campaign."""
-        return (await _ask(self.http, "GET", f"/campaigns/{quote(name, safe='')}/export?format={form}")).content
+        return (await _ask(self.http, "GET", f"/campaigns/{in_address(name)}/export?format={form}")).content
 
     async def refuse_number(self, number: str, why: str) -> None:
         """Put a number on the do-not-call list."""
-        await _ask(self.http, "PUT", f"/do-not-call/{quote(number, safe='')}?why={quote(why, safe='')}")
+        await _ask(self.http, "PUT", f"/do-not-call/{in_address(number)}?why={in_address(why)}")
 
     async def allow_number(self, number: str) -> None:
         """Take a number from the do-not-call list."""
-        await _ask(self.http, "DELETE", f"/do-not-call/{quote(number, safe='')}")
+        await _ask(self.http, "DELETE", f"/do-not-call/{in_address(number)}")
 
     async def refused_numbers(self) -> Sequence[Shown]:
         """Return the do-not-call list."""
@@ -87,5 +88,5 @@ class CampaignClient:
         return found
 
     async def _page(self, after: str) -> Sequence[Shown]:
-        answer = _json(await _ask(self.http, "GET", f"/do-not-call?after={quote(after, safe='')}"))
+        answer = _json(await _ask(self.http, "GET", f"/do-not-call?after={in_address(after)}"))
         return cast("Sequence[Shown]", answer["numbers"])

@@ -28,6 +28,14 @@ class OperatorError(Exception):
     """The server did not do what was asked; the message says why and what to do."""
 
 
+NOT_UTF8 = "What you wrote is not UTF-8. Set the terminal to UTF-8, and write it again."
+
+
+def in_address(name: str) -> str:
+    """Write a name as a part of an address; what the terminal gave us and is no text is a question mark there."""
+    return quote(name, safe="", errors="replace")
+
+
 def texts(value: object) -> list[str]:
     """Return the lines that explain a refusal."""
     if not isinstance(value, list):
@@ -80,7 +88,7 @@ class Operator:
 
         Raises: `OperatorError`.
         """
-        return await self._ask("GET", f"/calls/{quote(name, safe='')}")
+        return await self._ask("GET", f"/calls/{in_address(name)}")
 
     async def recent(self, limit: int) -> Sequence[Shown]:
         """Return live and recent calls, newest first.
@@ -116,6 +124,8 @@ class Operator:
                     raise OperatorError(why_refused(response))
                 async for chunk in response.aiter_bytes():
                     yield chunk
+        except UnicodeEncodeError as exc:
+            raise OperatorError(NOT_UTF8) from exc
         except httpx.TransportError as exc:
             raise self._unreached(exc) from exc
 
@@ -134,7 +144,7 @@ class Operator:
         """
         given = {field: text for field, text in fields.items() if text}
         headers = {"Idempotency-Key": key} if key is not None else {}
-        return await self._ask("POST", f"/calls/{quote(name, safe='')}/{command}", given, headers, COMMAND_SECONDS)
+        return await self._ask("POST", f"/calls/{in_address(name)}/{command}", given, headers, COMMAND_SECONDS)
 
     async def webhooks(self, state: str) -> Sequence[Shown]:
         """Return the newest webhooks in a state: dead, waiting or sent.
@@ -188,6 +198,8 @@ class Operator:
         timeout = self.http.timeout if within is None else within
         try:
             response = await self.http.request(method, target, json=order, headers=headers, timeout=timeout)
+        except UnicodeEncodeError as exc:
+            raise OperatorError(NOT_UTF8) from exc
         except httpx.TransportError as exc:
             raise self._unreached(exc) from exc
         if response.is_error:
