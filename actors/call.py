@@ -39,7 +39,7 @@ from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
 from actors.record.resumption import Resumption
-from actors.record.scribe import Scribe, scribe_threads
+from actors.record.scribe import Scribe, ScribeThreads
 from actors.record.watching import CallUnderWay, CallWatch, Watch, each_of, everywhere, kept_here, untraced, unwatched
 from actors.session.agent_session import Connect
 from actors.session.opening import Openings
@@ -123,7 +123,7 @@ class CallServices:
     records_audio: Callable[[str], bool] = everywhere
     """Whether the audio of calls on this number of ours is recorded."""
     redaction: Redaction = WHOLE
-    threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
+    threads: ScribeThreads = attrs.field(factory=ScribeThreads)
     """Those that write the calls' files."""
     writer: str = ""
     """The name under which they do."""

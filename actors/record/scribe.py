@@ -6,6 +6,7 @@ on. What did not fit its bounded buffer is counted in the journal file itself.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -14,9 +15,11 @@ from threading import Lock
 
 import attrs
 import trio
+from outcome import Error, Outcome, Value, capture
 
 from actors.journal import Entry
 from actors.record.recording import Recording
+from actors.ticks import Sleeper
 from store.json_text import json_text
 from store.private import open_private, own_folder, write_private
 from store.records import CallRecord, TurnRecord, record_as_json
@@ -27,9 +30,50 @@ THREADS = 16
 """For the files of all calls: a disk that hangs keeps no more, and nothing else waits for them."""
 
 
-def scribe_threads() -> trio.CapacityLimiter:
-    """Return what the scribes of a server share."""
-    return trio.CapacityLimiter(THREADS)
+@attrs.define(eq=False)
+class _Write:
+    """One write that is wanted, and the end of it."""
+
+    work: Callable[[], None]
+    over: trio.Event = attrs.field(factory=trio.Event)
+    ended: Outcome[None] = attrs.field(default=Value(None), init=False)
+
+
+@attrs.define(eq=False)
+class ScribeThreads:
+    """The threads in which all scribes of a server write. A thread's turn costs more than a call's write of a second.
+
+    So one thread does what is wanted at the same moment, in a system task of trio's: no call waits for another's end.
+    """
+
+    limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS))
+    _wanted: list[_Write] = attrs.field(factory=list, init=False)
+
+    async def run(self, work: Callable[[], None]) -> None:
+        """Do it in a thread, and raise what it raises. One who is cancelled does not take it back."""
+        write = _Write(work)
+        if not self._wanted:
+            trio.lowlevel.spawn_system_task(self._write_together)
+        self._wanted.append(write)
+        await write.over.wait()
+        write.ended.unwrap()
+
+    async def _write_together(self) -> None:
+        """Let those that are woken in this turn of the scheduler come together."""
+        await trio.lowlevel.checkpoint()
+        writes, self._wanted = self._wanted, []
+        try:
+            await trio.to_thread.run_sync(partial(_write_each, writes), limiter=self.limiter, abandon_on_cancel=True)
+        except RuntimeError as failed:  # no thread can be started; nobody but the writers may fail of it
+            for write in writes:
+                write.ended = Error(failed)
+        for write in writes:
+            write.over.set()
+
+
+def _write_each(writes: list[_Write]) -> None:
+    for write in writes:
+        write.ended = capture(write.work)
 
 
 @attrs.define(eq=False)
@@ -39,7 +83,7 @@ class Scribe:
     folder: Path
     begins_at: float = 0.0
     """Seconds of the call that an earlier stream of it has taken, and recorded."""
-    threads: trio.CapacityLimiter = attrs.field(factory=scribe_threads)
+    threads: ScribeThreads = attrs.field(factory=ScribeThreads)
     writer: str = ""
     """This process, among those that write into the same recordings folder."""
     records_audio: bool = True
@@ -48,6 +92,8 @@ class Scribe:
     _missing: int = attrs.field(default=0, init=False)
     _refused: list[bytes] = attrs.field(factory=list, init=False)
     """Data that the disk has not taken: written before anything newer, by the one task that writes."""
+    _unwritten: deque[tuple[list[bytes], tuple[bytes, bytes]]] = attrs.field(factory=deque, init=False)
+    """Lines and audio, for whichever thread writes next: the last write finds all that is left."""
     _has_begun: bool = attrs.field(default=False, init=False)
     _disk: Lock = attrs.field(factory=Lock, init=False)
     """One write after the other: a call that ends does not wait for a disk that hangs, but its last write does."""
@@ -65,23 +111,26 @@ class Scribe:
             self._missing += 1
 
     async def run(self) -> None:
-        """Write once a second, until cancelled."""
+        """Write once a second, when all scribes do, until cancelled."""
+        sleeper = Sleeper()
         while True:
-            lines, audio = self._take_lines(), self.recording.take()
+            self._put_out()
             try:
-                await self._in_thread(partial(self._write, lines, audio))
+                await self.threads.run(self._write)
             except OSError:
                 self.recording.give_up()
                 raise
-            await trio.sleep(_EVERY)
+            await sleeper.sleep_until((trio.current_time() // _EVERY + 1) * _EVERY)
 
     async def finish(self, record: CallRecord) -> None:
         """Write everything that is left, and the views of the whole call."""
-        lines, audio = self._take_lines(), self.recording.take()
-        await self._in_thread(partial(self._finish, lines, audio, record))
+        self._put_out()
+        await trio.to_thread.run_sync(
+            partial(self._finish, record), limiter=self.threads.limiter, abandon_on_cancel=True
+        )
 
-    async def _in_thread(self, work: Callable[[], None]) -> None:
-        await trio.to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
+    def _put_out(self) -> None:
+        self._unwritten.append((self._take_lines(), self.recording.take()))
 
     def _take_lines(self) -> list[bytes]:
         lines, self._lines = self._lines, []
@@ -90,9 +139,10 @@ class Scribe:
             lines.append(json_text({"event": "entries_missing", "count": missing}))
         return lines
 
-    def _write(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
+    def _write(self) -> None:
         with self._disk:
-            self._write_down(lines, audio)
+            while self._unwritten:
+                self._write_down(*self._unwritten.popleft())
 
     def _write_down(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
         self._refused += lines
@@ -104,8 +154,8 @@ class Scribe:
             self._has_begun = True
         self.recording.write(audio)
 
-    def _finish(self, lines: list[bytes], audio: tuple[bytes, bytes], record: CallRecord) -> None:
-        self._write(lines, audio)
+    def _finish(self, record: CallRecord) -> None:
+        self._write()
         if self.records_audio:
             self.recording.finish()
         _write_json(self.folder / "transcript.json", [_turn(turn) for turn in record.transcript])

@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import get_ident
 
 import orjson
 import pytest
@@ -13,7 +14,7 @@ from trio.testing import MockClock
 from actors.facts import CallStarted, DigitPressed
 from actors.journal import Journal
 from actors.record import scribe as module
-from actors.record.scribe import Scribe
+from actors.record.scribe import Scribe, ScribeThreads
 from protocol.audio import FRAME_BYTES
 from store.records import CallRecord, TurnRecord, record_from_json
 
@@ -218,3 +219,39 @@ async def test_where_audio_is_not_recorded_words_are(tmp_path: Path) -> None:
 
     names = sorted(path.name for path in (tmp_path / "CA1").iterdir())
     assert names == ["journal.jsonl", "record.json", "transcript.json"]
+
+
+async def test_what_is_wanted_at_once_one_thread_does_and_each_fails_alone() -> None:
+    threads, did = ScribeThreads(), list[int]()
+    failures = list[str]()
+
+    def fail() -> None:
+        raise OSError("no room")
+
+    async def want(work: Callable[[], None]) -> None:
+        try:
+            await threads.run(work)
+        except OSError as exc:
+            failures.append(str(exc))
+
+    async with trio.open_nursery() as nursery:
+        for work in (lambda: did.append(get_ident()), fail, lambda: did.append(get_ident())):
+            nursery.start_soon(want, work)
+
+    assert failures == ["no room"]
+    assert len(did) == 2
+    assert len(set(did)) == 1
+    assert get_ident() not in did
+
+
+async def test_where_no_thread_can_be_started_the_writers_fail_and_the_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def no_thread(_: object, **_how: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", no_thread)
+
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        await ScribeThreads().run(lambda: None)
