@@ -44,7 +44,8 @@ async def test_the_files_of_a_call(umask: int, tmp_path: Path) -> None:
     scribe = Scribe(tmp_path / "recordings" / "CA1")
     Journal.read_by([scribe.read])
     scribe.recording.caller.put(bytes(FRAME_BYTES))
-    scribe._write([b"{}\n"], scribe.recording.take())
+    scribe._put_out()
+    scribe._write()
     assert_private(tmp_path / "recordings")
     assert ".caller.ulaw" in {path.name for path in (tmp_path / "recordings" / "CA1").iterdir()}
 
