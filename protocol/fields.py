@@ -174,14 +174,10 @@ def children(fields: Fields, key: str) -> Sequence[Fields]:
     return cast("Sequence[Fields]", value)
 
 
-def texts(fields: Fields, key: str) -> tuple[str, ...]:
-    """Return an array of strings; missing or null is empty."""
+def texts_among(fields: Fields, key: str) -> tuple[str, ...]:
+    """Return the strings of an array; nothing for what is none: for what is noted and not acted on."""
     value = fields.get(key)
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _wrong(fields, key, "an array of strings")
-    return tuple(cast("list[str]", value))
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
 def _wrong(fields: Fields, key: str, wanted: str) -> RemoteProtocolError:

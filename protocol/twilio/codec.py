@@ -91,20 +91,21 @@ def _read_connected(message: Fields) -> StreamConnected:
 
 
 def _read_start(message: Fields) -> StreamStarted:
+    """Read `start`: what we act on is checked, and of the rest only what can be read is there."""
     start = fields.child(message, "start")
-    coding = fields.child(start, "mediaFormat") if "mediaFormat" in start else {}
-    parameters = fields.child(start, "customParameters") if "customParameters" in start else {}
+    coding = {} if start.get("mediaFormat") is None else fields.child(start, "mediaFormat")
+    parameters = {} if start.get("customParameters") is None else fields.child(start, "customParameters")
     return StreamStarted(
         stream_sid=fields.optional_text(start, "streamSid") or fields.text(message, "streamSid"),
         call_sid=fields.text(start, "callSid"),
-        account_sid=fields.text_or(start, "accountSid", ""),
-        tracks=fields.texts(start, "tracks"),
+        account_sid=fields.words_or_nothing(start, "accountSid"),
+        tracks=fields.texts_among(start, "tracks"),
         media_format=MediaFormat(
             fields.text_or(coding, "encoding", "audio/x-mulaw"),
             fields.whole_number(coding, "sampleRate", 8000),
             fields.whole_number(coding, "channels", 1),
         ),
-        parameters={name: fields.text(parameters, name) for name in parameters},
+        parameters={name: value for name, value in parameters.items() if isinstance(value, str)},
     )
 
 

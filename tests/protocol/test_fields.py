@@ -50,7 +50,7 @@ READERS: list[Callable[[Fields], object]] = [
     lambda found: fields.measurement(found, "key"),
     lambda found: fields.child(found, "key"),
     lambda found: fields.children(found, "key"),
-    lambda found: fields.texts(found, "key"),
+    lambda found: fields.texts_among(found, "key"),
 ]
 
 

@@ -235,3 +235,33 @@ def test_slicing_and_json_agree_on_a_frame_with_something_in_it(cut: int, piece:
 )
 def test_slicing_leaves_the_rest_to_json(frame: str | bytes) -> None:
     assert sliced_media(frame, TAIL) is None
+
+
+ODD = [None, 5, 1.5, True, "", "x", [], [1], [None], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_what_nobody_acts_on_keeps_no_stream_from_its_start(odd: object) -> None:
+    told = {"callSid": "CA1", "streamSid": SID, "accountSid": odd, "tracks": odd, "new": odd}
+    start = {**told, "customParameters": {"token": "t", "other": odd}}
+    frame = {"event": "start", "sequenceNumber": odd, "streamSid": SID, "start": start, "newer": odd}
+
+    read = decode(json.dumps(frame))
+
+    assert isinstance(read, StreamStarted)
+    assert (read.call_sid, read.stream_sid, read.parameters["token"]) == ("CA1", SID, "t")
+
+
+@pytest.mark.parametrize("field", ["mediaFormat", "customParameters"])
+def test_a_part_of_a_start_that_is_null_is_not_there(field: str) -> None:
+    start = {"callSid": "CA1", "streamSid": SID, field: None}
+
+    assert decode(json.dumps({"event": "start", "start": start})) == StreamStarted(SID, "CA1", tracks=())
+
+
+@pytest.mark.parametrize("field", ["callSid", "mediaFormat", "customParameters"])
+def test_what_a_start_is_needed_for_is_read_strictly(field: str) -> None:
+    start = {"callSid": "CA1", "streamSid": SID, field: [5]}
+
+    with pytest.raises(RemoteProtocolError, match=field):
+        decode(json.dumps({"event": "start", "start": start}))
