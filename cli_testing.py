@@ -19,7 +19,7 @@ def replay(
         str, typer.Argument(metavar="ID", help="A call's SID, as in RECORDINGS_DIR; or its folder, or its journal.")
     ],
     roster: Annotated[
-        str, typer.Option("--agents", metavar="SOURCE", help="The agents; the shipped ones if unset.")
+        str, typer.Option("--agents", metavar="SOURCE", help="The agents; those of AGENTS if unset.")
     ] = "",
     anonymise: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write its journal without names and numbers, and play that.")
@@ -42,10 +42,10 @@ def replay(
 def probe(  # noqa: PLR0917 - one for each option
     cases: Annotated[
         list[Path] | None,
-        typer.Option("--cases", help="A TOML file of cases, if not the shipped; may be repeated."),
+        typer.Option("--cases", help="A TOML file of cases; may be repeated. The shipped agents have some."),
     ] = None,
     roster: Annotated[
-        str, typer.Option("--agents", metavar="SOURCE", help="The agents, if not the shipped ones.")
+        str, typer.Option("--agents", metavar="SOURCE", help="The agents; those of AGENTS if unset.")
     ] = "",
     model: Annotated[str, typer.Option(help="LLM model; PROBE_MODEL if unset.")] = "",
     runs: Annotated[int, typer.Option(min=1, max=100, help="Answers to each case: k of pass^k.")] = 5,
@@ -66,7 +66,7 @@ def probe(  # noqa: PLR0917 - one for each option
     problem, lines, is_good = "", list[str](), False
     try:
         lines, is_good = probe_agents(asked, environment(), lambda line: err.print(line, markup=False, soft_wrap=True))
-    except* (ProbeError, RosterError, ScenarioError, CassetteError) as group:
+    except* (ProbeError, RosterError, SettingsError, ScenarioError, CassetteError) as group:
         problem = str(root_cause(group))
     if problem:
         fail(problem, 2)

@@ -159,7 +159,8 @@ class PlayedCall(Witnessed):
         if every and not found:
             raise self.failure(f"expected {wanted}; it was {every[0].how}", every[0].at)
         if not found:
-            raise self.failure(f"expected {wanted}; there was none to {to}")
+            others = ", ".join(f"to {other.to} at {other.at:.2f} s" for other in self.handoffs)
+            raise self.failure(f"expected {wanted}; there was none to {to}{others and f' ({others})'}")
         for handoff in found:
             if (after_turn is None or handoff.turn >= after_turn) and (
                 before_turn is None or handoff.turn < before_turn

@@ -7,7 +7,8 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
-from agents.roster import default_roster
+from agents.roster import Roster, roster_from
+from model_settings import AGENTS
 from settings import RECORDINGS_DIR, read_one
 from testkit.play import roster_of
 from testkit.recording import anonymise, find_journal, read_journal
@@ -26,6 +27,14 @@ def replay_call(
     if anonymous is not None:
         text = anonymise(text)
         anonymous.write_text(text, encoding="utf-8")
-    roster = roster_of(agents) if agents else default_roster()
+    roster = chosen_roster(agents, environ)
     replayed = trio.run(partial(replay, read_journal(text), roster), clock=MockClock(autojump_threshold=0))
     return list(report(replayed)), not replayed.differences
+
+
+def chosen_roster(agents: str, environ: Mapping[str, str]) -> Roster:
+    """Load the agents of an option; where it was not given, those of the server's setting.
+
+    *Raises* `RosterError` and `SettingsError`.
+    """
+    return roster_of(agents) if agents else roster_from(read_one(environ, AGENTS))

@@ -8,13 +8,15 @@ import attrs
 import httpx
 import trio
 
-from agents.roster import Roster, default_roster
+from agents.roster import Roster
+from model_settings import AGENTS
 from setting_reader import Variable
-from testkit.play import roster_of
+from simulators.toml_reader import ScenarioError
 from testkit.probe.asking import ProbeError, Prober
 from testkit.probe.cases import Case, load_cases
 from testkit.probe.cassettes import Cassettes
 from testkit.probe.verdict import Price, judge_all, report
+from testkit.replay_command import chosen_roster
 
 SHIPPED_CASES: Final = Path(__file__).with_name("shipped.toml")
 DEADLINE: Final = 60.0
@@ -58,9 +60,11 @@ class Probe:
 def probe_agents(probe: Probe, environ: Mapping[str, str], tell: Callable[[str], None]) -> tuple[list[str], bool]:
     """Ask what is not kept yet, and judge; return what to print, and whether everything was right.
 
-    *Raises* `RosterError`, `ScenarioError`, `CassetteError`, and groups of `ProbeError`.
+    *Raises* `RosterError`, `SettingsError`, `ScenarioError`, `CassetteError`, and groups of `ProbeError`.
     """
-    roster = roster_of(probe.agents) if probe.agents else default_roster()
+    roster = chosen_roster(probe.agents, environ)
+    if not probe.cases and AGENTS.default not in roster.entries:
+        raise ScenarioError("these agents have no cases of their own: give --cases FILE.toml")
     cases = load_cases(probe.cases or (SHIPPED_CASES,), roster)
     model = probe.model or environ.get(PROBE_MODEL.name, "")
     if not model:

@@ -177,6 +177,23 @@ def test_the_command_plays_a_call_of_the_store(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "anonymous.jsonl").exists()
 
 
+def test_the_command_plays_with_the_agents_of_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: str
+) -> None:
+    (tmp_path / "journal.jsonl").write_text(journal)
+    (tmp_path / "night_desk.py").write_text(
+        "from tests.testkit.mistakes import roster\nAGENT = roster().agents['returns']\n"
+    )
+    monkeypatch.setenv("AGENTS", str(tmp_path / "night_desk.py"))
+
+    ran = CliRunner().invoke(commands, ["replay", str(tmp_path)])
+    probed = CliRunner().invoke(commands, ["probe", "--offline", "--model", "gpt"])
+
+    assert (ran.exit_code, probed.exit_code) == (2, 2)
+    assert "the roster has no agent" in ran.output
+    assert "these agents have no cases of their own: give --cases FILE.toml" in probed.output
+
+
 def test_the_command_refuses_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECORDINGS_DIR", str(tmp_path))
 
