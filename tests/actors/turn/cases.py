@@ -34,7 +34,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from tests.actors.turn.script import ASK, FIRST, SECOND, Step, caller_says, filler, on_floor, reply
+from tests.actors.turn.script import ASK, FIRST, GOODBYE, SECOND, Step, caller_says, filler, on_floor, reply
 
 BEGIN, END = "<!-- cases: begin -->", "<!-- cases: end -->"
 
@@ -49,13 +49,6 @@ class Case:
     until: float
 
 
-GOODBYE: list[Step] = [
-    (3, AudioBegan()),
-    (3.1, AgentSaid("Goodbye!")),
-    (3.2, FunctionsAsked(("end",))),
-    (3.2, EndWanted("end", "done")),
-    (3.3, AudioDone()),
-]
 CASES: dict[str, Case] = {
     "C1": Case(
         "The goodbye plays, and the service takes the end back",

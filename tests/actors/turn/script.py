@@ -14,9 +14,11 @@ from actors.turn.events import (
     AudioDone,
     CallerSaid,
     CallerStartedSpeaking,
+    EndWanted,
     Event,
     FloorGiven,
     FloorVacated,
+    FunctionsAsked,
     Played,
     TimePassed,
     VoiceBegan,
@@ -37,6 +39,14 @@ POLICY = CallPolicy(
 FIRST, SECOND, THIRD = POLICY.wording.fillers
 ASK = POLICY.wording.still_there
 LONGEST_STEP = 500
+GOODBYE: list[Step] = [
+    (3, AudioBegan()),
+    (3.1, AgentSaid("Goodbye!")),
+    (3.2, FunctionsAsked(("end",))),
+    (3.2, EndWanted("end", "done")),
+    (3.3, AudioDone()),
+]
+"""An agent says goodbye, and ends the conversation."""
 
 
 def new_turn(policy: CallPolicy = POLICY) -> Turn:

@@ -44,6 +44,7 @@ from actors.turn.values import CallerState, Debt, Gate, Phase
 from tests.actors.turn.script import (
     ASK,
     FIRST,
+    GOODBYE,
     POLICY,
     SECOND,
     THIRD,
@@ -67,17 +68,14 @@ def test_c1_a_withdrawn_goodbye_does_not_end_the_call() -> None:
     turn = on_floor()
     script: list[Step] = [
         *caller_says(1),
-        (3, AudioBegan()),
-        (3.1, AgentSaid("Goodbye!")),
-        (3.2, EndWanted("e", "done")),
-        (3.3, AudioDone()),
+        *GOODBYE,
     ]
     script += [
         (3.5, CallerStartedSpeaking()),
         (3.5, VoiceBegan()),
         (4.3, VoiceEnded(4.3)),
         (5, Played()),
-        (5.5, FunctionCancelled("e")),
+        (5.5, FunctionCancelled("end")),
         (5.6, CallerSaid("Wait, one thing")),
     ]
     assert play(turn, script + reply(6.2), 12) == []
@@ -264,10 +262,7 @@ def test_c13_a_caller_who_speaks_over_the_goodbye_is_waited_for_and_answered() -
     turn = on_floor()
     script: list[Step] = [
         *caller_says(1),
-        (3, AudioBegan()),
-        (3.1, AgentSaid("Goodbye!")),
-        (3.2, EndWanted("e", "done")),
-        (3.3, AudioDone()),
+        *GOODBYE,
     ]
     script += [
         (4, CallerStartedSpeaking()),
@@ -278,7 +273,7 @@ def test_c13_a_caller_who_speaks_over_the_goodbye_is_waited_for_and_answered() -
     ]
     script += [*reply(10.5, "Ninety. Goodbye!"), (11.1, EndWanted("e2", "done"))]
     assert play(turn, script, 16) == [
-        (9.6, AnswerFunction("e", POLICY.wording.reopened)),
+        (9.6, AnswerFunction("end", POLICY.wording.reopened)),
         (12.5, EndConversation("completed", "done", heard=True)),
     ]
 
@@ -286,10 +281,7 @@ def test_c13_a_caller_who_speaks_over_the_goodbye_is_waited_for_and_answered() -
 def test_c13_a_noise_over_the_goodbye_delays_the_end_and_does_not_cut_it() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (3, AudioBegan()),
-        (3.1, AgentSaid("Goodbye!")),
-        (3.2, EndWanted("e", "done")),
-        (3.3, AudioDone()),
+        *GOODBYE,
         (4, CallerStartedSpeaking()),
         (5, Played()),
     ]
@@ -299,10 +291,7 @@ def test_c13_a_noise_over_the_goodbye_delays_the_end_and_does_not_cut_it() -> No
 def test_c13_a_line_that_is_loud_holds_the_end_for_a_while() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (3, AudioBegan()),
-        (3.1, AgentSaid("Goodbye!")),
-        (3.2, EndWanted("e", "done")),
-        (3.3, AudioDone()),
+        *GOODBYE,
         (4, VoiceBegan()),
         (5, Played()),
     ]
