@@ -7,6 +7,8 @@ from itertools import pairwise
 from actors import facts
 from actors.line.ledger import SWITCHBOARD
 from simulators.twilio.log import BufferCleared, DigitSent
+from testkit.heard import holder_at
+from testkit.silence import fell_silent
 from testkit.voices import words_are_in_their_voice
 from testkit.witness import Witnessed, ended, spoken_lines, started
 
@@ -52,10 +54,14 @@ def _nothing_after_clear(played: Witnessed) -> Iterator[str]:
 
 
 def _is_resumed(played: Witnessed, cleared: float, again: float) -> bool:
-    """Say whether a reply goes on that a sound has cut, of which nobody has understood a word."""
+    """Say whether a reply goes on that a sound has cut, of which nobody has understood a word.
+
+    A service that fell silent meanwhile cannot say that it was the caller.
+    """
     resumed = any(cleared <= at <= again for at in played.times(facts.ReplyResumed))
     understood = any(cleared <= at <= again for at in played.times(facts.TurnHeard))
-    return resumed and not understood and not _somebody_spoke(played, cleared, again)
+    is_lost = holder_at(played, cleared) in fell_silent(played)
+    return resumed and not understood and (is_lost or not _somebody_spoke(played, cleared, again))
 
 
 def _somebody_spoke(played: Witnessed, since: float, until: float) -> bool:

@@ -89,17 +89,22 @@ def _turns(played: Witnessed) -> Iterator[tuple[float, str]]:
 _SILENTLY: Final = frozenset({"silent drop", "stall", "mute"})
 
 
+def fell_silent(played: Witnessed) -> set[int]:
+    """Return the connections whose service fell silent without a word."""
+    assert played.exchange is not None
+    return {entry.connection for entry in played.exchange.log.of(FaultInjected) if entry.fault in _SILENTLY}
+
+
 def _broken_off(played: Witnessed) -> Iterator[float]:
     """Yield when a reply stopped that the service has neither ended nor been interrupted in, having fallen silent."""
-    assert played.exchange is not None
-    fell_silent = {entry.connection for entry in played.exchange.log.of(FaultInjected) if entry.fault in _SILENTLY}
+    silent = fell_silent(played)
     began = {e.fact.generation: e.at for e in played.entries if isinstance(e.fact, facts.ReplyStarted)}
     cut = {fact.generation for fact in played.facts(facts.BargeIn)}
     heard = {fact.generation: fact.end for fact in played.facts(facts.AgentSpoke)}
     for fact in played.facts(facts.ReplyEnded):
         number = fact.generation
         is_left = not fact.complete and number in heard and number not in cut and fact.agent != SWITCHBOARD
-        if is_left and holder_at(played, began[number]) in fell_silent:
+        if is_left and holder_at(played, began[number]) in silent:
             yield heard[number]
 
 

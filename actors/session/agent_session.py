@@ -57,7 +57,7 @@ from actors.turn.events import (
     ThinkingBegan,
     ThinkingSlow,
 )
-from actors.turn.values import Phase, SpeechKind, VoiceState
+from actors.turn.values import Phase, SpeechKind
 from actors.turn_driver import ForSession
 from agents.announcing import announced
 from agents.spec import AgentSpec
@@ -301,7 +301,7 @@ class AgentSession:
     def _on_audio_done(self) -> None:
         self.service.note_done()
         self._latency.close()
-        if self.state.turn.turn.voice is not VoiceState.CUT:  # else it was interrupted, and more may have been meant
+        if self.state.turn.turn.is_whole(trio.current_time()):  # else it was interrupted, and more may have been meant
             self.state.ledger.audio_done(self.voice)
         self.put(AudioDone())
 

@@ -128,6 +128,10 @@ class Turn:
         """Whether these words of the caller's are the last ones, which the service sends a second time."""
         return self._state.repeats(text)
 
+    def is_whole(self, now: float) -> bool:
+        """Whether an AgentAudioDone that comes now is the end of the reply, and no interruption of it."""
+        return self._state.voice is not VoiceState.CUT or self._state.went_on(now)
+
     @property
     def sounding(self) -> bool:
         """Whether the caller hears something of ours; `Played` is due when nothing is left of it."""

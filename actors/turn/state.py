@@ -277,7 +277,12 @@ class TurnState:
         """Have the caller wait for an answer to their words, since the last of them that the line has carried."""
         at, is_recent = self.at, self.now <= self.at.voiced + self.deadlines.latest_transcript
         self.owes_since_speech = self.is_loud
-        at.owed = max(at.voiced, at.heard) if is_recent and not self.is_loud else self.now
+        if is_recent and not self.is_loud:
+            at.owed = max(at.voiced, at.heard)
+        elif self.is_loud or self.now <= at.heard + self.deadlines.latest_transcript or not self.is_waited_for:
+            at.owed = (
+                self.now
+            )  # else it was said long ago, and is read from the tape: they are silent, and wait already
         at.waiting = min(at.waiting, self.now)
         self.debt = Debt.OWED
 
@@ -360,6 +365,10 @@ class TurnState:
         self.at.wanted = min(self.at.wanted, self.at.answered)
         self.owe(since)
         self.at.waiting = self.now
+
+    def went_on(self, now: float) -> bool:
+        """Whether a reply that was cut, and ends now, has been sent to its end: an interruption is told at once."""
+        return self.voice is VoiceState.CUT and now >= self.at.cut + self.deadlines.shortest_word
 
     def take_words_for_granted(self) -> None:
         """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""

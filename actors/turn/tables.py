@@ -148,6 +148,10 @@ def it_has_sound(state: TurnState, _: AudioDone) -> bool:
     return state.has_sound
 
 
+def the_reply_went_on(state: TurnState, _: AudioDone) -> bool:
+    return state.went_on(state.now)
+
+
 def it_is_answered(state: TurnState, _: AudioDone) -> bool:
     """The agent's words are what the caller waits for, and not a person."""
     return state.is_answered and state.phase is not Phase.PUTTING_THROUGH
@@ -244,6 +248,12 @@ def set_aside_the_rest(state: TurnState, _: Recognised) -> None:
 
 def set_aside(state: TurnState, _: Recognised) -> None:
     state.set_aside(was_coming=False, is_wanted=state.kind is SpeechKind.ANSWER or state.sounds_wanted)
+
+
+def complete(state: TurnState, _: AudioDone) -> None:
+    """All of what is aside has come: if it is played on, nothing of it is missing."""
+    if state.aside is not None:
+        state.aside = attrs.evolve(state.aside, was_coming=False)
 
 
 def drop(state: TurnState, _: Recognised) -> None:
@@ -351,7 +361,7 @@ VOICE = table("voice", VoiceState, {
     AgentSaid: (STAY, to(COMING, forget, when=words_are_audible), STAY, STAY, to(COMING)),
     InjectionBegan: (STAY, to(COMING, forget), STAY, STAY, to(COMING)),
     LateFillerBegan: (STAY, to(LATE), to(LATE), STAY, STAY),
-    AudioDone: (STAY, STAY, to(IDLE, when=it_has_sound), STAY, to(IDLE)),
+    AudioDone: (STAY, STAY, to(IDLE, when=it_has_sound), do(complete, when=the_reply_went_on), to(IDLE)),
     CallerStartedSpeaking: (STAY, _cut_what_sounds, _cut_what_comes, STAY, STAY),
     ToldHeard: (STAY, _cut_what_sounds, _cut_what_comes, STAY, STAY),
     CallerSaid: (

@@ -381,3 +381,20 @@ def test_a_reply_that_goes_on_is_cut_again_by_a_voice() -> None:
     got = seen(*caller_says(1), *reply(3, sent=0.5, played=20), *noises, until=8)
 
     assert got == [(4, Cut()), (6.5, Resume()), (7.1, Cut())]
+
+
+@pytest.mark.parametrize(("done", "is_asked_for"), [(4.1, True), (5.0, False)], ids=["interrupted", "sent to its end"])
+def test_a_reply_that_went_on_under_a_noise_is_not_asked_to_go_on(done: float, is_asked_for: bool) -> None:
+    coming: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("A long reply.")), (4, CallerStartedSpeaking())]
+
+    got = effects_of(seen(*caller_says(1), *coming, (done, AudioDone()), (9, Played()), until=11))
+
+    assert got[:2] == [Cut(), Resume()]
+    assert (TellAsCaller(POLICY.wording.go_on, TellReason.GO_ON) in got) is is_asked_for
+
+
+def test_words_that_are_read_from_the_tape_do_not_restart_the_silence_of_a_caller_who_waits() -> None:
+    """They were said before the session that transcribes them took the floor."""
+    got = seen(*caller_says(1), (6.2, Played()), (7.5, CallerSaid("Tuesday?")), until=9.5)
+
+    assert got == [(5, filler_asked()), (6, clip()), (9.2, RestartSession("it gives no sign of life"))]

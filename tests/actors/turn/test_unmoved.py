@@ -66,7 +66,7 @@ UNMOVED: dict[str, dict[Event, str]] = {
         AgentSaid("x"): "ABSENT COMING CUT",
         AgentSaid("asked for"): "ABSENT COMING CUT",
         AgentSaid("too late"): "ABSENT CUT LATE",
-        AudioDone(): "ABSENT IDLE CUT",
+        AudioDone(): "ABSENT IDLE",
         CallerStartedSpeaking(): "ABSENT CUT LATE",
         CallerSaid("x"): "ABSENT",
         CallerSaid("told"): "ABSENT COMING",
