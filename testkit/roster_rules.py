@@ -75,10 +75,11 @@ def what_is_announced_is_done(call: PlayedCall) -> Iterator[str]:
         later = [turn for turn in turns if turn > at]
         until = later[1] if len(later) > 1 else call.the_record.duration
         found = announced(text, spec.functions)
-        names = {each.name for each in found if not each.acts} or {each.name for each in found}
-        since = before[-1] if any(not each.acts for each in found) else 0.0
+        names, since = {each.name for each in found}, 0.0
+        if any(not each.acts for each in found):  # "goodbye" and "I'll put you through" are said of any way to do so
+            names, since = {each.name for each in spec.functions if not each.acts}, before[-1]
         if names and not any(since <= when <= until and name in names for when, name in called):
-            wanted = " or ".join(sorted(names))
+            wanted = " or ".join(each.name for each in found)
             yield f"{agent} said {text!r} at {at:.2f} s, and had called no {wanted} by {until:.2f} s: words do nothing"
 
 

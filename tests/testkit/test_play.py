@@ -11,8 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from agents.extras import Extras
-from agents.functions import Answer, CallContext, Outcome, blocking
-from agents.roster import default_roster
+from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, blocking
+from agents.roster import default_roster, load_roster
 from simulators.scenario import Scenario, ScenarioError, shipped_scenarios
 from testkit import (
     CannotPlay,
@@ -24,6 +24,7 @@ from testkit import (
     answers,
     calls,
     conversation,
+    ends_call,
     fails,
     hangs_up,
     play,
@@ -115,6 +116,17 @@ async def test_a_planted_mistake_is_told_with_its_time(
 ) -> None:
     with pytest.raises(PromiseBroken, match=sentence):
         await play(roster(handler), scenario, env={"SHOP_API_KEY": "k-0123-abcd"})
+
+
+async def test_a_goodbye_may_be_done_by_a_function_of_ones_own(autojump_clock: MockClock) -> None:
+    """It need not be the one that has the phrase."""
+    hang_up = FunctionSpec("hang_up", "Ends the call.", Order, ends_call(), ends_call=True)
+    agents = load_roster([attrs.evolve(roster().agents["returns"], functions=(hang_up, END_CONVERSATION))])
+    scenario = conversation(says("Hello."), answers("returns", "Thank you. Goodbye.", calls=calls("hang_up")))
+
+    call = await play(agents, scenario)
+
+    call.expect_outcome("completed").expect_called("hang_up", times=1)
 
 
 async def test_what_a_caller_corrects_is_no_fact_that_is_lost(autojump_clock: MockClock) -> None:
