@@ -328,7 +328,8 @@ class Run:
         except psycopg.Error as exc:
             return [str(exc)]
         names = ("slots", "live_calls", "cut_calls", "call_notes", "commands")
-        files = [*(self.folder / "waiting").glob("*"), *(self.folder / "running").glob("*.jsonl")]
+        # what the killed worker had half written goes with the next record, a minute later
+        files = [*(self.folder / "waiting").glob("[!.]*"), *(self.folder / "running").glob("*.jsonl")]
         return [f"{count} {name}" for name, count in zip(names, counts, strict=True) if count] + [
             str(path) for path in files
         ]

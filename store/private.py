@@ -11,6 +11,7 @@ had was left by a process that is dead, in whatever container it ran.
 import fcntl
 import os
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -19,6 +20,8 @@ import attrs
 
 FOLDER = 0o700
 FILE = 0o600
+HALF_SECONDS = 60.0
+"""After so long nobody writes on at a file: the disk's deadlines are shorter."""
 
 
 def make_folders(path: Path) -> None:
@@ -91,6 +94,14 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:  # a cancelled thread or a full disk: no half file stays, and whatever it is goes on
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove JSON files that `write_whole` had half written when its process was killed, a minute ago or earlier."""
+    for path in folder.glob(".*.json.*"):
+        with suppress(FileNotFoundError):
+            if path.is_file() and path.stat().st_mtime < time.time() - HALF_SECONDS:
+                path.unlink()
 
 
 @attrs.define(eq=False)

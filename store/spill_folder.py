@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import attrs
 
-from store.private import write_whole
+from store.private import remove_halves, write_whole
 from store.records import CallRecord, RecordError, decode_record, encode_record
 
 _LONGEST_NAME = 120
@@ -41,7 +41,8 @@ class SpillFolder:
         return file
 
     def waiting(self) -> Sequence[Path]:
-        """Return the files that wait, oldest first."""
+        """Return the files that wait, oldest first; remove what a process that was killed has half written."""
+        remove_halves(self.path)
         return sorted(self.path.glob("[0-9]*.json"))
 
     def read(self, file: Path) -> CallRecord | None:

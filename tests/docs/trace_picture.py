@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+import attrs
 import trio
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from trio.testing import MockClock
@@ -30,6 +31,8 @@ async def spans_of_a_call() -> Sequence[ReadableSpan]:
     """Play the sale, and read its journal."""
     played = await play("sale")
     exporter, traces = InMemorySpanExporter(), Tracing.of({})
+    traces.provider.shutdown()  # it would look for a collector
+    traces = attrs.evolve(traces, provider=TracerProvider(id_generator=traces.ids, shutdown_on_exit=False))
     traces.provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace = CallTrace(CallPlan("CA" + "1" * 32, "MZ" + "1" * 32, "outbound"), traces, Models("open_ai", "gpt-5.4-mini"))
     for entry in played.entries:

@@ -1,5 +1,7 @@
 """A folder of waiting records is shared with other workers, and with whatever else lies there."""
 
+import os
+import time
 from pathlib import Path
 
 import attrs
@@ -24,6 +26,20 @@ def test_records_wait_in_the_order_they_came(folder: SpillFolder) -> None:
 
     assert folder.waiting() == files
     assert folder.newest(2) == [at(2), at(1)]
+
+
+def test_what_a_killed_process_has_half_written_is_removed_a_minute_later(folder: SpillFolder) -> None:
+    folder.put(FULL).unlink()
+    halves = [folder.path / f".{number}.json.x" for number in (61, 50)]
+    for half in halves:
+        half.write_bytes(b"{")
+        os.utime(half, (0, time.time() - int(half.name.split(".")[1])))
+    strange = folder.path / ".keep"
+    strange.touch()
+    os.utime(strange, (0, 0))
+
+    assert folder.waiting() == []
+    assert [path.exists() for path in (*halves, strange)] == [False, True, True]
 
 
 def test_only_its_owner_may_read_what_was_said(folder: SpillFolder) -> None:
