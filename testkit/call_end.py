@@ -87,9 +87,15 @@ def _line_died(played: Witnessed) -> bool:
 
 def _caller_was_silent(played: Witnessed) -> bool:
     """Whether they were asked as often as they must be, and have said nothing since the first time of it."""
-    asked = played.times(facts.CallerSilent)[-played.policy.numbers.silent_asks :]
+    questions = [entry.at for entry in played.entries if _asks_for_life(entry.fact, played.policy.wording.still_there)]
+    asked = questions[-played.policy.numbers.silent_asks :]
     words = played.times(facts.TurnHeard)
     return len(asked) == played.policy.numbers.silent_asks and not any(at > asked[0] for at in words)
+
+
+def _asks_for_life(fact: facts.Fact, question: str) -> bool:
+    """Whether the caller is asked if they are there: after their silence, or since the service may not hear them."""
+    return isinstance(fact, facts.ReplyText) and fact.text == question
 
 
 def _somebody_asked_for_it(played: Witnessed) -> bool:
