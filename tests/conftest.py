@@ -5,7 +5,7 @@ import inspect
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
 
@@ -33,10 +33,8 @@ settings.register_profile("switchboard", DRAWN)
 settings.load_profile("switchboard")
 
 
-@pytest.fixture(autouse=True)
-def _logs_as_they_were() -> Iterator[None]:
-    """Whatever a test configures, the next one logs by default."""
-    yield
+def pytest_runtest_teardown() -> None:
+    """Whatever a test configures, the next one logs by default: a fixture for each of thousands would cost seconds."""
     structlog.reset_defaults()
 
 

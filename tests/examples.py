@@ -12,7 +12,7 @@ from hypothesis import settings
 EVERY = os.environ.get("FAULT_MATRIX") == "every"
 """What takes minutes of a processor is played whole, too: by hand, before a release."""
 FULL = EVERY or os.environ.get("FAULT_MATRIX") == "full"
-EXAMPLES = 100 if FULL else 6
+EXAMPLES = 100 if FULL else 4
 DRAWN = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
 STRIDE = 1 if FULL else 29
 """Through the steps of a call, where something happens at each."""

@@ -540,6 +540,7 @@ async def test_a_store_that_does_not_answer_is_given_up_at_its_deadline(
         assert logged[-1]["why"] == "not done in 2 s"
 
 
+@pytest.mark.slow
 async def test_the_files_are_written_though_the_store_does_not_answer(tmp_path: Path) -> None:
     async with a_call(CallPolicy(deadlines=Deadlines(settle=0.5)), recordings=tmp_path) as scene:
         scene.records.act = trio.sleep_forever

@@ -742,6 +742,7 @@ def test_whatever_happens_the_books_balance(script: list[tuple[object, ...]]) ->
     trio.run(play_through, script, clock=MockClock(autojump_threshold=0))
 
 
+@pytest.mark.slow
 @given(
     st.floats(0, 1e6),
     st.lists(st.tuples(st.integers(1, 4000), st.floats(0, 0.5)), min_size=1, max_size=12),

@@ -1,5 +1,6 @@
 """A reel of audio holds what one long string of it would."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ SIZES = st.integers(0, 700) | st.integers(BLOCK_BYTES - 3, BLOCK_BYTES + 3) | st
 ACTS = st.lists(st.tuples(st.sampled_from(["append", "forget", "cut"]), SIZES, SIZES), max_size=40)
 
 
+@pytest.mark.slow
 @given(ACTS)
 def test_it_holds_what_one_string_would(acts: list[tuple[str, int, int]]) -> None:
     reel, whole, said = Reel(), b"", 0

@@ -171,6 +171,7 @@ def test_silence_that_nobody_has_read_is_kept() -> None:
     assert tape.read(0, 500) == frames(range(500))
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES if FULL else 3)
 @given(
     st.lists(st.tuples(st.sampled_from(".#"), st.integers(1, 120)), max_size=12),

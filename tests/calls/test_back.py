@@ -109,6 +109,7 @@ OWN = [
 ]
 
 
+@pytest.mark.slow
 def test_a_call_goes_softly_on_comes_back_and_goes_the_hard_way() -> None:
     played = play_three()
     record = played.the_record

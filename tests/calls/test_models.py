@@ -8,6 +8,7 @@ from testkit.harness import play
 from tests.examples import one_in
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusal", one_in(3, ["model_not_found", "model_decommissioned", "json_validate_failed"]))
 async def test_a_summary_model_that_is_refused_is_not_asked_after_every_turn(
     refusal: str, autojump_clock: MockClock

@@ -70,6 +70,7 @@ async def cut(there: Switchboard, after: float) -> None:
     there.streams[-1].drop()
 
 
+@pytest.mark.slow
 async def test_a_call_that_crashed_goes_on_where_it_was(autojump_clock: MockClock) -> None:
     async with open_switchboard(SCENARIO, ROSTER, MAX_CALLS="1", observe=Bug()) as there:
         call = await call_in(there)

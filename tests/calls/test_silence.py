@@ -203,6 +203,7 @@ def test_a_session_that_has_died_is_replaced_and_the_sale_goes_on(fault: str) ->
     assert ["qualifier", "advisor"] == [period.agent for period in played.the_record.agents][:2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", one_in(2, ["deepgram: slow tts 6 s", "deepgram: slow think 6 s"]))
 def test_a_slow_service_is_borne_with_to_the_end_of_the_sale(fault: str) -> None:
     played = call(PATIENT, fault)

@@ -40,6 +40,7 @@ def gap(played: Witnessed) -> float:
     return found.gap
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "fault", "costs"),
     [

@@ -1,6 +1,7 @@
 """A whole call that is watched: who watches sees what the journal has, the tasks as they are, and both sides."""
 
 import orjson
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -16,6 +17,7 @@ def every_line(call: WatchedCall) -> list[dict[str, object]]:
     return found
 
 
+@pytest.mark.slow
 async def test_a_watcher_sees_a_whole_call_and_its_tasks(autojump_clock: MockClock) -> None:
     calls, trees, turns, sound = WatchedCalls(), set[tuple[str, ...]](), set[str](), set[bytes]()
 

@@ -208,6 +208,7 @@ def test_no_word_is_missing_when_the_first_session_drops(after: float) -> None:
     assert STAFF == agents(played)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", one_in(2, [8.6, 0.05]))
 def test_reports_that_nobody_acts_on_may_be_as_odd_as_they_like(after: float) -> None:
     played = run(scenario="sale", faults=[f"deepgram: odd messages after {after} s"])
@@ -247,6 +248,7 @@ def test_when_no_agent_can_be_reached_at_all_the_caller_is_told_by_the_line() ->
     assert "<Hangup" in twiml
 
 
+@pytest.mark.slow
 def test_a_caller_who_barges_in_is_listened_to_and_hears_no_cancelled_word() -> None:
     played = run(scenario="barges_in", knobs=DeepgramKnobs(late_frames=5, late_sentence=True))
 

@@ -43,6 +43,7 @@ def known_of(source: Source) -> set[Difference]:
     return {difference for difference in KNOWN if difference.source == source}
 
 
+@pytest.mark.slow
 async def test_what_is_compared_is_all_there_is(autojump_clock: MockClock) -> None:
     assert {name for name, _ in client_messages()} == names_of(ClientMessage, {CallerAudio})
     assert {name for name, _ in await service_messages()} == names_of(ServerMessage, NEVER_SAID)

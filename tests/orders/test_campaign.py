@@ -148,6 +148,7 @@ async def check(world: World, callees: Callees, facts: Mapping[str, int]) -> Non
     assert len(await world.records.list(10_000)) >= len(world.twilio.calls) - facts["cut"]
 
 
+@pytest.mark.slow
 async def test_each_number_is_called_as_often_as_its_rule_says(autojump_clock: MockClock) -> None:
     await check(*await play(count=8, seed=1, kills=1))
 

@@ -46,6 +46,7 @@ def test_a_line_that_is_very_bad_is_not(fault: str) -> None:
     assert understood(carried(fault)) != WORDS
 
 
+@pytest.mark.slow
 def test_every_fault_changes_the_sound_and_the_same_fault_alike() -> None:
     for fault in (
         "noise 20 dB",

@@ -104,6 +104,7 @@ async def test_clients_out_of_turn_in_a_session_end_their_own_connections_only()
         await assert_survives(port, *(partial(out_of_turn, what) for what in FROM_CLIENT))
 
 
+@pytest.mark.slow
 async def test_clients_out_of_turn_while_the_services_close_waits_end_their_own_connections_only() -> None:
     async with deepgram() as port:
         await assert_survives(port, *(partial(out_of_turn_at_the_end, what) for what in FROM_CLIENT))
@@ -202,6 +203,7 @@ async def test_servers_out_of_turn_cost_their_streams_only() -> None:
     assert set(ends) == {"completed"}
 
 
+@pytest.mark.slow
 async def test_servers_out_of_turn_while_twilios_close_waits_cost_their_streams_only() -> None:
     ends = await ends_of_calls(*(partial(serve_out_of_turn_at_the_end, what) for what in FROM_SERVER), hangs_up=True)
 

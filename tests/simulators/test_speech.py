@@ -45,6 +45,7 @@ def digest(text: str, voice: str) -> str:
     return hashlib.sha256(synthesise(text, voice).audio).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("synthesiser")
 def test_the_same_words_are_the_same_bytes_in_every_process_and_order() -> None:
     here = [digest(*line) for line in LINES]

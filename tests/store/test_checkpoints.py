@@ -240,6 +240,7 @@ def test_a_long_call_reads_back_whole_after_any_round(folder: Path) -> None:
     log.let_go()
 
 
+@pytest.mark.slow
 def test_a_log_does_not_grow_for_ever(folder: Path) -> None:
     log = RunningLog(folder, "0123")
     for number in range(1, 2000):

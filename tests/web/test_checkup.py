@@ -482,6 +482,7 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
     ]
 
 
+@pytest.mark.slow
 async def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.checkup.CHECK_SECONDS", 0.5)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")

@@ -43,6 +43,7 @@ async def test_all_records_that_have_come_are_read_at_once() -> None:
     assert received == b"".join(bytes([number]) * 160 for number in range(20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [0.02, 0.04, 0.08])
 async def test_audio_that_gathers_does_not_fall_behind(stride: float) -> None:
     heard, late = 0, 0.0

@@ -1,3 +1,4 @@
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -22,6 +23,7 @@ async def play() -> list[str]:
         return [repr(entry) for entry in client.log.entries if isinstance(entry, Sent | Received)]
 
 
+@pytest.mark.slow
 def test_the_same_conversation_is_the_same_to_the_microsecond() -> None:
     runs = [trio.run(play, clock=MockClock(autojump_threshold=0)) for _ in range(5)]
 

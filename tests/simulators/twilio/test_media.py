@@ -135,6 +135,7 @@ async def test_a_stream_is_connected_started_streamed_stopped_and_closed(autojum
     assert call.caller.log.of(StreamClosed)[0].how == "hung up"
 
 
+@pytest.mark.slow
 async def test_frames_leave_every_20_ms_by_absolute_deadlines(autojump_clock: MockClock) -> None:
     call = await lived(scenario(hang_up_after(60.0)))
 

@@ -140,6 +140,7 @@ async def test_what_is_said_is_data_and_no_event(autojump_clock: MockClock) -> N
     assert [event.id for event in events if event.id] == ["w1:0", "w1:1"]
 
 
+@pytest.mark.slow
 async def test_what_is_kept_of_a_long_call_is_bounded_and_what_is_missing_is_told(autojump_clock: MockClock) -> None:
     call = Running.of(WatchedCall(CALL_SID, "w1"))
     for _ in range(MOST_BLOCKS + 3):
