@@ -83,9 +83,10 @@ class Line:
         return shown
 
     async def record_of(self, call: SimulatedCall) -> CallRecord:
-        """Read what is kept of a call."""
-        record = await FileRecords(self.folder).get(call.sid)
-        assert record is not None
+        """Read what is kept of a call: on a busy machine it is kept a moment after the call has left the list."""
+        with trio.fail_after(PATIENCE):
+            while (record := await FileRecords(self.folder).get(call.sid)) is None:
+                await trio.sleep(0.1)
         return record
 
     def facts(self, kind: type[T]) -> list[T]:

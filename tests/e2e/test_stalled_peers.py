@@ -120,7 +120,8 @@ async def test_a_service_that_answers_pings_and_nothing_else_is_noticed(tmp_path
         record = await line.record_of(call)
 
     assert (record.outcome, record.restarts) == ("completed", 1)
-    assert "it gives no sign of life" in line.facts(SessionCrashed)[0].error
+    error = line.facts(SessionCrashed)[0].error  # what it was asked for last depends on the machine
+    assert "it gives no sign of life" in error or "it does not say what it is asked to" in error
 
 
 async def drip_upgrade(stream: trio.SocketStream) -> None:
