@@ -285,10 +285,8 @@ class Ledger:
 
     def mark_reached(self, name: str) -> None:
         """Take an echoed mark. Unknown names, and marks that a `clear` has flushed, prove nothing."""
-        if name in self._flushed:
-            self._flushed.discard(name)
-            return
-        position = self._marks.pop(name, None)
+        position = None if name in self._flushed else self._marks.pop(name, None)
+        self._flushed.discard(name)
         if position is None or position <= self._confirmed:
             return
         self._play_end = now = trio.current_time()
@@ -316,8 +314,7 @@ class Ledger:
     async def next_work(self) -> Work:
         """Wait for the next thing to send to the line."""
         while True:
-            now = trio.current_time()
-            if (work := self._work_at(now)) is not None:
+            if (work := self.work_now()) is not None:
                 return work
             await self._nap.sleep_until(self._look_again())
 
