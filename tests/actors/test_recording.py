@@ -3,6 +3,8 @@
 import wave
 from pathlib import Path
 
+import pytest
+
 from actors.record.recording import Recording, RecordingTrack
 from protocol.audio import SILENCE, ulaw_to_linear
 from tests.actors.notebook import speech
@@ -78,6 +80,7 @@ def test_audio_that_comes_while_a_thread_is_writing_is_neither_lost_nor_doubled(
     assert sides(tmp_path / "call.wav")[0] == ulaw_to_linear(b"\x01" * 160 + b"\x02" * 160)
 
 
+@pytest.mark.slow
 def test_a_call_longer_than_one_block_is_joined_block_by_block(tmp_path: Path) -> None:
     recording = Recording(tmp_path)
     recording.caller.put(speech(61.0))

@@ -397,6 +397,7 @@ async def test_a_line_is_not_dead_because_we_have_been_asleep(autojump_clock: Mo
     assert trio.current_time() == pytest.approx(2 + 60 + 10, abs=0.1)
 
 
+@pytest.mark.slow
 async def test_a_line_that_is_slow_to_play_is_alive(autojump_clock: MockClock) -> None:
     """Each mark comes back after nine seconds."""
     async with a_stream() as scene, trio.open_nursery() as nursery:

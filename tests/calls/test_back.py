@@ -140,6 +140,7 @@ def test_an_agent_that_gets_the_call_back_goes_on_with_its_own_conversation_and_
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("after", "history"),
     [
@@ -159,6 +160,7 @@ def test_a_session_that_is_lost_after_a_return_goes_on_with_both_parts(after: fl
     assert played.the_record.agents[-2].restarts == 1
 
 
+@pytest.mark.slow
 def test_an_agent_that_cannot_be_handed_back_to_leaves_the_call_where_it_is() -> None:
     played = play_three("deepgram: refuse connect 2")
 

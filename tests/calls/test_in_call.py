@@ -35,6 +35,7 @@ async def test_a_caller_who_goes_silent_is_asked_twice_and_said_goodbye_to(autoj
     assert record.duration < 50
 
 
+@pytest.mark.slow
 async def test_one_who_comes_back_is_asked_once_and_goes_on(autojump_clock: MockClock) -> None:
     played = await play("comes_back")
 
@@ -128,6 +129,7 @@ async def test_unless_that_is_wanted(autojump_clock: MockClock) -> None:
     assert "The caller pressed 4 7 1 1 on the keypad." in played.said_by_caller()
 
 
+@pytest.mark.slow
 async def test_keys_survive_a_session_that_is_lost_with_them(autojump_clock: MockClock) -> None:
     """The session drops when the agent has just been told: the next one is asked again, and answers."""
     told = (await play(TYPES)).times(facts.TurnHeard)[1]

@@ -111,6 +111,7 @@ async def test_the_operator_talks_with_the_caller_and_the_agent_goes_on(how: str
     assert (record.outcome, record.frames.unheard) == ("completed", 0)
 
 
+@pytest.mark.slow
 async def test_nothing_is_asked_filled_or_moved_while_an_operator_has_the_caller(autojump_clock: MockClock) -> None:
     async def act(played: Operated) -> None:
         await played.wait_fact(facts.ReplyEnded)

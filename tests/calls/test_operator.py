@@ -364,6 +364,7 @@ async def test_an_operator_puts_the_caller_through_to_any_number(autojump_clock:
     assert "+15550001111" not in str(played.entries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("transfers", "number", "outcome"),
     [
@@ -386,6 +387,7 @@ async def test_where_nobody_can_be_reached_the_agent_goes_on(
     assert played.the_record.outcome == "completed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("roster", "how", "kind"),
     [(SOFT, "", "soft"), (SOFT, "hard", "hard"), (ROSTER, "", "hard"), (ROSTER, "soft", None)],

@@ -149,6 +149,7 @@ async def test_the_line_is_kept_for_a_caller_who_may_come_back(autojump_clock: M
     assert (ringing, connected) == (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("human", [Human(presses="2"), Human(presses="nothing"), Human(hangs_up_after=1.0)])
 async def test_a_person_who_picked_up_and_did_not_take_the_call_has_declined(
     human: Human, autojump_clock: MockClock
@@ -164,6 +165,7 @@ async def test_a_person_who_picked_up_and_did_not_take_the_call_has_declined(
     assert heard(record)[2:] == [POLICY.wording.unreached, "We will call you. Goodbye."]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "after", "outcome"),
     [("warm", 0.0, "canceled"), ("warm", 20.0, "answered"), ("cold", 0.0, "unknown"), ("cold", 20.0, "unknown")],

@@ -136,6 +136,7 @@ async def ended_as(there: Switchboard) -> dict[str, float]:
     return {labels.partition('outcome="')[2].rstrip('"}'): float(count) for labels, _, count in told}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut_after", [None, 4.0], ids=["crashed", "cut"])
 async def test_a_call_with_two_streams_is_counted_and_logged_once_as_it_ended(
     cut_after: float | None, autojump_clock: MockClock

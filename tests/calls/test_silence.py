@@ -220,6 +220,7 @@ def test_one_moment_is_asked_for_once_in_a_silence_and_not_after_the_reply(fault
     assert [] == [pair for pair in pairwise(said) if pair in {("words", "filler"), ("filler", "caller")}]
 
 
+@pytest.mark.slow
 def test_a_model_that_never_answers_ends_in_the_apology() -> None:
     """Fillers, recovery, an apology: in this order, and after no more than the patience for each of the sessions."""
     played = call(PATIENT, "deepgram: slow think 60 s")

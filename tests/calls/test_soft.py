@@ -64,6 +64,7 @@ def spoken(played: Witnessed) -> list[tuple[float, float]]:
     return sorted((fact.start, fact.end) for fact in played.facts(facts.AgentSpoke))
 
 
+@pytest.mark.slow
 def test_one_session_speaks_in_two_voices() -> None:
     played = finely("soft")
     (handoff,) = played.the_record.handoffs

@@ -193,6 +193,7 @@ IN_THE_RETURN = range(176, 216)
 """From just before the call is handed back until behind the words of the agent that has it again."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blow", [cancel, drop_socket, throw])
 def test_whatever_happens_in_a_soft_handoff_nothing_is_left_but_the_record(blow: MakeBlow) -> None:
     """A record has the first agent alone, or both."""
@@ -202,6 +203,7 @@ def test_whatever_happens_in_a_soft_handoff_nothing_is_left_but_the_record(blow:
     assert agents <= {("first",), ("first", "second")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blow", [drop_socket, throw])
 def test_whatever_happens_while_a_call_is_handed_back_nothing_is_left_but_the_record(blow: MakeBlow) -> None:
     agents = {strike_softly(at, blow, there_and_back_world) for at in IN_THE_RETURN[::4]}
@@ -235,6 +237,7 @@ def close_call(world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.low
     return lambda _task: world.told.append(world.intercom.tell(CALL_SID, CloseCall("drained")))
 
 
+@pytest.mark.slow
 def test_a_call_that_is_told_to_close_at_whatever_step_is_over_in_time() -> None:
     """The tiny service never says the closing sentence: the line has to, if the agent's own goodbye is not sooner."""
     at, outcomes = 1, set[str]()

@@ -226,6 +226,7 @@ def test_a_groq_that_hangs_costs_the_summary_and_nothing_else() -> None:
     assert SAID == played.said_by_caller()
 
 
+@pytest.mark.slow
 def test_when_no_next_agent_can_be_reached_the_qualifier_keeps_the_floor_and_says_so() -> None:
     played = run(scenario="sale", faults=["deepgram: refuse connect 2"])
 
@@ -268,6 +269,7 @@ def test_a_rating_of_nine_is_refused_and_the_agent_asks_again() -> None:
     assert ratings[-1].arguments["rating"] == 5
 
 
+@pytest.mark.slow
 def test_a_caller_who_hangs_up_in_the_handoff_leaves_nothing_behind() -> None:
     played = run(scenario="hangs_up_in_handoff")
 

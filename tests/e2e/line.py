@@ -85,7 +85,7 @@ class Line:
     async def record_of(self, call: SimulatedCall) -> CallRecord:
         """Read what is kept of a call: on a busy machine it is kept a moment after the call has left the list."""
         with trio.fail_after(PATIENCE):
-            while (record := await FileRecords(self.folder).get(call.sid)) is None:
+            while (record := await FileRecords(self.folder).get(call.sid)) is None:  # noqa: ASYNC110 - it is on a disk
                 await trio.sleep(0.1)
         return record
 

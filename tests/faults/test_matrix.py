@@ -204,7 +204,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", one_in(2, CASES), ids=str)
+@pytest.mark.parametrize("case", one_in(4, CASES), ids=str)
 def test_whatever_goes_wrong_the_promises_are_kept(case: Case) -> None:
     met = soft_moments() if case.roster is SOFT else moments()
     stop_at = None if case.stop_while is None else met[case.stop_while].at

@@ -5,6 +5,7 @@ It plays the same calls in each run; `FAULT_SEARCH=500` draws as many new ones, 
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ GROQ = st.sampled_from([f"groq: {fault}" for fault in ("429", "500", "hang", "ga
 FAULTS = st.lists(st.one_of(DEEPGRAM, DEEPGRAM, DEEPGRAM, TWILIO, GROQ), min_size=1, max_size=3, unique=True)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=SEARCHED or (80 if os.environ.get("FAULT_MATRIX") in {"full", "every"} else 8),
     deadline=None,

@@ -100,6 +100,7 @@ async def test_500_is_an_internal_server_error() -> None:
             await ask(client)
 
 
+@pytest.mark.slow
 async def test_a_hang_ends_with_the_trio_deadline_and_the_client_stays_usable() -> None:
     async with client_on_a_socket("hang times 1") as client:
         with trio.move_on_after(0.2) as patience:

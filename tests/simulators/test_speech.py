@@ -71,6 +71,7 @@ def test_an_utterance_is_said_once_and_kept() -> None:
     assert synthesise(*LINES[0]) is synthesise(*LINES[0])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("synthesiser")
 @pytest.mark.parametrize("voice", [*VOICES, "unknown"])
 def test_speech_is_whole_frames_clear_and_not_clipped(voice: str) -> None:

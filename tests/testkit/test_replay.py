@@ -77,6 +77,7 @@ def test_a_shipped_call_plays_the_same_again(scenario: str, fault: str) -> None:
     assert () == replayed.differences
 
 
+@pytest.mark.slow
 def test_a_call_plays_the_same_again(journal: str) -> None:
     replayed = trio.run(partial(replay, read_journal(journal), default_roster()), clock=MockClock(autojump_threshold=0))
 

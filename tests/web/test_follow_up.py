@@ -96,6 +96,7 @@ async def test_a_running_call_whose_end_another_worker_hears_of_is_told(autojump
             assert mailbox.receive_nowait() == NoteCallOver()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [FakeLine(statuses={CALL_SID: "in-progress"}), FakeLine(LineError("down"))])
 async def test_a_transfer_that_may_go_on_is_waited_for_as_long_as_a_call_can_last(
     line: FakeLine, autojump_clock: MockClock

@@ -22,6 +22,7 @@ FORMATS = [
 FIRST_LINE = "Sure, I have a few minutes."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("audio_format", FORMATS)
 @given(ulaw=st.binary(max_size=400))
 def test_telephone_audio_survives_every_format_but_for_negative_zero(audio_format: AudioFormat, ulaw: bytes) -> None:
