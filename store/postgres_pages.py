@@ -73,8 +73,8 @@ def vacuum(url: str, *, full: bool) -> Mapping[str, float]:
     try:
         with psycopg.connect(conninfo, autocommit=True, connect_timeout=LOCK_SECONDS) as connection:
             connection.add_notice_handler(lambda notice: refused.append(str(notice.message_primary)))
-            connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
-            connection.execute(f"SET statement_timeout = '{0 if full else PLAIN_SECONDS}s'")
+            connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
+            connection.execute(f"SET statement_timeout = '{0 if full else PLAIN_SECONDS}s'".encode())
             for (table,) in connection.execute(_OURS, [list(PERSONAL)]).fetchall():
                 took[table] = _vacuumed(connection, table, full=full)
             if not took:
