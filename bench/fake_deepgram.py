@@ -251,6 +251,7 @@ def _handoff_in(settings: dict[str, object]) -> str:
     """Return the name of the function that hands the call on, "" for the last agent."""
     agent = settings.get("agent")
     think = agent.get("think") if isinstance(agent, dict) else None
+    think = think[0] if isinstance(think, list) else think  # in order of preference, all with the same functions
     functions = think.get("functions", []) if isinstance(think, dict) else []
     names = [str(function["name"]) for function in functions]
     return next((name for name in names if name.startswith("handoff")), "")
