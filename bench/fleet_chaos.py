@@ -51,7 +51,7 @@ _REMNANTS = """SELECT (SELECT count(*) FROM slots WHERE key IS NOT NULL), (SELEC
     (SELECT count(*) FROM cut_calls), (SELECT count(*) FROM call_notes), (SELECT count(*) FROM commands)"""
 _RECORDS = "SELECT call_sid, record FROM calls"
 _BLIND_SECONDS = 15.0
-"""After the restart nobody can see for so long at most whether there was room, or who has what of it."""
+"""Seconds after the restart in which the database cannot show how much room there was."""
 
 
 @attrs.define(eq=False)

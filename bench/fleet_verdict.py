@@ -89,7 +89,7 @@ class Story:
 
 @attrs.frozen
 class Kept:
-    """A record, as far as it is looked at."""
+    """The parts of a record that the verdict reads."""
 
     outcome: str
     duration: float

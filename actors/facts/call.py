@@ -130,7 +130,7 @@ class CommandAnswered:
 
     id: str
     by: str
-    """Who has asked."""
+    """Name of the operator or program that asked."""
     command: str
     outcome: str
     why: str

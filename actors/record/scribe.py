@@ -50,7 +50,7 @@ class ScribeThreads:
     _wanted: list[_Write] = attrs.field(factory=list, init=False)
 
     async def run(self, work: Callable[[], None]) -> None:
-        """Do it in a thread, and raise what it raises. One who is cancelled does not take it back."""
+        """Do it in a thread, and raise what it raises. Cancellation ends the wait, and not the work."""
         write = _Write(work)
         if not self._wanted:
             trio.lowlevel.spawn_system_task(self._write_together)

@@ -255,3 +255,17 @@ async def test_where_no_thread_can_be_started_the_writers_fail_and_the_run_goes_
 
     with pytest.raises(RuntimeError, match="can't start new thread"):
         await ScribeThreads().run(lambda: None)
+
+
+async def test_the_last_write_finds_what_no_thread_has_written(tmp_path: Path) -> None:
+    scribe = Scribe(tmp_path / "CA1")
+    journal = Journal.read_by([scribe.read])
+    for digit in "12":
+        journal.note(DigitPressed(digit))
+        scribe.recording.caller.put(bytes(FRAME_BYTES))
+        scribe._put_out()  # the call ends before a thread comes to it
+
+    await scribe.finish(RECORD)
+
+    assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == ["1", "2"]
+    assert (tmp_path / "CA1" / "call.wav").stat().st_size == 44 + 4 * 2 * FRAME_BYTES

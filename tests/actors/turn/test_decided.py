@@ -162,7 +162,7 @@ def test_words_while_the_line_is_asked_are_not_the_person() -> None:
     assert state.debt is Debt.OWED
 
 
-# A caller who is there after all
+# A silent caller speaks into the last sentence
 
 SILENT = POLICY.wording.silent_goodbye
 COMES: list[Step] = [*reply(10.2, ASK, played=1), *reply(21.4, ASK, played=1)]

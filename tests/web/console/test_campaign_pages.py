@@ -1,4 +1,4 @@
-"""The page of campaigns: what it shows of each, and what its buttons do."""
+"""The page of campaigns shows the progress of each, and its buttons pause, resume and cancel it."""
 
 import re
 
