@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 from hypothesis import settings
+from hypothesis import strategies as st
 
 EVERY = os.environ.get("FAULT_MATRIX") == "every"
 """What takes minutes of a processor is played whole, too: by hand, before a release."""
@@ -17,6 +18,8 @@ DRAWN = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, databas
 STRIDE = 1 if FULL else 29
 """Through the steps of a call, where something happens at each."""
 
+UNICODE = st.characters(exclude_categories=["Cs"])
+"""The alphabet of `st.text()`, said so that Hypothesis need not try to encode each character in a fresh clone (2 s)."""
 
 POSTGRES = pytest.param("postgres", marks=pytest.mark.slow)
 """The parameter of a contract that several stores keep: a server's start and its discs are none of the moment's."""

@@ -13,6 +13,7 @@ from agents.functions import (
     handoff_to_next_agent,
     transfer_to_human,
 )
+from tests.examples import UNICODE
 
 HANDOFF = handoff_to_next_agent("advisor")
 FUNCTIONS = (HANDOFF, END_CONVERSATION, SCHEDULE_FOLLOWUP, RECORD_SATISFACTION)
@@ -79,6 +80,6 @@ def test_what_may_mean_either_of_two_functions_means_both() -> None:
     assert names("I'll put you through.", both) == ["handoff_to_next_agent", "transfer_to_human"]
 
 
-@given(st.text())
+@given(st.text(UNICODE))
 def test_no_words_can_break_it(text: str) -> None:
     assert set(names(text)) <= {function.name for function in FUNCTIONS}

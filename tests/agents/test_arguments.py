@@ -15,6 +15,7 @@ from agents.functions import (
     SatisfactionArguments,
 )
 from agents.kinds import Between, SchemaKeys
+from tests.examples import UNICODE
 
 
 @attrs.frozen
@@ -212,12 +213,12 @@ json_values = st.recursive(
     | st.booleans()
     | st.integers()
     | st.floats()
-    | st.text()
+    | st.text(UNICODE)
     | st.sampled_from(["5", "nine", "", "red", "true"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(UNICODE, max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-names = st.sampled_from([each.name for each in attrs.fields(Everything)]) | st.text(max_size=5)
+names = st.sampled_from([each.name for each in attrs.fields(Everything)]) | st.text(UNICODE, max_size=5)
 classes = st.sampled_from([Everything, EndArguments, FollowupArguments, HandoffArguments, SatisfactionArguments])
 
 
@@ -233,7 +234,7 @@ def encodable(value: object) -> bool:
     return True
 
 
-@given(classes, st.text() | st.dictionaries(names, json_values).map(as_json) | json_values.map(as_json))
+@given(classes, st.text(UNICODE) | st.dictionaries(names, json_values).map(as_json) | json_values.map(as_json))
 def test_whatever_the_model_sends_only_a_refusal_escapes(arguments: type, text: str) -> None:
     result = attempt(arguments, text)
 
@@ -252,7 +253,7 @@ def attempt(arguments: type, text: str) -> object:
     return value
 
 
-@given(st.integers(1, 5), st.text(st.characters(exclude_categories=["Cs"]), max_size=1000))
+@given(st.integers(1, 5), st.text(UNICODE, max_size=1000))
 def test_what_fits_the_schema_is_read_back_as_it_was_sent(rating: int, feedback: str) -> None:
     text = orjson.dumps({"rating": rating, "feedback": feedback}).decode()
 

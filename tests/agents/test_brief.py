@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.brief import BRIEF_SCHEMA, Brief, BriefRefused, SpokenTurn, brief_prompt, local_extract, parse_brief
+from tests.examples import UNICODE
 
 ENTRIES = {
     "summary": "John Smith from Seattle wants to plan his retirement.",
@@ -111,7 +112,7 @@ def test_entries_are_bounded() -> None:
 
 @given(
     st.text(st.characters(exclude_categories=[]))
-    | st.dictionaries(st.sampled_from([*ENTRIES]), st.none() | st.text() | st.integers(0)).map(str)
+    | st.dictionaries(st.sampled_from([*ENTRIES]), st.none() | st.text(UNICODE) | st.integers(0)).map(str)
 )
 def test_only_a_refusal_escapes_from_parsing(text: str) -> None:
     try:

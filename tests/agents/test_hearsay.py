@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from agents.hearsay import said_name, said_need, said_place, said_timeline
 from agents.quoting import SpokenTurn
+from tests.examples import UNICODE
 
 NAME = "Thanks, I'll keep it short. Who am I speaking with?"
 PLACE = "And where are you based?"
@@ -144,11 +145,10 @@ def test_what_an_agent_says_is_never_taken_for_the_caller() -> None:
     assert (said_name(turns), said_place(turns), said_need(turns), said_timeline(turns)) == ("", "", "", "")
 
 
-@given(
-    st.lists(
-        st.builds(SpokenTurn, st.sampled_from(["caller", "advisor"]), st.text() | st.sampled_from([NAME, PLACE, NEED]))
-    )
-)
+words = st.text(UNICODE) | st.sampled_from([NAME, PLACE, NEED])
+
+
+@given(st.lists(st.builds(SpokenTurn, st.sampled_from(["caller", "advisor"]), words)))
 def test_no_words_can_break_the_extract(turns: list[SpokenTurn]) -> None:
     said = " ".join(turn.text for turn in turns)
 

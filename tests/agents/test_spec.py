@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from agents.advisor import AGENT as ADVISOR
 from agents.brief import Brief, SpokenTurn
 from agents.spec import BRIEF_HEADING, spoken_name, spoken_topic
+from tests.examples import UNICODE
 
 SPEC = attrs.evolve(
     ADVISOR,
@@ -180,7 +181,7 @@ def test_only_a_phrase_that_fits_is_used_as_a_topic(need: str, topic: str) -> No
     assert spoken_topic(need) == topic
 
 
-@given(st.text(), st.text())
+@given(st.text(UNICODE), st.text(UNICODE))
 def test_whatever_the_caller_said_the_greeting_stays_one_short_line(name: str, need: str) -> None:
     greeting = SPEC.greeting_with(Brief(name=name, need=need))
 

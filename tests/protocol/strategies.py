@@ -7,12 +7,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from protocol.fields import JSON
-from tests.examples import DRAWN, FULL
+from tests.examples import DRAWN, FULL, UNICODE
 
 QUICK = DRAWN
 STATEFUL = settings(QUICK, max_examples=40 if FULL else 8, stateful_step_count=40)
 
-texts = st.text(max_size=8) | st.sampled_from(["", "{}", "nan", "1e400", "12", "-0.5", "History", "v2", "deepgram"])
+texts = st.text(UNICODE, max_size=8) | st.sampled_from(
+    ["", "{}", "nan", "1e400", "12", "-0.5", "History", "v2", "deepgram"]
+)
 scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | texts
 values: st.SearchStrategy[JSON] = st.recursive(
     scalars,

@@ -19,6 +19,7 @@ from protocol.deepgram import (
 )
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON
+from tests.examples import UNICODE
 from tests.protocol.recorded import deepgram_vectors
 from tests.protocol.samples import REQUESTS
 from tests.protocol.strategies import QUICK, damaged
@@ -250,7 +251,7 @@ def test_the_order_of_preference_is_kept() -> None:
 
 
 @QUICK
-@given(frame=damaged(CLIENT) | st.text(max_size=10))
+@given(frame=damaged(CLIENT) | st.text(UNICODE, max_size=10))
 def test_nothing_a_client_may_send_raises_anything_but_a_code_of_the_service(frame: str) -> None:
     try:
         message = decode_client(frame)

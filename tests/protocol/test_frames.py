@@ -15,14 +15,16 @@ from wsproto.events import Pong as TheirPong
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong, Received
-from tests.examples import EXAMPLES, FULL
+from tests.examples import EXAMPLES, FULL, UNICODE
 
 LIMIT = 100_000
 Story: TypeAlias = tuple[list[Received], int | None]
 """What was read, and the close code of the fault that ended it."""
 
 CODES = st.one_of(st.sampled_from([1000, 1001, 1003, 1007, 1011, 1013]), st.integers(3000, 4999))
-MESSAGES = st.one_of(st.text(max_size=300), st.binary(max_size=300), st.sampled_from(["x" * 70_000, b"y" * 126]))
+MESSAGES = st.one_of(
+    st.text(UNICODE, max_size=300), st.binary(max_size=300), st.sampled_from(["x" * 70_000, b"y" * 126])
+)
 CONTROLS = st.one_of(
     st.binary(max_size=125).map(Ping),
     st.binary(max_size=125).map(Pong),
@@ -120,7 +122,7 @@ def test_what_wsproto_writes_we_read(
     assert ours(written(sender, messages, pieces), cuts, sender) == (messages, None)
 
 
-@given(SIDES, st.lists(MESSAGES, max_size=6), st.binary(max_size=125), CODES, st.text(max_size=200))
+@given(SIDES, st.lists(MESSAGES, max_size=6), st.binary(max_size=125), CODES, st.text(UNICODE, max_size=200))
 def test_what_we_write_wsproto_reads(
     sender: ConnectionType, messages: list[str | bytes], payload: bytes, code: int, reason: str
 ) -> None:

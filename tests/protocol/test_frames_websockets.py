@@ -10,6 +10,7 @@ from websockets.protocol import Protocol, Side, State
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong, Received
+from tests.examples import UNICODE
 from tests.protocol.test_frames import CODES, CONTROLS, CUTS, LIMIT, MESSAGES, NEARLY, in_pieces
 
 LENGTH_FAULT = -1
@@ -93,7 +94,7 @@ def test_what_websockets_writes_we_read(
     assert ours(written(sender, messages, pieces), cuts, sender) == (messages, None)
 
 
-@given(SIDES, st.lists(MESSAGES, max_size=6), st.binary(max_size=125), CODES, st.text(max_size=200))
+@given(SIDES, st.lists(MESSAGES, max_size=6), st.binary(max_size=125), CODES, st.text(UNICODE, max_size=200))
 def test_what_we_write_websockets_reads(
     sender: Side, messages: list[str | bytes], payload: bytes, code: int, reason: str
 ) -> None:

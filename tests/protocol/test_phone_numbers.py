@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.phone_numbers import LONGEST_IDENTITY, identity_of, is_phone_number
+from tests.examples import UNICODE
 
 LEAD = "+15557650000"
 
@@ -100,7 +101,7 @@ def test_an_identity_is_one_printable_line_of_a_bounded_length() -> None:
     assert len(identity_of("client:" + "x" * 10_000)) == LONGEST_IDENTITY
 
 
-@given(st.text())
+@given(st.text(UNICODE))
 def test_whatever_comes_is_read(text: str) -> None:
     read = identity_of(text)
 

@@ -23,6 +23,7 @@ from protocol.twilio import (
     encode_event,
 )
 from protocol.twilio.codec import decode_addressed, media_tail, sliced_media
+from tests.examples import UNICODE
 from tests.protocol.recorded import twilio_vectors
 from tests.protocol.strategies import QUICK, damaged
 
@@ -32,12 +33,12 @@ FROM_TWILIO = [
 ]
 TO_TWILIO = [vector.message for vector in twilio_vectors() if vector.direction == "to_twilio"]
 
-sids = st.just(SID) | st.text(max_size=6)
+sids = st.just(SID) | st.text(UNICODE, max_size=6)
 audio = st.binary(max_size=200)
 
 
 @QUICK
-@given(sid=sids, payload=audio, name=st.text(max_size=20))
+@given(sid=sids, payload=audio, name=st.text(UNICODE, max_size=20))
 def test_what_we_write_is_what_twilio_reads(sid: str, payload: bytes, name: str) -> None:
     assert decode_command(twilio.encode_media(sid, payload)) == SendMedia(sid, payload)
     assert decode_command(twilio.encode_mark(sid, name)) == SendMark(sid, name)
@@ -133,7 +134,7 @@ def test_nothing_twilio_may_send_raises_anything_but_remote_protocol_error(frame
 
 
 @QUICK
-@given(frame=damaged(TO_TWILIO) | st.binary(max_size=20) | st.text(max_size=20))
+@given(frame=damaged(TO_TWILIO) | st.binary(max_size=20) | st.text(UNICODE, max_size=20))
 def test_nothing_we_may_send_raises_anything_but_a_code_of_twilios(frame: str | bytes) -> None:
     try:
         decode_command(frame)

@@ -25,6 +25,7 @@ from protocol.twilio import (
     UnknownEvent,
     encode_event,
 )
+from tests.examples import UNICODE
 from tests.protocol.strategies import STATEFUL
 
 SID = "MZ00112233445566778899aabbccddeeff"
@@ -142,7 +143,7 @@ class BothEnds(RuleBasedStateMachine):
         self.started |= isinstance(said, StreamStarted)
 
     @precondition(lambda self: self.started)
-    @rule(payload=st.binary(max_size=4), name=st.text(max_size=4))
+    @rule(payload=st.binary(max_size=4), name=st.text(UNICODE, max_size=4))
     def we_speak(self, payload: bytes, name: str) -> None:
         sid = self.ours.stream_sid
         self.to_them += [
