@@ -161,6 +161,9 @@ def fill_silence(state: TurnState) -> None:
         state.restart("it thinks for too long")
     elif state.owes_deed and not is_first:
         state.settle()  # the model will not do what it was reminded of, and the caller has asked for nothing else
+    elif state.is_unended and state.is_unread:
+        state.is_unread = False
+        state.fill(state.next_filler())
     elif state.is_unended and state.times_asked >= state.numbers.silent_asks:
         state.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
     elif state.is_unended:

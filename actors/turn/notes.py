@@ -47,7 +47,7 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.state import TurnState
-from actors.turn.values import Debt, Gate, Phase, SpeechKind, VoiceState
+from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
 
 def recognise(state: TurnState, event: Event) -> Recognised:
@@ -127,7 +127,7 @@ def _note_caller(state: TurnState, event: Recognised) -> None:
             state.unfilled, state.transcript, state.deaf_words = None, "", 0
         case CallerSaid(text=text):
             state.last_turn, state.transcript, state.deaf_words, state.times_asked = text, text.strip(), 0, 0
-            state.is_unended = state.owes_deed = False
+            state.is_unended = state.is_unread = state.owes_deed = False
             state.has_spoken = state.has_spoken and _keeps_goodbye(state)
             state.announced, state.is_reminded, state.is_urged = "", False, False
             state.unfilled, state.rest, state.at.wanted = None, "", state.now
@@ -152,6 +152,8 @@ def _note_voice(state: TurnState, event: VoiceBegan | VoiceEnded) -> None:
         case VoiceBegan():
             state.is_loud, state.at.voiced, state.transcript = True, state.now, ""
         case VoiceEnded(at=at):
+            is_word = at >= state.at.voiced + state.deadlines.shortest_word
+            state.is_unread = state.is_unread or (is_word and state.voice is VoiceState.ABSENT)
             state.is_loud, state.at.voiced = False, at
             if state.owes_since_speech:  # the transcript came before the end of the word was certain
                 state.at.owed, state.owes_since_speech = at, False
@@ -246,7 +248,7 @@ def _note_session(state: TurnState, event: Recognised) -> None:
                 state.at.wanted = state.now
             state.wait_anew()
         case FloorVacated():
-            state.is_aged = False
+            state.is_aged, state.is_unread = False, state.is_unread or state.caller is CallerState.HEARD
             state.lose_session()
         case SessionAged():
             state.is_aged = True

@@ -105,6 +105,8 @@ class TurnState:
     """How often the line has carried a word since the service last heard the caller."""
     owes_deed: bool = False
     """The caller waits for a function that the agent has announced, and for nothing else."""
+    is_unread: bool = False
+    """The caller has spoken, and the session was lost that was to transcribe it, or there was none."""
     owes_since_speech: bool = False
     """The debt began with words of the caller's while the line was still loud."""
 
@@ -306,7 +308,8 @@ class TurnState:
 
     def settle(self) -> None:
         """The caller waits for nothing; a filler that was asked for comes too late."""
-        self.debt, self.owes_since_speech, self.unfilled, self.owes_deed = Debt.SETTLED, False, None, False
+        self.debt, self.unfilled = Debt.SETTLED, None
+        self.owes_since_speech = self.owes_deed = self.is_unread = False
         self.at.settled, self.at.waiting = self.now, math.inf
         self.overtake_filler()
 

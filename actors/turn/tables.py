@@ -188,6 +188,10 @@ def the_session_owes_words(_: TurnState, event: FloorGiven) -> bool:
     return event.owes or event.ask != ""
 
 
+def words_are_unread(state: TurnState, _: FloorGiven) -> bool:
+    return state.is_unread and state.phase is Phase.CONVERSING
+
+
 def it_leaves_something(state: TurnState, _: FloorVacated) -> bool:
     return state.debt is Debt.OWED or state.caller is CallerState.HEARD
 
@@ -276,6 +280,10 @@ def owe(state: TurnState, _: Recognised) -> None:
 
 def owe_since_the_last_sound(state: TurnState, _: FloorGiven) -> None:
     state.owe(state.last_sound)
+
+
+def wait_for_the_unread(state: TurnState, _: FloorGiven) -> None:
+    state.doubt(state.last_sound)
 
 
 def settle(state: TurnState, _: Recognised) -> None:
@@ -379,6 +387,10 @@ VOICE = table("voice", VoiceState, {
 })  # fmt: skip
 
 SETTLED, OWED = Debt
+_owed_to_those_who_wait = (
+    *to(OWED, owe_since_the_last_sound, when=the_session_owes_words)[:1],
+    *to(OWED, wait_for_the_unread, when=words_are_unread),
+)
 DEBT = table("debt", Debt, {
     # SETTLED, OWED
     CallerSaid: (to(OWED, owe_an_answer, when=it_is_to_be_answered), do(owe_an_answer)),
@@ -386,7 +398,7 @@ DEBT = table("debt", Debt, {
     FunctionsAsked: (to(OWED, owe, when=the_goodbye_is_not_under_way), STAY),
     FunctionDone: (to(OWED, owe, when=the_goodbye_is_not_under_way), STAY),
     VoiceEnded: (to(OWED, doubt_hearing, when=the_service_is_deaf), do(doubt_hearing, when=the_service_is_deaf)),
-    FloorGiven: (to(OWED, owe_since_the_last_sound, when=the_session_owes_words), STAY),
+    FloorGiven: (_owed_to_those_who_wait, STAY),
     EndCancelled: (to(OWED, owe, when=the_turn_can_be_asked_again), STAY),
     TransferCancelled: (to(OWED, owe, when=the_turn_can_be_asked_again), STAY),
     AudioDone: (STAY, to(SETTLED, settle, when=it_is_answered)),

@@ -16,6 +16,13 @@ from tests.faults.short import throw
             id="the caller speaks across t0 of a handoff, and the first word was heard twice",
         ),
         pytest.param(
+            ("deepgram: drop after 3.5 s on connection 1", "deepgram: slow settings 3.9 s on connection 2"),
+            0,
+            None,
+            id="a session is lost while the caller speaks: nobody waited for their words until they were transcribed",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             ("groq: slow 2 s", "deepgram: slow settings 4.8 s every"),
             228,
             22.8,

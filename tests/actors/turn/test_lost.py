@@ -260,6 +260,46 @@ def test_so_is_the_second_word_behind_a_reply_that_has_stopped(deaf: bool, is_re
     assert (DOES_NOT_HEAR in effects_of(seen(*caller_says(1), *stops, *words, until=9))) is is_restarted
 
 
+# Words that the lost session has not transcribed, and the next one is still to read
+
+
+def cut_off(at: float, given: float) -> list[Step]:
+    """A session that is lost while the caller speaks, from 1 to 2; another one has the floor at `given`."""
+    speech = caller_says(1)[:-1]
+    return [*speech, (at, FloorVacated()), (given, FloorGiven(owes=False))]
+
+
+@pytest.mark.parametrize("at", [1.5, 2.2])
+def test_words_that_were_lost_with_their_session_are_waited_for_as_words_are(at: float) -> None:
+    assert seen(*cut_off(at, 5.4), until=9) == [(5.4, filler_asked(silence=3.4)), (6, clip())]
+
+
+def test_so_are_words_that_no_session_was_there_to_hear() -> None:
+    script: list[Step] = [(0.5, FloorVacated()), *caller_says(1)[1:-1], (4, FloorGiven(owes=False))]
+
+    assert seen(*script, until=5.9) == [(5, filler_asked())]
+
+
+def test_a_noise_while_no_session_is_there_is_waited_for_by_nobody() -> None:
+    script: list[Step] = [(1, FloorVacated()), *caller_says(1, length=0.1)[1:-1], (1.5, FloorGiven(owes=False))]
+
+    assert seen(*script, until=11) == []
+
+
+def test_they_cost_one_filler_if_nothing_is_understood() -> None:
+    script = [*cut_off(1.5, 5.4), *filler(5.6)]
+
+    assert seen(*script, until=16) == [(5.4, filler_asked(silence=3.4))]
+
+
+def test_once_they_are_transcribed_they_are_a_turn_like_any_other() -> None:
+    turn = on_floor()
+
+    play(turn, [*cut_off(1.5, 2.5), (3, CallerSaid(TURN)), *lost(3.5)])
+
+    assert turn.told == TURN
+
+
 # What a session has left
 
 
