@@ -1,12 +1,12 @@
 """OTP's rules for restarting, in trio's words: what a crash is, and how many are too many.
 
-`guard` is one of the two places in the program that catch every exception (the other is the call's boundary): a
-crash becomes a value there, and the Supervisor decides. `RestartBudget` counts. Nothing here knows what a call is.
+`guard` makes a crash a value, and the Supervisor decides; `RestartBudget` counts. `Caught` is one of the two places in
+the program that catch every exception (the other is the call's boundary). Nothing here knows what a call is.
 """
 
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import attrs
 import structlog
@@ -101,21 +101,45 @@ def _forget(times: list[float], period: float) -> None:
     times[:] = [at for at in times if trio.current_time() - at <= period]
 
 
-async def guard(run: Callable[[], Awaitable[T]]) -> T | Crashed:
+class HandlerQuit(Exception):
+    """A handler raised what would end the server, such as `SystemExit`."""
+
+
+@attrs.define
+class Caught:
+    """A `with` block that ends at any exception, and keeps it in `error`. A cancellation has to be raised again."""
+
+    error: BaseException = attrs.field(init=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        if error is not None:
+            self.error = error
+        return True
+
+
+async def guard(run: Callable[[], Awaitable[T]], *, may_quit: bool = True) -> T | Crashed:
     """Run `run()`; an exception is returned as `Crashed`.
 
-    A crash while being cancelled is logged, and the cancellation goes on.
+    A crash while being cancelled is logged, and the cancellation goes on. `SystemExit` and its like are raised, or are
+    crashes where `may_quit` is false.
     """
-    try:
+    with Caught() as caught:
         return await run()
-    except Exception as error:  # noqa: BLE001 - one of the two places that catch everything (see above)
-        return Crashed(root_cause(error))
-    except BaseExceptionGroup as mixed:
-        crashes, cancelled = mixed.split(Exception)
-        if cancelled is None or crashes is None:
-            raise
-        log.warning("crashed_while_cancelled", error=describe(root_cause(crashes)))
-        raise cancelled from crashes
+    cancelled = [leaf for leaf in leaves(caught.error) if isinstance(leaf, trio.Cancelled)]
+    own = [leaf for leaf in leaves(caught.error) if not isinstance(leaf, trio.Cancelled)]
+    quitting = [leaf for leaf in own if not isinstance(leaf, Exception)]
+    if quitting and may_quit:
+        raise caught.error
+    if not own:
+        raise cancelled[0]
+    cause = HandlerQuit(describe(quitting[0])) if quitting else root_cause(caught.error)
+    if not cancelled:
+        return Crashed(cause)
+    log.warning("crashed_while_cancelled", error=describe(cause))
+    raise cancelled[0] from cause
 
 
 async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:
@@ -146,7 +170,7 @@ def _as_failure_to_start(cause: Exception) -> Exception:
     return unplanned
 
 
-def root_cause(error: Exception) -> Exception:
+def root_cause(error: BaseException) -> Exception:
     """Return the exception that a group was raised for: the first leaf, what we know by name before what we do not."""
     found = [leaf for leaf in leaves(error) if isinstance(leaf, Exception)]
     known = [leaf for leaf in found if isinstance(leaf, AgentUnavailable | RemoteProtocolError)]
@@ -162,10 +186,9 @@ def describe(error: BaseException) -> str:
 
 def text_of(error: BaseException) -> str:
     """Return what an exception says of itself. Raises nothing: the `__str__` of a handler's own one may."""
-    try:
+    with Caught() as caught:
         return str.__str__(str(error))
-    except BaseException as broken:  # noqa: BLE001, ASYNC103 - not even `SystemExit` may leave here
-        return f"(its text cannot be read: {type(broken).__name__})"  # noqa: ASYNC104 - nothing was cancelled
+    return f"(its text cannot be read: {type(caught.error).__name__})"
 
 
 def leaves(error: BaseException) -> list[BaseException]:

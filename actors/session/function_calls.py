@@ -21,7 +21,7 @@ import trio
 
 from actors.record.conversation import Conversation
 from actors.session.function_results import UnfitOutcome, checked, words_of_failure
-from actors.supervision import Crashed, describe, guard, leaves, text_of
+from actors.supervision import Crashed, describe, guard, text_of
 from agents.functions import (
     Answer,
     ArgumentsRefused,
@@ -47,10 +47,6 @@ LONGEST_REASON = 500
 """Characters of a handler's own sentence to the model."""
 
 log = structlog.stdlib.get_logger()
-
-
-class HandlerQuit(Exception):
-    """A handler raised what would end the whole server, such as `SystemExit`."""
 
 
 @attrs.frozen
@@ -194,20 +190,15 @@ class _Work:
         """Run the handler. Raises nothing: in a task of this kind, that would end the server."""
         try:
             with self.scope:
-                ended = await guard(self._handle)
+                ended = await guard(self._handle, may_quit=False)
                 self.result = await self._failed(ended) if isinstance(ended, Crashed) else ended
         finally:
             self.over.set()
 
     async def _handle(self) -> Outcome:
-        try:
-            returned = await self.spec.handler(self.arguments, self.context)
-            self._has_returned = True
-            return checked(returned)
-        except BaseException as error:  # raised again, or in a form that ends no server
-            if (translated := _translated(error)) is error:
-                raise
-            raise translated from error  # noqa: ASYNC104 - no Cancelled is lost in it
+        returned = await self.spec.handler(self.arguments, self.context)
+        self._has_returned = True
+        return checked(returned)
 
     async def _failed(self, crashed: Crashed) -> Failed:
         """Say what went wrong: in the handler, in its own words for that, or after it had done what it does."""
@@ -229,20 +220,6 @@ class _Work:
         if isinstance(error, ArgumentsRefused) and not self._has_returned:  # the handler's own check of them
             return Failed(text_of(error)[:LONGEST_REASON])
         return None
-
-
-def _translated(error: BaseException) -> BaseException:
-    """Return what is to be raised instead of what a handler raised: no exception of its own ends the server."""
-    if isinstance(error, Exception | trio.Cancelled):
-        return error
-    if not isinstance(error, BaseExceptionGroup):
-        return HandlerQuit(describe(error))
-    cancelled, own = error.split(trio.Cancelled)
-    if own is None or isinstance(own, ExceptionGroup):
-        return error
-    why = describe(leaves(own)[0])
-    log.warning("handler_quit", error=why)
-    return HandlerQuit(why) if cancelled is None else cancelled
 
 
 def handler_in(frame: FrameType | None) -> str:
