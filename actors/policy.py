@@ -96,8 +96,8 @@ class Deadlines:
     """Of voice on the caller's line: anything shorter may be a noise, about which the service rightly says nothing."""
     longest_turn: float = 60.0
     """Of the caller, on a line that stays loud: then they are asked whether they are there."""
-    remind_after: float = 3.0
-    """After the pause in which an announced function was not called."""
+    remind_after: float = 1.5
+    """In a pause, for the function that was announced: a model calls it with its words. The caller waits already."""
     remark_within: float = 10.0
     """A remark waits no longer for a pause."""
     digit_pause: float = 2.5
@@ -222,6 +222,7 @@ class Wording:
     refused: str = '{"error": "Something else is under way already. If it fails, go on with the caller."}'
     go_on: str = "(A noise has interrupted you. Go on where you stopped.)"
     reminder: str = "(You have announced {function} and have not called it. Call it now, or tell the caller why not.)"
+    reminder_of_wait: str = "(You have asked the caller to wait, and nothing follows. Do it now, or answer them.)"
     handed_over: str = (
         '{{"handed_off_to": "{agent}", "next": "You are this agent now. Your greeting is being said: say no more."}}'
     )

@@ -59,7 +59,7 @@ from actors.turn.events import (
 )
 from actors.turn.values import Phase, SpeechKind
 from actors.turn_driver import ForSession
-from agents.announcing import announced
+from agents.announcing import announced, asks_to_wait
 from agents.spec import AgentSpec
 from protocol import deepgram
 from protocol.deepgram import (
@@ -336,7 +336,7 @@ class AgentSession:
         self.service.is_speaking = True
         done = self.state.conversation.done
         promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
-        self.put(AgentSaid(text, next(promised, "")))
+        self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text)))
         reply = self.state.ledger.add_text(self.voice, text)
         if reply is not None and self.state.turn.turn.kind is not SpeechKind.FILLER:
             self.has_acted = True

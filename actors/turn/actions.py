@@ -262,11 +262,13 @@ def restart_for_operator(state: TurnState, _: object = None) -> None:
 
 
 def remind(state: TurnState) -> None:
-    function, state.announced, state.is_reminded = state.announced, "", True
+    wording, function = state.wording, state.announced
+    state.announced, state.asks_to_wait, state.is_reminded = "", False, True
     state.last_turn = ""  # it is answered
-    state.owe(state.now)
+    state.owe(state.callers_turn_since)  # which it was not
     state.owes_deed = True
-    state.tell(state.wording.reminder.format(function=function), TellReason.REMINDER)
+    text = wording.reminder.format(function=function) if function else wording.reminder_of_wait
+    state.tell(text, TellReason.REMINDER)
 
 
 def ask_caller(state: TurnState) -> None:

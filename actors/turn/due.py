@@ -149,7 +149,7 @@ def pause_or_its_limit(state: TurnState) -> float:
 
 def end_of_deed(state: TurnState) -> float:
     """Pause + `remind_after`."""
-    return max(state.at.quiet, state.at.settled) + state.deadlines.remind_after
+    return state.callers_turn_since + state.deadlines.remind_after
 
 
 def end_of_callers_silence(state: TurnState) -> float:

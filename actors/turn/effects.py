@@ -21,7 +21,7 @@ class TellReason(Enum):
     GO_ON = auto()
     """The rest of a reply, which a noise has cancelled."""
     REMINDER = auto()
-    """A function that was announced and not called."""
+    """A function that was announced and not called, or a wait that was asked for and ended in nothing."""
 
 
 @attrs.frozen

@@ -47,10 +47,14 @@ class AudioBegan:
 
 @attrs.frozen
 class AgentSaid:
-    """A sentence of the agent's. `announces` names the function that its words promise, by the agent's own phrases."""
+    """A sentence of the agent's. `announces` names the function that its words promise, by the agent's own phrases.
+
+    `asks_to_wait`: they promise that something follows, whatever it is.
+    """
 
     text: str
     announces: str = ""
+    asks_to_wait: bool = False
 
 
 @attrs.frozen

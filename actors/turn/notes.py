@@ -129,7 +129,7 @@ def _note_caller(state: TurnState, event: Recognised) -> None:
             state.last_turn, state.transcript, state.deaf_words, state.times_asked = text, text.strip(), 0, 0
             state.is_unended = state.is_unread = state.owes_deed = False
             state.has_spoken = state.has_spoken and _keeps_goodbye(state)
-            state.announced, state.is_reminded, state.is_urged = "", False, False
+            state.announced, state.asks_to_wait, state.is_reminded, state.is_urged = "", False, False, False
             state.unfilled, state.rest, state.at.wanted = None, "", state.now
         case ToldEchoed():
             state.transcript, state.told, state.at.wanted = state.told.strip(), "", state.now
@@ -155,6 +155,7 @@ def _note_voice(state: TurnState, event: VoiceBegan | VoiceEnded) -> None:
             is_word = at >= state.at.voiced + state.deadlines.shortest_word
             state.is_unread = state.is_unread or (is_word and state.voice is VoiceState.ABSENT)
             state.is_loud, state.at.voiced = False, at
+            state.at.heard = min(state.at.heard, at)  # it was told late
             if state.owes_since_speech:  # the transcript came before the end of the word was certain
                 state.at.owed, state.owes_since_speech = at, False
 
@@ -172,11 +173,11 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
     match event:
         case AudioBegan() if state.gate is Gate.OPEN:
             state.begin_sound()
-        case AgentSaid(announces=announces):
+        case AgentSaid():
             state.at.said, state.rest = state.now, ""
             state.overtake_filler()
             if state.is_audible:
-                _note_own_words(state, announces)
+                _note_own_words(state, event)
             else:
                 state.has_missed_words = True
         case InjectionBegan(kind=kind, rest=rest):
@@ -189,11 +190,11 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
             pass  # of another group
 
 
-def _note_own_words(state: TurnState, announces: str) -> None:
+def _note_own_words(state: TurnState, event: AgentSaid) -> None:
     state.kind, state.has_own_words, state.has_spoken, state.sounds_wanted = SpeechKind.ANSWER, True, True, True
     state.at.answered = state.now
     if state.phase is Phase.CONVERSING and not state.is_reminded:  # else it is being done
-        state.announced = announces or state.announced
+        state.announced, state.asks_to_wait = event.announces or state.announced, event.asks_to_wait
 
 
 def _note_injection(state: TurnState, kind: SpeechKind, rest: str) -> None:
@@ -283,7 +284,7 @@ def _note_function(state: TurnState, event: Recognised) -> None:
             state.at.alive = state.at.wanted = state.now
             state.own_filler = state.own_filler if state.running else ""
             state.running.update(ids)
-            state.announced, state.is_unended, state.owes_deed = "", False, False
+            state.announced, state.asks_to_wait, state.is_unended, state.owes_deed = "", False, False, False
         case FunctionDone(id=call_id):
             state.running.discard(call_id)
             state.at.alive = state.at.wanted = state.at.result = state.now

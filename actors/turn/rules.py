@@ -81,7 +81,9 @@ THEY_MAY_BE_TOLD = Condition(
 )
 A_REMARK_WAITS = Condition("a remark waits", lambda state: state.remark != "")
 THE_SESSION_IS_OLD = Condition("the session is old", lambda state: state.is_aged)
-A_FUNCTION_WAS_ANNOUNCED = Condition("a function was announced", lambda state: state.announced != "")
+A_DEED_WAS_ANNOUNCED = Condition(
+    "a function was announced, or the caller asked to wait", lambda state: state.announced != "" or state.asks_to_wait
+)
 IT_IS_A_PAUSE = Condition("it is a pause", lambda state: state.is_pause)
 THE_CALL_IS_TO_CLOSE = Condition("the call is to close", lambda state: state.closing is not None)
 THE_CALL_IS_TO_GO_ON = Condition("the call is to go on", lambda state: state.closing is None)
@@ -270,7 +272,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "words are followed by no deed",
         _TALK,
-        (A_FUNCTION_WAS_ANNOUNCED, IT_IS_A_PAUSE),
+        (A_DEED_WAS_ANNOUNCED, IT_IS_A_PAUSE),
         due.end_of_deed,
         actions.remind,
     ),

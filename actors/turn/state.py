@@ -104,7 +104,7 @@ class TurnState:
     deaf_words: int = 0
     """How often the line has carried a word since the service last heard the caller."""
     owes_deed: bool = False
-    """The caller waits for a function that the agent has announced, and for nothing else."""
+    """The caller waits for what the agent has announced, and for nothing else."""
     is_unread: bool = False
     """The caller has spoken, and the session was lost that was to transcribe it, or there was none."""
     owes_since_speech: bool = False
@@ -121,6 +121,8 @@ class TurnState:
     times_reopened: int = 0
     announced: str = ""
     """A function that the agent has announced and not called."""
+    asks_to_wait: bool = False
+    """The agent's last words ask the caller to wait."""
     is_reminded: bool = False
     is_urged: bool = False
     """It was told to go on with a torn reply: once a turn, for a line that echoes tears each of them."""

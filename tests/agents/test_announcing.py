@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.announcing import announced
+from agents.announcing import announced, asks_to_wait
 from agents.functions import (
     END_CONVERSATION,
     RECORD_SATISFACTION,
@@ -83,3 +83,34 @@ def test_what_may_mean_either_of_two_functions_means_both() -> None:
 @given(st.text(UNICODE))
 def test_no_words_can_break_it(text: str) -> None:
     assert set(names(text)) <= {function.name for function in FUNCTIONS}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Let me check.",
+        "One moment, I'll look that up.",
+        "One moment, please.",
+        "Sure. Just a moment while I pull up your account.",
+        "Hold on, I'm looking into it.",
+        "Okay, let me see.",
+    ],
+)
+def test_the_caller_is_asked_to_wait_in_general(text: str) -> None:
+    assert asks_to_wait(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Let me see, that is on Tuesday.",
+        "Let me check: you have Tuesday at nine.",
+        "One moment. You have Tuesday at nine.",
+        "Would you hold on?",
+        "I cannot look into that.",
+        "We open at nine.",
+    ],
+)
+def test_what_is_followed_by_its_answer_asks_for_no_patience(text: str) -> None:
+    assert not asks_to_wait(text)

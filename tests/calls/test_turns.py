@@ -10,7 +10,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.facts import CallerSilent, FunctionWithdrawn, ReplyEnded, SessionCrashed, SessionRestarting, TurnHeard
+from actors.facts import (
+    CallerSilent,
+    FunctionWithdrawn,
+    ReplyEnded,
+    SessionCrashed,
+    SessionRestarting,
+    SilenceMet,
+    TurnHeard,
+)
 from actors.line.switch import TransferOrder
 from actors.policy import CallPolicy
 from agents.roster import Roster
@@ -265,6 +273,31 @@ async def test_an_announced_function_that_is_not_called_is_asked_for_once(
         assert "handoff_to_next_agent" in reminded.content
         assert call.far.said(InjectUserMessage) == [reminded]
         assert [fact.text for fact in call.facts(TurnHeard)] == ["May I speak to the next one?"]
+
+
+@pytest.mark.parametrize("echoes", [True, False])
+@pytest.mark.parametrize("words", ["I'm transferring you now.", "One moment, I'll look that up.", "Let me check."])
+async def test_nobody_is_left_in_silence_behind_an_announcement(
+    words: str, echoes: bool, autojump_clock: MockClock
+) -> None:
+    """The model does nothing, though it is reminded; the service says the filler, or says nothing more."""
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("When is my appointment?")
+        await call.far.say(*sentence(1, words, 2.0))
+        began = call.phone.now
+        reminded = await call.far.hear(InjectUserMessage)
+        if echoes:
+            await call.far.say(ConversationText("user", reminded.content))
+            await say_what_is_asked(call, 4)
+        await call.far.hear_for(6)
+
+        assert call.far.said(InjectUserMessage) == [reminded]
+        assert said_for(call)[0] == FILLER
+        if echoes:
+            assert call.phone.silences(began)[0] < BUDGET
+        else:
+            assert call.facts(SilenceMet)[0].seconds < BUDGET
 
 
 # Row C16, an event that never comes

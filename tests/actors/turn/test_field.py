@@ -303,10 +303,10 @@ def test_c14_a_function_that_was_announced_and_not_called_is_asked_for_once() ->
     script = (
         caller_says(1)
         + reply(3, "Goodbye!", announces="end_call")
-        + [(8.1, CallerSaid(REMINDER))]
-        + reply(9, "Goodbye!", announces="end_call")
+        + [(6.6, CallerSaid(REMINDER))]
+        + reply(7.5, "Goodbye!", announces="end_call")
     )
-    assert play(turn, script, 16) == [(8, TellAsCaller(REMINDER, TellReason.REMINDER))]
+    assert play(turn, script, 16) == [(6.5, TellAsCaller(REMINDER, TellReason.REMINDER))]
 
 
 def test_c14_a_function_that_was_announced_and_called_is_not() -> None:

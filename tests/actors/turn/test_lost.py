@@ -340,32 +340,42 @@ def test_a_debt_that_nobody_can_pay_is_a_word_to_the_caller() -> None:
 
 ANNOUNCED: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
 REMINDER = POLICY.wording.reminder.format(function="end_call")
-REMINDED = (8, TellAsCaller(REMINDER, TellReason.REMINDER))
-ECHO: Step = (8.1, CallerSaid(REMINDER))
+REMINDED = (6.5, TellAsCaller(REMINDER, TellReason.REMINDER))
+ECHO: Step = (6.6, CallerSaid(REMINDER))
 
 
 def test_a_reminder_that_the_model_ignores_costs_one_filler() -> None:
     turn = on_floor()
 
-    got = without_notes(play(turn, [*ANNOUNCED, ECHO, *filler(11.3)], 26))
+    got = without_notes(play(turn, [*ANNOUNCED, ECHO, *filler(8.3)], 26))
 
-    assert got == [REMINDED, (11, filler_asked()), (25.5, question_asked(10.0))]
+    assert got == [REMINDED, (8, filler_asked()), (22.5, question_asked(10.0))]
     assert turn.debt is Debt.SETTLED
 
 
 def test_a_noise_behind_a_reminder_asks_no_answered_turn_again() -> None:
-    got = seen(*ANNOUNCED, ECHO, (8.3, CallerStartedSpeaking()), until=10.9)
+    got = seen(*ANNOUNCED, ECHO, (6.8, CallerStartedSpeaking()), until=9.5)
 
-    assert got == [REMINDED]
+    assert got == [REMINDED, (9.3, filler_asked(silence=4.3)), (9.3, clip(silence=4.3))]
 
 
-@pytest.mark.parametrize("deed", [[(9.0, FunctionsAsked(("f",)))], caller_says(8.5), [(9.0, KeysEntered("1"))]])
+@pytest.mark.parametrize("deed", [[(7.0, FunctionsAsked(("f",)))], caller_says(7.0), [(7.0, KeysEntered("1"))]])
 def test_what_is_asked_after_a_reminder_is_waited_for(deed: list[Step]) -> None:
     turn = on_floor()
 
     play(turn, [*ANNOUNCED, ECHO, *deed])
 
     assert (turn.debt, state_of(turn).owes_deed) == (Debt.OWED, False)
+
+
+@pytest.mark.parametrize("then", [[], reply(4.5, "It is on Tuesday.", played=1)])
+def test_a_caller_who_was_asked_to_wait_waits_unless_something_follows(then: list[Step]) -> None:
+    said: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("One moment.", asks_to_wait=True)), (3.5, AudioDone())]
+    wait = POLICY.wording.reminder_of_wait
+
+    got = seen(*caller_says(1), *said, (4, Played()), *then, until=6.9)
+
+    assert got == ([] if then else [(5.5, TellAsCaller(wait, TellReason.REMINDER))])
 
 
 # Signs of life
@@ -438,3 +448,14 @@ def test_words_that_are_read_from_the_tape_do_not_restart_the_silence_of_a_calle
     got = seen(*caller_says(1), (6.2, Played()), (7.5, CallerSaid("Tuesday?")), until=9.5)
 
     assert got == [(5, filler_asked()), (6, clip()), (9.2, RestartSession("it gives no sign of life"))]
+
+
+def test_a_start_that_the_service_tells_late_does_not_restart_the_silence() -> None:
+    script: list[Step] = [
+        (1, VoiceBegan()),
+        (2.4, CallerStartedSpeaking()),
+        (2.5, VoiceEnded(2)),
+        (2.6, CallerSaid(TURN)),
+    ]
+
+    assert seen(*script, until=5.2) == [(5, filler_asked())]

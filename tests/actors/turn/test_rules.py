@@ -73,7 +73,7 @@ def test_speech_that_goes_on_is_no_false_start_yet() -> None:
     script: list[Step] = [*reply(1, sent=0.5, played=9), (3, CallerStartedSpeaking()), (3, VoiceBegan())]
     script += [(5, CallerStartedSpeaking()), (5, VoiceEnded(4.9))]
 
-    assert play(on_floor(), script, 7.5) == [(3, Cut()), (7.5, Resume())]
+    assert play(on_floor(), script, 7.5) == [(3, Cut()), (7.4, Resume())]
 
 
 def test_a_reply_that_was_cut_stays_aside_while_the_caller_speaks() -> None:
