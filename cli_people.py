@@ -76,7 +76,7 @@ def forget(
     name: NameArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
     vacuum: Annotated[
-        bool, typer.Option("--vacuum", help="Write the tables of a PostgreSQL anew as well: calls wait meanwhile.")
+        bool, typer.Option("--vacuum", help="Write large tables of a PostgreSQL anew as well: calls wait meanwhile.")
     ] = False,
     server: ServerOption = None,
 ) -> None:
@@ -86,27 +86,27 @@ def forget(
     if not yes:
         typer.confirm(f"Erase everything that is kept of {name}?", abort=True)
     proof = _ask(server, lambda client: Operator(client).forget(name))
-    proof = {**proof, **_vacuumed(proof)} if vacuum else proof
+    proof = {**proof, **_vacuumed()} if vacuum else proof
     _print(orjson.dumps(proof, option=orjson.OPT_INDENT_2).decode())
     if proof["left"]:
         _print("Something is left that another process is at work on. Repeat it in a minute.")
         raise typer.Exit(1)
 
 
-def _vacuumed(proof: Mapping[str, Any]) -> Mapping[str, Any]:
+def _vacuumed() -> Mapping[str, Any]:
     """Write the tables of DATABASE_URL anew; return what changes in the proof. SQLite's are new already."""
     from settings import DATABASE_URL, environment, read_one
 
     url = read_one(environment(), DATABASE_URL)
     if not url.startswith("postgres"):
         return {}
-    from store.postgres_pages import FREE_SPACE, vacuum
+    from store.postgres_pages import vacuum
 
     try:
-        took = vacuum(url, full=True)
+        done = vacuum(url, full=True)
     except OSError as exc:
         fail(f"erased, and its bytes are not overwritten: {exc}. Try again with --vacuum.")
-    return {"vacuumed": took, "not_erased": [one for one in proof["not_erased"] if one != FREE_SPACE]}
+    return {"vacuumed": done.took, "not_erased": done.left}
 
 
 def webhooks(

@@ -1,14 +1,20 @@
 """What PostgreSQL keeps of rows that are deleted, and what takes it away.
 
 A deleted row stays in its page until something is written over it: a plain VACUUM only lets that happen, VACUUM FULL
-writes the table anew. Samples of columns, which ANALYZE takes for the planner, stay in `pg_statistic` for as long as
-the table is there: so none are taken of columns that are about a person. The write-ahead log keeps everything until
-its files are used again; nothing here can change that. All of it blocks.
+writes the table anew, and locks it meanwhile. So small tables are written anew, at once; large ones when an operator
+asks for it. Samples of columns, which ANALYZE takes for the planner, stay in `pg_statistic` for as long as the table is
+there: so none are taken of columns that are about a person. The write-ahead log has everything until its files
+(segments) are used again: after a checkpoint they may be, and then something else is written into each. All of it
+blocks.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TypeAlias
 
+import attrs
 import psycopg
 import psycopg.rows
 import structlog
@@ -27,14 +33,33 @@ PERSONAL: Mapping[str, tuple[str, ...]] = {
     "commands": ("call_sid", "body"),
 }
 """Columns of our tables that are about a person or a call."""
-FREE_SPACE = "bytes of deleted rows in PostgreSQL's files, until others are written over them, or VACUUM FULL"
-LOG = "PostgreSQL's write-ahead log until its files are used again, replicas and backups for as long as they are kept"
+SMALL = 32 * 2**20
+"""Bytes of a table, its indexes and long values that may be written anew without being asked."""
+QUICK_SECONDS = 0.7
+"""For that, the wait for others included: a fleet takes its database for lost after a second without an answer."""
+COPIES = "replicas, archived write-ahead log, backups and snapshots of PostgreSQL, for as long as they are kept"
 LOCK_SECONDS = 5
 """For a table to be free; behind a VACUUM FULL that waits, everybody else waits too."""
 PLAIN_SECONDS = 20
-"""For a plain VACUUM of one table: autovacuum goes on with it."""
+"""For a plain VACUUM of one table (autovacuum goes on with it), and for a checkpoint."""
+LOG_NOT_OURS = (
+    "PostgreSQL's write-ahead log, until its files are used again: this role may not ask for that"
+    " (GRANT pg_checkpoint, pg_monitor TO it)"
+)
+MOST_SEGMENTS = 16
+"""Used segments of the write-ahead log that are written over without being asked: 256 MB, as PostgreSQL comes."""
 _SAMPLES = "pg_statistic"
-_OURS = "SELECT name FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NOT NULL"
+Connection: TypeAlias = "psycopg.Connection[psycopg.rows.TupleRow]"
+_OURS = """SELECT name, pg_total_relation_size(to_regclass(name)) FROM unnest(%s::text[]) name
+    WHERE to_regclass(name) IS NOT NULL"""
+_SEGMENT = "pg_size_bytes(current_setting('wal_segment_size'))"
+_FILL = f"""SELECT pg_logical_emit_message(false, 'switchboard', repeat(' ', ({_SEGMENT} / 16)::integer))
+    FROM generate_series(1, 16 * %s)"""  # noqa: S608 - constants
+"""Write something into so many segments of the log. Any role may; readers of the log pass over it."""
+_SEGMENTS = """SELECT count(*) FILTER (WHERE name < redo_wal_file),
+    count(*) FILTER (WHERE name > pg_walfile_name(pg_current_wal_insert_lsn()))
+    FROM pg_ls_waldir(), pg_control_checkpoint() WHERE name ~ '^[0-9A-F]{24}$'"""
+"""How many are kept though no longer needed after a crash, and how many are ready to be used again."""
 _log = structlog.stdlib.get_logger()
 
 
@@ -63,43 +88,96 @@ def _unsampled(table: str, columns: tuple[str, ...]) -> str:
 END;"""  # noqa: S608 - constants
 
 
-def vacuum(url: str, *, full: bool) -> Mapping[str, float]:
-    """Vacuum our tables; return how many seconds each took. `full` writes them anew, and nobody can use one meanwhile.
+@attrs.frozen
+class Vacuumed:
+    """How many seconds each table took, and where bytes of deleted rows stay."""
 
-    Raises: `OSError`: one is in use, cannot be reached, or belongs to somebody else.
+    took: Mapping[str, float]
+    left: Sequence[str]
+
+
+def vacuum(url: str, *, full: bool) -> Vacuumed:
+    """Take deleted rows away: write small tables anew, or all with `full`; then use the write-ahead log's files again.
+
+    Nobody can use a table while it is written.
+
+    Raises: `OSError`: with `full` a table is in use; or one cannot be reached, or belongs to somebody else.
     """
-    took, refused = dict[str, float](), list[str]()
+    took, large, refused = dict[str, float](), list[str](), list[str]()
     conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     try:
         with psycopg.connect(conninfo, autocommit=True, connect_timeout=LOCK_SECONDS) as connection:
             connection.add_notice_handler(lambda notice: refused.append(str(notice.message_primary)))
             connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
-            connection.execute(f"SET statement_timeout = '{0 if full else PLAIN_SECONDS}s'".encode())
-            for (table,) in connection.execute(_OURS, [list(PERSONAL)]).fetchall():
-                took[table] = _vacuumed(connection, table, full=full)
+            for table, size in connection.execute(_OURS, [list(PERSONAL)]).fetchall():
+                began = time.monotonic()
+                if not _is_written_anew(connection, table, size, full=full):
+                    large.append(table)
+                took[table] = round(time.monotonic() - began, 3)
             if not took:
                 raise OSError("this role can see no table of ours")
             if refused:  # PostgreSQL warns, and goes on
                 raise OSError("; ".join(refused))
             if full:
-                took[_SAMPLES] = _vacuumed(connection, _SAMPLES, full=True)
+                began = time.monotonic()
+                _write_anew(connection, _SAMPLES)
+                if not refused:  # old samples are the database owner's to take away
+                    took[_SAMPLES] = round(time.monotonic() - began, 3)
+            left = _renew_log(connection, math.inf if full else MOST_SEGMENTS)
     except psycopg.Error as exc:
         raise OSError(f"not vacuumed after {', '.join(took) or 'none'}: {' '.join(str(exc).split())}") from exc
-    if refused:  # old samples are the database owner's to take away
-        del took[_SAMPLES]
-    return took
+    return Vacuumed(took, [*([free_space(large)] if large else []), *left, COPIES])
 
 
-def _vacuumed(connection: "psycopg.Connection[psycopg.rows.TupleRow]", table: str, *, full: bool) -> float:
-    began = time.monotonic()
-    connection.execute(f"VACUUM {'FULL ' * full}{table}".encode())
-    return round(time.monotonic() - began, 3)
+def free_space(tables: Sequence[str]) -> str:
+    """Say that bytes stay in tables, and what takes them away."""
+    names = ", ".join(tables)
+    return f"PostgreSQL's files of {names}, until others are written over them: repeat it with --vacuum"
+
+
+def _write_anew(connection: Connection, table: str, seconds: float = 0) -> None:
+    connection.execute(f"SET statement_timeout = '{seconds * 1000:.0f}ms'".encode())
+    connection.execute(f"VACUUM FULL {table}".encode())
+
+
+def _is_written_anew(connection: Connection, table: str, size: int, *, full: bool) -> bool:
+    """Write a table anew; without `full` only if that is soon done, and else a plain VACUUM does what it can."""
+    if full:
+        _write_anew(connection, table)
+        return True
+    if size <= SMALL:
+        with suppress(psycopg.errors.QueryCanceled):  # others use it; or the disk is slow
+            _write_anew(connection, table, QUICK_SECONDS)
+            return True
+    connection.execute(f"SET statement_timeout = '{PLAIN_SECONDS}s'".encode())
+    connection.execute(f"VACUUM {table}".encode())
+    return False
+
+
+def _renew_log(connection: Connection, most: float) -> Sequence[str]:
+    """Have the segments of the write-ahead log used again, and write over `most` of them; return what is left of it."""
+    try:
+        connection.execute(f"SET statement_timeout = '{PLAIN_SECONDS}s'".encode())
+        connection.execute(_FILL, [1])  # the segment that is being written is full then, and the next one begun
+        connection.execute("CHECKPOINT")
+        ((kept, ready),) = connection.execute(_SEGMENTS).fetchall()
+        if ready <= most:
+            connection.execute(_FILL, [ready + 1])
+            ready = 0
+    except psycopg.errors.InsufficientPrivilege:
+        return [LOG_NOT_OURS]
+    except psycopg.Error as exc:
+        return [f"PostgreSQL's write-ahead log, until its files are used again: {' '.join(str(exc).split())}"]
+    if kept or ready:
+        held = f"{kept} that replication, archiving or wal_keep_size holds back, and {ready} that wait to be used again"
+        return [f"files of PostgreSQL's write-ahead log: {held}"]
+    return []
 
 
 def let_overwrite(url: str) -> Sequence[str]:
-    """Have PostgreSQL write over deleted rows from now on; return where their bytes stay."""
+    """Take away what deleted rows have left, as far as nobody has to wait for it; return where bytes of them stay."""
     try:
-        vacuum(url, full=False)
+        return vacuum(url, full=False).left
     except OSError as exc:
         _log.warning("not_vacuumed", why=str(exc))  # autovacuum will
-    return FREE_SPACE, LOG
+        return [free_space(["every table"]), LOG_NOT_OURS, COPIES]

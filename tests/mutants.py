@@ -569,8 +569,16 @@ MUTANTS = (
         14,
         "what is forgotten is gone: a whole VACUUM is a plain one",
         "store/postgres_pages.py",
-        "'FULL ' * full",
-        "'FULL ' * 0",
+        'f"VACUUM FULL {table}"',
+        'f"VACUUM {table}"',
+        ("tests/store/test_forgetting.py",),
+    ),
+    Mutant(
+        14,
+        "what is forgotten is gone: files of the write-ahead log wait to be used again",
+        "store/postgres_pages.py",
+        "[ready + 1]",
+        "[0]",
         ("tests/store/test_forgetting.py",),
     ),
     Mutant(

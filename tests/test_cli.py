@@ -24,6 +24,7 @@ from simulators.fault_lines import FORMS
 from simulators.scenario import shipped_scenarios
 from simulators.twilio import TwilioKnobs
 from store.outbox import event_id
+from store.postgres_pages import Vacuumed
 from store.records import AgentPeriod, CallRecord, HandoffRecord, TurnRecord
 from tests.web.fakes import (
     API_TOKEN,
@@ -593,11 +594,11 @@ def test_what_is_kept_of_a_person_is_listed_exported_and_forgotten(there: Exchan
 def test_the_tables_of_a_postgresql_are_written_anew_where_that_is_asked_for(
     url: str, is_vacuumed: bool, there: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def vacuum(url: str, *, full: bool) -> dict[str, float]:
+    def vacuum(url: str, *, full: bool) -> Vacuumed:
         asked.append(url * full)
         if len(asked) > 1:
             raise OSError("lock timeout")
-        return {"calls": 0.5}
+        return Vacuumed({"calls": 0.5}, ["backups"])
 
     asked = list[str]()
     monkeypatch.setattr("store.postgres_pages.vacuum", vacuum)
@@ -606,7 +607,8 @@ def test_the_tables_of_a_postgresql_are_written_anew_where_that_is_asked_for(
     done, busy = run("forget", LEAD, "--yes", "--vacuum"), run("forget", LEAD, "--yes", "--vacuum")
 
     proof = json.loads(done.output[done.output.index("{\n") :])
-    assert (proof.get("vacuumed"), proof["not_erased"]) == ({"calls": 0.5} if is_vacuumed else None, [])
+    expected = ({"calls": 0.5}, ["backups"]) if is_vacuumed else (None, [])
+    assert (proof.get("vacuumed"), proof["not_erased"]) == expected
     assert (done.exit_code, busy.exit_code) == (0, int(is_vacuumed))
     assert ("lock timeout" in busy.output) is is_vacuumed
 

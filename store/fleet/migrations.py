@@ -30,6 +30,12 @@ class Migration:
     oldest: int = 1
 
 
+NO_NUMBER_IN_ITS_LOG = """
+DROP INDEX orders_one_doubt;
+CREATE UNIQUE INDEX orders_one_doubt ON orders (hashtextextended(number, 0)) WHERE state = 'asking';
+"""
+"""PostgreSQL writes the key of a row that it refuses into its log: a hash, where workers ask for one number at once."""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration(
         1,
@@ -103,6 +109,7 @@ CREATE INDEX commands_worker ON commands (worker, id);
     Migration(3, ";\n".join((*schema.STEP_2, ""))),
     Migration(4, ";\n".join((*schema.STEP_3, ""))),
     Migration(5, unsampled(*(table for table in PERSONAL if table not in {"calls", "call_summaries"}))),
+    Migration(6, NO_NUMBER_IN_ITS_LOG),
 )
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"

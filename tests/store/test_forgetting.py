@@ -5,7 +5,7 @@ import hmac
 import logging
 import sqlite3
 import zipfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from io import BytesIO
@@ -25,7 +25,7 @@ from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
 from store.erasing import ERASED, Subject
 from store.orders.queue import NewOrder
-from store.postgres_pages import FREE_SPACE, LOG, PERSONAL, unsampled, vacuum
+from store.postgres_pages import COPIES, LOG_NOT_OURS, PERSONAL, free_space, let_overwrite, unsampled, vacuum
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
 from store.running_log import RunningLog
 from store.spill import SpillingRecords
@@ -252,35 +252,100 @@ async def test_no_byte_of_a_number_or_a_name_is_left(
     assert proof["digest"] == hmac.new(bytes.fromhex(proof["key"]), LEAD.encode(), hashlib.sha256).hexdigest()
 
 
-def everything_in_files(cluster: Cluster) -> bytes:
-    """Return PostgreSQL's files, all but its write-ahead log, as they are when everything is written down."""
+def everything_of(cluster: Cluster) -> dict[str, bytes]:
+    """Return every file of PostgreSQL's: tables, write-ahead log, statistics, its own log."""
     with psycopg.connect(cluster.url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")
-    folders = [one for one in (cluster.folder / "base").iterdir() if one.is_dir() and one.name != "pg_wal"]
-    return b"".join(path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file())
+    files = (path for path in cluster.folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(cluster.folder)): path.read_bytes() for path in files}
+
+
+def found_in(files: dict[str, bytes], spellings: Sequence[str] = SPELLINGS) -> set[tuple[str, str]]:
+    """Return which spellings are in which kind of file."""
+    kinds = {name: Path(name).parts[1] if "/" in name else name for name in files}
+    return {(kinds[name], text) for name, content in files.items() for text in spellings if text.encode() in content}
+
+
+def ask_for_one_number_twice(url: str) -> None:
+    """Have two workers ask for calls to one number at the same moment: PostgreSQL refuses one, and logs that."""
+    asking = """INSERT INTO orders (order_id, number, body, state, worker, due, latest, created)
+        SELECT n::text, %s, '{}', 'asking', '', 0, 0, 0 FROM generate_series(1, 2) n"""
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.UniqueViolation, match="one_doubt"):
+        connection.execute(asking, [LEAD])
+
+
+def use_up_log(url: str, *, slot: str = "") -> None:
+    """Write more than two segments of the log; the next checkpoint gives those of before another name, as they are."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if slot:
+            connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [slot])
+        for _ in range(2):
+            connection.execute("SELECT pg_logical_emit_message(false, '', 'x'), pg_switch_wal()")
 
 
 @pytest.mark.slow
-async def test_after_a_whole_vacuum_no_byte_is_left_in_files_of_postgresql_and_the_proof_says_what_is(
-    cluster: Cluster, workers: Workers, tmp_path: Path
+@pytest.mark.parametrize("is_asked_for", [False, True], ids=["small-tables", "large-tables"])
+async def test_no_byte_is_left_in_any_file_of_postgresql(
+    cluster: Cluster, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_asked_for: bool
 ) -> None:
     async with whole(tmp_path, workers.url) as there:
         await leave_traces(there, tmp_path)
+        ask_for_one_number_twice(workers.url)
+        use_up_log(workers.url)
         with psycopg.connect(workers.url, autocommit=True) as connection:
             connection.execute("ANALYZE")
-        before = everything_in_files(cluster)
+        before = found_in(everything_of(cluster))
+        if is_asked_for:
+            monkeypatch.setattr("store.postgres_pages.SMALL", 0)
         proof = (await there.ask("/forget", number=LEAD)).json()
-        after = everything_in_files(cluster)
-        took = await trio.to_thread.run_sync(partial(vacuum, workers.url, full=True))
+        left = list(proof["not_erased"])
+        if is_asked_for:
+            assert ("base", NAME) in found_in(everything_of(cluster)), "the proof may say less"
+            tables = left.pop(0)
+            assert [table for table in PERSONAL if table not in tables] == []
+            done = await trio.to_thread.run_sync(partial(vacuum, workers.url, full=True))
+            assert (set(done.took), list(done.left)) == ({*PERSONAL, "pg_statistic"}, [COPIES])
+        after = found_in(everything_of(cluster))
         again = (await there.ask("/forget", number=LEAD)).json()
-    last = everything_in_files(cluster)
+    last = found_in(everything_of(cluster))
 
-    assert [text for text in (LEAD, NAME, *CALLS) if text.encode() not in before] == []
-    assert proof["not_erased"] == [FREE_SPACE, LOG]
-    assert [text for text in (LEAD, NAME, *CALLS) if text.encode() in after], "the proof may say less"
-    assert [text for text in SPELLINGS if text.encode() in last] == []
-    assert took.keys() == {*PERSONAL, "pg_statistic"}
-    assert again["left"] == {}
+    assert {("base", LEAD), ("base", NAME), ("pg_wal", LEAD), ("pg_wal", NAME)} <= before
+    assert (proof["left"], again["left"], left) == ({}, {}, [COPIES])
+    assert (after, last) == (set(), set())
+
+
+@pytest.mark.slow
+async def test_what_a_replica_holds_back_and_what_others_use_is_said(workers: Workers) -> None:
+    with psycopg.connect(workers.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE calls (call_sid text); CREATE TABLE orders (number text)")
+    use_up_log(workers.url, slot="away")
+    with psycopg.connect(workers.url) as connection:
+        connection.execute("SELECT FROM calls")
+        left = await trio.to_thread.run_sync(let_overwrite, workers.url)
+        connection.execute("SELECT pg_drop_replication_slot('away')")
+
+    assert (left[0], left[2:]) == (free_space(["calls"]), [COPIES])
+    assert "that replication, archiving or wal_keep_size holds back" in left[1]
+
+
+@pytest.mark.slow
+async def test_a_role_that_may_ask_for_no_checkpoint_is_told_what_it_lacks(workers: Workers) -> None:
+    as_app = workers.url.replace("switchboard@", "app@")
+    with psycopg.connect(workers.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE app LOGIN")
+        connection.execute("GRANT ALL ON SCHEMA public TO app")
+        connection.execute("CREATE TABLE orders (number text)")
+        connection.execute("ALTER TABLE orders OWNER TO app")
+        try:
+            before = await trio.to_thread.run_sync(let_overwrite, as_app)
+            connection.execute("GRANT pg_checkpoint, pg_monitor TO app")
+            after = await trio.to_thread.run_sync(let_overwrite, as_app)
+        finally:
+            connection.execute("DROP OWNED BY app")
+            connection.execute("DROP ROLE app")
+
+    assert before == [LOG_NOT_OURS, COPIES]
+    assert after == [COPIES]
 
 
 @pytest.mark.slow
@@ -335,7 +400,7 @@ async def test_a_vacuum_of_somebody_elses_tables_says_so_and_one_of_our_own_need
             with pytest.raises(OSError, match=r"slots"):
                 vacuum(workers.url.replace("switchboard@", "app@"), full=True)
             connection.execute("ALTER TABLE slots OWNER TO app")
-            took = vacuum(workers.url.replace("switchboard@", "app@"), full=True)
+            took = vacuum(workers.url.replace("switchboard@", "app@"), full=True).took
         finally:
             connection.execute("DROP OWNED BY app")
             connection.execute("DROP ROLE app")

@@ -20,6 +20,8 @@ Shown: TypeAlias = Mapping[str, object]
 POLL_SECONDS = 1.0
 COMMAND_SECONDS = 70.0
 """For a command: the server answers within a minute."""
+FORGET_SECONDS = 300.0
+"""Large tables are vacuumed, a checkpoint of PostgreSQL's is waited for, and other workers are."""
 RECORD_SECONDS = 10.0
 """How long after the end of a call its record may take to appear."""
 
@@ -110,7 +112,7 @@ class Operator:
 
         Raises: `OperatorError`.
         """
-        return await self._ask("POST", "/forget", _named(name))
+        return await self._ask("POST", "/forget", _named(name), within=FORGET_SECONDS)
 
     async def export(self, name: str) -> AsyncIterator[bytes]:
         """Go through the ZIP file of what is kept of a number, or of a call.
