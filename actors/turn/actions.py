@@ -164,7 +164,7 @@ def fill_silence(state: TurnState) -> None:
     elif state.is_unended and state.is_unread:
         state.is_unread = False
         state.fill(state.next_filler())
-    elif state.is_unended and state.times_asked >= state.numbers.silent_asks:
+    elif state.is_unended and state.is_asked_out:
         state.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
     elif state.is_unended:
         state.ask_for_life()
@@ -272,8 +272,9 @@ def remind(state: TurnState) -> None:
 
 
 def ask_caller(state: TurnState) -> None:
-    if state.times_asked >= state.numbers.silent_asks:
-        state.close(CloseAsked(SILENT, state.wording.silent_goodbye))
+    if state.is_asked_out:
+        goodbye = state.wording.closing if state.is_loud else state.wording.silent_goodbye
+        state.close(CloseAsked(SILENT, goodbye))
         state.may_stay = state.times_reopened < state.numbers.reopenings
         return
     state.at.asked = state.now

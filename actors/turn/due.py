@@ -153,6 +153,7 @@ def end_of_deed(state: TurnState) -> float:
 
 
 def end_of_callers_silence(state: TurnState) -> float:
-    """Their turn, asked or refused + `caller_silence`; a key + `digit_pause`."""
-    silent = max(state.callers_turn_since, state.at.asked, state.at.refused)
-    return max(silent + state.deadlines.caller_silence, state.at.key + state.deadlines.digit_pause)
+    """Their turn, asked or refused + `caller_silence`; a key + `digit_pause`; a loud line + `longest_turn`."""
+    silent, deadlines = max(state.callers_turn_since, state.at.asked, state.at.refused), state.deadlines
+    due = max(silent + deadlines.caller_silence, state.at.key + deadlines.digit_pause)
+    return max(due, state.at.voiced + deadlines.longest_turn) if state.is_loud and state.is_asked_out else due

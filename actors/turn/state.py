@@ -203,6 +203,11 @@ class TurnState:
         return may_be and self.is_torn and self.kind is SpeechKind.ANSWER
 
     @property
+    def is_asked_out(self) -> bool:
+        """Whether the caller was asked as often as is worth it whether they are there."""
+        return self.times_asked >= self.numbers.silent_asks
+
+    @property
     def is_answered(self) -> bool:
         """Whether the agent's last words came after what was asked last: words before a function do not answer it."""
         return self.has_sound and not self.running and self.at.answered >= self.at.wanted

@@ -4,11 +4,13 @@ Times are the mock clock's. What the caller heard is read from the simulated tel
 believes.
 """
 
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 import trio
 from trio.testing import MockClock
+from trio_websocket import ConnectionClosed
 
 from actors.facts import (
     CallerSilent,
@@ -220,6 +222,21 @@ async def test_nobody_is_told_that_they_cannot_be_heard_while_they_speak(
         assert not was_hung_up_on(call)
         assert POLICY.wording.silent_goodbye not in said_for(call)
         assert call.phone.heard(1) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.slow
+async def test_nobody_is_told_that_they_cannot_be_heard_on_a_loud_line(autojump_clock: MockClock) -> None:
+    """Music, for one: the service says the questions, so it is there, and hears nobody."""
+    async with a_call() as call:
+        await call.greet()
+        call.phone.is_loud = True
+        with suppress(ConnectionClosed):
+            await say_what_is_asked(call, 90)
+        await call.over.wait()
+
+        assert said_for(call) == [POLICY.wording.still_there] * 2 + [POLICY.wording.closing]
+        assert call.ended.outcome == "caller_silent"
+        assert POLICY.deadlines.longest_turn < call.ended.duration < 70
 
 
 # Row C13, a question into the goodbye

@@ -8,7 +8,9 @@ from actors.turn.effects import (
     EndConversation,
     Forget,
     FreeTape,
+    HoldTape,
     PutThrough,
+    SayAsAgent,
     TellAsCaller,
     TellReason,
 )
@@ -213,9 +215,15 @@ def test_a_short_noise_does_not_keep_the_call() -> None:
 
 
 def test_a_noise_that_was_there_before_does_not_keep_it() -> None:
-    script: list[Step] = [(5, VoiceBegan()), *COMES, *closes(2.8), (36, AudioDone()), (37, Played())]
+    said = reply(67.8, POLICY.wording.closing, sent=1, played=2)
 
-    assert seen(*script, until=42)[-1] == (39, EndConversation("caller_silent", "", heard=True))
+    got = seen((5, VoiceBegan()), *COMES, *said, until=75)
+
+    assert got[2:] == [
+        (67.5, HoldTape()),
+        (67.5, SayAsAgent(SpeechKind.CLOSING, POLICY.wording.closing)),
+        (71.8, EndConversation("caller_silent", "", heard=True)),
+    ]
 
 
 def test_a_call_that_is_to_close_for_another_reason_is_not_kept() -> None:
