@@ -42,27 +42,29 @@ class Sleeper:
         self._task = trio.lowlevel.current_task()
         self._is_exact = is_exact
         self._park(max(moment, trio.current_time() + 2 * _ROUNDING))
-        try:
-            await trio.lowlevel.wait_task_rescheduled(self._abort)
-        finally:
-            self._leave()
-            self._task = None
+        await trio.lowlevel.wait_task_rescheduled(self._abort)  # `strike` and `_abort` have left the clock by then
 
     def move(self, moment: float) -> None:
         """Let it sleep until another moment, if it sleeps at all; one that is past wakes it at once."""
         if self._task is None:
             return
-        self._leave()
         if moment <= trio.current_time():
             self.wake()
         else:
+            self._leave()
             self._park(moment)
 
     def wake(self) -> None:
         """Go on, in the next turn of the scheduler."""
         if self._task is not None:
-            trio.lowlevel.reschedule(self._task)
-            self._task = None
+            self._leave()
+            self.strike()
+
+    def strike(self) -> None:
+        """Go on: the clock has let it go already."""
+        task, self._task, self._until = self._task, None, math.inf
+        if task is not None:
+            trio.lowlevel.reschedule(task)
 
     def _park(self, moment: float) -> None:
         self._until = moment if self._is_exact or moment == math.inf else _moment_of(next_tick(moment))
@@ -72,6 +74,7 @@ class Sleeper:
     def _leave(self) -> None:
         if self._until < math.inf:
             _clock().remove(self, self._until)
+            self._until = math.inf
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._leave()
@@ -95,10 +98,10 @@ class _Clock:
             self._nap.deadline = moment
 
     def remove(self, sleeper: Sleeper, moment: float) -> None:
-        sleepers = self._sleepers.get(moment, set())
-        sleepers.discard(sleeper)
+        sleepers = self._sleepers[moment]
+        sleepers.remove(sleeper)
         if not sleepers:
-            self._sleepers.pop(moment, None)
+            del self._sleepers[moment]
         if not self._sleepers and self._nap is not None:
             self._nap.deadline = -math.inf
 
@@ -122,7 +125,7 @@ class _Clock:
         now = trio.current_time()
         for moment in [moment for moment in self._sleepers if moment <= now]:
             for sleeper in self._sleepers.pop(moment):
-                sleeper.wake()
+                sleeper.strike()
 
 
 _CLOCKS: "trio.lowlevel.RunVar[_Clock]" = trio.lowlevel.RunVar("the clock of all calls")

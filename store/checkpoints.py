@@ -1,6 +1,6 @@
 """The calls under way, on disk: a process that is killed leaves a record of every call it cuts.
 
-`Checkpoints` writes down, twice a second, what the record of each running call would say so far, in a log
+`Checkpoints` writes down, every 0.8 s, what the record of each running call would say so far, in a log
 (`store/running_log.py`) that belongs to this process as long as it holds the lock beside it. The kernel lets go of a
 lock when its process dies, in whatever way and in whatever container; so a log whose lock can be had is an orphan. The
 process that gets it (the next start, or another worker) keeps its records and removes it. A call that ended in order
@@ -65,7 +65,7 @@ class Checkpoints:
 
     folder: Path
     records: CallRecords
-    every: float = 0.5
+    every: float = 0.8
     """Seconds between two rounds."""
     adopt_every: float = 30.0
     note: Note = unnoted

@@ -28,7 +28,7 @@ from web.sockets.connections import Connections, descriptors_allowed
 from web.sockets.versions import MAX_MESSAGE_BYTES, install
 from web.sockets.write_limits import LimitedConfig
 from web.worker.draining import close_calls, leave_handlers, wait_drained
-from web.worker.memory import freeze_gc
+from web.worker.memory import find_trim, freeze_gc, keeping_memory_free
 
 GRACE_SECONDS = 5.0
 """For calls that are cancelled at the end of the drain to save their records and say goodbye to Twilio."""
@@ -76,7 +76,8 @@ async def started(
         on_stores = partial(create_app, tokens=opened.tokens, slots=slots, orders=opened.orders, places=opened.places)
         on_stores = partial(on_stores, post_webhook=opened.post_webhook, objects=objects, voice=voice)
         app = on_stores(settings, opened.services, opened.line)
-        yield Started(app, slots, partial(close_calls, opened.services))
+        async with keeping_memory_free(slots, find_trim()):
+            yield Started(app, slots, partial(close_calls, opened.services))
 
 
 async def serve_calls(

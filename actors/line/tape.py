@@ -24,24 +24,24 @@ BLOCK_BYTES = 2000
 class Reel:
     """A run of bytes, of which the oldest may be forgotten."""
 
+    size: int = attrs.field(default=0, init=False)
+    """Bytes that are kept."""
     _blocks: list[bytes] = attrs.field(factory=list, init=False)
     _tail: bytearray = attrs.field(factory=bytearray, init=False)
     _forgotten: int = attrs.field(default=0, init=False)
     """Bytes at the beginning of the first block, which goes when all of it is."""
 
-    def __len__(self) -> int:
-        return len(self._blocks) * BLOCK_BYTES + len(self._tail) - self._forgotten
-
     def append(self, data: bytes) -> None:
         """Put more at the end."""
         self._tail += data
+        self.size += len(data)
         while len(self._tail) >= BLOCK_BYTES:
             self._blocks.append(bytes(self._tail[:BLOCK_BYTES]))
             self._tail = self._tail[BLOCK_BYTES:]
 
     def cut(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` up to `stop`, counted from the oldest that is kept; fewer where it ends."""
-        start, stop = start + self._forgotten, min(stop, len(self)) + self._forgotten
+        start, stop = start + self._forgotten, min(stop, self.size) + self._forgotten
         whole = len(self._blocks) * BLOCK_BYTES
         if start >= whole:
             return bytes(self._tail[start - whole : max(0, stop - whole)])
@@ -54,7 +54,9 @@ class Reel:
 
     def forget(self, size: int) -> None:
         """Forget the oldest `size` bytes, all of them if there are no more."""
-        size = min(size, len(self)) + self._forgotten
+        size = min(size, self.size)
+        self.size -= size
+        size += self._forgotten
         gone = min(len(self._blocks), size // BLOCK_BYTES)
         del self._blocks[:gone]
         self._forgotten = size - gone * BLOCK_BYTES
@@ -98,7 +100,7 @@ class Tape:
     @property
     def end(self) -> int:
         """The offset of the next frame to come."""
-        return self._first + len(self._audio) // FRAME_BYTES
+        return self._first + self._audio.size // FRAME_BYTES
 
     @property
     def first(self) -> int:
@@ -120,12 +122,13 @@ class Tape:
         What is not `voiced` may be passed over, as long as nothing was said before it that has not been transcribed.
         """
         self._audio.append(audio)
+        end = self.end
         if voiced:
             self._is_quiet = False
         elif self._is_quiet:
-            self.committed = max(self.committed, self.end - _PREROLL_FRAMES)
-        self._forget(max(len(self._audio) // FRAME_BYTES - self.kept, self._done_with()), slack=_SLACK_FRAMES)
-        if self.end >= self._wanted:
+            self.committed = max(self.committed, end - _PREROLL_FRAMES)
+        self._forget(max(end - self._first - self.kept, self._done_with()), slack=_SLACK_FRAMES)
+        if end >= self._wanted:
             self.wake()
 
     def peek(self, start: int, stop: int) -> bytes:
@@ -320,13 +323,13 @@ class TapeReader:
 
     def _look(self) -> None:
         """Deliver complete chunks in the step in which they were put on tape: waking a task would cost more."""
-        tape, now, is_heard = self.tape, trio.current_time(), False
-        is_live = tape.end - self.cursor < _BACKLOG_CHUNKS * self.chunk_frames and now >= self._due
+        tape, now, end, is_heard = self.tape, trio.current_time(), self.tape.end, False
+        is_live = end - self.cursor < _BACKLOG_CHUNKS * self.chunk_frames and now >= self._due
         if is_live and self._released is None:
-            while (stop := self.cursor + self.chunk_frames) <= tape.end and self.deliver(tape.peek(self.cursor, stop)):
+            while (stop := self.cursor + self.chunk_frames) <= end and self.deliver(tape.peek(self.cursor, stop)):
                 tape.hand_over(self.cursor, stop)
                 self.cursor, self._fed, is_heard = stop, now, True
-        if is_heard and tape.end < self.cursor + self.chunk_frames:
+        if is_heard and end < self.cursor + self.chunk_frames:
             tape.call_at(self.cursor + self.chunk_frames, self._look)
         else:
             self._news.set()
