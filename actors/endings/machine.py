@@ -46,7 +46,7 @@ class AnsweringMachine:
             return None
         self.state.conversation.is_with_machine = is_machine
         self._is_person = self._is_person or verdict == "human"
-        believed = is_machine and not self.state.turn.turn.is_closing and self._who() is not Callee.PERSON
+        believed = is_machine and self.state.turn.turn.closing is None and self._who() is not Callee.PERSON
         self.state.journal.note(MachineDetected(verdict, believed))
         if not believed:
             return None

@@ -134,8 +134,8 @@ class CommandRunner:
         """Return what became of the sentence; None if it was lost, with its session or to another remark."""
         driver = self.state.turn
         turn = driver.turn
-        await wait_until(driver, lambda: not turn.remark or turn.is_closing)
-        if turn.is_closing or turn.phase is Phase.ENDING:
+        await wait_until(driver, lambda: not turn.remark or turn.closing is not None)
+        if turn.closing is not None or turn.phase is Phase.ENDING:
             return refused("the call is being ended")
         session = driver.session
         driver.put(RemarkMade(text, id=command_id))

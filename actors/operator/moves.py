@@ -35,7 +35,7 @@ _BUSY: Final[Mapping[Phase, str]] = {
 
 def session_to_move(driver: TurnDriver) -> SessionOnFloor | CommandAnswer:
     """Return the session on the floor of a call that converses; the refusal where there is none, or it does not."""
-    if driver.turn.is_closing:
+    if driver.turn.closing is not None:
         return refused("the call is being ended")
     if (why := _BUSY.get(driver.turn.phase)) is not None:
         return refused(why)
@@ -143,7 +143,7 @@ async def transfer(state: CallState, wanted: TransferTo | TakeOver, command_id: 
     ordered = switch.ordered = _ordered(wanted, command_id)
     driver.put(PersonWanted())
     with trio.move_on_after(state.policy.deadlines.remark_begun):
-        await wait_until(driver, lambda: ordered.wish is not None or driver.turn.is_closing)
+        await wait_until(driver, lambda: ordered.wish is not None or driver.turn.closing is not None)
     if (wish := ordered.wish) is None:
         driver.put(PersonWanted(wanted=False))
         switch.ordered = None

@@ -235,9 +235,9 @@ def announce_transfer(state: TurnState) -> None:
 
 
 def tell_keys(state: TurnState) -> None:
-    keys, why = tuple(state.keys), state.why_no_person
+    keys, why = state.keys, state.why_no_person
     parts = [describe_keys(keys, state.policy.human_digit)] if keys else []
-    state.keys, state.wants_person, state.why_no_person = [], False, ""
+    state.keys, state.wants_person, state.why_no_person = (), False, ""
     state.is_person_ordered = False
     state.has_spoken, state.last_turn, state.owes_deed = False, "", False
     state.owe(state.now)

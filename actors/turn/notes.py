@@ -264,8 +264,8 @@ def _note_wish(state: TurnState, event: Recognised) -> None:
         case KeysEntered(keys=keys, wants_person=wants_person):
             state.times_asked, state.at.key = 0, -math.inf
             if state.has_room_for(keys):
-                state.keys.append(keys)
-                state.wants_person = wants_person and state.keys == [keys]
+                state.keys += (keys,)
+                state.wants_person = wants_person and state.keys == (keys,)
         case RemarkMade(text=text, for_wait=True):
             state.own_filler = text
         case RemarkMade(text=text, id=remark_id):

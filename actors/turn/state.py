@@ -35,19 +35,19 @@ class Aside:
     is_wanted: bool
 
 
-@attrs.define
+@attrs.define(eq=False)
 class TurnState:
-    """All of it."""
+    """All of it. The driver and the call read it, too."""
 
     policy: CallPolicy
-    deadlines: Deadlines
-    wording: Wording
-    numbers: Numbers
+    now: float
+    deadlines: Deadlines = attrs.field(default=attrs.Factory(lambda self: self.policy.deadlines, True), init=False)
+    wording: Wording = attrs.field(default=attrs.Factory(lambda self: self.policy.wording, True), init=False)
+    numbers: Numbers = attrs.field(default=attrs.Factory(lambda self: self.policy.numbers, True), init=False)
     caller: CallerState = CallerState.QUIET
     voice: VoiceState = VoiceState.ABSENT
     debt: Debt = Debt.SETTLED
     phase: Phase = Phase.CONVERSING
-    now: float = -math.inf
     at: Clocks = attrs.field(factory=Clocks)
     effects: list[Effect] = attrs.field(factory=list)
 
@@ -130,7 +130,8 @@ class TurnState:
     # What waits to be told or said
     is_opened: bool = False
     """The session's first words were heard, or it owes none."""
-    keys: list[str] = attrs.field(factory=list)
+    keys: tuple[str, ...] = ()
+    """The entries on the keypad that wait to be told to an agent."""
     wants_person: bool = False
     is_person_ordered: bool = False
     """An operator wants the caller put through."""

@@ -134,7 +134,7 @@ def seen(*steps: Step, until: float) -> Seen:
 
 def state_of(turn: Turn) -> TurnState:
     """What the turn knows, for tests of what no effect shows."""
-    return turn._state
+    return turn
 
 
 def effects_of(seen: Seen) -> list[Effect]:

@@ -150,7 +150,7 @@ def test_a_transfer_outlives_the_session_that_has_announced_it() -> None:
 
 
 def test_a_key_is_not_put_through_under_the_name_of_an_earlier_function() -> None:
-    turn, state = prepared_turn(wish="t", keys=["0"], wants_person=True, is_opened=True)
+    turn, state = prepared_turn(wish="t", keys=("0",), wants_person=True, is_opened=True)
 
     assert PutThrough("") in effects_of(play(turn, [(10.0, ThinkingBegan()), (11.5, AgentSaid("x"))], 16))
     assert state.kind is SpeechKind.ANSWER

@@ -306,13 +306,13 @@ def test_a_key_for_a_person_waits_for_a_session() -> None:
 
 
 def test_a_key_for_a_person_is_told_while_a_function_runs() -> None:
-    seen = left_alone(0.1, keys=["0"], wants_person=True, running={"f"}, debt=OWED)
+    seen = left_alone(0.1, keys=("0",), wants_person=True, running={"f"}, debt=OWED)
 
     assert seen == [(10.0, TellAsCaller(describe_keys(("0",)), TellReason.KEYS, ("0",)))]
 
 
 def test_no_person_is_called_when_the_call_is_to_close() -> None:
-    assert left_alone(0.1, keys=["0"], wants_person=True, closing=ENDED, is_loud=True, told="x") == []
+    assert left_alone(0.1, keys=("0",), wants_person=True, closing=ENDED, is_loud=True, told="x") == []
 
 
 KEYS_WAIT: dict[str, dict[str, object]] = {
@@ -324,7 +324,7 @@ KEYS_WAIT: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("why", KEYS_WAIT)
 def test_keys_wait(why: str) -> None:
-    assert left_alone(0.1, keys=["1"], **KEYS_WAIT[why]) == []
+    assert left_alone(0.1, keys=("1",), **KEYS_WAIT[why]) == []
 
 
 REMARK_WAITS: dict[str, dict[str, object]] = {
