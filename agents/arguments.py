@@ -15,6 +15,7 @@ schema is the author's bug (`SchemaRefused`, found when the roster is loaded); J
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, TypeVar, get_args, get_origin
 
 import attrs
@@ -24,6 +25,9 @@ from agents.kinds import Between, Choice, Kind, SchemaKeys, Text, UnfitValue, ki
 from protocol.fields import JSON, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
+
+_DESCRIBED = 500
+"""Argument classes whose fields are remembered: every session's Settings declare those of its agent's functions."""
 
 
 class Strictness(Enum):
@@ -233,6 +237,7 @@ def _fields(arguments: type) -> Mapping[str, str]:
     return {str(field.alias): field.name for field in attrs.fields(arguments) if field.init}
 
 
+@lru_cache(maxsize=_DESCRIBED)
 def _arguments(arguments: type, outer: tuple[type, ...] = ()) -> tuple[_Argument, ...]:
     if not attrs.has(arguments):
         raise SchemaRefused("", f"{arguments.__name__} is not an attrs class")

@@ -3,7 +3,7 @@
 Every session speaks replies of four seconds in 20 ms pieces at twice real time, as Deepgram does: two seconds of
 sending, two of silence, so the caller's line is never empty and the average is 50 frames a second. It dates what it
 says and what it hears. `python -m bench.fake_deepgram CHAIN KEY`: the files of its certificate. When the benchmark
-asks for handoffs, a session says so instead of its next reply.
+asks for handoffs, a session says so instead of its next reply, or of the one that begins after its own moment.
 """
 
 import itertools
@@ -77,7 +77,8 @@ class Service:
     """By call: a frame that the next agent hears again is not counted again."""
     late: list[float] = attrs.field(factory=list)
     talks_at: float = 0.0
-    hands_off_at: float = float("inf")
+    hands_off_within: float | None = None
+    """Seconds from when a session may ask for a handoff to when the last one may; None: no handoffs are wanted yet."""
     asks_aloud: bool = False
     """Whether an agent still speaks when it asks for a handoff."""
     habit: Habit | None = None
@@ -97,6 +98,13 @@ class Service:
         ready = [session for session in self.sessions if session.is_live]
         for number, session in enumerate(ready):
             session.call_at(at + number / len(ready) * REPLY_SECONDS, session.say)
+
+    def hand_off(self, at: float, spread: float, *, aloud: bool) -> None:
+        """Let every call be handed on twice, each time at a moment of its own within half of `spread` seconds."""
+        self.hands_off_within, self.asks_aloud = spread / 2, aloud
+        ready = [session for session in self.sessions if session.is_live]
+        for number, session in enumerate(ready):
+            session.hands_off_at = at + number / len(ready) * spread / 2
 
     def report(self) -> DeepgramReport:
         """Sum up."""
@@ -118,6 +126,7 @@ class Session(WSListener):
         self.service, self.number = service, number
         self.cutter = Cutter()
         self.is_live = False
+        self.hands_off_at = float("inf")
         self._order = Order()
         self._call = 0
         self._opened = self._applied = self._asked = self._first_heard = 0.0
@@ -185,6 +194,8 @@ class Session(WSListener):
         if self._transport.is_disconnected:
             return
         self.is_live, self._applied = True, clock.now()
+        if self.service.hands_off_within is not None:
+            self.hands_off_at = self._applied + self.service.hands_off_within
         self._tell("SettingsApplied")
         if self.service.talks_at:
             self._speak(GREETING_SECONDS)
@@ -197,7 +208,7 @@ class Session(WSListener):
     def say(self) -> None:
         """Begin a reply, or ask for a handoff instead."""
         now = clock.now()
-        if now >= self.service.hands_off_at and self._handoff and not self._asked:
+        if now >= self.hands_off_at and self._handoff and not self._asked:
             self._ask_later(now)
             return
         self._speak(REPLY_SECONDS)
@@ -276,7 +287,7 @@ async def main(chain: str, key: str) -> None:
                 service.spoken = [0] * len(service.book.pages)
                 service.late.clear()
             case "hand_off":
-                service.hands_off_at, service.asks_aloud = float(str(order["at"])), bool(order["aloud"])
+                service.hand_off(float(str(order["at"])), float(str(order["spread"])), aloud=bool(order["aloud"]))
             case _:
                 pass
         match order["do"]:

@@ -1,7 +1,8 @@
-"""The handoff by itself: `uv run --group bench python -m bench.handoff [--calls 25]`.
+"""The handoff by itself: `uv run --group bench python -m bench.handoff [--calls 25] [--spread 20]`.
 
-Hands every call on twice, with the agent silent when it asks (the function call that follows a yes) and again with
-the agent speaking, prints what the caller noticed, and fails if a promise about the first is not kept.
+Hands every call on twice, each time at a moment of its own, with the agent silent when it asks (the function call that
+follows a yes); then all calls at once; then all at once with the agent speaking. Prints what the caller noticed, and
+fails if a promise about the silent ones is not kept.
 """
 
 import argparse
@@ -18,9 +19,9 @@ SECONDS = 2.0
 """Of talking, before the handoffs."""
 
 
-def _measure(calls: int, *, aloud: bool) -> Run:
+def _measure(calls: int, spread: float, *, aloud: bool) -> Run:
     with tempfile.TemporaryDirectory(prefix="switchboard-handoff-") as folder:
-        load = Load(calls, SECONDS, asks_aloud=aloud)
+        load = Load(calls, SECONDS, asks_aloud=aloud, spread=spread)
         with bench(server_of("ours", Path(folder)), load, Cores.split(), Path(folder)) as it:
             return it.measure()
 
@@ -32,22 +33,28 @@ def _handover(handed: Handed) -> Handover:
 
 
 def _line(name: str, run: Run, handed: Handed) -> str:
-    gap, played = ("/".join(f"{curve[at]:.0f}" for at in (50, 95, 100)) for curve in (handed.gap_ms, handed.played_ms))
+    curves = (handed.gap_ms, handed.own_ms, handed.played_ms)
+    gap, own, played = ("/".join(f"{curve[at]:.0f}" for at in (50, 95, 100)) for curve in curves)
     return (
-        f"{name}: {handed.done} of {handed.asked} handoffs; gap p50/p95/max {gap} ms to arrive, {played} ms to be "
-        f"heard; unheard frames {handed.unheard_frames}; overlap {handed.overlap_ms:g} ms; "
-        f"server waited for its core {run.server_waited:.0%}"
+        f"{name}: {handed.done} of {handed.asked} handoffs; gap p50/p95/max {gap} ms to arrive, {own} ms without the "
+        f"service's own part, {played} ms to be heard; unheard frames {handed.unheard_frames}; overlap "
+        f"{handed.overlap_ms:g} ms; CPU {handed.cpu_ms:.1f} ms each; server waited for its core {run.server_waited:.0%}"
     )
 
 
 def main() -> int:
-    """Measure both, and judge."""
+    """Measure all three, and judge."""
     parser = argparse.ArgumentParser(prog="python -m bench.handoff", description=__doc__)
     parser.add_argument("--calls", type=int, default=25, help="at once: 25")
-    calls = parser.parse_args().calls
-    told = []
-    for name, aloud in (("agent silent", False), ("agent speaking", True)):
-        run = _measure(calls, aloud=aloud)
+    parser.add_argument("--spread", type=float, default=20.0, help="seconds over which the first ones come: 20")
+    asked = parser.parse_args()
+    calls, told = asked.calls, list[str]()
+    for name, spread, aloud in (
+        (f"spread over {asked.spread:g} s", asked.spread, False),
+        ("all at once", 0.0, False),
+        ("all at once, agent speaking", 0.0, True),
+    ):
+        run = _measure(calls, spread, aloud=aloud)
         assert run.handed is not None
         if not run.handed.done:
             print(f"{name}: no handoff of {run.handed.asked} was carried out")

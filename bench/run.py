@@ -26,7 +26,7 @@ from simulators.tls import certificate
 WARM_UP = 5.0
 """More than one reply: every agent is talking by then."""
 HANDOFFS = 11.0
-"""Two handoffs of every call fit in."""
+"""Two handoffs of every call fit in, if no call waits for its turn to be handed on."""
 TAIL = 3.0
 """For frames that are underway when a span ends; a server that paces agents may be two seconds behind them."""
 SETTLING = 1.0
@@ -46,6 +46,13 @@ class Load:
     """`burst`: agents speak at twice real time, marks come when played; `no lead`: at real time, marks come at once."""
     asks_aloud: bool = False
     """Whether agents still speak when they ask for a handoff."""
+    spread: float = 0.0
+    """Seconds over which the handoffs come, each call's two at moments of its own; 0: with the next reply of each."""
+
+    @property
+    def handing_on(self) -> float:
+        """Seconds that the handoffs take."""
+        return HANDOFFS + self.spread
 
 
 @attrs.frozen
@@ -140,7 +147,7 @@ class Bench:
         spans = self._begin()
         used, load_used, busy = self._usage_of(spans[0])
         loaded_mb = resident_mb(self.server_pid)
-        later = self._hand_off(spans[1]) if len(spans) > 1 else None
+        later = self._hand_off(spans[1], used) if len(spans) > 1 else 0.0
         _sleep_until(spans[-1].ends + TAIL)
         told = self.twilio.ask("report", TwilioReport)
         heard = self.deepgram.ask("report", DeepgramReport)
@@ -159,7 +166,7 @@ class Bench:
             to_agent=_way(told.spoken, heard.heard),
             to_caller=_way(heard.spoken, told.heard),
             messages_to_caller=told.heard[0].messages / calls / seconds,
-            handed=None if later is None else _handed(told, heard, later.total_ms - used.total_ms / seconds * HANDOFFS),
+            handed=_handed(told, heard, later) if len(spans) > 1 else None,
             dropped_calls=sum(call.dropped for call in told.calls),
             damaged=told.damaged + heard.damaged,
             crossed=told.crossed,
@@ -190,7 +197,7 @@ class Bench:
         begins = starts + WARM_UP
         spans = [Span(begins, begins + self.load.seconds)]
         if self.load.handoffs and not self.server.is_relay:
-            spans.append(Span(spans[0].ends, spans[0].ends + HANDOFFS))
+            spans.append(Span(spans[0].ends, spans[0].ends + self.load.handing_on))
         for generator in (self.twilio, self.deepgram):
             generator.ask("measure", bool, spans=spans)
             generator.ask("talk", bool, at=starts, turn_every=self.load.turn_every, regime=self.load.regime)
@@ -206,11 +213,13 @@ class Bench:
         load_used = sum((usage(pid) - was).total_ms for pid, was in zip(generators, load, strict=True))
         return used, load_used, busy_ms() - busy
 
-    def _hand_off(self, span: Span) -> Usage:
+    def _hand_off(self, span: Span, talking: Usage) -> float:
+        """Hand every call on; return the CPU of it all beyond what the calls use that only talk."""
         before = usage(self.server_pid)
-        self.deepgram.ask("hand_off", bool, at=span.begins, aloud=self.load.asks_aloud)
+        self.deepgram.ask("hand_off", bool, at=span.begins, spread=self.load.spread, aloud=self.load.asks_aloud)
         _sleep_until(span.ends)
-        return usage(self.server_pid) - before
+        used = usage(self.server_pid) - before
+        return used.total_ms - talking.total_ms / self.load.seconds * self.load.handing_on
 
 
 def _sleep_until(moment: float) -> None:

@@ -40,7 +40,6 @@ from web.services import roster_of
 from web.serving import serve_until, server_config
 from web.worker.draining import leave_handlers
 from web.worker.logs import configure_logs
-from web.worker.memory import freeze_gc
 
 PAGE = "/console/phone"
 KEY = "DEEPGRAM_API_KEY"
@@ -172,7 +171,6 @@ class Talk:
         functions: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         configure_logs(settings.secrets())
-        freeze_gc()
         config = server_config(settings)
         config.bind = [door.bind]
         async with trio.open_nursery() as nursery:

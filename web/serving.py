@@ -87,7 +87,6 @@ async def serve_calls(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `started` gives the addresses listened on."""
-    freeze_gc()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         await serve_until(signals, settings, server_config(settings), observe=observe, task_status=task_status)
     leave_handlers()
@@ -106,4 +105,5 @@ async def serve_until(
     """Serve until the first of `signals`, and then until the drain is over; the second one cuts it short."""
     async with started(settings, observe=observe, voice=voice, functions=functions) as ready:
         drained = partial(wait_drained, signals, ready.slots, settings.drain_timeout, ready.close_calls)
+        freeze_gc()
         await hypercorn_serve(ready.app, config, shutdown_trigger=drained, task_status=task_status, mode="asgi")

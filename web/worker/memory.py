@@ -28,7 +28,7 @@ of it by itself once in some hours of a busy server."""
 
 
 def freeze_gc() -> None:
-    """Leave out of garbage collection what exists now. Call it when everything is imported."""
+    """Leave out of garbage collection what exists now. Call it when the application is built."""
     gc.collect()
     gc.freeze()
 
