@@ -9,7 +9,7 @@ same. What another worker has left cannot be looked up then: `FleetUnavailable`,
 import hashlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import attrs
@@ -26,7 +26,7 @@ _PUT = """INSERT INTO tokens (name, content, expires)
     VALUES (%(name)s, %(content)s, clock_timestamp() + %(seconds)s * interval '1 second')
     ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires"""
 _CLAIM = f"{_PUT} WHERE tokens.expires <= clock_timestamp() RETURNING 1"
-_PEEK = "SELECT content FROM tokens WHERE name = %(name)s AND expires > clock_timestamp()"
+_PEEK = "SELECT name, content FROM tokens WHERE name = ANY(%(names)s) AND expires > clock_timestamp()"
 _TAKE = "DELETE FROM tokens WHERE name = %(name)s AND expires > clock_timestamp() RETURNING content"
 _ALL = "SELECT name, content FROM tokens"
 _ERASE = "DELETE FROM tokens WHERE name = ANY(%(names)s) OR expires < clock_timestamp()"
@@ -69,6 +69,10 @@ def _text(content: bytes) -> str:
     return content.decode("utf-8", "replace")
 
 
+def _key(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
 @attrs.define(eq=False)
 class DatabaseTokens:
     """Tokens of all workers."""
@@ -107,8 +111,17 @@ class DatabaseTokens:
 
         Raises: `FleetUnavailable`.
         """
-        own = self._own.peek(name)
-        return own if own is not None else self._content(await self._ask(_PEEK, name))
+        return (await self.peek_all([name])).get(name)
+
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what lies under each of `names`, for all of them with one question.
+
+        Raises: `FleetUnavailable`.
+        """
+        own = {name: content for name in names if (content := self._own.peek(name)) is not None}
+        others = {_key(name): name for name in names if name not in own}
+        rows = await self.database.ask(_PEEK, {"names": [*others]}) if others else []
+        return {**own, **{others[bytes(name)]: bytes(content) for name, content in rows}}
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only.
@@ -129,7 +142,7 @@ class DatabaseTokens:
         return len(names) + self._own.erase(subject)
 
     async def _ask(self, sql: str, name: str, **more: object) -> Rows:
-        named: Mapping[str, object] = {"name": hashlib.sha256(name.encode()).digest(), **more}
+        named: Mapping[str, object] = {"name": _key(name), **more}
         return await self.database.ask(sql, named)
 
     @staticmethod

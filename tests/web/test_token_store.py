@@ -54,6 +54,33 @@ async def test_what_was_put_can_be_looked_at_more_than_once(tokens: TokenStore) 
     assert [await tokens.peek("name"), await tokens.peek("name")] == [b"content", b"content"]
 
 
+async def test_many_names_are_looked_at_together(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("old", b"old", 60)
+    clock.time += 60
+    await tokens.put("one", b"1", 60)
+    await tokens.put("two", b"2", 60)
+
+    assert [await tokens.peek_all(["one", "none", "two", "old"]), await tokens.peek_all([])] == [
+        {"one": b"1", "two": b"2"},
+        {},
+    ]
+
+
+async def test_however_many_names_are_looked_at_one_thread_looks(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, turns = SharedTokenStore(tmp_path / "pending", clock), list[str]()
+
+    async def counted(work: Callable[[], object], **_: object) -> object:
+        turns.append("thread")
+        return work()
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", counted)
+    await tokens.peek_all([f"ended {call}" for call in range(100)])
+
+    assert turns == ["thread"]
+
+
 async def test_an_unknown_name_holds_nothing(tokens: TokenStore) -> None:
     assert [await tokens.peek("name"), await tokens.take("name")] == [None, None]
 

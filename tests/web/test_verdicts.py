@@ -1,5 +1,6 @@
 """A verdict that reaches another worker than the call's is the call's all the same, and hangs up on nobody."""
 
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import pytest
@@ -91,9 +92,9 @@ class CountingTokenStore(MemoryTokenStore):
 
     looks = 0
 
-    async def peek(self, name: str) -> bytes | None:
-        self.looks += 1
-        return await super().peek(name)
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        self.looks += len(names)
+        return await super().peek_all(names)
 
 
 async def test_nobody_looks_for_a_verdict_that_cannot_come_any_more(autojump_clock: MockClock) -> None:

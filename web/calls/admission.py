@@ -13,7 +13,7 @@ import hmac
 import math
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -164,10 +164,15 @@ class Admissions:
         """Keep Twilio's `AnsweredBy` of a call, for the worker that carries it."""
         await self.tokens.put(f"verdict {call_sid}", answered_by.encode(), NEWS_SECONDS)
 
-    async def recall_verdict(self, call_sid: str) -> str | None:
-        """Return Twilio's `AnsweredBy` as another worker has received it; None when it has not."""
-        kept = await self.tokens.peek(f"verdict {call_sid}")
-        return kept.decode() if kept is not None else None
+    async def recall_verdicts(self, call_sids: Sequence[str]) -> Mapping[str, str]:
+        """Return Twilio's `AnsweredBy` of those calls for which another worker has received it."""
+        kept = await self._of_calls("verdict", call_sids)
+        return {call_sid: verdict.decode() for call_sid, verdict in kept.items()}
+
+    async def _of_calls(self, what: str, call_sids: Sequence[str]) -> Mapping[str, bytes]:
+        names = {call_sid: f"{what} {call_sid}" for call_sid in call_sids}
+        kept = await self.tokens.peek_all([*names.values()])
+        return {call_sid: kept[name] for call_sid, name in names.items() if name in kept}
 
     async def note_resumed(self, call_sid: str) -> None:
         """Keep that a call has come back to one of our workers, and when."""
@@ -189,6 +194,10 @@ class Admissions:
     async def note_ended(self, call_sid: str) -> None:
         """Keep that Twilio has said of a call that it is over: for the worker that carries it, and late webhooks."""
         await self.tokens.put(f"ended {call_sid}", b"", NEWS_SECONDS)
+
+    async def ended_among(self, call_sids: Sequence[str]) -> Collection[str]:
+        """Return those calls of which Twilio has lately said to any worker that they are over."""
+        return await self._of_calls("ended", call_sids)
 
     async def is_ended(self, call_sid: str) -> bool:
         """Whether Twilio has lately said of a call that it is over."""
@@ -233,9 +242,10 @@ class Verdicts:
 
     async def look(self) -> None:
         """Tell each call its verdict, if there is one."""
-        now = trio.current_time()
-        for call_sid, until in list(self._expected.items()):
-            verdict = await self.admissions.recall_verdict(call_sid)
+        now, expected = trio.current_time(), dict(self._expected)
+        verdicts = await self.admissions.recall_verdicts([*expected])
+        for call_sid, until in expected.items():
+            verdict = verdicts.get(call_sid)
             is_told = verdict is not None and self.intercom.tell(call_sid, MachineAnswered(verdict))
             if is_told or until <= now:
                 self._expected.pop(call_sid, None)

@@ -72,9 +72,9 @@ class FollowUp:
     async def look(self) -> None:
         """Look once after every call that is parked, and whether another worker has heard that one of ours is over."""
         parked_calls = self.context.announced.parked_calls
-        for call_sid in self.context.streams.running():
-            if await self.context.admissions.is_ended(call_sid):  # as another worker has heard
-                self.context.services.intercom.tell(call_sid, NoteCallOver())
+        running = self.context.streams.running()
+        for call_sid in await self.context.admissions.ended_among(running):  # as another worker has heard
+            self.context.services.intercom.tell(call_sid, NoteCallOver())
         for parked in parked_calls.all():
             await self._look_after(parked)
         self.context.announced.announce_overdue()

@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,10 @@ class TokenStore(Protocol):
         """Return what lies under `name` and leave it there."""
         ...
 
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what lies under each of `names`, for all of them at the price of one."""
+        ...
+
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
         ...
@@ -85,8 +89,13 @@ class MemoryTokenStore:
 
     async def peek(self, name: str) -> bytes | None:
         """Return what lies under `name` and leave it there."""
+        return (await self.peek_all([name])).get(name)
+
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what lies under each of `names`, for all of them at the price of one."""
         await trio.lowlevel.checkpoint()
-        return self._fresh(self._kept.get(name))
+        found = {name: self._fresh(self._kept.get(name)) for name in names}
+        return {name: content for name, content in found.items() if content is not None}
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
@@ -157,8 +166,16 @@ class SharedTokenStore:
 
         Raises: `OSError`.
         """
-        own = await self._own.peek(name)
-        return own if own is not None else await self._in_thread(self._read, self._path(name))
+        return (await self.peek_all([name])).get(name)
+
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what lies under each of `names`, for all of them in one thread's turn.
+
+        Raises: `OSError`.
+        """
+        own = await self._own.peek_all(names)
+        others = [name for name in names if name not in own]
+        return {**own, **await self._in_thread(self._read_all, others)} if others else own
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only.
@@ -232,6 +249,10 @@ class SharedTokenStore:
         for path in {*found, *(path for path in self.folder.iterdir() if path.stat().st_mtime <= now)}:
             path.unlink(missing_ok=True)
         return len(found)
+
+    def _read_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        found = {name: self._read(self._path(name)) for name in names}
+        return {name: content for name, content in found.items() if content is not None}
 
     def _read(self, path: Path) -> bytes | None:
         try:
