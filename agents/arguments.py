@@ -126,7 +126,7 @@ def read_odd_arguments(
 
     *Raises* `ArgumentsRefused`, and nothing else, for what cannot be forgiven.
     """
-    described = {each.name: each for each in _arguments(arguments)}
+    described = _described(arguments)
     forgives = strictness is Strictness.FORGIVING
     given, forgiven = _forgiving_object(text, described) if forgives else (_object(text), [])
     sent = {name: value for name, value in given.items() if value is not None}
@@ -235,6 +235,10 @@ def _fields(arguments: type) -> Mapping[str, str]:
     if not attrs.has(arguments):
         return {}
     return {str(field.alias): field.name for field in attrs.fields(arguments) if field.init}
+
+
+def _described(arguments: type) -> Mapping[str, _Argument]:
+    return {each.name: each for each in _arguments(arguments)}
 
 
 @lru_cache(maxsize=_DESCRIBED)
