@@ -35,7 +35,7 @@ from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from tests.web.fakes import FakeLine, services, settings
 from web.calls.answers import ClientKey, NoLine
-from web.calls.context import AppContext, build_context
+from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.order_ends import HowEnded
 from web.calls.orders import Order
@@ -168,11 +168,13 @@ async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
     fleet, line = PostgresFleet(database, max_calls, name), SocketLine(str(folder / "twilio.sock"))
     context = build_context(
         settings(CALLS_PER_SECOND="20"),
-        services(FakeLine(), MemoryRecords()),
-        line,
-        tokens=DatabaseTokens(database),
-        slots=Slots(max_calls, fleet),
-        orders=OrderQueue(PostgresOrders(database)),
+        Opened(
+            services(FakeLine(), MemoryRecords()),
+            line,
+            Slots(max_calls, fleet),
+            DatabaseTokens(database),
+            OrderQueue(PostgresOrders(database)),
+        ),
     )
     dispatcher = Dispatcher(context)
     checkpoints = Checkpoints(folder / "running", records, adopt_every=ADOPT_SECONDS, note=fleet.note)

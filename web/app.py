@@ -4,31 +4,25 @@
 parts (see `web.services`) and serves the application with an ASGI server that runs on trio.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import attrs
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+from quart import Blueprint
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from actors.call import CallServices, run_call
+from actors.call import run_call
 from settings import Settings
-from store.objects import ObjectStore
-from store.orders.queue import OrderQueue
 from web.calls.campaign_runner import CampaignRunner
-from web.calls.context import AppContext, build_context
+from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.follow_up import FollowUp, NoShows
-from web.calls.forgetting import Place
 from web.calls.rate_limits import harden
 from web.calls.repeats import RepeatedOrders
-from web.calls.slots import Slots
-from web.calls.token_store import TokenStore
 from web.calls.unfinished import UnfinishedOrders
-from web.calls.webhooks import PostWebhook
-from web.clients.twilio import Line
 from web.console.pages import Console
 from web.console.phone import PHONE_STREAM, CallerVoice
 from web.routes import openapi
@@ -98,39 +92,11 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
     return tasks
 
 
-def create_app(
-    settings: Settings,
-    services: CallServices,
-    line: Line,
-    *,
-    tokens: TokenStore | None = None,
-    slots: Slots | None = None,
-    orders: OrderQueue | None = None,
-    places: Mapping[str, Place] | None = None,
-    post_webhook: PostWebhook | None = None,
-    objects: ObjectStore | None = None,
-    run_call: RunCall = run_call,
-    voice: CallerVoice | None = None,
-) -> QuartTrio:
-    """Return the application. The drain shares `slots`; a media stream is given to `run_call`.
-
-    `places` are those, by name, in which something of a call may lie beside records, files and tokens; `post_webhook`
-    sends a message to the server at CALL_WEBHOOK_URL; `objects` is the store at RECORDINGS_URL.
-
-    `voice` says what is typed on the phone's page, where that is how visitors speak.
-    """
-    on_stores = partial(build_context, tokens=tokens, slots=slots, orders=orders, places=places)
-    context = on_stores(settings, services, line, post_webhook=post_webhook, objects=objects)
-    context.fleet.elsewhere.on_erase(context.forgetting.erase_here)
-    dispatcher = Dispatcher(context)
-    app = QuartTrio("switchboard", static_folder=None)
-    credentials = Credentials(context)
-    app.request_class = request_class({"/campaigns"}, LARGEST_BODY, credentials.admits)
-    app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
-    app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
-    views = CallViews.of(context)
-    operating = OperatorRoutes(context, views)
-    for routes in (
+def _routes_of(
+    context: AppContext, dispatcher: Dispatcher, views: CallViews, operating: OperatorRoutes
+) -> list[Blueprint]:
+    """Return all routes but the console's."""
+    routes = (
         TwilioRoutes(context),
         TransferRoutes(context),
         CallRoutes(context, dispatcher, RepeatedOrders(context)),
@@ -142,8 +108,29 @@ def create_app(
         WebhookRoutes(context),
         openapi,
         operating,
-    ):
-        app.register_blueprint(routes.blueprint())
+    )
+    return [each.blueprint() for each in routes]
+
+
+def create_app(
+    settings: Settings, opened: Opened, *, run_call: RunCall = run_call, voice: CallerVoice | None = None
+) -> QuartTrio:
+    """Return the application. A media stream is given to `run_call`.
+
+    `voice` says what is typed on the phone's page, where that is how visitors speak.
+    """
+    context = build_context(settings, opened)
+    context.fleet.elsewhere.on_erase(context.forgetting.erase_here)
+    dispatcher = Dispatcher(context)
+    app = QuartTrio("switchboard", static_folder=None)
+    credentials = Credentials(context)
+    app.request_class = request_class({"/campaigns"}, LARGEST_BODY, credentials.admits)
+    app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
+    app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
+    views = CallViews.of(context)
+    operating = OperatorRoutes(context, views)
+    for blueprint in _routes_of(context, dispatcher, views, operating):
+        app.register_blueprint(blueprint)
     console = Console.of(context, views, operating, voice)
     console.install(app)
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)

@@ -36,6 +36,7 @@ from store.files import FileRecords
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
+from store.objects import ObjectStore, open_objects
 from store.orders.databases import IN_MEMORY, OrderDatabase, SqliteOrders
 from store.orders.queue import OrderQueue
 from store.private import make_folders
@@ -43,7 +44,9 @@ from store.records import CallRecord
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from web.calls.commands import Commands
+from web.calls.context import Opened
 from web.calls.forgetting import LeftFiles, Place
+from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore, TokenStore
 from web.calls.transfers import TwilioTransfers
 from web.calls.webhooks import PostWebhook
@@ -70,21 +73,6 @@ LAST_RECORDS_SECONDS = 2.0
 """For the database to take what the last calls left; what it does not take waits for the next start."""
 
 _log = structlog.stdlib.get_logger()
-
-
-@attrs.frozen
-class Opened:
-    """Everything `create_app` needs besides the settings."""
-
-    services: CallServices
-    line: Line
-    tokens: TokenStore
-    fleet: Fleet
-    orders: OrderQueue
-    places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
-    """Where else something of a call may lie."""
-    post_webhook: PostWebhook | None = None
-    """Sends a message to the server at CALL_WEBHOOK_URL."""
 
 
 def roster_of(settings: Settings) -> Roster:
@@ -292,6 +280,7 @@ class _Kept:
     fleet: Fleet
     tokens: TokenStore
     orders: OrderDatabase
+    objects: ObjectStore | None
 
     @classmethod
     def of(cls, settings: Settings) -> "_Kept":
@@ -308,7 +297,13 @@ class _Kept:
         checkpoints = checkpoints_of(records)
         if checkpoints is not None:
             checkpoints.note = fleet.note
-        return cls(records, checkpoints, fleet, tokens, orders)
+        objects = open_objects(settings.recordings_url) if settings.recordings_url is not None else None
+        return cls(records, checkpoints, fleet, tokens, orders, objects)
+
+    def opened(self, settings: Settings, services: CallServices, line: Line, post: PostWebhook | None) -> Opened:
+        """Return what an application needs of it, and besides."""
+        slots = Slots(settings.calls_per_worker, self.fleet)
+        return Opened(services, line, slots, self.tokens, OrderQueue(self.orders), self.places, post, self.objects)
 
     @property
     def places(self) -> Mapping[str, Place]:
@@ -333,9 +328,8 @@ async def open_services(
     `functions` is the network of the functions that ask other services, where it is not the real one.
     """
     roster, kept = roster_of(settings), _Kept.of(settings)
-    if settings.agents != SHIPPED:  # of those, `unknown_names` tells
-        for told in misspelt_voices(settings.voices, roster.agents):
-            _log.warning("setting_unknown", says=told)
+    for told in misspelt_voices(settings.voices, roster.agents) if settings.agents != SHIPPED else ():
+        _log.warning("setting_unknown", says=told)  # of the shipped agents' voices, `unknown_names` tells
     context, rng = httpx.create_ssl_context(), random.Random()
     clips, voice_agent, refusals = ClipBook(), VoiceAgentOptions(options_of(settings)), Refusals(observe)
     async with (
@@ -364,8 +358,7 @@ async def open_services(
             **traced,
         )
         async with sharing(kept.fleet, Commands(services.intercom, kept.fleet), kept.records):
-            post = webhook_client_of(settings, telling)
-            yield Opened(services, line, kept.tokens, kept.fleet, OrderQueue(kept.orders), kept.places, post)
+            yield kept.opened(settings, services, line, webhook_client_of(settings, telling))
 
 
 def _services_of(

@@ -19,7 +19,6 @@ from quart_trio import QuartTrio
 
 from actors.journal import Entry, ignore
 from settings import Settings
-from store.objects import open_objects
 from web.app import create_app
 from web.calls.slots import Slots
 from web.console.phone import CallerVoice
@@ -69,15 +68,11 @@ async def started(
 
     Raises: `RosterError`; `OSError` for a folder that cannot be written to, and for a driver that is not installed.
     """
-    objects = open_objects(settings.recordings_url) if settings.recordings_url is not None else None
     async with open_services(settings, observe=observe, functions=functions) as opened:
         install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
-        slots = Slots(settings.calls_per_worker, opened.fleet)
-        on_stores = partial(create_app, tokens=opened.tokens, slots=slots, orders=opened.orders, places=opened.places)
-        on_stores = partial(on_stores, post_webhook=opened.post_webhook, objects=objects, voice=voice)
-        app = on_stores(settings, opened.services, opened.line)
-        async with keeping_memory_free(slots, find_trim()):
-            yield Started(app, slots, partial(close_calls, opened.services))
+        app = create_app(settings, opened, voice=voice)
+        async with keeping_memory_free(opened.slots, find_trim()):
+            yield Started(app, opened.slots, partial(close_calls, opened.services))
 
 
 async def serve_calls(

@@ -35,6 +35,7 @@ from store.records import CallRecord
 from testkit.harness import unavailable
 from tests.web.fakes import ORIGIN, client_of, settings
 from web.app import create_app
+from web.calls.context import Opened
 from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import TwilioLine
@@ -232,7 +233,7 @@ async def open_switchboard(
                     operator_transfers=transfers,
                     rng=rng,
                 )
-                door.app = app = create_app(chosen, services, line, tokens=tokens, slots=slots)
+                door.app = app = create_app(chosen, Opened(services, line, slots, tokens))
                 await simulators.start(twilio.run)
                 yield Switchboard(twilio, deepgram, records, slots, chosen, tokens, app, door.sockets, entries)
         simulators.cancel_scope.cancel(reason="the test is over")

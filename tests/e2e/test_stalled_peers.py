@@ -189,7 +189,7 @@ async def our_server(folder: Path) -> AsyncIterator[int]:
     config = server_config(settings)
     config.bind, config.loglevel = [door.bind], "CRITICAL"
     async with open_services(settings) as opened, trio.open_nursery() as nursery:
-        app = cast("Framework", create_app(settings, opened.services, opened.line, tokens=opened.tokens))
+        app = cast("Framework", create_app(settings, opened))
         await nursery.start(partial(serve, app, config, shutdown_trigger=closing.wait, mode="asgi"))
         yield int(door.url.rpartition(":")[2])
         closing.set()

@@ -208,7 +208,7 @@ async def call_over_tls(authority: Authority, recordings: Path, case: Case) -> C
         await far.start(serve_app, GroqSimulator(), authority.config(Config(), groq_door), closing.wait)
         settings = settings_for(deepgram.url, urls, recordings)
         async with open_services(settings) as opened:
-            app = create_app(settings, opened.services, opened.line, tokens=opened.tokens)
+            app = create_app(settings, opened)
             config = server_config(settings)
             config.alpn_protocols = ["h2", "http/1.1"]
             install()

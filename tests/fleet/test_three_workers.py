@@ -39,6 +39,7 @@ from tests.web.fakes import (
 from tests.web.test_media import token_in, token_of
 from web.app import BackgroundTasks, create_app
 from web.calls.commands import Commands, Letter, read, written
+from web.calls.context import Opened
 from web.calls.slots import Slots
 from web.routes.media import MediaStreams
 from web.routes.watch_elsewhere import CallsElsewhere
@@ -100,7 +101,7 @@ async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
         tokens = DatabaseTokens(fleet.database)
         slots = Slots(50, fleet)
         chosen, offered = settings(**changes), services(line, records)
-        app = create_app(chosen, offered, line, tokens=tokens, slots=slots, run_call=call)
+        app = create_app(chosen, Opened(offered, line, slots, tokens), run_call=call)
         there = Exchange(app, line, FakeCalls(), records, slots, chosen, offered.intercom)
         exchanges.append(there)
         fleets.append(fleet)

@@ -27,6 +27,7 @@ from tests.faults.ringing import at_work
 from tests.faults.short import SHORT
 from tests.web.fakes import API_TOKEN, LEAD, FakeCalls, FakeLine, client_of, services, settings
 from web.app import create_app
+from web.calls.context import Opened
 from web.calls.slots import Slots
 from web.clients.twilio import PLAIN_CALL, CallOptions, TwilioLine
 from web.clients.twilio_api import TwilioApi
@@ -140,10 +141,12 @@ class World(httpx.AsyncBaseTransport):
         slots = Slots(chosen.max_calls, MemoryFleet(chosen.max_calls))
         app = create_app(
             chosen,
-            services(FakeLine(), self.records),
-            MortalLine(line, self.life),
-            slots=slots,
-            orders=OrderQueue(MortalOrders(self.database, self.life)),
+            Opened(
+                services(FakeLine(), self.records),
+                MortalLine(line, self.life),
+                slots,
+                orders=OrderQueue(MortalOrders(self.database, self.life)),
+            ),
             run_call=self.calls,
         )
         with trio.CancelScope() as scope:

@@ -35,11 +35,10 @@ from tests.store.throw_away_postgres import Cluster
 from tests.web.fakes import API_TOKEN, LEAD, LINE, client_of, context_of, exchange, record, settings
 from web.app import create_app
 from web.calls.admission import Admission
-from web.calls.context import AppContext
+from web.calls.context import AppContext, Opened
 from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderNote
-from web.calls.slots import Slots
-from web.services import Opened, open_services
+from web.services import open_services
 from web.worker.logs import configure_logs
 
 NAME = "Wilhelmina Quux"
@@ -87,12 +86,10 @@ async def whole(folder: Path, url: str) -> AsyncIterator[There]:
     """A server with all of its services."""
     chosen = settings(RECORDINGS_DIR=str(folder / "recordings"), DATABASE_URL=url)
     async with open_services(chosen) as opened:
-        slots = Slots(chosen.max_calls, opened.fleet)
-        stores = partial(create_app, slots=slots, tokens=opened.tokens, orders=opened.orders, places=opened.places)
-        app = stores(chosen, opened.services, opened.line)
+        app = create_app(chosen, opened)
         context: AppContext = app.asgi_app.context  # type: ignore[attr-defined]
         async with client_of(app) as client:
-            while opened.fleet.is_away:  # noqa: ASYNC110 - a few milliseconds until a PostgreSQL has its tables
+            while opened.slots.fleet.is_away:  # noqa: ASYNC110 - a few milliseconds until a PostgreSQL has its tables
                 await trio.sleep(0.01)
             yield There(context, client, opened)
 

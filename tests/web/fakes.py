@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from typing import TypeAlias, cast
 
 import attrs
@@ -27,9 +26,9 @@ from store.orders.queue import OrderQueue
 from store.records import CallRecord
 from tests.routes import compile_routes_once
 from web.app import create_app
-from web.calls.context import AppContext
+from web.calls.context import AppContext, Opened
 from web.calls.slots import Slots
-from web.calls.token_store import TokenStore
+from web.calls.token_store import MemoryTokenStore, TokenStore
 from web.clients.twilio import PLAIN_CALL, CallOptions
 from web.clients.twilio_api import LineError
 from web.console.phone import CallerVoice
@@ -225,8 +224,10 @@ def exchange(
     slots = Slots(chosen.max_calls)
     offered = services(line, records)
     run = run_call or calls
-    on_stores = partial(create_app, tokens=tokens, orders=orders, slots=slots, objects=objects)
-    app = on_stores(chosen, offered, line, run_call=run, voice=voice)
+    opened = Opened(offered, line, slots, tokens or MemoryTokenStore(), objects=objects)
+    if orders is not None:
+        opened = attrs.evolve(opened, orders=orders)
+    app = create_app(chosen, opened, run_call=run, voice=voice)
     return Exchange(app, line, calls, records, slots, chosen, offered.intercom)
 
 

@@ -15,7 +15,7 @@ from store.orders.databases import Arguments, OrdersUnavailable, Rows, SqliteOrd
 from store.orders.queue import KeptOrder, OrderQueue
 from tests.web.fakes import LEAD, LINE, FakeLine, services, settings
 from web.calls.answers import InDoubt, Lack, NoLine, Placed, Refused, Waiting
-from web.calls.context import AppContext, build_context
+from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import LONGEST_WAIT, Dispatcher
 from web.calls.orders import Order
 from web.calls.placing import BUSY_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
@@ -60,7 +60,9 @@ async def world(
     line: FakeLine | None = None, tokens: MemoryTokenStore | None = None, **changes: str
 ) -> AsyncIterator[World]:
     line, records = line or FakeLine(), MemoryRecords()
-    context = build_context(settings(**changes), services(line, records), line, tokens=tokens)
+    chosen = settings(**changes)
+    slots = Slots(chosen.calls_per_worker, MemoryFleet(chosen.max_calls))
+    context = build_context(chosen, Opened(services(line, records), line, slots, tokens or MemoryTokenStore()))
     dispatcher = Dispatcher(context)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(dispatcher.run)
@@ -304,7 +306,8 @@ async def test_an_order_that_cannot_be_forgotten_is_not_said_to_be_refused(autoj
     line, slots = FakeLine(), Slots(2, MemoryFleet(1))  # the account's slot is taken by another worker's call
     await slots.fleet.reserve("another", 60)
     queue = OrderQueue(NoDrop())
-    dispatcher = Dispatcher(build_context(settings(), services(line, MemoryRecords()), line, slots=slots, orders=queue))
+    opened = Opened(services(line, MemoryRecords()), line, slots, orders=queue)
+    dispatcher = Dispatcher(build_context(settings(), opened))
 
     answer = await dispatcher.take(ORDER)
 

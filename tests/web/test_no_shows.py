@@ -11,9 +11,10 @@ from trio.testing import MockClock
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, FakeLine, services, settings
-from web.calls.context import AppContext, build_context
+from web.calls.context import AppContext, Opened, build_context
 from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, NoShows
 from web.calls.live_calls import KnownCall
+from web.calls.slots import Slots
 
 SOON = OVERDUE_SECONDS + NO_SHOW_LOOK_SECONDS
 
@@ -43,7 +44,7 @@ class Broken(MemoryRecords):
 async def world(direction: str = "inbound", records: MemoryRecords | None = None) -> AsyncIterator[World]:
     """A call that has rung at a worker that looks for no-shows."""
     records, line = records or MemoryRecords(), FakeLine()
-    context = build_context(settings(), services(line, records), line)
+    context = build_context(settings(), Opened(services(line, records), line, Slots(50)))
     context.live_calls.add(KnownCall(CALL_SID, direction, LEAD, LINE, "ringing", CALL_SID))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(NoShows(context).run)

@@ -14,7 +14,8 @@ from werkzeug.datastructures import MultiDict
 
 from store.memory import MemoryRecords
 from tests.web.fakes import AUTH_TOKEN, ORIGIN, FakeLine, client_of, services, settings
-from web.calls.context import build_context
+from web.calls.context import Opened, build_context
+from web.calls.slots import Slots
 from web.clients.signatures import TwilioSignatures, is_signed
 from web.routes.twilio import TwilioRoutes
 
@@ -85,7 +86,8 @@ async def test_every_case_gets_its_verdict_over_http(case: Case) -> None:
 def app_behind(signatures: TwilioSignatures) -> QuartTrio:
     """An application that says yes to whatever gets past the check."""
     line = FakeLine()
-    context = attrs.evolve(build_context(settings(), services(line, MemoryRecords()), line), signatures=signatures)
+    opened = Opened(services(line, MemoryRecords()), line, Slots(50))
+    context = attrs.evolve(build_context(settings(), opened), signatures=signatures)
     app = QuartTrio("signed")
     app.before_request(TwilioRoutes(context).refuse_unsigned)
 

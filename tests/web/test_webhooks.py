@@ -18,6 +18,7 @@ from store.outbox import Outbox
 from store.records import TRANSFERRING, CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, OTHER_CALL_SID, STREAM_SID, context_of, exchange, record
 from web.app import create_app
+from web.calls.context import Opened
 from web.calls.webhooks import SWEEP_SECONDS, Webhooks, delay
 
 
@@ -199,7 +200,7 @@ def test_waits_grow_from_seconds_to_hours() -> None:
 async def test_a_server_tells_of_its_calls_and_lists_what_did_not_arrive(autojump_clock: MockClock) -> None:
     there, receiver = exchange(), Receiver(lambda: "HTTP 500")
     chosen, context = there.settings, context_of(there)
-    app = create_app(chosen, context.services, context.line, post_webhook=receiver)
+    app = create_app(chosen, Opened(context.services, context.line, context.slots, post_webhook=receiver))
     there = attrs.evolve(there, app=app)
     async with app.test_app():
         await context_of(there).announced.save(record())

@@ -10,7 +10,6 @@ import attrs
 from actors.call import CallServices
 from actors.record.watching import each_of, kept_here
 from settings import Settings
-from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
 from store.objects import ObjectStore
 from store.orders.campaigns import CampaignStore
@@ -37,6 +36,24 @@ from web.calls.watching import WatchedCalls
 from web.calls.webhooks import PostWebhook, Webhooks
 from web.clients.signatures import TwilioSignatures
 from web.clients.twilio import Line
+
+
+@attrs.frozen
+class Opened:
+    """Everything that an application needs besides its settings; tokens and orders are in memory unless given."""
+
+    services: CallServices
+    line: Line
+    slots: Slots
+    """The server's drain has them too."""
+    tokens: TokenStore = attrs.field(factory=MemoryTokenStore)
+    orders: OrderQueue = attrs.field(factory=lambda: OrderQueue(SqliteOrders()))
+    places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
+    """Where else something of a call may lie, by name."""
+    post_webhook: PostWebhook | None = None
+    """Sends a message to the server at CALL_WEBHOOK_URL."""
+    objects: ObjectStore | None = None
+    """The store at RECORDINGS_URL."""
 
 
 @attrs.frozen
@@ -79,50 +96,27 @@ class AppContext:
         return self.slots.fleet
 
 
-def build_context(
-    settings: Settings,
-    services: CallServices,
-    line: Line,
-    *,
-    tokens: TokenStore | None = None,
-    slots: Slots | None = None,
-    orders: OrderQueue | None = None,
-    places: Mapping[str, Place] | None = None,
-    post_webhook: PostWebhook | None = None,
-    objects: ObjectStore | None = None,
-) -> AppContext:
-    """Build the state of one application; tokens and orders are kept in this worker's memory where none are given.
-
-    `post_webhook` sends a message to the server at CALL_WEBHOOK_URL, where there is one; `objects` is the store at
-    RECORDINGS_URL.
-    """
-    slots = slots or Slots(settings.calls_per_worker, MemoryFleet(settings.max_calls))
-    live_calls, counts = LiveCalls(), Counts(slots)
+def build_context(settings: Settings, opened: Opened) -> AppContext:
+    """Build the state of one application."""
+    services, slots, orders, objects = opened.services, opened.slots, opened.orders, opened.objects
+    live_calls, counts, admissions = LiveCalls(), Counts(slots), Admissions(opened.tokens)
     after = AfterCalls(services.roster.extras, services.ask_json, services.records)
-    orders = orders or OrderQueue(SqliteOrders())
     ends, outbox = OrderEnds(orders, settle), Outbox(orders.database)
-    webhooks = Webhooks(outbox, services.records, post_webhook) if post_webhook is not None else None
-
+    webhooks = Webhooks(outbox, services.records, opened.post_webhook) if opened.post_webhook is not None else None
     watched, files = WatchedCalls(), CallFiles(settings.recordings_dir, objects)
     uploads = Uploads(files, objects) if objects is not None else None
-    ended = [after.put, ends.put]
-    ended += [webhooks.ended] if webhooks is not None else []
-    ended += [uploads.put] if uploads is not None else []
+    ended = [after.put, ends.put, *([webhooks.ended] if webhooks else []), *([uploads.put] if uploads else [])]
     announced = Announced(services.records, live_calls, counts, ended=each_of(ended))
-    tokens = tokens or MemoryTokenStore()
-    admissions = Admissions(tokens)
-
-    ours: dict[str, Place] = {"notes": tokens, "fleet": slots.fleet, "orders": KeptOrders(orders), "webhooks": outbox}
+    places: dict[str, Place] = {"notes": opened.tokens, "fleet": slots.fleet, "orders": KeptOrders(orders)}
+    places |= {"webhooks": outbox, **opened.places}
+    parked = announced.parked_calls
     return AppContext(
         settings=settings,
-        line=line,
+        line=opened.line,
         services=attrs.evolve(
-            services,
+            _observed(services, counts, watched, webhooks),
             records=announced,
-            observe=each_of([counts.observe, services.observe]),
-            watch=watched.watch,
             recording_at=objects.address if objects is not None else kept_here,
-            followers=(*services.followers, *([webhooks.reader] if webhooks is not None else [])),
         ),
         admissions=admissions,
         signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),
@@ -140,14 +134,13 @@ def build_context(
         webhooks=webhooks,
         files=files,
         uploads=uploads,
-        forgetting=Forgetting(
-            records=services.records,
-            files=files,
-            fleet=slots.fleet,
-            live_calls=live_calls,
-            parked_calls=announced.parked_calls,
-            watched=watched,
-            places={**ours, **(places or {})},
-        ),
+        forgetting=Forgetting(services.records, files, slots.fleet, live_calls, parked, watched, places),
         watched=watched,
     )
+
+
+def _observed(services: CallServices, counts: Counts, watched: WatchedCalls, webhooks: Webhooks | None) -> CallServices:
+    """Let counts, watching pages and webhooks read the journal of each call."""
+    followers = (*services.followers, *([webhooks.reader] if webhooks is not None else []))
+    observe = each_of([counts.observe, services.observe])
+    return attrs.evolve(services, observe=observe, watch=watched.watch, followers=followers)

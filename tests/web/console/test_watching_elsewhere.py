@@ -20,6 +20,7 @@ from tests.web.console.test_watching import ALL, Event, Running, is_over, parsed
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, FakeLine, context_of, services, settings
 from web.app import create_app
+from web.calls.context import Opened
 from web.calls.page_calls import new_admission
 from web.calls.slots import Slots
 from web.calls.watching import WatchedCalls
@@ -307,7 +308,7 @@ async def pages(**changes: str) -> AsyncIterator[tuple[Exchange, Exchange]]:
         for fleet in two_fleets():
             line, chosen, slots = FakeLine(), settings(**changes), Slots(10, fleet)
             offered = services(line, records)
-            app = create_app(chosen, offered, line, slots=slots, run_call=FakeCalls())
+            app = create_app(chosen, Opened(offered, line, slots), run_call=FakeCalls())
             whole.append(Exchange(app, line, FakeCalls(), records, slots, chosen, offered.intercom))
             inbox = fleet.inbox
             nursery.start_soon(inbox.__self__.run)  # type: ignore[attr-defined]  # as the application's lifespan does
