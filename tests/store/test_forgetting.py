@@ -215,13 +215,16 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     """The log of a whole server, with everything that it can tell."""
     before, root, hypercorn = structlog.get_config(), logging.getLogger(), logging.getLogger("hypercorn.error")
     handlers = list(root.handlers), list(hypercorn.handlers)
+    level = hypercorn.level
     hypercorn.handlers.clear()
+    hypercorn.setLevel(logging.NOTSET)  # another test's server may have been silent
     with (tmp_path_factory.mktemp("logs") / "server.log").open("a") as file:
         configure_logs(level=logging.DEBUG, stream=file)
         yield Log(file)
         structlog.configure(**before)
         root.handlers[:], hypercorn.handlers[:] = handlers
         hypercorn.propagate = True
+        hypercorn.setLevel(level)
 
 
 async def test_no_byte_of_a_number_or_a_name_is_left(
