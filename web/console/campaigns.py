@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import attrs
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response, request
 from quart.typing import ResponseReturnValue
 
 from store.orders.campaigns import Campaign
@@ -19,6 +19,7 @@ from web.clients.campaign_client import time_left
 from web.console.english import CAMPAIGNS
 from web.console.rendering import render
 from web.routes.campaigns import STATES, CampaignRoutes
+from web.routes.problems import json_answer
 
 PAGE = "/console/campaigns"
 MOST = 20
@@ -47,8 +48,7 @@ class CampaignPages:
 
     async def progress(self) -> ResponseReturnValue:
         """Tell the page's module how the campaigns go that it names."""
-        response: Response = jsonify({"campaigns": await self._shown(request.args.getlist("name"))})
-        return response
+        return json_answer({"campaigns": await self._shown(request.args.getlist("name"))})
 
     async def export(self, campaign: str) -> ResponseReturnValue:
         """Send the results."""

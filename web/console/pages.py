@@ -8,7 +8,7 @@ from functools import partial
 
 import attrs
 import structlog
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
@@ -29,7 +29,7 @@ from web.console.rendering import prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
 from web.routes.campaigns import CampaignRoutes
 from web.routes.operating import OperatorRoutes
-from web.routes.problems import is_name
+from web.routes.problems import is_name, json_answer
 from web.routes.views import CallViews, no_such
 
 CALLS = "/console/calls"
@@ -104,8 +104,7 @@ class Console:
 
     async def live(self) -> ResponseReturnValue:
         """Give the calls that go on now to the list's module."""
-        response: Response = jsonify({"calls": await self._live(request.args.get("numbers") == "shown")})
-        return response
+        return json_answer({"calls": await self._live(request.args.get("numbers") == "shown")})
 
     async def _live(self, shows_numbers: bool) -> list[Mapping[str, object]]:
         return live_rows(await everywhere(self.context.live_calls, self.context.fleet), shows_numbers=shows_numbers)

@@ -12,7 +12,7 @@ from typing import assert_never
 
 import attrs
 import structlog
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response, request
 
 from settings import TransferMode
 from store.orders.queue import DoNotCall, KeptOrder, SameKey
@@ -24,14 +24,12 @@ from web.calls.dispatch import Dispatcher
 from web.calls.hang_up import BY_OPERATOR, HangUp
 from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderError, read_order
-from web.calls.repeats import LONGEST_KEY, RepeatedOrders, key_of
+from web.calls.repeats import RepeatedOrders, key_of
 from web.calls.returning import Returns
 from web.calls.shown_live import shown_live
 from web.clients.twilio_api import LineError
 from web.routes.credentials import bearer_of
-from web.routes.problems import is_call_sid, is_name, problem
-
-RETRY_AFTER = "10"
+from web.routes.problems import body_of_request, is_call_sid, is_name, json_answer, problem, refuse_key, unreachable
 
 _NO_LINE: Mapping[Lack, str] = {
     Lack.DRAINING: "the server is being shut down",
@@ -59,16 +57,13 @@ def _as_json(call: KnownCall) -> dict[str, object]:
     }
 
 
-def _shown(name: str, call_sid: str, call: KnownCall | None, more: Mapping[str, object]) -> Response:
+def _shown(name: str, call_sid: str, call: KnownCall | None, more: Mapping[str, object], status: int = 200) -> Response:
     known = _as_json(call) if call is not None else {"id": name, "call_sid": call_sid}
-    response: Response = jsonify({**known, **more})
-    return response
+    return json_answer({**known, **more}, status)
 
 
 def _accepted(name: str, call_sid: str, call: KnownCall | None, status: str) -> Response:
-    response = _shown(name, call_sid, call, {"status": status})
-    response.status_code = 202
-    return response
+    return _shown(name, call_sid, call, {"status": status}, 202)
 
 
 def _status(record: CallRecord) -> str:
@@ -76,7 +71,7 @@ def _status(record: CallRecord) -> str:
 
 
 def _taken(call: KnownCall, taken: Taken) -> Response:
-    """OrderAnswer an order that was taken: 201 when its call is placed, 202 while that is to come or in doubt."""
+    """Answer an order that was taken: 201 when its call is placed, 202 while that is to come or in doubt."""
     told: dict[str, object] = {"id": call.id, "call_sid": call.call_sid, "status": call.status}
     match taken:
         case Placed():
@@ -90,8 +85,7 @@ def _taken(call: KnownCall, taken: Taken) -> Response:
             return problem(502, error, id=call.id, code=exc.code, fix=exc.fix)
         case _:
             assert_never(taken)
-    response: Response = jsonify(told)
-    response.status_code = status
+    response = json_answer(told, status)
     response.headers["Location"] = f"/calls/{call.id}"
     return response
 
@@ -125,24 +119,17 @@ class CallRoutes:
         routes.get("/<name>")(self.shown)
         routes.delete("/<name>")(self.hung_up)
         routes.before_request(self.refuse_malformed)
-        routes.errorhandler(OSError)(self.cannot_look_up)
+        away = unreachable("the records cannot be read now; calls are not affected", "records_unavailable")
+        routes.errorhandler(OSError)(away)
         return routes
 
     async def refuse_malformed(self) -> Response | None:
-        """OrderAnswer 404 to a name that no call can have."""
+        """Answer 404 to a name that no call can have."""
         return None if is_name((request.view_args or {}).get("name", "-")) else self._unknown()
-
-    @staticmethod
-    async def cannot_look_up(exc: OSError) -> Response:
-        """OrderAnswer 503 while database or disk is away: calls go on, only their records cannot be read."""
-        _log.warning("records_unavailable", why=f"{type(exc).__name__}: {exc}")
-        response = problem(503, "the records cannot be read now; calls are not affected", fix="Try again later.")
-        response.headers["Retry-After"] = RETRY_AFTER
-        return response
 
     async def place(self) -> Response:
         """Place a call."""
-        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+        body = await body_of_request()
         try:
             order = read_order(body, self.context.settings, self.context.services.roster.beginners)
         except OrderError as exc:
@@ -150,9 +137,8 @@ class CallRoutes:
         given = request.headers.get("Idempotency-Key")
         if given is None:
             return await self._answer(await self.dispatcher.take_unless_ringing(order))
-        if re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", given) is None:
-            wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
-            return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
+        if (refused := refuse_key(given)) is not None:
+            return refused
         key = key_of(given, bearer_of(request.headers.get("authorization", "")), body)
         answer = await self.repeats.once(key, partial(self.dispatcher.take_unless_ringing, order))
         if isinstance(answer, SameKey) and answer.order.digest != key.digest:
@@ -179,7 +165,7 @@ class CallRoutes:
                 assert_never(answer)
 
     async def _repeated(self, order: KeptOrder) -> Response:
-        """OrderAnswer with the first order: as it goes now, wherever it was taken."""
+        """Answer with the first order: as it goes now, wherever it was taken."""
         name, call = order.order_id, self.context.live_calls.find(order.order_id)
         call_sid, starts_in = (
             order.call_sid or (call.call_sid if call is not None else ""),
@@ -191,8 +177,7 @@ class CallRoutes:
             told["starts_in"] = round(starts_in, 1)
         elif order.state == "asking":
             told["in_doubt"] = "whether the call was placed is being found out"
-        response: Response = jsonify(told)
-        response.status_code = 201 if call_sid else 202
+        response = json_answer(told, 201 if call_sid else 202)
         response.headers["Location"], response.headers["Idempotent-Replayed"] = f"/calls/{name}", "true"
         return response
 
@@ -204,15 +189,13 @@ class CallRoutes:
         limit = int(text)
         calls = await everywhere(self.context.live_calls, self.context.fleet)
         if request.args.get("live", "no") == "yes":
-            going_on: Response = jsonify({"calls": await shown_live(calls[:limit], self.context)})
-            return going_on
+            return json_answer({"calls": await shown_live(calls[:limit], self.context)})
         live = [_as_json(call) for call in calls]
         records = await self.context.services.records.list(limit)
         ended = [{"status": _status(record), **record_as_json(record)} for record in records]
         for record in ended:
             record.pop("transcript")
-        response: Response = jsonify({"calls": [*live, *ended][:limit]})
-        return response
+        return json_answer({"calls": [*live, *ended][:limit]})
 
     async def shown(self, name: str) -> Response:
         """Show one call, with its record once it is over."""
@@ -269,12 +252,11 @@ class CallRoutes:
 
     @staticmethod
     def _without_sid(name: str, call: KnownCall) -> Response:
-        """OrderAnswer that there is nothing to hang up: the order failed, or nobody knows yet whether it was placed."""
+        """Answer that there is nothing to hang up: the order failed, or nobody knows yet whether it was placed."""
         if call.over:
             return _accepted(name, "", call, call.status)
-        response = problem(409, "whether the call was placed is being found out", fix="Try again in some seconds.")
-        response.headers["Retry-After"] = RETRY_AFTER
-        return response
+        fix = "Try again in some seconds."
+        return problem(409, "whether the call was placed is being found out", fix=fix, retry_seconds=10)
 
     async def _call_sid(self, name: str) -> str:
         """Return the CallSid of a call by whichever name, placed by whichever worker; "" when it has none yet."""
@@ -302,9 +284,8 @@ class CallRoutes:
 
     def _no_free_line(self, none: NoLine) -> Response:
         self.context.counts.refused(none.lack.value)
-        response = problem(503 if none.lack in _AWAY else 429, _NO_LINE[none.lack], fix="Try again later.")
-        response.headers["Retry-After"] = str(math.ceil(none.seconds))
-        return response
+        status, wait = 503 if none.lack in _AWAY else 429, math.ceil(none.seconds)
+        return problem(status, _NO_LINE[none.lack], fix="Try again later.", retry_seconds=wait)
 
     @staticmethod
     def _unknown() -> Response:

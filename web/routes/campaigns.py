@@ -12,7 +12,7 @@ from functools import partial
 import attrs
 import orjson
 import structlog
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response, request
 
 from store.orders.campaigns import Campaign, NewContact
 from web.calls.campaigns import RULES, CampaignRules, read_rules
@@ -20,7 +20,7 @@ from web.calls.contacts import ContactReader, ContactsError, LineProblem
 from web.calls.context import AppContext
 from web.calls.exports import Export, Progress, progress_of
 from web.calls.orders import OrderProblem, unknown_fields
-from web.routes.problems import problem
+from web.routes.problems import body_of_request, json_answer, problem, unreachable
 
 OPTIONS = ("machine_detection", "time_limit", "record", "agents")
 FIELDS = ("name", "csv", "paused", *RULES, *OPTIONS)
@@ -55,22 +55,13 @@ class CampaignRoutes:
         routes.get("/<name>/export")(self.export)
         for command in STATES:
             routes.add_url_rule(f"/<name>/{command}", command, partial(self.turn, command), methods=["POST"])
-        routes.errorhandler(OSError)(self.cannot_reach)
+        routes.errorhandler(OSError)(unreachable("the database cannot be reached now", "campaigns_unavailable"))
         return routes
-
-    @staticmethod
-    async def cannot_reach(exc: OSError) -> Response:
-        """Answer 503 while the database is away."""
-        _log.warning("campaigns_unavailable", why=f"{type(exc).__name__}: {exc}")
-        response = problem(503, "the database cannot be reached now", fix="Try again later.")
-        response.headers["Retry-After"] = "10"
-        return response
 
     async def create(self) -> Response:
         """Make a campaign, with all its numbers or not at all."""
-        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
         try:
-            given = _read(body)
+            given = _read(await body_of_request())
             rules, contacts = await self._check(given)
         except BadCampaignError as exc:
             return problem(400, "the campaign has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
@@ -80,8 +71,8 @@ class CampaignRoutes:
             fix = f"GET /campaigns/{name} shows it."
             return problem(409, "there is a campaign of this name", field="name", fix=fix)
         _log.info("campaign_created", name=name, numbers=len(contacts), state=state)
-        response = jsonify(await self._told(made))
-        response.status_code, response.headers["Location"] = 201, f"/campaigns/{name}"
+        response = json_answer(await self._told(made), 201)
+        response.headers["Location"] = f"/campaigns/{name}"
         return response
 
     async def _check(self, given: Mapping[str, object]) -> tuple[CampaignRules, tuple[NewContact, ...]]:
@@ -109,8 +100,7 @@ class CampaignRoutes:
     async def listed(self) -> Response:
         """List the newest campaigns, newest first."""
         told = [await self._told(campaign) for campaign in await self.context.campaigns.all()]
-        response: Response = jsonify({"campaigns": told})
-        return response
+        return json_answer({"campaigns": told})
 
     async def find(self, name: str) -> Campaign | None:
         """Return a campaign; the database is not asked for a name that none can have."""
@@ -121,8 +111,7 @@ class CampaignRoutes:
         campaign = await self.find(name)
         if campaign is None:
             return _unknown()
-        response: Response = jsonify(await self._told(campaign))
-        return response
+        return json_answer(await self._told(campaign))
 
     async def turn(self, command: str, name: str) -> Response:
         """Pause a campaign, go on with it, or cancel it."""
@@ -132,8 +121,7 @@ class CampaignRoutes:
         turned = await self.turn_to(campaign, command)
         if turned is None:
             return problem(409, "the campaign was canceled", fix="Make a new one of the numbers that are left.")
-        response: Response = jsonify(await self._told(turned))
-        return response
+        return json_answer(await self._told(turned))
 
     async def turn_to(self, campaign: Campaign, command: str) -> Campaign | None:
         """Do what a command says; None where the campaign was canceled, and is to be something else."""

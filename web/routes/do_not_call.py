@@ -6,12 +6,12 @@ that wait, and campaigns that run, ask the list in the statement that lets a cal
 
 import attrs
 import structlog
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response, request
 
 from protocol.phone_numbers import is_phone_number
 from store.orders.queue import RefusedNumber
 from web.calls.context import AppContext
-from web.routes.problems import problem
+from web.routes.problems import json_answer, problem, unreachable
 
 LONGEST_WHY = 200
 MOST = 1000
@@ -37,7 +37,8 @@ class DoNotCallRoutes:
         routes.put("/<number>")(self.refuse)
         routes.delete("/<number>")(self.allow)
         routes.before_request(self.refuse_malformed)
-        routes.errorhandler(OSError)(self.cannot_reach)
+        away = unreachable("the database cannot be reached now: nothing was changed", "do_not_call_unavailable")
+        routes.errorhandler(OSError)(away)
         return routes
 
     async def refuse_malformed(self) -> Response | None:
@@ -47,27 +48,17 @@ class DoNotCallRoutes:
             return None
         return problem(400, "the number is not in E.164", field="number", fix="Write + and 7 to 15 digits.")
 
-    @staticmethod
-    async def cannot_reach(exc: OSError) -> Response:
-        """Answer 503 while the database is away."""
-        _log.warning("do_not_call_unavailable", why=f"{type(exc).__name__}: {exc}")
-        response = problem(503, "the database cannot be reached now: nothing was changed", fix="Try again later.")
-        response.headers["Retry-After"] = "10"
-        return response
-
     async def listed(self) -> Response:
         """List numbers, in order, from behind `after`."""
         entries = await self.context.orders.refused_numbers(_argument("after"), MOST)
-        response: Response = jsonify({"numbers": [_told(entry) for entry in entries]})
-        return response
+        return json_answer({"numbers": [_told(entry) for entry in entries]})
 
     async def shown(self, number: str) -> Response:
         """Show whether a number is on the list."""
         entry = await self.context.orders.refused_number(number)
         if entry is None:
             return problem(404, "the number is not on the list", fix="PUT puts it there.")
-        response: Response = jsonify(_told(entry))
-        return response
+        return json_answer(_told(entry))
 
     async def refuse(self, number: str) -> Response:
         """Put a number on the list; `why` is kept with it."""

@@ -7,12 +7,12 @@ every request under its route, or the route that was meant, and never under its 
 
 import attrs
 import trio
-from quart import Blueprint, Response, g, jsonify, request
+from quart import Blueprint, Response, g, request
 from quart_trio import QuartTrio
 
 from web.calls.context import AppContext
 from web.calls.counts import CONTENT_TYPE, Counts
-from web.routes.problems import meant
+from web.routes.problems import json_answer, meant
 
 UNKNOWN = "none"
 """The route, and the method, of a request that is like no route: anybody may make up any number of those."""
@@ -35,17 +35,13 @@ class HealthRoutes:
 
     async def healthz(self) -> Response:
         """Answer."""
-        response: Response = jsonify({"alive": True})
-        return response
+        return json_answer({"alive": True})
 
     async def readyz(self) -> Response:
         """Say whether a new call would be let in."""
         slots = self.context.slots
-        response: Response = jsonify(
-            {"ready": slots.accepting, "draining": slots.draining, "calls": slots.taken, "capacity": slots.capacity}
-        )
-        response.status_code = 200 if slots.accepting else 503
-        return response
+        shown = {"ready": slots.accepting, "draining": slots.draining, "calls": slots.taken, "capacity": slots.capacity}
+        return json_answer(shown, 200 if slots.accepting else 503)
 
     async def metrics(self) -> Response:
         """Render the counts."""

@@ -8,9 +8,10 @@ import re
 from typing import Final
 
 import attrs
-from quart import Blueprint, Response, jsonify
+from quart import Blueprint, Response
 
 from protocol.fields import JSON
+from web.routes.problems import json_answer
 
 NOT_FOR_PROGRAMS: Final = frozenset({"twilio", "transfer", "console"})
 """Blueprints that Twilio signs its requests to, or that operators use in a browser."""
@@ -122,5 +123,4 @@ def blueprint() -> Blueprint:
 
 async def openapi() -> Response:
     """Give the document."""
-    response: Response = jsonify(document())
-    return response
+    return json_answer(document())

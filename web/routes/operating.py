@@ -5,7 +5,6 @@
 202: the call has not decided it yet; 409: it was refused; 502: it was tried and failed.
 """
 
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Final, TypeAlias
 
 import attrs
 import structlog
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response, request
 from quart.typing import ResponseReturnValue
 
 from actors.commands import KINDS, OVER, Command, CommandAnswer, Outcome
@@ -21,8 +20,7 @@ from web.calls.commands import NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.operating import Operating, read_action
 from web.calls.orders import OrderError
-from web.calls.repeats import LONGEST_KEY
-from web.routes.problems import problem
+from web.routes.problems import body_of_request, json_answer, problem, refuse_key
 from web.routes.views import CallViews
 
 _STATUS: Final[Mapping[Outcome, int]] = {
@@ -65,11 +63,10 @@ class OperatorRoutes:
 
     async def command(self, command: str, who: WhoAsks, name: str) -> ResponseReturnValue:
         """Carry out one command."""
-        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+        body = await body_of_request()
         key = request.headers.get("Idempotency-Key")
-        if key is not None and re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", key) is None:
-            wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
-            return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
+        if key is not None and (refused := refuse_key(key)) is not None:
+            return refused
         try:
             action, by = read_action(command, body, self.context.services.roster.agents)
         except OrderError as exc:
@@ -102,12 +99,9 @@ def _word(answer: CommandAnswer | Pending | NotHere) -> str:
 
 def _answered(answer: CommandAnswer | Pending, shown: Mapping[str, object]) -> Response:
     if isinstance(answer, Pending):
-        response: Response = jsonify({**shown, "outcome": "pending"})
-        response.status_code = 202
-        return response
-    told = {**shown, "outcome": answer.outcome.value, "why": answer.why}
-    status = _STATUS[answer.outcome]
+        return json_answer({**shown, "outcome": "pending"}, 202)
+    told, status = {**shown, "outcome": answer.outcome.value, "why": answer.why}, _STATUS[answer.outcome]
     if status == 200:
-        done: Response = jsonify(told)
-        return done
-    return problem(status, answer.why, **told, fix="See how the call goes, and ask again under a new key.")
+        return json_answer(told)
+    fix = "See how the call goes, and ask again under a new key."
+    return json_answer({"error": answer.why, **told, "fix": fix}, status)

@@ -8,15 +8,14 @@ from functools import partial
 from typing import IO
 
 import attrs
-import orjson
 import structlog
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response
 
 from protocol.phone_numbers import is_phone_number
 from store.erasing import Subject
 from web.calls.context import AppContext
 from web.calls.forgetting import Forgetting, GoesOn
-from web.routes.problems import is_name, problem
+from web.routes.problems import is_name, json_answer, json_of_request, problem, unreachable
 from web.routes.views import CallViews
 
 _CHUNK = 256 * 1024
@@ -41,24 +40,18 @@ class PeopleRoutes:
         routes.post("/kept")(self.kept)
         routes.post("/export")(self.export)
         routes.post("/forget")(self.forget)
-        routes.errorhandler(OSError)(self.cannot_reach)
+        away = unreachable(
+            "not all of it could be reached now", "kept_unavailable", "Ask again: what is done stays done."
+        )
+        routes.errorhandler(OSError)(away)
         return routes
-
-    @staticmethod
-    async def cannot_reach(exc: OSError) -> Response:
-        """Answer 503 while database or disk is away, or busy: nothing is lost by asking again."""
-        _log.warning("kept_unavailable", why=f"{type(exc).__name__}: {exc}")
-        response = problem(503, "not all of it could be reached now", fix="Ask again: what is done stays done.")
-        response.headers["Retry-After"] = "10"
-        return response
 
     async def kept(self) -> Response:
         """List what is kept."""
         name = await self._name()
         if isinstance(name, Response):
             return name
-        response: Response = jsonify(await self.forgetting.kept(await self.forgetting.subject(name)))
-        return response
+        return json_answer(await self.forgetting.kept(await self.forgetting.subject(name)))
 
     async def export(self) -> Response:
         """Send all of it as a ZIP file."""
@@ -85,8 +78,7 @@ class PeopleRoutes:
         except GoesOn as exc:
             fix = f"Wait until it is over, or hang it up: DELETE /calls/{exc.call_sid}."
             return problem(409, "a call goes on now", call_sid=exc.call_sid, fix=fix)
-        response: Response = jsonify(attrs.asdict(proof))
-        return response
+        return json_answer(attrs.asdict(proof))
 
     async def _is_anything(self, subject: Subject) -> bool:
         kept = await self.forgetting.kept(subject)
@@ -94,12 +86,7 @@ class PeopleRoutes:
 
     async def _name(self) -> str | Response:
         """Read whose it is: a number, or a call by either of its names."""
-        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
-        try:
-            given = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            given = None
-        match given:
+        match await json_of_request():
             case {"number": str(number), **others} if is_phone_number(number) and not others:
                 return number
             case {"call": str(call), **others} if is_name(call) and not others:

@@ -10,10 +10,11 @@ well-formed, and what comes in is kept under these ids, in folders and in rows.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import attrs
+import orjson
 import structlog
 from quart import Response, current_app, has_request_context, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -21,6 +22,7 @@ from werkzeug.routing import Map, Rule
 
 from web.calls.context import AppContext
 from web.calls.rate_limits import RateLimits
+from web.calls.repeats import LONGEST_KEY
 from web.clients.signatures import SIGNATURE
 
 _FIXES: Mapping[int, str] = {
@@ -34,11 +36,51 @@ _LONGEST_PATH = 200
 _log = structlog.stdlib.get_logger()
 
 
-def problem(status: int, error: str, **more: object) -> Response:
-    """Return an answer that says what is wrong."""
-    response: Response = jsonify({"error": error, **more})
+def json_answer(shown: object, status: int = 200) -> Response:
+    """Return an answer in JSON."""
+    response: Response = jsonify(shown)
     response.status_code = status
     return response
+
+
+def problem(status: int, error: str, *, retry_seconds: int = 0, **more: object) -> Response:
+    """Return an answer that says what is wrong, and where it may help when to try again."""
+    response = json_answer({"error": error, **more}, status)
+    if retry_seconds:
+        response.headers["Retry-After"] = str(retry_seconds)
+    return response
+
+
+def unreachable(error: str, event: str, fix: str = "Try again later.") -> Callable[[OSError], Awaitable[Response]]:
+    """Return what answers 503 while database or disk is away, and logs `event`."""
+
+    async def answer(exc: OSError) -> Response:
+        _log.warning(event, why=f"{type(exc).__name__}: {exc}")
+        return problem(503, error, fix=fix, retry_seconds=10)
+
+    return answer
+
+
+async def body_of_request() -> bytes:
+    """Return the body as it was sent."""
+    return await request.get_data(cache=True, as_text=False, parse_form_data=False)
+
+
+async def json_of_request() -> object:
+    """Return the body as JSON; None if it is none."""
+    try:
+        given: object = orjson.loads(await body_of_request())
+    except orjson.JSONDecodeError:
+        return None
+    return given
+
+
+def refuse_key(key: str) -> Response | None:
+    """Answer 400 to an `Idempotency-Key` that is none."""
+    if re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", key) is not None:
+        return None
+    wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
+    return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
 
 
 def _routes() -> str:

@@ -22,7 +22,7 @@ from web.calls.outcomes import why, why_stream
 from web.calls.placing import ORDER_SECONDS, PLACED_SECONDS
 from web.calls.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
 from web.clients import twiml
-from web.routes.problems import count_of, malformed
+from web.routes.problems import body_of_request, count_of, malformed
 from web.sockets.asgi_events import target_of
 from web.sockets.connections import vouch
 
@@ -64,7 +64,7 @@ class TwilioRoutes:
         """Answer 403 to whatever Twilio did not sign for our public address."""
         is_form = request.mimetype in _FORM
         form = MultiDict(await request.form) if is_form else None
-        body = b"" if is_form else await request.get_data(cache=True, as_text=False, parse_form_data=False)
+        body = b"" if is_form else await body_of_request()
         headers = {name.lower(): value for name, value in request.headers.items()}
         if self.context.signatures.accepts_webhook(target_of(request.scope), headers, form=form, body=body):
             vouch(request.scope)

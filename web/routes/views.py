@@ -73,9 +73,8 @@ class CallViews:
     async def cannot_read(exc: OSError) -> Response:
         """Answer 503 while the disk cannot be read."""
         why = exc.strerror or exc
-        response = problem(503, f"the files of this call cannot be read now: {why}", fix="Try again later.")
-        response.headers["Retry-After"] = "10"
-        return response
+        told = f"the files of this call cannot be read now: {why}"
+        return problem(503, told, fix="Try again later.", retry_seconds=10)
 
     async def call_sid(self, name: str) -> str:
         """Return the CallSid of a call by either name; the name itself where nobody knows another."""
@@ -179,9 +178,8 @@ def _too_many() -> Response:
 
 
 def _out_of_reach(worker: str) -> Response:
-    response = problem(503, f"worker {worker} carries this call, and does not answer", fix="Try again in some seconds.")
-    response.headers["Retry-After"] = "5"
-    return response
+    told = f"worker {worker} carries this call, and does not answer"
+    return problem(503, told, fix="Try again in some seconds.", retry_seconds=5)
 
 
 def _lasting(stream: Stream, content_type: str) -> Response:

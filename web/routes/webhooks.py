@@ -3,12 +3,11 @@
 import re
 
 import attrs
-import orjson
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response, request
 
 from store.outbox import Outbox
 from web.calls.context import AppContext
-from web.routes.problems import problem
+from web.routes.problems import json_answer, json_of_request, problem, unreachable
 
 _STATES = ("dead", "waiting", "sent")
 MOST = 200
@@ -30,15 +29,9 @@ class WebhookRoutes:
         routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
         routes.get("")(self.listed)
         routes.post("/resend")(self.resend)
-        routes.errorhandler(OSError)(self.cannot_reach)
+        away = unreachable("the outbox cannot be read now; nothing is lost", "webhooks_unavailable")
+        routes.errorhandler(OSError)(away)
         return routes
-
-    @staticmethod
-    async def cannot_reach(_: OSError) -> Response:
-        """Answer 503 while the database is away."""
-        response = problem(503, "the outbox cannot be read now; nothing is lost", fix="Try again later.")
-        response.headers["Retry-After"] = "10"
-        return response
 
     async def listed(self) -> Response:
         """List the newest of them in one state: dead, unless another is asked for."""
@@ -48,17 +41,11 @@ class WebhookRoutes:
         events = [attrs.asdict(event) for event in await self.outbox.listed(state, MOST)]
         for event in events:
             event.pop("body")
-        response: Response = jsonify({"webhooks": events})
-        return response
+        return json_answer({"webhooks": events})
 
     async def resend(self) -> Response:
         """Let dead ones wait to be sent again."""
-        body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
-        try:
-            given = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            given = None
-        match given:
+        match await json_of_request():
             case {"ids": "all"}:
                 count = await self.outbox.resend(None)
             case {"ids": [*ids]} if all(isinstance(one, str) and re.fullmatch(r"msg_[0-9a-f]{27}", one) for one in ids):
@@ -67,5 +54,4 @@ class WebhookRoutes:
                 return problem(
                     400, "the body names no webhooks", field="ids", fix='{"ids": ["msg_…"]} or {"ids": "all"}'
                 )
-        response: Response = jsonify({"resent": count})
-        return response
+        return json_answer({"resent": count})
