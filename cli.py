@@ -23,7 +23,7 @@ from cli_calls import call, calls, follow_call, show
 from cli_campaigns import campaign, do_not_call
 from cli_live import COMMANDS
 from cli_people import export, forget, kept, migrate, webhooks
-from cli_shared import err, fail, out, settings_here
+from cli_shared import err, fail, out, print_lines, settings_here
 from cli_testing import probe, replay
 from settings import Settings, SettingsError, environment
 from starter.command import new
@@ -132,7 +132,8 @@ async def _call_from_here(settings: Settings, address: str, number: str | None) 
     """Order a call from the server of this process and follow it; a failure is printed, and the server goes on."""
     headers = {"Authorization": f"Bearer {settings.api_token}"} if settings.api_token else {}
     try:
-        await follow_call(httpx.AsyncClient(base_url=address, headers=headers, timeout=30), number, {}, {})
+        async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+            await follow_call(client, number, {}, {})
     except OperatorError as exc:
         err.print(str(exc), style="red", markup=False, soft_wrap=True)
     err.print("The server goes on; Ctrl-C ends it.")
@@ -235,11 +236,9 @@ def check() -> None:
     if problem:
         fail(problem)
     for finding in findings:
-        out.print(
-            f"{'ok ' if finding.well else 'NOT'}  {finding.subject}: {finding.says}", markup=False, soft_wrap=True
-        )
+        print_lines(f"{'ok ' if finding.well else 'NOT'}  {finding.subject}: {finding.says}")
         if finding.fix:
-            out.print(f"       {finding.fix}", markup=False, soft_wrap=True)
+            print_lines(f"       {finding.fix}")
     raise typer.Exit(0 if all(finding.well for finding in findings) else 1)
 
 
@@ -282,19 +281,8 @@ def talk(
 
 commands.add_typer(campaign, name="campaign")
 commands.add_typer(do_not_call, name="do-not-call")
-commands.command()(call)
-commands.command()(calls)
-commands.command()(show)
-for command_on_a_call in COMMANDS:
-    commands.command()(command_on_a_call)
-commands.command()(new)
-commands.command()(replay)
-commands.command()(probe)
-commands.command()(kept)
-commands.command()(export)
-commands.command()(forget)
-commands.command()(webhooks)
-commands.command()(migrate)
+for command in (call, calls, show, *COMMANDS, new, replay, probe, kept, export, forget, webhooks, migrate):
+    commands.command()(command)
 
 
 def main() -> None:

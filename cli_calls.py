@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import httpx
-import trio
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import JsonOption, ServerOption, client_of, fail, out, print_json
+from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines
 from store.records import UNANSWERED
-from web.clients.operator import Operator, OperatorError, Shown
+from web.clients.operator import Operator, Shown
 
 
 def _context(pairs: Sequence[str]) -> Mapping[str, str]:
@@ -27,15 +26,14 @@ def _context(pairs: Sequence[str]) -> Mapping[str, str]:
 async def follow_call(
     client: httpx.AsyncClient, number: str | None, context: Mapping[str, str], options: Mapping[str, object]
 ) -> int:
-    """Order a call, print how it goes until it is over, and return the status to end with. Closes the client."""
-    async with client:
-        operator = Operator(client)
-        placed = await operator.place(number, context, **options)
-        out.print(_ordered(placed))
-        shown: Shown = placed
-        async for shown in operator.follow(str(placed["id"])):
-            out.print(f"  {shown['status']}")
-        return _print_end(shown)
+    """Order a call, print how it goes until it is over, and return the status to end with."""
+    operator = Operator(client)
+    placed = await operator.place(number, context, **options)
+    out.print(_ordered(placed))
+    shown: Shown = placed
+    async for shown in operator.follow(str(placed["id"])):
+        out.print(f"  {shown['status']}")
+    return _print_end(shown)
 
 
 def _ordered(placed: Shown) -> str:
@@ -52,12 +50,12 @@ def _print_end(shown: Shown) -> int:
         out.print("Nobody spoke with an agent; there is no record.")
         return 1
     if record["outcome"] in UNANSWERED:
-        out.print(f"{record['outcome']}: {record['why']}", markup=False, soft_wrap=True)
+        print_lines(f"{record['outcome']}: {record['why']}")
         return 1
     agents = ", ".join(str(period["agent"]) for period in record["agents"])
     out.print(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
     for turn in record["transcript"]:
-        out.print(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}", markup=False, soft_wrap=True)
+        print_lines(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}")
     return 0
 
 
@@ -81,16 +79,8 @@ def call(  # noqa: PLR0917 - one for each option
         "time_limit": time_limit,
         "record": record or None,
     }
-    try:
-        status = trio.run(follow_call, client_of(server), number, _context(about or ()), options)
-    except OperatorError as exc:
-        fail(str(exc))
-    raise typer.Exit(status)
-
-
-async def _recent(client: httpx.AsyncClient, limit: int) -> Sequence[Shown]:
-    async with client:
-        return await Operator(client).recent(limit)
+    context = _context(about or ())
+    raise typer.Exit(ask_server(server, lambda client: follow_call(client, number, context, options)))
 
 
 def calls(
@@ -101,22 +91,15 @@ def calls(
     """List live and recent calls."""
     from web.showing import call_lines
 
-    client = client_of(server)
-    try:
-        shown = trio.run(_recent, client, limit)
-    except OperatorError as exc:
-        fail(str(exc))
+    async def recent(client: httpx.AsyncClient) -> tuple[httpx.URL, Sequence[Shown]]:
+        return client.base_url, await Operator(client).recent(limit)
+
+    address, shown = ask_server(server, recent)
     if as_json:
         print_json(shown)
         return
     width = out.width if out.is_terminal else None
-    for line in call_lines(shown, width) if shown else [f"No calls known to the worker at {client.base_url}."]:
-        out.print(line, markup=False, soft_wrap=True)
-
-
-async def _one(client: httpx.AsyncClient, name: str) -> Shown:
-    async with client:
-        return await Operator(client).show(name)
+    print_lines(*(call_lines(shown, width) if shown else [f"No calls known to the worker at {address}."]))
 
 
 def show(
@@ -128,12 +111,11 @@ def show(
     from store.records import RecordError
     from web.showing import lines
 
+    shown = ask_server(server, lambda client: Operator(client).show(name))
+    if as_json:
+        print_json(shown)
+        return
     try:
-        shown = trio.run(_one, client_of(server), name)
-        if as_json:
-            print_json(shown)
-            return
-        for line in lines(shown):
-            out.print(line, markup=False, soft_wrap=True)
-    except (OperatorError, RecordError) as exc:
+        print_lines(*lines(shown))
+    except RecordError as exc:
         fail(str(exc))

@@ -8,15 +8,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, TypeVar, cast
 
-import httpx
-import orjson
 import trio
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import JsonOption, ServerOption, client_of, fail, out
+from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines
 from web.clients.campaign_client import CampaignClient, time_left
-from web.clients.operator import OperatorError, Shown
+from web.clients.operator import Shown
 
 T = TypeVar("T")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")]
@@ -36,17 +34,7 @@ class ExportFormat(Enum):
 
 
 def _ask(server: str | None, do: Callable[[CampaignClient], Awaitable[T]]) -> T:
-    """Ask a server something; end the command with what is wrong, if anything is."""
-
-    async def ask() -> T:
-        client: httpx.AsyncClient = client_of(server)
-        async with client:
-            return await do(CampaignClient(client))
-
-    try:
-        return trio.run(ask)
-    except OperatorError as exc:
-        fail(str(exc))
+    return ask_server(server, lambda client: do(CampaignClient(client)))
 
 
 def _retry(rules: Sequence[str]) -> Mapping[str, object] | None:
@@ -105,7 +93,7 @@ def list_campaigns(server: ServerOption = None, as_json: JsonOption = False) -> 
     """List the campaigns, newest first."""
     shown = _ask(server, lambda client: client.campaigns())
     if as_json:
-        _print_json(shown)
+        print_json(shown)
         return
     for one in shown:
         _print(one)
@@ -126,7 +114,7 @@ def status(
         return
     shown = _ask(server, lambda client: client.campaign(name))
     if as_json:
-        _print_json(shown)
+        print_json(shown)
     else:
         _print(shown)
 
@@ -212,7 +200,7 @@ def remove(number: NumberArgument, server: ServerOption = None) -> None:
 def list_numbers(server: ServerOption = None) -> None:
     """List the numbers, in order."""
     for entry in _ask(server, lambda client: client.refused_numbers()):
-        out.print(f"{entry['number']}  {entry['why']}".rstrip(), markup=False, soft_wrap=True)
+        print_lines(f"{entry['number']}  {entry['why']}".rstrip())
 
 
 def lines_of(shown: Shown, width: int = 30) -> list[str]:
@@ -232,9 +220,4 @@ def lines_of(shown: Shown, width: int = 30) -> list[str]:
 
 
 def _print(shown: Shown) -> None:
-    for line in lines_of(shown):
-        out.print(line, markup=False, soft_wrap=True)
-
-
-def _print_json(shown: object) -> None:
-    out.print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
+    print_lines(*lines_of(shown))

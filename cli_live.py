@@ -3,17 +3,17 @@
 
 import getpass
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import trio
 import typer
 from rich.live import Live
 from rich.table import Table
 
-from cli_shared import JsonOption, ServerOption, client_of, fail, out, print_json
-from web.clients.operator import Operator, OperatorError, Shown
+from cli_shared import JsonOption, ServerOption, ask_server, out, print_json, print_lines
+from web.clients.operator import Operator, Shown
 
 REFRESH_SECONDS = 1.0
 
@@ -31,24 +31,18 @@ def live(
     as_json: JsonOption = False,
 ) -> None:
     """Show the calls that go on: the agent on the floor, for how long, and the last words. Ctrl-C ends it."""
-    try:
-        trio.run(_watch, client_of(server), once or as_json or not out.is_terminal, as_json)
-    except OperatorError as exc:
-        fail(str(exc))
-    except KeyboardInterrupt:
-        return
+    with suppress(KeyboardInterrupt):
+        ask_server(server, lambda client: _watch(Operator(client), once or not out.is_terminal, as_json))
 
 
-async def _watch(client: httpx.AsyncClient, is_once: bool, as_json: bool) -> None:
-    async with client:
-        operator = Operator(client)
-        calls = await operator.live()
-        if as_json:
-            print_json(calls)
-        elif is_once:
-            out.print(_table(calls))
-        else:
-            await _refresh(operator, calls)
+async def _watch(operator: Operator, is_once: bool, as_json: bool) -> None:
+    calls = await operator.live()
+    if as_json:
+        print_json(calls)
+    elif is_once:
+        out.print(_table(calls))
+    else:
+        await _refresh(operator, calls)
 
 
 async def _refresh(operator: Operator, calls: Sequence[Shown]) -> None:
@@ -72,17 +66,9 @@ def _table(calls: Sequence[Shown]) -> Table:
 
 def _command(name: str, command: str, server: str | None, key: str | None, **fields: str) -> None:
     """Give a call a command, print what became of it, and end with 1 if it was not done."""
-
-    async def ask(client: httpx.AsyncClient) -> Shown:
-        async with client:
-            return await Operator(client).command(name, command, {**fields, "by": getpass.getuser()}, key)
-
-    try:
-        answer = trio.run(ask, client_of(server))
-    except OperatorError as exc:
-        fail(str(exc))
-    why = f": {answer['why']}" if answer.get("why") else ""
-    out.print(f"{answer['outcome']}{why}", markup=False, soft_wrap=True)
+    given = {**fields, "by": getpass.getuser()}
+    answer = ask_server(server, lambda client: Operator(client).command(name, command, given, key))
+    print_lines(f"{answer['outcome']}: {answer['why']}" if answer.get("why") else str(answer["outcome"]))
     raise typer.Exit(0 if answer["outcome"] == "done" else 1)
 
 

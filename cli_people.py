@@ -5,53 +5,30 @@ As in `cli.py`, each command imports what it needs when it is run.
 """
 # ruff: noqa: PLC0415 - see above
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, cast
 
 import httpx
-import orjson
 import trio
 import typer
 
-from cli_shared import ServerOption, client_of, fail, out
-
-T = TypeVar("T")
+from cli_shared import ServerOption, ask_server, fail, print_json, print_lines
+from web.clients.operator import Operator
 
 NameArgument = Annotated[str, typer.Argument(metavar="NUMBER|CALL", help="A number in E.164, or a call's id or SID.")]
 
 
-def _ask(server: str | None, ask: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
-    from web.clients.operator import OperatorError
-
-    client = client_of(server)
-
-    async def within() -> T:
-        async with client:
-            return await ask(client)
-
-    try:
-        return trio.run(within)
-    except OperatorError as exc:
-        fail(str(exc))
-
-
-def _print(line: str) -> None:
-    out.print(line, markup=False, soft_wrap=True)
-
-
 def kept(name: NameArgument, server: ServerOption = None) -> None:
     """List what is kept of a person or of a call."""
-    from web.clients.operator import Operator
-
-    found = _ask(server, lambda client: Operator(client).kept(name))
+    found = ask_server(server, lambda client: Operator(client).kept(name))
     calls = cast("Sequence[Mapping[str, Any]]", found["calls"])
     for call in calls:
-        _print(", ".join([str(call["call_sid"]), *(["record"] if call["record"] else []), *call["files"]]))
+        print_lines(", ".join([str(call["call_sid"]), *(["record"] if call["record"] else []), *call["files"]]))
     for other in cast("Sequence[str]", found["mentioned_in"]):
-        _print(f"{other}, somebody else's call: mentions it")
+        print_lines(f"{other}, somebody else's call: mentions it")
     if not calls and not found["mentioned_in"]:
-        _print("Nothing is kept.")
+        print_lines("Nothing is kept.")
 
 
 def export(
@@ -61,15 +38,14 @@ def export(
 ) -> None:
     """Write everything that is kept of a person or of a call into a ZIP file."""
     from store.private import open_private
-    from web.clients.operator import Operator
 
     async def write(client: httpx.AsyncClient) -> None:
         with open_private(file, "wb") as target:
             async for chunk in Operator(client).export(name):
                 target.write(chunk)
 
-    _ask(server, write)
-    _print(f"Written to {file}.")
+    ask_server(server, write)
+    print_lines(f"Written to {file}.")
 
 
 def forget(
@@ -81,15 +57,13 @@ def forget(
     server: ServerOption = None,
 ) -> None:
     """Erase everything that is kept of a person or of a call, for good, and print the proof."""
-    from web.clients.operator import Operator
-
     if not yes:
         typer.confirm(f"Erase everything that is kept of {name}?", abort=True)
-    proof = _ask(server, lambda client: Operator(client).forget(name))
+    proof = ask_server(server, lambda client: Operator(client).forget(name))
     proof = {**proof, **_vacuumed()} if vacuum else proof
-    _print(orjson.dumps(proof, option=orjson.OPT_INDENT_2).decode())
+    print_json(proof)
     if proof["left"]:
-        _print("Something is left that another process is at work on. Repeat it in a minute.")
+        print_lines("Something is left that another process is at work on. Repeat it in a minute.")
         raise typer.Exit(1)
 
 
@@ -117,14 +91,12 @@ def webhooks(
     server: ServerOption = None,
 ) -> None:
     """List webhooks that have not arrived for a day, or send them again."""
-    from web.clients.operator import Operator
-
     if resend:
         ids = [] if resend == ["all"] else resend
-        _print(f"{_ask(server, lambda client: Operator(client).resend(ids))} to be sent again.")
+        print_lines(f"{ask_server(server, lambda client: Operator(client).resend(ids))} to be sent again.")
         return
-    for one in _ask(server, lambda client: Operator(client).webhooks(state)):
-        _print("  ".join(str(one[name]) for name in ("id", "kind", "call_sid", "tries", "why")))
+    for one in ask_server(server, lambda client: Operator(client).webhooks(state)):
+        print_lines("  ".join(str(one[name]) for name in ("id", "kind", "call_sid", "tries", "why")))
 
 
 def migrate() -> None:
@@ -133,7 +105,7 @@ def migrate() -> None:
     from web.worker.migrating import make_tables
 
     try:
-        _print(trio.run(make_tables, read_one(environment(), DATABASE_URL)))
+        print_lines(trio.run(make_tables, read_one(environment(), DATABASE_URL)))
     except (SettingsError, ValueError) as exc:
         fail(str(exc), 2)
     except OSError as exc:

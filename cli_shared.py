@@ -1,9 +1,11 @@
 """The two consoles of the command line, its settings, and its client of a running server."""
 
-from typing import Annotated, NoReturn
+from collections.abc import Awaitable, Callable
+from typing import Annotated, NoReturn, TypeVar
 
 import httpx
 import orjson
+import trio
 import typer
 from rich.console import Console
 
@@ -18,6 +20,9 @@ from settings import (
     read_one,
     unknown_names,
 )
+from web.clients.operator import OperatorError
+
+T = TypeVar("T")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -60,9 +65,29 @@ def client_of(server: str | None) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
 
 
+def ask_server(server: str | None, ask: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+    """Ask a server something; end the command with what is wrong, if anything is."""
+    client = client_of(server)
+
+    async def within() -> T:
+        async with client:
+            return await ask(client)
+
+    try:
+        return trio.run(within)
+    except OperatorError as exc:
+        fail(str(exc))
+
+
+def print_lines(*lines: str) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+
+
 def print_json(shown: object) -> None:
     """Print what a server answered."""
-    out.print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
+    print_lines(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
 
 
 def _usual_server(token: str | None) -> str:

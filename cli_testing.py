@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from actors.supervision import root_cause
-from cli_shared import err, fail, out
+from cli_shared import err, fail, print_lines
 from settings import SettingsError, environment
 
 
@@ -34,8 +34,7 @@ def replay(
         lines, is_same = replay_call(name, roster, anonymise, environment())
     except (ReplayRefused, RosterError, SettingsError) as exc:
         fail(str(exc), 2)
-    for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
+    print_lines(*lines)
     raise typer.Exit(0 if is_same else 1)
 
 
@@ -70,6 +69,5 @@ def probe(  # noqa: PLR0917 - one for each option
         problem = str(root_cause(group))
     if problem:
         fail(problem, 2)
-    for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
+    print_lines(*lines)
     raise typer.Exit(0 if is_good else 1)

@@ -19,17 +19,15 @@ from model_values import (
     languages,
     models,
     one_of,
-    optional_endpoint,
     optional_models,
-    optional_number,
-    optional_whole,
     provider,
     speak_fallback,
     speed,
+    think_endpoint,
     think_fallback,
 )
 from setting_reader import Reading, Variable
-from setting_values import agent_sources, http_url, key, optional, text, yes_or_no
+from setting_values import agent_sources, http_url, key, number, optional, text, whole, yes_or_no
 
 AURA_SLOWEST = 0.7
 USUAL_EOT_THRESHOLD = 0.7
@@ -77,21 +75,21 @@ LISTEN_EOT_THRESHOLD = Variable(
     "LISTEN_EOT_THRESHOLD",
     "how sure Flux must be that a turn has ended, 0.5 to 1; Deepgram's own is 0.7",
     "0.8",
-    optional_number(0.5, 1.0),
+    optional(number(0.5, 1.0)),
     "",
 )
 LISTEN_EAGER_EOT_THRESHOLD = Variable(
     "LISTEN_EAGER_EOT_THRESHOLD",
     "how sure Flux must be that a turn may have ended for the model to begin thinking, 0.3 to 0.9; unset, it waits",
     "0.5",
-    optional_number(0.3, 0.9),
+    optional(number(0.3, 0.9)),
     "",
 )
 LISTEN_EOT_TIMEOUT_MS = Variable(
     "LISTEN_EOT_TIMEOUT_MS",
     "milliseconds of silence after which Flux ends a turn in any case, 500 to 10000; Deepgram's own is 5000",
     "3000",
-    optional_whole(500, 10_000),
+    optional(whole(500, 10_000)),
     "",
 )
 THINK_PROVIDER = Variable("THINK_PROVIDER", "LLM provider", "open_ai", provider, "open_ai")
@@ -114,12 +112,12 @@ THINK_ENDPOINT = Variable(
     "address at which Deepgram reaches the LLM of THINK_PROVIDER: a URL, or JSON with url and headers. groq and"
     " aws_bedrock need it",
     '{"url": "https://api.groq.com/openai/v1/chat/completions", "headers": {"authorization": "Bearer gsk_0123abcd"}}',
-    optional_endpoint,
+    optional(think_endpoint),
     "",
     secret=True,
 )
 THINK_TEMPERATURE = Variable(
-    "THINK_TEMPERATURE", "temperature of the LLM, 0 to 2 (anthropic: to 1)", "0.4", optional_number(0.0, 2.0), ""
+    "THINK_TEMPERATURE", "temperature of the LLM, 0 to 2 (anthropic: to 1)", "0.4", optional(number(0.0, 2.0)), ""
 )
 THINK_REASONING_MODE = Variable(
     "THINK_REASONING_MODE",

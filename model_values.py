@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 import orjson
 
-from setting_values import http_url, number, whole
+from setting_values import http_url, number
 
 MANAGED: Final = ("open_ai", "anthropic", "google", "nvidia", "deepgram")
 """Providers whose models Deepgram runs for us."""
@@ -116,20 +116,6 @@ def _headers(given: object) -> dict[str, str]:
     if not isinstance(given, dict) or not all(isinstance(each, str) for pair in given.items() for each in pair):
         raise ValueError("headers")
     return given
-
-
-def optional_endpoint(value: str) -> ThinkEndpoint | None:
-    return think_endpoint(value) if value else None
-
-
-def optional_number(low: float, high: float) -> Callable[[str], float | None]:
-    within = number(low, high)
-    return lambda value: within(value) if value else None
-
-
-def optional_whole(low: int, high: int) -> Callable[[str], int | None]:
-    within = whole(low, high)
-    return lambda value: within(value) if value else None
 
 
 def keyterms(value: str) -> tuple[str, ...]:

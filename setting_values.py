@@ -8,13 +8,17 @@ import math
 import os
 import re
 from collections.abc import Callable
+from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from protocol.phone_numbers import is_phone_number
 from store.prices import Prices, read_prices
 
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
 LONGEST_SENTENCE = 500
 _PRIVATE_ZONES = (
     "local", "localdomain", "internal", "intranet", "private", "lan", "home", "home.arpa", "corp", "mail", "test",
@@ -237,8 +241,18 @@ def phone_key(value: str) -> str:
     return value
 
 
-def optional(value_of: Callable[[str], str]) -> Callable[[str], str | None]:
+def optional(value_of: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda value: value_of(value) if value else None
+
+
+def member_of(kind: type[E]) -> Callable[[str], E]:
+    def parse(value: str) -> E:
+        try:
+            return kind(value.lower())
+        except ValueError:
+            raise ValueError(" or ".join(each.value for each in kind)) from None
+
+    return parse
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -248,11 +262,6 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         return int(value)
 
     return parse
-
-
-def whole_or_none(low: int, high: int) -> Callable[[str], int | None]:
-    parse = whole(low, high)
-    return lambda value: parse(value) if value else None
 
 
 def number(low: float, high: float, what: str = "a number") -> Callable[[str], float]:

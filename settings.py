@@ -35,6 +35,7 @@ from setting_values import (
     http_url,
     is_loopback,
     key,
+    member_of,
     number,
     optional,
     origin,
@@ -48,7 +49,6 @@ from setting_values import (
     spoken,
     text,
     whole,
-    whole_or_none,
     why_unreachable,
     yes_or_no,
 )
@@ -99,20 +99,6 @@ def _written_in(dotenv: Path) -> Mapping[str, str]:
         raise SettingsError((f"{dotenv} has NUL characters, as UTF-16 has. Save it as UTF-8.",))
     found = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _transfer_mode(value: str) -> TransferMode:
-    try:
-        return TransferMode(value.lower())
-    except ValueError:
-        raise ValueError("warm or cold") from None
-
-
-def _summary_mode(value: str) -> SummaryMode:
-    try:
-        return SummaryMode(value.lower())
-    except ValueError:
-        raise ValueError("eager or on_handoff") from None
 
 
 DEEPGRAM_API_KEY = Variable(
@@ -186,7 +172,7 @@ MAX_CALLS_PER_WORKER = Variable(
     "MAX_CALLS_PER_WORKER",
     "how many calls one worker carries at once, where MAX_CALLS is for several; MAX_CALLS where it is not set",
     "50",
-    whole_or_none(1, 10_000),
+    optional(whole(1, 10_000)),
     "",
 )
 CALLS_PER_SECOND = Variable(
@@ -201,7 +187,7 @@ SUMMARY_MODE = Variable(
     "SUMMARY_MODE",
     "when the Brief is asked for: eager keeps it ready after each turn, on_handoff asks for it once",
     "eager",
-    _summary_mode,
+    member_of(SummaryMode),
     "eager",
 )
 SUMMARY_DEADLINE = Variable("SUMMARY_DEADLINE", "how long a handoff waits for the Brief", "3", seconds(0.1, 30), "3")
@@ -266,7 +252,7 @@ TRANSFER_MODE = Variable(
     "how callers are put through: warm tells the person who is calling and asks for a key before they are connected,"
     " cold connects them at once",
     "warm",
-    _transfer_mode,
+    member_of(TransferMode),
     "warm",
 )
 DRAIN_TIMEOUT = Variable(

@@ -63,8 +63,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Exchange:
         reached.headers["Authorization"] = f"Bearer {API_TOKEN}"
         return reached
 
-    monkeypatch.setattr("cli_calls.client_of", client)
-    monkeypatch.setattr("cli_people.client_of", client)
+    monkeypatch.setattr("cli_shared.client_of", client)
     return there
 
 

@@ -41,7 +41,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Exchange:
         reached.headers["Authorization"] = f"Bearer {API_TOKEN}"
         return reached
 
-    monkeypatch.setattr("cli_campaigns.client_of", client)
+    monkeypatch.setattr("cli_shared.client_of", client)
     Path("numbers.csv").write_text(NUMBERS, encoding="utf-8")
     return there
 

@@ -38,7 +38,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("getpass.getuser", lambda: "ana")
     server = Server()
-    monkeypatch.setattr("cli_live.client_of", server.client)
+    monkeypatch.setattr("cli_shared.client_of", server.client)
     return server
 
 
