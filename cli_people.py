@@ -99,13 +99,36 @@ def webhooks(
         print_lines("  ".join(str(one[name]) for name in ("id", "kind", "call_sid", "tries", "why")))
 
 
+async def _make_tables(url: str) -> str:
+    """Make what is missing in the database of a URL, or change it for this version; return what there is now."""
+    from store.orders.databases import SqliteOrders
+    from store.orders.queue import OrderQueue
+    from store.sql import SqlRecords
+
+    records = SqlRecords(url)
+    await records.list(1)
+    if records.file is not None:
+        orders = SqliteOrders(records.file)
+        await OrderQueue(orders).next_due()
+        orders.close()
+        return f"{records.name}: ready"
+    from store.fleet import migrations
+    from store.fleet.driver import Database
+
+    database = Database(url)
+    try:
+        step = await migrations.migrate(database)
+    finally:
+        database.close()
+    return f"{records.name}: ready, at step {step}"
+
+
 def migrate() -> None:
     """Make the tables of DATABASE_URL, or change them for this version; workers do it themselves where they may."""
     from settings import DATABASE_URL, SettingsError, environment, read_one
-    from web.worker.migrating import make_tables
 
     try:
-        print_lines(trio.run(make_tables, read_one(environment(), DATABASE_URL)))
+        print_lines(trio.run(_make_tables, read_one(environment(), DATABASE_URL)))
     except (SettingsError, ValueError) as exc:
         fail(str(exc), 2)
     except OSError as exc:

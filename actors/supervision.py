@@ -142,6 +142,13 @@ async def guard(run: Callable[[], Awaitable[T]], *, may_quit: bool = True) -> T 
     raise cancelled[0] from cause
 
 
+async def unharmed(run: Callable[[], Awaitable[object]], crashed: str, **facts: str) -> None:
+    """Run `run()`; a crash is logged as the event `crashed`, with these facts."""
+    ended = await guard(run)
+    if isinstance(ended, Crashed):
+        log.error(crashed, **facts, error=ended.reason)
+
+
 async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:
     """Run `run(ready)` as `guard` does, once it has called `ready`.
 

@@ -8,7 +8,6 @@ followed. What goes wrong is told to the model in a sentence; nothing is asked t
 
 import re
 from collections.abc import Mapping
-from string import Formatter
 from typing import Final, Literal, TypeAlias, cast
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +19,7 @@ import trio
 from agents.arguments import json_names, json_of
 from agents.context import CallContext
 from agents.functions import Answer, FunctionFailed, FunctionSpec, Outcome
+from agents.spec import blanks_of
 from protocol.fields import JSON
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -46,7 +46,7 @@ class _HttpRequest:
         sent = {name: value for name, value in _object(json_of(arguments)).items() if value is not None}
         url = self._filled(self.url, sent, context)
         headers = {name: self._filled(value, {}, context) for name, value in self.headers.items()}
-        rest = {name: value for name, value in sent.items() if name not in _blanks(self.url)}
+        rest = {name: value for name, value in sent.items() if name not in blanks_of(self.url)}
         content = _read(*await self._ask(url, headers, rest, context.http))
         told = content if isinstance(content, dict) else {}
         facts = {fact: str(told[key]) for fact, key in self.facts.items() if told.get(key) not in (None, "")}
@@ -85,8 +85,8 @@ class _HttpRequest:
         return body, response.headers.get("content-type", "")
 
     def _filled(self, template: str, sent: Mapping[str, JSON], context: CallContext) -> str:
-        values = {name: _escaped(name, value, template) for name, value in sent.items() if name in _blanks(template)}
-        for name in _blanks(template):
+        values = {name: _escaped(name, value, template) for name, value in sent.items() if name in blanks_of(template)}
+        for name in blanks_of(template):
             if _ENV.fullmatch(name):
                 if not context.env.get(name):
                     raise FunctionFailed(f"{self.name} is not set up.", f"the setting {name} is missing")
@@ -117,7 +117,7 @@ def http_function(
     """
     _refuse_url(url, arguments)
     for value in (headers or {}).values():
-        if odd := [blank for blank in _blanks(value) if not _ENV.fullmatch(blank)]:
+        if odd := [blank for blank in blanks_of(value) if not _ENV.fullmatch(blank)]:
             raise ValueError(f"headers: {{{odd[0]}}} is no setting: no argument is sent in a header")
     request = _HttpRequest(name, url, method, dict(headers or {}), timeout, dict(facts or {}))
     return FunctionSpec(
@@ -138,13 +138,9 @@ def _refuse_url(url: str, arguments: type[object]) -> None:
     if not origin[0].startswith("{") and not urlsplit(origin[0]).hostname:
         raise ValueError(f"url: {url!r} has no host")
     known = json_names(arguments)
-    for blank in _blanks(url):
+    for blank in blanks_of(url):
         if not _ENV.fullmatch(blank) and blank not in known:
             raise ValueError(f"url: {{{blank}}} is no argument of {arguments.__name__}")
-
-
-def _blanks(template: str) -> tuple[str, ...]:
-    return tuple(name for _, name, _, _ in Formatter().parse(template) if name is not None)
 
 
 def _escaped(name: str, value: JSON, template: str) -> str:

@@ -487,8 +487,8 @@ MUTANTS = (
     ),
     Mutant(
         8,
-        "every body has its ten seconds: an order's has none",
-        "web/routes/calls.py",
+        "every body has its ten seconds: of what is no form",
+        "web/routes/problems.py",
         "await request.get_data(cache=True, as_text=False, parse_form_data=False)",
         "await request.body",
         ("tests/e2e/test_stalled_peers.py",),

@@ -28,10 +28,9 @@ from web.console.phone import PHONE_STREAM, CallerVoice
 from web.routes import openapi
 from web.routes.calls import CallRoutes
 from web.routes.campaigns import LARGEST_BODY, CampaignRoutes
-from web.routes.credentials import Credentials
+from web.routes.credentials import Credentials, request_class
 from web.routes.do_not_call import DoNotCallRoutes
 from web.routes.health import HealthRoutes, count_requests
-from web.routes.large_bodies import request_class
 from web.routes.media import Application, MediaStreams, RunCall
 from web.routes.operating import OperatorRoutes
 from web.routes.people import PeopleRoutes

@@ -26,6 +26,7 @@ from actors.journal import Entry, JournalReader, ignore
 from actors.policy import CallPolicy, Deadlines, Wording
 from actors.session.agent_session import Connect
 from actors.session.settings_form import Offered, VoiceAgentOptions
+from actors.supervision import unharmed
 from agents.roster import SHIPPED, Roster, roster_from
 from model_settings import misspelt_voices
 from protocol.deepgram.settings import CARTESIA
@@ -59,7 +60,7 @@ from web.clients.resolver import Resolver, resolving
 from web.clients.twilio import Line, TwilioLine
 from web.clients.twilio_api import TwilioApi
 from web.clients.webhook import WebhookClient
-from web.worker.background import in_background, keep_running, unharmed
+from web.worker.background import in_background, keep_running
 from web.worker.left_recordings import joining
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)

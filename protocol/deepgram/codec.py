@@ -166,14 +166,9 @@ def _read_conversation_text(message: Fields) -> ConversationText:
         fields.text(message, "role"),
         fields.text(message, "content"),
         fields.words_or_nothing(message, "conversational_behavior") or "default",
-        _languages(message, "languages"),
-        _languages(message, "languages_hinted"),
+        fields.texts_among(message, "languages"),
+        fields.texts_among(message, "languages_hinted"),
     )
-
-
-def _languages(message: Fields, key: str) -> tuple[str, ...]:
-    value = message.get(key)
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 def _read_function_call_request(message: Fields) -> FunctionCallRequest:

@@ -24,7 +24,7 @@ from werkzeug.datastructures import MultiDict
 
 from actors.endings.intercom import Intercom
 from actors.messages import MachineAnswered
-from actors.supervision import Crashed, guard
+from actors.supervision import unharmed
 from protocol.phone_numbers import identity_of
 from web.calls.orders import OrderNote
 from web.calls.token_store import TokenStore
@@ -236,9 +236,7 @@ class Verdicts:
         """Look for verdicts, until cancelled."""
         while True:
             await trio.sleep(LOOK_SECONDS)
-            looked = await guard(self.look)
-            if isinstance(looked, Crashed):
-                _log.error("verdicts_not_looked_for", error=looked.reason)
+            await unharmed(self.look, "verdicts_not_looked_for")
 
     async def look(self) -> None:
         """Tell each call its verdict, if there is one."""

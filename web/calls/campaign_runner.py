@@ -48,17 +48,13 @@ class CampaignRunner:
     async def run(self) -> None:
         """Run them until cancelled, or until the worker drains."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._stop_when_draining, nursery.cancel_scope)
+            nursery.start_soon(self.context.slots.end_at_drain, nursery.cancel_scope)
             while True:
                 self._gap = LOOK_SECONDS
                 ended = await guard(self.look)
                 if isinstance(ended, Crashed):
                     _log.warning("campaigns_not_looked_after", why=ended.reason)
                 await trio.sleep(max(self._gap, SHORTEST_GAP))
-
-    async def _stop_when_draining(self, scope: trio.CancelScope) -> None:
-        await self.context.slots.wait_draining()
-        scope.cancel(reason="the worker drains")
 
     async def look(self) -> None:
         """Have numbers called for as long as there are some whose time has come, and lines for them.

@@ -20,7 +20,7 @@ import attrs
 import structlog
 import trio
 
-from actors.supervision import Crashed, guard
+from actors.supervision import unharmed
 from store.orders.queue import KeptOrder, NewOrder, Put
 from web.calls.answers import NO_KEY, AlreadyRinging, ClientKey, Lack, NoLine, OrderAnswer, Waiting, new_order_id
 from web.calls.context import AppContext
@@ -67,7 +67,7 @@ class Dispatcher:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._wait_drain)
             async for job in self._to_do:
-                nursery.start_soon(self._do, job)
+                nursery.start_soon(unharmed, job, "order_crashed")
 
     async def take(self, order: Order, key: ClientKey = NO_KEY) -> OrderAnswer:
         """Take an order: keep it, and place its call or let it wait for its turn."""
@@ -225,9 +225,3 @@ class Dispatcher:
             self._jobs.send_nowait(job)
         except trio.WouldBlock:
             _log.error("order_not_followed", why=f"{_JOBS} orders are being followed already")
-
-    @staticmethod
-    async def _do(job: Job) -> None:
-        ended = await guard(job)
-        if isinstance(ended, Crashed):
-            _log.error("order_crashed", error=ended.reason)

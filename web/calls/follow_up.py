@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from actors.messages import NoteCallOver
-from actors.supervision import Crashed, guard
+from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import RecordsUnavailable
 from store.records import TRANSFERRING, RecordError
@@ -52,9 +52,7 @@ class FollowUp:
             await self.recall()
             while True:
                 await trio.sleep(LOOK_SECONDS)
-                ended = await guard(self.look)
-                if isinstance(ended, Crashed):
-                    _log.error("follow_up_crashed", error=ended.reason)
+                await unharmed(self.look, "follow_up_crashed")
         finally:
             self.context.announced.close()
 
@@ -130,9 +128,7 @@ class NoShows:
         while True:
             await trio.sleep(NO_SHOW_LOOK_SECONDS)
             for call in self.context.live_calls.overdue(OVERDUE_SECONDS):
-                ended = await guard(partial(self._conclude, call))
-                if isinstance(ended, Crashed):
-                    _log.error("no_show_crashed", call_sid=call.call_sid, error=ended.reason)
+                await unharmed(partial(self._conclude, call), "no_show_crashed", call_sid=call.call_sid)
 
     async def _conclude(self, call: KnownCall) -> None:
         await self.context.outcomes.conclude(call, "completed", _NO_SHOW)

@@ -139,6 +139,11 @@ class Slots:
         """Wait until no new call is let in any more."""
         await self._drains.wait()
 
+    async def end_at_drain(self, scope: trio.CancelScope) -> None:
+        """Cancel the scope when the worker drains."""
+        await self.wait_draining()
+        scope.cancel(reason="the worker drains")
+
     async def wait_empty(self) -> None:
         """Wait until no call is being carried or on its way."""
         self._lapse()

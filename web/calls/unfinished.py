@@ -14,7 +14,7 @@ import attrs
 import structlog
 import trio
 
-from actors.supervision import Crashed, guard
+from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.orders.queue import KeptOrder
 from store.records import TRANSFERRING, RecordError
@@ -60,7 +60,7 @@ class UnfinishedOrders:
         """Look after orders until cancelled, or until the worker drains."""
         limiter = trio.CapacityLimiter(AT_ONCE)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._stop_when_draining, nursery.cancel_scope)
+            nursery.start_soon(self.context.slots.end_at_drain, nursery.cancel_scope)
             while True:
                 async with limiter:
                     pass  # somebody is free to look after it
@@ -69,10 +69,6 @@ class UnfinishedOrders:
                     await trio.sleep(LOOK_SECONDS)
                 else:
                     nursery.start_soon(self._look_after, order, limiter)
-
-    async def _stop_when_draining(self, scope: trio.CancelScope) -> None:
-        await self.context.slots.wait_draining()
-        scope.cancel(reason="the worker drains")
 
     async def _take(self) -> KeptOrder | None:
         try:
@@ -86,9 +82,7 @@ class UnfinishedOrders:
 
     async def _look_after(self, order: KeptOrder, limiter: trio.CapacityLimiter) -> None:
         async with limiter:
-            ended = await guard(partial(self.look_after, order))
-        if isinstance(ended, Crashed):
-            _log.error("order_crashed", id=order.order_id, error=ended.reason)
+            await unharmed(partial(self.look_after, order), "order_crashed", id=order.order_id)
 
     async def look_after(self, order: KeptOrder) -> None:
         """Bring an order further that this worker has taken.

@@ -21,8 +21,8 @@ from web.calls.answers import AlreadyRinging, InDoubt, Lack, NoLine, OrderAnswer
 from web.calls.commands import everywhere, find_elsewhere
 from web.calls.context import AppContext
 from web.calls.dispatch import Dispatcher
-from web.calls.hang_up import BY_OPERATOR, HangUp
 from web.calls.live_calls import KnownCall
+from web.calls.operating import BY_OPERATOR, HangUp
 from web.calls.orders import OrderError, read_order
 from web.calls.repeats import RepeatedOrders, key_of
 from web.calls.returning import Returns

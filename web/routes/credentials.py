@@ -6,12 +6,16 @@ page of anybody may have its reader's browser send a request to this machine, to
 """
 
 import hmac
+from collections.abc import Callable, Collection
 from hashlib import sha256
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 from quart import Response, request
 from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioRequest
+from werkzeug.datastructures import Headers
 
 from settings import is_loopback
 from web.calls.context import AppContext
@@ -80,3 +84,32 @@ class Credentials:
             refusal.headers["WWW-Authenticate"] = "Bearer"
         self.context.counts.refused("no_token")
         return self.context.rate_limits.answer(refusal)
+
+
+def request_class(targets: Collection[str], most: int, may: Callable[[str], bool]) -> type[TrioRequest]:
+    """Return a class of requests to `targets` that may have `most` bytes, where `may` says so of the authorization.
+
+    The framework takes a body in before any route is asked, so its headers decide whether it may be large.
+    """
+
+    class Request(TrioRequest):
+        """A request to an application some of whose routes take larger bodies."""
+
+        def __init__(
+            self,
+            method: str,
+            scheme: str,
+            path: str,
+            query_string: bytes,
+            headers: Headers,
+            *rest: Any,  # noqa: ANN401 - what the framework gives is passed on
+            max_content_length: int | None = None,
+            **more: Any,  # noqa: ANN401
+        ) -> None:
+            if method == "POST" and path in targets and may(headers.get("authorization", "")):
+                max_content_length = most
+            super().__init__(
+                method, scheme, path, query_string, headers, *rest, max_content_length=max_content_length, **more
+            )
+
+    return Request

@@ -13,7 +13,7 @@ is dropped on both sides as one here is; the call waits for none.
 import zlib
 from base64 import b64decode, b64encode
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from secrets import token_hex
@@ -24,7 +24,7 @@ import orjson
 import structlog
 import trio
 
-from actors.supervision import Crashed, guard
+from actors.supervision import unharmed
 from store.fleet.shared import Fleet
 from web.calls.watching import WatchedCalls
 from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream, Stream, TreeStream
@@ -249,7 +249,7 @@ class CallsElsewhere:
         async with trio.open_nursery() as nursery:
             async for todo in self._todos:
                 work = partial(self._send, todo) if isinstance(todo, Ask) else partial(self._say_left, todo)
-                nursery.start_soon(_unharmed, work)
+                nursery.start_soon(unharmed, work, "watching_crashed")
 
     async def _say_left(self, left: Left) -> None:
         await self.say(left.worker, {"id": left.id, "left": True})
@@ -311,10 +311,3 @@ def _decoded(piece: str) -> bytes | None:
         return b64decode(piece, validate=True)
     except ValueError:
         return None
-
-
-async def _unharmed(work: Callable[[], Awaitable[None]]) -> None:
-    """Run the work for one watcher; its crash is nobody else's."""
-    ended = await guard(work)
-    if isinstance(ended, Crashed):
-        _log.error("watching_crashed", error=ended.reason)

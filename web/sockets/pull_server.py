@@ -43,7 +43,7 @@ from hypercorn.typing import (
     WebsocketAcceptEvent,
 )
 
-from actors.supervision import Crashed, guard
+from actors.supervision import unharmed
 from protocol.frames import FrameReader
 from web.sockets.asgi_events import CARRIER
 from web.sockets.connections import VOUCHER, Connections
@@ -109,9 +109,7 @@ class PullServer(TCPServer):
         """Serve the connection, if there is room for it."""
         with self._connections.hold(self, self._peer()) as is_room, self._whole:
             if is_room:
-                ended = await guard(super().run)
-                if isinstance(ended, Crashed):  # hypercorn would end the server, and every call with it
-                    _log.error("connection_crashed", error=ended.reason)
+                await unharmed(super().run, "connection_crashed")  # it would end the server, and every call with it
 
     @property
     def _socket(self) -> trio.socket.SocketType:

@@ -1,21 +1,17 @@
 """Background tasks beside an `async with`: they are cancelled at its end, and end it only on purpose.
 
-`in_background` owns the nursery. `keep_running` and `unharmed` let no bug of a task end the server: the one starts it
-again, the other logs it and goes on without.
+`in_background` owns the nursery. `keep_running` lets no bug of a task end the server: it starts the task again.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import structlog
 import trio
 
-from actors.supervision import Crashed, guard
+from actors.supervision import unharmed
 
 REST_SECONDS = 1.0
 """From a crash to the next start."""
-
-_log = structlog.stdlib.get_logger()
 
 
 @asynccontextmanager
@@ -33,10 +29,3 @@ async def keep_running(run: Callable[[], Awaitable[None]], crashed: str) -> None
     while True:
         await unharmed(run, crashed)
         await trio.sleep(REST_SECONDS)
-
-
-async def unharmed(run: Callable[[], Awaitable[None]], crashed: str) -> None:
-    """Run a task once, and log its crash: calls do without it."""
-    ended = await guard(run)
-    if isinstance(ended, Crashed):
-        _log.error(crashed, error=ended.reason)

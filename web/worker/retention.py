@@ -16,7 +16,7 @@ import attrs
 import structlog
 import trio
 
-from actors.supervision import Crashed, guard
+from actors.supervision import unharmed
 from store.calls import CallRecords
 from store.records import RecordError
 from store.retention import Retention, days_ago, without_words
@@ -53,9 +53,7 @@ class Removal:
     async def run(self) -> None:
         """Look now and each hour, until cancelled."""
         while True:
-            ended = await guard(self.look)
-            if isinstance(ended, Crashed):
-                _log.error("retention_failed", error=ended.reason)
+            await unharmed(self.look, "retention_failed")
             await trio.sleep(EVERY_SECONDS)
 
     async def look(self) -> None:
