@@ -152,10 +152,12 @@ LEAD_SERVER_EXTERNAL_URL = Variable(
 LEAD_PHONE_NUMBER = Variable(
     "LEAD_PHONE_NUMBER", "whom POST /calls calls when it names nobody", "+15557650000", optional(phone_number), ""
 )
+SHORTEST_TOKEN = 16
+"""Characters of an `API_TOKEN` where strangers can try it."""
 API_TOKEN = Variable(
     "API_TOKEN",
-    "the bearer token of /calls and /metrics, required unless the server, its public address and Twilio are all on this"
-    " machine. Make one with: openssl rand -hex 32",
+    "the bearer token of /calls and /metrics, required, and not short, unless the server, its public address and"
+    " Twilio are all on this machine. Make one with: openssl rand -hex 32",
     "a-long-random-text",
     optional(key),
     "",
@@ -367,8 +369,10 @@ class Settings(KeepingSettings):
         check_models(self, read)
         check_webhooks(self, read)
         public, theirs = _host(self.lead_server_external_url), _host(self.twilio_api_url)
-        if not self.api_token and not all(map(is_loopback, (public, theirs, self.lead_server_host or ""))):
-            read.refuse(API_TOKEN, "API_TOKEN is missing.")
+        is_public = not all(map(is_loopback, (public, theirs, self.lead_server_host or "")))
+        if is_public and len(self.api_token or "") < SHORTEST_TOKEN:
+            told = f"has fewer than {SHORTEST_TOKEN} characters, and can be guessed" if self.api_token else "is missing"
+            read.refuse(API_TOKEN, f"API_TOKEN {told}.")
         why = why_unreachable(public) if public else None
         if why is not None and theirs and why_unreachable(theirs) is None:
             told = f'LEAD_SERVER_EXTERNAL_URL is "{self.lead_server_external_url}", and Twilio cannot call it: {public}'

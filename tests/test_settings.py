@@ -267,6 +267,8 @@ def test_an_api_token_is_required_unless_everything_is_on_this_machine(changes: 
 
     assert problem.startswith("API_TOKEN is missing.")
     assert "openssl rand -hex 32" in problem
+    (problem,) = problems(**{**HERE, **changes, "API_TOKEN": "short"})
+    assert problem.startswith("API_TOKEN has fewer than 16 characters, and can be guessed.")
     assert read(**{**HERE, **changes, "API_TOKEN": "long-random-text"}).api_token == "long-random-text"
 
 
@@ -308,7 +310,8 @@ def test_records_are_kept_in_sqlite_unless_told_otherwise() -> None:
 
 
 def test_secrets_are_in_no_repr() -> None:
-    chosen = read(GROQ_API_KEY="groq-secret", API_TOKEN="api-secret", DATABASE_URL="postgresql://me:p%40ss@db/calls")
+    keys = {"GROQ_API_KEY": "groq-secret", "API_TOKEN": "api-secret-of-ours"}
+    chosen = read(**keys, DATABASE_URL="postgresql://me:p%40ss@db/calls")
 
     assert {"p%40ss", "p@ss"} < set(chosen.secrets())
     assert [secret for secret in chosen.secrets() if secret in repr(chosen)] == []

@@ -110,6 +110,20 @@ def test_an_upgrade_signed_with_or_without_its_default_port_is_let_in(spelling: 
     assert signatures.accepts_upgrade("/twilio", {"x-twilio-signature": sign(spelling)})
 
 
+@pytest.mark.parametrize("ours", ["agent.example.com", "Agent.Example.com"])
+@pytest.mark.parametrize("written", ["agent.example.com", "AGENT.example.com", "Agent.Example.Com"])
+def test_capitals_in_the_host_that_twilio_was_given_are_no_difference(ours: str, written: str) -> None:
+    headers = {"x-twilio-signature": sign(f"https://{written}/voice"), "host": written}
+
+    assert TwilioSignatures(f"https://{ours}", AUTH_TOKEN).accepts_webhook("/voice", headers)
+
+
+def test_a_host_header_lets_no_other_host_in() -> None:
+    headers = {"x-twilio-signature": sign("https://other.example.com/voice"), "host": "other.example.com"}
+
+    assert not TwilioSignatures(ORIGIN, AUTH_TOKEN).accepts_webhook("/voice", headers)
+
+
 def test_an_origin_with_its_default_port_written_out_accepts_a_signature_without_it() -> None:
     signatures = TwilioSignatures(ORIGIN + ":443", AUTH_TOKEN)
 

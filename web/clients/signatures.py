@@ -1,9 +1,9 @@
 """Twilio's signatures: a request is checked against the one public address that we gave Twilio.
 
 `TwilioSignatures` fails closed: a missing header, an unknown algorithm, an unsigned body, an unreadable URL
-are all "no". It never looks at the host or scheme the server sees, for behind a proxy they are not what Twilio
-signed. It says nothing about freshness: a signature has no time in it, so streams also carry a single-use token
-(`web.calls.admission`).
+are all "no". It does not trust the host or scheme the server sees, for behind a proxy they are not what Twilio signed:
+of a Host header it takes the capitals, if it is our host. It says nothing about freshness: a signature has no time in
+it, so streams also carry a single-use token (`web.calls.admission`).
 
 The algorithm is https://www.twilio.com/docs/usage/security#validating-requests; the signing is the SDK's
 `RequestValidator.compute_signature`, the comparing is `hmac.compare_digest`.
@@ -29,9 +29,14 @@ def _with_port(url: SplitResult, port: int | None) -> str:
     return urlunsplit(url._replace(netloc=host if port is None else f"{host}:{port}"))
 
 
-def _spellings(address: str) -> set[str]:
-    """Return the forms under which Twilio may have signed `address`: with and without a default port."""
+def _spellings(address: str, called: str) -> set[str]:
+    """Return the forms under which Twilio may have signed `address`: with and without a default port.
+
+    A host may be written in capitals at Twilio, which signs what is written there; `called` is its Host header.
+    """
     url = urlsplit(address)._replace(fragment="")
+    if called != url.netloc and called.lower() == url.netloc.lower():
+        return _spellings(address, "") | _spellings(urlunsplit(url._replace(netloc=called)), "")
     ports = _DEFAULT_PORTS.get(url.scheme, ())
     if url.port is None:
         return {urlunsplit(url), *(_with_port(url, port) for port in ports)}
@@ -63,7 +68,10 @@ def is_signed(
     validator = RequestValidator(auth_token)
     try:
         algorithm = get_signature_algorithm(headers.get(SIGNATURE_SETTINGS))
-        candidates = [validator.compute_signature(spelling, form, algorithm) for spelling in _spellings(address)]
+        candidates = [
+            validator.compute_signature(spelling, form, algorithm)
+            for spelling in _spellings(address, headers.get("host", ""))
+        ]
         vouched = form is not None or _body_is_vouched_for(address, body)
     except ValueError:
         return False
