@@ -168,7 +168,10 @@ def socket_url(value: str) -> str:
 
 
 def records_url(value: str) -> str:
-    """Check what a misspelt URL would only show when the first call is over; the rest is the database's to say."""
+    """Check what a misspelt URL would only show when the first call is over; the rest is the database's to say.
+
+    An @ in a password that is not written %40 would be read as the end of it, and the rest be told as the host's name.
+    """
     kind, _, rest = value.partition(":")
     database = kind.partition("+")[0]
     if value == "memory:":
@@ -177,17 +180,19 @@ def records_url(value: str) -> str:
         return f"file:{_path(rest.removeprefix('//'))}"
     if database == "sqlite" and rest.startswith("///") and rest.partition("?")[0].strip("/"):
         return value
-    if database in {"postgresql", "postgres"} and rest.startswith("//") and _has_port_or_none(value):
+    if database in {"postgresql", "postgres"} and rest.startswith("//") and _can_be_split(value):
         return value
-    raise ValueError("sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME, file:FOLDER or memory:")
+    wanted = "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME, file:FOLDER or memory:"
+    raise ValueError(f"{wanted} (in a PASSWORD, @ : / ? # are written %40 %3A %2F %3F %23)")
 
 
-def _has_port_or_none(url: str) -> bool:
+def _can_be_split(url: str) -> bool:
     try:
-        urlsplit(url).port  # noqa: B018 - reading it is the check
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it is the check
     except ValueError:
         return False
-    return True
+    return parts.netloc.count("@") <= 1
 
 
 def object_url(value: str) -> str:

@@ -342,7 +342,7 @@ class SqlRecords:
                 with self._writing() as connection:
                     found = self._create(connection)
             if found > VERSION:
-                why = f"its tables are of version {found}, made by a newer switchboard; this one knows {VERSION}"
+                why = f"its tables are of version {found}, made by a newer switchboard: update this one, of {VERSION}"
                 raise RecordsUnavailable(f"{self.name}: {why}")
             self._take_no_samples()
             self._summarised = found == VERSION

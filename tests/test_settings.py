@@ -144,6 +144,8 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("DATABASE_URL", "sqlite:switchboard.db"),
         ("DATABASE_URL", "mysql://db/calls"),
         ("DATABASE_URL", "postgresql:calls"),
+        ("DATABASE_URL", "postgresql://me:pass@word@db/calls"),
+        ("DATABASE_URL", "postgresql://me:pass/word@db/calls"),
         ("DATABASE_URL", "postgresql://db:port/calls"),
         ("DATABASE_URL", "file:"),
     ],

@@ -148,11 +148,26 @@ async def check_records(settings: Settings) -> Finding:
             await trio.to_thread.run_sync(make_folder, records.folder, "DATABASE_URL", limiter=one)
             return Finding(subject, well=True, says=f"kept in a folder, {records.folder}")
         await (records.inner if isinstance(records, SpillingRecords) else records).list(1)
+        if settings.database_url.startswith("postgres"):
+            await _check_shared(settings.database_url)
     except (OSError, ValueError) as exc:
         is_database = isinstance(records, SpillingRecords)
         fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk." if is_database else ""
         return Finding(subject, well=False, says=str(exc), fix=fix)
     return Finding(subject, well=True, says="the database answers")
+
+
+async def _check_shared(url: str) -> None:
+    """See whether workers can share a PostgreSQL: it takes what is written, and is of this version. Raises: `OSError`."""
+    # psycopg and its libraries are 9 MB, which one process with SQLite does without
+    from store.fleet.driver import Database  # noqa: PLC0415
+    from store.fleet.migrations import check_writable  # noqa: PLC0415
+
+    database = Database(url)
+    try:
+        await check_writable(database)
+    finally:
+        database.close()
 
 
 async def check_recordings(url: str) -> Finding:

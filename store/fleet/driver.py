@@ -34,6 +34,14 @@ CONNECTIONS = 3
 PATIENCE = 1.0
 """Seconds for one statement, and for one connection."""
 _TRIES = 3
+_USELESS = (
+    errors.ReadOnlySqlTransaction,
+    errors.InsufficientPrivilege,
+    errors.InvalidSchemaName,
+    errors.UndefinedTable,
+    errors.UndefinedColumn,
+)
+"""What a database answers that is a replica now, is not ours, or is another one: it is as good as away."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -129,10 +137,13 @@ def _is_address(host: str) -> bool:
 
 
 def conninfo_of(url: str) -> str:
-    """Return what libpq takes for a `DATABASE_URL`, whatever driver the URL names."""
+    """Return what libpq takes for a `DATABASE_URL`, whatever driver the URL names. Raises: `OSError`."""
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     waits = {"tcp_user_timeout": "5000", "application_name": "switchboard"}
-    given = conninfo_to_dict(plain)
+    try:
+        given = conninfo_to_dict(plain)
+    except psycopg.ProgrammingError as exc:
+        raise OSError(f"{' '.join(str(exc).split())}: PostgreSQL has no such. Check DATABASE_URL.") from exc
     return make_conninfo(plain, **{name: value for name, value in waits.items() if not given.get(name)})
 
 
@@ -152,6 +163,7 @@ class Database:
     """Whether the last statement had no answer; until `ask(knocking=True)` has one, others fail at once."""
     is_ready: bool = attrs.field(default=False, init=False)
     """Whether there are tables, as far as is known: until then, only `ask(knocking=True)` asks."""
+    _refused: str = attrs.field(default="", init=False)
     _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
     _few: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CONNECTIONS), init=False)
 
@@ -165,6 +177,9 @@ class Database:
         try:
             with trio.fail_after(PATIENCE):
                 rows = await self._ask(sql, arguments)
+        except _USELESS as exc:
+            self._drop_idle()  # another connection may lead to another server
+            raise self.refuse(_words(exc)) from exc
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
             if not self.is_away:
                 _log.warning("database_away", why=_words(exc))
@@ -208,6 +223,13 @@ class Database:
         for connection in self._idle:
             connection.pgconn.finish()
         self._idle.clear()
+
+    def refuse(self, why: str) -> FleetUnavailable:
+        """Return why this program does not work with the database; the log has it once."""
+        if why != self._refused:
+            _log.warning("database_refused", why=why)
+        self._refused = why
+        return FleetUnavailable(why)
 
     def close(self) -> None:
         """Close the idle connections."""

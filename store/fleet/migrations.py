@@ -141,12 +141,32 @@ async def migrate(database: Database, steps: Sequence[Migration] = MIGRATIONS, p
         if step.number > found[0]:
             sql = _STEP.format(lock=_LOCK, number=step.number, oldest=step.oldest, sql=step.sql)
             await database.ask(sql, knocking=True)
+    number = await check_step(database, program)
+    database.is_ready = True
+    return number
+
+
+async def check_step(database: Database, program: int = PROGRAM) -> int:
+    """Return the number of the last step that was made.
+
+    Raises: `FleetUnavailable` where the database is away, or was made by a newer program that excludes this one.
+    """
     number, oldest = await _found(database)
     if oldest > program:
         why = f"its tables are of step {number}, for programs from {oldest} on; this one is {program}"
-        raise FleetUnavailable(f"the database was made ready by a newer switchboard: {why}. Update this one.")
-    database.is_ready = True
+        raise database.refuse(f"the database was made ready by a newer switchboard: {why}. Update this one.")
     return number
+
+
+async def check_writable(database: Database) -> None:
+    """See whether the database is of a program like this one, and takes what is written.
+
+    Raises: `FleetUnavailable`.
+    """
+    ((is_read_only,),) = await database.ask("SELECT current_setting('transaction_read_only')::boolean", knocking=True)
+    if is_read_only:
+        raise FleetUnavailable("it only lets itself be read: a replica? Write the primary into DATABASE_URL.")
+    await check_step(database)
 
 
 async def _found(database: Database) -> tuple[int, int]:

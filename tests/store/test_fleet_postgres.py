@@ -5,6 +5,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
 from store.fleet.commands import hear, hear_on
@@ -18,6 +19,8 @@ from store.memory import MemoryRecords
 from store.records import RunningRecord
 from tests.store.fleets import Workers, call, hidden
 from tests.store.samples import FULL
+from tests.web.fakes import settings
+from web.checkup import Finding, check_records
 
 pytestmark = pytest.mark.slow
 AWAY = "postgresql://me@/calls?host=/nowhere/at/all"
@@ -434,6 +437,62 @@ async def test_a_later_step_is_made_once_and_a_program_that_is_too_old_for_it_re
     assert [await migrate(database, steps, program=2) for _ in range(2)] == [99, 99]
     with pytest.raises(FleetUnavailable, match="Update this one"):
         await migrate(database)
+
+
+async def test_two_versions_of_workers_share_calls_while_one_replaces_the_other(workers: Workers) -> None:
+    """The newer has made a step that the older does not know, and has not dropped what it still uses."""
+    older = await workers.join(1, "older")
+    await migrate(workers.database(), (*MIGRATIONS, Migration(99, "ALTER TABLE live_calls ADD later text DEFAULT '';")))
+    newer = await workers.join(1, "newer")
+
+    assert await older.admit(call("CA1"))
+    assert not await newer.admit(call("CA2"))
+    assert [one.call_sid for one in await newer.live()] == ["CA1"]
+    assert (await workers.join(1, "restarted")).state is State.UP
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        ("ALTER ROLE app SET default_transaction_read_only = on", "read-only transaction"),
+        ("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM app", "permission denied for table"),
+        ("INSERT INTO fleet_schema (number, oldest) VALUES (99, 1000)", "Update this one"),
+    ],
+    ids=["replica", "rights", "newer"],
+)
+async def test_a_database_that_is_of_no_use_is_as_good_as_away_and_the_log_says_so_once(
+    spoil: str, why: str, workers: Workers
+) -> None:
+    """A worker that begins goes on by itself; a webhook that asks for a slot is answered."""
+    await migrate(workers.database())
+    execute(workers.url, "CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app")
+    execute(workers.url, "GRANT ALL ON ALL TABLES IN SCHEMA public TO app")
+    execute(workers.url, spoil)
+    fleet = PostgresFleet(Database(workers.url.replace("switchboard@", "app@")), 2, patience=0)
+    try:
+        with capture_logs() as told:
+            for _ in range(3):
+                with pytest.raises(FleetUnavailable):
+                    await fleet.beat()
+            is_in = await fleet.admit(call("CA1"))
+            fleet.state = State.UP  # as of a worker whose database has become one like this
+            is_in_too = await fleet.admit(call("CA2"))
+    finally:
+        fleet.database.close()
+        execute(workers.url, "DROP OWNED BY app; DROP ROLE app")
+
+    assert (is_in, is_in_too) == (True, True)
+    assert [one["event"] for one in told if why in one.get("why", "")] == ["database_refused"]
+
+
+async def test_a_database_that_only_lets_itself_be_read_is_found(workers: Workers) -> None:
+    well = await check_records(settings(DATABASE_URL=workers.url))
+    execute(workers.url, "ALTER DATABASE postgres SET default_transaction_read_only = on")
+    finding = await check_records(settings(DATABASE_URL=workers.url))
+    execute(f"{workers.url}&options=-cdefault_transaction_read_only%3Doff", "ALTER DATABASE postgres RESET ALL")
+
+    assert well == Finding("Records", well=True, says="the database answers")
+    assert (finding.well, "Write the primary into DATABASE_URL" in finding.says) == (False, True)
 
 
 async def test_a_step_that_fails_leaves_nothing_of_it(workers: Workers) -> None:

@@ -17,7 +17,7 @@ from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore
 from web.calls.transfers import TwilioTransfers
-from web.services import open_services, policy_of, records_of, roster_of, token_store_of, writing
+from web.services import fleet_of, open_services, policy_of, records_of, roster_of, token_store_of, writing
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,11 @@ def test_a_database_has_a_folder_for_what_it_does_not_take(
     assert isinstance(records, SpillingRecords)
     assert isinstance(records.inner, SqlRecords)
     assert (records.inner.name, records.folder.path) == (database, Path(waiting))
+
+
+def test_what_postgresql_does_not_know_in_its_url_is_named_at_the_start() -> None:
+    with pytest.raises(OSError, match=r'"pgbouncer".*DATABASE_URL'):
+        fleet_of(settings(DATABASE_URL="postgresql://me@db/calls?pgbouncer=true"), MemoryRecords())
 
 
 async def test_what_waited_for_the_database_is_written_while_the_services_are_open(tmp_path: Path) -> None:
