@@ -158,7 +158,7 @@ async def check_records(settings: Settings) -> Finding:
 
 
 async def _check_shared(url: str) -> None:
-    """See whether workers can share a PostgreSQL: it takes what is written, and is of this version. Raises: `OSError`."""
+    """See whether a PostgreSQL takes what workers write, and is of this version. Raises: `OSError`."""
     # psycopg and its libraries are 9 MB, which one process with SQLite does without
     from store.fleet.driver import Database  # noqa: PLC0415
     from store.fleet.migrations import check_writable  # noqa: PLC0415
