@@ -168,9 +168,9 @@ MUTANTS = (
     Mutant(
         4,
         "no long silence: nobody minds it",
-        "actors/turn/due.py",
-        "return state.silent_since + state.deadlines.silence_budget - state.deadlines.filler_lead",
-        "return state.silent_since + state.deadlines.silence_budget * 100",
+        "actors/turn/rules.py",
+        "lambda state: state.silent_since + state.deadlines.silence_budget - state.deadlines.filler_lead",
+        "lambda state: state.silent_since + state.deadlines.silence_budget * 100",
         ("tests/calls/test_silence.py",),
     ),
     Mutant(
@@ -193,7 +193,7 @@ MUTANTS = (
         5,
         "nobody is hung up on while speaking: words after the goodbye do not reach the turn",
         "actors/turn/tables.py",
-        "*to(CONVERSING, reopen, when=the_call_may_go_on)",
+        '*to(CONVERSING, actions.reopen, when="the call may go on")',
         "*STAY",
         ("tests/calls/test_turns.py",),
     ),

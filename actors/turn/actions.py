@@ -1,7 +1,9 @@
-"""Actions of rules and tables that take more than one step."""
+"""What rules and rows do; those whose name says it all have no more words."""
 
-from actors.turn.effects import FreeTape, HoldTape, PutThrough, RenewSession, SayByLine, TellReason
-from actors.turn.events import CloseAsked, VoiceEnded
+import attrs
+
+from actors.turn.effects import EndCallersTurn, FreeTape, HoldTape, PutThrough, RenewSession, SayByLine, TellReason
+from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
 from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState, describe_keys
 
@@ -11,7 +13,131 @@ SILENT = "caller_silent"
 """The outcome of a call whose caller does not answer."""
 
 
-def false_start(state: TurnState, _: object = None) -> None:
+# Of the tables
+
+
+def end_callers_turn(state: TurnState) -> None:
+    """The keys are the end of it: what was said before them is to be understood before them."""
+    state.emit(EndCallersTurn())
+
+
+def hear(state: TurnState) -> None:
+    state.at.heard = state.now
+
+
+def take_floor(state: TurnState) -> None:
+    leave_floor(state)
+    given = state.event
+    if not isinstance(given, FloorGiven):
+        return
+    state.is_opened = not (given.owes or given.ask)
+    if state.phase is not Phase.CONVERSING:
+        return
+    if given.ask:
+        state.last_turn = ""
+        state.tell(given.ask, TellReason.TURN_AGAIN)
+    elif state.debt is Debt.OWED and not (given.owes or state.is_unended):
+        take_debt_over(state)
+    if given.greeting:
+        state.say(SpeechKind.GREETING, given.greeting, interrupts=True)
+
+
+def leave_floor(state: TurnState) -> None:
+    state.outstanding, state.rest, state.late_filler, state.told = None, "", "", ""
+    state.unfilled, state.transfer = None, None
+    state.running.clear()
+    state.handoffs.clear()
+    state.forget()
+
+
+def set_aside_the_rest(state: TurnState) -> None:
+    state.set_aside(was_coming=True, is_wanted=state.kind is SpeechKind.ANSWER or state.sounds_wanted)
+
+
+def set_aside(state: TurnState) -> None:
+    state.set_aside(was_coming=False, is_wanted=state.kind is SpeechKind.ANSWER or state.sounds_wanted)
+
+
+def complete(state: TurnState) -> None:
+    """All of what is aside has come: if it is played on, nothing of it is missing."""
+    if state.aside is not None:
+        state.aside = attrs.evolve(state.aside, was_coming=False)
+
+
+def drop_the_rest(state: TurnState) -> None:
+    state.set_aside(was_coming=True, is_wanted=False)
+
+
+def owe_since_the_last_sound(state: TurnState) -> None:
+    state.owe(state.last_sound)
+
+
+def wait_for_the_unread(state: TurnState) -> None:
+    state.doubt(state.last_sound)
+
+
+def hold(state: TurnState) -> None:
+    if isinstance(state.event, HandoffWanted):
+        state.handoffs.add(state.event.id)
+    state.emit(HoldTape())
+
+
+def free(state: TurnState) -> None:
+    state.emit(FreeTape())
+
+
+def hold_tape(state: TurnState) -> None:
+    state.emit(HoldTape())
+
+
+def refuse(state: TurnState) -> None:
+    """Two decisions in one request: the first holds."""
+    if isinstance(state.event, HandoffWanted | TransferWanted | EndWanted):
+        state.answer_function(state.event.id, state.wording.refused)
+
+
+def start_transfer(state: TurnState) -> None:
+    if isinstance(state.event, TransferWanted):
+        state.transfer = state.wish = state.event.id
+    state.at.transfer = state.now
+
+
+def fail_transfer(state: TurnState) -> None:
+    """The function that asked is answered by its task; where none did, or its session is gone, the agent is told."""
+    if state.transfer is None and isinstance(state.event, PutThroughFailed):
+        state.why_no_person = state.event.why
+    state.transfer = None
+    state.wait_anew()
+
+
+def start_ending(state: TurnState) -> None:
+    state.end, state.at.ending = state.event if isinstance(state.event, EndWanted) else None, state.now
+    if not state.has_spoken:
+        _answer_end(state, state.wording.ask_goodbye)
+
+
+def _answer_end(state: TurnState, text: str) -> None:
+    if state.end is not None:
+        state.answer_function(state.end.id, text)
+
+
+def ask_goodbye(state: TurnState) -> None:
+    """What was said before the caller spoke is no goodbye."""
+    if not state.has_answered_speech:
+        _answer_end(state, state.wording.ask_goodbye)
+
+
+def reopen(state: TurnState) -> None:
+    """The caller has spoken after the goodbye: it is answered, and the agent ends the conversation anew."""
+    state.times_reopened += 1
+    _answer_end(state, state.wording.reopened)
+    state.end = None
+
+
+# Of the rules, and of both
+
+
+def false_start(state: TurnState) -> None:
     """The speech was none: resume the reply that it cut, or have the lost turn answered."""
     state.caller = CallerState.QUIET
     state.wait_anew()  # nobody could speak into it
@@ -33,13 +159,13 @@ def ask_turn_again(state: TurnState) -> None:
         state.tell(text, TellReason.TURN_AGAIN)  # which is owed already
 
 
-def doubt_hearing(state: TurnState, event: VoiceEnded) -> None:
+def doubt_hearing(state: TurnState) -> None:
     """The caller has spoken to a service that does not hear them, or it was a noise: which, the next silence shows."""
     state.deaf_words += 1
     if state.is_waited_for and not state.is_unended:
         return  # whether it answers what it has heard shows that it is there
-    state.at.owed = event.at  # they wait since then, and not since the reply stopped
-    state.doubt(event.at)
+    state.at.owed = state.at.voiced  # they wait since then, and not since the reply stopped
+    state.doubt(state.at.voiced)
     if state.deaf_words == _DEAF_WORDS:
         state.restart("it does not hear the caller")
 
@@ -52,12 +178,11 @@ def take_debt_over(state: TurnState) -> None:
         state.doubt(state.last_sound)
 
 
-def say_closing(state: TurnState, _: object = None) -> None:
+def say_closing(state: TurnState) -> None:
     """Have the last sentence said now, whatever else sounds."""
     state.phase, state.at.closing, state.is_insisting = Phase.CLOSING, state.now, True
     state.is_closing_sent = False
-    if state.sounding:
-        state.drop()
+    state.drop()
     if state.voice is not VoiceState.ABSENT and state.closing is not None:
         state.say(SpeechKind.CLOSING, state.closing.sentence, interrupts=True)
 
@@ -71,7 +196,7 @@ def stay(state: TurnState) -> None:
     if state.voice is VoiceState.COMING:
         state.voice = VoiceState.CUT
         state.set_aside(was_coming=True, is_wanted=False)
-    elif state.sounding:
+    else:
         state.drop()
     state.closing, state.may_stay, state.is_insisting, state.is_closing_sent, state.rest = None, False, False, False, ""
     state.times_reopened, state.times_asked = state.times_reopened + 1, 0
@@ -92,9 +217,7 @@ def _leave_caller(state: TurnState) -> None:
     state.caller, state.outstanding, state.rest = CallerState.QUIET, None, ""
     state.settle()
     state.emit(HoldTape())
-    state.forget()
-    if state.sounding:
-        state.drop()
+    state.drop()
 
 
 def close_unsaid(state: TurnState) -> None:
@@ -126,7 +249,7 @@ def end_reply(state: TurnState) -> None:
     state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
     if state.may_be_urged:
         state.is_torn, state.is_urged = False, True
-        state.owe(state.now)
+        state.owe()
         state.tell(state.wording.go_on, TellReason.GO_ON)
     elif state.is_answered:
         _end_unended(state)
@@ -229,8 +352,7 @@ def give_up_transfer(state: TurnState) -> None:
 
 def announce_transfer(state: TurnState) -> None:
     state.phase, state.at.transfer, state.wish = Phase.TRANSFERRING, state.now, ""
-    if state.sounding:
-        state.drop()
+    state.drop()
     state.say(SpeechKind.TRANSFER, state.wording.putting_through, interrupts=True)
 
 
@@ -240,7 +362,7 @@ def tell_keys(state: TurnState) -> None:
     state.keys, state.wants_person, state.why_no_person = (), False, ""
     state.is_person_ordered = False
     state.has_spoken, state.last_turn, state.owes_deed = False, "", False
-    state.owe(state.now)
+    state.owe()
     state.tell(" ".join([*parts, why]).strip(), TellReason.KEYS, keys)
 
 
@@ -255,7 +377,7 @@ def renew(state: TurnState) -> None:
     state.emit(RenewSession())
 
 
-def restart_for_operator(state: TurnState, _: object = None) -> None:
+def restart_for_operator(state: TurnState) -> None:
     if state.voice is not VoiceState.ABSENT:
         state.lose_session()
         state.emit(RenewSession(is_old=False))

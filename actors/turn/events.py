@@ -283,13 +283,8 @@ class HandoffEnded:
 
 
 @attrs.frozen
-class EndCancelled:
-    """`FunctionCancelled`, for the function that has ended the conversation."""
-
-
-@attrs.frozen
-class TransferCancelled:
-    """`FunctionCancelled`, for the function that has asked for a person."""
+class DecisionCancelled:
+    """`FunctionCancelled`, for the function that has ended the conversation, or has asked for a person."""
 
 
 Event: TypeAlias = (
@@ -335,7 +330,6 @@ Recognised: TypeAlias = (
     | InjectionWentOn
     | LateFillerBegan
     | HandoffEnded
-    | EndCancelled
-    | TransferCancelled
+    | DecisionCancelled
 )
 """The events that the tables look up."""

@@ -36,15 +36,14 @@ class Turn(TurnState):
         """Take an event; return what is to be done about it, in this order."""
         if self.phase is Phase.OVER:
             return []
-        self.now = now
-        recognised = recognise(self, event)
-        note(self, recognised)
-        rows = [table.row(self, recognised) for table in TABLES]
+        self.now, self.event = now, recognise(self, event)
+        note(self, self.event)
+        rows = [table.row(self) for table in TABLES]
         for table, row in zip(TABLES, rows, strict=True):
             table.move(self, row)
         for row in rows:
             for action in row.actions:
-                action(self, recognised)
+                action(self)
         self._fire_rules()
         effects, self.effects = self.effects, []
         return effects

@@ -14,7 +14,7 @@ from actors.turn.events import (
     CallerSaid,
     CallerStartedSpeaking,
     CloseAsked,
-    EndCancelled,
+    DecisionCancelled,
     EndWanted,
     Event,
     FloorGiven,
@@ -41,7 +41,6 @@ from actors.turn.events import (
     TimePassed,
     ToldEchoed,
     ToldHeard,
-    TransferCancelled,
     TransferWanted,
     VoiceBegan,
     VoiceEnded,
@@ -91,9 +90,8 @@ def _recognise_words(state: TurnState, event: AgentSaid) -> Recognised:
 
 
 def _recognise_cancelled(state: TurnState, event: FunctionCancelled) -> Recognised:
-    if state.end is not None and state.end.id == event.id:
-        return EndCancelled()
-    return TransferCancelled() if state.transfer == event.id else event
+    decision = state.transfer if state.phase is not Phase.ENDING or state.end is None else state.end.id
+    return DecisionCancelled() if decision == event.id else event
 
 
 def _recognise_refused(state: TurnState, event: FunctionCancelled | HandoffDenied) -> Recognised:
@@ -309,9 +307,7 @@ def _note_withdrawal(state: TurnState, event: Recognised) -> None:
         case HandoffEnded():
             state.handoffs.clear()
             state.wait_anew()  # the session could say nothing meanwhile
-        case EndCancelled():
-            state.end = None
-        case TransferCancelled():
-            state.transfer = None
+        case DecisionCancelled():
+            state.end = state.transfer = None
         case _:
             pass  # it leaves nothing behind

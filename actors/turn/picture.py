@@ -37,7 +37,7 @@ def picture_of_cell(cell: Cell) -> str:
             continue
         words = [f"**{row.to.name}**"] if row.to is not None else []
         words += [_words(action.__name__) for action in row.actions]
-        words += [f"*if {_words(row.guard.__name__)}*"] if row.guard is not None else []
+        words += [f"*if {row.guard.words}*"] if row.guard is not None else []
         rows.append(" ".join(words))
     return "; ".join(rows) or "–"
 
@@ -47,9 +47,8 @@ def picture_of_rules() -> str:
     lines = ["### rules", "", "| rule | phases | while | due | then |", "|---|---|---|---|---|"]
     for rule in RULES:
         conditions = ", ".join(condition.words for condition in rule.conditions) or "–"
-        due = (rule.due.__doc__ or "").strip().rstrip(".")
         action = _words(rule.action.__name__)
-        lines.append(f"| {rule.name} | {_phases(rule)} | {conditions} | {due} | {action} |")
+        lines.append(f"| {rule.name} | {_phases(rule)} | {conditions} | {rule.due_words} | {action} |")
     return "\n".join(lines)
 
 

@@ -23,7 +23,7 @@ from actors.turn.effects import (
     TellAsCaller,
     TellReason,
 )
-from actors.turn.events import CloseAsked, EndWanted
+from actors.turn.events import CloseAsked, EndWanted, Recognised, TimePassed
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
 
@@ -48,6 +48,8 @@ class TurnState:
     voice: VoiceState = VoiceState.ABSENT
     debt: Debt = Debt.SETTLED
     phase: Phase = Phase.CONVERSING
+    event: Recognised = attrs.field(factory=TimePassed)
+    """It is being taken, or was the last."""
     at: Clocks = attrs.field(factory=Clocks)
     effects: list[Effect] = attrs.field(factory=list)
 
@@ -276,10 +278,10 @@ class TurnState:
         self.told, self.is_told_heard, self.at.told, self.at.wanted = text, False, self.now, self.now
         self.emit(TellAsCaller(text, reason, keys))
 
-    def owe(self, since: float) -> None:
-        """Have the caller wait for an agent since then; one who waits already waits in the same silence."""
+    def owe(self, since: float | None = None) -> None:
+        """Have the caller wait for an agent since then, or now; who waits already waits in the same silence."""
         if not self.is_waited_for:
-            self.at.owed = since
+            self.at.owed = self.now if since is None else since
             self.at.waiting = self.now
         self.debt = Debt.OWED
 
@@ -352,9 +354,11 @@ class TurnState:
             self.emit(Forget())
 
     def drop(self) -> None:
-        """Cut what sounds, for good."""
-        self.set_aside(was_coming=False, is_wanted=False)
+        """Cut what sounds, for good, and drop what was set aside."""
         self.forget()
+        if self.sounding:
+            self.set_aside(was_coming=False, is_wanted=False)
+            self.forget()
 
     def resume(self, aside: Aside) -> None:
         """Go on with what was cut: nobody has spoken."""
