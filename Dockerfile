@@ -1,6 +1,7 @@
 # The server in a container: dependencies in one layer, checked against their hashes, and neither pip, a compiler nor the
 # speech synthesiser of the demo in what runs.
 #   docker build -t switchboard .
+#   docker build --build-arg OBJECTS=s3 -t switchboard .    for RECORDINGS_URL=s3://…
 #   docker run --env-file .env -p 8000:8000 switchboard
 # With a list of what is inside (SBOM, SPDX) and the provenance: docker buildx build --sbom=true --provenance=true .
 # A newer base image: docker buildx imagetools inspect python:3.12-slim-bookworm
@@ -12,6 +13,9 @@ RUN python -m venv .venv
 # deploy/requirements.txt is made by: python deploy/lock.py
 COPY deploy/requirements.txt ./
 RUN .venv/bin/pip install --require-hashes --only-binary :all: -r requirements.txt
+ARG OBJECTS=
+COPY deploy/requirements-*.txt ./
+RUN [ -z "${OBJECTS}" ] || .venv/bin/pip install --require-hashes --only-binary :all: -r "requirements-${OBJECTS}.txt"
 COPY deploy/build-requirements.txt ./
 RUN python -m venv builder && builder/bin/pip install --require-hashes --only-binary :all: -r build-requirements.txt
 COPY . .

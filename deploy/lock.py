@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "deploy" / "requirements.txt"
 BUILD_REQUIREMENTS = ROOT / "deploy" / "build-requirements.txt"
+STORES = {"s3": "s3fs==2026.9.0"}
+"""By the build argument OBJECTS of the image: the driver of an object store that it brings (RECORDINGS_URL)."""
 LICENCES = ROOT / "docs" / "licences.md"
 NOT_IN_METADATA: Mapping[str, str] = {"espeakng-loader": "GPL-3.0-or-later (espeak-ng, which it contains)"}
 """Licences that a package does not name in its metadata, read in its files."""
@@ -32,7 +34,12 @@ simulators' voices are hums.
 """
 
 
-def compile_requirements(source: str, target: Path) -> None:
+def requirements_of(store: str) -> Path:
+    """Return the file of what the image needs beside its requirements for an object store."""
+    return ROOT / "deploy" / f"requirements-{store}.txt"
+
+
+def compile_requirements(source: str, target: Path, *more: str) -> None:
     """Resolve `source` for every platform and write the versions with their hashes."""
     options = [
         "--universal",
@@ -44,7 +51,7 @@ def compile_requirements(source: str, target: Path) -> None:
         "3.11",
     ]
     subprocess.run(  # noqa: S603 - our own command
-        ["uv", "pip", "compile", *options, "-o", str(target), source],  # noqa: S607
+        ["uv", "pip", "compile", *options, *more, "-o", str(target), source],  # noqa: S607
         cwd=ROOT,
         check=True,
     )
@@ -76,13 +83,17 @@ def rows(wanted: Mapping[str, str]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write all three files."""
+    """Write all files."""
     compile_requirements("pyproject.toml", REQUIREMENTS)
-    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
-    wanted = ROOT / "deploy" / ".build.in"
-    wanted.write_text("\n".join(build))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = ROOT / "deploy" / ".wanted.in"
+    objects = project["project"]["optional-dependencies"]["objects"]
     try:
+        wanted.write_text("\n".join(project["build-system"]["requires"]))
         compile_requirements(str(wanted), BUILD_REQUIREMENTS)
+        for store, driver in STORES.items():
+            wanted.write_text("\n".join([*objects, driver]))
+            compile_requirements(str(wanted), requirements_of(store), "--no-config", "-c", str(REQUIREMENTS))
     finally:
         wanted.unlink()
     LICENCES.write_text(_HEAD + "\n".join(rows(names_in(REQUIREMENTS))) + "\n")

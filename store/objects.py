@@ -178,7 +178,8 @@ def open_objects(url: str) -> ObjectStore:
         from fsspec.core import url_to_fs  # noqa: PLC0415
     except ModuleNotFoundError:
         raise OSError(
-            "fsspec is not installed: pip install 'switchboard-voice[objects]', or unset RECORDINGS_URL."
+            "fsspec is not installed: pip install 'switchboard-voice[objects]' s3fs (the image: docker build"
+            " --build-arg OBJECTS=s3), or unset RECORDINGS_URL."
         ) from None
     options: dict[str, object] = {"auto_mkdir": True} if scheme in {"file", "local"} else {}
     try:

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKED = (ROOT / "deploy" / "requirements.txt").read_text()
+OBJECTS = (ROOT / "deploy" / "requirements-s3.txt").read_text()
 BUILD = (ROOT / "deploy" / "build-requirements.txt").read_text()
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+?)(?: ;.*)?(?: \\)?$", re.MULTILINE)
 
@@ -39,13 +40,22 @@ def test_the_locked_versions_are_those_of_the_project(requirements: str, wanted:
     )
 
 
-@pytest.mark.parametrize("requirements", [LOCKED, BUILD], ids=["server", "build"])
+@pytest.mark.parametrize("requirements", [LOCKED, BUILD, OBJECTS], ids=["server", "build", "objects"])
 def test_every_locked_package_has_a_hash_and_no_address(requirements: str) -> None:
     packages = [block for block in re.split(r"^(?=\S)", requirements, flags=re.MULTILINE) if "==" in block]
 
     assert packages
     assert [block for block in packages if "--hash=sha256:" not in block] == []
     assert "://" not in requirements
+
+
+def test_an_image_with_an_object_store_has_its_driver_and_no_other_version_of_what_all_have() -> None:
+    more, locked = pins(OBJECTS), pins(LOCKED)
+
+    assert direct(PROJECT["project"]["optional-dependencies"]["objects"]) == {"fsspec": "".join(more["fsspec"])}
+    assert f"s3fs=={''.join(more['s3fs'])}" in (ROOT / "deploy" / "lock.py").read_text()
+    assert {name: versions for name, versions in more.items() if versions != locked.get(name, versions)} == {}
+    assert "requirements-${OBJECTS}.txt" in (ROOT / "Dockerfile").read_text()
 
 
 def test_the_image_installs_by_hash_from_a_pinned_base() -> None:
