@@ -46,6 +46,8 @@ class CallReport:
     """When the caller heard it: what was underway before it plays out first."""
     interleaved: int
     """Frames of an agent that came when the next one was to be heard already."""
+    lost: int
+    """Frames of agents that never came although later ones did, and no `clear` had come before these."""
     dropped: bool
     """Whether the server ended it before we did."""
 
@@ -192,7 +194,8 @@ class Caller(WSListener):
 
     def report(self) -> CallReport:
         """Say how it went."""
-        return CallReport(self.number, self.first_heard, self._first_played, self._interleaved, self.dropped)
+        lost = sum(len(order.missing) for order in self._orders.values())
+        return CallReport(self.number, self.first_heard, self._first_played, self._interleaved, lost, self.dropped)
 
     # What the server sends
 
@@ -244,6 +247,8 @@ class Caller(WSListener):
 
     def _clear(self, now: float) -> None:
         self._play_end = now
+        for order in self._orders.values():
+            order.cut()
         for _, timer in list(self._marks):
             timer.cancel()
             self._echo()

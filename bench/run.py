@@ -163,8 +163,8 @@ class Bench:
             setup_cpu_ms=setup.total_ms / calls,
             idle_mb=idle_mb,
             mb_per_call=(loaded_mb - idle_mb) / calls,
-            to_agent=_way(told.spoken, heard.heard),
-            to_caller=_way(heard.spoken, told.heard),
+            to_agent=_way(sum(told.spoken) - sum(page.frames for page in heard.heard), heard.heard),
+            to_caller=_way(sum(call.lost for call in told.calls), told.heard),
             messages_to_caller=told.heard[0].messages / calls / seconds,
             handed=_handed(told, heard, later) if len(spans) > 1 else None,
             dropped_calls=sum(call.dropped for call in told.calls),
@@ -226,11 +226,11 @@ def _sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic()))
 
 
-def _way(spoken: list[int], heard: list[PageReport]) -> Way:
+def _way(lost: int, heard: list[PageReport]) -> Way:
     """Join both ends: counts are of all spans, latencies of the first, in which no call is handed on."""
     return Way(
         frames=sum(page.frames for page in heard),
-        lost=sum(spoken) - sum(page.frames for page in heard),
+        lost=lost,
         duplicated=sum(page.duplicated for page in heard),
         disordered=sum(page.disordered for page in heard),
         gaps=heard[0].gaps,

@@ -119,18 +119,24 @@ class Order:
 
     _next: int | None = None
     _missing: set[int] = attrs.field(factory=set)
+    _is_cut: bool = False
 
     @property
     def missing(self) -> frozenset[int]:
         """Those that have not come although later ones have."""
         return frozenset(self._missing)
 
+    def cut(self) -> None:
+        """Note that the rest of what was said is not wanted: up to the next frame that comes, nothing is missing."""
+        self._is_cut = True
+
     def take(self, number: int) -> Arrival:
         """Note a frame."""
         expected = number if self._next is None else self._next
         if number >= expected:
-            self._missing.update(range(expected, number))
-            self._next = number + 1
+            if not self._is_cut:
+                self._missing.update(range(expected, number))
+            self._next, self._is_cut = number + 1, False
             return Arrival.NEW
         if number in self._missing:
             self._missing.remove(number)
