@@ -80,7 +80,6 @@ def ask_server(server: str | None, ask: Callable[[httpx.AsyncClient], Awaitable[
 
 
 def print_lines(*lines: str) -> None:
-    """Print lines as they are."""
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
 

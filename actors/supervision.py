@@ -60,7 +60,6 @@ class RestartTotal:
         return len(self._times) >= self.policy.total
 
     def count(self) -> None:
-        """Count a restart."""
         self._times.append(trio.current_time())
 
 

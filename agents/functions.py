@@ -98,7 +98,6 @@ class HandOff:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """The facts for the Brief."""
         return _said(handoff_reason=self.reason, handoff_notes=self.notes)
 
 
@@ -110,7 +109,6 @@ class EndCall:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """The facts for the record."""
         return {"end_reason": self.reason}
 
 
@@ -124,7 +122,6 @@ class TransferToHuman:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """The facts for the record."""
         return _said(transfer_reason=self.reason, transfer_notes=self.notes)
 
 

@@ -142,7 +142,6 @@ class ProcessLock:
         return self.path.exists()
 
     def let_go(self) -> None:
-        """Let go of the lock."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

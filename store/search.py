@@ -60,7 +60,6 @@ class CallQuery:
 
     @property
     def words(self) -> Sequence[str]:
-        """The words searched for."""
         return [_plain(word) for word in self.text.split()[:8] if _plain(word)]
 
 

@@ -222,9 +222,7 @@ async def check_clock(settings: Settings, http: httpx.AsyncClient, now: Callable
     return Finding(subject, well=True, says=f"agrees with Twilio's to {max(1.0, off):.0f} s")
 
 
-async def check_certificate(
-    settings: Settings, context: ssl.SSLContext, now: Callable[[], float] = time.time
-) -> Finding:
+async def check_certificate(settings: Settings, context: ssl.SSLContext) -> Finding:
     """See how long the public address's certificate is good for: Twilio connects to no other."""
     subject = "Certificate"
     url = urlsplit(settings.lead_server_external_url)
@@ -242,7 +240,7 @@ async def check_certificate(
         return Finding(
             subject, well=False, says=why, fix="Twilio refuses it too (31910): a public authority must sign it."
         )
-    days = (expires - now()) / 86_400
+    days = (expires - time.time()) / 86_400
     fix = "" if days > CERTIFICATE_DAYS else "Renew it."
     return Finding(subject, well=days > CERTIFICATE_DAYS, says=f"good for {days:.0f} days", fix=fix)
 

@@ -76,14 +76,11 @@ async def started(
 
 
 async def serve_calls(
-    settings: Settings,
-    *,
-    observe: Callable[[Entry], None] = ignore,
-    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+    settings: Settings, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Serve until SIGTERM or SIGINT; `started` gives the addresses listened on."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        await serve_until(signals, settings, server_config(settings), observe=observe, task_status=task_status)
+        await serve_until(signals, settings, server_config(settings), task_status=task_status)
     leave_handlers()
 
 

@@ -182,9 +182,9 @@ class CampaignStore:
         """Return how many numbers are in which state."""
         return [Count(*row) for row in await self._ask(_COUNTS, campaign=campaign)]  # type: ignore[arg-type]
 
-    async def contacts(self, campaign: str, after: int = 0, most: int = 200) -> Sequence[KeptOrder]:
+    async def contacts(self, campaign: str, after: int = 0) -> Sequence[KeptOrder]:
         """Return numbers of a campaign, in the order of the file, from behind a line."""
-        rows = await self._ask(_CONTACTS, campaign=campaign, after=after, most=most)
+        rows = await self._ask(_CONTACTS, campaign=campaign, after=after, most=200)
         return [KeptOrder(*row) for row in rows]  # type: ignore[arg-type]
 
     async def _campaigns(self, sql: str, **arguments: object) -> Sequence[Campaign]:

@@ -135,7 +135,6 @@ class SqliteOrders:
             self._connection = None
 
     def close(self) -> None:
-        """Close the connection."""
         with self._one:
             if self._connection is not None:
                 self._connection.close()

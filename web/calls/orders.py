@@ -60,7 +60,6 @@ class Order:
 
     @property
     def options(self) -> CallOptions:
-        """The options for Twilio."""
         return CallOptions(
             detects_machines=self.on_machine is not OnMachine.OFF,
             time_limit=None if self.time_limit is None else self.time_limit + _SPARE_SECONDS,
@@ -210,7 +209,6 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
 
 
 def written_order(order: Order) -> dict[str, object]:
-    """Return an order as it is kept."""
     return {**attrs.asdict(order), "on_machine": order.on_machine.value}
 
 

@@ -58,7 +58,6 @@ class _Address:
 
     @property
     def header(self) -> str:
-        """The `Host` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port in {80, 443} else f"{host}:{self.port}"
 

@@ -63,7 +63,6 @@ class Console:
         app.register_blueprint(self.blueprint())
 
     def blueprint(self) -> Blueprint:
-        """Return the routes."""
         routes = Blueprint("console", __name__)
         routes.get("/console/static/<path:filename>")(static_file)
         routes.add_url_rule("/console/sign-in", "sign_in", self.gate.sign_in, methods=["GET", "POST"])

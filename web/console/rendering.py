@@ -64,13 +64,13 @@ class StaticFile:
 
 
 @cache
-def read_files(folder: Path = FOLDER) -> Mapping[str, StaticFile]:
-    """Read the files below a folder, by their paths in it. Blocks."""
+def read_files() -> Mapping[str, StaticFile]:
+    """Read the files of `FOLDER`, by their paths in it. Blocks."""
     found: dict[str, StaticFile] = {}
-    for path in folder.rglob("*"):
+    for path in FOLDER.rglob("*"):
         if path.suffix in TYPES:
             content = path.read_bytes()
-            found[path.relative_to(folder).as_posix()] = StaticFile(
+            found[path.relative_to(FOLDER).as_posix()] = StaticFile(
                 content, TYPES[path.suffix], sha256(content).hexdigest()[:32]
             )
     return found

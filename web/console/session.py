@@ -184,12 +184,12 @@ class SignInCheck:
         given = request.headers.get(CSRF_HEADER) or (await request.form).get(CSRF_FIELD, "")
         return is_token(given, session.csrf)
 
-    async def _refuse(self, why: str, *, wrong: bool = False) -> Response:
+    async def _refuse(self, why: str) -> Response:
         self.context.counts.refused(f"no_{why}")
         if "text/html" not in request.headers.get("accept", ""):
             return self.context.rate_limits.answer(problem(401, "not signed in", fix="Sign in at /console/sign-in."))
         wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
-        return self.context.rate_limits.answer(await self._form(401, wanted, wrong=wrong))
+        return self.context.rate_limits.answer(await self._form(401, wanted))
 
     async def _form(self, status: int, wanted: str, *, wrong: bool = False) -> Response:
         needs_token = self.context.settings.api_token is not None

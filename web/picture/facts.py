@@ -31,10 +31,10 @@ def number(entry: JournalEntry, key: str, missing: float = 0.0) -> float:
     return float(value)
 
 
-def flag(entry: JournalEntry, key: str, *, missing: bool = True) -> bool:
-    """Read a truth value."""
+def flag(entry: JournalEntry, key: str) -> bool:
+    """Read a truth value, true when it is missing."""
     value = entry.get(key)
-    return value if isinstance(value, bool) else missing
+    return value if isinstance(value, bool) else True
 
 
 def at(entry: JournalEntry) -> float:

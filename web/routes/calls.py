@@ -112,7 +112,6 @@ class CallRoutes:
     repeats: RepeatedOrders
 
     def blueprint(self) -> Blueprint:
-        """Return the routes."""
         routes = Blueprint("calls", __name__, url_prefix="/calls")
         routes.post("")(self.place)
         routes.get("")(self.listed)
@@ -128,7 +127,6 @@ class CallRoutes:
         return None if is_name((request.view_args or {}).get("name", "-")) else self._unknown()
 
     async def place(self) -> Response:
-        """Place a call."""
         body = await body_of_request()
         try:
             order = read_order(body, self.context.settings, self.context.services.roster.beginners)

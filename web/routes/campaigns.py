@@ -47,7 +47,6 @@ class CampaignRoutes:
     context: AppContext
 
     def blueprint(self) -> Blueprint:
-        """Return the routes."""
         routes = Blueprint("campaigns", __name__, url_prefix="/campaigns")
         routes.post("")(self.create)
         routes.get("")(self.listed)

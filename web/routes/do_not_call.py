@@ -30,7 +30,6 @@ class DoNotCallRoutes:
     context: AppContext
 
     def blueprint(self) -> Blueprint:
-        """Return the routes."""
         routes = Blueprint("do_not_call", __name__, url_prefix="/do-not-call")
         routes.get("")(self.listed)
         routes.get("/<number>")(self.shown)

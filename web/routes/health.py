@@ -26,7 +26,6 @@ class HealthRoutes:
     context: AppContext
 
     def blueprint(self) -> Blueprint:
-        """Return the routes."""
         routes = Blueprint("health", __name__)
         routes.get("/healthz")(self.healthz)
         routes.get("/readyz")(self.readyz)
@@ -34,7 +33,6 @@ class HealthRoutes:
         return routes
 
     async def healthz(self) -> Response:
-        """Answer."""
         return json_answer({"alive": True})
 
     async def readyz(self) -> Response:

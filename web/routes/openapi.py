@@ -115,7 +115,6 @@ def _described(one: Operation) -> JSON:
 
 
 def blueprint() -> Blueprint:
-    """Return the route."""
     routes = Blueprint("openapi", __name__)
     routes.get("/openapi.json")(openapi)
     return routes

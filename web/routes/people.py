@@ -35,7 +35,6 @@ class PeopleRoutes:
         return self.context.forgetting
 
     def blueprint(self) -> Blueprint:
-        """Return the routes."""
         routes = Blueprint("people", __name__)
         routes.post("/kept")(self.kept)
         routes.post("/export")(self.export)

@@ -37,7 +37,6 @@ _log = structlog.stdlib.get_logger()
 
 
 def json_answer(shown: object, status: int = 200) -> Response:
-    """Return an answer in JSON."""
     response: Response = jsonify(shown)
     response.status_code = status
     return response

@@ -43,7 +43,6 @@ class TransferRoutes:
     context: AppContext
 
     def blueprint(self) -> Blueprint:
-        """Return the routes."""
         routes = Blueprint("transfer", __name__, url_prefix="/twilio")
         checks = TwilioRoutes(self.context)
         routes.before_request(checks.refuse_unsigned)

@@ -49,7 +49,6 @@ class TwilioRoutes:
     context: AppContext
 
     def blueprint(self) -> Blueprint:
-        """Return the routes."""
         routes = Blueprint("twilio", __name__, url_prefix="/twilio")
         routes.before_request(self.refuse_unsigned)
         routes.before_request(self.refuse_malformed)

@@ -83,10 +83,9 @@ async def here() -> str:
     return ""
 
 
-def event_of(name: str, value: object, identity: str = "") -> bytes:
+def event_of(name: str, value: object) -> bytes:
     """Write an event; its JSON has no line ends, so no field of it can begin another."""
-    head = f"id: {identity}\n" if identity else ""
-    return f"{head}event: {name}\ndata: ".encode() + orjson.dumps(value) + b"\n\n"
+    return f"event: {name}\ndata: ".encode() + orjson.dumps(value) + b"\n\n"
 
 
 def _entries(epoch: str, index: int, lines: list[bytes]) -> bytes:

@@ -25,7 +25,6 @@ class WebhookRoutes:
         return self.context.outbox
 
     def blueprint(self) -> Blueprint:
-        """Return the routes."""
         routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
         routes.get("")(self.listed)
         routes.post("/resend")(self.resend)
