@@ -211,7 +211,7 @@ async def test_tables_of_a_newer_version_are_left_alone(file: Path) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("UPDATE switchboard_schema SET version = 3")
 
-    with pytest.raises(RecordsUnavailable, match="of version 3, made by a newer switchboard; this one knows 2"):
+    with pytest.raises(RecordsUnavailable, match="of version 3, made by a newer switchboard: update this one, of 2"):
         await impatient(file).list()
 
 
