@@ -218,8 +218,7 @@ class Call:
         """Make the shared state of a call; nothing runs yet."""
         earlier, elapsed = plan.resumption, plan.resumption.elapsed if plan.resumption else 0.0
         started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
-        before = earlier.record if earlier else None
-        redaction = CallRedaction(services.redaction)
+        before, redaction = earlier.record if earlier else None, CallRedaction(services.redaction)
         book = RecordBuilder(plan.caller, plan.line, started, before, plan.metadata, redaction)
         book.trace_id = services.trace_id(plan.call_sid)
         scribe = services.scribe(plan, elapsed)
@@ -229,8 +228,7 @@ class Call:
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         readers += [follow(plan) for follow in services.followers]
         journal = Journal.read_by(readers, elapsed, redaction)
-        ledger = Ledger(journal)
-        tape = Tape()
+        ledger, tape = Ledger(journal), Tape()
         on_audio, on_heard = list[Callable[[bytes], None]](), list[Callable[[float, bytes], None]]()
         if scribe is not None:
             on_audio.append(scribe.recording.caller.put)

@@ -3,11 +3,10 @@
 `play` here judges nothing: it returns what is left of the call. `testkit.play` is this with the oracle.
 """
 
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Final, TypeVar
+from typing import Final, TypedDict, TypeVar, Unpack
 
 import attrs
 import httpx
@@ -15,18 +14,18 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from actors.call import CallPlan, CallServices, run_call
-from actors.clips import ClipBook, Clips
+from actors.clips import Clips
 from actors.endings.intercom import Intercom
 from actors.errors import AgentUnavailable
 from actors.facts import Fact
 from actors.journal import Entry
 from actors.line.switch import Transfers
 from actors.policy import CallPolicy
-from actors.record.resumption import Resumption
-from actors.record.watching import Watch, unwatched
+from actors.record.watching import Watch
 from actors.summarizer import AskBrief
 from agents.extras import Demo
 from agents.roster import Roster, default_roster
+from agents.spec import OUTBOUND
 from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.wire import PacedWebSocket, WebSocket
 from simulators.deepgram import DeepgramExchange, DeepgramKnobs
@@ -44,6 +43,8 @@ from web.clients.briefs import BriefClient
 
 F = TypeVar("F")
 GROQ_KEY: Final = "gsk_test"
+OUTBOUND_CALL: Final = CallPlan("", "", OUTBOUND)
+KNOBS: Final = DeepgramKnobs(slice_ms=160)
 
 
 @attrs.define
@@ -126,8 +127,8 @@ async def answer_start(socket: WebSocket) -> StreamStarted:
 
 
 @asynccontextmanager
-async def groq_simulator(faults: Sequence[Fault], latency: float) -> AsyncIterator[AskBrief]:
-    app = GroqSimulator(faults, latency=latency)
+async def groq_simulator(faults: Sequence[Fault]) -> AsyncIterator[AskBrief]:
+    app = GroqSimulator(faults, latency=0.3)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app)) as http:
         yield BriefClient("http://groq.test/openai/v1", GROQ_KEY, ("openai/gpt-oss-120b",), http).ask
 
@@ -147,95 +148,73 @@ async def hear_nothing(_played: Played) -> None:
     """The outside world leaves the call alone."""
 
 
+class OwnServices(TypedDict, total=False):
+    """The services of a call that `play` may be given."""
+
+    policy: CallPolicy
+    ask_brief: AskBrief
+    clips: Clips
+    transfers: Transfers
+    operator_transfers: Transfers
+    checkpoints: Checkpoints
+    watch: Watch
+    rng: Random
+    env: Mapping[str, str]
+    http: httpx.AsyncClient | None
+
+
 async def play(
     scenario: str | Scenario = "sale",
     faults: Sequence[str] = (),
     *,
-    policy: CallPolicy | None = None,
-    knobs: DeepgramKnobs | None = None,
+    plan: CallPlan = OUTBOUND_CALL,
     roster: Roster | None = None,
-    groq_latency: float = 0.3,
-    seed: int = 0,
+    knobs: DeepgramKnobs = KNOBS,
     wire: bool = False,
     prompt: bool = True,
     bundle: int = 4,
-    clips: Clips | None = None,
     played: Played | None = None,
-    voicemail: str | None = None,
-    longest: float = math.inf,
     meanwhile: Callable[[Played], Awaitable[None]] = hear_nothing,
-    transfers: Transfers | None = None,
-    operator_transfers: Transfers | None = None,
-    resumption: Resumption | None = None,
     turns: CallerTurns | None = None,
     identity: StreamIdentity | None = None,
-    checkpoints: Checkpoints | None = None,
-    watch: Watch = unwatched,
-    direction: str = "outbound",
-    line: str = "",
-    agents: str = "",
-    env: Mapping[str, str] | None = None,
-    http: httpx.AsyncClient | None = None,
-    metadata: Mapping[str, object] | None = None,
-    ask_brief: AskBrief | None = None,
+    **own: Unpack[OwnServices],
 ) -> Played:
     """Play a scenario through `run_call` until both sides are done; `meanwhile` is what the outside world does.
 
     Audio travels in bundles (80 ms of the caller's, 160 ms of the service's) unless told otherwise: it makes a call
-    cheaper, and its timing coarser. The sockets are `prompt`, as real ones are.
+    cheaper, and its timing coarser. The sockets are `prompt`, as real ones are. The stream names the call, and the
+    scenario its caller.
     """
-    script = load_scenario(scenario) if isinstance(scenario, str) else scenario
     roster = roster or default_roster()
-    demo, script = roster.extras.demo or Demo(""), with_prompts(script, roster, direction)
+    script = load_scenario(scenario) if isinstance(scenario, str) else scenario
+    script = with_prompts(script, roster, plan.direction)
     planned = (*script.faults, *map(parse_fault, faults))
-    plan, done = FaultPlan(planned), played or Played()
-    done.voices = {name: agent.voice for name, agent in roster.agents.items()}
-    done.faults = planned
+    fault_plan, done = FaultPlan(planned), played or Played()
+    done.voices, done.faults = {name: agent.voice for name, agent in roster.agents.items()}, planned
     ours, theirs = memory_websocket_pair()
     ours.is_prompt = prompt
-    done.caller = MediaCaller(
-        theirs,
-        turns or CallerTurns(script.caller),
-        identity or StreamIdentity(),
-        faults=plan.twilio,
-        bundle=bundle,
-    )
-    exchange = done.exchange = DeepgramExchange(
-        script, knobs=knobs or DeepgramKnobs(slice_ms=160), faults=plan, refuse=unavailable, wire=wire, prompt=prompt
-    )
-    async with exchange, groq_simulator(planned, groq_latency) as ask:
-        services = CallServices(
-            roster=roster,
-            connect=exchange.connect,
-            ask_brief=ask_brief or ask,
-            line=done.line,
-            records=done.records,
-            policy=policy or CallPolicy(),
-            observe=done.note,
-            clips=ClipBook() if clips is None else clips,
-            intercom=done.intercom,
-            transfers=transfers,
-            operator_transfers=operator_transfers,
-            rng=Random(seed),
-            checkpoints=checkpoints,
-            watch=watch,
-            env=env if env is not None else demo.env,
-            http=http or demo.client(),
-        )
-        plan_of_call = CallPlan(
-            call_sid="",
-            stream_sid="",
-            direction=direction,
-            caller=script.caller.number,
-            line=line,
-            agents=agents,
-            voicemail=voicemail,
-            resumption=resumption,
-            longest=longest,
-            metadata=metadata or {},
-        )
-        await _carry(done, ours, plan_of_call, services, meanwhile)
+    turns, identity = turns or CallerTurns(script.caller), identity or StreamIdentity()
+    done.caller = MediaCaller(theirs, turns, identity, faults=fault_plan.twilio, bundle=bundle)
+    exchange = DeepgramExchange(script, knobs=knobs, faults=fault_plan, refuse=unavailable, wire=wire, prompt=prompt)
+    done.exchange = exchange
+    async with exchange, groq_simulator(planned) as ask:
+        services = _services(done, roster, exchange, {"ask_brief": ask, **own})
+        await _carry(done, ours, attrs.evolve(plan, caller=script.caller.number), services, meanwhile)
     return done
+
+
+def _services(done: Played, roster: Roster, exchange: DeepgramExchange, own: OwnServices) -> CallServices:
+    demo = roster.extras.demo or Demo("")
+    given: OwnServices = {"rng": Random(0), "env": demo.env, "http": demo.client(), **own}
+    return CallServices(
+        roster=roster,
+        connect=exchange.connect,
+        line=done.line,
+        records=done.records,
+        observe=done.note,
+        intercom=done.intercom,
+        **given,
+    )
 
 
 async def _carry(

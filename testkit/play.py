@@ -6,6 +6,7 @@ of it. `play` owns no expectation of one scenario: those are methods of the `Pla
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from random import Random
 from types import ModuleType
 from typing import Final, TypeAlias
 
@@ -13,6 +14,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
+from actors.call import CallPlan
 from actors.clips import ClipBook
 from actors.policy import CallPolicy, Numbers
 from agents.roster import Roster, load_roster, roster_from
@@ -33,7 +35,7 @@ ScenarioLike: TypeAlias = Scenario | str | Path
 Excused: TypeAlias = Mapping[int | str, str]
 
 BUNDLE: Final = 8
-SLICE_MS: Final = 160
+POLICY: Final = CallPolicy(numbers=Numbers(chunk_frames=BUNDLE))
 LONGEST: Final = 3600.0
 """Seconds of the mock clock after which a call is given up."""
 LINE: Final = "+15550009999"
@@ -58,8 +60,8 @@ async def play(
     agents: str = "",
     metadata: Mapping[str, object] | None = None,
     env: Mapping[str, str] | None = None,
-    policy: CallPolicy | None = None,
-    knobs: DeepgramKnobs | None = None,
+    policy: CallPolicy = POLICY,
+    knobs: DeepgramKnobs = harness.KNOBS,
     excused: Excused | None = None,
 ) -> PlayedCall:
     """Play a scenario with a roster, and check the promises.
@@ -72,41 +74,39 @@ async def play(
     *Raises* `PromiseBroken` with a sentence for everything that is broken, `CannotPlay` without the mock clock and for
     a name that there is not, and `ScenarioError`.
     """
-    if not isinstance(trio.lowlevel.current_clock(), MockClock):
-        raise CannotPlay("play() needs trio's mock clock: with pytest-trio, let the test ask for autojump_clock")
     script = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     played = with_doubles(roster_of(roster), functions or {})
     script.check_agents(played.functions)
-    _refuse_unknown("direction", [direction], [INBOUND, OUTBOUND])
-    _refuse_unknown("agents", filter(None, [agents]), played.beginners)
-    _refuse_unknown("excused", excused or (), [*PROMISES, *RULES])
-    policy = policy or CallPolicy(numbers=Numbers(chunk_frames=BUNDLE))
-    knobs = knobs or DeepgramKnobs(slice_ms=SLICE_MS)
-    call = PlayedCall(script=script, policy=policy, roster=played, bundle=BUNDLE, slice_ms=knobs.slice_ms)
-    call.env = {**(demo.env if (demo := played.extras.demo) else {}), **(env or {})}
+    _check(direction, agents, excused or (), played)
+    env = {**(demo.env if (demo := played.extras.demo) else {}), **(env or {})}
+    call = PlayedCall(script=script, policy=policy, roster=played, bundle=BUNDLE, slice_ms=knobs.slice_ms, env=env)
     call.records.root = trio.lowlevel.current_task()
     PLAYED.append(call)
     with structlog.testing.capture_logs() as logs, trio.fail_after(LONGEST):
         await harness.play(
             script,
             faults,
+            plan=CallPlan("", "", direction, line=line, agents=agents, metadata=metadata or {}),
             roster=watched(played, call.runs, call.blocks, call.failures, functions or ()),
-            policy=policy,
             knobs=knobs,
-            seed=seed,
             bundle=BUNDLE,
-            clips=filler_clips(played, policy),
             played=call,
-            direction=direction,
-            line=line,
-            agents=agents,
-            metadata=metadata,
-            env=call.env,
+            policy=policy,
+            rng=Random(seed),
+            clips=filler_clips(played, policy),
+            env=env,
         )
-    call.logs = logs
-    call.longest = PATIENCE + call.expected_seconds
+    call.logs, call.longest = logs, PATIENCE + call.expected_seconds
     judge(call, excused or {})
     return call
+
+
+def _check(direction: str, agents: str, excused: Iterable[int | str], roster: Roster) -> None:
+    if not isinstance(trio.lowlevel.current_clock(), MockClock):
+        raise CannotPlay("play() needs trio's mock clock: with pytest-trio, let the test ask for autojump_clock")
+    _refuse_unknown("direction", [direction], [INBOUND, OUTBOUND])
+    _refuse_unknown("agents", filter(None, [agents]), roster.beginners)
+    _refuse_unknown("excused", excused, [*PROMISES, *RULES])
 
 
 def _refuse_unknown(argument: str, given: Iterable[int | str], known: Iterable[int | str]) -> None:

@@ -15,16 +15,16 @@ import structlog
 import trio
 
 from actors import facts
+from actors.call import CallPlan
 from actors.errors import BriefUnavailable
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
 from agents.roster import Roster
 from protocol.fields import JSON
-from simulators.deepgram import DeepgramKnobs
 from testkit import harness
 from testkit.functions import Double, with_doubles
-from testkit.play import LONGEST, SLICE_MS, filler_clips
+from testkit.play import LONGEST, filler_clips
 from testkit.played_call import PlayedCall
 from testkit.rebuild import Rebuilt, RecordedAnswer, rebuild
 from testkit.recording import Recording, ReplayRefused
@@ -39,31 +39,28 @@ class Replayed:
     differences: tuple[str, ...]
 
 
-async def replay(
-    recording: Recording, roster: Roster, policy: CallPolicy | None = None, *, bundle: int = 1
-) -> Replayed:
+async def replay(recording: Recording, roster: Roster) -> Replayed:
     """Play a recorded call with a roster, on the mock clock.
 
     *Raises* `ReplayRefused` for a call of agents that the roster does not have.
     """
-    policy = policy or CallPolicy()
+    policy = CallPolicy()
     rebuilt = rebuild(recording, policy)
     strangers = [name for name in rebuilt.scenario.agents if name not in roster.agents]
     if strangers:
         raise ReplayRefused(f"the roster has no agent {', '.join(strangers)}: the call was of another one")
     agents = with_doubles(attrs.evolve(roster, first=_first(recording.entries)), _doubles(rebuilt, roster))
-    call = PlayedCall(script=rebuilt.scenario, policy=policy, roster=agents, bundle=bundle, slice_ms=SLICE_MS)
+    call = PlayedCall(script=rebuilt.scenario, policy=policy, roster=agents, bundle=1, slice_ms=harness.KNOBS.slice_ms)
     with structlog.testing.capture_logs(), trio.fail_after(LONGEST):
         await harness.play(
             rebuilt.scenario,
             rebuilt.faults,
+            plan=CallPlan("", "", rebuilt.direction),
             roster=agents,
             policy=policy,
-            knobs=DeepgramKnobs(slice_ms=SLICE_MS),
-            bundle=bundle,
+            bundle=1,
             clips=filler_clips(agents, policy),
             played=call,
-            direction=rebuilt.direction,
             ask_brief=_recorded_briefs(rebuilt.briefs),
         )
     return Replayed(rebuilt, call, tuple(compare(recording.entries, call.entries)))

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from threading import get_ident
 from time import sleep
 
+import attrs
 import httpx
 import pytest
 import trio
@@ -24,7 +25,7 @@ from agents.roster import Roster, load_roster
 from agents.spec import AgentSpec
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import parse_scenario
-from testkit.harness import Played, play
+from testkit.harness import OUTBOUND_CALL, Played, play
 from tests.faults.short import BUNDLE, POLICY, SHORT, NoArguments
 
 Handler = Callable[[NoArguments, CallContext], Awaitable[Outcome]]
@@ -57,7 +58,9 @@ async def test_a_handler_knows_its_call_and_uses_the_shared_client(autojump_cloc
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=["sent"]))) as http:
         env = {"ACME_URL": "https://shop.test"}
-        call = await played_with(look_up, env=env, http=http, metadata={"order": "A-17"})
+        call = await played_with(
+            look_up, env=env, http=http, plan=attrs.evolve(OUTBOUND_CALL, metadata={"order": "A-17"})
+        )
 
     (context,) = seen
     record = call.the_record

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -9,7 +10,7 @@ from trio.testing import MockClock
 from actors import facts
 from actors.policy import CallPolicy, Deadlines
 from simulators.scenario import parse_scenario
-from testkit.harness import Played, play
+from testkit.harness import OUTBOUND_CALL, Played, play
 from tests.calls.test_transfer import FakeTransfers
 from tests.examples import one_in
 
@@ -74,7 +75,9 @@ async def test_the_longest_call_is_warned_and_said_goodbye_to(autojump_clock: Mo
 
 
 async def test_one_call_may_be_shorter_than_others(autojump_clock: MockClock) -> None:
-    played = await play(policy=CallPolicy(deadlines=Deadlines(longest_call=600.0)), longest=20.0)
+    played = await play(
+        policy=CallPolicy(deadlines=Deadlines(longest_call=600.0)), plan=attrs.evolve(OUTBOUND_CALL, longest=20.0)
+    )
 
     assert played.the_record.outcome == "max_length"
     assert played.the_record.duration < 20 + POLICY.deadlines.longest_closing

@@ -12,7 +12,7 @@ from actors import facts
 from actors.messages import MachineAnswered
 from actors.policy import CallPolicy, Wording
 from simulators.scenario import parse_scenario
-from testkit.harness import Played, play
+from testkit.harness import OUTBOUND_CALL, Played, play
 from tests.examples import one_in
 
 MESSAGE = "Hello, this is Alex from Acme. You asked us to call. Please call us back when it suits you. Goodbye."
@@ -104,7 +104,12 @@ async def test_where_no_agent_can_leave_it_the_telephone_network_does(autojump_c
 
 async def test_a_call_may_have_a_message_of_its_own(autojump_clock: MockClock) -> None:
     mine = attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, voicemail=""))
-    played = await play(MACHINE, policy=mine, voicemail=MESSAGE, meanwhile=tell((7.0, "machine_end_beep")))
+    played = await play(
+        MACHINE,
+        policy=mine,
+        plan=attrs.evolve(OUTBOUND_CALL, voicemail=MESSAGE),
+        meanwhile=tell((7.0, "machine_end_beep")),
+    )
 
     assert played.heard_of_agents()[-1] == MESSAGE
 

@@ -18,7 +18,7 @@ from protocol.deepgram import Settings
 from simulators.scenario import load_scenario
 from simulators.twilio.caller import CallerTurns
 from store.records import AgentPeriod, TransferRecord, TurnRecord
-from testkit.harness import Played, play
+from testkit.harness import OUTBOUND_CALL, Played, play
 
 SCENARIO = load_scenario(Path(__file__).with_name("human.toml"))
 FIRST = AgentSpec(
@@ -101,7 +101,9 @@ async def test_without_anybody_to_reach_the_agent_is_told_so(autojump_clock: Moc
 
 
 async def taken_back(resumption: Resumption, turns: CallerTurns, faults: tuple[str, ...] = ()) -> Played:
-    return await play(SCENARIO, faults, roster=ROSTER, resumption=resumption, turns=turns)
+    return await play(
+        SCENARIO, faults, roster=ROSTER, plan=attrs.evolve(OUTBOUND_CALL, resumption=resumption), turns=turns
+    )
 
 
 async def first_stream() -> tuple[Played, CallerTurns]:

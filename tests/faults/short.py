@@ -7,6 +7,7 @@ time), so that hundreds of calls take seconds. `Witnessed` is what the oracle re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import attrs
 import structlog
@@ -114,7 +115,7 @@ def throw(
                         policy=policy,
                         knobs=knobs,
                         roster=roster,
-                        seed=seed,
+                        rng=Random(seed),
                         bundle=BUNDLE,
                         prompt=prompt,
                         played=done,
