@@ -89,8 +89,8 @@ MUTANTS = (
         3,
         "nobody is robbed of words that nothing has cut: a false start forgets what it cut",
         "actors/turn/state.py",
-        "self.emit(Resume())",
-        "self.emit(Forget())",
+        "self.emit(effects.Resume())",
+        "self.emit(effects.Forget())",
         ("tests/calls/test_turns.py",),
     ),
     Mutant(

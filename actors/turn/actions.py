@@ -202,11 +202,6 @@ def stay(state: TurnState) -> None:
     state.times_reopened, state.times_asked = state.times_reopened + 1, 0
 
 
-def end_without_words(state: TurnState) -> None:
-    if state.closing is not None:
-        state.end_conversation(state.closing.outcome, "", heard=False)
-
-
 def hush(state: TurnState) -> None:
     state.phase = Phase.HUSHED
     _leave_caller(state)

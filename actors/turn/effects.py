@@ -151,20 +151,6 @@ class SayByLine:
 
 
 Effect: TypeAlias = (
-    SayAsAgent
-    | TellAsCaller
-    | Cut
-    | Resume
-    | Forget
-    | PlayClip
-    | NoteSilence
-    | HoldTape
-    | FreeTape
-    | EndCallersTurn
-    | AnswerFunction
-    | PutThrough
-    | RestartSession
-    | RenewSession
-    | EndConversation
-    | SayByLine
-)
+    SayAsAgent | TellAsCaller | Cut | Resume | Forget | PlayClip | NoteSilence | HoldTape | FreeTape
+    | EndCallersTurn | AnswerFunction | PutThrough | RestartSession | RenewSession | EndConversation | SayByLine
+)  # fmt: skip

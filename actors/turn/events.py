@@ -288,48 +288,15 @@ class DecisionCancelled:
 
 
 Event: TypeAlias = (
-    CallerStartedSpeaking
-    | CallerSaid
-    | NothingUnderstood
-    | ThinkingBegan
-    | ThinkingSlow
-    | AudioBegan
-    | AgentSaid
-    | AudioDone
-    | SayRefused
-    | FunctionsAsked
-    | FunctionCancelled
-    | SessionAged
-    | FunctionDone
-    | HandoffWanted
-    | TransferWanted
-    | EndWanted
-    | FloorGiven
-    | FloorVacated
-    | HandoffDenied
-    | Played
-    | VoiceBegan
-    | VoiceEnded
-    | KeyPressed
-    | KeysEntered
-    | BeepHeard
-    | PutThroughFailed
-    | RemarkMade
-    | RestartWanted
-    | TakenOver
-    | PersonWanted
-    | CloseAsked
-    | TimePassed
-)
+    CallerStartedSpeaking | CallerSaid | NothingUnderstood | ThinkingBegan | ThinkingSlow | AudioBegan
+    | AgentSaid | AudioDone | SayRefused | FunctionsAsked | FunctionCancelled | SessionAged | FunctionDone
+    | HandoffWanted | TransferWanted | EndWanted | FloorGiven | FloorVacated | HandoffDenied | Played
+    | VoiceBegan | VoiceEnded | KeyPressed | KeysEntered | BeepHeard | PutThroughFailed | RemarkMade
+    | RestartWanted | TakenOver | PersonWanted | CloseAsked | TimePassed
+)  # fmt: skip
 """The events that the driver sends."""
 Recognised: TypeAlias = (
-    Event
-    | ToldEchoed
-    | ToldHeard
-    | InjectionBegan
-    | InjectionWentOn
-    | LateFillerBegan
-    | HandoffEnded
+    Event | ToldEchoed | ToldHeard | InjectionBegan | InjectionWentOn | LateFillerBegan | HandoffEnded
     | DecisionCancelled
-)
+)  # fmt: skip
 """The events that the tables look up."""

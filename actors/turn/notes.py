@@ -7,44 +7,8 @@ else: it never classifies what a model has said.
 
 import math
 
-from actors.turn.events import (
-    AgentSaid,
-    AudioBegan,
-    AudioDone,
-    CallerSaid,
-    CallerStartedSpeaking,
-    CloseAsked,
-    DecisionCancelled,
-    EndWanted,
-    Event,
-    FloorGiven,
-    FloorVacated,
-    FunctionCancelled,
-    FunctionDone,
-    FunctionsAsked,
-    HandoffDenied,
-    HandoffEnded,
-    HandoffWanted,
-    InjectionBegan,
-    InjectionWentOn,
-    KeyPressed,
-    KeysEntered,
-    LateFillerBegan,
-    PersonWanted,
-    Played,
-    Recognised,
-    RemarkMade,
-    SayRefused,
-    SessionAged,
-    ThinkingBegan,
-    ThinkingSlow,
-    TimePassed,
-    ToldEchoed,
-    ToldHeard,
-    TransferWanted,
-    VoiceBegan,
-    VoiceEnded,
-)
+from actors.turn import events
+from actors.turn.events import Event, Recognised
 from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
@@ -52,68 +16,70 @@ from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, Voice
 def recognise(state: TurnState, event: Event) -> Recognised:
     """Return what an event turns out to be."""
     match event:
-        case CallerSaid():
+        case events.CallerSaid():
             return _recognise_turn(state, event)
-        case CallerStartedSpeaking() if state.told and not (state.is_loud or state.is_told_heard):
-            return ToldHeard()
-        case AgentSaid():
+        case events.CallerStartedSpeaking() if state.told and not (state.is_loud or state.is_told_heard):
+            return events.ToldHeard()
+        case events.AgentSaid():
             return _recognise_words(state, event)
-        case FunctionCancelled(id=call_id):
-            return (
-                _recognise_cancelled(state, event)
-                if call_id not in state.handoffs
-                else _recognise_refused(state, event)
-            )
-        case HandoffDenied():
-            return _recognise_refused(state, event)
+        case events.FunctionCancelled(id=call_id) if call_id not in state.handoffs:
+            return _recognise_cancelled(state, event)
+        case events.FunctionCancelled(id=call_id) | events.HandoffDenied(id=call_id):
+            return events.HandoffEnded() if state.handoffs == {call_id} else event
         case _:
             return event
 
 
-def _recognise_turn(state: TurnState, event: CallerSaid) -> Recognised:
+def _recognise_turn(state: TurnState, event: events.CallerSaid) -> Recognised:
     if state.told and event.text.strip() == state.told.strip():
-        return ToldEchoed()
-    return TimePassed() if state.repeats(event.text) else event
+        return events.ToldEchoed()
+    return events.TimePassed() if state.repeats(event.text) else event
 
 
-def _recognise_words(state: TurnState, event: AgentSaid) -> Recognised:
+def _recognise_words(state: TurnState, event: events.AgentSaid) -> Recognised:
     text, asked = event.text.strip(), state.outstanding
     if not text:
-        return TimePassed()
+        return events.TimePassed()
     if asked is not None and asked.text.startswith(text):
-        return InjectionBegan(asked.kind, asked.text.removeprefix(text).lstrip())
+        return events.InjectionBegan(asked.kind, asked.text.removeprefix(text).lstrip())
     if state.rest.startswith(text):
-        return InjectionWentOn(state.rest.removeprefix(text).lstrip())
+        return events.InjectionWentOn(state.rest.removeprefix(text).lstrip())
     if text == state.late_filler:
-        return LateFillerBegan() if state.debt is Debt.SETTLED else InjectionBegan(SpeechKind.FILLER)
+        return events.LateFillerBegan() if state.debt is Debt.SETTLED else events.InjectionBegan(SpeechKind.FILLER)
     return event
 
 
-def _recognise_cancelled(state: TurnState, event: FunctionCancelled) -> Recognised:
+def _recognise_cancelled(state: TurnState, event: events.FunctionCancelled) -> Recognised:
     decision = state.transfer if state.phase is not Phase.ENDING or state.end is None else state.end.id
-    return DecisionCancelled() if decision == event.id else event
-
-
-def _recognise_refused(state: TurnState, event: FunctionCancelled | HandoffDenied) -> Recognised:
-    return HandoffEnded() if state.handoffs == {event.id} else event
+    return events.DecisionCancelled() if decision == event.id else event
 
 
 def note(state: TurnState, event: Recognised) -> None:
     """Write down what an event leaves behind, whatever the state."""
     match event:
-        case CallerStartedSpeaking() | CallerSaid() | ToldEchoed() | ToldHeard():
+        case events.CallerStartedSpeaking() | events.CallerSaid() | events.ToldEchoed() | events.ToldHeard():
             _note_caller(state, event)
-        case VoiceBegan() | VoiceEnded():
-            _note_voice(state, event)
-        case AudioBegan() | AgentSaid() | InjectionBegan() | InjectionWentOn() | LateFillerBegan():
+        case events.VoiceBegan() | events.VoiceEnded() | events.ThinkingBegan() | events.ThinkingSlow():
+            _note_sign(state, event)
+        case (
+            events.AudioBegan()
+            | events.AgentSaid()
+            | events.InjectionBegan()
+            | events.InjectionWentOn()
+            | events.LateFillerBegan()
+        ):
             _note_speech(state, event)
-        case ThinkingBegan() | ThinkingSlow():
-            _note_thinking(state, event)
-        case AudioDone() | Played() | SayRefused():
+        case events.AudioDone() | events.Played() | events.SayRefused():
             _note_end_of_speech(state, event)
-        case FloorGiven() | FloorVacated() | SessionAged():
+        case events.FloorGiven() | events.FloorVacated() | events.SessionAged():
             _note_session(state, event)
-        case KeyPressed() | KeysEntered() | RemarkMade() | PersonWanted() | CloseAsked():
+        case (
+            events.KeyPressed()
+            | events.KeysEntered()
+            | events.RemarkMade()
+            | events.PersonWanted()
+            | events.CloseAsked()
+        ):
             _note_wish(state, event)
         case _:
             _note_function(state, event)
@@ -121,18 +87,18 @@ def note(state: TurnState, event: Recognised) -> None:
 
 def _note_caller(state: TurnState, event: Recognised) -> None:
     match event:
-        case CallerStartedSpeaking():
+        case events.CallerStartedSpeaking():
             state.unfilled, state.transcript, state.deaf_words = None, "", 0
-        case CallerSaid(text=text):
+        case events.CallerSaid(text=text):
             state.last_turn, state.transcript, state.deaf_words, state.times_asked = text, text.strip(), 0, 0
             state.is_unended = state.is_unread = state.owes_deed = False
             state.has_spoken = state.has_spoken and _keeps_goodbye(state)
             state.announced, state.asks_to_wait, state.is_reminded, state.is_urged = "", False, False, False
             state.unfilled, state.rest, state.at.wanted = None, "", state.now
-        case ToldEchoed():
+        case events.ToldEchoed():
             state.transcript, state.told, state.at.wanted = state.told.strip(), "", state.now
             state.has_spoken = state.has_spoken and state.owes_deed  # what was announced is said already
-        case ToldHeard():
+        case events.ToldHeard():
             state.is_told_heard = True
         case _:
             pass  # of another group
@@ -145,22 +111,21 @@ def _keeps_goodbye(state: TurnState) -> bool:
     return state.phase is Phase.ENDING and not state.may_be_reopened
 
 
-def _note_voice(state: TurnState, event: VoiceBegan | VoiceEnded) -> None:
+def _note_sign(state: TurnState, event: Recognised) -> None:
     match event:
-        case VoiceBegan():
+        case events.VoiceBegan():
             state.is_loud, state.at.voiced, state.transcript = True, state.now, ""
-        case VoiceEnded(at=at):
+        case events.VoiceEnded(at=at):
             is_word = at >= state.at.voiced + state.deadlines.shortest_word
             state.is_unread = state.is_unread or (is_word and state.voice is VoiceState.ABSENT)
             state.is_loud, state.at.voiced = False, at
             state.at.heard = min(state.at.heard, at)  # it was told late
             if state.owes_since_speech:  # the transcript came before the end of the word was certain
                 state.at.owed, state.owes_since_speech = at, False
-
-
-def _note_thinking(state: TurnState, event: ThinkingBegan | ThinkingSlow) -> None:
-    if isinstance(event, ThinkingSlow) or not state.has_lost_voice:  # else it hears the caller, and nobody hears it
-        state.at.alive = state.now
+        case events.ThinkingBegan() if state.late_filler and state.at.alive <= state.at.filler:
+            pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
+        case _:
+            state.at.alive = state.now
 
 
 def _note_speech(state: TurnState, event: Recognised) -> None:
@@ -169,26 +134,26 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
         state.kind, state.has_own_words, state.has_sound, state.is_torn = SpeechKind.ANSWER, False, False, False
         state.withholds_end, state.is_unended = state.withholds_end or state.is_unended, False
     match event:
-        case AudioBegan() if state.gate is Gate.OPEN:
+        case events.AudioBegan() if state.gate is Gate.OPEN:
             state.begin_sound()
-        case AgentSaid():
+        case events.AgentSaid():
             state.at.said, state.rest = state.now, ""
             state.overtake_filler()
             if state.is_audible:
                 _note_own_words(state, event)
             else:
                 state.has_missed_words = True
-        case InjectionBegan(kind=kind, rest=rest):
+        case events.InjectionBegan(kind=kind, rest=rest):
             _note_injection(state, kind, rest)
-        case InjectionWentOn(rest=rest):
+        case events.InjectionWentOn(rest=rest):
             state.at.said, state.rest = state.now, rest
-        case LateFillerBegan():
+        case events.LateFillerBegan():
             state.at.said, state.late_filler = state.now, ""
         case _:
             pass  # of another group
 
 
-def _note_own_words(state: TurnState, event: AgentSaid) -> None:
+def _note_own_words(state: TurnState, event: events.AgentSaid) -> None:
     state.kind, state.has_own_words, state.has_spoken, state.sounds_wanted = SpeechKind.ANSWER, True, True, True
     state.at.answered = state.now
     if state.phase is Phase.CONVERSING and not state.is_reminded:  # else it is being done
@@ -218,14 +183,14 @@ def _note_injection(state: TurnState, kind: SpeechKind, rest: str) -> None:
 
 def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
     match event:
-        case AudioDone():
+        case events.AudioDone():
             state.at.done = state.now
             state.take_words_for_granted()
             state.withholds_end = state.is_unended = False
             state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
-        case Played() if state.sounding:
+        case events.Played() if state.sounding:
             state.fall_quiet()
-        case SayRefused():
+        case events.SayRefused():
             state.late_filler, state.at.refused, state.at.alive = "", state.now, state.now
             refused = state.outstanding
             if refused is not None and not refused.interrupts:
@@ -238,7 +203,7 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
 
 def _note_session(state: TurnState, event: Recognised) -> None:
     match event:
-        case FloorGiven(owes=owes, ask=ask):
+        case events.FloorGiven(owes=owes, ask=ask):
             if state.phase is Phase.TAKEN_OVER:  # the operator was the last to speak
                 state.at.quiet = state.now
             state.at.given, state.transcript = state.now, ""
@@ -246,10 +211,10 @@ def _note_session(state: TurnState, event: Recognised) -> None:
             if not state.is_unended:  # else the session has nothing of its own to say
                 state.at.wanted = state.now
             state.wait_anew()
-        case FloorVacated():
+        case events.FloorVacated():
             state.is_aged, state.is_unread = False, state.is_unread or state.caller is CallerState.HEARD
             state.lose_session()
-        case SessionAged():
+        case events.SessionAged():
             state.is_aged = True
         case _:
             pass  # of another group
@@ -257,20 +222,20 @@ def _note_session(state: TurnState, event: Recognised) -> None:
 
 def _note_wish(state: TurnState, event: Recognised) -> None:
     match event:
-        case KeyPressed():
+        case events.KeyPressed():
             state.at.key = state.now
-        case KeysEntered(keys=keys, wants_person=wants_person):
+        case events.KeysEntered(keys=keys, wants_person=wants_person):
             state.times_asked, state.at.key = 0, -math.inf
             if state.has_room_for(keys):
                 state.keys += (keys,)
                 state.wants_person = wants_person and state.keys == (keys,)
-        case RemarkMade(text=text, for_wait=True):
+        case events.RemarkMade(text=text, for_wait=True):
             state.own_filler = text
-        case RemarkMade(text=text, id=remark_id):
+        case events.RemarkMade(text=text, id=remark_id):
             state.remark, state.remark_id, state.at.remark = text, remark_id, state.now
-        case PersonWanted(wanted=wanted):
+        case events.PersonWanted(wanted=wanted):
             state.is_person_ordered = wanted
-        case CloseAsked():
+        case events.CloseAsked():
             state.close(event)
         case _:
             pass  # of another group
@@ -278,23 +243,23 @@ def _note_wish(state: TurnState, event: Recognised) -> None:
 
 def _note_function(state: TurnState, event: Recognised) -> None:
     match event:
-        case FunctionsAsked(ids=ids):
+        case events.FunctionsAsked(ids=ids):
             state.at.alive = state.at.wanted = state.now
             state.own_filler = state.own_filler if state.running else ""
             state.running.update(ids)
             state.announced, state.asks_to_wait, state.is_unended, state.owes_deed = "", False, False, False
-        case FunctionDone(id=call_id):
+        case events.FunctionDone(id=call_id):
             state.running.discard(call_id)
             state.at.alive = state.at.wanted = state.at.result = state.now
             state.wait_anew()
             if not state.running and state.phase is Phase.CONVERSING:
                 state.has_spoken = False  # what was said before the answer is no goodbye after it
-        case TransferWanted(id=call_id) | EndWanted(id=call_id):
+        case events.TransferWanted(id=call_id) | events.EndWanted(id=call_id):
             state.running.discard(call_id)
-        case HandoffWanted(id=call_id):
+        case events.HandoffWanted(id=call_id):
             state.running.discard(call_id)
             state.at.wanted = state.now
-        case FunctionCancelled(id=call_id) | HandoffDenied(id=call_id):
+        case events.FunctionCancelled(id=call_id) | events.HandoffDenied(id=call_id):
             state.running.discard(call_id)
             state.handoffs.discard(call_id)
             state.at.wanted = state.now
@@ -304,10 +269,10 @@ def _note_function(state: TurnState, event: Recognised) -> None:
 
 def _note_withdrawal(state: TurnState, event: Recognised) -> None:
     match event:
-        case HandoffEnded():
+        case events.HandoffEnded():
             state.handoffs.clear()
             state.wait_anew()  # the session could say nothing meanwhile
-        case DecisionCancelled():
+        case events.DecisionCancelled():
             state.end = state.transfer = None
         case _:
             pass  # it leaves nothing behind

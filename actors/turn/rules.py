@@ -60,7 +60,7 @@ _ALWAYS = frozenset(Phase) - {Phase.OVER}
 
 RULES: tuple[Rule, ...] = (
     rule("a call ends without last words", _ALWAYS, ("there are no last words",), "At once", _at_once,
-         actions.end_without_words),
+         actions.end_closed),
     rule("the caller is there after all", _CLOSING,
          ("the call is to close for the caller's silence", "the caller begins to speak"),
          "Voice began + `shortest_word`", lambda state: state.at.voiced + state.deadlines.shortest_word,

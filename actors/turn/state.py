@@ -8,21 +8,9 @@ import math
 import attrs
 
 from actors.policy import CallPolicy, Deadlines, Numbers, Wording
+from actors.turn import effects
 from actors.turn.clocks import Clocks
-from actors.turn.effects import (
-    AnswerFunction,
-    Cut,
-    Effect,
-    EndConversation,
-    Forget,
-    NoteSilence,
-    PlayClip,
-    RestartSession,
-    Resume,
-    SayAsAgent,
-    TellAsCaller,
-    TellReason,
-)
+from actors.turn.effects import Effect, SayAsAgent, TellReason
 from actors.turn.events import CloseAsked, EndWanted, Recognised, TimePassed
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
@@ -259,9 +247,9 @@ class TurnState:
 
     # Verbs
 
-    def emit(self, *effects: Effect) -> None:
-        """Have these performed, after what was emitted before."""
-        self.effects.extend(effects)
+    def emit(self, effect: Effect) -> None:
+        """Have this performed, after what was emitted before."""
+        self.effects.append(effect)
 
     def say(
         self, kind: SpeechKind, text: str, *, interrupts: bool = False, silence: float = 0.0, remark_id: str = ""
@@ -276,7 +264,7 @@ class TurnState:
     def tell(self, text: str, reason: TellReason, keys: tuple[str, ...] = ()) -> None:
         """Tell the service something as the caller's words."""
         self.told, self.is_told_heard, self.at.told, self.at.wanted = text, False, self.now, self.now
-        self.emit(TellAsCaller(text, reason, keys))
+        self.emit(effects.TellAsCaller(text, reason, keys))
 
     def owe(self, since: float | None = None) -> None:
         """Have the caller wait for an agent since then, or now; who waits already waits in the same silence."""
@@ -292,9 +280,8 @@ class TurnState:
         if is_recent and not self.is_loud:
             at.owed = max(at.voiced, at.heard)
         elif self.is_loud or self.now <= at.heard + self.deadlines.latest_transcript or not self.is_waited_for:
-            at.owed = (
-                self.now
-            )  # else it was said long ago, and is read from the tape: they are silent, and wait already
+            at.owed = self.now
+        # Else it was said long ago, and is read from the tape: they are silent, and wait already
         at.waiting = min(at.waiting, self.now)
         self.debt = Debt.OWED
 
@@ -303,18 +290,14 @@ class TurnState:
         if self.is_waited_for:
             self.at.waiting = self.now
 
-    def note_silence(self) -> None:
-        """Tell of a silence for which a filler was asked, and which the agent has ended."""
-        if self.unfilled is not None:
-            self.emit(NoteSilence(self.now - self.unfilled))
-            self.unfilled = None
-
     def begin_sound(self) -> None:
-        """The caller hears the reply, or hears it again."""
+        """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
         self.sounding = True
         if not self.has_sound:
             self.has_sound, self.at.began = True, self.now
-        self.note_silence()
+        if self.unfilled is not None:
+            self.emit(effects.NoteSilence(self.now - self.unfilled))
+            self.unfilled = None
 
     def settle(self) -> None:
         """The caller waits for nothing; a filler that was asked for comes too late."""
@@ -322,11 +305,6 @@ class TurnState:
         self.owes_since_speech = self.owes_deed = self.is_unread = False
         self.at.settled, self.at.waiting = self.now, math.inf
         self.overtake_filler()
-
-    @property
-    def has_lost_voice(self) -> bool:
-        """The service has neither said nor refused the last filler, and has said nothing else since."""
-        return bool(self.late_filler) and self.at.alive <= self.at.filler
 
     def overtake_filler(self) -> None:
         """Want no more the filler that is outstanding, if one is."""
@@ -344,14 +322,14 @@ class TurnState:
         self.forget()
         self.at.cut = self.now
         self.aside = Aside(was_coming, is_wanted)
-        self.emit(Cut())
+        self.emit(effects.Cut())
         self.fall_quiet()
 
     def forget(self) -> None:
         """Drop what was set aside: it is known that the caller really spoke."""
         if self.aside is not None:
             self.aside = None
-            self.emit(Forget())
+            self.emit(effects.Forget())
 
     def drop(self) -> None:
         """Cut what sounds, for good, and drop what was set aside."""
@@ -367,7 +345,7 @@ class TurnState:
         self.is_torn = aside.was_coming
         self.sounding = self.is_resumed = self.sounds_wanted = True
         self.at.resumed = self.now
-        self.emit(Resume())
+        self.emit(effects.Resume())
 
     def fill(self, text: str) -> None:
         """Ask the agent for a filler."""
@@ -407,7 +385,7 @@ class TurnState:
         self.at.clip, self.sounding, self.unfilled = self.now, True, None
         if self.voice in (VoiceState.ABSENT, VoiceState.IDLE):
             self.kind = SpeechKind.FILLER
-        self.emit(PlayClip(text, silence))
+        self.emit(effects.PlayClip(text, silence))
 
     def next_filler(self) -> str:
         """Return another filler than the last one."""
@@ -428,7 +406,7 @@ class TurnState:
     def answer_function(self, call_id: str, text: str) -> None:
         """Answer a function that asks for what cannot be had, or no longer."""
         self.at.wanted = self.now
-        self.emit(AnswerFunction(call_id, text))
+        self.emit(effects.AnswerFunction(call_id, text))
 
     def lose_session(self) -> None:
         """Be without a session that can be heard."""
@@ -439,9 +417,9 @@ class TurnState:
     def restart(self, why: str) -> None:
         """Give the session up."""
         self.lose_session()
-        self.emit(RestartSession(why))
+        self.emit(effects.RestartSession(why))
 
     def end_conversation(self, outcome: str, reason: str, *, heard: bool) -> None:
         """End the call."""
         self.phase = Phase.OVER
-        self.emit(EndConversation(outcome, reason, heard))
+        self.emit(effects.EndConversation(outcome, reason, heard))
