@@ -204,7 +204,7 @@ def list_numbers(server: ServerOption = None) -> None:
 
 
 def lines_of(shown: Shown, width: int = 30) -> list[str]:
-    """Return what is printed of a campaign."""
+    """Return the printed lines of a campaign."""
     progress = cast("Mapping[str, int]", shown["progress"])
     filled = round(width * progress["done"] / max(progress["numbers"], 1))
     bar = "█" * filled + "░" * (width - filled)

@@ -1,4 +1,4 @@
-"""The commands of `switchboard` for calls that go on: live, and what is done to them."""
+"""The commands of `switchboard` for running calls: live, say, whisper, handoff and others."""
 # ruff: noqa: PLC0415 - as in cli.py
 
 import getpass

@@ -41,7 +41,7 @@ def fail(message: str, status: int = 1) -> NoReturn:
 
 
 def settings_here() -> Settings:
-    """Return the settings of this environment; end the command with what is wrong, if anything is."""
+    """Return the settings of this environment; end the command with their problems, if there are any."""
     try:
         environ = environment()
         settings = Settings.from_environ(environ)
@@ -66,7 +66,7 @@ def client_of(server: str | None) -> httpx.AsyncClient:
 
 
 def ask_server(server: str | None, ask: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
-    """Ask a server something; end the command with what is wrong, if anything is."""
+    """Ask a server something; end the command with its error, if there is one."""
     client = client_of(server)
 
     async def within() -> T:

@@ -1,4 +1,4 @@
-"""Settings of what is kept of calls, for how long, what of it is written down, and whose server is told of calls."""
+"""Settings for stored data: where, for how long, with what redaction, and the webhook of calls."""
 
 import base64
 import binascii
@@ -163,7 +163,7 @@ def check_webhooks(settings: "KeepingSettings", read: Reading) -> None:
 
 @attrs.frozen(kw_only=True)
 class KeepingSettings(ModelSettings):
-    """How long what is kept. Field names are the variables' in lower case."""
+    """Retention of stored data. Field names are the variables' in lower case."""
 
     retention_days: Retention
     redact: Redaction

@@ -234,7 +234,7 @@ def _no_agent(setting: str, agents: Sequence[str]) -> str:
 
 
 def check_models(chosen: ModelSettings, read: Reading) -> None:
-    """Refuse what is wrong only beside another setting; what is malformed reads as None, and was refused."""
+    """Refuse settings that contradict each other; a malformed one reads as None, and was refused."""
     _check_think(chosen, read)
     _check_listen(chosen, read)
     _check_speed(chosen, read)

@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect what is drawn, in the process that writes the file."""
+    """Collect the drawings, in the process that writes the file."""
     report = config.getoption("--calls-report")
     if report and not hasattr(config, "workerinput"):
         config.pluginmanager.register(CallsReport(Path(report)), "switchboard-report")

@@ -47,7 +47,7 @@ class Variable(Generic[T_co]):
 
 @attrs.define
 class Reading:
-    """Reads variables from `environ` and notes what is wrong with them."""
+    """Reads variables from `environ` and notes their problems."""
 
     environ: Mapping[str, str]
     problems: list[str] = attrs.field(factory=list)

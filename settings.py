@@ -365,7 +365,7 @@ class Settings(KeepingSettings):
         return settings
 
     def _check_together(self, read: Reading) -> None:
-        """Refuse what is wrong only beside another setting; what is malformed reads as None, and was refused."""
+        """Refuse settings that contradict each other; a malformed one reads as None, and was refused."""
         check_models(self, read)
         check_webhooks(self, read)
         public, theirs = _host(self.lead_server_external_url), _host(self.twilio_api_url)

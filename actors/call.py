@@ -414,7 +414,7 @@ class Call:
         }
 
     def so_far(self) -> RunningRecord | None:
-        """Return what is to be kept of the call if it is cut now; None if nothing was said or done since last asked."""
+        """Return the record for a call that is cut now; None if nothing has changed since the last request."""
         under_way = self.state.ledger.under_way
         noted, self._noted = self._noted, self.state.journal.count
         if noted == self._noted and not under_way:

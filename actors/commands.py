@@ -84,7 +84,7 @@ class TakeOver:
 
 @attrs.frozen
 class GiveBack:
-    """Have the agent take back the caller from the operator, who has taken the call over."""
+    """Return the caller from the operator to the agent."""
 
 
 Action: TypeAlias = Say | Whisper | ChangePrompt | HandoffTo | RestartAgent | TransferTo | TakeOver | GiveBack

@@ -198,7 +198,7 @@ def text_of(error: BaseException) -> str:
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    """Return what is in a group, and in the groups in it; an exception that is no group is its own leaf."""
+    """Return the exceptions of a group and of the groups in it; any other exception is its own leaf."""
     found, left = list[BaseException](), [error]
     while left:
         one = left.pop()

@@ -45,7 +45,7 @@ class SchemaRefused(Exception):
     """An argument class cannot be offered to a model; `field` is the argument, or empty for the class."""
 
     def __init__(self, field: str, problem: str) -> None:
-        """Keep the argument apart from what is wrong with it."""
+        """Keep the argument's name and the problem."""
         super().__init__(f"{field}: {problem}" if field else problem)
         self.field = field
         self.problem = problem

@@ -104,7 +104,7 @@ class Brief:
         return lines
 
     def filled(self) -> dict[str, str]:
-        """Return what is known by the names of the fields; the last turns are not part of it."""
+        """Return the known fields by name, without the last turns."""
         names = (*(field.name for field in _HANDED), *BRIEF_NAMES)
         return {name: text for name in names if (text := getattr(self, name))} | dict(self.added) | dict(self.recorded)
 

@@ -59,7 +59,7 @@ class CallContext:
     def say(self, sentence: str) -> None:
         """Have the agent say a sentence while the caller waits; it is not waited for, and a later one takes its place.
 
-        *Raises* `ValueError` for what is no sentence.
+        *Raises* `ValueError` for anything but a sentence.
         """
         if not isinstance(sentence, str) or not sentence.strip() or len(sentence) > LONGEST_SENTENCE:
             raise ValueError(f"say() wants a sentence of at most {LONGEST_SENTENCE} characters")
@@ -87,7 +87,7 @@ def _for_thread(argument: Any) -> Any:  # noqa: ANN401 - whatever a handler take
 def blocking(handler: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Make a blocking function a handler; a decorator, too.
 
-    *Raises* `TypeError` for what is `async` already.
+    *Raises* `TypeError` for an `async` function.
     """
     name = getattr(handler, "__qualname__", repr(handler))
     if any(map(inspect.iscoroutinefunction, (handler, type(handler).__call__))):

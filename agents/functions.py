@@ -185,7 +185,7 @@ class FunctionSpec:
 
     @property
     def acts(self) -> bool:
-        """Whether the handler does something itself, and does not merely say what is to become of the call."""
+        """Whether the handler has effects of its own, besides an outcome for the call."""
         return not (self.leads_to or self.leads_back or self.ends_call or self.human is not None)
 
     def has_handler(self) -> bool:
@@ -285,7 +285,7 @@ def transfer_to_human(number: str = "", *, name: str = "transfer_to_human", when
 
     The person is at `number` (E.164), or where none is given at TRANSFER_PHONE_NUMBER.
 
-    *Raises* `ValueError` for what is not a phone number.
+    *Raises* `ValueError` for anything but a phone number.
     """
     if number and not is_phone_number(number):
         raise ValueError(f"{number!r} is not a phone number in E.164: write + and 7 to 15 digits")

@@ -1,4 +1,4 @@
-"""Tells what is known from words that only say that nothing is.
+"""Tells values from placeholders such as "unknown".
 
 A language model that must fill in a form writes "Not provided yet", "[Name]" or "the customer"; a recogniser hears
 "Voicemail". `is_unknown` finds such words in any entry, `is_no_name` those that are nobody's name, and `heard_name`

@@ -120,7 +120,7 @@ def text_or(fields: Fields, key: str, default: str) -> str:
 
 
 def words_or_nothing(fields: Fields, key: str) -> str:
-    """Return a string; anything else is nothing: for what is noted and not acted on."""
+    """Return a string, or "" for anything else, which is no error here."""
     value = fields.get(key)
     return value if isinstance(value, str) else ""
 
@@ -175,7 +175,7 @@ def children(fields: Fields, key: str) -> Sequence[Fields]:
 
 
 def texts_among(fields: Fields, key: str) -> tuple[str, ...]:
-    """Return the strings of an array; nothing for what is none: for what is noted and not acted on."""
+    """Return the strings of an array, or () for anything else, which is no error here."""
     value = fields.get(key)
     return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 

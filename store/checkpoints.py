@@ -48,7 +48,7 @@ def unnoted(_call_sid: str, _running: RunningRecord) -> None:
 
 
 async def keep_news(records: CallRecords, record: CallRecord) -> bool:
-    """Keep the record of a call that was cut, unless what is kept knows more; return whether it was kept.
+    """Keep the record of a cut call unless the kept one knows more; return whether it was kept.
 
     Raises: `OSError`, `ValueError`.
     """
@@ -105,7 +105,7 @@ class Checkpoints:
                 await self._in_thread(self._own.leave)
 
     async def write(self) -> None:
-        """Write down what is new of each call, and take out what is over."""
+        """Write the changes of each call, and drop calls that are over."""
         news = {sid: record for sid, so_far in self._calls.items() if (record := so_far()) is not None}
         self._running |= news
         for call_sid, running in news.items():

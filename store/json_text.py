@@ -1,4 +1,4 @@
-"""JSON text of any value: what is kept of a call is written down, whatever is in it.
+"""JSON text of any value: every part of a call can be written, whatever it contains.
 
 `json_text` cannot fail. What JSON has no form for should have been refused where it came in (a handler's result in
 `actors/session/function_results.py`); what gets this far all the same is written in the nearest form that there is.

@@ -69,7 +69,7 @@ class Redaction:
         return PART if len(digits) >= FEWEST and any(digits in one or one in digits for one in self.parts) else ""
 
     def value(self, value: object) -> object:
-        """Return a plain value without it: texts, numbers, and what is in lists and objects."""
+        """Return a redacted copy of a plain value: texts, numbers, lists and objects."""
         match value:
             case str():
                 return self._text_or_json(value)
@@ -83,7 +83,7 @@ class Redaction:
                 return value
 
     def _text_or_json(self, text: str) -> str:
-        """Keep JSON what is JSON, as the arguments of a function are."""
+        """Redact JSON text inside its values, so that it stays JSON."""
         if text[:1] in {"{", "["} and self.text(text) != text:
             try:
                 return orjson.dumps(self.value(orjson.loads(text))).decode()
@@ -149,7 +149,7 @@ class CallRedaction:
         return self.rule.text("".join(parts) + text[start:])
 
     def _left_out(self, said: str, whole: str, *, is_part: bool) -> str:
-        """Return what is to be written of digits that make so much of a number with those before."""
+        """Return the redacted form of digits that, with those before them, make `whole`."""
         mark = self.rule.mark(whole) or (PART if is_part and len(whole) >= FEWEST else "")
         if not mark:
             return said

@@ -106,7 +106,7 @@ class RunningLog:
         self._lock.let_go()
 
     def update(self, number: int, running: Mapping[str, RunningRecord]) -> None:
-        """Make the log say what is known of the running calls, and nothing of any other.
+        """Write the running calls, and no others, to the log.
 
         A round that was abandoned may come to it after the next one: it writes nothing any more.
         """

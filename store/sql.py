@@ -349,7 +349,7 @@ class SqlRecords:
             self._made = True
 
     def _take_no_samples(self) -> None:
-        """Have PostgreSQL keep no samples of what is about a person, where the tables are ours to change."""
+        """Stop PostgreSQL from sampling personal columns, where we may change the tables."""
         if self._engine.dialect.name != "postgresql":
             return
         # SQLite does without psycopg
@@ -373,7 +373,7 @@ class SqlRecords:
                 narrow_file(Path(file + suffix))
 
     def _create(self, connection: Connection) -> int:
-        """Make what is missing, under a lock: every worker of a new server comes here at the same time."""
+        """Create missing tables, under a lock: all workers of a new server do so at the same time."""
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
         found = self._version(connection)

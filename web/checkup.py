@@ -189,7 +189,7 @@ def _try_out(url: str) -> None:
 
 
 async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
-    """Ask Groq, or what is there instead, whether it has the models that write Briefs."""
+    """Ask Groq, or the LLM service used instead, for the models that write Briefs."""
     subject = "Groq" if settings.summary_url is None else "Briefs"
     client = brief_client_of(settings, http)
     if client is None:

@@ -92,7 +92,7 @@ def _number_problems(number: Resource, ours: str) -> Iterator[NumberProblem]:
 
 
 async def _application_problem(sid: str, ours: str, api: TwilioApi) -> NumberProblem | None:
-    """Return what is wrong with the TwiML app of a number, which decides over the number's own webhook."""
+    """Return the problems of a number's TwiML app, which overrides the number's own webhook."""
     if not sid:
         return None
     fix = f"Remove the TwiML app from the number, or set the app's voice URL to {ours} (POST)."
@@ -160,7 +160,7 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
 
 
 async def _ask_webhooks(settings: Settings, context: ssl.SSLContext) -> Finding | None:
-    """Post to our webhooks, unsigned and signed; return what is wrong with the answers, if anything is."""
+    """Post to our webhooks, unsigned and signed; return the problems of the answers."""
     origin, token = settings.lead_server_external_url, settings.twilio_auth_token
     voice, stream, form = f"{origin}/twilio/voice", f"{origin}/twilio/stream", {"StreamEvent": "check"}
     signed = {SIGNATURE: RequestValidator(token).compute_signature(stream, form)}

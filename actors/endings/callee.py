@@ -74,7 +74,7 @@ def is_greeting(text: str) -> bool:
 
 
 def asks_who_calls(text: str) -> bool:
-    """Tell whether somebody wants to know who calls and why, before they put the call through."""
+    """Tell whether the callee asks for a name and a reason before taking the call."""
     words = _plain(text)
     if _SCREENS.search(words) is not None:
         return True

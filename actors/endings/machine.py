@@ -22,7 +22,7 @@ HUNG_UP, MESSAGE_LEFT = "machine", "voicemail_left"
 
 @attrs.define(eq=False)
 class AnsweringMachine:
-    """Without a `message` it hangs up. `introduction` says who calls and why, in one sentence."""
+    """Without a `message` it hangs up. `introduction` gives name and reason in one sentence."""
 
     state: CallState
     message: str
@@ -127,7 +127,7 @@ class AnsweringMachine:
         return self._found
 
     async def _introduce(self) -> None:
-        """Have the agent say who calls and why, unless it has done so by itself; then it waits, as for any caller."""
+        """Have the agent introduce itself unless it already has; then it waits for the callee."""
         self.state.journal.note(CallScreened())
         before = self.state.conversation.last_reply
         await trio.sleep(self.state.policy.deadlines.machine_quiet)

@@ -32,7 +32,7 @@ class MachineDetected:
 
 @attrs.frozen
 class CallScreened:
-    """A call screen asks who is calling, and is told: it, or the person behind it, takes the call or does not."""
+    """A call screen asked for the caller's name, and the agent answered. The callee may still refuse the call."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""Facts of what is passed on: Briefs, handoffs to another agent, transfers to a person, parked calls."""
+"""Facts of Briefs, handoffs to another agent, transfers to a person, and parked calls."""
 
 from collections.abc import Mapping
 from typing import Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""Facts of an agent's session: how it goes, what is said and heard, which functions it calls."""
+"""Facts of an agent's session: its start and end, speech in both directions, and function calls."""
 
 from collections.abc import Mapping
 

@@ -124,7 +124,7 @@ class RecordBuilder:
         return self._as_of(self._end or facts.CallEnded("cut", self._now, {}), self._turns.since())
 
     def so_far(self, now: float, frames: Mapping[str, int], under_way: Iterable[Reply]) -> RunningRecord:
-        """Return what is to be kept if the call is cut `now`, with the replies that are under way."""
+        """Return the record of a call that is cut `now`, with the unfinished replies."""
         unfinished = [self._unfinished(reply) for reply in under_way if reply.text]
         record = self._as_of(facts.CallEnded("cut", now, frames), [*self._turns.recent, *unfinished])
         return RunningRecord(record, self._turns.packed)
@@ -322,7 +322,7 @@ def _sum(one: FrameCounts, other: FrameCounts) -> FrameCounts:
 
 
 def _arguments(text: str) -> dict[str, object]:
-    """Read arguments as the model wrote them; what is no object stands under the empty name."""
+    """Read the model's arguments; anything but an object is kept under the empty name."""
     unread: dict[str, object] = {"": text}
     return _as_object(text, unread)
 

@@ -81,7 +81,7 @@ class Recording:
         return self.caller.take(), self.agents.take()
 
     def give_up(self) -> None:
-        """Keep nothing more, since nobody takes it: what is missing of the recording is silent."""
+        """Keep no more audio, since no thread takes it: the rest of the recording is silence."""
         self.caller.give_up()
         self.agents.give_up()
 

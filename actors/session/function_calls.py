@@ -213,7 +213,7 @@ class _Work:
         return Failed(f"{what}. Do not call it again for this; apologise briefly and go on.", cause, is_done=True)
 
     async def _own_words(self, error: Exception) -> Failed | None:
-        """Return what the handler itself wants the model to be told. *Raises* what is wrong with its words."""
+        """Return the handler's own message to the model. *Raises* `UnfitOutcome` if it is not text."""
         if isinstance(error, FunctionFailed):
             says, cause = words_of_failure(error)
             return Failed(says[:LONGEST_REASON], cause)

@@ -1,4 +1,4 @@
-"""One Voice Agent socket as a session uses it: messages in, messages out, and what is wrong with either.
+"""One Voice Agent socket as a session uses it: it decodes, encodes and checks messages.
 
 `AgentWire` joins a WebSocket to the protocol's dialogue. It translates a closed socket, a peer that stops reading and
 the service's `Error` into `AgentUnavailable`; a frame that cannot be read is a `RemoteProtocolError`. The task that

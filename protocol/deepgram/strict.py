@@ -105,7 +105,7 @@ def _message(given: Fields) -> ClientMessage:
 
 
 def _read(kind: type[T], value: JSON) -> T:
-    """Read an object into the class that describes it; null is as good as missing where missing is good."""
+    """Read an object into the class that describes it; null counts as missing where a field may be missing."""
     given = _object(value)
     known = attrs.fields_dict(cast("type[attrs.AttrsInstance]", kind))
     _refuse_unknown(given, known)

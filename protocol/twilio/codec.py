@@ -161,7 +161,7 @@ def encode_media(stream_sid: str, audio: bytes) -> str:
 
 
 def encode_mark(stream_sid: str, name: str) -> str:
-    """Write a mark, to be echoed when what is before it has been played."""
+    """Write a mark; Twilio echoes it once all earlier audio has been played."""
     return fields.dump({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
 
 

@@ -93,7 +93,7 @@ FromTwilio: TypeAlias = (
 
 @attrs.frozen
 class SendMedia:
-    """We, as often as there is speech: append µ-law to what is being played."""
+    """We, for each piece of speech: add µ-law audio to the playback buffer."""
 
     stream_sid: str
     payload: bytes
@@ -109,7 +109,7 @@ class SendMark:
 
 @attrs.frozen
 class ClearBuffer:
-    """We, when the caller interrupts: drop what is not yet played and echo every mark in it."""
+    """We, when the caller interrupts: clear the playback buffer and echo every mark in it."""
 
     stream_sid: str
 

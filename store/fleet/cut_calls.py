@@ -61,7 +61,7 @@ async def adopt_cut(database: Database, adopt: Adopt) -> int:
 
 
 def _record_of(about: Mapping[str, str], note: str | None) -> CallRecord:
-    """Return the record of a call that was cut: its last note, or what is known without one."""
+    """Return the record of a cut call: its last note, or the known facts without one."""
     if note is not None:
         try:
             return decode_record(note.encode())

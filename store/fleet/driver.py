@@ -41,7 +41,7 @@ _USELESS = (
     errors.UndefinedTable,
     errors.UndefinedColumn,
 )
-"""What a database answers that is a replica now, is not ours, or is another one: it is as good as away."""
+"""Answers of a replica, or of a database that is not ours: it counts as away."""
 
 _log = structlog.stdlib.get_logger()
 

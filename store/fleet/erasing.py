@@ -84,7 +84,7 @@ class OtherWorkers:
                     await self.database.ask(statements.UNTELL, {"body": body})
 
     def heard_by(self, listener: Listener) -> Listener:
-        """Return a listener that does what is asked here, and leaves everything else to `listener`."""
+        """Return a listener that erases on request, and passes everything else to `listener`."""
 
         def hear(message: WorkerMessage) -> Later | None:
             if message.body.startswith(_ASKED):

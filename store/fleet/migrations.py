@@ -159,7 +159,7 @@ async def check_step(database: Database, program: int = PROGRAM) -> int:
 
 
 async def check_writable(database: Database) -> None:
-    """See whether the database is of a program like this one, and takes what is written.
+    """Check that the database belongs to this program and takes writes.
 
     Raises: `FleetUnavailable`.
     """

@@ -142,7 +142,7 @@ class SqliteOrders:
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
-    """Make what is missing, one step at a time, under SQLite's own lock."""
+    """Create missing tables, one step at a time, under SQLite's own lock."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")

@@ -28,7 +28,7 @@ from store.records import CallRecord
 EXTRACT_SECONDS: Final = 20.0
 HOOK_SECONDS: Final = 30.0
 LAST_SECONDS: Final = 5.0
-"""For what is still to be done when the server closes."""
+"""Time for unfinished work when the server closes."""
 PLACES: Final = 1000
 AT_ONCE: Final = 8
 

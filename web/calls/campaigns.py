@@ -83,7 +83,7 @@ def rules_of(kept: Mapping[str, object], at_once: int = 1) -> CampaignRules:
 
 
 def read_rules(given: Mapping[str, object], at_once: int) -> tuple[CampaignRules | None, tuple[OrderProblem, ...]]:
-    """Read the rules in a request, with the usual ones for what is left out; `at_once` where it says nothing."""
+    """Read the rules in a request, with defaults for missing ones; `at_once` is the default of that name."""
     problems = tuple(_problems(given))
     return (None, problems) if problems else (rules_of(given, at_once), ())
 

@@ -47,7 +47,7 @@ class FollowUp:
     """When Twilio was asked about a call for the last time."""
 
     async def run(self) -> None:
-        """Look after what is parked, until cancelled."""
+        """Look after parked calls, until cancelled."""
         try:
             await self.recall()
             while True:

@@ -282,7 +282,7 @@ def _scrub_files(folder: Path, subject: Subject) -> int:
 
 
 def _packed(files: CallFiles, names: Mapping[str, Sequence[str]], records: Mapping[str, bytes]) -> IO[bytes]:
-    """Pack records, and what is on the disk."""
+    """Pack records and files on the disk."""
     packed = TemporaryFile()  # noqa: SIM115 - the caller of this function closes it
     with zipfile.ZipFile(packed, "w") as whole:
         for call_sid, text in records.items():

@@ -95,7 +95,7 @@ class LiveCalls:
         return self._calls.get(self._ids.get(name, name))
 
     def progress(self, name: str, status: str, sequence: int) -> KnownCall | None:
-        """Take in a status callback; older news than what is shown changes nothing."""
+        """Take in a status callback; one older than the last is ignored."""
         call = self.find(name)
         if call is None or sequence <= call.sequence or call.over:
             return call

@@ -52,12 +52,12 @@ LOOK_SECONDS: Final = 0.25
 LONGEST_BY: Final = 100
 
 Check: TypeAlias = Callable[[Mapping[str, object], Collection[str]], Iterator[OrderProblem]]
-"""Goes through what is wrong with a body; the second argument are the agents of the roster."""
+"""Yields the problems of a body; the second argument is the agents of the roster."""
 
 
 @attrs.frozen
 class Form:
-    """The body of one kind of command: its fields, what is wrong with them, and what it asks for."""
+    """The body of one kind of command: its fields, their problems, and the resulting action."""
 
     fields: tuple[str, ...]
     checks: tuple[Check, ...]

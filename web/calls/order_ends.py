@@ -55,7 +55,7 @@ class OrderEnds:
             _log.warning("order_end_not_noted", call_sid=record.call_sid, why=f"{_PLACES} wait already")
 
     async def run(self) -> None:
-        """Note what is put, until cancelled."""
+        """Write the queued ends to the database, until cancelled."""
         async for record in self._to_note:
             await self.note(record.call_sid, HowEnded.of(record))
 

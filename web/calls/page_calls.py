@@ -1,4 +1,4 @@
-"""Calls that come from the browser's phone: what is different about them, and nothing else is.
+"""Calls that come from the browser's phone, as far as they differ from other calls.
 
 A page speaks Media Streams, so a call from it is a call like any other, with a record of its own. But no telephone
 network is behind it: nobody can be asked to end it, to put it through, or to connect it again. Closing its stream ends

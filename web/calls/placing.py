@@ -28,7 +28,7 @@ from web.clients.twilio_api import LineError
 RING_SECONDS = 150.0
 """The longest that a call may be on its way: 60 s of ringing, and the network's own delays."""
 ORDER_SECONDS = 900.0
-"""Above one call a second Twilio queues; what is known of the lead must outlive that."""
+"""Above one call a second Twilio queues; the facts about the lead must outlive that queue."""
 LATEST_SECONDS = 900.0
 """An order that nobody could place in so long fails: who orders calls wants them soon."""
 PLACE_SECONDS = 15.0

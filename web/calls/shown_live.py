@@ -15,7 +15,7 @@ LONGEST_WORDS = 200
 
 
 async def shown_live(calls: Sequence[KnownCall], context: AppContext) -> list[Mapping[str, object]]:
-    """Return what is shown of these calls, in their order."""
+    """Return the rows of these calls, in their order."""
     return [{**_known(call), **await _seen(call, context)} for call in calls]
 
 

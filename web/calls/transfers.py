@@ -1,4 +1,4 @@
-"""The line's way to a person: what is whispered to them, and the TwiML that dials them.
+"""Transfers to a person through Twilio: the whispered introduction, and the TwiML that dials.
 
 A call puts its caller through with `TwilioTransfers`. The words for the person wait in the token store until their
 phone is answered, so any worker can be asked for them. It raises what the line and the token store raise.
@@ -22,7 +22,7 @@ A_CALLER = "A caller for you."
 
 
 def whispered(order: TransferOrder) -> str:
-    """Write what the person is told before they take the call: who is there, and why."""
+    """Write the introduction that the person hears before taking the call: the caller, and the reason."""
     brief = order.brief
     who = neutral(brief.name, 60)
     about = neutral(brief.need, 80)

@@ -46,7 +46,7 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.define(eq=False)
 class UnfinishedOrders:
-    """Looks after what is left in the queue, for one worker."""
+    """Looks after the orders left in the queue, for one worker."""
 
     context: AppContext
     dispatcher: Dispatcher

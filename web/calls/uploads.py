@@ -191,7 +191,7 @@ def _move(objects: ObjectStore, folder: Path) -> bool:
 
 
 def _state(path: Path) -> tuple[int, int, int]:
-    """Return what is another after a file was written to, or replaced."""
+    """Return a value that changes when a file is written or replaced."""
     found = path.stat()
     return found.st_size, found.st_mtime_ns, found.st_ino
 

@@ -61,7 +61,7 @@ class RecentAudio:
         del self._audio[: max(0, len(self._audio) - kept)]
 
     def cut(self, start: int, size: int) -> bytes:
-        """Return so many bytes from byte `start` on; what is not there is silence."""
+        """Return this many bytes from byte `start` on, with silence for missing ones."""
         first = start - (self.end - len(self._audio))
         before = min(size, max(0, -first))
         found = bytes(self._audio[max(0, first) : max(0, first + size)])

@@ -32,7 +32,7 @@ LEASE_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 5.0
 """Between looks for what other workers have left."""
 SWEEP_SECONDS: Final = 600.0
-"""Between looks for calls whose end nobody has told, and from the end of a call until it is looked for."""
+"""Seconds between looks for unannounced ends of calls, and from an end to its first look."""
 FIRST_DELAY, LONGEST_DELAY = 5.0, 4 * 3600.0
 PLACES: Final = 10_000
 

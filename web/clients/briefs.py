@@ -198,7 +198,7 @@ def _said(answer: bytes, requests: int) -> BriefText:
 
 
 def _cost(usage: JSON, requests: int) -> BriefCost:
-    """Read the tokens of an answer; what is no count is 0."""
+    """Read the token counts of an answer; anything but a count is 0."""
     told = usage if isinstance(usage, dict) else {}
     counts = (told.get(name) for name in ("prompt_tokens", "completion_tokens"))
     return BriefCost(requests, *(count if type(count) is int and count > 0 else 0 for count in counts))

@@ -44,7 +44,7 @@ class ClipRefused(Exception):
 
 
 async def keep_fetching(book: ClipBook, voices: Sequence[str], text: str, speech: "SpeechClient") -> None:
-    """Fetch clips until there is one in each of `voices`, asking ever less often for what is missing."""
+    """Fetch a clip in each of `voices`, with growing pauses between attempts for missing ones."""
     pause = FIRST_PAUSE
     while True:
         missing = [voice for voice in voices if voice not in book]

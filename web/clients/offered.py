@@ -113,7 +113,7 @@ def _spelled(provider: object) -> str:
 
 
 def missing_think(wanted: Iterable[WantedModels], offered: Offered) -> str:
-    """Say in one line which LLMs are not offered, and what is used instead; nothing if all are."""
+    """Name in one line the LLMs that are not offered, and their replacements; "" if all are offered."""
     every = tuple(wanted)
     gone = [each for each in every if not offered.has(each.model)]
     left = [each.model for each in every if offered.has(each.model)]
@@ -126,7 +126,7 @@ def _model(pair: tuple[str, str]) -> ThinkModel:
 
 
 def missing_summary(setting: str, client: BriefClient) -> str:
-    """Say in one line which models for the Brief are not offered, and what is used instead; nothing if all are."""
+    """Name in one line the missing models for the Brief, and their replacements; "" if all are offered."""
     offered = client.offered or frozenset(client.models)
     left = [model for model in client.models if model in offered]
     gone = [(setting, model) for model in client.models if model not in offered]
@@ -199,7 +199,7 @@ def summary_setting(settings: Settings) -> str:
 async def _keep_asking(
     service: str, ask: Callable[[], Awaitable[str]], wait_doubt: Callable[[], Awaitable[None]]
 ) -> None:
-    """Ask until there is an answer, ever less often, and then every ten minutes or when in doubt; tell what is new."""
+    """Ask at growing intervals until an answer comes, then every ten minutes or when in doubt; log changes."""
     pause, told = FIRST_PAUSE, ""
     while True:
         try:

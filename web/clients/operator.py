@@ -101,21 +101,21 @@ class Operator:
         return cast("Sequence[Shown]", answer.get("calls", ()))
 
     async def kept(self, name: str) -> Shown:
-        """Return what is kept of a number, or of a call.
+        """Return the data kept about a number or a call.
 
         Raises: `OperatorError`.
         """
         return await self._ask("POST", "/kept", _named(name))
 
     async def forget(self, name: str) -> Shown:
-        """Erase what is kept of a number, or of a call; return the proof.
+        """Erase the data kept about a number or a call; return the proof.
 
         Raises: `OperatorError`.
         """
         return await self._ask("POST", "/forget", _named(name), within=FORGET_SECONDS)
 
     async def export(self, name: str) -> AsyncIterator[bytes]:
-        """Go through the ZIP file of what is kept of a number, or of a call.
+        """Yield the ZIP file of the data kept about a number or a call.
 
         Raises: `OperatorError`.
         """

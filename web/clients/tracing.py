@@ -80,7 +80,7 @@ class Tracing:
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send what is left at the end of the `async with`, within `CLOSE_SECONDS`."""
+        """Send the remaining spans at the end of the `async with`, within `CLOSE_SECONDS`."""
         try:
             yield
         finally:

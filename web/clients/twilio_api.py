@@ -1,4 +1,4 @@
-"""One request to Twilio's REST API: what is sent, what is sent again, and what a refusal says.
+"""One request to Twilio's REST API: sending, retries, and refusals.
 
 `TwilioApi` owns no connection: the httpx client is the server's, with its deadline. A request is repeated only when
 Twilio says it never looked at it (429), for there is no idempotency key and a second call to the same person cannot be

@@ -45,7 +45,7 @@ def apologise(fallback: str | None, line: str) -> str:
 
 
 def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool) -> str:
-    """Dial a person from our line; `whispers` has them hear who is calling first, and take the call by a key."""
+    """Dial a person from our line; with `whispers` they first hear an introduction, and press a key."""
     response = VoiceResponse()
     dial = Dial(action=f"{origin}/twilio/dialled", answer_on_bridge=True, caller_id=line or None, timeout=DIAL_SECONDS)
     if whispers:
@@ -58,7 +58,7 @@ def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers:
 
 
 def whisper(origin: str, call_sid: str, words: str) -> str:
-    """Say who is calling, to the person alone, and ask for a key; without it, they are not connected."""
+    """Say the introduction to the person alone, and ask for a key; without it, they are not connected."""
     response = VoiceResponse()
     gather = Gather(action=f"{origin}/twilio/accepted?call={call_sid}", input="dtmf", num_digits=1, timeout=KEY_SECONDS)
     gather.say(f"{words} {PRESS}")

@@ -23,7 +23,7 @@ from web.routes.problems import json_answer
 
 PAGE = "/console/campaigns"
 MOST = 20
-"""Campaigns on the page: each is counted anew whenever it is looked at."""
+"""Campaigns on the page: each is counted anew for every request."""
 OVER = "over"
 
 
@@ -76,7 +76,7 @@ class CampaignPages:
 
 
 def _card(campaign: Campaign, progress: Progress) -> Mapping[str, object]:
-    """Return what is shown of one campaign."""
+    """Return the row of one campaign."""
     is_over = progress.done == progress.numbers
     state = OVER if is_over and campaign.state != "canceled" else campaign.state
     counts = [

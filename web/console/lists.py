@@ -22,7 +22,7 @@ FILTERS = ("q", "outcome", "direction", "since", "until", "troubled", "transferr
 
 @attrs.frozen
 class ListAsked:
-    """A list as an address asks for it: the query, the filters as they were written, and what is wrong with them."""
+    """A list as an address asks for it: the query, the filters as written, and their problems."""
 
     query: CallQuery
     given: Mapping[str, str]

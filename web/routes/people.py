@@ -1,4 +1,4 @@
-"""The API for what is kept of a person: list it, export it, erase it.
+"""The API for a person's data: list it, export it, erase it.
 
 Number or call is in the body and not in the address, which proxies write down. Every request shows the bearer token.
 """
@@ -46,7 +46,7 @@ class PeopleRoutes:
         return routes
 
     async def kept(self) -> Response:
-        """List what is kept."""
+        """List the data."""
         name = await self._name()
         if isinstance(name, Response):
             return name

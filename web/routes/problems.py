@@ -1,4 +1,4 @@
-"""Answers to requests that are not carried out: JSON, with what is wrong and what to do about it.
+"""Answers to refused requests: JSON, with the problem and its fix.
 
 `problem` writes such an answer, and `refused` gives the framework's own refusals the same form. Neither says what broke
 inside: the log does. `Misrouted` logs requests that nearly reached a route (a number set to GET, a path with a slash
@@ -43,7 +43,7 @@ def json_answer(shown: object, status: int = 200) -> Response:
 
 
 def problem(status: int, error: str, *, retry_seconds: int = 0, **more: object) -> Response:
-    """Return an answer that says what is wrong, and where it may help when to try again."""
+    """Return an answer with the problem, and with `Retry-After` if `retry_seconds` is not 0."""
     response = json_answer({"error": error, **more}, status)
     if retry_seconds:
         response.headers["Retry-After"] = str(retry_seconds)
@@ -200,5 +200,5 @@ def is_name(text: str) -> bool:
 
 
 def count_of(text: str) -> int:
-    """Read a count; 0 for what is none, or greater than anybody counts."""
+    """Read a count of at most nine digits; 0 for anything else."""
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0

@@ -53,7 +53,7 @@ class TransferRoutes:
         return routes
 
     async def whisper(self) -> Response:
-        """Tell the person who is calling, and ask for the key."""
+        """Introduce the caller to the person, and ask for the key."""
         call_sid = request.args.get("call", "")
         tokens = self.context.admissions.tokens
         await tokens.claim(person_token(call_sid), b"", LONGEST_TALK)

@@ -27,9 +27,9 @@ from web.sockets.asgi_events import target_of
 from web.sockets.connections import vouch
 
 FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut", "line_dead"})
-"""Outcomes after which a caller who is still there is owed an apology."""
+"""Outcomes after which a caller still on the line hears an apology."""
 RETURNS = LOST | {"never_ran"}
-"""Outcomes after which a caller who is still there gets a second stream, once: it was the stream that ended."""
+"""Outcomes after which a caller still on the line gets a second stream, once: only the stream has ended."""
 LETTER_SECONDS = 0.1
 """More than a letter of a sentence takes to be said: so much later comes the stream."""
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})

@@ -39,7 +39,7 @@ class Tls:
         return None
 
     def opened(self, data: bytes | bytearray) -> bytes:
-        """Return what is in the records that are complete now."""
+        """Return the plaintext of the records that are complete now."""
         self._incoming.write(data)
         parts = list[bytes]()
         try:

@@ -54,7 +54,7 @@ def mask(text: str) -> str:
 
 
 def _hidden(found: re.Match[str]) -> tuple[str, int]:
-    """Return what is to stand there instead of what was found, and where the search goes on."""
+    """Return the replacement for a match, and the position where the search continues."""
     grouped: str | None = found["grouped"]
     if found["keep"] is not None:
         return found[0], found.end()

@@ -1,4 +1,4 @@
-"""Removal of what is older than `RETENTION_DAYS`: audio, words and records, each in its time.
+"""Removal of audio, words and records that are older than `RETENTION_DAYS`.
 
 Every worker looks each hour; what another one has removed is no matter. Audio and words on the disk go by the age of
 their files, audio in the object store by the age of its object, records by the start of their calls: with a record goes
@@ -26,7 +26,7 @@ from web.calls.context import AppContext
 
 EVERY_SECONDS = 3600.0
 STORE_SECONDS = 600.0
-"""For the object store to list and remove what is too old."""
+"""Time for the object store to list and remove old recordings."""
 TRANSCRIPT = "transcript.json"
 
 _log = structlog.stdlib.get_logger()
