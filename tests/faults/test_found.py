@@ -34,3 +34,12 @@ def test_what_was_broken_once_is_kept(faults: tuple[str, ...], seed: int, stop_a
     played = throw(faults, seed=seed, order=seed, stop_at=stop_at, prompt=False)
 
     assert [] == check(played)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [3.3, 3.9])
+@pytest.mark.parametrize("at", [half / 2 for half in range(13)])
+def test_a_session_that_comes_late_after_one_that_was_lost_leaves_nobody_in_silence(at: float, late: float) -> None:
+    faults = [f"deepgram: drop after {at} s on connection 1", f"deepgram: slow settings {late} s on connection 2"]
+
+    assert [] == check(throw(faults, prompt=False))
