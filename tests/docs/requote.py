@@ -5,7 +5,11 @@ The prose around a block is yours to correct; nothing can do that for you.
 
 import sys
 
+from tests.actors.turn.cases import with_cases
+from tests.actors.turn.picture import with_picture
 from tests.docs.pages import PAGES, ROOT, page_text, quotes_in
+
+TURNS = "docs/turns.md"
 
 
 def requoted(text: str) -> str:
@@ -17,9 +21,9 @@ def requoted(text: str) -> str:
 
 def main() -> None:
     """Rewrite the pages that have changed, and name them."""
-    for page in PAGES:
+    for page in (*PAGES, TURNS):
         before = page_text(page)
-        after = requoted(before)
+        after = requoted(before) if page != TURNS else with_cases(with_picture(before))
         if after != before:
             (ROOT / page).write_text(after, encoding="utf-8")
             sys.stdout.write(f"{page}\n")

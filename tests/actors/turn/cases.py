@@ -1,10 +1,7 @@
-"""The hard cases as scripts: `python -m tests.actors.turn.cases docs/turns.md` writes them into the page.
+"""The hard cases as scripts: `python -m tests.docs.requote` writes them into the page.
 
 Each line has a time, what happened, and behind an arrow what `Turn` wanted done about it.
 """
-
-import sys
-from pathlib import Path
 
 import attrs
 
@@ -270,8 +267,3 @@ def with_cases(page: str) -> str:
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{cases()}\n\n{END}{after}"
-
-
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    path.write_text(with_cases(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from actors.turn.picture import with_picture
 from tests.actors.turn.cases import with_cases
+from tests.actors.turn.picture import with_picture
 
 PAGE = Path(__file__).parents[3] / "docs" / "turns.md"
 
@@ -11,10 +11,10 @@ PAGE = Path(__file__).parents[3] / "docs" / "turns.md"
 def test_the_page_shows_the_tables_and_the_rules_of_today() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
-    assert page == with_picture(page), "run: python -m actors.turn.picture docs/turns.md"
+    assert page == with_picture(page), "run: python -m tests.docs.requote"
 
 
 def test_the_page_shows_what_becomes_of_the_hard_cases_today() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
-    assert page == with_cases(page), "run: python -m tests.actors.turn.cases docs/turns.md"
+    assert page == with_cases(page), "run: python -m tests.docs.requote"

@@ -1,10 +1,7 @@
-"""The tables and the rules as Markdown: `python -m actors.turn.picture docs/turns.md` writes them into the page.
+"""The tables and the rules as Markdown: `python -m tests.docs.requote` writes them into the page.
 
 They stand between two markers, and a test compares them with the tables that the calls run on.
 """
-
-import sys
-from pathlib import Path
 
 from actors.turn.rules import RULES, Rule
 from actors.turn.tables import TABLES, Cell, Table
@@ -67,12 +64,3 @@ def with_picture(page: str) -> str:
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{picture()}\n\n{END}{after}"
-
-
-def main(path: Path) -> None:
-    """Bring the page up to date."""
-    path.write_text(with_picture(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
