@@ -225,6 +225,11 @@ def brief_prompt(
     """
     schema = orjson.dumps(brief_schema(added or {})).decode()
     system = _INSTRUCTIONS.format(reader=neutral(reader, 40), focus=focus or _FOCUS, schema=schema)
+    return messages_about(system, turns, facts)
+
+
+def messages_about(system: str, turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> list[dict[str, str]]:
+    """Write the chat messages of a question about a call: instructions, then facts and transcript."""
     recorded = [f"- {neutral(name, 40)}: {quoted(value, 240)}" for name, value in facts.items() if value]
     material = ["Recorded by functions:", *(recorded or ["- nothing"]), "", "Transcript:", *transcript_lines(turns)]
     return [{"role": "system", "content": system}, {"role": "user", "content": "\n".join(material)}]

@@ -25,9 +25,9 @@ import httpx
 import orjson
 
 from agents.arguments import SchemaRefused, Strictness, json_of, read_odd_arguments, schema_of
-from agents.brief import transcript_lines
+from agents.brief import messages_about
 from agents.loading import RosterProblem, file_of, refuse
-from agents.quoting import SpokenTurn, neutral, quoted, word_set
+from agents.quoting import SpokenTurn, word_set
 from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
 
@@ -167,10 +167,7 @@ Rules:
 
 def extraction_messages(wanted: type, turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> list[dict[str, str]]:
     """Write the chat messages that ask for this form to be filled in."""
-    system = _INSTRUCTIONS.format(schema=orjson.dumps(schema_of(wanted)).decode())
-    recorded = [f"- {neutral(name, 40)}: {quoted(value, 240)}" for name, value in facts.items() if value]
-    material = ["Recorded by functions:", *(recorded or ["- nothing"]), "", "Transcript:", *transcript_lines(turns)]
-    return [{"role": "system", "content": system}, {"role": "user", "content": "\n".join(material)}]
+    return messages_about(_INSTRUCTIONS.format(schema=orjson.dumps(schema_of(wanted)).decode()), turns, facts)
 
 
 def read_extraction(wanted: type, text: str) -> Mapping[str, JSON]:

@@ -1,9 +1,11 @@
-"""Call records that live as long as the process: for the demo, for tests, and for those who keep nothing.
+"""Call records, and small texts, that live as long as the process.
 
-`MemoryRecords` keeps the newest `capacity` calls and forgets the oldest beyond it. It never fails.
+`MemoryRecords` keeps the newest `capacity` calls and forgets the oldest beyond it. Neither class ever fails.
 """
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
@@ -58,3 +60,39 @@ class MemoryRecords:
         """Nothing: memory keeps nothing of what was erased."""
         await trio.lowlevel.checkpoint()
         return ()
+
+
+@attrs.define
+class MemoryTexts:
+    """Small texts under names, each until its expiry."""
+
+    now: Callable[[], float] = time.monotonic
+    _kept: dict[str, tuple[float, bytes]] = attrs.field(factory=dict, init=False, repr=False)
+
+    def put(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` for so long."""
+        self._drop_stale()
+        self._kept[name] = (self.now() + seconds, content)
+
+    def peek(self, name: str) -> bytes | None:
+        """Return what lies under `name`."""
+        expires, content = self._kept.get(name, (-math.inf, b""))
+        return content if expires > self.now() else None
+
+    def take(self, name: str) -> bytes | None:
+        """Return what lies under `name`, and forget it."""
+        found = self.peek(name)
+        self._kept.pop(name, None)
+        return found
+
+    def erase(self, subject: Subject) -> int:
+        """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
+        found = [name for name, (_, text) in self._kept.items() if subject.is_in(text.decode(errors="replace"))]
+        for name in found:
+            del self._kept[name]
+        self._drop_stale()
+        return len(found)
+
+    def _drop_stale(self) -> None:
+        now = self.now()
+        self._kept = {name: kept for name, kept in self._kept.items() if kept[0] > now}

@@ -18,6 +18,7 @@ import trio
 from store.erasing import Subject
 from store.fleet.driver import Database, Rows
 from store.fleet.shared import FleetUnavailable
+from store.memory import MemoryTexts
 
 SWEEP_SECONDS = 60.0
 """Between two removals of what has expired."""
@@ -33,42 +34,6 @@ _ERASE = "DELETE FROM tokens WHERE name = ANY(%(names)s) OR expires < clock_time
 _SWEEP = "DELETE FROM tokens WHERE expires < clock_timestamp()"
 
 
-@attrs.define
-class OwnTokens:
-    """The tokens that one worker keeps by itself."""
-
-    _kept: dict[str, tuple[float, bytes]] = attrs.field(factory=dict, init=False, repr=False)
-
-    def put(self, name: str, content: bytes, seconds: float) -> None:
-        """Keep `content` under `name` for so long."""
-        now = time.monotonic()
-        for stale in [key for key, (expires, _) in self._kept.items() if expires <= now]:
-            del self._kept[stale]
-        self._kept[name] = (now + seconds, content)
-
-    def peek(self, name: str) -> bytes | None:
-        """Return what lies under `name`."""
-        expires, content = self._kept.get(name, (-math.inf, b""))
-        return content if expires > time.monotonic() else None
-
-    def take(self, name: str) -> bytes | None:
-        """Return what lies under `name`, and forget it."""
-        found = self.peek(name)
-        self._kept.pop(name, None)
-        return found
-
-    def erase(self, subject: Subject) -> int:
-        """Forget what mentions somebody; return how many texts that were."""
-        found = [name for name, (_, content) in self._kept.items() if subject.is_in(_text(content))]
-        for name in found:
-            del self._kept[name]
-        return len(found)
-
-
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "replace")
-
-
 def _key(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
 
@@ -78,7 +43,7 @@ class DatabaseTokens:
     """Tokens of all workers."""
 
     database: Database
-    _own: OwnTokens = attrs.field(factory=OwnTokens, init=False)
+    _own: MemoryTexts = attrs.field(factory=MemoryTexts, init=False)
     _swept: float = attrs.field(default=-math.inf, init=False)
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
@@ -137,7 +102,7 @@ class DatabaseTokens:
         Raises: `FleetUnavailable`.
         """
         kept = await self.database.ask(_ALL)
-        names = [name for name, content in kept if subject.is_in(_text(bytes(content)))]
+        names = [name for name, content in kept if subject.is_in(bytes(content).decode(errors="replace"))]
         await self.database.ask(_ERASE, {"names": names})
         return len(names) + self._own.erase(subject)
 

@@ -22,6 +22,7 @@ import structlog
 import trio
 
 from store.erasing import Subject, files_with
+from store.memory import MemoryTexts
 from store.private import own_folder
 
 T = TypeVar("T")
@@ -69,50 +70,42 @@ class MemoryTokenStore:
     """The texts of one worker, in its memory."""
 
     now: Callable[[], float] = time.time
-    _kept: dict[str, tuple[float, bytes]] = attrs.field(factory=dict, init=False, repr=False)
+    _texts: MemoryTexts = attrs.field(
+        default=attrs.Factory(lambda self: MemoryTexts(self.now), takes_self=True), init=False, repr=False
+    )
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
         """Keep `content` under `name` for so long."""
         await trio.lowlevel.checkpoint()
-        now = self.now()
-        for stale in [key for key, (expires, _) in self._kept.items() if expires <= now]:
-            del self._kept[stale]
-        self._kept[name] = (now + seconds, content)
+        self._texts.put(name, content, seconds)
 
     async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
         """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
         await trio.lowlevel.checkpoint()
-        found = self._fresh(self._kept.get(name))
+        found = self._texts.peek(name)
         if found is None:
-            self._kept[name] = (self.now() + seconds, content)
+            self._texts.put(name, content, seconds)
         return found
 
     async def peek(self, name: str) -> bytes | None:
         """Return what lies under `name` and leave it there."""
-        return (await self.peek_all([name])).get(name)
+        await trio.lowlevel.checkpoint()
+        return self._texts.peek(name)
 
     async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return what lies under each of `names`, for all of them at the price of one."""
         await trio.lowlevel.checkpoint()
-        found = {name: self._fresh(self._kept.get(name)) for name in names}
-        return {name: content for name, content in found.items() if content is not None}
+        return {name: content for name in names if (content := self._texts.peek(name)) is not None}
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
         await trio.lowlevel.checkpoint()
-        return self._fresh(self._kept.pop(name, None))
+        return self._texts.take(name)
 
     async def erase(self, subject: Subject) -> int:
         """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
         await trio.lowlevel.checkpoint()
-        now = self.now()
-        found = [key for key, (_, content) in self._kept.items() if subject.is_in(content.decode("utf-8", "replace"))]
-        for key in [*found, *(key for key, (expires, _) in self._kept.items() if expires <= now)]:
-            self._kept.pop(key, None)
-        return len(found)
-
-    def _fresh(self, found: tuple[float, bytes] | None) -> bytes | None:
-        return found[1] if found is not None and found[0] > self.now() else None
+        return self._texts.erase(subject)
 
 
 @attrs.define

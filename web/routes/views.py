@@ -5,7 +5,6 @@ id of an order or Twilio's CallSid.
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 
@@ -17,7 +16,6 @@ from quart.typing import ResponseReturnValue
 from web.calls.call_files import JOURNAL, RECORDING, CallFiles
 from web.calls.context import AppContext
 from web.calls.watching import WatchedCalls
-from web.picture.facts import JournalEntry
 from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
 from web.routes.problems import is_name, problem
@@ -102,7 +100,7 @@ class CallViews:
         entries = await self.files.journal(call_sid)
         if not entries:
             return no_such("journal")
-        picture = await self.files.in_thread(partial(_drawn, entries, call_sid))
+        picture = await self.files.in_thread(partial(render_timeline, entries, title=call_sid))
         return Response(picture, 200, content_type="image/svg+xml", headers={"Content-Security-Policy": PICTURE_POLICY})
 
     async def journal(self, name: str) -> ResponseReturnValue:
@@ -187,10 +185,6 @@ def _lasting(stream: Stream, content_type: str) -> Response:
     response = Response(stream, 200, headers=headers, content_type=content_type)
     response.timeout = None
     return response
-
-
-def _drawn(entries: Sequence[JournalEntry], call_sid: str) -> str:
-    return render_timeline(entries, title=call_sid)
 
 
 def no_such(what: str) -> Response:
