@@ -142,7 +142,7 @@ class CommandRunner:
         while turn.awaits_remark(command_id):
             session = driver.session or session
             await driver.wait_change()
-        if turn.has_begun_remark(command_id):
+        if turn.remark_begun == command_id:
             return DONE
         is_lost = session is not driver.session or turn.remark != ""
         return None if is_lost else failed("the service was asked to say it, and has not begun in time")

@@ -231,11 +231,6 @@ def start_closing(state: TurnState) -> None:
         state.say(SpeechKind.CLOSING, state.closing.sentence)
 
 
-def probe(state: TurnState) -> None:
-    state.at.asked = state.now
-    state.say(SpeechKind.QUESTION, state.wording.still_there)
-
-
 def end_reply(state: TurnState) -> None:
     """Take the reply for received; what a noise has cancelled of it is asked for."""
     if not state.has_sound:
@@ -285,7 +280,8 @@ def fill_silence(state: TurnState) -> None:
     elif state.is_unended and state.is_asked_out:
         state.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
     elif state.is_unended:
-        state.ask_for_life()
+        state.unfilled, at.filler = state.silent_since, state.now
+        state.ask()  # they hear it, unless the service has broken its reply off
     else:
         state.fill(state.words_for_wait())
 
@@ -366,16 +362,13 @@ def say_remark(state: TurnState) -> None:
     state.say(SpeechKind.REMARK, text, remark_id=remark_id)
 
 
-def renew(state: TurnState) -> None:
-    state.is_aged = False
+def renew(state: TurnState, *, is_old: bool = True) -> None:
     state.lose_session()
-    state.emit(RenewSession())
+    state.emit(RenewSession(is_old))
 
 
 def restart_for_operator(state: TurnState) -> None:
-    if state.voice is not VoiceState.ABSENT:
-        state.lose_session()
-        state.emit(RenewSession(is_old=False))
+    renew(state, is_old=False)
 
 
 def remind(state: TurnState) -> None:
@@ -393,7 +386,5 @@ def ask_caller(state: TurnState) -> None:
         goodbye = state.wording.closing if state.is_loud else state.wording.silent_goodbye
         state.close(CloseAsked(SILENT, goodbye))
         state.may_stay = state.times_reopened < state.numbers.reopenings
-        return
-    state.at.asked = state.now
-    silence = state.now - state.callers_turn_since
-    state.say(SpeechKind.QUESTION, state.wording.still_there, silence=silence)
+    else:
+        state.ask(state.now - state.callers_turn_since)

@@ -97,7 +97,3 @@ class Turn(TurnState):
         """Whether an operator's sentence waits for a pause, or for the service to begin it."""
         outstanding = self.outstanding
         return self.remark_id == remark_id or (outstanding is not None and outstanding.id == remark_id)
-
-    def has_begun_remark(self, remark_id: str) -> bool:
-        """Whether an operator's sentence is the last one that the caller has heard an agent begin."""
-        return self.remark_begun == remark_id

@@ -212,7 +212,7 @@ def _note_session(state: TurnState, event: Recognised) -> None:
                 state.at.wanted = state.now
             state.wait_anew()
         case events.FloorVacated():
-            state.is_aged, state.is_unread = False, state.is_unread or state.caller is CallerState.HEARD
+            state.is_unread = state.is_unread or state.caller is CallerState.HEARD
             state.lose_session()
         case events.SessionAged():
             state.is_aged = True

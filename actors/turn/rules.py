@@ -88,7 +88,7 @@ RULES: tuple[Rule, ...] = (
          lambda state: max(state.at.quiet, state.at.told) + state.deadlines.false_start, actions.false_start),
     rule("speech never ends", _TALK, ("somebody is heard",), "Last heard, asked or refused + `longest_turn`",
          lambda state: max(state.at.heard, state.at.asked, state.at.refused) + state.deadlines.longest_turn,
-         actions.probe),
+         TurnState.ask),
     rule("AgentAudioDone is missing", _ALWAYS, ("a reply comes", "nothing sounds"),
          "Played, or ended without audio, + `audio_done_grace`; words without audio: said + `silence_budget`",
          due.end_of_reply, actions.end_reply),

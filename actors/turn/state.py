@@ -375,10 +375,10 @@ class TurnState:
         if self.has_own_words:
             self.at.answered, self.has_spoken, self.has_own_words = -math.inf, False, False
 
-    def ask_for_life(self) -> None:
-        """Ask the caller whether they are there: they hear it, unless the service has broken its reply off."""
-        self.unfilled, self.at.filler, self.at.asked = self.silent_since, self.now, self.now
-        self.say(SpeechKind.QUESTION, self.wording.still_there)
+    def ask(self, silence: float = 0.0) -> None:
+        """Ask the caller whether they are there, after so many seconds of their silence; 0.0: the line is loud."""
+        self.at.asked = self.now
+        self.say(SpeechKind.QUESTION, self.wording.still_there, silence=silence)
 
     def play_clip(self, text: str, silence: float) -> None:
         """Have the line play a filler."""
@@ -412,7 +412,7 @@ class TurnState:
         """Be without a session that can be heard."""
         if self.voice is not VoiceState.ABSENT:
             self.at.vacated = self.now
-        self.voice, self.unfilled = VoiceState.ABSENT, None
+        self.voice, self.unfilled, self.is_aged = VoiceState.ABSENT, None, False
 
     def restart(self, why: str) -> None:
         """Give the session up."""

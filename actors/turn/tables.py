@@ -165,7 +165,9 @@ PHASE = table("phase", Phase, {
     ),
     events.FloorVacated: (STAY, STAY, _leave, STAY, _leave, STAY, STAY, STAY, STAY),
     events.BeepHeard: (STAY, STAY, STAY, STAY, STAY, to(CLOSING, actions.say_closing), STAY, STAY, STAY),
-    events.RestartWanted: (do(actions.restart_for_operator), STAY, STAY, STAY, STAY, STAY, STAY, STAY, STAY),
+    events.RestartWanted: (
+        do(actions.restart_for_operator, when="a session is there"), STAY, STAY, STAY, STAY, STAY, STAY, STAY, STAY,
+    ),
     events.TakenOver: (to(TAKEN_OVER), STAY, STAY, STAY, STAY, STAY, STAY, STAY, STAY),
 })  # fmt: skip
 
