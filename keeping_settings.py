@@ -138,15 +138,8 @@ CALL_WEBHOOK_PRIVATE = Variable(
     "no",
 )
 
-KEEPING_VARIABLES: tuple[Variable[object], ...] = (
-    RETENTION_DAYS,
-    REDACT,
-    RECORD_AUDIO,
-    RECORDING_NOTICE,
-    RECORDINGS_URL,
-    CALL_WEBHOOK_URL,
-    CALL_WEBHOOK_SECRET,
-    CALL_WEBHOOK_PRIVATE,
+KEEPING_VARIABLES: tuple[Variable[object], ...] = tuple(
+    each for each in list(vars().values()) if isinstance(each, Variable)
 )
 
 

@@ -107,18 +107,11 @@ async def open_stage(
     async with _patient_client() as webhooks, trio.open_nursery() as simulators:
         serve = partial(serve_deepgram, scenario, host=HOST, faults=faults, api_key=keys.deepgram, knobs=deepgram_knobs)
         deepgram: ServedAt = await simulators.start(serve)
-        speak = SpeakSimulator(keys.deepgram)
-        await simulators.start(serve_app, speak, configured(Config(), speak_door))
+        await simulators.start(serve_app, SpeakSimulator(keys.deepgram), configured(Config(), speak_door))
         groq = GroqSimulator(scenario.faults, api_key=keys.groq)
         await simulators.start(serve_app, groq, configured(Config(), groq_door))
-        twilio = TwilioSimulator(
-            scenario,
-            webhooks,
-            keys.twilio_account,
-            keys.twilio_token,
-            twilio_knobs or TwilioKnobs(),
-            observe=overhear,
-        )
+        account, knobs = (keys.twilio_account, keys.twilio_token), twilio_knobs or TwilioKnobs()
+        twilio = TwilioSimulator(scenario, webhooks, *account, knobs, observe=overhear)
         await simulators.start(twilio.run)
         await simulators.start(serve_app, twilio, configured(Config(), twilio_door))
         settings = demo_settings(
@@ -133,10 +126,8 @@ async def open_stage(
             person=PERSON if scenario.human is not None else "",
             changes=changes,
         )
-        async with (
-            _serving(settings, server_door, observe, answers) as signals,
-            _patient_client(keys, server_door.url) as operator,
-        ):
+        operators = _patient_client(keys, server_door.url)
+        async with _serving(settings, server_door, observe, answers) as signals, operators as operator:
             yield Stage(twilio, operator, settings, signals)
         simulators.cancel_scope.cancel(reason="the demo is over")
 

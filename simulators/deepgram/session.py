@@ -8,6 +8,7 @@ breaks the protocol gets the service's `Error` and a closed socket, never an exc
 
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 from typing import assert_never
 
@@ -174,47 +175,25 @@ class Session:
         return self._conversation
 
     def _make_conversation(self, configuration: Configuration) -> Conversation:
-        self._line.history = configuration.reports_history
+        line, knobs, faults, log = self._line, self._knobs, self._faults, self._log
+        line.history = configuration.reports_history
         mouth = Mouth(
-            self._line,
-            self._knobs,
+            line,
+            knobs,
             self._rng,
             voice=configuration.voice.name,
             output=configuration.output,
-            drip=self._faults.drip,
+            drip=faults.drip,
             experimental=configuration.experimental,
             speak_entries=configuration.voice.entries,
         )
         calls = OpenCalls(self._rng, configuration.mind.functions)
         brain = Brain(identify(self._scenario, configuration.tags, configuration.mind.prompt))
-        thinker = Thinker(
-            self._line, mouth, calls, self._knobs, self._faults, self._log, brain, configuration.mind.entries
-        )
-        ear = make_ear(self._make_hearing, configuration.input, self._knobs)
-        updates = Updates(
-            self._line,
-            self._knobs,
-            self._faults,
-            self._log,
-            self._scenario,
-            ear,
-            mouth,
-            thinker,
-            calls,
-            flux=configuration.flux,
-        )
-        return Conversation(
-            self._line,
-            self._knobs,
-            self._log,
-            configuration,
-            ear,
-            mouth,
-            thinker,
-            calls,
-            updates,
-            self._faults.cancels_after,
-        )
+        thinker = Thinker(line, mouth, calls, knobs, faults, log, brain, configuration.mind.entries)
+        ear, flux = make_ear(self._make_hearing, configuration.input, knobs), configuration.flux
+        updates = Updates(line, knobs, faults, log, self._scenario, ear, mouth, thinker, calls, flux=flux)
+        cancels_after = faults.cancels_after
+        return Conversation(line, knobs, log, configuration, ear, mouth, thinker, calls, updates, cancels_after)
 
     async def _open(self, nursery: trio.Nursery) -> None:
         await trio.sleep(self._knobs.welcome)
@@ -311,34 +290,15 @@ async def converse(
     *Cancellation* leaves the socket to its owner.
     """
     knobs = knobs or DeepgramKnobs()
-    plan = FaultPlan(scenario.faults) if faults is None else faults
+    plan = (FaultPlan(scenario.faults) if faults is None else faults).for_connection(connection)
     connection_log = ConnectionLog(log or ExchangeLog(), connection)
     rng = Random(f"{knobs.seed}/{connection}")
-
-    async def close_rudely() -> None:
-        await socket.aclose(1011)
-
-    line = Line(
-        socket,
-        knobs,
-        connection_log,
-        rng,
-        drop or close_rudely,
-        AgentServerDialogue(strict=knobs.strict_start, any_flux_version=knobs.any_flux_version),
-    )
+    dialogue = AgentServerDialogue(strict=knobs.strict_start, any_flux_version=knobs.any_flux_version)
+    line = Line(socket, knobs, connection_log, rng, drop or partial(socket.aclose, 1011), dialogue)
     connection_log.connected()
-    stalled = False
+    hearing, stalled = make_hearing or hearing_of(scenario), False
     try:
-        await Session(
-            socket,
-            scenario,
-            knobs,
-            plan.for_connection(connection),
-            connection_log,
-            line,
-            rng,
-            make_hearing or hearing_of(scenario),
-        ).run()
+        await Session(socket, scenario, knobs, plan, connection_log, line, rng, hearing).run()
     except* SessionOver:
         pass
     except* ConnectionClosed as closed:
