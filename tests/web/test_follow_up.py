@@ -1,7 +1,7 @@
 """What becomes of calls that may come back: each gets one end, whoever hears of it, and if nobody does."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from typing import cast
 
 import pytest
@@ -54,6 +54,31 @@ async def following(*workers: Exchange) -> AsyncIterator[None]:
         await wait_all_tasks_blocked()
         yield
         nursery.cancel_scope.cancel()
+
+
+class CountingTokenStore(MemoryTokenStore):
+    """Counts how often somebody looks."""
+
+    looks = 0
+
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        self.looks += 1
+        return await super().peek_all(names)
+
+
+@pytest.mark.parametrize("calls", [1, 50])
+async def test_however_many_calls_there_are_what_others_have_heard_is_looked_up_once(
+    calls: int, autojump_clock: MockClock
+) -> None:
+    tokens = CountingTokenStore()
+    context = context_of(exchange(tokens=tokens))
+    with ExitStack() as running:
+        for number in range(calls):
+            context.announced.parked_calls.park(record(outcome="crashed", call_sid=f"CA{number:032x}"))
+            running.enter_context(context.streams.carry(f"CA{number + 100:032x}"))
+        await FollowUp(context).look()
+
+    assert tokens.looks == 3  # of those that run, which are ended; of those that are parked, which are back or over
 
 
 @pytest.mark.parametrize("status", ["completed", "no-answer", None])

@@ -10,7 +10,6 @@ stream: Twilio sends `AnsweredBy` to one worker, which leaves it in the token st
 """
 
 import hmac
-import math
 import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -178,18 +177,18 @@ class Admissions:
         """Keep that a call has come back to one of our workers, and when."""
         await self.tokens.put(f"resumed {call_sid}", repr(time.time()).encode(), NEWS_SECONDS)
 
-    async def resumed_at(self, call_sid: str) -> float:
-        """Return when a call last came back (the wall's time); minus infinity if it did not lately."""
-        kept = await self.tokens.peek(f"resumed {call_sid}")
-        return float(kept) if kept is not None else -math.inf
+    async def resumed_among(self, call_sids: Sequence[str]) -> Mapping[str, float]:
+        """Return those calls that have lately come back, and when (the wall's time)."""
+        kept = await self._of_calls("resumed", call_sids)
+        return {call_sid: float(at) for call_sid, at in kept.items()}
 
     async def note_over(self, call_sid: str) -> None:
         """Keep that a call is over, for the worker that carried it."""
         await self.tokens.put(f"over {call_sid}", b"", NEWS_SECONDS)
 
-    async def is_over(self, call_sid: str) -> bool:
-        """Whether a worker has lately heard that a call is over."""
-        return await self.tokens.peek(f"over {call_sid}") is not None
+    async def over_among(self, call_sids: Sequence[str]) -> Collection[str]:
+        """Return those calls of which a worker has lately heard that they are over."""
+        return await self._of_calls("over", call_sids)
 
     async def note_ended(self, call_sid: str) -> None:
         """Keep that Twilio has said of a call that it is over: for the worker that carries it, and late webhooks."""

@@ -6,6 +6,7 @@ outcome; also about those that a stopped server left so. It finds what another w
 raises. `NoShows` gives a record to each call that came in and never opened its stream.
 """
 
+import math
 from functools import partial
 
 import attrs
@@ -69,24 +70,21 @@ class FollowUp:
 
     async def look(self) -> None:
         """Look once after every call that is parked, and whether another worker has heard that one of ours is over."""
-        parked_calls = self.context.announced.parked_calls
-        running = self.context.streams.running()
-        for call_sid in await self.context.admissions.ended_among(running):  # as another worker has heard
+        parked_calls, admissions = self.context.announced.parked_calls, self.context.admissions
+        for call_sid in await admissions.ended_among(self.context.streams.running()):  # as another worker has heard
             self.context.services.intercom.tell(call_sid, NoteCallOver())
-        for parked in parked_calls.all():
-            await self._look_after(parked)
+        parked = {each.record.call_sid: each for each in parked_calls.all()}
+        resumed, over = await admissions.resumed_among([*parked]), await admissions.over_among([*parked])
+        for call_sid, each in parked.items():
+            if resumed.get(call_sid, -math.inf) > each.at:
+                parked_calls.leave(call_sid)  # another worker has it now, and will tell of its end
+            elif each.record.outcome == TRANSFERRING:
+                await self._look_after_transfer(each)
+            elif call_sid in over:
+                self.context.announced.over(call_sid)
         self.context.announced.announce_overdue()
-        waiting = {parked.record.call_sid for parked in parked_calls.all()}
+        waiting = {each.record.call_sid for each in parked_calls.all()}
         self._asked = {call_sid: at for call_sid, at in self._asked.items() if call_sid in waiting}
-
-    async def _look_after(self, parked: ParkedCall) -> None:
-        call_sid, context = parked.record.call_sid, self.context
-        if await context.admissions.resumed_at(call_sid) > parked.at:
-            context.announced.parked_calls.leave(call_sid)  # another worker has it now, and will tell of its end
-        elif parked.record.outcome == TRANSFERRING:
-            await self._look_after_transfer(parked)
-        elif await context.admissions.is_over(call_sid):
-            context.announced.over(call_sid)
 
     async def _look_after_transfer(self, parked: ParkedCall) -> None:
         call_sid, now = parked.record.call_sid, trio.current_time()
