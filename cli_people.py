@@ -40,9 +40,14 @@ def export(
     from store.private import open_private
 
     async def write(client: httpx.AsyncClient) -> None:
-        with open_private(file, "wb") as target:
-            async for chunk in Operator(client).export(name):
-                target.write(chunk)
+        part = file.with_name(f".{file.name}.part")
+        try:
+            with open_private(part, "wb") as target:
+                async for chunk in Operator(client).export(name):
+                    target.write(chunk)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)  # half of it is no export; what was there before stays
 
     ask_server(server, write)
     print_lines(f"Written to {file}.")

@@ -26,6 +26,8 @@ from store.search import CallQuery, CallSummary, select, summary_of
 T = TypeVar("T")
 
 RECORD = "record.json"
+_HALF = f".{RECORD}.*"
+"""What `write_whole` had half written when its process was killed: it has words, and goes with the record."""
 THREADS = 4
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _log = structlog.stdlib.get_logger()
@@ -60,11 +62,17 @@ def _newest(folder: Path, limit: int) -> Sequence[CallRecord]:
 
 def _mentioning(folder: Path, subject: Subject) -> Sequence[str]:
     found = list[str]()
-    for path in folder.glob(f"*/{RECORD}"):
+    for path in (*folder.glob(f"*/{RECORD}"), *folder.glob(f"*/{_HALF}")):
         with suppress(FileNotFoundError):  # it was erased in between
             if subject.is_in(path.read_text("utf-8", "replace")):
                 found.append(path.parent.name)
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _erase(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    for half in path.parent.glob(_HALF):
+        half.unlink(missing_ok=True)
 
 
 def _summaries(folder: Path, known: dict[Path, tuple[int, CallSummary]]) -> list[CallSummary]:
@@ -130,7 +138,7 @@ class FileRecords:
         """
         path = self._path(call_sid)
         if path is not None:
-            await self._in_thread(partial(path.unlink, missing_ok=True))
+            await self._in_thread(partial(_erase, path))
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
         """Return the CallSids of the records that mention somebody."""

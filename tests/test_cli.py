@@ -612,6 +612,13 @@ def test_the_tables_of_a_postgresql_are_written_anew_where_that_is_asked_for(
     assert ("lock timeout" in busy.output) is is_vacuumed
 
 
+def test_an_export_that_fails_leaves_what_was_there(there: Exchange, tmp_path: Path) -> None:
+    (tmp_path / "kept.zip").write_text("of yesterday")
+
+    assert run("export", "no such call", "--out", str(tmp_path / "kept.zip")).exit_code == 1
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["of yesterday"]
+
+
 def test_nobody_is_forgotten_by_a_slip(there: Exchange) -> None:
     keep(there, record())
     asked, unknown = run("forget", LEAD), run("forget", "CA" + "9" * 32, "--yes")

@@ -173,15 +173,18 @@ def add_earlier(folder: Path, earlier: Path) -> None:
     """
     whole, joined = folder / _WAV, folder / f".joined.{_WAV}"
     length = max(whole.stat().st_size, earlier.stat().st_size) - _HEADER
-    with open_private(joined, "wb") as wav, whole.open("rb") as ours, earlier.open("rb") as theirs:
-        wav.write(write_wav_header(length))
-        ours.seek(_HEADER)
-        theirs.seek(_HEADER)
-        for start in range(0, length, _BLOCK):
-            size = min(_BLOCK, length - start)
-            samples = [int.from_bytes(side.read(size).ljust(size, b"\0")) for side in (ours, theirs)]  # 0 is silence
-            wav.write((samples[0] | samples[1]).to_bytes(size))
-    joined.replace(whole)
+    try:
+        with open_private(joined, "wb") as wav, whole.open("rb") as ours, earlier.open("rb") as theirs:
+            wav.write(write_wav_header(length))
+            ours.seek(_HEADER)
+            theirs.seek(_HEADER)
+            for start in range(0, length, _BLOCK):
+                size = min(_BLOCK, length - start)  # 0 is silence
+                samples = [int.from_bytes(side.read(size).ljust(size, b"\0")) for side in (ours, theirs)]
+                wav.write((samples[0] | samples[1]).to_bytes(size))
+        joined.replace(whole)
+    finally:
+        joined.unlink(missing_ok=True)  # a full disk: no half of it stays
 
 
 def _note(folder: Path) -> tuple[str, float]:

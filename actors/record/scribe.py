@@ -21,7 +21,7 @@ from actors.journal import Entry
 from actors.record.recording import Recording
 from actors.ticks import Sleeper
 from store.json_text import json_text
-from store.private import open_private, own_folder, write_private
+from store.private import open_private, own_folder, write_whole
 from store.records import CallRecord, TurnRecord, record_as_json
 
 _LONGEST_BUFFER = 10_000
@@ -158,8 +158,9 @@ class Scribe:
         self._write()
         if self.records_audio:
             self.recording.finish()
-        _write_json(self.folder / "transcript.json", [_turn(turn) for turn in record.transcript])
-        _write_json(self.folder / "record.json", record_as_json(record))
+        transcript = [_turn(turn) for turn in record.transcript]
+        write_whole(self.folder / "transcript.json", json_text(transcript, indent=True))
+        write_whole(self.folder / "record.json", json_text(record_as_json(record), indent=True))
 
 
 def _append_whole(path: Path, lines: list[bytes]) -> None:
@@ -177,9 +178,3 @@ def _append_whole(path: Path, lines: list[bytes]) -> None:
 def _turn(turn: TurnRecord) -> dict[str, float | str]:
     """One entry of `transcript.json`: what was said and heard, for people and programs that want no more."""
     return {"at": turn.at, "speaker": turn.speaker, "text": turn.text, "heard": turn.heard}
-
-
-def _write_json(path: Path, content: object) -> None:
-    temporary = path.with_suffix(".part")
-    write_private(temporary, json_text(content, indent=True))
-    temporary.replace(path)

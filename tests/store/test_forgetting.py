@@ -24,6 +24,7 @@ from actors.journal import Journal
 from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
 from store.erasing import ERASED, Subject
+from store.files import FileRecords
 from store.orders.queue import NewOrder
 from store.postgres_pages import COPIES, LOG_NOT_OURS, PERSONAL, free_space, let_overwrite, unsampled, vacuum
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
@@ -123,6 +124,11 @@ async def leave_traces(there: There, folder: Path) -> None:
 
 def leave_waiting(opened: Opened) -> None:
     """Leave a record that the database has refused, and one that was half written when the process died."""
+    if isinstance(opened.services.records, FileRecords):
+        for call_sid in (CALLS[0], CUT):  # there may be a whole one beside it, or not
+            half = opened.services.records.folder / call_sid / ".record.json.x"
+            half.parent.mkdir(exist_ok=True)
+            half.write_bytes(encode_record(of_hers(call_sid))[:-9])
     if isinstance(opened.services.records, SpillingRecords):
         spill = opened.services.records.folder.path
         spill.mkdir(exist_ok=True)

@@ -1,16 +1,23 @@
 """What is kept of a call is its owner's to read, and nobody else's, whatever the umask."""
 
+import errno
+import io
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
+import attrs
 import pytest
+import trio
+from typing_extensions import Buffer
 
 from actors.journal import Journal
+from actors.record.recording import add_earlier
 from actors.record.scribe import Scribe
 from protocol.audio import FRAME_BYTES
+from store.erasing import Subject, scrub
 from store.files import FileRecords
 from store.private import make_folders, own_folder, write_private
 from store.records import RunningRecord
@@ -116,3 +123,52 @@ def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OSError, match=r"exists|directory"):
             own_folder(path)
+
+
+class HalfFile(io.FileIO):
+    """A file on a disk that is full after the first ten bytes of what is written at once."""
+
+    def write(self, content: Buffer, /) -> int:
+        super().write(bytes(content)[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Fill the disk; return the modes in which files are opened there."""
+
+    def open_half(file: int | Path, mode: str, opener: Callable[[str, int], int] | None = None) -> io.BufferedIOBase:
+        modes.append(mode)
+        raw = HalfFile(file, mode, opener=opener)
+        return io.BufferedReader(raw) if "r" in mode else io.BufferedWriter(raw)
+
+    modes = list[str]()
+    monkeypatch.setattr("store.private.open", open_half, raising=False)
+    monkeypatch.setattr("os.fdopen", open_half)
+    return modes
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder: SpillFolder(folder).put(FULL),
+        lambda folder: trio.run(FileRecords(folder.parent).save, attrs.evolve(FULL, call_sid=folder.name)),
+        lambda folder: trio.run(Scribe(folder, records_audio=False).finish, FULL),
+        lambda folder: scrub(folder / "call.wav", Subject("+15557650000")),
+        lambda folder: add_earlier(folder, folder / "call.wav"),
+        lambda folder: trio.run(SharedTokenStore(folder).put, "token", b"content", 60),
+    ],
+    ids=["waiting", "record", "transcript", "scrubbed", "joined", "token"],
+)
+def test_a_full_disk_leaves_no_half_of_a_file(
+    write: Callable[[Path], object], opened: list[str], tmp_path: Path
+) -> None:
+    whole = tmp_path / "CA1" / "call.wav"
+    whole.parent.mkdir()
+    whole.write_bytes(bytes(900))
+
+    with suppress(OSError):  # a token is kept in memory then
+        write(whole.parent)
+
+    assert "wb" in opened
+    assert {path: path.stat().st_size for path in whole.parent.iterdir() if path.stat().st_size} == {whole: 900}
