@@ -193,7 +193,7 @@ async def test_a_reader_never_waits_for_the_disk(autojump_clock: MockClock, tmp_
 async def test_a_disk_that_hangs_does_not_keep_a_call_that_is_over(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path / "CA1")
     await trio.Path(scribe.folder).mkdir()
-    hanging = scribe.folder / "transcript.part"
+    hanging = scribe.folder / "journal.jsonl"
     os.mkfifo(hanging)  # opening it waits for a reader
     began = trio.current_time()
 
