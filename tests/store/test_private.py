@@ -138,14 +138,14 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Fill the disk; return the modes in which files are opened there."""
 
     def open_half(file: int | Path, mode: str, opener: Callable[[str, int], int] | None = None) -> io.BufferedIOBase:
-        modes.append(mode)
+        found.append(mode)
         raw = HalfFile(file, mode, opener=opener)
         return io.BufferedReader(raw) if "r" in mode else io.BufferedWriter(raw)
 
-    modes = list[str]()
+    found = list[str]()
     monkeypatch.setattr("store.private.open", open_half, raising=False)
     monkeypatch.setattr("os.fdopen", open_half)
-    return modes
+    return found
 
 
 @pytest.mark.parametrize(
