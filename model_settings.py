@@ -222,8 +222,8 @@ def voices_in(environ: Mapping[str, str]) -> dict[str, str]:
 
 def misspelt_voices(voices: Collection[str], agents: Collection[str]) -> tuple[str, ...]:
     """Tell which voices are for an agent that there is not, a line for each; names of the reference app are none."""
-    strangers = sorted({f"{name.upper()}{VOICE}" for name in voices if name not in agents} - {*REFERENCE_VOICES})
-    return tuple(_no_agent(name, tuple(agents)) for name in strangers)
+    unknown = sorted({f"{name.upper()}{VOICE}" for name in voices if name not in agents} - {*REFERENCE_VOICES})
+    return tuple(_no_agent(name, tuple(agents)) for name in unknown)
 
 
 def _no_agent(setting: str, agents: Sequence[str]) -> str:

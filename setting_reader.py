@@ -90,8 +90,8 @@ def misspelt(environ: Mapping[str, str], known: Collection[str], families: tuple
 
     A name looks like ours if it is a slip of one of ours, or if it begins with one of `families`.
     """
-    strangers = sorted(name for name in environ if name not in known)
-    return tuple(line for name in strangers if (line := _told(name, known, families)))
+    unknown = sorted(name for name in environ if name not in known)
+    return tuple(line for name in unknown if (line := _told(name, known, families)))
 
 
 def _told(name: str, known: Collection[str], families: tuple[str, ...]) -> str:

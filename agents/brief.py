@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import orjson
 
-from agents.hearsay import said_name, said_need, said_place, said_timeline
+from agents.caller_words import said_name, said_need, said_place, said_timeline
 from agents.quoting import CALLER, SpokenTurn, neutral, quoted
 from agents.unknown import heard_name, is_no_name, is_unknown
 from protocol.fields import JSON

@@ -103,8 +103,8 @@ def _placed(module: ModuleType) -> Demo:
 
 
 def _misspelt(module: ModuleType) -> Iterator[tuple[str, str]]:
-    strangers = (name for name in vars(module) if name not in _NAMES and not name.startswith("__"))
-    for name in strangers:
+    unknown = (name for name in vars(module) if name not in _NAMES and not name.startswith("__"))
+    for name in unknown:
         near = difflib.get_close_matches(name.upper() if name.isupper() else name, _NAMES, 1, 0.85)
         if near and near[0] != name and (name.isupper() or near[0].islower()):
             yield name, f"is nothing that a roster has: did you mean {near[0]}?"

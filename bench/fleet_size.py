@@ -116,7 +116,7 @@ class Size:
             notes = [self.rng.randbytes(NOTE_BYTES // 2).hex() for _ in sids]
             beat = {"worker": f"w{worker}", "calls": per_worker, "draining": False, "left": None}
             with self.timed("beat"):
-                await database.ask(statements.BEAT, {**beat, "sids": sids, "notes": notes}, knocking=True)
+                await database.ask(statements.BEAT, {**beat, "sids": sids, "notes": notes}, even_away=True)
             await trio.sleep_until(due)
 
     async def arrivals(self, databases: list[Database]) -> None:

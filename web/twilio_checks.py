@@ -149,10 +149,10 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
         fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
         fix = " ".join(filter(None, [fix, _port_fix(settings)]))
         return Finding(subject, well=False, says=f"{url}: {invited}", fix=fix)
-    stranger = await _upgrade(url, [], context)
-    if stranger != "HTTP 403":
+    unsigned = await _upgrade(url, [], context)
+    if unsigned != "HTTP 403":
         return Finding(
-            subject, well=False, says=f"{url}: an unsigned upgrade got {stranger}", fix="Is this our server?"
+            subject, well=False, says=f"{url}: an unsigned upgrade got {unsigned}", fix="Is this our server?"
         )
     if (refused := await _ask_webhooks(settings, context)) is not None:
         return refused
@@ -166,12 +166,12 @@ async def _ask_webhooks(settings: Settings, context: ssl.SSLContext) -> Finding 
     signed = {SIGNATURE: RequestValidator(token).compute_signature(stream, form)}
     async with httpx.AsyncClient(verify=context) as http:
         try:
-            stranger = await http.post(voice, data={"CallStatus": "check"})
+            unsigned = await http.post(voice, data={"CallStatus": "check"})
             twilio = await http.post(stream, data=form, headers=signed)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             return _unheard(f"{voice}: {type(exc).__name__}")
-    if stranger.status_code != httpx.codes.FORBIDDEN:
-        return _unheard(f"{voice}: an unsigned POST got HTTP {stranger.status_code} instead of our 403")
+    if unsigned.status_code != httpx.codes.FORBIDDEN:
+        return _unheard(f"{voice}: an unsigned POST got HTTP {unsigned.status_code} instead of our 403")
     if twilio.status_code != httpx.codes.NO_CONTENT:
         return _unheard(f"{stream}: a signed POST got HTTP {twilio.status_code} instead of our 204")
     return None

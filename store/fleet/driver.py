@@ -160,19 +160,19 @@ class Database:
 
     conninfo: str = attrs.field(converter=conninfo_of, on_setattr=attrs.setters.NO_OP, alias="url", repr=False)
     is_away: bool = attrs.field(default=False, init=False)
-    """Whether the last statement had no answer; until `ask(knocking=True)` has one, others fail at once."""
+    """Whether the last statement had no answer; until `ask(even_away=True)` has one, others fail at once."""
     is_ready: bool = attrs.field(default=False, init=False)
-    """Whether there are tables, as far as is known: until then, only `ask(knocking=True)` asks."""
+    """Whether there are tables, as far as is known: until then, only `ask(even_away=True)` asks."""
     _refused: str = attrs.field(default="", init=False)
     _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
     _few: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CONNECTIONS), init=False)
 
-    async def ask(self, sql: str, arguments: Arguments | None = None, *, knocking: bool = False) -> Rows:
+    async def ask(self, sql: str, arguments: Arguments | None = None, *, even_away: bool = False) -> Rows:
         """Run one statement and return its rows.
 
         Raises: `FleetUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint.
         """
-        if not knocking and (self.is_away or not self.is_ready):
+        if not even_away and (self.is_away or not self.is_ready):
             raise FleetUnavailable("the database is away" if self.is_away else "its tables are not made yet")
         try:
             with trio.fail_after(PATIENCE):

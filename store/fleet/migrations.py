@@ -140,7 +140,7 @@ async def migrate(database: Database, steps: Sequence[Migration] = MIGRATIONS, p
     for step in steps:
         if step.number > found[0]:
             sql = _STEP.format(lock=_LOCK, number=step.number, oldest=step.oldest, sql=step.sql)
-            await database.ask(sql, knocking=True)
+            await database.ask(sql, even_away=True)
     number = await check_step(database, program)
     database.is_ready = True
     return number
@@ -163,15 +163,15 @@ async def check_writable(database: Database) -> None:
 
     Raises: `FleetUnavailable`.
     """
-    ((is_read_only,),) = await database.ask("SELECT current_setting('transaction_read_only')::boolean", knocking=True)
+    ((is_read_only,),) = await database.ask("SELECT current_setting('transaction_read_only')::boolean", even_away=True)
     if is_read_only:
         raise FleetUnavailable("it only lets itself be read: a replica? Write the primary into DATABASE_URL.")
     await check_step(database)
 
 
 async def _found(database: Database) -> tuple[int, int]:
-    ((is_made,),) = await database.ask(_MADE, knocking=True)
+    ((is_made,),) = await database.ask(_MADE, even_away=True)
     if not is_made:
         return 0, 0
-    ((number, oldest),) = await database.ask(_FOUND, knocking=True)
+    ((number, oldest),) = await database.ask(_FOUND, even_away=True)
     return number, oldest

@@ -370,7 +370,7 @@ class PostgresFleet:
             "notes": list(notes.values()),
         }
         try:
-            return await self.database.ask(statements.BEAT, arguments, knocking=True)
+            return await self.database.ask(statements.BEAT, arguments, even_away=True)
         except BaseException:
             self._changed |= changed
             raise
@@ -398,7 +398,7 @@ class PostgresFleet:
         self.worker = fresh_name() if self._was_up else self.worker
         arguments = {"worker": self.worker, "max_calls": self.max_calls}
         try:
-            await self.database.ask(statements.ENROL, arguments, knocking=True)
+            await self.database.ask(statements.ENROL, arguments, even_away=True)
         except psycopg.errors.UniqueViolation:  # an answer was lost: it is us
             _log.info("worker_known", worker=self.worker)
         await self.database.ask(statements.SHRINK)
@@ -416,7 +416,7 @@ class PostgresFleet:
             "abouts": [about_of(call) for call in calls],
         }
         try:
-            await self.database.ask(statements.FORGET, mine, knocking=True)
+            await self.database.ask(statements.FORGET, mine, even_away=True)
             await self.database.ask(statements.UNHOLD, mine)
             if calls:
                 await self.database.ask(statements.REPORT, report)
@@ -430,7 +430,7 @@ class PostgresFleet:
         """Give up what has ended here, then keep slots for what may come back, and seat who runs without one."""
         freed, readmitted = list(self._freed), self._readmitted
         if freed:
-            await self.database.ask(statements.FREE, {"worker": self.worker, "keys": freed}, knocking=True)
+            await self.database.ask(statements.FREE, {"worker": self.worker, "keys": freed}, even_away=True)
             self._freed.difference_update(freed)
             await self.database.ask(statements.SHRINK)
             await seat(self.database)

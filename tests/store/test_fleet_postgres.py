@@ -522,5 +522,5 @@ async def test_a_statement_that_hangs_is_given_up_and_its_connection_closed(work
     with pytest.raises(FleetUnavailable, match="is away"):
         await database.ask("SELECT 1")
 
-    assert await database.ask("SELECT 1", knocking=True) == [(1,)]
+    assert await database.ask("SELECT 1", even_away=True) == [(1,)]
     database.close()

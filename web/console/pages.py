@@ -76,7 +76,7 @@ class Console:
         routes.post(f"{CALLS}/<name>/erase")(self.erase)
         self.views.add_to(routes, CALLS)
         self.operating.add_to(routes, CALLS, lambda: f"console {current_session().id[:8]}")
-        routes.before_request(self.gate.refuse_strangers)
+        routes.before_request(self.gate.refuse_unauthenticated)
         routes.before_request(self.refuse_malformed)
         routes.after_request(self.gate.dress)
         routes.errorhandler(OSError)(self.cannot_look_up)

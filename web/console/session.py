@@ -154,7 +154,7 @@ class SignInCheck:
         """Return the gate of an application."""
         return cls(context, Sessions.of(context.settings))
 
-    async def refuse_strangers(self) -> ResponseReturnValue | None:
+    async def refuse_unauthenticated(self) -> ResponseReturnValue | None:
         """Answer 401 without a session, 403 to a change without its CSRF token; note the session otherwise."""
         if request.endpoint in OPEN:
             return None

@@ -60,14 +60,14 @@ class Credentials:
 
     def guard(self, app: QuartTrio) -> None:
         """Ask for the token on every route of `app` that is not exempt."""
-        app.before_request(self.refuse_strangers)
+        app.before_request(self.refuse_unauthenticated)
 
     def admits(self, authorization: str) -> bool:
         """Tell whether a header shows the token, or none is needed."""
         expected = self.context.settings.api_token
         return expected is None or is_token(bearer_of(authorization), expected)
 
-    async def refuse_strangers(self) -> Response | None:
+    async def refuse_unauthenticated(self) -> Response | None:
         """Answer 401 to a request without the token; a request without a route gets its 404 or 405."""
         if request.url_rule is None or request.blueprint in SIGNED | SIGNED_IN or request.endpoint in OPEN:
             return None

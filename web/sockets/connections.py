@@ -2,7 +2,7 @@
 
 A connection counts from its accept to its close, or until it has become a call's media stream: `Slots` limits those.
 Where there are too many, in all or from one address, the oldest leaves of those that wait for their peer to send a
-request, or the rest of one; those of strangers before those on which a credential has been shown. So a new connection
+request, or the rest of one; those without a credential before those with one. So a new connection
 is nearly always served, and a request that is whole is never cut. Only when none waits is the new one closed at once.
 
 Behind a proxy all connections come from the proxy's address. They give way to one another there, too; that is why an
@@ -126,8 +126,8 @@ class Connections:
     def _displace(self, connections: list[Connection]) -> bool:
         """Close the first connection that waits, one without a credential before others; False if none waits."""
         self._tell()
-        strangers_first = sorted(connections, key=lambda connection: connection.vouched)
-        leaves = next((connection for connection in strangers_first if connection.waits), None)
+        unknown_first = sorted(connections, key=lambda connection: connection.vouched)
+        leaves = next((connection for connection in unknown_first if connection.waits), None)
         if leaves is None:
             return False
         self.release(leaves)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.hearsay import said_name, said_need, said_place, said_timeline
+from agents.caller_words import said_name, said_need, said_place, said_timeline
 from agents.quoting import SpokenTurn
 from tests.examples import UNICODE
 
