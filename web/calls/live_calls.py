@@ -158,6 +158,6 @@ class LiveCalls:
 
     def _forget(self) -> None:
         surplus = len(self._calls) - self.memory
-        ended = [call.id for call in self._calls.values() if not call.live]
-        for call_id in ended[: max(0, surplus)]:
-            self.remove(call_id)
+        if surplus > 0:
+            for call_id in [call.id for call in self._calls.values() if not call.live][:surplus]:
+                self.remove(call_id)
