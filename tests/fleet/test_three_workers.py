@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from actors.call import CallPlan, CallServices
-from actors.commands import DONE, Command, CommandAnswer, CommandGiven, Say, TransferTo, refused
+from actors.commands import DONE, KINDS, Command, CommandAnswer, CommandGiven, Say, TransferTo, refused
 from actors.endings.intercom import Intercom
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from protocol.wire import PacedWebSocket
@@ -43,6 +43,7 @@ from web.calls.context import Opened
 from web.calls.slots import Slots
 from web.routes.media import MediaStreams
 from web.routes.watch_elsewhere import CallsElsewhere
+from web.services import roster_of
 
 pytestmark = pytest.mark.real_time
 
@@ -100,7 +101,7 @@ async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
         fleet = PostgresFleet(workers.database(), int(changes.get("MAX_CALLS", "50")), name)
         tokens = DatabaseTokens(fleet.database)
         slots = Slots(50, fleet)
-        chosen, offered = settings(**changes), services(line, records)
+        chosen, offered = settings(**changes), attrs.evolve(services(line, records), roster=roster_of(settings()))
         app = create_app(chosen, Opened(offered, line, slots, tokens), run_call=call)
         there = Exchange(app, line, FakeCalls(), records, slots, chosen, offered.intercom)
         exchanges.append(there)
@@ -175,9 +176,7 @@ async def test_what_one_worker_is_asked_of_a_call_its_own_worker_hears(workers: 
 
 async def test_a_page_of_one_worker_shows_a_call_of_another_as_it_goes_on(workers: Workers) -> None:
     async with three(workers) as account, carried(account), trio.open_nursery() as nursery:
-        for there in account.workers:
-            (runs,) = (run for run in tasks_of(there) if isinstance(getattr(run, "__self__", None), CallsElsewhere))
-            nursery.start_soon(runs)
+        serve_watching(account, nursery)
         call = Running.of(context_of(account.workers[1]).watched.watch(CALL_SID))
         call.says("Hello", "there")
         page = await signed_in(account.workers[2]).ask("GET", f"/console/calls/{CALL_SID}")
@@ -189,6 +188,15 @@ async def test_a_page_of_one_worker_shows_a_call_of_another_as_it_goes_on(worker
     assert 'data-worker="b"' in page.text
     assert words(parsed(answer.content)) == ["Hello", "there", "again"]
     assert [event.name for event in parsed(answer.content)][-1] == "over"
+
+
+def serve_watching(account: Account, nursery: trio.Nursery) -> Sequence[CallsElsewhere]:
+    """Have each worker send its calls to the pages of the others, and return what does that."""
+    owners = [getattr(run, "__self__", None) for there in account.workers for run in tasks_of(there)]
+    found = [one for one in owners if isinstance(one, CallsElsewhere)]
+    for one in found:
+        nursery.start_soon(one.run)
+    return found
 
 
 async def end_when_watched(call: Running) -> None:
@@ -220,6 +228,57 @@ async def test_a_command_given_to_one_worker_is_carried_out_and_answered_by_anot
     assert isinstance(given, CommandGiven)
     assert given.command == Command(answer.json()["command_id"], "api", TransferTo("+15550001111", "is angry"))
     assert (answer.status_code, answer.json()["outcome"]) == (status, "refused" if is_refused else "done")
+
+
+COMMANDS: dict[str, dict[str, str]] = {
+    "say": {"text": "Hello."},
+    "whisper": {"text": "Has a dog."},
+    "prompt": {"text": "You are Alex."},
+    "handoff": {"to": "advisor"},
+    "restart": {},
+    "transfer": {"number": "+15550001111"},
+    "take-over": {"number": "+15550001111"},
+    "give-back": {},
+}
+STREAMS = ("events", "audio")
+VIEWS = {"": 200, "tasks": 200, "recording": 404, "timeline.svg": 404, "journal": 404}
+"""Of a call that goes on; a recording, a picture and a journal are where its files are."""
+
+
+async def test_all_that_can_be_asked_of_a_call_can_be_asked_at_any_worker(workers: Workers) -> None:
+    """A route or a command that is added belongs into a table above."""
+    async with three(workers) as account, carried(account), trio.open_nursery() as nursery:
+        *_, pages = serve_watching(account, nursery)
+        _, there, asked = account.workers
+        call = Running.of(context_of(there).watched.watch(CALL_SID))
+        answers = dict[str, int]()
+
+        async def ask(method: str, what: str, body: object = None) -> None:
+            answer = await asked.operator(method, f"/calls/{CALL_SID}/{what}".rstrip("/"), body)
+            answers[f"{method} {what}"] = answer.status_code
+
+        with trio.fail_after(PATIENCE):
+            for command, body in COMMANDS.items():
+                await ask("POST", command, body)
+            for view in VIEWS:
+                await ask("GET", view)
+            async with trio.open_nursery() as watching:
+                for stream in STREAMS:
+                    watching.start_soon(ask, "GET", stream)
+                while sum(one._expected > 0 for one in pages._reading.values()) < len(STREAMS):  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+                call.ends()
+            await ask("DELETE", "")
+        nursery.cancel_scope.cancel()
+
+    rules = [rule for rule in asked.app.url_map.iter_rules() if rule.rule.startswith("/calls/<name>")]
+    asks = [(method, rule.rule[14:]) for rule in rules for method in rule.methods or ()]
+    routes = {f"{method} {what}" for method, what in asks if method not in {"HEAD", "OPTIONS"}}
+    given = [type(one.command.action) for one in account.call.heard if isinstance(one, CommandGiven)]
+    failed = {told: status for told, status in answers.items() if status not in {200, 202}}
+    assert answers.keys() == routes
+    assert given == [KINDS[command] for command in COMMANDS]
+    assert failed == {f"GET {view}": status for view, status in VIEWS.items() if status == 404}
 
 
 async def test_a_command_to_a_call_that_has_ended_on_its_worker_says_so(workers: Workers) -> None:
