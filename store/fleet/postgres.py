@@ -45,6 +45,7 @@ from store.fleet.shared import (
     State,
     fresh_name,
     ignore_post,
+    skew,
 )
 from store.fleet.slot_requests import about_of, ask_for_slot, ask_once, seat
 from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
@@ -351,7 +352,7 @@ class PostgresFleet:
         if self.state is not State.UP and patient and others_missing:
             self.state, self._base = State.RETURNING, self._held
         else:
-            await self._become_up()
+            await self._become_up(beaten_at)
             self._base = self._held + allowance
             self.left_at = beaten_at
         self._beaten.unpark_all()
@@ -375,10 +376,10 @@ class PostgresFleet:
             self._changed |= changed
             raise
 
-    async def _become_up(self) -> None:
+    async def _become_up(self, now: datetime) -> None:
         if self.state is State.UP:
             return
-        _log.info("fleet_joined", worker=self.worker, workers=self._workers, calls=len(self._calls))
+        _log.info("fleet_joined", worker=self.worker, workers=self._workers, calls=len(self._calls), **skew(now))
         self._changed |= self._notes.keys()  # a crash of the database has emptied them
         self.state, self._was_up = State.UP, True
         await self._compare()  # what was let in here since the last one

@@ -8,11 +8,13 @@ fails because a database is away: each says below what it does instead.
 
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol, TypeAlias
 
 import attrs
+import structlog
 
 from store.erasing import Subject
 from store.records import CallRecord, RunningRecord
@@ -21,6 +23,11 @@ BEAT_SECONDS = 2.0
 """Between two signs of life of a worker; notes of its calls go with them."""
 DEAD_SECONDS = 10.0
 """A worker that was silent for so long is dead: any other closes its calls, 12.2 s after its end at the latest."""
+
+
+CLOCK_SECONDS = 5.0
+"""So far may two clocks be apart: an answer of the database takes up to a second."""
+_log = structlog.stdlib.get_logger()
 
 
 class FleetUnavailable(OSError):
@@ -209,6 +216,18 @@ class State(Enum):
     AWAY = "away"
     RETURNING = "returning"
     UP = "up"
+
+
+def skew(database_now: datetime) -> Mapping[str, float]:
+    """Say by how many seconds this machine's clock is ahead of the database's, where that is more than a few.
+
+    Slots, orders and tokens go by the database's clock; times in records are the worker's that carried the call.
+    """
+    ahead = (datetime.now(UTC) - database_now).total_seconds()
+    if abs(ahead) <= CLOCK_SECONDS:
+        return {}
+    _log.warning("clock_differs", seconds_ahead=round(ahead), fix="Set this machine's clock, or the database's: NTP.")
+    return {"clock_ahead": round(ahead)}
 
 
 def fresh_name() -> str:

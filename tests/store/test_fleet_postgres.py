@@ -1,6 +1,6 @@
 """What only many workers do: carry each other's calls, die, sleep, and lose their database."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -13,7 +13,7 @@ from store.fleet.cut_calls import adopt_cut, close_dead
 from store.fleet.driver import Database
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
-from store.fleet.shared import LONGEST_POST, FleetUnavailable, State, WorkerMessage, ignore
+from store.fleet.shared import LONGEST_POST, FleetUnavailable, State, WorkerMessage, ignore, skew
 from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.records import RunningRecord
@@ -437,6 +437,24 @@ async def test_a_later_step_is_made_once_and_a_program_that_is_too_old_for_it_re
     assert [await migrate(database, steps, program=2) for _ in range(2)] == [99, 99]
     with pytest.raises(FleetUnavailable, match="Update this one"):
         await migrate(database)
+
+
+async def test_a_clock_that_is_a_minute_off_is_told_once_and_changes_nothing(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.fleet.shared.CLOCK_SECONDS", -1.0)  # every clock is off
+    with capture_logs() as told:
+        fleet = await workers.join(1)
+        await fleet.beat()
+
+    assert [one["event"] for one in told if "clock" in one["event"]] == ["clock_differs"]
+    assert await fleet.admit(call("CA1"))
+
+
+def test_how_far_a_clock_is_off_is_said_in_seconds() -> None:
+    now = datetime.now(UTC)
+
+    assert (skew(now), skew(now - timedelta(seconds=60))) == ({}, {"clock_ahead": 60})
 
 
 async def test_two_versions_of_workers_share_calls_while_one_replaces_the_other(workers: Workers) -> None:
