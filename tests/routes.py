@@ -1,28 +1,30 @@
 """The routes of each application that the tests make, compiled once for all of them.
 
-Werkzeug writes, parses and compiles two functions for each route of each application: without this, two thirds of
-what the tests of `web/` cost. The functions build addresses, and depend on the route alone.
+Werkzeug parses each route of each application, and writes, parses and compiles two functions for it: without this, two
+thirds of what the tests of `web/` cost. What comes of it depends on the route alone.
 """
-
-from collections.abc import Callable
-from typing import TypeAlias
 
 from werkzeug.routing.rules import Rule
 
-Build: TypeAlias = Callable[..., tuple[str, str]]
-_COMPILED: dict[object, Build] = {}
+_MADE = ("_parts", "_trace", "_converters", "arguments")
+_COMPILED: dict[object, Rule] = {}
 
 
 def compile_routes_once() -> None:
     """From here on, a route that was compiled before is not compiled again."""
-    compile_builder = Rule._compile_builder
+    compile_route = Rule.compile
 
-    def once(rule: Rule, append_unknown: bool = True) -> Build:
-        key = (rule.rule, rule.subdomain, tuple(rule._trace), tuple(sorted(rule.arguments)), append_unknown)
+    def once(rule: Rule) -> None:
+        key = rule.rule, rule.subdomain, rule.merge_slashes
         if rule.defaults:
-            return compile_builder(rule, append_unknown)
-        if key not in _COMPILED:
-            _COMPILED[key] = compile_builder(rule, append_unknown)
-        return _COMPILED[key]
+            compile_route(rule)
+        elif (found := _COMPILED.get(key)) is not None:
+            for name in _MADE:
+                setattr(rule, name, getattr(found, name))
+            rule._build = found._build.__func__.__get__(rule)  # type: ignore[attr-defined]
+            rule._build_unknown = found._build_unknown.__func__.__get__(rule)  # type: ignore[attr-defined]
+        else:
+            compile_route(rule)
+            _COMPILED[key] = rule
 
-    Rule._compile_builder = once  # type: ignore[assignment, method-assign]
+    Rule.compile = once  # type: ignore[assignment, method-assign]
