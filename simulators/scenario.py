@@ -75,6 +75,8 @@ class ScriptedAgent:
     """Its answers."""
     fallback: tuple[str, ...] = ()
     """Said when something was heard that no turn answers."""
+    fallback_slow: float = 0.0
+    """How many seconds later than usual that comes."""
 
 
 @attrs.frozen
@@ -316,6 +318,7 @@ def _agent(table: Table) -> ScriptedAgent:
         prompt_contains=table.text("prompt_contains", ""),
         turns=tuple(map(_turn, table.tables("turn"))),
         fallback=table.texts("fallback"),
+        fallback_slow=table.seconds("fallback_slow", 0.0),
     )
     table.done()
     return agent

@@ -4,6 +4,7 @@
 a journal cannot give is in `notes`.
 """
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -218,7 +219,11 @@ class _Turn:
     generation: int | None = None
     """Of the reply that was said with the functions."""
     unasked: dict[int, str] = attrs.field(factory=dict[int, str])
-    """What was said besides: to a reminder of the switchboard's, which the journal does not have."""
+    """What was said besides: to a reminder of the switchboard's, whose words the journal does not have."""
+    told_at: float = math.inf
+    """When the session took that for words of the caller's."""
+    unasked_slow: float = 0.0
+    """How late the answer came."""
 
     def read(self, entry: Entry, ours: Collection[str]) -> None:
         """Take what the agent did next; `ours` is what the switchboard has it say."""
@@ -227,6 +232,8 @@ class _Turn:
                 self.since = entry.at
             case facts.FloorTaken():
                 self.generation = None
+            case facts.UserStartedSpeaking():
+                self.told_at = entry.at
             case facts.ReplyText(text=text, generation=generation) if text not in ours:
                 self.add_text(text, entry.at, generation)
             case facts.FunctionCalled(name=name, arguments=arguments):
@@ -247,6 +254,8 @@ class _Turn:
             with_calls = not is_done or at - self.called_at < WITH_A_CALL
             self.generation = generation if with_calls else -1
         if not self.calls and generation != self.generation:
+            if generation not in self.unasked:
+                self.unasked_slow = max(self.unasked_slow, at - self.told_at - USUAL_ANSWER)
             self.unasked[generation] = f"{self.unasked.get(generation, '')} {text}".strip()
             return
         place = "says" if generation == self.generation else "on_error" if self.failed else "then"
@@ -301,10 +310,15 @@ def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedA
         if (scripted := turn.scripted()) is not None:
             scripts.setdefault(turn.agent, []).append(scripted)
     names = [entry.fact.agent for entry in entries if isinstance(entry.fact, facts.SessionConnecting)]
-    unasked = {
-        name: tuple(text for turn in turns if turn.agent == name for text in turn.unasked.values()) for name in names
-    }
-    return {name: ScriptedAgent(name, "", tuple(scripts.get(name, ())), unasked[name]) for name in unasked}
+    return {name: _agent(name, scripts.get(name, ()), [turn for turn in turns if turn.agent == name]) for name in names}
+
+
+def _agent(name: str, scripts: Sequence[ScriptedTurn], turns: Sequence[_Turn]) -> ScriptedAgent:
+    unasked = tuple(text for turn in turns for text in turn.unasked.values())
+    slow = max((turn.unasked_slow for turn in turns), default=0.0)
+    return ScriptedAgent(
+        name, turns=tuple(scripts), fallback=unasked, fallback_slow=round(slow, 3) if slow > NOTICEABLE else 0.0
+    )
 
 
 def _sentences_of(policy: CallPolicy) -> Iterator[str]:

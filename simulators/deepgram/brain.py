@@ -123,4 +123,4 @@ class Brain:
         lines = self.agent.fallback or (DEFAULT_FALLBACK,)
         line = lines[self._fallbacks % len(lines)]
         self._fallbacks += 1
-        return ScriptedTurn(hears="", says=(line,))
+        return ScriptedTurn(hears="", says=(line,), slow=self.agent.fallback_slow)

@@ -1,7 +1,9 @@
 """hypercorn with our connection in it: the handshake is hypercorn's, the messages are read by who wants them."""
 
+import gc
 import os
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -351,6 +353,27 @@ async def test_a_call_is_no_longer_one_of_the_connections(monkeypatch: pytest.Mo
         await peer.send_message("still here")
 
         assert await peer.get_message() == "still here"
+
+
+async def test_a_connection_that_is_over_is_free_without_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, peer_of = list[weakref.ref[PullServer]](), PullServer._peer
+
+    def noted(server: PullServer) -> str:
+        made.append(weakref.ref(server))
+        return peer_of(server)
+
+    monkeypatch.setattr(PullServer, "_peer", noted)
+    gc.disable()
+    try:
+        async with serving(answer, monkeypatch) as port:
+            for _ in range(3):
+                async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                    await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+                    await stream.receive_some()
+            await wait_all_tasks_blocked(0.05)
+            assert [ref() for ref in made] == [None] * 3
+    finally:
+        gc.enable()
 
 
 @pytest.mark.real_time

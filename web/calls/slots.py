@@ -28,8 +28,6 @@ class Slots:
     fleet: Fleet = attrs.field(default=attrs.Factory(lambda self: MemoryFleet(self.capacity), takes_self=True))
     """The slots of the account."""
     draining: bool = attrs.field(default=False, init=False)
-    ended: int = attrs.field(default=0, init=False)
-    """Calls that have been carried, and are over."""
     _taken: set[str] = attrs.field(factory=set, init=False)
     _reserved: dict[str, float] = attrs.field(factory=dict, init=False)
     _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
@@ -126,7 +124,6 @@ class Slots:
             yield True
         finally:
             self._taken.discard(key)
-            self.ended += 1
             self._announce()
 
     def drain(self) -> None:

@@ -110,6 +110,9 @@ class PullServer(TCPServer):
         with self._connections.hold(self, self._peer()) as is_room, self._whole:
             if is_room:
                 await unharmed(super().run, "connection_crashed")  # it would end the server, and every call with it
+        self._reads = False
+        for name in ("app", "protocol"):  # they refer to us, and all would stay until the collector looks at everything
+            self.__dict__.pop(name, None)
 
     @property
     def _socket(self) -> trio.socket.SocketType:
