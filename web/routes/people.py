@@ -40,7 +40,7 @@ class PeopleRoutes:
         routes.post("/export")(self.export)
         routes.post("/forget")(self.forget)
         away = unreachable(
-            "not all of it could be reached now", "kept_unavailable", "Ask again: what is done stays done."
+            "some stores did not answer", "kept_unavailable", "Repeat the request: erased data stays erased."
         )
         routes.errorhandler(OSError)(away)
         return routes
