@@ -47,8 +47,9 @@ _ORDERS = "SELECT order_id, state, outcome, coalesce(call_sid, '') FROM orders"
 _HELD = """SELECT (SELECT count(*) FROM slots WHERE key IS NOT NULL AND (lapses IS NULL OR lapses > clock_timestamp())),
     (SELECT count(*) FROM live_calls),
     (SELECT coalesce(sum(allowance), 0) FROM workers WHERE beat < clock_timestamp() - interval '3 s')"""
-_REMNANTS = """SELECT (SELECT count(*) FROM slots WHERE key IS NOT NULL), (SELECT count(*) FROM live_calls),
-    (SELECT count(*) FROM cut_calls), (SELECT count(*) FROM call_notes), (SELECT count(*) FROM commands)"""
+_REMNANTS = """SELECT (SELECT count(*) FROM live_calls), (SELECT count(*) FROM cut_calls),
+    (SELECT count(*) FROM call_notes), (SELECT count(*) FROM commands)"""
+_STILL_HELD = "SELECT slots::text FROM slots WHERE key IS NOT NULL"
 _RECORDS = "SELECT call_sid, record FROM calls"
 _BLIND_SECONDS = 15.0
 """Seconds after the restart in which the database cannot show how much room there was."""
@@ -325,14 +326,14 @@ class Run:
         try:
             with psycopg.connect(self.cluster.url, autocommit=True, connect_timeout=1) as connection:
                 counts = connection.execute(_REMNANTS).fetchone() or ()
+                held = [f"slot {slot}" for (slot,) in connection.execute(_STILL_HELD)]
         except psycopg.Error as exc:
             return [str(exc)]
-        names = ("slots", "live_calls", "cut_calls", "call_notes", "commands")
+        names = ("live_calls", "cut_calls", "call_notes", "commands")
         # what the killed worker had half written goes with the next record, a minute later
         files = [*(self.folder / "waiting").glob("[!.]*"), *(self.folder / "running").glob("*.jsonl")]
-        return [f"{count} {name}" for name, count in zip(names, counts, strict=True) if count] + [
-            str(path) for path in files
-        ]
+        left = [f"{count} {name}" for name, count in zip(names, counts, strict=True) if count]
+        return [*left, *held, *map(str, files)]
 
     def _orders_left(self) -> int:
         try:

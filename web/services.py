@@ -252,7 +252,7 @@ def transfers_of(settings: Settings, line: Line, tokens: TokenStore) -> TwilioTr
     """Return the way to a person: of the settings, a function's own, or an operator's."""
     return TwilioTransfers(
         line=line,
-        tokens=tokens,
+        texts=tokens,
         origin=settings.lead_server_external_url,
         our_number=settings.twilio_phone_number,
         number=settings.person,

@@ -47,7 +47,7 @@ from store.fleet.shared import (
     ignore_post,
     skew,
 )
-from store.fleet.slot_requests import about_of, ask_for_slot, ask_once, seat
+from store.fleet.slot_requests import about_of, ask_for_slot, ask_once, free_lapsed, seat
 from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
 
 COMPARE_SECONDS = 6.0
@@ -424,7 +424,7 @@ class PostgresFleet:
         except psycopg.IntegrityError as exc:  # declared dead in between
             self._is_known = False
             raise FleetUnavailable("this worker was declared dead") from exc
-        await seat(self.database)
+        await free_lapsed(self.database)
         self._compared = trio.current_time()
 
     async def _give_up(self) -> None:

@@ -25,8 +25,7 @@ async def ask_for_slot(database: Database, sql: str, arguments: Arguments) -> bo
     """
     if await ask_once(database, sql, arguments):
         return True
-    await database.ask(statements.LAPSE)
-    await seat(database)
+    await free_lapsed(database)
     for pause in LOCKED_SECONDS:
         if await ask_once(database, sql, arguments):
             return True
@@ -40,6 +39,12 @@ async def ask_once(database: Database, sql: str, arguments: Arguments) -> bool:
         return bool(await database.ask(sql, arguments))
     except psycopg.errors.UniqueViolation:  # the same call was let in by another request at this moment
         return bool(await database.ask(sql, arguments))
+
+
+async def free_lapsed(database: Database) -> None:
+    """Free the slots for which nobody came, and seat who runs without one. Raises: `FleetUnavailable`."""
+    await database.ask(statements.LAPSE)
+    await seat(database)
 
 
 async def seat(database: Database) -> None:

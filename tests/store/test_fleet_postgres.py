@@ -61,6 +61,19 @@ async def test_news_that_a_call_was_not_answered_frees_the_slot_that_another_wor
     assert await hears.admit(call("CA2"))
 
 
+async def test_a_slot_for_which_nobody_came_is_emptied_though_there_is_room(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.fleet.postgres.COMPARE_SECONDS", 0.0)
+    dead, other = await workers.join(9, "dead"), await workers.join(9, "other")
+    await dead.reserve("CA1", 60)
+    execute(workers.url, "UPDATE slots SET lapses = lapses - interval '61 s' WHERE key = 'CA1'")
+
+    await other.beat()
+
+    assert execute(workers.url, "SELECT key FROM slots WHERE key IS NOT NULL") == []
+
+
 async def test_a_worker_cannot_end_a_call_that_has_moved_to_another(workers: Workers) -> None:
     first, second = await workers.join(2, "first"), await workers.join(2, "second")
     await first.admit(call("CA1"))

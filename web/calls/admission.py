@@ -26,7 +26,7 @@ from actors.messages import MachineAnswered
 from actors.supervision import unharmed
 from protocol.phone_numbers import identity_of
 from web.calls.orders import OrderNote
-from web.calls.token_store import TokenStore
+from web.calls.token_store import KnownTexts, TokenStore
 
 TOKEN_SECONDS = 60.0
 STREAMED_SECONDS = 4 * 3600.0
@@ -93,6 +93,10 @@ class Admissions:
     """Mints and redeems the tokens of media streams, and keeps what was ordered with a call."""
 
     tokens: TokenStore
+    texts: KnownTexts = attrs.field(
+        default=attrs.Factory(lambda self: KnownTexts(self.tokens), takes_self=True), init=False
+    )
+    """The same, for news of a call: it goes on without what cannot be looked up now."""
 
     async def mint(self, admission: Admission) -> str:
         """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`."""
@@ -123,7 +127,7 @@ class Admissions:
 
     async def recall_order(self, order: str) -> OrderNote:
         """Return what was noted with an order; nothing when it is unknown."""
-        kept = await self.tokens.peek(f"order {order}") if order else None
+        kept = await self.texts.peek(f"order {order}") if order else None
         noted = orjson.loads(kept) if kept is not None else {}
         noted.pop("to", None)
         return OrderNote(**noted)
@@ -133,7 +137,7 @@ class Admissions:
         await self.tokens.put(f"placed {order}", call_sid.encode(), seconds)
 
     async def recall_placed(self, order: str) -> str | None:
-        """Return under which CallSid an order was carried out; None when it is unknown."""
+        """Return under which CallSid an order was carried out; None when it is unknown. Raises: `OSError`."""
         kept = await self.tokens.peek(f"placed {order}")
         return kept.decode() if kept is not None else None
 
@@ -155,7 +159,7 @@ class Admissions:
         return tuple(why for _, why in await self._stream_errors(call_sid))
 
     async def _stream_errors(self, call_sid: str) -> list[list[str]]:
-        kept = await self.tokens.peek(f"stream-errors {call_sid}")
+        kept = await self.texts.peek(f"stream-errors {call_sid}")
         errors: list[list[str]] = orjson.loads(kept) if kept is not None else []
         return errors
 
@@ -170,7 +174,7 @@ class Admissions:
 
     async def _of_calls(self, what: str, call_sids: Sequence[str]) -> Mapping[str, bytes]:
         names = {call_sid: f"{what} {call_sid}" for call_sid in call_sids}
-        kept = await self.tokens.peek_all([*names.values()])
+        kept = await self.texts.peek_all([*names.values()])
         return {call_sid: kept[name] for call_sid, name in names.items() if name in kept}
 
     async def note_resumed(self, call_sid: str) -> None:
@@ -200,11 +204,11 @@ class Admissions:
 
     async def is_ended(self, call_sid: str) -> bool:
         """Whether Twilio has lately said of a call that it is over."""
-        return await self.tokens.peek(f"ended {call_sid}") is not None
+        return await self.texts.peek(f"ended {call_sid}") is not None
 
-    async def is_streamed(self, call_sid: str) -> bool:
-        """Whether a call of ours has had its stream."""
-        return await self.tokens.peek(f"streamed {call_sid}") is not None
+    async def is_streamed(self, call_sid: str, *, if_unknown: bool = False) -> bool:
+        """Whether a call of ours has had its stream; `if_unknown` where that cannot be looked up now."""
+        return await self.texts.peek(f"streamed {call_sid}", b"" if if_unknown else None) is not None
 
 
 LOOK_SECONDS = 1.0

@@ -184,17 +184,17 @@ class Operating:
     async def _call_back(self, record: CallRecord, command: Command) -> Asked:
         """Have the line connect a call that an operator has taken over; its next stream answers the command."""
         context, call_sid = self.context, record.call_sid
-        tokens = context.admissions.tokens
-        if await tokens.take(take_over_token(call_sid)) is None:
+        texts = context.admissions.texts
+        if await context.admissions.tokens.take(take_over_token(call_sid)) is None:
             return refused("nobody has taken this call over, or somebody gives it back already")
-        await tokens.take(f"transfer {call_sid}")
+        await texts.take(f"transfer {call_sid}")
         document = await Returns(context).call_back(record, command)
-        await tokens.put(give_back_token(call_sid), document.encode(), BACK_SECONDS)
+        await texts.put(give_back_token(call_sid), document.encode(), BACK_SECONDS)
         try:
             await context.line.redirect(call_sid, document)
         except LineError as exc:
-            await tokens.take(give_back_token(call_sid))
-            await tokens.put(take_over_token(call_sid), b"", LONGEST_TALK)
+            await texts.take(give_back_token(call_sid))
+            await texts.put(take_over_token(call_sid), b"", LONGEST_TALK)
             return failed(f"the line did not connect the call: {exc.reason}")
         with trio.move_on_after(BACK_SECONDS):
             while True:

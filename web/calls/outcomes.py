@@ -17,7 +17,6 @@ from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, Record
 from web.calls.admission import Admissions
 from web.calls.live_calls import KnownCall
 from web.calls.order_ends import HowEnded, OrderEnds
-from web.calls.orders import OrderNote
 
 _CODES: Mapping[str, str] = {
     "10004": "the account's limit of concurrent calls was reached",
@@ -134,10 +133,14 @@ class Outcomes:
     async def conclude(self, call: KnownCall, status: str, why: str, *, outcome: str = "") -> None:
         """Keep how a call ended, unless it has had a stream, or a record. `status` is Twilio's."""
         name = call.call_sid or call.id
-        if call.outcome or call.streamed or (status == "completed" and await self._is_streamed(name)):
+        if (
+            call.outcome
+            or call.streamed
+            or (status == "completed" and await self.admissions.is_streamed(name, if_unknown=True))
+        ):
             return
         call.status, call.outcome = status, outcome or _OUTCOMES[status]
-        stream_errors, note = await self._stream_errors(name), await self._note(call.id)
+        stream_errors, note = await self.admissions.stream_errors(name), await self.admissions.recall_order(call.id)
         record = CallRecord(
             call_sid=name,
             stream_sid="",
@@ -160,29 +163,8 @@ class Outcomes:
         if call.direction == "outbound":
             await self.ends.note(call.id, HowEnded.of(record))
 
-    async def _stream_errors(self, name: str) -> tuple[str, ...]:
-        try:
-            return await self.admissions.stream_errors(name)
-        except OSError as exc:
-            _log.error("stream_errors_not_known", call_sid=name, why=str(exc))
-            return ()
-
-    async def _note(self, order: str) -> OrderNote:
-        try:
-            return await self.admissions.recall_order(order)
-        except OSError as exc:
-            _log.error("order_not_known", order=order, why=str(exc))
-            return OrderNote()
-
     async def _is_kept(self, name: str) -> bool:
         try:
             return await self.records.get(name) is not None
         except RecordsUnavailable:
             return False  # it can be given a record all the same, and no agent's is overwritten: there was no stream
-
-    async def _is_streamed(self, name: str) -> bool:
-        try:
-            return await self.admissions.is_streamed(name)
-        except OSError as exc:
-            _log.error("stream_not_known", call_sid=name, why=str(exc))
-            return True

@@ -92,7 +92,7 @@ class Returns:
         transfers = [attrs.evolve(one, outcome=transfer, talked=talked) for one in record.transfers[-1:]]
         settled = attrs.evolve(record, transfers=(*record.transfers[:-1], *transfers))
         if record.outcome == TRANSFERRING:
-            ended_by = await self.context.admissions.tokens.peek(f"ended-by {call_sid}")
+            ended_by = await self.context.admissions.texts.peek(f"ended-by {call_sid}")
             told = ended_by.decode() if ended_by is not None else outcome
             await self.context.services.records.save(attrs.evolve(settled, outcome=told))
         elif transfer == ANSWERED and record.transfers and record.transfers[-1].outcome in _UNTAKEN:
@@ -102,9 +102,9 @@ class Returns:
     async def note_ended_by(self, call_sid: str, outcome: str) -> None:
         """Keep how a call has ended, for webhooks that only say that it is over; empty: it has not."""
         if outcome:
-            await self.context.admissions.tokens.put(f"ended-by {call_sid}", outcome.encode(), NEWS_SECONDS)
+            await self.context.admissions.texts.put(f"ended-by {call_sid}", outcome.encode(), NEWS_SECONDS)
         else:
-            await self.context.admissions.tokens.take(f"ended-by {call_sid}")
+            await self.context.admissions.texts.take(f"ended-by {call_sid}")
 
     async def conclude_left(self, call_sid: str, outcome: str, transfer: str) -> None:
         """The same for a call that ended while it was put through, unless it is known that the person had taken it."""
@@ -119,7 +119,7 @@ class Returns:
         here = self.context.announced.parked_calls.talked(call_sid)
         if here is not None:
             return round(here, 3)
-        taken = await self.context.admissions.tokens.peek(person_token(call_sid))
+        taken = await self.context.admissions.texts.peek(person_token(call_sid))
         return round(max(0.0, time.time() - float(taken)), 3) if taken else None
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> None:
@@ -136,12 +136,7 @@ class Returns:
 
     async def add_stream_errors(self, record: CallRecord) -> None:
         """Put what other workers have heard of a call's streams into its record, which has just been saved."""
-        try:
-            errors = await self.context.admissions.stream_errors(record.call_sid)
-        except OSError as exc:
-            _log.error("stream_errors_not_known", call_sid=record.call_sid, why=str(exc))
-            return
-        told = [stream_fault(why) for why in errors]
+        told = [stream_fault(why) for why in await self.context.admissions.stream_errors(record.call_sid)]
         missing = Counter(told) - Counter(record.faults)
         if missing:
             await self._amend(attrs.evolve(record, faults=(*record.faults, *missing.elements())))

@@ -3,6 +3,7 @@
 One worker hands out a stream token and another may be shown it, so `SharedTokenStore` keeps them in a folder that all
 workers of a machine see. Taking is a rename, which only one worker wins. `MemoryTokenStore` is the same in memory, for
 one worker. Neither keeps a text longer than its expiry; a folder that cannot be read is the caller's `OSError`.
+`KnownTexts` is how webhooks read either: what cannot be looked up is not there.
 """
 
 import errno
@@ -11,7 +12,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -266,3 +267,54 @@ class SharedTokenStore:
 
 def _unique(path: Path) -> Path:
     return path.with_suffix(f".{secrets.token_hex(8)}")
+
+
+@attrs.define(eq=False)
+class KnownTexts:
+    """The texts of a store as far as it can be asked now: where it cannot, none is there, and the log has it once.
+
+    For what webhooks and tasks leave each other about a call, which goes on without. Where "not there" and "not known"
+    are two answers (a stream's token), ask the store itself.
+    """
+
+    store: TokenStore
+    _is_away: bool = attrs.field(default=False, init=False)
+
+    async def put(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` for so long."""
+        await self.store.put(name, content, seconds)
+
+    async def claim(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` if nothing lies there, as far as is known."""
+        try:
+            await self.store.claim(name, content, seconds)
+        except OSError as exc:
+            self._fails(exc)
+            await self.store.put(name, content, seconds)
+
+    async def peek(self, name: str, if_unknown: bytes | None = None) -> bytes | None:
+        """Return what lies under `name` and leave it there; `if_unknown` where that cannot be looked up."""
+        return await self._or(if_unknown, self.store.peek, name)
+
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what lies under each of `names`."""
+        nothing: Mapping[str, bytes] = {}
+        return await self._or(nothing, self.store.peek_all, names)
+
+    async def take(self, name: str) -> bytes | None:
+        """Return what lies under `name`, to one taker only."""
+        return await self._or(None, self.store.take, name)
+
+    async def _or(self, otherwise: T, ask: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
+        try:
+            answer = await ask(*args)
+        except OSError as exc:
+            self._fails(exc)
+            return otherwise
+        self._is_away = False
+        return answer
+
+    def _fails(self, exc: OSError) -> None:
+        if not self._is_away:
+            _log.warning("texts_away", why=str(exc))
+        self._is_away = True

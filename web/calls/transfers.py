@@ -1,7 +1,7 @@
 """Transfers to a person through Twilio: the whispered introduction, and the TwiML that dials.
 
 A call puts its caller through with `TwilioTransfers`. The words for the person wait in the token store until their
-phone is answered, so any worker can be asked for them. It raises what the line and the token store raise.
+phone is answered, so any worker can be asked for them. It raises what the line raises.
 """
 
 import attrs
@@ -10,7 +10,7 @@ from actors.line.switch import TransferOrder
 from agents.quoting import neutral
 from web.calls.ending import LONGEST_TALK
 from web.calls.returning import person_token, take_over_token
-from web.calls.token_store import TokenStore
+from web.calls.token_store import KnownTexts
 from web.clients import twiml
 from web.clients.twilio import Line
 from web.clients.twilio_api import LineError
@@ -38,7 +38,7 @@ class TwilioTransfers:
     """Puts calls through to `number`, unless a call asks for another; `whispers` before they are connected."""
 
     line: Line
-    tokens: TokenStore
+    texts: KnownTexts = attrs.field(converter=KnownTexts)
     origin: str
     our_number: str
     number: str = ""
@@ -46,14 +46,14 @@ class TwilioTransfers:
 
     async def _note_take_over(self, call_sid: str, order: TransferOrder) -> None:
         if order.comes_back:
-            await self.tokens.put(take_over_token(call_sid), b"", LONGEST_TALK)
+            await self.texts.put(take_over_token(call_sid), b"", LONGEST_TALK)
         else:
-            await self.tokens.take(take_over_token(call_sid))  # of an earlier one
+            await self.texts.take(take_over_token(call_sid))  # of an earlier one
 
     async def put_through(self, call_sid: str, order: TransferOrder) -> None:
         """Have Twilio dial the person; it stops the call's stream.
 
-        Raises: `LineError`, `OSError`.
+        Raises: `LineError`.
         """
         number = order.number or self.number
         if not number:
@@ -61,14 +61,14 @@ class TwilioTransfers:
         whispers = self.whispers and not order.comes_back  # an operator knows who it is
         document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=whispers)
         await self._note_take_over(call_sid, order)
-        await self.tokens.take(person_token(call_sid))  # of an earlier transfer of this call
-        await self.tokens.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
-        await self.tokens.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
+        await self.texts.take(person_token(call_sid))  # of an earlier transfer of this call
+        await self.texts.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
+        await self.texts.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
         try:
             await self.line.redirect(call_sid, document)
         except LineError as exc:
             refusal = exc
         else:
             return
-        await self.tokens.take(f"transfer {call_sid}")
+        await self.texts.take(f"transfer {call_sid}")
         raise refusal

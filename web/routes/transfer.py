@@ -55,9 +55,9 @@ class TransferRoutes:
     async def whisper(self) -> Response:
         """Introduce the caller to the person, and ask for the key."""
         call_sid = request.args.get("call", "")
-        tokens = self.context.admissions.tokens
-        await tokens.claim(person_token(call_sid), b"", LONGEST_TALK)
-        words = await tokens.peek(f"whisper {call_sid}")
+        texts = self.context.admissions.texts
+        await texts.claim(person_token(call_sid), b"", LONGEST_TALK)
+        words = await texts.peek(f"whisper {call_sid}")
         origin = self.context.signatures.origin
         return xml(twiml.whisper(origin, call_sid, words.decode() if words is not None else A_CALLER))
 
@@ -69,9 +69,9 @@ class TransferRoutes:
         if not taken:
             return xml(twiml.hang_up())
         self.context.announced.parked_calls.take(call_sid)
-        tokens, name = self.context.admissions.tokens, person_token(call_sid)
-        if not await tokens.peek(name):
-            await tokens.put(name, repr(time.time()).encode(), LONGEST_TALK)
+        texts, name = self.context.admissions.texts, person_token(call_sid)
+        if not await texts.peek(name):
+            await texts.put(name, repr(time.time()).encode(), LONGEST_TALK)
         self.context.slots.release(call_sid)
         return xml(twiml.nothing())
 
@@ -81,14 +81,14 @@ class TransferRoutes:
         call_sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
         if not call_sid:
             return Response("CallSid is missing", 400)
-        tokens = self.context.admissions.tokens
-        await tokens.take(f"transfer {call_sid}")
+        texts = self.context.admissions.texts
+        await texts.take(f"transfer {call_sid}")
         _log.info("person_dialled", call_sid=call_sid, status=status, bridged=form.get("DialBridged"))
-        if (given_back := await tokens.peek(give_back_token(call_sid))) is not None:
+        if (given_back := await texts.peek(give_back_token(call_sid))) is not None:
             return xml(given_back.decode())
         is_over = form.get("CallStatus", "") in FINAL_STATUSES
-        has_talked = is_taken(form, await tokens.peek(person_token(call_sid)))
-        comes_back = await tokens.take(take_over_token(call_sid)) is not None and not is_over
+        has_talked = is_taken(form, await texts.peek(person_token(call_sid)))
+        comes_back = await texts.take(take_over_token(call_sid)) is not None and not is_over
         if has_talked and not comes_back:
             await returns.conclude(call_sid, TRANSFERRED, ANSWERED, float(count_of(form.get("DialCallDuration", ""))))
             return xml(twiml.hang_up())

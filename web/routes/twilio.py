@@ -172,7 +172,7 @@ class TwilioRoutes:
         if "again" not in request.args and self.context.streams.is_again(call_sid):  # a repetition, too
             return await returns.take_back(form, again=True)
         # where the stream was stopped by a transfer, that document has taken the place of ours
-        transfer = await admissions.tokens.peek(f"transfer {call_sid}")
+        transfer = await admissions.texts.peek(f"transfer {call_sid}")
         return transfer.decode() if transfer is not None else None
 
     async def _note_ended(self, call_sid: str) -> None:
@@ -183,13 +183,7 @@ class TwilioRoutes:
 
     async def _is_streamed(self, call_sid: str) -> bool:
         call = self.context.live_calls.find(call_sid)
-        if call is not None and call.streamed:
-            return True
-        try:
-            return await self.context.admissions.is_streamed(call_sid)
-        except OSError as exc:
-            _log.error("stream_not_known", call_sid=call_sid, why=str(exc))
-            return False
+        return (call is not None and call.streamed) or await self.context.admissions.is_streamed(call_sid)
 
     async def _is_its_call(self, order: str, call_sid: str) -> bool:
         """Note the call of an order, on whichever worker; False if the order has another call, or has ended without.
@@ -212,11 +206,7 @@ class TwilioRoutes:
         if order and live_calls.find(order) is None:
             await admissions.note_placed(order, call_sid, ORDER_SECONDS)
         live_calls.name(order, call_sid)
-        try:
-            return await admissions.recall_order(order)
-        except OSError as exc:
-            _log.error("order_not_known", call_sid=call_sid, id=order, why=str(exc))
-            return OrderNote()
+        return await admissions.recall_order(order)
 
     async def _conclude(self, form: MultiDict[str, str], order: str) -> None:
         arrival, status = arrival_of(form, order), form["CallStatus"]

@@ -1,0 +1,151 @@
+"""Texts that workers leave each other cannot be looked up (the database is away, the disk is): calls go on without."""
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import pytest
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from store.erasing import Subject
+from store.records import TransferRecord
+from tests.web.fakes import (
+    CALL_SID,
+    LEAD,
+    LINE,
+    ORIGIN,
+    OTHER_CALL_SID,
+    Exchange,
+    FakeLine,
+    context_of,
+    exchange,
+    record,
+    voice_form,
+)
+from tests.web.test_routes_transfer import ORDER, PARKED, PERSON, dialled_form
+from web.calls.follow_up import FollowUp
+from web.calls.live_calls import KnownCall
+from web.calls.placing import Job, Placing
+from web.calls.returning import Returns
+from web.calls.token_store import MemoryTokenStore
+from web.calls.transfers import TwilioTransfers
+
+
+@attrs.define
+class TextsAway(MemoryTokenStore):
+    """Keeps what is left here, as the store of a database does that is away, and finds nothing."""
+
+    def _away(self) -> OSError:
+        return OSError("the database is away")
+
+    async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
+        raise self._away()
+
+    async def peek(self, name: str) -> bytes | None:
+        raise self._away()
+
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        raise self._away()
+
+    async def take(self, name: str) -> bytes | None:
+        raise self._away()
+
+    async def erase(self, subject: Subject) -> int:
+        raise self._away()
+
+
+def away() -> Exchange:
+    return exchange(tokens=TextsAway())
+
+
+def about(**more: str) -> dict[str, str]:
+    return {"CallSid": CALL_SID, "CallStatus": "in-progress", "From": LEAD, "To": LINE, "Direction": "inbound", **more}
+
+
+WEBHOOKS: dict[str, tuple[str, dict[str, str], int]] = {
+    "voice": ("/twilio/voice", voice_form(), 200),
+    "voice of an order": ("/twilio/voice?order=OR1", voice_form(outbound=True), 200),
+    "a status": ("/twilio/status", about(CallStatus="ringing"), 204),
+    "the last status": ("/twilio/status?order=OR1", about(CallStatus="completed", Direction="outbound-api"), 204),
+    "a machine": ("/twilio/amd", about(AnsweredBy="machine_start"), 204),
+    "an error of a stream": ("/twilio/stream", about(StreamEvent="stream-error", StreamError="31921"), 204),
+    "after the stream": ("/twilio/after", about(), 200),
+    "after the call": ("/twilio/after", about(CallStatus="completed"), 200),
+    "whisper": (f"/twilio/whisper?call={CALL_SID}", about(CallSid=OTHER_CALL_SID), 200),
+    "the key": (f"/twilio/accepted?call={CALL_SID}", about(CallSid=OTHER_CALL_SID, Digits="1"), 200),
+    "nobody took it": ("/twilio/dialled", dialled_form("busy"), 200),
+    "somebody took it": ("/twilio/dialled", dialled_form("completed", bridged="true"), 200),
+    "the caller left": ("/twilio/dialled", dialled_form("canceled", call_status="completed"), 200),
+}
+
+
+@pytest.mark.parametrize("what", WEBHOOKS)
+async def test_each_webhook_is_answered(what: str, autojump_clock: MockClock) -> None:
+    path, form, status = WEBHOOKS[what]
+    there = away()
+
+    answer = await there.twilio(path, form)
+
+    assert answer.status_code == status
+
+
+async def test_a_caller_whom_nobody_takes_comes_back_to_the_agent(autojump_clock: MockClock) -> None:
+    there = away()
+    await context_of(there).services.records.save(PARKED)
+
+    answer = await there.twilio("/twilio/dialled", dialled_form("no-answer"))
+
+    assert "<Stream" in answer.text
+
+
+async def test_a_person_is_introduced_to_somebody(autojump_clock: MockClock) -> None:
+    answer = await away().twilio(f"/twilio/whisper?call={CALL_SID}", about(CallSid=OTHER_CALL_SID))
+
+    assert "A caller for you. Press 1" in answer.text
+
+
+async def test_a_call_is_put_through(autojump_clock: MockClock) -> None:
+    line = FakeLine()
+
+    await TwilioTransfers(line, TextsAway(), ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
+
+    assert [(sid, PERSON in document) for sid, document in line.redirected] == [(CALL_SID, True)]
+
+
+async def test_a_transfer_ends_as_it_is_told(autojump_clock: MockClock) -> None:
+    there = away()
+    await context_of(there).services.records.save(PARKED)
+
+    await Returns(context_of(there)).conclude_left(CALL_SID, "caller_hung_up", "canceled")
+
+    kept = await there.records.get(CALL_SID)
+    assert kept is not None
+    assert (kept.outcome, kept.transfers) == (
+        "caller_hung_up",
+        (TransferRecord("qualifier", 9.0, "wants a person", "canceled"),),
+    )
+
+
+async def test_parked_calls_are_looked_after_and_the_log_has_it_once(autojump_clock: MockClock) -> None:
+    there = away()
+    context = context_of(there)
+    context.announced.parked_calls.park(record(outcome="transferring"))
+
+    with capture_logs() as lines:
+        for _ in range(3):
+            await FollowUp(context).look()
+
+    assert [line["event"] for line in lines] == ["texts_away"]
+
+
+async def test_a_call_that_nobody_hears_of_is_asked_after(autojump_clock: MockClock) -> None:
+    there = exchange(line=FakeLine(statuses={CALL_SID: "busy"}), tokens=TextsAway())
+    jobs: list[Job] = []
+    placing = Placing(context_of(there), "w1", jobs.append)
+    call = context_of(there).live_calls.add(KnownCall("OR1", "outbound", LEAD, LINE, "queued"))
+    there.slots.reserve("OR1", 1000)
+    await placing.note_placed(call, CALL_SID)
+
+    await jobs[0]()
+
+    assert (call.outcome, there.slots.free) == ("busy", there.slots.capacity)
