@@ -36,7 +36,7 @@ from simulators.scenario import Scenario, ScenarioError, load_scenario
 from simulators.speech import SpeechError
 from simulators.vocabulary import Vocabulary
 from web.console.phone import SpeechFailed
-from web.services import roster_of
+from web.from_settings import roster_of
 from web.serving import serve_until, server_config
 from web.worker.draining import leave_handlers
 from web.worker.logs import configure_logs

@@ -106,7 +106,7 @@ async def test_plain_hypercorn_keeps_answering_until_the_last_call_is_over(
     environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slots, told = Slots(9), trio.Event()
-    monkeypatch.setattr("web.services.Slots", lambda *_: slots)
+    monkeypatch.setattr("web.from_settings.Slots", lambda *_: slots)
     async with under_hypercorn(told) as address, httpx.AsyncClient(base_url=address) as client:
         with slots.take("call"):
             told.set()
@@ -130,7 +130,7 @@ async def test_a_signal_of_its_own_drains_a_worker(number: int, environ: Mapping
 
 async def test_a_second_ctrl_c_hurries_a_worker(environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     slots = Slots(9)
-    monkeypatch.setattr("web.services.Slots", lambda *_: slots)
+    monkeypatch.setattr("web.from_settings.Slots", lambda *_: slots)
     with trio.fail_after(20), slots.take("call"):
         async with under_hypercorn(trio.Event()):
             signal.raise_signal(signal.SIGINT)

@@ -43,7 +43,7 @@ from web.clients.offered import (
     wanted_of,
 )
 from web.clients.twilio_api import TwilioApi
-from web.services import brief_client_of, make_folder, records_of, roster_of, speech_client_of, voices_of
+from web.from_settings import brief_client_of, make_folder, records_of, roster_of, speech_client_of, voices_of
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 __all__ = [

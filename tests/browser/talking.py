@@ -18,7 +18,7 @@ from demo.warmup import warm_up
 from simulators.deepgram.ear import MakeHearing
 from simulators.scenario import Scenario, load_scenario
 from store.records import CallRecord, record_from_json
-from web.services import roster_of
+from web.from_settings import roster_of
 from web.serving import serve_until, server_config
 
 

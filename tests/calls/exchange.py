@@ -40,7 +40,7 @@ from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import TwilioLine
 from web.clients.twilio_api import TwilioApi
-from web.services import has_person, transfers_of
+from web.from_settings import has_person, transfers_of
 
 T = TypeVar("T")
 Asgi: TypeAlias = Callable[..., Awaitable[None]]

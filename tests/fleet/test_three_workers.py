@@ -41,9 +41,9 @@ from web.app import BackgroundTasks, create_app
 from web.calls.commands import Commands, Letter, read, written
 from web.calls.context import Opened
 from web.calls.slots import Slots
+from web.from_settings import roster_of
 from web.routes.media import MediaStreams
 from web.routes.watch_elsewhere import CallsElsewhere
-from web.services import roster_of
 
 pytestmark = pytest.mark.real_time
 

@@ -26,6 +26,7 @@ from web.clients.clips import (
     fetch_clips,
     keep_fetching,
 )
+from web.from_settings import speech_client_of
 from web.services import open_services
 
 URL = "http://speak.test/v1/speak"
@@ -100,7 +101,7 @@ async def test_an_address_that_is_not_deepgrams_is_taken_as_it_is() -> None:
 async def test_a_clip_is_spoken_as_fast_and_kept_as_private_as_the_agents(voice: str, asked: dict[str, str]) -> None:
     there, chosen = Answering(speak), settings(SPEAK_SPEED="1.1", MIP_OPT_OUT="yes")
     async with httpx.AsyncClient(transport=there) as http:
-        await fetch_clips(ClipBook(), [voice], TEXT, services.speech_client_of(chosen, http))
+        await fetch_clips(ClipBook(), [voice], TEXT, speech_client_of(chosen, http))
 
     given = dict(there.asked[0].url.params)
     assert {name: given[name] for name in ("speed", "mip_opt_out") if name in given} == asked

@@ -32,7 +32,8 @@ from web.clients.offered import (
     think_models_url,
     wanted_of,
 )
-from web.services import brief_client_of, open_services
+from web.from_settings import brief_client_of
+from web.services import open_services
 
 MINI, HAIKU = ThinkModel("open_ai", "gpt-5.4-mini"), ThinkModel("anthropic", "claude-haiku-4-5")
 GPT_OSS = ("openai/gpt-oss-120b", "openai/gpt-oss-20b")

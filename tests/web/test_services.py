@@ -17,7 +17,8 @@ from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore
 from web.calls.transfers import TwilioTransfers
-from web.services import fleet_of, open_services, policy_of, records_of, roster_of, token_store_of, writing
+from web.from_settings import fleet_of, policy_of, records_of, roster_of, token_store_of
+from web.services import open_services, writing
 
 
 @pytest.mark.parametrize(

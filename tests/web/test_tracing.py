@@ -23,7 +23,8 @@ from tests.calls.tiny import CALL_SID, TinyWorld
 from tests.web.fakes import LEAD, STREAM_SID, settings
 from web.calls.call_trace import CallTrace, Models
 from web.clients.tracing import CAPTURE, Tracing, trace_id_of
-from web.services import tracing, wants_traces
+from web.from_settings import wants_traces
+from web.services import tracing
 
 logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
 logging.getLogger("opentelemetry").propagate = False  # threads that are left say so after their test

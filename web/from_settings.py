@@ -1,0 +1,293 @@
+"""What the settings decide: agents, stores, deadlines, and the clients that need nothing but an HTTP client.
+
+Nothing here runs a task or asks the network. `web.services` opens what these functions return, and closes it; the
+checks before a start (`web.checkup`) ask them too.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryFile
+
+import attrs
+import httpx
+import structlog
+
+from actors.call import CallServices
+from actors.policy import CallPolicy, Deadlines, Wording
+from actors.session.agent_session import Connect
+from actors.session.settings_form import VoiceAgentOptions
+from agents.roster import SHIPPED, Roster, roster_from
+from model_settings import misspelt_voices
+from protocol.deepgram.settings import CARTESIA
+from settings import Settings, TransferMode
+from store.calls import CallRecords
+from store.checkpoints import Checkpoints
+from store.files import FileRecords
+from store.fleet.memory import MemoryFleet
+from store.fleet.shared import Fleet
+from store.memory import MemoryRecords
+from store.objects import ObjectStore, open_objects
+from store.orders.databases import IN_MEMORY, OrderDatabase, SqliteOrders
+from store.orders.queue import OrderQueue
+from store.private import make_folders
+from store.spill import SpillingRecords
+from store.sql import SqlRecords
+from web.calls.context import Opened
+from web.calls.forgetting import LeftFiles, Place
+from web.calls.slots import Slots
+from web.calls.token_store import MemoryTokenStore, SharedTokenStore, TokenStore
+from web.calls.transfers import TwilioTransfers
+from web.calls.webhooks import PostWebhook
+from web.clients.agent_options import options_of, refuse_options
+from web.clients.briefs import GROQ_PATH, BriefClient
+from web.clients.clips import SpeechClient
+from web.clients.twilio import Line, TwilioLine
+from web.clients.twilio_api import TwilioApi
+from web.clients.webhook import WebhookClient
+
+_log = structlog.stdlib.get_logger()
+
+
+def roster_of(settings: Settings) -> Roster:
+    """Load the agents that AGENTS names with the voices of the settings, and see whether their options can work.
+
+    Raises: `RosterError`.
+    """
+    roster = roster_from(settings.agents, voices=settings.voices, human=bool(settings.person))
+    refuse_options(roster, VoiceAgentOptions(options_of(settings)))
+    return roster
+
+
+def warn_of_misspelt_voices(settings: Settings, roster: Roster) -> None:
+    """Log what names no agent among the voices; of the shipped agents' voices, `unknown_names` tells."""
+    for told in misspelt_voices(settings.voices, roster.agents) if settings.agents != SHIPPED else ():
+        _log.warning("setting_unknown", says=told)
+
+
+def voices_of(roster: Roster) -> tuple[str, ...]:
+    """Return the agents' voices that Deepgram has itself, each once: only those can speak a clip."""
+    voices = dict.fromkeys(agent.voice for agent in roster.agents.values())
+    return tuple(voice for voice in voices if not voice.startswith(CARTESIA))
+
+
+def has_person(settings: Settings, roster: Roster) -> bool:
+    """Whether agents and keys can reach a person: the settings' own, or a function's."""
+    functions = [function for agent in roster.agents.values() for function in agent.functions]
+    return bool(settings.person) or any(function.human for function in functions)
+
+
+def policy_of(settings: Settings) -> CallPolicy:
+    """Return the deadlines of a call."""
+    budget = settings.silence_budget
+    return CallPolicy(
+        summary_mode=settings.summary_mode,
+        human_digit=settings.human_digit or "",
+        keep_digits=settings.keep_digits,
+        our_number=settings.twilio_phone_number,
+        fallback_number=settings.fallback_phone_number or "",
+        deadlines=Deadlines(
+            silence_budget=budget,
+            filler_lead=min(CallPolicy().deadlines.filler_lead, budget / 4),
+            think_patience=settings.think_patience,
+            summary=settings.summary_deadline,
+            caller_silence=settings.caller_silence,
+            longest_call=settings.max_call_seconds,
+        ),
+        wording=Wording(voicemail=settings.voicemail_message),
+    )
+
+
+def records_of(settings: Settings) -> CallRecords:
+    """Return the store that `DATABASE_URL` names; a database with a folder for what it does not take."""
+    url = settings.database_url
+    if url == "memory:":
+        return MemoryRecords()
+    if url.startswith("file:"):
+        return FileRecords(Path(url.removeprefix("file:").removeprefix("//")))
+    database = SqlRecords(url)
+    if database.file is not None:
+        return SpillingRecords(database, Path(f"{database.file}.waiting"))
+    folder = settings.recordings_dir
+    return SpillingRecords(database, folder / ".waiting" if folder is not None else Path("switchboard.waiting"))
+
+
+def checkpoints_of(records: CallRecords) -> Checkpoints | None:
+    """Return where calls are written down while they last: beside their records, if those are on a disk."""
+    match records:
+        case SpillingRecords(folder=spill):
+            return Checkpoints(spill.path.with_suffix(".running"), records)
+        case FileRecords(folder=folder):
+            return Checkpoints(folder / ".running", records)
+        case _:
+            return None
+
+
+def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStore, OrderDatabase]:
+    """Return what workers share, and where tokens and orders are kept: a PostgreSQL, else this process and its disk."""
+    if not settings.database_url.startswith("postgres"):
+        return MemoryFleet(settings.max_calls), token_store_of(settings), SqliteOrders(file_of_orders(records))
+    # psycopg and its libraries are 9 MB, which one process with SQLite does without
+    from store.fleet.driver import Database  # noqa: PLC0415
+    from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
+    from store.fleet.tokens import DatabaseTokens  # noqa: PLC0415
+    from store.orders.postgres import PostgresOrders  # noqa: PLC0415
+
+    database = Database(settings.database_url)
+    return PostgresFleet(database, settings.max_calls), DatabaseTokens(database), PostgresOrders(database)
+
+
+def token_store_of(settings: Settings) -> TokenStore:
+    """Return a token store that every worker of this machine sees, if there is a folder for it."""
+    if settings.recordings_dir is None:
+        return MemoryTokenStore()
+    return SharedTokenStore(settings.recordings_dir / ".pending")
+
+
+def file_of_orders(records: CallRecords) -> str:
+    """Return the file of SQLite that keeps orders: the one of the records, or one beside them."""
+    match records:
+        case SpillingRecords(inner=SqlRecords(file=str(file))):
+            return file
+        case FileRecords(folder=folder):
+            return str(folder / ".orders.db")
+        case _:
+            return IN_MEMORY
+
+
+def make_folder(folder: Path, setting: str) -> None:
+    """Make a folder, and see whether it can be written to. Blocks.
+
+    Raises: `OSError`, with the setting that names it.
+    """
+    try:
+        make_folders(folder)
+        with TemporaryFile(dir=folder):
+            """It can be written to."""
+    except OSError as exc:
+        raise OSError(f"{folder} cannot be written to: {exc.strerror}. Check {setting}.") from exc
+
+
+@attrs.frozen
+class CallStores:
+    """Where calls are kept, while they last and afterwards, and what the workers share."""
+
+    records: CallRecords
+    checkpoints: Checkpoints | None
+    fleet: Fleet
+    tokens: TokenStore
+    orders: OrderDatabase
+    objects: ObjectStore | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "CallStores":
+        """Decide it by the settings, and make the folders. Blocks.
+
+        Raises: `OSError`, with the setting that names a folder.
+        """
+        if settings.recordings_dir is not None:
+            make_folder(settings.recordings_dir, "RECORDINGS_DIR")
+        records = records_of(settings)
+        if isinstance(records, FileRecords):
+            make_folder(records.folder, "DATABASE_URL")
+        fleet, tokens, orders = fleet_of(settings, records)
+        checkpoints = checkpoints_of(records)
+        if checkpoints is not None:
+            checkpoints.note = fleet.note
+        objects = open_objects(settings.recordings_url) if settings.recordings_url is not None else None
+        return cls(records, checkpoints, fleet, tokens, orders, objects)
+
+    def opened(self, settings: Settings, services: CallServices, line: Line, post: PostWebhook | None) -> Opened:
+        """Return what an application needs of it, and besides."""
+        slots = Slots(settings.calls_per_worker, self.fleet)
+        return Opened(services, line, slots, self.tokens, OrderQueue(self.orders), self.places, post, self.objects)
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """Where something of a call may lie, beside its record, its files, and what workers share."""
+        places: dict[str, Place] = {}
+        if self.checkpoints is not None:
+            places["running"] = self.checkpoints
+        if isinstance(self.records, SpillingRecords):
+            places["waiting"] = LeftFiles(self.records.folder.path)
+        return places
+
+
+def line_of(settings: Settings, http: httpx.AsyncClient, rng: Random) -> TwilioLine:
+    """Return the way to Twilio's REST service."""
+    api = TwilioApi(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng)
+    return TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, api)
+
+
+def transfers_of(settings: Settings, line: Line, tokens: TokenStore) -> TwilioTransfers:
+    """Return the way to a person: of the settings, a function's own, or an operator's."""
+    return TwilioTransfers(
+        line=line,
+        texts=tokens,
+        origin=settings.lead_server_external_url,
+        our_number=settings.twilio_phone_number,
+        number=settings.person,
+        whispers=settings.transfer_mode is TransferMode.WARM,
+    )
+
+
+def speech_client_of(settings: Settings, http: httpx.AsyncClient) -> SpeechClient:
+    """Return where the fillers are spoken."""
+    speed, opts_out = settings.speak_speed, settings.mip_opt_out
+    return SpeechClient(settings.deepgram_speak_url, settings.deepgram_api_key, http, speed, opts_out)
+
+
+def webhook_client_of(settings: Settings, http: httpx.AsyncClient) -> PostWebhook | None:
+    """Return what sends webhooks; None where nobody is to be told."""
+    if settings.call_webhook_url is None:
+        return None
+    client = WebhookClient(
+        settings.call_webhook_url, settings.call_webhook_secret, http, allows_private=settings.call_webhook_private
+    )
+    return client.post
+
+
+def brief_client_of(settings: Settings, http: httpx.AsyncClient) -> BriefClient | None:
+    """Return the client for the LLM that writes Briefs; None where the settings name none."""
+    if settings.summary_url is None and settings.summary_key is None:
+        return None
+    groq = f"{settings.groq_base_url.removesuffix(GROQ_PATH)}{GROQ_PATH}"
+    models = settings.summary_model or settings.groq_llm
+    return BriefClient(settings.summary_url or groq, settings.summary_key, models, http)
+
+
+def call_services_of(
+    settings: Settings,
+    roster: Roster,
+    stores: CallStores,
+    line: TwilioLine,
+    *,
+    connect: Connect,
+    briefs: BriefClient | None,
+) -> CallServices:
+    """Return what a call needs, as far as settings and roster decide it."""
+    transfers = transfers_of(settings, line, stores.tokens)
+    return CallServices(
+        roster=roster,
+        connect=connect,
+        ask_brief=briefs.ask if briefs is not None else None,
+        line=line,
+        records=stores.records,
+        policy=policy_of(settings),
+        recordings=settings.recordings_dir,
+        redaction=settings.redact,
+        records_audio=settings.record_audio.has,
+        transfers=transfers if has_person(settings, roster) else None,
+        operator_transfers=transfers,
+        checkpoints=stores.checkpoints,
+        env=roster.extras.env(settings.environ),
+        ask_json=partial(briefs.ask, schema={}) if briefs is not None else None,
+    )
+
+
+def wants_traces(environ: Mapping[str, str]) -> bool:
+    """Tell whether the standard variables of OpenTelemetry name a collector of traces."""
+    is_off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return not is_off and any(environ.get(name, "").strip() for name in names)
