@@ -433,7 +433,7 @@ MUTANTS = (
         11,
         "a call that was taken over comes back: nobody remembers that it does",
         "web/calls/transfers.py",
-        'await self.tokens.put(take_over_token(call_sid), b"", LONGEST_TALK)',
+        'await self.texts.put(take_over_token(call_sid), b"", LONGEST_TALK)',
         "pass",
         ("tests/calls/test_take_over.py",),
     ),
