@@ -173,7 +173,7 @@ class Database:
         Raises: `FleetUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint.
         """
         if not even_away and (self.is_away or not self.is_ready):
-            raise FleetUnavailable("the database is away" if self.is_away else "its tables are not made yet")
+            raise FleetUnavailable("the database is away" if self.is_away else "the database has no tables of ours yet")
         try:
             with trio.fail_after(PATIENCE):
                 rows = await self._ask(sql, arguments)

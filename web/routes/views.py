@@ -18,7 +18,7 @@ from web.calls.context import AppContext
 from web.calls.watching import WatchedCalls
 from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
-from web.routes.problems import is_name, problem
+from web.routes.problems import is_call_sid, is_name, problem
 from web.routes.stored_recording import stored_recording
 from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream, tree_text
 from web.routes.watch_elsewhere import AUDIO, EVENTS, CallsElsewhere, RemoteStream
@@ -69,9 +69,8 @@ class CallViews:
 
     @staticmethod
     async def cannot_read(exc: OSError) -> Response:
-        """Answer 503 while the disk cannot be read."""
-        why = exc.strerror or exc
-        told = f"the files of this call cannot be read now: {why}"
+        """Answer 503 while the disk or the database cannot be read."""
+        told = f"this call cannot be looked up now: {exc.strerror or exc}"
         return problem(503, told, fix="Try again later.", retry_seconds=10)
 
     async def call_sid(self, name: str) -> str:
@@ -79,7 +78,7 @@ class CallViews:
         call = self.context.live_calls.find(name)
         if call is not None:
             return call.call_sid or call.id
-        return await self.context.admissions.recall_placed(name) or name
+        return name if is_call_sid(name) else await self.context.admissions.recall_placed(name) or name
 
     async def recording(self, name: str) -> ResponseReturnValue:
         """Send the recording, or the part of it that a player asks for."""

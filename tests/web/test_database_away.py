@@ -1,0 +1,85 @@
+"""No database: what each address of the server answers then, to Twilio, an operator and a browser."""
+
+from pathlib import Path
+
+import attrs
+import pytest
+from trio.testing import MockClock
+
+from store.calls import RecordsUnavailable
+from store.fleet.driver import Database
+from store.fleet.postgres import PostgresFleet
+from store.fleet.tokens import DatabaseTokens
+from store.memory import MemoryRecords
+from store.orders.postgres import PostgresOrders
+from store.orders.queue import OrderQueue
+from tests.web.console.visitors import signed_in, target_of
+from tests.web.fakes import CALL_SID, LEAD, Exchange, FakeCalls, FakeLine, exchange, services, settings, voice_form
+from web.app import create_app
+from web.calls.call_files import JOURNAL
+from web.calls.context import Opened
+from web.calls.slots import Slots
+
+NUMBER = {"number": LEAD}
+COMMANDS: dict[str, object] = {
+    **{kind: {"text": "Hello."} for kind in ("say", "whisper", "prompt")},
+    **dict.fromkeys(("transfer", "take-over"), NUMBER),
+    **{kind: {} for kind in ("restart", "give-back")},
+}
+BODIES: dict[str, object] = {
+    "/calls": {"to": LEAD},
+    "/campaigns": {"name": "spring", "csv": f"number\n{LEAD}\n"},
+    **dict.fromkeys(("/forget", "/export", "/kept"), NUMBER),
+    "/webhooks/resend": {"ids": "all"},
+    **{f"/calls/<name>/{kind}": body for kind, body in COMMANDS.items()},
+}
+
+
+@attrs.define
+class NoRecords(MemoryRecords):
+    """Records that nobody can read or keep."""
+
+    def __getattribute__(self, name: str) -> object:
+        if not name.startswith("_"):
+            raise RecordsUnavailable("the database is away")
+        return super().__getattribute__(name)
+
+
+def nowhere(**changes: str) -> Exchange:
+    database = Database("postgresql://me@/calls?host=/nowhere/at/all")
+    line, records, calls, chosen = FakeLine(), NoRecords(), FakeCalls(), settings(**changes)
+    slots, offered = Slots(50, PostgresFleet(database, 50, "w1")), services(line, records)
+    opened = Opened(offered, line, slots, DatabaseTokens(database), OrderQueue(PostgresOrders(database)))
+    return Exchange(create_app(chosen, opened, run_call=calls), line, calls, records, slots, chosen, offered.intercom)
+
+
+RULES = sorted(
+    {
+        (method, rule.rule)
+        for rule in exchange().app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+)
+
+
+@pytest.mark.parametrize(("method", "rule"), RULES)
+async def test_no_address_fails_without_a_database(method: str, rule: str, autojump_clock: MockClock) -> None:
+    there, target = nowhere(), target_of(rule)
+    if rule.startswith("/twilio"):
+        answer = await there.twilio(target, voice_form())
+    elif rule == "/" or rule.startswith("/console"):
+        answer = await signed_in(there).send(target) if method == "POST" else await signed_in(there).ask("GET", target)
+    else:
+        answer = await there.operator(method, target.replace("<number>", LEAD), BODIES.get(rule))
+
+    assert answer.status_code in ({200, 204} if rule.startswith("/twilio") else {*range(200, 500), 503})
+
+
+async def test_what_is_on_the_disk_is_shown_without_a_database(tmp_path: Path) -> None:
+    there, folder = nowhere(RECORDINGS_DIR=str(tmp_path)), tmp_path / CALL_SID
+    folder.mkdir()
+    (folder / JOURNAL).write_text("{}\n")
+
+    answer = await there.operator("GET", f"/calls/{CALL_SID}/journal")
+
+    assert (answer.status_code, answer.text) == (200, "{}\n")
