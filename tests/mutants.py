@@ -438,6 +438,14 @@ MUTANTS = (
         ("tests/calls/test_take_over.py",),
     ),
     Mutant(
+        4,
+        "a caller comes back from a person though the database is away: the webhook fails",
+        "web/calls/token_store.py",
+        "return otherwise",
+        "raise",
+        ("tests/web/test_texts_away.py",),
+    ),
+    Mutant(
         6,
         "an agent that has its caller back knows what was whispered before: it is forgotten",
         "actors/call.py",
