@@ -1,12 +1,15 @@
 """One clock for all calls: tasks that can be woken a few milliseconds late sleep to a common tick.
 
 A sleep of trio's own is a cancel scope that expires, with all that cancelling costs; there would be dozens a second for
-each call. Here one task sleeps for all, in one scope, and the others are parked. When the scope expires, it does not
-take the exception: it wakes the tasks that are due at once, so that they run in that very scheduler turn. It is a
-system task of trio's, there is one in a run, and it ends when nobody sleeps any more.
+each call. Here one task sleeps for all, in one scope, and the others are parked. Its scope never expires, or hardly
+ever: an instrument looks at the time before trio does, wakes the tasks that are due, so that they run in that very
+scheduler turn, and moves the scope's deadline on. It is a system task of trio's, there is one in a run, and it ends
+when nobody sleeps any more.
 """
 
+import heapq
 import math
+from contextlib import suppress
 
 import attrs
 import trio
@@ -50,7 +53,7 @@ class Sleeper:
             return
         if moment <= trio.current_time():
             self.wake()
-        else:
+        elif self._rounded(moment) != self._until:
             self._leave()
             self._park(moment)
 
@@ -67,9 +70,12 @@ class Sleeper:
             trio.lowlevel.reschedule(task)
 
     def _park(self, moment: float) -> None:
-        self._until = moment if self._is_exact or moment == math.inf else _moment_of(next_tick(moment))
+        self._until = self._rounded(moment)
         if self._until < math.inf:
             _clock().add(self, self._until)
+
+    def _rounded(self, moment: float) -> float:
+        return moment if self._is_exact or moment == math.inf else _moment_of(next_tick(moment))
 
     def _leave(self) -> None:
         if self._until < math.inf:
@@ -83,48 +89,60 @@ class Sleeper:
 
 
 @attrs.define(eq=False)
-class _Clock:
+class _Clock(trio.abc.Instrument):
+    asleep: int = 0
+    """How many sleep."""
     _sleepers: dict[float, set[Sleeper]] = attrs.field(factory=dict)
-    """By the moment until which they sleep (trio time)."""
+    """By the moment until which they sleep (trio time); nobody is left in some of these sets."""
+    _moments: list[float] = attrs.field(factory=list)
+    """A heap of these moments."""
     _nap: trio.CancelScope | None = None
-    """In which the one that sleeps for all does so; None while nobody sleeps."""
+    """Of the task that sleeps for all; its deadline is the first moment. None while nobody sleeps."""
 
     def add(self, sleeper: Sleeper, moment: float) -> None:
-        self._sleepers.setdefault(moment, set()).add(sleeper)
+        self.asleep += 1
+        if (sleepers := self._sleepers.get(moment)) is not None:
+            sleepers.add(sleeper)
+            return
+        self._sleepers[moment] = {sleeper}
+        heapq.heappush(self._moments, moment)
         if self._nap is None:
-            self._nap = trio.CancelScope()
+            self._nap = trio.CancelScope(deadline=moment)
             trio.lowlevel.spawn_system_task(self._sleep_for_all)
         elif self._nap.deadline > moment:
             self._nap.deadline = moment
 
     def remove(self, sleeper: Sleeper, moment: float) -> None:
-        sleepers = self._sleepers[moment]
-        sleepers.remove(sleeper)
-        if not sleepers:
-            del self._sleepers[moment]
-        if not self._sleepers and self._nap is not None:
+        self._sleepers[moment].remove(sleeper)
+        self.asleep -= 1
+        if not self.asleep and self._nap is not None:
             self._nap.deadline = -math.inf
 
-    async def _sleep_for_all(self) -> None:
-        task = trio.lowlevel.current_task()
-
-        def strike(_: object) -> trio.lowlevel.Abort:
-            if trio.current_time() < nap.deadline:
-                return trio.lowlevel.Abort.SUCCEEDED  # the run is over
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - the interface is trio's
+        """Wake those that are due, in the turn of the scheduler that begins now."""
+        if self._nap is not None and self._nap.deadline <= trio.current_time():
             self._wake_due()
-            trio.lowlevel.reschedule(task)
-            return trio.lowlevel.Abort.FAILED
+            self._nap.deadline = self._moments[0] if self.asleep else -math.inf
 
-        while self._sleepers:
-            with trio.CancelScope(deadline=min(self._sleepers)) as nap:
-                self._nap = nap
-                await trio.lowlevel.wait_task_rescheduled(strike)  # ends at once when the last one leaves
-        self._nap = None
+    async def _sleep_for_all(self) -> None:
+        trio.lowlevel.add_instrument(self)
+        try:
+            while self._nap is not None:
+                with self._nap:  # it expires if a moment comes between our look at the time and trio's
+                    await trio.sleep_forever()
+                self._nap = trio.CancelScope(deadline=self._moments[0]) if self.asleep else None
+            self._sleepers.clear()
+            self._moments.clear()
+        finally:
+            with suppress(KeyError):  # trio has let it go already, for an error in it
+                trio.lowlevel.remove_instrument(self)
 
     def _wake_due(self) -> None:
         now = trio.current_time()
-        for moment in [moment for moment in self._sleepers if moment <= now]:
-            for sleeper in self._sleepers.pop(moment):
+        while self._moments and self._moments[0] <= now:
+            sleepers = self._sleepers.pop(heapq.heappop(self._moments))
+            self.asleep -= len(sleepers)
+            for sleeper in sleepers:
                 sleeper.strike()
 
 
@@ -133,7 +151,7 @@ _CLOCKS: "trio.lowlevel.RunVar[_Clock]" = trio.lowlevel.RunVar("the clock of all
 
 def sleeping() -> int:
     """Return how many sleep at the moment, in all calls."""
-    return sum(map(len, _clock()._sleepers.values()))
+    return _clock().asleep
 
 
 def _clock() -> _Clock:

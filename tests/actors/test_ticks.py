@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -134,3 +135,41 @@ async def test_who_has_just_been_cancelled_is_not_woken_as_well(autojump_clock: 
         sleeper.wake()
 
     assert (trio.current_time(), ticks.sleeping()) == (0.0, 0)
+
+
+@attrs.define(eq=False)
+class CreepingClock(trio.abc.Clock):
+    """A clock that goes on with each look at it, so that no two looks see the same time."""
+
+    now: float = 0.0
+
+    def start_clock(self) -> None:
+        """Begin at 0."""
+
+    def current_time(self) -> float:
+        self.now += 0.0004
+        return self.now
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        return 0.0
+
+
+def test_a_moment_between_our_look_at_the_time_and_trios_is_not_missed() -> None:
+    async def sleep_often() -> None:
+        for _ in range(50):
+            moment = trio.current_time() + 0.02
+            await Sleeper().sleep_until(moment, is_exact=True)
+            assert moment <= trio.current_time() < moment + 0.01
+
+    trio.run(sleep_often, clock=CreepingClock())
+
+
+async def test_one_that_is_moved_again_and_again_leaves_nothing_behind(autojump_clock: MockClock) -> None:
+    sleeper = Sleeper()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleeper.sleep_until, 1.0)
+        await wait_all_tasks_blocked()
+        for turn in range(100):
+            sleeper.move(2.0 + turn % 2)
+        assert len(ticks._CLOCKS.get()._moments) == 3
+        sleeper.wake()
