@@ -1,9 +1,13 @@
 """No database: what each address of the server answers then, to Twilio, an operator and a browser."""
 
+from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import attrs
 import pytest
+import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.calls import RecordsUnavailable
@@ -14,11 +18,25 @@ from store.memory import MemoryRecords
 from store.orders.postgres import PostgresOrders
 from store.orders.queue import OrderQueue
 from tests.web.console.visitors import signed_in, target_of
-from tests.web.fakes import CALL_SID, LEAD, Exchange, FakeCalls, FakeLine, exchange, services, settings, voice_form
-from web.app import create_app
+from tests.web.fakes import (
+    CALL_SID,
+    LEAD,
+    Exchange,
+    FakeCalls,
+    FakeLine,
+    context_of,
+    exchange,
+    record,
+    services,
+    settings,
+    voice_form,
+)
+from web.app import BackgroundTasks, create_app
 from web.calls.call_files import JOURNAL
 from web.calls.context import Opened
+from web.calls.live_calls import KnownCall
 from web.calls.slots import Slots
+from web.routes.media import MediaStreams
 
 NUMBER = {"number": LEAD}
 COMMANDS: dict[str, object] = {
@@ -83,3 +101,22 @@ async def test_what_is_on_the_disk_is_shown_without_a_database(tmp_path: Path) -
     answer = await there.operator("GET", f"/calls/{CALL_SID}/journal")
 
     assert (answer.status_code, answer.text) == (200, "{}\n")
+
+
+async def test_background_tasks_go_on_without_a_database_and_say_so_once(autojump_clock: MockClock) -> None:
+    there = nowhere()
+    context = context_of(there)
+    context.announced.parked_calls.park(record(outcome="transferring"))
+    context.live_calls.add(KnownCall("OR1", "outbound", LEAD, LEAD, "queued"))
+    served = cast("MediaStreams", there.app.asgi_app).application
+    assert isinstance(served, BackgroundTasks)
+
+    with capture_logs() as lines, trio.move_on_after(300):
+        async with trio.open_nursery() as nursery:
+            for run in served.runs:
+                nursery.start_soon(run)
+
+    told = Counter(line["event"] for line in lines if line["log_level"] != "debug")
+    assert [line for line in lines if line["log_level"] == "error"] == []
+    assert told["texts_away"] == 1
+    assert max(told.values()) < 10
