@@ -22,7 +22,7 @@ import attrs
 import orjson
 
 from agents.kinds import Between, Choice, Kind, SchemaKeys, Text, UnfitValue, kind_of, words_of
-from protocol.fields import JSON, kind
+from protocol.fields import JSON, json_or, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
 
@@ -157,15 +157,7 @@ def _forgiving_object(text: str, described: Mapping[str, _Argument]) -> tuple[Ma
         return _object(text), []
     except ArgumentsRefused as refused:
         first = next((name for name, each in described.items() if each.is_words), None)
-        return {} if first is None else {first: words_of(_json_or_text(text))}, list(refused.problems)
-
-
-def _json_or_text(text: str) -> JSON:
-    try:
-        value: JSON = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-    return value
+        return {} if first is None else {first: words_of(json_or(text, text))}, list(refused.problems)
 
 
 def _object(text: str) -> Mapping[str, JSON]:

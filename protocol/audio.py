@@ -1,12 +1,10 @@
 """Telephone audio: µ-law at 8000 samples a second, one byte a sample, cut in frames of 20 ms.
 
-Pure functions over bytes: companding to and from 16-bit linear, silence, a cheap is-anybody-speaking test, and WAV
-files for the recording. The law is ITU-T G.711 (https://www.itu.int/rec/T-REC-G.711); no function here keeps state.
+Pure functions over bytes: expansion to 16-bit linear, silence, a cheap is-anybody-speaking test, and the WAV of the
+recording. The law is ITU-T G.711 (https://www.itu.int/rec/T-REC-G.711); no function here keeps state.
 """
 
 import struct
-import sys
-from array import array
 
 SAMPLE_RATE = 8000
 BYTES_PER_SECOND = 8000
@@ -29,28 +27,9 @@ def _linear(code: int) -> int:
     return -magnitude if inverted & 0x80 else magnitude
 
 
-def _compression_table() -> bytes:
-    """Lay out the µ-law byte of every unsigned 16-bit pattern, as runs: four patterns to one 14-bit step."""
-    magnitudes = bytearray()
-    for code in range(0x80):
-        first = ((16 + (code & 15)) << ((code >> 4) + 1)) - 33
-        last = ((17 + (code & 15)) << ((code >> 4) + 1)) - 33
-        magnitudes += bytes([code]) * (last - max(first, 0))
-    magnitudes += bytes([0x7F]) * (8193 - len(magnitudes))
-    positive = b"".join(bytes([code ^ 0xFF]) * 4 for code in magnitudes[:8192])
-    negative = b"".join(bytes([code ^ 0x7F]) * 4 for code in reversed(magnitudes[1:]))
-    return positive + negative
-
-
 _LOW = bytes(_linear(code) & 0xFF for code in range(256))
 _HIGH = bytes((_linear(code) >> 8) & 0xFF for code in range(256))
 _QUIET = bytes(code for code in range(256) if abs(_linear(code)) <= VOICED_AMPLITUDE)
-_COMPRESSED = _compression_table()
-
-
-def seconds(nbytes: int) -> float:
-    """Return how long this many bytes of µ-law play."""
-    return nbytes / BYTES_PER_SECOND
 
 
 def silence(frames: int) -> bytes:
@@ -66,27 +45,17 @@ def ulaw_to_linear(data: bytes) -> bytes:
     return bytes(linear)
 
 
-def linear_to_ulaw(data: bytes) -> bytes:
-    """Compress 16-bit little-endian samples to µ-law; half a sample is a `ValueError`."""
-    samples = array("H")
-    samples.frombytes(data)
-    if sys.byteorder == "big":  # pragma: no cover
-        samples.byteswap()
-    return bytes(map(_COMPRESSED.__getitem__, samples))
-
-
 def is_voiced(frame: bytes) -> bool:
     """Tell whether anything louder than line noise is in the frame: one pass in C, no arithmetic."""
     return len(frame.translate(None, _QUIET)) >= VOICED_SAMPLES
 
 
-def write_wav_header(data_bytes: int, *, channels: int = 2) -> bytes:
-    """Return the 44 bytes in front of `data_bytes` of 16-bit PCM at 8000 Hz."""
-    block = 2 * channels
+def write_wav_header(data_bytes: int) -> bytes:
+    """Return the 44 bytes in front of `data_bytes` of stereo PCM16 at 8000 Hz."""
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         *(b"RIFF", 36 + data_bytes, b"WAVE"),
-        *(b"fmt ", 16, 1, channels, SAMPLE_RATE, SAMPLE_RATE * block, block, 16),
+        *(b"fmt ", 16, 1, 2, SAMPLE_RATE, SAMPLE_RATE * 4, 4, 16),
         *(b"data", data_bytes),
     )
 
@@ -100,9 +69,3 @@ def interleave(left_ulaw: bytes, right_ulaw: bytes) -> bytes:
         stereo[2 * side :: 4] = padded.translate(_LOW)
         stereo[2 * side + 1 :: 4] = padded.translate(_HIGH)
     return bytes(stereo)
-
-
-def stereo_wav(left_ulaw: bytes, right_ulaw: bytes) -> bytes:
-    """Return a whole WAV file: PCM16, 8000 Hz, left and right as given."""
-    pcm = interleave(left_ulaw, right_ulaw)
-    return write_wav_header(len(pcm)) + pcm

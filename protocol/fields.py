@@ -7,7 +7,7 @@ missing key and an explicit `null` for the same thing. Nothing here knows which 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import orjson
 
@@ -32,6 +32,14 @@ _KINDS: Mapping[type, str] = {
     int: "a number",
     float: "a number",
 }
+
+
+def json_or(text: str | bytes, otherwise: object) -> Any:  # noqa: ANN401 - as `orjson.loads`
+    """Read JSON text; return `otherwise` for anything that is no JSON."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return otherwise
 
 
 def load_object(frame: str | bytes) -> dict[str, JSON]:

@@ -15,8 +15,9 @@ from typing import Final
 
 import attrs
 
-from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, FRAME_SECONDS, SILENCE, linear_to_ulaw, ulaw_to_linear
+from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, FRAME_SECONDS, SILENCE, ulaw_to_linear
 from simulators.speech import synthesise
+from simulators.ulaw import linear_to_ulaw
 
 VOICE_RMS: Final = 4500
 """The loudness of a voice, in 16-bit units (`simulators/speech.py`)."""

@@ -33,7 +33,11 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _log = structlog.stdlib.get_logger()
 
 
-def _read(path: Path) -> CallRecord | None:
+def read_record(path: Path) -> CallRecord | None:
+    """Read a record back from its file; None if there is no such file. Blocks.
+
+    Raises: `RecordError`; `OSError`.
+    """
     try:
         return decode_record(path.read_bytes())
     except FileNotFoundError:
@@ -42,7 +46,7 @@ def _read(path: Path) -> CallRecord | None:
 
 def _readable(path: Path) -> CallRecord | None:
     try:
-        return _read(path)
+        return read_record(path)
     except RecordError as exc:
         _log.warning("record_unreadable", path=str(path), why=str(exc))
         return None
@@ -121,7 +125,7 @@ class FileRecords:
         path = self._path(call_sid)
         if path is None:
             return None
-        return await self._in_thread(partial(_read, path))
+        return await self._in_thread(partial(read_record, path))
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
         """Return the newest `limit` records, newest first."""

@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 import attrs
 
+from store.files import read_record
 from store.private import remove_halves, write_whole
-from store.records import CallRecord, RecordError, decode_record, encode_record
+from store.records import CallRecord, RecordError, encode_record
 
 _LONGEST_NAME = 120
 
@@ -50,10 +51,7 @@ class SpillFolder:
 
         Raises: `OSError`; `RecordError`.
         """
-        try:
-            return decode_record(file.read_bytes())
-        except FileNotFoundError:
-            return None
+        return read_record(file)
 
     def drop(self, file: Path) -> None:
         """Remove a file whose record the database has."""

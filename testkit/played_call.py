@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Final, Self
 
 import attrs
-import orjson
 
 from actors import facts
 from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND
+from protocol.fields import json_or
 from simulators.deepgram.brain import words_of
 from simulators.speech import synthesise
 from testkit.silence import silences
@@ -268,10 +268,7 @@ def _is_call(fact: facts.Fact) -> bool:
 
 
 def _read(arguments: str) -> Mapping[str, object]:
-    try:
-        read = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError:
-        return {"": arguments}
+    read = json_or(arguments or "{}", arguments)
     return read if isinstance(read, dict) else {"": read}
 
 

@@ -11,13 +11,12 @@ from itertools import pairwise
 from typing import Final
 
 import attrs
-import orjson
 
 from actors import facts
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from protocol.audio import BYTES_PER_SECOND
-from protocol.fields import JSON
+from protocol.fields import JSON, json_or
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
 from simulators.speech import VOICES, synthesise
 from testkit.recorded_faults import NOTICEABLE, recorded_faults
@@ -331,10 +330,7 @@ def _sentences_of(policy: CallPolicy) -> Iterator[str]:
 
 
 def _json(arguments: str) -> Mapping[str, JSON]:
-    try:
-        read = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError:
-        return {}
+    read = json_or(arguments, None)
     return read if isinstance(read, dict) else {}
 
 

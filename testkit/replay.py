@@ -21,7 +21,7 @@ from actors.journal import Entry
 from actors.policy import CallPolicy
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
 from agents.roster import Roster
-from protocol.fields import JSON
+from protocol.fields import JSON, json_or
 from testkit import harness
 from testkit.functions import Double, with_doubles
 from testkit.play import LONGEST, filler_clips
@@ -115,10 +115,7 @@ def _problems(result: str) -> Sequence[str]:
 
 
 def _content(result: str) -> Mapping[str, JSON] | str:
-    try:
-        read = orjson.loads(result)
-    except orjson.JSONDecodeError:
-        return result
+    read = json_or(result, None)
     return read if isinstance(read, dict) else result
 
 

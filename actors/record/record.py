@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import attrs
-import orjson
 
 from actors import facts
 from actors.journal import Entry
 from actors.line.reply import Reply
 from actors.record.packed import PackedList
 from actors.record.usage import Meter
+from protocol.fields import json_or
 from store.records import (
     TRANSFERRING,
     AgentPeriod,
@@ -328,8 +328,5 @@ def _arguments(text: str) -> dict[str, object]:
 
 
 def _as_object(text: str, otherwise: T) -> dict[str, object] | T:
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return otherwise
+    value = json_or(text, None)
     return value if isinstance(value, dict) else otherwise

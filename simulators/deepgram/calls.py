@@ -16,6 +16,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from protocol.deepgram import CancelledCall, FunctionCall
+from protocol.fields import json_or
 from simulators.scenario import ScriptedCall
 
 ID_LETTERS = ascii_letters + digits
@@ -47,10 +48,7 @@ class OpenCall:
     @property
     def failed(self) -> bool:
         """Whether it was answered with an error: there is no flag on the wire, only `{"error": …}` by convention."""
-        try:
-            content = orjson.loads(self.answer or "")
-        except orjson.JSONDecodeError:
-            return False
+        content = json_or(self.answer or "", None)
         return isinstance(content, dict) and "error" in content
 
 

@@ -17,9 +17,9 @@ from functools import partial
 from random import Random
 
 import attrs
-import orjson
 import trio
 
+from protocol.fields import json_or
 from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
 from simulators.deepgram.formats import AudioFormat
 from simulators.speech import synthesise
@@ -172,11 +172,7 @@ def _decoded(body: bytes) -> str:
 
 
 def _text_of_json(body: bytes) -> str:
-    try:
-        payload = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        payload = None
-    match payload:
+    match payload := json_or(body, None):
         case {"text": str(text)} if "url" not in payload:
             return text
         case {"url": str()} if "text" not in payload:

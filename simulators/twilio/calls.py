@@ -123,6 +123,12 @@ class SimulatedCall:
             return 0
         return round((self.ended_at - self.answered_at).total_seconds())
 
+    def recording(self) -> HeardRecording:
+        """Return what the call's far end has heard; it begins now, if nothing has begun it."""
+        if self.heard is None:
+            self.heard = HeardRecording(trio.current_time())
+        return self.heard
+
     def change(self, change: CallChange) -> None:
         """Do what `POST Calls/{sid}.json` asks of a live call."""
         if change.status_callback:

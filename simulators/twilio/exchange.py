@@ -95,6 +95,10 @@ class OngoingCall(Protocol):
     streams: list[StreamSummary]
     heard: HeardRecording | None
 
+    def recording(self) -> HeardRecording:
+        """Return what the call's far end has heard; it begins now, if nothing has begun it."""
+        ...
+
     def parameters(self) -> dict[str, str]:
         """Return what each webhook of the call is told."""
         ...

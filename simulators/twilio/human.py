@@ -17,7 +17,7 @@ from simulators.scenario import Human
 from simulators.speech import synthesise
 from simulators.twilio.exchange import OngoingCall
 from simulators.twilio.log import PersonActed, VerbExecuted, WarningRaised
-from simulators.twilio.playout import HeardRecording, Playout
+from simulators.twilio.playout import Playout
 from simulators.twilio.twiml import Dial, Gather, Hangup, Pause, Redirect, Reject, Say, TwimlError, Verb, parse_twiml
 
 DEFAULT_VOICE = "twilio-say"
@@ -98,7 +98,7 @@ class HumanLeg:
             return
         self.how, self._connected = "answered", True
         self._act("was connected")
-        recording = self._recording()
+        recording = self.call.recording()
         spoken = synthesise(self.human.says, self.human.voice).audio if self.human.says else b""
         Playout(recording).append(trio.current_time(), spoken)
         try:
@@ -171,11 +171,6 @@ class HumanLeg:
             "From": self.verb.caller_id or self.call.order.from_,
             "To": self.verb.number,
         }
-
-    def _recording(self) -> HeardRecording:
-        if self.call.heard is None:
-            self.call.heard = HeardRecording(trio.current_time())
-        return self.call.heard
 
     def _act(self, did: str) -> None:
         self.call.log.put(PersonActed(trio.current_time(), did))

@@ -19,7 +19,7 @@ from simulators.twilio.frames import StreamIdentity
 from simulators.twilio.human import DEFAULT_VOICE, HumanLeg
 from simulators.twilio.log import CallerHungUp, VerbExecuted, WarningRaised
 from simulators.twilio.media import MediaCaller
-from simulators.twilio.playout import HeardRecording, Playout
+from simulators.twilio.playout import Playout
 from simulators.twilio.twiml import (
     Connect,
     Dial,
@@ -170,7 +170,7 @@ class Performance:
 
     async def _say(self, text: str) -> Outcome:
         self._note("Say", text)
-        recording = self._recording()
+        recording = self.call.recording()
         audio = synthesise(text, DEFAULT_VOICE).audio
         Playout(recording).append(trio.current_time(), audio)
         try:
@@ -223,7 +223,7 @@ class Performance:
                 identity,
                 exchange.faults,
                 call.log,
-                self._recording(),
+                self.call.recording(),
                 close_deadline=exchange.knobs.stream_close_deadline,
                 bundle=exchange.knobs.bundle,
             )
@@ -265,11 +265,6 @@ class Performance:
             self._warn(11200 if answer.status else 11205, f"the action URL answered {answer.status}")
             return Document(f"<Response><Say>{APPLICATION_ERROR}</Say></Response>")
         return Document(answer.text, base_url=answer.url)
-
-    def _recording(self) -> HeardRecording:
-        if self.call.heard is None:
-            self.call.heard = HeardRecording(trio.current_time())
-        return self.call.heard
 
     def _note(self, verb: str, detail: str) -> None:
         self.call.log.put(VerbExecuted(trio.current_time(), verb, detail))

@@ -10,7 +10,7 @@ from collections import deque
 
 import attrs
 
-from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, SILENCE, is_voiced, stereo_wav
+from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, SILENCE, interleave, is_voiced, write_wav_header
 
 BUFFER_LIMIT = 600 * BYTES_PER_SECOND
 """More than ten minutes of buffered audio is discarded with warning 31931."""
@@ -54,7 +54,8 @@ class HeardRecording:
 
     def wav(self) -> bytes:
         """Return the recording as a stereo PCM16 WAV file."""
-        return stereo_wav(bytes(self.caller), bytes(self.agents))
+        samples = interleave(bytes(self.caller), bytes(self.agents))
+        return write_wav_header(len(samples)) + samples
 
 
 @attrs.define

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from demo.options import DemoOptions
 from demo.run import main
-from protocol.audio import is_voiced, linear_to_ulaw
+from protocol.audio import is_voiced
 from simulators.scenario import load_scenario
+from simulators.ulaw import linear_to_ulaw
 from tests.conftest import FAST_RATE
 
 pytestmark = pytest.mark.real_time

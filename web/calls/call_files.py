@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import attrs
-import orjson
 import trio
 
 from actors.record.recording import alone_in
 from actors.supervision import Crashed, guard
+from protocol.fields import json_or
 from store.objects import ObjectStore, ObjectsUnavailable
 from web.picture.facts import JournalEntry
 
@@ -33,15 +33,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 def parse_journal(lines: bytes) -> list[JournalEntry]:
     """Read the lines of a journal that are whole entries."""
-    found: list[JournalEntry] = []
-    for line in lines.splitlines():
-        try:
-            entry = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(entry, dict):
-            found.append(entry)
-    return found
+    return [entry for line in lines.splitlines() if isinstance(entry := json_or(line, None), dict)]
 
 
 @attrs.frozen

@@ -19,6 +19,7 @@ import trio
 from actors.commands import KINDS, Command, CommandAnswer, CommandGiven, Outcome, PersonOnLine, name_of, refused
 from actors.endings.intercom import Intercom
 from actors.messages import ToCall
+from protocol.fields import json_or
 from store.fleet import shared
 from store.fleet.shared import Fleet, Later, LiveCall
 from web.calls.live_calls import KnownCall, LiveCalls
@@ -160,10 +161,7 @@ class Commands:
 
     def hear(self, heard: shared.WorkerMessage) -> Later | None:
         """Take what another worker wants of a call here, or has to answer."""
-        try:
-            fields = orjson.loads(heard.body)
-        except orjson.JSONDecodeError:
-            fields = {}
+        fields = json_or(heard.body, None)
         kind = fields.get("kind") if isinstance(fields, dict) else None
         if kind == _ASKED:
             return partial(self._answer, heard.call_sid, fields)

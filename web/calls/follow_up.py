@@ -22,7 +22,7 @@ from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, ParkedCall
 from web.calls.live_calls import KnownCall
 from web.calls.returning import ANSWERED, TRANSFERRED, UNHEARD, Returns
-from web.clients.twilio_api import LineError
+from web.clients.twilio import ask_status
 
 LOOK_SECONDS = 5.0
 FIRST_ASK = 120.0
@@ -103,11 +103,7 @@ class FollowUp:
                 await returns.conclude(call_sid, TRANSFERRED, ANSWERED)
 
     async def _is_over(self, call_sid: str) -> bool:
-        try:
-            status = await self.context.line.status_of(call_sid)
-        except LineError as exc:
-            _log.warning("status_not_known", call_sid=call_sid, why=exc.reason, code=exc.code)
-            return False
+        status = await ask_status(self.context.line, call_sid)
         return status is None or status in FINAL_STATUSES
 
 

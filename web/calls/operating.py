@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, TypeAlias
 
 import attrs
-import orjson
 import trio
 
 from actors.commands import (
@@ -38,7 +37,7 @@ from store.records import TRANSFERRING, CallRecord, RecordError
 from web.calls.commands import Asked, NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK
-from web.calls.orders import OrderError, OrderProblem, unknown_fields
+from web.calls.orders import OrderError, OrderProblem, object_of, unknown_fields
 from web.calls.page_calls import is_page_call
 from web.calls.returning import Returns, give_back_token, take_over_token
 from web.clients.twilio_api import LineError
@@ -147,12 +146,7 @@ def read_action(name: str, body: bytes, agents: Collection[str] = ()) -> tuple[A
     Raises: `OrderError`, with every mistake.
     """
     form = FORMS[name]
-    try:
-        given = orjson.loads(body) if body.strip() else {}
-    except orjson.JSONDecodeError as exc:
-        raise OrderError((OrderProblem("body", f"is not JSON: {exc}", "Write a JSON object."),)) from exc
-    if not isinstance(given, dict):
-        raise OrderError((OrderProblem("body", "is not an object", "Write a JSON object."),))
+    given = object_of(body, "Write a JSON object.")
     known = (*form.fields, "by")
     found = (problem for check in form.checks for problem in check(given, agents))
     problems = (*unknown_fields(given, known, ""), *found, *_by_problems(given))

@@ -7,6 +7,7 @@ cannot be taken back. All mistakes are reported at once in `OrderError`, each wi
 import difflib
 import math
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import attrs
 import orjson
@@ -178,6 +179,20 @@ def _problems(given: Mapping[str, object], settings: Settings, first_agents: Col
     yield from _metadata_problems(given.get("metadata", {}))
 
 
+def object_of(body: bytes, fix: str) -> dict[str, Any]:
+    """Read the JSON object in a request's body; an empty body is an empty object.
+
+    Raises: `OrderError`.
+    """
+    try:
+        given = orjson.loads(body) if body.strip() else {}
+    except orjson.JSONDecodeError as exc:
+        raise OrderError((OrderProblem("body", f"is not JSON: {exc}", fix),)) from exc
+    if not isinstance(given, dict):
+        raise OrderError((OrderProblem("body", "is not an object", fix),))
+    return given
+
+
 def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = ()) -> Order:
     """Read the body of POST /calls; an empty body asks for a call to `LEAD_PHONE_NUMBER`.
 
@@ -185,12 +200,7 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
 
     Raises: `OrderError`.
     """
-    try:
-        given = orjson.loads(body) if body.strip() else {}
-    except orjson.JSONDecodeError as exc:
-        raise OrderError((OrderProblem("body", f"is not JSON: {exc}", 'Write {"to": "+15557650000"}.'),)) from exc
-    if not isinstance(given, dict):
-        raise OrderError((OrderProblem("body", "is not an object", 'Write {"to": "+15557650000"}.'),))
+    given = object_of(body, 'Write {"to": "+15557650000"}.')
     problems = tuple(_problems(given, settings, first_agents))
     if problems:
         raise OrderError(problems)

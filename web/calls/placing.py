@@ -23,6 +23,7 @@ from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.orders import Order
 from web.calls.outcomes import why
+from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 
 RING_SECONDS = 150.0
@@ -187,14 +188,12 @@ class Placing:
         while trio.current_time() < until:
             if await self._is_heard_of(call):
                 return
-            try:
-                status = await self.context.line.status_of(call.call_sid) or "failed"
-            except LineError as exc:
-                _log.warning("status_not_known", call_sid=call.call_sid, why=exc.reason, code=exc.code)
-            else:
-                self.context.live_calls.refreshed(call, status)
-                if status in FINAL_STATUSES:
-                    await self.conclude(call, status, why(status, {}))
+            status = await ask_status(self.context.line, call.call_sid)
+            if status == "":
+                continue
+            self.context.live_calls.refreshed(call, status or "failed")
+            if call.status in FINAL_STATUSES:
+                await self.conclude(call, call.status, why(call.status, {}))
         if call.live and not call.streamed:
             await self.conclude(call, "failed", NEVER_TOLD, outcome="unknown")
 

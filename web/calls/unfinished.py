@@ -27,6 +27,7 @@ from web.calls.order_ends import HowEnded
 from web.calls.orders import kept_order
 from web.calls.outcomes import why
 from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS
+from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 
 LOOK_SECONDS = 2.0
@@ -183,8 +184,5 @@ class UnfinishedOrders:
         return await find_elsewhere(call.call_sid, self.context.fleet) is not None
 
     async def _status_of(self, order: KeptOrder) -> str:
-        try:
-            return await self.context.line.status_of(order.call_sid) or "failed"
-        except LineError as exc:
-            _log.warning("status_not_known", call_sid=order.call_sid, why=exc.reason, code=exc.code)
-            return ""
+        status = await ask_status(self.context.line, order.call_sid)
+        return "failed" if status is None else status

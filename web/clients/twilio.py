@@ -72,6 +72,15 @@ class Line(Protocol):
         ...
 
 
+async def ask_status(line: Line, call_sid: str) -> str | None:
+    """Return how a call goes, in Twilio's words; None when there is no such call, "" when Twilio cannot say so now."""
+    try:
+        return await line.status_of(call_sid)
+    except LineError as exc:
+        _log.warning("status_not_known", call_sid=call_sid, why=exc.reason, code=exc.code)
+        return ""
+
+
 @attrs.frozen
 class TwilioLine:
     """Our number at Twilio."""

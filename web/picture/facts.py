@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import orjson
 
+from protocol.fields import json_or
+
 JournalEntry: TypeAlias = Mapping[str, object]
 
 
@@ -50,7 +52,7 @@ def named(entries: Iterable[JournalEntry], *events: str) -> Iterator[JournalEntr
 def arguments_text(value: object) -> str:
     """Write a function's arguments as a call would: `reason="agreed", notes="…"`."""
     if isinstance(value, str | bytes):
-        value = _parsed(value)
+        value = json_or(value, value)
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={_literal(item)}" for key, item in value.items())
     return "" if value is None else _literal(value)
@@ -59,14 +61,6 @@ def arguments_text(value: object) -> str:
 def result_text(value: object) -> str:
     """Write a function's result on one line."""
     return value if isinstance(value, str) else _literal(value)
-
-
-def _parsed(value: str | bytes) -> object:
-    try:
-        parsed: object = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value
-    return parsed
 
 
 def _literal(value: object) -> str:

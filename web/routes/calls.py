@@ -27,6 +27,7 @@ from web.calls.orders import OrderError, read_order
 from web.calls.repeats import RepeatedOrders, key_of
 from web.calls.returning import Returns
 from web.calls.shown_live import shown_live
+from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 from web.routes.credentials import bearer_of
 from web.routes.problems import body_of_request, is_call_sid, is_name, json_answer, problem, refuse_key, unreachable
@@ -272,13 +273,7 @@ class CallRoutes:
             self.context.slots.release(call.id)
 
     async def _ask_status(self, call_sid: str) -> str | None:
-        if not is_call_sid(call_sid):
-            return None
-        try:
-            return await self.context.line.status_of(call_sid)
-        except LineError as exc:
-            _log.warning("status_not_known", call_sid=call_sid, why=exc.reason, code=exc.code)
-            return None
+        return await ask_status(self.context.line, call_sid) or None if is_call_sid(call_sid) else None
 
     def _no_free_line(self, none: NoLine) -> Response:
         self.context.counts.refused(none.lack.value)

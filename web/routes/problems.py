@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import attrs
-import orjson
 import structlog
 from quart import Response, current_app, has_request_context, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
+from protocol.fields import json_or
 from web.calls.context import AppContext
 from web.calls.rate_limits import RateLimits
 from web.calls.repeats import LONGEST_KEY
@@ -67,11 +67,7 @@ async def body_of_request() -> bytes:
 
 async def json_of_request() -> object:
     """Return the body as JSON; None if it is none."""
-    try:
-        given: object = orjson.loads(await body_of_request())
-    except orjson.JSONDecodeError:
-        return None
-    return given
+    return json_or(await body_of_request(), None)
 
 
 def refuse_key(key: str) -> Response | None:

@@ -25,6 +25,7 @@ import structlog
 import trio
 
 from actors.supervision import unharmed
+from protocol.fields import json_or
 from store.fleet.shared import Fleet
 from web.calls.watching import WatchedCalls
 from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream, Stream, TreeStream
@@ -229,11 +230,7 @@ class CallsElsewhere:
 
     def take(self, body: str) -> None:
         """Take what another worker has posted; what this version does not know is logged, and does nothing."""
-        try:
-            message = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            message = None
-        match message:
+        match message := json_or(body, None):
             case {"ask": str(what), "id": str(name), "to": str(to), "call": str(call), "since": str(since)}:
                 with suppress(trio.WouldBlock):  # the page asks again
                     self._todo.send_nowait(Ask(name, to, call, what, since))

@@ -8,7 +8,7 @@ import attrs
 import trio
 from trio_websocket import ConnectionClosed
 
-from protocol.audio import FRAME_BYTES, FRAME_SECONDS, seconds, silence
+from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, FRAME_SECONDS, silence
 from protocol.deepgram import (
     AgentAudio,
     ClientMessage,
@@ -199,7 +199,7 @@ class Client:
 
     async def wait_said(self) -> None:
         """Wait until everything has been said."""
-        await trio.sleep(seconds(len(self._speech)) + FRAME_SECONDS)
+        await trio.sleep(len(self._speech) / BYTES_PER_SECOND + FRAME_SECONDS)
 
     def all(self, kind: type[MessageT]) -> list[MessageT]:
         """Return the messages of one kind."""
