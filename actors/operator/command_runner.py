@@ -126,7 +126,7 @@ class CommandRunner:
                     answer = await self._try_to_say(text, command_id)
                     if answer is not None:
                         return answer
-        if turn.awaits_remark(command_id) and turn.remark == text:
+        if turn.remark is not None and turn.remark.id == command_id:
             self.state.turn.put(RemarkMade(""))  # it is not to come after the answer
         return failed(f"no agent has begun to say it within {limit:g} s")
 
@@ -134,7 +134,7 @@ class CommandRunner:
         """Return what became of the sentence; None if it was lost, with its session or to another remark."""
         driver = self.state.turn
         turn = driver.turn
-        await wait_until(driver, lambda: not turn.remark or turn.closing is not None)
+        await wait_until(driver, lambda: turn.remark is None or turn.closing is not None)
         if turn.closing is not None or turn.phase is Phase.ENDING:
             return refused("the call is being ended")
         session = driver.session
@@ -144,7 +144,7 @@ class CommandRunner:
             await driver.wait_change()
         if turn.remark_begun == command_id:
             return DONE
-        is_lost = session is not driver.session or turn.remark != ""
+        is_lost = session is not driver.session or turn.remark is not None
         return None if is_lost else failed("the service was asked to say it, and has not begun in time")
 
     async def _amend(self, action: Whisper | ChangePrompt) -> CommandAnswer:

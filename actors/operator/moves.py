@@ -14,7 +14,7 @@ from actors.commands import DONE, CommandAnswer, HandoffTo, TakeOver, TransferTo
 from actors.facts import HandoffAsked, HandoffKind
 from actors.line.switch import OrderedPerson
 from actors.messages import AskHandoff, HandoffRefused
-from actors.turn.events import HandoffDenied, HandoffWanted, PersonWanted, RestartWanted
+from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, RestartWanted
 from actors.turn.values import Phase
 from actors.turn_driver import SessionOnFloor, TurnDriver
 from agents.functions import TransferToHuman
@@ -81,7 +81,7 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
     if why is None:
         return DONE
     if state.turn.session is session:
-        state.turn.put(HandoffDenied(_id_of(asked)))
+        state.turn.put(FunctionCancelled(_id_of(asked)))
     return failed(why)
 
 

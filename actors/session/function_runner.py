@@ -41,7 +41,6 @@ from actors.turn.events import (
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
-    HandoffDenied,
     HandoffWanted,
     RemarkMade,
     TransferWanted,
@@ -385,7 +384,7 @@ class FunctionRunner:
                 )
             )
             refused = await answered.receive()
-        self.session.put(HandoffDenied(asked.id))
+        self.session.put(FunctionCancelled(asked.id))
         return error_text(refused.why)
 
     async def _put_through(self, asked: Running, wanted: TransferToHuman) -> str:

@@ -1,8 +1,6 @@
 """What rules and rows do; those whose name says it all have no more words."""
 
-import attrs
-
-from actors.turn.effects import EndCallersTurn, FreeTape, HoldTape, PutThrough, RenewSession, SayByLine, TellReason
+from actors.turn.effects import EndCallersTurn, FreeTape, HoldTape, PutThrough, RenewSession, SayAsAgent, SayByLine
 from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
 from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState, describe_keys
@@ -35,11 +33,11 @@ def take_floor(state: TurnState) -> None:
         return
     if given.ask:
         state.last_turn = ""
-        state.tell(given.ask, TellReason.TURN_AGAIN)
+        state.tell(given.ask)
     elif state.debt is Debt.OWED and not (given.owes or state.is_unended):
         take_debt_over(state)
     if given.greeting:
-        state.say(SpeechKind.GREETING, given.greeting, interrupts=True)
+        state.say(SayAsAgent(SpeechKind.GREETING, given.greeting, interrupts=True))
 
 
 def leave_floor(state: TurnState) -> None:
@@ -50,22 +48,18 @@ def leave_floor(state: TurnState) -> None:
     state.forget()
 
 
-def set_aside_the_rest(state: TurnState) -> None:
-    state.set_aside(was_coming=True, is_wanted=state.kind is SpeechKind.ANSWER or state.sounds_wanted)
-
-
 def set_aside(state: TurnState) -> None:
-    state.set_aside(was_coming=False, is_wanted=state.kind is SpeechKind.ANSWER or state.sounds_wanted)
+    state.set_aside(is_wanted=state.kind is SpeechKind.ANSWER or state.sounds_wanted)
 
 
 def complete(state: TurnState) -> None:
     """All of what is aside has come: if it is played on, nothing of it is missing."""
     if state.aside is not None:
-        state.aside = attrs.evolve(state.aside, was_coming=False)
+        state.aside.was_coming = False
 
 
 def drop_the_rest(state: TurnState) -> None:
-    state.set_aside(was_coming=True, is_wanted=False)
+    state.set_aside(is_wanted=False)
 
 
 def owe_since_the_last_sound(state: TurnState) -> None:
@@ -99,7 +93,6 @@ def refuse(state: TurnState) -> None:
 def start_transfer(state: TurnState) -> None:
     if isinstance(state.event, TransferWanted):
         state.transfer = state.wish = state.event.id
-    state.at.transfer = state.now
 
 
 def fail_transfer(state: TurnState) -> None:
@@ -111,7 +104,7 @@ def fail_transfer(state: TurnState) -> None:
 
 
 def start_ending(state: TurnState) -> None:
-    state.end, state.at.ending = state.event if isinstance(state.event, EndWanted) else None, state.now
+    state.end = state.event if isinstance(state.event, EndWanted) else None
     if not state.has_spoken:
         _answer_end(state, state.wording.ask_goodbye)
 
@@ -156,7 +149,7 @@ def ask_turn_again(state: TurnState) -> None:
     """Ask the caller's last turn again, once."""
     if state.last_turn and state.phase is Phase.CONVERSING:
         text, state.last_turn = state.last_turn, ""
-        state.tell(text, TellReason.TURN_AGAIN)  # which is owed already
+        state.tell(text)  # which is owed already
 
 
 def doubt_hearing(state: TurnState) -> None:
@@ -180,22 +173,22 @@ def take_debt_over(state: TurnState) -> None:
 
 def say_closing(state: TurnState) -> None:
     """Have the last sentence said now, whatever else sounds."""
-    state.phase, state.at.closing, state.is_insisting = Phase.CLOSING, state.now, True
-    state.is_closing_sent = False
+    state.enter(Phase.CLOSING)
+    state.is_insisting, state.is_closing_sent = True, False
     state.drop()
     if state.voice is not VoiceState.ABSENT and state.closing is not None:
-        state.say(SpeechKind.CLOSING, state.closing.sentence, interrupts=True)
+        state.say(SayAsAgent(SpeechKind.CLOSING, state.closing.sentence, interrupts=True))
 
 
 def stay(state: TurnState) -> None:
     """Close no more: the caller is there after all. What they say is read from the tape."""
-    state.phase = Phase.CONVERSING
+    state.enter(Phase.CONVERSING)
     state.emit(FreeTape())
     if state.outstanding is not None and state.outstanding.kind is SpeechKind.CLOSING:
         state.outstanding = None
     if state.voice is VoiceState.COMING:
         state.voice = VoiceState.CUT
-        state.set_aside(was_coming=True, is_wanted=False)
+        state.set_aside(is_wanted=False)
     else:
         state.drop()
     state.closing, state.may_stay, state.is_insisting, state.is_closing_sent, state.rest = None, False, False, False, ""
@@ -203,7 +196,7 @@ def stay(state: TurnState) -> None:
 
 
 def hush(state: TurnState) -> None:
-    state.phase = Phase.HUSHED
+    state.enter(Phase.HUSHED)
     _leave_caller(state)
 
 
@@ -227,8 +220,8 @@ def start_closing(state: TurnState) -> None:
     if interrupts:
         say_closing(state)
     elif state.closing is not None:
-        state.phase, state.at.closing = Phase.CLOSING, state.now
-        state.say(SpeechKind.CLOSING, state.closing.sentence)
+        state.enter(Phase.CLOSING)
+        state.say(SayAsAgent(SpeechKind.CLOSING, state.closing.sentence))
 
 
 def end_reply(state: TurnState) -> None:
@@ -240,7 +233,7 @@ def end_reply(state: TurnState) -> None:
     if state.may_be_urged:
         state.is_torn, state.is_urged = False, True
         state.owe()
-        state.tell(state.wording.go_on, TellReason.GO_ON)
+        state.tell(state.wording.go_on)
     elif state.is_answered:
         _end_unended(state)
 
@@ -287,17 +280,18 @@ def fill_silence(state: TurnState) -> None:
 
 
 def clip_silence(state: TurnState) -> None:
+    """The clip stands for a filler, the one that was asked for or the next."""
     silence = state.now - state.silent_since
     if state.outstanding is not None and state.outstanding.kind is SpeechKind.FILLER:
-        text = state.outstanding.text
         state.overtake_filler()
     else:
-        text = state.next_filler()
-    state.play_clip(text, silence)
+        state.fillers_said += 1
+    state.play_clip(silence)
 
 
 def clip_vacancy(state: TurnState) -> None:
-    state.play_clip(state.next_filler(), state.now - state.last_sound)
+    state.fillers_said += 1
+    state.play_clip(state.now - state.last_sound)
 
 
 def expire_injection(state: TurnState) -> None:
@@ -325,14 +319,14 @@ def end_completed(state: TurnState) -> None:
 
 
 def put_through(state: TurnState) -> None:
-    state.phase, state.at.putting_through = Phase.PUTTING_THROUGH, state.now
+    state.owe(max(state.last_sound, state.at.phase))
+    state.enter(Phase.PUTTING_THROUGH)
     state.outstanding = None
-    state.owe(max(state.last_sound, state.at.transfer))
     state.emit(PutThrough(state.wish))
 
 
 def give_up_transfer(state: TurnState) -> None:
-    state.phase = Phase.CONVERSING
+    state.enter(Phase.CONVERSING)
     state.wait_anew()
     if state.transfer is None:
         state.why_no_person = state.wording.unanswered
@@ -342,9 +336,10 @@ def give_up_transfer(state: TurnState) -> None:
 
 
 def announce_transfer(state: TurnState) -> None:
-    state.phase, state.at.transfer, state.wish = Phase.TRANSFERRING, state.now, ""
+    state.enter(Phase.TRANSFERRING)
+    state.wish = ""
     state.drop()
-    state.say(SpeechKind.TRANSFER, state.wording.putting_through, interrupts=True)
+    state.say(SayAsAgent(SpeechKind.TRANSFER, state.wording.putting_through, interrupts=True))
 
 
 def tell_keys(state: TurnState) -> None:
@@ -354,12 +349,13 @@ def tell_keys(state: TurnState) -> None:
     state.is_person_ordered = False
     state.has_spoken, state.last_turn, state.owes_deed = False, "", False
     state.owe()
-    state.tell(" ".join([*parts, why]).strip(), TellReason.KEYS, keys)
+    state.tell(" ".join([*parts, why]).strip(), keys)
 
 
 def say_remark(state: TurnState) -> None:
-    text, remark_id, state.remark, state.remark_id = state.remark, state.remark_id, "", ""
-    state.say(SpeechKind.REMARK, text, remark_id=remark_id)
+    if state.remark is not None:
+        state.say(state.remark)
+    state.remark = None
 
 
 def renew(state: TurnState, *, is_old: bool = True) -> None:
@@ -378,7 +374,7 @@ def remind(state: TurnState) -> None:
     state.owe(state.callers_turn_since)  # which it was not
     state.owes_deed = True
     text = wording.reminder.format(function=function) if function else wording.reminder_of_wait
-    state.tell(text, TellReason.REMINDER)
+    state.tell(text)
 
 
 def ask_caller(state: TurnState) -> None:

@@ -34,11 +34,12 @@ class Clocks:
     """The silence began in which the caller waits."""
     waiting: float = math.inf
     """The caller began to wait for this answer; infinity: they do not."""
-    settled: float = -math.inf
+    turned: float = -math.inf
+    """It became the caller's turn: nothing was owed any more, or a session took the floor."""
     said: float = -math.inf
     """The agent said something, of its own accord or because it was asked to."""
-    began: float = -math.inf
-    """The audio of the last reply began."""
+    began: float = math.inf
+    """The audio of the last reply began; infinity: it has none."""
     answered: float = -math.inf
     """The agent said something of its own accord."""
     done: float = -math.inf
@@ -52,17 +53,12 @@ class Clocks:
     refused: float = -math.inf
     """The service refused to say something."""
     told: float = -math.inf
-    given: float = -math.inf
-    """A session took the floor."""
     vacated: float = -math.inf
     """A session lost the floor."""
-    ending: float = -math.inf
-    transfer: float = -math.inf
+    phase: float = -math.inf
+    """The phase of the call began, or its last sentence was asked for anew."""
     result: float = -math.inf
     """The model got the answer of a function."""
-    putting_through: float = -math.inf
     remark: float = -math.inf
     close_asked: float = -math.inf
-    closing: float = -math.inf
-    """The last sentence was asked for."""
     closing_begun: float = -math.inf

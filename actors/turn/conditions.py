@@ -110,7 +110,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "a person is wanted": lambda state: (state.wants_person or state.is_person_ordered) and not state.why_no_person,
     "the transfer is announced": lambda state: not _is_outstanding(state, SpeechKind.TRANSFER),
     "keys wait": lambda state: bool(state.keys) or state.why_no_person != "",
-    "a remark waits": lambda state: state.remark != "",
+    "a remark waits": lambda state: state.remark is not None,
     "the session is old": lambda state: state.is_aged,
     "a function was announced, or the caller asked to wait": lambda state: state.announced != "" or state.asks_to_wait,
     "it is a pause": lambda state: state.is_pause,

@@ -15,7 +15,7 @@ def closing_limit(state: TurnState) -> float:
     if state.phase is Phase.ENDING:  # the agent's own goodbye ends the call
         return at.close_asked + deadlines.closing + longest
     if state.phase is Phase.CLOSING and state.closing is not None and state.closing.waits_for_beep:
-        return at.closing + deadlines.closing
+        return at.phase + deadlines.closing
     silence = NEVER
     if state.phase is Phase.CLOSING and state.caller is CallerState.QUIET and not (state.sounding or state.is_loud):
         silence = max(at.close_asked, at.quiet, at.voiced, at.heard) + deadlines.silence_budget
@@ -44,7 +44,7 @@ def vacancy_time(state: TurnState) -> float:
 
 def nobody_speaks_since(state: TurnState, longest_noise: float) -> float:
     """Return when nobody speaks any more, by the service and by the line, or when that is waited for no longer."""
-    since = max(state.at.quiet, state.at.ending, state.at.closing)
+    since = max(state.at.quiet, state.at.phase)
     if state.caller is CallerState.HEARD:
         return max(since, state.at.heard) + state.deadlines.longest_turn
     return since + longest_noise if state.is_loud else AT_ONCE
@@ -56,17 +56,17 @@ def end_of_closing(state: TurnState) -> float:
 
 
 def end_of_goodbye(state: TurnState) -> float:
-    sent = max(state.at.done, state.at.ending, state.at.wanted) + state.deadlines.goodbye_onset
+    sent = max(state.at.done, state.at.phase, state.at.wanted) + state.deadlines.goodbye_onset
     return max(state.at.quiet, sent, nobody_speaks_since(state, state.deadlines.farewell_noise))
 
 
 def end_without_goodbye(state: TurnState) -> float:
-    last = max(state.at.ending + state.deadlines.goodbye_grace, state.at.said) + state.deadlines.goodbye_audio
+    last = max(state.at.phase + state.deadlines.goodbye_grace, state.at.said) + state.deadlines.goodbye_audio
     return max(last, nobody_speaks_since(state, state.deadlines.farewell_noise))
 
 
 def end_of_announcement(state: TurnState) -> float:
-    return max(state.at.quiet, max(state.at.done, state.at.transfer) + state.deadlines.goodbye_onset)
+    return max(state.at.quiet, max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)
 
 
 def pause_or_limit_of_remark(state: TurnState) -> float:

@@ -4,24 +4,11 @@ Each effect that takes time is ended by an event, and by a rule where that event
 its facts in the journal.
 """
 
-from enum import Enum, auto
 from typing import TypeAlias
 
 import attrs
 
 from actors.turn.values import SpeechKind
-
-
-class TellReason(Enum):
-    """Why the service is told something as the caller's words. Only `KEYS` is a turn of the caller's of its own."""
-
-    KEYS = auto()
-    TURN_AGAIN = auto()
-    """The caller's last turn, which was lost: with a session, or to a noise."""
-    GO_ON = auto()
-    """The rest of a reply, which a noise has cancelled."""
-    REMINDER = auto()
-    """A function that was announced and not called, or a wait that was asked for and ended in nothing."""
 
 
 @attrs.frozen
@@ -42,14 +29,13 @@ class SayAsAgent:
 
 @attrs.frozen
 class TellAsCaller:
-    """Tell the service this as the caller's words (InjectUserMessage).
+    """Tell the service this as the caller's words (InjectUserMessage): keys, a turn that was lost, or an instruction.
 
     Ends with `CallerSaid` of the same words, or by the rule "an echo is missing". `keys` are the entries that the words
-    describe, which a record may have to mask.
+    describe, which a record may have to mask; without them it is no turn of the caller's of its own.
     """
 
     text: str
-    reason: TellReason
     keys: tuple[str, ...] = ()
 
 
@@ -75,7 +61,6 @@ class Forget:
 class PlayClip:
     """Play the recording of a filler, after `silence` seconds without a sound. Ends with `Played`."""
 
-    text: str
     silence: float
 
 

@@ -75,13 +75,6 @@ class FunctionsAsked:
 
 
 @attrs.frozen
-class FunctionCancelled:
-    """The service does not want the answer any more (FunctionCallCancelled): of any function, a handoff or an end."""
-
-    id: str
-
-
-@attrs.frozen
 class SessionAged:
     """The session nears the longest that the service allows."""
 
@@ -92,6 +85,16 @@ class SessionAged:
 @attrs.frozen
 class FunctionDone:
     """The answer has been sent to the model. Sent for each function that ends with an answer, whatever it asked for."""
+
+    id: str
+
+
+@attrs.frozen
+class FunctionCancelled:
+    """What a function wants is wanted no more (FunctionCallCancelled), or cannot be had: no other agent takes the call.
+
+    It may be any function, also one that has handed over or ended. An answer to it, a `FunctionDone`, comes after it.
+    """
 
     id: str
 
@@ -136,13 +139,6 @@ class FloorGiven:
 @attrs.frozen
 class FloorVacated:
     """The session on the floor is gone; another may come. While `Turn.is_ending` none need come."""
-
-
-@attrs.frozen
-class HandoffDenied:
-    """No other agent takes the call. Sent before the answer to the function, which is a `FunctionDone`."""
-
-    id: str
 
 
 # From the caller's line
@@ -279,7 +275,7 @@ class LateFillerBegan:
 
 @attrs.frozen
 class HandoffEnded:
-    """`HandoffDenied` or `FunctionCancelled`, for the last handoff under way: the session keeps the floor."""
+    """`FunctionCancelled`, for the last handoff under way: the session keeps the floor."""
 
 
 @attrs.frozen
@@ -290,7 +286,7 @@ class DecisionCancelled:
 Event: TypeAlias = (
     CallerStartedSpeaking | CallerSaid | NothingUnderstood | ThinkingBegan | ThinkingSlow | AudioBegan
     | AgentSaid | AudioDone | SayRefused | FunctionsAsked | FunctionCancelled | SessionAged | FunctionDone
-    | HandoffWanted | TransferWanted | EndWanted | FloorGiven | FloorVacated | HandoffDenied | Played
+    | HandoffWanted | TransferWanted | EndWanted | FloorGiven | FloorVacated | Played
     | VoiceBegan | VoiceEnded | KeyPressed | KeysEntered | BeepHeard | PutThroughFailed | RemarkMade
     | RestartWanted | TakenOver | PersonWanted | CloseAsked | TimePassed
 )  # fmt: skip

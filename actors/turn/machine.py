@@ -95,5 +95,4 @@ class Turn(TurnState):
 
     def awaits_remark(self, remark_id: str) -> bool:
         """Whether an operator's sentence waits for a pause, or for the service to begin it."""
-        outstanding = self.outstanding
-        return self.remark_id == remark_id or (outstanding is not None and outstanding.id == remark_id)
+        return any(asked is not None and asked.id == remark_id for asked in (self.remark, self.outstanding))

@@ -8,6 +8,7 @@ else: it never classifies what a model has said.
 import math
 
 from actors.turn import events
+from actors.turn.effects import SayAsAgent
 from actors.turn.events import Event, Recognised
 from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
@@ -22,10 +23,8 @@ def recognise(state: TurnState, event: Event) -> Recognised:
             return events.ToldHeard()
         case events.AgentSaid():
             return _recognise_words(state, event)
-        case events.FunctionCancelled(id=call_id) if call_id not in state.handoffs:
-            return _recognise_cancelled(state, event)
-        case events.FunctionCancelled(id=call_id) | events.HandoffDenied(id=call_id):
-            return events.HandoffEnded() if state.handoffs == {call_id} else event
+        case events.FunctionCancelled(id=call_id):
+            return _recognise_cancelled(state, event, call_id)
         case _:
             return event
 
@@ -49,9 +48,11 @@ def _recognise_words(state: TurnState, event: events.AgentSaid) -> Recognised:
     return event
 
 
-def _recognise_cancelled(state: TurnState, event: events.FunctionCancelled) -> Recognised:
+def _recognise_cancelled(state: TurnState, event: Event, call_id: str) -> Recognised:
+    if call_id in state.handoffs:
+        return events.HandoffEnded() if state.handoffs == {call_id} else event
     decision = state.transfer if state.phase is not Phase.ENDING or state.end is None else state.end.id
-    return events.DecisionCancelled() if decision == event.id else event
+    return events.DecisionCancelled() if decision == call_id else event
 
 
 def note(state: TurnState, event: Recognised) -> None:
@@ -131,7 +132,7 @@ def _note_sign(state: TurnState, event: Recognised) -> None:
 def _note_speech(state: TurnState, event: Recognised) -> None:
     state.at.alive = state.now
     if state.voice in (VoiceState.IDLE, VoiceState.LATE):  # a new reply
-        state.kind, state.has_own_words, state.has_sound, state.is_torn = SpeechKind.ANSWER, False, False, False
+        state.kind, state.has_own_words, state.at.began, state.is_torn = SpeechKind.ANSWER, False, math.inf, False
         state.withholds_end, state.is_unended = state.withholds_end or state.is_unended, False
     match event:
         case events.AudioBegan() if state.gate is Gate.OPEN:
@@ -162,8 +163,7 @@ def _note_own_words(state: TurnState, event: events.AgentSaid) -> None:
 
 def _note_injection(state: TurnState, kind: SpeechKind, rest: str) -> None:
     begun = state.outstanding
-    asked_at, began = state.at.outstanding, state.at.began if state.has_sound else math.inf
-    if state.at.answered <= asked_at <= began:
+    if state.at.answered <= state.at.outstanding <= state.at.began:
         state.unsay_words()  # the audio behind them is not theirs
     state.at.said, state.rest, state.outstanding = state.now, rest, None
     if begun is not None and begun.id and state.is_audible:
@@ -195,8 +195,8 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
             refused = state.outstanding
             if refused is not None and not refused.interrupts:
                 state.outstanding = None
-                if refused.kind is SpeechKind.REMARK and not state.remark:
-                    state.remark, state.remark_id = refused.text, refused.id
+                if refused.kind is SpeechKind.REMARK and state.remark is None:
+                    state.remark = refused
         case _:
             pass  # of another group
 
@@ -206,7 +206,7 @@ def _note_session(state: TurnState, event: Recognised) -> None:
         case events.FloorGiven(owes=owes, ask=ask):
             if state.phase is Phase.TAKEN_OVER:  # the operator was the last to speak
                 state.at.quiet = state.now
-            state.at.given, state.transcript = state.now, ""
+            state.at.turned, state.transcript = state.now, ""
             state.is_unended = state.is_unended and not (owes or ask)
             if not state.is_unended:  # else the session has nothing of its own to say
                 state.at.wanted = state.now
@@ -232,7 +232,8 @@ def _note_wish(state: TurnState, event: Recognised) -> None:
         case events.RemarkMade(text=text, for_wait=True):
             state.own_filler = text
         case events.RemarkMade(text=text, id=remark_id):
-            state.remark, state.remark_id, state.at.remark = text, remark_id, state.now
+            state.remark = SayAsAgent(SpeechKind.REMARK, text, id=remark_id) if text else None
+            state.at.remark = state.now
         case events.PersonWanted(wanted=wanted):
             state.is_person_ordered = wanted
         case events.CloseAsked():
@@ -259,7 +260,7 @@ def _note_function(state: TurnState, event: Recognised) -> None:
         case events.HandoffWanted(id=call_id):
             state.running.discard(call_id)
             state.at.wanted = state.now
-        case events.FunctionCancelled(id=call_id) | events.HandoffDenied(id=call_id):
+        case events.FunctionCancelled(id=call_id):
             state.running.discard(call_id)
             state.handoffs.discard(call_id)
             state.at.wanted = state.now

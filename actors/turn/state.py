@@ -10,12 +10,12 @@ import attrs
 from actors.policy import CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
 from actors.turn.clocks import Clocks
-from actors.turn.effects import Effect, SayAsAgent, TellReason
+from actors.turn.effects import Effect, SayAsAgent
 from actors.turn.events import CloseAsked, EndWanted, Recognised, TimePassed
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
 
-@attrs.frozen
+@attrs.define
 class Aside:
     """A reply that was cut and is kept. `was_coming`: more was to come; `is_wanted`: a false start brings it back."""
 
@@ -61,8 +61,6 @@ class TurnState:
     """Of the reply that is coming, or was the last."""
     has_own_words: bool = False
     """It has words that the model chose."""
-    has_sound: bool = False
-    """It has audio."""
     has_missed_words: bool = False
     """It has words that the caller was not to hear."""
     sounds_wanted: bool = False
@@ -126,9 +124,8 @@ class TurnState:
     is_person_ordered: bool = False
     """An operator wants the caller put through."""
     why_no_person: str = ""
-    remark: str = ""
-    remark_id: str = ""
-    """Of the remark that waits, if it is an operator's."""
+    remark: SayAsAgent | None = None
+    """It waits for a pause."""
     remark_begun: str = ""
     """The id of the last one that an agent was heard to begin."""
     closing: CloseAsked | None = None
@@ -185,7 +182,12 @@ class TurnState:
     @property
     def callers_turn_since(self) -> float:
         """Since when it is the caller's turn, while nothing is owed and nothing sounds."""
-        return max(self.at.given, self.at.settled, self.at.quiet)
+        return max(self.at.turned, self.at.quiet)
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether the last reply has audio."""
+        return self.at.began < math.inf
 
     @property
     def may_be_urged(self) -> bool:
@@ -213,7 +215,7 @@ class TurnState:
     @property
     def has_closing_begun(self) -> bool:
         """Whether the service says the last sentence of the call, or has said it."""
-        return self.phase is Phase.CLOSING and self.at.closing_begun >= self.at.closing
+        return self.phase is Phase.CLOSING and self.at.closing_begun >= self.at.phase
 
     @property
     def may_be_reopened(self) -> bool:
@@ -228,9 +230,7 @@ class TurnState:
         """
         at, limits = self.at, self.deadlines
         is_heard = self.phase is Phase.ENDING and self.caller is CallerState.HEARD
-        return (
-            is_heard and at.heard + limits.shortest_word <= at.ending and self.now <= at.ending + limits.goodbye_onset
-        )
+        return is_heard and at.heard + limits.shortest_word <= at.phase and self.now <= at.phase + limits.goodbye_onset
 
     @property
     def has_answered_speech(self) -> bool:
@@ -251,20 +251,21 @@ class TurnState:
         """Have this performed, after what was emitted before."""
         self.effects.append(effect)
 
-    def say(
-        self, kind: SpeechKind, text: str, *, interrupts: bool = False, silence: float = 0.0, remark_id: str = ""
-    ) -> None:
+    def say(self, asked: SayAsAgent) -> None:
         """Ask the service to say something; what it is still to send of a cut reply is heard no more."""
         if self.voice in (VoiceState.CUT, VoiceState.LATE):
             self.voice = VoiceState.IDLE
-        self.outstanding, self.rest = SayAsAgent(kind, text, interrupts, silence, remark_id), ""
-        self.at.outstanding = self.now
-        self.emit(self.outstanding)
+        self.outstanding, self.rest, self.at.outstanding = asked, "", self.now
+        self.emit(asked)
 
-    def tell(self, text: str, reason: TellReason, keys: tuple[str, ...] = ()) -> None:
+    def tell(self, text: str, keys: tuple[str, ...] = ()) -> None:
         """Tell the service something as the caller's words."""
         self.told, self.is_told_heard, self.at.told, self.at.wanted = text, False, self.now, self.now
-        self.emit(effects.TellAsCaller(text, reason, keys))
+        self.emit(effects.TellAsCaller(text, keys))
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase of the call."""
+        self.phase, self.at.phase = phase, self.now
 
     def owe(self, since: float | None = None) -> None:
         """Have the caller wait for an agent since then, or now; who waits already waits in the same silence."""
@@ -293,8 +294,7 @@ class TurnState:
     def begin_sound(self) -> None:
         """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
         self.sounding = True
-        if not self.has_sound:
-            self.has_sound, self.at.began = True, self.now
+        self.at.began = min(self.at.began, self.now)
         if self.unfilled is not None:
             self.emit(effects.NoteSilence(self.now - self.unfilled))
             self.unfilled = None
@@ -303,7 +303,7 @@ class TurnState:
         """The caller waits for nothing; a filler that was asked for comes too late."""
         self.debt, self.unfilled = Debt.SETTLED, None
         self.owes_since_speech = self.owes_deed = self.is_unread = False
-        self.at.settled, self.at.waiting = self.now, math.inf
+        self.at.turned, self.at.waiting = self.now, math.inf
         self.overtake_filler()
 
     def overtake_filler(self) -> None:
@@ -317,11 +317,11 @@ class TurnState:
             self.at.quiet = self.now
         self.sounding = self.is_resumed = self.sounds_wanted = False
 
-    def set_aside(self, *, was_coming: bool, is_wanted: bool) -> None:
+    def set_aside(self, *, is_wanted: bool) -> None:
         """Cut what sounds and what is still to come of it, and keep it."""
         self.forget()
         self.at.cut = self.now
-        self.aside = Aside(was_coming, is_wanted)
+        self.aside = Aside(self.voice is VoiceState.CUT, is_wanted)
         self.emit(effects.Cut())
         self.fall_quiet()
 
@@ -335,7 +335,7 @@ class TurnState:
         """Cut what sounds, for good, and drop what was set aside."""
         self.forget()
         if self.sounding:
-            self.set_aside(was_coming=False, is_wanted=False)
+            self.set_aside(is_wanted=False)
             self.forget()
 
     def resume(self, aside: Aside) -> None:
@@ -350,7 +350,7 @@ class TurnState:
     def fill(self, text: str) -> None:
         """Ask the agent for a filler."""
         self.unfilled, self.at.filler = self.silent_since, self.now
-        self.say(SpeechKind.FILLER, text, silence=self.now - self.silent_since)
+        self.say(SayAsAgent(SpeechKind.FILLER, text, silence=self.now - self.silent_since))
 
     def doubt(self, since: float) -> None:
         """Owe nothing but a word: the caller has been answered, and whether the service is there is not known."""
@@ -378,14 +378,14 @@ class TurnState:
     def ask(self, silence: float = 0.0) -> None:
         """Ask the caller whether they are there, after so many seconds of their silence; 0.0: the line is loud."""
         self.at.asked = self.now
-        self.say(SpeechKind.QUESTION, self.wording.still_there, silence=silence)
+        self.say(SayAsAgent(SpeechKind.QUESTION, self.wording.still_there, silence=silence))
 
-    def play_clip(self, text: str, silence: float) -> None:
+    def play_clip(self, silence: float) -> None:
         """Have the line play a filler."""
         self.at.clip, self.sounding, self.unfilled = self.now, True, None
         if self.voice in (VoiceState.ABSENT, VoiceState.IDLE):
             self.kind = SpeechKind.FILLER
-        self.emit(effects.PlayClip(text, silence))
+        self.emit(effects.PlayClip(silence))
 
     def next_filler(self) -> str:
         """Return another filler than the last one."""

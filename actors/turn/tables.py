@@ -60,7 +60,9 @@ class Table:
 
     def move(self, state: TurnState, row: Row) -> None:
         """Take the state that the row names."""
-        if row.to is not None:
+        if isinstance(row.to, Phase):
+            state.enter(row.to)
+        elif row.to is not None:
             setattr(state, self.part, row.to)
 
 
@@ -86,7 +88,7 @@ CALLER = table("caller", CallerState, {
 
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState
 _cut_what_sounds = do(actions.set_aside, when="something sounds that a start may cut")
-_cut_what_comes = to(CUT, actions.set_aside_the_rest, when="a start may cut it")
+_cut_what_comes = to(CUT, actions.set_aside, when="a start may cut it")
 _hand_over = to(ABSENT, TurnState.forget, when="they converse")
 VOICE = table("voice", VoiceState, {
     # ABSENT, IDLE, COMING, CUT, LATE

@@ -8,7 +8,9 @@ from trio.testing import MockClock
 
 from actors.endings.attendant import mind_length
 from actors.policy import CallPolicy
+from actors.turn.effects import SayAsAgent
 from actors.turn.events import CloseAsked, RemarkMade
+from actors.turn.values import SpeechKind
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage
 from tests.actors.fakes import Watched, says, words
 from tests.actors.test_agent_session import on_the_floor
@@ -27,7 +29,8 @@ async def test_a_call_is_warned_and_then_closed(autojump_clock: MockClock) -> No
         after, closing = turn.remark, turn.closing
         began = trio.current_time()
 
-    assert (before, after, closing) == ("", POLICY.wording.length_warning, None)
+    assert (before, closing) == (None, None)
+    assert after == SayAsAgent(SpeechKind.REMARK, POLICY.wording.length_warning)
     assert turn.closing == CloseAsked("max_length", POLICY.wording.length_goodbye)
     assert trio.current_time() - began == pytest.approx(POLICY.deadlines.length_notice, abs=0.02)
 
@@ -36,7 +39,7 @@ async def test_a_call_shorter_than_the_notice_is_closed_without_one(autojump_clo
     turn = (watched := Watched()).state.turn.turn
     await mind_length(watched.state, 30.0)
 
-    assert turn.remark == ""
+    assert turn.remark is None
     assert turn.closing is not None
 
 
@@ -46,7 +49,7 @@ async def test_a_call_may_last_for_ever(autojump_clock: MockClock) -> None:
         await mind_length(watched.state, math.inf)
 
     assert waiting.cancelled_caught
-    assert (turn.remark, turn.closing) == ("", None)
+    assert (turn.remark, turn.closing) == (None, None)
 
 
 async def test_the_warning_waits_for_a_pause(autojump_clock: MockClock) -> None:
@@ -61,7 +64,7 @@ async def test_the_warning_waits_for_a_pause(autojump_clock: MockClock) -> None:
 
         assert line == InjectAgentMessage("One minute left.", "queue")
         assert took == pytest.approx(4, abs=0.1)
-        assert scene.watched.state.turn.turn.remark == ""
+        assert scene.watched.state.turn.turn.remark is None
 
 
 async def test_where_there_is_no_pause_it_is_said_all_the_same(autojump_clock: MockClock) -> None:

@@ -22,7 +22,6 @@ from actors.turn.effects import (
     SayAsAgent,
     SayByLine,
     TellAsCaller,
-    TellReason,
 )
 from actors.turn.events import (
     AgentSaid,
@@ -49,6 +48,8 @@ TOLERANCE = 0.02
 """Seconds: of promise 4."""
 UNCERTAIN = 5.5
 """Seconds: for a transcript, an echo or the end of a reply that never come."""
+UNREACHED = "nobody"
+"""What an agent is told of a person who could not be reached, by the line itself."""
 LONGEST_WAIT = POLICY.deadlines.think_patience + 25.0
 LONGEST_ENDING = POLICY.deadlines.longest_turn + 40.0
 LONGEST_TRANSFER = 15.0
@@ -233,7 +234,7 @@ class Judge:
 
     def _tell(self, effect: TellAsCaller, now: float) -> None:
         self.told, self.told_at, self.progress = effect.text, now, now
-        if effect.reason is TellReason.KEYS:
+        if effect.keys or effect.text in {UNREACHED, POLICY.wording.unanswered}:
             self.keys = [entry for entry in self.keys if entry not in effect.keys]
             self.transfer, self.transfer_by = None, math.inf
             self.wait(now, now)

@@ -67,8 +67,8 @@ def prepared_turn(**fields: object) -> tuple[Turn, TurnState]:
     state = state_of(turn)
     state.voice, state.is_opened, state.now = VoiceState.IDLE, True, 10.0
     at = state.at
-    at.given = at.quiet = at.settled = at.heard = at.voiced = at.ending = at.transfer = at.putting_through = 10.0
-    at.told = at.outstanding = at.vacated = at.closing = at.close_asked = 10.0
+    at.turned = at.quiet = at.heard = at.voiced = at.phase = 10.0
+    at.told = at.outstanding = at.vacated = at.close_asked = 10.0
     for name, value in fields.items():
         assert hasattr(state, name), name
         setattr(state, name, value)
@@ -118,8 +118,8 @@ def question_asked(silence: float = 10.0) -> SayAsAgent:
     return SayAsAgent(SpeechKind.QUESTION, ASK, silence=silence)
 
 
-def clip(text: str = FIRST, silence: float = 4.0) -> PlayClip:
-    return PlayClip(text, silence)
+def clip(silence: float = 4.0) -> PlayClip:
+    return PlayClip(silence)
 
 
 def without_notes(seen: Seen) -> Seen:

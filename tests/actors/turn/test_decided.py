@@ -12,7 +12,6 @@ from actors.turn.effects import (
     PutThrough,
     SayAsAgent,
     TellAsCaller,
-    TellReason,
 )
 from actors.turn.events import (
     AgentSaid,
@@ -49,7 +48,7 @@ from tests.actors.turn.script import (
     state_of,
 )
 
-TURN_AGAIN = TellAsCaller("When can you come?", TellReason.TURN_AGAIN)
+TURN_AGAIN = TellAsCaller("When can you come?")
 ANNOUNCED: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
 REMINDER = POLICY.wording.reminder.format(function="end_call")
 
@@ -146,7 +145,7 @@ def test_a_transfer_outlives_the_session_that_has_announced_it() -> None:
     script: list[Step] = [*BYE, (3.2, TransferWanted("t")), *lost(4)]
 
     assert play(turn, script, 5.1) == [(5.0, PutThrough("t"))]
-    assert TellAsCaller("engaged", TellReason.KEYS) in effects_of(play(turn, [(6.5, PutThroughFailed("engaged"))]))
+    assert TellAsCaller("engaged") in effects_of(play(turn, [(6.5, PutThroughFailed("engaged"))]))
 
 
 def test_a_key_is_not_put_through_under_the_name_of_an_earlier_function() -> None:
@@ -249,7 +248,7 @@ def test_a_goodbye_that_was_announced_and_heard_is_not_said_again() -> None:
     deed: list[Step] = [(7.1, FunctionsAsked(("e",))), (7.2, EndWanted("e", "done"))]
 
     assert seen(*ANNOUNCED, (6.6, CallerSaid(REMINDER)), *deed, until=12) == [
-        (6.5, TellAsCaller(REMINDER, TellReason.REMINDER)),
+        (6.5, TellAsCaller(REMINDER)),
         (8.2, EndConversation("completed", "done", heard=True)),
     ]
 

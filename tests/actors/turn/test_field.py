@@ -13,7 +13,6 @@ from actors.turn.effects import (
     RestartSession,
     Resume,
     TellAsCaller,
-    TellReason,
 )
 from actors.turn.events import (
     AgentSaid,
@@ -28,7 +27,6 @@ from actors.turn.events import (
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
-    HandoffDenied,
     HandoffWanted,
     NothingUnderstood,
     Played,
@@ -120,7 +118,7 @@ def test_c2_a_reply_that_was_still_coming_goes_on_and_is_asked_for_if_it_does_no
         (7.5, Played()),
     ]
     got = play(turn, script, 9.5)
-    assert got == [(4, Cut()), (6.5, Resume()), (9.0, TellAsCaller(POLICY.wording.go_on, TellReason.GO_ON))]
+    assert got == [(4, Cut()), (6.5, Resume()), (9.0, TellAsCaller(POLICY.wording.go_on))]
 
 
 def test_c2_an_empty_transcript_resumes_at_once() -> None:
@@ -174,7 +172,7 @@ def test_c3_an_answer_that_a_noise_has_cancelled_is_asked_for_again() -> None:
         *reply(6.2),
     ]
     assert play(turn, script, 9) == [
-        (5.2, TellAsCaller("When can you come?", TellReason.TURN_AGAIN)),
+        (5.2, TellAsCaller("When can you come?")),
         (5.2, filler_asked(silence=3.2)),
         (6, clip()),
     ]
@@ -306,7 +304,7 @@ def test_c14_a_function_that_was_announced_and_not_called_is_asked_for_once() ->
         + [(6.6, CallerSaid(REMINDER))]
         + reply(7.5, "Goodbye!", announces="end_call")
     )
-    assert play(turn, script, 16) == [(6.5, TellAsCaller(REMINDER, TellReason.REMINDER))]
+    assert play(turn, script, 16) == [(6.5, TellAsCaller(REMINDER))]
 
 
 def test_c14_a_function_that_was_announced_and_called_is_not() -> None:
@@ -343,7 +341,7 @@ def test_c19_an_end_during_a_handoff_is_refused_and_the_agent_goes_on() -> None:
         (3, FunctionsAsked(("h", "e"))),
         (3, HandoffWanted("h")),
         (3, EndWanted("e", "done")),
-        (4, HandoffDenied("h")),
+        (4, FunctionCancelled("h")),
         (4, FunctionDone("h")),
     ]
     got = [effect for _, effect in play(turn, script + reply(4.8, "I will help you myself."), 12)]
@@ -368,7 +366,7 @@ def test_words_before_a_function_do_not_answer_it() -> None:
         (3.3, AudioDone()),
         (4, Played()),
     ]
-    assert play(turn, script, 8) == [(7, filler_asked(FIRST)), (8, clip(FIRST))]
+    assert play(turn, script, 8) == [(7, filler_asked(FIRST)), (8, clip())]
 
 
 @pytest.mark.parametrize("session", [FloorGiven(owes=False), FloorGiven(owes=True), FloorGiven(owes=True, ask="When?")])
@@ -384,7 +382,7 @@ def test_c23_a_transfer_outlives_the_session_and_its_failure_is_told_to_the_next
 
     assert play(turn, script, 6) == [(4.4, PutThrough("t"))]
     assert turn.phase is Phase.PUTTING_THROUGH
-    assert (6.5, TellAsCaller("engaged", TellReason.KEYS)) in play(turn, [(6.5, PutThroughFailed("engaged"))])
+    assert (6.5, TellAsCaller("engaged")) in play(turn, [(6.5, PutThroughFailed("engaged"))])
 
 
 def test_c23_a_function_that_waits_for_a_line_that_does_not_answer_is_answered() -> None:

@@ -12,7 +12,6 @@ from actors.turn.effects import (
     RenewSession,
     SayAsAgent,
     TellAsCaller,
-    TellReason,
 )
 from actors.turn.events import (
     AgentSaid,
@@ -48,7 +47,7 @@ SAID = SayAsAgent(SpeechKind.REMARK, "x")
 ASKED = SayAsAgent(SpeechKind.QUESTION, "x")
 LAST = SayAsAgent(SpeechKind.CLOSING, "x")
 END = EndWanted("e", "done")
-PRESSED = TellAsCaller(describe_keys(("1",)), TellReason.KEYS, ("1",))
+PRESSED = TellAsCaller(describe_keys(("1",)), ("1",))
 HEARD = CallerState.HEARD
 IDLE, COMING, CUT, LATE = VoiceState.IDLE, VoiceState.COMING, VoiceState.CUT, VoiceState.LATE
 OWED = Debt.OWED

@@ -12,7 +12,6 @@ from actors.turn.effects import (
     SayAsAgent,
     SayByLine,
     TellAsCaller,
-    TellReason,
 )
 from actors.turn.events import (
     AgentSaid,
@@ -37,8 +36,6 @@ from actors.turn.state import Aside
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
 from tests.actors.turn.script import (
     ASK,
-    FIRST,
-    SECOND,
     Seen,
     Step,
     caller_says,
@@ -173,7 +170,7 @@ def test_a_filler_waits_for_what_is_outstanding() -> None:
 
 
 def test_a_filler_that_is_refused_is_not_asked_for_again_in_the_same_silence() -> None:
-    assert play(on_floor(), [*caller_says(1), (5.1, SayRefused())], 6) == [(5, filler_asked()), (6, clip(SECOND))]
+    assert play(on_floor(), [*caller_says(1), (5.1, SayRefused())], 6) == [(5, filler_asked()), (6, clip())]
 
 
 def test_no_clip_is_played_into_the_callers_speech() -> None:
@@ -186,10 +183,10 @@ def test_no_clip_is_played_into_the_callers_speech() -> None:
 def test_a_silence_is_filled_by_a_clip_in_any_phase(phase: Phase) -> None:
     fields = {"phase": phase, "debt": OWED, "outstanding": SayAsAgent(SpeechKind.TRANSFER, "x")}
     turn, state = prepared_turn(**fields)
-    state.at.transfer = state.at.ending = state.at.putting_through = 13.0
+    state.at.phase = 13.0
     state.at.quiet = 9.0
 
-    assert (13.5, PlayClip(FIRST, 4.0)) in play(turn, [(10.0, TimePassed())], 13.6)
+    assert (13.5, PlayClip(4.0)) in play(turn, [(10.0, TimePassed())], 13.6)
 
 
 def test_a_vacancy_in_which_the_caller_waits_is_filled_for_them() -> None:
@@ -308,7 +305,7 @@ def test_a_key_for_a_person_waits_for_a_session() -> None:
 def test_a_key_for_a_person_is_told_while_a_function_runs() -> None:
     seen = left_alone(0.1, keys=("0",), wants_person=True, running={"f"}, debt=OWED)
 
-    assert seen == [(10.0, TellAsCaller(describe_keys(("0",)), TellReason.KEYS, ("0",)))]
+    assert seen == [(10.0, TellAsCaller(describe_keys(("0",)), ("0",)))]
 
 
 def test_no_person_is_called_when_the_call_is_to_close() -> None:
@@ -336,9 +333,11 @@ REMARK_WAITS: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("why", REMARK_WAITS)
 def test_a_remark_waits(why: str) -> None:
-    seen = effects_of(left_alone(2.0, remark="x", is_loud=True, sounding=True, **REMARK_WAITS[why]))
+    remark = SayAsAgent(SpeechKind.REMARK, "x")
 
-    assert SayAsAgent(SpeechKind.REMARK, "x") not in seen
+    seen = effects_of(left_alone(2.0, remark=remark, is_loud=True, sounding=True, **REMARK_WAITS[why]))
+
+    assert remark not in seen
 
 
 NOBODY_IS_ASKED: dict[str, dict[str, object]] = {
@@ -353,7 +352,7 @@ NOBODY_IS_ASKED: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("why", NOBODY_IS_ASKED)
 def test_nobody_is_asked(why: str) -> None:
     turn, state = prepared_turn(**NOBODY_IS_ASKED[why])
-    state.at.given = state.at.quiet = state.at.settled = 0.0
+    state.at.turned = state.at.quiet = 0.0
     state.at.said = 9.9
 
     assert turn.on(TimePassed(), 10.0) == []

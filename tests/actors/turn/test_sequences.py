@@ -15,7 +15,6 @@ from actors.turn.effects import (
     SayAsAgent,
     SayByLine,
     TellAsCaller,
-    TellReason,
 )
 from actors.turn.events import (
     AgentSaid,
@@ -31,7 +30,6 @@ from actors.turn.events import (
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
-    HandoffDenied,
     HandoffWanted,
     KeyPressed,
     KeysEntered,
@@ -51,7 +49,6 @@ from tests.actors.turn.script import (
     ASK,
     FIRST,
     POLICY,
-    SECOND,
     Step,
     caller_says,
     clip,
@@ -163,7 +160,7 @@ def test_a_handoff_holds_the_tape_and_fills_the_wait_with_clips() -> None:
         (9, FloorGiven(owes=True)),
         *reply(9.5),
     ]
-    assert play(turn, script, 13) == [(3, HoldTape()), (6, clip(FIRST))]
+    assert play(turn, script, 13) == [(3, HoldTape()), (6, clip())]
     assert (turn.phase, turn.debt) == (Phase.CONVERSING, Debt.SETTLED)
 
 
@@ -186,8 +183,8 @@ def test_a_refused_handoff_gives_the_floor_back() -> None:
         *caller_says(1),
         (3, HandoffWanted("h")),
         (3.2, HandoffWanted("i")),
-        (3.5, HandoffDenied("i")),
-        (4, HandoffDenied("h")),
+        (3.5, FunctionCancelled("i")),
+        (4, FunctionCancelled("h")),
         (4, FunctionDone("h")),
     ]
     assert play(turn, script + reply(4.8), 10) == [(3, HoldTape()), (3.2, HoldTape()), (4, FreeTape())]
@@ -228,8 +225,8 @@ def test_a_goodbye_that_never_comes_is_filled_and_ends_the_call() -> None:
     script: list[Step] = [*caller_says(1), (3, EndWanted("e", "done")), (7.2, Played()), (12.4, Played())]
     assert play(turn, script, 30) == [
         (3, AnswerFunction("e", POLICY.wording.ask_goodbye)),
-        (6, clip(FIRST)),
-        (11.2, clip(SECOND)),
+        (6, clip()),
+        (11.2, clip()),
         (13, EndConversation("completed", "done", heard=False)),
     ]
 
@@ -275,14 +272,14 @@ def test_keys_are_told_and_answered() -> None:
         (5.7, CallerSaid(PRESSED_1)),
         *reply(6.5),
     ]
-    assert play(turn, script, 10) == [(5.5, TellAsCaller(PRESSED_1, TellReason.KEYS, ("1",)))]
+    assert play(turn, script, 10) == [(5.5, TellAsCaller(PRESSED_1, ("1",)))]
     assert (turn.caller, turn.debt) == (CallerState.QUIET, Debt.SETTLED)
 
 
 def test_keys_wait_for_the_opening_and_for_the_next_agent() -> None:
     turn = new_turn()
     script: list[Step] = [(0, KeysEntered("1")), (1, FloorGiven(owes=True)), *reply(1.5)]
-    assert play(turn, script, 3.6) == [(3.5, TellAsCaller(PRESSED_1, TellReason.KEYS, ("1",)))]
+    assert play(turn, script, 3.6) == [(3.5, TellAsCaller(PRESSED_1, ("1",)))]
 
 
 def test_a_key_for_a_person_puts_the_caller_through() -> None:
@@ -295,7 +292,7 @@ def test_a_key_for_a_person_puts_the_caller_through() -> None:
     assert play(turn, script, 8.3) == [
         (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)),
         (5.4, PutThrough("")),
-        (8, TellAsCaller(f"{describe_keys(('0',))} nobody", TellReason.KEYS, ("0",))),
+        (8, TellAsCaller(f"{describe_keys(('0',))} nobody", ("0",))),
     ]
 
 
@@ -318,7 +315,7 @@ def test_a_transfer_waits_for_its_sentence() -> None:
         (5, Played()),
     ]
     assert play(turn, script, 6) == [(5, PutThrough("t"))]
-    assert play(turn, [(10, PutThroughFailed("no")), (10, FunctionDone("t"))]) == [(9.0, clip(FIRST))]
+    assert play(turn, [(10, PutThroughFailed("no")), (10, FunctionDone("t"))]) == [(9.0, clip())]
 
 
 def test_a_restart_asks_the_turn_again_and_its_echo_is_no_turn() -> None:
@@ -330,14 +327,14 @@ def test_a_restart_asks_the_turn_again_and_its_echo_is_no_turn() -> None:
         (4.3, CallerStartedSpeaking()),
         *reply(5),
     ]
-    assert play(turn, script, 9) == [(4, TellAsCaller("When can you come?", TellReason.TURN_AGAIN))]
+    assert play(turn, script, 9) == [(4, TellAsCaller("When can you come?"))]
     assert turn.debt is Debt.SETTLED
 
 
 def test_a_vacancy_is_filled_with_clips() -> None:
     turn = on_floor()
     script: list[Step] = [*caller_says(1), (2.6, FloorVacated()), (7.5, Played())]
-    assert play(turn, script, 12) == [(6, clip(FIRST)), (11.5, clip(SECOND))]
+    assert play(turn, script, 12) == [(6, clip()), (11.5, clip())]
 
 
 def test_a_short_vacancy_in_the_callers_turn_is_not_filled() -> None:
@@ -349,7 +346,7 @@ def test_a_silent_service_is_filled_by_a_clip_and_restarted() -> None:
     turn = on_floor()
     assert play(turn, [*caller_says(1), (7.5, Played())], 11) == [
         (5, filler_asked(FIRST)),
-        (6, clip(FIRST)),
+        (6, clip()),
         (10.5, RestartSession("it gives no sign of life")),
     ]
 
@@ -503,7 +500,7 @@ def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
     ]
     assert (turn.phase, got[-1]) == (
         Phase.CONVERSING,
-        (14, TellAsCaller(f"{describe_keys(('0',))} {POLICY.wording.unanswered}", TellReason.KEYS, ("0",))),
+        (14, TellAsCaller(f"{describe_keys(('0',))} {POLICY.wording.unanswered}", ("0",))),
     )
 
 

@@ -24,7 +24,7 @@ ONLY_NOTED = {
     events.PersonWanted,
     events.CloseAsked,
     events.InjectionWentOn,
-    events.HandoffDenied,
+    events.FunctionCancelled,
     events.TimePassed,
 }
 """No table names them: they leave something behind, and a rule acts on it."""

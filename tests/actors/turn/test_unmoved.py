@@ -34,7 +34,6 @@ from actors.turn.events import (
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
-    HandoffDenied,
     HandoffWanted,
     NothingUnderstood,
     PutThroughFailed,
@@ -61,7 +60,7 @@ UNMOVED: dict[str, dict[Event, str]] = {
     },
     "voice": {
         HandoffWanted("h"): "ABSENT",
-        HandoffDenied("h0"): "IDLE COMING CUT LATE",
+        FunctionCancelled("h0"): "IDLE COMING CUT LATE",
         AudioBegan(): "ABSENT COMING CUT LATE",
         AgentSaid("x"): "ABSENT COMING CUT",
         AgentSaid("asked for"): "ABSENT COMING CUT",
@@ -90,7 +89,7 @@ UNMOVED: dict[str, dict[Event, str]] = {
     },
     "phase": {
         HandoffWanted("h1"): "HUSHED CLOSING TAKEN_OVER",
-        HandoffDenied("h0"): "CONVERSING TRANSFERRING PUTTING_THROUGH ENDING HUSHED CLOSING TAKEN_OVER",
+        FunctionCancelled("h0"): "CONVERSING TRANSFERRING PUTTING_THROUGH ENDING HUSHED CLOSING TAKEN_OVER",
         TransferWanted("t1"): "HUSHED CLOSING TAKEN_OVER",
         FunctionCancelled("t"): "CONVERSING HANDING_OVER PUTTING_THROUGH ENDING HUSHED CLOSING TAKEN_OVER",
         PutThroughFailed("nobody"): "CONVERSING HANDING_OVER TRANSFERRING ENDING HUSHED CLOSING TAKEN_OVER",
@@ -141,7 +140,7 @@ def prepared(part: str, event: Event, name: str) -> Turn:
     state.late_filler = "too late" if event == AgentSaid("too late") else ""
     state.told = "told" if event == CallerSaid("told") or part == "voice, told" else ""
     state.aside = KEPT if part.startswith("voice") else None
-    state.has_spoken, state.has_sound = part == "debt", True
+    state.has_spoken = part == "debt"
     return turn
 
 
@@ -155,5 +154,5 @@ def test_an_event_changes_nothing(part: str, event: Event, name: str) -> None:
     field, value = field_of(part, name)
     assert getattr(state, field) is value
     assert state.aside is (KEPT if part.startswith("voice") else None)
-    assert state.at.settled == 10.0
+    assert state.at.turned == (10.5 if isinstance(event, FloorGiven) else 10.0)
     assert not [effect for effect in effects if isinstance(effect, UNWANTED[field])]

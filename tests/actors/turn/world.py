@@ -43,7 +43,6 @@ from actors.turn.events import (
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
-    HandoffDenied,
     HandoffWanted,
     KeyPressed,
     KeysEntered,
@@ -62,7 +61,7 @@ from actors.turn.events import (
 )
 from actors.turn.machine import Turn
 from actors.turn.values import Gate, SpeechKind
-from tests.actors.turn.judge import Judge
+from tests.actors.turn.judge import UNREACHED, Judge
 from tests.actors.turn.script import POLICY
 
 FRAME = 0.2
@@ -233,9 +232,9 @@ class World:
     def line_is_to(self, effect: PlayClip | Cut | Resume | Forget | HoldTape | FreeTape) -> None:
         self.judge.line_is_to(effect)
         match effect:
-            case PlayClip(text=text):
+            case PlayClip():
                 length = 1.2 if self.rng.random() < 0.9 else 0.0
-                self.sound(length, Reply(text, length, is_answer=False))
+                self.sound(length, Reply(POLICY.wording.filler, length, is_answer=False))
             case HoldTape():
                 self.is_held, self.hears, self.says_words = True, False, False
                 self.reasons += 1
@@ -396,7 +395,7 @@ class World:
     def deny_handoff(self, call_id: str) -> None:
         self.handing_over = False
         if self.rng.random() < 0.8:
-            self.feed(HandoffDenied(call_id))
+            self.feed(FunctionCancelled(call_id))
             self.feed(FunctionDone(call_id))
             self.later(0.1, self.think)
         else:
@@ -408,7 +407,7 @@ class World:
         self.later(0.1, self.think)
 
     def transfer_fails(self, call_id: str) -> None:
-        self.feed(PutThroughFailed("nobody"))
+        self.feed(PutThroughFailed(UNREACHED))
         if call_id and self.is_there:
             self.feed(FunctionDone(call_id))
             self.later(0.1, self.think)
