@@ -5,164 +5,53 @@ the body of the nursery. The bridge's end is the call's end; the conversation's 
 returns nothing of the call is left but its record. Its own errors stay here, logged; only cancellation passes through.
 """
 
-import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from random import Random
-from typing import Protocol, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 import attrs
-import httpx
 import structlog
 import trio
 
+from actors.call_services import CallPlan, CallServices
 from actors.call_state import CallState
-from actors.clips import ClipBook, Clips
 from actors.commands import DONE
 from actors.endings.attendant import Attendant, mind_length
-from actors.endings.intercom import Intercom
 from actors.endings.last_words import say_and_end
 from actors.endings.machine import AnsweringMachine
 from actors.endings.transfer import mind_transfers
 from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted
 from actors.floor import Floor
-from actors.journal import Entry, Journal, JournalReader, ignore
+from actors.journal import Journal
 from actors.line.ledger import Ledger
 from actors.line.line_watch import DEATHS, VoiceActivity
-from actors.line.switch import Switch, Transfers
+from actors.line.switch import Switch
 from actors.line.tape import Tape
+from actors.messages import ToCall
 from actors.operator.command_runner import CommandRunner
-from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
-from actors.record.resumption import Resumption
-from actors.record.scribe import Scribe, ScribeThreads
-from actors.record.watching import CallUnderWay, CallWatch, Watch, each_of, everywhere, kept_here, untraced, unwatched
-from actors.session.agent_session import Connect
+from actors.record.scribe import Scribe
+from actors.record.watching import CallUnderWay, CallWatch, each_of
 from actors.session.opening import Openings
-from actors.session.settings_form import SettingsForm, VoiceAgentOptions
-from actors.summarizer import AskBrief, Summarizer
+from actors.session.settings_form import SettingsForm
+from actors.summarizer import Summarizer
 from actors.supervision import Crashed, describe, guard, root_cause
 from actors.supervisor import NoAgentLeft, Supervisor
 from actors.turn_driver import ClosingLeft, Finished
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
-from agents.brief import Brief
-from agents.context import CallContext
 from agents.roster import Roster
 from protocol.audio import FRAME_BYTES
 from protocol.wire import PacedWebSocket
-from store.calls import CallRecords
-from store.checkpoints import Checkpoints
 from store.records import TRANSFERRING, CallRecord, RunningRecord
-from store.redaction import WHOLE, CallRedaction, Redaction
+from store.redaction import CallRedaction
 
 log = structlog.stdlib.get_logger()
 
+Run: TypeAlias = Callable[[], Awaitable[None]]
 ConversationOutcome: TypeAlias = Finished | ClosingLeft | NoAgentLeft
-
-
-class PhoneLine(Protocol):
-    """The requests of a call to the telephone network. Either may raise; the call ends all the same."""
-
-    async def hang_up(self, call_sid: str) -> None:
-        """End the call; a call that is over already is no error."""
-
-    async def redirect(self, call_sid: str, twiml: str) -> None:
-        """Let the network go on with these instructions; it stops the media stream."""
-
-
-@attrs.frozen
-class CallPlan:
-    """The parties of a call. `caller` and `line` (our number) are E.164, or empty; `context` is what is known already.
-
-    `voicemail` is what to say to an answering machine: "" hangs up on it, None is as the policy says. `longest` is the
-    longest that this conversation may take, in seconds, if that is less than the policy's. `resumption` is what the
-    call goes on from, if this is not its first stream.
-    """
-
-    call_sid: str
-    stream_sid: str
-    direction: str
-    caller: str = ""
-    line: str = ""
-    context: Brief | None = None
-    voicemail: str | None = None
-    longest: float = math.inf
-    resumption: Resumption | None = None
-    agents: str = ""
-    """Which agent begins, or which source of AGENTS; empty leaves it to the roster."""
-    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
-    """The order's own data, for functions and the record."""
-
-
-@attrs.frozen
-class CallServices:
-    """Everything that all calls of this server share. The code that makes it closes what needs closing."""
-
-    roster: Roster
-    connect: Connect
-    ask_brief: AskBrief | None
-    line: PhoneLine
-    records: CallRecords
-    policy: CallPolicy = attrs.field(factory=CallPolicy)
-    voice_agent: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
-    recordings: Path | None = None
-    observe: Callable[[Entry], None] = ignore
-    clips: Clips = attrs.field(factory=ClipBook)
-    intercom: Intercom = attrs.field(factory=Intercom)
-    transfers: Transfers | None = None
-    """How a call is put through to a person; None where there is nobody."""
-    operator_transfers: Transfers | None = None
-    """How an operator puts a call through to any number; None where no telephone network is behind the calls."""
-    rng: Random = attrs.field(factory=Random)
-    checkpoints: Checkpoints | None = None
-    """The log of running calls: a call has a record even if this process is killed."""
-    records_audio: Callable[[str], bool] = everywhere
-    """Whether the audio of calls on this number of ours is recorded."""
-    redaction: Redaction = WHOLE
-    threads: ScribeThreads = attrs.field(factory=ScribeThreads)
-    """Those that write the calls' files."""
-    writer: str = ""
-    """The name under which they do."""
-    watch: Watch = unwatched
-    trace_id: Callable[[str], str] = untraced
-    """Names the trace of a call, by its CallSid; empty where there is none."""
-    recording_at: Callable[[str], str] = kept_here
-    """Says where the audio of a call will be, by its CallSid; empty where it stays in `recordings`."""
-    followers: tuple[Callable[[CallPlan], JournalReader], ...] = ()
-    """Make what else reads the Journal of a call: it must neither block nor raise."""
-
-    env: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
-    """Settings for functions."""
-    ask_json: AskBrief | None = None
-    """Asks the same language model for any JSON object, after a call."""
-    http: httpx.AsyncClient | None = None
-    """For what functions ask of others."""
-
-    def context(self, plan: CallPlan) -> CallContext:
-        """Return what functions may know of a call, and use."""
-        metadata = plan.metadata or (plan.resumption.record.metadata if plan.resumption is not None else {})
-        return CallContext(
-            plan.call_sid,
-            "",
-            stream_sid=plan.stream_sid,
-            caller=plan.caller,
-            line=plan.line,
-            direction=plan.direction,
-            metadata=metadata,
-            env=self.env,
-            http=self.http,
-        )
-
-    def scribe(self, plan: CallPlan, begins_at: float) -> Scribe | None:
-        """Return a call's own, or None where nothing is recorded."""
-        folder, records_audio = self.recordings, self.records_audio(plan.line)
-        if folder is None:
-            return None
-        return Scribe(folder / plan.call_sid, begins_at, self.threads, self.writer, records_audio)
 
 
 async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
@@ -198,6 +87,52 @@ async def _run_to_its_record(call: "Call") -> CallRecord:
     return record
 
 
+def _record_builder_of(
+    plan: CallPlan, services: CallServices, scribe: Scribe | None, redaction: CallRedaction
+) -> RecordBuilder:
+    earlier = plan.resumption.record if plan.resumption is not None else None
+    started = earlier.started_at if earlier is not None else datetime.now(UTC).isoformat(timespec="milliseconds")
+    book = RecordBuilder(plan.caller, plan.line, started, earlier, plan.metadata, redaction)
+    book.trace_id = services.trace_id(plan.call_sid)
+    if scribe is not None and scribe.records_audio:
+        book.recording = services.recording_at(plan.call_sid)
+    return book
+
+
+def _state_of(plan: CallPlan, services: CallServices, journal: Journal, elapsed: float) -> CallState:
+    earlier, policy = plan.resumption, services.policy
+    state = CallState(
+        call_sid=plan.call_sid,
+        journal=journal,
+        tape=Tape(),
+        ledger=Ledger(journal),
+        conversation=earlier.conversation() if earlier else Conversation(),
+        policy=policy,
+        context=services.context(plan),
+        clips=services.clips,
+        activity=VoiceActivity(last=elapsed),
+        switch=Switch(plan.call_sid, services.transfers, policy.human_digit, services.operator_transfers),
+    )
+    if earlier is not None:
+        state.commands.recall(earlier.record.commands)
+        state.amendments.recall(earlier.record, is_given_back=earlier.is_given_back)
+    return state
+
+
+def _listeners(
+    scribe: Scribe | None, watch: CallWatch | None
+) -> tuple[list[Callable[[bytes], None]], list[Callable[[float, bytes], None]]]:
+    """Return who gets the caller's audio, and who gets what the caller has heard, with its second of the call."""
+    on_audio, on_heard = list[Callable[[bytes], None]](), list[Callable[[float, bytes], None]]()
+    if scribe is not None:
+        on_audio.append(scribe.recording.caller.put)
+        on_heard.append(scribe.recording.put_heard)
+    if watch is not None:
+        on_audio.append(watch.hear_caller)
+        on_heard.append(watch.hear_agents)
+    return on_audio, on_heard
+
+
 @attrs.define(eq=False)
 class Call:
     """The parts of one call."""
@@ -216,85 +151,54 @@ class Call:
     @classmethod
     def of(cls, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> "Call":
         """Make the shared state of a call; nothing runs yet."""
-        earlier, elapsed = plan.resumption, plan.resumption.elapsed if plan.resumption else 0.0
-        started = earlier.record.started_at if earlier else datetime.now(UTC).isoformat(timespec="milliseconds")
-        before, redaction = earlier.record if earlier else None, CallRedaction(services.redaction)
-        book = RecordBuilder(plan.caller, plan.line, started, before, plan.metadata, redaction)
-        book.trace_id = services.trace_id(plan.call_sid)
-        scribe = services.scribe(plan, elapsed)
-        if scribe is not None and scribe.records_audio:
-            book.recording = services.recording_at(plan.call_sid)
-        watch = services.watch(plan.call_sid)
+        elapsed, redaction = plan.resumption.elapsed if plan.resumption else 0.0, CallRedaction(services.redaction)
+        scribe, watch = services.scribe(plan, elapsed), services.watch(plan.call_sid)
+        book = _record_builder_of(plan, services, scribe, redaction)
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         readers += [follow(plan) for follow in services.followers]
-        journal = Journal.read_by(readers, elapsed, redaction)
-        ledger, tape = Ledger(journal), Tape()
-        on_audio, on_heard = list[Callable[[bytes], None]](), list[Callable[[float, bytes], None]]()
-        if scribe is not None:
-            on_audio.append(scribe.recording.caller.put)
-            on_heard.append(scribe.recording.put_heard)
-        if watch is not None:
-            on_audio.append(watch.hear_caller)
-            on_heard.append(watch.hear_agents)
+        state = _state_of(plan, services, Journal.read_by(readers, elapsed, redaction), elapsed)
+        on_audio, on_heard = _listeners(scribe, watch)
         if on_heard:
-            ledger.on_heard = each_of(on_heard)
-        state = CallState(
-            call_sid=plan.call_sid,
-            journal=journal,
-            tape=tape,
-            ledger=ledger,
-            conversation=earlier.conversation() if earlier else Conversation(),
-            policy=services.policy,
-            context=services.context(plan),
-            clips=services.clips,
-            activity=VoiceActivity(last=elapsed),
-            switch=Switch(plan.call_sid, services.transfers, services.policy.human_digit, services.operator_transfers),
-        )
-        if earlier is not None:
-            state.commands.recall(earlier.record.commands)
-            state.amendments.recall(earlier.record, is_given_back=earlier.is_given_back)
+            state.ledger.on_heard = each_of(on_heard)
         bridge = TwilioBridge(state, media, plan.stream_sid, each_of(on_audio) if on_audio else None)
         return cls(plan, services, state, bridge, book, scribe, watch)
 
     async def carry(self) -> str:
         """Run the actors until the call is over; return its outcome."""
-        plan, resumption = self.plan, self.plan.resumption
+        plan, state = self.plan, self.state
         if self.watch is not None:
-            self.watch.begin(CallUnderWay(self.state.journal, self.state.turn.turn, trio.lowlevel.current_task()))
-        self.state.journal.note(
-            CallResumed(plan.stream_sid, resumption.unreached, resumption.is_given_back)
-            if resumption is not None
-            else CallStarted(plan.call_sid, plan.stream_sid, plan.direction)
-        )
-        if resumption is not None and resumption.give_back is not None:
-            self.state.commands.note_done(resumption.give_back)
-        state, services = self.state, self.services
-        summarizer = Summarizer(state, self.roster, services.ask_brief, state.mail.summarizer)
-        with state.mail.closing(), services.intercom.open(plan.call_sid) as mailbox, state.commands.reading(mailbox):
+            self.watch.begin(CallUnderWay(state.journal, state.turn.turn, trio.lowlevel.current_task()))
+        if (resumption := plan.resumption) is None:
+            state.journal.note(CallStarted(plan.call_sid, plan.stream_sid, plan.direction))
+        else:
+            state.journal.note(CallResumed(plan.stream_sid, resumption.unreached, resumption.is_given_back))
+            if resumption.give_back is not None:
+                state.commands.note_done(resumption.give_back)
+        with (
+            state.mail.closing(),
+            self.services.intercom.open(plan.call_sid) as mailbox,
+            state.commands.reading(mailbox),
+        ):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope, name="bridge")
                 nursery.start_soon(state.turn.run, name="turn")
-                for name, run in (
-                    ("summarizer", summarizer.run),
-                    ("scribe", self.scribe.run if self.scribe is not None else None),
-                    (
-                        "attendant",
-                        partial(
-                            Attendant(
-                                state, self._machine(), CommandRunner(state, frozenset(self.roster.agents))
-                            ).attend,
-                            mailbox,
-                        ),
-                    ),
-                    ("keypad", state.keypad.collect),
-                    ("call length", partial(mind_length, state, self._longest)),
-                    ("transfers", partial(mind_transfers, state, state.mail.to_summarizer)),
-                ):
-                    if run is not None:
-                        nursery.start_soon(self._run_expendable, name, run, name=name)
+                for name, run in self._expendable(mailbox):
+                    nursery.start_soon(self._run_expendable, name, run, name=name)
                 await self._conclude(await self._converse())
                 nursery.cancel_scope.cancel(reason="call over")
         return self._outcome
+
+    def _expendable(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[tuple[str, Run]]:
+        """Go through the actors that a call goes on without, if they crash."""
+        state = self.state
+        yield "summarizer", Summarizer(state, self.roster, self.services.ask_brief, state.mail.summarizer).run
+        if self.scribe is not None:
+            yield "scribe", self.scribe.run
+        attendant = Attendant(state, self._machine(), CommandRunner(state, frozenset(self.roster.agents)))
+        yield "attendant", partial(attendant.attend, mailbox)
+        yield "keypad", state.keypad.collect
+        yield "call length", partial(mind_length, state, self._longest)
+        yield "transfers", partial(mind_transfers, state, state.mail.to_summarizer)
 
     async def _converse(self) -> ConversationOutcome:
         """Let the agents talk until the turn says that the conversation is over, or until none can carry on."""
@@ -347,7 +251,7 @@ class Call:
         self._end_as(TRANSFERRING if is_with_person else gone)
         call.cancel(reason=f"{self._outcome} ({left.how})")
 
-    async def _run_expendable(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+    async def _run_expendable(self, name: str, run: Run) -> None:
         ended = await guard(run)
         if isinstance(ended, Crashed):
             log.error("actor_crashed", actor=name, error=ended.reason)

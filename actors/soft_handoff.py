@@ -85,7 +85,8 @@ class SoftHandoff:
     def _begin(self) -> None:
         """Take the line from the old voice: what it has said so far is played out, and nothing more of it is heard."""
         if not self.has_begun:
-            self.has_begun = self.change.holder.session.is_changing = True
+            self.has_begun = True
+            self.change.holder.session.begin_change()
             self.state.ledger.withhold(self.change.holder.session.voice)
 
     def _check(self) -> None:

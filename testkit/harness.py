@@ -13,7 +13,8 @@ import httpx
 import trio
 from trio.lowlevel import ParkingLot
 
-from actors.call import CallPlan, CallServices, run_call
+from actors.call import run_call
+from actors.call_services import CallPlan, CallServices
 from actors.clips import Clips
 from actors.endings.intercom import Intercom
 from actors.errors import AgentUnavailable

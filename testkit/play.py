@@ -14,7 +14,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from actors.clips import ClipBook
 from actors.policy import CallPolicy, Numbers
 from agents.roster import Roster, load_roster, roster_from

@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from actors import facts
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from actors.errors import BriefUnavailable
 from actors.journal import Entry
 from actors.policy import CallPolicy

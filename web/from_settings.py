@@ -14,7 +14,7 @@ import attrs
 import httpx
 import structlog
 
-from actors.call import CallServices
+from actors.call_services import CallServices
 from actors.policy import CallPolicy, Deadlines, Wording
 from actors.session.agent_session import Connect
 from actors.session.settings_form import VoiceAgentOptions

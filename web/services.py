@@ -19,7 +19,7 @@ import httpx
 import structlog
 import trio
 
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from actors.clips import ClipBook
 from actors.journal import Entry, JournalReader, ignore
 from actors.policy import CallPolicy

@@ -233,7 +233,7 @@ class AgentSession:
             wire.gather(self.state.policy.deadlines.stride_for(self.state.ledger.unplayed, wire.flow.piece))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
-                    self.service.is_speaking = True
+                    self.service.note_speaking()
                     self.state.turn.put_audio(self.voice, data)
                 case deepgram.ConversationText(role="user", content=text):
                     self._on_caller_turn(text, reader)
@@ -333,16 +333,24 @@ class AgentSession:
                 self.state.mail.to_summarizer.send_nowait(RefreshBrief(str(name)))
 
     def _on_agent_text(self, text: str) -> None:
-        self.service.is_speaking = True
+        self.service.note_speaking()
         done = self.state.conversation.done
         promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
         self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text)))
         reply = self.state.ledger.add_text(self.voice, text)
         if reply is not None and self.state.turn.turn.kind is not SpeechKind.FILLER:
-            self.has_acted = True
+            self.note_acted()
             self.state.conversation.add_reply(reply)
 
+    def note_acted(self) -> None:
+        """Take note that a function of the agent's is done, or that it has said words of its own."""
+        self.has_acted = True
+
     # A soft handoff
+
+    def begin_change(self) -> None:
+        """Take note that another agent's voice and prompt are about to be sent."""
+        self.is_changing = True
 
     def why_not_another(self, number: int) -> str:
         """Say why another agent cannot take this session over at this function call's request; empty if it can."""

@@ -59,12 +59,13 @@ class SpeakingSession(Protocol):
     number: int
     before: str
     voice: Voice
-    has_acted: bool
 
     @property
     def cursor(self) -> int: ...
 
     def put(self, event: Event) -> None: ...
+
+    def note_acted(self) -> None: ...
 
 
 @attrs.define(eq=False)
@@ -316,7 +317,7 @@ class FunctionRunner:
         self._close(asked, answer)
         self._note_answer(asked, result, answer)
         self._post_answer(asked, answer)
-        self.session.has_acted = True
+        self.session.note_acted()
         if asked.refusal is None:  # else the turn has answered it itself
             self.session.put(FunctionDone(asked.id))
 

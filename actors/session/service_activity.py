@@ -25,6 +25,10 @@ class ServiceActivity:
         """Whether it has heard the caller since the tape was held: it will answer that."""
         return self._has_heard
 
+    def note_speaking(self) -> None:
+        """Take note that it has sent audio or words."""
+        self.is_speaking = True
+
     def note_held(self) -> None:
         """Take note that it is sent silence from here on."""
         self._has_heard = False

@@ -13,7 +13,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
-from actors.call import CallPlan, CallServices, run_call
+from actors.call import run_call
+from actors.call_services import CallPlan, CallServices
 from actors.endings.last_words import say_and_end
 from actors.errors import AgentUnavailable
 from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded

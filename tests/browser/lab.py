@@ -16,7 +16,7 @@ import orjson
 import trio
 from trio_websocket import ConnectionClosed
 
-from actors.call import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices
 from protocol.twilio import encode_clear, encode_mark, encode_media
 from protocol.wire import PacedWebSocket
 from store.records import CallRecord

@@ -17,7 +17,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
-from actors.call import CallPlan, CallServices, run_call
+from actors.call import run_call
+from actors.call_services import CallPlan, CallServices
 from actors.facts import Fact
 from actors.journal import Entry
 from actors.line.switch import Transfers

@@ -18,7 +18,7 @@ from quart_trio import QuartTrio
 from trio_websocket import ConnectionClosed
 from twilio.request_validator import RequestValidator
 
-from actors.call import CallServices
+from actors.call_services import CallServices
 from actors.journal import Entry, ignore
 from actors.policy import CallPolicy
 from agents.roster import Roster

@@ -12,7 +12,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.call import CallPlan, CallServices, run_call
+from actors.call import run_call
+from actors.call_services import CallPlan, CallServices
 from actors.policy import CallPolicy, Deadlines
 from agents.roster import load_roster
 from protocol.audio import FRAME_BYTES

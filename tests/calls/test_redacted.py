@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.call import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices
 from actors.journal import Journal
 from actors.line.reply import Reply
 from actors.record.record import RecordBuilder

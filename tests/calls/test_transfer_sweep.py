@@ -14,7 +14,7 @@ import structlog
 import trio
 from trio_websocket import ConnectionClosed
 
-from actors.call import CallServices
+from actors.call_services import CallServices
 from actors.line.switch import TransferOrder
 from agents.functions import END_CONVERSATION, transfer_to_human
 from agents.roster import load_roster

@@ -14,7 +14,8 @@ import orjson
 import trio
 from trio_websocket import ConnectionClosed
 
-from actors.call import CallPlan, CallServices, run_call
+from actors.call import run_call
+from actors.call_services import CallPlan, CallServices
 from actors.endings.intercom import Intercom
 from actors.journal import Entry
 from actors.policy import CallPolicy, Deadlines

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from trio.testing import MockClock
 
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from testkit.harness import play
 from web.calls.call_trace import CallTrace, Models
 from web.clients.tracing import Tracing

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import trio
 
-from actors.call import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices
 from actors.commands import DONE, KINDS, Command, CommandAnswer, CommandGiven, Say, TransferTo, refused
 from actors.endings.intercom import Intercom
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall

@@ -9,7 +9,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from actors.call import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices
 from actors.messages import MachineAnswered
 from protocol.wire import PacedWebSocket
 from simulators.scenario import Answers, Caller

@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
-from actors.call import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices
 from actors.endings.intercom import Intercom
 from agents.roster import Roster
 from protocol.wire import PacedWebSocket, WebSocket

@@ -27,7 +27,8 @@ from trio.testing import MockClock
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
-from actors.call import CallPlan, CallServices, run_call
+from actors.call import run_call
+from actors.call_services import CallPlan, CallServices
 from actors.policy import CallPolicy, Deadlines
 from protocol.wire import PacedWebSocket
 from store.records import CallRecord

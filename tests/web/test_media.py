@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.wire import WebSocket

@@ -23,7 +23,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from trio.testing import MockClock, wait_all_tasks_blocked
 from twilio.request_validator import RequestValidator
 
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from actors.errors import AgentUnavailable
 from actors.messages import CloseCall
 from protocol.wire import PacedWebSocket, WebSocket

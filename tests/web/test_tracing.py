@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from trio.testing import MockClock
 
 from actors import facts
-from actors.call import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices
 from actors.journal import Journal
 from store.redaction import CARDS, CallRedaction
 from tests.calls.test_redacted import SPLIT, found_in

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from actors.messages import MachineAnswered
 from protocol.wire import WebSocket
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, Peer, exchange, voice_form

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from actors.journal import Journal
 from store.memory import MemoryRecords
 from store.orders.databases import Arguments, OrdersUnavailable, Rows, SqliteOrders

@@ -15,7 +15,7 @@ from opentelemetry.trace import Span, StatusCode, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from actors import facts
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from actors.journal import Entry
 from web.clients.tracing import Tracing
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from actors.call import CallServices
+from actors.call_services import CallServices
 from actors.record.watching import each_of, kept_here
 from settings import Settings
 from store.fleet.shared import Fleet

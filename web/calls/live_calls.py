@@ -44,6 +44,10 @@ class KnownCall:
     created_at: str = attrs.field(factory=_now)
     heard_at: float = attrs.field(factory=trio.current_time)
 
+    def conclude(self, status: str, outcome: str) -> None:
+        """Show how it ended, or that it never began."""
+        self.status, self.outcome = status, outcome
+
     @property
     def over(self) -> bool:
         """Whether nothing more will happen to this call."""
@@ -129,7 +133,7 @@ class LiveCalls:
         """Show that the agents are done with the call, and how it ended."""
         call = self.find(call_sid)
         if call is not None:
-            call.status, call.outcome = call.status if call.over else "completed", outcome
+            call.conclude(call.status if call.over else "completed", outcome)
 
     def remove(self, call_id: str) -> None:
         """Forget a call that was never placed."""

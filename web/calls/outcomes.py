@@ -139,7 +139,7 @@ class Outcomes:
             or (status == "completed" and await self.admissions.is_streamed(name, if_unknown=True))
         ):
             return
-        call.status, call.outcome = status, outcome or _OUTCOMES[status]
+        call.conclude(status, outcome or _OUTCOMES[status])
         stream_errors, note = await self.admissions.stream_errors(name), await self.admissions.recall_order(call.id)
         record = CallRecord(
             call_sid=name,

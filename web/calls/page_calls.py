@@ -9,7 +9,7 @@ import secrets
 
 import attrs
 
-from actors.call import CallServices
+from actors.call_services import CallServices
 from web.calls.admission import Admission
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall

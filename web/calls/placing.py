@@ -128,9 +128,9 @@ class Placing:
         order = await self.context.orders.find(call.id)
         if order is None or order.is_over:
             self.context.slots.release(call.id)
-            call.status, call.outcome = "canceled", order.outcome if order is not None else "canceled"
+            call.conclude("canceled", order.outcome if order is not None else "canceled")
         elif order.worker != self.worker or order.state != "waiting":
-            call.elsewhere = True
+            self.context.live_calls.carried_elsewhere(call.id)
         elif await self.context.orders.refused_number(order.number) is not None:
             await self.conclude(call, "canceled", "the number is on the do-not-call list", outcome=DO_NOT_CALL)
         else:

@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from actors import facts
-from actors.call import CallPlan
+from actors.call_services import CallPlan
 from actors.journal import Entry, JournalReader
 from actors.supervision import Crashed, guard
 from store.calls import CallRecords

@@ -30,7 +30,7 @@ from hypercorn.typing import (
 from structlog.contextvars import bound_contextvars
 from trio_websocket import ConnectionClosed
 
-from actors.call import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices
 from actors.commands import DONE, Command, CommandAnswer, GiveBack, TakeOver
 from actors.operator.person import PersonOnPhone
 from actors.record.resumption import Resumption

@@ -32,7 +32,7 @@ import structlog
 import trio
 from hypercorn.utils import ShutdownError
 
-from actors.call import CallServices
+from actors.call_services import CallServices
 from actors.messages import CloseCall
 from actors.session.function_calls import HANDLER_TASK
 from web.calls.slots import Slots

@@ -9,7 +9,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.call import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices
 from actors.messages import EndCallNow
 from protocol.wire import PacedWebSocket, WebSocket
 from store.records import CallRecord

@@ -1,0 +1,132 @@
+"""What a call is given: the plan, which is its own, and the services, which all calls of a server share.
+
+`CallServices` holds what the server opened, and makes of it what is one call's own. It closes nothing.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+import attrs
+import httpx
+
+from actors.clips import ClipBook, Clips
+from actors.endings.intercom import Intercom
+from actors.journal import Entry, JournalReader, ignore
+from actors.line.switch import Transfers
+from actors.policy import CallPolicy
+from actors.record.resumption import Resumption
+from actors.record.scribe import Scribe, ScribeThreads
+from actors.record.watching import Watch, everywhere, kept_here, untraced, unwatched
+from actors.session.agent_session import Connect
+from actors.session.settings_form import VoiceAgentOptions
+from actors.summarizer import AskBrief
+from agents.brief import Brief
+from agents.context import CallContext
+from agents.roster import Roster
+from store.calls import CallRecords
+from store.checkpoints import Checkpoints
+from store.redaction import WHOLE, Redaction
+
+
+class PhoneLine(Protocol):
+    """The requests of a call to the telephone network. Either may raise; the call ends all the same."""
+
+    async def hang_up(self, call_sid: str) -> None:
+        """End the call; a call that is over already is no error."""
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        """Let the network go on with these instructions; it stops the media stream."""
+
+
+@attrs.frozen
+class CallPlan:
+    """The parties of a call. `caller` and `line` (our number) are E.164, or empty; `context` is what is known already.
+
+    `voicemail` is what to say to an answering machine: "" hangs up on it, None is as the policy says. `longest` is the
+    longest that this conversation may take, in seconds, if that is less than the policy's. `resumption` is what the
+    call goes on from, if this is not its first stream.
+    """
+
+    call_sid: str
+    stream_sid: str
+    direction: str
+    caller: str = ""
+    line: str = ""
+    context: Brief | None = None
+    voicemail: str | None = None
+    longest: float = math.inf
+    resumption: Resumption | None = None
+    agents: str = ""
+    """Which agent begins, or which source of AGENTS; empty leaves it to the roster."""
+    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    """The order's own data, for functions and the record."""
+
+
+@attrs.frozen
+class CallServices:
+    """Everything that all calls of this server share. The code that makes it closes what needs closing."""
+
+    roster: Roster
+    connect: Connect
+    ask_brief: AskBrief | None
+    line: PhoneLine
+    records: CallRecords
+    policy: CallPolicy = attrs.field(factory=CallPolicy)
+    voice_agent: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
+    recordings: Path | None = None
+    observe: Callable[[Entry], None] = ignore
+    clips: Clips = attrs.field(factory=ClipBook)
+    intercom: Intercom = attrs.field(factory=Intercom)
+    transfers: Transfers | None = None
+    """How a call is put through to a person; None where there is nobody."""
+    operator_transfers: Transfers | None = None
+    """How an operator puts a call through to any number; None where no telephone network is behind the calls."""
+    rng: Random = attrs.field(factory=Random)
+    checkpoints: Checkpoints | None = None
+    """The log of running calls: a call has a record even if this process is killed."""
+    records_audio: Callable[[str], bool] = everywhere
+    """Whether the audio of calls on this number of ours is recorded."""
+    redaction: Redaction = WHOLE
+    threads: ScribeThreads = attrs.field(factory=ScribeThreads)
+    """Those that write the calls' files."""
+    writer: str = ""
+    """The name under which they do."""
+    watch: Watch = unwatched
+    trace_id: Callable[[str], str] = untraced
+    """Names the trace of a call, by its CallSid; empty where there is none."""
+    recording_at: Callable[[str], str] = kept_here
+    """Says where the audio of a call will be, by its CallSid; empty where it stays in `recordings`."""
+    followers: tuple[Callable[[CallPlan], JournalReader], ...] = ()
+    """Make what else reads the Journal of a call: it must neither block nor raise."""
+
+    env: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    """Settings for functions."""
+    ask_json: AskBrief | None = None
+    """Asks the same language model for any JSON object, after a call."""
+    http: httpx.AsyncClient | None = None
+    """For what functions ask of others."""
+
+    def context(self, plan: CallPlan) -> CallContext:
+        """Return what functions may know of a call, and use."""
+        metadata = plan.metadata or (plan.resumption.record.metadata if plan.resumption is not None else {})
+        return CallContext(
+            plan.call_sid,
+            "",
+            stream_sid=plan.stream_sid,
+            caller=plan.caller,
+            line=plan.line,
+            direction=plan.direction,
+            metadata=metadata,
+            env=self.env,
+            http=self.http,
+        )
+
+    def scribe(self, plan: CallPlan, begins_at: float) -> Scribe | None:
+        """Return a call's own, or None where nothing is recorded."""
+        folder, records_audio = self.recordings, self.records_audio(plan.line)
+        if folder is None:
+            return None
+        return Scribe(folder / plan.call_sid, begins_at, self.threads, self.writer, records_audio)
