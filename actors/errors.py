@@ -4,11 +4,7 @@ Third-party exceptions are translated into these once, at the edge that owns the
 """
 
 
-class CallError(Exception):
-    """Something a call cannot go on with as it is; the Supervisor decides what follows."""
-
-
-class AgentUnavailable(CallError):
+class AgentUnavailable(Exception):
     """A voice agent cannot be reached, or has refused or dropped the session.
 
     `is_busy` is true where the service has no room just now (HTTP 429): not a failure, and worth waiting for.
@@ -24,7 +20,7 @@ class AgentUnavailable(CallError):
         self.is_slip = is_slip
 
 
-class BriefUnavailable(CallError):
+class BriefUnavailable(Exception):
     """The language model gave no usable Brief; the local extract takes its place.
 
     `lasting` is true where the next request would fail for the same reason: no model is left that may be asked.
@@ -38,5 +34,5 @@ class BriefUnavailable(CallError):
         self.requests = requests
 
 
-class NoRestartLeft(CallError):
+class NoRestartLeft(Exception):
     """An agent crashed more often than its restart budget allows. `__cause__` is the last crash."""

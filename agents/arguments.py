@@ -111,18 +111,12 @@ def _schema(described: Sequence[_Argument]) -> dict[str, JSON]:
     }
 
 
-def read_arguments(arguments: type[ArgumentsT], text: str) -> ArgumentsT:
-    """Read the model's JSON into the argument class; `""` is no arguments, `null` is a field not sent.
-
-    *Raises* `ArgumentsRefused`, and nothing else, for whatever the model may have sent.
-    """
-    return read_odd_arguments(arguments, text, Strictness.STRICT)[0]
-
-
-def read_odd_arguments(
+def read_arguments(
     arguments: type[ArgumentsT], text: str, strictness: Strictness
 ) -> tuple[ArgumentsT, tuple[str, ...]]:
     """Read the model's JSON as strictly as the function wants it; return the arguments, and what was odd about them.
+
+    `""` is no arguments, `null` is a field not sent.
 
     *Raises* `ArgumentsRefused`, and nothing else, for what cannot be forgiven.
     """

@@ -24,7 +24,7 @@ import attrs
 import httpx
 import orjson
 
-from agents.arguments import SchemaRefused, Strictness, json_of, read_odd_arguments, schema_of
+from agents.arguments import SchemaRefused, Strictness, json_of, read_arguments, schema_of
 from agents.brief import messages_about
 from agents.loading import RosterProblem, file_of, refuse
 from agents.quoting import SpokenTurn, word_set
@@ -177,5 +177,5 @@ def read_extraction(wanted: type, text: str) -> Mapping[str, JSON]:
     """
     start, end = text.find("{"), text.rfind("}")
     found = text[start : end + 1] if 0 <= start < end else text
-    plain = json_of(read_odd_arguments(wanted, found, Strictness.TOLERANT)[0])
+    plain = json_of(read_arguments(wanted, found, Strictness.TOLERANT)[0])
     return plain if isinstance(plain, dict) else {}

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import attrs
 import orjson
 
-from agents.arguments import ArgumentsRefused, SchemaRefused, Strictness, read_odd_arguments, schema_of
+from agents.arguments import ArgumentsRefused, SchemaRefused, Strictness, read_arguments, schema_of
 from agents.context import CallContext, blocking
 from agents.kinds import Between, SchemaKeys
 from protocol.deepgram import FunctionDefinition
@@ -181,7 +181,7 @@ class FunctionSpec:
         """Read what the model sent; return it, and what was odd about it. *Raises* `ArgumentsRefused`."""
         lenient = Strictness.TOLERANT if self.acts else Strictness.FORGIVING
         strictness = Strictness.STRICT if self.strict else lenient
-        return read_odd_arguments(self.arguments, arguments_json, strictness)
+        return read_arguments(self.arguments, arguments_json, strictness)
 
     @property
     def acts(self) -> bool:

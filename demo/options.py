@@ -47,11 +47,6 @@ class Rehearsal:
     changes: Mapping[str, str] = attrs.field(repr=False)
     """Settings of the agents; nothing else of the user's environment is read."""
 
-    @property
-    def faulty(self) -> bool:
-        """Whether anything goes wrong on purpose."""
-        return bool(self.scenario.faults)
-
 
 def read_options(options: DemoOptions) -> Rehearsal:
     """Check everything that can be checked beforehand; nothing is written.

@@ -109,9 +109,9 @@ def talk_settings(environ: Mapping[str, str], url: str, simulated: Mapping[str, 
     return Settings.from_environ({**environ, **of_the_network, **(simulated or {})})
 
 
-def serve_talk(options: TalkOptions, console: Console | None = None) -> int:
+def serve_talk(options: TalkOptions) -> int:
     """Serve until Ctrl-C; return the exit status."""
-    console = console or Console(highlight=False)
+    console = Console(highlight=False)
     status, problem = FAILED, ""
     try:
         trio.run(_until_stopped, options, environment(), console)

@@ -223,9 +223,7 @@ class Unpaced:
 
 
 @asynccontextmanager
-async def wire_websocket_pair(
-    path: str = "/", *, buffer: int = 64
-) -> AsyncIterator[tuple[WebSocketConnection, WebSocketConnection]]:
+async def wire_websocket_pair(path: str = "/") -> AsyncIterator[tuple[WebSocketConnection, WebSocketConnection]]:
     """Open a (client, server) pair of real trio-websocket connections over an in-memory stream.
 
     *Closes* both on leaving, within a second, and leaves no task behind.
@@ -237,14 +235,14 @@ async def wire_websocket_pair(
         server_ends: list[WebSocketConnection] = []
 
         async def accept() -> None:
-            request = await wrap_server_stream(nursery, server_stream, message_queue_size=buffer)
+            request = await wrap_server_stream(nursery, server_stream, message_queue_size=64)
             server_ends.append(await request.accept())
 
         async with trio.open_nursery() as handshake:
             handshake.start_soon(accept)
             # trio-websocket asks only for `trio.abc.Stream`, and its annotation for a socket.
             stream = cast("trio.SocketStream", client_stream)
-            client = await wrap_client_stream(nursery, stream, "simulator.invalid", path, message_queue_size=buffer)
+            client = await wrap_client_stream(nursery, stream, "simulator.invalid", path, message_queue_size=64)
         (server,) = server_ends
         try:
             yield client, server

@@ -192,13 +192,13 @@ class ExchangeLog:
             if isinstance(entry, kind) and (connection is None or entry.connection == connection)
         )
 
-    def sent(self, kind: type[MessageT], connection: int | None = None) -> tuple[MessageT, ...]:
+    def sent(self, kind: type[MessageT]) -> tuple[MessageT, ...]:
         """Return the messages of one kind that went to the client."""
-        return tuple(entry.message for entry in self.of(Sent, connection) if isinstance(entry.message, kind))
+        return tuple(entry.message for entry in self.of(Sent) if isinstance(entry.message, kind))
 
-    def received(self, kind: type[MessageT], connection: int | None = None) -> tuple[MessageT, ...]:
+    def received(self, kind: type[MessageT]) -> tuple[MessageT, ...]:
         """Return the messages of one kind that came from the client."""
-        return tuple(entry.message for entry in self.of(Received, connection) if isinstance(entry.message, kind))
+        return tuple(entry.message for entry in self.of(Received) if isinstance(entry.message, kind))
 
     def audio_received(self, connection: int | None = None) -> int:
         """Return how many bytes of the caller's audio arrived."""

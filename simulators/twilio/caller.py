@@ -121,11 +121,6 @@ class CallerTurns:
         self._reply_began = None
         self._left_off = self._now
 
-    @property
-    def lines_left(self) -> int:
-        """Return how many lines the caller has not begun."""
-        return len(self.caller.lines) - self._line
-
     def _is_my_turn(self) -> bool:
         quiet = self._now - max(self._left_off, self._last_voice or 0)
         if self._line < len(self.caller.lines):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.arguments import ArgumentsRefused, SchemaRefused, read_arguments, schema_of
+from agents.arguments import ArgumentsRefused, SchemaRefused, schema_of
 from agents.functions import (
     EndArguments,
     FollowupArguments,
@@ -15,6 +15,7 @@ from agents.functions import (
     SatisfactionArguments,
 )
 from agents.kinds import Between, SchemaKeys
+from tests.agents.strictly import read_strictly
 from tests.examples import UNICODE
 
 
@@ -40,12 +41,12 @@ class Lowered:
 
 def problems(arguments: type, **sent: object) -> tuple[str, ...]:
     with pytest.raises(ArgumentsRefused) as refused:
-        read_arguments(arguments, orjson.dumps(sent).decode())
+        read_strictly(arguments, orjson.dumps(sent).decode())
     return refused.value.problems
 
 
 def read(**sent: object) -> Everything:
-    return read_arguments(Everything, orjson.dumps({"name": "Ann", **sent}).decode())
+    return read_strictly(Everything, orjson.dumps({"name": "Ann", **sent}).decode())
 
 
 def test_a_class_becomes_the_schema_that_the_model_sees() -> None:
@@ -180,20 +181,20 @@ def test_no_arguments_may_be_an_empty_string() -> None:
     class Nothing:
         pass
 
-    assert read_arguments(Nothing, "") == Nothing()
+    assert read_strictly(Nothing, "") == Nothing()
     assert problems(Nothing, x=1) == ("`x` is not an argument: send only an empty object.",)
 
 
 @pytest.mark.parametrize("text", ["[]", "null", '"reason"', "3"])
 def test_arguments_that_are_no_object_are_refused(text: str) -> None:
     with pytest.raises(ArgumentsRefused, match="must be one JSON object"):
-        read_arguments(FollowupArguments, text)
+        read_strictly(FollowupArguments, text)
 
 
 @pytest.mark.parametrize("text", ["{", "{'reason': 1}", "\ud800", "[" * 5000])
 def test_arguments_that_are_no_json_are_refused(text: str) -> None:
     with pytest.raises(ArgumentsRefused, match="not JSON"):
-        read_arguments(FollowupArguments, text)
+        read_strictly(FollowupArguments, text)
 
 
 def test_an_authors_own_validator_speaks_to_the_model_too() -> None:
@@ -247,7 +248,7 @@ def test_whatever_the_model_sends_only_a_refusal_escapes(arguments: type, text: 
 
 def attempt(arguments: type, text: str) -> object:
     try:
-        value: object = read_arguments(arguments, text)
+        value: object = read_strictly(arguments, text)
     except ArgumentsRefused as refused:
         return refused
     return value
@@ -257,7 +258,7 @@ def attempt(arguments: type, text: str) -> object:
 def test_what_fits_the_schema_is_read_back_as_it_was_sent(rating: int, feedback: str) -> None:
     text = orjson.dumps({"rating": rating, "feedback": feedback}).decode()
 
-    assert read_arguments(SatisfactionArguments, text) == SatisfactionArguments(rating, feedback.strip())
+    assert read_strictly(SatisfactionArguments, text) == SatisfactionArguments(rating, feedback.strip())
 
 
 @attrs.frozen

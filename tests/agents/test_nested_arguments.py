@@ -8,8 +8,9 @@ import attrs
 import orjson
 import pytest
 
-from agents.arguments import ArgumentsRefused, SchemaRefused, json_of, read_arguments, schema_of
+from agents.arguments import ArgumentsRefused, SchemaRefused, json_of, schema_of
 from agents.kinds import Between
+from tests.agents.strictly import read_strictly
 
 
 class Meal(Enum):
@@ -73,12 +74,12 @@ FULL = {
 
 def problems(arguments: type, sent: object) -> tuple[str, ...]:
     with pytest.raises(ArgumentsRefused) as refused:
-        read_arguments(arguments, orjson.dumps(sent).decode())
+        read_strictly(arguments, orjson.dumps(sent).decode())
     return refused.value.problems
 
 
 def test_what_the_model_sends_becomes_values() -> None:
-    table = read_arguments(Table, orjson.dumps(FULL).decode())
+    table = read_strictly(Table, orjson.dumps(FULL).decode())
 
     assert (table.day, table.at, table.meal, table.floor) == (date(2027, 3, 24), time(19, 30), Meal.LUNCH, Floor.FIRST)
     assert (table.host, table.guests, table.wishes) == (Guest("Ann"), (Guest("Bob", 7),), ["a window"])
@@ -97,9 +98,9 @@ def test_the_schema_says_what_can_be_sent() -> None:
 
 
 def test_arguments_are_written_as_the_model_could_have_sent_them() -> None:
-    table = read_arguments(Table, orjson.dumps(FULL).decode())
+    table = read_strictly(Table, orjson.dumps(FULL).decode())
 
-    assert read_arguments(Table, orjson.dumps(json_of(table)).decode()) == table
+    assert read_strictly(Table, orjson.dumps(json_of(table)).decode()) == table
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 from trio.testing import MockClock
 
 from agents.roster import default_roster
-from simulators.chat import ChatAnswer, ChatSimulator
 from simulators.toml_reader import ScenarioError
 from testkit.probe.asking import ProbeError, Prober, read_answer
 from testkit.probe.cases import Case, load_cases
 from testkit.probe.cassettes import Cassettes, Run
 from testkit.probe.command import SHIPPED_CASES
 from testkit.probe.verdict import Price, bounds, judge, judge_all, report
+from tests.testkit.chat import ChatAnswer, ChatSimulator
 from tests.testkit.mistakes import roster
 
 ROSTER = default_roster()

@@ -117,12 +117,9 @@ def missing_think(wanted: Iterable[WantedModels], offered: Offered) -> str:
     every = tuple(wanted)
     gone = [each for each in every if not offered.has(each.model)]
     left = [each.model for each in every if offered.has(each.model)]
-    names = [f"{model}" if model.provider else model.name for model in map(_model, sorted(offered.think or ()))]
+    models = [ThinkModel(*pair) for pair in sorted(offered.think or ())]
+    names = [str(model) if model.provider else model.name for model in models]
     return _line([(each.setting, str(each.model)) for each in gone], str(left[0]) if left else "", names)
-
-
-def _model(pair: tuple[str, str]) -> ThinkModel:
-    return ThinkModel(*pair)
 
 
 def missing_summary(setting: str, client: BriefClient) -> str:

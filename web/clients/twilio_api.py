@@ -17,8 +17,6 @@ import attrs
 import httpx
 import trio
 
-from actors.errors import CallError
-
 ATTEMPTS = 4
 LONGEST_PAUSE = 5.0
 Form: TypeAlias = Mapping[str, str | Sequence[str]]
@@ -40,7 +38,7 @@ _FIXES: Mapping[int, str] = {
 }
 
 
-class LineError(CallError):
+class LineError(Exception):
     """Twilio did not do what it was asked; `code` is Twilio's (0 when it did not answer)."""
 
     def __init__(self, reason: str, *, code: int = 0, fix: str = "", maybe_done: bool = False) -> None:

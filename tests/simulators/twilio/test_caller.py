@@ -141,13 +141,7 @@ def test_a_line_that_hangs_up_hangs_up_when_it_is_the_callers_turn() -> None:
     assert first(acts, HangsUp) == frames(0.2) - 1 + frames(0.6)
 
 
-def test_lines_left_counts_what_was_not_begun() -> None:
-    turns = CallerTurns(Caller(lines=(HELLO, HELLO)))
-    assert turns.lines_left == 2
-
-    live(turns, voiced(0.2) + silence(0.7))
-
-    assert turns.lines_left == 1
+def test_a_caller_without_lines_keeps_silent() -> None:
     assert isinstance(CallerTurns(Caller()).step(agents_voiced=False), KeepsSilent)
 
 
