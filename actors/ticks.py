@@ -24,10 +24,6 @@ def next_tick(moment: float) -> int:
     return math.ceil((moment - _ROUNDING) / TICK_SECONDS)
 
 
-def _moment_of(tick: int) -> float:
-    return tick * TICK_SECONDS + 2 * _ROUNDING
-
-
 @attrs.define(eq=False)
 class Sleeper:
     """One who sleeps to a tick, which others may move meanwhile. Sleeps in one task at a time."""
@@ -44,7 +40,7 @@ class Sleeper:
         """
         self._task = trio.lowlevel.current_task()
         self._is_exact = is_exact
-        self._park(max(moment, trio.current_time() + 2 * _ROUNDING))
+        self._park(self._rounded(max(moment, trio.current_time() + 2 * _ROUNDING)))
         await trio.lowlevel.wait_task_rescheduled(self._abort)  # `strike` and `_abort` have left the clock by then
 
     def move(self, moment: float) -> None:
@@ -53,9 +49,9 @@ class Sleeper:
             return
         if moment <= trio.current_time():
             self.wake()
-        elif self._rounded(moment) != self._until:
+        elif (until := self._rounded(moment)) != self._until:
             self._leave()
-            self._park(moment)
+            self._park(until)
 
     def wake(self) -> None:
         """Go on, in the next turn of the scheduler."""
@@ -69,13 +65,13 @@ class Sleeper:
         if task is not None:
             trio.lowlevel.reschedule(task)
 
-    def _park(self, moment: float) -> None:
-        self._until = self._rounded(moment)
-        if self._until < math.inf:
-            _clock().add(self, self._until)
+    def _park(self, until: float) -> None:
+        self._until = until
+        if until < math.inf:
+            _clock().add(self, until)
 
     def _rounded(self, moment: float) -> float:
-        return moment if self._is_exact or moment == math.inf else _moment_of(next_tick(moment))
+        return moment if self._is_exact or moment == math.inf else next_tick(moment) * TICK_SECONDS + 2 * _ROUNDING
 
     def _leave(self) -> None:
         if self._until < math.inf:

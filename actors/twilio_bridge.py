@@ -120,15 +120,15 @@ class TwilioBridge:
         return is_over
 
     def _on_audio(self, payloads: list[bytes]) -> None:
-        audio, voiced = b"".join(payloads), any(map(is_voiced, payloads))
+        audio, voiced, now = b"".join(payloads), any(map(is_voiced, payloads)), trio.current_time()
         self.bytes_in += len(audio)
-        self._watch.heard = trio.current_time()
+        self._watch.heard = now
         self.state.tape.append(audio, voiced=voiced)
         due = self.state.tape.frames_due(self.state.policy.numbers.chunk_frames)
         self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice
         if self.on_audio is not None:
             self.on_audio(audio)
-        spoke = self.state.activity.hear(voiced=voiced, now=self.state.journal.now)
+        spoke = self.state.activity.hear(voiced=voiced, now=now - self.state.journal.started)
         self._note_speech(spoke)
         self.state.turn.put_voice(is_voiced=voiced, spoke=spoke)
 
@@ -173,16 +173,12 @@ class TwilioBridge:
     def _send_due(self) -> None:
         """Send what is due, in the turn of the session that brings it; what there is no room for waits for `_write`."""
         try:
-            while not self._is_waiting and (work := self.state.ledger.work_now()) is not None:
+            while self._watch.sending_since == math.inf and (work := self.state.ledger.work_now()) is not None:
                 if self._send_nowait(work):
                     self.state.ledger.put_back(work)
                     return
         except ConnectionClosed:
             pass  # the reader meets it too, and it is none of the session's business
-
-    @property
-    def _is_waiting(self) -> bool:
-        return self._watch.sending_since < math.inf
 
     def _send_nowait(self, work: Work) -> tuple[str, ...]:
         """Return what there was no room for; nothing stays in the frame of a writer that waits."""

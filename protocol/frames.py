@@ -97,6 +97,9 @@ class FrameReader:
         except RemoteProtocolError:
             self._over = True
             raise
+        except UnicodeDecodeError as error:
+            self._over = True
+            raise _fault("text that is not UTF-8", INVALID_DATA) from error
         self._rest += rest
 
     def _cut(self, data: bytes) -> bytes:
@@ -110,7 +113,7 @@ class FrameReader:
                 else:
                     arrived.append(payload)
             elif first == _WHOLE_TEXT:
-                arrived.append(_text(payload))
+                arrived.append(payload.decode())
             elif first & _CONTROL:
                 arrived.append(_control(first, payload))
                 if first & _OPCODE == _CLOSE:
@@ -127,17 +130,18 @@ class FrameReader:
             self._wanted = 2
             return None
         first, length = data[start], data[start + 1]
-        if (length > _LENGTH) is not self.masked:
-            raise _fault("a frame with a mask" if length > _LENGTH else "a frame without a mask")
-        length &= _LENGTH
-        if self._begun or first not in (_WHOLE_TEXT, _WHOLE_BINARY):
+        if self._begun or first not in (_WHOLE_TEXT, _WHOLE_BINARY) or (length > _LENGTH) is not self.masked:
             self._check(first, length)
+        length &= _LENGTH
         if length > _LONGEST_CONTROL:
-            body += 2 if length == _IN_TWO_BYTES else 8
+            is_short = length == _IN_TWO_BYTES
+            body += 2 if is_short else 8
             if len(data) < body:
                 self._wanted = body - start
                 return None
-            length = _long_length(data, start + 2, body)
+            length = data[body - 2] << 8 | data[body - 1] if is_short else int.from_bytes(data[start + 2 : body])
+            if length <= _LONGEST_CONTROL or not is_short:
+                _check_length(length, is_short=is_short)
         if length + self._gathered > self.limit:
             raise _fault(f"more than {self.limit} bytes in one message", TOO_BIG)
         body += 4 * self.masked
@@ -149,6 +153,8 @@ class FrameReader:
         return first, apply_mask(payload, data[body - 4 : body]) if self.masked else payload, end
 
     def _check(self, first: int, length: int) -> None:
+        if (length > _LENGTH) is not self.masked:
+            raise _fault("a frame with a mask" if length > _LENGTH else "a frame without a mask")
         opcode = first & _OPCODE
         if first & _RESERVED:
             raise _fault("a reserved bit is set")
@@ -156,7 +162,7 @@ class FrameReader:
             raise _fault(f"opcode {opcode:#x}")
         if opcode & _CONTROL and not first & _FIN:
             raise _fault("a control frame in pieces")
-        if opcode & _CONTROL and length > _LONGEST_CONTROL:
+        if opcode & _CONTROL and length & _LENGTH > _LONGEST_CONTROL:
             raise _fault("a control frame of more than 125 bytes")
         if not opcode & _CONTROL and (opcode == _CONTINUATION) is not bool(self._begun):
             raise _fault("a new message inside another" if self._begun else "a continuation of nothing")
@@ -171,28 +177,18 @@ class FrameReader:
             whole, begun = b"".join(self._parts), self._begun
             self._parts.clear()
             self._begun = self._gathered = 0
-            self.arrived.append(_text(whole) if begun == _TEXT else whole)
+            self.arrived.append(whole.decode() if begun == _TEXT else whole)
 
 
 def _fault(reason: str, code: int = PROTOCOL_ERROR) -> RemoteProtocolError:
     return RemoteProtocolError(reason, code=code)
 
 
-def _long_length(data: bytes, start: int, end: int) -> int:
-    is_short = end - start == 2
-    length = data[start] << 8 | data[start + 1] if is_short else int.from_bytes(data[start:end])
+def _check_length(length: int, *, is_short: bool) -> None:
     if length <= (_LONGEST_CONTROL if is_short else 0xFFFF):
         raise _fault("a length written in more bytes than it needs")
     if length >> 63:
         raise _fault("a length of more than 63 bits")
-    return length
-
-
-def _text(payload: bytes) -> str:
-    try:
-        return payload.decode()
-    except UnicodeDecodeError as error:
-        raise _fault("text that is not UTF-8", INVALID_DATA) from error
 
 
 def _control(first: int, payload: bytes) -> Ping | Pong | Close:
@@ -206,7 +202,7 @@ def _control(first: int, payload: bytes) -> Ping | Pong | Close:
     code = int.from_bytes(payload[:2])
     if len(payload) == 1 or code not in _KNOWN_CODES:
         raise _fault(f"close code {code}")
-    return Close(code, _text(payload[2:]))
+    return Close(code, payload[2:].decode())
 
 
 def message_frame(message: str | bytes, *, masked: bool) -> bytes:

@@ -127,8 +127,7 @@ class Ledger:
         before, self._queued = self._queued, self._queued + len(audio)
         self._queue.append((reply, audio))
         if not before or before < _SCRAP <= self._queued:  # else the bridge knows already when to look again
-            if self._look_again() <= trio.current_time():
-                self.send_due()  # waking a task costs more than all of it
+            self.send_due()  # waking a task costs more than all of it
             self._wake()
         return True
 

@@ -70,9 +70,8 @@ class Turn(TurnState):
     @property
     def is_audio_news(self) -> bool:
         """Whether the next frame of the agent's audio is to be told (`AudioBegan`)."""
-        if self.gate is not Gate.OPEN:
-            return False
-        return self.voice is VoiceState.IDLE or not (self.sounding and self.has_sound)
+        is_new = self.voice is VoiceState.IDLE or not (self.sounding and self.has_sound)
+        return is_new and self.gate is Gate.OPEN
 
     @property
     def is_ending(self) -> bool:

@@ -63,7 +63,11 @@ class FrameStream:
         arrived = self._reader.arrived
         while self._gone is None:
             if not arrived:
-                await self._read()
+                try:
+                    data = await self._receive_some()
+                except _BROKEN:
+                    data = b""
+                self._take(data)
                 continue
             received = arrived.popleft()
             if isinstance(received, _MESSAGE):
@@ -91,11 +95,7 @@ class FrameStream:
             self._gone = received
             await self.close(received.code, received.reason)
 
-    async def _read(self) -> None:
-        try:
-            data = await self._receive_some()
-        except _BROKEN:
-            data = b""
+    def _take(self, data: bytes | bytearray) -> None:
         if not data:
             self._gone = Close(frames.ABNORMAL, "")
             return
@@ -168,7 +168,7 @@ class FrameStream:
             return False
         is_sealed = self._tls is not None
         try:
-            data = self._sealed(data)
+            data = data if self._tls is None else self._tls.sealed(data)
             written = _write_some(self._socket, data)
         except OSError:
             self._mute = True  # the reader meets the same end, after what the peer has said last
@@ -178,15 +178,12 @@ class FrameStream:
         self._unsent = data[written:]  # a record that was sealed cannot be taken back
         return True
 
-    def _sealed(self, data: bytes) -> bytes:
-        return data if self._tls is None else self._tls.sealed(data)
-
     async def _write(self, data: bytes) -> None:
         later = b"" if self._write_nowait(data) else data
         if later or self._unsent:
             async with self._sending:
                 try:
-                    self._unsent += self._sealed(later)
+                    self._unsent += later if self._tls is None else self._tls.sealed(later)
                     await self._write_unsent()
                 except _BROKEN:
                     self._mute = True

@@ -68,16 +68,15 @@ class OpenSocket:
             raise ConnectionClosed(self._closed)
         self._reading = True  # and no cancel scope: it would cost as much as all else that is done for a frame
         try:
-            message = await self._next()
-            while self._closed is not None and not self._gone:
-                message = await self._next()
+            while not isinstance(received := await self._carrier.receive(), Close):
+                if self._closed is None:
+                    return received
+            self._note_end(received)
         finally:
             self._reading = False
             if self._closed is not None:
                 self._read.set()
-        if message is None or self._closed is not None:
-            raise ConnectionClosed(self._closed)
-        return message
+        raise ConnectionClosed(self._closed)
 
     async def get_messages(self) -> list[str | bytes]:
         """Return the next message, and those that have come with it.
@@ -119,12 +118,9 @@ class OpenSocket:
             if self._reading:
                 await self._read.wait()
             while not self._gone:
-                await self._next()
+                if isinstance(received := await self._carrier.receive(), Close):
+                    self._note_end(received)
 
-    async def _next(self) -> str | bytes | None:
-        received = await self._carrier.receive()
-        if not isinstance(received, Close):
-            return received
+    def _note_end(self, received: Close) -> None:
         self._gone = True
         self._closed = self._closed or CloseReason(received.code, received.reason or None)
-        return None
