@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from store.erasing import Subject
-from store.records import CallRecord
+from store.records import CallRecord, RecordError
 from store.search import CallQuery, CallSummary
 
 
@@ -71,3 +71,14 @@ class CallRecords(Protocol):
         Raises: `OSError` when another try may succeed.
         """
         ...
+
+
+async def readable_record(records: CallRecords, call_sid: str) -> CallRecord | None:
+    """Return what was kept of one call, or None: also if what was kept cannot be read.
+
+    Raises: `OSError`.
+    """
+    try:
+        return await records.get(call_sid)
+    except RecordError:
+        return None

@@ -9,10 +9,10 @@ import attrs
 import orjson
 
 from agents.extras import Extras
-from store.calls import CallRecords
+from store.calls import CallRecords, readable_record
 from store.orders.campaigns import Campaign, CampaignStore, Count
 from store.orders.queue import KeptOrder
-from store.records import DO_NOT_CALL, CallRecord, RecordError, record_as_json
+from store.records import DO_NOT_CALL, CallRecord, record_as_json
 from web.calls.campaigns import rules_of
 from web.calls.orders import CONTEXT_FIELDS
 
@@ -67,7 +67,7 @@ class Export:
         yield _csv_line((*COLUMNS, *found))
         async for order in self._orders(campaign):
             calls = _calls(order)
-            record = await self._record(calls[-1]["call_sid"]) if calls else None
+            record = await readable_record(self.records, calls[-1]["call_sid"]) if calls else None
             facts = [(record.facts if record is not None else {}).get(name, "") for name in CONTEXT_FIELDS]
             fields = [(record.extracted if record is not None else {}).get(name, "") for name in extracted]
             yield _csv_line((*_columns(order, record), *map(_cell, (*facts, *fields))))
@@ -86,14 +86,8 @@ class Export:
                 yield order
             after = orders[-1].line
 
-    async def _record(self, call_sid: str) -> CallRecord | None:
-        try:
-            return await self.records.get(call_sid)
-        except RecordError:
-            return None
-
     async def _plain(self, call_sid: str) -> Mapping[str, object] | None:
-        record = await self._record(call_sid)
+        record = await readable_record(self.records, call_sid)
         return None if record is None else record_as_json(record)
 
 

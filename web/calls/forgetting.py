@@ -130,11 +130,8 @@ class Forgetting:
         """
         if not is_phone_number(name):
             return Subject(calls=frozenset([name]))
-        mentioning = await self._mentioning(Subject(name))
+        mentioning = await self.records.mentioning(Subject(name))
         return Subject(name, frozenset([sid for sid in mentioning if await self._is_of(sid, name)]))
-
-    async def _mentioning(self, subject: Subject) -> Sequence[str]:
-        return await self.records.mentioning(subject)
 
     async def _is_of(self, call_sid: str, number: str) -> bool:
         try:
@@ -152,7 +149,7 @@ class Forgetting:
         calls = [
             {"call_sid": sid, "record": await self._has_record(sid), "files": files} for sid, files in found.items()
         ]
-        others = sorted({*await self._mentioning(subject)} - subject.calls)
+        others = sorted({*await self.records.mentioning(subject)} - subject.calls)
         return {"calls": [call for call in calls if call["record"] or call["files"]], "mentioned_in": others}
 
     async def _has_record(self, call_sid: str) -> bool:
@@ -251,7 +248,7 @@ class Forgetting:
             self.parked_calls.leave(call_sid)
 
     async def _erase_records(self, subject: Subject) -> int:
-        mentioning = await self._mentioning(subject)
+        mentioning = await self.records.mentioning(subject)
         for call_sid in {*(mentioning if subject.number else ()), *subject.calls}:
             try:
                 record = None if call_sid in subject.calls else await self.records.get(call_sid)

@@ -33,7 +33,8 @@ from actors.commands import (
 from actors.endings.last_words import say_and_end
 from actors.messages import CloseCall, EndCallNow
 from protocol.phone_numbers import is_phone_number
-from store.records import TRANSFERRING, CallRecord, RecordError
+from store.calls import readable_record
+from store.records import TRANSFERRING, CallRecord
 from web.calls.commands import Asked, NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK
@@ -170,7 +171,7 @@ class Operating:
         asked = await self.context.commands.ask(call_sid, command)
         if not isinstance(asked, NotHere):
             return asked
-        record = await self._record_of(call_sid)
+        record = await readable_record(self.context.services.records, call_sid)
         if record is not None and record.outcome == TRANSFERRING and isinstance(command.action, GiveBack):
             return await self._call_back(record, command)
         return asked if record is None else _afterwards(record, command)
@@ -197,12 +198,6 @@ class Operating:
                     return asked
                 await trio.sleep(LOOK_SECONDS)
         return failed(f"the line was told, and no stream has come within {BACK_SECONDS:g} s")
-
-    async def _record_of(self, call_sid: str) -> CallRecord | None:
-        try:
-            return await self.context.services.records.get(call_sid)
-        except RecordError:
-            return None
 
 
 def _afterwards(record: CallRecord, command: Command) -> CommandAnswer | Pending:

@@ -45,7 +45,7 @@ def give_back_token(call_sid: str) -> str:
 
 
 def person_token(call_sid: str) -> str:
-    """Name the hole that tells how far a person has come: picked up (empty), or took the call at this time."""
+    """Name the token that tells how far a person has come: picked up (empty), or took the call at this time."""
     return f"person {call_sid}"
 
 

@@ -16,8 +16,9 @@ import trio
 
 from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
+from store.calls import readable_record
 from store.orders.queue import KeptOrder
-from store.records import TRANSFERRING, RecordError
+from store.records import TRANSFERRING
 from web.calls.answers import NoLine
 from web.calls.commands import find_elsewhere
 from web.calls.context import AppContext
@@ -172,10 +173,7 @@ class UnfinishedOrders:
         await self.context.orders.hold(order.order_id, self._worker, ASK_SECONDS)
 
     async def _record_of(self, call_sid: str) -> HowEnded | None:
-        try:
-            record = await self.context.services.records.get(call_sid)
-        except RecordError:
-            return None
+        record = await readable_record(self.context.services.records, call_sid)
         return None if record is None or record.outcome == TRANSFERRING else HowEnded.of(record)
 
     async def _runs(self, call: KnownCall) -> bool:

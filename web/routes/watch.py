@@ -13,7 +13,7 @@ A watcher that takes nothing for `STALL_SECONDS` is dropped. Nothing here is wai
 
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 from typing import Self
@@ -49,33 +49,35 @@ class Stream(ResponseBody):
 
     _held: ExitStack = attrs.field(factory=ExitStack, init=False)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _coming: AsyncGenerator[bytes, None] = attrs.field(init=False)
 
     def _hold(self) -> AbstractContextManager[None]:
-        raise NotImplementedError
+        return nullcontext()
 
-    async def _next(self) -> bytes | None:
+    def _parts(self) -> AsyncGenerator[bytes, None]:
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
         self._held.enter_context(self._scope)
         self._held.enter_context(self._hold())
+        self._coming = self._parts()
         return self
 
     async def __aexit__(  # type: ignore[override]  # a peer that was dropped is no error
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> bool | None:
+        await self._coming.aclose()
         return self._held.__exit__(kind, error, where)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        self._scope.deadline = float("inf")
-        part = await self._next()
-        self._scope.deadline = trio.current_time() + STALL_SECONDS
-        if part is None:
-            raise StopAsyncIteration
-        return part
+        self._scope.deadline = math.inf
+        try:
+            return await anext(self._coming)
+        finally:
+            self._scope.deadline = trio.current_time() + STALL_SECONDS
 
 
 async def here() -> str:
@@ -111,46 +113,38 @@ class EventStream(Stream):
     last_event_id: str = ""
     find_worker: Callable[[], Awaitable[str]] = here
     """Tells which other worker carries the call, once it has no stream here."""
-    _index: int | None = attrs.field(default=None, init=False)
-    _tick_at: float = attrs.field(default=0.0, init=False)
     _look_at: float = attrs.field(default=0.0, init=False)
     _told: list[tuple[int, str]] = attrs.field(factory=list, init=False)
     """The tasks that the client knows of."""
     _told_at: float = attrs.field(default=-math.inf, init=False)
-    _is_done: bool = attrs.field(default=False, init=False)
 
     def _hold(self) -> AbstractContextManager[None]:
         return self.call.watched()
 
-    async def _next(self) -> bytes | None:
-        if self._index is None:
-            return self._greet()
-        while not self._is_done:
-            if trio.current_time() >= self._tick_at and not self.call.over:
-                self._is_done = await self._has_moved()
-                return self._now()
-            if self._index < self.call.count:
-                return self._catch_up()
-            if self.call.over:
-                self._is_done = True
-                return event_of("over", {})
-            with trio.move_on_at(self._tick_at):
-                await self.call.changed.park()
-        return None
-
-    def _greet(self) -> bytes:
-        place = _place(self.last_event_id, self.call.epoch)
-        self._index = place if place is not None and place <= self.call.count else 0
-        begun = b"retry: 1000\n\n"
-        return begun + (event_of("reset", {}) if place != self._index else b"") + self._now()
-
-    def _catch_up(self) -> bytes:
-        index = self._index or 0
-        missing = event_of("missing", {"count": self.call.first - index}) if index < self.call.first else b""
-        index = max(index, self.call.first)
-        lines = list(self.call.lines(index))
-        self._index = index + len(lines)
-        return missing + _entries(self.call.epoch, index, lines)
+    async def _parts(self) -> AsyncGenerator[bytes, None]:
+        call, place = self.call, _place(self.last_event_id, self.call.epoch)
+        index = place if place is not None and place <= call.count else 0
+        tick_at = trio.current_time() + TICK
+        yield b"retry: 1000\n\n" + (event_of("reset", {}) if place != index else b"") + self._now()
+        while True:
+            if trio.current_time() >= tick_at and not call.over:
+                has_moved = await self._has_moved()
+                tick_at = trio.current_time() + TICK
+                yield self._now()
+                if has_moved:
+                    return
+            elif index < call.count:
+                first = max(index, call.first)
+                missing = event_of("missing", {"count": first - index}) if index < first else b""
+                lines = list(call.lines(first))
+                index = first + len(lines)
+                yield missing + _entries(call.epoch, first, lines)
+            elif call.over:
+                yield event_of("over", {})
+                return
+            else:
+                with trio.move_on_at(tick_at):
+                    await call.changed.park()
 
     async def _has_moved(self) -> bool:
         """Look every few seconds whether a call without a stream has one at another worker: the client asks again."""
@@ -160,7 +154,6 @@ class EventStream(Stream):
         return bool(await self.find_worker())
 
     def _now(self) -> bytes:
-        self._tick_at = trio.current_time() + TICK
         moment, names = self.call.moment(), self.call.task_names()
         if names != self._told or trio.current_time() >= self._told_at + TREE_SECONDS:
             self._told, self._told_at = names, trio.current_time()
@@ -175,40 +168,27 @@ class DiskStream(Stream):
     files: CallFiles
     call_sid: str
     last_event_id: str = ""
-    _index: int = attrs.field(default=0, init=False)
-    _read: int = attrs.field(default=0, init=False)
-    _skip: int = attrs.field(default=0, init=False)
-    _begun: bool = attrs.field(default=False, init=False)
-    _is_done: bool = attrs.field(default=False, init=False)
 
-    def _hold(self) -> AbstractContextManager[None]:
-        return ExitStack()  # type: ignore[return-value]
-
-    async def _next(self) -> bytes | None:
-        if not self._begun:
-            self._begun = True
-            place = _place(self.last_event_id, DISK)
-            self._skip = place or 0
-            return b"retry: 1000\n\n" + (event_of("reset", {}) if place is None else b"")
-        while not self._is_done:
+    async def _parts(self) -> AsyncGenerator[bytes, None]:
+        place = _place(self.last_event_id, DISK)
+        yield b"retry: 1000\n\n" + (event_of("reset", {}) if place is None else b"")
+        read = index = 0
+        while True:
             is_finished = await self.files.has(self.call_sid, RECORD)
-            if events := await self._take():
-                return events
-            if is_finished:
-                self._is_done = True
-                return event_of("over", {})
-            await trio.sleep(POLL_SECONDS)
-        return None
-
-    async def _take(self) -> bytes:
-        """Return the whole lines that have come, without those that the client has."""
-        text = await self.files.read(self.call_sid, JOURNAL, self._read) or b""
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read += len(whole)
-        lines, first = whole.splitlines(), self._index
-        self._index += len(lines)
-        behind = max(0, min(self._skip - first, len(lines)))
-        return _entries(DISK, first + behind, lines[behind:])
+            text = await self.files.read(self.call_sid, JOURNAL, read) or b""
+            whole = text[: text.rfind(b"\n") + 1]
+            read += len(whole)
+            lines = whole.splitlines()
+            behind = max(0, min((place or 0) - index, len(lines)))  # those that the client has
+            events = _entries(DISK, index + behind, lines[behind:])
+            index += len(lines)
+            if events:
+                yield events
+            elif is_finished:
+                yield event_of("over", {})
+                return
+            else:
+                await trio.sleep(POLL_SECONDS)
 
 
 @attrs.define
@@ -216,14 +196,9 @@ class TreeStream(Stream):
     """The tree of a call's tasks as it is now: a JSON array, and then the end."""
 
     call: WatchedCall
-    _is_told: bool = attrs.field(default=False, init=False)
 
-    def _hold(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    async def _next(self) -> bytes | None:
-        is_told, self._is_told = self._is_told, True
-        return None if is_told else tree_text(self.call)
+    async def _parts(self) -> AsyncGenerator[bytes, None]:
+        yield tree_text(self.call)
 
 
 def tree_text(call: WatchedCall) -> bytes:
@@ -236,20 +211,18 @@ class ListenStream(Stream):
     """Both sides of a call that goes on here."""
 
     call: WatchedCall
-    _start: int | None = attrs.field(default=None, init=False)
 
     def _hold(self) -> AbstractContextManager[None]:
         return self.call.listened()
 
-    async def _next(self) -> bytes | None:
-        size = round(STEP * BYTES_PER_SECOND)
+    async def _parts(self) -> AsyncGenerator[bytes, None]:
+        size, start = round(STEP * BYTES_PER_SECOND), -1
         while (now := self.call.now) is not None:
             ready = round((now - LAG) * BYTES_PER_SECOND)
-            start = self._start if self._start is not None else max(0, ready)
+            start = start if start >= 0 else max(0, ready)
             if ready - start >= size:
                 start = max(start, ready - BYTES_PER_SECOND)  # a watcher that is late goes on where the call is
-                self._start = start + size
-                return b"".join(self.call.audio(start, size))
-            self._start = start
-            await trio.sleep(max(0.01, (start + size - ready) / BYTES_PER_SECOND))
-        return None
+                yield b"".join(self.call.audio(start, size))
+                start += size
+            else:
+                await trio.sleep(max(0.01, (start + size - ready) / BYTES_PER_SECOND))

@@ -13,7 +13,7 @@ is dropped on both sides as one here is; the call waits for none.
 import zlib
 from base64 import b64decode, b64encode
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from secrets import token_hex
@@ -151,6 +151,10 @@ class RemoteStream(Stream):
             yield
         finally:
             self.elsewhere.leave(self.worker, self.id)
+
+    async def _parts(self) -> AsyncGenerator[bytes, None]:
+        while part := await self._next():
+            yield part
 
     async def _next(self) -> bytes | None:
         with trio.move_on_after(QUIET_SECONDS):
