@@ -106,16 +106,21 @@ class HandlerQuit(Exception):
 
 @attrs.define
 class Caught:
-    """A `with` block that ends at any exception, and keeps it in `error`. A cancellation has to be raised again."""
+    """A `with` block that ends at any exception, which `take` returns. A cancellation has to be raised again."""
 
-    error: BaseException = attrs.field(init=False)
+    _error: BaseException | None = attrs.field(default=None, init=False)
+
+    def take(self) -> BaseException:
+        """Return what was caught, and forget it: its traceback holds this frame, and would be held by it."""
+        error, self._error = self._error, None
+        return error or AssertionError("nothing was caught")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
         if error is not None:
-            self.error = error
+            self._error = error
         return True
 
 
@@ -127,18 +132,25 @@ async def guard(run: Callable[[], Awaitable[T]], *, may_quit: bool = True) -> T 
     """
     with Caught() as caught:
         return await run()
-    cancelled = [leaf for leaf in leaves(caught.error) if isinstance(leaf, trio.Cancelled)]
-    own = [leaf for leaf in leaves(caught.error) if not isinstance(leaf, trio.Cancelled)]
+    return _crashed(caught.take(), may_quit=may_quit)
+
+
+def _crashed(error: BaseException, *, may_quit: bool) -> Crashed:
+    cancelled = [leaf for leaf in leaves(error) if isinstance(leaf, trio.Cancelled)]
+    own = [leaf for leaf in leaves(error) if not isinstance(leaf, trio.Cancelled)]
     quitting = [leaf for leaf in own if not isinstance(leaf, Exception)]
-    if quitting and may_quit:
-        raise caught.error
-    if not own:
-        raise cancelled[0]
-    cause = HandlerQuit(describe(quitting[0])) if quitting else root_cause(caught.error)
-    if not cancelled:
-        return Crashed(cause)
-    log.warning("crashed_while_cancelled", error=describe(cause))
-    raise cancelled[0] from cause
+    try:
+        if quitting and may_quit:
+            raise error
+        if not own:
+            raise cancelled[0]
+        cause = HandlerQuit(describe(quitting[0])) if quitting else root_cause(error)
+        if not cancelled:
+            return Crashed(cause)
+        log.warning("crashed_while_cancelled", error=describe(cause))
+        raise cancelled[0] from cause
+    finally:  # the traceback holds this frame, which is not to hold the exception
+        del error, cancelled, own, quitting
 
 
 async def unharmed(run: Callable[[], Awaitable[object]], crashed: str, **facts: str) -> None:
@@ -162,9 +174,12 @@ async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: C
         is_ready = True
 
     ended = await guard(lambda: run(ready))
-    if isinstance(ended, Crashed) and not is_ready:
+    if is_ready or not isinstance(ended, Crashed):
+        return ended
+    try:
         raise _as_failure_to_start(ended.error)
-    return ended
+    finally:  # the traceback holds this frame, which is not to hold the exception
+        del ended
 
 
 def _as_failure_to_start(cause: Exception) -> Exception:
@@ -194,7 +209,7 @@ def text_of(error: BaseException) -> str:
     """Return what an exception says of itself. Raises nothing: the `__str__` of a handler's own one may."""
     with Caught() as caught:
         return str.__str__(str(error))
-    return f"(its text cannot be read: {type(caught.error).__name__})"
+    return f"(its text cannot be read: {type(caught.take()).__name__})"
 
 
 def leaves(error: BaseException) -> list[BaseException]:

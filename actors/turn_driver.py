@@ -199,6 +199,12 @@ class TurnDriver:
 
     async def run(self) -> None:
         """Tell `Turn` when its time has come, and when the line has gone quiet. Runs until it is cancelled."""
+        try:
+            await self._tell_times()
+        finally:
+            self.session = None  # each knows the other: they would outlive the call until a full collection
+
+    async def _tell_times(self) -> None:
         while True:
             self._due = due = self._next_due()
             await self._sleeper.sleep_until(due, is_exact=True)

@@ -8,6 +8,7 @@ else, or is dead without being closed, is given up.
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import assert_never
 
 import attrs
@@ -162,13 +163,10 @@ class TwilioBridge:
 
     async def _write(self) -> None:
         ledger = self.state.ledger
-        ledger.send_due = self._send_due
-        try:
+        with suppress(ConnectionClosed), ledger.sending(self._send_due):  # the reader meets the same end, later
             while True:
                 if unsent := self._send_nowait(await ledger.next_work()):
                     await self._send_later(unsent)
-        except ConnectionClosed:
-            pass  # the reader meets the same end, after what the caller said last
 
     def _send_due(self) -> None:
         """Send what is due, in the turn of the session that brings it; what there is no room for waits for `_write`."""

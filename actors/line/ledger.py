@@ -9,7 +9,8 @@ generation of its own; audio of one that was flushed, or of a voice without the 
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import attrs
 import trio
@@ -53,8 +54,7 @@ class Ledger:
     """Seconds of audio in one message once the lead is there."""
     on_heard: Callable[[float, bytes], None] = _unrecorded
     """Called with audio that was played, and the second of the call at which it began."""
-    send_due: Callable[[], None] = attrs.field(default=_later, init=False)
-    """Sends what `work_now` returns, in the turn of the session that brings audio, if it can at once."""
+    _send_due: Callable[[], None] = attrs.field(default=_later, init=False)
     floor: Voice | None = attrs.field(default=None, init=False)
     gate: Gate = attrs.field(default=Gate.OPEN, init=False)
     received: int = attrs.field(default=0, init=False)
@@ -127,7 +127,7 @@ class Ledger:
         before, self._queued = self._queued, self._queued + len(audio)
         self._queue.append((reply, audio))
         if not before or before < _SCRAP <= self._queued:  # else the bridge knows already when to look again
-            self.send_due()  # waking a task costs more than all of it
+            self._send_due()  # waking a task costs more than all of it
             self._wake()
         return True
 
@@ -304,6 +304,15 @@ class Ledger:
     def work_now(self) -> Work | None:
         """Return the next thing to send to the line, if it is due."""
         return self._work_at(trio.current_time())
+
+    @contextmanager
+    def sending(self, send_due: Callable[[], None]) -> Iterator[None]:
+        """Have `send_due` send what `work_now` returns, in the turn of the session that brings it, if it can."""
+        self._send_due = send_due
+        try:
+            yield
+        finally:
+            self._send_due = _later
 
     def put_back(self, work: Work) -> None:
         """Take back work that could not be sent at once: it is the next there is."""

@@ -105,7 +105,8 @@ class AgentSession:
     _posted: trio.MemoryReceiveChannel[ClientMessage] = attrs.field(init=False)
     _latency: LatencyMeter = attrs.field(init=False)
     _over: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _failure: AgentUnavailable | None = attrs.field(default=None, init=False)
+    _failure: str = attrs.field(default="", init=False)
+    """Why the session cannot go on."""
     amended: int = attrs.field(default=0, init=False)
     """Which version of the operator's amendments the service has."""
     _think: tuple[Think, ...] = attrs.field(default=(), init=False)
@@ -182,10 +183,13 @@ class AgentSession:
             nursery.start_soon(self._listen, wire, reader)
             nursery.start_soon(self._send_posted, wire)
             self.amend()  # with what has changed since the Settings
-            await self._over.wait()
-            if self._failure is not None:
-                raise self._failure
+            try:
+                await self._over.wait()
+            finally:
+                self._runner = None  # each knows the other: they would outlive the call until a full collection
             nursery.cancel_scope.cancel(reason="session over")
+        if self._failure:
+            raise AgentUnavailable(self._failure)
 
     async def _pump_caller(self, wire: AgentWire, reader: TapeReader) -> None:
         while True:
@@ -216,7 +220,7 @@ class AgentSession:
             self.post(ForceEndTurn())
 
     def _fail(self, why: str) -> None:
-        self._failure = AgentUnavailable(why)
+        self._failure = why
         self._over.set()
 
     # What the service says

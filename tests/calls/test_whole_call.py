@@ -1,7 +1,9 @@
 """A whole call between simulators, under the mock clock: what the caller said, what was done, what was heard."""
 
+import gc
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import attrs
@@ -10,7 +12,15 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
+from actors.call_state import CallState
+from actors.floor import LiveSession
+from actors.line.ledger import Ledger
+from actors.line.tape import Tape
 from actors.policy import CallPolicy
+from actors.session.agent_session import AgentSession
+from actors.session.function_runner import FunctionRunner
+from actors.turn_driver import TurnDriver
+from actors.twilio_bridge import TwilioBridge
 from protocol.audio import BYTES_PER_SECOND
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import load_scenario
@@ -299,3 +309,39 @@ def test_the_caller_is_heard_from_the_frame_at_which_the_handoff_was_asked_for()
     asked, committed = played.times(facts.HandoffAsked)[0], played.times(facts.HandoffCommitted)[0]
     assert asked < spoken.at - played.caller.log.entries[0].at < committed
     assert more.says in played.said_by_caller()
+
+
+WAYS: Sequence[Mapping[str, object]] = [
+    {"scenario": "hangs_up_in_handoff"},
+    {"scenario": "sale"},
+    {"scenario": "barges_in"},
+    {"scenario": "wants_human"},
+    *(
+        {"faults": [f"deepgram: {fault}"]}
+        for fault in ("drop after 8.6 s", "mute after 8 s", "refuse connect 1", "refuse connect 2")
+    ),
+    {"faults": ["groq: hang"]},
+    {"faults": ["twilio: close without stop"]},
+]
+
+
+@pytest.mark.parametrize("options", one_in(len(WAYS), WAYS), ids=str)
+def test_what_a_call_held_is_free_when_it_is_over(options: Mapping[str, object]) -> None:
+    """A full collection, which alone frees what knows each other, stops every other call meanwhile."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = held()
+        run(**options)
+        left = held() - before
+    finally:
+        gc.enable()
+
+    assert left == {}
+
+
+PARTS = (CallState, Ledger, Tape, TwilioBridge, TurnDriver, AgentSession, FunctionRunner, LiveSession)
+
+
+def held() -> Counter[type]:
+    return Counter(type(one) for one in gc.get_objects() if isinstance(one, PARTS))
