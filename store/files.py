@@ -96,7 +96,7 @@ def _summaries(folder: Path, known: dict[Path, tuple[int, CallSummary]]) -> list
 
 @attrs.frozen
 class FileRecords:
-    """Call records as JSON files below one folder."""
+    """Call records as JSON files below one folder; the methods are those of `CallRecords`."""
 
     folder: Path
     _threads: trio.CapacityLimiter = attrs.field(
@@ -106,46 +106,31 @@ class FileRecords:
     _scanning: Lock = attrs.field(factory=Lock, init=False, eq=False, repr=False)
 
     async def save(self, record: CallRecord) -> None:
-        """Keep `record`, replacing what was kept of the same call.
-
-        Raises: `ValueError` when the call's id cannot be a folder's name; `OSError`.
-
-        Cancellation: the record is kept whole, sooner or later, or not at all.
-        """
         path = self._path(record.call_sid)
         if path is None:
             raise ValueError(f"{record.call_sid!r} cannot name a folder: use letters, digits, - and _")
         await self._in_thread(partial(write_whole, path, encode_record(record)))
 
     async def get(self, call_sid: str) -> CallRecord | None:
-        """Return what was kept of one call, or None.
-
-        Raises: `RecordError`; `OSError`.
-        """
         path = self._path(call_sid)
         if path is None:
             return None
         return await self._in_thread(partial(read_record, path))
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        """Return the newest `limit` records, newest first."""
         return await self._in_thread(partial(_newest, self.folder, limit))
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        """Return the calls that a query asks for, newest first; the first search of a process reads every record."""
+        """The first search of a process reads every record."""
         return await self._in_thread(partial(self._search, query))
 
     async def erase(self, call_sid: str) -> None:
-        """Forget one call; its other files stay.
-
-        Raises: `OSError`.
-        """
+        """Forget one call; its other files stay."""
         path = self._path(call_sid)
         if path is not None:
             await self._in_thread(partial(_erase, path))
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
-        """Return the CallSids of the records that mention somebody."""
         return await self._in_thread(partial(_mentioning, self.folder, subject))
 
     async def overwrite(self) -> Sequence[str]:

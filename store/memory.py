@@ -17,13 +17,12 @@ from store.search import CallQuery, CallSummary, select, summary_of
 
 @attrs.define
 class MemoryRecords:
-    """Call records in a dictionary."""
+    """Call records in a dictionary; the methods are those of `CallRecords`."""
 
     capacity: int = 1000
     _kept: dict[str, CallRecord] = attrs.field(factory=dict, init=False)
 
     async def save(self, record: CallRecord) -> None:
-        """Keep `record`, replacing what was kept of the same call."""
         await trio.lowlevel.checkpoint()
         self._kept.pop(record.call_sid, None)
         self._kept[record.call_sid] = record
@@ -31,28 +30,23 @@ class MemoryRecords:
             del self._kept[next(iter(self._kept))]
 
     async def get(self, call_sid: str) -> CallRecord | None:
-        """Return what was kept of one call, or None."""
         await trio.lowlevel.checkpoint()
         return self._kept.get(call_sid)
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        """Return the newest `limit` records, newest first."""
         await trio.lowlevel.checkpoint()
         newest = sorted(self._kept.values(), key=lambda record: record.started_at, reverse=True)
         return newest[:limit]
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        """Return the calls that a query asks for, newest first."""
         await trio.lowlevel.checkpoint()
         return select(map(summary_of, self._kept.values()), query)
 
     async def erase(self, call_sid: str) -> None:
-        """Forget one call."""
         await trio.lowlevel.checkpoint()
         self._kept.pop(call_sid, None)
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
-        """Return the CallSids of the records that mention somebody."""
         await trio.lowlevel.checkpoint()
         return [sid for sid, record in self._kept.items() if subject.is_in(encode_record(record).decode())]
 

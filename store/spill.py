@@ -60,7 +60,10 @@ def _words(error: BaseException) -> str:
 
 @attrs.define(eq=False)
 class SpillingRecords:
-    """Call records of `inner`, and in `folder` what it has not taken yet. Until `run` runs, everything waits there."""
+    """Call records of `inner`, and in `folder` what it has not taken yet. Until `run` runs, everything waits there.
+
+    The methods are those of `CallRecords`, over what is kept and what waits.
+    """
 
     inner: CallRecords
     folder: SpillFolder = attrs.field(converter=_folder)
@@ -89,10 +92,6 @@ class SpillingRecords:
             await self.wait_offered()
 
     async def get(self, call_sid: str) -> CallRecord | None:
-        """Return what was kept of one call, or None.
-
-        Raises: `RecordError`; `OSError`.
-        """
         found = self._in_memory.get(call_sid)
         if found is None:
             found = await self._on_disk(self.folder.find, call_sid)
@@ -101,10 +100,6 @@ class SpillingRecords:
         return found
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        """Return the newest `limit` records, newest first.
-
-        Raises: `OSError`.
-        """
         # first what waits: in the other order, a record that is taken in between would be in neither
         waiting = [*reversed(await self._on_disk(self.folder.newest, limit)), *self._in_memory.values()]
         kept = await self._within_attempt(partial(self.inner.list, limit))
@@ -112,19 +107,11 @@ class SpillingRecords:
         return sorted(found.values(), key=lambda record: record.started_at, reverse=True)[:limit]
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        """Return the calls that a query asks for, newest first; those that wait count as they wait.
-
-        Raises: `OSError`.
-        """
         waiting = [*self._in_memory.values(), *await self._on_disk(self.folder.newest, _SEARCHED)]
         kept = await self._within_attempt(partial(self.inner.search, query))
         return select([*map(summary_of, waiting), *kept], query)
 
     async def erase(self, call_sid: str) -> None:
-        """Forget one call, wherever its record is.
-
-        Raises: `OSError`.
-        """
         self._in_memory.pop(call_sid, None)
         await self._on_disk(self.folder.erase, call_sid)
         with trio.move_on_after(self.policy.attempt):
@@ -132,19 +119,11 @@ class SpillingRecords:
         await self._within_attempt(partial(self.inner.erase, call_sid))
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
-        """Return the CallSids of the records that mention somebody, wherever they are.
-
-        Raises: `OSError`.
-        """
         waiting = [*self._in_memory.values(), *await self._on_disk(self.folder.newest, sys.maxsize)]
         found = [record.call_sid for record in waiting if subject.is_in(encode_record(record).decode())]
         return list(dict.fromkeys([*found, *await self.inner.mentioning(subject)]))
 
     async def overwrite(self) -> Sequence[str]:
-        """Have the database leave no byte of what was erased; return where some stay.
-
-        Raises: `OSError`.
-        """
         return await self.inner.overwrite()
 
     async def wait_offered(self) -> None:

@@ -177,6 +177,8 @@ def _words(error: SQLAlchemyError) -> str:
 class SqlRecords:
     """Call records in the database of a URL: `sqlite:///FILE` or `postgresql://…`. Nothing is opened until used.
 
+    The methods are those of `CallRecords`; where they raise `OSError`, it is `RecordsUnavailable`.
+
     Raises: `ValueError` for a URL of anything else.
 
     Closes: nothing stays open between two uses.
@@ -200,54 +202,29 @@ class SqlRecords:
         return self._engine.url.database if self._engine.dialect.name == "sqlite" else None
 
     async def save(self, record: CallRecord) -> None:
-        """Keep `record`, replacing what was kept of the same call.
-
-        Raises: `RecordsUnavailable`; `ValueError` when the record cannot be a row.
-
-        Cancellation: leaves at once; the thread finishes or rolls back by itself.
-        """
         row, summary = _row(record), _summary_row(record)
         await self._ask(lambda: self._save(row, summary))
 
     async def get(self, call_sid: str) -> CallRecord | None:
-        """Return what was kept of one call, or None.
-
-        Raises: `RecordError`; `RecordsUnavailable`.
-        """
         if not _can_be_key(call_sid):
             return None
         kept = await self._ask(lambda: self._get(call_sid))
         return None if kept is None else decode_record(kept.encode())
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        """Return the newest `limit` records, newest first.
-
-        Raises: `RecordsUnavailable`.
-        """
         rows = await self._ask(lambda: self._list(limit))
         found = [_readable(call_sid, kept) for call_sid, kept in rows]
         return [record for record in found if record is not None]
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        """Return the calls that a query asks for, newest first.
-
-        Raises: `RecordsUnavailable`.
-        """
         return await self._ask(lambda: self._search(query))
 
     async def erase(self, call_sid: str) -> None:
-        """Forget one call.
-
-        Raises: `RecordsUnavailable`.
-        """
         if _can_be_key(call_sid):
             await self._ask(lambda: self._erase(call_sid))
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
-        """Return the CallSids of the records that mention somebody. Reads whole records: it takes its time.
-
-        Raises: `RecordsUnavailable`.
-        """
+        """Read whole records: it takes its time."""
         return await self._ask(lambda: self._mentioning(subject))
 
     async def overwrite(self) -> Sequence[str]:

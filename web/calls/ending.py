@@ -124,7 +124,10 @@ def forget(_: CallRecord) -> None:
 
 @attrs.frozen
 class Announced:
-    """Call records that are announced when they are saved; of a call that may come back, when that is settled."""
+    """Call records that are announced when they are saved; of a call that may come back, when that is settled.
+
+    The other methods of `CallRecords` are those of the real store.
+    """
 
     kept_in: CallRecords
     live_calls: LiveCalls
@@ -184,25 +187,19 @@ class Announced:
         self.live_calls.ended(record.call_sid, record.outcome)
 
     async def get(self, call_sid: str) -> CallRecord | None:
-        """Return what was kept of one call, or None."""
         return await self.kept_in.get(call_sid)
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        """Return the newest `limit` records, newest first."""
         return await self.kept_in.list(limit)
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        """Return the calls that a query asks for, newest first."""
         return await self.kept_in.search(query)
 
     async def erase(self, call_sid: str) -> None:
-        """Forget one call."""
         await self.kept_in.erase(call_sid)
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
-        """Return the CallSids of the records that mention somebody."""
         return await self.kept_in.mentioning(subject)
 
     async def overwrite(self) -> Sequence[str]:
-        """Have the store leave no byte of what was erased; return where some stay."""
         return await self.kept_in.overwrite()

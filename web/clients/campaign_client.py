@@ -9,7 +9,7 @@ from typing import cast
 import attrs
 import httpx
 
-from web.clients.operator import NOT_UTF8, OperatorError, Shown, in_address, why_refused
+from web.clients.operator import Shown, ask, in_address, shown_by
 
 
 def time_left(seconds: float) -> str:
@@ -17,32 +17,6 @@ def time_left(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-async def _ask(http: httpx.AsyncClient, method: str, target: str, content: object = None) -> httpx.Response:
-    """Ask a server something, with JSON or without a body.
-
-    Raises: `OperatorError`.
-    """
-    try:
-        response = await http.request(method, target, json=content)
-    except UnicodeEncodeError as exc:
-        raise OperatorError(NOT_UTF8) from exc
-    except httpx.TransportError as exc:
-        raise OperatorError(
-            f"No answer from {http.base_url} ({type(exc).__name__}).\n"
-            "Is the server running? Start it with: switchboard serve"
-        ) from exc
-    if response.is_error:
-        raise OperatorError(why_refused(response))
-    return response
-
-
-def _json(response: httpx.Response) -> Shown:
-    try:
-        return cast("Shown", response.json())
-    except ValueError as exc:
-        raise OperatorError(why_refused(response)) from exc
 
 
 @attrs.frozen
@@ -53,31 +27,31 @@ class CampaignClient:
 
     async def create(self, given: Mapping[str, object]) -> Shown:
         """Make a campaign."""
-        return _json(await _ask(self.http, "POST", "/campaigns", given))
+        return shown_by(await ask(self.http, "POST", "/campaigns", given))
 
     async def campaigns(self) -> Sequence[Shown]:
         """Return the newest campaigns, newest first."""
-        return cast("Sequence[Shown]", _json(await _ask(self.http, "GET", "/campaigns")).get("campaigns", ()))
+        return cast("Sequence[Shown]", shown_by(await ask(self.http, "GET", "/campaigns")).get("campaigns", ()))
 
     async def campaign(self, name: str) -> Shown:
         """Return one campaign, and how it goes."""
-        return _json(await _ask(self.http, "GET", f"/campaigns/{in_address(name)}"))
+        return shown_by(await ask(self.http, "GET", f"/campaigns/{in_address(name)}"))
 
     async def turn(self, name: str, command: str) -> Shown:
         """Pause a campaign, resume or cancel it."""
-        return _json(await _ask(self.http, "POST", f"/campaigns/{in_address(name)}/{command}"))
+        return shown_by(await ask(self.http, "POST", f"/campaigns/{in_address(name)}/{command}"))
 
     async def export(self, name: str, form: str) -> bytes:
         """Return the results of a campaign."""
-        return (await _ask(self.http, "GET", f"/campaigns/{in_address(name)}/export?format={form}")).content
+        return (await ask(self.http, "GET", f"/campaigns/{in_address(name)}/export?format={form}")).content
 
     async def refuse_number(self, number: str, why: str) -> None:
         """Put a number on the do-not-call list."""
-        await _ask(self.http, "PUT", f"/do-not-call/{in_address(number)}?why={in_address(why)}")
+        await ask(self.http, "PUT", f"/do-not-call/{in_address(number)}?why={in_address(why)}")
 
     async def allow_number(self, number: str) -> None:
         """Take a number from the do-not-call list."""
-        await _ask(self.http, "DELETE", f"/do-not-call/{in_address(number)}")
+        await ask(self.http, "DELETE", f"/do-not-call/{in_address(number)}")
 
     async def refused_numbers(self) -> Sequence[Shown]:
         """Return the do-not-call list."""
@@ -88,5 +62,5 @@ class CampaignClient:
         return found
 
     async def _page(self, after: str) -> Sequence[Shown]:
-        answer = _json(await _ask(self.http, "GET", f"/do-not-call?after={in_address(after)}"))
+        answer = shown_by(await ask(self.http, "GET", f"/do-not-call?after={in_address(after)}"))
         return cast("Sequence[Shown]", answer["numbers"])

@@ -4,7 +4,8 @@
 in words for the person at the keyboard, with what to do about it.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias, cast
 from urllib.parse import quote
 
@@ -63,21 +64,62 @@ def why_refused(response: httpx.Response) -> str:
     return "\n".join(line for line in lines if line)
 
 
+@contextmanager
+def _explaining(http: httpx.AsyncClient) -> Iterator[None]:
+    """Raise `OperatorError` where a request could not be made."""
+    try:
+        yield
+    except UnicodeEncodeError as exc:
+        raise OperatorError(NOT_UTF8) from exc
+    except httpx.TransportError as exc:
+        fix = "Is the server running? Start it with: switchboard serve"
+        raise OperatorError(f"No answer from {http.base_url} ({type(exc).__name__}).\n{fix}") from exc
+
+
+async def ask(
+    http: httpx.AsyncClient,
+    method: str,
+    target: str,
+    content: object = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    within: float | None = None,
+) -> httpx.Response:
+    """Ask a server something, with JSON or without a body; `within` is in seconds, if not as usual.
+
+    Raises: `OperatorError`.
+    """
+    timeout = http.timeout if within is None else within
+    with _explaining(http):
+        response = await http.request(method, target, json=content, headers=headers, timeout=timeout)
+    if response.is_error:
+        raise OperatorError(why_refused(response))
+    return response
+
+
+def shown_by(response: httpx.Response) -> Shown:
+    """Return the JSON of an answer.
+
+    Raises: `OperatorError`.
+    """
+    try:
+        return cast("Shown", response.json())
+    except ValueError as exc:
+        raise OperatorError(why_refused(response)) from exc
+
+
 def _named(name: str) -> Mapping[str, object]:
     return {"number": name} if is_phone_number(name) else {"call": name}
 
 
 @attrs.frozen
 class Operator:
-    """A client of one server's `/calls`."""
+    """A client of one server's `/calls`. Every method raises `OperatorError`."""
 
     http: httpx.AsyncClient
 
     async def place(self, to: str | None, context: Mapping[str, str], **options: object) -> Shown:
-        """Order a call; `options` are fields of the order, left out where they are None.
-
-        Raises: `OperatorError`.
-        """
+        """Order a call; `options` are fields of the order, left out where they are None."""
         order = {name: value for name, value in options.items() if value is not None}
         if context:
             order["context"] = dict(context)
@@ -86,87 +128,54 @@ class Operator:
         return await self._ask("POST", "/calls", order)
 
     async def show(self, name: str) -> Shown:
-        """Return one call.
-
-        Raises: `OperatorError`.
-        """
+        """Return one call."""
         return await self._ask("GET", f"/calls/{in_address(name)}")
 
     async def recent(self, limit: int) -> Sequence[Shown]:
-        """Return live and recent calls, newest first.
-
-        Raises: `OperatorError`.
-        """
+        """Return live and recent calls, newest first."""
         answer = await self._ask("GET", f"/calls?limit={limit}")
         return cast("Sequence[Shown]", answer.get("calls", ()))
 
     async def kept(self, name: str) -> Shown:
-        """Return the data kept about a number or a call.
-
-        Raises: `OperatorError`.
-        """
+        """Return the data kept about a number or a call."""
         return await self._ask("POST", "/kept", _named(name))
 
     async def forget(self, name: str) -> Shown:
-        """Erase the data kept about a number or a call; return the proof.
-
-        Raises: `OperatorError`.
-        """
+        """Erase the data kept about a number or a call; return the proof."""
         return await self._ask("POST", "/forget", _named(name), within=FORGET_SECONDS)
 
     async def export(self, name: str) -> AsyncIterator[bytes]:
-        """Yield the ZIP file of the data kept about a number or a call.
-
-        Raises: `OperatorError`.
-        """
-        try:
+        """Yield the ZIP file of the data kept about a number or a call."""
+        with _explaining(self.http):
             async with self.http.stream("POST", "/export", json=_named(name)) as response:
                 if response.is_error:
                     await response.aread()
                     raise OperatorError(why_refused(response))
                 async for chunk in response.aiter_bytes():
                     yield chunk
-        except UnicodeEncodeError as exc:
-            raise OperatorError(NOT_UTF8) from exc
-        except httpx.TransportError as exc:
-            raise self._unreached(exc) from exc
 
     async def live(self) -> Sequence[Shown]:
-        """Return the calls that go on, newest first: the agent on the floor, for how long, and the last words.
-
-        Raises: `OperatorError`.
-        """
+        """Return the calls that go on, newest first: the agent on the floor, for how long, and the last words."""
         answer = await self._ask("GET", "/calls?live=yes&limit=500")
         return cast("Sequence[Shown]", answer.get("calls", ()))
 
     async def command(self, name: str, command: str, fields: Mapping[str, str], key: str | None = None) -> Shown:
-        """Give a call a command, under a key of its own if there is one; return what became of it.
-
-        Raises: `OperatorError`, also where it was refused or has failed.
-        """
+        """Give a call a command, under a key of its own if there is one; return what became of it, if it is done."""
         given = {field: text for field, text in fields.items() if text}
         headers = {"Idempotency-Key": key} if key is not None else {}
-        return await self._ask("POST", f"/calls/{in_address(name)}/{command}", given, headers, COMMAND_SECONDS)
+        target = f"/calls/{in_address(name)}/{command}"
+        return shown_by(await ask(self.http, "POST", target, given, headers=headers, within=COMMAND_SECONDS))
 
     async def webhooks(self, state: str) -> Sequence[Shown]:
-        """Return the newest webhooks in a state: dead, waiting or sent.
-
-        Raises: `OperatorError`.
-        """
+        """Return the newest webhooks in a state: dead, waiting or sent."""
         return cast("Sequence[Shown]", (await self._ask("GET", f"/webhooks?state={state}"))["webhooks"])
 
     async def resend(self, ids: Sequence[str]) -> int:
-        """Have dead webhooks sent again, all where no ids are given; return how many.
-
-        Raises: `OperatorError`.
-        """
+        """Have dead webhooks sent again, all where no ids are given; return how many."""
         return cast("int", (await self._ask("POST", "/webhooks/resend", {"ids": list(ids) or "all"}))["resent"])
 
     async def follow(self, name: str) -> AsyncIterator[Shown]:
-        """Go through the states of a call as they change, the last one with its record if it left one.
-
-        Raises: `OperatorError`.
-        """
+        """Go through the states of a call as they change, the last one with its record if it left one."""
         shown = await self.show(name)
         spoke = False
         while shown["status"] not in FINAL_STATUSES:
@@ -189,28 +198,5 @@ class Operator:
                 shown = await self.show(name)
         return shown
 
-    async def _ask(
-        self,
-        method: str,
-        target: str,
-        order: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-        within: float | None = None,
-    ) -> Shown:
-        timeout = self.http.timeout if within is None else within
-        try:
-            response = await self.http.request(method, target, json=order, headers=headers, timeout=timeout)
-        except UnicodeEncodeError as exc:
-            raise OperatorError(NOT_UTF8) from exc
-        except httpx.TransportError as exc:
-            raise self._unreached(exc) from exc
-        if response.is_error:
-            raise OperatorError(why_refused(response))
-        try:
-            return cast("Shown", response.json())
-        except ValueError as exc:
-            raise OperatorError(why_refused(response)) from exc
-
-    def _unreached(self, exc: httpx.TransportError) -> OperatorError:
-        fix = "Is the server running? Start it with: switchboard serve"
-        return OperatorError(f"No answer from {self.http.base_url} ({type(exc).__name__}).\n{fix}")
+    async def _ask(self, method: str, target: str, order: object = None, within: float | None = None) -> Shown:
+        return shown_by(await ask(self.http, method, target, order, within=within))

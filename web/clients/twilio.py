@@ -83,7 +83,7 @@ async def ask_status(line: Line, call_sid: str) -> str | None:
 
 @attrs.frozen
 class TwilioLine:
-    """Our number at Twilio."""
+    """Our number at Twilio. Every method raises `LineError`."""
 
     number: str
     origin: str
@@ -92,7 +92,7 @@ class TwilioLine:
     async def place_call(self, to: str, order: str, options: CallOptions = PLAIN_CALL) -> str:
         """Call `to` from our number; Twilio's requests about this call carry `order`. Return the CallSid.
 
-        Raises: `LineError`; when it is `maybe_done`, the call may ring all the same, and must not be placed again.
+        When the `LineError` is `maybe_done`, the call may ring all the same, and must not be placed again.
         """
         form = {
             "To": to,
@@ -108,32 +108,20 @@ class TwilioLine:
         return str(placed["sid"])
 
     async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
-        """Return the CallSids of the calls from our number to somebody that were made since then.
-
-        Raises: `LineError`.
-        """
+        """Return the CallSids of the calls from our number to somebody that were made since then."""
         page = await self.api.get("/Calls.json", {"To": to, "From": self.number, "PageSize": MOST_LISTED})
         return [str(call["sid"]) for call in page.get("calls", ()) if _is_made_since(call, since)]
 
     async def hang_up(self, call_sid: str) -> None:
-        """End a call; one that is over already is no error.
-
-        Raises: `LineError`.
-        """
+        """End a call; one that is over already is no error."""
         await self._update(call_sid, {"Status": "completed"})
 
     async def redirect(self, call_sid: str, twiml: str) -> None:
-        """Give a live call a new TwiML document; one that is over already is no error.
-
-        Raises: `LineError`.
-        """
+        """Give a live call a new TwiML document; one that is over already is no error."""
         await self._update(call_sid, {"Twiml": twiml})
 
     async def status_of(self, call_sid: str) -> str | None:
-        """Return how a call goes, in Twilio's words; None when there is no such call.
-
-        Raises: `LineError`.
-        """
+        """Return how a call goes, in Twilio's words; None when there is no such call."""
         try:
             call = await self.api.get(f"/Calls/{call_sid}.json")
         except LineError as exc:
