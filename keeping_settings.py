@@ -10,10 +10,23 @@ from model_settings import ModelSettings
 from setting_reader import Reading, Variable
 from setting_values import http_url, number, object_url, optional, phone_number, spoken, yes_or_no
 from store.redaction import Redaction, RedactionRule
-from store.retention import Retention
 
 LONGEST_DAYS = 36_500.0
 _days = number(0.01, LONGEST_DAYS, "a number of days")
+
+
+@attrs.frozen
+class Retention:
+    """In days, from the start of a call (of a file: from its last change). `math.inf` is for ever."""
+
+    audio: float = math.inf
+    transcripts: float = math.inf
+    records: float = math.inf
+
+    @property
+    def ends(self) -> bool:
+        """Whether anything is ever removed."""
+        return min(self.audio, self.transcripts, self.records) < math.inf
 
 
 def retention(value: str) -> Retention:

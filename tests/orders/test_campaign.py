@@ -111,7 +111,7 @@ async def play(count: int, seed: int, kills: int) -> tuple[World, Callees, Mappi
         store = CampaignStore(world.database)
         reader = ContactReader(settings(**CHANGES), (), ALL_DAY, {}, world.database.now(), "spring")
         text = "to,name\n" + "".join(f"{number},Zoë\n" for number in rows)
-        assert await store.create("c1", "spring", reader.read(text), RULES.written(), "running") is not None
+        assert await store.create("c1", "spring", await reader.read(text), RULES.written(), "running") is not None
         facts: dict[str, int] = {"lives": 0, "cut": 0}
         async with trio.open_nursery() as operator:
             operator.start_soon(pause, world, store, facts, count)

@@ -3,13 +3,14 @@
 import attrs
 import phonenumbers  # noqa: F401 - it is imported in a thread, for which a virtual clock does not wait
 import pytest
+import trio
 from trio.testing import MockClock
 
 from store.orders.campaigns import NewContact
 from tests.web.fakes import LINE, settings
 from web.calls import contacts
 from web.calls.calling_hours import CallingHours
-from web.calls.contacts import ContactReader, ContactsError
+from web.calls.contacts import LINES_AT_ONCE, ContactReader, ContactsError
 
 NOW = 1_795_860_000.0
 """A Saturday."""
@@ -21,13 +22,13 @@ def reader(**options: object) -> ContactReader:
 
 def problems(text: str, **options: object) -> list[tuple[int, str]]:
     with pytest.raises(ContactsError) as refused:
-        reader(**options).read(text)
+        trio.run(reader(**options).read, text)
     assert all(one.problem and one.fix for one in refused.value.problems)
     return [(one.line, one.field) for one in refused.value.problems]
 
 
 def contact(text: str, **options: object) -> NewContact:
-    (found,) = reader(**options).read(text)
+    (found,) = trio.run(reader(**options).read, text)
     return found
 
 
@@ -44,7 +45,7 @@ def test_numbers_are_read_with_what_is_known_of_them() -> None:
 
 
 def test_empty_lines_count_and_are_left_out() -> None:
-    found = reader().read("to\n\n+12125550123\n , \n+14155550123\n".replace(" , ", " "))
+    found = trio.run(reader().read, "to\n\n+12125550123\n , \n+14155550123\n".replace(" , ", " "))
 
     assert [(one.line, one.number) for one in found] == [(3, "+12125550123"), (5, "+14155550123")]
     assert len({one.order_id for one in found}) == 2
@@ -90,12 +91,12 @@ def test_a_number_that_may_be_anywhere_needs_a_time_zone_where_the_hours_are_sho
     short = attrs.evolve(reader(), hours=CallingHours.read("10:00-16:00", "mon-fri"))
 
     with pytest.raises(ContactsError, match="time zones, and is never within the hours"):
-        short.read("to\n+18005550123\n")
+        trio.run(short.read, "to\n+18005550123\n")
 
 
 def test_a_misspelt_column_is_answered_with_the_one_that_was_meant() -> None:
     with pytest.raises(ContactsError) as refused:
-        reader().read("To,nmae\n+12125550123,Zoë\n")
+        trio.run(reader().read, "To,nmae\n+12125550123,Zoë\n")
 
     assert [one.fix for one in refused.value.problems][:2] == ["Did you mean to?", "Did you mean name?"]
 
@@ -104,14 +105,22 @@ def test_an_option_of_the_campaign_that_is_wrong_is_told_for_its_lines() -> None
     assert problems("to\n+12125550123\n", time_limit=5) == [(2, "time_limit")]
 
 
-async def test_a_file_is_read_the_same_with_pauses(autojump_clock: MockClock) -> None:
-    text = "to\n" + "".join(f"+1212{5550000 + n}\n" for n in range(25))
+async def test_other_tasks_run_while_a_file_is_read(autojump_clock: MockClock) -> None:
+    turns = 0
 
-    patient, other = await reader().read_patiently(text), reader().read(text)
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
 
-    assert [(one.line, one.number) for one in patient] == [(one.line, one.number) for one in other]
-    with pytest.raises(ContactsError):
-        await reader().read_patiently(text + "5\n")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take_turns)
+        found = await reader().read("to\n" + "".join(f"+1212{5550000 + n}\n" for n in range(10 * LINES_AT_ONCE)))
+        nursery.cancel_scope.cancel()
+
+    assert len(found) == 10 * LINES_AT_ONCE
+    assert turns >= 10
 
 
 def test_too_many_numbers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,14 +11,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from keeping_settings import Retention
 from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.records import CallRecord, FunctionRecord, TurnRecord
-from store.retention import Retention, without_words
 from store.search import CallQuery, CallSummary
 from tests.web.fakes import exchange, record, settings
 from web.calls.call_files import CallFiles
-from web.worker.retention import EVERY_SECONDS, Removal
+from web.worker.retention import EVERY_SECONDS, Removal, without_words
 
 DAYS = (0.5, 3.0, 20.0)
 """The ages of three calls."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import attrs
 import pytest
 
+from keeping_settings import Retention
 from protocol.audio import write_wav_header
 from store.memory import MemoryRecords
-from store.retention import Retention
 from tests.store.object_stores import DriverFailed, FaultyObjects
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import CALL_SID, LEAD, context_of, exchange, record, settings

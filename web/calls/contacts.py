@@ -3,16 +3,15 @@
 The first line names the columns: `to`, the fields of a Brief (`name`, `need`, …), `time_zone`, `agents`, and
 `metadata.` with a name of your own. Each line is checked as an order is; its number must be one that can be dialled,
 and be within the calling hours at some time of the week wherever its callee may be. Ten thousand lines take seconds:
-`read_patiently` lets other tasks run in between.
+other tasks run in between.
 """
 
 import csv
 import difflib
 import io
 import sys
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import cast
 
 import attrs
 import orjson
@@ -63,37 +62,15 @@ class ContactReader:
     campaign: str = ""
     """Its name, which the records of its calls have in their metadata, with the line of the file."""
 
-    def read(self, text: str) -> Sequence[NewContact]:
-        """Read a whole file.
-
-        Raises: `ContactsError`.
-        """
-        reading = self._reading(text)
-        while True:
-            try:
-                next(reading)
-            except StopIteration as done:
-                return cast("Sequence[NewContact]", done.value)
-
-    async def read_patiently(self, text: str) -> Sequence[NewContact]:
-        """Read a whole file, and let calls go on meanwhile.
+    async def read(self, text: str) -> Sequence[NewContact]:
+        """Read a whole file, and let other tasks run in between.
 
         Raises: `ContactsError`.
         """
         if "phonenumbers" not in sys.modules:
             alone = trio.CapacityLimiter(1)  # an import that hangs keeps no other work waiting
             await trio.to_thread.run_sync(import_module, "phonenumbers", limiter=alone, abandon_on_cancel=True)
-        reading = self._reading(text)
-        while True:
-            await trio.lowlevel.checkpoint()
-            try:
-                for _ in range(LINES_AT_ONCE):
-                    next(reading)
-            except StopIteration as done:
-                return cast("Sequence[NewContact]", done.value)
-
-    def _reading(self, text: str) -> Generator[None, None, Sequence[NewContact]]:
-        """Read one line after the other, with a pause after each."""
+        await trio.lowlevel.checkpoint()
         found, problems, seen, count = list[NewContact](), list[LineProblem](), dict[str, int](), 0
         try:
             rows = _rows(text)
@@ -104,10 +81,11 @@ class ContactReader:
                 if not line or len(problems) >= MOST_PROBLEMS or count > MOST_NUMBERS:
                     break
                 count += 1
+                if count % LINES_AT_ONCE == 0:
+                    await trio.lowlevel.checkpoint()
                 read = list(self._line(line, columns, row, seen))
                 problems += [one for one in read if isinstance(one, LineProblem)]
                 found += [one for one in read if isinstance(one, NewContact)]
-                yield
         except csv.Error as exc:
             raise ContactsError([LineProblem(1, "csv", f"is not CSV: {exc}", _WHOLE_FIX)]) from exc
         problems = [*_count_problems(count), *problems] if not problems or problems[0].line > 1 else problems

@@ -89,7 +89,7 @@ class CampaignRoutes:
         bad: tuple[OrderProblem | LineProblem, ...] = problems
         contacts: tuple[NewContact, ...] = ()
         try:
-            contacts = tuple(await reader.read_patiently(str(given["csv"])))
+            contacts = tuple(await reader.read(str(given["csv"])))
         except ContactsError as exc:
             bad = (*bad, *exc.problems)
         if bad or rules is None:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +18,9 @@ import structlog
 import trio
 
 from actors.supervision import unharmed
+from keeping_settings import Retention
 from store.calls import CallRecords
-from store.records import RecordError
-from store.retention import Retention, days_ago, without_words
+from store.records import CallRecord, RecordError
 from store.search import MOST, CallQuery, CallSummary
 from web.calls.call_files import JOURNAL, RECORD, RECORDING, CallFiles
 from web.calls.context import AppContext
@@ -136,3 +137,23 @@ def _remove_if_older(path: Path, moment: float) -> bool:
             path.unlink()
             return True
     return False
+
+
+def days_ago(days: float) -> datetime:
+    """Return the moment before which something that is kept for so long is too old."""
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+def without_words(record: CallRecord) -> CallRecord:
+    """Return a record of who called whom, when, and how it went: nothing that was said, noted or concluded."""
+    return attrs.evolve(
+        record,
+        transcript=(),
+        facts={},
+        extracted={},
+        handoffs=tuple(attrs.evolve(one, cause="", brief={}) for one in record.handoffs),
+        functions=tuple(attrs.evolve(one, arguments={}, result="") for one in record.functions),
+        transfers=tuple(attrs.evolve(one, reason="") for one in record.transfers),
+        commands=tuple(attrs.evolve(one, fields={}) for one in record.commands),
+        faults=tuple(fault.partition(":")[0] for fault in record.faults),
+    )
