@@ -54,7 +54,6 @@ from web.from_settings import (
 )
 from web.worker.background import in_background, keep_running
 from web.worker.left_recordings import joining
-from web.worker.memory import find_trim, trim_memory
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60.0)
@@ -87,7 +86,6 @@ async def open_services(
     async with (
         joining(settings.recordings_dir) as writer,
         resolving(Resolver()),
-        trim_memory(find_trim()),
         writing(stores.records),
         checkpointing(stores.checkpoints),
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,

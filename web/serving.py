@@ -27,7 +27,7 @@ from web.sockets.connections import Connections, descriptors_allowed
 from web.sockets.versions import MAX_MESSAGE_BYTES, install
 from web.sockets.write_limits import LimitedConfig
 from web.worker.draining import close_calls, leave_handlers, wait_drained
-from web.worker.memory import freeze_gc
+from web.worker.memory import find_trim, freeze_gc, keeping_memory_free
 
 GRACE_SECONDS = 5.0
 """For calls that are cancelled at the end of the drain to save their records and say goodbye to Twilio."""
@@ -71,7 +71,8 @@ async def started(
     async with open_services(settings, observe=observe, functions=functions) as opened:
         install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
         app = create_app(settings, opened, voice=voice)
-        yield Started(app, opened.slots, partial(close_calls, opened.services))
+        async with keeping_memory_free(opened.slots, find_trim()):
+            yield Started(app, opened.slots, partial(close_calls, opened.services))
 
 
 async def serve_calls(

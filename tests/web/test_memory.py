@@ -1,14 +1,31 @@
-"""Memory is given back now and then, as long as the server lasts."""
+"""Memory is collected when it disturbs least, and given back now and then, as long as the server lasts."""
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import chain, count, repeat
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from web.worker.memory import TRIM_SECONDS, find_trim, trim_memory
+from web.calls.slots import Slots
+from web.worker.memory import LOOK_SECONDS, MOST_GROWTH, find_trim, keeping_memory_free, resident_bytes
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the collector goes by its own rules")
 
 
+@pytest.fixture
+def collected(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The moments of full collections. There is always something new to look at."""
+    moments = list[float]()
+    monkeypatch.setattr(gc, "collect", lambda: moments.append(trio.current_time()))
+    monkeypatch.setattr(gc, "get_count", lambda: (0, 0, 1))
+    return moments
+
+
+@linux
 async def test_free_memory_is_given_back_now_and_then_until_the_end(autojump_clock: MockClock) -> None:
     kept = list[int]()
 
@@ -16,16 +33,49 @@ async def test_free_memory_is_given_back_now_and_then_until_the_end(autojump_clo
         kept.append(pad)
         return 1
 
-    async with trim_memory(trim):
-        await trio.sleep(3.5 * TRIM_SECONDS)
-    await trio.sleep(10 * TRIM_SECONDS)
+    async with keeping_memory_free(Slots(1), trim):
+        await trio.sleep(3.5 * LOOK_SECONDS)
+    await trio.sleep(10 * LOOK_SECONDS)
 
     assert kept == [0, 0, 0]
 
 
-async def test_where_the_c_library_cannot_nothing_is_done(autojump_clock: MockClock) -> None:
-    async with trim_memory(None):
-        assert len(trio.lowlevel.current_task().child_nurseries[0].child_tasks) == 0
+@linux
+@pytest.mark.parametrize(
+    ("is_busy", "sizes", "looks"),
+    [
+        (False, repeat(0), [1, 2, 3]),
+        (True, chain([0], repeat(MOST_GROWTH)), []),
+        (True, count(0, MOST_GROWTH + 1), [1, 2, 3]),
+    ],
+    ids=["no call runs", "calls run", "calls run, and the process grows"],
+)
+async def test_everything_is_looked_at_while_nobody_hears_it_or_the_process_grows(
+    is_busy: bool, sizes: Iterator[int], looks: list[int], autojump_clock: MockClock, collected: list[float]
+) -> None:
+    slots, began = Slots(9), trio.current_time()
+    with slots.take("long") if is_busy else nullcontext():
+        async with keeping_memory_free(slots, None, lambda: next(sizes)):
+            await trio.sleep(3.5 * LOOK_SECONDS)
+
+    assert collected == [began + look * LOOK_SECONDS for look in looks]
+
+
+@linux
+async def test_the_collector_looks_at_everything_by_itself_hardly_ever(autojump_clock: MockClock) -> None:
+    before = gc.get_threshold()
+    async with keeping_memory_free(Slots(1), None):
+        assert gc.get_threshold()[2] > 1000 * before[2]
+
+    assert gc.get_threshold() == before
+
+
+@linux
+def test_a_process_knows_how_large_it_is() -> None:
+    before = resident_bytes()
+    more = bytearray(20_000_000)
+
+    assert resident_bytes() - before >= len(more) // 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc has it")
