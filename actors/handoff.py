@@ -16,7 +16,7 @@ import trio
 
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable
-from actors.facts import BriefReady, FunctionAnswered, HandoffFailed, HandoffWithdrawn, SessionCrashed
+from actors.facts import BriefReady, FunctionAnswered, HandoffFailed, HandoffKind, HandoffWithdrawn, SessionCrashed
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, TakeFloor, WithdrawHandoff
 from actors.session.function_calls import error_text
@@ -146,9 +146,9 @@ class Handoff:
 
     async def _try_successors(self, sessions: trio.Nursery) -> None:
         policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder.session
+        how: HandoffKind = "back" if asked.how == "back" else "hard"
         while failures < policy.numbers.handoff_attempts:
-            opened = self.openings.after_handback if asked.how == "back" else self.openings.after_handoff
-            opening = opened(self.on_call, self._briefed, lambda: session.cursor, asked.at)
+            opening = self.openings.after_handoff(self.on_call, self._briefed, lambda: session.cursor, asked.at, how)
             self._live = live = self.floor.new_session(self.on_call, opening)
             try:
                 await self.floor.start(sessions, live, "handoff", self._deadline, self.change)

@@ -87,39 +87,23 @@ class Openings:
 
     def greeting(self, on_call: AgentOnCall, start: int = 0) -> Opening:
         """Open the first session of an agent's, or one that had not got beyond its greeting."""
-
-        async def settings() -> Settings:
-            await trio.lowlevel.checkpoint()
-            return self._first_words(on_call)
-
-        return Opening(settings, lambda: self.tape.resume_point(start), prompt=self._prompt_of(on_call))
+        return self._opening(on_call, lambda: self._first_words(on_call), start)
 
     def after_handoff(
-        self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
+        self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float, how: HandoffKind
     ) -> Opening:
-        """Open the next agent's session, once its Brief is there; `cursor` is where the last one stopped reading."""
-        return self._promised(on_call, briefed, cursor, promised_at)
+        """Open the next agent's session, once its Brief is there; `cursor` is where the last one stopped reading.
 
-    def after_handback(
-        self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
-    ) -> Opening:
-        """Give an agent the caller back, once its Brief says what it has missed; it goes on with its conversation."""
-        return attrs.evolve(self._promised(on_call, briefed, cursor, promised_at), how="back")
+        An agent that gets the caller back ("back") goes on with its own conversation; the Brief says what it missed.
+        """
 
-    def _promised(
-        self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float
-    ) -> Opening:
         async def settings() -> Settings:
             await briefed.wait()
             on_call.since = self.conversation.length
             return self._first_words(on_call)
 
-        return Opening(
-            settings,
-            lambda: self.tape.resume_point(cursor()),
-            promised_at=promised_at,
-            prompt=self._prompt_of(on_call),
-        )
+        start, prompt = lambda: self.tape.resume_point(cursor()), self._prompt_of(on_call)
+        return Opening(settings, start, promised_at=promised_at, prompt=prompt, how=how)
 
     def _first_words(self, on_call: AgentOnCall) -> Settings:
         """Have the agent greet the caller, or take them back into its own conversation."""
@@ -148,13 +132,11 @@ class Openings:
 
         asked = conversation.last_turn(on_call.since) if asks_again else conversation.unanswered(on_call.since)
 
-        async def settings() -> Settings:
-            await trio.lowlevel.checkpoint()
+        def settings() -> Settings:
             history = conversation.history(on_call.since, asks_again=asked is not None, earlier=on_call.earlier)
             return self.form.resumed(on_call.agent, on_call.brief, history)
 
-        prompt = self._prompt_of(on_call)
-        return Opening(settings, lambda: self.tape.resume_point(cursor), asked, greets=False, prompt=prompt)
+        return self._opening(on_call, settings, cursor, asked, greets=False)
 
     def after_return(self, on_call: AgentOnCall, before: Resumption, start: int = 0) -> Opening:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""
@@ -164,23 +146,37 @@ class Openings:
         after_person = policy.wording.unreached if before.unreached else policy.wording.handed_back
         word = after_person if is_from_person else "" if unanswered else policy.wording.reconnected
 
-        async def settings() -> Settings:
-            await trio.lowlevel.checkpoint()
+        def settings() -> Settings:
             history = conversation.history(on_call.since, asks_again=unanswered is not None)
             return self.form.resumed(on_call.agent, on_call.brief, history, word)
 
-        prompt = self._prompt_of(on_call)
-        return Opening(settings, lambda: self.tape.resume_point(start), unanswered, greets=bool(word), prompt=prompt)
+        return self._opening(on_call, settings, start, unanswered, greets=bool(word))
 
     def after_person(self, on_call: AgentOnCall, start: int) -> Opening:
         """Take the caller back from an operator: with what was said before, and a word about it."""
-        conversation, word = self.conversation, self.policy.wording.handed_back
+
+        def settings() -> Settings:
+            history = self.conversation.history(on_call.since)
+            return self.form.resumed(on_call.agent, on_call.brief, history, self.policy.wording.handed_back)
+
+        return self._opening(on_call, settings, start)
+
+    def _opening(
+        self,
+        on_call: AgentOnCall,
+        write: Callable[[], Settings],
+        start: int,
+        ask: str | None = None,
+        greets: bool = True,
+    ) -> Opening:
+        """Listen from frame `start` on, with Settings that are written when the service has welcomed us."""
 
         async def settings() -> Settings:
             await trio.lowlevel.checkpoint()
-            return self.form.resumed(on_call.agent, on_call.brief, conversation.history(on_call.since), word)
+            return write()
 
-        return Opening(settings, lambda: self.tape.resume_point(start), prompt=self._prompt_of(on_call))
+        prompt = self._prompt_of(on_call)
+        return Opening(settings, lambda: self.tape.resume_point(start), ask, greets=greets, prompt=prompt)
 
     def _prompt_of(self, on_call: AgentOnCall) -> Callable[[], str]:
         """Return what writes the agent's prompt anew: with the last words, should the service forget its history."""
