@@ -15,13 +15,15 @@ import attrs
 import trio
 
 TICK_SECONDS = 0.01
+FINE_SECONDS = 0.001
+"""A shorter tick, for what cannot wait that long: those of different calls still meet on some of them."""
 _ROUNDING = 1e-9
 """Seconds: tolerance for floating point in the moment of a tick."""
 
 
-def next_tick(moment: float) -> int:
+def next_tick(moment: float, tick: float = TICK_SECONDS) -> int:
     """Return the number of the first tick that is not before a moment (trio time)."""
-    return math.ceil((moment - _ROUNDING) / TICK_SECONDS)
+    return math.ceil((moment - _ROUNDING) / tick)
 
 
 @attrs.define(eq=False)
@@ -30,16 +32,16 @@ class Sleeper:
 
     _task: trio.lowlevel.Task | None = None
     _until: float = math.inf
-    _is_exact: bool = False
+    _tick: float = TICK_SECONDS
 
-    async def sleep_until(self, moment: float, *, is_exact: bool = False) -> None:
+    async def sleep_until(self, moment: float, tick: float = TICK_SECONDS) -> None:
         """Sleep until the first tick after a moment that is not past yet, or for ever if that is `math.inf`.
 
-        `is_exact`: until the moment itself, which costs a turn of the clock that nobody else shares.
+        `tick`: the fewer ticks there are in a second, the more sleepers share the clock's turn.
         *Cancellation* costs nobody else anything.
         """
         self._task = trio.lowlevel.current_task()
-        self._is_exact = is_exact
+        self._tick = tick
         self._park(self._rounded(max(moment, trio.current_time() + 2 * _ROUNDING)))
         await trio.lowlevel.wait_task_rescheduled(self._abort)  # `strike` and `_abort` have left the clock by then
 
@@ -71,7 +73,7 @@ class Sleeper:
             _clock().add(self, until)
 
     def _rounded(self, moment: float) -> float:
-        return moment if self._is_exact or moment == math.inf else next_tick(moment) * TICK_SECONDS + 2 * _ROUNDING
+        return moment if moment == math.inf else max(moment, next_tick(moment, self._tick) * self._tick)
 
     def _leave(self) -> None:
         if self._until < math.inf:

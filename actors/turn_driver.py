@@ -20,7 +20,7 @@ from actors.line.ledger import SWITCHBOARD, Ledger
 from actors.line.reply import Voice
 from actors.line.switch import Switch
 from actors.record.conversation import Conversation
-from actors.ticks import Sleeper
+from actors.ticks import FINE_SECONDS, Sleeper
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
@@ -46,7 +46,7 @@ from actors.turn.values import Phase, SpeechKind, VoiceState
 from agents.spec import AgentSpec
 
 _REST = 0.01
-_NO_LEAD = 0.15
+_NO_LEAD = 0.3
 """Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""
 
 ForSession: TypeAlias = (
@@ -207,7 +207,7 @@ class TurnDriver:
     async def _tell_times(self) -> None:
         while True:
             self._due = due = self._next_due()
-            await self._sleeper.sleep_until(due, is_exact=True)
+            await self._sleeper.sleep_until(due, FINE_SECONDS)
             now = trio.current_time()
             if now >= self._all_played_at():
                 self._has_no_lead = False

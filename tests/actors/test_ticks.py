@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors import ticks
-from actors.ticks import TICK_SECONDS, Sleeper, next_tick
+from actors.ticks import FINE_SECONDS, TICK_SECONDS, Sleeper, next_tick
 
 
 async def wait_tick(number: int) -> None:
@@ -81,6 +81,12 @@ async def test_a_moment_between_two_ticks_is_the_later_one(autojump_clock: MockC
     await Sleeper().sleep_until(0.0234)
 
     assert round(trio.current_time(), 6) == 0.03
+
+
+async def test_a_fine_tick_is_a_millisecond(autojump_clock: MockClock) -> None:
+    await Sleeper().sleep_until(0.02341, FINE_SECONDS)
+
+    assert round(trio.current_time(), 6) == 0.024
 
 
 async def test_a_moment_that_is_past_costs_a_tick_and_never_a_loop(autojump_clock: MockClock) -> None:
@@ -158,7 +164,7 @@ def test_a_moment_between_our_look_at_the_time_and_trios_is_not_missed() -> None
     async def sleep_often() -> None:
         for _ in range(50):
             moment = trio.current_time() + 0.02
-            await Sleeper().sleep_until(moment, is_exact=True)
+            await Sleeper().sleep_until(moment, FINE_SECONDS)
             assert moment <= trio.current_time() < moment + 0.01
 
     trio.run(sleep_often, clock=CreepingClock())

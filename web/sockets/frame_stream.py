@@ -15,7 +15,7 @@ import os
 import attrs
 import trio
 
-from actors.ticks import TICK_SECONDS, Sleeper
+from actors.ticks import FINE_SECONDS, TICK_SECONDS, Sleeper
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
@@ -23,8 +23,8 @@ from web.sockets.tls import Tls, socket_below
 
 _MOST_AT_ONCE = 2**14
 _ROUNDING = 1e-6
-_EXACT = 0.05
-"""Seconds: a shorter stride is kept to the moment; rounded up to ticks, it would be half as long again."""
+_SHORT = 0.05
+"""Seconds: a shorter stride is kept to the fine tick; rounded up to the other, it would be half as long again."""
 _MESSAGE = (str, bytes)
 """A tuple: a union is asked for each frame at twice the price."""
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
@@ -110,11 +110,11 @@ class FrameStream:
             return already
         if self._tls is not None and self._tls.is_over:
             return b""
-        is_exact = 0.0 < self._stride < _EXACT
-        ticks = self._stride / TICK_SECONDS if is_exact else int(self._stride / TICK_SECONDS + _ROUNDING)
-        due = (self._last_read if is_exact else math.ceil(self._last_read)) + ticks
+        is_short = 0.0 < self._stride < _SHORT
+        ticks = self._stride / TICK_SECONDS if is_short else int(self._stride / TICK_SECONDS + _ROUNDING)
+        due = (self._last_read if is_short else math.ceil(self._last_read)) + ticks
         if ticks and self._socket is not None and due * TICK_SECONDS > trio.current_time():
-            await self._sleeper.sleep_until(due * TICK_SECONDS, is_exact=is_exact)
+            await self._sleeper.sleep_until(due * TICK_SECONDS, FINE_SECONDS if is_short else TICK_SECONDS)
             self._last_read = due
             if (come := self._read_nowait(self._socket)) is not None:
                 return come
