@@ -15,7 +15,7 @@ from importlib import import_module
 import attrs
 
 from actors.turn.rules import RULES, RULES_IN, Rule
-from actors.turn.tables import STAY, TABLES, Cell, Row, Table
+from actors.turn.tables import TABLES, Cell, Row, Table
 from tests.actors.turn.survivors import SURVIVORS
 from tests.actors.turn.world import play_world
 
@@ -122,16 +122,14 @@ def guards_removed() -> Iterator[Mutant]:
 
 
 def changes_added() -> Iterator[Mutant]:
-    """Yield "nothing changes", turned into the change of each other state."""
+    """Yield "nothing changes", turned into the first change of the same event in another state."""
     for table in TABLES:
         for event, line in table.lines.items():
-            changes = {id(cell): (state, cell) for state, cell in line.items() if cell is not STAY}
-            for state in [state for state, cell in line.items() if cell is STAY]:
-                for other, cell in list(changes.values())[:1]:
-                    name = f"{table.part}: {event.__name__} in {state.name} as in {other.name}"
-
-                    do, undo = partial(line.__setitem__, state, cell), partial(line.__setitem__, state, STAY)
-                    yield Mutant("change added", name, do, undo)
+            first, cell = next((state, line[state]) for state in table.states if state in line)
+            for state in [state for state in table.states if state not in line]:
+                name = f"{table.part}: {event.__name__} in {state.name} as in {first.name}"
+                do, undo = partial(line.__setitem__, state, cell), partial(line.__delitem__, state)
+                yield Mutant("change added", name, do, undo)
 
 
 def _with_rule(kind: str, name: str, rule: Rule, changed: Rule | None) -> Mutant:

@@ -22,7 +22,7 @@ def picture_of_table(table: Table) -> str:
     lines = [f"### {table.part}", "", f"| event | {' | '.join(state.name for state in states)} |"]
     lines.append("|---" * (len(states) + 1) + "|")
     for event, line in table.lines.items():
-        lines.append(f"| {event.__name__} | {' | '.join(picture_of_cell(line[state]) for state in states)} |")
+        lines.append(f"| {event.__name__} | {' | '.join(picture_of_cell(line.get(state, ())) for state in states)} |")
     return "\n".join(lines)
 
 
@@ -30,8 +30,6 @@ def picture_of_cell(cell: Cell) -> str:
     """Return the next state in bold, what is done, and the guard in italics."""
     rows = []
     for row in cell:
-        if row.to is None and not row.actions:
-            continue
         words = [f"**{row.to.name}**"] if row.to is not None else []
         words += [_words(action.__name__) for action in row.actions]
         words += [f"*if {row.guard.words}*"] if row.guard is not None else []

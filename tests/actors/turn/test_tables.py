@@ -1,4 +1,4 @@
-"""The tables are total, the rules end what they begin, and nothing here knows a task, a socket or a clock."""
+"""The rows of the tables can be reached, the rules end what they begin, and nothing here knows a task, a socket or a clock."""
 
 import subprocess
 import sys
@@ -31,13 +31,12 @@ ONLY_NOTED = {
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.part)
-def test_a_table_has_a_row_for_each_state_and_each_of_its_events(table: Table) -> None:
+def test_each_row_of_a_table_can_be_reached_and_changes_something(table: Table) -> None:
     for event, line in table.lines.items():
-        assert set(line) == set(table.states), event.__name__
+        assert set(line) <= set(table.states), event.__name__
         for cell in line.values():
-            *guarded, last = cell
-            assert last.guard is None
-            assert all(row.guard is not None for row in guarded)
+            assert all(row.guard is not None for row in cell[:-1])
+            assert all(row.to is not None or row.actions for row in cell)
 
 
 def test_each_event_is_in_a_table_or_only_noted() -> None:
