@@ -14,6 +14,15 @@ from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
 
+_SPEECH = (
+    events.AudioBegan,
+    events.AgentSaid,
+    events.InjectionBegan,
+    events.InjectionWentOn,
+    events.LateFillerBegan,
+)
+
+
 def recognise(state: TurnState, event: Event) -> Recognised:
     """Return what an event turns out to be."""
     match event:
@@ -56,34 +65,16 @@ def _recognise_cancelled(state: TurnState, event: Event, call_id: str) -> Recogn
 
 
 def note(state: TurnState, event: Recognised) -> None:
-    """Write down what an event leaves behind, whatever the state."""
-    match event:
-        case events.CallerStartedSpeaking() | events.CallerSaid() | events.ToldEchoed() | events.ToldHeard():
-            _note_caller(state, event)
-        case events.VoiceBegan() | events.VoiceEnded() | events.ThinkingBegan() | events.ThinkingSlow():
-            _note_sign(state, event)
-        case (
-            events.AudioBegan()
-            | events.AgentSaid()
-            | events.InjectionBegan()
-            | events.InjectionWentOn()
-            | events.LateFillerBegan()
-        ):
-            _note_speech(state, event)
-        case events.AudioDone() | events.Played() | events.SayRefused():
-            _note_end_of_speech(state, event)
-        case events.FloorGiven() | events.FloorVacated() | events.SessionAged():
-            _note_session(state, event)
-        case (
-            events.KeyPressed()
-            | events.KeysEntered()
-            | events.RemarkMade()
-            | events.PersonWanted()
-            | events.CloseAsked()
-        ):
-            _note_wish(state, event)
-        case _:
-            _note_function(state, event)
+    """Write down what an event leaves behind, whatever the state; each group below knows events of its own."""
+    _note_caller(state, event)
+    _note_line(state, event)
+    if isinstance(event, _SPEECH):
+        _note_speech(state, event)
+    _note_end_of_speech(state, event)
+    _note_session(state, event)
+    _note_wish(state, event)
+    _note_function(state, event)
+    _note_withdrawal(state, event)
 
 
 def _note_caller(state: TurnState, event: Recognised) -> None:
@@ -112,7 +103,7 @@ def _keeps_goodbye(state: TurnState) -> bool:
     return state.phase is Phase.ENDING and not state.may_be_reopened
 
 
-def _note_sign(state: TurnState, event: Recognised) -> None:
+def _note_line(state: TurnState, event: Recognised) -> None:
     match event:
         case events.VoiceBegan():
             state.is_loud, state.at.voiced, state.transcript = True, state.now, ""
@@ -125,8 +116,10 @@ def _note_sign(state: TurnState, event: Recognised) -> None:
                 state.at.owed, state.owes_since_speech = at, False
         case events.ThinkingBegan() if state.late_filler and state.at.alive <= state.at.filler:
             pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
-        case _:
+        case events.ThinkingBegan() | events.ThinkingSlow():
             state.at.alive = state.now
+        case _:
+            pass  # of another group
 
 
 def _note_speech(state: TurnState, event: Recognised) -> None:
@@ -265,7 +258,7 @@ def _note_function(state: TurnState, event: Recognised) -> None:
             state.handoffs.discard(call_id)
             state.at.wanted = state.now
         case _:
-            _note_withdrawal(state, event)
+            pass  # of another group
 
 
 def _note_withdrawal(state: TurnState, event: Recognised) -> None:
@@ -276,4 +269,4 @@ def _note_withdrawal(state: TurnState, event: Recognised) -> None:
         case events.DecisionCancelled():
             state.end = state.transfer = None
         case _:
-            pass  # it leaves nothing behind
+            pass  # of another group

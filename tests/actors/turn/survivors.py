@@ -25,6 +25,6 @@ SURVIVORS: dict[str, str] = {
     "change added: debt: FloorGiven in OWED as in SETTLED": _WAITS_ALREADY,
     "change added: phase: DecisionCancelled in CONVERSING as in TRANSFERRING": _SAME_STATE,
     "change added: phase: FloorGiven in CONVERSING as in HANDING_OVER": _SAME_STATE,
-    "change added: phase: FloorVacated in CONVERSING as in ENDING": _SAME_STATE,
+    "change added: phase: FloorVacated in CONVERSING as in TRANSFERRING": _SAME_STATE,
     "change added: phase: TakenOver in TAKEN_OVER as in CONVERSING": _SAME_STATE,
 }
