@@ -8,11 +8,10 @@ else: it never classifies what a model has said.
 import math
 
 from actors.turn import events
-from actors.turn.effects import SayAsAgent
+from actors.turn.effects import NoteSilence, SayAsAgent
 from actors.turn.events import Event, Recognised
 from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
-
 
 _SPEECH = (
     events.AudioBegan,
@@ -129,7 +128,7 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
         state.withholds_end, state.is_unended = state.withholds_end or state.is_unended, False
     match event:
         case events.AudioBegan() if state.gate is Gate.OPEN:
-            state.begin_sound()
+            _begin_sound(state)
         case events.AgentSaid():
             state.at.said, state.rest = state.now, ""
             state.overtake_filler()
@@ -145,6 +144,15 @@ def _note_speech(state: TurnState, event: Recognised) -> None:
             state.at.said, state.late_filler = state.now, ""
         case _:
             pass  # of another group
+
+
+def _begin_sound(state: TurnState) -> None:
+    """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
+    state.sounding = True
+    state.at.began = min(state.at.began, state.now)
+    if state.unfilled is not None:
+        state.emit(NoteSilence(state.now - state.unfilled))
+        state.unfilled = None
 
 
 def _note_own_words(state: TurnState, event: events.AgentSaid) -> None:
@@ -178,7 +186,7 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
     match event:
         case events.AudioDone():
             state.at.done = state.now
-            state.take_words_for_granted()
+            _take_words_for_granted(state)
             state.withholds_end = state.is_unended = False
             state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
         case events.Played() if state.sounding:
@@ -192,6 +200,14 @@ def _note_end_of_speech(state: TurnState, event: Recognised) -> None:
                     state.remark = refused
         case _:
             pass  # of another group
+
+
+def _take_words_for_granted(state: TurnState) -> None:
+    """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
+    has_words, state.has_missed_words = state.has_own_words or state.has_missed_words, False
+    is_other = max(state.at.outstanding, state.at.cut) >= state.at.wanted
+    if state.voice is VoiceState.COMING and state.has_sound and not (has_words or is_other):
+        state.at.answered, state.has_spoken = state.at.began, True
 
 
 def _note_session(state: TurnState, event: Recognised) -> None:

@@ -9,10 +9,68 @@ import attrs
 
 from actors.policy import CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
-from actors.turn.clocks import Clocks
 from actors.turn.effects import Effect, SayAsAgent
 from actors.turn.events import CloseAsked, EndWanted, Recognised, TimePassed
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
+
+NEVER = math.inf
+AT_ONCE = -math.inf
+
+
+@attrs.define
+class Clocks:
+    """When each thing last happened; minus infinity: it has not. A rule is due so long after one of them.
+
+    Each is moved by one verb, or by one note: half of the faults of turn-taking are clocks that an event has moved that
+    should not.
+    """
+
+    heard: float = -math.inf
+    """The service heard the caller begin, or proved that it hears them."""
+    voiced: float = -math.inf
+    """The line began, or ceased, to carry the caller's voice."""
+    key: float = -math.inf
+    """A key was pressed, of an entry that is not finished."""
+    quiet: float = -math.inf
+    """The last sound of ours ended."""
+    cut: float = -math.inf
+    """What sounded, or came, was cut: what was on its way may still come."""
+    resumed: float = -math.inf
+    clip: float = -math.inf
+    wanted: float = -math.inf
+    """Something was asked of the agent: by the caller, or with the answer of a function."""
+    owed: float = -math.inf
+    """The silence began in which the caller waits."""
+    waiting: float = math.inf
+    """The caller began to wait for this answer; infinity: they do not."""
+    turned: float = -math.inf
+    """It became the caller's turn: nothing was owed any more, or a session took the floor."""
+    said: float = -math.inf
+    """The agent said something, of its own accord or because it was asked to."""
+    began: float = math.inf
+    """The audio of the last reply began; infinity: it has none."""
+    answered: float = -math.inf
+    """The agent said something of its own accord."""
+    done: float = -math.inf
+    """The last reply was received."""
+    alive: float = -math.inf
+    """The service showed that it works on an answer."""
+    outstanding: float = -math.inf
+    filler: float = -math.inf
+    asked: float = -math.inf
+    """The caller was asked whether they are there."""
+    refused: float = -math.inf
+    """The service refused to say something."""
+    told: float = -math.inf
+    vacated: float = -math.inf
+    """A session lost the floor."""
+    phase: float = -math.inf
+    """The phase of the call began, or its last sentence was asked for anew."""
+    result: float = -math.inf
+    """The model got the answer of a function."""
+    remark: float = -math.inf
+    close_asked: float = -math.inf
+    closing_begun: float = -math.inf
 
 
 @attrs.define
@@ -190,12 +248,6 @@ class TurnState:
         return self.at.began < math.inf
 
     @property
-    def may_be_urged(self) -> bool:
-        """Whether a reply that has ended was torn by a noise, and the agent may be told to go on with it."""
-        may_be = self.phase is Phase.CONVERSING and not (self.told or self.is_urged)
-        return may_be and self.is_torn and self.kind is SpeechKind.ANSWER
-
-    @property
     def is_asked_out(self) -> bool:
         """Whether the caller was asked as often as is worth it whether they are there."""
         return self.times_asked >= self.numbers.silent_asks
@@ -284,20 +336,11 @@ class TurnState:
             at.owed = self.now
         # Else it was said long ago, and is read from the tape: they are silent, and wait already
         at.waiting = min(at.waiting, self.now)
-        self.debt = Debt.OWED
 
     def wait_anew(self) -> None:
         """Begin to be patient anew: a session may speak that could not before, or its model has what it asked for."""
         if self.is_waited_for:
             self.at.waiting = self.now
-
-    def begin_sound(self) -> None:
-        """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
-        self.sounding = True
-        self.at.began = min(self.at.began, self.now)
-        if self.unfilled is not None:
-            self.emit(effects.NoteSilence(self.now - self.unfilled))
-            self.unfilled = None
 
     def settle(self) -> None:
         """The caller waits for nothing; a filler that was asked for comes too late."""
@@ -306,10 +349,12 @@ class TurnState:
         self.at.turned, self.at.waiting = self.now, math.inf
         self.overtake_filler()
 
-    def overtake_filler(self) -> None:
-        """Want no more the filler that is outstanding, if one is."""
-        if self.outstanding is not None and self.outstanding.kind is SpeechKind.FILLER:
-            self.late_filler, self.outstanding = self.outstanding.text, None
+    def overtake_filler(self) -> bool:
+        """Want no more the filler that is outstanding; return whether one was."""
+        if self.outstanding is None or self.outstanding.kind is not SpeechKind.FILLER:
+            return False
+        self.late_filler, self.outstanding = self.outstanding.text, None
+        return True
 
     def fall_quiet(self) -> None:
         """Nothing of ours sounds any more; what was resumed and had no sound has ended no silence."""
@@ -347,11 +392,6 @@ class TurnState:
         self.at.resumed = self.now
         self.emit(effects.Resume())
 
-    def fill(self, text: str) -> None:
-        """Ask the agent for a filler."""
-        self.unfilled, self.at.filler = self.silent_since, self.now
-        self.say(SayAsAgent(SpeechKind.FILLER, text, silence=self.now - self.silent_since))
-
     def doubt(self, since: float) -> None:
         """Owe nothing but a word: the caller has been answered, and whether the service is there is not known."""
         self.is_unended = True
@@ -361,41 +401,12 @@ class TurnState:
 
     def went_on(self, now: float) -> bool:
         """Whether a reply that was cut, and ends now, has been sent to its end: an interruption is told at once."""
-        return self.voice is VoiceState.CUT and now >= self.at.cut + self.deadlines.shortest_word
-
-    def take_words_for_granted(self) -> None:
-        """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
-        has_words, self.has_missed_words = self.has_own_words or self.has_missed_words, False
-        is_other = max(self.at.outstanding, self.at.cut) >= self.at.wanted
-        if self.voice is VoiceState.COMING and self.has_sound and not (has_words or is_other):
-            self.at.answered, self.has_spoken = self.at.began, True
+        return now >= self.at.cut + self.deadlines.shortest_word
 
     def unsay_words(self) -> None:
         """Take words that came without any audio for unsaid."""
         if self.has_own_words:
             self.at.answered, self.has_spoken, self.has_own_words = -math.inf, False, False
-
-    def ask(self, silence: float = 0.0) -> None:
-        """Ask the caller whether they are there, after so many seconds of their silence; 0.0: the line is loud."""
-        self.at.asked = self.now
-        self.say(SayAsAgent(SpeechKind.QUESTION, self.wording.still_there, silence=silence))
-
-    def play_clip(self, silence: float) -> None:
-        """Have the line play a filler."""
-        self.at.clip, self.sounding, self.unfilled = self.now, True, None
-        if self.voice in (VoiceState.ABSENT, VoiceState.IDLE):
-            self.kind = SpeechKind.FILLER
-        self.emit(effects.PlayClip(silence))
-
-    def next_filler(self) -> str:
-        """Return another filler than the last one."""
-        self.fillers_said += 1
-        return self.wording.fillers[(self.fillers_said - 1) % len(self.wording.fillers)]
-
-    def words_for_wait(self) -> str:
-        """Return what the agent says while the caller waits: a function's own words, once, or a filler."""
-        own, self.own_filler = self.own_filler if self.running else "", ""
-        return own or self.next_filler()
 
     def close(self, closing: CloseAsked) -> None:
         """Have the call end so. The first wish of several holds; a second one keeps a silent caller from staying."""
@@ -403,23 +414,8 @@ class TurnState:
         if self.closing is None:
             self.closing, self.at.close_asked = closing, self.now
 
-    def answer_function(self, call_id: str, text: str) -> None:
-        """Answer a function that asks for what cannot be had, or no longer."""
-        self.at.wanted = self.now
-        self.emit(effects.AnswerFunction(call_id, text))
-
     def lose_session(self) -> None:
         """Be without a session that can be heard."""
         if self.voice is not VoiceState.ABSENT:
             self.at.vacated = self.now
         self.voice, self.unfilled, self.is_aged = VoiceState.ABSENT, None, False
-
-    def restart(self, why: str) -> None:
-        """Give the session up."""
-        self.lose_session()
-        self.emit(effects.RestartSession(why))
-
-    def end_conversation(self, outcome: str, reason: str, *, heard: bool) -> None:
-        """End the call."""
-        self.phase = Phase.OVER
-        self.emit(effects.EndConversation(outcome, reason, heard))

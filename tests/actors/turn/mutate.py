@@ -150,7 +150,7 @@ def rules_removed() -> Iterator[Mutant]:
 def conditions_removed() -> Iterator[Mutant]:
     for rule in RULES:
         for condition in rule.conditions:
-            left = tuple(other for other in rule.conditions if other is not condition)
+            left = tuple(other.words for other in rule.conditions if other is not condition)
             name = f"{rule.name}: {condition.words}"
             yield _with_rule("condition", name, rule, attrs.evolve(rule, conditions=left))
 

@@ -1,4 +1,4 @@
-"""The rows of the tables can be reached, the rules end what they begin, and nothing here knows a task, a socket or a clock."""
+"""The rows of the tables can be reached, the rules end what they begin, and nothing here knows trio or a clock."""
 
 import subprocess
 import sys
