@@ -9,11 +9,12 @@ import orjson
 
 from protocol import twilio
 from protocol.twilio import codec
+from simulators.twilio.codec import encode_event
 
 SID = "MZ00112233445566778899aabbccddeeff"
 AUDIO = bytes(range(160))
-FRAME = twilio.encode_event(twilio.MediaArrived(AUDIO, 1593), sequence=74, stream_sid=SID, chunk=73)
-OTHER = twilio.encode_event(twilio.MarkReached("u7:c3"), sequence=75, stream_sid=SID)
+FRAME = encode_event(twilio.MediaArrived(AUDIO, 1593), sequence=74, stream_sid=SID, chunk=73)
+OTHER = encode_event(twilio.MarkReached("u7:c3"), sequence=75, stream_sid=SID)
 PAYLOAD = base64.b64encode(AUDIO).decode()
 TAIL = codec.media_tail(SID)
 ROUNDS = 20_000
@@ -39,7 +40,7 @@ def formatted_media() -> str:
 def streaming() -> twilio.MediaStreamDialogue:
     """Return a dialogue that knows its stream."""
     dialogue = twilio.MediaStreamDialogue()
-    dialogue.receive(twilio.encode_event(twilio.StreamStarted(SID, "CA1"), sequence=1, stream_sid=SID))
+    dialogue.receive(encode_event(twilio.StreamStarted(SID, "CA1"), sequence=1, stream_sid=SID))
     return dialogue
 
 

@@ -4,24 +4,19 @@ from protocol.deepgram.codec import (
     Frame,
     decode_server,
     encode_client,
-    encode_server,
 )
 from protocol.deepgram.codes import (
     MODEL_SLIPS,
     PERMANENT_ERRORS,
     REFUSALS,
     RETRYABLE_ERRORS,
-    RefusalCode,
     is_retryable,
 )
 from protocol.deepgram.dialogue import (
-    SERVER_TRANSITIONS,
     TRANSITIONS,
     AgentDialogue,
-    AgentServerDialogue,
     DialogueState,
     Moves,
-    ServerState,
 )
 from protocol.deepgram.history import (
     CompletedCall,
@@ -97,22 +92,17 @@ from protocol.deepgram.settings import (
     think_with,
     with_prompt,
 )
-from protocol.deepgram.strict import (
-    decode_client,
-)
 
 __all__ = [
     "MODEL_SLIPS",
     "PERMANENT_ERRORS",
     "REFUSALS",
     "RETRYABLE_ERRORS",
-    "SERVER_TRANSITIONS",
     "TELEPHONE",
     "TRANSITIONS",
     "AgentAudio",
     "AgentAudioDone",
     "AgentDialogue",
-    "AgentServerDialogue",
     "AgentSettings",
     "AgentStartedSpeaking",
     "AgentThinking",
@@ -155,9 +145,7 @@ __all__ = [
     "ListenUpdated",
     "Moves",
     "PromptUpdated",
-    "RefusalCode",
     "ServerMessage",
-    "ServerState",
     "ServiceWarning",
     "Settings",
     "SettingsApplied",
@@ -179,10 +167,8 @@ __all__ = [
     "UserStartedSpeaking",
     "Welcome",
     "build_settings",
-    "decode_client",
     "decode_server",
     "encode_client",
-    "encode_server",
     "is_retryable",
     "listen_with",
     "speak_with",

@@ -1,4 +1,4 @@
-"""Voice Agent frames to values and back: our half, which forgives, and writing for both.
+"""Voice Agent frames to values and back: our half, which forgives.
 
 `decode_server` reads what the service sends: an unknown type is `UnknownMessage`, an unknown field is ignored, an
 optional one may be missing or null. Only what a client acts on is validated: a message that a client ignores is
@@ -82,19 +82,6 @@ def decode_server(frame: Frame) -> ServerMessage:
 def encode_client(message: ClientMessage) -> Frame:
     """Write one message to the service."""
     return message.data if isinstance(message, CallerAudio) else fields.dump(as_json(message))
-
-
-def encode_server(message: ServerMessage) -> Frame:
-    """Write one message as the service does."""
-    match message:
-        case AgentAudio(data=data):
-            return data
-        case UnknownMessage(raw=raw):
-            return fields.dump(raw)
-        case ConversationText(conversational_behavior=behavior):  # "always sent" since September 2026
-            return fields.dump({**as_json(message), "conversational_behavior": behavior})
-        case _:
-            return fields.dump(as_json(message))
 
 
 def as_json(value: attrs.AttrsInstance) -> dict[str, JSON]:

@@ -4,17 +4,6 @@ An `Error` always ends its session; the question is whether another session may 
 turn must be put to the model again. Source: https://developers.deepgram.com/docs/voice-agent-errors. The set is open.
 """
 
-from typing import Literal, TypeAlias
-
-RefusalCode: TypeAlias = Literal[
-    "UNPARSABLE_CLIENT_MESSAGE",
-    "INVALID_SETTINGS",
-    "INVALID_AGENT_ID",
-    "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS",
-    "SETTINGS_ALREADY_APPLIED",
-]
-"""Codes of errors with which the service refuses a client message."""
-
 RETRYABLE_ERRORS: frozenset[str] = frozenset(
     {
         "ASR_CONNECTION_CLOSED",

@@ -1,19 +1,17 @@
-"""The order of things on one Voice Agent socket, seen from both ends.
+"""The order of things on one Voice Agent socket, seen from our end.
 
-`AgentDialogue` is the client's end: what we may say is strict, because the service ends a session over it; what we
-take is generous, because a message that is early, late or new must not end a call. `AgentServerDialogue` is the
-service's end, for the simulator, with the service's own error codes. Each is one table of states; a missing key is the
-error, and an error changes nothing.
+What we may say is strict, because the service ends a session over it; what we take is generous, because a message that
+is early, late or new must not end a call. `AgentDialogue` is one table of states; a missing key is the error, and an
+error changes nothing. The service's end is the simulator's (`simulators/deepgram/dialogue.py`).
 """
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Generic, TypeAlias, TypeVar, get_args
 
 import attrs
 
-from protocol.deepgram.codec import Frame, decode_server, encode_client, encode_server
-from protocol.deepgram.codes import RefusalCode
+from protocol.deepgram.codec import Frame, decode_server, encode_client
 from protocol.deepgram.messages import (
     AgentAudio,
     ClientMessage,
@@ -22,16 +20,12 @@ from protocol.deepgram.messages import (
     FunctionCallCancelled,
     FunctionCallRequest,
     KeepAlive,
-    LatencyReport,
     ServerMessage,
-    ServiceWarning,
     SettingsApplied,
-    UnknownMessage,
     UserStartedSpeaking,
     Welcome,
 )
 from protocol.deepgram.settings import Settings
-from protocol.deepgram.strict import decode_client
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 
 
@@ -46,24 +40,12 @@ class DialogueState(enum.Enum):
     CLOSED = enum.auto()
 
 
-class ServerState(enum.Enum):
-    """How far one session has come, for the service."""
-
-    OPENING = enum.auto()
-    CONFIGURING = enum.auto()
-    APPLYING = enum.auto()
-    CONVERSING = enum.auto()
-    FAILED = enum.auto()
-    CLOSED = enum.auto()
-
-
-State = TypeVar("State", DialogueState, ServerState)
+State = TypeVar("State", bound=enum.Enum)
 Request: TypeAlias = type[ClientMessage]
 Report: TypeAlias = type[ServerMessage]
 
 _REQUESTS: frozenset[Request] = frozenset(get_args(ClientMessage))
 _REPORTS: frozenset[Report] = frozenset(get_args(ServerMessage))
-_ANYTIME: frozenset[Report] = frozenset({ServiceWarning, LatencyReport, UnknownMessage})
 _IGNORED: frozenset[Report] = _REPORTS - {
     AgentAudio,
     ConversationText,
@@ -85,19 +67,11 @@ class Moves(Generic[State]):
     reports: Mapping[Report, State]
 
 
-def _to(state: State, requests: Iterable[Request]) -> dict[Request, State]:
-    return dict.fromkeys(requests, state)
-
-
-def _staying(state: State, reports: Iterable[Report]) -> dict[Report, State]:
-    return dict.fromkeys(reports, state)
-
-
 TRANSITIONS: dict[DialogueState, Moves[DialogueState]] = {
     DialogueState.AWAITING_WELCOME: Moves(
         requests={},
         reports={
-            **_staying(DialogueState.AWAITING_WELCOME, _IGNORED),
+            **dict.fromkeys(_IGNORED, DialogueState.AWAITING_WELCOME),
             Welcome: DialogueState.CONFIGURING,
             ErrorReported: DialogueState.FAILED,
         },
@@ -105,56 +79,24 @@ TRANSITIONS: dict[DialogueState, Moves[DialogueState]] = {
     DialogueState.CONFIGURING: Moves(
         requests={Settings: DialogueState.APPLYING},
         reports={
-            **_staying(DialogueState.CONFIGURING, _REPORTS - {SettingsApplied}),
+            **dict.fromkeys(_REPORTS - {SettingsApplied}, DialogueState.CONFIGURING),
             ErrorReported: DialogueState.FAILED,
         },
     ),
     DialogueState.APPLYING: Moves(
         requests={KeepAlive: DialogueState.APPLYING},
         reports={
-            **_staying(DialogueState.APPLYING, _REPORTS),
+            **dict.fromkeys(_REPORTS, DialogueState.APPLYING),
             SettingsApplied: DialogueState.CONVERSING,
             ErrorReported: DialogueState.FAILED,
         },
     ),
     DialogueState.CONVERSING: Moves(
-        requests=_to(DialogueState.CONVERSING, _REQUESTS - {Settings}),
-        reports={**_staying(DialogueState.CONVERSING, _REPORTS), ErrorReported: DialogueState.FAILED},
+        requests=dict.fromkeys(_REQUESTS - {Settings}, DialogueState.CONVERSING),
+        reports={**dict.fromkeys(_REPORTS, DialogueState.CONVERSING), ErrorReported: DialogueState.FAILED},
     ),
-    DialogueState.FAILED: Moves(requests={}, reports=_staying(DialogueState.FAILED, _REPORTS)),
-    DialogueState.CLOSED: Moves(requests={}, reports=_staying(DialogueState.CLOSED, _REPORTS)),
-}
-
-SERVER_TRANSITIONS: dict[ServerState, Moves[ServerState]] = {
-    ServerState.OPENING: Moves(
-        requests={Settings: ServerState.APPLYING},  # live clients send it without waiting, and are served
-        reports={
-            **_staying(ServerState.OPENING, _ANYTIME),
-            Welcome: ServerState.CONFIGURING,
-            ErrorReported: ServerState.FAILED,
-        },
-    ),
-    ServerState.CONFIGURING: Moves(
-        requests={Settings: ServerState.APPLYING},
-        reports={**_staying(ServerState.CONFIGURING, _ANYTIME), ErrorReported: ServerState.FAILED},
-    ),
-    ServerState.APPLYING: Moves(
-        requests=_to(ServerState.APPLYING, _REQUESTS - {Settings}),
-        reports={
-            **_staying(ServerState.APPLYING, _ANYTIME | {Welcome}),
-            SettingsApplied: ServerState.CONVERSING,
-            ErrorReported: ServerState.FAILED,
-        },
-    ),
-    ServerState.CONVERSING: Moves(
-        requests=_to(ServerState.CONVERSING, _REQUESTS - {Settings}),
-        reports={
-            **_staying(ServerState.CONVERSING, _REPORTS - {Welcome, SettingsApplied}),
-            ErrorReported: ServerState.FAILED,
-        },
-    ),
-    ServerState.FAILED: Moves(requests=_to(ServerState.FAILED, _REQUESTS), reports={}),
-    ServerState.CLOSED: Moves(requests=_to(ServerState.CLOSED, _REQUESTS), reports={}),
+    DialogueState.FAILED: Moves(requests={}, reports=dict.fromkeys(_REPORTS, DialogueState.FAILED)),
+    DialogueState.CLOSED: Moves(requests={}, reports=dict.fromkeys(_REPORTS, DialogueState.CLOSED)),
 }
 
 
@@ -194,44 +136,3 @@ class AgentDialogue:
     def close(self) -> None:
         """Note that the connection is over; what still arrives means nothing."""
         self.state = DialogueState.CLOSED
-
-
-@attrs.define
-class AgentServerDialogue:
-    """The service's end of one session. Lenient about haste, as the service is; `strict` is what its manual says."""
-
-    strict: bool = False
-    any_flux_version: bool = False
-    """Whether a Flux recogniser may be asked for without its version."""
-    state: ServerState = ServerState.OPENING
-
-    def receive(self, frame: Frame) -> ClientMessage:
-        """Read the next frame and move on.
-
-        Raises `RemoteProtocolError`, with nothing changed; its `code` is the `Error` the service answers with.
-        """
-        message = decode_client(frame, any_flux_version=self.any_flux_version)
-        following = SERVER_TRANSITIONS[self.state].requests.get(type(message))
-        if following is None or (self.strict and self._is_hasty(message)):
-            code: RefusalCode = "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS"
-            if isinstance(message, Settings) and self.state is not ServerState.OPENING:
-                code = "SETTINGS_ALREADY_APPLIED"
-            raise RemoteProtocolError.about(frame, f"{type(message).__name__} while {self.state.name}", code=code)
-        self.state = following
-        return message
-
-    def send(self, message: ServerMessage) -> Frame:
-        """Write a message and move on; `LocalProtocolError` when the service would not say it now."""
-        following = SERVER_TRANSITIONS[self.state].reports.get(type(message))
-        if following is None:
-            raise LocalProtocolError(f"{type(message).__name__} while {self.state.name}")
-        self.state = following
-        return encode_server(message)
-
-    def close(self) -> None:
-        """Note that the connection is over."""
-        self.state = ServerState.CLOSED
-
-    def _is_hasty(self, message: ClientMessage) -> bool:
-        unwelcomed = self.state is ServerState.OPENING
-        return unwelcomed or (self.state is ServerState.APPLYING and not isinstance(message, KeepAlive))

@@ -1,6 +1,6 @@
 """The messages of a Voice Agent socket, in both directions.
 
-Values only, one class a message, with the fields of the wire; `codec` and `strict` put them on the wire, `dialogue`
+Values only, one class a message, with the fields of the wire; `codec` puts them on the wire, `dialogue`
 says when they may be said. Binary frames are audio and have classes too, so that one union covers each direction.
 Source: https://developers.deepgram.com/docs/voice-agent (inputs and outputs), and captures where that is silent.
 """

@@ -1,11 +1,11 @@
 """The service's rules for settings of the right shape: INVALID_SETTINGS, one reason at a time.
 
-For the simulator. Each rule is a generator of reasons over one part of the tree; `check` raises the first. What only
-the account decides (which models exist, who is enrolled in early access) is not here. Sources: https://
-developers.deepgram.com/docs/configure-voice-agent, voice-agent-tts-models, voice-agent-llm-models.
+Each rule is a generator of reasons over one part of the tree. The options of an agent are looked through for them at
+the start, and the simulator refuses what has one. What only the account decides (which models exist, who is enrolled
+in early access) is not here. Sources: https://developers.deepgram.com/docs/configure-voice-agent,
+voice-agent-tts-models, voice-agent-llm-models.
 """
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 
 from protocol.deepgram.messages import ClientMessage, UpdateListen, UpdateSpeak, UpdateThink
@@ -21,7 +21,6 @@ from protocol.deepgram.settings import (
     SpeakProvider,
     Think,
 )
-from protocol.errors import RemoteProtocolError
 
 INPUT_ENCODINGS = frozenset(
     "linear16 linear32 flac alaw mulaw amr-nb amr-wb opus ogg-opus speex g729".split()  # noqa: SIM905 -- one line
@@ -37,17 +36,6 @@ NEEDS_ENDPOINT = frozenset({"groq", "aws_bedrock"})
 VOICE_NEEDS_ENDPOINT = frozenset({"open_ai", "eleven_labs", "aws_polly"})
 DEFAULT_VOICE = SpeakProvider("deepgram", "flux-kit-en", "v2")
 """The voice of the service when `agent.speak` is omitted."""
-
-
-def check(message: ClientMessage) -> None:
-    """Refuse values that make no sense together.
-
-    Raises: `RemoteProtocolError` with code INVALID_SETTINGS, or INVALID_AGENT_ID.
-    """
-    if isinstance(message, Settings) and isinstance(message.agent, str) and not _is_uuid(message.agent):
-        raise RemoteProtocolError("agent: not the id of a configuration", message.agent, code="INVALID_AGENT_ID")
-    for reason in problems(message):
-        raise RemoteProtocolError(reason, code="INVALID_SETTINGS")
 
 
 def problems(message: ClientMessage) -> Iterator[str]:
@@ -172,11 +160,3 @@ def _schemes(provider: SpeakProvider) -> tuple[str, ...]:
 
 def _is_flux(provider: SpeakProvider) -> bool:
     return provider.type == "deepgram" and (provider.model or "").startswith("flux-")
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -1,41 +1,32 @@
-"""Media Streams frames to values and back, both halves: ours, and Twilio's for the simulator.
+"""Media Streams frames to values and back: our half (Twilio's is in `simulators/twilio/codec.py`).
 
-`decode` reads what Twilio sends and forgives what it can; `decode_command` reads what we send and forgives nothing,
-because Twilio does not (31950, 31951). Anything unreadable is a `RemoteProtocolError`, which drops one frame. Once the
-stream is known, the dialogue has media frames of the captured shape sliced instead of read as JSON: `bench/codec.py`
-has the microseconds, and a property test holds the two routes equal.
+`decode` reads what Twilio sends and forgives what it can. Anything unreadable is a `RemoteProtocolError`, which drops
+one frame. Once the stream is known, the dialogue has media frames of the captured shape sliced instead of read as JSON:
+`bench/codec.py` has the microseconds, and a property test holds the two routes equal.
 """
 
 import binascii
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import assert_never
 
 from protocol import fields
 from protocol.errors import RemoteProtocolError
-from protocol.fields import JSON, Fields
+from protocol.fields import Fields
 from protocol.twilio.messages import (
-    ClearBuffer,
     DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
     MediaFormat,
-    SendMark,
-    SendMedia,
     StreamConnected,
     StreamStarted,
     StreamStopped,
-    ToTwilio,
     UnknownEvent,
 )
 
 MAX_MEDIA_BYTES = 16_000
 """Two seconds in one message. Captures hold 160 bytes; nothing honest comes near this."""
-
-UNDECODABLE = 31950  # https://www.twilio.com/docs/api/errors/31950: a binary frame
-OFF_PROTOCOL = 31951  # https://www.twilio.com/docs/api/errors/31951: bad JSON, unknown event, missing or extra field
 
 _MAX_MEDIA_CHARACTERS = 4 * -(-MAX_MEDIA_BYTES // 3)
 _MEDIA_HEAD = re.compile(
@@ -114,10 +105,12 @@ def _read_media(message: Fields) -> MediaArrived | UnknownEvent:
     if fields.text_or(media, "track", "inbound") != "inbound":
         return UnknownEvent("media", message)
     timestamp = fields.measurement(media, "timestamp")
-    return MediaArrived(_payload(media), None if timestamp is None or abs(timestamp) > fields.EXACT else int(timestamp))
+    exact = None if timestamp is None or abs(timestamp) > fields.EXACT else int(timestamp)
+    return MediaArrived(read_payload(media), exact)
 
 
-def _payload(media: Fields) -> bytes:
+def read_payload(media: Fields) -> bytes:
+    """Read the audio of a message."""
     encoded = fields.text(media, "payload")
     if len(encoded) > _MAX_MEDIA_CHARACTERS:
         raise RemoteProtocolError(f"payload: more than {MAX_MEDIA_BYTES} bytes in one message", encoded)
@@ -168,90 +161,3 @@ def encode_mark(stream_sid: str, name: str) -> str:
 def encode_clear(stream_sid: str) -> str:
     """Write the order to drop everything not yet played."""
     return fields.dump({"event": "clear", "streamSid": stream_sid})
-
-
-def decode_command(frame: str | bytes) -> ToTwilio:
-    """Read one frame as Twilio reads it: exactly these keys and no other.
-
-    Raises: `RemoteProtocolError` with `code` 31950 or 31951.
-    """
-    if isinstance(frame, bytes):
-        raise RemoteProtocolError.about(frame, "a binary frame", code=UNDECODABLE)
-    try:
-        return _read_command(fields.load_object(frame))
-    except RemoteProtocolError as error:
-        raise RemoteProtocolError(error.reason, frame, code=OFF_PROTOCOL) from error
-
-
-def _read_command(command: Fields) -> ToTwilio:
-    event = command.get("event")
-    if event == "media":
-        _exactly(command, "event", "streamSid", "media")
-        media = _exactly(fields.child(command, "media"), "payload")
-        return SendMedia(fields.text(command, "streamSid"), _payload(media))
-    if event == "mark":
-        _exactly(command, "event", "streamSid", "mark")
-        mark = _exactly(fields.child(command, "mark"), "name")
-        return SendMark(fields.text(command, "streamSid"), fields.text(mark, "name"))
-    if event == "clear":
-        _exactly(command, "event", "streamSid")
-        return ClearBuffer(fields.text(command, "streamSid"))
-    raise RemoteProtocolError("event: media, mark or clear is wanted")
-
-
-def _exactly(found: Fields, *keys: str) -> Fields:
-    if extra := found.keys() - set(keys):
-        raise RemoteProtocolError(f"{min(extra)}: no such field")
-    return found
-
-
-def encode_event(event: FromTwilio, *, sequence: int, stream_sid: str, chunk: int = 0, account_sid: str = "") -> str:
-    """Write one frame as Twilio does: counters are strings, the media format's numbers are numbers.
-
-    `sequence` counts every frame after `connected` from 1, `chunk` the media frames from 1.
-    """
-    body: dict[str, JSON]
-    head: dict[str, JSON] = {"sequenceNumber": str(sequence), "streamSid": stream_sid}
-    match event:
-        case StreamConnected(protocol=protocol, version=version):
-            body = {"event": "connected", "protocol": protocol, "version": version}
-        case StreamStarted():
-            body = {"event": "start", "sequenceNumber": str(sequence), "start": _start(event), "streamSid": stream_sid}
-        case MediaArrived(payload=payload, timestamp_ms=timestamp):
-            return _encode_media_event(stream_sid, sequence, chunk, timestamp or 0, payload)
-        case DtmfReceived(digit=digit):
-            body = {"event": "dtmf", **head, "dtmf": {"track": "inbound_track", "digit": digit}}
-        case MarkReached(name=name):
-            body = {"event": "mark", **head, "mark": {"name": name}}
-        case StreamStopped(call_sid=call_sid):
-            body = {"event": "stop", **head, "stop": {"accountSid": account_sid, "callSid": call_sid}}
-        case UnknownEvent(raw=raw):
-            body = dict(raw)
-        case _:
-            assert_never(event)
-    return fields.dump(body)
-
-
-def _start(event: StreamStarted) -> JSON:
-    coding = event.media_format
-    return {
-        "accountSid": event.account_sid,
-        "streamSid": event.stream_sid,
-        "callSid": event.call_sid,
-        "tracks": list(event.tracks),
-        "mediaFormat": {
-            "encoding": coding.encoding,
-            "sampleRate": coding.sample_rate,
-            "channels": coding.channels,
-        },
-        "customParameters": dict(event.parameters),
-    }
-
-
-def _encode_media_event(stream_sid: str, sequence: int, chunk: int, timestamp_ms: int, payload: bytes) -> str:
-    """Write the frame that is sent fifty times a second, in the captured order of keys."""
-    encoded = binascii.b2a_base64(payload, newline=False).decode()
-    return (
-        f'{{"event":"media","sequenceNumber":"{sequence}","media":{{"track":"inbound","chunk":"{chunk}",'
-        f'"timestamp":"{timestamp_ms}","payload":"{encoded}"}},"streamSid":{fields.dump(stream_sid)}}}'
-    )

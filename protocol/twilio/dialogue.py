@@ -1,9 +1,8 @@
-"""The order of things on one Media Streams socket, seen from both ends.
+"""The order of things on one Media Streams socket, seen from our end.
 
-`MediaStreamDialogue` is ours: it remembers the one stream this socket carries, and refuses what is not addressed to
-it. `PhoneNetworkDialogue` is Twilio's half, for the simulator: it numbers the frames and refuses what Twilio refuses.
-Both are one table of states, and a missing key in it is the error. Neither does I/O, and a refusal changes nothing:
-the frame is dropped and the dialogue goes on.
+`MediaStreamDialogue` remembers the one stream this socket carries, and refuses what is not addressed to it. It is one
+table of states, and a missing key in it is the error. It does no I/O, and a refusal changes nothing: the frame is
+dropped and the dialogue goes on.
 """
 
 import enum
@@ -11,15 +10,8 @@ from typing import TypeAlias
 
 import attrs
 
-from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.twilio.codec import (
-    OFF_PROTOCOL,
-    decode_addressed,
-    decode_command,
-    encode_event,
-    media_tail,
-    sliced_media,
-)
+from protocol.errors import RemoteProtocolError
+from protocol.twilio.codec import decode_addressed, media_tail, sliced_media
 from protocol.twilio.messages import (
     DtmfReceived,
     FromTwilio,
@@ -28,7 +20,6 @@ from protocol.twilio.messages import (
     StreamConnected,
     StreamStarted,
     StreamStopped,
-    ToTwilio,
     UnknownEvent,
 )
 
@@ -115,39 +106,3 @@ class MediaStreamDialogue:
         self.stream_sid = event.stream_sid
         self._media_tail = media_tail(event.stream_sid)
         return event
-
-
-@attrs.define
-class PhoneNetworkDialogue:
-    """Twilio's end: numbers what it sends, and takes commands for its own stream only."""
-
-    account_sid: str = ""
-    state: StreamState = StreamState.AWAITING_CONNECTED
-    stream_sid: str = ""
-    sequence: int = 0
-    chunk: int = 0
-
-    def send(self, event: FromTwilio) -> str:
-        """Write the next event with the next numbers; `LocalProtocolError` if Twilio would not say it now."""
-        following = TRANSITIONS[self.state].get(type(event))
-        if following is None:
-            raise LocalProtocolError(f"{type(event).__name__} while {self.state.name}")
-        if isinstance(event, StreamStarted):
-            self.stream_sid = event.stream_sid
-        self.sequence += not isinstance(event, StreamConnected)
-        self.chunk += isinstance(event, MediaArrived)
-        self.state = following
-        return encode_event(
-            event,
-            sequence=self.sequence,
-            stream_sid=self.stream_sid,
-            chunk=self.chunk,
-            account_sid=self.account_sid,
-        )
-
-    def receive(self, frame: str | bytes) -> ToTwilio:
-        """Read the next command; `RemoteProtocolError` with code 31950 or 31951, as Twilio's debugger would say."""
-        command = decode_command(frame)
-        if not self.stream_sid or command.stream_sid != self.stream_sid:
-            raise RemoteProtocolError.about(frame, "streamSid: not this stream", code=OFF_PROTOCOL)
-        return command

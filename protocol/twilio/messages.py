@@ -1,4 +1,4 @@
-"""The messages of a Media Streams socket: events from Twilio, and the three commands it takes.
+"""The messages of a Media Streams socket: events from Twilio.
 
 Values only. The shapes are those of https://www.twilio.com/docs/voice/media-streams/websocket-messages, checked
 against captures; `codec` puts them on the wire, `dialogue` says when they may be said.
@@ -89,29 +89,3 @@ class UnknownEvent:
 FromTwilio: TypeAlias = (
     StreamConnected | StreamStarted | MediaArrived | DtmfReceived | MarkReached | StreamStopped | UnknownEvent
 )
-
-
-@attrs.frozen
-class SendMedia:
-    """We, for each piece of speech: add µ-law audio to the playback buffer."""
-
-    stream_sid: str
-    payload: bytes
-
-
-@attrs.frozen
-class SendMark:
-    """We, behind a piece of speech: echo this name when you get there."""
-
-    stream_sid: str
-    name: str
-
-
-@attrs.frozen
-class ClearBuffer:
-    """We, when the caller interrupts: clear the playback buffer and echo every mark in it."""
-
-    stream_sid: str
-
-
-ToTwilio: TypeAlias = SendMedia | SendMark | ClearBuffer

@@ -13,9 +13,10 @@ import orjson
 import trio
 from wsproto.frame_protocol import CloseReason
 
-from protocol.deepgram import AgentServerDialogue, ErrorReported, HistoryCalls, HistoryText, ServerMessage, ServerState
+from protocol.deepgram import ErrorReported, HistoryCalls, HistoryText, ServerMessage
 from protocol.wire import WebSocket
 from simulators.deepgram.connection_log import ConnectionLog
+from simulators.deepgram.dialogue import AgentServerDialogue, ServerState
 from simulators.deepgram.knobs import DeepgramKnobs
 
 GOODBYE_SECONDS = 1.0

@@ -16,16 +16,7 @@ import attrs
 import trio
 from trio_websocket import ConnectionClosed
 
-from protocol.deepgram import (
-    AgentServerDialogue,
-    ClientMessage,
-    KeepAlive,
-    ServerState,
-    ServiceWarning,
-    Settings,
-    SettingsApplied,
-    Welcome,
-)
+from protocol.deepgram import ClientMessage, KeepAlive, ServiceWarning, Settings, SettingsApplied, Welcome
 from protocol.errors import RemoteProtocolError
 from protocol.wire import WebSocket
 from simulators.deepgram.brain import Brain, identify
@@ -33,6 +24,7 @@ from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import Configuration, configure
 from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.conversation import Conversation
+from simulators.deepgram.dialogue import AgentServerDialogue, ServerState
 from simulators.deepgram.ear import MakeHearing, make_ear
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver

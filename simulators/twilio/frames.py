@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import attrs
 
 from protocol.audio import FRAME_BYTES, SILENCE
-from protocol.twilio import FromTwilio, StreamConnected, StreamStarted, encode_event
+from protocol.twilio import FromTwilio, StreamConnected, StreamStarted
+from simulators.twilio.codec import encode_event
 
 SILENT_FRAME = bytes([SILENCE]) * FRAME_BYTES
 _SILENT_PAYLOAD = b2a_base64(SILENT_FRAME, newline=False).decode()

@@ -16,23 +16,14 @@ import trio_websocket
 
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS
 from protocol.errors import RemoteProtocolError
-from protocol.twilio import (
-    ClearBuffer,
-    DtmfReceived,
-    MarkReached,
-    SendMark,
-    SendMedia,
-    StreamConnected,
-    StreamStopped,
-    ToTwilio,
-    decode_command,
-)
+from protocol.twilio import DtmfReceived, MarkReached, StreamConnected, StreamStopped
 from protocol.wire import WebSocket
 from simulators.faults import FaultPlan, TwilioFaults
 from simulators.line_faults import BadLine
 from simulators.memory import MemoryWebSocket
 from simulators.scenario import Scenario
 from simulators.twilio.caller import CallerAct, CallerTurns, GoesOn, HangsUp, KeepsSilent, PressesKey, StartsLine
+from simulators.twilio.codec import ClearBuffer, SendMark, SendMedia, ToTwilio, decode_command
 from simulators.twilio.frames import BAD_FRAMES, SILENT_FRAME, FrameWriter, StreamIdentity
 from simulators.twilio.log import (
     BufferCleared,

@@ -39,10 +39,10 @@ from protocol.deepgram import (
     SettingsApplied,
     UserStartedSpeaking,
     Welcome,
-    encode_server,
 )
-from protocol.deepgram.strict import decode_client
 from protocol.wire import PacedWebSocket
+from simulators.deepgram.dialogue import encode_server
+from simulators.deepgram.strict import decode_client
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 
 CALL_SID = "CA" + "1" * 32

@@ -18,9 +18,9 @@ from protocol.deepgram import (
     SettingsApplied,
     UnknownMessage,
     Welcome,
-    encode_server,
 )
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from simulators.deepgram.dialogue import encode_server
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 
 

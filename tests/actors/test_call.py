@@ -23,18 +23,9 @@ from actors.policy import CallPolicy, Deadlines, Wording
 from agents.brief import Brief
 from protocol.audio import BYTES_PER_SECOND
 from protocol.deepgram import AgentAudioDone
-from protocol.twilio import (
-    ClearBuffer,
-    FromTwilio,
-    MarkReached,
-    MediaArrived,
-    SendMark,
-    SendMedia,
-    StreamStopped,
-    decode_command,
-    encode_event,
-)
+from protocol.twilio import FromTwilio, MarkReached, MediaArrived, StreamStopped
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
+from simulators.twilio.codec import ClearBuffer, SendMark, SendMedia, decode_command, encode_event
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.actors.fakes import (

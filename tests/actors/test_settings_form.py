@@ -12,7 +12,7 @@ from agents.brief import Brief
 from agents.roster import default_roster
 from agents.spec import AgentOptions, AgentSpec, ThinkModel
 from protocol.deepgram import AgentSettings, CompletedCall, Endpoint, HistoryCalls, HistoryText, Settings, encode_client
-from protocol.deepgram.strict import decode_client
+from simulators.deepgram.strict import decode_client
 
 QUALIFIER, ADVISOR, CLOSER = default_roster().agents.values()
 BRIEF = Brief(name="John Smith", need="a business loan")

@@ -16,20 +16,15 @@ from actors.line.tape import TapeReader
 from actors.twilio_bridge import TwilioBridge
 from protocol.audio import silence
 from protocol.twilio import (
-    ClearBuffer,
     DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
-    SendMark,
-    SendMedia,
     StreamConnected,
     StreamStopped,
-    ToTwilio,
-    decode_command,
-    encode_event,
 )
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
+from simulators.twilio.codec import ClearBuffer, SendMark, SendMedia, ToTwilio, decode_command, encode_event
 from tests.actors.fakes import CALL_SID, PATIENCE, STREAM_SID, Watched, speech, words
 
 

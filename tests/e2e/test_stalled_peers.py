@@ -23,8 +23,9 @@ from actors.twilio_bridge import TwilioBridge
 from demo.stage import Door, Keys, demo_settings
 from protocol import frames
 from protocol.frames import FrameReader
-from protocol.twilio import MediaArrived, encode_event
+from protocol.twilio import MediaArrived
 from simulators.deepgram import ServedAt
+from simulators.twilio.codec import encode_event
 from tests.actors.fakes import STREAM_SID, Watched, speech, words
 from tests.e2e.line import SHORT, open_line
 from web.app import BODY_SECONDS, create_app

@@ -21,13 +21,13 @@ from protocol.deepgram import (
     ServerMessage,
     ServiceWarning,
     UnknownMessage,
-    decode_client,
     decode_server,
     encode_client,
-    encode_server,
     is_retryable,
 )
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from simulators.deepgram.dialogue import encode_server
+from simulators.deepgram.strict import decode_client
 from tests.protocol.recorded import deepgram_vectors
 from tests.protocol.samples import REPORTS, REQUESTS, SMALLEST
 from tests.protocol.strategies import QUICK, damaged

@@ -6,10 +6,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from protocol import deepgram
 from protocol.deepgram import (
-    SERVER_TRANSITIONS,
     TRANSITIONS,
     AgentDialogue,
-    AgentServerDialogue,
     CallerAudio,
     ClientMessage,
     ConversationText,
@@ -18,15 +16,14 @@ from protocol.deepgram import (
     FunctionCallResponse,
     KeepAlive,
     ServerMessage,
-    ServerState,
     Settings,
     SettingsApplied,
     Welcome,
-    decode_client,
     encode_client,
-    encode_server,
 )
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from simulators.deepgram.dialogue import SERVER_TRANSITIONS, AgentServerDialogue, ServerState, encode_server
+from simulators.deepgram.strict import decode_client
 from tests.protocol.samples import REPORTS, REQUESTS, SETTINGS
 from tests.protocol.strategies import STATEFUL
 

@@ -23,12 +23,12 @@ from protocol.deepgram import (
     UpdateListen,
     UpdateSpeak,
     UpdateThink,
-    decode_client,
     encode_client,
     speak_with,
 )
 from protocol.deepgram.rules import problems
 from protocol.errors import RemoteProtocolError
+from simulators.deepgram.strict import decode_client
 from tests.protocol.samples import REQUESTS, SETTINGS
 
 AURA = (speak_with("aura-2-luna-en"),)

@@ -9,13 +9,13 @@ from protocol.deepgram import (
     HistoryCalls,
     HistoryText,
     build_settings,
-    decode_client,
     encode_client,
     listen_with,
     speak_with,
     think_with,
 )
 from protocol.fields import JSON
+from simulators.deepgram.strict import decode_client
 
 SCHEMA: Mapping[str, JSON] = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
 

@@ -11,13 +11,13 @@ from protocol.deepgram import (
     LatencyReport,
     Settings,
     UnknownMessage,
-    decode_client,
     decode_server,
     encode_client,
-    encode_server,
 )
 from protocol.deepgram.codec import OTHER_NAMES
 from protocol.errors import RemoteProtocolError
+from simulators.deepgram.dialogue import encode_server
+from simulators.deepgram.strict import decode_client
 from tests.protocol.recorded import Vector, deepgram_vectors, live_trace
 from tests.protocol.samples import SETTINGS
 

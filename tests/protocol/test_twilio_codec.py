@@ -7,22 +7,26 @@ from hypothesis import strategies as st
 from protocol import twilio
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import (
-    ClearBuffer,
     FromTwilio,
     MarkReached,
     MediaArrived,
     MediaFormat,
-    SendMark,
-    SendMedia,
     StreamConnected,
     StreamStarted,
     StreamStopped,
     UnknownEvent,
     decode,
+)
+from protocol.twilio.codec import decode_addressed, media_tail, sliced_media
+from simulators.twilio.codec import (
+    OFF_PROTOCOL,
+    UNDECODABLE,
+    ClearBuffer,
+    SendMark,
+    SendMedia,
     decode_command,
     encode_event,
 )
-from protocol.twilio.codec import decode_addressed, media_tail, sliced_media
 from tests.examples import UNICODE
 from tests.protocol.recorded import twilio_vectors
 from tests.protocol.strategies import QUICK, damaged
@@ -69,7 +73,7 @@ def test_a_command_off_protocol_is_31951_and_names_the_field(frame: str, field: 
     with pytest.raises(RemoteProtocolError, match=f"^{field}") as caught:
         decode_command(frame)
 
-    assert caught.value.code == twilio.OFF_PROTOCOL
+    assert caught.value.code == OFF_PROTOCOL
     assert caught.value.excerpt == frame
 
 
@@ -77,7 +81,7 @@ def test_a_binary_command_is_31950() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         decode_command(b"\xff" * 160)
 
-    assert caught.value.code == twilio.UNDECODABLE
+    assert caught.value.code == UNDECODABLE
 
 
 EVENTS: list[FromTwilio] = [

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import attrs
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -8,21 +9,24 @@ from protocol import twilio
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.twilio import (
     TRANSITIONS,
-    ClearBuffer,
     DtmfReceived,
     FromTwilio,
     MarkReached,
     MediaArrived,
     MediaStreamDialogue,
-    PhoneNetworkDialogue,
-    SendMark,
-    SendMedia,
     StreamConnected,
     StreamStarted,
     StreamState,
     StreamStopped,
-    ToTwilio,
     UnknownEvent,
+)
+from simulators.twilio.codec import (
+    OFF_PROTOCOL,
+    ClearBuffer,
+    SendMark,
+    SendMedia,
+    ToTwilio,
+    decode_command,
     encode_event,
 )
 from tests.examples import UNICODE
@@ -86,28 +90,40 @@ def test_a_frame_without_an_address_is_for_the_only_stream_there_is() -> None:
     assert dialogue.receive('{"event":"dtmf","dtmf":{"digit":"5"}}') == DtmfReceived("5")
 
 
-def test_the_network_numbers_what_it_says() -> None:
-    network = PhoneNetworkDialogue("AC1")
-    said = [
-        network.send(EVENTS[kind]) for kind in (StreamConnected, StreamStarted, MediaArrived, MarkReached, MediaArrived)
-    ]
+@attrs.define
+class PhoneNetworkDialogue:
+    """Twilio's end: numbers what it sends, and takes commands for its own stream only."""
 
-    assert '"sequenceNumber"' not in said[0]
-    assert [f'"sequenceNumber":"{number}"' in frame for number, frame in enumerate(said[1:], start=1)] == [True] * 4
-    assert '"chunk":"1"' in said[2]
-    assert '"chunk":"2"' in said[4]
+    account_sid: str = ""
+    state: StreamState = StreamState.AWAITING_CONNECTED
+    stream_sid: str = ""
+    sequence: int = 0
+    chunk: int = 0
 
+    def send(self, event: FromTwilio) -> str:
+        """Write the next event with the next numbers; `LocalProtocolError` if Twilio would not say it now."""
+        following = TRANSITIONS[self.state].get(type(event))
+        if following is None:
+            raise LocalProtocolError(f"{type(event).__name__} while {self.state.name}")
+        if isinstance(event, StreamStarted):
+            self.stream_sid = event.stream_sid
+        self.sequence += not isinstance(event, StreamConnected)
+        self.chunk += isinstance(event, MediaArrived)
+        self.state = following
+        return encode_event(
+            event,
+            sequence=self.sequence,
+            stream_sid=self.stream_sid,
+            chunk=self.chunk,
+            account_sid=self.account_sid,
+        )
 
-def test_the_network_says_nothing_out_of_order() -> None:
-    network = PhoneNetworkDialogue()
-
-    with pytest.raises(LocalProtocolError, match="MediaArrived while AWAITING_CONNECTED"):
-        network.send(EVENTS[MediaArrived])
-
-
-def test_the_network_takes_no_command_before_there_is_a_stream() -> None:
-    with pytest.raises(RemoteProtocolError, match="not this stream"):
-        PhoneNetworkDialogue().receive(twilio.encode_clear(""))
+    def receive(self, frame: str | bytes) -> ToTwilio:
+        """Read the next command; `RemoteProtocolError` with code 31950 or 31951, as Twilio's debugger would say."""
+        command = decode_command(frame)
+        if not self.stream_sid or command.stream_sid != self.stream_sid:
+            raise RemoteProtocolError.about(frame, "streamSid: not this stream", code=OFF_PROTOCOL)
+        return command
 
 
 class BothEnds(RuleBasedStateMachine):

@@ -11,18 +11,14 @@ from protocol.twilio import (
     MarkReached,
     MediaArrived,
     MediaStreamDialogue,
-    PhoneNetworkDialogue,
-    SendMedia,
     StreamConnected,
     StreamStarted,
     StreamState,
     StreamStopped,
-    ToTwilio,
     UnknownEvent,
     decode,
-    decode_command,
-    encode_event,
 )
+from simulators.twilio.codec import SendMedia, ToTwilio, decode_command, encode_event
 from tests.protocol.recorded import Vector, twilio_vectors
 
 VECTORS = {vector.name: vector for vector in twilio_vectors()}
@@ -89,17 +85,6 @@ def test_a_command_that_twilio_refuses_is_refused_with_its_code(name: str) -> No
         decode_command(VECTORS[name].frame)
 
     assert caught.value.code == REFUSED[name]
-
-
-def test_a_command_for_another_stream_is_refused_by_the_dialogue() -> None:
-    network = PhoneNetworkDialogue()
-    network.send(StreamConnected())
-    network.send(StreamStarted(SID, "CA1"))
-
-    with pytest.raises(RemoteProtocolError, match="not this stream") as caught:
-        network.receive(VECTORS["v074"].frame)
-
-    assert caught.value.code == 31951
 
 
 def started() -> MediaStreamDialogue:

@@ -12,7 +12,8 @@ from agents.company import COMPANY, RULES
 from agents.phone import PHONE_MANNERS
 from agents.roster import default_roster
 from agents.spec import AgentSpec
-from protocol.deepgram import build_settings, decode_client, encode_client, listen_with, speak_with, think_with
+from protocol.deepgram import build_settings, encode_client, listen_with, speak_with, think_with
+from simulators.deepgram.strict import decode_client
 
 LOADED = list(default_roster().agents.values())
 AGENTS = [

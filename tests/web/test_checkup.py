@@ -14,8 +14,9 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
-from protocol.deepgram import ErrorReported, SettingsApplied, Welcome, encode_server
+from protocol.deepgram import ErrorReported, SettingsApplied, Welcome
 from protocol.wire import PacedWebSocket
+from simulators.deepgram.dialogue import encode_server
 from simulators.scenario import Caller, Scenario
 from simulators.twilio import TwilioKnobs, TwilioSimulator
 from tests.web.fakes import HERE, at_home, settings

@@ -1,11 +1,13 @@
-"""The service's ear: client frames read as strictly as the service reads them. For the simulator.
+"""The service's ear: client frames read as strictly as the service reads them.
 
 The classes are the grammar. A key that a class does not have, inside an object the service knows, ends a session
 (`client_side` in a function, `timeout` in `think`, `endpoint` inside `provider` all did), and so do a wrong type, a
 float for an integer and an unknown message: `RemoteProtocolError` with code UNPARSABLE_CLIENT_MESSAGE and the path of
-the offender. Values of the right shape that make no sense are `rules`' business.
+the offender. Values of the right shape that make no sense together
+are `protocol.deepgram.rules`' business.
 """
 
+import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import NoneType
@@ -69,10 +71,21 @@ def decode_client(frame: str | bytes, *, any_flux_version: bool = False) -> Clie
     try:
         given = fields.load_object(frame)
         message = _message(_with_flux_version(given) if any_flux_version else given)
-        rules.check(message)
+        _check(message)
     except RemoteProtocolError as error:
         raise RemoteProtocolError(error.reason, frame, code=error.code or UNPARSABLE) from error
     return message
+
+
+def _check(message: ClientMessage) -> None:
+    """Refuse values that make no sense together.
+
+    Raises: `RemoteProtocolError` with code INVALID_SETTINGS, or INVALID_AGENT_ID.
+    """
+    if isinstance(message, settings.Settings) and isinstance(message.agent, str) and not _is_uuid(message.agent):
+        raise RemoteProtocolError("agent: not the id of a configuration", message.agent, code="INVALID_AGENT_ID")
+    for reason in rules.problems(message):
+        raise RemoteProtocolError(reason, code="INVALID_SETTINGS")
 
 
 def _with_flux_version(given: JSON) -> dict[str, JSON]:
@@ -271,3 +284,11 @@ def _reader(annotation: object) -> ReadValue:
         return _READERS[annotation]
     (plain,) = (kind for kind in get_args(annotation) if kind is not NoneType)
     return _READERS[plain]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

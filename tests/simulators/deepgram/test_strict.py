@@ -14,11 +14,11 @@ from protocol.deepgram import (
     InjectAgentMessage,
     Settings,
     UpdateThink,
-    decode_client,
     encode_client,
 )
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON
+from simulators.deepgram.strict import decode_client
 from tests.examples import UNICODE
 from tests.protocol.recorded import deepgram_vectors
 from tests.protocol.samples import REQUESTS
