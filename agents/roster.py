@@ -75,21 +75,15 @@ class Roster:
         )
 
 
-def default_roster(*, voices: Mapping[str, str] | None = None, human: bool = False) -> Roster:
-    """Load the shipped agents; `voices` changes voices by agent name, an empty voice changes nothing.
-
-    *Raises* `RosterError`, also for a voice of an agent that there is not.
-    """
-    roster = roster_from(SHIPPED, voices=voices, human=human)
-    unknown = (name for name in voices or {} if name not in roster.agents)
-    refuse(RosterProblem("voices", name, "there is no agent of this name") for name in unknown)
-    return roster
+def default_roster(*, human: bool = False) -> Roster:
+    """Load the shipped agents."""
+    return roster_from(SHIPPED, human=human)
 
 
 def roster_from(sources: Sequence[str], *, voices: Mapping[str, str] | None = None, human: bool = False) -> Roster:
     """Load and check the agents of every source of AGENTS; the first agent of each may begin calls.
 
-    A voice of an agent that there is not changes nothing.
+    `voices` changes voices by agent name; an empty voice, and one of an agent that there is not, changes nothing.
 
     *Raises* `RosterError`.
     """
@@ -101,16 +95,14 @@ def roster_from(sources: Sequence[str], *, voices: Mapping[str, str] | None = No
     return _checked(loaded, "", voices or {}, human=human, extras=extras, entries=entries)
 
 
-def load_roster(
-    sources: Sequence[Source], *, first: str = "", voices: Mapping[str, str] | None = None, human: bool = False
-) -> Roster:
+def load_roster(sources: Sequence[Source], *, first: str = "", human: bool = False) -> Roster:
     """Load and check agents, each a module (by name or as it is) or a spec; the first one answers unless `first` says.
 
     `human` says whether a call can be put through to a person.
 
     *Raises* `RosterError`.
     """
-    return _checked([load_agent(source) for source in sources], first, voices or {}, human=human)
+    return _checked([load_agent(source) for source in sources], first, {}, human=human)
 
 
 def _checked(

@@ -9,7 +9,6 @@ from protocol.deepgram.codes import (
     MODEL_SLIPS,
     PERMANENT_ERRORS,
     REFUSALS,
-    RETRYABLE_ERRORS,
     is_retryable,
 )
 from protocol.deepgram.dialogue import (
@@ -97,7 +96,6 @@ __all__ = [
     "MODEL_SLIPS",
     "PERMANENT_ERRORS",
     "REFUSALS",
-    "RETRYABLE_ERRORS",
     "TELEPHONE",
     "TRANSITIONS",
     "AgentAudio",

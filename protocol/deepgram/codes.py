@@ -4,21 +4,6 @@ An `Error` always ends its session; the question is whether another session may 
 turn must be put to the model again. Source: https://developers.deepgram.com/docs/voice-agent-errors. The set is open.
 """
 
-RETRYABLE_ERRORS: frozenset[str] = frozenset(
-    {
-        "ASR_CONNECTION_CLOSED",
-        "ASR_DRIVER_TIMEOUT",
-        "CLIENT_MESSAGE_TIMEOUT",
-        "FAILED_TO_SPEAK",
-        "FAILED_TO_START_LISTENING",
-        "FAILED_TO_THINK",
-        "INTERNAL_SERVER_ERROR",
-        "MAXIMUM_SESSION_LENGTH_REACHED",
-        "SERVER_GOING_AWAY",
-    }
-)
-"""The service's trouble, or a matter of time."""
-
 MODEL_SLIPS: frozenset[str] = frozenset({"NON_EXISTENT_FUNCTION_CALLED"})
 """The model's doing: it may do better when it is asked the same again."""
 

@@ -139,7 +139,7 @@ def read_chart(entries: Sequence[JournalEntry]) -> Chart:
         flags=tuple(_flags(entries)),
         handoffs=handoffs,
         summaries=tuple(_summaries(entries)),
-        marks=tuple(_marks(entries)),
+        marks=tuple(filter(None, map(_mark, entries))),
     )
 
 
@@ -212,7 +212,7 @@ def _taken_over(entries: Sequence[JournalEntry], duration: float) -> Iterable[Se
         if event(committed) != "handoff_committed" or text(committed, "how") != "soft":
             continue
         following = _stream_of(entries[index + 1 :])
-        taken = next((entry for entry in named(following, "floor_taken")), committed)
+        taken = next(named(following, "floor_taken"), committed)
         agent, incarnation = text(committed, "to"), int(number(taken, "incarnation"))
         over = next(named([entry for entry in following if _belongs(entry, agent, incarnation)], *SESSION_ENDS), None)
         yield SessionSpan(
@@ -271,13 +271,6 @@ def _summaries(entries: Sequence[JournalEntry]) -> Iterable[Summary]:
             source=text(ready, "source"),
             why=text(ready, "why"),
         )
-
-
-def _marks(entries: Sequence[JournalEntry]) -> Iterable[Mark]:
-    for entry in entries:
-        mark = _mark(entry)
-        if mark is not None:
-            yield mark
 
 
 def _mark(entry: JournalEntry) -> Mark | None:  # noqa: C901, PLR0911, PLR0912 -- a flat table of facts and their glyphs
