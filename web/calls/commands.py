@@ -16,7 +16,7 @@ import orjson
 import structlog
 import trio
 
-from actors.commands import KINDS, Command, CommandAnswer, CommandGiven, Outcome, PersonOnLine, name_of, refused
+from actors.commands import KINDS, OVER, Command, CommandAnswer, CommandGiven, Outcome, PersonOnLine, name_of, refused
 from actors.endings.intercom import Intercom
 from actors.messages import ToCall
 from protocol.fields import json_or
@@ -183,20 +183,12 @@ class Commands:
     async def _answer(self, call_sid: str, fields: Mapping[str, object]) -> None:
         """Carry out a command that came from another worker, and answer it."""
         letter = Letter.read(fields)
-        answer = (
-            letter
-            if isinstance(letter, CommandAnswer)
-            else await self.ask_here(call_sid, letter.command, ANSWER_SECONDS)
-        )
+        answer = letter if isinstance(letter, CommandAnswer) else await self.ask_here(call_sid, letter.command)
         if isinstance(answer, NotHere):
-            answer = CommandAnswer(Outcome.OVER, "the call ended first")
+            answer = OVER
         if isinstance(answer, CommandAnswer):
-            plain = {
-                "kind": _ANSWERED,
-                "token": fields.get("token"),
-                "outcome": answer.outcome.value,
-                "why": answer.why,
-            }
+            told = {"outcome": answer.outcome.value, "why": answer.why}
+            plain = {"kind": _ANSWERED, "token": fields.get("token"), **told}
             await self.fleet.answer(str(fields.get("from")), orjson.dumps(plain).decode())
 
     def _take_answer(self, fields: Mapping[str, object]) -> None:

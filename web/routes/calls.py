@@ -30,7 +30,16 @@ from web.calls.shown_live import shown_live
 from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 from web.routes.credentials import bearer_of
-from web.routes.problems import body_of_request, is_call_sid, is_name, json_answer, problem, refuse_key, unreachable
+from web.routes.problems import (
+    body_of_request,
+    is_call_sid,
+    is_name,
+    json_answer,
+    no_such_call,
+    problem,
+    refuse_key,
+    unreachable,
+)
 
 _NO_LINE: Mapping[Lack, str] = {
     Lack.DRAINING: "the server is being shut down",
@@ -125,7 +134,7 @@ class CallRoutes:
 
     async def refuse_malformed(self) -> Response | None:
         """Answer 404 to a name that no call can have."""
-        return None if is_name((request.view_args or {}).get("name", "-")) else self._unknown()
+        return None if is_name((request.view_args or {}).get("name", "-")) else no_such_call()
 
     async def place(self) -> Response:
         body = await body_of_request()
@@ -166,10 +175,8 @@ class CallRoutes:
     async def _repeated(self, order: KeptOrder) -> Response:
         """Answer with the first order: as it goes now, wherever it was taken."""
         name, call = order.order_id, self.context.live_calls.find(order.order_id)
-        call_sid, starts_in = (
-            order.call_sid or (call.call_sid if call is not None else ""),
-            self.dispatcher.turn_of(name),
-        )
+        call_sid = order.call_sid or (call.call_sid if call is not None else "")
+        starts_in = self.dispatcher.turn_of(name)
         status = call.status if call is not None else await self._ask_status(call_sid) or _status_of(order)
         told: dict[str, object] = {"id": name, "call_sid": call_sid, "status": status}
         if starts_in is not None:
@@ -222,7 +229,7 @@ class CallRoutes:
             call = self.dispatcher.shown(order)
             more = {"outcome": order.outcome, "why": order.why} if order.is_over else {}
             return _shown(name, order.call_sid, call, {"status": status or _status_of(order), "record": None, **more})
-        return self._unknown() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
+        return no_such_call() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
 
     async def hung_up(self, name: str) -> Response:
         """Hang a call up: at once, or after a goodbye."""
@@ -234,7 +241,7 @@ class CallRoutes:
             call = self.context.live_calls.find(name)
             return _accepted(name, call_sid, call, "canceled")
         if not is_call_sid(call_sid):
-            return self._unknown() if call is None else self._without_sid(name, call)
+            return no_such_call() if call is None else self._without_sid(name, call)
         ending, returns = HangUp(self.context), Returns(self.context)
         await returns.note_ended_by(call_sid, BY_OPERATOR)
         try:
@@ -279,7 +286,3 @@ class CallRoutes:
         self.context.counts.refused(none.lack.value)
         status, wait = 503 if none.lack in _AWAY else 429, math.ceil(none.seconds)
         return problem(status, _NO_LINE[none.lack], fix="Try again later.", retry_seconds=wait)
-
-    @staticmethod
-    def _unknown() -> Response:
-        return problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")

@@ -20,7 +20,7 @@ from web.calls.commands import NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.operating import Operating, read_action
 from web.calls.orders import OrderError
-from web.routes.problems import body_of_request, json_answer, problem, refuse_key
+from web.routes.problems import body_of_request, json_answer, no_such_call, problem, refuse_key
 from web.routes.views import CallViews
 
 _STATUS: Final[Mapping[Outcome, int]] = {
@@ -83,18 +83,14 @@ class OperatorRoutes:
     def _not_here(self, name: str) -> Response:
         call = self.context.live_calls.find(name)
         if call is None:
-            return problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")
+            return no_such_call()
         return problem(409, f"the call is not with an agent: {call.outcome or call.status}", fix="Try again later.")
 
 
 def _word(answer: CommandAnswer | Pending | NotHere) -> str:
-    return (
-        answer.outcome.value
-        if isinstance(answer, CommandAnswer)
-        else "pending"
-        if isinstance(answer, Pending)
-        else "none"
-    )
+    if isinstance(answer, CommandAnswer):
+        return answer.outcome.value
+    return "pending" if isinstance(answer, Pending) else "none"
 
 
 def _answered(answer: CommandAnswer | Pending, shown: Mapping[str, object]) -> Response:

@@ -50,6 +50,11 @@ def problem(status: int, error: str, *, retry_seconds: int = 0, **more: object) 
     return response
 
 
+def no_such_call() -> Response:
+    """Answer that no call has this name."""
+    return problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")
+
+
 def unreachable(error: str, event: str, fix: str = "Try again later.") -> Callable[[OSError], Awaitable[Response]]:
     """Return what answers 503 while database or disk is away, and logs `event`."""
 
