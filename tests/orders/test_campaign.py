@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 import attrs
+import phonenumbers  # noqa: F401 - it is imported in a thread, for which a virtual clock does not wait
 import pytest
 import structlog
 import trio

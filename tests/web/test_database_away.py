@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 import attrs
+import phonenumbers  # noqa: F401 - it is imported in a thread, for which a virtual clock does not wait
 import pytest
 import trio
 from structlog.testing import capture_logs
