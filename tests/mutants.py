@@ -193,7 +193,7 @@ MUTANTS = (
         5,
         "nobody is hung up on while speaking: words after the goodbye do not reach the turn",
         "actors/turn/tables.py",
-        '+ to(CONVERSING, actions.reopen, when="the call may go on")',
+        '+ to(CONVERSING, Actions.reopen, when="the call may go on")',
         "",
         ("tests/calls/test_turns.py",),
     ),

@@ -1,4 +1,6 @@
-"""What rows and rules do, by subject; those whose name says it all have no more words."""
+"""What rows and rules do, by subject. A method whose name says it all has no more words."""
+
+import attrs
 
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent
@@ -12,417 +14,362 @@ SILENT = "caller_silent"
 """The outcome of a call whose caller does not answer."""
 
 
-# The session on the floor
-
-
-def take_floor(state: TurnState) -> None:
-    leave_floor(state)
-    given = state.event
-    if not isinstance(given, FloorGiven):
-        return
-    state.is_opened = not (given.owes or given.ask)
-    if state.phase is not Phase.CONVERSING:
-        return
-    if given.ask:
-        state.last_turn = ""
-        state.tell(given.ask)
-    elif state.debt is Debt.OWED and not (given.owes or state.is_unended):
-        _take_debt_over(state)
-    if given.greeting:
-        state.say(SayAsAgent(SpeechKind.GREETING, given.greeting, interrupts=True))
-
-
-def _take_debt_over(state: TurnState) -> None:
-    """Have a session pay what the one before it has left, and that its Settings know nothing of."""
-    if state.last_turn:
-        _ask_turn_again(state)
-    else:
-        state.doubt(state.last_sound)
-
-
-def leave_floor(state: TurnState) -> None:
-    state.outstanding, state.rest, state.late_filler, state.told = None, "", "", ""
-    state.unfilled, state.transfer = None, None
-    state.running.clear()
-    state.handoffs.clear()
-    state.forget()
-
-
-def open_session(state: TurnState) -> None:
-    state.is_opened = True
-
-
-def expect_no_echo(state: TurnState) -> None:
-    state.told = ""
-
-
-def renew(state: TurnState, *, is_old: bool = True) -> None:
-    state.lose_session()
-    state.emit(effects.RenewSession(is_old))
-
-
-def restart_for_operator(state: TurnState) -> None:
-    renew(state, is_old=False)
-
-
-def _restart(state: TurnState, why: str) -> None:
-    state.lose_session()
-    state.emit(effects.RestartSession(why))
-
-
-# The caller speaks, or seems to
-
-
-def hear(state: TurnState) -> None:
-    state.at.heard = state.now
-
-
-def set_aside(state: TurnState) -> None:
-    state.set_aside(is_wanted=state.kind is SpeechKind.ANSWER or state.sounds_wanted)
-
-
-def drop_the_rest(state: TurnState) -> None:
-    state.set_aside(is_wanted=False)
-
-
-def complete(state: TurnState) -> None:
-    """All of what is aside has come: if it is played on, nothing of it is missing."""
-    if state.aside is not None:
-        state.aside.was_coming = False
-
-
-def false_start(state: TurnState) -> None:
-    """The speech was none: resume the reply that it cut, or have the lost turn answered."""
-    state.caller = CallerState.QUIET
-    state.wait_anew()  # nobody could speak into it
-    if state.voice is VoiceState.CUT:
-        state.voice = VoiceState.IDLE
-    if state.aside is not None and state.aside.is_wanted:
-        state.resume(state.aside)
-    else:
-        state.forget()
-    is_promised = state.running or state.told or state.is_unended or state.at.result > state.at.heard
-    if state.debt is Debt.OWED and not (state.sounding or is_promised):
-        _ask_turn_again(state)
-
-
-def _ask_turn_again(state: TurnState) -> None:
-    """Ask the caller's last turn again, once."""
-    if state.last_turn and state.phase is Phase.CONVERSING:
-        text, state.last_turn = state.last_turn, ""
-        state.tell(text)  # which is owed already
-
-
-def doubt_hearing(state: TurnState) -> None:
-    """The caller has spoken to a service that does not hear them, or it was a noise: which, the next silence shows."""
-    state.deaf_words += 1
-    if state.is_waited_for and not state.is_unended:
-        return  # whether it answers what it has heard shows that it is there
-    state.at.owed = state.at.voiced  # they wait since then, and not since the reply stopped
-    state.doubt(state.at.voiced)
-    if state.deaf_words == _DEAF_WORDS:
-        _restart(state, "it does not hear the caller")
-
-
-def owe_since_the_last_sound(state: TurnState) -> None:
-    state.owe(state.last_sound)
-
-
-def wait_for_the_unread(state: TurnState) -> None:
-    state.doubt(state.last_sound)
-
-
-# A reply ends, or does not come
-
-
-def end_reply(state: TurnState) -> None:
-    """Take the reply for received; what a noise has cancelled of it is asked for."""
-    if not state.has_sound:
-        state.unsay_words()
-    state.voice = VoiceState.IDLE
-    state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)
-    if _may_be_urged(state):
-        state.is_torn, state.is_urged = False, True
-        state.owe()
-        state.tell(state.wording.go_on)
-    elif state.is_answered:
-        _end_unended(state)
-
-
-def _may_be_urged(state: TurnState) -> bool:
-    """Whether a noise has torn the reply, and the agent may be told to go on with it."""
-    may_be = state.phase is Phase.CONVERSING and not (state.told or state.is_urged)
-    return may_be and state.is_torn and state.kind is SpeechKind.ANSWER
-
-
-def _end_unended(state: TurnState) -> None:
-    """The caller has been answered, or has been left in the middle of it: which, the next silence shows."""
-    has_end = state.withholds_end or state.at.done >= state.at.said  # it is missing, or came before the audio
-    if has_end or state.phase is not Phase.CONVERSING:
-        state.settle()
-        return
-    state.doubt(state.at.quiet)
-
-
-def expire_injection(state: TurnState) -> None:
-    """Give up what was not begun. A session that does not greet, or does not ask a silent caller, is gone itself."""
-    lost, state.outstanding = state.outstanding, None
-    if lost is None:
-        return
-    has_spoken = state.caller is CallerState.HEARD or state.at.wanted > state.at.outstanding
-    if lost.kind is SpeechKind.FILLER:
-        state.late_filler = lost.text
-    elif lost.kind is SpeechKind.GREETING or (lost.kind is SpeechKind.QUESTION and not has_spoken):
-        if lost.kind is SpeechKind.QUESTION:
-            state.doubt(state.at.outstanding)  # the next session asks it
-        _restart(state, "it does not say what it is asked to")
-
-
-# The agents' silence, and the caller's
-
-
-def fill_silence(state: TurnState) -> None:
-    """Ask for a filler, unless the session has given no sign of life since the last one, or all patience is spent."""
-    at = state.at
-    is_first = at.filler < at.waiting
-    is_alive = is_first or bool(state.running) or at.alive >= at.filler
-    is_worn = not state.running and state.now >= at.waiting + state.deadlines.think_patience
-    if not is_alive:
-        _restart(state, "it gives no sign of life")
-    elif is_worn:
-        _restart(state, "it thinks for too long")
-    elif state.owes_deed and not is_first:
-        state.settle()  # the model will not do what it was reminded of, and the caller has asked for nothing else
-    elif state.is_unended and state.is_unread:
-        state.is_unread = False
-        _fill(state, _next_filler(state))
-    elif state.is_unended and state.is_asked_out:
-        state.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
-    elif state.is_unended:
-        state.unfilled, at.filler = state.silent_since, state.now
-        ask(state)  # they hear it, unless the service has broken its reply off
-    else:
-        own, state.own_filler = state.own_filler if state.running else "", ""
-        _fill(state, own or _next_filler(state))
-
-
-def _fill(state: TurnState, text: str) -> None:
-    state.unfilled, state.at.filler = state.silent_since, state.now
-    state.say(SayAsAgent(SpeechKind.FILLER, text, silence=state.now - state.silent_since))
-
-
-def _next_filler(state: TurnState) -> str:
-    """Return another filler than the last one."""
-    state.fillers_said += 1
-    return state.wording.fillers[(state.fillers_said - 1) % len(state.wording.fillers)]
-
-
-def play_clip(state: TurnState) -> None:
-    """Have the line play a filler: in the place of the one that was asked for, or of the next one."""
-    silence = state.now - (state.silent_since if state.debt is Debt.OWED else state.last_sound)
-    if not state.overtake_filler():
-        state.fillers_said += 1
-    state.at.clip, state.sounding, state.unfilled = state.now, True, None
-    if state.voice in (VoiceState.ABSENT, VoiceState.IDLE):
-        state.kind = SpeechKind.FILLER
-    state.emit(effects.PlayClip(silence))
-
-
-def ask(state: TurnState, silence: float = 0.0) -> None:
-    """Ask the caller whether they are there, after so many seconds of their silence; 0.0: the line is loud."""
-    state.at.asked = state.now
-    state.say(SayAsAgent(SpeechKind.QUESTION, state.wording.still_there, silence=silence))
-
-
-def ask_caller(state: TurnState) -> None:
-    if state.is_asked_out:
-        goodbye = state.wording.closing if state.is_loud else state.wording.silent_goodbye
-        state.close(CloseAsked(SILENT, goodbye))
-        state.may_stay = state.times_reopened < state.numbers.reopenings
-    else:
-        ask(state, state.now - state.callers_turn_since)
-
-
-def remind(state: TurnState) -> None:
-    wording, function = state.wording, state.announced
-    state.announced, state.asks_to_wait, state.is_reminded = "", False, True
-    state.last_turn = ""  # it is answered
-    state.owe(state.callers_turn_since)  # which it was not
-    state.owes_deed = True
-    state.tell(wording.reminder.format(function=function) if function else wording.reminder_of_wait)
-
-
-# What waits to be told or said
-
-
-def end_callers_turn(state: TurnState) -> None:
-    """The keys are the end of it: what was said before them is to be understood before them."""
-    state.emit(effects.EndCallersTurn())
-
-
-def tell_keys(state: TurnState) -> None:
-    keys, why = state.keys, state.why_no_person
-    parts = [describe_keys(keys, state.policy.human_digit)] if keys else []
-    state.keys, state.wants_person, state.is_person_ordered, state.why_no_person = (), False, False, ""
-    state.has_spoken, state.last_turn, state.owes_deed = False, "", False
-    state.owe()
-    state.tell(" ".join([*parts, why]).strip(), keys)
-
-
-def say_remark(state: TurnState) -> None:
-    if state.remark is not None:
-        state.say(state.remark)
-    state.remark = None
-
-
-# Functions that decide: a handoff, a transfer, the end
-
-
-def refuse(state: TurnState) -> None:
-    """Two decisions in one request: the first holds."""
-    if isinstance(state.event, HandoffWanted | TransferWanted | EndWanted):
-        _answer(state, state.event.id, state.wording.refused)
-
-
-def _answer(state: TurnState, call_id: str, text: str) -> None:
-    """Answer a function that asks for what cannot be had, or no longer."""
-    state.at.wanted = state.now
-    state.emit(effects.AnswerFunction(call_id, text))
-
-
-def hold(state: TurnState) -> None:
-    if isinstance(state.event, HandoffWanted):
-        state.handoffs.add(state.event.id)
-    hold_tape(state)
-
-
-def hold_tape(state: TurnState) -> None:
-    state.emit(effects.HoldTape())
-
-
-def free(state: TurnState) -> None:
-    state.emit(effects.FreeTape())
-
-
-def start_transfer(state: TurnState) -> None:
-    if isinstance(state.event, TransferWanted):
-        state.transfer = state.wish = state.event.id
-
-
-def announce_transfer(state: TurnState) -> None:
-    state.enter(Phase.TRANSFERRING)
-    state.wish = ""
-    state.drop()
-    state.say(SayAsAgent(SpeechKind.TRANSFER, state.wording.putting_through, interrupts=True))
-
-
-def put_through(state: TurnState) -> None:
-    state.owe(max(state.last_sound, state.at.phase))
-    state.enter(Phase.PUTTING_THROUGH)
-    state.outstanding = None
-    state.emit(effects.PutThrough(state.wish))
-
-
-def fail_transfer(state: TurnState) -> None:
-    """The function that asked is answered by its task; where none did, or its session is gone, the agent is told."""
-    if state.transfer is None and isinstance(state.event, PutThroughFailed):
-        state.why_no_person = state.event.why
-    state.transfer = None
-    state.wait_anew()
-
-
-def give_up_transfer(state: TurnState) -> None:
-    state.enter(Phase.CONVERSING)
-    state.wait_anew()
-    if state.transfer is None:
-        state.why_no_person = state.wording.unanswered
-    else:
-        _answer(state, state.transfer, state.wording.unanswered)
-        state.transfer = None
-
-
-def start_ending(state: TurnState) -> None:
-    state.end = state.event if isinstance(state.event, EndWanted) else None
-    if not state.has_spoken:
-        _answer_end(state, state.wording.ask_goodbye)
-
-
-def _answer_end(state: TurnState, text: str) -> None:
-    if state.end is not None:
-        _answer(state, state.end.id, text)
-
-
-def ask_goodbye(state: TurnState) -> None:
-    """What was said before the caller spoke is no goodbye."""
-    if not state.has_answered_speech:
-        _answer_end(state, state.wording.ask_goodbye)
-
-
-def reopen(state: TurnState) -> None:
-    """The caller has spoken after the goodbye: it is answered, and the agent ends the conversation anew."""
-    state.times_reopened += 1
-    _answer_end(state, state.wording.reopened)
-    state.end = None
-
-
-def end_completed(state: TurnState) -> None:
-    state.phase = Phase.OVER
-    reason = state.end.reason if state.end is not None else ""
-    state.emit(effects.EndConversation("completed", reason, heard=state.has_spoken))
-
-
-# The last sentence of a call that is to close
-
-
-def hush(state: TurnState) -> None:
-    state.enter(Phase.HUSHED)
-    _leave_caller(state)
-
-
-def _leave_caller(state: TurnState) -> None:
-    """Listen no more, owe nothing, and say nothing but the last sentence."""
-    state.caller, state.outstanding, state.rest = CallerState.QUIET, None, ""
-    state.settle()
-    hold_tape(state)
-    state.drop()
-
-
-def start_closing(state: TurnState) -> None:
-    insists = state.sounding
-    _leave_caller(state)
-    say_closing(state, insists=insists)
-
-
-def say_closing(state: TurnState, *, insists: bool = True) -> None:
-    """Have the last sentence said; now, whatever else sounds, if it `insists`."""
-    state.enter(Phase.CLOSING)
-    state.is_insisting, state.is_closing_sent = insists, False
-    state.drop()
-    if state.voice is not VoiceState.ABSENT and state.closing is not None:
-        state.say(SayAsAgent(SpeechKind.CLOSING, state.closing.sentence, interrupts=insists))
-
-
-def stay(state: TurnState) -> None:
-    """Close no more: the caller is there after all. What they say is read from the tape."""
-    state.enter(Phase.CONVERSING)
-    free(state)
-    state.outstanding = None
-    if state.voice is VoiceState.COMING:
-        state.voice = VoiceState.CUT
-        drop_the_rest(state)
-    else:
-        state.drop()
-    state.closing, state.is_closing_sent, state.rest = None, False, ""
-    state.times_reopened, state.times_asked = state.times_reopened + 1, 0
-
-
-def close_unsaid(state: TurnState) -> None:
-    if state.closing is not None:
-        state.phase = Phase.OVER
-        state.emit(effects.SayByLine(state.closing.outcome, state.closing.sentence))
-
-
-def end_closed(state: TurnState) -> None:
-    if state.closing is not None:
-        state.phase = Phase.OVER
-        state.emit(effects.EndConversation(state.closing.outcome, "", heard=state.is_closing_sent))
+@attrs.define(eq=False)
+class Actions(TurnState):
+    """`TurnState`, with what is done to it."""
+
+    # The session on the floor
+
+    def take_floor(self) -> None:
+        self.leave_floor()
+        given = self.event
+        if not isinstance(given, FloorGiven):
+            return
+        self.is_opened = not (given.owes or given.ask)
+        if self.phase is not Phase.CONVERSING:
+            return
+        if given.ask:
+            self.last_turn = ""
+            self.tell(given.ask)
+        elif self.debt is Debt.OWED and not (given.owes or self.is_unended):
+            self._take_debt_over()
+        if given.greeting:
+            self.say(SayAsAgent(SpeechKind.GREETING, given.greeting, interrupts=True))
+
+    def _take_debt_over(self) -> None:
+        """Have a session pay what the one before it has left, and that its Settings know nothing of."""
+        if self.last_turn:
+            self._ask_turn_again()
+        else:
+            self.doubt(self.last_sound)
+
+    def leave_floor(self) -> None:
+        self.outstanding, self.rest, self.late_filler, self.told = None, "", "", ""
+        self.unfilled, self.transfer = None, None
+        self.running.clear()
+        self.handoffs.clear()
+        self.forget()
+
+    def open_session(self) -> None:
+        self.is_opened = True
+
+    def expect_no_echo(self) -> None:
+        self.told = ""
+
+    def renew(self, *, is_old: bool = True) -> None:
+        self.lose_session()
+        self.emit(effects.RenewSession(is_old))
+
+    def restart_for_operator(self) -> None:
+        self.renew(is_old=False)
+
+    def _restart(self, why: str) -> None:
+        self.lose_session()
+        self.emit(effects.RestartSession(why))
+
+    # The caller speaks, or seems to
+
+    def hear(self) -> None:
+        self.at.heard = self.now
+
+    def set_aside(self) -> None:
+        self.cut(is_wanted=self.kind is SpeechKind.ANSWER or self.sounds_wanted)
+
+    def drop_the_rest(self) -> None:
+        self.cut(is_wanted=False)
+
+    def complete(self) -> None:
+        """All of what is aside has come: if it is played on, nothing of it is missing."""
+        if self.aside is not None:
+            self.aside.was_coming = False
+
+    def false_start(self) -> None:
+        """The speech was none: resume the reply that it cut, or have the lost turn answered."""
+        self.caller = CallerState.QUIET
+        self.wait_anew()  # nobody could speak into it
+        if self.voice is VoiceState.CUT:
+            self.voice = VoiceState.IDLE
+        if self.aside is not None and self.aside.is_wanted:
+            self.resume(self.aside)
+        else:
+            self.forget()
+        is_promised = self.running or self.told or self.is_unended or self.at.result > self.at.heard
+        if self.debt is Debt.OWED and not (self.sounding or is_promised):
+            self._ask_turn_again()
+
+    def _ask_turn_again(self) -> None:
+        """Ask the caller's last turn again, once."""
+        if self.last_turn and self.phase is Phase.CONVERSING:
+            text, self.last_turn = self.last_turn, ""
+            self.tell(text)  # which is owed already
+
+    def doubt_hearing(self) -> None:
+        """The caller has spoken to a service that does not hear them, or it was a noise: the next silence shows it."""
+        self.deaf_words += 1
+        if self.is_waited_for and not self.is_unended:
+            return  # whether it answers what it has heard shows that it is there
+        self.at.owed = self.at.voiced  # they wait since then, and not since the reply stopped
+        self.doubt(self.at.voiced)
+        if self.deaf_words == _DEAF_WORDS:
+            self._restart("it does not hear the caller")
+
+    def owe_since_the_last_sound(self) -> None:
+        self.owe(self.last_sound)
+
+    def wait_for_the_unread(self) -> None:
+        self.doubt(self.last_sound)
+
+    # A reply ends, or does not come
+
+    def end_reply(self) -> None:
+        """Take the reply for received; what a noise has cancelled of it is asked for."""
+        if not self.has_sound:
+            self.unsay_words()
+        self.voice = VoiceState.IDLE
+        self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)
+        if self._may_be_urged():
+            self.is_torn, self.is_urged = False, True
+            self.owe()
+            self.tell(self.wording.go_on)
+        elif self.is_answered:
+            self._end_unended()
+
+    def _may_be_urged(self) -> bool:
+        """Whether a noise has torn the reply, and the agent may be told to go on with it."""
+        may_be = self.phase is Phase.CONVERSING and not (self.told or self.is_urged)
+        return may_be and self.is_torn and self.kind is SpeechKind.ANSWER
+
+    def _end_unended(self) -> None:
+        """The caller has been answered, or has been left in the middle of it: which, the next silence shows."""
+        has_end = self.withholds_end or self.at.done >= self.at.said  # it is missing, or came before the audio
+        if has_end or self.phase is not Phase.CONVERSING:
+            self.settle()
+            return
+        self.doubt(self.at.quiet)
+
+    def expire_injection(self) -> None:
+        """Give up what was not begun. A session that does not greet, or ask a silent caller, is gone itself."""
+        lost, self.outstanding = self.outstanding, None
+        if lost is None:
+            return
+        has_spoken = self.caller is CallerState.HEARD or self.at.wanted > self.at.outstanding
+        if lost.kind is SpeechKind.FILLER:
+            self.late_filler = lost.text
+        elif lost.kind is SpeechKind.GREETING or (lost.kind is SpeechKind.QUESTION and not has_spoken):
+            if lost.kind is SpeechKind.QUESTION:
+                self.doubt(self.at.outstanding)  # the next session asks it
+            self._restart("it does not say what it is asked to")
+
+    # The agents' silence, and the caller's
+
+    def fill_silence(self) -> None:
+        """Ask for a filler, unless the session has shown no sign of life since the last one, or patience is spent."""
+        at = self.at
+        is_first = at.filler < at.waiting
+        is_alive = is_first or bool(self.running) or at.alive >= at.filler
+        is_worn = not self.running and self.now >= at.waiting + self.deadlines.think_patience
+        if not is_alive:
+            self._restart("it gives no sign of life")
+        elif is_worn:
+            self._restart("it thinks for too long")
+        elif self.owes_deed and not is_first:
+            self.settle()  # the model will not do what it was reminded of, and the caller has asked for nothing else
+        elif self.is_unended and self.is_unread:
+            self.is_unread = False
+            self._fill(self._next_filler())
+        elif self.is_unended and self.is_asked_out:
+            self.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
+        elif self.is_unended:
+            self.unfilled, at.filler = self.silent_since, self.now
+            self.ask()  # they hear it, unless the service has broken its reply off
+        else:
+            own, self.own_filler = self.own_filler if self.running else "", ""
+            self._fill(own or self._next_filler())
+
+    def _fill(self, text: str) -> None:
+        self.unfilled, self.at.filler = self.silent_since, self.now
+        self.say(SayAsAgent(SpeechKind.FILLER, text, silence=self.now - self.silent_since))
+
+    def _next_filler(self) -> str:
+        """Return another filler than the last one."""
+        self.fillers_said += 1
+        return self.wording.fillers[(self.fillers_said - 1) % len(self.wording.fillers)]
+
+    def play_clip(self) -> None:
+        """Have the line play a filler: in the place of the one that was asked for, or of the next one."""
+        silence = self.now - (self.silent_since if self.debt is Debt.OWED else self.last_sound)
+        if not self.overtake_filler():
+            self.fillers_said += 1
+        self.at.clip, self.sounding, self.unfilled = self.now, True, None
+        if self.voice in (VoiceState.ABSENT, VoiceState.IDLE):
+            self.kind = SpeechKind.FILLER
+        self.emit(effects.PlayClip(silence))
+
+    def ask(self, silence: float = 0.0) -> None:
+        """Ask the caller whether they are there, after so many seconds of their silence; 0.0: the line is loud."""
+        self.at.asked = self.now
+        self.say(SayAsAgent(SpeechKind.QUESTION, self.wording.still_there, silence=silence))
+
+    def ask_caller(self) -> None:
+        if self.is_asked_out:
+            goodbye = self.wording.closing if self.is_loud else self.wording.silent_goodbye
+            self.close(CloseAsked(SILENT, goodbye))
+            self.may_stay = self.times_reopened < self.numbers.reopenings
+        else:
+            self.ask(self.now - self.callers_turn_since)
+
+    def remind(self) -> None:
+        wording, function = self.wording, self.announced
+        self.announced, self.asks_to_wait, self.is_reminded = "", False, True
+        self.last_turn = ""  # it is answered
+        self.owe(self.callers_turn_since)  # which it was not
+        self.owes_deed = True
+        self.tell(wording.reminder.format(function=function) if function else wording.reminder_of_wait)
+
+    # What waits to be told or said
+
+    def end_callers_turn(self) -> None:
+        """The keys are the end of it: what was said before them is to be understood before them."""
+        self.emit(effects.EndCallersTurn())
+
+    def tell_keys(self) -> None:
+        keys, why = self.keys, self.why_no_person
+        parts = [describe_keys(keys, self.policy.human_digit)] if keys else []
+        self.keys, self.wants_person, self.is_person_ordered, self.why_no_person = (), False, False, ""
+        self.has_spoken, self.last_turn, self.owes_deed = False, "", False
+        self.owe()
+        self.tell(" ".join([*parts, why]).strip(), keys)
+
+    def say_remark(self) -> None:
+        if self.remark is not None:
+            self.say(self.remark)
+        self.remark = None
+
+    # Functions that decide: a handoff, a transfer, the end
+
+    def refuse(self) -> None:
+        """Two decisions in one request: the first holds."""
+        if isinstance(self.event, HandoffWanted | TransferWanted | EndWanted):
+            self._answer(self.event.id, self.wording.refused)
+
+    def _answer(self, call_id: str, text: str) -> None:
+        """Answer a function that asks for what cannot be had, or no longer."""
+        self.at.wanted = self.now
+        self.emit(effects.AnswerFunction(call_id, text))
+
+    def hold(self) -> None:
+        if isinstance(self.event, HandoffWanted):
+            self.handoffs.add(self.event.id)
+        self.hold_tape()
+
+    def hold_tape(self) -> None:
+        self.emit(effects.HoldTape())
+
+    def free(self) -> None:
+        self.emit(effects.FreeTape())
+
+    def start_transfer(self) -> None:
+        if isinstance(self.event, TransferWanted):
+            self.transfer = self.wish = self.event.id
+
+    def announce_transfer(self) -> None:
+        self.enter(Phase.TRANSFERRING)
+        self.wish = ""
+        self.drop()
+        self.say(SayAsAgent(SpeechKind.TRANSFER, self.wording.putting_through, interrupts=True))
+
+    def put_through(self) -> None:
+        self.owe(max(self.last_sound, self.at.phase))
+        self.enter(Phase.PUTTING_THROUGH)
+        self.outstanding = None
+        self.emit(effects.PutThrough(self.wish))
+
+    def fail_transfer(self) -> None:
+        """Where a function asked, its task answers it; where none did, or its session is gone, the agent is told."""
+        if self.transfer is None and isinstance(self.event, PutThroughFailed):
+            self.why_no_person = self.event.why
+        self.transfer = None
+        self.wait_anew()
+
+    def give_up_transfer(self) -> None:
+        self.enter(Phase.CONVERSING)
+        self.wait_anew()
+        if self.transfer is None:
+            self.why_no_person = self.wording.unanswered
+        else:
+            self._answer(self.transfer, self.wording.unanswered)
+            self.transfer = None
+
+    def start_ending(self) -> None:
+        self.end = self.event if isinstance(self.event, EndWanted) else None
+        if not self.has_spoken:
+            self._answer_end(self.wording.ask_goodbye)
+
+    def _answer_end(self, text: str) -> None:
+        if self.end is not None:
+            self._answer(self.end.id, text)
+
+    def ask_goodbye(self) -> None:
+        """What was said before the caller spoke is no goodbye."""
+        if not self.has_answered_speech:
+            self._answer_end(self.wording.ask_goodbye)
+
+    def reopen(self) -> None:
+        """The caller has spoken after the goodbye: it is answered, and the agent ends the conversation anew."""
+        self.times_reopened += 1
+        self._answer_end(self.wording.reopened)
+        self.end = None
+
+    def end_completed(self) -> None:
+        self.phase = Phase.OVER
+        reason = self.end.reason if self.end is not None else ""
+        self.emit(effects.EndConversation("completed", reason, heard=self.has_spoken))
+
+    # The last sentence of a call that is to close
+
+    def hush(self) -> None:
+        self.enter(Phase.HUSHED)
+        self._leave_caller()
+
+    def _leave_caller(self) -> None:
+        """Listen no more, owe nothing, and say nothing but the last sentence."""
+        self.caller, self.outstanding, self.rest = CallerState.QUIET, None, ""
+        self.settle()
+        self.hold_tape()
+        self.drop()
+
+    def start_closing(self) -> None:
+        insists = self.sounding
+        self._leave_caller()
+        self.say_closing(insists=insists)
+
+    def say_closing(self, *, insists: bool = True) -> None:
+        """Have the last sentence said; now, whatever else sounds, if it `insists`."""
+        self.enter(Phase.CLOSING)
+        self.is_insisting, self.is_closing_sent = insists, False
+        self.drop()
+        if self.voice is not VoiceState.ABSENT and self.closing is not None:
+            self.say(SayAsAgent(SpeechKind.CLOSING, self.closing.sentence, interrupts=insists))
+
+    def stay(self) -> None:
+        """Close no more: the caller is there after all. What they say is read from the tape."""
+        self.enter(Phase.CONVERSING)
+        self.free()
+        self.outstanding = None
+        if self.voice is VoiceState.COMING:
+            self.voice = VoiceState.CUT
+            self.drop_the_rest()
+        else:
+            self.drop()
+        self.closing, self.is_closing_sent, self.rest = None, False, ""
+        self.times_reopened, self.times_asked = self.times_reopened + 1, 0
+
+    def close_unsaid(self) -> None:
+        if self.closing is not None:
+            self.phase = Phase.OVER
+            self.emit(effects.SayByLine(self.closing.outcome, self.closing.sentence))
+
+    def end_closed(self) -> None:
+        if self.closing is not None:
+            self.phase = Phase.OVER
+            self.emit(effects.EndConversation(self.closing.outcome, "", heard=self.is_closing_sent))

@@ -9,11 +9,11 @@ import math
 
 import attrs
 
+from actors.turn.actions import Actions
 from actors.turn.effects import Effect
 from actors.turn.events import Event
 from actors.turn.notes import note, recognise
 from actors.turn.rules import RULES_IN
-from actors.turn.state import TurnState
 from actors.turn.tables import TABLES
 from actors.turn.values import Debt, Gate, Phase, VoiceState
 
@@ -22,7 +22,7 @@ _MOST_RULES_AT_ONCE = 20
 
 
 @attrs.define(eq=False)
-class Turn(TurnState):
+class Turn(Actions):
     """Whose turn it is on one call. It begins at `now`, when no session is there yet."""
 
     _deadline: float = attrs.field(default=math.inf, init=False)

@@ -1,4 +1,4 @@
-"""The state of `Turn`, and the verbs that rows and rules are made of.
+"""The state of `Turn`, what can be asked of it, and the verbs that notes and actions are made of.
 
 Everything here is written by `tables.py`, `actions.py` and `notes.py`, and by nobody else.
 """
@@ -362,7 +362,7 @@ class TurnState:
             self.at.quiet = self.now
         self.sounding = self.is_resumed = self.sounds_wanted = False
 
-    def set_aside(self, *, is_wanted: bool) -> None:
+    def cut(self, *, is_wanted: bool) -> None:
         """Cut what sounds and what is still to come of it, and keep it."""
         self.forget()
         self.at.cut = self.now
@@ -380,7 +380,7 @@ class TurnState:
         """Cut what sounds, for good, and drop what was set aside."""
         self.forget()
         if self.sounding:
-            self.set_aside(is_wanted=False)
+            self.cut(is_wanted=False)
             self.forget()
 
     def resume(self, aside: Aside) -> None:

@@ -10,13 +10,14 @@ from typing import TypeAlias
 
 import attrs
 
-from actors.turn import actions, conditions, events
+from actors.turn import conditions, events
+from actors.turn.actions import Actions
 from actors.turn.conditions import Condition
 from actors.turn.events import Recognised
 from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Phase, VoiceState
 
-Action: TypeAlias = Callable[[TurnState], None]
+Action: TypeAlias = Callable[[Actions], None]
 
 
 @attrs.frozen
@@ -76,93 +77,93 @@ class Table:
 
 QUIET, HEARD = CallerState
 CALLER = Table("caller", CallerState, {
-    events.CallerStartedSpeaking: {QUIET: to(HEARD, actions.hear), HEARD: do(actions.hear, when="the line is loud")},
+    events.CallerStartedSpeaking: {QUIET: to(HEARD, Actions.hear), HEARD: do(Actions.hear, when="the line is loud")},
     events.CallerSaid: {HEARD: to(QUIET)},
-    events.NothingUnderstood: {HEARD: to(QUIET, actions.false_start)},
+    events.NothingUnderstood: {HEARD: to(QUIET, Actions.false_start)},
     events.AgentSaid: {HEARD: to(QUIET, when="the service hears nobody")},
-    events.InjectionBegan: {HEARD: to(QUIET, TurnState.wait_anew, when="nobody is spoken over")},
-    events.SayRefused: {QUIET: to(HEARD, actions.hear, when="the refusal proves speech")},
+    events.InjectionBegan: {HEARD: to(QUIET, Actions.wait_anew, when="nobody is spoken over")},
+    events.SayRefused: {QUIET: to(HEARD, Actions.hear, when="the refusal proves speech")},
     events.FloorVacated: {HEARD: to(QUIET)},
-    events.KeysEntered: {HEARD: do(actions.end_callers_turn, when="they converse")},
+    events.KeysEntered: {HEARD: do(Actions.end_callers_turn, when="they converse")},
 })  # fmt: skip
 
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState
-_cut_what_sounds = do(actions.set_aside, when="something sounds that a start may cut")
-_cut_what_comes = to(CUT, actions.set_aside, when="a start may cut it")
+_cut_what_sounds = do(Actions.set_aside, when="something sounds that a start may cut")
+_cut_what_comes = to(CUT, Actions.set_aside, when="a start may cut it")
 VOICE = Table("voice", VoiceState, {
-    events.FloorGiven: each(VoiceState, to(IDLE, actions.take_floor)),
-    events.FloorVacated: each(VoiceState, to(ABSENT, actions.leave_floor)),
-    events.HandoffWanted: each((IDLE, COMING, CUT, LATE), to(ABSENT, TurnState.forget, when="they converse")),
+    events.FloorGiven: each(VoiceState, to(IDLE, Actions.take_floor)),
+    events.FloorVacated: each(VoiceState, to(ABSENT, Actions.leave_floor)),
+    events.HandoffWanted: each((IDLE, COMING, CUT, LATE), to(ABSENT, Actions.forget, when="they converse")),
     events.HandoffEnded: {ABSENT: to(IDLE)},
-    events.AudioBegan: {IDLE: to(COMING, TurnState.forget)},
-    events.AgentSaid: {IDLE: to(COMING, TurnState.forget, when="words are audible"), LATE: to(COMING)},
-    events.InjectionBegan: {IDLE: to(COMING, TurnState.forget), LATE: to(COMING)},
+    events.AudioBegan: {IDLE: to(COMING, Actions.forget)},
+    events.AgentSaid: {IDLE: to(COMING, Actions.forget, when="words are audible"), LATE: to(COMING)},
+    events.InjectionBegan: {IDLE: to(COMING, Actions.forget), LATE: to(COMING)},
     events.LateFillerBegan: {IDLE: to(LATE), COMING: to(LATE)},
     events.AudioDone: {
         COMING: to(IDLE, when="it has sound"),
-        CUT: do(actions.complete, when="the reply went on"),
+        CUT: do(Actions.complete, when="the reply went on"),
         LATE: to(IDLE),
     },
     events.CallerStartedSpeaking: {IDLE: _cut_what_sounds, COMING: _cut_what_comes},
     events.ToldHeard: {IDLE: _cut_what_sounds, COMING: _cut_what_comes},
     events.CallerSaid: {
-        IDLE: do(TurnState.drop, when="a resumed reply sounds") + do(TurnState.forget),
-        COMING: to(IDLE, TurnState.drop, when="they converse"),
-        CUT: to(IDLE, TurnState.forget),
+        IDLE: do(Actions.drop, when="a resumed reply sounds") + do(Actions.forget),
+        COMING: to(IDLE, Actions.drop, when="they converse"),
+        CUT: to(IDLE, Actions.forget),
         LATE: to(IDLE),
     },
-    events.ToldEchoed: {IDLE: do(TurnState.forget), CUT: to(IDLE, TurnState.forget), LATE: to(IDLE)},
+    events.ToldEchoed: {IDLE: do(Actions.forget), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
     events.ThinkingBegan: {CUT: to(IDLE)},
-    events.DecisionCancelled: {IDLE: do(TurnState.drop), COMING: to(CUT, actions.drop_the_rest)},
-    events.FunctionsAsked: {IDLE: do(TurnState.forget), CUT: to(IDLE, TurnState.forget), LATE: to(IDLE)},
+    events.DecisionCancelled: {IDLE: do(Actions.drop), COMING: to(CUT, Actions.drop_the_rest)},
+    events.FunctionsAsked: {IDLE: do(Actions.forget), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
 })  # fmt: skip
 
 SETTLED, OWED = Debt
 DEBT = Table("debt", Debt, {
     events.CallerSaid: {
-        SETTLED: to(OWED, TurnState.owe_answer, when="it is to be answered"),
-        OWED: do(TurnState.owe_answer),
+        SETTLED: to(OWED, Actions.owe_answer, when="it is to be answered"),
+        OWED: do(Actions.owe_answer),
     },
-    events.ToldEchoed: {SETTLED: to(OWED, TurnState.owe)},
-    events.FunctionsAsked: {SETTLED: to(OWED, TurnState.owe, when="the goodbye is not under way")},
-    events.FunctionDone: {SETTLED: to(OWED, TurnState.owe, when="the goodbye is not under way")},
+    events.ToldEchoed: {SETTLED: to(OWED, Actions.owe)},
+    events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="the goodbye is not under way")},
+    events.FunctionDone: {SETTLED: to(OWED, Actions.owe, when="the goodbye is not under way")},
     events.VoiceEnded: {
-        SETTLED: to(OWED, actions.doubt_hearing, when="the service is deaf"),
-        OWED: do(actions.doubt_hearing, when="the service is deaf"),
+        SETTLED: to(OWED, Actions.doubt_hearing, when="the service is deaf"),
+        OWED: do(Actions.doubt_hearing, when="the service is deaf"),
     },
     events.FloorGiven: {
-        SETTLED: to(OWED, actions.owe_since_the_last_sound, when="the session owes words")
-        + to(OWED, actions.wait_for_the_unread, when="words are unread"),
+        SETTLED: to(OWED, Actions.owe_since_the_last_sound, when="the session owes words")
+        + to(OWED, Actions.wait_for_the_unread, when="words are unread"),
     },
-    events.DecisionCancelled: {SETTLED: to(OWED, TurnState.owe, when="the turn can be asked again")},
-    events.AudioDone: {OWED: to(SETTLED, TurnState.settle, when="it is answered")},
-    events.TransferWanted: {OWED: to(SETTLED, TurnState.settle, when="it is said already")},
-    events.EndWanted: {OWED: to(SETTLED, TurnState.settle, when="it is said already")},
-    events.TakenOver: {OWED: to(SETTLED, TurnState.settle)},
+    events.DecisionCancelled: {SETTLED: to(OWED, Actions.owe, when="the turn can be asked again")},
+    events.AudioDone: {OWED: to(SETTLED, Actions.settle, when="it is answered")},
+    events.TransferWanted: {OWED: to(SETTLED, Actions.settle, when="it is said already")},
+    events.EndWanted: {OWED: to(SETTLED, Actions.settle, when="it is said already")},
+    events.TakenOver: {OWED: to(SETTLED, Actions.settle)},
 })  # fmt: skip
 
 CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER = Phase
-_refused_in = each((HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING), do(actions.refuse))
+_refused_in = each((HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING), do(Actions.refuse))
 PHASE = Table("phase", Phase, {
-    events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, actions.hold), HANDING_OVER: do(actions.hold)},
-    events.HandoffEnded: {HANDING_OVER: to(CONVERSING, actions.free)},
-    events.TransferWanted: _refused_in | {CONVERSING: to(TRANSFERRING, actions.start_transfer)},
+    events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, Actions.hold), HANDING_OVER: do(Actions.hold)},
+    events.HandoffEnded: {HANDING_OVER: to(CONVERSING, Actions.free)},
+    events.TransferWanted: _refused_in | {CONVERSING: to(TRANSFERRING, Actions.start_transfer)},
     events.DecisionCancelled: {TRANSFERRING: to(CONVERSING), ENDING: to(CONVERSING)},
-    events.PutThroughFailed: {PUTTING_THROUGH: to(CONVERSING, actions.fail_transfer)},
-    events.EndWanted: _refused_in | {CONVERSING: to(ENDING, actions.start_ending)},
+    events.PutThroughFailed: {PUTTING_THROUGH: to(CONVERSING, Actions.fail_transfer)},
+    events.EndWanted: _refused_in | {CONVERSING: to(ENDING, Actions.start_ending)},
     events.CallerSaid: {
-        ENDING: do(actions.ask_goodbye, when="the end answers them")
-        + to(CONVERSING, actions.reopen, when="the call may go on"),
+        ENDING: do(Actions.ask_goodbye, when="the end answers them")
+        + to(CONVERSING, Actions.reopen, when="the call may go on"),
     },
     events.FloorGiven: {
         HANDING_OVER: to(CONVERSING),
-        HUSHED: do(actions.hold_tape),
-        CLOSING: do(actions.hold_tape, actions.say_closing),
+        HUSHED: do(Actions.hold_tape),
+        CLOSING: do(Actions.hold_tape, Actions.say_closing),
         TAKEN_OVER: to(CONVERSING),
     },
     events.FloorVacated: each((TRANSFERRING, ENDING), to(CONVERSING, when="it leaves something")),
-    events.BeepHeard: {HUSHED: to(CLOSING, actions.say_closing)},
-    events.RestartWanted: {CONVERSING: do(actions.restart_for_operator, when="a session is there")},
+    events.BeepHeard: {HUSHED: to(CLOSING, Actions.say_closing)},
+    events.RestartWanted: {CONVERSING: do(Actions.restart_for_operator, when="a session is there")},
     events.TakenOver: {CONVERSING: to(TAKEN_OVER)},
 })  # fmt: skip
 
