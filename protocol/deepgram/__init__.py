@@ -8,7 +8,6 @@ from protocol.deepgram.codec import (
 from protocol.deepgram.codes import (
     MODEL_SLIPS,
     PERMANENT_ERRORS,
-    REFUSALS,
     is_retryable,
 )
 from protocol.deepgram.dialogue import (
@@ -19,7 +18,6 @@ from protocol.deepgram.dialogue import (
 )
 from protocol.deepgram.history import (
     CompletedCall,
-    History,
     HistoryCalls,
     HistoryText,
 )
@@ -43,7 +41,6 @@ from protocol.deepgram.messages import (
     FunctionCallRequest,
     FunctionCallResponse,
     InjectAgentMessage,
-    InjectionBehavior,
     InjectionRefused,
     InjectUserMessage,
     KeepAlive,
@@ -66,16 +63,13 @@ from protocol.deepgram.messages import (
     Welcome,
 )
 from protocol.deepgram.settings import (
-    TELEPHONE,
     AgentSettings,
     Audio,
     AudioInput,
     AudioOutput,
-    Context,
     Endpoint,
     Flags,
     FunctionDefinition,
-    FunctionEndpoint,
     Listen,
     ListenProvider,
     Settings,
@@ -95,8 +89,6 @@ from protocol.deepgram.settings import (
 __all__ = [
     "MODEL_SLIPS",
     "PERMANENT_ERRORS",
-    "REFUSALS",
-    "TELEPHONE",
     "TRANSITIONS",
     "AgentAudio",
     "AgentAudioDone",
@@ -111,7 +103,6 @@ __all__ = [
     "CancelledCall",
     "ClientMessage",
     "CompletedCall",
-    "Context",
     "ConversationText",
     "CustomFromThinkProvider",
     "CustomToThinkProvider",
@@ -128,13 +119,10 @@ __all__ = [
     "FunctionCallRequest",
     "FunctionCallResponse",
     "FunctionDefinition",
-    "FunctionEndpoint",
-    "History",
     "HistoryCalls",
     "HistoryText",
     "InjectAgentMessage",
     "InjectUserMessage",
-    "InjectionBehavior",
     "InjectionRefused",
     "KeepAlive",
     "LatencyReport",

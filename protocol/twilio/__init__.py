@@ -1,7 +1,6 @@
 """Twilio Media Streams: the caller's audio, keys and marks, on one WebSocket per call."""
 
 from protocol.twilio.codec import (
-    MAX_MEDIA_BYTES,
     decode,
     encode_clear,
     encode_mark,
@@ -23,7 +22,6 @@ from protocol.twilio.messages import (
 
 __all__ = [
     "FINAL_STATUSES",
-    "MAX_MEDIA_BYTES",
     "TRANSITIONS",
     "DtmfReceived",
     "FromTwilio",
