@@ -30,7 +30,7 @@ from actors.session.function_calls import answer_text
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import Takeover
 from actors.supervision import Crashed, contain
-from actors.turn.events import FloorGiven, FloorVacated
+from actors.turn.events import FloorGiven
 from actors.turn.values import Debt
 from protocol.deepgram import CompletedCall
 from protocol.errors import RemoteProtocolError
@@ -159,9 +159,8 @@ class Floor:
         state = self.state
         live.since = trio.current_time()
         state.ledger.grant(live.session.voice)
-        state.turn.session, state.turn.speaker = live.session, live.on_call.agent
         state.journal.note(FloorTaken(live.agent, live.number, live.session.cursor))
-        state.turn.put(given)
+        state.turn.give_floor(live.session, live.on_call.agent, given)
 
     def leave(self, live: LiveSession, reason: str) -> None:
         """Take the floor from a session and end it; what it has said so far is played out."""
@@ -171,8 +170,7 @@ class Floor:
     def _part(self, live: LiveSession, reason: str) -> None:
         self.state.ledger.withhold(live.session.voice)
         self.state.journal.note(FloorLeft(live.agent, live.number, reason))
-        self.state.turn.session = None
-        self.state.turn.put(FloorVacated())
+        self.state.turn.vacate_floor()
 
     def unproven(self, live: LiveSession) -> float:
         """Return how long a session has been at work, or on its way to it, without any proof that it is of use."""

@@ -40,7 +40,17 @@ from actors.turn.effects import (
     SayByLine,
     TellAsCaller,
 )
-from actors.turn.events import AudioBegan, CloseAsked, Event, Played, TimePassed, VoiceBegan, VoiceEnded
+from actors.turn.events import (
+    AudioBegan,
+    CloseAsked,
+    Event,
+    FloorGiven,
+    FloorVacated,
+    Played,
+    TimePassed,
+    VoiceBegan,
+    VoiceEnded,
+)
 from actors.turn.machine import Turn
 from actors.turn.values import Phase, SpeechKind, VoiceState
 from agents.spec import AgentSpec
@@ -147,6 +157,22 @@ class TurnDriver:
     _due: float = attrs.field(default=-math.inf, init=False)
     """Until when `run` sleeps."""
     _has_no_lead: bool = attrs.field(default=False, init=False)
+
+    # The floor
+
+    def expect(self, agent: AgentSpec) -> None:
+        """Have clips speak in the voice of an agent whose session is on its way."""
+        self.speaker = agent
+
+    def give_floor(self, session: SessionOnFloor, agent: AgentSpec, given: FloorGiven) -> None:
+        """Take a session for the one on the floor, and tell `Turn`."""
+        self.session, self.speaker = session, agent
+        self.put(given)
+
+    def vacate_floor(self) -> None:
+        """Be without a session, and tell `Turn`."""
+        self.session = None
+        self.put(FloorVacated())
 
     # Events
 

@@ -21,14 +21,14 @@ def _conditions(words: Iterable[str]) -> tuple[Condition, ...]:
 
 @attrs.frozen
 class Rule:
-    """An action that becomes due when no event comes."""
+    """An action that becomes due when no event comes: at once where nothing else is said."""
 
     name: str
-    phases: frozenset[Phase]
+    phases: tuple[Phase, ...]
     conditions: tuple[Condition, ...] = attrs.field(converter=_conditions)
-    due_words: str
-    due: Callable[[TurnState], float]
     action: Callable[[Actions], None]
+    due_words: str = "At once"
+    due: Callable[[TurnState], float] = lambda _: AT_ONCE
 
     def due_at(self, state: TurnState) -> float:
         """Return when it fires, in one of its phases, if no event comes before; infinity: not in this state."""
@@ -39,10 +39,6 @@ class Rule:
 
 
 # When they are due, where it takes more than one line to say
-
-
-def at_once(_: TurnState) -> float:
-    return AT_ONCE
 
 
 def closing_limit(state: TurnState) -> float:
@@ -121,107 +117,95 @@ def end_of_callers_silence(state: TurnState) -> float:
 
 # The rules
 
-_TALK, _HANDING_OVER, _TRANSFERRING, _PUTTING_THROUGH, _ENDING, _HUSHED, _CLOSING, _, _TAKEN_OVER = (
-    frozenset({phase}) for phase in Phase
-)
-_BEFORE_ENDING = _TALK | _HANDING_OVER | _TRANSFERRING | _PUTTING_THROUGH
-_BEFORE_CLOSING = _BEFORE_ENDING | _ENDING
-_ALWAYS = frozenset(Phase) - {Phase.OVER}
+CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER = Phase
+_BEFORE_CLOSING = (CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING)
+_ALWAYS = (*_BEFORE_CLOSING, HUSHED, CLOSING, TAKEN_OVER)
 
 RULES: tuple[Rule, ...] = (
-    Rule("a call ends without last words", _ALWAYS, ("there are no last words",), "At once", at_once,
-         Actions.end_closed),
-    Rule("the caller is there after all", _CLOSING,
-         ("the call is to close for the caller's silence", "the caller begins to speak"),
-         "Voice began + `shortest_word`", lambda state: state.at.voiced + state.deadlines.shortest_word,
-         Actions.stay),
-    Rule("a message waits for the beep", _BEFORE_CLOSING, ("the words wait for a beep",), "At once", at_once,
-         Actions.hush),
-    Rule("the call closes unsaid", _BEFORE_CLOSING | _CLOSING | _TAKEN_OVER, ("the call is to close",),
+    Rule("a call ends without last words", _ALWAYS, ("there are no last words",), Actions.end_closed),
+    Rule("the caller is there after all", (CLOSING,),
+         ("the call is to close for the caller's silence", "the caller begins to speak"), Actions.stay,
+         "Voice began + `shortest_word`", lambda state: state.at.voiced + state.deadlines.shortest_word),
+    Rule("a message waits for the beep", _BEFORE_CLOSING, ("the words wait for a beep",), Actions.hush),
+    Rule("the call closes unsaid", (*_BEFORE_CLOSING, CLOSING, TAKEN_OVER), ("the call is to close",),
+         Actions.close_unsaid,
          "Wish + `closing`, silence + `silence_budget`; once it has begun, + the length of the sentence",
-         closing_limit, Actions.close_unsaid),
-    Rule("the beep never comes", _HUSHED, (),
-         "Wish + `beep`", lambda state: state.at.close_asked + state.deadlines.beep, Actions.say_closing),
-    Rule("closing begins", _TALK, ("the call is to close", "a session is there"),
+         closing_limit),
+    Rule("the beep never comes", (HUSHED,), (), Actions.say_closing,
+         "Wish + `beep`", lambda state: state.at.close_asked + state.deadlines.beep),
+    Rule("closing begins", (CONVERSING,), ("the call is to close", "a session is there"), Actions.start_closing,
          "In a pause; else wish + `closing` / 2",
-         lambda state: AT_ONCE if state.is_pause else state.at.close_asked + state.deadlines.closing / 2,
-         Actions.start_closing),
-    Rule("closing insists", _CLOSING, ("the last words have not begun", "they were not insisted on"),
+         lambda state: AT_ONCE if state.is_pause else state.at.close_asked + state.deadlines.closing / 2),
+    Rule("closing insists", (CLOSING,), ("the last words have not begun", "they were not insisted on"),
+         Actions.say_closing,
          "When it is refused; else asked for + `goodbye_onset`",
-         lambda state: AT_ONCE if state.outstanding is None else state.at.phase + state.deadlines.goodbye_onset,
-         Actions.say_closing),
-    Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"),
+         lambda state: AT_ONCE if state.outstanding is None else state.at.phase + state.deadlines.goodbye_onset),
+    Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
          "Last heard + `latest_transcript`; `false_start` if something is aside or owed; at the end `silence_budget`",
-         end_of_false_start, Actions.false_start),
+         end_of_false_start),
     Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard", "nothing is told"),
+         Actions.false_start,
          "Line quiet, or told, + `false_start`",
-         lambda state: max(state.at.quiet, state.at.told) + state.deadlines.false_start, Actions.false_start),
-    Rule("speech never ends", _TALK, ("somebody is heard",), "Last heard, asked or refused + `longest_turn`",
-         lambda state: max(state.at.heard, state.at.asked, state.at.refused) + state.deadlines.longest_turn,
-         Actions.ask),
-    Rule("AgentAudioDone is missing", _ALWAYS, ("a reply comes", "nothing sounds"),
+         lambda state: max(state.at.quiet, state.at.told) + state.deadlines.false_start),
+    Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
+         "Last heard, asked or refused + `longest_turn`",
+         lambda state: max(state.at.heard, state.at.asked, state.at.refused) + state.deadlines.longest_turn),
+    Rule("AgentAudioDone is missing", _ALWAYS, ("a reply comes", "nothing sounds"), Actions.end_reply,
          "Played, or ended without audio, + `audio_done_grace`; words without audio: said + `silence_budget`",
-         end_of_reply, Actions.end_reply),
-    Rule("an echo is missing", _ALWAYS, ("something is told",),
-         "Told + `echo`", lambda state: state.at.told + state.deadlines.echo, Actions.expect_no_echo),
-    Rule("the opening was heard", _TALK, ("the opening is due", "nothing is owed", "nothing sounds"),
-         "At once", at_once, Actions.open_session),
-    Rule("a silence is filled", _TALK,
+         end_of_reply),
+    Rule("an echo is missing", _ALWAYS, ("something is told",), Actions.expect_no_echo,
+         "Told + `echo`", lambda state: state.at.told + state.deadlines.echo),
+    Rule("the opening was heard", (CONVERSING,), ("the opening is due", "nothing is owed", "nothing sounds"),
+         Actions.open_session),
+    Rule("a silence is filled", (CONVERSING,),
          ("something is owed", "nobody is heard", "nothing sounds", "a session is there", "nothing is outstanding",
-          "this silence is unfilled"),
+          "this silence is unfilled"), Actions.fill_silence,
          "Silence + `silence_budget` - `filler_lead`",
-         lambda state: state.silent_since + state.deadlines.silence_budget - state.deadlines.filler_lead,
-         Actions.fill_silence),
+         lambda state: state.silent_since + state.deadlines.silence_budget - state.deadlines.filler_lead),
     Rule("a clip fills it", _BEFORE_CLOSING, ("something is owed", "nobody is heard", "nothing sounds"),
-         "Silence + `silence_budget`", lambda state: state.silent_since + state.deadlines.silence_budget,
-         Actions.play_clip),
-    Rule("a vacancy is filled", _TALK, ("nothing is owed", "no session is there", "nothing sounds"),
-         "Last sound + `silence_budget`, and session lost + `filler_lead`: a restart is shorter",
-         vacancy_time, Actions.play_clip),
-    Rule("an injection is not begun", _ALWAYS, ("something is outstanding",),
-         "Asked for + `silence_budget`", lambda state: state.at.outstanding + state.deadlines.silence_budget,
-         Actions.expire_injection),
-    Rule("the last sentence is heard", _CLOSING, ("the last words have begun", "they were received", "nothing sounds"),
+         Actions.play_clip,
+         "Silence + `silence_budget`", lambda state: state.silent_since + state.deadlines.silence_budget),
+    Rule("a vacancy is filled", (CONVERSING,), ("nothing is owed", "no session is there", "nothing sounds"),
+         Actions.play_clip,
+         "Last sound + `silence_budget`, and session lost + `filler_lead`: a restart is shorter", vacancy_time),
+    Rule("an injection is not begun", _ALWAYS, ("something is outstanding",), Actions.expire_injection,
+         "Asked for + `silence_budget`", lambda state: state.at.outstanding + state.deadlines.silence_budget),
+    Rule("the last sentence is heard", (CLOSING,),
+         ("the last words have begun", "they were received", "nothing sounds"), Actions.end_closed,
          "Played (+ `goodbye_onset` between two sentences), and the line is quiet, or `goodbye_grace` later",
-         end_of_closing, Actions.end_closed),
-    Rule("the goodbye is heard", _ENDING, ("nothing is owed", "nothing comes", "nothing sounds"),
+         end_of_closing),
+    Rule("the goodbye is heard", (ENDING,), ("nothing is owed", "nothing comes", "nothing sounds"),
+         Actions.end_completed,
          "Played, received + `goodbye_onset`, and nobody speaks: `longest_turn` at most, a noise `farewell_noise`",
-         end_of_goodbye, Actions.end_completed),
-    Rule("no goodbye comes", _ENDING, ("nothing sounds",),
-         "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks",
-         end_without_goodbye, Actions.end_completed),
-    Rule("the transfer's sentence is heard", _TRANSFERRING,
-         ("the transfer is announced", "nothing comes", "nothing sounds"),
-         "Played, and received + `goodbye_onset`", end_of_announcement, Actions.put_through),
-    Rule("the transfer's sentence never comes", _TRANSFERRING, ("nothing sounds",),
+         end_of_goodbye),
+    Rule("no goodbye comes", (ENDING,), ("nothing sounds",), Actions.end_completed,
+         "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks", end_without_goodbye),
+    Rule("the transfer's sentence is heard", (TRANSFERRING,),
+         ("the transfer is announced", "nothing comes", "nothing sounds"), Actions.put_through,
+         "Played, and received + `goodbye_onset`", end_of_announcement),
+    Rule("the transfer's sentence never comes", (TRANSFERRING,), ("nothing sounds",), Actions.put_through,
          "Wanted, or played, + 2 `goodbye_onset`",
-         lambda state: max(state.at.phase, state.at.quiet) + 2 * state.deadlines.goodbye_onset,
-         Actions.put_through),
-    Rule("the line does not answer", _PUTTING_THROUGH, (),
-         "Line asked + `transfer`", lambda state: state.at.phase + state.deadlines.transfer,
-         Actions.give_up_transfer),
-    Rule("a key asks for a person", _TALK,
+         lambda state: max(state.at.phase, state.at.quiet) + 2 * state.deadlines.goodbye_onset),
+    Rule("the line does not answer", (PUTTING_THROUGH,), (), Actions.give_up_transfer,
+         "Line asked + `transfer`", lambda state: state.at.phase + state.deadlines.transfer),
+    Rule("a key asks for a person", (CONVERSING,),
          ("a person is wanted", "the opening was heard", "a session is there", "no function runs",
-          "the call is to go on"),
-         "At once", at_once, Actions.announce_transfer),
-    Rule("keys are told", _TALK,
+          "the call is to go on"), Actions.announce_transfer),
+    Rule("keys are told", (CONVERSING,),
          ("keys wait", "the opening was heard, or a transfer has failed", "a session is there",
-          "nothing is outstanding", "nothing is told"),
-         "At once", at_once, Actions.tell_keys),
-    Rule("a remark is said", _TALK,
-         ("a remark waits", "a session is there", "nothing is outstanding", "the call is to go on"),
-         "In a pause; else made, or refused, + `remark_within`", pause_or_limit_of_remark, Actions.say_remark),
-    Rule("an old session is renewed", _TALK, ("the session is old", "it is a pause"), "At once", at_once,
-         Actions.renew),
-    Rule("words are followed by no deed", _TALK,
-         ("a function was announced, or the caller asked to wait", "it is a pause"),
-         "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after,
-         Actions.remind),
-    Rule("the caller is silent", _TALK,
+          "nothing is outstanding", "nothing is told"), Actions.tell_keys),
+    Rule("a remark is said", (CONVERSING,),
+         ("a remark waits", "a session is there", "nothing is outstanding", "the call is to go on"), Actions.say_remark,
+         "In a pause; else made, or refused, + `remark_within`", pause_or_limit_of_remark),
+    Rule("an old session is renewed", (CONVERSING,), ("the session is old", "it is a pause"), Actions.renew),
+    Rule("words are followed by no deed", (CONVERSING,),
+         ("a function was announced, or the caller asked to wait", "it is a pause"), Actions.remind,
+         "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after),
+    Rule("the caller is silent", (CONVERSING,),
          ("nothing is owed", "the agent is idle", "nobody is heard", "nothing sounds", "no function runs",
-          "nothing is outstanding", "nothing is told", "the call is to go on"),
+          "nothing is outstanding", "nothing is told", "the call is to go on"), Actions.ask_caller,
          "Their turn, asked or refused + `caller_silence`; a key + `digit_pause`; a loud line + `longest_turn`",
-         end_of_callers_silence, Actions.ask_caller),
+         end_of_callers_silence),
 )  # fmt: skip
 RULES_IN = {phase: tuple(each for each in RULES if phase in each.phases) for phase in Phase}
 """The rules of each phase."""
