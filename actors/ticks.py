@@ -28,8 +28,9 @@ def next_tick(moment: float, tick: float = TICK_SECONDS) -> int:
 
 @attrs.define(eq=False)
 class Sleeper:
-    """One who sleeps to a tick, which others may move meanwhile. Sleeps in one task at a time."""
+    """One who sleeps to a tick, which others may move meanwhile. Sleeps in one task at a time, of one run of trio."""
 
+    _clock: "_Clock | None" = None
     _task: trio.lowlevel.Task | None = None
     _until: float = math.inf
     _tick: float = TICK_SECONDS
@@ -70,14 +71,15 @@ class Sleeper:
     def _park(self, until: float) -> None:
         self._until = until
         if until < math.inf:
-            _clock().add(self, until)
+            self._clock = self._clock or _clock()
+            self._clock.add(self, until)
 
     def _rounded(self, moment: float) -> float:
         return moment if moment == math.inf else max(moment, next_tick(moment, self._tick) * self._tick)
 
     def _leave(self) -> None:
-        if self._until < math.inf:
-            _clock().remove(self, self._until)
+        if self._until < math.inf and self._clock is not None:
+            self._clock.remove(self, self._until)
             self._until = math.inf
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:

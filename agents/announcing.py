@@ -48,21 +48,20 @@ def asks_to_wait(text: str) -> bool:
 def announced(text: str, functions: Iterable[FunctionSpec]) -> tuple[FunctionSpec, ...]:
     """Return the functions that these words of an agent announce, in the order of `functions`."""
     sentences = [plain_words(sentence) for sentence in _SENTENCE.findall(text) if not sentence.rstrip().endswith("?")]
-    said = [words for words in sentences if _NO_ANNOUNCEMENT.isdisjoint(words)]
+    said = [_in_spaces(words) for words in sentences if _NO_ANNOUNCEMENT.isdisjoint(words)]
     return tuple(
         function
         for function in functions
-        if any(_stands_in(_words_of(phrase), words) for phrase in function.announced_by for words in said)
+        if any(_phrase(phrase) in sentence for phrase in function.announced_by for sentence in said)
     )
 
 
 @lru_cache(maxsize=1024)
-def _words_of(phrase: str) -> list[str]:
-    """Split a phrase, once: each reply of an agent is compared with all of them."""
-    return plain_words(phrase)
+def _phrase(text: str) -> str:
+    """Return the words of a phrase, split once: each reply of an agent is compared with all of them."""
+    return _in_spaces(plain_words(text))
 
 
-def _stands_in(phrase: list[str], words: list[str]) -> bool:
-    length = len(phrase)
-    starts = range(len(words) - length + 1) if length else range(0)
-    return any(words[start : start + length] == phrase for start in starts)
+def _in_spaces(words: list[str]) -> str:
+    """Write words so that some of them are found in others as a part of the text; no words are found nowhere."""
+    return f" {' '.join(words)} "

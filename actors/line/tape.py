@@ -127,7 +127,8 @@ class Tape:
             self._is_quiet = False
         elif self._is_quiet:
             self.committed = max(self.committed, end - _PREROLL_FRAMES)
-        self._forget(max(end - self._first - self.kept, self._done_with()), slack=_SLACK_FRAMES)
+        if (over := max(end - self._first - self.kept, self._done_with())) > _SLACK_FRAMES:
+            self._forget(over)
         if end >= self._wanted:
             self.wake()
 
@@ -207,8 +208,8 @@ class Tape:
         """How many of the oldest frames nobody will ask for again."""
         return min(self.committed, self._delivered) - self._first
 
-    def _forget(self, frames: int, slack: int = 0) -> None:
-        if frames <= slack:
+    def _forget(self, frames: int) -> None:
+        if frames <= 0:
             return
         self._first += frames
         self.lost += max(0, self._first - self._delivered)
