@@ -200,8 +200,8 @@ MUTANTS = (
     Mutant(
         5,
         "nothing is heard behind the last sentence: the agent may go on",
-        "actors/turn/notes.py",
-        "state.is_closing_sent = state.is_closing_sent or (state.has_closing_begun and not state.rest)",
+        "actors/turn/machine.py",
+        "self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)",
         "pass",
         ("tests/actors/test_closing.py",),
     ),

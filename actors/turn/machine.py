@@ -9,16 +9,23 @@ import math
 
 import attrs
 
+from actors.turn import events
 from actors.turn.actions import Actions
-from actors.turn.effects import Effect
-from actors.turn.events import Event
-from actors.turn.notes import note, recognise
+from actors.turn.effects import Effect, NoteSilence, SayAsAgent
+from actors.turn.events import Event, Recognised
 from actors.turn.rules import RULES_IN
 from actors.turn.tables import TABLES
-from actors.turn.values import Debt, Gate, Phase, VoiceState
+from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
 _MOST_RULES_AT_ONCE = 20
 """More than can be due together: a rule that does not undo its own condition costs a call time, and not its life."""
+_SPEECH = (
+    events.AudioBegan,
+    events.AgentSaid,
+    events.InjectionBegan,
+    events.InjectionWentOn,
+    events.LateFillerBegan,
+)
 
 
 @attrs.define(eq=False)
@@ -36,8 +43,8 @@ class Turn(Actions):
         """Take an event; return what is to be done about it, in this order."""
         if self.phase is Phase.OVER:
             return []
-        self.now, self.event = now, recognise(self, event)
-        note(self, self.event)
+        self.now, self.event = now, self._recognise(event)
+        self._note(self.event)
         rows = [table.row(self) for table in TABLES]
         for table, row in zip(TABLES, rows, strict=True):
             table.move(self, row)
@@ -95,3 +102,260 @@ class Turn(Actions):
     def awaits_remark(self, remark_id: str) -> bool:
         """Whether an operator's sentence waits for a pause, or for the service to begin it."""
         return any(asked is not None and asked.id == remark_id for asked in (self.remark, self.outstanding))
+
+    # What an event turns out to be
+
+    def _recognise(self, event: Event) -> Recognised:
+        """Return what an event turns out to be; change nothing.
+
+        The service's messages have no ids, so an echo, the beginning of a sentence that was asked for, or a goodbye
+        that is withdrawn look like any other message. Text is compared with what is outstanding, and with nothing else:
+        it never classifies what a model has said.
+        """
+        match event:
+            case events.CallerSaid():
+                return self._recognise_turn(event)
+            case events.CallerStartedSpeaking() if self.told and not (self.is_loud or self.is_told_heard):
+                return events.ToldHeard()
+            case events.AgentSaid():
+                return self._recognise_words(event)
+            case events.FunctionCancelled(id=call_id):
+                return self._recognise_cancelled(event, call_id)
+            case _:
+                return event
+
+    def _recognise_turn(self, event: events.CallerSaid) -> Recognised:
+        if self.told and event.text.strip() == self.told.strip():
+            return events.ToldEchoed()
+        return events.TimePassed() if self.repeats(event.text) else event
+
+    def _recognise_words(self, event: events.AgentSaid) -> Recognised:
+        text, asked = event.text.strip(), self.outstanding
+        if not text:
+            return events.TimePassed()
+        if asked is not None and asked.text.startswith(text):
+            return events.InjectionBegan(asked.kind, asked.text.removeprefix(text).lstrip())
+        if self.rest.startswith(text):
+            return events.InjectionWentOn(self.rest.removeprefix(text).lstrip())
+        if text == self.late_filler:
+            return events.LateFillerBegan() if self.debt is Debt.SETTLED else events.InjectionBegan(SpeechKind.FILLER)
+        return event
+
+    def _recognise_cancelled(self, event: Event, call_id: str) -> Recognised:
+        if call_id in self.handoffs:
+            return events.HandoffEnded() if self.handoffs == {call_id} else event
+        decision = self.transfer if self.phase is not Phase.ENDING or self.end is None else self.end.id
+        return events.DecisionCancelled() if decision == call_id else event
+
+    # What an event leaves behind, whatever the state
+
+    def _note(self, event: Recognised) -> None:
+        """Write down what an event leaves behind, whatever the state; each group below knows events of its own."""
+        self._note_caller(event)
+        self._note_line(event)
+        if isinstance(event, _SPEECH):
+            self._note_speech(event)
+        self._note_end_of_speech(event)
+        self._note_session(event)
+        self._note_wish(event)
+        self._note_function(event)
+        self._note_withdrawal(event)
+
+    def _note_caller(self, event: Recognised) -> None:
+        match event:
+            case events.CallerStartedSpeaking():
+                self.unfilled, self.transcript, self.deaf_words = None, "", 0
+            case events.CallerSaid(text=text):
+                self.last_turn, self.transcript, self.deaf_words, self.times_asked = text, text.strip(), 0, 0
+                self.is_unended = self.is_unread = self.owes_deed = False
+                self.has_spoken = self.has_spoken and self._keeps_goodbye()
+                self.announced, self.asks_to_wait, self.is_reminded, self.is_urged = "", False, False, False
+                self.unfilled, self.rest, self.at.wanted = None, "", self.now
+            case events.ToldEchoed():
+                self.transcript, self.told, self.at.wanted = self.told.strip(), "", self.now
+                self.has_spoken = self.has_spoken and self.owes_deed  # what was announced is said already
+            case events.ToldHeard():
+                self.is_told_heard = True
+            case _:
+                pass  # of another group
+
+    def _keeps_goodbye(self) -> bool:
+        """Whether the goodbye that was said stands, although the caller's words come after it."""
+        if self.ends_upon_words:
+            return self.has_answered_speech
+        return self.phase is Phase.ENDING and not self.may_be_reopened
+
+    def _note_line(self, event: Recognised) -> None:
+        match event:
+            case events.VoiceBegan():
+                self.is_loud, self.at.voiced, self.transcript = True, self.now, ""
+            case events.VoiceEnded(at=at):
+                is_word = at >= self.at.voiced + self.deadlines.shortest_word
+                self.is_unread = self.is_unread or (is_word and self.voice is VoiceState.ABSENT)
+                self.is_loud, self.at.voiced = False, at
+                self.at.heard = min(self.at.heard, at)  # it was told late
+                if self.owes_since_speech:  # the transcript came before the end of the word was certain
+                    self.at.owed, self.owes_since_speech = at, False
+            case events.ThinkingBegan() if self.late_filler and self.at.alive <= self.at.filler:
+                pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
+            case events.ThinkingBegan() | events.ThinkingSlow():
+                self.at.alive = self.now
+            case _:
+                pass  # of another group
+
+    def _note_speech(self, event: Recognised) -> None:
+        self.at.alive = self.now
+        if self.voice in (VoiceState.IDLE, VoiceState.LATE):  # a new reply
+            self.kind, self.has_own_words, self.at.began, self.is_torn = SpeechKind.ANSWER, False, math.inf, False
+            self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
+        match event:
+            case events.AudioBegan() if self.gate is Gate.OPEN:
+                self._begin_sound()
+            case events.AgentSaid():
+                self.at.said, self.rest = self.now, ""
+                self.overtake_filler()
+                if self.is_audible:
+                    self._note_own_words(event)
+                else:
+                    self.has_missed_words = True
+            case events.InjectionBegan(kind=kind, rest=rest):
+                self._note_injection(kind, rest)
+            case events.InjectionWentOn(rest=rest):
+                self.at.said, self.rest = self.now, rest
+            case events.LateFillerBegan():
+                self.at.said, self.late_filler = self.now, ""
+            case _:
+                pass  # of another group
+
+    def _begin_sound(self) -> None:
+        """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
+        self.sounding = True
+        self.at.began = min(self.at.began, self.now)
+        if self.unfilled is not None:
+            self.emit(NoteSilence(self.now - self.unfilled))
+            self.unfilled = None
+
+    def _note_own_words(self, event: events.AgentSaid) -> None:
+        self.kind, self.has_own_words, self.has_spoken, self.sounds_wanted = SpeechKind.ANSWER, True, True, True
+        self.at.answered = self.now
+        if self.phase is Phase.CONVERSING and not self.is_reminded:  # else it is being done
+            self.announced, self.asks_to_wait = event.announces or self.announced, event.asks_to_wait
+
+    def _note_injection(self, kind: SpeechKind, rest: str) -> None:
+        begun = self.outstanding
+        if self.at.answered <= self.at.outstanding <= self.at.began:
+            self.unsay_words()  # the audio behind them is not theirs
+        self.at.said, self.rest, self.outstanding = self.now, rest, None
+        if begun is not None and begun.id and self.is_audible:
+            self.remark_begun = begun.id
+        if not self.has_own_words:
+            self.kind = kind
+        if kind is SpeechKind.GREETING:
+            self.kind, self.has_own_words, self.has_spoken = SpeechKind.ANSWER, True, True
+            self.at.answered = self.now
+        if kind is SpeechKind.FILLER:
+            self.late_filler = ""
+        if kind is SpeechKind.QUESTION:
+            self.times_asked += 1
+        if kind is SpeechKind.CLOSING:
+            self.at.closing_begun = self.now
+
+    def _note_end_of_speech(self, event: Recognised) -> None:
+        match event:
+            case events.AudioDone():
+                self.at.done = self.now
+                self._take_words_for_granted()
+                self.withholds_end = self.is_unended = False
+                self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)
+            case events.Played() if self.sounding:
+                self.fall_quiet()
+            case events.SayRefused():
+                self.late_filler, self.at.refused, self.at.alive = "", self.now, self.now
+                refused = self.outstanding
+                if refused is not None and not refused.interrupts:
+                    self.outstanding = None
+                    if refused.kind is SpeechKind.REMARK and self.remark is None:
+                        self.remark = refused
+            case _:
+                pass  # of another group
+
+    def _take_words_for_granted(self) -> None:
+        """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
+        has_words, self.has_missed_words = self.has_own_words or self.has_missed_words, False
+        is_other = max(self.at.outstanding, self.at.cut) >= self.at.wanted
+        if self.voice is VoiceState.COMING and self.has_sound and not (has_words or is_other):
+            self.at.answered, self.has_spoken = self.at.began, True
+
+    def _note_session(self, event: Recognised) -> None:
+        match event:
+            case events.FloorGiven(owes=owes, ask=ask):
+                if self.phase is Phase.TAKEN_OVER:  # the operator was the last to speak
+                    self.at.quiet = self.now
+                self.at.turned, self.transcript = self.now, ""
+                self.is_unended = self.is_unended and not (owes or ask)
+                if not self.is_unended:  # else the session has nothing of its own to say
+                    self.at.wanted = self.now
+                self.wait_anew()
+            case events.FloorVacated():
+                self.is_unread = self.is_unread or self.caller is CallerState.HEARD
+                self.lose_session()
+            case events.SessionAged():
+                self.is_aged = True
+            case _:
+                pass  # of another group
+
+    def _note_wish(self, event: Recognised) -> None:
+        match event:
+            case events.KeyPressed():
+                self.at.key = self.now
+            case events.KeysEntered(keys=keys, wants_person=wants_person):
+                self.times_asked, self.at.key = 0, -math.inf
+                if self.has_room_for(keys):
+                    self.keys += (keys,)
+                    self.wants_person = wants_person and self.keys == (keys,)
+            case events.RemarkMade(text=text, for_wait=True):
+                self.own_filler = text
+            case events.RemarkMade(text=text, id=remark_id):
+                self.remark = SayAsAgent(SpeechKind.REMARK, text, id=remark_id) if text else None
+                self.at.remark = self.now
+            case events.PersonWanted(wanted=wanted):
+                self.is_person_ordered = wanted
+            case events.CloseAsked():
+                self.close(event)
+            case _:
+                pass  # of another group
+
+    def _note_function(self, event: Recognised) -> None:
+        match event:
+            case events.FunctionsAsked(ids=ids):
+                self.at.alive = self.at.wanted = self.now
+                self.own_filler = self.own_filler if self.running else ""
+                self.running.update(ids)
+                self.announced, self.asks_to_wait, self.is_unended, self.owes_deed = "", False, False, False
+            case events.FunctionDone(id=call_id):
+                self.running.discard(call_id)
+                self.at.alive = self.at.wanted = self.at.result = self.now
+                self.wait_anew()
+                if not self.running and self.phase is Phase.CONVERSING:
+                    self.has_spoken = False  # what was said before the answer is no goodbye after it
+            case events.TransferWanted(id=call_id) | events.EndWanted(id=call_id):
+                self.running.discard(call_id)
+            case events.HandoffWanted(id=call_id):
+                self.running.discard(call_id)
+                self.at.wanted = self.now
+            case events.FunctionCancelled(id=call_id):
+                self.running.discard(call_id)
+                self.handoffs.discard(call_id)
+                self.at.wanted = self.now
+            case _:
+                pass  # of another group
+
+    def _note_withdrawal(self, event: Recognised) -> None:
+        match event:
+            case events.HandoffEnded():
+                self.handoffs.clear()
+                self.wait_anew()  # the session could say nothing meanwhile
+            case events.DecisionCancelled():
+                self.end = self.transfer = None
+            case _:
+                pass  # of another group

@@ -1,6 +1,6 @@
-"""The state of `Turn`, what can be asked of it, and the verbs that notes and actions are made of.
+"""The state of `Turn`, what can be asked of it, and the verbs that its changes are made of.
 
-Everything here is written by `tables.py`, `actions.py` and `notes.py`, and by nobody else.
+Everything here is written by `machine.py`, `tables.py` and `actions.py`, and by nobody else.
 """
 
 import math
