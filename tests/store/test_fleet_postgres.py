@@ -421,7 +421,7 @@ async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Worke
     await tokens.put("mine", b"1", 60)
 
     assert await tokens.take("mine") == b"1"
-    with pytest.raises(FleetUnavailable, match="not made yet"):
+    with pytest.raises(FleetUnavailable, match="no tables of ours"):
         await tokens.peek("mine")
 
 
