@@ -20,10 +20,10 @@ from actors.facts import (
     FloorTaken,
     FunctionAnswered,
     HandoffCommitted,
-    HandoffKind,
     SessionConnecting,
     SessionFailed,
 )
+from actors.facts.handoff import HandoffKind
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, Spent
 from actors.session.agent_session import AgentSession, Connect
 from actors.session.function_calls import answer_text

@@ -16,7 +16,8 @@ import trio
 
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable
-from actors.facts import BriefReady, FunctionAnswered, HandoffFailed, HandoffKind, HandoffWithdrawn, SessionCrashed
+from actors.facts import BriefReady, FunctionAnswered, HandoffFailed, HandoffWithdrawn, SessionCrashed
+from actors.facts.handoff import HandoffKind
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, TakeFloor, WithdrawHandoff
 from actors.session.function_calls import error_text

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from actors.commands import CommandGiven
-from actors.facts import HandoffKind
+from actors.facts.handoff import HandoffKind
 from actors.supervision import Crashed
 from agents.brief import Brief
 

@@ -11,6 +11,7 @@ from typing import Final, Self
 import attrs
 
 from actors import facts
+from actors.facts.handoff import HandoffKind
 from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND
 from protocol.fields import json_or
@@ -147,7 +148,7 @@ class PlayedCall(Witnessed):
         to: str,
         after_turn: int | None = None,
         before_turn: int | None = None,
-        how: facts.HandoffKind | None = None,
+        how: HandoffKind | None = None,
     ) -> Self:
         """Expect a handoff to this agent, asked for after that turn of the caller's, and before the other.
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import attrs
 
-from actors.facts import HandoffKind
+from actors.facts.handoff import HandoffKind
 from protocol.audio import BYTES_PER_SECOND
 
 _BYTES_PER_CHARACTER = BYTES_PER_SECOND / 15

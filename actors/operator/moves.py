@@ -11,7 +11,8 @@ import trio
 
 from actors.call_state import CallState
 from actors.commands import DONE, CommandAnswer, HandoffTo, TakeOver, TransferTo, failed, refused
-from actors.facts import HandoffAsked, HandoffKind
+from actors.facts import HandoffAsked
+from actors.facts.handoff import HandoffKind
 from actors.line.switch import OrderedPerson
 from actors.messages import AskHandoff, HandoffRefused
 from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, RestartWanted

@@ -21,8 +21,8 @@ from actors.facts import (
     FunctionWithdrawn,
     GoodbyeStarted,
     HandoffAsked,
-    HandoffKind,
 )
+from actors.facts.handoff import HandoffKind
 from actors.line.reply import Voice
 from actors.line.switch import Wish
 from actors.messages import AskHandoff, HandoffRefused, WithdrawHandoff

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from actors.facts import HandoffKind
+from actors.facts.handoff import HandoffKind
 from actors.line.tape import Tape
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation, Stretch

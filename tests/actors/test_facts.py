@@ -9,10 +9,11 @@ import orjson
 import pytest
 
 from actors import facts
+from actors.facts.handoff import HandoffKind
 from actors.journal import Entry, event_name
 
 FACTS: tuple[type[attrs.AttrsInstance], ...] = get_args(facts.Fact)
-SAMPLES: dict[object, object] = {str: "x", int: 1, float: 0.5, bool: True, facts.HandoffKind: "soft"}
+SAMPLES: dict[object, object] = {str: "x", int: 1, float: 0.5, bool: True, HandoffKind: "soft"}
 
 
 def sample(kind: type[attrs.AttrsInstance]) -> facts.Fact:
