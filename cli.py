@@ -225,7 +225,8 @@ def _simulate(options: "SimulateOptions") -> None:
 def check() -> None:
     """Check every service in both directions, without placing a call."""
     from agents.roster import RosterError
-    from web.checkup import Finding, check_everything
+    from web.checkup import check_everything
+    from web.twilio_checks import Finding
 
     findings: Sequence[Finding] = ()
     problem = ""

@@ -39,10 +39,10 @@ from tests.web.fakes import (
     exchange,
     record,
 )
-from web.checkup import Finding
 from web.clients.operator import Operator, OperatorError
 from web.clients.twilio import CallOptions
 from web.showing import call_lines
+from web.twilio_checks import Finding
 
 
 @pytest.fixture(autouse=True)

@@ -46,23 +46,6 @@ from web.clients.twilio_api import TwilioApi
 from web.from_settings import brief_client_of, make_folder, records_of, roster_of, speech_client_of, voices_of
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
-__all__ = [
-    "Finding",
-    "check_certificate",
-    "check_clock",
-    "check_deepgram",
-    "check_everything",
-    "check_fillers",
-    "check_groq",
-    "check_recordings",
-    "check_records",
-    "check_think_models",
-    "check_token",
-    "check_twilio",
-    "check_way_in",
-    "first_settings",
-]
-
 CHECK_SECONDS = 10.0
 CLOCK_SECONDS = 5.0
 CERTIFICATE_DAYS = 7.0

@@ -19,23 +19,3 @@ from protocol.twilio.messages import (
     StreamStopped,
     UnknownEvent,
 )
-
-__all__ = [
-    "FINAL_STATUSES",
-    "TRANSITIONS",
-    "DtmfReceived",
-    "FromTwilio",
-    "MarkReached",
-    "MediaArrived",
-    "MediaFormat",
-    "MediaStreamDialogue",
-    "StreamConnected",
-    "StreamStarted",
-    "StreamState",
-    "StreamStopped",
-    "UnknownEvent",
-    "decode",
-    "encode_clear",
-    "encode_mark",
-    "encode_media",
-]

@@ -20,7 +20,8 @@ from store.records import RunningRecord
 from tests.store.fleets import Workers, call, hidden
 from tests.store.samples import FULL
 from tests.web.fakes import settings
-from web.checkup import Finding, check_records
+from web.checkup import check_records
+from web.twilio_checks import Finding
 
 pytestmark = pytest.mark.slow
 AWAY = "postgresql://me@/calls?host=/nowhere/at/all"

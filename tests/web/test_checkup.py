@@ -22,7 +22,6 @@ from simulators.twilio import TwilioKnobs, TwilioSimulator
 from tests.web.fakes import HERE, at_home, settings
 from tests.web.test_serving import listening
 from web.checkup import (
-    Finding,
     check_clock,
     check_deepgram,
     check_everything,
@@ -33,11 +32,10 @@ from web.checkup import (
     check_session,
     check_think_models,
     check_token,
-    check_twilio,
-    check_way_in,
     first_settings,
 )
 from web.clients.twilio_api import TwilioApi
+from web.twilio_checks import Finding, check_twilio, check_way_in
 
 
 class Agent:
