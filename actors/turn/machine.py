@@ -61,16 +61,16 @@ class Turn(Actions):
 
     def _fire_rules(self) -> None:
         for _ in range(_MOST_RULES_AT_ONCE):
-            self._deadline, due_rule = math.inf, None
+            self._deadline = math.inf
             for rule in RULES_IN[self.phase]:
                 due = rule.due_at(self)
-                self._deadline = min(self._deadline, due)
+                if due < math.inf:
+                    self._deadline = min(self._deadline, due)
                 if due <= self.now:
-                    due_rule = rule
+                    rule.action(self)
                     break
-            if due_rule is None:
+            else:
                 return
-            due_rule.action(self)
 
     # What only the driver and the call read
 
@@ -103,7 +103,7 @@ class Turn(Actions):
         """Whether an operator's sentence waits for a pause, or for the service to begin it."""
         return any(asked is not None and asked.id == remark_id for asked in (self.remark, self.outstanding))
 
-    # What an event turns out to be
+    # Events
 
     def _recognise(self, event: Event) -> Recognised:
         """Return what an event turns out to be; change nothing.
@@ -146,8 +146,6 @@ class Turn(Actions):
             return events.HandoffEnded() if self.handoffs == {call_id} else event
         decision = self.transfer if self.phase is not Phase.ENDING or self.end is None else self.end.id
         return events.DecisionCancelled() if decision == call_id else event
-
-    # What an event leaves behind, whatever the state
 
     def _note(self, event: Recognised) -> None:
         """Write down what an event leaves behind, whatever the state; each group below knows events of its own."""

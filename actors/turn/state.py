@@ -311,12 +311,10 @@ class TurnState:
         self.emit(asked)
 
     def tell(self, text: str, keys: tuple[str, ...] = ()) -> None:
-        """Tell the service something as the caller's words."""
         self.told, self.is_told_heard, self.at.told, self.at.wanted = text, False, self.now, self.now
         self.emit(effects.TellAsCaller(text, keys))
 
     def enter(self, phase: Phase) -> None:
-        """Begin a phase of the call."""
         self.phase, self.at.phase = phase, self.now
 
     def owe(self, since: float | None = None) -> None:
