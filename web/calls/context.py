@@ -107,9 +107,7 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
     uploads = Uploads(files, objects) if objects is not None else None
     ended = [after.put, ends.put, *([webhooks.ended] if webhooks else []), *([uploads.put] if uploads else [])]
     announced = Announced(services.records, live_calls, counts, ended=each_of(ended))
-    places: dict[str, Place] = {"notes": opened.tokens, "fleet": slots.fleet, "orders": KeptOrders(orders)}
-    places |= {"webhooks": outbox, **opened.places}
-    parked = announced.parked_calls
+    parked, places = announced.parked_calls, _places(opened, outbox)
     return AppContext(
         settings=settings,
         line=opened.line,
@@ -137,6 +135,12 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
         forgetting=Forgetting(services.records, files, slots.fleet, live_calls, parked, watched, places),
         watched=watched,
     )
+
+
+def _places(opened: Opened, outbox: Outbox) -> dict[str, Place]:
+    """Return where something of a call may lie, by name."""
+    places: dict[str, Place] = {"notes": opened.tokens, "fleet": opened.slots.fleet}
+    return places | {"orders": KeptOrders(opened.orders), "webhooks": outbox} | {**opened.places}
 
 
 def _observed(services: CallServices, counts: Counts, watched: WatchedCalls, webhooks: Webhooks | None) -> CallServices:
