@@ -35,12 +35,8 @@ _SCRAP = BYTES_PER_SECOND // 10
 """A tenth of a second: less is worth a message only while the caller has no more than that left to hear."""
 
 
-def _unrecorded(_start: float, _audio: bytes) -> None:
-    """Keep no recording."""
-
-
-def _later() -> None:
-    """Send nothing at once."""
+def _ignore(*_: object) -> None:
+    """Keep no recording, or send nothing at once."""
 
 
 @attrs.define
@@ -52,9 +48,9 @@ class Ledger:
     """Seconds of audio the caller's line is kept ahead by: less makes barge-in exact, more survives a stall."""
     piece: float = 0.4
     """Seconds of audio in one message once the lead is there."""
-    on_heard: Callable[[float, bytes], None] = _unrecorded
+    on_heard: Callable[[float, bytes], None] = _ignore
     """Called with audio that was played, and the second of the call at which it began."""
-    _send_due: Callable[[], None] = attrs.field(default=_later, init=False)
+    _send_due: Callable[[], None] = attrs.field(default=_ignore, init=False)
     floor: Voice | None = attrs.field(default=None, init=False)
     gate: Gate = attrs.field(default=Gate.OPEN, init=False)
     received: int = attrs.field(default=0, init=False)
@@ -183,7 +179,7 @@ class Ledger:
         left = self._play_until(now)
         if unheard:
             speaking = next((piece.reply for piece in self._out if piece.stop > now), None) or self._queue[0][0]
-            heard = round(_seconds(speaking.played), 3)
+            heard = round(speaking.played / BYTES_PER_SECOND, 3)
             self.journal.note(BargeIn(speaking.agent, speaking.generation, heard, round(unheard, 3)))
         self._clear_due = self._clear_due or self._play_end > now
         unplayed, unsent = [(piece.reply, piece.unplayed(now)) for piece in self._out], [*self._queue]
@@ -209,7 +205,7 @@ class Ledger:
         self._queue.extend(pieces)
         for reply in replies:
             rest = sum(len(audio) for of, audio in pieces if of is reply)
-            self.journal.note(ReplyResumed(reply.agent, reply.generation, round(_seconds(rest), 3)))
+            self.journal.note(ReplyResumed(reply.agent, reply.generation, round(rest / BYTES_PER_SECOND, 3)))
             self._settle(reply)
         self._wake()
         return replies
@@ -291,19 +287,30 @@ class Ledger:
         self._play_end = now = trio.current_time()
         while self._out and self._confirmed < position:
             piece = self._out.popleft()
-            piece.start = min(piece.start, now - _seconds(len(piece.audio)))
+            piece.start = min(piece.start, now - len(piece.audio) / BYTES_PER_SECOND)
             self._confirmed += len(piece.audio)
             self._heard(piece, piece.audio)
             self._settle(piece.reply)
         for piece in self._out:  # the line's clock, not ours: what is left begins only now
-            piece.start, piece.stop = self._play_end, self._play_end + _seconds(len(piece.audio))
+            piece.start, piece.stop = self._play_end, self._play_end + len(piece.audio) / BYTES_PER_SECOND
             self._play_end = piece.stop
 
     # What the bridge sends
 
     def work_now(self) -> Work | None:
         """Return the next thing to send to the line, if it is due."""
-        return self._work_at(trio.current_time())
+        if self._put_back is not None:
+            work, self._put_back = self._put_back, None
+            return work
+        if self._clear_due:
+            self._clear_due = False
+            return SendClear()
+        now = trio.current_time()
+        if self._queue and now >= self._play_end - self._wanted_lead():
+            return self._send_piece(now)
+        if self.sent > self._marked and not self._queue and (self.is_whole or now >= self._mark_due()):
+            return SendMarkAlone(self._new_mark())
+        return None
 
     @contextmanager
     def sending(self, send_due: Callable[[], None]) -> Iterator[None]:
@@ -312,7 +319,7 @@ class Ledger:
         try:
             yield
         finally:
-            self._send_due = _later
+            self._send_due = _ignore
 
     def put_back(self, work: Work) -> None:
         """Take back work that could not be sent at once: it is the next there is."""
@@ -325,19 +332,6 @@ class Ledger:
             if (work := self.work_now()) is not None:
                 return work
             await self._nap.sleep_until(self._look_again())
-
-    def _work_at(self, now: float) -> Work | None:
-        if self._put_back is not None:
-            work, self._put_back = self._put_back, None
-            return work
-        if self._clear_due:
-            self._clear_due = False
-            return SendClear()
-        if self._queue and now >= self._play_end - self._wanted_lead():
-            return self._send_piece(now)
-        if self.sent > self._marked and not self._queue and (self.is_whole or now >= self._mark_due()):
-            return SendMarkAlone(self._new_mark())
-        return None
 
     def _look_again(self) -> float:
         if self._clear_due or self._put_back is not None:
@@ -366,7 +360,7 @@ class Ledger:
     def _send_piece(self, now: float) -> SendAudio:
         reply, audio = self._take_piece()
         start = max(now, self._play_end)
-        self._play_end = start + _seconds(len(audio))
+        self._play_end = start + len(audio) / BYTES_PER_SECOND
         self.sent += len(audio)
         self._out.append(Piece(reply, audio, start, self._play_end))
         reply.add_spoken(start, self._play_end)
@@ -452,7 +446,3 @@ class Ledger:
     def _wake(self) -> None:
         """Have the bridge look again."""
         self._nap.move(self._look_again())
-
-
-def _seconds(size: int) -> float:
-    return size / BYTES_PER_SECOND
