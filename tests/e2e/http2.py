@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import attrs
@@ -77,7 +77,8 @@ class Http2Socket:
         """Send a close frame."""
         if self._closed is None:
             self._closed = CloseReason(code, reason)
-            await self._send(close_frame(code, reason or "", masked=True))
+            with suppress(ConnectionClosed):
+                await self._send(close_frame(code, reason or "", masked=True))
 
     async def _send_head(self, headers: list[tuple[str, str]]) -> None:
         self._h2.send_headers(self._stream, headers)
@@ -90,7 +91,11 @@ class Http2Socket:
     async def _flush(self) -> None:
         async with self._sending:
             if data := self._h2.data_to_send():
-                await self._tls.send_all(data)
+                try:
+                    await self._tls.send_all(data)
+                except trio.BrokenResourceError:  # the server has closed it
+                    self._closed = self._closed or CloseReason(ABNORMAL, None)
+                    raise ConnectionClosed(self._closed) from None
 
     async def _read(self) -> None:
         data = await self._tls.receive_some(MOST_AT_ONCE)
