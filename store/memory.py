@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from store.erasing import Subject
+from store.json_text import in_its_size
 from store.records import CallRecord, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
 
@@ -66,7 +67,7 @@ class MemoryTexts:
     def put(self, name: str, content: bytes, seconds: float) -> None:
         """Keep `content` under `name` for so long."""
         self._drop_stale()
-        self._kept[name] = (self.now() + seconds, content)
+        self._kept[name] = (self.now() + seconds, in_its_size(content))
 
     def peek(self, name: str) -> bytes | None:
         """Return what lies under `name`."""
