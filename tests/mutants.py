@@ -313,7 +313,7 @@ MUTANTS = (
         6,
         "every call leaves a record: what JSON has no form for costs it",
         "store/json_text.py",
-        "return orjson.dumps(_Mender().mended(value, _DEEPEST), option=option)",
+        "text = orjson.dumps(_Mender().mended(value, _DEEPEST), option=option)",
         "raise",
         ("tests/store/test_contract.py",),
     ),
