@@ -26,8 +26,7 @@ LOOK_SECONDS = 10.0
 MOST_GROWTH = 64_000_000
 """Bytes; a hundred calls more, as they are recorded, take a third of it."""
 _THRESHOLDS = (700, 5, 1_000_000)
-"""Of the collector: what is new is looked at in pieces of 3,500 objects, which take 2 ms, and all of it never by
-itself."""
+"""The collector looks at 3,500 new objects at a time, which takes some milliseconds; never at all of them by itself."""
 _STATM = Path("/proc/self/statm")
 
 
