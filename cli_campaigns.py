@@ -13,8 +13,7 @@ import typer
 
 from actors.policy import OnMachine
 from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines
-from web.clients.campaign_client import CampaignClient, time_left
-from web.clients.operator import Shown
+from web.clients.operator import Operator, Shown, time_left
 
 T = TypeVar("T")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")]
@@ -33,8 +32,8 @@ class ExportFormat(Enum):
     JSONL = "jsonl"
 
 
-def _ask(server: str | None, do: Callable[[CampaignClient], Awaitable[T]]) -> T:
-    return ask_server(server, lambda client: do(CampaignClient(client)))
+def _ask(server: str | None, do: Callable[[Operator], Awaitable[T]]) -> T:
+    return ask_server(server, lambda client: do(Operator(client)))
 
 
 def _retry(rules: Sequence[str]) -> Mapping[str, object] | None:
@@ -85,7 +84,7 @@ def create(  # noqa: PLR0917 - one for each option
     given |= {"machine_detection": machine.value if machine is not None else None, "time_limit": time_limit}
     given |= {"record": record or None, "paused": paused or None}
     written = {key: value for key, value in given.items() if value is not None}
-    _print(_ask(server, lambda client: client.create(written)))
+    _print(_ask(server, lambda client: client.create_campaign(written)))
 
 
 @campaign.command("list")
@@ -119,7 +118,7 @@ def status(
         _print(shown)
 
 
-async def _follow(client: CampaignClient, name: str) -> None:
+async def _follow(client: Operator, name: str) -> None:
     """Redraw the bar until every number is done."""
     from rich.live import Live
     from rich.text import Text
@@ -135,7 +134,7 @@ async def _follow(client: CampaignClient, name: str) -> None:
 
 
 def _turned(command: str, name: str, server: str | None) -> None:
-    _print(_ask(server, lambda client: client.turn(name, command)))
+    _print(_ask(server, lambda client: client.turn_campaign(name, command)))
 
 
 @campaign.command()
@@ -166,7 +165,7 @@ def export(
     to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Printed if unset.")] = None,
 ) -> None:
     """Give the results: a line for each number, with records and extracted fields."""
-    text = _ask(server, lambda client: client.export(name, form.value))
+    text = _ask(server, lambda client: client.export_campaign(name, form.value))
     if to is None:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()

@@ -1,10 +1,12 @@
 """OTP's rules for restarting, in trio's words: what a crash is, and how many are too many.
 
 `guard` makes a crash a value, and the Supervisor decides; `RestartBudget` counts. `Caught` is one of the two places in
-the program that catch every exception (the other is the call's boundary). Nothing here knows what a call is.
+the program that catch every exception (the other is the call's boundary). `keep_running` and `in_background` are for
+tasks of the server. Nothing here knows what a call is.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Self, TypeVar
 
@@ -21,6 +23,8 @@ log = structlog.stdlib.get_logger()
 T = TypeVar("T")
 
 _LONGEST_REASON = 500
+REST_SECONDS = 1.0
+"""From a crash to the next start."""
 
 
 @attrs.frozen
@@ -158,6 +162,22 @@ async def unharmed(run: Callable[[], Awaitable[object]], crashed: str, **facts: 
     ended = await guard(run)
     if isinstance(ended, Crashed):
         log.error(crashed, **facts, error=ended.reason)
+
+
+async def keep_running(run: Callable[[], Awaitable[object]], crashed: str, rest: float = REST_SECONDS) -> None:
+    """Run `run()` again and again, with so many seconds in between, until cancelled; it may crash, as in `unharmed`."""
+    while True:
+        await unharmed(run, crashed)
+        await trio.sleep(rest)
+
+
+@asynccontextmanager
+async def in_background(run: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run a task for as long as the `async with` lasts; it is cancelled at the end."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        yield
+        nursery.cancel_scope.cancel(reason="the server has closed")
 
 
 async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: Callable[[], None]) -> T | Crashed:

@@ -15,6 +15,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from actors.call import run_call
+from actors.supervision import keep_running
 from settings import Settings
 from web.calls.campaign_runner import CampaignRunner
 from web.calls.context import AppContext, Opened, build_context
@@ -39,7 +40,6 @@ from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
 from web.routes.webhooks import WebhookRoutes
-from web.worker.background import keep_running
 from web.worker.retention import Removal
 from web.worker.watchdog import Watchdog
 

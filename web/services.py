@@ -24,7 +24,7 @@ from actors.clips import ClipBook
 from actors.journal import Entry, JournalReader, ignore
 from actors.policy import CallPolicy
 from actors.session.settings_form import Offered, VoiceAgentOptions
-from actors.supervision import unharmed
+from actors.supervision import in_background, keep_running, unharmed
 from agents.roster import Roster
 from settings import Settings
 from store.calls import CallRecords
@@ -52,7 +52,6 @@ from web.from_settings import (
     warn_of_misspelt_voices,
     webhook_client_of,
 )
-from web.worker.background import in_background, keep_running
 from web.worker.left_recordings import joining
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)

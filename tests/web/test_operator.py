@@ -6,7 +6,6 @@ import trio
 from trio.testing import MockClock
 
 from tests.web.fakes import API_TOKEN, LEAD, LINE, Exchange, client_of, exchange, record
-from web.clients.campaign_client import CampaignClient
 from web.clients.operator import Operator, OperatorError
 from web.clients.twilio import CallOptions
 
@@ -128,4 +127,4 @@ async def test_what_is_not_utf_8_is_said_to_be_so(autojump_clock: MockClock) -> 
     with pytest.raises(OperatorError, match="no such call"):
         await asked.show(HALF)
     with pytest.raises(OperatorError, match="not UTF-8"):
-        await CampaignClient(asked.http).create({"name": HALF})
+        await Operator(asked.http).create_campaign({"name": HALF})

@@ -7,10 +7,9 @@ nothing.
 """
 
 import attrs
-import structlog
 import trio
 
-from actors.supervision import Crashed, guard
+from actors.supervision import unharmed
 from store.orders.campaigns import Campaign, CampaignStore
 from store.orders.queue import KeptOrder
 from web.calls.campaigns import CampaignRules, rules_of
@@ -25,8 +24,6 @@ SHORTEST_GAP = 0.02
 SHORT_WAIT = 2.0
 """A campaign waits while an order that came now would wait for longer."""
 SWEEP_SECONDS = 3600.0
-
-_log = structlog.stdlib.get_logger()
 
 
 @attrs.define(eq=False)
@@ -51,9 +48,7 @@ class CampaignRunner:
             nursery.start_soon(self.context.slots.end_at_drain, nursery.cancel_scope)
             while True:
                 self._gap = LOOK_SECONDS
-                ended = await guard(self.look)
-                if isinstance(ended, Crashed):
-                    _log.warning("campaigns_not_looked_after", why=ended.reason)
+                await unharmed(self.look, "campaigns_not_looked_after")
                 await trio.sleep(max(self._gap, SHORTEST_GAP))
 
     async def look(self) -> None:

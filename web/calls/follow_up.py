@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from actors.messages import NoteCallOver
-from actors.supervision import unharmed
+from actors.supervision import keep_running, unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import RecordsUnavailable
 from store.records import TRANSFERRING, RecordError
@@ -51,9 +51,7 @@ class FollowUp:
         """Look after parked calls, until cancelled."""
         try:
             await self.recall()
-            while True:
-                await trio.sleep(LOOK_SECONDS)
-                await unharmed(self.look, "follow_up_crashed")
+            await keep_running(self.look, "follow_up_crashed", LOOK_SECONDS)
         finally:
             self.context.announced.close()
 

@@ -20,7 +20,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from actors.record.recording import add_earlier, alone_in, is_left
-from actors.supervision import Crashed, guard
+from actors.supervision import Crashed, guard, keep_running
 from store.objects import ObjectStore
 from store.private import open_private
 from store.records import CallRecord
@@ -70,11 +70,7 @@ class Uploads:
         async with trio.open_nursery() as nursery:
             for _ in range(AT_ONCE):
                 nursery.start_soon(self._work)
-            while True:
-                found = await guard(self._find)
-                if isinstance(found, Crashed):
-                    _log.warning("recordings_not_looked_for", why=found.reason)
-                await trio.sleep(LOOK_SECONDS)
+            await keep_running(self._find, "recordings_not_looked_for", LOOK_SECONDS)
 
     async def finish(self) -> None:
         """Wait until nothing is left but what has failed before, within `LAST_SECONDS`."""

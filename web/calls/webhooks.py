@@ -19,7 +19,7 @@ import trio
 from actors import facts
 from actors.call_services import CallPlan
 from actors.journal import Entry, JournalReader
-from actors.supervision import Crashed, guard
+from actors.supervision import keep_running
 from store.calls import CallRecords
 from store.outbox import LAST, Event, Outbox, event_id
 from store.records import TRANSFERRING, CallRecord, RecordError
@@ -142,7 +142,7 @@ class Webhooks:
         """Keep and send, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep)
-            nursery.start_soon(self._sweep_on)
+            nursery.start_soon(keep_running, self.sweep, "webhooks_not_swept", SWEEP_SECONDS)
             await self._send_on(nursery, trio.CapacityLimiter(AT_ONCE))
 
     async def _keep(self) -> None:
@@ -196,13 +196,6 @@ class Webhooks:
         tell = _log.error if is_dead else _log.info
         said = "webhook_dead" if is_dead else "webhook_failed"
         tell(said, id=event.id, call_sid=event.call_sid, kind=event.kind, tries=event.tries, why=why)
-
-    async def _sweep_on(self) -> None:
-        while True:
-            await trio.sleep(SWEEP_SECONDS)
-            ended = await guard(self.sweep)
-            if isinstance(ended, Crashed):
-                _log.warning("webhooks_not_swept", why=ended.reason)
 
     async def sweep(self) -> int:
         """Find calls whose end was never kept, as when a process was killed, and keep it; return how many.

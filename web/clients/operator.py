@@ -1,7 +1,7 @@
-"""Client of a running switchboard, for the command line: place, show and list calls.
+"""Client of a running switchboard, for the command line: calls, campaigns, the do-not-call list, webhooks.
 
-`Operator` speaks to `/calls` of one server over an httpx client it was given. Whatever goes wrong is `OperatorError`,
-in words for the person at the keyboard, with what to do about it.
+`Operator` asks one server over an httpx client it was given. Whatever goes wrong is `OperatorError`, in words for the
+person at the keyboard, with what to do about it.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -39,11 +39,11 @@ def in_address(name: str) -> str:
     return quote(name, safe="", errors="replace")
 
 
-def texts(value: object) -> list[str]:
-    """Return the lines that explain a refusal."""
-    if not isinstance(value, list):
-        return []
-    return [_explained(one) for one in value if isinstance(one, dict)]
+def time_left(seconds: float) -> str:
+    """Return a length of time as people say it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _explained(one: Mapping[str, object]) -> str:
@@ -60,7 +60,9 @@ def why_refused(response: httpx.Response) -> str:
     if not isinstance(answer, dict) or "error" not in answer:
         return f"The server answered HTTP {response.status_code}. Is this a switchboard? {response.request.url}"
     code = f" (Twilio {answer['code']})" if answer.get("code") else ""
-    lines = [f"{answer['error']}{code}.", *texts(answer.get("problems")), str(answer.get("fix") or "")]
+    problems = answer.get("problems")
+    explained = [_explained(one) for one in problems if isinstance(one, dict)] if isinstance(problems, list) else []
+    lines = [f"{answer['error']}{code}.", *explained, str(answer.get("fix") or "")]
     return "\n".join(line for line in lines if line)
 
 
@@ -114,7 +116,7 @@ def _named(name: str) -> Mapping[str, object]:
 
 @attrs.frozen
 class Operator:
-    """A client of one server's `/calls`. Every method raises `OperatorError`."""
+    """A client of one server. Every method raises `OperatorError`."""
 
     http: httpx.AsyncClient
 
@@ -133,8 +135,7 @@ class Operator:
 
     async def recent(self, limit: int) -> Sequence[Shown]:
         """Return live and recent calls, newest first."""
-        answer = await self._ask("GET", f"/calls?limit={limit}")
-        return cast("Sequence[Shown]", answer.get("calls", ()))
+        return await self._listed(f"/calls?limit={limit}", "calls")
 
     async def kept(self, name: str) -> Shown:
         """Return the data kept about a number or a call."""
@@ -156,8 +157,7 @@ class Operator:
 
     async def live(self) -> Sequence[Shown]:
         """Return the calls that go on, newest first: the agent on the floor, for how long, and the last words."""
-        answer = await self._ask("GET", "/calls?live=yes&limit=500")
-        return cast("Sequence[Shown]", answer.get("calls", ()))
+        return await self._listed("/calls?live=yes&limit=500", "calls")
 
     async def command(self, name: str, command: str, fields: Mapping[str, str], key: str | None = None) -> Shown:
         """Give a call a command, under a key of its own if there is one; return what became of it, if it is done."""
@@ -168,11 +168,46 @@ class Operator:
 
     async def webhooks(self, state: str) -> Sequence[Shown]:
         """Return the newest webhooks in a state: dead, waiting or sent."""
-        return cast("Sequence[Shown]", (await self._ask("GET", f"/webhooks?state={state}"))["webhooks"])
+        return await self._listed(f"/webhooks?state={state}", "webhooks")
 
     async def resend(self, ids: Sequence[str]) -> int:
         """Have dead webhooks sent again, all where no ids are given; return how many."""
         return cast("int", (await self._ask("POST", "/webhooks/resend", {"ids": list(ids) or "all"}))["resent"])
+
+    async def create_campaign(self, given: Mapping[str, object]) -> Shown:
+        return await self._ask("POST", "/campaigns", given)
+
+    async def campaigns(self) -> Sequence[Shown]:
+        """Return the newest campaigns, newest first."""
+        return await self._listed("/campaigns", "campaigns")
+
+    async def campaign(self, name: str) -> Shown:
+        """Return one campaign, and how it goes."""
+        return await self._ask("GET", f"/campaigns/{in_address(name)}")
+
+    async def turn_campaign(self, name: str, command: str) -> Shown:
+        """Pause a campaign, resume or cancel it."""
+        return await self._ask("POST", f"/campaigns/{in_address(name)}/{command}")
+
+    async def export_campaign(self, name: str, form: str) -> bytes:
+        """Return the results of a campaign."""
+        return (await ask(self.http, "GET", f"/campaigns/{in_address(name)}/export?format={form}")).content
+
+    async def refuse_number(self, number: str, why: str) -> None:
+        """Put a number on the do-not-call list."""
+        await ask(self.http, "PUT", f"/do-not-call/{in_address(number)}?why={in_address(why)}")
+
+    async def allow_number(self, number: str) -> None:
+        """Take a number from the do-not-call list."""
+        await ask(self.http, "DELETE", f"/do-not-call/{in_address(number)}")
+
+    async def refused_numbers(self) -> Sequence[Shown]:
+        """Return the do-not-call list, page by page."""
+        found, after = list[Shown](), ""
+        while page := await self._listed(f"/do-not-call?after={in_address(after)}", "numbers"):
+            found += page
+            after = str(page[-1]["number"])
+        return found
 
     async def follow(self, name: str) -> AsyncIterator[Shown]:
         """Go through the states of a call as they change, the last one with its record if it left one."""
@@ -197,6 +232,9 @@ class Operator:
                 await trio.sleep(POLL_SECONDS)
                 shown = await self.show(name)
         return shown
+
+    async def _listed(self, target: str, key: str) -> Sequence[Shown]:
+        return cast("Sequence[Shown]", (await self._ask("GET", target)).get(key, ()))
 
     async def _ask(self, method: str, target: str, order: object = None, within: float | None = None) -> Shown:
         return shown_by(await ask(self.http, method, target, order, within=within))

@@ -17,6 +17,8 @@ import attrs
 import structlog
 import trio
 
+from actors.supervision import in_background
+
 ANSWER_SECONDS = 4.0
 """For an answer: less than `CONNECT_SECONDS` (`web/clients/deepgram.py`), so that the reason is known."""
 LONGEST_SECONDS = ANSWER_SECONDS + 0.5
@@ -145,9 +147,7 @@ async def resolving(resolver: Resolver) -> AsyncIterator[None]:
     """Have names looked up by `resolver`, for as long as the `async with` lasts."""
     before = trio.socket.set_custom_hostname_resolver(resolver)
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(resolver.run)
+        async with in_background(resolver.run):
             yield
-            nursery.cancel_scope.cancel(reason="the server has closed")
     finally:
         trio.socket.set_custom_hostname_resolver(before)

@@ -59,10 +59,8 @@ class Tracing:
         for name, value in environ.items():
             if name.startswith("OTEL_"):
                 os.environ.setdefault(name, value)
-        ids, named = (
-            _CallIds(),
-            environ.get("OTEL_SERVICE_NAME") or "service.name" in environ.get("OTEL_RESOURCE_ATTRIBUTES", ""),
-        )
+        ids, attributes = _CallIds(), environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+        named = environ.get("OTEL_SERVICE_NAME") or "service.name" in attributes
         resource = Resource.create(None if named else {"service.name": "switchboard"})
         provider = TracerProvider(resource=resource, id_generator=ids, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -70,7 +68,6 @@ class Tracing:
 
     @property
     def tracer(self) -> Tracer:
-        """Make spans with it."""
         return self.provider.get_tracer("switchboard")
 
     def begin(self, call_sid: str, name: str, start: int, attributes: Mapping[str, str | int]) -> Span:

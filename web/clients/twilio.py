@@ -108,20 +108,16 @@ class TwilioLine:
         return str(placed["sid"])
 
     async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
-        """Return the CallSids of the calls from our number to somebody that were made since then."""
         page = await self.api.get("/Calls.json", {"To": to, "From": self.number, "PageSize": MOST_LISTED})
         return [str(call["sid"]) for call in page.get("calls", ()) if _is_made_since(call, since)]
 
     async def hang_up(self, call_sid: str) -> None:
-        """End a call; one that is over already is no error."""
         await self._update(call_sid, {"Status": "completed"})
 
     async def redirect(self, call_sid: str, twiml: str) -> None:
-        """Give a live call a new TwiML document; one that is over already is no error."""
         await self._update(call_sid, {"Twiml": twiml})
 
     async def status_of(self, call_sid: str) -> str | None:
-        """Return how a call goes, in Twilio's words; None when there is no such call."""
         try:
             call = await self.api.get(f"/Calls/{call_sid}.json")
         except LineError as exc:

@@ -64,24 +64,19 @@ class TwilioApi:
 
     async def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Resource:
         """Return a resource, or a page of a list."""
-        return await self._ask("GET", path, query, None)
+        return await self._ask(self._request("GET", path, params=query))
 
     async def post(self, path: str, form: Form, *, may_repeat: bool = False) -> Resource:
         """Make or change a resource; return it. One that `may_repeat` is never `maybe_done`: asking again is safe."""
-        return await self._ask("POST", path, None, form, may_repeat=may_repeat)
+        return await self._ask(self._request("POST", path, form=form), writes=not may_repeat)
 
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str | int] | None,
-        form: Form | None,
-        *,
-        may_repeat: bool = False,
-    ) -> Resource:
-        writes = form is not None and not may_repeat
+    def _request(
+        self, method: str, path: str, *, params: Mapping[str, str | int] | None = None, form: Form | None = None
+    ) -> httpx.Request:
         url = f"{self.url}/2010-04-01/Accounts/{self.account_sid}{path}"
-        request = self.http.build_request(method, url, params=query, data=form)
+        return self.http.build_request(method, url, params=params, data=form)
+
+    async def _ask(self, request: httpx.Request, *, writes: bool = False) -> Resource:
         try:
             response = await self._send(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:

@@ -15,7 +15,7 @@ from quart.typing import ResponseReturnValue
 from store.orders.campaigns import Campaign
 from web.calls.campaigns import rules_of
 from web.calls.exports import Progress
-from web.clients.campaign_client import time_left
+from web.clients.operator import time_left
 from web.console.english import CAMPAIGNS
 from web.console.rendering import render
 from web.routes.campaigns import STATES, CampaignRoutes

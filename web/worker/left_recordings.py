@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -17,8 +18,8 @@ import structlog
 import trio
 
 from actors.record.recording import alone_in, finish_left, is_left, writer_of
+from actors.supervision import in_background, keep_running
 from store.private import ProcessLock, own_folder
-from web.worker.background import in_background
 
 EVERY_SECONDS = 5.0
 QUIET_SECONDS = 15.0
@@ -63,12 +64,8 @@ class LeftRecordings:
 
     async def run(self) -> None:
         """Look now and every few seconds, until cancelled."""
-        while True:
-            try:
-                await trio.to_thread.run_sync(self.look, limiter=self._threads, abandon_on_cancel=True)
-            except OSError as exc:
-                _log.warning("recordings_not_looked_for", why=f"{type(exc).__name__}: {exc.strerror}")
-            await trio.sleep(EVERY_SECONDS)
+        look = partial(trio.to_thread.run_sync, self.look, limiter=self._threads, abandon_on_cancel=True)
+        await keep_running(look, "recordings_not_looked_for", EVERY_SECONDS)
 
     def look(self) -> int:
         """Join the tracks of dead processes; return how many recordings that were. Blocks. *Raises* `OSError`."""

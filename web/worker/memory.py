@@ -19,8 +19,8 @@ from pathlib import Path
 
 import trio
 
+from actors.supervision import in_background
 from web.calls.slots import Slots
-from web.worker.background import in_background
 
 LOOK_SECONDS = 10.0
 MOST_GROWTH = 64_000_000

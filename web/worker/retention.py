@@ -15,9 +15,8 @@ from pathlib import Path
 
 import attrs
 import structlog
-import trio
 
-from actors.supervision import unharmed
+from actors.supervision import keep_running
 from keeping_settings import Retention
 from store.calls import CallRecords
 from store.records import CallRecord, RecordError
@@ -53,9 +52,7 @@ class Removal:
 
     async def run(self) -> None:
         """Look now and each hour, until cancelled."""
-        while True:
-            await unharmed(self.look, "retention_failed")
-            await trio.sleep(EVERY_SECONDS)
+        await keep_running(self.look, "retention_failed", EVERY_SECONDS)
 
     async def look(self) -> None:
         """Remove what is too old.
