@@ -98,13 +98,13 @@ def _routes_of(
     routes = (
         TwilioRoutes(context),
         TransferRoutes(context),
-        CallRoutes(context, dispatcher, RepeatedOrders(context)),
+        CallRoutes(context, dispatcher, RepeatedOrders(context), views),
         CampaignRoutes(context),
         DoNotCallRoutes(context),
         HealthRoutes(context),
         views,
-        PeopleRoutes(context, views),
-        WebhookRoutes(context),
+        PeopleRoutes(context.forgetting, views),
+        WebhookRoutes(context.outbox),
         openapi,
         operating,
     )

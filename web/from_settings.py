@@ -35,7 +35,7 @@ from store.private import make_folders
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from web.calls.context import Opened
-from web.calls.forgetting import LeftFiles, Place
+from web.calls.forgetting import EraseFrom, erase_left_files
 from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore, TokenStore
 from web.calls.transfers import TwilioTransfers
@@ -204,13 +204,13 @@ class CallStores:
         return Opened(services, line, slots, self.tokens, OrderQueue(self.orders), self.places, post, self.objects)
 
     @property
-    def places(self) -> Mapping[str, Place]:
+    def places(self) -> Mapping[str, EraseFrom]:
         """Where something of a call may lie, beside its record, its files, and what workers share."""
-        places: dict[str, Place] = {}
+        places: dict[str, EraseFrom] = {}
         if self.checkpoints is not None:
-            places["running"] = self.checkpoints
+            places["running"] = self.checkpoints.erase
         if isinstance(self.records, SpillingRecords):
-            places["waiting"] = LeftFiles(self.records.folder.path)
+            places["waiting"] = partial(erase_left_files, self.records.folder.path)
         return places
 
 

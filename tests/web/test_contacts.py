@@ -10,7 +10,8 @@ from store.orders.campaigns import NewContact
 from tests.web.fakes import LINE, settings
 from web.calls import contacts
 from web.calls.calling_hours import CallingHours
-from web.calls.contacts import LINES_AT_ONCE, ContactReader, ContactsError
+from web.calls.contacts import LINES_AT_ONCE, ContactReader
+from web.calls.orders import OrderError
 
 NOW = 1_795_860_000.0
 """A Saturday."""
@@ -21,7 +22,7 @@ def reader(**options: object) -> ContactReader:
 
 
 def problems(text: str, **options: object) -> list[tuple[int, str]]:
-    with pytest.raises(ContactsError) as refused:
+    with pytest.raises(OrderError) as refused:
         trio.run(reader(**options).read, text)
     assert all(one.problem and one.fix for one in refused.value.problems)
     return [(one.line, one.field) for one in refused.value.problems]
@@ -90,12 +91,12 @@ def test_every_bad_line_is_named(text: str, found: list[tuple[int, str]]) -> Non
 def test_a_number_that_may_be_anywhere_needs_a_time_zone_where_the_hours_are_short() -> None:
     short = attrs.evolve(reader(), hours=CallingHours.read("10:00-16:00", "mon-fri"))
 
-    with pytest.raises(ContactsError, match="time zones, and is never within the hours"):
+    with pytest.raises(OrderError, match="time zones, and is never within the hours"):
         trio.run(short.read, "to\n+18005550123\n")
 
 
 def test_a_misspelt_column_is_answered_with_the_one_that_was_meant() -> None:
-    with pytest.raises(ContactsError) as refused:
+    with pytest.raises(OrderError) as refused:
         trio.run(reader().read, "To,nmae\n+12125550123,Zoë\n")
 
     assert [one.fix for one in refused.value.problems][:2] == ["Did you mean to?", "Did you mean name?"]

@@ -132,15 +132,6 @@ class Admissions:
         noted.pop("to", None)
         return OrderNote(**noted)
 
-    async def note_placed(self, order: str, call_sid: str, seconds: float) -> None:
-        """Keep under which CallSid an order was carried out, for whichever worker is asked about it."""
-        await self.tokens.put(f"placed {order}", call_sid.encode(), seconds)
-
-    async def recall_placed(self, order: str) -> str | None:
-        """Return under which CallSid an order was carried out; None when it is unknown. Raises: `OSError`."""
-        kept = await self.tokens.peek(f"placed {order}")
-        return kept.decode() if kept is not None else None
-
     async def note_streamed(self, call_sid: str) -> None:
         """Keep that a call of ours has had its stream, wherever that was."""
         await self.tokens.put(f"streamed {call_sid}", b"", STREAMED_SECONDS)

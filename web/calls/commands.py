@@ -7,7 +7,7 @@ nothing; a command that it does not know is refused.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeAlias, cast, get_args
 
@@ -21,8 +21,7 @@ from actors.endings.intercom import Intercom
 from actors.messages import ToCall
 from protocol.fields import json_or
 from store.fleet import shared
-from store.fleet.shared import Fleet, Later, LiveCall
-from web.calls.live_calls import KnownCall, LiveCalls
+from store.fleet.shared import Fleet, Later
 
 ANSWER_SECONDS = 60.0
 """For a call to decide a command: longer than any command of `actors/operator/` takes."""
@@ -89,32 +88,6 @@ class Letter:
             return cls(command, str(fields["from"]), str(fields["token"]))
         except (KeyError, TypeError, ValueError):
             return refused("the worker that carries the call has another version, and does not know this command")
-
-
-async def everywhere(live_calls: LiveCalls, fleet: Fleet) -> Sequence[KnownCall]:
-    """Return the live calls of this worker, newest first, and then those that only other workers know."""
-    here = [call for call in live_calls.newest() if call.live]
-    known = {name for call in here for name in (call.id, call.call_sid)}
-    return [*here, *(_known(call) for call in await fleet.live() if not known & {call.key, call.call_sid})]
-
-
-async def find_elsewhere(name: str, fleet: Fleet) -> KnownCall | None:
-    """Return a call that runs on any worker, by our id or by Twilio's."""
-    call = await fleet.find(name)
-    return _known(call) if call is not None else None
-
-
-def _known(call: LiveCall) -> KnownCall:
-    return KnownCall(
-        id=call.key,
-        direction=call.direction,
-        caller=call.caller,
-        line=call.line,
-        status="in-progress",
-        call_sid=call.call_sid,
-        streamed=True,
-        created_at=call.started_at,
-    )
 
 
 @attrs.frozen

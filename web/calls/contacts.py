@@ -21,7 +21,7 @@ from settings import Settings
 from store.orders.campaigns import NewContact
 from web.calls.answers import new_order_id
 from web.calls.calling_hours import CallingHours, is_zone
-from web.calls.orders import CONTEXT_FIELDS, OrderError, read_order, written_order
+from web.calls.orders import CONTEXT_FIELDS, LineProblem, OrderError, read_order, written_order
 
 COLUMNS = ("to", *CONTEXT_FIELDS, "time_zone", "agents")
 METADATA = "metadata."
@@ -30,24 +30,6 @@ MOST_PROBLEMS = 1000
 LINES_AT_ONCE = 10
 """Some milliseconds: audio goes out each 20."""
 _LONGEST_FIELD = 5000
-
-
-@attrs.frozen
-class LineProblem:
-    """One mistake in the file; line 1 has the columns."""
-
-    line: int
-    field: str
-    problem: str
-    fix: str
-
-
-class ContactsError(Exception):
-    """The file cannot be used as it is: every mistake, `MOST_PROBLEMS` of them at most."""
-
-    def __init__(self, problems: Sequence[LineProblem]) -> None:
-        super().__init__(f"{len(problems)} mistakes, the first in line {problems[0].line}: {problems[0].problem}")
-        self.problems = tuple(problems)
 
 
 @attrs.frozen
@@ -65,7 +47,7 @@ class ContactReader:
     async def read(self, text: str) -> Sequence[NewContact]:
         """Read a whole file, and let other tasks run in between.
 
-        Raises: `ContactsError`.
+        Raises: `OrderError`, with every mistake, `MOST_PROBLEMS` of them at most.
         """
         if "phonenumbers" not in sys.modules:
             alone = trio.CapacityLimiter(1)  # an import that hangs keeps no other work waiting
@@ -87,10 +69,10 @@ class ContactReader:
                 problems += [one for one in read if isinstance(one, LineProblem)]
                 found += [one for one in read if isinstance(one, NewContact)]
         except csv.Error as exc:
-            raise ContactsError([LineProblem(1, "csv", f"is not CSV: {exc}", _WHOLE_FIX)]) from exc
+            raise OrderError([LineProblem(1, "csv", f"is not CSV: {exc}", _WHOLE_FIX)]) from exc
         problems = [*_count_problems(count), *problems] if not problems or problems[0].line > 1 else problems
         if problems:
-            raise ContactsError(problems[:MOST_PROBLEMS])
+            raise OrderError(problems[:MOST_PROBLEMS])
         return found
 
     def _line(

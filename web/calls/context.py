@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import attrs
 
@@ -23,7 +24,7 @@ from web.calls.campaigns import settle
 from web.calls.commands import Commands
 from web.calls.counts import Counts
 from web.calls.ending import Announced
-from web.calls.forgetting import Forgetting, KeptOrders, Place
+from web.calls.forgetting import EraseFrom, Forgetting, erase_orders
 from web.calls.live_calls import LiveCalls
 from web.calls.order_ends import OrderEnds
 from web.calls.outcomes import Outcomes
@@ -48,7 +49,7 @@ class Opened:
     """The server's drain has them too."""
     tokens: TokenStore = attrs.field(factory=MemoryTokenStore)
     orders: OrderQueue = attrs.field(factory=lambda: OrderQueue(SqliteOrders()))
-    places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
+    places: Mapping[str, EraseFrom] = attrs.field(factory=dict[str, EraseFrom])
     """Where else something of a call may lie, by name."""
     post_webhook: PostWebhook | None = None
     """Sends a message to the server at CALL_WEBHOOK_URL."""
@@ -107,7 +108,14 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
     uploads = Uploads(files, objects) if objects is not None else None
     ended = [after.put, ends.put, *([webhooks.ended] if webhooks else []), *([uploads.put] if uploads else [])]
     announced = Announced(services.records, live_calls, counts, ended=each_of(ended))
-    parked, places = announced.parked_calls, _places(opened, outbox)
+    parked = announced.parked_calls
+    places = {
+        "notes": opened.tokens.erase,
+        "fleet": opened.slots.fleet.erase,
+        "orders": partial(erase_orders, opened.orders),
+        "webhooks": outbox.erase,
+        **opened.places,
+    }
     return AppContext(
         settings=settings,
         line=opened.line,
@@ -135,12 +143,6 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
         forgetting=Forgetting(services.records, files, slots.fleet, live_calls, parked, watched, places),
         watched=watched,
     )
-
-
-def _places(opened: Opened, outbox: Outbox) -> dict[str, Place]:
-    """Return where something of a call may lie, by name."""
-    places: dict[str, Place] = {"notes": opened.tokens, "fleet": opened.slots.fleet}
-    return places | {"orders": KeptOrders(opened.orders), "webhooks": outbox} | {**opened.places}
 
 
 def _observed(services: CallServices, counts: Counts, watched: WatchedCalls, webhooks: Webhooks | None) -> CallServices:

@@ -1,6 +1,6 @@
 """Lists, exports and erases all that is kept of a person, by number or by call.
 
-`Forgetting` knows every place in which something of a call may lie: records, files, and `Place`s that others add (notes
+`Forgetting` knows every place in which something of a call may lie: records, files, and `places` that others add (notes
 between requests, checkpoints, what could not be sent). It erases in all of them, searches all of them again, and
 returns an `Erasure`: what was erased, and what is left, by counts alone. A record or a journal of somebody else that
 mentions the number keeps everything but the number. A call that goes on is not erased, nor is the person on it.
@@ -11,12 +11,12 @@ import hmac
 import secrets
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Protocol
+from typing import IO, TypeAlias
 
 import attrs
 import structlog
@@ -42,12 +42,8 @@ SILENT = "workers that do not answer"
 _log = structlog.stdlib.get_logger()
 
 
-class Place(Protocol):
-    """Somewhere in which texts of a call may lie."""
-
-    async def erase(self, subject: Subject) -> int:
-        """Erase what mentions it, and return how many things that were; `OSError` when another try may succeed."""
-        ...
+EraseFrom: TypeAlias = Callable[[Subject], Awaitable[int]]
+"""Erases what mentions somebody in one place, and returns how much that was; `OSError` when another try may succeed."""
 
 
 class GoesOn(Exception):
@@ -82,33 +78,21 @@ class Erasure:
         return cls(f"ER{secrets.token_hex(12)}", at, key, digest, erased, found)
 
 
-@attrs.frozen
-class LeftFiles:
-    """A folder of a queue: what waits in it is the queue's, and what was set aside or left half written is nobody's."""
+async def erase_left_files(folder: Path, subject: Subject) -> int:
+    """Remove what was set aside in the folder of a queue, or left half written; return how many files mention it."""
 
-    folder: Path
-    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), eq=False)
-
-    async def erase(self, subject: Subject) -> int:
-        """Remove the files that nobody goes on with; return how many files mention it."""
-        return await trio.to_thread.run_sync(self._erase, subject, limiter=self._threads)
-
-    def _erase(self, subject: Subject) -> int:
-        found = files_with(self.folder, subject)
+    def erase() -> int:
+        found = files_with(folder, subject)
         remove_all([path for path in found if path.suffix == ".refused" or path.name.startswith(".")])
         return len(found)
 
+    return await trio.to_thread.run_sync(erase, limiter=trio.CapacityLimiter(1))
 
-@attrs.frozen
-class KeptOrders:
-    """The queue of orders, and a campaign's contacts in it."""
 
-    orders: OrderQueue
-
-    async def erase(self, subject: Subject) -> int:
-        """Forget the orders of a number, or of calls; return how many."""
-        names = (*([subject.number] if subject.number else ()), *sorted(subject.calls))
-        return sum([await self.orders.erase(name) for name in names])
+async def erase_orders(orders: OrderQueue, subject: Subject) -> int:
+    """Forget the orders of a number, or of calls, and a campaign's contacts; return how many."""
+    names = (*([subject.number] if subject.number else ()), *sorted(subject.calls))
+    return sum([await orders.erase(name) for name in names])
 
 
 @attrs.frozen
@@ -121,7 +105,7 @@ class Forgetting:
     live_calls: LiveCalls
     parked_calls: ParkedCalls
     watched: WatchedCalls
-    places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
+    places: Mapping[str, EraseFrom] = attrs.field(factory=dict[str, EraseFrom])
 
     async def subject(self, name: str) -> Subject:
         """Return what goes with a number, or with a CallSid.
@@ -233,8 +217,8 @@ class Forgetting:
     async def _erase_own(self, subject: Subject) -> dict[str, int]:
         self._forget_here(subject)
         found = {"records": await self._erase_records(subject), "files": await self._erase_files(subject)}
-        for name, place in self.places.items():
-            found[name] = await place.erase(subject)
+        for name, erase in self.places.items():
+            found[name] = await erase(subject)
         return found
 
     def _forget_here(self, subject: Subject) -> None:

@@ -6,7 +6,7 @@ cannot be taken back. All mistakes are reported at once in `OrderError`, each wi
 
 import difflib
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -38,12 +38,22 @@ class OrderProblem:
     fix: str
 
 
-class OrderError(Exception):
-    """The order cannot be carried out as it is written."""
+@attrs.frozen
+class LineProblem:
+    """One mistake in a file of orders; line 1 has the columns."""
 
-    def __init__(self, problems: tuple[OrderProblem, ...]) -> None:
+    line: int
+    field: str
+    problem: str
+    fix: str
+
+
+class OrderError(Exception):
+    """What is asked for cannot be carried out as it is written."""
+
+    def __init__(self, problems: Sequence[OrderProblem | LineProblem]) -> None:
         super().__init__("; ".join(f"{one.field}: {one.problem}" for one in problems))
-        self.problems = problems
+        self.problems = tuple(problems)
 
 
 @attrs.frozen

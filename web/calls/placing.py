@@ -161,7 +161,6 @@ class Placing:
             await self.context.orders.placed(call.id, call_sid, PLACED_SECONDS)
         except OSError as exc:
             _log.warning("call_placed_not_noted", id=call.id, call_sid=call_sid, why=str(exc))
-        await self.context.admissions.note_placed(call.id, call_sid, ORDER_SECONDS)
 
     async def _wait_found(self, call: KnownCall) -> None:
         """Wait until a webhook, or a look at Twilio's list, has found the call of an order, and show it."""

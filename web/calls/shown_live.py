@@ -1,25 +1,54 @@
-"""The calls that go on, as an operator's list shows them: the agent on the floor, for how long, and the last words.
+"""The calls that go on, on this worker and on others, and as an operator's list shows them.
 
-Of a call here that is what its log says (`WatchedCalls`). Of a call that another worker carries it is what its last
-note says, some seconds old: nothing where the database is away.
+The list has the agent on the floor, for how long, and the last words. Of a call here that is what its log says
+(`WatchedCalls`); of a call that another worker carries, what its last note says, some seconds old: nothing where the
+database is away.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from store.fleet.shared import Fleet, LiveCall
 from store.records import CallRecord
 from web.calls.context import AppContext
-from web.calls.live_calls import KnownCall
+from web.calls.live_calls import KnownCall, LiveCalls
 
 LONGEST_WORDS = 200
 
 
+async def everywhere(live_calls: LiveCalls, fleet: Fleet) -> Sequence[KnownCall]:
+    """Return the live calls of this worker, newest first, and then those that only other workers know."""
+    here = [call for call in live_calls.newest() if call.live]
+    known = {name for call in here for name in (call.id, call.call_sid)}
+    return [*here, *(_of_another_worker(call) for call in await fleet.live() if not known & {call.key, call.call_sid})]
+
+
+async def find_elsewhere(name: str, fleet: Fleet) -> KnownCall | None:
+    """Return a call that runs on any worker, by our id or by Twilio's."""
+    call = await fleet.find(name)
+    return _of_another_worker(call) if call is not None else None
+
+
+def _of_another_worker(call: LiveCall) -> KnownCall:
+    return KnownCall(
+        id=call.key,
+        direction=call.direction,
+        caller=call.caller,
+        line=call.line,
+        status="in-progress",
+        call_sid=call.call_sid,
+        streamed=True,
+        created_at=call.started_at,
+    )
+
+
 async def shown_live(calls: Sequence[KnownCall], context: AppContext) -> list[Mapping[str, object]]:
     """Return the rows of these calls, in their order."""
-    return [{**_known(call), **await _seen(call, context)} for call in calls]
+    return [{**known_as_json(call), **await _seen(call, context)} for call in calls]
 
 
-def _known(call: KnownCall) -> Mapping[str, object]:
+def known_as_json(call: KnownCall) -> dict[str, object]:
+    """Return what a client is told of a call that has no record yet."""
     return {
         "id": call.id,
         "call_sid": call.call_sid,
@@ -27,6 +56,8 @@ def _known(call: KnownCall) -> Mapping[str, object]:
         "direction": call.direction,
         "caller": call.caller,
         "line": call.line,
+        "answered_by": call.answered_by,
+        "outcome": call.outcome,
         "created_at": call.created_at,
     }
 

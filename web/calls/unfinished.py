@@ -20,7 +20,6 @@ from store.calls import readable_record
 from store.orders.queue import KeptOrder
 from store.records import TRANSFERRING
 from web.calls.answers import NoLine
-from web.calls.commands import find_elsewhere
 from web.calls.context import AppContext
 from web.calls.dispatch import LEASE_SECONDS, Dispatcher
 from web.calls.live_calls import KnownCall
@@ -28,6 +27,7 @@ from web.calls.order_ends import HowEnded
 from web.calls.orders import kept_order
 from web.calls.outcomes import why
 from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS
+from web.calls.shown_live import find_elsewhere
 from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 

@@ -16,10 +16,10 @@ from store.json_text import json_text
 from store.objects import ObjectsUnavailable
 from store.records import CallRecord, RecordError, encode_record
 from web.calls.call_files import JOURNAL, RECORD, RECORDING
-from web.calls.commands import everywhere, find_elsewhere
 from web.calls.context import AppContext
 from web.calls.forgetting import GoesOn
 from web.calls.live_calls import KnownCall
+from web.calls.shown_live import everywhere, find_elsewhere
 from web.console.afterwards import headline, money, retold
 from web.console.campaigns import CampaignPages
 from web.console.english import LIVE, OPERATE, OUTCOMES, TEXT

@@ -23,7 +23,8 @@ from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
 from web.console.english import OPERATE, PHONE, PHONE_KEYS, PHONE_TOLD
 from web.console.rendering import render
-from web.console.session import SignInCheck, current_session, is_here, is_own_request
+from web.console.session import SignInCheck, current_session, is_own_request
+from web.routes.credentials import is_here
 from web.routes.problems import problem
 from web.sockets.asgi_events import headers_of
 

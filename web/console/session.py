@@ -12,18 +12,18 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 import attrs
 from quart import Response, g, redirect, request
 from quart.typing import ResponseReturnValue
 from werkzeug.datastructures import Headers
+from werkzeug.http import parse_cookie
 
 from settings import Settings, is_loopback
 from web.calls.context import AppContext
 from web.console.rendering import render
-from web.routes.credentials import is_token
+from web.routes.credentials import is_here, is_token
 from web.routes.problems import problem
 from web.sockets.connections import vouch
 
@@ -93,11 +93,7 @@ class Sessions:
 
     def of_header(self, cookies: str) -> OperatorSession | None:
         """Return the session that a `Cookie` header shows: for a WebSocket, which is no request of the framework's."""
-        try:
-            found = SimpleCookie(cookies).get(self.cookie)
-        except CookieError:
-            return None
-        return self.read(found.value) if found is not None else None
+        return self.read(parse_cookie(cookies).get(self.cookie, ""))
 
     def put(self, response: Response, value: str) -> None:
         """Have the browser keep a session; an empty value ends it."""
@@ -125,15 +121,6 @@ def is_own_request(headers: Mapping[str, str] | Headers, host: str) -> bool:
     """Tell whether a browser says that one of our own pages, or its address bar, asks; a program says nothing."""
     site, origin = headers.get("sec-fetch-site", "none"), headers.get("origin")
     return site in {"none", "same-origin"} and (origin is None or urlsplit(origin).netloc == host)
-
-
-def is_here(client: tuple[str, int] | None, host: str) -> bool:
-    """Tell whether a request comes from this machine, and was sent to it by a loopback name."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    return client is not None and is_loopback(client[0]) and is_loopback(name)
 
 
 def local_path(wanted: str) -> str:

@@ -16,9 +16,8 @@ from quart import Blueprint, Response, request
 
 from settings import TransferMode
 from store.orders.queue import DoNotCall, KeptOrder, SameKey
-from store.records import TRANSFERRING, UNANSWERED, CallRecord, RecordError, record_as_json
+from store.records import TRANSFERRING, UNANSWERED, RecordError, record_as_json
 from web.calls.answers import AlreadyRinging, InDoubt, Lack, NoLine, OrderAnswer, Placed, Refused, Taken, Waiting
-from web.calls.commands import everywhere, find_elsewhere
 from web.calls.context import AppContext
 from web.calls.dispatch import Dispatcher
 from web.calls.live_calls import KnownCall
@@ -26,20 +25,20 @@ from web.calls.operating import BY_OPERATOR, HangUp
 from web.calls.orders import OrderError, read_order
 from web.calls.repeats import RepeatedOrders, key_of
 from web.calls.returning import Returns
-from web.calls.shown_live import shown_live
+from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, shown_live
 from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 from web.routes.credentials import bearer_of
 from web.routes.problems import (
     body_of_request,
     is_call_sid,
-    is_name,
     json_answer,
     no_such_call,
     problem,
     refuse_key,
     unreachable,
 )
+from web.routes.views import CallViews
 
 _NO_LINE: Mapping[Lack, str] = {
     Lack.DRAINING: "the server is being shut down",
@@ -53,22 +52,8 @@ _AWAY = frozenset({Lack.DRAINING, Lack.DATABASE})
 _log = structlog.stdlib.get_logger()
 
 
-def _as_json(call: KnownCall) -> dict[str, object]:
-    return {
-        "id": call.id,
-        "call_sid": call.call_sid,
-        "status": call.status,
-        "direction": call.direction,
-        "caller": call.caller,
-        "line": call.line,
-        "answered_by": call.answered_by,
-        "outcome": call.outcome,
-        "created_at": call.created_at,
-    }
-
-
 def _shown(name: str, call_sid: str, call: KnownCall | None, more: Mapping[str, object], status: int = 200) -> Response:
-    known = _as_json(call) if call is not None else {"id": name, "call_sid": call_sid}
+    known = known_as_json(call) if call is not None else {"id": name, "call_sid": call_sid}
     return json_answer({**known, **more}, status)
 
 
@@ -76,8 +61,9 @@ def _accepted(name: str, call_sid: str, call: KnownCall | None, status: str) -> 
     return _shown(name, call_sid, call, {"status": status}, 202)
 
 
-def _status(record: CallRecord) -> str:
-    return UNANSWERED.get(record.outcome, "completed")
+def _status(outcome: str) -> str:
+    """Return how a call with this outcome ended, in Twilio's words."""
+    return UNANSWERED.get(outcome, "completed")
 
 
 def _taken(call: KnownCall, taken: Taken) -> Response:
@@ -102,7 +88,7 @@ def _taken(call: KnownCall, taken: Taken) -> Response:
 
 def _status_of(order: KeptOrder) -> str:
     """Return how an order goes, in Twilio's words."""
-    return UNANSWERED.get(order.outcome, "completed") if order.is_over else "queued"
+    return _status(order.outcome) if order.is_over else "queued"
 
 
 def _already_ringing(call: KnownCall | None) -> Response:
@@ -120,6 +106,7 @@ class CallRoutes:
     context: AppContext
     dispatcher: Dispatcher
     repeats: RepeatedOrders
+    views: CallViews
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("calls", __name__, url_prefix="/calls")
@@ -127,14 +114,10 @@ class CallRoutes:
         routes.get("")(self.listed)
         routes.get("/<name>")(self.shown)
         routes.delete("/<name>")(self.hung_up)
-        routes.before_request(self.refuse_malformed)
+        routes.before_request(self.views.refuse_malformed)
         away = unreachable("the records cannot be read now; calls are not affected", "records_unavailable")
         routes.errorhandler(OSError)(away)
         return routes
-
-    async def refuse_malformed(self) -> Response | None:
-        """Answer 404 to a name that no call can have."""
-        return None if is_name((request.view_args or {}).get("name", "-")) else no_such_call()
 
     async def place(self) -> Response:
         body = await body_of_request()
@@ -196,9 +179,9 @@ class CallRoutes:
         calls = await everywhere(self.context.live_calls, self.context.fleet)
         if request.args.get("live", "no") == "yes":
             return json_answer({"calls": await shown_live(calls[:limit], self.context)})
-        live = [_as_json(call) for call in calls]
+        live = [known_as_json(call) for call in calls]
         records = await self.context.services.records.list(limit)
-        ended = [{"status": _status(record), **record_as_json(record)} for record in records]
+        ended = [{"status": _status(record.outcome), **record_as_json(record)} for record in records]
         for record in ended:
             record.pop("transcript")
         return json_answer({"calls": [*live, *ended][:limit]})
@@ -206,20 +189,22 @@ class CallRoutes:
     async def shown(self, name: str) -> Response:
         """Show one call, with its record once it is over."""
         call = self.context.live_calls.find(name)
-        call_sid = await self._call_sid(name)
+        call_sid = await self.views.call_sid(name)
         try:
             record = await self.context.services.records.get(call_sid)
         except RecordError as exc:
             return problem(500, f"the record of this call cannot be read: {exc}")
         if record is not None:
-            over = {"status": _status(record), "outcome": record.outcome}
+            over = {"status": _status(record.outcome), "outcome": record.outcome}
             return _shown(name, call_sid, call, {**over, "record": record_as_json(record)})
         call = call or await find_elsewhere(name, self.context.fleet)
         status = await self._ask_status(call_sid) if call is None or call.stale else None
         if call is None:
             return await self._shown_elsewhere(name, call_sid, status)
         if status is not None:
-            self._take_in(call, status)
+            self.context.live_calls.refreshed(call, status)
+            if call.over:
+                self.context.slots.release(call.id)
         return _shown(name, call_sid, call, {"record": None})
 
     async def _shown_elsewhere(self, name: str, call_sid: str, status: str | None) -> Response:
@@ -236,7 +221,7 @@ class CallRoutes:
         goodbye = request.args.get("goodbye", "no")
         if goodbye not in {"yes", "no"}:
             return problem(400, "goodbye is not yes or no", field="goodbye", fix="goodbye=yes")
-        call_sid, call = await self._call_sid(name), self.context.live_calls.find(name)
+        call_sid, call = await self.views.call_sid(name), self.context.live_calls.find(name)
         if not call_sid.startswith("CA") and await self.dispatcher.call_off(name, "called off by the operator"):
             call = self.context.live_calls.find(name)
             return _accepted(name, call_sid, call, "canceled")
@@ -263,21 +248,6 @@ class CallRoutes:
             return _accepted(name, "", call, call.status)
         fix = "Try again in some seconds."
         return problem(409, "whether the call was placed is being found out", fix=fix, retry_seconds=10)
-
-    async def _call_sid(self, name: str) -> str:
-        """Return the CallSid of a call by whichever name, placed by whichever worker; "" when it has none yet."""
-        call = self.context.live_calls.find(name)
-        if call is not None:
-            return call.call_sid or call.id
-        if is_call_sid(name):
-            return name
-        order = await self.context.orders.find(name)
-        return (order.call_sid if order is not None else "") or name
-
-    def _take_in(self, call: KnownCall, status: str) -> None:
-        self.context.live_calls.refreshed(call, status)
-        if call.over:
-            self.context.slots.release(call.id)
 
     async def _ask_status(self, call_sid: str) -> str | None:
         return await ask_status(self.context.line, call_sid) or None if is_call_sid(call_sid) else None

@@ -6,20 +6,19 @@ repeated makes no second one. Errors are JSON: each bad line with its field and 
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import attrs
-import orjson
 import structlog
 from quart import Blueprint, Response, request
 
 from store.orders.campaigns import Campaign, NewContact
 from web.calls.campaigns import RULES, CampaignRules, read_rules
-from web.calls.contacts import ContactReader, ContactsError, LineProblem
+from web.calls.contacts import ContactReader
 from web.calls.context import AppContext
 from web.calls.exports import Export, Progress, progress_of
-from web.calls.orders import OrderProblem, unknown_fields
+from web.calls.orders import OrderError, OrderProblem, object_of, unknown_fields
 from web.routes.problems import body_of_request, json_answer, problem, unreachable
 
 OPTIONS = ("machine_detection", "time_limit", "record", "agents")
@@ -30,14 +29,6 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 _FORMATS: Mapping[str, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 
 _log = structlog.stdlib.get_logger()
-
-
-class BadCampaignError(Exception):
-    """The campaign cannot be made as it is written."""
-
-    def __init__(self, problems: tuple[OrderProblem | LineProblem, ...]) -> None:
-        super().__init__("; ".join(f"{one.field}: {one.problem}" for one in problems))
-        self.problems = problems
 
 
 @attrs.frozen
@@ -62,7 +53,7 @@ class CampaignRoutes:
         try:
             given = _read(await body_of_request())
             rules, contacts = await self._check(given)
-        except BadCampaignError as exc:
+        except OrderError as exc:
             return problem(400, "the campaign has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
         state, name = "paused" if given.get("paused") else "running", str(given["name"])
         made = await self.context.campaigns.create(secrets.token_hex(12), name, contacts, rules.written(), state)
@@ -74,7 +65,7 @@ class CampaignRoutes:
         response.headers["Location"] = f"/campaigns/{name}"
         return response
 
-    async def _check(self, given: Mapping[str, object]) -> tuple[CampaignRules, tuple[NewContact, ...]]:
+    async def _check(self, given: Mapping[str, object]) -> tuple[CampaignRules, Sequence[NewContact]]:
         """Check rules and numbers; tell of the mistakes in both."""
         rules, problems = read_rules(given, max(1, self.context.settings.max_calls // 2))
         now = await self.context.orders.now()
@@ -86,14 +77,12 @@ class CampaignRoutes:
             now=now,
             campaign=str(given["name"]),
         )
-        bad: tuple[OrderProblem | LineProblem, ...] = problems
-        contacts: tuple[NewContact, ...] = ()
         try:
-            contacts = tuple(await reader.read(str(given["csv"])))
-        except ContactsError as exc:
-            bad = (*bad, *exc.problems)
-        if bad or rules is None:
-            raise BadCampaignError(bad)
+            contacts = await reader.read(str(given["csv"]))
+        except OrderError as exc:
+            raise OrderError([*problems, *exc.problems]) from exc
+        if rules is None:
+            raise OrderError(problems)
         return rules, contacts
 
     async def listed(self) -> Response:
@@ -160,14 +149,9 @@ def _unknown() -> Response:
 def _read(body: bytes) -> dict[str, object]:
     """Read the body of POST /campaigns.
 
-    Raises: `BadCampaignError`.
+    Raises: `OrderError`.
     """
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        raise BadCampaignError((OrderProblem("body", f"is not JSON: {exc}", _EXAMPLE),)) from exc
-    if not isinstance(given, dict):
-        raise BadCampaignError((OrderProblem("body", "is not an object", _EXAMPLE),))
+    given = object_of(body, _EXAMPLE)
     problems = list(unknown_fields(given, FIELDS, ""))
     name = given.get("name")
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
@@ -178,7 +162,7 @@ def _read(body: bytes) -> dict[str, object]:
     if not isinstance(given.get("paused", False), bool):
         problems.append(OrderProblem("paused", "is not true or false", "Write true for one that begins later."))
     if problems:
-        raise BadCampaignError(tuple(problems))
+        raise OrderError(problems)
     return given
 
 

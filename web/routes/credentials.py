@@ -31,14 +31,18 @@ OPEN = frozenset({"health.healthz", "health.readyz", "openapi.openapi"})
 _OF_A_BROWSER = ("origin", "sec-fetch-site")
 
 
-def _from_this_machine() -> bool:
-    client = request.scope.get("client")
+def is_here(client: tuple[str, int] | None, host: str) -> bool:
+    """Tell whether a request comes from this machine, and was sent to it by a loopback name."""
     try:
-        host = urlsplit(f"//{request.host}").hostname or ""
+        name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
+    return client is not None and is_loopback(client[0]) and is_loopback(name)
+
+
+def _from_this_machine() -> bool:
     from_a_browser = any(name in request.headers for name in _OF_A_BROWSER)
-    return client is not None and is_loopback(client[0]) and is_loopback(host) and not from_a_browser
+    return is_here(request.scope.get("client"), request.host) and not from_a_browser
 
 
 def is_token(given: str, expected: str) -> bool:

@@ -13,7 +13,6 @@ from quart import Blueprint, Response
 
 from protocol.phone_numbers import is_phone_number
 from store.erasing import Subject
-from web.calls.context import AppContext
 from web.calls.forgetting import Forgetting, GoesOn
 from web.routes.problems import is_name, json_answer, json_of_request, problem, unreachable
 from web.routes.views import CallViews
@@ -26,13 +25,8 @@ _log = structlog.stdlib.get_logger()
 class PeopleRoutes:
     """The routes of one application."""
 
-    context: AppContext
+    forgetting: Forgetting
     views: CallViews
-
-    @property
-    def forgetting(self) -> Forgetting:
-        """The way to erase."""
-        return self.context.forgetting
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("people", __name__)

@@ -19,7 +19,7 @@ from web.calls.ending import LOST
 from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderNote
 from web.calls.outcomes import why, why_stream
-from web.calls.placing import ORDER_SECONDS, PLACED_SECONDS
+from web.calls.placing import PLACED_SECONDS
 from web.calls.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
 from web.clients import twiml
 from web.routes.problems import body_of_request, count_of, malformed
@@ -202,11 +202,8 @@ class TwilioRoutes:
 
     async def _note_of(self, order: str, call_sid: str) -> OrderNote:
         """Return the note of an order. Its worker may not know the CallSid of its call yet, and learns it here."""
-        admissions, live_calls = self.context.admissions, self.context.live_calls
-        if order and live_calls.find(order) is None:
-            await admissions.note_placed(order, call_sid, ORDER_SECONDS)
-        live_calls.name(order, call_sid)
-        return await admissions.recall_order(order)
+        self.context.live_calls.name(order, call_sid)
+        return await self.context.admissions.recall_order(order)
 
     async def _conclude(self, form: MultiDict[str, str], order: str) -> None:
         arrival, status = arrival_of(form, order), form["CallStatus"]

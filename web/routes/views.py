@@ -18,7 +18,7 @@ from web.calls.context import AppContext
 from web.calls.watching import WatchedCalls
 from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
-from web.routes.problems import is_call_sid, is_name, problem
+from web.routes.problems import is_call_sid, is_name, no_such_call, problem
 from web.routes.stored_recording import stored_recording
 from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream, tree_text
 from web.routes.watch_elsewhere import AUDIO, EVENTS, CallsElsewhere, RemoteStream
@@ -65,7 +65,7 @@ class CallViews:
 
     async def refuse_malformed(self) -> Response | None:
         """Answer 404 to a name that no call can have."""
-        return None if is_name((request.view_args or {}).get("name", "-")) else no_such("call")
+        return None if is_name((request.view_args or {}).get("name", "-")) else no_such_call()
 
     @staticmethod
     async def cannot_read(exc: OSError) -> Response:
@@ -74,11 +74,15 @@ class CallViews:
         return problem(503, told, fix="Try again later.", retry_seconds=10)
 
     async def call_sid(self, name: str) -> str:
-        """Return the CallSid of a call by either name; the name itself where nobody knows another."""
+        """Return the CallSid of a call by either name, placed by whichever worker; the name itself where it has none.
+
+        Raises: `OSError`.
+        """
         call = self.context.live_calls.find(name)
         if call is not None:
             return call.call_sid or call.id
-        return name if is_call_sid(name) else await self.context.admissions.recall_placed(name) or name
+        order = None if is_call_sid(name) else await self.context.orders.find(name)
+        return (order.call_sid if order is not None else "") or name
 
     async def recording(self, name: str) -> ResponseReturnValue:
         """Send the recording, or the part of it that a player asks for."""

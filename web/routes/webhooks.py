@@ -6,7 +6,6 @@ import attrs
 from quart import Blueprint, Response, request
 
 from store.outbox import Outbox
-from web.calls.context import AppContext
 from web.routes.problems import json_answer, json_of_request, problem, unreachable
 
 _STATES = ("dead", "waiting", "sent")
@@ -17,12 +16,7 @@ MOST = 200
 class WebhookRoutes:
     """The routes of one application."""
 
-    context: AppContext
-
-    @property
-    def outbox(self) -> Outbox:
-        """Where they are kept."""
-        return self.context.outbox
+    outbox: Outbox
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
