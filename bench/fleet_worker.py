@@ -37,8 +37,8 @@ from tests.web.fakes import FakeLine, services, settings
 from web.calls.answers import ClientKey, NoLine
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
-from web.calls.order_ends import HowEnded
 from web.calls.orders import Order
+from web.calls.outcomes import HowEnded
 from web.calls.placing import PLACED_SECONDS
 from web.calls.repeats import RepeatedOrders
 from web.calls.slots import Slots

@@ -6,7 +6,7 @@ from store.orders.campaigns import CampaignStore, NewContact
 from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from web.calls.campaigns import USUAL, CampaignRules, read_rules, rules_of, settle
-from web.calls.order_ends import HowEnded
+from web.calls.outcomes import HowEnded
 
 NOON = 1_796_058_000.0
 """A Monday in New York."""

@@ -14,8 +14,7 @@ from tests.web.fakes import CALL_SID, LEAD, LINE
 from web.calls.admission import Admissions
 from web.calls.campaigns import settle
 from web.calls.live_calls import KnownCall
-from web.calls.order_ends import OrderEnds
-from web.calls.outcomes import Outcomes
+from web.calls.outcomes import OrderEnds, Outcomes
 from web.calls.token_store import MemoryTokenStore
 
 

@@ -14,7 +14,7 @@ from store.orders.databases import OrdersUnavailable, Rows, SqliteOrders
 from store.orders.queue import OrderQueue
 from tests.web.fakes import LEAD, context_of, exchange, record
 from web.calls.campaigns import settle
-from web.calls.order_ends import HowEnded
+from web.calls.outcomes import HowEnded
 from web.routes.campaigns import LARGEST_BODY
 
 NUMBERS = "to,name\n+12125550123,Zoë\n+14155550123,Al\n"

@@ -49,54 +49,51 @@ class AfterCalls:
     extras: Extras
     ask: AskBrief | None
     records: CallRecords
-    _ended: list[CallRecord] = attrs.field(factory=list, init=False)
-    _under_way: int = attrs.field(default=0, init=False)
+    _put: trio.MemorySendChannel[CallRecord] = attrs.field(init=False)
+    _ended: trio.MemoryReceiveChannel[CallRecord] = attrs.field(init=False)
+    _left: int = attrs.field(default=0, init=False)
+    """Calls that wait, or are seen to."""
     _news: ParkingLot = attrs.field(factory=ParkingLot, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._put, self._ended = trio.open_memory_channel[CallRecord](PLACES)
 
     def put(self, record: CallRecord) -> None:
         """Take the record of a call that is over, if the roster wants to know."""
         if not self.extras.hooks and self.extras.extract is None:
             return
-        if len(self._ended) >= PLACES:
+        try:
+            self._put.send_nowait(record)
+            self._left += 1
+        except trio.WouldBlock:
             _log.error("after_call_dropped", call_sid=record.call_sid, why=f"{PLACES} calls wait already")
-            return
-        self._ended.append(record)
-        self._tell()
 
     async def run(self) -> None:
         """See to one call after the other, some of them at once, for as long as the server is there."""
-        limiter = trio.CapacityLimiter(AT_ONCE)
         async with trio.open_nursery() as nursery:
-            while True:
-                while self._ended:
-                    await limiter.acquire_on_behalf_of(place := object())
-                    record = self._ended.pop(0)
-                    self._under_way += 1
-                    nursery.start_soon(self._see_to, record, partial(limiter.release_on_behalf_of, place))
-                await self._news.park()
+            for _ in range(AT_ONCE):
+                nursery.start_soon(self._work)
 
     async def finish(self) -> None:
         """Wait until nothing is left to do, within `LAST_SECONDS`."""
         with trio.move_on_after(LAST_SECONDS) as waiting:
-            while self._ended or self._under_way:
+            while self._left:
                 await self._news.park()
         if waiting.cancelled_caught:
-            _log.error("after_calls_left", calls=len(self._ended) + self._under_way)
+            _log.error("after_calls_left", calls=self._left)
 
-    def _tell(self) -> None:
-        self._news.unpark_all()
+    async def _work(self) -> None:
+        async for record in self._ended:
+            await self._see_to(record)
+            self._left -= 1
+            self._news.unpark_all()
 
-    async def _see_to(self, record: CallRecord, done: Callable[[], None]) -> None:
-        try:
-            ended = await guard(partial(self._extract, record))
-            if isinstance(ended, Crashed):
-                _log.error("extraction_failed", call_sid=record.call_sid, why=ended.reason)
-            for hook in self.extras.hooks:
-                await _run_hook(hook, record if isinstance(ended, Crashed) else ended)
-        finally:
-            self._under_way -= 1
-            done()
-            self._tell()
+    async def _see_to(self, record: CallRecord) -> None:
+        ended = await guard(partial(self._extract, record))
+        if isinstance(ended, Crashed):
+            _log.error("extraction_failed", call_sid=record.call_sid, why=ended.reason)
+        for hook in self.extras.hooks:
+            await _run_hook(hook, record if isinstance(ended, Crashed) else ended)
 
     async def _extract(self, record: CallRecord) -> CallRecord:
         """Have the form filled in, and keep it; return the record with it."""

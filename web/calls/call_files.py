@@ -38,7 +38,10 @@ def parse_journal(lines: bytes) -> list[JournalEntry]:
 
 @attrs.frozen
 class CallFiles:
-    """The files of the calls of one server; none where nothing is recorded."""
+    """The files of the calls of one server; none where nothing is recorded.
+
+    Every method raises `OSError`; where it asks the object store, that is an `ObjectsUnavailable`.
+    """
 
     folder: Path | None
     objects: ObjectStore | None = None
@@ -47,25 +50,16 @@ class CallFiles:
     _asking: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False)
 
     async def journal(self, call_sid: str) -> Sequence[JournalEntry]:
-        """Return the journal of a call, as far as it is written; empty where there is none.
-
-        Raises: `OSError`.
-        """
+        """Return the journal of a call, as far as it is written; empty where there is none."""
         return parse_journal(await self.read(call_sid, JOURNAL) or b"")
 
     async def read(self, call_sid: str, name: str, start: int = 0) -> bytes | None:
-        """Return one file of a call from byte `start` on; None where there is none.
-
-        Raises: `OSError`.
-        """
+        """Return one file of a call from byte `start` on; None where there is none."""
         path = self.path(call_sid, name)
         return await self.in_thread(partial(_read, path, start)) if path is not None else None
 
     async def has(self, call_sid: str, name: str) -> bool:
-        """Tell whether there is a file of this name of a call, on the disk or in the object store.
-
-        Raises: `ObjectsUnavailable`.
-        """
+        """Tell whether there is a file of this name of a call, on the disk or in the object store."""
         return await self.is_here(call_sid, name) or (
             name == RECORDING and await self.stored_bytes(call_sid) is not None
         )
@@ -76,28 +70,19 @@ class CallFiles:
         return path is not None and await self.in_thread(path.is_file)
 
     async def stored_bytes(self, call_sid: str) -> int | None:
-        """Return how long the recording of a call is in the object store; None where it is not there.
-
-        Raises: `ObjectsUnavailable`.
-        """
+        """Return how long the recording of a call is in the object store; None where it is not there."""
         if self.objects is None or self.path(call_sid, RECORDING) is None:
             return None
         return await self.in_store(partial(self.objects.size, call_sid))
 
     async def names(self, call_sid: str) -> Sequence[str]:
-        """Return the names of all files of a call.
-
-        Raises: `OSError`.
-        """
+        """Return the names of all files of a call."""
         path = self.path(call_sid, "")
         found = set(await self.in_thread(partial(_names, path))) if path is not None else set[str]()
         return sorted(found | ({RECORDING} if await self.stored_bytes(call_sid) is not None else set()))
 
     async def erase(self, call_sid: str) -> None:
-        """Remove every file of a call; an upload that is under way leaves nothing behind.
-
-        Raises: `OSError`.
-        """
+        """Remove every file of a call; an upload that is under way leaves nothing behind."""
         path = self.path(call_sid, "")
         if path is None:
             return

@@ -26,8 +26,7 @@ from web.calls.counts import Counts
 from web.calls.ending import Announced
 from web.calls.forgetting import EraseFrom, Forgetting, erase_orders
 from web.calls.live_calls import LiveCalls
-from web.calls.order_ends import OrderEnds
-from web.calls.outcomes import Outcomes
+from web.calls.outcomes import OrderEnds, Outcomes
 from web.calls.rate_limits import PendingStreams, RateLimits
 from web.calls.slots import Pace, Slots
 from web.calls.streams import Streams

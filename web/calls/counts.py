@@ -5,6 +5,8 @@ what happened: each fact of a journal as it is noted, each call when it is over,
 label says who called, or what was said.
 """
 
+from collections.abc import Callable, Sequence
+
 import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -28,97 +30,55 @@ class Counts:
     """The metrics of one worker; `slots` has its capacity."""
 
     def __init__(self, slots: Slots) -> None:
-        self._registry = registry = CollectorRegistry()
-        self._count_calls(registry)
-        self._count_sessions(registry)
-        self._count_requests(registry)
-        self._measure(registry, slots)
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._count_calls()
+        self._count_sessions()
+        self._measure(slots)
 
-    def _count_calls(self, registry: CollectorRegistry) -> None:
-        self._ended = Counter(
-            "switchboard_calls_ended", "Calls that are over.", ("outcome", "direction"), registry=registry
-        )
-        self._refused = Counter("switchboard_refused", "Calls and requests turned away.", ("why",), registry=registry)
-        self._seconds = Counter("switchboard_call_seconds", "Seconds of calls that are over.", registry=registry)
-        self._functions = Counter(
-            "switchboard_functions",
-            "Functions answered, and those refused or failed.",
-            ("function",),
-            registry=registry,
-        )
-        self._turns = Histogram(
-            "switchboard_turn_latency_seconds",
-            "From the end of a caller's turn to the first audio of the answer.",
-            buckets=_TURNS,
-            registry=registry,
-        )
-        self._parts = Histogram(
-            "switchboard_turn_part_seconds",
-            "What Deepgram reports of an answer: its speech-to-text (stt), language model (llm), text-to-speech (tts).",
-            ("part",),
-            buckets=_TURNS,
-            registry=registry,
-        )
-        self._frames = Counter(
-            "switchboard_frames_lost",
-            "20 ms frames that were of the caller and unheard by any agent, or of an agent and dropped.",
-            ("kind",),
-            registry=registry,
-        )
+    def _counter(self, name: str, says: str, *labels: str) -> Counter:
+        return Counter(f"switchboard_{name}", says, labels, registry=self._registry)
 
-    def _count_sessions(self, registry: CollectorRegistry) -> None:
-        self._gaps = Histogram(
-            "switchboard_handoff_gap_seconds",
-            "Silence the caller heard at a handoff, by how it was done (hard, soft).",
-            ("how",),
-            buckets=_GAPS,
-            registry=registry,
-        )
-        self._restarts = Counter("switchboard_agent_restarts", "Agent sessions restarted.", registry=registry)
-        self._crashes = Counter(
-            "switchboard_actor_crashes", "Actors that failed unforeseen.", ("actor",), registry=registry
-        )
-        self._briefs = Counter(
-            "switchboard_briefs",
-            "Briefs asked of the language model (written, failed), and handed over (groq, extract).",
-            ("outcome",),
-            registry=registry,
-        )
+    def _histogram(self, name: str, says: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"switchboard_{name}", says, labels, buckets=buckets, registry=self._registry)
 
-    def _count_requests(self, registry: CollectorRegistry) -> None:
-        self._answered = Counter(
-            "switchboard_http_requests", "Requests answered.", ("method", "route", "status"), registry=registry
-        )
-        self._took = Histogram(
-            "switchboard_http_request_seconds",
-            "From a request to its answer.",
-            ("route",),
-            buckets=_REQUESTS,
-            registry=registry,
-        )
+    def _gauge(self, name: str, says: str, now: Callable[[], float]) -> None:
+        Gauge(f"switchboard_{name}", says, registry=self._registry).set_function(now)
 
-    def _measure(self, registry: CollectorRegistry, slots: Slots) -> None:
-        def gauge(name: str, says: str) -> Gauge:
-            return Gauge(f"switchboard_{name}", says, registry=registry)
+    def _count_calls(self) -> None:
+        self._ended = self._counter("calls_ended", "Calls that are over.", "outcome", "direction")
+        self._refused = self._counter("refused", "Calls and requests turned away.", "why")
+        self._seconds = self._counter("call_seconds", "Seconds of calls that are over.")
+        self._functions = self._counter("functions", "Functions answered, and those refused or failed.", "function")
+        turns = "From the end of a caller's turn to the first audio of the answer."
+        self._turns = self._histogram("turn_latency_seconds", turns, _TURNS)
+        parts = (
+            "What Deepgram reports of an answer: its speech-to-text (stt), language model (llm), text-to-speech (tts)."
+        )
+        self._parts = self._histogram("turn_part_seconds", parts, _TURNS, "part")
+        lost = "20 ms frames that were of the caller and unheard by any agent, or of an agent and dropped."
+        self._frames = self._counter("frames_lost", lost, "kind")
 
-        gauge("calls_live", "Calls being carried.").set_function(lambda: slots.taken)
-        gauge("calls_expected", "Lines kept for calls on their way.").set_function(lambda: slots.expected)
-        gauge("calls_capacity", "Calls this worker carries at once.").set_function(lambda: slots.capacity)
-        gauge("draining", "1 once the worker lets nobody new in.").set_function(lambda: slots.draining)
-        gauge("tasks", "Living trio tasks.").set_function(lambda: trio.lowlevel.current_statistics().tasks_living)
-        self._lag = Histogram(
-            "switchboard_event_loop_lag_seconds",
-            f"How late a task runs that wants to be woken every {LAG_EVERY:g} s.",
-            buckets=_LAGS,
-            registry=registry,
-        )
-        self._blocked = Histogram(
-            "switchboard_event_loop_blocked_seconds",
-            "Turns of the event loop that took longer than 0.25 s: no call was carried in the meantime.",
-            buckets=_BLOCKS,
-            registry=registry,
-        )
-        ProcessCollector(registry=registry)
+    def _count_sessions(self) -> None:
+        gaps = "Silence the caller heard at a handoff, by how it was done (hard, soft)."
+        self._gaps = self._histogram("handoff_gap_seconds", gaps, _GAPS, "how")
+        self._restarts = self._counter("agent_restarts", "Agent sessions restarted.")
+        self._crashes = self._counter("actor_crashes", "Actors that failed unforeseen.", "actor")
+        briefs = "Briefs asked of the language model (written, failed), and handed over (groq, extract)."
+        self._briefs = self._counter("briefs", briefs, "outcome")
+
+    def _measure(self, slots: Slots) -> None:
+        self._answered = self._counter("http_requests", "Requests answered.", "method", "route", "status")
+        self._took = self._histogram("http_request_seconds", "From a request to its answer.", _REQUESTS, "route")
+        self._gauge("calls_live", "Calls being carried.", lambda: slots.taken)
+        self._gauge("calls_expected", "Lines kept for calls on their way.", lambda: slots.expected)
+        self._gauge("calls_capacity", "Calls this worker carries at once.", lambda: slots.capacity)
+        self._gauge("draining", "1 once the worker lets nobody new in.", lambda: slots.draining)
+        self._gauge("tasks", "Living trio tasks.", lambda: trio.lowlevel.current_statistics().tasks_living)
+        lag = f"How late a task runs that wants to be woken every {LAG_EVERY:g} s."
+        self._lag = self._histogram("event_loop_lag_seconds", lag, _LAGS)
+        blocked = "Turns of the event loop that took longer than 0.25 s: no call was carried in the meantime."
+        self._blocked = self._histogram("event_loop_blocked_seconds", blocked, _BLOCKS)
 
     def refused(self, why: str) -> None:
         """Count a call or a request that was turned away."""
@@ -140,7 +100,7 @@ class Counts:
             case facts.ActorCrashed(actor=actor):
                 self._crashes.labels(actor).inc()
             case _:
-                """Not counted."""
+                pass  # not counted
 
     def ended(self, record: CallRecord) -> None:
         """Count a call that is over."""

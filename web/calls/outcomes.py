@@ -1,22 +1,25 @@
-"""Calls without a conversation (busy, not answered, failed, called off): why, in plain words, and their record.
+"""How orders end, and calls without a conversation (busy, not answered, failed, called off): why, in plain words.
 
 `why` and `why_stream` read what Twilio reports: a status, and where it knows more an error code or the carrier's SIP
 response (https://www.twilio.com/docs/voice/api/call-resource#statuscallback); both are pure. A call with a media
 stream leaves its own record. `Outcomes` keeps one for every other call that was ordered, under its CallSid, or under
-the order's id where Twilio never had it. Asked twice, it keeps one. It raises nothing: what cannot be kept is logged.
+the order's id where Twilio never had it. `OrderEnds` notes in the queue how an order's call went, wherever that was
+heard. Told twice, each keeps the first. Neither raises anything: what cannot be kept is logged, and
+`web/calls/unfinished.py` finds it out.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import attrs
 import structlog
+import trio
 
 from store.calls import CallRecords, RecordsUnavailable
+from store.orders.queue import KeptOrder, OrderQueue
 from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
 from web.calls.admission import Admissions
 from web.calls.live_calls import KnownCall
-from web.calls.order_ends import HowEnded, OrderEnds
 
 _CODES: Mapping[str, str] = {
     "10004": "the account's limit of concurrent calls was reached",
@@ -87,6 +90,7 @@ _STREAM_CODES: Mapping[str, str] = {
 """https://www.twilio.com/docs/api/errors, from 31900 on."""
 _STREAM_CODE = re.compile(r"(?<!\d)31\d{3}(?!\d)")
 _LONGEST = 200
+_PLACES = 1000
 _OURS = frozenset({"unknown", DO_NOT_CALL})
 """Outcomes that are not Twilio's."""
 _OUTCOMES: Mapping[str, str] = {status: outcome for outcome, status in UNANSWERED.items() if outcome not in _OURS}
@@ -120,6 +124,55 @@ def why_stream(form: Mapping[str, str]) -> str:
         return " ".join(told.split())[:_LONGEST] or "Twilio does not say why"
     words = _STREAM_CODES.get(code)
     return f"{words} (Twilio {code})" if words else f"Twilio {code}: https://www.twilio.com/docs/api/errors/{code}"
+
+
+@attrs.frozen
+class HowEnded:
+    """How a call went: the outcome of its record, who picked up in Twilio's words, and why in plain words."""
+
+    outcome: str
+    answered_by: str = ""
+    why: str = ""
+
+    @classmethod
+    def of(cls, record: CallRecord) -> "HowEnded":
+        return cls(record.outcome, record.answered_by, record.why)
+
+
+@attrs.define(eq=False)
+class OrderEnds:
+    """Where the ends of the orders of one worker are noted; `settle` decides whether there is another attempt."""
+
+    orders: OrderQueue
+    settle: Callable[[OrderQueue, KeptOrder, HowEnded], Awaitable[None]]
+    _records: trio.MemorySendChannel[CallRecord] = attrs.field(init=False)
+    _to_note: trio.MemoryReceiveChannel[CallRecord] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._records, self._to_note = trio.open_memory_channel[CallRecord](_PLACES)
+
+    def put(self, record: CallRecord) -> None:
+        """Take the record of a call that is over."""
+        if record.direction != "outbound":
+            return
+        try:
+            self._records.send_nowait(record)
+        except trio.WouldBlock:
+            _log.warning("order_end_not_noted", call_sid=record.call_sid, why=f"{_PLACES} wait already")
+
+    async def run(self) -> None:
+        """Write the queued ends to the database, until cancelled."""
+        async for record in self._to_note:
+            await self.note(record.call_sid, HowEnded.of(record))
+
+    async def note(self, name: str, ended: HowEnded) -> None:
+        """Note how the call of an order went, by the order's id or the CallSid; nothing if it is no order's."""
+        try:
+            order = await self.orders.find(name)
+            if order is not None and not order.is_over:
+                await self.settle(self.orders, order, ended)
+        except OSError as exc:
+            _log.warning("order_end_not_noted", name=name, outcome=ended.outcome, why=str(exc))
 
 
 @attrs.frozen

@@ -39,7 +39,10 @@ _log = structlog.stdlib.get_logger()
 
 
 class TokenStore(Protocol):
-    """Keeps a text under a name until it is taken or too old."""
+    """Keeps a text under a name until it is taken or too old.
+
+    Every method but `put` raises `OSError` where the texts of all workers cannot be asked.
+    """
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
         """Keep `content` under `name` for so long."""
@@ -76,12 +79,10 @@ class MemoryTokenStore:
     )
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
-        """Keep `content` under `name` for so long."""
         await trio.lowlevel.checkpoint()
         self._texts.put(name, content, seconds)
 
     async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
-        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
         await trio.lowlevel.checkpoint()
         found = self._texts.peek(name)
         if found is None:
@@ -89,22 +90,18 @@ class MemoryTokenStore:
         return found
 
     async def peek(self, name: str) -> bytes | None:
-        """Return what lies under `name` and leave it there."""
         await trio.lowlevel.checkpoint()
         return self._texts.peek(name)
 
     async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return what lies under each of `names`, for all of them at the price of one."""
         await trio.lowlevel.checkpoint()
         return {name: content for name in names if (content := self._texts.peek(name)) is not None}
 
     async def take(self, name: str) -> bytes | None:
-        """Return what lies under `name`, to one taker only."""
         await trio.lowlevel.checkpoint()
         return self._texts.take(name)
 
     async def erase(self, subject: Subject) -> int:
-        """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
         await trio.lowlevel.checkpoint()
         return self._texts.erase(subject)
 
@@ -129,7 +126,6 @@ class SharedTokenStore:
     )
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
-        """Keep `content` under `name` for so long."""
         try:
             await self._in_thread(self._write, self._path(name), content, self.now() + seconds)
         except OSError as exc:
@@ -140,7 +136,6 @@ class SharedTokenStore:
             await self._own.take(name)
 
     async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
-        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
         own = await self._own.peek(name)
         if own is not None:
             return own
@@ -156,34 +151,18 @@ class SharedTokenStore:
         self._failing = True
 
     async def peek(self, name: str) -> bytes | None:
-        """Return what lies under `name` and leave it there.
-
-        Raises: `OSError`.
-        """
         return (await self.peek_all([name])).get(name)
 
     async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return what lies under each of `names`, for all of them in one thread's turn.
-
-        Raises: `OSError`.
-        """
         own = await self._own.peek_all(names)
         others = [name for name in names if name not in own]
         return {**own, **await self._in_thread(self._read_all, others)} if others else own
 
     async def take(self, name: str) -> bytes | None:
-        """Return what lies under `name`, to one taker only.
-
-        Raises: `OSError`.
-        """
         own = await self._own.take(name)
         return own if own is not None else await self._in_thread(self._take, self._path(name))
 
     async def erase(self, subject: Subject) -> int:
-        """Forget what mentions somebody, and what has expired; return how many texts mentioned them.
-
-        Raises: `OSError`.
-        """
         return await self._own.erase(subject) + await self._in_thread(self._erase, subject)
 
     async def _in_thread(self, do: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -281,7 +260,6 @@ class KnownTexts:
     _is_away: bool = attrs.field(default=False, init=False)
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
-        """Keep `content` under `name` for so long."""
         await self.store.put(name, content, seconds)
 
     async def claim(self, name: str, content: bytes, seconds: float) -> None:
@@ -297,7 +275,6 @@ class KnownTexts:
         return await self._or(if_unknown, self.store.peek, name)
 
     async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return what lies under each of `names`."""
         nothing: Mapping[str, bytes] = {}
         if not names:
             await trio.lowlevel.checkpoint()
@@ -305,7 +282,6 @@ class KnownTexts:
         return await self._or(nothing, self.store.peek_all, names)
 
     async def take(self, name: str) -> bytes | None:
-        """Return what lies under `name`, to one taker only."""
         return await self._or(None, self.store.take, name)
 
     async def _or(self, otherwise: T, ask: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:

@@ -23,9 +23,8 @@ from web.calls.answers import NoLine
 from web.calls.context import AppContext
 from web.calls.dispatch import LEASE_SECONDS, Dispatcher
 from web.calls.live_calls import KnownCall
-from web.calls.order_ends import HowEnded
 from web.calls.orders import kept_order
-from web.calls.outcomes import why
+from web.calls.outcomes import HowEnded, why
 from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS
 from web.calls.shown_live import find_elsewhere
 from web.clients.twilio import ask_status
