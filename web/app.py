@@ -56,7 +56,6 @@ class BackgroundTasks:
     runs: Sequence[Callable[[], Awaitable[None]]]
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Serve one ASGI connection, or the application's own life."""
         if scope["type"] != "lifespan":
             await self.application(scope, receive, send)
             return

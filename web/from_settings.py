@@ -79,7 +79,6 @@ def has_person(settings: Settings, roster: Roster) -> bool:
 
 
 def policy_of(settings: Settings) -> CallPolicy:
-    """Return the deadlines of a call."""
     budget = settings.silence_budget
     return CallPolicy(
         summary_mode=settings.summary_mode,
@@ -199,7 +198,6 @@ class CallStores:
         return cls(records, checkpoints, fleet, tokens, orders, objects)
 
     def opened(self, settings: Settings, services: CallServices, line: Line, post: PostWebhook | None) -> Opened:
-        """Return what an application needs of it, and besides."""
         slots = Slots(settings.calls_per_worker, self.fleet)
         return Opened(services, line, slots, self.tokens, OrderQueue(self.orders), self.places, post, self.objects)
 
@@ -215,7 +213,6 @@ class CallStores:
 
 
 def line_of(settings: Settings, http: httpx.AsyncClient, rng: Random) -> TwilioLine:
-    """Return the way to Twilio's REST service."""
     api = TwilioApi(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url, http, rng)
     return TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, api)
 
@@ -233,7 +230,6 @@ def transfers_of(settings: Settings, line: Line, tokens: TokenStore) -> TwilioTr
 
 
 def speech_client_of(settings: Settings, http: httpx.AsyncClient) -> SpeechClient:
-    """Return where the fillers are spoken."""
     speed, opts_out = settings.speak_speed, settings.mip_opt_out
     return SpeechClient(settings.deepgram_speak_url, settings.deepgram_api_key, http, speed, opts_out)
 
@@ -266,7 +262,6 @@ def call_services_of(
     connect: Connect,
     briefs: BriefClient | None,
 ) -> CallServices:
-    """Return what a call needs, as far as settings and roster decide it."""
     transfers = transfers_of(settings, line, stores.tokens)
     return CallServices(
         roster=roster,

@@ -76,7 +76,6 @@ class CallFiles:
         return await self.in_store(partial(self.objects.size, call_sid))
 
     async def names(self, call_sid: str) -> Sequence[str]:
-        """Return the names of all files of a call."""
         path = self.path(call_sid, "")
         found = set(await self.in_thread(partial(_names, path))) if path is not None else set[str]()
         return sorted(found | ({RECORDING} if await self.stored_bytes(call_sid) is not None else set()))

@@ -56,7 +56,6 @@ class CallTrace:
     _brief_at: float = attrs.field(default=0.0, init=False)
 
     def read(self, entry: Entry) -> None:
-        """Take the next entry of the Journal."""
         self._now = entry.at
         match entry.fact:
             case facts.CallStarted() | facts.CallResumed():

@@ -28,8 +28,6 @@ SWEEP_SECONDS = 3600.0
 
 @attrs.define(eq=False)
 class CampaignRunner:
-    """Runs the campaigns of the account, on one worker."""
-
     context: AppContext
     dispatcher: Dispatcher
     unfinished: UnfinishedOrders

@@ -47,8 +47,6 @@ USUAL: Final[Mapping[str, RetryRule]] = {
 
 @attrs.frozen
 class CampaignRules:
-    """How the numbers of a campaign are called."""
-
     hours: CallingHours = attrs.field(factory=CallingHours)
     retry: Mapping[str, RetryRule] = attrs.field(factory=lambda: USUAL)
     most_calls: int = 3

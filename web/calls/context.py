@@ -92,12 +92,10 @@ class AppContext:
 
     @property
     def fleet(self) -> Fleet:
-        """Return what this worker shares with others."""
         return self.slots.fleet
 
 
 def build_context(settings: Settings, opened: Opened) -> AppContext:
-    """Build the state of one application."""
     services, slots, orders, objects = opened.services, opened.slots, opened.orders, opened.objects
     live_calls, counts, admissions = LiveCalls(), Counts(slots), Admissions(opened.tokens)
     after = AfterCalls(services.roster.extras, services.ask_json, services.records)

@@ -81,11 +81,9 @@ class Counts:
         self._blocked = self._histogram("event_loop_blocked_seconds", blocked, _BLOCKS)
 
     def refused(self, why: str) -> None:
-        """Count a call or a request that was turned away."""
         self._refused.labels(why).inc()
 
     def observe(self, entry: Entry) -> None:
-        """Count what stands in a call's journal."""
         match entry.fact:
             case facts.HandoffGap(gap=gap, how=how):
                 self._gaps.labels(how).observe(gap)
@@ -103,7 +101,6 @@ class Counts:
                 pass  # not counted
 
     def ended(self, record: CallRecord) -> None:
-        """Count a call that is over."""
         self._ended.labels(record.outcome, record.direction).inc()
         self._seconds.inc(record.duration)
         self._frames.labels("unheard").inc(record.frames.unheard)
@@ -123,7 +120,6 @@ class Counts:
         self._took.labels(route).observe(seconds)
 
     def blocked(self, seconds: float) -> None:
-        """Count a turn of the event loop that took too long."""
         self._blocked.observe(seconds)
 
     async def watch_lag(self) -> None:

@@ -46,8 +46,6 @@ def new_worker_id() -> str:
 
 @attrs.define(eq=False)
 class Dispatcher:
-    """Places the orders of one worker."""
-
     context: AppContext
     worker: str = attrs.field(factory=new_worker_id)
     _jobs: trio.MemorySendChannel[Job] = attrs.field(init=False)

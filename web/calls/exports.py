@@ -34,7 +34,6 @@ class Progress:
 
 
 def progress_of(campaign: Campaign, counts: Sequence[Count], now: float) -> Progress:
-    """Sum up how a campaign goes."""
     outcomes, done, calling, waiting, calls = Counter[str](), 0, 0, 0, 0
     for count in counts:
         is_called = count.state != "waiting" and count.outcome != DO_NOT_CALL
@@ -54,8 +53,6 @@ def progress_of(campaign: Campaign, counts: Sequence[Count], now: float) -> Prog
 
 @attrs.frozen
 class Export:
-    """Reads results from the campaigns and the records."""
-
     campaigns: CampaignStore
     records: CallRecords
     extras: Extras

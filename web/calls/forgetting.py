@@ -97,8 +97,6 @@ async def erase_orders(orders: OrderQueue, subject: Subject) -> int:
 
 @attrs.frozen
 class Forgetting:
-    """One worker's."""
-
     records: CallRecords
     files: CallFiles
     fleet: Fleet
@@ -263,7 +261,6 @@ def _scrub_files(folder: Path, subject: Subject) -> int:
 
 
 def _packed(files: CallFiles, names: Mapping[str, Sequence[str]], records: Mapping[str, bytes]) -> IO[bytes]:
-    """Pack records and files on the disk."""
     packed = TemporaryFile()  # noqa: SIM115 - the caller of this function closes it
     with zipfile.ZipFile(packed, "w") as whole:
         for call_sid, text in records.items():

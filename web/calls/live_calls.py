@@ -45,7 +45,6 @@ class KnownCall:
     heard_at: float = attrs.field(factory=trio.current_time)
 
     def conclude(self, status: str, outcome: str) -> None:
-        """Show how it ended, or that it never began."""
         self.status, self.outcome = status, outcome
 
     @property
@@ -157,7 +156,6 @@ class LiveCalls:
                 yield call
 
     def newest(self) -> Iterator[KnownCall]:
-        """Go through the calls, newest first."""
         return reversed(list(self._calls.values()))
 
     def _forget(self) -> None:

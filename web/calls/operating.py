@@ -159,8 +159,6 @@ def read_action(name: str, body: bytes, agents: Collection[str] = ()) -> tuple[A
 
 @attrs.frozen
 class Operating:
-    """The commands to the calls of one application."""
-
     context: AppContext
 
     async def ask(self, call_sid: str, command: Command) -> Asked:

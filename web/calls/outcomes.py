@@ -177,8 +177,6 @@ class OrderEnds:
 
 @attrs.frozen
 class Outcomes:
-    """Where such records go."""
-
     records: CallRecords
     admissions: Admissions
     ends: OrderEnds

@@ -64,8 +64,6 @@ def clock_awake() -> float:
 
 @attrs.frozen(eq=False)
 class Placing:
-    """Asks Twilio for the calls of one worker's orders."""
-
     context: AppContext
     worker: str
     later: Callable[[Job], None]

@@ -74,7 +74,6 @@ class PendingStreams:
 
 
 async def harden(response: Response) -> Response:
-    """Give an answer the headers that every answer has."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response

@@ -39,8 +39,6 @@ def _is_refused(order: KeptOrder) -> bool:
 
 @attrs.define(eq=False)
 class _OpenRequest:
-    """A request that is being answered."""
-
     digest: str
     answer: OrderAnswer | None = None
     over: trio.Event = attrs.field(factory=trio.Event)
@@ -48,8 +46,6 @@ class _OpenRequest:
 
 @attrs.define(eq=False)
 class RepeatedOrders:
-    """Takes each keyed order once, on any worker."""
-
     context: AppContext
     _running: dict[str, _OpenRequest] = attrs.field(factory=dict, init=False)
 

@@ -51,8 +51,6 @@ def person_token(call_sid: str) -> str:
 
 @attrs.frozen
 class Returns:
-    """Takes calls back, and amends the records of calls that do not come back."""
-
     context: AppContext
 
     async def take_back(

@@ -22,8 +22,6 @@ from store.fleet.shared import Fleet, LiveCall
 
 @attrs.define
 class Slots:
-    """The capacity of one worker."""
-
     capacity: int
     fleet: Fleet = attrs.field(default=attrs.Factory(lambda self: MemoryFleet(self.capacity), takes_self=True))
     """The slots of the account."""

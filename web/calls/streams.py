@@ -20,8 +20,6 @@ class _Running:
 
 @attrs.define(eq=False)
 class Streams:
-    """The running streams."""
-
     _running: dict[str, _Running] = attrs.field(factory=dict, init=False)
 
     @contextmanager

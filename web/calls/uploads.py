@@ -51,8 +51,6 @@ class _Due:
 
 @attrs.define(eq=False)
 class Uploads:
-    """One worker's."""
-
     files: CallFiles
     objects: ObjectStore
     _due: dict[str, _Due] = attrs.field(factory=dict, init=False)

@@ -98,7 +98,6 @@ class WatchedCall:
         self._call, self.over = call, False
 
     def read(self, entry: Entry) -> None:
-        """Add an entry."""
         self._recent.append(json_text(entry.as_json()))
         self.count += 1
         if len(self._recent) == 2 * PACKED:
@@ -206,8 +205,6 @@ class WatchedCall:
 
 @attrs.define(eq=False)
 class WatchedCalls:
-    """Those of one worker, by CallSid."""
-
     _calls: OrderedDict[str, WatchedCall] = attrs.field(factory=OrderedDict)
     _made: int = 0
 

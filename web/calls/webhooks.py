@@ -111,8 +111,6 @@ class _Reader:
 
 @attrs.define(eq=False)
 class Webhooks:
-    """One worker's."""
-
     outbox: Outbox
     records: CallRecords
     post: PostWebhook
@@ -124,15 +122,12 @@ class Webhooks:
         self._put, self._to_keep = trio.open_memory_channel[News](PLACES)
 
     def reader(self, plan: CallPlan) -> JournalReader:
-        """Return what reads the Journal of a call."""
         return _Reader(plan, self.put).read
 
     def ended(self, record: CallRecord) -> None:
-        """Take the record of a call that is over."""
         self.put(news_of_end(record))
 
     def put(self, news: News) -> None:
-        """Take news, to be kept soon."""
         try:
             self._put.send_nowait(news)
         except trio.WouldBlock:

@@ -52,7 +52,6 @@ def response_format(model: str, schema: Mapping[str, JSON] = BRIEF_SCHEMA) -> di
 def request_for(
     model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, JSON] = BRIEF_SCHEMA
 ) -> dict[str, JSON]:
-    """Return the body that asks one model for a Brief."""
     bare = _bare(model)
     body: dict[str, JSON] = {
         "model": model,
@@ -90,7 +89,6 @@ class BriefRefusal:
         return cls(answer.status_code, str(code or ""), str(message or "")[:300])
 
     def __str__(self) -> str:
-        """Say it in a few words."""
         return f"HTTP {self.status} {self.code}".rstrip()
 
     @property
@@ -117,7 +115,6 @@ class BriefClient:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return what every request is sent with."""
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
     @cached_property

@@ -158,7 +158,6 @@ class Refusals:
         self.observe(entry)
 
     async def wait(self) -> None:
-        """Wait for the next refusal."""
         await self._news.wait()
         self._news = trio.Event()
 

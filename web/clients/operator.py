@@ -130,7 +130,6 @@ class Operator:
         return await self._ask("POST", "/calls", order)
 
     async def show(self, name: str) -> Shown:
-        """Return one call."""
         return await self._ask("GET", f"/calls/{in_address(name)}")
 
     async def recent(self, limit: int) -> Sequence[Shown]:
@@ -182,7 +181,6 @@ class Operator:
         return await self._listed("/campaigns", "campaigns")
 
     async def campaign(self, name: str) -> Shown:
-        """Return one campaign, and how it goes."""
         return await self._ask("GET", f"/campaigns/{in_address(name)}")
 
     async def turn_campaign(self, name: str, command: str) -> Shown:
@@ -190,7 +188,6 @@ class Operator:
         return await self._ask("POST", f"/campaigns/{in_address(name)}/{command}")
 
     async def export_campaign(self, name: str, form: str) -> bytes:
-        """Return the results of a campaign."""
         return (await ask(self.http, "GET", f"/campaigns/{in_address(name)}/export?format={form}")).content
 
     async def refuse_number(self, number: str, why: str) -> None:

@@ -71,7 +71,6 @@ class Tracing:
         return self.provider.get_tracer("switchboard")
 
     def begin(self, call_sid: str, name: str, start: int, attributes: Mapping[str, str | int]) -> Span:
-        """Begin the first span of a call's trace."""
         self.ids.name(call_sid)
         return self.tracer.start_span(name, Context(), start_time=start, attributes=dict(attributes))
 

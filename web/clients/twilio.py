@@ -30,7 +30,6 @@ class CallOptions:
     records: bool = False
 
     def parameters(self, origin: str) -> dict[str, str]:
-        """Return Twilio's names for them."""
         chosen: dict[str, str] = {}
         if self.detects_machines:
             chosen |= {

@@ -68,7 +68,6 @@ def whisper(origin: str, call_sid: str, words: str) -> str:
 
 
 def hang_up() -> str:
-    """End the call."""
     response = VoiceResponse()
     response.hangup()
     return str(response)

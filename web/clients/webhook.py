@@ -44,7 +44,6 @@ def _inner(address: IPv6Address) -> IPv4Address | None:
 
 
 def signature(secret: bytes, name: str, timestamp: int, body: bytes) -> str:
-    """Sign a message."""
     digest = hmac.new(secret, b"%s.%d.%s" % (name.encode(), timestamp, body), hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
 

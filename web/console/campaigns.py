@@ -29,12 +29,9 @@ OVER = "over"
 
 @attrs.frozen
 class CampaignPages:
-    """The campaigns of one application."""
-
     campaigns: CampaignRoutes
 
     def add_to(self, routes: Blueprint) -> None:
-        """Add the routes to the console's."""
         routes.add_url_rule(PAGE, "campaigns", self.page)
         routes.add_url_rule(f"{PAGE}/progress", "campaign_progress", self.progress)
         routes.add_url_rule(f"{PAGE}/<campaign>/export", "campaign_export", self.export)
@@ -43,7 +40,6 @@ class CampaignPages:
             routes.add_url_rule(address, f"campaign_{command}", partial(self.turn, command), methods=["POST"])
 
     async def page(self) -> ResponseReturnValue:
-        """Show the newest campaigns."""
         return await render("campaigns.html", c=CAMPAIGNS, campaigns=await self._shown())
 
     async def progress(self) -> ResponseReturnValue:
@@ -51,14 +47,12 @@ class CampaignPages:
         return json_answer({"campaigns": await self._shown(request.args.getlist("name"))})
 
     async def export(self, campaign: str) -> ResponseReturnValue:
-        """Send the results."""
         response = await self.campaigns.export(campaign)
         if response.status_code == 200:
             response.headers["Content-Disposition"] = f'attachment; filename="{campaign}.csv"'
         return response
 
     async def turn(self, command: str, campaign: str) -> ResponseReturnValue:
-        """Pause a campaign, go on with it, or cancel it."""
         found = await self.campaigns.find(campaign)
         if found is None:
             return await _message(404, CAMPAIGNS["unknown"])
@@ -76,7 +70,6 @@ class CampaignPages:
 
 
 def _card(campaign: Campaign, progress: Progress) -> Mapping[str, object]:
-    """Return the row of one campaign."""
     is_over = progress.done == progress.numbers
     state = OVER if is_over and campaign.state != "canceled" else campaign.state
     counts = [

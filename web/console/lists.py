@@ -30,7 +30,6 @@ class ListAsked:
 
     @property
     def shows_numbers(self) -> bool:
-        """Whether the operator has asked for whole numbers."""
         return self.given.get("numbers") == "shown"
 
     @property
@@ -49,7 +48,6 @@ class ListAsked:
 
 
 def asked_by(arguments: Mapping[str, str]) -> ListAsked:
-    """Read the query of an address."""
     given = {name: arguments.get(name, "").strip()[:_LONGEST] for name in FILTERS}
     given = {name: value for name, value in given.items() if value}
     problems = list[str]()
@@ -78,7 +76,6 @@ def _day(text: str, problems: list[str]) -> date | None:
 
 
 def row_of(summary: CallSummary, *, shows_numbers: bool) -> Mapping[str, object]:
-    """Return what a row of a call that is over shows."""
     return {
         **attrs.asdict(summary),
         "started": shown_time(summary.started_at),

@@ -39,8 +39,6 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.frozen
 class Console:
-    """The pages of one application."""
-
     context: AppContext
     views: CallViews
     operating: OperatorRoutes
@@ -89,7 +87,6 @@ class Console:
         return await self._message(404, TEXT["not_found"], TEXT["not_found_hint"])
 
     async def calls(self) -> ResponseReturnValue:
-        """Show the list of calls."""
         asked = asked_by(request.args)
         found = await self.context.services.records.search(asked.query)
         return await render(
@@ -109,7 +106,6 @@ class Console:
         return live_rows(await everywhere(self.context.live_calls, self.context.fleet), shows_numbers=shows_numbers)
 
     async def call(self, name: str) -> ResponseReturnValue:
-        """Show one call."""
         call_sid = await self.views.call_sid(name)
         known, watched = self.context.live_calls.find(name), self.context.watched.find(call_sid)
         if (watched is not None and watched.now is not None) or (known is not None and known.rings):
@@ -175,7 +171,6 @@ class Console:
             return bool(record.recording)
 
     async def record(self, name: str) -> ResponseReturnValue:
-        """Send the record of a call."""
         call_sid = await self.views.call_sid(name)
         record = await self.context.services.records.get(call_sid)
         if record is None:

@@ -59,14 +59,11 @@ class CallerVoice(Protocol):
 
 @attrs.frozen
 class PhoneRoutes:
-    """The phone of one application."""
-
     context: AppContext
     gate: SignInCheck
     voice: CallerVoice | None = None
 
     def add_to(self, routes: Blueprint) -> None:
-        """Add the routes to the console's."""
         routes.get("/console/phone")(self.page)
         routes.post("/console/phone/token")(self.token)
         routes.post("/console/phone/say")(self.say)
@@ -93,7 +90,6 @@ class PhoneRoutes:
         return ""
 
     async def page(self) -> ResponseReturnValue:
-        """Show the phone."""
         lines = tuple(dict.fromkeys(self.voice.lines)) if self.voice is not None else None
         return await render(
             "phone.html",

@@ -56,8 +56,6 @@ TYPES: Mapping[str, str] = {
 
 @attrs.frozen
 class StaticFile:
-    """One file, as it is sent."""
-
     content: bytes
     content_type: str
     etag: str

@@ -138,7 +138,6 @@ class SignInCheck:
 
     @classmethod
     def of(cls, context: AppContext) -> "SignInCheck":
-        """Return the gate of an application."""
         return cls(context, Sessions.of(context.settings))
 
     async def refuse_unauthenticated(self) -> ResponseReturnValue | None:
@@ -200,7 +199,6 @@ class SignInCheck:
         return response
 
     async def sign_out(self) -> ResponseReturnValue:
-        """End the session in this browser."""
         response = redirect("/console/sign-in", 303)
         assert isinstance(response, Response)  # noqa: S101 - the framework's own type is wider
         self.sessions.put(response, "")

@@ -76,8 +76,6 @@ class Lane:
 
 @attrs.frozen
 class Band:
-    """One row of the picture."""
-
     start: float
     end: float
     top: float
@@ -99,7 +97,6 @@ class Band:
         return self.start <= when < self.end or (last and when >= self.end)
 
     def lane(self, name: str) -> Lane | None:
-        """Find a lane, if this band shows it."""
         return next((lane for lane in self.lanes if lane.name == name), None)
 
 

@@ -15,7 +15,6 @@ JournalEntry: TypeAlias = Mapping[str, object]
 
 
 def event(entry: JournalEntry) -> str:
-    """Name the fact of this entry."""
     return text(entry, "event")
 
 

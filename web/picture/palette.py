@@ -64,7 +64,6 @@ def tone_class(lane: str, agents: tuple[str, ...]) -> str:
 
 
 def stylesheet() -> str:
-    """Write the whole stylesheet."""
     light = "".join(f".{name}{{{rule}:{value}}}" for name, rule, value, _ in _PAPER)
     dark = "".join(f".{name}{{{rule}:{value}}}" for name, rule, _, value in _PAPER)
     for name, tone in (("c", CALLER_TONE), *((f"a{index}", tone) for index, tone in enumerate(AGENT_TONES))):

@@ -79,12 +79,10 @@ class Canvas:
         return self.draw("g", style, **attributes)
 
     def titled(self, title: str) -> "Canvas":
-        """Give this element a tooltip."""
         ET.SubElement(self.element, "title").text = printable(title)
         return self
 
     def write(self, words: str, style: str, **attributes: str | float) -> "Canvas":
-        """Write one line of text."""
         canvas = self.draw("text", style, **attributes)
         canvas.element.text = printable(words)
         return canvas
@@ -94,7 +92,6 @@ class Canvas:
         ET.SubElement(self.element, "tspan", {"class": style}).text = printable(words)
 
     def line(self, style: str, start: Sequence[float], end: Sequence[float]) -> "Canvas":
-        """Draw a straight line."""
         return self.draw("line", style, x1=start[0], y1=start[1], x2=end[0], y2=end[1])
 
     def box(self, style: str, x: float, y: float, width: float, height: float, *, r: float = 0.0) -> "Canvas":
@@ -111,7 +108,6 @@ def paper(width: float, height: float, **attributes: str) -> Canvas:
 
 
 def document(canvas: Canvas) -> str:
-    """Write the whole sheet as a standalone document."""
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(canvas.element, encoding="unicode") + "\n"
 
 

@@ -101,8 +101,6 @@ def _already_ringing(call: KnownCall | None) -> Response:
 
 @attrs.frozen
 class CallRoutes:
-    """The operator's routes."""
-
     context: AppContext
     dispatcher: Dispatcher
     repeats: RepeatedOrders
@@ -171,7 +169,6 @@ class CallRoutes:
         return response
 
     async def listed(self) -> Response:
-        """List live and recent calls, newest first."""
         text = request.args.get("limit", "50")
         if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
             return problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
@@ -187,7 +184,6 @@ class CallRoutes:
         return json_answer({"calls": [*live, *ended][:limit]})
 
     async def shown(self, name: str) -> Response:
-        """Show one call, with its record once it is over."""
         call = self.context.live_calls.find(name)
         call_sid = await self.views.call_sid(name)
         try:
@@ -217,7 +213,6 @@ class CallRoutes:
         return no_such_call() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
 
     async def hung_up(self, name: str) -> Response:
-        """Hang a call up: at once, or after a goodbye."""
         goodbye = request.args.get("goodbye", "no")
         if goodbye not in {"yes", "no"}:
             return problem(400, "goodbye is not yes or no", field="goodbye", fix="goodbye=yes")

@@ -33,8 +33,6 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.frozen
 class CampaignRoutes:
-    """The routes of one application's campaigns."""
-
     context: AppContext
 
     def blueprint(self) -> Blueprint:
@@ -49,7 +47,6 @@ class CampaignRoutes:
         return routes
 
     async def create(self) -> Response:
-        """Make a campaign, with all its numbers or not at all."""
         try:
             given = _read(await body_of_request())
             rules, contacts = await self._check(given)
@@ -86,7 +83,6 @@ class CampaignRoutes:
         return rules, contacts
 
     async def listed(self) -> Response:
-        """List the newest campaigns, newest first."""
         told = [await self._told(campaign) for campaign in await self.context.campaigns.all()]
         return json_answer({"campaigns": told})
 
@@ -95,7 +91,6 @@ class CampaignRoutes:
         return await self.context.campaigns.find(name) if _NAME.fullmatch(name) is not None else None
 
     async def shown(self, name: str) -> Response:
-        """Show one campaign, and how it goes."""
         campaign = await self.find(name)
         if campaign is None:
             return _unknown()
@@ -120,7 +115,6 @@ class CampaignRoutes:
         return turned or campaign
 
     async def export(self, name: str) -> Response:
-        """Give the results: a line for each number of the file."""
         wanted = request.args.get("format", "csv")
         if wanted not in _FORMATS:
             return problem(400, "format is not csv or jsonl", field="format", fix="format=csv")
@@ -132,7 +126,6 @@ class CampaignRoutes:
         return Response(lines, content_type=_FORMATS[wanted])
 
     async def progress(self, campaign: Campaign) -> Progress:
-        """Return how a campaign goes."""
         now = await self.context.orders.now()
         return progress_of(campaign, await self.context.campaigns.counts(campaign.campaign), now)
 

@@ -58,8 +58,6 @@ def bearer_of(authorization: str) -> str:
 
 @attrs.frozen
 class Credentials:
-    """Asks for the API token."""
-
     context: AppContext
 
     def guard(self, app: QuartTrio) -> None:
@@ -97,8 +95,6 @@ def request_class(targets: Collection[str], most: int, may: Callable[[str], bool
     """
 
     class Request(TrioRequest):
-        """A request to an application some of whose routes take larger bodies."""
-
         def __init__(
             self,
             method: str,

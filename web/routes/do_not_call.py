@@ -25,8 +25,6 @@ def _told(entry: RefusedNumber) -> dict[str, object]:
 
 @attrs.frozen
 class DoNotCallRoutes:
-    """The routes of the list."""
-
     context: AppContext
 
     def blueprint(self) -> Blueprint:
@@ -48,12 +46,10 @@ class DoNotCallRoutes:
         return problem(400, "the number is not in E.164", field="number", fix="Write + and 7 to 15 digits.")
 
     async def listed(self) -> Response:
-        """List numbers, in order, from behind `after`."""
         entries = await self.context.orders.refused_numbers(_argument("after"), MOST)
         return json_answer({"numbers": [_told(entry) for entry in entries]})
 
     async def shown(self, number: str) -> Response:
-        """Show whether a number is on the list."""
         entry = await self.context.orders.refused_number(number)
         if entry is None:
             return problem(404, "the number is not on the list", fix="PUT puts it there.")
@@ -70,7 +66,6 @@ class DoNotCallRoutes:
         return await self.shown(number)
 
     async def allow(self, number: str) -> Response:
-        """Take a number from the list."""
         if not await self.context.orders.allow_number(number):
             return problem(404, "the number is not on the list", fix="GET /do-not-call lists what is.")
         _log.info("number_allowed")

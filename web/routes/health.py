@@ -21,8 +21,6 @@ _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 
 @attrs.frozen
 class HealthRoutes:
-    """The platform's routes; they tell no names."""
-
     context: AppContext
 
     def blueprint(self) -> Blueprint:
@@ -42,13 +40,10 @@ class HealthRoutes:
         return json_answer(shown, 200 if slots.accepting else 503)
 
     async def metrics(self) -> Response:
-        """Render the counts."""
         return Response(self.context.counts.render(), content_type=CONTENT_TYPE)
 
 
 def count_requests(app: QuartTrio, counts: Counts) -> None:
-    """Have an application's requests counted."""
-
     @app.before_request
     async def _begin() -> None:
         g.began = trio.current_time()

@@ -121,5 +121,4 @@ def blueprint() -> Blueprint:
 
 
 async def openapi() -> Response:
-    """Give the document."""
     return json_answer(document())

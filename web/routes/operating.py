@@ -38,8 +38,6 @@ WhoAsks: TypeAlias = Callable[[], str]
 
 @attrs.frozen
 class OperatorRoutes:
-    """The commands of one application's calls."""
-
     context: AppContext
     views: CallViews
 
@@ -62,7 +60,6 @@ class OperatorRoutes:
             )
 
     async def command(self, command: str, who: WhoAsks, name: str) -> ResponseReturnValue:
-        """Carry out one command."""
         body = await body_of_request()
         key = request.headers.get("Idempotency-Key")
         if key is not None and (refused := refuse_key(key)) is not None:

@@ -23,8 +23,6 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.frozen
 class PeopleRoutes:
-    """The routes of one application."""
-
     forgetting: Forgetting
     views: CallViews
 
@@ -40,14 +38,12 @@ class PeopleRoutes:
         return routes
 
     async def kept(self) -> Response:
-        """List the data."""
         name = await self._name()
         if isinstance(name, Response):
             return name
         return json_answer(await self.forgetting.kept(await self.forgetting.subject(name)))
 
     async def export(self) -> Response:
-        """Send all of it as a ZIP file."""
         name = await self._name()
         if isinstance(name, Response):
             return name
@@ -59,7 +55,6 @@ class PeopleRoutes:
         return Response(self._sent(packed), 200, headers=headers, content_type="application/zip")
 
     async def forget(self) -> Response:
-        """Erase all of it, and answer with the proof."""
         name = await self._name()
         if isinstance(name, Response):
             return name

@@ -51,7 +51,6 @@ def problem(status: int, error: str, *, retry_seconds: int = 0, **more: object) 
 
 
 def no_such_call() -> Response:
-    """Answer that no call has this name."""
     return problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")
 
 
@@ -66,7 +65,6 @@ def unreachable(error: str, event: str, fix: str = "Try again later.") -> Callab
 
 
 async def body_of_request() -> bytes:
-    """Return the body as it was sent."""
     return await request.get_data(cache=True, as_text=False, parse_form_data=False)
 
 
@@ -186,12 +184,10 @@ def malformed(*given: Mapping[str, str]) -> str:
 
 
 def is_call_sid(text: str) -> bool:
-    """Tell whether `text` is a CallSid."""
     return re.fullmatch(_CALL_SID, text) is not None
 
 
 def is_stream_sid(text: str) -> bool:
-    """Tell whether `text` is the id of a media stream."""
     return re.fullmatch(_IDS["StreamSid"], text) is not None
 
 

@@ -60,7 +60,6 @@ class StoredRecording(ResponseBody):
 
 
 async def stored_recording(files: CallFiles, call_sid: str, size: int) -> Response:
-    """Return the answer with a recording of so many bytes."""
     response = Response(StoredRecording(files, call_sid, 0, size), 200, content_type="audio/wav")
     response.content_length = size
     return await response.make_conditional(request, accept_ranges=True, complete_length=size)

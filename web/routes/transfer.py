@@ -38,8 +38,6 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.frozen
 class TransferRoutes:
-    """The signed routes of a transfer."""
-
     context: AppContext
 
     def blueprint(self) -> Blueprint:

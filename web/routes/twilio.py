@@ -38,14 +38,11 @@ _log = structlog.stdlib.get_logger()
 
 
 def xml(document: str) -> Response:
-    """Answer with TwiML."""
     return Response(document, content_type="text/xml; charset=utf-8")
 
 
 @attrs.frozen
 class TwilioRoutes:
-    """The signed routes."""
-
     context: AppContext
 
     def blueprint(self) -> Blueprint:
@@ -105,7 +102,6 @@ class TwilioRoutes:
         return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}, notice=notice))
 
     async def status(self) -> Response:
-        """Take in how a call goes."""
         form = await request.form
         order, call_sid, status = request.args.get("order", ""), form.get("CallSid", ""), form.get("CallStatus", "")
         sequence = form.get("SequenceNumber", "")

@@ -33,8 +33,6 @@ PICTURE_POLICY = (
 
 @attrs.frozen
 class CallViews:
-    """The views of one application's calls."""
-
     context: AppContext
     files: CallFiles
     watched: WatchedCalls
@@ -42,7 +40,6 @@ class CallViews:
 
     @classmethod
     def of(cls, context: AppContext) -> "CallViews":
-        """Return the views of an application."""
         elsewhere = CallsElsewhere(context.fleet, context.watched)
         return cls(context, context.files, context.watched, elsewhere)
 
@@ -98,7 +95,6 @@ class CallViews:
         return response
 
     async def timeline(self, name: str) -> ResponseReturnValue:
-        """Draw the picture."""
         call_sid = await self.call_sid(name)
         entries = await self.files.journal(call_sid)
         if not entries:
@@ -107,7 +103,6 @@ class CallViews:
         return Response(picture, 200, content_type="image/svg+xml", headers={"Content-Security-Policy": PICTURE_POLICY})
 
     async def journal(self, name: str) -> ResponseReturnValue:
-        """Send the journal, a JSON object a line."""
         call_sid = await self.call_sid(name)
         lines = await self.files.read(call_sid, JOURNAL)
         if lines is None:
@@ -116,7 +111,6 @@ class CallViews:
         return Response(lines, 200, content_type="application/x-ndjson", headers=headers)
 
     async def events(self, name: str) -> ResponseReturnValue:
-        """Send the journal as it goes on, as server-sent events."""
         call_sid, since = await self.call_sid(name), request.headers.get("Last-Event-ID", "")[:LONGEST_ID]
         if self._are_too_many:
             return _too_many()
@@ -132,7 +126,6 @@ class CallViews:
         return _out_of_reach(worker) if worker else no_such("journal")
 
     async def tasks(self, name: str) -> ResponseReturnValue:
-        """Show the tree of a call's tasks, and what each waits for."""
         call_sid = await self.call_sid(name)
         call = self.watched.find(call_sid)
         if call is not None and call.now is not None:
@@ -147,7 +140,6 @@ class CallViews:
         return Response(answer, 200, content_type="application/json")
 
     async def audio(self, name: str) -> ResponseReturnValue:
-        """Send both sides of a call that goes on, as it goes on."""
         call_sid = await self.call_sid(name)
         if self._are_too_many:
             return _too_many()
@@ -191,5 +183,4 @@ def _lasting(stream: Stream, content_type: str) -> Response:
 
 
 def no_such(what: str) -> Response:
-    """Answer that there is none of this call."""
     return problem(404, f"no {what} of this name is kept here", fix="Use a call of GET /calls; see RECORDINGS_DIR.")

@@ -202,7 +202,6 @@ class TreeStream(Stream):
 
 
 def tree_text(call: WatchedCall) -> bytes:
-    """Write the tree of a call's tasks down."""
     return orjson.dumps([attrs.asdict(node) for node in call.tasks()])
 
 

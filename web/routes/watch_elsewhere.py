@@ -102,7 +102,6 @@ class _Reading:
         return bool(self._pieces)
 
     def pop(self) -> bytes:
-        """Take the oldest piece."""
         return self._pieces.popleft()
 
 

@@ -14,8 +14,6 @@ MOST = 200
 
 @attrs.frozen
 class WebhookRoutes:
-    """The routes of one application."""
-
     outbox: Outbox
 
     def blueprint(self) -> Blueprint:

@@ -43,7 +43,6 @@ class LeftRecordings:
 
     @property
     def locks(self) -> Path:
-        """Where each process has its lock."""
         return self.folder / ".writers"
 
     @property
@@ -58,7 +57,6 @@ class LeftRecordings:
             _log.warning("recordings_not_locked", folder=str(self.folder), why="the file system has no locks")
 
     def let_go(self) -> None:
-        """Remove our lock."""
         self._own.path.unlink(missing_ok=True)
         self._own.let_go()
 

@@ -89,7 +89,6 @@ class Masking:
     secrets: tuple[str, ...] = attrs.field(repr=False)
 
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        """Mask one event."""
         return {key: self._masked(value) for key, value in event.items()}
 
     def _masked(self, value: object) -> object:

@@ -45,7 +45,6 @@ class Removal:
 
     @classmethod
     def of(cls, context: AppContext) -> "Removal":
-        """Return the one of an application."""
         settings, files = context.settings, context.files
         is_record_here = str(settings.recordings_dir) == settings.database_url.removeprefix("file:").removeprefix("//")
         return cls(settings.retention_days, context.announced.kept_in, files, is_record_here)

@@ -48,7 +48,6 @@ class Suspect:
 
     @classmethod
     def of(cls, frame: FrameType | None) -> "Suspect":
-        """Read a stack."""
         if frame is None:
             return cls()
         found = [line for line in traceback.extract_stack(frame) if not line.filename.startswith(_TRIO)]
