@@ -31,7 +31,7 @@ from web.routes.calls import CallRoutes
 from web.routes.campaigns import LARGEST_BODY, CampaignRoutes
 from web.routes.credentials import Credentials, request_class
 from web.routes.do_not_call import DoNotCallRoutes
-from web.routes.health import HealthRoutes, count_requests
+from web.routes.health import HealthRoutes, WebhookRoutes, count_requests
 from web.routes.media import Application, MediaStreams, RunCall
 from web.routes.operating import OperatorRoutes
 from web.routes.people import PeopleRoutes
@@ -39,7 +39,6 @@ from web.routes.problems import Misrouted
 from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
-from web.routes.webhooks import WebhookRoutes
 from web.worker.retention import Removal
 from web.worker.watchdog import Watchdog
 

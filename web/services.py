@@ -117,13 +117,12 @@ def function_client(context: SSLContext, transport: httpx.AsyncBaseTransport | N
     return httpx.AsyncClient(verify=context, timeout=FUNCTION_TIMEOUT, limits=FUNCTION_LIMITS)
 
 
-def writing(records: CallRecords) -> AbstractAsyncContextManager[None]:
-    """Run the writer of a store that has one, for as long as the `async with` lasts."""
-    return _writing(records) if isinstance(records, SpillingRecords) else nullcontext()
-
-
 @asynccontextmanager
-async def _writing(records: SpillingRecords) -> AsyncIterator[None]:
+async def writing(records: CallRecords) -> AsyncIterator[None]:
+    """Run the writer of a store that has one, for as long as the `async with` lasts."""
+    if not isinstance(records, SpillingRecords):
+        yield
+        return
     async with in_background(partial(keep_running, records.run, "records_writer_crashed")):
         yield
         with trio.move_on_after(LAST_RECORDS_SECONDS):

@@ -11,7 +11,7 @@ from tests.web.fakes import LINE, settings
 from web.calls import contacts
 from web.calls.calling_hours import CallingHours
 from web.calls.contacts import LINES_AT_ONCE, ContactReader
-from web.calls.orders import OrderError
+from web.calls.orders import LineProblem, OrderError
 
 NOW = 1_795_860_000.0
 """A Saturday."""
@@ -25,7 +25,7 @@ def problems(text: str, **options: object) -> list[tuple[int, str]]:
     with pytest.raises(OrderError) as refused:
         trio.run(reader(**options).read, text)
     assert all(one.problem and one.fix for one in refused.value.problems)
-    return [(one.line, one.field) for one in refused.value.problems]
+    return [(one.line, one.field) for one in refused.value.problems if isinstance(one, LineProblem)]
 
 
 def contact(text: str, **options: object) -> NewContact:

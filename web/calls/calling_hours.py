@@ -62,13 +62,10 @@ class CallingHours:
         local = datetime.fromtimestamp(now, zone)
         if local.weekday() in self.days and self.begins <= local.time() < self.ends:
             return now
-        day = local.date()
-        for ahead in range(_FAR):
-            date = day + timedelta(days=ahead)
-            opens = datetime.combine(date, self.begins, zone).astimezone(UTC).timestamp()
-            if date.weekday() in self.days and opens > now:
-                return opens
-        raise AssertionError("there is a day in each week")
+        ahead = (local.date() + timedelta(days=days) for days in range(_FAR))
+        opening = (datetime.combine(day, self.begins, zone) for day in ahead if day.weekday() in self.days)
+        moments = (opens.astimezone(UTC).timestamp() for opens in opening)
+        return next(moment for moment in moments if moment > now)
 
 
 def _end(hour: str, minute: str) -> time:

@@ -106,7 +106,7 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
     ended = [after.put, ends.put, *([webhooks.ended] if webhooks else []), *([uploads.put] if uploads else [])]
     announced = Announced(services.records, live_calls, counts, ended=each_of(ended))
     parked = announced.parked_calls
-    places = {
+    places: dict[str, EraseFrom] = {
         "notes": opened.tokens.erase,
         "fleet": opened.slots.fleet.erase,
         "orders": partial(erase_orders, opened.orders),

@@ -20,6 +20,7 @@ PAGE_ACCOUNT = "AC" + "0" * 32
 
 
 def is_page_call(call: KnownCall | None) -> bool:
+    """Tell whether a call came from a page."""
     return call is not None and call.caller == PAGE_CALLER
 
 
@@ -30,6 +31,7 @@ def new_admission(visitor: str, takes_over: str = "") -> Admission:
 
 
 def new_stream_sid() -> str:
+    """Return the id of a new stream."""
     return f"MZ{secrets.token_hex(16)}"
 
 
@@ -49,6 +51,7 @@ def services_for_page(services: CallServices) -> CallServices:
 
 
 def begin(context: AppContext, call_sid: str) -> None:
+    """Show a call from a page among those of this worker."""
     context.live_calls.add(KnownCall(call_sid, "inbound", PAGE_CALLER, "", "in-progress", call_sid))
 
 

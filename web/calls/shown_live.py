@@ -81,7 +81,4 @@ def _moment(floor: str, seconds: float, speaker: str, words: str) -> Mapping[str
 
 
 def _age(call: KnownCall) -> float:
-    try:
-        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(call.created_at)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(call.created_at)).total_seconds())

@@ -17,7 +17,7 @@ from web.calls.campaigns import rules_of
 from web.calls.exports import Progress
 from web.clients.operator import time_left
 from web.console.english import CAMPAIGNS
-from web.console.rendering import render
+from web.console.rendering import message_page, render
 from web.routes.campaigns import STATES, CampaignRoutes
 from web.routes.problems import json_answer
 
@@ -55,9 +55,9 @@ class CampaignPages:
     async def turn(self, command: str, campaign: str) -> ResponseReturnValue:
         found = await self.campaigns.find(campaign)
         if found is None:
-            return await _message(404, CAMPAIGNS["unknown"])
+            return await message_page(404, CAMPAIGNS["title"], CAMPAIGNS["unknown"])
         if await self.campaigns.turn_to(found, command) is None:
-            return await _message(409, CAMPAIGNS["canceled_already"])
+            return await message_page(409, CAMPAIGNS["title"], CAMPAIGNS["canceled_already"])
         return Response("", 303, headers={"Location": PAGE})
 
     async def _shown(self, names: Collection[str] = ()) -> Sequence[Mapping[str, object]]:
@@ -99,7 +99,3 @@ def _rules(campaign: Campaign) -> str:
     hours, days = rules.hours.written()
     pace = f"{rules.per_minute:g}"
     return CAMPAIGNS["rules"].format(hours=hours, days=days.replace(",", ", "), pace=pace, most=rules.most_calls)
-
-
-async def _message(status: int, message: str) -> Response:
-    return Response(await render("message.html", heading=CAMPAIGNS["title"], message=message), status)

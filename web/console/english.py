@@ -24,7 +24,6 @@ TEXT: Mapping[str, str] = {
     "no_live": "No call is going on.",
     "search": "Search",
     "search_hint": "Call id, number, agent, outcome, or a recorded fact.",
-    "filters": "Filters",
     "outcome": "Outcome",
     "any": "any",
     "direction": "Direction",

@@ -25,7 +25,7 @@ from web.console.campaigns import CampaignPages
 from web.console.english import LIVE, OPERATE, OUTCOMES, TEXT
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import PHONE_STREAM, CallerVoice, PhoneRoutes
-from web.console.rendering import prepare, read_files, render, static_file
+from web.console.rendering import message_page, prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
 from web.routes.campaigns import CampaignRoutes
 from web.routes.operating import OperatorRoutes
@@ -84,7 +84,7 @@ class Console:
         """Answer 404 to a name that no call can have, before a database is asked for it."""
         if is_name((request.view_args or {}).get("name", "-")):
             return None
-        return await self._message(404, TEXT["not_found"], TEXT["not_found_hint"])
+        return await message_page(404, TEXT["not_found"], TEXT["not_found_hint"])
 
     async def calls(self) -> ResponseReturnValue:
         asked = asked_by(request.args)
@@ -115,11 +115,11 @@ class Console:
         try:
             record = await self.context.services.records.get(call_sid)
         except RecordError as exc:
-            return await self._message(500, TEXT["unreadable"], str(exc))
+            return await message_page(500, TEXT["unreadable"], str(exc))
         if record is None and await self._goes_on_elsewhere(call_sid):
             return await self._under_way(call_sid, known)
         if record is None:
-            return await self._message(404, TEXT["not_found"], TEXT["not_found_hint"])
+            return await message_page(404, TEXT["not_found"], TEXT["not_found_hint"])
         return await self._afterwards(record)
 
     async def _goes_on_elsewhere(self, call_sid: str) -> bool:
@@ -184,15 +184,13 @@ class Console:
         try:
             await forgetting.erase(call_sid, await forgetting.subject(call_sid))
         except GoesOn:
-            return await self._message(409, TEXT["erase"], TEXT["erase_live"])
+            return await message_page(409, TEXT["erase"], TEXT["erase_live"])
         return Response("", 303, headers={"Location": "/"})
-
-    async def _message(self, status: int, heading: str, message: str) -> ResponseReturnValue:
-        return Response(await render("message.html", heading=heading, message=message), status)
 
     @staticmethod
     async def cannot_look_up(exc: OSError) -> ResponseReturnValue:
         """Say that database or disk is away."""
         _log.warning("records_unavailable", why=f"{type(exc).__name__}: {exc}")
-        page = await render("message.html", heading=TEXT["records_away_title"], message=TEXT["records_away"])
-        return Response(page, 503, headers={"Retry-After": "10"})
+        page = await message_page(503, TEXT["records_away_title"], TEXT["records_away"])
+        page.headers["Retry-After"] = "10"
+        return page

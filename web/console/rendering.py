@@ -46,6 +46,10 @@ async def render(template: str, **context: object) -> str:
     return "".join(pieces)
 
 
+async def message_page(status: int, heading: str, message: str) -> Response:
+    return Response(await render("message.html", heading=heading, message=message), status)
+
+
 FOLDER = Path(__file__).parent / "static"
 TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",

@@ -1,22 +1,27 @@
-"""Health and metrics: is this worker alive, may it be given a call, and what has it counted.
+"""What monitoring asks: is this worker alive, may it be given a call, what has it counted, what has not arrived.
 
 `/readyz` is false while draining and while every slot is taken; `/healthz` is true as long as the worker can answer.
-Both need no credential; `/metrics` needs the API token (`web.routes.credentials`). `count_requests` counts and times
-every request under its route, or the route that was meant, and never under its address.
+Both need no credential; `/metrics` and `/webhooks` need the API token (`web.routes.credentials`). `count_requests`
+counts and times every request under its route, or the route that was meant, and never under its address.
 """
+
+import re
 
 import attrs
 import trio
 from quart import Blueprint, Response, g, request
 from quart_trio import QuartTrio
 
+from store.outbox import Outbox
 from web.calls.context import AppContext
 from web.calls.counts import CONTENT_TYPE, Counts
-from web.routes.problems import json_answer, meant
+from web.routes.problems import json_answer, json_of_request, meant, problem, unreachable
 
 UNKNOWN = "none"
 """The route, and the method, of a request that is like no route: anybody may make up any number of those."""
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+WEBHOOK_STATES = ("dead", "waiting", "sent")
+MOST_WEBHOOKS = 200
 
 
 @attrs.frozen
@@ -41,6 +46,44 @@ class HealthRoutes:
 
     async def metrics(self) -> Response:
         return Response(self.context.counts.render(), content_type=CONTENT_TYPE)
+
+
+@attrs.frozen
+class WebhookRoutes:
+    """Webhooks that have not arrived: listed, and sent again."""
+
+    outbox: Outbox
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+        routes.get("")(self.listed)
+        routes.post("/resend")(self.resend)
+        away = unreachable("the outbox cannot be read now; nothing is lost", "webhooks_unavailable")
+        routes.errorhandler(OSError)(away)
+        return routes
+
+    async def listed(self) -> Response:
+        """List the newest of them in one state: dead, unless another is asked for."""
+        state = request.args.get("state", "dead")
+        if state not in WEBHOOK_STATES:
+            return problem(400, "state is none of dead, waiting, sent", field="state", fix="state=dead")
+        events = [attrs.asdict(event) for event in await self.outbox.listed(state, MOST_WEBHOOKS)]
+        for event in events:
+            event.pop("body")
+        return json_answer({"webhooks": events})
+
+    async def resend(self) -> Response:
+        """Let dead ones wait to be sent again."""
+        match await json_of_request():
+            case {"ids": "all"}:
+                count = await self.outbox.resend(None)
+            case {"ids": [*ids]} if all(isinstance(one, str) and re.fullmatch(r"msg_[0-9a-f]{27}", one) for one in ids):
+                count = await self.outbox.resend(ids)
+            case _:
+                return problem(
+                    400, "the body names no webhooks", field="ids", fix='{"ids": ["msg_…"]} or {"ids": "all"}'
+                )
+        return json_answer({"resent": count})
 
 
 def count_requests(app: QuartTrio, counts: Counts) -> None:

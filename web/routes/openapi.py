@@ -13,9 +13,6 @@ from quart import Blueprint, Response
 from protocol.fields import JSON
 from web.routes.problems import json_answer
 
-NOT_FOR_PROGRAMS: Final = frozenset({"twilio", "transfer", "console"})
-"""Blueprints that Twilio signs its requests to, or that operators use in a browser."""
-
 
 @attrs.frozen
 class Operation:

@@ -5,21 +5,26 @@ id of an order or Twilio's CallSid.
 """
 
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from functools import partial
 from hashlib import sha256
+from types import TracebackType
+from typing import Self
 
 import attrs
 import orjson
 from quart import Blueprint, Response, request, send_file
 from quart.typing import ResponseReturnValue
+from quart.wrappers.response import ResponseBody
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
+from store.objects import BLOCK
 from web.calls.call_files import JOURNAL, RECORDING, CallFiles
 from web.calls.context import AppContext
 from web.calls.watching import WatchedCalls
 from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
 from web.routes.problems import is_call_sid, is_name, no_such_call, problem
-from web.routes.stored_recording import stored_recording
 from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream, tree_text
 from web.routes.watch_elsewhere import AUDIO, EVENTS, CallsElsewhere, RemoteStream
 
@@ -88,7 +93,7 @@ class CallViews:
         if path is not None and await self.files.is_here(call_sid, RECORDING):
             response = await send_file(path, mimetype="audio/wav", conditional=True)
         elif (size := await self.files.stored_bytes(call_sid)) is not None:
-            response = await stored_recording(self.files, call_sid, size)
+            response = await _stored_recording(self.files, call_sid, size)
         else:
             return no_such("recording")
         response.headers["Cache-Control"] = "no-store"
@@ -184,3 +189,54 @@ def _lasting(stream: Stream, content_type: str) -> Response:
 
 def no_such(what: str) -> Response:
     return problem(404, f"no {what} of this name is kept here", fix="Use a call of GET /calls; see RECORDINGS_DIR.")
+
+
+@attrs.define
+class StoredRecording(ResponseBody):
+    """Bytes `begin` to `end` of the recording of a call in the object store, as the body of an answer.
+
+    It is read a block at a time, and no further than it is sent: a player that skips costs what it hears. A store that
+    fails in the middle ends the answer early, which the client sees by its length.
+    """
+
+    files: CallFiles
+    call_sid: str
+    begin: int
+    end: int
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        pass
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        objects = self.files.objects
+        if objects is None or self.begin >= self.end:
+            raise StopAsyncIteration
+        end = min(self.begin + BLOCK, self.end)
+        block = await self.files.in_store(partial(objects.read, self.call_sid, self.begin, end))
+        if not block:
+            raise StopAsyncIteration
+        self.begin += len(block)
+        return block
+
+    async def make_conditional(self, begin: int, end: int | None) -> int:
+        """Take the range that the client wants, in Quart's words; return how long the whole is."""
+        size = self.end
+        self.begin = begin if begin >= 0 else max(0, size + begin)  # the last so many bytes
+        self.end = min(size, size if end is None else end)
+        if not 0 <= self.begin < self.end:
+            raise RequestedRangeNotSatisfiable
+        return size
+
+
+async def _stored_recording(files: CallFiles, call_sid: str, size: int) -> Response:
+    response = Response(StoredRecording(files, call_sid, 0, size), 200, content_type="audio/wav")
+    response.content_length = size
+    return await response.make_conditional(request, accept_ranges=True, complete_length=size)
