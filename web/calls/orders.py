@@ -49,7 +49,7 @@ class LineProblem:
 
 
 class OrderError(Exception):
-    """What is asked for cannot be carried out as it is written."""
+    """An order, a command or a campaign cannot be carried out as it is written."""
 
     def __init__(self, problems: Sequence[OrderProblem | LineProblem]) -> None:
         super().__init__("; ".join(f"{one.field}: {one.problem}" for one in problems))

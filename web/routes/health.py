@@ -1,4 +1,4 @@
-"""What monitoring asks: is this worker alive, may it be given a call, what has it counted, what has not arrived.
+"""Routes for monitoring: is this worker alive, may it be given a call, what has it counted, what has not arrived.
 
 `/readyz` is false while draining and while every slot is taken; `/healthz` is true as long as the worker can answer.
 Both need no credential; `/metrics` and `/webhooks` need the API token (`web.routes.credentials`). `count_requests`
