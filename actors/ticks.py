@@ -17,6 +17,8 @@ import trio
 TICK_SECONDS = 0.01
 FINE_SECONDS = 0.001
 """A shorter tick, for what cannot wait that long: those of different calls still meet on some of them."""
+_MOST_LEFT = 64
+"""Moments at which nobody is left, beside one for each sleeper; when there are more, they are let go of."""
 _ROUNDING = 1e-9
 """Seconds: tolerance for floating point in the moment of a tick."""
 
@@ -115,6 +117,9 @@ class _Clock(trio.abc.Instrument):
     def remove(self, sleeper: Sleeper, moment: float) -> None:
         self._sleepers[moment].remove(sleeper)
         self.asleep -= 1
+        if len(self._moments) > 2 * self.asleep + _MOST_LEFT:
+            self._sleepers = {moment: sleepers for moment, sleepers in self._sleepers.items() if sleepers}
+            self._moments = sorted(self._sleepers)  # which is a heap
         if not self.asleep and self._nap is not None:
             self._nap.deadline = -math.inf
 

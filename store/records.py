@@ -13,7 +13,7 @@ import attrs
 import cattrs
 import orjson
 
-from store.json_text import json_text
+from store.json_text import compressed, json_text
 
 TRANSFERRING = "transferring"
 """The outcome of a call that is put through to a person, until somebody says what came of it."""
@@ -249,7 +249,7 @@ def record_from_json(plain: object) -> CallRecord:
 
 def pack_turns(turns: Sequence[TurnRecord]) -> bytes:
     """Compress turns to a fifth of what they take as objects."""
-    return zlib.compress(json_text([attrs.asdict(turn) for turn in turns]))
+    return compressed(json_text([attrs.asdict(turn) for turn in turns]))
 
 
 def unpack_turns(packed: bytes) -> list[TurnRecord]:

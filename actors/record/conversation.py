@@ -18,6 +18,7 @@ from actors.line.reply import Reply
 from actors.record.packed import PackedList
 from agents.brief import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
+from store.json_text import compressed
 
 
 @attrs.frozen
@@ -277,7 +278,7 @@ _KINDS: Sequence[type[Past]] = (CallerTurn, Heard, CompletedCall)
 
 def _pack(things: Sequence[Said]) -> bytes:
     rows = [(_KINDS.index(type(past)), *attrs.astuple(past, recurse=False)) for past in map(_past, things)]
-    return zlib.compress(json.dumps(rows).encode())
+    return compressed(json.dumps(rows).encode())
 
 
 def _unpack(packed: bytes) -> list[Said]:

@@ -1,8 +1,8 @@
 """A list that only grows, of which all but the newest is kept compressed.
 
-What was said on a call stays until its record is written, and any of it may be asked for again. As objects an utterance
-takes some 350 bytes, twice over; compressed it takes 70, and 45 when many are compressed together, so that a call of an
-hour is hardly larger than a new one.
+What was said on a call stays until its record is written, and any of it may be asked for again; so does its journal,
+for the console. As objects an utterance takes some 350 bytes, twice over; compressed it takes 70, and 45 when many are
+compressed together. A journal entry takes 170, 40, and 18. So a call of an hour is hardly larger than a new one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ T = TypeVar("T")
 BLOCK = 8
 """Items compressed together at first: twice as many would save a seventh, and leave twice as many as objects."""
 VOLUME = 8 * BLOCK
-"""Items compressed together in the end, which takes half a millisecond."""
+"""Items compressed together in the end, which takes a fifth of a millisecond."""
 
 
 def _is_final(_: object) -> bool:
@@ -66,6 +66,14 @@ class PackedList(Generic[T]):
             else:
                 passed += size
         return (items + self.recent)[index - passed :]
+
+    def batch(self, index: int) -> Sequence[T]:
+        """Return the items from this one on that are packed together with it, or all of those that are not packed."""
+        for packed, size in self._sizes():
+            if index < size:
+                return self.unpack(packed)[index:]
+            index -= size
+        return self.recent[index:]
 
     def _sizes(self) -> Iterator[tuple[bytes, int]]:
         yield from ((volume, VOLUME) for volume in self.volumes)

@@ -179,3 +179,16 @@ async def test_one_that_is_moved_again_and_again_leaves_nothing_behind(autojump_
             sleeper.move(2.0 + turn % 2)
         assert len(ticks._CLOCKS.get()._moments) == 3
         sleeper.wake()
+
+
+async def test_moments_that_nobody_waits_for_any_more_are_let_go_of(autojump_clock: MockClock) -> None:
+    sleeper, clock = Sleeper(), ticks._CLOCKS.get
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleeper.sleep_until, 1.0)
+        await wait_all_tasks_blocked()
+        for turn in range(1000):
+            sleeper.move(2.0 + turn)
+        assert len(clock()._sleepers) == len(clock()._moments) < 100
+        sleeper.move(1.5)
+
+    assert round(trio.current_time(), 6) == 1.5

@@ -27,22 +27,31 @@ from actors.facts import (
     TurnHeard,
 )
 from actors.journal import Entry
+from actors.record.packed import VOLUME, PackedList
 from actors.record.watching import CallUnderWay
 from agents.brief import CALLER
 from protocol.audio import BYTES_PER_SECOND, SILENCE
-from store.json_text import json_text
+from store.json_text import compressed, json_text
 from web.calls.task_tree import TaskNode, names_of, tree_of
 
-PACKED = 256
-"""Entries in a block."""
-MOST_BLOCKS = 400
+MOST_VOLUMES = 1600
 """Some 100,000 entries: a conversation of ten hours."""
+TOGETHER = 256
+"""Entries that a watcher is sent at a time, where as many are wanting."""
 REMEMBERED = 20
 """Calls that are over."""
 KEPT_SECONDS = 4.0
 """Of audio, while somebody listens."""
 _LOUDNESS = bytes(0x7F - (value & 0x7F) for value in range(256))
 """Of a µ-law byte: 0 is silence, 127 the loudest, about a third of a decibel a step (ITU-T G.711)."""
+
+
+def _pack(lines: Sequence[bytes]) -> bytes:
+    return compressed(b"".join(lines))
+
+
+def _unpack(packed: bytes) -> list[bytes]:
+    return zlib.decompress(packed).splitlines(keepends=True)
 
 
 @attrs.define
@@ -86,8 +95,7 @@ class WatchedCall:
     last_words: tuple[str, str] = ("", "")
     """Who spoke last, and what they said."""
     changed: ParkingLot = attrs.field(factory=ParkingLot)
-    _blocks: list[bytes] = attrs.field(factory=list)
-    _recent: list[bytes] = attrs.field(factory=list)
+    _log: PackedList[bytes] = attrs.field(factory=lambda: PackedList(_pack, _unpack))
     _call: CallUnderWay | None = None
     _loudest: list[int] = attrs.field(factory=lambda: [0, 0])
     _caller: RecentAudio = attrs.field(factory=RecentAudio)
@@ -98,14 +106,11 @@ class WatchedCall:
         self._call, self.over = call, False
 
     def read(self, entry: Entry) -> None:
-        self._recent.append(json_text(entry.as_json()))
+        self._log.append(json_text(entry.as_json()))
         self.count += 1
-        if len(self._recent) == 2 * PACKED:
-            block, self._recent = self._recent[:PACKED], self._recent[PACKED:]
-            self._blocks.append(zlib.compress(b"".join(block), 1))
-            if len(self._blocks) > MOST_BLOCKS:
-                del self._blocks[0]
-                self.first += PACKED
+        if len(self._log.volumes) > MOST_VOLUMES:
+            del self._log.volumes[0]
+            self.first += VOLUME
         self._note(entry.fact)
         self.changed.unpark_all()
 
@@ -165,11 +170,11 @@ class WatchedCall:
                 self._call.journal.note(ListeningEnded(round(trio.current_time() - began, 3)))
 
     def lines(self, index: int) -> Sequence[bytes]:
-        """Return entries from an index on: those of one block, or all recent ones."""
-        block, inside = divmod(index - self.first, PACKED)
-        if block < len(self._blocks):
-            return zlib.decompress(self._blocks[block]).splitlines(keepends=True)[inside:]
-        return self._recent[index - self.first - len(self._blocks) * PACKED :]
+        """Return entries from an index on, `TOGETHER` or some more if there are as many."""
+        lines = list[bytes]()
+        while len(lines) < TOGETHER and (batch := self._log.batch(index - self.first + len(lines))):
+            lines += batch
+        return lines
 
     def audio(self, start: int, size: int) -> tuple[bytes, bytes]:
         """Return both sides, from byte `start` of the call on."""

@@ -12,13 +12,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.facts import CallEnded, CallStarted, ReplyText
 from actors.journal import Journal
 from actors.policy import CallPolicy
+from actors.record.packed import BLOCK, VOLUME
 from actors.record.record import RecordBuilder
 from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import API_TOKEN, CALL_SID, Exchange, context_of, exchange
 from web.calls.call_files import CallFiles
-from web.calls.watching import MOST_BLOCKS, PACKED, RecentAudio, WatchedCall, WatchedCalls
+from web.calls.watching import MOST_VOLUMES, RecentAudio, WatchedCall, WatchedCalls
 from web.routes.watch import LAG, STALL_SECONDS, DiskStream, EventStream, ListenStream
 
 HOSTILE = "a\r\n\r\nid: 9\r\nevent: over\r\ndata: {}\r\n\u2028</script>"
@@ -86,10 +87,10 @@ def is_over(events: list[Event]) -> bool:
     return events[-1:] == [Event("over", {})]
 
 
-ALL = [f"word {index}" for index in range(3 * PACKED + 10)]
+ALL = [f"word {index}" for index in range(12 * VOLUME + 10)]
 
 
-@pytest.mark.parametrize("cut", [1, 5, PACKED - 1, PACKED, PACKED + 1, 2 * PACKED, 3 * PACKED + 9])
+@pytest.mark.parametrize("cut", [1, 5, 2 * BLOCK, VOLUME - 1, VOLUME, VOLUME + 1, 2 * VOLUME, 12 * VOLUME + 9])
 async def test_who_comes_back_misses_nothing_and_hears_nothing_twice(cut: int, autojump_clock: MockClock) -> None:
     call = Running.of(WatchedCall(CALL_SID, "w1"))
     call.says(*ALL[:cut])
@@ -143,13 +144,13 @@ async def test_what_is_said_is_data_and_no_event(autojump_clock: MockClock) -> N
 @pytest.mark.slow
 async def test_what_is_kept_of_a_long_call_is_bounded_and_what_is_missing_is_told(autojump_clock: MockClock) -> None:
     call = Running.of(WatchedCall(CALL_SID, "w1"))
-    for _ in range(MOST_BLOCKS + 3):
-        call.says(*["x"] * PACKED)
+    for _ in range(MOST_VOLUMES + 3):
+        call.says(*["x"] * VOLUME)
     events = await read(EventStream(call.watch), lambda events: bool(words(events)))
 
     assert call.watch.first > 0
     assert Event("missing", {"count": call.watch.first}) in events
-    assert len(call.watch._blocks) == MOST_BLOCKS
+    assert len(call.watch._log.volumes) == MOST_VOLUMES
 
 
 async def test_the_tree_of_the_tasks_and_whose_turn_it_is_are_told(autojump_clock: MockClock) -> None:
