@@ -88,6 +88,8 @@ def test_a_newcomers_first_sentence_is_answered_within_a_minute(tmp_path: Path) 
                 wait_until(page, lambda: page.evaluate("document.querySelector('#mine').value") < 0.05)
                 wait_until(page, lambda: page.evaluate("document.querySelector('#theirs').value") > 0.3)
                 answered = time.monotonic() - began
+                wait_until(page, lambda: page.locator("#said .agent").count() > 1)
+                assert "retirement planning." in page.inner_text("#said .caller")
                 page.click("#hang-up")
                 wait_until(page, lambda: page.is_visible("#call"))
                 assert troubles == []

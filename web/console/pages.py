@@ -8,7 +8,7 @@ from functools import partial
 
 import attrs
 import structlog
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response, redirect, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
@@ -66,6 +66,7 @@ class Console:
         routes.add_url_rule("/console/sign-in", "sign_in", self.gate.sign_in, methods=["GET", "POST"])
         routes.post("/console/sign-out")(self.gate.sign_out)
         routes.get("/")(self.calls)
+        routes.get("/console")(self.home)
         routes.get("/console/live")(self.live)
         self.phone.add_to(routes)
         self.campaigns.add_to(routes)
@@ -85,6 +86,10 @@ class Console:
         if is_name((request.view_args or {}).get("name", "-")):
             return None
         return await message_page(404, TEXT["not_found"], TEXT["not_found_hint"])
+
+    async def home(self) -> ResponseReturnValue:
+        """Send a visitor of the console's own address to the list of calls."""
+        return redirect("/")
 
     async def calls(self) -> ResponseReturnValue:
         asked = asked_by(request.args)

@@ -18,10 +18,11 @@ from hypercorn.typing import WebsocketScope
 from quart import Blueprint, Response, jsonify, request
 from quart.typing import ResponseReturnValue
 
+from store.json_text import json_text
 from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
-from web.console.english import OPERATE, PHONE, PHONE_KEYS, PHONE_TOLD
+from web.console.english import LIVE, OPERATE, PHONE, PHONE_KEYS, PHONE_TOLD
 from web.console.rendering import render
 from web.console.session import SignInCheck, current_session, is_own_request
 from web.routes.credentials import is_here
@@ -95,6 +96,7 @@ class PhoneRoutes:
             "phone.html",
             p=PHONE,
             told=PHONE_TOLD,
+            words=json_text({name: LIVE[name] for name in ("caller", "not_heard", "barge_in")}).decode().strip(),
             key_names=PHONE_KEYS,
             keys=KEYS,
             lines=lines,

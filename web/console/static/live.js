@@ -1,53 +1,24 @@
 // One call as it goes on: its journal, event by event, becomes what the page shows. The browser keeps the last id, and
 // sends it when the connection was lost; the server goes on behind it, or says `reset`.
+import { Conversation, add, shown, stayAtEnd } from "./conversation.js";
 import { Listener } from "./listen.js";
 
 const call = document.getElementById("call");
 const words = JSON.parse(call.dataset.words);
 const deadlines = JSON.parse(call.dataset.deadlines);
-const MOST_ROWS = 300;
-const NEAR_END = 40; // pixels
 const byId = (id) => document.getElementById(id);
 const say = (text) => { byId("connection").textContent = text; };
 
-// A log stays at its end, unless its reader has scrolled back.
-function stayAtEnd(log) {
-  let stays = true;
-  log.addEventListener("scroll", () => { stays = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END; });
-  const follow = () => { if (stays) log.scrollTop = log.scrollHeight; };
-  new MutationObserver(follow).observe(log, { childList: true, subtree: true, characterData: true });
-}
-for (const id of ["words", "journal"]) stayAtEnd(byId(id));
+const conversation = new Conversation(byId("words"), words);
+stayAtEnd(byId("journal"));
 
 let state = null;
 function begin() {
-  state = { sessions: new Map(), replies: new Map(), handoff: null };
-  for (const id of ["words", "handoff", "troubles", "journal"]) byId(id).replaceChildren();
+  state = { sessions: new Map(), handoff: null };
+  conversation.begin();
+  for (const id of ["handoff", "troubles", "journal"]) byId(id).replaceChildren();
   byId("no-handoff").hidden = byId("no-troubles").hidden = false;
   byId("floor").textContent = words.vacant;
-}
-
-function shown(seconds) {
-  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-}
-
-function add(list, text, className = "") {
-  const item = document.createElement(list.classList.contains("log") ? "div" : "li");
-  item.className = className;
-  item.textContent = text;
-  list.append(item);
-  while (list.children.length > MOST_ROWS) list.firstChild.remove();
-  return item;
-}
-
-function addWords(fact, speaker, text) {
-  const item = add(byId("words"), "", speaker === "caller" ? "caller" : "agent");
-  const who = document.createElement("b");
-  who.textContent = `${shown(fact.at)} ${speaker === "caller" ? words.caller : speaker}: `;
-  const what = document.createElement("span");
-  what.textContent = text;
-  item.append(who, what);
-  return what;
 }
 
 function trouble(fact, text) {
@@ -60,12 +31,6 @@ function step(fact, text, deadline = 0) {
   const since = state.handoff === null ? 0 : Math.max(0, fact.at - state.handoff);
   const within = deadline ? ` (${words.within} ${deadline} s)` : "";
   add(byId("handoff"), `+${since.toFixed(2)} s ${text}${within}`);
-}
-
-function replyOf(fact) {
-  const key = `${fact.agent}/${fact.generation}`;
-  if (!state.replies.has(key)) state.replies.set(key, { node: addWords(fact, fact.agent, ""), text: "" });
-  return state.replies.get(key);
 }
 
 const inHandoff = () => state.handoff !== null;
@@ -90,21 +55,6 @@ const ON = {
   floor_left(fact) {
     byId("floor").textContent = `${words.vacant} (${fact.agent}: ${fact.reason})`;
   },
-  turn_heard(fact) { addWords(fact, "caller", fact.text); },
-  reply_text(fact) {
-    const reply = replyOf(fact);
-    reply.text = `${reply.text} ${fact.text}`.trim();
-    reply.node.textContent = reply.text;
-  },
-  reply_ended(fact) {
-    const reply = replyOf(fact);
-    if (fact.complete || fact.heard === fact.text) return;
-    const unheard = document.createElement("del");
-    unheard.textContent = fact.text.startsWith(fact.heard) ? fact.text.slice(fact.heard.length) : fact.text;
-    unheard.title = words.not_heard;
-    reply.node.replaceChildren(fact.heard, " ", unheard, ` (${words.not_heard})`);
-  },
-  barge_in(fact) { add(byId("words"), `${shown(fact.at)} ${words.barge_in}`, "note"); },
   handoff_asked(fact) {
     state.handoff = fact.at;
     byId("handoff").replaceChildren();
@@ -138,13 +88,14 @@ const ON = {
   },
   command_answered(fact) {
     const asked = Object.values(fact.fields).join(" · ");
-    add(byId("words"), `${shown(fact.at)} ${words.operator} (${fact.by}): ${fact.command} ${asked} — ${fact.outcome} ${fact.why}`, "note");
+    conversation.note(fact, `${words.operator} (${fact.by}): ${fact.command} ${asked} — ${fact.outcome} ${fact.why}`);
   },
-  listening_started(fact) { add(byId("words"), `${shown(fact.at)} ${words.listening}`, "note"); },
-  listening_ended(fact) { add(byId("words"), `${shown(fact.at)} ${words.listening_ended}`, "note"); },
+  listening_started(fact) { conversation.note(fact, words.listening); },
+  listening_ended(fact) { conversation.note(fact, words.listening_ended); },
 };
 
 function onFact(fact) {
+  conversation.take(fact);
   if (Object.hasOwn(ON, fact.event)) ON[fact.event](fact);
   const { seq, at, event, ...rest } = fact;
   add(byId("journal"), `${at.toFixed(2)} ${event} ${JSON.stringify(rest)}`);

@@ -1,5 +1,6 @@
 // The phone's page: what is pressed, and what is shown of the call. Its words are in the page (`PHONE_TOLD` in web/console/english.py).
 
+import { Conversation } from "../conversation.js";
 import { Refused, call, microphone } from "./phone.js";
 
 const find = (id) => document.querySelector(`#${id}`);
@@ -38,6 +39,17 @@ async function post(path, body = {}) {
   throw new Refused(reason ?? (answer.status === 401 || answer.status === 403 ? "signed_out" : "server_failed"));
 }
 
+const said = new Conversation(find("said"), JSON.parse(find("said").dataset.words));
+let journal = null; // of the last call
+
+/** Show what is said in the call, from its agent's first sound: by then the server knows the call. */
+function follow() {
+  journal = new EventSource(`${find("watch").firstChild.href}/events`);
+  journal.addEventListener("reset", () => said.begin());
+  journal.addEventListener("fact", ({ data }) => said.take(JSON.parse(data)));
+  journal.addEventListener("over", () => journal.close());
+}
+
 const ticket = async () => {
   const ids = await (await post("/console/phone/token")).json();
   const [link] = find("watch").children;
@@ -48,6 +60,9 @@ const ticket = async () => {
 async function start() {
   warn("");
   say("calling");
+  journal?.close();
+  journal = null;
+  said.begin();
   find("call").disabled = true;
   const url = new URL(root.dataset.stream, location.href.replace(/^http/, "ws")).href;
   const chosen = { deviceId: find("microphone")?.value, sinkId: find("loudspeaker").value };
@@ -66,7 +81,7 @@ const NEWS = {
   state: ({ state, code, reason }) => (state === "open" ? opened() : closed(code, reason)),
   level: ({ level }) => show("mine", typed ? 0 : level),
   said: ({ said }) => show("mine", said),
-  theirs: ({ theirs }) => show("theirs", theirs),
+  theirs: ({ theirs }) => heard(theirs),
   stalled: ({ stalled }) => (stalled ? warn("stalled") : cheer("line_back")),
   context: ({ context }) => warn(context === "running" ? "" : "interrupted"),
   word: ({ word: name }) => warn(name),
@@ -75,6 +90,11 @@ const NEWS = {
 /** Take one message from the call. */
 function hear(news) {
   for (const [name, react] of Object.entries(NEWS)) if (name in news) react(news);
+}
+
+function heard(level) {
+  if (level > 0 && !journal) follow();
+  show("theirs", level);
 }
 
 function opened() {
