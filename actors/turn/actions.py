@@ -73,24 +73,22 @@ class Actions(TurnState):
         self.at.heard = self.now
 
     def set_aside(self) -> None:
-        self.cut(is_wanted=self.kind is SpeechKind.ANSWER or self.sounds_wanted)
-
-    def drop_the_rest(self) -> None:
-        self.cut(is_wanted=False)
-
-    def complete(self) -> None:
-        """All of what is aside has come: if it is played on, nothing of it is missing."""
-        if self.aside is not None:
-            self.aside.was_coming = False
+        """Cut what sounds and what is still to come of it, and keep it."""
+        self.forget()
+        self.aside = SpeechKind.ANSWER if self.sounds_wanted else self.kind
+        self.emit(effects.Cut())
+        self.fall_quiet()
+        self.at.cut = self.now
 
     def false_start(self) -> None:
         """The speech was none: resume the reply that it cut, or have the lost turn answered."""
         self.caller = CallerState.QUIET
         self.wait_anew()  # nobody could speak into it
+        is_whole = self.voice is not VoiceState.CUT or self.went_on(self.at.done)
         if self.voice is VoiceState.CUT:
             self.voice = VoiceState.IDLE
-        if self.aside is not None and self.aside.is_wanted:
-            self.resume(self.aside)
+        if self.aside is SpeechKind.ANSWER:
+            self.resume(is_whole=is_whole)
         else:
             self.forget()
         is_promised = self.running or self.told or self.is_unended or self.at.result > self.at.heard
@@ -106,8 +104,9 @@ class Actions(TurnState):
     def doubt_hearing(self) -> None:
         """The caller has spoken to a service that does not hear them, or it was a noise: the next silence shows it."""
         self.deaf_words += 1
-        if self.is_waited_for and not self.is_unended:
+        if self.is_waited_for and not (self.is_unended or self.owes_deed):
             return  # whether it answers what it has heard shows that it is there
+        self.owes_deed = False
         self.at.owed = self.at.voiced  # they wait since then, and not since the reply stopped
         self.doubt(self.at.voiced)
         if self.deaf_words == _DEAF_WORDS:
@@ -279,9 +278,10 @@ class Actions(TurnState):
         self.say(SayAsAgent(SpeechKind.TRANSFER, self.wording.putting_through, interrupts=True))
 
     def put_through(self) -> None:
-        self.owe(max(self.last_sound, self.at.phase))
+        self.owe(max(self.last_sound, self.at.owed if self.wish else self.at.phase))
         self.enter(Phase.PUTTING_THROUGH)
-        self.outstanding = None
+        if self.outstanding is not None and self.outstanding.kind is SpeechKind.TRANSFER:
+            self.outstanding = None
         self.emit(effects.PutThrough(self.wish))
 
     def fail_transfer(self) -> None:
@@ -358,9 +358,7 @@ class Actions(TurnState):
         self.outstanding = None
         if self.voice is VoiceState.COMING:
             self.voice = VoiceState.CUT
-            self.drop_the_rest()
-        else:
-            self.drop()
+        self.drop()
         self.closing, self.is_closing_sent, self.rest = None, False, ""
         self.times_reopened, self.times_asked = self.times_reopened + 1, 0
 

@@ -82,7 +82,6 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "words are audible": lambda state: state.is_audible,
     # The end of the audio is not the end of a reply that has had none: it may have come first
     "it has sound": lambda state: state.has_sound,
-    "the reply went on": lambda state: state.went_on(state.now),
     "nothing is outstanding": lambda state: state.outstanding is None,
     # The last sentence, and the sentence before a transfer, have rules of their own
     "something is outstanding": lambda state: (

@@ -115,7 +115,7 @@ class Turn(Actions):
         match event:
             case events.CallerSaid():
                 return self._recognise_turn(event)
-            case events.CallerStartedSpeaking() if self.told and not (self.is_loud or self.is_told_heard):
+            case events.CallerStartedSpeaking() if self.may_be_told_heard:
                 return events.ToldHeard()
             case events.AgentSaid():
                 return self._recognise_words(event)
@@ -203,6 +203,7 @@ class Turn(Actions):
 
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now
+        self.has_words = self.has_words or not isinstance(event, events.AudioBegan)
         if self.voice in (VoiceState.IDLE, VoiceState.LATE):  # a new reply
             self.kind, self.has_own_words, self.at.began, self.is_torn = SpeechKind.ANSWER, False, math.inf, False
             self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
@@ -214,8 +215,8 @@ class Turn(Actions):
                 self.overtake_filler()
                 if self.is_audible:
                     self._note_own_words(event)
-                else:
-                    self.has_missed_words = True
+                elif self.aside is not None and self.voice is VoiceState.CUT:
+                    self.aside = self.kind = SpeechKind.ANSWER  # some of its audio may be set aside already
             case events.InjectionBegan(kind=kind, rest=rest):
                 self._note_injection(kind, rest)
             case events.InjectionWentOn(rest=rest):
@@ -228,6 +229,8 @@ class Turn(Actions):
     def _begin_sound(self) -> None:
         """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
         self.sounding = True
+        if self.outstanding is not None and self.at.answered <= self.at.done <= self.at.outstanding:
+            self.unsay_words()  # they had no audio, and this is another's
         self.at.began = min(self.at.began, self.now)
         if self.unfilled is not None:
             self.emit(NoteSilence(self.now - self.unfilled))
@@ -279,7 +282,7 @@ class Turn(Actions):
 
     def _take_words_for_granted(self) -> None:
         """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
-        has_words, self.has_missed_words = self.has_own_words or self.has_missed_words, False
+        has_words, self.has_words = self.has_words, False
         is_other = max(self.at.outstanding, self.at.cut) >= self.at.wanted
         if self.voice is VoiceState.COMING and self.has_sound and not (has_words or is_other):
             self.at.answered, self.has_spoken = self.at.began, True
@@ -290,7 +293,8 @@ class Turn(Actions):
                 if self.phase is Phase.TAKEN_OVER:  # the operator was the last to speak
                     self.at.quiet = self.now
                 self.at.turned, self.transcript = self.now, ""
-                self.is_unended = self.is_unended and not (owes or ask)
+                if owes or ask:
+                    self.is_unended = self.owes_deed = False
                 if not self.is_unended:  # else the session has nothing of its own to say
                     self.at.wanted = self.now
                 self.wait_anew()
@@ -341,6 +345,8 @@ class Turn(Actions):
             case events.HandoffWanted(id=call_id):
                 self.running.discard(call_id)
                 self.at.wanted = self.now
+                if self.voice is not VoiceState.IDLE:  # if its rest is heard, its words are known
+                    self.has_words = True
             case events.FunctionCancelled(id=call_id):
                 self.running.discard(call_id)
                 self.handoffs.discard(call_id)

@@ -67,6 +67,10 @@ def end_of_false_start(state: TurnState) -> float:
     return max(state.at.heard, state.at.voiced) + wait
 
 
+def end_of_cut(state: TurnState) -> float:
+    return state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)
+
+
 def end_of_reply(state: TurnState) -> float:
     last = max(state.at.quiet, state.at.done)
     if last >= state.at.said:
@@ -143,10 +147,9 @@ RULES: tuple[Rule, ...] = (
     Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
          "Last heard + `latest_transcript`; `false_start` if something is aside or owed; at the end `silence_budget`",
          end_of_false_start),
-    Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard", "nothing is told"),
+    Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"),
          Actions.false_start,
-         "Line quiet, or told, + `false_start`",
-         lambda state: max(state.at.quiet, state.at.told) + state.deadlines.false_start),
+         "Cut + `shortest_word` if something is told; else + `false_start`", end_of_cut),
     Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
          "Last heard, asked or refused + `longest_turn`",
          lambda state: max(state.at.heard, state.at.asked, state.at.refused) + state.deadlines.longest_turn),

@@ -73,14 +73,6 @@ class Clocks:
     closing_begun: float = -math.inf
 
 
-@attrs.define
-class Aside:
-    """A reply that was cut and is kept. `was_coming`: more was to come; `is_wanted`: a false start brings it back."""
-
-    was_coming: bool
-    is_wanted: bool
-
-
 @attrs.define(eq=False)
 class TurnState:
     """All of it. The driver and the call read it, too."""
@@ -104,7 +96,8 @@ class TurnState:
     """The caller hears something of ours, or will."""
     is_loud: bool = False
     """The line carries the caller's voice."""
-    aside: Aside | None = None
+    aside: SpeechKind | None = None
+    """What was cut and is kept. A false start brings an answer back, and nothing else."""
     is_torn: bool = False
     """The reply that goes on was cut before all of it had come."""
     is_resumed: bool = False
@@ -119,8 +112,8 @@ class TurnState:
     """Of the reply that is coming, or was the last."""
     has_own_words: bool = False
     """It has words that the model chose."""
-    has_missed_words: bool = False
-    """It has words that the caller was not to hear."""
+    has_words: bool = False
+    """Words of any kind have come, heard or not, since the last AgentAudioDone."""
     sounds_wanted: bool = False
     """Of what sounds, an answer is a part: if it is cut by a noise, all of it is wanted again."""
     has_spoken: bool = False
@@ -206,7 +199,9 @@ class TurnState:
             return Gate.OPEN
         if self.voice in (VoiceState.ABSENT, VoiceState.LATE):
             return Gate.SHUT
-        return Gate.ASIDE if self.voice is VoiceState.CUT else Gate.OPEN
+        if self.voice is VoiceState.CUT:
+            return Gate.SHUT if self.aside is None else Gate.ASIDE
+        return Gate.OPEN
 
     @property
     def is_pause(self) -> bool:
@@ -263,6 +258,12 @@ class TurnState:
         if self.phase in (Phase.HUSHED, Phase.OVER) or self.is_closing_sent:
             return False
         return self.voice not in (VoiceState.ABSENT, VoiceState.CUT)
+
+    @property
+    def may_be_told_heard(self) -> bool:
+        """Whether a voice that the service hears now is what it was told: it has not answered it yet."""
+        is_answering = self.at.told < self.at.began < math.inf
+        return self.told != "" and not (self.is_loud or self.is_told_heard or is_answering)
 
     @property
     def has_closing_begun(self) -> bool:
@@ -360,14 +361,6 @@ class TurnState:
             self.at.quiet = self.now
         self.sounding = self.is_resumed = self.sounds_wanted = False
 
-    def cut(self, *, is_wanted: bool) -> None:
-        """Cut what sounds and what is still to come of it, and keep it."""
-        self.forget()
-        self.at.cut = self.now
-        self.aside = Aside(self.voice is VoiceState.CUT, is_wanted)
-        self.emit(effects.Cut())
-        self.fall_quiet()
-
     def forget(self) -> None:
         """Drop what was set aside: it is known that the caller really spoke."""
         if self.aside is not None:
@@ -377,15 +370,17 @@ class TurnState:
     def drop(self) -> None:
         """Cut what sounds, for good, and drop what was set aside."""
         self.forget()
+        self.at.cut = self.now
         if self.sounding:
-            self.cut(is_wanted=False)
-            self.forget()
+            self.emit(effects.Cut())
+            self.emit(effects.Forget())
+            self.fall_quiet()
 
-    def resume(self, aside: Aside) -> None:
+    def resume(self, *, is_whole: bool) -> None:
         """Go on with what was cut: nobody has spoken."""
         self.aside = None
-        self.voice = VoiceState.COMING if aside.was_coming else VoiceState.IDLE
-        self.is_torn = aside.was_coming
+        self.voice = VoiceState.IDLE if is_whole else VoiceState.COMING
+        self.is_torn = not is_whole
         self.sounding = self.is_resumed = self.sounds_wanted = True
         self.at.resumed = self.now
         self.emit(effects.Resume())

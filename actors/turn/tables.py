@@ -88,8 +88,6 @@ CALLER = Table("caller", CallerState, {
 })  # fmt: skip
 
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState
-_cut_what_sounds = do(Actions.set_aside, when="something sounds that a start may cut")
-_cut_what_comes = to(CUT, Actions.set_aside, when="a start may cut it")
 VOICE = Table("voice", VoiceState, {
     events.FloorGiven: each(VoiceState, to(IDLE, Actions.take_floor)),
     events.FloorVacated: each(VoiceState, to(ABSENT, Actions.leave_floor)),
@@ -99,22 +97,22 @@ VOICE = Table("voice", VoiceState, {
     events.AgentSaid: {IDLE: to(COMING, Actions.forget, when="words are audible"), LATE: to(COMING)},
     events.InjectionBegan: {IDLE: to(COMING, Actions.forget), LATE: to(COMING)},
     events.LateFillerBegan: {IDLE: to(LATE), COMING: to(LATE)},
-    events.AudioDone: {
-        COMING: to(IDLE, when="it has sound"),
-        CUT: do(Actions.complete, when="the reply went on"),
-        LATE: to(IDLE),
+    events.AudioDone: {COMING: to(IDLE, when="it has sound"), LATE: to(IDLE)},
+    events.CallerStartedSpeaking: {
+        IDLE: do(Actions.set_aside, when="something sounds that a start may cut"),
+        COMING: to(CUT, Actions.set_aside, when="a start may cut it"),
     },
-    events.CallerStartedSpeaking: {IDLE: _cut_what_sounds, COMING: _cut_what_comes},
-    events.ToldHeard: {IDLE: _cut_what_sounds, COMING: _cut_what_comes},
+    events.ToldHeard: {IDLE: do(Actions.drop, when="they converse")}
+    | each((COMING, LATE), to(CUT, Actions.drop, when="they converse")),
     events.CallerSaid: {
         IDLE: do(Actions.drop, when="a resumed reply sounds") + do(Actions.forget),
         COMING: to(IDLE, Actions.drop, when="they converse"),
         CUT: to(IDLE, Actions.forget),
         LATE: to(IDLE),
     },
-    events.ToldEchoed: {IDLE: do(Actions.forget), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
-    events.ThinkingBegan: {CUT: to(IDLE)},
-    events.DecisionCancelled: {IDLE: do(Actions.drop), COMING: to(CUT, Actions.drop_the_rest)},
+    events.ToldEchoed: {IDLE: do(Actions.forget), COMING: to(IDLE), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
+    events.ThinkingBegan: {CUT: to(IDLE), LATE: to(IDLE)},
+    events.DecisionCancelled: {IDLE: do(Actions.drop), COMING: to(CUT, Actions.drop)},
     events.FunctionsAsked: {IDLE: do(Actions.forget), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
 })  # fmt: skip
 

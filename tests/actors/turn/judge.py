@@ -25,6 +25,7 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
+    AudioDone,
     CallerSaid,
     CloseAsked,
     EndWanted,
@@ -107,7 +108,7 @@ class Judge:
                 self._take_session(event, now)
             case KeysEntered() | RemarkMade() | SessionAged() | CloseAsked():
                 self._take_request(event, now)
-            case SayRefused() | AgentSaid() | CallerSaid():
+            case SayRefused() | AgentSaid() | CallerSaid() | AudioDone():
                 self._take_speech(event)
             case FunctionDone() | HandoffWanted():
                 self.progress = now
@@ -146,8 +147,11 @@ class Judge:
         self.over_by = now + POLICY.deadlines.closing + spoken + beep + TOLERANCE if event.sentence else now
         self.waiting_since = self.transfer_by = math.inf
 
-    def _take_speech(self, event: SayRefused | AgentSaid | CallerSaid) -> None:
+    def _take_speech(self, event: SayRefused | AgentSaid | CallerSaid | AudioDone) -> None:
         match event:
+            case AudioDone():
+                if self.outstanding is not None and self.outstanding.kind is SpeechKind.FILLER:
+                    self.outstanding = None  # it has no words, or an answer has overtaken it
             case SayRefused():
                 if self.outstanding is not None and not self.outstanding.interrupts:
                     if self.outstanding.kind is SpeechKind.REMARK:

@@ -20,7 +20,8 @@ from tests.actors.turn.survivors import SURVIVORS
 from tests.actors.turn.world import play_world
 
 SCRIPTS = tuple(
-    f"test_{name}" for name in ["sequences", "field", "rows", "rules", "unended", "unmoved", "lost", "decided"]
+    f"test_{name}"
+    for name in ["sequences", "field", "rows", "rules", "unended", "unmoved", "lost", "decided", "crossed"]
 )
 show = partial(print, flush=True)
 CALLS = 150

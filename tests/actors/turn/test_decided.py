@@ -191,8 +191,8 @@ def test_the_rest_of_the_closing_is_not_heard_any_more() -> None:
     play(turn, [*COMES, *closes(), (33, VoiceBegan())], 33.5)
 
     gates = [turn.gate]
-    assert play(turn, [(34, VoiceEnded(34)), (35, CallerSaid("Wait."))]) == [(35, Forget())]
-    assert [*gates, turn.gate] == [Gate.ASIDE, Gate.OPEN]
+    assert play(turn, [(34, VoiceEnded(34)), (35, CallerSaid("Wait."))]) == []
+    assert [*gates, turn.gate] == [Gate.SHUT, Gate.OPEN]
 
 
 def test_a_caller_who_speaks_before_the_closing_begins_is_not_said_goodbye_to() -> None:

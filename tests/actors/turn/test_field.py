@@ -89,7 +89,8 @@ def test_c1_what_is_left_of_a_withdrawn_goodbye_is_cut() -> None:
         (3.5, CallerStartedSpeaking()),
         (4, FunctionCancelled("e")),
     ]
-    assert play(turn, script) == [(4, Cut())]
+    assert play(turn, script) == [(4, Cut()), (4, Forget())]
+    assert turn.gate is Gate.SHUT
 
 
 def test_c2_after_a_false_interruption_the_rest_of_the_reply_is_heard() -> None:

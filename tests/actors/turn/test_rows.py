@@ -37,12 +37,12 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import Aside, TurnState
+from actors.turn.state import TurnState
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
 from tests.actors.turn.script import FIRST, POLICY, prepared_turn
 
 REFUSED = POLICY.wording.refused
-KEPT = Aside(was_coming=False, is_wanted=True)
+KEPT = SpeechKind.ANSWER
 SAID = SayAsAgent(SpeechKind.REMARK, "x")
 ASKED = SayAsAgent(SpeechKind.QUESTION, "x")
 LAST = SayAsAgent(SpeechKind.CLOSING, "x")
@@ -102,13 +102,16 @@ VOICE_CASES: dict[str, Case] = {
         {"debt": OWED, "late_filler": FIRST}, [AgentSaid(FIRST)], {"voice": COMING, "kind": SpeechKind.FILLER}, []),
     "what is told cuts what sounds": (
         {"sounding": True, "told": "1", "debt": OWED}, [CallerStartedSpeaking()],
-        {"caller": CallerState.QUIET, "sounding": False}, [Cut()]),
+        {"caller": CallerState.QUIET, "sounding": False}, [Cut(), Forget()]),
     "what is told cuts what comes": (
         {"voice": COMING, "sounding": True, "told": "1", "debt": OWED}, [CallerStartedSpeaking()],
-        {"voice": CUT}, [Cut()]),
+        {"voice": CUT}, [Cut(), Forget()]),
     "what is told cuts no goodbye": (
         {"voice": COMING, "sounding": True, "told": "1", "debt": OWED, "phase": ENDING}, [CallerStartedSpeaking()],
         {"voice": COMING}, []),
+    "what is told cuts no goodbye that was sent": (
+        {"sounding": True, "told": "1", "debt": OWED, "phase": ENDING}, [CallerStartedSpeaking()],
+        {"sounding": True}, []),
     "a turn forgets what it has cut": ({"aside": KEPT}, [CallerSaid("x")], {"debt": OWED}, [Forget()]),
     "a turn whose beginning was not told cuts nothing that was sent": (
         {"sounding": True}, [CallerSaid("x")], {"sounding": True}, []),
@@ -126,13 +129,13 @@ VOICE_CASES: dict[str, Case] = {
         {"phase": Phase.CONVERSING, "sounding": False}, [Cut(), Forget()]),
     "the rest of a goodbye that is withdrawn is cut": (
         {"phase": ENDING, "voice": COMING, "sounding": True, "end": END}, [FunctionCancelled("e")],
-        {"phase": Phase.CONVERSING, "voice": CUT}, [Cut()]),
+        {"phase": Phase.CONVERSING, "voice": CUT}, [Cut(), Forget()]),
     "a transfer that is withdrawn is cut": (
         {"phase": Phase.TRANSFERRING, "sounding": True, "transfer": "t"}, [FunctionCancelled("t")],
         {"phase": Phase.CONVERSING, "sounding": False}, [Cut(), Forget()]),
     "the rest of a transfer that is withdrawn is cut": (
         {"phase": Phase.TRANSFERRING, "voice": COMING, "sounding": True, "transfer": "t"}, [FunctionCancelled("t")],
-        {"phase": Phase.CONVERSING, "voice": CUT}, [Cut()]),
+        {"phase": Phase.CONVERSING, "voice": CUT}, [Cut(), Forget()]),
     "a function forgets what was cut": ({"aside": KEPT}, [FunctionsAsked(("f",))], {"debt": OWED}, [Forget()]),
     "a function ends a cut": ({"aside": KEPT, "voice": CUT}, [FunctionsAsked(("f",))], {"voice": IDLE}, [Forget()]),
     "a function ends what comes late": ({"voice": LATE}, [FunctionsAsked(("f",))], {"voice": IDLE}, []),

@@ -32,7 +32,6 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.state import Aside
 from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
 from tests.actors.turn.script import (
     ASK,
@@ -95,14 +94,21 @@ def test_what_is_left_of_a_withdrawn_goodbye_is_forgotten_if_nobody_speaks() -> 
     ]
     turn = on_floor()
 
-    assert play(turn, script, 7) == [(4, Cut()), (6.5, Forget())]
+    assert play(turn, script, 6) == [(4, Cut()), (4, Forget())]
+    assert turn.gate is Gate.SHUT
+    play(turn, [], 6.6)
     assert turn.gate is Gate.OPEN
 
 
-def test_what_an_instruction_has_cut_waits_for_its_echo() -> None:
-    turn, _ = prepared_turn(voice=CUT, aside=Aside(was_coming=True, is_wanted=True), told="1", debt=OWED)
+def test_what_an_instruction_has_cut_is_never_heard_again() -> None:
+    turn = on_floor()
 
-    assert Resume() not in effects_of(play(turn, [(10.0, TimePassed())], 13))
+    got = play(turn, [*reply(1, sent=3, played=3)[:2], (2, KeysEntered("1")), (2.1, CallerStartedSpeaking())], 2.2)
+
+    assert effects_of(got)[1:] == [Cut(), Forget()]
+    assert turn.gate is Gate.SHUT
+    play(turn, [(2.4, TimePassed())], 2.6)
+    assert turn.gate is Gate.OPEN  # for the answer, whether the words are echoed or not
 
 
 @pytest.mark.parametrize("phase", BEFORE_CLOSING)
@@ -116,7 +122,7 @@ def test_nothing_follows_speech_in_any_phase(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", BEFORE_CLOSING)
 def test_nothing_follows_a_cut_in_any_phase(phase: Phase) -> None:
-    turn, state = prepared_turn(phase=phase, voice=CUT, sounding=True, aside=Aside(was_coming=True, is_wanted=False))
+    turn, state = prepared_turn(phase=phase, voice=CUT, sounding=True, aside=SpeechKind.FILLER)
 
     assert Forget() in effects_of(play(turn, [(10.0, TimePassed())], 12.6))
     assert state.voice is IDLE

@@ -43,11 +43,10 @@ from actors.turn.events import (
     TransferWanted,
 )
 from actors.turn.machine import Turn
-from actors.turn.state import Aside
 from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
 from tests.actors.turn.script import new_turn, state_of
 
-KEPT = Aside(was_coming=True, is_wanted=True)
+KEPT = SpeechKind.ANSWER
 ALL_VOICES = "ABSENT IDLE COMING CUT LATE"
 NO_ENDING = "CONVERSING HANDING_OVER TRANSFERRING PUTTING_THROUGH HUSHED CLOSING"
 UNMOVED: dict[str, dict[Event, str]] = {
@@ -68,14 +67,14 @@ UNMOVED: dict[str, dict[Event, str]] = {
         AudioDone(): "ABSENT IDLE",
         CallerStartedSpeaking(): "ABSENT CUT LATE",
         CallerSaid("x"): "ABSENT",
-        CallerSaid("told"): "ABSENT COMING",
-        ThinkingBegan(): "ABSENT IDLE COMING LATE",
+        CallerSaid("told"): "ABSENT",
+        ThinkingBegan(): "ABSENT IDLE COMING",
         FunctionCancelled("e"): "ABSENT CUT LATE",
         FunctionCancelled("t"): "ABSENT CUT LATE",
         FunctionsAsked(("f",)): "ABSENT COMING",
     },
     "voice, told": {
-        CallerStartedSpeaking(): "ABSENT CUT LATE",
+        CallerStartedSpeaking(): "ABSENT CUT",
     },
     "debt": {
         CallerSaid("told"): "OWED",
@@ -131,7 +130,7 @@ def prepared(part: str, event: Event, name: str) -> Turn:
     state.voice, state.sounding, state.is_opened = VoiceState.IDLE, True, True
     for clock in attrs.fields(type(state.at)):
         setattr(state.at, clock.name, 10.0)
-    state.at.waiting = 10.0
+    state.at.waiting, state.at.cut = 10.0, 10.5
     setattr(state, *field_of(part, name))
     state.debt = Debt.OWED if part == "caller" or event == FloorVacated() else state.debt
     state.sounding = part != "caller"

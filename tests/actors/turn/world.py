@@ -81,6 +81,8 @@ class Reply:
     announces: str = ""
     is_answer: bool = True
     reasons: int = 0
+    sending: int = 0
+    """It is not interrupted as long as the service counts this."""
     was_cut: bool = False
     is_late_filler: bool = False
     is_wordless: bool = False
@@ -143,12 +145,17 @@ class World:
     hears: bool = False
     """The service believes that the caller speaks."""
     sending: int = 0
-    """Counts what makes the service drop the rest of what it says."""
+    """Counts what makes the service drop the rest of what it says, and what it thinks of."""
+    thoughts: int = 0
+    """Counts what its model is asked: only the last is answered."""
     is_unclear: bool = False
     """It has heard something that it has not transcribed."""
     silenced: int = 0
     """Nothing of what was sent before comes any more."""
-    handing_over: bool = False
+    handoffs: set[str] = attrs.field(factory=set)
+    """Under way: a second one may be asked for before the first is decided."""
+    sends_until: float = 0.0
+    """It says one thing after the other."""
     # The caller
     is_loud: bool = False
     is_ignored: bool = False
@@ -248,6 +255,7 @@ class World:
             case Forget():
                 went_on = isinstance(self.trace[-1][1], AudioBegan | AgentSaid | FunctionsAsked)
                 for _, reply in self.line.aside:
+                    reply.was_cut = reply.was_cut and not (went_on and reply.sending == self.sending)
                     reason = went_on or self.is_leaving or self.reasons > reply.reasons or not reply.is_known
                     assert reason, f"the caller is robbed of {reply.text!r}, which nothing has cut"
                 self.line.aside.clear()
@@ -280,7 +288,8 @@ class World:
         if self.turn.is_ending:
             return
         self.session += 1
-        self.is_there, self.is_dead, self.hears, self.handing_over = True, False, False, False
+        self.is_there, self.is_dead, self.hears, self.sends_until = True, False, False, 0.0
+        self.handoffs.clear()
         self.sending += 1
         self.is_held = False
         ask = self.last_turn if self.judge.is_waiting else ""
@@ -295,6 +304,7 @@ class World:
         self.session += 1
         self.sending += 1
         self.is_there = self.is_dead = self.hears = False
+        self.handoffs.clear()
         self.feed(FloorVacated())
         self.later(self.rng.uniform(0.3, 4), self.session_comes, session=False)
 
@@ -302,7 +312,7 @@ class World:
         self.is_leaving = self.is_leaving or effect.kind is SpeechKind.CLOSING
         if self.is_dead or not self.is_there:
             return
-        if not effect.interrupts and (self.hears or self.rng.random() < 0.03):
+        if not effect.interrupts and (self.hears or self.now < self.sends_until or self.rng.random() < 0.03):
             self.later(0.1, self.feed, SayRefused())
             return
         if effect.interrupts:
@@ -333,7 +343,7 @@ class World:
         rng = self.rng
         if self.is_dead or not self.is_there:
             return
-        self.sending += 1
+        self.thoughts += 1
         if rng.random() < 0.04:
             self.is_dead = True
             return
@@ -343,12 +353,15 @@ class World:
             if rng.random() < 0.7:
                 for warning in range(1, int(delay // 5) + 1):
                     self.later(5.0 * warning, self.feed, ThinkingSlow())
-        self.later(delay, self.act, self.sending)
+        self.later(delay, self.act, self.sending, self.thoughts)
 
-    def act(self, sending: int) -> None:
-        """The model answers, or calls functions, or both."""
+    def act(self, sending: int, thought: int) -> None:
+        """The model answers, or calls functions, or both, once it has said what it was saying."""
         rng = self.rng
-        if sending != self.sending or self.is_dead:
+        if sending != self.sending or thought != self.thoughts or self.is_dead:
+            return
+        if self.now < self.sends_until:
+            self.later(0.1, self.act, sending, thought)
             return
         chance = rng.random()
         if chance < 0.62:
@@ -378,7 +391,7 @@ class World:
         if AnswerFunction(event.id, POLICY.wording.refused) in self.feed(event) or not self.turn.runs_functions:
             return
         if isinstance(event, HandoffWanted):
-            self.handing_over = True
+            self.handoffs.add(event.id)
             if rng.random() < 0.6:
                 self.later(rng.uniform(0.3, 6), self.session_comes)
             else:
@@ -393,7 +406,7 @@ class World:
         self.feed(FunctionCancelled(call_id))
 
     def deny_handoff(self, call_id: str) -> None:
-        self.handing_over = False
+        self.handoffs.discard(call_id)
         if self.rng.random() < 0.8:
             self.feed(FunctionCancelled(call_id))
             self.feed(FunctionDone(call_id))
@@ -415,7 +428,10 @@ class World:
     def speak(self, reply: Reply, sending: int) -> None:
         if sending != self.sending or self.is_dead:
             return
-        reply.reasons = self.reasons
+        if self.now < self.sends_until:
+            self.later(0.1, self.speak, reply, sending)
+            return
+        reply.reasons, reply.sending = self.reasons, sending
         chance = self.rng.random()
         if chance < 0.02:  # its words are lost
             reply.is_wordless = True
@@ -443,6 +459,7 @@ class World:
         late += sending != self.sending
         if self.is_dead or self.is_over or sending < self.silenced or late > self.rng.randrange(1, 4):
             return
+        self.sends_until = self.now + 0.11
         self.frame_comes(reply, is_late=late > 0)
         if left > FRAME:
             self.later(0.1, self.send_frame, reply, left - FRAME, sending, late)
@@ -465,7 +482,7 @@ class World:
             case Gate.ASIDE:
                 self.line.aside.append((FRAME, reply))
                 reply.was_cut = True
-            case Gate.SHUT if reply.is_answer and self.is_there and not (self.handing_over or self.is_leaving):
+            case Gate.SHUT if reply.is_answer and self.is_there and not (self.handoffs or self.is_leaving):
                 is_cut = self.reasons > reply.reasons or not reply.is_known
                 assert is_cut, f"the caller is robbed of {reply.text!r}, which nothing has cut"
             case _:

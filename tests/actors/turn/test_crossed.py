@@ -1,0 +1,191 @@
+"""Two things at once: what is told, asked for, handed over or put through while something else is on its way."""
+
+import pytest
+
+from actors.turn.effects import Cut, Forget, PutThrough, Resume, SayAsAgent
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    CallerSaid,
+    CallerStartedSpeaking,
+    Event,
+    FloorGiven,
+    FloorVacated,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    HandoffWanted,
+    KeysEntered,
+    Played,
+    PutThroughFailed,
+    ThinkingBegan,
+    TransferWanted,
+    VoiceBegan,
+    VoiceEnded,
+)
+from actors.turn.values import Debt, Gate, SpeechKind, describe_keys
+from tests.actors.turn.script import (
+    FIRST,
+    SECOND,
+    Step,
+    caller_says,
+    clip,
+    effects_of,
+    filler_asked,
+    on_floor,
+    play,
+    question_asked,
+    reply,
+    seen,
+    without_notes,
+)
+
+COUGH: list[Step] = [(5.6, VoiceBegan()), (5.6, CallerStartedSpeaking()), (6.4, VoiceEnded(6))]
+KEYS_ECHOED = CallerSaid(describe_keys(("1",)))
+
+
+# A cut, and what comes behind it
+
+
+def test_an_answer_that_begins_behind_a_filler_is_kept_with_it() -> None:
+    """Its first frame came before the cut, and was no news; its words come after it."""
+    filler: list[Step] = [(5.3, AudioBegan()), (5.31, AgentSaid(FIRST))]
+
+    got = seen(*caller_says(1), *filler, *COUGH, (5.61, AgentSaid("On Tuesday.")), until=8.5)
+
+    assert effects_of(got) == [filler_asked(), Cut(), Resume()]
+
+
+def test_nothing_more_comes_of_a_reply_behind_which_the_model_thinks_again() -> None:
+    """The words that follow are those of the next reply, and their audio is lost."""
+    coming: list[Step] = [(3, AudioBegan()), (4, CallerStartedSpeaking()), (6, ThinkingBegan()), (7, Played())]
+
+    got = seen(*caller_says(1), *coming, (7.5, AgentSaid("On Tuesday.")), (7.6, AudioDone()), until=10.1)
+
+    assert got == [(4, Cut()), (6.5, Resume()), (10, filler_asked())]
+
+
+# What is told, and what is on its way
+
+
+@pytest.mark.parametrize("echo", [[], [(2.2, KEYS_ECHOED)]], ids=["not echoed", "echoed"])
+def test_the_answer_to_what_was_told_is_heard_from_its_first_frame(echo: list[Step]) -> None:
+    turn = on_floor()
+    script: list[Step] = [(1, AudioBegan()), (1.1, AgentSaid("Long.")), (2, KeysEntered("1"))]
+
+    got = play(turn, [*script, (2.1, CallerStartedSpeaking())], 2.15)
+    assert (effects_of(got)[1:], turn.gate) == ([Cut(), Forget()], Gate.SHUT)
+
+    play(turn, echo, 2.6)
+    assert turn.gate is Gate.OPEN
+    assert play(turn, [(2.6, AudioBegan()), (2.7, AgentSaid("You pressed one.")), (3, AudioDone())]) == []
+    assert turn.debt is Debt.SETTLED
+
+
+def test_nothing_more_comes_of_a_reply_behind_an_echo() -> None:
+    """The words that follow are those of the next reply, and their audio is lost."""
+    coming: list[Step] = [(1, AudioBegan()), (1.1, AgentSaid("Long.")), (2, KeysEntered("1")), (2.2, KEYS_ECHOED)]
+
+    got = seen(*coming, (3, Played()), (4, AgentSaid("You pressed one.")), (4.1, AudioDone()), until=6.1)
+
+    assert got[1:] == [(6, filler_asked())]
+
+
+def test_a_start_behind_the_answer_to_what_was_told_is_the_callers() -> None:
+    script: list[Step] = [(1, KeysEntered("1")), (1.5, AudioBegan()), (1.6, AgentSaid("You pressed one."))]
+
+    got = seen(*script, (3, CallerStartedSpeaking()), (3.2, AudioDone()), until=6)
+
+    assert effects_of(got)[1:] == [Cut(), Resume()]
+
+
+# A filler, and what is on its way
+
+
+@pytest.mark.parametrize("sign", [CallerStartedSpeaking(), ThinkingBegan()])
+def test_nothing_more_comes_of_a_late_filler_behind_what_was_told(sign: Event) -> None:
+    """Its AgentAudioDone is missing."""
+    turn = on_floor()
+    late: list[Step] = [*reply(5.1, "On Tuesday.", sent=0.2, played=1), (5.5, AudioBegan()), (5.6, AgentSaid(FIRST))]
+
+    play(turn, [*caller_says(1), *late, (6.2, KeysEntered("1")), (6.3, sign)], 6.8)
+
+    assert turn.gate is Gate.OPEN
+
+
+def test_a_filler_without_words_is_not_the_audio_of_words_that_had_none() -> None:
+    turn = on_floor()
+    lost: list[Step] = [(4.5, AgentSaid("On Tuesday.")), (4.6, AudioDone())]
+
+    got = play(turn, [*caller_says(1), *lost, (5.4, AudioBegan()), (5.8, AudioDone()), (6.5, Played())], 9.6)
+
+    assert without_notes(got) == [(5, filler_asked()), (9.5, filler_asked(SECOND))]
+    assert turn.debt is Debt.OWED
+
+
+def test_a_transfer_that_fails_asks_for_no_second_filler() -> None:
+    """The first one may still come."""
+    script: list[Step] = [*caller_says(1), (5.1, FunctionsAsked(("t",))), (5.2, TransferWanted("t"))]
+    failed: list[Step] = [(6.6, PutThroughFailed("nobody")), (6.6, FunctionDone("t"))]
+
+    got = seen(*script, *caller_says(5.3, "Well?", length=0.5, wait=0.3), *failed, until=8.9)
+
+    assert got == [(5, filler_asked()), (6.2, PutThrough("t"))]
+
+
+# A handoff that is denied, and the reply that it interrupted
+
+
+@pytest.mark.parametrize("words", [[], [(5.6, AgentSaid(FIRST))]], ids=["its own", "a filler's"])
+def test_the_rest_of_a_reply_behind_a_denied_handoff_is_no_answer(words: list[Step]) -> None:
+    turn = on_floor()
+    begins: list[Step] = [(5.2, AudioBegan()), (5.3, AgentSaid("Let me see.")), (5.3, FunctionsAsked(("h",)))]
+    denied: list[Step] = [(5.4, HandoffWanted("h")), *words, (5.8, FunctionCancelled("h")), (5.8, FunctionDone("h"))]
+
+    play(turn, [*caller_says(1), *begins, *denied, (5.9, AudioBegan()), (6, AudioDone()), (6.5, Played())], 7)
+
+    assert turn.debt is Debt.OWED
+
+
+def test_a_filler_behind_a_denied_handoff_is_no_answer() -> None:
+    turn = on_floor()
+    denied: list[Step] = [(5.1, FunctionsAsked(("h",))), (5.2, HandoffWanted("h")), (5.4, FunctionCancelled("h"))]
+
+    play(turn, [*caller_says(1), *denied, *reply(5.5, FIRST, played=1)], 7)
+
+    assert (turn.debt, turn.kind) == (Debt.OWED, SpeechKind.FILLER)
+
+
+# A silence, and what does not end it
+
+
+def test_a_transfer_does_not_restart_the_silence_before_it() -> None:
+    """What the agent said before its first function was no answer, and the transfer was not announced."""
+    said: list[Step] = [
+        *reply(3, "Let me see.", played=1),
+        (3.2, FunctionsAsked(("f",))),
+        (4.1, FunctionCancelled("f")),
+    ]
+    script: list[Step] = [*caller_says(1), *said, (5.5, FunctionsAsked(("t",))), (5.6, TransferWanted("t"))]
+
+    assert seen(*script, until=8.1) == [(6.6, PutThrough("t")), (8, clip())]
+
+
+def test_a_session_that_greets_owes_more_than_the_deed_of_the_one_before() -> None:
+    """So it is asked for one filler after the other, and given up."""
+    turn = on_floor()
+    announced: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
+    greets: list[Step] = [(7, FloorVacated()), (7.5, FloorGiven(owes=True))]
+
+    got = play(turn, [*announced, *greets, *reply(9.3, FIRST, played=1)], 14)
+
+    assert turn.debt is Debt.OWED
+    assert len([effect for effect in effects_of(got) if isinstance(effect, SayAsAgent)]) > 1
+
+
+def test_a_word_that_is_not_heard_is_asked_about_though_a_deed_is_waited_for() -> None:
+    announced: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call"), (9.2, Played())]
+    word: list[Step] = [(9.4, VoiceBegan()), (10.9, VoiceEnded(10.5, deaf=True))]
+
+    assert seen(*announced, *word, until=13.6)[-1] == (13.5, question_asked(0.0))
