@@ -204,19 +204,13 @@ class Turn(Actions):
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now
         self.has_words = self.has_words or not isinstance(event, events.AudioBegan)
-        if self.voice in (VoiceState.IDLE, VoiceState.LATE):  # a new reply
-            self.kind, self.has_own_words, self.at.began, self.is_torn = SpeechKind.ANSWER, False, math.inf, False
-            self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
+        if self.voice in (VoiceState.IDLE, VoiceState.LATE):
+            self._begin_reply()
         match event:
             case events.AudioBegan() if self.gate is Gate.OPEN:
                 self._begin_sound()
             case events.AgentSaid():
-                self.at.said, self.rest = self.now, ""
-                self.overtake_filler()
-                if self.is_audible:
-                    self._note_own_words(event)
-                elif self.aside is not None and self.voice is VoiceState.CUT:
-                    self.aside = self.kind = SpeechKind.ANSWER  # some of its audio may be set aside already
+                self._note_own_words(event)
             case events.InjectionBegan(kind=kind, rest=rest):
                 self._note_injection(kind, rest)
             case events.InjectionWentOn(rest=rest):
@@ -225,6 +219,10 @@ class Turn(Actions):
                 self.at.said, self.late_filler = self.now, ""
             case _:
                 pass  # of another group
+
+    def _begin_reply(self) -> None:
+        self.kind, self.has_own_words, self.at.began, self.is_torn = SpeechKind.ANSWER, False, math.inf, False
+        self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
 
     def _begin_sound(self) -> None:
         """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
@@ -237,6 +235,12 @@ class Turn(Actions):
             self.unfilled = None
 
     def _note_own_words(self, event: events.AgentSaid) -> None:
+        self.at.said, self.rest = self.now, ""
+        self.overtake_filler()
+        if not self.is_audible:
+            if self.aside is not None:
+                self.aside = self.kind = SpeechKind.ANSWER  # some of its audio may be there already
+            return
         self.kind, self.has_own_words, self.has_spoken, self.sounds_wanted = SpeechKind.ANSWER, True, True, True
         self.at.answered = self.now
         if self.phase is Phase.CONVERSING and not self.is_reminded:  # else it is being done

@@ -150,8 +150,7 @@ class Judge:
     def _take_speech(self, event: SayRefused | AgentSaid | CallerSaid | AudioDone) -> None:
         match event:
             case AudioDone():
-                if self.outstanding is not None and self.outstanding.kind is SpeechKind.FILLER:
-                    self.outstanding = None  # it has no words, or an answer has overtaken it
+                self._overtake_filler()  # it has no words, or is no longer wanted
             case SayRefused():
                 if self.outstanding is not None and not self.outstanding.interrupts:
                     if self.outstanding.kind is SpeechKind.REMARK:
@@ -245,8 +244,11 @@ class Judge:
 
     def _play_clip(self, now: float) -> None:
         self.last_clip = now
+        self._overtake_filler()
+
+    def _overtake_filler(self) -> None:
         if self.outstanding is not None and self.outstanding.kind is SpeechKind.FILLER:
-            self.outstanding = None  # the clip has overtaken it
+            self.outstanding = None
 
     def _answer(self, call_id: str, text: str) -> None:
         if call_id == self.end and text in {POLICY.wording.refused, POLICY.wording.reopened}:

@@ -357,12 +357,15 @@ class World:
 
     def act(self, sending: int, thought: int) -> None:
         """The model answers, or calls functions, or both, once it has said what it was saying."""
-        rng = self.rng
         if sending != self.sending or thought != self.thoughts or self.is_dead:
             return
         if self.now < self.sends_until:
             self.later(0.1, self.act, sending, thought)
-            return
+        else:
+            self.answer(sending)
+
+    def answer(self, sending: int) -> None:
+        rng = self.rng
         chance = rng.random()
         if chance < 0.62:
             announces = "end_call" if rng.random() < 0.1 else ""
