@@ -23,12 +23,11 @@ import trio
 from bench.fleet_twilio import SocketLine
 from bench.fleet_verdict import WHY_CUT
 from store.checkpoints import Checkpoints, keep_news
-from store.fleet.driver import Database
+from store.fleet.driver import Database, PostgresOrders
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import LiveCall, ignore
 from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
-from store.orders.postgres import PostgresOrders
 from store.orders.queue import OrderQueue, SameKey
 from store.records import CallRecord, RunningRecord
 from store.spill import SpillingRecords

@@ -10,6 +10,11 @@ from typing import Self
 EXCERPT_LIMIT = 200
 
 
+def one_line(error: BaseException) -> str:
+    """Write an exception on one line, its type first."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 class ProtocolError(Exception):
     """One end of a wire broke its rules."""
 

@@ -19,6 +19,7 @@ import attrs
 import structlog
 import trio
 
+from protocol.errors import one_line
 from store.calls import CallRecords
 from store.erasing import Subject, files_with, remove_all
 from store.records import CallRecord, RunningRecord
@@ -39,10 +40,6 @@ _NOBODYS = frozenset({".refused", ".part"})
 _log = structlog.stdlib.get_logger()
 
 
-def _own_log(checkpoints: "Checkpoints") -> RunningLog:
-    return RunningLog(checkpoints.folder, uuid.uuid4().hex)
-
-
 def unnoted(_call_sid: str, _running: RunningRecord) -> None:
     """Note nothing."""
 
@@ -55,7 +52,8 @@ async def keep_news(records: CallRecords, record: CallRecord) -> bool:
     known = await records.get(record.call_sid)
     is_news = known is None or known.duration < record.duration
     if is_news:
-        await records.save(_in_order(record))
+        transcript = sorted(record.transcript, key=lambda turn: turn.at)
+        await records.save(attrs.evolve(record, transcript=tuple(transcript)))
     return is_news
 
 
@@ -70,7 +68,9 @@ class Checkpoints:
     adopt_every: float = 30.0
     note: Note = unnoted
     """Told of each change as well: the notes that other machines read (`store/fleet/`)."""
-    _own: RunningLog = attrs.field(default=attrs.Factory(_own_log, takes_self=True), init=False)
+    _own: RunningLog = attrs.field(
+        default=attrs.Factory(lambda self: RunningLog(self.folder, uuid.uuid4().hex), takes_self=True), init=False
+    )
     _calls: dict[str, SoFar] = attrs.field(factory=dict, init=False)
     _running: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
     """What was last known of each call."""
@@ -119,7 +119,7 @@ class Checkpoints:
             self._failing = False
         except OSError as exc:
             if not was_failing:
-                _log.warning("checkpoints_not_written", why=f"{type(exc).__name__}: {exc}", calls=len(self._calls))
+                _log.warning("checkpoints_not_written", why=one_line(exc), calls=len(self._calls))
 
     async def erase(self, subject: Subject) -> int:
         """Leave nothing in the folder of a call that is over: take in what dead processes left, and tidy our own log.
@@ -140,7 +140,7 @@ class Checkpoints:
             try:
                 await self.adopt()
             except OSError as exc:
-                _log.warning("checkpoints_not_adopted", why=f"{type(exc).__name__}: {exc}")
+                _log.warning("checkpoints_not_adopted", why=one_line(exc))
             await trio.sleep(self.adopt_every)
 
     async def adopt(self) -> int:
@@ -174,7 +174,3 @@ class Checkpoints:
 
     async def _in_thread(self, do: Callable[[*Ts], T], *args: *Ts) -> T:
         return await trio.to_thread.run_sync(partial(do, *args), limiter=self._threads, abandon_on_cancel=True)
-
-
-def _in_order(record: CallRecord) -> CallRecord:
-    return attrs.evolve(record, transcript=tuple(sorted(record.transcript, key=lambda turn: turn.at)))

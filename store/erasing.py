@@ -8,7 +8,7 @@ finds the files that mention one, `scrub` takes the mention out of a file that i
 
 import re
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -54,11 +54,9 @@ class Subject:
         return re.compile("|".join(found) or r"(?!)")
 
     def is_in(self, text: str) -> bool:
-        """Tell whether a text mentions it."""
         return any(hint in text for hint in self.hints) and self.pattern.search(text) is not None
 
     def scrubbed(self, text: str) -> str:
-        """Return a text without its mentions."""
         return self.pattern.sub(ERASED, text)
 
     def scrubbed_value(self, value: object) -> object:
@@ -82,11 +80,8 @@ def _text(path: Path) -> str:
 
 def files_with(folder: Path, subject: Subject) -> list[Path]:
     """Return the files below a folder, hidden ones too, that mention the subject or are named for one of its calls."""
-    return [path for path in _files(folder) if _mentions(path, subject)]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path for path in files if _mentions(path, subject)]
 
 
 def _mentions(path: Path, subject: Subject) -> bool:

@@ -65,12 +65,10 @@ class MemoryTexts:
     _kept: dict[str, tuple[float, bytes]] = attrs.field(factory=dict, init=False, repr=False)
 
     def put(self, name: str, content: bytes, seconds: float) -> None:
-        """Keep `content` under `name` for so long."""
         self._drop_stale()
         self._kept[name] = (self.now() + seconds, in_its_size(content))
 
     def peek(self, name: str) -> bytes | None:
-        """Return what lies under `name`."""
         expires, content = self._kept.get(name, (-math.inf, b""))
         return content if expires > self.now() else None
 

@@ -117,20 +117,19 @@ class ObjectStore:
     def erase_older(self, moment: float, now: float) -> int:
         """Remove recordings written before `moment`, and uploads that nobody goes on with; return how many."""
         count = 0
-        for path, info in self._ours():
+        try:
+            found = self.system.find(self.root, detail=True)
+        except FileNotFoundError:
+            return 0
+        for path, info in found.items():
+            if not _OURS.fullmatch(path.removeprefix(self.root)):
+                continue
             changed = self._changed(path, info)
             if changed < (now - UNCHECKED_SECONDS if path.endswith(UNCHECKED) else moment):
                 with suppress(FileNotFoundError):  # another worker has
                     self.system.rm(path)
                     count += 1
         return count
-
-    def _ours(self) -> Iterator[tuple[str, Mapping[str, object]]]:
-        try:
-            found = self.system.find(self.root, detail=True)
-        except FileNotFoundError:
-            return
-        yield from ((path, info) for path, info in found.items() if _OURS.fullmatch(path.removeprefix(self.root)))
 
     def _changed(self, path: str, info: Mapping[str, object]) -> float:
         told = next((info[name] for name in _CHANGED if name in info), None) or self.system.modified(path)

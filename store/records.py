@@ -231,7 +231,6 @@ _converter.register_unstructure_hook_func(lambda kind: kind == Mapping[str, obje
 
 
 def record_as_json(record: CallRecord) -> dict[str, object]:
-    """Render a record as plain JSON values."""
     plain: dict[str, object] = _converter.unstructure(record)
     return plain
 
@@ -253,7 +252,6 @@ def pack_turns(turns: Sequence[TurnRecord]) -> bytes:
 
 
 def unpack_turns(packed: bytes) -> list[TurnRecord]:
-    """Return the turns that `pack_turns` has packed."""
     return [TurnRecord(**turn) for turn in orjson.loads(zlib.decompress(packed))]
 
 

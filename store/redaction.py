@@ -105,11 +105,9 @@ class CallRedaction:
     """For each speaker: the digits with which the last words ended."""
 
     def text(self, text: str) -> str:
-        """Return a text without it."""
         return self.rule.text(text)
 
     def value(self, value: object) -> object:
-        """Return a plain value without it."""
         return self.rule.value(value)
 
     def turn(self, text: str) -> str:

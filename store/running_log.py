@@ -9,12 +9,11 @@ blocks, and raises `OSError`.
     <folder>/<process>.lock      held for as long as the process lives
     <folder>/<process>.jsonl     {"after": 8, "record": {…}}: the transcript follows the call's first eight turns
                                  {"over": "CA…"}
-    <folder>/<process>/          as before there was a log: one <call_sid>.json a call; read, never written
 """
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -80,7 +79,6 @@ class RunningLog:
 
     @property
     def path(self) -> Path:
-        """The log itself."""
         return self.folder / f"{self.name}.jsonl"
 
     @property
@@ -88,16 +86,11 @@ class RunningLog:
         return self.folder / f"{self.name}.part"
 
     @property
-    def _old_folder(self) -> Path:
-        return self.folder / self.name
-
-    @property
     def is_stale(self) -> bool:
         """Whether a call that is over is still in the log."""
         return self._over_since is not None
 
     def hold(self, *, new: bool) -> bool:
-        """Take the lock; False if somebody else has it, or it is gone."""
         return self._lock.hold(new=new)
 
     def let_go(self) -> None:
@@ -146,17 +139,14 @@ class RunningLog:
 
     def _append(self, file: IO[bytes], running: Mapping[str, RunningRecord]) -> None:
         over = self._written.keys() - running.keys()
-        changed = {call_sid: one for call_sid, one in running.items() if not self._says(call_sid, one)}
-        lines = {sid: _LoggedCall.beside(self._written.get(sid), one) for sid, one in changed.items()}
+        known = ((sid, one, self._written.get(sid)) for sid, one in running.items())
+        changed = ((sid, one, was) for sid, one, was in known if was is None or was.running is not one)
+        lines = {sid: _LoggedCall.beside(was, one) for sid, one, was in changed}
         self._write(file, [*(json_text({"over": sid}) for sid in over), *(line for _, line in lines.values())])
         kept = {sid: written for sid, written in self._written.items() if sid not in over}
         self._written = kept | {sid: written for sid, (written, _) in lines.items()}
         if over and self._over_since is None:
             self._over_since = monotonic()
-
-    def _says(self, call_sid: str, running: RunningRecord) -> bool:
-        written = self._written.get(call_sid)
-        return written is not None and written.running is running
 
     def _rewrite(self, running: Mapping[str, RunningRecord]) -> None:
         self._close()
@@ -190,30 +180,21 @@ class RunningLog:
     def read(self) -> Found:
         """Return the newest record of each call that is not over."""
         records, refused = dict[str, CallRecord](), list[str]()
-        for name, line in self._lines():
+        *whole, _ = self.path.read_bytes().split(b"\n") if self.path.exists() else [b""]
+        for number, line in enumerate(whole, 1):
             try:
                 _take(orjson.loads(line), records)
             except (ValueError, KeyError, TypeError) as exc:
-                refused.append(f"{name}: {exc}")
+                refused.append(f"{self.path.name}, line {number}: {exc}")
         return Found(tuple(records.values()), tuple(refused))
-
-    def _lines(self) -> Iterator[tuple[str, bytes]]:
-        for old in sorted(self._old_folder.glob("*.json")):
-            yield f"{self.name}/{old.name}", b'{"after":0,"record":%b}' % old.read_bytes()
-        if self.path.exists():
-            *whole, _ = self.path.read_bytes().split(b"\n")
-            yield from ((f"{self.path.name}, line {number}", line) for number, line in enumerate(whole, 1))
 
     def remove(self, *, refused: bool) -> None:
         """Remove everything of a dead process; what could not be read is set aside."""
-        for path in [*self._old_folder.glob("*"), self.path]:
-            if refused:
-                with suppress(FileNotFoundError):
-                    path.rename(path.with_suffix(".refused"))
-            path.unlink(missing_ok=True)
+        if refused:
+            with suppress(FileNotFoundError):
+                self.path.rename(self.path.with_suffix(".refused"))
+        self.path.unlink(missing_ok=True)
         self._part.unlink(missing_ok=True)
-        with suppress(OSError):  # something set aside is in it, or there is none
-            self._old_folder.rmdir()
         self._lock.path.unlink(missing_ok=True)
 
     def leave(self) -> None:
@@ -236,9 +217,5 @@ def _take(line: Mapping[str, object], records: dict[str, CallRecord]) -> None:
 
 def left_by_others(folder: Path, own: str) -> list[RunningLog]:
     """Return the logs of other processes: one whose lock can be had was left by a dead one."""
-    names = {path.stem for path in folder.glob("*") if path.suffix in {".jsonl", ".part"} or _is_old(path)} - {own}
+    names = {path.stem for path in folder.glob("*") if path.suffix in {".jsonl", ".part"}} - {own}
     return [RunningLog(folder, name) for name in sorted(names)]
-
-
-def _is_old(path: Path) -> bool:
-    return path.is_dir() and any(path.glob("*.json"))

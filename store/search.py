@@ -68,7 +68,6 @@ def _plain(text: str) -> str:
 
 
 def summary_of(record: CallRecord) -> CallSummary:
-    """Return the row of a record."""
     agents = tuple(dict.fromkeys(period.agent for period in record.agents))
     facts = (f"{name} {value}" for name, value in record.facts.items())
     words = [record.call_sid, record.caller, record.line, record.outcome, record.direction, *agents, *facts]

@@ -19,8 +19,10 @@ import structlog
 import trio
 from trio.lowlevel import ParkingLot
 
+from protocol.errors import one_line
 from store.calls import CallRecords, RecordsUnavailable
 from store.erasing import Subject
+from store.files import read_record
 from store.records import CallRecord, RecordError, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
 from store.spill_folder import SpillFolder
@@ -52,10 +54,6 @@ class SpillPolicy:
 
 def _folder(folder: Path | SpillFolder) -> SpillFolder:
     return folder if isinstance(folder, SpillFolder) else SpillFolder(folder)
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 @attrs.define(eq=False)
@@ -169,7 +167,7 @@ class SpillingRecords:
             await self._on_disk(self.folder.put, record)
             why = ""
         except OSError as exc:
-            why = _words(exc)
+            why = one_line(exc)
         finally:
             if why:
                 self._remember(record, why)
@@ -197,26 +195,26 @@ class SpillingRecords:
                 await self._send_file(file)
         except OSError as exc:
             await self._move_to_disk()
-            return _words(exc)
+            return one_line(exc)
         return ""
 
     async def _send_from_memory(self, record: CallRecord) -> None:
         try:
             await self._within_attempt(partial(self.inner.save, record))
         except ValueError as exc:
-            _log.error("record_lost", call_sid=record.call_sid, why=_words(exc))
+            _log.error("record_lost", call_sid=record.call_sid, why=one_line(exc))
         self._forget(record)
 
     async def _send_file(self, file: Path) -> None:
         try:
-            record = await self._on_disk(self.folder.read, file)
+            record = await self._on_disk(read_record, file)
             if record is not None:
                 await self._within_attempt(partial(self.inner.save, record))
         except ValueError as exc:
-            _log.error("record_refused", file=file.name, why=_words(exc))
+            _log.error("record_refused", file=file.name, why=one_line(exc))
             await self._on_disk(self.folder.set_aside, file)
         else:
-            await self._on_disk(self.folder.drop, file)
+            await self._on_disk(partial(file.unlink, missing_ok=True))
 
     async def _move_to_disk(self) -> None:
         """Write down what waits in memory, if the disk has room again."""

@@ -46,17 +46,6 @@ class SpillFolder:
         remove_halves(self.path)
         return sorted(self.path.glob("[0-9]*.json"))
 
-    def read(self, file: Path) -> CallRecord | None:
-        """Return the record in `file`, or None if somebody has sent it meanwhile.
-
-        Raises: `OSError`; `RecordError`.
-        """
-        return read_record(file)
-
-    def drop(self, file: Path) -> None:
-        """Remove a file whose record the database has."""
-        file.unlink(missing_ok=True)
-
     def set_aside(self, file: Path) -> None:
         """Take a file out of the queue without losing it."""
         try:
@@ -87,6 +76,6 @@ class SpillFolder:
 
     def _readable(self, file: Path) -> CallRecord | None:
         try:
-            return self.read(file)
+            return read_record(file)
         except RecordError:
             return None  # the writer says so, and sets it aside

@@ -173,6 +173,12 @@ def _words(error: SQLAlchemyError) -> str:
     return " ".join(str(said).split())
 
 
+def _put(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
+    insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table).values(row)
+    replaced = {name: insert.excluded[name] for name in row if name != "call_sid"}
+    connection.execute(insert.on_conflict_do_update(index_elements=[table.c.call_sid], set_=replaced))
+
+
 @attrs.define(eq=False)
 class SqlRecords:
     """Call records in the database of a URL: `sqlite:///FILE` or `postgresql://…`. Nothing is opened until used.
@@ -203,29 +209,49 @@ class SqlRecords:
 
     async def save(self, record: CallRecord) -> None:
         row, summary = _row(record), _summary_row(record)
-        await self._ask(lambda: self._save(row, summary))
+
+        def save(connection: Connection) -> None:
+            _put(connection, CALLS, row)
+            _put(connection, SUMMARIES, summary)
+
+        await self._ask(save, writes=True)
 
     async def get(self, call_sid: str) -> CallRecord | None:
         if not _can_be_key(call_sid):
             return None
-        kept = await self._ask(lambda: self._get(call_sid))
+        wanted = select(CALLS.c.record).where(CALLS.c.call_sid == call_sid)
+        kept: str | None = await self._ask(lambda connection: connection.scalar(wanted))
         return None if kept is None else decode_record(kept.encode())
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        rows = await self._ask(lambda: self._list(limit))
-        found = [_readable(call_sid, kept) for call_sid, kept in rows]
+        newest = select(CALLS.c.call_sid, CALLS.c.record).order_by(CALLS.c.started_at.desc(), CALLS.c.call_sid.desc())
+        rows = await self._ask(lambda connection: connection.execute(newest.limit(limit)).all())
+        found = [_readable(row.call_sid, row.record) for row in rows]
         return [record for record in found if record is not None]
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        return await self._ask(lambda: self._search(query))
+        newest = select(SUMMARIES).where(*_conditions(query))
+        newest = newest.order_by(SUMMARIES.c.started_at.desc(), SUMMARIES.c.call_sid.desc()).limit(query.limit)
+        await self._in_thread(lambda: self._summarise_older(time.monotonic() + SUMMARISING_SECONDS))
+        return [_summary(row) for row in await self._ask(lambda connection: connection.execute(newest).all())]
 
     async def erase(self, call_sid: str) -> None:
-        if _can_be_key(call_sid):
-            await self._ask(lambda: self._erase(call_sid))
+        if not _can_be_key(call_sid):
+            return
+
+        def erase(connection: Connection) -> None:
+            for table in (CALLS, SUMMARIES):
+                connection.execute(table.delete().where(table.c.call_sid == call_sid))
+
+        await self._ask(erase, writes=True)
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
         """Read whole records: it takes its time."""
-        return await self._ask(lambda: self._mentioning(subject))
+        is_hinted = or_(false(), *(CALLS.c.record.contains(hint, autoescape=True) for hint in subject.hints))
+        hinted = select(CALLS.c.call_sid, CALLS.c.record).where(is_hinted)
+        return await self._ask(
+            lambda connection: [row.call_sid for row in connection.execute(hinted) if subject.is_in(row.record)]
+        )
 
     async def overwrite(self) -> Sequence[str]:
         """Leave no byte of what was erased in an SQLite file, nor in the log beside it; return where some stay.
@@ -238,11 +264,20 @@ class SqlRecords:
             # SQLite does without psycopg
             from store.postgres_pages import let_overwrite  # noqa: PLC0415
 
-            return await self._ask(lambda: let_overwrite(self._engine.url.render_as_string(hide_password=False)))
-        await self._ask(lambda: overwrite_erased(file))
+            return await self._in_thread(lambda: let_overwrite(self._engine.url.render_as_string(hide_password=False)))
+        await self._in_thread(lambda: overwrite_erased(file))
         return ()
 
-    async def _ask(self, ask: Callable[[], T]) -> T:
+    async def _ask(self, ask: Callable[[Connection], T], *, writes: bool = False) -> T:
+        """Have `ask` use a connection, in one transaction."""
+
+        def ask_connected() -> T:
+            with self._writing() if writes else self._engine.connect() as connection:
+                return ask(connection)
+
+        return await self._in_thread(ask_connected)
+
+    async def _in_thread(self, ask: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(self._asked, ask, limiter=self._threads, abandon_on_cancel=True)
 
     def _asked(self, ask: Callable[[], T]) -> T:
@@ -255,35 +290,6 @@ class SqlRecords:
             self._made = False  # the file may have been taken away: look again next time
             raise RecordsUnavailable(f"{self.name}: {_words(exc)}") from exc
 
-    def _save(self, row: Mapping[str, object], summary: Mapping[str, object]) -> None:
-        with self._writing() as connection:
-            self._put(connection, CALLS, row)
-            self._put(connection, SUMMARIES, summary)
-
-    @staticmethod
-    def _put(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
-        insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table).values(row)
-        replaced = {name: insert.excluded[name] for name in row if name != "call_sid"}
-        connection.execute(insert.on_conflict_do_update(index_elements=[table.c.call_sid], set_=replaced))
-
-    def _erase(self, call_sid: str) -> None:
-        with self._writing() as connection:
-            for table in (CALLS, SUMMARIES):
-                connection.execute(table.delete().where(table.c.call_sid == call_sid))
-
-    def _mentioning(self, subject: Subject) -> Sequence[str]:
-        is_hinted = or_(false(), *(CALLS.c.record.contains(hint, autoescape=True) for hint in subject.hints))
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(CALLS.c.call_sid, CALLS.c.record).where(is_hinted))
-            return [row.call_sid for row in rows if subject.is_in(row.record)]
-
-    def _search(self, query: CallQuery) -> Sequence[CallSummary]:
-        self._summarise_older(time.monotonic() + SUMMARISING_SECONDS)
-        newest = select(SUMMARIES).where(*_conditions(query))
-        newest = newest.order_by(SUMMARIES.c.started_at.desc(), SUMMARIES.c.call_sid.desc()).limit(query.limit)
-        with self._engine.connect() as connection:
-            return [_summary(row) for row in connection.execute(newest)]
-
     def _summarise_older(self, until: float) -> None:
         """Summarise calls that were kept without, the newest first, until all are or it is time to answer."""
         unknown = ~exists().where(SUMMARIES.c.call_sid == CALLS.c.call_sid)
@@ -293,20 +299,10 @@ class SqlRecords:
                 rows = connection.execute(lacking.limit(_BATCH)).all()
                 for row in rows:
                     record = _readable(row.call_sid, row.record) or _unreadable(row.call_sid)
-                    self._put(connection, SUMMARIES, {**_summary_row(record), "call_sid": row.call_sid})
+                    _put(connection, SUMMARIES, {**_summary_row(record), "call_sid": row.call_sid})
                 self._summarised = len(rows) < _BATCH
                 if self._summarised:
                     connection.execute(SCHEMA.update().values(version=VERSION))
-
-    def _get(self, call_sid: str) -> str | None:
-        with self._engine.connect() as connection:
-            found: str | None = connection.scalar(select(CALLS.c.record).where(CALLS.c.call_sid == call_sid))
-        return found
-
-    def _list(self, limit: int) -> Sequence[tuple[str, str]]:
-        newest = select(CALLS.c.call_sid, CALLS.c.record).order_by(CALLS.c.started_at.desc(), CALLS.c.call_sid.desc())
-        with self._engine.connect() as connection:
-            return [(row.call_sid, row.record) for row in connection.execute(newest.limit(limit))]
 
     def _make_tables(self) -> None:
         with self._making:

@@ -128,10 +128,9 @@ def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStor
     if not settings.database_url.startswith("postgres"):
         return MemoryFleet(settings.max_calls), token_store_of(settings), SqliteOrders(file_of_orders(records))
     # psycopg and its libraries are 9 MB, which one process with SQLite does without
-    from store.fleet.driver import Database  # noqa: PLC0415
+    from store.fleet.driver import Database, PostgresOrders  # noqa: PLC0415
     from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
     from store.fleet.tokens import DatabaseTokens  # noqa: PLC0415
-    from store.orders.postgres import PostgresOrders  # noqa: PLC0415
 
     database = Database(settings.database_url)
     return PostgresFleet(database, settings.max_calls), DatabaseTokens(database), PostgresOrders(database)

@@ -6,71 +6,9 @@ are never facts; words are, and stay out of the logs (promise 10).
 
 from typing import TypeAlias
 
-from actors.facts.call import (
-    ActorCrashed,
-    CallClosing,
-    CallEnded,
-    CallerHungUp,
-    CallerSilent,
-    CallerSpoke,
-    CallScreened,
-    CallStarted,
-    ClosingUnsaid,
-    CommandAnswered,
-    DigitPressed,
-    FrameRefused,
-    KeysPressed,
-    ListeningEnded,
-    ListeningStarted,
-    MachineDetected,
-    SilenceMet,
-    StreamFailed,
-)
-from actors.facts.handoff import (
-    BriefReady,
-    CallParked,
-    CallResumed,
-    HandoffAsked,
-    HandoffCommitted,
-    HandoffFailed,
-    HandoffGap,
-    HandoffWithdrawn,
-    SoftHandoffGivenUp,
-    SummaryFailed,
-    SummaryStarted,
-    SummaryWritten,
-    TransferAsked,
-    TransferFailed,
-)
-from actors.facts.session import (
-    AgentSpoke,
-    ArgumentsForgiven,
-    BargeIn,
-    FloorLeft,
-    FloorTaken,
-    FunctionAnswered,
-    FunctionCalled,
-    FunctionWithdrawn,
-    GoodbyeHeard,
-    GoodbyeStarted,
-    LatencyReported,
-    ReplyEnded,
-    ReplyResumed,
-    ReplyStarted,
-    ReplyText,
-    RestartsExhausted,
-    SessionConnecting,
-    SessionCrashed,
-    SessionFailed,
-    SessionReady,
-    SessionRestarting,
-    SessionSpent,
-    TurnCutOff,
-    TurnHeard,
-    Unrecognised,
-    UserStartedSpeaking,
-    WarningReported,
-)
+from actors.facts.call import *
+from actors.facts.handoff import *
+from actors.facts.session import *
 
 Fact: TypeAlias = (
     CallStarted

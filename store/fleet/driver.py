@@ -8,8 +8,10 @@ takes longer than `PATIENCE`, closes its connection; it may have been carried ou
 """
 
 import ipaddress
+import re
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Self, TypeVar, cast
 
 import attrs
@@ -23,7 +25,9 @@ from psycopg.rows import TupleRow
 from sqlalchemy.engine import make_url
 from trio.lowlevel import wait_readable, wait_writable
 
+from protocol.errors import one_line
 from store.fleet.shared import FleetUnavailable
+from store.orders.databases import Conflict
 
 T = TypeVar("T")
 Arguments = Mapping[str, object]
@@ -147,15 +151,11 @@ def conninfo_of(url: str) -> str:
     return make_conninfo(plain, **{name: value for name, value in waits.items() if not given.get(name)})
 
 
-def _words(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
 @attrs.define(eq=False)
 class Database:
     """A few connections to one database, opened when they are needed.
 
-    Closes: `aclose` closes what is idle; a statement that runs closes its own.
+    Closes: `close` closes what is idle; a statement that runs closes its own.
     """
 
     conninfo: str = attrs.field(converter=conninfo_of, on_setattr=attrs.setters.NO_OP, alias="url", repr=False)
@@ -178,13 +178,13 @@ class Database:
             with trio.fail_after(PATIENCE):
                 rows = await self._ask(sql, arguments)
         except _USELESS as exc:
-            self._drop_idle()  # another connection may lead to another server
-            raise self.refuse(_words(exc)) from exc
+            self.close()  # another connection may lead to another server
+            raise self.refuse(one_line(exc)) from exc
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
             if not self.is_away:
-                _log.warning("database_away", why=_words(exc))
+                _log.warning("database_away", why=one_line(exc))
             self.is_away = True
-            raise FleetUnavailable(_words(exc)) from exc
+            raise FleetUnavailable(one_line(exc)) from exc
         if self.is_away:
             _log.info("database_back")
         self.is_away = False
@@ -205,7 +205,7 @@ class Database:
                 except psycopg.OperationalError:
                     if not is_used or attempt == _TRIES:
                         raise
-                    self._drop_idle()
+                    self.close()
         raise AssertionError("a loop that returns or raises")
 
     @asynccontextmanager
@@ -219,7 +219,8 @@ class Database:
             else:
                 self._idle.append(connection)
 
-    def _drop_idle(self) -> None:
+    def close(self) -> None:
+        """Close the idle connections."""
         for connection in self._idle:
             connection.pgconn.finish()
         self._idle.clear()
@@ -230,10 +231,6 @@ class Database:
             _log.warning("database_refused", why=why)
         self._refused = why
         return FleetUnavailable(why)
-
-    def close(self) -> None:
-        """Close the idle connections."""
-        self._drop_idle()
 
 
 async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> None:
@@ -253,3 +250,31 @@ async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> No
                 tell(notified.extra.decode())
     finally:
         connection.pgconn.finish()
+
+
+@lru_cache(maxsize=200)
+def _for_postgres(sql: str) -> str:
+    plain = sql.format(
+        now="extract(epoch FROM clock_timestamp())::double precision",
+        skip="FOR UPDATE SKIP LOCKED",
+        texts="SELECT json_array_elements_text(CAST(:texts AS json))",
+        rows="json_array_elements(CAST(:rows AS json)) AS listed (value)",
+    )
+    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", plain)
+
+
+@attrs.frozen
+class PostgresOrders:
+    """Orders in the PostgreSQL that workers share (`store.orders.databases`); the fleet makes the tables."""
+
+    database: Database
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        """Run one statement, as one transaction, and return its rows.
+
+        Raises: `FleetUnavailable`; `Conflict`.
+        """
+        try:
+            return await self.database.ask(_for_postgres(sql), arguments)
+        except psycopg.IntegrityError as exc:
+            raise Conflict(str(exc)) from exc

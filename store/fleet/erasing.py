@@ -12,6 +12,7 @@ import orjson
 import structlog
 import trio
 
+from protocol.errors import one_line
 from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.driver import Database
@@ -56,7 +57,6 @@ class OtherWorkers:
     """By the token of a question: where its answers go."""
 
     def on_erase(self, erase: Erase) -> None:
-        """Have `erase` do here what another worker asks for."""
         self._erase_here = erase
 
     async def erase(self, subject: Subject) -> ErasedElsewhere:
@@ -104,7 +104,7 @@ class OtherWorkers:
             answer = {"worker": asked["from"], "body": f"{_DONE}{asked['token']} {count}", "dead": DEAD_SECONDS}
             await self.database.ask(statements.ANSWER, answer)
         except (OSError, ValueError, KeyError, TypeError) as exc:
-            _log.warning("not_erased_here", why=f"{type(exc).__name__}: {exc}")
+            _log.warning("not_erased_here", why=one_line(exc))
 
     def _take(self, answer: str) -> None:
         token, _, count = answer.partition(" ")

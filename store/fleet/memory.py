@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from store.erasing import Subject
-from store.fleet.shared import Adopt, Erase, ErasedElsewhere, Inbox, Listener, LiveCall
+from store.fleet.shared import Adopt, Erase, ErasedElsewhere, Inbox, Listener, LiveCall, Pace
 from store.records import CallRecord, RunningRecord
 
 
@@ -22,25 +22,23 @@ class NobodyElse:
         """Nothing: nobody asks."""
 
     async def erase(self, subject: Subject) -> ErasedElsewhere:  # noqa: ARG002 - the interface
-        """Return nothing: there is nobody."""
         await trio.lowlevel.checkpoint()
         return ErasedElsewhere()
 
 
 @attrs.define(eq=False)
 class MemoryFleet:
-    """The slots, calls and turns of one process."""
+    """The slots, calls and turns of one process. The methods are those of `Fleet`."""
 
     max_calls: int
     elsewhere: NobodyElse = attrs.field(factory=NobodyElse, init=False)
     _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
     """For each call on its way: when its slot lapses."""
     _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
-    _next_turn: float = attrs.field(default=0.0, init=False)
+    _pace: Pace = attrs.field(factory=Pace, init=False)
 
     @property
     def is_away(self) -> bool:
-        """Return False: it is here."""
         return False
 
     @property
@@ -50,7 +48,6 @@ class MemoryFleet:
         return len(self._calls) + len(self._lapses) < self.max_calls
 
     async def reserve(self, key: str, seconds: float) -> bool:
-        """Keep a slot for the call `key` for a while; a second time, prolong that. False when every slot is taken."""
         await trio.lowlevel.checkpoint()
         is_room = self._is_room
         if key in self._calls:
@@ -61,12 +58,10 @@ class MemoryFleet:
         return True
 
     def readmit(self, key: str, seconds: float) -> None:
-        """Keep a slot for a call that was carried already, and may come back."""
         if self._is_room or key in self._lapses:
             self._lapses[key] = trio.current_time() + seconds
 
     async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
-        """Let a call in on the slot of its key, else on a free one; `over`: also without one."""
         await trio.lowlevel.checkpoint()
         is_room = self._is_room
         if not (is_room or over or call.key in self._lapses or call.key in self._calls):
@@ -76,7 +71,6 @@ class MemoryFleet:
         return True
 
     def free(self, key: str) -> None:
-        """Give up what `key` holds; nothing if there is none."""
         self._lapses.pop(key, None)
         self._calls.pop(key, None)
 
@@ -84,32 +78,22 @@ class MemoryFleet:
         """Nothing: nobody is left to read it when this process has died. Checkpoints are on the disk."""
 
     async def noted(self, call_sid: str) -> CallRecord | None:  # noqa: ARG002 - the interface
-        """Return None: no other process has notes."""
         await trio.lowlevel.checkpoint()
         return None
 
     async def claim_turn(self, per_second: float, longest: float) -> float | None:
-        """Claim the next moment at which a call may be placed: so many seconds from now; None beyond `longest`."""
         await trio.lowlevel.checkpoint()
-        now = trio.current_time()
-        wait = max(0.0, self._next_turn - now)
-        if wait > longest:
-            return None
-        self._next_turn = now + wait + 1 / per_second
-        return wait
+        return self._pace.claim(per_second, longest)
 
     async def live(self) -> Sequence[LiveCall]:
-        """Return the running calls, newest first."""
         await trio.lowlevel.checkpoint()
         return list(reversed(self._calls.values()))
 
     async def find(self, name: str) -> LiveCall | None:
-        """Return a running call by key or CallSid."""
         await trio.lowlevel.checkpoint()
         return next((call for call in self._calls.values() if name in {call.key, call.call_sid}), None)
 
     async def post(self, worker: str, body: str) -> bool:  # noqa: ARG002 - the interface
-        """Return False: there is no other worker."""
         await trio.lowlevel.checkpoint()
         return False
 
@@ -117,22 +101,18 @@ class MemoryFleet:
         """Nothing: nobody posts."""
 
     async def tell(self, name: str, body: str) -> bool:  # noqa: ARG002 - the interface
-        """Return False: no call runs anywhere else."""
         await trio.lowlevel.checkpoint()
         return False
 
     @property
     def worker(self) -> str:
-        """Return no name: nobody else is there to use it."""
         return ""
 
     async def answer(self, worker: str, body: str) -> bool:  # noqa: ARG002 - the interface
-        """Return False: there is no other worker."""
         await trio.lowlevel.checkpoint()
         return False
 
     async def erase(self, subject: Subject) -> int:  # noqa: ARG002 - the interface
-        """Return 0: there are no notes."""
         await trio.lowlevel.checkpoint()
         return 0
 
@@ -140,5 +120,4 @@ class MemoryFleet:
         """Nothing: there is nobody to know."""
 
     async def run(self, listener: Listener, adopt: Adopt) -> None:  # noqa: ARG002 - the interface
-        """Wait to be cancelled: nothing comes from anybody."""
         await trio.sleep_forever()

@@ -42,6 +42,7 @@ from store.fleet.shared import (
     Inbox,
     Listener,
     LiveCall,
+    Pace,
     State,
     fresh_name,
     ignore_post,
@@ -60,7 +61,7 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.define(eq=False)
 class PostgresFleet:
-    """One worker's part of what the workers share."""
+    """One worker's part of what the workers share. The methods are those of `Fleet`, which says what each does."""
 
     database: Database
     max_calls: int
@@ -94,7 +95,7 @@ class PostgresFleet:
     _beating_since: float = attrs.field(default=math.inf, init=False)
     _away_since: float = attrs.field(default=-math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
-    _next_turn: float = attrs.field(default=0.0, init=False)
+    _pace: Pace = attrs.field(factory=Pace, init=False)
     _inbox: Inbox = attrs.field(default=ignore_post, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
     _beaten: ParkingLot = attrs.field(factory=ParkingLot, init=False)
@@ -102,13 +103,11 @@ class PostgresFleet:
 
     @property
     def is_away(self) -> bool:
-        """Whether nothing is shared now."""
         return self.state is State.AWAY
 
     # Slots
 
     async def reserve(self, key: str, seconds: float) -> bool:
-        """Keep a slot for the call `key` for a while; a second time, prolong that. False when every slot is taken."""
         if await self._let_in(key, statements.RESERVE, {"seconds": seconds}, is_known=key in self._lapses):
             if key not in self._calls:
                 self._lapses[key] = trio.current_time() + seconds
@@ -116,12 +115,10 @@ class PostgresFleet:
         return False
 
     def readmit(self, key: str, seconds: float) -> None:
-        """Keep a slot, as soon as there is one, for a call that was carried already and may come back."""
         self._lapses[key] = self._readmitted[key] = trio.current_time() + seconds
         self._wake.set()
 
     async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
-        """Let a call in on the slot of its key, else on a free one; `over`: also without one."""
         more = {"call_sid": call.call_sid, "about": about_of(call), "over": over}
         if not await self._let_in(call.key, statements.ADMIT, more, is_known=over or call.key in self._lapses):
             return False
@@ -131,7 +128,6 @@ class PostgresFleet:
         return True
 
     def free(self, key: str) -> None:
-        """Give up what `key` holds here, and a slot that another worker keeps for it; nothing if there is none."""
         call = self._calls.pop(key, None)
         self._lapses.pop(key, None)
         self._readmitted.pop(key, None)
@@ -194,12 +190,10 @@ class PostgresFleet:
     # Notes, turns, calls of others
 
     def note(self, call_sid: str, record: RunningRecord) -> None:
-        """Keep what the record of a running call would say now, in case this worker dies."""
         self._notes[call_sid] = record
         self._changed.add(call_sid)
 
     async def noted(self, call_sid: str) -> CallRecord | None:
-        """Return the last note of a running call, whichever worker carries it; None without one, or the database."""
         try:
             rows = await self.database.ask(statements.NOTED, {"call_sid": call_sid})
             return decode_record(rows[0][0].encode()) if rows else None
@@ -208,23 +202,13 @@ class PostgresFleet:
             return None
 
     async def claim_turn(self, per_second: float, longest: float) -> float | None:
-        """Claim the next moment at which a call may be placed: so many seconds from now; None beyond `longest`."""
         try:
             rows = await self.database.ask(statements.TURN, {"gap": 1 / per_second, "longest": longest})
         except FleetUnavailable:
-            return self._own_turn(per_second / self._workers, longest)
+            return self._pace.claim(per_second / self._workers, longest)
         return max(0.0, float(rows[0][0])) if rows else None
 
-    def _own_turn(self, per_second: float, longest: float) -> float | None:
-        now = trio.current_time()
-        wait = max(0.0, self._next_turn - now)
-        if wait > longest:
-            return None
-        self._next_turn = now + wait + 1 / per_second
-        return wait
-
     async def live(self) -> Sequence[LiveCall]:
-        """Return the running calls of all workers, newest first; without the database those of this worker."""
         try:
             rows = await self.database.ask(statements.LIVE)
         except FleetUnavailable:
@@ -232,7 +216,6 @@ class PostgresFleet:
         return [LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows]
 
     async def find(self, name: str) -> LiveCall | None:
-        """Return a running call by key or CallSid, whichever worker carries it; without the database one of ours."""
         try:
             rows = await self.database.ask(statements.FIND, {"name": name})
         except FleetUnavailable:
@@ -240,19 +223,15 @@ class PostgresFleet:
         return next((LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows), None)
 
     async def post(self, worker: str, body: str) -> bool:
-        """Send a worker a message that arrives at once or never; False without the database."""
         return await self._reaches(statements.POST, {"worker": worker, "body": body})
 
     def on_post(self, inbox: Inbox) -> None:
-        """Have `inbox` take what other workers post from now on."""
         self._inbox = inbox
 
     async def tell(self, name: str, body: str) -> bool:
-        """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to."""
         return await self._reaches(statements.TELL, {"name": name, "body": body, "dead": DEAD_SECONDS})
 
     async def answer(self, worker: str, body: str) -> bool:
-        """Send something to a worker itself. False if it is not there any more."""
         return await self._reaches(statements.ANSWER, {"worker": worker, "body": body, "dead": DEAD_SECONDS})
 
     async def _reaches(self, sql: str, message: Arguments) -> bool:
@@ -263,14 +242,12 @@ class PostgresFleet:
             return False
 
     async def erase(self, subject: Subject) -> int:
-        """Forget the notes of calls that are over and that mention somebody; return how many calls that were."""
         async with self._noting:  # a beat that is on its way would bring a note back
             for call_sid in subject.calls:
                 self._notes.pop(call_sid, None)
             return await erase_rows(self.database, subject)
 
     def drain(self) -> None:
-        """Tell that this worker lets nobody new in."""
         self._is_draining = True
 
     # The task

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 
 import attrs
 import structlog
+import trio
 
 from store.erasing import Subject
 from store.records import CallRecord, RunningRecord
@@ -216,6 +217,22 @@ class State(Enum):
     AWAY = "away"
     RETURNING = "returning"
     UP = "up"
+
+
+@attrs.define
+class Pace:
+    """The moments at which one process by itself may place calls."""
+
+    _next: float = attrs.field(default=0.0, init=False)
+
+    def claim(self, per_second: float, longest: float) -> float | None:
+        """Claim the next one: so many seconds from now; None beyond `longest`."""
+        now = trio.current_time()
+        wait = max(0.0, self._next - now)
+        if wait > longest:
+            return None
+        self._next = now + wait + 1 / per_second
+        return wait
 
 
 def skew(database_now: datetime) -> Mapping[str, float]:

@@ -94,7 +94,10 @@ class DatabaseTokens:
         Raises: `FleetUnavailable`.
         """
         own = self._own.take(name)
-        return own if own is not None else self._content(await self._ask(_TAKE, name))
+        if own is not None:
+            return own
+        rows = await self._ask(_TAKE, name)
+        return bytes(rows[0][0]) if rows else None
 
     async def erase(self, subject: Subject) -> int:
         """Forget what mentions somebody, and what has expired; return how many texts mentioned them.
@@ -109,10 +112,6 @@ class DatabaseTokens:
     async def _ask(self, sql: str, name: str, **more: object) -> Rows:
         named: Mapping[str, object] = {"name": _key(name), **more}
         return await self.database.ask(sql, named)
-
-    @staticmethod
-    def _content(rows: Rows) -> bytes | None:
-        return bytes(rows[0][0]) if rows else None
 
     async def _sweep(self) -> None:
         if time.monotonic() < self._swept + SWEEP_SECONDS:

@@ -1,7 +1,7 @@
 """The two databases that keep orders, as one interface: a statement in, its rows out.
 
 Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}` and `{rows}` for what the two
-databases say differently. Each is one transaction. On PostgreSQL (`store.orders.postgres`) the time is the server's; on
+databases say differently. Each is one transaction. On PostgreSQL (`store.fleet.driver`) the time is the server's; on
 SQLite it is `now`.
 """
 
@@ -66,10 +66,6 @@ def moving_wall() -> Callable[[], float]:
     return now
 
 
-def _clock(file: str) -> Callable[[], float]:
-    return moving_wall() if file == IN_MEMORY else time.time
-
-
 @attrs.define(eq=False)
 class SqliteOrders:
     """Orders in a file of SQLite, or in this process's memory.
@@ -78,7 +74,9 @@ class SqliteOrders:
     """
 
     file: str = IN_MEMORY
-    now: Callable[[], float] = attrs.field(default=attrs.Factory(lambda self: _clock(self.file), takes_self=True))
+    now: Callable[[], float] = attrs.field(
+        default=attrs.Factory(lambda self: moving_wall() if self.file == IN_MEMORY else time.time, takes_self=True)
+    )
     _connection: sqlite3.Connection | None = attrs.field(default=None, init=False)
     _one: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
@@ -110,7 +108,8 @@ class SqliteOrders:
             except sqlite3.IntegrityError as exc:
                 raise Conflict(str(exc)) from exc
             except (sqlite3.Error, OSError) as exc:
-                self._close()
+                if self.file != IN_MEMORY:  # what is in memory would be gone
+                    self._close()
                 raise OrdersUnavailable(f"{self.file}: {exc}") from exc
 
     def _open(self) -> sqlite3.Connection:
@@ -129,16 +128,14 @@ class SqliteOrders:
         _make_tables(connection)
         return connection
 
-    def _close(self) -> None:
-        if self._connection is not None and self.file != IN_MEMORY:  # what is in memory would be gone
-            self._connection.close()
-            self._connection = None
-
     def close(self) -> None:
         with self._one:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:

@@ -221,7 +221,6 @@ class OrderQueue:
     # The do-not-call list
 
     async def refuse_number(self, number: str, why: str) -> None:
-        """Put a number on the do-not-call list."""
         await self._ask(statements.REFUSE_NUMBER, number=number, why=why)
 
     async def allow_number(self, number: str) -> bool:

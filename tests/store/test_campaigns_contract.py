@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from store.fleet.driver import PostgresOrders
 from store.orders.campaigns import Campaign, CampaignStore, NewContact
 from store.orders.databases import IN_MEMORY, SqliteOrders
-from store.orders.postgres import PostgresOrders
 from store.orders.queue import KeptOrder, OrderQueue
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from store.fleet.driver import PostgresOrders
 from store.orders.databases import IN_MEMORY, SqliteOrders
-from store.orders.postgres import PostgresOrders
 from store.orders.queue import DoNotCall, KeptOrder, NewOrder, OrderQueue, RefusedNumber, SameKey
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers

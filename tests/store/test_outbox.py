@@ -7,8 +7,8 @@ import pytest
 import trio
 
 from store.erasing import Subject
+from store.fleet.driver import PostgresOrders
 from store.orders.databases import IN_MEMORY, SqliteOrders
-from store.orders.postgres import PostgresOrders
 from store.outbox import DAY, LAST, Event, Outbox, event_id
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers

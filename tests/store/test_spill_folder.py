@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from store.files import read_record
 from store.records import RecordError
 from store.spill_folder import SpillFolder
 from tests.store.samples import FULL, at
@@ -48,11 +49,10 @@ def test_only_its_owner_may_read_what_was_said(folder: SpillFolder) -> None:
 
 def test_a_file_that_another_worker_has_sent_is_gone_without_a_word(folder: SpillFolder) -> None:
     file = folder.put(FULL)
-    folder.drop(file)
+    file.unlink()
 
-    folder.drop(file)
     folder.set_aside(file)
-    assert (folder.read(file), folder.waiting()) == (None, [])
+    assert (read_record(file), folder.waiting()) == (None, [])
 
 
 def test_of_a_call_that_was_saved_twice_the_second_is_found(folder: SpillFolder) -> None:
@@ -91,7 +91,7 @@ def test_a_file_that_is_no_record_is_an_error_by_itself_and_passed_over_otherwis
 
     assert (folder.find(FULL.call_sid), folder.newest(5)) == (None, [])
     with pytest.raises(RecordError):
-        folder.read(file)
+        read_record(file)
 
 
 def test_what_is_set_aside_is_kept_but_waits_no_longer(folder: SpillFolder) -> None:

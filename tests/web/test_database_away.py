@@ -12,11 +12,10 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.calls import RecordsUnavailable
-from store.fleet.driver import Database
+from store.fleet.driver import Database, PostgresOrders
 from store.fleet.postgres import PostgresFleet
 from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
-from store.orders.postgres import PostgresOrders
 from store.orders.queue import OrderQueue
 from tests.web.console.visitors import signed_in, target_of
 from tests.web.fakes import (
