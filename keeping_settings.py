@@ -7,7 +7,7 @@ import math
 import attrs
 
 from model_settings import ModelSettings
-from setting_reader import Reading, Variable
+from setting_reader import Reading, setting
 from setting_values import http_url, number, object_url, optional, phone_number, spoken, yes_or_no
 from store.redaction import Redaction, RedactionRule
 
@@ -88,94 +88,70 @@ def webhook_secrets(value: str) -> tuple[bytes, ...]:
     return tuple(secrets)
 
 
-RETENTION_DAYS = Variable(
-    "RETENTION_DAYS",
-    "days after which recordings, words (transcripts, journals, facts) and records are removed: one number for all of"
-    " them, or one for each. off keeps them",
-    "audio=7 transcripts=30 records=365",
-    retention,
-    "off",
-)
-REDACT = Variable(
-    "REDACT",
-    "what of the words of a call is not written down: cards, or numbers of four digits and more. Recordings have it"
-    " still",
-    "cards",
-    redaction,
-    "none",
-)
-
-RECORD_AUDIO = Variable(
-    "RECORD_AUDIO",
-    "whether the audio of calls is recorded, where RECORDINGS_DIR is a folder: yes, no, or on which of our numbers",
-    "+15551230000",
-    recorded_lines,
-    "yes",
-)
-RECORDING_NOTICE = Variable(
-    "RECORDING_NOTICE",
-    "sentence that Twilio says before anybody else, to callers whose audio is recorded; empty says nothing",
-    "This call is recorded.",
-    spoken,
-    "",
-)
-RECORDINGS_URL = Variable(
-    "RECORDINGS_URL",
-    "object store that recordings are moved to after each call; empty leaves them in RECORDINGS_DIR. Needs the extra"
-    " `objects` and fsspec's driver for the store",
-    "s3://bucket/recordings",
-    optional(object_url),
-    "",
-)
-CALL_WEBHOOK_URL = Variable(
-    "CALL_WEBHOOK_URL",
-    "the address of your server that is told when a call starts, is handed on, is put through to a person, and ends",
-    "https://example.com/calls",
-    optional(http_url),
-    "",
-)
-CALL_WEBHOOK_SECRET = Variable(
-    "CALL_WEBHOOK_SECRET",
-    "the secret that signs what CALL_WEBHOOK_URL is told; two with a comma between them while it is changed. Make one"
-    ' with: echo "whsec_$(openssl rand -base64 32)"',
-    "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
-    webhook_secrets,
-    "",
-    secret=True,
-)
-CALL_WEBHOOK_PRIVATE = Variable(
-    "CALL_WEBHOOK_PRIVATE",
-    "whether CALL_WEBHOOK_URL may be http, and lead to a private address: yes or no",
-    "no",
-    yes_or_no,
-    "no",
-)
-
-KEEPING_VARIABLES: tuple[Variable[object], ...] = tuple(
-    each for each in list(vars().values()) if isinstance(each, Variable)
-)
-
-
 def check_webhooks(settings: "KeepingSettings", read: Reading) -> None:
     """Refuse an address without a secret, or one that everybody on the way can read."""
     url = settings.call_webhook_url
     if url is None:
         return
     if not settings.call_webhook_secret:
-        read.refuse(CALL_WEBHOOK_SECRET, "CALL_WEBHOOK_SECRET is missing, and CALL_WEBHOOK_URL is set.")
+        read.refuse("CALL_WEBHOOK_SECRET", "CALL_WEBHOOK_SECRET is missing, and CALL_WEBHOOK_URL is set.")
     if url.startswith("http:") and not settings.call_webhook_private:
-        read.refuse(CALL_WEBHOOK_URL, f'CALL_WEBHOOK_URL is "{url}", which is not https.')
+        read.refuse("CALL_WEBHOOK_URL", f'CALL_WEBHOOK_URL is "{url}", which is not https.')
 
 
 @attrs.frozen(kw_only=True)
 class KeepingSettings(ModelSettings):
-    """Retention of stored data. Field names are the variables' in lower case."""
+    """What is kept, how long, and who is told."""
 
-    retention_days: Retention
-    redact: Redaction
-    record_audio: RecordedLines
-    recording_notice: str
-    recordings_url: str | None
-    call_webhook_url: str | None
-    call_webhook_secret: tuple[bytes, ...] = attrs.field(repr=False)
-    call_webhook_private: bool
+    retention_days: Retention = setting(
+        "days after which recordings, words (transcripts, journals, facts) and records are removed: one number"
+        " for all of them, or one for each. off keeps them",
+        "audio=7 transcripts=30 records=365",
+        retention,
+        "off",
+    )
+    redact: Redaction = setting(
+        "what of the words of a call is not written down: cards, or numbers of four digits and more. Recordings have it"
+        " still",
+        "cards",
+        redaction,
+        "none",
+    )
+    record_audio: RecordedLines = setting(
+        "whether the audio of calls is recorded, where RECORDINGS_DIR is a folder: yes, no, or on which of our numbers",
+        "+15551230000",
+        recorded_lines,
+        "yes",
+    )
+    recording_notice: str = setting(
+        "sentence that Twilio says before anybody else, to callers whose audio is recorded; empty says nothing",
+        "This call is recorded.",
+        spoken,
+        "",
+    )
+    recordings_url: str | None = setting(
+        "object store that recordings are moved to after each call; empty leaves them in RECORDINGS_DIR. Needs"
+        " the extra `objects` and fsspec's driver for the store",
+        "s3://bucket/recordings",
+        optional(object_url),
+        "",
+    )
+    call_webhook_url: str | None = setting(
+        "the address of your server that is told when a call starts, is handed on, is put through to a person,"
+        " and ends",
+        "https://example.com/calls",
+        optional(http_url),
+        "",
+    )
+    call_webhook_secret: tuple[bytes, ...] = setting(
+        "the secret that signs what CALL_WEBHOOK_URL is told; two with a comma between them while it is changed."
+        " Make one"
+        ' with: echo "whsec_$(openssl rand -base64 32)"',
+        "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
+        webhook_secrets,
+        "",
+        secret=True,
+    )
+    call_webhook_private: bool = setting(
+        "whether CALL_WEBHOOK_URL may be http, and lead to a private address: yes or no", "no", yes_or_no, "no"
+    )

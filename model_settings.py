@@ -1,8 +1,8 @@
 """Settings of models and voices: speech-to-text, LLMs, text-to-speech, and the LLM that writes the Brief.
 
 Every name of a model is a preference: a setting takes several, the best first, and what the account does not offer is
-passed over (`web/clients/offered.py` asks). Here are the variables, and what is wrong with them only beside each other;
-how their texts become values is in `model_values`, and nothing here asks anybody.
+passed over (`web/clients/offered.py` asks). Here is what is wrong with settings only beside each other; how their texts
+become values is in `model_values`, and nothing here asks anybody.
 """
 
 import difflib
@@ -15,203 +15,157 @@ from model_values import (
     REASONING_MODES,
     ThinkEndpoint,
     base_url,
+    fallback_models,
+    fallback_voices,
     keyterms,
     languages,
     models,
     one_of,
     optional_models,
+    own_endpoint,
     provider,
-    speak_fallback,
     speed,
-    think_endpoint,
-    think_fallback,
 )
-from setting_reader import Reading, Variable
+from setting_reader import Reading, setting, variable_of
 from setting_values import agent_sources, http_url, key, number, optional, text, whole, yes_or_no
 
 AURA_SLOWEST = 0.7
 USUAL_EOT_THRESHOLD = 0.7
+USUAL_PROVIDER = "open_ai"
 
-AGENTS = Variable(
-    "AGENTS",
-    "the agents: a package (acme.agents), a folder (./acme) or a file, or several with commas between them; agents are"
-    " those that come with the program",
-    "acme.agents",
-    agent_sources,
-    "agents",
-)
 VOICE = "_VOICE_MODEL"
 """How the setting of an agent's voice ends; it begins with the agent's name in capitals."""
 REFERENCE_VOICES = ("QUALIFIER_VOICE_MODEL", "ADVISOR_VOICE_MODEL", "CLOSER_VOICE_MODEL")
 """Names of the reference app: they are no mistake where there is no such agent."""
-SPEAK_FALLBACK = Variable(
-    "SPEAK_FALLBACK",
-    "voices for when an agent's own fails, the best first, from another vendor if possible: voices of Deepgram's, or"
-    " cartesia/MODEL/VOICE; none for no other voice",
-    "cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",
-    speak_fallback,
-    "cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",
-)
-SPEAK_SPEED = Variable(
-    "SPEAK_SPEED",
-    "speed of the voices, as a multiple of their own: 0.7 to 1.5 for Aura, 0.5 to 1.5 for Flux, in steps of 0.05",
-    "1.1",
-    speed,
-    "",
-)
-LISTEN_MODEL = Variable("LISTEN_MODEL", "Deepgram's speech-to-text model", "flux-general-en", text, "flux-general-en")
-LISTEN_LANGUAGE = Variable(
-    "LISTEN_LANGUAGE",
-    "language that callers speak: one for Nova, several as hints for flux-general-multi; flux-general-en hears English",
-    "es",
-    languages,
-    "",
-)
-LISTEN_KEYTERMS = Variable(
-    "LISTEN_KEYTERMS", "words to listen for, such as names of products, with commas between them", "Roth IRA,Acme",
-    keyterms, "",
-)  # fmt: skip
-LISTEN_EOT_THRESHOLD = Variable(
-    "LISTEN_EOT_THRESHOLD",
-    "how sure Flux must be that a turn has ended, 0.5 to 1; Deepgram's own is 0.7",
-    "0.8",
-    optional(number(0.5, 1.0)),
-    "",
-)
-LISTEN_EAGER_EOT_THRESHOLD = Variable(
-    "LISTEN_EAGER_EOT_THRESHOLD",
-    "how sure Flux must be that a turn may have ended for the model to begin thinking, 0.3 to 0.9; unset, it waits",
-    "0.5",
-    optional(number(0.3, 0.9)),
-    "",
-)
-LISTEN_EOT_TIMEOUT_MS = Variable(
-    "LISTEN_EOT_TIMEOUT_MS",
-    "milliseconds of silence after which Flux ends a turn in any case, 500 to 10000; Deepgram's own is 5000",
-    "3000",
-    optional(whole(500, 10_000)),
-    "",
-)
-THINK_PROVIDER = Variable("THINK_PROVIDER", "LLM provider", "open_ai", provider, "open_ai")
-THINK_MODEL = Variable(
-    "THINK_MODEL",
-    "LLM of THINK_PROVIDER; several with commas between them are tried in order",
-    "gpt-5.4-mini",
-    models,
-    "gpt-5.4-mini",
-)
-THINK_FALLBACK = Variable(
-    "THINK_FALLBACK",
-    "LLMs for when THINK_MODEL fails or is gone, as PROVIDER/MODEL, another vendor's first; none for no other",
-    "anthropic/claude-haiku-4-5",
-    think_fallback,
-    "anthropic/claude-haiku-4-5, open_ai/gpt-5.4-mini",
-)
-THINK_ENDPOINT = Variable(
-    "THINK_ENDPOINT",
-    "address at which Deepgram reaches the LLM of THINK_PROVIDER: a URL, or JSON with url and headers. groq and"
-    " aws_bedrock need it",
-    '{"url": "https://api.groq.com/openai/v1/chat/completions", "headers": {"authorization": "Bearer gsk_0123abcd"}}',
-    optional(think_endpoint),
-    "",
-    secret=True,
-)
-THINK_TEMPERATURE = Variable(
-    "THINK_TEMPERATURE", "temperature of the LLM, 0 to 2 (anthropic: to 1)", "0.4", optional(number(0.0, 2.0)), ""
-)
-THINK_REASONING_MODE = Variable(
-    "THINK_REASONING_MODE",
-    "how long an LLM that can reason does so before it answers: none, minimal, low, medium or high; unset, as little as"
-    " it can",
-    "low",
-    optional(one_of(REASONING_MODES)),
-    "",
-)
-MIP_OPT_OUT = Variable(
-    "MIP_OPT_OUT", "whether calls are kept out of Deepgram's Model Improvement Program: yes or no", "yes", yes_or_no,
-    "no",
-)  # fmt: skip
-GROQ_API_KEY = Variable(
-    "GROQ_API_KEY",
-    "the key for Groq, which writes the Brief for the next agent; without it the Brief is made from the call's facts",
-    "gsk_0123abcd",
-    optional(key),
-    "",
-    secret=True,
-)
-GROQ_LLM = Variable(
-    "GROQ_LLM",
-    "LLM of Groq's for the Brief; several with commas between them are tried in order",
-    "openai/gpt-oss-120b, openai/gpt-oss-20b",
-    models,
-    "openai/gpt-oss-120b, openai/gpt-oss-20b",
-)
-GROQ_BASE_URL = Variable(
-    "GROQ_BASE_URL",
-    "where Groq is reached; change it for the simulator",
-    "https://api.groq.com",
-    http_url,
-    "https://api.groq.com",
-)
-SUMMARY_URL = Variable(
-    "SUMMARY_URL",
-    "base URL of another OpenAI-compatible API that writes the Brief instead of Groq",
-    "https://api.openai.com/v1",
-    optional(base_url),
-    "",
-)
-SUMMARY_MODEL = Variable(
-    "SUMMARY_MODEL", "LLM for the Brief, or several in order; GROQ_LLM where it is not set", "gpt-5.4-mini",
-    optional_models, "",
-)  # fmt: skip
-SUMMARY_API_KEY = Variable(
-    "SUMMARY_API_KEY",
-    "the key for SUMMARY_URL; GROQ_API_KEY where it is not set",
-    "sk-0123abcd",
-    optional(key),
-    "",
-    secret=True,
-)
-
-
-MODEL_VARIABLES: tuple[Variable[object], ...] = tuple(
-    each for each in list(vars().values()) if isinstance(each, Variable)
-)
 
 
 @attrs.frozen(kw_only=True)
 class ModelSettings:
-    """Models and voices in order of preference. Field names are the variables' in lower case."""
+    """Models and voices in order of preference. Each `setting` is a variable of the same name, in capitals."""
 
-    agents: tuple[str, ...]
+    agents: tuple[str, ...] = setting(
+        "the agents: a package (acme.agents), a folder (./acme) or a file, or several with commas between them;"
+        " agents are those that come with the program",
+        "acme.agents",
+        agent_sources,
+        "agents",
+    )
     voices: Mapping[str, str]
     """By the name of the agent."""
-    speak_fallback: tuple[str, ...]
-    speak_speed: float | None
-    listen_model: str
-    listen_language: tuple[str, ...]
-    listen_keyterms: tuple[str, ...]
-    listen_eot_threshold: float | None
-    listen_eager_eot_threshold: float | None
-    listen_eot_timeout_ms: int | None
-    think_provider: str
-    think_model: tuple[str, ...]
-    think_fallback: tuple[tuple[str, str], ...]
-    think_endpoint: ThinkEndpoint | None = attrs.field(repr=False)
-    think_temperature: float | None
-    think_reasoning_mode: str | None
-    mip_opt_out: bool
-    groq_api_key: str | None = attrs.field(repr=False)
-    groq_llm: tuple[str, ...]
-    groq_base_url: str
-    summary_url: str | None
-    summary_model: tuple[str, ...]
-    summary_api_key: str | None = attrs.field(repr=False)
+    speak_fallback: tuple[str, ...] = setting(
+        "voices for when an agent's own fails, the best first, from another vendor if possible: voices of"
+        " Deepgram's, or cartesia/MODEL/VOICE; none for no other voice",
+        "cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",
+        fallback_voices,
+        "cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",
+    )
+    speak_speed: float | None = setting(
+        "speed of the voices, as a multiple of their own: 0.7 to 1.5 for Aura, 0.5 to 1.5 for Flux, in steps of 0.05",
+        "1.1",
+        speed,
+        "",
+    )
+    listen_model: str = setting("Deepgram's speech-to-text model", "flux-general-en", text, "flux-general-en")
+    listen_language: tuple[str, ...] = setting(
+        "language that callers speak: one for Nova, several as hints for flux-general-multi; flux-general-en"
+        " hears English",
+        "es",
+        languages,
+        "",
+    )
+    listen_keyterms: tuple[str, ...] = setting(
+        "words to listen for, such as names of products, with commas between them", "Roth IRA,Acme", keyterms, ""
+    )
+    listen_eot_threshold: float | None = setting(
+        "how sure Flux must be that a turn has ended, 0.5 to 1; Deepgram's own is 0.7",
+        "0.8",
+        optional(number(0.5, 1.0)),
+        "",
+    )
+    listen_eager_eot_threshold: float | None = setting(
+        "how sure Flux must be that a turn may have ended for the model to begin thinking, 0.3 to 0.9; unset, it waits",
+        "0.5",
+        optional(number(0.3, 0.9)),
+        "",
+    )
+    listen_eot_timeout_ms: int | None = setting(
+        "milliseconds of silence after which Flux ends a turn in any case, 500 to 10000; Deepgram's own is 5000",
+        "3000",
+        optional(whole(500, 10_000)),
+        "",
+    )
+    think_provider: str = setting("LLM provider", "open_ai", provider, "open_ai")
+    think_model: tuple[str, ...] = setting(
+        "LLM of THINK_PROVIDER; several with commas between them are tried in order",
+        "gpt-5.4-mini",
+        models,
+        "gpt-5.4-mini",
+    )
+    think_fallback: tuple[tuple[str, str], ...] = setting(
+        "LLMs for when THINK_MODEL fails or is gone, as PROVIDER/MODEL, another vendor's first; none for no other",
+        "anthropic/claude-haiku-4-5",
+        fallback_models,
+        "anthropic/claude-haiku-4-5, open_ai/gpt-5.4-mini",
+    )
+    think_endpoint: ThinkEndpoint | None = setting(
+        "address at which Deepgram reaches the LLM of THINK_PROVIDER: a URL, or JSON with url and headers. groq and"
+        " aws_bedrock need it",
+        '{"url": "https://api.groq.com/openai/v1/chat/completions", '
+        '"headers": {"authorization": "Bearer gsk_0123abcd"}}',
+        optional(own_endpoint),
+        "",
+        secret=True,
+    )
+    think_temperature: float | None = setting(
+        "temperature of the LLM, 0 to 2 (anthropic: to 1)", "0.4", optional(number(0.0, 2.0)), ""
+    )
+    think_reasoning_mode: str | None = setting(
+        "how long an LLM that can reason does so before it answers: none, minimal, low, medium or high; unset, as"
+        " little as it can",
+        "low",
+        optional(one_of(REASONING_MODES)),
+        "",
+    )
+    mip_opt_out: bool = setting(
+        "whether calls are kept out of Deepgram's Model Improvement Program: yes or no", "yes", yes_or_no, "no"
+    )
+    groq_api_key: str | None = setting(
+        "the key for Groq, which writes the Brief for the next agent; without it the Brief is made from the"
+        " call's facts",
+        "gsk_0123abcd",
+        optional(key),
+        "",
+        secret=True,
+    )
+    groq_llm: tuple[str, ...] = setting(
+        "LLM of Groq's for the Brief; several with commas between them are tried in order",
+        "openai/gpt-oss-120b, openai/gpt-oss-20b",
+        models,
+        "openai/gpt-oss-120b, openai/gpt-oss-20b",
+    )
+    groq_base_url: str = setting(
+        "where Groq is reached; change it for the simulator", "https://api.groq.com", http_url, "https://api.groq.com"
+    )
+    summary_url: str | None = setting(
+        "base URL of another OpenAI-compatible API that writes the Brief instead of Groq",
+        "https://api.openai.com/v1",
+        optional(base_url),
+        "",
+    )
+    summary_model: tuple[str, ...] = setting(
+        "LLM for the Brief, or several in order; GROQ_LLM where it is not set", "gpt-5.4-mini", optional_models, ""
+    )
+    summary_api_key: str | None = setting(
+        "the key for SUMMARY_URL; GROQ_API_KEY where it is not set", "sk-0123abcd", optional(key), "", secret=True
+    )
 
     @property
     def summary_key(self) -> str | None:
         """Return the API key for requests of a Brief."""
         return self.summary_api_key or self.groq_api_key
+
+
+AGENTS = variable_of(attrs.fields(ModelSettings).agents)
 
 
 def voices_in(environ: Mapping[str, str]) -> dict[str, str]:
@@ -246,33 +200,31 @@ def _check_speed(chosen: ModelSettings, read: Reading) -> None:
     voices = usual | {f"{name.upper()}{VOICE}": voice for name, voice in chosen.voices.items()}
     slow = [name for name, voice in voices.items() if voice.startswith("aura-")]
     if chosen.speak_speed is not None and chosen.speak_speed < AURA_SLOWEST and slow:
-        read.refuse(SPEAK_SPEED, f"SPEAK_SPEED is {chosen.speak_speed:g}, too slow for the Aura voice of {slow[0]}.")
+        read.refuse("SPEAK_SPEED", f"SPEAK_SPEED is {chosen.speak_speed:g}, too slow for the Aura voice of {slow[0]}.")
 
 
 def _check_think(chosen: ModelSettings, read: Reading) -> None:
     name = chosen.think_provider
-    if name in OWN_ENDPOINT and not read.given(THINK_ENDPOINT):
-        read.refuse(THINK_ENDPOINT, f"THINK_ENDPOINT is missing, and THINK_PROVIDER={name} needs it.")
-    if name and name != THINK_PROVIDER.default and not read.given(THINK_MODEL):
-        read.refuse(THINK_MODEL, f"THINK_MODEL is missing: which model of {name}'s?")
+    if name in OWN_ENDPOINT and not read.given("THINK_ENDPOINT"):
+        read.refuse("THINK_ENDPOINT", f"THINK_ENDPOINT is missing, and THINK_PROVIDER={name} needs it.")
+    if name and name != USUAL_PROVIDER and not read.given("THINK_MODEL"):
+        read.refuse("THINK_MODEL", f"THINK_MODEL is missing: which model of {name}'s?")
     if name == "anthropic" and (chosen.think_temperature or 0.0) > 1.0:
-        read.refuse(THINK_TEMPERATURE, "THINK_TEMPERATURE is more than 1, the most that anthropic takes.")
+        read.refuse("THINK_TEMPERATURE", "THINK_TEMPERATURE is more than 1, the most that anthropic takes.")
 
 
 def _check_listen(chosen: ModelSettings, read: Reading) -> None:
     model = chosen.listen_model or ""
     is_flux = model.startswith("flux-")
-    for variable in (LISTEN_EOT_THRESHOLD, LISTEN_EAGER_EOT_THRESHOLD, LISTEN_EOT_TIMEOUT_MS):
-        if read.given(variable) and not is_flux:
-            read.refuse(
-                variable, f"{variable.name} is set, and LISTEN_MODEL={model} is no Flux model: only Flux has it."
-            )
+    for name in ("LISTEN_EOT_THRESHOLD", "LISTEN_EAGER_EOT_THRESHOLD", "LISTEN_EOT_TIMEOUT_MS"):
+        if read.given(name) and not is_flux:
+            read.refuse(name, f"{name} is set, and LISTEN_MODEL={model} is no Flux model: only Flux has it.")
     eager = chosen.listen_eager_eot_threshold
     if eager is not None and eager > (chosen.listen_eot_threshold or USUAL_EOT_THRESHOLD):
-        read.refuse(LISTEN_EAGER_EOT_THRESHOLD, "LISTEN_EAGER_EOT_THRESHOLD is above LISTEN_EOT_THRESHOLD.")
+        read.refuse("LISTEN_EAGER_EOT_THRESHOLD", "LISTEN_EAGER_EOT_THRESHOLD is above LISTEN_EOT_THRESHOLD.")
     spoken = chosen.listen_language or ()
     if model == "flux-general-en" and any(name.lower().partition("-")[0] != "en" for name in spoken):
         fix = "It hears English only: set LISTEN_MODEL=flux-general-multi."
-        read.refuse(LISTEN_LANGUAGE, f"LISTEN_LANGUAGE is {', '.join(spoken)}, and LISTEN_MODEL is {model}. {fix}")
+        read.refuse("LISTEN_LANGUAGE", f"LISTEN_LANGUAGE is {', '.join(spoken)}, and LISTEN_MODEL is {model}. {fix}")
     if not is_flux and len(spoken) > 1:
-        read.refuse(LISTEN_LANGUAGE, f"LISTEN_LANGUAGE is several, and LISTEN_MODEL={model} takes one, or multi.")
+        read.refuse("LISTEN_LANGUAGE", f"LISTEN_LANGUAGE is several, and LISTEN_MODEL={model} takes one, or multi.")

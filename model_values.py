@@ -63,7 +63,7 @@ def provider(value: str) -> str:
     return value
 
 
-def think_fallback(value: str) -> tuple[tuple[str, str], ...]:
+def fallback_models(value: str) -> tuple[tuple[str, str], ...]:
     """Read pairs of a provider and a model; `none` is none."""
     if value.lower() == OFF:
         return ()
@@ -79,7 +79,7 @@ def _pair(name: str) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def speak_fallback(value: str) -> tuple[str, ...]:
+def fallback_voices(value: str) -> tuple[str, ...]:
     """Read names of voices; `none` is none."""
     if value.lower() == OFF:
         return ()
@@ -89,7 +89,7 @@ def speak_fallback(value: str) -> tuple[str, ...]:
     return found
 
 
-def think_endpoint(value: str) -> ThinkEndpoint:
+def own_endpoint(value: str) -> ThinkEndpoint:
     """Read a URL, or a JSON object with a URL and headers."""
     try:
         return _endpoint(orjson.loads(value) if value.startswith("{") else {"url": value})

@@ -45,30 +45,54 @@ class Variable(Generic[T_co]):
     secret: bool = False
 
 
+def setting(
+    purpose: str, example: str, parse: Callable[[str], T], default: str | None = None, *, secret: bool = False
+) -> T:
+    """Declare a field of a class of settings: its variable has the name of the field, in capitals."""
+    variable = Variable("", purpose, example, parse, default, secret)
+    field: T = attrs.field(repr=not secret, metadata={"variable": variable})
+    return field
+
+
+def variable_of(field: "attrs.Attribute[T]") -> Variable[T]:
+    """Return the variable of a field that is a `setting`."""
+    return attrs.evolve(field.metadata["variable"], name=field.name.upper())
+
+
+def variables_of(kind: type[attrs.AttrsInstance]) -> Mapping[str, Variable[object]]:
+    """Return the variables of a class of settings, by name."""
+    found = [variable_of(field) for field in attrs.fields(kind) if "variable" in field.metadata]
+    return {variable.name: variable for variable in found}
+
+
 @attrs.define
 class Reading:
-    """Reads variables from `environ` and notes their problems."""
+    """Reads variables from `environ` and notes their problems. `known` are those that it is asked for by name."""
 
     environ: Mapping[str, str]
-    problems: list[str] = attrs.field(factory=list)
+    known: Mapping[str, Variable[object]] = attrs.field(factory=dict[str, Variable[object]])
+    problems: list[str] = attrs.field(factory=list, init=False)
 
     def __call__(self, variable: Variable[T]) -> T:
         """Return the value of a variable; a stand-in for it after a problem."""
-        given = self.given(variable)
+        given = self.given(variable.name)
         if not given and variable.default is None:
-            return self.refuse(variable, f"{variable.name} is missing.")
+            return self._note(variable, f"{variable.name} is missing.")
         try:
             return variable.parse(given or variable.default or "")
         except ValueError as wanted:
             value = "a value that is not" if variable.secret else f'"{given[:80]}", which is not'
-            return self.refuse(variable, f"{variable.name} is {value} {wanted}.")
+            return self._note(variable, f"{variable.name} is {value} {wanted}.")
 
-    def given(self, variable: Variable[T]) -> str:
+    def given(self, name: str) -> str:
         """Return the text of a variable; empty where it is not set."""
-        return self.environ.get(variable.name, "").strip()
+        return self.environ.get(name, "").strip()
 
-    def refuse(self, variable: Variable[T], problem: str) -> T:
-        """Note a problem; return a stand-in for the value."""
+    def refuse(self, name: str, problem: str) -> None:
+        """Note a problem of the variable of this name."""
+        self._note(self.known[name], problem)
+
+    def _note(self, variable: Variable[T], problem: str) -> T:
         self.problems.append(f"{problem} It is {variable.purpose}. Example: {variable.name}={variable.example}")
         return cast("T", None)  # never seen: `from_environ` raises when there is any problem
 

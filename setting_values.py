@@ -214,7 +214,7 @@ def _path(value: str) -> Path:
         raise ValueError("a path: nobody's home has this name") from None
 
 
-def prices(value: str) -> Prices | None:
+def price_table(value: str) -> Prices | None:
     if not value:
         return None
     try:

@@ -17,17 +17,19 @@ import attrs
 from dotenv import dotenv_values
 
 from actors.policy import SummaryMode
-from keeping_settings import (
-    CALL_WEBHOOK_SECRET,
-    KEEPING_VARIABLES,
-    RECORDINGS_URL,
-    REDACT,
-    KeepingSettings,
-    check_webhooks,
-)
-from model_settings import AGENTS, MODEL_VARIABLES, REFERENCE_VOICES, VOICE, check_models, voices_in
+from keeping_settings import KeepingSettings, check_webhooks
+from model_settings import AGENTS, REFERENCE_VOICES, VOICE, check_models, voices_in
 from protocol.phone_numbers import is_phone_number
-from setting_reader import Reading, SettingsError, Variable, misspelt, read_one
+from setting_reader import (
+    Reading,
+    SettingsError,
+    Variable,
+    misspelt,
+    read_one,
+    setting,
+    variable_of,
+    variables_of,
+)
 from setting_values import (
     account_sid,
     folder,
@@ -41,7 +43,7 @@ from setting_values import (
     origin,
     phone_key,
     phone_number,
-    prices,
+    price_table,
     records_url,
     seconds,
     seconds_or_off,
@@ -101,195 +103,9 @@ def _written_in(dotenv: Path) -> Mapping[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-DEEPGRAM_API_KEY = Variable(
-    "DEEPGRAM_API_KEY", "the key for Deepgram's Voice Agent API, which hears and speaks", "0123abcd", key, secret=True
-)
-DEEPGRAM_AGENT_URL = Variable(
-    "DEEPGRAM_AGENT_URL",
-    "where the Voice Agent API is reached; change it for the EU or for the simulator",
-    "wss://agent.deepgram.com/v1/agent/converse",
-    socket_url,
-    "wss://agent.deepgram.com/v1/agent/converse",
-)
-DEEPGRAM_SPEAK_URL = Variable(
-    "DEEPGRAM_SPEAK_URL",
-    "where the fillers for a silence are fetched, once a voice; change it together with DEEPGRAM_AGENT_URL",
-    "https://api.deepgram.com/v1/speak",
-    http_url,
-    "https://api.deepgram.com/v1/speak",
-)
-TWILIO_ACCOUNT_SID = Variable(
-    "TWILIO_ACCOUNT_SID",
-    "the Twilio account that places the calls",
-    "AC0123456789abcdef0123456789abcdef",
-    account_sid,
-)
-TWILIO_AUTH_TOKEN = Variable(
-    "TWILIO_AUTH_TOKEN",
-    "the account's primary auth token, which also proves that a request is Twilio's",
-    "0123456789abcdef0123456789abcdef",
-    key,
-    secret=True,
-)
-TWILIO_PHONE_NUMBER = Variable(
-    "TWILIO_PHONE_NUMBER", "our line: the Twilio number that rings and calls", "+15551230000", phone_number
-)
-TWILIO_API_URL = Variable(
-    "TWILIO_API_URL",
-    "where Twilio's REST API is reached; change it for a region (give edge and region) or for the simulator",
-    "https://api.dublin.ie1.twilio.com",
-    host_url,
-    "https://api.twilio.com",
-)
-LEAD_SERVER_HOST = Variable("LEAD_SERVER_HOST", "the address the server binds", "0.0.0.0", text, "127.0.0.1")  # noqa: S104 - an example
-LEAD_SERVER_PORT = Variable("LEAD_SERVER_PORT", "the port the server binds", "8000", whole(0, 65535), "8000")
-LEAD_SERVER_EXTERNAL_URL = Variable(
-    "LEAD_SERVER_EXTERNAL_URL",
-    "the one public origin of this server: Twilio is sent there and its signatures are checked against it",
-    "https://agent.example.com",
-    origin,
-)
-LEAD_PHONE_NUMBER = Variable(
-    "LEAD_PHONE_NUMBER", "whom POST /calls calls when it names nobody", "+15557650000", optional(phone_number), ""
-)
 SHORTEST_TOKEN = 16
 """Characters of an `API_TOKEN` where strangers can try it."""
-API_TOKEN = Variable(
-    "API_TOKEN",
-    "the bearer token of /calls and /metrics, required, and not short, unless the server, its public address and"
-    " Twilio are all on this machine. Make one with: openssl rand -hex 32",
-    "a-long-random-text",
-    optional(key),
-    "",
-    secret=True,
-)
-MAX_CALLS = Variable(
-    "MAX_CALLS",
-    "how many calls are carried at once: by all workers that share a PostgreSQL, else by each worker",
-    "50",
-    whole(1, 100_000),
-    "50",
-)
-MAX_CALLS_PER_WORKER = Variable(
-    "MAX_CALLS_PER_WORKER",
-    "how many calls one worker carries at once, where MAX_CALLS is for several; MAX_CALLS where it is not set",
-    "50",
-    optional(whole(1, 10_000)),
-    "",
-)
-CALLS_PER_SECOND = Variable(
-    "CALLS_PER_SECOND",
-    "how many calls are placed in a second, by all workers that share a PostgreSQL or else by each worker; more wait"
-    " their turn here, for Twilio would ring them much later",
-    "1",
-    number(0.01, 100),
-    "1",
-)
-SUMMARY_MODE = Variable(
-    "SUMMARY_MODE",
-    "when the Brief is asked for: eager keeps it ready after each turn, on_handoff asks for it once",
-    "eager",
-    member_of(SummaryMode),
-    "eager",
-)
-SUMMARY_DEADLINE = Variable("SUMMARY_DEADLINE", "how long a handoff waits for the Brief", "3", seconds(0.1, 30), "3")
-SILENCE_BUDGET = Variable(
-    "SILENCE_BUDGET", "the longest silence a caller meets when it is the agents' turn", "4", seconds(1, 60), "4"
-)
-THINK_PATIENCE = Variable(
-    "THINK_PATIENCE",
-    "how long an answer is waited for, with fillers, as long as the service gives signs of life",
-    "20",
-    seconds(5, 120),
-    "20",
-)
-CALLER_SILENCE = Variable(
-    "CALLER_SILENCE",
-    "how long a caller may be silent in their turn before they are asked whether they are there; twice, then the call"
-    " ends. off waits for ever",
-    "10",
-    seconds_or_off(3, 120),
-    "10",
-)
-MAX_CALL_SECONDS = Variable(
-    "MAX_CALL_SECONDS",
-    "the longest that a conversation may take; the caller is warned a minute before. off has no end",
-    "1800",
-    seconds_or_off(30, 7000),
-    "1800",
-)
-HUMAN_DIGIT = Variable(
-    "HUMAN_DIGIT",
-    "the key that puts a caller through to a person; without TRANSFER_PHONE_NUMBER the agent is told of it",
-    "0",
-    optional(phone_key),
-    "",
-)
-KEEP_DIGITS = Variable(
-    "KEEP_DIGITS",
-    "whether journal and record keep which keys a caller pressed, and not only how many: yes or no",
-    "no",
-    yes_or_no,
-    "no",
-)
-VOICEMAIL_MESSAGE = Variable(
-    "VOICEMAIL_MESSAGE",
-    "what the agent says to an answering machine after its beep; empty hangs up on machines",
-    "This is Alex from Acme, you asked us to call. Please call us back.",
-    spoken,
-    "",
-)
-FALLBACK_PHONE_NUMBER = Variable(
-    "FALLBACK_PHONE_NUMBER", "who is dialled when no agent can go on", "+15559870000", optional(phone_number), ""
-)
-TRANSFER_PHONE_NUMBER = Variable(
-    "TRANSFER_PHONE_NUMBER",
-    "number of the person for callers who ask for one; FALLBACK_PHONE_NUMBER where it is not set",
-    "+15559870000",
-    optional(phone_number),
-    "",
-)
-TRANSFER_MODE = Variable(
-    "TRANSFER_MODE",
-    "how callers are put through: warm tells the person who is calling and asks for a key before they are connected,"
-    " cold connects them at once",
-    "warm",
-    member_of(TransferMode),
-    "warm",
-)
-DRAIN_TIMEOUT = Variable(
-    "DRAIN_TIMEOUT", "how long running calls may go on after SIGTERM", "30", seconds(0, 3600), "30"
-)
-RECORDINGS_DIR = Variable(
-    "RECORDINGS_DIR",
-    "one folder a call: recording, transcript, journal; none keeps nothing",
-    "recordings",
-    folder,
-    "recordings",
-)
-DATABASE_URL = Variable(
-    "DATABASE_URL",
-    "where call records are kept: SQLite, PostgreSQL, file:FOLDER, or memory: which forgets them",
-    "postgresql://switchboard:password@db.example.com/switchboard",
-    records_url,
-    "sqlite:///switchboard.db",
-    secret=True,
-)
-PRICES = Variable(
-    "PRICES",
-    "a TOML file with what you pay, from which the console shows what a call costs",
-    "prices.toml",
-    prices,
-    "",
-)
 
-
-VARIABLES: tuple[Variable[object], ...] = tuple(
-    dict.fromkeys(
-        (*MODEL_VARIABLES, *KEEPING_VARIABLES, *(each for each in list(vars().values()) if isinstance(each, Variable)))
-    )
-)
-"""All of them; `Settings` has a field for each."""
 
 _SECRET_WORDS = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"})
 """A setting of whatever name that has one of these in it is a secret of somebody's."""
@@ -309,46 +125,160 @@ def unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:
     voices = {name for name in environ if name.endswith(VOICE)}
     if environ.get(AGENTS.name, "").strip() in ("", AGENTS.default):
         voices &= set(REFERENCE_VOICES)  # of other agents the roster knows: `misspelt_voices`
-    return misspelt(environ, {*(variable.name for variable in VARIABLES), *REFERENCE_VOICES, *voices}, OURS)
+    return misspelt(environ, {*VARIABLES, *REFERENCE_VOICES, *voices}, OURS)
 
 
 @attrs.frozen(kw_only=True)
 class Settings(KeepingSettings):
-    """Every setting of the server, checked. Field names are the variables' in lower case."""
+    """Every setting of the server, checked. Each `setting` is a variable of the same name, in capitals."""
 
     environ: Mapping[str, str] = attrs.field(repr=False)
     """All that was read from, for the settings of a roster's own functions."""
-    deepgram_api_key: str = attrs.field(repr=False)
-    deepgram_agent_url: str
-    deepgram_speak_url: str
-    twilio_account_sid: str
-    twilio_auth_token: str = attrs.field(repr=False)
-    twilio_phone_number: str
-    twilio_api_url: str
-    lead_server_host: str
-    lead_server_port: int
-    lead_server_external_url: str
-    lead_phone_number: str | None
-    api_token: str | None = attrs.field(repr=False)
-    max_calls: int
-    max_calls_per_worker: int | None
-    calls_per_second: float
-    summary_mode: SummaryMode
-    summary_deadline: float
-    silence_budget: float
-    think_patience: float
-    caller_silence: float
-    max_call_seconds: float
-    human_digit: str | None
-    keep_digits: bool
-    voicemail_message: str
-    fallback_phone_number: str | None
-    transfer_phone_number: str | None
-    transfer_mode: TransferMode
-    drain_timeout: float
-    recordings_dir: Path | None
-    database_url: str = attrs.field(repr=False)
-    prices: Prices | None
+    deepgram_api_key: str = setting(
+        "the key for Deepgram's Voice Agent API, which hears and speaks", "0123abcd", key, secret=True
+    )
+    deepgram_agent_url: str = setting(
+        "where the Voice Agent API is reached; change it for the EU or for the simulator",
+        "wss://agent.deepgram.com/v1/agent/converse",
+        socket_url,
+        "wss://agent.deepgram.com/v1/agent/converse",
+    )
+    deepgram_speak_url: str = setting(
+        "where the fillers for a silence are fetched, once a voice; change it together with DEEPGRAM_AGENT_URL",
+        "https://api.deepgram.com/v1/speak",
+        http_url,
+        "https://api.deepgram.com/v1/speak",
+    )
+    twilio_account_sid: str = setting(
+        "the Twilio account that places the calls", "AC0123456789abcdef0123456789abcdef", account_sid
+    )
+    twilio_auth_token: str = setting(
+        "the account's primary auth token, which also proves that a request is Twilio's",
+        "0123456789abcdef0123456789abcdef",
+        key,
+        secret=True,
+    )
+    twilio_phone_number: str = setting("our line: the Twilio number that rings and calls", "+15551230000", phone_number)
+    twilio_api_url: str = setting(
+        "where Twilio's REST API is reached; change it for a region (give edge and region) or for the simulator",
+        "https://api.dublin.ie1.twilio.com",
+        host_url,
+        "https://api.twilio.com",
+    )
+    lead_server_host: str = setting("the address the server binds", "0.0.0.0", text, "127.0.0.1")  # noqa: S104 - an example
+    lead_server_port: int = setting("the port the server binds", "8000", whole(0, 65535), "8000")
+    lead_server_external_url: str = setting(
+        "the one public origin of this server: Twilio is sent there and its signatures are checked against it",
+        "https://agent.example.com",
+        origin,
+    )
+    lead_phone_number: str | None = setting(
+        "whom POST /calls calls when it names nobody", "+15557650000", optional(phone_number), ""
+    )
+    api_token: str | None = setting(
+        "the bearer token of /calls and /metrics, required, and not short, unless the server, its public address and"
+        " Twilio are all on this machine. Make one with: openssl rand -hex 32",
+        "a-long-random-text",
+        optional(key),
+        "",
+        secret=True,
+    )
+    max_calls: int = setting(
+        "how many calls are carried at once: by all workers that share a PostgreSQL, else by each worker",
+        "50",
+        whole(1, 100_000),
+        "50",
+    )
+    max_calls_per_worker: int | None = setting(
+        "how many calls one worker carries at once, where MAX_CALLS is for several; MAX_CALLS where it is not set",
+        "50",
+        optional(whole(1, 10_000)),
+        "",
+    )
+    calls_per_second: float = setting(
+        "how many calls are placed in a second, by all workers that share a PostgreSQL or else by each worker;"
+        " more wait their turn here, for Twilio would ring them much later",
+        "1",
+        number(0.01, 100),
+        "1",
+    )
+    summary_mode: SummaryMode = setting(
+        "when the Brief is asked for: eager keeps it ready after each turn, on_handoff asks for it once",
+        "eager",
+        member_of(SummaryMode),
+        "eager",
+    )
+    summary_deadline: float = setting("how long a handoff waits for the Brief", "3", seconds(0.1, 30), "3")
+    silence_budget: float = setting(
+        "the longest silence a caller meets when it is the agents' turn", "4", seconds(1, 60), "4"
+    )
+    think_patience: float = setting(
+        "how long an answer is waited for, with fillers, as long as the service gives signs of life",
+        "20",
+        seconds(5, 120),
+        "20",
+    )
+    caller_silence: float = setting(
+        "how long a caller may be silent in their turn before they are asked whether they are there; twice, then"
+        " the call ends. off waits for ever",
+        "10",
+        seconds_or_off(3, 120),
+        "10",
+    )
+    max_call_seconds: float = setting(
+        "the longest that a conversation may take; the caller is warned a minute before. off has no end",
+        "1800",
+        seconds_or_off(30, 7000),
+        "1800",
+    )
+    human_digit: str | None = setting(
+        "the key that puts a caller through to a person; without TRANSFER_PHONE_NUMBER the agent is told of it",
+        "0",
+        optional(phone_key),
+        "",
+    )
+    keep_digits: bool = setting(
+        "whether journal and record keep which keys a caller pressed, and not only how many: yes or no",
+        "no",
+        yes_or_no,
+        "no",
+    )
+    voicemail_message: str = setting(
+        "what the agent says to an answering machine after its beep; empty hangs up on machines",
+        "This is Alex from Acme, you asked us to call. Please call us back.",
+        spoken,
+        "",
+    )
+    fallback_phone_number: str | None = setting(
+        "who is dialled when no agent can go on", "+15559870000", optional(phone_number), ""
+    )
+    transfer_phone_number: str | None = setting(
+        "number of the person for callers who ask for one; FALLBACK_PHONE_NUMBER where it is not set",
+        "+15559870000",
+        optional(phone_number),
+        "",
+    )
+    transfer_mode: TransferMode = setting(
+        "how callers are put through: warm tells the person who is calling and asks for a key before they are"
+        " connected, cold connects them at once",
+        "warm",
+        member_of(TransferMode),
+        "warm",
+    )
+    drain_timeout: float = setting("how long running calls may go on after SIGTERM", "30", seconds(0, 3600), "30")
+    recordings_dir: Path | None = setting(
+        "one folder a call: recording, transcript, journal; none keeps nothing", "recordings", folder, "recordings"
+    )
+    database_url: str = setting(
+        "where call records are kept: SQLite, PostgreSQL, file:FOLDER, or memory: which forgets them",
+        "postgresql://switchboard:password@db.example.com/switchboard",
+        records_url,
+        "sqlite:///switchboard.db",
+        secret=True,
+    )
+    prices: Prices | None = setting(
+        "a TOML file with what you pay, from which the console shows what a call costs", "prices.toml", price_table, ""
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -356,8 +286,8 @@ class Settings(KeepingSettings):
 
         Raises: `SettingsError` with all problems at once.
         """
-        read = Reading(environ)
-        values = {variable.name.lower(): read(variable) for variable in VARIABLES}
+        read = Reading(environ, VARIABLES)
+        values = {name.lower(): read(variable) for name, variable in VARIABLES.items()}
         settings = cls(**values, voices=voices_in(environ), environ=environ)  # type: ignore[arg-type]
         settings._check_together(read)
         if read.problems:
@@ -372,19 +302,19 @@ class Settings(KeepingSettings):
         is_public = not all(map(is_loopback, (public, theirs, self.lead_server_host or "")))
         if is_public and len(self.api_token or "") < SHORTEST_TOKEN:
             told = f"has fewer than {SHORTEST_TOKEN} characters, and can be guessed" if self.api_token else "is missing"
-            read.refuse(API_TOKEN, f"API_TOKEN {told}.")
+            read.refuse("API_TOKEN", f"API_TOKEN {told}.")
         why = why_unreachable(public) if public else None
         if why is not None and theirs and why_unreachable(theirs) is None:
             told = f'LEAD_SERVER_EXTERNAL_URL is "{self.lead_server_external_url}", and Twilio cannot call it: {public}'
-            read.refuse(LEAD_SERVER_EXTERNAL_URL, f"{told} {why}. For a simulated Twilio, set TWILIO_API_URL, too.")
+            read.refuse("LEAD_SERVER_EXTERNAL_URL", f"{told} {why}. For a simulated Twilio, set TWILIO_API_URL, too.")
         if self.keep_digits and self.redact is not None and self.redact.rules:
-            read.refuse(REDACT, "REDACT leaves numbers out, and KEEP_DIGITS writes down each key.")
+            read.refuse("REDACT", "REDACT leaves numbers out, and KEEP_DIGITS writes down each key.")
         if self.recordings_url is not None and self.recordings_dir is None:
-            read.refuse(RECORDINGS_URL, "RECORDINGS_URL is set, and RECORDINGS_DIR is none: a recording grows there.")
+            read.refuse("RECORDINGS_URL", "RECORDINGS_URL is set, and RECORDINGS_DIR is none: a recording grows there.")
         ours = self.twilio_phone_number
-        for variable in (LEAD_PHONE_NUMBER, FALLBACK_PHONE_NUMBER, TRANSFER_PHONE_NUMBER):
-            if ours and getattr(self, variable.name.lower()) == ours:
-                read.refuse(variable, f"{variable.name} is our own line, TWILIO_PHONE_NUMBER.")
+        for name in ("LEAD_PHONE_NUMBER", "FALLBACK_PHONE_NUMBER", "TRANSFER_PHONE_NUMBER"):
+            if ours and getattr(self, name.lower()) == ours:
+                read.refuse(name, f"{name} is our own line, TWILIO_PHONE_NUMBER.")
 
     def notice_on(self, line: str) -> str:
         """Return the sentence for callers on this number of ours, before their audio is recorded; empty for none."""
@@ -408,8 +338,18 @@ class Settings(KeepingSettings):
         headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()
         keys = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.twilio_auth_token, self.api_token)
         kept = (*keys, *passwords, *headers, *(header.rpartition(" ")[2] for header in headers))
-        signing = self.environ.get(CALL_WEBHOOK_SECRET.name, "").replace(",", " ").split()
+        signing = self.environ.get("CALL_WEBHOOK_SECRET", "").replace(",", " ").split()
         kept = (*kept, *signing)
         named = (value.strip() for name, value in self.environ.items() if _SECRET_WORDS & {*name.upper().split("_")})
         theirs = (value for value in named if len(value) >= _SHORTEST)
         return tuple(dict.fromkeys(secret for secret in (*kept, *theirs) if secret))
+
+
+VARIABLES = variables_of(Settings)
+
+# What is read without the others
+API_TOKEN = variable_of(attrs.fields(Settings).api_token)
+DATABASE_URL = variable_of(attrs.fields(Settings).database_url)
+LEAD_SERVER_EXTERNAL_URL = variable_of(attrs.fields(Settings).lead_server_external_url)
+LEAD_SERVER_PORT = variable_of(attrs.fields(Settings).lead_server_port)
+RECORDINGS_DIR = variable_of(attrs.fields(Settings).recordings_dir)

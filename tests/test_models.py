@@ -21,7 +21,7 @@ SOURCES = [
 ]
 
 
-@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+@pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
 def test_no_setting_begins_with_a_model_that_is_gone(variable: object) -> None:
     default, example = getattr(variable, "default", "") or "", getattr(variable, "example", "")
     names = {part.strip().rpartition("open_ai/")[2] for text in (default, example) for part in text.split(",")}

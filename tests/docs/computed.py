@@ -181,7 +181,7 @@ def _seconds(seconds: float) -> str:
 
 def settings() -> str:
     """Write the table of settings."""
-    return _settings(sorted(VARIABLES, key=lambda each: each.name))
+    return _settings(sorted(VARIABLES.values(), key=lambda each: each.name))
 
 
 def probe_settings() -> str:
