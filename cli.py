@@ -287,7 +287,6 @@ for command in (call, calls, show, *COMMANDS, new, replay, probe, kept, export, 
 
 
 def main() -> None:
-    """Run the command line."""
     commands()
 
 

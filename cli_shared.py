@@ -85,7 +85,6 @@ def print_lines(*lines: str) -> None:
 
 
 def print_json(shown: object) -> None:
-    """Print what a server answered."""
     print_lines(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
 
 

@@ -98,10 +98,7 @@ class Reading:
 
 
 def read_one(environ: Mapping[str, str], variable: Variable[T]) -> T:
-    """Read one setting without the others.
-
-    Raises: `SettingsError`.
-    """
+    """Read one setting without the others. Raises: `SettingsError`."""
     read = Reading(environ)
     value = read(variable)
     if read.problems:

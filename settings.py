@@ -282,10 +282,7 @@ class Settings(KeepingSettings):
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read every setting from `environ`.
-
-        Raises: `SettingsError` with all problems at once.
-        """
+        """Read every setting from `environ`. Raises: `SettingsError` with all problems at once."""
         read = Reading(environ, VARIABLES)
         values = {name.lower(): read(variable) for name, variable in VARIABLES.items()}
         settings = cls(**values, voices=voices_in(environ), environ=environ)  # type: ignore[arg-type]

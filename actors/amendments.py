@@ -69,7 +69,6 @@ class Amendments:
         return max(len(amended.prompt), len(amended.inbound_prompt)) <= PROMPT_LIMIT - _SPARE
 
     def amended(self, agent: AgentSpec) -> AgentSpec:
-        """Return an agent with the changes."""
         changed = self._prompts.get(agent.name)
         if changed is not None:
             agent = attrs.evolve(agent, prompt=changed, inbound_prompt="")

@@ -291,7 +291,6 @@ class Call:
         self._outcome = self._outcome or outcome
 
     def close(self, outcome: str) -> None:
-        """Note the end."""
         state = self.state
         state.ledger.close()
         frames = self._frames()

@@ -12,14 +12,14 @@ from typing import Protocol
 import attrs
 import httpx
 
-from actors.clips import ClipBook, Clips
+from actors.clips import ClipBook
 from actors.endings.intercom import Intercom
 from actors.journal import Entry, JournalReader, ignore
 from actors.line.switch import Transfers
 from actors.policy import CallPolicy
 from actors.record.resumption import Resumption
 from actors.record.scribe import Scribe, ScribeThreads
-from actors.record.watching import Watch, everywhere, kept_here, untraced, unwatched
+from actors.record.watching import Watch, nameless, unwatched
 from actors.session.agent_session import Connect
 from actors.session.settings_form import VoiceAgentOptions
 from actors.summarizer import AskBrief
@@ -78,7 +78,7 @@ class CallServices:
     voice_agent: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
     recordings: Path | None = None
     observe: Callable[[Entry], None] = ignore
-    clips: Clips = attrs.field(factory=ClipBook)
+    clips: ClipBook = attrs.field(factory=ClipBook)
     intercom: Intercom = attrs.field(factory=Intercom)
     transfers: Transfers | None = None
     """How a call is put through to a person; None where there is nobody."""
@@ -87,7 +87,7 @@ class CallServices:
     rng: Random = attrs.field(factory=Random)
     checkpoints: Checkpoints | None = None
     """The log of running calls: a call has a record even if this process is killed."""
-    records_audio: Callable[[str], bool] = everywhere
+    records_audio: Callable[[str], bool] = attrs.field(default=lambda _line: True)
     """Whether the audio of calls on this number of ours is recorded."""
     redaction: Redaction = WHOLE
     threads: ScribeThreads = attrs.field(factory=ScribeThreads)
@@ -95,9 +95,9 @@ class CallServices:
     writer: str = ""
     """The name under which they do."""
     watch: Watch = unwatched
-    trace_id: Callable[[str], str] = untraced
+    trace_id: Callable[[str], str] = nameless
     """Names the trace of a call, by its CallSid; empty where there is none."""
-    recording_at: Callable[[str], str] = kept_here
+    recording_at: Callable[[str], str] = nameless
     """Says where the audio of a call will be, by its CallSid; empty where it stays in `recordings`."""
     followers: tuple[Callable[[CallPlan], JournalReader], ...] = ()
     """Make what else reads the Journal of a call: it must neither block nor raise."""

@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from actors.amendments import Amendments
-from actors.clips import ClipBook, Clips
+from actors.clips import ClipBook
 from actors.commands import CommandBook
 from actors.journal import Journal
 from actors.line.keypad import Keypad
@@ -29,10 +29,6 @@ def _driver_of(state: "CallState") -> TurnDriver:
     return TurnDriver(turn, state.ledger, state.journal, state.conversation, state.clips, state.switch)
 
 
-def _book_of(state: "CallState") -> CommandBook:
-    return CommandBook(state.journal)
-
-
 def _keypad_of(state: "CallState") -> Keypad:
     has_person = state.switch.transfers is not None
     return Keypad(state.journal, state.policy, state.turn.put, state.turn.turn.has_room_for, has_person)
@@ -50,7 +46,7 @@ class CallState:
     policy: CallPolicy
     context: CallContext = attrs.field(factory=lambda: CallContext("", ""))
     """The call as functions see it; completed for each function call."""
-    clips: Clips = attrs.field(factory=ClipBook)
+    clips: ClipBook = attrs.field(factory=ClipBook)
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     switch: Switch = attrs.field(factory=Switch)
     mail: Mailboxes = attrs.field(factory=Mailboxes.open)
@@ -58,7 +54,9 @@ class CallState:
     """Set once Twilio says that the call is over: its stream need not be waited for."""
     amendments: Amendments = attrs.field(factory=Amendments)
     """What an operator has changed of the prompts."""
-    commands: CommandBook = attrs.field(default=attrs.Factory(_book_of, takes_self=True))
+    commands: CommandBook = attrs.field(
+        default=attrs.Factory(lambda state: CommandBook(state.journal), takes_self=True)
+    )
     """What an operator has asked for, and what became of it."""
     turn: TurnDriver = attrs.field(default=attrs.Factory(_driver_of, takes_self=True))
     keypad: Keypad = attrs.field(default=attrs.Factory(_keypad_of, takes_self=True))

@@ -4,22 +4,12 @@ A `ClipBook` holds the filler in the voice of each agent, so that a silence can 
 session is alive. The web layer fills it, once a voice; looking one up never waits.
 """
 
-from typing import Protocol
-
 import attrs
-
-
-class Clips(Protocol):
-    """Looks up clips by voice."""
-
-    def get(self, voice: str) -> bytes | None:
-        """Return the filler as mu-law 8 kHz audio in this voice, or None."""
-        ...
 
 
 @attrs.define
 class ClipBook:
-    """Clips by voice; any of them where the voice has none."""
+    """Fillers by voice, as mu-law 8 kHz audio; any of them where the voice has none."""
 
     _by_voice: dict[str, bytes] = attrs.field(factory=dict)
 

@@ -104,7 +104,6 @@ assert set(_NAMES) == set(get_args(Action))  # noqa: S101 - a kind without a nam
 
 
 def name_of(action: Action) -> str:
-    """Return the name of a kind of command."""
     return _NAMES[type(action)]
 
 
@@ -145,12 +144,10 @@ _FULL: Final = CommandAnswer(Outcome.REFUSED, f"{MOST_COMMANDS} commands were gi
 
 
 def refused(why: str) -> CommandAnswer:
-    """Return the answer that nothing was done."""
     return CommandAnswer(Outcome.REFUSED, why)
 
 
 def failed(why: str) -> CommandAnswer:
-    """Return the answer that it was tried."""
     return CommandAnswer(Outcome.FAILED, why)
 
 
@@ -188,7 +185,6 @@ class Wanted:
 
     @classmethod
     def of(cls, command: Command) -> "Wanted":
-        """Return what a command asks for."""
         return cls(name_of(command.action), fields_of(command.action))
 
 

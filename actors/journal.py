@@ -87,7 +87,8 @@ class Journal:
     started: float = attrs.field(factory=trio.current_time)
     redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """What of the words is not written down."""
-    _count: int = 0
+    count: int = attrs.field(default=0, init=False)
+    """How many facts were entered."""
 
     @classmethod
     def read_by(
@@ -101,14 +102,9 @@ class Journal:
         """Seconds since the call started."""
         return trio.current_time() - self.started
 
-    @property
-    def count(self) -> int:
-        """How many facts were entered."""
-        return self._count
-
     def note(self, fact: Fact) -> None:
         """Enter a fact, stamped with the present moment."""
-        entry = Entry(self._count, self.now, _redacted(fact, self.redaction))
-        self._count += 1
+        entry = Entry(self.count, self.now, _redacted(fact, self.redaction))
+        self.count += 1
         for read in self._readers:
             read(entry)

@@ -181,12 +181,10 @@ class Mailboxes:
 
     @classmethod
     def open(cls) -> "Mailboxes":
-        """Make both."""
         return cls(*trio.open_memory_channel[ToSupervisor](_SIZE), *trio.open_memory_channel[ToSummarizer](_SIZE))
 
     @contextmanager
     def closing(self) -> Iterator[None]:
-        """Close both behind the `with`."""
         with self.to_supervisor, self.supervisor, self.to_summarizer, self.summarizer:
             yield
 

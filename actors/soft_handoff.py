@@ -60,10 +60,7 @@ class SoftHandoff:
         return self.floor.change_agent(self.change, self.on_call, takeover)
 
     async def _change_by(self, update: UpdateThink | UpdateSpeak, acknowledged: type[ServerMessage]) -> None:
-        """Send an update to a service that is quiet, and wait until it took.
-
-        *Raises* `_GivenUp`.
-        """
+        """Send an update to a service that is quiet, and wait until it took. *Raises* `_GivenUp`."""
         session, self._step = self.change.holder.session, type(update).__name__
 
         async def send() -> None:
@@ -86,7 +83,7 @@ class SoftHandoff:
         """Take the line from the old voice: what it has said so far is played out, and nothing more of it is heard."""
         if not self.has_begun:
             self.has_begun = True
-            self.change.holder.session.begin_change()
+            self.change.holder.session.is_changing = True
             self.state.ledger.withhold(self.change.holder.session.voice)
 
     def _check(self) -> None:

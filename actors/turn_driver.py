@@ -13,7 +13,7 @@ import attrs
 import trio
 from trio.lowlevel import ParkingLot
 
-from actors.clips import Clips
+from actors.clips import ClipBook
 from actors.facts import CallClosing, CallerSilent, ClosingUnsaid, GoodbyeHeard, GoodbyeStarted, SilenceMet
 from actors.journal import Journal
 from actors.line.ledger import SWITCHBOARD, Ledger
@@ -138,7 +138,7 @@ class TurnDriver:
     ledger: Ledger
     journal: Journal
     conversation: Conversation
-    clips: Clips
+    clips: ClipBook
     switch: Switch
     session: SessionOnFloor | None = attrs.field(default=None, init=False)
     speaker: AgentSpec | None = attrs.field(default=None, init=False)

@@ -45,7 +45,6 @@ class SchemaRefused(Exception):
     """An argument class cannot be offered to a model; `field` is the argument, or empty for the class."""
 
     def __init__(self, field: str, problem: str) -> None:
-        """Keep the argument's name and the problem."""
         super().__init__(f"{field}: {problem}" if field else problem)
         self.field = field
         self.problem = problem
@@ -55,7 +54,6 @@ class ArgumentsRefused(Exception):
     """A model's arguments do not fit; each problem tells the model what was wrong and what to send instead."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """Keep every problem, so that one more attempt can mend them all."""
         super().__init__(" ".join(problems))
         self.problems = tuple(problems)
 
@@ -212,7 +210,6 @@ def json_of(value: object) -> JSON:
 
 
 def json_names(arguments: type) -> frozenset[str]:
-    """Return the names of the arguments, as the model knows them."""
     return frozenset(_fields(arguments))
 
 

@@ -88,7 +88,8 @@ def said_place(turns: Sequence[SpokenTurn]) -> str:
 
 def said_need(turns: Sequence[SpokenTurn]) -> str:
     """Find what the caller first said they want help with."""
-    return _first(_need_in(sentence, asked) for asked, sentence in _sentences(turns))
+    found = (_need_in(sentence, asked) for asked, sentence in _sentences(turns))
+    return next(filter(None, found), "")
 
 
 def said_timeline(turns: Sequence[SpokenTurn]) -> str:
@@ -199,10 +200,6 @@ def _without_fillers(sentence: str) -> str:
 
 def _titled(words: Sequence[str]) -> str:
     return " ".join(word if word.casefold() in _SMALL or not word.islower() else word.capitalize() for word in words)
-
-
-def _first(found: Iterator[str]) -> str:
-    return next(filter(None, found), "")
 
 
 def _last(found: Iterator[str]) -> str:

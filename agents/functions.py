@@ -69,7 +69,6 @@ class FunctionFailed(Exception):
     """Raised by a handler that cannot do its work: the sentence is told to the model, and `cause` to the journal."""
 
     def __init__(self, says: str, cause: str = "") -> None:
-        """Keep what the model is told apart from what only the author wants to know."""
         super().__init__(says)
         self.says = says
         self.cause = cause

@@ -33,7 +33,6 @@ class RosterProblem:
     text: str
 
     def __str__(self) -> str:
-        """Write it as one line of a report."""
         return f"{self.file}: {self.field}: {self.text}"
 
 
@@ -41,7 +40,6 @@ class RosterError(Exception):
     """The roster cannot take calls; `problems` says everything that must be mended."""
 
     def __init__(self, problems: Iterable[RosterProblem]) -> None:
-        """Write one line for each problem."""
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 

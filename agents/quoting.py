@@ -46,7 +46,8 @@ class SpokenTurn:
 
 def neutral(text: str, limit: int) -> str:
     """Turn any text into one line of plain words of at most `limit` characters."""
-    line = " ".join(_RULES.sub("-", _compatible(text).translate(_PLAIN)).split())
+    compatible = unicodedata.normalize("NFKC", text)  # look-alikes, such as a full-width number sign
+    line = " ".join(_RULES.sub("-", compatible.translate(_PLAIN)).split())
     return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
 
 
@@ -58,8 +59,3 @@ def quoted(text: str, limit: int) -> str:
 def word_set(text: str) -> frozenset[str]:
     """Read a list of words that is easier to keep as a line of text."""
     return frozenset(text.split())
-
-
-def _compatible(text: str) -> str:
-    """Fold look-alikes such as a full-width number sign into the characters that are taken away."""
-    return unicodedata.normalize("NFKC", text)

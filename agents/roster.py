@@ -117,7 +117,8 @@ def _checked(
     refuse(RosterProblem(file, field, text) for agent, file in loaded for field, text in wrong_types(agent))
     refuse(_repeated(loaded))
     files = {agent.name: file for agent, file in loaded}
-    agents = _voiced(_joined({agent.name: agent for agent, _ in loaded}, files), voices)
+    joined = _joined({agent.name: agent for agent, _ in loaded}, files)
+    agents = {name: attrs.evolve(agent, voice=voices.get(name) or agent.voice) for name, agent in joined.items()}
     if human:
         agents = {name: agent.with_human() if agent.offers_human else agent for name, agent in agents.items()}
     begins = first or next(iter(agents), "")
@@ -156,10 +157,6 @@ def _joined(agents: Mapping[str, AgentSpec], files: Mapping[str, str]) -> dict[s
             known, edge = joined[host], SoftEdge(guest.name) if isinstance(host, SoftEdge) else guest.name
             joined[host] = attrs.evolve(known, functions=(*known.functions, function), hands_to=(*known.hands_to, edge))
     return joined
-
-
-def _voiced(agents: Mapping[str, AgentSpec], voices: Mapping[str, str]) -> dict[str, AgentSpec]:
-    return {name: attrs.evolve(agent, voice=voices.get(name) or agent.voice) for name, agent in agents.items()}
 
 
 def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[RosterProblem]:

@@ -96,7 +96,6 @@ class SoftEdge(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Write it as a roster does."""
         return f"soft({str.__repr__(self)})"
 
 

@@ -24,7 +24,6 @@ def plain_words(text: str) -> list[str]:
 
 
 def _plain_set(text: str) -> frozenset[str]:
-    """Read a list of words as `plain_words` gives them."""
     return frozenset(plain_words(text))
 
 

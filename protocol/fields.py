@@ -123,7 +123,6 @@ def optional_text(fields: Fields, key: str) -> str | None:
 
 
 def text_or(fields: Fields, key: str, default: str) -> str:
-    """Return a string, or the default when it is missing or null."""
     return default if fields.get(key) is None else text(fields, key)
 
 
@@ -134,7 +133,6 @@ def words_or_nothing(fields: Fields, key: str) -> str:
 
 
 def flag_or(fields: Fields, key: str, default: bool) -> bool:
-    """Return a boolean, or the default when it is missing or null."""
     value = fields.get(key)
     if value is None:
         return default

@@ -19,12 +19,12 @@ class RecordsUnavailable(OSError):
 
 
 class CallRecords(Protocol):
-    """Keeps the record of every call that ended."""
+    """Keeps the record of every call that ended. Each method raises `OSError` when another try may succeed."""
 
     async def save(self, record: CallRecord) -> None:
         """Keep `record`, replacing what was kept of the same call.
 
-        Raises: `OSError` when another try may succeed; `ValueError` when this record cannot be kept there at all.
+        Raises: `ValueError` when this record cannot be kept there at all.
 
         Cancellation: a save that was cancelled kept the whole record or nothing of it.
         """
@@ -33,51 +33,33 @@ class CallRecords(Protocol):
     async def get(self, call_sid: str) -> CallRecord | None:
         """Return what was kept of one call, or None.
 
-        Raises: `RecordError` when what was kept cannot be read; `OSError`.
+        Raises: `RecordError` when what was kept cannot be read.
         """
         ...
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        """Return the newest `limit` records, newest first; one that cannot be read is logged and passed over.
-
-        Raises: `OSError`.
-        """
+        """Return the newest `limit` records, newest first; one that cannot be read is logged and passed over."""
         ...
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        """Return the calls that a query asks for, newest first, without reading their whole records where it can.
-
-        Raises: `OSError`.
-        """
+        """Return the calls that a query asks for, newest first, without reading their whole records where it can."""
         ...
 
     async def erase(self, call_sid: str) -> None:
-        """Forget one call; one that is not kept is no error.
-
-        Raises: `OSError`.
-        """
+        """Forget one call; one that is not kept is no error."""
         ...
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
-        """Return the CallSids of the records that mention somebody, also calls of others.
-
-        Raises: `OSError`.
-        """
+        """Return the CallSids of the records that mention somebody, also calls of others."""
         ...
 
     async def overwrite(self) -> Sequence[str]:
-        """Leave no byte of what was erased where it was, as far as that is the store's to do; return where some stay.
-
-        Raises: `OSError` when another try may succeed.
-        """
+        """Leave no byte of what was erased where it was, as far as the store can do that; return where some stay."""
         ...
 
 
 async def readable_record(records: CallRecords, call_sid: str) -> CallRecord | None:
-    """Return what was kept of one call, or None: also if what was kept cannot be read.
-
-    Raises: `OSError`.
-    """
+    """Return what was kept of one call, or None: also if what was kept cannot be read. Raises: `OSError`."""
     try:
         return await records.get(call_sid)
     except RecordError:

@@ -34,10 +34,7 @@ _log = structlog.stdlib.get_logger()
 
 
 def read_record(path: Path) -> CallRecord | None:
-    """Read a record back from its file; None if there is no such file. Blocks.
-
-    Raises: `RecordError`; `OSError`.
-    """
+    """Read a record back from its file; None if there is no such file. Blocks. Raises: `RecordError`; `OSError`."""
     try:
         return decode_record(path.read_bytes())
     except FileNotFoundError:

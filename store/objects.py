@@ -65,17 +65,11 @@ class ObjectStore:
             return None
 
     def read(self, call_sid: str, start: int, end: int) -> bytes:
-        """Return part of a recording.
-
-        Raises: `FileNotFoundError`.
-        """
+        """Return part of a recording. Raises: `FileNotFoundError`."""
         return self.system.cat_file(self._path(call_sid), start=start, end=end)
 
     def copy(self, call_sid: str, into: IO[bytes]) -> None:
-        """Write a recording to a file.
-
-        Raises: `FileNotFoundError`.
-        """
+        """Write a recording to a file. Raises: `FileNotFoundError`."""
         for block in self._blocks(self._path(call_sid), self.size(call_sid) or 0):
             into.write(block)
 

@@ -30,10 +30,7 @@ class Prices:
 
 
 def read_prices(text: str) -> Prices:
-    """Read a table of prices from TOML.
-
-    Raises: `ValueError`, with the line or the name that is wrong.
-    """
+    """Read a table of prices from TOML. Raises: `ValueError`, with the line or the name that is wrong."""
     table: Mapping[str, object] = tomllib.loads(text)
     names = {field.name for field in attrs.fields(Prices)}
     if unknown := sorted(table.keys() - names):

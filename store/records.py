@@ -236,10 +236,7 @@ def record_as_json(record: CallRecord) -> dict[str, object]:
 
 
 def record_from_json(plain: object) -> CallRecord:
-    """Read a record back from plain JSON values.
-
-    Raises: `RecordError` when a field is missing or of the wrong kind.
-    """
+    """Read a record back from plain JSON values. Raises: `RecordError` when a field is missing or of the wrong kind."""
     try:
         return _converter.structure(plain, CallRecord)
     except (cattrs.BaseValidationError, TypeError, ValueError, KeyError, AttributeError) as exc:
@@ -269,10 +266,7 @@ def encode_running(running: RunningRecord) -> bytes:
 
 
 def decode_record(text: bytes) -> CallRecord:
-    """Read a record back from JSON text.
-
-    Raises: `RecordError`.
-    """
+    """Read a record back from JSON text. Raises: `RecordError`."""
     try:
         plain = orjson.loads(text)
     except orjson.JSONDecodeError as exc:

@@ -33,10 +33,7 @@ class SpillFolder:
     write: Callable[[Path, bytes], None] = write_whole
 
     def put(self, record: CallRecord) -> Path:
-        """Keep `record` behind those that wait, and return its file.
-
-        Raises: `OSError`.
-        """
+        """Keep `record` behind those that wait, and return its file. Raises: `OSError`."""
         file = self.path / f"{time.time_ns():020}-{_named(record.call_sid)}.json"
         self.write(file, encode_record(record))
         return file
@@ -62,10 +59,7 @@ class SpillFolder:
         return None
 
     def erase(self, call_sid: str) -> None:
-        """Remove what waits here of one call.
-
-        Raises: `OSError`.
-        """
+        """Remove what waits here of one call. Raises: `OSError`."""
         for file in self.path.glob(f"[0-9]*-{_named(call_sid)}.*"):
             file.unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ from trio.lowlevel import ParkingLot
 
 from actors.call import run_call
 from actors.call_services import CallPlan, CallServices
-from actors.clips import Clips
+from actors.clips import ClipBook
 from actors.endings.intercom import Intercom
 from actors.errors import AgentUnavailable
 from actors.facts import Fact
@@ -154,7 +154,7 @@ class OwnServices(TypedDict, total=False):
 
     policy: CallPolicy
     ask_brief: AskBrief
-    clips: Clips
+    clips: ClipBook
     transfers: Transfers
     operator_transfers: Transfers
     checkpoints: Checkpoints

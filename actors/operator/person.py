@@ -39,13 +39,11 @@ class PersonOnPhone:
     _left: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def refuse(self, why: str) -> None:
-        """Leave the floor where it is."""
         self.why_refused = why
         self.began.set()
         self.over.set()
 
     def give_back(self) -> None:
-        """Have the agent take the caller back."""
         self._left.set()
 
     async def converse(self, state: CallState) -> int:

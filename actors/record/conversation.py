@@ -62,10 +62,6 @@ Past: TypeAlias = CallerTurn | Heard | CompletedCall
 Said: TypeAlias = Past | Reply
 
 
-def _nothing_said() -> PackedList[Said]:
-    return PackedList(_pack, _unpack, is_final=_is_over)
-
-
 @attrs.define
 class Conversation:
     """The words of one call, in order."""
@@ -86,7 +82,7 @@ class Conversation:
     """The functions that any agent of this call has called: to speak of one is no announcement."""
     _turns_handed_on: int = 0
     """How many turns the caller had had when the call was last handed on."""
-    _said: PackedList[Said] = attrs.field(factory=_nothing_said)
+    _said: PackedList[Said] = attrs.field(factory=lambda: PackedList(_pack, _unpack, is_final=_is_over))
     _answers: dict[tuple[str, str], str] = attrs.field(factory=dict)
     """The answers to the functions of the caller's last turn."""
     _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
@@ -108,7 +104,6 @@ class Conversation:
         self._caller_spoke.unpark_all()
 
     async def wait_caller(self) -> None:
-        """Wait for the caller's next turn."""
         await self._caller_spoke.park()
 
     def hand_on(self) -> None:
@@ -153,7 +148,6 @@ class Conversation:
         self._at_work[name, arguments] = session
 
     def end_function(self, name: str, arguments: str) -> None:
-        """Note that the handler is done, or not wanted any more."""
         self._at_work.pop((name, arguments), None)
 
     def is_broken_off(self, name: str, arguments: str, session: int) -> bool:
@@ -185,7 +179,6 @@ class Conversation:
 
     @property
     def is_caller_heard(self) -> bool:
-        """Whether the caller has said anything."""
         return self.caller_turns > 0
 
     @property

@@ -95,7 +95,6 @@ class RecordBuilder:
             self._meter = Meter(earlier.usage)
 
     def read(self, entry: Entry) -> None:
-        """Take the next entry of the Journal."""
         self._now = at = round(entry.at, 3)
         self._meter.read(entry)
         match entry.fact:

@@ -22,7 +22,7 @@ from actors.record.recording import Recording
 from actors.ticks import Sleeper
 from store.json_text import json_text
 from store.private import open_private, own_folder, write_whole
-from store.records import CallRecord, TurnRecord, record_as_json
+from store.records import CallRecord, record_as_json
 
 _LONGEST_BUFFER = 10_000
 _EVERY = 1.0
@@ -158,7 +158,11 @@ class Scribe:
         self._write()
         if self.records_audio:
             self.recording.finish()
-        transcript = [_turn(turn) for turn in record.transcript]
+        # what was said and heard, for people and programs that want no more
+        transcript = [
+            {"at": turn.at, "speaker": turn.speaker, "text": turn.text, "heard": turn.heard}
+            for turn in record.transcript
+        ]
         write_whole(self.folder / "transcript.json", json_text(transcript, indent=True))
         write_whole(self.folder / "record.json", json_text(record_as_json(record), indent=True))
 
@@ -173,8 +177,3 @@ def _append_whole(path: Path, lines: list[bytes]) -> None:
         with suppress(OSError):
             os.truncate(path, size)
         raise
-
-
-def _turn(turn: TurnRecord) -> dict[str, float | str]:
-    """One entry of `transcript.json`: what was said and heard, for people and programs that want no more."""
-    return {"at": turn.at, "speaker": turn.speaker, "text": turn.text, "heard": turn.heard}

@@ -31,7 +31,6 @@ class Meter:
     _tokens_out: int = attrs.field(default=0, init=False)
 
     def read(self, entry: Entry) -> None:
-        """Take the next entry of the Journal."""
         match entry.fact:
             case (
                 facts.SessionConnecting(agent=agent, incarnation=number)

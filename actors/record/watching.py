@@ -62,16 +62,6 @@ def each_of(taps: Sequence[Callable[P, None]]) -> Callable[P, None]:
     return taps[0] if len(taps) == 1 else call
 
 
-def everywhere(_line: str) -> bool:
-    """Record the audio of every call."""
-    return True
-
-
-def untraced(_call_sid: str) -> str:
-    """Name no trace."""
-    return ""
-
-
-def kept_here(_call_sid: str) -> str:
-    """Move no recording to an object store."""
+def nameless(_call_sid: str) -> str:
+    """Name no trace, and no place in an object store."""
     return ""

@@ -125,17 +125,14 @@ class AgentSession:
 
     @property
     def cursor(self) -> int:
-        """The first frame of the tape this session has not been sent."""
         return self._reader.cursor if self._reader is not None else self.opening.start()
 
     @property
     def last_heard(self) -> float:
-        """When (trio time) the service last sent anything."""
         return -math.inf if self._wire is None else self._wire.last_heard
 
     @property
     def reads_tape(self) -> bool:
-        """Whether it listens to the caller."""
         return self._reader is not None and not self._reader.is_held
 
     async def run(self, ready: Callable[[], None]) -> Spent:
@@ -351,10 +348,6 @@ class AgentSession:
         self.has_acted = True
 
     # A soft handoff
-
-    def begin_change(self) -> None:
-        """Take note that another agent's voice and prompt are about to be sent."""
-        self.is_changing = True
 
     def why_not_another(self, number: int) -> str:
         """Say why another agent cannot take this session over at this function call's request; empty if it can."""

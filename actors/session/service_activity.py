@@ -16,42 +16,35 @@ class ServiceActivity:
 
     is_speaking: bool = attrs.field(default=False, init=False)
     """It has sent audio or words, and neither their end nor a turn of the caller's since."""
-    _has_heard: bool = attrs.field(default=False, init=False)
+    has_heard: bool = attrs.field(default=False, init=False)
+    """It has heard the caller since the tape was held: it will answer that."""
     _acknowledged: list[type[ServerMessage]] = attrs.field(factory=list[type[ServerMessage]], init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
-    @property
-    def has_heard(self) -> bool:
-        """Whether it has heard the caller since the tape was held: it will answer that."""
-        return self._has_heard
-
     def note_speaking(self) -> None:
-        """Take note that it has sent audio or words."""
         self.is_speaking = True
 
     def note_held(self) -> None:
         """Take note that it is sent silence from here on."""
-        self._has_heard = False
+        self.has_heard = False
 
     def note_caller(self, *, is_turn: bool = False) -> None:
         """Take note that it hears the caller; their turn is the end of what it was saying."""
-        self._has_heard = True
+        self.has_heard = True
         self.is_speaking = self.is_speaking and not is_turn
         self._change()
 
     def note_done(self) -> None:
-        """Take note that it has sent all of what it was saying."""
         self.is_speaking = False
         self._change()
 
     def note_acknowledged(self, kind: type[ServerMessage]) -> None:
-        """Take note that an update took."""
         self._acknowledged.append(kind)
         self._change()
 
     async def wait_quiet(self) -> None:
         """Wait until it says nothing, or hears the caller."""
-        while self.is_speaking and not self._has_heard:
+        while self.is_speaking and not self.has_heard:
             await self._changed.wait()
 
     async def wait_acknowledged(self, kind: type[ServerMessage]) -> None:

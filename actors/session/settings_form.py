@@ -98,7 +98,6 @@ class SettingsForm:
         return self._filled(agent, brief, word, history)
 
     def prompt(self, agent: AgentSpec, brief: Brief | None) -> str:
-        """Write an agent's prompt as it is now."""
         return self.amendments.amended(agent).prompt_with(brief, self.direction)
 
     def taken_over(self, agent: AgentSpec, brief: Brief | None) -> Takeover:

@@ -60,7 +60,6 @@ MESSAGE_TYPES: frozenset[type] = frozenset(get_args(messages.ClientMessage) + ge
 
 
 def decode_server(frame: Frame) -> ServerMessage:
-    """Read one frame from the service."""
     if isinstance(frame, bytes):
         return AgentAudio(frame)
     message = fields.load_object_leniently(frame)
@@ -80,7 +79,6 @@ def decode_server(frame: Frame) -> ServerMessage:
 
 
 def encode_client(message: ClientMessage) -> Frame:
-    """Write one message to the service."""
     return message.data if isinstance(message, CallerAudio) else fields.dump(as_json(message))
 
 

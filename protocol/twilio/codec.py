@@ -36,7 +36,6 @@ _MEDIA_HEAD = re.compile(
 
 
 def decode(frame: str | bytes) -> FromTwilio:
-    """Read one frame from Twilio."""
     return decode_addressed(frame)[0]
 
 
@@ -110,7 +109,6 @@ def _read_media(message: Fields) -> MediaArrived | UnknownEvent:
 
 
 def read_payload(media: Fields) -> bytes:
-    """Read the audio of a message."""
     encoded = fields.text(media, "payload")
     if len(encoded) > _MAX_MEDIA_CHARACTERS:
         raise RemoteProtocolError(f"payload: more than {MAX_MEDIA_BYTES} bytes in one message", encoded)

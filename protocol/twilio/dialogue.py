@@ -64,17 +64,18 @@ TRANSITIONS: Transitions = {
 }
 
 
-def _tail_of(dialogue: "MediaStreamDialogue") -> str:
-    return media_tail(dialogue.stream_sid)
-
-
 @attrs.define
 class MediaStreamDialogue:
     """Our end: give it every frame that arrives, in order."""
 
     state: StreamState = StreamState.AWAITING_CONNECTED
     stream_sid: str = ""
-    _media_tail: str = attrs.field(default=attrs.Factory(_tail_of, takes_self=True), init=False, repr=False, eq=False)
+    _media_tail: str = attrs.field(
+        default=attrs.Factory(lambda self: media_tail(self.stream_sid), takes_self=True),
+        init=False,
+        repr=False,
+        eq=False,
+    )
 
     def audio_of(self, frame: str | bytes) -> bytes | None:
         """Return the audio of a media frame of the captured shape; None: `receive` reads every other frame."""

@@ -19,10 +19,7 @@ _log = structlog.stdlib.get_logger()
 
 
 async def close_dead(database: Database, worker: str) -> None:
-    """Close what dead workers held; `worker` is us.
-
-    Raises: `FleetUnavailable`.
-    """
+    """Close what dead workers held; `worker` is us. Raises: `FleetUnavailable`."""
     while True:
         try:
             ((dead, cut),) = await database.ask(statements.REAP, {"worker": worker, "dead": DEAD_SECONDS})

@@ -270,10 +270,7 @@ class PostgresOrders:
     database: Database
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
-        """Run one statement, as one transaction, and return its rows.
-
-        Raises: `FleetUnavailable`; `Conflict`.
-        """
+        """Run one statement, as one transaction, and return its rows. Raises: `FleetUnavailable`; `Conflict`."""
         try:
             return await self.database.ask(_for_postgres(sql), arguments)
         except psycopg.IntegrityError as exc:

@@ -159,10 +159,7 @@ async def check_step(database: Database, program: int = PROGRAM) -> int:
 
 
 async def check_writable(database: Database) -> None:
-    """Check that the database belongs to this program and takes writes.
-
-    Raises: `FleetUnavailable`.
-    """
+    """Check that the database belongs to this program and takes writes. Raises: `FleetUnavailable`."""
     ((is_read_only,),) = await database.ask("SELECT current_setting('transaction_read_only')::boolean", even_away=True)
     if is_read_only:
         raise FleetUnavailable("it only lets itself be read: a replica? Write the primary into DATABASE_URL.")

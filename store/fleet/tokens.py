@@ -40,7 +40,7 @@ def _key(name: str) -> bytes:
 
 @attrs.define(eq=False)
 class DatabaseTokens:
-    """Tokens of all workers."""
+    """Tokens of all workers. All but `put` raise `FleetUnavailable`."""
 
     database: Database
     _own: MemoryTexts = attrs.field(factory=MemoryTexts, init=False)
@@ -57,10 +57,7 @@ class DatabaseTokens:
             await self._sweep()
 
     async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
-        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that.
-
-        Raises: `FleetUnavailable`: whether another worker has it cannot be found out.
-        """
+        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
         own = self._own.peek(name)
         if own is not None:
             return own
@@ -72,27 +69,18 @@ class DatabaseTokens:
             await trio.lowlevel.checkpoint()  # it has expired, or was taken, in between
 
     async def peek(self, name: str) -> bytes | None:
-        """Return what lies under `name` and leave it there.
-
-        Raises: `FleetUnavailable`.
-        """
+        """Return what lies under `name` and leave it there."""
         return (await self.peek_all([name])).get(name)
 
     async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return what lies under each of `names`, for all of them with one question.
-
-        Raises: `FleetUnavailable`.
-        """
+        """Return what lies under each of `names`, for all of them with one question."""
         own = {name: content for name in names if (content := self._own.peek(name)) is not None}
         others = {_key(name): name for name in names if name not in own}
         rows = await self.database.ask(_PEEK, {"names": [*others]}) if others else []
         return {**own, **{others[bytes(name)]: bytes(content) for name, content in rows}}
 
     async def take(self, name: str) -> bytes | None:
-        """Return what lies under `name`, to one taker only.
-
-        Raises: `FleetUnavailable`.
-        """
+        """Return what lies under `name`, to one taker only."""
         own = self._own.take(name)
         if own is not None:
             return own
@@ -100,10 +88,7 @@ class DatabaseTokens:
         return bytes(rows[0][0]) if rows else None
 
     async def erase(self, subject: Subject) -> int:
-        """Forget what mentions somebody, and what has expired; return how many texts mentioned them.
-
-        Raises: `FleetUnavailable`.
-        """
+        """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
         kept = await self.database.ask(_ALL)
         names = [name for name, content in kept if subject.is_in(bytes(content).decode(errors="replace"))]
         await self.database.ask(_ERASE, {"names": names})

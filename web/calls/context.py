@@ -9,7 +9,7 @@ from functools import partial
 import attrs
 
 from actors.call_services import CallServices
-from actors.record.watching import each_of, kept_here
+from actors.record.watching import each_of, nameless
 from settings import Settings
 from store.fleet.shared import Fleet
 from store.objects import ObjectStore
@@ -119,7 +119,7 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
         services=attrs.evolve(
             _observed(services, counts, watched, webhooks),
             records=announced,
-            recording_at=objects.address if objects is not None else kept_here,
+            recording_at=objects.address if objects is not None else nameless,
         ),
         admissions=admissions,
         signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),
