@@ -101,7 +101,7 @@ def check_webhooks(settings: "KeepingSettings", read: Reading) -> None:
 
 @attrs.frozen(kw_only=True)
 class KeepingSettings(ModelSettings):
-    """What is kept, how long, and who is told."""
+    """Settings of what is kept of calls, for how long, and of the webhook that is told."""
 
     retention_days: Retention = setting(
         "days after which recordings, words (transcripts, journals, facts) and records are removed: one number"

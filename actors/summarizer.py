@@ -20,7 +20,8 @@ from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
 from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
 from actors.policy import SummaryMode
-from agents.brief import CALLER, Brief, BriefRefused, local_extract
+from agents.brief import Brief, BriefRefused, local_extract
+from agents.quoting import CALLER
 from agents.roster import Roster
 
 AskBrief: TypeAlias = Callable[[list[dict[str, str]]], Awaitable[str]]
@@ -53,14 +54,6 @@ class BriefText(str):
 
 
 @attrs.frozen
-class _Asked:
-    """When the model was asked last, and how much of the conversation it saw."""
-
-    at: float
-    seen: int
-
-
-@attrs.frozen
 class _WrittenBrief:
     """A Brief, and how much of the conversation it has seen."""
 
@@ -78,7 +71,8 @@ class Summarizer:
     mailbox: trio.MemoryReceiveChannel[ToSummarizer]
     _wanted: str = attrs.field(default="", init=False)
     _due: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _asked: dict[str, _Asked] = attrs.field(factory=dict, init=False)
+    _asked: dict[str, float] = attrs.field(factory=dict, init=False)
+    """The readers for whom the model was asked, and when it was last (trio time)."""
     _writing: dict[str, trio.Event] = attrs.field(factory=dict, init=False)
     """The readers whose Brief is being written, each with the end of it."""
     _written: dict[str, _WrittenBrief] = attrs.field(factory=dict, init=False)
@@ -118,8 +112,7 @@ class Summarizer:
                 await self._write(self._wanted)
 
     def _may_ask_at(self, reader: str) -> float:
-        asked = self._asked.get(reader)
-        return asked.at + self.state.policy.deadlines.brief_gap if asked is not None else -math.inf
+        return self._asked.get(reader, -math.inf) + self.state.policy.deadlines.brief_gap
 
     def _is_worth_asking(self, reader: str) -> bool:
         """Whether the caller has said enough that no Brief for this reader has seen."""
@@ -132,7 +125,7 @@ class Summarizer:
     async def _write(self, reader: str) -> None:
         """Ask for one Brief, within the deadline; keep it, or why there is none."""
         conversation, began = self.state.conversation, trio.current_time()
-        asked = self._asked[reader] = _Asked(began, conversation.length)
+        seen, self._asked[reader] = conversation.length, began
         over = self._writing[reader] = trio.Event()
         messages = self.roster.agents[reader].brief_messages(conversation.turns(), conversation.facts)
         self.state.journal.note(SummaryStarted(reader))
@@ -141,7 +134,7 @@ class Summarizer:
             with trio.fail_after(self.state.policy.deadlines.summary):
                 text = await self._ask(messages)
             cost = text.cost if isinstance(text, BriefText) else cost
-            self._written[reader] = _WrittenBrief(self.roster.agents[reader].read_brief(text), asked.seen)
+            self._written[reader] = _WrittenBrief(self.roster.agents[reader].read_brief(text), seen)
             self._failure = ""
         except BriefUnavailable as failed:
             self._failure, self._given_up, cost = str(failed), failed.lasting, BriefCost(failed.requests)
@@ -153,8 +146,7 @@ class Summarizer:
             del self._writing[reader]
             over.set()
         took = round(trio.current_time() - began, 6)
-        spent = attrs.astuple(cost)
-        failure = self._failure
+        spent, failure = attrs.astuple(cost), self._failure
         self.state.journal.note(
             SummaryFailed(reader, took, failure, *spent) if failure else SummaryWritten(reader, took, *spent)
         )

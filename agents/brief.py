@@ -18,20 +18,6 @@ from agents.quoting import CALLER, SpokenTurn, neutral, quoted
 from agents.unknown import heard_name, is_no_name, is_unknown
 from protocol.fields import JSON
 
-__all__ = [
-    "BRIEF_NAMES",
-    "BRIEF_SCHEMA",
-    "CALLER",
-    "Brief",
-    "BriefRefused",
-    "SpokenTurn",
-    "brief_prompt",
-    "brief_schema",
-    "largest_brief",
-    "local_extract",
-    "parse_brief",
-]
-
 RECENT_TURNS: Final = 6
 RECORDED_LIMIT: Final = 3_000
 """Characters that the recorded facts may have in a prompt: the oldest are left out first."""

@@ -87,7 +87,11 @@ def extras_of(modules: Collection[ModuleType], names: Collection[str]) -> Extras
     inbound: dict[str, str] = {}
     for each in said:
         inbound |= each.get("AGENTS_INBOUND", {})
-    demos = (_placed(module) for module in modules if "DEMO" in vars(module))
+    demos = (
+        attrs.evolve(demo, scenario=str(Path(module.__file__ or "").absolute().parent / demo.scenario))
+        for module in modules
+        if isinstance(demo := vars(module).get("DEMO"), Demo)
+    )
     return Extras(
         inbound,
         tuple(each["ENV_PREFIX"] for each in said if "ENV_PREFIX" in each),
@@ -95,11 +99,6 @@ def extras_of(modules: Collection[ModuleType], names: Collection[str]) -> Extras
         next((each["EXTRACT"] for each in said if "EXTRACT" in each), None),
         tuple(each["on_call_ended"] for each in said if "on_call_ended" in each),
     )
-
-
-def _placed(module: ModuleType) -> Demo:
-    demo: Demo = vars(module)["DEMO"]
-    return attrs.evolve(demo, scenario=str(Path(module.__file__ or "").absolute().parent / demo.scenario))
 
 
 def _misspelt(module: ModuleType) -> Iterator[tuple[str, str]]:

@@ -12,9 +12,9 @@ from typing import Final
 
 import attrs
 
-from agents.brief import Brief, SpokenTurn, brief_prompt, parse_brief
+from agents.brief import Brief, brief_prompt, parse_brief
 from agents.functions import FunctionSpec, transfer_to_human
-from agents.quoting import neutral, word_set
+from agents.quoting import SpokenTurn, neutral, word_set
 from agents.unknown import is_no_name, is_unknown, plain_words
 from protocol.deepgram import Endpoint
 

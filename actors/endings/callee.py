@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from agents.brief import CALLER, SpokenTurn
+from agents.quoting import CALLER, SpokenTurn
 
 LONGEST_ANSWER: Final = 12
 """Words. A greeting that was recorded is longer; so may an answer be, and then it is no proof."""

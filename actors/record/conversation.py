@@ -16,7 +16,7 @@ from trio.lowlevel import ParkingLot
 
 from actors.line.reply import Reply
 from actors.record.packed import PackedList
-from agents.brief import SpokenTurn
+from agents.quoting import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 from store.json_text import compressed
 

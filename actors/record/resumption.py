@@ -14,7 +14,8 @@ import orjson
 from actors.commands import Command
 from actors.line.ledger import SWITCHBOARD
 from actors.record.conversation import CallerTurn, Conversation, Heard, Past
-from agents.brief import BRIEF_NAMES, CALLER, Brief, SpokenTurn, local_extract
+from agents.brief import BRIEF_NAMES, Brief, local_extract
+from agents.quoting import CALLER, SpokenTurn
 from protocol.deepgram import CompletedCall
 from store.records import OPERATOR, CallRecord, FunctionRecord
 

@@ -231,7 +231,7 @@ class AgentSession:
 
     async def _read(self, wire: AgentWire, reader: TapeReader) -> None:
         while True:
-            wire.gather(self.state.policy.deadlines.stride_for(self.state.ledger.unplayed, wire.flow.piece))
+            wire.socket.gather(self.state.policy.deadlines.stride_for(self.state.ledger.unplayed, wire.flow.piece))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
                     self.service.note_speaking()

@@ -107,9 +107,8 @@ class Openings:
 
     def _first_words(self, on_call: AgentOnCall) -> Settings:
         """Have the agent greet the caller, or take them back into its own conversation."""
-        return self._handed_back(on_call) if on_call.earlier else self.form.fresh(on_call.agent, on_call.brief)
-
-    def _handed_back(self, on_call: AgentOnCall) -> Settings:
+        if not on_call.earlier:
+            return self.form.fresh(on_call.agent, on_call.brief)
         history = self.conversation.history(on_call.since, earlier=on_call.earlier)
         word = on_call.agent.welcome_back or self.policy.wording.handed_back
         return self.form.resumed(on_call.agent, on_call.brief, history, word)

@@ -93,10 +93,6 @@ class AgentWire:
             self.flow.note(len(message.data), self.last_heard)
         return message
 
-    def gather(self, seconds: float) -> None:
-        """Let what comes within so many seconds of what came last come together."""
-        self.socket.gather(seconds)
-
     async def receive_until(self, wanted: type[M]) -> M:
         """Wait for a message of one type, passing over the others."""
         while True:

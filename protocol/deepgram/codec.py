@@ -14,7 +14,6 @@ import attrs
 
 from protocol import fields
 from protocol.deepgram import messages
-from protocol.deepgram.history import CompletedCall, HistoryCalls, HistoryText
 from protocol.deepgram.messages import (
     AgentAudio,
     AgentStartedSpeaking,
@@ -40,6 +39,7 @@ from protocol.deepgram.messages import (
     UpdateThinkLive,
     Welcome,
 )
+from protocol.deepgram.settings import CompletedCall, HistoryCalls, HistoryText
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, Fields
 

@@ -7,15 +7,49 @@ left at its default is not sent, because the service refuses keys it does not kn
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import attrs
 
 from protocol.audio import SAMPLE_RATE
-from protocol.deepgram.history import History
 from protocol.fields import JSON
 
 ONE_OR_MANY = {"one_or_many": True}
 """Marks a fallback chain: a chain of one travels as an object, a longer one as an array."""
+
+
+@attrs.frozen
+class HistoryText:
+    """One thing said: by "user" or "assistant" today, by anyone tomorrow.
+
+    The service reports history as it happens, and takes the very same JSON back in `agent.context.messages` when a new
+    session is to know what went before (https://developers.deepgram.com/docs/voice-agent-history).
+    """
+
+    role: str
+    content: str
+
+
+@attrs.frozen
+class CompletedCall:
+    """One function call with its answer; `arguments` and `response` are text, usually JSON."""
+
+    id: str
+    name: str
+    client_side: bool
+    arguments: str
+    response: str
+    thought_signature: str | None = None
+
+
+@attrs.frozen
+class HistoryCalls:
+    """Function calls that were answered."""
+
+    function_calls: tuple[CompletedCall, ...]
+
+
+History: TypeAlias = HistoryText | HistoryCalls
 
 
 @attrs.frozen

@@ -18,7 +18,6 @@ import attrs
 from protocol import fields
 from protocol.deepgram import messages, rules, settings
 from protocol.deepgram.codec import OTHER_NAMES, read_history
-from protocol.deepgram.history import CompletedCall, History
 from protocol.deepgram.messages import (
     CallerAudio,
     ClientMessage,
@@ -26,6 +25,7 @@ from protocol.deepgram.messages import (
     FunctionCallResponse,
     InjectAgentMessage,
 )
+from protocol.deepgram.settings import CompletedCall, History
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, Fields
 

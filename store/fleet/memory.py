@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from store.erasing import Subject
-from store.fleet.shared import Adopt, Erase, ErasedElsewhere, Inbox, Listener, LiveCall, Pace
+from store.fleet.shared import Adopt, Erase, ErasedElsewhere, Inbox, Listener, LiveCall, OwnPace
 from store.records import CallRecord, RunningRecord
 
 
@@ -35,7 +35,7 @@ class MemoryFleet:
     _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
     """For each call on its way: when its slot lapses."""
     _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
-    _pace: Pace = attrs.field(factory=Pace, init=False)
+    _pace: OwnPace = attrs.field(factory=OwnPace, init=False)
 
     @property
     def is_away(self) -> bool:

@@ -42,7 +42,7 @@ from store.fleet.shared import (
     Inbox,
     Listener,
     LiveCall,
-    Pace,
+    OwnPace,
     State,
     fresh_name,
     ignore_post,
@@ -95,7 +95,7 @@ class PostgresFleet:
     _beating_since: float = attrs.field(default=math.inf, init=False)
     _away_since: float = attrs.field(default=-math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
-    _pace: Pace = attrs.field(factory=Pace, init=False)
+    _pace: OwnPace = attrs.field(factory=OwnPace, init=False)
     _inbox: Inbox = attrs.field(default=ignore_post, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
     _beaten: ParkingLot = attrs.field(factory=ParkingLot, init=False)

@@ -220,7 +220,7 @@ class State(Enum):
 
 
 @attrs.define
-class Pace:
+class OwnPace:
     """The moments at which one process by itself may place calls."""
 
     _next: float = attrs.field(default=0.0, init=False)

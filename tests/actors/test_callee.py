@@ -3,7 +3,7 @@
 import pytest
 
 from actors.endings.callee import Callee, asks_who_calls, is_answer, is_greeting, judge
-from agents.brief import SpokenTurn
+from agents.quoting import SpokenTurn
 
 SCREENS = [
     "Please say your name and why you are calling.",

@@ -3,7 +3,7 @@
 from actors.line.reply import Reply
 from actors.record.conversation import Conversation, Stretch
 from actors.record.packed import BLOCK
-from agents.brief import SpokenTurn
+from agents.quoting import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 from tests.actors.notebook import said
 

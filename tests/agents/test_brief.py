@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.brief import BRIEF_SCHEMA, Brief, BriefRefused, SpokenTurn, brief_prompt, local_extract, parse_brief
+from agents.brief import BRIEF_SCHEMA, Brief, BriefRefused, brief_prompt, local_extract, parse_brief
+from agents.quoting import SpokenTurn
 from tests.examples import UNICODE
 
 ENTRIES = {

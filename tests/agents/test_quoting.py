@@ -3,9 +3,9 @@ import unicodedata
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agents.brief import Brief, SpokenTurn, brief_prompt, largest_brief
+from agents.brief import Brief, brief_prompt, largest_brief
 from agents.qualifier import AGENT
-from agents.quoting import STRUCTURE, neutral, quoted
+from agents.quoting import STRUCTURE, SpokenTurn, neutral, quoted
 from agents.spec import BRIEF_HEADING
 from tests.examples import EXAMPLES, FULL, UNICODE
 

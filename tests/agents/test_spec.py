@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.advisor import AGENT as ADVISOR
-from agents.brief import Brief, SpokenTurn
+from agents.brief import Brief
+from agents.quoting import SpokenTurn
 from agents.spec import BRIEF_HEADING, spoken_name, spoken_topic
 from tests.examples import UNICODE
 

@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from agents.brief import SpokenTurn, brief_prompt, parse_brief
+from agents.brief import brief_prompt, parse_brief
+from agents.quoting import SpokenTurn
 from simulators.extraction import extract, read_lines
 from simulators.faults import parse_fault
 from simulators.groq import MODELS, GroqSimulator

@@ -29,7 +29,7 @@ from actors.facts import (
 from actors.journal import Entry
 from actors.record.packed import VOLUME, PackedList
 from actors.record.watching import CallUnderWay
-from agents.brief import CALLER
+from agents.quoting import CALLER
 from protocol.audio import BYTES_PER_SECOND, SILENCE
 from store.json_text import compressed, json_text
 from web.calls.task_tree import TaskNode, names_of, tree_of
