@@ -11,7 +11,7 @@ import trio
 from store.calls import RecordsUnavailable
 from store.checkpoints import Checkpoints
 from store.memory import MemoryRecords
-from store.records import CallRecord, RunningRecord, TurnRecord, encode_record, pack_turns
+from store.records import CallRecord, RunningRecord, TurnRecord, pack_turns
 from store.running_log import OVER_SECONDS, ROOM_BYTES, RunningLog
 from tests.examples import STRIDE
 from tests.store.samples import FULL
@@ -165,18 +165,6 @@ async def test_a_line_that_was_cut_short_leaves_the_one_before_it(folder: Path) 
         assert await Checkpoints(folder, records).adopt() == 1
         assert await records.get(CUT.call_sid) == CUT
         assert entries(folder) == []
-
-
-async def test_what_a_version_without_a_log_has_left_is_kept_too(folder: Path) -> None:
-    old = folder / "0123"
-    old.mkdir(parents=True)
-    (folder / "0123.lock").touch()
-    (old / "CA1.json").write_bytes(encode_record(CUT))
-    (old / "CA2.json").write_bytes(encode_record(attrs.evolve(CUT, call_sid="CA2")))
-
-    assert await Checkpoints(folder, MemoryRecords()).adopt() == 2
-
-    assert entries(folder) == []
 
 
 async def test_every_dead_process_waits_for_a_database_that_comes_back(folder: Path) -> None:
