@@ -39,6 +39,7 @@ from web.routes.problems import Misrouted
 from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
+from web.routes.watch_elsewhere import CallsElsewhere
 from web.worker.retention import Removal
 from web.worker.watchdog import Watchdog
 
@@ -124,7 +125,7 @@ def create_app(
     app.request_class = request_class({"/campaigns"}, LARGEST_BODY, credentials.admits)
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
-    views = CallViews.of(context)
+    views = CallViews(context, CallsElsewhere(context.fleet, context.watched))
     operating = OperatorRoutes(context, views)
     for blueprint in _routes_of(context, dispatcher, views, operating):
         app.register_blueprint(blueprint)
@@ -133,7 +134,7 @@ def create_app(
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)
     count_requests(app, context.counts)
-    credentials.guard(app)
+    app.before_request(credentials.refuse_unauthenticated)
     app.after_serving(context.after_calls.finish)
     if context.uploads is not None:
         app.after_serving(context.uploads.finish)

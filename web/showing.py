@@ -27,7 +27,8 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
     if record.outcome in UNANSWERED:
         yield f"{record.started_at}  {record.outcome}: {record.why}"
         return
-    yield f"{record.started_at}  {record.outcome} after {record.duration:.1f} s{_picked_up(record)}"
+    picked_up = f", answered by: {record.answered_by}" if record.answered_by else ""
+    yield f"{record.started_at}  {record.outcome} after {record.duration:.1f} s{picked_up}"
     yield from _floor(record)
     yield from _section("facts", [f"  {name}: {value}" for name, value in record.facts.items()])
     yield from _section("functions", [_function(function) for function in record.functions])
@@ -87,10 +88,6 @@ def live_row(call: Mapping[str, object]) -> tuple[str, ...]:
         f"{seconds:.0f}" if isinstance(seconds, int | float) else "",
         escape(f"{call.get('speaker')}: {words}" if words else ""),
     )
-
-
-def _picked_up(record: CallRecord) -> str:
-    return f", answered by: {record.answered_by}" if record.answered_by else ""
 
 
 def _section(heading: str, rows: list[str]) -> Iterator[str]:

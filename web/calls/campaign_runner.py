@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from actors.supervision import unharmed
-from store.orders.campaigns import Campaign, CampaignStore
+from store.orders.campaigns import Campaign
 from store.orders.queue import KeptOrder
 from web.calls.campaigns import CampaignRules, rules_of
 from web.calls.context import AppContext
@@ -36,10 +36,6 @@ class CampaignRunner:
     """Until the next look: the shortest pace of the campaigns that called somebody in this one."""
     _swept: float = attrs.field(default=0.0, init=False)
 
-    @property
-    def _store(self) -> CampaignStore:
-        return self.context.campaigns
-
     async def run(self) -> None:
         """Run them until cancelled, or until the worker drains."""
         async with trio.open_nursery() as nursery:
@@ -56,8 +52,8 @@ class CampaignRunner:
         """
         if trio.current_time() > self._swept + SWEEP_SECONDS:
             self._swept = trio.current_time()
-            await self._store.sweep()
-        while self._has_lines() and (campaigns := await self._store.runnable()):
+            await self.context.campaigns.sweep()
+        while self._has_lines() and (campaigns := await self.context.campaigns.runnable()):
             if not any([await self._call_next(campaign) for campaign in campaigns if self._has_lines()]):
                 return
 
@@ -68,15 +64,15 @@ class CampaignRunner:
         """Have the next number of a campaign called; False when none may be now."""
         rules = self._rules.setdefault(campaign.campaign, rules_of(campaign.rules))
         worker = self.dispatcher.worker
-        order = await self._store.take(campaign.campaign, worker, lease=LEASE_SECONDS, latest=LATEST_SECONDS)
+        order = await self.context.campaigns.take(campaign.campaign, worker, lease=LEASE_SECONDS, latest=LATEST_SECONDS)
         if order is None:
             return False
         closed = await self._closed(order, rules)
         if closed > 0:
-            await self._store.put_back(order.order_id, worker, closed)
+            await self.context.campaigns.put_back(order.order_id, worker, closed)
             return True
-        if not await self._store.turn(campaign.campaign, rules.gap, rules.at_once):
-            await self._store.put_back(order.order_id, worker, 0.0)
+        if not await self.context.campaigns.turn(campaign.campaign, rules.gap, rules.at_once):
+            await self.context.campaigns.put_back(order.order_id, worker, 0.0)
             return False
         self._gap = min(self._gap, rules.gap)
         await self.unfinished.place(order)

@@ -39,15 +39,11 @@ _JOBS = 1000
 _log = structlog.stdlib.get_logger()
 
 
-def new_worker_id() -> str:
-    """Return a name for this process in the queue, which none has had."""
-    return secrets.token_hex(8)
-
-
 @attrs.define(eq=False)
 class Dispatcher:
     context: AppContext
-    worker: str = attrs.field(factory=new_worker_id)
+    worker: str = attrs.field(factory=lambda: secrets.token_hex(8))
+    """The name of this process in the queue, which none has had."""
     _jobs: trio.MemorySendChannel[Job] = attrs.field(init=False)
     _to_do: trio.MemoryReceiveChannel[Job] = attrs.field(init=False)
     _waiting: dict[str, tuple[trio.CancelScope, float]] = attrs.field(factory=dict, init=False)

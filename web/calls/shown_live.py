@@ -14,6 +14,7 @@ from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall, LiveCalls
 
 LONGEST_WORDS = 200
+_TOLD = ("id", "call_sid", "status", "direction", "caller", "line", "answered_by", "outcome", "created_at")
 
 
 async def everywhere(live_calls: LiveCalls, fleet: Fleet) -> Sequence[KnownCall]:
@@ -30,16 +31,8 @@ async def find_elsewhere(name: str, fleet: Fleet) -> KnownCall | None:
 
 
 def _of_another_worker(call: LiveCall) -> KnownCall:
-    return KnownCall(
-        id=call.key,
-        direction=call.direction,
-        caller=call.caller,
-        line=call.line,
-        status="in-progress",
-        call_sid=call.call_sid,
-        streamed=True,
-        created_at=call.started_at,
-    )
+    named = call.key, call.direction, call.caller, call.line, "in-progress", call.call_sid
+    return KnownCall(*named, streamed=True, created_at=call.started_at)
 
 
 async def shown_live(calls: Sequence[KnownCall], context: AppContext) -> list[Mapping[str, object]]:
@@ -49,17 +42,7 @@ async def shown_live(calls: Sequence[KnownCall], context: AppContext) -> list[Ma
 
 def known_as_json(call: KnownCall) -> dict[str, object]:
     """Return what a client is told of a call that has no record yet."""
-    return {
-        "id": call.id,
-        "call_sid": call.call_sid,
-        "status": call.status,
-        "direction": call.direction,
-        "caller": call.caller,
-        "line": call.line,
-        "answered_by": call.answered_by,
-        "outcome": call.outcome,
-        "created_at": call.created_at,
-    }
+    return {name: getattr(call, name) for name in _TOLD}
 
 
 async def _seen(call: KnownCall, context: AppContext) -> Mapping[str, object]:

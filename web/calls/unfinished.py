@@ -53,10 +53,6 @@ class UnfinishedOrders:
     dispatcher: Dispatcher
     _pruned: float = attrs.field(default=0.0, init=False)
 
-    @property
-    def _worker(self) -> str:
-        return self.dispatcher.worker
-
     async def run(self) -> None:
         """Look after orders until cancelled, or until the worker drains."""
         limiter = trio.CapacityLimiter(AT_ONCE)
@@ -76,7 +72,7 @@ class UnfinishedOrders:
             if trio.current_time() > self._pruned + PRUNE_SECONDS:
                 self._pruned = trio.current_time()
                 await self.context.orders.prune(self.context.settings.retention_days.records * DAY_SECONDS)
-            return await self.context.orders.take(self._worker, LEASE_SECONDS)
+            return await self.context.orders.take(self.dispatcher.worker, LEASE_SECONDS)
         except OSError as exc:
             _log.debug("orders_away", why=str(exc))
             return None
@@ -123,26 +119,26 @@ class UnfinishedOrders:
         if order.campaign:
             await self._put_back(order, none.seconds)
             return
-        await self.context.orders.hold(order.order_id, self._worker, min(none.seconds, BUSY_SECONDS))
+        await self.context.orders.hold(order.order_id, self.dispatcher.worker, min(none.seconds, BUSY_SECONDS))
 
     async def _put_back(self, order: KeptOrder, seconds: float) -> None:
         """Let the number of a campaign wait until the campaign takes it again."""
-        await self.context.campaigns.put_back(order.order_id, self._worker, seconds)
+        await self.context.campaigns.put_back(order.order_id, self.dispatcher.worker, seconds)
 
     async def _find_out(self, order: KeptOrder) -> None:
         """Look for the call of an order in Twilio's list, and have it placed when it is not there."""
         call, found = self.dispatcher.shown(order), await self._listed(order)
         if found is None and not order.is_late:
-            await self.context.orders.hold(order.order_id, self._worker, BUSY_SECONDS)
+            await self.context.orders.hold(order.order_id, self.dispatcher.worker, BUSY_SECONDS)
         elif found is None or len(found) > 1:
             await self.dispatcher.placing.conclude(call, "failed", NOT_TOLD, outcome="unknown")
         elif found:
             _log.info("call_found", call_sid=found[0], id=order.order_id)
             await self.dispatcher.placing.note_placed(self.context.live_calls.add(call), found[0])
-        elif await self.context.orders.again(order.order_id, self._worker):
+        elif await self.context.orders.again(order.order_id, self.dispatcher.worker):
             await self.place(order, NOT_THERE)
         else:
-            await self.context.orders.hold(order.order_id, self._worker, BUSY_SECONDS)
+            await self.context.orders.hold(order.order_id, self.dispatcher.worker, BUSY_SECONDS)
 
     async def _listed(self, order: KeptOrder) -> Sequence[str] | None:
         """Return the calls that may be this order's: to its number, since it was asked for, of no other order."""
@@ -169,7 +165,7 @@ class UnfinishedOrders:
             ended = HowEnded("unknown", why=NEVER_TOLD)  # it had a stream, and its record was lost
             if order.is_late:
                 await self.context.outcomes.ends.note(order.order_id, ended)
-        await self.context.orders.hold(order.order_id, self._worker, ASK_SECONDS)
+        await self.context.orders.hold(order.order_id, self.dispatcher.worker, ASK_SECONDS)
 
     async def _record_of(self, call_sid: str) -> HowEnded | None:
         record = await readable_record(self.context.services.records, call_sid)

@@ -35,6 +35,7 @@ SWEEP_SECONDS: Final = 600.0
 """Seconds between looks for unannounced ends of calls, and from an end to its first look."""
 FIRST_DELAY, LONGEST_DELAY = 5.0, 4 * 3600.0
 PLACES: Final = 10_000
+_OF_RECORD = ("direction", "caller", "line", "started_at", "duration", "outcome", "why", "answered_by")
 
 PostWebhook: TypeAlias = Callable[[str, bytes], Awaitable[str]]
 """Sends a message by its id; returns why it has not arrived, or nothing."""
@@ -67,14 +68,7 @@ def news(call_sid: str, kind: str, ordinal: int, about: Mapping[str, object]) ->
 def news_of_end(record: CallRecord) -> News:
     """Make the last one of a call. Nothing that was said is in it: the record has that."""
     about: dict[str, object] = {
-        "direction": record.direction,
-        "caller": record.caller,
-        "line": record.line,
-        "started_at": record.started_at,
-        "duration": record.duration,
-        "outcome": record.outcome,
-        "why": record.why,
-        "answered_by": record.answered_by,
+        **{name: getattr(record, name) for name in _OF_RECORD},
         "agents": [period.agent for period in record.agents],
         "handoffs": len(record.handoffs),
         "transfers": [{"agent": one.agent, "outcome": one.outcome} for one in record.transfers],

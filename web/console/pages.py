@@ -26,7 +26,7 @@ from web.console.english import LIVE, OPERATE, OUTCOMES, TEXT
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import PHONE_STREAM, CallerVoice, PhoneRoutes
 from web.console.rendering import message_page, prepare, read_files, render, static_file
-from web.console.session import SignInCheck, current_session
+from web.console.session import Sessions, SignInCheck, current_session
 from web.routes.campaigns import CampaignRoutes
 from web.routes.operating import OperatorRoutes
 from web.routes.problems import is_name, json_answer
@@ -51,7 +51,7 @@ class Console:
         cls, context: AppContext, views: CallViews, operating: OperatorRoutes, voice: CallerVoice | None = None
     ) -> "Console":
         """Return the pages of one application; `voice` says what is typed on its phone."""
-        gate, campaigns = SignInCheck.of(context), CampaignPages(CampaignRoutes(context))
+        gate, campaigns = SignInCheck(context, Sessions.of(context.settings)), CampaignPages(CampaignRoutes(context))
         return cls(context, views, operating, gate, PhoneRoutes(context, gate, voice), campaigns)
 
     def install(self, app: QuartTrio) -> None:
@@ -129,7 +129,7 @@ class Console:
 
     async def _goes_on_elsewhere(self, call_sid: str) -> bool:
         """Tell whether another worker writes the journal of a call: its record comes when the call is over."""
-        files = self.views.files
+        files = self.context.files
         return await files.has(call_sid, JOURNAL) and not await files.has(call_sid, RECORD)
 
     async def _under_way(self, call_sid: str, known: KnownCall | None, worker: str = "") -> str:
@@ -156,7 +156,7 @@ class Console:
         )
 
     async def _afterwards(self, record: CallRecord) -> str:
-        files, shows_numbers = self.views.files, request.args.get("numbers") == "shown"
+        files, shows_numbers = self.context.files, request.args.get("numbers") == "shown"
         entries = await files.journal(record.call_sid)
         shown = await files.in_thread(partial(retold, record, entries)) if entries else retold(record, entries)
         return await render(
@@ -171,7 +171,7 @@ class Console:
 
     async def _has_recording(self, record: CallRecord) -> bool:
         try:
-            return await self.views.files.has(record.call_sid, RECORDING)
+            return await self.context.files.has(record.call_sid, RECORDING)
         except ObjectsUnavailable:  # it may be back when somebody listens
             return bool(record.recording)
 

@@ -136,10 +136,6 @@ class SignInCheck:
     context: AppContext
     sessions: Sessions
 
-    @classmethod
-    def of(cls, context: AppContext) -> "SignInCheck":
-        return cls(context, Sessions.of(context.settings))
-
     async def refuse_unauthenticated(self) -> ResponseReturnValue | None:
         """Answer 401 without a session, 403 to a change without its CSRF token; note the session otherwise."""
         if request.endpoint in OPEN:

@@ -38,15 +38,15 @@ class _Reply:
     heard: str = ""
     complete: bool = True
 
+    @property
+    def said(self) -> str:
+        return self.text or " ".join(self.sentences)
+
     def words(self) -> str:
-        whole = self.text or " ".join(self.sentences)
-        return whole if self.complete else self.heard
+        return self.said if self.complete else self.heard
 
     def unheard(self) -> str:
-        if self.complete:
-            return ""
-        whole = self.text or " ".join(self.sentences)
-        return whole.removeprefix(self.heard).strip()
+        return "" if self.complete else self.said.removeprefix(self.heard).strip()
 
 
 def agent_speech(entries: Iterable[JournalEntry]) -> Iterable[Speech]:

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import attrs
 from quart import Response, request
-from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
 from werkzeug.datastructures import Headers
 
@@ -59,10 +58,6 @@ def bearer_of(authorization: str) -> str:
 @attrs.frozen
 class Credentials:
     context: AppContext
-
-    def guard(self, app: QuartTrio) -> None:
-        """Ask for the token on every route of `app` that is not exempt."""
-        app.before_request(self.refuse_unauthenticated)
 
     def admits(self, authorization: str) -> bool:
         """Tell whether a header shows the token, or none is needed."""

@@ -222,13 +222,6 @@ class TwilioRoutes:
         return xml(say_and_end(twiml.CLOSING if why == "draining" else twiml.BUSY))
 
     def _show(self, admission: Admission, status: str, order: str) -> None:
-        shown = KnownCall(
-            id=order or admission.call_sid,
-            direction=admission.direction,
-            caller=admission.caller,
-            line=admission.line,
-            status=status,
-            call_sid=admission.call_sid,
-        )
-        self.context.live_calls.add(shown)
-        self.context.live_calls.name(shown.id, admission.call_sid)
+        call_sid, parties = admission.call_sid, (admission.direction, admission.caller, admission.line)
+        shown = self.context.live_calls.add(KnownCall(order or call_sid, *parties, status, call_sid))
+        self.context.live_calls.name(shown.id, call_sid)

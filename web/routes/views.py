@@ -21,7 +21,6 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from store.objects import BLOCK
 from web.calls.call_files import JOURNAL, RECORDING, CallFiles
 from web.calls.context import AppContext
-from web.calls.watching import WatchedCalls
 from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
 from web.routes.problems import is_call_sid, is_name, no_such_call, problem
@@ -39,14 +38,7 @@ PICTURE_POLICY = (
 @attrs.frozen
 class CallViews:
     context: AppContext
-    files: CallFiles
-    watched: WatchedCalls
     elsewhere: CallsElsewhere
-
-    @classmethod
-    def of(cls, context: AppContext) -> "CallViews":
-        elsewhere = CallsElsewhere(context.fleet, context.watched)
-        return cls(context, context.files, context.watched, elsewhere)
 
     def blueprint(self) -> Blueprint:
         """Return the routes for API clients."""
@@ -89,11 +81,11 @@ class CallViews:
     async def recording(self, name: str) -> ResponseReturnValue:
         """Send the recording, or the part of it that a player asks for."""
         call_sid = await self.call_sid(name)
-        path = self.files.path(call_sid, RECORDING)
-        if path is not None and await self.files.is_here(call_sid, RECORDING):
+        path = self.context.files.path(call_sid, RECORDING)
+        if path is not None and await self.context.files.is_here(call_sid, RECORDING):
             response = await send_file(path, mimetype="audio/wav", conditional=True)
-        elif (size := await self.files.stored_bytes(call_sid)) is not None:
-            response = await _stored_recording(self.files, call_sid, size)
+        elif (size := await self.context.files.stored_bytes(call_sid)) is not None:
+            response = await _stored_recording(self.context.files, call_sid, size)
         else:
             return no_such("recording")
         response.headers["Cache-Control"] = "no-store"
@@ -101,15 +93,15 @@ class CallViews:
 
     async def timeline(self, name: str) -> ResponseReturnValue:
         call_sid = await self.call_sid(name)
-        entries = await self.files.journal(call_sid)
+        entries = await self.context.files.journal(call_sid)
         if not entries:
             return no_such("journal")
-        picture = await self.files.in_thread(partial(render_timeline, entries, title=call_sid))
+        picture = await self.context.files.in_thread(partial(render_timeline, entries, title=call_sid))
         return Response(picture, 200, content_type="image/svg+xml", headers={"Content-Security-Policy": PICTURE_POLICY})
 
     async def journal(self, name: str) -> ResponseReturnValue:
         call_sid = await self.call_sid(name)
-        lines = await self.files.read(call_sid, JOURNAL)
+        lines = await self.context.files.read(call_sid, JOURNAL)
         if lines is None:
             return no_such("journal")
         headers = {"Content-Disposition": f'attachment; filename="{call_sid}.jsonl"'}
@@ -119,20 +111,20 @@ class CallViews:
         call_sid, since = await self.call_sid(name), request.headers.get("Last-Event-ID", "")[:LONGEST_ID]
         if self._are_too_many:
             return _too_many()
-        worker, call = await self.carried_elsewhere(call_sid), self.watched.find(call_sid)
+        worker, call = await self.carried_elsewhere(call_sid), self.context.watched.find(call_sid)
         if worker:
             found = await self.elsewhere.watch(worker, call_sid, EVENTS, since)
             if isinstance(found, RemoteStream):
                 return _lasting(found, "text/event-stream")
         elif call is not None:
             return _lasting(EventStream(call, since, partial(self.carried_elsewhere, call_sid)), "text/event-stream")
-        if await self.files.has(call_sid, JOURNAL):
-            return _lasting(DiskStream(self.files, call_sid, since), "text/event-stream")
+        if await self.context.files.has(call_sid, JOURNAL):
+            return _lasting(DiskStream(self.context.files, call_sid, since), "text/event-stream")
         return _out_of_reach(worker) if worker else no_such("journal")
 
     async def tasks(self, name: str) -> ResponseReturnValue:
         call_sid = await self.call_sid(name)
-        call = self.watched.find(call_sid)
+        call = self.context.watched.find(call_sid)
         if call is not None and call.now is not None:
             tree: bytes | None = tree_text(call)
         elif worker := await self.carried_elsewhere(call_sid):
@@ -148,7 +140,7 @@ class CallViews:
         call_sid = await self.call_sid(name)
         if self._are_too_many:
             return _too_many()
-        worker, call = await self.carried_elsewhere(call_sid), self.watched.find(call_sid)
+        worker, call = await self.carried_elsewhere(call_sid), self.context.watched.find(call_sid)
         if worker:
             found = await self.elsewhere.watch(worker, call_sid, AUDIO)
             if isinstance(found, RemoteStream):
@@ -160,7 +152,7 @@ class CallViews:
 
     async def carried_elsewhere(self, call_sid: str) -> str:
         """Return the name of the worker that carries a call, if it is another than this one; else ""."""
-        here = self.watched.find(call_sid)
+        here = self.context.watched.find(call_sid)
         if here is not None and (here.now is not None or here.over):
             return ""
         call = await self.context.fleet.find(call_sid)
@@ -168,7 +160,7 @@ class CallViews:
 
     @property
     def _are_too_many(self) -> bool:
-        return self.watched.watchers + self.elsewhere.watchers >= MOST_WATCHERS
+        return self.context.watched.watchers + self.elsewhere.watchers >= MOST_WATCHERS
 
 
 def _too_many() -> Response:
