@@ -33,10 +33,9 @@ from store.records import CallRecord, RunningRecord
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from tests.web.fakes import FakeLine, services, settings
-from web.calls.answers import ClientKey, NoLine
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
-from web.calls.orders import Order
+from web.calls.orders import ClientKey, NoLine, Order
 from web.calls.outcomes import HowEnded
 from web.calls.placing import PLACED_SECONDS
 from web.calls.repeats import RepeatedOrders

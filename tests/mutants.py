@@ -432,7 +432,7 @@ MUTANTS = (
     Mutant(
         11,
         "a call that was taken over comes back: nobody remembers that it does",
-        "web/calls/transfers.py",
+        "web/calls/returning.py",
         'await self.texts.put(take_over_token(call_sid), b"", LONGEST_TALK)',
         "pass",
         ("tests/calls/test_take_over.py",),

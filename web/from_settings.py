@@ -36,9 +36,9 @@ from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from web.calls.context import Opened
 from web.calls.forgetting import EraseFrom, erase_left_files
+from web.calls.returning import TwilioTransfers
 from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore, TokenStore
-from web.calls.transfers import TwilioTransfers
 from web.calls.webhooks import PostWebhook
 from web.clients.agent_options import options_of, refuse_options
 from web.clients.briefs import GROQ_PATH, BriefClient

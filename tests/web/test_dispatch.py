@@ -14,10 +14,9 @@ from store.orders import statements
 from store.orders.databases import Arguments, OrdersUnavailable, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
 from tests.web.fakes import LEAD, LINE, FakeLine, services, settings
-from web.calls.answers import InDoubt, Lack, NoLine, Placed, Refused, Waiting
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import LONGEST_WAIT, Dispatcher
-from web.calls.orders import Order
+from web.calls.orders import InDoubt, Lack, NoLine, Order, Placed, Refused, Waiting
 from web.calls.placing import BUSY_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
 from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore

@@ -25,9 +25,8 @@ from tests.web.fakes import (
     exchange,
     record,
 )
-from web.calls.returning import Returns
+from web.calls.returning import Returns, TwilioTransfers, whispered
 from web.calls.token_store import MemoryTokenStore
-from web.calls.transfers import TwilioTransfers, whispered
 from web.clients.twilio_api import LineError
 
 PERSON = "+15559870000"

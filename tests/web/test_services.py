@@ -15,8 +15,8 @@ from store.spill import SpillingRecords
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
+from web.calls.returning import TwilioTransfers
 from web.calls.token_store import MemoryTokenStore, SharedTokenStore
-from web.calls.transfers import TwilioTransfers
 from web.from_settings import fleet_of, policy_of, records_of, roster_of, token_store_of
 from web.services import open_services, writing
 

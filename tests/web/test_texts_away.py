@@ -26,9 +26,8 @@ from tests.web.test_routes_transfer import ORDER, PARKED, PERSON, dialled_form
 from web.calls.follow_up import FollowUp
 from web.calls.live_calls import KnownCall
 from web.calls.placing import Job, Placing
-from web.calls.returning import Returns
+from web.calls.returning import Returns, TwilioTransfers
 from web.calls.token_store import MemoryTokenStore
-from web.calls.transfers import TwilioTransfers
 
 
 @attrs.define

@@ -20,6 +20,7 @@ from actors.journal import Entry
 from web.clients.tracing import Tracing
 
 _LONGEST = 200
+CALL, TURN, HANDOFF = "call", "turn", "handoff"
 Attributes = Mapping[str, AttributeValue]
 
 
@@ -35,6 +36,14 @@ def _message(role: str, text: str) -> str:
     return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}])
 
 
+@attrs.frozen
+class _Open:
+    """A span that has not ended, and when it began, in seconds of the call."""
+
+    span: Span
+    began: float
+
+
 @attrs.define(eq=False)
 class CallTrace:
     """The trace of one stream of a call."""
@@ -45,13 +54,8 @@ class CallTrace:
     _zero: int = attrs.field(default=0, init=False)
     """The wall's nanoseconds at the start of the call."""
     _now: float = attrs.field(default=0.0, init=False)
-    _call: Span | None = attrs.field(default=None, init=False)
-    _sessions: dict[str, Span] = attrs.field(factory=dict, init=False)
-    """By agent: the session that runs, or is being opened."""
-    _connects: dict[str, tuple[Span, float]] = attrs.field(factory=dict, init=False)
-    _turn: tuple[Span, float] | None = attrs.field(default=None, init=False)
-    _functions: dict[int, Span] = attrs.field(factory=dict, init=False)
-    _handoff: Span | None = attrs.field(default=None, init=False)
+    _open: dict[str, _Open] = attrs.field(factory=dict, init=False)
+    """`CALL`, `TURN`, `HANDOFF`; and by agent or number: "session qualifier", "connect qualifier", "function 3"."""
     _ready_at: float = attrs.field(default=0.0, init=False)
     _brief_at: float = attrs.field(default=0.0, init=False)
 
@@ -64,7 +68,7 @@ class CallTrace:
                 self._end(outcome)
             case facts.CallParked():
                 self._end("transferring")
-            case fact if self._call is not None:
+            case fact if CALL in self._open:
                 self._read(fact)
             case _:
                 pass  # before the start
@@ -72,19 +76,14 @@ class CallTrace:
     def _begin(self, entry: Entry) -> None:
         self._zero = time.time_ns() - self._ns(entry.at)
         about = {"switchboard.call_sid": self.plan.call_sid, "switchboard.direction": self.plan.direction}
-        self._call = self.tracing.begin(self.plan.call_sid, "call", self._at(entry.at), about)
+        span = self.tracing.begin(self.plan.call_sid, "call", self._at(entry.at), about)
+        self._open = {CALL: _Open(span, entry.at)}
 
     def _end(self, outcome: str) -> None:
-        self._end_turn()
-        for span in (*self._functions.values(), *(span for span, _ in self._connects.values())):
-            self._close(span)
-        self._end_handoff()
-        for span in self._sessions.values():
-            self._close(span)
-        if self._call is not None:
-            self._call.set_attribute("switchboard.outcome", outcome)
-            self._close(self._call)
-            self._call = None
+        if CALL in self._open:
+            self._open[CALL].span.set_attribute("switchboard.outcome", outcome)
+        for key in reversed([*self._open]):
+            self._close(key)
 
     def _read(self, fact: facts.Fact) -> None:
         self._on_session(fact)
@@ -101,72 +100,56 @@ class CallTrace:
                 self._connect(agent, incarnation, why)
             case facts.SessionReady(agent=agent, request_id=request_id):
                 self._ready_at = self._now
-                self._connected(agent, {"switchboard.request_id": request_id})
+                self._close(f"connect {agent}", about={"switchboard.request_id": request_id})
             case facts.SessionFailed(agent=agent, error=error) | facts.SessionCrashed(agent=agent, error=error):
-                self._connected(agent, {}, error)
-                self._leave(agent, error)
+                self._close(f"connect {agent}", error)
+                self._close(f"session {agent}", error)
             case facts.FloorLeft(agent=agent):
-                self._end_turn()
-                self._leave(agent)
+                self._close(TURN)
+                self._close(f"session {agent}")
             case _:
                 pass  # not of a session
 
     def _connect(self, agent: str, incarnation: int, why: str) -> None:
-        self._leave(agent)
+        session = f"session {agent}"
+        self._close(session)
         about: Attributes = {
             "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.name": agent,
             "switchboard.incarnation": incarnation,
             "switchboard.why": why,
         }
-        session = self._sessions[agent] = self._start(f"invoke_agent {agent}", self._call, about)
-        parent = self._handoff if self._handoff is not None and why == "handoff" else session
-        self._connects[agent] = self._start("connect", parent, {"gen_ai.agent.name": agent}), self._now
-
-    def _connected(self, agent: str, about: Attributes, error: str = "") -> None:
-        connect = self._connects.pop(agent, None)
-        if connect is not None:
-            connect[0].set_attributes(about)
-            self._close(connect[0], error)
-
-    def _leave(self, agent: str, error: str = "") -> None:
-        session = self._sessions.pop(agent, None)
-        if session is not None:
-            self._close(session, error)
+        self._start(session, f"invoke_agent {agent}", about)
+        parent = HANDOFF if HANDOFF in self._open and why == "handoff" else session
+        self._start(f"connect {agent}", "connect", {"gen_ai.agent.name": agent}, parent)
 
     # Turns
 
     def _on_turn(self, fact: facts.Fact) -> None:
+        turn = self._open.get(TURN)
         match fact:
             case facts.TurnHeard(agent=agent, text=text):
-                self._end_turn()
-                self._begin_turn(agent, _message("user", text))
+                self._close(TURN)
+                self._say(self._begin_turn(agent), "gen_ai.input.messages", _message("user", text))
             case facts.ReplyStarted(agent=agent):
-                if self._turn is None:
+                if turn is None:
                     self._begin_turn(agent)
-                self._event("first audio", {}, self._turn)
-            case facts.ReplyEnded(text=text, complete=complete) if self._turn is not None:
-                self._turn[0].set_attribute("switchboard.complete", complete)
-                self._say(self._turn[0], "gen_ai.output.messages", _message("assistant", text))
-                self._end_turn()
-            case facts.LatencyReported() if self._turn is not None:
-                self._parts(fact, *self._turn)
+                self._event("first audio", {}, TURN)
+            case facts.ReplyEnded(text=text, complete=complete) if turn is not None:
+                turn.span.set_attribute("switchboard.complete", complete)
+                self._say(turn.span, "gen_ai.output.messages", _message("assistant", text))
+                self._close(TURN)
+            case facts.LatencyReported() if turn is not None:
+                self._parts(fact, turn.began)
             case facts.BargeIn(heard_seconds=heard):
-                self._event("barge-in", {"switchboard.heard_seconds": heard}, self._turn)
+                self._event("barge-in", {"switchboard.heard_seconds": heard}, TURN)
             case _:
                 pass  # not of a turn
 
-    def _begin_turn(self, agent: str, said: str = "") -> None:
-        turn = self._start("turn", self._sessions.get(agent, self._call), {"gen_ai.agent.name": agent})
-        self._say(turn, "gen_ai.input.messages", said)
-        self._turn = turn, self._now
+    def _begin_turn(self, agent: str) -> Span:
+        return self._start(TURN, "turn", {"gen_ai.agent.name": agent}, f"session {agent}")
 
-    def _end_turn(self) -> None:
-        if self._turn is not None:
-            self._close(self._turn[0])
-            self._turn = None
-
-    def _parts(self, report: facts.LatencyReported, turn: Span, began: float) -> None:
+    def _parts(self, report: facts.LatencyReported, began: float) -> None:
         """Add what Deepgram reports of an answer, one part after the other: it does not say when they were."""
         llm = (report.ttt_text_latency, report.ttt_token_latency, report.ttt_tool_latency)
         thought = next((seconds for seconds in llm if seconds is not None), None)
@@ -182,7 +165,7 @@ class CallTrace:
             ("tts", report.tts_latency, dict[str, AttributeValue]()),
         ):
             if seconds is not None:
-                self._span(name, turn, at, at + seconds, about)
+                self._span(name, at, at + seconds, about, TURN)
                 at += seconds
 
     # Functions
@@ -196,52 +179,44 @@ class CallTrace:
                     "gen_ai.tool.type": "function",
                     "gen_ai.tool.call.id": fact.id,
                 }
-                parent = self._turn[0] if self._turn is not None else self._sessions.get(agent, self._call)
-                span = self._functions[number] = self._start(f"execute_tool {name}", parent, about)
+                parent = TURN if TURN in self._open else f"session {agent}"
+                span = self._start(f"function {number}", f"execute_tool {name}", about, parent)
                 self._say(span, "gen_ai.tool.call.arguments", arguments)
             case facts.FunctionAnswered(result=result, ok=ok, number=number):
-                answered = self._functions.pop(number, None)
+                answered = self._open.get(f"function {number}")
                 if answered is not None:
-                    self._say(answered, "gen_ai.tool.call.result", result)
-                    self._close(answered, "" if ok else "refused or failed")
+                    self._say(answered.span, "gen_ai.tool.call.result", result)
+                self._close(f"function {number}", "" if ok else "refused or failed")
             case facts.FunctionWithdrawn(number=number):
-                withdrawn = self._functions.pop(number, None)
-                if withdrawn is not None:
-                    self._close(withdrawn, "withdrawn")
+                self._close(f"function {number}", "withdrawn")
             case _:
                 pass  # no function
 
     # Handoffs
 
     def _on_handoff(self, fact: facts.Fact) -> None:
+        is_under_way = HANDOFF in self._open
         match fact:
             case facts.HandoffAsked(agent=agent, to=to, reason=reason):
-                self._end_handoff()
+                self._close(HANDOFF)
                 about: Attributes = {"switchboard.from_agent": agent, "switchboard.to_agent": to}
-                self._handoff = self._start("handoff", self._call, about)
-                self._say(self._handoff, "switchboard.reason", reason)
-            case facts.BriefReady(source=source, took=took) if self._handoff is not None:
+                self._say(self._start(HANDOFF, "handoff", about), "switchboard.reason", reason)
+            case facts.BriefReady(source=source, took=took) if is_under_way:
                 self._brief_at = self._now
-                self._span("Brief", self._handoff, self._now - took, self._now, {"switchboard.brief_source": source})
+                self._span("Brief", self._now - took, self._now, {"switchboard.brief_source": source}, HANDOFF)
             case facts.SummaryWritten(took=took, tokens_in=tokens_in, tokens_out=tokens_out):
                 tokens = {"gen_ai.usage.input_tokens": tokens_in, "gen_ai.usage.output_tokens": tokens_out}
                 about = {"gen_ai.operation.name": "chat", **tokens}
-                self._span("chat Brief", self._handoff or self._call, self._now - took, self._now, about)
-            case facts.HandoffCommitted() if self._handoff is not None:
-                began = min(self._now, max(self._ready_at, self._brief_at))
-                self._span("commit", self._handoff, began, self._now, {})
-                self._end_handoff()
+                self._span("chat Brief", self._now - took, self._now, about, HANDOFF)
+            case facts.HandoffCommitted() if is_under_way:
+                self._span("commit", min(self._now, max(self._ready_at, self._brief_at)), self._now, {}, HANDOFF)
+                self._close(HANDOFF)
             case facts.HandoffFailed(why=why):
-                self._end_handoff(why)
+                self._close(HANDOFF, why)
             case facts.HandoffWithdrawn():
-                self._end_handoff("withdrawn")
+                self._close(HANDOFF, "withdrawn")
             case _:
                 pass  # no handoff
-
-    def _end_handoff(self, error: str = "") -> None:
-        if self._handoff is not None:
-            self._close(self._handoff, error)
-            self._handoff = None
 
     # Events of the call
 
@@ -266,25 +241,29 @@ class CallTrace:
 
     # Spans
 
-    def _start(self, name: str, parent: Span | None, attributes: Attributes) -> Span:
-        return self._started(name, parent, self._now, attributes)
+    def _start(self, key: str, name: str, about: Attributes, parent: str = CALL) -> Span:
+        span = self._started(name, self._now, about, parent)
+        self._open[key] = _Open(span, self._now)
+        return span
 
-    def _started(self, name: str, parent: Span | None, at: float, attributes: Attributes) -> Span:
-        context = set_span_in_context(parent) if parent is not None else None
-        return self.tracing.tracer.start_span(name, context, start_time=self._at(at), attributes=attributes)
+    def _started(self, name: str, at: float, about: Attributes, parent: str) -> Span:
+        context = set_span_in_context((self._open.get(parent) or self._open[CALL]).span)
+        return self.tracing.tracer.start_span(name, context, start_time=self._at(at), attributes=about)
 
-    def _span(self, name: str, parent: Span | None, start: float, end: float, attributes: Attributes) -> None:
-        self._started(name, parent, start, attributes).end(self._at(end))
+    def _span(self, name: str, start: float, end: float, about: Attributes, parent: str) -> None:
+        self._started(name, start, about, parent).end(self._at(end))
 
-    def _close(self, span: Span, error: str = "") -> None:
-        if error:
-            span.set_status(StatusCode.ERROR, error[:_LONGEST])
-        span.end(self._at(self._now))
+    def _close(self, key: str, error: str = "", about: Attributes | None = None) -> None:
+        """End a span, if it is open."""
+        closed = self._open.pop(key, None)
+        if closed is not None:
+            closed.span.set_attributes(about or {})
+            if error:
+                closed.span.set_status(StatusCode.ERROR, error[:_LONGEST])
+            closed.span.end(self._at(self._now))
 
-    def _event(self, name: str, attributes: Attributes, turn: tuple[Span, float] | None = None) -> None:
-        span = turn[0] if turn is not None else self._call
-        if span is not None:
-            span.add_event(name, attributes, self._at(self._now))
+    def _event(self, name: str, about: Attributes, of: str = CALL) -> None:
+        (self._open.get(of) or self._open[CALL]).span.add_event(name, about, self._at(self._now))
 
     def _say(self, span: Span, name: str, content: str) -> None:
         if self.tracing.captures and content:

@@ -12,9 +12,8 @@ import attrs
 
 from store.orders.campaigns import CampaignStore
 from store.orders.queue import KeptOrder, OrderQueue
-from web.calls.answers import new_order_id
 from web.calls.calling_hours import CallingHours
-from web.calls.orders import OrderProblem, unknown_fields
+from web.calls.orders import OrderProblem, new_order_id, unknown_fields
 from web.calls.outcomes import HowEnded
 
 KINDS: Final[Mapping[str, str]] = {

@@ -19,9 +19,8 @@ import trio
 
 from settings import Settings
 from store.orders.campaigns import NewContact
-from web.calls.answers import new_order_id
 from web.calls.calling_hours import CallingHours, is_zone
-from web.calls.orders import CONTEXT_FIELDS, LineProblem, OrderError, read_order, written_order
+from web.calls.orders import CONTEXT_FIELDS, LineProblem, OrderError, new_order_id, read_order, written_order
 
 COLUMNS = ("to", *CONTEXT_FIELDS, "time_zone", "agents")
 METADATA = "metadata."

@@ -22,10 +22,20 @@ import trio
 
 from actors.supervision import unharmed
 from store.orders.queue import KeptOrder, NewOrder, Put
-from web.calls.answers import NO_KEY, AlreadyRinging, ClientKey, Lack, NoLine, OrderAnswer, Waiting, new_order_id
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
-from web.calls.orders import Order, written_order
+from web.calls.orders import (
+    NO_KEY,
+    AlreadyRinging,
+    ClientKey,
+    Lack,
+    NoLine,
+    Order,
+    OrderAnswer,
+    Waiting,
+    new_order_id,
+    written_order,
+)
 from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, ORDER_SECONDS, RING_SECONDS, Job, Placing
 from web.clients.twilio_api import LineError
 

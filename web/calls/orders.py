@@ -1,4 +1,4 @@
-"""Orders of calls, as the API for operators takes them: read, checked, and kept until the call is here.
+"""Orders of calls, as the API for operators takes them: read, checked, kept until the call is here, and answered.
 
 `read_order` reads the body of POST /calls, strictly: a misspelt field is an error and not silently ignored, for a call
 cannot be taken back. All mistakes are reported at once in `OrderError`, each with its field and how to mend it.
@@ -6,8 +6,10 @@ cannot be taken back. All mistakes are reported at once in `OrderError`, each wi
 
 import difflib
 import math
+import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from enum import Enum
+from typing import Any, TypeAlias
 
 import attrs
 import orjson
@@ -16,7 +18,10 @@ from actors.policy import OnMachine
 from agents.brief import Brief
 from protocol.phone_numbers import is_phone_number
 from settings import Settings
+from store.orders.queue import DoNotCall, SameKey
+from web.calls.live_calls import KnownCall
 from web.clients.twilio import CallOptions
+from web.clients.twilio_api import LineError
 
 CONTEXT_FIELDS = tuple(field.name for field in attrs.fields(Brief) if field.name != "recent")
 FIELDS = ("to", "context", "machine_detection", "time_limit", "record", "agents", "metadata")
@@ -237,3 +242,78 @@ def kept_order(plain: Mapping[str, object]) -> Order:
     known = {field.name for field in attrs.fields(Order)}
     fields = {name: value for name, value in plain.items() if name in known}
     return Order(**{**fields, "on_machine": OnMachine(fields["on_machine"])})  # type: ignore[arg-type]
+
+
+# Answers, from the dispatcher to the routes
+
+
+@attrs.frozen
+class Placed:
+    """Twilio has the call."""
+
+
+@attrs.frozen
+class Waiting:
+    """The order waits for its turn, so many seconds."""
+
+    seconds: float
+
+
+@attrs.frozen
+class InDoubt:
+    """Twilio did not answer; whether it has the call is being found out."""
+
+    why: str
+
+
+@attrs.frozen
+class Refused:
+    """Twilio did not take it."""
+
+    error: LineError
+
+
+Taken: TypeAlias = Placed | Waiting | InDoubt | Refused
+
+
+class Lack(Enum):
+    """Why an order is not taken."""
+
+    DRAINING = "draining"
+    FULL = "full"
+    QUEUE = "queue"
+    DATABASE = "database"
+
+
+@attrs.frozen
+class NoLine:
+    """There is no room for the order now, but perhaps after so many seconds."""
+
+    lack: Lack
+    seconds: float
+
+
+@attrs.frozen
+class AlreadyRinging:
+    """Our last call to this number is on its way still."""
+
+    call: KnownCall | None
+    """None while another request is ordering it."""
+
+
+def new_order_id() -> str:
+    """Return an id for an order that nobody has, or can guess."""
+    return f"OR{secrets.token_hex(12)}"
+
+
+@attrs.frozen
+class ClientKey:
+    """A client's key for an order: `name` is unique for token and key, `digest` tells the orders apart."""
+
+    name: str = ""
+    digest: str = ""
+
+
+NO_KEY = ClientKey()
+
+OrderAnswer: TypeAlias = tuple[KnownCall, Taken] | NoLine | AlreadyRinging | SameKey | DoNotCall

@@ -18,10 +18,9 @@ import trio
 from protocol.twilio import FINAL_STATUSES
 from store.orders.queue import KeptOrder
 from store.records import DO_NOT_CALL
-from web.calls.answers import InDoubt, Placed, Refused, Taken, Waiting
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
-from web.calls.orders import Order
+from web.calls.orders import InDoubt, Order, Placed, Refused, Taken, Waiting
 from web.calls.outcomes import why
 from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError

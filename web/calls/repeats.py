@@ -14,8 +14,8 @@ import orjson
 import trio
 
 from store.orders.queue import KeptOrder, SameKey
-from web.calls.answers import ClientKey, OrderAnswer
 from web.calls.context import AppContext
+from web.calls.orders import ClientKey, OrderAnswer
 
 LONGEST_KEY = 255
 

@@ -19,11 +19,10 @@ from protocol.twilio import FINAL_STATUSES
 from store.calls import readable_record
 from store.orders.queue import KeptOrder
 from store.records import TRANSFERRING
-from web.calls.answers import NoLine
 from web.calls.context import AppContext
 from web.calls.dispatch import LEASE_SECONDS, Dispatcher
 from web.calls.live_calls import KnownCall
-from web.calls.orders import kept_order
+from web.calls.orders import NoLine, kept_order
 from web.calls.outcomes import HowEnded, why
 from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS
 from web.calls.shown_live import find_elsewhere

@@ -17,12 +17,23 @@ from quart import Blueprint, Response, request
 from settings import TransferMode
 from store.orders.queue import DoNotCall, KeptOrder, SameKey
 from store.records import TRANSFERRING, UNANSWERED, RecordError, record_as_json
-from web.calls.answers import AlreadyRinging, InDoubt, Lack, NoLine, OrderAnswer, Placed, Refused, Taken, Waiting
 from web.calls.context import AppContext
 from web.calls.dispatch import Dispatcher
 from web.calls.live_calls import KnownCall
 from web.calls.operating import BY_OPERATOR, HangUp
-from web.calls.orders import OrderError, read_order
+from web.calls.orders import (
+    AlreadyRinging,
+    InDoubt,
+    Lack,
+    NoLine,
+    OrderAnswer,
+    OrderError,
+    Placed,
+    Refused,
+    Taken,
+    Waiting,
+    read_order,
+)
 from web.calls.repeats import RepeatedOrders, key_of
 from web.calls.returning import Returns
 from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, shown_live

@@ -15,15 +15,7 @@ from protocol.twilio import FINAL_STATUSES
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK
 from web.calls.outcomes import why
-from web.calls.returning import (
-    ANSWERED,
-    TRANSFERRED,
-    Returns,
-    give_back_token,
-    person_token,
-    take_over_token,
-)
-from web.calls.transfers import A_CALLER
+from web.calls.returning import A_CALLER, ANSWERED, TRANSFERRED, Returns, give_back_token, person_token, take_over_token
 from web.clients import twiml
 from web.routes.problems import count_of
 from web.routes.twilio import TwilioRoutes, xml
