@@ -52,24 +52,27 @@ class ContactReader:
             alone = trio.CapacityLimiter(1)  # an import that hangs keeps no other work waiting
             await trio.to_thread.run_sync(import_module, "phonenumbers", limiter=alone, abandon_on_cancel=True)
         await trio.lowlevel.checkpoint()
-        found, problems, seen, count = list[NewContact](), list[LineProblem](), dict[str, int](), 0
         try:
             rows = _rows(text)
             columns = [name.strip() for name in next(rows, (1, []))[1]]
-            problems += _column_problems(columns)
-            while not problems or problems[0].line > 1:
-                line, row = next(rows, (0, []))
-                if not line or len(problems) >= MOST_PROBLEMS or count > MOST_NUMBERS:
-                    break
-                count += 1
-                if count % LINES_AT_ONCE == 0:
-                    await trio.lowlevel.checkpoint()
-                read = list(self._line(line, columns, row, seen))
-                problems += [one for one in read if isinstance(one, LineProblem)]
-                found += [one for one in read if isinstance(one, NewContact)]
+            if problems := list(_column_problems(columns)):
+                raise OrderError(problems[:MOST_PROBLEMS])
+            return await self._read_lines(columns, rows)
         except csv.Error as exc:
             raise OrderError([LineProblem(1, "csv", f"is not CSV: {exc}", _WHOLE_FIX)]) from exc
-        problems = [*_count_problems(count), *problems] if not problems or problems[0].line > 1 else problems
+
+    async def _read_lines(self, columns: Sequence[str], rows: Iterator[tuple[int, list[str]]]) -> Sequence[NewContact]:
+        found, problems, seen, count = list[NewContact](), list[LineProblem](), dict[str, int](), 0
+        for line, row in rows:
+            if len(problems) >= MOST_PROBLEMS or count > MOST_NUMBERS:
+                break
+            count += 1
+            if count % LINES_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            read = list(self._line(line, columns, row, seen))
+            problems += [one for one in read if isinstance(one, LineProblem)]
+            found += [one for one in read if isinstance(one, NewContact)]
+        problems = [*_count_problems(count), *problems]
         if problems:
             raise OrderError(problems[:MOST_PROBLEMS])
         return found

@@ -67,7 +67,7 @@ class Export:
             record = await readable_record(self.records, calls[-1]["call_sid"]) if calls else None
             facts = [(record.facts if record is not None else {}).get(name, "") for name in CONTEXT_FIELDS]
             fields = [(record.extracted if record is not None else {}).get(name, "") for name in extracted]
-            yield _csv_line((*_columns(order, record), *map(_cell, (*facts, *fields))))
+            yield _csv_line((*_columns(order, record), *facts, *fields))
 
     async def jsonl(self, campaign: Campaign) -> AsyncIterator[bytes]:
         """Go through the results as JSON, a line for each number, with the whole record of each of its calls."""
@@ -102,17 +102,13 @@ def _columns(order: KeptOrder, record: CallRecord | None) -> Sequence[object]:
     return (order.line, order.number, order.state, order.outcome, len(calls), last, *of_record, order.why)
 
 
-def _cell(value: object) -> object:
-    return value if isinstance(value, str | int | float) else orjson.dumps(value).decode()
-
-
 def _csv_line(fields: Sequence[object]) -> bytes:
-    """Write a line; what a spreadsheet would take for a formula is text to it."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([_harmless(field) for field in fields])
+    csv.writer(text, lineterminator="\n").writerow(map(_cell, fields))
     return text.getvalue().encode()
 
 
-def _harmless(field: object) -> object:
-    is_formula = isinstance(field, str) and field[:1] in {"=", "@", "\t", "-"}
-    return f"'{field}" if is_formula else field
+def _cell(value: object) -> str | int | float:
+    """Write lists and objects as JSON; what a spreadsheet would take for a formula is text to it."""
+    cell = value if isinstance(value, str | int | float) else orjson.dumps(value).decode()
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in {"=", "@", "\t", "-"} else cell

@@ -100,22 +100,16 @@ class Band:
         return next((lane for lane in self.lanes if lane.name == name), None)
 
 
-def scale_for(duration: float) -> Scale:
-    """Choose the scale: words readable up to four minutes, then smaller."""
-    return Scale(seconds=23.0, pixels_per_second=46.0) if duration <= 240.0 else Scale(38.0, 28.0)
-
-
-def _filled(scale: Scale, spans: Sequence[tuple[float, float]]) -> Scale:
-    longest = max(end - start for start, end in spans)
-    return attrs.evolve(scale, seconds=max(longest, scale.seconds * SHORTEST))
+LARGE, SMALL = Scale(seconds=23.0, pixels_per_second=46.0), Scale(seconds=38.0, pixels_per_second=28.0)
+"""For words that can be read, up to four minutes of a call; and for longer calls."""
 
 
 def laid_out(chart: Chart, top: float) -> tuple[Band, ...]:
     """Lay out the whole call under `top`."""
-    scale = scale_for(chart.duration)
-    bands = []
+    bands, scale = [], LARGE if chart.duration <= 240.0 else SMALL
     spans = list(_breaks(chart, scale.seconds))
-    scale = _filled(scale, spans)
+    longest = max(end - start for start, end in spans)
+    scale = attrs.evolve(scale, seconds=max(longest, scale.seconds * SHORTEST))
     for start, end in spans:
         lanes = tuple(_lanes(chart, Band(start, end, top, 0.0, (), scale), last=end == spans[-1][1]))
         height = lanes[-1].top + lanes[-1].height + LANE_GAP - top

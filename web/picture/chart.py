@@ -129,36 +129,30 @@ def read_chart(entries: Sequence[JournalEntry]) -> Chart:
     ended = next(named(entries[::-1], "call_ended", "call_parked"), {})
     latest = max((at(entry) for entry in entries), default=0.0)
     duration = max(latest, number(ended, "duration"), *(span.end for span in speech), 0.0)
-    handoffs = tuple(read_handoffs(entries, duration))
+    agents = dict.fromkeys(text(entry, "agent") for entry in entries)
     return Chart(
         duration=duration,
         outcome="put through to a person" if text(ended, "event") == "call_parked" else text(ended, "outcome"),
-        agents=agents_in_order(entries),
+        agents=tuple(name for name in agents if name not in {"", SWITCHBOARD}),
         speech=speech,
         sessions=(*_sessions(entries, duration), *_taken_over(entries, duration)),
         flags=tuple(_flags(entries)),
-        handoffs=handoffs,
+        handoffs=tuple(_handoffs(entries, duration)),
         summaries=tuple(_summaries(entries)),
         marks=tuple(filter(None, map(_mark, entries))),
     )
 
 
-def agents_in_order(entries: Iterable[JournalEntry]) -> tuple[str, ...]:
-    """Name the agents in the order in which they first appeared."""
-    names = (text(entry, "agent") for entry in entries)
-    return tuple(dict.fromkeys(name for name in names if name not in {"", SWITCHBOARD}))
-
-
-def read_handoffs(entries: Sequence[JournalEntry], duration: float) -> Iterable[HandoffSpan]:
-    """Read every handoff that was asked for, with the gap that the caller met."""
+def _handoffs(entries: Sequence[JournalEntry], duration: float) -> Iterable[HandoffSpan]:
     for index, asked in enumerate(entries):
         if event(asked) == "handoff_asked":
-            yield _handoff(asked, _until_next_asked(entries[index + 1 :]), duration)
+            yield _handoff(asked, _up_to(entries[index + 1 :], "handoff_asked"), duration)
 
 
-def _until_next_asked(entries: Sequence[JournalEntry]) -> Sequence[JournalEntry]:
-    stop = next((index for index, entry in enumerate(entries) if event(entry) == "handoff_asked"), len(entries))
-    return entries[:stop]
+def _up_to(entries: Sequence[JournalEntry], *events: str) -> Sequence[JournalEntry]:
+    """Cut behind the first of these facts."""
+    stop = next((index for index, entry in enumerate(entries) if event(entry) in events), len(entries))
+    return entries[: stop + 1]
 
 
 def _handoff(asked: JournalEntry, following: Sequence[JournalEntry], duration: float) -> HandoffSpan:
@@ -190,7 +184,8 @@ def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[Sess
         if event(connecting) != "session_connecting":
             continue
         agent, incarnation = text(connecting, "agent"), int(number(connecting, "incarnation"))
-        own = [entry for entry in _stream_of(entries[index + 1 :]) if _belongs(entry, agent, incarnation)]
+        stream = _up_to(entries[index + 1 :], *STREAM_ENDS)  # sessions are numbered anew on the next one
+        own = [entry for entry in stream if _belongs(entry, agent, incarnation)]
         ready = next(named(own, "session_ready"), None)
         floor = next(named(own, "floor_taken"), None)
         over = next(named(own, *SESSION_ENDS), None)
@@ -211,7 +206,7 @@ def _taken_over(entries: Sequence[JournalEntry], duration: float) -> Iterable[Se
     for index, committed in enumerate(entries):
         if event(committed) != "handoff_committed" or text(committed, "how") != "soft":
             continue
-        following = _stream_of(entries[index + 1 :])
+        following = _up_to(entries[index + 1 :], *STREAM_ENDS)
         taken = next(named(following, "floor_taken"), committed)
         agent, incarnation = text(committed, "to"), int(number(taken, "incarnation"))
         over = next(named([entry for entry in following if _belongs(entry, agent, incarnation)], *SESSION_ENDS), None)
@@ -229,12 +224,6 @@ def _taken_over(entries: Sequence[JournalEntry], duration: float) -> Iterable[Se
 
 def _ending(over: JournalEntry | None) -> str:
     return "" if over is None else text(over, "reason") or text(over, "error") or text(over, "why")
-
-
-def _stream_of(entries: Sequence[JournalEntry]) -> Sequence[JournalEntry]:
-    """Cut where the stream ends: sessions are numbered anew on the next one."""
-    stop = next((index for index, entry in enumerate(entries) if event(entry) in STREAM_ENDS), len(entries))
-    return entries[: stop + 1]
 
 
 def _belongs(entry: JournalEntry, agent: str, incarnation: int) -> bool:
