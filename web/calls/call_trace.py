@@ -92,8 +92,6 @@ class CallTrace:
         self._on_handoff(fact)
         self._on_event(fact)
 
-    # Sessions
-
     def _on_session(self, fact: facts.Fact) -> None:
         match fact:
             case facts.SessionConnecting(agent=agent, incarnation=incarnation, why=why):
@@ -122,8 +120,6 @@ class CallTrace:
         self._start(session, f"invoke_agent {agent}", about)
         parent = HANDOFF if HANDOFF in self._open and why == "handoff" else session
         self._start(f"connect {agent}", "connect", {"gen_ai.agent.name": agent}, parent)
-
-    # Turns
 
     def _on_turn(self, fact: facts.Fact) -> None:
         turn = self._open.get(TURN)
@@ -168,8 +164,6 @@ class CallTrace:
                 self._span(name, at, at + seconds, about, TURN)
                 at += seconds
 
-    # Functions
-
     def _on_function(self, fact: facts.Fact) -> None:
         match fact:
             case facts.FunctionCalled(agent=agent, name=name, arguments=arguments, number=number):
@@ -191,8 +185,6 @@ class CallTrace:
                 self._close(f"function {number}", "withdrawn")
             case _:
                 pass  # no function
-
-    # Handoffs
 
     def _on_handoff(self, fact: facts.Fact) -> None:
         is_under_way = HANDOFF in self._open
@@ -218,8 +210,6 @@ class CallTrace:
             case _:
                 pass  # no handoff
 
-    # Events of the call
-
     def _on_event(self, fact: facts.Fact) -> None:
         match fact:
             case facts.SessionRestarting(agent=agent, delay=delay, why=why):
@@ -238,8 +228,6 @@ class CallTrace:
                 self._event("hang-up", {"switchboard.how": how})
             case _:
                 pass  # no event
-
-    # Spans
 
     def _start(self, key: str, name: str, about: Attributes, parent: str = CALL) -> Span:
         span = self._started(name, self._now, about, parent)

@@ -90,7 +90,6 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def is_zone(name: str) -> bool:
-    """Tell whether there is a time zone of this name."""
     try:
         _zone(name)
     except (KeyError, ValueError, OSError):  # not there, no name at all, or the name of a folder

@@ -46,7 +46,6 @@ Asked: TypeAlias = CommandAnswer | Pending | NotHere
 
 
 def written(message: ToCall) -> str:
-    """Write a message down for another worker."""
     return orjson.dumps({"kind": type(message).__name__, **attrs.asdict(message)}).decode()
 
 
@@ -71,7 +70,6 @@ class Letter:
     token: str
 
     def written(self) -> str:
-        """Write it down."""
         command = self.command
         plain = {"id": command.id, "by": command.by, "do": name_of(command.action)}
         return orjson.dumps(
@@ -92,8 +90,6 @@ class Letter:
 
 @attrs.frozen
 class Commands:
-    """Tells calls something, and asks them."""
-
     intercom: Intercom
     fleet: Fleet
 

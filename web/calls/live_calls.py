@@ -110,7 +110,6 @@ class LiveCalls:
         call.status, call.heard_at = status, trio.current_time()
 
     def streaming(self, call_sid: str) -> None:
-        """Show that the call's media stream runs."""
         call = self.find(call_sid)
         if call is not None:
             call.streamed, call.status, call.outcome = True, "in-progress", ""
@@ -129,7 +128,6 @@ class LiveCalls:
             call.outcome = TRANSFERRING
 
     def ended(self, call_sid: str, outcome: str) -> None:
-        """Show that the agents are done with the call, and how it ended."""
         call = self.find(call_sid)
         if call is not None:
             call.conclude(call.status if call.over else "completed", outcome)

@@ -244,9 +244,6 @@ def kept_order(plain: Mapping[str, object]) -> Order:
     return Order(**{**fields, "on_machine": OnMachine(fields["on_machine"])})  # type: ignore[arg-type]
 
 
-# Answers, from the dispatcher to the routes
-
-
 @attrs.frozen
 class Placed:
     """Twilio has the call."""

@@ -125,17 +125,14 @@ class Slots:
             self._announce()
 
     def drain(self) -> None:
-        """Let no new call in from now on."""
         self.draining = True
         self._drains.set()
         self.fleet.drain()
 
     async def wait_draining(self) -> None:
-        """Wait until no new call is let in any more."""
         await self._drains.wait()
 
     async def end_at_drain(self, scope: trio.CancelScope) -> None:
-        """Cancel the scope when the worker drains."""
         await self.wait_draining()
         scope.cancel(reason="the worker drains")
 

@@ -37,7 +37,6 @@ class ShownTurn:
 
     @property
     def when(self) -> str:
-        """Its place in the call, as people write it."""
         return shown_moment(self.start)
 
 
@@ -60,7 +59,6 @@ def retold(record: CallRecord, entries: Sequence[JournalEntry]) -> Mapping[str, 
 
 
 def headline(record: CallRecord, *, shows_numbers: bool) -> Mapping[str, object]:
-    """Return what stands above everything else."""
     return {
         "caller": number(record.caller, whole=shows_numbers),
         "line": number(record.line, whole=shows_numbers),

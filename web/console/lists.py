@@ -43,7 +43,6 @@ class ListAsked:
         return f"/?{urlencode(given)}" if given else "/"
 
     def older(self, last: CallSummary) -> str:
-        """Return the address of the page behind this one."""
         return self.address(before="~".join(last.key))
 
 
@@ -115,6 +114,5 @@ def shown_time(text: str) -> str:
 
 
 def shown_duration(seconds: float) -> str:
-    """Return a length of time as people write it."""
     whole = round(seconds)
     return f"{whole // 60}:{whole % 60:02}"

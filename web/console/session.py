@@ -78,7 +78,6 @@ class Sessions:
         return "__Host-switchboard" if self.secure else "switchboard"
 
     def issue(self) -> str:
-        """Return the value of a new session's cookie."""
         stamped = f"{secrets.token_urlsafe(18)}.{int(self.now())}"
         return f"{stamped}.{self._signed('session', stamped)}"
 

@@ -41,7 +41,6 @@ class Scale:
 
     @property
     def width(self) -> float:
-        """The width of a whole sheet."""
         return MARGIN * 2 + GUTTER + self.seconds * self.pixels_per_second
 
 

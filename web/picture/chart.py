@@ -66,7 +66,6 @@ class FunctionFlag:
 
     @property
     def label(self) -> str:
-        """The call as one would write it."""
         return f"{self.name}({arguments_text(self.arguments)})"
 
 
