@@ -221,6 +221,9 @@ class TwilioTransfers:
         await self.texts.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
         try:
             await self.line.redirect(call_sid, document)
-        except LineError:
-            await self.texts.take(f"transfer {call_sid}")
-            raise
+        except LineError as exc:
+            refusal = exc
+        else:
+            return
+        await self.texts.take(f"transfer {call_sid}")
+        raise refusal
