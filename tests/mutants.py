@@ -239,6 +239,14 @@ MUTANTS = (
     ),
     Mutant(
         11,
+        "what two calls of one request ask for is done once: each of them does it",
+        "actors/session/function_runner.py",
+        "self.number < other.number if acts else",
+        "self.request < other.request if acts else",
+        ("tests/actors/test_function_runner.py",),
+    ),
+    Mutant(
+        11,
         "each function call is done once for each time it was asked for: one that shares its id is taken for the same",
         "actors/session/function_runner.py",
         "any(one.call == call and one.request < self._requests for one in asked)",

@@ -83,7 +83,7 @@ class Running:
     is_posted: bool = attrs.field(default=False, init=False)
     """The model has had its answer."""
     is_withdrawn: bool = attrs.field(default=False, init=False)
-    answer: str | None = attrs.field(default=None, init=False)
+    outcome: Answer | Failed | None = attrs.field(default=None, init=False)
     decided: trio.Event = attrs.field(factory=trio.Event, init=False)
     """The turn knows what it asks for, or it has asked for nothing."""
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -93,9 +93,13 @@ class Running:
         """Its name for the turn."""
         return str(self.number)
 
-    def is_asked_again(self, call: FunctionCall, request: int) -> bool:
-        """Say whether a later request asks for exactly what this call is doing."""
-        return self.request < request and (self.call.name, self.call.arguments) == (call.name, call.arguments)
+    def does_already(self, other: "Running", *, acts: bool) -> bool:
+        """Say whether this call, which came before, is doing exactly what the other one asks for.
+
+        In one request that is said only of what `acts`: of two handoffs, or two ends, the turn refuses the second.
+        """
+        is_before = self.number < other.number if acts else self.request < other.request
+        return is_before and (self.call.name, self.call.arguments) == (other.call.name, other.call.arguments)
 
 
 @attrs.define(eq=False)
@@ -192,7 +196,7 @@ class FunctionRunner:
         if self._end is not None:
             asked, end = self._end
             self._end = None
-            self._close(asked, _ENDED)
+            self._close(asked, Answer(_ENDED))
             self._note_answer(asked, end, _ENDED)
 
     # A soft handoff: the model goes on as another agent
@@ -207,7 +211,7 @@ class FunctionRunner:
         asked = self._running.get(str(number))
         if asked is None:
             return  # an operator has asked
-        self._close(asked, answer)
+        self._close(asked, Answer(answer))
         self._post_answer(asked, answer)
         asked.scope.cancel(reason="handed off")
 
@@ -257,13 +261,13 @@ class FunctionRunner:
                 return result.text()
 
     async def _result_of(self, asked: Running) -> FunctionResult:
-        call, conversation = asked.call, self.state.conversation
-        twins = (one for one in self._running.values() if one.is_asked_again(call, asked.request))
-        twin = next(twins, None)
+        call, conversation, spec = asked.call, self.state.conversation, self.agent.function(asked.call.name)
+        acts = spec is not None and spec.acts
+        twin = next((one for one in self._running.values() if one.does_already(asked, acts=acts)), None)
         if twin is not None:  # the model asks for what is being done: it is done once, and answered twice
             await twin.ended.wait()
-            if twin.answer is not None:
-                return Answer(twin.answer)
+            if twin.outcome is not None:
+                return twin.outcome
         if (earlier := conversation.earlier_answer(call.name, call.arguments)) is not None:
             return Answer(earlier)
         if conversation.is_broken_off(call.name, call.arguments, self.session.number):
@@ -314,7 +318,7 @@ class FunctionRunner:
         return lacks_consent(call.name, result, conversation)
 
     def _finish(self, asked: Running, result: FunctionResult | None, answer: str) -> None:
-        self._close(asked, answer)
+        self._close(asked, result if isinstance(result, Failed) else Answer(answer))
         self._note_answer(asked, result, answer)
         self._post_answer(asked, answer)
         self.session.note_acted()
@@ -325,10 +329,10 @@ class FunctionRunner:
         self.session.put(event)
         asked.decided.set()
 
-    def _close(self, asked: Running, answer: str | None) -> None:
+    def _close(self, asked: Running, outcome: Answer | Failed | None) -> None:
         asked.decided.set()
         self._running.pop(asked.id, None)
-        asked.answer = answer
+        asked.outcome = outcome
         asked.ended.set()
 
     def _post_answer(self, asked: Running, answer: str) -> None:

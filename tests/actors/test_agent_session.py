@@ -596,10 +596,12 @@ async def test_why_a_handler_broke_is_for_the_journal_and_not_for_the_model(auto
         assert "ValueError: the handler is broken" in scene.watched.facts(FunctionAnswered)[0].result
 
 
-async def test_what_failed_may_be_tried_again_in_the_same_turn(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("first", [["dawdle"], ["dawdle", "dawdle"]], ids=["once", "twice at once"])
+async def test_what_failed_may_be_tried_again_in_the_same_turn(first: list[str], autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
-        await scene.far.say(heard("Go."), calls("dawdle"))
-        await scene.far.hear(FunctionCallResponse)
+        await scene.far.say(heard("Go."), calls(*first))
+        for _ in first:
+            await scene.far.hear(FunctionCallResponse)
         await scene.far.say(calls("dawdle"))
         await scene.far.hear(FunctionCallResponse)
 

@@ -69,11 +69,19 @@ async def test_an_id_that_is_used_again_is_another_call(shared: str, autojump_cl
         assert letters == [2, 4, 5]
 
 
-async def test_what_is_asked_for_while_it_is_done_is_done_once_and_answered_twice(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("requests", ["a then b", "a and b"])
+async def test_what_is_asked_for_while_it_is_done_is_done_once_and_answered_twice(
+    requests: str, autojump_clock: MockClock
+) -> None:
+    odd = '{"word": "no", "loud": true}'
+    a, b = (FunctionCall(id, "count", odd, client_side=True) for id in "ab")
     async with on_the_floor() as scene:
-        await scene.far.say(FunctionCallRequest((count("no", "a"),)))
-        await trio.sleep(0.5)
-        await scene.far.say(FunctionCallRequest((count("no", "b"),)))
+        if requests == "a and b":
+            await scene.far.say(FunctionCallRequest((a, b)))
+        else:
+            await scene.far.say(FunctionCallRequest((a,)))
+            await trio.sleep(0.5)
+            await scene.far.say(FunctionCallRequest((b,)))
         responses = await answers(scene.far, 2)
 
         assert [(response.id, response.content) for response in responses] == [
@@ -81,6 +89,7 @@ async def test_what_is_asked_for_while_it_is_done_is_done_once_and_answered_twic
             ("b", '{"letters":2}'),
         ]
         assert trio.current_time() == pytest.approx(1)
+        assert len(scene.watched.facts(ArgumentsForgiven)) == 1
 
 
 async def test_what_is_withdrawn_without_an_id_is_known_by_its_name(autojump_clock: MockClock) -> None:
