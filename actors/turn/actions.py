@@ -235,7 +235,7 @@ class Actions(TurnState):
         keys, why = self.keys, self.why_no_person
         parts = [describe_keys(keys, self.policy.human_digit)] if keys else []
         self.keys, self.wants_person, self.is_person_ordered, self.why_no_person = (), False, False, ""
-        self.has_spoken, self.last_turn, self.owes_deed = False, "", False
+        self.last_turn, self.owes_deed = "", False
         self.owe()
         self.tell(" ".join([*parts, why]).strip(), keys)
 

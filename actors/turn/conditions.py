@@ -79,6 +79,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "a reply comes": lambda state: state.voice in (VoiceState.COMING, VoiceState.LATE),
     "a reply is cut": lambda state: state.voice is VoiceState.CUT,
     "a start may cut it": _a_start_may_cut_it,
+    "nothing is aside": lambda state: state.aside is None,
     "words are audible": lambda state: state.is_audible,
     # The end of the audio is not the end of a reply that has had none: it may have come first
     "it has sound": lambda state: state.has_sound,

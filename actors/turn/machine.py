@@ -171,7 +171,7 @@ class Turn(Actions):
                 self.unfilled, self.rest, self.at.wanted = None, "", self.now
             case events.ToldEchoed():
                 self.transcript, self.told, self.at.wanted = self.told.strip(), "", self.now
-                self.has_spoken = self.has_spoken and self.owes_deed  # what was announced is said already
+                self.expect_words()
             case events.ToldHeard():
                 self.is_told_heard = True
             case _:
@@ -287,7 +287,7 @@ class Turn(Actions):
     def _take_words_for_granted(self) -> None:
         """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
         has_words, self.has_words = self.has_words, False
-        is_other = max(self.at.outstanding, self.at.cut) >= self.at.wanted
+        is_other = self.outstanding is not None or max(self.at.outstanding, self.at.cut) >= self.at.wanted
         if self.voice is VoiceState.COMING and self.has_sound and not (has_words or is_other):
             self.at.answered, self.has_spoken = self.at.began, True
 

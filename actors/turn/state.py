@@ -312,8 +312,16 @@ class TurnState:
         self.emit(asked)
 
     def tell(self, text: str, keys: tuple[str, ...] = ()) -> None:
+        """Tell the service something as the caller's words; it stops what it says."""
+        if self.voice is VoiceState.LATE:
+            self.voice = VoiceState.IDLE
+        self.expect_words()
         self.told, self.is_told_heard, self.at.told, self.at.wanted = text, False, self.now, self.now
         self.emit(effects.TellAsCaller(text, keys))
+
+    def expect_words(self) -> None:
+        """Take what the agent has said for no answer, unless it was announced only and is waited for."""
+        self.has_spoken = self.has_spoken and self.owes_deed
 
     def enter(self, phase: Phase) -> None:
         self.phase, self.at.phase = phase, self.now

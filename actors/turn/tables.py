@@ -97,13 +97,15 @@ VOICE = Table("voice", VoiceState, {
     events.AgentSaid: {IDLE: to(COMING, Actions.forget, when="words are audible"), LATE: to(COMING)},
     events.InjectionBegan: {IDLE: to(COMING, Actions.forget), LATE: to(COMING)},
     events.LateFillerBegan: {IDLE: to(LATE), COMING: to(LATE)},
-    events.AudioDone: {COMING: to(IDLE, when="it has sound"), LATE: to(IDLE)},
+    events.AudioDone: {COMING: to(IDLE, when="it has sound"), CUT: to(IDLE, when="nothing is aside"), LATE: to(IDLE)},
     events.CallerStartedSpeaking: {
         IDLE: do(Actions.set_aside, when="something sounds that a start may cut"),
         COMING: to(CUT, Actions.set_aside, when="a start may cut it"),
     },
-    events.ToldHeard: {IDLE: do(Actions.drop, when="they converse")}
-    | each((COMING, LATE), to(CUT, Actions.drop, when="they converse")),
+    events.ToldHeard: {
+        IDLE: do(Actions.drop, when="they converse"),
+        COMING: to(CUT, Actions.drop, when="they converse"),
+    },
     events.CallerSaid: {
         IDLE: do(Actions.drop, when="a resumed reply sounds") + do(Actions.forget),
         COMING: to(IDLE, Actions.drop, when="they converse"),

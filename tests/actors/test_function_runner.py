@@ -74,7 +74,7 @@ async def test_what_is_asked_for_while_it_is_done_is_done_once_and_answered_twic
     requests: str, autojump_clock: MockClock
 ) -> None:
     odd = '{"word": "no", "loud": true}'
-    a, b = (FunctionCall(id, "count", odd, client_side=True) for id in "ab")
+    a, b = (FunctionCall(name, "count", odd, client_side=True) for name in "ab")
     async with on_the_floor() as scene:
         if requests == "a and b":
             await scene.far.say(FunctionCallRequest((a, b)))

@@ -9,6 +9,7 @@ from actors.turn.events import (
     AudioDone,
     CallerSaid,
     CallerStartedSpeaking,
+    EndWanted,
     Event,
     FloorGiven,
     FloorVacated,
@@ -64,6 +65,19 @@ def test_nothing_more_comes_of_a_reply_behind_which_the_model_thinks_again() -> 
     got = seen(*caller_says(1), *coming, (7.5, AgentSaid("On Tuesday.")), (7.6, AudioDone()), until=10.1)
 
     assert got == [(4, Cut()), (6.5, Resume()), (10, filler_asked())]
+
+
+@pytest.mark.parametrize("by", ["goodbye", "told"])
+def test_the_end_of_what_was_dropped_ends_the_cut(by: str) -> None:
+    turn = on_floor()
+    drops: dict[str, list[Step]] = {
+        "goodbye": [(1, AudioBegan()), (1.1, EndWanted("e", "done")), (2, FunctionCancelled("e"))],
+        "told": [(1, AudioBegan()), (2, KeysEntered("1")), (2.1, CallerStartedSpeaking())],
+    }
+
+    play(turn, [*drops[by], (2.2, AudioDone())])
+
+    assert turn.gate is Gate.OPEN
 
 
 # What is told, and what is on its way
@@ -124,6 +138,15 @@ def test_a_filler_without_words_is_not_the_audio_of_words_that_had_none() -> Non
     assert turn.debt is Debt.OWED
 
 
+def test_a_filler_without_words_is_no_answer_though_a_function_has_ended_meanwhile() -> None:
+    turn = on_floor()
+    done: list[Step] = [(5.1, FunctionsAsked(("f",))), (5.2, FunctionDone("f"))]
+
+    play(turn, [*caller_says(1), *done, (5.4, AudioBegan()), (5.8, AudioDone()), (6.5, Played())], 7)
+
+    assert turn.debt is Debt.OWED
+
+
 def test_a_transfer_that_fails_asks_for_no_second_filler() -> None:
     """The first one may still come."""
     script: list[Step] = [*caller_says(1), (5.1, FunctionsAsked(("t",))), (5.2, TransferWanted("t"))]
@@ -170,6 +193,13 @@ def test_a_transfer_does_not_restart_the_silence_before_it() -> None:
     script: list[Step] = [*caller_says(1), *said, (5.5, FunctionsAsked(("t",))), (5.6, TransferWanted("t"))]
 
     assert seen(*script, until=8.1) == [(6.6, PutThrough("t")), (8, clip())]
+
+
+def test_what_a_lost_session_has_said_announces_no_transfer_of_the_next_one() -> None:
+    said: list[Step] = [*reply(3, "Let me see.", played=1), (3.2, FunctionsAsked(("f",))), (5, FloorVacated())]
+    script: list[Step] = [*said, (5.5, FloorGiven(owes=False)), (5.8, FunctionsAsked(("t",))), (6, TransferWanted("t"))]
+
+    assert seen(*caller_says(1), *script, until=8.1)[1:] == [(7, PutThrough("t")), (8, clip())]
 
 
 def test_a_session_that_greets_owes_more_than_the_deed_of_the_one_before() -> None:

@@ -74,7 +74,7 @@ UNMOVED: dict[str, dict[Event, str]] = {
         FunctionsAsked(("f",)): "ABSENT COMING",
     },
     "voice, told": {
-        CallerStartedSpeaking(): "ABSENT CUT",
+        CallerStartedSpeaking(): "ABSENT CUT LATE",
     },
     "debt": {
         CallerSaid("told"): "OWED",

@@ -479,6 +479,7 @@ class World:
         """Let it through, set it aside, or drop it, as the gate says."""
         if self.turn.is_audio_news:
             self.feed(AudioBegan())
+            self.await_end_of_sound()
         match self.turn.gate:
             case Gate.OPEN if not (is_late and reply.was_cut):
                 self.sound(FRAME, reply)
