@@ -173,15 +173,16 @@ class Deadlines:
         """For a call that is told to close to be over, whatever fails."""
         return self.closing + 2 * self.goodbye_onset + self.goodbye_audio + self.goodbye_grace + self.hang_up
 
-    def stride_for(self, unplayed: float, piece: float = math.inf) -> float:
+    def stride_for(self, unplayed: float, piece: float = math.inf, late: float = 0.0) -> float:
         """Return how long agent audio may gather while the caller has so much left to hear: a quarter of it.
 
         With nothing left it is read as it comes, unless it flows on and on in pieces of so many seconds. Then what
-        comes within `hold` seconds of a piece comes with it: this is what it adds to what the caller hears.
+        comes within `hold` seconds of a piece comes with it: this is what it adds to what the caller hears. `late`
+        seconds ago the last one should have come, from which they are counted.
         """
         if unplayed >= _SCARCE:
             return min(self.stride, unplayed / 4)
-        return self.hold + piece if piece <= self.hold else 0.0
+        return max(0.0, self.hold + piece - late) if piece <= self.hold else 0.0
 
 
 @attrs.frozen

@@ -35,5 +35,5 @@ class PacedWebSocket(WebSocket, Protocol):
         ...
 
     def gather(self, seconds: float, /) -> None:
-        """Let what comes within so many seconds of the last read come together, from now on, if that saves work."""
+        """Let what comes within so many seconds come together, from now on, if that saves work."""
         ...

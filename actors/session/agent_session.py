@@ -230,8 +230,9 @@ class AgentSession:
             raise
 
     async def _read(self, wire: AgentWire, reader: TapeReader) -> None:
+        stride_for, flow = self.state.policy.deadlines.stride_for, wire.flow
         while True:
-            wire.socket.gather(self.state.policy.deadlines.stride_for(self.state.ledger.unplayed, wire.flow.piece))
+            wire.socket.gather(stride_for(self.state.ledger.unplayed, flow.piece, flow.late(trio.current_time())))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
                     self.service.note_speaking()

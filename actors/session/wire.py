@@ -37,10 +37,11 @@ _PAUSE = 0.1
 
 @attrs.define
 class Flow:
-    """How an agent's audio comes: whether without a pause, and in what pieces.
+    """How an agent's audio comes: whether without a pause, in what pieces, and when.
 
-    Where two pieces are read together, and the second one is late, it is read as it comes: the next two are then
-    counted from it.
+    Where two pieces are read together, and the second one is late, it is read as it comes. The read itself may be late
+    as well, so the earliest moments count: pieces are expected as if the first had come at `_began`, and later only
+    when the second one has been late twice running.
     """
 
     _size: int = 0
@@ -48,19 +49,40 @@ class Flow:
     _piece: int = 0
     """Of the shortest piece since then."""
     _at: float = -math.inf
+    _began: float = 0.0
+    """When (trio time) this audio would have begun if it were spoken at real time, and no read had been late."""
+    _missed: float = math.inf
+    """The same by the second piece that was late last, if none has been in time since then."""
     _waits_for_two: bool = False
 
     def note(self, size: int, now: float) -> None:
         """Take the audio of one read."""
         if now > self._at + _PAUSE:
-            self._size, self._piece = 0, size
+            self._size, self._piece, self._began, self._missed = 0, size, math.inf, math.inf
+        has_flowed, waited_for_two = self._has_flowed, self._waits_for_two
         self._at, self._size, self._piece = now, self._size + size, min(self._piece, size)
-        self._waits_for_two = not self._waits_for_two or size >= 2 * self._piece
+        self._waits_for_two = not waited_for_two or size >= 2 * self._piece
+        began = now - self._size / BYTES_PER_SECOND
+        self._began = min(self._began, began)
+        if waited_for_two and self._waits_for_two:
+            self._missed = math.inf
+        elif has_flowed and not waited_for_two:
+            if self._missed < math.inf:
+                self._began = max(self._began, min(self._missed, began))
+            self._missed = began
+
+    @property
+    def _has_flowed(self) -> bool:
+        return self._size >= _FLOWING
 
     @property
     def piece(self) -> float:
         """Seconds of a piece of audio that has flowed for a while; infinite if the next one is not to be waited for."""
-        return self._piece / BYTES_PER_SECOND if self._waits_for_two and self._size >= _FLOWING else math.inf
+        return self._piece / BYTES_PER_SECOND if self._waits_for_two and self._has_flowed else math.inf
+
+    def late(self, now: float) -> float:
+        """Return how many seconds ago the last piece should have come."""
+        return now - self._began - self._size / BYTES_PER_SECOND
 
 
 @attrs.define

@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -52,15 +52,23 @@ async def sockets() -> AsyncIterator[tuple[OpenSocket, FrameStream]]:
         )
 
 
-async def speak_as_the_service(far: FrameStream, arrived: list[float]) -> None:
-    """Accept a session and speak without a pause, at real time, in pieces of 20 ms that are up to half a ms late."""
+def punctual(_: int) -> float:
+    """Let every piece come when it should."""
+    return 0.0
+
+
+async def speak_as_the_service(far: FrameStream, arrived: list[float], slip: Callable[[int], float]) -> None:
+    """Accept a session and speak without a pause, at real time, in pieces of 20 ms that are up to half a ms late.
+
+    Each piece may be later by what `slip` says of it.
+    """
     jitter = Random(0)
     await far.send('{"type":"Welcome","request_id":"r"}')
     await far.receive()
     await far.send('{"type":"SettingsApplied"}')
     begins = trio.current_time()
     for number in range(round(SECONDS / FRAME_SECONDS)):
-        await trio.sleep_until(begins + number * FRAME_SECONDS + jitter.uniform(0.0, 0.0005))
+        await trio.sleep_until(begins + number * FRAME_SECONDS + slip(number) + jitter.uniform(0.0, 0.0005))
         arrived.append(trio.current_time())
         await far.send(number.to_bytes(2) * (FRAME_BYTES // 2))
 
@@ -88,7 +96,7 @@ class NoLead:
     """How much later than the service sent it each piece came to the caller, from the third tenth of a second on."""
 
 
-async def no_lead(policy: CallPolicy | None = None) -> NoLead:
+async def no_lead(policy: CallPolicy | None = None, slip: Callable[[int], float] = punctual) -> NoLead:
     """Carry a call whose agent speaks at real time, over real sockets; look at one second of it."""
     arrived, heard = list[float](), dict[int, float]()
     turns, messages = Turns(), Counter[str]()
@@ -106,7 +114,7 @@ async def no_lead(policy: CallPolicy | None = None) -> NoLead:
             records=MemoryRecords(),
             policy=policy or CallPolicy(),
         )
-        nursery.start_soon(speak_as_the_service, service, arrived)
+        nursery.start_soon(speak_as_the_service, service, arrived, slip)
         nursery.start_soon(echo_as_the_network, network, heard, messages)
         nursery.start_soon(run_call, media, CallPlan("CA1", "MZ1", "inbound"), services)
         await trio.sleep(0.5)
@@ -136,6 +144,30 @@ async def test_no_piece_is_held_back_for_longer_than_the_next_one_takes_to_come(
     assert len(found.late) == round(SECONDS / FRAME_SECONDS)
     assert max(found.late) <= CallPolicy().deadlines.hold + 0.001
     assert max(found.late[:10]) == 0.0
+
+
+async def test_a_read_that_was_late_makes_no_later_one_late(autojump_clock: MockClock) -> None:
+    """Whatever it was that kept the server busy for 9 ms when the last piece came that is read alone."""
+
+    def keep_busy_before(number: int) -> float:
+        if number == 11:  # the one before has just been written, and nobody has read it
+            autojump_clock.jump(0.009)
+        return 0.0
+
+    found = await no_lead(slip=keep_busy_before)
+
+    assert max(found.late[:11]) == pytest.approx(0.009)
+    assert max(found.late[11:]) <= CallPolicy().deadlines.hold + 0.001
+
+
+@pytest.mark.parametrize("last", [40, 100])
+async def test_a_piece_that_is_late_once_makes_no_other_late_and_pieces_that_stay_late_are_waited_for(
+    last: int, autojump_clock: MockClock
+) -> None:
+    found = await no_lead(slip=lambda number: 0.007 if 40 <= number <= last else 0.0)
+
+    assert max(found.late[:40] + found.late[44:]) <= CallPolicy().deadlines.hold + 0.001
+    assert sum(found.turns.values()) <= 44
 
 
 @pytest.mark.parametrize("hold", [0.0, 0.01])

@@ -49,6 +49,8 @@ class FrameStream:
     _stride: float = attrs.field(default=0.0, init=False)
     _last_read: float = attrs.field(default=-10_000, init=False)
     """On which tick that was, or between which two, if we were woken by the peer."""
+    _asked: float = attrs.field(default=-10_000, init=False)
+    """On which tick `gather` was called last, or between which two."""
 
     def __attrs_post_init__(self) -> None:
         self._socket = socket_below(self._stream)
@@ -85,8 +87,8 @@ class FrameStream:
         return messages
 
     def gather(self, seconds: float) -> None:
-        """Let what comes within so many seconds of the last read come together."""
-        self._stride = seconds
+        """Let what comes within so many seconds come together: of the last read, or of now if they are few."""
+        self._stride, self._asked = seconds, trio.current_time() / TICK_SECONDS
 
     async def _answer(self, received: Ping | Pong | Close) -> None:
         if isinstance(received, Ping):
@@ -112,7 +114,7 @@ class FrameStream:
             return b""
         is_short = 0.0 < self._stride < _SHORT
         ticks = self._stride / TICK_SECONDS if is_short else int(self._stride / TICK_SECONDS + _ROUNDING)
-        due = (self._last_read if is_short else math.ceil(self._last_read)) + ticks
+        due = (self._asked if is_short else math.ceil(self._last_read)) + ticks
         if ticks and self._socket is not None and due * TICK_SECONDS > trio.current_time():
             await self._sleeper.sleep_until(due * TICK_SECONDS, FINE_SECONDS if is_short else TICK_SECONDS)
             self._last_read = due

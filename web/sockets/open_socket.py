@@ -40,7 +40,7 @@ class Carrier(Protocol):
         ...
 
     def gather(self, seconds: float, /) -> None:
-        """Let what comes within so many seconds of the last read come together, if that saves work."""
+        """Let what comes within so many seconds come together, if that saves work."""
         ...
 
 
@@ -104,7 +104,7 @@ class OpenSocket:
         await self._carrier.send(message)
 
     def gather(self, seconds: float, /) -> None:
-        """Let what comes within so many seconds of the last read come together, if that saves work."""
+        """Let what comes within so many seconds come together, if that saves work."""
         self._carrier.gather(seconds)
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
