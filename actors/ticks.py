@@ -120,14 +120,14 @@ class _Clock(trio.abc.Instrument):
         if len(self._moments) > 2 * self.asleep + _MOST_LEFT:
             self._sleepers = {moment: sleepers for moment, sleepers in self._sleepers.items() if sleepers}
             self._moments = sorted(self._sleepers)  # which is a heap
-        if not self.asleep and self._nap is not None:
-            self._nap.deadline = -math.inf
+        if self._nap is not None and (not self.asleep or moment == self._nap.deadline):
+            self._nap.deadline = self._next()
 
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - the interface is trio's
         """Wake those that are due, in the turn of the scheduler that begins now."""
         if self._nap is not None and self._nap.deadline <= trio.current_time():
             self._wake_due()
-            self._nap.deadline = self._moments[0] if self.asleep else -math.inf
+            self._nap.deadline = self._next()
 
     async def _sleep_for_all(self) -> None:
         trio.lowlevel.add_instrument(self)
@@ -135,12 +135,23 @@ class _Clock(trio.abc.Instrument):
             while self._nap is not None:
                 with self._nap:  # it expires if a moment comes between our look at the time and trio's
                     await trio.sleep_forever()
-                self._nap = trio.CancelScope(deadline=self._moments[0]) if self.asleep else None
+                self._nap = trio.CancelScope(deadline=self._next()) if self.asleep else None
             self._sleepers.clear()
             self._moments.clear()
         finally:
             with suppress(KeyError):  # trio has let it go already, for an error in it
                 trio.lowlevel.remove_instrument(self)
+
+    def _next(self) -> float:
+        """Return the first moment to which somebody sleeps, one that is past if nobody does.
+
+        For a moment that all have left, nobody wakes.
+        """
+        if not self.asleep:
+            return -math.inf
+        while not self._sleepers[self._moments[0]]:
+            del self._sleepers[heapq.heappop(self._moments)]
+        return self._moments[0]
 
     def _wake_due(self) -> None:
         now = trio.current_time()

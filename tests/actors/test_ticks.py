@@ -3,6 +3,7 @@
 import math
 
 import attrs
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -95,6 +96,33 @@ async def test_a_moment_that_is_past_costs_a_tick_and_never_a_loop(autojump_cloc
         await Sleeper().sleep_until(0.5)
 
     assert round(trio.current_time(), 6) == 0.53
+
+
+@attrs.define(eq=False)
+class Looks(trio.abc.Instrument):
+    """When the scheduler has woken, for whatever it was."""
+
+    moments: list[float] = attrs.field(factory=list)
+
+    def after_io_wait(self, timeout: float) -> None:
+        self.moments.append(round(trio.current_time(), 6))
+
+
+@pytest.mark.parametrize("before", [[], [0.2]])
+async def test_nobody_wakes_for_a_moment_that_all_have_left(before: list[float], autojump_clock: MockClock) -> None:
+    """Neither if it was the next one, nor if others come before it."""
+    looks, sleeper = Looks(), Sleeper()
+    async with trio.open_nursery() as nursery:
+        for moment in (*before, 1.0):
+            nursery.start_soon(Sleeper().sleep_until, moment)
+        nursery.start_soon(sleeper.sleep_until, 0.5)
+        await trio.sleep(0.1)
+        sleeper.move(1.0)
+        await wait_all_tasks_blocked()
+        trio.lowlevel.add_instrument(looks)
+    trio.lowlevel.remove_instrument(looks)
+
+    assert {moment for moment in looks.moments if 0.1 < moment < 1.0} == set(before)
 
 
 async def moved(*moments: float, after: float = 0.02) -> float:
