@@ -26,6 +26,8 @@ HALF_SECONDS = 60.0
 
 def make_folders(path: Path) -> None:
     """Make a folder, and those above it that are missing; a folder that is there stays as it is."""
+    if path.is_dir():
+        return
     missing = [folder for folder in path.parents if not folder.exists()]
     for folder in (*reversed(missing), path):
         is_new = not folder.exists()

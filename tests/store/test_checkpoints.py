@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -302,6 +303,35 @@ async def test_a_call_is_written_once_a_round_while_there_is_news_of_it(folder: 
     assert first == [CUT.call_sid]
     assert found is not None
     assert found.duration == 99.0
+
+
+async def test_many_calls_are_asked_a_few_in_a_turn_and_one_that_ends_meanwhile_is_not_written(folder: Path) -> None:
+    checkpoints, asked, asked_before = Checkpoints(folder, MemoryRecords()), list[str](), list[int]()
+    records = [attrs.evolve(CUT, call_sid=f"CA{number:02}") for number in range(40)]
+
+    def ask(record: CallRecord) -> RunningRecord:
+        asked.append(record.call_sid)
+        return RunningRecord(record)
+
+    with ExitStack() as calls, ExitStack() as first, ExitStack() as last:
+        for record in records:
+            stack = {"CA00": first, "CA39": last}.get(record.call_sid, calls)
+            stack.enter_context(checkpoints.keeping(record.call_sid, partial(ask, record)))
+
+        async def end_two() -> None:
+            asked_before.append(len(asked))
+            first.close()
+            last.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(checkpoints.write)
+            nursery.start_soon(end_two)
+        await checkpoints.write()
+
+        checkpoints._own.let_go()
+        assert 0 <= asked_before[0] < 20
+        assert written(folder) == [record.call_sid for record in records[1:-1]]
+        assert "CA39" not in asked
 
 
 async def test_a_call_that_is_over_leaves_no_checkpoint(folder: Path) -> None:
