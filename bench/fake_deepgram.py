@@ -20,7 +20,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 from bench import clock
 from bench.control import answer, orders
 from bench.fake_groq import serve_groq
-from bench.frames import FRAME_SECONDS, Cutter, Habit, Tag, frame
+from bench.frames import FRAME_SECONDS, Cutter, Habit, Tag, beginnings, frame
 from bench.tally import Arrival, Book, Order, PageReport, Span, curve_ms
 
 APPLYING_SECONDS = 0.02
@@ -96,8 +96,8 @@ class Service:
         """Let every session speak from then on, each at its own time within one reply."""
         self.talks_at = at
         ready = [session for session in self.sessions if session.is_live]
-        for number, session in enumerate(ready):
-            session.call_at(at + number / len(ready) * REPLY_SECONDS, session.say)
+        for session, later in zip(ready, beginnings(len(ready), REPLY_SECONDS), strict=True):
+            session.call_at(at + later, session.say)
 
     def hand_off(self, at: float, spread: float, *, aloud: bool) -> None:
         """Let every call be handed on twice, each time at a moment of its own within half of `spread` seconds."""

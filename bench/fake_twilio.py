@@ -22,11 +22,13 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_
 
 from bench import clock
 from bench.control import answer, orders
-from bench.frames import BYTES_PER_SECOND, FRAME_SECONDS, Cutter, Habit, Tag, frame_base64, quiet
+from bench.frames import BYTES_PER_SECOND, FRAME_SECONDS, Cutter, Habit, Tag, beginnings, frame_base64, quiet
 from bench.tally import Arrival, Book, Order, PageReport, Playout, Span, curve_ms
 
 ACCOUNT, AUTH_TOKEN = "AC" + "0" * 32, "bench-auth-token"
 GOODBYE_SECONDS = 0.05
+BEGINNING_SECONDS = 1.0
+"""From the first caller's first frame to the last one's."""
 
 _MEDIA_HEAD = (
     b'{"event":"media","sequenceNumber":"%d","media":{"track":"inbound","chunk":"%d","timestamp":"%d","payload":"'
@@ -88,11 +90,11 @@ class Network:
         await ws_connect(lambda: caller, f"ws://127.0.0.1:{port}/twilio", extra_headers=headers)
 
     def talk(self, at: float, turn_every: float) -> None:
-        """Let every caller speak from then on, spread over one frame; with turns, for half of each."""
+        """Let every caller speak from then on, each from a moment of its own; with turns, for half of each."""
         self.habit = Habit.of(turn_every)
         live = [call for call in self.calls if call.is_live]
-        for number, call in enumerate(live):
-            call.talk(at + number / len(live) * FRAME_SECONDS)
+        for call, later in zip(live, beginnings(len(live), BEGINNING_SECONDS), strict=True):
+            call.talk(at + later)
 
     def hang_up(self) -> None:
         """End every call."""

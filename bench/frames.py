@@ -86,6 +86,16 @@ class Cutter:
                 self.damaged += 1
 
 
+def beginnings(count: int, seconds: float) -> list[float]:
+    """Return when each of so many begins, evenly within so many seconds, and no two of them in step.
+
+    In each share of the seconds one begins at any moment, drawn from a seed: whatever goes on in shorter periods, as
+    frames of 20 ms and chunks of 80 do, is then spread over them as it is among callers who know nothing of each other.
+    """
+    draw = random.Random(count).random
+    return [(number + draw()) / count * seconds for number in range(count)]
+
+
 _STAGGER = 37
 
 

@@ -1,6 +1,20 @@
-"""What the bench counts as lost, twice or out of turn."""
+"""What the bench counts as lost, twice or out of turn, and when its callers begin."""
 
+from collections import Counter
+
+import pytest
+
+from bench.frames import FRAME_SECONDS, beginnings
 from bench.tally import Arrival, Order
+
+
+@pytest.mark.parametrize("calls", [25, 50, 100, 200])
+def test_no_frames_come_in_step_and_nobody_begins_out_of_turn(calls: int) -> None:
+    begins = beginnings(calls, 4.0)
+    milliseconds = Counter(int(moment % FRAME_SECONDS * 1000) for moment in begins)
+
+    assert [int(moment / 4.0 * calls) for moment in begins] == list(range(calls))
+    assert max(milliseconds.values()) <= calls // 5
 
 
 def test_a_frame_is_missing_until_it_comes_late() -> None:
