@@ -24,8 +24,10 @@ from web.calls.follow_up import FollowUp, NoShows
 from web.calls.rate_limits import harden
 from web.calls.repeats import RepeatedOrders
 from web.calls.unfinished import UnfinishedOrders
+from web.console.campaigns import CampaignPages
 from web.console.pages import Console
-from web.console.phone import PHONE_STREAM, CallerVoice
+from web.console.phone import PHONE_STREAM, CallerVoice, PhoneRoutes
+from web.console.session import Sessions, SignInCheck
 from web.routes import openapi
 from web.routes.calls import CallRoutes
 from web.routes.campaigns import LARGEST_BODY, CampaignRoutes
@@ -129,8 +131,10 @@ def create_app(
     operating = OperatorRoutes(context, views)
     for blueprint in _routes_of(context, dispatcher, views, operating):
         app.register_blueprint(blueprint)
-    console = Console.of(context, views, operating, voice)
-    console.install(app)
+    gate = SignInCheck(context, Sessions.of(settings))
+    phone = PhoneRoutes(context, gate, voice)
+    console = Console(context, views, operating, gate, phone, CampaignPages(CampaignRoutes(context)))
+    app.register_blueprint(console.blueprint())
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)
     count_requests(app, context.counts)
@@ -139,7 +143,7 @@ def create_app(
     if context.uploads is not None:
         app.after_serving(context.uploads.finish)
     served = BackgroundTasks(app.asgi_app, (*_tasks_of(context, dispatcher), views.elsewhere.run))
-    gates = {PHONE_STREAM: console.phone.admits}
+    gates = {PHONE_STREAM: phone.admits}
     # Quart's own hook for middleware
     app.asgi_app = MediaStreams(served, context, run_call, gates)  # type: ignore[method-assign]
     return app

@@ -10,7 +10,6 @@ import attrs
 import structlog
 from quart import Blueprint, Response, redirect, request
 from quart.typing import ResponseReturnValue
-from quart_trio import QuartTrio
 
 from store.json_text import json_text
 from store.objects import ObjectsUnavailable
@@ -24,10 +23,9 @@ from web.console.afterwards import headline, money, retold
 from web.console.campaigns import CampaignPages
 from web.console.english import LIVE, OPERATE, OUTCOMES
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
-from web.console.phone import PHONE_STREAM, CallerVoice, PhoneRoutes
+from web.console.phone import PHONE_STREAM, PhoneRoutes
 from web.console.rendering import message_page, prepare, read_files, render, static_file
-from web.console.session import Sessions, SignInCheck, current_session
-from web.routes.campaigns import CampaignRoutes
+from web.console.session import SignInCheck, current_session
 from web.routes.operating import OperatorRoutes
 from web.routes.problems import is_name, json_answer
 from web.routes.views import CallViews, no_such
@@ -46,21 +44,10 @@ class Console:
     phone: PhoneRoutes
     campaigns: CampaignPages
 
-    @classmethod
-    def of(
-        cls, context: AppContext, views: CallViews, operating: OperatorRoutes, voice: CallerVoice | None = None
-    ) -> "Console":
-        """Return the pages of one application; `voice` says what is typed on its phone."""
-        gate, campaigns = SignInCheck(context, Sessions.of(context.settings)), CampaignPages(CampaignRoutes(context))
-        return cls(context, views, operating, gate, PhoneRoutes(context, gate, voice), campaigns)
-
-    def install(self, app: QuartTrio) -> None:
-        """Register the routes, and what templates need."""
+    def blueprint(self) -> Blueprint:
+        """Return the routes. Blocks: templates and files are read first."""
         prepare()
         read_files()
-        app.register_blueprint(self.blueprint())
-
-    def blueprint(self) -> Blueprint:
         routes = Blueprint("console", __name__)
         routes.get("/console/static/<path:filename>")(static_file)
         routes.add_url_rule("/console/sign-in", "sign_in", self.gate.sign_in, methods=["GET", "POST"])

@@ -15,7 +15,7 @@ from typing import Protocol
 import attrs
 import structlog
 from hypercorn.typing import WebsocketScope
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response, request
 from quart.typing import ResponseReturnValue
 
 from store.json_text import json_text
@@ -26,7 +26,7 @@ from web.console.english import LIVE, OPERATE, PHONE_KEYS, PHONE_TOLD
 from web.console.rendering import render
 from web.console.session import SignInCheck, current_session, is_own_request
 from web.routes.credentials import is_here
-from web.routes.problems import problem
+from web.routes.problems import json_answer, problem
 from web.sockets.asgi_events import headers_of
 
 PHONE_STREAM = "/phone"
@@ -132,8 +132,7 @@ class PhoneRoutes:
     async def _ticket(self, admission: Admission) -> Response:
         token = await self.context.admissions.mint(admission)
         ids = {"accountSid": PAGE_ACCOUNT, "callSid": admission.call_sid, "streamSid": new_stream_sid()}
-        response: Response = jsonify({**ids, "token": token})
-        return response
+        return json_answer({**ids, "token": token})
 
     async def say(self) -> Response:
         """Say a sentence in the caller's voice: µ-law, 8,000 bytes a second."""

@@ -48,8 +48,8 @@ class SessionSpan:
     ready: float | None
     floor: float | None
     ended: float
-    why: str
     ending: str
+    why: str
 
 
 @attrs.frozen
@@ -185,18 +185,10 @@ def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[Sess
         agent, incarnation = text(connecting, "agent"), int(number(connecting, "incarnation"))
         stream = _up_to(entries[index + 1 :], *STREAM_ENDS)  # sessions are numbered anew on the next one
         own = [entry for entry in stream if _belongs(entry, agent, incarnation)]
-        ready = next(named(own, "session_ready"), None)
-        floor = next(named(own, "floor_taken"), None)
-        over = next(named(own, *SESSION_ENDS), None)
+        ready = next(map(at, named(own, "session_ready")), None)
+        floor = next(map(at, named(own, "floor_taken")), None)
         yield SessionSpan(
-            agent=agent,
-            incarnation=incarnation,
-            connecting=at(connecting),
-            ready=None if ready is None else at(ready),
-            floor=None if floor is None else at(floor),
-            ended=duration if over is None else at(over),
-            why=text(connecting, "why"),
-            ending=_ending(over),
+            agent, incarnation, at(connecting), ready, floor, *_end(own, duration), why=text(connecting, "why")
         )
 
 
@@ -208,21 +200,16 @@ def _taken_over(entries: Sequence[JournalEntry], duration: float) -> Iterable[Se
         following = _up_to(entries[index + 1 :], *STREAM_ENDS)
         taken = next(named(following, "floor_taken"), committed)
         agent, incarnation = text(committed, "to"), int(number(taken, "incarnation"))
-        over = next(named([entry for entry in following if _belongs(entry, agent, incarnation)], *SESSION_ENDS), None)
-        yield SessionSpan(
-            agent=agent,
-            incarnation=incarnation,
-            connecting=at(committed),
-            ready=at(committed),
-            floor=at(committed),
-            ended=duration if over is None else at(over),
-            why="soft handoff",
-            ending=_ending(over),
-        )
+        own, since = [entry for entry in following if _belongs(entry, agent, incarnation)], at(committed)
+        yield SessionSpan(agent, incarnation, since, since, since, *_end(own, duration), why="soft handoff")
 
 
-def _ending(over: JournalEntry | None) -> str:
-    return "" if over is None else text(over, "reason") or text(over, "error") or text(over, "why")
+def _end(own: Sequence[JournalEntry], duration: float) -> tuple[float, str]:
+    """Return when a session was over, and why."""
+    over = next(named(own, *SESSION_ENDS), None)
+    if over is None:
+        return duration, ""
+    return at(over), text(over, "reason") or text(over, "error") or text(over, "why")
 
 
 def _belongs(entry: JournalEntry, agent: str, incarnation: int) -> bool:

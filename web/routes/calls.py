@@ -44,9 +44,9 @@ from web.routes.problems import (
     body_of_request,
     is_call_sid,
     json_answer,
+    key_of_request,
     no_such_call,
     problem,
-    refuse_key,
     unreachable,
 )
 from web.routes.views import CallViews
@@ -134,11 +134,8 @@ class CallRoutes:
             order = read_order(body, self.context.settings, self.context.services.roster.beginners)
         except OrderError as exc:
             return problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
-        given = request.headers.get("Idempotency-Key")
-        if given is None:
+        if (given := key_of_request()) is None:
             return await self._answer(await self.dispatcher.take_unless_ringing(order))
-        if (refused := refuse_key(given)) is not None:
-            return refused
         key = key_of(given, bearer_of(request.headers.get("authorization", "")), body)
         answer = await self.repeats.once(key, partial(self.dispatcher.take_unless_ringing, order))
         if isinstance(answer, SameKey) and answer.order.digest != key.digest:

@@ -11,7 +11,7 @@ from functools import partial
 
 import attrs
 import structlog
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response, abort, request
 
 from store.orders.campaigns import Campaign, NewContact
 from web.calls.campaigns import RULES, CampaignRules, read_rules
@@ -90,17 +90,17 @@ class CampaignRoutes:
         """Return a campaign; the database is not asked for a name that none can have."""
         return await self.context.campaigns.find(name) if _NAME.fullmatch(name) is not None else None
 
+    async def _found(self, name: str) -> Campaign:
+        found = await self.find(name)
+        return found or abort(problem(404, "no such campaign", fix="GET /campaigns lists them."))
+
     async def shown(self, name: str) -> Response:
-        campaign = await self.find(name)
-        if campaign is None:
-            return _unknown()
+        campaign = await self._found(name)
         return json_answer(await self._told(campaign))
 
     async def turn(self, command: str, name: str) -> Response:
         """Pause a campaign, go on with it, or cancel it."""
-        campaign = await self.find(name)
-        if campaign is None:
-            return _unknown()
+        campaign = await self._found(name)
         turned = await self.turn_to(campaign, command)
         if turned is None:
             return problem(409, "the campaign was canceled", fix="Make a new one of the numbers that are left.")
@@ -118,9 +118,7 @@ class CampaignRoutes:
         wanted = request.args.get("format", "csv")
         if wanted not in _FORMATS:
             return problem(400, "format is not csv or jsonl", field="format", fix="format=csv")
-        campaign = await self.find(name)
-        if campaign is None:
-            return _unknown()
+        campaign = await self._found(name)
         export = Export(self.context.campaigns, self.context.services.records, self.context.services.roster.extras)
         lines = export.csv(campaign) if wanted == "csv" else export.jsonl(campaign)
         return Response(lines, content_type=_FORMATS[wanted])
@@ -133,10 +131,6 @@ class CampaignRoutes:
         progress = await self.progress(campaign)
         plain = {"name": campaign.name, "state": campaign.state, "why": campaign.why, "rules": campaign.rules}
         return {**plain, "created_at": campaign.created, "progress": attrs.asdict(progress)}
-
-
-def _unknown() -> Response:
-    return problem(404, "no such campaign", fix="GET /campaigns lists them.")
 
 
 def _read(body: bytes) -> dict[str, object]:

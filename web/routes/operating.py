@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import attrs
 import structlog
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 from quart.typing import ResponseReturnValue
 
 from actors.commands import KINDS, OVER, Command, CommandAnswer, Outcome
@@ -20,7 +20,7 @@ from web.calls.commands import NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.operating import Operating, read_action
 from web.calls.orders import OrderError
-from web.routes.problems import body_of_request, json_answer, no_such_call, problem, refuse_key
+from web.routes.problems import body_of_request, json_answer, key_of_request, no_such_call, problem
 from web.routes.views import CallViews
 
 _STATUS: Final[Mapping[Outcome, int]] = {
@@ -60,10 +60,7 @@ class OperatorRoutes:
             )
 
     async def command(self, command: str, who: WhoAsks, name: str) -> ResponseReturnValue:
-        body = await body_of_request()
-        key = request.headers.get("Idempotency-Key")
-        if key is not None and (refused := refuse_key(key)) is not None:
-            return refused
+        body, key = await body_of_request(), key_of_request()
         try:
             action, by = read_action(command, body, self.context.services.roster.agents)
         except OrderError as exc:

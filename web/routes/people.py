@@ -9,7 +9,7 @@ from typing import IO
 
 import attrs
 import structlog
-from quart import Blueprint, Response
+from quart import Blueprint, Response, abort
 
 from protocol.phone_numbers import is_phone_number
 from store.erasing import Subject
@@ -39,14 +39,10 @@ class PeopleRoutes:
 
     async def kept(self) -> Response:
         name = await self._name()
-        if isinstance(name, Response):
-            return name
         return json_answer(await self.forgetting.kept(await self.forgetting.subject(name)))
 
     async def export(self) -> Response:
         name = await self._name()
-        if isinstance(name, Response):
-            return name
         subject = await self.forgetting.subject(name)
         if not await self._is_anything(subject):
             return self._nothing()
@@ -56,8 +52,6 @@ class PeopleRoutes:
 
     async def forget(self) -> Response:
         name = await self._name()
-        if isinstance(name, Response):
-            return name
         subject = await self.forgetting.subject(name)
         if not subject.number and not await self._is_anything(subject):
             return self._nothing()
@@ -72,8 +66,8 @@ class PeopleRoutes:
         kept = await self.forgetting.kept(subject)
         return bool(kept["calls"] or kept["mentioned_in"])
 
-    async def _name(self) -> str | Response:
-        """Read whose it is: a number, or a call by either of its names."""
+    async def _name(self) -> str:
+        """Read whose it is: a number, or a call by either of its names; answer 400 to anything else."""
         match await json_of_request():
             case {"number": str(number), **others} if is_phone_number(number) and not others:
                 return number
@@ -81,7 +75,7 @@ class PeopleRoutes:
                 return await self.views.call_sid(call)
             case _:
                 fix = 'Write {"number": "+15557650000"} or {"call": "CA…"}.'
-                return problem(400, "the body names neither a number in E.164 nor a call", fix=fix)
+                return abort(problem(400, "the body names neither a number in E.164 nor a call", fix=fix))
 
     async def _sent(self, packed: IO[bytes]) -> AsyncIterator[bytes]:
         with packed:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 import attrs
 import structlog
-from quart import Response, current_app, has_request_context, jsonify, request
+from quart import Response, abort, current_app, has_request_context, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
@@ -73,12 +73,13 @@ async def json_of_request() -> object:
     return json_or(await body_of_request(), None)
 
 
-def refuse_key(key: str) -> Response | None:
-    """Answer 400 to an `Idempotency-Key` that is none."""
-    if re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", key) is not None:
-        return None
-    wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
-    return problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted)
+def key_of_request() -> str | None:
+    """Return the `Idempotency-Key` of the request; answer 400 to one that is none."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and re.fullmatch(rf"[!-~]{{1,{LONGEST_KEY}}}", key) is None:
+        wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
+        abort(problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted))
+    return key
 
 
 def _routes() -> str:
