@@ -31,6 +31,10 @@ TAIL = 3.0
 """For frames that are underway when a span ends; a server that paces agents may be two seconds behind them."""
 SETTLING = 1.0
 CONNECTING = 30.0
+SILENT = 25
+"""Calls that are set up before their agents say something."""
+GREETING = 0.5
+"""Seconds until what they say is sent, and heard."""
 
 
 @attrs.frozen
@@ -141,9 +145,8 @@ class Bench:
         """Go through all stages."""
         self._place(1)
         self._hang_up()
-        idle_mb, before = resident_mb(self.server_pid), usage(self.server_pid)
-        self._place(self.load.calls)
-        setup = usage(self.server_pid) - before
+        idle_mb = resident_mb(self.server_pid)
+        setup_ms = self._place(self.load.calls)
         spans = self._begin()
         used, load_used, busy = self._usage_of(spans[0])
         loaded_mb = resident_mb(self.server_pid)
@@ -160,7 +163,7 @@ class Bench:
             seconds=seconds,
             cpu_ms=used.total_ms / calls / seconds,
             user_ms=used.user_ms / calls / seconds,
-            setup_cpu_ms=setup.total_ms / calls,
+            setup_cpu_ms=setup_ms / calls,
             idle_mb=idle_mb,
             mb_per_call=(loaded_mb - idle_mb) / calls,
             to_agent=_way(sum(told.spoken) - sum(page.frames for page in heard.heard), heard.heard),
@@ -178,10 +181,24 @@ class Bench:
             tick_late_ms=max(told.tick_late_ms[99], heard.tick_late_ms[99]),
         )
 
-    def _place(self, calls: int) -> None:
-        """Place calls one after the other, and wait until an agent is ready on each."""
-        relay = self.server.is_relay
-        self.twilio.ask("dial", bool, calls=calls, port=self.port, is_relay=relay)
+    def _place(self, calls: int) -> float:
+        """Place calls one after the other; return the CPU time of the server, in ms, until all have an agent.
+
+        What agents say first is no part of it: they say it when so many calls have been set up, and none waits long.
+        """
+        used, relay = 0.0, self.server.is_relay
+        for placed in range(0, calls, SILENT):
+            more = min(SILENT, calls - placed)
+            before = usage(self.server_pid)
+            self.twilio.ask("dial", bool, calls=more, port=self.port, is_relay=relay)
+            self._wait_ready(placed + more)
+            used += (usage(self.server_pid) - before).total_ms
+            self.deepgram.ask("greet", bool)
+            time.sleep(GREETING)
+        return used
+
+    def _wait_ready(self, calls: int) -> None:
+        """Wait until so many calls have an agent."""
         deadline = time.monotonic() + CONNECTING
         while (ready := self.deepgram.ask("count", int)) < calls:
             if time.monotonic() > deadline:
