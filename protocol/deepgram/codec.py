@@ -8,6 +8,7 @@ its default is not sent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TypeAlias, cast, get_args
 
 import attrs
@@ -86,26 +87,35 @@ def as_json(value: attrs.AttrsInstance) -> dict[str, JSON]:
     """Spell a value as the wire does: its type, if it is a message, then every field that says something."""
     kind = type(value)
     spelled: dict[str, JSON] = {"type": OTHER_NAMES.get(kind, kind.__name__)} if kind in MESSAGE_TYPES else {}
-    for field in attrs.fields(kind):
-        item = getattr(value, field.name)
-        if _says_something(field, item):
-            alone = field.metadata.get("one_or_many") and len(item) == 1
-            spelled[field.name] = _spell(item[0] if alone else item)
+    for name, silent, one_or_many in _fields_of(kind) or ():
+        item = getattr(value, name)
+        if item != silent:
+            spelled[name] = _spell(item[0] if one_or_many and len(item) == 1 else item)
     return spelled
 
 
-def _says_something(field: "attrs.Attribute[object]", item: object) -> bool:
-    if field.default is attrs.NOTHING:
-        return True
-    if field.default is None or isinstance(field.default, bool | int | str | tuple):
-        return item != field.default
-    return bool(item)
+@cache
+def _fields_of(kind: type) -> tuple[tuple[str, object, bool], ...] | None:
+    """Return the fields of a class: the name, the value that says nothing, and whether a chain of one is one.
+
+    None for what is no value of ours: it is JSON as it is.
+    """
+    if not attrs.has(kind):
+        return None
+    return tuple((field.name, _silent(field), bool(field.metadata.get("one_or_many"))) for field in attrs.fields(kind))
+
+
+def _silent(field: "attrs.Attribute[object]") -> object:
+    """Return the value at which a field is not sent: its default; one that has none is always sent."""
+    is_plain = field.default in {attrs.NOTHING, None} or isinstance(field.default, bool | int | float | str | tuple)
+    return field.default if is_plain else {}
 
 
 def _spell(value: object) -> JSON:
-    if isinstance(value, tuple):
-        return [_spell(item) for item in value]
-    if attrs.has(type(value)):
+    kind: type = type(value)
+    if kind is tuple:
+        return [_spell(item) for item in cast("tuple[object, ...]", value)]
+    if _fields_of(kind) is not None:
         return as_json(cast("attrs.AttrsInstance", value))
     return cast("JSON", value)
 

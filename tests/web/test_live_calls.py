@@ -67,6 +67,22 @@ async def test_only_calls_that_are_over_are_forgotten(autojump_clock: MockClock)
     assert live_calls.find("CAa") is None
 
 
+async def test_a_new_call_has_no_look_at_all_others(autojump_clock: MockClock) -> None:
+    looked = list[str]()
+
+    class LookedAt(KnownCall):
+        @property
+        def live(self) -> bool:
+            looked.append(self.id)
+            return super().live
+
+    live_calls = LiveCalls(memory=50)
+    for number in range(80):
+        live_calls.add(LookedAt(f"OR{number}", "inbound", "", "", "completed", f"CA{number}"))
+
+    assert looked == [f"OR{number}" for number in range(30)]
+
+
 async def test_news_that_does_not_come_makes_a_call_stale(autojump_clock: MockClock) -> None:
     live_calls = LiveCalls()
     call = live_calls.add(shown("order", "CA1"))

@@ -238,6 +238,26 @@ async def test_what_is_no_websocket_is_hypercorns_as_before(monkeypatch: pytest.
         await stream.aclose()
 
 
+@pytest.mark.real_time
+async def test_an_answer_for_which_there_is_no_room_comes_whole_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [bytes([number]) * 1_000_000 for number in range(8)]
+
+    async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        length = [(b"content-length", b"8000000"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 200, "headers": length, "trailers": False})
+        for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": part is not parts[-1]})
+
+    async with serving(answer, monkeypatch) as port:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        await wait_all_tasks_blocked(0.01)
+        read = b"".join([bytes(some) async for some in stream])
+        await stream.aclose()
+
+    assert read.partition(b"\r\n\r\n")[2] == b"".join(parts)
+
+
 # How many, and for how long
 
 

@@ -8,6 +8,7 @@ wins (https://www.twilio.com/docs/voice/api/call-resource#statuscallback).
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 
 import attrs
 import trio
@@ -157,7 +158,7 @@ class LiveCalls:
         return reversed(list(self._calls.values()))
 
     def _forget(self) -> None:
-        surplus = len(self._calls) - self.memory
-        if surplus > 0:
-            for call_id in [call.id for call in self._calls.values() if not call.live][:surplus]:
-                self.remove(call_id)
+        surplus = max(0, len(self._calls) - self.memory)
+        over = (call.id for call in self._calls.values() if not call.live)  # the oldest first, and so nearly at once
+        for call_id in [*islice(over, surplus)]:
+            self.remove(call_id)

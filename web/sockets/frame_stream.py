@@ -171,7 +171,7 @@ class FrameStream:
         is_sealed = self._tls is not None
         try:
             data = data if self._tls is None else self._tls.sealed(data)
-            written = _write_some(self._socket, data)
+            written = write_some(self._socket, data)
         except OSError:
             self._mute = True  # the reader meets the same end, after what the peer has said last
             return True
@@ -196,7 +196,7 @@ class FrameStream:
                 await self._send_whole()
             else:
                 await trio.lowlevel.wait_writable(self._socket)
-                self._unsent = self._unsent[_write_some(self._socket, self._unsent) :]
+                self._unsent = self._unsent[write_some(self._socket, self._unsent) :]
 
     async def _send_whole(self) -> None:
         unsent, self._unsent = self._unsent, b""
@@ -208,7 +208,8 @@ class FrameStream:
             self._mute = self._mute or not is_whole  # nobody knows how much of it was sent
 
 
-def _write_some(socket: trio.socket.SocketType, data: bytes) -> int:
+def write_some(socket: trio.socket.SocketType, data: bytes) -> int:
+    """Write what there is room for, and return how many bytes that was. *Raises* `OSError`."""
     try:
         return os.write(socket.fileno(), data)
     except BlockingIOError:

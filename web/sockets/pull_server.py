@@ -28,7 +28,7 @@ import hypercorn.trio.run
 import structlog
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Closed
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.tcp_server import TCPServer
@@ -47,7 +47,8 @@ from actors.supervision import unharmed
 from protocol.frames import FrameReader
 from web.sockets.asgi_events import CARRIER
 from web.sockets.connections import VOUCHER, Connections
-from web.sockets.frame_stream import FrameStream
+from web.sockets.frame_stream import FrameStream, write_some
+from web.sockets.tls import socket_below
 from web.sockets.versions import MAX_MESSAGE_BYTES
 
 CLOSE_SECONDS = 2.0
@@ -222,16 +223,41 @@ class PullServer(TCPServer):
             if not self._applications:
                 self._reader.cancel(reason="the server closes")
 
+    async def protocol_send(self, event: Event) -> None:
+        """Send, without a turn of the scheduler as far as there is room and nobody else is sending."""
+        if isinstance(event, RawData):
+            event = RawData(event.data[self._send_nowait(event.data) :])
+            if not event.data:
+                return
+        await super().protocol_send(event)
+
+    def _send_nowait(self, data: bytes) -> int:
+        """Send what there is room for; return how many bytes that was."""
+        if not isinstance(self.stream, trio.SocketStream) or self.send_lock.locked():
+            return 0
+        try:
+            return write_some(self.stream.socket, data)
+        except OSError:
+            return 0  # hypercorn meets the same end, and takes it in
+
+    @property
+    def _is_closed(self) -> bool:
+        socket = socket_below(self.stream)
+        return socket is not None and socket.fileno() < 0
+
     async def _close(self) -> None:
         """Close, even if the asking task is cancelled: a framework that answers before it has read all cancels it.
 
         hypercorn's own stops at its first checkpoint then, and leaves the connection open until the peer closes it. Nor
         does it wait for a task that is writing, whose error would end the server.
         """
+        if self._is_closed:
+            return  # who has answered closes, and so does the reader
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
             async with self.send_lock:
                 await super()._close()
-        await trio.aclose_forcefully(self.stream)
+        if not self._is_closed:
+            await trio.aclose_forcefully(self.stream)
 
 
 def put_in_place(connections: Connections) -> None:
