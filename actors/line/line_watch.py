@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from actors.line.ledger import Ledger
+from actors.ticks import Sleeper
 from protocol.audio import FRAME_SECONDS
 
 NO_MEDIA, READS_NOTHING, PLAYS_NOTHING = "no media", "reads nothing", "plays nothing"
@@ -37,6 +38,7 @@ class LineWatch:
     died_of: str = attrs.field(default="", init=False)
     _mark: str | None = attrs.field(default=None, init=False)
     _mark_due: float = attrs.field(default=math.inf, init=False)
+    _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
 
     async def wait_dead(self) -> str:
         """Wait until the line is dead; return of what."""
@@ -49,7 +51,7 @@ class LineWatch:
                 self.died_of = why
                 return why
             look = min(due[why] + self.limit, now + self.limit / _LOOKS)
-            await trio.sleep_until(look)
+            await self._nap.sleep_until(look)
             self._excuse(trio.current_time() - look)
 
     def _excuse(self, late: float) -> None:

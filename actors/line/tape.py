@@ -15,6 +15,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from actors.ticks import Sleeper
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
 
 BLOCK_BYTES = 2000
@@ -248,7 +249,8 @@ class TapeReader:
     _reads_again: bool = attrs.field(default=False, init=False)
     _due: float = attrs.field(default=-math.inf, init=False)
     _fed: float = attrs.field(default=-math.inf, init=False)
-    _news: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _has_news: bool = attrs.field(default=False, init=False)
+    _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
 
     @property
     def chunk_seconds(self) -> float:
@@ -311,16 +313,14 @@ class TapeReader:
 
     async def _wait_news(self) -> bool:
         """Wait for something that `_look` cannot do; False if nothing has come for too long."""
-        self._fed, self._news = trio.current_time(), trio.Event()
+        self._fed, self._has_news = trio.current_time(), False
         self.tape.call_at(self.cursor + self.chunk_frames, self._look)
         try:
-            while trio.current_time() < self._fed + self.starved_after:
-                with trio.move_on_at(self._fed + self.starved_after):
-                    await self._news.wait()
-                    return True
+            while not self._has_news and trio.current_time() < self._fed + self.starved_after:
+                await self._nap.sleep_until(self._fed + self.starved_after)
         finally:
             self.tape.call_off(self._look)
-        return False
+        return self._has_news
 
     def _look(self) -> None:
         """Deliver complete chunks in the step in which they were put on tape: waking a task would cost more."""
@@ -333,7 +333,8 @@ class TapeReader:
         if is_heard and end < self.cursor + self.chunk_frames:
             tape.call_at(self.cursor + self.chunk_frames, self._look)
         else:
-            self._news.set()
+            self._has_news = True
+            self._nap.wake()
 
     def _take(self, backlog: int) -> bytes:
         start, self.cursor = self.cursor, self.cursor + self.chunk_frames

@@ -35,6 +35,7 @@ from actors.session.opening import Opening
 from actors.session.service_activity import ServiceActivity
 from actors.session.settings_form import Takeover
 from actors.session.wire import AgentWire
+from actors.ticks import Sleeper
 from actors.turn.effects import (
     AnswerFunction,
     EndCallersTurn,
@@ -193,8 +194,9 @@ class AgentSession:
             await wire.send(CallerAudio(await reader.next_chunk()))
 
     async def _keep_alive(self, wire: AgentWire) -> None:
+        sleeper = Sleeper()
         while True:
-            await trio.sleep(self.state.policy.deadlines.keep_alive)
+            await sleeper.sleep_until(trio.current_time() + self.state.policy.deadlines.keep_alive)
             await wire.send(KeepAlive())
 
     async def _send_posted(self, wire: AgentWire) -> None:

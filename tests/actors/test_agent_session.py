@@ -312,7 +312,8 @@ async def test_the_line_to_the_service_never_falls_silent(autojump_clock: MockCl
 
 
 async def test_a_peer_that_stops_reading_is_a_crash_after_the_stall_deadline(autojump_clock: MockClock) -> None:
-    async with on_the_floor(CallPolicy(deadlines=Deadlines(send_stall=3.0, keep_alive=0.001))) as scene:
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(send_stall=3.0, keep_alive=0.01))) as scene:
+        scene.far.socket._incoming.limit = 8
         outcome = await scene.ended()
 
     assert isinstance(outcome, Crashed)
