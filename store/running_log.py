@@ -23,6 +23,7 @@ import attrs
 import orjson
 
 from store.json_text import json_text
+from store.leisure import leisurely
 from store.private import ProcessLock, open_private, own_folder
 from store.records import CallRecord, RecordError, RunningRecord, encode_running, record_from_json, unpack_turns
 
@@ -141,7 +142,7 @@ class RunningLog:
         over = self._written.keys() - running.keys()
         known = ((sid, one, self._written.get(sid)) for sid, one in running.items())
         changed = ((sid, one, was) for sid, one, was in known if was is None or was.running is not one)
-        lines = {sid: _LoggedCall.beside(was, one) for sid, one, was in changed}
+        lines = {sid: _LoggedCall.beside(was, one) for sid, one, was in leisurely(changed)}
         self._write(file, [*(json_text({"over": sid}) for sid in over), *(line for _, line in lines.values())])
         kept = {sid: written for sid, written in self._written.items() if sid not in over}
         self._written = kept | {sid: written for sid, (written, _) in lines.items()}
@@ -150,7 +151,7 @@ class RunningLog:
 
     def _rewrite(self, running: Mapping[str, RunningRecord]) -> None:
         self._close()
-        lines = {sid: _LoggedCall.beside(None, one) for sid, one in running.items()}
+        lines = {sid: _LoggedCall.beside(None, one) for sid, one in leisurely(running.items())}
         self._file, self._size = open_private(self._part, "wb"), 0
         self._write(self._file, [line for _, line in lines.values()])
         self._part.replace(self.path)  # and not synced: it is a process that dies, not the machine

@@ -21,6 +21,7 @@ from actors.journal import Entry
 from actors.record.recording import Recording
 from actors.ticks import Sleeper
 from store.json_text import json_text
+from store.leisure import leisurely
 from store.private import open_private, own_folder, write_whole
 from store.records import CallRecord, record_as_json
 
@@ -72,7 +73,7 @@ class ScribeThreads:
 
 
 def _write_each(writes: list[_Write]) -> None:
-    for write in writes:
+    for write in leisurely(writes):
         write.ended = capture(write.work)
 
 
