@@ -6,6 +6,7 @@ a list of calls does not take two seconds.
 """
 # ruff: noqa: PLC0415 - see above: measured, `switchboard calls` starts in a third of the time
 
+import sys
 from collections.abc import Sequence
 from enum import Enum
 from functools import partial
@@ -287,7 +288,18 @@ for command in (call, calls, show, *COMMANDS, new, replay, probe, kept, export, 
 
 
 def main() -> None:
-    commands()
+    """Run the command line.
+
+    Without arguments, `switchboard serve` does not go through Typer, which reads them with pydantic: 8 MB in a process
+    that lives for months.
+    """
+    if sys.argv[1:] != ["serve"]:
+        commands()
+        return
+    try:
+        serve()
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
 
 
 if __name__ == "__main__":

@@ -234,15 +234,21 @@ def test_serving_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("port taken"), RosterError(())])
-def test_a_server_that_cannot_start_says_why(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_cannot_start_says_why(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def serve(settings: Settings, *, task_status: trio.TaskStatus[Sequence[str]]) -> None:
         await trio.lowlevel.checkpoint()
         raise error
 
     monkeypatch.setattr("web.serving.serve_calls", serve)
+    monkeypatch.setattr("sys.argv", ["switchboard", "serve"])
     done = run("serve")
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
 
     assert (done.exit_code, "Cannot serve" in done.output) == (1, True)
+    assert (ended.value.code, "Cannot serve" in capsys.readouterr().err) == (1, True)
 
 
 def test_wrong_settings_are_told_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

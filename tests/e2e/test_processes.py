@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -166,3 +167,29 @@ def test_a_server_without_settings_says_all_that_is_missing_at_once_and_ends(tmp
     for name in ("DEEPGRAM_API_KEY", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "LEAD_SERVER_EXTERNAL_URL"):
         assert name in said
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has mapped")
+def test_a_server_that_waits_for_calls_is_small(tmp_path: Path) -> None:
+    log, port = tmp_path / "server.log", free_port()
+    environ = {
+        "DEEPGRAM_API_KEY": "simulated",
+        "DEEPGRAM_SPEAK_URL": "http://127.0.0.1:1/v1/speak",
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_PHONE_NUMBER": "+15550009999",
+        "TWILIO_API_URL": "http://127.0.0.1:1",
+        "API_TOKEN": "operator",
+        "LEAD_SERVER_PORT": str(port),
+        "LEAD_SERVER_EXTERNAL_URL": f"http://127.0.0.1:{port}",
+        "RECORDINGS_DIR": str(tmp_path / "recordings"),
+        "DATABASE_URL": f"sqlite:///{tmp_path}/calls.db",
+    }
+    with running("switchboard", "serve", environ=environ, log=log) as server:
+        wait_for(log, "Listening on", server)
+        pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
+        mapped = Path(f"/proc/{server.pid}/maps").read_text()
+        assert interrupt(server) == 0, log.read_text()
+
+    assert "pydantic" not in mapped
+    assert pages * resource.getpagesize() < 98_000_000
