@@ -34,6 +34,8 @@ RECALLED = 200
 OVERDUE_SECONDS = 60.0
 """From the last news of a call: by then Twilio has given up on our stream, and on the second one we offer it."""
 NO_SHOW_LOOK_SECONDS = 10.0
+_OVER = {None, *FINAL_STATUSES}
+"""What Twilio tells of a call that is over, or gone."""
 _NO_SHOW = "the caller never reached an agent: they hung up, or the media stream could not be opened"
 
 _log = structlog.stdlib.get_logger()
@@ -92,17 +94,13 @@ class FollowUp:
         record = await Returns(self.context).record_of(call_sid)
         if record is not None and record.outcome != TRANSFERRING:
             self.context.announced.parked_calls.leave(call_sid)  # another worker heard, and has told, of its end
-        elif now >= parked.since + LONGEST_TALK or await self._is_over(call_sid):
+        elif now >= parked.since + LONGEST_TALK or await ask_status(self.context.line, call_sid) in _OVER:
             _log.warning("transfer_not_heard_of", call_sid=call_sid)
             returns = Returns(self.context)
             if await returns.talked(call_sid) is None:
                 await returns.conclude(call_sid, UNHEARD, "unknown")
             else:  # how long, nobody has said
                 await returns.conclude(call_sid, TRANSFERRED, ANSWERED)
-
-    async def _is_over(self, call_sid: str) -> bool:
-        status = await ask_status(self.context.line, call_sid)
-        return status is None or status in FINAL_STATUSES
 
 
 @attrs.frozen

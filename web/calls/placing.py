@@ -16,7 +16,6 @@ import structlog
 import trio
 
 from protocol.twilio import FINAL_STATUSES
-from store.orders.queue import KeptOrder
 from store.records import DO_NOT_CALL
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
@@ -164,16 +163,12 @@ class Placing:
         until = trio.current_time() + LATEST_SECONDS
         while not call.call_sid and not call.over and trio.current_time() < until:
             await trio.sleep(FOUND_SECONDS)
-            order = await self._found(call)
+            order = None
+            with suppress(OSError):
+                order = await self.context.orders.find(call.id)
             if order is not None and order.call_sid and not call.call_sid:
                 _log.info("call_found", call_sid=order.call_sid, id=call.id)
                 await self.note_placed(call, order.call_sid)
-
-    async def _found(self, call: KnownCall) -> KeptOrder | None:
-        try:
-            return await self.context.orders.find(call.id)
-        except OSError:
-            return None
 
     async def _see_through(self, call: KnownCall) -> None:
         """Give the line back if another worker carries the call; ask after one of which nothing is heard any more.

@@ -21,7 +21,6 @@ from store.orders.queue import KeptOrder
 from store.records import TRANSFERRING
 from web.calls.context import AppContext
 from web.calls.dispatch import LEASE_SECONDS, Dispatcher
-from web.calls.live_calls import KnownCall
 from web.calls.orders import NoLine, kept_order
 from web.calls.outcomes import HowEnded, why
 from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS
@@ -152,29 +151,18 @@ class UnfinishedOrders:
 
     async def _ask_after(self, order: KeptOrder) -> None:
         """Find out how a call went whose end nobody has noted."""
-        record = await self._record_of(order.call_sid)
-        if record is not None:
-            await self.context.outcomes.ends.note(order.order_id, record)
+        record = await readable_record(self.context.services.records, order.call_sid)
+        if record is not None and record.outcome != TRANSFERRING:
+            await self.context.outcomes.ends.note(order.order_id, HowEnded.of(record))
             return
-        call, status = self.dispatcher.shown(order), None
-        if not await self._runs(call):
-            status = await self._status_of(order)
+        call, status = self.dispatcher.shown(order), ""
+        is_carried = (call.streamed and not call.over) or await find_elsewhere(call.call_sid, self.context.fleet)
+        if not is_carried:
+            asked = await ask_status(self.context.line, order.call_sid)
+            status = "failed" if asked is None else asked
         if status in FINAL_STATUSES:
             await self.dispatcher.placing.conclude(call, status, why(status, {}))
             ended = HowEnded("unknown", why=NEVER_TOLD)  # it had a stream, and its record was lost
             if order.is_late:
                 await self.context.outcomes.ends.note(order.order_id, ended)
         await self.context.orders.hold(order.order_id, self.dispatcher.worker, ASK_SECONDS)
-
-    async def _record_of(self, call_sid: str) -> HowEnded | None:
-        record = await readable_record(self.context.services.records, call_sid)
-        return None if record is None or record.outcome == TRANSFERRING else HowEnded.of(record)
-
-    async def _runs(self, call: KnownCall) -> bool:
-        if call.streamed and not call.over:
-            return True
-        return await find_elsewhere(call.call_sid, self.context.fleet) is not None
-
-    async def _status_of(self, order: KeptOrder) -> str:
-        status = await ask_status(self.context.line, order.call_sid)
-        return "failed" if status is None else status
