@@ -70,16 +70,12 @@ def _hidden(found: re.Match[str]) -> tuple[str, int]:
 
 def _is_number(grouped: str) -> bool:
     """Say whether digits in groups are a phone number: with `+`, or as one is written in a country."""
-    digits = _digits(re.sub(r"%[0-9A-Fa-f]{2}", " ", grouped))
+    digits = re.sub(r"[^0-9]", "", re.sub(r"%[0-9A-Fa-f]{2}", "", grouped))
     if re.match(_PLUS, grouped):
         return 7 <= len(digits) <= _MOST
     groups = len(re.findall("[0-9]+", grouped))
     is_national = grouped.startswith("0") or (grouped.startswith(("1", "(")) and groups >= 3)
     return (_FEWEST_GROUPED <= len(digits) <= _MOST and is_national) or bool(_AMERICAN.fullmatch(grouped))
-
-
-def _digits(text: str) -> str:
-    return "".join(filter(str.isdigit, text))
 
 
 @attrs.frozen
