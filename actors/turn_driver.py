@@ -143,8 +143,7 @@ class TurnDriver:
     session: SessionOnFloor | None = attrs.field(default=None, init=False)
     speaker: AgentSpec | None = attrs.field(default=None, init=False)
     """The agent whose turn it is, with or without a session: a clip has its voice."""
-    may_force_end: bool = attrs.field(default=True, init=False)
-    """Whether the service may be asked to end a turn of the caller's: no more, once a session was lost over it."""
+    _may_end_turns: bool = attrs.field(default=True, init=False)
     _conclusion: Conclusion | None = attrs.field(default=None, init=False)
     _concluded: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closing: CloseAsked | None = attrs.field(default=None, init=False)
@@ -173,6 +172,10 @@ class TurnDriver:
         """Be without a session, and tell `Turn`."""
         self.session = None
         self.put(FloorVacated())
+
+    def end_no_more_turns(self) -> None:
+        """Ask no service of this call any more to end a turn of the caller's: a session was lost over it."""
+        self._may_end_turns = False
 
     # Events
 
@@ -285,6 +288,8 @@ class TurnDriver:
                 self._play_clip(silence)
             case NoteSilence(silence=silence):
                 self.journal.note(SilenceMet(self._name, round(silence, 3), "agent"))
+            case EndCallersTurn() if not self._may_end_turns:
+                pass  # the words before the keys come when the service finds their end
             case PutThrough(id=call_id):
                 self.switch.allow(call_id)
             case EndConversation() | SayByLine():

@@ -213,8 +213,8 @@ class AgentSession:
             pass  # the session is over
 
     def _end_callers_turn(self) -> None:
-        """Have the turn end; older deployments end the session over it, and are not asked again on this call."""
-        if self._is_flux and self.state.turn.may_force_end:
+        """Have the turn end; older deployments end the session over it."""
+        if self._is_flux:
             self._forces_end = True
             self.post(ForceEndTurn())
 
@@ -228,7 +228,8 @@ class AgentSession:
         try:
             await self._read(wire, reader)
         except AgentUnavailable:
-            self.state.turn.may_force_end &= not self._forces_end
+            if self._forces_end:
+                self.state.turn.end_no_more_turns()
             raise
 
     async def _read(self, wire: AgentWire, reader: TapeReader) -> None:

@@ -15,12 +15,12 @@ from actors.call_state import CallState
 from actors.facts import Fact
 from actors.journal import Entry, Journal
 from actors.line.ledger import Ledger
-from actors.line.reply import SendAudio, SendClear
+from actors.line.reply import SendAudio, SendClear, Voice
 from actors.line.tape import Tape
 from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
-from actors.turn_driver import TurnDriver
+from actors.turn_driver import ForSession, TurnDriver
 from agents.brief import Brief
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import Roster, load_roster
@@ -337,3 +337,26 @@ class Clerk:
                 self.asked.append(message.reader)
                 await trio.sleep(self.takes)
                 message.reply_to.send_nowait(PreparedBrief(BRIEF, "groq"))
+
+
+@attrs.define(eq=False)
+class Speaker:
+    """A session that does nothing but note what it is to do."""
+
+    agent: AgentSpec = attrs.field(factory=lambda: ROSTER.agents["first"])
+    last_heard: float = 0.0
+    reads_tape: bool = True
+    number: int = 1
+    cursor: int = 0
+    voice: Voice = attrs.field(factory=lambda: Voice("first"))
+    amended: int = 0
+    performed: list[ForSession] = attrs.field(factory=list)
+
+    def perform(self, effect: ForSession) -> None:
+        self.performed.append(effect)
+
+    def conclude(self) -> None:
+        """Nothing was asked for."""
+
+    def amend(self) -> None:
+        """Know what there is to know."""

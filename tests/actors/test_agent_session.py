@@ -36,7 +36,8 @@ from actors.session.agent_session import AgentSession
 from actors.session.opening import Opening
 from actors.session.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
-from actors.turn.events import FloorGiven, KeysEntered, VoiceBegan, VoiceEnded
+from actors.turn.effects import EndCallersTurn
+from actors.turn.events import CallerStartedSpeaking, FloorGiven, KeysEntered, VoiceBegan, VoiceEnded
 from actors.turn.values import Gate
 from actors.turn_driver import Conclusion, Finished
 from agents.spec import AS_THE_SERVER, AgentOptions
@@ -76,6 +77,7 @@ from tests.actors.fakes import (
     FarEnd,
     Line,
     Service,
+    Speaker,
     Watched,
     calls,
     heard,
@@ -1113,5 +1115,9 @@ async def test_a_service_that_ends_the_session_over_it_is_not_told_again(
             await scene.far.say(heard("My number is"))
         await scene.far.say(ErrorReported("UNPARSABLE_CLIENT_MESSAGE", "no such message"))
         await scene.settle()
+        turn, following = scene.watched.state.turn, Speaker()
+        turn.give_floor(following, following.agent, FloorGiven(owes=False))
+        for event in (VoiceBegan(), CallerStartedSpeaking(), KeysEntered("7")):
+            turn.put(event)
 
-        assert scene.watched.state.turn.may_force_end is is_understood
+        assert (EndCallersTurn() in following.performed) is is_understood

@@ -1,6 +1,5 @@
 """The driver alone: when it tells the turn what, and what it does at once."""
 
-import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -12,34 +11,10 @@ from actors.turn.effects import Effect
 from actors.turn.events import AudioBegan, CloseAsked, Event, FloorGiven
 from actors.turn.machine import Turn
 from actors.turn.values import Debt, Gate
-from actors.turn_driver import ClosingLeft, ForSession, TurnDriver
-from agents.spec import AgentSpec
-from tests.actors.fakes import ROSTER, Watched, words
+from actors.turn_driver import ClosingLeft, TurnDriver
+from tests.actors.fakes import Speaker, Watched, words
 
 POLICY = CallPolicy()
-
-
-@attrs.define(eq=False)
-class Speaker:
-    """A session that does nothing but note what it is to do."""
-
-    agent: AgentSpec = attrs.field(factory=lambda: ROSTER.agents["first"])
-    last_heard: float = 0.0
-    reads_tape: bool = True
-    number: int = 1
-    cursor: int = 0
-    voice: Voice = attrs.field(factory=lambda: Voice("first"))
-    amended: int = 0
-    performed: list[ForSession] = attrs.field(factory=list)
-
-    def perform(self, effect: ForSession) -> None:
-        self.performed.append(effect)
-
-    def conclude(self) -> None:
-        """Nothing was asked for."""
-
-    def amend(self) -> None:
-        """Know what there is to know."""
 
 
 def driver() -> tuple[Watched, TurnDriver, Speaker]:
