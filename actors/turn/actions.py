@@ -45,7 +45,7 @@ class Actions(TurnState):
 
     def leave_floor(self) -> None:
         self.outstanding, self.rest, self.late_filler, self.told = None, "", "", ""
-        self.unfilled, self.transfer = None, None
+        self.transfer = None
         self.running.clear()
         self.handoffs.clear()
         self.forget()
@@ -179,14 +179,14 @@ class Actions(TurnState):
         elif self.is_unended and self.is_asked_out:
             self.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
         elif self.is_unended:
-            self.unfilled, at.filler = self.silent_since, self.now
+            at.filler = self.now
             self.ask()  # they hear it, unless the service has broken its reply off
         else:
             own, self.own_filler = self.own_filler if self.running else "", ""
             self._fill(own or self._next_filler())
 
     def _fill(self, text: str) -> None:
-        self.unfilled, self.at.filler = self.silent_since, self.now
+        self.at.filler = self.now
         self.say(SayAsAgent(SpeechKind.FILLER, text, silence=self.now - self.silent_since))
 
     def _next_filler(self) -> str:
@@ -199,7 +199,7 @@ class Actions(TurnState):
         silence = self.now - (self.silent_since if self.debt is Debt.OWED else self.last_sound)
         if not self.overtake_filler():
             self.fillers_said += 1
-        self.at.clip, self.sounding, self.unfilled = self.now, True, None
+        self.sounding = True
         if self.voice in (VoiceState.ABSENT, VoiceState.IDLE):
             self.kind = SpeechKind.FILLER
         self.emit(effects.PlayClip(silence))

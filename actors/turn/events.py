@@ -255,10 +255,11 @@ class ToldHeard:
 
 @attrs.frozen
 class InjectionBegan:
-    """`AgentSaid`, with the beginning of the sentence that is outstanding."""
+    """`AgentSaid`, with the beginning of the sentence that is outstanding, or of a late filler that is wanted again."""
 
     kind: SpeechKind
     rest: str = ""
+    is_late: bool = False
 
 
 @attrs.frozen

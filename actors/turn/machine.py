@@ -138,7 +138,8 @@ class Turn(Actions):
         if self.rest.startswith(text):
             return events.InjectionWentOn(self.rest.removeprefix(text).lstrip())
         if text == self.late_filler:
-            return events.LateFillerBegan() if self.debt is Debt.SETTLED else events.InjectionBegan(SpeechKind.FILLER)
+            is_wanted = self.debt is Debt.OWED
+            return events.InjectionBegan(SpeechKind.FILLER, is_late=True) if is_wanted else events.LateFillerBegan()
         return event
 
     def _recognise_cancelled(self, event: Event, call_id: str) -> Recognised:
@@ -162,13 +163,13 @@ class Turn(Actions):
     def _note_caller(self, event: Recognised) -> None:
         match event:
             case events.CallerStartedSpeaking():
-                self.unfilled, self.transcript, self.deaf_words = None, "", 0
+                self.transcript, self.deaf_words = "", 0
             case events.CallerSaid(text=text):
                 self.last_turn, self.transcript, self.deaf_words, self.times_asked = text, text.strip(), 0, 0
                 self.is_unended = self.is_unread = self.owes_deed = False
                 self.has_spoken = self.has_spoken and self._keeps_goodbye()
                 self.announced, self.asks_to_wait, self.is_reminded, self.is_urged = "", False, False, False
-                self.unfilled, self.rest, self.at.wanted = None, "", self.now
+                self.rest, self.at.wanted = "", self.now
             case events.ToldEchoed():
                 self.transcript, self.told, self.at.wanted = self.told.strip(), "", self.now
                 self.expect_words()
@@ -211,8 +212,8 @@ class Turn(Actions):
                 self._begin_sound()
             case events.AgentSaid():
                 self._note_own_words(event)
-            case events.InjectionBegan(kind=kind, rest=rest):
-                self._note_injection(kind, rest)
+            case events.InjectionBegan():
+                self._note_injection(event)
             case events.InjectionWentOn(rest=rest):
                 self.at.said, self.rest = self.now, rest
             case events.LateFillerBegan():
@@ -226,13 +227,13 @@ class Turn(Actions):
 
     def _begin_sound(self) -> None:
         """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
+        waits = self.debt is Debt.OWED and self.caller is CallerState.QUIET and not self.sounding
+        if waits and self.at.filler >= self.silent_since:
+            self.emit(NoteSilence(self.now - self.silent_since))
         self.sounding = True
         if self.outstanding is not None and self.at.answered <= self.at.done <= self.at.outstanding:
             self.unsay_words()  # they had no audio, and this is another's
         self.at.began = min(self.at.began, self.now)
-        if self.unfilled is not None:
-            self.emit(NoteSilence(self.now - self.unfilled))
-            self.unfilled = None
 
     def _note_own_words(self, event: events.AgentSaid) -> None:
         self.at.said, self.rest = self.now, ""
@@ -246,24 +247,29 @@ class Turn(Actions):
         if self.phase is Phase.CONVERSING and not self.is_reminded:  # else it is being done
             self.announced, self.asks_to_wait = event.announces or self.announced, event.asks_to_wait
 
-    def _note_injection(self, kind: SpeechKind, rest: str) -> None:
-        begun = self.outstanding
+    def _note_injection(self, event: events.InjectionBegan) -> None:
+        kind = event.kind
         if self.at.answered <= self.at.outstanding <= self.at.began:
             self.unsay_words()  # the audio behind them is not theirs
-        self.at.said, self.rest, self.outstanding = self.now, rest, None
-        if begun is not None and begun.id and self.is_audible:
-            self.remark_begun = begun.id
+        self._note_what_has_begun(event)
+        self.at.said, self.rest = self.now, event.rest
         if not self.has_own_words:
             self.kind = kind
         if kind is SpeechKind.GREETING:
             self.kind, self.has_own_words, self.has_spoken = SpeechKind.ANSWER, True, True
             self.at.answered = self.now
-        if kind is SpeechKind.FILLER:
-            self.late_filler = ""
         if kind is SpeechKind.QUESTION:
             self.times_asked += 1
         if kind is SpeechKind.CLOSING:
             self.at.closing_begun = self.now
+
+    def _note_what_has_begun(self, event: events.InjectionBegan) -> None:
+        if event.is_late:
+            self.late_filler = ""
+            return
+        begun, self.outstanding = self.outstanding, None
+        if begun is not None and begun.id and self.is_audible:
+            self.remark_begun = begun.id
 
     def _note_end_of_speech(self, event: Recognised) -> None:
         match event:

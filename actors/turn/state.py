@@ -36,7 +36,6 @@ class Clocks:
     cut: float = -math.inf
     """What sounded, or came, was cut: what was on its way may still come."""
     resumed: float = -math.inf
-    clip: float = -math.inf
     wanted: float = -math.inf
     """Something was asked of the agent: by the caller, or with the answer of a function."""
     owed: float = -math.inf
@@ -124,8 +123,6 @@ class TurnState:
     """The rest of the last such sentence that it has begun."""
     late_filler: str = ""
     """A filler that may still be said, and is not wanted any more."""
-    unfilled: float | None = None
-    """Since when the silence has lasted for which a filler was asked, and which nothing has ended."""
     fillers_said: int = 0
     own_filler: str = ""
     """The words of a slow function, said instead of a filler."""
@@ -222,7 +219,7 @@ class TurnState:
     @property
     def silent_since(self) -> float:
         """Since when the caller waits and hears nothing. A clip without audio ends a silence like one with."""
-        silent = max(self.at.owed, self.at.quiet, self.at.clip)
+        silent = max(self.at.owed, self.at.quiet)
         if not self.is_unended:
             return silent
         return math.inf if self.is_loud else max(silent, self.at.voiced)  # it may be the caller's turn
@@ -351,7 +348,7 @@ class TurnState:
 
     def settle(self) -> None:
         """The caller waits for nothing; a filler that was asked for comes too late."""
-        self.debt, self.unfilled = Debt.SETTLED, None
+        self.debt = Debt.SETTLED
         self.owes_since_speech = self.owes_deed = self.is_unread = False
         self.at.turned, self.at.waiting = self.now, math.inf
         self.overtake_filler()
@@ -419,4 +416,4 @@ class TurnState:
         """Be without a session that can be heard."""
         if self.voice is not VoiceState.ABSENT:
             self.at.vacated = self.now
-        self.voice, self.unfilled, self.is_aged = VoiceState.ABSENT, None, False
+        self.voice, self.is_aged = VoiceState.ABSENT, False

@@ -36,6 +36,7 @@ from tests.actors.turn.script import (
     filler_asked,
     on_floor,
     play,
+    prepared_turn,
     question_asked,
     reply,
     seen,
@@ -145,6 +146,19 @@ def test_a_filler_without_words_is_no_answer_though_a_function_has_ended_meanwhi
     play(turn, [*caller_says(1), *done, (5.4, AudioBegan()), (5.8, AudioDone()), (6.5, Played())], 7)
 
     assert turn.debt is Debt.OWED
+
+
+def test_a_late_filler_is_not_the_remark_that_was_asked_for_meanwhile() -> None:
+    """The remark that follows is no answer."""
+    remark = SayAsAgent(SpeechKind.REMARK, "So.", id="r")
+    turn, state = prepared_turn(debt=Debt.OWED, late_filler=FIRST, outstanding=remark)
+    state.at.wanted = 9.5
+
+    play(turn, reply(10.1, FIRST, sent=0.2, played=0.3))
+    assert turn.awaits_remark("r")
+    play(turn, reply(10.5, "So.", played=1))
+
+    assert (turn.debt, turn.remark_begun) == (Debt.OWED, "r")
 
 
 def test_a_transfer_that_fails_asks_for_no_second_filler() -> None:
