@@ -118,13 +118,13 @@ def test_a_start_behind_the_answer_to_what_was_told_is_the_callers() -> None:
 # A filler, and what is on its way
 
 
-@pytest.mark.parametrize("sign", [CallerStartedSpeaking(), ThinkingBegan()])
-def test_nothing_more_comes_of_a_late_filler_behind_what_was_told(sign: Event) -> None:
+@pytest.mark.parametrize("sign", [KeysEntered("1"), ThinkingBegan()])
+def test_nothing_more_comes_of_a_late_filler_where_the_model_has_more_to_answer(sign: Event) -> None:
     """Its AgentAudioDone is missing."""
     turn = on_floor()
     late: list[Step] = [*reply(5.1, "On Tuesday.", sent=0.2, played=1), (5.5, AudioBegan()), (5.6, AgentSaid(FIRST))]
 
-    play(turn, [*caller_says(1), *late, (6.2, KeysEntered("1")), (6.3, sign)], 6.8)
+    play(turn, [*caller_says(1), *late, (6.2, sign)])
 
     assert turn.gate is Gate.OPEN
 
@@ -233,3 +233,10 @@ def test_a_word_that_is_not_heard_is_asked_about_though_a_deed_is_waited_for() -
     word: list[Step] = [(9.4, VoiceBegan()), (10.9, VoiceEnded(10.5, deaf=True))]
 
     assert seen(*announced, *word, until=13.6)[-1] == (13.5, question_asked(0.0))
+
+
+def test_a_transfer_waits_for_the_rest_of_its_sentence_though_the_line_has_run_dry() -> None:
+    wanted: list[Step] = [*caller_says(1), (3, AgentSaid("I put you")), (3, AudioBegan()), (3, TransferWanted("t"))]
+    script: list[Step] = [*wanted, (4, Played()), (4.5, AudioBegan()), (5.2, AudioDone()), (5.5, Played())]
+
+    assert seen(*script, until=7) == [(6.2, PutThrough("t"))]
