@@ -12,6 +12,7 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import Blueprint
 from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
 from actors.call import run_call
@@ -48,6 +49,17 @@ from web.worker.watchdog import Watchdog
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
 """For a request's body to be there, once its headers are: Twilio's forms come at once."""
+
+
+class HttpConnection(TrioASGIHTTPConnection):
+    """One request, answered in the task that it came to; the framework starts another one for that."""
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Answer it, unless the client leaves before."""
+        request = self._create_request_from_scope(send)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.handle_messages, nursery, request, receive)
+            await self.handle_request(nursery, request, send)
 
 
 @attrs.frozen
@@ -124,6 +136,7 @@ def create_app(
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
     credentials = Credentials(context)
+    app.asgi_http_class = HttpConnection
     app.request_class = request_class({"/campaigns"}, LARGEST_BODY, credentials.admits)
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS

@@ -115,13 +115,13 @@ class Scribe:
         """Write once a second, when all scribes do, until cancelled."""
         sleeper = Sleeper()
         while True:
+            await sleeper.sleep_until((trio.current_time() // _EVERY + 1) * _EVERY)
             self._put_out()
             try:
                 await self.threads.run(self._write)
             except OSError:
                 self.recording.give_up()
                 raise
-            await sleeper.sleep_until((trio.current_time() // _EVERY + 1) * _EVERY)
 
     async def finish(self, record: CallRecord) -> None:
         """Write everything that is left, and the views of the whole call."""

@@ -52,9 +52,9 @@ async def test_the_journal_is_on_disk_within_a_second(
             for digit in "123":
                 await trio.sleep(0.7)
                 journal.note(DigitPressed(digit))
-                sizes.append(len(journal_lines(tmp_path / "CA1")))
+                sizes.append(len(journal_lines(tmp_path / "CA1")) if (tmp_path / "CA1").exists() else 0)
 
-    assert sizes == [0, 1, 2]  # at 0.7, 1.4 and 2.1 s, having written at 0, 1 and 2 s
+    assert sizes == [0, 1, 2]  # at 0.7, 1.4 and 2.1 s, having written at 1 and 2 s
     assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == ["1", "2"]
 
 
@@ -82,7 +82,7 @@ async def test_audio_is_on_disk_before_the_call_is_over(
     scribe = Scribe(tmp_path)
     scribe.recording.caller.put(bytes(FRAME_BYTES))
 
-    with trio.move_on_after(0.5):
+    with trio.move_on_after(1.5):
         await scribe.run()
 
     assert scribe.recording.caller.path.read_bytes() == bytes(FRAME_BYTES)

@@ -46,12 +46,12 @@ _TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError
 
 
 class _Handshake(trio.abc.Stream):
-    """A stream up to the end of a successful upgrade; `hung_up` is set when the peer goes away before it."""
+    """A stream up to the end of a successful upgrade; if the peer goes away before it, `waiting` is cancelled."""
 
-    def __init__(self, inner: trio.abc.Stream) -> None:
+    def __init__(self, inner: trio.abc.Stream, waiting: trio.CancelScope) -> None:
         self._inner = inner
+        self._waiting = waiting
         self._head = b""
-        self.hung_up = trio.Event()
         self.rest: bytes | None = None
         """The bytes behind the upgrade's answer; None until there is one."""
 
@@ -66,7 +66,7 @@ class _Handshake(trio.abc.Stream):
             await trio.sleep_forever()
         received = bytes(await self._inner.receive_some(max_bytes))
         if not received:
-            self.hung_up.set()
+            self._waiting.cancel(reason="the peer hung up during the upgrade")
         self._head += received
         head, end, rest = self._head.partition(_END_OF_HEAD)
         if end and head.startswith(_SWITCHING):
@@ -144,27 +144,23 @@ async def _dialled(address: _Address, context: ssl.SSLContext, deadline: float) 
         await trio.aclose_forcefully(stream)
 
 
-async def _say_when_gone(handshake: _Handshake) -> None:
-    await handshake.hung_up.wait()
-    raise HandshakeError("the peer hung up during the upgrade")
-
-
 async def _upgrade(
     stream: trio.abc.Stream, address: _Address, headers: list[tuple[bytes, bytes]], deadline: float
 ) -> OpenSocket:
     """Upgrade a stream. The library's reader, which raises if the peer says no, ends here."""
-    handshake = _Handshake(stream)
     try:
         async with trio.open_nursery() as library:
-            library.start_soon(_say_when_gone, handshake)
+            handshake = _Handshake(stream, library.cancel_scope)
             await _wrap(library, handshake, address, headers, deadline)
             library.cancel_scope.cancel(reason="upgraded")
     except BaseExceptionGroup as group:
         if (trouble := _trouble(group)) is None:
             raise
         raise trouble from group
+    if handshake.rest is None:
+        raise _unavailable(HandshakeError("the peer hung up during the upgrade"))
     reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
-    return OpenSocket(FrameStream(stream, reader, handshake.rest or b""))
+    return OpenSocket(FrameStream(stream, reader, handshake.rest))
 
 
 def open_socket(
