@@ -1,5 +1,6 @@
 """The recording is in time: left what the caller said, right what the caller heard."""
 
+import tracemalloc
 import wave
 from pathlib import Path
 
@@ -118,3 +119,18 @@ def test_a_second_stream_whose_first_was_recorded_elsewhere_begins_in_silence(tm
 
     left, _ = sides(tmp_path / "call.wav")
     assert left == ulaw_to_linear(QUIET * 1600 + speech(0.1))
+
+
+def test_a_long_recording_is_joined_in_little_memory(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    for track in (recording.caller, recording.agents):
+        track.put(speech(1.0) * 120)
+    recording.write(recording.take())
+    tracemalloc.start()
+    try:
+        recording.finish()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 500_000
