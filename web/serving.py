@@ -27,7 +27,7 @@ from web.sockets.connections import Connections, descriptors_allowed
 from web.sockets.versions import MAX_MESSAGE_BYTES, install
 from web.sockets.write_limits import LimitedConfig
 from web.worker.draining import close_calls, leave_handlers, wait_drained
-from web.worker.memory import find_trim, freeze_gc, keeping_memory_free
+from web.worker.memory import find_trim, freeze_gc, keeping_memory_free, share_one_heap
 
 GRACE_SECONDS = 5.0
 """For calls that are cancelled at the end of the drain to save their records and say goodbye to Twilio."""
@@ -68,6 +68,7 @@ async def started(
 
     Raises: `RosterError`; `OSError` for a folder that cannot be written to, and for a driver that is not installed.
     """
+    share_one_heap()
     async with open_services(settings, observe=observe, functions=functions) as opened:
         install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
         app = create_app(settings, opened, voice=voice)

@@ -191,5 +191,9 @@ def test_a_server_that_waits_for_calls_is_small(tmp_path: Path) -> None:
         mapped = Path(f"/proc/{server.pid}/maps").read_text()
         assert interrupt(server) == 0, log.read_text()
 
+    reserved = [line.split()[0].split("-") for line in mapped.splitlines() if " ---p " in line]
     assert "pydantic" not in mapped
+    assert max((int(stop, 16) - int(start, 16) for start, stop in reserved), default=0) < 2**25, (
+        "a thread has a heap of its own"
+    )
     assert pages * resource.getpagesize() < 98_000_000
