@@ -205,7 +205,8 @@ class Turn(Actions):
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now
         self.has_words = self.has_words or not isinstance(event, events.AudioBegan)
-        if self.voice in (VoiceState.IDLE, VoiceState.LATE):
+        is_played_out = not self.sounding and self.at.began < self.at.wanted  # more was asked for since it began
+        if self.voice in (VoiceState.IDLE, VoiceState.LATE) or (self.voice is VoiceState.COMING and is_played_out):
             self._begin_reply()
         match event:
             case events.AudioBegan() if self.gate is Gate.OPEN:

@@ -259,7 +259,7 @@ class TurnState:
     @property
     def may_be_told_heard(self) -> bool:
         """Whether a voice that the service hears now is what it was told: it has not answered it yet."""
-        is_answering = self.at.told < self.at.began < math.inf
+        is_answering = self.at.alive >= self.at.told + self.deadlines.shortest_word
         return self.told != "" and not (self.is_loud or self.is_told_heard or is_answering)
 
     @property

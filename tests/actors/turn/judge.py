@@ -145,7 +145,7 @@ class Judge:
         spoken = max(LONGEST_GOODBYE, len(event.sentence) / POLICY.numbers.slowest_speech)
         beep = POLICY.deadlines.beep + UNCERTAIN if event.waits_for_beep else 0.0
         self.over_by = now + POLICY.deadlines.closing + spoken + beep + TOLERANCE if event.sentence else now
-        self.waiting_since = self.transfer_by = math.inf
+        self.waiting_since = self.transfer_by = self.end_by = math.inf
 
     def _take_speech(self, event: SayRefused | AgentSaid | CallerSaid | AudioDone) -> None:
         match event:

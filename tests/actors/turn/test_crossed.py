@@ -107,12 +107,21 @@ def test_nothing_more_comes_of_a_reply_behind_an_echo() -> None:
     assert got[1:] == [(6, filler_asked())]
 
 
-def test_a_start_behind_the_answer_to_what_was_told_is_the_callers() -> None:
-    script: list[Step] = [(1, KeysEntered("1")), (1.5, AudioBegan()), (1.6, AgentSaid("You pressed one."))]
+@pytest.mark.parametrize("began", [1.5, 0.5], ids=["a reply", "behind another reply"])
+def test_a_start_behind_the_answer_to_what_was_told_is_the_callers(began: float) -> None:
+    script: list[Step] = [(1, KeysEntered("1")), (began, AudioBegan()), (1.6, AgentSaid("You pressed one."))]
 
     got = seen(*script, (3, CallerStartedSpeaking()), (3.2, AudioDone()), until=6)
 
-    assert effects_of(got)[1:] == [Cut(), Resume()]
+    assert effects_of(got)[1:3] == [Cut(), Resume()]
+
+
+def test_words_behind_a_question_have_no_audio_that_was_played_before_it() -> None:
+    """The AgentAudioDone of the reply before them is missing, and their audio is lost."""
+    asked: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("Let me see.")), (3.1, FunctionsAsked(("f",)))]
+    script: list[Step] = [*asked, (4, Played()), (4.2, FunctionDone("f")), (5, AgentSaid("On Tuesday."))]
+
+    assert seen(*caller_says(1), *script, (5.1, AudioDone()), until=7.1) == [(7, filler_asked())]
 
 
 # A filler, and what is on its way
