@@ -173,8 +173,6 @@ class Turn(Actions):
             case events.ToldEchoed():
                 self.transcript, self.told, self.at.wanted = self.told.strip(), "", self.now
                 self.expect_words()
-            case events.ToldHeard():
-                self.is_told_heard = True
             case _:
                 pass  # of another group
 
@@ -191,10 +189,10 @@ class Turn(Actions):
             case events.VoiceEnded(at=at):
                 is_word = at >= self.at.voiced + self.deadlines.shortest_word
                 self.is_unread = self.is_unread or (is_word and self.voice is VoiceState.ABSENT)
+                if self.is_loud and self.at.owed >= self.at.voiced:  # they have spoken, or a noise was heard, since
+                    self.at.owed = at
                 self.is_loud, self.at.voiced = False, at
                 self.at.heard = min(self.at.heard, at)  # it was told late
-                if self.owes_since_speech:  # the transcript came before the end of the word was certain
-                    self.at.owed, self.owes_since_speech = at, False
             case events.ThinkingBegan() if self.late_filler and self.at.alive <= self.at.filler:
                 pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
             case events.ThinkingBegan() | events.ThinkingSlow():
@@ -223,6 +221,8 @@ class Turn(Actions):
                 pass  # of another group
 
     def _begin_reply(self) -> None:
+        if not self.has_sound:
+            self.unsay_words()
         self.kind, self.has_own_words, self.at.began, self.is_torn = SpeechKind.ANSWER, False, math.inf, False
         self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
 

@@ -198,7 +198,7 @@ RULES: tuple[Rule, ...] = (
     Rule("the line does not answer", (PUTTING_THROUGH,), (), Actions.give_up_transfer,
          "Line asked + `transfer`", lambda state: state.at.phase + state.deadlines.transfer),
     Rule("a remark is said", (CONVERSING,),
-         ("a remark waits", "a session is there", "nothing is outstanding", "the call is to go on"), Actions.say_remark,
+         ("a remark waits", "the agent is idle", "nothing is outstanding", "the call is to go on"), Actions.say_remark,
          "In a pause; else made, or refused, + `remark_within`", pause_or_limit_of_remark),
     Rule("an old session is renewed", (CONVERSING,), ("the session is old", "it is a pause"), Actions.renew),
     Rule("words are followed by no deed", (CONVERSING,),

@@ -132,7 +132,6 @@ class TurnState:
     # What the service is told
     told: str = ""
     """Words that it was told as the caller's, and has not echoed."""
-    is_told_heard: bool = False
     last_turn: str = ""
     """The caller's last turn, if it can be asked again."""
     transcript: str = ""
@@ -143,8 +142,6 @@ class TurnState:
     """The caller waits for what the agent has announced, and for nothing else."""
     is_unread: bool = False
     """The caller has spoken, and the session was lost that was to transcribe it, or there was none."""
-    owes_since_speech: bool = False
-    """The debt began with words of the caller's while the line was still loud."""
 
     # Functions
     running: set[str] = attrs.field(factory=set)
@@ -260,7 +257,7 @@ class TurnState:
     def may_be_told_heard(self) -> bool:
         """Whether a voice that the service hears now is what it was told: it has not answered it yet."""
         is_answering = self.at.alive >= self.at.told + self.deadlines.shortest_word
-        return self.told != "" and not (self.is_loud or self.is_told_heard or is_answering)
+        return self.told != "" and not (self.is_loud or is_answering)
 
     @property
     def has_closing_begun(self) -> bool:
@@ -313,7 +310,7 @@ class TurnState:
         if self.voice is VoiceState.LATE:
             self.voice = VoiceState.IDLE
         self.expect_words()
-        self.told, self.is_told_heard, self.at.told, self.at.wanted = text, False, self.now, self.now
+        self.told, self.at.told, self.at.wanted = text, self.now, self.now
         self.emit(effects.TellAsCaller(text, keys))
 
     def expect_words(self) -> None:
@@ -333,7 +330,6 @@ class TurnState:
     def owe_answer(self) -> None:
         """Have the caller wait for an answer to their words, since the last of them that the line has carried."""
         at, is_recent = self.at, self.now <= self.at.voiced + self.deadlines.latest_transcript
-        self.owes_since_speech = self.is_loud
         if is_recent and not self.is_loud:
             at.owed = max(at.voiced, at.heard)
         elif self.is_loud or self.now <= at.heard + self.deadlines.latest_transcript or not self.is_waited_for:
@@ -349,7 +345,7 @@ class TurnState:
     def settle(self) -> None:
         """The caller waits for nothing; a filler that was asked for comes too late."""
         self.debt = Debt.SETTLED
-        self.owes_since_speech = self.owes_deed = self.is_unread = False
+        self.owes_deed = self.is_unread = False
         self.at.turned, self.at.waiting = self.now, math.inf
         self.overtake_filler()
 

@@ -2,13 +2,14 @@
 
 import pytest
 
-from actors.turn.effects import Cut, Forget, PutThrough, Resume, SayAsAgent
+from actors.turn.effects import Cut, Forget, FreeTape, PutThrough, Resume, SayAsAgent
 from actors.turn.events import (
     AgentSaid,
     AudioBegan,
     AudioDone,
     CallerSaid,
     CallerStartedSpeaking,
+    CloseAsked,
     EndWanted,
     Event,
     FloorGiven,
@@ -25,7 +26,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import Debt, Gate, SpeechKind, describe_keys
+from actors.turn.values import Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
 from tests.actors.turn.script import (
     FIRST,
     SECOND,
@@ -114,6 +115,15 @@ def test_a_start_behind_the_answer_to_what_was_told_is_the_callers(began: float)
     got = seen(*script, (3, CallerStartedSpeaking()), (3.2, AudioDone()), until=6)
 
     assert effects_of(got)[1:3] == [Cut(), Resume()]
+
+
+def test_words_without_audio_that_a_noise_has_cut_are_no_answer_by_another_audio() -> None:
+    turn = on_floor()
+    cut: list[Step] = [(3, AgentSaid("On Tuesday.")), (3.1, CallerStartedSpeaking()), (5.5, ThinkingBegan())]
+
+    play(turn, [*caller_says(1), *cut, (5.6, Played()), *reply(6, FIRST, played=1)], 7)
+
+    assert (turn.debt, turn.has_spoken) == (Debt.OWED, False)
 
 
 def test_words_behind_a_question_have_no_audio_that_was_played_before_it() -> None:
@@ -249,3 +259,16 @@ def test_a_transfer_waits_for_the_rest_of_its_sentence_though_the_line_has_run_d
     script: list[Step] = [*wanted, (4, Played()), (4.5, AudioBegan()), (5.2, AudioDone()), (5.5, Played())]
 
     assert seen(*script, until=7) == [(6.2, PutThrough("t"))]
+
+
+def test_what_was_to_be_the_last_sentence_is_not_heard_where_a_remark_waits() -> None:
+    """The caller is there after all, and some of the sentence is on its way still."""
+    remark = SayAsAgent(SpeechKind.REMARK, "So.")
+    turn, state = prepared_turn(phase=Phase.CLOSING, voice=VoiceState.COMING, sounding=True, remark=remark)
+    state.closing, state.may_stay = CloseAsked("caller_silent", "Goodbye."), True
+    state.at.remark, state.at.closing_begun = -100, 10.0
+
+    got = play(turn, [(10.1, VoiceBegan())], 10.5)
+
+    assert effects_of(got) == [FreeTape(), Cut(), Forget()]
+    assert turn.gate is Gate.SHUT
