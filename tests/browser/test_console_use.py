@@ -18,7 +18,7 @@ from tests.demo.sample import sample_journal
 from tests.web.fakes import API_TOKEN, CALL_SID, HERE, LEAD, context_of, exchange
 from tests.web.test_serving import listening
 from web.calls.live_calls import KnownCall
-from web.console.english import LIVE
+from web.console.english import LIVE, TEXT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -27,7 +27,6 @@ pytestmark = [pytest.mark.real_time, needs_chromium()]
 
 SOUNDS = "--autoplay-policy=no-user-gesture-required"
 LOOKS = [(360, True), (1600, False)]
-NO_CALLS = "No call has been kept yet. Place one with POST /calls, ring the number, or try: switchboard demo"
 
 
 def asked(page: "Page") -> dict[str, str]:
@@ -63,7 +62,7 @@ async def test_filters_live_in_the_address_and_lead_back(tmp_path: Path) -> None
                 page.reload()
                 wait_until(page, lambda: rows(page) == some)
                 assert page.input_value("[name=outcome]") == "completed"
-                page.get_by_role("link", name="Show numbers").click()
+                page.get_by_role("link", name=TEXT["show_numbers"]).click()
                 wait_until(page, lambda: page.locator("table.calls").get_by_text("+1555765").count() == some)
                 assert asked(page) == {"direction": "outbound", "outcome": "completed", "numbers": "shown"}
 
@@ -72,8 +71,8 @@ async def test_filters_live_in_the_address_and_lead_back(tmp_path: Path) -> None
                 until_all(page)
                 page.fill("[name=q]", "nobody has this")
                 page.keyboard.press("Enter")
-                wait_until(page, lambda: page.get_by_text("No call matches these filters.").count() == 1)
-                page.get_by_role("link", name="Clear filters").click()
+                wait_until(page, lambda: page.get_by_text(TEXT["no_match"]).count() == 1)
+                page.get_by_role("link", name=TEXT["clear_filters"]).click()
                 until_all(page)
                 page.locator("a.outcome", has_text="busy").first.click()
                 wait_until(page, lambda: asked(page) == {"outcome": "busy"})
@@ -103,7 +102,7 @@ async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) ->
                 wait_until(page, lambda: page.locator("ul.live li").count() == 2)
                 assert LEAD not in page.content()
                 trio.from_thread.run_sync(go)
-                wait_until(page, lambda: page.get_by_text("No call is going on.").is_visible())
+                wait_until(page, lambda: page.get_by_text(TEXT["no_live"]).is_visible())
 
         await visit(drive)
 
@@ -142,27 +141,27 @@ async def test_what_is_empty_wrong_or_away_is_said_on_pages_for_everybody(width:
                     assert page.evaluate("document.documentElement.scrollWidth") <= width, text
 
                 page.goto(f"http://{at}/?q=sale")
-                says("The API_TOKEN of this server.")
+                says(TEXT["token_hint"])
                 page.fill("#token", "wrong")
                 page.keyboard.press("Enter")
-                says("This is not the API token of this server.")
+                says(TEXT["token_wrong"])
                 page.fill("#token", API_TOKEN)
                 page.keyboard.press("Enter")
-                says("No call matches these filters.")
+                says(TEXT["no_match"])
                 page.goto(f"http://{at}/")
-                says(NO_CALLS)
+                says(TEXT["no_calls"])
                 page.goto(f"http://{at}/?since=yesterday")
-                says("Write a date as YYYY-MM-DD, such as 2026-11-28.")
+                says(TEXT["date_wrong"])
                 page.goto(f"http://{at}/console/calls/{CALL_SID}")
-                says("No call of this name is kept, and none is going on here. It may have been erased.")
+                says(TEXT["not_found_hint"])
                 records.is_away = True
                 page.goto(f"http://{at}/")
-                says("The records cannot be read now. Calls are not affected. Try again in some seconds.")
+                says(TEXT["records_away"])
                 records.is_away = False
-                page.get_by_role("link", name="All calls").click()
-                says(NO_CALLS)
-                page.get_by_role("button", name="Sign out").click()
-                says("The API_TOKEN of this server.")
+                page.get_by_role("link", name=TEXT["back_to_list"]).click()
+                says(TEXT["no_calls"])
+                page.get_by_role("button", name=TEXT["sign_out"]).click()
+                says(TEXT["token_hint"])
                 assert [url for url in urls if not url.startswith(f"http://{at}/")] == []
 
         await visit(drive)
@@ -194,7 +193,7 @@ async def test_the_keyboard_leads_from_the_list_to_a_turn_that_is_heard(tmp_path
                 page = browser.new_page()
                 troubles = watch(page)
                 page.goto(console.origin)
-                tab_to(page, "Skip to content")
+                tab_to(page, TEXT["skip"])
                 page.keyboard.press("Enter")
                 assert page.evaluate("document.activeElement.id") == "main"
                 tab_to(page, "2026-11-22 09:00:00")
@@ -244,12 +243,12 @@ async def test_a_call_is_erased_after_a_second_thought(tmp_path: Path) -> None:
             with open_browser() as browser:
                 page = browser.new_page()
                 page.goto(console.origin + PAGES["after"])
-                page.locator("summary", has_text="Erase this call").click()
-                page.get_by_role("button", name="Erase this call").click()
+                page.locator("summary", has_text=TEXT["erase"]).click()
+                page.get_by_role("button", name=TEXT["erase"]).click()
                 assert page.url.endswith(PAGES["after"])  # the box is not ticked
-                page.get_by_label("Yes, erase it.").check()
-                page.get_by_role("button", name="Erase this call").click()
-                wait_until(page, lambda: page.get_by_text(NO_CALLS).is_visible())
+                page.get_by_label(TEXT["erase_sure"]).check()
+                page.get_by_role("button", name=TEXT["erase"]).click()
+                wait_until(page, lambda: page.get_by_text(TEXT["no_calls"]).is_visible())
 
         await visit(drive)
 
@@ -357,14 +356,14 @@ async def test_the_live_page_is_worked_by_keys_and_read_by_screen_readers(tmp_pa
                 page.goto(console.origin + PAGES["live"])
                 wait_live(page)
                 for role, name in (
-                    ("log", "Words"),
-                    ("region", "Floor"),
-                    ("region", "Handoff"),
-                    ("region", "Restarts and faults"),
+                    ("log", "words"),
+                    ("region", "floor"),
+                    ("region", "handoff"),
+                    ("region", "troubles"),
                 ):
-                    assert page.get_by_role(role, name=name, exact=True).count() == 1, name  # type: ignore[arg-type]
-                for name in ("Silence, of what a caller may wait", "Caller's level", "Agents' level"):
-                    assert page.get_by_role("meter", name=name).count() == 1, name
+                    assert page.get_by_role(role, name=TEXT[name], exact=True).count() == 1, name  # type: ignore[arg-type]
+                for name in ("silence", "level_caller", "level_agents"):
+                    assert page.get_by_role("meter", name=TEXT[name]).count() == 1, name
                 assert page.get_by_role("status").count() >= 2
                 tab_to(page, LIVE["listen"])
                 page.keyboard.press("Space")

@@ -13,7 +13,7 @@ from tests.browser.chromium import ALLOWED, needs_chromium, open_browser, visit,
 from tests.browser.lab import PAGE, Bench, on_the_bench
 from tests.browser.talking import talking
 from tests.browser.test_console import requests_of, shoot, violations
-from web.console.english import PHONE_TOLD
+from web.console.english import PHONE, PHONE_TOLD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -118,7 +118,7 @@ async def test_the_typed_phone_is_accessible_in_each_state(width: int, dark: boo
 
         def drive() -> None:
             with open_browser([]) as browser, watched_page(browser, there.origin, width, dark) as page:
-                until_status(page, "Ready. Nothing is listened to: you type, and hear both sides.")
+                until_status(page, PHONE["ready_typed"])
                 check(page, "ready")
                 page.click("#call")
                 until_status(page, PHONE_TOLD["connected"])

@@ -11,7 +11,7 @@ from tests.browser.chromium import ALLOWED, REFUSED, needs_chromium, open_browse
 from tests.browser.lab import PAGE, Bench, idle, on_the_bench
 from tests.browser.talking import talking
 from tests.web.fakes import API_TOKEN
-from web.console.english import PHONE_TOLD
+from web.console.english import PHONE, PHONE_TOLD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -80,19 +80,18 @@ async def test_the_keyboard_does_all() -> None:
 async def test_a_screen_reader_finds_names_roles_and_news() -> None:
     def use(page: "Page") -> None:
         for role, name in (
-            ("button", "Call"),
-            ("button", "Mute"),
+            ("button", PHONE["call"]),
+            ("button", PHONE["mute"]),
             ("button", "star"),
-            ("combobox", "Microphone"),
-            ("combobox", "Loudspeaker"),
-            ("meter", "You"),
-            ("meter", "Agent"),
-            ("timer", "Length of the call"),
-            ("group", "Keypad"),
+            ("combobox", PHONE["microphone"]),
+            ("combobox", PHONE["loudspeaker"]),
+            ("meter", PHONE["you"]),
+            ("meter", PHONE["agent"]),
+            ("timer", PHONE["clock"]),
+            ("group", PHONE["keypad"]),
         ):
             assert page.get_by_role(role, name=name, exact=True).count() == 1, (role, name)  # type: ignore[arg-type]
-        ready = "Ready. The browser will ask for the microphone."
-        wait_until(page, lambda: page.get_by_role("status").inner_text() == ready)
+        wait_until(page, lambda: page.get_by_role("status").inner_text() == PHONE["ready"])
 
     await on_page(Bench(idle), use)
 
@@ -194,7 +193,7 @@ async def test_a_reload_ends_the_call_and_leaves_a_record(tmp_path: Path) -> Non
                 wait_until(page, lambda: there.noted("reply_started") == 1)
                 page.reload()
                 wait_until(page, lambda: len(there.records()) == 1)
-                wait_text(page, "#status", "Ready. Nothing is listened to: you type, and hear both sides.")
+                wait_text(page, "#status", PHONE["ready_typed"])
 
         await visit(drive)
 

@@ -11,7 +11,7 @@ from tests.store.fleets import Workers
 from tests.web.console.test_watching import Running
 from tests.web.fakes import API_TOKEN, CALL_SID, HERE, LEAD, context_of
 from tests.web.test_serving import listening
-from web.console.english import LIVE
+from web.console.english import LIVE, TEXT
 
 pytestmark = [pytest.mark.real_time, needs_chromium()]
 
@@ -37,7 +37,7 @@ async def test_a_page_shows_and_plays_a_call_of_another_server(workers: Workers)
                     page.goto(f"http://{at}/console/calls/{CALL_SID}")
                     page.fill("#token", API_TOKEN)
                     page.keyboard.press("Enter")
-                    wait_until(page, lambda: page.get_by_text("carried by worker b").count() == 1)
+                    wait_until(page, lambda: page.get_by_text(f"{TEXT['carried_by']} b").count() == 1)
                     trio.from_thread.run_sync(say, "Hello from the other server.")
                     wait_until(page, lambda: "Hello from the other server." in page.inner_text("#words"))
                     wait_until(page, lambda: page.evaluate("document.getElementById('level-caller').value") > 10)

@@ -15,6 +15,7 @@ from tests.store.object_stores import DriverFailed, FaultyObjects
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import CALL_SID, LEAD, context_of, exchange, record, settings
 from web.calls.call_files import RECORDING, CallFiles
+from web.console.english import TEXT
 from web.serving import started
 from web.worker.retention import Removal
 
@@ -79,7 +80,7 @@ async def test_a_store_that_is_away_costs_the_sound_and_not_the_page(tmp_path: P
     page, sound = await visitor.ask("GET", PAGE), await visitor.there.operator("GET", API)
     erased = await visitor.there.operator("POST", "/forget", {"number": LEAD})
 
-    assert (page.status_code, "There is no recording of this call." in page.text) == (200, False)
+    assert (page.status_code, TEXT["no_recording"] in page.text) == (200, False)
     assert (sound.status_code, "away" in sound.text, erased.status_code) == (503, True, 503)
     assert system.kept
 

@@ -11,6 +11,7 @@ import orjson
 
 from store.prices import Prices, costs_of
 from store.records import CallRecord, FunctionRecord, HandoffRecord, TurnRecord
+from web.console.english import TEXT
 from web.console.lists import number, shown_duration, shown_time
 from web.picture.chart import read_chart
 from web.picture.facts import JournalEntry, arguments_text, result_text
@@ -19,8 +20,6 @@ from web.picture.timeline import synopsis, time_map
 
 _EARLY = 1.5
 """The words of an agent are noted when its reply begins; sound begins about then."""
-
-_COSTS = {"line": "Phone line", "agents": "Voice agent", "speech": "Speech", "briefs": "Briefs"}
 
 
 @attrs.frozen
@@ -74,7 +73,7 @@ def money(record: CallRecord, prices: Prices | None) -> Mapping[str, object] | N
     if prices is None:
         return None
     parts = costs_of(record, prices)
-    rows = [(_COSTS[name], f"{cost:.4f} {prices.currency}") for name, cost in parts.items()]
+    rows = [(TEXT[f"cost_{name}"], f"{cost:.4f} {prices.currency}") for name, cost in parts.items()]
     return {"rows": rows, "total": f"{sum(parts.values()):.4f} {prices.currency}"}
 
 
@@ -103,7 +102,7 @@ def _start_of(turn: TurnRecord, since: float, before: float, speech: Sequence[Sp
 
 
 def _handoff(handoff: HandoffRecord) -> Mapping[str, object]:
-    gap = "it was never heard" if handoff.gap is None else f"{handoff.gap:.2f} s"
+    gap = TEXT["never_heard"] if handoff.gap is None else f"{handoff.gap:.2f} s"
     return {**attrs.asdict(handoff), "when": shown_moment(handoff.asked_at), "gap": gap}
 
 

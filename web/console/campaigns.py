@@ -16,6 +16,7 @@ from store.orders.campaigns import Campaign
 from web.calls.campaigns import rules_of
 from web.calls.exports import Progress
 from web.clients.operator import time_left
+from web.console.english import CAMPAIGNS
 from web.console.rendering import message_page, render
 from web.routes.campaigns import STATES, CampaignRoutes
 from web.routes.problems import json_answer
@@ -39,7 +40,7 @@ class CampaignPages:
             routes.add_url_rule(address, f"campaign_{command}", partial(self.turn, command), methods=["POST"])
 
     async def page(self) -> ResponseReturnValue:
-        return await render("campaigns.html", campaigns=await self._shown())
+        return await render("campaigns.html", c=CAMPAIGNS, campaigns=await self._shown())
 
     async def progress(self) -> ResponseReturnValue:
         """Tell the page's module how the campaigns go that it names."""
@@ -54,11 +55,9 @@ class CampaignPages:
     async def turn(self, command: str, campaign: str) -> ResponseReturnValue:
         found = await self.campaigns.find(campaign)
         if found is None:
-            return await message_page(404, "Campaigns", "There is no campaign of this name.")
+            return await message_page(404, CAMPAIGNS["title"], CAMPAIGNS["unknown"])
         if await self.campaigns.turn_to(found, command) is None:
-            return await message_page(
-                409, "Campaigns", "The campaign was canceled. Make a new one of the numbers that are left."
-            )
+            return await message_page(409, CAMPAIGNS["title"], CAMPAIGNS["canceled_already"])
         return Response("", 303, headers={"Location": PAGE})
 
     async def _shown(self, names: Collection[str] = ()) -> Sequence[Mapping[str, object]]:
@@ -74,10 +73,12 @@ def _card(campaign: Campaign, progress: Progress) -> Mapping[str, object]:
     is_over = progress.done == progress.numbers
     state = OVER if is_over and campaign.state != "canceled" else campaign.state
     counts = [
-        f"{progress.done} of {progress.numbers} numbers",
-        f"{progress.calls} calls",
-        f"{progress.calling} under way" if progress.calling else "",
-        f"about {time_left(progress.eta_seconds)} of calls left" if progress.eta_seconds and state == "running" else "",
+        CAMPAIGNS["of_numbers"].format(done=progress.done, numbers=progress.numbers),
+        CAMPAIGNS["calls"].format(calls=progress.calls),
+        CAMPAIGNS["calling"].format(calling=progress.calling) if progress.calling else "",
+        CAMPAIGNS["left"].format(time=time_left(progress.eta_seconds))
+        if progress.eta_seconds and state == "running"
+        else "",
     ]
     return {
         "name": campaign.name,
@@ -96,5 +97,5 @@ def _card(campaign: Campaign, progress: Progress) -> Mapping[str, object]:
 def _rules(campaign: Campaign) -> str:
     rules = rules_of(campaign.rules)
     hours, days = rules.hours.written()
-    when = f"{days.replace(',', ', ')} {hours} by the callee's clock"
-    return f"{when}; {rules.per_minute:g} calls a minute; {rules.most_calls} to a number at most"
+    pace = f"{rules.per_minute:g}"
+    return CAMPAIGNS["rules"].format(hours=hours, days=days.replace(",", ", "), pace=pace, most=rules.most_calls)

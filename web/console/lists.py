@@ -12,6 +12,7 @@ import attrs
 
 from store.search import CallQuery, CallSummary
 from web.calls.live_calls import KnownCall
+from web.console.english import TEXT
 from web.worker.logs import mask
 
 PAGE = 50
@@ -69,7 +70,7 @@ def _day(text: str, problems: list[str]) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        problems.append("Write a date as YYYY-MM-DD, such as 2026-11-28.")
+        problems.append(TEXT["date_wrong"])
         return None
 
 
@@ -100,7 +101,7 @@ def live_rows(calls: Sequence[KnownCall], *, shows_numbers: bool) -> list[Mappin
 
 def number(text: str, *, whole: bool) -> str:
     """Return a phone number as it is shown: its last two digits, unless the operator has asked for all."""
-    return (text if whole else mask(text)) or "unknown"
+    return (text if whole else mask(text)) or TEXT["unknown_caller"]
 
 
 def shown_time(text: str) -> str:

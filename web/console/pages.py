@@ -21,7 +21,7 @@ from web.calls.live_calls import KnownCall
 from web.calls.shown_live import everywhere, find_elsewhere
 from web.console.afterwards import headline, money, retold
 from web.console.campaigns import CampaignPages
-from web.console.english import LIVE, OPERATE, OUTCOMES
+from web.console.english import LIVE, OPERATE, OUTCOMES, TEXT
 from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import PHONE_STREAM, PhoneRoutes
 from web.console.rendering import message_page, prepare, read_files, render, static_file
@@ -72,7 +72,7 @@ class Console:
         """Answer 404 to a name that no call can have, before a database is asked for it."""
         if is_name((request.view_args or {}).get("name", "-")):
             return None
-        return await _no_such_call()
+        return await message_page(404, TEXT["not_found"], TEXT["not_found_hint"])
 
     async def home(self) -> ResponseReturnValue:
         """Send a visitor of the console's own address to the list of calls."""
@@ -107,11 +107,11 @@ class Console:
         try:
             record = await self.context.services.records.get(call_sid)
         except RecordError as exc:
-            return await message_page(500, "The record of this call cannot be read.", str(exc))
+            return await message_page(500, TEXT["unreadable"], str(exc))
         if record is None and await self._goes_on_elsewhere(call_sid):
             return await self._under_way(call_sid, known)
         if record is None:
-            return await _no_such_call()
+            return await message_page(404, TEXT["not_found"], TEXT["not_found_hint"])
         return await self._afterwards(record)
 
     async def _goes_on_elsewhere(self, call_sid: str) -> bool:
@@ -176,19 +176,13 @@ class Console:
         try:
             await forgetting.erase(call_sid, await forgetting.subject(call_sid))
         except GoesOn:
-            return await message_page(409, "Erase this call", "A call that is going on cannot be erased.")
+            return await message_page(409, TEXT["erase"], TEXT["erase_live"])
         return Response("", 303, headers={"Location": "/"})
 
     @staticmethod
     async def cannot_look_up(exc: OSError) -> ResponseReturnValue:
         """Say that database or disk is away."""
         _log.warning("records_unavailable", why=f"{type(exc).__name__}: {exc}")
-        why = "The records cannot be read now. Calls are not affected. Try again in some seconds."
-        page = await message_page(503, "Records unavailable", why)
+        page = await message_page(503, TEXT["records_away_title"], TEXT["records_away"])
         page.headers["Retry-After"] = "10"
         return page
-
-
-async def _no_such_call() -> Response:
-    why = "No call of this name is kept, and none is going on here. It may have been erased."
-    return await message_page(404, "No such call", why)

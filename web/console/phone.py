@@ -22,7 +22,7 @@ from store.json_text import json_text
 from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
-from web.console.english import LIVE, OPERATE, PHONE_KEYS, PHONE_TOLD
+from web.console.english import LIVE, OPERATE, PHONE, PHONE_KEYS, PHONE_TOLD
 from web.console.rendering import render
 from web.console.session import SignInCheck, current_session, is_own_request
 from web.routes.credentials import is_here
@@ -94,6 +94,7 @@ class PhoneRoutes:
         lines = tuple(dict.fromkeys(self.voice.lines)) if self.voice is not None else None
         return await render(
             "phone.html",
+            p=PHONE,
             told=PHONE_TOLD,
             words=json_text({name: LIVE[name] for name in ("caller", "not_heard", "barge_in")}).decode().strip(),
             key_names=PHONE_KEYS,

@@ -18,6 +18,7 @@ import trio
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from quart import Response, g, request
 
+from web.console.english import TEXT
 from web.routes.problems import problem
 
 _PIECES = 200
@@ -28,6 +29,7 @@ _PIECES = 200
 def prepare() -> Environment:
     """Compile every template. A name that a template does not know is an error, and not an empty text."""
     templates = Environment(autoescape=True, loader=PackageLoader("web.console"), undefined=StrictUndefined)
+    templates.globals["t"] = TEXT
     for name in templates.list_templates():
         templates.get_template(name)
     return templates

@@ -16,6 +16,7 @@ from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import CALL_SID, Exchange, context_of, exchange, record, settings
 from web.calls.live_calls import KnownCall
 from web.console.afterwards import retold
+from web.console.english import TEXT
 
 HOSTILE = "</script><script>alert(1)</script>\"'><svg onload=alert(1)>{{ 7 * 7 }}"
 PAGE = f"/console/calls/{CALL_SID}"
@@ -108,7 +109,7 @@ async def test_what_is_erased_is_gone_from_records_and_disk(tmp_path: Path) -> N
     page = await visitor.ask("GET", PAGE)
     answer = await visitor.send(f"{PAGE}/erase", sure="yes")
 
-    assert "Yes, erase it." in page.text
+    assert TEXT["erase_sure"] in page.text
     assert answer.status_code == 303
     assert not (tmp_path / CALL_SID).exists()
     assert [(await visitor.ask("GET", target)).status_code for target in (PAGE, f"{PAGE}/recording")] == [404, 404]
@@ -187,14 +188,14 @@ async def test_costs_are_what_the_operators_table_says(tmp_path: Path) -> None:
     page = (await signed_in(there).ask("GET", PAGE)).text
 
     assert "0.2000 EUR" in page
-    assert "No table of prices is set. Name one with PRICES." not in page
+    assert TEXT["no_prices"] not in page
 
 
 async def test_without_a_table_nothing_is_invented() -> None:
     there: Exchange = exchange()
     await there.records.save(whole_call())
 
-    assert "No table of prices is set. Name one with PRICES." in (await signed_in(there).ask("GET", PAGE)).text
+    assert TEXT["no_prices"] in (await signed_in(there).ask("GET", PAGE)).text
 
 
 def test_a_part_without_a_price_is_left_out() -> None:

@@ -11,6 +11,7 @@ from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import Exchange, context_of, exchange
 from web.calls.campaigns import CampaignRules
 from web.console.campaigns import PAGE
+from web.console.english import CAMPAIGNS
 
 HOSTILE = "<script>alert(1)</script>\"'>"
 
@@ -35,7 +36,7 @@ def buttons(page: str) -> list[str]:
 
 
 async def test_without_a_campaign_the_page_says_how_to_make_one(autojump_clock: MockClock) -> None:
-    assert "No campaign has been made yet. Make one with:" in await page_of(signed_in(exchange()))
+    assert CAMPAIGNS["none"] in await page_of(signed_in(exchange()))
 
 
 async def test_a_campaign_is_shown_as_it_goes(autojump_clock: MockClock) -> None:
@@ -71,7 +72,7 @@ async def test_its_buttons_pause_it_go_on_and_cancel_it(autojump_clock: MockCloc
 
     assert seen == [["resume", "cancel"], ["pause", "cancel"], []]
     assert [answer.status_code for answer in late] == [409, 303]
-    assert "The campaign was canceled. Make a new one of the numbers that are left." in late[0].text
+    assert CAMPAIGNS["canceled_already"] in late[0].text
     assert found is not None
     assert found.state == "canceled"
 

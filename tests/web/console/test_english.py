@@ -1,4 +1,4 @@
-"""The English texts that the modules of the pages say: all in one place."""
+"""The English texts of the pages: all in one place, and none that a template cannot reach."""
 
 import re
 from collections.abc import Mapping
@@ -9,11 +9,15 @@ import pytest
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import exchange
 from web.console import english
+from web.console.english import TEXT
 
 PAGES = Path(english.__file__).parent
 TABLES = {name: table for name, table in vars(english).items() if isinstance(table, Mapping) and name.isupper()}
+IN_TEMPLATES = re.compile(r"{%.*?%}|{{.*?}}|{#.*?#}|<!doctype html>|<[^>]*>", re.DOTALL)
+READ_ALOUD = re.compile(r'\b(?:aria-label|alt|title|placeholder)="([^"{]*)"')
 IN_MODULES = re.compile(r"//[^\n]*|/\*.*?\*/|\"use strict\"", re.DOTALL)
 STRINGS = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'|`([^`]*)`")
+UNITS = {"s"}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -25,7 +29,15 @@ def test_no_text_has_the_name_of_something_that_a_table_can_do(name: str) -> Non
 async def test_the_way_back_from_filters_has_its_name() -> None:
     page = await signed_in(exchange()).ask("GET", "/?q=sale")
 
-    assert 'href="/">Clear filters</a>' in page.text
+    assert f'href="/">{TEXT["clear_filters"]}</a>' in page.text
+
+
+@pytest.mark.parametrize("template", sorted(PAGES.glob("templates/*.html")), ids=lambda path: path.name)
+def test_a_template_has_no_words_of_its_own(template: Path) -> None:
+    text = template.read_text()
+    words = re.findall(r"[A-Za-z]+", " ".join([IN_TEMPLATES.sub(" ", text), *READ_ALOUD.findall(text)]))
+
+    assert set(words) <= UNITS
 
 
 @pytest.mark.parametrize("module", sorted(PAGES.glob("static/**/*.js")), ids=lambda path: path.name)

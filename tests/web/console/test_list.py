@@ -11,6 +11,7 @@ from store.search import CallQuery, CallSummary
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import LEAD, context_of, exchange, record
 from web.calls.live_calls import KnownCall
+from web.console.english import TEXT
 from web.console.lists import PAGE, asked_by
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -53,9 +54,9 @@ async def test_numbers_are_masked_until_the_operator_asks(autojump_clock: MockCl
 @pytest.mark.parametrize("target", ["/", "/?outcome=crashed", "/?before=2026~CA"])
 async def test_an_empty_list_says_why(target: str, autojump_clock: MockClock) -> None:
     page = (await signed_in(exchange(records=await kept(0))).ask("GET", target)).text
-    whys = {"/": "No call has been kept yet.", "/?outcome=crashed": "No call matches these filters."}
+    why = {"/": "no_calls", "/?outcome=crashed": "no_match"}.get(target, "end_of_list")
 
-    assert whys.get(target, "There are no older calls.") in page
+    assert TEXT[why] in page
 
 
 async def test_a_store_that_is_away_is_told(autojump_clock: MockClock) -> None:
@@ -66,7 +67,7 @@ async def test_a_store_that_is_away_is_told(autojump_clock: MockClock) -> None:
     answer = await signed_in(exchange(records=Away())).ask("GET", "/")
 
     assert answer.status_code == 503
-    assert "The records cannot be read now. Calls are not affected. Try again in some seconds." in answer.text
+    assert TEXT["records_away"] in answer.text
 
 
 @pytest.mark.parametrize("field", ["caller", "outcome", "direction", "started_at"])
@@ -96,7 +97,7 @@ async def test_what_an_address_holds_is_text_and_never_markup(filter_: str, auto
 def test_a_date_that_is_none_is_told_and_asks_for_nothing(given: str) -> None:
     asked = asked_by({"since": given})
 
-    assert asked.problems == ("Write a date as YYYY-MM-DD, such as 2026-11-28.",)
+    assert asked.problems == (TEXT["date_wrong"],)
     assert asked.query.since == ""
 
 
