@@ -354,11 +354,11 @@ class Actions(TurnState):
     def stay(self) -> None:
         """Close no more: the caller is there after all. What they say is read from the tape."""
         self.enter(Phase.CONVERSING)
-        self.free()
         self.outstanding = None
         if self.voice is VoiceState.COMING:
             self.voice = VoiceState.CUT
         self.drop()
+        self.free()
         self.closing, self.is_closing_sent, self.rest = None, False, ""
         self.times_reopened, self.times_asked = self.times_reopened + 1, 0
 

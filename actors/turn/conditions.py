@@ -116,7 +116,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "it is a pause": lambda state: state.is_pause,
     # The phase, and the end of the call
     "they converse": lambda state: state.phase is Phase.CONVERSING,
-    "the goodbye is not under way": lambda state: state.phase is not Phase.ENDING,
+    "no goodbye or transfer is under way": lambda state: state.phase not in (Phase.ENDING, Phase.TRANSFERRING),
     "the end answers them": lambda state: state.ends_upon_words,
     "the call may go on": lambda state: state.may_be_reopened,
     "the call is to close": lambda state: state.closing is not None,

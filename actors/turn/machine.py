@@ -294,7 +294,8 @@ class Turn(Actions):
     def _take_words_for_granted(self) -> None:
         """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
         has_words, self.has_words = self.has_words, False
-        is_other = self.outstanding is not None or max(self.at.outstanding, self.at.cut) >= self.at.wanted
+        is_awaited = self.outstanding is not None or self.late_filler != ""
+        is_other = is_awaited or max(self.at.outstanding, self.at.cut) >= self.at.wanted
         if self.voice is VoiceState.COMING and self.has_sound and not (has_words or is_other):
             self.at.answered, self.has_spoken = self.at.began, True
 

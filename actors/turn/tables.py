@@ -125,8 +125,8 @@ DEBT = Table("debt", Debt, {
         OWED: do(Actions.owe_answer),
     },
     events.ToldEchoed: {SETTLED: to(OWED, Actions.owe)},
-    events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="the goodbye is not under way")},
-    events.FunctionDone: {SETTLED: to(OWED, Actions.owe, when="the goodbye is not under way")},
+    events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
+    events.FunctionDone: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
     events.VoiceEnded: {
         SETTLED: to(OWED, Actions.doubt_hearing, when="the service is deaf"),
         OWED: do(Actions.doubt_hearing, when="the service is deaf"),

@@ -180,6 +180,15 @@ def test_a_late_filler_is_not_the_remark_that_was_asked_for_meanwhile() -> None:
     assert (turn.debt, turn.remark_begun) == (Debt.OWED, "r")
 
 
+def test_a_late_filler_without_words_is_no_answer() -> None:
+    turn = on_floor()
+    said: list[Step] = [*reply(5.1, "Let me see.", played=0.8), (5.1, FunctionsAsked(("f",))), (6, FunctionDone("f"))]
+
+    play(turn, [*caller_says(1), *said, (6.2, AudioBegan()), (6.8, AudioDone()), (7.5, Played())], 8)
+
+    assert turn.debt is Debt.OWED
+
+
 def test_a_transfer_that_fails_asks_for_no_second_filler() -> None:
     """The first one may still come."""
     script: list[Step] = [*caller_says(1), (5.1, FunctionsAsked(("t",))), (5.2, TransferWanted("t"))]
@@ -270,5 +279,18 @@ def test_what_was_to_be_the_last_sentence_is_not_heard_where_a_remark_waits() ->
 
     got = play(turn, [(10.1, VoiceBegan())], 10.5)
 
-    assert effects_of(got) == [FreeTape(), Cut(), Forget()]
+    assert effects_of(got) == [Cut(), Forget(), FreeTape()]
     assert turn.gate is Gate.SHUT
+
+
+def test_an_agent_that_goes_on_talking_does_not_keep_the_caller_from_the_person() -> None:
+    talks: list[Step] = [step for at in (4, 7, 10, 13) for step in reply(at, "And another thing.", played=2.9)]
+
+    assert effects_of(seen((3, KeysEntered("0", wants_person=True)), *talks, until=13))[-1] == PutThrough("")
+
+
+def test_a_function_that_ends_during_a_transfer_does_not_restart_the_silence_before_it() -> None:
+    script: list[Step] = [*caller_says(1), (2.8, FunctionsAsked(("f", "t"))), *reply(3, "To a person.", played=1)]
+    done: list[Step] = [(3.1, TransferWanted("t")), (4.4, FunctionDone("f"))]
+
+    assert effects_of(seen(*script, *done, until=8)) == [PutThrough("t"), clip()]

@@ -8,6 +8,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterator
 from random import Random
+from typing import ClassVar
 
 import attrs
 
@@ -130,6 +131,8 @@ class World:
 
     rng: Random
     until: float = 120.0
+    shares: ClassVar = (0.62, 0.8, 0.88, 0.95)
+    """Below which chances the model answers, calls a function, hands over, or ends; else it asks for a person."""
     now: float = 0.0
     turn: Turn = attrs.field(factory=lambda: Turn(POLICY, 0.0))
     line: Line = attrs.field(factory=Line)
@@ -347,13 +350,16 @@ class World:
         if rng.random() < 0.04:
             self.is_dead = True
             return
-        delay = rng.uniform(0.3, 2) if rng.random() < 0.8 else rng.uniform(4, 22)
+        delay = self.thinking_time()
         if self.is_unclear or rng.random() < 0.5:  # else nothing tells a new reply from a cut one
             self.feed(ThinkingBegan())
             if rng.random() < 0.7:
                 for warning in range(1, int(delay // 5) + 1):
                     self.later(5.0 * warning, self.feed, ThinkingSlow())
         self.later(delay, self.act, self.sending, self.thoughts)
+
+    def thinking_time(self) -> float:
+        return self.rng.uniform(0.3, 2) if self.rng.random() < 0.8 else self.rng.uniform(4, 22)
 
     def act(self, sending: int, thought: int) -> None:
         """The model answers, or calls functions, or both, once it has said what it was saying."""
@@ -367,7 +373,8 @@ class World:
     def answer(self, sending: int) -> None:
         rng = self.rng
         chance = rng.random()
-        if chance < 0.62:
+        answers, functions, handoffs, ends = self.shares
+        if chance < answers:
             announces = "end_call" if rng.random() < 0.1 else ""
             self.speak(Reply("On Tuesday.", rng.uniform(0.5, 6), announces), sending)
             return
@@ -378,11 +385,11 @@ class World:
         call_id = f"f{next(self._calls)}"
         self.feed(FunctionsAsked((call_id,)))
         self.judge.function_runs(call_id, self.now)
-        if chance < 0.8:
+        if chance < functions:
             self.later(rng.uniform(0.05, 6), self.answer_function, call_id)
-        elif chance < 0.88:
+        elif chance < handoffs:
             self.later(0.05, self.want, HandoffWanted(call_id))
-        elif chance < 0.95:
+        elif chance < ends:
             self.later(0.05, self.want, EndWanted(call_id, "done"))
         else:
             self.later(0.05, self.want, TransferWanted(call_id))
@@ -434,7 +441,7 @@ class World:
         if self.now < self.sends_until:
             self.later(0.1, self.speak, reply, sending)
             return
-        reply.reasons, reply.sending = self.reasons, sending
+        reply.reasons, reply.sending, self.sends_until = self.reasons, sending, self.now + 0.11
         chance = self.rng.random()
         if chance < 0.02:  # its words are lost
             reply.is_wordless = True
@@ -572,9 +579,9 @@ class World:
                 pass  # the operator looks on
 
 
-def play_world(seed: int, until: float = 120.0) -> World:
+def play_world(seed: int, until: float = 120.0, kind: type[World] = World) -> World:
     """Play a random call; tell what came before a broken promise."""
-    world = World(Random(seed), until)
+    world = kind(Random(seed), until)
     try:
         world.run()
     except AssertionError as error:

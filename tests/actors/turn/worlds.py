@@ -1,0 +1,91 @@
+"""Random calls of other kinds: what is rare in `World` is frequent in each of them."""
+
+from typing import ClassVar
+
+import attrs
+
+from actors.turn.events import KeyPressed, KeysEntered, RemarkMade, SessionAged, VoiceBegan
+from tests.actors.turn.world import Reply, World
+
+
+@attrs.define(eq=False)
+class ManyFunctions(World):
+    shares: ClassVar = (0.3, 0.9, 0.94, 0.97)
+
+
+@attrs.define(eq=False)
+class ManyHandoffs(World):
+    shares: ClassVar = (0.4, 0.55, 0.92, 0.96)
+
+
+@attrs.define(eq=False)
+class ManyTransfers(World):
+    shares: ClassVar = (0.4, 0.55, 0.6, 0.65)
+
+
+@attrs.define(eq=False)
+class SlowModels(World):
+    def thinking_time(self) -> float:
+        return self.rng.uniform(2, 10) if self.rng.random() < 0.6 else self.rng.uniform(8, 40)
+
+
+@attrs.define(eq=False)
+class LostSessions(World):
+    def operator_acts(self) -> None:
+        self.later(self.rng.uniform(3, 15), self.operator_acts, session=False)
+        if self.rng.random() < 0.8:
+            self.lose_session()
+        elif self.is_there:
+            self.feed(SessionAged())
+
+
+@attrs.define(eq=False)
+class ManyKeys(World):
+    def operator_acts(self) -> None:
+        self.later(self.rng.uniform(3, 15), self.operator_acts, session=False)
+        if self.rng.random() < 0.7:
+            entered = KeysEntered(str(self.rng.randrange(10)), wants_person=self.rng.random() < 0.5)
+            self.feed(KeyPressed())
+            self.later(2.5, self.feed, entered, session=False)
+        else:
+            self.feed(RemarkMade(f"Remark {next(self._count)}."))
+
+
+@attrs.define(eq=False)
+class SilentCallers(World):
+    def caller_acts(self) -> None:
+        if self.rng.random() < 0.2:
+            super().caller_acts()
+        else:
+            self.later(self.rng.uniform(5, 30), self.caller_acts, session=False)
+
+
+@attrs.define(eq=False)
+class Echoes(World):
+    """A line that carries the agent back: the service takes every other reply for the caller, loud or not."""
+
+    def frame_comes(self, reply: Reply, *, is_late: bool) -> None:
+        rng, was_quiet = self.rng, self.line.end <= self.now + 1e-9
+        super().frame_comes(reply, is_late=is_late)
+        if was_quiet and self.line.end > self.now + 1e-9 and not (self.is_loud or self.is_held) and rng.random() < 0.5:
+            delay = rng.uniform(0.1, 0.6)
+            if rng.random() < 0.6:
+                self.later(delay, self.line_echoes, session=False)
+            self.later(delay + 0.1, self.service_hears)
+            self.later(delay + rng.uniform(0.5, 2.5), self.service_hears_no_more)
+
+    def line_echoes(self) -> None:
+        if not self.is_loud:
+            self.is_loud, self.is_ignored = True, False
+            self.feed(VoiceBegan())
+            self.later(self.rng.uniform(0.3, 3), self.caller_stops, session=False)
+
+
+@attrs.define(eq=False)
+class Everything(ManyHandoffs, SlowModels, LostSessions, Echoes):
+    """All of it at once."""
+
+
+KINDS = (
+    ManyFunctions, ManyHandoffs, ManyTransfers, SlowModels, LostSessions, ManyKeys, SilentCallers, Echoes, Everything,
+)  # fmt: skip
