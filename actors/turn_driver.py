@@ -20,7 +20,7 @@ from actors.line.ledger import SWITCHBOARD, Ledger
 from actors.line.reply import Voice
 from actors.line.switch import Switch
 from actors.record.conversation import Conversation
-from actors.ticks import FINE_SECONDS, Sleeper
+from actors.ticks import Sleeper
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
@@ -236,7 +236,7 @@ class TurnDriver:
     async def _tell_times(self) -> None:
         while True:
             self._due = due = self._next_due()
-            await self._sleeper.sleep_until(due, FINE_SECONDS)
+            await self._sleeper.sleep_until(due)
             now = trio.current_time()
             if now >= self._all_played_at():
                 self._has_no_lead = False
