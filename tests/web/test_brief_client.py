@@ -1,6 +1,8 @@
 """What the LLM wrote is handed back unread, every failure is one exception, and a model that is gone is told once."""
 
-from collections.abc import AsyncIterator, Sequence
+import gc
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -17,6 +19,7 @@ from agents.brief import BRIEF_SCHEMA
 from simulators.faults import parse_fault
 from simulators.groq import GroqSimulator
 from web.clients.briefs import GONE_SECONDS, BriefClient, request_for, response_format
+from web.clients.twilio_api import TwilioApi
 
 MESSAGES = [{"role": "user", "content": "Write the Brief."}]
 GOOD = {"choices": [{"message": {"role": "assistant", "content": '{"summary": "short"}'}}]}
@@ -247,3 +250,32 @@ async def test_without_a_key_none_is_sent(autojump_clock: MockClock) -> None:
         await BriefClient("http://localhost:11434/v1", None, ("qwen3:8b",), http).ask(MESSAGES)
 
     assert "authorization" not in seen[0].headers
+
+
+def ask_groq(http: httpx.AsyncClient) -> Awaitable[object]:
+    return BriefClient("https://groq.test/openai/v1", "gsk_x", ("llama-3.3-70b-versatile",), http).ask(MESSAGES)
+
+
+def ask_twilio(http: httpx.AsyncClient) -> Awaitable[object]:
+    return TwilioApi("AC1", "secret", "https://api.twilio.test", http).get("/Calls.json")
+
+
+@pytest.mark.parametrize("ask", [ask_groq, ask_twilio])
+async def test_an_answer_that_was_read_is_gone_without_garbage_collection(
+    ask: Callable[[httpx.AsyncClient], Awaitable[object]], autojump_clock: MockClock
+) -> None:
+    answers = list["weakref.ref[httpx.Response]"]()
+
+    async def answer_with(_: httpx.Request) -> httpx.Response:
+        await trio.lowlevel.checkpoint()
+        answer = httpx.Response(200, json=GOOD)
+        answers.append(weakref.ref(answer))
+        return answer
+
+    gc.disable()
+    try:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer_with)) as http:
+            await ask(http)
+            assert [answer() for answer in answers] == [None]
+    finally:
+        gc.enable()

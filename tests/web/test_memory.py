@@ -71,6 +71,26 @@ async def test_the_collector_looks_at_everything_by_itself_hardly_ever(autojump_
 
 
 @linux
+async def test_the_collector_frees_little_at_a_time(autojump_clock: MockClock) -> None:
+    freed = list[int]()
+
+    def note(phase: str, told: dict[str, int]) -> None:
+        freed.extend([told["collected"]] if phase == "stop" else [])
+
+    async with keeping_memory_free(Slots(1), None):
+        gc.callbacks.append(note)
+        try:
+            for _ in range(20_000):
+                loop = list[object]()
+                loop.append(loop)
+        finally:
+            gc.callbacks.remove(note)
+
+    assert sum(freed) > 15_000
+    assert max(freed) < 2_500
+
+
+@linux
 def test_a_process_knows_how_large_it_is() -> None:
     before = resident_bytes()
     more = bytearray(20_000_000)

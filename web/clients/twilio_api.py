@@ -102,6 +102,7 @@ class TwilioApi:
                 break
             await trio.sleep(self._pause(response, attempt))
             response = await self.http.send(request, auth=auth)
+        response.stream = httpx.ByteStream(b"")  # it was read; httpx's own holds the answer, which holds it
         return response
 
     def _pause(self, response: httpx.Response, attempt: int) -> float:
