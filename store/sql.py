@@ -18,30 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
+import sqlalchemy as sa
 import structlog
 import trio
-from sqlalchemy import (
-    TEXT,
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    Text,
-    exists,
-    false,
-    inspect,
-    or_,
-    select,
-    text,
-    tuple_,
-)
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from store.calls import RecordsUnavailable
@@ -69,40 +48,42 @@ _NOT_OURS = "42501"
 
 _log = structlog.stdlib.get_logger()
 
-_label = String().with_variant(TEXT(collation="C"), "postgresql")
+_label = sa.String().with_variant(sa.TEXT(collation="C"), "postgresql")
 """Compared byte by byte in both, which puts ISO 8601 in the order of time; a locale's order may not."""
 
-METADATA = MetaData()
-CALLS = Table(
+METADATA = sa.MetaData()
+CALLS = sa.Table(
     "calls",
     METADATA,
-    Column("call_sid", _label, primary_key=True),
-    Column("started_at", _label, nullable=False, index=True),
-    Column("outcome", _label, nullable=False, index=True),
-    Column("direction", _label, nullable=False, index=True),
-    Column("duration", Float, nullable=False, index=True),
-    Column("record", Text, nullable=False),
+    sa.Column("call_sid", _label, primary_key=True),
+    sa.Column("started_at", _label, nullable=False, index=True),
+    sa.Column("outcome", _label, nullable=False, index=True),
+    sa.Column("direction", _label, nullable=False, index=True),
+    sa.Column("duration", sa.Float, nullable=False, index=True),
+    sa.Column("record", sa.Text, nullable=False),
 )
-SUMMARIES = Table(
+SUMMARIES = sa.Table(
     "call_summaries",
     METADATA,
-    Column("call_sid", _label, primary_key=True),
-    Column("started_at", _label, nullable=False),
-    Column("direction", _label, nullable=False),
-    Column("caller", _label, nullable=False),
-    Column("line", _label, nullable=False),
-    Column("outcome", _label, nullable=False),
-    Column("duration", Float, nullable=False),
-    Column("agents", Text, nullable=False),
-    Column("restarts", Integer, nullable=False),
-    Column("transfers", Integer, nullable=False),
-    Column("faults", Integer, nullable=False),
-    Column("words", Text, nullable=False),
-    Index("call_summaries_newest", "started_at", "call_sid"),
-    Index("call_summaries_outcome", "outcome", "started_at", "call_sid"),
-    Index("call_summaries_direction", "direction", "started_at", "call_sid"),
+    sa.Column("call_sid", _label, primary_key=True),
+    sa.Column("started_at", _label, nullable=False),
+    sa.Column("direction", _label, nullable=False),
+    sa.Column("caller", _label, nullable=False),
+    sa.Column("line", _label, nullable=False),
+    sa.Column("outcome", _label, nullable=False),
+    sa.Column("duration", sa.Float, nullable=False),
+    sa.Column("agents", sa.Text, nullable=False),
+    sa.Column("restarts", sa.Integer, nullable=False),
+    sa.Column("transfers", sa.Integer, nullable=False),
+    sa.Column("faults", sa.Integer, nullable=False),
+    sa.Column("words", sa.Text, nullable=False),
+    sa.Index("call_summaries_newest", "started_at", "call_sid"),
+    sa.Index("call_summaries_outcome", "outcome", "started_at", "call_sid"),
+    sa.Index("call_summaries_direction", "direction", "started_at", "call_sid"),
 )
-SCHEMA = Table("switchboard_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
+SCHEMA = sa.Table(
+    "switchboard_schema", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False)
+)
 
 
 def _can_be_key(call_sid: str) -> bool:
@@ -137,22 +118,22 @@ def _unreadable(call_sid: str) -> CallRecord:
     return CallRecord(call_sid, "", "", "", "", "", 0.0, "unreadable")
 
 
-def _summary(row: Row[Any]) -> CallSummary:
+def _summary(row: sa.Row[Any]) -> CallSummary:
     plain = dict(row._mapping)
     return CallSummary(**{**plain, "agents": tuple(filter(None, plain["agents"].split("\n")))})
 
 
-def _conditions(query: CallQuery) -> Iterator[ColumnElement[bool]]:
+def _conditions(query: CallQuery) -> Iterator[sa.ColumnElement[bool]]:
     """Write a query down in SQL; `store.search.matches` says the same."""
     columns = SUMMARIES.c
-    asked: tuple[tuple[object, Callable[[], ColumnElement[bool]]], ...] = (
+    asked: tuple[tuple[object, Callable[[], sa.ColumnElement[bool]]], ...] = (
         (query.outcome, lambda: columns.outcome == query.outcome),
         (query.direction, lambda: columns.direction == query.direction),
         (query.since, lambda: columns.started_at >= query.since),
         (query.until, lambda: columns.started_at < query.until),
         (query.troubled, lambda: columns.restarts + columns.faults > 0),
         (query.transferred, lambda: columns.transfers > 0),
-        (query.before, lambda: tuple_(columns.started_at, columns.call_sid) < tuple_(*(query.before or ()))),
+        (query.before, lambda: sa.tuple_(columns.started_at, columns.call_sid) < sa.tuple_(*(query.before or ()))),
     )
     yield from (condition() for is_asked, condition in asked if is_asked)
     for word in query.words:
@@ -173,7 +154,7 @@ def _words(error: SQLAlchemyError) -> str:
     return " ".join(str(said).split())
 
 
-def _put(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
+def _put(connection: sa.Connection, table: sa.Table, row: Mapping[str, object]) -> None:
     insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table).values(row)
     replaced = {name: insert.excluded[name] for name in row if name != "call_sid"}
     connection.execute(insert.on_conflict_do_update(index_elements=[table.c.call_sid], set_=replaced))
@@ -190,7 +171,7 @@ class SqlRecords:
     Closes: nothing stays open between two uses.
     """
 
-    _engine: Engine = attrs.field(converter=engine_of, alias="url")
+    _engine: sa.Engine = attrs.field(converter=engine_of, alias="url")
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
     _making: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _made: bool = attrs.field(default=False, init=False)
@@ -210,7 +191,7 @@ class SqlRecords:
     async def save(self, record: CallRecord) -> None:
         row, summary = _row(record), _summary_row(record)
 
-        def save(connection: Connection) -> None:
+        def save(connection: sa.Connection) -> None:
             _put(connection, CALLS, row)
             _put(connection, SUMMARIES, summary)
 
@@ -219,18 +200,20 @@ class SqlRecords:
     async def get(self, call_sid: str) -> CallRecord | None:
         if not _can_be_key(call_sid):
             return None
-        wanted = select(CALLS.c.record).where(CALLS.c.call_sid == call_sid)
+        wanted = sa.select(CALLS.c.record).where(CALLS.c.call_sid == call_sid)
         kept: str | None = await self._ask(lambda connection: connection.scalar(wanted))
         return None if kept is None else decode_record(kept.encode())
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        newest = select(CALLS.c.call_sid, CALLS.c.record).order_by(CALLS.c.started_at.desc(), CALLS.c.call_sid.desc())
+        newest = sa.select(CALLS.c.call_sid, CALLS.c.record).order_by(
+            CALLS.c.started_at.desc(), CALLS.c.call_sid.desc()
+        )
         rows = await self._ask(lambda connection: connection.execute(newest.limit(limit)).all())
         found = [_readable(row.call_sid, row.record) for row in rows]
         return [record for record in found if record is not None]
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        newest = select(SUMMARIES).where(*_conditions(query))
+        newest = sa.select(SUMMARIES).where(*_conditions(query))
         newest = newest.order_by(SUMMARIES.c.started_at.desc(), SUMMARIES.c.call_sid.desc()).limit(query.limit)
         await self._in_thread(lambda: self._summarise_older(time.monotonic() + SUMMARISING_SECONDS))
         return [_summary(row) for row in await self._ask(lambda connection: connection.execute(newest).all())]
@@ -239,7 +222,7 @@ class SqlRecords:
         if not _can_be_key(call_sid):
             return
 
-        def erase(connection: Connection) -> None:
+        def erase(connection: sa.Connection) -> None:
             for table in (CALLS, SUMMARIES):
                 connection.execute(table.delete().where(table.c.call_sid == call_sid))
 
@@ -247,8 +230,8 @@ class SqlRecords:
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
         """Read whole records: it takes its time."""
-        is_hinted = or_(false(), *(CALLS.c.record.contains(hint, autoescape=True) for hint in subject.hints))
-        hinted = select(CALLS.c.call_sid, CALLS.c.record).where(is_hinted)
+        is_hinted = sa.or_(sa.false(), *(CALLS.c.record.contains(hint, autoescape=True) for hint in subject.hints))
+        hinted = sa.select(CALLS.c.call_sid, CALLS.c.record).where(is_hinted)
         return await self._ask(
             lambda connection: [row.call_sid for row in connection.execute(hinted) if subject.is_in(row.record)]
         )
@@ -268,7 +251,7 @@ class SqlRecords:
         await self._in_thread(lambda: overwrite_erased(file))
         return ()
 
-    async def _ask(self, ask: Callable[[Connection], T], *, writes: bool = False) -> T:
+    async def _ask(self, ask: Callable[[sa.Connection], T], *, writes: bool = False) -> T:
         """Have `ask` use a connection, in one transaction."""
 
         def ask_connected() -> T:
@@ -292,8 +275,8 @@ class SqlRecords:
 
     def _summarise_older(self, until: float) -> None:
         """Summarise calls that were kept without, the newest first, until all are or it is time to answer."""
-        unknown = ~exists().where(SUMMARIES.c.call_sid == CALLS.c.call_sid)
-        lacking = select(CALLS.c.call_sid, CALLS.c.record).where(unknown).order_by(CALLS.c.started_at.desc())
+        unknown = ~sa.exists().where(SUMMARIES.c.call_sid == CALLS.c.call_sid)
+        lacking = sa.select(CALLS.c.call_sid, CALLS.c.record).where(unknown).order_by(CALLS.c.started_at.desc())
         while not self._summarised and time.monotonic() < until:
             with self._writing() as connection:
                 rows = connection.execute(lacking.limit(_BATCH)).all()
@@ -330,7 +313,7 @@ class SqlRecords:
 
         try:
             with self._writing() as connection:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
                 connection.exec_driver_sql(f"DO $step$ BEGIN {unsampled('calls', 'call_summaries')} END $step$")
         except ProgrammingError as exc:
             if getattr(exc.orig, "sqlstate", "") != _NOT_OURS:
@@ -345,10 +328,10 @@ class SqlRecords:
             for suffix in ("-wal", "-shm", "-journal"):
                 narrow_file(Path(file + suffix))
 
-    def _create(self, connection: Connection) -> int:
+    def _create(self, connection: sa.Connection) -> int:
         """Create missing tables, under a lock: all workers of a new server do so at the same time."""
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
         found = self._version(connection)
         METADATA.create_all(connection)
         if found is None:
@@ -356,11 +339,11 @@ class SqlRecords:
         return found or VERSION
 
     @staticmethod
-    def _version(connection: Connection) -> int | None:
-        if not inspect(connection).has_table(SCHEMA.name):
+    def _version(connection: sa.Connection) -> int | None:
+        if not sa.inspect(connection).has_table(SCHEMA.name):
             return None
-        found: int | None = connection.scalar(select(SCHEMA.c.version).order_by(SCHEMA.c.version.desc()))
+        found: int | None = connection.scalar(sa.select(SCHEMA.c.version).order_by(SCHEMA.c.version.desc()))
         return found
 
-    def _writing(self) -> AbstractContextManager[Connection]:
+    def _writing(self) -> AbstractContextManager[sa.Connection]:
         return self._engine.execution_options(writes=True).begin()

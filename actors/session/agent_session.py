@@ -63,17 +63,6 @@ from actors.turn_driver import ForSession
 from agents.announcing import announced, asks_to_wait
 from agents.spec import AgentSpec
 from protocol import deepgram
-from protocol.deepgram import (
-    CallerAudio,
-    ClientMessage,
-    ForceEndTurn,
-    InjectAgentMessage,
-    InjectUserMessage,
-    KeepAlive,
-    Settings,
-    Think,
-    UpdateThink,
-)
 from protocol.wire import PacedWebSocket
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
@@ -102,15 +91,15 @@ class AgentSession:
     _wire: AgentWire | None = attrs.field(default=None, init=False)
     _reader: TapeReader | None = attrs.field(default=None, init=False)
     _runner: FunctionRunner | None = attrs.field(default=None, init=False)
-    _outbox: trio.MemorySendChannel[ClientMessage] = attrs.field(init=False)
-    _posted: trio.MemoryReceiveChannel[ClientMessage] = attrs.field(init=False)
+    _outbox: trio.MemorySendChannel[deepgram.ClientMessage] = attrs.field(init=False)
+    _posted: trio.MemoryReceiveChannel[deepgram.ClientMessage] = attrs.field(init=False)
     _latency: LatencyMeter = attrs.field(init=False)
     _over: trio.Event = attrs.field(factory=trio.Event, init=False)
     _failure: str = attrs.field(default="", init=False)
     """Why the session cannot go on."""
     amended: int = attrs.field(default=0, init=False)
     """Which version of the operator's amendments the service has."""
-    _think: tuple[Think, ...] = attrs.field(default=(), init=False)
+    _think: tuple[deepgram.Think, ...] = attrs.field(default=(), init=False)
     """The models with their functions, as the Settings named them."""
     _is_flux: bool = attrs.field(default=False, init=False)
     """Whether its recogniser can be told that a turn is over."""
@@ -122,7 +111,7 @@ class AgentSession:
     def __attrs_post_init__(self) -> None:
         self.voice = Voice(self.agent.name, self.opening.promised_at, how=self.opening.how)
         self._latency = LatencyMeter(self.state.journal, self.voice)
-        self._outbox, self._posted = trio.open_memory_channel[ClientMessage](_OUTBOX)
+        self._outbox, self._posted = trio.open_memory_channel[deepgram.ClientMessage](_OUTBOX)
 
     @property
     def cursor(self) -> int:
@@ -163,7 +152,7 @@ class AgentSession:
                 await self._converse(wire, reader)
                 return Spent()
 
-    async def _settings(self) -> Settings:
+    async def _settings(self) -> deepgram.Settings:
         settings = await self.opening.settings()
         self.amended = self.state.amendments.version  # no step lies between the writing of the prompt and this one
         if not isinstance(settings.agent, str):
@@ -191,19 +180,19 @@ class AgentSession:
 
     async def _pump_caller(self, wire: AgentWire, reader: TapeReader) -> None:
         while True:
-            await wire.send(CallerAudio(await reader.next_chunk()))
+            await wire.send(deepgram.CallerAudio(await reader.next_chunk()))
 
     async def _keep_alive(self, wire: AgentWire) -> None:
         sleeper = Sleeper()
         while True:
             await sleeper.sleep_until(trio.current_time() + self.state.policy.deadlines.keep_alive)
-            await wire.send(KeepAlive())
+            await wire.send(deepgram.KeepAlive())
 
     async def _send_posted(self, wire: AgentWire) -> None:
         async for message in self._posted:
             await wire.send(message)
 
-    def post(self, message: ClientMessage) -> None:
+    def post(self, message: deepgram.ClientMessage) -> None:
         """Send a message behind those that wait; nothing here waits."""
         try:
             self._outbox.send_nowait(message)
@@ -216,7 +205,7 @@ class AgentSession:
         """Have the turn end; older deployments end the session over it."""
         if self._is_flux:
             self._forces_end = True
-            self.post(ForceEndTurn())
+            self.post(deepgram.ForceEndTurn())
 
     def _fail(self, why: str) -> None:
         self._failure = why
@@ -384,7 +373,7 @@ class AgentSession:
         """Do what the turn wants of this session; nothing here waits."""
         match effect:
             case SayAsAgent(text=text, interrupts=interrupts):
-                self.post(InjectAgentMessage(text, "interrupt" if interrupts else "queue"))
+                self.post(deepgram.InjectAgentMessage(text, "interrupt" if interrupts else "queue"))
             case TellAsCaller():
                 self._tell(effect)
             case HoldTape() | FreeTape() | EndCallersTurn():
@@ -407,7 +396,7 @@ class AgentSession:
         version, told = self.state.amendments.version, self._amending[-1] if self._amending else self.amended
         if version > told and self._runner is not None and (prompt := self.opening.prompt()):
             self._amending.append(version)
-            self.post(UpdateThink(tuple(attrs.evolve(each, prompt=prompt) for each in self._think)))
+            self.post(deepgram.UpdateThink(tuple(attrs.evolve(each, prompt=prompt) for each in self._think)))
 
     def _perform_by_ear(self, effect: HoldTape | FreeTape | EndCallersTurn) -> None:
         match effect:
@@ -434,4 +423,4 @@ class AgentSession:
     def _tell(self, effect: TellAsCaller) -> None:
         if effect.keys:  # else it is no turn of the caller's
             self._note_turn(effect.text, effect.text if self.state.policy.keep_digits else masked(effect.keys))
-        self.post(InjectUserMessage(effect.text))
+        self.post(deepgram.InjectUserMessage(effect.text))

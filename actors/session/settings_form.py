@@ -11,20 +11,7 @@ import attrs
 from actors.amendments import Amendments
 from agents.brief import Brief
 from agents.spec import AgentOptions, AgentSpec, ThinkModel
-from protocol.deepgram import (
-    HistoryCalls,
-    HistoryText,
-    Settings,
-    Speak,
-    Think,
-    UpdateSpeak,
-    UpdateThink,
-    build_settings,
-    listen_with,
-    speak_with,
-    think_with,
-    with_prompt,
-)
+from protocol import deepgram
 
 DEFAULTS = AgentOptions(
     listen_model="flux-general-en",
@@ -69,8 +56,8 @@ class Takeover:
     `amended` is the version of the operator's amendments in it; `prompt` writes the prompt anew, with later ones.
     """
 
-    think: UpdateThink
-    speak: UpdateSpeak
+    think: deepgram.UpdateThink
+    speak: deepgram.UpdateSpeak
     greeting: str
     amended: int = 0
     prompt: Callable[[], str] = str
@@ -87,13 +74,17 @@ class SettingsForm:
     amendments: Amendments = attrs.field(factory=Amendments)
     """What an operator has changed of the prompts."""
 
-    def fresh(self, agent: AgentSpec, brief: Brief | None) -> Settings:
+    def fresh(self, agent: AgentSpec, brief: Brief | None) -> deepgram.Settings:
         """For an agent who greets a caller it has not spoken to."""
         return self._filled(agent, brief, agent.greeting_with(brief, self.direction), ())
 
     def resumed(
-        self, agent: AgentSpec, brief: Brief | None, history: Sequence[HistoryText | HistoryCalls], word: str = ""
-    ) -> Settings:
+        self,
+        agent: AgentSpec,
+        brief: Brief | None,
+        history: Sequence[deepgram.HistoryText | deepgram.HistoryCalls],
+        word: str = "",
+    ) -> deepgram.Settings:
         """For an agent who goes on where its last session broke off: no greeting, but perhaps a word about it."""
         return self._filled(agent, brief, word, history)
 
@@ -104,16 +95,16 @@ class SettingsForm:
         """For an agent that greets a caller on a session that another agent has opened."""
         chosen, greeting = self._chosen(agent), agent.greeting_with(brief, self.direction)
         functions = [function.definition() for function in agent.functions]
-        think = with_prompt(self._think(chosen), self.prompt(agent, brief), functions)
+        think = deepgram.with_prompt(self._think(chosen), self.prompt(agent, brief), functions)
         speak = self._speak(agent, chosen)
-        return Takeover(UpdateThink(think), UpdateSpeak(speak), greeting, self.amendments.version)
+        return Takeover(deepgram.UpdateThink(think), deepgram.UpdateSpeak(speak), greeting, self.amendments.version)
 
     def _chosen(self, agent: AgentSpec) -> AgentOptions:
         return agent.options.over(self.options.defaults)
 
-    def _think(self, chosen: AgentOptions) -> tuple[Think, ...]:
+    def _think(self, chosen: AgentOptions) -> tuple[deepgram.Think, ...]:
         return tuple(
-            think_with(
+            deepgram.think_with(
                 model.provider,
                 model.name,
                 endpoint=model.endpoint,
@@ -123,21 +114,21 @@ class SettingsForm:
             for model in self.options.offered.best(chosen.think or ())
         )
 
-    def _speak(self, agent: AgentSpec, chosen: AgentOptions) -> tuple[Speak, ...]:
+    def _speak(self, agent: AgentSpec, chosen: AgentOptions) -> tuple[deepgram.Speak, ...]:
         voices = dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
-        return tuple(speak_with(voice, chosen.speak_speed) for voice in voices)
+        return tuple(deepgram.speak_with(voice, chosen.speak_speed) for voice in voices)
 
     def _filled(
         self,
         agent: AgentSpec,
         brief: Brief | None,
         greeting: str | None,
-        history: Sequence[HistoryText | HistoryCalls],
-    ) -> Settings:
+        history: Sequence[deepgram.HistoryText | deepgram.HistoryCalls],
+    ) -> deepgram.Settings:
         chosen = self._chosen(agent)
-        return build_settings(
+        return deepgram.build_settings(
             prompt=self.prompt(agent, brief),
-            listen=listen_with(
+            listen=deepgram.listen_with(
                 chosen.listen_model or "",
                 language=chosen.listen_language or (),
                 keyterms=chosen.listen_keyterms or (),

@@ -13,18 +13,8 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
+from protocol import deepgram
 from protocol.audio import BYTES_PER_SECOND
-from protocol.deepgram import (
-    MODEL_SLIPS,
-    AgentAudio,
-    AgentDialogue,
-    CallerAudio,
-    ClientMessage,
-    DialogueState,
-    ErrorReported,
-    ServerMessage,
-    is_retryable,
-)
 from protocol.errors import LocalProtocolError
 from protocol.wire import PacedWebSocket
 
@@ -91,12 +81,12 @@ class AgentWire:
 
     socket: PacedWebSocket
     send_stall: float
-    dialogue: AgentDialogue = attrs.field(factory=AgentDialogue)
+    dialogue: deepgram.AgentDialogue = attrs.field(factory=deepgram.AgentDialogue)
     last_heard: float = attrs.field(factory=trio.current_time)
     """When (trio time) the service last said anything."""
     flow: Flow = attrs.field(factory=Flow, init=False)
 
-    async def receive(self) -> ServerMessage:
+    async def receive(self) -> deepgram.ServerMessage:
         """Wait for the next message.
 
         *Raises* `AgentUnavailable` when the socket is gone or the service reports an error, which always ends the
@@ -109,9 +99,9 @@ class AgentWire:
         self.last_heard = trio.current_time()
         was = self.dialogue.state
         message = self.dialogue.receive(frame)
-        if isinstance(message, ErrorReported):
-            raise _unavailable(message, is_conversing=was is DialogueState.CONVERSING)
-        if isinstance(message, AgentAudio):
+        if isinstance(message, deepgram.ErrorReported):
+            raise _unavailable(message, is_conversing=was is deepgram.DialogueState.CONVERSING)
+        if isinstance(message, deepgram.AgentAudio):
             self.flow.note(len(message.data), self.last_heard)
         return message
 
@@ -129,11 +119,11 @@ class AgentWire:
         session itself does.
         """
         try:
-            return self.socket.send_nowait(self.dialogue.send(CallerAudio(chunk)))
+            return self.socket.send_nowait(self.dialogue.send(deepgram.CallerAudio(chunk)))
         except (ConnectionClosed, LocalProtocolError):
             return False
 
-    async def send(self, message: ClientMessage) -> None:
+    async def send(self, message: deepgram.ClientMessage) -> None:
         """Send a message, within the stall deadline.
 
         *Raises* `AgentUnavailable` when the socket is gone, or the peer has stopped reading.
@@ -150,10 +140,10 @@ class AgentWire:
             raise AgentUnavailable(f"the service has read nothing for {self.send_stall:g} s") from stalled
 
 
-def _unavailable(error: ErrorReported, *, is_conversing: bool) -> AgentUnavailable:
+def _unavailable(error: deepgram.ErrorReported, *, is_conversing: bool) -> AgentUnavailable:
     reason = ": ".join(part for part in (error.code, error.description) if part) or "an error without a code"
-    retryable = is_retryable(error.code, is_conversing=is_conversing)
-    return AgentUnavailable(reason, retryable=retryable, is_slip=error.code in MODEL_SLIPS)
+    retryable = deepgram.is_retryable(error.code, is_conversing=is_conversing)
+    return AgentUnavailable(reason, retryable=retryable, is_slip=error.code in deepgram.MODEL_SLIPS)
 
 
 def _why(gone: ConnectionClosed) -> str:

@@ -15,31 +15,6 @@ import attrs
 
 from protocol import fields
 from protocol.deepgram import messages
-from protocol.deepgram.messages import (
-    AgentAudio,
-    AgentStartedSpeaking,
-    AgentThinking,
-    CallerAudio,
-    CancelledCall,
-    ClientMessage,
-    ConversationText,
-    CustomFromThinkProvider,
-    CustomToThinkProvider,
-    EndOfTurn,
-    ErrorReported,
-    FrustrationDetected,
-    FunctionCall,
-    FunctionCallCancelled,
-    FunctionCallRequest,
-    FunctionCallResponse,
-    InjectionRefused,
-    LatencyReport,
-    ServerMessage,
-    ServiceWarning,
-    UnknownMessage,
-    UpdateThinkLive,
-    Welcome,
-)
 from protocol.deepgram.settings import CompletedCall, HistoryCalls, HistoryText
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, Fields
@@ -49,38 +24,38 @@ Frame: TypeAlias = str | bytes
 OTHER_NAMES: Mapping[type, str] = {
     HistoryText: "History",
     HistoryCalls: "History",
-    ErrorReported: "Error",
-    ServiceWarning: "Warning",
-    UpdateThinkLive: "UpdateThink_Live",
-    CustomToThinkProvider: "__customToThinkProvider",
-    CustomFromThinkProvider: "__customFromThinkProvider",
+    messages.ErrorReported: "Error",
+    messages.ServiceWarning: "Warning",
+    messages.UpdateThinkLive: "UpdateThink_Live",
+    messages.CustomToThinkProvider: "__customToThinkProvider",
+    messages.CustomFromThinkProvider: "__customFromThinkProvider",
 }
 """The wire types that are not the name of their class."""
 
 MESSAGE_TYPES: frozenset[type] = frozenset(get_args(messages.ClientMessage) + get_args(messages.ServerMessage))
 
 
-def decode_server(frame: Frame) -> ServerMessage:
+def decode_server(frame: Frame) -> messages.ServerMessage:
     if isinstance(frame, bytes):
-        return AgentAudio(frame)
+        return messages.AgentAudio(frame)
     message = fields.load_object_leniently(frame)
     name = message.get("type")
     if not isinstance(name, str):
-        return UnknownMessage("", message)
+        return messages.UnknownMessage("", message)
     read = _READERS.get(name)
     if read is not None:
         return read(message)
     ignored = _IGNORED.get(name)
     if ignored is None:
-        return UnknownMessage(name, message)
+        return messages.UnknownMessage(name, message)
     try:
         return ignored(message)
     except RemoteProtocolError:
-        return UnknownMessage(name, message)
+        return messages.UnknownMessage(name, message)
 
 
-def encode_client(message: ClientMessage) -> Frame:
-    return message.data if isinstance(message, CallerAudio) else fields.dump(as_json(message))
+def encode_client(message: messages.ClientMessage) -> Frame:
+    return message.data if isinstance(message, messages.CallerAudio) else fields.dump(as_json(message))
 
 
 def as_json(value: attrs.AttrsInstance) -> dict[str, JSON]:
@@ -146,9 +121,9 @@ def _arguments(call: Fields) -> str:
     return fields.text_or(call, "arguments", "") or "{}"
 
 
-def read_function_call_response(message: Fields) -> FunctionCallResponse:
+def read_function_call_response(message: Fields) -> messages.FunctionCallResponse:
     """Read an answer to a function call; the schema lets the id be missing."""
-    return FunctionCallResponse(
+    return messages.FunctionCallResponse(
         fields.text_or(message, "id", ""),
         fields.text(message, "name"),
         fields.text(message, "content"),
@@ -156,8 +131,8 @@ def read_function_call_response(message: Fields) -> FunctionCallResponse:
     )
 
 
-def _read_conversation_text(message: Fields) -> ConversationText:
-    return ConversationText(
+def _read_conversation_text(message: Fields) -> messages.ConversationText:
+    return messages.ConversationText(
         fields.text(message, "role"),
         fields.text(message, "content"),
         fields.words_or_nothing(message, "conversational_behavior") or "default",
@@ -166,12 +141,12 @@ def _read_conversation_text(message: Fields) -> ConversationText:
     )
 
 
-def _read_function_call_request(message: Fields) -> FunctionCallRequest:
-    return FunctionCallRequest(tuple(_read_call(call) for call in fields.children(message, "functions")))
+def _read_function_call_request(message: Fields) -> messages.FunctionCallRequest:
+    return messages.FunctionCallRequest(tuple(_read_call(call) for call in fields.children(message, "functions")))
 
 
-def _read_call(call: Fields) -> FunctionCall:
-    return FunctionCall(
+def _read_call(call: Fields) -> messages.FunctionCall:
+    return messages.FunctionCall(
         fields.words_or_nothing(call, "id"),
         fields.text(call, "name"),
         _arguments(call),
@@ -180,22 +155,26 @@ def _read_call(call: Fields) -> FunctionCall:
     )
 
 
-def _read_function_call_cancelled(message: Fields) -> FunctionCallCancelled:
+def _read_function_call_cancelled(message: Fields) -> messages.FunctionCallCancelled:
     calls: Sequence[Fields] = fields.children(message, "functions")
-    return FunctionCallCancelled(
-        tuple(CancelledCall(fields.text(call, "id"), fields.words_or_nothing(call, "name")) for call in calls)
+    return messages.FunctionCallCancelled(
+        tuple(messages.CancelledCall(fields.text(call, "id"), fields.words_or_nothing(call, "name")) for call in calls)
     )
 
 
-def _read_frustration(message: Fields) -> FrustrationDetected:
-    return FrustrationDetected(fields.whole_number(message, "count", 1), fields.flag_or(message, "escalated", False))
+def _read_frustration(message: Fields) -> messages.FrustrationDetected:
+    return messages.FrustrationDetected(
+        fields.whole_number(message, "count", 1), fields.flag_or(message, "escalated", False)
+    )
 
 
-def _measurements(kind: Callable[..., ServerMessage], names: Sequence[str]) -> Callable[[Fields], ServerMessage]:
+def _measurements(
+    kind: Callable[..., messages.ServerMessage], names: Sequence[str]
+) -> Callable[[Fields], messages.ServerMessage]:
     return lambda message: kind(*(fields.measurement(message, name) for name in names))
 
 
-def _bare(kind: Callable[[], ServerMessage]) -> Callable[[Fields], ServerMessage]:
+def _bare(kind: Callable[[], messages.ServerMessage]) -> Callable[[Fields], messages.ServerMessage]:
     return lambda _: kind()
 
 
@@ -204,16 +183,16 @@ def _code_and_description(message: Fields) -> tuple[str, str]:
     return fields.words_or_nothing(message, "code"), fields.words_or_nothing(message, "description")
 
 
-_READERS: Mapping[str, Callable[[Fields], ServerMessage]] = {
-    "Welcome": lambda message: Welcome(fields.text(message, "request_id")),
+_READERS: Mapping[str, Callable[[Fields], messages.ServerMessage]] = {
+    "Welcome": lambda message: messages.Welcome(fields.text(message, "request_id")),
     "ConversationText": _read_conversation_text,
-    "EndOfTurn": lambda message: EndOfTurn(fields.words_or_nothing(message, "trigger")),
-    "AgentThinking": lambda message: AgentThinking(fields.words_or_nothing(message, "content")),
+    "EndOfTurn": lambda message: messages.EndOfTurn(fields.words_or_nothing(message, "trigger")),
+    "AgentThinking": lambda message: messages.AgentThinking(fields.words_or_nothing(message, "content")),
     "FunctionCallRequest": _read_function_call_request,
     "FunctionCallCancelled": _read_function_call_cancelled,
-    "InjectionRefused": lambda message: InjectionRefused(fields.words_or_nothing(message, "message")),
-    "Error": lambda message: ErrorReported(*_code_and_description(message)),
-    "Warning": lambda message: ServiceWarning(*_code_and_description(message)),
+    "InjectionRefused": lambda message: messages.InjectionRefused(fields.words_or_nothing(message, "message")),
+    "Error": lambda message: messages.ErrorReported(*_code_and_description(message)),
+    "Warning": lambda message: messages.ServiceWarning(*_code_and_description(message)),
     "SettingsApplied": _bare(messages.SettingsApplied),
     "UserStartedSpeaking": _bare(messages.UserStartedSpeaking),
     "AgentAudioDone": _bare(messages.AgentAudioDone),
@@ -224,12 +203,16 @@ _READERS: Mapping[str, Callable[[Fields], ServerMessage]] = {
     "ThinkLiveUpdated": _bare(messages.ThinkLiveUpdated),
 }
 
-_IGNORED: Mapping[str, Callable[[Fields], ServerMessage]] = {
+_IGNORED: Mapping[str, Callable[[Fields], messages.ServerMessage]] = {
     "History": read_history,
     "FunctionCallResponse": read_function_call_response,
-    "AgentStartedSpeaking": _measurements(AgentStartedSpeaking, ("total_latency", "tts_latency", "ttt_latency")),
-    "LatencyReport": _measurements(LatencyReport, [field.name for field in attrs.fields(LatencyReport)]),
+    "AgentStartedSpeaking": _measurements(
+        messages.AgentStartedSpeaking, ("total_latency", "tts_latency", "ttt_latency")
+    ),
+    "LatencyReport": _measurements(
+        messages.LatencyReport, [field.name for field in attrs.fields(messages.LatencyReport)]
+    ),
     "FrustrationDetected": _read_frustration,
-    "__customFromThinkProvider": lambda message: CustomFromThinkProvider(message.get("content")),
+    "__customFromThinkProvider": lambda message: messages.CustomFromThinkProvider(message.get("content")),
 }
 """Messages that a client does not act on."""

@@ -11,20 +11,8 @@ from typing import Generic, TypeAlias, TypeVar, get_args
 
 import attrs
 
+from protocol.deepgram import messages
 from protocol.deepgram.codec import Frame, decode_server, encode_client
-from protocol.deepgram.messages import (
-    AgentAudio,
-    ClientMessage,
-    ConversationText,
-    ErrorReported,
-    FunctionCallCancelled,
-    FunctionCallRequest,
-    KeepAlive,
-    ServerMessage,
-    SettingsApplied,
-    UserStartedSpeaking,
-    Welcome,
-)
 from protocol.deepgram.settings import Settings
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 
@@ -41,20 +29,20 @@ class DialogueState(enum.Enum):
 
 
 State = TypeVar("State", bound=enum.Enum)
-Request: TypeAlias = type[ClientMessage]
-Report: TypeAlias = type[ServerMessage]
+Request: TypeAlias = type[messages.ClientMessage]
+Report: TypeAlias = type[messages.ServerMessage]
 
-_REQUESTS: frozenset[Request] = frozenset(get_args(ClientMessage))
-_REPORTS: frozenset[Report] = frozenset(get_args(ServerMessage))
+_REQUESTS: frozenset[Request] = frozenset(get_args(messages.ClientMessage))
+_REPORTS: frozenset[Report] = frozenset(get_args(messages.ServerMessage))
 _IGNORED: frozenset[Report] = _REPORTS - {
-    AgentAudio,
-    ConversationText,
-    ErrorReported,
-    FunctionCallCancelled,
-    FunctionCallRequest,
-    SettingsApplied,
-    UserStartedSpeaking,
-    Welcome,
+    messages.AgentAudio,
+    messages.ConversationText,
+    messages.ErrorReported,
+    messages.FunctionCallCancelled,
+    messages.FunctionCallRequest,
+    messages.SettingsApplied,
+    messages.UserStartedSpeaking,
+    messages.Welcome,
 }
 """Messages that may come at any time: a client does not act on them, or only goes on."""
 
@@ -72,28 +60,28 @@ TRANSITIONS: dict[DialogueState, Moves[DialogueState]] = {
         requests={},
         reports={
             **dict.fromkeys(_IGNORED, DialogueState.AWAITING_WELCOME),
-            Welcome: DialogueState.CONFIGURING,
-            ErrorReported: DialogueState.FAILED,
+            messages.Welcome: DialogueState.CONFIGURING,
+            messages.ErrorReported: DialogueState.FAILED,
         },
     ),
     DialogueState.CONFIGURING: Moves(
         requests={Settings: DialogueState.APPLYING},
         reports={
-            **dict.fromkeys(_REPORTS - {SettingsApplied}, DialogueState.CONFIGURING),
-            ErrorReported: DialogueState.FAILED,
+            **dict.fromkeys(_REPORTS - {messages.SettingsApplied}, DialogueState.CONFIGURING),
+            messages.ErrorReported: DialogueState.FAILED,
         },
     ),
     DialogueState.APPLYING: Moves(
-        requests={KeepAlive: DialogueState.APPLYING},
+        requests={messages.KeepAlive: DialogueState.APPLYING},
         reports={
             **dict.fromkeys(_REPORTS, DialogueState.APPLYING),
-            SettingsApplied: DialogueState.CONVERSING,
-            ErrorReported: DialogueState.FAILED,
+            messages.SettingsApplied: DialogueState.CONVERSING,
+            messages.ErrorReported: DialogueState.FAILED,
         },
     ),
     DialogueState.CONVERSING: Moves(
         requests=dict.fromkeys(_REQUESTS - {Settings}, DialogueState.CONVERSING),
-        reports={**dict.fromkeys(_REPORTS, DialogueState.CONVERSING), ErrorReported: DialogueState.FAILED},
+        reports={**dict.fromkeys(_REPORTS, DialogueState.CONVERSING), messages.ErrorReported: DialogueState.FAILED},
     ),
     DialogueState.FAILED: Moves(requests={}, reports=dict.fromkeys(_REPORTS, DialogueState.FAILED)),
     DialogueState.CLOSED: Moves(requests={}, reports=dict.fromkeys(_REPORTS, DialogueState.CLOSED)),
@@ -106,7 +94,7 @@ class AgentDialogue:
 
     state: DialogueState = DialogueState.AWAITING_WELCOME
 
-    def send(self, message: ClientMessage) -> Frame:
+    def send(self, message: messages.ClientMessage) -> Frame:
         """Write a message and move on.
 
         Raises `LocalProtocolError`, with nothing changed, when the service would end the session over it: anything
@@ -120,7 +108,7 @@ class AgentDialogue:
         self.state = following
         return frame
 
-    def receive(self, frame: Frame) -> ServerMessage:
+    def receive(self, frame: Frame) -> messages.ServerMessage:
         """Read the next frame and move on.
 
         Raises `RemoteProtocolError`, with nothing changed, for a frame that cannot be read, for conversation before

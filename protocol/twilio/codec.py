@@ -13,17 +13,7 @@ from functools import lru_cache
 from protocol import fields
 from protocol.errors import RemoteProtocolError
 from protocol.fields import Fields
-from protocol.twilio.messages import (
-    DtmfReceived,
-    FromTwilio,
-    MarkReached,
-    MediaArrived,
-    MediaFormat,
-    StreamConnected,
-    StreamStarted,
-    StreamStopped,
-    UnknownEvent,
-)
+from protocol.twilio import messages
 
 MAX_MEDIA_BYTES = 16_000
 """Two seconds in one message. Captures hold 160 bytes; nothing honest comes near this."""
@@ -35,19 +25,19 @@ _MEDIA_HEAD = re.compile(
 )
 
 
-def decode(frame: str | bytes) -> FromTwilio:
+def decode(frame: str | bytes) -> messages.FromTwilio:
     return decode_addressed(frame)[0]
 
 
-def decode_addressed(frame: str | bytes) -> tuple[FromTwilio, str]:
+def decode_addressed(frame: str | bytes) -> tuple[messages.FromTwilio, str]:
     """Read one frame from Twilio, and the streamSid on its envelope ("" when it has none)."""
     message = fields.load_object(frame)
     event = message.get("event")
     if not isinstance(event, str):
-        return UnknownEvent("", message), ""
+        return messages.UnknownEvent("", message), ""
     read = _READERS.get(event)
     if read is None:
-        return UnknownEvent(event, message), ""
+        return messages.UnknownEvent(event, message), ""
     return read(message), fields.text_or(message, "streamSid", "")
 
 
@@ -76,21 +66,23 @@ def sliced_media(frame: str | bytes, tail: str) -> bytes | None:
         return None
 
 
-def _read_connected(message: Fields) -> StreamConnected:
-    return StreamConnected(fields.text_or(message, "protocol", "Call"), fields.text_or(message, "version", "1.0.0"))
+def _read_connected(message: Fields) -> messages.StreamConnected:
+    return messages.StreamConnected(
+        fields.text_or(message, "protocol", "Call"), fields.text_or(message, "version", "1.0.0")
+    )
 
 
-def _read_start(message: Fields) -> StreamStarted:
+def _read_start(message: Fields) -> messages.StreamStarted:
     """Read `start`: what we act on is checked, and of the rest only what can be read is there."""
     start = fields.child(message, "start")
     coding = {} if start.get("mediaFormat") is None else fields.child(start, "mediaFormat")
     parameters = {} if start.get("customParameters") is None else fields.child(start, "customParameters")
-    return StreamStarted(
+    return messages.StreamStarted(
         stream_sid=fields.optional_text(start, "streamSid") or fields.text(message, "streamSid"),
         call_sid=fields.text(start, "callSid"),
         account_sid=fields.words_or_nothing(start, "accountSid"),
         tracks=fields.texts_among(start, "tracks"),
-        media_format=MediaFormat(
+        media_format=messages.MediaFormat(
             fields.text_or(coding, "encoding", "audio/x-mulaw"),
             fields.whole_number(coding, "sampleRate", 8000),
             fields.whole_number(coding, "channels", 1),
@@ -99,13 +91,13 @@ def _read_start(message: Fields) -> StreamStarted:
     )
 
 
-def _read_media(message: Fields) -> MediaArrived | UnknownEvent:
+def _read_media(message: Fields) -> messages.MediaArrived | messages.UnknownEvent:
     media = fields.child(message, "media")
     if fields.text_or(media, "track", "inbound") != "inbound":
-        return UnknownEvent("media", message)
+        return messages.UnknownEvent("media", message)
     timestamp = fields.measurement(media, "timestamp")
     exact = None if timestamp is None or abs(timestamp) > fields.EXACT else int(timestamp)
-    return MediaArrived(read_payload(media), exact)
+    return messages.MediaArrived(read_payload(media), exact)
 
 
 def read_payload(media: Fields) -> bytes:
@@ -118,20 +110,20 @@ def read_payload(media: Fields) -> bytes:
         raise RemoteProtocolError("payload: not base64", encoded) from error
 
 
-def _read_digit(message: Fields) -> DtmfReceived:
-    return DtmfReceived(fields.text(fields.child(message, "dtmf"), "digit"))
+def _read_digit(message: Fields) -> messages.DtmfReceived:
+    return messages.DtmfReceived(fields.text(fields.child(message, "dtmf"), "digit"))
 
 
-def _read_mark(message: Fields) -> MarkReached:
-    return MarkReached(fields.text(fields.child(message, "mark"), "name"))
+def _read_mark(message: Fields) -> messages.MarkReached:
+    return messages.MarkReached(fields.text(fields.child(message, "mark"), "name"))
 
 
-def _read_stop(message: Fields) -> StreamStopped:
+def _read_stop(message: Fields) -> messages.StreamStopped:
     stop = message.get("stop")
-    return StreamStopped(fields.text_or(stop, "callSid", "") if isinstance(stop, Mapping) else "")
+    return messages.StreamStopped(fields.text_or(stop, "callSid", "") if isinstance(stop, Mapping) else "")
 
 
-_READERS: Mapping[str, Callable[[Fields], FromTwilio]] = {
+_READERS: Mapping[str, Callable[[Fields], messages.FromTwilio]] = {
     "connected": _read_connected,
     "start": _read_start,
     "media": _read_media,

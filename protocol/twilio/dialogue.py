@@ -11,17 +11,8 @@ from typing import TypeAlias
 import attrs
 
 from protocol.errors import RemoteProtocolError
+from protocol.twilio import messages
 from protocol.twilio.codec import decode_addressed, media_tail, sliced_media
-from protocol.twilio.messages import (
-    DtmfReceived,
-    FromTwilio,
-    MarkReached,
-    MediaArrived,
-    StreamConnected,
-    StreamStarted,
-    StreamStopped,
-    UnknownEvent,
-)
 
 
 class StreamState(enum.Enum):
@@ -33,33 +24,33 @@ class StreamState(enum.Enum):
     STOPPED = enum.auto()
 
 
-Transitions: TypeAlias = dict[StreamState, dict[type[FromTwilio], StreamState]]
+Transitions: TypeAlias = dict[StreamState, dict[type[messages.FromTwilio], StreamState]]
 
 TRANSITIONS: Transitions = {
     StreamState.AWAITING_CONNECTED: {
-        StreamConnected: StreamState.AWAITING_START,
-        StreamStarted: StreamState.STREAMING,
-        StreamStopped: StreamState.STOPPED,
-        UnknownEvent: StreamState.AWAITING_CONNECTED,
+        messages.StreamConnected: StreamState.AWAITING_START,
+        messages.StreamStarted: StreamState.STREAMING,
+        messages.StreamStopped: StreamState.STOPPED,
+        messages.UnknownEvent: StreamState.AWAITING_CONNECTED,
     },
     StreamState.AWAITING_START: {
-        StreamConnected: StreamState.AWAITING_START,
-        StreamStarted: StreamState.STREAMING,
-        StreamStopped: StreamState.STOPPED,
-        UnknownEvent: StreamState.AWAITING_START,
+        messages.StreamConnected: StreamState.AWAITING_START,
+        messages.StreamStarted: StreamState.STREAMING,
+        messages.StreamStopped: StreamState.STOPPED,
+        messages.UnknownEvent: StreamState.AWAITING_START,
     },
     StreamState.STREAMING: {
-        StreamConnected: StreamState.STREAMING,
-        StreamStarted: StreamState.STREAMING,
-        MediaArrived: StreamState.STREAMING,
-        DtmfReceived: StreamState.STREAMING,
-        MarkReached: StreamState.STREAMING,
-        StreamStopped: StreamState.STOPPED,
-        UnknownEvent: StreamState.STREAMING,
+        messages.StreamConnected: StreamState.STREAMING,
+        messages.StreamStarted: StreamState.STREAMING,
+        messages.MediaArrived: StreamState.STREAMING,
+        messages.DtmfReceived: StreamState.STREAMING,
+        messages.MarkReached: StreamState.STREAMING,
+        messages.StreamStopped: StreamState.STOPPED,
+        messages.UnknownEvent: StreamState.STREAMING,
     },
     StreamState.STOPPED: {
-        StreamStopped: StreamState.STOPPED,
-        UnknownEvent: StreamState.STOPPED,
+        messages.StreamStopped: StreamState.STOPPED,
+        messages.UnknownEvent: StreamState.STOPPED,
     },
 }
 
@@ -81,7 +72,7 @@ class MediaStreamDialogue:
         """Return the audio of a media frame of the captured shape; None: `receive` reads every other frame."""
         return sliced_media(frame, self._media_tail) if self.state is StreamState.STREAMING else None
 
-    def receive(self, frame: str | bytes) -> FromTwilio:
+    def receive(self, frame: str | bytes) -> messages.FromTwilio:
         """Read the next frame and move on.
 
         A second `start` for the same stream is handed back as `UnknownEvent`: it must neither end the call nor rebind
@@ -92,18 +83,18 @@ class MediaStreamDialogue:
         following = TRANSITIONS[self.state].get(type(event))
         if following is None:
             raise RemoteProtocolError.about(frame, f"{type(event).__name__} while {self.state.name}")
-        if isinstance(event, StreamStarted):
+        if isinstance(event, messages.StreamStarted):
             addressed = event.stream_sid
         if addressed and self.stream_sid and addressed != self.stream_sid:
             raise RemoteProtocolError.about(frame, f"{type(event).__name__} for another stream")
-        if isinstance(event, StreamStarted):
+        if isinstance(event, messages.StreamStarted):
             event = self._bind(event)
         self.state = following
         return event
 
-    def _bind(self, event: StreamStarted) -> StreamStarted | UnknownEvent:
+    def _bind(self, event: messages.StreamStarted) -> messages.StreamStarted | messages.UnknownEvent:
         if self.stream_sid:
-            return UnknownEvent("start", {"event": "start", "streamSid": event.stream_sid})
+            return messages.UnknownEvent("start", {"event": "start", "streamSid": event.stream_sid})
         self.stream_sid = event.stream_sid
         self._media_tail = media_tail(event.stream_sid)
         return event
