@@ -73,8 +73,6 @@ class ListsScenarios(TyperCommand):
 
 
 class Service(Enum):
-    """A service that can be simulated."""
-
     DEEPGRAM = "deepgram"
     TWILIO = "twilio"
     GROQ = "groq"

@@ -26,8 +26,6 @@ do_not_call = typer.Typer(help="The numbers that no order calls.", no_args_is_he
 
 
 class ExportFormat(Enum):
-    """Form of the results."""
-
     CSV = "csv"
     JSONL = "jsonl"
 

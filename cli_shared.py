@@ -53,7 +53,6 @@ def settings_here() -> Settings:
 
 
 def client_of(server: str | None) -> httpx.AsyncClient:
-    """Return a client of the server that is meant."""
     try:
         token = read_one(environment(), API_TOKEN)
         url = http_url(server) if server else _usual_server(token)

@@ -25,7 +25,6 @@ class Retention:
 
     @property
     def ends(self) -> bool:
-        """Whether anything is ever removed."""
         return min(self.audio, self.transcripts, self.records) < math.inf
 
 
@@ -59,7 +58,6 @@ class RecordedLines:
     numbers: frozenset[str] | None = None
 
     def has(self, line: str) -> bool:
-        """Tell whether the audio of calls on a line is recorded."""
         return self.numbers is None or line in self.numbers
 
 

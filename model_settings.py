@@ -161,7 +161,6 @@ class ModelSettings:
 
     @property
     def summary_key(self) -> str | None:
-        """Return the API key for requests of a Brief."""
         return self.summary_api_key or self.groq_api_key
 
 

@@ -70,8 +70,6 @@ __all__ = [
 
 
 class TransferMode(Enum):
-    """Kind of a transfer to a person."""
-
     WARM = "warm"
     COLD = "cold"
 

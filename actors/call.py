@@ -135,8 +135,6 @@ def _listeners(
 
 @attrs.define(eq=False)
 class Call:
-    """The parts of one call."""
-
     plan: CallPlan
     services: CallServices
     state: CallState

@@ -110,7 +110,6 @@ class CallServices:
     """For what functions ask of others."""
 
     def context(self, plan: CallPlan) -> CallContext:
-        """Return what functions may know of a call, and use."""
         metadata = plan.metadata or (plan.resumption.record.metadata if plan.resumption is not None else {})
         return CallContext(
             plan.call_sid,

@@ -36,8 +36,6 @@ def _keypad_of(state: "CallState") -> Keypad:
 
 @attrs.frozen
 class CallState:
-    """The shared state of one call."""
-
     call_sid: str
     journal: Journal
     tape: Tape

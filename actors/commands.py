@@ -117,8 +117,6 @@ class Command:
 
 
 class Outcome(Enum):
-    """The outcome of a command."""
-
     DONE = "done"
     REFUSED = "refused"
     """It cannot be carried out now, or at all; nothing was done."""
@@ -205,8 +203,6 @@ class Undecided:
 
 @attrs.define(eq=False)
 class CommandBook:
-    """The commands of one call."""
-
     journal: Journal
     _undecided: dict[str, Undecided] = attrs.field(factory=dict, init=False)
     _decided: dict[str, tuple[Wanted, CommandAnswer]] = attrs.field(factory=dict, init=False)

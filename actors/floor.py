@@ -51,7 +51,6 @@ class LiveSession:
 
     @property
     def has_taken_floor(self) -> bool:
-        """Whether it has, or has had, the floor."""
         return self.since < math.inf
 
     @property
@@ -79,8 +78,6 @@ class FloorChange:
 
 @attrs.define(eq=False)
 class Floor:
-    """Starts the sessions of one call and ends them."""
-
     state: CallState
     connect: Connect
     _count: int = attrs.field(default=0, init=False)

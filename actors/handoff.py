@@ -80,7 +80,6 @@ class Handoff:
     """The next agent has the session on which the handoff was asked for: what that reports is no concern of ours."""
 
     async def run(self, sessions: trio.Nursery) -> HandoffOutcome:
-        """Bring the next agent to the floor, or leave it where it is."""
         async with trio.open_nursery() as turn:
             turn.start_soon(self._watch, turn.cancel_scope)
             turn.start_soon(self._get_brief)
@@ -174,7 +173,6 @@ class Handoff:
     # Meanwhile
 
     async def _get_brief(self) -> None:
-        """Have a Brief ready when the next session is welcomed."""
         began, reader = trio.current_time(), self.change.asked.to
         prepared = await prepared_brief(self.state, self.state.mail.to_summarizer, reader)
         took = round(trio.current_time() - began, 6)

@@ -103,7 +103,6 @@ class Journal:
         return trio.current_time() - self.started
 
     def note(self, fact: Fact) -> None:
-        """Enter a fact, stamped with the present moment."""
         entry = Entry(self.count, self.now, _redacted(fact, self.redaction))
         self.count += 1
         for read in self._readers:

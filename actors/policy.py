@@ -154,7 +154,6 @@ class Deadlines:
     """The caller is warned this much before."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what would leave a caller in silence."""
         if not self.filler_lead < self.silence_budget < math.inf:
             raise ValueError("silence_budget: must be finite, and longer than filler_lead")
 
@@ -232,7 +231,6 @@ class Wording:
     """Of a transfer."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what would leave a caller in silence."""
         if not self.fillers:
             raise ValueError("fillers: name at least one sentence for a silence")
 
@@ -244,8 +242,6 @@ class Wording:
 
 @attrs.frozen
 class Numbers:
-    """How many, how often and how fast."""
-
     handoff_attempts: int = 2
     brief_words: int = 20
     """New words of the caller that are worth another Brief ahead of time; the first one is asked for at once."""
@@ -267,8 +263,6 @@ class Numbers:
 
 @attrs.frozen
 class CallPolicy:
-    """How one call behaves."""
-
     deadlines: Deadlines = attrs.field(factory=Deadlines)
     wording: Wording = attrs.field(factory=Wording)
     numbers: Numbers = attrs.field(factory=Numbers)

@@ -41,7 +41,6 @@ class SoftHandoff:
             return None
 
     def note_given_up(self, why: str) -> None:
-        """Note that the next agent gets a session of its own."""
         holder, asked = self.change.holder, self.change.asked
         took = round(trio.current_time() - asked.at, 6)
         self.state.journal.note(SoftHandoffGivenUp(holder.agent, asked.to, self._step, why, took))

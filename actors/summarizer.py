@@ -47,7 +47,6 @@ class BriefText(str):
     cost: BriefCost
 
     def __new__(cls, text: str, cost: BriefCost) -> Self:
-        """Attach the cost to the text."""
         told = super().__new__(cls, text)
         told.cost = cost
         return told

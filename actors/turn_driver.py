@@ -132,8 +132,6 @@ _LAST_WORDS = frozenset({Phase.TRANSFERRING, Phase.ENDING, Phase.CLOSING})
 
 @attrs.define(eq=False)
 class TurnDriver:
-    """The driver of one call."""
-
     turn: Turn
     ledger: Ledger
     journal: Journal
@@ -273,7 +271,6 @@ class TurnDriver:
             self.session.amend()
 
     async def wait_concluded(self) -> Conclusion:
-        """Wait until the conversation is over."""
         while self._conclusion is None:
             await self._concluded.wait()
         return self._conclusion

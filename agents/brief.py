@@ -95,7 +95,6 @@ class Brief:
         return {name: text for name in names if (text := getattr(self, name))} | dict(self.added) | dict(self.recorded)
 
     def with_recent(self, turns: Sequence[SpokenTurn]) -> "Brief":
-        """Add the last turns word for word."""
         return attrs.evolve(self, recent=tuple(turns[-RECENT_TURNS:]))
 
     def with_gaps_filled(self, newer: "Brief") -> "Brief":

@@ -59,8 +59,6 @@ class Demo:
 
 @attrs.frozen
 class Extras:
-    """The extras of all sources of AGENTS together."""
-
     inbound: Mapping[str, str] = attrs.field(factory=dict[str, str])
     env_prefixes: tuple[str, ...] = ()
     demo: Demo | None = None
@@ -69,7 +67,6 @@ class Extras:
     hooks: tuple[Callable[..., Awaitable[object]], ...] = ()
 
     def env(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the settings that functions may read."""
         return {name: value for name, value in environ.items() if name.startswith(self.env_prefixes)}
 
 

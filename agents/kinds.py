@@ -99,8 +99,6 @@ class Numeric:
 
 @attrs.frozen
 class YesNo:
-    """True or false."""
-
     def schema(self) -> dict[str, JSON]:
         return {"type": "boolean"}
 

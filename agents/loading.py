@@ -45,7 +45,6 @@ class RosterError(Exception):
 
 
 def refuse(problems: Iterable[RosterProblem]) -> None:
-    """Raise `RosterError` if there is any problem."""
     if found := list(problems):
         raise RosterError(found)
 
@@ -67,7 +66,6 @@ def import_roster(source: str) -> ModuleType:
 
 
 def is_path(source: str) -> bool:
-    """Say whether a source is a folder or a file, and no name of a package."""
     return source.startswith((".", "~")) or source.endswith(".py") or os.sep in source
 
 

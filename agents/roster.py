@@ -64,19 +64,16 @@ class Roster:
 
     @property
     def functions(self) -> Mapping[str, tuple[str, ...]]:
-        """The names of each agent's functions."""
         return {name: tuple(function.name for function in agent.functions) for name, agent in self.agents.items()}
 
     @property
     def brief_schema(self) -> Mapping[str, JSON]:
-        """The JSON Schema of a Brief with every entry that any agent asks for."""
         return brief_schema(
             {name: says for agent in self.agents.values() for name, says in agent.brief_entries.items()}
         )
 
 
 def default_roster(*, human: bool = False) -> Roster:
-    """Load the shipped agents."""
     return roster_from(SHIPPED, human=human)
 
 

@@ -141,11 +141,9 @@ class AgentSpec:
     """The caller and the reason in one sentence, for a call screen; empty says the greeting."""
 
     def function(self, name: str) -> FunctionSpec | None:
-        """Find a function by the name the model used; None if this agent has no such function."""
         return next((each for each in self.functions if each.name == name), None)
 
     def hands_softly_to(self, name: str) -> bool:
-        """Say whether the agent of this name takes the call over on the same session."""
         return any(isinstance(edge, SoftEdge) and edge == name for edge in self.hands_to)
 
     def likely_readers(self, before: str) -> tuple[str, ...]:
@@ -179,7 +177,6 @@ class AgentSpec:
         return next((line.format(**blanks) for line in sayable), "")
 
     def brief_messages(self, turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> list[dict[str, str]]:
-        """Write the chat messages that ask for a Brief for this agent."""
         return brief_prompt(self.name, turns, facts, focus=self.briefing, added=self.brief_entries)
 
     def read_brief(self, text: str) -> Brief:

@@ -33,12 +33,10 @@ _QUIET = bytes(code for code in range(256) if abs(_linear(code)) <= VOICED_AMPLI
 
 
 def silence(frames: int) -> bytes:
-    """Return whole frames of digital silence."""
     return bytes([SILENCE]) * (frames * FRAME_BYTES)
 
 
 def ulaw_to_linear(data: bytes) -> bytes:
-    """Expand µ-law to 16-bit little-endian samples."""
     linear = bytearray(2 * len(data))
     linear[0::2] = data.translate(_LOW)
     linear[1::2] = data.translate(_HIGH)

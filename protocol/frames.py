@@ -206,14 +206,12 @@ def _control(first: int, payload: bytes) -> Ping | Pong | Close:
 
 
 def message_frame(message: str | bytes, *, masked: bool) -> bytes:
-    """Write a message as one frame."""
     if isinstance(message, str):
         return _frame(_WHOLE_TEXT, message.encode(), masked)
     return _frame(_WHOLE_BINARY, message, masked)
 
 
 def pong_frame(payload: bytes, *, masked: bool) -> bytes:
-    """Answer a ping."""
     return _frame(_FIN | _PONG, payload, masked)
 
 

@@ -101,7 +101,6 @@ def remove_all(paths: Collection[Path]) -> int:
 
 
 def scrub(path: Path, subject: Subject) -> None:
-    """Take the mentions out of a file."""
     write_whole(path, subject.scrubbed(_text(path)).encode())
 
 

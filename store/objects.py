@@ -94,7 +94,6 @@ class ObjectStore:
                 self.drop(path)
 
     def drop(self, unchecked: str) -> None:
-        """Remove what was uploaded."""
         with suppress(FileNotFoundError):
             self.system.rm(unchecked)
 

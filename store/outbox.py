@@ -67,14 +67,11 @@ class Event:
 
 
 def event_id(call_sid: str, kind: str, ordinal: int) -> str:
-    """Return the id of a call's event of this kind, at this place."""
     return f"msg_{hashlib.sha256(f'{call_sid} {kind} {ordinal}'.encode()).hexdigest()[:27]}"
 
 
 @attrs.frozen
 class Outbox:
-    """The events in one database."""
-
     database: OrderDatabase
 
     async def put(self, call_sid: str, kind: str, ordinal: int, body: Mapping[str, object]) -> bool:
@@ -93,7 +90,6 @@ class Outbox:
         return seconds  # type: ignore[return-value]
 
     async def sent(self, event: Event) -> None:
-        """Note that an event has arrived."""
         await self.database.ask(_SENT, {"id": event.id})
 
     async def failed(self, event: Event, why: str, seconds: float) -> bool:

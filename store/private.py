@@ -43,7 +43,6 @@ def own_folder(path: Path) -> None:
 
 
 def open_private(path: Path, mode: str) -> IO[bytes]:
-    """Open a file in a binary mode."""
     return open(path, mode, opener=_opener)
 
 
@@ -115,7 +114,6 @@ class ProcessLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether we have it."""
         return self._descriptor is not None
 
     def hold(self, *, new: bool) -> bool:

@@ -37,7 +37,6 @@ UNANSWERED = {
 
 
 def stream_fault(why: str) -> str:
-    """Write down an error of the media stream, as one of a record's faults."""
     return f"media stream: {why}"
 
 

@@ -39,8 +39,6 @@ PART = "[digits]"
 
 
 class RedactionRule(Enum):
-    """The numbers that are left out."""
-
     CARDS = "cards"
     NUMBERS = "numbers"
 

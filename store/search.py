@@ -16,8 +16,6 @@ _LONGEST_WORDS = 2000
 
 @attrs.frozen
 class CallSummary:
-    """One row of a list of calls."""
-
     call_sid: str
     started_at: str
     direction: str
@@ -34,7 +32,6 @@ class CallSummary:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its place in the order of all calls."""
         return self.started_at, self.call_sid
 
 
@@ -88,7 +85,6 @@ def summary_of(record: CallRecord) -> CallSummary:
 
 
 def matches(summary: CallSummary, query: CallQuery) -> bool:
-    """Tell whether a query asks for this call."""
     return (
         query.outcome in {"", summary.outcome}
         and query.direction in {"", summary.direction}

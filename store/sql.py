@@ -114,7 +114,6 @@ def _summary_row(record: CallRecord) -> Mapping[str, object]:
 
 
 def _unreadable(call_sid: str) -> CallRecord:
-    """Return what stands in a list for a record that cannot be read."""
     return CallRecord(call_sid, "", "", "", "", "", 0.0, "unreadable")
 
 

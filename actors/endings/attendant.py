@@ -21,14 +21,11 @@ from actors.turn.events import CloseAsked, RemarkMade
 
 @attrs.frozen
 class Attendant:
-    """The reader of one call's mailbox."""
-
     state: CallState
     machine: AnsweringMachine
     runner: CommandRunner
 
     async def attend(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
-        """See to each message, in order."""
         async with trio.open_nursery() as nursery:
             async for message in mailbox:
                 self._see_to(message, nursery)

@@ -16,8 +16,6 @@ LONGEST_ANSWER: Final = 12
 
 
 class Callee(Enum):
-    """The party that has picked up."""
-
     PERSON = "person"
     MACHINE = "machine"
     SCREENER = "screener"

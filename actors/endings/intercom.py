@@ -22,8 +22,6 @@ log = structlog.stdlib.get_logger()
 
 @attrs.define(eq=False)
 class Intercom:
-    """The running calls of one worker."""
-
     _calls: dict[str, trio.MemorySendChannel[ToCall]] = attrs.field(factory=dict, init=False)
     _expected: dict[str, trio.MemorySendChannel[CommandAnswer]] = attrs.field(factory=dict, init=False)
     """Answers of calls on other workers that somebody waits for, by token."""

@@ -45,8 +45,6 @@ log = structlog.stdlib.get_logger()
 
 @attrs.define(eq=False)
 class CommandRunner:
-    """Carries out the commands of one call."""
-
     state: CallState
     agents: frozenset[str] = frozenset()
     """The agents of the roster."""
@@ -56,7 +54,6 @@ class CommandRunner:
     """On which an operator has taken the call over last."""
 
     async def carry_out(self, command: Command, phone: PersonOnLine | None = None) -> None:
-        """Carry out a command that is new, and answer it."""
         ended = await guard(lambda: self._act(command, phone if isinstance(phone, PersonOnPhone) else None))
         if isinstance(ended, Crashed):
             log.error("actor_crashed", actor="operator", error=ended.reason)

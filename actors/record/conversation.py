@@ -43,7 +43,6 @@ class Heard:
 
     @classmethod
     def of(cls, reply: Reply) -> "Heard":
-        """Read what a reply has come to."""
         heard = reply.heard_text()
         told = reply.text if reply.whole and not reply.cut else heard  # what is whole is played out
         return cls(reply.agent, heard, told, reply.whole or reply.cut, reply.complete)
@@ -64,8 +63,6 @@ Said: TypeAlias = Past | Reply
 
 @attrs.define
 class Conversation:
-    """The words of one call, in order."""
-
     facts: dict[str, str] = attrs.field(factory=dict)
     """The facts that functions recorded (agents' vocabulary: name, need, next_step, …)."""
     last_reply: Reply | None = None
@@ -144,7 +141,6 @@ class Conversation:
         return self._answers.get((name, arguments))
 
     def begin_function(self, name: str, arguments: str, session: int) -> None:
-        """Note that a handler begins its work for this session."""
         self._at_work[name, arguments] = session
 
     def end_function(self, name: str, arguments: str) -> None:
@@ -188,7 +184,6 @@ class Conversation:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the caller has said anything after they had heard an agent out."""
         return bool(self.answers())
 
     def answers(self) -> tuple[str, ...]:

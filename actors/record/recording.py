@@ -147,7 +147,6 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def is_left(folder: Path) -> bool:
-    """Say whether there are tracks in the folder of a call."""
     return any((folder / name).exists() for name in _TRACKS)
 
 

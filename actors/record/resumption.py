@@ -82,7 +82,6 @@ class Resumption:
         return Brief(recent=(), recorded=(), added=(), **known).with_facts(record.facts).with_recent(before)
 
     def conversation(self) -> Conversation:
-        """Return what has been said and done, as it was heard."""
         conversation, handed_on = Conversation(facts=dict(self.record.facts)), self._handed_on
         for at, past in self._said():
             if handed_on is not None and at >= handed_on:

@@ -105,7 +105,6 @@ class Scribe:
             self.recording.give_up()
 
     def read(self, entry: Entry) -> None:
-        """Take an entry of the Journal, to be written soon."""
         if len(self._lines) < _LONGEST_BUFFER:
             self._lines.append(json_text(entry.as_json()))
         else:

@@ -26,8 +26,6 @@ class CallUnderWay:
 
 
 class CallWatch(Protocol):
-    """Watches one call."""
-
     def begin(self, call: CallUnderWay) -> None:
         """The call begins, or goes on with another stream."""
         ...

@@ -370,7 +370,6 @@ class AgentSession:
     # What the turn wants
 
     def perform(self, effect: ForSession) -> None:
-        """Do what the turn wants of this session; nothing here waits."""
         match effect:
             case SayAsAgent(text=text, interrupts=interrupts):
                 self.post(deepgram.InjectAgentMessage(text, "interrupt" if interrupts else "queue"))
@@ -390,7 +389,6 @@ class AgentSession:
                 assert_never(effect)
 
     def amend(self) -> None:
-        """Tell the service the newest amendments, if it was not told them."""
         if self.is_changing:
             return  # its prompt is about to be another agent's
         version, told = self.state.amendments.version, self._amending[-1] if self._amending else self.amended
@@ -416,7 +414,6 @@ class AgentSession:
             self._runner.answer(call_id, text)
 
     def conclude(self) -> None:
-        """Note that the conversation is over as its function has asked for."""
         if self._runner is not None:
             self._runner.conclude()
 

@@ -159,7 +159,6 @@ class FunctionRunner:
         return conversation.functions_in_turn > self.state.policy.numbers.functions_per_turn and not may_end
 
     def withdraw(self, calls: Sequence[CancelledCall]) -> None:
-        """Cancel what the service does not want any more."""
         for call in calls:
             for asked in list(self._running.values()):
                 if asked.call.id == call.id and call.name in ("", asked.call.name):

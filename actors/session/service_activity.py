@@ -12,8 +12,6 @@ from protocol.deepgram import ServerMessage
 
 @attrs.define(eq=False)
 class ServiceActivity:
-    """The service of one session."""
-
     is_speaking: bool = attrs.field(default=False, init=False)
     """It has sent audio or words, and neither their end nor a turn of the caller's since."""
     has_heard: bool = attrs.field(default=False, init=False)

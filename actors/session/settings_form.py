@@ -65,8 +65,6 @@ class Takeover:
 
 @attrs.frozen
 class SettingsForm:
-    """Writes Settings for the sessions of one call."""
-
     call_sid: str
     options: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
     direction: str = ""

@@ -18,8 +18,6 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 
 
 class DialogueState(enum.Enum):
-    """How far one session has come, for the client."""
-
     AWAITING_WELCOME = enum.auto()
     CONFIGURING = enum.auto()
     APPLYING = enum.auto()
@@ -90,8 +88,6 @@ TRANSITIONS: dict[DialogueState, Moves[DialogueState]] = {
 
 @attrs.define
 class AgentDialogue:
-    """Our end of one session."""
-
     state: DialogueState = DialogueState.AWAITING_WELCOME
 
     def send(self, message: messages.ClientMessage) -> Frame:

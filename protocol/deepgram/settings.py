@@ -113,8 +113,6 @@ class ListenProvider:
 
 @attrs.frozen
 class Listen:
-    """The speech-to-text provider."""
-
     provider: ListenProvider
 
 
@@ -176,8 +174,6 @@ class SpeakProvider:
 
 @attrs.frozen
 class Speak:
-    """The text-to-speech provider."""
-
     provider: SpeakProvider
     endpoint: Endpoint | None = None
 

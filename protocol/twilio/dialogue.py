@@ -16,8 +16,6 @@ from protocol.twilio.codec import decode_addressed, media_tail, sliced_media
 
 
 class StreamState(enum.Enum):
-    """How far one socket has come."""
-
     AWAITING_CONNECTED = enum.auto()
     AWAITING_START = enum.auto()
     STREAMING = enum.auto()

@@ -17,8 +17,6 @@ FINAL_STATUSES: Final = frozenset({"completed", "busy", "no-answer", "failed", "
 
 @attrs.frozen
 class MediaFormat:
-    """How the caller's audio is coded."""
-
     encoding: str = "audio/x-mulaw"
     sample_rate: int = 8000
     channels: int = 1

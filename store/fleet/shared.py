@@ -212,8 +212,6 @@ class Fleet(Protocol):
 
 
 class State(Enum):
-    """How this worker stands with the database."""
-
     AWAY = "away"
     RETURNING = "returning"
     UP = "up"

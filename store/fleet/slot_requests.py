@@ -54,6 +54,5 @@ async def seat(database: Database) -> None:
 
 
 def about_of(call: LiveCall) -> str:
-    """Write what the database keeps of a call."""
     plain = attrs.asdict(call, filter=lambda field, _: field.name != "worker")
     return orjson.dumps(plain).decode()

@@ -92,7 +92,6 @@ class NewContact:
     body: Mapping[str, object]
 
     def written(self) -> dict[str, object]:
-        """Return it as the statement reads it."""
         plain = attrs.asdict(self)
         return {**plain, "zones": ",".join(self.zones), "body": orjson.dumps(self.body).decode()}
 
@@ -179,7 +178,6 @@ class CampaignStore:
         return bool(await self._ask(_PUT_BACK, order_id=order_id, worker=worker, seconds=seconds))
 
     async def counts(self, campaign: str) -> Sequence[Count]:
-        """Return how many numbers are in which state."""
         return [Count(*row) for row in await self._ask(_COUNTS, campaign=campaign)]  # type: ignore[arg-type]
 
     async def contacts(self, campaign: str, after: int = 0) -> Sequence[KeptOrder]:
