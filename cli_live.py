@@ -42,14 +42,10 @@ async def _watch(operator: Operator, is_once: bool, as_json: bool) -> None:
     elif is_once:
         out.print(_table(calls))
     else:
-        await _refresh(operator, calls)
-
-
-async def _refresh(operator: Operator, calls: Sequence[Shown]) -> None:
-    with Live(_table(calls), console=out, auto_refresh=False) as shown:
-        while True:
-            await trio.sleep(REFRESH_SECONDS)
-            shown.update(_table(await operator.live()), refresh=True)
+        with Live(_table(calls), console=out, auto_refresh=False) as shown:
+            while True:
+                await trio.sleep(REFRESH_SECONDS)
+                shown.update(_table(await operator.live()), refresh=True)
 
 
 def _table(calls: Sequence[Shown]) -> Table:

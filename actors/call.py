@@ -195,7 +195,8 @@ class Call:
         attendant = Attendant(state, self._machine(), CommandRunner(state, frozenset(self.roster.agents)))
         yield "attendant", partial(attendant.attend, mailbox)
         yield "keypad", state.keypad.collect
-        yield "call length", partial(mind_length, state, self._longest)
+        longest = min(self.services.policy.deadlines.longest_call, self.plan.longest)
+        yield "call length", partial(mind_length, state, longest)
         yield "transfers", partial(mind_transfers, state, state.mail.to_summarizer)
 
     async def _converse(self) -> ConversationOutcome:
@@ -217,10 +218,6 @@ class Call:
     def roster(self) -> Roster:
         """The agents, and first the one that begins this call."""
         return self.services.roster.beginning(self.plan.direction, self.plan.line, self.plan.agents)
-
-    @property
-    def _longest(self) -> float:
-        return min(self.services.policy.deadlines.longest_call, self.plan.longest)
 
     def _machine(self) -> AnsweringMachine:
         message, roster = self.plan.voicemail, self.roster

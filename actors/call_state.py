@@ -51,10 +51,8 @@ class CallState:
     over: trio.Event = attrs.field(factory=trio.Event)
     """Set once Twilio says that the call is over: its stream need not be waited for."""
     amendments: Amendments = attrs.field(factory=Amendments)
-    """What an operator has changed of the prompts."""
     commands: CommandBook = attrs.field(
         default=attrs.Factory(lambda state: CommandBook(state.journal), takes_self=True)
     )
-    """What an operator has asked for, and what became of it."""
     turn: TurnDriver = attrs.field(default=attrs.Factory(_driver_of, takes_self=True))
     keypad: Keypad = attrs.field(default=attrs.Factory(_keypad_of, takes_self=True))

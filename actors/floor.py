@@ -45,9 +45,7 @@ class LiveSession:
     session: AgentSession
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     began: float = math.inf
-    """When it was begun to be connected."""
     since: float = math.inf
-    """When it took the floor."""
 
     @property
     def has_taken_floor(self) -> bool:

@@ -147,11 +147,13 @@ class Handoff:
     async def _try_successors(self, sessions: trio.Nursery) -> None:
         policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder.session
         how: HandoffKind = "back" if asked.how == "back" else "hard"
+        # never less than the Brief may take, and a second for the Settings behind it
+        deadline = max(policy.deadlines.handoff_start, policy.deadlines.summary + 1.0)
         while failures < policy.numbers.handoff_attempts:
             opening = self.openings.after_handoff(self.on_call, self._briefed, lambda: session.cursor, asked.at, how)
             self._live = live = self.floor.new_session(self.on_call, opening)
             try:
-                await self.floor.start(sessions, live, "handoff", self._deadline, self.change)
+                await self.floor.start(sessions, live, "handoff", deadline, self.change)
             except AgentUnavailable as unavailable:
                 self._why = unavailable.reason
                 has_time = trio.current_time() < asked.at + policy.deadlines.busy_patience
@@ -163,12 +165,6 @@ class Handoff:
                     await trio.sleep(self.rng.uniform(0, policy.restarts.first_delay))
             else:
                 return
-
-    @property
-    def _deadline(self) -> float:
-        """For one attempt: never less than the Brief may take, and a second for the Settings behind it."""
-        policy = self.state.policy
-        return max(policy.deadlines.handoff_start, policy.deadlines.summary + 1.0)
 
     # Meanwhile
 

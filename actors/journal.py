@@ -88,7 +88,6 @@ class Journal:
     redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """What of the words is not written down."""
     count: int = attrs.field(default=0, init=False)
-    """How many facts were entered."""
 
     @classmethod
     def read_by(

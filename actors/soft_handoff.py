@@ -65,7 +65,8 @@ class SoftHandoff:
         async def send() -> None:
             await session.service.wait_quiet()
             self._check()
-            self._begin()
+            self.has_begun = session.is_changing = True
+            self.state.ledger.withhold(session.voice)  # what the old voice has said so far is played out, and no more
             session.post(update)
             await session.service.wait_acknowledged(acknowledged)
 
@@ -77,13 +78,6 @@ class SoftHandoff:
             await step()
         if patience.cancelled_caught:
             raise _GivenUp(f"{why} within {longest:g} s")
-
-    def _begin(self) -> None:
-        """Take the line from the old voice: what it has said so far is played out, and nothing more of it is heard."""
-        if not self.has_begun:
-            self.has_begun = True
-            self.change.holder.session.is_changing = True
-            self.state.ledger.withhold(self.change.holder.session.voice)
 
     def _check(self) -> None:
         if why := self.change.holder.session.why_not_another(self.change.asked.number):

@@ -105,13 +105,11 @@ class Summarizer:
             await self._due.wait()
             while self._due.is_set():
                 self._due = trio.Event()
-                with trio.move_on_at(self._may_ask_at(self._wanted)):
+                asked = self._asked.get(self._wanted, -math.inf)
+                with trio.move_on_at(asked + self.state.policy.deadlines.brief_gap):
                     await self._due.wait()
             if self._is_worth_asking(self._wanted):
                 await self._write(self._wanted)
-
-    def _may_ask_at(self, reader: str) -> float:
-        return self._asked.get(reader, -math.inf) + self.state.policy.deadlines.brief_gap
 
     def _is_worth_asking(self, reader: str) -> bool:
         """Whether the caller has said enough that no Brief for this reader has seen."""

@@ -43,7 +43,8 @@ class _HttpRequest:
 
     async def __call__(self, arguments: object, context: CallContext) -> Outcome:
         """Ask, and tell the model what the service answered. *Raises* `FunctionFailed`."""
-        sent = {name: value for name, value in _object(json_of(arguments)).items() if value is not None}
+        given = cast("Mapping[str, JSON]", json_of(arguments))
+        sent = {name: value for name, value in given.items() if value is not None}
         url = self._filled(self.url, sent, context)
         headers = {name: self._filled(value, {}, context) for name, value in self.headers.items()}
         rest = {name: value for name, value in sent.items() if name not in blanks_of(self.url)}
@@ -155,10 +156,6 @@ def _as_text(value: JSON) -> str:
     if isinstance(value, str):
         return value
     return orjson.dumps(value).decode()
-
-
-def _object(value: JSON) -> Mapping[str, JSON]:
-    return cast("Mapping[str, JSON]", value)
 
 
 def _read(body: bytes, content_type: str) -> JSON:

@@ -47,7 +47,6 @@ log = structlog.stdlib.get_logger()
 class CommandRunner:
     state: CallState
     agents: frozenset[str] = frozenset()
-    """The agents of the roster."""
     _saying: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     """Sentences are said one after the other."""
     _phone: PersonOnPhone | None = attrs.field(default=None, init=False)

@@ -66,11 +66,9 @@ class Conversation:
     facts: dict[str, str] = attrs.field(factory=dict)
     """The facts that functions recorded (agents' vocabulary: name, need, next_step, …)."""
     last_reply: Reply | None = None
-    """The last reply of an agent."""
     is_with_machine: bool = False
     """Whether Twilio says that an answering machine has picked up."""
     caller_turns: int = 0
-    """How many turns the caller has had."""
     functions: int = 0
     """How many functions the model has called: the last one's number."""
     functions_in_turn: int = 0

@@ -45,7 +45,6 @@ class RecordBuilder:
     earlier: CallRecord | None = None
     """The record so far, if the call has had a stream before this one."""
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
-    """The data of the order."""
     redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """Applied to replies that are under way; the Journal has applied it to all others."""
     trace_id: str = ""

@@ -402,7 +402,7 @@ class AgentSession:
                 self._end_callers_turn()
             case HoldTape() if self._reader is not None:
                 if not self._reader.is_held:
-                    self.service.note_held()
+                    self.service.has_heard = False
                 self._reader.hold()
             case FreeTape() if self._reader is not None:
                 self._reader.resume()

@@ -22,10 +22,6 @@ class ServiceActivity:
     def note_speaking(self) -> None:
         self.is_speaking = True
 
-    def note_held(self) -> None:
-        """Take note that it is sent silence from here on."""
-        self.has_heard = False
-
     def note_caller(self, *, is_turn: bool = False) -> None:
         """Take note that it hears the caller; their turn is the end of what it was saying."""
         self.has_heard = True

@@ -74,7 +74,7 @@ class SettingsForm:
 
     def fresh(self, agent: AgentSpec, brief: Brief | None) -> deepgram.Settings:
         """For an agent who greets a caller it has not spoken to."""
-        return self._filled(agent, brief, agent.greeting_with(brief, self.direction), ())
+        return self.resumed(agent, brief, (), agent.greeting_with(brief, self.direction))
 
     def resumed(
         self,
@@ -84,7 +84,25 @@ class SettingsForm:
         word: str = "",
     ) -> deepgram.Settings:
         """For an agent who goes on where its last session broke off: no greeting, but perhaps a word about it."""
-        return self._filled(agent, brief, word, history)
+        chosen = self._chosen(agent)
+        return deepgram.build_settings(
+            prompt=self.prompt(agent, brief),
+            listen=deepgram.listen_with(
+                chosen.listen_model or "",
+                language=chosen.listen_language or (),
+                keyterms=chosen.listen_keyterms or (),
+                eot_threshold=chosen.eot_threshold,
+                eager_eot_threshold=chosen.eager_eot_threshold,
+                eot_timeout_ms=chosen.eot_timeout_ms,
+            ),
+            think=self._think(chosen),
+            speak=self._speak(agent, chosen),
+            functions=[function.definition() for function in agent.functions],
+            greeting=word or None,
+            context=history,
+            tags=[f"agent:{agent.name}", f"call:{self.call_sid}"],
+            mip_opt_out=chosen.mip_opt_out or False,
+        )
 
     def prompt(self, agent: AgentSpec, brief: Brief | None) -> str:
         return self.amendments.amended(agent).prompt_with(brief, self.direction)
@@ -115,30 +133,3 @@ class SettingsForm:
     def _speak(self, agent: AgentSpec, chosen: AgentOptions) -> tuple[deepgram.Speak, ...]:
         voices = dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
         return tuple(deepgram.speak_with(voice, chosen.speak_speed) for voice in voices)
-
-    def _filled(
-        self,
-        agent: AgentSpec,
-        brief: Brief | None,
-        greeting: str | None,
-        history: Sequence[deepgram.HistoryText | deepgram.HistoryCalls],
-    ) -> deepgram.Settings:
-        chosen = self._chosen(agent)
-        return deepgram.build_settings(
-            prompt=self.prompt(agent, brief),
-            listen=deepgram.listen_with(
-                chosen.listen_model or "",
-                language=chosen.listen_language or (),
-                keyterms=chosen.listen_keyterms or (),
-                eot_threshold=chosen.eot_threshold,
-                eager_eot_threshold=chosen.eager_eot_threshold,
-                eot_timeout_ms=chosen.eot_timeout_ms,
-            ),
-            think=self._think(chosen),
-            speak=self._speak(agent, chosen),
-            functions=[function.definition() for function in agent.functions],
-            greeting=greeting or None,
-            context=history,
-            tags=[f"agent:{agent.name}", f"call:{self.call_sid}"],
-            mip_opt_out=chosen.mip_opt_out or False,
-        )

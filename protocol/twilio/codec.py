@@ -66,12 +66,6 @@ def sliced_media(frame: str | bytes, tail: str) -> bytes | None:
         return None
 
 
-def _read_connected(message: Fields) -> messages.StreamConnected:
-    return messages.StreamConnected(
-        fields.text_or(message, "protocol", "Call"), fields.text_or(message, "version", "1.0.0")
-    )
-
-
 def _read_start(message: Fields) -> messages.StreamStarted:
     """Read `start`: what we act on is checked, and of the rest only what can be read is there."""
     start = fields.child(message, "start")
@@ -110,25 +104,19 @@ def read_payload(media: Fields) -> bytes:
         raise RemoteProtocolError("payload: not base64", encoded) from error
 
 
-def _read_digit(message: Fields) -> messages.DtmfReceived:
-    return messages.DtmfReceived(fields.text(fields.child(message, "dtmf"), "digit"))
-
-
-def _read_mark(message: Fields) -> messages.MarkReached:
-    return messages.MarkReached(fields.text(fields.child(message, "mark"), "name"))
-
-
 def _read_stop(message: Fields) -> messages.StreamStopped:
     stop = message.get("stop")
     return messages.StreamStopped(fields.text_or(stop, "callSid", "") if isinstance(stop, Mapping) else "")
 
 
 _READERS: Mapping[str, Callable[[Fields], messages.FromTwilio]] = {
-    "connected": _read_connected,
+    "connected": lambda message: messages.StreamConnected(
+        fields.text_or(message, "protocol", "Call"), fields.text_or(message, "version", "1.0.0")
+    ),
     "start": _read_start,
     "media": _read_media,
-    "dtmf": _read_digit,
-    "mark": _read_mark,
+    "dtmf": lambda message: messages.DtmfReceived(fields.text(fields.child(message, "dtmf"), "digit")),
+    "mark": lambda message: messages.MarkReached(fields.text(fields.child(message, "mark"), "name")),
     "stop": _read_stop,
 }
 

@@ -11,7 +11,7 @@ import attrs
 import orjson
 
 from store.orders.databases import Conflict, OrderDatabase
-from store.orders.queue import KeptOrder
+from store.orders.queue import KeptOrder, json_object
 from store.orders.schema import NEVER
 from store.orders.statements import FIELDS
 
@@ -63,11 +63,6 @@ _COUNTS = f"""SELECT state, CASE WHEN {_UNDER_WAY} THEN 1 ELSE 0 END, outcome, c
 _CONTACTS = f"SELECT {FIELDS} FROM orders WHERE campaign = :campaign AND line > :after ORDER BY line LIMIT :most"  # noqa: S608
 
 
-def _rules(text: str) -> Mapping[str, object]:
-    rules: Mapping[str, object] = orjson.loads(text)
-    return rules
-
-
 @attrs.frozen
 class Campaign:
     """A campaign as it is kept; `created` in seconds since 1970, `why` says why it is paused."""
@@ -75,7 +70,7 @@ class Campaign:
     campaign: str
     name: str
     state: str
-    rules: Mapping[str, object] = attrs.field(converter=_rules)
+    rules: Mapping[str, object] = attrs.field(converter=json_object)
     created: float
     why: str
 

@@ -25,9 +25,9 @@ LOOKS = 2
 """So often Twilio's list must lack a call before it is asked for again."""
 
 
-def _body(text: str) -> Mapping[str, object]:
-    body: Mapping[str, object] = orjson.loads(text)
-    return body
+def json_object(text: str) -> Mapping[str, object]:
+    read: Mapping[str, object] = orjson.loads(text)
+    return read
 
 
 def _zones(text: str) -> Sequence[str]:
@@ -44,7 +44,7 @@ class KeptOrder:
 
     order_id: str
     number: str
-    body: Mapping[str, object] = attrs.field(converter=_body)
+    body: Mapping[str, object] = attrs.field(converter=json_object)
     state: str
     worker: str
     is_late: bool = attrs.field(converter=bool)
