@@ -121,7 +121,7 @@ MUTANTS = (
         3,
         "nothing is heard of a session that is neither the one agent's nor the other's: the old voice keeps the line",
         "actors/soft_handoff.py",
-        "self.state.ledger.withhold(session.voice)  #",
+        "self.state.ledger.withhold(session.voice)",
         "pass",
         ("tests/actors/test_soft_handoff.py",),
     ),
