@@ -174,16 +174,9 @@ def fields_of(action: Action) -> dict[str, str]:
     return {name: str(value) for name, value in attrs.asdict(action).items() if value and name != "number"}
 
 
-@attrs.frozen
-class Wanted:
-    """The part of a command that is kept under its id."""
-
-    name: str
-    fields: Mapping[str, str]
-
-    @classmethod
-    def of(cls, command: Command) -> "Wanted":
-        return cls(name_of(command.action), fields_of(command.action))
+def wanted_by(command: Command) -> tuple[str, Mapping[str, str]]:
+    """Return what is kept of a command under its id: its name, and what it asks for."""
+    return name_of(command.action), fields_of(command.action)
 
 
 def answer_of(record: CommandRecord) -> CommandAnswer:
@@ -205,12 +198,12 @@ class Undecided:
 class CommandBook:
     journal: Journal
     _undecided: dict[str, Undecided] = attrs.field(factory=dict, init=False)
-    _decided: dict[str, tuple[Wanted, CommandAnswer]] = attrs.field(factory=dict, init=False)
+    _decided: dict[str, tuple[tuple[str, Mapping[str, str]], CommandAnswer]] = attrs.field(factory=dict, init=False)
 
     def recall(self, earlier: Iterable[CommandRecord]) -> None:
         """Remember what became of the commands on an earlier stream of the call."""
         for one in earlier:
-            self._decided[one.id] = Wanted(one.command, one.fields), answer_of(one)
+            self._decided[one.id] = (one.command, one.fields), answer_of(one)
 
     def note_done(self, command: Command) -> None:
         """Note a command that was carried out while the call had no stream, and waits for its answer."""
@@ -230,11 +223,11 @@ class CommandBook:
         return False
 
     def _answer_at_once(self, command: Command, known: Undecided | None) -> CommandAnswer | None:
-        wanted = Wanted.of(command)
+        wanted = wanted_by(command)
         if (decided := self._decided.get(command.id)) is not None:
             return decided[1] if decided[0] == wanted else _OTHER
         if known is not None:
-            return None if Wanted.of(known.command) == wanted else _OTHER
+            return None if wanted_by(known.command) == wanted else _OTHER
         if len(self._decided) >= MOST_COMMANDS:
             return _FULL
         return _TOO_MANY if len(self._undecided) >= MOST_UNDECIDED else None
@@ -244,11 +237,11 @@ class CommandBook:
         undecided = self._undecided.pop(command_id, None)
         if undecided is None:
             return
-        command, wanted = undecided.command, Wanted.of(undecided.command)
+        command, wanted = undecided.command, wanted_by(undecided.command)
         self._decided[command_id] = wanted, answer
         took = round(trio.current_time() - undecided.since, 6)
         told = answer.outcome.value, answer.why
-        self.journal.note(CommandAnswered(command.id, command.by, wanted.name, *told, took, wanted.fields))
+        self.journal.note(CommandAnswered(command.id, command.by, wanted[0], *told, took, wanted[1]))
         self._reply(undecided.waiting, answer)
 
     def close(self, answer: CommandAnswer = OVER) -> None:

@@ -92,8 +92,10 @@ class Tape:
     _audio: Reel = attrs.field(factory=Reel, init=False)
     _is_quiet: bool = attrs.field(default=True, init=False)
     """Whether nothing has been said since `committed`."""
-    _first: int = attrs.field(default=0, init=False)
-    _delivered: int = attrs.field(default=0, init=False)
+    first: int = attrs.field(default=0, init=False)
+    """The offset of the oldest frame that is still kept."""
+    delivered: int = attrs.field(default=0, init=False)
+    """The offset up to which frames were read by a session."""
     _wanted: float = attrs.field(default=math.inf, init=False)
     _awaited: int = attrs.field(default=0, init=False)
     _lookers: list[Callable[[], None]] = attrs.field(factory=list, init=False)
@@ -101,17 +103,7 @@ class Tape:
     @property
     def end(self) -> int:
         """The offset of the next frame to come."""
-        return self._first + self._audio.size // FRAME_BYTES
-
-    @property
-    def first(self) -> int:
-        """The offset of the oldest frame that is still kept."""
-        return self._first
-
-    @property
-    def delivered(self) -> int:
-        """The offset up to which frames were read by a session."""
-        return self._delivered
+        return self.first + self._audio.size // FRAME_BYTES
 
     def frames_due(self, chunk_frames: int) -> int:
         """Return how many frames are missing for a reader of such chunks, by what was waited for last."""
@@ -128,14 +120,14 @@ class Tape:
             self._is_quiet = False
         elif self._is_quiet:
             self.committed = max(self.committed, end - _PREROLL_FRAMES)
-        if (over := max(end - self._first - self.kept, self._done_with())) > _SLACK_FRAMES:
+        if (over := max(end - self.first - self.kept, self._done_with())) > _SLACK_FRAMES:
             self._forget(over)
         if end >= self._wanted:
             self.wake()
 
     def peek(self, start: int, stop: int) -> bytes:
         """Return the frames from `start` up to `stop`, as far as they exist and are still kept."""
-        origin = self._first
+        origin = self.first
         return self._audio.cut(max(0, start - origin) * FRAME_BYTES, max(0, stop - origin) * FRAME_BYTES)
 
     def read(self, start: int, stop: int) -> bytes:
@@ -145,8 +137,8 @@ class Tape:
 
     def hand_over(self, start: int, stop: int) -> None:
         """Note that a session has these frames."""
-        self.lost += max(0, min(max(start, self._first), stop) - self._delivered)
-        self._delivered = max(self._delivered, stop)
+        self.lost += max(0, min(max(start, self.first), stop) - self.delivered)
+        self.delivered = max(self.delivered, stop)
 
     def call_at(self, offset: int, look: Callable[[], None]) -> None:
         """Have `look` called once: when the tape reaches `offset`, or somebody says `wake`."""
@@ -178,20 +170,20 @@ class Tape:
 
         That is the first voiced frame no one has transcribed, with a little before it; `offset` where there is none.
         """
-        for number in range(max(self.committed, self._first), offset):
+        for number in range(max(self.committed, self.first), offset):
             if self._is_voiced(number):
-                return max(number - _PREROLL_FRAMES, self.committed, self._first)
+                return max(number - _PREROLL_FRAMES, self.committed, self.first)
         return offset
 
     def is_quiet_before(self, offset: int) -> bool:
         """Whether nobody has spoken for a breath before `offset`, as far as it has not been transcribed."""
-        start = max(self.committed, self._first, offset - _BREATH_FRAMES)
+        start = max(self.committed, self.first, offset - _BREATH_FRAMES)
         return not any(self._is_voiced(number) for number in range(start, offset))
 
     def _start_of_speech(self, offset: int) -> int:
         quiet = 0
         start = offset
-        floor = max(self.committed, self._first)
+        floor = max(self.committed, self.first)
         for number in range(offset - 1, max(floor, offset - _LONGEST_SCAN) - 1, -1):
             if self._is_voiced(number):
                 quiet, start = 0, number
@@ -202,19 +194,19 @@ class Tape:
         return start if offset - floor <= _LONGEST_SCAN else offset
 
     def _is_voiced(self, number: int) -> bool:
-        at = (number - self._first) * FRAME_BYTES
+        at = (number - self.first) * FRAME_BYTES
         return is_voiced(self._audio.cut(at, at + FRAME_BYTES))
 
     def _done_with(self) -> int:
         """How many of the oldest frames nobody will ask for again."""
-        return min(self.committed, self._delivered) - self._first
+        return min(self.committed, self.delivered) - self.first
 
     def _forget(self, frames: int) -> None:
         if frames <= 0:
             return
-        self._first += frames
-        self.lost += max(0, self._first - self._delivered)
-        self._delivered = max(self._delivered, self._first)
+        self.first += frames
+        self.lost += max(0, self.first - self.delivered)
+        self.delivered = max(self.delivered, self.first)
         self._audio.forget(frames * FRAME_BYTES)
 
 

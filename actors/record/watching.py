@@ -28,19 +28,15 @@ class CallUnderWay:
 class CallWatch(Protocol):
     def begin(self, call: CallUnderWay) -> None:
         """The call begins, or goes on with another stream."""
-        ...
 
     def read(self, entry: Entry) -> None:
         """A fact was noted."""
-        ...
 
     def hear_caller(self, audio: bytes) -> None:
         """The caller's line has sent audio."""
-        ...
 
     def hear_agents(self, start: float, audio: bytes) -> None:
         """The caller has heard audio of the agents from second `start` of the call on."""
-        ...
 
 
 Watch: TypeAlias = Callable[[str], CallWatch | None]

@@ -46,7 +46,6 @@ class OrderDatabase(Protocol):
 
         Cancellation: the statement may have been carried out.
         """
-        ...
 
 
 @lru_cache(maxsize=200)

@@ -24,11 +24,11 @@ from actors.commands import (
     Say,
     TakeOver,
     TransferTo,
-    Wanted,
     Whisper,
     answer_of,
     failed,
     refused,
+    wanted_by,
 )
 from actors.endings.last_words import say_and_end
 from actors.messages import CloseCall, EndCallNow
@@ -200,9 +200,9 @@ class Operating:
 
 def _afterwards(record: CallRecord, command: Command) -> CommandAnswer | Pending:
     """Answer for a call that is over: as it did itself, if it had this command."""
-    wanted = Wanted.of(command)
+    wanted = wanted_by(command)
     known = next((one for one in record.commands if one.id == command.id), None)
-    return answer_of(known) if known is not None and Wanted(known.command, known.fields) == wanted else OVER
+    return answer_of(known) if known is not None and (known.command, known.fields) == wanted else OVER
 
 
 BY_OPERATOR = "ended_by_operator"
