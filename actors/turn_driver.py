@@ -80,18 +80,22 @@ class SessionOnFloor(Protocol):
     @property
     def cursor(self) -> int:
         """The first frame of the tape that it has not been sent."""
+        ...
 
     @property
     def last_heard(self) -> float:
         """When (trio time) its service last sent anything."""
+        ...
 
     @property
     def reads_tape(self) -> bool:
         """Whether it listens to the caller."""
+        ...
 
     @property
     def amended(self) -> int:
         """Which version of the operator's amendments its service has."""
+        ...
 
     def amend(self) -> None:
         """Tell the service the newest amendments, if it was not told them."""

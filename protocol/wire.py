@@ -12,6 +12,7 @@ class WebSocket(Protocol):
 
     async def get_message(self) -> str | bytes:
         """Return the next message: `str` for a text frame, `bytes` for a binary one."""
+        ...
 
     async def send_message(self, message: str | bytes) -> None:
         """Send one message in a frame of its own kind."""
@@ -25,9 +26,11 @@ class PacedWebSocket(WebSocket, Protocol):
 
     async def get_messages(self) -> list[str | bytes]:
         """Return the next message, and those that have come with it."""
+        ...
 
     def send_nowait(self, *messages: str | bytes) -> bool:
         """Send messages in one go; False, and nothing is sent, if that would mean to wait."""
+        ...
 
     def gather(self, seconds: float, /) -> None:
         """Let what comes within so many seconds come together, from now on, if that saves work."""

@@ -34,21 +34,26 @@ class CallRecords(Protocol):
 
         Raises: `RecordError` when what was kept cannot be read.
         """
+        ...
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
         """Return the newest `limit` records, newest first; one that cannot be read is logged and passed over."""
+        ...
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
         """Return the calls that a query asks for, newest first, without reading their whole records where it can."""
+        ...
 
     async def erase(self, call_sid: str) -> None:
         """Forget one call; one that is not kept is no error."""
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
         """Return the CallSids of the records that mention somebody, also calls of others."""
+        ...
 
     async def overwrite(self) -> Sequence[str]:
         """Leave no byte of what was erased where it was, as far as the store can do that; return where some stay."""
+        ...
 
 
 async def readable_record(records: CallRecords, call_sid: str) -> CallRecord | None:

@@ -48,7 +48,7 @@ from store.fleet.shared import (
     ignore_post,
     skew,
 )
-from store.fleet.slot_requests import about_of, ask_for_slot, ask_once, free_lapsed, seat
+from store.fleet.statements import about_of, ask_for_slot, ask_once, free_lapsed, seat
 from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
 
 COMPARE_SECONDS = 6.0

@@ -102,6 +102,7 @@ class Elsewhere(Protocol):
 
         Raises: `FleetUnavailable`.
         """
+        ...
 
 
 class Fleet(Protocol):
@@ -110,16 +111,19 @@ class Fleet(Protocol):
     @property
     def elsewhere(self) -> Elsewhere:
         """The other workers' disks and memory."""
+        ...
 
     @property
     def is_away(self) -> bool:
         """Whether the database is away: nothing is shared until it is back."""
+        ...
 
     async def reserve(self, key: str, seconds: float) -> bool:
         """Keep a slot for the call `key` for a while; a second time, prolong that. False when every slot is taken.
 
         Without the database: by this worker's part of the slots that were free.
         """
+        ...
 
     def readmit(self, key: str, seconds: float) -> None:
         """Keep a slot, as soon as there is one, for a call that was carried already and may come back."""
@@ -129,6 +133,7 @@ class Fleet(Protocol):
 
         `over`: let it in all the same. Nobody new is let in then until enough calls have ended.
         """
+        ...
 
     def free(self, key: str) -> None:
         """Give up what `key` holds here, and a slot that another worker keeps for it; nothing if there is none."""
@@ -138,18 +143,22 @@ class Fleet(Protocol):
 
     async def noted(self, call_sid: str) -> CallRecord | None:
         """Return the last note of a running call, whichever worker carries it; None without one, or the database."""
+        ...
 
     async def claim_turn(self, per_second: float, longest: float) -> float | None:
         """Claim the next moment at which a call may be placed: so many seconds from now; None beyond `longest`.
 
         Without the database: each worker places its part of `per_second`.
         """
+        ...
 
     async def live(self) -> Sequence[LiveCall]:
         """Return the running calls of all workers, newest first; without the database those of this worker."""
+        ...
 
     async def find(self, name: str) -> LiveCall | None:
         """Return a running call by key or CallSid, whichever worker carries it; without the database one of ours."""
+        ...
 
     async def post(self, worker: str, body: str) -> bool:
         """Send a worker a message that arrives at once or never; False without the database.
@@ -157,6 +166,7 @@ class Fleet(Protocol):
         `body` has no null character, and at most `LONGEST_POST` bytes. Messages of one worker to another arrive in
         their order. None arrives while the other is not listening, as behind PgBouncer in transaction mode.
         """
+        ...
 
     def on_post(self, inbox: Inbox) -> None:
         """Have `inbox` take what other workers post from now on."""
@@ -166,22 +176,26 @@ class Fleet(Protocol):
 
         Without the database: False.
         """
+        ...
 
     @property
     def worker(self) -> str:
         """The name by which another worker can answer this one; empty where there are no others."""
+        ...
 
     async def answer(self, worker: str, body: str) -> bool:
         """Send something to a worker itself, as a command to no call. False if it is not there any more.
 
         Without the database: False.
         """
+        ...
 
     async def erase(self, subject: Subject) -> int:
         """Forget the notes of calls that are over and that mention somebody; return how many calls that were.
 
         Raises: `FleetUnavailable`.
         """
+        ...
 
     def drain(self) -> None:
         """Tell that this worker lets nobody new in."""

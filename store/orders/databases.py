@@ -46,6 +46,7 @@ class OrderDatabase(Protocol):
 
         Cancellation: the statement may have been carried out.
         """
+        ...
 
 
 @lru_cache(maxsize=200)
