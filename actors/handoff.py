@@ -147,7 +147,7 @@ class Handoff:
     async def _try_successors(self, sessions: trio.Nursery) -> None:
         policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder.session
         how: HandoffKind = "back" if asked.how == "back" else "hard"
-        # never less than the Brief may take, and a second for the Settings behind it
+        # the Brief, then a second for Settings
         deadline = max(policy.deadlines.handoff_start, policy.deadlines.summary + 1.0)
         while failures < policy.numbers.handoff_attempts:
             opening = self.openings.after_handoff(self.on_call, self._briefed, lambda: session.cursor, asked.at, how)
