@@ -432,7 +432,7 @@ async def test_a_scribe_that_crashes_costs_the_files_and_never_the_call(tmp_path
     (tmp_path / "full").write_text("no folder")
     async with a_call(CallPolicy(deadlines=Deadlines(goodbye_onset=0.01)), recordings=tmp_path / "full") as scene:
         far = await scene.service.live()
-        await trio.sleep(0.1)
+        await trio.sleep(1.1)  # the scribe writes with the next second
         await far.say(heard("That was all."), words(0.1), says("Goodbye."), AgentAudioDone(), END)
         record = await scene.ended()
 
