@@ -29,7 +29,7 @@ MOST_GROWTH = 64_000_000
 _THRESHOLDS = (1_000, 0, 1_000_000)
 """The collector looks at 1,000 new objects, then at 2,000, in turns: at half of them once, and not at each twice.
 
-To look at that many takes a third of a millisecond, to free them 2 or 3. It never looks at all objects by itself.
+That takes up to 4 ms in a server with 50 calls. It never looks at all objects by itself.
 """
 _M_ARENA_MAX = -8
 """Of glibc's `mallopt` (malloc.h)."""
