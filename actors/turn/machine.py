@@ -350,8 +350,7 @@ class Turn(Actions):
                 self.running.discard(call_id)
                 self.at.alive = self.at.wanted = self.at.result = self.now
                 self.wait_anew()
-                if not self.running and self.phase is Phase.CONVERSING:
-                    self.has_spoken = False  # what was said before the answer is no goodbye after it
+                self._forget_said()
             case events.TransferWanted(id=call_id) | events.EndWanted(id=call_id):
                 self.running.discard(call_id)
             case events.HandoffWanted(id=call_id):
@@ -363,8 +362,13 @@ class Turn(Actions):
                 self.running.discard(call_id)
                 self.handoffs.discard(call_id)
                 self.at.wanted = self.now
+                self._forget_said()
             case _:
                 pass  # of another group
+
+    def _forget_said(self) -> None:
+        """What was said before the end of the last function is no goodbye after it."""
+        self.has_spoken = self.has_spoken and (bool(self.running) or self.phase is not Phase.CONVERSING)
 
     def _note_withdrawal(self, event: Recognised) -> None:
         match event:

@@ -168,9 +168,11 @@ class Judge:
             case EndWanted(id=call_id):
                 if not self.is_taken:
                     self.end, self.end_by = call_id, now + LONGEST_ENDING
+                    self._overtake_filler()
             case TransferWanted(id=call_id):
                 if not self.is_taken:
                     self.transfer, self.transfer_by = call_id, now + LONGEST_TRANSFER
+                    self._overtake_filler()
             case FunctionCancelled(id=call_id):
                 self._take_withdrawal(call_id)
             case PutThroughFailed():
@@ -179,8 +181,8 @@ class Judge:
 
     @property
     def is_taken(self) -> bool:
-        """Whether a function has ended the conversation, or asked for a person: what wants to do so now is refused."""
-        return self.end != "" or self.transfer is not None
+        """Whether the call closes, or a function has ended it, or asked for a person: what wants to now is refused."""
+        return self.end != "" or self.transfer is not None or self.closing is not None
 
     def _take_withdrawal(self, call_id: str) -> None:
         """The caller goes on speaking, and waits for an answer to that."""

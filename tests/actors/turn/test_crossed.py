@@ -99,13 +99,14 @@ def test_the_answer_to_what_was_told_is_heard_from_its_first_frame(echo: list[St
     assert turn.debt is Debt.SETTLED
 
 
-def test_nothing_more_comes_of_a_reply_behind_an_echo() -> None:
+@pytest.mark.parametrize("played", [3, 9])
+def test_nothing_more_comes_of_a_reply_behind_an_echo(played: float) -> None:
     """The words that follow are those of the next reply, and their audio is lost."""
     coming: list[Step] = [(1, AudioBegan()), (1.1, AgentSaid("Long.")), (2, KeysEntered("1")), (2.2, KEYS_ECHOED)]
 
-    got = seen(*coming, (3, Played()), (4, AgentSaid("You pressed one.")), (4.1, AudioDone()), until=6.1)
+    answer: list[Step] = [(4, AgentSaid("You pressed one.")), (4.1, AudioDone())]
 
-    assert got[1:] == [(6, filler_asked())]
+    assert seen(*coming, (played, Played()), *answer, until=played + 3.1)[1:] == [(played + 3, filler_asked())]
 
 
 @pytest.mark.parametrize("began", [1.5, 0.5], ids=["a reply", "behind another reply"])
@@ -294,3 +295,14 @@ def test_a_function_that_ends_during_a_transfer_does_not_restart_the_silence_bef
     done: list[Step] = [(3.1, TransferWanted("t")), (4.4, FunctionDone("f"))]
 
     assert effects_of(seen(*script, *done, until=8)) == [PutThrough("t"), clip()]
+
+
+def test_what_was_said_before_a_function_that_is_withdrawn_announces_no_transfer_after_it() -> None:
+    said: list[Step] = [
+        *reply(3, "Let me see.", played=1),
+        (3.2, FunctionsAsked(("f",))),
+        (4.1, FunctionCancelled("f")),
+    ]
+    script: list[Step] = [*said, (7.2, FunctionsAsked(("t",))), (7.3, TransferWanted("t"))]
+
+    assert seen(*caller_says(1), *script, until=8.1) == [(7, filler_asked()), (8, clip())]
