@@ -106,13 +106,7 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
     ended = [after.put, ends.put, *([webhooks.ended] if webhooks else []), *([uploads.put] if uploads else [])]
     announced = Announced(services.records, live_calls, counts, ended=each_of(ended))
     parked = announced.parked_calls
-    places: dict[str, EraseFrom] = {
-        "notes": opened.tokens.erase,
-        "fleet": opened.slots.fleet.erase,
-        "orders": partial(erase_orders, opened.orders),
-        "webhooks": outbox.erase,
-        **opened.places,
-    }
+    places = _places_of(opened, outbox)
     return AppContext(
         settings=settings,
         line=opened.line,
@@ -140,6 +134,17 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
         forgetting=Forgetting(services.records, files, slots.fleet, live_calls, parked, watched, places),
         watched=watched,
     )
+
+
+def _places_of(opened: Opened, outbox: Outbox) -> dict[str, EraseFrom]:
+    """Return where, beside records and files, something is kept of a person."""
+    return {
+        "notes": opened.tokens.erase,
+        "fleet": opened.slots.fleet.erase,
+        "orders": partial(erase_orders, opened.orders),
+        "webhooks": outbox.erase,
+        **opened.places,
+    }
 
 
 def _observed(services: CallServices, counts: Counts, watched: WatchedCalls, webhooks: Webhooks | None) -> CallServices:
