@@ -145,12 +145,13 @@ Proxy: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awai
 
 
 def answering(there: Exchange, status: int, *, only: str = "") -> Proxy:
-    """A proxy that passes upgrades on, and answers POST itself, or only that of one path."""
+    """A proxy that passes upgrades on, and answers POST itself once it has read it, or only that of one path."""
 
     async def proxy(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "http" or (only and scope["path"] != only):
             await there.app(scope, receive, send)
             return
+        await receive()  # a connection that is closed before its request has come is reset, and the answer may be lost
         await send({"type": "http.response.start", "status": status, "headers": [(b"location", b"https://x.test/")]})
         await send({"type": "http.response.body", "body": b"<h1>nginx</h1>", "more_body": False})
 
