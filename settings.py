@@ -248,7 +248,7 @@ class Settings(KeepingSettings):
         "",
     )
     fallback_phone_number: str | None = setting(
-        "who is dialled when no agent can go on", "+15559870000", optional(phone_number), ""
+        "the number of the person who takes a call when no agent can go on", "+15559870000", optional(phone_number), ""
     )
     transfer_phone_number: str | None = setting(
         "number of the person for callers who ask for one; FALLBACK_PHONE_NUMBER where it is not set",

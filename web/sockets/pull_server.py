@@ -252,7 +252,7 @@ class PullServer(TCPServer):
         does it wait for a task that is writing, whose error would end the server.
         """
         if self._is_closed:
-            return  # who has answered closes, and so does the reader
+            return  # both the answer and the reader close it
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
             async with self.send_lock:
                 await super()._close()

@@ -1,4 +1,4 @@
-"""Two things at once: what is told, asked for, handed over or put through while something else is on its way."""
+"""Two things cross: a message, a function, a handoff or a transfer comes while another is on its way."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Random calls of other kinds: what is rare in `World` is frequent in each of them."""
+"""Random calls of other kinds: each makes frequent what is rare in `World`."""
 
 from typing import ClassVar
 
