@@ -466,6 +466,32 @@ async def test_a_connection_is_not_closed_under_a_task_that_writes(autojump_cloc
     assert stream.done[:3] == ["send begins", "send ends", "eof"]
 
 
+async def test_what_is_sent_later_does_not_overtake_what_still_waits_for_room() -> None:
+    ours, peer = socket_pair()
+    server = PullServer(
+        cast("AppWrapper", None),
+        Config(),
+        WorkerContext(None),
+        ConnectionState({}),
+        cast("trio.SSLStream[trio.SocketStream]", ours),
+    )
+    long, came = b"a" * 4_000_000, bytearray()
+    async with ours, peer, trio.open_nursery() as nursery:
+        nursery.start_soon(server.protocol_send, RawData(long))
+        await wait_all_tasks_blocked()
+        came += await peer.receive_some(100_000)  # there is some room again, and the first still waits for its turn
+        nursery.start_soon(server.protocol_send, RawData(b"b"))
+        while len(came) <= len(long):
+            came += await peer.receive_some()
+
+    assert came.find(b"b") == len(long)
+
+
+def socket_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
+    one, other = trio.socket.socketpair()
+    return trio.SocketStream(one), trio.SocketStream(other)
+
+
 async def upgraded(port: int, headers: bytes = b"", refusing: bytes = b"never") -> trio.SocketStream:
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     await stream.send_all(UPGRADE + headers + b"\r\n")
