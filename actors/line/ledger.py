@@ -1,10 +1,9 @@
 """The agents' side of the line: what was sent to the caller, what was heard, and what never will be.
 
 `Ledger` queues the audio of the session on the floor, hands it to the bridge with a lead of some hundred milliseconds,
-and follows the marks that Twilio echoes. An echoed mark proves playback only if no `clear` came between (`clear` echoes
-all pending marks: Twilio reference, section 1.6), so a flush moves them to a set of their own. Each reply is a
-generation of its own; audio of one that was flushed, or of a voice without the floor, has no way in. It owns no task;
-`next_work` is awaited by the bridge, the only one to write to the line.
+and follows the marks that Twilio echoes (`actors/line/marks.py`). Each reply is a generation of its own; audio of one
+that was flushed, or of a voice without the floor, has no way in. It owns no task; `next_work` is awaited by the bridge,
+the only one to write to the line.
 """
 
 import math
@@ -18,6 +17,7 @@ import trio
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyResumed, ReplyStarted, ReplyText
 from actors.journal import Journal
 from actors.line.aside import AsideAudio
+from actors.line.marks import Marks
 from actors.line.reply import Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
 from actors.ticks import Sleeper
 from actors.turn.values import Gate
@@ -63,9 +63,7 @@ class Ledger:
     _queued: int = attrs.field(default=0, init=False)
     _aside: AsideAudio = attrs.field(factory=AsideAudio, init=False)
     _out: deque[Piece] = attrs.field(factory=deque, init=False)
-    _marks: dict[str, int] = attrs.field(factory=dict, init=False)
-    _flushed: set[str] = attrs.field(factory=set, init=False)
-    _marked: int = attrs.field(default=0, init=False)
+    _marks: Marks = attrs.field(factory=Marks, init=False)
     _confirmed: int = attrs.field(default=0, init=False)
     _play_end: float = attrs.field(default=-math.inf, init=False)
     _clear_due: bool = attrs.field(default=False, init=False)
@@ -173,7 +171,7 @@ class Ledger:
         self.forget()
         now, unheard, coming = trio.current_time(), self.unplayed, self.floor.reply if self.floor is not None else None
         if not unheard:  # by our clock all is played; the line may be late
-            self._clear_due = self._clear_due or bool(self._marks)
+            self._clear_due = self._clear_due or self.oldest_mark is not None
             if coming is None or coming.whole or coming.closed:
                 return
         left = self._play_until(now)
@@ -246,7 +244,7 @@ class Ledger:
     @property
     def oldest_mark(self) -> str | None:
         """The first of the marks that are out and have not come back."""
-        return next(iter(self._marks), None)
+        return self._marks.oldest
 
     @property
     def unplayed(self) -> float:
@@ -279,18 +277,15 @@ class Ledger:
         self._wake()
 
     def mark_reached(self, name: str) -> None:
-        """Take an echoed mark. Unknown names, and marks that a `clear` has flushed, prove nothing."""
-        position = None if name in self._flushed else self._marks.pop(name, None)
-        self._flushed.discard(name)
-        if position is None or position <= self._confirmed:
+        """Take an echoed mark, which may prove nothing."""
+        now = trio.current_time()
+        if (position := self._marks.take(name, now)) is None:
+            self._wake()  # what it tells too soon is to be taken by our clock
             return
-        self._play_end = now = trio.current_time()
+        self._play_end = now
         while self._out and self._confirmed < position:
-            piece = self._out.popleft()
-            piece.start = min(piece.start, now - len(piece.audio) / BYTES_PER_SECOND)
-            self._confirmed += len(piece.audio)
-            self._heard(piece, piece.audio)
-            self._settle(piece.reply)
+            self._out[0].start = min(self._out[0].start, now - len(self._out[0].audio) / BYTES_PER_SECOND)
+            self._confirm()
         for piece in self._out:  # the line's clock, not ours: what is left begins only now
             piece.start, piece.stop = self._play_end, self._play_end + len(piece.audio) / BYTES_PER_SECOND
             self._play_end = piece.stop
@@ -299,17 +294,19 @@ class Ledger:
 
     def work_now(self) -> Work | None:
         """Return the next thing to send to the line, if it is due."""
+        now = trio.current_time()
+        while self._told_until() <= now:
+            self._confirm()
         if self._put_back is not None:
             work, self._put_back = self._put_back, None
             return work
         if self._clear_due:
             self._clear_due = False
             return SendClear()
-        now = trio.current_time()
         if self._queue and now >= self._play_end - self._wanted_lead():
             return self._send_piece(now)
-        if self.sent > self._marked and not self._queue and (self.is_whole or now >= self._mark_due()):
-            return SendMarkAlone(self._new_mark())
+        if self.sent > self._marks.marked and not self._queue and (self.is_whole or now >= self._mark_due()):
+            return SendMarkAlone(self._marks.new(self.sent))
         return None
 
     @contextmanager
@@ -337,10 +334,14 @@ class Ledger:
         if self._clear_due or self._put_back is not None:
             return -math.inf
         if self._queue:
-            return self._play_end - self._wanted_lead()
-        if self.sent > self._marked:
-            return -math.inf if self.is_whole else self._mark_due()
-        return math.inf
+            return min(self._told_until(), self._play_end - self._wanted_lead())
+        if self.sent > self._marks.marked:
+            return -math.inf if self.is_whole else min(self._told_until(), self._mark_due())
+        return self._told_until()
+
+    def _told_until(self) -> float:
+        """When the next of what the line says too soon to have played is played, by our clock; infinite: nothing."""
+        return self._out[0].stop if self._out and self._confirmed < self._marks.told else math.inf
 
     def _mark_due(self) -> float:
         """When what was sent without a mark gets one, unless more audio comes; with no lead, it always does."""
@@ -362,10 +363,11 @@ class Ledger:
         start = max(now, self._play_end)
         self._play_end = start + len(audio) / BYTES_PER_SECOND
         self.sent += len(audio)
+        self._marks.note_sent(self.sent, len(audio), now)
         self._out.append(Piece(reply, audio, start, self._play_end))
         reply.add_spoken(start, self._play_end)
         self._note_gap(reply, now)
-        return SendAudio(audio, self._new_mark() if self.sent - self._marked >= _MARK_EVERY else None)
+        return SendAudio(audio, self._marks.new(self.sent) if self.sent - self._marks.marked >= _MARK_EVERY else None)
 
     def _take_piece(self) -> tuple[Reply, bytes]:
         reply, audio = self._queue.popleft()
@@ -379,12 +381,6 @@ class Ledger:
             parts[-1], size = parts[-1][:keep], limit
         self._queued -= size
         return reply, b"".join(parts)
-
-    def _new_mark(self) -> str:
-        self._marked = self.sent
-        name = f"m{self.sent // 8}" if self.sent % 8 == 0 else f"m{self.sent // 8}.{self.sent % 8}"
-        self._marks[name] = self.sent
-        return name
 
     def _note_gap(self, reply: Reply, now: float) -> None:
         voice = self._promised
@@ -422,10 +418,16 @@ class Ledger:
         self._out.clear()
         self._queue.clear()
         self._queued = 0
-        self._flushed |= self._marks.keys()
-        self._marks.clear()
-        self._confirmed = self._marked = self.sent
+        self._marks.flush(self.sent, now)
+        self._confirmed = self.sent
         self._play_end = min(self._play_end, now)
+
+    def _confirm(self) -> None:
+        """Take the first piece that is out for played."""
+        piece = self._out.popleft()
+        self._confirmed += len(piece.audio)
+        self._heard(piece, piece.audio)
+        self._settle(piece.reply)
 
     def _heard(self, piece: Piece, audio: bytes) -> None:
         piece.reply.played += len(audio)

@@ -57,6 +57,8 @@ class Telephone:
 
     socket: MemoryWebSocket
     is_loud: bool = False
+    echoes_at_once: bool = False
+    """Whether marks come back as soon as they are there, and not when they are played."""
     began: float = attrs.field(factory=trio.current_time)
     _pieces: list[tuple[float, bytes]] = attrs.field(factory=list)
     _marks: list[tuple[float, str]] = attrs.field(factory=list)
@@ -93,7 +95,8 @@ class Telephone:
                     case "media":
                         self._play(b64decode(message["media"]["payload"]))
                     case "mark":
-                        self._marks.append((max(self.now, self._play_end), message["mark"]["name"]))
+                        played = self.now if self.echoes_at_once else max(self.now, self._play_end)
+                        self._marks.append((played, message["mark"]["name"]))
                         self._marks_changed.unpark_all()
                     case "clear":
                         self._clear()

@@ -58,6 +58,19 @@ async def test_an_answer_is_one_answer_in_whatever_order_it_comes(order: str, au
     assert call.far.said(InjectAgentMessage) == []
 
 
+async def test_a_goodbye_is_heard_on_a_line_that_echoes_marks_before_it_plays(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        call.phone.echoes_at_once = True
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*sentence(1, "Goodbye then.", 4.0), END)
+        with trio.fail_after(6):
+            await call.over.wait()
+
+    assert call.phone.heard(1) == 4.0
+    assert call.ended.outcome == "completed"
+
+
 async def test_words_without_audio_leave_nobody_in_silence(autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()

@@ -1,0 +1,69 @@
+"""The marks on one line: which are out, and what an echo of one proves.
+
+Plain bookkeeping for the Ledger; a position is a number of bytes sent to the line. An echo proves playback only if no
+`clear` came between, which has all of them echoed (Twilio reference, section 1.6), and if the line can have played so
+much by then: some networks echo a mark as soon as they have it.
+"""
+
+from collections import deque
+
+import attrs
+
+from protocol.audio import BYTES_PER_SECOND
+
+_TOO_SOON = 0.1
+"""Seconds: an echo may be so much earlier than the end of the audio before it, and be honest."""
+
+
+@attrs.define
+class Marks:
+    """Times are trio's."""
+
+    marked: int = attrs.field(default=0, init=False)
+    """The position of the last mark."""
+    told: int = attrs.field(default=0, init=False)
+    """Up to here the line says that it has played; where that is too soon to be true, our clock says when it has."""
+    _out: dict[str, int] = attrs.field(factory=dict, init=False)
+    _flushed: set[str] = attrs.field(factory=set, init=False)
+    _ends: deque[tuple[int, float]] = attrs.field(factory=deque, init=False)
+    """For what is out: when it can have been played at the soonest, if it was begun as soon as it was there."""
+    _end: float = attrs.field(default=0.0, init=False)
+
+    @property
+    def oldest(self) -> str | None:
+        """The first of the marks that are out and have not come back."""
+        return next(iter(self._out), None)
+
+    def note_sent(self, sent: int, size: int, now: float) -> None:
+        """Note that audio of this size was sent, `sent` with it."""
+        self._end = max(self._end, now) + size / BYTES_PER_SECOND
+        self._ends.append((sent, self._end))
+
+    def new(self, sent: int) -> str:
+        """Return the name of a mark behind all that was sent."""
+        self.marked = sent
+        name = f"m{sent // 8}" if sent % 8 == 0 else f"m{sent // 8}.{sent % 8}"
+        self._out[name] = sent
+        return name
+
+    def take(self, name: str, now: float) -> int | None:
+        """Take an echo; return what it proves to be played. Unknown marks, and those that were flushed, prove nothing.
+
+        Nor does one that is too soon: it is `told` all the same.
+        """
+        position = None if name in self._flushed else self._out.pop(name, None)
+        self._flushed.discard(name)
+        if position is None or position <= self.told:
+            return None
+        self.told, soonest = position, 0.0
+        while self._ends and self._ends[0][0] <= position:
+            soonest = self._ends.popleft()[1]
+        return position if now >= soonest - _TOO_SOON else None
+
+    def flush(self, sent: int, now: float) -> None:
+        """Note that the line was cleared, or is given up."""
+        self._flushed |= self._out.keys()
+        self._out.clear()
+        self._ends.clear()
+        self._end = min(self._end, now)
+        self.marked = self.told = sent
