@@ -205,17 +205,18 @@ def _simulate(options: "SimulateOptions") -> None:
     from simulators.faults import FaultError
     from simulators.scenario import ScenarioError
     from simulators.speech import SpeechError
+    from simulators.stopping import until_stopped
     from simulators.tls import TlsError
 
     problem, status = "", 0
+    serve = partial(serve_simulator, options, environment(), partial(out.print, soft_wrap=True))
     try:
-        trio.run(serve_simulator, options, environment(), partial(out.print, soft_wrap=True))
+        if trio.run(until_stopped, serve):
+            err.print("stopped")
     except* (SimulateError, TlsError, FaultError, ScenarioError, SpeechError) as group:
         problem, status = str(root_cause(group)), 2
     except* OSError as group:
         problem, status = f"Cannot listen on port {options.port}: {root_cause(group)}", 1
-    except* KeyboardInterrupt:
-        err.print("stopped")
     if problem:
         fail(problem, status)
 

@@ -7,7 +7,6 @@ cancels all of it.
 """
 
 import logging
-import signal
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -34,6 +33,7 @@ from settings import SettingsError
 from simulators.hum import NOTICE, ONLY_HUMS
 from simulators.scenario import Scenario
 from simulators.speech import SpeechError
+from simulators.stopping import until_stopped
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.log import LogEntry, PersonActed, VerbExecuted
 from web.picture.facts import JournalEntry
@@ -79,21 +79,13 @@ async def run_demo(options: DemoOptions, console: Console | None = None) -> int:
 
 
 async def _until_interrupted(rehearsal: Rehearsal, console: Console) -> int:
-    status = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(_cancel_on_signal, nursery.cancel_scope)
+    status = FAILED
+
+    async def perform() -> None:
+        nonlocal status
         status = await _perform(rehearsal, console)
-        nursery.cancel_scope.cancel(reason="the demo is over")
-    return _interrupted(console) if status is None else status
 
-
-async def _cancel_on_signal(
-    demo: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        await anext(signals)
-        demo.cancel(reason="interrupted")
+    return _interrupted(console) if await until_stopped(perform) else status
 
 
 async def _perform(rehearsal: Rehearsal, console: Console) -> int:

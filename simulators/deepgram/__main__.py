@@ -18,6 +18,7 @@ from simulators.deepgram.log import ExchangeLog, LogEntry, Received, Sent
 from simulators.deepgram.server import ServedAt, serve_deepgram
 from simulators.faults import FaultError, FaultPlan, parse_faults
 from simulators.scenario import Scenario, ScenarioError, load_scenario
+from simulators.stopping import until_stopped
 
 EXCERPT = 160
 
@@ -33,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     plan = FaultPlan((*scenario.faults, *extra))
     knobs = DeepgramKnobs(speed=options.speed, slice_ms=options.slice_ms, retired=frozenset(options.retire))
-    try:
-        trio.run(serve, scenario, plan, knobs, options)
-    except* KeyboardInterrupt:
+    if trio.run(until_stopped, partial(serve, scenario, plan, knobs, options)):
         sys.stderr.write("stopped\n")
     return 0
 
