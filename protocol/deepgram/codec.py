@@ -134,7 +134,7 @@ def read_function_call_response(message: Fields) -> messages.FunctionCallRespons
 def _read_conversation_text(message: Fields) -> messages.ConversationText:
     return messages.ConversationText(
         fields.text(message, "role"),
-        fields.text(message, "content"),
+        fields.text_or(message, "content", ""),
         fields.words_or_nothing(message, "conversational_behavior") or "default",
         fields.texts_among(message, "languages"),
         fields.texts_among(message, "languages_hinted"),
@@ -158,7 +158,10 @@ def _read_call(call: Fields) -> messages.FunctionCall:
 def _read_function_call_cancelled(message: Fields) -> messages.FunctionCallCancelled:
     calls: Sequence[Fields] = fields.children(message, "functions")
     return messages.FunctionCallCancelled(
-        tuple(messages.CancelledCall(fields.text(call, "id"), fields.words_or_nothing(call, "name")) for call in calls)
+        tuple(
+            messages.CancelledCall(fields.words_or_nothing(call, "id"), fields.words_or_nothing(call, "name"))
+            for call in calls
+        )
     )
 
 
@@ -180,11 +183,18 @@ def _bare(kind: Callable[[], messages.ServerMessage]) -> Callable[[Fields], mess
 
 def _code_and_description(message: Fields) -> tuple[str, str]:
     """Read both and insist on neither: an error without a description is an error all the same."""
-    return fields.words_or_nothing(message, "code"), fields.words_or_nothing(message, "description")
+    described = fields.words_or_nothing(message, "description") or fields.words_or_nothing(message, "message")
+    return fields.words_or_nothing(message, "code"), described
+
+
+def _read_welcome(message: Fields) -> messages.Welcome:
+    """Read an id that is noted only; older services call it by another name (reference, section 4)."""
+    named = fields.words_or_nothing(message, "request_id") or fields.words_or_nothing(message, "session_id")
+    return messages.Welcome(named)
 
 
 _READERS: Mapping[str, Callable[[Fields], messages.ServerMessage]] = {
-    "Welcome": lambda message: messages.Welcome(fields.text(message, "request_id")),
+    "Welcome": _read_welcome,
     "ConversationText": _read_conversation_text,
     "EndOfTurn": lambda message: messages.EndOfTurn(fields.words_or_nothing(message, "trigger")),
     "AgentThinking": lambda message: messages.AgentThinking(fields.words_or_nothing(message, "content")),

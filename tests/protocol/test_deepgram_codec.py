@@ -102,7 +102,11 @@ def test_latencies_may_come_as_text_and_nonsense_is_no_latency() -> None:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
+        ({"type": "Welcome", "session_id": "early"}, deepgram.Welcome("early")),
+        ({"type": "ConversationText", "role": "user"}, ConversationText("user", "")),
+        ({"type": "ConversationText", "role": "user", "content": None}, ConversationText("user", "")),
         ({"type": "Error"}, ErrorReported("", "")),
+        ({"type": "Error", "message": "Why."}, ErrorReported("", "Why.")),
         ({"type": "Error", "code": "X", "description": None}, ErrorReported("X", "")),
         ({"type": "Warning", "code": "X"}, ServiceWarning("X", "")),
         ({"type": "InjectionRefused"}, InjectionRefused("")),
@@ -122,14 +126,13 @@ def test_what_a_message_does_not_say_is_assumed(frame: dict[str, object], messag
 @pytest.mark.parametrize(
     ("frame", "field"),
     [
-        ({"type": "Welcome"}, "request_id"),
-        ({"type": "ConversationText", "role": "user"}, "content"),
+        ({"type": "ConversationText", "role": "user", "content": 5}, "content"),
         ({"type": "ConversationText", "role": 1, "content": ""}, "role"),
         ({"type": "FunctionCallRequest", "functions": {}}, "functions"),
         ({"type": "FunctionCallRequest", "functions": [{"id": "1"}]}, "name"),
         ({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", "arguments": [1]}]}, "arguments"),
         ({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", "client_side": 1}]}, "client_side"),
-        ({"type": "FunctionCallCancelled", "functions": [{}]}, "id"),
+        ({"type": "FunctionCallCancelled", "functions": {}}, "functions"),
     ],
     ids=str,
 )
@@ -161,6 +164,7 @@ def test_what_is_ignored_is_not_validated(name: str) -> None:
         ({"type": "Error"}, "code", ErrorReported),
         ({"type": "Error", "code": "X"}, "description", ErrorReported),
         ({"type": "InjectionRefused"}, "message", InjectionRefused),
+        ({"type": "Welcome"}, "request_id", deepgram.Welcome),
         ({"type": "EndOfTurn"}, "trigger", deepgram.EndOfTurn),
         ({"type": "AgentThinking"}, "content", deepgram.AgentThinking),
         ({"type": "ConversationText", "role": "user", "content": "Hi"}, "languages", ConversationText),
@@ -179,11 +183,12 @@ def test_a_field_that_is_only_noted_keeps_nothing_from_being_read(
 
 
 @pytest.mark.parametrize("key", ["id", "thought_signature"])
-def test_a_function_call_needs_a_name_and_no_id(key: str) -> None:
+@pytest.mark.parametrize("message", [FunctionCallRequest, deepgram.FunctionCallCancelled])
+def test_a_function_call_needs_a_name_and_no_id(message: type[ServerMessage], key: str) -> None:
     for shape in SHAPES:
-        asked = {"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", key: shape}]}
+        asked = {"type": message.__name__, "functions": [{"id": "1", "name": "f", key: shape}]}
 
-        assert isinstance(decode_server(json.dumps(asked)), FunctionCallRequest), shape
+        assert isinstance(decode_server(json.dumps(asked)), message), shape
 
 
 LONG = ["9" * 400, "-" + "9" * 400, "9" * 5000, "1e400"]

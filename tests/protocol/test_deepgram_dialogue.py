@@ -265,7 +265,7 @@ class BothEnds(RuleBasedStateMachine):
 
     @rule(
         garbage=st.sampled_from(
-            ["", "{", "[]", '{"type":"Welcome"}', '{"type":"Settings"}', '{"type":"ConversationText"}']
+            ["", "{", "[]", '{"type":"FunctionCallRequest"}', '{"type":"Settings"}', '{"type":"ConversationText"}']
         )
     )
     def the_wire_is_noisy(self, garbage: str) -> None:
