@@ -176,13 +176,11 @@ def records_url(value: str) -> str:
     database = kind.partition("+")[0]
     if value == "memory:":
         return value
-    if kind == "file" and rest:
-        return f"file:{_path(rest.removeprefix('//'))}"
     if database == "sqlite" and rest.startswith("///") and rest.partition("?")[0].strip("/"):
         return value
     if database in {"postgresql", "postgres"} and rest.startswith("//") and _can_be_split(value):
         return value
-    wanted = "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME, file:FOLDER or memory:"
+    wanted = "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME or memory:"
     raise ValueError(f"{wanted} (in a PASSWORD, @ : / ? # are written %40 %3A %2F %3F %23)")
 
 

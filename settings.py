@@ -268,7 +268,7 @@ class Settings(KeepingSettings):
         "one folder a call: recording, transcript, journal; none keeps nothing", "recordings", folder, "recordings"
     )
     database_url: str = setting(
-        "where call records are kept: SQLite, PostgreSQL, file:FOLDER, or memory: which forgets them",
+        "where call records are kept: SQLite, PostgreSQL, or memory: which forgets them",
         "postgresql://switchboard:password@db.example.com/switchboard",
         records_url,
         "sqlite:///switchboard.db",

@@ -30,7 +30,7 @@ from simulators.scenario import load_scenario
 from simulators.twilio import TwilioKnobs
 from simulators.twilio.rest import TwilioSimulator
 from simulators.twilio.serving import serve_simulator
-from store.files import FileRecords
+from store.sql import SqlRecords
 
 SCENARIO = Path(__file__).parents[1] / "tests/e2e/short.toml"
 LINE = "+15550009999"
@@ -73,7 +73,7 @@ def environ_for(twilio: TwilioSimulator, deepgram: str, ports: Mapping[str, int]
         "API_TOKEN": "operator",
         "SILENCE_BUDGET": "30",
         "RECORDINGS_DIR": str(folder / "recordings"),
-        "DATABASE_URL": f"file:{folder}/recordings",
+        "DATABASE_URL": f"sqlite:///{folder}/calls.db",
     }
 
 
@@ -123,9 +123,10 @@ async def play(workers: int, calls: int, folder: Path) -> list[str]:
         ended = monotonic()
         await late.wait_over()
         far.cancel_scope.cancel(reason="it is over")
-    records = [await FileRecords(folder / "recordings").get(call.sid) for call in callers]
+    kept = SqlRecords(f"sqlite:///{folder}/calls.db")
+    records = [await kept.get(call.sid) for call in callers]
     outcomes = Counter(record.outcome if record is not None else "no record" for record in records)
-    late_record = await FileRecords(folder / "recordings").get(late.sid)
+    late_record = await kept.get(late.sid)
     print(f"{carried} of {calls} calls carried by {workers} workers within {told - began:.1f} s, then SIGTERM")
     print(f"outcomes: {dict(outcomes)}; the server was gone {ended - told:.1f} s later, exit {server.returncode}")
     print(f"a call during the drain: {late.status.value}, {'carried' if late_record is not None else 'not carried'}")

@@ -164,7 +164,7 @@ def demo_settings(
             "TRANSFER_PHONE_NUMBER": person,
             "SILENCE_BUDGET": f"{silence_budget:g}",
             "RECORDINGS_DIR": str(recordings),
-            "DATABASE_URL": f"file:{recordings}",
+            "DATABASE_URL": "memory:",
             **(changes or {}),
         }
     )

@@ -1,8 +1,8 @@
 """Where call records are kept, as the rest of the program sees it.
 
-`CallRecords` is the one interface; `MemoryRecords`, `FileRecords`, `SqlRecords` (SQLite and PostgreSQL) and
-`SpillingRecords` around any of them are its implementations, held to the same promises by one contract test. Saving
-the same call twice keeps the second. Errors of the medium (a full disk, a locked database) are the caller's `OSError`,
+`CallRecords` is the one interface; `MemoryRecords`, `SqlRecords` (SQLite and PostgreSQL) and `SpillingRecords` around
+either of them are its implementations, held to the same promises by one contract test. Saving the same call twice keeps
+the second. Errors of the medium (a full disk, a locked database) are the caller's `OSError`,
 and another try may succeed; an unknown call is `None`, not an error.
 """
 

@@ -22,10 +22,9 @@ from trio.lowlevel import ParkingLot
 from protocol.errors import one_line
 from store.calls import CallRecords, RecordsUnavailable
 from store.erasing import Subject
-from store.files import read_record
 from store.records import CallRecord, RecordError, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
-from store.spill_folder import SpillFolder
+from store.spill_folder import SpillFolder, read_record
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -13,9 +13,8 @@ from urllib.parse import quote
 
 import attrs
 
-from store.files import read_record
 from store.private import remove_halves, write_whole
-from store.records import CallRecord, RecordError, encode_record
+from store.records import CallRecord, RecordError, decode_record, encode_record
 
 _LONGEST_NAME = 120
 
@@ -23,6 +22,14 @@ _LONGEST_NAME = 120
 def _named(call_sid: str) -> str:
     """Return a call's id as the end of a file name, without anything that a folder or a pattern could take amiss."""
     return quote(call_sid, safe="", errors="backslashreplace")[:_LONGEST_NAME]
+
+
+def read_record(path: Path) -> CallRecord | None:
+    """Read a record back from its file; None if there is no such file. Blocks. Raises: `RecordError`; `OSError`."""
+    try:
+        return decode_record(path.read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 @attrs.frozen

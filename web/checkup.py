@@ -25,7 +25,6 @@ from actors.session.wire import AgentWire
 from protocol import deepgram
 from protocol.errors import RemoteProtocolError
 from settings import Settings
-from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.objects import open_objects
 from store.spill import SpillingRecords
@@ -43,7 +42,7 @@ from web.clients.offered import (
     wanted_of,
 )
 from web.clients.twilio_api import TwilioApi
-from web.from_settings import brief_client_of, make_folder, records_of, roster_of, speech_client_of, voices_of
+from web.from_settings import brief_client_of, records_of, roster_of, speech_client_of, voices_of
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 CHECK_SECONDS = 10.0
@@ -126,10 +125,6 @@ async def check_records(settings: Settings) -> Finding:
     if isinstance(records, MemoryRecords):
         return Finding(subject, well=True, says="forgotten at the end of the server: DATABASE_URL is memory:")
     try:
-        if isinstance(records, FileRecords):
-            one = trio.CapacityLimiter(1)
-            await trio.to_thread.run_sync(make_folder, records.folder, "DATABASE_URL", limiter=one)
-            return Finding(subject, well=True, says=f"kept in a folder, {records.folder}")
         await (records.inner if isinstance(records, SpillingRecords) else records).list(1)
         if settings.database_url.startswith("postgres"):
             await _check_shared(settings.database_url)

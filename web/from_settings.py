@@ -24,7 +24,6 @@ from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints
-from store.files import FileRecords
 from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
@@ -103,8 +102,6 @@ def records_of(settings: Settings) -> CallRecords:
     url = settings.database_url
     if url == "memory:":
         return MemoryRecords()
-    if url.startswith("file:"):
-        return FileRecords(Path(url.removeprefix("file:").removeprefix("//")))
     database = SqlRecords(url)
     if database.file is not None:
         return SpillingRecords(database, Path(f"{database.file}.waiting"))
@@ -113,14 +110,10 @@ def records_of(settings: Settings) -> CallRecords:
 
 
 def checkpoints_of(records: CallRecords) -> Checkpoints | None:
-    """Return where calls are written down while they last: beside their records, if those are on a disk."""
-    match records:
-        case SpillingRecords(folder=spill):
-            return Checkpoints(spill.path.with_suffix(".running"), records)
-        case FileRecords(folder=folder):
-            return Checkpoints(folder / ".running", records)
-        case _:
-            return None
+    """Return where calls are written down while they last: beside their records, if those are in a database."""
+    if not isinstance(records, SpillingRecords):
+        return None
+    return Checkpoints(records.folder.path.with_suffix(".running"), records)
 
 
 def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStore, OrderDatabase]:
@@ -144,18 +137,16 @@ def token_store_of(settings: Settings) -> TokenStore:
 
 
 def file_of_orders(records: CallRecords) -> str:
-    """Return the file of SQLite that keeps orders: the one of the records, or one beside them."""
+    """Return the file of SQLite that keeps orders: the one of the records."""
     match records:
         case SpillingRecords(inner=SqlRecords(file=str(file))):
             return file
-        case FileRecords(folder=folder):
-            return str(folder / ".orders.db")
         case _:
             return IN_MEMORY
 
 
-def make_folder(folder: Path, setting: str) -> None:
-    """Make a folder, and see whether it can be written to. Blocks.
+def make_recordings_dir(folder: Path) -> None:
+    """Make the folder of recordings, and see whether it can be written to. Blocks.
 
     Raises: `OSError`, with the setting that names it.
     """
@@ -164,7 +155,7 @@ def make_folder(folder: Path, setting: str) -> None:
         with TemporaryFile(dir=folder):
             """It can be written to."""
     except OSError as exc:
-        raise OSError(f"{folder} cannot be written to: {exc.strerror}. Check {setting}.") from exc
+        raise OSError(f"{folder} cannot be written to: {exc.strerror}. Check RECORDINGS_DIR.") from exc
 
 
 @attrs.frozen
@@ -185,10 +176,8 @@ class CallStores:
         Raises: `OSError`, with the setting that names a folder.
         """
         if settings.recordings_dir is not None:
-            make_folder(settings.recordings_dir, "RECORDINGS_DIR")
+            make_recordings_dir(settings.recordings_dir)
         records = records_of(settings)
-        if isinstance(records, FileRecords):
-            make_folder(records.folder, "DATABASE_URL")
         fleet, tokens, orders = fleet_of(settings, records)
         checkpoints = checkpoints_of(records)
         if checkpoints is not None:

@@ -56,7 +56,7 @@ async def talking(
     send, signals = trio.open_memory_channel[int](2)
     with send, signals:
         async with simulated_services(script, make_hearing(script) if make_hearing else None) as (words, simulated):
-            kept = {"RECORDINGS_DIR": str(folder), "DATABASE_URL": f"file:{folder}/records", **(changes or {})}
+            kept = {"RECORDINGS_DIR": str(folder), "DATABASE_URL": f"sqlite:///{folder}/calls.db", **(changes or {})}
             settings = talk_settings(kept, door.url, simulated)
             await warm_up(script, roster_of(settings))
             config = server_config(settings)

@@ -19,7 +19,7 @@ from actors.journal import Entry
 from simulators.deepgram import DeepgramKnobs
 from simulators.twilio.frames import StreamIdentity
 from store.checkpoints import Checkpoints
-from store.files import FileRecords
+from store.sql import SqlRecords
 from testkit.harness import Played, play
 from tests.faults.short import POLICY, ROSTER, SHORT
 
@@ -53,7 +53,7 @@ def call_sid(number: int) -> str:
 
 
 async def main(folder: Path) -> None:
-    records = FileRecords(folder / "calls")
+    records = SqlRecords(f"sqlite:///{folder}/calls.db")
     checkpoints = Checkpoints(folder / "running", records)
     async with trio.open_nursery() as background:
         background.start_soon(checkpoints.run)

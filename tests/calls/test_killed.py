@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from store.checkpoints import Checkpoints
-from store.files import FileRecords
+from store.sql import SqlRecords
 from tests.calls.cut_calls import CALLS, call_sid
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
 @pytest.mark.real_time
 async def test_every_call_that_a_killed_process_cuts_has_a_record_that_says_so(killed: tuple[Path, Said]) -> None:
     folder, said = killed
-    records = FileRecords(folder / "calls")
+    records = SqlRecords(f"sqlite:///{folder}/calls.db")
 
     kept = await Checkpoints(folder / "running", records).adopt()
 

@@ -21,8 +21,8 @@ from simulators.deepgram import DeepgramKnobs
 from simulators.faults import parse_fault
 from simulators.scenario import Answers, Scenario, load_scenario
 from simulators.twilio import SimulatedCall, TwilioKnobs
-from store.files import FileRecords
 from store.records import CallRecord
+from store.sql import SqlRecords
 
 SHORT = load_scenario(Path(__file__).with_name("short.toml"))
 PATIENCE = 120.0
@@ -37,7 +37,7 @@ class Line:
     """The running world. `entries` is the journal of every call, as it is written."""
 
     stage: Stage
-    folder: Path
+    records: SqlRecords
     entries: list[Entry]
 
     @property
@@ -85,7 +85,7 @@ class Line:
     async def record_of(self, call: SimulatedCall) -> CallRecord:
         """Read what is kept of a call: on a busy machine it is kept a moment after the call has left the list."""
         with trio.fail_after(PATIENCE):
-            while (record := await FileRecords(self.folder).get(call.sid)) is None:  # noqa: ASYNC110 - it is on a disk
+            while (record := await self.records.get(call.sid)) is None:  # noqa: ASYNC110 - it is on a disk
                 await trio.sleep(0.1)
         return record
 
@@ -115,8 +115,8 @@ async def open_line(
         scenario,
         folder,
         entries.append,
-        changes={**_PATIENT, **changes},
+        changes={**_PATIENT, "DATABASE_URL": f"sqlite:///{folder}/calls.db", **changes},
         twilio_knobs=twilio or TwilioKnobs(bundle=10),
         deepgram_knobs=DeepgramKnobs(slice_ms=200),
     ) as stage:
-        yield Line(stage, folder, entries)
+        yield Line(stage, SqlRecords(stage.settings.database_url), entries)

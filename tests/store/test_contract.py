@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import cast
 
 import attrs
-import orjson
 import pytest
 import trio
 
 from store.calls import CallRecords
-from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.records import (
     CallRecord,
@@ -36,7 +34,6 @@ from tests.store.samples import FULL, at
 
 OPENERS: Mapping[str, Callable[[Path], CallRecords]] = {
     "memory": lambda _: MemoryRecords(),
-    "files": lambda folder: FileRecords(folder / "calls"),
     "sqlite": lambda folder: SqlRecords(f"sqlite:///{folder}/calls.db"),
     "spilled": lambda folder: SpillingRecords(MemoryRecords(), folder / "spill"),
 }
@@ -103,46 +100,6 @@ async def test_memory_forgets_the_oldest_beyond_its_capacity() -> None:
         await records.save(at(minute))
 
     assert [await records.get(at(minute).call_sid) is not None for minute in (1, 2, 3)] == [False, True, True]
-
-
-async def test_a_file_is_readable_with_nothing_but_an_editor(tmp_path: Path) -> None:
-    await FileRecords(tmp_path).save(FULL)
-
-    written = orjson.loads((tmp_path / FULL.call_sid / "record.json").read_bytes())
-    first = {"at": 1.0, "speaker": "qualifier", "text": "Hello there.", "heard": "Hello"}
-    unmeasured = dict.fromkeys(("latency", "stt", "llm", "tts"))
-    assert written["transcript"][0] == first | unmeasured
-
-
-async def test_saving_leaves_no_temporary_file(tmp_path: Path) -> None:
-    await FileRecords(tmp_path).save(FULL)
-
-    assert [path.name for path in (tmp_path / FULL.call_sid).iterdir()] == ["record.json"]
-
-
-async def test_a_disk_that_fails_leaves_the_previous_record_and_no_temporary_file(tmp_path: Path) -> None:
-    (tmp_path / FULL.call_sid / "record.json").mkdir(parents=True)
-
-    with pytest.raises(OSError, match="directory"):
-        await FileRecords(tmp_path).save(FULL)
-
-    assert [path.name for path in (tmp_path / FULL.call_sid).iterdir()] == ["record.json"]
-
-
-async def test_a_call_that_cannot_name_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cannot name a folder"):
-        await FileRecords(tmp_path).save(attrs.evolve(FULL, call_sid="../x"))
-
-
-async def test_an_unreadable_record_is_passed_over_in_a_list_and_an_error_by_itself(tmp_path: Path) -> None:
-    records = FileRecords(tmp_path)
-    await records.save(at(1))
-    (tmp_path / "CAbroken").mkdir()
-    (tmp_path / "CAbroken" / "record.json").write_text("{")
-
-    assert list(await records.list()) == [at(1)]
-    with pytest.raises(RecordError):
-        await records.get("CAbroken")
 
 
 def test_a_record_of_a_newer_version_reads_back_without_what_we_do_not_know() -> None:

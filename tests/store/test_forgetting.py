@@ -24,7 +24,6 @@ from actors.journal import Journal
 from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
 from store.erasing import ERASED, Subject
-from store.files import FileRecords
 from store.orders.queue import NewOrder
 from store.postgres_pages import COPIES, LOG_NOT_OURS, PERSONAL, free_space, let_overwrite, unsampled, vacuum
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
@@ -124,11 +123,6 @@ async def leave_traces(there: There, folder: Path) -> None:
 
 def leave_waiting(opened: Opened) -> None:
     """Leave a record that the database has refused, and one that was half written when the process died."""
-    if isinstance(opened.services.records, FileRecords):
-        for call_sid in (CALLS[0], CUT):  # there may be a whole one beside it, or not
-            half = opened.services.records.folder / call_sid / ".record.json.x"
-            half.parent.mkdir(exist_ok=True)
-            half.write_bytes(encode_record(of_hers(call_sid))[:-9])
     if isinstance(opened.services.records, SpillingRecords):
         spill = opened.services.records.folder.path
         spill.mkdir(exist_ok=True)
@@ -174,11 +168,11 @@ def everything_in(url: str) -> bytes:
     return repr(rows).encode() + b"".join(bytes(content) for (content,) in tokens)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("files", marks=pytest.mark.slow), POSTGRES])
+@pytest.fixture(params=["sqlite", POSTGRES])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("workers").url)
-    return f"sqlite:///{tmp_path}/calls.db" if request.param == "sqlite" else f"file:{tmp_path}/calls"
+    return f"sqlite:///{tmp_path}/calls.db"
 
 
 def search(url: str, folder: Path) -> bytes:

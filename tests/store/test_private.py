@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-import attrs
 import pytest
 import trio
 from typing_extensions import Buffer
@@ -18,7 +17,6 @@ from actors.record.recording import add_earlier
 from actors.record.scribe import Scribe
 from protocol.audio import FRAME_BYTES
 from store.erasing import Subject, scrub
-from store.files import FileRecords
 from store.private import make_folders, own_folder, write_private
 from store.records import RunningRecord
 from store.running_log import RunningLog
@@ -63,7 +61,6 @@ async def test_the_files_of_a_call(umask: int, tmp_path: Path) -> None:
 
 
 async def test_records_and_what_waits_for_them(umask: int, tmp_path: Path) -> None:
-    await FileRecords(tmp_path / "a" / "calls").save(FULL)
     SpillFolder(tmp_path / "a" / "calls.db.waiting").put(FULL)
     own = RunningLog(tmp_path / "a" / "calls.db.running", "0123")
     own.update(1, {FULL.call_sid: RunningRecord(FULL)})
@@ -99,7 +96,7 @@ async def test_a_database_of_an_earlier_version_is_narrowed(tmp_path: Path) -> N
 
 
 async def test_what_the_server_makes_at_its_start(umask: int, tmp_path: Path) -> None:
-    chosen = settings(RECORDINGS_DIR=f"{tmp_path}/new/recordings", DATABASE_URL=f"file:{tmp_path}/new/records")
+    chosen = settings(RECORDINGS_DIR=f"{tmp_path}/new/recordings", DATABASE_URL=f"sqlite:///{tmp_path}/new/calls.db")
     async with open_services(chosen):
         assert_private(tmp_path / "new")
 
@@ -152,13 +149,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     "write",
     [
         lambda folder: SpillFolder(folder).put(FULL),
-        lambda folder: trio.run(FileRecords(folder.parent).save, attrs.evolve(FULL, call_sid=folder.name)),
         lambda folder: trio.run(Scribe(folder, records_audio=False).finish, FULL),
         lambda folder: scrub(folder / "call.wav", Subject("+15557650000")),
         lambda folder: add_earlier(folder, folder / "call.wav"),
         lambda folder: trio.run(SharedTokenStore(folder).put, "token", b"content", 60),
     ],
-    ids=["waiting", "record", "transcript", "scrubbed", "joined", "token"],
+    ids=["waiting", "transcript", "scrubbed", "joined", "token"],
 )
 def test_a_full_disk_leaves_no_half_of_a_file(
     write: Callable[[Path], object], opened: list[str], tmp_path: Path

@@ -7,9 +7,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from store.files import read_record
 from store.records import RecordError
-from store.spill_folder import SpillFolder
+from store.spill_folder import SpillFolder, read_record
 from tests.store.samples import FULL, at
 
 

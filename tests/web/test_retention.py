@@ -12,7 +12,6 @@ import trio
 from trio.testing import MockClock
 
 from keeping_settings import Retention
-from store.files import FileRecords
 from store.memory import MemoryRecords
 from store.records import CallRecord, FunctionRecord, TurnRecord
 from store.search import CallQuery, CallSummary
@@ -63,18 +62,6 @@ async def test_audio_alone_goes_and_words_stay(tmp_path: Path) -> None:
     await Removal(Retention(audio=1), MemoryRecords(), CallFiles(tmp_path)).look()
 
     assert [len(left) for left in names(tmp_path).values()] == [4, 3, 3]
-
-
-async def test_where_records_are_files_they_lose_their_words_and_stay(tmp_path: Path) -> None:
-    records, old = FileRecords(tmp_path), aged(SIDS[2], DAYS[2])
-    write_files(tmp_path)
-    for call_sid in SIDS[:2]:
-        await records.erase(call_sid)
-    await records.save(old)
-    await Removal(Retention(transcripts=2), records, CallFiles(tmp_path), is_record_here=True).look()
-
-    assert await records.get(SIDS[2]) == without_words(old)
-    assert names(tmp_path)[SIDS[2]] == ["call.wav", "record.json"]
 
 
 async def test_many_pages_of_old_calls_go_and_no_word_is_removed_twice() -> None:

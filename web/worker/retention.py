@@ -34,20 +34,15 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.define(eq=False)
 class Removal:
-    """One worker's. `is_record_here`: the files `record.json` are the records themselves, and no copies."""
-
     retention: Retention
     records: CallRecords
     files: CallFiles
-    is_record_here: bool = False
     _worded_since: str = attrs.field(default="", init=False)
     """Calls that started before are without words, as far as this process has seen to it."""
 
     @classmethod
     def of(cls, context: AppContext) -> "Removal":
-        settings, files = context.settings, context.files
-        is_record_here = str(settings.recordings_dir) == settings.database_url.removeprefix("file:").removeprefix("//")
-        return cls(settings.retention_days, context.announced.kept_in, files, is_record_here)
+        return cls(context.settings.retention_days, context.announced.kept_in, context.files)
 
     async def run(self) -> None:
         """Look now and each hour, until cancelled."""
@@ -104,8 +99,8 @@ class Removal:
         folder, kept = self.files.folder, self.retention
         if folder is None:
             return 0
-        words = (JOURNAL, TRANSCRIPT, *([] if self.is_record_here else [RECORD]))
-        names = dict.fromkeys(words, min(kept.transcripts, kept.records)) | {RECORDING: min(kept.audio, kept.records)}
+        words = dict.fromkeys((JOURNAL, TRANSCRIPT, RECORD), min(kept.transcripts, kept.records))
+        names = words | {RECORDING: min(kept.audio, kept.records)}
         return await self.files.in_thread(partial(_remove_old, folder, names))
 
     async def _remove_objects(self) -> int:
