@@ -10,7 +10,6 @@ never take.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from importlib import import_module
@@ -33,11 +32,8 @@ from store.search import CallQuery, CallSummary, summary_of
 T = TypeVar("T")
 
 VERSION = 2
-"""1 had no `call_summaries`: those of its calls are made when they are first searched."""
 THREADS = 4
 """Threads that a database which hangs can keep; the rest of the program does not notice."""
-SUMMARISING_SECONDS = 1.0
-_BATCH = 500
 _LONGEST_SID = 255
 _LONGEST_LABEL = 64
 _SCHEMA_LOCK = 0x53574348
@@ -113,10 +109,6 @@ def _summary_row(record: CallRecord) -> Mapping[str, object]:
     return {**row, **labels, "agents": "\n".join(agent.replace("\0", "") for agent in row["agents"])}
 
 
-def _unreadable(call_sid: str) -> CallRecord:
-    return CallRecord(call_sid, "", "", "", "", "", 0.0, "unreadable")
-
-
 def _summary(row: sa.Row[Any]) -> CallSummary:
     plain = dict(row._mapping)
     return CallSummary(**{**plain, "agents": tuple(filter(None, plain["agents"].split("\n")))})
@@ -174,8 +166,6 @@ class SqlRecords:
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
     _making: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _made: bool = attrs.field(default=False, init=False)
-    _summarised: bool = attrs.field(default=False, init=False)
-    """Whether every call that was kept has its summary."""
 
     @property
     def name(self) -> str:
@@ -214,7 +204,6 @@ class SqlRecords:
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
         newest = sa.select(SUMMARIES).where(*_conditions(query))
         newest = newest.order_by(SUMMARIES.c.started_at.desc(), SUMMARIES.c.call_sid.desc()).limit(query.limit)
-        await self._in_thread(lambda: self._summarise_older(time.monotonic() + SUMMARISING_SECONDS))
         return [_summary(row) for row in await self._ask(lambda connection: connection.execute(newest).all())]
 
     async def erase(self, call_sid: str) -> None:
@@ -272,20 +261,6 @@ class SqlRecords:
             self._made = False  # the file may have been taken away: look again next time
             raise RecordsUnavailable(f"{self.name}: {_words(exc)}") from exc
 
-    def _summarise_older(self, until: float) -> None:
-        """Summarise calls that were kept without, the newest first, until all are or it is time to answer."""
-        unknown = ~sa.exists().where(SUMMARIES.c.call_sid == CALLS.c.call_sid)
-        lacking = sa.select(CALLS.c.call_sid, CALLS.c.record).where(unknown).order_by(CALLS.c.started_at.desc())
-        while not self._summarised and time.monotonic() < until:
-            with self._writing() as connection:
-                rows = connection.execute(lacking.limit(_BATCH)).all()
-                for row in rows:
-                    record = _readable(row.call_sid, row.record) or _unreadable(row.call_sid)
-                    _put(connection, SUMMARIES, {**_summary_row(record), "call_sid": row.call_sid})
-                self._summarised = len(rows) < _BATCH
-                if self._summarised:
-                    connection.execute(SCHEMA.update().values(version=VERSION))
-
     def _make_tables(self) -> None:
         with self._making:
             if self._made:
@@ -293,14 +268,13 @@ class SqlRecords:
             self._keep_private()
             with self._engine.connect() as connection:
                 found = self._version(connection)
-            if found is None or found < VERSION:
+            if found is None:
                 with self._writing() as connection:
                     found = self._create(connection)
-            if found > VERSION:
-                why = f"its tables are of version {found}, made by a newer switchboard: update this one, of {VERSION}"
+            if found != VERSION:
+                why = f"its tables are of version {found}, made by another switchboard: this one knows {VERSION}"
                 raise RecordsUnavailable(f"{self.name}: {why}")
             self._take_no_samples()
-            self._summarised = found == VERSION
             self._made = True
 
     def _take_no_samples(self) -> None:
