@@ -212,9 +212,7 @@ async def test_tables_of_another_version_are_left_alone(version: int, file: Path
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("UPDATE switchboard_schema SET version = ?", (version,))
 
-    with pytest.raises(
-        RecordsUnavailable, match=f"of version {version}, made by another switchboard"
-    ):
+    with pytest.raises(RecordsUnavailable, match=f"of version {version}, made by another switchboard"):
         await impatient(file).list()
 
 
