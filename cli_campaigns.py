@@ -12,7 +12,7 @@ import trio
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines
+from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines, text_of
 from web.clients.operator import Operator, Shown, time_left
 
 T = TypeVar("T")
@@ -46,15 +46,6 @@ def _retry(rules: Sequence[str]) -> Mapping[str, object] | None:
     return retry or None
 
 
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as exc:
-        fail(f"{file} cannot be read: {exc.strerror}.", 2)
-    except UnicodeDecodeError:
-        fail(f"{file} is not UTF-8. Save it as CSV in UTF-8.", 2)
-
-
 @campaign.command()
 def create(  # noqa: PLR0917 - one for each option
     name: NameArgument,
@@ -77,7 +68,7 @@ def create(  # noqa: PLR0917 - one for each option
     paused: Annotated[bool, typer.Option("--paused", help="Do not begin before `campaign resume`.")] = False,
 ) -> None:
     """Make a campaign of a file, and begin to call: all of its numbers are taken, or none."""
-    given: dict[str, object] = {"name": name, "csv": _text_of(file), "hours": hours, "days": days}
+    given: dict[str, object] = {"name": name, "csv": text_of(file), "hours": hours, "days": days}
     given |= {"retry": _retry(retry or ()), "most_calls": most_calls, "per_minute": per_minute, "at_once": at_once}
     given |= {"machine_detection": machine.value if machine is not None else None, "time_limit": time_limit}
     given |= {"record": record or None, "paused": paused or None}

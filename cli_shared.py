@@ -1,6 +1,7 @@
 """The two consoles of the command line, its settings, and its client of a running server."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import httpx
@@ -76,6 +77,16 @@ def ask_server(server: str | None, ask: Callable[[httpx.AsyncClient], Awaitable[
         return trio.run(within)
     except OperatorError as exc:
         fail(str(exc))
+
+
+def text_of(file: Path) -> str:
+    """Return what a file says; end the command if it cannot be read."""
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except OSError as exc:
+        fail(f"{file} cannot be read: {exc.strerror}.", 2)
+    except UnicodeDecodeError:
+        fail(f"{file} is not UTF-8. Save it as UTF-8.", 2)
 
 
 def print_lines(*lines: str) -> None:

@@ -8,7 +8,6 @@ cannot be right is a `ScenarioError`, which names the file, the key and the fix.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, cast, get_args
@@ -18,7 +17,7 @@ import attrs
 from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
 from simulators.faults import Fault, FaultError, parse_fault
-from simulators.toml_reader import ScenarioError, Table, nearest
+from simulators.toml_reader import ScenarioError, Table, nearest, parse_toml, text_of
 
 __all__ = [
     "Answers", "Caller", "CallerLine", "Human", "HumanAnswers", "Scenario", "ScenarioError", "ScriptedAgent",
@@ -207,11 +206,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
             raise ScenarioError(
                 f"no scenario is called {name_or_path!r}{hint}; there are {known}, or give a .toml file"
             )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ScenarioError(f"{path}: cannot be read: {problem}") from problem
-    return parse_scenario(text, where=path.name, name=path.stem)
+    return parse_scenario(text_of(path), where=path.name, name=path.stem)
 
 
 def parse_scenario(text: str, *, where: str = "scenario", name: str = "scenario") -> Scenario:
@@ -219,11 +214,7 @@ def parse_scenario(text: str, *, where: str = "scenario", name: str = "scenario"
 
     *Raises* `ScenarioError`.
     """
-    try:
-        content: Mapping[str, JSON] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise ScenarioError(f"{where}: is not TOML: {problem}") from problem
-    table = Table(where, "", content)
+    table = parse_toml(text, where)
     scenario = Scenario(
         name=table.text("name", name),
         description=table.text("description", ""),
@@ -345,6 +336,6 @@ def _turn(table: Table) -> ScriptedTurn:
 
 
 def _call(table: Table) -> ScriptedCall:
-    call = ScriptedCall(name=table.text("name"), arguments=table.mapping("arguments"))
+    call = ScriptedCall(name=table.text("name"), arguments=table.json("arguments"))
     table.done()
     return call

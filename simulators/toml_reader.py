@@ -7,10 +7,13 @@ Every complaint is a `ScenarioError` that names the file, the key as it would be
 from __future__ import annotations
 
 import difflib
+import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 import attrs
+import orjson
 
 from protocol.fields import JSON
 
@@ -25,6 +28,24 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the most similar known word, or nothing."""
     near = difflib.get_close_matches(word, list(known), 1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def text_of(path: Path) -> str:
+    """Read a file of UTF-8 text; the byte order mark of some editors is no part of it. *Raises* `ScenarioError`."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ScenarioError(f"{path}: cannot be read: {problem}") from problem
+
+
+def parse_toml(text: str, where: str) -> Table:
+    """Read TOML text; `where` is what errors call it. *Raises* `ScenarioError`."""
+    try:
+        return Table(where, "", tomllib.loads(text))
+    except RecursionError as problem:
+        raise ScenarioError(f"{where}: is not TOML that can be read: too many brackets within one another") from problem
+    except ValueError as problem:  # also of an integer with too many digits
+        raise ScenarioError(f"{where}: is not TOML: {problem}") from problem
 
 
 @attrs.define
@@ -110,6 +131,15 @@ class Table:
             return {}
         if not isinstance(value, dict):
             raise self.wrong(key, f"is {value!r}; write {key} = {{ name = value }}")
+        return value
+
+    def json(self, key: str) -> Mapping[str, JSON]:
+        """Return a table that is sent as JSON."""
+        value = self.mapping(key)
+        try:
+            orjson.dumps(value)
+        except orjson.JSONEncodeError as problem:
+            raise self.wrong(key, f"cannot be sent as JSON: {problem}") from problem
         return value
 
     def table(self, key: str) -> Table:

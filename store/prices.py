@@ -12,6 +12,7 @@ import attrs
 from store.records import CallRecord
 
 SECONDS, CHARACTERS = 60.0, 1000.0
+DEAREST = 1e9
 
 
 @attrs.frozen
@@ -31,7 +32,10 @@ class Prices:
 
 def read_prices(text: str) -> Prices:
     """Read a table of prices from TOML. Raises: `ValueError`, with the line or the name that is wrong."""
-    table: Mapping[str, object] = tomllib.loads(text)
+    try:
+        table: Mapping[str, object] = tomllib.loads(text.removeprefix("\ufeff"))
+    except RecursionError as exc:
+        raise ValueError("too many brackets within one another") from exc
     names = {field.name for field in attrs.fields(Prices)}
     if unknown := sorted(table.keys() - names):
         raise ValueError(f"{unknown[0]} is none of {', '.join(sorted(names))}")
@@ -43,7 +47,7 @@ def read_prices(text: str) -> Prices:
 
 def _price(name: str, value: object) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= float(value) < math.inf:  # type: ignore[arg-type]
+    if not is_number or not 0 <= value <= DEAREST:  # type: ignore[operator]
         raise ValueError(f"{name} is no price: write a number that is not negative")
     return float(value)  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ from agents.roster import Roster, roster_from
 from model_settings import AGENTS
 from settings import RECORDINGS_DIR, read_one
 from testkit.play import roster_of
-from testkit.recording import anonymise, find_journal, read_journal
+from testkit.recording import ReplayRefused, anonymise, find_journal, read_journal
 from testkit.replay import replay, report
 
 
@@ -23,10 +23,13 @@ def replay_call(
     *Raises* `ReplayRefused`, `RosterError` and `SettingsError`.
     """
     folder: Path | None = read_one(environ, RECORDINGS_DIR)
-    text = find_journal(name, folder).read_text(encoding="utf-8")
-    if anonymous is not None:
-        text = anonymise(text)
-        anonymous.write_text(text, encoding="utf-8")
+    try:
+        text = find_journal(name, folder).read_text(encoding="utf-8")
+        if anonymous is not None:
+            text = anonymise(text)
+            anonymous.write_text(text, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ReplayRefused(f"{name}: {exc}") from exc
     roster = chosen_roster(agents, environ)
     replayed = trio.run(partial(replay, read_journal(text), roster), clock=MockClock(autojump_threshold=0))
     return list(report(replayed)), not replayed.differences

@@ -76,6 +76,13 @@ def test_a_command_is_sent_as_the_server_reads_it(name: str, server: Server, tmp
     assert read_action(name, request.content, ["advisor"])
 
 
+def test_a_prompt_that_is_no_text_is_not_sent(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_bytes(b"Gr\xfcezi.")
+    done = run("prompt", CALL_SID, "prompt.txt")
+
+    assert (done.exit_code, "prompt.txt is not UTF-8" in done.output, server.asked) == (2, True, [])
+
+
 def test_a_command_that_was_not_done_ends_with_1(server: Server) -> None:
     server.answer = {"outcome": "over", "why": "the call ended first"}
     done = run("restart", CALL_SID)

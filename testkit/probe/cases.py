@@ -4,7 +4,6 @@ A file of cases is TOML. It is checked against the roster: a case for an agent o
 `ScenarioError`, which names the file, the case and the fix. A case knows the request that it is asked by.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +16,7 @@ from agents.brief import BRIEF_NAMES, Brief
 from agents.roster import Roster
 from agents.spec import OUTBOUND, AgentSpec
 from protocol.fields import JSON
-from simulators.toml_reader import ScenarioError, Table, nearest
+from simulators.toml_reader import ScenarioError, Table, nearest, parse_toml, text_of
 
 Expect: TypeAlias = Literal["must", "must not yet", "must never"]
 
@@ -82,11 +81,7 @@ def load_cases(paths: Sequence[Path], roster: Roster) -> list[Case]:
 
 
 def _read(path: Path, roster: Roster) -> list[Case]:
-    try:
-        content: Mapping[str, JSON] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise ScenarioError(f"{path}: cannot be read: {problem}") from problem
-    table = Table(path.name, "", content)
+    table = parse_toml(text_of(path), path.name)
     cases = [_case(each, roster) for each in table.tables("case")]
     table.done()
     return cases
@@ -102,7 +97,7 @@ def _case(table: Table, roster: Roster) -> Case:
         function=_known(table, "function", table.text("function"), functions),
         expect=cast("Expect", _known(table, "expect", table.text("expect"), list(get_args(Expect)))),
         said=table.texts("said"),
-        arguments=table.mapping("arguments"),
+        arguments=table.json("arguments"),
         says_not=table.texts("says_not"),
         brief={key: str(value) for key, value in table.mapping("brief").items()},
         direction=_known(table, "direction", table.text("direction", OUTBOUND), ["inbound", OUTBOUND]),

@@ -102,6 +102,12 @@ def test_an_empty_scenario_is_a_caller_who_says_nothing() -> None:
     ("text", "says"),
     [
         ("[caller", "is not TOML"),
+        ("x = " + "[" * 9000, "is not TOML that can be read: too many brackets"),
+        ("x = " + "9" * 5000, "is not TOML"),
+        (
+            "[[agents.a.turn]]\nhears = 'x'\ncalls = [{ name = 'f', arguments = { n = 99999999999999999999 } }]",
+            "agents.a.turn[1].calls[1].arguments cannot be sent as JSON: Integer exceeds 64-bit range",
+        ),
         ("nmae = 'x'", "nmae is not a key that is known here; did you mean 'name'?"),
         ("name = 3", "name is 3; write some text in quotes"),
         ("caller = 3", "caller is 3; write caller = { name = value }"),
@@ -153,7 +159,7 @@ def test_a_name_nobody_ships_offers_the_nearest() -> None:
 
 def test_a_scenario_is_loaded_by_path(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text('description = "Mine."', encoding="utf-8")
+    file.write_text('description = "Mine."', encoding="utf-8-sig")
 
     assert load_scenario(file).name == "mine"
     assert load_scenario(str(file)).description == "Mine."

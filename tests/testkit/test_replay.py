@@ -198,7 +198,11 @@ def test_the_command_plays_with_the_agents_of_the_setting(
 def test_the_command_refuses_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECORDINGS_DIR", str(tmp_path))
 
-    ran = CliRunner().invoke(commands, ["replay", "CA8"])
+    (tmp_path / "call.mp3").write_bytes(b"\xff\xfb\x90")
 
-    assert 2 == ran.exit_code
+    ran = CliRunner().invoke(commands, ["replay", "CA8"])
+    unreadable = CliRunner().invoke(commands, ["replay", str(tmp_path / "call.mp3")])
+
+    assert (ran.exit_code, unreadable.exit_code) == (2, 2)
     assert "there is no journal of this call" in ran.output
+    assert "can't decode" in unreadable.output

@@ -213,6 +213,8 @@ def test_a_part_without_a_price_is_left_out() -> None:
         (TABLE + "brief = -1", "brief is no price"),
         (TABLE + "brief = nan", "brief is no price"),
         (TABLE + "brief = true", "brief is no price"),
+        (TABLE + "brief = " + "9" * 400, "brief is no price"),
+        ("currency = " + "[" * 9000, "too many brackets"),
         ("currency =", "table of prices"),
         (None, "can be read"),
     ],
