@@ -31,7 +31,7 @@ from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import Takeover
 from actors.supervision import Crashed, contain
 from actors.turn.events import FloorGiven
-from actors.turn.values import Debt
+from actors.turn.state import Debt
 from protocol.deepgram import CompletedCall
 from protocol.errors import RemoteProtocolError
 

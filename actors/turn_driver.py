@@ -38,6 +38,7 @@ from actors.turn.effects import (
     Resume,
     SayAsAgent,
     SayByLine,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -52,7 +53,7 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.machine import Turn
-from actors.turn.values import Phase, SpeechKind, VoiceState
+from actors.turn.state import Phase, VoiceState
 from agents.spec import AgentSpec
 
 _REST = 0.01

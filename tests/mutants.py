@@ -88,7 +88,7 @@ MUTANTS = (
     Mutant(
         3,
         "nobody is robbed of words that nothing has cut: a false start forgets what it cut",
-        "actors/turn/state.py",
+        "actors/turn/actions.py",
         "self.emit(effects.Resume())",
         "self.emit(effects.Forget())",
         ("tests/calls/test_turns.py",),

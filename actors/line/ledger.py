@@ -20,7 +20,7 @@ from actors.line.aside import AsideAudio
 from actors.line.marks import Marks
 from actors.line.reply import Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
 from actors.ticks import Sleeper
-from actors.turn.values import Gate
+from actors.turn.effects import Gate
 from protocol.audio import BYTES_PER_SECOND
 
 LONGEST_QUEUE = 300 * BYTES_PER_SECOND

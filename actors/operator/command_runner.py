@@ -36,7 +36,7 @@ from actors.operator.moves import hand_off, restart, session_to_move, transfer, 
 from actors.operator.person import PersonOnPhone
 from actors.supervision import Crashed, guard
 from actors.turn.events import RemarkMade, TakenOver
-from actors.turn.values import Phase
+from actors.turn.state import Phase
 
 _TRIES: Final = 3
 

@@ -16,7 +16,7 @@ from actors.facts.handoff import HandoffKind
 from actors.line.switch import OrderedPerson
 from actors.messages import AskHandoff, HandoffRefused
 from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, RestartWanted
-from actors.turn.values import Phase
+from actors.turn.state import Phase
 from actors.turn_driver import SessionOnFloor, TurnDriver
 from agents.functions import TransferToHuman
 

@@ -44,6 +44,7 @@ from actors.turn.effects import (
     RenewSession,
     RestartSession,
     SayAsAgent,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -58,7 +59,7 @@ from actors.turn.events import (
     ThinkingBegan,
     ThinkingSlow,
 )
-from actors.turn.values import Phase, SpeechKind
+from actors.turn.state import Phase
 from actors.turn_driver import ForSession
 from agents.announcing import announced, asks_to_wait
 from agents.spec import AgentSpec
@@ -306,7 +307,7 @@ class AgentSession:
         self._forces_end = False
         self.service.note_caller(is_turn=True)
         self._latency.close()
-        if text.strip() and text.strip() == turn.told.strip():  # the echo of what we have told the service ourselves
+        if turn.echoes(text):  # it is what we have told the service ourselves
             self.put(CallerSaid(text))
         elif not reader.confirm():
             self.state.journal.note(TurnCutOff(self.agent.name, text))

@@ -45,7 +45,7 @@ from actors.turn.events import (
     RemarkMade,
     TransferWanted,
 )
-from actors.turn.values import CallerState
+from actors.turn.state import CallerState
 from agents.functions import Answer, CallContext, EndCall, HandOff, TransferToHuman
 from agents.spec import AgentSpec
 from protocol.deepgram import CancelledCall, CompletedCall, FunctionCall, FunctionCallResponse

@@ -3,15 +3,21 @@
 import attrs
 
 from actors.turn import effects
-from actors.turn.effects import SayAsAgent
+from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
-from actors.turn.state import TurnState
-from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState, describe_keys
+from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 
 _DEAF_WORDS = 2
 """So many words in a row that the service does not hear are its fault, and no noise."""
 SILENT = "caller_silent"
 """The outcome of a call whose caller does not answer."""
+
+
+def describe_keys(entries: tuple[str, ...], human_digit: str = "") -> str:
+    """Write for an agent what the caller has pressed."""
+    if entries == (human_digit,):
+        return f"The caller pressed {human_digit} on the keypad: they want to speak to a person."
+    return f"The caller pressed {', then '.join(' '.join(entry) for entry in entries)} on the keypad."
 
 
 @attrs.define(eq=False)
@@ -41,7 +47,7 @@ class Actions(TurnState):
         if self.last_turn:
             self._ask_turn_again()
         else:
-            self.doubt(self.last_sound)
+            self._doubt(self.last_sound)
 
     def leave_floor(self) -> None:
         self.outstanding, self.rest, self.late_filler, self.told = None, "", "", ""
@@ -56,12 +62,10 @@ class Actions(TurnState):
     def expect_no_echo(self) -> None:
         self.told = ""
 
-    def renew(self, *, is_old: bool = True) -> None:
+    def renew(self) -> None:
+        is_old = self.is_aged
         self.lose_session()
         self.emit(effects.RenewSession(is_old))
-
-    def restart_for_operator(self) -> None:
-        self.renew(is_old=False)
 
     def _restart(self, why: str) -> None:
         self.lose_session()
@@ -84,16 +88,32 @@ class Actions(TurnState):
         """The speech was none: resume the reply that it cut, or have the lost turn answered."""
         self.caller = CallerState.QUIET
         self.wait_anew()  # nobody could speak into it
-        is_whole = self.voice is not VoiceState.CUT or self.went_on(self.at.done)
+        is_whole = self.is_whole(self.at.done)
         if self.voice is VoiceState.CUT:
             self.voice = VoiceState.IDLE
         if self.aside is SpeechKind.ANSWER:
-            self.resume(is_whole=is_whole)
+            self._resume(is_whole=is_whole)
         else:
             self.forget()
         is_promised = self.running or self.told or self.is_unended or self.at.result > self.at.heard
         if self.debt is Debt.OWED and not (self.sounding or is_promised):
             self._ask_turn_again()
+
+    def _resume(self, *, is_whole: bool) -> None:
+        """Go on with what was cut: nobody has spoken."""
+        self.aside = None
+        self.voice = VoiceState.IDLE if is_whole else VoiceState.COMING
+        self.is_torn = not is_whole
+        self.sounding = self.is_resumed = self.sounds_wanted = True
+        self.at.resumed = self.now
+        self.emit(effects.Resume())
+
+    def _doubt(self, since: float) -> None:
+        """Owe nothing but a word: the caller has been answered, and whether the service is there is not known."""
+        self.is_unended = True
+        self.at.wanted = min(self.at.wanted, self.at.answered)
+        self.owe(since)
+        self.at.waiting = self.now
 
     def _ask_turn_again(self) -> None:
         """Ask the caller's last turn again, once."""
@@ -108,7 +128,7 @@ class Actions(TurnState):
             return  # whether it answers what it has heard shows that it is there
         self.owes_deed = False
         self.at.owed = self.at.voiced  # they wait since then, and not since the reply stopped
-        self.doubt(self.at.voiced)
+        self._doubt(self.at.voiced)
         if self.deaf_words == _DEAF_WORDS:
             self._restart("it does not hear the caller")
 
@@ -116,7 +136,7 @@ class Actions(TurnState):
         self.owe(self.last_sound)
 
     def wait_for_the_unread(self) -> None:
-        self.doubt(self.last_sound)
+        self._doubt(self.last_sound)
 
     # A reply ends, or does not come
 
@@ -144,7 +164,7 @@ class Actions(TurnState):
         if has_end or self.phase is not Phase.CONVERSING:
             self.settle()
             return
-        self.doubt(self.at.quiet)
+        self._doubt(self.at.quiet)
 
     def expire_injection(self) -> None:
         """Give up what was not begun. A session that does not greet, or ask a silent caller, is gone itself."""
@@ -156,7 +176,7 @@ class Actions(TurnState):
             self.late_filler = lost.text
         elif lost.kind is SpeechKind.GREETING or (lost.kind is SpeechKind.QUESTION and not has_spoken):
             if lost.kind is SpeechKind.QUESTION:
-                self.doubt(self.at.outstanding)  # the next session asks it
+                self._doubt(self.at.outstanding)  # the next session asks it
             self._restart("it does not say what it is asked to")
 
     # The agents' silence, and the caller's

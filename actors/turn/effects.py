@@ -4,11 +4,31 @@ Each effect that takes time is ended by an event, and by a rule where that event
 its facts in the journal.
 """
 
+from enum import Enum, auto
 from typing import TypeAlias
 
 import attrs
 
-from actors.turn.values import SpeechKind
+
+class Gate(Enum):
+    """The fate of the agent's audio as it arrives."""
+
+    OPEN = auto()
+    ASIDE = auto()  # it is set aside: it may belong to a reply that was cut, and may be wanted again
+    SHUT = auto()  # it is dropped
+
+
+class SpeechKind(Enum):
+    """Why an agent's service says something."""
+
+    ANSWER = auto()  # of its own accord
+    GREETING = auto()
+    """The first words of an agent that has taken a session over. Once they have begun they are an answer."""
+    FILLER = auto()
+    QUESTION = auto()  # whether the caller is still there
+    REMARK = auto()
+    TRANSFER = auto()  # that the caller is being put through
+    CLOSING = auto()  # the last sentence of the call
 
 
 @attrs.frozen
@@ -23,8 +43,7 @@ class SayAsAgent:
     text: str
     interrupts: bool = False
     silence: float = 0.0
-    id: str = ""
-    """Of an operator's sentence (`RemarkMade.id`)."""
+    id: str = ""  # of an operator's sentence (`RemarkMade.id`)
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
-from actors.turn.values import SpeechKind
+from actors.turn.effects import SpeechKind
 
 # From the session on the floor: what its service says
 

@@ -6,25 +6,22 @@ and again, until none is due. One `Turn` lives as long as the call: a restart or
 """
 
 import math
+from typing import TypeAlias
 
 import attrs
 
 from actors.turn import events
 from actors.turn.actions import Actions
-from actors.turn.effects import Effect, NoteSilence, SayAsAgent
+from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
 from actors.turn.events import Event, Recognised
 from actors.turn.rules import RULES_IN
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES
-from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
 _MOST_RULES_AT_ONCE = 20
 """More than can be due together: a rule that does not undo its own condition costs a call time, and not its life."""
-_SPEECH = (
-    events.AudioBegan,
-    events.AgentSaid,
-    events.InjectionBegan,
-    events.InjectionWentOn,
-    events.LateFillerBegan,
+_Speech: TypeAlias = (
+    events.AudioBegan | events.AgentSaid | events.InjectionBegan | events.InjectionWentOn | events.LateFillerBegan
 )
 
 
@@ -95,10 +92,6 @@ class Turn(Actions):
         """Whether what the model asks for is to be carried out: no more, once the last sentence is due."""
         return self.phase not in {Phase.HUSHED, Phase.CLOSING, Phase.OVER}
 
-    def is_whole(self, now: float) -> bool:
-        """Whether an AgentAudioDone that comes now is the end of the reply, and no interruption of it."""
-        return self.voice is not VoiceState.CUT or self.went_on(now)
-
     def awaits_remark(self, remark_id: str) -> bool:
         """Whether an operator's sentence waits for a pause, or for the service to begin it."""
         return any(asked is not None and asked.id == remark_id for asked in (self.remark, self.outstanding))
@@ -113,8 +106,10 @@ class Turn(Actions):
         it never classifies what a model has said.
         """
         match event:
-            case events.CallerSaid():
-                return self._recognise_turn(event)
+            case events.CallerSaid(text=text) if self.echoes(text):
+                return events.ToldEchoed()
+            case events.CallerSaid(text=text) if self.repeats(text):
+                return events.TimePassed()
             case events.CallerStartedSpeaking() if self.may_be_told_heard:
                 return events.ToldHeard()
             case events.AgentSaid():
@@ -123,11 +118,6 @@ class Turn(Actions):
                 return self._recognise_cancelled(event, call_id)
             case _:
                 return event
-
-    def _recognise_turn(self, event: events.CallerSaid) -> Recognised:
-        if self.told and event.text.strip() == self.told.strip():
-            return events.ToldEchoed()
-        return events.TimePassed() if self.repeats(event.text) else event
 
     def _recognise_words(self, event: events.AgentSaid) -> Recognised:
         text, asked = event.text.strip(), self.outstanding
@@ -151,14 +141,12 @@ class Turn(Actions):
     def _note(self, event: Recognised) -> None:
         """Write down what an event leaves behind, whatever the state; each group below knows events of its own."""
         self._note_caller(event)
-        self._note_line(event)
-        if isinstance(event, _SPEECH):
+        if isinstance(event, _Speech):
             self._note_speech(event)
-        self._note_end_of_speech(event)
+        self._note_service(event)
         self._note_session(event)
         self._note_wish(event)
         self._note_function(event)
-        self._note_withdrawal(event)
 
     def _note_caller(self, event: Recognised) -> None:
         match event:
@@ -167,23 +155,12 @@ class Turn(Actions):
             case events.CallerSaid(text=text):
                 self.last_turn, self.transcript, self.deaf_words, self.times_asked = text, text.strip(), 0, 0
                 self.is_unended = self.is_unread = self.owes_deed = False
-                self.has_spoken = self.has_spoken and self._keeps_goodbye()
+                self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.announced, self.asks_to_wait, self.is_reminded, self.is_urged = "", False, False, False
                 self.rest, self.at.wanted = "", self.now
             case events.ToldEchoed():
-                self.transcript, self.told, self.at.wanted = self.told.strip(), "", self.now
+                self.transcript, self.told, self.at.wanted = self.told, "", self.now
                 self.expect_words()
-            case _:
-                pass  # of another group
-
-    def _keeps_goodbye(self) -> bool:
-        """Whether the goodbye that was said stands, although the caller's words come after it."""
-        if self.ends_upon_words:
-            return self.has_answered_speech
-        return self.phase is Phase.ENDING and not self.may_be_reopened
-
-    def _note_line(self, event: Recognised) -> None:
-        match event:
             case events.VoiceBegan():
                 self.is_loud, self.at.voiced, self.transcript = True, self.now, ""
             case events.VoiceEnded(at=at):
@@ -193,14 +170,10 @@ class Turn(Actions):
                     self.at.owed = at
                 self.is_loud, self.at.voiced = False, at
                 self.at.heard = min(self.at.heard, at)  # it was told late
-            case events.ThinkingBegan() if self.late_filler and self.at.alive <= self.at.filler:
-                pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
-            case events.ThinkingBegan() | events.ThinkingSlow():
-                self.at.alive = self.now
             case _:
                 pass  # of another group
 
-    def _note_speech(self, event: Recognised) -> None:
+    def _note_speech(self, event: _Speech) -> None:
         self.at.alive = self.now
         self.has_words = self.has_words or not isinstance(event, events.AudioBegan)
         is_played_out = not self.sounding and self.at.began < self.at.wanted  # more was asked for since it began
@@ -272,7 +245,7 @@ class Turn(Actions):
         if begun is not None and begun.id and self.is_audible:
             self.remark_begun = begun.id
 
-    def _note_end_of_speech(self, event: Recognised) -> None:
+    def _note_service(self, event: Recognised) -> None:
         match event:
             case events.AudioDone():
                 self.at.done = self.now
@@ -288,6 +261,10 @@ class Turn(Actions):
                     self.outstanding = None
                     if refused.kind is SpeechKind.REMARK and self.remark is None:
                         self.remark = refused
+            case events.ThinkingBegan() if self.late_filler and self.at.alive <= self.at.filler:
+                pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
+            case events.ThinkingBegan() | events.ThinkingSlow():
+                self.at.alive = self.now
             case _:
                 pass  # of another group
 
@@ -356,22 +333,14 @@ class Turn(Actions):
             case events.HandoffWanted(id=call_id):
                 self.running.discard(call_id)
                 self.at.wanted = self.now
-                if self.voice is not VoiceState.IDLE:  # if its rest is heard, its words are known
-                    self.has_words = True
+                self.has_words = (
+                    self.has_words or self.voice is not VoiceState.IDLE
+                )  # if its rest is heard, they are known
             case events.FunctionCancelled(id=call_id):
                 self.running.discard(call_id)
                 self.handoffs.discard(call_id)
                 self.at.wanted = self.now
                 self._forget_said()
-            case _:
-                pass  # of another group
-
-    def _forget_said(self) -> None:
-        """What was said before the end of the last function is no goodbye after it."""
-        self.has_spoken = self.has_spoken and (bool(self.running) or self.phase is not Phase.CONVERSING)
-
-    def _note_withdrawal(self, event: Recognised) -> None:
-        match event:
             case events.HandoffEnded():
                 self.handoffs.clear()
                 self.wait_anew()  # the session could say nothing meanwhile
@@ -379,3 +348,7 @@ class Turn(Actions):
                 self.end = self.transfer = None
             case _:
                 pass  # of another group
+
+    def _forget_said(self) -> None:
+        """What was said before the end of the last function is no goodbye after it."""
+        self.has_spoken = self.has_spoken and (bool(self.running) or self.phase is not Phase.CONVERSING)

@@ -5,18 +5,13 @@ the condition, or moves the clock that it counts from. A rule also ends each eff
 are those of `docs/turns.md`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import attrs
 
 from actors.turn.actions import Actions
-from actors.turn.conditions import Condition, when
-from actors.turn.state import AT_ONCE, NEVER, TurnState
-from actors.turn.values import CallerState, Debt, Phase
-
-
-def _conditions(words: Iterable[str]) -> tuple[Condition, ...]:
-    return tuple(map(when, words))
+from actors.turn.state import AT_ONCE, NEVER, CallerState, Debt, Phase, TurnState
+from actors.turn.tables import CONDITIONS
 
 
 @attrs.frozen
@@ -25,17 +20,16 @@ class Rule:
 
     name: str
     phases: tuple[Phase, ...]
-    conditions: tuple[Condition, ...] = attrs.field(converter=_conditions)
+    conditions: tuple[str, ...] = attrs.field(
+        validator=attrs.validators.deep_iterable(attrs.validators.in_(CONDITIONS))
+    )
     action: Callable[[Actions], None]
     due_words: str = "At once"
     due: Callable[[TurnState], float] = lambda _: AT_ONCE
 
     def due_at(self, state: TurnState) -> float:
         """Return when it fires, in one of its phases, if no event comes before; infinity: not in this state."""
-        for condition in self.conditions:
-            if not condition.holds(state):
-                return NEVER
-        return self.due(state)
+        return self.due(state) if all(CONDITIONS[words](state) for words in self.conditions) else NEVER
 
 
 # When they are due, where it takes more than one line to say
@@ -167,12 +161,10 @@ RULES: tuple[Rule, ...] = (
          ("keys wait", "the opening was heard, or a transfer has failed", "a session is there",
           "nothing is outstanding", "nothing is told"), Actions.tell_keys),
     Rule("a silence is filled", (CONVERSING,),
-         ("something is owed", "nobody is heard", "nothing sounds", "a session is there", "nothing is outstanding",
-          "this silence is unfilled"), Actions.fill_silence,
-         "Silence + `silence_budget` - `filler_lead`",
+         ("the caller waits in silence", "a session is there", "nothing is outstanding", "this silence is unfilled"),
+         Actions.fill_silence, "Silence + `silence_budget` - `filler_lead`",
          lambda state: state.silent_since + state.deadlines.silence_budget - state.deadlines.filler_lead),
-    Rule("a clip fills it", _BEFORE_CLOSING, ("something is owed", "nobody is heard", "nothing sounds"),
-         Actions.play_clip,
+    Rule("a clip fills it", _BEFORE_CLOSING, ("the caller waits in silence",), Actions.play_clip,
          "Silence + `silence_budget`", lambda state: state.silent_since + state.deadlines.silence_budget),
     Rule("a vacancy is filled", (CONVERSING,), ("nothing is owed", "no session is there", "nothing sounds"),
          Actions.play_clip,
@@ -183,14 +175,13 @@ RULES: tuple[Rule, ...] = (
          ("the last words have begun", "they were received", "nothing sounds"), Actions.end_closed,
          "Played (+ `goodbye_onset` between two sentences), and the line is quiet, or `goodbye_grace` later",
          end_of_closing),
-    Rule("the goodbye is heard", (ENDING,), ("nothing is owed", "nothing comes", "nothing sounds"),
-         Actions.end_completed,
+    Rule("the goodbye is heard", (ENDING,), ("nothing is owed", "nothing comes or sounds"), Actions.end_completed,
          "Played, received + `goodbye_onset`, and nobody speaks: `longest_turn` at most, a noise `farewell_noise`",
          end_of_goodbye),
     Rule("no goodbye comes", (ENDING,), ("nothing sounds",), Actions.end_completed,
          "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks", end_without_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
-         ("the transfer is announced", "nothing comes", "nothing sounds"), Actions.put_through,
+         ("the transfer is announced", "nothing comes or sounds"), Actions.put_through,
          "Played, and received + `goodbye_onset`", end_of_announcement),
     Rule("the transfer's sentence never comes", (TRANSFERRING,), ("nothing sounds",), Actions.put_through,
          "Wanted, or played, + 2 `goodbye_onset`",
@@ -207,9 +198,7 @@ RULES: tuple[Rule, ...] = (
     Rule("words are followed by no deed", (CONVERSING,),
          ("a function was announced, or the caller asked to wait", "it is a pause"), Actions.remind,
          "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after),
-    Rule("the caller is silent", (CONVERSING,),
-         ("nothing is owed", "the agent is idle", "nobody is heard", "nothing sounds", "no function runs",
-          "nothing is outstanding", "nothing is told", "the call is to go on"), Actions.ask_caller,
+    Rule("the caller is silent", (CONVERSING,), ("all is at rest", "the call is to go on"), Actions.ask_caller,
          "Their turn, asked or refused + `caller_silence`; a key + `digit_pause`; a loud line + `longest_turn`",
          end_of_callers_silence),
 )  # fmt: skip

@@ -4,17 +4,55 @@ Everything here is written by `machine.py`, `tables.py` and `actions.py`, and by
 """
 
 import math
+from enum import Enum, auto
 
 import attrs
 
 from actors.policy import CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
-from actors.turn.effects import Effect, SayAsAgent
+from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, Recognised, TimePassed
-from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState
 
 NEVER = math.inf
-AT_ONCE = -math.inf
+AT_ONCE = LONG_AGO = -math.inf
+
+
+class CallerState(Enum):
+    """Whether the service hears the caller and owes the call a transcript."""
+
+    QUIET = auto()
+    HEARD = auto()
+
+
+class VoiceState(Enum):
+    """The agent's audio as the service sends it. Whether any of it still sounds on the line is another matter."""
+
+    ABSENT = auto()  # no session may be heard: one connects, restarts or hands over
+    IDLE = auto()
+    COMING = auto()  # a reply arrives
+    CUT = auto()  # the rest of a reply that the caller has interrupted may still arrive
+    LATE = auto()  # a filler arrives after the answer that it was to bridge
+
+
+class Debt(Enum):
+    """Whether the caller waits for words of an agent."""
+
+    SETTLED = auto()
+    OWED = auto()
+
+
+class Phase(Enum):
+    """The phases of a call."""
+
+    CONVERSING = auto()
+    HANDING_OVER = auto()  # another agent was asked for; the session keeps the floor and is not heard
+    TRANSFERRING = auto()  # the sentence before a transfer to a person is being said
+    PUTTING_THROUGH = auto()  # the line was asked for a person
+    ENDING = auto()  # the agent has ended the conversation; its goodbye is being heard
+    HUSHED = auto()  # a message waits for the beep of an answering machine
+    CLOSING = auto()  # the last sentence of a call that the switchboard ends is being said
+    OVER = auto()
+    TAKEN_OVER = auto()  # an operator has the caller, and no agent: nothing is owed, asked or filled
 
 
 @attrs.define
@@ -25,51 +63,32 @@ class Clocks:
     should not.
     """
 
-    heard: float = -math.inf
-    """The service heard the caller begin, or proved that it hears them."""
-    voiced: float = -math.inf
-    """The line began, or ceased, to carry the caller's voice."""
-    key: float = -math.inf
-    """A key was pressed, of an entry that is not finished."""
-    quiet: float = -math.inf
-    """The last sound of ours ended."""
-    cut: float = -math.inf
-    """What sounded, or came, was cut: what was on its way may still come."""
-    resumed: float = -math.inf
-    wanted: float = -math.inf
-    """Something was asked of the agent: by the caller, or with the answer of a function."""
-    owed: float = -math.inf
-    """The silence began in which the caller waits."""
-    waiting: float = math.inf
-    """The caller began to wait for this answer; infinity: they do not."""
-    turned: float = -math.inf
-    """It became the caller's turn: nothing was owed any more, or a session took the floor."""
-    said: float = -math.inf
-    """The agent said something, of its own accord or because it was asked to."""
-    began: float = math.inf
-    """The audio of the last reply began; infinity: it has none."""
-    answered: float = -math.inf
-    """The agent said something of its own accord."""
-    done: float = -math.inf
-    """The last reply was received."""
-    alive: float = -math.inf
-    """The service showed that it works on an answer."""
-    outstanding: float = -math.inf
-    filler: float = -math.inf
-    asked: float = -math.inf
-    """The caller was asked whether they are there."""
-    refused: float = -math.inf
-    """The service refused to say something."""
-    told: float = -math.inf
-    vacated: float = -math.inf
-    """A session lost the floor."""
-    phase: float = -math.inf
-    """The phase of the call began, or its last sentence was asked for anew."""
-    result: float = -math.inf
-    """The model got the answer of a function."""
-    remark: float = -math.inf
-    close_asked: float = -math.inf
-    closing_begun: float = -math.inf
+    heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
+    voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
+    key: float = LONG_AGO  # a key was pressed, of an entry that is not finished
+    quiet: float = LONG_AGO  # the last sound of ours ended
+    cut: float = LONG_AGO  # what sounded, or came, was cut: what was on its way may still come
+    resumed: float = LONG_AGO
+    wanted: float = LONG_AGO  # something was asked of the agent: by the caller, or with the answer of a function
+    owed: float = LONG_AGO  # the silence began in which the caller waits
+    waiting: float = math.inf  # the caller began to wait for this answer; infinity: they do not
+    turned: float = LONG_AGO  # it became the caller's turn: nothing was owed any more, or a session took the floor
+    said: float = LONG_AGO  # the agent said something, of its own accord or because it was asked to
+    began: float = math.inf  # the audio of the last reply began; infinity: it has none
+    answered: float = LONG_AGO  # the agent said something of its own accord
+    done: float = LONG_AGO  # the last reply was received
+    alive: float = LONG_AGO  # the service showed that it works on an answer
+    outstanding: float = LONG_AGO
+    filler: float = LONG_AGO
+    asked: float = LONG_AGO  # the caller was asked whether they are there
+    refused: float = LONG_AGO  # the service refused to say something
+    told: float = LONG_AGO
+    vacated: float = LONG_AGO  # a session lost the floor
+    phase: float = LONG_AGO  # the phase of the call began, or its last sentence was asked for anew
+    result: float = LONG_AGO  # the model got the answer of a function
+    remark: float = LONG_AGO
+    close_asked: float = LONG_AGO
+    closing_begun: float = LONG_AGO
 
 
 @attrs.define(eq=False)
@@ -85,101 +104,64 @@ class TurnState:
     voice: VoiceState = VoiceState.ABSENT
     debt: Debt = Debt.SETTLED
     phase: Phase = Phase.CONVERSING
-    event: Recognised = attrs.field(factory=TimePassed)
-    """It is being taken, or was the last."""
+    event: Recognised = attrs.field(factory=TimePassed)  # it is being taken, or was the last
     at: Clocks = attrs.field(factory=Clocks)
     effects: list[Effect] = attrs.field(factory=list)
 
     # The line
-    sounding: bool = False
-    """The caller hears something of ours, or will."""
-    is_loud: bool = False
-    """The line carries the caller's voice."""
-    aside: SpeechKind | None = None
-    """What was cut and is kept. A false start brings an answer back, and nothing else."""
-    is_torn: bool = False
-    """The reply that goes on was cut before all of it had come."""
-    is_resumed: bool = False
-    """The reply that sounds was cut before, and resumed."""
-    is_unended: bool = False
-    """The last reply has stopped and AgentAudioDone has not come: it is over, or the service has broken it off."""
-    withholds_end: bool = False
-    """The service went on after such a reply: its AgentAudioDone is missing, and nothing else."""
+    sounding: bool = False  # the caller hears something of ours, or will
+    is_loud: bool = False  # the line carries the caller's voice
+    aside: SpeechKind | None = None  # what was cut and is kept. A false start brings an answer back, and nothing else
+    is_torn: bool = False  # the reply that goes on was cut before all of it had come
+    is_resumed: bool = False  # the reply that sounds was cut before, and resumed
+    is_unended: bool = False  # the last reply has stopped without AgentAudioDone: it is over, or was broken off
+    withholds_end: bool = False  # the service went on after such a reply: only its AgentAudioDone is missing
 
     # What the agent says
-    kind: SpeechKind = SpeechKind.ANSWER
-    """Of the reply that is coming, or was the last."""
-    has_own_words: bool = False
-    """It has words that the model chose."""
-    has_words: bool = False
-    """Words of any kind have come, heard or not, since the last AgentAudioDone."""
-    sounds_wanted: bool = False
-    """Of what sounds, an answer is a part: if it is cut by a noise, all of it is wanted again."""
-    has_spoken: bool = False
-    """The agent has said something of its own accord since the caller, or a function, spoke."""
-    outstanding: SayAsAgent | None = None
-    """The injection that the service has neither begun nor refused."""
-    rest: str = ""
-    """The rest of the last such sentence that it has begun."""
-    late_filler: str = ""
-    """A filler that may still be said, and is not wanted any more."""
+    kind: SpeechKind = SpeechKind.ANSWER  # of the reply that is coming, or was the last
+    has_own_words: bool = False  # it has words that the model chose
+    has_words: bool = False  # words of any kind have come, heard or not, since the last AgentAudioDone
+    sounds_wanted: bool = False  # an answer is a part of what sounds: if a noise cuts it, all of it is wanted again
+    has_spoken: bool = False  # the agent has said something of its own accord since the caller, or a function, spoke
+    outstanding: SayAsAgent | None = None  # the injection that the service has neither begun nor refused
+    rest: str = ""  # the rest of the last such sentence that it has begun
+    late_filler: str = ""  # a filler that may still be said, and is not wanted any more
     fillers_said: int = 0
-    own_filler: str = ""
-    """The words of a slow function, said instead of a filler."""
-    times_asked: int = 0
-    """How often the caller was asked whether they are there, since they last spoke or pressed a key."""
+    own_filler: str = ""  # the words of a slow function, said instead of a filler
+    times_asked: int = 0  # how often a silent caller was asked whether they are there
 
     # What the service is told
-    told: str = ""
-    """Words that it was told as the caller's, and has not echoed."""
-    last_turn: str = ""
-    """The caller's last turn, if it can be asked again."""
-    transcript: str = ""
-    """The last words of the caller's, as long as neither the service nor the line has heard them speak again."""
-    deaf_words: int = 0
-    """How often the line has carried a word since the service last heard the caller."""
-    owes_deed: bool = False
-    """The caller waits for what the agent has announced, and for nothing else."""
-    is_unread: bool = False
-    """The caller has spoken, and the session was lost that was to transcribe it, or there was none."""
+    told: str = ""  # words that it was told as the caller's, and has not echoed
+    last_turn: str = ""  # the caller's last turn, if it can be asked again
+    transcript: str = ""  # the caller's last words, until the service or the line hears them speak again
+    deaf_words: int = 0  # how often the line has carried a word since the service last heard the caller
+    owes_deed: bool = False  # the caller waits for what the agent has announced, and for nothing else
+    is_unread: bool = False  # the caller has spoken to a session that is lost, or to none
 
     # Functions
     running: set[str] = attrs.field(factory=set)
     handoffs: set[str] = attrs.field(factory=set)
     end: EndWanted | None = None
-    transfer: str | None = None
-    """The function that has asked for a person, and waits for the answer."""
-    wish: str = ""
-    """The function that has asked for a person, also when its session is gone; "" for a key."""
+    transfer: str | None = None  # the function that has asked for a person, and waits for the answer
+    wish: str = ""  # the function that has asked for a person, also when its session is gone; "" for a key
     times_reopened: int = 0
-    announced: str = ""
-    """A function that the agent has announced and not called."""
-    asks_to_wait: bool = False
-    """The agent's last words ask the caller to wait."""
+    announced: str = ""  # a function that the agent has announced and not called
+    asks_to_wait: bool = False  # the agent's last words ask the caller to wait
     is_reminded: bool = False
-    is_urged: bool = False
-    """It was told to go on with a torn reply: once a turn, for a line that echoes tears each of them."""
+    is_urged: bool = False  # it was told to go on with a torn reply: once a turn, for an echo tears each of them
 
     # What waits to be told or said
-    is_opened: bool = False
-    """The session's first words were heard, or it owes none."""
-    keys: tuple[str, ...] = ()
-    """The entries on the keypad that wait to be told to an agent."""
+    is_opened: bool = False  # the session's first words were heard, or it owes none
+    keys: tuple[str, ...] = ()  # the entries on the keypad that wait to be told to an agent
     wants_person: bool = False
-    is_person_ordered: bool = False
-    """An operator wants the caller put through."""
+    is_person_ordered: bool = False  # an operator wants the caller put through
     why_no_person: str = ""
-    remark: SayAsAgent | None = None
-    """It waits for a pause."""
-    remark_begun: str = ""
-    """The id of the last one that an agent was heard to begin."""
+    remark: SayAsAgent | None = None  # it waits for a pause
+    remark_begun: str = ""  # the id of the last one that an agent was heard to begin
     closing: CloseAsked | None = None
-    may_stay: bool = False
-    """The call is to close for the caller's silence, and for nothing else."""
-    is_insisting: bool = False
-    """The last sentence was asked for by an interruption."""
-    is_closing_sent: bool = False
-    """The last sentence was received whole: nothing behind it is to be heard."""
+    may_stay: bool = False  # the call is to close for the caller's silence, and for nothing else
+    is_insisting: bool = False  # the last sentence was asked for by an interruption
+    is_closing_sent: bool = False  # the last sentence was received whole: nothing behind it is to be heard
     is_aged: bool = False
 
     # Properties
@@ -189,24 +171,20 @@ class TurnState:
         """Whether the agent's audio is heard, set aside or dropped."""
         if self.phase in (Phase.HUSHED, Phase.OVER) or self.is_closing_sent:
             return Gate.SHUT
-        if self.phase is Phase.TAKEN_OVER:
+        if self.phase is Phase.TAKEN_OVER or self.voice in (VoiceState.IDLE, VoiceState.COMING):
             return Gate.OPEN
-        if self.voice in (VoiceState.ABSENT, VoiceState.LATE):
-            return Gate.SHUT
-        if self.voice is VoiceState.CUT:
-            return Gate.SHUT if self.aside is None else Gate.ASIDE
-        return Gate.OPEN
+        return Gate.ASIDE if self.voice is VoiceState.CUT and self.aside is not None else Gate.SHUT
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is owed, nobody is heard, and nothing is said, done, or about to be said."""
+        is_idle = self.debt is Debt.SETTLED and self.voice is VoiceState.IDLE and self.caller is CallerState.QUIET
+        return is_idle and not (self.sounding or self.running or self.outstanding or self.told)
 
     @property
     def is_pause(self) -> bool:
-        """Whether nobody speaks, nothing is owed, and nothing is about to be said."""
-        return (
-            self.debt is Debt.SETTLED
-            and self.voice is VoiceState.IDLE
-            and self.caller is CallerState.QUIET
-            and not (self.sounding or self.is_loud or self.running or self.outstanding or self.told)
-            and self.now >= self.at.key + self.deadlines.digit_pause
-        )
+        """Whether all is at rest, and the caller neither makes a sound nor presses keys."""
+        return self.is_at_rest and not self.is_loud and self.now >= self.at.key + self.deadlines.digit_pause
 
     @property
     def is_waited_for(self) -> bool:
@@ -249,9 +227,7 @@ class TurnState:
     @property
     def is_audible(self) -> bool:
         """Whether words that come now will be heard: no reply that was cut, and nothing behind the last sentence."""
-        if self.phase in (Phase.HUSHED, Phase.OVER) or self.is_closing_sent:
-            return False
-        return self.voice not in (VoiceState.ABSENT, VoiceState.CUT)
+        return self.gate is Gate.OPEN or self.voice is VoiceState.LATE
 
     @property
     def may_be_told_heard(self) -> bool:
@@ -280,13 +256,28 @@ class TurnState:
         return is_heard and at.heard + limits.shortest_word <= at.phase and self.now <= at.phase + limits.goodbye_onset
 
     @property
+    def keeps_goodbye(self) -> bool:
+        """Whether the goodbye that was said stands, although the caller's words come after it."""
+        if self.ends_upon_words:
+            return self.has_answered_speech
+        return self.phase is Phase.ENDING and not self.may_be_reopened
+
+    @property
     def has_answered_speech(self) -> bool:
         """Whether the agent has said anything since the caller began to speak."""
         return self.at.answered >= self.at.heard
 
+    def is_whole(self, now: float) -> bool:
+        """Whether a reply that ends now has been sent to its end: an interruption is told at once."""
+        return self.voice is not VoiceState.CUT or now >= self.at.cut + self.deadlines.shortest_word
+
+    def echoes(self, text: str) -> bool:
+        """Whether a transcript is what the service was told as the caller's words."""
+        return self.told != "" and text.strip() == self.told
+
     def repeats(self, text: str) -> bool:
         """Whether the service sends a transcript again: nobody has spoken since."""
-        return bool(self.transcript) and text.strip() == self.transcript
+        return self.transcript != "" and text.strip() == self.transcript
 
     def has_room_for(self, keys: str) -> bool:
         """Whether an entry of keys can wait with the others."""
@@ -310,7 +301,7 @@ class TurnState:
         if self.voice is VoiceState.LATE:
             self.voice = VoiceState.IDLE
         self.expect_words()
-        self.told, self.at.told, self.at.wanted = text, self.now, self.now
+        self.told, self.at.told, self.at.wanted = text.strip(), self.now, self.now
         self.emit(effects.TellAsCaller(text, keys))
 
     def expect_words(self) -> None:
@@ -377,30 +368,10 @@ class TurnState:
             self.emit(effects.Forget())
             self.fall_quiet()
 
-    def resume(self, *, is_whole: bool) -> None:
-        """Go on with what was cut: nobody has spoken."""
-        self.aside = None
-        self.voice = VoiceState.IDLE if is_whole else VoiceState.COMING
-        self.is_torn = not is_whole
-        self.sounding = self.is_resumed = self.sounds_wanted = True
-        self.at.resumed = self.now
-        self.emit(effects.Resume())
-
-    def doubt(self, since: float) -> None:
-        """Owe nothing but a word: the caller has been answered, and whether the service is there is not known."""
-        self.is_unended = True
-        self.at.wanted = min(self.at.wanted, self.at.answered)
-        self.owe(since)
-        self.at.waiting = self.now
-
-    def went_on(self, now: float) -> bool:
-        """Whether a reply that was cut, and ends now, has been sent to its end: an interruption is told at once."""
-        return now >= self.at.cut + self.deadlines.shortest_word
-
     def unsay_words(self) -> None:
         """Take words that came without any audio for unsaid."""
         if self.has_own_words:
-            self.at.answered, self.has_spoken, self.has_own_words = -math.inf, False, False
+            self.at.answered, self.has_spoken, self.has_own_words = LONG_AGO, False, False
 
     def close(self, closing: CloseAsked) -> None:
         """Have the call end so. The first wish of several holds; a second one keeps a silent caller from staying."""

@@ -1,7 +1,7 @@
-"""The tables of events: one for each of the four parts, a line for an event, a cell for a state.
+"""What events do: one table for each of the four parts of the state, a line for an event, a cell for a state.
 
-What a table does not name changes nothing in its part. A cell holds rows in order, and the first whose guard holds is
-taken; where none does, nothing changes. `docs/turns.md` shows the same tables.
+What a table does not name changes nothing in its part. A cell holds rows in order, and the first whose condition holds
+is taken; where none does, nothing changes. `docs/turns.md` shows the same tables, and the same words for conditions.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,36 +9,143 @@ from enum import Enum
 from typing import TypeAlias
 
 import attrs
+from attrs.validators import in_
 
-from actors.turn import conditions, events
+from actors.turn import events
 from actors.turn.actions import Actions
-from actors.turn.conditions import Condition
+from actors.turn.effects import SpeechKind
 from actors.turn.events import Recognised
-from actors.turn.state import TurnState
-from actors.turn.values import CallerState, Debt, Phase, VoiceState
+from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 
 Action: TypeAlias = Callable[[Actions], None]
+
+# Conditions
+
+
+def _a_start_may_cut_it(state: TurnState) -> bool:
+    """What a false start has cut already is cut again only if the line, too, carries a voice."""
+    return state.phase is Phase.CONVERSING and (state.is_loud or not state.is_resumed)
+
+
+def _nobody_is_spoken_over(state: TurnState) -> bool:
+    """The service refuses a question while it hears the caller; it never refuses what interrupts."""
+    begun = state.event
+    return not state.is_loud or (isinstance(begun, events.InjectionBegan) and begun.kind is SpeechKind.QUESTION)
+
+
+def _is_outstanding(state: TurnState, *kinds: SpeechKind) -> bool:
+    return state.outstanding is not None and state.outstanding.kind in kinds
+
+
+_WITH_OTHER_RULES = (SpeechKind.CLOSING, SpeechKind.TRANSFER)
+
+CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
+    "always": lambda _: True,
+    # The line
+    "the line is loud": lambda state: state.is_loud,
+    "the line is quiet": lambda state: not state.is_loud,
+    "nothing sounds": lambda state: not state.sounding,
+    "nothing comes or sounds": lambda state: state.voice in (VoiceState.IDLE, VoiceState.ABSENT) and not state.sounding,
+    "something sounds that a start may cut": lambda state: state.sounding and _a_start_may_cut_it(state),
+    "a resumed reply sounds": lambda state: state.phase is Phase.CONVERSING and state.is_resumed,
+    # The caller
+    "somebody is heard": lambda state: state.caller is CallerState.HEARD,
+    "nobody is heard": lambda state: state.caller is CallerState.QUIET,
+    "nobody is spoken over": _nobody_is_spoken_over,
+    # The service does not speak while it hears the caller; but a sentence of a goodbye may come late
+    "the service hears nobody": lambda state: (
+        not state.is_loud and state.voice is not VoiceState.CUT and state.phase is not Phase.ENDING
+    ),
+    "the service is deaf": lambda state: (
+        isinstance(state.event, events.VoiceEnded) and state.event.deaf and state.phase is Phase.CONVERSING
+    ),
+    "the refusal proves speech": lambda state: state.is_loud and not state.sounding and state.voice is VoiceState.IDLE,
+    "words are unread": lambda state: state.is_unread and state.phase is Phase.CONVERSING,
+    "the caller begins to speak": lambda state: state.is_loud and state.at.voiced > state.at.close_asked,
+    # The agent's voice
+    "a session is there": lambda state: state.voice is not VoiceState.ABSENT,
+    "no session is there": lambda state: state.voice is VoiceState.ABSENT,
+    "the agent is idle": lambda state: state.voice is VoiceState.IDLE,
+    "a reply comes": lambda state: state.voice in (VoiceState.COMING, VoiceState.LATE),
+    "a reply is cut": lambda state: state.voice is VoiceState.CUT,
+    "a start may cut it": _a_start_may_cut_it,
+    "nothing is aside": lambda state: state.aside is None,
+    "words are audible": lambda state: state.is_audible,
+    # The end of the audio is not the end of a reply that has had none: it may have come first
+    "it has sound": lambda state: state.has_sound,
+    "nothing is outstanding": lambda state: state.outstanding is None,
+    # The last sentence, and the sentence before a transfer, have rules of their own
+    "something is outstanding": lambda state: (
+        state.outstanding is not None and not _is_outstanding(state, *_WITH_OTHER_RULES)
+    ),
+    "something is told": lambda state: state.told != "",
+    "nothing is told": lambda state: state.told == "",
+    # The debt
+    "nothing is owed": lambda state: state.debt is Debt.SETTLED,
+    "the caller waits in silence": lambda state: (
+        state.debt is Debt.OWED and state.caller is CallerState.QUIET and not state.sounding
+    ),
+    "this silence is unfilled": lambda state: state.at.filler < state.silent_since,
+    # The agent's words are what the caller waits for, and not a person
+    "it is answered": lambda state: state.is_answered and state.phase is not Phase.PUTTING_THROUGH,
+    "it is to be answered": lambda state: not state.keeps_goodbye,
+    "the turn can be asked again": lambda state: state.last_turn != "",
+    # The agent has said what goes with it; what is refused settles nothing
+    "it is said already": lambda state: state.has_spoken and state.phase is Phase.CONVERSING,
+    "the session owes words": lambda state: (
+        isinstance(state.event, events.FloorGiven) and (state.event.owes or state.event.ask != "")
+    ),
+    "it leaves something": lambda state: state.debt is Debt.OWED or state.caller is CallerState.HEARD,
+    # The session, its functions, and what waits to be told or said
+    "no function runs": lambda state: not state.running,
+    "all is at rest": lambda state: state.is_at_rest,
+    "the opening is due": lambda state: not state.is_opened,
+    "the opening was heard": lambda state: state.is_opened,
+    "the opening was heard, or a transfer has failed": lambda state: state.is_opened or state.why_no_person != "",
+    "a person is wanted": lambda state: (state.wants_person or state.is_person_ordered) and not state.why_no_person,
+    "the transfer is announced": lambda state: not _is_outstanding(state, SpeechKind.TRANSFER),
+    "keys wait": lambda state: bool(state.keys) or state.why_no_person != "",
+    "a remark waits": lambda state: state.remark is not None,
+    "the session is old": lambda state: state.is_aged,
+    "a function was announced, or the caller asked to wait": lambda state: state.announced != "" or state.asks_to_wait,
+    "it is a pause": lambda state: state.is_pause,
+    # The phase, and the end of the call
+    "they converse": lambda state: state.phase is Phase.CONVERSING,
+    "no goodbye or transfer is under way": lambda state: state.phase not in (Phase.ENDING, Phase.TRANSFERRING),
+    "the end answers them": lambda state: state.ends_upon_words,
+    "the call may go on": lambda state: state.may_be_reopened,
+    "the call is to close": lambda state: state.closing is not None,
+    "the call is to go on": lambda state: state.closing is None,
+    "the call is to close for the caller's silence": lambda state: state.may_stay,
+    "there are no last words": lambda state: state.closing is not None and not state.closing.sentence,
+    "the words wait for a beep": lambda state: state.closing is not None and state.closing.waits_for_beep,
+    "the last words have begun": lambda state: state.has_closing_begun,
+    "the last words have not begun": lambda state: not state.has_closing_begun,
+    "they were not insisted on": lambda state: not state.is_insisting,
+    # All of them, or all that the session will send that has begun them
+    "they were received": lambda state: state.is_closing_sent or state.voice is VoiceState.IDLE,
+}
 
 
 @attrs.frozen
 class Row:
-    """The next state, if it is another one, and what is done; taken if the guard holds."""
+    """The next state, if it is another one, and what is done; taken if the condition `when` holds."""
 
     to: Enum | None = None
     actions: tuple[Action, ...] = ()
-    guard: Condition | None = None
+    when: str = attrs.field(default="always", validator=in_(CONDITIONS))
 
 
 Cell: TypeAlias = tuple[Row, ...]
 STAY = Row()
 
 
-def to(state: Enum | None, *actions: Action, when: str = "") -> Cell:
-    """Return a cell of one row, for where the condition of the words `when` holds. Cells can be added up."""
-    return (Row(state, actions, conditions.when(when) if when else None),)
+def to(state: Enum | None, *actions: Action, when: str = "always") -> Cell:
+    """Return a cell of one row. Cells can be added up."""
+    return (Row(state, actions, when),)
 
 
-def do(*actions: Action, when: str = "") -> Cell:
+def do(*actions: Action, when: str = "always") -> Cell:
     """Return a cell that keeps the state."""
     return to(None, *actions, when=when)
 
@@ -58,12 +165,8 @@ class Table:
 
     def row(self, state: TurnState) -> Row:
         """Choose the row for the event that is being taken, by the state before it."""
-        line = self.lines.get(type(state.event))
-        cell = line.get(getattr(state, self.part), ()) if line is not None else ()
-        for row in cell:
-            if row.guard is None or row.guard.holds(state):
-                return row
-        return STAY
+        cell = self.lines.get(type(state.event), {}).get(getattr(state, self.part), ())
+        return next((row for row in cell if CONDITIONS[row.when](state)), STAY)
 
     def move(self, state: TurnState, row: Row) -> None:
         """Take the state that the row names."""
@@ -163,7 +266,7 @@ PHASE = Table("phase", Phase, {
     },
     events.FloorVacated: each((TRANSFERRING, ENDING), to(CONVERSING, when="it leaves something")),
     events.BeepHeard: {HUSHED: to(CLOSING, Actions.say_closing)},
-    events.RestartWanted: {CONVERSING: do(Actions.restart_for_operator, when="a session is there")},
+    events.RestartWanted: {CONVERSING: do(Actions.renew, when="a session is there")},
     events.TakenOver: {CONVERSING: to(TAKEN_OVER)},
 })  # fmt: skip
 

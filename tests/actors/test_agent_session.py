@@ -36,9 +36,8 @@ from actors.session.agent_session import AgentSession
 from actors.session.opening import Opening
 from actors.session.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
-from actors.turn.effects import EndCallersTurn
+from actors.turn.effects import EndCallersTurn, Gate
 from actors.turn.events import CallerStartedSpeaking, FloorGiven, KeysEntered, VoiceBegan, VoiceEnded
-from actors.turn.values import Gate
 from actors.turn_driver import Conclusion, Finished
 from agents.spec import AS_THE_SERVER, AgentOptions
 from protocol.audio import FRAME_BYTES, SILENCE, silence

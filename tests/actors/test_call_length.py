@@ -8,9 +8,8 @@ from trio.testing import MockClock
 
 from actors.endings.attendant import mind_length
 from actors.policy import CallPolicy
-from actors.turn.effects import SayAsAgent
+from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, RemarkMade
-from actors.turn.values import SpeechKind
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage
 from tests.actors.fakes import Watched, says, words
 from tests.actors.test_agent_session import on_the_floor

@@ -7,8 +7,8 @@ from trio.testing import MockClock
 from actors.facts import DigitPressed, KeysPressed, TurnHeard, UserStartedSpeaking
 from actors.line.keypad import LONGEST_ENTRY, masked
 from actors.policy import CallPolicy
+from actors.turn.actions import describe_keys
 from actors.turn.events import KeysEntered
-from actors.turn.values import describe_keys
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectUserMessage
 from protocol.deepgram import UserStartedSpeaking as SpeechStarted
 from tests.actors.fakes import HAND_OFF, Watched, heard, says, words

@@ -9,7 +9,7 @@ from actors.facts import CallScreened, GoodbyeHeard, MachineDetected
 from actors.line.reply import Reply
 from actors.policy import CallPolicy
 from actors.turn.events import CloseAsked
-from actors.turn.values import Phase
+from actors.turn.state import Phase
 from actors.turn_driver import Finished
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage
 from tests.actors.fakes import Watched, heard, says, words

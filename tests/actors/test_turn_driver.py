@@ -7,10 +7,10 @@ from trio.testing import MockClock
 from actors.facts import CallClosing, SilenceMet
 from actors.line.reply import Voice
 from actors.policy import CallPolicy
-from actors.turn.effects import Effect
+from actors.turn.effects import Effect, Gate
 from actors.turn.events import AudioBegan, CloseAsked, Event, FloorGiven
 from actors.turn.machine import Turn
-from actors.turn.values import Debt, Gate
+from actors.turn.state import Debt
 from actors.turn_driver import ClosingLeft, TurnDriver
 from tests.actors.fakes import Speaker, Watched, words
 

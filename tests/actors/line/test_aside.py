@@ -11,7 +11,7 @@ from actors.facts import AgentSpoke, BargeIn, ReplyEnded
 from actors.journal import Journal
 from actors.line.ledger import Ledger
 from actors.line.reply import SendAudio, SendClear, Voice
-from actors.turn.values import Gate
+from actors.turn.effects import Gate
 from tests.actors.notebook import Notebook, ledger_with, speech
 from tests.examples import EXAMPLES
 

@@ -14,6 +14,7 @@ from actors.turn.effects import (
     EndConversation,
     Forget,
     FreeTape,
+    Gate,
     PlayClip,
     PutThrough,
     RenewSession,
@@ -21,6 +22,7 @@ from actors.turn.effects import (
     Resume,
     SayAsAgent,
     SayByLine,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -42,7 +44,6 @@ from actors.turn.events import (
     SessionAged,
     TransferWanted,
 )
-from actors.turn.values import Gate, SpeechKind
 from tests.actors.turn.script import POLICY
 
 TOLERANCE = 0.02

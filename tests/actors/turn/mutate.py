@@ -112,14 +112,14 @@ def replaced(table: Table, event: type, places: list[tuple[object, int]], row: R
 def rows_removed() -> Iterator[Mutant]:
     for table in TABLES:
         for name, event, row, places in changing_rows(table):
-            yield Mutant("row", name, *replaced(table, event, places, Row(guard=row.guard)))
+            yield Mutant("row", name, *replaced(table, event, places, Row(when=row.when)))
 
 
 def guards_removed() -> Iterator[Mutant]:
     for table in TABLES:
         for name, event, row, places in changing_rows(table):
-            if row.guard is not None:
-                yield Mutant("guard", name, *replaced(table, event, places, attrs.evolve(row, guard=None)))
+            if row.when != "always":
+                yield Mutant("guard", name, *replaced(table, event, places, attrs.evolve(row, when="always")))
 
 
 def changes_added() -> Iterator[Mutant]:
@@ -151,8 +151,8 @@ def rules_removed() -> Iterator[Mutant]:
 def conditions_removed() -> Iterator[Mutant]:
     for rule in RULES:
         for condition in rule.conditions:
-            left = tuple(other.words for other in rule.conditions if other is not condition)
-            name = f"{rule.name}: {condition.words}"
+            left = tuple(other for other in rule.conditions if other != condition)
+            name = f"{rule.name}: {condition}"
             yield _with_rule("condition", name, rule, attrs.evolve(rule, conditions=left))
 
 

@@ -4,8 +4,8 @@ They stand between two markers, and a test compares them with the tables that th
 """
 
 from actors.turn.rules import RULES, Rule
+from actors.turn.state import Phase
 from actors.turn.tables import TABLES, Cell, Table
-from actors.turn.values import Phase
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
@@ -27,12 +27,12 @@ def picture_of_table(table: Table) -> str:
 
 
 def picture_of_cell(cell: Cell) -> str:
-    """Return the next state in bold, what is done, and the guard in italics."""
+    """Return the next state in bold, what is done, and the condition in italics."""
     rows = []
     for row in cell:
         words = [f"**{row.to.name}**"] if row.to is not None else []
         words += [_words(action.__name__) for action in row.actions]
-        words += [f"*if {row.guard.words}*"] if row.guard is not None else []
+        words += [f"*if {row.when}*"] if row.when != "always" else []
         rows.append(" ".join(words))
     return "; ".join(rows) or "–"
 
@@ -41,7 +41,7 @@ def picture_of_rules() -> str:
     """Return a line for each rule, the first to be tried first."""
     lines = ["### rules", "", "| rule | phases | while | due | then |", "|---|---|---|---|---|"]
     for rule in RULES:
-        conditions = ", ".join(condition.words for condition in rule.conditions) or "–"
+        conditions = ", ".join(rule.conditions) or "–"
         action = _words(rule.action.__name__)
         lines.append(f"| {rule.name} | {_phases(rule)} | {conditions} | {rule.due_words} | {action} |")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import attrs
 
 from actors.policy import CallPolicy, Wording
-from actors.turn.effects import Effect, NoteSilence, PlayClip, SayAsAgent
+from actors.turn.effects import Effect, NoteSilence, PlayClip, SayAsAgent, SpeechKind
 from actors.turn.events import (
     AgentSaid,
     AudioBegan,
@@ -25,8 +25,7 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.machine import Turn
-from actors.turn.state import TurnState
-from actors.turn.values import Debt, SpeechKind, VoiceState
+from actors.turn.state import Debt, TurnState, VoiceState
 
 Step: TypeAlias = tuple[float, Event]
 Seen: TypeAlias = list[tuple[float, Effect]]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from actors.turn.effects import Cut, Forget, FreeTape, PutThrough, Resume, SayAsAgent
+from actors.turn.actions import describe_keys
+from actors.turn.effects import Cut, Forget, FreeTape, Gate, PutThrough, Resume, SayAsAgent, SpeechKind
 from actors.turn.events import (
     AgentSaid,
     AudioBegan,
@@ -26,7 +27,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
+from actors.turn.state import Debt, Phase, VoiceState
 from tests.actors.turn.script import (
     FIRST,
     SECOND,

@@ -8,9 +8,11 @@ from actors.turn.effects import (
     EndConversation,
     Forget,
     FreeTape,
+    Gate,
     HoldTape,
     PutThrough,
     SayAsAgent,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -31,7 +33,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import Debt, Gate, Phase, SpeechKind
+from actors.turn.state import Debt, Phase
 from tests.actors.turn.script import (
     ASK,
     POLICY,

@@ -8,6 +8,7 @@ from actors.turn.effects import (
     EndConversation,
     Forget,
     FreeTape,
+    Gate,
     HoldTape,
     PutThrough,
     RestartSession,
@@ -38,7 +39,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import CallerState, Debt, Gate, Phase
+from actors.turn.state import CallerState, Debt, Phase
 from tests.actors.turn.script import (
     ASK,
     FIRST,

@@ -2,11 +2,13 @@
 
 import pytest
 
+from actors.turn.actions import describe_keys
 from actors.turn.effects import (
     Cut,
     Forget,
     RestartSession,
     Resume,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -30,7 +32,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import Debt, Phase, SpeechKind, describe_keys
+from actors.turn.state import Debt, Phase
 from tests.actors.turn.script import (
     ASK,
     FIRST,

@@ -2,15 +2,18 @@
 
 import pytest
 
+from actors.turn.actions import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
     Effect,
     EndCallersTurn,
     Forget,
+    Gate,
     HoldTape,
     RenewSession,
     SayAsAgent,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -37,8 +40,7 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import TurnState
-from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
+from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 from tests.actors.turn.script import FIRST, POLICY, prepared_turn
 
 REFUSED = POLICY.wording.refused

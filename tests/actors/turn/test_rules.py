@@ -2,15 +2,18 @@
 
 import pytest
 
+from actors.turn.actions import describe_keys
 from actors.turn.effects import (
     Cut,
     EndConversation,
     Forget,
+    Gate,
     HoldTape,
     PlayClip,
     Resume,
     SayAsAgent,
     SayByLine,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -32,7 +35,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from tests.actors.turn.script import (
     ASK,
     Seen,

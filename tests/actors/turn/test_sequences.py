@@ -1,11 +1,13 @@
 """The ordinary sequences of a call, each as a script."""
 
+from actors.turn.actions import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
     EndConversation,
     Forget,
     FreeTape,
+    Gate,
     HoldTape,
     NoteSilence,
     PutThrough,
@@ -14,6 +16,7 @@ from actors.turn.effects import (
     Resume,
     SayAsAgent,
     SayByLine,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -44,7 +47,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import CallerState, Debt, Gate, Phase, SpeechKind, VoiceState, describe_keys
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from tests.actors.turn.script import (
     ASK,
     FIRST,

@@ -16,7 +16,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.values import Debt
+from actors.turn.state import Debt
 from tests.actors.turn.script import (
     ASK,
     SECOND,

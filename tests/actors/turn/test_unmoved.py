@@ -18,6 +18,7 @@ from actors.turn.effects import (
     RenewSession,
     Resume,
     SayAsAgent,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -43,7 +44,7 @@ from actors.turn.events import (
     TransferWanted,
 )
 from actors.turn.machine import Turn
-from actors.turn.values import CallerState, Debt, Phase, SpeechKind, VoiceState
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from tests.actors.turn.script import new_turn, state_of
 
 KEPT = SpeechKind.ANSWER

@@ -19,6 +19,7 @@ from actors.turn.effects import (
     EndConversation,
     Forget,
     FreeTape,
+    Gate,
     HoldTape,
     PlayClip,
     PutThrough,
@@ -27,6 +28,7 @@ from actors.turn.effects import (
     Resume,
     SayAsAgent,
     SayByLine,
+    SpeechKind,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -61,7 +63,6 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.machine import Turn
-from actors.turn.values import Gate, SpeechKind
 from tests.actors.turn.judge import UNREACHED, Judge
 from tests.actors.turn.script import POLICY
 
