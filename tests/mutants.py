@@ -465,7 +465,7 @@ MUTANTS = (
         6,
         "a call keeps its record: one that comes back begins anew",
         "web/routes/twilio.py",
-        "if await self._is_streamed(call_sid):",
+        'if await self._is_streamed(call_sid, form.get("CallStatus", "")):',
         "if not call_sid:",
         ("tests/web/test_media.py",),
     ),

@@ -87,6 +87,13 @@ class DatabaseTokens:
         rows = await self._ask(_TAKE, name)
         return bytes(rows[0][0]) if rows else None
 
+    async def exchange(self, name: str, into: str, seconds: float) -> bytes | None:
+        """Take what lies under `name`; if something does, leave an empty text under `into` for so long."""
+        found = await self.take(name)
+        if found is not None:
+            await self.put(into, b"", seconds)
+        return found
+
     async def erase(self, subject: Subject) -> int:
         """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
         kept = await self.database.ask(_ALL)

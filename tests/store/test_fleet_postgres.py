@@ -417,6 +417,15 @@ async def test_tokens_expire_are_replaced_and_are_claimed_once(workers: Workers)
     assert await tokens.peek("old") == b"3"
 
 
+async def test_a_token_that_is_exchanged_is_taken_once_and_leaves_an_empty_text(workers: Workers) -> None:
+    tokens, others = DatabaseTokens(workers.database()), DatabaseTokens(workers.database())
+    await migrate(tokens.database)
+    await tokens.put("token", b"who calls", 60)
+    taken = [await one.exchange("token", "streamed", 60) for one in (others, tokens)]
+
+    assert (taken, await tokens.peek("streamed")) == ([b"who calls", None], b"")
+
+
 async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Workers) -> None:
     tokens = DatabaseTokens(Database(workers.url))
     await tokens.put("mine", b"1", 60)

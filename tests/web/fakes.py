@@ -26,6 +26,7 @@ from store.orders.queue import OrderQueue
 from store.records import CallRecord
 from tests.routes import compile_routes_once
 from web.app import create_app
+from web.calls.admission import Admission, Admissions
 from web.calls.context import AppContext, Opened
 from web.calls.slots import Slots
 from web.calls.token_store import MemoryTokenStore, TokenStore
@@ -361,3 +362,9 @@ class Peer:
         self.changed = trio.Event()
         if event["type"] == "websocket.close":
             await self._to_app.send({"type": "websocket.disconnect", "code": 1000})
+
+
+async def note_streamed(admissions: Admissions, call_sid: str) -> None:
+    """Let the stream of a call begin, as far as other workers see it."""
+    token = await admissions.mint(Admission(call_sid, "inbound", LEAD, LINE, call_sid))
+    await admissions.redeem(token, call_sid)

@@ -13,7 +13,7 @@ from store.memory import MemoryRecords
 from store.orders import statements
 from store.orders.databases import Arguments, OrdersUnavailable, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
-from tests.web.fakes import LEAD, LINE, FakeLine, services, settings
+from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, settings
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import LONGEST_WAIT, Dispatcher
 from web.calls.orders import InDoubt, Lack, NoLine, Order, Placed, Refused, Waiting
@@ -385,7 +385,7 @@ async def test_a_call_that_is_carried_is_not_asked_after(autojump_clock: MockClo
 async def test_a_call_that_another_worker_carries_takes_no_line_here(autojump_clock: MockClock) -> None:
     async with world() as there:
         await there.dispatcher.take(ORDER)
-        await there.context.admissions.note_streamed(f"CA{1:032x}")
+        await note_streamed(there.context.admissions, f"CA{1:032x}")
         await trio.sleep(LOOK_SECONDS + 1)
 
         assert there.context.slots.free == there.context.slots.capacity

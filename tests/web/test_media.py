@@ -375,7 +375,7 @@ async def test_a_call_that_asks_what_to_do_once_more_goes_on_from_its_record(
     first = await records.get(order["call_sid"])
     assert first is not None
 
-    answer = await then.twilio(target, form)
+    answer = await then.twilio(target, form | {"CallStatus": "in-progress"})
     peer = await visits(then, token_in(answer.text), order["call_sid"])
 
     assert 'action="https://agent.example.com/twilio/after?again=1"' in answer.text

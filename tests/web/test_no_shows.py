@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from store.memory import MemoryRecords
 from store.records import CallRecord
-from tests.web.fakes import CALL_SID, LEAD, LINE, FakeLine, services, settings
+from tests.web.fakes import CALL_SID, LEAD, LINE, FakeLine, note_streamed, services, settings
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, NoShows
 from web.calls.live_calls import KnownCall
@@ -82,7 +82,7 @@ async def test_a_caller_who_has_come_has_a_record_of_their_own(autojump_clock: M
 
 async def test_a_caller_whom_another_worker_has_is_shown_there(autojump_clock: MockClock) -> None:
     async with world() as there:
-        await there.context.admissions.note_streamed(CALL_SID)
+        await note_streamed(there.context.admissions, CALL_SID)
         await trio.sleep(SOON)
 
         assert await there.kept() == []

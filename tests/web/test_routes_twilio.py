@@ -23,6 +23,7 @@ from tests.web.fakes import (
     Peer,
     context_of,
     exchange,
+    note_streamed,
     record,
     voice_form,
 )
@@ -233,7 +234,7 @@ async def test_the_end_of_an_order_is_kept_by_whichever_worker_hears_of_it(autoj
 async def test_a_call_that_was_carried_elsewhere_is_not_said_to_have_had_no_agent(autojump_clock: MockClock) -> None:
     tokens = MemoryTokenStore()
     there = exchange(tokens=tokens)
-    await Admissions(tokens).note_streamed(CALL_SID)
+    await note_streamed(Admissions(tokens), CALL_SID)
     over = voice_form(outbound=True) | {"CallStatus": "completed", "SequenceNumber": "3"}
 
     await there.twilio("/twilio/status?order=OR1", over)
@@ -461,8 +462,30 @@ async def test_callers_who_are_recorded_are_told_so_first(tmp_path: Path) -> Non
 
 async def test_a_caller_who_comes_back_is_not_told_again(tmp_path: Path) -> None:
     there = exchange(RECORDINGS_DIR=str(tmp_path), RECORDING_NOTICE="This call is recorded.")
-    await context_of(there).admissions.note_streamed(CALL_SID)
-    again = await there.twilio("/twilio/voice", voice_form())
+    await note_streamed(context_of(there).admissions, CALL_SID)
+    again = await there.twilio("/twilio/voice", voice_form() | {"CallStatus": "in-progress"})
 
     assert "<Connect" in again.text
     assert "<Say>" not in again.text
+
+
+class CountedPeeks(MemoryTokenStore):
+    """Notes what is looked up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked_up: list[str] = []
+
+    async def peek(self, name: str) -> bytes | None:
+        self.looked_up.append(name)
+        return await super().peek(name)
+
+
+@pytest.mark.parametrize(("status", "looked_up"), [("ringing", []), ("in-progress", [f"streamed {CALL_SID}"])])
+async def test_other_workers_are_asked_of_a_call_only_when_it_has_been_answered(
+    status: str, looked_up: list[str], autojump_clock: MockClock
+) -> None:
+    tokens = CountedPeeks()
+    answer = await exchange(tokens=tokens).twilio("/twilio/voice", voice_form() | {"CallStatus": status})
+
+    assert ("<Connect" in answer.text, tokens.looked_up) == (True, looked_up)

@@ -1,5 +1,6 @@
 """What one request leaves is there for one other, once, and not for long; on this worker or on the next."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -237,3 +238,50 @@ async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
     assert await tokens.peek("token") == b"mine"
     assert trio.current_time() == 2 * DISK_SECONDS
     over.set()
+
+
+async def test_what_is_exchanged_is_taken_once_and_leaves_an_empty_text(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("token", b"content", 60)
+    taken = [await tokens.exchange("token", "streamed", 3600) for _ in range(2)]
+    clock.time += 60
+    left = await tokens.peek("streamed")
+    clock.time += 3540
+
+    assert (taken, left, await tokens.peek("streamed")) == ([b"content", None], b"", None)
+
+
+async def test_where_there_is_nothing_to_take_nothing_is_left(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("old", b"content", 60)
+    clock.time += 60
+    taken = [await tokens.exchange(name, "streamed", 3600) for name in ("none", "old")]
+
+    assert (taken, await tokens.peek("streamed")) == ([None, None], None)
+
+
+async def test_what_a_folder_does_not_take_in_exchange_is_kept_by_this_worker(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    tokens = SharedTokenStore(tmp_path, clock)
+    await tokens.put("token", b"content", 60)
+    monkeypatch.setattr("web.calls.token_store.os.truncate", full)
+    with capture_logs() as lines:
+        taken = await tokens.exchange("token", "streamed", 60)
+
+    assert (taken, await tokens.peek("streamed"), await tokens.take("token")) == (b"content", b"", None)
+    assert names_in(tmp_path) == []
+    assert [line["event"] for line in lines] == ["folder_not_shared"]
+
+
+async def test_an_exchanged_file_is_its_owners_only_and_says_nothing_any_more(tmp_path: Path, clock: Clock) -> None:
+    tokens = SharedTokenStore(tmp_path, clock)
+    await tokens.put("token", b"+15551230000", 60)
+    await tokens.exchange("token", "streamed", 60)
+
+    assert _files_in(tmp_path) == [(0o600, b"")]
+
+
+def _files_in(folder: Path) -> list[tuple[int, bytes]]:
+    return [(path.stat().st_mode & 0o777, path.read_bytes()) for path in folder.iterdir()]

@@ -105,11 +105,15 @@ class Admissions:
         return token
 
     async def redeem(self, token: str, call_sid: str, visitor: str = "") -> Admission | NotAdmitted:
-        """Use a token up, whether or not it turns out to be this call's, and this visitor's."""
+        """Use a token up, whether or not it turns out to be this call's, and this visitor's.
+
+        For it, all workers know from then on that a call of Twilio's has had its stream.
+        """
         if not token:
             return NotAdmitted("no token")
+        name, streamed = f"token {token}", f"streamed {call_sid}"
         try:
-            kept = await self.tokens.take(f"token {token}")
+            kept = await (self.tokens.take(name) if visitor else self.tokens.exchange(name, streamed, STREAMED_SECONDS))
         except OSError as exc:
             return NotAdmitted(f"its token cannot be looked up now: {exc}")
         if kept is None:
@@ -131,10 +135,6 @@ class Admissions:
         noted = orjson.loads(kept) if kept is not None else {}
         noted.pop("to", None)
         return OrderNote(**noted)
-
-    async def note_streamed(self, call_sid: str) -> None:
-        """Keep that a call of ours has had its stream, wherever that was."""
-        await self.tokens.put(f"streamed {call_sid}", b"", STREAMED_SECONDS)
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> bool:
         """Keep what went wrong with a stream of a call; False if that is known (Twilio may repeat a webhook)."""

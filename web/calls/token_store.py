@@ -13,7 +13,7 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar, TypeVarTuple
@@ -64,6 +64,10 @@ class TokenStore(Protocol):
         """Return what lies under `name`, to one taker only."""
         ...
 
+    async def exchange(self, name: str, into: str, seconds: float) -> bytes | None:
+        """Take what lies under `name`; if something does, leave an empty text under `into` for so long."""
+        ...
+
     async def erase(self, subject: Subject) -> int:
         """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
         ...
@@ -100,6 +104,12 @@ class MemoryTokenStore:
     async def take(self, name: str) -> bytes | None:
         await trio.lowlevel.checkpoint()
         return self._texts.take(name)
+
+    async def exchange(self, name: str, into: str, seconds: float) -> bytes | None:
+        found = await self.take(name)
+        if found is not None:
+            self._texts.put(into, b"", seconds)
+        return found
 
     async def erase(self, subject: Subject) -> int:
         await trio.lowlevel.checkpoint()
@@ -161,6 +171,18 @@ class SharedTokenStore:
     async def take(self, name: str) -> bytes | None:
         own = await self._own.take(name)
         return own if own is not None else await self._in_thread(self._take, self._path(name))
+
+    async def exchange(self, name: str, into: str, seconds: float) -> bytes | None:
+        """The file is emptied and renamed: to make one and remove another would cost as much as all the rest."""
+        own = await self._own.exchange(name, into, seconds)
+        if own is not None:
+            return own
+        do = partial(self._exchange, self._path(name), self._path(into), self.now() + seconds)
+        content, failed = await self._in_thread(do)
+        if failed is not None:
+            self._fails(failed)
+            await self._own.put(into, b"", seconds)
+        return content
 
     async def erase(self, subject: Subject) -> int:
         return await self._own.erase(subject) + await self._in_thread(self._erase, subject)
@@ -234,14 +256,38 @@ class SharedTokenStore:
             return None
 
     def _take(self, path: Path) -> bytes | None:
-        mine = _unique(path)
-        try:
-            path.rename(mine)
-        except FileNotFoundError:
+        mine = _moved(path)
+        if mine is None:
             return None
         content = self._read(mine)
         mine.unlink(missing_ok=True)
         return content
+
+    def _exchange(self, path: Path, into: Path, expires: float) -> tuple[bytes | None, OSError | None]:
+        """Return what was taken, and why nothing could be left."""
+        mine = _moved(path)
+        content = self._read(mine) if mine is not None else None
+        if mine is None or content is None:
+            return None, None
+        try:
+            os.truncate(mine, 0)
+            os.utime(mine, (expires, expires))
+            mine.replace(into)
+        except OSError as exc:
+            with suppress(OSError):
+                mine.unlink()
+            return content, exc
+        return content, None
+
+
+def _moved(path: Path) -> Path | None:
+    """Move a file to where nobody else looks for it; None if there is none, or another taker was first."""
+    mine = _unique(path)
+    try:
+        path.rename(mine)
+    except FileNotFoundError:
+        return None
+    return mine
 
 
 def _unique(path: Path) -> Path:

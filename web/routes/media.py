@@ -164,7 +164,6 @@ class MediaStreams:
         if admitted.resumes and (record := await self._left(call_sid)) is not None:
             plan = attrs.evolve(plan, resumption=_resumption(record, admitted))
         context.live_calls.streaming(call_sid)
-        await context.admissions.note_streamed(call_sid)
         with (
             bound_contextvars(**_logged(started, context.services)),
             context.streams.carry(call_sid, again=admitted.again),

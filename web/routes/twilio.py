@@ -30,6 +30,8 @@ FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut", "line_dead"})
 """Outcomes after which a caller still on the line hears an apology."""
 RETURNS = LOST | {"never_ran"}
 """Outcomes after which a caller still on the line gets a second stream, once: only the stream has ended."""
+RINGING = "ringing"
+"""Twilio's word for a call that no TwiML has answered yet."""
 LETTER_SECONDS = 0.1
 """More than a letter of a sentence takes to be said: so much later comes the stream."""
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
@@ -86,7 +88,7 @@ class TwilioRoutes:
             return Response("CallSid is missing", 400)
         if form.get("CallStatus", "") in FINAL_STATUSES:
             return xml(twiml.nothing())
-        if await self._is_streamed(call_sid):  # our number's fallback URL, a redirect back, a repetition
+        if await self._is_streamed(call_sid, form.get("CallStatus", "")):  # a fallback URL, a redirect, a repetition
             return xml(await Returns(self.context).take_back(form, again=True))
         if not await self._is_its_call(order, call_sid):
             _log.warning("call_of_no_order", call_sid=call_sid, id=order, why="its order has another call, or is over")
@@ -177,9 +179,12 @@ class TwilioRoutes:
         if call_sid:
             await self.context.admissions.note_ended(call_sid)
 
-    async def _is_streamed(self, call_sid: str) -> bool:
+    async def _is_streamed(self, call_sid: str, status: str) -> bool:
+        """Tell whether a call has had its stream; other workers need not be asked of one that nobody has answered."""
         call = self.context.live_calls.find(call_sid)
-        return (call is not None and call.streamed) or await self.context.admissions.is_streamed(call_sid)
+        if call is not None and call.streamed:
+            return True
+        return status != RINGING and await self.context.admissions.is_streamed(call_sid)
 
     async def _is_its_call(self, order: str, call_sid: str) -> bool:
         """Note the call of an order, on whichever worker; False if the order has another call, or has ended without.
