@@ -114,7 +114,7 @@ def read_arguments(
 ) -> tuple[ArgumentsT, tuple[str, ...]]:
     """Read the model's JSON as strictly as the function wants it; return the arguments, and what was odd about them.
 
-    `""` is no arguments, `null` is a field not sent.
+    `""` and `null` are no arguments, and `null` is a field not sent; an object may be written as text within a string.
 
     *Raises* `ArgumentsRefused`, and nothing else, for what cannot be forgiven.
     """
@@ -157,6 +157,10 @@ def _object(text: str) -> Mapping[str, JSON]:
         value: JSON = orjson.loads(text) if text.strip() else {}
     except orjson.JSONDecodeError as error:
         raise ArgumentsRefused(["The arguments are not JSON: send one JSON object."]) from error
+    if isinstance(value, str):  # some models write the object as the text of a string
+        value = json_or(value, value) if value.strip() else {}
+    if value is None:
+        return {}
     if not isinstance(value, Mapping):
         raise ArgumentsRefused([f"The arguments must be one JSON object, not {kind(value)}."])
     return value

@@ -185,7 +185,20 @@ def test_no_arguments_may_be_an_empty_string() -> None:
     assert problems(Nothing, x=1) == ("`x` is not an argument: send only an empty object.",)
 
 
-@pytest.mark.parametrize("text", ["[]", "null", '"reason"', "3"])
+@pytest.mark.parametrize("text", ["", " ", "null", '""', '" "', '"null"', "{}", '"{}"'])
+def test_no_arguments_may_be_written_in_many_ways(text: str) -> None:
+    @attrs.frozen
+    class Nothing:
+        pass
+
+    assert read_strictly(Nothing, text) == Nothing()
+
+
+def test_an_object_may_be_written_as_the_text_of_a_string() -> None:
+    assert read_strictly(SatisfactionArguments, orjson.dumps('{"rating": 4}').decode()).rating == 4
+
+
+@pytest.mark.parametrize("text", ["[]", '"reason"', "3", '"[]"', '"3"', '"\\"{}\\""'])
 def test_arguments_that_are_no_object_are_refused(text: str) -> None:
     with pytest.raises(ArgumentsRefused, match="must be one JSON object"):
         read_strictly(FollowupArguments, text)
