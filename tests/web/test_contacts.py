@@ -67,6 +67,8 @@ def test_a_mobile_number_is_called_when_it_is_day_wherever_it_may_be() -> None:
         ("\n\n", [(1, "csv")]),
         ("to\n", [(1, "csv")]),
         ("name\nZoë\n", [(1, "to")]),
+        ("to;name\n+12125550123;Zoë\n", [(1, "csv")]),
+        ("to\tname\n+12125550123\tZoë\n", [(1, "csv")]),
         ("to,nmae\n+12125550123,Zoë\n", [(1, "nmae")]),
         ("to,metadata.\n+12125550123,x\n", [(1, "metadata.")]),
         ("to,name,name\n+12125550123,a,b\n", [(1, "name"), (1, "name")]),

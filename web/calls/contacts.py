@@ -24,6 +24,7 @@ from web.calls.orders import CONTEXT_FIELDS, LineProblem, OrderError, new_order_
 
 COLUMNS = ("to", *CONTEXT_FIELDS, "time_zone", "agents")
 METADATA = "metadata."
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 MOST_NUMBERS = 10_000
 MOST_PROBLEMS = 1000
 LINES_AT_ONCE = 10
@@ -131,6 +132,9 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 def _column_problems(names: Sequence[str]) -> Iterator[LineProblem]:
     if not names:
         yield LineProblem(1, "csv", "is empty", _WHOLE_FIX)
+        return
+    if len(names) == 1 and (found := next((sign for sign in _SEPARATORS if sign in names[0]), None)):
+        yield LineProblem(1, "csv", f"has {_SEPARATORS[found]} between its fields", _WHOLE_FIX)
         return
     for name in names:
         if name not in COLUMNS and not (name.startswith(METADATA) and len(name) > len(METADATA)):
