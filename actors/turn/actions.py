@@ -148,7 +148,7 @@ class Actions(TurnState):
         self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)
         if self._may_be_urged():
             self.is_torn, self.is_urged = False, True
-            self.owe()
+            self.owe(self.at.quiet)
             self.tell(self.wording.go_on)
         elif self.is_answered:
             self._end_unended()

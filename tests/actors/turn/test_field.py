@@ -119,8 +119,9 @@ def test_c2_a_reply_that_was_still_coming_goes_on_and_is_asked_for_if_it_does_no
         (4, AudioDone()),
         (7.5, Played()),
     ]
-    got = play(turn, script, 9.5)
-    assert got == [(4, Cut()), (6.5, Resume()), (9.0, TellAsCaller(POLICY.wording.go_on))]
+    got = play(turn, script, 12)
+    go_on = (9.0, TellAsCaller(POLICY.wording.go_on))
+    assert got == [(4, Cut()), (6.5, Resume()), go_on, (10.5, filler_asked()), (11.5, clip())]  # silent since 7.5
 
 
 def test_c2_an_empty_transcript_resumes_at_once() -> None:
