@@ -40,7 +40,7 @@ from actors.session.settings_form import SettingsForm
 from actors.summarizer import Summarizer
 from actors.supervision import Crashed, describe, guard, root_cause
 from actors.supervisor import NoAgentLeft, Supervisor
-from actors.turn_driver import ClosingLeft, Finished
+from actors.turn.effects import EndConversation, SayByLine
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
 from agents.roster import Roster
 from protocol.audio import FRAME_BYTES
@@ -51,7 +51,7 @@ from store.redaction import CallRedaction
 log = structlog.stdlib.get_logger()
 
 Run: TypeAlias = Callable[[], Awaitable[None]]
-ConversationOutcome: TypeAlias = Finished | ClosingLeft | NoAgentLeft
+ConversationOutcome: TypeAlias = EndConversation | SayByLine | NoAgentLeft
 
 
 async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
@@ -254,10 +254,10 @@ class Call:
 
     async def _conclude(self, outcome: ConversationOutcome) -> None:
         match outcome:
-            case Finished(outcome=name):
+            case EndConversation(outcome=name):
                 self._end_as(name)
                 await self._ask_line("hang_up", lambda: self.services.line.hang_up(self.plan.call_sid))
-            case ClosingLeft(outcome=name, sentence=sentence):
+            case SayByLine(outcome=name, sentence=sentence):
                 self._end_as(name)
                 await self._redirect(say_and_end(sentence))
             case NoAgentLeft():

@@ -108,25 +108,8 @@ class SessionOnFloor(Protocol):
         """Note that the conversation is over as its function has asked for."""
 
 
-@attrs.frozen
-class Finished:
-    """The conversation is over, with this outcome of the call; `reason` is the agent's, if an agent ended it."""
-
-    outcome: str
-    reason: str = ""
-
-
-@attrs.frozen
-class ClosingLeft:
-    """The conversation is over with this outcome, and no agent could say the last sentence: the line has to."""
-
-    outcome: str
-    sentence: str
-
-
-Conclusion: TypeAlias = Finished | ClosingLeft
-
-
+Conclusion: TypeAlias = EndConversation | SayByLine
+"""The effects that the call performs: the conversation is over."""
 _LAST_WORDS = frozenset({Phase.TRANSFERRING, Phase.ENDING, Phase.CLOSING})
 """The words of these phases are heard to the last one."""
 
@@ -337,19 +320,18 @@ class TurnDriver:
             case _:
                 pass  # the words themselves are noted when they come
 
-    def _conclude(self, effect: EndConversation | SayByLine) -> None:
+    def _conclude(self, effect: Conclusion) -> None:
         match effect:
-            case EndConversation(outcome=outcome, reason=reason, heard=heard):
+            case EndConversation(reason=reason, heard=heard):
                 if self.session is not None:
                     self.session.conclude()
                 if heard or reason:
                     last = self.conversation.last_reply
                     complete = heard and last is not None and last.complete
                     self.journal.note(GoodbyeHeard(self._name, complete))
-                self._conclusion = Finished(outcome, reason)
-            case SayByLine(outcome=outcome, sentence=sentence):
+            case SayByLine(outcome=outcome):
                 self.journal.note(ClosingUnsaid(outcome))
-                self._conclusion = ClosingLeft(outcome, sentence)
+        self._conclusion = effect
         self._concluded.set()
 
     def _note_closing(self) -> None:

@@ -5,7 +5,7 @@ import attrs
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
-from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
+from actors.turn.state import NO_END, CallerState, Debt, Phase, TurnState, VoiceState
 
 _DEAF_WORDS = 2
 """So many words in a row that the service does not hear are its fault, and no noise."""
@@ -50,8 +50,7 @@ class Actions(TurnState):
             self._doubt(self.last_sound)
 
     def leave_floor(self) -> None:
-        self.outstanding, self.rest, self.late_filler, self.told = None, "", "", ""
-        self.transfer = None
+        self.outstanding, self.rest, self.late_filler, self.told, self.transfer = None, "", "", "", ""
         self.running.clear()
         self.handoffs.clear()
         self.forget()
@@ -247,10 +246,6 @@ class Actions(TurnState):
 
     # What waits to be told or said
 
-    def end_callers_turn(self) -> None:
-        """The keys are the end of it: what was said before them is to be understood before them."""
-        self.emit(effects.EndCallersTurn())
-
     def tell_keys(self) -> None:
         keys, why = self.keys, self.why_no_person
         parts = [describe_keys(keys, self.policy.human_digit)] if keys else []
@@ -279,13 +274,7 @@ class Actions(TurnState):
     def hold(self) -> None:
         if isinstance(self.event, HandoffWanted):
             self.handoffs.add(self.event.id)
-        self.hold_tape()
-
-    def hold_tape(self) -> None:
         self.emit(effects.HoldTape())
-
-    def free(self) -> None:
-        self.emit(effects.FreeTape())
 
     def start_transfer(self) -> None:
         if isinstance(self.event, TransferWanted):
@@ -306,44 +295,40 @@ class Actions(TurnState):
 
     def fail_transfer(self) -> None:
         """Where a function asked, its task answers it; where none did, or its session is gone, the agent is told."""
-        if self.transfer is None and isinstance(self.event, PutThroughFailed):
+        if not self.transfer and isinstance(self.event, PutThroughFailed):
             self.why_no_person = self.event.why
-        self.transfer = None
+        self.transfer = ""
         self.wait_anew()
 
     def give_up_transfer(self) -> None:
         self.enter(Phase.CONVERSING)
         self.wait_anew()
-        if self.transfer is None:
-            self.why_no_person = self.wording.unanswered
-        else:
+        if self.transfer:
             self._answer(self.transfer, self.wording.unanswered)
-            self.transfer = None
+        else:
+            self.why_no_person = self.wording.unanswered
+        self.transfer = ""
 
     def start_ending(self) -> None:
-        self.end = self.event if isinstance(self.event, EndWanted) else None
+        if isinstance(self.event, EndWanted):
+            self.end = self.event
         if not self.has_spoken:
-            self._answer_end(self.wording.ask_goodbye)
-
-    def _answer_end(self, text: str) -> None:
-        if self.end is not None:
-            self._answer(self.end.id, text)
+            self._answer(self.end.id, self.wording.ask_goodbye)
 
     def ask_goodbye(self) -> None:
         """What was said before the caller spoke is no goodbye."""
         if not self.has_answered_speech:
-            self._answer_end(self.wording.ask_goodbye)
+            self._answer(self.end.id, self.wording.ask_goodbye)
 
     def reopen(self) -> None:
         """The caller has spoken after the goodbye: it is answered, and the agent ends the conversation anew."""
         self.times_reopened += 1
-        self._answer_end(self.wording.reopened)
-        self.end = None
+        self._answer(self.end.id, self.wording.reopened)
+        self.end = NO_END
 
     def end_completed(self) -> None:
         self.phase = Phase.OVER
-        reason = self.end.reason if self.end is not None else ""
-        self.emit(effects.EndConversation("completed", reason, heard=self.has_spoken))
+        self.emit(effects.EndConversation("completed", self.end.reason, heard=self.has_spoken))
 
     # The last sentence of a call that is to close
 
@@ -355,7 +340,7 @@ class Actions(TurnState):
         """Listen no more, owe nothing, and say nothing but the last sentence."""
         self.caller, self.outstanding, self.rest = CallerState.QUIET, None, ""
         self.settle()
-        self.hold_tape()
+        self.emit(effects.HoldTape())
         self.drop()
 
     def start_closing(self) -> None:
@@ -378,7 +363,7 @@ class Actions(TurnState):
         if self.voice is VoiceState.COMING:
             self.voice = VoiceState.CUT
         self.drop()
-        self.free()
+        self.emit(effects.FreeTape())
         self.closing, self.is_closing_sent, self.rest = None, False, ""
         self.times_reopened, self.times_asked = self.times_reopened + 1, 0
 

@@ -22,8 +22,7 @@ class SpeechKind(Enum):
     """Why an agent's service says something."""
 
     ANSWER = auto()  # of its own accord
-    GREETING = auto()
-    """The first words of an agent that has taken a session over. Once they have begun they are an answer."""
+    GREETING = auto()  # an agent's first words on a session that it has taken over; once begun, they are an answer
     FILLER = auto()
     QUESTION = auto()  # whether the caller is still there
     REMARK = auto()

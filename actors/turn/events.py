@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
-from actors.turn.effects import SpeechKind
+from actors.turn.effects import SayAsAgent
 
 # From the session on the floor: what its service says
 
@@ -257,9 +257,8 @@ class ToldHeard:
 class InjectionBegan:
     """`AgentSaid`, with the beginning of the sentence that is outstanding, or of a late filler that is wanted again."""
 
-    kind: SpeechKind
+    begun: SayAsAgent
     rest: str = ""
-    is_late: bool = False
 
 
 @attrs.frozen

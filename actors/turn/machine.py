@@ -5,7 +5,6 @@ of each table is chosen by the state *before* the event, and all four act. Then 
 and again, until none is due. One `Turn` lives as long as the call: a restart or a handoff loses nothing.
 """
 
-import math
 from typing import TypeAlias
 
 import attrs
@@ -15,7 +14,7 @@ from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
 from actors.turn.events import Event, Recognised
 from actors.turn.rules import RULES_IN
-from actors.turn.state import CallerState, Debt, Phase, VoiceState
+from actors.turn.state import LONG_AGO, NEVER, NO_END, CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES
 
 _MOST_RULES_AT_ONCE = 20
@@ -29,7 +28,7 @@ _Speech: TypeAlias = (
 class Turn(Actions):
     """Whose turn it is on one call. It begins at `now`, when no session is there yet."""
 
-    _deadline: float = attrs.field(default=math.inf, init=False)
+    _deadline: float = attrs.field(default=NEVER, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin the first silence."""
@@ -47,7 +46,10 @@ class Turn(Actions):
             table.move(self, row)
         for row in rows:
             for action in row.actions:
-                action(self)
+                if callable(action):
+                    action(self)
+                else:
+                    self.emit(action)
         self._fire_rules()
         effects, self.effects = self.effects, []
         return effects
@@ -58,11 +60,10 @@ class Turn(Actions):
 
     def _fire_rules(self) -> None:
         for _ in range(_MOST_RULES_AT_ONCE):
-            self._deadline = math.inf
+            self._deadline = NEVER
             for rule in RULES_IN[self.phase]:
                 due = rule.due_at(self)
-                if due < math.inf:
-                    self._deadline = min(self._deadline, due)
+                self._deadline = min(self._deadline, due)
                 if due <= self.now:
                     rule.action(self)
                     break
@@ -81,11 +82,6 @@ class Turn(Actions):
     def is_ending(self) -> bool:
         """Whether the agent has ended the conversation and has left nothing unsaid: no other session need come."""
         return self.phase is Phase.ENDING and self.debt is Debt.SETTLED
-
-    @property
-    def ending(self) -> str:
-        """The function that has ended the conversation, if one has; what else wanted to end it was refused."""
-        return self.end.id if self.end is not None else ""
 
     @property
     def runs_functions(self) -> bool:
@@ -124,18 +120,17 @@ class Turn(Actions):
         if not text:
             return events.TimePassed()
         if asked is not None and asked.text.startswith(text):
-            return events.InjectionBegan(asked.kind, asked.text.removeprefix(text).lstrip())
+            return events.InjectionBegan(asked, asked.text.removeprefix(text).lstrip())
         if self.rest.startswith(text):
             return events.InjectionWentOn(self.rest.removeprefix(text).lstrip())
-        if text == self.late_filler:
-            is_wanted = self.debt is Debt.OWED
-            return events.InjectionBegan(SpeechKind.FILLER, is_late=True) if is_wanted else events.LateFillerBegan()
-        return event
+        if text == self.late_filler and self.debt is Debt.OWED:
+            return events.InjectionBegan(SayAsAgent(SpeechKind.FILLER, text))
+        return events.LateFillerBegan() if text == self.late_filler else event
 
     def _recognise_cancelled(self, event: Event, call_id: str) -> Recognised:
         if call_id in self.handoffs:
             return events.HandoffEnded() if self.handoffs == {call_id} else event
-        decision = self.transfer if self.phase is not Phase.ENDING or self.end is None else self.end.id
+        decision = self.end.id if self.phase is Phase.ENDING else self.transfer
         return events.DecisionCancelled() if decision == call_id else event
 
     def _note(self, event: Recognised) -> None:
@@ -196,7 +191,7 @@ class Turn(Actions):
     def _begin_reply(self) -> None:
         if not self.has_sound:
             self.unsay_words()
-        self.kind, self.has_own_words, self.at.began, self.is_torn = SpeechKind.ANSWER, False, math.inf, False
+        self.kind, self.has_own_words, self.at.began, self.is_torn = SpeechKind.ANSWER, False, NEVER, False
         self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
 
     def _begin_sound(self) -> None:
@@ -222,10 +217,15 @@ class Turn(Actions):
             self.announced, self.asks_to_wait = event.announces or self.announced, event.asks_to_wait
 
     def _note_injection(self, event: events.InjectionBegan) -> None:
-        kind = event.kind
+        begun, kind = event.begun, event.begun.kind
         if self.at.answered <= self.at.outstanding <= self.at.began:
             self.unsay_words()  # the audio behind them is not theirs
-        self._note_what_has_begun(event)
+        if begun is self.outstanding:
+            self.outstanding = None
+        else:
+            self.late_filler = ""
+        if begun.id and self.is_audible:
+            self.remark_begun = begun.id
         self.at.said, self.rest = self.now, event.rest
         if not self.has_own_words:
             self.kind = kind
@@ -236,14 +236,6 @@ class Turn(Actions):
             self.times_asked += 1
         if kind is SpeechKind.CLOSING:
             self.at.closing_begun = self.now
-
-    def _note_what_has_begun(self, event: events.InjectionBegan) -> None:
-        if event.is_late:
-            self.late_filler = ""
-            return
-        begun, self.outstanding = self.outstanding, None
-        if begun is not None and begun.id and self.is_audible:
-            self.remark_begun = begun.id
 
     def _note_service(self, event: Recognised) -> None:
         match event:
@@ -300,7 +292,7 @@ class Turn(Actions):
             case events.KeyPressed():
                 self.at.key = self.now
             case events.KeysEntered(keys=keys, wants_person=wants_person):
-                self.times_asked, self.at.key = 0, -math.inf
+                self.times_asked, self.at.key = 0, LONG_AGO
                 if self.has_room_for(keys):
                     self.keys += (keys,)
                     self.wants_person = wants_person and self.keys == (keys,)
@@ -333,9 +325,7 @@ class Turn(Actions):
             case events.HandoffWanted(id=call_id):
                 self.running.discard(call_id)
                 self.at.wanted = self.now
-                self.has_words = (
-                    self.has_words or self.voice is not VoiceState.IDLE
-                )  # if its rest is heard, they are known
+                self.has_words = self.has_words or self.voice is not VoiceState.IDLE  # its rest may be heard
             case events.FunctionCancelled(id=call_id):
                 self.running.discard(call_id)
                 self.handoffs.discard(call_id)
@@ -345,7 +335,7 @@ class Turn(Actions):
                 self.handoffs.clear()
                 self.wait_anew()  # the session could say nothing meanwhile
             case events.DecisionCancelled():
-                self.end = self.transfer = None
+                self.end, self.transfer = NO_END, ""
             case _:
                 pass  # of another group
 

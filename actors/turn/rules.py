@@ -61,10 +61,6 @@ def end_of_false_start(state: TurnState) -> float:
     return max(state.at.heard, state.at.voiced) + wait
 
 
-def end_of_cut(state: TurnState) -> float:
-    return state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)
-
-
 def end_of_reply(state: TurnState) -> float:
     last = max(state.at.quiet, state.at.done)
     if last >= state.at.said:
@@ -97,10 +93,6 @@ def end_of_goodbye(state: TurnState) -> float:
 def end_without_goodbye(state: TurnState) -> float:
     last = max(state.at.phase + state.deadlines.goodbye_grace, state.at.said) + state.deadlines.goodbye_audio
     return max(last, nobody_speaks_since(state, state.deadlines.farewell_noise))
-
-
-def end_of_announcement(state: TurnState) -> float:
-    return max(state.at.quiet, max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)
 
 
 def pause_or_limit_of_remark(state: TurnState) -> float:
@@ -143,7 +135,8 @@ RULES: tuple[Rule, ...] = (
          end_of_false_start),
     Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"),
          Actions.false_start,
-         "Cut + `shortest_word` if something is told; else + `false_start`", end_of_cut),
+         "Cut + `shortest_word` if something is told; else + `false_start`",
+         lambda state: state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)),
     Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
          "Last heard, asked or refused + `longest_turn`",
          lambda state: max(state.at.heard, state.at.asked, state.at.refused) + state.deadlines.longest_turn),
@@ -158,7 +151,7 @@ RULES: tuple[Rule, ...] = (
          ("a person is wanted", "the opening was heard", "a session is there", "no function runs",
           "the call is to go on"), Actions.announce_transfer),
     Rule("keys are told", (CONVERSING,),
-         ("keys wait", "the opening was heard, or a transfer has failed", "a session is there",
+         ("keys wait and the opening was heard, or a transfer has failed", "a session is there",
           "nothing is outstanding", "nothing is told"), Actions.tell_keys),
     Rule("a silence is filled", (CONVERSING,),
          ("the caller waits in silence", "a session is there", "nothing is outstanding", "this silence is unfilled"),
@@ -182,7 +175,8 @@ RULES: tuple[Rule, ...] = (
          "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks", end_without_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
          ("the transfer is announced", "nothing comes or sounds"), Actions.put_through,
-         "Played, and received + `goodbye_onset`", end_of_announcement),
+         "Played, and received + `goodbye_onset`",
+         lambda state: max(state.at.quiet, max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)),
     Rule("the transfer's sentence never comes", (TRANSFERRING,), ("nothing sounds",), Actions.put_through,
          "Wanted, or played, + 2 `goodbye_onset`",
          lambda state: max(state.at.phase, state.at.quiet) + 2 * state.deadlines.goodbye_onset),

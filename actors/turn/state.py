@@ -15,6 +15,7 @@ from actors.turn.events import CloseAsked, EndWanted, Recognised, TimePassed
 
 NEVER = math.inf
 AT_ONCE = LONG_AGO = -math.inf
+NO_END = EndWanted("", "")
 
 
 class CallerState(Enum):
@@ -71,10 +72,10 @@ class Clocks:
     resumed: float = LONG_AGO
     wanted: float = LONG_AGO  # something was asked of the agent: by the caller, or with the answer of a function
     owed: float = LONG_AGO  # the silence began in which the caller waits
-    waiting: float = math.inf  # the caller began to wait for this answer; infinity: they do not
+    waiting: float = NEVER  # the caller began to wait for this answer; infinity: they do not
     turned: float = LONG_AGO  # it became the caller's turn: nothing was owed any more, or a session took the floor
     said: float = LONG_AGO  # the agent said something, of its own accord or because it was asked to
-    began: float = math.inf  # the audio of the last reply began; infinity: it has none
+    began: float = NEVER  # the audio of the last reply began; infinity: it has none
     answered: float = LONG_AGO  # the agent said something of its own accord
     done: float = LONG_AGO  # the last reply was received
     alive: float = LONG_AGO  # the service showed that it works on an answer
@@ -141,8 +142,8 @@ class TurnState:
     # Functions
     running: set[str] = attrs.field(factory=set)
     handoffs: set[str] = attrs.field(factory=set)
-    end: EndWanted | None = None
-    transfer: str | None = None  # the function that has asked for a person, and waits for the answer
+    end: EndWanted = NO_END  # what the agent has ended the conversation with; what else wanted to end it was refused
+    transfer: str = ""  # the function that has asked for a person, and waits for the answer
     wish: str = ""  # the function that has asked for a person, also when its session is gone; "" for a key
     times_reopened: int = 0
     announced: str = ""  # a function that the agent has announced and not called
@@ -189,7 +190,7 @@ class TurnState:
     @property
     def is_waited_for(self) -> bool:
         """Whether the caller waits for an agent, and has waited before this event."""
-        return self.at.waiting < math.inf
+        return self.at.waiting < NEVER
 
     @property
     def silent_since(self) -> float:
@@ -197,7 +198,7 @@ class TurnState:
         silent = max(self.at.owed, self.at.quiet)
         if not self.is_unended:
             return silent
-        return math.inf if self.is_loud else max(silent, self.at.voiced)  # it may be the caller's turn
+        return NEVER if self.is_loud else max(silent, self.at.voiced)  # it may be the caller's turn
 
     @property
     def last_sound(self) -> float:
@@ -212,7 +213,7 @@ class TurnState:
     @property
     def has_sound(self) -> bool:
         """Whether the last reply has audio."""
-        return self.at.began < math.inf
+        return self.at.began < NEVER
 
     @property
     def is_asked_out(self) -> bool:
@@ -337,7 +338,7 @@ class TurnState:
         """The caller waits for nothing; a filler that was asked for comes too late."""
         self.debt = Debt.SETTLED
         self.owes_deed = self.is_unread = False
-        self.at.turned, self.at.waiting = self.now, math.inf
+        self.at.turned, self.at.waiting = self.now, NEVER
         self.overtake_filler()
 
     def overtake_filler(self) -> bool:

@@ -13,11 +13,11 @@ from attrs.validators import in_
 
 from actors.turn import events
 from actors.turn.actions import Actions
-from actors.turn.effects import SpeechKind
+from actors.turn.effects import Effect, EndCallersTurn, FreeTape, HoldTape, SpeechKind
 from actors.turn.events import Recognised
 from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 
-Action: TypeAlias = Callable[[Actions], None]
+Action: TypeAlias = Callable[[Actions], None] | Effect
 
 # Conditions
 
@@ -29,8 +29,8 @@ def _a_start_may_cut_it(state: TurnState) -> bool:
 
 def _nobody_is_spoken_over(state: TurnState) -> bool:
     """The service refuses a question while it hears the caller; it never refuses what interrupts."""
-    begun = state.event
-    return not state.is_loud or (isinstance(begun, events.InjectionBegan) and begun.kind is SpeechKind.QUESTION)
+    event = state.event
+    return not state.is_loud or (isinstance(event, events.InjectionBegan) and event.begun.kind is SpeechKind.QUESTION)
 
 
 def _is_outstanding(state: TurnState, *kinds: SpeechKind) -> bool:
@@ -101,10 +101,11 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "all is at rest": lambda state: state.is_at_rest,
     "the opening is due": lambda state: not state.is_opened,
     "the opening was heard": lambda state: state.is_opened,
-    "the opening was heard, or a transfer has failed": lambda state: state.is_opened or state.why_no_person != "",
     "a person is wanted": lambda state: (state.wants_person or state.is_person_ordered) and not state.why_no_person,
     "the transfer is announced": lambda state: not _is_outstanding(state, SpeechKind.TRANSFER),
-    "keys wait": lambda state: bool(state.keys) or state.why_no_person != "",
+    "keys wait and the opening was heard, or a transfer has failed": lambda state: (
+        bool(state.keys and state.is_opened) or state.why_no_person != ""
+    ),
     "a remark waits": lambda state: state.remark is not None,
     "the session is old": lambda state: state.is_aged,
     "a function was announced, or the caller asked to wait": lambda state: state.announced != "" or state.asks_to_wait,
@@ -187,7 +188,8 @@ CALLER = Table("caller", CallerState, {
     events.InjectionBegan: {HEARD: to(QUIET, Actions.wait_anew, when="nobody is spoken over")},
     events.SayRefused: {QUIET: to(HEARD, Actions.hear, when="the refusal proves speech")},
     events.FloorVacated: {HEARD: to(QUIET)},
-    events.KeysEntered: {HEARD: do(Actions.end_callers_turn, when="they converse")},
+    # What was said before the keys is to be understood before them
+    events.KeysEntered: {HEARD: do(EndCallersTurn(), when="they converse")},
 })  # fmt: skip
 
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState
@@ -206,8 +208,7 @@ VOICE = Table("voice", VoiceState, {
         COMING: to(CUT, Actions.set_aside, when="a start may cut it"),
     },
     events.ToldHeard: {
-        IDLE: do(Actions.drop, when="they converse"),
-        COMING: to(CUT, Actions.drop, when="they converse"),
+        IDLE: do(Actions.drop, when="they converse"), COMING: to(CUT, Actions.drop, when="they converse"),
     },
     events.CallerSaid: {
         IDLE: do(Actions.drop, when="a resumed reply sounds") + do(Actions.forget),
@@ -224,16 +225,12 @@ VOICE = Table("voice", VoiceState, {
 SETTLED, OWED = Debt
 DEBT = Table("debt", Debt, {
     events.CallerSaid: {
-        SETTLED: to(OWED, Actions.owe_answer, when="it is to be answered"),
-        OWED: do(Actions.owe_answer),
+        SETTLED: to(OWED, Actions.owe_answer, when="it is to be answered"), OWED: do(Actions.owe_answer),
     },
     events.ToldEchoed: {SETTLED: to(OWED, Actions.owe)},
     events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
     events.FunctionDone: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
-    events.VoiceEnded: {
-        SETTLED: to(OWED, Actions.doubt_hearing, when="the service is deaf"),
-        OWED: do(Actions.doubt_hearing, when="the service is deaf"),
-    },
+    events.VoiceEnded: each(Debt, to(OWED, Actions.doubt_hearing, when="the service is deaf")),
     events.FloorGiven: {
         SETTLED: to(OWED, Actions.owe_since_the_last_sound, when="the session owes words")
         + to(OWED, Actions.wait_for_the_unread, when="words are unread"),
@@ -249,7 +246,7 @@ CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING
 _refused_in = each((HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING), do(Actions.refuse))
 PHASE = Table("phase", Phase, {
     events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, Actions.hold), HANDING_OVER: do(Actions.hold)},
-    events.HandoffEnded: {HANDING_OVER: to(CONVERSING, Actions.free)},
+    events.HandoffEnded: {HANDING_OVER: to(CONVERSING, FreeTape())},
     events.TransferWanted: _refused_in | {CONVERSING: to(TRANSFERRING, Actions.start_transfer)},
     events.DecisionCancelled: {TRANSFERRING: to(CONVERSING), ENDING: to(CONVERSING)},
     events.PutThroughFailed: {PUTTING_THROUGH: to(CONVERSING, Actions.fail_transfer)},
@@ -260,8 +257,8 @@ PHASE = Table("phase", Phase, {
     },
     events.FloorGiven: {
         HANDING_OVER: to(CONVERSING),
-        HUSHED: do(Actions.hold_tape),
-        CLOSING: do(Actions.hold_tape, Actions.say_closing),
+        HUSHED: do(HoldTape()),
+        CLOSING: do(HoldTape(), Actions.say_closing),
         TAKEN_OVER: to(CONVERSING),
     },
     events.FloorVacated: each((TRANSFERRING, ENDING), to(CONVERSING, when="it leaves something")),

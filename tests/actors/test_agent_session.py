@@ -36,9 +36,9 @@ from actors.session.agent_session import AgentSession
 from actors.session.opening import Opening
 from actors.session.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
-from actors.turn.effects import EndCallersTurn, Gate
+from actors.turn.effects import EndCallersTurn, EndConversation, Gate
 from actors.turn.events import CallerStartedSpeaking, FloorGiven, KeysEntered, VoiceBegan, VoiceEnded
-from actors.turn_driver import Conclusion, Finished
+from actors.turn_driver import Conclusion
 from agents.spec import AS_THE_SERVER, AgentOptions
 from protocol.audio import FRAME_BYTES, SILENCE, silence
 from protocol.deepgram import (
@@ -846,7 +846,7 @@ async def test_a_goodbye_is_heard_to_its_last_word(autojump_clock: MockClock) ->
         await scene.far.say(words(3), says("Goodbye, and thank you."), AgentAudioDone(), END)
         outcome = await scene.concluded()
 
-        assert outcome == Finished("completed", "task_complete")
+        assert outcome == EndConversation("completed", "task_complete", heard=True)
         assert trio.current_time() == pytest.approx(3, abs=0.1)
         assert [GoodbyeStarted("first", "task_complete")] == scene.watched.facts(GoodbyeStarted)
         assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
@@ -885,7 +885,7 @@ async def test_an_agent_that_ends_without_a_goodbye_is_asked_to_say_one(autojump
 
         assert "Say goodbye now" in str(answer(response)["next"])
         assert scene.replies == ["Goodbye."]
-        assert outcome == Finished("completed", "task_complete")
+        assert outcome == EndConversation("completed", "task_complete", heard=True)
 
 
 async def test_a_goodbye_that_never_comes_does_not_keep_the_call_open(autojump_clock: MockClock) -> None:
@@ -893,7 +893,7 @@ async def test_a_goodbye_that_never_comes_does_not_keep_the_call_open(autojump_c
         await scene.far.say(heard("Bye."), END)
         outcome = await scene.concluded()
 
-        assert outcome == Finished("completed", "task_complete")
+        assert outcome == EndConversation("completed", "task_complete", heard=False)
         assert trio.current_time() == pytest.approx(10)
         assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
 
@@ -915,7 +915,7 @@ async def test_a_goodbye_whose_mark_never_comes_back_ends_at_its_deadline(autoju
         await scene.far.say(words(3), says("Goodbye."), AgentAudioDone(), END)
         outcome = await scene.concluded()
 
-        assert outcome == Finished("completed", "task_complete")
+        assert outcome == EndConversation("completed", "task_complete", heard=True)
         assert trio.current_time() == pytest.approx(5, abs=0.1)
         assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
 
@@ -931,7 +931,7 @@ async def test_a_caller_who_speaks_over_the_goodbye_does_not_cut_it_and_is_answe
         await scene.far.say(words(1), says("From nine to five. Goodbye."), AgentAudioDone(), END)
 
         assert answer(response)["ended"] is False
-        assert await scene.concluded() == Finished("completed", "task_complete")
+        assert await scene.concluded() == EndConversation("completed", "task_complete", heard=True)
         assert scene.line.clears == []
         assert scene.replies == ["Goodbye, and thank you.", "From nine to five. Goodbye."]
         assert trio.current_time() == pytest.approx(5, abs=0.1)

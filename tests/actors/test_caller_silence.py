@@ -9,8 +9,8 @@ from trio.testing import MockClock
 from actors.facts import CallClosing, CallerSilent
 from actors.policy import CallPolicy, Deadlines
 from actors.supervision import Crashed
+from actors.turn.effects import EndConversation
 from actors.turn.events import KeysEntered
-from actors.turn_driver import Finished
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
 from tests.actors.fakes import HAND_OFF, calls, heard, says, words
 from tests.actors.test_agent_session import Scene, on_the_floor
@@ -49,7 +49,7 @@ async def test_a_silent_caller_is_asked_twice_and_then_said_goodbye_to(autojump_
         ended = await scene.concluded()
 
     assert goodbye.message == POLICY.wording.silent_goodbye
-    assert ended == Finished("caller_silent")
+    assert ended == EndConversation("caller_silent", "", heard=True)
     assert [*times(scene), at] == pytest.approx([GREETING + WAIT, 1.5 + 2 * WAIT, 2.0 + 3 * WAIT], abs=0.05)
     assert [(fact.asked, fact.seconds) for fact in scene.watched.facts(CallerSilent)] == [(1, WAIT), (2, WAIT)]
     assert scene.replies == ["Hello there.", QUESTION, QUESTION, POLICY.wording.silent_goodbye]

@@ -12,8 +12,9 @@ from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHear
 from actors.messages import CloseCall, EndCallNow, ToCall
 from actors.operator.command_runner import CommandRunner
 from actors.policy import CallPolicy
+from actors.turn.effects import EndConversation, SayByLine
 from actors.turn.events import CloseAsked
-from actors.turn_driver import ClosingLeft, Conclusion, Finished
+from actors.turn_driver import Conclusion
 from protocol.audio import SILENCE
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
 from tests.actors.fakes import END, HAND_OFF, Watched, calls, heard, says, speech, words
@@ -44,7 +45,7 @@ async def test_the_last_sentence_is_heard_to_its_end_and_ends_the_session(autoju
         await say_line(scene)
         ended = await scene.concluded()
 
-    assert ended == Finished("drained")
+    assert ended == EndConversation("drained", "", heard=True)
     assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
     assert trio.current_time() - began == pytest.approx(3, abs=0.1)
     assert scene.replies[-1] == CLOSING.sentence
@@ -126,7 +127,7 @@ async def test_an_agent_that_says_goodbye_already_is_let_finish(autojump_clock: 
         ended = await scene.concluded()
         await scene.far.hear_for(1)
 
-    assert ended == Finished("completed", "task_complete")
+    assert ended == EndConversation("completed", "task_complete", heard=True)
     assert scene.far.said(InjectAgentMessage) == []
     assert scene.replies == ["Goodbye, Ada."]
 
@@ -159,7 +160,7 @@ async def test_where_the_service_refuses_it_is_said_all_the_same(autojump_clock:
         await say_line(scene)
 
         assert again == InjectAgentMessage(CLOSING.sentence, "interrupt")
-        assert await scene.concluded() == Finished("drained")
+        assert await scene.concluded() == EndConversation("drained", "", heard=True)
 
 
 async def test_who_speaks_over_it_is_not_heard_and_does_not_cut_it(autojump_clock: MockClock) -> None:
@@ -221,7 +222,7 @@ async def test_nothing_is_heard_behind_it(autojump_clock: MockClock) -> None:
 
         await trio.sleep(5)  # the line takes its time to hang up
 
-    assert ended == Finished("drained")
+    assert ended == EndConversation("drained", "", heard=True)
     assert scene.replies == ["Hello there.", CLOSING.sentence]
     assert scene.line.played == pytest.approx(1.0 + 3.0)
     assert scene.watched.facts(FunctionCalled) == []
@@ -244,7 +245,7 @@ async def left_unsaid(closing: CloseAsked) -> tuple[Watched, Conclusion, float]:
 async def test_where_no_agent_says_it_in_time_the_line_has_to(autojump_clock: MockClock) -> None:
     watched, conclusion, took = await left_unsaid(CLOSING)
 
-    assert (conclusion, took) == (ClosingLeft("drained", CLOSING.sentence), POLICY.deadlines.closing)
+    assert (conclusion, took) == (SayByLine("drained", CLOSING.sentence), POLICY.deadlines.closing)
     assert watched.facts(CallClosing) == [CallClosing("drained")]
     assert watched.facts(ClosingUnsaid) == [ClosingUnsaid("drained")]
 
@@ -258,7 +259,7 @@ async def test_an_agent_that_has_begun_is_given_the_time_of_a_goodbye(autojump_c
         await trio.sleep(0.5)
         began = trio.current_time()
         await scene.far.say(words(60), says("We have to end this call now."))
-        assert await scene.concluded() == ClosingLeft("drained", CLOSING.sentence)
+        assert await scene.concluded() == SayByLine("drained", CLOSING.sentence)
 
     spoken = POLICY.deadlines.longest_closing - POLICY.deadlines.closing - POLICY.deadlines.hang_up
     assert trio.current_time() - began == pytest.approx(spoken, abs=0.1)
@@ -267,14 +268,14 @@ async def test_an_agent_that_has_begun_is_given_the_time_of_a_goodbye(autojump_c
 async def test_a_message_whose_beep_never_comes_is_given_up(autojump_clock: MockClock) -> None:
     _, conclusion, took = await left_unsaid(attrs.evolve(CLOSING, waits_for_beep=True))
 
-    assert conclusion == ClosingLeft("drained", CLOSING.sentence)
+    assert conclusion == SayByLine("drained", CLOSING.sentence)
     assert took == 2 * POLICY.deadlines.machine_greeting + POLICY.deadlines.closing
 
 
 async def test_without_a_last_sentence_the_call_ends_at_once(autojump_clock: MockClock) -> None:
     _, conclusion, took = await left_unsaid(attrs.evolve(CLOSING, sentence=""))
 
-    assert (conclusion, took) == (Finished("drained"), 0.0)
+    assert (conclusion, took) == (EndConversation("drained", "", heard=False), 0.0)
 
 
 async def test_a_call_is_closed_once(autojump_clock: MockClock) -> None:

@@ -17,7 +17,7 @@ from actors.policy import RestartPolicy
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartBudget
-from actors.turn_driver import Finished
+from actors.turn.effects import EndConversation
 from agents.spec import AgentSpec
 from protocol.deepgram import AgentAudioDone, ServiceWarning, Settings, SettingsApplied, Welcome
 from tests.actors.fakes import END, ROSTER, FarEnd, Line, Service, Watched, says, speech, words
@@ -223,7 +223,9 @@ async def test_the_end_of_the_conversation_is_the_turns_to_say(autojump_clock: M
         _, far = await scene.live()
         await far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
 
-        assert await scene.watched.state.turn.wait_concluded() == Finished("completed", "task_complete")
+        assert await scene.watched.state.turn.wait_concluded() == EndConversation(
+            "completed", "task_complete", heard=True
+        )
         assert scene.mailbox.statistics().current_buffer_used == 0
 
 

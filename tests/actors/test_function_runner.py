@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from actors.facts import ArgumentsForgiven, FunctionAnswered, FunctionCalled, FunctionWithdrawn, HandoffAsked
 from actors.policy import CallPolicy, Numbers
 from actors.supervision import Crashed
-from actors.turn_driver import Finished
+from actors.turn.effects import EndConversation
 from protocol.deepgram import (
     AgentAudioDone,
     CancelledCall,
@@ -179,7 +179,7 @@ async def test_a_goodbye_is_never_one_function_too_many(autojump_clock: MockCloc
         await loop(scene, 2)
         await scene.far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
 
-        assert await scene.concluded() == Finished("completed", "task_complete")
+        assert await scene.concluded() == EndConversation("completed", "task_complete", heard=True)
 
 
 # With whose consent
@@ -227,6 +227,6 @@ async def test_what_was_odd_about_a_reason_is_in_the_journal(autojump_clock: Moc
     async with on_the_floor() as scene:
         await scene.far.say(words(1), says("Goodbye."), AgentAudioDone(), odd)
 
-        assert await scene.concluded() == Finished("completed", "goodbye")
+        assert await scene.concluded() == EndConversation("completed", "goodbye", heard=True)
         (forgiven,) = scene.watched.facts(ArgumentsForgiven)
         assert [problem.split("`")[1] for problem in forgiven.problems] == ["mood", "reason"]

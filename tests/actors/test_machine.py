@@ -8,9 +8,9 @@ from actors.endings.machine import AnsweringMachine
 from actors.facts import CallScreened, GoodbyeHeard, MachineDetected
 from actors.line.reply import Reply
 from actors.policy import CallPolicy
+from actors.turn.effects import EndConversation
 from actors.turn.events import CloseAsked
 from actors.turn.state import Phase
-from actors.turn_driver import Finished
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage
 from tests.actors.fakes import Watched, heard, says, words
 from tests.actors.test_agent_session import on_the_floor
@@ -270,7 +270,7 @@ async def test_nothing_of_the_agent_is_heard_before_the_beep_and_the_message_is_
         began = trio.current_time()
         ended = await scene.concluded()
 
-    assert ended == Finished("voicemail_left")
+    assert ended == EndConversation("voicemail_left", "", heard=True)
     assert trio.current_time() - began == pytest.approx(10, abs=0.1)
     assert scene.watched.facts(GoodbyeHeard) == [GoodbyeHeard("first", complete=True)]
     assert scene.replies[-1] == MESSAGE

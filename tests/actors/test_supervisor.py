@@ -26,7 +26,8 @@ from actors.policy import CallPolicy, Deadlines, RestartPolicy
 from actors.session.opening import Openings
 from actors.session.settings_form import SettingsForm
 from actors.supervisor import NoAgentLeft, Supervisor
-from actors.turn_driver import Conclusion, Finished
+from actors.turn.effects import EndConversation
+from actors.turn_driver import Conclusion
 from agents.brief import Brief
 from agents.functions import handoff_to_next_agent
 from agents.roster import Roster, load_roster
@@ -160,7 +161,7 @@ async def test_the_first_agent_takes_the_floor_and_greets_and_its_end_is_the_end
         await far.say(END)
         outcome = await scene.ended()
 
-        assert outcome == Finished("completed", "task_complete")
+        assert outcome == EndConversation("completed", "task_complete", heard=True)
         assert greeting_of(far) == "I am the first."
         assert history_of(far) == []
         assert scene.service.open == 0
@@ -501,7 +502,7 @@ async def test_after_a_handoff_the_next_agent_has_the_conversation(autojump_cloc
         await second.say(END)
         outcome = await scene.ended()
 
-        assert outcome == Finished("completed", "task_complete")
+        assert outcome == EndConversation("completed", "task_complete", heard=True)
         assert scene.first_session == ["first", "second"]
         assert "Ada wants a pension." in str(second.settings)
         assert first.socket.closed is not None
@@ -574,7 +575,7 @@ async def test_a_handoff_that_fails_leaves_the_old_agent_its_floor(autojump_cloc
         outcome = await scene.ended()
 
         assert "cannot be reached" in response.content
-        assert outcome == Finished("completed", "task_complete")
+        assert outcome == EndConversation("completed", "task_complete", heard=True)
         assert scene.first_session == ["first"]
 
 
@@ -605,7 +606,7 @@ async def test_of_an_end_and_a_handoff_in_one_breath_the_first_holds(autojump_cl
         outcome = await scene.ended()
 
         assert (refused.id, "Something else is under way" in refused.content) == ("id-handoff_to_next_agent", True)
-        assert outcome == Finished("completed", "task_complete")
+        assert outcome == EndConversation("completed", "task_complete", heard=True)
         assert scene.service.open == 0
 
 
@@ -642,5 +643,5 @@ async def test_late_messages_of_what_is_decided_change_nothing(autojump_clock: M
         await far.greet("Goodbye.")
         await far.say(END)
 
-        assert await scene.ended() == Finished("completed", "task_complete")
+        assert await scene.ended() == EndConversation("completed", "task_complete", heard=True)
         assert scene.first_session == ["first"]

@@ -31,7 +31,7 @@ def picture_of_cell(cell: Cell) -> str:
     rows = []
     for row in cell:
         words = [f"**{row.to.name}**"] if row.to is not None else []
-        words += [_words(action.__name__) for action in row.actions]
+        words += [_words(action.__name__) if callable(action) else type(action).__name__ for action in row.actions]
         words += [f"*if {row.when}*"] if row.when != "always" else []
         rows.append(" ".join(words))
     return "; ".join(rows) or "–"
