@@ -56,19 +56,29 @@ _GREETS: Final = _any_of(
     r"\bvoice ?mail(box)?\b",
     r"\bmailbox\b",
     r"\banswering (machine|service)\b",
-    r"\b(not|isn't|aren't) (available|able to (take|answer|come))\b",
-    r"\bunavailable\b",
     r"\b(can't|cannot|can not|unable to) (come to|take|answer|get to) (the|your|my) (phone|call)\b",
     r"\b(call|get back to|return) (you|your call)( back)? (as soon as|when|later)\b",
     r"\bpress \w+ (for|to)\b",
     r"\b(our|office|business) (office )?hours\b",
     r"\bnumber (you have|you've) (dialed|dialled|called)\b",
+    r"\b(person|party|customer|subscriber|member) (you|that you)\b",
+    r"\bcall (has been|was|is being) (forwarded|sent|diverted)\b",
+    r"\b(automated|automatic|voice) (voice )?(message|messaging|system|attendant)\b",
+    r"\b(not in service|cannot be completed|calling restrictions)\b",
+    r"\byour call is important\b",
+    r"\bcalls? (may|will) be (recorded|monitored)\b",
+    r"\byou may hang up\b",
 )
+_ABSENT: Final = _any_of(r"\b(not|isn't|aren't) (available|able to (take|answer|come))\b", r"\bunavailable\b")
+"""A recording's words, and those of a person who does not want to talk, or speaks for somebody else."""
+_OTHERS: Final = _any_of(r"\b(he|she|they)('s|'re| is| are| isn't| aren't)\b")
+_ASKS_BACK: Final = _any_of(r"\b(did|have|are) you\b")
 
 
 def is_greeting(text: str) -> bool:
     """Tell whether these are the words of a recording."""
-    return _GREETS.search(_plain(text)) is not None
+    words = _plain(text)
+    return _GREETS.search(words) is not None or _ABSENT.search(words) is not None
 
 
 def asks_who_calls(text: str) -> bool:
@@ -82,14 +92,29 @@ def asks_who_calls(text: str) -> bool:
 
 def is_answer(text: str) -> bool:
     """Tell whether these words, said after an agent was heard out, are a person's: a few, and no recording's."""
-    return 0 < len(text.split()) <= LONGEST_ANSWER and not is_greeting(text)
+    if not _is_short(text):
+        return False
+    words = _plain(text)
+    if "?" in text and _ASKS_BACK.search(words) is not None:
+        return True
+    return _GREETS.search(words) is None and (_ABSENT.search(words) is None or _OTHERS.search(words) is not None)
+
+
+def is_doubtful(text: str) -> bool:
+    """Tell whether these words, said after an agent was heard out, are as well a person's as a recording's."""
+    return _is_short(text) and not is_answer(text) and _GREETS.search(_plain(text)) is None
+
+
+def _is_short(text: str) -> bool:
+    return 0 < len(text.split()) <= LONGEST_ANSWER
 
 
 def judge(turns: Sequence[SpokenTurn], answers: Sequence[str]) -> Callee | None:
     """Judge by the words so far, and by those after an agent was heard out; None where they do not tell."""
     if any(map(is_answer, answers)):
         return Callee.PERSON
-    heard = " ".join(turn.text for turn in turns if turn.speaker == CALLER)
+    doubtful = set(filter(is_doubtful, answers))
+    heard = " ".join(turn.text for turn in turns if turn.speaker == CALLER and turn.text not in doubtful)
     if asks_who_calls(heard):
         return Callee.SCREENER
     return Callee.MACHINE if is_greeting(heard) else None

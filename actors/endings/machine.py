@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from actors.call_state import CallState
-from actors.endings.callee import Callee, judge
+from actors.endings.callee import Callee, is_doubtful, judge
 from actors.facts import CallScreened, MachineDetected
 from actors.turn.events import BeepHeard, CloseAsked, RemarkMade
 
@@ -80,11 +80,16 @@ class AnsweringMachine:
                 self._hear(beep)
 
     async def _listen(self) -> None:
-        """Wait until their words say who it is, or the line has been quiet for a while: less, behind other words."""
+        """Wait until their words say who it is, or the line has been quiet for a while: less, behind other words.
+
+        Words that may be a person's are waited for to be answered by the agent, and by them.
+        """
         conversation, told_at = self.state.conversation, trio.current_time()
         deadlines = self.state.policy.deadlines
         while self._who() is None:
             due = self._quiet_for(deadlines.machine_breath if conversation.is_caller_heard else deadlines.machine_quiet)
+            if any(map(is_doubtful, conversation.answers())):
+                due = self._quiet_for(deadlines.first_word)
             if not (self.state.activity.last or conversation.is_caller_heard):
                 due = max(due, told_at + deadlines.first_word)
             if trio.current_time() >= due:

@@ -32,7 +32,14 @@ GREETINGS = [
     "Thank you for calling Acme. For sales, press one for English.",
     "Our office hours are nine to five.",
     "The number you have dialed is not in service.",
+    "Your call has been forwarded to an automated voice messaging system.",
+    "We're sorry, your call cannot be completed as dialed.",
+    "When you have finished recording, you may hang up.",
+    "Your call is important to us.",
+    "This call may be recorded for quality purposes.",
 ]
+REFUSALS = ["He's not available at the moment.", "Did you leave me a message yesterday?", "Are you a voicemail?"]
+DOUBTFUL = ["Hi, I'm not available right now.", "The manager is not available.", "I'm unavailable."]
 PEOPLE = ["Hello?", "Yes, I have a minute.", "Sure, go ahead.", "No, I'm driving.", "Speaking.", "Hi Alex, yes."]
 
 
@@ -53,6 +60,21 @@ def test_a_person_answers_in_a_few_words(text: str) -> None:
     assert (is_greeting(text), asks_who_calls(text), is_answer(text)) == (False, False, True)
     assert judge([SpokenTurn("caller", text)], [text]) is Callee.PERSON
     assert judge([SpokenTurn("caller", text)], []) is None  # a greeting is words, too
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_a_person_who_turns_an_agent_down_may_use_a_recordings_words(text: str) -> None:
+    assert judge([SpokenTurn("caller", text)], [text]) is Callee.PERSON
+    assert judge([SpokenTurn("caller", text)], []) is Callee.MACHINE
+
+
+@pytest.mark.parametrize("text", DOUBTFUL)
+def test_words_that_a_person_or_a_recording_may_answer_with_tell_nothing_yet(text: str) -> None:
+    more = "Please leave a message."
+
+    assert judge([SpokenTurn("caller", text)], [text]) is None
+    assert judge([SpokenTurn("caller", text), SpokenTurn("caller", more)], [text, more]) is Callee.MACHINE
+    assert judge([SpokenTurn("caller", text)], []) is Callee.MACHINE
 
 
 def test_what_takes_more_words_is_no_proof_of_a_person() -> None:

@@ -105,6 +105,43 @@ async def test_words_are_no_person_unless_they_answer_an_agent(
     assert closing_of(watched) == ("" if answers else "voicemail_left")
 
 
+@pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
+@pytest.mark.parametrize(
+    "words", ["He's not available at the moment.", "Did you leave a message yesterday?", "Sorry, I'm driving."]
+)
+async def test_a_person_who_turns_an_agent_down_is_no_machine(
+    words: str, verdict: str, autojump_clock: MockClock
+) -> None:
+    watched = Watched()
+    watched.state.conversation.add_reply(whole())
+    watched.state.conversation.add_caller(words)
+    await play(AnsweringMachine(watched.state, MESSAGE), verdict)
+
+    assert closing_of(watched) == ""
+
+
+@pytest.mark.parametrize(
+    ("next_words", "closing"),
+    [("Tomorrow at ten.", ""), ("At the tone, please record your message.", "voicemail_left"), ("", "voicemail_left")],
+)
+async def test_words_that_a_person_or_a_machine_may_say_are_listened_to_further(
+    next_words: str, closing: str, autojump_clock: MockClock
+) -> None:
+    watched, began = Watched(), trio.current_time()
+    conversation = watched.state.conversation
+    conversation.add_reply(whole())
+    conversation.add_caller("Hi, I'm not available right now.")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play, AnsweringMachine(watched.state, MESSAGE), "machine_start")
+        await trio.sleep(8)
+        assert closing_of(watched) == ""
+        if next_words:
+            conversation.add_caller(next_words)
+
+    assert closing_of(watched) == closing
+    assert trio.current_time() - began <= POLICY.deadlines.first_word + POLICY.deadlines.machine_quiet
+
+
 async def test_whom_twilio_has_called_a_person_is_no_machine_later(autojump_clock: MockClock) -> None:
     watched = Watched()
     machine = AnsweringMachine(watched.state, MESSAGE)
