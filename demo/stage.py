@@ -33,6 +33,7 @@ from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import LogEntry
 from simulators.twilio.rest import TwilioSimulator
 from web.serving import serve_until, server_config
+from web.sockets.write_limits import LimitedConfig
 
 HOST = "127.0.0.1"
 LINE = "+15550009999"
@@ -107,13 +108,13 @@ async def open_stage(
     async with _patient_client() as webhooks, trio.open_nursery() as simulators:
         serve = partial(serve_deepgram, scenario, host=HOST, faults=faults, api_key=keys.deepgram, knobs=deepgram_knobs)
         deepgram: ServedAt = await simulators.start(serve)
-        await simulators.start(serve_app, SpeakSimulator(keys.deepgram), configured(Config(), speak_door))
+        await simulators.start(serve_app, SpeakSimulator(keys.deepgram), configured(LimitedConfig(), speak_door))
         groq = GroqSimulator(scenario.faults, api_key=keys.groq)
-        await simulators.start(serve_app, groq, configured(Config(), groq_door))
+        await simulators.start(serve_app, groq, configured(LimitedConfig(), groq_door))
         account, knobs = (keys.twilio_account, keys.twilio_token), twilio_knobs or TwilioKnobs()
         twilio = TwilioSimulator(scenario, webhooks, *account, knobs, observe=overhear)
         await simulators.start(twilio.run)
-        await simulators.start(serve_app, twilio, configured(Config(), twilio_door))
+        await simulators.start(serve_app, twilio, configured(LimitedConfig(), twilio_door))
         settings = demo_settings(
             keys,
             deepgram,

@@ -17,7 +17,6 @@ from functools import partial
 import attrs
 import httpx
 import trio
-from hypercorn.config import Config
 from rich.console import Console
 
 from actors.supervision import root_cause
@@ -38,6 +37,7 @@ from simulators.vocabulary import Vocabulary
 from web.console.phone import SpeechFailed
 from web.from_settings import roster_of
 from web.serving import serve_until, server_config
+from web.sockets.write_limits import LimitedConfig
 from web.worker.draining import leave_handlers
 from web.worker.logs import configure_logs
 
@@ -211,8 +211,8 @@ async def simulated_services(
         )
         deepgram: ServedAt = await nursery.start(serve)
         speak, groq = SpeakSimulator(keys.deepgram), GroqSimulator(scenario.faults, api_key=keys.groq)
-        await nursery.start(serve_app, speak, configured(Config(), speak_door))
-        await nursery.start(serve_app, groq, configured(Config(), groq_door))
+        await nursery.start(serve_app, speak, configured(LimitedConfig(), speak_door))
+        await nursery.start(serve_app, groq, configured(LimitedConfig(), groq_door))
         yield (
             vocabulary,
             {

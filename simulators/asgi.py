@@ -4,6 +4,7 @@ No framework: the simulators must run under hypercorn on a real port and under `
 nothing else. A websocket scope is refused; lifespan is acknowledged.
 """
 
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl
@@ -17,6 +18,9 @@ from hypercorn.typing import Framework
 
 from protocol.fields import JSON
 from simulators.tls import Certificate
+
+STALL_SECONDS = 5.0
+"""For a client to read some of what it was sent."""
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -125,6 +129,19 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
+class _LimitedConfig(hypercorn.config.Config):
+    """A configuration with which a client that reads nothing is given up, on Linux; hypercorn shields its writes."""
+
+    def create_sockets(self) -> hypercorn.config.Sockets:
+        """Create the sockets to listen on, whose limit those they accept inherit (tcp(7))."""
+        sockets = super().create_sockets()
+        option: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+        for listener in (*sockets.secure_sockets, *sockets.insecure_sockets):
+            if option is not None:
+                listener.setsockopt(socket.IPPROTO_TCP, option, int(STALL_SECONDS * 1000))
+        return sockets
+
+
 async def serve_app(
     app: App,
     *,
@@ -138,7 +155,7 @@ async def serve_app(
 
     With a `certificate` it speaks TLS.
     """
-    config = hypercorn.config.Config()
+    config = _LimitedConfig()
     if certificate is not None:
         config.certfile, config.keyfile = str(certificate.chain), str(certificate.key)
     config.bind = [f"{host}:{port}"]

@@ -1,10 +1,14 @@
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
+from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, serve_app
 from simulators.stopping import SIGNALS, until_stopped
 
 
@@ -35,3 +39,35 @@ async def test_a_signal_stops_what_would_swallow_an_interrupt_and_the_next_one_e
 
 async def test_work_that_ends_by_itself_was_not_stopped() -> None:
     assert not await until_stopped(trio.lowlevel.checkpoint)
+
+
+async def at_length(scope: Message, receive: Receive, send: Send) -> None:
+    async def answer(_: Request) -> Response:
+        await trio.lowlevel.checkpoint()
+        return Response(200, bytes(2**24))
+
+    await answer_scope(scope, receive, send, answer)
+
+
+@pytest.mark.real_time
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux gives such a peer up")
+async def test_a_client_that_reads_nothing_keeps_no_simulator_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulators.asgi.STALL_SECONDS", 0.5)
+    async with trio.open_nursery() as peers:
+        async with trio.open_nursery() as simulator:
+            port = await simulator.start(partial(serve_app, at_length, host="127.0.0.1", port=0))
+            client = await trio.open_tcp_stream("127.0.0.1", port)
+            peers.start_soon(leave, client)
+            await client.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            await client.receive_some(1)
+            await wait_all_tasks_blocked(0.05)  # the answer fills all buffers
+            simulator.cancel_scope.cancel(reason="it is stopped")
+        assert client.socket.fileno() >= 0
+        peers.cancel_scope.cancel(reason="end of the test")
+
+
+async def leave(client: trio.SocketStream) -> None:
+    try:
+        await trio.sleep(8)
+    finally:
+        await trio.aclose_forcefully(client)

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import socket
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -236,6 +237,32 @@ async def test_what_is_no_websocket_is_hypercorns_as_before(monkeypatch: pytest.
             await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
             assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 204")
         await stream.aclose()
+
+
+@pytest.mark.real_time
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux gives such a peer up")
+async def test_a_peer_that_reads_nothing_keeps_no_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came before anybody could set a limit on the listening socket, as under hypercorn's own command."""
+    monkeypatch.setattr("web.sockets.pull_server.STALL_SECONDS", 0.5)
+
+    async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": False})
+        await send({"type": "http.response.body", "body": bytes(2**24), "more_body": False})
+
+    async def leave() -> None:
+        await trio.sleep(8)
+        await trio.aclose_forcefully(stream)
+
+    async with trio.open_nursery() as peers:
+        async with serving(answer, monkeypatch) as port:
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            peers.start_soon(leave)
+            await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            await stream.receive_some(1)
+            await wait_all_tasks_blocked(0.05)  # the answer fills all buffers
+        assert stream.socket.fileno() >= 0
+        peers.cancel_scope.cancel(reason="end of the test")
+    await trio.aclose_forcefully(stream)
 
 
 @pytest.mark.real_time

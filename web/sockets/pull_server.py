@@ -50,6 +50,7 @@ from web.sockets.connections import VOUCHER, Connections
 from web.sockets.frame_stream import FrameStream, write_some
 from web.sockets.tls import socket_below
 from web.sockets.versions import MAX_MESSAGE_BYTES
+from web.sockets.write_limits import STALL_SECONDS, limit_stalled_writes
 
 CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
@@ -110,6 +111,7 @@ class PullServer(TCPServer):
         """Serve the connection, if there is room for it."""
         with self._connections.hold(self, self._peer()) as is_room, self._whole:
             if is_room:
+                limit_stalled_writes([self._socket], STALL_SECONDS)
                 await unharmed(super().run, "connection_crashed")  # it would end the server, and every call with it
         self._reads = False
         for name in ("app", "protocol"):  # they refer to us, and all would stay until the collector looks at everything

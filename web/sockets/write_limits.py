@@ -1,8 +1,11 @@
-"""Write limits: how long a peer may leave data unread, set on the listening sockets.
+"""Write limits: how long a peer may leave data unread.
 
 hypercorn shields its writes from cancellation, so a peer that stops reading would hold a call, its slot and the drain
-for as long as it likes. TCP_USER_TIMEOUT makes the kernel give such a connection up, a full send window included;
-accepted sockets inherit it from the listening one (tcp(7)). Linux only; elsewhere nothing is set.
+for as long as it likes. TCP_USER_TIMEOUT makes the kernel give such a connection up, a full send window included. Linux
+only; elsewhere nothing is set.
+
+`PullServer` sets it on each connection. Where hypercorn is of another version it is inherited from the listening socket
+(tcp(7)), but by those only that come after it was set there: hypercorn's own command listens before it loads us.
 """
 
 import socket
@@ -10,18 +13,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISSOCK
 
+import trio
 from hypercorn.config import Config, Sockets
 
 STALL_SECONDS = 10.0
 _OPTION: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
-def limit_stalled_writes(listeners: Iterable[socket.socket], seconds: float = STALL_SECONDS) -> int:
-    """Set the limit on listening TCP sockets; return on how many."""
+def limit_stalled_writes(
+    sockets: Iterable[socket.socket | trio.socket.SocketType], seconds: float = STALL_SECONDS
+) -> int:
+    """Set the limit on TCP sockets; return on how many."""
     count = 0
-    for listener in listeners:
-        if _OPTION is not None and listener.family in {socket.AF_INET, socket.AF_INET6}:
-            listener.setsockopt(socket.IPPROTO_TCP, _OPTION, int(seconds * 1000))
+    for each in sockets:
+        if _OPTION is not None and each.family in {socket.AF_INET, socket.AF_INET6}:
+            each.setsockopt(socket.IPPROTO_TCP, _OPTION, int(seconds * 1000))
             count += 1
     return count
 
