@@ -16,8 +16,8 @@ ORIGIN, CALL = "https://agent.example.com", "CA0123456789abcdef0123456789abcdef"
 OURS, HUMAN = "+15550009999", "+15551239999"
 
 DOCUMENTS = {
-    "stream": twiml.connect_stream(ORIGIN, "wss://agent.example.com/twilio", {"token": "abc", "who": 'Zoë "Q" <&>'}),
-    "stream again": twiml.connect_stream(ORIGIN, "wss://agent.example.com/twilio", {}, again=True),
+    "stream": twiml.connect_stream(ORIGIN, "wss://agent.example.com/twilio", 'Zoë "Q" <&>'),
+    "stream again": twiml.connect_stream(ORIGIN, "wss://agent.example.com/twilio", "abc", again=True),
     "apology": twiml.apologise(HUMAN, OURS),
     "apology without anybody": twiml.apologise(None, OURS),
     "put through": twiml.put_through(ORIGIN, HUMAN, OURS, CALL, whispers=True),

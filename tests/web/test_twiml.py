@@ -22,14 +22,14 @@ ALLOWED = {
 """https://www.twilio.com/docs/voice/twiml"""
 
 DOCUMENTS = [
-    twiml.connect_stream("https://a.example", "wss://a.example/twilio", {"token": "t"}),
+    twiml.connect_stream("https://a.example", "wss://a.example/twilio", "t"),
     say_and_end(twiml.BUSY),
     twiml.apologise("+15559870000", "+15551230000"),
     twiml.apologise(None, "+15551230000"),
     twiml.put_through("https://a.example", "+15559870000", "+15551230000", "CA1", whispers=True),
     twiml.put_through("https://a.example", "+15559870000", "+15551230000", "CA1", whispers=False),
     twiml.whisper("https://a.example", "CA1", 'A call from Zoë "Q" <&>, about a pension.'),
-    twiml.connect_stream("https://a.example", "wss://a.example/twilio", {"token": "t"}, again=True),
+    twiml.connect_stream("https://a.example", "wss://a.example/twilio", "t", again=True),
     twiml.hang_up(),
     twiml.nothing(),
 ]
@@ -58,7 +58,7 @@ def test_the_stream_is_our_socket_and_carries_the_token() -> None:
 
 
 def test_special_characters_survive() -> None:
-    document = twiml.connect_stream("https://a.example", "wss://a.example/twilio", {"name": 'Zoë "Q" <&> 日本'})
+    document = twiml.connect_stream("https://a.example", "wss://a.example/twilio", 'Zoë "Q" <&> 日本')
 
     assert [one.get("value") for one in elements(document) if one.tag == "Parameter"] == ['Zoë "Q" <&> 日本']
 

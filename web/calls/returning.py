@@ -89,7 +89,7 @@ class Returns:
         token = await self.context.admissions.mint(attrs.evolve(arrival, key=call_sid, resumes=True))
         _log.info("call_taken_back", call_sid=call_sid, unreached=arrival.unreached, given_back=arrival.given_back)
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
-        return twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}, again=arrival.again)
+        return twiml.connect_stream(origin, sockets + STREAM_PATH, token, again=arrival.again)
 
     async def conclude(self, call_sid: str, outcome: str, transfer: str, talked: float = 0.0) -> None:
         """Say in the record of a call that was put through what came of it.

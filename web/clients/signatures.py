@@ -11,7 +11,7 @@ The algorithm is https://www.twilio.com/docs/usage/security#validating-requests;
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 import attrs
@@ -29,18 +29,18 @@ def _with_port(url: SplitResult, port: int | None) -> str:
     return urlunsplit(url._replace(netloc=host if port is None else f"{host}:{port}"))
 
 
-def _spellings(address: str, called: str) -> set[str]:
-    """Return the forms under which Twilio may have signed `address`: with and without a default port.
+def _spellings(address: str, called: str) -> Iterable[str]:
+    """Return the forms under which Twilio may have signed `address`, itself first: with and without a default port.
 
     A host may be written in capitals at Twilio, which signs what is written there; `called` is its Host header.
     """
     url = urlsplit(address)._replace(fragment="")
     if called != url.netloc and called.lower() == url.netloc.lower():
-        return _spellings(address, "") | _spellings(urlunsplit(url._replace(netloc=called)), "")
+        return [*_spellings(urlunsplit(url._replace(netloc=called)), ""), *_spellings(address, "")]
     ports = _DEFAULT_PORTS.get(url.scheme, ())
     if url.port is None:
-        return {urlunsplit(url), *(_with_port(url, port) for port in ports)}
-    return {urlunsplit(url), _with_port(url, None)}
+        return [urlunsplit(url), *(_with_port(url, port) for port in ports)]
+    return [urlunsplit(url), _with_port(url, None)]
 
 
 def _body_is_vouched_for(address: str, body: bytes) -> bool:
@@ -68,15 +68,13 @@ def is_signed(
     validator = RequestValidator(auth_token)
     try:
         algorithm = get_signature_algorithm(headers.get(SIGNATURE_SETTINGS))
-        candidates = [
-            validator.compute_signature(spelling, form, algorithm)
+        is_vouched_for = form is not None or _body_is_vouched_for(address, body)
+        return is_vouched_for and any(
+            hmac.compare_digest(validator.compute_signature(spelling, form, algorithm).encode(), signature.encode())
             for spelling in _spellings(address, headers.get("host", ""))
-        ]
-        vouched = form is not None or _body_is_vouched_for(address, body)
+        )
     except ValueError:
         return False
-    matches = [hmac.compare_digest(candidate.encode(), signature.encode()) for candidate in candidates]
-    return vouched and any(matches)
 
 
 @attrs.frozen

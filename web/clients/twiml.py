@@ -4,7 +4,8 @@ Pure: values in, XML text out. Words for the caller are plain spoken English. A 
 in `<Hangup/>`: a `<Pause>` there leaves the caller on a dead line.
 """
 
-from collections.abc import Mapping
+from functools import lru_cache
+from xml.sax.saxutils import quoteattr
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
@@ -19,20 +20,29 @@ KEY_SECONDS = 8
 PRESS = "Press 1 to take the call."
 
 
-def connect_stream(
-    origin: str, socket_url: str, parameters: Mapping[str, str], *, again: bool = False, notice: str = ""
-) -> str:
+_PLACE = "place of the token"
+_KEPT = 64
+"""Documents: two for each line that has a notice of its own."""
+
+
+def connect_stream(origin: str, socket_url: str, token: str, *, again: bool = False, notice: str = "") -> str:
     """Connect the call to our media stream; `action` and `statusCallback` go to `origin`.
 
     `again` if the call has lost a stream before: `action` is told so. `notice` is said first, and to its end.
     """
+    before, _, after = _connecting(origin, socket_url, again, notice).rpartition(quoteattr(_PLACE))
+    return before + quoteattr(token) + after
+
+
+@lru_cache(_KEPT)
+def _connecting(origin: str, socket_url: str, again: bool, notice: str) -> str:
+    """Write the document that connects a call, with `_PLACE` for its token."""
     response = VoiceResponse()
     if notice:
         response.say(notice)
     connect = Connect(action=f"{origin}/twilio/after{'?again=1' if again else ''}")
     stream = Stream(url=socket_url, status_callback=f"{origin}/twilio/stream")
-    for name, value in parameters.items():
-        stream.parameter(name=name, value=value)
+    stream.parameter(name="token", value=_PLACE)
     connect.append(stream)
     response.append(connect)
     response.hangup()

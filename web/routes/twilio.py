@@ -101,7 +101,7 @@ class TwilioRoutes:
         note = await self._note_of(order, call_sid)
         token = await self.context.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note)))
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
-        return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, {"token": token}, notice=notice))
+        return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, token, notice=notice))
 
     async def status(self) -> Response:
         form = await request.form
