@@ -13,10 +13,11 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from actors.facts import Fact, ReplyText, TurnCutOff, TurnHeard
+from actors.facts import Fact, ReplyText, TurnCutOff, TurnHeard, Unrecognised
 from protocol.fields import JSON
 from store.redaction import CallRedaction
 
+_MOST_UNRECOGNISED, _LONGEST_TYPE = 10, 100
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 _EVENTS: dict[type[object], str] = {}
 
@@ -88,6 +89,7 @@ class Journal:
     redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """What of the words is not written down."""
     count: int = attrs.field(default=0, init=False)
+    _unrecognised: set[Unrecognised] = attrs.field(factory=set, init=False)
 
     @classmethod
     def read_by(
@@ -106,3 +108,10 @@ class Journal:
         self.count += 1
         for read in self._readers:
             read(entry)
+
+    def note_unrecognised(self, where: str, what: str) -> None:
+        """Note a message of a type that we do not know, once, and some types in all: it may come with every frame."""
+        unknown = Unrecognised(where, what[:_LONGEST_TYPE])
+        if unknown not in self._unrecognised and len(self._unrecognised) < _MOST_UNRECOGNISED:
+            self._unrecognised.add(unknown)
+            self.note(unknown)

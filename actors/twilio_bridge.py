@@ -16,7 +16,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.call_state import CallState
-from actors.facts import CallerHungUp, CallerSpoke, FrameRefused, Unrecognised
+from actors.facts import CallerHungUp, CallerSpoke, FrameRefused
 from actors.line.line_watch import LineWatch
 from actors.line.reply import SendAudio, SendClear, SendMarkAlone, Work
 from protocol import twilio
@@ -47,7 +47,6 @@ class TwilioBridge:
     bytes_in: int = 0
     refused: int = 0
     _refused_in_a_row: int = attrs.field(default=0, init=False)
-    _unrecognised: set[str] = attrs.field(factory=set, init=False)
     _watch: LineWatch = attrs.field(
         default=attrs.Factory(
             lambda self: LineWatch(self.state.ledger, self.state.policy.deadlines.dead_line), takes_self=True
@@ -141,15 +140,9 @@ class TwilioBridge:
             case twilio.DtmfReceived(digit=digit):
                 self.state.keypad.press(digit)
             case twilio.UnknownEvent(event=name):
-                self._on_unrecognised(name)
+                self.state.journal.note_unrecognised("twilio", name)
             case _:
                 """`connected` or a second `start`: nothing that this stream does not know."""
-
-    def _on_unrecognised(self, name: str) -> None:
-        """Note an event that we do not know, once: it may come with every frame."""
-        if name not in self._unrecognised and len(self._unrecognised) < _NOTED_REFUSALS:
-            self._unrecognised.add(name)
-            self.state.journal.note(Unrecognised("twilio", name))
 
     def _on_refused(self, refused: RemoteProtocolError) -> None:
         self.refused += 1

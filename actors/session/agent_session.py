@@ -21,7 +21,6 @@ from actors.facts import (
     SessionSpent,
     TurnCutOff,
     TurnHeard,
-    Unrecognised,
     UserStartedSpeaking,
     WarningReported,
 )
@@ -282,7 +281,7 @@ class AgentSession:
             case deepgram.ThinkUpdated() | deepgram.SpeakUpdated():
                 self.service.note_acknowledged(type(message))
             case deepgram.UnknownMessage(type=name):
-                self.state.journal.note(Unrecognised("deepgram", name))
+                self.state.journal.note_unrecognised("deepgram", name)
             case _:
                 pass  # other acknowledgements, and history, the twin of what has been noted already
 
