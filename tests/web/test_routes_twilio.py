@@ -188,7 +188,9 @@ async def test_a_call_that_nobody_took_frees_its_line(status: str, autojump_cloc
 
     over = form(CallSid=placed["call_sid"], CallStatus=status, SequenceNumber="3")
     await there.twilio(f"/twilio/status?order={placed['id']}", over)
+    late = await there.twilio(f"/twilio/voice?order={placed['id']}", voice_form(placed["call_sid"], outbound=True))
 
+    assert late.text.endswith("<Response />")
     assert there.slots.accepting
 
 

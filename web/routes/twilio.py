@@ -86,8 +86,9 @@ class TwilioRoutes:
         order, call_sid = request.args.get("order", ""), form.get("CallSid", "")
         if not call_sid:
             return Response("CallSid is missing", 400)
-        if form.get("CallStatus", "") in FINAL_STATUSES:
-            return xml(twiml.nothing())
+        known = self.context.live_calls.find(call_sid)
+        if form.get("CallStatus", "") in FINAL_STATUSES or (known is not None and known.status in FINAL_STATUSES):
+            return xml(twiml.nothing())  # also what comes behind the news of the end
         if await self._is_streamed(call_sid, form.get("CallStatus", "")):  # a fallback URL, a redirect, a repetition
             return xml(await Returns(self.context).take_back(form, again=True))
         if not await self._is_its_call(order, call_sid):
