@@ -12,7 +12,7 @@ import trio
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines, text_of
+from cli_shared import JsonOption, ServerOption, ask_server, fail, out, plain, print_json, print_lines, text_of
 from web.clients.operator import Operator, Shown, time_left
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ async def _follow(client: Operator, name: str) -> None:
     with Live(console=out, auto_refresh=False) as live:
         while True:
             shown = await client.campaign(name)
-            live.update(Text("\n".join(lines_of(shown))), refresh=True)
+            live.update(Text(plain("\n".join(lines_of(shown)))), refresh=True)
             progress = cast("Mapping[str, int]", shown["progress"])
             if progress["done"] == progress["numbers"]:
                 return

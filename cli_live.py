@@ -12,7 +12,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from cli_shared import JsonOption, ServerOption, ask_server, out, print_json, print_lines, text_of
+from cli_shared import JsonOption, ServerOption, ask_server, out, plain, print_json, print_lines, text_of
 from web.clients.operator import Operator, Shown
 
 REFRESH_SECONDS = 1.0
@@ -56,7 +56,7 @@ def _table(calls: Sequence[Shown]) -> Table:
     for heading, is_right in (("call", False), ("caller", False), ("floor", False), ("s", True), ("last words", False)):
         table.add_column(heading, justify="right" if is_right else "left", overflow="fold")
     for call in calls:
-        table.add_row(*live_row(call))
+        table.add_row(*map(plain, live_row(call)))
     return table
 
 

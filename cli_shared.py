@@ -1,5 +1,6 @@
 """The two consoles of the command line, its settings, and its client of a running server."""
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -35,9 +36,18 @@ ServerOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print what the server answered, as JSON.")]
 
 
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters by which words of a caller, a model or a file could steer the terminal."""
+
+
+def plain(text: str) -> str:
+    """Return a text without control characters, each a question mark in a diamond instead."""
+    return _STEERS.sub("\ufffd", text)
+
+
 def fail(message: str, status: int = 1) -> NoReturn:
     """Print a message in red and end with this status."""
-    err.print(message, style="red", markup=False, soft_wrap=True)
+    err.print(plain(message), style="red", markup=False, soft_wrap=True)
     raise typer.Exit(status)
 
 
@@ -91,7 +101,7 @@ def text_of(file: Path) -> str:
 
 def print_lines(*lines: str) -> None:
     for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(plain(line), markup=False, soft_wrap=True)
 
 
 def print_json(shown: object) -> None:

@@ -140,12 +140,12 @@ def test_a_list_cuts_nothing_off(there: Exchange) -> None:
 
 
 def test_a_call_is_shown_with_every_word_as_it_was_said(there: Exchange) -> None:
-    words = (TurnRecord(1.0, "qualifier", "Hello [red]John[/red].", "Hello [red]John[/red]."),)
-    trio.run(there.records.save, record(transcript=words))
+    said = "Hello [red]John[/red].\x1b]0;\x9b31m\x07"
+    trio.run(there.records.save, record(transcript=(TurnRecord(1.0, "qualifier", said, said),)))
 
     done = run("show", CALL_SID)
 
-    assert (done.exit_code, "qualifier: Hello [red]John[/red]." in done.output) == (0, True)
+    assert (done.exit_code, "qualifier: Hello [red]John[/red].\ufffd]0;\ufffd31m\ufffd" in done.output) == (0, True)
     assert LEAD not in done.output
 
 

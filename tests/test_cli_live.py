@@ -100,7 +100,7 @@ def test_a_command_that_was_refused_says_why(server: Server) -> None:
 LIVE = {
     "calls": [
         {"call_sid": CALL_SID, "direction": "inbound", "caller": LEAD, "status": "in-progress", "floor": "advisor",
-         "seconds": 61.2, "speaker": "caller", "last_words": "I [b]want[/b] to know."},
+         "seconds": 61.2, "speaker": "caller", "last_words": "I [b]want[/b] to know\x1b[2J."},
         {"id": "OR1", "call_sid": "", "direction": "outbound", "caller": "", "status": "ringing", "floor": "",
          "seconds": 2.0, "speaker": "", "last_words": ""},
     ]
@@ -118,6 +118,7 @@ def test_the_calls_that_go_on_are_a_table(server: Server) -> None:
     assert "[b]want[/b]" in text
     assert "ringing" in text
     assert LEAD not in text
+    assert "\x1b" not in text
 
 
 def test_without_a_call_the_table_says_so(server: Server) -> None:
