@@ -142,6 +142,40 @@ async def test_a_service_that_hangs_up_in_the_middle_of_the_upgrade_is_an_error_
     assert (refused.value.retryable, trio.current_time() - began < 2) == (True, True)
 
 
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+async def test_a_service_that_breaks_off_the_handshake_of_tls_may_be_tried_again_at_once(says: bytes) -> None:
+    async def break_off(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(says)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, break_off, 0)
+        began = trio.current_time()
+        with pytest.raises(AgentUnavailable, match=r"^SSL\w*Error: ") as refused:
+            await opened(listeners[0].socket.getsockname()[1], "wss")
+        nursery.cancel_scope.cancel()
+
+    assert (refused.value.retryable, trio.current_time() - began < 2) == (True, True)
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_a_connection_that_is_given_up_while_it_opens_is_closed(scheme: str) -> None:
+    read = list[bytes]()
+
+    async def read_on(stream: trio.SocketStream) -> None:
+        read.extend([bytes(await stream.receive_some()), bytes(await stream.receive_some())])
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, read_on, 0)
+        with trio.move_on_after(0.05):
+            await opened(listeners[0].socket.getsockname()[1], scheme)
+        await trio.sleep(2)
+
+    assert (len(read), read[-1]) == (2, b"")
+
+
 async def test_a_service_that_is_not_there_is_told_by_what_the_network_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]

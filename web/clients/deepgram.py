@@ -25,6 +25,7 @@ from protocol.upgrade import ClientUpgrade, UpgradeRefused
 from protocol.wire import PacedWebSocket
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
+from web.sockets.tls import Tls
 
 CONNECT_SECONDS = 5.0
 DISCONNECT_SECONDS = 2.0
@@ -70,46 +71,46 @@ def _unavailable(trouble: Exception) -> AgentUnavailable:
     return AgentUnavailable(f"{type(cause).__name__}: {cause}", retryable=not unmendable)
 
 
-async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
-    tcp = await trio.open_tcp_stream(address.host, address.port)
-    if not address.secure:
-        return tcp
-    tls = trio.SSLStream(tcp, context, server_hostname=address.host, https_compatible=True)
-    try:
-        await tls.do_handshake()
-    except BaseException:  # a cancellation, too, must not leave the socket open; it goes on
-        await trio.aclose_forcefully(tcp)
-        raise
-    return tls
+async def _next_bytes(tcp: trio.SocketStream, tls: Tls | None) -> bytes:
+    """Return what the service says next, b"" for the end."""
+    while (come := bytes(await tcp.receive_some())) and tls is not None:
+        if (opened := tls.opened(come)) or tls.is_over:
+            return opened
+    return come
+
+
+async def _upgraded(
+    tcp: trio.SocketStream, address: _Address, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext
+) -> FrameStream:
+    """Make both handshakes, that of TLS and that of the WebSocket."""
+    tls = await Tls.connect(tcp, context, address.host) if address.secure else None
+    upgrade = ClientUpgrade(address.header, address.resource, headers)
+    asked = upgrade.request()
+    await tcp.send_all(asked if tls is None else tls.sealed(asked))
+    while (rest := upgrade.receive(await _next_bytes(tcp, tls))) is None:
+        pass  # the answer comes in pieces
+    reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
+    return FrameStream(tcp, reader, rest, tls)
 
 
 @asynccontextmanager
-async def _dialled(address: _Address, context: ssl.SSLContext, deadline: float) -> AsyncIterator[trio.abc.Stream]:
+async def _connected(
+    address: _Address, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext
+) -> AsyncIterator[OpenSocket]:
+    """Dial and upgrade, within `CONNECT_SECONDS`; whatever happens, the connection is closed in the end."""
+    deadline = trio.current_time() + CONNECT_SECONDS
+    tcp: trio.SocketStream | None = None
     try:
-        with trio.fail_at(deadline):
-            stream = await _dial(address, context)
-    except _TROUBLE as exc:
-        raise _unavailable(exc) from exc
-    try:
-        yield stream
+        try:
+            with trio.fail_at(deadline):
+                tcp = await trio.open_tcp_stream(address.host, address.port)
+                frames = await _upgraded(tcp, address, headers, context)
+        except _TROUBLE as exc:
+            raise _unavailable(exc) from exc
+        yield OpenSocket(frames)
     finally:
-        await trio.aclose_forcefully(stream)
-
-
-async def _upgrade(
-    stream: trio.abc.Stream, address: _Address, headers: list[tuple[bytes, bytes]], deadline: float
-) -> OpenSocket:
-    """Upgrade a stream to a WebSocket."""
-    upgrade = ClientUpgrade(address.header, address.resource, headers)
-    try:
-        with trio.fail_at(deadline):
-            await stream.send_all(upgrade.request())
-            while (rest := upgrade.receive(bytes(await stream.receive_some()))) is None:
-                pass  # the answer comes in pieces
-    except _TROUBLE as exc:
-        raise _unavailable(exc) from exc
-    reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
-    return OpenSocket(FrameStream(stream, reader, rest))
+        if tcp is not None:
+            await trio.aclose_forcefully(tcp)
 
 
 @asynccontextmanager
@@ -122,9 +123,7 @@ async def open_socket(
 
     Closes: leaving says goodbye and waits `DISCONNECT_SECONDS` for the answer; a cancelled one hangs up.
     """
-    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
-    async with _dialled(address, ssl_context, deadline) as stream:
-        socket = await _upgrade(stream, address, headers, deadline)
+    async with _connected(_Address.of(url), headers, ssl_context) as socket:
         try:
             yield socket
         finally:
