@@ -45,6 +45,7 @@ from web.routes.problems import (
     is_call_sid,
     json_answer,
     key_of_request,
+    misasked,
     no_such_call,
     problem,
     unreachable,
@@ -177,6 +178,8 @@ class CallRoutes:
         return response
 
     async def listed(self) -> Response:
+        if (refusal := misasked(limit=".*", live="yes|no")) is not None:
+            return refusal
         text = request.args.get("limit", "50")
         if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
             return problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
@@ -221,9 +224,8 @@ class CallRoutes:
         return no_such_call() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
 
     async def hung_up(self, name: str) -> Response:
-        goodbye = request.args.get("goodbye", "no")
-        if goodbye not in {"yes", "no"}:
-            return problem(400, "goodbye is not yes or no", field="goodbye", fix="goodbye=yes")
+        if (refusal := misasked(goodbye="yes|no")) is not None:
+            return refusal
         call_sid, call = await self.views.call_sid(name), self.context.live_calls.find(name)
         if not call_sid.startswith("CA") and await self.dispatcher.call_off(name, "called off by the operator"):
             call = self.context.live_calls.find(name)
@@ -233,7 +235,9 @@ class CallRoutes:
         ending, returns = HangUp(self.context), Returns(self.context)
         await returns.note_ended_by(call_sid, BY_OPERATOR)
         try:
-            status = await (ending.politely(call_sid) if goodbye == "yes" else ending.at_once(call_sid))
+            status = await (
+                ending.politely(call_sid) if request.args.get("goodbye") == "yes" else ending.at_once(call_sid)
+            )
         except LineError as exc:
             await returns.note_ended_by(call_sid, "")
             return problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)

@@ -9,6 +9,7 @@ logged: a public address gets many.
 well-formed, and what comes in is kept under these ids, in folders and in rows.
 """
 
+import difflib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -80,6 +81,22 @@ def key_of_request() -> str | None:
         wanted = f"Write 1 to {LONGEST_KEY} letters, digits or signs, without spaces, such as a UUID."
         abort(problem(400, "the Idempotency-Key is not a key", field="Idempotency-Key", fix=wanted))
     return key
+
+
+def misasked(**known: str) -> Response | None:
+    """Answer 400 to an argument of the address that the route does not know, or a value it does not take.
+
+    `known` has the pattern of each argument. What is passed over in silence lists too much, or ends a call unsaid.
+    """
+    for name, value in request.args.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            fix = f"Did you mean {near[0]}?" if near else f"Leave it out; there are {', '.join(known)}."
+            return problem(400, f"{name[:_LONGEST_PATH]} is no argument of this address", field=name, fix=fix)
+        if re.fullmatch(known[name], value) is None:
+            wanted = known[name].replace("|", " or ")
+            return problem(400, f"{name} is not {wanted}", field=name, fix=f"{name}={known[name].partition('|')[0]}")
+    return None
 
 
 def _routes() -> str:
