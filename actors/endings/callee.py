@@ -5,7 +5,7 @@ Answering machine detection takes it for a machine. Pure, and English: other wor
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 from typing import Final
 
@@ -71,6 +71,11 @@ _GREETS: Final = _any_of(
 )
 _ABSENT: Final = _any_of(r"\b(not|isn't|aren't) (available|able to (take|answer|come))\b", r"\bunavailable\b")
 """A recording's words, and those of a person who does not want to talk, or speaks for somebody else."""
+_TAKES_NOTHING: Final = _any_of(
+    r"\b(mailbox|voice ?mail)( box)? (that )?(is|was|has)( currently)? (full|not (yet )?(been )?set ?up)\b",
+    r"\b(not|cannot|can't|unable to) (currently )?(accept|accepting|take|receive)( any)?( new| more)? messages?\b",
+    r"\b(not in service|been disconnected|cannot be completed|calling restrictions)\b",
+)
 _OTHERS: Final = _any_of(r"\b(he|she|they)('s|'re| is| are| isn't| aren't)\b")
 _ASKS_BACK: Final = _any_of(r"\b(did|have|are) you\b")
 
@@ -79,6 +84,15 @@ def is_greeting(text: str) -> bool:
     """Tell whether these are the words of a recording."""
     words = _plain(text)
     return _GREETS.search(words) is not None or _ABSENT.search(words) is not None
+
+
+def takes_no_message(turns: Sequence[SpokenTurn]) -> bool:
+    """Tell whether a recording has said that no message can be left: the mailbox is full, or there is none."""
+    return _TAKES_NOTHING.search(_plain(_heard(turns))) is not None
+
+
+def _heard(turns: Sequence[SpokenTurn], without: Collection[str] = ()) -> str:
+    return " ".join(turn.text for turn in turns if turn.speaker == CALLER and turn.text not in without)
 
 
 def asks_who_calls(text: str) -> bool:
@@ -113,8 +127,7 @@ def judge(turns: Sequence[SpokenTurn], answers: Sequence[str]) -> Callee | None:
     """Judge by the words so far, and by those after an agent was heard out; None where they do not tell."""
     if any(map(is_answer, answers)):
         return Callee.PERSON
-    doubtful = set(filter(is_doubtful, answers))
-    heard = " ".join(turn.text for turn in turns if turn.speaker == CALLER and turn.text not in doubtful)
+    heard = _heard(turns, without=set(filter(is_doubtful, answers)))
     if asks_who_calls(heard):
         return Callee.SCREENER
     return Callee.MACHINE if is_greeting(heard) else None

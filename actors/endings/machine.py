@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from actors.call_state import CallState
-from actors.endings.callee import Callee, is_doubtful, judge
+from actors.endings.callee import Callee, is_doubtful, judge, takes_no_message
 from actors.facts import CallScreened, MachineDetected
 from actors.turn.events import BeepHeard, CloseAsked, RemarkMade
 
@@ -124,7 +124,7 @@ class AnsweringMachine:
         self._found = self._who() or Callee.MACHINE
         if self._found is not Callee.MACHINE:
             self.state.conversation.is_with_machine = False
-        elif self.message:
+        elif self.message and not takes_no_message(self.state.conversation.turns()):
             self.state.turn.put(CloseAsked(MESSAGE_LEFT, self.message, waits_for_beep=True))
         else:
             beep.set()  # there is nothing to say after it

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.endings.callee import Callee, asks_who_calls, is_answer, is_greeting, judge
+from actors.endings.callee import Callee, asks_who_calls, is_answer, is_greeting, judge, takes_no_message
 from agents.quoting import SpokenTurn
 
 SCREENS = [
@@ -75,6 +75,22 @@ def test_words_that_a_person_or_a_recording_may_answer_with_tell_nothing_yet(tex
     assert judge([SpokenTurn("caller", text)], [text]) is None
     assert judge([SpokenTurn("caller", text), SpokenTurn("caller", more)], [text, more]) is Callee.MACHINE
     assert judge([SpokenTurn("caller", text)], []) is Callee.MACHINE
+
+
+@pytest.mark.parametrize(
+    ("text", "takes_none"),
+    [
+        ("The mailbox is full and cannot accept any messages at this time. Goodbye.", True),
+        ("The person you are calling has a voicemail box that has not been set up yet.", True),
+        ("We cannot take new messages.", True),
+        ("The number you have dialed is not in service.", True),
+        ("Please leave a message, and we will take it from there.", False),
+        ("I can't take your call, so please leave a message.", False),
+    ],
+)
+def test_a_mailbox_may_take_no_message(text: str, takes_none: bool) -> None:
+    assert takes_no_message([SpokenTurn("caller", text)]) is takes_none
+    assert not takes_no_message([SpokenTurn("qualifier", text)])
 
 
 def test_what_takes_more_words_is_no_proof_of_a_person() -> None:

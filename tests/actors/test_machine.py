@@ -69,6 +69,15 @@ async def test_a_machine_whose_words_are_known_is_not_listened_to_for_longer(
     assert closing_of(watched) == ("voicemail_left" if message else "machine")
 
 
+@pytest.mark.parametrize("verdict", ["machine_start", *ENDS])
+async def test_a_machine_that_takes_no_message_is_left_none(verdict: str, autojump_clock: MockClock) -> None:
+    watched = Watched()
+    watched.state.conversation.add_caller("The mailbox is full.")
+    await play(AnsweringMachine(watched.state, MESSAGE), verdict)
+
+    assert watched.state.turn.turn.closing == CloseAsked("machine")
+
+
 async def test_a_fax_is_left_no_message(autojump_clock: MockClock) -> None:
     watched = Watched()
     AnsweringMachine(watched.state, MESSAGE).told("fax")
