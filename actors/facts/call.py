@@ -89,6 +89,15 @@ class CallerHungUp:
     how: str
 
 
+GIVEN_UP: Mapping[str, str] = {
+    "nonsense": "the stream sent what is no Media Streams message",
+    "no media": "the line sent no audio",
+    "reads nothing": "the line took no audio",
+    "plays nothing": "the line played no audio",
+}
+"""Why we have given a caller's stream up, in words."""
+
+
 @attrs.frozen
 class FrameRefused:
     """A malformed message was passed over."""

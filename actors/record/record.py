@@ -274,12 +274,14 @@ class RecordBuilder:
     def _end_transfer(self, outcome: str) -> None:
         self._transfers[-1:] = [attrs.evolve(one, outcome=outcome) for one in self._transfers[-1:]]
 
-    def _on_handoff_fault(self, fact: facts.HandoffFailed | facts.SoftHandoffGivenUp) -> None:
+    def _on_handoff_fault(self, fact: facts.HandoffFailed | facts.SoftHandoffGivenUp | facts.SummaryFailed) -> None:
         match fact:
             case facts.HandoffFailed(agent=agent, to=to, why=why):
                 self._faults.append(f"handoff from {agent} to {to} failed: {why}")
             case facts.SoftHandoffGivenUp(agent=agent, to=to, step=step, why=why) if step:
                 self._faults.append(f"{agent} could not become {to} on its session: {step}: {why}")
+            case facts.SummaryFailed(reader=reader, why=why):
+                self._faults.append(f"no summary for {reader}: {why}")
             case _:
                 """Nothing had been tried."""
 
@@ -289,14 +291,14 @@ class RecordBuilder:
                 self._faults.append(f"{agent} crashed: {error}")
             case facts.SessionFailed(agent=agent, error=error):
                 self._faults.append(f"{agent} could not start: {error}")
-            case facts.HandoffFailed() | facts.SoftHandoffGivenUp():
+            case facts.HandoffFailed() | facts.SoftHandoffGivenUp() | facts.SummaryFailed():
                 self._on_handoff_fault(fact)
-            case facts.SummaryFailed(reader=reader, why=why):
-                self._faults.append(f"no summary for {reader}: {why}")
             case facts.ActorCrashed(actor=actor, error=error):
                 self._faults.append(f"{actor} crashed: {error}")
             case facts.StreamFailed(why=why):
                 self._faults.append(stream_fault(why))
+            case facts.CallerHungUp(how=how) if how in facts.GIVEN_UP:
+                self._faults.append(stream_fault(facts.GIVEN_UP[how]))
             case facts.FrameRefused(where=where, why=why):
                 self._faults.append(f"malformed message from {where}: {why}")
             case _:

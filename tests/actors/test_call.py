@@ -333,7 +333,7 @@ async def test_a_line_that_is_dead_ends_the_call_and_the_record_says_so(autojump
         await far.greet("Hello there.", 1)
         record = await scene.ended()
 
-        assert record.outcome == "line_dead"
+        assert (record.outcome, record.faults) == ("line_dead", ("media stream: the line sent no audio",))
         assert trio.current_time() == pytest.approx(10)
         assert facts_in(scene.entries, CallerHungUp) == [CallerHungUp("no media")]
 

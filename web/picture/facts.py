@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import orjson
 
+from actors.facts import GIVEN_UP
 from protocol.fields import json_or
 
 JournalEntry: TypeAlias = Mapping[str, object]
@@ -71,10 +72,4 @@ def left_by(how: str) -> str:
     return "hung up" if how in {"stop", ""} else f"was cut off: {_CUT_OFF_BY.get(how, how)}"
 
 
-_CUT_OFF_BY: Mapping[str, str] = {
-    "disconnect": "the stream closed without a stop message",
-    "nonsense": "the stream sent what is no Media Streams message",
-    "no media": "the line sent no audio",
-    "reads nothing": "the line took no audio",
-    "plays nothing": "the line played no audio",
-}
+_CUT_OFF_BY: Mapping[str, str] = {"disconnect": "the stream closed without a stop message", **GIVEN_UP}
