@@ -65,10 +65,15 @@ _GREETS: Final = _any_of(
     r"\bcall (has been|was|is being) (forwarded|sent|diverted)\b",
     r"\b(automated|automatic|voice) (voice )?(message|messaging|system|attendant)\b",
     r"\b(not in service|cannot be completed|calling restrictions)\b",
-    r"\byour call is important\b",
-    r"\bcalls? (may|will) be (recorded|monitored)\b",
     r"\byou may hang up\b",
 )
+_QUEUES: Final = _any_of(
+    r"\byour call is important\b",
+    r"\bcalls? (may|will) be (recorded|monitored|answered)\b",
+    r"\b(please|stay|remain) (hold|on the line)\b",
+    r"\b(agents|lines|operators|representatives) are (currently )?busy\b",
+)
+"""A recording's words behind which a person may come to the phone."""
 _ABSENT: Final = _any_of(r"\b(not|isn't|aren't) (available|able to (take|answer|come))\b", r"\bunavailable\b")
 """A recording's words, and those of a person who does not want to talk, or speaks for somebody else."""
 _TAKES_NOTHING: Final = _any_of(
@@ -111,7 +116,9 @@ def is_answer(text: str) -> bool:
     words = _plain(text)
     if "?" in text and _ASKS_BACK.search(words) is not None:
         return True
-    return _GREETS.search(words) is None and (_ABSENT.search(words) is None or _OTHERS.search(words) is not None)
+    if _GREETS.search(words) is not None or _QUEUES.search(words) is not None:
+        return False
+    return _ABSENT.search(words) is None or _OTHERS.search(words) is not None
 
 
 def is_doubtful(text: str) -> bool:

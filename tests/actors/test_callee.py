@@ -35,8 +35,12 @@ GREETINGS = [
     "Your call has been forwarded to an automated voice messaging system.",
     "We're sorry, your call cannot be completed as dialed.",
     "When you have finished recording, you may hang up.",
+]
+QUEUES = [
     "Your call is important to us.",
     "This call may be recorded for quality purposes.",
+    "All our agents are busy. Please stay on the line.",
+    "Please hold.",
 ]
 REFUSALS = ["He's not available at the moment.", "Did you leave me a message yesterday?", "Are you a voicemail?"]
 DOUBTFUL = ["Hi, I'm not available right now.", "The manager is not available.", "I'm unavailable."]
@@ -91,6 +95,12 @@ def test_words_that_a_person_or_a_recording_may_answer_with_tell_nothing_yet(tex
 def test_a_mailbox_may_take_no_message(text: str, takes_none: bool) -> None:
     assert takes_no_message([SpokenTurn("caller", text)]) is takes_none
     assert not takes_no_message([SpokenTurn("qualifier", text)])
+
+
+@pytest.mark.parametrize("text", QUEUES)
+def test_behind_words_of_a_queue_a_person_may_come_to_the_phone(text: str) -> None:
+    assert judge([SpokenTurn("caller", text)], [text]) is judge([SpokenTurn("caller", text)], []) is None
+    assert judge([SpokenTurn("caller", text)], [text, "Hello, Ada speaking."]) is Callee.PERSON
 
 
 def test_what_takes_more_words_is_no_proof_of_a_person() -> None:
