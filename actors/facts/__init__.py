@@ -27,6 +27,7 @@ Fact: TypeAlias = (
     | CallerSpoke
     | BargeIn
     | ReplyResumed
+    | FillerSaid
     | FunctionCalled
     | FunctionAnswered
     | FunctionWithdrawn

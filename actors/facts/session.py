@@ -124,6 +124,14 @@ class BargeIn:
 
 
 @attrs.frozen
+class FillerSaid:
+    """A reply is a filler, and no answer: the caller still waits for one."""
+
+    agent: str
+    generation: int
+
+
+@attrs.frozen
 class ReplyResumed:
     """Nobody had spoken: what was cut of a reply, so many seconds so far, is played after all."""
 

@@ -11,6 +11,7 @@ import attrs
 
 from actors import facts
 from actors.journal import Entry
+from actors.line.ledger import SWITCHBOARD
 from actors.line.reply import Reply
 from actors.record.packed import PackedList
 from actors.record.usage import Meter
@@ -200,9 +201,8 @@ class RecordBuilder:
             case facts.TurnCutOff(text=text) if text.strip():
                 began = self._speech_began
                 self._cut_off.append(TurnRecord(at if began is None else began, "caller", text, text))
-            case facts.ReplyStarted(agent=agent, generation=generation):
-                asked, self._asked_at = self._asked_at, None
-                self._reply_began[generation] = (at, None if asked is None else round(at - asked, 3))
+            case facts.ReplyStarted() | facts.FillerSaid():
+                self._on_waiting(fact, at)
             case facts.ReplyEnded(agent=agent, generation=generation, text=text, heard=heard):
                 began_at, latency = self._reply_began.pop(generation, (at, None))
                 parts = self._latencies.pop(generation, None)
@@ -212,6 +212,20 @@ class RecordBuilder:
                 self._latencies[generation] = fact
             case _:
                 """Not words."""
+
+    def _on_waiting(self, fact: facts.ReplyStarted | facts.FillerSaid, at: float) -> None:
+        """The caller waits for an answer: any reply is one, but for fillers and the switchboard's own clips."""
+        match fact:
+            case facts.ReplyStarted(agent=agent, generation=generation):
+                asked = None if agent == SWITCHBOARD else self._asked_at
+                self._asked_at = self._asked_at if asked is None else None
+                self._reply_began[generation] = (at, None if asked is None else round(at - asked, 3))
+            case facts.FillerSaid(generation=generation) if generation in self._reply_began:
+                began_at, latency = self._reply_began[generation]
+                self._asked_at = self._asked_at if latency is None else began_at - latency
+                self._reply_began[generation] = (began_at, None)
+            case _:
+                """It is over, and was counted."""
 
     def _on_function(self, fact: facts.FunctionCalled | facts.FunctionAnswered, at: float) -> None:
         key = f"{fact.number}" if fact.number else f"{fact.agent}/{fact.id}"

@@ -17,6 +17,7 @@ import trio
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable
 from actors.facts import (
+    FillerSaid,
     SessionReady,
     SessionSpent,
     TurnCutOff,
@@ -332,7 +333,9 @@ class AgentSession:
         promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
         self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text)))
         reply = self.state.ledger.add_text(self.voice, text)
-        if reply is not None and self.state.turn.turn.kind is not SpeechKind.FILLER:
+        if reply is not None and self.state.turn.turn.kind is SpeechKind.FILLER:
+            self.state.journal.note(FillerSaid(self.agent.name, reply.generation))
+        elif reply is not None:
             self.note_acted()
             self.state.conversation.add_reply(reply)
 

@@ -237,6 +237,21 @@ def test_an_answer_knows_how_long_the_caller_waited_for_it() -> None:
     assert [turn.latency for turn in record.transcript] == [None, 0.6, None]
 
 
+def test_a_filler_is_no_answer_to_wait_for() -> None:
+    record = record_of(
+        (3.0, facts.TurnHeard("qualifier", "Hello.")),
+        (6.0, facts.ReplyStarted("switchboard", 1)),
+        (7.0, facts.ReplyEnded("switchboard", 1, "One moment.", "One moment.", complete=True)),
+        (10.0, facts.ReplyStarted("qualifier", 2)),
+        (10.1, facts.FillerSaid("qualifier", 2)),
+        (11.0, facts.ReplyEnded("qualifier", 2, "I am looking.", "I am looking.", complete=True)),
+        (12.0, facts.ReplyStarted("qualifier", 3)),
+        (13.0, facts.ReplyEnded("qualifier", 3, "Good morning.", "Good morning.", complete=True)),
+    )
+
+    assert [turn.latency for turn in record.transcript] == [None, None, None, 9.0]
+
+
 @pytest.mark.parametrize(
     ("reported", "parts"),
     [
