@@ -82,28 +82,25 @@ async def listen_to(conduct: Callable[[Bench], "object"], count: int, *, latency
 
 
 async def test_a_mark_comes_back_when_what_was_before_it_is_heard() -> None:
-    """Within 40 ms; measured anew if the machine was busy."""
+    """Within 40 ms; measured anew if the machine was busy: marks were late, or a sound was torn and ended twice."""
     for _ in range(TRIES):
         bench, heard = await listen_to(marks, 12, latency=True)
-        assert len(heard.ended) == 12
-        errors = [bench.marks()[f"m{n}"] - heard.ended[n] for n in range(12)]
-        if max(map(abs, errors)) <= 0.04:
+        came = [bench.marks()[f"m{n}"] for n in range(12)]
+        errors = [back - end for back, end in zip(came, heard.ended, strict=False)]
+        if len(heard.ended) == 12 and max(map(abs, errors)) <= 0.04:
             return
-    pytest.fail(f"marks minus true ends: {in_ms(errors)} ms")
+    pytest.fail(f"{len(heard.ended)} ends of 12 sounds; marks minus true ends: {in_ms(errors)} ms")
 
 
 async def test_a_clear_silences_the_page_within_20_ms_and_gives_the_marks_back() -> None:
     for _ in range(TRIES):
         bench, heard = await listen_to(clears, 8, latency=False)
-        assert len(heard.ended) == 8
         cleared = bench.when_sent("clear")
-        silent = [end - at for end, at in zip(heard.ended, cleared, strict=True)]
+        silent = [end - at for end, at in zip(heard.ended, cleared, strict=False)]
         back = [bench.marks()[f"c{n}"] - at for n, at in enumerate(cleared)]
-        if max(silent) <= 0.02 and max(back) <= 0.04:
+        if len(heard.ended) == 8 and max(silent) <= 0.02 and max(back) <= 0.04:
             return
-    pytest.fail(
-        f"silent after {[round(1000 * s) for s in silent]} ms, marks after {[round(1000 * b) for b in back]} ms"
-    )
+    pytest.fail(f"{len(heard.ended)} ends of 8 sounds, {in_ms(silent)} ms after clears; marks after {in_ms(back)} ms")
 
 
 async def test_the_page_says_what_twilio_says() -> None:
