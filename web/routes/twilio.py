@@ -87,8 +87,9 @@ class TwilioRoutes:
         if not call_sid:
             return Response("CallSid is missing", 400)
         known = self.context.live_calls.find(call_sid)
-        if form.get("CallStatus", "") in FINAL_STATUSES or (known is not None and known.status in FINAL_STATUSES):
-            return xml(twiml.nothing())  # also what comes behind the news of the end
+        is_over = known is not None and not known.streamed and known.status in FINAL_STATUSES
+        if is_over or form.get("CallStatus", "") in FINAL_STATUSES:
+            return xml(twiml.nothing())
         if await self._is_streamed(call_sid, form.get("CallStatus", "")):  # a fallback URL, a redirect, a repetition
             return xml(await Returns(self.context).take_back(form, again=True))
         if not await self._is_its_call(order, call_sid):
