@@ -30,7 +30,7 @@ from web.worker.draining import close_calls, leave_handlers, wait_drained
 from web.worker.memory import find_trim, freeze_gc, keeping_memory_free, share_one_heap
 
 GRACE_SECONDS = 5.0
-"""For calls that are cancelled at the end of the drain to save their records and say goodbye to Twilio."""
+"""For what still goes on at the end of the drain, before it is cancelled; there is none after a second signal."""
 
 
 def server_config(settings: Settings) -> LimitedConfig:
@@ -97,6 +97,10 @@ async def serve_until(
 ) -> None:
     """Serve until the first of `signals`, and then until the drain is over; the second one cuts it short."""
     async with started(settings, observe=observe, voice=voice, functions=functions) as ready:
-        drained = partial(wait_drained, signals, ready.slots, settings.drain_timeout, ready.close_calls)
+
+        async def drained() -> None:
+            if await wait_drained(signals, ready.slots, settings.drain_timeout, ready.close_calls):
+                config.graceful_timeout = 0.0
+
         freeze_gc()
         await hypercorn_serve(ready.app, config, shutdown_trigger=drained, task_status=task_status, mode="asgi")

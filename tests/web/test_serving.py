@@ -5,7 +5,7 @@ import math
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -224,11 +224,34 @@ async def test_a_drain_ends_when(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(carry, slots, 10)
         await wait_all_tasks_blocked()
-        await wait_drained(Signals([*times]), slots, patience, lambda: 3)
+        is_hurried = await wait_drained(Signals([*times]), slots, patience, lambda: 3)
         ended = trio.current_time() - began
         nursery.cancel_scope.cancel()
 
-    assert (ended, slots.draining) == (ends_at, True)
+    assert (ended, slots.draining, is_hurried) == (ends_at, True, len(times) == 2)
+
+
+@pytest.mark.parametrize(("signals", "grace"), [(1, serving.GRACE_SECONDS), (2, 0)])
+async def test_calls_that_are_left_get_the_grace_unless_a_second_signal_hurries(
+    signals: int, grace: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots, chosen = Slots(1), settings(LEAD_SERVER_PORT="0", DATABASE_URL="memory:", DRAIN_TIMEOUT="0")
+    config, graces = server_config(chosen), list[float]()
+
+    async def serve(
+        _: object, told: LimitedConfig, *, shutdown_trigger: Callable[[], Awaitable[object]], **__: object
+    ) -> None:
+        assert told is config
+        await shutdown_trigger()
+        graces.append(told.graceful_timeout)
+
+    monkeypatch.setattr("web.serving.hypercorn_serve", serve)
+    monkeypatch.setattr("web.serving.close_calls", lambda _: 0.0 if signals == 1 else math.inf)
+    monkeypatch.setattr("web.from_settings.Slots", lambda *_: slots)
+    with slots.take("call"), trio.fail_after(5):
+        await serving.serve_until(Signals(signals * [0.01]), chosen, config)
+
+    assert graces == [grace]
 
 
 async def test_no_goodbye_is_asked_for_where_no_call_is_left(autojump_clock: MockClock) -> None:

@@ -45,11 +45,13 @@ _log = structlog.stdlib.get_logger()
 
 async def wait_drained(
     signals: AsyncIterator[int], slots: Slots, seconds: float, close_calls: Callable[[], float]
-) -> None:
+) -> bool:
     """Wait for a signal and then for the last call to end, for so long at most or until a second signal.
 
-    After so long, `close_calls` has those that are left say goodbye, and returns how long that may take.
+    After so long, `close_calls` has those that are left say goodbye, and returns how long that may take. Returns
+    whether a second signal came.
     """
+    is_hurried = True
     await anext(signals)
     slots.drain()
     _log.info("drain_started", calls=slots.taken, seconds=seconds)
@@ -61,8 +63,10 @@ async def wait_drained(
             _log.info("drain_closing", calls=slots.taken)
             with trio.move_on_after(close_calls()):
                 await slots.wait_empty()
+        is_hurried = False
         nursery.cancel_scope.cancel(reason="the drain is over")
     _log.info("drain_ended", calls=slots.taken)
+    return is_hurried
 
 
 def close_calls(services: CallServices) -> float:
