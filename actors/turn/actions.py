@@ -37,7 +37,7 @@ class Actions(TurnState):
         if given.ask:
             self.last_turn = ""
             self.tell(given.ask)
-        elif self.debt is Debt.OWED and not (given.owes or self.is_unended):
+        elif self.debt is Debt.OWED and not (given.owes or self.is_unended):  # of which its Settings know nothing
             self._take_debt_over()
         if given.greeting:
             self.say(SayAsAgent(SpeechKind.GREETING, given.greeting, interrupts=True))
@@ -140,30 +140,25 @@ class Actions(TurnState):
     # A reply ends, or does not come
 
     def end_reply(self) -> None:
-        """Take the reply for received; what a noise has cancelled of it is asked for."""
+        """Take the reply for received; what a noise has cancelled of it is asked for, once.
+
+        A caller who was answered may also have been left in the middle of it: which, the next silence shows.
+        """
         if not self.has_sound:
             self.unsay_words()
         self.voice = VoiceState.IDLE
         self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)
-        if self._may_be_urged():
+        they_converse = self.phase is Phase.CONVERSING
+        is_cancelled = self.is_torn and self.kind is SpeechKind.ANSWER and not (self.told or self.is_urged)
+        has_end = self.withholds_end or self.at.done >= self.at.said  # it is missing, or came before the audio
+        if they_converse and is_cancelled:
             self.is_torn, self.is_urged = False, True
             self.owe(self.at.quiet)
             self.tell(self.wording.go_on)
+        elif self.is_answered and they_converse and not has_end:
+            self._doubt(self.at.quiet)
         elif self.is_answered:
-            self._end_unended()
-
-    def _may_be_urged(self) -> bool:
-        """Whether a noise has torn the reply, and the agent may be told to go on with it."""
-        may_be = self.phase is Phase.CONVERSING and not (self.told or self.is_urged)
-        return may_be and self.is_torn and self.kind is SpeechKind.ANSWER
-
-    def _end_unended(self) -> None:
-        """The caller has been answered, or has been left in the middle of it: which, the next silence shows."""
-        has_end = self.withholds_end or self.at.done >= self.at.said  # it is missing, or came before the audio
-        if has_end or self.phase is not Phase.CONVERSING:
             self.settle()
-            return
-        self._doubt(self.at.quiet)
 
     def expire_injection(self) -> None:
         """Give up what was not begun. A session that does not greet, or ask a silent caller, is gone itself."""
