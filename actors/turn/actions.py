@@ -32,21 +32,23 @@ class Actions(TurnState):
         if not isinstance(given, FloorGiven):
             return
         self.is_opened = not (given.owes or given.ask)
-        if self.phase is not Phase.CONVERSING:
-            return
-        if given.ask:
-            self.last_turn = ""
-            self.tell(given.ask)
-        elif self.debt is Debt.OWED and not (given.owes or self.is_unended):  # of which its Settings know nothing
-            self._take_debt_over()
-        if given.greeting:
-            self.say(SayAsAgent(SpeechKind.GREETING, given.greeting, interrupts=True))
+        if self.phase is Phase.CONVERSING:
+            if given.ask:
+                self.last_turn = ""
+                self.tell(given.ask)
+            elif not given.owes:
+                self._take_debt_over()
+            if given.greeting:
+                self.say(SayAsAgent(SpeechKind.GREETING, given.greeting, interrupts=True))
+        if not self.is_opened:
+            self.owe(self.last_sound)
 
     def _take_debt_over(self) -> None:
         """Have a session pay what the one before it has left, and that its Settings know nothing of."""
-        if self.last_turn:
+        is_owed = self.debt is Debt.OWED and not self.is_unended
+        if is_owed and self.last_turn:
             self._ask_turn_again()
-        else:
+        elif is_owed or (self.debt is Debt.SETTLED and self.is_unread):
             self._doubt(self.last_sound)
 
     def leave_floor(self) -> None:
@@ -82,6 +84,13 @@ class Actions(TurnState):
         self.emit(effects.Cut())
         self.fall_quiet()
         self.at.cut = self.now
+
+    def drop(self) -> None:
+        """Cut what sounds, for good, and drop what was set aside."""
+        if self.sounding:
+            self.set_aside()
+        self.at.cut = self.now
+        self.forget()
 
     def false_start(self) -> None:
         """The speech was none: resume the reply that it cut, or have the lost turn answered."""
@@ -130,12 +139,6 @@ class Actions(TurnState):
         self._doubt(self.at.voiced)
         if self.deaf_words == _DEAF_WORDS:
             self._restart("it does not hear the caller")
-
-    def owe_since_the_last_sound(self) -> None:
-        self.owe(self.last_sound)
-
-    def wait_for_the_unread(self) -> None:
-        self._doubt(self.last_sound)
 
     # A reply ends, or does not come
 
@@ -284,7 +287,7 @@ class Actions(TurnState):
     def put_through(self) -> None:
         self.owe(max(self.last_sound, self.at.owed if self.wish else self.at.phase))
         self.enter(Phase.PUTTING_THROUGH)
-        if self.outstanding is not None and self.outstanding.kind is SpeechKind.TRANSFER:
+        if self.is_to_say(SpeechKind.TRANSFER):
             self.outstanding = None
         self.emit(effects.PutThrough(self.wish))
 

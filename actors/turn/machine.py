@@ -271,8 +271,8 @@ class Turn(Actions):
     def _note_session(self, event: Recognised) -> None:
         match event:
             case events.FloorGiven(owes=owes, ask=ask):
-                if self.phase is Phase.TAKEN_OVER:  # the operator was the last to speak
-                    self.at.quiet = self.now
+                if self.phase is Phase.TAKEN_OVER:  # the operator was the last to speak, and has heard the caller
+                    self.at.quiet, self.is_unread = self.now, False
                 self.at.turned, self.transcript = self.now, ""
                 if owes or ask:
                     self.is_unended = self.owes_deed = False

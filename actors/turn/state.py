@@ -268,6 +268,10 @@ class TurnState:
         """Whether the agent has said anything since the caller began to speak."""
         return self.at.answered >= self.at.heard
 
+    def is_to_say(self, *kinds: SpeechKind) -> bool:
+        """Whether the service was asked to say something of such a kind, and has neither begun nor refused it."""
+        return self.outstanding is not None and self.outstanding.kind in kinds
+
     def is_whole(self, now: float) -> bool:
         """Whether a reply that ends now has been sent to its end: an interruption is told at once."""
         return self.voice is not VoiceState.CUT or now >= self.at.cut + self.deadlines.shortest_word
@@ -359,15 +363,6 @@ class TurnState:
         if self.aside is not None:
             self.aside = None
             self.emit(effects.Forget())
-
-    def drop(self) -> None:
-        """Cut what sounds, for good, and drop what was set aside."""
-        self.forget()
-        self.at.cut = self.now
-        if self.sounding:
-            self.emit(effects.Cut())
-            self.emit(effects.Forget())
-            self.fall_quiet()
 
     def unsay_words(self) -> None:
         """Take words that came without any audio for unsaid."""

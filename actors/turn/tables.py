@@ -33,12 +33,6 @@ def _nobody_is_spoken_over(state: TurnState) -> bool:
     return not state.is_loud or (isinstance(event, events.InjectionBegan) and event.begun.kind is SpeechKind.QUESTION)
 
 
-def _is_outstanding(state: TurnState, *kinds: SpeechKind) -> bool:
-    return state.outstanding is not None and state.outstanding.kind in kinds
-
-
-_WITH_OTHER_RULES = (SpeechKind.CLOSING, SpeechKind.TRANSFER)
-
 CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "always": lambda _: True,
     # The line
@@ -60,7 +54,6 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
         isinstance(state.event, events.VoiceEnded) and state.event.deaf and state.phase is Phase.CONVERSING
     ),
     "the refusal proves speech": lambda state: state.is_loud and not state.sounding and state.voice is VoiceState.IDLE,
-    "words are unread": lambda state: state.is_unread and state.phase is Phase.CONVERSING,
     "the caller begins to speak": lambda state: state.is_loud and state.at.voiced > state.at.close_asked,
     # The agent's voice
     "a session is there": lambda state: state.voice is not VoiceState.ABSENT,
@@ -76,7 +69,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "nothing is outstanding": lambda state: state.outstanding is None,
     # The last sentence, and the sentence before a transfer, have rules of their own
     "something is outstanding": lambda state: (
-        state.outstanding is not None and not _is_outstanding(state, *_WITH_OTHER_RULES)
+        state.outstanding is not None and not state.is_to_say(SpeechKind.CLOSING, SpeechKind.TRANSFER)
     ),
     "something is told": lambda state: state.told != "",
     "nothing is told": lambda state: state.told == "",
@@ -92,9 +85,6 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "the turn can be asked again": lambda state: state.last_turn != "",
     # The agent has said what goes with it; what is refused settles nothing
     "it is said already": lambda state: state.has_spoken and state.phase is Phase.CONVERSING,
-    "the session owes words": lambda state: (
-        isinstance(state.event, events.FloorGiven) and (state.event.owes or state.event.ask != "")
-    ),
     "it leaves something": lambda state: state.debt is Debt.OWED or state.caller is CallerState.HEARD,
     # The session, its functions, and what waits to be told or said
     "no function runs": lambda state: not state.running,
@@ -102,7 +92,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "the opening is due": lambda state: not state.is_opened,
     "the opening was heard": lambda state: state.is_opened,
     "a person is wanted": lambda state: (state.wants_person or state.is_person_ordered) and not state.why_no_person,
-    "the transfer is announced": lambda state: not _is_outstanding(state, SpeechKind.TRANSFER),
+    "the transfer is announced": lambda state: not state.is_to_say(SpeechKind.TRANSFER),
     "keys wait and the opening was heard, or a transfer has failed": lambda state: (
         bool(state.keys and state.is_opened) or state.why_no_person != ""
     ),
@@ -231,10 +221,6 @@ DEBT = Table("debt", Debt, {
     events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
     events.FunctionDone: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
     events.VoiceEnded: each(Debt, to(OWED, Actions.doubt_hearing, when="the service is deaf")),
-    events.FloorGiven: {
-        SETTLED: to(OWED, Actions.owe_since_the_last_sound, when="the session owes words")
-        + to(OWED, Actions.wait_for_the_unread, when="words are unread"),
-    },
     events.DecisionCancelled: {SETTLED: to(OWED, Actions.owe, when="the turn can be asked again")},
     events.AudioDone: {OWED: to(SETTLED, Actions.settle, when="it is answered")},
     events.TransferWanted: {OWED: to(SETTLED, Actions.settle, when="it is said already")},

@@ -293,6 +293,16 @@ def test_they_cost_one_filler_if_nothing_is_understood() -> None:
     assert seen(*script, until=16) == [(5.4, filler_asked(silence=3.4))]
 
 
+def test_a_turn_that_is_answered_is_not_asked_again_for_the_words_behind_it() -> None:
+    """Those are on the tape, and the next session reads them."""
+    turn = on_floor()
+    answered: list[Step] = [*caller_says(1), *reply(3, sent=0.5, played=2)]
+    words: list[Step] = [(6, VoiceBegan()), (6.1, CallerStartedSpeaking()), (6.5, FloorVacated()), (7.4, VoiceEnded(7))]
+
+    assert play(turn, [*answered, *words, (7.5, FloorGiven(owes=False))], 9) == []
+    assert turn.debt is Debt.OWED
+
+
 def test_once_they_are_transcribed_they_are_a_turn_like_any_other() -> None:
     turn = on_floor()
 
