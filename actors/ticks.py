@@ -9,6 +9,7 @@ when nobody sleeps any more.
 
 import heapq
 import math
+from collections.abc import Callable
 from contextlib import suppress
 
 import attrs
@@ -23,9 +24,14 @@ _ROUNDING = 1e-9
 """Seconds: tolerance for floating point in the moment of a tick."""
 
 
-def next_tick(moment: float, tick: float = TICK_SECONDS) -> int:
-    """Return the number of the first tick that is not before a moment (trio time)."""
-    return math.ceil((moment - _ROUNDING) / tick)
+def time_reader() -> Callable[[], float]:
+    """Return what reads the time of this run of trio; `trio.current_time` looks for the run each time."""
+    return trio.lowlevel.current_clock().current_time
+
+
+def next_tick(moment: float, tick: float = TICK_SECONDS) -> float:
+    """Return the moment (trio time) of the first tick that is not before another, which may be infinite."""
+    return moment if moment == math.inf else max(moment, math.ceil((moment - _ROUNDING) / tick) * tick)
 
 
 @attrs.define(eq=False)
@@ -43,20 +49,20 @@ class Sleeper:
         `tick`: the fewer ticks there are in a second, the more sleepers share the clock's turn.
         *Cancellation* costs nobody else anything.
         """
-        self._task = trio.lowlevel.current_task()
-        self._tick = tick
-        self._park(self._rounded(max(moment, trio.current_time() + 2 * _ROUNDING)))
+        self._clock = clock = self._clock or _clock()
+        self._task, self._tick = trio.lowlevel.current_task(), tick
+        self._park(clock, next_tick(max(moment, clock.now() + 2 * _ROUNDING), tick))
         await trio.lowlevel.wait_task_rescheduled(self._abort)  # `strike` and `_abort` have left the clock by then
 
     def move(self, moment: float) -> None:
         """Let it sleep until another moment, if it sleeps at all; one that is past wakes it at once."""
-        if self._task is None:
+        if self._task is None or (clock := self._clock) is None:
             return
-        if moment <= trio.current_time():
+        if moment <= clock.now():
             self.wake()
-        elif (until := self._rounded(moment)) != self._until:
+        elif (until := next_tick(moment, self._tick)) != self._until:
             self._leave()
-            self._park(until)
+            self._park(clock, until)
 
     def wake(self) -> None:
         """Go on, in the next turn of the scheduler."""
@@ -70,14 +76,10 @@ class Sleeper:
         if task is not None:
             trio.lowlevel.reschedule(task)
 
-    def _park(self, until: float) -> None:
+    def _park(self, clock: "_Clock", until: float) -> None:
         self._until = until
         if until < math.inf:
-            self._clock = self._clock or _clock()
-            self._clock.add(self, until)
-
-    def _rounded(self, moment: float) -> float:
-        return moment if moment == math.inf else max(moment, next_tick(moment, self._tick) * self._tick)
+            clock.add(self, until)
 
     def _leave(self) -> None:
         if self._until < math.inf and self._clock is not None:
@@ -92,6 +94,8 @@ class Sleeper:
 
 @attrs.define(eq=False)
 class _Clock(trio.abc.Instrument):
+    now: Callable[[], float] = trio.current_time
+    """The same at less than half the price while somebody sleeps: a sleeper may outlive a run of trio."""
     asleep: int = 0
     """How many sleep."""
     _sleepers: dict[float, set[Sleeper]] = attrs.field(factory=dict)
@@ -125,12 +129,13 @@ class _Clock(trio.abc.Instrument):
 
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - the interface is trio's
         """Wake those that are due, in the turn of the scheduler that begins now."""
-        if self._nap is not None and self._nap.deadline <= trio.current_time():
-            self._wake_due()
+        if self._nap is not None and self._nap.deadline <= (now := self.now()):
+            self._wake_due(now)
             self._nap.deadline = self._next()
 
     async def _sleep_for_all(self) -> None:
         trio.lowlevel.add_instrument(self)
+        self.now = time_reader()
         try:
             while self._nap is not None:
                 with self._nap:  # it expires if a moment comes between our look at the time and trio's
@@ -139,6 +144,7 @@ class _Clock(trio.abc.Instrument):
             self._sleepers.clear()
             self._moments.clear()
         finally:
+            self.now = trio.current_time
             with suppress(KeyError):  # trio has let it go already, for an error in it
                 trio.lowlevel.remove_instrument(self)
 
@@ -153,8 +159,7 @@ class _Clock(trio.abc.Instrument):
             del self._sleepers[heapq.heappop(self._moments)]
         return self._moments[0]
 
-    def _wake_due(self) -> None:
-        now = trio.current_time()
+    def _wake_due(self, now: float) -> None:
         while self._moments and self._moments[0] <= now:
             sleepers = self._sleepers.pop(heapq.heappop(self._moments))
             self.asleep -= len(sleepers)

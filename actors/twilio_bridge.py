@@ -19,6 +19,7 @@ from actors.call_state import CallState
 from actors.facts import CallerHungUp, CallerSpoke, FrameRefused
 from actors.line.line_watch import LineWatch
 from actors.line.reply import SendAudio, SendClear, SendMarkAlone, Work
+from actors.ticks import time_reader
 from protocol import twilio
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced
 from protocol.errors import RemoteProtocolError
@@ -46,6 +47,7 @@ class TwilioBridge:
     """Called with the caller's audio, when it is recorded."""
     bytes_in: int = 0
     refused: int = 0
+    _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
     _refused_in_a_row: int = attrs.field(default=0, init=False)
     _watch: LineWatch = attrs.field(
         default=attrs.Factory(
@@ -120,7 +122,7 @@ class TwilioBridge:
         return is_over
 
     def _on_audio(self, payloads: list[bytes]) -> None:
-        audio, voiced, now = b"".join(payloads), any(map(is_voiced, payloads)), trio.current_time()
+        audio, voiced, now = b"".join(payloads), any(map(is_voiced, payloads)), self._now()
         self.bytes_in += len(audio)
         self._watch.heard = now
         self.state.tape.append(audio, voiced=voiced)

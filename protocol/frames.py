@@ -105,7 +105,7 @@ class FrameReader:
     def _cut(self, data: bytes) -> bytes:
         """Take one frame after the other; return what is left, the beginning of another."""
         start, arrived = 0, self.arrived
-        while (frame := self._frame_at(data, start)) is not None:
+        while start < len(data) and (frame := self._frame_at(data, start)) is not None:
             first, payload, start = frame
             if first == _WHOLE_BINARY:
                 if self.joins_binary and arrived and isinstance(arrived[-1], bytes):

@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import attrs
-import trio
 
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyResumed, ReplyStarted, ReplyText
 from actors.journal import Journal
 from actors.line.aside import AsideAudio
 from actors.line.marks import Marks
 from actors.line.reply import Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
-from actors.ticks import Sleeper
+from actors.ticks import Sleeper, time_reader
 from actors.turn.effects import Gate
 from protocol.audio import BYTES_PER_SECOND
 
@@ -71,6 +70,7 @@ class Ledger:
     _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
     """The bridge, until it has to look again."""
     _promised: Voice | None = attrs.field(default=None, init=False)
+    _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
 
     # The floor
 
@@ -169,7 +169,7 @@ class Ledger:
         What the service still sends of it comes with the gate `ASIDE`. The switchboard's own words are dropped.
         """
         self.forget()
-        now, unheard, coming = trio.current_time(), self.unplayed, self.floor.reply if self.floor is not None else None
+        now, unheard, coming = self._now(), self.unplayed, self.floor.reply if self.floor is not None else None
         if not unheard:  # by our clock all is played; the line may be late
             self._clear_due = self._clear_due or self.oldest_mark is not None
             if coming is None or coming.whole or coming.closed:
@@ -239,7 +239,7 @@ class Ledger:
         """When (trio time) the caller will have heard all there is, if nothing else comes."""
         if not self._queue:
             return self._play_end
-        return max(self._play_end, trio.current_time()) + self._queued / BYTES_PER_SECOND
+        return max(self._play_end, self._now()) + self._queued / BYTES_PER_SECOND
 
     @property
     def oldest_mark(self) -> str | None:
@@ -254,7 +254,7 @@ class Ledger:
     @property
     def buffered(self) -> float:
         """Seconds of audio sent and, by the clock and the last mark, not yet played."""
-        return max(0.0, self._play_end - trio.current_time())
+        return max(0.0, self._play_end - self._now())
 
     @property
     def under_way(self) -> list[Reply]:
@@ -267,7 +267,7 @@ class Ledger:
     def close(self) -> None:
         """End the book: what was not heard by now will not be."""
         self.forget()
-        now = trio.current_time()
+        now = self._now()
         left = self._play_until(now)
         self._reset(now)
         for reply in left:
@@ -278,7 +278,7 @@ class Ledger:
 
     def mark_reached(self, name: str) -> None:
         """Take an echoed mark, which may prove nothing."""
-        now = trio.current_time()
+        now = self._now()
         if (position := self._marks.take(name, now)) is None:
             self._wake()  # what it tells too soon is to be taken by our clock
             return
@@ -294,7 +294,7 @@ class Ledger:
 
     def work_now(self) -> Work | None:
         """Return the next thing to send to the line, if it is due."""
-        now = trio.current_time()
+        now = self._now()
         while self._told_until() <= now:
             self._confirm()
         if self._put_back is not None:

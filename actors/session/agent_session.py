@@ -225,7 +225,7 @@ class AgentSession:
     async def _read(self, wire: AgentWire, reader: TapeReader) -> None:
         stride_for, flow = self.state.policy.deadlines.stride_for, wire.flow
         while True:
-            wire.socket.gather(stride_for(self.state.ledger.unplayed, flow.piece, flow.late(trio.current_time())))
+            wire.socket.gather(stride_for(self.state.ledger.unplayed, flow.piece, flow.late(wire.last_heard)))
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
                     self.service.note_speaking()

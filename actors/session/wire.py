@@ -6,6 +6,7 @@ opened the socket closes it.
 """
 
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 import attrs
@@ -13,6 +14,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
+from actors.ticks import time_reader
 from protocol import deepgram
 from protocol.audio import BYTES_PER_SECOND
 from protocol.errors import LocalProtocolError
@@ -49,7 +51,7 @@ class Flow:
         """Take the audio of one read."""
         if now > self._at + _PAUSE:
             self._size, self._piece, self._began, self._missed = 0, size, math.inf, math.inf
-        has_flowed, waited_for_two = self._has_flowed, self._waits_for_two
+        has_flowed, waited_for_two = self._size >= _FLOWING, self._waits_for_two
         self._at, self._size, self._piece = now, self._size + size, min(self._piece, size)
         self._waits_for_two = not waited_for_two or size >= 2 * self._piece
         began = now - self._size / BYTES_PER_SECOND
@@ -62,13 +64,9 @@ class Flow:
             self._missed = began
 
     @property
-    def _has_flowed(self) -> bool:
-        return self._size >= _FLOWING
-
-    @property
     def piece(self) -> float:
         """Seconds of a piece of audio that has flowed for a while; infinite if the next one is not to be waited for."""
-        return self._piece / BYTES_PER_SECOND if self._waits_for_two and self._has_flowed else math.inf
+        return self._piece / BYTES_PER_SECOND if self._waits_for_two and self._size >= _FLOWING else math.inf
 
     def late(self, now: float) -> float:
         """Return how many seconds ago the last piece should have come."""
@@ -85,6 +83,7 @@ class AgentWire:
     last_heard: float = attrs.field(factory=trio.current_time)
     """When (trio time) the service last said anything."""
     flow: Flow = attrs.field(factory=Flow, init=False)
+    _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
 
     async def receive(self) -> deepgram.ServerMessage:
         """Wait for the next message.
@@ -96,7 +95,7 @@ class AgentWire:
             frame = await self.socket.get_message()
         except ConnectionClosed as gone:
             raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
-        self.last_heard = trio.current_time()
+        self.last_heard = self._now()
         was = self.dialogue.state
         message = self.dialogue.receive(frame)
         if isinstance(message, deepgram.ErrorReported):

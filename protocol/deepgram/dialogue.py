@@ -18,6 +18,8 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 
 
 class DialogueState(enum.Enum):
+    __hash__ = object.__hash__  # `Enum` has one in Python, and every frame looks its state up
+
     AWAITING_WELCOME = enum.auto()
     CONFIGURING = enum.auto()
     APPLYING = enum.auto()

@@ -16,6 +16,8 @@ from protocol.twilio.codec import decode_addressed, media_tail, sliced_media
 
 
 class StreamState(enum.Enum):
+    __hash__ = object.__hash__  # `Enum` has one in Python, and every mark looks its state up
+
     AWAITING_CONNECTED = enum.auto()
     AWAITING_START = enum.auto()
     STREAMING = enum.auto()

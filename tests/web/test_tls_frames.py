@@ -12,7 +12,7 @@ import trustme
 
 from protocol import frames
 from protocol.frames import FrameReader
-from web.sockets import tls
+from web.sockets import frame_stream, tls
 from web.sockets.frame_stream import FrameStream
 from web.sockets.tls import Tls
 
@@ -59,6 +59,27 @@ async def test_all_records_that_have_come_are_read_at_once(connected: Connected)
         received = await ours.receive()
 
     assert received == b"".join(bytes([number]) * 160 for number in range(20))
+
+
+async def test_a_read_writes_nothing_when_tls_has_no_answer(
+    connected: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = list[bytes]()
+
+    def write_some(_: trio.socket.SocketType, data: bytes) -> int:
+        written.append(data)
+        return len(data)
+
+    async with connected() as (ours, theirs):
+        await theirs.send_all(frames.message_frame(bytes(160), masked=False))
+        await ours.receive()  # with what is left of the handshake
+        monkeypatch.setattr(frame_stream, "write_some", write_some)
+        for _ in range(3):
+            await theirs.send_all(frames.message_frame(bytes(160), masked=False))
+            await ours.receive()
+        monkeypatch.undo()
+
+    assert not written
 
 
 @pytest.mark.slow

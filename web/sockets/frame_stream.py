@@ -11,11 +11,12 @@ Asking the kernel and waking a task cost more than all that is done for a frame,
 
 import math
 import os
+from collections.abc import Callable
 
 import attrs
 import trio
 
-from actors.ticks import FINE_SECONDS, TICK_SECONDS, Sleeper
+from actors.ticks import FINE_SECONDS, TICK_SECONDS, Sleeper, time_reader
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
@@ -47,11 +48,12 @@ class FrameStream:
     _unsent: bytes = attrs.field(default=b"", init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
+    _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
     _stride: float = attrs.field(default=0.0, init=False)
     _last_read: float = attrs.field(default=-10_000, init=False)
     """On which tick that was, or between which two, if we were woken by the peer."""
     _asked: float = attrs.field(default=-10_000, init=False)
-    """On which tick `gather` was called last, or between which two."""
+    """On which tick `gather` was called last with a short stride, or between which two."""
 
     def __attrs_post_init__(self) -> None:
         self._socket = socket_below(self._stream)
@@ -90,7 +92,9 @@ class FrameStream:
 
     def gather(self, seconds: float) -> None:
         """Let what comes within so many seconds come together: of the last read, or of now if they are few."""
-        self._stride, self._asked = seconds, trio.current_time() / TICK_SECONDS
+        self._stride = seconds
+        if 0.0 < seconds < _SHORT:
+            self._asked = self._now() / TICK_SECONDS
 
     async def _answer(self, received: Ping | Pong | Close) -> None:
         if isinstance(received, Ping):
@@ -117,13 +121,13 @@ class FrameStream:
         is_short = 0.0 < self._stride < _SHORT
         ticks = self._stride / TICK_SECONDS if is_short else int(self._stride / TICK_SECONDS + _ROUNDING)
         due = (self._asked if is_short else math.ceil(self._last_read)) + ticks
-        if ticks and self._socket is not None and due * TICK_SECONDS > trio.current_time():
+        if ticks and self._socket is not None and due * TICK_SECONDS > self._now():
             await self._sleeper.sleep_until(due * TICK_SECONDS, FINE_SECONDS if is_short else TICK_SECONDS)
             self._last_read = due
             if (come := self._read_nowait(self._socket)) is not None:
                 return come
         waited_for = await self._wait_data()
-        self._last_read = trio.current_time() / TICK_SECONDS - _ROUNDING
+        self._last_read = self._now() / TICK_SECONDS - _ROUNDING
         return waited_for
 
     async def _wait_data(self) -> bytes | bytearray:
@@ -143,7 +147,8 @@ class FrameStream:
         if self._tls is None or not data:
             return data
         opened = self._tls.opened(data)
-        self._write_nowait(b"")  # what TLS itself has to say to that
+        if self._tls.has_to_answer:
+            self._write_nowait(b"")
         return opened if opened or self._tls.is_over else None
 
     # Writing

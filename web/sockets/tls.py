@@ -58,6 +58,11 @@ class Tls:
             return cls(stream._ssl_object, stream._incoming, stream._outgoing)
         return None
 
+    @property
+    def has_to_answer(self) -> bool:
+        """Whether TLS itself has something to say to what was opened: hardly ever."""
+        return self._outgoing.pending > 0
+
     def opened(self, data: bytes | bytearray) -> bytes:
         """Return the plaintext of the records that are complete now."""
         self._incoming.write(data)
