@@ -2,7 +2,7 @@
 
 ours          the server of this working tree as it ships: recording, SQLite, TLS towards Deepgram
 bare          the same without recording and database, without TLS
-plain         as it ships, on hypercorn as it comes, without our own reading of callers' frames
+plain         as it ships, on trio-websocket and hypercorn as they come, without our own frame layer
 rev:NAME      the server as it ships as it was at a git revision
 dir:FOLDER    the server as it ships in another folder
 asyncio       yardstick: `bench/relay_asyncio.py`

@@ -5,11 +5,11 @@ that the layer was written for, and over HTTP/2.
 """
 
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import attrs
 import httpx
@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from demo.stage import Door
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
 from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.faults import FaultPlan
@@ -38,11 +38,12 @@ from store.records import CallRecord
 from tests.conftest import FAST_RATE
 from tests.e2e.http2 import dial_http2
 from web.app import create_app
+from web.clients.deepgram import open_socket
 from web.services import open_services
 from web.serving import server_config
 from web.sockets.asgi_events import accept
 from web.sockets.open_socket import Carrier
-from web.sockets.versions import install
+from web.sockets.versions import HYPERCORN, TRIO_WEBSOCKET, WRITTEN_FOR, install
 
 pytestmark = pytest.mark.real_time
 
@@ -107,27 +108,31 @@ def settings_for(deepgram: str, urls: Sequence[str], recordings: Path) -> Settin
 
 @attrs.frozen
 class Case:
-    """Whether hypercorn is of the version we know, and how Twilio's stream comes."""
+    """Which libraries are of another version, and how Twilio's stream comes."""
 
-    is_known: bool = True
+    unknown: tuple[str, ...] = ()
     dial: Dial = dial_stream
     http_version: str = "1.1"
     carrier: str = "FrameStream"
+    agents: str = "OpenSocket"
 
 
 CASES = {
     "as it is": Case(),
-    "another hypercorn": Case(is_known=False, carrier="AsgiEvents"),
-    "another hypercorn, over HTTP/2": Case(False, dial_http2, "2", carrier="AsgiEvents"),
-    "our connection, over HTTP/2": Case(True, dial_http2, "2", carrier="AsgiEvents"),
+    "others": Case((HYPERCORN, TRIO_WEBSOCKET), carrier="AsgiEvents", agents="PlainSocket"),
+    "another hypercorn": Case((HYPERCORN,), carrier="AsgiEvents"),
+    "another hypercorn, over HTTP/2": Case((HYPERCORN,), dial_http2, "2", carrier="AsgiEvents"),
+    "our connection, over HTTP/2": Case((), dial_http2, "2", carrier="AsgiEvents"),
+    "another trio-websocket": Case((TRIO_WEBSOCKET,), agents="PlainSocket"),
 }
 
 
 @attrs.define
 class Seen:
-    """What carried the messages of the call to the caller, by HTTP version and kind."""
+    """What carried the messages of the call: to the caller by HTTP version and kind, and to each agent by kind."""
 
     caller: set[tuple[str, str]] = attrs.field(factory=set)
+    agents: set[str] = attrs.field(factory=set)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -135,15 +140,15 @@ def test_a_call_completes_with_tls_on_every_leg(name: str, tmp_path: Path, monke
     authority, case, seen = Authority(tmp_path), CASES[name], Seen()
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.root))
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
-    monkeypatch.setattr("web.sockets.versions.is_known", lambda: case.is_known)
+    monkeypatch.setattr("web.sockets.versions.WRITTEN_FOR", {**WRITTEN_FOR, **dict.fromkeys(case.unknown, "0.0.1")})
     watch(seen, monkeypatch)
 
     with capture_logs() as lines:
         record = trio.run(call_over_tls, authority, tmp_path / "recordings", case, clock=MockClock(rate=FAST_RATE / 2))
 
     told = [line["library"] for line in lines if line["event"] == "library_not_known"]
-    assert told == ([] if case.is_known else ["hypercorn"])
-    assert seen == Seen({(case.http_version, case.carrier)})
+    assert sorted(told) == sorted(case.unknown)
+    assert seen == Seen({(case.http_version, case.carrier)}, {case.agents})
     assert record is not None
     assert record.outcome == "completed"
     assert ["No, thank you."] == [turn.text for turn in record.transcript if turn.speaker == "caller"]
@@ -157,7 +162,14 @@ def watch(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
         seen.caller.add((scope["http_version"], type(carrier).__name__))
         return carrier
 
+    @asynccontextmanager
+    async def opened(*args: Any) -> AsyncIterator[PacedWebSocket]:  # noqa: ANN401 - as it is called
+        async with open_socket(*args) as socket:
+            seen.agents.add(type(socket).__name__)
+            yield socket
+
     monkeypatch.setattr("web.routes.media.accept", accepted)
+    monkeypatch.setattr("web.clients.deepgram.open_socket", opened)
 
 
 async def wait_record(records: CallRecords, call_sid: str) -> CallRecord | None:

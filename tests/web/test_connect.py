@@ -9,16 +9,27 @@ from functools import partial
 import pytest
 import trio
 import trustme
+from structlog.testing import capture_logs
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 from wsproto.utilities import generate_accept_token
 
 from actors.errors import AgentUnavailable
 from protocol.frames import message_frame
 from web.clients.deepgram import voice_agent_connector
+from web.sockets.open_socket import OpenSocket
+from web.sockets.versions import WRITTEN_FOR, is_known
 
 PATH = "/v1/agent/converse"
 Service = Callable[[WebSocketRequest], Awaitable[None]]
 LONG = b"x" * (2**20 + 1)
+known_version = pytest.mark.parametrize("library", ["0.12.2"], indirect=True)
+
+
+@pytest.fixture(autouse=True, params=["0.12.2", "0.13.0"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The version of trio-websocket that is installed, as far as the client knows."""
+    monkeypatch.setattr("web.sockets.versions._installed", lambda _: request.param)
+    return str(request.param)
 
 
 async def greet(request: WebSocketRequest) -> None:
@@ -128,6 +139,7 @@ async def test_a_service_that_never_answers_is_given_up(monkeypatch: pytest.Monk
             await opened(listeners[0].socket.getsockname()[1])
 
 
+@known_version
 async def test_a_service_that_hangs_up_in_the_middle_of_the_upgrade_is_an_error_at_once() -> None:
     async def hang_up(stream: trio.SocketStream) -> None:
         await stream.receive_some()
@@ -195,6 +207,19 @@ async def test_what_is_raised_inside_comes_out_as_it_is(error: Exception) -> Non
                 raise error
 
     assert raised.value is error
+
+
+@known_version
+async def test_a_library_that_crashes_in_the_upgrade_is_an_agent_that_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(wire: object, max_bytes: int | None = None) -> bytes:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("web.clients.deepgram._Handshake.receive_some", broken)
+    async with serving(greet) as port:
+        with pytest.raises(AgentUnavailable, match="a bug"):
+            await opened(port)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 20, 125, 129, 130, 135])
@@ -277,3 +302,22 @@ def _accepting(request: bytes) -> bytes:
     key = next(value for name, value in lines.items() if name.lower() == b"sec-websocket-key")
     head = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
     return head + generate_accept_token(key) + b"\r\n\r\n"
+
+
+async def test_another_version_of_the_library_is_told_once_and_reads_its_frames_itself(library: str) -> None:
+    async with serving(greet) as port:
+        with capture_logs() as lines:
+            connect = voice_agent_connector(f"ws://127.0.0.1:{port}{PATH}", "key", ssl.create_default_context())
+            for _ in range(2):
+                async with connect() as socket:
+                    assert await socket.get_message() == f"Token key {PATH}"
+
+    is_known = library == "0.12.2"
+    assert isinstance(socket, OpenSocket) is is_known
+    assert [line["event"] for line in lines] == ([] if is_known else ["library_not_known"])
+
+
+def test_the_versions_we_know_are_those_that_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+
+    assert [is_known(one) for one in WRITTEN_FOR] == [True, True]

@@ -38,7 +38,7 @@ from web.sockets.asgi_events import accept
 from web.sockets.connections import Connections, vouch
 from web.sockets.open_socket import OpenSocket
 from web.sockets.pull_server import PullServer
-from web.sockets.versions import MAX_MESSAGE_BYTES, install, is_known
+from web.sockets.versions import MAX_MESSAGE_BYTES, install
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -528,10 +528,6 @@ async def upgraded(port: int, headers: bytes = b"", refusing: bytes = b"never") 
     assert head.startswith(b"HTTP/1.1 101")
     assert refusing not in head
     return stream
-
-
-def test_the_version_we_know_is_the_one_that_is_installed() -> None:
-    assert is_known()
 
 
 async def test_another_version_of_hypercorn_keeps_its_own_connection_and_its_events(

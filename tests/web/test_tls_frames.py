@@ -1,10 +1,8 @@
 """Frames over TLS: many records in one read, at once in both directions, and an end that says so."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
-from typing import TypeAlias
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -14,21 +12,12 @@ from protocol import frames
 from protocol.frames import FrameReader
 from web.sockets import frame_stream, tls
 from web.sockets.frame_stream import FrameStream
-from web.sockets.tls import Tls
 
 LIMIT = 2**20
-BothEnds: TypeAlias = tuple[FrameStream, trio.SSLStream[trio.SocketStream]]
-Connected: TypeAlias = Callable[[], AbstractAsyncContextManager[BothEnds]]
-
-
-@pytest.fixture(params=["hypercorn", "we"])
-def connected(request: pytest.FixtureRequest) -> Connected:
-    """Say who has made the handshake at our end."""
-    return partial(_connected, request.param)
 
 
 @asynccontextmanager
-async def _connected(shakes: str) -> AsyncIterator[BothEnds]:
+async def connected() -> AsyncIterator[tuple[FrameStream, trio.SSLStream[trio.SocketStream]]]:
     """Open our end, as after a handshake, and the service's."""
     authority = trustme.CA()
     serving, asking = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
@@ -36,22 +25,15 @@ async def _connected(shakes: str) -> AsyncIterator[BothEnds]:
     authority.configure_trust(asking)
     one, other = trio.socket.socketpair()
     async with trio.SocketStream(one) as near, trio.SocketStream(other) as far:
+        ours = trio.SSLStream(near, asking, server_hostname="localhost", https_compatible=True)
         theirs = trio.SSLStream(far, serving, server_side=True, https_compatible=True)
-        reader = FrameReader(masked=False, limit=LIMIT, joins_binary=True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(theirs.do_handshake)
-            if shakes == "we":
-                tls = await Tls.connect(near, asking, "localhost")
-                await near.send_all(tls.sealed(b""))
-                ours = FrameStream(near, reader, b"", tls)
-            else:
-                stream = trio.SSLStream(near, asking, server_hostname="localhost", https_compatible=True)
-                await stream.do_handshake()
-                ours = FrameStream(stream, reader)
-        yield ours, theirs
+            await ours.do_handshake()
+        yield FrameStream(ours, FrameReader(masked=False, limit=LIMIT, joins_binary=True)), theirs
 
 
-async def test_all_records_that_have_come_are_read_at_once(connected: Connected) -> None:
+async def test_all_records_that_have_come_are_read_at_once() -> None:
     async with connected() as (ours, theirs):
         for number in range(20):
             await theirs.send_all(frames.message_frame(bytes([number]) * 160, masked=False))
@@ -61,9 +43,7 @@ async def test_all_records_that_have_come_are_read_at_once(connected: Connected)
     assert received == b"".join(bytes([number]) * 160 for number in range(20))
 
 
-async def test_a_read_writes_nothing_when_tls_has_no_answer(
-    connected: Connected, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_read_writes_nothing_when_tls_has_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     written = list[bytes]()
 
     def write_some(_: trio.socket.SocketType, data: bytes) -> int:
@@ -84,7 +64,7 @@ async def test_a_read_writes_nothing_when_tls_has_no_answer(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stride", [0.02, 0.04, 0.08])
-async def test_audio_that_gathers_does_not_fall_behind(connected: Connected, stride: float) -> None:
+async def test_audio_that_gathers_does_not_fall_behind(stride: float) -> None:
     heard, late = 0, 0.0
     async with connected() as (ours, theirs), trio.open_nursery() as nursery:
 
@@ -106,7 +86,7 @@ async def test_audio_that_gathers_does_not_fall_behind(connected: Connected, str
 
 
 @pytest.mark.parametrize("size", [0, 1, 160, 20_000, 300_000])
-async def test_what_we_say_arrives_whole_and_in_order(connected: Connected, size: int) -> None:
+async def test_what_we_say_arrives_whole_and_in_order(size: int) -> None:
     said = FrameReader(masked=True, limit=LIMIT)
     async with connected() as (ours, theirs), trio.open_nursery() as nursery:
 
@@ -122,7 +102,7 @@ async def test_what_we_say_arrives_whole_and_in_order(connected: Connected, size
     assert list(said.arrived) == [*(bytes([number]) * size for number in range(5)), "over"]
 
 
-async def test_there_is_room_for_a_chunk_without_waiting(connected: Connected) -> None:
+async def test_there_is_room_for_a_chunk_without_waiting() -> None:
     async with connected() as (ours, theirs):
         assert ours.send_nowait(bytes(640))
 
@@ -131,7 +111,7 @@ async def test_there_is_room_for_a_chunk_without_waiting(connected: Connected) -
         assert said.arrived[0] == bytes(640)
 
 
-async def test_a_service_that_stops_reading_leaves_no_room(connected: Connected) -> None:
+async def test_a_service_that_stops_reading_leaves_no_room() -> None:
     async with connected() as (ours, _):
         sent = 0
         while ours.send_nowait(bytes(20_000)) and sent < 10_000:
@@ -140,7 +120,7 @@ async def test_a_service_that_stops_reading_leaves_no_room(connected: Connected)
         assert 0 < sent < 10_000
 
 
-async def test_the_end_of_the_connection_is_the_end(connected: Connected) -> None:
+async def test_the_end_of_the_connection_is_the_end() -> None:
     async with connected() as (ours, theirs):
         await theirs.send_all(frames.message_frame("last", masked=False))
         await theirs.transport_stream.aclose()
@@ -155,7 +135,7 @@ def test_the_version_we_know_is_the_one_that_is_installed() -> None:
 
 async def test_on_an_unknown_trio_the_stream_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls, "is_known", lambda: False)
-    async with _connected("hypercorn") as (ours, theirs):
+    async with connected() as (ours, theirs):
         ours.gather(0.08)
         for word in ("one", "two"):
             await theirs.send_all(frames.message_frame(word, masked=False))

@@ -4,8 +4,11 @@
 building one costs 25 ms of CPU and half a megabyte. Third-party failures to connect become `AgentUnavailable` here
 and nowhere else; once the socket is open, what its user raises passes through untouched and alone.
 
-`protocol/upgrade.py` has the opening handshake, on a stream that is dialled here, and a `FrameStream` reads what
-follows it: there is no reader task, no queue, and no event object for each message.
+trio-websocket opens every connection, on a stream that is dialled here: its `open_websocket` (0.12.2) waits for its
+whole timeout when the peer hangs up in the middle of the upgrade or when the TLS handshake fails, and calls both a
+timeout; five seconds are more than a caller should wait in silence. Once the stream is upgraded, a `FrameStream` reads
+it if the version is the one we know: trio-websocket's reader task, its queue and wsproto's event objects are most of
+what a message would cost. With any other version, its own connection is used as it comes (`web.sockets.versions`).
 """
 
 import ssl
@@ -16,16 +19,20 @@ from urllib.parse import urlsplit
 
 import attrs
 import trio
+from trio_websocket import (
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    wrap_client_stream,
+)
 
 from actors.errors import AgentUnavailable
 from actors.supervision import root_cause
-from protocol.errors import ProtocolError
 from protocol.frames import FrameReader
-from protocol.upgrade import ClientUpgrade, UpgradeRefused
 from protocol.wire import PacedWebSocket
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
-from web.sockets.tls import Tls
+from web.sockets.versions import TRIO_WEBSOCKET, is_known, tell_unknown
 
 CONNECT_SECONDS = 5.0
 DISCONNECT_SECONDS = 2.0
@@ -34,7 +41,41 @@ TOO_MANY = 429
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Refusals that the same request may survive a moment later; 400, 401, 402, 403, 404 will not change."""
 
-_TROUBLE = (ProtocolError, OSError, trio.BrokenResourceError, trio.TooSlowError)
+_SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101 ", b"\r\n\r\n"
+_TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError)
+
+
+class _Handshake(trio.abc.Stream):
+    """A stream up to the end of a successful upgrade; if the peer goes away before it, `waiting` is cancelled."""
+
+    def __init__(self, inner: trio.abc.Stream, waiting: trio.CancelScope) -> None:
+        self._inner = inner
+        self._waiting = waiting
+        self._head = b""
+        self.rest: bytes | None = None
+        """The bytes behind the upgrade's answer; None until there is one."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self.rest is not None:
+            await trio.sleep_forever()
+        received = bytes(await self._inner.receive_some(max_bytes))
+        if not received:
+            self._waiting.cancel(reason="the peer hung up during the upgrade")
+        self._head += received
+        head, end, rest = self._head.partition(_END_OF_HEAD)
+        if end and head.startswith(_SWITCHING):
+            self.rest = rest
+            return received[: len(received) - len(rest)]
+        return received
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 @attrs.frozen
@@ -60,8 +101,8 @@ class _Address:
 
 
 def _unavailable(trouble: Exception) -> AgentUnavailable:
-    if isinstance(trouble, UpgradeRefused):
-        status = trouble.status
+    if isinstance(trouble, ConnectionRejected):
+        status = trouble.status_code
         return AgentUnavailable(f"HTTP {status}", retryable=status in PASSING_STATUSES, is_busy=status == TOO_MANY)
     if isinstance(trouble, trio.TooSlowError):
         return AgentUnavailable(f"no answer within {CONNECT_SECONDS:g} s")
@@ -71,59 +112,77 @@ def _unavailable(trouble: Exception) -> AgentUnavailable:
     return AgentUnavailable(f"{type(cause).__name__}: {cause}", retryable=not unmendable)
 
 
-async def _next_bytes(tcp: trio.SocketStream, tls: Tls | None) -> bytes:
-    """Return what the service says next, b"" for the end."""
-    while (come := bytes(await tcp.receive_some())) and tls is not None:
-        if (opened := tls.opened(come)) or tls.is_over:
-            return opened
-    return come
+def _trouble(group: BaseExceptionGroup) -> AgentUnavailable | None:
+    """Return what ended the library's nursery, in our words; None if it was only a cancellation."""
+    trouble = group.split(trio.Cancelled)[1]
+    return _unavailable(root_cause(trouble)) if isinstance(trouble, ExceptionGroup) else None
 
 
-async def _upgraded(
-    tcp: trio.SocketStream, address: _Address, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext
-) -> FrameStream:
-    """Make both handshakes, that of TLS and that of the WebSocket."""
-    tls = await Tls.connect(tcp, context, address.host) if address.secure else None
-    upgrade = ClientUpgrade(address.header, address.resource, headers)
-    asked = upgrade.request()
-    await tcp.send_all(asked if tls is None else tls.sealed(asked))
-    while (rest := upgrade.receive(await _next_bytes(tcp, tls))) is None:
-        pass  # the answer comes in pieces
-    reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
-    return FrameStream(tcp, reader, rest, tls)
-
-
-@asynccontextmanager
-async def _connected(
-    address: _Address, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext
-) -> AsyncIterator[OpenSocket]:
-    """Dial and upgrade, within `CONNECT_SECONDS`; whatever happens, the connection is closed in the end."""
-    deadline = trio.current_time() + CONNECT_SECONDS
-    tcp: trio.SocketStream | None = None
+async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
+    tcp = await trio.open_tcp_stream(address.host, address.port)
+    if not address.secure:
+        return tcp
+    tls = trio.SSLStream(tcp, context, server_hostname=address.host, https_compatible=True)
     try:
-        try:
-            with trio.fail_at(deadline):
-                tcp = await trio.open_tcp_stream(address.host, address.port)
-                frames = await _upgraded(tcp, address, headers, context)
-        except _TROUBLE as exc:
-            raise _unavailable(exc) from exc
-        yield OpenSocket(frames)
-    finally:
-        if tcp is not None:
-            await trio.aclose_forcefully(tcp)
+        await tls.do_handshake()
+    except BaseException:  # a cancellation, too, must not leave the socket open; it goes on
+        await trio.aclose_forcefully(tcp)
+        raise
+    return tls
 
 
 @asynccontextmanager
-async def open_socket(
+async def _dialled(address: _Address, context: ssl.SSLContext, deadline: float) -> AsyncIterator[trio.abc.Stream]:
+    try:
+        with trio.fail_at(deadline):
+            stream = await _dial(address, context)
+    except _TROUBLE as exc:
+        raise _unavailable(exc) from exc
+    try:
+        yield stream
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _upgrade(
+    stream: trio.abc.Stream, address: _Address, headers: list[tuple[bytes, bytes]], deadline: float
+) -> OpenSocket:
+    """Upgrade a stream. The library's reader, which raises if the peer says no, ends here."""
+    try:
+        async with trio.open_nursery() as library:
+            handshake = _Handshake(stream, library.cancel_scope)
+            await _wrap(library, handshake, address, headers, deadline)
+            library.cancel_scope.cancel(reason="upgraded")
+    except BaseExceptionGroup as group:
+        if (trouble := _trouble(group)) is None:
+            raise
+        raise trouble from group
+    if handshake.rest is None:
+        raise _unavailable(HandshakeError("the peer hung up during the upgrade"))
+    reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
+    return OpenSocket(FrameStream(stream, reader, handshake.rest))
+
+
+def open_socket(
     url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
-) -> AsyncIterator[PacedWebSocket]:
+) -> AbstractAsyncContextManager[PacedWebSocket]:
     """Open one WebSocket for as long as the `async with` lasts.
 
     Raises: entering raises `AgentUnavailable`, within `CONNECT_SECONDS`.
 
     Closes: leaving says goodbye and waits `DISCONNECT_SECONDS` for the answer; a cancelled one hangs up.
     """
-    async with _connected(_Address.of(url), headers, ssl_context) as socket:
+    opens = _open_fast if is_known(TRIO_WEBSOCKET) else _open_plain
+    return opens(url, headers, ssl_context)
+
+
+@asynccontextmanager
+async def _open_fast(
+    url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
+) -> AsyncIterator[PacedWebSocket]:
+    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
+    async with _dialled(address, ssl_context, deadline) as stream:
+        socket = await _upgrade(stream, address, headers, deadline)
         try:
             yield socket
         finally:
@@ -131,8 +190,85 @@ async def open_socket(
                 await socket.aclose()
 
 
+@attrs.frozen
+class PlainSocket:
+    """trio-websocket's own connection, which neither hurries nor waits for more."""
+
+    _connection: WebSocketConnection
+
+    async def get_message(self) -> str | bytes:
+        """Return the next message. *Raises* `ConnectionClosed`."""
+        return await self._connection.get_message()
+
+    async def get_messages(self) -> list[str | bytes]:
+        """Return the next message alone. *Raises* `ConnectionClosed`."""
+        return [await self._connection.get_message()]
+
+    async def send_message(self, message: str | bytes) -> None:
+        """Send one message. *Raises* `ConnectionClosed`."""
+        await self._connection.send_message(message)
+
+    def send_nowait(self, *_messages: str | bytes) -> bool:
+        """Send nothing: the library always waits."""
+        return False
+
+    def gather(self, _seconds: float, /) -> None:
+        """Do nothing: the library reads when it likes."""
+
+    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
+        """Close, with a code for the peer; harmless on a closed connection."""
+        await self._connection.aclose(code, reason)
+
+
+@asynccontextmanager
+async def _open_plain(
+    url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
+) -> AsyncIterator[PacedWebSocket]:
+    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
+    failed: BaseException | None = None
+    async with _dialled(address, ssl_context, deadline) as stream:
+        try:
+            async with trio.open_nursery() as library:
+                connection = await _wrap(library, stream, address, headers, deadline)
+                try:
+                    yield PlainSocket(connection)
+                except BaseException as exc:
+                    failed = exc
+                    raise
+                finally:
+                    with trio.move_on_after(DISCONNECT_SECONDS):
+                        await connection.aclose()
+                library.cancel_scope.cancel(reason="closed")
+        except BaseExceptionGroup as group:
+            if isinstance(failed, Exception):
+                raise failed from failed.__cause__  # alone, and not in the nursery's group
+            if (trouble := _trouble(group)) is None:
+                raise
+            raise trouble from group
+
+
+async def _wrap(
+    library: trio.Nursery,
+    stream: trio.abc.Stream,
+    address: _Address,
+    headers: list[tuple[bytes, bytes]],
+    deadline: float,
+) -> WebSocketConnection:
+    """Upgrade a stream; its reader is a task of `library`."""
+    with trio.fail_at(deadline):
+        return await wrap_client_stream(
+            library,
+            stream,  # type: ignore[arg-type]  # any stream will do: it looks at sockets for its repr only
+            address.header,
+            address.resource,
+            extra_headers=headers,
+            max_message_size=MAX_MESSAGE_BYTES,
+        )
+
+
 def voice_agent_connector(
     url: str, api_key: str, ssl_context: ssl.SSLContext
 ) -> Callable[[], AbstractAsyncContextManager[PacedWebSocket]]:
     """Return a function that opens one Voice Agent socket, as `open_socket` does."""
+    tell_unknown(TRIO_WEBSOCKET)
     return partial(open_socket, url, [(b"Authorization", b"Token " + api_key.encode())], ssl_context)

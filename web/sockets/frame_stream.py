@@ -39,9 +39,8 @@ class FrameStream:
     _reader: FrameReader
     _come_already: bytes = b""
     """Bytes of the stream that the handshake has read already."""
-    _tls: Tls | None = None
-    """The TLS over the stream, if it does not have its own."""
     _socket: trio.socket.SocketType | None = attrs.field(init=False)
+    _tls: Tls | None = attrs.field(init=False)
     _gone: Close | None = attrs.field(default=None, init=False)
     _mute: bool = attrs.field(default=False, init=False)
     """We have sent our close, or the stream has broken: nothing may be sent any more."""
@@ -57,8 +56,7 @@ class FrameStream:
 
     def __attrs_post_init__(self) -> None:
         self._socket = socket_below(self._stream)
-        if self._tls is None and self._socket is not None:
-            self._tls = Tls.of(self._stream)
+        self._tls = Tls.of(self._stream) if self._socket is not None else None
         if self._tls is not None:
             self._come_already += self._tls.opened(b"")
 

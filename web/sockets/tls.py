@@ -1,9 +1,9 @@
 """TLS without a turn of the scheduler: what came is opened, and what goes is sealed, in memory.
 
-`trio.SSLStream` gives one record for each read, takes a checkpoint and a lock for each write, and an agent's audio
-comes as a record for every 20 ms. `Tls` leaves the reading and writing of the socket to its owner. Towards a service,
-`connect` makes the handshake. Where hypercorn has made it, `of` takes over the TLS object of its `trio.SSLStream`: that
-takes more than trio promises, so it is done with the version that it was written for only.
+`trio.SSLStream` makes the handshake. Then it gives one record for each read, takes a checkpoint and a lock for each
+write, and an agent's audio comes as a record for every 20 ms. `Tls` takes over its TLS object and leaves the reading
+and writing of the socket to its owner. It knows more of `trio.SSLStream` than trio promises, so it is used with
+the version that it was written for only.
 """
 
 import ssl
@@ -30,26 +30,6 @@ class Tls:
     _outgoing: ssl.MemoryBIO
     is_over: bool = attrs.field(default=False, init=False)
     """Whether the peer has said that nothing more will come."""
-
-    @classmethod
-    async def connect(cls, stream: trio.abc.Stream, context: ssl.SSLContext, host: str) -> "Tls":
-        """Make the handshake as the client of `host`; what it says last goes with the first data that is sealed.
-
-        Raises: `ssl.SSLError`, which is an `OSError`; and what the stream raises. The stream stays open.
-        """
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        made = cls(context.wrap_bio(incoming, outgoing, server_hostname=host), incoming, outgoing)
-        while True:
-            try:
-                made._object.do_handshake()
-            except ssl.SSLWantReadError:
-                await stream.send_all(outgoing.read())
-                if data := await stream.receive_some():
-                    incoming.write(data)
-                else:
-                    incoming.write_eof()
-            else:
-                return made
 
     @classmethod
     def of(cls, stream: trio.abc.Stream) -> "Tls | None":
