@@ -272,7 +272,8 @@ class SqlRecords:
                 with self._writing() as connection:
                     found = self._create(connection)
             if found != VERSION:
-                why = f"its tables are of version {found}, made by another switchboard: this one knows {VERSION}"
+                fix = "update this switchboard" if found > VERSION else "name another database, which is made at once"
+                why = f"its tables are of version {found}, and this switchboard knows {VERSION} only: {fix}"
                 raise RecordsUnavailable(f"{self.name}: {why}")
             self._take_no_samples()
             self._made = True
