@@ -68,6 +68,6 @@ async def test_a_client_that_reads_nothing_keeps_no_simulator_from_stopping(monk
 
 async def leave(client: trio.SocketStream) -> None:
     try:
-        await trio.sleep(8)
+        await trio.sleep(25)
     finally:
         await trio.aclose_forcefully(client)
