@@ -215,5 +215,13 @@ def main(chosen: list[str]) -> int:
     return 1 if unexplained or (stale and not chosen) else 0
 
 
+def check(chosen: list[str]) -> list[str]:
+    """Return the kinds that were chosen. Raises: `SystemExit` for one that there is not."""
+    names = [*(kind.__name__ for kind in KINDS), "alone"]
+    if unknown := [name for name in chosen if name not in names]:
+        raise SystemExit(f"{unknown[0]} is no kind of change: write some of {', '.join(names)}")
+    return chosen
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(check(sys.argv[1:])))
