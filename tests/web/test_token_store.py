@@ -275,6 +275,21 @@ async def test_what_a_folder_does_not_take_in_exchange_is_kept_by_this_worker(
     assert [line["event"] for line in lines] == ["folder_not_shared"]
 
 
+async def test_what_this_worker_keeps_alone_is_exchanged_there(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    tokens = SharedTokenStore(tmp_path, clock)
+    with monkeypatch.context() as disk, capture_logs():
+        disk.setattr("web.calls.token_store.SharedTokenStore._write", full)
+        await tokens.put("token", b"content", 60)
+    taken = await tokens.exchange("token", "streamed", 60)
+
+    assert (names_in(tmp_path), taken, await tokens.peek("streamed")) == ([], b"content", b"")
+
+
 async def test_an_exchanged_file_is_its_owners_only_and_says_nothing_any_more(tmp_path: Path, clock: Clock) -> None:
     tokens = SharedTokenStore(tmp_path, clock)
     await tokens.put("token", b"+15551230000", 60)

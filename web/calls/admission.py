@@ -107,7 +107,7 @@ class Admissions:
     async def redeem(self, token: str, call_sid: str, visitor: str = "") -> Admission | NotAdmitted:
         """Use a token up, whether or not it turns out to be this call's, and this visitor's.
 
-        For it, all workers know from then on that a call of Twilio's has had its stream.
+        From then on all workers know that this call of Twilio's has had its stream.
         """
         if not token:
             return NotAdmitted("no token")
