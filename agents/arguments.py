@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date, time
 from enum import Enum
 from functools import lru_cache
-from typing import Annotated, TypeVar, get_args, get_origin
+from typing import TypeVar
 
 import attrs
 import orjson
 
-from agents.kinds import Between, Choice, Kind, SchemaKeys, Text, UnfitValue, kind_of, words_of
+from agents.kinds import Choice, Kind, SchemaKeys, Text, UnfitValue, kind_of, plain_type, words_of
 from protocol.fields import JSON, json_or, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
@@ -83,7 +83,7 @@ class _Argument:
         if value is None or (value == "" and not self.required):
             return {}
         result = self.kind.read(value)
-        if self.required and result in ("", ()):
+        if self.required and result in ("", (), []):
             raise UnfitValue("must not be empty")
         return {self.name: result}
 
@@ -140,7 +140,7 @@ def read_arguments(
     try:
         return arguments(**values), tuple(forgiven)
     except (ValueError, TypeError) as refusal:
-        raise ArgumentsRefused([f"{refusal}."]) from refusal
+        raise ArgumentsRefused([f"{_sentence(refusal)}."]) from refusal
 
 
 def _forgiving_object(text: str, described: Mapping[str, _Argument]) -> tuple[Mapping[str, JSON], list[str]]:
@@ -193,8 +193,14 @@ class Nested:
         try:
             made: object = self.arguments(**values)
         except (ValueError, TypeError) as refusal:
-            raise UnfitValue(f"is not right: {refusal}") from refusal
+            raise UnfitValue(f"is not right: {_sentence(refusal)}") from refusal
         return made
+
+
+def _sentence(refusal: ValueError | TypeError) -> str:
+    """Return what a validator says: those of attrs put their sentence before the objects that it is about."""
+    said = refusal.args[0] if refusal.args and isinstance(refusal.args[0], str) else str(refusal)
+    return said.rstrip(".")
 
 
 def json_of(value: object) -> JSON:
@@ -231,7 +237,7 @@ def _described(arguments: type) -> Mapping[str, _Argument]:
 @lru_cache(maxsize=_DESCRIBED)
 def _arguments(arguments: type, outer: tuple[type, ...] = ()) -> tuple[_Argument, ...]:
     if not attrs.has(arguments):
-        raise SchemaRefused("", f"{arguments.__name__} is not an attrs class")
+        raise SchemaRefused("", f"{arguments.__name__} is not an attrs class: write @attrs.frozen over it")
     if arguments in outer:
         raise SchemaRefused("", f"{arguments.__name__} contains itself")
     try:
@@ -246,17 +252,21 @@ def _arguments(arguments: type, outer: tuple[type, ...] = ()) -> tuple[_Argument
 
 
 def _argument(name: str, annotation: object, outer: tuple[type, ...], *, required: bool) -> _Argument:
-    marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
-    plain = get_args(annotation)[0] if marks else annotation
-    limits = next((mark for mark in marks if isinstance(mark, Between)), None)
+    plain, marks = plain_type(annotation)
     try:
-        sort = kind_of(plain, limits, lambda inner: Nested(inner, _arguments(inner, outer)))
+        sort = kind_of(plain, marks, lambda inner: Nested(inner, _arguments(inner, outer)))
     except UnfitValue as unfit:
         raise SchemaRefused(name, str(unfit)) from unfit
     except SchemaRefused as refused:  # of a class inside
         raise SchemaRefused(f"{name}.{refused.field}".rstrip("."), refused.problem) from refused
     description = " ".join(mark for mark in marks if isinstance(mark, str))
-    extra = {key: value for mark in marks if isinstance(mark, SchemaKeys) for key, value in mark.keys.items()}
+    extra: dict[str, JSON] = {}
+    for keys in (mark.keys for mark in marks if isinstance(mark, SchemaKeys)):
+        if not isinstance(keys, Mapping):
+            raise SchemaRefused(
+                name, f"has SchemaKeys({keys!r}): write SchemaKeys({{...}}), a dict of JSON Schema keys"
+            )
+        extra |= keys
     return _Argument(name, sort, required, description, extra)
 
 

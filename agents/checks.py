@@ -8,7 +8,9 @@ import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, cast
+
+import orjson
 
 from agents.arguments import SchemaRefused
 from agents.brief import BRIEF_NAMES, largest_brief
@@ -16,6 +18,7 @@ from agents.functions import FunctionSpec, no_handler
 from agents.quoting import word_set
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentSpec, SoftEdge, blanks_of
 from protocol.fields import JSON
+from protocol.phone_numbers import is_phone_number
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -145,13 +148,24 @@ def _function(function: FunctionSpec) -> Found:
     if not function.description.strip():
         yield ".description", "is empty: it is how the model knows when to call"
     yield from _handler(function)
+    if function.human and not is_phone_number(function.human):
+        yield ".human", f"{function.human!r} is not a phone number: write + and 7 to 15 digits"
     if function.deadline <= 0:
         yield ".deadline", "must be more than 0 seconds"
+    yield from _arguments(function)
+
+
+def _arguments(function: FunctionSpec) -> Found:
     try:
         parameters = function.definition().parameters
     except SchemaRefused as refused:
         yield f".arguments.{refused.field}".rstrip("."), refused.problem
         return
+    for name, schema in cast("Mapping[str, JSON]", parameters["properties"]).items():
+        try:
+            orjson.dumps(schema)
+        except TypeError as odd:
+            yield f".arguments.{name}", f"cannot be written as JSON: {odd}"
     for path, key in _refused_keys(parameters, ""):
         yield f".arguments{path}", f"{key!r} is not a JSON Schema key that Deepgram's strict parser takes: remove it"
 

@@ -87,6 +87,8 @@ def _for_thread(argument: Any) -> Any:  # noqa: ANN401 - whatever a handler take
 def blocking(handler: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Make a blocking function a handler; a decorator, too. *Raises* `TypeError` for an `async` function."""
     name = getattr(handler, "__qualname__", repr(handler))
+    if not callable(handler):
+        raise TypeError(f"blocking() is for functions, and {name} is none")
     if any(map(inspect.iscoroutinefunction, (handler, type(handler).__call__))):
         raise TypeError(f"blocking() is for plain functions: {name} is async, and needs none")
     threads: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar(f"threads of {name}")

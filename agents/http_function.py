@@ -50,12 +50,12 @@ class _HttpRequest:
         rest = {name: value for name, value in sent.items() if name not in blanks_of(self.url)}
         content = _read(*await self._ask(url, headers, rest, context.http))
         told = content if isinstance(content, dict) else {}
-        facts = {fact: str(told[key]) for fact, key in self.facts.items() if told.get(key) not in (None, "")}
+        facts = {fact: _as_text(told[key]) for fact, key in self.facts.items() if told.get(key) not in (None, "")}
         return Answer(content, facts)
 
     async def _ask(
         self, url: str, headers: Mapping[str, str], rest: Mapping[str, JSON], http: httpx.AsyncClient
-    ) -> tuple[bytes, str]:
+    ) -> tuple[str, str]:
         if self.method == "GET":
             query = {name: _as_text(value) for name, value in rest.items()}
             request = http.build_request(self.method, httpx.URL(url).copy_merge_params(query), headers=headers)
@@ -69,7 +69,7 @@ class _HttpRequest:
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise FunctionFailed(f"The service of {self.name} cannot be reached.", type(exc).__name__) from exc
 
-    async def _send(self, request: httpx.Request, http: httpx.AsyncClient) -> tuple[bytes, str]:
+    async def _send(self, request: httpx.Request, http: httpx.AsyncClient) -> tuple[str, str]:
         response = await http.send(request, stream=True, follow_redirects=False)
         try:
             if not response.is_success:
@@ -83,7 +83,7 @@ class _HttpRequest:
             await response.aclose()
         if len(body) > LARGEST_RESPONSE:
             raise FunctionFailed(f"The service of {self.name} answered more than can be told.")
-        return body, response.headers.get("content-type", "")
+        return _decoded(body, response.charset_encoding or "utf-8"), response.headers.get("content-type", "")
 
     def _filled(self, template: str, sent: Mapping[str, JSON], context: CallContext) -> str:
         values = {name: _escaped(name, value, template) for name, value in sent.items() if name in blanks_of(template)}
@@ -158,13 +158,22 @@ def _as_text(value: JSON) -> str:
     return orjson.dumps(value).decode()
 
 
-def _read(body: bytes, content_type: str) -> JSON:
-    if not body.strip():
+def _decoded(body: bytes, charset: str) -> str:
+    """Decode what was answered; some services put a byte order mark before it, or name a charset that there is not."""
+    try:
+        text = body.decode(charset, errors="replace")
+    except (LookupError, UnicodeError):
+        text = body.decode(errors="replace")
+    return text.removeprefix("\ufeff")
+
+
+def _read(text: str, content_type: str) -> JSON:
+    if not text.strip():
         return {"done": True}
     try:
-        value: JSON = orjson.loads(body)
+        value: JSON = orjson.loads(text)
     except orjson.JSONDecodeError as exc:
         if content_type.startswith("text/plain"):
-            return body.decode(errors="replace")[:LONGEST_TEXT]
+            return text[:LONGEST_TEXT]
         raise FunctionFailed("The service answered something that cannot be read.", content_type) from exc
     return value

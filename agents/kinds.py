@@ -5,12 +5,13 @@ these. Each writes itself as JSON Schema and reads the LLM's value. A value that
 message completes the sentence that begins with the argument's name. So is a type that no kind stands for.
 """
 
+import math
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from enum import Enum
-from typing import Final, Literal, Protocol, Union, get_args, get_origin
+from typing import Annotated, Final, Literal, Protocol, TypeAlias, Union, get_args, get_origin
 
 import attrs
 import orjson
@@ -39,6 +40,10 @@ class SchemaKeys:
     """More JSON Schema keys that the model should see, as an `Annotated` mark; nothing checks values against them."""
 
     keys: Mapping[str, JSON]
+
+
+Mark: TypeAlias = str | Between | SchemaKeys
+"""What may stand beside a type: its description, its limits, and more for the model."""
 
 
 class Kind(Protocol):
@@ -77,12 +82,12 @@ class Numeric:
         return {"type": "integer" if self.whole else "number", **limits}
 
     def read(self, value: JSON) -> int | float:
-        number = self._exact(value)
+        number = self.exact(value)
         if number is None or (self.limits and not self.limits.minimum <= number <= self.limits.maximum):
             raise UnfitValue(f"must be {self._wanted()} written in digits, not {_shown(value)}; never guess it")
         return number
 
-    def _exact(self, value: JSON) -> int | float | None:
+    def exact(self, value: JSON) -> int | float | None:
         form = _WHOLE if self.whole else _NUMBER
         if isinstance(value, str) and form.fullmatch(value.strip()):
             value = float(value)
@@ -137,7 +142,8 @@ class Member:
         return {"type": "string" if kinds == {str} else "integer", "enum": [each.value for each in self.enum]}
 
     def read(self, value: JSON) -> Enum:
-        said = _folded(value)
+        number = Numeric(whole=True).exact(value)
+        said = _folded(value) if number is None else number
         for each in self.enum:
             if said == _folded(each.value):
                 return each
@@ -193,10 +199,22 @@ def words_of(value: JSON) -> str:
     return text.strip()[:TEXT_LIMIT]
 
 
-def kind_of(annotation: object, limits: Between | None, nested: Callable[[type], Kind]) -> Kind:
-    """Find the kind that stands for a type; `nested` makes one of an argument class. *Raises* `UnfitValue`."""
+def plain_type(annotation: object) -> tuple[object, tuple[Mark, ...]]:
+    """Return a type without `Annotated` and `| None`, and the marks that stood beside it."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        plain, marks = plain_type(inner[0])
+        return plain, (*marks, *(mark for mark in inner[1:] if isinstance(mark, Mark)))
+    if origin in (Union, types.UnionType) and len(inner) == 2 and types.NoneType in inner:
+        return plain_type(inner[inner[0] is types.NoneType])
+    return annotation, ()
+
+
+def kind_of(annotation: object, marks: Sequence[Mark], nested: Callable[[type], Kind]) -> Kind:
+    """Find the kind that stands for a plain type; `nested` makes one of an argument class. *Raises* `UnfitValue`."""
+    limits = next((mark for mark in marks if isinstance(mark, Between)), None)
     if annotation is int or annotation is float:
-        return Numeric(whole=annotation is int, limits=limits)
+        return Numeric(whole=annotation is int, limits=_sensible(limits))
     if limits:
         raise UnfitValue("has limits but is not a number")
     if annotation is str:
@@ -221,19 +239,32 @@ def _plain(annotation: type, nested: Callable[[type], Kind]) -> Kind | None:
     return None
 
 
+def _sensible(limits: Between | None) -> Between | None:
+    both = (limits.minimum, limits.maximum) if limits else (0, 0)
+    are_numbers = all(isinstance(one, int) or (isinstance(one, float) and math.isfinite(one)) for one in both)
+    if not are_numbers or both[0] > both[1]:
+        raise UnfitValue(f"has the limits {both[0]!r} and {both[1]!r}: write two numbers, the smaller one first")
+    return limits
+
+
 def _composed(origin: object, inner: tuple[object, ...], nested: Callable[[type], Kind]) -> Kind:
     if origin is Literal and all(isinstance(each, str) for each in inner):
         return Choice(tuple(str(each) for each in inner))
     if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
-        return Several(kind_of(inner[0], None, nested))
+        return Several(_item(inner[0], nested))
     if origin is list:
-        return Several(kind_of(inner[0], None, nested), list)
-    if origin in (Union, types.UnionType) and len(inner) == 2 and types.NoneType in inner:
-        return kind_of(inner[inner[0] is types.NoneType], None, nested)
+        return Several(_item(inner[0], nested), list)
     raise UnfitValue(
         "must be str, int, float, bool, date, time, datetime, an Enum, an attrs class, a Literal of words, "
         "a tuple[X, ...], a list[X] or X | None of these"
     )
+
+
+def _item(annotation: object, nested: Callable[[type], Kind]) -> Kind:
+    plain, marks = plain_type(annotation)
+    if not all(isinstance(mark, Between) for mark in marks):
+        raise UnfitValue("has a description inside of the list: write it around the list")
+    return kind_of(plain, marks, nested)
 
 
 def _folded(value: object) -> object:

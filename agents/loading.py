@@ -195,6 +195,9 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
     if isinstance(source, str) and source.startswith(".") and package:
         source = f"{package}{source}"
     module = import_module(source) if isinstance(source, str) else source
+    if not isinstance(module, ModuleType):
+        wanted = "write an AgentSpec, a module, or its name"
+        raise RosterError([RosterProblem("roster", "agents", f"{module!r} is no agent: {wanted}")])
     agent: object = getattr(module, "AGENT", None)
     if not isinstance(agent, AgentSpec):
         raise RosterError([RosterProblem(file_of(module), "AGENT", "the module has no AgentSpec of this name")])

@@ -185,8 +185,15 @@ class AgentSpec:
 
 
 def blanks_of(line: str) -> tuple[str, ...]:
-    """List the blanks of a greeting line. *Raises* `ValueError` for an unmatched brace."""
-    return tuple(name for _, name, _, _ in Formatter().parse(line) if name is not None)
+    """List the blanks of a greeting line, each with what stands behind its name: no blank has a format of its own.
+
+    *Raises* `ValueError` for an unmatched brace.
+    """
+    return tuple(
+        f"{name}{'!' if how else ''}{how or ''}{':' if form else ''}{form}"
+        for _, name, form, how in Formatter().parse(line)
+        if name is not None
+    )
 
 
 _NAME_WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*\.?")

@@ -4,6 +4,8 @@ The specs are plain attrs classes, which take whatever they are given: a comma t
 belongs. `wrong_types` yields each such field, of the agent, its functions and its options, and what to write there.
 """
 
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Final, TypeAlias, Union, get_args, get_origin
@@ -34,8 +36,9 @@ def _fits(value: object, hint: Hint) -> bool:
     if fits is not None:
         return fits(value, get_args(hint))
     if hint in (int, float):
-        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-    return isinstance(value, hint)
+        is_number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+        return is_number and not (isinstance(value, float) and math.isnan(value))
+    return isinstance(value, hint) and not (isinstance(value, str) and _HALF.search(value))
 
 
 def _fits_any(value: object, hints: Hints) -> bool:
@@ -64,6 +67,8 @@ _FITS: Mapping[Hint, Callable[[object, Hints], bool]] = {
 
 
 def _problem(value: object, name: str, hint: Hint) -> str:
+    if half := _half_in(value):
+        return f"has half a character in it, {half[0]!r}: write it whole"
     origin: Hint = get_origin(hint)
     if origin in (Union, UnionType):
         hint = next(each for each in get_args(hint) if each is not NoneType)
@@ -73,6 +78,18 @@ def _problem(value: object, name: str, hint: Hint) -> str:
         odd = next(each for each in value if not _fits(each, inner))
         return f"has {_shown(odd)} in it; write {_wanted(name, inner)}"
     return f"is {_shown(value)}; write {_wanted(name, hint)}"
+
+
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
+"""Half of a surrogate pair: no service takes it."""
+
+
+def _half_in(value: object) -> re.Match[str] | None:
+    if isinstance(value, str):
+        return _HALF.search(value)
+    if isinstance(value, Mapping):
+        return _half_in([part for pair in value.items() for part in pair])
+    return next(filter(None, map(_half_in, value)), None) if isinstance(value, tuple | list) else None
 
 
 def _wanted(name: str, hint: Hint) -> str:

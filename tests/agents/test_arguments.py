@@ -1,5 +1,6 @@
+import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 import attrs
 import orjson
@@ -216,6 +217,23 @@ def test_an_authors_own_validator_speaks_to_the_model_too() -> None:
     assert "'amount' must be < 100: 100" in problem
 
 
+@attrs.frozen
+class Validated:
+    size: str = attrs.field(default="small", validator=attrs.validators.in_(("small", "large")))
+    code: str = attrs.field(default="A1", validator=attrs.validators.matches_re("[A-Z][0-9]"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"size": "huge"}, "'size' must be in ('small', 'large') (got 'huge')."),
+        ({"code": "17"}, "'code' must match regex '[A-Z][0-9]' ('17' doesn't)."),
+    ],
+)
+def test_a_validator_of_attrs_tells_the_model_its_sentence_and_no_more(sent: dict[str, str], told: str) -> None:
+    assert problems(Validated, **sent) == (told,)
+
+
 def test_the_content_of_a_refusal_is_json_for_the_model() -> None:
     refused = ArgumentsRefused(["`rating` is missing."])
 
@@ -298,6 +316,36 @@ class Plain:
     name: str
 
 
+@attrs.frozen
+class WithTwistedLimits:
+    rating: Annotated[int, Between(5, 1)]
+
+
+@attrs.frozen
+class WithNoLimit:
+    share: Annotated[float, Between(0, math.nan)]
+
+
+@attrs.frozen
+class WithEndlessLimit:
+    share: Annotated[float, Between(0, math.inf)]
+
+
+@attrs.frozen
+class WithWordsForLimits:
+    rating: Annotated[int, Between(cast("Any", "1"), cast("Any", "5"))]
+
+
+@attrs.frozen
+class WithKeysInAList:
+    code: Annotated[str, SchemaKeys(cast("Any", ["pattern"]))]
+
+
+@attrs.frozen
+class WithAWordInTheList:
+    codes: list[Annotated[str, "Each code"]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "field", "problem"),
     [
@@ -305,7 +353,13 @@ class Plain:
         (WithLimitedText, "name", "has limits but is not a number"),
         (WithUnknownName, "", "cannot be resolved"),
         (WithNumberChoice, "level", "a Literal of words"),
-        (Plain, "", "Plain is not an attrs class"),
+        (Plain, "", "Plain is not an attrs class: write @attrs.frozen over it"),
+        (WithTwistedLimits, "rating", "has the limits 5 and 1: write two numbers, the smaller one first"),
+        (WithNoLimit, "share", "has the limits 0 and nan: write two numbers"),
+        (WithEndlessLimit, "share", "has the limits 0 and inf: write two numbers"),
+        (WithWordsForLimits, "rating", "has the limits '1' and '5': write two numbers"),
+        (WithKeysInAList, "code", "has SchemaKeys(['pattern']): write SchemaKeys({...}), a dict of JSON Schema keys"),
+        (WithAWordInTheList, "codes", "has a description inside of the list: write it around the list"),
     ],
 )
 def test_a_class_without_a_schema_is_the_authors_error(arguments: type, field: str, problem: str) -> None:

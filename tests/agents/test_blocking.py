@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -127,6 +128,11 @@ async def test_what_it_raises_fails_the_function_alone(error: BaseException) -> 
         raise error
 
     assert isinstance(await run(FunctionSpec("fail", "Fails.", NoArguments, fail)), Failed)
+
+
+def test_what_cannot_be_called_is_refused_where_it_is_written() -> None:
+    with pytest.raises(TypeError, match=r"blocking\(\) is for functions, and None is none"):
+        blocking(cast("Any", None))
 
 
 def test_what_is_async_already_needs_none() -> None:

@@ -131,6 +131,12 @@ def test_an_address_that_an_argument_could_change_is_refused(url: str, told: str
     assert told in str(refused.value)
 
 
+@pytest.mark.parametrize("blank", ["{number!s}", "{number:>9}", "{number!r:{size}}"])
+def test_a_blank_is_a_name_and_nothing_else(blank: str) -> None:
+    with pytest.raises(ValueError, match="is no argument of Order"):
+        order(f"https://shop.test/orders/{blank}/state")
+
+
 def test_no_argument_is_sent_in_a_header() -> None:
     with pytest.raises(ValueError, match=r"headers: \{number\} is no setting"):
         order(headers={"X-Order": "{number}"})
@@ -165,6 +171,18 @@ async def test_what_goes_wrong_is_told_to_the_model(
         (httpx.Response(200, text="null"), None),
         (httpx.Response(204), {"done": True}),
         (httpx.Response(200, text="on its way"), "on its way"),
+        (httpx.Response(200, content=b'\xef\xbb\xbf{"state": "sent"}'), {"state": "sent"}),
+        (
+            httpx.Response(
+                200, content='{"town": "Köln"}'.encode("latin-1"), headers={"Content-Type": "a/json; charset=latin-1"}
+            ),
+            {"town": "Köln"},
+        ),
+        (
+            httpx.Response(200, content=b"K\xf6ln", headers={"Content-Type": "text/plain; charset=ISO-8859-1"}),
+            "Köln",
+        ),
+        (httpx.Response(200, content=b"[1]", headers={"Content-Type": "a/json; charset=nothing"}), [1]),
     ],
 )
 async def test_any_json_is_an_answer(answer: httpx.Response, content: object, autojump_clock: MockClock) -> None:
@@ -189,10 +207,14 @@ async def test_a_service_that_is_slow_or_away_is_told(autojump_clock: MockClock)
 
 
 async def test_facts_are_kept_by_the_keys_of_the_answer(autojump_clock: MockClock) -> None:
-    service = Service(httpx.Response(200, json={"state": "sent", "day": None, "count": 2}))
-    spec = order(facts={"order_state": "state", "day": "day", "boxes": "count", "more": "nothing"})
+    service = Service(
+        httpx.Response(200, json={"state": "sent", "day": None, "count": 2, "ok": True, "in": ["A", None]})
+    )
+    spec = order(
+        facts={"order_state": "state", "day": "day", "boxes": "count", "more": "nothing", "paid": "ok", "parts": "in"}
+    )
     async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as http:
         outcome = await spec.handler(Order("A17"), CallContext("CA1", "desk", http=http))
 
     assert isinstance(outcome, Answer)
-    assert outcome.facts == {"order_state": "sent", "boxes": "2"}
+    assert outcome.facts == {"order_state": "sent", "boxes": "2", "paid": "true", "parts": '["A",null]'}

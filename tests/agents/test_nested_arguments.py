@@ -46,6 +46,18 @@ class Table:
 
 
 @attrs.frozen
+class Marked:
+    rating: Annotated[int | None, "How good", Between(1, 5)] = None
+    size: Annotated[int, "How large", Between(1, 9)] | None = None
+    scores: list[Annotated[int, Between(1, 5)]] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class Needed:
+    names: list[str]
+
+
+@attrs.frozen
 class Loop:
     inner: "Loop | None" = None
 
@@ -101,6 +113,29 @@ def test_arguments_are_written_as_the_model_could_have_sent_them() -> None:
     table = read_strictly(Table, orjson.dumps(FULL).decode())
 
     assert read_strictly(Table, orjson.dumps(json_of(table)).decode()) == table
+
+
+def test_limits_and_a_description_count_wherever_they_stand() -> None:
+    properties = schema_of(Marked)["properties"]
+
+    assert properties == {
+        "rating": {"type": "integer", "minimum": 1, "maximum": 5, "description": "How good"},
+        "size": {"type": "integer", "minimum": 1, "maximum": 9, "description": "How large"},
+        "scores": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 5}, "description": ""},
+    }
+    for sent in ({"rating": 6}, {"size": 0}, {"scores": [3, 6]}):
+        (problem,) = problems(Marked, sent)
+        assert "must be a whole number from 1 to" in problem
+    assert read_strictly(Marked, '{"rating": null, "size": null}') == Marked()
+
+
+def test_a_member_that_is_a_number_is_read_as_a_number_is() -> None:
+    for sent in (1, "1", 1.0, " 1 "):
+        assert read_strictly(Table, orjson.dumps({**FULL, "floor": sent}).decode()).floor is Floor.FIRST
+
+
+def test_a_list_that_is_required_has_something_in_it() -> None:
+    assert problems(Needed, {"names": []}) == ("`names` must not be empty.",)
 
 
 @pytest.mark.parametrize(

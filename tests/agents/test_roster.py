@@ -1,3 +1,4 @@
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -136,6 +137,12 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"greeting": "Hi {name}."}, "greeting: needs a last line without blanks"),
         ({"greeting": "Hi {age}.\nHi."}, "greeting: {age} is not a blank; there are name, topic"),
         ({"greeting": "Hi {name."}, "greeting: cannot be read"),
+        ({"greeting": "Hi {name:q}.\nHi."}, "greeting: {name:q} is not a blank; there are name, topic"),
+        ({"greeting": "Hi {name!r:>{topic}}.\nHi."}, "greeting: {name!r:>{topic}} is not a blank"),
+        ({"greeting": "Hi \ud83d."}, "greeting: has half a character in it, '\\ud83d': write it whole"),
+        ({"brief_entries": {"floor": "\ud83d"}}, "brief_entries: has half a character in it"),
+        ({"options": AgentOptions(listen_keyterms=("a\udc00",))}, "options.listen_keyterms: has half a character"),
+        ({"options": AgentOptions(temperature=math.nan)}, "options.temperature: is nan; write a number"),
         ({"functions": ()}, "functions: the agent can neither end the call nor hand it on"),
         ({"hands_to": ("nobody",)}, "hands_to: there is no agent 'nobody'; there are alone"),
         ({"hands_to": ("alone",)}, "functions: no function leads to 'alone' of hands_to"),
@@ -182,6 +189,16 @@ class MarkedOddly:
 
 
 @attrs.frozen
+class Described:
+    reason: Annotated[str, "Why \ud83d"]
+
+
+@attrs.frozen
+class Exemplified:
+    reason: Annotated[str, SchemaKeys({"examples": [cast("Any", b"x")]})]
+
+
+@attrs.frozen
 class Unspeakable:
     when: object
 
@@ -207,6 +224,11 @@ FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
         ),
         (attrs.evolve(FUNCTION, deadline=cast("Any", "6")), "functions.act.deadline: is '6'; write a number"),
         (attrs.evolve(FUNCTION, arguments=cast("Any", {})), "functions.act.arguments: is {}; write a class"),
+        (attrs.evolve(FUNCTION, deadline=math.nan), "functions.act.deadline: is nan; write a number"),
+        (attrs.evolve(FUNCTION, description="\ud83d"), "functions.act.description: has half a character in it"),
+        (attrs.evolve(FUNCTION, human="911"), "functions.act.human: '911' is not a phone number: write + and 7 to 15"),
+        (attrs.evolve(FUNCTION, arguments=Described), "functions.act.arguments.reason: cannot be written as JSON: "),
+        (attrs.evolve(FUNCTION, arguments=Exemplified), "functions.act.arguments.reason: cannot be written as JSON: "),
         (attrs.evolve(FUNCTION, name="do it!"), "functions.do it!: the name may have letters"),
         (attrs.evolve(FUNCTION, description=" "), "functions.act.description: is empty"),
         (attrs.evolve(FUNCTION, deadline=0), "functions.act.deadline: must be more than 0 seconds"),
@@ -258,6 +280,12 @@ def test_who_answers_first_can_be_chosen_and_must_exist() -> None:
 
     assert load_roster(agents, first="b").first == "b"
     assert refusal(*agents, first="c") == "roster: first: there is no agent 'c'"
+
+
+def test_what_is_no_agent_is_refused() -> None:
+    for odd in (None, 3):
+        with pytest.raises(RosterError, match=f"{odd} is no agent: write an AgentSpec, a module, or its name"):
+            load_roster([cast("Any", odd)])
 
 
 def test_an_empty_roster_is_refused() -> None:
