@@ -96,22 +96,19 @@ class Actions(TurnState):
         """The speech was none: resume the reply that it cut, or have the lost turn answered."""
         self.caller = CallerState.QUIET
         self.wait_anew()  # nobody could speak into it
-        is_whole = self.is_whole(self.at.done)
+        if self.aside is SpeechKind.ANSWER:
+            self._resume()
+        self.forget()
         if self.voice is VoiceState.CUT:
             self.voice = VoiceState.IDLE
-        if self.aside is SpeechKind.ANSWER:
-            self._resume(is_whole=is_whole)
-        else:
-            self.forget()
         is_promised = self.running or self.told or self.is_unended or self.at.result > self.at.heard
         if self.debt is Debt.OWED and not (self.sounding or is_promised):
             self._ask_turn_again()
 
-    def _resume(self, *, is_whole: bool) -> None:
+    def _resume(self) -> None:
         """Go on with what was cut: nobody has spoken."""
-        self.aside = None
-        self.voice = VoiceState.IDLE if is_whole else VoiceState.COMING
-        self.is_torn = not is_whole
+        self.aside, self.is_torn = None, not self.is_whole(self.at.done)
+        self.voice = VoiceState.COMING if self.is_torn else VoiceState.IDLE
         self.sounding = self.is_resumed = self.sounds_wanted = True
         self.at.resumed = self.now
         self.emit(effects.Resume())
@@ -128,6 +125,10 @@ class Actions(TurnState):
         if self.last_turn and self.phase is Phase.CONVERSING:
             text, self.last_turn = self.last_turn, ""
             self.tell(text)  # which is owed already
+
+    def owe_withdrawn(self) -> None:
+        """Owe an answer to what has withdrawn a decision: if it was a noise, to the last turn, or owe a word only."""
+        (self.owe if self.last_turn else self._doubt)(self.last_sound)
 
     def doubt_hearing(self) -> None:
         """The caller has spoken to a service that does not hear them, or it was a noise: the next silence shows it."""

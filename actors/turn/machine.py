@@ -240,7 +240,7 @@ class Turn(Actions):
     def _note_service(self, event: Recognised) -> None:
         match event:
             case events.AudioDone():
-                self.at.done = self.now
+                self.at.done, self.transcript = self.now, ""
                 self._take_words_for_granted()
                 self.withholds_end = self.is_unended = False
                 self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)

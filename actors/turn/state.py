@@ -134,7 +134,7 @@ class TurnState:
     # What the service is told
     told: str = ""  # words that it was told as the caller's, and has not echoed
     last_turn: str = ""  # the caller's last turn, if it can be asked again
-    transcript: str = ""  # the caller's last words, until the service or the line hears them speak again
+    transcript: str = ""  # the caller's last words, until they may have been said again
     deaf_words: int = 0  # how often the line has carried a word since the service last heard the caller
     owes_deed: bool = False  # the caller waits for what the agent has announced, and for nothing else
     is_unread: bool = False  # the caller has spoken to a session that is lost, or to none
@@ -281,7 +281,7 @@ class TurnState:
         return self.told != "" and text.strip() == self.told
 
     def repeats(self, text: str) -> bool:
-        """Whether the service sends a transcript again: nobody has spoken since."""
+        """Whether the service sends a transcript again: nobody has spoken since, and no reply was received."""
         return self.transcript != "" and text.strip() == self.transcript
 
     def has_room_for(self, keys: str) -> bool:

@@ -82,7 +82,6 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     # The agent's words are what the caller waits for, and not a person
     "it is answered": lambda state: state.is_answered and state.phase is not Phase.PUTTING_THROUGH,
     "it is to be answered": lambda state: not state.keeps_goodbye,
-    "the turn can be asked again": lambda state: state.last_turn != "",
     # The agent has said what goes with it; what is refused settles nothing
     "it is said already": lambda state: state.has_spoken and state.phase is Phase.CONVERSING,
     "it leaves something": lambda state: state.debt is Debt.OWED or state.caller is CallerState.HEARD,
@@ -221,7 +220,7 @@ DEBT = Table("debt", Debt, {
     events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
     events.FunctionDone: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
     events.VoiceEnded: each(Debt, to(OWED, Actions.doubt_hearing, when="the service is deaf")),
-    events.DecisionCancelled: {SETTLED: to(OWED, Actions.owe, when="the turn can be asked again")},
+    events.DecisionCancelled: {SETTLED: to(OWED, Actions.owe_withdrawn)},
     events.AudioDone: {OWED: to(SETTLED, Actions.settle, when="it is answered")},
     events.TransferWanted: {OWED: to(SETTLED, Actions.settle, when="it is said already")},
     events.EndWanted: {OWED: to(SETTLED, Actions.settle, when="it is said already")},

@@ -86,6 +86,7 @@ class Judge:
     end: str = ""
     end_by: float = math.inf
     transfer: str | None = None
+    """The function that has asked for a person; "": none has, or the line was asked already."""
     transfer_by: float = math.inf
     pause_since: float = math.inf
     is_cut: bool = False
@@ -123,7 +124,7 @@ class Judge:
         self.functions.clear()
         if isinstance(event, FloorVacated):
             self.is_aged, self.end, self.end_by = False, "", math.inf
-            self.transfer_by = math.inf
+            self.transfer, self.transfer_by = "" if self.transfer == "" else None, math.inf
         elif not (event.owes or event.ask):
             self.waiting_since = math.inf  # nobody knows any more what they wait for
         elif self.closing is None:
@@ -206,7 +207,8 @@ class Judge:
             case AnswerFunction(id=call_id, text=text):
                 self._answer(call_id, text)
             case PutThrough():
-                self.progress, self.transfer_by = now, now + POLICY.deadlines.transfer + UNCERTAIN
+                self.progress, self.transfer = now, ""
+                self.transfer_by = now + POLICY.deadlines.transfer + UNCERTAIN
             case EndConversation() | SayByLine():
                 self.over_by = self.end_by = math.inf
             case _:
@@ -256,7 +258,7 @@ class Judge:
     def _answer(self, call_id: str, text: str) -> None:
         if call_id == self.end and text in {POLICY.wording.refused, POLICY.wording.reopened}:
             self.end, self.end_by = "", math.inf
-        if call_id == self.transfer and text in {POLICY.wording.refused, POLICY.wording.unanswered}:
+        if text == POLICY.wording.unanswered or (call_id == self.transfer and text == POLICY.wording.refused):
             self.transfer, self.transfer_by = None, math.inf
 
     # What is true

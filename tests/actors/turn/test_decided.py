@@ -23,6 +23,7 @@ from actors.turn.events import (
     CallerStartedSpeaking,
     CloseAsked,
     EndWanted,
+    Event,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
@@ -33,7 +34,7 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.state import Debt, Phase
+from actors.turn.state import CallerState, Debt, Phase
 from tests.actors.turn.script import (
     ASK,
     POLICY,
@@ -45,6 +46,7 @@ from tests.actors.turn.script import (
     on_floor,
     play,
     prepared_turn,
+    question_asked,
     reply,
     seen,
     state_of,
@@ -133,13 +135,15 @@ def test_a_transfer_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize("event", [FunctionCancelled("e"), FunctionCancelled("t")])
-def test_nothing_is_owed_where_the_turn_has_been_asked_again_already(event: FunctionCancelled) -> None:
-    phase = Phase.ENDING if event.id == "e" else Phase.TRANSFERRING
-    turn, state = prepared_turn(phase=phase, end=EndWanted("e", "done"), transfer="t")
+def test_a_caller_whose_noise_has_withdrawn_a_decision_is_asked_where_the_turn_was_asked_again(event: Event) -> None:
+    """They have borne the silence since the noise."""
+    phase = Phase.ENDING if event == FunctionCancelled("e") else Phase.TRANSFERRING
+    turn, state = prepared_turn(phase=phase, end=EndWanted("e", "done"), transfer="t", caller=CallerState.HEARD)
+    state.at.wanted = state.at.answered = 9.0
 
-    turn.on(event, 10.0)
+    got = play(turn, [(11, event)], 13.1)
 
-    assert (state.phase, state.debt) == (Phase.CONVERSING, Debt.SETTLED)
+    assert got == [(13, question_asked(0.0))]
 
 
 def test_a_transfer_outlives_the_session_that_has_announced_it() -> None:

@@ -489,8 +489,8 @@ class World:
             self.feed(AudioBegan())
             self.await_end_of_sound()
         match self.turn.gate:
-            case Gate.OPEN if not (is_late and reply.was_cut):
-                self.sound(FRAME, reply)
+            case Gate.OPEN:  # the rest of what was cut is no more than some sound
+                self.sound(FRAME, Reply("", FRAME, is_answer=False) if is_late and reply.was_cut else reply)
             case Gate.ASIDE:
                 self.line.aside.append((FRAME, reply))
                 reply.was_cut = True
